@@ -1,4 +1,4 @@
-"""The console: officials and clerks read reports in a browser, and each number opens down to the bytes.
+"""Serves the console: users read and sign reports in a browser, and open each number down to the message bytes.
 
-Knows pages, users and sessions; counts nothing and moves no message.  Start at `edge.Console`.
+Contains pages, users and sessions. Counts no facts and delivers no message. The entry point is `edge.Console`.
 """

@@ -1,4 +1,4 @@
-"""What a browser asks, and what it gets: values between HTTP and the pages.  Knows the rules of origin and proof; no Twisted, no journal."""
+"""Values that pass between HTTP and the pages, and the checks against forged forms. Contains no Twisted and no journal."""
 
 import hmac
 from collections.abc import Callable, Mapping
@@ -9,7 +9,8 @@ import attrs
 from hub.console import layout, sessions
 from hub.formats.spool import Octets
 
-#: The cookies.  `__Host-`: the browser takes them over TLS only, for this host and every path of it, and no other host can set them.
+#: Cookie names. With the prefix `__Host-` a browser accepts the cookie only over TLS, for this host and for every path,
+#: and no other host can set it.
 SESSION = "__Host-lienthong"
 BEGINNING = "__Host-lienthong-begin"  #: before anybody is signed in
 LANGUAGE = "__Host-lienthong-lang"
@@ -17,54 +18,52 @@ LANGUAGE = "__Host-lienthong-lang"
 
 @attrs.frozen(kw_only=True)
 class ConsoleRequest:
-    """One request."""
+    """One request of a browser."""
 
     method: str = "GET"
-    path: tuple[str, ...] = ()  #: decoded piece by piece; `/` has none
+    path: tuple[str, ...] = ()  #: decoded piece by piece; empty for `/`
     query: Mapping[str, str] = attrs.field(factory=dict)
     form: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    file: Octets | None = attrs.field(
-        default=None, repr=False
-    )  #: what was sent with the form; it is there until the answer is
+    #: the uploaded file; it can be read until the answer is ready
+    file: Octets | None = attrs.field(default=None, repr=False)
     cookies: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     host: str = ""
     origin: str = ""
     site: str = ""  #: Sec-Fetch-Site
     languages: str = ""
     address: str = ""
-    wanted: Callable[[], bool] = attrs.field(
-        default=lambda: True, eq=False, repr=False
-    )  #: whether somebody waits for the answer
+    #: tells whether the browser still waits for the answer
+    wanted: Callable[[], bool] = attrs.field(default=lambda: True, eq=False, repr=False)
 
     @property
     def language(self) -> str:
-        """The language of the answer."""
+        """Return the language of the answer, `vi` or `en`."""
         return layout.choose_language(self.query.get("lang"), self.cookies.get(LANGUAGE), self.languages)
 
     def here(self, language: str) -> str:
-        """Return the same page in a language."""
+        """Return the address of the same page in *language*."""
         query = {name: value for name, value in self.query.items() if name != "lang"}
         return layout.page_path(*(self.path if self.method == "GET" else ()), **query, lang=language)
 
 
 @attrs.frozen(kw_only=True)
 class ConsoleResponse:
-    """One answer: a page, or a way to another, or the bytes of a message."""
+    """One answer: a page, a redirect, a file, or a blob of the journal."""
 
     status: int = 200
     content: bytes = b""
     content_type: str = "text/html; charset=utf-8"
-    cookies: tuple[str, ...] = ()  #: each as Set-Cookie has it
+    cookies: tuple[str, ...] = ()  #: each as a Set-Cookie value
     location: str | None = None
-    filename: str | None = None  #: it is kept as a file, and not shown
-    stored: str | None = None  #: the SHA-256 of what the journal holds and is sent in its place
-    size: int | None = None  #: of that
+    filename: str | None = None  #: if set, the browser saves the content as a file
+    stored: str | None = None  #: SHA-256 of a blob in the journal that is sent instead of `content`
+    size: int | None = None  #: octets of that blob
     retry_after: int | None = None
-    lasting: bool = False  #: it may be kept by the browser
+    lasting: bool = False  #: whether the browser may cache it for a year
 
 
 class RequestRefused(Exception):
-    """The request is refused with a page that says, in both languages, what is wrong and what to do."""
+    """The request is refused. The page says in both languages what is wrong and what to do."""
 
     def __init__(self, status: int, vi: str, do_vi: str, en: str, do_en: str, retry_after: int | None = None) -> None:
         super().__init__(f"{status} {en}")
@@ -73,7 +72,7 @@ class RequestRefused(Exception):
 
 
 def refuse_as_absent() -> RequestRefused:
-    """There is nothing there, or nothing for this user: the two look the same."""
+    """Return the refusal for a page that does not exist or that this user may not see. The two look the same."""
     return RequestRefused(
         404,
         "Không có trang này",
@@ -84,7 +83,7 @@ def refuse_as_absent() -> RequestRefused:
 
 
 def refuse_unproven_form() -> RequestRefused:
-    """The form was not filled in on a page of this session."""
+    """Return the refusal of a form that was not sent from a page of this session."""
     return RequestRefused(
         403,
         "Biểu mẫu đã cũ hoặc đến từ trang khác",
@@ -95,7 +94,7 @@ def refuse_unproven_form() -> RequestRefused:
 
 
 def not_yours() -> RequestRefused:
-    """The role does not allow it."""
+    """Return the refusal of a declaration by a user whose role does not allow it."""
     return RequestRefused(
         403,
         "Vai trò của tài khoản này không được nộp số liệu",
@@ -106,7 +105,7 @@ def not_yours() -> RequestRefused:
 
 
 def not_your_signing() -> RequestRefused:
-    """The role does not allow that either."""
+    """Return the refusal of a signing step by a user whose role does not allow it."""
     return RequestRefused(
         403,
         "Vai trò của tài khoản này không được lấy báo cáo đi ký hoặc nộp bản đã ký",
@@ -117,7 +116,7 @@ def not_your_signing() -> RequestRefused:
 
 
 def refuse_as_busy(retry_after: int = 5) -> RequestRefused:
-    """It cannot be answered now."""
+    """Return the refusal of a request that cannot be answered now. *retry_after* is in seconds."""
     return RequestRefused(
         503,
         "Trục đang bận hoặc chưa đọc được nhật ký",
@@ -129,7 +128,7 @@ def refuse_as_busy(retry_after: int = 5) -> RequestRefused:
 
 
 def refuse_outstanding_duties(left: str, retry_after: int) -> RequestRefused:
-    """Facts that the report would count are still to be written: *left*."""
+    """Return the refusal of a report whose facts are not all written yet. *left* says how many are missing."""
     return RequestRefused(
         503,
         "Còn kết quả của thông điệp đã nhận đang được ghi",
@@ -141,7 +140,7 @@ def refuse_outstanding_duties(left: str, retry_after: int) -> RequestRefused:
 
 
 def too_large() -> RequestRefused:
-    """More was sent than any form of the console holds."""
+    """Return the refusal of a body larger than any form of the console."""
     return RequestRefused(
         413,
         "Nội dung gửi lên quá lớn",
@@ -152,7 +151,7 @@ def too_large() -> RequestRefused:
 
 
 def no_method() -> RequestRefused:
-    """A page is read, and a form sent; nothing else."""
+    """Return the refusal of a method other than GET, HEAD and POST."""
     return RequestRefused(
         405,
         "Trang này không nhận cách gọi đó",
@@ -163,7 +162,7 @@ def no_method() -> RequestRefused:
 
 
 def refuse_as_failed() -> RequestRefused:
-    """Ours."""
+    """Return the refusal after an internal error."""
     return RequestRefused(
         500,
         "Lỗi của trục liên thông",
@@ -174,9 +173,10 @@ def refuse_as_failed() -> RequestRefused:
 
 
 def demand_proof(asked: ConsoleRequest, word: str | None) -> None:
-    """Refuse a form that did not come from a page of ours, read in the session of *word*.  Raises `RequestRefused`.
+    """Check that a form was sent from a page of this session. Raises `RequestRefused`.
 
-    A browser says where a form was sent from (Origin, RFC 6454; Sec-Fetch-Site); it must be this very host, over TLS.
+    *word* is the secret word of the session. The browser names the origin of a form (Origin, RFC 6454; Sec-Fetch-Site).
+    It must be this host over TLS.
     """
     ours = bool(asked.host) and asked.origin.lower() == f"https://{asked.host.lower()}"
     if word is None or not ours or asked.site not in {"", "same-origin"}:
@@ -187,16 +187,16 @@ def demand_proof(asked: ConsoleRequest, word: str | None) -> None:
 
 
 def write_set_cookie(name: str, value: str, seconds: int | None = None) -> str:
-    """Return a Set-Cookie; without *seconds* it lasts as long as the browser, with 0 it is taken away."""
+    """Return a Set-Cookie value. Without *seconds* the cookie lasts until the browser ends; 0 deletes it."""
     ends = "" if seconds is None else f"; Max-Age={seconds}"
     return f"{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict{ends}"
 
 
 def own_place(text: str) -> str:
-    """Return the address on this host that *text* names, `/` for any other: nobody is sent elsewhere after signing in."""
+    """Return *text* if it is an address on this host, else `/`. So nobody is redirected elsewhere after signing in."""
     try:
         parts = urlsplit(text) if text.isprintable() and not text.startswith(("//", "/\\")) else None
-    except ValueError:  # brackets that hold no address
+    except ValueError:  # brackets without a valid address
         parts = None
     if parts is None or parts.scheme or parts.netloc or not parts.path.startswith("/") or "\\" in text:
         return "/"

@@ -1,6 +1,7 @@
-"""The console on the admin port: HTTP in, HTTP out.  Knows headers, cookies and bodies; not what a page says.
+"""Connects the console to HTTP on the admin port: header fields, cookies, bodies. Does not make pages.
 
-Every answer, a refusal too, carries the same headers: nothing of it runs, frames, or loads from elsewhere.
+Every answer, including refusals, carries the same security header fields: it runs no script, cannot be framed and loads
+nothing from elsewhere.
 """
 
 import re
@@ -27,28 +28,28 @@ from hub.store.group_commit import Journal
 
 log = structlog.get_logger()
 
-#: On each answer.
+#: Header fields of every answer.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",  # with none at all a browser would not say whence a form comes
+    "Referrer-Policy": "same-origin",  # with `no-referrer` a browser would not send the origin of a form
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-#: Octets of a body, and of one with a file, which only who is signed in may send.
+#: Maximum octets of a body; and of a body with a file, which only a signed-in user may send.
 LIMIT, LARGEST = 64 * 1024, (8 << 20) + 64 * 1024
-#: So many requests are answered at a time: an answer that keeps its caller waiting keeps a file open, and SOAP needs some too.
+#: Requests answered at a time. A waiting request keeps a file descriptor open, and the SOAP port needs some too.
 ANSWERING = 150
-#: A form of the console has at most so many fields, and so many octets.
+#: Maximum fields and octets of a form.
 _FIELDS, _FORM = 20, 16 * 1024
 _SAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class Console(Resource):
-    """Every page of the admin port but those that are for everybody."""
+    """All pages of the admin port that need a sign-in."""
 
     isLeaf = True
 
@@ -58,12 +59,12 @@ class Console(Resource):
         self._journal = journal
 
     def limit(self, request: Any) -> int:
-        """Return how many octets the body of *request* may have: a file comes only in a session that this node knows."""
+        """Return the maximum octets of the body of *request*. Only a session known to this node may send a file."""
         word = (request.getCookie(SESSION.encode()) or b"").decode("latin-1")
         return LARGEST if self._pages.knows(word) else LIMIT
 
     def render(self, request: Request) -> int:
-        """Answer, whatever the method."""
+        """Answer a request of any method."""
         tap = _Tap()
         _ = request.notifyFinish().addErrback(tap.close)
         _ = Deferred.fromCoroutine(self._answer(request, tap)).addErrback(_broke, request, tap)
@@ -80,7 +81,7 @@ class Console(Resource):
         except RequestRefused as refused:
             answer = self._pages.refusal(asked, refused)
         except CancelledError:
-            return  # nobody waits for it any more
+            return  # the caller hung up
         except Exception:
             log.exception("console-failed")
             answer = self._pages.refusal(asked, given.refuse_as_failed())
@@ -98,7 +99,7 @@ class Console(Resource):
             request.finish()
 
     async def _pour(self, request: Any, sha256: str, tap: "_Tap") -> None:
-        """Send what the journal holds, a part at a time, as fast as it is read on the other side."""
+        """Send a blob of the journal part by part, as fast as the caller reads it."""
         request.channel.must_be_read()
         request.registerProducer(tap, True)
         number = 0
@@ -115,14 +116,14 @@ class Console(Resource):
 
 @implementer(IPushProducer)
 class _Tap:
-    """Whether there is room on the connection, and whether there is a connection."""
+    """Flow control of one answer: whether the connection has room, and whether it is still open."""
 
     def __init__(self) -> None:
         self.closed = False
         self._shut: Deferred[None] | None = None
 
     def flows(self) -> Deferred[None]:
-        """Fire when there is room, or nobody reads any more."""
+        """Wait until the connection has room or is closed."""
         waiting: Deferred[None] = Deferred()
         if self._shut is None:
             waiting.callback(None)
@@ -143,13 +144,13 @@ class _Tap:
         self.close(None)
 
     def close(self, _: object) -> None:
-        """Nobody reads any more."""
+        """Note that the connection is closed."""
         self.closed = True
         self.resumeProducing()
 
 
 def _read(request: Any) -> ConsoleRequest:
-    """Return what the request asks.  Raises `RequestRefused`."""
+    """Return the request as a value. Raises `RequestRefused`."""
     head = {name: request.getHeader(name) or "" for name in ("host", "origin", "sec-fetch-site", "accept-language")}
     address = request.getClientAddress()
     method = request.method.decode("latin-1")
@@ -173,7 +174,10 @@ def _read(request: Any) -> ConsoleRequest:
 
 
 def _pieces(path: bytes) -> tuple[str, ...]:
-    """Return the pieces of a path, each decoded once.  One that is empty, `.` or `..`, or no UTF-8, names nothing here."""
+    """Return the pieces of a path, each decoded once. Raises `RequestRefused`.
+
+    An empty piece, `.`, `..` or a piece that is not UTF-8 matches no page.
+    """
     if not path.startswith(b"/") or len(path) > 4096:
         raise given.refuse_as_absent()
     if path == b"/":
@@ -188,7 +192,7 @@ def _pieces(path: bytes) -> tuple[str, ...]:
 
 
 def _pairs(text: bytes) -> dict[str, str]:
-    """Return names and values; of a name that comes twice the first."""
+    """Return names and values; for a repeated name, the first value. Raises `RequestRefused`."""
     try:
         pairs = parse_qsl(
             text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_FIELDS, strict_parsing=False
@@ -202,7 +206,7 @@ def _pairs(text: bytes) -> dict[str, str]:
 
 
 def _form(header: str, body: Octets) -> dict[str, Any]:
-    """Return the `form` and the `file` that *body* holds, by its Content-Type."""
+    """Return the `form` and the `file` in *body*, as its Content-Type says. Raises `RequestRefused`."""
     kind = header.partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         if len(body) > _FORM:
@@ -237,14 +241,17 @@ def _write_head(request: Any, answer: ConsoleResponse) -> None:
 
 
 def write_early_refusal(problem: Problem) -> tuple[dict[str, str], bytes]:
-    """Return the headers and the text of a refusal before there is a request to answer: the body is too large, or cannot be kept."""
+    """Return header fields and text of a refusal before the request is complete.
+
+    It is sent if the body is too large or cannot be stored.
+    """
     refused = given.too_large() if problem.code == "too-large" else given.refuse_as_busy()
     text = f"{refused.vi}. {refused.do_vi}\n{refused.en}. {refused.do_en}\n".encode()
     return {**HEADERS, "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}, text
 
 
 def _broke(failure: Any, request: Request, tap: _Tap) -> None:
-    """An answer broke off on its way: who reads it shall see that."""
+    """Close the connection of an answer that failed halfway, so that the caller notices."""
     log.error("console-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
     if not tap.closed:
         request.loseConnection()

@@ -1,6 +1,6 @@
-"""How a page of the console is written: templates, languages, links, words.  Knows HTML; neither sessions nor the journal.
+"""Renders the pages of the console: templates, languages, links, wording. Contains no sessions and no journal.
 
-Each page runs no script, has no style of its own and asks for nothing but the style sheet and the icon beside it.
+A page runs no script and has no inline style. It loads only the style sheet and the icon.
 """
 
 import hashlib
@@ -20,17 +20,20 @@ from hub.report.output.charts import make_plots
 
 _FOLDER = Path(__file__).parent / "templates"
 
-#: What is served beside the pages: name -> media type.
+#: Static files: name -> media type.
 BESIDE = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
 
 
 def read_static_file(name: str) -> bytes:
-    """Return a file that is served beside the pages."""
+    """Return the content of a static file."""
     return (_FOLDER / name).read_bytes()
 
 
 def choose_language(asked: str | None, kept: str | None, accepted: str) -> str:
-    """Return `en` or `vi`: as *asked* for now, else as *kept* from before, else by Accept-Language; Vietnamese where nothing says English."""
+    """Return `en` or `vi`.
+
+    The order is: *asked* (query), *kept* (cookie), *accepted* (Accept-Language). The default is Vietnamese.
+    """
     for said in (asked, kept):
         if said in {"vi", "en"}:
             return said
@@ -47,20 +50,20 @@ def choose_language(asked: str | None, kept: str | None, accepted: str) -> str:
 
 
 def page_path(*pieces: str, **query: str | None) -> str:
-    """Return the address of a page; a piece may hold any character, and what of the query is None is left out."""
+    """Return the address of a page. A piece may hold any character. Query values that are None are left out."""
     said = {name: value for name, value in query.items() if value is not None}
     return "/" + "/".join(quote(piece, safe="") for piece in pieces) + (f"?{urlencode(said)}" if said else "")
 
 
 def render_page(template: str, said: Mapping[str, object]) -> bytes:
-    """Return a page."""
+    """Return a page as UTF-8."""
     return _TEMPLATES.get_template(f"{template}.html.jinja").render(said).encode()
 
 
 def render_charts(
     report: Report, names: Mapping[str, str], others: Sequence[Report] | None, language: str
 ) -> list[Markup] | None:
-    """Return the charts of *report* as SVG, with the reports of the *others*; None when they were not asked for."""
+    """Return the charts of *report* and of the *others* as SVG; None if *others* is None."""
     if others is None:
         return None
     drawn = make_plots(report, names, others, language)
@@ -74,7 +77,7 @@ def write_second(value: datetime | str) -> str:
 
 
 def write_size(octets: int, language: str) -> str:
-    """Write how much it is."""
+    """Write a number of octets in MB, kB or byte."""
     for unit, step in (("MB", 1 << 20), ("kB", 1 << 10)):
         if octets >= step:
             text = f"{octets / step:.1f}"
@@ -83,7 +86,7 @@ def write_size(octets: int, language: str) -> str:
 
 
 def gloss_name(name: str, language: str) -> str:
-    """Return what an event, a milestone or a state is called; itself where it has no other name."""
+    """Return the display name of an event, a milestone or a state; *name* itself if it has none."""
     if name.startswith("status-") and name[7:].isdigit():
         return f"status {name[7:]}" if language == "en" else f"trạng thái {name[7:]}"
     return _WORDS[name][language == "en"] if name in _WORDS else name

@@ -1,16 +1,20 @@
-"""The pages of the console and who may open them: signing in, reports, what is behind a number, messages.
+"""Answers the requests of the console: signing in, reports, the facts behind a number, messages.
 
-Knows addresses, sessions and what each page asks of the journal; neither HTTP nor SQL.
+Checks what each user may see.
 
-/                                            units, forms, periods
-/sign-in, /sign-out, /account                by POST; the account also to read
-/reports?form=F&unit=U&period=P              leads to
-/reports/FORM/UNIT/PERIOD                    the report;  PERIOD.xlsx, .html, .csv, .json, .xml: as a file
-/reports/FORM/UNIT/PERIOD/COLUMN[?unit=ROW]  the facts behind a number
-/signing/FORM/UNIT/PERIOD                    where the report stands; by POST the signed one;  PERIOD.xml, by POST: what is to be signed
-/declarations/FORM/UNIT/PERIOD               what the unit declared beside the count; by POST another declaration;  PERIOD.xlsx: the workbook for it
-/messages/ID, /content, /receipt             a message; its exact bytes; the hub's receipt
-/readiness                                   what the hub finds of itself, in its own words: for operators
+Contains addresses, sessions and what each page reads from the journal. Contains no HTTP and no SQL.
+
+    /                                            units, forms, periods
+    /sign-in, /sign-out, /account                by POST; the account also by GET
+    /reports?form=F&unit=U&period=P              redirects to
+    /reports/FORM/UNIT/PERIOD                    the report;  PERIOD.xlsx, .html, .csv, .json, .xml: as a file
+    /reports/FORM/UNIT/PERIOD/COLUMN[?unit=ROW]  the facts behind a number
+    /signing/FORM/UNIT/PERIOD                    the state of the report; by POST the signed one
+    /signing/FORM/UNIT/PERIOD.xml                by POST: the file to sign
+    /declarations/FORM/UNIT/PERIOD               the unit's declaration beside the count; by POST a new one
+    /declarations/FORM/UNIT/PERIOD.xlsx          the workbook for a declaration
+    /messages/ID, /content, /receipt             a message; its exact bytes; the hub's receipt
+    /readiness                                   the readiness checks with their details, for operators
 """
 
 import hashlib
@@ -64,19 +68,19 @@ log = structlog.get_logger()
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: So much heavy work is done at a time, and so much may wait: who comes then is told to come again.
+#: Heavy computations at a time, and requests that may wait for one. Further requests get status 503.
 HEAVY, WAITING = 2, 20
-#: Before the name of a user among those who read reports: no partner's code has it.
+#: Prefix of a user's name as a reader of reports. No partner code begins with it.
 _USER = "?user "
-#: A row is as much work to write as so many octets of XML.
+#: Cost estimate: writing one row costs as much as parsing this many octets of XML.
 _ROW = 4096
-#: Characters of a reason, as its form has it.
+#: Maximum characters of a reason; its form has the same limit.
 _REASON = 500
 _DEFAULT_FORM = "edoc"
 _MESSAGE = re.compile(r"[0-9a-f-]{36}", re.ASCII)
-#: What the octets to be signed end with, at their address.
+#: Ending of the address of the file to sign.
 _GIVEN = ".xml"
-#: Who may declare, get reports to be signed and hand them back, each for the units it sees.
+#: Roles that may declare, get reports to sign and hand in signed reports, each for the units it sees.
 DECLARING = frozenset({Role.CLERK, Role.OPERATOR})
 _WORD = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _YEAR = 365 * 24 * 3600
@@ -84,40 +88,41 @@ _YEAR = 365 * 24 * 3600
 
 @attrs.frozen
 class Visit:
-    """One request of somebody who is signed in."""
+    """One request of a signed-in user."""
 
     asked: ConsoleRequest
     session: ConsoleSession
-    word: str  #: of the session, as the browser holds it
+    word: str  #: the session's secret word, as in the cookie
     now: datetime
 
 
 @attrs.define(eq=False)
 class ConsolePages:
-    """Answers requests."""
+    """Makes the answer to each request."""
 
     _journal: Journal
     _work: Work
     live: Live
     _now: Callable[[], datetime]
-    _word: Callable[[], str]  #: a new random word, 43 letters
+    _word: Callable[[], str]  #: returns a new random word of 43 letters
     _salt: Callable[[], bytes]
-    _checks: Callable[[], Awaitable[Mapping[str, tuple[str, str]]]]  #: what `/readyz` looks at: code and words of each
-    #: waits until all facts of before, of some services, are written, or raises `Unready`
+    #: the checks of `/readyz`: code and details of each
+    _checks: Callable[[], Awaitable[Mapping[str, tuple[str, str]]]]
+    #: Waits until all earlier facts of some services are written. Raises `Unready`.
     _facts: Callable[[Callable[[], frozenset[str] | None]], Awaitable[None]]
-    _known: dict[str, datetime] = attrs.field(
-        factory=dict, init=False, repr=False
-    )  #: sessions seen here, until when they may last
+    #: secret words of sessions seen by this node, and when each session ends at the latest
+    _known: dict[str, datetime] = attrs.field(factory=dict, init=False, repr=False)
     _forms: tuple[Reports, Book] | None = attrs.field(default=None, init=False, repr=False)
     _heavy: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(HEAVY), init=False)
-    #: One list of all units, or message with all its events, at a time: the other readers of the journal are for the exchange.
+    #: One list of all units, or one message with all its events, is read at a time. The other readers of the journal
+    #: are kept for the exchange.
     _looking: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(1), init=False)
-    #: One password at a time: each takes 32 MiB.  And one try a commit: the locks of two, in another order at another node, would hold
-    #: up both nodes' writers.
+    #: One password is compared at a time, because each takes 32 MiB. One try is committed at a time: two nodes that
+    #: lock the same rows in different order would block each other's writers.
     _turns: Turns = attrs.field(default=attrs.Factory(lambda self: Turns(self._now), takes_self=True), init=False)
 
     async def answer(self, asked: ConsoleRequest) -> ConsoleResponse:
-        """Return the answer to *asked*; what is refused is a page too."""
+        """Return the answer to *asked*. A refusal is a page too."""
         try:
             answer = await self._answer(asked)
         except RequestRefused as refused:
@@ -133,7 +138,7 @@ class ConsolePages:
         return answer
 
     def refusal(self, asked: ConsoleRequest, refused: RequestRefused) -> ConsoleResponse:
-        """Return the page that says why not."""
+        """Return the page of a refusal."""
         said = {name: getattr(refused, name) for name in ("status", "vi", "en", "do_vi", "do_en")}
         content = layout.render_page("error", self._around(asked) | said)
         return ConsoleResponse(status=refused.status, content=content, retry_after=refused.retry_after)
@@ -156,7 +161,7 @@ class ConsolePages:
         return await self._show(visit)
 
     async def _do(self, visit: Visit) -> ConsoleResponse:
-        """Do what a form asks."""
+        """Answer a form sent by POST."""
         match visit.asked.path:
             case ("sign-out",):
                 return await self._sign_out(visit)
@@ -171,7 +176,7 @@ class ConsolePages:
         raise refuse_as_absent()
 
     async def _show(self, visit: Visit) -> ConsoleResponse:
-        """Show a page."""
+        """Answer a GET request."""
         match visit.asked.path:
             case ():
                 return await self._home(visit)
@@ -196,7 +201,7 @@ class ConsolePages:
         raise refuse_as_absent()
 
     def knows(self, word: str) -> bool:
-        """Tell whether a page was shown here to the session of *word*."""
+        """Tell whether this node has shown a page to the session with *word*."""
         return word in self._known and self._known[word] > self._now()
 
     # --- who it is --------------------------------------------------------------------------------------------------
@@ -223,7 +228,7 @@ class ConsolePages:
         said = {"wrong": wrong, "nobody": nobody, "next": given.own_place(place)}
         content = layout.render_page("signin", self._around(asked, word) | said)
         if asked.path in {(), ("sign-in",)} and not wrong:
-            status = 200  # nothing was withheld: it is the page that was asked for
+            status = 200  # nothing was withheld: this page was asked for
         return ConsoleResponse(status=status, content=content, cookies=(write_set_cookie(BEGINNING, word),))
 
     async def _sign_in(self, asked: ConsoleRequest) -> ConsoleResponse:
@@ -258,7 +263,7 @@ class ConsolePages:
         return ConsoleResponse(
             status=303,
             location=given.own_place(asked.form.get("next", "")),
-            cookies=(write_set_cookie(SESSION, word), given_up),  # another word than before: nobody can have planted it
+            cookies=(write_set_cookie(SESSION, word), given_up),  # a new word, so nobody can have planted it before
         )
 
     async def _readiness(self, visit: Visit) -> ConsoleResponse:
@@ -309,14 +314,15 @@ class ConsolePages:
     async def _try(
         self, name: str, password: str, address: str, then: Callable[[str], Awaitable[T | None]]
     ) -> tuple[datetime | None, T | None]:
-        """Compare a password when it is its turn, and do what comes *then*, with the hash that is kept, when it was right.
+        """Compare a password when its turn comes. If it is right, call *then* with the stored hash.
 
-        Return what that returned, or None for a wrong one; or when the next try may come.  A try that the hub could not end counts for nothing.
+        Return the time of the next permitted try, or None; and the result of *then*, or None for a wrong password. A
+        try that fails through an internal error does not count.
         """
         place = sessions.place_of(address)
 
         async def compare() -> tuple[datetime | None, T | None]:
-            now = self._now()  # who waited long has a later one
+            now = self._now()  # later than `now` of a caller that waited
             leave = await self._journal.admit(CONSOLE, sessions.permit_sign_in, name, address, now)
             if leave.again is not None:
                 return leave.again, None
@@ -337,14 +343,14 @@ class ConsolePages:
         return await self._turns.take(place, name, known, compare)
 
     async def _take_back(self, name: str, address: str, now: datetime) -> None:
-        """Let a try count for nothing that the hub could not end."""
+        """Uncount a try that failed through an internal error."""
         try:
             await self._journal.write(sessions.take_back, name, address, now)
-        except Unready as unready:  # the journal is gone; a few failures are free
+        except Unready as unready:  # the journal does not answer; a few failures have no effect
             log.warning("sign-in-still-counted", detail=unready.problem.detail)
 
     async def _alone(self, turn: DeferredSemaphore, step: Callable[..., T], *words: object) -> T:
-        """Do heavy work in turn."""
+        """Run a heavy computation in a worker thread when its turn comes."""
         return await _queue(turn, lambda: self._work(CONSOLE, THRESHOLD, step, *words))
 
     # --- what there is ----------------------------------------------------------------------------------------------
@@ -380,7 +386,7 @@ class ConsolePages:
         words = (visit.session.user, book, form, unit, period, visit.now)
         counted, stands = await self._counted(visit, form, standing.count_report_with_standing, *words, charted=charted)
         found, language = counted.asked, visit.asked.language
-        if found.members[0] != unit:  # an alias: one report has one address
+        if found.members[0] != unit:  # an alias: redirect to the report's only address
             return ConsoleResponse(status=303, location=layout.page_path("reports", form, found.members[0], period))
 
         def make() -> bytes:
@@ -510,7 +516,7 @@ class ConsolePages:
     async def _signing(
         self, visit: Visit, form: str, unit: str, period: str, problems: Sequence[Problem] = ()
     ) -> ConsoleResponse:
-        """Show where the report stands, and what a clerk may do with it; or why it was not done."""
+        """Show the state of the report and what a clerk may do next, or why an action failed."""
         user = visit.session.user
         found = await self._counted(
             visit, form, standing.compare_report_standing, user, await self._book(), form, unit, period, visit.now
@@ -532,7 +538,7 @@ class ConsolePages:
         return attrs.evolve(page, status=422) if problems else page
 
     async def _give_out(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
-        """Give the octets that are to be signed, the same each time; another revision where a reason is given."""
+        """Return the file to sign: the same octets each time, or a new revision if a reason is given."""
         user, said = visit.session.user, visit.asked.form.get("reason")
         reason = None if said is None else replace_controls(" ".join(said.split()))[:_REASON]
         if user.role not in DECLARING:
@@ -566,7 +572,7 @@ class ConsolePages:
         )
 
     async def _take_signed(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
-        """Take what an official has signed; of what is refused the SHA-256 and the reasons are kept."""
+        """Record what an official has signed. Of a refused file, the SHA-256 and the reasons are recorded."""
         user, file = visit.session.user, visit.asked.file
         if user.role not in DECLARING:
             raise given.not_your_signing()
@@ -613,7 +619,7 @@ class ConsolePages:
         raise refuse_as_absent()
 
     async def _book(self) -> Book:
-        """Return the province's forms; they are read again when its configuration is."""
+        """Return the province's forms. They are read again after a reload."""
         reports = self.live.config.reports
         if self._forms is None or self._forms[0] is not reports:
             self._forms = (reports, await self._work(CONSOLE, THRESHOLD, book.read_book, reports))
@@ -622,7 +628,10 @@ class ConsolePages:
     async def _counted(
         self, visit: Visit, form: str, step: Callable[Concatenate[Transaction, P], T], *words: P.args, **named: P.kwargs
     ) -> T:
-        """Read what a report is made of, which may be much: in turn with what others read, as long as the page is waited for."""
+        """Read what a report needs from the journal, which may be much.
+
+        The reads of a user take turns with other readers, and stop if the browser does not wait any more.
+        """
         known = await self._book()
         await self._facts(lambda: known.services(form))
         reader = Reader(_USER + visit.session.user.name, visit.asked.wanted)
@@ -634,7 +643,7 @@ class ConsolePages:
         )
 
     def _around(self, asked: ConsoleRequest, word: str | None = None, visit: Visit | None = None) -> dict[str, object]:
-        """Return what every page is told."""
+        """Return the values that every page needs."""
         return {
             "language": asked.language,
             "hub": self.live.config.name,
@@ -660,7 +669,7 @@ def _beside(asked: ConsoleRequest) -> ConsoleResponse:
 
 
 async def _queue(turn: DeferredSemaphore, step: Callable[[], Deferred[T]]) -> T:
-    """Take *step* when it is its turn; who would wait too long is told to come again."""
+    """Call *step* when its turn comes. Raises `RequestRefused` if too many wait already."""
     if len(turn.waiting) >= WAITING:
         raise given.refuse_as_busy()
     return await turn.run(step)

@@ -1,4 +1,4 @@
-"""Passwords: what one must be, how it is hashed and compared.  Knows scrypt; neither users nor the journal.
+"""Checks, hashes and compares passwords with scrypt. Contains no users and no journal.
 
 Source: RFC 7914 and the OWASP Password Storage Cheat Sheet (scrypt with N=2^15, r=8, p=3: 32 MiB).
 """
@@ -11,13 +11,13 @@ import unicodedata
 import attrs
 
 SHORTEST, LONGEST = 12, 256  #: characters
-#: What a hash takes at most: a row from elsewhere must not make the hub use more.
+#: Maximum memory of one hash in octets. A manipulated row in the database must not make the hub use more.
 _MEMORY = 256 << 20
 _SALT = 16
 
 
 class PasswordUnfit(ValueError):
-    """The password will not do; the sentences say why, in Vietnamese and in English."""
+    """The password is not acceptable. The two sentences say why, in Vietnamese and in English."""
 
     def __init__(self, vi: str, en: str) -> None:
         super().__init__(f"{vi} / {en}")
@@ -26,7 +26,7 @@ class PasswordUnfit(ValueError):
 
 @attrs.frozen
 class Cost:
-    """What one guess costs: 128 · r · 2^n octets of memory, p times."""
+    """The cost of one guess: 128 · r · 2^n octets of memory, p times."""
 
     n: int = 15  #: the exponent
     r: int = 8
@@ -37,7 +37,7 @@ USUAL = Cost()
 
 
 def check_password(password: str, name: str) -> None:
-    """Raise `PasswordUnfit` for a *password* that is too short, too long, or the user's own *name*."""
+    """Raise `PasswordUnfit` if *password* is too short, too long, too repetitive, or the user's own *name*."""
     if len(password) < SHORTEST:
         raise PasswordUnfit(f"Mật khẩu cần ít nhất {SHORTEST} ký tự", f"A password has at least {SHORTEST} characters")
     if len(password) > LONGEST:
@@ -49,16 +49,16 @@ def check_password(password: str, name: str) -> None:
 
 
 def hash_password(password: str, salt: bytes, cost: Cost = USUAL) -> str:
-    """Return the hash of *password* as it is kept: `scrypt$n$r$p$salt$hash`, the last two in base64.
+    """Return the hash of *password* for storage: `scrypt$n$r$p$salt$hash`, the last two in base64.
 
-    *salt* is random and of this password alone.
+    *salt* must be random and used for this password only.
     """
     words = ("scrypt", str(cost.n), str(cost.r), str(cost.p), _text(salt), _text(_scrypt(password, salt, cost)))
     return "$".join(words)
 
 
 def matches_hash(password: str, kept: str) -> bool:
-    """Tell whether *kept* is the hash of *password*.  ValueError when it is no hash."""
+    """Tell whether *kept* is the hash of *password*. Raises `ValueError` if *kept* is not a hash."""
     name, n, r, p, salt, expected = kept.split("$")
     if name != "scrypt":
         raise ValueError(f"no hash of a password: {name[:20]}")
@@ -66,12 +66,12 @@ def matches_hash(password: str, kept: str) -> bool:
     return hmac.compare_digest(_scrypt(password, base64.b64decode(salt), cost), base64.b64decode(expected))
 
 
-#: The hash of no password: who gives the name of nobody waits as long as the others.
+#: A hash that no password matches. A sign-in with an unknown name takes as long as any other.
 NOBODY = "scrypt$15$8$3$" + "A" * 22 + "==$" + "A" * 43 + "="
 
 
 def _scrypt(password: str, salt: bytes, cost: Cost) -> bytes:
-    # The same letters typed by another Vietnamese input method may be other code points.
+    # Vietnamese input methods may encode the same letters with different code points.
     octets = unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
     return hashlib.scrypt(octets, salt=salt, n=1 << cost.n, r=cost.r, p=cost.p, maxmem=_MEMORY, dklen=32)
 

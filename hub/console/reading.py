@@ -1,6 +1,8 @@
-"""What a report page is made of: chosen, allowed, counted, written as a file.  Knows the journal's deeds and a user's sight; no HTTP.
+"""Reads what a report page needs: choices, permission, counts, files.
 
-Each function that takes a transaction is one reading step, and may be long; the others are pure.
+Uses the functions of the journal and a user's visibility. No HTTP.
+
+Each function with a transaction is one read step and may take long. The other functions are pure.
 """
 
 import base64
@@ -50,13 +52,13 @@ KINDS: Mapping[str, str] = {
     "json": "application/json; charset=utf-8",
     "xml": "application/xml; charset=utf-8",
 }
-#: Those that list the evidence.
+#: Kinds that list the evidence.
 LISTED = frozenset({"xlsx", "pdf", "xml"})
 
 
 @attrs.frozen
 class Choice:
-    """What may be chosen on a page: forms, periods by how long they are."""
+    """The forms and periods that a page offers. Periods are grouped by year."""
 
     forms: Sequence[Form]
     periods: Sequence[tuple[str, Sequence[Period]]]
@@ -64,7 +66,7 @@ class Choice:
 
 @attrs.frozen
 class Units:
-    """Units that match what was typed, and how many there are."""
+    """Units that match a search, at most `UNITS` of them, and the number of all matches."""
 
     found: Sequence[Unit]
     count: int
@@ -73,7 +75,7 @@ class Units:
 
 @attrs.frozen
 class FactCursor:
-    """A fact's place in the list behind a number."""
+    """A fact's position in the list behind a number."""
 
     at: datetime
     message: str
@@ -83,22 +85,23 @@ class FactCursor:
 
     @classmethod
     def of(cls, fact: Fact) -> "FactCursor":
-        key = "" if fact.service in sight.PRIVATE else fact.key  # an address tells it; and there a message has one fact
+        # the key is private, and the cursor shows in an address; there a message has only one fact
+        key = "" if fact.service in sight.PRIVATE else fact.key
         return cls(fact.at, fact.message, fact.unit, fact.milestone, key)
 
     @property
     def place(self) -> Place:
-        """What facts are sorted by."""
+        """The sort key of facts."""
         return listing.sortable_time(self.at), self.message, self.unit, self.milestone, self.key or None
 
     def text(self) -> str:
-        """Return it as a part of an address."""
+        """Return the cursor as a part of an address."""
         said = [self.at.astimezone(UTC).isoformat(), self.message, self.unit, self.milestone, self.key]
         return base64.urlsafe_b64encode(json.dumps(said, ensure_ascii=False).encode()).decode().rstrip("=")
 
     @classmethod
     def parse(cls, text: str) -> "FactCursor":
-        """Read it back.  Raises `Refused` when it is none."""
+        """Parse the result of `text`. Raises `RequestRefused` if it is not one."""
         try:
             at, *rest = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             found = cls(datetime.fromisoformat(at), *rest)
@@ -115,15 +118,18 @@ class FactsPage:
 
     asked: ReportSources
     value: Decimal | int | datetime | None  #: the number, or the time
-    count: int  #: of all its facts
+    count: int  #: of all facts behind the number
     facts: Sequence[Fact]  #: of this page
-    more: FactCursor | None  #: where the next page begins: after this one
+    more: FactCursor | None  #: cursor of the next page, if there is one
     messages: Mapping[str, sight.MessageName]
-    differences: Sequence[Difference] = ()  #: units whose facts are not those that were closed
+    differences: Sequence[Difference] = ()  #: units whose facts differ from those that were closed
 
 
 def list_report_choices(now: datetime, book: Book, chosen: Form | None = None, period: Period | None = None) -> Choice:
-    """Return the forms there are, each once, and the periods of this year and the one before, with those *chosen* whatever they are."""
+    """Return the forms, each once, and the begun periods of this year and the year before.
+
+    A *chosen* form and *period* are always included.
+    """
     by_id = {
         form.id: form
         for form in sorted(book.forms, key=lambda form: form.since or local_time.local_day(now).replace(year=1))
@@ -144,7 +150,10 @@ def list_report_choices(now: datetime, book: Book, chosen: Form | None = None, p
 
 
 def find_units(tx: Transaction, user: User, typed: str) -> Units:
-    """Return the units open to *user* that *typed* names, by code or by a part of the name; without it the topmost ones first."""
+    """Return the units visible to *user* that match *typed*, a code or a part of a name.
+
+    Exact codes come first. Without *typed*, all visible units are returned, topmost units first.
+    """
     units = unit_registry.list_registry_units(tx)
     seen = users.read_visible_units(tx, user)
     names = {unit.code: unit.name for unit in units}
@@ -162,23 +171,23 @@ def find_units(tx: Transaction, user: User, typed: str) -> Units:
 
 @attrs.frozen
 class CountedPage:
-    """A report."""
+    """A report as counted for its page."""
 
     asked: ReportSources
     report: Report
-    others: Sequence[Report] | None = None  #: of other periods, where charts show them
+    others: Sequence[Report] | None = None  #: reports of other periods, for the charts
 
 
 @attrs.frozen
 class File:
-    """A report as a file; its name has none of the words that follow."""
+    """A report as a file."""
 
     asked: ReportSources
-    content: bytes | submission.CountedReport  #: what is to be sealed yet, which the hub's own key does
+    content: bytes | submission.CountedReport  #: the content, or a report that the hub's key must still seal
 
 
 def read_visible_sources(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> ReportSources:
-    """Return what the report is counted from.  Raises `Refused` when there is none, or none for *user*."""
+    """Return the sources of a report. Raises `RequestRefused` if it does not exist or *user* may not see it."""
     try:
         span = parse_period(period, closing.keep_closed_workdays(tx, book).cuts)
         if span.text != period:
@@ -195,14 +204,14 @@ def read_visible_sources(tx: Transaction, user: User, book: Book, form: str, uni
 
 
 def find_visible_report(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> ReportSources:
-    """Return what the report is, without what it is counted from.  Raises `Refused`."""
+    """Return a report's form, period and units, without the sources to count it. Raises `RequestRefused`."""
     return read_visible_sources(tx, user, book, form, unit, period).bare
 
 
 def count_visible_report(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime, *, charted: bool
 ) -> CountedPage:
-    """Return the report, *charted* with those of other periods.  Raises `Refused`."""
+    """Return the counted report; if *charted*, with the reports of other periods. Raises `RequestRefused`."""
     asked = read_visible_sources(tx, user, book, form, unit, period)
     report = asked.count(now)
     return CountedPage(
@@ -221,9 +230,9 @@ def write_report_file(
     kind: str,
     language: str,
 ) -> File:
-    """Return the report as a file of *kind* for *user*.  Raises `Refused`.
+    """Return the report as a file of *kind* for *user*. Raises `RequestRefused`.
 
-    Each fact of a private service names what it is about, such as a dossier: only an operator gets them listed.
+    A fact of a private service names what it is about, such as a dossier. Only an operator gets these facts listed.
     """
     asked = read_visible_sources(tx, user, book, form, unit, period)
     if kind not in LISTED:
@@ -254,9 +263,9 @@ def read_facts_page(
     after: FactCursor | None,
     now: datetime,
 ) -> FactsPage:
-    """Return a page of the facts behind a number: of the form, unit, period and column of *address*, of its *row* alone or of all.
+    """Return one page of the facts behind a number. Raises `RequestRefused`.
 
-    Raises `Refused`.
+    *address* is form, unit, period and column. With *row*, a unit code, only that unit's facts are listed.
     """
     form, unit, period, column = address
     asked = read_visible_sources(tx, user, book, form, unit, period)
@@ -286,7 +295,7 @@ def compare_visible_declaration(
     period: str,
     now: datetime,
 ) -> tuple[ReportSources, Compared | None]:
-    """Return what the unit declared last beside the count; None when it declared nothing.  Raises `Refused`."""
+    """Return the unit's newest declaration beside the count; None without a declaration. Raises `RequestRefused`."""
     asked = read_visible_sources(tx, user, book, form, unit, period)
     try:
         return asked.bare, declarations.compare_declaration(tx, asked, now)
@@ -295,23 +304,23 @@ def compare_visible_declaration(
 
 
 def name_form_columns(form: Form, language: str) -> dict[str, str]:
-    """Return what columns and manual lines are called, by key."""
+    """Return the headings of columns and manual lines, by key."""
     said = {column.key: column.heading for column in form.columns} | {line.key: line.heading for line in form.manual}
     return {key: heading.say(language) for key, heading in said.items()}
 
 
 def write_declaration_template(asked: ReportSources, language: str) -> bytes:
-    """Return the workbook to declare in."""
+    """Return the empty workbook for a declaration."""
     return as_template(asked.form, asked.period, asked.members, asked.names, language)
 
 
 def read_filled_workbook(content: bytes, asked: ReportSources) -> Declaration:
-    """Return what a filled workbook declares.  Raises `Misfilled`."""
+    """Return the declaration in a filled workbook. Raises `Misfilled`."""
     return read_template(content, asked.form, asked.period, asked.members)
 
 
 def read_cell_value(cells: Row, column: Column) -> Decimal | int | datetime | None:
-    """Return what a cell holds."""
+    """Return the value of a cell."""
     return cells.times[column.key] if column.kind is ColumnKind.TIME else cells.numbers[column.key]
 
 
@@ -321,7 +330,7 @@ def read_unit_names(tx: Transaction) -> dict[str, str]:
 
 
 def open_visible_message(tx: Transaction, user: User, identity: str) -> tuple[sight.ShownMessage, dict[str, str]]:
-    """Return a message and the names of units.  Raises `Refused`."""
+    """Return a message and the names of all units. Raises `RequestRefused`."""
     found = sight.find_visible_message(tx, user, identity)
     if found is None:
         raise refuse_as_absent()

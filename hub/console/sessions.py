@@ -1,11 +1,14 @@
-"""Who is signed in, and how often signing in may fail.  Knows two tables, times and delays; no cookie and no password.
+"""Manages console sessions and limits failed sign-ins.
 
-A session is a random word that the browser holds; the journal keeps its SHA-256, so that every node knows it and nobody who reads the
-journal can take it over.
+Contains two tables, times and delays, but no cookies and no passwords.
 
-Signing in is counted as failed before the password is compared, and taken back when it was right: however many tries come at once, none
-is free.  Three counts hold: of a name from one address, of an address, of a name from anywhere.  The last one does not hold where the name
-has signed in from before: strangers at many addresses would else take each turn, and lock the person out.
+The browser holds a session's random word. The journal stores only its SHA-256, so every node can check it, and nobody
+who reads the journal can take the session over.
+
+A try to sign in is counted as failed before the password is compared, and uncounted if the password was right. So no
+try is free, however many arrive at once. Failures are counted per name and address, per address, and per name. The
+count per name does not apply where the name has signed in before from that address. Otherwise attackers at many
+addresses could use up every try and lock the user out.
 """
 
 import hashlib
@@ -25,32 +28,35 @@ from hub.store import transactions
 from hub.store.tables import console_failure, console_session
 from hub.store.transactions import Transaction
 
-IDLE = timedelta(minutes=30)  #: a session that is not used for so long is over
-LONGEST = timedelta(hours=12)  #: every session is over after so long
+IDLE = timedelta(minutes=30)  #: a session unused for this long has ended
+LONGEST = timedelta(hours=12)  #: every session ends after this time
 _TO_THE_MINUTE = timedelta(minutes=1)
-#: What failed so long ago is forgotten.
+#: A count of failures is deleted after this time.
 FORGOTTEN = timedelta(hours=1)
-#: From where somebody signed in is remembered for so long.
+#: An address from which a user signed in is remembered for this time.
 REMEMBERED = timedelta(days=90)
 
 
 @attrs.frozen
 class Count:
-    """One count of failures: how many are free, and how long the next try may have to wait."""
+    """One count of failures: how many have no effect, and the maximum delay of the next try."""
 
-    name: str  #: of what it is, hashed
+    name: str  #: hash of what is counted
     free: int
     longest: timedelta
 
     def delay(self, failures: int) -> timedelta:
-        """Return how long after the last of so many *failures* the next try may come: 1 s after the free ones, then twice as long each time."""
+        """Return how long after the last of *failures* the next try may come.
+
+        It is 1 s for the first failure after the free ones, and doubles with each further failure up to `longest`.
+        """
         over = failures - self.free
         return timedelta(0) if over <= 0 else min(self.longest, timedelta(seconds=2 ** min(over - 1, 20)))
 
 
 @attrs.frozen
 class ConsoleSession:
-    """Somebody who is signed in."""
+    """The session of a signed-in user."""
 
     sha256: str
     user: User
@@ -64,22 +70,25 @@ class ConsoleSession:
 class SignInPermit:
     """Whether a password may be compared now."""
 
-    again: datetime | None  #: not before then
-    password: str | None = None  #: the hash that is kept of that user's; None: there is no such user
+    again: datetime | None  #: not before this time; None: now
+    password: str | None = None  #: the user's stored password hash; None if there is no such user
 
 
 def name_of(word: str) -> str:
-    """Return what the journal keeps of the random word of a session."""
+    """Return the hash under which the journal stores a session's secret word."""
     return hashlib.sha256(word.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def form_proof(word: str) -> str:
-    """Return what each form of the session carries: only who has read a page of it knows this, and it gives *word* away to nobody."""
+    """Return the proof that each form of the session carries (an HMAC of *word*).
+
+    Only a reader of the session's pages knows it, and it does not reveal *word*.
+    """
     return hmac.new(word.encode("utf-8", "surrogatepass"), b"lienthong form", hashlib.sha256).hexdigest()
 
 
 def place_of(address: str) -> str:
-    """Return what an address is counted as: an IPv6 address as its /64, one that is mapped as IPv4."""
+    """Return the place that an address belongs to: the /64 of an IPv6 address; IPv4 for a mapped one."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -91,7 +100,7 @@ def place_of(address: str) -> str:
 
 
 def count_keys(name: str, address: str) -> tuple[Count, Count, Count]:
-    """Return the counts of a try: of the name from that address, of the address, of the name; an IPv6 address counts as its /64."""
+    """Return the counts that apply to a try: per name and address, per address, per name."""
     place = place_of(address)
     return (
         Count(_hashed("pair", name, place), 5, timedelta(minutes=15)),
@@ -101,14 +110,17 @@ def count_keys(name: str, address: str) -> tuple[Count, Count, Count]:
 
 
 def is_known(tx: Transaction, name: str, address: str, now: datetime) -> bool:
-    """Tell whether *name* has signed in from that address lately."""
+    """Tell whether *name* has signed in from *address* within `REMEMBERED`."""
     row = console_failure.c
     query = sa.select(row.until).where(row.sha256 == _known(name, address), row.until > now)
     return tx.scalar(query) is not None
 
 
 def permit_sign_in(tx: Transaction, name: str, address: str, now: datetime) -> SignInPermit:
-    """Say whether *name* may try a password now from *address*; if so, it is counted as failed until `begin_session` says otherwise."""
+    """Return whether *name* may try a password now from *address*.
+
+    If so, the try is counted as failed, until `begin_session` or `take_back` uncounts it.
+    """
     tries = count_keys(name, address)
     transactions.one_at_a_time(tx, [each.name for each in tries])
     tx.execute(sa.delete(console_failure).where(console_failure.c.until <= now))
@@ -128,7 +140,10 @@ def permit_sign_in(tx: Transaction, name: str, address: str, now: datetime) -> S
 def begin_session(
     tx: Transaction, name: str, password: str, sha256: str, address: str, now: datetime
 ) -> ConsoleSession | None:
-    """Begin a session of *name*, whose password was right when its hash was *password*.  None when it was changed meanwhile."""
+    """Begin a session of *name*. Return None if the password changed since its hash *password* was read.
+
+    *sha256* is the hash of the session's secret word (`name_of`).
+    """
     user = users.find_user(tx, name)
     if user is None or users.read_password_hash(tx, name, to_move=True) != password:
         return None
@@ -137,7 +152,8 @@ def begin_session(
     pair, place, anywhere = tries
     tx.execute(sa.delete(console_failure).where(console_failure.c.sha256.in_([pair.name, anywhere.name])))
     failures = tx.scalar(sa.select(console_failure.c.failures).where(console_failure.c.sha256 == place.name))
-    if failures is not None:  # of the address only this try is taken back: a user of our own may be guessing at others
+    # of the address, only this try is uncounted: one of our own users may be guessing the passwords of others
+    if failures is not None:
         _count(tx, place, failures - 1, now)
     forget_ended_sessions(tx, now)
     _keep(tx, _known(name, address), {"failures": 0, "next_at": now, "until": now + REMEMBERED})
@@ -149,7 +165,7 @@ def begin_session(
 
 
 def take_back(tx: Transaction, name: str, address: str, now: datetime) -> None:
-    """Undo what `permit_sign_in` counted, for a try that came to no end."""
+    """Uncount a try that failed through an internal error."""
     tries = count_keys(name, address)
     transactions.one_at_a_time(tx, [each.name for each in tries])
     known = _known(name, address)
@@ -161,14 +177,14 @@ def take_back(tx: Transaction, name: str, address: str, now: datetime) -> None:
 
 
 def record_failed_sign_in(tx: Transaction, name: str, address: str, now: datetime) -> None:
-    """Tell that signing in failed; a name of nobody is not written down: it may be a password."""
+    """Write the event of a failed sign-in. An unknown name is not written, because it may be a mistyped password."""
     known = users.find_user(tx, name) is not None
     said = {"user": name if known else None, "address": address}
     events.append_events(tx, Event("user-sign-in-failed", now, None, None, said))
 
 
 def find_session(tx: Transaction, sha256: str, now: datetime) -> ConsoleSession | None:
-    """Return the session, if it is not over."""
+    """Return the session, or None if it has ended."""
     row = tx.execute(sa.select(console_session).where(console_session.c.sha256 == sha256)).mappings().first()
     if row is None or row["until"] <= now or row["seen_at"] + IDLE <= now:
         return None
@@ -177,17 +193,17 @@ def find_session(tx: Transaction, sha256: str, now: datetime) -> ConsoleSession 
 
 
 def is_stale(session: ConsoleSession, now: datetime) -> bool:
-    """Tell whether it should be written down that the session is still used."""
+    """Tell whether the session's last use should be written again."""
     return now - session.seen_at >= _TO_THE_MINUTE
 
 
 def touch_session(tx: Transaction, sha256: str, now: datetime) -> None:
-    """Write down that the session is used."""
+    """Write the time of the session's last use."""
     tx.execute(sa.update(console_session).where(console_session.c.sha256 == sha256).values(seen_at=now))
 
 
 def end_own_session(tx: Transaction, session: ConsoleSession, now: datetime, *, everywhere: bool = False) -> int:
-    """End the session, or *everywhere* each of its user's.  Returns how many."""
+    """End the session, or with *everywhere* all sessions of its user. Return the number of sessions ended."""
     own = console_session.c.name == session.user.name
     which = own if everywhere else sa.and_(own, console_session.c.sha256 == session.sha256)
     ended = tx.execute(sa.delete(console_session).where(which)).rowcount
@@ -197,14 +213,14 @@ def end_own_session(tx: Transaction, session: ConsoleSession, now: datetime, *, 
 
 
 def end_user_sessions(tx: Transaction, name: str, *, by: str, now: datetime) -> int:
-    """End every session of the user *name*, by an operator's word.  Returns how many."""
+    """End every session of the user *name* on an operator's command. Return the number of sessions ended."""
     ended = tx.execute(sa.delete(console_session).where(console_session.c.name == name)).rowcount
     events.append_events(tx, Event("user-signed-out", now, None, None, {"user": name, "sessions": ended, "by": by}))
     return ended
 
 
 def list_sessions(tx: Transaction, now: datetime, name: str | None = None) -> Sequence[ConsoleSession]:
-    """Return the sessions that are not over, of all or of the user *name*, the latest first."""
+    """Return the open sessions of all users, or of the user *name*, newest first."""
     query = sa.select(console_session).where(console_session.c.until > now, console_session.c.seen_at > now - IDLE)
     if name is not None:
         query = query.where(console_session.c.name == name)
@@ -214,7 +230,7 @@ def list_sessions(tx: Transaction, now: datetime, name: str | None = None) -> Se
 
 
 def forget_ended_sessions(tx: Transaction, now: datetime) -> None:
-    """Take away the sessions that are over."""
+    """Delete the sessions that have ended."""
     over = sa.or_(console_session.c.until <= now, console_session.c.seen_at <= now - IDLE)
     tx.execute(sa.delete(console_session).where(over))
 
@@ -230,7 +246,7 @@ def _keep(tx: Transaction, sha256: str, values: Mapping[str, object]) -> None:
 
 
 def _known(name: str, address: str) -> str:
-    """Return what stands beside the counts where *name* has signed in from that address lately."""
+    """Return the key of the row which says that *name* has signed in from *address*."""
     return _hashed("known", name, place_of(address))
 
 

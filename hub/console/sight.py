@@ -1,9 +1,11 @@
-"""What lies behind a number: a message with all that happened to it, for who may see it.  Knows the journal's tables; no page.
+"""Reads a message with its events, deliveries and facts, if the user may see it. Contains SQL, no pages.
 
-An accepted message is open to who may see one of its units: the From unit, a recipient, the unit whose document it answers, a unit that a
-fact was counted for.  A refused one is open to operators alone: whose it is was never established.
+An accepted message is visible to a user who sees one of its units: the From unit, a recipient, the unit whose document
+it answers, or a unit with a fact from it. A refused message is visible to operators only, because its unit was never
+established.
 
-Who asked a lookup, for what purpose and about which dossier is open to operators alone; the answers are open to nobody here.
+Who made a lookup, for what purpose and about which dossier is visible to operators only. The answers of lookups are not
+shown at all.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,17 +24,17 @@ from hub.store.tables import attempt
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 
-#: So many events, and so many facts, of one message are shown; the rest is counted.
+#: Maximum events, and maximum facts, shown of one message. The others are only counted.
 MOST = 500
-#: What a private message shows of its events.
+#: Event fields shown of a private message.
 _BARE = ("at", "event")
-#: Services whose messages tell what an official asked about a person.
+#: Services whose messages reveal what an official asked about a person.
 PRIVATE = frozenset({operations.NAME})
 
 
 @attrs.frozen(kw_only=True)
 class Attempt:
-    """One try to bring the message to a partner."""
+    """One attempt to deliver the message to a partner."""
 
     partner: str
     number: int
@@ -44,27 +46,27 @@ class Attempt:
 
 @attrs.frozen(kw_only=True)
 class ShownMessage:
-    """A message as it is shown."""
+    """A message as its page shows it."""
 
     message: Message
-    private: bool  #: its bytes and the bodies of its events are left out
-    kept: bool  #: its bytes are in the journal
-    receipt: bool  #: the hub gave a signed receipt
-    happened: Sequence[Mapping[str, object]]  #: events in order, facts aside; the first `MOST`
-    more: int  #: events beyond those
-    facts: Sequence[Mapping[str, object]]  #: those that were counted of it, as their events tell them; the first `MOST`
+    private: bool  #: whether its bytes and event bodies are withheld
+    kept: bool  #: whether its bytes are in the journal
+    receipt: bool  #: whether the hub gave a signed receipt
+    happened: Sequence[Mapping[str, object]]  #: events in order, without facts; the first `MOST`
+    more: int  #: number of further events
+    facts: Sequence[Mapping[str, object]]  #: facts counted from it, as their events state them; the first `MOST`
     more_facts: int
     deliveries: Sequence[Delivery]
     attempts: Sequence[Attempt]
 
     @property
     def signature(self) -> Mapping[str, object] | None:
-        """What was found of the packet's own signature, as its event tells it; None when there is no such event."""
+        """The event about the packet's own signature; None without one."""
         return next((event for event in self.happened if event["event"] == "packet-signature"), None)
 
 
 def find_visible_message(tx: Transaction, user: User, identity: str) -> ShownMessage | None:
-    """Return the message *identity*, the hub's id; None when there is none, or none for *user*."""
+    """Return the message with the hub's id *identity*; None if it does not exist or *user* may not see it."""
     try:
         found = search.read_message(tx, identity)
     except KeyError:
@@ -95,7 +97,7 @@ def find_visible_message(tx: Transaction, user: User, identity: str) -> ShownMes
 
 @attrs.frozen
 class MessageName:
-    """How a message is told from others in a list."""
+    """What distinguishes a message in a list."""
 
     message_id: str | None
     code: str | None
@@ -103,7 +105,7 @@ class MessageName:
 
 
 def name_visible_messages(tx: Transaction, user: User, ids: Collection[str]) -> dict[str, MessageName]:
-    """Return how the messages with these hub ids are called; their facts are open to *user*, so they are."""
+    """Return the names of the messages with these hub ids. *user* must be allowed to see a fact of each."""
     columns = (table.c.id, table.c.service, table.c.message_id, table.c.code, table.c.subject)
     found = {}
     for row in tx.execute(sa.select(*columns).where(table.c.id.in_(list(ids)))):

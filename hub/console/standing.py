@@ -1,6 +1,9 @@
-"""Where a report stands in its life, as the console shows it, and what is counted to be given out.  Knows the journal's deeds and a user's sight.
+"""Reads the life-cycle state of a report, and counts the report for signing.
 
-Moves nothing by itself: giving out and taking back are `hub.workload.submission`'s, as at the command line.  Each function is one reading step.
+Uses the journal's functions and a user's visibility.
+
+Changes nothing: `hub.workload.submission` gives out and takes back reports, as at the command line. Each function is
+one read step.
 """
 
 from collections.abc import Sequence
@@ -21,19 +24,20 @@ from hub.workload.revisions import Revision
 from hub.workload.submission import KeptRevision
 from hub.workload.unit_report import ReportSources
 
-#: Before there is a revision: the period runs, or a month of it is not closed yet, or it may be given out.
+#: Steps before there is a revision: the period has not ended; a month of it is not closed; the report may be given out.
 RUNNING, MONTH_OPEN, READY = "running", "month-open", "ready"
 
 
 @attrs.frozen(kw_only=True)
 class ReportStanding:
-    """Where a report stands."""
+    """The state of a report."""
 
     asked: ReportSources
-    revisions: Sequence[Revision]  #: the newest first
-    step: str  #: `RUNNING`, `MONTH_OPEN`, `READY`, or the `ReportState` of the newest revision: it says what comes next
-    month: str = ""  #: the first that is still to be closed
-    behind: bool = False  #: the numbers, or the facts behind them, are others now than in the newest revision
+    revisions: Sequence[Revision]  #: newest first
+    #: `RUNNING`, `MONTH_OPEN`, `READY`, or the `ReportState` of the newest revision; it decides what comes next
+    step: str
+    month: str = ""  #: the first month that is not closed yet
+    behind: bool = False  #: whether the numbers or their facts have changed since the newest revision
     problem: Problem | None = None  #: why it cannot be counted as it was closed
 
     @property
@@ -43,7 +47,7 @@ class ReportStanding:
 
 
 def read_report_standing(tx: Transaction, asked: ReportSources, now: datetime) -> ReportStanding:
-    """Return where the report stands, without looking whether its numbers would be others now."""
+    """Return the state of the report. Does not check whether its numbers have changed."""
     unit, form, period = asked.members[0], asked.form, asked.period
     found = revisions.list_revisions(tx, unit, form.id, period.text)[::-1]
     if found:
@@ -56,7 +60,7 @@ def read_report_standing(tx: Transaction, asked: ReportSources, now: datetime) -
 def count_report_with_standing(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime, *, charted: bool
 ) -> tuple[reading.CountedPage, ReportStanding]:
-    """Return the report as its page shows it, and where it stands.  Raises `Refused`."""
+    """Return the report as its page shows it, and its state. Raises `RequestRefused`."""
     counted = reading.count_visible_report(tx, user, book, form, unit, period, now, charted=charted)
     return counted, read_report_standing(tx, counted.asked, now)
 
@@ -64,7 +68,10 @@ def count_report_with_standing(
 def compare_report_standing(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime
 ) -> ReportStanding:
-    """Return where the report stands, and whether its newest revision still says what is counted.  Raises `Refused`."""
+    """Return the state of the report, and whether its newest revision still agrees with the count.
+
+    Raises `RequestRefused`.
+    """
     asked = reading.read_visible_sources(tx, user, book, form, unit, period)
     standing = read_report_standing(tx, asked.bare, now)
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
@@ -80,14 +87,20 @@ def compare_report_standing(
 def count_report_for_release(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime
 ) -> submission.CountedReport:
-    """Return the report as it is counted now, to be given out.  Raises `Refused`; Rejected: `evidence-differs`."""
+    """Return the report as counted now, for signing.
+
+    Raises `RequestRefused`, and `Rejected` with `evidence-differs` if closed months cannot be reproduced.
+    """
     return _counted(tx, reading.read_visible_sources(tx, user, book, form, unit, period), now)
 
 
 def read_given_revision(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str
 ) -> tuple[KeptRevision, bytes] | None:
-    """Return the newest revision and its octets, to hold what comes back against; None when none was given out.  Raises `Refused`."""
+    """Return the newest revision and its octets, to compare a signed file with; None without one.
+
+    Raises `RequestRefused`.
+    """
     asked = reading.read_visible_sources(tx, user, book, form, unit, period)
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
     return None if kept is None else (kept, blobs.read_blob(tx, kept.message.sha256))

@@ -1,8 +1,9 @@
-"""Whose try to sign in comes next.  Knows places, names and what failed lately; no password, no page.
+"""Decides whose try to sign in comes next. Contains places, names and recent failures, but no passwords and no pages.
 
-A password takes 32 MiB and a quarter of a second of a core to compare, so one is compared at a time.  First comes who has signed in from the
-same place before, then who comes from a place where nobody has failed lately, then the others; in each of these the places (an address,
-an IPv6 /64) take turns.  So those who guess, at however many addresses, wait for one another, and others hardly wait for them.
+Comparing a password takes 32 MiB and a quarter of a second of one core, so one is compared at a time. The order is:
+users who have signed in from the same place before; users at places without recent failures; all others. Within each
+rank, the places (an address, or an IPv6 /64) take turns. So attackers who guess passwords, at however many addresses,
+wait for one another, and other users hardly wait for them.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,18 +20,19 @@ T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 
-#: So many tries wait together, and of one place: fewer than `edge.ANSWERING`, so that other pages are still answered.
+#: Maximum waiting tries, in total and from one place. Fewer than `edge.ANSWERING`, so that other pages are still
+#: answered.
 WAITING, OF_ONE_PLACE = 100, 10
-#: So many failures may be mistypings.
+#: Failures that may be mistypings.
 TYPOS = 2
-#: A failure is remembered for so long.
+#: A failure is remembered for this time.
 REMEMBERED = timedelta(hours=1)
-#: Of so many places, and names at places, failures and turns are remembered.
+#: Maximum places, and names at places, whose failures and turns are remembered.
 PLACES = 10_000
 
 
 class Rank(IntEnum):
-    """Who comes first."""
+    """The order of waiting tries."""
 
     KNOWN = 0
     QUIET = 1
@@ -39,7 +41,7 @@ class Rank(IntEnum):
 
 @attrs.frozen(eq=False)
 class _Try:
-    """One who waits."""
+    """One waiting try."""
 
     place: str
     name: str
@@ -49,21 +51,22 @@ class _Try:
 
 @attrs.define(eq=False)
 class Turns:
-    """The tries at one node."""
+    """The tries to sign in at one node."""
 
     _now: Callable[[], datetime]
-    _waiting: list[_Try] = attrs.field(factory=list, init=False)  #: the oldest first
-    #: Of a place, and of a name at one: how many failures, and until when they count.
+    _waiting: list[_Try] = attrs.field(factory=list, init=False)  #: oldest first
+    #: For a place, and for a name at a place: the number of failures, and until when they count.
     _failures: dict[tuple[str, ...], tuple[int, datetime]] = attrs.field(factory=dict, init=False)
-    _served: dict[str, int] = attrs.field(factory=dict, init=False)  #: the number of the last turn of each place
-    _number: int = attrs.field(default=0, init=False)  #: of the last turn
+    _served: dict[str, int] = attrs.field(factory=dict, init=False)  #: number of each place's last turn
+    _number: int = attrs.field(default=0, init=False)  #: number of the last turn
     _busy: bool = attrs.field(default=False, init=False)
     _calling: bool = attrs.field(default=False, init=False)
 
     async def take(self, place: str, name: str, known: bool, step: Callable[[], Awaitable[T]]) -> T:
-        """Return what *step* returns, taken when it is its turn; *known*: whether *name* has signed in from *place* before.
+        """Call *step* when its turn comes, and return its result.
 
-        Raises `Refused` (503) when there is no place to wait for one.
+        *known* says whether *name* has signed in from *place* before. Raises `RequestRefused` (503) if too many tries
+        wait.
         """
         await self._wait(_Try(place, name, known))
         try:
@@ -73,10 +76,10 @@ class Turns:
             self._call()
 
     def note_failure(self, place: str, name: str) -> None:
-        """Remember that a wrong password of *name* was given at *place*."""
+        """Remember a wrong password for *name* from *place*."""
         for key in ((place,), (place, name)):
             count = self._count(key)
-            self._failures.pop(key, None)  # it comes to stand last: the one that is forgotten first stands first
+            self._failures.pop(key, None)  # re-insert it at the end: the first entry is forgotten first
             self._failures[key] = count + 1, self._now() + REMEMBERED
         _forget(self._failures)
 
@@ -109,7 +112,10 @@ class Turns:
         _forget(self._served)
 
     def _displace(self, demand: tuple[Rank, int]) -> None:
-        """Let the last one give way who comes last, where most wait.  Raises `Refused` when who comes, with such a *demand*, is that."""
+        """Refuse the newest waiting try of the lowest rank from the place with the most tries.
+
+        Raises `RequestRefused` if the new try, with rank and place count *demand*, is itself that one.
+        """
         places = [each.place for each in self._waiting]
         demands = [(self._rank(each), places.count(each.place)) for each in self._waiting]
         most = max(demands)
@@ -119,7 +125,7 @@ class Turns:
         displaced.turn.errback(given.refuse_as_busy())
 
     def _call(self) -> None:
-        """Let the next one try; not from within another's end, for each would be deeper in the stack."""
+        """Let the next try begin. It is not called recursively, so that the stack does not grow."""
         if self._calling:
             return
         self._calling = True
@@ -132,6 +138,6 @@ class Turns:
 
 
 def _forget(remembered: dict[K, V]) -> None:
-    """Forget what was remembered first."""
+    """Delete the oldest entries above `PLACES`."""
     while len(remembered) > PLACES:
         del remembered[next(iter(remembered))]

@@ -1,6 +1,6 @@
-"""The people who may sign in: their names, roles, units and passwords, as the journal keeps them.  Knows one table; no browser.
+"""Stores the users of the console: names, roles, units and password hashes. Contains one table, no browser.
 
-Each function is one step of one transaction, and what it changes is told by an event with who did it.
+Each function is one step of a transaction. Each change writes an event that names who made it.
 """
 
 import json
@@ -33,26 +33,26 @@ class Role(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class User:
-    """One person."""
+    """A person who may sign in."""
 
     name: str
     role: Role
-    units: tuple[str, ...]  #: codes, each with those below it, or `*`
+    units: tuple[str, ...]  #: unit codes, each including the units below it, or `*`
     added_at: datetime
-    changed_at: datetime  #: the password
+    changed_at: datetime  #: when the password was set last
 
     @property
     def sees_all(self) -> bool:
-        """Whether every unit is open to it, known to the registry or not."""
+        """Whether the user sees every unit, including units that the registry does not contain."""
         return self.role is Role.OPERATOR or ANY in self.units
 
 
 class NameUnfit(ValueError):
-    """The text is no user's name."""
+    """The text is not a valid user name."""
 
 
 def normalise_user_name(text: str) -> str:
-    """Return the user's name that *text* means; capital letters are small ones.  Raises `NameUnfit`."""
+    """Return the user name in *text*, in lower case. Raises `NameUnfit`."""
     name = text.strip().lower()
     if not _NAME.fullmatch(name):
         raise NameUnfit(text)
@@ -60,35 +60,38 @@ def normalise_user_name(text: str) -> str:
 
 
 def list_users(tx: Transaction) -> list[User]:
-    """Return all, by name."""
+    """Return all users, sorted by name."""
     return sorted(map(_read, tx.execute(sa.select(console_user)).mappings()), key=lambda user: user.name)
 
 
 def has_users(tx: Transaction) -> bool:
-    """Tell whether there is any."""
+    """Tell whether there is any user."""
     return tx.execute(sa.select(sa.literal(1)).select_from(console_user).limit(1)).first() is not None
 
 
 def find_user(tx: Transaction, name: str) -> User | None:
-    """Return the user *name*; None when there is none."""
+    """Return the user *name*, or None."""
     row = tx.execute(sa.select(console_user).where(console_user.c.name == name)).mappings().first()
     return None if row is None else _read(row)
 
 
 def read_password_hash(tx: Transaction, name: str, *, to_move: bool = False) -> str | None:
-    """Return the hash of a user's password, locked against a change when something is *to move*; None when there is no such user."""
+    """Return a user's password hash, or None if there is no such user.
+
+    With *to_move*, the row is locked against a change until the transaction ends.
+    """
     query = sa.select(console_user.c.password).where(console_user.c.name == name)
     return tx.scalars(query.with_for_update() if to_move else query).first()
 
 
 def find_unknown_units(tx: Transaction, units: Iterable[str]) -> list[str]:
-    """Return those of *units* that the registry does not hold."""
+    """Return the codes in *units* that the registry does not contain."""
     held = {unit.code for unit in unit_registry.list_registry_units(tx)}
     return [code for code in units if code != ANY and code not in held]
 
 
 def add_user(tx: Transaction, user: User, hashed: str, *, by: str, now: datetime) -> bool:
-    """Add *user* with the hash of a password.  False when the name is taken."""
+    """Add *user* with a password hash. Return False if the name is taken."""
     row = attrs.asdict(user) | {"units": json.dumps(user.units), "role": str(user.role), "password": hashed}
     if not transactions.put_once(tx, console_user, [row]):
         return False
@@ -98,9 +101,9 @@ def add_user(tx: Transaction, user: User, hashed: str, *, by: str, now: datetime
 
 
 def change_password(tx: Transaction, name: str, hashed: str, *, by: str, now: datetime, was: str | None = None) -> bool:
-    """Keep another password's hash, and end every session of the user.  False when there is no such user.
+    """Replace a user's password hash and end all sessions of the user. Return False if there is no such user.
 
-    With *was*, only while that is the hash that is kept: of two changes at once, one is made.
+    With *was*, the hash is replaced only if it is still *was*: of two concurrent changes, one succeeds.
     """
     where = [console_user.c.name == name, *([console_user.c.password == was] if was is not None else [])]
     changed = tx.execute(sa.update(console_user).where(*where).values(password=hashed, changed_at=now)).rowcount
@@ -112,7 +115,7 @@ def change_password(tx: Transaction, name: str, hashed: str, *, by: str, now: da
 
 
 def remove_user(tx: Transaction, name: str, *, by: str, now: datetime) -> bool:
-    """Remove a user and end its sessions.  False when there is none."""
+    """Remove a user and end the user's sessions. Return False if there is none."""
     ended = _end_sessions(tx, name)
     removed = tx.execute(sa.delete(console_user).where(console_user.c.name == name)).rowcount
     if removed:
@@ -121,7 +124,7 @@ def remove_user(tx: Transaction, name: str, *, by: str, now: datetime) -> bool:
 
 
 def read_visible_units(tx: Transaction, user: User) -> frozenset[str] | None:
-    """Return the units that are open to *user*: its own and all that are, were or will be below them; None: every unit."""
+    """Return the units visible to *user*: its own and all that are, were or will be below them; None for every unit."""
     if user.sees_all:
         return None
     units = unit_registry.list_registry_units(tx)
