@@ -1,8 +1,10 @@
-"""The services beside documents whose messages bring results: what their facts may be, and how a message is read.
+"""The services beside documents: what facts each may bring, and how a message of it is read into facts.
 
-A file or folder a service, each with a `SERVICE`; one that only one dialect speaks of may stand in that adapter's folder, as
-`service.py`.  A new one is found by being there.  Knows no transport: whether a message came by SOAP, was collected or was written by
-the hub itself, its content is the same octets, and they are read here and nowhere else.
+Each service is a file or a folder of this package that defines `SERVICE`. A service that only one partner dialect uses
+may stand in that adapter's folder, as `service.py`. `list_services` discovers all of them; there is no list to edit.
+
+Knows no transport. A message has the same octets whether it came by SOAP, was collected from a partner or was written
+by the hub, and only the service's `read` function reads them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,26 +19,25 @@ import attrs
 
 from hub.domain.model import Record
 
-#: Reads a message: its exact octets, when it came, and the hub's id of it.  Raises Rejected with every problem.
+#: Reads a message. Parameters: its exact octets, the time of its arrival, the hub's id of it. Raises Rejected with
+#: every problem.
 Read = Callable[[bytes, datetime, str], Record]
 
 
 @attrs.frozen(kw_only=True)
 class Service:
-    """One service."""
+    """One service: its name, its reader and what its facts may contain."""
 
     name: str
     read: Read
-    milestones: frozenset[str]  #: of its facts
+    milestones: frozenset[str]  #: the milestones its facts may have
     attributes: frozenset[str] = frozenset()  #: names of the attributes its facts may have
-    ours: frozenset[str] = frozenset()  #: the kinds of its messages that go to no other system
-    telling: bool = (
-        False  #: its messages only report figures about units: who may tell of any unit (`tells`) may bring them
-    )
-    internal: bool = (
-        False  #: no partner brings its messages: the hub writes them, or reads them in the packets of `documents`
-    )
-    synced: str = ""  #: the milestone of each key of a message that was delivered to another system; empty: none
+    ours: frozenset[str] = frozenset()  #: the kinds of its messages that the hub delivers to no other system
+    #: Its messages only report figures about units. A partner with the policy `tells` may send them about any unit.
+    telling: bool = False
+    #: No partner sends its messages. The hub writes them, or finds them in the packets of `documents`.
+    internal: bool = False
+    synced: str = ""  #: milestone for each key of a message when it has been delivered to another system; empty: none
 
 
 @cache
@@ -47,7 +48,10 @@ def list_services() -> Mapping[str, Service]:
 
 
 def of_adapters() -> Iterator[tuple[str, Path]]:
-    """Give each adapter that has a service of its own: its module's name, and its folder, where the service's forms may be too."""
+    """Yield the module name and the folder of each adapter that has its own service.
+
+    The folder may also hold the service's forms.
+    """
     package = find_spec("adapters")
     for place in () if package is None else package.submodule_search_locations or ():
         for path in sorted(Path(place).glob("*/service.py")):

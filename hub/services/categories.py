@@ -1,8 +1,12 @@
-"""Code lists that another system gives: procedures, fields of work, agencies.  Knows what a list looks like; not whose it is, nor how it came.
+"""Parses and validates code lists that another system publishes: procedures, fields of work, agencies.
 
-A message is one whole list, `{"service": NAME, "result": [rows…]}`, rows as they were given; a newer one stands in its place.  Or it is
-what was said instead of a list, `{"service": NAME, "refused": TEXT}`: that is refused, for the operator to read.
-A list brings no fact: it is nobody's work.
+Knows the format of a list. Does not know which system published it or how it was fetched.
+
+A message is one whole list, `{"service": NAME, "result": [rows…]}`, with the rows as they were received. A newer list
+replaces it. If the other system answered with an error instead, the message is `{"service": NAME, "refused": TEXT}`.
+The hub refuses such a message, so that the operator can read the text.
+
+A list brings no fact, because it is not the work of any unit.
 """
 
 import json
@@ -17,9 +21,10 @@ from hub.domain.model import Problem, Record
 from hub.domain.sanitize import replace_unstorable
 from hub.services import Service
 
-#: The procedures of the national portal, by the service that gives them.
+#: The list of procedures of the national portal, named by the portal's service that returns it.
 PROCEDURES = "LayDanhSachTTHC"
-#: Where a list has its codes and names, as systems that read them have it; of any other the first column that begins so.
+#: The code column and the name column of each known list. For other lists: the first column that begins with `MA` or
+#: `TEN`.
 _COLUMNS = {
     PROCEDURES: ("MATTHC", "TENTTHC"),
     "LayDanhMucLinhVuc": ("MALINHVUC", "TENLINHVUC"),
@@ -30,14 +35,20 @@ _CODE, _NAME = "MA", "TEN"
 
 @attrs.frozen
 class CategoryList:
-    """One list: what gives it, and the name of each code."""
+    """One code list.
+
+    `name` is the service that publishes it. `names` maps each code to its name.
+    """
 
     name: str
     names: Mapping[str, str]
 
 
 def parse_category_list(content: bytes) -> CategoryList:
-    """Return the list that a message is.  Raises Rejected `list-unreadable`: no list, an empty one, a row without a code."""
+    """Parse a message into the list that it contains.
+
+    Raises Rejected `list-unreadable` if there is no list, the list is empty, or a row has no code.
+    """
     try:
         said: Any = json.loads(content)
         name, rows = _text(said, "service"), said.get("result")
@@ -58,19 +69,19 @@ def parse_category_list(content: bytes) -> CategoryList:
 
 
 def read_category_list(content: bytes, at: datetime, message: str) -> Record:
-    """Return what a message is about: its kind is the list's name.  Raises Rejected as `parse_category_list`."""
+    """Return the record of a message. Its kind is the list's name. Raises Rejected as `parse_category_list` does."""
     found = parse_category_list(content)
     return Record(kind=found.name, sender="", subject=f"{len(found.names)} mục")
 
 
 def _column(row: object, begun: str) -> str:
-    """Return the first column of *row* whose name begins so; `MA…` or `TEN…` when there is none, which no row has."""
+    """Return the first column of *row* whose name begins with *begun*, else `MA…` or `TEN…`, a name that no row has."""
     columns = row if isinstance(row, dict) else ()
     return next((column for column in columns if column.upper().startswith(begun)), f"{begun}…")
 
 
 def _text(row: Mapping[str, object], column: str) -> str:
-    """Return what *column* says; what no database keeps, half a surrogate pair or U+0000, as a question mark."""
+    """Return the text of *column*. What no database can store (half a surrogate pair, U+0000) becomes a question mark."""
     value = row.get(column)
     return "" if value is None else replace_unstorable(str(value)).strip()
 

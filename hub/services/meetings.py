@@ -1,12 +1,14 @@
-"""Electronic meetings: what an iCalendar object (RFC 5545, iTIP of RFC 5546) says that a unit did.  Knows methods, revisions and occurrences.
+"""Reads facts about electronic meetings from an iCalendar object (RFC 5545; iTIP, RFC 5546).
 
-The rules, each of the project's own choice (standards 7 says only “iCalendar in an attachment”), stand in docs/reference/meetings.md.
-Of a series each occurrence is a meeting.  What came later or earlier is the reports' to find: every fact tells its meeting, its
-occurrence and its revision.
+Knows methods, revisions and occurrences. Each occurrence of a series counts as a meeting.
 
-Whose the meetings are is judged by the lines as they stand, before any rule is followed; and the rules of the calendars that one message
-brings are followed, and their facts made, within one `CalendarRoom`.  Worst cost: that room, whatever the message is: as long as 700
-signatures by RSA-2048 (210 ms).
+The rules are the project's own choice, because standards 7 says only “iCalendar in an attachment”. They are listed in
+docs/reference/meetings.md. This module does not compare messages: every fact names its meeting, occurrence and
+revision, and the reports decide which message is newer.
+
+The organizer and the attendees are authorised from the unexpanded lines, before any recurrence rule is expanded. All
+rules of one message are expanded, and all its facts made, within the limits of one `CalendarRoom`. The worst cost is
+that limit, whatever the message contains: as much CPU time as 700 RSA-2048 signatures (210 ms).
 """
 
 import json
@@ -25,32 +27,35 @@ from hub.services import Service
 
 MOST = 400  #: occurrences of one series, and components of one object
 MOST_SERIES = 20  #: series in one object
-TOGETHER = 1000  #: meetings of one object, each occurrence being one
-#: What all calendars of one message together may bring: twice what one may, or ten ordinary ones of forty meetings each.
-LINES = 10_000  #: lines as they stand, folded ones too
-PARAMETERS = 30_000  #: semicolons: before a parameter, a part of a rule
+TOGETHER = 1000  #: meetings of one object; each occurrence counts as one
+#: Limits for all calendars of one message together: twice the limit of one calendar, or ten typical ones of forty
+#: meetings.
+LINES = 10_000  #: lines as written, folded lines included
+PARAMETERS = 30_000  #: semicolons: one stands before each parameter and each part of a rule
 RULES = 50  #: series
-DAYS = 4_000  #: days on which rules fall, and days of RDATE and EXDATE
+DAYS = 4_000  #: days on which rules fall, plus the days of RDATE and EXDATE
 FACTS = 4_000
 _DAY = timedelta(days=1)
-SPAN = timedelta(days=366)  #: from its beginning, a series is looked at for so long
+SPAN = timedelta(days=366)  #: a series is expanded for this long from its start
 UNIT = "X-LIENTHONG-UNIT"  #: the parameter of ORGANIZER and ATTENDEE that names the unit
 CALLED, SCHEDULED, SERIES, CANCELLED = "called", "scheduled", "series", "cancelled"
-#: What an answer says, by PARTSTAT; the rest says nothing yet.  RFC 5545 has no word for who was there: it leaves room for these two.
+#: The answer for each PARTSTAT; other values are no answer yet. RFC 5545 has no value for “attended” and allows these
+#: two.
 ANSWERS = {"ACCEPTED": "accepted", "DECLINED": "declined", "X-ATTENDED": "attended", "COMPLETED": "attended"}
 ATTENDED = "attended"
 _METHODS = ("REQUEST", "PUBLISH", "CANCEL", "REPLY")
 _LONGEST = 255  #: characters of a UID
 
-#: Says which unit an ORGANIZER or ATTENDEE is, who may be the one that sends the object; "" for none that counts.
+#: Returns the unit of an ORGANIZER or ATTENDEE line; "" if it is not a known unit. The flag is true for the line of the
+#: sender.
 WhoIs = Callable[[ContentLine, bool], str]
-#: Tells whether the sender may speak for a unit.
+#: Tells whether the sender may report about a unit.
 MayTell = Callable[[str], bool]
 
 
 @attrs.define
 class CalendarRoom:
-    """What the calendars of one message may still bring."""
+    """The remaining limits for the calendars of one message."""
 
     lines: int = LINES
     parameters: int = PARAMETERS
@@ -59,7 +64,7 @@ class CalendarRoom:
     facts: int = FACTS
 
     def take(self, what: Literal["lines", "parameters", "rules", "days", "facts"], count: int = 1) -> None:
-        """Take so much of it.  Raises Rejected, `calendar-too-large`."""
+        """Take *count* units of the limit *what*. Raises Rejected `calendar-too-large` if less than that remains."""
         left = getattr(self, what) - count
         if left < 0:
             raise too_large(f"more than {globals()[what.upper()]} {what} in the calendars of one message")
@@ -67,12 +72,12 @@ class CalendarRoom:
 
 
 def name_calendar_unit(person: ContentLine, _sends: bool) -> str:
-    """Return the unit a line names by itself: its code, else its address, which the registry may know as an alias."""
+    """Return the unit that a line itself names: its code, else its address, which the registry may know as an alias."""
     return person.parameters.get(UNIT, "") or person.value.strip().lower().removeprefix("mailto:")
 
 
 def allow_all_units(_unit: str) -> bool:
-    """Let all units be spoken for: whoever calls judges what is read."""
+    """Allow every unit. For callers that authorise the facts after reading."""
     return True
 
 
@@ -84,9 +89,10 @@ def read_meetings(
     may_tell: MayTell = allow_all_units,
     room: CalendarRoom | None = None,
 ) -> Record:
-    """Return what the calendar *content* brings, without what is told of units that its sender may not speak for.
+    """Read the calendar *content* into a record. Facts about units that the sender may not report on are left out.
 
-    What it costs is taken out of the *room* of its message.  Raises Rejected for all of it: `calendar-unreadable`, `calendar-too-large`.
+    The cost is taken from *room*, the limits of the whole message; None means a new room. Raises Rejected for the whole
+    calendar: `calendar-unreadable` or `calendar-too-large`.
     """
     room = room or CalendarRoom()
     room.take("lines", content.count(b"\n"))
@@ -122,17 +128,17 @@ def read_meetings(
 
 @attrs.define
 class _CalendarReading:
-    """What is read, and by what."""
+    """The calendar being read, with the checks and limits that apply to it."""
 
     calendar: CalendarPart
     method: str
     who_is: WhoIs
     may_tell: MayTell
     room: CalendarRoom
-    together: int = 0  #: meetings so far, each occurrence being one
+    together: int = 0  #: meetings so far; each occurrence counts as one
 
     def teller(self, person: ContentLine, *, sends: bool) -> str:
-        """Return the unit that *person* is, if the sender may speak for it."""
+        """Return the unit that *person* is, or "" if the sender may not report about it."""
         unit = self.who_is(person, sends)
         return unit if unit and self.may_tell(unit) else ""
 
@@ -142,8 +148,8 @@ class _Meeting:
     """One VEVENT: a meeting, a series, or one occurrence of a series."""
 
     uid: str
-    occurrence: str  #: RECURRENCE-ID; empty for the whole
-    revision: str  #: SEQUENCE and DTSTAMP: the later sorts behind (RFC 5546, 2.1.5)
+    occurrence: str  #: RECURRENCE-ID; empty for the whole meeting or series
+    revision: str  #: SEQUENCE and DTSTAMP: a later revision sorts after an earlier one (RFC 5546, 2.1.5)
     start: date | datetime | None
     repeated: bool
     cancelled: bool
@@ -174,7 +180,8 @@ def _facts(reading: _CalendarReading, meetings: list[_Meeting], told: Callable[.
                 )
             continue
         if method == "REQUEST" and (organizer := reading.teller(meeting.organizer, sends=True)):
-            # an occurrence told of beside its series is of the same revision, whatever its own SEQUENCE says
+            # An occurrence sent together with its series has the revision of the series, whatever its own SEQUENCE
+            # says.
             master = masters.get(meeting.uid, meeting)
             revised = attrs.evolve(meeting, revision=max(meeting.revision, master.revision))
             yield from _called(revised, organizer, apart, reading, told)
@@ -214,7 +221,7 @@ def _called(
 
 
 def local_start_day(start: date | datetime | None) -> date | None:
-    """Return the day in Hà Nội, where there is one."""
+    """Return the day of *start* in Hà Nội; None if there is no start."""
     return None if start is None else calendar.local_day(start)
 
 
@@ -260,7 +267,7 @@ def _is_somebody(attendee: ContentLine) -> bool:
 
 
 def _days(meeting: _Meeting, reading: _CalendarReading) -> tuple[tuple[str, date], ...]:
-    """Return the occurrences of a meeting that is called, with their days; more than one where it is a series."""
+    """Return the occurrences of a meeting that is called, each with its day. A single meeting has one occurrence."""
     begins = meeting.start
     assert begins is not None
     if not meeting.repeated:
@@ -274,7 +281,7 @@ def _days(meeting: _Meeting, reading: _CalendarReading) -> tuple[tuple[str, date
 def _occurrences(
     event: CalendarPart, reading: _CalendarReading, begins: date | datetime
 ) -> tuple[tuple[str, date], ...]:
-    """Return the occurrences of a series from *begins* on, within `SPAN`, `MOST` at most: the first ones."""
+    """Return the occurrences of a series from *begins* on, within `SPAN`: the first `MOST` of them."""
     found = {calendar.write_calendar_mark(when): when for when in _repeated(event, reading, begins)}
     for name in ("RDATE", "EXDATE"):
         for line in event.all(name):
@@ -298,7 +305,8 @@ def _repeated(event: CalendarPart, reading: _CalendarReading, begins: date | dat
     until = None
     if rule.until:
         until = calendar.read_calendar_time(attrs.evolve(line, name="RRULE UNTIL", value=rule.until), reading.calendar)
-        last = min(last, calendar.local_day(until) + 2 * _DAY)  # what day it is, zones may see a day apart
+        # the same instant may fall on another day in another time zone
+        last = min(last, calendar.local_day(until) + 2 * _DAY)
     days = rrule.list_rule_days(rule, first, last)
     reading.room.take("days", len(days))
     for day in days:
@@ -315,7 +323,7 @@ def _rule(line: ContentLine) -> rrule.Rule:
 
 
 def _is_by(when: date | datetime, until: date | datetime) -> bool:
-    """Tell whether *when* is not after *until*, which may be a day where the series has times."""
+    """Tell whether *when* is not after *until*. UNTIL may be a day even if the series has times."""
     if isinstance(when, datetime) and isinstance(until, datetime):
         return when <= until
     return calendar.local_day(when) <= calendar.local_day(until)

@@ -1,4 +1,7 @@
-"""The service `publications`: the sealed reports that a person has published.  Knows that they are sealed reports; they bring no fact."""
+"""The service `publications`: the sealed reports that a person has published.
+
+Reads them as the service `reports` does. They bring no fact.
+"""
 
 from hub.services import Service, reports
 

@@ -1,7 +1,7 @@
-"""The service `reports`: the sealed reports of units, on their way to who asks for them.  Knows the hub's own message.
+"""The service `reports`: sealed reports of units, on their way to the systems that they are submitted to.
 
-The message is the sealed report itself (`xsd/lienthong/1/report.xsd`).  That it was handed in is a fact once it was delivered; what
-became of it there comes back as a message of `verdicts`.
+Knows the hub's own message: the sealed report itself (`xsd/lienthong/1/report.xsd`). Its delivery is recorded as the
+fact `submitted`. The recipient's later decision arrives as a message of `verdicts`.
 """
 
 import json
@@ -25,7 +25,7 @@ def revision_key(form: str, unit: str, period: str, revision: int) -> str:
 
 
 def read_report_record(octets: bytes, at: datetime, message: str) -> Record:
-    """Return what a sealed report is about: no fact yet.  Raises Rejected."""
+    """Read the record of a sealed report. It has no fact before its delivery. Raises Rejected."""
     del at, message
     root = safe_xml.parse_safe_xml(octets)
     form, period, total = (root.find(f"{{{REPORT}}}{tag}") for tag in ("Form", "Period", "Total"))

@@ -1,10 +1,12 @@
-"""The service `verdicts`: what became of a unit's report where it was handed in.  Knows the one form in which adapters bring it.
+"""The service `verdicts`: what a recipient system decided about a submitted report, accepted or returned.
+
+Knows the one format in which all adapters report a verdict:
 
     <Verdict xmlns="urn:lienthong:verdict:1" form="edoc" unit="H55" period="2026-11" revision="1" result="returned" by="baocao">
       <Reason>…</Reason>
     </Verdict>
 
-Its fact is one of `reports`, beside the fact that the report was handed in.
+Its fact belongs to the service `reports`, like the fact that the report was submitted.
 """
 
 from collections.abc import Sequence
@@ -26,28 +28,31 @@ _WORDS = ("form", "unit", "period", "revision", "result", "by")
 
 @attrs.frozen(kw_only=True)
 class ReportVerdict:
-    """What became of one revision of a report."""
+    """The recipient's decision about one revision of a report."""
 
     form: str
     unit: str
     period: str
     revision: int
     result: str  #: accepted or returned
-    by: str  #: the partner's code
+    by: str  #: the code of the partner that decided
     reasons: Sequence[str] = ()
 
 
 def write_verdict_message(verdict: ReportVerdict) -> bytes:
-    """Return the message, in canonical form.  ValueError for a word, a reason aside, that XML cannot hold."""
+    """Return the message in canonical XML.
+
+    Raises ValueError if XML cannot hold a value. In a reason such characters are replaced.
+    """
     said = {word: str(getattr(verdict, word)) for word in _WORDS}
     root = etree.Element(_tag("Verdict"), said, nsmap={None: NAMESPACE})  # type: ignore[dict-item]
     for reason in verdict.reasons:
-        etree.SubElement(root, _tag("Reason")).text = replace_unwritable(reason)  # people paste it from anywhere
+        etree.SubElement(root, _tag("Reason")).text = replace_unwritable(reason)  # people paste reasons from any source
     return etree.tostring(root, method="c14n", exclusive=True)
 
 
 def read_verdict_message(octets: bytes, at: datetime, message: str) -> Record:
-    """Return what a verdict says: one fact of the unit.  Raises Rejected."""
+    """Read a verdict message into one fact of the unit. Raises Rejected."""
     root = safe_xml.parse_safe_xml(octets)
     said = {word: root.get(word, "") for word in _WORDS}
     if root.tag != _tag("Verdict") or not all(said.values()):
@@ -72,7 +77,7 @@ def read_verdict_message(octets: bytes, at: datetime, message: str) -> Record:
 
 
 def read_verdict_reasons(octets: bytes) -> tuple[str, ...]:
-    """Return the reasons that a verdict, as `write_verdict_message` writes it, gives."""
+    """Return the reasons in a message that `write_verdict_message` wrote."""
     return tuple(each.text or "" for each in safe_xml.parse_safe_xml(octets).iterfind(_tag("Reason")))
 
 

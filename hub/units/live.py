@@ -1,7 +1,8 @@
-"""What one node works with at this moment: the province, and what is made of its configuration.  Knows no part that reads it.
+"""The current configuration of one node: the province, its adapters and its TLS contexts.
 
-A reload makes another `Setup` and assigns it to `Live.setup`, once.  Every part of the node has the same `Live` and reads through it when
-it needs something, so no part can go on with an old one.  What is under way keeps the province that it began with.
+A reload builds a new `Setup` and assigns it to `Live.setup` in one step. All parts of the node share one `Live` and
+read from it each time, so no part can keep an old setup. A call or delivery in progress keeps the province that it
+began with.
 """
 
 from collections.abc import Mapping
@@ -16,32 +17,32 @@ from hub.units.province import Province
 
 @attrs.frozen(eq=False)
 class Setup:
-    """What a reload replaces, as a whole."""
+    """Everything that a reload replaces at once."""
 
     province: Province
-    #: by the code of each partner that is called
+    #: by partner code; only partners that the hub calls
     adapters: Mapping[str, Adapter] = attrs.field(factory=dict)
-    #: for new connections, by the port's section in `hub.toml`
+    #: for new connections; by the port's section in `hub.toml`
     contexts: Mapping[str, SSL.Context] = attrs.field(factory=dict)
 
 
 @attrs.define(eq=False)
 class Live:
-    """Holds the setup of the moment; one for all parts of a node."""
+    """Holds the current setup. All parts of a node share one."""
 
     setup: Setup
 
     @property
     def province(self) -> Province:
-        """Return the province of the moment."""
+        """Return the current province."""
         return self.setup.province
 
     @property
     def config(self) -> Config:
-        """Return the configuration of the moment."""
+        """Return the current configuration."""
         return self.setup.province.config
 
     @property
     def adapters(self) -> Mapping[str, Adapter]:
-        """Return the adapters of the moment, by partner."""
+        """Return the current adapters, by partner code."""
         return self.setup.adapters

@@ -1,7 +1,10 @@
-"""The national list of agencies, as the axis gives it (standards 2.1, `getAgenciesList`: id, pid, code, name, mail; some rows say an older code).
+"""Reads the national list of agencies, as the axis returns it (standards 2.1, `getAgenciesList`).
 
-Knows JSON and CSV of that shape; not the database.  Nobody here can correct that list, so a row that cannot be taken is left out and
-named, and the rest is taken.  Worst cost: 7 µs a row or value of it, which is 0.4 s for a list of 2 MB.
+A row has id, pid, code, name and mail; some rows have an older code. Knows this shape in JSON and CSV. Does not know
+the database.
+
+The operator of a hub cannot correct that list. So a row that cannot be imported is left out and reported, and the rest
+is imported. Worst cost: 7 µs a row or value, which is 0.4 s for a list of 2 MB.
 """
 
 import csv
@@ -16,16 +19,17 @@ from hub.domain.model import NATIONAL, Unit, of_province
 from hub.units.units_csv import fits_unit_code, is_storable_name
 
 COLUMNS = ("id", "pid", "code", "name")
-#: Where a row may say the agency's older code: in `getAgenciesList`, and in `getAgenciesListQD20`.
+#: The columns that may hold the agency's older code: of `getAgenciesList`, and of `getAgenciesListQD20`.
 _OLD = ("oldCode", "code102")
 
 
 @attrs.frozen
 class LeftOut:
-    """A row that was not taken, and why.
+    """A row that was not imported, and the reason.
 
-    `province` (ours to keep), `held` (a code of one of our units), `twice`, `empty`, `unfit` (no code, or no text), `deleted`; by
-    `old-code` only the older code was not, as it is no code, the province's, or another agency's.
+    `province` (a code of our own province), `held` (a code of one of our units), `twice`, `empty`, `unfit` (not a valid
+    code or name), `deleted`. With `old-code` only the older code was left out: it is not a valid code, or is the
+    province's or another agency's.
     """
 
     code: str
@@ -35,10 +39,11 @@ class LeftOut:
 def read_national_agencies(
     content: bytes, name: str, known: Sequence[Unit], province: str
 ) -> tuple[list[Unit], list[LeftOut], list[Mistake]]:
-    """Return the agencies outside *province* that the file *name* holds, the rows left out, and why the file cannot be read.
+    """Return the agencies outside *province* in the file *name*, the rows left out, and why it is unreadable.
 
-    *known* are the units of the registry: those of the province stay as they are, and an agency that is there keeps its aliases.
-    A parent that is left out, or that leads back to the agency, is none.  An older code becomes an alias.
+    *known* are the units of the registry. Those of the province stay unchanged, and an agency already there keeps its
+    aliases. A parent that was left out, or that leads back to the agency itself, becomes None. An older code becomes an
+    alias.
     """
     try:
         rows = list(_rows(content.decode("utf-8-sig")))
@@ -75,12 +80,15 @@ def read_national_agencies(
 
 
 def _rows(text: str) -> Iterator[dict[str, str]]:
-    """Give each row's four texts, `old` (its older code) and `deleted` (that word, or nothing).  Raises ValueError, `csv.Error`."""
+    """Yield of each row its four columns, `old` (its older code) and `deleted` (that word or "").
+
+    Raises ValueError, `csv.Error`.
+    """
     given: object
     if text.lstrip()[:1] in {"[", "{"}:
         given = json.loads(text)
         if isinstance(given, Mapping):
-            given = given.get("data")  # the axis's own answer: status, ErrorCode, ErrorDesc, data
+            given = given.get("data")  # the axis's own response: status, ErrorCode, ErrorDesc, data
         if not isinstance(given, list) or not all(isinstance(row, Mapping) for row in given):
             raise ValueError("there is no list of objects")
     else:
@@ -111,7 +119,7 @@ def _unfit(code: str, called: str, taken: set[str], province: str) -> str:
 def _add_older(
     aliases: dict[str, tuple[str, ...]], older: Mapping[str, str], held: set[str], province: str
 ) -> Iterator[LeftOut]:
-    """Add to the *aliases* of each code its older one; give those that cannot be."""
+    """Add its older code to the *aliases* of each code. Yield the older codes that cannot be added."""
     for code, old in older.items():
         if not old or old == code or old in aliases[code]:
             continue
@@ -123,7 +131,7 @@ def _add_older(
 
 
 def _cut_circles(parents: dict[str, str | None]) -> None:
-    """Take away one parent of every circle."""
+    """Remove one parent link of every cycle."""
     right: set[str] = set()
     for code in parents:
         path: dict[str, None] = {}

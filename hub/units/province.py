@@ -1,4 +1,7 @@
-"""The province as configured at one moment: its partners, its units, its routes.  Knows no message; replaced whole on reload."""
+"""An immutable snapshot of the configured province: partners, units, routes.
+
+Knows no messages. A reload replaces it whole.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Self
@@ -15,16 +18,16 @@ from hub.units.unit_index import Roll
 
 @attrs.frozen
 class Province:
-    """One consistent picture for a call or a delivery; what is under way keeps the picture it began with."""
+    """One consistent snapshot. A call or delivery in progress keeps the snapshot that it began with."""
 
     config: Config
     routes: Routes
     _by_certificate: Mapping[str, Partner]
-    _relayed: Mapping[str, tuple[Partner, ...]]  #: a relay's code -> whose calls it carries
+    _relayed: Mapping[str, tuple[Partner, ...]]  #: a relay's code -> the partners whose calls it carries
 
     @classmethod
     def of(cls, config: Config, units: Roll | Iterable[Unit]) -> Self:
-        """Put the picture together from a configuration that `check` has passed and the registry's units."""
+        """Build the snapshot from a configuration that `check` has passed and the units of the registry."""
         posts = [
             RoutedPartner(
                 partner.code,
@@ -47,9 +50,9 @@ class Province:
         return cls(config, routes, by_certificate, relayed)
 
     def partner_with(self, certificate: x509.Certificate) -> Partner | None:
-        """Return the partner whose configured certificate this is."""
+        """Return the partner that is configured with *certificate*."""
         return self._by_certificate.get(certificate_fingerprint(certificate))
 
     def callers_over(self, partner: Partner) -> tuple[Partner, ...]:
-        """Return whose calls may come over a connection of *partner*: its own, and those of who names it as their relay."""
+        """Return the partners whose calls may use *partner*'s connections: itself, and those that name it as relay."""
         return (partner, *self._relayed.get(partner.code, ()))

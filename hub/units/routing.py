@@ -1,8 +1,11 @@
-"""Who may send for a unit, and which partner receives for it.  Knows units and partners by value; not the journal or the packet.
+"""Decides which partner may send for a unit and which partner receives for it.
 
-The rules are design.md «Routing»: the registry first, then the province's shape, then upward.  An agency of the national list is
-outside, like a code that nobody knows; what is for it goes upward too, unless a partner is configured with it or an agency above it: the
-hub of another province or of a ministry.
+Knows units and partners as values. Knows neither the journal nor the packet.
+
+The rules are those of design.md, “Routing”: first the registry, then the shape of the province's codes, then the
+upstream partner. An agency of the national list is outside the province, like an unknown code. Messages for it go to
+the upstream partner too, unless a partner is configured with it or with an agency above it, such as the hub of another
+province or of a ministry.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +23,7 @@ ANY = "*"
 
 @attrs.frozen
 class RoutedPartner:
-    """What routing needs of a partner: the units it is configured with and how it receives."""
+    """The part of a partner's configuration that routing needs: its units and how it receives."""
 
     code: str
     units: tuple[str, ...]
@@ -30,7 +33,10 @@ class RoutedPartner:
 
 @attrs.frozen
 class Route:
-    """Where one recipient's delivery goes: `via` is the unit whose system receives (itself or an ancestor)."""
+    """The route of one recipient's delivery.
+
+    `via` is the unit whose system receives: the recipient itself or an ancestor.
+    """
 
     recipient: str
     partner: str
@@ -40,7 +46,7 @@ class Route:
 
 @attrs.frozen
 class Routes:
-    """One consistent picture of registry and partners; replaced as a whole on reload."""
+    """One consistent snapshot of registry and partners. A reload replaces it as a whole."""
 
     province: str
     upstream: str
@@ -52,7 +58,7 @@ class Routes:
 
     @classmethod
     def of(cls, units: Roll | Iterable[Unit], posts: Iterable[RoutedPartner], *, province: str, upstream: str) -> Self:
-        """Build the picture.  Two receiving partners for one unit are a configuration mistake that `check` names."""
+        """Build the snapshot. `check` reports two receiving partners of one unit as a configuration mistake."""
         roll = units if isinstance(units, Roll) else Roll.of(units)
         by_code = {post.code: post for post in posts}
         senders = {p.code: frozenset(map(roll.canonical, p.units)) for p in by_code.values()}
@@ -70,40 +76,45 @@ class Routes:
         return self._roll.canonical(code)
 
     def names(self, codes: Iterable[str]) -> dict[str, str]:
-        """Return the names of those of *codes* that the registry holds, of the province or not."""
+        """Return the names of those of *codes* that the registry holds, in or outside the province."""
         found = ((code, self._roll.get(self.canonical(code))) for code in codes)
         return {code: unit.name for code, unit in found if unit is not None}
 
     def outside(self, code: str) -> bool:
-        """Tell whether *code* is no unit of the province."""
+        """Tell whether *code* is not a unit of the province."""
         code = self.canonical(code)
         return not of_province(code, self.province) and self._unit(code) is None
 
     def may_send(self, partner: str, code: str) -> bool:
-        """Tell whether *partner* may send for the unit *code*; the axis for any that is not the province's."""
+        """Tell whether *partner* may send for the unit *code*.
+
+        The upstream partner may for any unit outside the province.
+        """
         if partner == self.upstream:
             return self.outside(code)
         allowed = self._senders.get(partner, frozenset())
         return ANY in allowed or self.canonical(code) in allowed
 
     def knows(self, code: str) -> bool:
-        """Tell whether *code* is the province's, or the registry or a partner's file has it."""
+        """Tell whether *code* is the province's, is in the registry, or is configured for a partner."""
         unit = self.canonical(code)
         named = any(unit in units for units in self._senders.values())
         return named or unit in self._roll or not self.outside(unit)
 
     def stands_for(self, partner: str, code: str) -> bool:
-        """Tell whether *partner* speaks as the unit *code* itself: it is configured with it by name, or is the axis and the unit outside.
+        """Tell whether *partner* speaks as the unit *code* itself.
 
-        Who may send for any unit (`*`) only carries: what others brought for a unit is not for it to change or to read.
+        It does if it is configured with the unit by name, or if it is the upstream partner and the unit is outside the
+        province. A partner that may send for any unit (`*`) only carries messages: it may not change or read what
+        others sent for a unit.
         """
         return self.owns(partner, code) or (partner == self.upstream and self.outside(code))
 
     def permission(self, partner: str, code: str, *, telling: bool = False) -> tuple[Problem, ...]:
-        """Return why *partner* may not send for the unit *code*, or, *telling*, not report figures about it; nothing when it may.
+        """Return why *partner* may not send for the unit *code* or, if *telling*, report about it; empty if it may.
 
-        `unit-unknown` for a code of the province that the registry does not hold; else `sender-not-allowed`, and `not-yours`
-        beside it when it does not receive for the unit either.
+        `unit-unknown` for a code of the province that the registry does not hold. Else `sender-not-allowed`, together
+        with `not-yours` if the partner does not receive for the unit either.
         """
         unit = self.canonical(code)
         if self._unit(unit) is None and not self.outside(unit):
@@ -114,18 +125,19 @@ class Routes:
         return (unsent,) if self.receives(partner, code) else (unsent, Problem("not-yours", code))
 
     def owns(self, partner: str, code: str) -> bool:
-        """Tell whether *code* is one of the units *partner* is configured with by name."""
+        """Tell whether *partner* is configured with the unit *code* by name."""
         return self.canonical(code) in self._senders.get(partner, frozenset())
 
     def receives(self, partner: str, code: str) -> bool:
-        """Tell whether *partner* is the receiving partner of *code*, itself or through an ancestor."""
+        """Tell whether *partner* is the receiving partner of *code*, directly or through an ancestor."""
         found = self._receiver(self.canonical(code))
         return found is not None and found[0] == partner
 
     def route(self, code: str, on: date) -> Route:
-        """Return where what is addressed to *code* goes on the day *on* (Hà Nội).
+        """Return the route of a message addressed to *code* on the day *on* (Hà Nội).
 
-        Raises `Rejected`: `unit-inactive`, `unit-unknown` (the province's shape, but not held), `unit-without-system`.
+        Raises Rejected: `unit-inactive`, `unit-unknown` (shaped like a code of the province, but not in the registry),
+        `unit-without-system`.
         """
         unit = self.canonical(code)
         held = self._unit(unit)
@@ -150,10 +162,11 @@ class Routes:
         return Route(unit, partner, via, first_state(post.receive))
 
     def route_all(self, partner: str, codes: Iterable[str], on: date, *, also: Iterable[str] = ()) -> tuple[Route, ...]:
-        """Return one route per recipient of what *partner* sent, duplicates by alias folded.
+        """Return one route for each recipient of a message of *partner*; aliases of one unit give one route.
 
-        From the axis or the hub of another province, a recipient outside is no duty of ours.  Raises `Rejected` with every recipient that
-        cannot be served, or `not-ours` when none is ours; those of *also* that cannot be served are left out.
+        From the upstream partner or the hub of another province, recipients outside the province are skipped. Codes of
+        *also* that cannot be served are left out. Raises Rejected with every recipient of *codes* that cannot be
+        served, or `not-ours` if no route remains.
         """
         routes: dict[str, Route] = {}
         problems: list[Problem] = []
@@ -174,7 +187,7 @@ class Routes:
         return tuple(routes.values())
 
     def is_under(self, code: str, above: str) -> bool:
-        """Tell whether the unit *code* is *above* itself, or below it by the registry."""
+        """Tell whether the unit *code* is *above* itself or below it in the registry."""
         unit: str | None = self.canonical(code)
         seen: set[str] = set()
         while unit and unit not in seen:
@@ -186,12 +199,12 @@ class Routes:
         return False
 
     def waits_for(self, partner: str) -> DeliveryState:
-        """Return the state in which a delivery to *partner* begins: `held` if it fetches, else `waiting`."""
+        """Return the initial state of a delivery to *partner*: `held` if it fetches, else `waiting`."""
         post = self._posts.get(partner)
         return first_state(post.receive if post else Receive.PUSH)
 
     def _abroad(self, partner: str) -> bool:
-        """Tell whether *partner* is the axis, or speaks and receives for agencies outside the province alone."""
+        """Tell whether *partner* is upstream, or serves only agencies outside the province and receives for them."""
         if partner == self.upstream:
             return True
         post, named = self._posts.get(partner), self._senders.get(partner, frozenset())
@@ -199,9 +212,9 @@ class Routes:
         return receives and bool(named) and all(code != ANY and self.outside(code) for code in named)
 
     def _receiver(self, unit: str) -> tuple[str, str] | None:
-        """Return the partner that receives for *unit* and the unit, itself or its nearest ancestor, that names it.
+        """Return the partner that receives for *unit*, and the unit configured for it: *unit* or its nearest ancestor.
 
-        For an agency outside, an ancestor in the province is none.
+        For an agency outside the province, ancestors inside the province are ignored.
         """
         seen: set[str] = set()
         code: str | None = unit
@@ -215,7 +228,10 @@ class Routes:
         return None
 
     def successors(self, code: str, on: date) -> tuple[str, ...]:
-        """Return the units that go on with the work of *code* on the day *on*, past those that have ended themselves."""
+        """Return the units that continue the work of *code* on the day *on*.
+
+        Successors that have ended are replaced by their own.
+        """
         found: dict[str, None] = {}
         seen: set[str] = set()
         waiting = [self.canonical(code)]
@@ -236,11 +252,11 @@ class Routes:
         return f" → {', '.join(names)}" if names else ""
 
     def _unit(self, code: str) -> Unit | None:
-        """Return the unit of the province that has this code."""
+        """Return the unit of the province with this code."""
         found = self._roll.get(code)
         return None if found is None or found.mark == NATIONAL else found
 
 
 def first_state(receive: Receive) -> DeliveryState:
-    """Return the state of a new delivery to a partner that receives so."""
+    """Return the state of a new delivery to a partner with this way of receiving."""
     return DeliveryState.HELD if receive is Receive.FETCH else DeliveryState.WAITING

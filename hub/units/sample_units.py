@@ -1,7 +1,8 @@
-"""The seed province's 989 units, made up: 31 departments, 9 districts, 180 communes and what stands below them, and the Party bloc.
+"""The 989 made-up units of the sample province.
 
-Knows names that sound right and codes in the shape of standards 5.  Names and codes are made up, so each unit is marked `synthetic`
-and its name says so.  The same units every time.  The codes of `lienthong init`'s sample units are among them.
+They are 31 departments, 9 districts and 180 communes with the units below them, and the Party bloc. The names are
+plausible and the codes have the shape of standards 5, but both are made up. So each unit is marked `synthetic` and its
+name says so. The list is the same each time. It contains the sample units of `lienthong init`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -66,7 +67,7 @@ _DEPARTMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Bảo hiểm xã hội tỉnh", ()),
 )  # fmt: skip
 
-#: What each department whose name begins with `_HAS_OFFICES` has besides.
+#: The additional offices of each department whose name begins with `_HAS_OFFICES`.
 _OFFICES = ("Văn phòng", "Thanh tra", "Phòng Tổ chức - Hành chính")
 _HAS_OFFICES = "Sở "
 
@@ -75,7 +76,7 @@ _DISTRICTS = (
     "huyện Phú An", "huyện Phú Hà", "huyện Võ Lâm",
 )  # fmt: skip
 
-#: Of each district, at 1 to 17; its communes begin at 21.
+#: The offices of each district, numbered 1 to 17. Its communes begin at 21.
 _DISTRICT_OFFICES = (
     "Văn phòng Hội đồng nhân dân và Ủy ban nhân dân", "Phòng Nội vụ", "Phòng Tư pháp", "Phòng Tài nguyên và Môi trường",
     "Phòng Lao động - Thương binh và Xã hội", "Phòng Văn hóa và Thông tin", "Phòng Giáo dục và Đào tạo", "Phòng Y tế", "Thanh tra",
@@ -90,7 +91,7 @@ _PARTY = (
     "Ủy ban Kiểm tra Tỉnh ủy", "Trường Chính trị tỉnh", "Đảng ủy Khối các cơ quan tỉnh",
 )  # fmt: skip
 
-#: 12 × 15 pairs, a commune each.
+#: 12 × 15 pairs of syllables, one pair for each commune.
 _FIRST = ("Tân", "Bình", "Phú", "Yên", "Hòa", "An", "Minh", "Thanh", "Kim", "Văn", "Bảo", "Quang")
 _SECOND = (
     "Lập", "Sơn", "Thịnh", "Long", "Tiến", "Hưng", "Cường", "Lạc", "Khê", "Lâm", "Thái", "Đức", "Trung", "Hải", "Phong",
@@ -98,7 +99,7 @@ _SECOND = (
 
 
 def list_sample_units() -> list[Unit]:
-    """Return the 989 units, by code as the registry has them."""
+    """Return the 989 units, sorted by code as in the registry."""
     made = [
         Unit("H55", "Ủy ban nhân dân tỉnh (mẫu)", aliases=("000.00.00.H55",), mark="synthetic"),
         *_departments(),
@@ -140,7 +141,7 @@ def _communes() -> Iterator[Unit]:
 
 
 def _party() -> Iterator[Unit]:
-    """The Party bloc: A-codes, beside the province's tree and not below it."""
+    """Yield the Party bloc: A-codes, outside the tree of the province."""
     bloc = Unit("A55", "Tỉnh ủy (mẫu)", aliases=("000.00.00.A55",), mark="synthetic")
     yield bloc
     yield from _numbered(bloc, (*_PARTY, *(f"Cấp ủy {name}" for name in _DISTRICTS)))

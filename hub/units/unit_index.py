@@ -1,7 +1,8 @@
-"""The registry's units packed for look-ups: sorted texts in one run of bytes each, found by bisection.
+"""The units of the registry, packed for look-up: sorted texts in one byte string each, found by bisection.
 
-Knows codes, aliases and how they are stored; not what a unit may send or receive.  111,000 agencies take about 8 MB so, a dict of
-`Unit` four times that; a look-up takes microseconds instead of a fraction of one (docs/explanation/why.md).
+Knows codes, aliases and their storage. Does not know what a unit may send or receive. 111,000 agencies take about 8 MB
+in this form; a dict of `Unit` takes four times as much. A look-up takes microseconds instead of a fraction of one
+(docs/explanation/why.md).
 """
 
 from array import array
@@ -17,10 +18,10 @@ from hub.domain.model import Unit, find_code_holder
 
 @attrs.frozen(eq=False)
 class Texts:
-    """Texts in one run of bytes; in ascending order where they are to be found."""
+    """Texts packed into one byte string. `find` needs them in ascending order."""
 
     _octets: bytes
-    _ends: array[int]  #: where each begins, and where the last one ends
+    _ends: array[int]  #: the start offset of each text, and the end of the last one
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Self:
@@ -40,7 +41,7 @@ class Texts:
         return self._piece(index).decode("utf-8", "surrogatepass")
 
     def find(self, text: str) -> int | None:
-        """Return the index of *text*; None when it is not there."""
+        """Return the index of *text*; None if it is absent."""
         wanted = _octets(text)
         found = bisect_left(range(len(self)), wanted, key=self._piece)
         return found if found < len(self) and self._piece(found) == wanted else None
@@ -51,24 +52,27 @@ class Texts:
 
 @attrs.frozen(eq=False)
 class Roll:
-    """Every unit, by code and by alias; it never changes."""
+    """An immutable index of every unit, by code and by alias."""
 
     _codes: Texts
     _names: Texts
-    _parents: Sequence[int]  #: index of the parent, or one below zero
-    _strays: Mapping[int, str]  #: the few parents that are no unit
+    _parents: Sequence[int]  #: index of the parent; negative for none
+    _strays: Mapping[int, str]  #: index of a unit -> its parent's code, for the few parents that are not units
     _since: Sequence[int]  #: days as `date.toordinal` counts them; 0 for none
     _until: Sequence[int]
-    _marks: bytes  #: index into `_words`
+    _marks: bytes  #: for each unit, an index into `_words`
     _words: tuple[str, ...]
     _aliases: Texts
-    _owners: Sequence[int]  #: of each alias, the index of its unit
-    _by_owner: Sequence[int]  #: the aliases' indices in the order of their units
+    _owners: Sequence[int]  #: for each alias, the index of its unit
+    _by_owner: Sequence[int]  #: the indices of the aliases, sorted by unit
     _successors: Mapping[int, tuple[str, ...]]
 
     @classmethod
     def of(cls, units: Iterable[Unit], on: date = date.max) -> Self:
-        """Pack *units*, in any order, each code once.  An alias of several, one after another, is that of its holder on the day *on*."""
+        """Pack *units*, in any order, each code once.
+
+        An alias that passed from unit to unit means its holder on the day *on*.
+        """
         given = list(units)
         given.sort(key=_code)
         codes = Texts.of(unit.code for unit in given)
@@ -104,19 +108,19 @@ class Roll:
         return len(self._codes)
 
     def __iter__(self) -> Iterator[Unit]:
-        """Give every unit, by code."""
+        """Yield every unit, sorted by code."""
         return map(self._unit, range(len(self)))
 
     def __contains__(self, code: object) -> bool:
         return isinstance(code, str) and self._codes.find(code) is not None
 
     def canonical(self, code: str) -> str:
-        """Return the code of the unit that *code* is an alias of, on the day of this roll; else *code*."""
+        """Return the code of the unit that *code* is an alias of, on the day of this index; else *code*."""
         found = self._aliases.find(code)
         return code if found is None else self._codes[self._owners[found]]
 
     def get(self, code: str) -> Unit | None:
-        """Return the unit of the code *code*, which is no alias; None when there is none."""
+        """Return the unit with the code *code*; None if there is none. Aliases are not looked up."""
         found = self._codes.find(code)
         return None if found is None else self._unit(found)
 
@@ -141,7 +145,7 @@ class Roll:
 
 
 def _holder_first(owners: list[Unit], on: date) -> list[Unit]:
-    """Return *owners* of one alias, the one that it means first: a search finds the first of equals."""
+    """Return the *owners* of one alias with its holder first, because a search finds the first of equal entries."""
     if len(owners) == 1:
         return owners
     first = find_code_holder(owners, on)
@@ -153,5 +157,5 @@ def _code(unit: Unit) -> str:
 
 
 def _octets(text: str) -> bytes:
-    """The order of these octets is the order of the texts."""
+    """Return octets that sort in the same order as the texts."""
     return text.encode("utf-8", "surrogatepass")

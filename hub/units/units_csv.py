@@ -1,8 +1,9 @@
-"""A list of units as a CSV file: written, and read with every mistake at once.  Knows columns and what must agree; no database.
+"""Reads and writes a list of units as a CSV file. Reports all mistakes of a file at once. Knows no database.
 
-Columns, in any order: `code`, `name`; optional `parent`, `since`, `until` (2025-07-01; the unit is active from the first day up
-to, not on, the last), `aliases` (other codes of the same unit), `successors` (the units that go on with its work from `until` on),
-both separated by spaces or semicolons, and `mark` (empty, or a word of `MARKS`).
+Columns, in any order: `code`, `name`; optional `parent`, `since`, `until`, `aliases`, `successors`, `mark`. `since` and
+`until` are days such as 2025-07-01; the unit is active from `since` until the day before `until`. `aliases` are other
+codes of the same unit, and `successors` the units that continue its work from `until` on; both are separated by spaces
+or semicolons. `mark` is empty or one of `MARKS`.
 """
 
 import csv
@@ -16,11 +17,14 @@ from hub.domain.model import MARKS, NATIONAL, Unit, of_province
 
 COLUMNS = ("code", "name", "parent", "since", "until", "aliases", "successors", "mark")
 
-_STEP = 2000  #: lines between two words of progress
+_STEP = 2000  #: lines between two progress reports
 
 
 def write_units_csv(units: Iterable[Unit]) -> bytes:
-    """Return *units* as `read_units_csv` takes them back unchanged: UTF-8 with a BOM, which spreadsheets need to see that it is UTF-8."""
+    """Return *units* as CSV that `read_units_csv` reads back unchanged.
+
+    UTF-8 with a BOM, because spreadsheets recognise UTF-8 by it.
+    """
     lines = io.StringIO()
     rows = csv.writer(lines)
     rows.writerow(COLUMNS)
@@ -39,9 +43,10 @@ def read_units_csv(
     *,
     province: str = "",
 ) -> tuple[list[Unit], list[Mistake]]:
-    """Return the units of the file *name* and its mistakes; *known* are those the registry has, which the file may name or replace.
+    """Return the units of the file *name* and its mistakes.
 
-    *progress* is told now and then how many more lines were read.  No code of *province* can be that of an agency outside.
+    *known* are the units of the registry, which the file may name or replace. *progress* is called now and then with
+    the number of lines read since its last call. An agency outside must not have a code of *province*.
     """
     try:
         rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
@@ -134,25 +139,29 @@ def _unfit(unit: Unit, place: str) -> Iterable[Mistake]:
 
 
 def fits_unit_code(code: str) -> bool:
-    """Tell whether *code* can be a code: an opaque text of up to 64 characters that a list of codes does not cut in two.
+    """Tell whether *code* is valid: opaque text of up to 64 printable characters, without a separator of code lists.
 
-    No code has a star: among a partner's units it means every unit, and an alias of a unit named so would open them all.
+    A code contains no star: `*` among a partner's units means every unit, so an alias named so would open all units to
+    the partner.
     """
     return not (set(code) & {" ", ";", "*"} or len(code) > 64 or not code.isprintable())
 
 
 def is_storable_name(name: str) -> bool:
-    """Tell whether every database can keep *name*: no NUL, no half of a surrogate pair."""
+    """Tell whether every database can store *name*: no NUL, no half of a surrogate pair."""
     return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in name)
 
 
 def _codes(text: str) -> tuple[str, ...]:
-    """Return the codes of a list, in the order the registry gives them back."""
+    """Return the codes of a list, sorted as the registry returns them."""
     return tuple(sorted(set(text.replace(";", " ").split())))
 
 
 def find_unit_disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequence[Unit]) -> Iterable[Mistake]:
-    """Give what *units* (by code, each with its place) do not agree on among themselves and with the *known* they do not replace."""
+    """Yield the disagreements of *units* among themselves and with the *known* units that they do not replace.
+
+    *units* maps each code to its place in the file and its unit.
+    """
     held = {unit.code: unit for unit in known} | {code: unit for code, (_, unit) in units.items()}
     owners: defaultdict[str, list[str]] = defaultdict(list)
     for unit in held.values():
@@ -182,7 +191,7 @@ def find_unit_disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequen
 
 
 def _circles(code: str, following: Callable[[str], Iterable[str | None]]) -> bool:
-    """Tell whether one comes back to *code* by going on to what *following* gives."""
+    """Tell whether following the links of *following* from *code* leads back to *code*."""
     seen: set[str] = set()
     waiting = list(following(code))
     while waiting:

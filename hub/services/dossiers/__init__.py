@@ -1,8 +1,9 @@
-"""The dossiers of one-stop offices: their state, their progress, and what units declare of a month (docs/reference/dossiers.md).
+"""The service `dossiers` of one-stop offices: states of dossiers, steps of work, and monthly figures declared by units.
 
-Knows the three messages of `urn:lienthong:dossiers:1` and the facts each shows; not who may send, nor what was told before.
+Knows the three messages of `urn:lienthong:dossiers:1` and the facts in each (docs/reference/dossiers.md). Does not know
+who may send them or what earlier messages said.
 
-What reading may cost `hub.formats.xml_cost.WORST` states.
+The cost of reading is bounded as `hub.formats.xml_cost.WORST` states.
 """
 
 from datetime import datetime
@@ -16,15 +17,15 @@ from hub.services.dossiers.codes import load_dossier_codes
 from hub.services.dossiers.item import NAMESPACE, CallItem, CallNotes, read_call_items
 from hub.services.dossiers.results import NAME, FactSource
 
-#: The kind of each message, by its element.
+#: The kind of a message, by the name of its root element.
 KINDS = {"SyncDossiers": "dossiers", "UpdateDossierProgress": "progress", "SubmitStatistic": "statistic"}
 
 
 def read_dossier_call(content: bytes, at: datetime, message: str) -> Record:
-    """Return what a message about dossiers says.
+    """Read a message about dossiers into its facts.
 
-    Raises Rejected: as `parse_safe_xml` does for what is no sound XML, `contract-broken` for another element, else with every
-    problem by its path.
+    Raises Rejected with `contract-broken` if the root element is another one, else with every problem by its path.
+    Raises as `parse_safe_xml` does if the content is not sound XML.
     """
     call = safe_xml.parse_safe_xml(content)
     operation = call.tag.removeprefix(f"{{{NAMESPACE}}}")
@@ -51,7 +52,7 @@ def read_dossier_call(content: bytes, at: datetime, message: str) -> Record:
     return Record(
         kind=KINDS[operation],
         sender=source.unit,
-        keys=keys,  # a month's numbers are about no dossier
+        keys=keys,  # monthly figures are not about one dossier
         subject=f"{len(keys)} hồ sơ" if len(keys) > 1 else next(iter(keys), facts[0].key if facts else ""),
         facts=facts,
         deviations=tuple(notes.tolerated),
@@ -66,6 +67,6 @@ SERVICE = Service(
         "payment-requested", "paused", "finished", "withdrawn", "returned", "synced", *statistic.DECLARED.values(),
     ]),
     attributes=frozenset(["applicant", "channel", "field", "outcome", "procedure"]),
-    ours=frozenset(["statistic"]),  # no other system has a service for a month's numbers
+    ours=frozenset(["statistic"]),  # no other system has a service for monthly figures
     synced="synced",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The code lists of dossiers.  Knows `codes.toml`; not what is made of a code."""
+"""The code lists of dossiers, read from `codes.toml`. Does not know how the codes are used."""
 
 import re
 import tomllib
@@ -11,17 +11,17 @@ import attrs
 
 @attrs.frozen
 class DossierStatus:
-    """One status a dossier may have."""
+    """One status of a dossier."""
 
     vi: str
     en: str
-    milestones: frozenset[str]  #: what a dossier that stands so has reached
-    outcome: str = ""  #: how the work ended, where it has
+    milestones: frozenset[str]  #: the milestones that a dossier with this status has reached
+    outcome: str = ""  #: how the work ended; empty while it goes on
 
 
 @attrs.frozen
 class DossierCodes:
-    """The lists."""
+    """All code lists."""
 
     statuses: Mapping[str, DossierStatus]
     channels: Mapping[str, str]
@@ -31,12 +31,12 @@ class DossierCodes:
 
 @cache
 def load_dossier_codes() -> DossierCodes:
-    """Return the lists that come with the hub."""
+    """Return the code lists that are installed with the hub."""
     return read_dossier_codes(Path(__file__).with_name("codes.toml").read_text("utf-8"))
 
 
 def read_dossier_codes(content: str) -> DossierCodes:
-    """Return the lists that the TOML *content* says.  KeyError, TypeError or ValueError where it is none."""
+    """Parse the TOML *content* into code lists. Raises KeyError, TypeError or ValueError if it does not hold them."""
     said = tomllib.loads(content)
     return DossierCodes(
         statuses={

@@ -1,6 +1,9 @@
-"""GetDossier: what the messages about one dossier, one after another, say of it.  Knows their elements; not where they are kept.
+"""Builds the answer to GetDossier from the accepted messages about one dossier.
 
-The latest known state is that of the message that came last: no field of a dossier says when its state was written.
+Knows the elements of these messages. Does not know where the messages are stored.
+
+The current state is that of the message that arrived last, because no field of a dossier says when its state was
+written.
 """
 
 from collections.abc import Iterable
@@ -19,7 +22,7 @@ _CODES = {"HoSo": "TrangThaiHoSo", "TienDo": "TrangThai"}
 
 @attrs.frozen
 class AcceptedMessage:
-    """One accepted message: the hub's id of it, when it came, its exact octets."""
+    """One accepted message: the hub's id of it, the time of its arrival, its exact octets."""
 
     message: str
     at: datetime
@@ -27,9 +30,9 @@ class AcceptedMessage:
 
 
 def answer_get_dossier(unit: str, dossier: str, messages: Iterable[AcceptedMessage]) -> etree._Element | None:
-    """Answer GetDossier for *dossier* of *unit* from the *messages* of that unit, in any order; None when none is about it.
+    """Return the GetDossier response for *dossier* of *unit*; None if no message is about it.
 
-    Messages about other dossiers do no harm.
+    *messages* are messages of that unit, in any order. Those about other dossiers are ignored.
     """
     state, status, history = None, "", build_element(NAMESPACE, "LichSu", {})
     for told in sorted(messages, key=lambda each: (each.at, each.message)):

@@ -1,7 +1,10 @@
-"""One part of a call about dossiers, and what is found wrong with it.  Knows texts, days and places; not what they mean.
+"""Reads the fields of one element of a dossiers call and collects the problems found in it.
 
-Problems are coded as those of packets: `N.` missing, `R.` out of range, `T.` of the wrong type, `M.` not matching, and the path.
-Every problem of a call is told together; what the observed profile tolerates is noted beside.
+Knows texts, days and element paths. Does not know what the fields mean.
+
+A problem's code is a letter and a path, as for packets: `N.` missing, `R.` out of range, `T.` of the wrong type, `M.`
+not matching. All problems of a call are reported together. Deviations that the observed profile tolerates are collected
+separately.
 """
 
 import re
@@ -19,12 +22,12 @@ NAMESPACE = "urn:lienthong:dossiers:1"
 _MOMENT = re.compile(r"(\d{4})" + r"(\d{2})" * 5, re.ASCII)
 
 
-MOST = 50  #: problems of one call that are told, and as many deviations
+MOST = 50  #: reported problems of one call, and likewise deviations
 
 
 @attrs.frozen
 class CallNotes:
-    """What is wrong with one call."""
+    """The problems found in one call."""
 
     refused: list[Problem] = attrs.field(factory=list)
     tolerated: list[Problem] = attrs.field(factory=list)
@@ -32,27 +35,27 @@ class CallNotes:
 
 @attrs.frozen
 class CallItem:
-    """One element with leaves."""
+    """One element with leaf children."""
 
     element: etree._Element
-    place: str  #: as problems name it: `HoSo[2]`
-    name: str  #: of the dossier, for whoever reads the problem
+    place: str  #: the path as problems show it: `HoSo[2]`
+    name: str  #: the dossier's code, shown in the text of its problems
     notes: CallNotes
 
     def text(self, name: str) -> str:
-        """Return the leaf *name* with white space collapsed; empty when there is none."""
+        """Return the leaf *name* with white space collapsed; empty if it is absent."""
         found = self.element.find(f"{{{NAMESPACE}}}{name}")
         return "" if found is None else xsd_types.read_xs_token(found)
 
     def must(self, name: str) -> str:
-        """Return the leaf *name*, which must say something."""
+        """Return the leaf *name*. Refuses the item if the leaf is absent or empty."""
         text = self.text(name)
         if not text:
             self.refuse("N", name, "it says nothing")
         return text
 
     def day(self, name: str) -> date | None:
-        """Return the day in Hà Nội of the leaf *name*, `yyyyMMddHHmmss`; None when there is none."""
+        """Return the day in Hà Nội of the leaf *name*, `yyyyMMddHHmmss`; None if it is absent or not a time."""
         text = self.text(name)
         if not text:
             return None
@@ -60,7 +63,7 @@ class CallItem:
             try:
                 return datetime(*map(int, found.groups()), tzinfo=HANOI).date()  # type: ignore[arg-type,misc]  # six numbers
             except ValueError:
-                pass  # a day that no calendar has
+                pass  # no such calendar day
         self.refuse("T", name, f"{text[:50]} is no yyyyMMddHHmmss")
         return None
 
@@ -70,11 +73,11 @@ class CallItem:
             yield attrs.evolve(self, element=element, place=f"{self.place}.{name}[{number}]")
 
     def refuse(self, letter: str, name: str, why: str) -> None:
-        """Note what nobody could count."""
+        """Add a problem that refuses the call, because the item could not be counted."""
         self._note(self.notes.refused, letter, name, why)
 
     def tolerate(self, letter: str, name: str, why: str) -> None:
-        """Note what is odd, and taken as it is."""
+        """Add a deviation: the value is unusual and accepted as it is."""
         self._note(self.notes.tolerated, letter, name, why)
 
     def _note(self, notes: list[Problem], letter: str, name: str, why: str) -> None:
@@ -84,7 +87,7 @@ class CallItem:
 
 
 def read_call_items(call: etree._Element, name: str, notes: CallNotes, named_by: str) -> Iterator[CallItem]:
-    """Yield the children *name* of a call, each named by its leaf *named_by*."""
+    """Yield the children *name* of a call as items, each named by its leaf *named_by*."""
     for number, element in enumerate(call.iterfind(f"{{{NAMESPACE}}}{name}"), 1):
         item = CallItem(element, f"{name}[{number}]", "", notes)
         yield attrs.evolve(item, name=item.text(named_by)[:100])

@@ -1,4 +1,4 @@
-"""What one message tells of one dossier, as facts.  Knows their form; not what the message says."""
+"""Builds facts about dossiers. Knows the shape of these facts, not the format of the messages."""
 
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -14,7 +14,7 @@ NAME = "dossiers"
 
 @attrs.frozen(kw_only=True)
 class FactSource:
-    """The message the facts come from."""
+    """The message that the facts come from."""
 
     unit: str
     at: datetime
@@ -35,12 +35,12 @@ class FactSource:
 
 
 def known_attributes(**found: str) -> tuple[tuple[str, str], ...]:
-    """Return what is known as a fact has it: in the order of the names, without what is not known."""
+    """Return the non-empty attributes, sorted by name, as a fact holds them."""
     return tuple(sorted((name, text) for name, text in found.items() if text))
 
 
 def keep_earliest_milestones(facts: Iterable[Fact]) -> tuple[Fact, ...]:
-    """Return *facts* with each milestone of a dossier once: that of the earliest day."""
+    """Return *facts* with each milestone of a dossier once: the fact with the earliest day."""
     found: dict[tuple[str, str], Fact] = {}
     for fact in facts:
         first = found.setdefault((fact.key, fact.milestone), fact)
@@ -50,7 +50,10 @@ def keep_earliest_milestones(facts: Iterable[Fact]) -> tuple[Fact, ...]:
 
 
 def read_reached_milestones(codes: DossierCodes, item: CallItem, name: str) -> frozenset[str]:
-    """Return the milestones of the status in the leaf *name*; an unknown one is refused: nobody could count it."""
+    """Return the milestones of the status in the leaf *name*.
+
+    Refuses an unknown status, because it could not be counted.
+    """
     code = item.text(name)
     status = codes.statuses.get(code)
     if status is None:

@@ -1,7 +1,10 @@
-"""SyncDossiers: the present state of dossiers.  Knows the fields of DongBoHoSoMC and which of them dates which milestone.
+"""Reads SyncDossiers, the current state of dossiers, into facts.
 
-A dossier comes again whenever its state changes, whole.  So every message is read for all that it shows: one with its result given
-back was received and finished too, and it does not matter which of the messages about a dossier came first, or at all.
+Knows the fields of DongBoHoSoMC and which field dates which milestone.
+
+A unit sends a whole dossier again whenever its state changes. So each message is read for every milestone that it
+proves: a dossier whose result was handed over was also received and finished. The facts do not depend on the order of a
+dossier's messages, or on whether all of them arrived.
 """
 
 from collections.abc import Iterator
@@ -25,7 +28,7 @@ from hub.services.dossiers.results import (
 def read_dossier_states(
     call: etree._Element, source: FactSource, codes: DossierCodes, notes: CallNotes
 ) -> tuple[Fact, ...]:
-    """Return what the dossiers of *call* have reached."""
+    """Return the facts that the dossiers of *call* prove."""
     found: list[Fact] = []
     seen: set[str] = set()
     for item in read_call_items(call, "HoSo", notes, "MaHoSo"):
@@ -39,11 +42,11 @@ def read_dossier_states(
 
 @attrs.frozen
 class _Days:
-    """The days of one dossier, as its unit says them."""
+    """The days of one dossier, as its unit reports them."""
 
     received: date | None
     due: date | None
-    ended: date | None  #: when the work ended
+    ended: date | None  #: the day on which the work ended
     returned: date | None
 
     @classmethod
@@ -75,12 +78,15 @@ def _facts(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[
 
 
 def _supplements(item: CallItem, source: FactSource, days: _Days, known: dict[str, str]) -> Iterator[Fact]:
-    """Yield what the list of requests for more papers shows: the first request and answer, and the second; of a third nothing."""
+    """Yield facts from the list of supplement requests: the first and second request and their answers.
+
+    Later ones bring no fact.
+    """
     for number, request in enumerate(item.each("DanhSachHoSoBoSung")):
         asked, answered = request.day("NgayBoSung"), request.day("NgayTiepNhanBoSung")
         due = request.day("NgayHenTraMoi") or days.due
         if number > 1:
-            continue  # it was read for its mistakes
+            continue  # read above only to report its problems
         again = "-again" if number else ""
         said = {"due": due, "attributes": known_attributes(**known)}
         yield source.fact(item.text("MaHoSo"), f"supplement-requested{again}", asked, **said)
@@ -89,7 +95,7 @@ def _supplements(item: CallItem, source: FactSource, days: _Days, known: dict[st
 
 
 def _known(item: CallItem, codes: DossierCodes) -> dict[str, str]:
-    """Return the attributes of the dossier; a code that its list does not hold is tolerated, and none."""
+    """Return the attributes of the dossier. A code that is not in its list is tolerated and left empty."""
     found = {"procedure": item.text("MaTTHC"), "field": item.text("MaLinhVuc")}
     if not codes.procedure.fullmatch(found["procedure"]):
         item.tolerate("R", "MaTTHC", f"{found['procedure'][:50]} has not the form of a procedure's code")
@@ -105,7 +111,10 @@ def _known(item: CallItem, codes: DossierCodes) -> dict[str, str]:
 
 
 def _judge(item: CallItem, days: _Days, milestones: frozenset[str], now: date) -> None:
-    """Note which days cannot be.  Refused is what would be counted in no period, or ended before it began."""
+    """Report impossible days.
+
+    Refuses a dossier that would count in no period, or whose work ended before it was received.
+    """
     if days.received is None and not item.text("NgayTiepNhan"):
         item.refuse("N", "NgayTiepNhan", "it says nothing")
     if "finished" in milestones and not (item.text("NgayKetThucXuLy") or item.text("NgayTra")):

@@ -1,7 +1,10 @@
-"""SubmitStatistic: what a unit declares of a month.  Knows the fields of MStatistic, so spelt.
+"""Reads SubmitStatistic: the figures that a unit declares for a month.
 
-The numbers are the unit's own and never mixed with what the hub counts: their milestones are `declared-…`, their key is the month.
-A month is declared once: the first message holds, so the numbers of one month are always of one message, zeros included.
+Knows the fields of MStatistic, spelt as that contract spells them.
+
+The figures are the unit's own and are never mixed with the hub's counts: their milestones are `declared-…` and their
+key is the month. The first declaration of a month counts. So all figures of one month come from one message, zeros
+included.
 """
 
 from datetime import date
@@ -12,7 +15,7 @@ from hub.domain.model import Fact
 from hub.services.dossiers.item import CallItem, CallNotes, read_call_items
 from hub.services.dossiers.results import FactSource
 
-#: The numbers that are no sums of others.
+#: The figures that are not sums of others.
 DECLARED = {
     "NewReception": "declared-received",
     "PreExtisting": "declared-carried-over",
@@ -29,7 +32,7 @@ _SUMS = {
 
 
 def read_dossier_statistic(call: etree._Element, source: FactSource, notes: CallNotes) -> tuple[Fact, ...]:
-    """Return the numbers that *call* declares, as amounts."""
+    """Return the figures that *call* declares, as the amounts of facts."""
     found = []
     for item in read_call_items(call, "MStatistic", notes, "OrganizationInchargeName"):
         whose = item.text("OrganizationInchargeIdlevel1")
@@ -41,10 +44,10 @@ def read_dossier_statistic(call: etree._Element, source: FactSource, notes: Call
                 said = " + ".join(f"{numbers[part]}" for part in parts)
                 item.tolerate("M", name, f"{numbers[name]} is not {' + '.join(parts)}, {said}")
         if item.text("IsMonthStatistic") not in {"true", "1"}:
-            # What the numbers then are is written nowhere: kept, and counted nowhere.
+            # No source defines what the figures mean then. The message is kept and not counted.
             item.tolerate("R", "IsMonthStatistic", "only the numbers of a month are counted")
             continue
-        # Whatever the cut-off day, a month's period holds the first day of that month.
+        # Whatever the cut-off day is, the period of a month contains the first day of that month.
         day = _month(item)
         if day is not None:
             key = f"{day:%Y-%m}"

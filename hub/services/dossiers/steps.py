@@ -1,6 +1,7 @@
-"""UpdateDossierProgress: steps of work on dossiers.  Knows the fields of CapNhatTienDoHoSoMC.
+"""Reads UpdateDossierProgress, steps of work on dossiers, into facts. Knows the fields of CapNhatTienDoHoSoMC.
 
-A step tells neither when a dossier was received, nor how, nor when it is due: `received` comes from SyncDossiers alone.
+A step does not say when or how a dossier was received, or when it is due. So only SyncDossiers brings the milestone
+`received`.
 """
 
 from lxml import etree
@@ -20,7 +21,7 @@ from hub.services.dossiers.results import (
 def read_dossier_steps(
     call: etree._Element, source: FactSource, codes: DossierCodes, notes: CallNotes
 ) -> tuple[Fact, ...]:
-    """Return what the steps of *call* have brought their dossiers to."""
+    """Return the facts that the steps of *call* prove."""
     found = []
     for item in read_call_items(call, "TienDo", notes, "MaHoSo"):
         key, day = item.must("MaHoSo"), item.day("ThoiDiemXuLy")

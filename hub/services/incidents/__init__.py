@@ -1,8 +1,13 @@
-"""Incidents: what a syslog message (RFC 5424) or an incident report says was opened or closed at a unit.  Knows rules; no connection.
+"""The service `incidents`: reads a syslog message (RFC 5424) or an incident report into a fact of the unit.
 
-Which messages tell of an incident is the operator's to say, `[incidents]` of hub.toml: there is no common form of it.  How long an
-incident was open, one message alone does not know: the journal adds that fact (hub/journal/incident_durations.py).
-Worst cost of a report, which is of 256 KiB at most and parsed within bounds of its own: as long as 60 signatures by RSA-2048 (18 ms).
+Knows the classification rules. Knows no connection.
+
+The operator configures which syslog messages report an incident, in `[incidents]` of hub.toml, because no common format
+exists. One message does not show how long an incident was open; the journal adds that fact
+(hub/journal/incident_durations.py).
+
+A report has at most 256 KiB and is parsed within its own limits. The worst cost is that of 60 RSA-2048 signatures (18
+ms).
 """
 
 import json
@@ -24,22 +29,22 @@ NAMESPACE = "urn:lienthong:incident:1"
 REPORT = f"{{{NAMESPACE}}}IncidentReport"
 _LONGEST = 128  #: characters of an incident's id
 _SUBJECT = 500
-#: What no clock shows is no time: beyond the first or the last year there is no day in Hà Nội.
+#: Years that a correct clock can show. The first and the last year of `datetime` also have no local day in Hà Nội.
 _YEARS = range(1970, 2200)
 _LIMITS = safe_xml.Limits(size=1 << 18, depth=4, nodes=200, names=50)
 
 
 @attrs.frozen(kw_only=True)
 class Class:
-    """What a message must be to tell of an incident of one class; what is empty is not looked at."""
+    """One class of incidents: the conditions that a syslog message must meet. An empty condition is not checked."""
 
     name: str
     facilities: frozenset[str] = frozenset()
     apps: frozenset[str] = frozenset()
-    severity: int = 7  #: as grave as that, or graver
+    severity: int = 7  #: this severity or a graver one (a lower number)
 
     def fits(self, line: SyslogLine) -> bool:
-        """Tell whether *line* is of this class."""
+        """Tell whether *line* meets the conditions."""
         return (
             line.severity <= self.severity
             and (not self.facilities or line.facility in self.facilities)
@@ -49,50 +54,58 @@ class Class:
 
 @attrs.frozen(kw_only=True)
 class Rules:
-    """Which syslog messages tell of incidents.  As it is: each with the element below, of the class `incident`."""
+    """The rules that tell which syslog messages report incidents.
 
-    element: str = "incident@32473"  #: the SD-ID that holds `id`, `state`, `unit`; 32473 is RFC 5612's, for examples
-    closed: frozenset[str] = frozenset({"closed", "resolved"})  #: the states that end an incident; any other opens it
+    By default each message with the SD-ELEMENT `element` does, in the class `incident`.
+    """
+
+    #: the SD-ID that holds `id`, `state`, `unit`; RFC 5612 reserves the number 32473 for examples
+    element: str = "incident@32473"
+    #: states that close an incident; any other state opens it
+    closed: frozenset[str] = frozenset({"closed", "resolved"})
     classes: tuple[Class, ...] = (Class(name="incident"),)
 
     def judge(self, line: SyslogLine) -> Class | None:
-        """Return the class of the incident that *line* tells of: the first that fits; None where it tells of none."""
+        """Return the first class that fits *line*; None if the line reports no incident."""
         if not line.data.get(self.element, {}).get("id", ""):
             return None
         return next((each for each in self.classes if each.fits(line)), None)
 
 
 RULES = Rules()
-#: Says which unit a message is about, from what its element names and the host that sent it; "" for none.
+#: Returns the unit code for the unit that a message names and the host that sent it; "" if there is none.
 WhoIs = Callable[[str, str], str]
 
 
 def name_incident_unit(unit: str, host: str) -> str:
-    """Return the unit as the message has it: by its code, else by the host, which the registry may know as an alias."""
+    """Return the unit that the message names, else its host, which the registry may know as an alias."""
     return unit or host
 
 
 @attrs.frozen(kw_only=True)
 class Incident:
-    """One incident as one message tells of it."""
+    """One incident as one message reports it."""
 
     id: str
     unit: str
     kind: str  #: `opened` or `closed`
-    name: str  #: of its class
+    name: str  #: the name of its class
     severity: str
-    time: datetime  #: when, by the clock of who tells
+    time: datetime  #: the time of the opening or closing, by the sender's clock
     host: str = ""
     text: str = ""
 
     @property
     def key(self) -> str:
-        """Return the business key of its facts."""
+        """Return the business key of the incident's facts."""
         return json.dumps([self.id], ensure_ascii=False)
 
 
 def of_line(line: SyslogLine, at: datetime, rules: Rules, who_is: WhoIs = name_incident_unit) -> Incident:
-    """Return the incident *line* tells of.  Raises Rejected for none, one without a unit, or an id that is too long."""
+    """Return the incident that *line* reports. *at* is used if the line has no time.
+
+    Raises Rejected if the line reports no incident, the incident has no unit, or its id is too long.
+    """
     found = rules.judge(line)
     if found is None:
         raise _unreadable("it tells of no incident by the rules of [incidents]")
@@ -112,7 +125,7 @@ def of_line(line: SyslogLine, at: datetime, rules: Rules, who_is: WhoIs = name_i
 
 
 def of_report(content: bytes) -> Incident:
-    """Return the incident that an incident report tells of (`xsd/lienthong/1/incident.xsd`).  Raises Rejected."""
+    """Parse an incident report (`xsd/lienthong/1/incident.xsd`). Raises Rejected."""
     root = safe_xml.parse_safe_xml(content, limits=_LIMITS)
     if root.tag != REPORT:
         raise _unreadable(f"{str(root.tag)[:100]} is no incident report")
@@ -138,7 +151,7 @@ def of_report(content: bytes) -> Incident:
 def read_incident(
     content: bytes, at: datetime, message: str, *, rules: Rules = RULES, who_is: WhoIs = name_incident_unit
 ) -> Record:
-    """Return what *content*, a syslog message or an incident report, brings.  Raises Rejected."""
+    """Read *content*, a syslog message or an incident report, into its record. Raises Rejected."""
     if content[:1] == b"<" and content[1:2].isdigit():
         try:
             return make_incident_record(of_line(syslog.read_syslog_message(content), at, rules, who_is), at, message)
@@ -148,7 +161,7 @@ def read_incident(
 
 
 def make_incident_record(incident: Incident, at: datetime, message: str) -> Record:
-    """Return the record of one incident."""
+    """Return the record of one incident, with its fact."""
     attributes: Mapping[str, str] = {
         "class": incident.name,
         "severity": incident.severity,
@@ -169,9 +182,9 @@ def make_incident_record(incident: Incident, at: datetime, message: str) -> Reco
 
 
 def make_duration_fact(opened: Fact, closed: Fact, last: Fact) -> Fact:
-    """Return the fact of how long an incident was open, in whole seconds, by the clocks that told; never less than none.
+    """Return the fact that says how long an incident was open: whole seconds by the senders' clocks, at least 0.
 
-    It is of the message of *last*, the one of both that came last: only then was it known.
+    It belongs to the message of *last*, the later arrival of the two, because the duration was not known before.
     """
     begun, ended = (datetime.fromisoformat(dict(fact.attributes)["time"]) for fact in (opened, closed))
     seconds = max(0, int((ended - begun).total_seconds()))
@@ -181,7 +194,7 @@ def make_duration_fact(opened: Fact, closed: Fact, last: Fact) -> Fact:
 
 
 def write_instant(time: datetime) -> str:
-    """Return a time as attributes and reports have it: UTC, in seconds."""
+    """Return a time as attributes and reports contain it: UTC, in whole seconds."""
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 

@@ -1,7 +1,9 @@
-"""Writes the packet by which the province tells agencies of an incident.  Knows edXML (QCVN 102) and the report's schema; no address.
+"""Writes the packet in which the province reports an incident to agencies.
 
-The report goes twice in it: as XML for a system (`xsd/lienthong/1/incident.xsd`) and as text for a person.  The same incident at the
-same time gives the same octets.
+Knows edXML (QCVN 102) and the schema of the report. Knows no addresses.
+
+The packet holds the report twice: as XML for a system (`xsd/lienthong/1/incident.xsd`) and as text for a person. The
+same incident at the same time gives the same octets.
 """
 
 import base64
@@ -31,7 +33,7 @@ Node = tuple[str, "str | list[Node]"]
 
 
 def write_incident_report(incident: Incident) -> bytes:
-    """Return the report of *incident* as XML, as the schema has it."""
+    """Return the report of *incident* as XML that conforms to the schema."""
     closed = incident.kind == CLOSED
     fields = {
         "Id": incident.id,
@@ -51,7 +53,7 @@ def write_incident_report(incident: Incident) -> bytes:
 
 
 def write_incident_text(incident: Incident, names: Mapping[str, str]) -> str:
-    """Return the report as a person reads it; *names* are names of units by code."""
+    """Return the report as text for a person. *names* maps unit codes to names."""
     told = {
         "Mã sự cố": incident.id,
         "Đơn vị": _named(incident.unit, names),
@@ -68,7 +70,7 @@ def write_incident_text(incident: Incident, names: Mapping[str, str]) -> str:
 def write_incident_packet(
     incident: Incident, sender: str, recipients: Iterable[str], now: datetime, names: Mapping[str, str]
 ) -> bytes:
-    """Return the packet that tells *recipients*, on behalf of the unit *sender*, of *incident*."""
+    """Return the packet that the unit *sender* sends to *recipients* about *incident*."""
     number = hashlib.sha256(f"{incident.unit}\n{incident.id}".encode()).hexdigest()[:10]
     local = now.astimezone(HANOI)
     day, subject = f"{local:%Y/%m/%d}", f"Báo cáo sự cố an toàn thông tin {incident.id} ({incident.name})"
@@ -136,7 +138,7 @@ def _grow(parent: etree._Element, nodes: Iterable[Node]) -> None:
 
 
 def _written(value: str) -> str:
-    """Return *value* without the characters that XML 1.0 has no room for: a syslog message may hold any."""
+    """Return *value* without the characters that XML 1.0 does not allow. A syslog message may contain any."""
     return "".join(
         each
         for each in value
@@ -145,7 +147,7 @@ def _written(value: str) -> str:
 
 
 def _default(namespace: str) -> Any:
-    """Return the declaration of a default namespace, which lxml's types do not know."""
+    """Return the declaration of a default namespace. The type stubs of lxml do not allow the key None."""
     return {None: namespace}
 
 

@@ -1,7 +1,8 @@
-"""The service `links`: for how many minutes of a day each link was probed, and for how many it was up.  Knows the hub's own message.
+"""The service `links`: for each day, how many minutes each link was probed and how many of these it was up.
 
-One message a day, written by the hub from what all its nodes saw.  Each node's minutes stand in it as they were seen, a bit a minute,
-so that whoever has the message can count again; a minute that two nodes probed is one minute, up if either reached the other side.
+Knows the hub's own message. The hub writes one message a day from the probes of all its nodes. The message holds the
+minutes of each node unmerged, one bit a minute, so that anyone who has the message can count again. A minute that two
+nodes probed counts once, and is up if either node reached the other side.
 """
 
 import json
@@ -26,7 +27,7 @@ _HEX = re.compile(r"[0-9a-f]{1,360}")
 
 @attrs.frozen(kw_only=True)
 class Linked:
-    """One link's day, by the names of the nodes that probed it."""
+    """One day of one link: the minutes that each node probed it, by node name."""
 
     name: str
     place: str
@@ -35,7 +36,7 @@ class Linked:
 
 
 def write_link_message(province: str, on: date, links: Iterable[Linked]) -> bytes:
-    """Return the message of the day *on*, in canonical form: the same from the same figures."""
+    """Return the message of the day *on* in canonical XML. The same figures give the same octets."""
     root = etree.Element(_tag("Links"), {"day": on.isoformat(), "province": province}, nsmap={None: NAMESPACE})  # type: ignore[dict-item]
     for link in sorted(links, key=lambda each: each.name):
         said = etree.SubElement(root, _tag("Link"), {"name": link.name, "place": link.place})
@@ -48,7 +49,7 @@ def write_link_message(province: str, on: date, links: Iterable[Linked]) -> byte
 
 
 def read_link_message(octets: bytes, at: datetime, message: str) -> Record:
-    """Return what the message of a day says: two facts for each link and unit.  Raises Rejected."""
+    """Read the message of a day into two facts for each link and unit. Raises Rejected."""
     root = safe_xml.parse_safe_xml(octets)
     if root.tag != _tag("Links"):
         raise Rejected(Problem("contract-broken", f"{root.tag} is no {_tag('Links')}"))

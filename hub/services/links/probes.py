@@ -1,8 +1,12 @@
-"""What probes say of a link: whether it is up, how fast it answers, how much of a day it was there.  Knows no socket, no clock, no table.
+"""The state of a link, computed from probes: whether it is up, its latency, its availability over a day.
 
-A link goes down only after `DOWN_AFTER` failed probes in a row and comes up after `UP_AFTER` good ones, so that one lost packet is
-no outage; it then counts from the first of that row.  A day is kept as its 1440 minutes: one was probed if any probe fell in it, and was
-up if any of them reached the other side.  So the days of several nodes can be laid over one another, and no minute counts twice.
+Knows no socket, no clock and no table.
+
+A link goes down after `DOWN_AFTER` failed probes in a row and comes up after `UP_AFTER` successful ones, so that one
+lost packet is not an outage. The new state begins with the first probe of that row.
+
+A day has 1440 minutes. A minute was probed if any probe fell in it, and was up if any of these probes reached the other
+side. So the days of several nodes can be merged and no minute counts twice.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,16 +18,16 @@ import attrs
 
 from hub.domain.local_time import HANOI
 
-#: So many probes in a row must fail, or succeed, before a link that was otherwise is called down, or up.
+#: Probes in a row that must fail (succeed) before a link that was up (down) changes its state.
 DOWN_AFTER, UP_AFTER = 3, 2
-#: So many latencies are kept, the latest: an hour at a probe every 30 s.
+#: The latest latencies that are kept: one hour at one probe every 30 s.
 KEPT = 120
 #: Minutes of a day.
 DAY = 1440
 
 
 class LinkState(StrEnum):
-    """How a link stands."""
+    """The state of a link."""
 
     UNKNOWN = "unknown"  #: never probed
     UP = "up"
@@ -32,13 +36,13 @@ class LinkState(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Link:
-    """One way out to another system: where, by what, and whose it is."""
+    """A connection to another system: address, protocol, and the units that own it."""
 
     name: str  #: the partner's code, or the host's name in `[links.hosts]`
     host: str
     port: int
-    tls: bool  #: whether the other side shows a certificate at once
-    units: tuple[str, ...] = ()  #: whose report its availability stands in
+    tls: bool  #: whether the other side starts TLS at once
+    units: tuple[str, ...] = ()  #: the units whose reports show its availability
     partner: bool = True
 
     @property
@@ -49,35 +53,35 @@ class Link:
 
 @attrs.frozen(kw_only=True)
 class Probe:
-    """What one probe found."""
+    """The result of one probe."""
 
     at: datetime
-    latency: float | None = None  #: seconds until the other side was there, TLS included; None: it was not
-    ends: datetime | None = None  #: of the certificate it showed
-    reason: str = ""  #: why it counts as not there
+    latency: float | None = None  #: seconds until the connection was ready, TLS included; None: not reached
+    ends: datetime | None = None  #: when the certificate that the other side presented expires
+    reason: str = ""  #: why the probe counts as failed
 
     @property
     def reached(self) -> bool:
-        """Tell whether the other side was there."""
+        """Tell whether the probe reached the other side."""
         return self.latency is not None
 
 
 @attrs.frozen(kw_only=True)
 class LinkStanding:
-    """How a link stands as one node sees it."""
+    """The state of a link as one node has observed it."""
 
     state: LinkState = LinkState.UNKNOWN
     since: datetime | None = None
-    against: int = 0  #: latest probes in a row that speak against the state
+    against: int = 0  #: latest probes in a row that contradict the state
     against_since: datetime | None = None
     seen_at: datetime | None = None
     latencies: tuple[float, ...] = ()  #: seconds, the latest last
-    ends: datetime | None = None  #: of the certificate that was shown last
-    reason: str = ""  #: of the latest probe, if it failed
+    ends: datetime | None = None  #: when the certificate presented last expires
+    reason: str = ""  #: why the latest probe failed; empty if it did not
 
 
 def advance_link_standing(before: LinkStanding, probe: Probe) -> LinkStanding:
-    """Return how the link stands after *probe*.  The first probe ever decides alone."""
+    """Return the standing of the link after *probe*. The first probe alone decides the first state."""
     now = attrs.evolve(
         before,
         seen_at=probe.at,
@@ -97,7 +101,7 @@ def advance_link_standing(before: LinkStanding, probe: Probe) -> LinkStanding:
 
 
 def latency_quantile(latencies: Sequence[float], share: float) -> float | None:
-    """Return the latency that the *share* (0 to 1) of *latencies* does not exceed, by nearest rank; None without any."""
+    """Return the latency that the *share* (0 to 1) of *latencies* does not exceed, by nearest rank; None for none."""
     if not latencies:
         return None
     ordered = sorted(latencies)
@@ -105,34 +109,34 @@ def latency_quantile(latencies: Sequence[float], share: float) -> float | None:
 
 
 def days_left(ends: datetime | None, now: datetime) -> int | None:
-    """Return the whole days until *ends*, below zero once it is over; None without a certificate."""
+    """Return the whole days until *ends*, negative after it; None without a certificate."""
     return None if ends is None else (ends - now).days
 
 
 @attrs.frozen
 class Minutes:
-    """The minutes of one day, a bit each, the first the lowest."""
+    """The minutes of one day, one bit each. The lowest bit is the first minute."""
 
     probed: int = 0
-    up: int = 0  #: of those probed
+    up: int = 0  #: a subset of `probed`
 
     def with_probe(self, at: datetime, *, reached: bool) -> "Minutes":
-        """Return them with a probe of *at*, which is of that day."""
+        """Return these minutes with a probe at *at* added. *at* must be in the same day."""
         bit = 1 << minute_of_day(at)
         return Minutes(self.probed | bit, self.up | (bit if reached else 0))
 
     def __or__(self, other: "Minutes") -> "Minutes":
-        """Lay two nodes' days over one another: a minute was up if either reached the other side."""
+        """Merge the same day of two nodes. A minute is up if either node reached the other side."""
         return Minutes(self.probed | other.probed, self.up | other.up)
 
     @property
     def availability(self) -> float | None:
-        """Return the share of the probed minutes that were up, 0 to 1; None when nothing was probed."""
+        """Return the share of the probed minutes that were up, 0 to 1; None if no minute was probed."""
         return self.up.bit_count() / self.probed.bit_count() if self.probed else None
 
 
 def merge_minutes(days: Iterable[Minutes]) -> Minutes:
-    """Return what all nodes together saw."""
+    """Merge the same day of any number of nodes."""
     together = Minutes()
     for each in days:
         together |= each
@@ -140,6 +144,6 @@ def merge_minutes(days: Iterable[Minutes]) -> Minutes:
 
 
 def minute_of_day(at: datetime) -> int:
-    """Return which minute of its day in Hà Nội *at* is, from 0."""
+    """Return the number of the minute of *at* in its day in Hà Nội, from 0."""
     there = at.astimezone(HANOI)
     return there.hour * 60 + there.minute

@@ -1,6 +1,9 @@
-"""Lookups: each question that was answered is one result of the unit that asked.  Knows the record that the journal holds; no answer.
+"""The service `lookups`: each answered question is one result of the unit that asked.
 
-The record is written by `hub.services.lookups.operations.write_lookup_record`: it names the official, the purpose and the dossier, and of what was asked only a keyed hash.
+Knows the record that the journal keeps of a lookup. Does not know the answer.
+
+The record is written by `hub.services.lookups.operations.write_lookup_record`. It names the official, the purpose and
+the dossier. Of the question itself it holds only a keyed hash.
 """
 
 from datetime import datetime
@@ -15,7 +18,7 @@ from hub.services.lookups.operations import NAME, NAMESPACE, OPERATIONS, list_lo
 
 
 def read_lookup_record(content: bytes, at: datetime, message: str) -> Record:
-    """Read one record.  Raises Rejected when it is none."""
+    """Read one record of a lookup. Raises Rejected if *content* is something else."""
     root = safe_xml.parse_safe_xml(content)
     said = {etree.QName(leaf).localname: xsd_types.read_xs_token(leaf) for leaf in root.iterchildren("*")}
     operation = OPERATIONS.get(said.get("Operation", ""))

@@ -1,7 +1,10 @@
-"""The operations of the lookups service: how a question is read, named, kept and answered.  Knows what of it the journal may hold; no partner.
+"""The operations of the lookups service: reads questions, names them by a keyed hash, builds records and responses.
 
-What is asked about a person reaches the journal as a keyed hash alone: an identification number has so few digits that a bare SHA-256
-of it is soon guessed.  So the name of a question is an HMAC by a key that lies outside the database.
+Knows which parts of a question the journal may keep. Knows no partner.
+
+The journal keeps what is asked about a person only as a keyed hash. An identification number has so few digits that a
+plain SHA-256 of it can be found by trying all numbers. So a question is named by an HMAC whose key is stored outside
+the database.
 """
 
 import hashlib
@@ -24,11 +27,11 @@ NAMESPACE = "urn:lienthong:lookups:1"
 
 @attrs.frozen(kw_only=True)
 class LookupOperation:
-    """One operation."""
+    """One operation of the service."""
 
-    milestone: str  #: of the fact that it was done
-    answers: tuple[str, ...]  #: the answer's fields, in the order of the contract
-    key: str = ""  #: it does something, once: the field whose value names what; empty where it only asks
+    milestone: str  #: of the fact that records its completion
+    answers: tuple[str, ...]  #: the fields of the answer, in the order of the contract
+    key: str = ""  #: for an operation that has an effect: the field that identifies the effect; empty for a pure query
 
 
 OPERATIONS: Mapping[str, LookupOperation] = MappingProxyType(
@@ -62,13 +65,13 @@ OPERATIONS: Mapping[str, LookupOperation] = MappingProxyType(
     }
 )
 
-#: What every question names beside its own fields.
+#: The fields that every question has beside its own.
 _COMMON = ("OrganId", "Officer", "Purpose", "Dossier", "MessageId")
 
 
 @attrs.frozen(kw_only=True)
 class LookupQuestion:
-    """One question as it was asked; its fields may tell of a person."""
+    """One question as it was asked. Its fields may contain personal data."""
 
     operation: str
     organ: str
@@ -80,28 +83,28 @@ class LookupQuestion:
 
     @property
     def rule(self) -> LookupOperation:
-        """Return what holds for its operation."""
+        """Return the definition of its operation."""
         return OPERATIONS[self.operation]
 
     @property
     def key(self) -> str:
-        """Return what is done, where the operation does something: the number of the order, the code of the dossier."""
+        """Return what identifies the effect: the order number or the dossier code; empty for a pure query."""
         name = self.rule.key
         return self.dossier if name == "Dossier" else self.fields.get(name, "")
 
     @property
     def asked(self) -> Mapping[str, str]:
-        """Return the fields that go to the partner."""
+        """Return the fields that are sent to the partner."""
         return {**self.fields, "Dossier": self.dossier} if self.rule.key == "Dossier" else self.fields
 
 
 def read_lookup_question(child: etree._Element) -> LookupQuestion:
-    """Read a call that the contract has validated."""
+    """Read a call that has been validated against the contract."""
     leaves = {etree.QName(leaf).localname: leaf for leaf in child.iterchildren("*")}
     said = {
         name: xsd_types.read_leaf_text(leaf)
         if name == "Data"
-        else xsd_types.read_xs_token(leaf)  # a form goes on as it was written
+        else xsd_types.read_xs_token(leaf)  # a form is forwarded exactly as it was written
         for name, leaf in leaves.items()
     }
     operation = etree.QName(child).localname
@@ -117,22 +120,26 @@ def read_lookup_question(child: etree._Element) -> LookupQuestion:
 
 
 def find_question_flaws(question: LookupQuestion) -> tuple[Problem, ...]:
-    """Return what is wrong with *question* that no schema can say; no detail quotes what was asked."""
+    """Return the problems of *question* that no schema can express. Their details never quote the question."""
     if question.operation == "VerifyCitizen" and not question.fields.keys() & {"CitizenId", "OldId"}:
         return (Problem("N.VerifyCitizen.CitizenId", "OldId"),)
     return ()
 
 
 def name_question(question: LookupQuestion, key: bytes) -> str:
-    """Return the name of what is asked, whoever asks and why: HMAC-SHA256 by *key*, hex."""
+    """Return the name of a question: HMAC-SHA256 by *key*, hex.
+
+    It depends on what is asked, not on who asks or why.
+    """
     said = [question.operation, sorted(question.asked.items())]
     return hmac.new(key, json.dumps(said, ensure_ascii=False).encode(), hashlib.sha256).hexdigest()
 
 
 def write_lookup_record(question: LookupQuestion, named: str) -> bytes:
-    """Return what the journal holds of *question*: who asked, for what, and its name; nothing of whom it is about.
+    """Return the record that the journal keeps of *question*: who asked, why, and the name of the question.
 
-    The same question by the same official for the same purpose is the same octets.
+    It holds nothing about the person asked about. The same question by the same official for the same purpose gives the
+    same octets.
     """
     fields = {
         "Operation": question.operation,
@@ -147,17 +154,17 @@ def write_lookup_record(question: LookupQuestion, named: str) -> bytes:
 
 
 def write_kept_answer(answer: Answer) -> bytes:
-    """Return *answer* as it is kept, before it is sealed."""
+    """Return *answer* as octets for the cache, before they are encrypted."""
     return json.dumps(answer.fields, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def read_kept_answer(octets: bytes) -> Answer:
-    """Return the answer that was `write_kept_answer`."""
+    """Return the answer that `write_kept_answer` wrote."""
     return Answer(tuple((name, text) for name, text in json.loads(octets)))
 
 
 def build_lookup_response(operation: str, lookup: str, answer: Answer, at: datetime) -> etree._Element:
-    """Return the response: the answer's fields in the contract's order, and when it was heard."""
+    """Return the response: the answer's fields in the order of the contract, and the time of the answer."""
     response = _reported(operation, ())
     _leaf(response, "LookupId", lookup)
     for name in OPERATIONS[operation].answers:
@@ -171,7 +178,7 @@ def build_lookup_response(operation: str, lookup: str, answer: Answer, at: datet
 
 
 def build_lookup_refusal(operation: str, lookup: str, problems: Sequence[Problem]) -> etree._Element:
-    """Return the response that there is no answer, for each of *problems*."""
+    """Return the response of a lookup that has no answer, with each of *problems*."""
     response = _reported(operation, problems)
     _leaf(response, "LookupId", lookup)
     return response

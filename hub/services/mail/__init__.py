@@ -1,10 +1,10 @@
-"""What the shared mail was used for, by unit and day: counts and nothing else (docs/reference/mail.md).
+"""The service `mail`: usage of the shared mail system by unit and day, as counts only (docs/reference/mail.md).
 
-Knows `SubmitMailUsage` of `urn:lienthong:mail:1` and the facts it shows; not who counted.  There is no place in it for an address, a
-subject or a person, so that none can come into the journal.
+Knows `SubmitMailUsage` of `urn:lienthong:mail:1` and its facts. Does not know who counted. The message has no field for
+an address, a subject or a person, so none can reach the journal.
 
-A day's figures count once: the first to come hold.  What was wrong is put right by a correction, whose figures are differences; it
-counts beside them, so that both can be seen.
+The first report of a day counts. A mistake in it is corrected by a second message of the kind *correction*, whose
+figures are differences. Both count, so both stay visible.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from hub.services import Service
 NAME = "mail"
 NAMESPACE = f"urn:lienthong:{NAME}:1"
 
-#: What is counted: the element, and the milestone of its facts.
+#: The counted figures: the element's name, and the milestone of its facts.
 FIGURES = {
     "AccountsIssued": "accounts-issued",
     "AccountsActive": "accounts-active",
@@ -42,10 +42,11 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
 def read_usage_report(content: bytes, at: datetime, message: str) -> Record:
-    """Return what a report of usage says.
+    """Read a report of mail usage into facts.
 
-    Raises Rejected: as `parse_safe_xml` does for what is no sound XML, `contract-broken` for another element, else with every
-    problem by its path (`N.` missing, `T.` of the wrong type, `R.` out of range, `M.` not matching).
+    Raises Rejected with `contract-broken` if the root element is another one, else with every problem by its path (`N.`
+    missing, `T.` of the wrong type, `R.` out of range, `M.` not matching). Raises as `parse_safe_xml` does if the
+    content is not sound XML.
     """
     call = safe_xml.parse_safe_xml(content)
     if call.tag != f"{{{NAMESPACE}}}{_ROOT}":
@@ -72,7 +73,7 @@ def read_usage_report(content: bytes, at: datetime, message: str) -> Record:
 
 @attrs.define
 class _Report:
-    """One call, and what is found wrong with it."""
+    """One call and the problems found in it."""
 
     call: etree._Element
     at: datetime
@@ -93,7 +94,7 @@ class _Report:
         return text
 
     def day(self, name: str, *, missing: date | None = None) -> date:
-        """Return the day that the leaf *name* says; *missing* where there is none; today after a problem."""
+        """Return the day in the leaf *name*; *missing* if the leaf is absent; today if it is a problem."""
         text = self.text(self.call, name)
         if not text and missing is not None:
             return missing
@@ -101,12 +102,12 @@ class _Report:
             if _DAY.fullmatch(text):
                 return date.fromisoformat(text)
         except ValueError:
-            pass  # a day that no calendar has
+            pass  # no such calendar day
         self.refuse("T" if text else "N", name, f"{text[:50]} is no day" if text else "it says nothing")
         return self.at.astimezone(HANOI).date()
 
     def figures(self, *, corrects: bool) -> Iterator[tuple[str, str, int]]:
-        """Yield each figure: of which unit, what, how many."""
+        """Yield each figure: unit, milestone, amount."""
         seen: set[str] = set()
         for number, usage in enumerate(self.call.iterfind(f"{{{NAMESPACE}}}Usage"), 1):
             place = f"Usage[{number}]."

@@ -1,7 +1,10 @@
-"""Counts what Postfix and Dovecot wrote in their logs, by unit and day.  Knows their lines; keeps no address, subject or person.
+"""Counts mail usage by unit and day from the logs of Postfix and Dovecot.
 
-Addresses are looked at to tell one mail from another and to find the unit of each; what comes out is numbers.  Lines are read in any order, so
-that the files of several servers may follow one another, and a day whose mails were begun the evening before wants that day's file too.
+Knows the formats of their log lines. Keeps no address, subject or person: addresses serve only to tell one mail from
+another and to find its unit, and the result is numbers.
+
+Lines may come in any order, so the files of several servers can be concatenated. To count a day, the log of the evening
+before is needed too, because some mails of the day were queued then.
 """
 
 import re
@@ -16,9 +19,9 @@ from lxml import etree
 from hub.domain.local_time import HANOI
 from hub.services.mail import FIGURES, NAMESPACE
 
-#: More than so much of its quota, in hundredths, is told (standards 4.6).
+#: An account counts as over quota above this percentage of its quota (standards 4.6).
 NEARLY_FULL = 90
-#: No unit's: accounts that the directory does not place.
+#: The key for accounts that the directory assigns to no unit.
 NOBODY = ""
 
 _STAMP = re.compile(
@@ -26,7 +29,8 @@ _STAMP = re.compile(
     re.ASCII | re.DOTALL,
 )
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-#: What a line says begins right behind who wrote it: strangers choose what stands further on, such as the name after HELO.
+#: The text of a line begins right after its program name. Later parts may be chosen by strangers, such as the HELO
+#: name.
 _POSTFIX = re.compile(
     r"(?:\S+ )?(?:\S+: )?postfix(?:/[\w-]+)*/(?P<part>[\w-]+)\[\d+\]: (?P<said>.*)", re.ASCII | re.DOTALL
 )
@@ -46,10 +50,11 @@ _QUOTA = ("Username", "Quota name", "Type", "Value", "Limit", "%")
 
 @attrs.frozen
 class Directory:
-    """Which unit has which address: what the operator wrote, a line `PATTERN,CODE` each.
+    """Maps mail addresses to units: the operator's file, one line `PATTERN,CODE` each.
 
-    A pattern is an address, an address with `*` in it, or a domain; the closest one counts, of several with `*` the first.  The domains of all
-    patterns are the mail system's own.
+    A pattern is an address, an address with `*`, or a domain. An exact address wins over a pattern with `*`, which wins
+    over a domain. Of several matching patterns with `*` the first wins. The domains of all patterns belong to the mail
+    system itself.
     """
 
     addresses: Mapping[str, str]
@@ -59,7 +64,7 @@ class Directory:
 
     @classmethod
     def read(cls, text: str) -> "Directory":
-        """Take the lines; `#` begins what is not for us.  ValueError, naming the line, for one that is none."""
+        """Parse the lines. `#` begins a comment line. Raises ValueError, which names the line, for a malformed one."""
         addresses: dict[str, str] = {}
         shapes: list[tuple[str, str]] = []
         domains: dict[str, str] = {}
@@ -79,7 +84,7 @@ class Directory:
         return cls(addresses, tuple(shapes), domains, own)
 
     def unit(self, address: str) -> str:
-        """Return the unit of *address*; `NOBODY` where no line says."""
+        """Return the unit of *address*; `NOBODY` if no line matches."""
         address = address.lower()
         found = self.addresses.get(address)
         if found is None:
@@ -87,43 +92,43 @@ class Directory:
         return found or self.domains.get(address.rpartition("@")[2], NOBODY)
 
     def inside(self, address: str) -> bool:
-        """Tell whether *address* is of the mail system itself."""
+        """Tell whether *address* is in a domain of the mail system itself."""
         return address.lower().rpartition("@")[2] in self.own
 
 
-#: By unit: how many of each milestone.
+#: By unit: the count of each milestone.
 Tally = dict[str, dict[str, int]]
 
 
 @attrs.define
 class _Mail:
-    """One mail, on all its ways through the queues."""
+    """One mail, across all queues that it passed."""
 
     sender: str | None = None
-    login: str = ""  #: who signed in to hand it in
-    went: dict[str, datetime] = attrs.field(factory=dict)  #: by recipient, when it was delivered or passed on
+    login: str = ""  #: the account that submitted it
+    went: dict[str, datetime] = attrs.field(factory=dict)  #: by recipient: when it was delivered or relayed
 
 
 @attrs.define
 class _Log:
-    """What the lines of one reading have told so far."""
+    """What has been read from the lines so far."""
 
-    names: dict[str, str] = attrs.field(factory=dict)  #: by queue id, the Message-ID
+    names: dict[str, str] = attrs.field(factory=dict)  #: by queue id: the Message-ID
     mails: dict[str, _Mail] = attrs.field(factory=dict)  #: by queue id
-    cut: dict[str, datetime] = attrs.field(factory=dict)  #: mails that grew too large, by queue id
-    refused: list[tuple[datetime, str]] = attrs.field(
-        factory=list
-    )  #: and those refused before, by who hands in or is to get
+    #: mails that exceeded the size limit while received, by queue id
+    cut: dict[str, datetime] = attrs.field(factory=dict)
+    #: mails refused at once for their size: the time, and the sender's account or the recipient
+    refused: list[tuple[datetime, str]] = attrs.field(factory=list)
     active: set[str] = attrs.field(factory=set)  #: accounts that signed in on the day
 
 
 def count_mail_log(
     lines: Iterable[str], directory: Directory, day: date, *, quotas: Iterable[str] = (), zone: tzinfo = HANOI
 ) -> Tally:
-    """Return what was done on *day* in Hà Nội, by unit; under `NOBODY` what no unit can be named for.
+    """Count the usage on *day* (Hà Nội) by unit. `NOBODY` holds what cannot be assigned to a unit.
 
-    *quotas* are the lines of `doveadm -f tab quota get -A`.  *zone* is that of the server, for lines whose time does not say.  ValueError for
-    *quotas* that are something else.
+    *quotas* are the lines of `doveadm -f tab quota get -A`. *zone* is the server's time zone, for lines whose time does
+    not say it. Raises ValueError if *quotas* are something else.
     """
     log = _Log()
     for at, said in _timed(lines, day, zone):
@@ -145,7 +150,10 @@ def count_mail_log(
 
 
 def write_usage_message(tally: Tally, organ: str, day: date, *, correction: str = "") -> bytes:
-    """Return the SubmitMailUsage of *organ* that tells *tally*, what is `NOBODY`'s left out; with *correction*, the figures are differences."""
+    """Return the SubmitMailUsage of *organ* with the figures of *tally*, without those of `NOBODY`.
+
+    With *correction*, a text, the figures are differences.
+    """
     root = etree.Element(f"{{{NAMESPACE}}}SubmitMailUsage", nsmap={None: NAMESPACE})  # type: ignore[dict-item]  # the stubs know no default namespace
     _add(root, "OrganId", organ)
     _add(root, "Day", day.isoformat())
@@ -166,7 +174,10 @@ def _add(parent: etree._Element, name: str, text: str) -> None:
 
 
 def _timed(lines: Iterable[str], day: date, zone: tzinfo) -> Iterator[tuple[datetime, str]]:
-    """Yield when each line was written, and what it says after that; no line that does not begin with a time is one of theirs."""
+    """Yield the time and the rest of each line.
+
+    Lines that do not begin with a time are skipped: no mail program wrote them.
+    """
     for line in lines:
         found = _STAMP.match(line)
         if found is None:
@@ -177,18 +188,18 @@ def _timed(lines: Iterable[str], day: date, zone: tzinfo) -> Iterator[tuple[date
             else:
                 yield _dated(found["old"], day, zone), found["rest"]
         except ValueError:
-            continue  # a day that no calendar has: no program wrote it
+            continue  # no such calendar day: no program wrote it
 
 
 def _dated(stamp: str, day: date, zone: tzinfo) -> datetime:
-    """Return the time of a stamp without a year: of the year that brings it closest to *day*."""
+    """Return the time of a stamp without a year, in the year that brings it closest to *day*."""
     month, number, time = _MONTHS.index(stamp[:3]) + 1, int(stamp[4:6]), stamp[7:]
     year = day.year - (month - day.month > 6) + (day.month - month > 6)
     return datetime.fromisoformat(f"{year}-{month:02}-{number:02}T{time}").replace(tzinfo=zone)
 
 
 def _hear(log: _Log, at: datetime, said: str, *, today: bool) -> None:
-    """Take in one line."""
+    """Process one line."""
     if signed_in := _SIGNED_IN.match(said):
         if today:
             log.active.add(signed_in[1].lower())
@@ -200,7 +211,7 @@ def _hear(log: _Log, at: datetime, said: str, *, today: bool) -> None:
     if _TOO_LARGE.match(said):
         log.refused.append((at, _first(_LOGIN, said) or _first(_TO, said)))
     elif cut := _CUT_SHORT.match(said):
-        log.cut.setdefault(cut[1], at)  # more than one part of Postfix says so
+        log.cut.setdefault(cut[1], at)  # several parts of Postfix log it
     elif queued := _QUEUED.match(said):
         _hear_queued(log, at, part, queued["id"], queued["said"], today=today)
 
@@ -216,13 +227,13 @@ def _hear_queued(log: _Log, at: datetime, part: str, name: str, said: str, *, to
     elif said.startswith("from=<"):
         mail.sender = _first(_FROM, said).lower()
     elif part == "pickup":
-        mail.login = mail.login or "local"  # handed in on the server itself
+        mail.login = mail.login or "local"  # submitted on the server itself
     elif _SENT.match(said):
         mail.went.setdefault(_first(_TO, said).lower(), at)
 
 
 def _whole(log: _Log) -> Iterator[_Mail]:
-    """Yield each mail once, though it went through several queues: a filter hands it in again under its Message-ID."""
+    """Yield each mail once. A mail that a filter queued again is found by its Message-ID."""
     found: dict[str, _Mail] = {}
     for name, mail in log.mails.items():
         one = found.setdefault(log.names.get(name, name), _Mail())
@@ -234,7 +245,10 @@ def _whole(log: _Log) -> Iterator[_Mail]:
 
 
 def _count_mail(tally: Tally, mail: _Mail, directory: Directory, day: date) -> None:
-    """Count a mail for who sent it, once, and for each who got it; notes of delivery, which nobody sent, for neither."""
+    """Count a mail once for its sender and once for each recipient.
+
+    Delivery reports, which have no sender, are not counted.
+    """
     if not mail.sender or not mail.went:
         return
     inside = directory.inside(mail.sender)
@@ -247,7 +261,7 @@ def _count_mail(tally: Tally, mail: _Mail, directory: Directory, day: date) -> N
 
 
 def _quotas(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Yield each account, and whether it is nearly full.  ValueError."""
+    """Yield each account and whether it is over quota. Raises ValueError."""
     rows = [line.rstrip("\r\n").split("\t") for line in lines if line.strip()]
     if not rows:
         return
