@@ -1,8 +1,10 @@
-"""Runs steps on the journal away from the reactor thread.  Knows threads and group commit; no table.
+"""Runs reading and writing steps on the journal outside the reactor thread, with group commit.
 
-One thread writes: the steps that gather while it commits share the next commit, each in a savepoint of its own, so that one
-that fails never fails its neighbours.  What comes from outside is taken into a commit round robin, a step an owner (hub.domain.fair_queue), and a
-commit takes on no more steps once it has worked for `BUDGET`: nobody waits for all that another has brought.  A few threads read.  While a server is away (hub.runtime.server_monitor) nobody waits for it.
+One thread writes. Steps that arrive while it commits share the next commit, each in its own savepoint, so that a step
+that fails does not fail the others. Steps from outside enter a commit round robin, one step per owner
+(hub.domain.fair_queue). A commit begins no further step after `BUDGET` seconds, so no owner waits for all that another
+owner has brought. At most four threads read. While the database server does not answer (hub.runtime.server_monitor),
+steps fail at once. Contains no table.
 """
 
 import contextvars
@@ -39,41 +41,47 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Step = Callable[[Transaction], object]
 
-#: At most so many steps share one commit: more would make the first wait for the last.
+#: Maximum number of steps in one commit. With more, the first step would wait too long for the last.
 _BATCH = 256
-#: A commit begins no further step after so long, in seconds: a step waits for the rest of one commit, and in the next for one step of
-#: each other owner.  Shorter ones sync the disk more often than they need, and cost more CPU for each step.
+#: A commit begins no further step after this time, in seconds. A step waits for the rest of the running commit and, in
+#: the next one, for one step of each other owner. A shorter budget syncs the disk more often than needed and costs more
+#: CPU per step.
 BUDGET = 0.1
-#: While so many steps wait, who has its share of them or more brings no more; nor does who has waited so long for one, in seconds.
+#: Limits of admission. While `MOST` steps wait, an owner that has its share of them is refused. An owner is also
+#: refused while its oldest step has waited for `OLDEST` seconds. Every owner is refused while a commit, or a step of
+#: the hub itself, takes that long.
 MOST, OLDEST = 1024, 5.0
-#: A commit that failed is told of for so long, in seconds.
+#: A failed commit is reported as trouble for this time, in seconds.
 RECENT = 10.0
-#: How often a batch is run when the connection breaks or the database makes it give way.
+#: Number of runs of a batch when the connection breaks or the database aborts it for a transient reason.
 _TRIES = 3
 
 
 class Journal(Protocol):
-    """How deeds reach the journal; the threaded database in the daemon, an inline one in tests."""
+    """Access to the journal for services. The daemon uses the threaded `Database`, tests use `InlineDatabase`."""
 
     def write(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        """Run a writing step; the result comes after the commit.  Fails with `Unready` when nothing could be committed."""
+        """Run a writing step. The Deferred fires after the commit.
+
+        Fails with `Unready` when nothing could be committed.
+        """
         ...
 
     def admit(
         self, owner: Owner, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
-        """Write what comes from outside: after what `write` was given, in turn with other owners.
+        """Run a writing step that comes from outside: after the steps given to `write`, round robin with other owners.
 
-        Not at all where *owner* brings more than its share (`Unready`, `hub-busy`), or nothing is committed now.
+        Fails with `Unready` (`hub-busy`) when *owner* has more than its share waiting, or when commits are stuck.
         """
         ...
 
     def trouble(self) -> str:
-        """Return why nothing from outside is written now, or was not a moment ago; "" when all is."""
+        """Return why steps from outside are refused now or failed a moment ago, or "" when there is no trouble."""
         ...
 
     def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        """Run a reading step.  Fails with `Unready` when the database does not answer."""
+        """Run a reading step. Fails with `Unready` when the database does not answer."""
         ...
 
     def read_report(
@@ -83,44 +91,46 @@ class Journal(Protocol):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
-        """Run a reading step that may take long, a function of a module, beside all other work, in turn with those of other readers.
+        """Run a reading step that may take long, in a separate process, round robin with those of other readers.
 
-        Fails with `Unready` also (`hub-busy`) when *reader* has enough of them waiting, with CancelledError when nobody wants it any
-        more.
+        *step* must be a function of a module. Fails with `Unready` (also `hub-busy`, when *reader* has too many
+        waiting), or with CancelledError when no caller wants the report any more.
         """
         ...
 
 
 @attrs.define(eq=False)
 class _Waiting:
-    """A step that waits for the next commit, and who waits for it."""
+    """A step that waits for the next commit, and the Deferred of its caller."""
 
     step: Step
-    since: float  #: by the reactor's clock
-    owner: str | None = None  #: None: it comes from within
+    since: float  #: start of the wait by the reactor's clock
+    owner: str | None = None  #: None: the step comes from the hub itself
     done: Deferred[object] = attrs.field(factory=Deferred)
     result: object = None
 
 
-_LATER = object()  #: the result of a step that is to be run alone
-NOT_BEGUN = object()  #: the result of a step that the commit had no time for
+_LATER = object()  #: the result of a step that must be run alone
+NOT_BEGUN = object()  #: the result of a step for which the commit had no time
 
 
 def _stopped() -> float:
-    """Return the time of a clock that does not go: whatever is measured by it takes none."""
+    """Return the time of a clock that stands still: no step uses up its budget."""
     return 0.0
 
 
 def commit_steps(engine: sa.Engine, steps: list[Step], steady: Callable[[], float] = _stopped) -> list[object]:
-    """Run *steps* in one transaction, each in its own savepoint; return each result, or the `Failure` of its step.
+    """Run *steps* in one transaction, each in its own savepoint. Return for each step its result or its `Failure`.
 
-    A lost connection leaves it unknown whether the commit was done.  Running the same steps again reads it back: each knows
-    what it wrote by its id (`record_message`, `settle_claim`) or moves only what is still to move.  A transaction that the
-    database made give way (a deadlock) is run again too.  When another failure undoes the commit, each step is tried alone, so
-    that the cause hits only its own.  A step that would have to wait for another transaction is run alone, after the others.
+    After a lost connection it is unknown whether the commit was done. Running the same steps again is safe: each step
+    recognises by id what it wrote (`record_message`, `settle_claim`) or changes only what is still unchanged. A
+    transaction that the database aborted for a transient reason (a deadlock) is run again too. After another failure of
+    the commit each step is run alone, so that only the step that causes the failure fails. A step that would have to
+    wait for another transaction is run alone, after the others.
 
-    Once the steps have taken `BUDGET` by *steady*, in seconds, no further one is begun, and the result of each of those is `NOT_BEGUN`.
-    The first is always begun, and so is each when they are run again, as they may be committed already.
+    Once the steps have used `BUDGET` by the clock *steady*, in seconds, no further step is begun, and the result of
+    each remaining step is `NOT_BEGUN`. The first step is always begun. In a second run all steps are begun, as they may
+    already be committed.
     """
     tries = 1
     while True:
@@ -164,7 +174,7 @@ def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool, steady: C
                 results.append(Failure())
             except transactions.Occupied:
                 results.append(_LATER)
-            except Exception:  # noqa: BLE001 - it goes back, as a Failure, to whoever waits for this step
+            except Exception:  # noqa: BLE001 - it is returned, as a Failure, to the caller that waits for this step
                 results.append(Failure())
     return results
 
@@ -175,21 +185,23 @@ class Database(Service):
 
     _engine: sa.Engine
     _reactor: MonitorReactor
-    _asked: sa.Engine | None = None  #: without a pool, to ask a server whether it is there; None: it is a file
+    _asked: sa.Engine | None = None  #: an engine without a pool, to probe the server; None on SQLite
     _reports: ReportPool | None = None  #: None: no report is ever read
     _steady: Callable[[], float] = time.monotonic
     _readers: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 4, "journal-read"), init=False)
     _writer: ThreadPool = attrs.field(factory=lambda: ThreadPool(1, 1, "journal-write"), init=False)
     _waiting: list[_Waiting] = attrs.field(factory=list, init=False)
-    _open: set[Deferred[object]] = attrs.field(factory=set, init=False)  #: who waits for a result
-    _doubting: dict[Deferred[Any], IDelayedCall] = attrs.field(factory=dict, init=False)  #: by what takes its time
-    _admitted: FairQueue[_Waiting] = attrs.field(factory=FairQueue, init=False)  #: these come after those
-    _passed_over: bool = attrs.field(
-        default=False, init=False
-    )  #: the last commit had time for none of `_admitted`: they come first
+    _open: set[Deferred[object]] = attrs.field(factory=set, init=False)  #: callers that wait for a result
+    #: timers of operations that take long
+    _doubting: dict[Deferred[Any], IDelayedCall] = attrs.field(factory=dict, init=False)
+    #: steps from outside; normally after those of `_waiting`
+    _admitted: FairQueue[_Waiting] = attrs.field(factory=FairQueue, init=False)
+    #: the last commit had no time for any of `_admitted`: they come first now
+    _passed_over: bool = attrs.field(default=False, init=False)
     _committing: list[_Waiting] = attrs.field(factory=list, init=False)
-    _began: float = attrs.field(default=0.0, init=False)  #: when the commit that runs began, by the reactor's clock
-    _drained: Deferred[None] | None = attrs.field(default=None, init=False)  #: who stops waits for the last commit
+    _began: float = attrs.field(default=0.0, init=False)  #: start of the running commit, by the reactor's clock
+    #: fires for `stopService` after the last commit
+    _drained: Deferred[None] | None = attrs.field(default=None, init=False)
     _turn: IDelayedCall | None = attrs.field(default=None, init=False)
     _failed: str = attrs.field(default="", init=False)
     _failed_at: float = attrs.field(default=float("-inf"), init=False)
@@ -217,7 +229,7 @@ class Database(Service):
             self._watch.start()
 
     def stopService(self) -> Deferred[None]:
-        """Finish what waits, then stop the threads and close the connections."""
+        """Finish the waiting steps, then stop the threads and close the connections."""
         Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
 
@@ -232,9 +244,8 @@ class Database(Service):
             log.warning("journal-not-finished", error=str(unready))
         if self._watch is not None:
             if self._watch.away:
-                transactions.cut_connections(
-                    self._connections
-                )  # else a commit that waits for a standby would keep us from ending
+                # else a commit that waits for a standby would block the stop
+                transactions.cut_connections(self._connections)
             self._watch.stop()
         if self._reports is not None:
             await self._reports.stopService()
@@ -243,9 +254,10 @@ class Database(Service):
         self._engine.dispose()
 
     def write(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        """See `Journal.write`.  What arrives in one turn of the reactor, or while a commit runs, shares a commit.
+        """See `Journal.write`. Steps that arrive in one turn of the reactor, or while a commit runs, share a commit.
 
-        While the server is known to be away it fails at once.  Who was told `Unready` may find later that the step was done.
+        Fails at once while the server is known to be unreachable. A step that failed with `Unready` may still have been
+        committed.
         """
         return fail(gone) if (gone := self._gone()) else self._wait(None, step, *args, **kwargs)
 
@@ -260,7 +272,7 @@ class Database(Service):
         return self._wait(owner.name, step, *args, **kwargs)
 
     def _gone(self) -> Unready | None:
-        """Return why nothing is begun now."""
+        """Return why no step is begun now, or None."""
         if self._watch is not None and self._watch.away:
             return Unready("journal-unavailable", self._watch.away)
         return self._damaged
@@ -279,14 +291,20 @@ class Database(Service):
         return len(self._waiting) + len(self._admitted)
 
     def _stuck(self) -> str:
-        """Return why nobody's step is taken on: a commit takes too long, or what comes from within waits too long."""
+        """Return why no step from outside is admitted, or "".
+
+        The reason is a commit that takes too long, or a step of the hub itself that waits too long.
+        """
         own = (waiting.since for waiting in self._committing + self._waiting[:1] if waiting.owner is None)
         since = min(own, default=self._reactor.seconds())
         longest = self._reactor.seconds() - (min(since, self._began) if self._committing else since)
         return f"{self._count} steps wait for the journal, the oldest for {longest:.1f} s" if longest >= OLDEST else ""
 
     def _crowded(self, owner: str) -> str:
-        """Return why no step of *owner* is taken on: all places are taken and it has its share, or it has brought too much already."""
+        """Return why no step of *owner* is admitted, or "".
+
+        The reason is a full queue in which the owner has its share, or an oldest step of the owner that waits too long.
+        """
         own, first = self._admitted.count(owner), self._admitted.first(owner)
         longest = self._reactor.seconds() - first.since if first is not None else 0.0
         others = self._admitted.owners + (first is None)
@@ -342,7 +360,7 @@ class Database(Service):
         return self._reports.read(reader, step, *args, **kwargs).addErrback(self._note)
 
     def _note(self, failure: Failure) -> Failure:
-        """Remember what is wrong with the journal."""
+        """Remember the last failure of the journal, and that it is damaged."""
         if isinstance(failure.value, Unready):
             self._failed, self._failed_at = failure.value.problem.detail, self._reactor.seconds()
             if failure.value.problem.code == DAMAGED:
@@ -362,7 +380,10 @@ class Database(Service):
         _ = work.addCallback(self._committed, batch)
 
     def _take_batch(self) -> list[_Waiting]:
-        """Remove and return what the next commit is given: what comes from within first, unless it has left no time for the rest."""
+        """Remove and return the steps of the next commit.
+
+        The hub's own steps come first, unless the last commit had no time for any step from outside.
+        """
         if self._passed_over:
             outside = self._take_admitted(_BATCH)
             return outside + self._take_waiting(_BATCH - len(outside))
@@ -378,7 +399,7 @@ class Database(Service):
         return [waiting for waiting in taken if waiting is not None]
 
     def _put_back(self, left: list[_Waiting]) -> None:
-        """Let what was not begun be the next to be taken, unless nobody waits for it any more."""
+        """Return steps that were not begun to the front of their queue, unless their callers have already failed."""
         for waiting in reversed([each for each in left if each.done in self._open]):
             if waiting.owner is None:
                 self._waiting.insert(0, waiting)
@@ -390,7 +411,7 @@ class Database(Service):
         self._put_back([waiting for waiting, result in ended if result is NOT_BEGUN])
         begun = any(waiting.owner is not None and result is not NOT_BEGUN for waiting, result in ended)
         self._passed_over = bool(self._admitted) and not begun
-        self._flush()  # the next commit runs while these are told
+        self._flush()  # the next commit runs while the results are returned
         for waiting, result in ended:
             if result is not NOT_BEGUN:
                 self._tell(result, waiting.done)
@@ -403,7 +424,7 @@ class Database(Service):
 
     def _tell(self, result: object, done: Deferred[object]) -> None:
         if done not in self._open:
-            return  # it was told meanwhile that the server is away
+            return  # it already failed because the server was unreachable
         self._open.remove(done)
         if not isinstance(result, Failure):
             done.callback(result)
@@ -414,7 +435,7 @@ class Database(Service):
         done.errback(result)
 
     def _wait_for(self, work: Deferred[Any]) -> None:
-        """Doubt the server when *work* takes long, and again as long as it does."""
+        """Ask the monitor to probe the server when *work* takes long, and again for as long as it does."""
         if self._watch is None:
             return
         if not work.called:
@@ -432,7 +453,7 @@ class Database(Service):
         return result
 
     def _away(self, why: str) -> None:
-        """The server is away: nobody waits for it any longer, and what was not begun is not done."""
+        """Fail every waiting caller because the server is unreachable, and drop the steps that were not begun."""
         self._waiting.clear()
         self._admitted.clear()
         left, self._open = self._open, set()
@@ -444,7 +465,7 @@ class Database(Service):
 
 @attrs.define(eq=False)
 class InlineDatabase:
-    """The same steps on the same SQL without threads: for tests of deeds under a `Clock`."""
+    """Runs the same steps and the same SQL without threads, for tests of services under a `Clock`."""
 
     engine: sa.Engine
 
@@ -481,7 +502,7 @@ class InlineDatabase:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
-        """See `Journal.read_report`: what goes in and comes out is pickled, as it is on its way to a process and back."""
+        """See `Journal.read_report`. Pickles the arguments and the result, as the way to a process and back does."""
         del reader
         step, args, kwargs = pickle.loads(pickle.dumps((step, args, kwargs)))  # noqa: S301
         return self.read(step, *args, **kwargs).addCallback(lambda found: pickle.loads(pickle.dumps(found)))  # noqa: S301

@@ -1,7 +1,8 @@
-"""Whose turn it is, of the nodes that share a journal, to do what one at a time does.  Knows a lock that lives as long as its connection.
+"""Elects one node, among those that share a journal, for work that only one node may do at a time.
 
-No clock is asked: a node that dies, or loses its connection to the database, has lost its turn, and another gets it.  One node that
-is alone (SQLite) always has it.
+On PostgreSQL the leader holds a session-level advisory lock, which ends with its connection. No clock is involved: a
+node that stops, or loses its connection to the database, loses the lock, and another node can take it. On SQLite the
+only node is always the leader. This module does not know what work the leader does.
 """
 
 import contextlib
@@ -17,33 +18,36 @@ from twisted.python.threadpool import ThreadPool
 
 @attrs.define(eq=False)
 class LeaderTurn(Service):
-    """One node's turn at one thing; a thread of its own asks for it."""
+    """One node's leadership for one kind of work. A dedicated thread asks the database for the lock."""
 
     _engine: sa.Engine
-    _lock: int  #: the advisory lock on PostgreSQL
+    _lock: int  #: key of the PostgreSQL advisory lock
     _reactor: IReactorFromThreads
     _thread: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 1, "turn"), init=False)
     _connection: sa.Connection | None = attrs.field(default=None, init=False)
 
     def startService(self) -> None:
-        """Be ready to ask."""
+        """Start the thread."""
         Service.startService(self)
         self._thread.start()
 
     def stopService(self) -> None:
-        """Let another node have it."""
+        """Stop the thread and release the lock."""
         Service.stopService(self)
         self._thread.stop()
         self.give_up()
 
     def take(self) -> Deferred[bool]:
-        """Tell whether it is our turn, asking the database each time.  Fails with DBAPIError when it does not answer."""
+        """Ask the database whether this node is the leader, and try to become it.
+
+        Fails with DBAPIError when the database does not answer.
+        """
         if self._engine.dialect.name != "postgresql":
             return succeed(True)
         return threads.deferToThreadPool(self._reactor, self._thread, self.ask)
 
     def ask(self) -> bool:
-        """See `take`; blocks."""
+        """Do the work of `take` and block until the database answers."""
         if self._connection is not None:
             try:
                 self._connection.exec_driver_sql("SELECT 1")
@@ -61,9 +65,9 @@ class LeaderTurn(Service):
         return self._connection is not None
 
     def give_up(self) -> None:
-        """Let another node have the turn, if it is ours."""
+        """Release the lock, if this node holds it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(sa.exc.DBAPIError):
-                connection.invalidate()  # back in the pool it would hold the lock still
+                connection.invalidate()  # a connection returned to the pool would keep the lock
             connection.close()

@@ -1,6 +1,7 @@
-"""The marks of a journal that must not be served: it has moved away, or a move into it is not finished.  Knows the marks; not the move.
+"""Marks a journal that must not be served, because it was moved away or because a move into it is not finished.
 
-A mark stands where the schema's version stands, so that every program refuses the journal, an older one too.
+The mark takes the place of the schema version in `alembic_version`, so every program refuses the journal, older
+programs too. This module reads and writes the marks. It does not move any data.
 """
 
 from datetime import datetime
@@ -15,19 +16,19 @@ from hub.store.transactions import Transaction
 MOVING, MOVED = "moving", "moved"
 
 _tables = sa.MetaData()
-#: In a journal that is being moved into: how far it is.  A row a table.
+#: In a journal that is the target of a move: the progress of the move, one row per table.
 progress = sa.Table(
     "move_progress",
     _tables,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("source", sa.Text, nullable=False),
-    sa.Column("version", sa.Text, nullable=False),  # of the schema
-    sa.Column("after", sa.BigInteger, nullable=False),  # the source's rowid: what is up to it is here
+    sa.Column("version", sa.Text, nullable=False),  # schema version of the program that moves
+    sa.Column("after", sa.BigInteger, nullable=False),  # rowid in the source: rows up to and including it are copied
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("verified", sa.Boolean, nullable=False),
 )
-#: In a journal that was moved: where it is now.
+#: In a journal that was moved away: its new address.
 moved = sa.Table(
     "moved_to", _tables, sa.Column("url", sa.Text, primary_key=True), sa.Column("at", Instant, nullable=False)
 )
@@ -35,7 +36,7 @@ _version = sa.table("alembic_version", sa.column("version_num"))
 
 
 def find_move_mark(tx: Transaction) -> Mistake | None:
-    """Return why this journal must not be served; None when it bears no mark."""
+    """Return the mistake to report if this journal must not be served, or None if it has no mark."""
     match transactions.version_in(tx):
         case "moved":
             row = tx.execute(sa.select(moved)).one()
@@ -49,14 +50,14 @@ def find_move_mark(tx: Transaction) -> Mistake | None:
 
 
 def set_moved(tx: Transaction, url: str, now: datetime) -> None:
-    """Mark the journal as moved to *url*: it is not served any more."""
+    """Mark the journal as moved to *url*. It is not served any more."""
     moved.create(tx)
     tx.execute(sa.insert(moved).values(url=url, at=now))
     _set_version(tx, MOVED)
 
 
 def set_moving(tx: Transaction, source: str, tables: list[str]) -> None:
-    """Mark the journal as one that *source* is being moved into; nothing of any of *tables* is here yet."""
+    """Mark the journal as the target of a move from *source*, with no row of *tables* copied yet."""
     progress.create(tx)
     none = {
         "source": source,
@@ -71,7 +72,7 @@ def set_moving(tx: Transaction, source: str, tables: list[str]) -> None:
 
 
 def unset_moving(tx: Transaction) -> None:
-    """Take the mark away: the move is finished."""
+    """Remove the mark: the move is finished."""
     progress.drop(tx)
     _set_version(tx, transactions.latest_version())
 

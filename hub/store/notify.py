@@ -1,6 +1,7 @@
-"""Hears by PostgreSQL's NOTIFY that another node made something due.  Knows one connection in a thread of its own; not what is due.
+"""Listens for PostgreSQL NOTIFY, by which another node says that a delivery became due.
 
-What is told while the connection is down is missed: whoever listens also looks by itself, more often while the bell is deaf.
+Uses one connection in a dedicated thread. A notification that is sent while the connection is down is lost, so the
+listening service must also poll, and more often while `Bell.hears` is false. Does not know what is due.
 """
 
 import threading
@@ -18,34 +19,35 @@ from hub.store import transactions
 
 log = structlog.get_logger()
 
-#: Rings are passed on at most so often, in seconds; the first one at once.
+#: Minimum interval between two calls of `_rung`, in seconds. The first notification is passed on at once.
 _APART = 0.05
-#: How long to wait before connecting again, in seconds: the first time, and at most.
+#: Delay before a reconnection, in seconds: the first, and the longest.
 _FIRST, _MOST = 0.1, 2.0
-#: How often the thread looks whether it shall end, in seconds.
+#: Interval at which the thread checks whether it must end, in seconds.
 _GLANCE = 0.5
 
 
 @attrs.define(eq=False)
 class Bell(Service):
-    """One node's ear."""
+    """Listens for PostgreSQL NOTIFY and wakes the delivery service, at most 20 times a second."""
 
-    _engine: sa.Engine  #: of its own, without a pool
+    _engine: sa.Engine  #: a separate engine, without a pool
     _reactor: MonitorReactor
-    _node: str  #: whose own rings are not passed on
+    _node: str  #: notifications from this node itself are ignored
     _rung: Callable[[], None]
-    hears: bool = attrs.field(default=False, init=False)  #: whether what is told now will be heard
+    #: whether the connection listens, so that a notification sent now arrives
+    hears: bool = attrs.field(default=False, init=False)
     _over: threading.Event = attrs.field(factory=threading.Event, init=False)
     _next: IDelayedCall | None = attrs.field(default=None, init=False)
     _again: bool = attrs.field(default=False, init=False)
 
     def startService(self) -> None:
-        """Begin to listen."""
+        """Start the listening thread."""
         Service.startService(self)
         threading.Thread(target=self._listen, name="journal-bell", daemon=True).start()
 
     def stopService(self) -> None:
-        """Stop to listen; the thread ends by itself."""
+        """Stop listening. The thread ends by itself."""
         Service.stopService(self)
         self._over.set()
         if self._next is not None and self._next.active():
@@ -56,7 +58,7 @@ class Bell(Service):
         while not self._over.is_set():
             try:
                 self._hear()
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the bell is hung up anew
+            except Exception as error:  # noqa: BLE001 - every error is logged, and the connection is opened again
                 wait = _FIRST if self.hears else min(wait * 2, _MOST)
                 if self.hears or wait == _MOST:
                     log.warning("bell-deaf", error=str(getattr(error, "orig", None) or error))
@@ -68,7 +70,7 @@ class Bell(Service):
             connection.exec_driver_sql(f"LISTEN {transactions.CHANNEL}")
             raw: Any = connection.connection.dbapi_connection
             self.hears = True
-            self._tell()  # it may have been told before
+            self._tell()  # something may have become due before LISTEN
             while not self._over.is_set():
                 for told in raw.notifies(timeout=_GLANCE):
                     if told.payload != self._node:

@@ -1,8 +1,10 @@
-"""Reads reports in processes of their own, few of them, in turn between who asks.  Knows processes and pipes; no report.
+"""Runs the reading steps of reports in a small pool of worker processes and shares the pool fairly between owners.
 
-A report that is counted in Python keeps the interpreter busy: in a thread of the hub it would keep the reactor waiting too, and four of
-them would take every reader of the journal.  Here each has a process and a connection of its own, at a lower priority (`hub.store.report_worker`),
-and ends when nobody waits for it any more.
+Counting a report in Python holds the interpreter lock. In a thread it would delay the reactor, and four reports would
+occupy every reader thread of the journal. Here each report runs in a worker process (`hub.store.report_worker`) with
+its own database connection and a lower priority. A report is cancelled when no caller waits for it any more.
+
+Contains processes, pipes and limits. Does not know what a report is.
 """
 
 import os
@@ -30,17 +32,18 @@ from hub.store.report_worker import ANSWERS, HEAD, Settings, WorkerAnswer
 
 log = structlog.get_logger()
 
-#: So many reports are read at once, and of one owner (a partner, a user) one: each takes a core and up to some hundred MB.
+#: Reports read at the same time, and at most one per owner (a partner or a user). Each takes one core and up to some
+#: hundred MB.
 PROCESSES = 2
-#: So many reports of one owner wait, and so many in all; who asks for one more is told to come again.
+#: Waiting reports allowed per owner, and in total. A further request fails with `hub-busy`.
 OWN, MOST = 5, 100
-#: A report that takes longer is given up, in seconds.
+#: A report that takes longer is killed, in seconds.
 LONGEST = 300.0
-#: How often it is seen whether anybody still waits, in seconds.
+#: Interval of the check whether any caller still waits, in seconds.
 _LOOK = 1.0
-#: A process that has had nothing to do for so long is ended, in seconds: it gives 70 MB back.
+#: A worker process that is idle for longer is ended, in seconds. That frees 70 MB.
 _IDLE = 60.0
-#: An answer of more octets is unpickled in a thread: a report of a thousand units takes tens of milliseconds.
+#: An answer of at least this many octets is unpickled in a thread: a report of 1,000 units takes tens of milliseconds.
 _LARGE = 32 * 1024
 
 
@@ -50,34 +53,33 @@ def _always() -> bool:
 
 @attrs.frozen(eq=False)
 class Reader:
-    """Who has reports read: of those with one name one is read at a time."""
+    """The owner of a report request. The pool reads one report at a time for each owner name."""
 
-    name: str  #: a partner's code, or something that none can be
-    wanted: Callable[[], bool] = _always  #: whether somebody still waits for the report
-    longest: float | None = LONGEST  #: after so long it is given up, in seconds; None: never
+    name: str  #: a partner's code, or a name that no partner can have
+    wanted: Callable[[], bool] = _always  #: returns whether a caller still waits for the report
+    longest: float | None = LONGEST  #: the report is killed after this many seconds; None: no limit
 
 
 @attrs.define(eq=False)
 class _Job:
-    """A report that somebody waits for."""
+    """A requested report and the Deferred its caller waits for."""
 
     reader: Reader
     said: bytes
     done: Deferred[Any] = attrs.field(factory=Deferred)
-    until: float | None = None  #: by the reactor's clock, once it is under way
+    until: float | None = None  #: deadline by the reactor's clock; None until the report starts
 
 
 @attrs.define(eq=False)
 class ReportPool(Service):
-    """The processes, begun when they are needed."""
+    """The pool of worker processes. A process is started when a report needs it."""
 
     _reactor: Any
     _settings: Settings
     _waiting: list[_Job] = attrs.field(factory=list, init=False)
     _workers: list["_Worker"] = attrs.field(factory=list, init=False)
-    _served: dict[str, int] = attrs.field(
-        factory=dict, init=False
-    )  #: by owner of what waits or runs: when it had its turn
+    #: owners with a waiting or running report: the number of their last turn
+    _served: dict[str, int] = attrs.field(factory=dict, init=False)
     _turn: int = attrs.field(default=0, init=False)
     _looking: LoopingCall = attrs.field(init=False)
 
@@ -92,10 +94,11 @@ class ReportPool(Service):
         *args: Any,
         **kwargs: Any,
     ) -> Deferred[Any]:
-        """Run the reading *step*, a function of a module, in a process; all that goes in and comes out is pickled.
+        """Run the reading *step* in a worker process.
 
-        Fails with what *step* raises; `Unready`: `hub-busy`, when too many wait or it takes too long; CancelledError when it is not wanted
-        any more.
+        *step* must be a function of a module. Its arguments and its result are pickled. The Deferred fails with the
+        exception that *step* raises, with `Unready` (`hub-busy`) when too many reports wait or the report takes too
+        long, or with CancelledError when it is not wanted any more.
         """
         own = sum(job.reader.name == reader.name for job in self._waiting)
         if own >= OWN or len(self._waiting) >= MOST:
@@ -108,7 +111,7 @@ class ReportPool(Service):
         return job.done
 
     def stopService(self) -> Deferred[Any]:
-        """Give up what is under way, and end the processes."""
+        """Fail all waiting and running reports and end the processes."""
         Service.stopService(self)
         if self._looking.running:
             self._looking.stop()
@@ -118,7 +121,7 @@ class ReportPool(Service):
         return DeferredList([worker.stop() for worker in list(self._workers)])
 
     def _begin(self) -> None:
-        """Give a process to each that has its turn."""
+        """Start reports while fewer than `PROCESSES` run. The owner whose last turn is oldest comes first."""
         while len(running := [worker for worker in self._workers if worker.job is not None]) < PROCESSES:
             busy = {worker.job.reader.name for worker in running if worker.job is not None}
             first: dict[str, _Job] = {}
@@ -146,7 +149,7 @@ class ReportPool(Service):
         return worker
 
     def _ended(self, worker: "_Worker", *, gone: bool) -> None:
-        """A process has done its work, or it is *gone*."""
+        """A worker process has finished its report, or has ended (*gone*)."""
         if gone:
             self._workers.remove(worker)
         if self.running:
@@ -170,7 +173,7 @@ class ReportPool(Service):
 
 
 class _Worker(ProcessProtocol):
-    """One process."""
+    """One worker process."""
 
     def __init__(self, reactor: Any, settings: Settings, ended: Callable[..., None]) -> None:
         self.job: _Job | None = None
@@ -189,11 +192,11 @@ class _Worker(ProcessProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether it can begin another report."""
+        """Whether the worker can start another report."""
         return self.job is None and not self._last
 
     def spawn(self) -> None:
-        """Begin the process."""
+        """Start the process."""
         place = str(Path(hub.__file__).parent.parent)
         paths = os.pathsep.join(filter(None, [place, os.environ.get("PYTHONPATH", "")]))
         self._reactor.spawnProcess(
@@ -205,20 +208,20 @@ class _Worker(ProcessProtocol):
         )
 
     def begin(self, job: _Job) -> None:
-        """Let it read the report of *job*."""
+        """Send the process the report of *job*."""
         self.job = job
         self._still()
         self._write(job.said)
 
     def kill(self, why: Exception) -> None:
-        """End it now; who waits for its report is told *why*."""
+        """Kill the process. The waiting caller's Deferred fails with *why*."""
         self._last = True
         self._done(Failure(why))
         with suppress(ProcessExitedAlready):
             self._process.signalProcess("KILL")
 
     def stop(self) -> Deferred[None]:
-        """End it now."""
+        """Kill the process because the hub stops. The Deferred fires when the process has ended."""
         self._still()
         self.kill(Unready("journal-unavailable", "the hub stops"))
         return self._gone
@@ -227,11 +230,11 @@ class _Worker(ProcessProtocol):
         self._process.write(HEAD.pack(len(said)) + said)
 
     def connectionMade(self) -> None:
-        """Say where the journal is."""
+        """Send the process the settings of the journal."""
         self._write(pickle.dumps(self._settings))
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
-        """Take a part of an answer."""
+        """Collect a part of an answer."""
         del childFD
         self._buffer += data
         if len(self._buffer) >= HEAD.size:
@@ -279,7 +282,7 @@ class _Worker(ProcessProtocol):
             (job.done.errback if isinstance(result, Failure) else job.done.callback)(result)
 
     def processEnded(self, reason: Failure) -> None:
-        """The process is gone: killed, ended by itself, or broken."""
+        """The process has ended: it was killed, it ended by itself, or it crashed."""
         self._last = True
         self._still()
         if self.job is not None:

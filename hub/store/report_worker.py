@@ -1,6 +1,8 @@
-"""A process that reads reports for the hub, one after the other: what to do comes by a pipe and goes back by another.
+"""Worker process that reads reports for the hub, one after another.
 
-Knows the journal's database and how to give way; not what a report is.  It ends with the hub, however that ends.
+Questions come in by one pipe and answers go out by another. The process opens the journal's database and lowers its own
+priority. It does not know what a report is. On Linux the process ends whenever the hub ends, also when the hub is
+killed.
 """
 
 import contextlib
@@ -22,13 +24,15 @@ import sqlalchemy as sa
 from hub.domain.errors import Unready
 from hub.store import transactions
 
-#: The descriptor by which answers go back; before each answer, and each question, stands its length.
+#: File descriptor of the answers, and the length prefix of each question and answer.
 ANSWERS, HEAD = 3, struct.Struct(">Q")
-#: By how much the process gives way to the hub, as nice(1) counts.
+#: Priority of the process, as a nice(1) increment.
 NICE = 10
-#: PostgreSQL: a statement of a report that takes longer is ended, in seconds; and one whose process is gone within two.
+#: PostgreSQL: a longer statement of a report is cancelled, in seconds. The server cancels it within 2 s after the
+#: process died.
 STATEMENT = 60
-#: A process that ever took so much memory takes no further report, in MiB: what it holds goes back to the system.
+#: A process whose peak memory was larger takes no further report, in MiB. When it ends, the system gets the memory
+#: back.
 _LARGEST = 256
 _PR_SET_PDEATHSIG = 1
 _TOO_LONG = "57014"
@@ -36,7 +40,7 @@ _TOO_LONG = "57014"
 
 @attrs.frozen
 class Settings:
-    """Where the journal is, and where a large report may lay things down."""
+    """Address of the journal, and the directory for the temporary files of large reports."""
 
     url: str
     password_file: Path | None
@@ -45,7 +49,7 @@ class Settings:
 
 @attrs.frozen
 class Raised:
-    """An exception on its way: many cannot be pickled as they are."""
+    """An exception in a form that can be pickled. Many exceptions cannot be pickled directly."""
 
     kind: type[BaseException]
     arguments: tuple[Any, ...]
@@ -53,11 +57,11 @@ class Raised:
 
     @classmethod
     def of(cls, error: BaseException) -> "Raised":
-        """Return *error* as it can be sent."""
+        """Return *error* in the form that can be pickled."""
         return cls(type(error), error.args, dict(error.__dict__))
 
     def again(self) -> BaseException:
-        """Return it as it was, without its traceback."""
+        """Rebuild the exception, without its traceback."""
         error = self.kind.__new__(self.kind)
         error.args = self.arguments
         error.__dict__.update(self.fields)
@@ -66,15 +70,15 @@ class Raised:
 
 @attrs.frozen
 class WorkerAnswer:
-    """An answer."""
+    """The result of one step, or the exception it raised."""
 
     result: Any = None
     error: Raised | None = None
-    last: bool = False  #: the process ends after it
+    last: bool = False  #: the process ends after this answer
 
 
 def run_reading_step(engine: sa.Engine, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Run a reading *step*.  Raises `Unready`: `hub-busy` where a statement took too long."""
+    """Run a reading *step*. Raises `Unready` (`hub-busy`) when a statement took too long."""
     try:
         return transactions.run_reading(engine, lambda tx: step(tx, *args, **kwargs))
     except Unready as unready:
@@ -84,7 +88,7 @@ def run_reading_step(engine: sa.Engine, step: Callable[..., Any], args: tuple[An
 
 
 def serve_questions(questions: IO[bytes], answers: IO[bytes]) -> None:
-    """Answer until there is no further question."""
+    """Answer questions until the pipe is closed."""
     settings: Settings = pickle.loads(_take(questions) or b"")  # noqa: S301 - the hub's own
     if settings.spool is not None:
         os.environ["SQLITE_TMPDIR"] = str(settings.spool)
@@ -98,7 +102,7 @@ def serve_questions(questions: IO[bytes], answers: IO[bytes]) -> None:
             said = WorkerAnswer(run_reading_step(engine, step, args, kwargs))
             last = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _LARGEST * 1024
             content = pickle.dumps(attrs.evolve(said, last=last))
-        except Exception as error:  # noqa: BLE001 - it goes back to whoever waits for this report
+        except Exception as error:  # noqa: BLE001 - it is sent back to the caller that waits for this report
             content = pickle.dumps(WorkerAnswer(error=Raised.of(error), last=last))
         answers.write(HEAD.pack(len(content)))
         answers.write(content)
@@ -115,15 +119,16 @@ def _take(questions: IO[bytes]) -> bytes:
 
 def _give_way() -> None:
     gc.freeze()
-    gc.set_threshold(100_000)  # facts come and go by the hundred thousand, and none is in a cycle
+    gc.set_threshold(100_000)  # facts are allocated by the hundred thousand, and none is part of a reference cycle
     os.nice(NICE)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # typed at the hub's terminal: the hub ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the hub's terminal: the hub ends this process
     with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # Linux: when the hub is gone, so are we
+        # Linux: the kernel kills this process when the hub ends
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> None:
-    """Be such a process."""
+    """Run the worker process."""
     _give_way()
     with os.fdopen(ANSWERS, "wb") as answers, contextlib.suppress(BrokenPipeError):
         serve_questions(sys.stdin.buffer, answers)

@@ -1,8 +1,9 @@
-"""Which program runs on which version of the schema, and bringing a database there in two parts.  Knows migrations, not tables.
+"""Decides which program may run on which schema version, and plans an upgrade in two parts.
 
-A migration says its *part*.  `before` only adds: programs that do not know it go on working beside those that do.  `after`
-takes away what older programs need, so it runs when none of them is left.  The table `upgrade` keeps what was applied: an older
-program finds there whether something was taken from it that a newer one, which it cannot ask, had no need of.
+Each migration declares its *part*. A `before` migration only adds, so programs that do not know it keep working beside
+newer ones. An `after` migration removes what older programs need, so it may run only when no older program is left. The
+table `upgrade` records the migrations that were applied and their part. An older program reads there whether a newer
+migration, which it does not have, removed something. This module knows migrations, not tables.
 """
 
 from collections.abc import Sequence
@@ -27,15 +28,16 @@ class MigrationStep:
 
 
 def list_migration_steps() -> list[MigrationStep]:
-    """Return this program's migrations, the first one first."""
+    """Return this program's migrations, oldest first."""
     return [MigrationStep(version, part) for version, part in transactions.list_migrations()]
 
 
 def runs_on(known: Sequence[MigrationStep], found: str | None, least: str | None) -> bool:
-    """Tell whether a program with the migrations *known* runs on a database of version *found*.
+    """Tell whether a program with the migrations *known* runs on a database at version *found*.
 
-    Of its own migrations only trailing `after` parts may be missing.  A version it does not know is newer: it runs there unless
-    something was taken away since, that is unless *least*, the last `after` part applied, is newer than the program.
+    Of its own migrations, only `after` parts at the end may be missing. A version that the program does not know is
+    newer. The program runs there unless something was removed since: *least*, the last `after` part applied, must be a
+    version it knows.
     """
     versions = [step.version for step in known]
     if found not in versions:
@@ -49,14 +51,14 @@ def fits_schema(tx: Transaction) -> bool:
 
 
 def read_least_version(tx: Transaction) -> str | None:
-    """Return the last version that took something away: older programs do not run.  None where nothing is known of it."""
+    """Return the last version that removed something, the oldest that a program must know. None if none is recorded."""
     if not sa.inspect(tx).has_table(table.name):
         return None
     return tx.scalars(sa.select(sa.func.max(table.c.version)).where(table.c.part == AFTER)).first()
 
 
 def note_migration(ctx: MigrationContext, step: MigrationInfo, heads: object, run_args: object) -> None:
-    """Write down the part of a migration that was just applied, as Alembic tells of it."""
+    """Record the part of a migration that was just applied. Alembic calls this as `on_version_apply`."""
     if ctx.connection is None or not sa.inspect(ctx.connection).has_table(table.name):
         return
     parts = dict(transactions.list_migrations())
@@ -65,7 +67,7 @@ def note_migration(ctx: MigrationContext, step: MigrationInfo, heads: object, ru
 
 
 def list_pending_migrations(known: Sequence[MigrationStep], found: str | None) -> list[MigrationStep]:
-    """Return the migrations that a database of version *found* lacks; none when it is newer than this program."""
+    """Return the migrations that a database at version *found* lacks. Empty if it is newer than this program."""
     versions = [step.version for step in known]
     if found is None:
         return list(known)
@@ -73,9 +75,10 @@ def list_pending_migrations(known: Sequence[MigrationStep], found: str | None) -
 
 
 def choose_target_version(known: Sequence[MigrationStep], found: str | None, part: str | None) -> str | None:
-    """Return the version to bring a database of version *found* to; None when there is nothing to do.
+    """Return the version to upgrade a database at version *found* to, or None if there is nothing to do.
 
-    *part* `before`: as far as old programs go on working.  `after`, or None: to the end.
+    *part* `before` stops ahead of the first `after` migration, so that old programs keep working. `after` or None goes
+    to the end.
     """
     todo = list_pending_migrations(known, found)
     if part == BEFORE:
@@ -85,5 +88,5 @@ def choose_target_version(known: Sequence[MigrationStep], found: str | None, par
 
 
 def takes_away(known: Sequence[MigrationStep], found: str | None, target: str) -> bool:
-    """Tell whether bringing a database of version *found* to *target* applies an `after` part."""
+    """Tell whether an upgrade of a database at version *found* to *target* applies an `after` part."""
     return any(step.part == AFTER for step in list_pending_migrations(known, found) if step.version <= target)

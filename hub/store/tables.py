@@ -1,7 +1,7 @@
-"""The tables of the journal, for SQLite and PostgreSQL alike.  Knows columns and keys; no query.
+"""The tables of the journal, the same for SQLite and PostgreSQL. Contains columns, keys and indexes, and no query.
 
-Migrations (hub/store/migrations) make them; a test holds the two equal.  Times are fixed-width UTC text that sorts as time does and
-can be read in any SQL shell.
+The migrations (hub/store/migrations) create the tables, and a test keeps the two equal. A time is stored as UTC text of
+fixed width, which sorts in time order and can be read in any SQL shell.
 """
 
 import json
@@ -15,66 +15,66 @@ from sqlalchemy.types import TypeDecorator
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware UTC datetime, kept as `2026-11-24T08:00:00.000000Z`."""
+    """An aware UTC datetime, stored as `2026-11-24T08:00:00.000000Z`."""
 
     impl = sa.String(27)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
-        """Write *value*, which must be aware."""
+        """Return the stored text of *value*, which must be aware."""
         del dialect
         return None if value is None else write_instant(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
-        """Read what was written."""
+        """Return the datetime of a stored text."""
         del dialect
         return None if value is None else datetime.fromisoformat(value)
 
 
 class DayType(TypeDecorator[date]):
-    """A calendar day, kept as `2026-11-24`."""
+    """A calendar day, stored as `2026-11-24`."""
 
     impl = sa.String(10)
     cache_ok = True
 
     def process_bind_param(self, value: date | None, dialect: Dialect) -> str | None:
-        """Write *value*."""
+        """Return the stored text of *value*."""
         del dialect
         return None if value is None else value.isoformat()
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> date | None:
-        """Read what was written."""
+        """Return the day of a stored text."""
         del dialect
         return None if value is None else date.fromisoformat(value)
 
 
 class Pairs(TypeDecorator[tuple[tuple[str, str], ...]]):
-    """Names and texts, kept as the JSON object `{"channel":"2"}`, the names in order."""
+    """Pairs of name and text, stored as a JSON object such as `{"channel":"2"}` with sorted names."""
 
     impl = sa.Text
     cache_ok = True
 
     def process_bind_param(self, value: tuple[tuple[str, str], ...] | None, dialect: Dialect) -> str | None:
-        """Write *value*."""
+        """Return the stored text of *value*."""
         del dialect
         return None if value is None else write_pairs(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[tuple[str, str], ...] | None:
-        """Read what was written."""
+        """Return the pairs of a stored text."""
         del dialect
         return None if value is None else tuple(json.loads(value).items())
 
 
 def write_pairs(value: Iterable[tuple[str, str]]) -> str:
-    """Return the one text form of names and texts."""
+    """Return the canonical JSON text of pairs of name and text."""
     return json.dumps(dict(sorted(value)), ensure_ascii=False, separators=(",", ":"))
 
 
 def write_instant(value: datetime) -> str:
-    """Return the one text form of an instant.  ValueError for a naive datetime."""
+    """Return the canonical text of an instant. Raises ValueError for a naive datetime."""
     if value.tzinfo is None:
         raise ValueError("a naive datetime has no place in the journal")
-    # not by strftime: it writes the year 1, which a stranger's certificate may end in, as one digit
+    # not strftime: it writes the year 1, in which an unknown partner's certificate may end, as one digit
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -82,7 +82,7 @@ metadata = sa.MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 )
 
-#: Bytes, kept once, named by their SHA-256, in parts (hub/journal/blobs.py).
+#: Octets of messages, stored once under their SHA-256, in parts (hub/journal/blobs.py).
 content = sa.Table(
     "content",
     metadata,
@@ -104,9 +104,10 @@ message = sa.Table(
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("refusal", sa.Text),
-    sa.Column("sender", sa.Text),  # the From unit, after aliases
-    sa.Column("outside", sa.Boolean, nullable=False, server_default=sa.false()),  # the From unit is not the province's
-    sa.Column("document_id", sa.Text),  # of the document; for a status, of the one it answers
+    sa.Column("sender", sa.Text),  # the From unit, aliases resolved
+    # the From unit is outside the province
+    sa.Column("outside", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("document_id", sa.Text),  # of the document; for a status, of the document it answers
     sa.Column("code", sa.Text),
     sa.Column("promulgation_date", sa.Text),
     sa.Column("subject", sa.Text),
@@ -114,14 +115,14 @@ message = sa.Table(
     sa.Column("document_type", sa.Text, nullable=False, server_default=""),
     sa.Column("paper", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("status", sa.String(3)),  # status packets: the code
-    sa.Column("answers_unit", sa.Text),  # status packets: ResponseFor/OrganId, after aliases
-    sa.Column("answers", sa.String(36)),  # status packets: the message answered, when known
-    sa.Column("lane", sa.Text),  # of its deliveries; what concerns the same document takes it over
+    sa.Column("answers_unit", sa.Text),  # status packets: ResponseFor/OrganId, aliases resolved
+    sa.Column("answers", sa.String(36)),  # status packets: the answered message, if known
+    sa.Column("lane", sa.Text),  # of its deliveries; later messages about the same document take it over
     sa.Column("receipt", sa.LargeBinary),
-    sa.Column("signature", sa.Text),  # what the packet's own signature is worth; null where no packet was read
-    sa.Column("keys", sa.Text),  # JSON list of the business keys it is about; null for packets
+    sa.Column("signature", sa.Text),  # result of checking the packet's own signature; null where no packet was read
+    sa.Column("keys", sa.Text),  # JSON list of the business keys of the message; null for packets
 )
-#: Only an accepted message takes its id.
+#: Only an accepted message occupies its message id.
 sa.Index(
     "uq_message_accepted",
     message.c.partner,
@@ -131,7 +132,8 @@ sa.Index(
     postgresql_where=message.c.state == "accepted",
 )
 sa.Index("ix_message_document", message.c.sender, message.c.document_id)
-#: What changes or answers a document may name one that nobody sent, or say its number alone: that must cost no more than any other.
+#: A change or a status may name an unknown document, or give only its number. That lookup must cost no more than any
+#: other.
 sa.Index("ix_message_named", message.c.document_id)
 sa.Index("ix_message_code", message.c.sender, message.c.code)
 sa.Index("ix_message_message_id", message.c.message_id)
@@ -157,24 +159,22 @@ delivery = sa.Table(
     sa.Column("lease_until", Instant),
     sa.Column("urgency", sa.SmallInteger, nullable=False, server_default="0"),
     sa.Column("lane", sa.Text, nullable=False, server_default=""),
-    sa.Column("stopped", sa.Text),  # why it may not go any more, whatever becomes of it
-    sa.Column("answer", sa.String(2)),  # of a change: 15 or 16, the recipient's first
-    sa.Column("alarmed_at", Instant),  # when it was told that nobody fetches it
-    sa.Column(
-        "free", sa.Boolean, nullable=False, server_default=sa.false()
-    ),  # it is the head of its lane (hub/journal/queue/lanes.py)
-    sa.Column(
-        "crashes", sa.SmallInteger, nullable=False, server_default="0"
-    ),  # attempts in a row that broke with the hub
+    sa.Column("stopped", sa.Text),  # why it must not be sent any more, in whatever state it is
+    sa.Column("answer", sa.String(2)),  # of a change: the recipient's first answer, 15 or 16
+    sa.Column("alarmed_at", Instant),  # time of the alarm that the recipient does not fetch it
+    # it is the head of its lane (hub/journal/queue/lanes.py)
+    sa.Column("free", sa.Boolean, nullable=False, server_default=sa.false()),
+    # consecutive attempts that a crash of the hub interrupted
+    sa.Column("crashes", sa.SmallInteger, nullable=False, server_default="0"),
     sa.UniqueConstraint("message", "recipient"),
 )
 
 
-#: Conditions of partial indexes; a query that repeats one finds the index, whatever its other parameters.
+#: Conditions of partial indexes. A query that repeats a condition literally uses the index, whatever its parameters.
 FREE: sa.ColumnElement[bool] = delivery.c.free
 SENDING = delivery.c.state == sa.literal("sending", sa.Text, literal_execute=True)
 FETCHABLE = delivery.c.state.in_([sa.literal(state, sa.Text, literal_execute=True) for state in ("held", "fetched")])
-#: Still someone's business: all that did not arrive.
+#: Not delivered yet, so still open for some operator or partner.
 UNDELIVERED = delivery.c.state != sa.literal("delivered", sa.Text, literal_execute=True)
 LISTED = sa.and_(
     message.c.service == sa.literal("categories", sa.Text, literal_execute=True),
@@ -184,8 +184,9 @@ UNALARMED = sa.and_(FETCHABLE, delivery.c.alarmed_at.is_(None))
 
 
 def _partial(name: str, *columns: sa.Column[Any], where: sa.ColumnElement[bool], unique: bool = False) -> None:
-    """Index only the rows that *where* names: those which a look at the queue may touch, however many there are."""
-    spelled = sa.text("free = 1") if where is FREE else where  # SQLite finds the index only by the words of the queries
+    """Create a partial index of the rows that match *where*, so that a query of the queue touches only these."""
+    # SQLite uses the index only if the query has the same text
+    spelled = sa.text("free = 1") if where is FREE else where
     sa.Index(name, *columns, unique=unique, sqlite_where=spelled, postgresql_where=where)
 
 
@@ -200,24 +201,25 @@ sa.Index("ix_delivery_lane", delivery.c.lane, delivery.c.recipient, delivery.c.s
 sa.Index("ix_delivery_last", delivery.c.lane, delivery.c.id)
 sa.Index("ix_delivery_recipient", delivery.c.recipient, delivery.c.state)
 
-#: How it goes with each partner that is pushed to (hub/journal/queue/partner_state.py); no row: nothing has happened to it yet.
+#: State of each partner that the hub pushes to (hub/journal/queue/partner_state.py). No row means that nothing has
+#: happened yet.
 partner_state = sa.Table(
     "partner_state",
     metadata,
     sa.Column("partner", sa.Text, primary_key=True),
     sa.Column("breaker", sa.Text, nullable=False, server_default="closed"),  # closed · open · half-open
-    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # in a row, while it is closed
-    sa.Column("opened", sa.Integer, nullable=False, server_default="0"),  # times in a row, without a success
-    sa.Column("until", Instant),  # when an open one lets its next probe go
-    sa.Column("pace", sa.Integer),  # messages at a time while it recovers; null: as many as its policy says
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # consecutive, while the breaker is closed
+    sa.Column("opened", sa.Integer, nullable=False, server_default="0"),  # consecutive openings without a success
+    sa.Column("until", Instant),  # time of the next probe of an open breaker
+    sa.Column("pace", sa.Integer),  # maximum messages at a time during recovery; null: the limit of the policy
     sa.Column("reason", sa.Text),  # of the latest failure
-    sa.Column("next_at", Instant),  # when its rate lets the next message go
+    sa.Column("next_at", Instant),  # time at which the rate limit allows the next message
     sa.Column("paused_at", Instant),
     sa.Column("paused_by", sa.Text),
     sa.Column("paused_reason", sa.Text),
 )
 
-#: What recalls, updates and replacements mean: on which document of their From unit, at which unit (empty: all).
+#: Effects of recalls, updates and replacements: on which document of their From unit, at which unit (empty: all units).
 change = sa.Table(
     "change",
     metadata,
@@ -247,7 +249,7 @@ attempt = sa.Table(
 )
 sa.Index("ix_attempt_message", attempt.c.message, attempt.c.partner)
 
-#: Signed calls that were taken lately (hub/journal/replay_guard.py).
+#: Recently accepted signed calls (hub/journal/replay_guard.py).
 signed_call = sa.Table(
     "signed_call",
     metadata,
@@ -256,7 +258,7 @@ signed_call = sa.Table(
 )
 sa.Index("ix_signed_call_until", signed_call.c.until)
 
-#: `text` is the very text that is hashed; `number` and `hash` come from the chainer.
+#: `text` is exactly the text that is hashed. The chainer sets `number` and `hash`.
 event = sa.Table(
     "event",
     metadata,
@@ -275,7 +277,7 @@ sa.Index(
     postgresql_where=event.c.number.is_(None),
 )
 
-#: How far each subscription was told of the events (hub/journal/feed_cursor.py).
+#: Last event published for each subscription (hub/journal/feed_cursor.py).
 subscription = sa.Table(
     "subscription",
     metadata,
@@ -298,34 +300,34 @@ fact = sa.Table(
     sa.Column("paper", sa.Boolean, nullable=False),
     sa.Column("signature", sa.Text, nullable=False),
     sa.Column("due", DayType),
-    sa.Column("day", DayType),  # on which it happened, as the unit says
+    sa.Column("day", DayType),  # day of the result, as declared by the unit
     sa.Column("amount", sa.BigInteger, nullable=False, server_default="1"),
     sa.Column("attributes", Pairs, nullable=False, server_default="{}"),
 )
 sa.Index("ix_fact_at", fact.c.at)
-#: A period's facts of one unit: as the hub learned of them, and by their own day.
+#: Facts of one unit in a period: by the time of recording, and by their own day.
 sa.Index("ix_fact_recorded", fact.c.service, fact.c.unit, fact.c.at)
 _partial("ix_fact_day", fact.c.service, fact.c.unit, fact.c.day, fact.c.at, where=fact.c.day.is_not(None))
 
-#: What a receipt promised and is still to be done, in this order (hub/journal/duties.py).
+#: Work that a receipt promised and that is still to be done, in this order (hub/journal/duties.py).
 duty = sa.Table(
     "duty",
     metadata,
     sa.Column("serial", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
     sa.Column("message", sa.String(36), sa.ForeignKey("message.id"), nullable=False),
-    sa.Column("at", Instant, nullable=False),  # of its facts
-    sa.Column("services", sa.Text, nullable=False),  # of which it may bring facts, by name
+    sa.Column("at", Instant, nullable=False),  # `at` of its facts
+    sa.Column("services", sa.Text, nullable=False),  # names of the services whose facts it may bring
     sa.Column("kind", sa.Text, nullable=False),  # facts · attachments
-    sqlite_autoincrement=True,  # a serial is never given again, not even when all is done
+    sqlite_autoincrement=True,  # a serial is never reused, not even when the table is empty
 )
 
-#: The parts of a duty: each is taken out in the transaction that does it.
+#: Parts of a duty. The transaction that does a part also deletes it.
 duty_slice = sa.Table(
     "duty_slice",
     metadata,
     sa.Column("duty", sa.BigInteger, sa.ForeignKey("duty.serial"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("facts", sa.Integer, nullable=False),  # how many
+    sa.Column("facts", sa.Integer, nullable=False),  # number of facts
     sa.Column("octets", sa.LargeBinary, nullable=False),
 )
 
@@ -334,16 +336,18 @@ closing = sa.Table(
     "closing",
     metadata,
     sa.Column("form", sa.Text, primary_key=True),
-    sa.Column("period", sa.String(7), primary_key=True),  # 2026-12: sorts as time does
-    sa.Column("first_day", DayType, nullable=False),  # its days in Hà Nội, whatever the cut-off is later
+    sa.Column("period", sa.String(7), primary_key=True),  # 2026-12: sorts in time order
+    # days of the period in Hà Nội, independent of later changes of the cut-off
+    sa.Column("first_day", DayType, nullable=False),
     sa.Column("last_day", DayType, nullable=False),
-    sa.Column("closed_at", Instant, nullable=False),  # what is recorded from here on comes late
+    sa.Column("closed_at", Instant, nullable=False),  # facts recorded from this time on are late
     sa.Column("closed_by", sa.Text, nullable=False),
-    sa.Column("definition", sa.Text, nullable=False),  # the form in force, letter by letter
-    sa.Column("sha256", sa.String(64), nullable=False),  # of the snapshot: the rows in revision 1
+    sa.Column("definition", sa.Text, nullable=False),  # the text of the form in force
+    sa.Column("sha256", sa.String(64), nullable=False),  # of the snapshot: the rows of revision 1
 )
 
-#: What was counted of each unit in a closed month: its own cells, formulas aside.  Never changed; other numbers are another revision.
+#: Counts of one unit in a closed month: its own cells, without formulas. A row never changes; other numbers become
+#: another revision.
 closed_row = sa.Table(
     "closed_row",
     metadata,
@@ -352,26 +356,27 @@ closed_row = sa.Table(
     sa.Column("unit", sa.Text, primary_key=True),
     sa.Column("revision", sa.Integer, primary_key=True),
     sa.Column("numbers", sa.Text, nullable=False),  # JSON object by column
-    sa.Column("times", sa.Text, nullable=False),  # the same
-    sa.Column("facts", sa.BigInteger, nullable=False),  # behind it
-    sa.Column("evidence", sa.String(64), nullable=False),  # SHA-256 over them (hub/report/counting/evidence.py)
+    sa.Column("times", sa.Text, nullable=False),  # JSON object by column
+    sa.Column("facts", sa.BigInteger, nullable=False),  # number of facts behind the row
+    sa.Column("evidence", sa.String(64), nullable=False),  # SHA-256 over the facts (hub/report/counting/evidence.py)
     sa.Column("made_at", Instant, nullable=False),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     sa.Column("diff", sa.Text, nullable=False, server_default="{}"),  # JSON object: column → [before, after]
 )
 
-#: Business keys that a stock of a later month may take without any new fact: from the end of one closed month to that of another.
+#: Business keys that stay in the stock of later months without a new fact, from the end of one closed month to the end
+#: of another.
 carried = sa.Table(
     "carried",
     metadata,
     sa.Column("form", sa.Text, primary_key=True),
     sa.Column("unit", sa.Text, primary_key=True),
     sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("since", sa.String(7), primary_key=True),  # the first closed month at whose end it stood so
-    sa.Column("until", sa.String(7)),  # the first one at whose end it no longer did
+    sa.Column("since", sa.String(7), primary_key=True),  # first closed month at whose end the key was in stock
+    sa.Column("until", sa.String(7)),  # first closed month at whose end it no longer was
 )
 
-#: How far the collection from each partner has come, and which node is at it (hub/harvest.py).
+#: Progress of the collection from each partner, and the node that collects (hub/journal/queue/collection_rounds.py).
 collection = sa.Table(
     "collection",
     metadata,
@@ -379,13 +384,13 @@ collection = sa.Table(
     sa.Column("cursor", sa.Text, nullable=False, server_default=""),
     sa.Column("holder", sa.Text),  # the node that is collecting
     sa.Column("lease_until", Instant),
-    sa.Column("due", Instant, nullable=False),  # when it is asked next
-    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # in a row
-    sa.Column("reason", sa.Text),  # of the latest one; null when the partner answered
-    sa.Column("ended_at", Instant),  # when it last answered, or failed
+    sa.Column("due", Instant, nullable=False),  # time of the next collection
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # consecutive failures
+    sa.Column("reason", sa.Text),  # of the latest failure; null after an answer
+    sa.Column("ended_at", Instant),  # time of the latest answer or failure
 )
 
-#: How often each unit has asked each kind of question on a day (hub/lookup/cache.py): its quota holds across nodes.
+#: Number of lookups of each kind by each unit on a day (hub/lookup/cache.py), so that a quota holds across nodes.
 lookup_count = sa.Table(
     "lookup_count",
     metadata,
@@ -395,7 +400,7 @@ lookup_count = sa.Table(
     sa.Column("used", sa.Integer, nullable=False),
 )
 
-#: The answers to lookups that may be kept for a while, sealed by a key that is not in the database.
+#: Answers of lookups that may be cached, encrypted with a key that is not in the database.
 lookup_answer = sa.Table(
     "lookup_answer",
     metadata,
@@ -421,10 +426,11 @@ unit_alias = sa.Table(
     "unit_alias",
     metadata,
     sa.Column("alias", sa.Text, primary_key=True),
-    sa.Column("unit", sa.Text, sa.ForeignKey("unit.code"), primary_key=True),  # several, one after another
+    # several units, one after another in time
+    sa.Column("unit", sa.Text, sa.ForeignKey("unit.code"), primary_key=True),
 )
 
-#: Which units go on with the work of one that has ended.
+#: Units that continue the work of a unit that has ended.
 unit_successor = sa.Table(
     "unit_successor",
     metadata,
@@ -432,21 +438,21 @@ unit_successor = sa.Table(
     sa.Column("successor", sa.Text, sa.ForeignKey("unit.code"), primary_key=True),
 )
 
-#: The processes that share the journal.  Times are the database's where it has a clock (hub/journal/nodes.py).
+#: The processes that share the journal. Times are the database's, where it has a clock (hub/journal/nodes.py).
 node = sa.Table(
     "node",
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("host", sa.Text, nullable=False),
     sa.Column("version", sa.Text, nullable=False),  # of the program
-    sa.Column("schema", sa.String(32), nullable=False),  # that it was written for
+    sa.Column("schema", sa.String(32), nullable=False),  # schema version that the program is written for
     sa.Column("started_at", Instant, nullable=False),
     sa.Column("seen_at", Instant, nullable=False),
-    sa.Column("until", Instant, nullable=False),  # believed alive; then what it holds is given back
+    sa.Column("until", Instant, nullable=False),  # end of its lease; after that its claims are released
     sa.Column("stopped_at", Instant),
 )
 
-#: How each node sees each link (hub/monitoring/link_rows.py).
+#: State of each link as each node sees it (hub/monitoring/link_rows.py).
 link = sa.Table(
     "link",
     metadata,
@@ -456,14 +462,14 @@ link = sa.Table(
     sa.Column("state", sa.Text, nullable=False),  # up · down
     sa.Column("since", Instant, nullable=False),
     sa.Column("seen_at", Instant, nullable=False),  # of the latest probe
-    sa.Column("silent_at", Instant, nullable=False),  # without a newer probe the row says nothing any more
+    sa.Column("silent_at", Instant, nullable=False),  # the row is outdated after this time unless a newer probe comes
     sa.Column("p50", sa.Float),  # latencies, in seconds
     sa.Column("p95", sa.Float),
-    sa.Column("ends", Instant),  # of the certificate that was shown
+    sa.Column("ends", Instant),  # of the certificate that the server showed
     sa.Column("reason", sa.Text, nullable=False),  # why the latest probe failed
 )
 
-#: What each node saw of each link on a day that has not been written into a message yet.
+#: Probes of each link by each node on a day that is not yet written into a message.
 link_day = sa.Table(
     "link_day",
     metadata,
@@ -472,43 +478,43 @@ link_day = sa.Table(
     sa.Column("node", sa.Text, primary_key=True),
     sa.Column("place", sa.Text, nullable=False),
     sa.Column("units", sa.Text, nullable=False),  # JSON list
-    sa.Column("probed", sa.Text, nullable=False),  # its minutes, a bit each, hexadecimal
+    sa.Column("probed", sa.Text, nullable=False),  # minutes of the day, one bit each, hexadecimal
     sa.Column("up", sa.Text, nullable=False),
 )
 
-#: The people who may sign in at the console (hub/console/users.py).
+#: People who may sign in at the console (hub/console/users.py).
 console_user = sa.Table(
     "console_user",
     metadata,
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("role", sa.Text, nullable=False),  # reader · clerk · operator
-    sa.Column("units", sa.Text, nullable=False),  # JSON list: codes, each with those below it, or "*"
-    sa.Column("password", sa.Text, nullable=False),  # its hash, with the parameters (hub/console/passwords.py)
+    sa.Column("units", sa.Text, nullable=False),  # JSON list of unit codes, each with the units below it, or "*"
+    sa.Column("password", sa.Text, nullable=False),  # password hash with its parameters (hub/console/passwords.py)
     sa.Column("added_at", Instant, nullable=False),
-    sa.Column("changed_at", Instant, nullable=False),  # the password
+    sa.Column("changed_at", Instant, nullable=False),  # of the password
 )
 
-#: Who is signed in (hub/console/sessions.py): of what the browser holds, its SHA-256 alone.
+#: Open sessions (hub/console/sessions.py). Of the browser's token only the SHA-256 is stored.
 console_session = sa.Table(
     "console_session",
     metadata,
     sa.Column("sha256", sa.String(64), primary_key=True),
     sa.Column("name", sa.String(64), sa.ForeignKey("console_user.name"), nullable=False),
-    sa.Column("address", sa.Text, nullable=False),  # from where it was begun
+    sa.Column("address", sa.Text, nullable=False),  # of the client that signed in
     sa.Column("begun_at", Instant, nullable=False),
     sa.Column("seen_at", Instant, nullable=False),  # to the minute
-    sa.Column("until", Instant, nullable=False),  # whatever happens
+    sa.Column("until", Instant, nullable=False),  # absolute end of the session
 )
 sa.Index("ix_console_session_name", console_session.c.name)
 
-#: Signing in that failed lately, by whom and from where (a hash): how often in a row, and when it may be tried again.
+#: Recent failed sign-ins by name and address (a hash): consecutive failures, and the earliest time of the next try.
 console_failure = sa.Table(
     "console_failure",
     metadata,
     sa.Column("sha256", sa.String(64), primary_key=True),
     sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("next_at", Instant, nullable=False),
-    sa.Column("until", Instant, nullable=False),  # then it is forgotten
+    sa.Column("until", Instant, nullable=False),  # then the row is deleted
 )
 sa.Index("ix_console_failure_until", console_failure.c.until)
 

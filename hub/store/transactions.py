@@ -1,6 +1,7 @@
-"""Opens the journal's database and its transactions.  Knows SQLite's and PostgreSQL's settings; no table, no thread.
+"""Opens the journal's database and its transactions, with the settings that SQLite and PostgreSQL need.
 
-The daemon, the command line and the tests share it: what `write_transaction` wrote is on disk when the block ends.
+The daemon, the command line and the tests share it. When the block of `write_transaction` has ended, its changes are on
+disk. Knows no table except Alembic's version, and starts no thread.
 """
 
 import os
@@ -28,13 +29,14 @@ from hub.domain.errors import Unready
 Transaction = sa.Connection
 T = TypeVar("T")
 
-#: A journal that was found damaged is not used any more: it may look whole elsewhere, and a write would make it worse.
+#: Error code of a journal whose file was found damaged. It is not used any more: parts may look intact, and a write
+#: would make it worse.
 DAMAGED = "journal-damaged"
 
 #: How long a writer waits for another process (the command line, a backup) to finish, in milliseconds.
 _BUSY_MS = 15_000
 
-#: PostgreSQL: how long to wait for a connection, and how soon to notice that the other side is gone (libpq's words).
+#: PostgreSQL: connection timeout, and how fast a dead server is noticed (libpq parameters).
 _CONNECT = {
     "connect_timeout": 2,
     "keepalives_idle": 3,
@@ -43,29 +45,33 @@ _CONNECT = {
     "tcp_user_timeout": 5_000,
     "application_name": "lienthong",
 }
-#: PostgreSQL: how soon the server notices that we are gone.  It ends who is idle within a transaction, but not who stopped in the middle of
-#: several statements sent at once: a node whose cable is pulled there would keep its locks for as long as the system believes in it, two hours.
+#: PostgreSQL: how fast the server notices that this client is gone. `idle_in_transaction_session_timeout` does not
+#: cover a client that stopped in the middle of several statements sent at once. Without these settings a node whose
+#: cable is pulled there would keep its locks until the operating system's TCP keepalive ends the connection, two hours
+#: later.
 _SERVER = "SET tcp_keepalives_idle = 3; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 5000"
-#: PostgreSQL: a writer that waits longer for a lock or a statement, or does nothing for so long, is ended and its work undone.
+#: PostgreSQL: a writer that waits longer for a lock, runs a longer statement, or is idle longer, is ended and rolled
+#: back.
 _WRITER = "SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s'; SET LOCAL idle_in_transaction_session_timeout = '10s'"
-#: PostgreSQL: the channel on which a node tells the others that something is due.
+#: PostgreSQL: the NOTIFY channel on which a node tells the others that a delivery is due.
 CHANNEL = "lienthong_due"
-#: PostgreSQL: "cannot execute … in a read-only transaction".
+#: PostgreSQL: SQLSTATE of "cannot execute … in a read-only transaction".
 _READ_ONLY = "25006"
-#: Advisory lock of an upgrade on PostgreSQL ("schema" in ASCII).
+#: PostgreSQL: advisory lock of a schema upgrade ("schema" in ASCII).
 _UPGRADE_LOCK = 0x736368656D61
 
 
 class Unconfirmed(Exception):
-    """The commit was done on this server, but it is not known whether on its standby; the argument is what the server said."""
+    """The server committed, but it is not known whether its standby did. The argument is the server's warning."""
 
 
 def open_journal(url: str, *, password_file: Path | None = None, pooled: bool = True, node: str = "") -> sa.Engine:
-    """Return an engine for `sqlite:///PATH` or `postgresql+psycopg://…`.  Nothing is opened yet.
+    """Return an engine for `sqlite:///PATH` or `postgresql+psycopg://…`. No connection is opened yet.
 
-    SQLite runs in WAL with `synchronous=FULL`: a commit survives a power cut.  PostgreSQL writes in READ COMMITTED, where each
-    step locks the rows it moves; every new connection reads *password_file* anew.  `pooled=False` leaves no connection open.
-    *node* is who rings (`notify_nodes`).  The execution option `statement_limit` bounds a reading statement, in seconds.
+    SQLite runs in WAL mode with `synchronous=FULL`, so a commit survives a power cut. PostgreSQL writes in READ
+    COMMITTED, where each step locks the rows it moves. Every new PostgreSQL connection reads *password_file* again.
+    `pooled=False` keeps no connection open. *node* is the sender of notifications (`notify_nodes`). The execution
+    option `statement_limit` bounds a reading statement, in seconds (PostgreSQL only).
     """
     if url.startswith("sqlite"):
         engine = sa.create_engine(url) if pooled else sa.create_engine(url, poolclass=NullPool)
@@ -107,7 +113,11 @@ def _begin_postgresql(connection: sa.Connection) -> None:
 
 
 def _shorten_belief(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    """Let the server notice soon when we are gone.  Set here, not as a start option: what stands between may not pass those on."""
+    """Make the server notice soon that this client is gone.
+
+    The settings are statements, not start-up options, because a connection pooler in between may not pass start-up
+    options on.
+    """
     raw = cast("Any", connection)
     raw.autocommit = True
     raw.execute(_SERVER)
@@ -115,7 +125,7 @@ def _shorten_belief(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
 
 
 def _hear_warnings(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-    """Keep the last warning of the server: a commit may end in one (`write_transaction`)."""
+    """Keep the server's last warning, because a commit may end with one (see `write_transaction`)."""
 
     def hear(said: Any) -> None:
         if said.severity_nonlocalized == "WARNING":
@@ -125,14 +135,14 @@ def _hear_warnings(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> N
 
 
 def _give_up_standby(context: ExceptionContext) -> None:
-    """A server that turned out to be a standby, after a failover, is as good as lost: the next connection finds the primary."""
+    """Treat a server that became a standby after a failover as lost: the next connection finds the primary."""
     writes = context.connection is not None and context.connection.get_execution_options().get("writes", False)
     if writes and getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
         context.is_disconnect = True
 
 
 def _set_up_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # pysqlite would begin by itself, and too late
+    connection.isolation_level = None  # the sqlite3 module would begin transactions by itself, and too late
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_MS}"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -140,16 +150,20 @@ def _set_up_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> 
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    """A writer takes the lock at once: two that read first and write later would deadlock."""
+    """Begin a transaction. A writer takes the write lock at once.
+
+    Two transactions that read first and write later would deadlock.
+    """
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 @contextmanager
 def write_transaction(engine: sa.Engine) -> Generator[Transaction]:
-    """One write transaction: committed and durable when the block ends, rolled back if it raises.
+    """Open a write transaction: committed and durable when the block ends, rolled back when the block raises.
 
-    Raises `Unconfirmed` when PostgreSQL committed but stopped to wait for its synchronous standby: that is no error to it.
+    Raises `Unconfirmed` when PostgreSQL committed but stopped waiting for its synchronous standby, which PostgreSQL
+    reports only as a warning.
     """
     with engine.connect().execution_options(writes=True) as connection:
         kept = connection.info
@@ -164,18 +178,21 @@ def write_transaction(engine: sa.Engine) -> Generator[Transaction]:
 
 
 def _tell(connection: sa.Connection) -> None:
-    """Ring, now that it is committed.
+    """Notify the other nodes after the commit.
 
-    In the transaction itself a NOTIFY would let one commit at a time through, of all nodes; and this one need not be safe.
+    NOTIFY inside the transaction would serialise the commits of all nodes. This separate commit need not be durable.
     """
     node = connection.get_execution_options().get("node", "")
     told = f"SET LOCAL synchronous_commit = off; SELECT pg_notify('{CHANNEL}', '{node}')"
-    with suppress(sa.exc.DBAPIError), connection.begin():  # the others will see by themselves, a little later
+    with suppress(sa.exc.DBAPIError), connection.begin():  # the other nodes poll, so they see it a little later anyway
         connection.exec_driver_sql(told)
 
 
 def cut_connections(connections: Iterable[DBAPIConnection]) -> None:
-    """Break PostgreSQL's *connections* under whoever waits on them in another thread, as a broken cable would."""
+    """Shut down the sockets of PostgreSQL *connections*.
+
+    A thread that waits on one of them fails as after a broken cable.
+    """
     for raw in cast("Iterable[Any]", list(connections)):
         if not raw.closed:
             with socket.socket(fileno=os.dup(raw.fileno())) as twin:
@@ -183,14 +200,14 @@ def cut_connections(connections: Iterable[DBAPIConnection]) -> None:
 
 
 def notify_nodes(tx: Transaction) -> None:
-    """Tell the other nodes, after *tx* is committed, that something became due."""
+    """Notify the other nodes that something became due, once *tx* is committed."""
     tx.info["due"] = True
 
 
 def wait_for_synchronous_standby(tx: Transaction) -> None:
-    """Let the commit of *tx* wait until all that was committed before it is as safe as a commit can be.
+    """Make the commit of *tx* wait until every earlier commit has reached the synchronous standby.
 
-    Reading back what an earlier commit left writes nothing, so its own commit would not wait for a synchronous standby.
+    A transaction that only reads back what an earlier commit left writes nothing, so its own commit would not wait.
     """
     if tx.dialect.name == "postgresql":
         tx.exec_driver_sql("SELECT pg_logical_emit_message(true, 'lienthong', '')")
@@ -198,16 +215,16 @@ def wait_for_synchronous_standby(tx: Transaction) -> None:
 
 @contextmanager
 def read_transaction(engine: sa.Engine) -> Generator[Transaction]:
-    """One consistent picture of the journal."""
+    """Open a read transaction with one consistent snapshot of the journal."""
     with engine.connect() as connection:
-        if engine.dialect.name == "postgresql":  # there each statement would see what was committed meanwhile
+        if engine.dialect.name == "postgresql":  # in READ COMMITTED each statement would have a new snapshot
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         with connection.begin():
             yield connection
 
 
 def run_reading(engine: sa.Engine, step: Callable[[Transaction], T]) -> T:
-    """Run a reading *step*; once more when the connection turns out to be lost.  Raises `Unready`."""
+    """Run a reading *step*, and run it once more when the connection turns out to be lost. Raises `Unready`."""
     try:
         try:
             with read_transaction(engine) as tx:
@@ -224,20 +241,23 @@ def run_reading(engine: sa.Engine, step: Callable[[Transaction], T]) -> T:
 
 
 def describe_unready(error: sa.exc.DBAPIError) -> Unready:
-    """Return what a failure of the database is to whoever waits for a result."""
+    """Return the `Unready` that a caller gets for this database error."""
     if is_damage(error):
         return Unready(DAMAGED, str(error.orig), retry_after=600)
     return Unready("journal-unavailable", str(error.orig))
 
 
 def commit_nothing(engine: sa.Engine) -> None:
-    """Commit nothing, as safely as anything: it takes as long as a commit must wait.  SQLAlchemy's errors, or `Unconfirmed`."""
+    """Commit an empty transaction and wait for it as for a real one. Shows whether the synchronous standby answers.
+
+    Raises SQLAlchemy's errors, or `Unconfirmed`.
+    """
     with write_transaction(engine) as tx:
         wait_for_synchronous_standby(tx)
 
 
 def is_lost(error: sa.exc.DBAPIError) -> bool:
-    """Tell whether the connection broke, or there was none: what became of a commit under way is not known."""
+    """Tell whether the connection broke or could not be opened. The result of a commit in progress is then unknown."""
     if error.connection_invalidated:
         return True
     state = _state(error)
@@ -246,18 +266,18 @@ def is_lost(error: sa.exc.DBAPIError) -> bool:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Tell whether SQLite found that its file is none, or is not whole (SQLITE_CORRUPT, SQLITE_NOTADB)."""
+    """Tell whether SQLite found that its file is not a database or is damaged (SQLITE_CORRUPT, SQLITE_NOTADB)."""
     code = getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def is_passing(error: sa.exc.DBAPIError) -> bool:
-    """Tell whether the database chose this transaction to give way: a deadlock, a conflict, a lock that took too long."""
+    """Tell whether the error is transient: the transaction was aborted for a deadlock, a conflict or a lock timeout."""
     return _state(error) in ("40001", "40P01", "55P03")
 
 
 def is_own_fault(error: sa.exc.DBAPIError) -> bool:
-    """Tell whether it is the statement's doing and would be anywhere: a value that does not fit, a key that is taken."""
+    """Tell whether the statement itself is wrong and would fail on any connection: an unfit value, a duplicate key."""
     if (
         error.connection_invalidated
         or isinstance(error, sa.exc.InterfaceError | sa.exc.InternalError)
@@ -272,7 +292,10 @@ def _state(error: sa.exc.DBAPIError) -> str:
 
 
 def find_unsafe_settings(tx: Transaction) -> list[tuple[str, str]]:
-    """Return what makes this PostgreSQL server unfit for a journal: what is wrong and what is expected.  None on SQLite."""
+    """Return the settings that make this PostgreSQL server unfit for a journal, as (problem, expected).
+
+    Returns an empty list on SQLite.
+    """
     if tx.dialect.name != "postgresql":
         return []
     names = ("synchronous_commit", "fsync", "full_page_writes", "server_encoding", "server_version_num")
@@ -294,7 +317,7 @@ def find_unsafe_settings(tx: Transaction) -> list[tuple[str, str]]:
 
 
 def put_once(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> int:
-    """Insert *rows*, leaving alone each whose key is taken.  Returns how many were new."""
+    """Insert *rows*, skipping each row whose key exists. Return the number of rows inserted."""
     if not rows:
         return 0
     once = _insert_once(table, tx.dialect.name)
@@ -303,22 +326,23 @@ def put_once(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, objec
 
 @cache
 def _insert_once(table: sa.Table, dialect: str) -> Any:
-    """Return the statement, made once: making one costs as much as running it."""
+    """Return the statement, built once: building it costs as much as running it."""
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     once = insert(table).on_conflict_do_nothing()
-    return once.execution_options(preserve_rowcount=True)  # else it is -1 on PostgreSQL
+    return once.execution_options(preserve_rowcount=True)  # else rowcount is -1 on PostgreSQL
 
 
 def put_new(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> set[tuple[object, ...]]:
-    """Insert *rows* in few statements, leaving alone each whose primary key is taken.  Returns the keys that were new.
+    """Insert *rows* in few statements, skipping each row whose primary key exists.
 
-    They are inserted in the order of their keys: two transactions that have some in common wait for each other, but not in a circle.
-    No key may be there twice: which of the two were written could not be told.
+    Returns the primary keys that were inserted. The rows are inserted in the order of their keys, so two transactions
+    with common keys wait for each other but do not deadlock. *rows* must not contain a key twice: it would not be known
+    which of the two rows was inserted.
     """
     if not rows:
         return set()
     names = [column.name for column in table.primary_key]
-    if len(rows) == 1:  # as most messages have it: a statement that returns nothing costs less
+    if len(rows) == 1:  # the common case; a statement without RETURNING costs less
         return {tuple(rows[0][name] for name in names)} if put_once(tx, table, rows) else set()
     insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
     once = insert(table).on_conflict_do_nothing().returning(*table.primary_key)
@@ -327,21 +351,23 @@ def put_new(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, object
 
 
 class Occupied(Exception):
-    """Another transaction works on it, and in a shared one nobody waits."""
+    """Another transaction holds a lock that is needed, and a step of a shared transaction does not wait."""
 
 
 def share_transaction(tx: Transaction) -> None:
-    """Let steps that know nothing of one another share *tx*: none of them waits for another transaction.
+    """Mark *tx* as shared by independent steps, so that no step waits for a lock of another transaction.
 
-    It would hold meanwhile what the steps before it have locked, in an order that nobody chose: two such would wait for each other.
+    A step that waited would hold the locks of the steps before it, in an arbitrary order. Two such transactions would
+    deadlock.
     """
     tx.execution_options(shared=True)
 
 
 def one_at_a_time(tx: Transaction, names: Collection[str]) -> None:
-    """Let no other transaction work on any of *names* until this one ends.  SQLite has one writer anyway.
+    """Lock *names* until the transaction ends, waiting for other transactions.
 
-    Raises `Occupied` where another one does and *tx* is shared.
+    SQLite has only one writer, so it needs no lock. Raises `Occupied` where another transaction holds one of *names*
+    and *tx* is shared.
     """
     if tx.dialect.name == "postgresql" and tx.get_execution_options().get("shared"):
         if those_at_hand(tx, names) != set(names):
@@ -354,7 +380,7 @@ def one_at_a_time(tx: Transaction, names: Collection[str]) -> None:
 
 
 def those_at_hand(tx: Transaction, names: Collection[str]) -> set[str]:
-    """Do the same with those of *names* that no other transaction works on, and return them; nobody is waited for."""
+    """Try to lock *names* without waiting. Return the names that were locked."""
     if tx.dialect.name != "postgresql":
         return set(names)
     query = sa.text(
@@ -364,7 +390,7 @@ def those_at_hand(tx: Transaction, names: Collection[str]) -> set[str]:
 
 
 def latest_version() -> str:
-    """Return the schema version this code is written for."""
+    """Return the schema version that this program is written for."""
     head = ScriptDirectory.from_config(_alembic()).get_current_head()
     assert head is not None
     return head
@@ -372,28 +398,28 @@ def latest_version() -> str:
 
 @cache
 def list_migrations() -> tuple[tuple[str, str], ...]:
-    """Return the version and the part of each migration of this code, the first one first (hub.store.schema_version)."""
+    """Return the version and the part of each migration of this program, oldest first."""
     found = reversed(list(ScriptDirectory.from_config(_alembic()).walk_revisions()))
     return tuple((each.revision, getattr(each.module, "part", "after")) for each in found)
 
 
 def read_schema_version(engine: sa.Engine) -> str | None:
-    """Return the schema version of the database; None when it is empty."""
+    """Return the schema version of the database, or None when it is empty."""
     with engine.connect() as connection:
         return version_in(connection)
 
 
 def version_in(tx: Transaction) -> str | None:
-    """Return the schema version that *tx* sees; None when the database is empty."""
+    """Return the schema version that *tx* sees, or None when the database is empty."""
     return MigrationContext.configure(tx).get_current_revision()
 
 
 def upgrade_schema(engine: sa.Engine, target: str = "head") -> None:
-    """Bring the database to the latest schema version, or to *target*; does nothing when it is there."""
+    """Upgrade the database to the latest schema version, or to *target*. Does nothing when it is already there."""
     config = _alembic()
     with write_transaction(engine) as connection:
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # an index over a large table takes its time
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # an index over a large table takes long
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
         config.attributes["connection"] = connection
         command.upgrade(config, target)

@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that hub.store.transactions hands over, and writes down which part each was.  Knows nothing else."""
+"""Runs the migrations on the connection of hub.store.transactions, and records the part of each migration."""
 
 from alembic import context
 

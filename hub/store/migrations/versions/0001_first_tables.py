@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make every table."""
+    """Create every table."""
     op.create_table(
         "content",
         sa.Column("sha256", sa.String(length=64), nullable=False),

@@ -1,4 +1,4 @@
-"""The units that go on with the work of one that has ended."""
+"""Units that continue the work of a unit that has ended."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table of successors."""
+    """Create the table of successors."""
     op.create_table(
         "unit_successor",
         sa.Column("unit", sa.Text(), nullable=False),

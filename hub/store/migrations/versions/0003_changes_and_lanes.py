@@ -1,6 +1,6 @@
 """Recalls, updates and replacements; lanes, urgency, answers, alarms.
 
-What waits from before goes in a lane of its message alone, at no urgency.
+A delivery that already waits gets a lane of its own message, without urgency.
 """
 
 import sqlalchemy as sa

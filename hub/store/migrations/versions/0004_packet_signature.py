@@ -1,4 +1,4 @@
-"""What a packet's own signature is worth, kept with its message."""
+"""Result of checking a packet's own signature, stored with its message."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,5 +10,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the column; nothing is known of the messages from before."""
+    """Add the column. It is null for earlier messages."""
     op.add_column("message", sa.Column("signature", sa.Text(), nullable=True))

@@ -1,4 +1,4 @@
-"""The bytes of the messages in parts, so that no large one is ever in memory whole."""
+"""Octets of messages in parts, so that no large message is ever in memory whole."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,13 +8,13 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-PART = 262144  # as hub.journal.blobs has it from this version on
+PART = 262144  # the size of a part in hub.journal.blobs from this version on
 
 
 def upgrade() -> None:
-    """Cut up what is there."""
+    """Split the stored octets into parts."""
     op.rename_table("content", "content_whole")
-    # PostgreSQL keeps a key's name when its table is renamed
+    # PostgreSQL keeps the name of a key when its table is renamed
     if op.get_bind().dialect.name == "postgresql":
         op.execute("ALTER TABLE content_whole RENAME CONSTRAINT content_pkey TO content_whole_pkey")
     op.create_table(
@@ -31,7 +31,7 @@ def upgrade() -> None:
     connection, length = op.get_bind(), sa.func.length(whole.c.octets)
     small = sa.select(whole.c.sha256, sa.literal(0), whole.c.octets).where(length <= PART)
     connection.execute(sa.insert(parts).from_select(["sha256", "part", "octets"], small))
-    # One at a time: a database that cuts a large value reads all of it for each cut.
+    # One row at a time: the database reads the whole value for each substring.
     for (name,) in connection.execute(sa.select(whole.c.sha256).where(length > PART)).all():
         octets = connection.execute(sa.select(whole.c.octets).where(whole.c.sha256 == name)).scalar_one()
         for number, at in enumerate(range(0, len(octets), PART)):

@@ -1,4 +1,4 @@
-"""The signed calls that were taken lately, so that none takes effect twice."""
+"""Recently accepted signed calls, so that no call takes effect twice."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table."""
     op.create_table(
         "signed_call",
         sa.Column("sha256", sa.String(64), primary_key=True),

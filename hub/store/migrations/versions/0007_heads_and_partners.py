@@ -1,6 +1,7 @@
-"""The heads of lanes, so that a claim need not look at all that waits; how it goes with each partner.
+"""Heads of lanes, so that a claim does not scan all waiting deliveries; state of each partner.
 
-The indexes of the queue hold only what a look may touch.  What waits from before gets its flag here.
+The indexes of the queue contain only the rows that a claim may read. This migration sets the flag of deliveries that
+already wait.
 """
 
 import sqlalchemy as sa
@@ -27,7 +28,7 @@ def _partial(name: str, columns: list[str], where: str, *, unique: bool = False)
 
 
 def upgrade() -> None:
-    """Add the columns, fill the flag, and make the indexes anew."""
+    """Add the columns, set the flag, and create the indexes again."""
     op.add_column("delivery", sa.Column("free", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("delivery", sa.Column("crashes", sa.SmallInteger(), server_default="0", nullable=False))
     op.execute(_FREE)

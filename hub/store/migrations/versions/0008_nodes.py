@@ -1,4 +1,4 @@
-"""The nodes that share the journal, and which versions of the schema were applied for which code."""
+"""Nodes that share the journal, and the schema versions that were applied."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,7 +11,7 @@ part = "before"
 
 
 def upgrade() -> None:
-    """Make the tables; what there was before this one could run only on its own version."""
+    """Create the tables. An earlier program could run only on its own version."""
     op.create_table(
         "node",
         sa.Column("name", sa.Text, primary_key=True),

@@ -1,4 +1,4 @@
-"""How far each subscription was told of the events; and an event for each fact from before facts had one."""
+"""Last event published for each subscription; an event for each fact that was recorded before facts had events."""
 
 import json
 
@@ -9,7 +9,8 @@ revision = "0009"
 down_revision = "0008"
 branch_labels = None
 depends_on = None
-#: A node of before writes facts without their events; none can run beside this one, as 0007 stops them all first.
+#: An earlier node writes facts without events. None can run beside this version, because 0007 already stops all of
+#: them.
 part = "before"
 
 _BATCH = 1000
@@ -28,7 +29,7 @@ _COLUMNS = (
 
 
 def upgrade() -> None:
-    """Make the table, and tell of the facts that are there."""
+    """Create the table and write an event for each existing fact."""
     op.create_table(
         "subscription",
         sa.Column("name", sa.Text, primary_key=True),
@@ -44,7 +45,7 @@ def upgrade() -> None:
 
 
 def _text(row: sa.RowMapping) -> str:
-    """Return the event `fact-recorded` as the ledger of this version writes it."""
+    """Return the event `fact-recorded` as this version of the program writes it."""
     said = {"at": row["at"], "event": "fact-recorded", "message": row["message"]} | {
         name: row[name] for name in _COLUMNS
     }

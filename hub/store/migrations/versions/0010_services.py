@@ -1,4 +1,4 @@
-"""Results of other services than documents: how many, on which day, with which attributes; and how far collections have come."""
+"""Results of services other than documents: amount, day, attributes; and the progress of collections."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,12 +7,12 @@ revision = "0010"
 down_revision = "0009"
 branch_labels = None
 depends_on = None
-#: What a node of before writes has the defaults, which are what it means.
+#: Rows that an earlier node writes get the defaults, which are correct for them.
 part = "before"
 
 
 def upgrade() -> None:
-    """Add the columns, and the table."""
+    """Add the columns and create the table."""
     op.add_column("fact", sa.Column("day", sa.String(10)))
     op.add_column("fact", sa.Column("amount", sa.BigInteger, nullable=False, server_default="1"))
     op.add_column("fact", sa.Column("attributes", sa.Text, nullable=False, server_default="{}"))

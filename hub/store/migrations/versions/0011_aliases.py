@@ -1,4 +1,4 @@
-"""A code may be that of one unit after another: an alias is of a unit for the days of that unit."""
+"""One code may belong to several units, one after another: an alias is valid for the active days of its unit."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,12 +7,12 @@ revision = "0011"
 down_revision = "0010"
 branch_labels = None
 depends_on = None
-#: A node of before reads one of an alias's units, any of them, until it is stopped.
+#: An earlier node reads any one of an alias's units, until it is stopped.
 part = "before"
 
 
 def upgrade() -> None:
-    """Let the key be alias and unit."""
+    """Make the key (alias, unit)."""
     op.rename_table("unit_alias", "unit_alias_before")
     if op.get_bind().dialect.name == "postgresql":
         op.execute("ALTER TABLE unit_alias_before RENAME CONSTRAINT unit_alias_pkey TO unit_alias_before_pkey")

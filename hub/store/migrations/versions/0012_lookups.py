@@ -1,4 +1,4 @@
-"""How often units have asked today, and the sealed answers that are kept for a while."""
+"""Number of lookups of each unit on a day, and cached encrypted answers."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,12 +7,12 @@ revision = "0012"
 down_revision = "0011"
 branch_labels = None
 depends_on = None
-#: A node of before answers no lookups.
+#: An earlier node answers no lookups.
 part = "before"
 
 
 def upgrade() -> None:
-    """Make both tables."""
+    """Create both tables."""
     op.create_table(
         "lookup_count",
         sa.Column("unit", sa.Text, primary_key=True),

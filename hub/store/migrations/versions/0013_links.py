@@ -1,4 +1,4 @@
-"""How each node sees each link, and the minutes of a day that is not over."""
+"""State of each link as each node sees it, and the probed minutes of the current day."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,12 +7,12 @@ revision = "0013"
 down_revision = "0012"
 branch_labels = None
 depends_on = None
-#: A node of before knows nothing of links, and needs nothing of them.
+#: An earlier node knows no links and needs none of this.
 part = "before"
 
 
 def upgrade() -> None:
-    """Make the two tables."""
+    """Create the two tables."""
     op.create_table(
         "link",
         sa.Column("name", sa.Text, primary_key=True),

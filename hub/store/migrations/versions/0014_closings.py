@@ -1,4 +1,4 @@
-"""The closed months of each form, their rows, and what is carried from one to the next; where a period's facts are found."""
+"""Closed months of each form, their rows, and the stock carried from one to the next; indexes for a period's facts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,12 +7,12 @@ revision = "0014"
 down_revision = "0013"
 branch_labels = None
 depends_on = None
-#: A node of before counts ended periods as it always did, until it is stopped; it writes facts as this one does.
+#: An earlier node counts ended periods as before, until it is stopped. It writes facts as this version does.
 part = "before"
 
 
 def upgrade() -> None:
-    """Make the tables and the indexes."""
+    """Create the tables and the indexes."""
     op.create_table(
         "closing",
         sa.Column("form", sa.Text, primary_key=True),

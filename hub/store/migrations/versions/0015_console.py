@@ -1,4 +1,4 @@
-"""Who may sign in at the console, who is signed in, and where signing in failed."""
+"""Users of the console, open sessions, and failed sign-ins."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,12 +7,12 @@ revision = "0015"
 down_revision = "0014"
 branch_labels = None
 depends_on = None
-#: A node of before has no console, and needs nothing of it.
+#: An earlier node has no console and needs none of this.
 part = "before"
 
 
 def upgrade() -> None:
-    """Make the three tables."""
+    """Create the three tables."""
     op.create_table(
         "console_user",
         sa.Column("name", sa.String(64), primary_key=True),

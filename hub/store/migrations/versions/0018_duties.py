@@ -1,4 +1,7 @@
-"""What a receipt promised and is still to be done: facts beyond the first, attachments to be read."""
+"""Work that a receipt promised and that is still to be done.
+
+That is facts beyond the first 200, and attachments to be read into facts.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,12 +10,12 @@ revision = "0018"
 down_revision = "0017"
 branch_labels = None
 depends_on = None
-#: A node of before does all of it in one transaction, as it always did.
+#: An earlier node does all of this work in one transaction, as before.
 part = "before"
 
 
 def upgrade() -> None:
-    """Make the two tables."""
+    """Create the two tables."""
     op.create_table(
         "duty",
         sa.Column("serial", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
