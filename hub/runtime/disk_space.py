@@ -1,10 +1,9 @@
-"""Watches the room on the disks that the hub writes to.  Knows directories and how much must be free; not what is written there.
+"""Checks the free space of the disks that the hub writes to, and reserves space for large bodies.
 
-Bodies that are coming take room before they have come: each owner has a share, so that nobody's unfinished uploads are the others'
-`disk-low`.
-
-A disk that is nearly full takes in nothing new, so that what is under way can still be settled.  The disks of a PostgreSQL server
-are its own: it says so when they are full.
+When a disk is nearly full, the hub accepts nothing new, so that work in progress can still be settled. A large body
+reserves its space before it arrives, and each owner has a share, so that one owner's unfinished uploads cannot cause
+`disk-low` for the others. The disks of a PostgreSQL server are not checked: the server reports when they are full.
+Knows directories and the space that must stay free, not what is written there.
 """
 
 import shutil
@@ -18,19 +17,19 @@ from hub.config import Config
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import PortShare
 
-#: How long a look is believed, in seconds: a flood of calls must not become a flood of system calls.
+#: Lifetime of a measurement, in seconds: a flood of calls must not become a flood of system calls.
 _BELIEVED = 1.0
-#: When a caller may come again, in seconds.
+#: Retry delay of a call that `disk-low` refused, in seconds.
 _LATER = 60
-#: Of a body without a length room is taken so many octets at a time.
+#: Reservation step for a body of unknown length, in octets.
 _STEP = 1 << 20
-#: When an owner whose share is taken may come again, in seconds: an upload of 40 MB takes 3 s at 100 Mbit/s.
+#: Retry delay of an owner whose share is used up, in seconds: an upload of 40 MB takes 3 s at 100 Mbit/s.
 _NEXT = 10
 _SQLITE = "sqlite:///"
 
 
 def describe_lacking_space(config: Config) -> str:
-    """Return where less is free than `[limits] free-disk` demands, and how much; "" when nowhere."""
+    """Return the directories with less free space than `[limits] free-disk` demands, and how much; "" if none."""
     found = ((place, shutil.disk_usage(place).free) for place in _places(config))
     return "; ".join(
         f"{place}: {free} octets free, {config.free_disk} needed" for place, free in found if free < config.free_disk
@@ -45,9 +44,9 @@ def _places(config: Config) -> Iterable[Path]:
 
 @attrs.define(eq=False)
 class DiskRoom:
-    """The room as it was at most a moment ago."""
+    """The state of the disks, measured at most `_BELIEVED` seconds ago."""
 
-    _lacks: Callable[[], str]  #: where less is free than must be, and how much; "" when nowhere
+    _lacks: Callable[[], str]  #: returns which directories lack space, and how much; "" if none
     _seconds: Callable[[], float]
     _looked: float = attrs.field(default=float("-inf"), init=False)
     _lacking: str = attrs.field(default="", init=False)
@@ -67,16 +66,17 @@ def count_octets_left(config: Config) -> int:
 
 @attrs.define
 class SpoolRoom:
-    """The room for large bodies that are coming or being answered, an owner's share at a time."""
+    """Reservations of disk space for large bodies that are being received or answered, limited per owner."""
 
     _left: Callable[[], int]  #: octets that may still be written to the disk
-    _taken: Counter[str] = attrs.field(factory=Counter, init=False)  #: octets, by the owner's key
+    _taken: Counter[str] = attrs.field(factory=Counter, init=False)  #: reserved octets by owner key
     _bodies: Counter[str] = attrs.field(factory=Counter, init=False)
-    _unwritten: int = attrs.field(default=0, init=False)  #: octets that were taken and are not on the disk yet
+    _unwritten: int = attrs.field(default=0, init=False)  #: octets that are reserved and not yet on the disk
 
     def take(self, share: PortShare, size: int | None) -> "BodyRoom":
-        """Take room for a body of *size* octets, or for the beginning of one that does not say how long it is.  Raises Unready:
-        `hub-busy` when that is more than the owner's share, `disk-low` when nobody could have it.
+        """Reserve space for a body of *size* octets, or the first step for a body of unknown length (None).
+
+        Raises `Unready`: `hub-busy` when that exceeds the owner's share, `disk-low` when the disk has no room.
         """
         taken = BodyRoom(self, share)
         self._bodies[share.key] += 1
@@ -88,10 +88,11 @@ class SpoolRoom:
         return taken
 
     def _extend(self, share: PortShare, size: int) -> None:
-        """Let the owner of *share* have *size* octets more.
+        """Reserve *size* more octets for the owner of *share*.
 
-        One body may always come where the disk has room for it.  More of them have the owner's share together, and no more than half of what
-        the disk would have without them: however many owners take all they can get, there is room for the next.
+        One body per owner is always accepted if the disk has room for it. Several bodies of an owner together may use
+        the owner's share, and at most half of the space that the disk would have without them. So there is room for the
+        next owner, however many owners reserve all they can get.
         """
         own, room = self._taken[share.key], self._left() - self._unwritten
         if self._bodies[share.key] > 1:
@@ -116,7 +117,7 @@ class SpoolRoom:
 
 @attrs.define(eq=False)
 class BodyRoom:
-    """The room of one body."""
+    """The reservation of one body."""
 
     _room: SpoolRoom
     _share: PortShare
@@ -125,19 +126,19 @@ class BodyRoom:
     _released: bool = attrs.field(default=False, init=False)
 
     def extend(self, size: int) -> None:
-        """Take room for *size* octets more.  Raises Unready."""
+        """Reserve *size* more octets. Raises Unready."""
         self._room._extend(self._share, size)  # noqa: SLF001 - the two are one
         self._size += size
 
     def write(self, size: int) -> None:
-        """Use room for the next *size* octets; what was not taken yet is taken now.  Raises Unready."""
+        """Use the reservation for the next *size* octets, and extend it first if it is too small. Raises Unready."""
         if self._written + size > self._size:
             self.extend(max(_STEP, self._written + size - self._size))
         self._written += size
         self._room._wrote(size)  # noqa: SLF001
 
     def release(self) -> None:
-        """Give the room back, once."""
+        """Release the reservation. A second call does nothing."""
         if not self._released:
             self._released = True
             self._room._release(self._share, self._size, self._size - self._written)  # noqa: SLF001

@@ -1,6 +1,7 @@
-"""What every call out over HTTP shares: the TLS side of a connection, an answer read up to a bound, an error said in one line.
+"""Shared code of every HTTP call that the hub makes.
 
-Knows Twisted's client; not whom it calls.
+Sets up TLS, reads an answer up to a limit, and describes an error in one line. Builds on Twisted's HTTP client. Does
+not know which partner is called.
 """
 
 import attrs
@@ -16,20 +17,23 @@ from twisted.web.client import HTTPConnectionPool, ResponseDone, ResponseFailed
 from twisted.web.iweb import IPolicyForHTTPS, IResponse
 from zope.interface import implementer
 
-#: Octets of an answer's head, all it says before the body.
+#: Maximum size of an answer's head (status line and headers), in octets.
 HEAD = 256 * 1024
 
 
 class Unreachable(ConnectionError):
-    """The network's fault or the partner's: no reply came."""
+    """No reply came, through a fault of the network or the partner."""
 
 
 class TooLong(Exception):
-    """The answer has more octets than it may."""
+    """The answer has more octets than allowed."""
 
 
 class _BoundedHead(HTTP11ClientProtocol):
-    """Gives up a connection over which a head comes without end: Twisted bounds each line of it, and not how many there are."""
+    """Closes a connection whose answer has an endless head.
+
+    Twisted limits the length of a header line, not their number.
+    """
 
     _head = 0
 
@@ -39,7 +43,7 @@ class _BoundedHead(HTTP11ClientProtocol):
         return super().request(request)
 
     def dataReceived(self, data: bytes) -> None:
-        """Count what comes while the body has not begun."""
+        """Count the octets until the body begins."""
         if self._parser is not None and self._parser.state in {"STATUS", "HEADER"}:
             self._head += len(data)
             if self._head > HEAD:
@@ -63,9 +67,9 @@ class _Connecting(Factory):
 
 
 def make_connection_pool(reactor: object, *, persistent: bool) -> HTTPConnectionPool:
-    """Return a pool of connections over which every answer has a bounded head; whether to ask again is the caller's to say."""
+    """Return a connection pool in which the head of every answer is bounded. It never retries; the caller decides."""
     made = HTTPConnectionPool(reactor, persistent=persistent)
-    made._factory = _Connecting  # type: ignore[assignment]  # noqa: SLF001 - Twisted has no other way
+    made._factory = _Connecting  # type: ignore[assignment]  # noqa: SLF001 - Twisted offers no public way
     made.retryAutomatically = False
     return made
 
@@ -73,7 +77,7 @@ def make_connection_pool(reactor: object, *, persistent: bool) -> HTTPConnection
 @implementer(IOpenSSLClientConnectionCreator)
 @attrs.frozen
 class _Connections:
-    """Makes the TLS side of one connection."""
+    """Makes the TLS connection to one host."""
 
     _context: SSL.Context
     _host: bytes
@@ -92,10 +96,10 @@ class _Connections:
 @implementer(IPolicyForHTTPS)
 @attrs.frozen
 class OneContext:
-    """Every host is called with the same context."""
+    """Uses the same TLS context for every host."""
 
     _context: SSL.Context
-    _staple: bool = False  #: ask the server for an OCSP response about its certificate
+    _staple: bool = False  #: ask the server for an OCSP response about its certificate (stapling)
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
         """See `IPolicyForHTTPS`."""
@@ -104,14 +108,17 @@ class OneContext:
 
 
 async def read_body(response: IResponse, limit: int) -> bytes:
-    """Return the whole body of *response*.  Raises TooLong beyond *limit* octets, and what breaks the connection."""
+    """Return the whole body of *response*.
+
+    Raises TooLong beyond *limit* octets, or the error that broke the connection.
+    """
     reading = _BodyReader(limit)
     response.deliverBody(reading)
     return await reading.done
 
 
 def describe_connection_error(error: Exception) -> str:
-    """Say in one line why no answer came."""
+    """Describe in one line why no answer came."""
     match error:
         case TooLong():
             return str(error)
@@ -124,22 +131,22 @@ def describe_connection_error(error: Exception) -> str:
 
 
 class _BodyReader(Protocol):
-    """Gathers a body up to a limit."""
+    """Collects a body up to a limit."""
 
     def __init__(self, limit: int) -> None:
         self.done: Deferred[bytes] = Deferred(lambda _: self._abort())
         self._limit = limit
-        self._body = bytearray()  # not a list of what came: chunks of two octets take fifty each
+        self._body = bytearray()  # not a list of chunks: each chunk of two octets would take fifty octets of memory
 
     def dataReceived(self, data: bytes) -> None:
-        """Keep *data*; give up when there is too much of it."""
+        """Keep *data*, or abort the connection when the body is too long."""
         self._body += data
         if len(self._body) > self._limit and not self.done.called:
             self._abort()
             self.done.errback(Failure(TooLong(f"the answer is longer than {self._limit} octets")))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Hand over the whole body, or say why there is none."""
+        """Return the whole body, or fail with the reason why there is none."""
         if self.done.called:
             return
         if reason.check(ResponseDone):

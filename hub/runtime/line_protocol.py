@@ -1,7 +1,8 @@
-"""A conversation in lines over one connection.  Knows Twisted, TLS and bounds; not what is said.
+"""A line-based protocol over one connection, as mail servers speak it. Knows Twisted, TLS and limits, not the commands.
 
-Mail speaks so.  Twisted's own SMTP and IMAP clients are not used: they send to those recipients that were taken though others were
-not, have no IDLE and no bound on what a server says, and keep what came in the clear before TLS began.
+Twisted's own SMTP and IMAP clients are not used. They send to the recipients that were accepted even when others were
+refused, have no IDLE and no limit on the size of a server's answer, and keep data that arrived in clear text before TLS
+began.
 """
 
 from collections.abc import Callable
@@ -17,20 +18,20 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-_LINE = 16 * 1024  #: octets of one line at most
+_LINE = 16 * 1024  #: maximum octets of one line
 
 
 class ConnectionBroken(Exception):
-    """The other side hung up, or says what makes no sense."""
+    """The other side closed the connection or broke the protocol."""
 
 
-#: What may come of a conversation, each the network's fault or the other side's.
+#: Errors of a connection that are the fault of the network or of the other side.
 BROKEN = (ConnectionBroken, ConnectError, ConnectionClosed, DNSLookupError, SSL.Error, defer.TimeoutError)
 
 
 @attrs.define(eq=False, slots=False)
 class Talk(Protocol):
-    """One side of the conversation: ours."""
+    """The hub's side of one connection."""
 
     _heard: bytearray = attrs.field(factory=bytearray, init=False)
     _wanted: Callable[[], int | None] = attrs.field(default=lambda: None, init=False)
@@ -38,34 +39,34 @@ class Talk(Protocol):
     _lost: Failure | None = attrs.field(default=None, init=False)
 
     async def line(self) -> bytes:
-        """Return the next line, without its end.  Raises ConnectionBroken, and what broke the connection."""
+        """Return the next line without its end. Raises ConnectionBroken, or the error that broke the connection."""
         return (await self._next(self._end_of_line)).removesuffix(b"\n").removesuffix(b"\r")
 
     async def octets(self, count: int) -> bytes:
-        """Return the next *count* octets.  Raises as `line` does."""
+        """Return the next *count* octets. Raises as `line` does."""
         return await self._next(lambda: count if len(self._heard) >= count else None)
 
     def say(self, octets: bytes) -> None:
-        """Write *octets*."""
+        """Write *octets*. Raises the error that broke the connection."""
         if self._lost is not None:
             self._lost.raiseException()
         assert self.transport is not None
         self.transport.write(octets)
 
     def secure(self, creator: IOpenSSLClientConnectionCreator) -> None:
-        """Begin TLS.  Raises ConnectionBroken when the other side has said more already: it would pass for TLS."""
+        """Begin TLS. Raises ConnectionBroken if clear text has already arrived: it would count as sent under TLS."""
         if self._heard:
             raise ConnectionBroken("it says something before TLS begins that would count after")
         assert self.transport is not None
         self.transport.startTLS(creator)  # type: ignore[attr-defined]  # ITLSTransport
 
     def here(self) -> str:
-        """Return our own address on this connection."""
+        """Return the local address of this connection."""
         assert self.transport is not None
         return str(self.transport.getHost().host)  # type: ignore[attr-defined]  # IPv4Address or IPv6Address
 
     def close(self) -> None:
-        """Hang up."""
+        """Abort the connection."""
         if self._lost is None and self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]  # ITCPTransport
 
@@ -90,7 +91,7 @@ class Talk(Protocol):
         return found or None
 
     def dataReceived(self, data: bytes) -> None:
-        """Keep *data*; hand it over as soon as it is what somebody waits for."""
+        """Buffer *data* and return it to the waiting caller as soon as it is complete."""
         self._heard += data
         if self._waiting is None:
             if len(self._heard) > _LINE:
@@ -108,7 +109,7 @@ class Talk(Protocol):
             waiting.callback(self._take(count))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell who waits."""
+        """Fail the waiting caller with *reason*."""
         self._lost = reason
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.called:
@@ -116,7 +117,7 @@ class Talk(Protocol):
 
 
 def split_host_port(url: str, usual: int) -> tuple[str, int]:
-    """Return host and port of *url*; without one, the *usual* port."""
+    """Return host and port of *url*. *usual* is the default port."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or usual
 
@@ -124,7 +125,10 @@ def split_host_port(url: str, usual: int) -> tuple[str, int]:
 async def open_connection(
     reactor: object, host: str, port: int, seconds: float, creator: IOpenSSLClientConnectionCreator | None
 ) -> Talk:
-    """Connect, within so many *seconds*; with *creator*, TLS begins at once.  Raises what kept us from it."""
+    """Connect within *seconds*, with TLS from the start if *creator* is given.
+
+    Raises the error that prevented the connection.
+    """
     endpoint = HostnameEndpoint(reactor, host, port, timeout=seconds)
     factory = Factory.forProtocol(Talk)
     factory.noisy = False

@@ -1,6 +1,8 @@
-"""One stream of JSON lines: the hub's own events and Twisted's.  Knows structlog and twistd's `--logger`; not what is logged.
+"""Writes one stream of JSON lines, with the hub's own events and Twisted's.
 
-Unless twistd was told of another logger, `tap.py` gives it this one, at the place twistd would log to.
+Configures structlog; does not know what is logged.
+
+`tap.py` installs this observer, with twistd's usual output, unless twistd was given `--logger`.
 """
 
 import sys
@@ -12,17 +14,17 @@ import structlog
 from twisted.logger import ILogObserver, LogEvent, formatEvent
 from zope.interface import provider
 
-#: Twisted tells of each connection's factory that it starts and stops; the delivery that uses it says more.
+#: Twisted logs the start and stop of the factory of each connection. The delivery that uses it logs more.
 _NOISE = {"twisted.web.client._HTTP11ClientFactory"}
 _LEVELS = {"warn": "warning"}
 
 
 @attrs.frozen(eq=False)
 class Lines:
-    """Writes lines whole, from any thread.
+    """Writes whole lines, from any thread.
 
-    Twisted logs «Received SIGTERM» from inside the signal's handler, which may have interrupted this very thread in the middle of a
-    line: a lock that the thread itself would have to wait for (structlog's own) would hold up the stop for ever.
+    Twisted logs «Received SIGTERM» inside the signal handler, which may interrupt the same thread in the middle of a
+    line. With a lock that is not reentrant (structlog's own) the thread would wait for itself and never stop.
     """
 
     _stream: TextIO
@@ -38,7 +40,7 @@ class Lines:
 
 
 def configure_logs(stream: TextIO | None = None) -> None:
-    """Make structlog write one JSON object a line to *stream* (standard output)."""
+    """Make structlog write one JSON object per line to *stream* (default: standard output)."""
     lines = Lines(stream or cast("TextIO", sys.__stdout__))
     structlog.configure(
         processors=[

@@ -1,4 +1,7 @@
-"""How the server of a partner is judged when the hub calls it.  Knows certificates and a partner's policy; no protocol above TLS."""
+"""Checks the server certificate of a partner that the hub calls.
+
+Knows certificates and the partner's policy, no protocol above TLS.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -19,9 +22,9 @@ log = structlog.get_logger()
 def make_peer_judges(
     partner: Partner, anchors: Anchors, now: Callable[[], datetime], host: str
 ) -> tuple[tls.Check, tls.Stapled]:
-    """Return how the server of *partner* is judged: by its certificate first, then with what it stapled.
+    """Return two checks of *partner*'s server: of its certificate, and of the OCSP response that it stapled.
 
-    One that has no configured certificates, by `transport=tls`, must show a certificate of its name, *host*.
+    A partner without configured certificates (`transport=tls`) must show a certificate for its name, *host*.
     """
     known = {certificate_fingerprint(certificate) for certificate in partner.certificates}
 
@@ -30,7 +33,8 @@ def make_peer_judges(
             tls.check_host(shown, host)
         elif certificate_fingerprint(shown) not in known:
             raise Rejected(Problem("certificate-unknown", certificate_fingerprint(shown)))
-        anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)  # `stapled` has the last word
+        # an unknown status is allowed here, because `stapled` decides
+        anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)
 
     def stapled(shown: x509.Certificate, octets: bytes) -> None:
         if octets:

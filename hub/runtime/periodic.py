@@ -1,4 +1,4 @@
-"""A service that does the same thing every so often, one at a time.  Knows a clock that only counts; not what is done."""
+"""A service that does the same work at a fixed interval, never twice at a time. Knows the timer, not the work."""
 
 from typing import ClassVar
 
@@ -9,26 +9,26 @@ from twisted.internet.task import LoopingCall
 
 
 class Regular(Service):
-    """Calls `look` at its start and then every so often; a stop waits for the one under way, and calls `end`.
+    """Calls `look` at its start and then every `every` seconds. A stop waits for the running call and then calls `end`.
 
-    `look` must not raise but for a cancellation: a loop that raises would stop for ever.
+    `look` must not raise, except for a cancellation: an exception would stop the loop for ever.
     """
 
-    every: ClassVar[float]  #: seconds
-    at_once: ClassVar[bool] = True  #: whether to look at the start
+    every: ClassVar[float]  #: interval in seconds
+    at_once: ClassVar[bool] = True  #: whether to call `look` at the start
     _clock: IReactorTime
     _loop: LoopingCall
     _running: Deferred[LoopingCall] | None = None
 
     def startService(self) -> None:
-        """Begin."""
+        """Start the loop."""
         Service.startService(self)
         self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self.look()))
         self._loop.clock = self._clock
         self._running = self._loop.start(self.every, now=self.at_once)
 
     def stopService(self) -> Deferred[None]:
-        """Look no more."""
+        """Stop the loop, wait for the running call, and call `end`."""
         Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
 
@@ -39,8 +39,8 @@ class Regular(Service):
         await self.end()
 
     async def look(self) -> None:
-        """Do it once."""
+        """Do the work once."""
         raise NotImplementedError
 
     async def end(self) -> None:
-        """Do what is to be done after the last time."""
+        """Do the work that follows the last call of `look`."""

@@ -1,7 +1,8 @@
-"""Who runs in a data directory, and how it is asked to read its configuration again.  Knows files, locks and signals.
+"""Finds the hub that runs in a data directory, and asks it to reload its configuration. Uses files, locks and signals.
 
-The running hub holds a lock on `hub.pid` until its process ends, however it ends; so a number left behind is never taken for
-a hub.  It must know what SIGHUP means before it takes hold.  A reload is a question and an answer: `reload.request` holds a nonce, SIGHUP rings, `reload.json` answers that nonce.
+The running hub holds a lock on `hub.pid` until its process ends, however it ends. So a pid that was left behind is
+never taken for a running hub. The hub must have a handler for SIGHUP before it takes the lock. A reload is a request
+and an answer: `reload.request` holds a nonce, SIGHUP wakes the hub, and `reload.json` holds the verdict for that nonce.
 """
 
 import fcntl
@@ -25,7 +26,7 @@ _PID, _NODE, _REQUEST, _ANSWER = "hub.pid", "node", "reload.request", "reload.js
 
 
 class Held(Exception):
-    """Another hub runs in this data directory; its argument is the pid."""
+    """Another hub runs in this data directory. The argument is its pid."""
 
 
 class NotRunning(Exception):
@@ -33,11 +34,11 @@ class NotRunning(Exception):
 
 
 class NoAnswer(Exception):
-    """The hub runs, and did not answer in time."""
+    """A hub runs but did not answer in time."""
 
 
 def name_node(data: Path, now: datetime) -> str:
-    """Return the name of the node that runs in *data*: the same after a restart, and another on another machine."""
+    """Return the name of the node in *data*. It stays the same after a restart and differs on another machine."""
     path = data / _NODE
     if not path.exists():
         new = path.with_name(f".{_NODE}.{os.getpid()}")
@@ -48,23 +49,23 @@ def name_node(data: Path, now: datetime) -> str:
 
 @attrs.frozen
 class ReloadVerdict:
-    """What a hub answers to a reload."""
+    """The hub's answer to a reload request."""
 
     ok: bool
-    changes: tuple[str, ...] = ()  #: as `hub.config.describe_config_changes` says them
+    changes: tuple[str, ...] = ()  #: in the wording of `hub.config.describe_config_changes`
     mistakes: tuple[Mistake, ...] = ()
 
 
 @attrs.frozen
 class PidFileLock:
-    """The running hub's grip on its data directory, kept until `release` or the end of the process."""
+    """The running hub's lock on its data directory, held until `release` or the end of the process."""
 
     _path: Path
     _file: int
 
     @classmethod
     def take(cls, data: Path) -> Self:
-        """Write the pid of this process to `hub.pid` and keep it locked.  Raises `Held` when another hub has it."""
+        """Write the pid of this process to `hub.pid` and keep the file locked. Raises `Held` if another hub has it."""
         path = data / _PID
         while True:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -75,19 +76,19 @@ class PidFileLock:
                 raise Held(find_live_pid(data)) from None
             if path.exists() and os.path.samestat(path.stat(), os.fstat(file)):
                 break
-            os.close(file)  # the one that let go removed it between our open and our lock
+            os.close(file)  # the previous holder removed the file between our open and our lock
         os.ftruncate(file, 0)
         os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         return cls(path, file)
 
     def release(self) -> None:
-        """Remove the file and let go."""
+        """Remove the file and release the lock."""
         self._path.unlink(missing_ok=True)
         os.close(self._file)
 
 
 def _lock(file: int, patience: float) -> None:
-    """Take the lock; somebody who only looks holds it for a moment, so try for *patience* seconds."""
+    """Take the lock, trying for *patience* seconds: `find_live_pid` of another process holds it for a moment."""
     until = time.monotonic() + patience
     while True:
         try:
@@ -101,7 +102,7 @@ def _lock(file: int, patience: float) -> None:
 
 
 def find_live_pid(data: Path) -> int | None:
-    """Return the pid of the hub that runs in *data*; None if none does."""
+    """Return the pid of the hub that runs in *data*, or None."""
     try:
         file = os.open(data / _PID, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -118,7 +119,7 @@ def find_live_pid(data: Path) -> int | None:
 def request_reload(data: Path, patience: float = 30.0, wait: Callable[[float], None] = time.sleep) -> ReloadVerdict:
     """Ask the hub that runs in *data* to read its configuration again, and return its verdict.
 
-    Several who ask at once take turns.  Raises `NotRunning`, or `NoAnswer` after *patience* seconds.
+    Concurrent requests wait for each other. Raises `NotRunning`, or `NoAnswer` after *patience* seconds.
     """
     until = time.monotonic() + patience
     nonce = secrets.token_hex(16)
@@ -138,7 +139,7 @@ def request_reload(data: Path, patience: float = 30.0, wait: Callable[[float], N
                 raise NotRunning
             wait(0.05)
         raise NoAnswer
-    except BlockingIOError:  # somebody else's reload took all our patience
+    except BlockingIOError:  # another request used up our *patience*
         raise NoAnswer from None
     finally:
         os.close(file)
@@ -155,7 +156,10 @@ def _ring(data: Path) -> None:
 
 
 def read_reload_nonce(data: Path) -> str:
-    """Return the nonce of whoever asked last; "" when a bare SIGHUP came first.  Read it before the configuration."""
+    """Return the nonce of the last reload request, or "" if a bare SIGHUP came first.
+
+    Must be read before the configuration is read.
+    """
     try:
         return (data / _REQUEST).read_text("ascii")
     except FileNotFoundError:
@@ -163,7 +167,7 @@ def read_reload_nonce(data: Path) -> str:
 
 
 def write_reload_verdict(data: Path, nonce: str, verdict: ReloadVerdict) -> None:
-    """Write the running hub's *verdict* on the `read_reload_nonce` *nonce*."""
+    """Write the running hub's *verdict* for the request with *nonce* (see `read_reload_nonce`)."""
     new = data / f"{_ANSWER}.new"
     new.write_text(json.dumps({"nonce": nonce, **attrs.asdict(verdict)}, ensure_ascii=False), "utf-8")
     new.replace(data / _ANSWER)

@@ -1,4 +1,4 @@
-"""The parts of a node that know no message: ports over TLS, the grip on the data directory, an order to start and stop in."""
+"""Services that know no messages: listening ports over TLS, the data directory lock, ordered start and stop."""
 
 import signal
 import socket
@@ -19,16 +19,16 @@ from hub.domain.errors import ConfigurationFault, Mistake
 from hub.formats import spool
 from hub.runtime import pidfile
 
-#: So many connections of a port are begun in one turn of the reactor: a handshake takes 2 ms, and those under way are served between.  With
-#: four, two hundred that connect at once kept a call waiting for 100 ms.
+#: Maximum number of connections of a port begun in one turn of the reactor. A handshake takes 2 ms, and calls in
+#: progress are served between turns. With 4, two hundred simultaneous connections delayed a call by 100 ms.
 ACCEPTS = 1
 
 
 class Ordered(MultiService):
-    """Starts its parts in order and stops them one after another, the last started first."""
+    """Starts its services in order and stops them one after another, the last started first."""
 
     def stopService(self) -> Deferred[None]:
-        """Stop each part when the one above it has stopped."""
+        """Stop each service after the one started after it has stopped."""
         self.running = 0
         return Deferred.fromCoroutine(self._stop_in_turn())
 
@@ -40,20 +40,20 @@ class Ordered(MultiService):
 @implementer(IOpenSSLContextFactory)
 @attrs.define(eq=False)
 class Port(Service):
-    """One listening port over TLS, whose context is asked for anew by each connection."""
+    """One listening port over TLS. Each new connection asks for the current TLS context."""
 
-    _socket: socket.socket  #: bound before anything else starts: a taken port is found in time
-    _site: Any  #: a site, or another factory of protocols
+    _socket: socket.socket  #: bound before any service starts, so that a port in use is found in time
+    _site: Any  #: a site, or another protocol factory
     _context: Callable[[], SSL.Context]
     _reactor: Any
     _port: IListeningPort | None = attrs.field(default=None, init=False)
 
     def getContext(self) -> SSL.Context:
-        """Return the context of a new connection, as Twisted asks a context factory for it."""
+        """Return the TLS context for a new connection (IOpenSSLContextFactory)."""
         return self._context()
 
     def startService(self) -> None:
-        """Listen."""
+        """Start listening."""
         Service.startService(self)
         factory = TLSMemoryBIOFactory(self, False, self._site)
         port = self._port = self._reactor.adoptStreamPort(self._socket.fileno(), self._socket.family, factory)
@@ -61,14 +61,14 @@ class Port(Service):
         self._socket.close()  # the reactor has its own duplicate
 
     def stopService(self) -> Deferred[None] | None:
-        """Take no more connections."""
+        """Accept no more connections."""
         Service.stopService(self)
         return None if self._port is None else self._port.stopListening()
 
 
 @attrs.define(eq=False)
 class DirectoryLockService(Service):
-    """The grip on the data directory, and the ear for SIGHUP."""
+    """Holds the lock on the data directory and handles SIGHUP."""
 
     _data: Path
     _reload: Callable[[], None]
@@ -76,7 +76,7 @@ class DirectoryLockService(Service):
     _hold: pidfile.PidFileLock | None = attrs.field(default=None, init=False)
 
     def startService(self) -> None:
-        """Take hold.  Exits 78 when another hub has it."""
+        """Install the SIGHUP handler, take the lock and empty the spool. Exits 78 when another hub holds the lock."""
         Service.startService(self)
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload))
         try:
@@ -89,25 +89,25 @@ class DirectoryLockService(Service):
         spool.clear_spool(spool.spool_folder(self._data))
 
     def stopService(self) -> None:
-        """Let go."""
+        """Release the lock."""
         Service.stopService(self)
         if self._hold is not None:
             self._hold.release()
 
 
 def accept_few(port: Any) -> None:
-    """Let a listening *port* begin at most `ACCEPTS` connections a turn: Twisted by itself begins a hundred, and more each time."""
+    """Limit a listening *port* to `ACCEPTS` new connections per turn. Twisted's default begins at 100 and grows."""
     accept = port.doRead
 
     def accept_some() -> None:
-        port.numberAccepts = ACCEPTS  # it adapts this to what came
+        port.numberAccepts = ACCEPTS  # Twisted adapts this number to the load
         accept()
 
     port.doRead = accept_some
 
 
 def bind_port(listen: Listen) -> socket.socket:
-    """Bind and listen on a port.  Raises OSError when another has it."""
+    """Bind a port and listen on it. Raises OSError when it is in use."""
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     bound = socket.create_server((listen.host, listen.port), family=family, backlog=1024)
     bound.setblocking(False)

@@ -1,7 +1,8 @@
-"""Tells whether the journal's server answers, so that nobody waits for one that does not.  Knows when to ask; not what waits.
+"""Monitors whether the journal's database server answers, so that no caller waits for a server that does not.
 
-It is asked only in doubt: when work takes long or failed.  The question is a commit of nothing that must be as safe as any other, so a
-server that became a standby, or whose synchronous standby is gone, does not answer either.  While it is away it is asked again and again.
+It probes the server only on suspicion: when work takes long or has failed. The probe is an empty commit that must be as
+durable as any other, so a server that became a standby, or lost its synchronous standby, fails it too. While the server
+is unreachable the probe is repeated. Knows when to probe, not what work waits.
 """
 
 from collections.abc import Callable
@@ -15,26 +16,27 @@ from twisted.python.threadpool import ThreadPool
 
 log = structlog.get_logger()
 
-#: Work that takes longer raises a doubt, in seconds.  With `GRACE` it is how long a caller waits while the server is away.
+#: Work that takes longer triggers a probe, in seconds. `PATIENCE` + `GRACE` is the longest wait of a caller while the
+#: server is away.
 PATIENCE = 0.8
-#: So long may the answer take, in seconds.
+#: Time limit of a probe, in seconds.
 GRACE = 0.7
-#: How long to wait before asking again, in seconds.
+#: Delay before the next probe of an unreachable server, in seconds.
 _AGAIN = 0.3
 
 
 class MonitorReactor(IReactorTime, IReactorFromThreads):
-    """What the watch needs of a reactor."""
+    """The reactor interfaces that `Watch` needs."""
 
 
 @attrs.define(eq=False)
 class Watch:
-    """One node's opinion of the server."""
+    """One node's view of the server."""
 
-    _ask: Callable[[], None]  #: runs in a thread; raises when the server does not take a commit
+    _ask: Callable[[], None]  #: the probe: runs in a thread and raises when the server does not commit
     _reactor: MonitorReactor
-    _gone: Callable[[str], None]  #: told once an outage, with the reason
-    away: str = attrs.field(default="", init=False)  #: why, while it is away
+    _gone: Callable[[str], None]  #: called once per outage, with the reason
+    away: str = attrs.field(default="", init=False)  #: the reason while the server is unreachable, else ""
     _since: float = attrs.field(default=0.0, init=False)
     _pool: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 1, "journal-watch"), init=False)
     _running: bool = attrs.field(default=False, init=False)
@@ -42,19 +44,19 @@ class Watch:
     _next: IDelayedCall | None = attrs.field(default=None, init=False)
 
     def start(self) -> None:
-        """Be ready to ask."""
+        """Start the thread."""
         self._running = True
         self._pool.start()
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Stop probing."""
         self._running = False
         if self._next is not None and self._next.active():
             self._next.cancel()
         self._pool.stop()
 
     def doubt(self) -> None:
-        """Ask the server, unless that is under way."""
+        """Probe the server, unless a probe is running."""
         if self._asking or not self._running:
             return
         self._asking = True

@@ -1,9 +1,9 @@
-"""Where XML is worked on, by what it costs: cheap work on the reactor's thread, dear work in a few threads beside it.  Knows whose work
-comes next and when the reactor has had enough; not what the work is.
+"""Runs cheap XML work on the reactor thread and expensive XML work in a few worker threads, by estimated cost.
 
-Nobody's work waits for all of another's: each owner has a queue (hub.domain.fair_queue), for the threads and for the reactor, and they are served
-round robin.  What waits is bounded by who brings it: the listener answers so many calls at a time, the delivery service carries so many
-claims for a partner.
+Each owner has its own queue (hub.domain.fair_queue) for the threads and for the reactor, and the queues are served
+round robin, so no owner waits for all the work of another. The callers bound the queue: the listener limits the calls
+it answers at a time, the delivery service limits its claims per partner. Knows the order of the work and the time
+budget of a reactor turn, not what the work is.
 """
 
 import contextvars
@@ -27,42 +27,44 @@ from hub.domain.fair_queue import FairQueue, Owner
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Octets below which a thread costs more than it gives (performance.md: 4 KB in two threads is slower than in one).
+#: Cost in octets below which a thread costs more than it gains (measured: 4 KB in two threads is slower than in one).
 THRESHOLD = 32 * 1024
-#: Threads: as many as there are cores to use.
+#: Number of worker threads: one per core that may be used.
 THREADS = 2
-#: One turn of the reactor begins no more cheap work after so much, in seconds of CPU: between turns it reads what others have sent.  It is what
-#: an honest message costs.  With half of it, calls that come together are torn apart and share fewer commits: a fifth more CPU each.
+#: One turn of the reactor begins no more cheap work after this CPU time, in seconds, so that the reactor reads sockets
+#: in between. It is the cost of one ordinary message. With half of it, calls that arrive together are separated and
+#: share fewer commits, which costs a fifth more CPU per call.
 TURN = 0.01
 
-#: A thread that computes gives the interpreter to one that waits for it after so long, in seconds (Python's own: 5 ms).  A call wakes the
-#: reactor and the writer some fifty times, and waited each time.
+#: Switch interval of the interpreter, in seconds (Python's default: 5 ms): a computing thread releases the interpreter
+#: lock after this time. A call wakes the reactor and the writer about fifty times and waited each time.
 SWITCH = 0.0001
 
-#: Octets of a block of memory that goes back to the system when it is freed (`M_MMAP_THRESHOLD` of mallopt(3)).
+#: Blocks of at least this many octets return to the operating system when they are freed (`M_MMAP_THRESHOLD`,
+#: mallopt(3)).
 _GIVEN_BACK = 64 * 1024
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 class Work(Protocol):
-    """Does a piece of pure work for its owner."""
+    """Runs a piece of pure work for its owner."""
 
     def __call__(self, owner: Owner, cost: int, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        """Return what *step* returns, or its failure; *cost*: about as much as so many octets of ordinary XML.
+        """Return the result of *step*, or its failure. *cost* is an estimate in octets of ordinary XML.
 
-        Fails with CancelledError, and *step* is never begun, when nobody wants the result any more.
+        Fails with CancelledError, without beginning *step*, when no caller wants the result any more.
         """
         ...
 
 
 def at_once(owner: Owner, cost: int, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-    """Do the work here and now: for tests."""
+    """Run the work at once in the calling thread, for tests."""
     del owner, cost
     return maybeDeferred(step, *args, **kwargs)
 
 
 class ThreadReactor(IReactorFromThreads, IReactorTime):
-    """What the workroom needs of a reactor."""
+    """The reactor interfaces that `Workroom` needs."""
 
 
 @attrs.define(eq=False)
@@ -75,39 +77,42 @@ class _Piece:
 
     @property
     def dropped(self) -> bool:
-        """Tell whether nobody waits for the result any more."""
+        """Tell whether no caller waits for the result any more."""
         return bool(self.done.called) or not self.owner.wanted()
 
 
 @attrs.define(eq=False)
 class Workroom(Service):
-    """The threads, and the reactor's share of the work."""
+    """The worker threads, and the queue of cheap work for the reactor."""
 
     _reactor: ThreadReactor
-    threshold: int = THRESHOLD  #: 0 where even the cheapest work may wait, such as for a key in a token
-    _used: Callable[[], float] = time.thread_time  #: seconds of CPU that the reactor's thread has had
+    threshold: int = THRESHOLD  #: 0 where even the cheapest work may block, such as for a key in a token
+    _used: Callable[[], float] = time.thread_time  #: CPU seconds used by the reactor thread
     _threads: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, THREADS, "work"), init=False)
-    _lock: Lock = attrs.field(factory=Lock, init=False)  #: of `_dear`, which the threads take from
+    _lock: Lock = attrs.field(factory=Lock, init=False)  #: protects `_dear`, from which the threads take work
     _dear: FairQueue[_Piece] = attrs.field(factory=FairQueue, init=False)
     _cheap: FairQueue[_Piece] = attrs.field(factory=FairQueue, init=False)
-    _turn: IDelayedCall | None = attrs.field(default=None, init=False)  #: the next turn, where this one has done work
+    #: call for the next turn, if this turn has done work
+    _turn: IDelayedCall | None = attrs.field(default=None, init=False)
     _began: float = attrs.field(default=0.0, init=False)  #: `_used` when this turn's first work began
 
     def startService(self) -> None:
-        """Open."""
+        """Start the threads."""
         Service.startService(self)
         sys.setswitchinterval(SWITCH)
         _give_back()
         self._threads.start()
 
     def stopService(self) -> None:
-        """Finish what is under way and close."""
+        """Finish the work in progress and stop the threads."""
         Service.stopService(self)
         self._threads.stop()
 
     def work(self, owner: Owner, cost: int, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        """See `Work`.  What is dear goes to a thread, what is cheap is done at once, unless this turn has done enough or others wait;
-        log fields follow.
+        """See `Work`. The context variables, such as log fields, are passed on.
+
+        Expensive work goes to a thread. Cheap work runs at once, unless this turn has used its budget or other work
+        waits.
         """
         if not owner.wanted():
             return fail(CancelledError())
@@ -119,11 +124,12 @@ class Workroom(Service):
         else:
             with self._lock:
                 self._dear.put(owner.name, piece)
-            self._threads.callInThread(self._work_one)  # a thread takes whosever turn it is then, not this very piece
+            # the thread takes the work that is next in turn, not this very piece
+            self._threads.callInThread(self._work_one)
         return piece.done
 
     def _has_time(self) -> bool:
-        """Tell whether this turn may begin another piece; the first one of a turn begins it."""
+        """Tell whether this turn may begin another piece. The first piece of a turn begins the turn."""
         if self._turn is None:
             self._turn, self._began = self._reactor.callLater(0, self._begin_turn), self._used()
             return True
@@ -137,10 +143,10 @@ class Workroom(Service):
             _tell(piece, _result(piece))
 
     def _work_one(self) -> None:
-        """In a thread: do the piece whose owner's turn it is."""
+        """Run the next piece in turn. Called in a worker thread."""
         with self._lock:
             piece = self._dear.take()
-        assert piece is not None  # each piece that is put in sends for one thread
+        assert piece is not None  # each piece that is queued calls one thread
         self._reactor.callFromThread(_tell, piece, _result(piece))
 
 
@@ -149,17 +155,19 @@ def _result(piece: _Piece) -> Any:
         return Failure(CancelledError())
     try:
         return piece.run()
-    except BaseException:  # noqa: BLE001 - it goes back, as a Failure, to whoever waits for it
+    except BaseException:  # noqa: BLE001 - it is returned, as a Failure, to the caller that waits for it
         return Failure()
 
 
 def _tell(piece: _Piece, result: Any) -> None:
-    piece.done.callback(result)  # a second time, after a cancellation, it says nothing
+    piece.done.callback(result)  # after a cancellation this second call has no effect
 
 
 def _give_back() -> None:
-    """Let glibc give large blocks back.  By itself it would raise its thresholds with every large block it sees, and keep what each
-    thread ever used: 5 MB more for a message of 20 MB, measured.  Other C libraries have no such call, and no such habit.
+    """Make glibc return large blocks to the operating system.
+
+    By default glibc raises its thresholds with every large block, and keeps all memory that a thread ever used: 5 MB
+    more for a message of 20 MB, measured. Other C libraries have neither this call nor this behaviour.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
