@@ -1,6 +1,7 @@
-"""What an adapter is given: whom it speaks to, as whom, and what the operator set for it.  Knows no dialect.
+"""What an adapter receives: the partner, the hub's identity and the operator's settings. Contains no dialect.
 
-What a setting means is its adapter's to say: `SETTINGS` in the adapter's folder, which `lienthong check` holds the configuration to.
+Each adapter defines its settings as `SETTINGS` in its folder, and `lienthong check` checks the configuration against
+them.
 """
 
 import re
@@ -15,10 +16,10 @@ from hub.security.certificates import Anchors, Signer
 
 @attrs.frozen
 class Setting:
-    """One key that an adapter reads of `[settings]`; a secret is named by the file that holds it, `NAME-file`."""
+    """One key of `[settings]` that an adapter reads. A secret is configured as the file that holds it, `NAME-file`."""
 
     name: str
-    default: str | None = None  #: None: it must be there
+    default: str | None = None  #: None: the key is required
     like: str = ".+"
     expected: str = "text in quotes"
     secret: bool = False
@@ -29,67 +30,68 @@ class Setting:
         return f"{self.name}-file" if self.secret else self.name
 
     def fits(self, value: str) -> bool:
-        """Tell whether *value* looks as it must."""
+        """Tell whether *value* has the required form."""
         return re.fullmatch(self.like, value) is not None
 
 
-#: So long it is remembered at which document a conversation broke off.
+#: How long the document at which a conversation broke off is remembered.
 _REMEMBERED = timedelta(days=1)
 
 
 @attrs.define
 class AdapterNotes:
-    """What an adapter remembers from one conversation to the next, such as a token, until it ends; lost with the process."""
+    """Values, such as a token, that an adapter keeps from one conversation to the next until they expire.
+
+    Kept in memory only.
+    """
 
     _kept: dict[str, tuple[str, datetime]] = attrs.field(factory=dict, init=False, repr=False)
 
     def keep(self, name: str, value: str, until: datetime) -> None:
-        """Remember *value*, not longer than *until*."""
+        """Keep *value* under *name*, at most until *until*."""
         self._kept[name] = (value, until)
 
     def recall(self, name: str, now: datetime) -> str | None:
-        """Return what is remembered under *name*, if its time is not over."""
+        """Return the value under *name*, or None if there is none or it has expired."""
         value, until = self._kept.get(name, ("", now))
         return value if now < until else None
 
     def drop(self, name: str) -> None:
-        """Forget it: the partner did not take it any more."""
+        """Delete the value, because the partner does not accept it any more."""
         self._kept.pop(name, None)
 
     def ask(self, document: str, now: datetime) -> bool:
-        """Note that *document* is asked for now, until `have`; tell whether a conversation broke off there before."""
+        """Note that *document* is requested now, until `have`. Tell whether a conversation broke off there before."""
         before = self.broke_off_at(document, now)
         self.keep(f"asked {document}", now.isoformat(), now + _REMEMBERED)
         return before
 
     def broke_off_at(self, document: str, now: datetime) -> bool:
-        """Tell whether *document* was asked for, and not dealt with since."""
+        """Tell whether *document* was requested and not settled since."""
         return self.recall(f"asked {document}", now) is not None
 
     def have(self, document: str) -> None:
-        """Note that what was asked for is dealt with: answered, whatever the answer, judged and told of."""
+        """Note that a requested document is settled: answered, with whatever result, judged and confirmed."""
         self.drop(f"asked {document}")
 
     def in_turn(self, documents: Sequence[str], now: datetime) -> list[str]:
-        """Return *documents* in their order, but behind the others those at which a conversation broke off, the longest ago first."""
+        """Return *documents* in their order, but those where a conversation broke off last, the oldest break first."""
         return sorted(documents, key=lambda each: self.recall(f"asked {each}", now) or "")
 
 
 @attrs.frozen(kw_only=True)
 class Terms:
-    """The terms on which an adapter speaks to one partner."""
+    """Everything an adapter needs to speak to one partner."""
 
-    partner: str  #: its code
+    partner: str  #: partner code
     url: str
     identity: Signer  #: the hub's
     certificates: Sequence[x509.Certificate] = ()  #: the partner's
-    anchors: Anchors = attrs.field(
-        factory=lambda: Anchors(())
-    )  #: what other certificates must lead to; nothing does by default
-    max_age: timedelta = timedelta(seconds=900)  #: how old a signed reply may be
-    skew: timedelta = timedelta(seconds=60)  #: how far the clock that signed it may be off
-    settings: Mapping[str, str] = attrs.field(
-        factory=dict
-    )  #: by name; those of `SETTINGS` that have a default are all there
+    #: trust anchors for other certificates; none by default
+    anchors: Anchors = attrs.field(factory=lambda: Anchors(()))
+    max_age: timedelta = timedelta(seconds=900)  #: maximum age of a signed reply
+    skew: timedelta = timedelta(seconds=60)  #: tolerance for the clock of the signer
+    #: by name, with every `SETTINGS` key that has a default
+    settings: Mapping[str, str] = attrs.field(factory=dict)
     secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)  #: by name, without `-file`
     notes: AdapterNotes = attrs.field(factory=AdapterNotes)

@@ -1,7 +1,10 @@
-"""The breaker of one partner: whether it is sent to at all.  Knows how it moves; not the journal, the clock or a message.
+"""The circuit breaker of one partner: decides whether the hub sends to it at all.
 
-After a few failures in a row a partner counts as unavailable: nothing is sent to it but one probe at a time, ever more rarely.
-The first success lets everything go again, slowly at first.  The table is one of docs/explanation/architecture.md.
+A pure state machine without journal or clock.
+
+After `FAILURES` consecutive failures the partner counts as unavailable: the hub sends only one probe at a time, at
+growing intervals. The first success lets messages go again, slowly at first. The table is shown in
+docs/explanation/architecture.md.
 """
 
 from datetime import datetime, timedelta
@@ -15,14 +18,14 @@ from hub.partner.policy import Policy, longest_delay
 
 
 class Position(StrEnum):
-    """How a breaker stands."""
+    """State of a breaker."""
 
-    CLOSED = "closed"  #: messages go
-    OPEN = "open"  #: none goes before its time
-    HALF_OPEN = "half-open"  #: one goes, as a probe
+    CLOSED = "closed"  #: messages are sent
+    OPEN = "open"  #: nothing is sent before `until`
+    HALF_OPEN = "half-open"  #: one message is sent, as a probe
 
 
-#: (position, what happens) -> the positions it may lead to.
+#: (position, event) -> possible next positions.
 BREAKER = MappingProxyType(
     {
         (Position.CLOSED, "success"): frozenset({Position.CLOSED}),
@@ -36,28 +39,29 @@ BREAKER = MappingProxyType(
     }
 )
 
-#: So many failures in a row, of whichever messages, open it.
+#: Consecutive failures, of any messages, that open the breaker.
 FAILURES = 5
-#: A partner that is back gets so many at a time at first, then one more with each success.
+#: Messages at a time after a recovery; each success adds one.
 _FIRST_PACE = 2
 
 
 @attrs.frozen(kw_only=True)
 class Breaker:
-    """How the breaker of a partner stands, and why."""
+    """State of a partner's breaker, and the reason for it."""
 
     position: Position = Position.CLOSED
-    failures: int = 0  #: in a row, while it is closed
-    opened: int = 0  #: times in a row, without a success
-    until: datetime | None = None  #: when an open one lets its next probe go
-    pace: int | None = None  #: messages at a time while it recovers; None: as many as the policy says
+    failures: int = 0  #: consecutive failures while it is closed
+    opened: int = 0  #: consecutive openings without a success
+    until: datetime | None = None  #: time of the next probe of an open breaker
+    pace: int | None = None  #: messages at a time during recovery; None: the limit of the policy
     reason: str | None = None  #: of the latest failure
 
 
 def classify_outcome(outcome: Outcome) -> str | None:
-    """Return what *outcome* says of the partner: "success" if it answered sensibly, "failure", or None: nothing.
+    """Return what *outcome* shows about the partner: "success", "failure", or None if it shows nothing.
 
-    A refusal is a sensible answer.  What broke in the hub itself, or was put off by it, says nothing of the partner.
+    A refusal is a proper answer and counts as success. An error of the hub itself, or a message that the hub postponed,
+    shows nothing about the partner.
     """
     match outcome:
         case Accepted() | Refused():
@@ -69,25 +73,25 @@ def classify_outcome(outcome: Outcome) -> str | None:
 
 
 def breaker_room(breaker: Breaker, now: datetime, under_way: int, concurrency: int) -> int:
-    """Return how many more messages may go, when so many are *under_way* from all nodes."""
+    """Return how many more messages may be sent now. *under_way* counts those in progress on all nodes."""
     match breaker.position:
         case Position.CLOSED:
             return max(0, min(concurrency, breaker.pace or concurrency) - under_way)
         case Position.OPEN:
             return int(under_way == 0 and (breaker.until is None or breaker.until <= now))
         case Position.HALF_OPEN:
-            return int(under_way == 0)  # a probe that nobody will hear of again is no longer under way
+            return int(under_way == 0)  # a probe whose node is lost does not count as under way
 
 
 def record_breaker_claims(breaker: Breaker) -> Breaker:
-    """Return the breaker after messages were claimed, as many as there was room for."""
+    """Return the breaker after messages were claimed within its room."""
     if breaker.position is Position.CLOSED:
         return breaker
     return attrs.evolve(breaker, position=_to(breaker, "probe"), until=None)
 
 
 def record_breaker_success(breaker: Breaker, policy: Policy) -> Breaker:
-    """Return the breaker after a sensible answer."""
+    """Return the breaker after a proper answer."""
     pace = breaker.pace + 1 if breaker.pace is not None else None
     if breaker.position is not Position.CLOSED:
         pace = _FIRST_PACE
@@ -99,14 +103,15 @@ def record_breaker_success(breaker: Breaker, policy: Policy) -> Breaker:
 def record_breaker_failure(
     breaker: Breaker, policy: Policy, now: datetime, random: float, outcome: Unavailable
 ) -> Breaker:
-    """Return the breaker after a failure; *random* is in [0, 1).
+    """Return the breaker after a failure. *random* is in [0, 1).
 
-    Open, it waits as long as a message would that had failed so often: a step that doubles from `first_retry` to `max_retry`,
-    at least half of it; or as long as the partner asked for.  Wrong credentials open it at once, for `max_retry`: no other
-    message would fare better, and who tries them again and again is locked out.
+    An open breaker waits as long as a message that failed as often: a step that doubles from `first_retry` to
+    `max_retry`, of which at least half, or as long as the partner asked for. Wrong credentials open the breaker at once
+    for `max_retry`, because no other message would succeed and the partner may lock out repeated attempts.
     """
     if breaker.position is Position.OPEN:
-        return attrs.evolve(breaker, position=_to(breaker, "failure"))  # it was under way when the breaker opened
+        # the message was under way when the breaker opened
+        return attrs.evolve(breaker, position=_to(breaker, "failure"))
     failures = breaker.failures + 1
     if breaker.position is Position.CLOSED and failures < FAILURES and not outcome.credentials:
         return attrs.evolve(breaker, position=_to(breaker, "failure"), failures=failures, reason=outcome.detail)
@@ -122,7 +127,7 @@ def record_breaker_failure(
 
 
 def hurry_breaker(breaker: Breaker, now: datetime) -> Breaker:
-    """Return the breaker of a partner that a person says is well: an open one lets its probe go at once."""
+    """Return the breaker after an operator declared the partner available: an open breaker sends its probe at once."""
     return attrs.evolve(breaker, until=now) if breaker.position is Position.OPEN else breaker
 
 

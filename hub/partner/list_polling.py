@@ -1,6 +1,7 @@
-"""Goes through what a partner's list shows as open: each is fetched, judged and told, and what is still owed of it is remembered.
+"""Settles the open documents of a partner's list: each is fetched, judged by the hub and confirmed to the partner.
 
-Knows which are open, the order of these steps and what to remember between two lists; no call of any partner.
+Knows which documents are open, the order of these steps, and what is still owed until the next list. Makes no call of
+any partner itself.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -17,30 +18,31 @@ from hub.partner.reply_parsing import read_json_text
 TAKEN = "taken"
 REFUSED = "refused"
 
-#: What is still owed of an open document, by their id: to tell that it was `TAKEN` or `REFUSED`; or all, where they did not give it.
+#: Documents by the partner's id that are still owed: a confirmation of `TAKEN` or `REFUSED`, or every step, "", where
+#: the partner did not give the document.
 Owed = Mapping[str, str]
 
 
 @attrs.frozen
 class FetchedDocument:
-    """What they gave when one document was asked for."""
+    """The partner's answer to the fetch of one document."""
 
-    content: bytes | None  #: none: no packet could be read in their answer
+    content: bytes | None  #: None: the answer contains no readable packet
     answer: bytes
 
 
 @attrs.frozen
 class Settled:
-    """A list was gone through."""
+    """The result of settling one list."""
 
     owed: Owed
-    fresh: int  #: how many it showed that were not owed; more than were to be fetched: some wait for the next list
+    fresh: int  #: open documents that were not owed; if more than were fetched, the rest waits for the next list
 
 
 def open_documents(data: object, settled: AbstractSet[str]) -> list[str] | None:
-    """Return the ids that a list of JSON shows and that are in none of the *settled* states, in its order, each once.
+    """Return the ids in a JSON list whose status is none of *settled*, in the list's order, without duplicates.
 
-    Nothing at all is a list of nothing; None for what is no list.
+    JSON null counts as an empty list. Returns None for a value that is not a list.
     """
     items = [] if data is None else data
     if not isinstance(items, list):
@@ -59,13 +61,16 @@ Tell = Callable[[str, bool], Generator[Request, Reply, bool | Unavailable]]
 def settle_open_list(
     shown: Sequence[str], owed: Owed, most: int, fetch: Fetch, tell: Tell, notes: AdapterNotes, now: datetime
 ) -> Generator[Request | Arrival, Any, Settled | Unavailable]:
-    """Settle what their list has *shown* as open, each id once: all that was *owed*, and at most *most* others.
+    """Settle the ids that a partner's list has *shown* as open: all that were *owed*, and at most *most* others.
 
-    *fetch* gets one document; the hub judges it, and *tell* says whether the hub has it and returns whether they heard.  What they do
-    not give arrives as their answer, once: the hub refuses it, and a person sees why; it is fetched again as long as it is shown, and
-    holds up nothing.  The first time that a collection breaks off at a document, wherever in it, it may be that they are away; *notes*
-    puts it behind the others then, and the second time it is one that they do not give, or do not hear of.  What is shown no more is
-    owed no more.
+    *fetch* gets one document. The hub judges it, and *tell* reports to the partner whether the hub has it, and returns
+    whether the partner acknowledged that. Where the partner does not give a document, its answer is yielded as an
+    `Arrival` once: the hub refuses it, so that a person sees why. The document is fetched again as long as it is shown,
+    and does not block the others.
+
+    The first time that a collection breaks off at a document, at whatever step, the partner may be unavailable. *notes*
+    then moves the document behind the others. The second time it counts as a document that the partner does not give or
+    does not acknowledge. An id that is not shown any more is no longer owed.
     """
     fresh = notes.in_turn([each for each in shown if each not in owed], now)
     left: dict[str, str] = {}

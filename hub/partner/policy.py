@@ -1,6 +1,7 @@
-"""What is agreed with one partner and how its retries are spaced.  Knows the keys of a policy; not who has it or where it is kept.
+"""The policy agreed with one partner, and the delays between its retries. Knows the keys, not where a policy is stored.
 
-The keys are those of design.md section 5.  A key or value whose effect is not built yet is refused, never taken and ignored.
+The keys are those of docs/reference/configuration.md. A key or value that has no effect yet is refused, never silently
+ignored.
 """
 
 import re
@@ -17,54 +18,56 @@ _UNITS = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "m": timed
 _UNITS |= {"h": timedelta(hours=1), "d": timedelta(days=1)}
 _DURATION = re.compile(r"([0-9]{1,6})(ms|s|m|h|d)", re.ASCII)
 
-#: What a duration must look like, for whoever wrote it wrong.
+#: The expected form of a duration, for error messages.
 DURATION_EXPECTED = "a duration: a whole number and ms, s, m, h or d, such as 30s, 5m or 14d"
 
 
 @attrs.frozen(kw_only=True)
 class Policy:
-    """How we deal with one partner.  The defaults are those of docs/reference/configuration.md."""
+    """How the hub deals with one partner. The defaults are those of docs/reference/configuration.md."""
 
     signature: str = "message"  #: what must be signed: the call's envelope (message), the packet, or both
     profile: str = "observed"  #: how strictly packets are read
-    sha1: bool = False  #: whether a signature may use SHA-1; told when used
-    vxp_signature: bool = False  #: whether a packet signature of the observed VXP form is checked; told when used
-    max_age: timedelta = timedelta(seconds=900)  #: how old a signed call may be
-    clock_skew: timedelta = timedelta(seconds=60)  #: how far the partner's clock may be off
-    revocation: str = "configured"  #: what a revocation status that cannot be learned means, as `Anchors.check` says
-    relay: str = ""  #: another partner over whose connections this one's signed calls may come; empty for none
+    sha1: bool = False  #: whether a signature may use SHA-1; each use is logged
+    vxp_signature: bool = False  #: whether a packet signature of the observed VXP form is checked; each use is logged
+    max_age: timedelta = timedelta(seconds=900)  #: maximum age of a signed call
+    clock_skew: timedelta = timedelta(seconds=60)  #: tolerance for the partner's clock
+    revocation: str = "configured"  #: what an unavailable revocation status means, see `Anchors.check`
+    relay: str = ""  #: code of a partner whose connections may carry this one's signed calls; empty: none
     first_retry: timedelta = timedelta(seconds=1)
     max_retry: timedelta = timedelta(minutes=5)
-    give_up: timedelta = timedelta(days=14)  #: a delivery that has waited so long is dead
+    give_up: timedelta = timedelta(days=14)  #: a delivery that has waited this long becomes dead
     timeout: timedelta = timedelta(seconds=30)  #: for one call to the partner
-    concurrency: int = 4  #: how many messages travel to it at the same time, from all nodes together
-    rate: Rate | None = None  #: how many messages in a time it wants at most, from all nodes together
-    intake_connections: int = 256  #: how many of its connections to the SOAP port are open at a time, at each node
-    intake_spool: int = 1 << 30  #: octets of large bodies that are coming from it or are being answered, at each node
-    transport: str = "mutual-tls"  #: how it is called: over TLS both ways, over TLS that only the server shows a certificate in, or plainly
-    collect: timedelta | None = None  #: how often it is asked for what it has; never by default
-    intake_concurrency: int = 200  #: how many of its calls are answered at a time, at each node
-    intake_rate: Rate | None = None  #: how many of its calls begin in a time at most, at each node
+    concurrency: int = 4  #: maximum number of messages sent to it at the same time, by all nodes together
+    rate: Rate | None = None  #: maximum rate of messages sent to it, by all nodes together
+    intake_connections: int = 256  #: maximum number of its open connections to the SOAP port, per node
+    intake_spool: int = 1 << 30  #: octets of its large bodies being received or answered, per node
+    #: how the hub calls it: over mutual TLS, over TLS with a server certificate only, or without TLS
+    transport: str = "mutual-tls"
+    collect: timedelta | None = None  #: interval at which the hub collects from it; None: never
+    intake_concurrency: int = 200  #: maximum number of its calls answered at a time, per node
+    intake_rate: Rate | None = None  #: maximum rate at which its calls may begin, per node
 
 
 def longest_delay(policy: Policy, attempt: int) -> timedelta:
-    """Return the longest wait after the failed *attempt* (1, 2 …): it doubles from `first_retry` to `max_retry`."""
+    """Return the longest delay after the failed *attempt* (1, 2 …): it doubles from `first_retry` to `max_retry`."""
     doublings = min(attempt - 1, 62)
     return timedelta(seconds=min(policy.first_retry.total_seconds() * 2.0**doublings, policy.max_retry.total_seconds()))
 
 
 def choose_delay(policy: Policy, attempt: int, random: float) -> timedelta:
-    """Return how long to wait after the failed *attempt* (1, 2 …); *random* is in [0, 1).
+    """Return the delay after the failed *attempt* (1, 2 …). *random* is in [0, 1).
 
-    Any time up to the step ("full jitter"): what failed together comes back spread over all of it.  A tenth of the first step is
-    the least, so that bad luck sends nothing again at once to who has just failed.
+    The delay is anywhere between the minimum and the current step ("full jitter"), so that messages that failed
+    together return spread over the whole step. The minimum is a tenth of `first_retry`, so that no message returns at
+    once to a partner that has just failed.
     """
     least, most = policy.first_retry / 10, longest_delay(policy, attempt)
     return least + (most - least) * random
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the length of `500ms`, `30s`, `5m`, `2h` or `14d`.  Raises ValueError for anything else."""
+    """Return the duration of a text like `500ms`, `30s`, `5m`, `2h` or `14d`. Raises ValueError for anything else."""
     found = _DURATION.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is not a duration")
@@ -72,7 +75,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def write_duration(length: timedelta) -> str:
-    """Return *length* as it is written in a configuration; the inverse of `parse_duration`."""
+    """Return *length* as it is written in a configuration: the inverse of `parse_duration`."""
     for unit, step in reversed(_UNITS.items()):
         if length >= step and not length % step:
             return f"{length // step}{unit}"
@@ -80,18 +83,20 @@ def write_duration(length: timedelta) -> str:
 
 
 _NONE = "none"
-#: key -> its largest number.  More messages at a time than any partner is known to bear, each with a connection and its bytes; as many calls
-#: as a node answers at a time (`throttle.ANSWERING`); no more connections than the port keeps open (`connections.MOST`).
+#: Maximum of each key: more concurrent messages than any known partner supports, each with a connection and its octets;
+#: the calls that a node answers at a time (`throttle.ANSWERING`); the connections that the port keeps open
+#: (`connections.MOST`).
 _MOST = {"concurrency": 64, "intake-concurrency": 1000, "intake-connections": 4000}
 _MIB = re.compile(r"([1-9][0-9]{0,6})MiB", re.ASCII)
 
-#: key -> its values.
+#: Values of each key.
 _CHOICES = {
     "signature": ("message", "packet", "both"),
     "profile": ("observed", "strict"),
     "revocation": ("require", "configured", "allow"),
     "transport": ("mutual-tls", "tls", "plain"),
 }
+# minimum, in seconds
 _DURATIONS = {
     "max-age": 1.0,
     "clock-skew": 0.0,
@@ -100,7 +105,7 @@ _DURATIONS = {
     "give-up": 1.0,
     "timeout": 0.1,
     "collect": 0.1,
-}  # least, in seconds
+}
 KEYS = (
     "signature",
     "profile",
@@ -141,9 +146,9 @@ def write_policy(policy: Policy) -> dict[str, str]:
 
 
 def parse_policy(pairs: Mapping[str, object], place: str) -> tuple[Policy, list[Mistake]]:
-    """Return the policy that *pairs* (key -> text, as in a configuration) spell, and every mistake, each at *place*`.key`.
+    """Return the policy in *pairs* (key -> text, as in a configuration) and all mistakes, each at *place*`.key`.
 
-    Where there are mistakes the policy has the defaults in their stead and is good only for finding more mistakes.
+    A wrong value is replaced by the default, so a policy with mistakes is only good for finding more mistakes.
     """
     chosen: dict[str, object] = {}
     mistakes: list[Mistake] = []

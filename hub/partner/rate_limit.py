@@ -1,4 +1,4 @@
-"""How many messages in a time a partner wants at most.  Knows the spelling and the arithmetic; not what is sent, nor the journal."""
+"""The rate limit of a partner: its notation and its arithmetic. Knows neither what is sent nor the journal."""
 
 import re
 from datetime import datetime, timedelta
@@ -8,25 +8,26 @@ import attrs
 _SPELLED = re.compile(r"([1-9][0-9]{0,5})/(s|m|h)", re.ASCII)
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
 
-#: What was not used of the rate is not kept for longer: a look at the queue every so often uses all of it, and a pause gathers no flood.
+#: Unused capacity is kept for at most this time: polling the queue still uses the full rate, and a pause causes no
+#: burst.
 _KEPT = timedelta(milliseconds=100)
-#: So far ahead may lie what another node wrote that looked a moment later, or whose clock is a little ahead.
+#: Tolerance for a time written by another node that ran a moment later or whose clock is slightly ahead.
 _SLACK = timedelta(seconds=1)
 
-#: What a rate must look like, for whoever wrote it wrong.
+#: The expected form, for the error message.
 EXPECTED = "a whole number of messages a second, minute or hour, such as 20/s, 600/m or 100/h; or none"
 
 
 @attrs.frozen
 class Rate:
-    """So many messages in each `unit` (s, m, h), evenly spaced."""
+    """*count* messages per *unit* (s, m, h), evenly spaced."""
 
     count: int
     unit: str
 
     @classmethod
     def read(cls, text: str) -> "Rate":
-        """Return the rate of `20/s`.  Raises ValueError for anything else."""
+        """Return the rate of a text such as `20/s`. Raises ValueError for anything else."""
         found = _SPELLED.fullmatch(text)
         if found is None:
             raise ValueError(f"{text!r} is not a rate")
@@ -37,20 +38,20 @@ class Rate:
 
     @property
     def step(self) -> timedelta:
-        """Return the time from one message to the next."""
+        """Return the time between two messages."""
         return _UNITS[self.unit] / self.count
 
     def allows(self, next_at: datetime | None, now: datetime) -> int:
-        """Return how many may go *now*, when the next was to go at *next_at* (None: none has gone yet)."""
+        """Return how many messages may go *now*. *next_at* is when the next one may go (None: none has gone yet)."""
         start = self._start(next_at, now)
         return 0 if start > now else 1 + (now - start) // self.step
 
     def after(self, next_at: datetime | None, now: datetime, gone: int) -> datetime:
-        """Return when the next may go after *gone* more have gone *now*."""
+        """Return when the next message may go, after *gone* more have gone *now*."""
         return self._start(next_at, now) + self.step * gone
 
     def _start(self, next_at: datetime | None, now: datetime) -> datetime:
-        # Where the clock was set back, the rest of that time is not waited for; a node that looked a moment before another is no such clock.
+        # A *next_at* beyond one step and the tolerance means that the clock was set back: the rest is not waited for.
         if next_at is None or next_at > now + self.step + _SLACK:
             return now
         return max(next_at, now - _KEPT)

@@ -1,6 +1,6 @@
-"""What the answers of many partners have in common: when to come again, JSON that may be anything, text that may be none.
+"""Parses what the answers of many partners have in common: Retry-After, untrusted JSON, packets as text.
 
-Knows RFC 9110 and JSON; no SOAP, no partner.
+Knows RFC 9110 and JSON, no SOAP and no partner.
 """
 
 import base64
@@ -12,20 +12,21 @@ from typing import Any
 
 from hub.domain.sanitize import replace_unstorable
 
-_LONGEST = 3_600.0  #: one hour; who asks for more is asked again then
+_LONGEST = 3_600.0  #: one hour; a longer delay is cut to this
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Return how many seconds the partner asks us to wait (RFC 9110, 10.2.3): a number, or a date seen from *now*.
+    """Return the delay that the partner asks for, in seconds (RFC 9110, 10.2.3): a number, or a date relative to *now*.
 
-    *headers* has names in lower case.  None without the header or when it makes no sense; at most an hour, at least 0.
+    *headers* has names in lower case. Returns None when the header is absent or invalid. The result is between 0 and
+    one hour.
     """
     asked = headers.get("retry-after", "").strip()
     if asked.isascii() and asked.isdigit():
         return min(float(asked), _LONGEST)
     try:
         until = parsedate_to_datetime(asked)
-    except (ValueError, OverflowError):  # of a clock or an offset with twenty digits
+    except (ValueError, OverflowError):  # a time or a UTC offset of twenty digits
         return None
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)
@@ -33,7 +34,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def read_json(body: bytes) -> Any:
-    """Return the JSON value that *body* is; None when it is none, whatever else it may be."""
+    """Return the JSON value in *body*, or None when *body* is not JSON."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -41,21 +42,21 @@ def read_json(body: bytes) -> Any:
 
 
 def read_json_text(value: object) -> str:
-    """Return a text or whole number of JSON as text that can be kept and sent; nothing for anything else."""
+    """Return a JSON string or integer as text that can be stored and sent, or "" for any other value."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
     return replace_unstorable(str(value).strip())
 
 
 def cut_snippet(body: bytes) -> str:
-    """Return the beginning of *body* for people to read."""
+    """Return the first 200 octets of *body* as text for people to read."""
     return body[:200].decode("utf-8", "replace")
 
 
 def read_json_packet(written: object) -> bytes | None:
-    """Return the octets of a packet *written* in JSON, as its base64 or as the XML it is; None where there is no text.
+    """Return the octets of a packet *written* in JSON, as base64 or as XML. None where there is no text.
 
-    Text that is neither is returned as it stands: whoever reads it will say what is wrong with it.
+    Text that is neither is returned as it is: the parser that reads it reports what is wrong.
     """
     if not isinstance(written, str) or not written.strip():
         return None

@@ -1,8 +1,8 @@
-"""Who may bring another call now: how many of each partner are answered at a time, and how many begin in a time.  Knows names, counts and
-seconds; neither certificates nor what a call says.
+"""Limits the calls of each partner: how many are answered at a time, and how many begin per second, minute or hour.
 
-Whoever reaches a limit of its own policy is refused, nobody else.  When all places of the hub are taken, whoever has its share of them
-(hub.domain.fair_queue).
+A partner that reaches a limit of its own policy is refused, and no other. When all places of the hub are taken, every
+partner that has its share of them is refused (hub.domain.fair_queue). Knows names, counts and seconds, neither
+certificates nor the content of a call.
 """
 
 import math
@@ -16,19 +16,20 @@ from hub.domain.fair_queue import is_crowding
 from hub.partner.policy import Policy
 from hub.partner.rate_limit import Rate
 
-#: So many calls are answered at a time.  Each keeps up to `spool.SMALL` octets in memory, and its work.
+#: Calls answered at a time. Each keeps up to `spool.SMALL` octets, and its work, in memory.
 ANSWERING = 1000
-#: When a call comes again that a full place refused, in seconds.
+#: Retry delay of a refused call, in seconds.
 _LATER = 5
-#: A partner that is refused is told of at once, and then so often, in seconds: a flood must flood neither log nor journal.
+#: The refusal of a partner is reported at once and then at this interval, in seconds, so that a flood fills neither log
+#: nor journal.
 TOLD = 60.0
 
 
 @attrs.define
 class _Refused:
-    """What was refused of one partner and not told of yet."""
+    """Refused calls of one partner that are not reported yet."""
 
-    told: float = float("-inf")  #: when it was told of
+    told: float = float("-inf")  #: time of the last report
     count: int = 0
 
 
@@ -36,13 +37,14 @@ class _Refused:
 class Throttle:
     """The places of one node for calls that are being answered."""
 
-    _seconds: Callable[[], float]  #: of a clock that nobody sets
+    _seconds: Callable[[], float]  #: a monotonic clock
     _answering: Counter[str] = attrs.field(factory=Counter, init=False)
-    _next_at: dict[str, float] = attrs.field(factory=dict, init=False)  #: when the next call may begin, evenly spaced
+    #: earliest start of the next call, evenly spaced
+    _next_at: dict[str, float] = attrs.field(factory=dict, init=False)
     _refused: dict[str, _Refused] = attrs.field(factory=dict, init=False)
 
     def enter(self, name: str, policy: Policy) -> None:
-        """Take a place for a call of *name*.  Raises `Unready` (`hub-busy`) where it may not have another one now."""
+        """Take a place for a call of *name*. Raises `Unready` (`hub-busy`) when *name* may have no more now."""
         own, total = self._answering[name], self._answering.total()
         if own >= policy.intake_concurrency:
             raise Unready("hub-busy", f"intake-concurrency {policy.intake_concurrency}", _LATER)
@@ -54,13 +56,13 @@ class Throttle:
         self._answering[name] += 1
 
     def leave(self, name: str) -> None:
-        """Give a place back."""
+        """Release a place."""
         self._answering[name] -= 1
         if not self._answering[name]:
             del self._answering[name]
 
     def refused(self, name: str) -> int:
-        """Count that a call of *name* was refused; return how many were since it was told of, 0 where that is not to be told now."""
+        """Count a refused call of *name*. Return the number to report now, or 0 if it is too early for a report."""
         found, now = self._refused.setdefault(name, _Refused()), self._seconds()
         found.count += 1
         if now - found.told < TOLD:
@@ -69,7 +71,10 @@ class Throttle:
         return count
 
     def _space(self, name: str, rate: Rate) -> None:
-        """Let one call begin.  What was not used of a rate is kept for one of its units: all calls of a unit may come together."""
+        """Let one call begin, or raise `Unready`.
+
+        Unused calls are kept for one unit of the rate: all calls of a unit may come together.
+        """
         step, now = rate.step.total_seconds(), self._seconds()
         start = max(self._next_at.get(name, 0.0), now - step * (rate.count - 1))
         if start > now:
