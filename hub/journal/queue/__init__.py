@@ -1,1 +1,1 @@
-"""Deliveries: their lanes, claims, retries and replay, and the state of each partner."""
+"""The delivery queue: deliveries, lanes, claims, retries and replay, and the state of each partner."""

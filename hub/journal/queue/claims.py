@@ -1,6 +1,7 @@
-"""The claims: what a node takes from the queue to send, what becomes of it, and how it comes back.  Knows no adapter and no clock.
+"""Claims due deliveries, settles them and releases lost claims. Contains no adapter logic and asks no clock.
 
-Each function is one step of one transaction.  A claim that was lost (its node was believed dead, or it was given back) moves nothing.
+Each function is one step of one transaction. A claim that was lost, because its node was declared dead or the claim was
+released, moves nothing.
 """
 
 import json
@@ -28,7 +29,7 @@ from hub.store.transactions import Transaction
 
 @attrs.frozen(kw_only=True)
 class Claim:
-    """What one node has taken to send to one partner: one message and the deliveries of it that travel together."""
+    """One message that a node has claimed for one partner, with the deliveries that are sent together."""
 
     attempt: str  #: id of the attempt row
     message: str
@@ -36,15 +37,15 @@ class Claim:
     lane: str
     deliveries: tuple[str, ...]
     recipients: tuple[str, ...]
-    number: int  #: this is the n-th attempt
-    crashes: int = 0  #: so many attempts before it, in a row, broke with the hub
+    number: int  #: attempt number, from 1
+    crashes: int = 0  #: consecutive attempts before this one that a crash of the hub interrupted
     since: datetime
     holder: str
 
 
 @attrs.frozen(kw_only=True)
 class AttemptExchange:
-    """What went over the wire in an attempt: hashes of the last request and reply, and the reply's HTTP status."""
+    """The traffic of an attempt: hashes of the last request and reply, and the HTTP status of the reply."""
 
     request_sha256: str | None = None
     reply_sha256: str | None = None
@@ -53,15 +54,18 @@ class AttemptExchange:
 
 @attrs.frozen
 class Queue:
-    """What waits for one partner: the heads of its lanes."""
+    """The waiting heads of the lanes of one partner."""
 
     partner: str
-    oldest: datetime | None  #: since when something is due; None: nothing is
-    next_due: datetime | None  #: when the next is that is not due yet
+    oldest: datetime | None  #: due time of the oldest due delivery; None: nothing is due
+    next_due: datetime | None  #: earliest due time in the future; None: nothing waits for later
 
 
 def _queues() -> sa.Select[Any]:
-    """Return the look at all queues: of each partner (found one after the other, by the index) and each urgency the least times."""
+    """Return the query for all queues: per partner and urgency, the earliest due time up to now and after now.
+
+    The recursive part finds one partner after another in the index.
+    """
     first, other, now = table.alias("first"), table.alias("other"), sa.bindparam("now", type_=Instant)
     names = sa.select(sa.select(sa.func.min(first.c.partner)).where(first.c.free).scalar_subquery().label("partner"))
     found = names.cte("found", recursive=True)
@@ -77,7 +81,7 @@ _QUEUES = _queues()
 
 
 def read_partner_queues(tx: Transaction, now: datetime) -> list[Queue]:
-    """Return the queue of each partner that anything waits for.  Looks at a few rows of each, however many there are."""
+    """Return the queue of each partner with waiting deliveries. Reads a few rows per partner, whatever their number."""
     half = 1 + len(URGENCIES)
     rows = tx.execute(_QUEUES, {"now": now})
     return [Queue(row[0], _least(row[1:half]), _least(row[half:])) for row in rows]
@@ -98,11 +102,14 @@ def claim_deliveries(
     concurrency: int | None = None,
     rate: Rate | None = None,
 ) -> list[Claim]:
-    """Take up to *limit* due messages for *partner* by their turns; what is due and free of one message travels together.
+    """Claim up to *limit* due messages for *partner* in queue order.
 
-    Each becomes `sending`, held by *holder* as long as that node lives (the lease counts only where it never beat), and counts one
-    attempt before the call goes out.  Nothing is taken while the partner is paused, its breaker is open, as many as its *concurrency* are under way from all nodes, its *rate* is used
-    up, or another node is just taking.
+    The due free deliveries of one message are sent together.
+
+    Each delivery becomes `sending`, held by *holder* for as long as that node is alive. The *lease* counts only for a
+    holder that never recorded a heartbeat. The attempt is counted before the call is made. Nothing is claimed while the
+    partner is paused, its breaker is open, its *concurrency* is reached over all nodes, its *rate* is used up, or
+    another node is claiming for the partner.
     """
     before = partner_state.seize_partner(tx, partner)
     if before is None or before.pause is not None:
@@ -140,7 +147,7 @@ def claim_deliveries(
 
 
 def _earliest() -> sa.CompoundSelect[Any]:
-    """Return the look at the heads of a partner that are due: of each urgency the index gives the earliest due."""
+    """Return the query for the due heads of a partner: for each urgency, the index yields the earliest due."""
     partner, most = sa.bindparam("code", type_=sa.Text), sa.bindparam("most", type_=sa.Integer)
     now = sa.bindparam("now", type_=Instant)
     ways = []
@@ -155,7 +162,7 @@ def _earliest() -> sa.CompoundSelect[Any]:
 _EARLIEST = _earliest()
 
 
-#: The same conditions, but so written that SQLite looks at the messages' deliveries, not at the whole queue again.
+#: The same conditions in a form for which SQLite reads the deliveries of these messages, not the whole queue again.
 _TO_GO = (
     sa.select(table)
     .where(
@@ -170,7 +177,7 @@ _TO_GO = (
 
 
 def _next_to_go(tx: Transaction, partner: str, now: datetime, most: int) -> dict[str, Rows]:
-    """Return the rows of up to *most* messages that are next, locked, by message and in their turns."""
+    """Return the locked rows of up to *most* next messages, by message in queue order."""
     found = tx.execute(_EARLIEST, {"code": partner, "now": now, "most": 4 * most}).all()
     found = sorted(found, key=lambda row: (queue_turn(row.due, row.urgency), row.message))
     messages = list(dict.fromkeys(row.message for row in found))[:most]
@@ -229,9 +236,10 @@ def settle_claim(
     *,
     heard: Callable[[Breaker], Breaker] | None = None,
 ) -> bool:
-    """Write what became of an attempt.  False, and no delivery moves, when the claim was lost meanwhile.
+    """Record the result of an attempt. Return False, and move no delivery, when the claim was lost meanwhile.
 
-    *heard* is what it says of the partner: a transition of its breaker (hub.partner.circuit_breaker); None when it says nothing.
+    *heard* is the transition of the partner's breaker (hub.partner.circuit_breaker), or None when the outcome shows
+    nothing about it.
     """
     lanes.lock_lanes(tx, claim.lane, claim.recipients)
     mine = {"ids": claim.deliveries, "node": claim.holder}
@@ -245,7 +253,7 @@ def settle_claim(
             sa.select(attempt.c.ended_at, attempt.c.outcome).where(attempt.c.id == claim.attempt)
         ).first()
         if written is not None and tuple(written) == (now, outcome):
-            return True  # this very step was committed, and nobody was told
+            return True  # this very step was committed before, but its result was lost
         events.append_events(
             tx, Event("attempt-stale", now, claim.message, None, {"partner": claim.partner, "outcome": outcome})
         )
@@ -267,7 +275,7 @@ def settle_claim(
 
 
 def _after(verdict: AttemptVerdict) -> dict[str, object]:
-    """Return the values of a delivery that nobody holds any more."""
+    """Return the column values of a delivery that is no longer held."""
     values: dict[str, object] = {"crashes": verdict.crashes, "holder": None, "lease_until": None}
     if verdict.due is not None:
         values["due"] = verdict.due
@@ -283,13 +291,16 @@ def release_lost_claims(
     holder: str = "",
     under_way: Collection[str] = (),
 ) -> int:
-    """Give back what is claimed and will never be settled: by nodes that died, or by *holder*, this node, but not *under_way*.
+    """Release claims that will never be settled, and return the number of deliveries released.
 
-    What a node holds without knowing it, it held before it died, or it was never told that its claim was committed.  When this
-    node is *alone*, every claim is such a one.  A living node keeps its claim however long its conversation takes; only where
-    the holder never beat does the end of the lease tell.  An interrupted attempt does not count.  Returns how many deliveries
-    were given back; what another transaction is about to move is left to it, or to the next rescue.  When it is the *first* since
-    this node began, what it holds is from a life that crashed: a stop in order gives everything back.
+    These are claims of nodes that are dead, and claims of *holder*, this node, except the deliveries *under_way*. This
+    node holds such a claim from before a crash, or because it never learned that the claim was committed. When this
+    node is *alone*, every claim is lost. A live node keeps its claim however long the conversation takes. The lease
+    decides only for a holder that never recorded a heartbeat.
+
+    An interrupted attempt does not count. A delivery that another transaction is about to move is left to it, or to the
+    next run. *first* is the first run since this node started: what the node holds then is from a process that crashed,
+    because an orderly stop releases everything.
     """
     ours = sa.and_(table.c.holder == holder, table.c.id.not_in(under_way))
     dead = sa.and_(
@@ -301,9 +312,9 @@ def release_lost_claims(
 
 
 def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:
-    """Give back what this node had claimed and will not finish.  The attempt does not count.
+    """Release a claim of this node that it will not finish. The attempt does not count.
 
-    What was given back already, and claimed anew, belongs to the new claim.
+    Deliveries that were already released and claimed again belong to the new claim and are left alone.
     """
     going = sa.exists().where(attempt.c.id == claim.attempt, attempt.c.ended_at.is_(None))
     ours = sa.and_(
@@ -315,7 +326,7 @@ def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:
 def _give_back(
     tx: Transaction, which: sa.ColumnElement[bool], now: datetime, *, but: str | None, waits: bool = True
 ) -> int:
-    """Give back *which* deliveries; whoever held them has crashed, *but* this one has not."""
+    """Release the deliveries *which*. Their holders have crashed, except the holder *but*."""
     rows = lock_deliveries(tx, which, waits=waits)
     if not rows:
         return 0
@@ -324,7 +335,7 @@ def _give_back(
     for row in rows:
         given.setdefault((row.message, row.partner, row.holder != but), set()).add(row.recipient)
     for (message_id, partner, crashed), recipients in given.items():
-        # Another part of the message may be under way in an attempt of its own, which goes on.
+        # Other deliveries of the message may be part of a separate attempt, which continues.
         going = sa.select(attempt.c.id, attempt.c.recipients).where(
             attempt.c.message == message_id, attempt.c.partner == partner, attempt.c.ended_at.is_(None)
         )

@@ -1,7 +1,8 @@
-"""What a clock wrote that was ahead of ours.  Knows times in the rows of deliveries and partners; not why a clock was wrong, nor whose it was.
+"""Repairs times in deliveries and partner states that were written by a clock that was ahead.
 
-A clock that is set back, or a node whose clock was ahead and died, leaves deliveries that are due, or held under a lease, in a
-future that is nobody's: they would wait until the clocks come there.  They are looked for when a node starts, and when its clock was set.
+After a clock was set back, or a node whose clock was ahead died, deliveries may be due, or leased, at a future time
+that has no reason. They would wait until the clocks reach it. The repair runs when a node starts and when its clock was
+set. It does not know why a clock was wrong or whose it was.
 """
 
 from datetime import datetime, timedelta
@@ -13,14 +14,14 @@ from hub.store.tables import FETCHABLE, FREE, SENDING, partner_state
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
 
-#: Clocks of nodes may differ by so much: nothing is done about it.
+#: Clocks of nodes may differ by this much without a repair.
 SLACK = timedelta(seconds=1)
 
 
 def bring_back(tx: Transaction, now: datetime, limit: int = 500) -> int:
-    """Move up to *limit* deliveries that were changed after *now* back to it, with what they wait for.  Returns how many.
+    """Move up to *limit* deliveries that were changed after *now* back to *now*. Return their number.
 
-    Each waits as long from *now* as it was to wait when it was changed; the hour of a timed document stays what its sender wrote.
+    Each keeps its remaining wait, counted from *now*. The set hour of a timed document stays as its sender wrote it.
     """
     ahead = table.c.id.in_(_on_its_way(now + SLACK))
     rows = tx.execute(sa.select(table).where(ahead).order_by(table.c.id).limit(limit).with_for_update()).all()
@@ -35,23 +36,23 @@ def bring_back(tx: Transaction, now: datetime, limit: int = 500) -> int:
 
 
 def _on_its_way(after: datetime) -> sa.CompoundSelect[tuple[str]]:
-    """Return the query for what is on its way and was changed after a time.
+    """Return the query for undelivered deliveries that were changed after a time.
 
-    It looks where indexes hold only what is under way, not at all that was ever delivered: at heads of lanes and at what waits
-    behind them, at what is being sent, at what is to be fetched.
+    It uses the indexes that contain only undelivered rows, not the delivered ones: heads of lanes and what waits behind
+    them, deliveries being sent, deliveries to be fetched.
     """
     found = [sa.select(table.c.id).where(each, table.c.changed_at > after) for each in (FREE, SENDING, FETCHABLE)]
-    sent = sa.and_(SENDING, table.c.lease_until.is_not(None))  # names a column that only the index of the sent has
+    sent = sa.and_(SENDING, table.c.lease_until.is_not(None))  # this column selects the index of deliveries being sent
     lanes = sa.union(*(sa.select(table.c.lane, table.c.recipient).where(each) for each in (FREE, sent))).subquery()
     mate = table.alias("mate")
     same = sa.and_(mate.c.lane == lanes.c.lane, mate.c.recipient == lanes.c.recipient)
     behind = sa.and_(same, mate.c.state == DeliveryState.WAITING, mate.c.changed_at > after)
-    # An outer join, so that SQLite does not begin with all deliveries; the NULLs it gives are no id.
+    # An outer join, so that SQLite does not start with all deliveries. The NULLs match no id.
     found.append(sa.select(mate.c.id).select_from(lanes.outerjoin(mate, behind)))
     return sa.union(*found)
 
 
 def requeue_future_probes(tx: Transaction, now: datetime, beyond: datetime) -> None:
-    """Let the next probe, or message, go now to each partner that is not to get one until after *beyond*."""
+    """Make the next probe or message due now for each partner whose time lies after *beyond*."""
     for column in (partner_state.c.until, partner_state.c.next_at):
         tx.execute(sa.update(partner_state).where(column > beyond).values({column: now}))

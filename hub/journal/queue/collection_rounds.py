@@ -1,7 +1,7 @@
-"""Whose turn it is to be asked for what it has: from which cursor, by which node, and when again.  Knows one row a partner; asks nobody.
+"""Schedules the collections from partners: the cursor, the node that collects, the next due time. One row per partner.
 
-One node at a time collects from a partner, under a lease.  Two that did would do no harm but work: what arrives has an id, and a
-message is taken once.
+One node at a time collects from a partner, under a lease. Two nodes would only do double work: each document has an id,
+and a message is accepted once. This module makes no call to a partner.
 """
 
 from datetime import datetime, timedelta
@@ -18,17 +18,17 @@ from hub.store.transactions import Transaction
 
 @attrs.frozen
 class Round:
-    """A collection that this node may hold now."""
+    """A collection that this node holds."""
 
     partner: str
     holder: str
     cursor: str
-    failures: int  #: in a row, before this one
-    due: datetime  #: since when
+    failures: int  #: consecutive failures before this round
+    due: datetime  #: due time of this round
 
 
 def begin_round(tx: Transaction, partner: str, holder: str, now: datetime, lease: timedelta) -> Round | None:
-    """Take the next round of *partner*; None when it is not due, or another node is at it."""
+    """Take the next collection from *partner*. Return None when it is not due or another node holds it."""
     transactions.put_once(tx, table, [{"partner": partner, "cursor": "", "due": now}])
     free = sa.or_(table.c.holder.is_(None), table.c.holder == holder, table.c.lease_until < now)
     taken = tx.execute(
@@ -41,7 +41,11 @@ def begin_round(tx: Transaction, partner: str, holder: str, now: datetime, lease
 
 
 def end_round(tx: Transaction, round_: Round, cursor: str, due: datetime, now: datetime) -> datetime:
-    """Keep how far it came; return when it is asked again: at *due*, or at once if it was hurried meanwhile, perhaps after it had told."""
+    """Record that the round ended at *cursor*. Return the time of the next round.
+
+    That is *due*, or now if an operator hurried the collection during this round: the partner may already have been
+    asked before that.
+    """
     found = tx.scalar(sa.select(table.c.due).where(table.c.partner == round_.partner).with_for_update())
     due = due if found == round_.due else now
     values = {"cursor": cursor, "due": due, "failures": 0, "reason": None}
@@ -51,7 +55,10 @@ def end_round(tx: Transaction, round_: Round, cursor: str, due: datetime, now: d
 
 
 def fail_round(tx: Transaction, round_: Round, reason: str, due: datetime, now: datetime) -> None:
-    """Keep that it broke off; what arrived meanwhile is in the journal, and the cursor stays.  The first in a row is an event."""
+    """Record that the round failed. The cursor stays, and what arrived before is in the journal.
+
+    The first failure makes an event.
+    """
     values = {"due": due, "failures": round_.failures + 1, "reason": reason}
     if _close(tx, round_, values, now) and not round_.failures:
         events.append_events(
@@ -60,17 +67,17 @@ def fail_round(tx: Transaction, round_: Round, reason: str, due: datetime, now: 
 
 
 def release_round(tx: Transaction, round_: Round, now: datetime) -> None:
-    """Let another node go on, or this one after its next start."""
+    """Release the round at once for another node, or for this one after a restart."""
     _close(tx, round_, {"due": now}, now)
 
 
 def hurry_round(tx: Transaction, partner: str, now: datetime) -> bool:
-    """Let *partner* be asked now.  False when it has never been asked."""
+    """Make the collection from *partner* due now. Return False when the partner has never been asked."""
     return bool(tx.execute(sa.update(table).where(table.c.partner == partner).values(due=now)).rowcount)
 
 
 def read_rounds(tx: Transaction) -> list[sa.RowMapping]:
-    """Return the rows, by partner: how each collection goes."""
+    """Return the rows by partner, with the state of each collection."""
     return list(tx.execute(sa.select(table).order_by(table.c.partner)).mappings())
 
 

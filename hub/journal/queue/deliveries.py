@@ -1,7 +1,7 @@
-"""The delivery rows: how they are made, and how they end.  Knows what a person or a change does to them; not who takes or fetches them.
+"""Creates and ends deliveries, and changes them on a person's or a change's order. Does not claim or fetch them.
 
-Each function is one step of one transaction.  Every step that moves a delivery checks the state it leaves, so a step that
-comes late (an answer after a replay) moves nothing.
+Each function is one step of one transaction. Each step checks the state that the delivery leaves, so a step that comes
+late (an answer after a replay) moves nothing.
 """
 
 from collections.abc import Collection, Iterable
@@ -26,7 +26,7 @@ from hub.units.routing import Route
 Row = sa.Row[tuple[object, ...]]
 Rows = list[Row]
 
-#: A delivery that is made to wait; it tells whether it is the head of its lane.
+#: Insert of a waiting delivery. It returns whether the delivery is the head of its lane.
 _WAITS = sa.insert(table).values(free=lanes.IS_NEW).returning(table.c.free)
 _LAST = sa.select(sa.func.max(table.c.id)).where(table.c.lane == sa.bindparam("in"))
 _ONE = sa.update(table).where(table.c.id == sa.bindparam("which"))
@@ -42,11 +42,12 @@ def make_deliveries(
     urgency: int = 0,
     hour: datetime | None = None,
 ) -> list[str]:
-    """Make one delivery of the message per route, to go in its *lane*, not before its *hour*.  Returns their ids."""
+    """Create one delivery of the message per route, in *lane*, due at *hour* or now. Return their ids."""
     routes, due = tuple(routes), max(now, hour or now)
     timed = {"due": write_instant(due)} if due > now else {}
     lanes.lock_lanes(tx, lane, [route.recipient for route in routes if route.state is DeliveryState.WAITING])
-    # In the order of the recipients, and after all that is in the lane: its order must not hang on anyone's clock.
+    # Ids follow the order of the recipients and sort after all ids in the lane, so the order does not depend on any
+    # clock.
     last = tx.scalar(_LAST, {"in": lane})
     ids = sorted(new_id(later_than_id(last, now) if last else now) for _ in routes)
     behind, made = [], []
@@ -80,13 +81,13 @@ def make_deliveries(
 
 
 def of_message(tx: Transaction, message_id: str, *, to_move: bool = False) -> list[Delivery]:
-    """Return the deliveries of a message, in the order they were made; locked against others when they are *to move*."""
+    """Return the deliveries of a message in the order of creation. With *to_move*, lock them."""
     query = sa.select(table).where(table.c.message == message_id).order_by(table.c.id)
     return [read_delivery_row(row) for row in tx.execute(query.with_for_update() if to_move else query).mappings()]
 
 
 def read_delivery_row(row: sa.RowMapping) -> Delivery:
-    """Return the value of a delivery row."""
+    """Return the `Delivery` of a row."""
     fields = {field.name: row[field.name] for field in attrs.fields(Delivery)}
     return Delivery(**fields | {"state": DeliveryState(row["state"])})
 
@@ -101,7 +102,7 @@ def record_delivery_end(
     now: datetime,
     reason: str | None,
 ) -> None:
-    """Tell that a delivery came to `delivered`, or to `dead` by failing: its event, and the fact of it."""
+    """Record that a delivery became `delivered`, or `dead` after a failure: its event and its fact."""
     body = {"recipient": recipient, "partner": partner} | ({"reason": reason} if reason else {})
     events.append_events(tx, Event(f"delivery-{state}", now, message_id, delivery_id, body))
     row = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
@@ -125,9 +126,9 @@ def record_delivery_end(
 def revive_delivery(
     tx: Transaction, dead: Delivery, state: DeliveryState, *, reason: str, by: str, now: datetime
 ) -> bool:
-    """Put a dead delivery back to *state* (`waiting`, or `held`) by a person's replay.
+    """Put a dead delivery back to *state* (`waiting` or `held`) for a person's replay.
 
-    False when it is not dead any more, or stopped by a change.
+    Returns False when it is not dead any more, or a change stopped it.
     """
     waits = state is DeliveryState.WAITING
     if waits:
@@ -155,7 +156,7 @@ def revive_delivery(
 
 
 def give_up(tx: Transaction, waiting: Delivery, *, reason: str, by: str, now: datetime) -> bool:
-    """Let a waiting delivery die by a person's word; it failed, as when its time is over.  False when it does not wait any more."""
+    """Make a waiting delivery dead on a person's order. It counts as failed. Return False when it no longer waits."""
     lanes.lock_lanes(tx, waiting.lane, [waiting.recipient])
     said = f"given up by {by}: {reason}"
     moved = tx.execute(
@@ -174,9 +175,10 @@ def give_up(tx: Transaction, waiting: Delivery, *, reason: str, by: str, now: da
 def expire_deliveries(
     tx: Transaction, partner: str, now: datetime, give_up: timedelta, reason: str, limit: int = 200
 ) -> int:
-    """Let die what has waited longer than *give_up* for a partner that is unavailable, though nobody tries it: up to *limit* heads.
+    """Make dead up to *limit* heads that have waited longer than *give_up* for an unavailable partner.
 
-    They have what the probes have: no answer, by *reason*.  What was tried lately is left to its own next try.
+    No attempt was made for them. They share the *reason* of the probes, which got no answer. A delivery that was tried
+    lately is left to its own next attempt.
     """
     over = [
         sa.select(table.c.id).where(
@@ -203,10 +205,11 @@ def expire_deliveries(
 def stop_deliveries(
     tx: Transaction, messages: Iterable[str], units: Collection[str], effect: changes.Effect, by: str, now: datetime
 ) -> None:
-    """Stop the deliveries of *messages* to *units* (`EVERY` among them: to all), by the change *by*: they go no more, nor are replayed.
+    """Stop the deliveries of *messages* to *units* (`EVERY`: to all) because of the change *by*.
 
-    What waits or is held dies, and nothing failed, so it is no fact.  What is being sent is marked, and dies if it comes
-    back; what is dead is marked.  What was fetched or delivered is beyond recall: only the change itself reaches it.
+    A stopped delivery is neither sent nor replayed. A waiting or held delivery dies. That is no failure, so it makes no
+    fact. A delivery that is being sent is marked and dies if it returns. A dead one is marked. A fetched or delivered
+    one cannot be stopped: only the change itself reaches the recipient.
     """
     which = sa.and_(table.c.message.in_(list(messages)), table.c.stopped.is_(None))
     if changes.EVERY not in units:
@@ -227,7 +230,7 @@ def stop_deliveries(
             died.append(_dead(row, DeliveryState(row.state), reason, now))
             ended[row.lane, row.recipient] = None
             told.append(Event("delivery-dead", now, row.message, row.id, _said(row, reason)))
-    # Each of these in one go: a change may stop thousands, and everybody waits for it.
+    # One statement for all rows: a change may stop thousands, and every writer waits meanwhile.
     if stopped:
         tx.execute(_ONE, stopped)
     if died:
@@ -237,7 +240,7 @@ def stop_deliveries(
 
 
 def halt_deliveries(tx: Transaction, rows: Iterable[Row], now: datetime) -> None:
-    """Let die what came back from an attempt to wait, and was stopped meanwhile."""
+    """End deliveries that returned from an attempt and were stopped meanwhile."""
     for row in rows:
         if row.stopped is not None:
             tx.execute(_ONE, _dead(row, DeliveryState.WAITING, row.stopped, now))
@@ -245,7 +248,7 @@ def halt_deliveries(tx: Transaction, rows: Iterable[Row], now: datetime) -> None
 
 
 def _dead(row: Row, state: DeliveryState, reason: str, now: datetime) -> dict[str, object]:
-    """Return what `_ONE` is to write of *row*, which a change stops."""
+    """Return the values that `_ONE` writes for *row*, which a change stops."""
     dead = {
         "state": move_delivery(state, "stop", DeliveryState.DEAD),
         "free": False,
@@ -256,14 +259,14 @@ def _dead(row: Row, state: DeliveryState, reason: str, now: datetime) -> dict[st
 
 
 def _said(row: Row, reason: str) -> dict[str, object]:
-    """Return what an event of *row*, which a change stops, says."""
+    """Return the body of the event for *row*, which a change stops."""
     return {"recipient": row.recipient, "partner": row.partner, "reason": reason}
 
 
 def lock_deliveries(tx: Transaction, which: sa.ColumnElement[bool], *, waits: bool = True) -> Rows:
-    """Return *which* deliveries in the order they were made, their lanes and then they locked against others.
+    """Lock the lanes of *which* deliveries and then the deliveries. Return these in the order of creation.
 
-    Unless it *waits*, those that another transaction has are left out.
+    With *waits* False, deliveries that another transaction has locked are left out.
     """
     found = tx.execute(sa.select(table.c.lane, table.c.recipient).where(which)).all()
     places = {(lane, recipient) for lane, recipient in found}

@@ -1,8 +1,9 @@
-"""The heads of the lanes.  Knows which delivery of a lane may be claimed and keeps its flag `free` true; not why a delivery moves.
+"""Maintains the flag `free` that marks the head of each lane: the only delivery of the lane that may be claimed.
 
-A delivery is *free* when it waits, nothing of its lane is under way to its recipient, and nothing earlier of the lane waits.
-Whoever makes, ends, stops, gives back or replays deliveries says so here, in the same transaction, so that a claim looks at heads
-only: its time does not grow with what waits behind them.
+A delivery is *free* when it waits, no delivery of its lane is being sent to its recipient, and no earlier delivery of
+the lane waits. Each function that creates, ends, stops, releases or replays deliveries updates the heads here in the
+same transaction. So a claim reads only heads, and its time does not grow with the number of deliveries behind them.
+This module does not know why a delivery moves.
 """
 
 import zlib
@@ -15,25 +16,30 @@ from hub.store import transactions
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
 
-#: A message with a thousand recipients takes so many locks, not a thousand: they are the database's, and it has a few thousand.
+#: Number of advisory locks per lane. A message with 1,000 recipients takes at most this many, because the database has
+#: only a few thousand.
 _PARTS = 4
 
 
 def lock_lanes(tx: Transaction, lane: str, recipients: Iterable[str]) -> None:
-    """Let no other transaction look for heads of these lanes until this one ends; before any row of them is locked.
+    """Lock *lane* for these *recipients* until the transaction ends. Must come before any lock on a row of them.
 
-    Else a delivery that is made while the one before it ends would see that one, would not be seen by it, and nobody would be free.
+    Otherwise a delivery that is created while its predecessor ends would still see the predecessor, the predecessor's
+    transaction would not see the new delivery, and neither would make it the head.
     """
     lock_all(tx, ((lane, recipient) for recipient in recipients))
 
 
 def lock_all(tx: Transaction, places: Iterable[tuple[str, str]]) -> None:
-    """Do the same for each pair of lane and recipient."""
+    """Lock each lane (pair of lane and recipient) in *places*, as `lock_lanes` does."""
     transactions.one_at_a_time(tx, {_name(*place) for place in places})
 
 
 def lock_those_at_hand(tx: Transaction, places: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Do the same, and return those of *places* that no other transaction has; for who comes by again anyway and must not wait."""
+    """Try to lock *places* without waiting. Return the places that were locked.
+
+    For periodic work, which finds the other places in a later run.
+    """
     at_hand = transactions.those_at_hand(tx, {_name(*place) for place in places})
     return {place for place in places if _name(*place) in at_hand}
 
@@ -50,7 +56,8 @@ _going = sa.exists().where(
     _under_way.c.lane == _lane, _under_way.c.recipient == _recipient, _under_way.c.state == DeliveryState.SENDING
 )
 
-#: Tells whether nothing of the lane `in_lane` waits or is under way `to_recipient`: what is made now is its head.
+#: Condition: no delivery in the lane `in_lane` to `to_recipient` waits or is being sent, so a new delivery becomes the
+#: head.
 IS_NEW = ~sa.exists().where(_beside, _mate.c.state.in_([DeliveryState.WAITING, DeliveryState.SENDING]))
 
 _FREE_NEXT = sa.update(table).where(table.c.id == _first.scalar_subquery(), ~table.c.free, ~_going).values(free=True)
@@ -63,18 +70,18 @@ _PUT_BACK = (
 
 
 def free_next(tx: Transaction, places: Collection[tuple[str, str]]) -> None:
-    """Free the first that waits in each place (lane and recipient), unless one is under way there."""
+    """Mark the first waiting delivery of each place (lane and recipient) as free, unless one is being sent there."""
     if places:
         tx.execute(_FREE_NEXT, [lane_parameters(*each) for each in places])
 
 
 def put_back(tx: Transaction, places: Collection[tuple[str, str]]) -> None:
-    """Let go first what has come to wait before the heads of these places: a replay, or a message whose id sorts before theirs."""
+    """Correct the head of each place after an earlier delivery came to wait (a replay, or one with a smaller id)."""
     if places:
         tx.execute(_PUT_BACK, [lane_parameters(*each) for each in places])
         free_next(tx, places)
 
 
 def lane_parameters(lane: str, recipient: str) -> dict[str, str]:
-    """Return the parameters that name a place in `IS_NEW`."""
+    """Return the parameters of a place for `IS_NEW`."""
     return {"in_lane": lane, "to_recipient": recipient}

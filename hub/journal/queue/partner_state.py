@@ -1,7 +1,7 @@
-"""How it goes with each partner that is pushed to: its breaker, its rate, whether a person has paused it.  Knows one table.
+"""State of each partner that the hub pushes to: breaker, rate limit and pause. Knows one table.
 
-It is kept in the journal, so that it outlives a restart and is the same for all nodes.  A partner without a row is one that nothing
-has happened to.
+The state is in the journal, so it survives a restart and is the same for all nodes. A partner without a row is in the
+initial state.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from hub.store.transactions import Transaction
 
 @attrs.frozen
 class Pause:
-    """A person stopped the sending to a partner."""
+    """An operator has paused the sending to a partner."""
 
     at: datetime
     by: str
@@ -30,11 +30,11 @@ class Pause:
 
 @attrs.frozen(kw_only=True)
 class PartnerStanding:
-    """How it goes with one partner."""
+    """State of one partner."""
 
     breaker: Breaker = attrs.field(factory=Breaker)
     pause: Pause | None = None
-    next_at: datetime | None = None  #: when its rate lets the next message go
+    next_at: datetime | None = None  #: time at which the rate limit allows the next message
 
 
 _ONE = sa.select(table).where(table.c.partner == sa.bindparam("code"))
@@ -48,25 +48,25 @@ _UNDER_WAY = (
 
 
 def read_partner_standings(tx: Transaction) -> dict[str, PartnerStanding]:
-    """Return how it goes with each partner that anything has happened to."""
+    """Return the state of each partner that has a row."""
     return {row["partner"]: _read(row) for row in tx.execute(sa.select(table)).mappings()}
 
 
 def read_partner_standing(tx: Transaction, partner: str) -> PartnerStanding:
-    """Return how it goes with *partner*."""
+    """Return the state of *partner*."""
     row = tx.execute(_ONE, {"code": partner}).mappings().first()
     return PartnerStanding() if row is None else _read(row)
 
 
 def under_way(tx: Transaction) -> dict[str, int]:
-    """Return how many messages are being sent to each partner, by all nodes."""
+    """Return the number of messages being sent to each partner, by all nodes."""
     return {row[0]: row[1] for row in tx.execute(_UNDER_WAY)}
 
 
 def seize_partner(tx: Transaction, partner: str) -> PartnerStanding | None:
-    """Return how it goes with *partner*, kept from other nodes until this transaction ends; None while another node has it.
+    """Lock the state of *partner* until the transaction ends and return it. None while another node holds it.
 
-    Nobody waits here: what the other node does not take is there at the next look.
+    Does not wait: what the other node does not claim is found in the next run.
     """
     row = tx.execute(_ONE.with_for_update(skip_locked=True), {"code": partner}).mappings().first()
     if row is None and transactions.put_once(tx, table, [{"partner": partner}]):
@@ -75,16 +75,17 @@ def seize_partner(tx: Transaction, partner: str) -> PartnerStanding | None:
 
 
 def write_partner_standing(tx: Transaction, partner: str, before: PartnerStanding, after: PartnerStanding) -> None:
-    """Write what has changed of a partner that is seized."""
+    """Write the changed columns of a partner that is locked by `seize_partner`."""
     changed = {name: value for name, value in _written(after).items() if value != _written(before)[name]}
     if changed:
         tx.execute(sa.update(table).where(table.c.partner == partner).values(changed))
 
 
 def move_breaker(tx: Transaction, partner: str, step: Callable[[Breaker], Breaker], now: datetime) -> None:
-    """Move the breaker of *partner* by *step*, a transition of hub.partner.circuit_breaker, and tell of it when it opens or closes.
+    """Apply *step*, a transition of hub.partner.circuit_breaker, to the breaker of *partner*.
 
-    Where the step changes nothing, as after a success on a usual day, nothing is locked or written.
+    Records an event when the breaker opens or closes. When the step changes nothing, as after an ordinary success, no
+    row is locked or written.
     """
     if step(found := read_partner_standing(tx, partner).breaker) == found:
         return
@@ -103,7 +104,10 @@ def move_breaker(tx: Transaction, partner: str, step: Callable[[Breaker], Breake
 
 
 def pause_partner(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime) -> bool:
-    """Let nothing more be sent to *partner*, by any node.  What is under way ends.  False when it is paused already."""
+    """Pause the sending to *partner* on all nodes. Attempts in progress end normally.
+
+    Return False if it is already paused.
+    """
     transactions.put_once(tx, table, [{"partner": partner}])
     running = sa.and_(table.c.partner == partner, table.c.paused_at.is_(None))
     values = {"paused_at": now, "paused_by": by, "paused_reason": reason}
@@ -114,7 +118,7 @@ def pause_partner(tx: Transaction, partner: str, *, reason: str, by: str, now: d
 
 
 def resume_partner(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime) -> bool:
-    """Let messages go to *partner* again; where its breaker is open, a probe goes at once.  False when neither was so."""
+    """End the pause of *partner*, and let an open breaker probe at once. Return False if there was neither."""
     found = tx.execute(_ONE.with_for_update(), {"code": partner}).mappings().first()
     before = PartnerStanding() if found is None else _read(found)
     after = attrs.evolve(before, pause=None, breaker=hurry_breaker(before.breaker, now))

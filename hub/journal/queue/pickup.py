@@ -1,4 +1,4 @@
-"""What partners fetch for themselves: what is held for them, until they confirm it.  Knows one partner's deliveries; sends nothing."""
+"""Deliveries that partners fetch themselves: held until the partner has fetched and confirmed them. Sends nothing."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -17,9 +17,9 @@ from hub.store.transactions import Transaction
 
 
 def list_pending_messages(tx: Transaction, partner: str, unit: str, limit: int, now: datetime) -> list[str]:
-    """Return the messages that wait for *partner* to fetch and confirm them for *unit*, the oldest first.
+    """Return the messages that *partner* has yet to fetch and confirm for *unit*, oldest first, at most *limit*.
 
-    A timed one is among them from its hour.  The oldest delivery first is also the order of their lanes.
+    A message with a set hour appears from that hour on. Oldest delivery first is also the order within each lane.
     """
     query = (
         sa.select(table.c.message)
@@ -39,10 +39,10 @@ def list_pending_messages(tx: Transaction, partner: str, unit: str, limit: int, 
 def fetch_message(
     tx: Transaction, partner: str, message_id: str, now: datetime, *, fresh: bool = True
 ) -> sa.RowMapping:
-    """Return the message row for *partner*, whose held deliveries of it become `fetched`.
+    """Return the message row for *partner* and mark its held deliveries of that message as `fetched`.
 
-    Raises `Rejected` (`document-not-found`) when no living delivery of it is the partner's, or its hour has not come;
-    `refuse_replayed_call` when the call is not *fresh* and one of them is held.
+    Raises `Rejected` (`document-not-found`) when *partner* has no live delivery of the message, or its hour has not
+    come. Raises `refuse_replayed_call` when the call is not *fresh* and one of the deliveries is still held.
     """
     rows = [row for row in _of_partner(tx, partner, message_id) if row.state != DeliveryState.HELD or row.due <= now]
     if not rows:
@@ -64,10 +64,10 @@ def fetch_message(
 def confirm_receipt(
     tx: Transaction, partner: str, message_id: str, unit: str | None, now: datetime, *, fresh: bool = True
 ) -> None:
-    """Make the partner's fetched deliveries of a message `delivered`: those of *unit*, or all.  Repeating it changes nothing.
+    """Mark the partner's fetched deliveries of a message as `delivered`: those of *unit*, or all. Repeatable.
 
-    Raises `Rejected`: `document-not-found`; `not-fetched` when one of them is still `held`; `refuse_replayed_call` when the call is not
-    *fresh* and one of them is fetched.
+    Raises `Rejected`: `document-not-found`; `not-fetched` when one of them is still `held`. Raises
+    `refuse_replayed_call` when the call is not *fresh* and one of them is fetched but not confirmed.
     """
     rows = [row for row in _of_partner(tx, partner, message_id) if unit in (None, row.recipient, row.via)]
     if not rows:
@@ -100,9 +100,9 @@ def _of_partner(tx: Transaction, partner: str, message_id: str) -> Sequence[sa.R
 
 
 def record_unfetched_alarms(tx: Transaction, now: datetime, after: timedelta, limit: int = 500) -> int:
-    """Tell of up to *limit* deliveries that nobody has fetched and confirmed for as long as *after*, once each.
+    """Record an alarm event for each delivery that was not fetched and confirmed within *after*, once per delivery.
 
-    Their state does not change.  Returns how many were told of.
+    Handles up to *limit* deliveries and returns their number. Their state does not change.
     """
     late = sa.and_(UNALARMED, table.c.since <= now - after)
     rows = tx.execute(sa.select(table).where(late).order_by(table.c.since).limit(limit).with_for_update()).all()

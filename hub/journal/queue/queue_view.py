@@ -1,6 +1,6 @@
-"""One look at what waits: for which partners something may go, for how many there is room, when to look again.
+"""A snapshot of the queue: which partners may be sent to, how many messages each, and when to look again.
 
-Knows the queues, the breakers and the policies; takes nothing, and starts nothing.
+Combines queues, breakers, rates and policies. Claims nothing and starts nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from hub.store.transactions import Transaction
 
 @attrs.frozen
 class Sight:
-    """What one look at the journal shows: what waits, how it goes with each partner, how many are under way from all nodes."""
+    """Snapshot of the queues, the state of each partner, and the number of messages being sent by all nodes."""
 
     now: datetime
     queues: Sequence[Queue]
@@ -27,7 +27,7 @@ class Sight:
     under_way: Mapping[str, int]
 
     def rooms(self, policies: Mapping[str, Policy]) -> dict[str, int]:
-        """Return how many messages may go to each partner, of those in *policies*, that something is due for."""
+        """Return how many messages may be sent now to each partner in *policies* that has due deliveries."""
         due = [queue.partner for queue in self.queues if queue.oldest and queue.partner in policies]
         return {partner: self._room(partner, policies[partner]) for partner in due}
 
@@ -39,7 +39,7 @@ class Sight:
         return room if policy.rate is None else min(room, policy.rate.allows(found.next_at, self.now))
 
     def hopeless(self, policies: Mapping[str, Policy]) -> Iterator[tuple[str, str]]:
-        """Yield each unavailable partner for which something has waited longer than its policy says, and why it is unavailable."""
+        """Yield each unavailable partner with a delivery that has waited longer than `give_up`, and the reason."""
         for queue in self.queues:
             found, policy = self.standings.get(queue.partner, PartnerStanding()), policies.get(queue.partner)
             if policy is None or queue.oldest is None or found.pause is not None:
@@ -48,9 +48,9 @@ class Sight:
                 yield queue.partner, found.breaker.reason or "unavailable"
 
     def changes(self, left: Mapping[str, int]) -> Iterator[datetime]:
-        """Yield the times from which on more may go than now, when for so many there is room *left*.
+        """Yield the times from which more messages may be sent than now. *left* is the room that is left per partner.
 
-        Where there is none, the end of a conversation tells, or the next poll.
+        Without room, the end of a conversation or the next poll starts the next look.
         """
         for queue in self.queues:
             found = self.standings.get(queue.partner, PartnerStanding())
@@ -63,7 +63,7 @@ class Sight:
 
 
 def read_queue_view(tx: Transaction, now: datetime) -> Sight:
-    """Look."""
+    """Read the snapshot."""
     return Sight(
         now, claims.read_partner_queues(tx, now), partner_state.read_partner_standings(tx), partner_state.under_way(tx)
     )

@@ -1,4 +1,7 @@
-"""What a person does to deliveries: a replay, a giving up, planned first, with a reason.  Knows what may be done; not who asks."""
+"""Replays and gives up deliveries on a person's order: a plan first, then the move with a reason.
+
+Knows which deliveries may be moved, not who may order it.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -12,13 +15,13 @@ from hub.journal.search import Filter
 from hub.store.transactions import Transaction
 from hub.units.routing import Routes
 
-#: So many deliveries are moved in one transaction: a running hub waits for it.
+#: Deliveries moved in one transaction. A running hub waits for that transaction.
 TOGETHER = 500
 
 
 @attrs.frozen
 class Excluded:
-    """A delivery that a plan leaves alone, and why."""
+    """A delivery that a plan does not move, and why."""
 
     delivery: Delivery
     why: str
@@ -26,21 +29,21 @@ class Excluded:
 
 @attrs.frozen
 class Plan:
-    """What would be done: to each of these deliveries, with its message; and those left alone."""
+    """The deliveries that would be moved, each with its message, and the excluded ones."""
 
     moves: tuple[tuple[Message, Delivery], ...]
     excluded: tuple[Excluded, ...]
 
     @property
     def octets(self) -> int:
-        """Return how many octets travel with them."""
+        """Return the total size of the messages in octets."""
         return sum({message.id: message.size for message, _ in self.moves}.values())
 
 
 def plan_replay(tx: Transaction, wanted: Filter, recipient: str | None = None) -> Plan:
-    """Return what a replay of the dead deliveries of these messages would do.  Changes nothing.
+    """Return the plan to replay the dead deliveries of the messages that *wanted* selects. Changes nothing.
 
-    What a recall, an update or a replacement stopped is never replayed.
+    A delivery that a recall, an update or a replacement stopped is never replayed.
     """
     replays, excluded = [], []
     for message, delivery in search.in_state(tx, [DeliveryState.DEAD], wanted, recipient):
@@ -54,9 +57,9 @@ def plan_replay(tx: Transaction, wanted: Filter, recipient: str | None = None) -
 def replay_deliveries(
     tx: Transaction, dead: Iterable[Delivery], routes: Routes, *, reason: str, by: str, now: datetime
 ) -> Sequence[Delivery]:
-    """Put dead deliveries back to waiting, or held where the partner fetches.  Returns those that moved.
+    """Put dead deliveries back to `waiting`, or to `held` where the partner fetches. Return those that moved.
 
-    One that is not dead any more (somebody else was faster) is left alone.
+    A delivery that is no longer dead (another person was faster) is left alone.
     """
     moved = [
         delivery
@@ -71,9 +74,9 @@ def replay_deliveries(
 
 
 def plan_give_up(tx: Transaction, wanted: Filter, recipient: str | None = None) -> Plan:
-    """Return what giving up the waiting deliveries of these messages would do.  Changes nothing.
+    """Return the plan to give up the waiting deliveries of the messages that *wanted* selects. Changes nothing.
 
-    What is being sent is left alone: it may arrive.
+    A delivery that is being sent is excluded: it may still arrive.
     """
     found = search.in_state(tx, [DeliveryState.WAITING, DeliveryState.SENDING], wanted, recipient)
     waiting = tuple((message, delivery) for message, delivery in found if delivery.state is DeliveryState.WAITING)
@@ -82,9 +85,9 @@ def plan_give_up(tx: Transaction, wanted: Filter, recipient: str | None = None) 
 
 
 def give_up(tx: Transaction, waiting: Iterable[Delivery], *, reason: str, by: str, now: datetime) -> Sequence[Delivery]:
-    """Let waiting deliveries die by a person's word: dead letters, which a replay brings back.  Returns those that moved.
+    """Make waiting deliveries dead letters on a person's order. A replay can revive them. Return those that moved.
 
-    One that does not wait any more (it is being sent, or was) is left alone.
+    A delivery that no longer waits (it is being sent, or was sent) is left alone.
     """
     moved = [each for each in waiting if deliveries.give_up(tx, each, reason=reason, by=by, now=now)]
     if moved:
