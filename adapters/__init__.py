@@ -1,4 +1,4 @@
-"""The dialects of partner systems, one folder each; pure, and strangers to one another.
+"""The adapters of partner systems: one folder for each dialect. They are pure and do not import one another.
 
 A partner's configuration names its adapter by the folder: `adapter = "documents"` in `partners/CODE.toml`.
 """
@@ -15,12 +15,12 @@ from hub.partner.adapter_settings import Setting, Terms
 
 
 def list_adapter_names() -> tuple[str, ...]:
-    """Return the names that `adapter = …` may have."""
+    """Return the values that `adapter = …` may have."""
     return tuple(sorted(found.name for found in iter_modules(__path__) if found.ispkg))
 
 
 def make_adapter(name: str, terms: Terms) -> Adapter:
-    """Return the adapter *name* for one partner on these *terms*.  KeyError when there is no such folder."""
+    """Return the adapter *name*, configured by *terms* for one partner. Raises KeyError if there is no such folder."""
     folder = _folder(name)
     defaults = {
         each.name: each.default for each in list_adapter_settings(name) if each.default is not None and not each.secret
@@ -30,19 +30,19 @@ def make_adapter(name: str, terms: Terms) -> Adapter:
 
 
 def list_adapter_settings(name: str) -> tuple[Setting, ...]:
-    """Return what the adapter *name* reads of `[settings]`.  KeyError when there is no such folder."""
+    """Return the keys of `[settings]` that the adapter *name* reads. Raises KeyError if there is no such folder."""
     found: Iterable[Setting] = getattr(_folder(name), "SETTINGS", ())
     return tuple(found)
 
 
 def list_url_schemes(name: str) -> tuple[str, ...]:
-    """Return how the URLs may begin that the adapter *name* speaks to: `https`, unless it says otherwise."""
+    """Return the URL schemes that the adapter *name* supports: `https` and `http` unless its folder defines `SCHEMES`."""
     found: Iterable[str] = getattr(_folder(name), "SCHEMES", ("https", "http"))
     return tuple(found)
 
 
 def answers_lookups(name: str) -> bool:
-    """Tell whether the adapter *name* answers questions: whether what its folder makes has `ask`."""
+    """Tell whether the adapter *name* answers lookups: whether a class of its folder has the method `ask`."""
     folder = _folder(name)
     return any(
         isinstance(each, type) and each.__module__ == folder.__name__ and hasattr(each, "ask")
@@ -51,7 +51,7 @@ def answers_lookups(name: str) -> bool:
 
 
 def find_settings_flaws(name: str, given: Mapping[str, str], secrets: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Return what is wrong with the settings *given* and the *secrets*: the key, what is wrong, what is expected."""
+    """Return the mistakes in the settings *given* and the *secrets*: for each the key, what is wrong, what is expected."""
     known = list_adapter_settings(name)
     found = []
     for setting in known:

@@ -1,7 +1,7 @@
-"""BKAV's eDoc service, the SOAP bus of other provinces and ministries: documents and statuses sent, fetched and confirmed.
+"""BKAV's eDoc service, the SOAP bus of other provinces and ministries: sends, fetches and confirms packets.
 
-Knows the operations and what their answers mean; how they are written is `wire`'s, how a packet is taken apart `parts`'.  README.md says
-where each comes from and how sure it is.
+Knows the operations and what their answers mean. `wire` knows how calls are encoded, `parts` how a packet is split.
+README.md names the source of each rule and how reliable it is.
 """
 
 import hashlib
@@ -45,11 +45,11 @@ SETTINGS = (
     Setting("known-codes", default="", expected="error codes that mean: we have it already"),
 )
 
-#: Octets of the largest answer: a document of 20 MB is 27 MB where its parts are base64.
+#: Octets of the largest answer: a document of 20 MB is 27 MB if its parts are in base64.
 _LARGEST = 64 << 20
-#: Documents got in one collection, and statuses; the next begins at once.
+#: Documents and statuses fetched in one collection. The next collection begins at once.
 _MOST, _MOST_TRACES = 20, 200
-#: So many statuses of the last list are remembered as seen; the hub knows any other again by its id.
+#: Statuses of earlier lists that the cursor remembers as seen. The hub recognises any other by its id.
 _REMEMBERED = 10_000
 _MEDIA = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+")
 
@@ -58,7 +58,7 @@ Asked = Generator[Request, Reply, BkavReply | Failed | Unavailable]
 
 @attrs.frozen(kw_only=True)
 class Bkav:
-    """One such service at *url*."""
+    """One eDoc service at *url*."""
 
     url: str
     settings: Mapping[str, str]
@@ -66,7 +66,10 @@ class Bkav:
     notes: AdapterNotes
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
-        """Send a packet apart, a status by UpdateTraces; the packet's own DocumentId is all that tells a repetition."""
+        """Send the parts of a packet by SendDocument, or a status by UpdateTraces.
+
+        Only the packet's own DocumentId identifies a repetition to the service.
+        """
         namespace, name = self.settings["namespace"], consignment.message.id
         packet = parts.split_packet(consignment.content, namespace)
         header = [*packet.header, self._key(namespace)]
@@ -85,9 +88,12 @@ class Bkav:
         return self._failure(heard) if isinstance(heard, Failed) else _taken(heard)
 
     def collect(self, cursor: str, now: datetime) -> Collection:
-        """Fetch what waits for each organ, then the statuses of what it sent; confirm what the hub has.
+        """Fetch the pending documents of each organ, then the statuses of documents it sent.
 
-        What the hub refused is not confirmed: the cursor remembers it as long as it waits there, so that it is not fetched again.
+        Confirm what the hub accepted.
+
+        A document that the hub refused is not confirmed. The cursor remembers it while the service lists it, so that it
+        is not fetched again.
         """
         before = json.loads(cursor) if cursor else {"documents": {}, "traces": []}
         waiting: dict[str, list[str]] = {}
@@ -128,7 +134,10 @@ class Bkav:
     def _confirm(
         self, document_id: str, here: bool, waiting: Mapping[str, Sequence[str]], now: datetime
     ) -> Generator[Request, Reply, bool | Unavailable]:
-        """Confirm a document that the hub has, for every organ it waits for; return whether nothing of it waits any more."""
+        """Confirm a document for every organ that it is pending for.
+
+        *here* tells whether the hub accepted it. Returns whether the document is no longer pending for any organ.
+        """
         confirmed = here
         for organ in waiting[document_id] if here else ():
             asked = self._operation("ConfirmReceived", organ, DocumentId=document_id)
@@ -141,10 +150,12 @@ class Bkav:
     def _traces(
         self, before: Sequence[str], now: datetime
     ) -> Generator[Request | Arrival, Any, tuple[list[str], bool] | Unavailable]:
-        """Hand over the statuses that are not among those of *before*; return the names of all that were, and whether more wait.
+        """Hand over the statuses that are not in *before*.
 
-        What stands behind the last one that was handed over comes first, then what stands before it: where more are listed than are
-        remembered, each has its turn.
+        Return the names of all that were handed over, and whether more are waiting.
+
+        Statuses listed after the last one handed over come first, then those listed before it. So every status gets its
+        turn even if more are listed than are remembered.
         """
         listed, trouble = yield from self._listed(now)
         names = list(listed)
@@ -158,7 +169,7 @@ class Bkav:
         return trouble or ([*known, *fresh][-_REMEMBERED:], len(behind) > _MOST_TRACES)
 
     def _listed(self, now: datetime) -> Generator[Request, Reply, tuple[Mapping[str, bytes], Unavailable | None]]:
-        """Return the statuses of every organ by their names, in the order listed; and why there may be others, if so."""
+        """Return the statuses of every organ by name, in the order listed, and the failure that cut the list short."""
         listed: dict[str, bytes] = {}
         for organ in self._organs():
             heard = yield from self._ask("GetTraces", now, self._operation("GetTraces", organ))
@@ -192,14 +203,14 @@ class Bkav:
         return wire.read_bkav_reply(reply, now)
 
     def _operation(self, name: str, organ: str = "", **fields: str) -> etree._Element:
-        """Return the Body's child of an operation that has one of its own, in no vocabulary."""
+        """Return the Body element of the operation *name*, in no namespace."""
         made = etree.Element(name)
         for field, text in {"Token": self.token, "OrganId": organ or self.settings["organ"], **fields}.items():
             etree.SubElement(made, field).text = text
         return made
 
     def _key(self, namespace: str) -> etree._Element:
-        """Return the `Signature/KeyInfo` with organ and token, which these services take for a permission."""
+        """Return the `Signature/KeyInfo` with organ and token, which these services read as authorisation."""
         made = etree.Element(f"{{{namespace}}}Signature", nsmap={None: namespace})  # type: ignore[dict-item]
         held = etree.SubElement(made, f"{{{namespace}}}KeyInfo")
         etree.SubElement(held, f"{{{namespace}}}OrganId").text = self.settings["organ"]
@@ -210,7 +221,7 @@ class Bkav:
         return list(dict.fromkeys(self.settings["organs"].split() or [self.settings["organ"]]))
 
     def _unknown(self, failed: Failed) -> bool:
-        """Tell whether it is us whom they do not know."""
+        """Tell whether the failure means that the service does not accept our credentials."""
         ends = tuple(f".{each}" for each in self.settings["credentials-codes"].split())
         return any(f".{code}".endswith(ends) for code in failed.codes)
 
@@ -228,7 +239,7 @@ class Bkav:
 
 
 def adapter(terms: Terms) -> Bkav:
-    """Return the adapter of one partner; every adapter folder has this function."""
+    """Return the adapter of one partner. Every adapter folder has this function."""
     return Bkav(url=terms.url, settings=terms.settings, token=terms.secrets["token"], notes=terms.notes)
 
 

@@ -1,8 +1,11 @@
-"""A packet taken apart as this dialect carries it, and put together again.  Knows the packet's frame; no SOAP, no MIME, no call.
+"""Splits a packet into the parts that this dialect carries, and joins such parts into a packet.
 
-Apart, a packet is the children of its `edXMLHeader`, its manifest, and the octets of its attachments by their content ids.  Put together,
-it is written in one way only, whatever prefixes, spaces, boundaries and transfer encodings it came with: the same document gives the same
-octets.  Its own signature does not travel: it covers the packet in the form it had.
+Knows the structure of a packet. Knows no SOAP, no MIME and no operation.
+
+The parts are the children of `edXMLHeader`, the manifest, and the octets of the attachments by content id. A joined
+packet is written in one canonical way, whatever prefixes, spaces, boundaries and transfer encodings its parts came
+with: the same document gives the same octets. The packet's own signature is not carried, because it covers the packet
+in its original form.
 """
 
 from base64 import b64encode
@@ -16,29 +19,32 @@ from lxml import etree
 from hub.edxml.schema import QCVN
 from hub.formats import base64_content, safe_xml
 
-#: The older vocabulary of these services, where BKAV's header parts are (V BKAV).
+#: The older namespace of these services, used by BKAV's header parts (V BKAV).
 EDOC = "http://www.e-doc.vn/Schema/"
 _XLINK = "http://www.w3.org/1999/xlink"
 _HREF = f"{{{_XLINK}}}href"
-#: Vocabularies that are one to us; JAXB leaves the children of some elements in none.
+#: Namespaces treated as the same. JAXB leaves the children of some elements in no namespace.
 _OURS = {None, EDOC, QCVN}
-#: Of the header, what says who sends and not what is sent; and what is worth nothing once the packet was apart.
+#: Header elements that are not carried: they identify the caller, or are worthless after the packet has been split.
 _LEFT_OUT = {"Signature", "DigitalSignature", "Token"}
 _WHITE = " \t\r\n"
 
 
 @attrs.frozen(kw_only=True)
 class Parts:
-    """A packet, apart; the elements are of the vocabulary that was asked for."""
+    """A split packet. Its elements are in the namespace that `split_packet` was given."""
 
     header: Sequence[etree._Element]
-    manifest: etree._Element  #: empty, where the packet has none
+    manifest: etree._Element  #: empty if the packet has none
     files: Mapping[str, bytes]  #: by content id, without `cid:`
-    types: Mapping[str, str]  #: their media types, where the packet names one
+    types: Mapping[str, str]  #: media types by content id; empty if the packet names none
 
 
 def split_packet(content: bytes, namespace: str) -> Parts:
-    """Take the packet *content* apart into elements of *namespace*.  Rejected and ValueError for what the hub would not have taken."""
+    """Split the packet *content* into elements of *namespace*.
+
+    Raises Rejected or ValueError for content that the hub would not have accepted.
+    """
     root = safe_xml.parse_safe_xml(content)
     header = _one(_one(root, "edXMLEnvelope"), "edXMLHeader")
     body = _maybe(_one(root, "edXMLEnvelope"), "edXMLBody")
@@ -64,10 +70,10 @@ def split_packet(content: bytes, namespace: str) -> Parts:
 
 
 def join_packet(header: Iterable[etree._Element], manifest: etree._Element | None, files: Mapping[str, bytes]) -> bytes:
-    """Put a packet together from what of it is in *header*, its *manifest* and *files*; write it in the one way.
+    """Join a packet from the elements of *header*, its *manifest* and its *files*, in canonical form.
 
-    A content id is looked for as written and percent-decoded (RFC 2392).  ValueError when a Reference has no file, or a file no
-    Reference, or when there is no MessageHeader.
+    A file is looked up by content id as written and percent-decoded (RFC 2392). Raises ValueError if a Reference has no
+    file, a file has no Reference, or there is no MessageHeader.
     """
     spaces = cast("Any", {None: QCVN, "xlink": _XLINK} if _linked(manifest) else {None: QCVN})
     root = etree.Element(f"{{{QCVN}}}edXML", nsmap=spaces)
@@ -92,12 +98,12 @@ def join_packet(header: Iterable[etree._Element], manifest: etree._Element | Non
 
 
 def translate_element(element: etree._Element, namespace: str, name: str = "") -> etree._Element:
-    """Return a copy of *element*, called *name*, whose vocabulary is *namespace*, without the spaces between its elements."""
+    """Return a copy of *element*, renamed to *name*, in *namespace*, without the white space between its elements."""
     return _copy(element, None, namespace, name)
 
 
 def _attach(encoded: etree._Element | None, reference: etree._Element, left: dict[str, bytes]) -> None:
-    """Write the Attachment of *reference*, and take its file out of *left*."""
+    """Write the Attachment of *reference* and remove its file from *left*."""
     assert encoded is not None
     content_id = _content_id(reference)
     found = next((each for each in left if content_id in {each, unquote(each)}), None)
@@ -112,7 +118,7 @@ def _attach(encoded: etree._Element | None, reference: etree._Element, left: dic
 
 
 def _complete(reference: etree._Element, attached: etree._Element, namespace: str) -> None:
-    """Let *reference* say what only the Attachment said: that does not travel."""
+    """Copy into *reference* what only the Attachment says, because the Attachment itself is not carried."""
     for name in ("ContentType", "Description", "AttachmentName"):
         given = _text(attached, name)
         if given.strip(_WHITE) and not _text(reference, name).strip(_WHITE):
@@ -121,7 +127,7 @@ def _complete(reference: etree._Element, attached: etree._Element, namespace: st
 
 
 def _copy(element: etree._Element, parent: etree._Element | None, namespace: str, name: str = "") -> etree._Element:
-    """Copy *element* under *parent*; of elements that hold elements, white space is left out."""
+    """Copy *element* under *parent*. White space between elements is left out."""
     was = etree.QName(element)
     tag = f"{{{namespace}}}{name or was.localname}" if was.namespace in _OURS else element.tag
     spaces = cast("Any", {None: namespace})
@@ -145,7 +151,7 @@ def _linked(manifest: etree._Element | None) -> bool:
 
 
 def _content_id(element: etree._Element) -> str:
-    """Return what names an attachment, in either place, without `cid:`."""
+    """Return the content id of an attachment, from either place that may hold it, without `cid:`."""
     written = _text(element, "ContentId").strip(_WHITE) or str(element.get(_HREF, "")).strip(" ")
     return written.removeprefix("cid:")
 

@@ -1,7 +1,10 @@
-"""How this dialect's calls are written and its answers read: SOAP 1.1 or 1.2, with MIME parts.  Knows no operation, no packet.
+"""Encodes this dialect's calls and decodes its answers: SOAP 1.1 or 1.2 with MIME parts.
 
-Attachments travel as parts of a multipart/related beside the envelope (SwA), which by MTOM only calls itself application/xop+xml; the
-manifest names them.  An answer may come in any of these forms, whatever was asked in.
+Knows no operation and no packet.
+
+Attachments travel as parts of a multipart/related beside the envelope (SwA). With MTOM only the media type of the root
+part differs, application/xop+xml. The manifest names the attachments. An answer may come in any of these forms,
+whatever form the call had.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,21 +24,21 @@ from hub.partner.reply_parsing import retry_after
 from hub.soap import envelope
 from hub.soap.envelope import SOAP11, SOAP12
 
-#: Where clients of these services put their token in the Header.
+#: The namespace in which clients of these services put their token in the Header.
 TOKEN_SPACE = "http://e-doc.vn/xsd"  # noqa: S105 - a namespace
 VERSIONS = {"1.1": SOAP11, "1.2": SOAP12}
-#: Statuses under which a SOAP stack sends an envelope.
+#: HTTP statuses under which a SOAP stack sends an envelope.
 _SOAP_STATUSES = {200, 202, 400, 500}
 _DENIED = {401, 403}
 _LIMITS = safe_xml.Limits(plain=frozenset())
-#: Parts of one answer: a document may have so many attachments less one.
+#: Parts of one answer: the envelope and one part for each attachment.
 _MOST_PARTS = 200
 _START = "envelope"
 _SAFE = "!#$&'()*+,-./:;=@[]^_`{|}~"
 
 
 class _Memory(Drawer):
-    """Keeps what a part stands for where the answer already is: no adapter opens a file."""
+    """Keeps parts in memory, where the answer already is: adapters open no files."""
 
     def keep(self, pieces: Iterable[bytes]) -> Octets:
         return Octets.of(b"".join(pieces))
@@ -43,29 +46,29 @@ class _Memory(Drawer):
 
 @attrs.frozen
 class BkavReply:
-    """An answer, opened."""
+    """A decoded answer."""
 
     header: Sequence[etree._Element]
     body: etree._Element
     files: Mapping[str, bytes]  #: by content id
-    octets: bytes  #: as it came
+    octets: bytes  #: the body as received
 
     def leaves(self, name: str) -> list[str]:
-        """Return the texts of every element of the Body called *name*, of whatever vocabulary."""
+        """Return the texts of all elements of the Body named *name*, in any namespace."""
         return [(each.text or "").strip() for each in self.every(name)]
 
     def every(self, *names: str) -> list[etree._Element]:
-        """Return every element of the Body with one of these *names*, in their order."""
+        """Return all elements of the Body with one of these *names*, in document order."""
         return [each for each in self.body.iter("*") if etree.QName(each).localname in names]
 
 
 @attrs.frozen
 class Failed:
-    """A fault that is ours, or a Report that says no: what was told, with the codes."""
+    """A fault that blames the sender, or a Report of failure: its text and its codes."""
 
     told: str
     codes: tuple[str, ...]
-    octets: bytes  #: as it came
+    octets: bytes  #: the body as received
 
 
 def build_bkav_call(
@@ -78,9 +81,10 @@ def build_bkav_call(
     packing: str,
     boundary: str,
 ) -> tuple[tuple[tuple[str, str], ...], bytes]:
-    """Return the HTTP headers and the octets of a call, the same for the same.
+    """Return the HTTP headers and the octets of a call. The same call gives the same octets.
 
-    *soap* is 1.1 or 1.2, *packing* swa or mtom; *files* have a media type each, and without any the envelope goes alone.
+    *soap* is 1.1 or 1.2; *packing* is swa or mtom. *files* maps content ids to media type and octets. Without files the
+    body is the plain envelope.
     """
     space = VERSIONS[soap]
     root = etree.Element(f"{{{space}}}Envelope", nsmap={"soap": space})
@@ -106,7 +110,11 @@ def build_bkav_call(
 
 
 def read_bkav_reply(reply: Reply, now: datetime) -> BkavReply | Failed | Unavailable:
-    """Open *reply*.  What is no SOAP is unavailable, and so is a fault of theirs; ours, and a Report that says no, has failed."""
+    """Decode *reply*.
+
+    Returns Failed for a fault that blames the sender or a Report of failure. Returns Unavailable for any other fault
+    and for anything that is not SOAP.
+    """
     wait = retry_after(reply.headers, reply.at or now)
     if reply.status in _DENIED:
         return Unavailable(f"HTTP {reply.status}", wait, credentials=True)
@@ -131,7 +139,7 @@ def read_bkav_reply(reply: Reply, now: datetime) -> BkavReply | Failed | Unavail
 
 
 def build_token_header(value: str) -> etree._Element:
-    """Return the header block that says who calls."""
+    """Return the header block that identifies the caller."""
     made = etree.Element(f"{{{TOKEN_SPACE}}}Token", nsmap=cast("Any", {None: TOKEN_SPACE}))
     made.text = value
     return made
@@ -143,7 +151,7 @@ def _part(boundary: str, media: str, encoding: str, content_id: str, content: by
 
 
 def _opened(reply: Reply) -> BkavReply:
-    """Raises Rejected, CallRefused or ValueError for what is no envelope."""
+    """Decode the envelope and its parts. Raises Rejected, CallRefused or ValueError if there is no envelope."""
     media = reply.headers.get("content-type", "")
     body, files = reply.body, {}
     if media.strip().lower().startswith("multipart/"):

@@ -1,6 +1,7 @@
-"""The national population database: one SOAP 1.1 call with an X-Road header.  Knows its two elements and the header; no HTTP, no journal.
+"""The national population database: one SOAP 1.1 call with an X-Road header.
 
-README.md says where the dialect comes from and how sure that is.  No reason given here quotes what was asked or answered.
+Knows the request, the response and the header. Knows no HTTP and no journal. README.md names the source of the dialect
+and how reliable it is. The reasons of outcomes never quote the question or the answer.
 """
 
 from collections.abc import Sequence
@@ -42,12 +43,12 @@ _CALLED = (*_CLIENT, "serviceCode", "serviceVersion")
 
 @attrs.frozen
 class Dancu:
-    """The service behind one security server."""
+    """The population database behind one security server."""
 
     terms: Terms
 
     def ask(self, query: Query, now: datetime) -> Inquest:
-        """Ask whether there is a citizen with these particulars; MaYeuCau is the hub's id of the question."""
+        """Ask whether a citizen with these particulars exists. MaYeuCau is the hub's id of the question."""
         if query.operation != "VerifyCitizen":
             return Refused(f"the population database knows no {query.operation}")
         headers = (("Content-Type", envelope.CONTENT_TYPE), ("SOAPAction", f'"{self.terms.settings["soap-action"]}"'))
@@ -97,7 +98,11 @@ class Dancu:
             return unavailable("TonTai is no boolean")
 
     def _fault(self, fault: etree._Element, senders: bool, passing: Unavailable) -> Refused | Unavailable:
-        """Tell by its code whose fault it is: a security server's begins with `Server.` or `Client.` and says where it arose."""
+        """Return the outcome of a fault by its code.
+
+        A security server's code begins with `Server.` or `Client.` and names the place of the error. *passing* is the
+        outcome of a temporary fault.
+        """
         code = _faultcode(fault)
         if code.rpartition(".")[2] in {
             "AccessDenied",
@@ -110,12 +115,12 @@ class Dancu:
 
 
 def adapter(terms: Terms) -> Dancu:
-    """Return the adapter of one security server; every adapter folder has this function."""
+    """Return the adapter of one security server. Every adapter folder has this function."""
     return Dancu(terms)
 
 
 def _party(name: str, kind: str, parts: Sequence[str], written: str) -> etree._Element:
-    """Return one identifier of the X-Road message protocol (4.0, 2.1): `A:B:C:D` in its parts."""
+    """Return one identifier of the X-Road message protocol (4.0, 2.1), from *written*, `A:B:C:D`."""
     party = etree.Element(f"{{{XROAD}}}{name}", nsmap={"xro": XROAD, "iden": IDENTIFIERS})
     party.set(f"{{{IDENTIFIERS}}}objectType", kind)
     for part, text in zip(parts, written.split(":"), strict=False):
@@ -124,7 +129,7 @@ def _party(name: str, kind: str, parts: Sequence[str], written: str) -> etree._E
 
 
 def _faultcode(fault: etree._Element) -> str:
-    """Return the code without its prefix; of one that looks like no code, nothing."""
+    """Return the fault code without its prefix; `without a code` if it does not look like a code."""
     found = fault.find("faultcode")
     code = "" if found is None else xsd_types.read_xs_token(found).rpartition(":")[2]
     return (

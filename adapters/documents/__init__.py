@@ -1,6 +1,6 @@
-"""The hub's own documents service, served by the partner: one signed SendDocument a message.  Knows nothing of HTTP or the journal.
+"""The hub's own documents service, served by a partner: one signed SendDocument for each message.
 
-README.md says where the dialect comes from; samples/ holds whole conversations.
+Knows no HTTP and no journal. README.md names the source of the dialect. samples/ holds whole conversations.
 """
 
 from collections.abc import Sequence
@@ -22,24 +22,24 @@ from hub.security.certificates import Signer
 from hub.soap import attachments, documents_requests, documents_responses, envelope
 from hub.soap.attachments import Manner
 
-#: HTTP statuses under which a SOAP stack sends an envelope; under any other the body is a proxy's, or a page.
+#: HTTP statuses under which a SOAP stack sends an envelope. Under any other the body is a proxy's, or an HTML page.
 _SOAP_STATUSES = {200, 400, 500}
-#: An answer is not refused for a comment or CDATA in its Body: all that is read of it is whether it took what we sent.
+#: Comments and CDATA in the Body of an answer are allowed: only the result of the call is read from it.
 _REPLY = safe_xml.Limits(plain=frozenset({"Security"}))
 
 
 @attrs.frozen
 class Documents:
-    """One partner that serves SendDocument at *url* and signs, if at all, with one of *certificates*."""
+    """One partner that serves SendDocument at *url*. If it signs its replies, it uses one of *certificates*."""
 
     url: str
-    identity: Signer  #: the hub's: it signs the push
+    identity: Signer  #: the hub's identity, which signs the push
     certificates: Sequence[x509.Certificate]
-    max_age: timedelta  #: how old a signed reply may be
-    skew: timedelta  #: how far the clock that signed it may be off
+    max_age: timedelta  #: the maximum age of a signed reply
+    skew: timedelta  #: the maximum difference of the signer's clock
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
-        """Send the packet inline; the MessageId is the hub's id of the message, the same on every repetition."""
+        """Send the packet inline. The MessageId is the hub's id of the message, the same on every repetition."""
         call = documents_requests.SendDocument(b"", consignment.message.id)
         element, loads = documents_requests.build_call_element(call), Loads()
         documents_responses.fill_packets(
@@ -76,7 +76,7 @@ class Documents:
         return Accepted(f"DocumentId {theirs}" if theirs else "")
 
     def _heard(self, body: bytes, now: datetime) -> etree._Element:
-        """Return the Body's child; of a signed reply, the one that was signed."""
+        """Return the child of the Body. In a signed reply it is the signed child."""
         opened = envelope.open_reply(safe_xml.parse_safe_xml(body, limits=_REPLY))
         if not envelope.is_signed(opened):
             return opened.child
@@ -87,7 +87,7 @@ class Documents:
 
 
 def adapter(terms: Terms) -> Documents:
-    """Return the adapter of one partner; every adapter folder has this function."""
+    """Return the adapter of one partner. Every adapter folder has this function."""
     return Documents(terms.url, terms.identity, tuple(terms.certificates), terms.max_age, terms.skew)
 
 

@@ -1,6 +1,7 @@
-"""The National Public Service Portal: dossiers and their progress up, procedures and code lists down.  Knows its services; no HTTP.
+"""The National Public Service Portal: sends dossiers and their progress, collects procedures and code lists.
 
-README.md says where the dialect comes from and how sure that is; samples/ holds whole conversations.
+Knows the portal's services. Knows no HTTP. README.md names the source of the dialect and how reliable it is. samples/
+holds whole conversations.
 """
 
 import hashlib
@@ -49,30 +50,34 @@ SETTINGS = (
     Setting("loai-doi-tuong", "", like=_WORDS, expected="ours=theirs, for LoaiDoiTuong: 1=0 2=1"),
     Setting("trang-thai", "", like=_WORDS, expected="ours=theirs, for TrangThaiHoSo and TrangThai"),
 )
-#: After so many calls a long message is gone on with in another conversation: one may not hold its place for ever.
+#: Calls in one conversation. A longer message continues in another conversation, so that it does not hold its slot for
+#: ever.
 CALLS = 40
-#: So long it is remembered how far a message came.
+#: How long the progress of a message is remembered.
 _MEMORY = timedelta(days=1)
 
-#: Why dossiers were refused; none: all are taken.
+#: Why dossiers were refused; empty if all were accepted.
 Refusals = list[str]
 
 
 @attrs.frozen
 class DvcqgPortal:
-    """The portal behind one door."""
+    """The portal reached through one door."""
 
     door: Door
     word: Word
     madonvi: str
-    per_unit: bool  #: dossiers are brought under the code of the unit that reports
+    per_unit: bool  #: dossiers are sent under the code of the unit that reports
     integrate: str
     share: str
     batch: int
     lists: tuple[str, ...]
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
-        """Bring the dossiers of a message, batch by batch; refused if any of them was, naming each."""
+        """Send the dossiers of a message in batches.
+
+        The outcome is refused if any was; its text names each refused dossier.
+        """
         try:
             call = dossiers.read_dossier_message(consignment.content, self.word)
         except (Rejected, ValueError) as error:
@@ -99,7 +104,10 @@ class DvcqgPortal:
         return Accepted(f"{len(call.items)} of {len(call.items)}")
 
     def collect(self, cursor: str, now: datetime) -> Collection:
-        """Ask for each list; hand over what is not as *cursor* knows it.  What the portal says instead of a list is handed over too."""
+        """Fetch each list and hand over those that changed since *cursor*.
+
+        An error that the portal returns instead is handed over too.
+        """
         session, known = PortalSession(self.door, now), _read_cursor(cursor)
         for name in self.lists:
             told = yield from session.ask(self.share, {"madonvi": self.madonvi, "service": name})
@@ -116,7 +124,10 @@ class DvcqgPortal:
     def _bring(
         self, session: PortalSession, call: PortalCall, items: Sequence[Item]
     ) -> Generator[Request, Reply, Refusals | Unavailable]:
-        """Say *items* in one call, or two where some dossiers are there already; if one is refused, each of its items alone."""
+        """Send *items* in one call, or in two if the portal has some of the dossiers already.
+
+        If a call is refused, each of its items is sent alone.
+        """
         groups: Mapping[str, list[Item]] = {"": list(items)}
         if call.service == "DongBoHoSoMC":
             groups = {"False": [], "True": []}
@@ -139,7 +150,7 @@ class DvcqgPortal:
             if len(group) == 1:
                 refusals.append(f"{dossiers.read_dossier_number(group[0])}: {told.text}")
                 continue
-            for item in group:  # some may have been taken: each is looked up again
+            for item in group:  # some may have been accepted: each is looked up again
                 said = yield from self._bring(session, call, (item,))
                 if isinstance(said, Unavailable):
                     return said
@@ -149,7 +160,7 @@ class DvcqgPortal:
     def _there(
         self, session: PortalSession, call: PortalCall, item: Item
     ) -> Generator[Request, Reply, bool | Unavailable]:
-        """Tell whether the portal has the dossier: an answer lost on its way must not make a second one."""
+        """Tell whether the portal has the dossier, so that a lost answer does not cause a second one."""
         body = {"madonvi": self._organ(call), "service": "TraCuuHoSo", "mahoso": dossiers.read_dossier_number(item)}
         told = yield from session.ask(self.integrate, body)
         return told if isinstance(told, Unavailable) else bool(told.rows)
@@ -159,7 +170,7 @@ class DvcqgPortal:
 
 
 def adapter(terms: Terms) -> DvcqgPortal:
-    """Return the adapter of one partner; every adapter folder has this function."""
+    """Return the adapter of one partner. Every adapter folder has this function."""
     settings = terms.settings
     states = settings["trang-thai"]
     kinds = {"LoaiDoiTuong": settings["loai-doi-tuong"], "TrangThaiHoSo": states, "TrangThai": states}
@@ -176,14 +187,17 @@ def adapter(terms: Terms) -> DvcqgPortal:
 
 
 def _list(name: str, told: PortalAnswer) -> bytes:
-    """Return a list as it is kept: its rows sorted, so that the same rows are the same octets; or what was said instead of it."""
+    """Return a list as it is kept, or the error returned instead.
+
+    The rows are sorted, so that equal rows give equal octets.
+    """
     if told.taken and told.rows is not None:
         return write_portal_json({"service": name, "result": sorted(map(dict, told.rows), key=write_portal_json)})
     return write_portal_json({"service": name, "refused": told.text})
 
 
 def _read_cursor(cursor: str) -> dict[str, tuple[int, str]]:
-    """Read `NAME:TIMES:DIGEST …`: how often a list was new, and the digest of the latest."""
+    """Parse `NAME:TIMES:DIGEST …`: how often a list changed, and the digest of the latest."""
     parts = (each.split(":") for each in cursor.split())
     return {name: (int(times), digest) for name, times, digest in parts}
 

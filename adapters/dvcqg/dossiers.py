@@ -1,4 +1,7 @@
-"""A message of the service `dossiers` as the portal's fields.  Knows both vocabularies; not sessions, not what is answered."""
+"""Translates a message of the service `dossiers` into the portal's fields.
+
+Knows both vocabularies, not sessions or answers.
+"""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,9 +12,9 @@ from lxml import etree
 from hub.formats import safe_xml, xsd_types
 
 NAMESPACE = "urn:lienthong:dossiers:1"
-#: The operations of `/soap/dossiers` that the portal has a service for, and its name there.
+#: The operations of `/soap/dossiers` that the portal has a service for, and the name of that service.
 SERVICES: Mapping[str, str] = {"SyncDossiers": "DongBoHoSoMC", "UpdateDossierProgress": "CapNhatTienDoHoSoMC"}
-#: What is a list at the portal: one element here is one of its entries.
+#: Elements that are lists at the portal. Each occurrence becomes one entry of the list.
 LISTS = frozenset(
     {
         "TaiLieuNop",
@@ -24,15 +27,15 @@ LISTS = frozenset(
     }
 )
 
-#: What an entry of `data` holds: texts, and lists of entries.
+#: One entry of `data`: texts, and lists of entries.
 Item = dict[str, object]
-#: The portal's word for a field's value.
+#: Returns the portal's word for the value of a field. Parameters: the field and the value.
 Word = Callable[[str, str], str]
 
 
 @attrs.frozen(kw_only=True)
 class PortalCall:
-    """What is to be brought: the portal's service, the unit that reports, the entries of `data` in their order."""
+    """The portal's service to call, the reporting unit, and the entries of `data` in order."""
 
     service: str
     organ: str
@@ -40,7 +43,7 @@ class PortalCall:
 
 
 def read_dossier_message(content: bytes, word: Word) -> PortalCall:
-    """Read a message; its values in the portal's words.  Raises Rejected, and ValueError for what is no message of `dossiers`."""
+    """Read a message and translate its values. Raises Rejected, or ValueError if it is not a message of `dossiers`."""
     root = safe_xml.parse_safe_xml(content)
     name = etree.QName(root)
     if name.namespace != NAMESPACE or name.localname not in SERVICES:
@@ -56,7 +59,7 @@ def read_dossier_number(item: Item) -> str:
 
 
 def cut_batches(items: Sequence[Item], most: int, *, once: bool) -> Iterator[tuple[Item, ...]]:
-    """Cut *items* in batches of at most *most*, in their order; *once*: no batch names a dossier twice."""
+    """Split *items* into batches of at most *most*, in order. With *once* no batch names a dossier twice."""
     batch: list[Item] = []
     for item in items:
         if len(batch) == most or (once and read_dossier_number(item) in map(read_dossier_number, batch)):
@@ -82,7 +85,7 @@ def _item(element: etree._Element, word: Word) -> Item:
 
 
 def read_word_settings(written: Mapping[str, str]) -> Word:
-    """Return the translation that settings write, `1=0 2=1` by field; a value that is not named stays as it is."""
+    """Return the translation that settings define, `1=0 2=1` for each field. A value without an entry stays unchanged."""
     tables = {
         field: dict(pair.split("=", 1) for pair in re.split(r"[ ,]+", text) if pair) for field, text in written.items()
     }

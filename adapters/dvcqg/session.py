@@ -1,7 +1,10 @@
-"""Asking the portal: who we are, one question, what it says.  Knows sessions, headers and `error_code`; no service by name.
+"""Sends one question to the portal in a session and reads the answer.
 
-A session that is remembered may have ended without a word, and the documents do not say how the portal tells: so the first failure
-under a remembered session is asked once more under a new one, and what is said then counts.
+Knows sessions, headers and `error_code`, but no service.
+
+A remembered session may have ended without notice, and the documents do not say how the portal reports it. So a
+question that fails first under a remembered session is asked once more under a new session, and the second answer
+counts.
 """
 
 import json
@@ -17,13 +20,13 @@ from hub.partner.adapter_settings import AdapterNotes, Terms
 from hub.partner.reply_parsing import retry_after
 
 _KEPT = "session"  #: the name of the note
-_SHOWN = 500  #: characters of an answer that a person is shown
+_SHOWN = 500  #: characters of an answer that are shown to people
 _NOT_YOU = (401, 403)
 
 
 @attrs.frozen
 class PortalAnswer:
-    """What the portal says to one question: whether it took it, its `result`, and the rest of the answer in its own words."""
+    """The portal's answer to one question: whether it accepted, its `result`, and the remaining fields as text."""
 
     taken: bool
     rows: tuple[Mapping[str, Any], ...] | None = None
@@ -32,15 +35,15 @@ class PortalAnswer:
 
 @attrs.frozen(kw_only=True)
 class Door:
-    """How the portal is reached through the X-Road forward, and as whom."""
+    """How the portal is reached through the X-Road proxy, and the account used."""
 
     url: str
-    login: str  #: path of the login, behind the URL
+    login: str  #: path of the login, relative to the URL
     dstcode: str
     username: str
     password: str = attrs.field(repr=False)
-    lasts: timedelta  #: so long a session is remembered
-    ended: tuple[str, ...]  #: what an answer may say, in small letters, when a session is over
+    lasts: timedelta  #: how long a session is remembered
+    ended: tuple[str, ...]  #: texts in lower case by which an answer may say that the session has ended
     notes: AdapterNotes
 
     @classmethod
@@ -59,7 +62,10 @@ class Door:
         )
 
     def request(self, path: str, body: Mapping[str, object]) -> Request:
-        """Return the request that brings *body* to *path*; `dstcode` goes both where the guide and where clients have it."""
+        """Return the request that posts *body* to *path*.
+
+        `dstcode` is sent both where the guide puts it and where clients put it.
+        """
         url = f"{self.url}/{path}?{urlencode({'dstcode': self.dstcode}, safe=':')}"
         headers = (
             ("Content-Type", "application/json"),
@@ -72,16 +78,16 @@ class Door:
 
 @attrs.define
 class PortalSession:
-    """The session of one conversation."""
+    """The portal session of one conversation."""
 
     door: Door
     now: datetime
-    calls: int = 0  #: questions so far, logins included
-    _new: bool = attrs.field(default=False, init=False)  #: a login was made in this conversation
-    _chances: int = attrs.field(default=2, init=False)  #: how often it may still go on under another session
+    calls: int = 0  #: calls so far, logins included
+    _new: bool = attrs.field(default=False, init=False)  #: this conversation has logged in
+    _chances: int = attrs.field(default=2, init=False)  #: how often it may still retry under another session
 
     def ask(self, path: str, body: Mapping[str, object]) -> Generator[Request, Reply, PortalAnswer | Unavailable]:
-        """Ask at *path*; return what the portal says, or why it cannot be asked."""
+        """Ask at *path*. Return the portal's answer, or why there is none."""
         while True:
             session = yield from self._enter()
             if isinstance(session, Unavailable):
@@ -92,7 +98,7 @@ class PortalSession:
             kept = self.door.notes.recall(_KEPT, self.now)
             if lost and self._chances and (kept != session or not self._new):
                 self._chances -= 1
-                if kept == session:  # else another conversation has renewed it
+                if kept == session:  # otherwise another conversation has renewed it
                     self.door.notes.drop(_KEPT)
                 continue
             if reply.status in _NOT_YOU:
@@ -106,7 +112,7 @@ class PortalSession:
             return told
 
     def _enter(self) -> Generator[Request, Reply, str | Unavailable]:
-        """Return the session that is remembered, else that of a login."""
+        """Return the remembered session, else the session of a new login."""
         kept = self.door.notes.recall(_KEPT, self.now)
         if kept is not None:
             return kept
@@ -120,7 +126,8 @@ class PortalSession:
             return told
         session = _object(reply.body).get("session") if told.taken else None
         if not isinstance(session, str) or not session:
-            told_us = "an answer without a session" if told.taken else told.text  # not what may be one
+            # does not quote a text that may be a session
+            told_us = "an answer without a session" if told.taken else told.text
             return Unavailable(f"login as {self.door.username}: {told_us}", credentials=True)
         self.door.notes.keep(_KEPT, session, self.now + self.door.lasts)
         return session
@@ -130,7 +137,10 @@ class PortalSession:
         return request
 
     def _read(self, reply: Reply) -> PortalAnswer | Unavailable:
-        """Read an answer: `error_code` 0 or 00 is yes, any other no; a list without a code is a yes too."""
+        """Read an answer.
+
+        `error_code` 0 or 00 means accepted, any other refused; a list without a code is accepted too.
+        """
         if reply.status != 200:
             return Unavailable(f"HTTP {reply.status}", retry_after(reply.headers, reply.at or self.now))
         try:
@@ -146,13 +156,13 @@ class PortalSession:
 
 
 def write_portal_json(value: object) -> bytes:
-    """Return *value* as JSON: the same value, the same octets; half a surrogate pair stays the escape it came as."""
+    """Return *value* as JSON, the same octets for the same value. Half a surrogate pair stays an escape."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.encode(errors="backslashreplace")
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object that *body* is.  Raises ValueError."""
+    """Return the JSON object in *body*. Raises ValueError."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
@@ -163,7 +173,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _rows(result: object) -> tuple[Mapping[str, Any], ...] | None:
-    """Return the rows of a `result`; None when it is no list of objects."""
+    """Return the rows of a `result`; None if it is not a list of objects."""
     if isinstance(result, list) and all(isinstance(row, dict) for row in result):
         return tuple(result)
     return None

@@ -1,6 +1,7 @@
-"""The Government reporting system: a unit's sealed report out, and what became of it back.  Knows HTTP and a drop directory; not the journal.
+"""The Government reporting system: submits sealed reports of units and collects the verdicts on them.
 
-How that system wants it is not known (standards.md 4.7, marked U), so every path, field and word is a setting.
+Knows HTTP and a drop directory. Does not know the journal. The interface of that system is not known (standards.md 4.7,
+marked U), so every path, field and word is a setting.
 """
 
 from datetime import datetime
@@ -56,12 +57,12 @@ class GovernmentReporting:
     wording: SystemWording
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
-        """Hand in the report: over HTTP, or as files in the directory."""
+        """Submit the report: over HTTP, or as files in the drop directory."""
         way = drop.deliver_to_drop if self.url.startswith("file:") else online.deliver_online
         return way(self.url, self.wording, consignment, now)
 
     def collect(self, cursor: str, now: datetime) -> Collection:
-        """Get the verdicts after *cursor*; in a directory, those that still lie there."""
+        """Collect the verdicts after *cursor*. In a drop directory, collect those that are still there."""
         way = drop.collect_from_drop if self.url.startswith("file:") else online.collect_online
         return way(self.url, self.wording, cursor, now)
 

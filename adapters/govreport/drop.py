@@ -1,7 +1,10 @@
-"""The Government reporting system as a directory: files out, reply files in.  Knows names and order; not how files are written.
+"""The Government reporting system as a drop directory: report files out, reply files in.
 
-Out: the signed XML, the workbook, and last `NAME.sha256`, as `sha256sum -c` reads it: a report whose list is there is whole.
-In: one JSON object a verdict.  What was taken goes to `taken/`, what the hub refused to `refused/`, each with its hash before its name.
+Knows file names and their order. Does not know how files are written.
+
+Out: the signed XML, the workbook and, last, `NAME.sha256` in the format of `sha256sum -c`. A report whose checksum file
+exists is complete. In: one JSON object for each verdict. An accepted reply file is moved to `taken/`, a refused one to
+`refused/`, each with its hash before its name.
 """
 
 import hashlib
@@ -24,14 +27,17 @@ from hub.domain.model import (
 )
 from hub.services import verdicts
 
-#: So many reply files are taken in one go.
+#: Reply files taken in one collection.
 _MOST = 50
-#: Octets of the name of one: its hash goes before it.
+#: Octets of a reply file's name. Its hash is put before it.
 _LONGEST = 200
 
 
 def deliver_to_drop(url: str, wording: SystemWording, consignment: Consignment, now: datetime) -> Conversation:
-    """Put one report there.  A file that is there with other octets is never touched: a person must look."""
+    """Put one report into the directory.
+
+    An existing file with other octets is never overwritten. The delivery is refused, so that a person looks at it.
+    """
     del now
     papers = wording.papers(consignment.content)
     keys = papers.keys
@@ -48,7 +54,7 @@ def deliver_to_drop(url: str, wording: SystemWording, consignment: Consignment, 
 
 
 def collect_from_drop(url: str, wording: SystemWording, cursor: str, now: datetime) -> Collection:
-    """Take in the reply files that lie there; the cursor means nothing, for what was taken is put away."""
+    """Take in the reply files in the directory. The cursor is not used, because files that were taken are moved away."""
     del cursor, now
     place = f"{url}/{wording.settings['in']}"
     reply = yield Request(f"{place}/", b"", method="GET")
@@ -64,7 +70,7 @@ def collect_from_drop(url: str, wording: SystemWording, cursor: str, now: dateti
             continue
         reply = yield Request(f"{place}/{quote(name)}", b"", method="GET")
         if reply.status == 404:
-            continue  # another hand was faster
+            continue  # another process took it first
         if reply.status != 200:
             unknown = f"{name}: {reply.status}"
             continue

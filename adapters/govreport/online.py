@@ -1,4 +1,7 @@
-"""The Government reporting system over HTTP: one POST a report, one GET for the verdicts.  Knows multipart; not what words are called."""
+"""The Government reporting system over HTTP: one POST for each report, one GET for the verdicts.
+
+Knows multipart. The names of fields and words come from `wording`.
+"""
 
 import hashlib
 import json
@@ -27,7 +30,7 @@ _XML, _XLSX = "application/xml", "application/vnd.openxmlformats-officedocument.
 
 
 def deliver_online(url: str, wording: SystemWording, consignment: Consignment, now: datetime) -> Conversation:
-    """Hand in one report; in the raw format the workbook follows the XML."""
+    """Submit one report. In the raw format the workbook follows the XML in a second request."""
     papers, message = wording.papers(consignment.content), consignment.message.id
     outcome: Accepted | Refused | Unavailable = Unavailable("nothing was sent")
     for content_type, body in _bodies(papers, wording, message):
@@ -56,7 +59,7 @@ def _bodies(papers: Papers, wording: SystemWording, message: str) -> Iterable[tu
 
 
 def _part(boundary: str, field: str, value: bytes, file: str = "", content_type: str = "") -> bytes:
-    """Return one part (RFC 7578)."""
+    """Return one part of a multipart/form-data (RFC 7578)."""
     named = f'; filename="{file}"' if file else ""
     typed = f"Content-Type: {content_type}\r\n" if content_type else ""
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"{named}\r\n{typed}\r\n'
@@ -83,10 +86,11 @@ def _judged(reply: Reply, wording: SystemWording, now: datetime) -> Accepted | R
 
 
 def collect_online(url: str, wording: SystemWording, cursor: str, now: datetime) -> Collection:
-    """Get the verdicts after *cursor*, which is the id of the last one we have.
+    """Collect the verdicts after *cursor*, the id of the last verdict that was taken in.
 
-    One that makes no sense is taken in as it is, where it is refused with its reason: without an id, as soon as one behind it has one that
-    the cursor can be.  One with a word that the settings do not know stays there until they do.
+    A malformed verdict is taken in unchanged; the hub refuses it with the reason. One without an id is taken in as soon
+    as a later verdict has an id that can be the cursor. A verdict with a word that the settings do not define stays
+    there until they do.
     """
     path = wording.settings["verdict-path"].replace("{cursor}", quote(cursor, safe=""))
     reply = yield Request(url + path, b"", (*wording.credentials(), ("Accept", "application/json")), "GET")
@@ -117,7 +121,7 @@ def collect_online(url: str, wording: SystemWording, cursor: str, now: datetime)
 
 
 def take_in_verdict(item: object, identity: str, wording: SystemWording) -> Generator[Arrival, Any, bool]:
-    """Bring one verdict in, one that makes no sense as it is; return whether it was accepted there.  Raises Unknown."""
+    """Take in one verdict, a malformed one unchanged. Return whether the hub accepted it. Raises Unknown."""
     try:
         verdict = wording.verdict(item)
         content = None if verdict is None else verdicts.write_verdict_message(verdict)

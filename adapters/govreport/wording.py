@@ -1,4 +1,7 @@
-"""The words of the Government reporting system: how fields are called, what a verdict says.  Knows the settings; no request."""
+"""The vocabulary of the Government reporting system: names of fields, words of a verdict.
+
+Knows the settings, not requests.
+"""
 
 import json
 from collections.abc import Mapping
@@ -13,16 +16,16 @@ from hub.services.verdicts import ReportVerdict
 
 
 class Unknown(ValueError):
-    """A word that the settings do not know; a person must look at them."""
+    """A word that the settings do not define. A person must extend them."""
 
 
 class Senseless(ValueError):
-    """It is no verdict at all."""
+    """The item is not a verdict."""
 
 
 @attrs.frozen(kw_only=True)
 class Papers:
-    """What is handed in."""
+    """The documents of one submission."""
 
     keys: Mapping[str, str]  #: form, unit, period, revision
     xml: bytes
@@ -31,7 +34,7 @@ class Papers:
 
 @attrs.frozen
 class SystemWording:
-    """The settings, as they are used."""
+    """The settings, as methods that apply them."""
 
     partner: str
     settings: Mapping[str, str]
@@ -39,11 +42,11 @@ class SystemWording:
 
     @classmethod
     def of(cls, partner: str, settings: Mapping[str, str], secrets: Mapping[str, str]) -> Self:
-        """Take up the settings; every one of them is there, by its default."""
+        """Build the wording from the settings. Every key is present, if only by its default."""
         return cls(partner, settings, secrets.get("secret", ""))
 
     def papers(self, content: bytes) -> Papers:
-        """Return the signed XML as it is, and the workbook made of it: the same from the same XML."""
+        """Return the signed XML unchanged, and the workbook made from it. The same XML gives the same workbook."""
         found = sealed.read_sealed_report(content)
         report = found.report
         keys = {
@@ -57,21 +60,21 @@ class SystemWording:
         return Papers(keys=keys, xml=content, xlsx=xlsx)
 
     def headers(self, message: str) -> tuple[tuple[str, str], ...]:
-        """Return who we are and which message it is."""
+        """Return the headers that identify us and the message."""
         return (*self.credentials(), (self.settings["id-header"], message))
 
     def credentials(self) -> tuple[tuple[str, str], ...]:
-        """Return who we are, where a secret was agreed."""
+        """Return the header that identifies us; none if no secret was agreed."""
         value = self.settings["auth-value"].replace("{secret}", self._secret)
         return ((self.settings["auth-header"], value),) if self._secret else ()
 
     def fields(self, keys: Mapping[str, str]) -> list[tuple[str, str]]:
-        """Return the text fields as they are called there."""
+        """Return the text fields under the names that the system uses."""
         names = _pairs(self.settings["fields"])
         return [(names[key], value) for key, value in keys.items() if key in names]
 
     def identity(self, item: object) -> str:
-        """Return what the verdict *item* is called there.  Raises Senseless."""
+        """Return the system's id of the verdict *item*. Raises Senseless."""
         if not isinstance(item, dict):
             raise Senseless(f"{item!r:.200} is no verdict")
         found = item.get(_pairs(self.settings["verdict-fields"]).get("id", "id"))
@@ -80,7 +83,7 @@ class SystemWording:
         return replace_unstorable(str(found))
 
     def verdict(self, item: object) -> ReportVerdict | None:
-        """Return what *item* says; None while nothing is decided.  Raises Senseless, Unknown."""
+        """Parse *item* into a verdict; None if no decision has been made yet. Raises Senseless, Unknown."""
         names = _pairs(self.settings["verdict-fields"])
         if not isinstance(item, dict):
             raise Senseless(f"{item!r:.200} is no verdict")
@@ -104,7 +107,7 @@ class SystemWording:
         )
 
     def _result(self, said: object) -> str | None:
-        """Return our word for a result."""
+        """Return our word for a result; None for a pending one. Raises Unknown."""
         word = _text(said, "result")
         for ours in ("accepted", "returned"):
             if word in self.settings[ours].split():

@@ -1,7 +1,7 @@
-"""A provincial LGSP's REST door, in the form of Lạng Sơn's: documents and statuses sent, and collected from its list.
+"""The REST interface of a provincial LGSP, in Lạng Sơn's form: sends documents and statuses, collects from its list.
 
-Knows their calls, their envelope and the settings that say what their error codes mean; not HTTP, not the journal, not a packet's
-inside.  README.md says where each comes from and how sure it is.
+Knows the calls, their envelope and the settings that classify error codes. Knows no HTTP, no journal, and not the
+contents of a packet. README.md names the source of each rule and how reliable it is.
 """
 
 import json
@@ -52,13 +52,13 @@ SETTINGS = (
     ),
 )
 
-#: Dates of the list are days in Việt Nam.
+#: The dates of the list are local days in Việt Nam.
 _HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
-#: How long a bearer token is used: it lives for 30 minutes (V LS).
+#: How long a bearer token is used. It is valid for 30 minutes (V LS).
 _TOKEN_LIFE = timedelta(minutes=29)
-#: Octets of the largest answer: a document of 20 MB is 36 MB as the base64 of a packet.
+#: Octets of the largest answer: a packet with a document of 20 MB is 36 MB in base64.
 _LARGEST = 64 << 20
-#: Documents got in one collection; the next begins at once.
+#: Documents fetched in one collection. The next begins at once.
 _MOST = 20
 
 Asked = Generator[Request, Reply, LgspAnswer | Unavailable]
@@ -66,7 +66,7 @@ Asked = Generator[Request, Reply, LgspAnswer | Unavailable]
 
 @attrs.frozen(kw_only=True)
 class Lgsp:
-    """One LGSP at *url*, the address that ends before `/v1/`."""
+    """One LGSP at *url*, the address up to `/v1/`."""
 
     url: str
     settings: Mapping[str, str]
@@ -76,7 +76,10 @@ class Lgsp:
     notes: AdapterNotes
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
-        """Send the packet as the file `edocFile`, called after the hub's id of the message, the same on every repetition."""
+        """Send the packet as the file `edocFile`.
+
+        Its name is the hub's id of the message, the same on every repetition.
+        """
         name, is_status = consignment.message.id, consignment.message.kind == PacketKind.STATUS
         kind = self.settings["status-type" if is_status else "document-type"]
         media, body = _form(name, consignment.content, {"messageType": kind})
@@ -88,9 +91,9 @@ class Lgsp:
         return Accepted(f"docId {answer.document_id}" if answer.document_id else "")
 
     def collect(self, cursor: str, now: datetime) -> Collection:
-        """Get what the list shows as open; tell of each what became of it.
+        """Fetch the documents that the list shows as open, and report back whether the hub accepted each.
 
-        The days before the cursor's are looked at again, for what they listed late.
+        The list begins `overlap-days` before the cursor's day, because documents may be listed late.
         """
         today = now.astimezone(_HANOI).date()
         before = LgspCursor.read(cursor, today)
@@ -127,7 +130,7 @@ class Lgsp:
         return FetchedDocument(content, answer.body)
 
     def _tell(self, document_id: str, here: bool, now: datetime) -> Generator[Request, Reply, bool | Unavailable]:
-        """Tell whether the hub has a document; return whether they heard it."""
+        """Report whether the hub accepted a document. Return whether the LGSP recorded it."""
         body = json.dumps({"docId": document_id, "status": self.settings["done" if here else "fail"]}).encode()
         answer = yield from self._ask("POST", "updateStatus", now, body=body, media="application/json")
         if isinstance(answer, Unavailable):
@@ -146,7 +149,7 @@ class Lgsp:
         body: bytes = b"",
         media: str = "",
     ) -> Asked:
-        """Ask once; where a bearer token is used and was not taken, once more with a new one."""
+        """Make one call. If a remembered bearer token was not accepted, call once more with a new one."""
         url = f"{self.url}/v1/{path}" + (f"?{urlencode(query)}" if query else "")
         headers = [("X-SystemId", self.settings["system-id"]), ("X-SecretKey", self.secret)]
         headers += [("Accept", "application/json"), *([("Content-Type", media)] if media else [])]
@@ -163,7 +166,7 @@ class Lgsp:
             return replies.read_lgsp_reply(reply, now)
 
     def _bearer(self, now: datetime) -> Generator[Request, Reply, tuple[tuple[str, str], ...] | Unavailable]:
-        """Return the Authorization header, logging in for it; none where no user is set."""
+        """Return the Authorization header, after a login if necessary; empty if no user is set."""
         if not self.settings["username"]:
             return ()
         token = self.notes.recall("token", now)
@@ -178,14 +181,15 @@ class Lgsp:
                 return answer
             token = answer.token
             if not token:
-                told = "an answer without one" if answer.success else answer.told  # not what may be one
+                # does not quote a text that may be a token
+                told = "an answer without one" if answer.success else answer.told
                 return Unavailable(f"no token: {told}"[:500], credentials=True)
             self.notes.keep("token", token, now + _TOKEN_LIFE)
         return (("Authorization", f"Bearer {token}"),)
 
 
 def adapter(terms: Terms) -> Lgsp:
-    """Return the adapter of one partner; every adapter folder has this function."""
+    """Return the adapter of one partner. Every adapter folder has this function."""
     settings = terms.settings
     return Lgsp(
         url=terms.url.rstrip("/"),
@@ -203,7 +207,10 @@ def adapter(terms: Terms) -> Lgsp:
 
 
 def _form(name: str, content: bytes, fields: Mapping[str, str]) -> tuple[str, bytes]:
-    """Return the media type and octets of a multipart/form-data with the file (RFC 7578); the same for the same."""
+    """Return the media type and the octets of a multipart/form-data (RFC 7578) with the file.
+
+    Equal input gives equal octets.
+    """
     boundary = f"lienthong-{name}"
     while boundary.encode() in content:
         boundary += "-"

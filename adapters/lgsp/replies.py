@@ -1,7 +1,9 @@
-"""What an LGSP answers.  Knows the three shapes of its envelope and what settings say of its codes; asks nothing.
+"""Reads the answers of an LGSP.
 
-`{success, message, docId}`, `{success, message, data{docId, status, errorCode, errorDesc}}`, and what the same door was seen to say
-later, `{code, message, data{status, docId, errorCode}, errorDetail}`.
+Knows the three shapes of its envelope and the settings that classify its codes. Makes no call.
+
+The shapes are `{success, message, docId}`, `{success, message, data{docId, status, errorCode, errorDesc}}` and,
+observed later at the same interface, `{code, message, data{status, docId, errorCode}, errorDetail}`.
 """
 
 from collections.abc import Set as AbstractSet
@@ -14,9 +16,9 @@ from hub.domain.model import Refused, Reply, Unavailable
 from hub.partner.reply_parsing import cut_snippet, read_json, read_json_text, retry_after
 from hub.partner.reply_parsing import read_json_packet as written_packet
 
-#: Statuses under which the door itself answers; under any other the body is a proxy's.
+#: HTTP statuses under which the LGSP itself answers. Under any other the body is a proxy's.
 _OWN = {200, 400, 422, 500}
-#: Statuses by which it says that it does not know us.
+#: HTTP statuses that mean: our credentials are not accepted.
 _DENIED = {401, 403}
 
 
@@ -25,41 +27,41 @@ class LgspAnswer:
     """One answer."""
 
     success: bool
-    code: str  #: the error code as text; empty where there is none, or it is 0
+    code: str  #: the error code as text; empty if there is none or it is 0
     told: str
     data: Any
     document_id: str
     token: str
-    body: bytes  #: as it came
+    body: bytes  #: the body as received
     retry_after: float | None
 
 
 @attrs.frozen(kw_only=True)
 class LgspCodes:
-    """What their error codes mean to a delivery; any other code may pass."""
+    """What error codes mean for a delivery. Codes that are not listed are temporary."""
 
     refused: AbstractSet[str]
     credentials: AbstractSet[str]
-    limited: AbstractSet[str]  #: tried again `tries` times only
+    limited: AbstractSet[str]  #: retried until `tries` attempts have been made
     tries: int
 
     def outcome(self, answer: LgspAnswer, attempt: int) -> Refused | Unavailable:
-        """Judge a failure of the *attempt*-th try."""
+        """Return the outcome of a failure at the *attempt*-th attempt."""
         if answer.code in self.refused or (answer.code in self.limited and attempt >= self.tries):
             return Refused(_told(answer))
         return self.trouble(answer)
 
     def trouble(self, answer: LgspAnswer) -> Unavailable:
-        """Tell a failure as one that may pass, or as theirs that we are not known."""
+        """Return a failure as temporary, or as rejected credentials."""
         return Unavailable(_told(answer), answer.retry_after, credentials=answer.code in self.credentials)
 
     def passing(self, answer: LgspAnswer) -> bool:
-        """Tell whether a failure is not of this one document: it would meet every other one too."""
+        """Tell whether a failure does not concern this document alone: every other document would meet it too."""
         return answer.code not in self.refused | self.limited
 
 
 def read_lgsp_reply(reply: Reply, now: datetime) -> LgspAnswer | Unavailable:
-    """Read *reply*; what is no answer of theirs is unavailable."""
+    """Read *reply*. Returns Unavailable if it is not an answer of the LGSP."""
     wait = retry_after(reply.headers, reply.at or now)
     if reply.status in _DENIED:
         return Unavailable(f"HTTP {reply.status}: {cut_snippet(reply.body)}", wait, credentials=True)
@@ -92,7 +94,7 @@ def read_lgsp_reply(reply: Reply, now: datetime) -> LgspAnswer | Unavailable:
 
 
 def read_lgsp_packet(answer: LgspAnswer) -> bytes | None:
-    """Return the octets of the packet in the answer to getEdoc: written as XML or as its base64; None where there is none."""
+    """Return the packet in the answer to getEdoc, which holds it as XML or in base64; None if there is none."""
     return written_packet(answer.data.get("edxml") if answer.success and isinstance(answer.data, dict) else None)
 
 

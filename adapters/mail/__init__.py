@@ -1,6 +1,7 @@
-"""The shared mail system: packets and notices go out as S/MIME-signed mail, packets come in from a mailbox.  Knows no socket, no journal.
+"""The shared mail system: sends packets and notices as S/MIME-signed mail, and collects packets from a mailbox.
 
-README.md says where the dialect comes from; samples/ holds whole conversations.  What is in a mail is `adapters.mail.letter`'s to say.
+Knows no socket and no journal. `adapters.mail.letter` knows the content of a mail. README.md names the source of the
+dialect. samples/ holds whole conversations.
 """
 
 import re
@@ -60,14 +61,15 @@ SETTINGS = (
     ),
 )
 
-#: The part of a collection that takes one mail: why it is no message, empty where it is, or what keeps us from the next one.
+#: The part of a collection that takes in one mail. Returns why the mail was unusable (empty: it was usable), or a
+#: failure.
 Taking = Generator[Request | Arrival, Any, Unavailable | str]
-#: So many mails are looked at before the cursor is kept and all that wait are listed anew: a few, or a fiftieth of them up to a bound, as
-#: whoever floods a mailbox would else have each of them listed thousands of times.
+#: Mails taken in before the cursor is saved and the mailbox is listed again: at least `_BATCH`, or 1/`_SHARE` of those
+#: waiting, at most `_LARGEST_BATCH`. Otherwise a flood of mails would have each mail listed thousands of times.
 _BATCH, _SHARE, _LARGEST_BATCH = 20, 50, 200
-_UNKNOWN = {530, 534, 535, 538}  #: the server does not know us, or does not like how we prove it (RFC 4954, 6)
+_UNKNOWN = {530, 534, 535, 538}  #: the server does not accept our credentials or the way we authenticate (RFC 4954, 6)
 _TOO_LARGE = re.compile(r"\b5\.3\.4\b")
-_NOT_HELD_UP = {200, 400, 404}  #: a folder that is full or gone holds up no other mail: this one has its flag
+_NOT_HELD_UP = {200, 400, 404}  #: a full or missing folder does not stop the next mail: this one is flagged
 _LISTED = re.compile(rb"\* [0-9]+ FETCH \(", re.IGNORECASE)
 _UID = re.compile(rb"\bUID ([0-9]{1,10})\b", re.IGNORECASE)
 _SIZE = re.compile(rb"\bRFC822\.SIZE ([0-9]{1,20})\b", re.IGNORECASE)
@@ -75,15 +77,15 @@ _SIZE = re.compile(rb"\bRFC822\.SIZE ([0-9]{1,20})\b", re.IGNORECASE)
 
 @attrs.frozen(kw_only=True)
 class Mail:
-    """One mail system: its server at *url*, and a mailbox there."""
+    """One mail system: its server at *url*, and a mailbox on it."""
 
     terms: Terms
-    url: str  #: of its server; empty where mail is only taken in
-    sender: str  #: the address mail is sent from
+    url: str  #: of its server; empty if mail is only collected
+    sender: str  #: the address that mail is sent from
     addresses: Addresses
-    limit: int  #: octets of one mail as it travels
-    mailbox: str  #: URL of the folder that packets come into; empty without one
-    refused_folder: str  #: where refused mail is moved; empty: it stays, with a flag
+    limit: int  #: maximum octets of one mail as transmitted
+    mailbox: str  #: URL of the folder that receives packets; empty without one
+    refused_folder: str  #: the folder to which refused mail is moved; empty: it stays and is flagged
     judge: opening.Judge
 
     @property
@@ -92,7 +94,7 @@ class Mail:
         return (("User", user), ("Password", self.terms.secrets.get("password", ""))) if user else ()
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
-        """Send one mail to the addresses of all recipient units; its Message-ID is the same on every repetition."""
+        """Send one mail to the addresses of all recipient units. Its Message-ID is the same on every repetition."""
         if not self.url:
             return Refused("this partner's mailbox is read, and no server is named to send by")
         try:
@@ -117,14 +119,17 @@ class Mail:
             return Refused(f"too large for the mail system: {said}")
         if reply.status >= 500 and reply.headers.get("stage") in {"mail", "rcpt", "data", "content"}:
             return Refused(said)
-        return Unavailable(said)  # 4yz, and whatever makes no sense at its place
+        return Unavailable(said)  # 4yz, and any reply that is not expected at its stage
 
     def watched(self) -> Request | None:
-        """Return the request that names the mailbox, for who waits there."""
+        """Return the request that names the mailbox to wait on with IDLE; None without a mailbox."""
         return Request(self.mailbox, b"IDLE", self._account) if self.mailbox else None
 
     def collect(self, cursor: str, now: datetime) -> Collection:
-        """Take what came since *cursor*, `UIDVALIDITY:UID`: the packets of each signed mail, then a flag that says what became of it."""
+        """Take in the mails after *cursor*, `UIDVALIDITY:UID`: the packets of each signed mail.
+
+        Then flag each mail with the result.
+        """
         if not self.mailbox:
             return Unavailable("no mailbox is set: settings.mailbox")
         validity, _, last = cursor.partition(":")
@@ -132,7 +137,7 @@ class Mail:
         if flaw := _flaw(reply):
             return flaw
         found = reply.headers.get("uidvalidity", "")
-        if validity and found != validity:  # the mailbox was made anew: no UID of before means anything
+        if validity and found != validity:  # the mailbox was recreated: earlier UIDs mean nothing
             validity, last = found, ""
             reply = yield self._command("UID FETCH 1:* (UID RFC822.SIZE)")
             if flaw := _flaw(reply):
@@ -150,7 +155,10 @@ class Mail:
         return Collected(f"{found}:{seen}", more=len(waiting) > batch, unusable=tuple(unusable))
 
     def _take(self, uid: int, size: int, now: datetime) -> Taking:
-        """Take one mail; return why it is no message, or what keeps us from the next one."""
+        """Take in one mail.
+
+        Return why it was unusable (empty: it was usable), or the failure that prevents the next one.
+        """
         why = f"{size} octets; at most {self.limit}" if size > self.limit else ""
         refused = bool(why)
         if not refused:
@@ -158,7 +166,7 @@ class Mail:
             if flaw := _flaw(reply):
                 return flaw
             if not reply.body.strip():
-                return ""  # somebody has removed it
+                return ""  # another client has removed it
             try:
                 packets = opening.open_mail_packets(reply.body, self.judge, now)
             except MailUnusable as unusable:
@@ -188,7 +196,7 @@ def _flaw(reply: Reply) -> Unavailable | None:
 
 
 def _listed(body: bytes) -> list[tuple[int, int]]:
-    """Return UID and size of each mail that a FETCH listed, in order."""
+    """Return UID and size of each mail that a FETCH listed, sorted by UID."""
     found = []
     for line in body.splitlines():
         uid, size = _UID.search(line), _SIZE.search(line)

@@ -1,4 +1,7 @@
-"""Which address a unit has.  Knows the operator's table and template, and `To/Email` of a packet; sends nothing."""
+"""Finds the mail addresses of units.
+
+Knows the operator's table and template, and `To/Email` of a packet. Sends nothing.
+"""
 
 import re
 from collections.abc import Mapping
@@ -9,19 +12,19 @@ from hub.domain.errors import Rejected
 from hub.domain.model import Consignment
 from hub.formats import safe_xml
 
-#: An address as it may stand in a command and a header: a dot-atom of RFC 5321, without quotes or comments.
+#: An address that is safe in a command and in a header: a dot-atom of RFC 5321, without quotes or comments.
 ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?"
 _ROW = rf"[^,#\s][^,\n]*,[ \t]*{ADDRESS}[ \t]*"
 TABLE = rf"(?:#[^\n]*|{_ROW}|)(?:\r?\n(?:#[^\n]*|{_ROW}|))*"
 
 
 class MailUnusable(Exception):
-    """What came, or is to go, is not fit to travel by mail: why."""
+    """The mail is unusable: a received mail cannot be accepted, or a message cannot be sent by mail. The text says why."""
 
 
 @attrs.frozen
 class Addresses:
-    """Where to find a unit's address: in the table first, then by the template, then, if that is allowed, in the packet."""
+    """Finds a unit's address: first in the table, then by the template, then, if allowed, in the packet."""
 
     table: Mapping[str, str]
     template: str = ""
@@ -29,12 +32,15 @@ class Addresses:
 
     @classmethod
     def read(cls, table: str, template: str, *, from_packet: bool) -> "Addresses":
-        """Take the table as its file has it: a line `CODE,ADDRESS` for each unit, `#` before what is not for us."""
+        """Parse the table: one line `CODE,ADDRESS` for each unit; `#` begins a comment line."""
         rows = (line.split(",", 1) for line in table.splitlines() if "," in line and not line.startswith("#"))
         return cls({code.strip(): address.strip() for code, address in rows}, template, from_packet)
 
     def of(self, consignment: Consignment) -> tuple[str, ...]:
-        """Return the addresses of all recipients, each once.  Raises MailUnusable, naming every unit that has none."""
+        """Return the addresses of all recipients, each once.
+
+        Raises MailUnusable, which names every unit without an address.
+        """
         written = _written(consignment.content) if self.from_packet else {}
         found: dict[str, str] = {}
         for unit in consignment.recipients:
@@ -49,7 +55,7 @@ class Addresses:
 
 
 def _written(content: bytes) -> Mapping[str, str]:
-    """Return the Email of each To of a packet (QCVN 102), by OrganId; nothing of what is no packet."""
+    """Return the Email of each To of a packet (QCVN 102) by OrganId; empty if *content* is not a packet."""
     try:
         root = safe_xml.parse_safe_xml(content)
     except Rejected:

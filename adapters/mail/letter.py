@@ -1,7 +1,7 @@
-"""The mail that brings a message to a unit: text, the message as an attachment, and the hub's signature over both (RFC 8551).
+"""Writes the mail that carries a message to a unit: text, the message as attachment, and the hub's S/MIME signature.
 
-Knows MIME; not who carries it.  What is signed is written as it travels, in lines of ASCII that end with CRLF, so that no server on the
-way has a reason to change it.
+Follows RFC 8551. Knows MIME. Does not know how the mail is sent. The signed part is written exactly as it is
+transmitted, in lines of ASCII that end with CRLF, so that no mail server on the way has a reason to change it.
 """
 
 import base64
@@ -32,10 +32,10 @@ Thư này có chữ ký số S/MIME của trục liên thông. Xin kiểm tra ch
 
 
 def write_mail(consignment: Consignment, sender: str, addresses: Sequence[str], signer: Signer, now: datetime) -> bytes:
-    """Return the mail, signed by *signer*.  Raises Unready when its key cannot be used now.
+    """Return the mail, signed by *signer*. Raises Unready if the signer's key cannot be used now.
 
-    The Message-ID is made of the hub's id of the message and nothing else: the same on every repetition, so that a mail program
-    shows a repetition once.
+    The Message-ID depends only on the hub's id of the message. It is the same on every repetition, so that mail
+    programs show it once.
     """
     message = consignment.message
     signed = _content(consignment)
@@ -48,7 +48,7 @@ def write_mail(consignment: Consignment, sender: str, addresses: Sequence[str], 
         f"Subject: {_header(_subject(message))}",
         f"Date: {format_datetime(now)}",
         f"Message-ID: <{message.id}@{sender.partition('@')[2]}>",
-        "Auto-Submitted: auto-generated",  # no out-of-office note may answer it (RFC 3834)
+        "Auto-Submitted: auto-generated",  # asks for no out-of-office reply (RFC 3834)
         "MIME-Version: 1.0",
         f'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n micalg={digest}; boundary="{boundary}"',
         "",
@@ -70,7 +70,7 @@ def write_mail(consignment: Consignment, sender: str, addresses: Sequence[str], 
 
 
 def _content(consignment: Consignment) -> bytes:
-    """Return what is signed: the text and the attachment."""
+    """Return the signed part: the text and the attachment."""
     message = consignment.message
     packet = message.service == _DOCUMENTS
     name = f"{'goi-tin' if packet else _plain(message.service)}-{message.id}.{'edxml' if packet else 'xml'}"
@@ -110,7 +110,7 @@ def _subject(message: Message) -> str:
 
 
 def _header(text: str) -> str:
-    """Return *text* as it stands in a header (RFC 2047); whatever would end the header is a space."""
+    """Return *text* encoded for a header (RFC 2047). Line breaks, which would end the header, become spaces."""
     return Header(" ".join(text.split())[:500], "utf-8", header_name="Subject").encode(linesep="\r\n")
 
 
@@ -123,5 +123,5 @@ def _plain(text: str) -> str:
 
 
 def _base64(octets: bytes) -> str:
-    """Return *octets* in lines of 76 characters."""
+    """Return *octets* in base64, in lines of 76 characters."""
     return base64.encodebytes(octets).decode("ascii").replace("\n", "\r\n").removesuffix("\r\n")

@@ -1,11 +1,11 @@
-"""A mail that came in, opened: who signed it, and the packets in it.  Knows MIME and S/MIME; not where it came from.
+"""Opens a received mail: verifies its signature and extracts its packets. Knows MIME and S/MIME. Knows no mailbox.
 
-Nothing that a mail says of itself counts: neither its sender nor its subject.  What counts is the signature, of the mail or of each
-packet in it, by a certificate that the operator configured.
+Nothing that a mail says about itself counts, neither its sender nor its subject. What counts is a signature, of the
+mail or of each packet in it, by a certificate that the operator configured.
 
-What is cheap comes first: a mail that claims to be signed is cut up only when its signature holds, and of that the certificate is looked for
-before anything is computed.  Worst cost of a mail from anybody: that of `parts`, of one signature of at most `SIGNATURE` octets, and of
-the first packet in it.
+Cheap checks come first. A mail that claims to be signed is split into parts only after its signature has been verified,
+and the signer's certificate is looked up before anything is computed. Worst cost of a mail from anyone: that of
+`parts`, plus one signature of at most `SIGNATURE` octets, plus the first packet in it.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from hub.formats.spool import Octets
 from hub.security import cms, xmldsig
 from hub.security.certificates import SIGN, Anchors
 
-#: Octets of a signature that stands beside what it signs: certificates and CRLs that come along, too.
+#: Octets of a detached signature, including the certificates and CRLs in it.
 SIGNATURE = 1 << 18
 _SIGNATURES = {"application/pkcs7-signature", "application/x-pkcs7-signature"}
 _ENCLOSED = {"application/pkcs7-mime", "application/x-pkcs7-mime"}
@@ -36,24 +36,31 @@ _NAMES = (".edxml", ".xml")
 
 @attrs.frozen
 class Judge:
-    """By what a mail is judged."""
+    """The certificates by which a mail is verified."""
 
     signers: Sequence[x509.Certificate]  #: who may sign a mail, or a packet in it
     anchors: Anchors
 
 
 def open_mail_packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
-    """Return the packets of a mail, each as its octets were attached.  Raises MailUnusable: not signed as it must be, or none in it."""
+    """Return the packets of a mail, each with the exact octets of its attachment.
+
+    Raises MailUnusable if the required signature is missing or invalid, or if the mail contains no packet.
+    """
     try:
         return _packets(octets, judge, now)
-    except (ValueError, LookupError, TypeError, RecursionError) as error:  # what `email` does not understand, it raises
+    # raised by `email` for input that it cannot parse
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise MailUnusable(f"it cannot be read: {error!r}"[:500]) from None
 
 
 def name_packet(packet: bytes) -> str:
-    """Return what a packet is called: the SHA-256 of its octets; without its own signature in one spelling, where it has one.
+    """Return the name of a packet: the SHA-256 of its octets.
 
-    Such a signature holds in other spellings too, and whoever has a copy may write one: it is the same packet, not another.
+    For a signed packet, the SHA-256 of a canonical form without the signature.
+
+    Such a signature stays valid in other spellings of the packet, and anyone with a copy can write one. All spellings
+    are the same packet.
     """
     try:
         root = safe_xml.parse_safe_xml(packet)
@@ -61,7 +68,7 @@ def name_packet(packet: bytes) -> str:
         if len(signatures) == 1:
             return xmldsig.bare_digest(root, signatures[0])
     except Rejected:
-        pass  # the hub will say why it does not take it
+        pass  # the hub refuses it and says why
     return hashlib.sha256(packet).hexdigest()
 
 
@@ -82,7 +89,10 @@ def _packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
 
 
 def _signed(cutter: Cutter, whole: MailPart, judge: Judge, now: datetime) -> bytes | None:
-    """Return what the mail's signature covers; None when it has none.  Raises MailUnusable when it does not count."""
+    """Return the content that the mail's signature covers; None without a signature.
+
+    Raises MailUnusable if it is invalid.
+    """
     if whole.kind == "multipart/signed":
         content, last = _two(cutter, whole)
         if last.kind not in _SIGNATURES:
@@ -117,7 +127,7 @@ def _check_packet(packet: bytes, judge: Judge, now: datetime) -> None:
 
 
 def _two(cutter: Cutter, whole: MailPart) -> tuple[bytes, MailPart]:
-    """Return the two parts of a multipart/signed, the first to the octet."""
+    """Return the two parts of a multipart/signed, the first one octet for octet."""
     if not whole.boundary or len(list(islice(cutter.boundaries(whole), 4))) != 3:
         raise MailUnusable("a multipart/signed has two parts, and a boundary before, between and behind them")
     (start, end), last = islice(cutter.between(whole), 2)

@@ -1,10 +1,13 @@
-"""A mail cut into its parts (RFC 2045, 2046).  Knows heads and boundaries; not what is in a part, nor who signed it.
+"""Splits a mail into its parts (RFC 2045, 2046).
 
-`email` reads the heads only, each by itself: of a whole mail it looks at every line once for each part that is open, in Python.  What lies
-between two boundaries is found by its octets, whatever lines it has.
+Knows headers and boundaries. Does not know what a part contains or who signed it.
 
-All that a mail may make of itself is bounded: parts, heads, depth, lines that look like a boundary.  Worst cost: as long as 150 signatures
-by RSA-2048 (45 ms) and one more for each 10 kB (100 ms a MB of heads, 10 of anything else).
+The library `email` reads only the headers, each block by itself. For a whole mail it would look at every line once for
+each open part, in Python. Here the content between two boundaries is found by searching octets, whatever lines it has.
+
+Everything that a mail can multiply is bounded: parts, headers, depth, lines that look like a boundary. Worst cost: as
+much CPU time as 150 RSA-2048 signatures (45 ms) and one more for each 10 kB (100 ms for each MB of headers, 10 ms for
+each MB of anything else).
 """
 
 import re
@@ -17,11 +20,12 @@ import attrs
 
 from adapters.mail.addresses import MailUnusable
 
-PARTS = 1000  #: one in another or side by side, packets among them
-DEPTH = 16  #: multiparts and mails in one another
-HEADS = 1 << 18  #: octets of all heads
-LOOKS = 5000  #: lines that begin as a boundary does, those that go on otherwise too
-#: Characters of a field with parameters: `email` looks at what comes before each semicolon of it, each time it is asked.
+PARTS = 1000  #: nested or side by side, packets included
+DEPTH = 16  #: nested multiparts and mails
+HEADS = 1 << 18  #: octets of all header blocks together
+LOOKS = 5000  #: lines that begin like a boundary, including those that continue differently
+#: Characters of a header field with parameters: each time such a field is read, `email` scans all text before each
+#: semicolon.
 FIELD = 4096
 _WITH_PARAMETERS = {"content-type", "content-disposition"}
 _BLANK = re.compile(rb"\r?\n\r?\n")
@@ -30,7 +34,7 @@ _BEHIND = re.compile(rb"(--)?[ \t]*(?=\r?\n|\Z)")
 
 
 class _BoundedPolicy(Compat32):
-    """How `email` reads a head, but for fields that would keep it busy for hours."""
+    """The default policy of `email`, except that it refuses header fields that would keep the parser busy for hours."""
 
     def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
         """See `Policy`."""
@@ -45,7 +49,7 @@ _READER = HeaderParser(policy=_BoundedPolicy())
 
 @attrs.frozen
 class MailPart:
-    """One part: its head, and where in the octets of the mail its content lies."""
+    """One part: its header block, and the position of its content in the octets of the mail."""
 
     head: Mime
     octets: bytes = attrs.field(repr=False)
@@ -59,18 +63,18 @@ class MailPart:
 
     @property
     def name(self) -> str:
-        """Return the name of the file it is, as far as it is ASCII; empty for none."""
+        """Return its file name, as far as that is ASCII; empty if it has none."""
         found = self.head.get_param("filename", None, "content-disposition") or self.head.get_param("name", "")
         return str(found[2] if isinstance(found, tuple) else found).strip()
 
     @property
     def boundary(self) -> bytes:
-        """Return what stands between the parts in it; nothing where none are said to be.  Raises ValueError for no octets."""
+        """Return the boundary between its parts; empty if it has none. Raises ValueError if it is not Latin-1 text."""
         found = self.head.get_param("boundary", "") if self.kind.startswith("multipart/") else ""
         return str(found[2] if isinstance(found, tuple) else found).rstrip().encode("latin-1")
 
     def content(self) -> bytes:
-        """Return what it holds, taken out of its transfer encoding."""
+        """Return its content, decoded from its transfer encoding."""
         self.head.set_payload(self.octets[self.start : self.end])
         found = self.head.get_payload(decode=True)
         assert isinstance(found, bytes)
@@ -79,7 +83,7 @@ class MailPart:
 
 @attrs.define
 class Cutter:
-    """Cuts one mail, and counts what it has made of itself so far."""
+    """Splits one mail and counts against the bounds."""
 
     octets: bytes
     _parts: int = attrs.field(default=0, init=False)
@@ -87,7 +91,7 @@ class Cutter:
     _looks: int = attrs.field(default=0, init=False)
 
     def part(self, start: int = 0, end: int | None = None) -> MailPart:
-        """Return the part, or the mail, that begins at *start*.  Raises MailUnusable beyond a bound."""
+        """Return the part, or the whole mail, that begins at *start*. Raises MailUnusable if a bound is exceeded."""
         end = len(self.octets) if end is None else end
         self._parts += 1
         if self._parts > PARTS:
@@ -98,12 +102,15 @@ class Cutter:
         self._heads += content - start
         if self._heads > HEADS:
             raise MailUnusable(f"its heads have more than {HEADS} octets")
-        head = _READER.parsestr(self.octets[start:content].decode("latin-1"))  # a character an octet
-        rest = head.get_payload()  # from the first line on that is no field: that is content, too
+        head = _READER.parsestr(self.octets[start:content].decode("latin-1"))  # one character for each octet
+        rest = head.get_payload()  # from the first line that is not a header field: this is content too
         return MailPart(head, self.octets, content - len(rest), end)
 
     def leaves(self, part: MailPart, depth: int = 0) -> Iterator[MailPart]:
-        """Yield the parts in *part*, or itself, that hold no parts, in order.  Raises MailUnusable beyond a bound."""
+        """Yield the parts inside *part*, or *part* itself, that contain no parts, in order.
+
+        Raises MailUnusable beyond a bound.
+        """
         boundary = part.boundary
         if not boundary and (not part.kind.startswith("message/") or part.kind == "message/delivery-status"):
             yield part
@@ -117,7 +124,7 @@ class Cutter:
             yield from self.leaves(self.part(part.start, part.end), depth + 1)
 
     def between(self, part: MailPart) -> Iterator[tuple[int, int]]:
-        """Yield where each part in *part* begins and ends, to the octet: up to the boundary that closes, or to the end."""
+        """Yield the start and end of each part inside *part*, up to the closing boundary or else the end."""
         begun: int | None = None
         for before, behind, closes in self.boundaries(part):
             if begun is not None:
@@ -129,9 +136,10 @@ class Cutter:
             yield begun, part.end
 
     def boundaries(self, part: MailPart) -> Iterator[tuple[int, int, bool]]:
-        """Yield of each boundary in *part* where what stands before it ends, where it ends itself, and whether it closes.
+        """Yield for each boundary in *part*: the end of the content before it, its own end, whether it closes.
 
-        The line's end before a boundary is the boundary's (RFC 2046, 5.1.1), and where two follow one another it is that of both.
+        The line break before a boundary belongs to the boundary (RFC 2046, 5.1.1). Between two adjacent boundaries it
+        belongs to both.
         """
         octets, mark = self.octets, b"--" + part.boundary
         at = (

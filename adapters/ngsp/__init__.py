@@ -1,7 +1,8 @@
-"""National shared services (NGSP): a token kept until it expires, then one REST call a question.  Knows their JSON; no journal, no clock.
+"""The national shared services (NGSP): one REST call for each question, with a token that is kept until it expires.
 
-README.md says where the dialect comes from and how sure that is.  No reason given here quotes what was asked or answered: what a
-partner says of a person stays out of the journal.
+Knows the JSON of these services. Knows no journal and no clock. README.md names the source of the dialect and how
+reliable it is. The reasons of outcomes never quote the question or the answer, so that what a partner says about a
+person stays out of the journal.
 """
 
 import base64
@@ -48,11 +49,11 @@ SETTINGS = (
     Setting("judicial-record-accepted", "1 00", expected="the statuses by which it is taken, with blanks between"),
 )
 
-#: A token is given up so long before it ends: the call that carries it takes time too.
+#: A token is dropped this long before it expires, because the call that carries it takes time too.
 _MARGIN = timedelta(seconds=30)
-#: What a gateway says of who we are, not of what we asked: a person must look.
+#: HTTP statuses by which a gateway rejects our credentials and not the question: a person must act.
 _UNKNOWN_TO_THEM = {401, 403}
-_TOKEN = "token"  # noqa: S105 - what it is called, not what it is
+_TOKEN = "token"  # noqa: S105 - the name of the note, not the token
 
 
 @attrs.frozen
@@ -62,7 +63,7 @@ class NGSP:
     terms: Terms
 
     def ask(self, query: Query, now: datetime) -> Inquest:
-        """Ask one service.  The token is had once and kept; one that the gateway takes no more is had anew, once."""
+        """Ask one service. If the gateway does not accept a remembered token, request a new one once."""
         settings = self.terms.settings
         found = services.BY_OPERATION.get(query.operation)
         if found is None:
@@ -95,7 +96,7 @@ class NGSP:
             return _unavailable(reply, "JSON of another shape than agreed", reply.at or now)
 
     def _token(self, now: datetime) -> Generator[Request, Reply, str | Unavailable]:
-        """Have a token (RFC 6749, 4.4) and keep it until shortly before it ends."""
+        """Request a token (RFC 6749, 4.4) and keep it until shortly before it expires."""
         secrets = self.terms.secrets
         pair = f"{quote(secrets['client-id'], safe='')}:{quote(secrets['client-secret'], safe='')}"
         headers = (
@@ -129,7 +130,7 @@ class NGSP:
 
 
 def adapter(terms: Terms) -> NGSP:
-    """Return the adapter of one gateway; every adapter folder has this function."""
+    """Return the adapter of one gateway. Every adapter folder has this function."""
     return NGSP(terms)
 
 

@@ -1,4 +1,6 @@
-"""What each shared service is asked and what it answers: our fields to theirs and back.  Knows their names; no token, no HTTP.
+"""Translates our questions into the fields of each shared service, and its answers back.
+
+Knows field names, no token, no HTTP.
 
 A reader raises KeyError, TypeError, ValueError or AttributeError for an answer of another shape.
 """
@@ -18,7 +20,7 @@ Settings = Mapping[str, str]
 
 @attrs.frozen
 class Asking:
-    """One call: a path below the gateway, a query, and a body of JSON or none (GET)."""
+    """One call: a path below the gateway, a query, and a JSON body; None for a GET."""
 
     path: str
     query: Mapping[str, str] = attrs.field(factory=dict)
@@ -27,11 +29,11 @@ class Asking:
 
 @attrs.frozen
 class NgspOperation:
-    """How one operation of ours is asked and read."""
+    """How one of our operations is asked and its answer read."""
 
     asking: Callable[[Query, Settings], Asking]
     read: Callable[[Any, Settings], Answer | Refused]
-    needs: tuple[str, ...] = ()  #: settings without which it cannot be asked
+    needs: tuple[str, ...] = ()  #: settings that the operation requires
 
 
 # --- business registration: chiTietDoanhNghiep ------------------------------------------------------------------------------
@@ -42,7 +44,10 @@ def _ask_enterprise(query: Query, settings: Settings) -> Asking:
 
 
 def _read_enterprise(said: Any, settings: Settings) -> Answer | Refused:
-    """Read `MainInformation` and its neighbours, which lie in `Data` or, in the provinces' guide, at the top."""
+    """Read `MainInformation` and the objects beside it.
+
+    They are in `Data` or, by the provinces' guide, at the top level.
+    """
     data = said.get("Data") or said
     main = _first(data.get("MainInformation"))
     if str(said.get("Status", "1")) == "0" or not main:
@@ -77,7 +82,7 @@ def _ask_category(query: Query, settings: Settings) -> Asking:
 
 
 def _read_category(said: Any, settings: Settings) -> Answer | Refused:
-    """Read the rows; each is an object of the category's own columns, and goes on as one."""
+    """Read the rows. Each is an object with the category's own columns and is passed on as one."""
     rows = said if isinstance(said, list) else said.get("Data")
     if rows is None and str(said.get("Status")) == "0":
         return Refused("there is no such category")
@@ -187,7 +192,7 @@ def _read_record(said: Any, settings: Settings) -> Answer | Refused:
     return _answer([("RecordId", said.get("id") or said.get("ID")), ("Status", status), ("Message", text)])
 
 
-#: operation -> how it is asked and read.
+#: operation -> how it is asked and its answer read
 BY_OPERATION: Mapping[str, NgspOperation] = {
     "LookupEnterprise": NgspOperation(_ask_enterprise, _read_enterprise),
     "LookupCategory": NgspOperation(_ask_category, _read_category),
@@ -203,25 +208,25 @@ def _answer(pairs: Iterable[tuple[str, object]]) -> Answer:
 
 
 def _text(value: object) -> str:
-    """Return a value of JSON as text that XML has room for; none, and what is no single value, is empty."""
+    """Return a JSON value as text that XML can hold; empty for null, lists and objects."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return replace_unwritable(" ".join(str(value).split())) if isinstance(value, str | int | float) else ""
 
 
 def _status(said: Any, *names: str) -> str:
-    """Return the first of these keys that is there.  KeyError when none is."""
+    """Return the value of the first of these keys that is present. Raises KeyError if none is."""
     return next(_text(said[name]) for name in names if name in said) if set(names) & set(said) else said[names[0]]
 
 
 def _error(said: Any) -> str:
-    """Return their error code: a code, never their words about a person."""
+    """Return the error code only. The error text may describe a person."""
     code = _text(said.get("errorCode") or said.get("maLoi") or "")
     return code if code.isalnum() and len(code) <= 10 else "without a code"
 
 
 def _each(value: Any) -> list[Mapping[str, Any]]:
-    """Return a list of objects, written as one object where there is one."""
+    """Return a list of objects. A single object counts as a list of one."""
     found = value if isinstance(value, list) else [value] if value else []
     return [each for each in found if isinstance(each, dict)]
 

@@ -1,6 +1,7 @@
-"""The national document axis (VXP): packets and statuses up and down, and its list of agencies.
+"""The national document axis (VXP): sends and collects packets and statuses, and fetches its list of agencies.
 
-Knows its operations and what each answer means for us; not HTTP, nor the journal.  README.md says where the dialect comes from.
+Knows the operations and what each answer means for the hub. Knows no HTTP and no journal. README.md names the source of
+the dialect.
 """
 
 import json
@@ -49,9 +50,9 @@ SETTINGS = (
     Setting("codes-duplicate", "", _CODES, "codes with a space between"),
 )
 
-#: So often a message is sent that the axis says it could not work on; then that counts as its last word.
+#: How often a message is sent for which the axis reports a processing error; after that it is refused.
 _FEW = 5
-#: So long the axis is not told again of a packet that it will not hear about.
+#: How long the hub waits before it fetches again a packet whose final status the axis did not accept.
 _DEAF = timedelta(hours=1)
 
 
@@ -62,10 +63,13 @@ class VxpAxis:
     url: str
     secret: str = attrs.field(repr=False)
     notes: AdapterNotes
-    settings: Mapping[str, str]  #: all of them
+    settings: Mapping[str, str]  #: all settings, defaults included
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
-        """Send the packet as it is.  A repetition has the same octets and `hash-file`: all that the axis can know it by."""
+        """Send the packet unchanged.
+
+        A repetition has the same octets and the same `hash-file`; the axis has nothing else to recognise it by.
+        """
         content, message = consignment.content, consignment.message
         fields = [
             ("from", self._from(message.sender)),
@@ -86,10 +90,11 @@ class VxpAxis:
         return Refused(str(answer)) if last_word else self._failed(answer)
 
     def collect(self, cursor: str, now: datetime) -> Collection:
-        """Get what waits, documents before statuses, a portion at a time; the cursor is the last day that was seen to its end.
+        """Fetch what is waiting, documents before statuses, at most `portion` items at a time.
 
-        The days before it are looked at again, for what the axis listed late.  What a collection broke off at comes last in the next one,
-        so that it keeps nothing else waiting.
+        The cursor is the last day that was collected completely. The days before it are listed again, because the axis
+        may list late. An item at which a collection broke off comes last in the next one, so that it does not delay the
+        others.
         """
         line, room, flaw = self._line(now), int(self.settings["portion"]), ""
         stuck: list[str] = []
@@ -117,7 +122,7 @@ class VxpAxis:
         return Unavailable(flaw) if flaw else Collected(_day(now).isoformat())
 
     def list_units(self, now: datetime) -> Listing:
-        """Return the axis's list of all agencies, as it gives it."""
+        """Fetch the axis's list of all agencies. Return it as received."""
         reply = yield from self._line(now).call(self.settings["agencies"])
         answer = answers.read_vxp_reply(reply, reply.at or now)
         if isinstance(answer, Unavailable):
@@ -127,11 +132,11 @@ class VxpAxis:
     def _received(
         self, line: VxpConnection, kind: str, cursor: str
     ) -> Generator[Request, Any, list[VxpListItem] | Unavailable]:
-        """Ask for the list of what was received; without a cursor, for all of it."""
+        """Fetch the list of received items; without a cursor, the whole list."""
         fields = [("servicetype", self.settings["service-type"]), ("messagetype", kind)]
         if cursor and self.settings["dates"] != "none":
             first = date.fromisoformat(cursor) - timedelta(days=int(self.settings["overlap-days"]))
-            # The last day is tomorrow, so that it does not matter whether the axis counts it in.
+            # The last day is tomorrow, so that it does not matter whether the axis includes the last day.
             for name, day in (("fromDate", first), ("toDate", _day(line.now) + timedelta(days=1))):
                 fields.append((name, day.strftime(self.settings["dates"])))
         answer = yield from line.ask("getReceivedEdocList", fields)
@@ -143,7 +148,7 @@ class VxpAxis:
         return Unavailable(f"the list of {kind} is no list") if listed is None else listed
 
     def _waiting(self, listed: Sequence[VxpListItem], now: datetime) -> Iterator[VxpListItem]:
-        """Give what has no final status yet, once each."""
+        """Yield the items without a final status, each once."""
         seen = set()
         for item in listed:
             deaf = self.notes.recall(f"told {item.doc_id}", now)
@@ -152,9 +157,10 @@ class VxpAxis:
             seen.add(item.doc_id)
 
     def _take(self, line: VxpConnection, doc_id: str) -> Generator[Request | Arrival, Any, Unavailable | None]:
-        """Get one packet, hand it in, and only then tell the axis what became of it.
+        """Fetch one packet, hand it to the hub, and only then report its status to the axis.
 
-        What the axis does not give is handed in as it answered: that is refused, and kept where a person finds it.
+        If the axis does not return the packet, its answer is handed over instead. The hub refuses and keeps it, so that
+        a person finds it.
         """
         self.notes.ask(doc_id, line.now)
         answer = yield from line.ask("getEdoc", [("docId", doc_id)])
@@ -188,7 +194,7 @@ class VxpAxis:
         return self.settings["system-id"] if code in {"sender", "system"} else code
 
     def _is(self, answer: VxpAnswer, *kinds: str) -> bool:
-        """Tell whether the axis answered by a code of one of these settings."""
+        """Tell whether the axis answered with an error code from one of these settings."""
         return not answer.good and any(answer.code in self.settings[f"codes-{kind}"].split() for kind in kinds)
 
     def _failed(self, answer: VxpAnswer) -> Refused | Unavailable:
@@ -197,13 +203,13 @@ class VxpAxis:
         return Unavailable(str(answer)) if self._is(answer, "again", "few") else Refused(str(answer))
 
     def _broken(self, answer: VxpAnswer) -> Unavailable:
-        """Return why a collection ends here; the axis has no word that would be the last about a list."""
+        """Return why a collection ends here. No answer of the axis about a list is final, so it is always Unavailable."""
         failed = self._failed(answer)
         return failed if isinstance(failed, Unavailable) else Unavailable(failed.detail)
 
 
 def adapter(terms: Terms) -> VxpAxis:
-    """Return the adapter of one partner; every adapter folder has this function."""
+    """Return the adapter of one partner. Every adapter folder has this function."""
     return VxpAxis(terms.url.rstrip("/"), terms.secrets["secret"], terms.notes, terms.settings)
 
 

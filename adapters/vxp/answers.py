@@ -1,6 +1,9 @@
-"""What the axis answers: its envelope, the items of a list, an edXML packet.  Knows their fields; asks nothing, decides nothing.
+"""Reads the answers of the axis: the envelope, list items, an edXML packet.
 
-The axis is not trusted to be well: what is no answer of it is said to be none, and a text it wrote can be stored and sent on.
+Knows their fields. Makes no call and no decision.
+
+The axis is not trusted to be correct. A body that is not an answer of the axis is reported as such. Its texts are
+cleaned, so that they can be stored and passed on.
 """
 
 import base64
@@ -14,10 +17,11 @@ from hub.domain.model import Reply, Unavailable
 from hub.domain.sanitize import replace_controls
 from hub.partner.reply_parsing import read_json, retry_after
 
-#: Under these an answer is the axis's own: its SDK reads JSON under any status, but a 5xx may be anybody's on the way.
+#: HTTP statuses under which the axis itself answers. Its SDK reads JSON under any status, but a 5xx may come from a
+#: proxy.
 _ANSWERED = {200, 201, 400, 404}
 _STRANGER = {401, 403}
-#: An id of the axis is one of MongoDB or a UUID; it must fit in a header.
+#: An id of the axis is a MongoDB id or a UUID. It must fit in a header.
 _ID = re.compile(r"[!-~]{1,200}")
 
 
@@ -35,7 +39,10 @@ class VxpAnswer:
 
     @property
     def doc_id(self) -> str:
-        """Return the docId that `sendEdoc` gives: beside the status, as the SDK reads it, or in `data`; empty without one."""
+        """Return the docId that `sendEdoc` returned; empty without one.
+
+        It is beside the status, where the SDK reads it, or in `data`.
+        """
         data = self.fields.get("data")
         first = data[0] if isinstance(data, list) and data else data
         inner = first if isinstance(first, Mapping) else {}
@@ -47,11 +54,11 @@ class VxpAnswer:
 
 @attrs.frozen
 class VxpListItem:
-    """One line of a list of what was received."""
+    """One item of a list of received packets."""
 
-    doc_id: str  #: empty when it has none that can be asked for
+    doc_id: str  #: empty if it has no valid docId
     status: str  #: initial, processing, done, fail; in lower case
-    created: str  #: as written
+    created: str  #: as written by the axis
 
 
 def read_vxp_reply(reply: Reply, now: datetime) -> VxpAnswer | Unavailable:
@@ -70,7 +77,7 @@ def read_vxp_reply(reply: Reply, now: datetime) -> VxpAnswer | Unavailable:
 
 
 def read_vxp_items(answer: VxpAnswer) -> list[VxpListItem] | None:
-    """Return what a list names, the oldest first as far as the texts tell; None when it is no list of items."""
+    """Return the items of a list, the oldest first by their `created` texts; None if it is not a list of items."""
     data = answer.fields.get("data")
     if data is None:
         return []
@@ -86,7 +93,7 @@ def read_vxp_items(answer: VxpAnswer) -> list[VxpListItem] | None:
 
 
 def read_vxp_packet(answer: VxpAnswer) -> bytes | None:
-    """Return the octets that `getEdoc` gives in base64; None when they cannot be read."""
+    """Return the octets that `getEdoc` returned in base64; None if they cannot be decoded."""
     data = answer.fields.get("data")
     if not isinstance(data, str):
         return None
@@ -97,7 +104,7 @@ def read_vxp_packet(answer: VxpAnswer) -> bytes | None:
 
 
 def clean_vxp_text(value: object) -> str:
-    """Return *value* as one line that can be kept: no lone surrogate, no control, bounded."""
+    """Return *value* as one line that can be stored: no lone surrogate, no control character, at most 500 characters."""
     if value is None:
         return ""
     line = " ".join(str(value).split())[:500]

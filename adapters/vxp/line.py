@@ -1,4 +1,7 @@
-"""One conversation with the axis: each call signed at its own time, each answer read.  Knows POST and headers; no operation."""
+"""One conversation with the axis: signs each call with the current time and reads each answer.
+
+Knows POST and headers. Knows no operation.
+"""
 
 from collections.abc import Generator, Sequence
 from datetime import datetime
@@ -10,7 +13,7 @@ from adapters.vxp import answers, signing
 from adapters.vxp.answers import VxpAnswer
 from hub.domain.model import Reply, Request, Unavailable
 
-#: A packet of 40 MB is 54 MB in base64, and the list of all agencies has some 20 MB.
+#: A packet of 40 MB is 54 MB in base64. The list of all agencies has about 20 MB.
 _LARGE = 64 << 20
 
 Asked = Generator[Request, Any, VxpAnswer | Unavailable]
@@ -18,18 +21,18 @@ Asked = Generator[Request, Any, VxpAnswer | Unavailable]
 
 @attrs.define
 class VxpConnection:
-    """The line to the adapter at *url*, to which we are *system_id*."""
+    """The connection to the axis at *url*, where our id is *system_id*."""
 
     url: str
     system_id: str
     secret: str = attrs.field(repr=False)
     version: str
-    now: datetime  #: of the latest reply, or of the beginning
+    now: datetime  #: of the latest reply; at first the start of the conversation
 
     def call(
         self, operation: str, fields: Sequence[tuple[str, str]] = (), content: bytes = b"{}", kind: str = "json"
     ) -> Generator[Request, Any, Reply]:
-        """Ask for *operation* with the logical headers *fields*; return the reply as it is."""
+        """Call *operation* with the logical headers *fields*. Return the reply unread."""
         media = f"application/{kind}"
         logical = (
             ("timestamp", signing.write_vxp_timestamp(self.now)),
@@ -45,6 +48,6 @@ class VxpConnection:
     def ask(
         self, operation: str, fields: Sequence[tuple[str, str]] = (), content: bytes = b"{}", kind: str = "json"
     ) -> Asked:
-        """Ask, and return the axis's answer, or why there is none."""
+        """Call *operation*. Return the axis's answer, or why there is none."""
         reply = yield from self.call(operation, fields, content, kind)
         return answers.read_vxp_reply(reply, self.now)

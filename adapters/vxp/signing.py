@@ -1,6 +1,7 @@
-"""How the axis knows who calls: every logical header twice, once by itself and once in a JSON object that an HMAC covers.
+"""The header signature by which the axis authenticates its callers.
 
-Knows the header scheme of the SDK (README.md); not what is asked, nor what an answer means.
+Every logical header is sent twice: by itself, and in a JSON object that an HMAC covers. Knows the header scheme of the
+SDK (README.md). Knows no operation and no answer.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 
 PREFIX = "XroadVnpt-"
-#: The SDK writes the time of its machine, without a zone: that of Hà Nội.
+#: The SDK writes its machine's local time without a zone: that of Hà Nội.
 HANOI = timezone(timedelta(hours=7))
 
 Headers = tuple[tuple[str, str], ...]
@@ -19,7 +20,7 @@ Headers = tuple[tuple[str, str], ...]
 def sign_headers(fields: Sequence[tuple[str, str]], secret: str, version: str) -> Headers:
     """Return the HTTP headers that carry the logical headers *fields*, in order, signed with *secret*.
 
-    The text that is signed is sent too, so that the order of its names is nobody's business but ours; it is ASCII, as a header is.
+    The signed text is sent too, so the order of its names is free. It is ASCII, as a header must be.
     """
     text = json.dumps({f"{PREFIX}{name}": value for name, value in fields}, separators=(",", ":"))
     return (
@@ -32,7 +33,10 @@ def sign_headers(fields: Sequence[tuple[str, str]], secret: str, version: str) -
 
 
 def write_vxp_timestamp(now: datetime) -> str:
-    """Return *now* as the SDK writes it, `ddMMyyyy'T'HHmmss+SSSS`: what follows the plus sign are milliseconds, not a zone."""
+    """Return *now* as the SDK writes it, `ddMMyyyy'T'HHmmss+SSSS`.
+
+    The digits after the plus sign are milliseconds, not a zone.
+    """
     local = now.astimezone(HANOI)
     return f"{local:%d%m%YT%H%M%S}+{local.microsecond // 1000:04}"
 
@@ -40,7 +44,7 @@ def write_vxp_timestamp(now: datetime) -> str:
 def hash_vxp_file(content: bytes, digits: str) -> str:
     """Return the SHA-256 of *content* for `hash-file`.
 
-    `full`: 64 hex digits.  `short`: as SDK 2.0.1 writes it, an octet below sixteen with one digit in place of two.
+    `full`: 64 hex digits. `short`: as SDK 2.0.1 writes it, where an octet below 16 has one digit instead of two.
     """
     octets = hashlib.sha256(content).digest()
     return octets.hex() if digits == "full" else "".join(f"{octet:x}" for octet in octets)

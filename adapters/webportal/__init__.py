@@ -1,6 +1,7 @@
-"""The province's web portal: a published report as HTML and JSON, put where its CMS wants it.  Knows HTTP; not who published it.
+"""The province's web portal: publishes a report as HTML and JSON to the portal's CMS. Knows HTTP, not who published it.
 
-How a CMS wants pages differs from one to the next (standards.md 7, marked D), so paths, method, headers and kinds are settings.
+Each CMS expects pages in another way (standards.md 7, marked D), so paths, method, headers and kinds of pages are
+settings.
 """
 
 from collections.abc import Mapping
@@ -39,7 +40,7 @@ class WebPortal:
     _secret: str = attrs.field(repr=False)
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
-        """Put one published report there, each kind of page after the other."""
+        """Publish one report: one request for each kind of page."""
         found, outcome = sealed.read_sealed_report(consignment.content), Accepted()
         for kind in self.settings["kinds"].split(" "):
             content_type, content = self._page(kind, found)

@@ -1,7 +1,8 @@
-"""A provincial exchange behind WSO2 API Manager, in the form of Quảng Nam's `/truclienthong/v1.0.0`: sent to, and collected from.
+"""A provincial exchange behind WSO2 API Manager, in the form of Quảng Nam's `/truclienthong/v1.0.0`.
 
-Knows the token of OAuth2 client credentials, the calls to `/vanbans`, and the settings for what no document says; not HTTP, not the
-journal, not a packet's inside.  README.md says where each comes from and how sure it is.
+Sends to it and collects from it. Knows the token of OAuth2 client credentials, the calls to `/vanbans`, and the
+settings for what no document defines. Knows no HTTP, no journal, and not the contents of a packet. README.md names the
+source of each rule and how reliable it is.
 """
 
 import base64
@@ -49,11 +50,11 @@ SETTINGS = (
     Setting("credentials-codes", default="15", like=_CODES, expected="error codes that mean: we do not know you"),
 )
 
-#: Octets of the largest answer: a document of 20 MB is 36 MB as the base64 of a packet.
+#: Octets of the largest answer: a packet with a document of 20 MB is 36 MB in base64.
 _LARGEST = 64 << 20
-#: Documents got in one collection; the next begins at once.
+#: Documents fetched in one collection. The next begins at once.
 _MOST = 20
-#: A token is used so much shorter than they say it lives.
+#: A token is dropped this long before the end of its stated lifetime.
 _MARGIN = timedelta(seconds=10)
 _FORM = "application/x-www-form-urlencoded"
 
@@ -73,7 +74,7 @@ class Wso2:
     notes: AdapterNotes
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
-        """Send the packet's base64; nothing tells them a repetition but the packet itself."""
+        """Send the packet in base64. Only the packet itself identifies a repetition."""
         is_status = consignment.message.kind == PacketKind.STATUS
         kind = self.settings["status-type" if is_status else "document-type"]
         letters, fields = base64.b64encode(consignment.content).decode(), {"loaiVanBan": kind}
@@ -93,9 +94,10 @@ class Wso2:
         return Accepted(f"docId {answer.document_id}" if answer.document_id else "")
 
     def collect(self, cursor: str, now: datetime) -> Collection:
-        """Get what the list shows as open, and put each in its new state.
+        """Fetch the documents that the list shows as open, and set the new status of each.
 
-        The cursor names what they listed and did not give, or whose state they did not take, so that it holds up nothing.
+        The cursor names documents that were listed but not returned, or whose new status was not accepted, so that they
+        do not delay the others.
         """
         answer = yield from self._ask("GET", "/vanbans", now)
         if isinstance(answer, Unavailable):
@@ -120,7 +122,7 @@ class Wso2:
         return FetchedDocument(content, answer.body)
 
     def _put(self, document_id: str, here: bool, now: datetime) -> Generator[Request, Reply, bool | Unavailable]:
-        """Put a document in its new state; return whether they took it."""
+        """Set the new status of a document. Return whether the exchange accepted it."""
         path, query = f"/vanbans/{quote(document_id, safe='')}", {"status": self.settings["done" if here else "fail"]}
         answer = yield from self._ask("PUT", path, now, query=query)
         return answer if isinstance(answer, Unavailable) else answer.success
@@ -135,7 +137,7 @@ class Wso2:
         body: bytes = b"",
         media: str = "",
     ) -> Asked:
-        """Ask with a token; where a kept one was not taken, once more with a new one."""
+        """Make one call with a token. If a remembered token was not accepted, call once more with a new one."""
         secret = {self.settings["unit-name"]: self.unit_secret}
         in_query = self.settings["unit-in"] == "query"
         asked = {**(query or {}), **(secret if in_query else {})}
@@ -154,7 +156,7 @@ class Wso2:
             kept = None
 
     def _token(self, now: datetime) -> Generator[Request, Reply, str | Unavailable]:
-        """Get a token (RFC 6749, 4.4) and remember it until it ends."""
+        """Request a token (RFC 6749, 4.4) and keep it until it expires."""
         pair = f"{self.settings['consumer-key']}:{self.consumer_secret}".encode()
         headers = (("Content-Type", _FORM), ("Authorization", f"Basic {base64.b64encode(pair).decode()}"))
         url = f"{self.root}{self.settings['token-path']}"
@@ -167,7 +169,7 @@ class Wso2:
 
 
 def adapter(terms: Terms) -> Wso2:
-    """Return the adapter of one partner; every adapter folder has this function."""
+    """Return the adapter of one partner. Every adapter folder has this function."""
     settings, url = terms.settings, terms.url.rstrip("/")
     return Wso2(
         url=url,

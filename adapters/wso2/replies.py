@@ -1,6 +1,7 @@
-"""What an exchange behind WSO2 answers.  Knows the answer `{status, errorCode, errorDesc, …}`, a token's and the gateway's faults.
+"""Reads the answers of an exchange behind WSO2: `{status, errorCode, errorDesc, …}`, token responses, gateway faults.
 
-Asks nothing.  The gateway in front answers for itself under 401 and 403 (`{fault{code, message}}`) and under 5xx.
+Makes no call. The gateway in front of the exchange answers itself with 401 and 403 (`{fault{code, message}}`) and with
+5xx.
 """
 
 from collections.abc import Set as AbstractSet
@@ -13,16 +14,16 @@ from hub.domain.model import Refused, Reply, Unavailable
 from hub.partner.reply_parsing import cut_snippet, read_json, read_json_text, retry_after
 from hub.partner.reply_parsing import read_json_packet as written_packet
 
-#: Statuses under which the exchange itself answers; under any other it is the gateway or a proxy.
+#: HTTP statuses under which the exchange itself answers. Under any other it is the gateway or a proxy.
 _OWN = {200, 201, 202, 400, 500}
 _DENIED = {401, 403}
-#: A token whose answer does not say how long it lives is used so long, in seconds.
+#: The lifetime, in seconds, of a token whose answer does not state one.
 _SHORT = 60
 
 
 @attrs.frozen
 class Token:
-    """A token, and how many seconds it lives."""
+    """A token and its lifetime in seconds."""
 
     value: str = attrs.field(repr=False)
     seconds: int
@@ -33,32 +34,32 @@ class Wso2Answer:
     """One answer."""
 
     success: bool
-    code: str  #: the error code as text; empty where there is none, or it is 0
+    code: str  #: the error code as text; empty if there is none or it is 0
     told: str
     data: Any
     document_id: str
-    body: bytes  #: as it came
+    body: bytes  #: the body as received
     retry_after: float | None
 
 
 @attrs.frozen(kw_only=True)
 class Wso2Codes:
-    """What their error codes mean to a delivery; any other code may pass."""
+    """What error codes mean for a delivery. Codes that are not listed are temporary."""
 
     refused: AbstractSet[str]
     credentials: AbstractSet[str]
 
     def outcome(self, answer: Wso2Answer) -> Refused | Unavailable:
-        """Judge a failure."""
+        """Return the outcome of a failure."""
         return Refused(_told(answer)) if answer.code in self.refused else self.trouble(answer)
 
     def trouble(self, answer: Wso2Answer) -> Unavailable:
-        """Tell a failure as one that may pass, or as theirs that we are not known."""
+        """Return a failure as temporary, or as rejected credentials."""
         return Unavailable(_told(answer), answer.retry_after, credentials=answer.code in self.credentials)
 
 
 def read_wso2_token(reply: Reply, now: datetime) -> Token | Unavailable:
-    """Read the answer to a request for a token (RFC 6749, 5.1 and 5.2)."""
+    """Read the response to a token request (RFC 6749, 5.1 and 5.2)."""
     wait = retry_after(reply.headers, reply.at or now)
     said = read_json(reply.body)
     said = said if isinstance(said, dict) else {}
@@ -69,12 +70,13 @@ def read_wso2_token(reply: Reply, now: datetime) -> Token | Unavailable:
     error = read_json_text(said.get("error"))
     denied = reply.status in _DENIED or error in {"invalid_client", "unauthorized_client", "invalid_grant"}
     told = read_json_text(said.get("error_description")) or error
-    told = told or ("JSON without a token that can be used" if said else cut_snippet(reply.body))  # not what may be one
+    # does not quote a text that may be a token
+    told = told or ("JSON without a token that can be used" if said else cut_snippet(reply.body))
     return Unavailable(f"no token: HTTP {reply.status}: {told}"[:500], wait, credentials=denied)
 
 
 def read_wso2_reply(reply: Reply, now: datetime) -> Wso2Answer | Unavailable:
-    """Read *reply*; what is no answer of theirs is unavailable."""
+    """Read *reply*. Returns Unavailable if it is not an answer of the exchange."""
     wait = retry_after(reply.headers, reply.at or now)
     if reply.status in _DENIED:
         return Unavailable(f"HTTP {reply.status}: {cut_snippet(reply.body)}", wait, credentials=True)
@@ -95,7 +97,7 @@ def read_wso2_reply(reply: Reply, now: datetime) -> Wso2Answer | Unavailable:
 
 
 def read_wso2_packet(answer: Wso2Answer) -> bytes | None:
-    """Return the octets of the packet in `data`, which is its base64, or the packet written as it is; None where there is none."""
+    """Return the packet in `data`, which holds it in base64 or as it is; None if there is none."""
     return written_packet(answer.data if answer.success else None)
 
 
