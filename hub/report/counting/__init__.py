@@ -1,1 +1,1 @@
-"""Which facts count in which cell of a report: arithmetic on values."""
+"""Decides which facts count in which cell of a report, and adds them up. Pure arithmetic on values."""

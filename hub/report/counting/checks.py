@@ -1,7 +1,7 @@
-"""The checks of a form: what must agree in a report, and where it does not.  Knows sums of columns; mends nothing.
+"""Evaluates the checks of a form: the sums of columns that must agree in a report. Corrects nothing.
 
-A check that does not hold is a finding that people are shown with the report, and no mistake of the program's: the numbers stay as
-they were counted.
+A check that does not hold is a finding. It is shown to people with the report and is not an error of the program: the
+numbers stay as they were counted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,27 +16,29 @@ from hub.report.form.form import Check, Form, Wording
 class CheckFinding:
     """A check that does not hold in one row."""
 
-    unit: str | None  #: None: in the total
+    unit: str | None  #: None: the total row
     check: Check
     left: int
     right: int
 
     @property
     def said(self) -> Wording:
-        """What does not hold, with both numbers."""
+        """The text of the finding: the check, with both numbers."""
         says, numbers = self.check.says, f"{self.left} {self.check.broken} {self.right}"
         return Wording(f"{says.vi}: {numbers}", f"{says.en}: {numbers}")
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of both sides; of the period before, those of this one only."""
+        """The columns of both sides. For a check against the period before: only those of this period."""
         return self.check.left if self.check.before else (*self.check.left, *self.check.right)
 
 
 def check_within_rows(
     form: Form, total: Mapping[str, Number], rows: Iterable[tuple[str, Mapping[str, Number]]]
 ) -> tuple[CheckFinding, ...]:
-    """Return what of the checks within a row does not hold: in the *total*, then in each of the *rows* (unit, numbers)."""
+    """Return the findings of the checks within a row: those of the *total* row, then those of each of the *rows* (unit,
+    numbers), check by check.
+    """
     found: list[CheckFinding] = []
     places: list[tuple[str | None, Mapping[str, Number]]] = [(None, total), *rows]
     for check in form.checks:
@@ -52,7 +54,11 @@ def check_within_rows(
 def check_between_periods(
     form: Form, rows: Mapping[str, Mapping[str, Number]], before: Mapping[str, Mapping[str, Number]]
 ) -> tuple[CheckFinding, ...]:
-    """Return what does not go on from the period *before*: a unit's opening numbers are its closing ones there; 0 for a unit without a row."""
+    """Return the findings of the checks against the period *before*: a unit's opening numbers must equal its closing
+    numbers there.
+
+    *rows*, *before*: the numbers by unit. A unit without a row has 0.
+    """
     found: list[CheckFinding] = []
     for check in form.checks:
         if not check.before:

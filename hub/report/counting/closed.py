@@ -1,6 +1,7 @@
-"""What is kept of a closed month, and how longer periods are put together from months.
+"""Defines what is stored of a closed month, and composes longer periods from months.
 
-Knows the rows of a closing, what makes a snapshot, and what differs when a row is counted again; no SQL, no clock.
+Knows the rows of a closing, the hash of a snapshot, and the differences when a row is counted again. Contains no SQL
+and no clock.
 """
 
 import json
@@ -25,28 +26,31 @@ _NO_WORDS = Wording("", "")
 
 @attrs.frozen(kw_only=True)
 class ClosedRow:
-    """What was counted of one unit in a closed month: its own cells, without those below it and without formulas."""
+    """The counted row of one unit in a closed month: its own cells, without those of units below it and without
+    formulas.
+    """
 
     unit: str
     cells: Cells
-    facts: int  #: how many are behind it
-    evidence: str  #: the SHA-256 over them (`evidence.of_row`)
+    facts: int  #: the number of facts behind it
+    evidence: str  #: the SHA-256 of these facts (`evidence.of_row`)
     revision: int = 1
     made_at: datetime | None = None
-    reason: str = ""  #: why there is another revision
-    diff: Mapping[str, Sequence[object]] = attrs.field(factory=dict)  #: column → before and after
+    reason: str = ""  #: why this revision was made; "" for the first
+    diff: Mapping[str, Sequence[object]] = attrs.field(factory=dict)  #: column → [value before, value after]
 
     def says(self, other: "ClosedRow") -> bool:
-        """Tell whether both have the same numbers and the same facts behind them."""
+        """Return whether both rows have the same numbers and the same facts behind them."""
         return (self.cells, self.facts, self.evidence) == (other.cells, other.facts, other.evidence)
 
 
 def work_out(
     form: Form, histories: Iterable[Iterable[Fact]], period: Period, now: datetime, unit: str, books: ClosedMonths
 ) -> tuple[ClosedRow | None, set[str]]:
-    """Return the row of *unit* in the ended *period*, None where there is nothing of it, and the keys that are carried on.
+    """Return the row of *unit* in the ended *period* (None: nothing is counted), and the business keys that are carried
+    on.
 
-    *histories*: its facts, those of one business key together.  *books* are those in which *period* is closed.
+    *histories*: the unit's facts, grouped by business key. *books*: the closed months, including *period*.
     """
     cells, carried = Cells.none(form), set[tuple[str, str]]()
     with closing(Listing([])) as listing:
@@ -60,15 +64,16 @@ def work_out(
 
 
 def empty_closed_row(form: Form, unit: str) -> ClosedRow:
-    """Return the row of a unit of which there is nothing."""
+    """Return the row of a unit for which nothing is counted."""
     return ClosedRow(unit=unit, cells=Cells.none(form), facts=0, evidence=evidence.NOTHING)
 
 
 def hash_closing(form: Form, period: Period, rows: Iterable[ClosedRow]) -> str:
-    """Return the SHA-256 of a closing: over the form as it is written, then one compact JSON array a row, by unit, ended by a line feed.
+    """Return the SHA-256 of a closing.
 
-    Its members: unit, numbers, times, facts, evidence; the columns of both objects in the form's order.  Before the rows stands
-    the array of the form's id, the period, and the SHA-256 of the form.
+    The hash covers one compact JSON array per line, each ended by a line feed. The first line is the form's id, the
+    period, and the SHA-256 of the form's text. Then comes one line per row, ordered by unit: unit, numbers, times,
+    facts, evidence. The members of both objects are in the order of the form's columns.
     """
     written = sha256()
     head = [form.id, period.text, sha256(form.written.encode()).hexdigest()]
@@ -82,12 +87,12 @@ def hash_closing(form: Form, period: Period, rows: Iterable[ClosedRow]) -> str:
 
 
 def write_times(cells: Cells) -> dict[str, str]:
-    """Return the times of *cells* as text, in the order of their columns' keys."""
+    """Return the times of *cells* as ISO 8601 text in UTC, in the order of their columns' keys."""
     return {key: cells.times[key].astimezone(UTC).isoformat() for key in sorted(cells.times)}
 
 
 def read_cells(form: Form, numbers: Mapping[str, int], times: Mapping[str, str]) -> Cells:
-    """Return the cells that were kept."""
+    """Return the cells from their stored *numbers* and *times*."""
     cells = Cells.none(form)
     cells.sums.update({key: number for key, number in numbers.items() if key in cells.sums})
     cells.times.update({key: datetime.fromisoformat(at) for key, at in times.items()})
@@ -95,13 +100,15 @@ def read_cells(form: Form, numbers: Mapping[str, int], times: Mapping[str, str])
 
 
 def find_changed_cells(before: ClosedRow, after: ClosedRow) -> dict[str, list[object]]:
-    """Return each column whose cell is another one: before and after.  Empty when only the facts behind them differ."""
+    """Return each column whose cell differs, with [value before, value after]. Empty when only the facts behind the
+    rows differ.
+    """
     was, is_ = (row.cells.sums | write_times(row.cells) for row in (before, after))
     return {key: [was.get(key), is_.get(key)] for key in (was | is_) if was.get(key) != is_.get(key)}
 
 
 def counts_alike(one: Form, other: Form) -> bool:
-    """Tell whether two forms count the same, whatever words they use."""
+    """Return whether two forms count by the same rules; their wording may differ."""
     return _rules(one) == _rules(other)
 
 
@@ -113,19 +120,19 @@ def _rules(form: Form) -> object:
 
 @attrs.frozen
 class Piece:
-    """A part of a period, counted: a closed month, or all of it that is not closed."""
+    """A counted part of a period: a closed month, or an open part."""
 
     period: Period
-    cells: Mapping[str, Cells]  #: by unit; a unit that is not there has nothing
+    cells: Mapping[str, Cells]  #: by unit; a unit that is absent has no facts
 
 
 def compose_report(
     form: Form, period: Period, made_at: datetime, units: Sequence[str], pieces: Sequence[Piece]
 ) -> Report:
-    """Return the report of *units* for *period* from its *pieces*, in order and without a gap.
+    """Return the report of *units* for *period*, composed of its *pieces*, which are in order and without gaps.
 
-    Flows and happenings add up, stocks are those of the last piece (opening ones: of the first), peaks the greatest of each
-    unit, times the latest.
+    Flows and happenings are added up. A stock is that of the last piece (an opening stock: of the first). A peak is the
+    greatest of each unit. A time is the latest.
     """
     merged = {unit: _merged(form, [piece.cells.get(unit) or Cells.none(form) for piece in pieces]) for unit in units}
     return assemble_report(form, period, made_at, units, merged)
@@ -158,7 +165,9 @@ Placed = Iterable[tuple[Column, Fact]]
 
 
 def list_composed_facts(pieces: Sequence[Placed]) -> Iterator[tuple[Column, Fact]]:
-    """Yield what the composed report takes of what each of its pieces takes: exactly the facts that `compose_report` adds up."""
+    """Yield, from the facts that each piece counts, exactly those that the composed report counts (`compose_report`),
+    with their columns.
+    """
     if len(pieces) == 1:
         yield from pieces[0]
         return

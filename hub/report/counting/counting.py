@@ -1,21 +1,24 @@
-"""The arithmetic of reports.  Knows how a form places facts in its columns; knows neither where facts come from nor how a report looks.
+"""Counts reports: assigns facts to the columns of a form and adds them up. Does not know where facts come from, nor the
+layout of a report.
 
-A number is the sum of the amounts of the very facts that explain it, and most facts are one result: `count_report` and `find_counted_facts` read the same
-placements.
+A number is the sum of the amounts of exactly the facts that explain it; most facts have the amount 1. `count_report`
+and `find_counted_facts` read the same placements.
 
-What each kind of column takes (standards 4.5):
+What each kind of column counts (standards 4.5):
 
 * a flow: facts whose own `at` lies in the period, whatever period the unit's `received` fact of the same key lies in;
-* a stock: keys as they stand at the period's end or, while it runs, at `now`;
-* a peak: of each unit, what was told of that day of the period for which the most was told;
-* a happening: facts whose day, as their unit names it, lies in the period and is over, whenever the hub heard of them (`happenings`);
-* an end: keys whose first end and whose beginning are both told, in the period of the later of the two;
-* a formula: what its summands take; a ratio or a score: what it is worked out from (`deriving`);
+* a stock: the keys in the column's state at the period's end or, while the period runs, at `now`;
+* a peak: for each unit, the facts of the one day of the period with the greatest total;
+* a happening: facts whose day, as the unit states it, lies in the period and is over, whenever the hub received them
+  (`happenings`);
+* an end: keys with both a beginning and a first end, in the period of the later of the two;
+* a formula: what its summands count; a ratio or a score: what it is computed from (`deriving`);
 * a time: the latest fact of the period.
 
-Facts at or after the period's end are not looked at, so a later fact never changes an ended period; unless the form goes by
-the units' own days: then a fact belongs to its day's period whenever the hub learns of it, until the period is closed.  From then
-on it is posted to a later one (`posting`): every function here takes the *books*, and without them nothing is closed.
+Facts at or after the period's end are ignored, so a later fact never changes an ended period. The exception is a form
+that goes by the units' own days (`by_day`): a fact belongs to the period of its day, whenever the hub receives it,
+until that period is closed. After the closing the fact is posted to a later period (`posting`). Every function here
+therefore takes *books*, the closed months; without them, nothing is closed.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -45,12 +48,12 @@ COUNTING = (
     ColumnKind.PEAK,
     ColumnKind.HAPPENING,
     ColumnKind.END,
-)  #: the kinds that add up amounts
+)  #: the kinds of columns that add up amounts
 
 
 @attrs.frozen
 class Row:
-    """The cells of one unit, or of a unit and all below it, by column key in the form's order."""
+    """The cells of one unit, or of a unit and all units below it, by column key in the order of the form."""
 
     unit: str
     numbers: Mapping[str, Number]
@@ -59,10 +62,10 @@ class Row:
 
 @attrs.frozen(kw_only=True)
 class Section:
-    """Some of the units of a report, put together under a heading."""
+    """Units of a report that are grouped under a heading."""
 
     heading: Wording
-    total: Row  #: over these units; its `unit` is empty, for it is none
+    total: Row  #: the sum over these units; its `unit` is ""
     units: tuple[str, ...]
 
 
@@ -75,9 +78,9 @@ class Report:
     made_at: datetime
     total: Row
     rows: tuple[Row, ...]
-    sections: tuple[Section, ...] = ()  #: a unit is in one of them at most
-    findings: tuple[CheckFinding, ...] = ()  #: where a check of the form does not hold
-    due: Due | None = None  #: when it must be handed in, where its form says
+    sections: tuple[Section, ...] = ()  #: a unit is in at most one of them
+    findings: tuple[CheckFinding, ...] = ()  #: the checks of the form that do not hold
+    due: Due | None = None  #: the date by which it must be submitted, if its form has one
 
     @property
     def ended(self) -> bool:
@@ -87,14 +90,14 @@ class Report:
 
 @attrs.define
 class Cells:
-    """What is counted for one unit, by the keys of the columns that count: formulas are worked out from it."""
+    """The counted values of one unit, by the keys of the columns that count. Formulas are computed from them."""
 
     sums: dict[str, int]
-    times: dict[str, datetime] = attrs.field(factory=dict)  #: only of those that there are
+    times: dict[str, datetime] = attrs.field(factory=dict)  #: only for columns that have a time
 
     @classmethod
     def none(cls, form: Form) -> "Cells":
-        """Return the cells of a unit of which nothing was counted."""
+        """Return the cells of a unit for which nothing was counted."""
         return cls({column.key: 0 for column in form.columns if column.kind in COUNTING})
 
     def take(self, column: Column, fact: Fact) -> None:
@@ -105,16 +108,17 @@ class Cells:
             self.sums[column.key] += fact.amount
 
     def __bool__(self) -> bool:
-        """Whether there is anything in them."""
+        """Whether any cell is not 0 or any time is set."""
         return bool(self.times) or any(self.sums.values())
 
 
 def count_report(
     form: Form, facts: Iterable[Fact], period: Period, now: datetime, units: Sequence[str], books: ClosedMonths = OPEN
 ) -> Report:
-    """Count *facts* by *form* for *units*: the reporting unit first, then those below it (`hub.report.counting.family`).
+    """Count *facts* by *form* for *units*: the reporting unit first, then those below it
+    (`hub.report.counting.family`).
 
-    *facts* may come in any order and may hold more than is needed; needed are those of the units before the period's end.
+    *facts*: in any order; must contain the facts of the units before the period's end, and may contain others.
     """
     cells = {unit: Cells.none(form) for unit in units}
     for column, fact in place_facts(form, facts, period, now, units, books):
@@ -125,7 +129,9 @@ def count_report(
 def assemble_report(
     form: Form, period: Period, now: datetime, units: Sequence[str], cells: Mapping[str, Cells]
 ) -> Report:
-    """Return the report of *units*, the reporting unit first, from what was counted of each: totals and formulas worked out."""
+    """Return the report of *units*, the reporting unit first, from the *cells* counted for each. Computes totals,
+    formulas and checks.
+    """
     sums, times = ({unit: getattr(cells[unit], name) for unit in units} for name in ("sums", "times"))
     total = {key: sum(cells[key] for cells in sums.values()) for key in next(iter(sums.values()), {})}
     latest: dict[str, datetime] = {}
@@ -147,15 +153,19 @@ def find_counted_facts(
     units: Collection[str] | None = None,
     books: ClosedMonths = OPEN,
 ) -> tuple[Fact, ...]:
-    """Return the facts that the number of column *key* counts for *units* (None: all), oldest first.  KeyError: no such column.
+    """Return the facts that the number of column *key* counts for *units* (None: all), oldest first. Raises KeyError:
+    no such column.
 
-    The amounts of a flow's or stock's facts are exactly its number; a formula has those of its summands; a time the latest one.
+    The amounts of the facts of a flow or a stock add up to exactly its number. A formula has the facts of its summands;
+    a time has only the latest fact.
     """
     return found_behind(form, key, place_facts(form, facts, period, now, units, books))
 
 
 def found_behind(form: Form, key: str, placed: Iterable[tuple[Column, Fact]]) -> tuple[Fact, ...]:
-    """Return which of the *placed* facts the number of column *key* counts, oldest first.  KeyError: no such column."""
+    """Return those of the *placed* facts that the number of column *key* counts, oldest first. Raises KeyError: no such
+    column.
+    """
     columns = form.parts(key)
     found = [fact for column, fact in placed if column in columns]
     if form.column(key).kind is ColumnKind.TIME:
@@ -172,7 +182,9 @@ def place_facts(
     books: ClosedMonths = OPEN,
     carried: set[tuple[str, str]] | None = None,
 ) -> Iterator[tuple[Column, Fact]]:
-    """Yield each counting column with each fact it takes, of *facts* in any order: all of them are held.  See `Placing`."""
+    """Yield each counting column with each fact that it counts. *facts* may be in any order; all of them are held in
+    memory. See `Placing`.
+    """
     service, wanted = form.service, None if units is None else frozenset(units)
     histories: dict[_Key, list[Fact]] = {}
     for fact in facts:
@@ -184,13 +196,14 @@ def place_facts(
 
 @attrs.define(eq=False)
 class Placing:
-    """Places facts in columns, one business key after the other.
+    """Assigns facts to columns, one business key after the other.
 
-    It holds of what it was given only what one key does not decide: facts of peaks and happenings, and the latest of each time
-    column.  `end` gives these back, after the last key of a unit or of several.
+    Between keys it keeps only the facts that one key does not decide: those of peaks and happenings, and the latest
+    fact of each time column. `end` yields them, after the last key of one unit or of several.
 
-    To *carried* are added unit and business key of all that stands at the end of the ended *period* so that a stock of a later one
-    may take it though no fact is added: without them nothing of before *period* is needed to count the one after it.
+    *carried* receives (unit, business key) of every key that a stock of a later period may count although no fact is
+    added to it. With these keys, counting the next period needs no facts from before *period*. The period must have
+    ended.
     """
 
     form: Form
@@ -203,19 +216,19 @@ class Placing:
     _stocks: Sequence[tuple[Column, _Test]]
     _ends: Sequence[tuple[Column, _Test]]
     _happenings: Sequence[tuple[Column, _Test]]
-    _telling: frozenset[str]  #: milestones that stocks look at
-    _extending: frozenset[str]  #: those that may put a due date off
-    _happening: frozenset[str]  #: those that happenings look at
-    _ending: frozenset[str]  #: those with which the work on a key begins or ends
+    _telling: frozenset[str]  #: the milestones that stocks read
+    _extending: frozenset[str]  #: the milestones that may extend a due date
+    _happening: frozenset[str]  #: the milestones that happenings read
+    _ending: frozenset[str]  #: the milestones that begin or end the work on a key
     _start: datetime
     _end: datetime
-    _today: date  #: a stock is overdue that was due before it
+    _today: date  #: a stock is overdue if its due date lies before this day
     _after: date  #: the first day after the period
-    _told: list[Fact] = attrs.field(factory=list, init=False)  #: what happenings look at
+    _told: list[Fact] = attrs.field(factory=list, init=False)  #: the facts that happenings read
     _latest: dict[tuple[str, str], tuple[Column, Fact]] = attrs.field(factory=dict, init=False)  #: by unit and column
     _peaks: dict[tuple[str, str], tuple[Column, dict[date, list[Fact]]]] = attrs.field(
         factory=dict, init=False
-    )  #: by unit and peak column, what was told of each day
+    )  #: by unit and peak column: the facts of each day
 
     @classmethod
     def of(
@@ -226,7 +239,7 @@ class Placing:
         books: ClosedMonths = OPEN,
         carried: set[tuple[str, str]] | None = None,
     ) -> "Placing":
-        """Return what places the facts that count in *period* of *form* as of *now*."""
+        """Return the placing of the facts that count in *period* of *form* as of *now*."""
 
         def named(kind: ColumnKind, *words: str) -> frozenset[str]:
             columns = [column for column in form.rules if column.kind is kind]
@@ -259,7 +272,9 @@ class Placing:
         )
 
     def take(self, history: Iterable[Fact]) -> Iterator[tuple[Column, Fact]]:
-        """Yield each column with each fact it takes of *history*: all facts of the form's service of one unit and key."""
+        """Yield each column with each fact of *history* that it counts. *history*: all facts of the form's service with
+        one unit and key.
+        """
         kept, start, end, now, post = _Kept(), self._start, self._end, self.now, self._post
         for fact in history:
             if (when := post(fact)) < end:
@@ -276,7 +291,9 @@ class Placing:
             yield from self._ended(kept)
 
     def _at_once(self, fact: Fact, kept: "_Kept") -> Sequence[Column]:
-        """Return the columns that take *fact* of the period whatever else is told of its key; keep the rest."""
+        """Return the columns that count *fact* of the period whatever other facts its key has. Remember the fact for
+        the columns that depend on others.
+        """
         milestone, taking = fact.milestone, list[Column]()
         for column, applies in self._flows.get(milestone, ()):
             if applies(fact):
@@ -293,7 +310,9 @@ class Placing:
         return taking
 
     def _note(self, fact: Fact, when: datetime, kept: "_Kept", *, in_time: bool) -> None:
-        """Keep *fact* where its milestone asks for it; *in_time*: it lies before the moment of the report."""
+        """Remember *fact* if its milestone is read by other columns. *in_time*: the fact is not later than the report's
+        `now`.
+        """
         milestone = fact.milestone
         if milestone == RECEIVED:
             kept.received = fact
@@ -307,17 +326,19 @@ class Placing:
             kept.standing.append(fact)
 
     def every(self, histories: Iterable[Iterable[Fact]]) -> Iterator[tuple[Column, Fact]]:
-        """Yield what `take` does of each of *histories*, and then what `end` does."""
+        """Yield what `take` yields for each of *histories*, and then what `end` yields."""
         for history in histories:
             yield from self.take(history)
         yield from self.end()
 
     def end(self) -> Iterator[tuple[Column, Fact]]:
-        """Yield what only all keys decide, and hold nothing any more.  A time column is yielded once a unit, with its latest fact."""
+        """Yield what is decided only after all keys, and forget it. A time column is yielded once per unit, with its
+        latest fact.
+        """
         for column, days in self._peaks.values():
-            # of two days alike the first one: always the same, in whatever order the facts come
+            # Of two days with equal totals take the first: the result must not depend on the order of the facts.
             most = max(sorted(days.items()), key=lambda told: _amount(told[1]))[1]
-            if _amount(most) >= 0:  # where corrections alone are told, nothing is known of any day
+            if _amount(most) >= 0:  # a total below 0 consists of corrections only: then no day is known
                 yield from ((column, fact) for fact in most)
         for column, applies in self._happenings:
             yield from (
@@ -334,7 +355,7 @@ class Placing:
             self._latest[fact.unit, column.key] = (column, fact)
 
     def _standing(self, history: Sequence[Fact]) -> Iterator[tuple[Column, Fact]]:
-        """Yield each stock column with the facts it takes of one key's *history*."""
+        """Yield each stock column with the facts of one key's *history* that it counts."""
         form, period, carried = self.form, self.period, self.carried
         stays = carried is None
         for column, applies in self._stocks:
@@ -355,7 +376,7 @@ class Placing:
             carried.add((history[0].unit, history[0].key))
 
     def _ended(self, kept: "_Kept") -> Iterator[tuple[Column, Fact]]:
-        """Yield the first end of a key that has begun too, where the later of the two was posted to the period."""
+        """Yield the first end of a key that has also begun, if the later of the two was posted to the period."""
         form = self.form
         begun = [when for when, fact in kept.life if fact.milestone in form.begins]
         ends = [(when, in_order(fact), fact) for when, fact in kept.life if fact.milestone in form.ends]
@@ -372,13 +393,14 @@ class Placing:
 
 @attrs.define(eq=False)
 class _Kept:
-    """What is kept of one key because one fact alone does not decide it."""
+    """The facts of one key that are remembered because one fact alone does not decide."""
 
     received: Fact | None = None
-    extensions: list[Fact] = attrs.field(factory=list)  #: what may put a due date off
+    extensions: list[Fact] = attrs.field(factory=list)  #: facts that may extend a due date
     unjoined: list[tuple[Column, Fact]] = attrs.field(factory=list)
-    standing: list[Fact] = attrs.field(factory=list)  #: what stocks look at, up to their moment
-    life: list[tuple[datetime, Fact]] = attrs.field(factory=list)  #: what began and ended it, as posted
+    standing: list[Fact] = attrs.field(factory=list)  #: facts that stocks read, up to the moment of the report
+    #: the beginnings and ends, with the times to which they are posted
+    life: list[tuple[datetime, Fact]] = attrs.field(factory=list)
 
 
 def _amount(facts: Iterable[Fact]) -> int:
@@ -386,7 +408,9 @@ def _amount(facts: Iterable[Fact]) -> int:
 
 
 def find_reached_fact(form: Form, history: Iterable[Fact]) -> Fact | None:
-    """Return the fact that moved a key to where it stands: the furthest step, unless a final one came before; None if none moved it."""
+    """Return the fact that moved a key to its current step: the furthest step, unless a final step came before it. None
+    if no fact moved it.
+    """
     rank = _ranks(form.steps)
     moving = [fact for fact in history if fact.milestone in rank]
     if len(moving) > 1:
@@ -407,7 +431,7 @@ def _ranks(steps: tuple[frozenset[str], ...]) -> Mapping[str, int]:
 
 
 def _candidates(form: Form, column: Column, history: Sequence[Fact], applies: Callable[[Fact], bool]) -> Sequence[Fact]:
-    """Return the facts of one key's *history* that a stock column takes, due dates aside."""
+    """Return the facts of one key's *history* that a stock column counts, before its condition on due dates."""
     without, milestones = column.without, column.milestones
     if without:
         for fact in history:
@@ -426,9 +450,11 @@ def _due(form: Form, column: Column, fact: Fact, history: Sequence[Fact]) -> dat
 
 
 def _stays(form: Form, column: Column, fact: Fact, history: Sequence[Fact], after: date) -> bool:
-    """Tell whether a stock column may take *fact*, a candidate, on the day *after* or later though nothing is added to its *history*.
+    """Return whether a stock column may count the candidate *fact* on the day *after* or later although nothing is
+    added to its *history*.
 
-    What only its due date keeps out now may be taken later; what has no due date is never overdue, and what is overdue stays so.
+    A fact that only its due date excludes now may be counted later. A fact without a due date is never overdue. An
+    overdue fact stays overdue.
     """
     if column.due_passed is None:
         return True
@@ -437,11 +463,13 @@ def _stays(form: Form, column: Column, fact: Fact, history: Sequence[Fact], afte
 
 
 def _in_time(form: Form, column: Column, fact: Fact, received: Fact | None, extensions: Sequence[Fact]) -> bool:
-    """Whether *fact* came soon enough after the unit's *received* and by its due date, or without either, as the column asks.
+    """Return whether *fact* came soon enough after the unit's *received* fact, and by its due date, or has no
+    `received` fact, as the column requires.
 
-    Without a `received` fact nothing shows that it came soon enough.  By `by_due` the due date is that of the document received,
-    else the fact's own; without one it is met.  By `timing` it is the fact's own, else the latest told up to *fact*: what is
-    put off afterwards would make the same end early in a quarter and late in its month.
+    `within_hours`: without a `received` fact the condition is not met. `by_due`: the due date is that of the received
+    document, else the fact's own; without a due date the condition is met. `timing`: the due date is the fact's own,
+    else the latest one stated up to *fact*. An extension stated afterwards is ignored, since it would make the same end
+    early in the quarter and late in its month.
     """
     if column.unmatched and received is not None:
         return False
@@ -493,7 +521,7 @@ def _attribute(fact: Fact, name: str) -> object:
 
 
 def _row(form: Form, unit: str, sums: Mapping[str, int], times: Mapping[str, datetime]) -> Row:
-    """Return the row of *unit* from what was counted: the rest worked out, columns in the form's order."""
+    """Return the row of *unit*: the counted numbers and those derived from them, columns in the order of the form."""
     return Row(
         unit,
         numbers=deriving.derive_row_numbers(form, sums),

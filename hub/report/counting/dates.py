@@ -1,4 +1,6 @@
-"""On which day a fact counts, in which order facts stand, and when a business key is due.  Knows no column."""
+"""Determines the day on which a fact counts, the order of facts, and the due date of a business key. Does not know
+columns.
+"""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
@@ -11,27 +13,29 @@ from hub.report.form.form import Form
 
 
 def fact_time(form: Form, fact: Fact) -> datetime:
-    """Return when *fact* counts: as the hub learned of it or, where the form goes by days, when its day began in Hà Nội."""
+    """Return the time at which *fact* counts: when the hub received it or, if the form goes by days, the beginning of
+    its day in Hà Nội.
+    """
     return day_begin(fact_day(fact)) if form.by_day else fact.at
 
 
 @lru_cache(4096)
 def day_begin(day: date) -> datetime:
-    """Return when *day* begins in Hà Nội, in UTC."""
+    """Return the beginning of *day* in Hà Nội, in UTC."""
     return datetime.combine(day, time(), HANOI).astimezone(UTC)
 
 
 def fact_day(fact: Fact) -> date:
-    """Return the day of *fact* as its unit says it, else that on which the hub learned of it."""
+    """Return the day of *fact* as its unit states it, else the day on which the hub received it."""
     return fact.day or local_time.local_day(fact.at)
 
 
 def latest_due_date(form: Form, facts: Iterable[Fact]) -> date | None:
-    """Return the due date that the latest of *facts* to have one tells."""
+    """Return the due date in the latest of *facts* that has one; None if none has."""
     dated = [fact for fact in facts if fact.due is not None]
     return max(dated, key=lambda fact: (fact_time(form, fact), in_order(fact))).due if dated else None
 
 
 def in_order(fact: Fact) -> tuple[datetime, str, str, str, str]:
-    """Sort facts by time; what came at the same instant, always in the same order."""
+    """Return the sort key of a fact: its time, then ids, so that facts of the same instant have a fixed order."""
     return fact.at, fact.message, fact.unit, fact.milestone, fact.key

@@ -1,6 +1,7 @@
-"""What is worked out from counted numbers: sums, ratios, points, and forms that take their numbers from other forms.
+"""Computes what derives from counted numbers: sums, ratios, points, and forms that take their numbers from other forms.
 
-Knows the arithmetic of the vocabulary; counts nothing.  Sources: standards 4.3 (points, two decimals, zero denominators).
+Knows the arithmetic of the form language. Counts no facts. Sources: standards 4.3 (points, two decimals, zero
+denominators).
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,14 +10,16 @@ from fractions import Fraction
 
 from hub.report.form.form import Column, ColumnKind, Empty, Form
 
-#: What a cell holds: a count; a ratio or points, to two decimals; or nothing, where there is nothing to take a ratio of.
+#: The value of a cell: a count; a ratio or points, with two decimals; None, where a ratio has no denominator.
 Number = int | Decimal | None
 
 _CENT = Decimal("0.01")
 
 
 def derive_row_numbers(form: Form, sums: Mapping[str, int]) -> dict[str, Number]:
-    """Return the numbers of a row in the form's order, times aside; *sums* are those of the columns that count or are taken."""
+    """Return the numbers of a row in the order of the form, without times. *sums*: the numbers of the columns that
+    count or are taken.
+    """
     exact: dict[str, Fraction | None] = {}
     for column in form.columns:
         if column.kind is not ColumnKind.TIME:
@@ -27,7 +30,7 @@ def derive_row_numbers(form: Form, sums: Mapping[str, int]) -> dict[str, Number]
 def _work_out(
     form: Form, column: Column, sums: Mapping[str, int], exact: dict[str, Fraction | None]
 ) -> Fraction | None:
-    """Note the exact number of *column*, and of what it is worked out from."""
+    """Compute the exact number of *column* and of the columns it depends on, and store them in *exact*."""
     if column.key in exact:
         return exact[column.key]
 
@@ -61,22 +64,23 @@ def _written(column: Column, value: Fraction | None) -> Number:
 
 
 def round_ratio(value: Fraction) -> Decimal:
-    """Return *value* to two decimals, halves away from zero, from its exact quotient."""
+    """Return *value* rounded to two decimals from its exact quotient, halves away from zero."""
     cents, rest = divmod(abs(value.numerator) * 100, value.denominator)
     found = (Decimal(cents + (2 * rest >= value.denominator)) / 100).quantize(_CENT)
     return -found if value < 0 else found
 
 
 def derive_numbers(form: Form, unit: str, rows: Mapping[str, Mapping[str, Mapping[str, Number]]]) -> dict[str, int]:
-    """Return the numbers that *form* takes of *unit* from other forms: *rows* are theirs, by form and unit; 0 where there is none.
+    """Return the numbers that *form* takes from other forms for *unit*. *rows*: the numbers of those forms, by form and
+    unit; a missing one counts as 0.
 
-    Only columns that count or add up can be taken: a ratio is worked out again from what it is a ratio of.
+    Only columns that count or add up can be taken. A ratio is computed again from its parts.
     """
     found: dict[str, int] = {}
     for column in form.columns:
         if column.taken is not None:
             base, key = column.taken
             value = rows.get(base, {}).get(unit, {}).get(key, 0)
-            assert isinstance(value, int), column.taken  # `reading.join` has seen to it
+            assert isinstance(value, int), column.taken  # ensured by `hub.report.form.toml`
             found[column.key] = value
     return found

@@ -1,7 +1,9 @@
-"""The evidence of a report: each fact behind it, once.  Knows which columns take a fact and how the list is hashed; no output.
+"""The evidence of a report: each fact behind it, once, with the columns that count it; and the hashes of that list.
+Produces no output.
 
-Each unit's row has a hash over its facts, and the report one over those of its rows: so a unit's part can be proved without the rest.
-Both are over text that `lienthong report … --facts --json` gives, so that anyone can make them again; see docs/reference/reports.md.
+Each unit's row has a hash over its facts, and the report has one over the hashes of its rows. So one unit's part can be
+proved without the rest. Both are computed from the text that `lienthong report … --facts --json` prints, so that anyone
+can compute them again; see docs/reference/reports.md.
 """
 
 import json
@@ -20,7 +22,7 @@ from hub.report.counting.posting import OPEN, ClosedMonths
 from hub.report.form.form import Column, Form
 from hub.report.form.period import Period
 
-_Key = tuple[str, str, str]  # unit, business key, milestone: the service is the form's
+_Key = tuple[str, str, str]  # unit, business key, milestone; the service is the form's
 
 
 @attrs.frozen
@@ -28,7 +30,7 @@ class EvidenceLine:
     """One fact behind a report."""
 
     fact: Fact
-    columns: tuple[str, ...]  #: those that take it, formulas aside, in the form's order
+    columns: tuple[str, ...]  #: the columns that count it, without formulas, in the order of the form
     message_id: str | None = None  #: the sender's; None when the message came without one, or is no longer kept
 
 
@@ -40,12 +42,12 @@ def gather_evidence(
     units: Collection[str] | None = None,
     books: ClosedMonths = OPEN,
 ) -> tuple[EvidenceLine, ...]:
-    """Return every fact that some column of the report counts, oldest first, the senders' message ids not yet named."""
+    """Return every fact that some column of the report counts, oldest first. `message_id` is not filled in."""
     return write_evidence_lines(form, place_facts(form, facts, period, now, units, books))
 
 
 def write_evidence_lines(form: Form, placed: Iterable[tuple[Column, Fact]]) -> tuple[EvidenceLine, ...]:
-    """Return a line for each of the *placed* facts, oldest first."""
+    """Return one line for each of the *placed* facts, oldest first."""
     found: dict[_Key, Fact] = {}
     takers: dict[_Key, set[str]] = {}
     for column, fact in placed:
@@ -58,7 +60,9 @@ def write_evidence_lines(form: Form, placed: Iterable[tuple[Column, Fact]]) -> t
 
 
 class Hashed(ABC):
-    """The lines of a report's evidence whose number and SHA-256 are known; not all of them need be at hand."""
+    """The lines of a report's evidence, of which the number and the SHA-256 are known. The lines themselves may be
+    absent.
+    """
 
     @property
     @abstractmethod
@@ -67,27 +71,29 @@ class Hashed(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many lines there are."""
+        """The number of lines."""
 
 
 class EvidenceLines(Hashed, Iterable[EvidenceLine]):
-    """Such lines that can be read one after the other, oldest first, and more than once."""
+    """Evidence lines that can be iterated several times, oldest first."""
 
 
 @attrs.frozen
 class Summary(Hashed):
-    """Of the lines of a report's evidence how many they are, and their SHA-256: all that a sealed report says of them."""
+    """The number of a report's evidence lines, and their SHA-256: all that a sealed report contains of them."""
 
     facts: int
     sha256: str
 
     def __len__(self) -> int:
-        """How many they are."""
+        """The number of lines."""
         return self.facts
 
 
 def hash_evidence(lines: Sequence[EvidenceLine] | Hashed) -> str:
-    """Return the SHA-256 of a report's evidence in lower-case hexadecimal: that of its rows' digests (`of_rows`)."""
+    """Return the SHA-256 of a report's evidence, in lower-case hexadecimal: the hash over its rows' digests
+    (`of_rows`).
+    """
     if isinstance(lines, Hashed):
         return lines.sha256
     facts: dict[str, list[Fact]] = {}
@@ -97,9 +103,11 @@ def hash_evidence(lines: Sequence[EvidenceLine] | Hashed) -> str:
 
 
 def of_rows(rows: Mapping[str, str]) -> str:
-    """Return the SHA-256 of a report's evidence from the digests of its *rows*, by unit; rows without evidence are left out.
+    """Return the SHA-256 of a report's evidence from the digests of its *rows*, by unit. Rows without evidence are left
+    out.
 
-    It is over one compact JSON array a unit, of its code and its digest, by code, in UTF-8, each ended by a line feed.
+    The hash covers one compact JSON array per unit, [code, digest], ordered by code, in UTF-8, each ended by a line
+    feed.
     """
     written = sha256()
     for unit in sorted(rows):
@@ -109,9 +117,10 @@ def of_rows(rows: Mapping[str, str]) -> str:
 
 
 def of_row(facts: Iterable[Fact]) -> str:
-    """Return the SHA-256 of one unit's evidence: one compact JSON array a fact, oldest first, in UTF-8, each ended by a line feed.
+    """Return the SHA-256 of one unit's evidence: over one compact JSON array per fact, oldest first, in UTF-8, each
+    ended by a line feed.
 
-    Its members are `MEMBERS`, all that the hub knows of the fact: whoever changes any of it changes the hash.
+    The array has the members `MEMBERS`, all that the hub knows of the fact. Any change to the fact changes the hash.
     """
     written = sha256()
     for fact in sorted(facts, key=in_order):
@@ -119,7 +128,7 @@ def of_row(facts: Iterable[Fact]) -> str:
     return written.hexdigest()
 
 
-#: What is hashed of a fact, in this order; `at` is in ISO 8601, UTC.
+#: The members of a fact that are hashed, in this order; `at` is ISO 8601 in UTC.
 MEMBERS = (
     "unit", "service", "key", "milestone", "at", "message", "counterpart", "outside", "document_type", "paper", "signature",
     "due", "day", "amount", "attributes",
@@ -127,7 +136,7 @@ MEMBERS = (
 
 
 def line_of(fact: Fact) -> str:
-    """Return what is hashed of *fact*: compact JSON as `json.dumps` writes it, and the line feed."""
+    """Return the hashed text of *fact*: compact JSON as `json.dumps` writes it, with a line feed."""
     at = fact.at if fact.at.tzinfo is UTC else fact.at.astimezone(UTC)
     attributes = ",".join(f"[{_text(name)},{_text(value)}]" for name, value in fact.attributes)
     return (
@@ -150,5 +159,5 @@ def _day(day: date | None) -> str:
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-#: The digest of a row that has no facts behind it.
+#: The digest of a row without facts.
 NOTHING = sha256().hexdigest()

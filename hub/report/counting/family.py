@@ -1,4 +1,4 @@
-"""Which units a unit's report sums up.  Knows parents and days; does not know what is counted."""
+"""Determines which units a unit's report sums up. Knows parents and days. Does not know what is counted."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -9,9 +9,10 @@ from hub.domain.model import NATIONAL, Unit
 def list_unit_family(units: Iterable[Unit], code: str, on: date | None = None) -> tuple[str, ...]:
     """Return *code* and every unit below it, parents before children, siblings in the order given.
 
-    With *on*, the first day after the period, the tree is that of the period's end: a unit that begins on that day or later is
-    not in it, unless one below it is; one that has ended stays where it was, for its facts do.  Agencies outside the province
-    are in no family.  A unit the registry does not know is a family of one.  A circle of parents is walked once.
+    *on*: the first day after the period. The tree is then that of the period's end. A unit that begins on that day or
+    later is left out, unless a unit below it belongs to the tree. A unit that has ended stays in its place, because its
+    facts do. Agencies outside the province are in no family. A unit that the registry does not know is a family of one.
+    A cycle of parents is walked once.
     """
     children: dict[str, list[str]] = {}
     parents: dict[str, str] = {}
@@ -37,7 +38,9 @@ def list_unit_family(units: Iterable[Unit], code: str, on: date | None = None) -
 
 
 def list_unit_lineage(units: Iterable[Unit], code: str) -> tuple[str, ...]:
-    """Return *code*, its parent, that one's parent and so on; a unit the registry does not know stands alone."""
+    """Return *code*, its parent, that unit's parent and so on. A unit that the registry does not know is returned
+    alone.
+    """
     parents = {unit.code: unit.parent for unit in units}
     found: dict[str, None] = {}
     current: str | None = code

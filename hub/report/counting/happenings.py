@@ -1,7 +1,8 @@
-"""What happened on a day of a period: facts by the day their unit names, each thing by the newest that was said of it.
+"""Selects the facts that happened on a day of a period: by the day that their unit states, in their newest revision
+only.
 
-Knows days and revisions; not where facts come from.  A meeting is called weeks before it is held, and moved or cancelled in between: the
-moment at which the hub heard of it says nothing of when it was.
+Knows days and revisions. Does not know where facts come from. A meeting is announced weeks before it is held, and is
+moved or cancelled in between. So the time at which the hub received the fact does not say when the meeting was.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,9 +20,9 @@ _Thing = tuple[str, str]  # unit, the value of the first attribute of `revised`
 def list_happened_facts(column: Column, facts: Iterable[Fact], period: Period, now: datetime) -> Iterator[Fact]:
     """Yield the facts of *column*'s milestones whose day lies in *period* and is over, in their newest revision.
 
-    *facts* are those before the period's end, in any order.  A fact is superseded by one of the same unit, of the column's
-    `milestones` or `without`, that has the same value in the first attribute of `revised`, the same or none in the second, and a
-    greater one, as text, in the third.
+    *facts*: those before the period's end, in any order. A fact is superseded by a fact of the same unit, with one of
+    the column's `milestones` or `without`, whose first attribute of `revised` is equal, whose second is equal or
+    absent, and whose third is greater as text.
     """
     told = [fact for fact in facts if fact.milestone in column.milestones | column.without and fact.at <= now]
     newest: dict[tuple[_Thing, str], str] = {}
@@ -42,7 +43,9 @@ def list_happened_facts(column: Column, facts: Iterable[Fact], period: Period, n
 
 
 def _revised(column: Column, fact: Fact) -> tuple[_Thing, str, str]:
-    """Return what a fact is about, which part of it, and how new it is; without `revised`, each key is a thing of its own."""
+    """Return the thing that a fact is about, the part of it, and the revision. Without `revised`, each business key is
+    a thing of its own.
+    """
     if not column.revised:
         return (fact.unit, fact.key), "", ""
     attributes = dict(fact.attributes)

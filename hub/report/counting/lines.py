@@ -1,6 +1,7 @@
-"""A fact as one line of the list that a report seals, written and read.  Knows the members of such a line; sums up nothing.
+"""Writes and reads a fact as one line of the list that a report seals. Knows the members of such a line. Sums up
+nothing.
 
-`hub.report.counting.evidence` hashes the lines; here they are the octets of a file, which anyone may hash again.
+`hub.report.counting.evidence` hashes the lines. Here they are the octets of a file, which anyone may hash again.
 """
 
 import json
@@ -10,9 +11,9 @@ from datetime import UTC, date, datetime
 from hub.domain.model import Fact
 from hub.report.counting.evidence import MEMBERS, line_of
 
-LARGEST = 4 << 20  #: octets of one line
+LARGEST = 4 << 20  #: the maximum octets of one line
 
-_TEXTS = (0, 1, 2, 3, 4, 5, 6, 8, 10)  # places in MEMBERS
+_TEXTS = (0, 1, 2, 3, 4, 5, 6, 8, 10)  # the places of text members in MEMBERS
 _NO_AMOUNT = 1 << 63
 
 
@@ -22,7 +23,7 @@ def write_fact_line(fact: Fact) -> bytes:
 
 
 def read_own(line: str) -> Fact:
-    """Return the fact of a *line* that this process wrote."""
+    """Return the fact of a *line* that this process wrote. Does not validate."""
     (
         unit,
         service,
@@ -60,7 +61,9 @@ def read_own(line: str) -> Fact:
 
 
 def read_fact_line(line: bytes) -> Fact:
-    """Return the fact of a *line*.  ValueError for anything but the very line that `write_fact_line` makes of it."""
+    """Return the fact of a *line*. Raises ValueError for any text other than the line that `write_fact_line` writes for
+    the fact.
+    """
     try:
         said = json.loads(line)
     except RecursionError:
@@ -82,17 +85,17 @@ def read_fact_line(line: bytes) -> Fact:
 
 
 def write_compact_json(said: object) -> bytes:
-    """Return *said* as compact JSON in UTF-8, ended by a line feed: the one way in which a line is written.  ValueError."""
+    """Return *said* as compact JSON in UTF-8, ended by a line feed: the canonical form of a line. Raises ValueError."""
     return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def write_row_line(unit: str, digest: str) -> bytes:
-    """Return the line by which a unit stands in the list of rows, whose SHA-256 the report seals."""
+    """Return the line of a unit in the list of rows, whose SHA-256 the report seals."""
     return write_compact_json([unit, digest])
 
 
 def read_offset_time(text: str) -> datetime:
-    """Return the instant that *text* says, with its offset.  ValueError."""
+    """Return the instant of *text*, ISO 8601 with an offset, in UTC. Raises ValueError."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError("a time without its offset")

@@ -1,7 +1,8 @@
-"""The facts behind a report on disk, oldest first, each with the columns that take it.  Knows SQLite as a place to sort; no journal.
+"""Keeps the facts behind a report on disk, oldest first, each with the columns that count it. Uses SQLite for sorting.
+Does not know the journal.
 
-A report may count hundreds of thousands of facts: sorting and hashing them here takes the memory of a page cache and of nothing else.
-The file has no name and is gone when the listing is closed, or its process ends, however that ends.
+A report may count hundreds of thousands of facts. Sorting and hashing them here needs only the memory of the page
+cache. The file has no name and is gone when the listing is closed or its process ends, however that ends.
 """
 
 import sqlite3
@@ -16,23 +17,24 @@ from hub.domain.model import Fact
 from hub.report.counting import lines
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines, Summary, line_of, of_rows
 
-#: KiB of the file that are held in memory; sorting takes about as much again.
+#: The page cache, in KiB; sorting needs about as much again.
 _CACHE = 4 * 1024
-#: So many facts are held before they are written.
+#: The maximum number of facts that are buffered before they are written.
 _HELD = 2_000
 
 _TABLE = "CREATE TABLE line (unit TEXT, at TEXT, message TEXT, milestone TEXT, key TEXT, said TEXT, columns TEXT)"
 _PUT = "INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?)"
-_ORDER = "at, message, unit, milestone, key, said"  # as `dates.in_order`
+_ORDER = "at, message, unit, milestone, key, said"  # the same order as `dates.in_order`
 _first = itemgetter(0)
 
 _Key = tuple[str, str, str, str]
-#: A fact's place in the order; without a key it is that of all facts of this moment, message, unit and milestone.
+#: A fact's place in the order. With None as the key, it is the place of all facts with that time, message, unit and
+#: milestone.
 Place = tuple[str, str, str, str, str | None]
 
 
 class Listing(EvidenceLines):
-    """The facts that columns take.  Only the thread that made it may use it."""
+    """The facts that columns count. Only the thread that created it may use it."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         """*columns*: the keys of the form's columns, in its order."""
@@ -41,11 +43,13 @@ class Listing(EvidenceLines):
         self._file = sqlite3.connect("", isolation_level=None)
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "temp_store=FILE", f"cache_size=-{_CACHE}"):
             self._file.execute(f"PRAGMA {pragma}")
-        self._file.execute("BEGIN")  # for good: nothing is ever committed
+        self._file.execute("BEGIN")  # never committed
         self._file.execute(_TABLE)
 
     def take(self, column: str, fact: Fact) -> None:
-        """Note that the column with this key takes *fact*; once more where it takes it by two of its rules."""
+        """Record that the column with this key counts *fact*. A column that counts it by two of its rules is recorded
+        twice.
+        """
         key = (fact.unit, fact.service, fact.key, fact.milestone)
         held = self._held.get(key)
         if held is not None:
@@ -79,17 +83,17 @@ class Listing(EvidenceLines):
         return self._file.execute(f"SELECT {what} FROM line WHERE {where} ORDER BY {order}", said)  # noqa: S608
 
     def _lines(self, where: str = "TRUE", said: Sequence[object] = ()) -> Iterator[tuple[str, list[str]]]:
-        """Yield each line, and every column that takes its fact, once for each of its rules that does."""
+        """Yield each line with the columns that count its fact, a column once for each of its rules that does."""
         rows = self._rows("said, columns", where, said)
-        for line, same in groupby(rows, _first):  # what was written in parts stands together
+        for line, same in groupby(rows, _first):  # a fact that was written in several parts is put together
             yield line, [column for _, columns in same for column in columns.split()]
 
     def __len__(self) -> int:
-        """How many facts there are."""
+        """The number of facts."""
         return self.summary.facts
 
     def __iter__(self) -> Iterator[EvidenceLine]:
-        """Yield each fact once, oldest first, the senders' message ids not yet named."""
+        """Yield each fact once, oldest first. `message_id` is not filled in."""
         for line, columns in self._lines():
             yield EvidenceLine(lines.read_own(line), tuple(key for key in self._columns if key in columns))
 
@@ -109,25 +113,28 @@ class Listing(EvidenceLines):
 
     @property
     def rows(self) -> Mapping[str, str]:
-        """The SHA-256 of each unit's facts (`evidence.of_row`), by unit; taken when it is first asked for, after the last fact."""
+        """The SHA-256 of each unit's facts (`evidence.of_row`), by unit. Computed at the first use, which must follow
+        the last `take`.
+        """
         return self._hashed[0]
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of all; taken when it is first asked for, after the last fact."""
+        """The SHA-256 of all facts. Computed at the first use, which must follow the last `take`."""
         return of_rows(self.rows)
 
     @property
     def summary(self) -> Summary:
-        """How many facts there are, and the SHA-256 of all: what may be told when the listing is closed."""
+        """The number of facts and the SHA-256 of all. Remains usable after the listing is closed."""
         return Summary(self._hashed[1], self.sha256)
 
     def behind(
         self, columns: Collection[str], unit: str | None = None, after: Place | None = None, *, each: bool = True
     ) -> Iterator[Fact]:
-        """Yield the facts that one of *columns* takes, of *unit* (None: of all), oldest first, from the one *after* on.
+        """Yield the facts that one of *columns* counts, of *unit* (None: all), oldest first, starting behind the place
+        *after*.
 
-        A fact comes as often as rules of these columns take it; not *each*: once.
+        A fact is yielded once for each rule of these columns that counts it; with *each* false, only once.
         """
         where, said = _condition(columns, unit)
         if after is not None:
@@ -138,12 +145,14 @@ class Listing(EvidenceLines):
                 yield fact
 
     def count(self, columns: Collection[str], unit: str | None = None, *, each: bool = True) -> int:
-        """Return how many facts `behind` yields."""
+        """Return the number of facts that `behind` yields."""
         found = self._lines(*_condition(columns, unit))
         return sum(sum(taker in columns for taker in takers) if each else 1 for _, takers in found)
 
     def takers(self, order: str = "message") -> Iterator[tuple[str, str, frozenset[str]]]:
-        """Yield unit, message and the columns that take it, of each fact, once: those of one message together, or by *order* "time"."""
+        """Yield unit, message and counting columns of each fact, once. Ordered by message, or with *order* "time" by
+        time.
+        """
         rows = self._rows(
             "said, unit, message, columns",
             order=_ORDER if order == "time" else "message, at, unit, milestone, key, said",
@@ -154,7 +163,7 @@ class Listing(EvidenceLines):
             yield unit, message, frozenset(column for *_, columns in told for column in columns.split())
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close and delete the file."""
         self._file.close()
 
 
@@ -164,12 +173,12 @@ def place_fact(fact: Fact) -> Place:
 
 
 def sortable_time(at: datetime) -> str:
-    """Return a text that sorts as time does."""
+    """Return *at* as text that sorts in the order of time."""
     return (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat(timespec="microseconds")
 
 
 def _condition(columns: Collection[str], unit: str | None) -> tuple[str, list[object]]:
-    """Return the condition that one of *columns* takes a line, of *unit*, and its values."""
+    """Return the SQL condition that one of *columns* counts a line, of *unit* (None: all), and its values."""
     any_of = " OR ".join("instr(columns, ?)" for _ in columns) or "FALSE"
     said: list[object] = [f" {column} " for column in columns]
     return (f"({any_of})", said) if unit is None else (f"unit = ? AND ({any_of})", [unit, *said])

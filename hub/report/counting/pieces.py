@@ -1,7 +1,8 @@
-"""Of what a report's period consists, as JSON: which parts of it were closed, and which months of the form were, since when.
+"""Writes and reads, as JSON, the parts of a report's period: which of them were closed months, and which months of the
+form were closed since when.
 
-Whoever counts again needs it: a fact that came late counts in a later month (`hub.report.counting.posting`), and a long period is put together
-from its months (`hub.report.counting.closed`).  Knows days and moments; counts nothing.
+A program that counts again needs it. A late fact counts in a later month (`hub.report.counting.posting`), and a long
+period is composed of its months (`hub.report.counting.closed`). Knows days and instants. Counts nothing.
 """
 
 import json
@@ -14,12 +15,12 @@ from hub.report.counting import lines, posting
 from hub.report.counting.posting import ClosedMonth, ClosedMonths
 from hub.report.form.period import Period
 
-MOST = 1200  #: months: a hundred years
+MOST = 1200  #: the maximum number of months: a hundred years
 
 
 @attrs.frozen
 class Pieces:
-    """The parts of a period, in order, each with whether it is a closed month; and the books of the form."""
+    """The parts of a period in order, each with whether it is a closed month; and the closed months of the form."""
 
     parts: tuple[tuple[Period, bool], ...]
     books: ClosedMonths = posting.OPEN
@@ -33,7 +34,7 @@ def write_pieces(pieces: Pieces) -> bytes:
 
 
 def read_pieces(content: bytes) -> Pieces:
-    """Return what *content* says.  ValueError."""
+    """Return the pieces written in *content*. Raises ValueError for any text that `write_pieces` does not write."""
     try:
         said = json.loads(content)
     except RecursionError:

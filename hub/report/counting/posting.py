@@ -1,10 +1,12 @@
-"""Into which period a fact is posted once periods have been closed, and where the facts that count in a period are found.
+"""Determines the period to which a fact is posted once months are closed, and the time windows in which the facts of a
+period are found.
 
-Knows the books: which months of a form are closed, and since when.  Knows neither cells nor how facts are kept.
+Knows which months of a form are closed, and since when. Knows neither cells nor storage.
 
-A closed period does not change.  A fact whose moment lies in one and that was recorded (`at`) only after the closing is *late*: it
-is posted to the first month that was still open when it was recorded, or, where the form says `late = "revision"`, it stays where
-it is, and whoever closes again finds it and makes a revision.  Its own day still decides what is early, on time, late or due.
+A closed period does not change. A fact whose time lies in a closed month and that was recorded (`at`) after its closing
+is *late*. It is posted to the first month that was still open when it was recorded. If the form says `late =
+"revision"`, it stays where it is, and counting the closed month again finds it and makes a revision. The fact's own day
+still decides whether it is early, on time, late or due.
 """
 
 from bisect import bisect_right
@@ -23,7 +25,7 @@ from hub.report.form.period import Period, Span
 
 @attrs.frozen
 class ClosedMonth:
-    """A month that is closed: a fact recorded at `closed_at` or later does not change it."""
+    """A closed month. A fact recorded at `closed_at` or later does not change it."""
 
     period: Period
     closed_at: datetime
@@ -31,25 +33,25 @@ class ClosedMonth:
 
 @attrs.frozen
 class ClosedMonths:
-    """The closed months of one form, one following the other without a gap, the first one first; none: nothing is closed."""
+    """The closed months of one form, in order and without gaps. Empty: nothing is closed."""
 
     months: tuple[ClosedMonth, ...] = ()
 
     @property
     def end(self) -> datetime | None:
-        """Where the last closed month ends; None when nothing is closed."""
+        """The end of the last closed month; None when nothing is closed."""
         return self.months[-1].period.end if self.months else None
 
     def closed(self, period: Period, at: datetime) -> "ClosedMonths":
-        """Return the books in which *period* has been closed at *at* too."""
+        """Return these closed months with *period*, closed at *at*, added at the end."""
         return ClosedMonths((*self.months, ClosedMonth(period, at)))
 
     def before(self, day: date) -> "ClosedMonths":
-        """Return the books of the months that end before *day*."""
+        """Return the closed months that end before *day*."""
         return ClosedMonths(tuple(month for month in self.months if month.period.last < day))
 
     def of(self, period: Period) -> ClosedMonth | None:
-        """Return the closing of the month *period*; None when it is open, or no month."""
+        """Return the closing of the month *period*; None when it is open or not a month."""
         return next((month for month in self.months if month.period == period), None)
 
 
@@ -58,9 +60,11 @@ OPEN = ClosedMonths()
 
 
 def make_poster(form: Form, books: ClosedMonths = OPEN) -> Callable[[Fact], datetime]:
-    """Return what says of a fact of *form* when it counts, the closings of *books* known: always in a month open when it was recorded."""
+    """Return a function that gives the time at which a fact of *form* counts. With the closings of *books*, that time
+    lies in a month that was open when the fact was recorded.
+    """
     if not form.by_day:
-        return _at  # a month is closed after its end: what is recorded later lies in another one anyway
+        return _at  # a month is closed after its end, so what is recorded after the closing lies in a later month
     if form.late is Late.REVISION or not books.months:
         return partial(fact_time, form)
     closings = [month.closed_at for month in books.months]
@@ -78,11 +82,12 @@ def _at(fact: Fact) -> datetime:
 
 
 def list_posting_windows(form: Form, period: Period, books: ClosedMonths) -> Sequence[TimeWindow]:
-    """Return where the facts that are posted to *period* are found, and with them those that only their whole history decides.
+    """Return the time windows that contain the facts posted to *period*, and the facts that only their whole history
+    decides.
 
-    *books*: those of the months that lie before *period*, and of *period* itself where it is closed or being closed.  What is
-    found, together with the other facts of the same keys and those of the keys carried from the month before, is all that
-    `counting` needs.  Without a closed month before, all facts up to the period's end are found.
+    *books*: the closed months before *period*, and *period* itself if it is closed or being closed. `counting` needs
+    the facts found, the other facts of the same keys, and the facts of the keys carried from the month before. Without
+    a closed month before, all facts up to the period's end are found.
     """
     before = books.before(period.first).months
     closing = books.of(period)
@@ -103,5 +108,5 @@ def list_posting_windows(form: Form, period: Period, books: ClosedMonths) -> Seq
 
 
 def cut_period(first: date, last: date, text: str) -> Period:
-    """Return the part from *first* to *last* of the period *text*: what is left of it beside its closed months."""
+    """Return the part from *first* to *last* of the period *text*: an open part beside its closed months."""
     return Period(text, Span.MONTH, last.year, 0, first, last)

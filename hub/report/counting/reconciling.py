@@ -1,7 +1,8 @@
-"""Declared figures beside counted ones, cell by cell.  Knows when two cells agree; neither who declared, nor how anything is counted.
+"""Compares declared figures with counted ones, cell by cell. Knows when two cells agree. Does not know who declared,
+nor how facts are counted.
 
-A declared cell is compared with the same cell of the counted report and nothing else: a wrong summand makes one cell differ, and the sum
-over it only where the sum was declared wrongly too.
+A declared cell is compared only with the same cell of the counted report. A wrong summand makes one cell differ; the
+sum over it differs only if the sum was also declared wrongly.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -16,37 +17,37 @@ from hub.report.signed.declaring import Declaration, DeclaredCell, Figure, may_b
 
 
 class CellVerdict(StrEnum):
-    """How a declared cell stands to the counted one."""
+    """The result of comparing a declared cell with the counted one."""
 
     EQUAL = "equal"
     DIFFERS = "differs"
-    NO_EVIDENCE = "no-evidence"  #: something was declared, and no fact at all is behind the cell
+    NO_EVIDENCE = "no-evidence"  #: a number above 0 was declared, and no fact is behind the cell
 
 
 @attrs.frozen
 class CellEvidence:
-    """What is behind a cell."""
+    """The facts behind a cell."""
 
     facts: int = 0
-    messages: int = 0  #: that brought them
-    first: tuple[str, ...] = ()  #: the first `MESSAGES` of these, by the hub's ids, in the order of their facts
+    messages: int = 0  #: the number of messages that contained them
+    first: tuple[str, ...] = ()  #: the hub's ids of the first `MESSAGES` messages, in the order of their facts
 
 
 @attrs.frozen(kw_only=True)
 class ReconciledCell:
-    """One declared cell and what the hub counted in it."""
+    """One declared cell and the counted one."""
 
-    unit: str  #: the registry's code; empty for the total
+    unit: str  #: the registry's code; "" for the total
     column: str
     declared: Figure
     counted: Figure
     verdict: CellVerdict
     note: str = ""
-    behind: CellEvidence = CellEvidence()  #: of a cell that is not equal
+    behind: CellEvidence = CellEvidence()  #: only for a cell that is not equal
 
     @property
     def difference(self) -> Figure:
-        """Declared less counted; None where one of them is no number."""
+        """Declared minus counted; None where one of them is not a number."""
         if self.declared is None or self.counted is None:
             return None
         return self.declared - self.counted
@@ -54,15 +55,15 @@ class ReconciledCell:
 
 @attrs.frozen(kw_only=True)
 class Reconciliation:
-    """A declaration beside the counted report."""
+    """A declaration compared with the counted report."""
 
     report: Report
     cells: tuple[
         ReconciledCell, ...
-    ]  #: every declared one: those that are not equal first, else in the order of rows and columns
+    ]  #: every declared cell: first those that are not equal, then the others, each in the order of rows and columns
     manual: tuple[DeclaredCell, ...]  #: the manual lines, which the hub cannot count
     undeclared: (
-        int  #: cells that are counted and not 0, in rows that the declaration tells of, of which it says nothing
+        int  #: the number of cells that are counted and not 0 but not declared, in rows that the declaration mentions
     )
 
     @property
@@ -71,16 +72,17 @@ class Reconciliation:
         return tuple(cell for cell in self.cells if cell.verdict is not CellVerdict.EQUAL)
 
 
-#: So many messages are named behind a cell.
+#: The maximum number of messages that are listed behind a cell.
 MESSAGES = 100
-#: Tells what is behind cells, by (unit, column), the empty unit for the total; a cell that has nothing may be missing.
+#: Returns the facts behind cells, by (unit, column), with the unit "" for the total. A cell without facts may be
+#: missing.
 Look = Callable[[Collection[tuple[str, str]]], Mapping[tuple[str, str], CellEvidence]]
 
 
 def reconcile_declaration(said: Declaration, report: Report, behind: Look) -> Reconciliation:
-    """Compare *said*, whose unit codes are the registry's, with *report*; *behind* is asked once, for the cells that are not equal.
+    """Compare the declaration *said* with *report*. *behind* is called once, for the cells that are not equal.
 
-    A unit that has no row in the report counts nothing.
+    The unit codes in *said* must be the registry's. A unit without a row in the report counts as 0.
     """
     order = {column.key: place for place, column in enumerate(report.form.columns)}
     rows: dict[str, Mapping[str, Figure]] = {"": report.total.numbers, **{row.unit: row.numbers for row in report.rows}}
@@ -101,9 +103,9 @@ def reconcile_declaration(said: Declaration, report: Report, behind: Look) -> Re
 
 
 def judge_declared_number(declared: Figure, counted: Figure, *, evidence: bool) -> CellVerdict:
-    """Return how a declared number stands to a counted one; *evidence*: there is some fact behind it.
+    """Return the verdict on a declared number. *evidence*: at least one fact is behind the counted number.
 
-    Decimals are equal by value: 98.5 is 98.50.  No number is equal to no number, and to nothing else.
+    Decimals are compared by value: 98.5 equals 98.50. None equals only None.
     """
     if declared == counted:
         return CellVerdict.EQUAL
@@ -115,9 +117,10 @@ def judge_declared_number(declared: Figure, counted: Figure, *, evidence: bool) 
 def behind_cells(
     form: Form, listing: Listing, wanted: Collection[tuple[str, str]]
 ) -> Mapping[tuple[str, str], CellEvidence]:
-    """Return what of *listing* is behind each of the *wanted* cells, each fact once.  Memory: what is returned.
+    """Return the facts of *listing* behind each of the *wanted* cells, each fact once per cell. Memory: only the
+    result.
 
-    What is worked out from other columns has the facts of these.
+    A column that is computed from others has their facts.
     """
     takers: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for unit, key in wanted:

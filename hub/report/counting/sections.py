@@ -1,4 +1,4 @@
-"""Rows that stand together in a report, with a subtotal each.  Knows the names of units; counts nothing."""
+"""Groups the rows of a report in sections with subtotals. Knows the names of units. Counts no facts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,10 +8,11 @@ from hub.report.form.form import ColumnKind, Form, Sorting
 
 
 def sort_sections(report: Report, names: Mapping[str, str]) -> tuple[Section, ...]:
-    """Return the sections of *report* in the order of its form; those without a row are left out, and a form without sections has none.
+    """Return the sections of *report* in the order of its form. Sections without rows are left out; a form without
+    sections has none.
 
-    A unit stands in the section with the longest of the words that its name begins with, the case of letters aside; one that fits
-    nowhere in that for all that is left, or in none.
+    A unit belongs to the section with the longest of the prefixes that its name begins with, ignoring case. A unit that
+    matches none belongs to the section without prefixes, or to no section.
     """
     form = report.form
     placed: dict[int, list[Row]] = {place: [] for place in range(len(form.sections))}
@@ -31,7 +32,7 @@ def sort_sections(report: Report, names: Mapping[str, str]) -> tuple[Section, ..
 
 
 def sum_subtotal(form: Form, rows: Sequence[Row]) -> Row:
-    """Return the row that adds *rows* up: ratios worked out again, times the latest."""
+    """Return the row that sums up *rows*. Ratios are computed again; a time is the latest."""
     keys = [column.key for column in form.columns if column.kind in {*COUNTING, ColumnKind.TAKEN}]
     sums = {key: sum(int(row.numbers[key] or 0) for row in rows) for key in keys}
     told = {

@@ -1,4 +1,6 @@
-"""The forms of a province, its periods, and the days on which its offices work.  Knows what comes with the hub and what `[reports]` adds; counts nothing."""
+"""Combines the forms of a province, its periods and its office calendar. Knows what the hub ships and what `[reports]`
+adds. Counts nothing.
+"""
 
 import attrs
 
@@ -12,21 +14,23 @@ from hub.report.form.workdays import Due, Workdays, load_workdays
 
 @attrs.frozen
 class Book:
-    """What a report is made by."""
+    """The forms, periods and calendar by which a province makes reports."""
 
-    forms: tuple[Form, ...]  #: each by the rule set that was chosen for it
+    forms: tuple[Form, ...]  #: each with the rule set that was chosen for it
     workdays: Workdays
     cuts: Cuts = CUTS
-    """Where its periods end: as hub.toml says; `keep_closed_workdays` adds the days of what is closed."""
+    """Where its periods end, by hub.toml. `keep_closed_workdays` adds the days of the closed months."""
 
     def due(self, form: Form, period: Period) -> Due | None:
-        """Return when the report of *period* is due; None where the form does not say."""
+        """Return the date by which the report of *period* is due; None if the form has none."""
         if form.due_working_days is None:
             return None
         return self.workdays.due(period.last, form.due_working_days)
 
     def services(self, form: str) -> frozenset[str] | None:
-        """Return the services whose facts the report *form* counts, in whatever version; None where it is not known here."""
+        """Return the services whose facts the report *form* counts, in any of its versions; None if there is no such
+        form or it counts no service.
+        """
         versions = [each for each in self.forms if each.id == form]
         counted = {form, *(base for each in versions for base in each.bases)}
         found = frozenset(each.service for each in self.forms if each.id in counted and each.service)
@@ -34,9 +38,9 @@ class Book:
 
 
 def read_book(reports: Reports) -> Book:
-    """Return the book of a province that says *reports* in hub.toml.
+    """Return the book of a province whose hub.toml has *reports*.
 
-    Raises ConfigurationFault with every mistake of the forms and of the calendar, a file that cannot be read being one.
+    Raises ConfigurationFault with every mistake of the forms and of the calendar. An unreadable file is a mistake too.
     """
     found: tuple[Form, ...] = ()
     calendar: Workdays | None = None
@@ -60,5 +64,5 @@ def read_book(reports: Reports) -> Book:
 
 
 def read_shipped_book() -> Book:
-    """Return the book of a province that says nothing: what comes with the hub."""
+    """Return the book of a province without settings: the forms and the calendar shipped with the hub."""
     return read_book(Reports())

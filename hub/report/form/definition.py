@@ -1,6 +1,8 @@
-"""The whole of a form as JSON, so that whoever has a report and its facts can count again.  Knows the fields of a form; counts nothing.
+"""Writes and reads a whole form as JSON, so that a reader who has a report and its facts can count again. Knows the
+fields of a form. Counts nothing.
 
-What is written is the form as it was in force, whatever file or rule set it came from: a reader elsewhere has neither.
+The JSON is the form that was in force, independent of the file or rule set it came from: a reader elsewhere has
+neither.
 """
 
 import json
@@ -14,18 +16,18 @@ import attrs
 
 from hub.report.form.form import Column, ColumnKind, Form
 
-LARGEST = 4 << 20  #: octets of a definition
+LARGEST = 4 << 20  #: the maximum octets of a definition
 
-_DEEPEST = 50  #: columns that are worked out one from the other
+_DEEPEST = 50  #: the maximum depth of columns computed from other columns
 
 
 def write_definition(form: Form) -> bytes:
-    """Return *form* as JSON in UTF-8, indented: of the same form always the same octets."""
+    """Return *form* as indented JSON in UTF-8. The same form always gives the same octets."""
     return (json.dumps(_plain(form), ensure_ascii=False, indent=1) + "\n").encode()
 
 
 def read_definition(content: bytes) -> Form:
-    """Return the form that *content* says.  ValueError for what is none, or could not be counted by."""
+    """Return the form written in *content*. Raises ValueError if it is not a form, or a form that cannot be counted."""
     if len(content) > LARGEST:
         raise ValueError(f"more than {LARGEST} octets")
     try:
@@ -37,7 +39,7 @@ def read_definition(content: bytes) -> Form:
 
 
 def check_form(form: Form) -> None:
-    """Raise ValueError for a form that names what it does not have, or whose columns are worked out from themselves."""
+    """Raise ValueError for a form that refers to something it lacks, or has a column that is computed from itself."""
     columns = {column.key: column for column in form.columns}
     if len(columns) != len(form.columns) or not columns:
         raise ValueError("no columns, or a key twice")
@@ -52,7 +54,9 @@ def check_form(form: Form) -> None:
 
 
 def _walk(columns: Mapping[str, Column], column: Column, sound: set[str], above: tuple[str, ...]) -> None:
-    """Raise ValueError unless all that *column* is worked out from is there, and is a number, and not the column itself."""
+    """Raise ValueError unless all columns from which *column* is computed exist, are numbers, and do not include
+    *column* itself.
+    """
     if column.key in above or len(above) > _DEEPEST:
         raise ValueError(f"{column.key}: it is worked out from itself")
     for key in () if column.key in sound else column.named:
@@ -82,7 +86,7 @@ def _plain(value: object) -> Any:
 
 
 def _made(kind: Any, value: Any, path: str) -> Any:
-    """Return *value*, as JSON has it, as a value of the type *kind*.  ValueError."""
+    """Return *value*, as read from JSON, as a value of the type *kind*. Raises ValueError."""
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         if value is None and types.NoneType in args:

@@ -1,6 +1,7 @@
-"""A form of report as data: its columns and how each counts.  Knows the closed vocabulary; neither facts nor how a form is written.
+"""Defines a form of report as data: its columns and how each counts. Knows the closed vocabulary of rules. Knows
+neither facts nor the file format.
 
-Reading a form from TOML is `hub.report.form.toml`; counting by one is `hub.report.counting.counting`.
+`hub.report.form.toml` reads a form from TOML; `hub.report.counting.counting` counts by it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +26,7 @@ MILESTONES: Mapping[str, frozenset[str]] = {
     },
 }
 
-#: The attributes that a fact of every service has and a condition may name, and the type of their values.
+#: The attributes that a condition may name for facts of every service, with the type of their values.
 ATTRIBUTES: Mapping[str, type] = {
     "outside": bool,
     "paper": bool,
@@ -41,27 +42,27 @@ def list_service_attributes(service: str) -> Mapping[str, type]:
     return ATTRIBUTES if found is None else {**ATTRIBUTES, **dict.fromkeys(sorted(found.attributes), str)}
 
 
-#: The milestone that the rules `within_hours`, `by_due` and `unmatched` join to, of the same unit and key.
+#: The milestone to which the rules `within_hours`, `by_due` and `unmatched` join, of the same unit and key.
 RECEIVED = "received"
 
 
 class ColumnKind(StrEnum):
-    """What a column's number is."""
+    """What the number of a column is."""
 
-    FLOW = "flow"  #: facts of the period
-    STOCK = "stock"  #: business keys that stand so at a moment
-    PEAK = "peak"  #: of facts that tell how many there were on a day: those of the day with the most in the period
-    HAPPENING = "happening"  #: what happened on a day of the period, as the units say
-    END = "end"  #: keys that came to an end in the period, and had begun
+    FLOW = "flow"  #: the facts of the period
+    STOCK = "stock"  #: the business keys that are in a state at a moment
+    PEAK = "peak"  #: facts that state a quantity of a day: those of the day with the greatest total in the period
+    HAPPENING = "happening"  #: what happened on a day of the period, as the units state the day
+    END = "end"  #: the keys that ended in the period and had begun
     TAKEN = "taken"  #: the number of another form's column
     FORMULA = "formula"  #: the sum of other columns
-    RATIO = "ratio"  #: of some columns, what they come to in a hundred of others
+    RATIO = "ratio"  #: the percentage of some columns in others
     SCORE = "score"  #: points for a ratio
-    TIME = "time"  #: when the latest fact of the period was
+    TIME = "time"  #: the time of the latest fact of the period
 
 
 class Timing(StrEnum):
-    """How the day of a fact lies to its due date; without a due date it is on time (standards 4.1)."""
+    """The day of a fact relative to its due date. Without a due date a fact is on time (standards 4.1)."""
 
     EARLY = "early"
     ON_TIME = "on_time"
@@ -69,34 +70,36 @@ class Timing(StrEnum):
 
     @classmethod
     def of(cls, day: date, due: date | None) -> "Timing":
-        """Return how *day* lies to *due*."""
+        """Return the position of *day* relative to *due*."""
         if due is None or day == due:
             return cls.ON_TIME
         return cls.EARLY if day < due else cls.LATE
 
 
 class Late(StrEnum):
-    """What becomes of a fact that is recorded after the closing of the period in which its moment lies (`hub.report.counting.posting`)."""
+    """What happens to a fact that is recorded after the closing of the period in which its time lies
+    (`hub.report.counting.posting`).
+    """
 
-    NEXT = "next"  #: it is posted to the first period that was still open then
-    REVISION = "revision"  #: it stays where it is: the closed period and those after it get another revision
+    NEXT = "next"  #: it is posted to the first period that was still open when it was recorded
+    REVISION = "revision"  #: it stays in its period: that closed period and those after it get a new revision
 
 
 @attrs.frozen
 class Wording:
-    """The same words in both languages."""
+    """The same text in both languages."""
 
     vi: str
     en: str
 
     def say(self, language: str) -> str:
-        """Return the words in *language*: English for `en`, else Vietnamese."""
+        """Return the text in *language*: English for `en`, else Vietnamese."""
         return self.en if language == "en" else self.vi
 
 
 @attrs.frozen
 class Condition:
-    """The attribute of a fact is (or, when not *holds*, is not) one of the values."""
+    """A test that the attribute of a fact is (or, if *holds* is false, is not) one of the values."""
 
     attribute: str
     values: frozenset[object]
@@ -104,19 +107,21 @@ class Condition:
 
 
 class Empty(StrEnum):
-    """What a ratio is of which the whole is zero (standards 4.3: “zero denominator → 0 or N/A as the indicator says”)."""
+    """The value of a ratio whose denominator is zero (standards 4.3: “zero denominator → 0 or N/A as the indicator
+    says”).
+    """
 
     NONE = "none"
     ZERO = "zero"
 
 
-#: Kinds that stand for other columns and take no fact of their own.
+#: The kinds that are computed from other columns and count no facts of their own.
 WORKED_OUT = frozenset({ColumnKind.FORMULA, ColumnKind.RATIO, ColumnKind.SCORE})
 
 
 @attrs.frozen(kw_only=True)
 class Column:
-    """One column and its rule; which fields a rule may have is the table in docs/reference/reports.md."""
+    """One column and its rule. The table in docs/reference/reports.md says which fields a rule may have."""
 
     key: str
     kind: ColumnKind
@@ -124,34 +129,36 @@ class Column:
     group: Wording | None = None
     milestones: frozenset[str] = frozenset()
     conditions: tuple[Condition, ...] = ()
-    within_hours: str | None = None  #: a parameter; at most so long after the unit's `received`
-    by_due: bool = False  #: not after the due date
-    unmatched: bool = False  #: flow: the unit has no `received` of the same key, before the period's end
-    timing: Timing | None = None  #: flow: the fact's day lies so to its own due date, else to that of `received`
-    extended_by: frozenset[str] = frozenset()  #: milestones whose due date takes the place of that of `received`
-    furthest: frozenset[str] = frozenset()  #: stock: the milestones one of which the key has reached, and none beyond
-    due_passed: bool | None = None  #: stock: the due date lies before the moment's day, or does not
-    opening: bool = False  #: stock: as things stood when the period began
-    without: frozenset[str] = frozenset()  #: stock: milestones the key does not have; happening: those that supersede
-    revised: tuple[str, ...] = ()  #: happening: the attributes that tell the thing, its part and its revision
-    sum: tuple[str, ...] = ()  #: formula: columns added up
+    within_hours: str | None = None  #: the name of a parameter: the maximum number of hours after the unit's `received`
+    by_due: bool = False  #: the fact is not after the due date
+    unmatched: bool = False  #: flow: the unit has no `received` of the same key before the period's end
+    #: flow: how the fact's day lies relative to its own due date, else to that of `received`
+    timing: Timing | None = None
+    extended_by: frozenset[str] = frozenset()  #: milestones whose due date replaces that of `received`
+    furthest: frozenset[str] = frozenset()  #: stock: the key has reached one of these milestones and none beyond
+    due_passed: bool | None = None  #: stock: whether the due date lies before the day of the moment
+    opening: bool = False  #: stock: the state at the beginning of the period
+    #: stock: milestones that the key must not have; happening: milestones that supersede a fact
+    without: frozenset[str] = frozenset()
+    revised: tuple[str, ...] = ()  #: happening: the attributes that name the thing, its part and its revision
+    sum: tuple[str, ...] = ()  #: formula: the columns that are added up
     taken: tuple[str, str] | None = None  #: taken: the form, and its column
-    part: tuple[str, ...] = ()  #: ratio: columns, added up
-    whole: tuple[str, ...] = ()  #: ratio: the columns of which they are a part, added up
-    empty: Empty = Empty.NONE  #: ratio: what it is of nothing
-    of: str = ""  #: score: the ratio
-    full_at: int = 100  #: score: the percentage from which on all points are given
-    points: int = 0  #: score: all of them
+    part: tuple[str, ...] = ()  #: ratio: the columns of the numerator, added up
+    whole: tuple[str, ...] = ()  #: ratio: the columns of the denominator, added up
+    empty: Empty = Empty.NONE  #: ratio: its value when the denominator is zero
+    of: str = ""  #: score: the column of the ratio
+    full_at: int = 100  #: score: the percentage from which all points are given
+    points: int = 0  #: score: the maximum points
     also: tuple["Column", ...] = ()  #: other rules whose facts count in this column too
 
     @property
     def rules(self) -> tuple["Column", ...]:
-        """The rules by which it takes facts, all with its key."""
+        """The rules by which the column counts facts, each with the column's key."""
         return (attrs.evolve(self, also=()), *self.also) if self.also else (self,)
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The columns that it is worked out from."""
+        """The keys of the columns from which it is computed."""
         return (*self.sum, *self.part, *self.whole, *((self.of,) if self.of else ()))
 
     @property
@@ -162,13 +169,13 @@ class Column:
 
 @attrs.frozen
 class ManualLine:
-    """A figure that the hub cannot count and a unit may declare: never a column, never added to one."""
+    """A figure that the hub cannot count and a unit may declare. It is never a column and never added to one."""
 
     key: str
     heading: Wording
 
 
-#: Columns that one chart can tell apart.
+#: The maximum number of columns that one chart can distinguish.
 MOST_SERIES = 4
 
 
@@ -176,43 +183,45 @@ class ChartKind(StrEnum):
     """What a chart shows."""
 
     TREND = "trend"  #: the totals of columns, period by period
-    SHARE = "share"  #: of each unit, what columns come to in a hundred of another
-    COMPARISON = "comparison"  #: the totals of columns beside those of the same period a year before
+    SHARE = "share"  #: for each unit, the percentage of columns in another column
+    COMPARISON = "comparison"  #: the totals of columns beside those of the same period of the year before
 
 
 @attrs.frozen(kw_only=True)
 class Chart:
-    """What people would rather look at than read."""
+    """A chart that is drawn with the report."""
 
     kind: ChartKind
     title: Wording
     columns: tuple[str, ...]
-    of: str | None = None  #: share: the column that is the whole
+    of: str | None = None  #: share: the column of the denominator
 
 
 @attrs.frozen(kw_only=True)
 class Check:
-    """What must agree in each row, or, with `before`, between two periods."""
+    """A condition that must hold in each row or, with `before`, between two periods."""
 
     says: Wording
-    left: tuple[str, ...]  #: columns, added up
-    right: tuple[str, ...]  #: with `before`: of the period before; none, which is 0, only with `at_most`
+    left: tuple[str, ...]  #: the columns that are added up
+    right: tuple[str, ...]  #: with `before`: columns of the period before; may be empty (0) only with `at_most`
     before: bool = False
-    at_most: bool = False  #: the left side may be less than the right one
+    at_most: bool = False  #: the left side may be less than the right side
 
     def holds(self, left: int, right: int) -> bool:
-        """Tell whether the sums of both sides are as they must be."""
+        """Return whether the sums of both sides satisfy the check."""
         return left <= right if self.at_most else left == right
 
     @property
     def broken(self) -> str:
-        """The sign between two sums that do not hold."""
+        """The sign printed between two sums that do not satisfy the check."""
         return ">" if self.at_most else "≠"
 
 
 @attrs.frozen
 class Sorting:
-    """Rows that stand together under a heading: those of units whose names begin so; without such words, all that is left."""
+    """Rows grouped under a heading: the units whose names begin with one of *starts*; with empty *starts*, all other
+    units.
+    """
 
     heading: Wording
     starts: tuple[str, ...] = ()
@@ -220,7 +229,7 @@ class Sorting:
 
 @attrs.frozen(kw_only=True)
 class Form:
-    """A form: what it counts, since when, by which columns in which order.
+    """A form: what it counts, its period of validity, and its columns in order.
 
     A form without a service takes its numbers from other forms.
     """
@@ -232,32 +241,32 @@ class Form:
     counted: Wording  #: the unit of count
     columns: tuple[Column, ...]
     since: date | None = None
-    until: date | None = None  #: half-open
-    by_day: bool = False  #: a fact counts on the day its unit says, not when the hub learned of it
-    number: str = ""  #: by which officials know it, such as `II.06a/VPCP/KSTT`
+    until: date | None = None  #: the first day on which it is no longer in force
+    by_day: bool = False  #: a fact counts on the day that its unit states, not when the hub received it
+    number: str = ""  #: the official number, such as `II.06a/VPCP/KSTT`
     late: Late = Late.NEXT
-    due_working_days: int | None = None  #: the report is due so many working days after its period
-    first_number: int = 1  #: what the first column is numbered; official forms number the columns before it too
+    due_working_days: int | None = None  #: the report is due this many working days after its period
+    first_number: int = 1  #: the number of the first column; official forms number the columns before it too
     parameters: Mapping[str, int] = attrs.field(factory=dict)
     steps: tuple[frozenset[str], ...] = ()  #: milestones that move a key forward, in order
-    final: frozenset[str] = frozenset()  #: those it never leaves
-    begins: frozenset[str] = frozenset()  #: milestones with which the work on a key begins
-    ends: frozenset[str] = frozenset()  #: those with which it ends: the first of them counts
+    final: frozenset[str] = frozenset()  #: the milestones that a key never leaves
+    begins: frozenset[str] = frozenset()  #: milestones that begin the work on a key
+    ends: frozenset[str] = frozenset()  #: milestones that end it; the first of them counts
     sections: tuple[Sorting, ...] = ()
     checks: tuple[Check, ...] = ()
     notes: tuple[Wording, ...] = ()
     manual: tuple[ManualLine, ...] = ()
     charts: tuple[Chart, ...] = ()
-    rules_used: Wording | None = None  #: the rule set that was chosen, if one was
-    written: str = attrs.field(default="", eq=False, repr=False)  #: the form as it was read, letter by letter
+    rules_used: Wording | None = None  #: the rule set that was chosen, if any
+    written: str = attrs.field(default="", eq=False, repr=False)  #: the text of the form as it was read, unchanged
 
     @property
     def called(self) -> str:
-        """What stands above the report: the official number, else the id."""
+        """The title code printed above the report: the official number, else the id."""
         return self.number or self.id
 
     def column(self, key: str) -> Column:
-        """Return the column *key*.  KeyError, naming the columns there are, when there is none."""
+        """Return the column *key*. Raises KeyError, with a list of the columns, when there is none."""
         for column in self.columns:
             if column.key == key:
                 return column
@@ -267,16 +276,18 @@ class Form:
 
     @property
     def rules(self) -> tuple[Column, ...]:
-        """The rules by which its columns take facts, in the columns' order; some have several."""
+        """The rules by which its columns count facts, in the order of the columns. A column may have several."""
         return tuple(rule for column in self.columns if column.kind not in WORKED_OUT for rule in column.rules)
 
     @property
     def bases(self) -> tuple[str, ...]:
-        """The forms that it takes numbers from, each once."""
+        """The forms from which it takes numbers, each once."""
         return tuple(dict.fromkeys(column.taken[0] for column in self.columns if column.taken))
 
     def parts(self, key: str) -> tuple[Column, ...]:
-        """Return the rules and the taken columns that *key* is worked out from, each once; its own when it takes facts itself."""
+        """Return the rules and the taken columns from which *key* is computed, each once; its own rules if it counts
+        facts itself.
+        """
         column = self.column(key)
         if column.kind not in WORKED_OUT:
             return column.rules
@@ -284,7 +295,9 @@ class Form:
 
 
 def choose_form(forms: Iterable[Form], identity: str, period: Period) -> Form:
-    """Return the version of form *identity* in force on the last day of *period*.  LookupError when there is none."""
+    """Return the version of form *identity* in force on the last day of *period*. Raises LookupError when there is
+    none.
+    """
     forms = tuple(forms)
     for form in forms:
         if form.id == identity and (form.since or date.min) <= period.last < (form.until or date.max):

@@ -1,8 +1,10 @@
-"""The periods of reports and where they begin and end.  Knows the cut-off day; does not know what is counted in a period.
+"""Determines the periods of reports, and where they begin and end. Knows the cut-off day. Does not know what is counted
+in a period.
 
-Source: standards 4.2.  A period is named by the month in which it ends: with the usual cut-off on the 15th, `2026-12` runs from
-15 November to 14 December 2026, so a result of 24 November belongs to `2026-12`.  Bounds are half-open, at midnight in Hà Nội.
-Each begins where the one before it ends, whatever becomes of the cut-off; what is closed keeps the days it was closed with.
+Source: standards 4.2. A period is named after the month in which it ends. With the usual cut-off on the 15th, `2026-12`
+runs from 15 November to 14 December 2026, so a result of 24 November belongs to `2026-12`. Bounds are half-open, at
+midnight in Hà Nội. Each period begins where the one before it ends, even if the cut-off changes. A closed period keeps
+the days with which it was closed.
 """
 
 import re
@@ -27,7 +29,7 @@ _MONTHS = (
 
 
 class PeriodUnreadable(ValueError):
-    """The text names no period; the sentence says, in both languages, what would."""
+    """The text is not a period. The message, in both languages, shows the valid forms."""
 
     def __init__(self, text: str) -> None:
         super().__init__(
@@ -38,7 +40,7 @@ class PeriodUnreadable(ValueError):
 
 
 class Span(StrEnum):
-    """How long a period is."""
+    """The length of a period."""
 
     MONTH = "month"
     QUARTER = "quarter"
@@ -56,16 +58,16 @@ def _closes_a_month(_: object, attribute: "attrs.Attribute[int]", day: int) -> N
 class CutOff:
     """The day on which the next month's period begins, for the months from that of `since` on.
 
-    Day 1 means calendar months.  Days 29 to 31 do not exist in every month: ValueError.
+    Day 1 means calendar months. Days 29 to 31 do not exist in every month and raise ValueError.
     """
 
     day: int = attrs.field(validator=_closes_a_month)
     since: date | None = None
 
 
-CUT_OFFS: tuple[CutOff, ...] = (CutOff(15),)  #: what KH 2023 and NĐ 09/2019 Điều 12 say; older circulars had the 25th
+CUT_OFFS: tuple[CutOff, ...] = (CutOff(15),)  #: source: KH 2023 and NĐ 09/2019 Điều 12; older circulars had the 25th
 
-#: Of each span, by its number: the month in which it ends, and of how many it consists.
+#: For each span, by its number: the month in which it ends, and its number of months.
 _LAST: Mapping[Span, Callable[[int], tuple[int, int]]] = {
     Span.MONTH: lambda number: (number, 1),
     Span.QUARTER: lambda number: (3 * number, 3),
@@ -77,7 +79,7 @@ _LAST: Mapping[Span, Callable[[int], tuple[int, int]]] = {
 
 @attrs.frozen
 class Period:
-    """A reporting period; `first` and `last` are its days in Hà Nội, both inside it."""
+    """A reporting period. `first` and `last` are its first and last days in Hà Nội, both inclusive."""
 
     text: str
     span: Span
@@ -98,12 +100,12 @@ class Period:
 
     @property
     def months(self) -> tuple[str, ...]:
-        """The months of which it consists, as text, the earliest first."""
+        """The months of which it consists, as text, in order."""
         last, many = _LAST[self.span](self.number)
         return tuple(_text(self.year, month) for month in range(last - many + 1, last + 1))
 
     def name(self, language: str = "vi") -> str:
-        """Return what a reader calls the period: `Quý IV năm 2026`, or in English `Quarter 4 of 2026`."""
+        """Return the name of the period for readers: `Quý IV năm 2026`, or in English `Quarter 4 of 2026`."""
         vietnamese, english = self._names()
         return english if language == "en" else vietnamese
 
@@ -127,7 +129,9 @@ class Period:
 
 @attrs.frozen
 class Cuts:
-    """Where the period of each month ends: as the cut-off days say, but of a month that is closed as it was then."""
+    """Where the period of each month ends: by the cut-off days or, for a closed month, where it ended when it was
+    closed.
+    """
 
     cut_offs: tuple[CutOff, ...] = CUT_OFFS
     kept: Mapping[str, date] = attrs.field(
@@ -135,14 +139,18 @@ class Cuts:
     )  #: the first day after the period of a month, such as `2026-12`
 
     def keeping(self, closed: Iterable[Period]) -> "Cuts":
-        """Return them with the days of the *closed* months, so that the month after goes on from them and the one before leads up to them."""
+        """Return these cuts with the days of the *closed* months. The month after a closed month begins where it ends,
+        and the month before ends where it begins.
+        """
         months = list(closed)
         begins = {_text(month.year, month.number - 1): month.first for month in months}
         ends = {month.text: month.last + _DAY for month in months}
         return attrs.evolve(self, kept={**self.kept, **begins, **ends})
 
     def end(self, year: int, month: int) -> date:
-        """Return the first day after the period of that month; 0 is the December before.  ValueError: no cut-off day is in force."""
+        """Return the first day after the period of that month; month 0 is the December before. Raises ValueError: no
+        cut-off day is in force.
+        """
         year, month = (year, month) if month else (year - 1, 12)
         known = self.kept.get(_text(year, month))
         if known is not None:
@@ -158,13 +166,14 @@ class Cuts:
         return date(year, month, day)
 
 
-CUTS = Cuts()  #: those of a province that says nothing and has closed nothing
+CUTS = Cuts()  #: the cuts of a province without settings and without closed months
 
 
 def parse_period(text: str, cuts: Cuts = CUTS) -> Period:
-    """Return the period that *text* names: `2026-11`, `2026-Q4`, `2026-H1`, `2026-9M` or `2026`.  PeriodUnreadable otherwise.
+    """Return the period that *text* names: `2026-11`, `2026-Q4`, `2026-H1`, `2026-9M` or `2026`. Raises
+    PeriodUnreadable otherwise.
 
-    Its days are those of *cuts*; without them only what does not depend on days is to be used.
+    Its days are those of *cuts*. Without *cuts*, use only what does not depend on days.
     """
     found = _TEXT.fullmatch(text.strip().upper())
     if found is None:
@@ -191,7 +200,7 @@ def month_containing(at: datetime, cuts: Cuts = CUTS) -> Period:
 
 
 def following_month(month: Period, cuts: Cuts = CUTS) -> Period:
-    """Return the month after *month*; it begins where *cuts* say that this one ends."""
+    """Return the month after *month*. It begins where *month* ends according to *cuts*."""
     last = month.number == 12
     return _period(Span.MONTH, month.year + last, 1 if last else month.number + 1, cuts)
 
@@ -215,7 +224,7 @@ def _period(span: Span, year: int, number: int, cuts: Cuts) -> Period:
 
 
 def _text(year: int, month: int) -> str:
-    """Return what a month is written like; 0 is the December before."""
+    """Return the text of a month; month 0 is the December before."""
     return f"{year}-{month:02d}" if month else f"{year - 1}-12"
 
 

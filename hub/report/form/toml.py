@@ -1,6 +1,6 @@
-"""Forms written in TOML.  Knows the words a form may use and finds every mistake at once; does not know how to count.
+"""Reads forms from TOML. Knows the words that a form may use, and reports every mistake at once. Does not count.
 
-The vocabulary is closed: a form names rules, it never contains code.
+The vocabulary is closed: a form names rules and never contains code.
 """
 
 import json
@@ -54,10 +54,10 @@ RULES: Mapping[ColumnKind, tuple[str, ...]] = {
     ColumnKind.SCORE: ("of", "full_at", "points"),
     ColumnKind.TIME: ("milestones",),
 }
-#: The kinds that a form without a service has.
+#: The kinds of columns that a form without a service may have.
 DERIVED = WORKED_OUT | {ColumnKind.TAKEN}
 _COLUMN = ("key", "kind", "group", "vi", "en")
-#: The kinds of rule that a column may have several of.
+#: The kinds of columns that may have several rules.
 _SEVERAL = frozenset({ColumnKind.FLOW, ColumnKind.STOCK, ColumnKind.HAPPENING, ColumnKind.END})
 _FORM = (
     "id",
@@ -85,17 +85,18 @@ _FORM = (
 )
 
 _KEY = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
-_TAKEN = ("unit", "name")  # they name the unit in a row of a report's JSON
+_TAKEN = ("unit", "name")  # reserved: they name the unit in a row of a report's JSON
 _PLACE = re.compile(r"\{([^{}]*)\}")
 
 
 def read_form_folder(
     folder: Path = FOLDER, own: Path | None = None, rule_sets: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[Form, ...]:
-    """Return the forms of *folder*, one a file, those of services that stand in an adapter's folder, and those of the province's *own*.
+    """Return the forms of *folder* (one per file), of the services in adapters' folders, and of the province's folder
+    *own*.
 
-    An own form takes the place of a shipped one of the same id wherever their dates meet.  *rule_sets*: which rule set is used,
-    by form.  Raises ConfigurationFault with the mistakes of all of them; OSError if unreadable.
+    A form of *own* replaces a shipped form with the same id whose dates overlap. *rule_sets*: the rule set to use, by
+    form id. Raises ConfigurationFault with the mistakes of all forms; OSError if a file is unreadable.
     """
     found: list[Form] = []
     mistakes: list[Mistake] = []
@@ -135,7 +136,9 @@ def read_form_folder(
 
 
 def _takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
-    """Yield what *form* takes from other forms that they do not have: each of their versions that is in force with it must."""
+    """Yield a mistake for each column that *form* takes from another form and that some version of it, in force at the
+    same time, does not have.
+    """
     for column in form.columns:
         if column.taken is None:
             continue
@@ -151,20 +154,21 @@ def _takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
             yield Mistake(f"{place}: column", f"is {key!r}", f"a column of {base} that is a whole number: {fit}")
 
 
-#: What is no whole number, and so cannot be taken and added up.
+#: The kinds that are not whole numbers, and so cannot be taken and added up.
 _UNTAKEN = frozenset({ColumnKind.TIME, ColumnKind.RATIO, ColumnKind.SCORE})
 
 
 def by_rules(written: str, rule_set: str) -> str:
-    """Return the form *written* with its rule set *rule_set* chosen."""
+    """Return the text *written* of a form with its rule set *rule_set* chosen."""
     return f"rules = {json.dumps(rule_set)}\n{written}"
 
 
-@lru_cache(maxsize=256)  # the same octets are the same form: a page asks for all of them each time
+@lru_cache(maxsize=256)  # equal octets give an equal form, and every page reads all forms
 def read_form_toml(content: bytes, name: str) -> Form:
-    """Return the form that the TOML *content* says, by the rule set that its word `rules` chooses.
+    """Return the form of the TOML *content*, with the rule set that its word `rules` chooses.
 
-    ConfigurationFault with every mistake, also of the rule sets that are not chosen, each path led by the file's *name*.
+    Raises ConfigurationFault with every mistake, also in rule sets that are not chosen. Each path begins with the
+    file's *name*.
     """
     try:
         text = content.decode()
@@ -175,7 +179,7 @@ def read_form_toml(content: bytes, name: str) -> Form:
     sets = _rule_sets(table)
     chosen = _chosen(table, sets)
     form = attrs.evolve(_form(_changed(table, chosen)), written=text, rules_used=chosen.says if chosen else None)
-    if chosen is not None:  # it stands wherever the legal basis does
+    if chosen is not None:  # the rule set is named wherever the legal basis is
         vi, en = f"{form.basis.vi}; {chosen.says.vi}", f"{form.basis.en}; {chosen.says.en}"
         form = attrs.evolve(form, basis=Wording(vi, en))
     if not table.mistakes:
@@ -188,7 +192,7 @@ def read_form_toml(content: bytes, name: str) -> Form:
 
 @attrs.frozen
 class _RuleSet:
-    """Columns that take the place of others with their keys, or stand after others."""
+    """Columns that replace those with the same keys, or follow other columns."""
 
     says: Wording
     columns: tuple[Mapping[str, object], ...]
@@ -223,7 +227,7 @@ def _chosen(table: FormTable, sets: Mapping[str, _RuleSet]) -> _RuleSet | None:
 
 
 def _changed(table: FormTable, chosen: _RuleSet | None) -> FormTable:
-    """Return the form's table with the columns of the rule set *chosen*."""
+    """Return the form's table with the columns of the rule set *chosen* applied."""
     if chosen is None:
         return table
     columns = [entry.words for entry in table.tables("column")]
@@ -343,7 +347,9 @@ def _rule(
     *,
     alone: bool = False,
 ) -> Column:
-    """Return a rule by which a column takes facts, *alone* in a table of its own; the column's key and words are not in it."""
+    """Return a rule by which a column counts facts, without the column's key and wording. *alone*: the rule has a table
+    of its own.
+    """
     if alone:
         table.only(RULES[kind])
     milestones = MILESTONES.get(service)
@@ -379,7 +385,7 @@ def _rule(
 
 
 def _manual(table: FormTable, columns: Sequence[Column], parameters: Mapping[str, int]) -> tuple[ManualLine, ...]:
-    """Return the manual lines, whose keys are no columns'."""
+    """Return the manual lines. Their keys must differ from those of the columns."""
     found: list[ManualLine] = []
     taken = {*_TAKEN, *(column.key for column in columns)}
     for entry in table.tables("manual"):
@@ -393,7 +399,7 @@ def _manual(table: FormTable, columns: Sequence[Column], parameters: Mapping[str
 
 
 def _sections(table: FormTable, parameters: Mapping[str, int]) -> tuple[Sorting, ...]:
-    """Return the `[[section]]`s: only the last may be for all that is left."""
+    """Return the `[[section]]`s. Only the last one may be without `starts`."""
     found: list[Sorting] = []
     entries = list(table.tables("section"))
     for place, entry in enumerate(entries, 1):
@@ -407,7 +413,9 @@ def _sections(table: FormTable, parameters: Mapping[str, int]) -> tuple[Sorting,
 
 
 def _check(table: FormTable, columns: Sequence[Column], parameters: Mapping[str, int]) -> Check:
-    """Return a `[[check]]`: two sums, equal or one at most the other; of whole numbers, for others are rounded."""
+    """Return a `[[check]]`: two sums that are equal, or one at most the other. Only whole numbers are allowed, because
+    others are rounded.
+    """
     table.only(("vi", "en", "left", "right", "before", "at_most"))
     whole = [column.key for column in columns if column.kind not in _UNTAKEN]
     check = Check(
@@ -427,7 +435,9 @@ _Word = TypeVar("_Word", bound=StrEnum)
 
 
 def _chart(table: FormTable, columns: Sequence[Column], parameters: Mapping[str, int]) -> Chart:
-    """Return one `[[chart]]`: its columns are numbers of the form; a share is one of counts, and has their whole."""
+    """Return a `[[chart]]`. Its columns must be numbers of the form. A share is of whole numbers only and has the
+    column of the denominator.
+    """
     kind = _one_of(table, "kind", ChartKind)
     if "kind" not in table:
         table.wrong("kind", "is missing", "one of: " + " ".join(ChartKind))
@@ -449,7 +459,7 @@ def _chart(table: FormTable, columns: Sequence[Column], parameters: Mapping[str,
 
 
 def _one_of(table: FormTable, word: str, words: type[_Word]) -> _Word | None:
-    """Return the one of *words* that stands there; None when absent."""
+    """Return the one of *words* that is given; None when absent."""
     if word not in table:
         return None
     named = table.text(word)
@@ -460,7 +470,9 @@ def _one_of(table: FormTable, word: str, words: type[_Word]) -> _Word | None:
 
 
 def _conditions(table: FormTable, service: str, holds: bool) -> tuple[Condition, ...]:
-    """Return the conditions of a `where` or `unless`: an attribute and its value, or a list of its values."""
+    """Return the conditions of a `where` or `unless` table: each an attribute with its value, or with a list of its
+    values.
+    """
     known = list_service_attributes(service)
     table.only(known)
     found = []
@@ -479,7 +491,9 @@ def _conditions(table: FormTable, service: str, holds: bool) -> tuple[Condition,
 
 
 def _check_keys(table: FormTable, columns: Sequence[Column]) -> None:
-    """Note keys used twice, columns worked out from what is none or no number, and formulas that count one twice or contain themselves."""
+    """Report keys that are used twice, columns computed from missing columns or from non-numbers, and sums that contain
+    a column twice or themselves.
+    """
     by_key = {column.key: column for column in reversed(columns)}
     numbers = {column.key for column in columns if column.kind not in _UNTAKEN}
     ratios = {column.key for column in columns if column.kind is ColumnKind.RATIO}
@@ -497,7 +511,7 @@ def _check_keys(table: FormTable, columns: Sequence[Column]) -> None:
 
 
 def _twice(key: str, summands: Sequence[str], by_key: Mapping[str, Column]) -> bool:
-    """Tell whether the sum of *summands* has a column twice, or *key* itself."""
+    """Return whether the sum of *summands* contains a column twice, or *key* itself."""
     walked: list[str] = []
     waiting = list(summands)
     while waiting and len(walked) <= len(by_key):
@@ -507,7 +521,7 @@ def _twice(key: str, summands: Sequence[str], by_key: Mapping[str, Column]) -> b
 
 
 def _wording(table: FormTable, parameters: Mapping[str, int], *, alone: bool = True) -> Wording:
-    """Return the words `vi` and `en`, each `{parameter}` in them replaced by its value."""
+    """Return the texts `vi` and `en`, with each `{parameter}` replaced by its value."""
     if alone:
         table.only(("vi", "en"))
     said = {}
@@ -528,5 +542,5 @@ def _key(table: FormTable, word: str) -> str:
 
 
 def _meet(one: Form, other: Form) -> bool:
-    """Whether the two are in force on a common day."""
+    """Return whether both forms are in force on a common day."""
     return (one.since or date.min) < (other.until or date.max) and (other.since or date.min) < (one.until or date.max)

@@ -1,6 +1,6 @@
-"""A table of a TOML file that takes note of what is wrong with it.  Knows types and places; does not know what the words mean.
+"""A table of a TOML file that collects mistakes. Knows types and places. Does not know the meaning of the words.
 
-Each method returns the value, or an empty one after noting a mistake, so that one reading finds every mistake.
+Each method returns the value, or an empty one after recording a mistake, so that one reading finds every mistake.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,10 +13,10 @@ from hub.domain.errors import Mistake
 
 @attrs.frozen
 class FormTable:
-    """One table: its words, where it stands, and the list that its mistakes are added to."""
+    """One table: its words, its place in the file, and the list to which its mistakes are added."""
 
     words: Mapping[str, object]
-    name: str  #: of the file
+    name: str  #: the name of the file
     path: str = ""
     mistakes: list[Mistake] = attrs.field(factory=list)
 
@@ -24,19 +24,19 @@ class FormTable:
         return word in self.words
 
     def wrong(self, word: str, found: str, expected: str) -> None:
-        """Note that *word* (or the table itself, for the empty word) is not as *expected*."""
+        """Record that *word* (or with "" the table itself) is *found*, not as *expected*."""
         place = ".".join(part for part in (self.path, word) if part)
         self.mistakes.append(Mistake(f"{self.name}: {place}" if place else self.name, found, expected))
 
     def only(self, words: Iterable[str]) -> None:
-        """Note every word that is not one of *words*."""
+        """Record a mistake for every word that is not one of *words*."""
         words = set(words)
         for word in self.words:
             if word not in words:
                 self.wrong(word, "is not a word of this table", "one of: " + " ".join(sorted(words)))
 
     def text(self, word: str) -> str:
-        """Return a text that must be there and not be blank."""
+        """Return a text that must be present and not blank; "" after a mistake."""
         value = self.words.get(word)
         if isinstance(value, str) and value.strip():
             return value
@@ -60,7 +60,7 @@ class FormTable:
         return None
 
     def number(self, word: str) -> int:
-        """Return a whole number above zero that must be there; 1 when it is not."""
+        """Return a whole number above 0 that must be present; 1 after a mistake."""
         value = self.words.get(word)
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
             return value
@@ -68,7 +68,7 @@ class FormTable:
         return 1
 
     def numbers(self, word: str) -> Mapping[str, int]:
-        """Return the table *word* of whole numbers above zero; empty when absent."""
+        """Return the table *word* of whole numbers above 0; empty when absent."""
         table = self.table(word)
         for key, value in table.words.items():
             if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
@@ -76,7 +76,7 @@ class FormTable:
         return {key: value for key, value in table.words.items() if isinstance(value, int)}
 
     def texts(self, word: str, allowed: Iterable[str] | None = None) -> tuple[str, ...]:
-        """Return a list of texts, each one of *allowed* if given and none twice; empty when absent."""
+        """Return a list of different texts, each one of *allowed* if given; empty when absent."""
         return self._texts(word, self.words.get(word, []), allowed)
 
     def lists(self, word: str, allowed: Iterable[str] | None = None) -> tuple[tuple[str, ...], ...]:

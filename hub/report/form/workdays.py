@@ -1,6 +1,7 @@
-"""The working days of public offices: which days are off, and deadlines counted in working days.  Knows no report, and not what day it is.
+"""Calculates with the working days of public offices: which days are off, and deadlines in working days. Knows no
+report and no current date.
 
-The days themselves are data, `workdays.toml`, effective-dated; a province lays a file of its own over it.
+The days are data in `workdays.toml`, each valid from a date on. A province may overlay a file of its own.
 """
 
 import tomllib
@@ -19,12 +20,12 @@ FILE = Path(__file__).with_name("workdays.toml")
 
 _WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _ONE = timedelta(days=1)
-_LONGEST = 31  #: days that one entry may have: a year by mistake is told
+_LONGEST = 31  #: the maximum days of one entry, so that a wrong year is detected
 
 
 @attrs.frozen
 class Week:
-    """Which days of the week are off, from the day *since* on; 0 is Monday."""
+    """The days of the week that are off, from the day *since* on; 0 is Monday."""
 
     since: date
     off: frozenset[int]
@@ -32,11 +33,11 @@ class Week:
 
 @attrs.frozen
 class SpecialDay:
-    """A day that is not as its week has it."""
+    """A day that differs from the rule of its week: *worked* or off."""
 
     worked: bool
     says: Wording
-    sure: bool = True  #: whether it was announced
+    sure: bool = True  #: whether the day was announced
 
 
 @attrs.frozen
@@ -44,7 +45,7 @@ class Due:
     """The last day on which something is in time."""
 
     day: date
-    sure: bool = True  #: False: it rests on a holiday that nobody has announced yet, and may move
+    sure: bool = True  #: False: it depends on a holiday that is not announced yet, and may move
 
 
 @attrs.frozen(kw_only=True)
@@ -53,18 +54,18 @@ class Workdays:
 
     weeks: tuple[Week, ...]
     days: Mapping[date, SpecialDay]
-    since: date  #: from here on it is known which days are off
-    until: date  #: half-open
+    since: date  #: the first day of the known years, in which the days off are known
+    until: date  #: the first day after the known years
 
     def is_working(self, day: date) -> bool:
-        """Return whether offices work on *day*.  Outside the known years it is what the week says."""
+        """Return whether offices work on *day*. Outside the known years, only the days of the week decide."""
         found = self.days.get(day)
         return found.worked if found is not None else day.weekday() not in self._off(day)
 
     def add(self, day: date, number: int) -> date:
-        """Return the day that is *number* working days after *day*, which itself does not count whether it is one or not.
+        """Return the day that is *number* working days after *day*. *day* itself is never counted.
 
-        With 0, *day* itself.  ValueError for fewer.
+        With 0, return *day*. Raises ValueError for a negative number.
         """
         if number < 0:
             raise ValueError(f"{number} working days, expected 0 or more")
@@ -74,27 +75,31 @@ class Workdays:
         return day
 
     def between(self, first: date, last: date) -> int:
-        """Return how many working days there are after *first*, *last* included: `between(day, add(day, n)) == n`.
+        """Return the number of working days after *first* up to and including *last*: `between(day, add(day, n)) == n`.
 
-        Below zero where *last* lies before *first*: as many as the other way round.
+        Negative if *last* lies before *first*: `-between(last, first)`.
         """
         if last < first:
             return -self.between(last, first)
         return sum(self.is_working(first + _ONE * number) for number in range(1, (last - first).days + 1))
 
     def is_sure(self, first: date, last: date) -> bool:
-        """Return whether all that is off after *first*, *last* included, is known for sure: within the known years, and announced."""
+        """Return whether the days off after *first* up to and including *last* are certain: within the known years, and
+        announced.
+        """
         if first + _ONE < self.since or last >= self.until:
             return False
         return all(day.sure for at, day in self.days.items() if first < at <= last)
 
     def due(self, day: date, number: int) -> Due:
-        """Return when what must come *number* working days after *day* is due."""
+        """Return the due date that is *number* working days after *day*."""
         last = self.add(day, number)
         return Due(last, self.is_sure(day, last))
 
     def over(self, other: "Workdays") -> "Workdays":
-        """Return this calendar laid over *other*: its days and weeks hold where both say something, and the years of both are known."""
+        """Return this calendar laid over *other*: its days and weeks replace those of *other*, and its known years span
+        both.
+        """
         return Workdays(
             weeks=(
                 *(week for week in other.weeks if week.since not in {mine.since for mine in self.weeks}),
@@ -111,9 +116,9 @@ class Workdays:
 
 
 def load_workdays(own: Path | None = None) -> Workdays:
-    """Return the calendar that comes with the hub, with that of the file *own* laid over it.
+    """Return the calendar shipped with the hub, overlaid with that of the file *own*.
 
-    Raises ConfigurationFault with every mistake of the file; OSError if unreadable.
+    Raises ConfigurationFault with every mistake of the file; OSError if it is unreadable.
     """
     return _shipped() if own is None else read_workdays(own.read_bytes(), own.name, _shipped()).over(_shipped())
 
@@ -124,9 +129,10 @@ def _shipped() -> Workdays:
 
 
 def read_workdays(content: bytes, name: str, below: Workdays | None = None) -> Workdays:
-    """Return the calendar that the TOML *content* says; what it need not say it has from *below*, over which it will be laid.
+    """Return the calendar of the TOML *content*. Values that it may omit are taken from *below*, over which it will be
+    laid.
 
-    Raises ConfigurationFault with every mistake, each path led by the file's *name*.
+    Raises ConfigurationFault with every mistake. Each path begins with the file's *name*.
     """
     try:
         words = tomllib.loads(content.decode())
