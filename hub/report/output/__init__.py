@@ -1,1 +1,1 @@
-"""Reports as HTML, PDF, XLSX, CSV, SVG and Atom."""
+"""Writes reports as HTML, PDF, XLSX, CSV, SVG and Atom."""

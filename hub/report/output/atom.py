@@ -1,4 +1,6 @@
-"""The feed of published reports, as Atom (RFC 4287).  Knows its elements; not where reports are kept or served."""
+"""Writes the feed of published reports as Atom (RFC 4287). Knows its elements. Does not know where reports are stored
+or served.
+"""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -8,23 +10,26 @@ from lxml import etree
 
 ATOM = "http://www.w3.org/2005/Atom"
 CONTENT_TYPE = "application/atom+xml; charset=utf-8"
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)  #: an empty feed has not been updated yet, and says the same each time
+#: the update time of an empty feed, a constant so that its bytes never change
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @attrs.frozen(kw_only=True)
 class AtomEntry:
     """One published report."""
 
-    id: str  #: an IRI; the same for each revision of it
+    id: str  #: an IRI; the same for each revision of the report
     title: str
     at: datetime  #: when this revision was published
     summary: str
-    html: str  #: where it is to be read
-    json: str
+    html: str  #: the URL of the HTML page
+    json: str  #: the URL of the JSON
 
 
 def as_atom(identity: str, title: str, author: str, here: str, entries: Iterable[AtomEntry]) -> bytes:
-    """Return the feed: *identity* is its IRI, *here* the URL it is got from, *author* who publishes."""
+    """Return the feed as XML. *identity*: its IRI. *here*: the URL of the feed itself. *author*: the name of the
+    publisher.
+    """
     entries = tuple(entries)
     feed = etree.Element(_tag("feed"), nsmap={None: ATOM})  # type: ignore[dict-item]
     feed.set("{http://www.w3.org/XML/1998/namespace}lang", "vi")

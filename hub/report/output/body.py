@@ -1,4 +1,6 @@
-"""The lines of a report's table in the order in which people read them.  Knows sections and what lines are called; no layout."""
+"""Puts the lines of a report's table in the order in which they are printed. Knows sections and the names of lines.
+Does no layout.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -23,13 +25,15 @@ class Printed:
 
     mark: LineMark
     row: Row
-    number: str  #: `1`, of a section `I`; empty for the total
+    number: str  #: `1`, for a section `I`; "" for the total
     name: str
-    section: int = 0  #: the number of the section that it is, or is in; 0 for none
+    section: int = 0  #: the number of its section, or of the section that it sums up; 0: none
 
 
 def arrange_body(report: Report, names: Mapping[str, str], language: str = "vi") -> tuple[Printed, ...]:
-    """Return the total, then each section and its units, then the units that are in none; numbers begin anew in each section."""
+    """Return the total, then each section with its units, then the units without a section. Numbering restarts in each
+    section.
+    """
     total = Printed(mark=LineMark.TOTAL, row=report.total, number="", name="Total" if language == "en" else "Tổng cộng")
     lines, rows = [total], {row.unit: row for row in report.rows}
 
@@ -50,7 +54,9 @@ def arrange_body(report: Report, names: Mapping[str, str], language: str = "vi")
 
 
 def write_check_findings(report: Report, names: Mapping[str, str], language: str = "vi") -> tuple[str, ...]:
-    """Return a sentence for each finding: whose row, what is wrong, and the numbers of the columns as the headings have them."""
+    """Return a sentence for each finding: the row, the check that does not hold, and the printed numbers of the
+    columns.
+    """
     places = {column.key: place for place, column in enumerate(report.form.columns, report.form.first_number)}
     total = "Total" if language == "en" else "Tổng cộng"
     said = []

@@ -1,6 +1,8 @@
-"""What the charts of a report show, from the reports of several periods.  Knows which numbers go together; draws nothing.
+"""Prepares the charts of a report from the reports of several periods. Knows which numbers belong together. Draws
+nothing.
 
-The table of the report remains the truth: a chart has no number that is not a cell of one of the reports, or a share of two.
+The table of the report is authoritative. Every number in a chart is a cell of one of the reports, or a ratio of two
+cells.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,15 +16,15 @@ from hub.report.form.form import Chart, ChartKind
 from hub.report.form.period import Period, parse_period
 from hub.report.output.words import name_row_unit, write_number
 
-MOST_BARS = 20  #: units that a chart of shares shows; of more, those with the smallest shares
-MONTHS = 12  #: that a trend shows
+MOST_BARS = 20  #: the maximum number of units in a chart of shares; if there are more, those with the smallest shares
+MONTHS = 12  #: the number of months in a trend
 
 _HUNDREDTH = Decimal("0.01")
 
 
 @attrs.frozen
 class Series:
-    """The numbers of one column, in the order of the plot's labels; None where there is none."""
+    """The numbers of one column, in the order of the plot's labels; None where there is no number."""
 
     name: str
     values: tuple[int | Decimal | None, ...]
@@ -36,22 +38,23 @@ class Plot:
     title: str
     labels: tuple[str, ...]
     series: tuple[Series, ...]
-    said: str  #: all of it in words, for who does not see it
+    said: str  #: the whole content as text, for readers who cannot see the chart
 
     @property
     def percent(self) -> bool:
-        """Whether the numbers are shares of a hundred."""
+        """Whether the numbers are percentages."""
         return self.kind is ChartKind.SHARE
 
 
 def make_plots(
     report: Report, names: Mapping[str, str], others: Iterable[Report] = (), language: str = "vi"
 ) -> tuple[Plot, ...]:
-    """Return the charts that the form of *report* asks for, as far as the numbers are there.
+    """Return the charts that the form of *report* defines, if there are enough numbers for them.
 
-    *others*: reports of the same unit by versions of the same form for other periods (`list_chart_periods`), in any order; one whose form lacks a
-    column of a chart is left out of it.  A trend begins with the first period of which anything was counted and needs two, a comparison
-    needs a year before with anything in it, a share a unit with a whole.
+    *others*: reports of the same unit and form for other periods (`list_chart_periods`), in any order. A report whose
+    form version lacks a column of a chart is left out of it. A trend starts with the first period in which anything was
+    counted, and needs two periods. A comparison needs a report of the year before that is not empty. A share needs a
+    unit whose denominator is not 0.
     """
     by_period = {each.period.text: each for each in (*others, report)}
     monthly = [by_period[text] for text in list_twelve_months(report.period) if text in by_period]
@@ -70,17 +73,17 @@ def make_plots(
 
 
 def list_chart_periods(report: Report) -> tuple[str, ...]:
-    """Return the periods, as text, whose reports the charts of *report* show beside its own, the earliest first."""
+    """Return the other periods, as text, whose reports the charts of *report* show, in order."""
     kinds = {chart.kind for chart in report.form.charts}
     texts = list(list_twelve_months(report.period)) if ChartKind.TREND in kinds else []
     texts += [year_before(report.period)] if ChartKind.COMPARISON in kinds else []
-    # Which days they have makes no difference to their order.
+    # Their order does not depend on the cut-off days.
     others = {text: parse_period(text) for text in texts if text != report.period.text}
     return tuple(sorted(others, key=lambda text: (others[text].first, others[text].last)))
 
 
 def list_twelve_months(period: Period) -> tuple[str, ...]:
-    """Return the twelve months that end with *period*, as text, the earliest first."""
+    """Return the twelve months that end with *period*, as text, in order."""
     final = period.year * 12 + int(period.months[-1][5:]) - 1
     return tuple(f"{place // 12}-{place % 12 + 1:02d}" for place in range(final - MONTHS + 1, final + 1))
 
@@ -91,7 +94,7 @@ def year_before(period: Period) -> str:
 
 
 def _trend(chart: Chart, report: Report, reports: Sequence[Report], language: str) -> Plot | None:
-    begun = dropwhile(_is_empty, reports)  # before anything was counted there is no trend
+    begun = dropwhile(_is_empty, reports)  # a trend starts with the first counts
     shown = [each for each in begun if set(chart.columns) <= set(each.total.numbers)]
     if len(shown) < 2:
         return None
@@ -114,7 +117,7 @@ def _comparison(chart: Chart, report: Report, before: Report | None, language: s
 
 
 def _share(chart: Chart, report: Report, names: Mapping[str, str], language: str) -> Plot | None:
-    """Show what *columns* are of *of* in each unit that has any, the largest first."""
+    """Plot the percentage of *columns* in *of* for each unit whose denominator is not 0, the largest first."""
     shares: list[tuple[Decimal, str]] = []
     for row in report.rows:
         whole, parts = row.numbers[chart.of or ""], [row.numbers[key] for key in chart.columns]
@@ -140,7 +143,7 @@ def _share(chart: Chart, report: Report, names: Mapping[str, str], language: str
 
 
 def _is_empty(report: Report) -> bool:
-    """Whether nothing at all was counted."""
+    """Whether nothing was counted."""
     return not any(report.total.numbers.values()) and not any(report.total.times.values())
 
 

@@ -1,6 +1,6 @@
-"""A report in each format it can be had in, by the format's name.  Knows which there are; each is written elsewhere.
+"""Writes a report in the format with the given name. Knows which formats there are; other modules write them.
 
-The libraries of workbooks and printed pages are large: they are loaded when one is asked for.
+The libraries for workbooks and PDF are large. They are imported when such a format is requested.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,11 +24,12 @@ def write_report(
     receiver: str = "",
     charts: Iterable[Plot] = (),
 ) -> bytes:
-    """Return *report* as `csv`, `html`, `json`, `pdf`, `xlsx` or `xml`; *lines* are its evidence, which the last three tell of, or for
-    `pdf` and `xlsx` its SHA-256 alone.
+    """Return *report* as `csv`, `html`, `json`, `pdf`, `xlsx` or `xml`.
 
-    XML is sealed by *identity* (None: for no XML), the hub's own key, which vouches for the numbers and for no person.  *charts* stand in html, pdf and
-    xlsx.  Raises Unready when it cannot be sealed now; KeyError for another format.
+    *lines*: its evidence, which the last three contain; for `pdf` and `xlsx` its SHA-256 is enough. *identity*: the
+    hub's own key, which seals XML (None: XML is not requested); the seal vouches for the numbers and for no person.
+    *charts*: drawn in html, pdf and xlsx. Raises Unready when the report cannot be sealed now; KeyError for another
+    format.
     """
     match kind:
         case "json":

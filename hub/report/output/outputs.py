@@ -1,6 +1,6 @@
-"""How a report is written: CSV, HTML and JSON with the same numbers.  Knows languages and layouts; does not count.
+"""Writes a report as CSV, HTML and JSON with the same numbers. Knows languages and layouts. Does not count.
 
-Every output takes the names of units by code; a unit without one is called by its code.
+Every output takes the names of units by code. A unit without a name is shown by its code.
 """
 
 import csv
@@ -33,7 +33,9 @@ from hub.report.output.words import (
 
 
 def as_json(report: Report, names: Mapping[str, str]) -> str:
-    """Return one JSON object on one line; the keys are in docs/reference/reports.md.  Times are ISO 8601 in UTC."""
+    """Return one JSON object on one line. Its keys are listed in docs/reference/reports.md. Times are ISO 8601 in
+    UTC.
+    """
     form, period = report.form, report.period
     content = {
         "unit": report.total.unit,
@@ -85,9 +87,10 @@ def as_json(report: Report, names: Mapping[str, str]) -> str:
 
 
 def as_csv(report: Report, names: Mapping[str, str], language: str = "vi") -> bytes:
-    """Return CSV (RFC 4180) in UTF-8 with a BOM, which spreadsheets need to see that it is UTF-8: headings, total, a row a section and a unit.
+    """Return CSV (RFC 4180) in UTF-8: headings, the total, and one row for each section and each unit.
 
-    Numbers are bare digits, times are Hà Nội's.  A text that a spreadsheet would run as a formula gets an apostrophe before it.
+    It begins with a BOM, by which spreadsheets recognise UTF-8. Numbers are plain digits; times are in Hà Nội time. A
+    text that a spreadsheet would run as a formula gets an apostrophe before it.
     """
     english = language == "en"
     lead = (
@@ -117,10 +120,10 @@ def as_html(
     charts: Iterable[Plot] = (),
     link: Callable[[str | None, str], str | None] | None = None,
 ) -> str:
-    """Return one page of HTML that asks nothing of the network and runs nothing: to read, and to print on A4 across.
+    """Return one HTML page without scripts and without network requests, to be read and to be printed on A4 landscape.
 
-    *receiver*: whom the report goes to; without one there is room to write it.  *link*: where a cell opens, of a unit (None: the
-    total) and a column's key; None where it opens nowhere.
+    *receiver*: the receiver of the report; if empty, a blank space is printed. *link*: returns the URL of the cell of a
+    unit (None: the total) and a column's key, or None for a cell without a link.
     """
     language = "en" if language == "en" else "vi"
     return _TEMPLATES.get_template("report.html.jinja").render(
@@ -152,7 +155,7 @@ def _plain(row: Row, form: Form) -> dict[str, int | float | str | None]:
 
 
 def _bare(value: int | Decimal | None) -> int | float | None:
-    """Return a number as JSON writes it: two decimals survive as a float, which is written as short as it can be."""
+    """Return a number for JSON. A decimal becomes a float, whose shortest form keeps two decimals."""
     return float(value) if isinstance(value, Decimal) else value
 
 

@@ -1,7 +1,7 @@
-"""A report as a PDF: the pages that an official reads, signs and keeps; tagged, PDF/A-2a and PDF/UA-1.
+"""Writes a report as PDF: the pages that an official reads, signs and keeps. Tagged; PDF/A-2a and PDF/UA-1.
 
-Knows which text stands where and how wide a column must be; `report.typ` lays it out.  Counts nothing, asks nothing of the machine:
-the fonts are the project's own, the date is the report's, so the same report is the same file to the byte.
+Decides the texts and the column widths; `report.typ` does the layout. Counts nothing and uses nothing of the machine:
+the fonts are the project's own and the date is the report's. So the same report gives the same bytes.
 """
 
 import json
@@ -38,16 +38,17 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _FONTS = _HERE.parent / "fonts"
 _FACES = tuple(_FONTS / f"LiberationSerif-{face}.ttf" for face in ("Regular", "Bold", "Italic"))
-_PAPERS = ((297, 210), (420, 297), (594, 420))  #: A4, A3 and A2 across, in millimetres
+_PAPERS = ((297, 210), (420, 297), (594, 420))  #: A4, A3 and A2 landscape, in millimetres
 _MARGIN = 20  # millimetres, left and right together
 _POINT = 25.4 / 72  # millimetres
 _LARGEST, _SMALLEST = 10.0, 5.6  # points
-_LETTER, _THIN, _WIDE = 0.52, 0.3, 0.8  # of the size: a digit or letter, a sign or thin letter, a wide one
-_SIDES = 4.0  # points beside the text of a cell
-_ORDER, _NAME = 22.0, 105.0  # points for the number of a row, and at least for the name of its unit
-_SHARE = 0.4  # of the room to spare, for the names
-_LONGEST = 18  #: letters that a word may have before a line may break in it
-_KEPT = 10  #: compilations for which typst keeps what one made
+# Fractions of the font size: a digit or letter, a sign or thin letter, a wide letter
+_LETTER, _THIN, _WIDE = 0.52, 0.3, 0.8
+_SIDES = 4.0  # points: the padding left and right of a cell's text, together
+_ORDER, _NAME = 22.0, 105.0  # points: for the number of a row, and at least for the name of its unit
+_SHARE = 0.4  # the share of the spare width that the names get
+_LONGEST = 18  #: the maximum letters of a word before a line may break inside it
+_KEPT = 10  #: the number of compilations for which typst keeps cached results
 _NO_GLYPH = "□"
 _BREAK = "\u200b"
 
@@ -61,10 +62,10 @@ def as_pdf(
     receiver: str = "",
     charts: Iterable[Plot] = (),
 ) -> bytes:
-    """Return the PDF; *lines* are the evidence, of which it states the number and the SHA-256, or that SHA-256 alone.
+    """Return the PDF. *lines*: the evidence, of which the PDF states the number and the SHA-256; or only that SHA-256.
 
-    *receiver*: whom the report goes to, as people call it; without one there is room to write it.  A character that the fonts do not
-    have is shown as □; every text is a text, whatever stands in it.  RuntimeError (of typst) would be a mistake of ours.
+    *receiver*: the name of the receiver; if empty, a blank space is printed. A character that the fonts lack is shown
+    as □. Texts are never interpreted as markup. A RuntimeError of typst would be an error of the hub.
     """
     import typst
 
@@ -82,7 +83,9 @@ def as_pdf(
 
 
 def make_printable(text: str) -> str:
-    """Return *text* in NFC, on one line, as the fonts can show it; where it would be too wide for a line, a line may break in it."""
+    """Return *text* in NFC and on one line, with only characters that the fonts have. A word too wide for a line gets
+    break opportunities.
+    """
     known = _glyphs()
     plain = unicodedata.normalize("NFC", text)
     plain = "".join(each if ord(each) in known else " " if each.isspace() else _NO_GLYPH for each in plain)
@@ -91,7 +94,7 @@ def make_printable(text: str) -> str:
 
 @attrs.frozen
 class _Pages:
-    """What the pages of a report in one language say."""
+    """The content of a report's pages in one language."""
 
     report: Report
     names: Mapping[str, str]
@@ -103,7 +106,7 @@ class _Pages:
     def given(
         self, lines: Sequence[EvidenceLine] | Hashed | str, receiver: str, charts: Iterable[Plot]
     ) -> dict[str, Any]:
-        """Return what `report.typ` is given: texts in the order in which they stand."""
+        """Return the input of `report.typ`: the texts in the order in which they are printed."""
         report, t = self.report, self.t
         form, period = report.form, report.period
         unit, title = (
@@ -180,7 +183,9 @@ class _Pages:
         return "" if isinstance(lines, str) else f" ({len(lines)} {self.t('kết quả ghi nhận', 'facts')})"
 
     def _headings(self) -> list[list[dict[str, Any]]]:
-        """Return the two rows of headings; those of no group go through both, the lead through the numbers below too."""
+        """Return the two rows of headings. Headings without a group span both rows; those of number and unit also span
+        the row of column numbers.
+        """
         columns = self.report.form.columns
         upper = [_cell(self.t("STT", "No."), rows=3), _cell(self.t("Đơn vị", "Unit"), rows=3)]
         for column, length in group_columns(columns):
@@ -209,9 +214,9 @@ def _cell(text: str, *, columns: int = 1, rows: int = 1) -> dict[str, Any]:
 def _fit(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], language: str
 ) -> tuple[tuple[int, int], float, list[float]]:
-    """Return the smallest paper on which the table is legible, the size of its letters, and the width of each column in points.
+    """Return the smallest paper on which the table is legible, the font size, and the width of each column in points.
 
-    A table that is too wide for the largest paper is set as small as it must be.
+    A table that is too wide for the largest paper gets a smaller font.
     """
     ems = [
         max(_ems("0000"), *(_ems(row[place].split(" ")[0]) for row in rows), _longest_word(column, language))
@@ -232,20 +237,20 @@ def _fit(
 
 
 def _longest_word(column: Column, language: str) -> float:
-    """Return how wide the longest word of the heading is, in the size of the cells."""
+    """Return the width of the longest word of the heading, in units of the cells' font size."""
     words = column.heading.say(language).split()
     return 1.05 * max((_ems(word[:_LONGEST]) for word in words), default=0.0)
 
 
 def _ems(text: str) -> float:
-    """Return about how wide *text* is in bold, in sizes of its letters."""
+    """Return the approximate width of *text* in bold, in units of the font size."""
     return sum(
         _THIN if each in ".,:()'/|ijltfr " else _WIDE if each in "mwMW" or each.isupper() else _LETTER for each in text
     )
 
 
 def _after_signs(place: str) -> str:
-    """Let a line break in `(3)=(1)+(2)`."""
+    """Allow line breaks in `(3)=(1)+(2)`."""
     return place.replace("=", f"={_BREAK}").replace("+", f"+{_BREAK}")
 
 
@@ -254,7 +259,9 @@ def _breakable(word: str) -> str:
 
 
 def _forget() -> None:
-    """Let typst drop what it keeps of a document for the compilations after it: hundreds of megabytes of a large one."""
+    """Make typst drop what it caches of a document for later compilations, which is hundreds of megabytes for a large
+    one.
+    """
     import typst
 
     for _ in range(_KEPT + 1):
@@ -263,18 +270,18 @@ def _forget() -> None:
 
 @cache
 def _fonts() -> "Fonts":
-    """Return the project's own faces, and no others: not the machine's, nor those inside typst."""
+    """Return only the project's own fonts: neither the machine's nor those embedded in typst."""
     from typst import Fonts
 
     fonts = Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(_FONTS)])
-    if len(fonts.fonts()) != len(_FACES):  # typst would leave the text out without a word
+    if len(fonts.fonts()) != len(_FACES):  # typst would omit the text without an error
         raise RuntimeError(f"not the fonts of a report: {_FONTS}")
     return fonts
 
 
 @cache
 def _glyphs() -> frozenset[int]:
-    """Return the characters that every face has: a PDF/A may show no other."""
+    """Return the characters that every font has. A PDF/A may contain no other."""
     held = [_mapped(face.read_bytes()) for face in _FACES]
     return frozenset(
         code for code in frozenset.intersection(*held) if unicodedata.category(chr(code))[0] not in "CZ"
@@ -298,7 +305,7 @@ def _mapped(font: bytes) -> frozenset[int]:
     for place, (first, last, delta, offset) in enumerate(zip(begins, ends, deltas, offsets, strict=True)):
         for code in range(first, last + 1):
             glyph = code
-            if offset:  # from where it stands itself
+            if offset:  # the offset is relative to its own position
                 here = base + 16 + 6 * many + 2 * place
                 glyph = struct.unpack_from(">H", font, here + offset + 2 * (code - first))[0]
             if glyph and (glyph + delta) % 65536:

@@ -1,6 +1,7 @@
-"""A chart as SVG: small, still, asking for nothing, legible in print and without colour.  Knows marks and scales; no report.
+"""Draws a chart as SVG: small, static, without external resources, legible in print and without colour. Knows marks and
+scales. Does not know reports.
 
-Everything that is drawn is said in the element `desc` too, and each mark has its number in a `title`.
+The element `desc` contains the whole content as text, and the `title` of each mark contains its number.
 """
 
 from collections.abc import Sequence
@@ -15,19 +16,19 @@ from hub.report.form.form import ChartKind
 from hub.report.output.charts import Plot
 from hub.report.output.words import write_number
 
-WIDTH = 760  #: of every chart, in its own units
+WIDTH = 760  #: the width of every chart, in SVG units
 
 _FACE = "'Times New Roman', 'Liberation Serif', Tinos, Times, serif"
 _COLOURS = ("#1a4f8b", "#b35900", "#2f6b2f", "#7a3b8f")
-_PALE = "#9db7d3"  # what was, beside what is
+_PALE = "#9db7d3"  # the year before, beside the current year
 _DASHES = ("", "7 4", "2 3", "9 3 2 3")
 _INK, _FAINT, _GRID = "#111111", "#555555", "#d9d9d2"
-_LABELS = 250  # what the names beside bars take
+_LABELS = 250  # the width for the names beside bars
 _BAR = 13
 
 
 def draw_plot(plot: Plot, language: str = "vi", prefix: str = "chart") -> str:
-    """Return the element `svg`; *prefix* begins its ids, which must be no other's on the page."""
+    """Return the element `svg`. *prefix*: the start of its ids, which must be unique on the page."""
     head, top = _head(plot)
     body, height = _lines(plot, top, language) if plot.kind is ChartKind.TREND else _bars(plot, top, language)
     title, said = f"{prefix}-title", f"{prefix}-desc"
@@ -45,7 +46,7 @@ def choose_colours(plot: Plot) -> tuple[str, ...]:
 
 
 def _head(plot: Plot) -> tuple[list[str], float]:
-    """Return the title and, of several series, which mark is which; and where the chart itself may begin."""
+    """Return the title and, for several series, the legend; and the y at which the chart itself may begin."""
     parts, y = [], 4.0
     for line in _folded(plot.title, 95, 2):
         y += 17
@@ -69,7 +70,7 @@ def _head(plot: Plot) -> tuple[list[str], float]:
 
 
 def _lines(plot: Plot, top: float, language: str) -> tuple[list[str], float]:
-    """Draw one line a series over the periods; where there is no number it is broken."""
+    """Draw one line per series over the periods. A missing number leaves a gap."""
     height, left, right = 220.0, 70.0, 60.0
     bottom, wide = top + height, WIDTH - left - right
     ticks = _ticks(max((value for each in plot.series for value in each.values if value is not None), default=0))
@@ -104,14 +105,14 @@ def _lines(plot: Plot, top: float, language: str) -> tuple[list[str], float]:
             ends.append((points[-1][1], place, write_number(points[-1][2], language)))
     below = top - 100
     for y, place, shown in sorted(ends):
-        below = max(y, below + 14)  # never one over another
+        below = max(y, below + 14)  # labels never overlap
         look = f'fill="{_COLOURS[place]}" font-weight="bold" font-size="12"'
         parts.append(_text(left + (len(plot.labels) - 1) * step + 8, below + 4, shown, look))
     return parts, bottom + 28
 
 
 def _bars(plot: Plot, top: float, language: str) -> tuple[list[str], float]:
-    """Draw bars across, those of one label together, each with its number at its end."""
+    """Draw horizontal bars, those of one label together, each with its number at its end."""
     values = [value for each in plot.series for value in each.values if value is not None]
     greatest = max([*values, 100 if plot.percent else 1])
     room = WIDTH - _LABELS - 90.0
@@ -138,7 +139,7 @@ def _bars(plot: Plot, top: float, language: str) -> tuple[list[str], float]:
 
 
 def _ticks(greatest: int | Decimal) -> list[int]:
-    """Return whole numbers from 0, evenly apart, the last at or above *greatest*."""
+    """Return evenly spaced whole numbers from 0, the last at or above *greatest*."""
     rough = max(1.0, float(greatest) / 4)
     power = 10 ** floor(log10(rough))
     step = int(next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough))
@@ -166,7 +167,9 @@ def _text(x: float, y: float, text: str, look: str = "") -> str:
 
 
 def _folded(text: str, letters: int, most: int) -> Sequence[str]:
-    """Return *text* on at most so many lines of so many letters, shortened where it is longer."""
+    """Return *text* on at most *most* lines of at most *letters* characters each, shortened with “…” where it is
+    longer.
+    """
     return wrap(" ".join(text.split()), letters, max_lines=most, placeholder="…") or [""]
 
 
@@ -175,5 +178,5 @@ def _safe(text: str) -> str:
 
 
 def _r(value: float) -> str:
-    """Write a length as short as it may be."""
+    """Write a length with at most one decimal."""
     return f"{value:.1f}".removesuffix(".0")

@@ -1,4 +1,6 @@
-"""The words of a report as its readers write them: numbers, days, moments, names, headings.  Knows languages; no layout and no file."""
+"""Writes the numbers, days, times, names and headings of a report as its readers write them. Knows languages. Knows no
+layout and no file format.
+"""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -9,17 +11,19 @@ from hub.domain.local_time import HANOI
 from hub.report.counting.counting import Report, Row
 from hub.report.form.form import Column, ColumnKind, Form
 
-#: What makes a spreadsheet take a text for a formula, the full-width forms included.
+#: The characters that make a spreadsheet take a text for a formula, including the full-width forms.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # fmt: skip
 
-NONE = "–"  #: a time or a number that there is none of
+NONE = "–"  #: stands for a missing time or number
 
 _ROMAN = ((100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
 _SWAPPED = str.maketrans(".,", ",.")
 
 
 def write_number(value: int | Decimal | None, language: str = "vi") -> str:
-    """Write a number as people of *language* do: `1.234.567` and `12,34`, in English `1,234,567` and `12.34`; `–` for none."""
+    """Return a number as written in *language*: `1.234.567` and `12,34`, in English `1,234,567` and `12.34`; `–` for
+    None.
+    """
     if value is None:
         return NONE
     written = f"{value:,.2f}" if isinstance(value, Decimal) else f"{value:,}"
@@ -27,7 +31,7 @@ def write_number(value: int | Decimal | None, language: str = "vi") -> str:
 
 
 def write_cell(row: Row, column: Column, language: str = "vi") -> str:
-    """Return a cell as people are shown it; `–` for a time that there is none of."""
+    """Return a cell as readers see it; `–` for a missing time or number."""
     if column.kind is ColumnKind.TIME:
         at = row.times[column.key]
         return NONE if at is None else write_moment(at)
@@ -35,17 +39,17 @@ def write_cell(row: Row, column: Column, language: str = "vi") -> str:
 
 
 def write_day(value: date) -> str:
-    """Write a date as dd/MM/yyyy."""
+    """Return a date as dd/MM/yyyy."""
     return f"{value:%d/%m/%Y}"
 
 
 def write_moment(value: datetime) -> str:
-    """Write an instant as dd/MM/yyyy HH:mm in Hà Nội."""
+    """Return an instant as dd/MM/yyyy HH:mm in Hà Nội time."""
     return f"{value.astimezone(HANOI):%d/%m/%Y %H:%M}"
 
 
 def write_due_sentence(report: Report, language: str = "vi") -> str:
-    """Return when *report* must be handed in, as a sentence; empty where its form does not say."""
+    """Return, as a sentence, when *report* must be submitted; "" if its form has no due date."""
     if report.due is None:
         return ""
     english, last = language == "en", write_day(report.due.day)
@@ -58,12 +62,12 @@ def write_due_sentence(report: Report, language: str = "vi") -> str:
 
 
 def name_row_unit(row: Row, names: Mapping[str, str]) -> str:
-    """Return what the unit of *row* is called."""
+    """Return the name of the unit of *row*, else its code."""
     return names.get(row.unit, row.unit)
 
 
 def write_roman(value: int) -> str:
-    """Write a number from 1 on as sections are numbered: `IV`."""
+    """Return a number from 1 on in Roman numerals, as sections are numbered: `IV`."""
     written = ""
     for worth, letters in _ROMAN:
         written += letters * (value // worth)
@@ -72,7 +76,9 @@ def write_roman(value: int) -> str:
 
 
 def group_columns(columns: tuple[Column, ...]) -> list[tuple[Column, int]]:
-    """Return the first column of each run of columns with one group heading, and its length; 0 for a column without a group."""
+    """Return the first column of each run of columns with the same group, with the length of the run; 0 for a column
+    without a group.
+    """
     runs: list[tuple[Column, int]] = []
     for group, members in groupby(columns, key=lambda column: column.group):
         found = list(members)
@@ -81,7 +87,9 @@ def group_columns(columns: tuple[Column, ...]) -> list[tuple[Column, int]]:
 
 
 def write_column_sums(form: Form) -> list[str]:
-    """Return what stands under the headings, as official forms have it: `(3)`, `(7)=(8)+(9)`, `(10)=(8)/(7)`."""
+    """Return the texts printed under the headings, as official forms have them: `(3)`, `(7)=(8)+(9)`,
+    `(10)=(8)/(7)`.
+    """
     numbers = {column.key: f"({place})" for place, column in enumerate(form.columns, form.first_number)}
     return [numbers[column.key] + _rule(column, numbers) for column in form.columns]
 

@@ -1,7 +1,8 @@
-"""A report as an XLSX workbook: the sheet an official reads and prints, and a sheet of the facts behind it.
+"""Writes a report as an XLSX workbook: the sheet that an official reads and prints, and a sheet with the facts behind
+it.
 
-Knows the layout and Excel's rules; does not count.  Sums and formulas are live, and each carries the counted number as its cached
-value.  The same report gives the same bytes.
+Knows the layout and Excel's rules. Does not count. Sums and formulas are live formulas, each with the counted number as
+its cached value. The same report gives the same bytes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,15 +36,15 @@ from hub.report.output.words import (
     write_number,
 )
 
-#: Facts that the second sheet lists at most; a spreadsheet of more is slow to open.
+#: The maximum number of facts listed in the second sheet; a spreadsheet with more is slow to open.
 MOST_LINES = 50_000
 
-_CHART_LINES = 16  # that a chart is high at least
-_DESCRIBED = 8_000  # characters of the words beside a chart, for who does not see it
+_CHART_LINES = 16  # the minimum height of a chart, in rows
+_DESCRIBED = 8_000  # the maximum characters of a chart's alternative text
 _MARKERS = ("circle", "square", "triangle", "diamond")
-_MARGIN = 250  # of the 255 characters that a header or footer holds
-_LEAD = 3  # columns before the first of the form: number, unit, code
-_TOP = 6  # rows above the headings
+_MARGIN = 250  # the characters used of the 255 that a header or footer holds
+_LEAD = 3  # the columns before the first of the form: number, unit, code
+_TOP = 6  # the rows above the headings
 _TOTAL = _TOP + 3  # the row of the total
 _BAND, _STRIP = "#F0F0EA", "#F7F7F3"
 _LINE = {"border": 1, "border_color": "#555555"}
@@ -61,12 +62,14 @@ def as_xlsx(
     receiver: str = "",
     charts: Sequence[Plot] = (),
 ) -> bytes:
-    """Return the workbook; *lines* are the evidence, of which the sheet “Căn cứ” lists the first *most*.
+    """Return the workbook.
 
-    Of a sealed report read back the evidence is only known by its SHA-256: then there is no such sheet.  *receiver*: whom the report
-    goes to; without one there is room to write it.  *charts* have a sheet of their own, each beside its numbers.
+    *lines*: the evidence, of which the sheet “Căn cứ” lists the first *most* facts. Of a sealed report that was read
+    back, only the SHA-256 of the evidence is known; then that sheet is absent. *receiver*: the receiver of the report;
+    if empty, a blank space is printed. *charts*: drawn on a sheet of their own, each beside its numbers.
 
-    Times are written to the second, Hà Nội's.  Every text is a text, whatever it begins with; nothing links outside.
+    Times are in Hà Nội time, to the second. Every text is written as a text, whatever it begins with. There are no
+    external links.
     """
     written = BytesIO()
     with Workbook(written, {**text_cell_options(), "default_format_properties": make_cell_styles()}) as workbook:
@@ -95,12 +98,14 @@ class _Book(SheetWriter):
         return name_row_unit(self.report.total, self.names)
 
     def number_format_of(self, value: int | Decimal | None) -> str:
-        """Groups of three, and of a ratio two decimals, as people of the language write them."""
+        """Return the number format in the workbook's language: groups of three digits, and two decimals for a ratio."""
         decimals = ".00" if isinstance(value, Decimal) else ""
         return f"{'[$-409]' if self.language == 'en' else '[$-42A]'}#,##0{decimals}"
 
     def add_sheet(self, title: str, widths: Sequence[float]) -> Any:
-        """Return a new sheet set up for A4 across, one page wide, with the unit, period and page number in its margins."""
+        """Return a new sheet for A4 landscape, one page wide, with the unit, the period and the page number in its
+        header and footer.
+        """
         sheet = self.workbook.add_worksheet(title)
         sheet.set_landscape()
         sheet.set_paper(9)
@@ -119,7 +124,7 @@ class _Book(SheetWriter):
         return sheet
 
     def describe(self, evidence_sha256: str) -> None:
-        """Set the properties of the document; those of its own are what a reader needs to check it."""
+        """Set the document properties. The custom ones are those that a reader needs to check the document."""
         report = self.report
         made = report.made_at.astimezone(HANOI).replace(tzinfo=None, microsecond=0)
         self.workbook.set_properties(
@@ -170,7 +175,9 @@ def _write_report(book: _Book) -> None:
 
 
 def _summed(lines: Sequence[Printed], line: Printed) -> tuple[tuple[int, int], ...]:
-    """Return the runs of rows that *line* sums up, the first and the last of each: of the total the sections and the units in none."""
+    """Return the runs of rows that *line* sums up, each as (first, last). The total sums up the sections and the units
+    without a section.
+    """
 
     def is_part(other: Printed) -> bool:
         if line.mark is LineMark.SECTION:
@@ -196,7 +203,7 @@ def _write_cell(
     printed: Printed,
     below: Sequence[tuple[int, int]],
 ) -> None:
-    """Write the number or time of *column*; *below*: the runs of rows that this one sums up."""
+    """Write the number or time of *column*. *below*: the runs of rows that this row sums up."""
     look, row, spot = _look(printed.mark), printed.row, spots[column.key]
     spans = ",".join(
         xl_rowcol_to_cell(first, spot) + (f":{xl_rowcol_to_cell(last, spot)}" if last > first else "")
@@ -227,9 +234,9 @@ def _write_cell(
 
 
 def _formula(form: Form, column: Column, cells: Mapping[str, str]) -> str:
-    """Return the formula of a column that is worked out from others, in the same row; empty for one that counts.
+    """Return the formula of a column that is computed from others in the same row; "" for a column that counts.
 
-    A ratio is rounded as `deriving` does; points are worked out from the ratio before it is rounded.
+    A ratio is rounded as `deriving` rounds it. Points are computed from the ratio before it is rounded.
     """
     if column.sum:
         return _added(column.sum, cells)
@@ -268,7 +275,7 @@ def _look(mark: LineMark) -> dict[str, Any]:
 
 
 def _write_top(book: _Book, sheet: Any, last: int) -> None:
-    """Write what stands above the table, as official forms have it."""
+    """Write the part above the table, in the layout of official forms."""
     report, t = book.report, book.t
     period, half = report.period, max(_LEAD, last * 2 // 3)
     middle: dict[str, object] = {"align": "center", "valign": "vcenter"}
@@ -303,7 +310,7 @@ def _write_top(book: _Book, sheet: Any, last: int) -> None:
 
 
 def _write_headings(book: _Book, sheet: Any) -> None:
-    """Write the headings: those of groups over those of columns, and under them the numbers of the columns."""
+    """Write the headings: groups above columns, and below them the numbers of the columns."""
     columns, t = book.report.form.columns, book.t
     look: dict[str, object] = {
         "bold": True, "bg_color": _BAND, **_LINE, "align": "center", "valign": "vcenter", "text_wrap": True, "font_size": 10,
@@ -329,7 +336,7 @@ def _write_headings(book: _Book, sheet: Any) -> None:
 
 
 def _write_foot(book: _Book, sheet: Any, line: int, last: int) -> None:
-    """Write the legal basis, the notes, when it was made, and where people sign."""
+    """Write the findings, the notes, when the report was made, and the places for signatures."""
     report, t = book.report, book.t
     notes = [note.say(book.language) for note in report.form.notes]
     texts = [
@@ -360,7 +367,9 @@ def _write_foot(book: _Book, sheet: Any, line: int, last: int) -> None:
 
 
 def _write_checks(book: _Book) -> None:
-    """Write the checks of the form, each with how many lines of the report break it, counted live, and then what was found."""
+    """Write the checks of the form, each with a live formula for the number of lines that violate it; then the
+    findings.
+    """
     report, t = book.report, book.t
     sheet = book.add_sheet(t("Kiểm tra", "Checks"), (6.0, 64.0, 26.0, 26.0, 14.0, 14.0))
     look: dict[str, object] = {"bold": True, "bg_color": _BAND, **_LINE, "align": "center", "text_wrap": True}
@@ -394,7 +403,9 @@ def _write_checks(book: _Book) -> None:
 
 
 def _write_broken(book: _Book, sheet: Any, line: int, check: Check) -> int:
-    """Write and return how many lines of the table break *check*; the period before is in no cell, so that this is no formula there."""
+    """Write and return the number of lines of the table that violate *check*. For a check against the period before it
+    is a plain number, because no cell contains that period.
+    """
     form = book.format(**_LINE, valign="vcenter", align="right", indent=1, num_format=book.number_format_of(0))
     found = [each for each in book.report.findings if each.check == check]
     if check.before:
@@ -420,12 +431,12 @@ def _added_up(line: Printed, keys: Sequence[str]) -> int:
 
 
 def _places(form: Form) -> list[str]:
-    """Return the number of each column, as it stands under the headings."""
+    """Return the number of each column, as printed under the headings."""
     return [f"({place})" for place, _ in enumerate(form.columns, form.first_number)]
 
 
 def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, most: int) -> None:
-    """Write the facts, oldest first, each with the numbers of the columns that take it."""
+    """Write the facts, oldest first, each with the numbers of the columns that count it."""
     t = book.t
     sheet = book.add_sheet(t("Căn cứ", "Evidence"), (7.0, 15.0, 17.0, 17.0, 32.0, 37.0, 15.0, 42.0, 16.0))
     places = {column.key: place for place, column in enumerate(book.report.form.columns, book.report.form.first_number)}
@@ -470,7 +481,7 @@ def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, 
 
 
 def _write_charts(book: _Book, charts: Sequence[Plot]) -> None:
-    """Write the numbers of each chart, and beside them the chart, drawn by the spreadsheet from those cells."""
+    """Write the numbers of each chart, and beside them the chart, which the spreadsheet draws from those cells."""
     t = book.t
     sheet = book.add_sheet(t("Biểu đồ", "Charts"), (36.0, *(14.0,) * MOST_SERIES))
     look: dict[str, object] = {"bold": True, "bg_color": _BAND, **_LINE, "align": "center", "text_wrap": True}
@@ -518,7 +529,7 @@ def _insert_chart(book: _Book, sheet: Any, line: int, plot: Plot) -> None:
     if trend:
         drawn.set_x_axis({"num_font": face})
         drawn.set_y_axis(numbers)
-    else:  # the first label at the top, and none left out
+    else:  # the first label at the top, and every label shown
         drawn.set_x_axis({**numbers, "major_gridlines": {"visible": False}})
         drawn.set_y_axis({"num_font": face, "reverse": True, "interval_unit": 1})
     drawn.set_legend({"none": True} if len(plot.series) < 2 else {"position": "bottom", "font": face})
@@ -528,12 +539,12 @@ def _insert_chart(book: _Book, sheet: Any, line: int, plot: Plot) -> None:
 
 
 def _serial(wall: datetime) -> float:
-    """Return the day number by which spreadsheets know a date and time without a zone."""
+    """Return the serial day number of a date and time without a time zone, as spreadsheets use it."""
     return (wall - _EPOCH) / timedelta(days=1)
 
 
 def _shortened(text: str, room: int) -> str:
-    """Return *text* for a header, where & begins a code."""
+    """Return *text* shortened to *room* and escaped for a header, in which & begins a code."""
     escaped = text.replace("&", "&&")
     if len(escaped) <= room:
         return escaped

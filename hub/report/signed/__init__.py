@@ -1,1 +1,1 @@
-"""Reports and declarations as signed XML and as workbooks that come back."""
+"""Reports and declarations as signed XML, and as workbooks that are read back."""

@@ -1,8 +1,8 @@
-"""The workbook in which a unit declares its figures, and how it is read back.
+"""Writes the workbook in which a unit declares its figures, and reads the filled workbook.
 
-Knows the layout: the headings of the form, locked; white cells for whole numbers; sums that the workbook makes itself.  Reads by the keys in
-a hidden row and a hidden column, so that nothing depends on where a cell stands.  What the workbook adds up is no figure of the unit's; where
-somebody types a number over a sum, it is.
+Knows the layout: the headings of the form, locked; white cells for whole numbers; sums computed by the workbook. Cells
+are found by the keys in a hidden row and a hidden column, so that their position does not matter. A sum computed by the
+workbook is not a figure declared by the unit. A number typed over a sum is.
 """
 
 import json
@@ -28,13 +28,13 @@ from hub.report.signed.xlsx_reader import Sheet, SheetCell, WorkbookUnreadable, 
 
 MARK = "lienthong:declaration:1 "
 _ROW, _TOTAL, _BY, _NOTE = "row:", "total:", "by:", "note:"
-_TEXT = "text"  #: key of the column in which a person writes words
-_LEAD = 4  #: columns before the first of the form: the hidden keys, number, unit, code
+_TEXT = "text"  #: the key of the column in which a person writes text
+_LEAD = 4  #: the columns before the first of the form: the hidden keys, number, unit, code
 _KEYS = 6  #: the hidden row of keys
-_TOP = 7  #: the headings' first row
+_TOP = 7  #: the first row of the headings
 _SUM = _TOP + 3  #: the row of the total
 _MOST = 999_999_999_999
-_MISTAKES = 200  #: after so many it is not read on: nobody corrects more at a time
+_MISTAKES = 200  #: reading stops after this many mistakes: nobody corrects more at a time
 _LONGEST = {_BY: 200, _NOTE: 1000}
 _EPOCH = datetime(2026, 1, 1)  # noqa: DTZ001 - a workbook knows no zone; the same template is the same bytes
 _DIGITS = re.compile(r"[0-9]{1,12}", re.ASCII)
@@ -42,15 +42,15 @@ _DIGITS = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 @attrs.frozen
 class WorkbookMistake:
-    """One mistake of whoever filled the workbook in: the cell, and what to do, in both languages."""
+    """One mistake in the filled workbook: the cell, and what to do, in both languages."""
 
-    cell: str  #: `Báo cáo!E12`; empty for the whole
+    cell: str  #: such as `Báo cáo!E12`; "" for the whole workbook
     vi: str
     en: str
 
 
 class Misfilled(Exception):
-    """The workbook cannot be taken as it is; it carries every mistake found."""
+    """The workbook cannot be accepted; the exception has every mistake found."""
 
     def __init__(self, wrong: Sequence[WorkbookMistake]) -> None:
         super().__init__("; ".join(f"{each.cell}: {each.en}" for each in wrong))
@@ -58,17 +58,19 @@ class Misfilled(Exception):
 
 
 def is_typed_column(column: Column) -> bool:
-    """Tell whether a unit types the numbers of *column*; others are added up, or worked out by the hub."""
+    """Return whether a unit types the numbers of *column*. Other columns are added up, or computed by the hub."""
     return may_be_declared(column) and column.kind not in WORKED_OUT
 
 
-# --- written ------------------------------------------------------------------------------------------------------------
+# --- written ----------------------------------------------------------------------------------------------------------
 
 
 def as_template(
     form: Form, period: Period, units: Sequence[str], names: Mapping[str, str], language: str = "vi"
 ) -> bytes:
-    """Return the empty workbook for the first of *units*, with a row for each of them.  The same gives the same bytes."""
+    """Return the empty workbook for the first of *units*, with a row for each of them. The same arguments give the same
+    bytes.
+    """
     content = BytesIO()
     with Workbook(content, text_cell_options()) as book:
         book.set_properties({"title": form.title.say(language), "created": _EPOCH})
@@ -78,7 +80,7 @@ def as_template(
 
 @attrs.define
 class _Writing(SheetWriter):
-    """The template in the making."""
+    """The template that is being written."""
 
     form: Form
     period: Period
@@ -130,13 +132,13 @@ class _Writing(SheetWriter):
         return self.names.get(unit, unit)
 
     def words(self, sheet: Any, row: int, wide: int, key: str, label: str) -> None:
-        """Write a row in which a person writes words."""
+        """Write a row with a cell for text."""
         self.write(sheet, row, 0, key)
         self.write(sheet, row, 2, label, bold=True)
         sheet.merge_range(row, 3, row, wide, "", self.format(locked=False, border=1, text_wrap=True, valign="top"))
 
     def keys(self, sheet: Any) -> None:
-        """Write the hidden row by which cells are found again."""
+        """Write the hidden row of keys by which cells are found again."""
         said = json.dumps([self.form.id, self.units[0], self.period.text], ensure_ascii=False, separators=(",", ":"))
         self.write(sheet, _KEYS, 0, MARK + said)
         self.write(sheet, _KEYS, 3, _TEXT)
@@ -202,7 +204,7 @@ class _Writing(SheetWriter):
     def computed(
         self, sheet: Any, row: int, spot: int, column: Column, spots: Mapping[str, int], look: dict[str, object]
     ) -> None:
-        """Write the sum that a formula column is; what the hub alone works out stays empty."""
+        """Write the sum of a formula column. A column that only the hub can compute stays empty."""
         if column.kind is ColumnKind.FORMULA and column.sum:
             parts = "+".join(xl_rowcol_to_cell(row, spots[key]) for key in column.sum)
             sheet.write_formula(row, spot, f"={parts}", self.format(**look), 0)
@@ -219,14 +221,15 @@ class _Writing(SheetWriter):
         }
 
 
-# --- read ---------------------------------------------------------------------------------------------------------------
+# --- read -------------------------------------------------------------------------------------------------------------
 
 
 def read_declaration_workbook(content: bytes, form: Form, period: Period, units: Sequence[str]) -> Declaration:
     """Return what a filled workbook declares for the first of *units*.
 
-    Raises Misfilled with every mistake: a file that is no safe workbook, of another form, unit or period; cells that hold no whole
-    number, sums that were not calculated, rows and columns that are not the template's; a workbook without a single figure.
+    Raises Misfilled with every mistake: a file that is not a safe workbook, or of another form, unit or period; cells
+    without a whole number; sums that were not calculated; rows and columns that are not in the template; a workbook
+    without any figure.
     """
     try:
         found = next((_Filled(sheet, row) for sheet in read_sheets(content) if (row := _marked(sheet))), None)
@@ -252,14 +255,14 @@ def _marked(sheet: Sheet) -> int:
 
 @attrs.define
 class _Filled:
-    """The sheet that was filled in, and what is wrong with it."""
+    """The sheet that was filled in, and the mistakes found in it."""
 
     sheet: Sheet
     keys: int  #: the row of keys
     wrong: list[WorkbookMistake] = attrs.field(factory=list)
 
     def refuse(self, row: int, column: int, vi: str, en: str) -> None:
-        """Note a mistake; what is quoted of the workbook moves no cursor."""
+        """Record a mistake. Control characters in text quoted from the workbook are replaced."""
         cell = self.sheet.address(row, column) if row else ""
         self.wrong.append(WorkbookMistake(*(replace_controls(text) for text in (cell, vi, en))))
         if len(self.wrong) >= _MISTAKES:
@@ -299,7 +302,7 @@ class _Filled:
             )
 
     def columns(self, known: set[str]) -> Mapping[str, int]:
-        """Return where each key of the form stands."""
+        """Return the column of the sheet for each key of the form."""
         found: dict[str, int] = {}
         for (row, column), cell in sorted(self.sheet.cells.items()):
             if row != self.keys or cell.text.startswith(MARK) or cell.text == _TEXT:
@@ -344,7 +347,7 @@ class _Filled:
                 )
 
     def words(self, row: int, key: str) -> str:
-        """Return what a person wrote in a row of words."""
+        """Return the text that a person wrote in a row for text."""
         place = next(
             (column for (at, column), cell in self.sheet.cells.items() if at == self.keys and cell.text == _TEXT), 0
         )
@@ -359,7 +362,7 @@ class _Filled:
     def figures(
         self, row: int, unit: str, places: Mapping[str, int], columns: Mapping[str, Column]
     ) -> Iterator[DeclaredCell]:
-        """Yield the figures of one row: what was typed, not what the workbook added up."""
+        """Yield the figures of one row: those that were typed, not those that the workbook added up."""
         for key, place in places.items():
             cell, column = self.sheet.cells.get((row, place)), columns.get(key)
             sums = not unit or (column is not None and not is_typed_column(column))

@@ -1,10 +1,11 @@
-"""A unit's own figures for a form and a period, as XML: `SubmitWorkloadReport` of `urn:lienthong:reports:1`.
+"""Reads and writes a unit's own figures for a form and a period as XML: `SubmitWorkloadReport` of
+`urn:lienthong:reports:1`.
 
-Knows which cells a form has and what may stand in them; not who may declare for a unit, nor what the hub counted.  A declaration is no
-result of work: it makes no fact.  Once it is a message of the journal it is only read (`parse_declaration`), never judged again: a form may have
-been superseded since.
+Knows the cells of a form and their valid contents. Does not know who may declare for a unit, nor what the hub counted.
+A declaration is not a result of work and makes no fact. A declaration in the journal is only read (`parse_declaration`)
+and never judged again, because its form may have been superseded since.
 
-What reading may cost `hub.formats.xml_cost.WORST` states.
+`hub.formats.xml_cost.WORST` states the maximum cost of reading.
 """
 
 import json
@@ -30,63 +31,66 @@ from hub.soap.envelope import build_element
 NAMESPACE = "urn:lienthong:reports:1"
 SUBMIT = "SubmitWorkloadReport"
 KIND = "declaration"
-#: So many mistakes are told of one message.
+#: The maximum number of mistakes reported for one message.
 MOST_PROBLEMS = 100
-#: Kinds whose numbers may have decimals, and may be none where a denominator is 0.
+#: The kinds whose numbers may have decimals, and may be absent where a denominator is 0.
 _FRACTIONS = frozenset({ColumnKind.RATIO, ColumnKind.SCORE})
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})", re.ASCII)
 _MOST = 999_999_999_999
 
-#: What a cell holds: how many; of a ratio a decimal; None: there is no number, as the denominator is 0.
+#: The value of a cell: a whole number; for a ratio a decimal; None: no number, because the denominator is 0.
 Figure = int | Decimal | None
 
 
 @attrs.frozen(kw_only=True)
 class DeclaredCell:
-    """One declared cell: of the unit *unit* alone, or, for the empty one, of the reporting unit and all below it together."""
+    """One declared cell: of the unit *unit* alone or, if it is "", of the reporting unit and all units below it
+    together.
+    """
 
     unit: str = ""
-    column: str  #: of the form, or one of its manual lines
+    column: str  #: a column of the form, or one of its manual lines
     figure: Figure
     note: str = ""
 
 
 @attrs.frozen(kw_only=True)
 class Declaration:
-    """What a unit says of its work; codes of units as written."""
+    """What a unit declares of its work, with the unit codes as the sender wrote them."""
 
     unit: str
     form: str
     period: str
     cells: tuple[DeclaredCell, ...]
-    by: str = ""  #: who answers for it
+    by: str = ""  #: the person responsible for the declaration
     note: str = ""
 
 
 def declaration_key(form: str, period: str) -> str:
-    """Return the business key under which the declarations of a form and period are found; the unit is the message's sender."""
+    """Return the business key of the declarations for a form and period. The unit is the sender of the message."""
     return json.dumps([KIND, form, period], ensure_ascii=False, separators=(",", ":"))
 
 
 def may_be_declared(column: Column) -> bool:
-    """Tell whether *column* has a number that a unit can tell: a moment is none."""
+    """Return whether *column* has a number that a unit can declare. A time is not a number."""
     return column.kind is not ColumnKind.TIME
 
 
 def holds_whole_numbers(column: Column) -> bool:
-    """Tell whether *column* holds whole numbers alone."""
+    """Return whether *column* holds only whole numbers."""
     return column.kind not in _FRACTIONS
 
 
 def read_declaration(
     content: bytes, at: datetime, message: str, known: Callable[[], Book] = read_shipped_book
 ) -> Record:
-    """Return the record of a declaration that came at *at*: no facts, the units that it tells of in `told`.
+    """Return the record of a declaration received at *at*: without facts, with the units it mentions in `told`.
 
-    Raises Rejected with every problem: as `parse_safe_xml` does, `contract-broken` for another element, `period-unreadable`,
-    `form-unknown`, `column-unknown`, and by the place in the message `N.` (no number), `T.` (no whole number), `R.` (out of range, a
-    period that has not begun by the cut-off days of the book), `M.` (a cell told twice).  Each detail begins with the cell: unit, column.
+    Raises Rejected with every problem: as `parse_safe_xml` does; `contract-broken` for another element;
+    `period-unreadable`; `form-unknown`; `column-unknown`; and, with the place in the message, `N.` (no number), `T.`
+    (not a whole number), `R.` (out of range, or a period that has not begun by the cut-off days of the book), `M.` (a
+    cell that occurs twice). Each detail begins with the cell: unit, column.
     """
     del message
     root = _root(content)
@@ -115,7 +119,7 @@ def read_declaration(
 
 
 def parse_declaration(content: bytes) -> Declaration:
-    """Return what an accepted declaration says.  Raises Rejected for what is none."""
+    """Return the content of an accepted declaration. Raises Rejected if *content* is not a declaration."""
     said = _DeclarationReading(_root(content))
     found = said.declaration()
     if said.problems:
@@ -124,7 +128,7 @@ def parse_declaration(content: bytes) -> Declaration:
 
 
 def declaration_element(said: Declaration) -> etree._Element:
-    """Return the message that tells *said*."""
+    """Return the message that declares *said*."""
     head = {"OrganId": said.unit, "Form": said.form, "Period": said.period, "DeclaredBy": said.by or None}
     root = build_element(NAMESPACE, SUBMIT, head)
     rows: dict[str, list[DeclaredCell]] = {}
@@ -144,12 +148,14 @@ def declaration_element(said: Declaration) -> etree._Element:
 
 
 def write_figure(figure: int | Decimal) -> str:
-    """Return *figure* as `xs:decimal` has it."""
+    """Return *figure* as `xs:decimal`."""
     return f"{figure:f}" if isinstance(figure, Decimal) else str(figure)
 
 
 def make_reports_service(known: Callable[[], Book] = read_shipped_book) -> Service:
-    """Return the service `reports` as its desk, and the hub itself for workbooks, takes declarations; *known* gives the province's book."""
+    """Return the service `reports` that accepts declarations, from callers and from the hub itself (workbooks). *known*
+    returns the province's book.
+    """
     return attrs.evolve(reports.SERVICE, read=partial(read_declaration, known=known), ours=frozenset({KIND}))
 
 
@@ -168,13 +174,13 @@ def _span(said: "_DeclarationReading", text: str, at: datetime, book: Book) -> P
         return None
     if period.first > local_day(at):
         said.refuse("R.Period", "", f"{period.text}: it begins on {period.first.isoformat()}")
-    if period.text != text:  # `2026-q4`: what is found again by its text is written in one way
+    if period.text != text:  # such as `2026-q4`: declarations are found by this text, so it must be canonical
         said.refuse("period-unreadable", "", f"{text[:50]}: write {period.text}")
     return period
 
 
 def _check(said: "_DeclarationReading", found: Declaration, form: Form) -> None:
-    """Note what does not fit *form*."""
+    """Record the problems of the cells that do not fit *form*."""
     columns = {column.key: column for column in form.columns if may_be_declared(column)}
     lines = {line.key for line in form.manual}
     seen: set[tuple[str, str]] = set()
@@ -195,13 +201,13 @@ def _check(said: "_DeclarationReading", found: Declaration, form: Form) -> None:
 
 
 def _named(cell: DeclaredCell) -> str:
-    """Return what a person calls the cell: its unit and its column."""
+    """Return the name of the cell for people: its unit and its column."""
     return f"{cell.unit}, {cell.column}" if cell.unit else cell.column
 
 
 @attrs.define
 class _DeclarationReading:
-    """One message, what is found wrong with it, and where in it each cell stands."""
+    """One message, the problems found in it, and the place of each cell in it."""
 
     root: etree._Element
     problems: list[Problem] = attrs.field(factory=list)

@@ -1,6 +1,7 @@
-"""A report as XML, ready to be sealed.  Knows `xsd/lienthong/1/report.xsd`; holds no key: sealing is `hub.report.signed.sealed`.
+"""Writes a report as XML, ready to be sealed. Knows `xsd/lienthong/1/report.xsd`. Holds no key;
+`hub.report.signed.sealed` seals.
 
-The words of both languages are in it, so that one sealed document serves every reader.
+It contains the texts of both languages, so that one sealed document serves every reader.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,13 +22,15 @@ REPORT = "urn:lienthong:report:1"
 
 
 class SchemaBroken(Exception):
-    """A report that its own schema refuses: a mistake of ours, and nothing that may leave."""
+    """A report that its own schema rejects: an error of the hub. Such a report must not leave the hub."""
 
 
 def as_element(
     report: Report, names: Mapping[str, str], lines: Sequence[EvidenceLine] | Hashed, revision: int | None = None
 ) -> etree._Element:
-    """Return the element `Report`, without its seal; *lines* are the evidence that is hashed.  *revision*: of a report that leaves the hub."""
+    """Return the element `Report`, without its seal. *lines*: the evidence that is hashed. *revision*: the number for a
+    report that leaves the hub, else None.
+    """
     form, period = report.form, report.period
     root = etree.Element(_tag("Report"), nsmap=cast("Any", {None: REPORT}))
     if revision is not None:
@@ -84,7 +87,7 @@ def _add_column(columns: etree._Element, column: Column) -> None:
 
 
 def check_report_element(content: bytes) -> None:
-    """Judge a sealed report by its schema.  Raises SchemaBroken, with each line and reason."""
+    """Validate a sealed report against its schema. Raises SchemaBroken with each line and reason."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
     schema = xsd_schemas.compile_schema(xsd_schemas.find_schema_root() / "xsd/lienthong/1/report.xsd")
     if not schema.validate(etree.fromstring(content, parser)):
@@ -93,7 +96,7 @@ def check_report_element(content: bytes) -> None:
 
 
 def _describe(root: etree._Element, form: Form) -> None:
-    """Add which version of which form it is."""
+    """Add the form and its version."""
     dates = {"since": form.since, "until": form.until}
     known = {key: day.isoformat() for key, day in dates.items() if day is not None}
     named = {"service": form.service, "number": replace_unwritable(form.number)}

@@ -1,6 +1,6 @@
-"""The manifest of an evidence file: what its members are called, and the element that names each with its hash.
+"""Defines the manifest of an evidence file: the names of the members, and the element that lists each with its hash.
 
-Knows `xsd/lienthong/1/evidence.xsd`; holds no key and verifies no seal.
+Knows `xsd/lienthong/1/evidence.xsd`. Holds no key and verifies no seal.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from hub.formats import xsd_schemas
 EVIDENCE = "urn:lienthong:evidence:1"
 MIMETYPE = b"application/vnd.lienthong.evidence+zip"
 
-#: The members, in this order; then `OCTETS/SHA256` where the exact octets are in the file, and `MANIFEST` last.
+#: The members, in this order; then `OCTETS/SHA256` where the exact octets are in the file; `MANIFEST` is the last.
 TYPE, REPORT, SIGNED, FORM, PERIODS, MESSAGES, EVENTS, ROWS = (
     "mimetype", "report.xml", "signed.xml", "form.json", "periods.json", "messages.jsonl", "events.jsonl", "rows.jsonl",
 )  # fmt: skip
@@ -24,18 +24,18 @@ FACTS, BESIDE, COLUMNS, OCTETS = (
     "beside",
     "columns",
     "octets",
-)  #: before a number, a number, a column's key, a hash
+)  #: folders; their members are named by a number, a number, a column's key, a hash
 MANIFEST = "manifest.xml"
 
-#: What one file holds at most: who checks it keeps a little of each in memory.
+#: The maximum content of one file. A program that checks it holds a little of each in memory.
 MOST_FACTS, MOST_EVENTS = 1_000_000, 4_000_000
-#: What stands in the place of a message's octets: they are in the file, were not asked for, are not kept, are too many.
+#: The values that say where a message's octets are: in the file, not asked for, no longer kept by the hub, too large.
 HERE, NOT_ASKED, NOT_KEPT, TOO_LARGE = "here", "not-asked", "not-kept", "too-large"
 
 
 @attrs.frozen
 class Counts:
-    """How many there are in the file."""
+    """The numbers of items in the file."""
 
     facts: int = 0
     beside: int = 0
@@ -46,19 +46,19 @@ class Counts:
 
 @attrs.frozen(kw_only=True)
 class Manifest:
-    """What a manifest says."""
+    """The content of a manifest."""
 
     unit: str
     form: str
     period: str
     made_at: datetime
     counts: Counts
-    head: tuple[int, str]  #: number and hash of the chain's last event when it was made
+    head: tuple[int, str]  #: the number and hash of the last event of the chain when the file was made
     members: Mapping[str, tuple[int, str]]  #: name -> size, SHA-256
 
 
 def number_member(folder: str, place: int) -> str:
-    """Return the name of the member of *folder* for the unit that stands at *place*, from 1, in `ROWS`."""
+    """Return the name of the member of *folder* for the unit at *place* (from 1) in `ROWS`."""
     return f"{folder}/{place:06}.jsonl"
 
 
@@ -77,7 +77,7 @@ def as_element(said: Manifest) -> etree._Element:
 
 
 def read_manifest(root: etree._Element) -> Manifest:
-    """Return what a sealed manifest, parsed, says.  ValueError for what breaks its schema."""
+    """Return the content of a sealed manifest, parsed as *root*. Raises ValueError if it violates its schema."""
     schema = xsd_schemas.compile_schema(xsd_schemas.find_schema_root() / "xsd/lienthong/1/evidence.xsd")
     if not schema.validate(root):
         raise ValueError("; ".join(f"line {each.line}: {each.message}" for each in cast("Any", schema.error_log))[:500])

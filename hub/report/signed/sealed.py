@@ -1,7 +1,9 @@
-"""A sealed report, made and read back: its numbers, its words, which revision it is.  Knows `xsd/lienthong/1/report.xsd`; verifies no seal.
+"""Seals a report and reads a sealed report back: its numbers, its texts, its revision. Knows
+`xsd/lienthong/1/report.xsd`. Verifies no seal.
 
-What was sealed is what everybody sees: the workbook, the page and the JSON of a report that was handed in or published are made from
-it, and not counted again.  A sealed report does not hold the notes of its form, nor the facts behind it: their number and hash only.
+Every reader sees what was sealed: the workbook, the page and the JSON of a submitted or published report are made from
+it, not counted again. A sealed report contains neither the notes of its form nor the facts behind it, only their number
+and hash.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,16 +29,18 @@ from hub.security.certificates import Signer
 
 @attrs.frozen(kw_only=True)
 class Sealed:
-    """What a sealed report says."""
+    """The content of a sealed report."""
 
     report: Report
-    names: Mapping[str, str]  #: of its units
+    names: Mapping[str, str]  #: by the codes of its units
     revision: int
     evidence: str  #: the SHA-256 of the list of facts behind it
-    facts: int  #: how many they are
+    facts: int  #: the number of these facts
 
     def says(self, report: Report, evidence: str) -> bool:
-        """Tell whether it has the numbers of *report* and the same facts behind them, whenever either was made."""
+        """Return whether it has the same numbers as *report* and the same facts behind them, whenever either was
+        made.
+        """
         mine, theirs = self.report, report
         return (mine.total, mine.rows, self.evidence) == (theirs.total, theirs.rows, evidence)
 
@@ -48,9 +52,10 @@ def seal_report(
     identity: Signer,
     revision: int | None = None,
 ) -> bytes:
-    """Return *report* sealed by *identity*, the hub's own; *lines* are its evidence, *revision* that of a report that leaves the hub.
+    """Return *report* sealed by *identity*, the hub's own key.
 
-    Raises SchemaBroken; Unready when the key cannot be used now.
+    *lines*: its evidence. *revision*: the number for a report that leaves the hub, else None. Raises SchemaBroken;
+    Unready when the key cannot be used now.
     """
     content = signing.write_sealed_document(as_element(report, names, lines, revision), identity)
     check_report_element(content)
@@ -58,7 +63,7 @@ def seal_report(
 
 
 def read_sealed_report(content: bytes) -> Sealed:
-    """Return what the sealed report *content* says.  Raises SchemaBroken for what is none."""
+    """Return the content of the sealed report *content*. Raises SchemaBroken if it is not a sealed report."""
     check_report_element(content)
     root = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
     form = _form(root)
@@ -180,7 +185,7 @@ def _moment(text: str | None) -> datetime:
 
 def _one(parent: etree._Element, tag: str) -> Any:
     found = parent.find(_tag(tag))
-    assert found is not None, tag  # the schema has it
+    assert found is not None, tag  # guaranteed by the schema
     return found
 
 

@@ -1,7 +1,9 @@
-"""A sealed report that an official has signed, verified against the one that was given out.  Knows no journal and no clock.
+"""Verifies a sealed report that an official has signed against the one that was given out. Knows no journal and no
+clock.
 
-The seal came first and covers the report; the signature came second and covers both.  So a signed report is the sealed one and one
-Signature more, its last child: without it the document is, in canonical form, the very one that was given out.
+The seal was made first and covers the report. The signature was made second and covers both. So a signed report is the
+sealed report with one more Signature as its last child. Without this Signature, its canonical form equals that of the
+report that was given out.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -22,19 +24,21 @@ from hub.security.certificates import SIGN, Untrusted, describe_owner, load_der
 from hub.security.xades import Signed
 from hub.security.xmldsig import SIGNATURE, CanonicalForm
 
-#: How far the clock on an official's desk may be from ours.
+#: The maximum difference between an official's clock and the hub's.
 SKEW = timedelta(minutes=5)
 
 _WHOLE = CanonicalForm(exclusive=False)
 _NOWHERE = "the document"
-_NO_TIME = datetime(1, 1, 1, tzinfo=UTC)  #: the seal's certificate is given, so none is looked at
+#: unused by the check: the seal's certificate is given, so its dates are not checked
+_NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def verify_official_signature(given: bytes, uploaded: bytes) -> Signed:
-    """Return what the official's signature in *uploaded* says, if it is *given*, a sealed report, and that signature, and nothing else.
+    """Return the official's signature in *uploaded*, which must be *given*, a sealed report, with that signature and no
+    other change.
 
-    *given* are octets that the hub itself wrote and kept.  Raises Rejected: as `parse_safe_xml` and `verify_xades` do; `report-unsigned`,
-    `report-signatures`, `report-changed` with the first place that differs, `report-other-revision`.
+    *given*: octets that the hub itself wrote and kept. Raises Rejected: as `parse_safe_xml` and `verify_xades` do;
+    `report-unsigned`; `report-signatures`; `report-changed` with the first place that differs; `report-other-revision`.
     """
     ours, root = safe_xml.parse_safe_xml(given), safe_xml.parse_safe_xml(uploaded)
     element = _official(root, ours)
@@ -48,7 +52,8 @@ def verify_official_signature(given: bytes, uploaded: bytes) -> Signed:
 
 
 def extract_sealed_report(uploaded: bytes) -> bytes:
-    """Return the sealed report inside a signed one, in canonical form: what `unseal_document` verifies.  Nothing is verified here.
+    """Return the sealed report inside a signed one, in canonical form, which is what `unseal_document` verifies.
+    Verifies nothing itself.
 
     Raises Rejected as `verify_official_signature` does: `report-unsigned`, `report-signatures`.
     """
@@ -59,10 +64,11 @@ def extract_sealed_report(uploaded: bytes) -> bytes:
 def judge_official(
     signed: Signed, officials: Officials, lineage: Sequence[str], made_at: datetime, now: datetime
 ) -> Official:
-    """Return the official who made the signature, if that one may sign at *now* for the unit of *lineage*: the unit, its parent, and so on.
+    """Return the official who made the signature, if that official may sign for the unit at *now*.
 
-    *made_at*: when the report was closed.  Raises Rejected: `official-unknown`, `official-not-for-unit`, `official-not-in-office`,
-    `signing-time`, and what `Anchors.check` raises.
+    *lineage*: the unit, its parent, and so on. *made_at*: when the report was closed. Raises Rejected:
+    `official-unknown`, `official-not-for-unit`, `official-not-in-office`, `signing-time`, and what `Anchors.check`
+    raises.
     """
     found = next((each for each in officials.people.values() if signed.certificate in each.certificates), None)
     if found is None:
@@ -73,7 +79,7 @@ def judge_official(
     if not made_at - SKEW <= signed.at <= now + SKEW:
         told = f"signed at {signed.at:%Y-%m-%d %H:%M:%SZ}, closed at {made_at:%Y-%m-%d %H:%M:%SZ}, now {now:%H:%M:%SZ}"
         raise Rejected(Problem("signing-time", told))
-    for at in (signed.at, now):  # its time has a day, now that it is near ours
+    for at in (signed.at, now):  # checked after the signing time is known to be near now, so that its day can be used
         if not found.in_office(local_day(at)):
             raise Rejected(Problem("official-not-in-office", f"{found.code}: {local_day(at):%d/%m/%Y}"))
     if not signed.certificate.not_valid_before_utc <= signed.at <= signed.certificate.not_valid_after_utc:
@@ -82,7 +88,7 @@ def judge_official(
 
 
 def _official(root: etree._Element, ours: etree._Element) -> etree._Element:
-    """Return the Signature of the official: the last child of *root*, behind the seal."""
+    """Return the Signature of the official: the last child of *root*, after the seal."""
     found, sealed = xmldsig.find_claimed_signatures(root), ours is not root
     if len(found) <= 1:
         if (
@@ -101,7 +107,7 @@ def _official(root: etree._Element, ours: etree._Element) -> etree._Element:
 
 
 def _sealer(ours: etree._Element) -> x509.Certificate:
-    """Return the certificate of the seal in what we wrote ourselves."""
+    """Return the certificate of the seal in a document that the hub itself wrote."""
     (seal,) = ours.iterchildren(SIGNATURE)
     try:
         return load_der(wss_tokens.read_enclosed_certificate(xmldsig.read_signature(seal).key_info))
@@ -110,7 +116,9 @@ def _sealer(ours: etree._Element) -> x509.Certificate:
 
 
 def _difference(ours: etree._Element, theirs: etree._Element) -> Problem:
-    """Return what to tell of two reports that differ: that they are two, or where the first difference is."""
+    """Return the problem of two reports that differ: they are different reports or revisions, or the first place that
+    differs.
+    """
     one, other = _key(ours), _key(theirs)
     if one != other:
         return Problem("report-other-revision", f"{' '.join(other)}; expected {' '.join(one)}"[:300])
@@ -125,7 +133,7 @@ def _key(root: etree._Element) -> tuple[str, ...]:
 
 
 def _differences(one: etree._Element, other: etree._Element, path: Collection[str]) -> Iterator[str]:
-    """Give the places where *other* is not as *one*."""
+    """Yield the places at which *other* differs from *one*."""
     here = (*path, _named(one))
     shown = "/".join(here[1:]) or _NOWHERE
     if one.tag != other.tag or sorted(one.items()) != sorted(other.items()):

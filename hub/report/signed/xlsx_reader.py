@@ -1,10 +1,13 @@
-"""Reads the cells of an XLSX workbook that a stranger wrote.  Knows the container and its XML; not what the cells mean.
+"""Reads the cells of an XLSX workbook from an untrusted sender. Knows the container and its XML. Does not know the
+meaning of the cells.
 
-Nothing is run, followed or fetched: of a formula the value that was saved with it is taken; a workbook with macros, links to other files or
-embedded objects is refused, and so is one that would unpack to more than a report can need.  Its XML goes through `hub.formats.safe_xml`, as that of
-every stranger does.  No library is used for it: those that there are build the whole workbook first and ask afterwards.
+Nothing is executed, followed or fetched. For a formula, the value that was saved with it is used. A workbook with
+macros, links to other files or embedded objects is refused, and so is one that would unpack to more than a report can
+need. Its XML is parsed by `hub.formats.safe_xml`, as all untrusted XML. No library is used for this, because the
+available ones build the whole workbook before a limit can be checked.
 
-What a file unpacks to, and the elements in it, are bounded by its own size; what reading may cost `hub.formats.xml_cost.WORST` states.
+The unpacked size and the number of elements are bounded by the size of the file. `hub.formats.xml_cost.WORST` states
+the maximum cost of reading.
 """
 
 import re
@@ -21,16 +24,18 @@ from hub.domain.errors import Rejected
 from hub.formats import safe_xml, zip_reader
 from hub.formats.safe_xml import Limits
 
-#: Octets that the file may have; that it may unpack to, the parts that are read; parts; sheets looked at.
+#: The maximum octets of the file; octets that the parts read may unpack to; parts; sheets that are read.
 LARGEST, UNPACKED, PARTS, SHEETS = 8 << 20, 48 << 20, 1000, 20
-#: Characters that a cell holds: the rule of spreadsheets.  Any number of cells may point at one shared text, and each is looked at.
+#: The maximum characters of a cell, the limit of spreadsheets. Many cells may refer to one shared text, and each of
+#: them is read.
 LONGEST = 32_767
-#: Nodes that a part may have.
+#: The maximum number of nodes of a part.
 NODES = 600_000
-#: Elements of all parts together: a few octets may name one part many times.
+#: The maximum number of elements of all parts together, because a few octets may name one part many times.
 ELEMENTS = 1_000_000
-#: What a file of no octets may unpack to, and how much more with each octet it has; the same of elements.  A grid of styled cells with
-#: nothing but zeros, which compresses best of all that is honest, has one element for each octet, and unpacks to 16 times its size.
+#: The unpacked size allowed for a file of 0 octets, and the increase per octet of the file; the same for elements. The
+#: honest workbook that compresses best, a grid of styled cells with only zeros, has one element per octet and unpacks
+#: to 16 times its size.
 _FREE, _RATIO = 1 << 20, 25
 _FREE_ELEMENTS, _EACH = 15_000, 1
 _LIMITS = Limits(size=UNPACKED, depth=32, nodes=NODES)
@@ -50,7 +55,7 @@ _TYPES, _BOOK = "[Content_Types].xml", "xl/workbook.xml"
 
 
 class WorkbookUnreadable(Exception):
-    """The file is no workbook that may be read; the sentence says in both languages why, and what to do."""
+    """The file is not a workbook that may be read. The message says why and what to do, in both languages."""
 
     def __init__(self, vi: str, en: str) -> None:
         super().__init__(f"{vi} / {en}")
@@ -58,18 +63,18 @@ class WorkbookUnreadable(Exception):
 
 
 class CellKind(StrEnum):
-    """What a cell holds."""
+    """The kind of a cell's value."""
 
     NUMBER = "number"
     TEXT = "text"
     TRUTH = "truth"
     ERROR = "error"
-    NOTHING = "nothing"  #: a formula whose value was not saved with it
+    NOTHING = "nothing"  #: a formula whose value was not saved
 
 
 @attrs.frozen
 class SheetCell:
-    """One cell that is not empty: what was saved as its value, and whether a formula gave it."""
+    """One cell that is not empty: its saved value, and whether a formula computed it."""
 
     kind: CellKind
     text: str
@@ -84,12 +89,12 @@ class Sheet:
     cells: Mapping[tuple[int, int], SheetCell]
 
     def address(self, row: int, column: int) -> str:
-        """Return what a person calls a cell: `Báo cáo!E12`."""
+        """Return the address of a cell as spreadsheets show it: `Báo cáo!E12`."""
         return f"{self.title}!{column_letters(column)}{row}"
 
 
 def column_letters(column: int) -> str:
-    """Return the letters of a column counted from 1: A, …, Z, AA."""
+    """Return the letters of a column, counted from 1: A, …, Z, AA."""
     found = ""
     while column:
         column, rest = divmod(column - 1, 26)
@@ -98,7 +103,7 @@ def column_letters(column: int) -> str:
 
 
 def read_sheets(content: bytes) -> Iterator[Sheet]:
-    """Yield the sheets of the workbook in their order, the first `SHEETS` of them.  Raises WorkbookUnreadable."""
+    """Yield the sheets of the workbook in order, at most `SHEETS`. Raises WorkbookUnreadable."""
     if content[:4] == _OLE:
         raise WorkbookUnreadable(
             "tệp có mật khẩu hoặc là .xls cũ; hãy bỏ mật khẩu và lưu lại dạng .xlsx",
@@ -123,7 +128,7 @@ def _no_workbook() -> WorkbookUnreadable:
 
 
 def _listed(packed: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
-    """Return the parts by name, once they are known to be harmless by their names."""
+    """Return the parts by name, after checking that no name is forbidden or occurs twice."""
     listed = packed.infolist()
     if len(listed) > PARTS:
         raise WorkbookUnreadable(f"tệp có hơn {PARTS} phần", f"it has more than {PARTS} parts")
@@ -144,15 +149,15 @@ def _listed(packed: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
 
 @attrs.define
 class _Parts:
-    """The parts of the container, unpacked within bounds."""
+    """The parts of the container, unpacked within limits."""
 
     packed: zipfile.ZipFile
     listed: Mapping[str, zipfile.ZipInfo]
-    left: int  #: octets that may still be unpacked
-    elements: int  #: that may still be read
+    left: int  #: the octets that may still be unpacked
+    elements: int  #: the elements that may still be read
 
     def root(self, name: str) -> etree._Element:
-        """Return the XML of a part.  Raises WorkbookUnreadable."""
+        """Return the XML of a part. Raises WorkbookUnreadable."""
         info = self.listed.get(name)
         if info is None:
             raise _no_workbook()
@@ -195,7 +200,7 @@ def _sheets(parts: _Parts) -> Iterator[Sheet]:
         target = relation.get("Target") or ""
         name = target[1:] if target.startswith("/") else normpath(f"xl/{target}")
         if (relation.get("TargetMode") or "Internal") != "Internal":
-            continue  # a link that nobody follows
+            continue  # external links are not followed
         targets[relation.get("Id") or ""] = name
         if (relation.get("Type") or "").endswith("/sharedStrings"):
             texts_at = name
@@ -214,7 +219,7 @@ def _texts(root: etree._Element) -> Sequence[str]:
 
 
 def _text(element: etree._Element) -> str:
-    """Return the text of a shared or inline string, its runs joined, without what shows how it is read aloud."""
+    """Return the text of a shared or inline string, with its runs joined and without phonetic text."""
     found = []
     for child in element:
         if _local(child) == "t":
@@ -265,13 +270,13 @@ def _cell(element: etree._Element, texts: Sequence[str]) -> SheetCell | None:
             kind, text = CellKind.ERROR, value or ""
         case "n":
             kind, text = CellKind.NUMBER, (value or "").strip()
-        case _:  # `str`, the text that a formula gave; `d`, a day in ISO 8601
+        case _:  # `str`, the text result of a formula; `d`, a date in ISO 8601
             kind, text = CellKind.TEXT, value or ""
     return _held(kind, text, formula=formula)
 
 
 def _held(kind: CellKind, text: str, *, formula: bool) -> SheetCell | None:
-    """Return the cell that was saved with *text*; None for an empty one."""
+    """Return the cell that was saved with *text*; None for an empty cell."""
     if len(text) > LONGEST:
         raise WorkbookUnreadable(
             f"một ô chứa hơn {LONGEST} ký tự; hãy rút ngắn", f"a cell holds more than {LONGEST} characters; shorten it"
