@@ -1,1 +1,1 @@
-"""All that the hub remembers, as functions on a transaction."""
+"""Everything the hub stores about messages, deliveries, facts and events, as functions on a transaction."""

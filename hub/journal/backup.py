@@ -1,6 +1,6 @@
-"""Copies a SQLite journal while hubs and commands use it.  Knows SQLite's backup; not what is in it.
+"""Copies a SQLite journal with SQLite's online backup, while hubs and commands use it. Does not read the content.
 
-The copy is of one moment, in one file.  It gets its name only when it is whole and on the disk.
+The copy is one file with the state of one moment. It gets its final name only when it is complete and on the disk.
 """
 
 import os
@@ -9,14 +9,14 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-#: Pages copied in one go: so often progress is told.
+#: Pages copied between two progress reports.
 _PAGES = 4096
 
 
 def copy_journal(journal: Path, to: Path, tell: Callable[[int, int], None] = lambda _done, _all: None) -> Path:
-    """Copy *journal* beside *to*, which must not be there; return the copy, which `name_backup` gives its name.
+    """Copy *journal* to a temporary file beside *to*, which must not exist. Return that file for `name_backup`.
 
-    Raises FileExistsError, OSError, sqlite3.Error.  Nobody waits for it; what is written meanwhile is not in it.
+    Raises FileExistsError, OSError, sqlite3.Error. No writer waits for the copy, and later writes are not in it.
     """
     if to.exists():
         raise FileExistsError(to)
@@ -28,17 +28,17 @@ def copy_journal(journal: Path, to: Path, tell: Callable[[int, int], None] = lam
         closing(sqlite3.connect(new)) as here,
     ):
         there.execute("BEGIN")
-        there.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on it sees this moment alone
+        there.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the snapshot begins here
         there.backup(here, pages=_PAGES, progress=lambda _status, left, pages: tell(pages - left, pages))
-        here.execute("PRAGMA journal_mode=DELETE")  # no file beside it
+        here.execute("PRAGMA journal_mode=DELETE")  # one file, without WAL
     return new
 
 
 def name_backup(new: Path, to: Path) -> None:
-    """Give a copy its name, when it is on the disk."""
+    """Give a copy its final name after it is synced to the disk."""
     with new.open("rb") as file:
         os.fsync(file.fileno())
-    os.link(new, to)  # never over another
+    os.link(new, to)  # fails if *to* exists: never overwrites
     new.unlink()
     folder = os.open(to.parent, os.O_RDONLY)
     try:

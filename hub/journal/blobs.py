@@ -1,7 +1,7 @@
-"""The bytes of the messages, kept once and named by their SHA-256.  Knows how they are kept; not what they say, or whose they are.
+"""Stores the octets of messages once, named by their SHA-256. Does not know their content or their owner.
 
-They are rows of parts.  All parts but the last are `PART` octets long, whatever the size of the whole, so that the same bytes make
-the same rows whoever writes them; another length would need a migration.
+The octets are rows of parts. All parts but the last have `PART` octets, so the same octets always make the same rows.
+Another part size would need a migration.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,30 +13,34 @@ from hub.store import transactions
 from hub.store.tables import content as table
 from hub.store.transactions import Transaction
 
-#: Octets of a part.  Larger ones block the writer longer, smaller ones make more rows; in between it makes no difference.
+#: Octets per part. Larger parts block the writer longer, smaller parts make more rows. Sizes in between make no
+#: difference.
 PART = 256 * 1024
-#: What is larger is written before the transaction that names it, `BATCH` parts in each.
+#: Larger contents are written before the transaction that refers to them, `BATCH` parts per transaction.
 LARGE = 1024 * 1024
 BATCH = 4
 
 
 def keep_blob(tx: Transaction, sha256: str, octets: bytes | Octets) -> None:
-    """Keep *octets* under their name; of large ones, what is not there yet."""
+    """Store *octets* under their SHA-256. Of large contents, only missing parts are written.
+
+    Raises RuntimeError if stored parts differ in size.
+    """
     if len(octets) <= LARGE or read_blob_size(tx, sha256) != len(octets):
         keep_parts(tx, sha256, octets, range(_count(len(octets))))
     if len(octets) > LARGE and read_blob_size(tx, sha256) != len(octets):
-        raise RuntimeError(f"the parts of {sha256} are not those of these octets")
+        raise RuntimeError(f"the stored parts of {sha256} do not belong to these octets")
 
 
 def batch_part_numbers(length: int) -> Iterator[Sequence[int]]:
-    """Yield the numbers of the parts of so many octets, as many at a time as one transaction may write."""
+    """Yield the part numbers of a content of *length* octets, in batches for one transaction each."""
     count = _count(length)
     for first in range(0, count, BATCH):
         yield range(first, min(first + BATCH, count))
 
 
 def keep_parts(tx: Transaction, sha256: str, octets: bytes | Octets, numbers: Iterable[int]) -> None:
-    """Keep the parts with these *numbers*.  One that is there already is the same."""
+    """Store the parts with these *numbers*. A part that exists is left: it is the same."""
     whole = Octets.of(octets) if isinstance(octets, bytes) else octets
     for number in numbers:
         start = number * PART
@@ -45,18 +49,18 @@ def keep_parts(tx: Transaction, sha256: str, octets: bytes | Octets, numbers: It
 
 
 def read_blob_size(tx: Transaction, sha256: str) -> int | None:
-    """Return how many octets are kept under that name; fewer than there were when a writer was interrupted.  None without any."""
+    """Return the number of stored octets under *sha256*, or None. It is too small if a writer was interrupted."""
     found = tx.scalar(sa.select(sa.func.sum(sa.func.length(table.c.octets))).where(table.c.sha256 == sha256))
     return None if found is None else int(found)
 
 
 def read_blob(tx: Transaction, sha256: str) -> bytes:
-    """Return the bytes of that name.  KeyError when there are none."""
+    """Return the octets of *sha256*. Raises KeyError if there are none."""
     return b"".join(read_blob_pieces(tx, sha256))
 
 
 def read_blob_pieces(tx: Transaction, sha256: str) -> Iterator[bytes]:
-    """Yield the bytes of that name, a part at a time.  KeyError when there are none."""
+    """Yield the octets of *sha256*, one part at a time. Raises KeyError if there are none."""
     number = 0
     while (found := read_blob_part(tx, sha256, number)) is not None:
         yield found
@@ -68,7 +72,7 @@ def read_blob_pieces(tx: Transaction, sha256: str) -> Iterator[bytes]:
 
 
 def read_blob_part(tx: Transaction, sha256: str, number: int) -> bytes | None:
-    """Return one part of the bytes of that name; None when there is none of that number."""
+    """Return one part of the octets of *sha256*, or None if there is no such part."""
     query = sa.select(table.c.octets).where(table.c.sha256 == sha256, table.c.part == number)
     found = tx.scalars(query).first()
     return None if found is None else bytes(found)

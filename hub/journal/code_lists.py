@@ -1,4 +1,4 @@
-"""The code lists in force: of each, the newest message that was accepted.  Knows where the journal keeps them; not what a list looks like."""
+"""The code lists in force: the newest accepted message of each list. Does not know the format of a list."""
 
 import sqlalchemy as sa
 
@@ -11,14 +11,14 @@ from hub.store.transactions import Transaction
 
 
 def read_newest_lists(tx: Transaction) -> list[Message]:
-    """Return the message of each list that is in force, by the list's name."""
+    """Return the message of each list in force, by the list's name."""
     latest = sa.select(sa.func.max(table.c.id)).where(LISTED).group_by(table.c.kind)
     rows = tx.execute(sa.select(table).where(table.c.id.in_(latest)).order_by(table.c.kind)).mappings()
     return [search.read_message_row(row) for row in rows]
 
 
 def read_code_list(tx: Transaction, name: str) -> CategoryList | None:
-    """Return the list *name* (`LayDanhSachTTHC`) as it is in force; None where none ever came."""
+    """Return the list *name* (such as `LayDanhSachTTHC`) in force, or None if none was ever accepted."""
     latest = sa.select(sa.func.max(table.c.id)).where(LISTED, table.c.kind == name)
     row = tx.execute(sa.select(table).where(table.c.id == latest.scalar_subquery())).mappings().first()
     return None if row is None else parse_category_list(blobs.read_blob(tx, row["sha256"]))

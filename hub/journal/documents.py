@@ -1,6 +1,7 @@
-"""Documents as the journal knows them: which one a change means, what carries it, what a change stops, in which lane it goes.
+"""Documents in the journal: the document a change means, the messages that carry it, what a change stops, and the lane.
 
-Knows the message, delivery and change rows; not what a recall, an update or a replacement means (hub.edxml.changes).
+Reads and writes rows of messages, deliveries and changes. Does not know what a recall, an update or a replacement means
+(hub.edxml.changes).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,8 @@ from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Route, Routes
 
-#: Made once, as every document asks for both: the lane of the document of a unit, and what came before it that stops it.
+#: Built once, because every document needs both queries: the lane of a unit's document, and the earlier changes that
+#: stop it.
 _LANE = (
     sa.select(table.c.lane)
     .where(table.c.sender == sa.bindparam("by"), table.c.document_id == sa.bindparam("about"))
@@ -38,7 +40,7 @@ _EARLY = (
 
 @attrs.frozen
 class DeliveryStop:
-    """The deliveries to *units* are stopped by the change *message*."""
+    """The change *message* stops the deliveries to *units*."""
 
     units: tuple[str, ...]
     effect: changes.Effect
@@ -46,7 +48,10 @@ class DeliveryStop:
 
 
 def document_places(packet: Packet | None) -> set[str]:
-    """Return what names the documents that *packet* is or changes: a change and its document, at the same time, must see each other."""
+    """Return the names to lock for the documents that *packet* is or changes.
+
+    With these locks, a change and its document that arrive at the same time see each other.
+    """
     if packet is None or packet.kind is PacketKind.STATUS:
         return set()
     own = (packet.document_id, packet.code, packet.promulgation_date)
@@ -58,9 +63,11 @@ def document_places(packet: Packet | None) -> set[str]:
 def find_named_documents(
     tx: Transaction, packet: Packet | None, partner: str, routes: Routes
 ) -> dict[str, bool | None]:
-    """Return the DocumentIds that the change *packet* of *partner* is about: True when its From unit sent one, False when nobody did.
+    """Return the DocumentIds that the change *packet* of *partner* is about.
 
-    None is one that only another unit sent, or that only others brought where *partner* does not stand for the unit.  Where a recall's `ResponseFor` names several, those of its own unit are meant.
+    The value is True for a document that its From unit sent and False for a document that no unit sent. It is None for
+    a document that only another unit sent, or that only other partners sent where *partner* does not stand for the
+    unit. Where a recall's `ResponseFor` names several documents, the recall means those of its own unit.
     """
     if packet is None or packet.kind not in changes.CHANGES:
         return {}
@@ -85,7 +92,10 @@ def find_named_documents(
 
 
 def _within(partner: str, sender: str, routes: Routes) -> sa.ColumnElement[bool]:
-    """Select the messages of the unit *sender* that *partner* may change: all where it stands for the unit, else those it brought."""
+    """Return the condition for messages of the unit *sender* that *partner* may change.
+
+    These are all of them where *partner* stands for the unit, else those that it sent.
+    """
     return sa.true() if routes.stands_for(partner, sender) else table.c.partner == partner
 
 
@@ -96,9 +106,10 @@ def choose_lane(
     about: Mapping[str, bool | None],
     routes: Routes,
 ) -> str:
-    """Return the lane of what *packet* says: that of the document it is, changes (one of *about*) or answers.
+    """Return the lane of *packet*: that of the document it is, changes (one of *about*) or answers.
 
-    A replacement goes in the lane of the first document it replaces, and what is said of the replacement follows it there.
+    A replacement takes the lane of the first document that it replaces. Later messages about the replacement follow it
+    there.
     """
     if answered is not None and answered["lane"]:
         return str(answered["lane"])
@@ -120,9 +131,10 @@ def record_change(
     routes: Routes,
     now: datetime,
 ) -> None:
-    """Keep what the recall, update or replacement *message_id* of *partner* means for the documents it is *about*, and stop what it stops.
+    """Record the effects of the change *message_id* on the documents in *about*, and stop their deliveries.
 
-    Where the hub does not know the document it is marked so, kept and routed all the same.
+    A change is a recall, an update or a replacement. If the hub knows none of the documents, the change gets the event
+    `document-unknown` and is stored and routed all the same.
     """
     sender = routes.canonical(packet.sender)
     if not any(about.values()):
@@ -136,16 +148,16 @@ def record_change(
     for mark in marks:
         if mark.effect is not changes.Effect.UPDATED:
             units.setdefault((mark.document_id, mark.effect), []).append(mark.unit)
-    for (document, effect), stopped in units.items():  # once for all units: what carries it is looked for once
+    for (document, effect), stopped in units.items():  # one search for the carriers serves all units
         within = _within(partner, sender, routes)
         carriers = [each for each in _carriers(tx, sender, document, within) if each != message_id]
         deliveries.stop_deliveries(tx, carriers, stopped, effect, message_id, now)
 
 
 def _carriers(tx: Transaction, sender: str, document_id: str, within: sa.ColumnElement[bool]) -> list[str]:
-    """Return the messages that carry a document to its recipients: itself, its replacements under its id, its updates.
+    """Return the messages that carry a document to its recipients: itself, replacements under its id, and updates.
 
-    *within*: of which messages.
+    Only messages that match *within* are returned.
     """
     updates = sa.select(change.c.message).where(
         change.c.sender == sender,
@@ -163,12 +175,14 @@ def _carriers(tx: Transaction, sender: str, document_id: str, within: sa.ColumnE
 def list_delivery_stops(
     tx: Transaction, message_id: str, packet: Packet, partner: str, goes: Sequence[Route], routes: Routes
 ) -> list[DeliveryStop]:
-    """Return what came before the document *packet*, and before anything of it went to the unit it stops, of where it *goes*.
+    """Return the earlier changes that stop the new document *packet* at recipients in *goes*.
 
-    It counts if *partner*, who brings the document, brought it too, or somebody who stands for the unit.  A document sent again after its recall is a new sending, and goes.
+    A change stops a unit only if nothing of the document was sent to that unit before. The change counts if *partner*,
+    which sends the document, sent it too, or a partner that stands for the unit. A document that is sent again after
+    its recall is a new document and is delivered.
     """
     sender = routes.canonical(packet.sender)
-    first: dict[str, tuple[str, str]] = {}  # by unit: the first change that stops it there
+    first: dict[str, tuple[str, str]] = {}  # by unit: the first change that stops the document there
     for row in tx.execute(_EARLY, {"by": sender, "about": packet.document_id}):
         if row.partner != partner and not routes.stands_for(row.partner, sender):
             continue

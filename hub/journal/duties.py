@@ -1,11 +1,13 @@
-"""What a receipt has promised and the journal still has to do: facts to be written, attachments to be read.  Knows rows; not when.
+"""Duties: work that a receipt promised and that is still to be done, namely facts to write and attachments to read.
 
-A message with more than `SLICE` facts would keep the only writer from everybody else.  So the transaction that carries its receipt writes
-the first of them and records the duty to write the rest, in slices; each slice is then a transaction of its own, and others commit between.
-A slice is taken out in the transaction that writes it, so none is lost or written twice, wherever the hub is killed.
+A message with more than `SLICE` facts would block the only writer for too long. So the transaction with its receipt
+writes the first facts and records a duty to write the rest, in slices. Each slice is then a transaction of its own, and
+other steps commit between them. The transaction that writes a slice also deletes it, so no slice is lost or written
+twice, wherever the hub is killed.
 
-Duties are done in the order in which they were recorded, and what comes later of the same service waits behind them: so of two messages
-with the same fact the first holds, as if each had been written whole.  What a duty needs stands beside it, as it was at the receipt.
+Duties are done in the order in which they were recorded, and later facts of the same service wait behind them. So of
+two messages with the same fact the first counts, as if each had been written at once. A duty is stored with all the
+data it needs, as of the receipt. This module does not know when duties are done.
 """
 
 import json
@@ -24,16 +26,18 @@ from hub.store.tables import duty as table
 from hub.store.tables import duty_slice, message
 from hub.store.transactions import Transaction
 
-#: Facts that one transaction writes for one message; 200 take about 10 ms of the writer on SQLite, 20 ms on PostgreSQL.
+#: Facts of one message written per transaction. 200 facts take about 10 ms of the writer on SQLite, 20 ms on
+#: PostgreSQL.
 SLICE = 200
-#: Facts of one message.  The contract of mail lets 5,000 units tell nine figures each, the most that any service has.
+#: Maximum facts of one message. The mail contract allows 5,000 units with nine figures each, more than any other
+#: service.
 MOST_FACTS = 50_000
-#: A partner of whose messages more facts are outstanding brings no others: reports would wait ever longer for them.  A day's mail
-#: figures of a province are 9,000 facts; so many are written in some seconds.
+#: A partner with more outstanding facts than this may send no others, because reports would wait ever longer for them.
+#: One day's mail figures of a province are 9,000 facts. The hub writes this number in some seconds.
 MOST_OWED = 10_000
-#: What kinds of duty there are: facts to be written, attachments to be read into facts.
+#: The kinds of duty: facts to write, attachments to read into facts.
 FACTS, ATTACHMENTS = "facts", "attachments"
-#: What the duty to read attachments may bring facts of.
+#: The services whose facts attachments may contain.
 ENCLOSED = "incidents meetings"
 
 _LOCK = "duties"
@@ -42,7 +46,7 @@ _FIELDS = tuple(field for field in attrs.fields(Fact) if field.name not in {"at"
 
 @attrs.frozen
 class Slice:
-    """A part of a duty, as it is kept: so many facts, or one attachment (0)."""
+    """A part of a duty as it is stored: *facts* facts, or one attachment (`facts` is 0)."""
 
     facts: int
     octets: bytes
@@ -50,17 +54,17 @@ class Slice:
 
 @attrs.frozen
 class Duty:
-    """One duty that is outstanding."""
+    """One outstanding duty."""
 
-    serial: int  #: its place in the order; never given again
+    serial: int  #: its place in the order; never reused
     message: str
     kind: str
-    at: datetime  #: of the facts: when the message was received
+    at: datetime  #: `at` of the facts: the time of receipt of the message
 
 
 @attrs.frozen
 class Brought:
-    """What reads attachments needs to know of the packet that brought them."""
+    """The attachments to read, with partner and sender of the packet that contained them."""
 
     partner: str
     sender: str
@@ -69,11 +73,11 @@ class Brought:
 
 @attrs.frozen
 class Outstanding:
-    """What is still to be done."""
+    """The work that is still to be done."""
 
     messages: int = 0
-    facts: int = 0  #: not those of attachments that are still to be read
-    since: datetime | None = None  #: the receipt of the oldest
+    facts: int = 0  #: without those of attachments that are not read yet
+    since: datetime | None = None  #: time of the oldest receipt
 
     def __bool__(self) -> bool:
         return self.messages > 0
@@ -83,13 +87,13 @@ class Outstanding:
 
 
 def pack_facts(facts: Sequence[Fact]) -> tuple[Slice, ...]:
-    """Return *facts*, all of one message, as slices, in their order."""
+    """Return *facts*, all of one message, as slices in their order."""
     parts = (facts[start : start + SLICE] for start in range(0, len(facts), SLICE))
     return tuple(Slice(len(part), _squeezed([_written(fact) for fact in part])) for part in parts)
 
 
 def pack_attachments(attachments: Iterable[Attachment]) -> tuple[Slice, ...]:
-    """Return *attachments*, whose octets are at hand, as slices."""
+    """Return *attachments*, whose content must be loaded, as slices."""
     return tuple(Slice(0, _packed(each)) for each in attachments)
 
 
@@ -106,7 +110,10 @@ def _attachment(octets: bytes) -> Attachment:
 
 
 def _written(fact: Fact) -> dict[str, object]:
-    """Return what of *fact* differs from the defaults: what a newer program adds to facts may be missing in an older slice."""
+    """Return the fields of *fact* that differ from their defaults.
+
+    A field added later may be missing in an older slice.
+    """
     said = {field.name: getattr(fact, field.name) for field in _FIELDS}
     found = {field.name: said[field.name] for field in _FIELDS if said[field.name] != field.default}
     return found | {name: said[name].isoformat() for name in ("due", "day") if name in found}
@@ -126,9 +133,9 @@ def _facts(octets: bytes, message: str, at: datetime) -> Iterator[Fact]:
 def write_facts_or_duty(
     tx: Transaction, message: str, at: datetime, service: str, facts: Sequence[Fact], rest: Sequence[Slice] = ()
 ) -> None:
-    """Write *facts* of *message* and the *rest* of them, all of *service*: up to `SLICE` now, the others by a duty.
+    """Write up to `SLICE` of *facts* now, and record a duty for the others and for the *rest*. All are of *service*.
 
-    Where a duty of that service is outstanding, all of them by a duty, behind it.
+    If a duty of that service is outstanding, all of them become a duty behind it.
     """
     if not facts and not rest:
         return
@@ -140,9 +147,9 @@ def write_facts_or_duty(
 
 
 def _is_behind(tx: Transaction, service: str) -> bool:
-    """Tell whether a duty is outstanding that may bring a fact of *service* which another message must not come before.
+    """Tell whether a duty is outstanding whose facts of *service* must be written before those of a later message.
 
-    A document's facts are written with it, or with its delivery: no duty brings any.
+    Facts of a document are written with the document or its delivery, never by a duty.
     """
     if service == DOCUMENTS:
         return False
@@ -157,7 +164,7 @@ def _may_bring(services: Collection[str]) -> sa.ColumnElement[bool]:
 def record_duty(
     tx: Transaction, message: str, at: datetime, services: str, slices: Sequence[Slice], kind: str = FACTS
 ) -> None:
-    """Record the duty to do *slices* of *message*, which was received *at*; it may bring facts of *services*."""
+    """Record the duty to do *slices* of *message*, received *at*. It may contain facts of *services*."""
     row = {"message": message, "at": at, "services": services, "kind": kind}
     serial = tx.execute(sa.insert(table).values(row).returning(table.c.serial)).scalar_one()
     _put(tx, serial, slices)
@@ -169,13 +176,13 @@ def _put(tx: Transaction, serial: int, slices: Sequence[Slice]) -> None:
 
 
 def read_next_duty(tx: Transaction) -> Duty | None:
-    """Return the duty that is to be done next; None when all is done."""
+    """Return the next duty, or None when there is none."""
     row = tx.execute(sa.select(table).order_by(table.c.serial).limit(1)).first()
     return None if row is None else Duty(row.serial, row.message, row.kind, row.at)
 
 
 def read_duty_content(tx: Transaction, of: Duty) -> Brought | None:
-    """Return the attachments that the duty *of* is to read; None where another node has put their facts in their place."""
+    """Return the attachments of the duty *of*, or None if another node has already replaced them with their facts."""
     said = tx.execute(sa.select(message.c.partner, message.c.sender).where(message.c.id == of.message)).one()
     unread = sa.and_(table.c.serial == duty_slice.c.duty, table.c.kind == ATTACHMENTS)
     slices = sa.select(duty_slice.c.octets).join(table, unread).where(duty_slice.c.duty == of.serial)
@@ -186,9 +193,9 @@ def read_duty_content(tx: Transaction, of: Duty) -> Brought | None:
 def record_enclosed_facts(
     tx: Transaction, of: Duty, slices: Sequence[Slice], ignored: Iterable[tuple[str, Problem]]
 ) -> bool:
-    """Put what its attachments bring in the place of the duty *of* to read them; tell what of them was *ignored*, and why.
+    """Replace the attachments of the duty *of* with the facts read from them, and record those *ignored*, with reasons.
 
-    False where another node did it meanwhile.
+    Returns False if another node did it meanwhile.
     """
     ours = sa.and_(table.c.serial == of.serial, table.c.kind == ATTACHMENTS)
     if not tx.execute(sa.update(table).where(ours).values(kind=FACTS)).rowcount:
@@ -204,7 +211,10 @@ def record_enclosed_facts(
 
 
 def write_next(tx: Transaction) -> bool:
-    """Write the next slice of facts.  False when there is none: no duty, one to read attachments first, or another node is at it."""
+    """Write the next slice of facts.
+
+    Returns False when there is none: no duty, a duty whose attachments must be read first, or another node is writing.
+    """
     if not transactions.those_at_hand(tx, [_LOCK]):
         return False
     of = read_next_duty(tx)
@@ -225,7 +235,7 @@ def _finish(tx: Transaction, serial: int) -> None:
 
 
 def read_newest_duty(tx: Transaction) -> int | None:
-    """Return the serial of the duty that was recorded last, of those that are outstanding; None when all is done."""
+    """Return the serial of the last recorded duty that is outstanding, or None."""
     found: int | None = tx.scalar(sa.select(sa.func.max(table.c.serial)))
     return found
 
@@ -237,9 +247,10 @@ def read_outstanding_duties(
     services: Collection[str] | None = None,
     before: datetime | None = None,
 ) -> Outstanding:
-    """Return what is outstanding: of the duties recorded until *upto*, that may bring facts of *services*, of what was received *before*.
+    """Return the outstanding work, optionally restricted.
 
-    None: of all.
+    *upto*: the last serial included. *services*: only duties that may contain facts of them. *before*: only messages
+    received before.
     """
     which = sa.and_(
         sa.true() if upto is None else table.c.serial <= upto,
@@ -253,7 +264,7 @@ def read_outstanding_duties(
 
 
 def count_owed_facts(tx: Transaction, partner: str) -> int:
-    """Return how many facts of messages of *partner* are outstanding; an attachment that is not read yet counts as a slice of them."""
+    """Return the number of outstanding facts of messages of *partner*. An unread attachment counts as a full slice."""
     theirs = sa.and_(message.c.id == table.c.message, message.c.partner == partner)
     slices = sa.select(duty_slice.c.facts).select_from(table).join(message, theirs)
     rows = tx.scalars(slices.join(duty_slice, duty_slice.c.duty == table.c.serial))
@@ -261,7 +272,10 @@ def count_owed_facts(tx: Transaction, partner: str) -> int:
 
 
 def write_all(engine: sa.Engine) -> None:
-    """Write all facts that are outstanding, for who has no service that does; what comes after attachments to be read is left."""
+    """Write all outstanding facts, for commands without a service that does it.
+
+    Stops at a duty with unread attachments.
+    """
     more = True
     while more:
         with transactions.write_transaction(engine) as tx:

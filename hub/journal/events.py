@@ -1,7 +1,7 @@
-"""Events: appended with the change they tell of, numbered and chained afterwards.  Knows their text and hash; not what causes them.
+"""Events: appended with the change they record, numbered and hash-chained afterwards. Does not know what causes them.
 
-No writer waits for another's place in the chain: `append_events` leaves events unnumbered, and one `chain_events` at a time numbers what is
-committed and hashes each text with its predecessor's hash.
+No writer waits for another's place in the chain. `append_events` leaves events without a number. `chain_events`, which
+runs once at a time, numbers the committed events and hashes each text with its predecessor's hash.
 """
 
 import hashlib
@@ -18,19 +18,20 @@ from hub.store.transactions import Transaction
 
 #: The hash before the first event.
 ORIGIN = "0" * 64
-#: The advisory lock of the chainer on PostgreSQL ("chain" in ASCII).
+#: PostgreSQL: advisory lock of the chainer ("chain" in ASCII).
 _CHAINER_LOCK = 0x636861696E
 _TRACKING = "tracking"
 _INSERT = sa.insert(table)
-#: How the text of an event of a fact begins, whatever its time.
+#: LIKE pattern for the text of an event of a fact, with any time.
 _OF_FACTS = f'{{"at":"{"_" * 27}","event":"fact-%'
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def append_events(tx: Transaction, *events: Event) -> None:
-    """Append *events* to the journal, in this order, in the transaction of the change they tell of.
+    """Append *events* in this order, in the transaction of the change that they record.
 
-    One of a call that brought no message stands under the tracking id that its caller was given: `of_message` finds it there.
+    The event of a call without a message is stored under the tracking id that its caller received, where `of_message`
+    finds it.
     """
     if events:
         rows = [
@@ -48,16 +49,16 @@ def _text(event: Event) -> str:
 
 
 def of_message(tx: Transaction, message: str) -> list[dict[str, object]]:
-    """Return the events of *message* in the order they were appended, as the objects that were hashed."""
+    """Return the events of *message* in the order of appending, as the decoded objects of the hashed texts."""
     rows = tx.execute(sa.select(table.c.text).where(table.c.message == message).order_by(table.c.serial))
     return [json.loads(row.text) for row in rows]
 
 
 def of_call(tx: Transaction, tracking: str) -> list[dict[str, object]]:
-    """Return the events of the call that was refused with the id *tracking*, in the order they were appended."""
+    """Return the events of the refused call with tracking id *tracking*, in the order of appending."""
     if found := of_message(tx, tracking):
         return found
-    # What older versions appended stands under no id; the index gives what does.
+    # Older versions stored such an event without an id. The index yields the events without a message.
     told = table.c.text.contains(f'"{_TRACKING}":{_encode(tracking)}', autoescape=True)
     query = sa.select(table.c.text).where(table.c.message.is_(None), told).order_by(table.c.serial)
     return [said for said in map(json.loads, tx.scalars(query)) if said.get(_TRACKING) == tracking]
@@ -65,7 +66,7 @@ def of_call(tx: Transaction, tracking: str) -> list[dict[str, object]]:
 
 @attrs.frozen
 class Chained:
-    """An event with its place in the chain: *text* is what was hashed."""
+    """A chained event: its number, its hash and the hashed *text*."""
 
     number: int
     hash: str
@@ -73,15 +74,15 @@ class Chained:
 
 
 def read_chained_events(tx: Transaction, number: int, limit: int) -> list[Chained]:
-    """Return the chained events after *number*, in order, at most *limit*."""
+    """Return at most *limit* chained events after *number*, in order."""
     query = sa.select(table.c.number, table.c.hash, table.c.text).where(table.c.number > number)
     return [Chained(row.number, row.hash, row.text) for row in tx.execute(query.order_by(table.c.number).limit(limit))]
 
 
 def chain_events(tx: Transaction, limit: int = 2000) -> int:
-    """Number and hash up to *limit* committed events.  Returns how many; call again while it returns *limit*.
+    """Number and hash up to *limit* committed events. Return how many; call again while it returns *limit*.
 
-    While another node chains, there is nothing to do here.
+    Returns 0 while another node is chaining.
     """
     if tx.dialect.name == "postgresql" and not tx.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_CHAINER_LOCK))):
         return 0
@@ -100,12 +101,12 @@ def chain_events(tx: Transaction, limit: int = 2000) -> int:
 
 
 def count_unchained_events(tx: Transaction) -> int:
-    """Return how many events wait for their number."""
+    """Return the number of events without a number."""
     return tx.execute(sa.select(sa.func.count()).where(table.c.number.is_(None))).scalar_one()
 
 
 def find_broken_events(tx: Transaction) -> Iterator[int]:
-    """Yield the number of each chained event whose hash does not follow from its text and its predecessor."""
+    """Yield the number of each chained event whose hash does not match its text and its predecessor."""
     link, expected = ORIGIN, 1
     query = (
         sa.select(table.c.number, table.c.text, table.c.hash)
@@ -121,9 +122,10 @@ def find_broken_events(tx: Transaction) -> Iterator[int]:
 
 
 def oldest_unchained(tx: Transaction) -> str | None:
-    """Return the time of the oldest event that waits for its number, as text; None when all are chained.
+    """Return the time of the oldest event without a number, as text, or None.
 
-    Those of facts are left out: theirs is the time of the receipt, and they may be appended long after it (hub.journal.duties).
+    Events of facts are left out: their time is that of the receipt, and they may be appended long after it
+    (hub.journal.duties).
     """
     waits = sa.and_(table.c.number.is_(None), table.c.text.not_like(_OF_FACTS))
     row = tx.execute(sa.select(table.c.text).where(waits).order_by(table.c.serial).limit(1)).first()
@@ -131,13 +133,13 @@ def oldest_unchained(tx: Transaction) -> str | None:
 
 
 def read_last_event_time(tx: Transaction) -> str | None:
-    """Return the time of the event that was appended last, as text; None when there is none."""
+    """Return the time of the last appended event, as text, or None."""
     row = tx.execute(sa.select(table.c.text).order_by(table.c.serial.desc()).limit(1)).first()
     return None if row is None else str(json.loads(row.text)["at"])
 
 
 def read_chain_head(tx: Transaction) -> tuple[int, str]:
-    """Return the number and the hash of the last chained event; 0 and `ORIGIN` before the first."""
+    """Return number and hash of the last chained event; 0 and `ORIGIN` before the first."""
     row = tx.execute(
         sa.select(table.c.number, table.c.hash)
         .where(table.c.number.is_not(None))

@@ -1,7 +1,10 @@
-"""Facts: each result counted once for one unit.  Knows what a message row yields and how facts are kept; not the forms.
+"""Facts: each result is counted once for one unit. Makes facts of message rows and stores them.
 
-Rules: design.md «Facts».  A fact's key is (unit, service, business key, milestone); the first of a key wins.  Each fact is told of by
-the event `fact-recorded`, with all of it: whoever reads the events alone can count what the hub counts.
+Does not know the forms.
+
+Rules: docs/reference/reports.md. The key of a fact is (unit, service, business key, milestone), and the first fact of a
+key counts. Each fact is published by the event `fact-recorded` with all its fields, so a reader of the events alone can
+count what the hub counts.
 """
 
 import json
@@ -33,43 +36,42 @@ _SENT = {
 Key = tuple[str, str, str, str]  #: unit, service, business key, milestone
 
 _FIELDS = tuple(field.name for field in attrs.fields(Fact))
-_ASKED = 200  #: keys asked for in one statement: what SQLite takes at most is 8,000 of them
-#: Of so many business keys the facts are read at a time.
+_ASKED = 200  #: keys per statement; SQLite allows about 8,000
+#: Business keys whose facts are read at a time.
 _KEYS = 500
 
 _TOLD = tuple(field.name for field in attrs.fields(Fact) if field.name not in {"at", "message"})
-#: What an event leaves out where it says nothing: a document is one, and has none of these.
+#: Values that an event leaves out: those of every document.
 _PLAIN: Mapping[str, object] = {"day": None, "amount": 1, "attributes": {}}
 
 
 def business_key(organ: str, document_id: str, *, packet: str | None = None) -> str:
-    """Return the key of a document: its From unit and edXML DocumentId, and the packet's SHA-256 for what changes it."""
+    """Return the key of a document: its From unit, edXML DocumentId and, for a change, the SHA-256 of its packet."""
     return json.dumps([organ, document_id, *([packet] if packet else [])], ensure_ascii=False, separators=(",", ":"))
 
 
 def make_sent_fact(row: Mapping[str, Any], recipients: Iterable[str], *, outside: bool) -> Fact:
-    """Return the fact that the From unit sent the document *row*; *outside* when any recipient is not the province's."""
+    """Return the fact that the From unit sent the document *row*. *outside*: a recipient is outside the province."""
     return attrs.evolve(
         _of_document(row), milestone=_SENT[PacketKind(row["kind"])], counterpart=" ".join(recipients), outside=outside
     )
 
 
 def make_received_fact(row: sa.RowMapping, unit: str, at: datetime) -> Fact:
-    """Return the fact that *unit* got the document *row*."""
+    """Return the fact that *unit* received the document *row*."""
     return attrs.evolve(
         _of_document(row), unit=unit, milestone="received", at=at, counterpart=row["sender"], outside=row["outside"]
     )
 
 
 def make_failure_fact(row: sa.RowMapping, recipient: str, at: datetime) -> Fact:
-    """Return the fact that a delivery of the document *row* to *recipient* died."""
+    """Return the fact that a delivery of the document *row* to *recipient* became dead."""
     return attrs.evolve(_of_document(row), milestone="failed", at=at, counterpart=recipient)
 
 
 def _of_document(row: sa.RowMapping | Mapping[str, Any]) -> Fact:
-    changes = (
-        row["kind"] != PacketKind.DOCUMENT
-    )  # no status ever joins the key of a change, so it has no DueDate to miss
+    # no status refers to the key of a change, so a change has no DueDate to miss
+    changes = row["kind"] != PacketKind.DOCUMENT
     return Fact(
         unit=row["sender"],
         service=row["service"],
@@ -80,13 +82,13 @@ def _of_document(row: sa.RowMapping | Mapping[str, Any]) -> Fact:
         document_type=row["document_type"],
         paper=row["paper"],
         signature=row["signature"]
-        or SignatureStanding.UNSIGNED,  # a message from before packets were looked at has none
+        or SignatureStanding.UNSIGNED,  # a message stored before packet signatures were checked has none
         due=None if changes else row["due"],
     )
 
 
 def make_synced_facts(row: sa.RowMapping, milestone: str, partner: str, at: datetime) -> list[Fact]:
-    """Return the facts that what the message *row* is about was brought to another system, *partner*: one of each business key."""
+    """Return one fact per business key of the message *row*: it was transferred to another system, *partner*."""
     one = Fact(
         unit=row["sender"],
         service=row["service"],
@@ -101,10 +103,10 @@ def make_synced_facts(row: sa.RowMapping, milestone: str, partner: str, at: date
 
 
 def record_facts(tx: Transaction, facts: Iterable[Fact]) -> int:
-    """Write *facts*, each with its event; one whose key is taken is left as it was.  Returns how many were new.
+    """Write *facts*, each with its event. A fact whose key exists is not changed. Return the number of new facts.
 
-    Where another service than documents tells other numbers under a key that is taken, an event says so: who sent a correction that
-    changes nothing shall find out.
+    Where a service other than documents reports another amount under an existing key, the event `fact-differs` records
+    it, so that the sender of a correction without effect can find out.
     """
     first: dict[Key, Fact] = {}
     told = [(key_of(fact), fact) for fact in facts]
@@ -119,7 +121,7 @@ def record_facts(tx: Transaction, facts: Iterable[Fact]) -> int:
 
 
 def key_of(fact: Fact) -> Key:
-    """Return what makes *fact* the same as another."""
+    """Return the key of *fact*."""
     return fact.unit, fact.service, fact.key, fact.milestone
 
 
@@ -137,7 +139,7 @@ def _differences(tx: Transaction, known: Sequence[tuple[Key, Fact]]) -> Iterator
 
 
 def read_facts_by_key(tx: Transaction, keys: Sequence[Key]) -> dict[Key, Fact]:
-    """Return what is recorded under each of *keys*; those under which nothing is are left out."""
+    """Return the stored facts of *keys* by key. Keys without a fact are left out."""
     found: dict[Key, Fact] = {}
     for start in range(0, len(keys), _ASKED):
         these = sa.tuple_(*table.primary_key).in_(keys[start : start + _ASKED])
@@ -148,7 +150,7 @@ def read_facts_by_key(tx: Transaction, keys: Sequence[Key]) -> dict[Key, Fact]:
 
 
 def make_fact_event(fact: Fact) -> Event:
-    """Return the event that tells of *fact*; its `at` and `message` are the fact's."""
+    """Return the event of *fact*, with the fact's `at` and `message`."""
     body = {name: getattr(fact, name) for name in _TOLD}
     body |= {"due": fact.due and fact.due.isoformat(), "day": fact.day and fact.day.isoformat()}
     body["attributes"] = dict(fact.attributes)
@@ -163,7 +165,7 @@ def read_facts(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Iterator[Fact]:
-    """Yield facts in the order of their time: of *units* (None: all), `since` inclusive, `until` exclusive."""
+    """Yield facts ordered by time: of *units* (None: all), *since* inclusive, *until* exclusive."""
     query = sa.select(table).order_by(table.c.at, table.c.message, table.c.unit, table.c.milestone, table.c.key)
     if since is not None:
         query = query.where(table.c.at >= since)
@@ -177,7 +179,7 @@ def read_facts(
 
 
 def units_of(tx: Transaction, service: str) -> list[str]:
-    """Return each unit that has facts of *service*, by code: a step in the index for each."""
+    """Return each unit that has facts of *service*, by code. Takes one index step per unit."""
     ours = table.c.service == service
     first = sa.select(sa.func.min(table.c.unit).label("unit")).where(ours).cte("having", recursive=True)
     step = sa.select(sa.func.min(table.c.unit)).where(ours, table.c.unit > first.c.unit).scalar_subquery()
@@ -186,27 +188,30 @@ def units_of(tx: Transaction, service: str) -> list[str]:
 
 
 def read_earliest_fact_time(tx: Transaction) -> datetime | None:
-    """Return when the first fact of all was recorded; None when there is none."""
+    """Return the time of the first recorded fact, or None."""
     found: datetime | None = tx.scalar(sa.select(sa.func.min(table.c.at)))
     return found
 
 
 def use_indexes(tx: Transaction) -> None:
-    """Let PostgreSQL find histories by their keys: told that a unit has many facts it would read all of them each time."""
+    """Make PostgreSQL find histories by key. If it expects many facts of a unit, it reads all of them each time."""
     if tx.dialect.name == "postgresql":
         tx.exec_driver_sql("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off")
 
 
 @attrs.frozen
 class Search:
-    """Finds, unit by unit, what the windows of a period name and all other facts of the same business keys."""
+    """Finds, unit by unit, the facts in the windows of a period and all other facts of the same business keys."""
 
     _keys: sa.Select[Any] | sa.CompoundSelect[Any]
     _facts: sa.Select[Any]
 
     @classmethod
     def of(cls, service: str, windows: Iterable[TimeWindow], form: str = "", period: str | None = None) -> "Search":
-        """With *period*, it finds also the facts of the keys that *form* carried at the end of that closed month."""
+        """Return the search for *windows*.
+
+        With *period*, also for the keys that *form* carried at the end of that closed month.
+        """
         unit = sa.bindparam("of", type_=sa.Text)
         mine = sa.and_(table.c.service == service, table.c.unit == unit)
         looked_for = [sa.select(table.c.key).where(mine, *_within(window)) for window in windows]
@@ -219,7 +224,7 @@ class Search:
         return cls(sa.select(keys_of.c.key).execution_options(yield_per=_KEYS), facts)
 
     def histories(self, tx: Transaction, unit: str) -> Iterator[list[Fact]]:
-        """Yield the facts of *unit*, those of one business key together.  Memory: those of `_KEYS` keys."""
+        """Yield the facts of *unit*, grouped by business key. Holds the facts of `_KEYS` keys in memory."""
         with tx.execute(self._keys, {"of": unit}) as keys:
             for some in keys.partitions():
                 rows = tx.execute(self._facts, {"of": unit, "keys": [key for (key,) in some]}).all()
@@ -245,7 +250,7 @@ def _within(window: TimeWindow) -> Iterator[sa.ColumnElement[bool]]:
         yield table.c.day <= window.last
 
 
-#: A fact's columns as they are kept: converting each value by its type would take longer than all the counting.
+#: Columns of a fact in stored form: converting each value by its type would take longer than the counting.
 _RAW = sa.select(
     *(
         column if isinstance(column.type, sa.Boolean | sa.Integer) else sa.type_coerce(column, sa.String)

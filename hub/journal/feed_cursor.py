@@ -1,7 +1,7 @@
-"""How far a subscription was told of the events.  Knows its cursor, the number of the last event that arrived; not who is told, nor how.
+"""The cursor of a subscription: the number of the last event that was published and confirmed. Does not publish.
 
-A subscription that was never told of anything begins with the first event.  The cursor only follows what was confirmed, so an
-event may be told of twice and never not at all; whoever drops old events one day keeps those after the cursors.
+A new subscription starts with the first event. The cursor only follows confirmations, so an event may be published
+twice but is never skipped. A future deletion of old events must keep the events after every cursor.
 """
 
 import json
@@ -18,7 +18,7 @@ from hub.store.transactions import Transaction
 
 @attrs.frozen
 class Lag:
-    """What a subscription was not told of yet: how many events, and when the oldest of them happened."""
+    """The events that a subscription has not published yet: their number, and the time of the oldest."""
 
     published: int  #: the cursor
     events: int
@@ -26,18 +26,18 @@ class Lag:
 
 
 def read_feed_position(tx: Transaction, name: str) -> int:
-    """Return the number of the last event that arrived; 0 when none did."""
+    """Return the number of the last confirmed event, or 0 if there is none."""
     return tx.scalar(sa.select(table.c.number).where(table.c.name == name)) or 0
 
 
 def advance_feed_cursor(tx: Transaction, name: str, number: int) -> None:
-    """Note that the events up to *number* arrived.  What another node noted meanwhile is never taken back."""
+    """Record that the events up to *number* are confirmed. The cursor never moves back, whatever another node did."""
     if not transactions.put_once(tx, table, [{"name": name, "number": number}]):
         tx.execute(sa.update(table).where(table.c.name == name, table.c.number < number).values(number=number))
 
 
 def read_feed_lag(tx: Transaction, name: str) -> Lag:
-    """Return what *name* was not told of yet, the events that wait for their number included."""
+    """Return the lag of the subscription *name*, including events that are not yet numbered."""
     published = read_feed_position(tx, name)
     unpublished = max(0, events.read_chain_head(tx)[0] - published) + events.count_unchained_events(tx)
     waiting = events.read_chained_events(tx, published, 1)

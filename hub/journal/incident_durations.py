@@ -1,4 +1,4 @@
-"""How long incidents were open: the opening and the closing of one, brought together.  Knows the facts of the journal; no message."""
+"""Pairs the opening and the closing of incidents into facts of their duration. Knows facts, not messages."""
 
 from collections.abc import Iterable
 
@@ -13,9 +13,9 @@ _OTHER = {OPENED: CLOSED, CLOSED: OPENED}
 
 
 def pair_incident_facts(tx: Transaction, facts: Iterable[Fact]) -> list[Fact]:
-    """Return *facts*, and of each incident that they open or close, whose other end is known, how long it was open.
+    """Return *facts*, plus a duration fact for each incident that they open or close and whose other end is known.
 
-    It does not matter which end comes first, nor whether the other one is kept already or stands before it in *facts*.
+    The two ends may come in any order. The other end may be stored already or stand anywhere in *facts*.
     """
     found = list(facts)
     ends = [fact for fact in found if fact.service == "incidents" and fact.milestone in _OTHER]
@@ -24,7 +24,7 @@ def pair_incident_facts(tx: Transaction, facts: Iterable[Fact]) -> list[Fact]:
     keys = [journal_facts.key_of(attrs.evolve(fact, milestone=each)) for fact in ends for each in _OTHER]
     held = journal_facts.read_facts_by_key(tx, keys)
     for fact in ends:
-        here = held.setdefault(journal_facts.key_of(fact), fact)  # the first of a key holds
+        here = held.setdefault(journal_facts.key_of(fact), fact)  # the first fact of a key counts
         other = held.get(journal_facts.key_of(attrs.evolve(fact, milestone=_OTHER[fact.milestone])))
         if other is not None:
             both = (here, other) if fact.milestone == OPENED else (other, here)
@@ -33,6 +33,6 @@ def pair_incident_facts(tx: Transaction, facts: Iterable[Fact]) -> list[Fact]:
 
 
 def find_incident_fact(tx: Transaction, unit: str, key: str, milestone: str) -> Fact | None:
-    """Return the fact of an incident, if there is one."""
+    """Return the fact of an incident, or None."""
     wanted = (unit, "incidents", key, milestone)
     return journal_facts.read_facts_by_key(tx, [wanted]).get(wanted)

@@ -1,6 +1,8 @@
-"""Looks for damage in a journal: in SQLite's file, in the hash chain, in the bytes of the messages.  Knows what whole means; repairs nothing.
+"""Checks a journal for damage: SQLite's file, the hash chain of the events, the octets of the messages.
 
-SQLite finds by itself only pages that do not fit together; a changed bit inside a text or a packet is found by the hashes.
+Repairs nothing.
+
+SQLite itself detects only inconsistent pages. The hashes detect a changed bit inside a text or a packet.
 """
 
 import hashlib
@@ -15,21 +17,21 @@ from hub.store import transactions
 from hub.store.tables import content, message
 from hub.store.transactions import Transaction
 
-#: `check` and `twistd` look at a file for so long, in seconds.
+#: Time limit for the check of the file by `check` and `twistd`, in seconds.
 BRIEFLY = 2.0
 _AT_ONCE = 32
-#: Steps of SQLite between two looks at the clock.
+#: Virtual machine steps of SQLite between two checks of the time limit.
 _STEPS = 10_000
 
 
 def describe_damage(found: str) -> Mistake:
-    """Return the mistake of a damaged journal."""
+    """Return the mistake that reports a damaged journal."""
     expected = "the backup put in its place: docs/howto/operate.md, Restore"
     return Mistake("hub.toml: database.url", f"the journal is damaged: {found}", expected)
 
 
 def in_file(tx: Transaction, *, briefly: bool = False) -> list[str]:
-    """Return what SQLite finds wrong with its file; *briefly*: in the time of `BRIEFLY`.  Nothing on PostgreSQL."""
+    """Return what SQLite finds wrong with its file; *briefly* limits the check to `BRIEFLY`. Empty on PostgreSQL."""
     if tx.dialect.name != "sqlite":
         return []
     connection, until = tx.connection.driver_connection, monotonic() + BRIEFLY
@@ -42,7 +44,7 @@ def in_file(tx: Transaction, *, briefly: bool = False) -> list[str]:
         if transactions.is_damage(error):
             return [str(error.orig)]
         if briefly and monotonic() > until:
-            return []  # so far nothing
+            return []  # the time is over and no damage was found so far
         raise
     finally:
         connection.set_progress_handler(None, 0)
@@ -50,32 +52,32 @@ def in_file(tx: Transaction, *, briefly: bool = False) -> list[str]:
 
 
 def in_chain(tx: Transaction) -> Iterator[str]:
-    """Yield what is wrong with the hash chain of the events."""
+    """Yield each error in the hash chain of the events."""
     return (
         f"event {number} does not follow from its text and its predecessor" for number in events.find_broken_events(tx)
     )
 
 
 def in_contents(tx: Transaction, tell: Callable[[int], None] = lambda _count: None) -> Iterator[str]:
-    """Yield what is wrong with the bytes of the messages; *tell* how many octets were read, now and then."""
+    """Yield each error in the octets of the messages. *tell* is called with the number of octets read so far."""
     query = sa.select(content).order_by(content.c.sha256, content.c.part).execution_options(yield_per=_AT_ONCE)
     name, hashed, parts, size = "", hashlib.sha256(), 0, 0
     with tx.execute(query) as rows:
         for row in rows:
             if row.sha256 != name:
                 if name and hashed.hexdigest() != name and _named(tx, name):
-                    yield f"the bytes of {name} are others"
+                    yield f"the octets of {name} do not match this hash"
                 name, hashed, parts = row.sha256, hashlib.sha256(), 0
             hashed.update(row.octets if row.part == parts else b"a part is missing")
             parts, size = parts + 1, size + len(row.octets)
             tell(size)
     if name and hashed.hexdigest() != name and _named(tx, name):
-        yield f"the bytes of {name} are others"
+        yield f"the octets of {name} do not match this hash"
     kept = sa.exists().where(content.c.sha256 == message.c.sha256)
     lost = sa.select(message.c.id).where(message.c.state == "accepted", ~kept)
-    yield from (f"the bytes of message {each} are missing" for each in tx.scalars(lost))
+    yield from (f"the octets of message {each} are missing" for each in tx.scalars(lost))
 
 
 def _named(tx: Transaction, name: str) -> bool:
-    """Tell whether a message has these bytes: parts of one that was never taken in may be left."""
+    """Tell whether a message has these octets. Parts of a message that was never accepted may be left over."""
     return tx.execute(sa.select(message.c.id).where(message.c.sha256 == name).limit(1)).first() is not None

@@ -1,7 +1,7 @@
-"""What a monitoring system wants to know of the journal, as numbers.  Knows the Prometheus text format 0.0.4; not who asks.
+"""The metrics of the journal in the Prometheus text format 0.0.4. Does not know who reads them.
 
-Each look is a few queries that indexes answer.  What grows without end (messages, deliveries that arrived) is not counted anew at
-each look: `lienthong_events_total` only grows and tells how much happens.
+Reading them takes a few queries that indexes answer. Quantities that grow without bound (messages, delivered
+deliveries) are not counted. `lienthong_events_total` only grows and shows the activity.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @attrs.frozen
 class Metric:
-    """One number with its name, or several told apart by labels."""
+    """One metric: a single value, or one value per set of labels."""
 
     name: str
     kind: str  #: gauge or counter
@@ -29,12 +29,12 @@ class Metric:
 
 
 def make_metric(name: str, kind: str, help_: str, value: float) -> Metric:
-    """Return a metric of one number."""
+    """Return a metric with a single value and no labels."""
     return Metric(name, kind, help_, (({}, value),))
 
 
 def write_metrics(metrics: Iterable[Metric]) -> bytes:
-    """Return *metrics* as Prometheus reads them."""
+    """Return *metrics* in the Prometheus text format."""
     lines: list[str] = []
     for metric in metrics:
         lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.kind}"]
@@ -49,7 +49,7 @@ def _escaped(label: str) -> str:
 
 
 def of_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]:
-    """Return the numbers of the journal; with those of the subscription *feed* if there is one."""
+    """Return the metrics of the journal, and those of the subscription *feed* unless it is None."""
     count, since = sa.func.count(), sa.func.min(delivery.c.since)
     rows = tx.execute(
         sa.select(delivery.c.partner, delivery.c.state, count.label("count"), since.label("since"))
@@ -64,7 +64,7 @@ def of_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]
             "lienthong_deliveries",
             "gauge",
             "Deliveries that did not arrive yet, by partner and state.",
-            tuple((labels, row._mapping["count"]) for labels, row in named),  # noqa: SLF001 - a row's own `count` is a method
+            tuple((labels, row._mapping["count"]) for labels, row in named),  # noqa: SLF001 - `row.count` is a method of the row
         ),
         Metric(
             "lienthong_deliveries_oldest_age_seconds",
@@ -104,7 +104,7 @@ def of_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]
 
 
 def of_links(standings: Mapping[Link, LinkStanding]) -> list[Metric]:
-    """Return the numbers of the links as this node sees them; nothing where none is probed."""
+    """Return the metrics of the links as this node sees them. Empty if no link is probed."""
     if not standings:
         return []
     known = [({"link": link.name}, each) for link, each in standings.items()]
@@ -118,13 +118,11 @@ def of_links(standings: Mapping[Link, LinkStanding]) -> list[Metric]:
     ends = tuple((labels, each.ends.timestamp()) for labels, each in known if each.ends is not None)
     return [
         Metric("lienthong_link_up", "gauge", "1 where this node reaches the other side.", up),
-        Metric(
-            "lienthong_link_latency_seconds", "gauge", "How long it takes to be there, of the latest probes.", latencies
-        ),
+        Metric("lienthong_link_latency_seconds", "gauge", "Quantiles of the latency of the latest probes.", latencies),
         Metric(
             "lienthong_link_certificate_expiry_timestamp_seconds",
             "gauge",
-            "When the certificate ends that it shows.",
+            "Expiry time of the certificate that the other side shows.",
             ends,
         ),
     ]

@@ -1,8 +1,9 @@
-"""Moves a journal from SQLite into an empty PostgreSQL database, row by row, and proves it.  Knows tables, rows and digests; not what they say.
+"""Moves a journal from SQLite into an empty PostgreSQL database, row by row, and verifies the result.
 
-Each chunk of rows is committed together with how far the move has come, so that it goes on where it was interrupted.  A table is
-verified when the number and the digest of all its rows, read from each side, are equal; the whole by the hash chain of its events.
-The source is locked against writers meanwhile, and written to only once, at the end: it is marked as moved.
+Each chunk of rows is committed together with the progress of the move, so an interrupted move continues where it
+stopped. A table is verified when the number and the digest of all its rows, read from both sides, are equal. The whole
+journal is verified by the hash chain of its events. The source is locked against writers during the move and written
+only once, at the end, when it is marked as moved. Knows tables, rows and digests, not their meaning.
 """
 
 import hashlib
@@ -22,9 +23,9 @@ from hub.store import move_marks, transactions
 from hub.store.tables import metadata
 from hub.store.transactions import Transaction
 
-#: A chunk ends after so many rows or octets.
+#: Limits of a chunk: rows, and octets.
 ROWS, OCTETS = 5000, 4 << 20
-#: Rows read in one go, from a table whose rows are small, and from one that may hold large ones.
+#: Rows fetched at a time: from a table that may hold large values, and from a table of small rows.
 _FEW, _MANY = 32, 1000
 _MODULUS = 1 << 256
 
@@ -32,7 +33,10 @@ Row = Sequence[object]
 
 
 class Unmovable(Exception):
-    """The move is refused or cannot go on: *why* (a word of `WHY` in hub/cli/db/move.py), and what was found."""
+    """The move is refused or cannot continue.
+
+    *why* is a key of `WHY` in hub/cli/db/move.py; *detail* is what was found.
+    """
 
     def __init__(self, why: str, detail: str = "") -> None:
         super().__init__(f"{why}: {detail}")
@@ -41,18 +45,18 @@ class Unmovable(Exception):
 
 
 class _Changed(Exception):
-    """The source is not what it was when this move began."""
+    """The source has changed since this move began."""
 
 
 @attrs.frozen
 class Sum:
-    """The number of some rows and the sum of their SHA-256, whatever their order."""
+    """The number of rows, and the sum of their SHA-256 modulo 2^256, independent of their order."""
 
     rows: int = 0
     digest: int = 0
 
     def plus(self, rows: Iterable[Row]) -> "Sum":
-        """Return it with *rows* added."""
+        """Return the sum with *rows* added."""
         count, digest = self.rows, self.digest
         for row in rows:
             count += 1
@@ -62,19 +66,19 @@ class Sum:
 
 @attrs.frozen
 class Moved:
-    """One table that was moved: its sum on both sides, and how many of its rows an earlier run had moved."""
+    """The result for one table: its sum on both sides, and the rows that an earlier run had moved."""
 
     table: str
     sum: Sum
     before: int
 
 
-Tell = Callable[[str, int, int], None]  #: told of a table, how many of its rows are done, and of how many
+Tell = Callable[[str, int, int], None]  #: called with a table's name, its rows done so far, and its rows in total
 
 
 @attrs.frozen(kw_only=True)
 class Move:
-    """A move of one journal: *source* on SQLite, called *origin*, into *target* on PostgreSQL, which is *destination*."""
+    """A move of one journal: *source* (SQLite, named *origin*) into *target* (PostgreSQL, named *destination*)."""
 
     source: sa.Engine
     target: sa.Engine
@@ -83,9 +87,9 @@ class Move:
     tell: Tell = lambda _table, _done, _total: None
 
     def look(self) -> dict[str, tuple[int, int]]:
-        """Return for each table how many rows there are, and how many of them are moved already.  Raises `Unmovable`.
+        """Return for each table the number of rows in the source and the number already moved. Raises `Unmovable`.
 
-        Nothing is changed.
+        Changes nothing.
         """
         with transactions.read_transaction(self.source) as there, transactions.read_transaction(self.target) as tx:
             self._judge_source(there)
@@ -93,8 +97,12 @@ class Move:
             return {table.name: (_count(there, table), before.get(table.name, 0)) for table in metadata.sorted_tables}
 
     def run(self, now: datetime) -> list[Moved]:
-        """Move what is not moved yet, verify it, and mark both sides.  Raises `Unmovable`; run again, it goes on."""
-        with transactions.write_transaction(self.source) as there:  # nobody else writes to it until this block ends
+        """Move and verify what is not moved yet, and mark both sides. Raises `Unmovable`.
+
+        A new run continues an interrupted one.
+        """
+        # no other process writes to the source until this block ends
+        with transactions.write_transaction(self.source) as there:
             gone = self._judge_source(there)
             broken = next(events.find_broken_events(there), None)
             if broken is not None:
@@ -112,7 +120,7 @@ class Move:
         return moved
 
     def _judge_source(self, there: Transaction) -> bool:
-        """Tell whether an earlier run has marked the source already, and was interrupted then."""
+        """Tell whether an earlier run already marked the source and was interrupted after that. Raises `Unmovable`."""
         found = transactions.version_in(there)
         if found == move_marks.MOVED:
             with transactions.read_transaction(self.target) as tx:
@@ -125,7 +133,7 @@ class Move:
         return False
 
     def _judge_target(self, tx: Transaction) -> dict[str, int]:
-        """Return how many rows of each table an earlier run has moved; none where the database is empty."""
+        """Return the rows per table that an earlier run has moved, or {} for an empty database. Raises `Unmovable`."""
         found = transactions.version_in(tx)
         if found is None:
             return {}
@@ -149,10 +157,11 @@ class Move:
         if store_is_empty:
             transactions.upgrade_schema(self.target)
         with transactions.write_transaction(self.target) as tx:
-            tx.exec_driver_sql("LOCK TABLE alembic_version IN EXCLUSIVE MODE")  # another move waits, and finds the mark
+            # another move waits here and then finds the mark
+            tx.exec_driver_sql("LOCK TABLE alembic_version IN EXCLUSIVE MODE")
             self._judge_target(tx)
             if transactions.version_in(tx) != move_marks.MOVING:
-                _empty(tx)  # of what the migrations put there
+                _empty(tx)  # removes the rows that the migrations inserted
                 move_marks.set_moving(tx, self.origin, [table.name for table in metadata.sorted_tables])
 
     def _begin_anew(self) -> None:
@@ -162,7 +171,7 @@ class Move:
             move_marks.set_moving(tx, self.origin, [table.name for table in metadata.sorted_tables])
 
     def _move(self, there: Transaction, table: sa.Table) -> Moved:
-        """Move the rows of one table that are not on the other side yet, and verify all of them.  Raises `_Changed`."""
+        """Copy the rows of one table that are missing on the target, and verify all rows. Raises `_Changed`."""
         plain, total = _plain(table), _count(there, table)
         mine = move_marks.progress.c.name == table.name
         with transactions.read_transaction(self.target) as tx:
@@ -198,7 +207,7 @@ class Move:
                 raise Unmovable("differs", f"{events.read_chain_head(there)} / {events.read_chain_head(tx)}")
 
     def _finish(self, moved: Iterable[Moved], now: datetime) -> None:
-        """Make the target a journal: numbers go on behind the moved ones, and it tells in its own chain where it came from."""
+        """Make the target a journal: set its sequences behind the moved rows, and record its origin in its chain."""
         with transactions.write_transaction(self.target) as tx:
             tx.exec_driver_sql("SET LOCAL statement_timeout = 0")
             for table in metadata.sorted_tables:
@@ -212,12 +221,12 @@ class Move:
 
 
 def _whither(there: Transaction) -> str:
-    """Return where the mark of a moved journal says that it is."""
+    """Return the new address in the mark of a moved journal."""
     return str(there.scalars(sa.select(move_marks.moved.c.url)).one())
 
 
 def _plain(table: sa.Table) -> sa.TableClause:
-    """Return *table* with each value as it is stored: an instant stays the text that it is."""
+    """Return *table* with each value in its stored form: an instant stays text."""
     return sa.table(table.name, *(sa.column(column.name, _stored(column.type)) for column in table.columns))
 
 
@@ -232,7 +241,7 @@ def _at_once(table: sa.TableClause) -> int:
 def _chunks(
     there: Transaction, table: sa.TableClause, which: sa.ColumnElement[bool]
 ) -> Iterator[tuple[int, list[Row]]]:
-    """Yield the rows of a SQLite table in the order of their rowids, some at a time, with the last rowid of each chunk."""
+    """Yield the rows of a SQLite table in rowid order, in chunks, each with its last rowid."""
     rowid = sa.literal_column("rowid", sa.Integer)
     query = sa.select(rowid, *table.columns).where(which).order_by(rowid)
     chunk: list[Row] = []
@@ -249,7 +258,7 @@ def _chunks(
 
 
 def _copy(tx: Transaction, table: sa.TableClause, rows: Iterable[Row]) -> None:
-    """Append *rows* to a PostgreSQL table.  Raises `Unmovable` for a value that PostgreSQL does not take."""
+    """Append *rows* to a PostgreSQL table. Raises `Unmovable` for a value that PostgreSQL rejects."""
     bind = [column.type.dialect_impl(tx.dialect).bind_processor(tx.dialect) for column in table.columns]
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
     order = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), names)
@@ -278,7 +287,7 @@ def _empty(tx: Transaction) -> None:
 
 
 def _go_on_counting(tx: Transaction, table: sa.Table) -> None:
-    """Let the table's own numbers begin behind those that were moved."""
+    """Set the sequence of the table behind the moved rows."""
     for column in table.primary_key.columns:
         place = {"table": f'"{table.name}"', "column": column.name}
         if tx.scalar(sa.text("SELECT pg_get_serial_sequence(:table, :column)"), place) is None:
@@ -291,11 +300,11 @@ def _go_on_counting(tx: Transaction, table: sa.Table) -> None:
 
 
 def _octets(value: object) -> bytes:
-    """Write a value so that no two rows look alike, and the same row alike from both databases."""
+    """Encode a value unambiguously, with the same result for both databases."""
     match value:
         case None:
             return b"-"
-        case int():  # a truth value too
+        case int():  # a bool too: SQLite stores it as an integer
             return b"i%d;" % value
         case str():
             text = value.encode()

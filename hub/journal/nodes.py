@@ -1,7 +1,8 @@
-"""The rows of the nodes that share one journal.  Knows who is alive, by the database's clock; not what a node does.
+"""The rows of the nodes that share one journal, with their heartbeats. Does not know what a node does.
 
-A node is believed alive until the time it wrote; past it, what it holds belongs to whoever is alive.  Nodes' clocks may differ,
-so on PostgreSQL the only clock asked is the database's.  SQLite has one node, and the node's own clock.
+A node counts as alive until the end of the lease that its last heartbeat wrote. After that, the live nodes may release
+its claims. Clocks of nodes may differ, so on PostgreSQL only the database's clock is used. SQLite has one node, with
+its own clock.
 """
 
 from datetime import datetime, timedelta
@@ -15,39 +16,39 @@ from hub.store.tables import delivery
 from hub.store.tables import node as table
 from hub.store.transactions import Transaction
 
-#: How long a node is believed alive after it was seen.
+#: Lease of a heartbeat: how long a node counts as alive after it.
 LIFE = timedelta(seconds=10)
-#: How far a time may lie ahead that another transaction wrote a moment ago.
+#: How far a time that another transaction wrote a moment ago may lie ahead.
 _SLACK = timedelta(seconds=1)
-#: A node that has not been seen for so long is forgotten.
+#: The row of a node is deleted when its lease ended this long ago.
 _FORGOTTEN = timedelta(days=30)
 
 
 @attrs.frozen(kw_only=True)
 class Node:
-    """One process with a data directory of its own."""
+    """One process with its own data directory."""
 
-    name: str  #: as `pidfile.name_node` makes it
+    name: str  #: from `pidfile.name_node`
     host: str
     version: str  #: of the program
-    schema: str  #: the version of the schema that the program was written for
+    schema: str  #: schema version that the program is written for
     started_at: datetime  #: by its own clock
 
 
 @attrs.frozen(kw_only=True)
 class SeenNode:
-    """A node as the journal has it."""
+    """A node as recorded in the journal."""
 
     node: Node
     state: str  #: alive · lapsed · stopped
     seen_at: datetime
     until: datetime
     stopped_at: datetime | None
-    holds: int  #: deliveries it is sending
+    holds: int  #: number of deliveries it is sending
 
 
 def read_node_time(tx: Transaction, now: datetime) -> datetime:
-    """Return the time by which nodes are judged: the database's, or *now* where it has no clock."""
+    """Return the time for the leases of nodes: the database's, or *now* on SQLite."""
     if tx.dialect.name != "postgresql":
         return now
     found: datetime = tx.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
@@ -55,17 +56,18 @@ def read_node_time(tx: Transaction, now: datetime) -> datetime:
 
 
 def record_heartbeat(tx: Transaction, node: Node, now: datetime) -> None:
-    """Write that *node* lives for another `LIFE`; its row is made when it is not there."""
+    """Extend the lease of *node* by `LIFE` from now. Creates its row if it is missing."""
     at = read_node_time(tx, now)
     values = attrs.asdict(node) | {"seen_at": at, "until": at + LIFE, "stopped_at": None}
     if not tx.execute(sa.update(table).where(table.c.name == node.name).values(values)).rowcount:
         transactions.put_once(tx, table, [values])
-    # A database whose clock went back, as a standby's may in a failover, would believe the dead alive until it came there again.
+    # After a failover, the clock of the new primary may be behind. Leases in its future would keep dead nodes alive, so
+    # they are cut.
     tx.execute(sa.update(table).where(table.c.until > at + LIFE + _SLACK).values(until=at + LIFE))
 
 
 def record_node_end(tx: Transaction, name: str, now: datetime) -> None:
-    """Write that a node stopped in order; nodes that were not seen for a month and hold nothing are forgotten."""
+    """Record the orderly stop of a node. Delete nodes without claims whose lease ended a month ago."""
     at = read_node_time(tx, now)
     tx.execute(sa.update(table).where(table.c.name == name).values(stopped_at=at, until=at))
     holds = sa.exists().where(delivery.c.state == DeliveryState.SENDING, delivery.c.holder == table.c.name)
@@ -73,22 +75,22 @@ def record_node_end(tx: Transaction, name: str, now: datetime) -> None:
 
 
 def select_ended_nodes(at: datetime) -> sa.Select[tuple[str]]:
-    """Return the query for the names of nodes that are not alive at the `read_node_time` *at*."""
+    """Return the query for the names of nodes whose lease has ended at *at* (a `read_node_time`)."""
     return sa.select(table.c.name).where(table.c.until < at)
 
 
 def select_node_names() -> sa.Select[tuple[str]]:
-    """Return the query for the names of all nodes that ever beat."""
+    """Return the query for the names of all nodes with a row."""
     return sa.select(table.c.name)
 
 
 def list_live_nodes(tx: Transaction, now: datetime) -> list[Node]:
-    """Return the nodes that are believed alive."""
+    """Return the nodes that count as alive."""
     return [each.node for each in list_nodes(tx, now) if each.state == "alive"]
 
 
 def list_nodes(tx: Transaction, now: datetime) -> list[SeenNode]:
-    """Return every node, the one that started last first."""
+    """Return every node, the last started first."""
     at = read_node_time(tx, now)
     holds = (
         sa.select(sa.func.count())

@@ -1,8 +1,9 @@
-"""The signed calls that were taken lately, so that none of them takes effect twice.  Knows marks and until when they count; no signature.
+"""The replay guard: marks of recent signed calls, so that no call takes effect twice. Verifies no signature.
 
-A mark names a call by what was signed and by whom, never by the signature's value: an ECDSA value can be turned into another that is
-valid too.  A message that is accepted needs none: the same id with the same bytes is an honest retry, for ever.  One that is refused
-spends its mark: its sender was told that it took no effect, so it must take none unless that sender signs it anew.
+A mark identifies a call by the signed content and the signer, never by the signature value, because a valid ECDSA value
+can be turned into another valid one. An accepted message needs no mark: the same id with the same octets is a
+legitimate retry, at any time. A refused message uses up its mark: its sender was told that it took no effect, so it
+must take none later unless the sender signs it again.
 """
 
 from collections.abc import Callable
@@ -19,27 +20,27 @@ from hub.store.transactions import Transaction, put_once
 
 T = TypeVar("T")
 
-#: Marks stay so long after their call has expired: for nodes whose clocks differ.
+#: A mark is kept this long after its call has expired, for nodes whose clocks differ.
 MARGIN = timedelta(hours=1)
-#: Each call that comes takes so many old marks away.
+#: Old marks deleted with each new mark.
 _SWEPT = 50
 _SPENT = sa.select(table.c.sha256).where(table.c.sha256 == sa.bindparam("mark"))
 
 
 @attrs.frozen
 class ReplayMark:
-    """One signed call."""
+    """The mark of one signed call."""
 
     sha256: str
-    until: datetime  #: when its Timestamp stops being accepted
+    until: datetime  #: time from which its Timestamp is no longer accepted
 
 
 def run_call_once(tx: Transaction, mark: ReplayMark | None, now: datetime, step: Callable[[bool], T]) -> T | Rejected:
-    """Take the call *mark* (None: it was not signed) and do *step*, which is told whether it may change anything.
+    """Record *mark* (None: the call was not signed) and run *step* with whether the call is new.
 
-    A call that comes again may not: it gets its answer as long as giving it changes nothing, else the step refuses it as
-    `refuse_replayed_call`.  *step* refuses before it writes; the refusal is returned, not raised, so that its call is marked all the same:
-    what was refused once must not take effect when somebody sends it again at a better moment.
+    For a repeated call, *step* must not change anything. It returns the answer if that needs no change, else it refuses
+    with `refuse_replayed_call`. *step* must refuse before it writes. The refusal is returned and not raised, so that
+    the mark is committed: a refused call must not take effect when an attacker sends it again at a better moment.
     """
     fresh = mark is None or _take(tx, mark, now)
     try:
@@ -49,23 +50,23 @@ def run_call_once(tx: Transaction, mark: ReplayMark | None, now: datetime, step:
 
 
 def spend_call_mark(tx: Transaction, mark: ReplayMark | None, now: datetime) -> None:
-    """Remember that the call *mark* (None: it was not signed) was refused: it must not take effect when somebody sends it again."""
+    """Record the mark of a refused call (None: it was not signed), so that it takes no effect when sent again."""
     if mark is not None:
         _ = _take(tx, mark, now)
 
 
 def is_spent(tx: Transaction, mark: ReplayMark | None) -> bool:
-    """Tell whether the call *mark* came before, and took its effect or was refused."""
+    """Tell whether the call with *mark* came before, and took effect or was refused."""
     return mark is not None and tx.scalar(_SPENT, {"mark": mark.sha256}) is not None
 
 
 def refuse_replayed_call(what: str) -> CallRefused:
-    """Return the refusal of a call that came before and would change something now."""
+    """Return the refusal of a repeated call that would change something now."""
     return CallRefused(Problem("replayed", what))
 
 
 def _take(tx: Transaction, mark: ReplayMark, now: datetime) -> bool:
-    """Put *mark* in the window; tell whether it is new there."""
+    """Record *mark* and delete some old marks. Tell whether *mark* is new."""
     old = sa.select(table.c.sha256).where(table.c.until < now - MARGIN).limit(_SWEPT)
     names = tx.scalars(old.with_for_update(skip_locked=True)).all()
     if names:

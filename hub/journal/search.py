@@ -1,4 +1,4 @@
-"""Finds messages in the journal.  Knows what may be asked for; changes nothing."""
+"""Searches messages in the journal. Changes nothing."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator
@@ -18,20 +18,20 @@ from hub.store.transactions import Transaction
 
 @attrs.frozen(kw_only=True)
 class Filter:
-    """Which messages: every part that is given must hold; `since` inclusive, `until` exclusive."""
+    """Conditions for messages. All given conditions must hold. *since* is inclusive, *until* is exclusive."""
 
     state: str | None = None
     delivery_state: str | None = None
     partner: str | None = None
     message_id: str | None = None
-    unit: str | None = None  #: From, or a recipient
+    unit: str | None = None  #: the From unit or a recipient
     since: datetime | None = None
     until: datetime | None = None
     ids: tuple[str, ...] | None = None
 
 
 def _where(wanted: Filter) -> sa.ColumnElement[bool]:
-    other = delivery.alias()  # the query around may hold a delivery of its own
+    other = delivery.alias()  # an alias, because the outer query may use `delivery` too
     made = sa.exists().where(other.c.message == table.c.id)
     conditions = [
         wanted.state and table.c.state == wanted.state,
@@ -47,8 +47,8 @@ def _where(wanted: Filter) -> sa.ColumnElement[bool]:
 
 
 def _has_one(state: DeliveryState) -> sa.ColumnElement[bool]:
-    """Tell whether a message has a delivery in this state."""
-    if state is DeliveryState.DELIVERED:  # nearly all have
+    """Return the condition that a message has a delivery in *state*."""
+    if state is DeliveryState.DELIVERED:  # nearly every message has one
         other = delivery.alias()
         return sa.exists().where(other.c.message == table.c.id, other.c.state == state)
     few = sa.select(delivery.c.message).where(UNDELIVERED, delivery.c.state == state)
@@ -56,7 +56,7 @@ def _has_one(state: DeliveryState) -> sa.ColumnElement[bool]:
 
 
 def find_messages(tx: Transaction, wanted: Filter, limit: int | None = None) -> Iterator[Message]:
-    """Yield the messages that *wanted* names, the oldest first."""
+    """Yield the messages that match *wanted*, oldest first."""
     query = sa.select(table).where(_where(wanted)).order_by(table.c.received_at, table.c.id).limit(limit)
     with tx.execute(query.execution_options(yield_per=500)) as rows:
         for row in rows.mappings():
@@ -64,24 +64,24 @@ def find_messages(tx: Transaction, wanted: Filter, limit: int | None = None) -> 
 
 
 def count_messages(tx: Transaction, wanted: Filter) -> int:
-    """Return how many messages *wanted* names."""
+    """Return the number of messages that match *wanted*."""
     return tx.execute(sa.select(sa.func.count()).select_from(table).where(_where(wanted))).scalar_one()
 
 
 def read_message_row(row: sa.RowMapping) -> Message:
-    """Return the value of a message row."""
+    """Return the `Message` of a row."""
     fields = {field.name: row[field.name] for field in attrs.fields(Message)}
     return Message(**fields | {"state": MessageState(row["state"])})
 
 
 def find_by_name(tx: Transaction, name: str) -> list[Message]:
-    """Return the messages whose hub id is *name*, else those whose message id it is, the newest last."""
+    """Return the message with hub id *name*, else the messages with message id *name*, newest last."""
     exact = list(find_messages(tx, Filter(ids=(name,))))
     return [found for found in exact if found.id == name] or exact
 
 
 def read_message(tx: Transaction, message_id: str) -> Message:
-    """Return the message with this hub id.  KeyError when there is none."""
+    """Return the message with this hub id. Raises KeyError if there is none."""
     row = tx.execute(sa.select(table).where(table.c.id == message_id)).mappings().first()
     if row is None:
         raise KeyError(message_id)
@@ -89,14 +89,14 @@ def read_message(tx: Transaction, message_id: str) -> Message:
 
 
 def find_accepted_message(tx: Transaction, partner: str, message_id: str) -> Message | None:
-    """Return the accepted message that *partner* calls so; there is at most one."""
+    """Return *partner*'s accepted message with this message id, or None. There is at most one."""
     same = sa.and_(table.c.partner == partner, table.c.message_id == message_id, table.c.state == MessageState.ACCEPTED)
     row = tx.execute(sa.select(table).where(same)).mappings().first()
     return None if row is None else read_message_row(row)
 
 
 def message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
-    """Return the senders' message ids of the messages with these hub ids."""
+    """Return the senders' message ids by hub id."""
     found: dict[str, str | None] = {}
     wanted = iter(dict.fromkeys(ids))
     while some := list(islice(wanted, 500)):
@@ -107,7 +107,7 @@ def message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
 
 @attrs.frozen
 class NamedLines(EvidenceLines):
-    """The lines of a listing with the senders' message ids, which are looked up as the lines are read."""
+    """Evidence lines with the senders' message ids, which are looked up while the lines are read."""
 
     _tx: Transaction
     _listed: EvidenceLines
@@ -118,7 +118,7 @@ class NamedLines(EvidenceLines):
         return self._listed.sha256
 
     def __len__(self) -> int:
-        """How many lines there are."""
+        """Return the number of lines."""
         return len(self._listed)
 
     def __iter__(self) -> Iterator[EvidenceLine]:
@@ -138,9 +138,10 @@ def find_messages_about(
     *,
     brought_by: str | None = None,
 ) -> list[sa.RowMapping]:
-    """Return `id`, `sender`, `received_at`, `sha256` and `size` of the accepted messages about a business key, the newest first.
+    """Return the accepted messages about a business key, newest first, at most *most*.
 
-    Of *units* (None: all), at most *most*; those alone that the partner *brought_by* brought, where one is named.
+    Each row has `id`, `sender`, `received_at`, `sha256` and `size`. Only messages of *units* (None: all) are returned
+    and, if *brought_by* is given, only those that this partner sent.
     """
     written, keys = json.dumps(key, ensure_ascii=False), table.c["keys"]
     query = (
@@ -150,16 +151,16 @@ def find_messages_about(
         .order_by(table.c.received_at.desc(), table.c.id.desc())
     )
     if units is not None:
-        query = query.where(table.c.sender.in_(list(units)))  # with `document_id`, an index
+        query = query.where(table.c.sender.in_(list(units)))  # together with `document_id` this uses an index
     if brought_by is not None:
         query = query.where(table.c.partner == brought_by)
     with tx.execute(query.execution_options(yield_per=100)) as rows:
-        exact = (row for row in rows.mappings() if key in json.loads(row["keys"]))  # SQLite's LIKE minds no case
+        exact = (row for row in rows.mappings() if key in json.loads(row["keys"]))  # SQLite's LIKE ignores case
         return list(islice(exact, most))
 
 
 def list_accepted_kinds(tx: Transaction, since: datetime | None = None) -> dict[str, set[tuple[str, str]]]:
-    """Return of each partner the services and kinds of its messages that were accepted, *since* then."""
+    """Return by partner the (service, kind) pairs of its accepted messages, received from *since* on."""
     query = sa.select(table.c.partner, table.c.service, table.c.kind).where(table.c.state == MessageState.ACCEPTED)
     if since is not None:
         query = query.where(table.c.received_at >= since)
@@ -170,14 +171,14 @@ def list_accepted_kinds(tx: Transaction, since: datetime | None = None) -> dict[
 
 
 def read_stored_receipt(tx: Transaction, message_id: str) -> bytes | None:
-    """Return the stored receipt of a message; None for a refused one."""
+    """Return the stored receipt of a message, or None for a refused one."""
     return tx.scalars(sa.select(table.c.receipt).where(table.c.id == message_id)).first()
 
 
 def in_state(
     tx: Transaction, states: Collection[DeliveryState], wanted: Filter, recipient: str | None = None
 ) -> list[tuple[Message, Delivery]]:
-    """Return the deliveries in one of *states* of the messages that *wanted* names, with their messages, the oldest first."""
+    """Return the deliveries in *states* of the messages that match *wanted*, with their messages, oldest first."""
     query = (
         sa.select(table, delivery.c.id.label("delivery_id"))
         .join(delivery, delivery.c.message == table.c.id)

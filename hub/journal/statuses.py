@@ -1,6 +1,7 @@
-"""Statuses: which document one answers, what it moves, and what each unit may see of them.
+"""Statuses: the document that a status answers, the delivery it moves, and the statuses that a unit may read.
 
-Knows the message and delivery rows they touch; not how a status came, nor what its codes mean (hub.domain.lifecycle, hub.edxml.changes).
+Reads and writes rows of messages and deliveries. Does not know how a status arrived or what its codes mean
+(hub.domain.lifecycle, hub.edxml.changes).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,10 +22,11 @@ from hub.units.routing import Route, Routes
 
 
 def find_answered_document(tx: Transaction, packet: Packet, routes: Routes) -> sa.RowMapping | None:
-    """Return the newest document a status answers: by DocumentId, else by Code and PromulgationDate.
+    """Return the newest document that a status answers: by DocumentId, else by Code and PromulgationDate.
 
-    The document is from ResponseFor's unit and the status's unit is among its recipients; a status of the original sender
-    itself (13) needs no such recipient.  What agrees or refuses (15, 16) answers the newest open change of that document.
+    The document must be from ResponseFor's unit, with the status's unit among its recipients. A status of the original
+    sender itself (13) needs no such recipient. An agreement or a refusal (15, 16) answers the newest open change of
+    that document.
     """
     answer = packet.responses[0]
     organ, reporter = routes.canonical(answer.organ), routes.canonical(packet.sender)
@@ -57,7 +59,10 @@ def find_answered_document(tx: Transaction, packet: Packet, routes: Routes) -> s
 def route_status(
     tx: Transaction, packet: Packet, document: sa.RowMapping | None, routed: Sequence[Route], routes: Routes
 ) -> tuple[Route, ...]:
-    """Return where a status *routed* by its packet goes: the original sender's own word, to the recipients of its *document*."""
+    """Return the routes of a status. *routed* are the routes of its packet.
+
+    A status of the original sender itself goes to the recipients of its *document* instead.
+    """
     if routes.canonical(packet.responses[0].organ) != routes.canonical(packet.sender):
         return tuple(routed)
     if document is None:
@@ -78,7 +83,7 @@ def record_status(
     *,
     signature: SignatureStanding = SignatureStanding.UNSIGNED,
 ) -> None:
-    """Keep a status: its fact, and the delivery of the *document* it answers moved forward, never back."""
+    """Record a status: its fact, and the new status of the delivery of *document*, which never moves back."""
     answer, code, reporter = packet.responses[0], packet.status or "", routes.canonical(packet.sender)
     organ = routes.canonical(answer.organ)
     document_id = answer.document_id or (
@@ -118,7 +123,7 @@ def record_status(
 def _close(
     tx: Transaction, changed: sa.RowMapping, made: Delivery, code: str, said: Mapping[str, object], now: datetime
 ) -> None:
-    """Keep a recipient's answer to a change, and tell the recalled document's deliveries of it."""
+    """Record a recipient's answer to a change. For a recall, the deliveries of the recalled document get an event."""
     tx.execute(sa.update(delivery).where(delivery.c.id == made.id).values(answer=code, changed_at=now))
     events.append_events(tx, Event("change-answered", now, changed["id"], made.id, said))
     if changed["kind"] != PacketKind.RECALL:
@@ -142,7 +147,10 @@ def _close(
 
 @attrs.frozen
 class StatusTrace:
-    """One status about a unit's document: the hub's id of the document when it is known, and the name of the status packet's bytes."""
+    """One status about a unit's document.
+
+    Holds the hub's id of the document (None if unknown), and the SHA-256 and size of the status packet.
+    """
 
     document: str | None
     sha256: str
@@ -158,11 +166,12 @@ def read_status_traces(
     carried_by: str | None = None,
     limit: int = 2000,
 ) -> Sequence[StatusTrace]:
-    """Return the statuses addressed to *unit*, by arrival: of one *document*, `since` a time (inclusive).
+    """Return the statuses addressed to *unit* in order of arrival, optionally restricted.
 
-    With *carried_by*, only those about documents which that partner carried.
+    *document*: only about it. *since*: only received from then on. *carried_by*: only about documents that this partner
+    sent.
     """
-    # Each by its own index: asked for in one condition, both would be looked for at every message there is.
+    # Two subqueries, each with its own index. A single condition would test both for every message in the journal.
     answering = sa.select(table.c.id).where(table.c.answers_unit == unit)
     brought = sa.select(delivery.c.message).where(delivery.c.recipient == unit)
     query = (

@@ -1,6 +1,6 @@
-"""The units of the province in the database, and the agencies outside that the national list names.
+"""Stores the units of the province, and the agencies outside it that the national list names.
 
-Knows how they are kept; not who serves them.
+Does not know which partner serves a unit.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,17 +19,20 @@ _BATCH = 5000
 
 
 def list_registry_units(tx: Transaction, *, outside: bool = False) -> list[Unit]:
-    """Return every unit of the province, by code; with *outside* the agencies of the national list too."""
+    """Return every unit of the province, by code. With *outside*, also the agencies of the national list."""
     return list(_units(tx, outside=outside))
 
 
 def read_unit_roll(tx: Transaction, on: date) -> Roll:
-    """Return every unit and every agency of the national list, packed for look-ups; its aliases mean what they do on the day *on*."""
+    """Return every unit and every agency of the national list, packed for look-ups.
+
+    Aliases are resolved for the day *on*.
+    """
     return Roll.of(_units(tx, outside=True), on)
 
 
 def resolve_unit_code(tx: Transaction, code: str, on: date) -> str:
-    """Return the registry's code for *code* on the day *on*; it may be an alias or unknown."""
+    """Return the unit code for *code*, which may be an alias, on the day *on*. An unknown code is returned as is."""
     owners = sa.select(table).join(unit_alias, unit_alias.c.unit == table.c.code).where(unit_alias.c.alias == code)
     found = [Unit(row.code, row.name, row.parent, row.since, row.until) for row in tx.execute(owners)]
     return find_code_holder(found, on).code if found else code
@@ -39,13 +42,13 @@ def _units(tx: Transaction, *, outside: bool) -> Iterator[Unit]:
     aliases, successors = _listed(tx, unit_alias.c.alias), _listed(tx, unit_successor.c.successor)
     wanted = sa.select(table) if outside else sa.select(table).where(table.c.mark != NATIONAL)
     rows = [tuple(row) for row in tx.execute(wanted)]
-    rows.sort()  # here, for a database may sort by the rules of a language
+    rows.sort()  # sorted in Python, because a database may sort by the rules of a language
     for code, name, parent, since, until, mark in rows:
         yield Unit(code, name, parent, since, until, aliases.get(code, ()), mark, successors.get(code, ()))
 
 
 def _listed(tx: Transaction, column: sa.Column[str]) -> dict[str, tuple[str, ...]]:
-    """Return what *column* lists of each unit."""
+    """Return the values of *column* by unit."""
     found: dict[str, tuple[str, ...]] = {}
     for unit, value in sorted((row[0], row[1]) for row in tx.execute(sa.select(column.table.c.unit, column))):
         found[unit] = (*found.get(unit, ()), value)
@@ -55,9 +58,10 @@ def _listed(tx: Transaction, column: sa.Column[str]) -> dict[str, tuple[str, ...
 def write_registry_units(
     tx: Transaction, units: Iterable[Unit], progress: Callable[[int], None] = lambda _done: None
 ) -> None:
-    """Write *units*; one that is there is replaced, aliases and successors included.  *progress* hears how many more were written.
+    """Write *units*. An existing unit is replaced, with its aliases and successors.
 
-    A unit and what it names (its successors) may come in any order.
+    *progress* is called with the number of units written since its last call. A unit may come before or after its
+    successors.
     """
     given = list(units)
     there = set(tx.execute(sa.select(table.c.code)).scalars())
@@ -98,7 +102,10 @@ def _delete(tx: Transaction, column: sa.Column[str], values: Sequence[str]) -> N
 
 
 def add_missing(tx: Transaction, codes: Iterable[str]) -> list[str]:
-    """Add each of *codes* that is neither a unit nor an alias, named by its code and marked `added`.  Returns those added."""
+    """Add each of *codes* that is neither a unit nor an alias, with its code as name and the mark `added`.
+
+    Return those added.
+    """
     held = set(tx.execute(sa.select(table.c.code)).scalars()) | set(tx.execute(sa.select(unit_alias.c.alias)).scalars())
     missing = [code for code in dict.fromkeys(codes) if code not in held]
     transactions.put_once(tx, table, [{"code": code, "name": code, "mark": "added"} for code in missing])

@@ -48,14 +48,14 @@ def test_other_bytes_than_those_of_the_name(whole):
     name = hashlib.sha256(LARGE).hexdigest()
     second = sa.and_(content.c.sha256 == name, content.c.part == 1)
     change(whole, sa.update(content).where(second).values(octets=b"x" * blobs.PART))
-    assert found(whole) == [f"the bytes of {name} are others"]
+    assert found(whole) == [f"the octets of {name} do not match this hash"]
     change(whole, sa.delete(content).where(second))
-    assert found(whole) == [f"the bytes of {name} are others"]
+    assert found(whole) == [f"the octets of {name} do not match this hash"]
 
 
 def test_bytes_that_are_gone(whole):
     change(whole, sa.delete(content).where(content.c.sha256 == hashlib.sha256(b"one").hexdigest()))
-    assert found(whole) == [f"the bytes of message {entry(document(), 0).id} are missing"]
+    assert found(whole) == [f"the octets of message {entry(document(), 0).id} are missing"]
 
 
 def test_an_event_that_was_changed(whole):

@@ -43,8 +43,8 @@ def begin_round(tx: Transaction, partner: str, holder: str, now: datetime, lease
 def end_round(tx: Transaction, round_: Round, cursor: str, due: datetime, now: datetime) -> datetime:
     """Record that the round ended at *cursor*. Return the time of the next round.
 
-    That is *due*, or now if an operator hurried the collection during this round: the partner may already have been
-    asked before that.
+    That is *due*, or now if the collection was hurried during this round, because this round may have asked the partner
+    before that.
     """
     found = tx.scalar(sa.select(table.c.due).where(table.c.partner == round_.partner).with_for_update())
     due = due if found == round_.due else now
