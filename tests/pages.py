@@ -25,8 +25,8 @@ def subscriber_of_the_page() -> Any:
 
 
 def every_page() -> list[Path]:
-    """Return the README and every page of docs/."""
-    return [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+    """Return the pages beside the code and every page of docs/."""
+    return [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *sorted(DOCS.rglob("*.md"))]
 
 
 def sections(page: Path) -> dict[str, str]:

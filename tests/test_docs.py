@@ -251,3 +251,9 @@ def test_every_link_leads_somewhere(page):
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+def test_the_twenty_questions_have_answers_that_exist():
+    asked = list(rows(sections(ROOT / "CONTRIBUTING.md")["Twenty questions"]))
+    assert len(asked) == 20
+    assert [path for _, answer in asked for path in quoted(answer) if not (ROOT / path).is_file()] == []
