@@ -20,8 +20,8 @@ def divide_capacity(
     *wants* is the number of messages that each partner still has to send, *busy* the number it has under way, and
     *places* the number of shared places. Each partner has one place that it need not share. The rest of the *places* is
     given out one by one, each to the partner with the fewest messages under way. Among equals the order is alphabetical
-    and begins behind *after*, the partner that was served last. So a long queue gets only the places that no other
-    partner wants.
+    and begins behind *after*, the partner that came first the last time. So a long queue gets only the places that no
+    other partner wants.
     """
     left = places - sum(max(0, count - 1) for count in busy.values())
     order = sorted(wants, key=lambda partner: (partner <= after, partner))

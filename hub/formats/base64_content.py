@@ -1,7 +1,10 @@
-"""What an attachment carries: octets measured, a ZIP told apart.  Knows base64 and a ZIP's directory; not the packet.
+"""Decodes and measures base64 content of attachments, and checks a ZIP by its central directory.
 
-Nothing is unpacked to be measured, and no octets are kept: a 20 MB attachment is read in slices.  Worst cost: 10 ns a letter, 4 µs for each
-entry of a ZIP, of which it may have `ENTRIES`; to take one out, 10 µs for each and what unpacks to the bound that is asked for.
+Does not know the packet.
+
+Measuring unpacks nothing and keeps no octets: an attachment of 20 MB is read in slices. Worst cost: 10 ns per base64
+character, and 4 µs per ZIP entry, of which there are at most `ENTRIES`. Extracting an entry costs 10 µs per entry of
+the ZIP plus the unpacking up to the bound that the caller gives.
 """
 
 import hashlib
@@ -14,39 +17,40 @@ import attrs
 
 from hub.formats import zip_reader
 
-SLICE = 1 << 18  #: letters decoded in one go
-ENTRIES = 10_000  #: most entries of a ZIP
-UNPACKED = 100 * 1024 * 1024  #: octets a ZIP may always unpack to
-RATIO = 100  #: and beyond that, so many times its own size
+SLICE = 1 << 18  #: characters decoded at once
+ENTRIES = 10_000  #: maximum number of entries in a ZIP
+UNPACKED = 100 * 1024 * 1024  #: octets that any ZIP may unpack to
+RATIO = 100  #: a ZIP may unpack to more than `UNPACKED` up to this multiple of its own size
 
 _UUID = re.compile(rb"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}(?:\.[^./]*)?", re.IGNORECASE)
-_DIRECTORY = 1 << 20  #: octets read of a ZIP's end: more than the directory of `ENTRIES` needs
+_DIRECTORY = 1 << 20  #: octets read from the end of a ZIP: more than the directory of `ENTRIES` entries needs
 _ZIP = b"PK\x03\x04"
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
-_LOCATOR = 20  #: octets between the 64-bit end record and the other
+_LOCATOR = 20  #: octets between the 64-bit end record and the end record
 _ENTRY = struct.Struct("<4s6H3L5H2L")
 
 
 @attrs.frozen
 class Carried:
-    """The octets of an attachment as the packet carries them: measured, not kept."""
+    """The measured octets of an attachment as the packet carries them. The octets themselves are not kept."""
 
     size: int
     sha256: str
-    head: bytes  #: the first eight
-    wrapped: bool  #: a ZIP with one entry named by a UUID: the VXP SDK's wrapping, not the sender's own archive
+    head: bytes  #: the first eight octets
+    wrapped: bool  #: a ZIP with one entry named by a UUID: the VXP SDK made it, not the sender
 
 
 class ContentUnfit(Exception):
-    """The octets are not such as an attachment may carry."""
+    """The octets are not allowed in an attachment."""
 
 
 def measure_base64(letters: str | Iterable[str]) -> Carried:
-    """Measure what *letters*, an `xs:base64Binary` whole or in pieces, stand for.
+    """Measure the octets that *letters* encode, an `xs:base64Binary` whole or in pieces.
 
-    Raises ValueError when they are no base64 (XSD 1.0 part 2, 3.2.16: foreign characters, padding amiss, stray bits
-    before it), Unfit for a ZIP that would burst, climbs out of its folder or cannot be bounded.
+    Raises ValueError if *letters* is not base64 (XSD 1.0 part 2, 3.2.16: foreign characters, wrong padding, stray bits
+    before the padding). Raises ContentUnfit for a ZIP that unpacks to too much, has a path outside its folder or cannot
+    be bounded.
     """
     digest, size, head, tail = hashlib.sha256(), 0, b"", bytearray()
     for octets in decode_base64_slices(letters):
@@ -65,7 +69,7 @@ def measure_base64(letters: str | Iterable[str]) -> Carried:
 
 
 def decode_base64_slices(letters: str | Iterable[str]) -> Iterator[bytes]:
-    """Yield the octets that *letters* stand for, slice by slice.  Raises ValueError as `measure_base64`."""
+    """Yield the octets that *letters* encode, slice by slice. Raises ValueError like `measure_base64`."""
     padded = False
     for part in _quanta(letters):
         if padded:
@@ -81,9 +85,10 @@ def decode_base64_slices(letters: str | Iterable[str]) -> Iterator[bytes]:
 
 
 def decode_base64_content(letters: str | Iterable[str], most: int) -> bytes:
-    """Return the octets that *letters* stand for, taken out of the VXP SDK's wrapping if they are in it; *most* at most.
+    """Return the octets that *letters* encode, at most *most*. A file in the VXP SDK's wrapping is extracted from it.
 
-    They have passed `measure_base64`.  Raises ContentUnfit when there are more, or the ZIP cannot be unpacked.
+    *letters* must have passed `measure_base64`. Raises ContentUnfit if there are more than *most* octets or the ZIP
+    cannot be unpacked.
     """
     octets = b""
     for piece in decode_base64_slices(letters):
@@ -105,7 +110,7 @@ def decode_base64_content(letters: str | Iterable[str], most: int) -> bytes:
 
 
 def _quanta(letters: str | Iterable[str]) -> Iterator[str]:
-    """Yield *letters* without white space, in parts of a multiple of four."""
+    """Yield *letters* without white space, in parts whose length is a multiple of four."""
     part = ""
     for piece in _slices(letters) if isinstance(letters, str) else letters:
         part += piece
@@ -125,9 +130,10 @@ def _slices(letters: str) -> Iterator[str]:
 
 
 def list_zip_entries(tail: bytes, size: int) -> list[bytes]:
-    """Return the names in a ZIP of *size* octets from its *tail*; none where no directory ends: then it is no ZIP.
+    """Return the entry names of a ZIP of *size* octets, read from its *tail*.
 
-    The directory is what is declared; what an entry really unpacks to, only unpacking could tell.  Raises ContentUnfit.
+    Returns no names if there is no end record: then the content is not a ZIP. The check covers the sizes that the
+    directory declares. Only unpacking shows the real sizes. Raises ContentUnfit.
     """
     at = tail.rfind(b"PK\x05\x06", -_END.size - 0xFFFF)
     if at < 0:
@@ -159,9 +165,10 @@ def list_zip_entries(tail: bytes, size: int) -> list[bytes]:
 
 
 def _before_record(tail: bytes, at: int, count: int, length: int) -> int:
-    """Return where the directory ends whose end record is at *at*: before the 64-bit record, which some writers always put between.
+    """Return the end of the directory whose end record is at *at*.
 
-    Raises ContentUnfit when that says something else.
+    The directory ends before the 64-bit end record, which some writers always insert. Raises ContentUnfit if the two
+    records disagree.
     """
     record = at - _LOCATOR - _END64.size
     if at < _LOCATOR or not tail.startswith(b"PK\x06\x07", at - _LOCATOR):

@@ -1,25 +1,26 @@
-"""BER made definite.  Knows tags and lengths; knows no structure.
+"""Converts BER to definite lengths. Knows tags and lengths. Does not know the structures they encode.
 
-Mail programs write what they sign as a stream: with lengths that are known only at the end, and strings in pieces.  What reads it
-here knows DER alone.  Sets come out in DER's order, too; the octets of what was DER before stay as they are.
+Mail programs write signed content as a stream, with indefinite lengths and with strings in pieces. The hub's readers of
+that content accept only DER. Sets are sorted in the order of DER, too. Input that is already DER keeps its octets.
 
-Worst cost: 1 µs for each element, and every octet is copied once for each of the elements it lies in: `_MOST` of them and `_DEEPEST` deep.
+Worst cost: 1 µs per element. Each octet is copied once for each element that contains it. There are at most `_MOST`
+elements, nested at most `_DEEPEST` deep.
 """
 
 from collections.abc import Iterator
 from itertools import count
 
 _DEEPEST = 40
-#: Elements in one; a mail of 20 MB whose content is a stream in pieces of a thousand octets has 15,000.
+#: Maximum of elements in one encoding. A mail of 20 MB, streamed in pieces of a thousand octets, has 15,000.
 _MOST = 100_000
 _CONSTRUCTED, _PIECES, _STRING = 0x20, 0x24, 0x04
-#: SET OF, and what stands for one in CMS: the implicit [0] and [1].
+#: SET OF, and the tags that replace it in CMS: the implicit [0] and [1].
 _SETS = (0x31, 0xA0, 0xA1)
 _END = b"\x00\x00"
 
 
 def make_definite(octets: bytes) -> bytes:
-    """Return the one element that *octets* are, every length in it definite.  Raises ValueError."""
+    """Return the single element in *octets* with definite lengths only. Raises ValueError."""
     element, end = _element(octets, 0, 0, count())
     if end != len(octets):
         raise ValueError("something follows the element")
@@ -27,7 +28,7 @@ def make_definite(octets: bytes) -> bytes:
 
 
 def split_ber_elements(element: bytes) -> list[bytes]:
-    """Return the elements that stand in the constructed DER *element*, each whole.  Raises ValueError."""
+    """Return the elements inside the constructed DER *element*, each with its header. Raises ValueError."""
     at, end = _head(element), len(element)
     found = []
     while at < end:
@@ -40,7 +41,7 @@ def split_ber_elements(element: bytes) -> list[bytes]:
 
 
 def _element(octets: bytes, at: int, depth: int, counted: Iterator[int]) -> tuple[bytes, int]:
-    """Return the element at *at* and where the next one begins."""
+    """Return the element at *at* and the position of the next one."""
     if depth > _DEEPEST:
         raise ValueError("nested too deeply")
     if next(counted) >= _MOST:
@@ -75,7 +76,10 @@ def _element(octets: bytes, at: int, depth: int, counted: Iterator[int]) -> tupl
 
 
 def _size(octets: bytes, at: int, first: int) -> tuple[int, int]:
-    """Return the length that *first* and what follows it, at *at*, say, and where the content begins."""
+    """Return the length and the position of the content.
+
+    *first* is the first length octet, and *at* the position of the following ones.
+    """
     if first < 0x80:
         return first, at
     count = first & 0x7F
@@ -101,5 +105,5 @@ def _written(tag: int, content: bytes) -> bytes:
 
 
 def _head(element: bytes) -> int:
-    """Return where the content of *element* begins."""
+    """Return the position of the content of *element*."""
     return 2 + (element[1] & 0x7F if element[1] > 0x7F else 0)

@@ -1,8 +1,11 @@
-"""Reads an iCalendar object (RFC 5545) as a tree of parts, which it calls components.  Knows content lines, parameters, texts and times; no meeting.
+"""Reads an iCalendar object (RFC 5545) as a tree of components.
 
-It comes from outside, so all of it is bounded: octets, lines, depth, names of zones; nothing is kept from one object to the next, and the
-rules of a time zone are never run.  Of a zone that nobody knows, the offset counts if it has but one, as those of Việt Nam have.
-Worst cost: 20 µs a content line or parameter; reading an object of `SIZE` takes as long as 400 signatures by RSA-2048 (120 ms).
+Knows content lines, parameters, texts and times. Does not know meetings.
+
+The input is untrusted, so octets, lines, depth and zone names are all bounded. Nothing is kept from one object to the
+next. The rules of a VTIMEZONE are never evaluated. For an unknown zone the offset of its VTIMEZONE is used if there is
+only one, as in Việt Nam. Worst cost: 20 µs per content line or parameter. Reading an object of `SIZE` octets takes as
+long as 400 RSA-2048 signatures (120 ms).
 """
 
 import re
@@ -17,13 +20,13 @@ from hub.domain.errors import Rejected
 from hub.domain.local_time import HANOI
 from hub.domain.model import Problem
 
-SIZE = 1 << 18  #: octets of an object
-LINES = 5000  #: its content lines, each unfolded
-LENGTH = 1 << 14  #: characters of one of them
-DEPTH = 4  #: components in one another
-ZONES = 20  #: names of zones in one object: each that is not known has files looked for
+SIZE = 1 << 18  #: maximum octets of an object
+LINES = 5000  #: maximum content lines of an object, unfolded
+LENGTH = 1 << 14  #: maximum characters of a content line
+DEPTH = 4  #: maximum depth of nested components
+ZONES = 20  #: maximum zone names in one object: each unknown name costs file accesses
 
-#: What Windows calls the zone of Việt Nam.
+#: The name of Việt Nam's time zone on Windows.
 _WINDOWS = {"SE Asia Standard Time": HANOI}
 
 _FOLD = re.compile(rb"\r?\n[ \t]")
@@ -39,54 +42,61 @@ _YEARS = range(1970, 2200)
 
 @attrs.frozen
 class ContentLine:
-    """One content line: names in capitals, the value as written, parameters without their quotes."""
+    """One content line: names in upper case, the value as written, parameters without quotes."""
 
     name: str
     value: str
     parameters: Mapping[str, str] = attrs.field(factory=dict)
 
     def text(self) -> str:
-        """Return the value of a property of the type TEXT."""
+        """Return the value of a property of type TEXT."""
         return _unescaped(self.value, "\\", {"n": "\n", "N": "\n", ";": ";", ",": ","})
 
 
 @attrs.frozen
 class CalendarPart:
-    """What stands between BEGIN and END."""
+    """One component: the content between BEGIN and END."""
 
     name: str
     lines: tuple[ContentLine, ...] = ()
     components: tuple["CalendarPart", ...] = ()
-    zones: dict[str, tzinfo] = attrs.field(factory=dict, eq=False, repr=False)  #: those of its times so far, by name
+    #: zones already resolved for its times, by name
+    zones: dict[str, tzinfo] = attrs.field(factory=dict, eq=False, repr=False)
 
     def all(self, name: str) -> tuple[ContentLine, ...]:
-        """Return every line *name*, in order."""
+        """Return all lines called *name*, in order."""
         return tuple(line for line in self.lines if line.name == name)
 
     def one(self, name: str) -> ContentLine | None:
-        """Return the line *name*, if there is one.  Raises Rejected for two: another reader may believe the other."""
+        """Return the line called *name*, or None.
+
+        Raises Rejected for two such lines: another reader may choose the other one.
+        """
         found = self.all(name)
         if len(found) > 1:
             raise calendar_unreadable(f"{self.name} has {name} {len(found)} times")
         return found[0] if found else None
 
     def parts(self, name: str) -> tuple["CalendarPart", ...]:
-        """Return the parts *name* right in this one, in order."""
+        """Return the direct child components called *name*, in order."""
         return tuple(part for part in self.components if part.name == name)
 
 
 def calendar_unreadable(why: str) -> Rejected:
-    """Return the error of a calendar that says *why* it cannot be read."""
+    """Return the error `calendar-unreadable` with the reason *why*."""
     return Rejected(Problem("calendar-unreadable", why[:200]))
 
 
 def too_large(why: str) -> Rejected:
-    """Return the error of a calendar that says *why* it would cost too much to read."""
+    """Return the error `calendar-too-large` with the reason *why*."""
     return Rejected(Problem("calendar-too-large", why[:200]))
 
 
 def read_calendar(content: bytes) -> CalendarPart:
-    """Return the one VCALENDAR of *content*.  Raises Rejected, `calendar-unreadable`, for all that is none, and beyond every bound."""
+    """Return the single VCALENDAR of *content*.
+
+    Raises Rejected, `calendar-unreadable`, for any other content and beyond each bound.
+    """
     if len(content) > SIZE:
         raise calendar_unreadable(f"{len(content)} octets; at most {SIZE}")
     open_: list[tuple[str, list[ContentLine], list[CalendarPart]]] = [("", [], [])]
@@ -115,7 +125,7 @@ def read_calendar(content: bytes) -> CalendarPart:
 
 
 def _lines(content: bytes) -> Iterator[ContentLine]:
-    try:  # what is folded may be cut within a character: octets are put together first (RFC 5545, 3.1)
+    try:  # a fold may split a character, so octets are joined before decoding (RFC 5545, 3.1)
         written = [
             each.decode() for each in _BREAK.split(_FOLD.sub(b"", content.removeprefix(b"\xef\xbb\xbf"))) if each
         ]
@@ -145,7 +155,10 @@ def _line(written: str, number: int) -> ContentLine:
 
 
 def _unescaped(text: str, mark: str, meant: Mapping[str, str]) -> str:
-    """Return *text* with what it means behind each *mark*; twice the mark is the mark.  NUL, which no line has, stands for it meanwhile."""
+    """Return *text* with each escape sequence of *mark* replaced as *meant* says. A doubled mark stands for the mark.
+
+    NUL, which no line contains, holds the place of the doubled mark meanwhile.
+    """
     if mark in text:
         text = text.replace(mark * 2, "\0")
         for letter, character in meant.items():
@@ -155,15 +168,16 @@ def _unescaped(text: str, mark: str, meant: Mapping[str, str]) -> str:
 
 
 def read_calendar_times(line: ContentLine, calendar: CalendarPart) -> tuple[date | datetime, ...]:
-    """Return the days or times of *line* (DTSTART, RECURRENCE-ID, EXDATE, RDATE …); a time is in its own zone, of a period the start.
+    """Return the days or times of *line* (DTSTART, RECURRENCE-ID, EXDATE, RDATE …). For a period it is the start.
 
-    A time without a zone, or in one that is not known, is Hà Nội's.  Raises Rejected for what is no day or time.
+    A time is in its own zone. A time without a zone, or in an unknown zone, is in Hà Nội's. Raises Rejected for
+    anything that is not a day or a time.
     """
     return tuple(_moment(each.partition("/")[0], line, calendar) for each in line.value.split(","))
 
 
 def read_calendar_time(line: ContentLine, calendar: CalendarPart) -> date | datetime:
-    """Return the one day or time of *line*.  Raises Rejected."""
+    """Return the single day or time of *line*. Raises Rejected."""
     return _moment(line.value, line, calendar)
 
 
@@ -175,7 +189,7 @@ def _moment(written: str, line: ContentLine, calendar: CalendarPart) -> date | d
                 return day
         elif found := _TIME.fullmatch(written):
             day = date(int(written[:4]), int(written[4:6]), int(written[6:8]))
-            hour, minute, second = int(found[2]), int(found[3]), min(int(found[4]), 59)  # RFC 5545 has leap seconds
+            hour, minute, second = int(found[2]), int(found[3]), min(int(found[4]), 59)  # RFC 5545 allows leap seconds
             zone = UTC if found[5] else _zone(line.parameters.get("TZID", ""), calendar)
             if day.year in _YEARS:
                 return datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=zone)
@@ -214,10 +228,10 @@ def _found_zone(name: str, calendar: CalendarPart) -> tzinfo:
 
 
 def local_day(when: date | datetime) -> date:
-    """Return the day it is in Hà Nội *when* it is so."""
+    """Return the calendar day in Hà Nội at *when*."""
     return local_time.local_day(when) if isinstance(when, datetime) else when
 
 
 def write_calendar_mark(when: date | datetime) -> str:
-    """Return the one text form of a day or a time, whatever its zone: `20261124`, `20261124T013000Z`."""
+    """Return the one text form of a day or a time, in UTC: `20261124`, `20261124T013000Z`."""
     return f"{when.astimezone(UTC):%Y%m%dT%H%M%SZ}" if isinstance(when, datetime) else f"{when:%Y%m%d}"

@@ -1,10 +1,13 @@
-"""A multipart/related body taken apart (RFC 2046, 2387, 2392).  Knows boundaries, part headers and content ids; no envelope.
+"""Splits a multipart/related body into parts (RFC 2046, 2387, 2392).
 
-Strict, because what two readers take apart differently is judged by one and believed by the other: lines end in CRLF, the body
-begins with the boundary and ends with it, and what looks like a boundary is one.  Nothing is read whole: a part is a slice of the
-body, or a file of its own where it came as base64.
+Knows boundaries, part headers and content ids. Does not know envelopes.
 
-What it may cost `hub.formats.xml_cost.WORST` states: each octet is looked at a few times, in C; parts, their headers and the envelope are bounded.
+The reader is strict. If two readers could split a body differently, one would verify what the other does not use. So
+lines end in CRLF, the body begins and ends with the boundary, and each text that looks like a boundary is one. No body
+is read whole: a part is a slice of the body, or a file of its own if it came as base64.
+
+`hub.formats.xml_cost.WORST` states the worst cost. Each octet is read a few times, in C. Parts, their headers and the
+envelope are bounded.
 """
 
 import re
@@ -20,41 +23,42 @@ from hub.formats.spool import Drawer, Octets
 
 XOP = "application/xop+xml"
 
-MOST_PARTS = 16  #: the envelope is one of them
-MOST_HEADER = 8 * 1024  #: octets of one part's header
-LONGEST_ROOT = 1024 * 1024  #: octets of the envelope
+MOST_PARTS = 16  #: maximum number of parts, the envelope included
+MOST_HEADER = 8 * 1024  #: maximum octets of one part's header
+LONGEST_ROOT = 1024 * 1024  #: maximum octets of the envelope
 _LONGEST_ID = 512
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")  # RFC 2046, 5.1.1
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+([\t\x20-\x7e]*+)")
 _ID = re.compile(r"[\x21-\x3b=\x3f-\x7e]+")
-#: White space is a space or a tab (RFC 9110, 5.6.3): what else Python takes for it, another reader takes for a part of the name.
-#: Nothing is tried in two ways (`*+`, `++`): where a value is empty, the white space around it could be shared out between the two
-#: in as many ways as there are spaces, of each parameter, and all of them together.
+#: White space is a space or a tab (RFC 9110, 5.6.3). Python accepts more characters as white space, but another reader
+#: takes those for a part of the name. Possessive quantifiers (`*+`, `++`) prevent backtracking. Without them, the white
+#: space around an empty value could be divided in as many ways as there are spaces, for each parameter, and the numbers
+#: would multiply.
 _PARAMETER = re.compile(r';[ \t]*+([!#-:<>-~]++)[ \t]*+=[ \t]*+(?:("(?:[^"\\]|\\.)*+")|([!#-:<-~]*+))')
 _PARAMETERS = re.compile(rf"(?:{_PARAMETER.pattern}[ \t]*+)++;?[ \t]*")
 _CRLF = b"\r\n"
-#: The name of a field of a form.
+#: The name of a form field.
 _FORM_FIELD = re.compile(rb'\r\ncontent-disposition:[ \t]*form-data;[ \t]*name="([a-z]{1,20})"', re.IGNORECASE)
 _OURS = ("content-type", "content-id", "content-transfer-encoding")
 
 
 @attrs.frozen
 class Related:
-    """What the Content-Type of a multipart/related body says."""
+    """The parameters of a multipart/related Content-Type."""
 
     boundary: str
     kind: str  #: `type`: the media type of the envelope
-    start: str | None  #: the content id of the envelope; None: it comes first
+    start: str | None  #: the content id of the envelope; None: the envelope is the first part
 
 
 @attrs.frozen(eq=False)
 class MimePart:
-    """One part.  Its octets are what was meant: a transfer encoding is undone."""
+    """One part of a body. Its octets are decoded from the transfer encoding."""
 
-    content_id: str  #: without `<>`; empty where it has none
+    content_id: str  #: without `<>`; empty if the part has none
     media: str
-    parameters: Mapping[str, str]  #: of the media type
+    parameters: Mapping[str, str]  #: parameters of the media type
     octets: Octets
 
 
@@ -73,7 +77,7 @@ def read_related_header(header: str) -> Related:
     _media, _, rest = header.partition(";")
     parameters = media_type(header)[1]
     if _PARAMETERS.fullmatch(f";{rest}") is None or len(parameters) != len(_PARAMETER.findall(f";{rest}")):
-        raise _broken("the parameters of the Content-Type")  # twice the same one, or something that is none
+        raise _broken("the parameters of the Content-Type")  # a repeated parameter, or text that is no parameter
     boundary = parameters.get("boundary", "")
     if _BOUNDARY.fullmatch(boundary) is None:
         raise _broken(f"boundary {boundary[:80]!r}")
@@ -87,9 +91,10 @@ def read_related_header(header: str) -> Related:
 def take_apart(
     body: Octets, how: Related, drawer: Drawer, *, most: int = MOST_PARTS
 ) -> tuple[MimePart, dict[str, MimePart]]:
-    """Return the envelope's part, and the others by their content ids; *most* parts there may be.
+    """Return the envelope's part, and the other parts by content id. There may be at most *most* parts.
 
-    Raises CallRefused: `multipart-broken`, `attachment-unknown` (two with one id, one without), `too-large` (the envelope).
+    Raises CallRefused: `multipart-broken`, `attachment-unknown` (a content id used twice, or missing), `too-large` (the
+    envelope).
     """
     parts = [_part(header, octets, drawer) for header, octets in _cut(body, how.boundary.encode("ascii"), most)]
     others: dict[str, MimePart] = {}
@@ -115,9 +120,9 @@ def take_apart(
 
 
 def form_data(body: Octets, header: str, *, most: int = 10) -> dict[str, Octets]:
-    """Return the fields of a multipart/form-data *body* (RFC 7578) by name; at most *most*, and *header* is its Content-Type.
+    """Return the fields of a multipart/form-data *body* (RFC 7578) by name, at most *most*.
 
-    A file's own name is not read: it is a stranger's.  Raises CallRefused `multipart-broken`.
+    *header* is its Content-Type. File names are ignored: they are untrusted. Raises CallRefused `multipart-broken`.
     """
     media, parameters = media_type(header)
     boundary = parameters.get("boundary", "")
@@ -133,7 +138,7 @@ def form_data(body: Octets, header: str, *, most: int = 10) -> dict[str, Octets]
 
 
 def content_id(uri: str) -> str:
-    """Return the content id that a `cid:` *uri* names (RFC 2392).  Raises CallRefused `attachment-unknown` for any other URI."""
+    """Return the content id in a `cid:` *uri* (RFC 2392). Raises CallRefused `attachment-unknown` for any other URI."""
     scheme, _, name = uri.partition(":")
     try:
         found = unquote(name, errors="strict") if scheme.lower() == "cid" and name.isascii() else ""
@@ -178,7 +183,7 @@ def _divided(body: Octets, start: int, end: int) -> tuple[bytes, Octets]:
 
 
 def _places(body: Octets, delimiter: bytes, start: int) -> Iterator[int]:
-    """Yield where *delimiter* stands in *body*, from *start* on."""
+    """Yield the positions of *delimiter* in *body*, from *start* on."""
     rest, at = b"", start
     for piece in body.cut(start, len(body)).pieces():
         window = rest + piece
@@ -211,7 +216,10 @@ def _part(header: bytes, octets: Octets, drawer: Drawer) -> MimePart:
 
 
 def _fields(header: bytes) -> dict[str, str]:
-    """Return the fields that matter, names in lower case; a folded line is one with the line before it."""
+    """Return the header fields that the hub uses, names in lower case.
+
+    A folded line is joined to the line before it.
+    """
     found: dict[str, str] = {}
     for line in _unfolded(header):
         field = _FIELD.fullmatch(line)
@@ -230,7 +238,7 @@ def _unfolded(header: bytes) -> Iterable[bytes]:
 
 
 def _unbracketed(name: str) -> str:
-    """Return a content id without its `<>`, which some leave out in `start`."""
+    """Return a content id without its `<>`, which some clients omit in `start`."""
     bare = name[1:-1] if name.startswith("<") and name.endswith(">") else name
     if _ID.fullmatch(bare) is None or len(bare) > _LONGEST_ID:
         raise _broken(f"a content id: {name[:100]!r}")

@@ -1,9 +1,11 @@
-"""The days on which a recurrence rule of a calendar falls (RFC 5545, 3.3.10).  Knows days; neither hours nor zones.
+"""Computes the days on which a recurrence rule of a calendar falls (RFC 5545, 3.3.10).
 
-Sets of days are integers, a bit a day, and each part of a rule is one such set: no day is looked at by itself but those that are found.
-Worst cost: a rule of 100 entries in each of its parts, followed for a year, takes as long as two signatures by RSA-2048 (0.5 ms); one
-that never falls on any day costs no more than another.  Not known are rules by the hour, the day of the year or the number of the week: nobody invites to a
-meeting so.
+Knows days. Does not know hours or zones.
+
+A set of days is an integer with one bit per day. Each part of a rule is one such set, so only the days of the result
+are visited one by one. Worst cost: a rule with 100 entries in each part, followed for a year, takes as long as two
+RSA-2048 signatures (0.5 ms). A rule that falls on no day costs no more. Rules by hour, by day of the year or by week
+number are not supported: no meeting invitation uses them.
 """
 
 import re
@@ -17,13 +19,13 @@ _DAY = timedelta(days=1)
 _DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _BY_DAY = re.compile(r"([+-]?[1-9][0-9]?)?(MO|TU|WE|TH|FR|SA|SU)")
 _NUMBERS = re.compile(r"[+-]?[0-9]{1,3}(,[+-]?[0-9]{1,3}){0,99}")
-_MOST = 100  #: entries of BYDAY, as of the numbers above
+_MOST = 100  #: maximum entries of BYDAY, as of the numbers above
 _COUNT = re.compile(r"[1-9][0-9]{0,5}")
 
 
 @attrs.frozen(kw_only=True)
 class Rule:
-    """One RRULE."""
+    """One recurrence rule (RRULE)."""
 
     frequency: str  #: DAILY, WEEKLY, MONTHLY or YEARLY
     interval: int = 1
@@ -31,15 +33,13 @@ class Rule:
     until: str = ""  #: a day or a time as written
     months: frozenset[int] = frozenset()
     month_days: frozenset[int] = frozenset()
-    days: tuple[
-        tuple[int, int], ...
-    ] = ()  #: which of its kind in the month or year (0: each), and the weekday (0: Monday)
+    days: tuple[tuple[int, int], ...] = ()  #: pairs: ordinal in the month or year (0: every one), weekday (0: Monday)
     positions: frozenset[int] = frozenset()
     week_start: int = 0
 
 
 def parse_rrule(text: str) -> Rule:
-    """Read a rule.  Raises ValueError for what is none, or not one that is known."""
+    """Parse an RRULE value. Raises ValueError for invalid and for unsupported rules."""
     pairs = [part.partition("=") for part in text.upper().rstrip(";").split(";")]
     parts = {name: value for name, _, value in pairs}
     if len(parts) < len(pairs):
@@ -69,7 +69,7 @@ def parse_rrule(text: str) -> Rule:
 
 
 def list_rule_days(rule: Rule, first: date, last: date) -> list[date]:
-    """Return the days from *first*, the beginning of the series, to *last*; `until` is the caller's to look at."""
+    """Return the days of the series from *first*, its beginning, to *last*. The caller must apply `until`."""
     if last < first:
         return []
     begin = _first_of_period(rule, first)
@@ -78,7 +78,7 @@ def list_rule_days(rule: Rule, first: date, last: date) -> list[date]:
     found = _named_days(rule, first, window)
     if rule.positions:
         found &= _positioned_days(rule, found, window)
-    # what lies before the beginning, or after the last day, was only there to be counted by its position
+    # days before the beginning or after the last day were only needed to count positions
     before = (first - begin).days
     chosen = window.days(found & _ones((last - begin).days + 1) & ~_ones(before))
     return chosen if rule.count is None else chosen[: rule.count]
@@ -86,13 +86,16 @@ def list_rule_days(rule: Rule, first: date, last: date) -> list[date]:
 
 @attrs.frozen
 class _Window:
-    """Some days in a row.  A set of them is one integer: bit 0 stands for the first."""
+    """A range of consecutive days. A set of its days is one integer, in which bit 0 stands for the first day."""
 
     begin: date
     length: int
 
     def months(self) -> list[tuple[date, int, int]]:
-        """Return each month that begins or goes on in the window: its first day, the bit of it (below 0: before), its length."""
+        """Return each month that overlaps the window as (first day, bit of that day, length).
+
+        A negative bit lies before the window.
+        """
         found, start = [], self.begin.replace(day=1)
         while (at := (start - self.begin).days) < self.length:
             found.append((start, at, monthrange(start.year, start.month)[1]))
@@ -100,7 +103,7 @@ class _Window:
         return found
 
     def years(self) -> list[tuple[date, int, int]]:
-        """Return the same of years."""
+        """Return the same for years."""
         found = []
         for year in range(self.begin.year, (self.begin + timedelta(self.length - 1)).year + 1):
             start = date(year, 1, 1)
@@ -108,13 +111,16 @@ class _Window:
         return found
 
     def days(self, chosen: int) -> list[date]:
-        """Return the days of a set, in order."""
+        """Return the days of the set *chosen*, in order."""
         first = self.begin.toordinal()
         return [date.fromordinal(first + at) for at in _bits(chosen)]
 
 
 def _named_days(rule: Rule, first: date, window: _Window) -> int:
-    """Return the days of the *window* that the parts of the rule name; where they leave it open, it is as the *first* was."""
+    """Return the days of the *window* that the rule's parts select.
+
+    A part that the rule omits is taken from *first*.
+    """
     months = window.months()
     found = _due_days(rule, window, months) & _ones(window.length)
     if rule.months:
@@ -139,7 +145,7 @@ def _named_days(rule: Rule, first: date, window: _Window) -> int:
 
 
 def _due_days(rule: Rule, window: _Window, months: list[tuple[date, int, int]]) -> int:
-    """Return the days of every `interval`-th period, of which the one the window begins with is the first."""
+    """Return the days of every `interval`-th period, beginning with the period at the start of the window."""
     if rule.interval == 1:
         return _ones(window.length)
     if rule.frequency == "DAILY":
@@ -151,8 +157,8 @@ def _due_days(rule: Rule, window: _Window, months: list[tuple[date, int, int]]) 
 
 
 def _weekdays(rule: Rule, window: _Window, months: list[tuple[date, int, int]]) -> int:
-    """Return the days that BYDAY names."""
-    named: dict[int, int] = {}  # which of its kind → the weekdays, bit 0 for Monday
+    """Return the days that BYDAY selects."""
+    named: dict[int, int] = {}  # ordinal in the period → the weekdays, bit 0 for Monday
     for number, weekday in rule.days:
         named[number] = named.get(number, 0) | 1 << weekday
     found = _repeated(_turned(named.pop(0, 0), window.begin.weekday()), 0, 7, window.length)
@@ -163,18 +169,24 @@ def _weekdays(rule: Rule, window: _Window, months: list[tuple[date, int, int]]) 
 
 
 def _numbered(named: Mapping[int, int], weekday: int, size: int) -> int:
-    """Return the days of a period of *size* days, beginning with *weekday*, that are the n-th of their kind in it, or from its end."""
+    """Return the days that are the n-th of their weekday in a period, counted from its start or its end.
+
+    The period has *size* days and begins with *weekday*.
+    """
     found = 0
     for number, weekdays in named.items():
-        at = 7 * (number - 1) if number > 0 else size + 7 * number  # seven days, each weekday once
+        at = 7 * (number - 1) if number > 0 else size + 7 * number  # seven days that contain each weekday once
         week = _turned(weekdays, (weekday + at) % 7)
         found |= week << at if at >= 0 else week >> -at
     return found & _ones(size)
 
 
 def _positioned_days(rule: Rule, found: int, window: _Window) -> int:
-    """Return those of *found* whose place among those of their period, from its beginning or its end, BYSETPOS names."""
-    if rule.frequency == "DAILY":  # a day is a period
+    """Return the days of *found* that BYSETPOS selects by position.
+
+    Positions count from the start or the end of the period.
+    """
+    if rule.frequency == "DAILY":  # each day is a period
         return found if {1, -1} & rule.positions else 0
     chosen = 0
     for _, at, size in window.months() if rule.frequency == "MONTHLY" else window.years():
@@ -186,7 +198,7 @@ def _positioned_days(rule: Rule, found: int, window: _Window) -> int:
 
 
 def _first_of_period(rule: Rule, day: date, after: int = 0) -> date:
-    """Return the first day of the period that *day* lies in, or of one so many periods *after* it."""
+    """Return the first day of the period of *day*, or of the period that is *after* periods later."""
     if rule.frequency == "DAILY":
         return day + timedelta(after)
     if rule.frequency == "WEEKLY":
@@ -206,7 +218,7 @@ def _bits(chosen: int) -> list[int]:
 
 
 def _joined(sets: Iterable[tuple[int, int]]) -> int:
-    """Return sets of days put together, each with the bit at which it begins, which may lie before bit 0."""
+    """Return the union of sets of days. Each comes with the bit at which it begins, which may be negative."""
     found = 0
     for at, chosen in sets:
         found |= chosen << at if at >= 0 else chosen >> -at
@@ -214,7 +226,7 @@ def _joined(sets: Iterable[tuple[int, int]]) -> int:
 
 
 def _repeated(chosen: int, at: int, every: int, length: int) -> int:
-    """Return the set *chosen* at bit *at* and then *every* so many bits, as far as *length*."""
+    """Return the set *chosen*, repeated from bit *at* on at intervals of *every* bits, up to *length*."""
     found = 0
     for place in range(at, length, every):
         found |= chosen << place

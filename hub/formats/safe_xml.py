@@ -1,11 +1,15 @@
-"""Reading XML that a stranger wrote.  Knows what may reach the tree parser; knows no element by name but those that must be plain.
+"""Parses untrusted XML safely.
 
-Two passes (security.md 1.4).  A streaming expat scan, which builds nothing and never sees text, refuses every DOCTYPE, processing
-instructions, encodings other than UTF-8 and UTF-16, and bounds depth, attributes, nodes and names.  Then lxml, whose tree is the
-only one anyone reads.  Comments are dropped there, so that no text is cut in two by one: what is read is what a canonical form
-without comments says.  The size of a text is bounded by the size of the whole alone: an attachment is one text of many megabytes.
+Decides what may reach the tree parser. Knows no element names, except those that may not hold comments.
 
-The scan costs at most 0.25 µs of CPU for each octet, where all are empty elements or comments; a tree as much again.
+There are two passes (security.md 1.4). First, a streaming expat scan, which builds nothing and never sees text, refuses
+every DOCTYPE, processing instruction and encoding other than UTF-8 and UTF-16, and bounds depth, attributes, nodes and
+names. Second, lxml builds the only tree that the hub reads. It drops comments, so that none splits a text: the hub
+reads exactly what a canonical form without comments contains. The size of a text is bounded only by the size of the
+document, because an attachment is one text of many megabytes.
+
+The scan costs at most 0.25 µs of CPU per octet, if the document is only empty elements or comments. The tree costs as
+much again.
 """
 
 import ctypes
@@ -21,38 +25,38 @@ from hub.domain.errors import Rejected
 from hub.domain.model import Problem
 
 ENCODINGS = frozenset({"UTF-8", "UTF-16"})
-_OPENING = "<!"  #: of a comment or a CDATA section: where there is no DOCTYPE, nothing else begins so
+_OPENING = "<!"  #: the beginning of a comment or a CDATA section: in a document without DOCTYPE nothing else begins so
 _MARKED = {b"\xff\xfe": "UTF-16-LE", b"\xfe\xff": "UTF-16-BE"}
-_UNMARKED = (b"<\0", b"\0<")  #: how UTF-16 begins without the mark that XML 1.0, 4.3.3 demands
-#: A canonical form compares the namespaces in scope with one another at each element, 4 ns for a pair (measured).  Besides `Limits.spaces`
-#: so many pairs may be compared for each octet read so far: 30 namespaces around elements of 10 octets, more than any toolkit writes.
+_UNMARKED = (b"<\0", b"\0<")  #: the beginning of UTF-16 without the byte order mark that XML 1.0, 4.3.3 requires
+#: A canonical form compares the namespaces in scope with one another at each element, 4 ns per pair (measured). In
+#: addition to `Limits.spaces`, this many pairs may be compared per octet read so far: 30 namespaces around elements of
+#: 10 octets, more than any toolkit writes.
 _SPACES_PER_OCTET = 100
-_SPACE = "xmlns "  #: stands before a namespace among the names; no name holds a space
-KEPT = 8 * 1024 * 1024  #: letters of names that one thread keeps at most
-SLICE = 1 << 18  #: octets scanned in one go, about 0.3 ms: other threads run in between
+_SPACE = "xmlns "  #: prefix of a namespace in the table of names; no name contains a space
+KEPT = 8 * 1024 * 1024  #: maximum characters of names that one thread keeps
+SLICE = 1 << 18  #: octets scanned at once, about 0.3 ms: other threads run in between
 
 
 @attrs.frozen
 class Limits:
-    """What a document may be at most."""
+    """The upper bounds of a document."""
 
-    size: int = (
-        512 * 1024 * 1024
-    )  #: octets of the whole; who reads from the network has bounded it before, by `body-limit`
+    #: octets of the document; a reader from the network has already bounded them by `body-limit`
+    size: int = 512 * 1024 * 1024
     depth: int = 64  #: elements inside each other
-    attributes: int = 64  #: of one element, namespace declarations included
-    nodes: int = (
-        400_000  #: elements, attributes, comments and CDATA sections together; lxml needs about 100 octets for each
-    )
-    header: int = (
-        10_000  #: nodes of a SOAP Header: nobody reads it whole, and signatures and assertions have some hundred
-    )
-    name: int = 256  #: characters of a name with its prefix; six less of a namespace
-    names: int = 2_000  #: different names, and as many namespaces; a thread's parser keeps every one it has ever seen
-    spaces: int = 20_000_000  #: squares of the namespaces declared in scope, summed over the elements; large documents may have more
-    plain: frozenset[str] = frozenset(
-        {"Security", "Body"}
-    )  #: local names of elements that may hold no comment and no CDATA section
+    attributes: int = 64  #: attributes of one element, namespace declarations included
+    #: elements, attributes, comments and CDATA sections together; lxml needs about 100 octets for each
+    nodes: int = 400_000
+    #: nodes of a SOAP Header: no reader uses all of it, and signatures and assertions have some hundred
+    header: int = 10_000
+    name: int = 256  #: characters of a name with its prefix; a namespace may have six fewer
+    #: different names, and separately different namespaces; a thread's parser keeps each one it has ever seen
+    names: int = 2_000
+    #: sum over all elements of the square of the number of namespace declarations in scope; large documents may have
+    #: more
+    spaces: int = 20_000_000
+    #: local names of elements that may contain neither a comment nor a CDATA section
+    plain: frozenset[str] = frozenset({"Security", "Body"})
 
 
 LIMITS = Limits()
@@ -60,7 +64,7 @@ _thread_state = ctypes.PYFUNCTYPE(ctypes.c_void_p)(("PyThreadState_GetDict", cty
 
 
 class _Read(threading.local):
-    """What one thread has read since it forgot all names."""
+    """What one thread has read since its parser's dictionary of names was renewed."""
 
     letters = 0
 
@@ -71,8 +75,9 @@ _READ = _Read()
 def parse_safe_xml(content: bytes, *, limits: Limits = LIMITS) -> etree._Element:
     """Return the root of *content*, without comments.
 
-    Raises Rejected: `too-large`, `doctype-refused`, `too-deep` (depth, attributes, nodes, names), `signature-invalid` (a comment
-    or CDATA section where none may be), `not-well-formed`; the detail begins with the line and column, both counted from 1.
+    Raises Rejected: `too-large`, `doctype-refused`, `too-deep` (depth, attributes, nodes, names), `signature-invalid`
+    (a comment or CDATA section where none is allowed), `not-well-formed`. The detail begins with the line and column,
+    both counted from 1.
     """
     if len(content) > limits.size:
         raise Rejected(Problem("too-large", f"{len(content)} > {limits.size}"))
@@ -81,28 +86,28 @@ def parse_safe_xml(content: bytes, *, limits: Limits = LIMITS) -> etree._Element
 
 
 def build_scanned_tree(content: bytes) -> etree._Element:
-    """Return the root of *content*, which has been scanned.  Raises Rejected: `not-well-formed`."""
+    """Return the root of *content*, which must have been scanned. Raises Rejected: `not-well-formed`."""
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, collect_ids=False
     )
     try:
         root = etree.fromstring(content, parser)
-    except etree.XMLSyntaxError as error:  # what expat lets pass: undeclared prefixes, mostly
+    except etree.XMLSyntaxError as error:  # errors that expat does not detect: mostly undeclared prefixes
         line, column = error.position
         wrong = error.msg.partition(", line ")[0].strip()
         raise Rejected(Problem("not-well-formed", f"line {line}, column {column}: {wrong}")) from None
-    # lxml asks what libxml2 said last, and lets a mistake with namespaces pass if a mere warning follows it.
+    # lxml checks only the last message of libxml2, and misses a namespace error if a mere warning follows it.
     for told in parser.error_log.filter_from_errors():
         raise Rejected(Problem("not-well-formed", f"line {told.line}, column {told.column}: {told.message}"))
     if (
         root.getroottree().docinfo.internalDTD is not None
-    ):  # the scan has refused it; never reached unless the two parsers disagree
+    ):  # the scan has refused it: this is reached only if the two parsers disagree
         raise Rejected(Problem("doctype-refused"))
     return root
 
 
 def scan_xml(content: bytes, limits: Limits = LIMITS) -> None:
-    """Raise Rejected, as `parse_safe_xml` does, unless *content* may reach the tree parser.  Ignores namespaces."""
+    """Raise Rejected, as `parse_safe_xml` does, unless *content* may reach the tree parser. Ignores namespaces."""
     refuse_unmarked(content[:2])
     if len(content) > SLICE:
         view = memoryview(content)
@@ -112,13 +117,13 @@ def scan_xml(content: bytes, limits: Limits = LIMITS) -> None:
 
 
 def refuse_unmarked(head: bytes) -> None:
-    """Raise Rejected for a document that begins with *head*, two octets of UTF-16 that no mark announces."""
+    """Raise Rejected if *head*, the first two octets of a document, is UTF-16 without a byte order mark."""
     if head in _UNMARKED:
         raise Rejected(Problem("not-well-formed", "line 1, column 1: UTF-16 without its mark"))
 
 
 def make_scanner(limits: Limits = LIMITS) -> expat.XMLParserType:
-    """Return a parser that refuses, for `feed_scanner`."""
+    """Return an expat parser for `feed_scanner` that raises Rejected."""
     parser = expat.ParserCreate()
     _bound(parser, limits)
     _forbid(parser)
@@ -126,7 +131,7 @@ def make_scanner(limits: Limits = LIMITS) -> expat.XMLParserType:
 
 
 def feed_scanner(parser: expat.XMLParserType, pieces: Iterable[bytes | memoryview], limits: Limits = LIMITS) -> None:
-    """Put a whole document through *parser*, piece by piece.  Raises Rejected as `scan_xml`."""
+    """Scan a whole document with *parser*, piece by piece. Raises Rejected like `scan_xml`."""
     try:
         for piece in pieces:
             parser.Parse(piece, False)
@@ -148,10 +153,11 @@ def feed_scanner(parser: expat.XMLParserType, pieces: Iterable[bytes | memoryvie
 
 
 def _keep(letters: int) -> None:
-    """Count the letters of a document's names, and let lxml begin a new dictionary before there are too many.
+    """Count the characters of a document's names, and let lxml begin a new dictionary before there are too many.
 
-    It has one for each thread, in the thread's own state, that no call empties: whoever always writes new names would fill the
-    memory for good.  The trees that were built with the old one hold it, and it ends with the last of them.
+    lxml has one dictionary per thread, stored in the thread's state, and never empties it. A sender that always uses
+    new names would fill the memory permanently. Trees built with the old dictionary keep it, and it is freed with the
+    last of them.
     """
     _READ.letters += letters
     if _READ.letters > KEPT:
@@ -160,10 +166,11 @@ def _keep(letters: int) -> None:
 
 
 def _begins(name: str) -> bool:
-    """Whether the part of *name* after the colon begins as a name must.
+    """Tell whether the part of *name* after the colon begins with a valid name character.
 
-    expat, which is not told of namespaces, has looked at the whole name only, and libxml2 lets begin what by the fourth edition of
-    XML 1.0 is no letter: half of the world's parsers would refuse it.  So expat is asked about that part alone.
+    expat is not namespace-aware here and checks only the whole name. libxml2 accepts first characters that are no
+    letters in the fourth edition of XML 1.0, and half of the world's parsers would refuse them. So expat checks that
+    part separately.
     """
     first = name.partition(":")[2][:1]
     if first.isascii():
@@ -186,13 +193,15 @@ def _refuse_many(parser: expat.XMLParserType, nodes: int, limits: Limits) -> NoR
 
 
 def _bound(parser: expat.XMLParserType, limits: Limits) -> None:  # noqa: C901 - one pass looks at everything
-    """Count what opens and closes.
+    """Install the handlers that count elements, attributes, comments and CDATA sections and enforce *limits*.
 
-    An inclusive canonical form compares every namespace in scope with every other, at every element (libxml2), and so does a copy.
+    libxml2 compares every namespace in scope with every other at every element, for an inclusive canonical form and for
+    a copy.
     """
     open_names: list[str] = []
     require_room = _plainness(parser, limits.plain, open_names)
-    declaring = [(0, 0)]  # how deep, and how many namespaces are declared there; what has closed goes at the next start
+    # (depth, number of namespaces declared at this depth); closed elements are removed at the next start tag
+    declaring = [(0, 0)]
     nodes = scope = spaces = 0
     most_depth, most_attributes, most_nodes = limits.depth, 2 * limits.attributes, limits.nodes
     most_spaces, most_here = limits.spaces, most_nodes
@@ -201,7 +210,7 @@ def _bound(parser: expat.XMLParserType, limits: Limits) -> None:  # noqa: C901 -
         nonlocal nodes, scope, spaces, most_spaces, most_here
         while declaring[-1][0] > len(open_names):
             scope -= declaring.pop()[1]
-        if len(open_names) == 1:  # a child of the root begins: a Header has a bound of its own
+        if len(open_names) == 1:  # a child of the root begins: a Header has its own bound
             most_here = _most_within(name, nodes, limits)
         open_names.append(name)
         nodes += 1
@@ -230,24 +239,24 @@ def _bound(parser: expat.XMLParserType, limits: Limits) -> None:  # noqa: C901 -
             _refuse_many(parser, nodes, limits)
         require_room(what)
 
-    parser.ordered_attributes = True  # a flat list: half the price of a mapping
+    parser.ordered_attributes = True  # a flat list costs half as much as a mapping
     parser.StartElementHandler = start
-    parser.EndElementHandler = open_names.remove  # which of two equal names goes makes no difference
+    parser.EndElementHandler = open_names.remove  # it does not matter which of two equal names is removed
     parser.CommentHandler = lambda _text: remark("comment")
     parser.StartCdataSectionHandler = lambda: remark("CDATA section")
 
 
 def _most_within(name: str, nodes: int, limits: Limits) -> int:
-    """Return how many nodes there may be until a child *name* of the root ends, when there are so many *nodes* before it."""
+    """Return the maximum total of nodes up to the end of the root's child *name*. *nodes* come before it."""
     return min(limits.nodes, nodes + 1 + limits.header) if name.rpartition(":")[2] == "Header" else limits.nodes
 
 
 def _plainness(
     parser: expat.XMLParserType, locals_: frozenset[str], open_names: Sequence[str]
 ) -> Callable[[str], None]:
-    """Return what refuses a comment or CDATA section inside an element with one of these local names.
+    """Return a function that refuses a comment or CDATA section inside an element with one of these local names.
 
-    Each name is looked at once, however many comments there are.
+    Each name is examined once, however many comments there are.
     """
     seen: set[str] = set()
     plain: set[str] = set()
@@ -264,13 +273,16 @@ def _plainness(
 
 
 def _declared(attributes: list[str]) -> list[str]:
-    """Return the namespaces that *attributes*, names and values in turn, declare, each behind `_SPACE`."""
+    """Return the namespaces that *attributes*, a flat list of names and values, declare.
+
+    Each is prefixed with `_SPACE`.
+    """
     pairs = zip(attributes[::2], attributes[1::2], strict=True)
     return [_SPACE + value for name, value in pairs if name.startswith("xmlns")]
 
 
 def _forbid(parser: expat.XMLParserType) -> None:
-    """Refuse what no message needs."""
+    """Install the handlers that refuse what no message needs."""
 
     def declaration(version: str, encoding: str | None, standalone: int) -> None:
         if version != "1.0" or (encoding is not None and encoding.upper() not in ENCODINGS):
@@ -288,9 +300,9 @@ def _forbid(parser: expat.XMLParserType) -> None:
 
 
 def may_hold_comment_or_cdata(pieces: Iterable[bytes]) -> bool:
-    """Tell whether what comes in *pieces*, and has been scanned, may hold a comment or a CDATA section.
+    """Tell whether scanned XML, given in *pieces*, may contain a comment or a CDATA section.
 
-    It does, or the middle of two characters of UTF-16 looks so.
+    True also if the halves of two adjacent UTF-16 characters happen to look like one.
     """
     before, opening = b"", b""
     for piece in pieces:
@@ -299,7 +311,7 @@ def may_hold_comment_or_cdata(pieces: Iterable[bytes]) -> bool:
             opening = _OPENING.encode(_MARKED.get(window[:2], "UTF-8"))
         if opening and opening in window:
             return True
-        before = window[-3:]  # no more of an opening can stand before the next piece
+        before = window[-3:]  # at most three octets of an opening can stand before the next piece
     return False
 
 

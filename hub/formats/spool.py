@@ -1,6 +1,8 @@
-"""Octets that may lie in a file: a body, a packet, a part.  Knows slices, and where temporary files go; not what is in them.
+"""Keeps octets in memory or in temporary files: a body, a packet, a part.
 
-What is large is never in memory whole: it is read slice by slice, by whichever thread needs it.
+Knows slices and files. Does not interpret the content.
+
+Large content is never in memory as a whole. Any thread reads it slice by slice.
 """
 
 import hashlib
@@ -15,16 +17,16 @@ import attrs
 
 from hub.domain.errors import Unready
 
-#: Octets read in one go: a multiple of three, so that the base64 of the slices is the base64 of the whole.  Larger ones would be no
-#: faster, and in each thread they leave more memory behind.
+#: Octets read at once: a multiple of three, so that the base64 of the slices is the base64 of the whole. Larger slices
+#: are not faster, and they leave more memory allocated in each thread.
 SLICE = 3 << 14
-#: What is not larger stays in memory.
+#: Content of at most this many octets stays in memory.
 SMALL = 1 << 16
 
 
 @attrs.frozen(eq=False)
 class Octets:
-    """A run of octets in memory or in a file, which stays open as long as its `Drawer`.  Any thread may read it."""
+    """A range of octets in memory or in a file. The file stays open as long as its `Drawer`. Any thread may read it."""
 
     _source: bytes | IO[bytes]
     _start: int
@@ -32,7 +34,7 @@ class Octets:
 
     @classmethod
     def of(cls, source: bytes | IO[bytes]) -> "Octets":
-        """Return all of *source*: octets, or a file opened for reading whose writer has flushed it."""
+        """Return all of *source*: bytes, or a file opened for reading whose writer has flushed it."""
         size = len(source) if isinstance(source, bytes) else os.fstat(source.fileno()).st_size
         return cls(source, 0, size)
 
@@ -40,17 +42,20 @@ class Octets:
         return self._size
 
     def cut(self, start: int, end: int) -> "Octets":
-        """Return those from *start* up to *end*, both counted from the first of these."""
+        """Return the octets from *start* up to *end*, both relative to this range."""
         assert 0 <= start <= end <= self._size
         return Octets(self._source, self._start + start, end - start)
 
     def pieces(self, step: int = SLICE) -> Iterator[bytes]:
-        """Yield them *step* at a time; only the last piece may be shorter.  OSError when the file is shorter than it was."""
+        """Yield the octets in pieces of *step*. Only the last piece may be shorter.
+
+        Raises OSError if the file has been truncated.
+        """
         for at in range(0, self._size, step):
             yield self._read(at, min(step, self._size - at))
 
     def read(self) -> bytes:
-        """Return all of them."""
+        """Return all octets."""
         return self._read(0, self._size)
 
     def sha256(self) -> str:
@@ -64,7 +69,7 @@ class Octets:
         if isinstance(self._source, bytes):
             return self._source[start : start + count]
         found = os.pread(self._source.fileno(), count, start)
-        while len(found) < count:  # a signal, or a disk that fails
+        while len(found) < count:  # a signal, or a failing disk
             more = os.pread(self._source.fileno(), count - len(found), start + len(found))
             if not more:
                 raise OSError(f"a spooled file ends at {start + len(found)}; {count - len(found)} octets are missing")
@@ -74,14 +79,17 @@ class Octets:
 
 @attrs.define(eq=False)
 class Drawer:
-    """The temporary files of one call: without names in *folder* (None: where the system wants them), closed together."""
+    """The temporary files of one call.
+
+    They are nameless, lie in *folder* (None: the system's folder) and are closed together.
+    """
 
     _folder: Path | None = None
     _files: list[IO[bytes]] = attrs.field(factory=list, init=False)
     _then: list[Callable[[], None]] = attrs.field(factory=list, init=False)
 
     def file(self) -> IO[bytes]:
-        """Open a new file, unbuffered.  Raises Unready when there is no room for one."""
+        """Open a new unbuffered file. Raises Unready if the disk has no room for it."""
         try:
             made = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - `close` closes it
         except OSError as error:
@@ -90,7 +98,7 @@ class Drawer:
         return made
 
     def keep(self, pieces: Iterable[bytes]) -> Octets:
-        """Return the octets of *pieces*, which are in memory only as long as they are few.  Raises Unready when the disk is full."""
+        """Return the octets of *pieces*. Up to `SMALL` octets stay in memory. Raises Unready if the disk is full."""
         held: list[bytes] = []
         size, file = 0, None
         for piece in pieces:
@@ -105,7 +113,7 @@ class Drawer:
         return Octets.of(b"".join(held) if file is None else file)
 
     def keep_each(self, many: Iterable[Iterable[bytes]]) -> list[Octets]:
-        """Return the octets of each of *many*, all in one file, or in memory if they are few together."""
+        """Return the octets of each of *many*. They share one file, or memory if they are few together."""
         ends = [0]
 
         def every() -> Iterator[bytes]:
@@ -119,11 +127,11 @@ class Drawer:
         return [whole.cut(start, end) for start, end in pairwise(ends)]
 
     def afterwards(self, step: Callable[[], None]) -> None:
-        """Do *step* when it is closed."""
+        """Register *step* to be called when the drawer is closed."""
         self._then.append(step)
 
     def close(self) -> None:
-        """Close every file; what lay in them is gone."""
+        """Close every file, which deletes its content, and call the registered steps."""
         while self._files:
             self._files.pop().close()
         while self._then:
@@ -131,7 +139,7 @@ class Drawer:
 
 
 def write_spooled(file: IO[bytes], piece: bytes) -> None:
-    """Write all of *piece*.  Raises Unready when the disk is full."""
+    """Write all of *piece*. Raises Unready if the disk is full."""
     view = memoryview(piece)
     try:
         while view:
@@ -141,12 +149,18 @@ def write_spooled(file: IO[bytes], piece: bytes) -> None:
 
 
 def spool_folder(data: Path) -> Path:
-    """Return where in the *data* directory temporary files go: on the journal's disk, for the system's place may be memory."""
+    """Return the folder for temporary files in the *data* directory.
+
+    It is on the journal's disk, because the system's folder may be in memory.
+    """
     return data / "spool"
 
 
 def clear_spool(folder: Path) -> None:
-    """Make *folder*, or empty it: what lies there was left by a hub that was killed where files cannot be nameless."""
+    """Create *folder*, or empty it.
+
+    Files are left there when a hub was killed on a system on which temporary files cannot be nameless.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for left in folder.iterdir():
         left.unlink()

@@ -1,12 +1,14 @@
-"""Large XML made slim: its long base64 texts stay where they lie, and a tree is built of the rest.  Knows bytes; no element's meaning.
+"""Parses large XML with its long base64 texts left out of the tree.
 
-One pass of the same streaming scan that every document passes (hub.formats.safe_xml) tells where elements begin and end, in octets.  The
-text of an element that is asked for, if it is long and nothing but base64, is left out of what lxml parses; in its place stands
-a token, random for each document and made after the document came, so that no sender can have written one.  Whoever needs
-the text (a digest, a measure) streams it through the place of its token.
+Knows octets. Does not know the meaning of elements.
 
-Left in the tree, and so in memory, is what is written in any other way: in UTF-16, in CDATA, with a comment inside, with
-character references other than that of a carriage return (`&#13;`, which Java and .NET write at the ends of lines).
+One pass of the scan that every document passes (hub.formats.safe_xml) gives the octet positions of elements. If an
+element is one of the requested names and its text is long and pure base64, lxml does not get the text. In its place the
+tree holds a token. The token is random for each document and is made after the document arrived, so that no sender can
+have written it. A reader that needs the text (a digest, a measurement) streams it through the token.
+
+Texts in any other form stay in the tree, and so in memory: UTF-16, CDATA, text with a comment inside, and text with
+character references other than that of a carriage return (`&#13;`, which Java and .NET write at line ends).
 """
 
 import re
@@ -23,47 +25,50 @@ from hub.domain.model import Problem
 from hub.formats import base64_content, safe_xml
 from hub.formats.spool import SLICE, Drawer, Octets
 
-#: A text that is longer is taken out, in octets.
+#: A text of more octets is left out of the tree.
 LONG = 1 << 16
-#: A document that is not longer is parsed as it is.
+#: A document of at most this many octets is parsed as it is.
 WHOLE = 1 << 17
 
 _LETTERS = bytes(sorted(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \t\n"))
 _TAG = re.compile(rb"<[^\"'>]*(?:\"[^\"]*\"[^\"'>]*|'[^']*'[^\"'>]*)*>")
-_LONGEST_TAG = 1 << 13  #: octets of a start tag that is looked through
+_LONGEST_TAG = 1 << 13  #: octets of a start tag that are searched for its end
 _CARRIAGE_RETURN = re.compile(rb"&#(?:13|x[dD]);")
 _TOKEN = re.compile(rb"~[0-9a-f]{32}~")
-#: So many letters to a line at least; the lines of a text with less are not all counted.
+#: Minimum letters per line. If a text has shorter lines, not all of its line ends are kept in the skeleton.
 _SHORTEST_LINE = 16
 
 
 @attrs.frozen(eq=False)
 class Load:
-    """One long text: as it is written, or as the octets that its base64 stands for."""
+    """One long text: either as it is written, or as the octets that its base64 encodes."""
 
     octets: Octets
-    carried: bool = False  #: *octets* are what the text stands for, and it is their canonical base64
+    carried: bool = False  #: *octets* are the decoded octets, and the text is their canonical base64
 
     def canonical(self) -> Iterator[bytes]:
-        """Yield the text as a canonical form has it."""
+        """Yield the text in its canonical form."""
         if self.carried:
             return (b2a_base64(piece, newline=False) for piece in self.octets.pieces(SLICE))
         return _canonical(self.octets.pieces())
 
     def letters(self) -> Iterator[str]:
-        """Yield the text, carriage returns left out."""
+        """Yield the text without carriage returns."""
         for piece in self.canonical():
             yield piece.replace(b"&#xD;", b"").decode("ascii")
 
     def __len__(self) -> int:
-        """Return how many octets `canonical` yields, of one that is carried."""
+        """Return the number of octets that `canonical` yields. Only for a load that is `carried`."""
         assert self.carried
         return -(-len(self.octets) // 3) * 4
 
 
 @attrs.frozen(eq=False)
 class Loads:
-    """The texts that were taken out of one tree, by their tokens.  A token is unique: it names its element in copies of the tree too."""
+    """The texts that were left out of one tree, by token.
+
+    A token is unique: it also identifies its element in copies of the tree.
+    """
 
     _drawer: Drawer | None = None
     _by_token: dict[str, Load] = attrs.field(factory=dict, init=False)
@@ -73,11 +78,11 @@ class Loads:
 
     @property
     def size(self) -> int:
-        """Return how many octets lie outside of the tree."""
+        """Return the number of octets that lie outside the tree."""
         return sum(len(load.octets) for load in self._by_token.values())
 
     def put(self, element: etree._Element, load: Load) -> None:
-        """Let *load* be the text of *element*."""
+        """Make *load* the text of *element*."""
         element.text = self.token(load)
 
     def token(self, load: Load) -> str:
@@ -87,18 +92,21 @@ class Loads:
         return token
 
     def get(self, element: etree._Element) -> Load | None:
-        """Return the text of *element*, if it was taken out."""
+        """Return the text of *element* if it was left out of the tree."""
         return self._by_token.get(element.text or "") if self._by_token and not len(element) else None
 
     def decoded(self, load: Load) -> Octets:
-        """Return what *load* stands for.  Raises ValueError when it is no base64 as `measure_base64` has it."""
+        """Return the octets that *load* encodes.
+
+        Raises ValueError if it is not base64 as defined by `measure_base64`.
+        """
         if load.carried:
             return load.octets
         assert self._drawer is not None
         return self._drawer.keep(base64_content.decode_base64_slices(load.letters()))
 
     def split(self, written: bytes) -> Iterator[bytes | Load]:
-        """Yield *written*, a part of the tree in whatever form, cut where its loads are."""
+        """Yield *written*, a serialised part of the tree, split at its loads."""
         at = 0
         for found in _TOKEN.finditer(written) if self._by_token else ():
             load = self._by_token.get(found[0].decode())
@@ -109,7 +117,7 @@ class Loads:
         yield written[at:] if at else written
 
     def spread(self, canonical: bytes) -> Iterator[bytes]:
-        """Yield *canonical*, a canonical form of a part of the tree, with each load in its place."""
+        """Yield *canonical*, the canonical form of a part of the tree, with each load in its place."""
         for piece in self.split(canonical):
             if isinstance(piece, Load):
                 yield from piece.canonical()
@@ -117,16 +125,17 @@ class Loads:
                 yield piece
 
 
-#: Of a tree from which nothing was taken.
+#: The loads of a tree from which nothing was left out.
 NONE = Loads()
 
 
 def parse_streamed_xml(
     octets: Octets, names: frozenset[str], drawer: Drawer, limits: safe_xml.Limits = safe_xml.LIMITS
 ) -> tuple[etree._Element, Loads]:
-    """Return the root of the document *octets* and what was taken out of its tree: long texts of elements of these local *names*.
+    """Return the root of the document *octets*, and the long texts that were left out of its tree.
 
-    Refused is what `parse_safe_xml` refuses, with the same words; lines are counted as there.
+    These are the long texts of elements with one of the local *names*. Refuses what `parse_safe_xml` refuses, with the
+    same texts. Line numbers are the same.
     """
     loads = Loads(drawer)
     if len(octets) > limits.size:
@@ -146,14 +155,17 @@ def parse_streamed_xml(
 
 @attrs.frozen
 class _Cut:
-    ordinal: int  #: of the element, in document order
+    ordinal: int  #: position of the element in document order
     start: int
     end: int
-    lines: int  #: line ends in between
+    lines: int  #: line ends between start and end
 
 
 def _watch(parser: Any, names: frozenset[str], found: Callable[[int, int, int], None]) -> None:
-    """Tell *found* the ordinal, the octet of the start tag and that of the end tag of each long element that holds nothing but text."""
+    """Call *found* for each long element that contains only text.
+
+    The arguments are its ordinal and the positions of its start tag and its end tag in octets.
+    """
     started, ended = parser.StartElementHandler, parser.EndElementHandler
     commented, sectioned = parser.CommentHandler, parser.StartCdataSectionHandler
     ordinal, opened = -1, -1
@@ -188,7 +200,7 @@ def _watch(parser: Any, names: frozenset[str], found: Callable[[int, int, int], 
 
 
 def _cuts(octets: Octets, spans: Iterable[tuple[int, int, int]]) -> Iterator[_Cut]:
-    """Yield what may be cut out: nothing of a document in UTF-16, whose octets may look like letters."""
+    """Yield the texts to leave out. Nothing is left out of a document in UTF-16, whose octets may look like base64."""
     head = octets.cut(0, 4).read()
     if head[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in head:
         return
@@ -202,7 +214,7 @@ def _cuts(octets: Octets, spans: Iterable[tuple[int, int, int]]) -> Iterator[_Cu
 
 
 def _lines(text: Octets) -> int:
-    """Return how many line ends are in *text*; -1 when there is anything in it but letters of base64 and white space."""
+    """Return the number of line ends in *text*; -1 if it contains anything but base64 characters and white space."""
     count = 0
     for piece in _canonical(text.pieces()):
         if piece.replace(b"&#xD;", b"").translate(None, _LETTERS):
@@ -212,9 +224,10 @@ def _lines(text: Octets) -> int:
 
 
 def _canonical(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield text in UTF-8 as a canonical form has it: each line end a line feed, each reference to a carriage return `&#xD;`.
+    """Yield UTF-8 text in canonical form.
 
-    No reference and no line end is cut in two.
+    Each line end becomes a line feed, and each reference to a carriage return becomes `&#xD;`. No reference and no line
+    end is split between two pieces.
     """
     rest = b""
     for piece in pieces:
@@ -235,7 +248,7 @@ def _normal(text: bytes) -> bytes:
 
 
 def _skeleton(octets: Octets, cuts: Iterable[_Cut]) -> Iterator[bytes]:
-    """Yield the document without its cuts; their line ends stay, so that lines are counted as they were."""
+    """Yield the document without its cuts. The line ends of the cuts stay, so that line numbers do not change."""
     at = 0
     for cut in cuts:
         yield octets.cut(at, cut.start).read()
@@ -245,7 +258,7 @@ def _skeleton(octets: Octets, cuts: Iterable[_Cut]) -> Iterator[bytes]:
 
 
 def _place(root: etree._Element, octets: Octets, cuts: Iterable[_Cut], loads: Loads) -> None:
-    """Put each cut's token into the element it was cut from, found by its number."""
+    """Put each cut's token into the element it was cut from, found by its ordinal."""
     waiting = iter(cuts)
     cut = next(waiting, None)
     for ordinal, element in enumerate(root.iter("*")):

@@ -1,10 +1,12 @@
-"""Reads syslog: messages cut out of a stream (RFC 5425, RFC 6587), and one message (RFC 5424).  Knows octets; no incident.
+"""Reads syslog: splits a stream into messages (RFC 5425, RFC 6587) and parses one message (RFC 5424).
 
-Both ways of framing are taken, by how a message begins: octet counting, as RFC 5425 demands it over TLS, and the line feed that
-ends a message of older senders.
+Knows octets. Does not know incidents.
 
-Worst cost: of a message, as long as ten signatures by RSA-2048 (3 ms), of which it may have 64 KiB and 1000 parameters; of a stream, 1 µs
-for each octet that comes by itself and 2 for each message.
+Accepts both kinds of framing, recognised by the first octet of each message: octet counting, which RFC 5425 requires
+over TLS, and the line feed at the end of messages of older senders.
+
+Worst cost: a message, which may have 64 KiB and 1000 parameters, takes as long as ten RSA-2048 signatures (3 ms). A
+stream takes 1 µs per octet that arrives alone, and 2 µs per message.
 """
 
 import re
@@ -15,7 +17,7 @@ import attrs
 
 from hub.domain.sanitize import replace_unstorable
 
-LONGEST = 1 << 16  #: octets of one message; RFC 5425 asks for 2048 at least, and for 8192
+LONGEST = 1 << 16  #: maximum octets of one message; RFC 5425 requires at least 2048 and recommends 8192
 FACILITIES = (
     *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp"),
     *("audit", "alert", "clock", *(f"local{number}" for number in range(8))),
@@ -29,20 +31,20 @@ _HEADER = re.compile(
     rb"<(0|[1-9][0-9]{0,2})>1 (-|%b{10,35}) (%b{1,255}) (%b{1,48}) (%b{1,128}) (%b{1,32}) " % ((_PRINTED,) * 5)
 )
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
-_NAME = rb"[\x21\x23-\x3c\x3e-\x5c\x5e-\x7e]{1,32}"  # printed, but no " = ]
+_NAME = rb"[\x21\x23-\x3c\x3e-\x5c\x5e-\x7e]{1,32}"  # printable, except `"`, `=` and `]`
 _ELEMENT = re.compile(rb'\[(%b)((?: %b="(?:[^"\\\]]|\\.)*")*)\]' % (_NAME, _NAME), re.DOTALL)
 _PARAMETER = re.compile(rb' (%b)="((?:[^"\\\]]|\\.)*)"' % _NAME, re.DOTALL)
 _BOM = b"\xef\xbb\xbf"
-_ELEMENTS, _PARAMETERS = 100, 1000  #: of one message
+_ELEMENTS, _PARAMETERS = 100, 1000  #: maxima per message
 
 
 class Unframed(Exception):
-    """Nobody can tell where the next message of a stream begins: it is of no further use."""
+    """The start of the next message in a stream cannot be found. The stream is unusable from here on."""
 
 
 @attrs.frozen(kw_only=True)
 class SyslogLine:
-    """One message; what it leaves out (`-`) is empty."""
+    """One syslog message. An omitted field (`-`) is empty."""
 
     facility: str
     severity: int  #: 0 emergency … 7 debug: `SEVERITIES`
@@ -51,12 +53,12 @@ class SyslogLine:
     app: str
     process: str
     kind: str  #: MSGID
-    data: Mapping[str, Mapping[str, str]]  #: SD-ID → name → value; of a repeated name the first
+    data: Mapping[str, Mapping[str, str]]  #: SD-ID → name → value; of a repeated name only the first value
     text: str
 
 
 def read_syslog_message(octets: bytes) -> SyslogLine:
-    """Return the message that *octets* are.  Raises ValueError, saying what is wrong, for what RFC 5424 has no room for."""
+    """Return the message in *octets*. Raises ValueError with the reason if it does not follow RFC 5424."""
     found = _HEADER.match(octets)
     if found is None or len(octets) > LONGEST:
         raise ValueError("no header of RFC 5424" if found is None else f"{len(octets)} octets; at most {LONGEST}")
@@ -80,7 +82,7 @@ def read_syslog_message(octets: bytes) -> SyslogLine:
         data=data,
         text=replace_unstorable(
             said.removeprefix(_BOM).decode("utf-8", "replace")
-        ),  # without BOM: any encoding (RFC 5424, 6.4)
+        ),  # without a BOM the encoding is unknown (RFC 5424, 6.4)
     )
 
 
@@ -96,7 +98,7 @@ def _time(written: str) -> datetime | None:
 
 
 def _data(octets: bytes, at: int) -> tuple[dict[str, Mapping[str, str]], int]:
-    """Return the structured data that begins *at*, and where it ends.  Raises ValueError."""
+    """Return the structured data that begins at *at*, and the position of its end. Raises ValueError."""
     if octets[at : at + 1] == b"-":
         return {}, at + 1
     found: dict[str, Mapping[str, str]] = {}
@@ -118,18 +120,21 @@ def _data(octets: bytes, at: int) -> tuple[dict[str, Mapping[str, str]], int]:
 
 
 def _meant(value: str) -> str:
-    """Return what a PARAM-VALUE stands for: of a backslash before a quotation mark, a bracket or another backslash only these (6.3.3)."""
+    """Return a PARAM-VALUE without its escapes.
+
+    A backslash escapes only a quotation mark, a bracket or another backslash (6.3.3).
+    """
     return "\\".join(part.replace('\\"', '"').replace("\\]", "]") for part in value.split("\\\\"))
 
 
 @attrs.define
 class Stream:
-    """Cuts what comes over one connection into messages."""
+    """Splits the octets of one connection into messages."""
 
     _left: bytearray = attrs.field(factory=bytearray, init=False)
 
     def feed(self, octets: bytes) -> Iterator[bytes]:
-        """Yield each message that *octets* complete.  Raises Unframed."""
+        """Yield each message that *octets* complete. Raises Unframed."""
         self._left += octets
         at = 0
         try:
@@ -141,7 +146,7 @@ class Stream:
             del self._left[:at]
 
     def _next(self, at: int) -> tuple[bytes, int] | None:
-        """Return the message at *at* and where the next begins; None while it is not all there."""
+        """Return the message at *at* and the position of the next one. Return None while it is incomplete."""
         first = bytes(self._left[at : at + 1])
         if first == b"<":
             end = self._left.find(b"\n", at, at + LONGEST + 1)

@@ -1,11 +1,12 @@
-"""What reading a message will cost, estimated from its octets before anything is parsed.  Knows how markup is counted; reads no markup.
+"""Estimates the cost of reading a message from its octets, before parsing. Counts markup characters. Parses no markup.
 
-The unit is the *octet*: so many octets of an honest message cost as much CPU.  Eight of them are one microsecond on a machine where an
-RSA-2048 signature costs 0.3 ms.  Work that is estimated below the workroom's threshold (32 KiB, so 4 ms) is done on the reactor's thread.
-An estimate is never far too low for a message below that threshold, however it is written; it may be too high.
+The unit is the *octet*: the CPU time per octet of a well-meant message. Eight octets are one microsecond on a machine
+on which an RSA-2048 signature takes 0.3 ms. Work estimated below the threshold for worker threads (32 KiB, so 4 ms)
+runs on the reactor thread. For a message below that threshold an estimate is never far too low, whatever the message
+contains. It may be too high.
 
-Beyond `WHOLE` octets only samples are counted: such work goes to a thread in any case, and whoever shares threads out fairly
-charges the CPU time that was used, not this.
+Beyond `WHOLE` octets only samples are counted. Such work runs on a worker thread in any case, and the fair sharing of
+threads charges the CPU time that was used, not the estimate.
 """
 
 import re
@@ -15,54 +16,57 @@ from hub.formats.spool import Octets
 
 #: Octets that cost one microsecond.
 MICROSECOND = 8
-#: What reading costs at worst, whatever the message holds and whether it is taken or refused: so many seconds of CPU, and for each octet
-#: so many microseconds; and, where that is less, what no message costs more than.  By reader, as tests/costs has them; none under 64 kB
-#: costs over 0.25 s, none under 2 MB over 2 s.
+#: The worst cost of reading, whatever the message contains and whether it is accepted or refused: seconds of CPU, then
+#: microseconds per octet, then, if present, an upper bound in seconds. The keys are the readers in tests/costs, and
+#: each comment describes the worst message. No message under 64 kB costs more than 0.25 s, and none under 2 MB more
+#: than 2 s.
 WORST: Mapping[str, tuple[float, ...]] = {
-    "envelope": (
-        0.19,
-        0.9,
-    ),  # namespaces in scope under an inclusive canonical form; prefixes looked for at each element
+    # namespaces in scope under an inclusive canonical form; prefixes searched for at each element
+    "envelope": (0.19, 0.9),
     "packet": (0.1, 0.5),  # elements that no schema knows; two thousand recipients without a name
-    "multipart": (0.05, 0.2),  # elements of the envelope, which has 1 MiB at most
-    "dossiers": (0.05, 0.4),  # dossiers with days that no calendar has
-    "declarations": (0.1, 0.6),  # cells that no form has
-    "categories": (0.05, 0.3),  # rows of nothing but a code, each another
-    "calendar": (0.18, 0.05),  # all that one message has room for: lines, days, facts
-    "incident": (0.08, 0.05),  # ten of 256 KiB, full of comments
-    "mail": (0.19, 0.8),  # heads of the shortest fields; fields that are nothing but semicolons
+    "multipart": (0.05, 0.2),  # elements of the envelope, which has at most 1 MiB
+    "dossiers": (0.05, 0.4),  # dossiers with days that do not exist in the calendar
+    "declarations": (0.1, 0.6),  # cells that are in no form
+    "categories": (0.05, 0.3),  # rows that contain only a code, each a different one
+    "calendar": (0.18, 0.05),  # all that one message may contain: lines, days, facts
+    "incident": (0.08, 0.05),  # ten reports of 256 KiB, full of comments
+    "mail": (0.19, 0.8),  # headers of very short fields; fields that consist of semicolons
     "syslog": (0.03, 0.9),  # messages of one octet
-    "agencies": (0.05, 0.6),  # rows with an older code, of which only the code is told
-    "workbook": (0.045, 3.15, 1.95),  # cells with nothing but zeros, which compress best
+    "agencies": (0.05, 0.6),  # rows with an older code that tell nothing but their code
+    "workbook": (0.045, 3.15, 1.95),  # cells that contain only zeros, which compress best
 }
-#: An estimate for what cannot be looked into: no reactor thread does it, and no honest call of 8 KB is estimated so dear.
+#: The estimate for content that cannot be examined. It never runs on the reactor thread, and no well-meant call of 8 KB
+#: has so high an estimate.
 DEAR = 256 * 1024
-#: A message is counted whole up to so many octets; of a larger one `_SAMPLES` slices of `_SAMPLE` octets are.
+#: A message of at most this many octets is counted whole. Of a larger one, `_SAMPLES` slices of `_SAMPLE` octets are
+#: counted.
 WHOLE = 128 * 1024
 _SAMPLES, _SAMPLE = 16, 4096
 
-#: Nanoseconds of each `<` of a call (scan, tree, canonical form, contract), of each `<` of a packet (two schemas, tidying and telling what
-#: is wrong, too) and of each `=`, which is an attribute if it is not in a text.
+#: Nanoseconds for each `<` of a call (scan, tree, canonical form, contract), for each `<` of a packet (also two
+#: schemas, normalising and describing the errors), and for each `=`, which is an attribute unless it is in a text.
 _TAG, _PACKET_TAG, _ATTRIBUTE = 3_500, 10_000, 1_000
-#: Nanoseconds of each pair of namespace declarations, for each `<`: an inclusive canonical form compares all in scope, at each element.
+#: Nanoseconds for each pair of namespace declarations at each `<`: an inclusive canonical form compares all in scope at
+#: each element.
 _PAIR = 4
-#: Prefixes of a PrefixList at most (`hub.security.xmldsig.MOST_PREFIXES`): each is looked for among the declarations, at each element.
+#: Maximum prefixes of a PrefixList (`hub.security.xmldsig.MOST_PREFIXES`). Each is searched for among the declarations
+#: at each element.
 _PREFIXES = 32
-#: A part whose transfer encoding hides what is in it.
+#: A part whose content is hidden by its transfer encoding.
 _HIDDEN = re.compile(rb"transfer-encoding:\s*base64", re.IGNORECASE)
-#: What the name or the type of an attachment that is unpacked and read has in it (`hub.edxml.packet.READ`).
+#: Parts of the names and types of attachments that the hub unpacks and reads (`hub.edxml.packet.READ`).
 _ENCLOSED = (b".ics", b".xml", b"text/calendar")
 _CARRIAGE_RETURN = re.compile(rb"&#(?:13|xd);")
 
 
 def estimate_worst_cost(reader: str, size: int) -> float:
-    """Return the seconds of CPU that *reader* takes at most for a message of *size* octets."""
+    """Return the maximum CPU time in seconds that *reader* takes for a message of *size* octets."""
     least, octet, *most = WORST[reader]
     return min(least + size * octet / 1_000_000, *most, float("inf"))
 
 
 def estimate_call(body: bytes | Octets) -> int:
-    """Estimate what `open_call` costs for *body*, an envelope or a multipart body: in octets, at least its length."""
+    """Estimate the cost of `open_call` for *body*, an envelope or a multipart body. In octets, at least its length."""
     size, seen, factor = _seen(body)
     if _is_wide(seen) or (seen.lstrip()[:2] == b"--" and _HIDDEN.search(seen)):
         return max(size, DEAR)
@@ -70,9 +74,10 @@ def estimate_call(body: bytes | Octets) -> int:
 
 
 def estimate_packet(packet: bytes | Octets) -> int:
-    """Estimate what `judge_message` costs for *packet*: in octets, at least its length.
+    """Estimate the cost of `judge_message` for *packet*. In octets, at least its length.
 
-    A packet that may enclose a calendar or an incident report is dear: a ZIP of a kilobyte may hold hundreds.
+    A packet that may enclose a calendar or an incident report gets at least `DEAR`, because a ZIP of a kilobyte may
+    hold hundreds of them.
     """
     size, seen, factor = _seen(packet)
     if _is_wide(seen) or _may_enclose(seen):
@@ -81,13 +86,13 @@ def estimate_packet(packet: bytes | Octets) -> int:
 
 
 def estimate_record(content: bytes | Octets) -> int:
-    """Estimate what `judge_record` costs for *content*, the XML of a record: in octets, at least its length."""
+    """Estimate the cost of `judge_record` for *content*, the XML of a record. In octets, at least its length."""
     size, seen, factor = _seen(content)
     return max(size, DEAR) if _is_wide(seen) else size + _markup(seen, _PACKET_TAG, factor)
 
 
 def _seen(octets: bytes | Octets) -> tuple[int, bytes, int]:
-    """Return the length, what of the octets is counted, and how often that goes into the whole."""
+    """Return the length, the octets to count, and the factor from these to the whole."""
     whole = Octets.of(octets) if isinstance(octets, bytes) else octets
     size = len(whole)
     if size <= WHOLE:
@@ -104,13 +109,17 @@ def _markup(seen: bytes, tag: int, factor: int) -> int:
 
 
 def _may_enclose(seen: bytes) -> bool:
-    """Tell whether a packet may enclose what the hub reads, though its name is cut in two by a comment or written in references."""
+    """Tell whether a packet may enclose content that the hub reads.
+
+    A comment or a character reference may hide its name.
+    """
     low = seen.lower()
     if b"<!" in low:
         first, *others = low.split(b"<!--")
         parts = [each.partition(b"-->") for each in others]
         low = b"".join((first, *(after for _, _, after in parts)))
-        if b"<!" in low or not all(end for _, end, _ in parts):  # a CDATA section may hold what looks like a comment
+        # a CDATA section may contain text that looks like a comment
+        if b"<!" in low or not all(end for _, end, _ in parts):
             return True
     if b"&#" in low and b"&#" in _CARRIAGE_RETURN.sub(b"", low):
         return True
@@ -118,5 +127,5 @@ def _may_enclose(seen: bytes) -> bool:
 
 
 def _is_wide(seen: bytes) -> bool:
-    """Tell whether it may be UTF-16, in which no markup is found by its octets."""
+    """Tell whether the content may be UTF-16, in which markup cannot be found by its octets."""
     return b"\0" in seen[:4] or seen[:2] in {b"\xff\xfe", b"\xfe\xff"}

@@ -1,6 +1,8 @@
-"""What a leaf of XML holds.  Knows the lexical rules of the XSD 1.0 simple types in use; no element name, no schema.
+"""Reads and writes leaf values of XML by the lexical rules of the XSD 1.0 simple types in use.
 
-Each reader takes an element and raises ValueError when its text is not of the type.
+Knows no element names and no schema.
+
+Each reader takes an element and raises ValueError if its text is not of the type.
 """
 
 from binascii import Error, a2b_base64, b2a_base64
@@ -14,7 +16,7 @@ _WHITE = " \t\r\n"
 def read_leaf_text(element: etree._Element) -> str:
     """Return the whole text of a leaf.
 
-    A comment inside does not cut it short: canonicalisation drops comments, so what was signed is the text around them.
+    A comment inside does not end it: canonicalisation drops comments, so the text on both sides was signed.
     """
     if len(element) == 0:
         return element.text or ""
@@ -22,7 +24,7 @@ def read_leaf_text(element: etree._Element) -> str:
 
 
 def read_xs_token(element: etree._Element) -> str:
-    """Return the text as `xs:token` has it: white space collapsed."""
+    """Return the text as `xs:token` defines it: white space collapsed."""
     return " ".join(
         part
         for part in read_leaf_text(element).replace("\t", " ").replace("\n", " ").replace("\r", " ").split(" ")
@@ -50,7 +52,10 @@ def read_xs_int(element: etree._Element) -> int:
 
 
 def read_xs_datetime(element: etree._Element) -> datetime:
-    """Read `xs:dateTime` as an aware UTC time; one without an offset is UTC.  Digits past the microsecond are dropped."""
+    """Read `xs:dateTime` as an aware UTC time. A time without an offset is UTC.
+
+    Digits beyond the microsecond are dropped.
+    """
     written = _written(element).strip(_WHITE)
     if "T" not in written:
         raise ValueError("not a date and time")
@@ -67,10 +72,11 @@ def write_xs_datetime(when: datetime) -> str:
 
 
 def read_xs_base64(element: etree._Element) -> bytes:
-    """Read `xs:base64Binary` (XSD 1.0 part 2, 3.2.16); the four XML white-space characters do not count.
+    """Read `xs:base64Binary` (XSD 1.0 part 2, 3.2.16). The four XML white-space characters are ignored.
 
-    Several times faster than libxml2 and stricter (it skips foreign characters): refused are foreign characters, missing or
-    misplaced padding, and stray bits in the last quantum (`QR==`), which would give one packet two spellings.
+    Several times faster than libxml2, and stricter, since libxml2 skips foreign characters. Refuses foreign characters,
+    missing or misplaced padding, and stray bits in the last quantum (`QR==`), which would give one packet two
+    spellings.
     """
     content = _written(element)
     try:
@@ -88,12 +94,12 @@ def read_xs_base64(element: etree._Element) -> bytes:
 
 
 def encode_canonical_base64(content: bytes) -> str:
-    """Write *content* as canonical base64, on one line."""
+    """Return *content* as canonical base64 on one line."""
     return b2a_base64(content, newline=False).decode("ascii")
 
 
 def _written(element: etree._Element) -> str:
-    """Return the whole text of what must be a leaf: between elements some read nothing, some all of it."""
+    """Return the whole text of an element that must be a leaf. Readers disagree about text between child elements."""
     if any(isinstance(child.tag, str) for child in element):
         raise ValueError("elements where a value should be")
     return read_leaf_text(element)

@@ -1,8 +1,11 @@
-"""Many members in one file: a ZIP of one form alone, which any program opens.  Knows octets and places; not what members say.
+"""Writes and reads a bundle: a ZIP in one fixed form that any program opens.
 
-Nothing is compressed, nothing has an attribute, nothing stands between or beside the members: of the same members there is one file,
-and each of its octets is a member's or follows from them.  So a reader has no choice to make, and nothing can be hidden or blown up.
-Source of the format: APPNOTE 6.3.9, 4.3.7 (local header), 4.3.12 (central directory), 4.3.14 to 4.3.16 (ends), 4.5.3 (ZIP64).
+Knows octets and positions. Does not interpret members.
+
+No member is compressed or has attributes, and nothing stands between or beside the members. The same members always
+give the same file, and each octet is part of a member or follows from the members. So a reader has no choice, and
+nothing can be hidden or expand on unpacking. Source of the format: APPNOTE 6.3.9, 4.3.7 (local header), 4.3.12 (central
+directory), 4.3.14 to 4.3.16 (end records), 4.5.3 (ZIP64).
 """
 
 import re
@@ -15,23 +18,23 @@ from zlib import crc32
 
 import attrs
 
-PIECE = 256 * 1024  #: octets read or written at a time
-MOST = 250_000  #: members of one bundle
-LARGEST = 0xFFFFFFFE  #: octets of one member
+PIECE = 256 * 1024  #: octets read or written at once
+MOST = 250_000  #: maximum members of one bundle
+LARGEST = 0xFFFFFFFE  #: maximum octets of one member
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?", re.ASCII)
 _LONGEST = 200
 _LOCAL, _CENTRAL = struct.Struct("<4s5H3L2H"), struct.Struct("<4s6H3L5H2L")
 _END64, _PLACE64, _END = struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL"), struct.Struct("<4s4H2LH")
 _OPENS, _LISTS = b"PK\x03\x04", b"PK\x01\x02"
-_PLAIN, _WIDE = 10, 45  # the versions needed: of a stored member, of ZIP64
-_MADE_BY, _MODE = 3 << 8 | _WIDE, 0o100644 << 16  # Unix; a file that all may read
-_DATE = 1 << 5 | 1  # 1 January 1980, the first day there is
+_PLAIN, _WIDE = 10, 45  # the versions needed to extract: a stored member, ZIP64
+_MADE_BY, _MODE = 3 << 8 | _WIDE, 0o100644 << 16  # Unix; a file that everyone may read
+_DATE = 1 << 5 | 1  # 1 January 1980, the first day that the format can express
 _NO16, _NO32 = 0xFFFF, 0xFFFFFFFF
 
 
 class Malformed(Exception):
-    """The file is no bundle: *where* is a member's name, or the octet; the text says what is wrong."""
+    """The file is not a bundle. *where* is the name of a member, or the octet. The text says what is wrong."""
 
     def __init__(self, where: str, what: str) -> None:
         super().__init__(f"{where}: {what}")
@@ -40,7 +43,7 @@ class Malformed(Exception):
 
 @attrs.frozen
 class Member:
-    """One member: its name, where its octets begin, how many they are, and their CRC-32."""
+    """One member: its name, the position of its octets, their number, and their CRC-32."""
 
     name: str
     start: int
@@ -49,33 +52,37 @@ class Member:
 
     @property
     def header(self) -> bytes:
-        """Return what stands before its octets."""
+        """Return the local header, which stands before the octets."""
         name = self.name.encode("ascii")
         sizes = (self.crc, self.size, self.size, len(name), 0)
         return _LOCAL.pack(_OPENS, _PLAIN, 0, 0, 0, _DATE, *sizes) + name
 
     @property
     def place(self) -> int:
-        """Return where its header begins."""
+        """Return the position of the local header."""
         return self.start - _LOCAL.size - len(self.name)
 
 
 @attrs.define
 class Packing:
-    """A bundle in the making, in a file that is empty and can be sought in."""
+    """Writes a bundle into an empty, seekable file."""
 
     _file: IO[bytes]
     members: list[Member] = attrs.field(factory=list)
-    digests: dict[str, str] = attrs.field(factory=dict)  #: the SHA-256 of each, by name
+    digests: dict[str, str] = attrs.field(factory=dict)  #: SHA-256 of each member, by name
 
     def put(self, name: str, octets: bytes) -> None:
-        """Add a member that is at hand."""
+        """Add a member whose octets are in memory."""
         with self.writing(name) as write:
             write(octets)
 
     @contextmanager
     def writing(self, name: str) -> Generator[Callable[[bytes], None]]:
-        """Give the way to write a member, a piece at a time.  ValueError: no such name can be; OverflowError: it grows too large."""
+        """Add a member piece by piece, with the function that this context gives.
+
+        Raises ValueError if the name is not allowed or already used. Raises OverflowError if the bundle or the member
+        becomes too large.
+        """
         if not _fits(name) or name in self.digests:
             raise ValueError(name)
         if len(self.members) >= MOST:
@@ -102,13 +109,13 @@ class Packing:
         self.digests[name] = digest.hexdigest()
 
     def end(self) -> None:
-        """Write what follows the members."""
+        """Write the central directory and the end records."""
         for piece in _directory(self.members, self._file.tell()):
             self._file.write(piece)
 
 
 def read_zip_members(file: IO[bytes]) -> tuple[Member, ...]:
-    """Return the members of the bundle in *file*, in their order; none of their octets is looked at.  Raises Malformed."""
+    """Return the members of the bundle in *file*, in order. Does not read their octets. Raises Malformed."""
     size, at = file.seek(0, 2), 0
     found: list[Member] = []
     names: set[str] = set()
@@ -137,7 +144,7 @@ def read_zip_members(file: IO[bytes]) -> tuple[Member, ...]:
 
 
 def read_member_pieces(file: IO[bytes], member: Member, *, judged: bool = True) -> Iterator[bytes]:
-    """Yield the octets of *member*.  Raises Malformed at the end, if that is *judged*, when they do not have its CRC-32."""
+    """Yield the octets of *member*. If *judged*, raises Malformed at the end when their CRC-32 does not match."""
     at, end, crc = member.start, member.start + member.size, 0
     while at < end:
         file.seek(at)
@@ -173,7 +180,7 @@ def _member(file: IO[bytes], head: bytes, at: int) -> Member:
 
 
 def _directory(members: Sequence[Member], start: int) -> Iterator[bytes]:
-    """Yield the directory of *members*, which begins at *start*, and the end of the file."""
+    """Yield the central directory of *members*, which begins at *start*, and the end records."""
     size = 0
     for member in members:
         name, far = member.name.encode("ascii"), member.place >= _NO32

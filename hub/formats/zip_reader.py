@@ -1,7 +1,9 @@
-"""Takes what lies in a ZIP that a stranger wrote.  Knows the two methods that everybody writes, and a bound; no entry by name.
+"""Reads entries of an untrusted ZIP.
 
-The other methods of `zipfile` are not for strangers: of LZMA the archive says how much memory it takes to unpack.
-Worst cost: 10 µs for each entry of the archive, which are all looked at, and 5 ms for each MB that is taken.
+Accepts the two usual compression methods and a bound on the size. Knows no entry names.
+
+The other methods of `zipfile` are not safe for untrusted content: an archive states itself how much memory LZMA needs
+for unpacking. Worst cost: 10 µs per entry of the archive, all of which are examined, and 5 ms per MB that is read.
 """
 
 import io
@@ -10,7 +12,8 @@ import zipfile
 import zlib
 
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-#: What `zipfile` raises for octets that are no archive, or a damaged or a locked one; RuntimeError is for a password.
+#: The exceptions of `zipfile` for octets that are no archive, or a damaged or encrypted one. RuntimeError: a password
+#: is needed.
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -24,11 +27,11 @@ _BROKEN = (
 
 
 class Damaged(Exception):
-    """It is no ZIP, or nothing can be taken out of it."""
+    """The content is not a ZIP, or nothing can be extracted from it."""
 
 
 def open_archive(content: bytes) -> zipfile.ZipFile:
-    """Return the archive that *content* is.  Raises Damaged."""
+    """Return *content* as an open archive. Raises Damaged."""
     try:
         return zipfile.ZipFile(io.BytesIO(content))
     except _BROKEN as error:
@@ -36,7 +39,10 @@ def open_archive(content: bytes) -> zipfile.ZipFile:
 
 
 def read_zip_entry(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes:
-    """Return the octets of *entry*, or *most* and one more of them.  Raises Damaged, also for another method than stored and deflated."""
+    """Return the octets of *entry*. If there are more than *most*, return only *most* + 1 of them.
+
+    Raises Damaged, also for compression methods other than stored and deflated.
+    """
     if entry.compress_type not in _METHODS:
         raise Damaged(f"compression method {entry.compress_type}")
     try:
