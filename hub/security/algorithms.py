@@ -1,4 +1,7 @@
-"""What may sign and digest: closed lists, least key sizes, signature values.  Knows octets and keys; knows no XML."""
+"""Defines which algorithms may sign and digest, minimum key sizes, and how signature values are made and checked.
+
+Knows octets and keys. Does not know XML.
+"""
 
 import binascii
 import hashlib
@@ -29,16 +32,16 @@ DS = "http://www.w3.org/2000/09/xmldsig#"
 MORE = "http://www.w3.org/2001/04/xmldsig-more#"
 PSS_METHODS = "http://www.w3.org/2007/05/xmldsig-more#"
 SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
-_LEAST_RSA = 2048  #: bits
-_OBJECT_IDENTIFIER, _VERSION = 0x06, 0xA0  #: tags of DER
+_LEAST_RSA = 2048  #: minimum size of an RSA key in bits
+_OBJECT_IDENTIFIER, _VERSION = 0x06, 0xA0  #: DER tags
 
-Digest = Callable[[bytes], Any]  #: of hashlib
+Digest = Callable[[bytes], Any]  #: a hash constructor of hashlib
 Hash = hashes.SHA1 | hashes.SHA256 | hashes.SHA384 | hashes.SHA512
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
 
 
 class Unverified(Rejected):
-    """A signature that proves nothing; the code says in what way."""
+    """A signature that proves nothing. The code says why."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(Problem(code, detail))
@@ -56,7 +59,7 @@ def _pss(hash_: Hash) -> Method:
     return Method(RSAPublicKey, hash_, PSS(MGF1(hash_), hash_.digest_size))
 
 
-#: Exactly these.  No HMAC: whoever verifies one could have made it.
+#: The complete list of accepted methods. HMAC is not accepted: every verifier of an HMAC could have made it.
 METHODS = {
     f"{MORE}rsa-sha256": Method(RSAPublicKey, hashes.SHA256(), PKCS1v15()),
     f"{MORE}rsa-sha384": Method(RSAPublicKey, hashes.SHA384(), PKCS1v15()),
@@ -72,13 +75,16 @@ DIGESTS: dict[str, Digest] = {
     f"{MORE}sha384": hashlib.sha384,
     "http://www.w3.org/2001/04/xmlenc#sha512": hashlib.sha512,
 }
-#: Only where a partner's policy tolerates it.
+#: Accepted only if the partner's policy tolerates SHA-1.
 SHA1_METHODS = {f"{DS}rsa-sha1": Method(RSAPublicKey, hashes.SHA1(), PKCS1v15())}  # noqa: S303 - see above
 SHA1_DIGESTS: dict[str, Digest] = {f"{DS}sha1": hashlib.sha1}
 
 
 def strong_key(certificate: x509.Certificate) -> RSAPublicKey | EllipticCurvePublicKey:
-    """Return the key of *certificate*, which must be RSA from 2048 bits, or EC on P-256 or P-384.  Raises Unverified."""
+    """Return the key of *certificate*, which must be RSA of at least 2048 bits, or EC on P-256 or P-384.
+
+    Raises Unverified.
+    """
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
@@ -92,11 +98,11 @@ def strong_key(certificate: x509.Certificate) -> RSAPublicKey | EllipticCurvePub
 
 
 def describe_key_weakness(certificate: x509.Certificate) -> str:
-    """Return why nothing is proved by the key of *certificate*, whatever it is used for: TLS, a message, a chain; nothing if it is strong.
+    """Return why the key of *certificate* is too weak for any use (TLS, messages, chains).
 
-    Strong are RSA from 2048 bits, and EC on P-256, P-384 or P-521 that is named: parameters of its own may be those of a curve on
-    which somebody else knows the key (CVE-2020-0601; RFC 5480, 2.1.1 forbids them).  Other kinds no partner and no CA of the
-    country uses.
+    Return an empty text if it is strong. Strong keys are RSA of at least 2048 bits, and EC on the named curves P-256,
+    P-384 and P-521. Explicit curve parameters may be those of a curve on which an attacker knows the private key
+    (CVE-2020-0601; RFC 5480, 2.1.1 forbids them). No partner and no CA of the country uses other kinds of keys.
     """
     try:
         key = certificate.public_key()
@@ -115,17 +121,16 @@ def describe_key_weakness(certificate: x509.Certificate) -> str:
 
 
 def _names_its_curve(certificate: x509.Certificate) -> bool:
-    """Tell whether the EC key of *certificate* says its curve by name, which is forgotten once it is loaded."""
+    """Tell whether the EC key of *certificate* identifies its curve by name. The loaded key no longer shows this."""
     fields = ber.split_ber_elements(certificate.tbs_certificate_bytes)
-    key = fields[
-        6 if fields[0][0] == _VERSION else 5
-    ]  # RFC 5280, 4.1: the subject's key is the seventh, with a version
+    #: RFC 5280, 4.1: subjectPublicKeyInfo is the seventh field if the version is present
+    key = fields[6 if fields[0][0] == _VERSION else 5]
     _kind, parameters = ber.split_ber_elements(ber.split_ber_elements(key)[0])
     return parameters[0] == _OBJECT_IDENTIFIER
 
 
 def check_value(method: Method, certificate: x509.Certificate, value: bytes, content: bytes) -> None:
-    """Return if the key of *certificate* made *value* over *content*.  Raises Unverified."""
+    """Return if the key of *certificate* made the signature *value* over *content*. Raises Unverified."""
     key = strong_key(certificate)
     if not isinstance(key, method.kind) or (is_pss(certificate) and not isinstance(method.padding, PSS)):
         raise Unverified("algorithm-refused", "the signature method is not for the certificate's kind of key")
@@ -140,12 +145,12 @@ def check_value(method: Method, certificate: x509.Certificate, value: bytes, con
 
 
 def is_pss(certificate: x509.Certificate) -> bool:
-    """Tell whether the key of *certificate* is for RSASSA-PSS and nothing else (RFC 4055, 1.2)."""
+    """Tell whether the key of *certificate* is restricted to RSASSA-PSS (RFC 4055, 1.2)."""
     return certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
 
 
 def method_for(certificate: x509.Certificate) -> str:
-    """Return the signature method we sign with: that of the key of *certificate*."""
+    """Return the signature method with which the hub signs, given the key of *certificate*."""
     if is_pss(certificate):
         return f"{PSS_METHODS}sha256-rsa-MGF1"
     key = certificate.public_key()
@@ -155,7 +160,10 @@ def method_for(certificate: x509.Certificate) -> str:
 
 
 def make_value(method: Method, key: PrivateKey, content: bytes) -> bytes:
-    """Sign *content*; return the octets of the SignatureValue.  TypeError when *method* is for another kind of key."""
+    """Sign *content*. Return the octets of the SignatureValue.
+
+    Raises TypeError if *method* is for another kind of key.
+    """
     if isinstance(key, EllipticCurvePrivateKey):
         r, s = decode_dss_signature(key.sign(content, _repeatable(method.hash)))
         size = (key.curve.key_size + 7) // 8
@@ -166,7 +174,7 @@ def make_value(method: Method, key: PrivateKey, content: bytes) -> bytes:
 
 
 def _repeatable(hash_: Hash) -> ECDSA:
-    """Return ECDSA that signs the same content the same way each time (RFC 6979): what is signed again is the same message."""
+    """Return ECDSA with deterministic signatures (RFC 6979). The same content signed again gives the same message."""
     try:
         return ECDSA(hash_, deterministic_signing=True)
     except UnsupportedAlgorithm:  # OpenSSL before 3.2
@@ -174,12 +182,12 @@ def _repeatable(hash_: Hash) -> ECDSA:
 
 
 def encode_base64_text(content: bytes) -> str:
-    """Return *content* in base64, in one line: the text of a DigestValue or SignatureValue."""
+    """Return *content* in base64 on one line: the text of a DigestValue or SignatureValue."""
     return binascii.b2a_base64(content, newline=False).decode("ascii")
 
 
 def _der(value: bytes, key: EllipticCurvePublicKey) -> bytes:
-    """XMLDSig writes an ECDSA value as r and s side by side (RFC 4050, 3.3)."""
+    """Return an ECDSA value of XMLDSig, which is r and s side by side (RFC 4050, 3.3), as DER. Raises Unverified."""
     size = (key.curve.key_size + 7) // 8
     if len(value) != 2 * size:
         raise Unverified("signature-invalid", "the ECDSA value has the wrong length")

@@ -1,6 +1,7 @@
-"""Certificates: loaded, named by fingerprint, and traced to an anchor.  Knows chains, time, revocation and key usage; no partner.
+"""Loads certificates, computes fingerprints and verifies chains to an anchor.
 
-Which partner a certificate belongs to is for the caller to decide, by comparing certificates; only then is it checked here.
+Knows chains, time, revocation and key usage. Does not know partners. The caller first finds the partner of a
+certificate by comparing certificates, and only then checks it here.
 """
 
 import base64
@@ -27,24 +28,27 @@ from hub.domain.model import Problem
 from hub.security import algorithms, crl_ocsp
 from hub.security.crl_ocsp import STRONG, OcspAnswer, RevocationFinding, RevocationList, RevocationStatus, read_answer
 
-LIFE = timedelta(seconds=60)  #: how long a check holds at most, before the chain is built again
-_KEPT = 4096  #: checks remembered at once
+LIFE = timedelta(seconds=60)  #: maximum validity of a check, before the chain is built again
+_KEPT = 4096  #: maximum number of checks in the cache
 
-# X509_V_ERR_* of OpenSSL's x509_vfy.h that the sender can do something about; every other one is `certificate-untrusted`.
+# X509_V_ERR_* of OpenSSL's x509_vfy.h that the sender can correct. Every other one becomes `certificate-untrusted`.
 _NOT_YET_VALID, _EXPIRED = 9, 10
 
 
 class Untrusted(Rejected):
-    """A certificate that proves nothing: `certificate-untrusted`, `-revoked`, `-expired` or `-weak`, or `revocation-unknown`."""
+    """A certificate that proves nothing.
+
+    The code is `certificate-untrusted`, `-revoked`, `-expired` or `-weak`, or `revocation-unknown`.
+    """
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(Problem(code, detail))
 
 
 class Signer(Protocol):
-    """Who signs what the hub says: a certificate, and the use of its key, which need not be here.
+    """Signs the hub's messages with a certificate and its key, which may be outside this process.
 
-    Nothing else touches the key that signs messages; the key of TLS is always a file's (`Identity`).
+    Only a Signer uses the key that signs messages. The TLS key is always in a file (`Identity`).
     """
 
     @property
@@ -53,7 +57,7 @@ class Signer(Protocol):
     def chain(self) -> tuple[x509.Certificate, ...]: ...
     @property
     def token(self) -> str:
-        """Return the certificate as base64 of its DER, in one line."""
+        """Return the certificate as base64 of its DER on one line."""
         ...
 
     @property
@@ -63,36 +67,41 @@ class Signer(Protocol):
 
     @property
     def waits(self) -> bool:
-        """Tell whether `sign` may wait for a device: then it has no place in the reactor's thread."""
+        """Tell whether `sign` may wait for a device. If so, it must not run on the reactor thread."""
         ...
 
     def sign(self, content: bytes) -> bytes:
-        """Return the octets of the SignatureValue over *content*.  Raises Unready when the key cannot be used now."""
+        """Return the octets of the SignatureValue over *content*. Raises Unready if the key cannot be used now."""
         ...
 
     def flaw(self) -> str:
-        """Return why it cannot sign now; nothing when it can.  It may wait as `sign` does."""
+        """Return why it cannot sign now. Return an empty text if it can. It may wait like `sign`."""
         ...
 
     def prove(self) -> Iterable[tuple[str, str, bool]]:
-        """Use the key once for real; give what is wrong with it, what is expected, and whether that is grave."""
+        """Use the key once for a real signature. Yield what is wrong, what is expected, and whether it is grave."""
         ...
 
 
 @attrs.frozen
 class Identity:
-    """A key, its certificate and the chain above it, loaded once: parsing a key costs a hundred times what using it does."""
+    """A key, its certificate and the chain above it.
+
+    They are loaded once: parsing a key costs a hundred times more than using it.
+    """
 
     key: RSAPrivateKey | EllipticCurvePrivateKey = attrs.field(repr=False)
     certificate: x509.Certificate
     chain: tuple[x509.Certificate, ...] = ()
-    pem: bytes = attrs.field(
-        default=b"", repr=False
-    )  #: the key as written: only there it says that it is for PSS alone
+    #: the key as written; only the file shows that it is restricted to PSS
+    pem: bytes = attrs.field(default=b"", repr=False)
 
     @classmethod
     def read(cls, key: Path, certificate: Path) -> "Identity":
-        """Read two PEM files; the second may hold the chain after the certificate.  Raises OSError, ValueError, TypeError."""
+        """Read two PEM files. The second may hold the chain after the certificate.
+
+        Raises OSError, ValueError, TypeError.
+        """
         pem = key.read_bytes()
         secret = load_pem_private_key(pem, password=None)
         if not isinstance(secret, RSAPrivateKey | EllipticCurvePrivateKey):
@@ -104,17 +113,17 @@ class Identity:
 
     @cached_property
     def token(self) -> str:
-        """Return the certificate as base64 of its DER, in one line."""
+        """Return the certificate as base64 of its DER on one line."""
         return encode_certificate(self.certificate)
 
     @cached_property
     def method(self) -> str:
-        """Return the signature method that the key signs by."""
+        """Return the signature method of the key."""
         return algorithms.method_for(self.certificate)
 
     @property
     def waits(self) -> bool:
-        """Tell that signing takes no time but its own."""
+        """Return False: signing takes only CPU time."""
         return False
 
     def sign(self, content: bytes) -> bytes:
@@ -122,21 +131,21 @@ class Identity:
         return algorithms.make_value(algorithms.METHODS[self.method], self.key, content)
 
     def flaw(self) -> str:
-        """Return nothing: what is in memory can sign."""
+        """Return an empty text: a key in memory can always sign."""
         return ""
 
     def prove(self) -> Iterable[tuple[str, str, bool]]:
-        """Give nothing: who reads a key from a file compares it with its certificate."""
+        """Yield nothing: the reader of a key file has already compared the key with its certificate."""
         return ()
 
 
 def encode_certificate(certificate: x509.Certificate) -> str:
-    """Return *certificate* as base64 of its DER, in one line."""
+    """Return *certificate* as base64 of its DER on one line."""
     return base64.b64encode(certificate.public_bytes(Encoding.DER)).decode("ascii")
 
 
 def load_certificate(source: bytes | Path) -> x509.Certificate:
-    """Load one certificate, PEM or DER, from its octets or its file.  Raises OSError, ValueError."""
+    """Load one certificate, PEM or DER, from its octets or its file. Raises OSError, ValueError."""
     content = source.read_bytes() if isinstance(source, Path) else source
     if b"-----BEGIN" not in content:
         return load_der(content)
@@ -147,7 +156,7 @@ def load_certificate(source: bytes | Path) -> x509.Certificate:
 
 
 def load_der(content: bytes) -> x509.Certificate:
-    """Load one certificate from DER.  Raises ValueError, and nothing else whatever *content* is."""
+    """Load one certificate from DER. Raises ValueError, and no other exception for any *content*."""
     try:
         return x509.load_der_x509_certificate(content)
     except x509.InvalidVersion as error:
@@ -155,7 +164,7 @@ def load_der(content: bytes) -> x509.Certificate:
 
 
 def load_crls(source: bytes | Path) -> tuple[x509.CertificateRevocationList, ...]:
-    """Load the CRLs of one file: any number in PEM, or one in DER.  Raises OSError, ValueError."""
+    """Load the CRLs of one file: any number in PEM, or one in DER. Raises OSError, ValueError."""
     content = source.read_bytes() if isinstance(source, Path) else source
     end = b"-----END X509 CRL-----"
     try:
@@ -163,7 +172,7 @@ def load_crls(source: bytes | Path) -> tuple[x509.CertificateRevocationList, ...
             crls = tuple(x509.load_pem_x509_crl(part + end) for part in content.split(end)[:-1])
         else:
             crls = (x509.load_der_x509_crl(content),)
-        for crl in crls:  # each is read only when asked for, and that would be too late to say which file is wrong
+        for crl in crls:  # cryptography parses lazily, and a later error could not name the file
             _ = crl.issuer, crl.last_update_utc, crl.next_update_utc, [entry.serial_number for entry in crl]
     except (x509.InvalidVersion, TypeError) as error:
         raise ValueError(str(error)) from None
@@ -176,56 +185,63 @@ def certificate_fingerprint(certificate: x509.Certificate) -> str:
 
 
 def describe_owner(certificate: x509.Certificate) -> str:
-    """Return whose a stranger's *certificate* is; nothing where what stands there is no name: it is read only when asked for."""
+    """Return the subject of an untrusted *certificate*.
+
+    Return an empty text if it is malformed: it is parsed only here.
+    """
     try:
         return certificate.subject.rfc4514_string()
     except ValueError:
         return ""
 
 
-#: What a certificate may be for, and the extended key usages that allow it, where it has any (RFC 5280, 4.2.1.12).
+#: The purposes of a certificate, and the extended key usages that allow each, if the certificate has any (RFC 5280,
+#: 4.2.1.12).
 CLIENT, SERVER, SIGN = "client", "server", "sign"
 _PURPOSES = {
     CLIENT: {ExtendedKeyUsageOID.CLIENT_AUTH},
     SERVER: {ExtendedKeyUsageOID.SERVER_AUTH},
-    # No usage is registered for signed messages: those of a key that signs for a system or a person, not for a CA or a clock.
+    # No usage is registered for signed messages. Accepted are the usages of keys that sign for a system or a person,
+    # not for a CA or a clock.
     SIGN: {
         ExtendedKeyUsageOID.CLIENT_AUTH,
         ExtendedKeyUsageOID.SERVER_AUTH,
         ExtendedKeyUsageOID.EMAIL_PROTECTION,
         x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36"),  # documentSigning, RFC 9336
-        x509.ObjectIdentifier("1.3.6.1.4.1.311.10.3.12"),  # the same, of Microsoft
+        x509.ObjectIdentifier("1.3.6.1.4.1.311.10.3.12"),  # Microsoft's documentSigning
     },
 }
 
-#: What a revocation status that cannot be learned means: refused always, refused where a source is configured, tolerated.
+#: The effect of an unknown revocation status: always refused, refused if the issuer has a configured source, tolerated.
 REQUIRE, CONFIGURED, ALLOW = "require", "configured", "allow"
 
 
 @attrs.frozen
 class _Standing:
-    """What was found of one certificate."""
+    """The cached result of checking one certificate."""
 
     at: datetime
     until: datetime
-    purposes: tuple[frozenset[x509.ObjectIdentifier], ...]  #: of each link that is limited
-    unsourced: str  #: a link whose issuer has no source of revocations here
-    unknown: str  #: a link whose issuer has one, and it says nothing that counts
+    #: extended key usages of each certificate in the chain that has any
+    purposes: tuple[frozenset[x509.ObjectIdentifier], ...]
+    unsourced: str  #: a certificate whose issuer has no configured source of revocations
+    unknown: str  #: a certificate whose issuer has a source that states nothing current
 
 
 class Anchors:
-    """What is trusted: CA certificates, each an anchor by itself (an intermediate needs no root here), and what they revoke.
+    """The trusted CA certificates and their revocations.
 
-    *crls* come from files.  *intermediates* only help to build a chain and are not trusted by themselves.  *sourced* are CAs
-    that are asked over the network what they revoke: `hear` takes what they said.  *committing*: the certificates are
-    those of persons, whose keys may be for nonRepudiation (contentCommitment) instead of digitalSignature.
+    Each one is an anchor by itself: an intermediate needs no root here. *crls* come from files. *intermediates* only
+    help to build a chain and are not trusted. *sourced* are CAs whose revocations are fetched over the network; `hear`
+    receives them. *committing* means that the certificates belong to persons, whose keys may be for nonRepudiation
+    (contentCommitment) instead of digitalSignature.
 
-    Revocation is judged for every link of a chain.  An issuer that has a source here, a CRL in a file or a place that is
-    asked, must say something current: an overdue CRL refuses its whole issue, so that stopping its delivery does not bring
-    revoked certificates back.  An issuer without any source is not asked about: trusting it without was the operator's
-    decision, and a demand would turn away every partner of the second CA the day the first gets its CRL.  A partner's
-    policy may be stricter (`require`) or laxer (`allow`).  Nobody outside can choose, as sources come from the
-    configuration only: a URL in a certificate is never followed.
+    Revocation is checked for every certificate of a chain. An issuer with a source, a CRL file or a URL that is
+    fetched, must have something current: an overdue CRL refuses all certificates of its issuer, so that blocking its
+    delivery does not make revoked certificates valid again. An issuer without any source is not checked: the operator
+    decided to trust it without one. Otherwise all partners of the second CA would be refused on the day on which the
+    first CA gets its CRL. A partner's policy may be stricter (`require`) or laxer (`allow`). No outsider can choose,
+    because sources come only from the configuration: a URL in a certificate is never followed.
     """
 
     def __init__(
@@ -250,7 +266,7 @@ class Anchors:
         self.hear((), {})
 
     def hear(self, lists: Sequence[RevocationList], answers: Mapping[x509.Certificate, OcspAnswer]) -> None:
-        """Take what the CAs have said when asked, in place of what they said before."""
+        """Replace the CRLs and OCSP answers that were fetched from the CAs."""
         by_issuer: dict[x509.Name, list[RevocationList]] = {}
         for found in (*self._filed, *lists):
             by_issuer.setdefault(found.issuer, []).append(found)
@@ -258,7 +274,7 @@ class Anchors:
         self._checked = {}
 
     def staple(self, certificate: x509.Certificate, octets: bytes, now: datetime) -> None:
-        """Take the OCSP response of the TLS handshake with *certificate*.  Raises RevocationUnusable, Untrusted."""
+        """Store the OCSP response from the TLS handshake with *certificate*. Raises RevocationUnusable, Untrusted."""
         path = self._path(certificate, now, ())
         if len(path) > 1:
             answer = read_answer(octets, certificate, path[1], now)
@@ -276,17 +292,18 @@ class Anchors:
         purpose: str | None = None,
         unknown: str = CONFIGURED,
     ) -> str:
-        """Return if *certificate* may sign at *now*; *chain* is what its holder showed above it, not trusted by itself.
+        """Return if *certificate* may sign at *now*. *chain* is what its holder sent above it; it is not trusted.
 
-        What led to an anchor once is remembered: the holder of a connection shows its chain only when it opens it.
+        A chain that led to an anchor is remembered, because the holder sends its chain only when it opens a connection.
 
-        *purpose*: what for, if that is to be judged.  *unknown*: what a revocation status that cannot be learned means.
-        Returns what could not be learned and was tolerated; nothing as a rule.
+        *purpose*: the purpose to check, or None. *unknown*: the effect of an unknown revocation status. Returns a
+        description of the unknown status that was tolerated, normally an empty text.
 
         Raises Untrusted: `certificate-expired` (also not yet valid; also for a CA above), `certificate-revoked`,
-        `revocation-unknown`, `certificate-weak` (its own key), `certificate-untrusted` (no chain, a weak hash in it or a weak key
-        above, policies that were to be named, something critical that is not understood, key usage without digitalSignature,
-        another purpose).  A good result holds for LIFE, and never past the end of a certificate, CRL or answer it rests on.
+        `revocation-unknown`, `certificate-weak` (its own key), `certificate-untrusted` (no chain, a weak hash in it or
+        a weak key above, missing required policies, an unknown critical extension, key usage without digitalSignature,
+        another purpose). A good result is cached for LIFE, and never beyond the end of a certificate, CRL or answer
+        that it rests on.
         """
         found = self._checked.get(certificate)
         if found is None or not found.at <= now < found.until:
@@ -300,7 +317,7 @@ class Anchors:
         return found.unknown
 
     def overdue(self, now: datetime) -> set[x509.Name]:
-        """Return the issuers that have CRLs, in files or heard, none of them current at *now*."""
+        """Return the issuers that have CRLs, from files or fetched, of which none is current at *now*."""
         return {name for name, lists in self._lists.items() if all(found.flaw(now) for found in lists)}
 
     def _find(self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]) -> _Standing:
@@ -311,9 +328,9 @@ class Anchors:
         except (
             ValueError,
             TypeError,
-            OverflowError,  # a time so near the last year that nothing can be added to it
+            OverflowError,  # a time so close to the last year that nothing can be added to it
             OpenSSLError,
-        ) as error:  # a certificate is read only as far as is asked: who knows what stands there
+        ) as error:  # a certificate is parsed lazily, so any of its fields may be malformed
             raise Untrusted("certificate-untrusted", f"it cannot be read: {error}") from None
         if chain:
             if len(self._shown) >= _KEPT:
@@ -321,11 +338,11 @@ class Anchors:
             self._shown[certificate] = tuple(chain)
         if len(checked) >= _KEPT:
             checked.clear()
-        checked[certificate] = found  # not in a memory that was made after `hear`, meanwhile, by another thread
+        checked[certificate] = found  # `checked` is the old cache if another thread has called `hear` meanwhile
         return found
 
     def _judge(self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]) -> _Standing:
-        """Judge the whole chain."""
+        """Check the whole chain."""
         _judge_usage(certificate, committing=self._committing)
         path = self._path(certificate, now, chain)
         if weakness := algorithms.describe_key_weakness(certificate):
@@ -370,7 +387,10 @@ class Anchors:
 
 
 def _store(trusted: Sequence[X509], now: datetime, flags: int) -> X509Store:
-    """Return a store for one check: OpenSSL keeps the time in the store, so sharing one would mix the times of two threads."""
+    """Return a store for one check.
+
+    OpenSSL keeps the time in the store, so threads that share one would mix their times.
+    """
     store = X509Store()
     store.set_time(now.astimezone(UTC))
     store.set_flags(flags)
@@ -380,8 +400,9 @@ def _store(trusted: Sequence[X509], now: datetime, flags: int) -> X509Store:
 
 
 def _judge_usage(certificate: x509.Certificate, *, committing: bool) -> None:
-    """RFC 5280, 4.2.1.3: a key that signs messages has digitalSignature, if its usage is limited at all; a person's, *committing*,
-    may have nonRepudiation instead.
+    """Require digitalSignature if the key usage is limited (RFC 5280, 4.2.1.3).
+
+    For a person's certificate, *committing*, nonRepudiation is enough. Raises Untrusted.
     """
     try:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
@@ -394,7 +415,10 @@ def _judge_usage(certificate: x509.Certificate, *, committing: bool) -> None:
 
 
 def _judge_strength(subject: x509.Certificate, issuer: x509.Certificate) -> None:
-    """A chain is as strong as its weakest signature: SHA-256 at least, by a strong key."""
+    """Require SHA-256 or stronger and a strong issuer key: a chain is as strong as its weakest signature.
+
+    Raises Untrusted.
+    """
     try:
         weak_hash = not isinstance(subject.signature_hash_algorithm, STRONG)
     except UnsupportedAlgorithm:
@@ -405,8 +429,8 @@ def _judge_strength(subject: x509.Certificate, issuer: x509.Certificate) -> None
         raise Untrusted("certificate-untrusted", f"signed with a weak key, {weakness}: {_named(subject)}")
 
 
-#: What may be critical in a certificate below an anchor: what is judged here, by OpenSSL, or by `revocation`.  OpenSSL alone would let
-#: pass some that nobody looks at.
+#: Extensions that may be critical in a certificate below an anchor: checked here, by OpenSSL, or by `crl_ocsp`. OpenSSL
+#: alone would accept some that nothing checks.
 _POLICY_MAPPINGS = ExtensionOID.POLICY_MAPPINGS
 _UNDERSTOOD = {
     ExtensionOID.BASIC_CONSTRAINTS,
@@ -424,15 +448,15 @@ _ANY_POLICY = CertificatePoliciesOID.ANY_POLICY
 
 
 def _judge_policies(path: Sequence[x509.Certificate]) -> None:
-    """RFC 5280, 6.1, for whom any policy will do: refuse a *path* in which a CA requires policies that are not named all the way down.
+    """Refuse a *path* in which a CA requires policies that the certificates below do not all have.
 
-    OpenSSL does it only for those who name the policies that they want, which PyOpenSSL cannot.  Policies are not mapped: what
-    stands below a mapping has none, so that more is refused than must be, where a CA requires them, and never less.
+    Source: RFC 5280, 6.1, for a verifier that accepts any policy. OpenSSL checks this only for callers that name the
+    policies they want, and PyOpenSSL cannot name them. Policy mappings are not applied: a certificate below a mapping
+    has no policies. So where a CA requires policies, more is refused than necessary, and never less.
     """
-    valid = {_ANY_POLICY}  #: the policies of the certificates so far; nothing has them any more, once there are none
-    explicit = inhibited = len(
-        path
-    )  #: after so many certificates policies must be there, and anyPolicy counts no longer
+    valid = {_ANY_POLICY}  #: the policies of all certificates so far; once empty, it stays empty
+    #: number of certificates after which policies are required, and after which anyPolicy no longer counts
+    explicit = inhibited = len(path)
     for link in reversed(path[:-1]):
         found, last, renewed = _extensions(link), link is path[0], link.issuer == link.subject
         said = _policies(found)
@@ -454,7 +478,10 @@ def _judge_policies(path: Sequence[x509.Certificate]) -> None:
 
 
 def _extensions(certificate: x509.Certificate) -> Mapping[x509.ObjectIdentifier, Any]:
-    """Return the value of each extension of *certificate*.  Raises Untrusted for one that is critical and not understood, ValueError."""
+    """Return the value of each extension of *certificate*.
+
+    Raises Untrusted for an unknown critical one, and ValueError.
+    """
     try:
         found = {each.oid: each for each in certificate.extensions}
     except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
@@ -470,12 +497,14 @@ def _policies(found: Mapping[x509.ObjectIdentifier, Any]) -> set[x509.ObjectIden
     return {each.policy_identifier for each in found.get(ExtensionOID.CERTIFICATE_POLICIES, ())}
 
 
-#: More certificates than there are in any chain.
+#: More certificates than any chain has.
 _NEVER = 1 << 30
 
 
 def _constraints(found: Mapping[x509.ObjectIdentifier, Any]) -> tuple[int, int]:
-    """Return after how many certificates policies must be there (requireExplicitPolicy), and anyPolicy counts no longer."""
+    """Return after how many certificates policies are required (requireExplicitPolicy), and anyPolicy no longer
+    counts.
+    """
     constraints, inhibiting = found.get(ExtensionOID.POLICY_CONSTRAINTS), found.get(ExtensionOID.INHIBIT_ANY_POLICY)
     required = None if constraints is None else constraints.require_explicit_policy
     return (
@@ -485,7 +514,10 @@ def _constraints(found: Mapping[x509.ObjectIdentifier, Any]) -> tuple[int, int]:
 
 
 def _purposes(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier]:
-    """Return the extended key usages that limit *certificate*; none where nothing does.  ValueError."""
+    """Return the extended key usages that limit *certificate*. Return an empty set if nothing limits it.
+
+    Raises ValueError.
+    """
     try:
         found = frozenset(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
     except x509.ExtensionNotFound:

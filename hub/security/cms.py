@@ -1,10 +1,12 @@
-"""Signs and verifies what travels by S/MIME: CMS SignedData (RFC 5652).  Knows octets, keys and certificates; knows no mail.
+"""Signs and verifies S/MIME content: CMS SignedData (RFC 5652).
 
-`cryptography` makes such signatures with a key in memory only, and verifies none.  Here a `Signer` makes them, whose key may lie in
-a token, and of the certificates that a signature brings along none is looked at: only configured ones count.
+Knows octets, keys and certificates. Does not know mail.
 
-What is cheap comes first: whose signature it is, the signature itself, and only then the digest of the content.  Worst cost: 3 µs
-for each element of a signature, of which `ber` takes 100,000 (300 ms); one signature; 1 ms a MB of content.
+`cryptography` makes such signatures only with a key in memory, and verifies none. Here a `Signer` makes them, whose key
+may be in a token. Certificates inside a signature are ignored: only configured ones count.
+
+Cheap checks come first: the signer, then the signature, and only then the digest of the content. Worst cost: 3 µs per
+element of a signature, of which `ber` accepts 100,000 (300 ms); one signature; 1 ms per MB of content.
 """
 
 import hashlib
@@ -28,7 +30,7 @@ _Oid = x509.ObjectIdentifier
 _PKCS, _NIST = "1.2.840.113549.1", "2.16.840.1.101.3.4.2"
 _DATA, _SIGNED = _Oid(f"{_PKCS}.7.1"), _Oid(f"{_PKCS}.7.2")
 _CONTENT_TYPE, _DIGEST, _TIME = (_Oid(f"{_PKCS}.9.{number}") for number in (3, 4, 5))
-#: The digests that count, by number of bits.
+#: The accepted digests, by number of bits.
 _HASHES = {256: _Oid(f"{_NIST}.1"), 384: _Oid(f"{_NIST}.2"), 512: _Oid(f"{_NIST}.3")}
 
 
@@ -113,9 +115,10 @@ def _pss(bits: int, *, null: bool) -> bytes:
     return asn1.encode_der(_Pss(kind=_Oid(f"{_PKCS}.1.10"), parameters=parameters))
 
 
-_BOTH = (True, False)  #: whether the NULL that stands for no parameters is written; readers take both
+_BOTH = (True, False)  #: with and without the NULL that stands for absent parameters; readers accept both
 _DIGESTS = {_algorithm(oid.dotted_string, null=null): bits for bits, oid in _HASHES.items() for null in _BOTH}
-#: (the signature algorithm as written, bits of the digest) -> the method of `algorithms.METHODS`; the first of each is how we write it.
+#: (the encoded signature algorithm, bits of the digest) -> the method of `algorithms.METHODS`. The hub writes the first
+#: form of each.
 _WRITTEN: dict[tuple[bytes, int], str] = {}
 for _bits, _last, _curved in ((256, 11, 2), (384, 12, 3), (512, 13, 4)):
     for _null in _BOTH:
@@ -126,7 +129,7 @@ for _bits, _last, _curved in ((256, 11, 2), (384, 12, 3), (512, 13, 4)):
 
 
 def sign_cms(content: bytes, signer: Signer, at: datetime) -> bytes:
-    """Return the signature of *signer* over *content*, which is not in it, as DER.  Raises Unready when the key cannot be used now."""
+    """Return the detached signature of *signer* over *content* as DER. Raises Unready if the key cannot be used now."""
     method, certificate = signer.method, signer.certificate
     written, bits = next(key for key, name in _WRITTEN.items() if name == method)
     digest = asn1.decode_der(TLV, next(written for written, size in _DIGESTS.items() if size == bits))
@@ -169,10 +172,11 @@ def sign_cms(content: bytes, signer: Signer, at: datetime) -> bytes:
 def verify_cms(
     signature: bytes, certificates: Sequence[x509.Certificate], content: bytes | None = None
 ) -> tuple[bytes, x509.Certificate]:
-    """Return what was signed, and by which of *certificates*: *content*, or, without it, what the signature holds in itself.
+    """Return the signed content and the one of *certificates* that signed it.
 
-    Not checked here: whether that certificate is valid now and leads to an anchor.  Raises Unverified: `signature-invalid`,
-    `algorithm-refused`, `certificate-unknown`.
+    The content is *content*, or, without it, the content inside the signature. Not checked here: whether that
+    certificate is valid now and leads to an anchor. Raises Unverified: `signature-invalid`, `algorithm-refused`,
+    `certificate-unknown`.
     """
     try:
         info = asn1.decode_der(_Outermost, ber.make_definite(signature))
@@ -193,7 +197,7 @@ def verify_cms(
 
 
 def _by_name(certificates: Sequence[x509.Certificate]) -> Mapping[object, x509.Certificate]:
-    """Return *certificates* by what a signer may call them: key identifier, or serial number and issuer."""
+    """Return *certificates* by the identifiers a signer may use: key identifier, or serial number and issuer."""
     found: dict[object, x509.Certificate] = {}
     for certificate in certificates:
         found.setdefault((certificate.serial_number, certificate.issuer.public_bytes()), certificate)
@@ -210,7 +214,7 @@ def _check(signer: _Signing, certificate: x509.Certificate, content: bytes) -> N
     method = _WRITTEN.get((asn1.encode_der(signer.method), bits))
     if method not in METHODS:
         raise Unverified("algorithm-refused", "neither RSA, RSA-PSS nor ECDSA with SHA-256 or more")
-    if signer.attributes is None:  # then what is signed could be passed off as attributes, and the other way round
+    if signer.attributes is None:  # otherwise content could be passed off as attributes, and attributes as content
         raise Unverified("signature-invalid", "there are no signed attributes")
     attributes = signer.attributes.as_list()
     if _value(attributes, _CONTENT_TYPE) != asn1.encode_der(_DATA):
@@ -228,7 +232,10 @@ def _check(signer: _Signing, certificate: x509.Certificate, content: bytes) -> N
 
 
 def _value(attributes: Iterable[_Attribute], kind: _Oid) -> bytes:
-    """Return the value of the attribute *kind* as DER; nothing unless it is there once with one value (RFC 5652, 11)."""
+    """Return the value of the attribute *kind* as DER.
+
+    Return empty octets unless the attribute is present once with one value (RFC 5652, 11).
+    """
     found = [value for each in attributes if each.kind == kind for value in each.values.as_list()]
     return asn1.encode_der(found[0]) if len(found) == 1 else b""
 

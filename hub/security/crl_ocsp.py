@@ -1,6 +1,6 @@
-"""What a CA says about the certificates it issued: CRLs and OCSP answers, read and judged.  Knows octets, keys and times; fetches nothing.
+"""Reads and evaluates CRLs and OCSP responses of CAs. Knows octets, keys and times. Fetches nothing.
 
-Whatever it is given is worth only what the CA's own key signed: nobody is believed because of where an answer came from.
+Content counts only if the CA's own key signed it. Where it came from proves nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,27 +21,27 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hub.security import algorithms
 
-SKEW = timedelta(seconds=60)  #: how far a CA's clock may be ahead of ours
-UNDATED = timedelta(hours=1)  #: how long an OCSP answer holds that does not say
-LONGEST = timedelta(days=7)  #: how long an OCSP answer holds at most, whatever it says
-LARGEST_ANSWER = 64 * 1024  #: octets
+SKEW = timedelta(seconds=60)  #: maximum lead of a CA's clock over the hub's
+UNDATED = timedelta(hours=1)  #: validity of an OCSP response that does not state one
+LONGEST = timedelta(days=7)  #: maximum validity of an OCSP response, whatever it states
+LARGEST_ANSWER = 64 * 1024  #: maximum octets of an OCSP response
 STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
-#: Critical extensions of a CRL that are understood: the last says what it covers.
+#: Critical extensions of a CRL that are understood. The last one states the scope of the CRL.
 _UNDERSTOOD = {x509.AuthorityKeyIdentifier.oid, x509.CRLNumber.oid, x509.IssuingDistributionPoint.oid}
 _BROKEN = (
     *(ValueError, TypeError, UnsupportedAlgorithm),
-    OverflowError,  # days after the last year that there is
+    OverflowError,  # a date beyond the last representable year
     *(x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType),
 )
 
 
 class RevocationUnusable(ValueError):
-    """What came is no answer of that CA, or not one for now; the text says why."""
+    """The content is not an answer of that CA, or not one for this time. The text says why."""
 
 
 class RevocationStatus(StrEnum):
-    """What is known of one certificate."""
+    """The revocation status of one certificate."""
 
     GOOD = "good"
     REVOKED = "revoked"
@@ -50,16 +50,16 @@ class RevocationStatus(StrEnum):
 
 @attrs.frozen
 class RevocationFinding:
-    """What is known of one certificate at one moment."""
+    """The revocation status of one certificate at one time."""
 
     status: RevocationStatus
     detail: str = ""
-    until: datetime | None = None  #: good: how long this holds at most
+    until: datetime | None = None  #: for `good`: the end of validity of this status
 
 
 @attrs.frozen(eq=False)
 class RevocationList:
-    """One CRL, looked into once."""
+    """One CRL, whose contents are parsed once."""
 
     crl: x509.CertificateRevocationList
 
@@ -73,7 +73,7 @@ class RevocationList:
 
     @property
     def ends(self) -> datetime | None:
-        """When a newer one is due; None where it does not say, and then it is never current (RFC 5280, 5.1.2.5)."""
+        """The nextUpdate of the CRL. None if it states none: then it is never current (RFC 5280, 5.1.2.5)."""
         return self.crl.next_update_utc
 
     @cached_property
@@ -85,14 +85,14 @@ class RevocationList:
         return {}
 
     def is_of(self, issuer: x509.Certificate) -> bool:
-        """Tell whether the key of *issuer*, which may sign CRLs, signed this one."""
+        """Tell whether the key of *issuer* signed this CRL and is allowed to sign CRLs."""
         if issuer not in self._signers:
             self._signers[issuer] = self.issuer == issuer.subject and _signed(self.crl, issuer)
         return self._signers[issuer]
 
     @cached_property
     def is_whole(self) -> bool:
-        """Tell whether it names all that are revoked of what it covers: no delta, no indirect list, all reasons."""
+        """Tell whether the CRL lists all revoked certificates in its scope: no delta, no indirect CRL, all reasons."""
         try:
             extensions = self.crl.extensions
         except _BROKEN:
@@ -110,14 +110,17 @@ class RevocationList:
 
     @cached_property
     def _point(self) -> x509.IssuingDistributionPoint | None:
-        """What it covers; None for all of its issuer."""
+        """The scope of the CRL. None: all certificates of its issuer."""
         try:
             return self.crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
         except x509.ExtensionNotFound:
             return None
 
     def covers(self, certificate: x509.Certificate, *, authority: bool) -> bool:
-        """Tell whether it would name *certificate*, a CA's if *authority* (RFC 5280, 6.3.3 (b) (2)).  ValueError."""
+        """Tell whether *certificate* is in the scope of this CRL (RFC 5280, 6.3.3 (b) (2)).
+
+        *authority* states whether it is a CA certificate. Raises ValueError.
+        """
         point = self._point
         if not self.is_whole or point is None:
             return self.is_whole
@@ -126,7 +129,7 @@ class RevocationList:
         return not point.full_name or bool({*point.full_name} & {*_points(certificate)})
 
     def flaw(self, now: datetime) -> str:
-        """Return why it is not current at *now*; nothing when it is."""
+        """Return why the CRL is not current at *now*. Return an empty text if it is current."""
         if self.begins > now + SKEW:
             return f"the CRL is of {self.begins:%Y-%m-%d %H:%M}"
         if self.ends is None or self.ends <= now:
@@ -137,21 +140,21 @@ class RevocationList:
 
 @attrs.frozen
 class OcspAnswer:
-    """What OCSP said of one certificate."""
+    """The status of one certificate in an OCSP response."""
 
     status: RevocationStatus
     begins: datetime
     ends: datetime
 
     def flaw(self, now: datetime) -> str:
-        """Return why it is not current at *now*; nothing when it is."""
+        """Return why the response is not current at *now*. Return an empty text if it is current."""
         if self.begins > now + SKEW:
             return f"the OCSP answer is of {self.begins:%Y-%m-%d %H:%M}"
         return f"the OCSP answer is overdue since {self.ends:%Y-%m-%d %H:%M}" if self.ends <= now else ""
 
 
 def read_crl(octets: bytes, issuer: x509.Certificate) -> RevocationList:
-    """Return the CRL in *octets*, PEM or DER, if *issuer* signed it.  It may be overdue.  Raises RevocationUnusable."""
+    """Return the CRL in *octets*, PEM or DER, if *issuer* signed it. It may be overdue. Raises RevocationUnusable."""
     try:
         load = x509.load_pem_x509_crl if b"-----BEGIN X509 CRL-----" in octets else x509.load_der_x509_crl
         found = RevocationList(load(octets))
@@ -159,21 +162,25 @@ def read_crl(octets: bytes, issuer: x509.Certificate) -> RevocationList:
             raise RevocationUnusable(f"it is no CRL signed by {issuer.subject.rfc4514_string()}")
         if not found.is_whole:
             raise RevocationUnusable("it is a delta, indirect or partial CRL")
-        _ = found.begins, found.ends, len(found.serials)  # read through once, here and not at a call
+        _ = found.begins, found.ends, len(found.serials)  # parse everything now, not at a call
     except _BROKEN as error:
         raise error if isinstance(error, RevocationUnusable) else RevocationUnusable(f"it is no CRL: {error}") from None
     return found
 
 
 def build_ocsp_request(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
-    """Return the OCSP request that asks for *certificate* (RFC 6960), named by SHA-1 as every responder knows; only a name."""
+    """Return the OCSP request for *certificate* (RFC 6960).
+
+    It identifies the certificate by SHA-1, which every responder supports. Here SHA-1 is only a name.
+    """
     return _request(certificate, issuer, hashes.SHA1()).public_bytes(Encoding.DER)  # noqa: S303
 
 
 def read_answer(octets: bytes, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> OcspAnswer:
-    """Return what the OCSP response in *octets* says of *certificate*, which may be overdue.  Raises RevocationUnusable.
+    """Return the status of *certificate* in the OCSP response in *octets*. It may be overdue.
 
-    It must be signed by *issuer*, or by a responder that *issuer* made one (RFC 6960, 4.2.2.2).
+    Raises RevocationUnusable. The response must be signed by *issuer*, or by a responder that *issuer* authorised (RFC
+    6960, 4.2.2.2).
     """
     if len(octets) > LARGEST_ANSWER:
         raise RevocationUnusable(f"an OCSP response of {len(octets)} octets")
@@ -203,10 +210,11 @@ def judge_revocation(
     *,
     authority: bool,
 ) -> RevocationFinding:
-    """Return what *lists* and *answers* say at *now* of *certificate*, a CA's if *authority*, that *issuer* issued.
+    """Return the status at *now* of *certificate*, issued by *issuer*, according to *lists* and *answers*.
 
-    Revoked, if any CRL that the issuer signed lists it, be it overdue, or the newest OCSP answer says so; good, if one of them
-    is current and nothing says otherwise; else unknown.
+    *authority* states whether it is a CA certificate. It is revoked if any CRL signed by the issuer lists it, even an
+    overdue one, or if the newest OCSP answer says so. It is good if one source is current and none says otherwise.
+    Otherwise its status is unknown.
     """
     serial, reasons, until = certificate.serial_number, [], None
     for found in lists:
@@ -239,13 +247,16 @@ def judge_revocation(
 
 
 def again_at(asked: datetime, begins: datetime, ends: datetime | None) -> datetime:
-    """Return when to ask anew for what was heard at *asked*: after a tenth of its life, not sooner than 5 minutes, not later than 6 h."""
+    """Return when to fetch again what was fetched at *asked*.
+
+    It is after a tenth of its validity, but at least 5 minutes and at most 6 hours later.
+    """
     life = (ends - begins) / 10 if ends is not None else timedelta()
     return asked + min(max(life, timedelta(minutes=5)), timedelta(hours=6))
 
 
 def _points(certificate: x509.Certificate) -> Iterable[x509.GeneralName]:
-    """Give the names of the places where its issuer says it publishes what would revoke *certificate*."""
+    """Yield the names of the distribution points at which the issuer says it publishes the CRL for *certificate*."""
     try:
         points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
     except x509.ExtensionNotFound:
@@ -268,7 +279,7 @@ def _signed(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bo
 
 
 def _may(certificate: x509.Certificate, use: str) -> bool:
-    """Tell whether the key usage allows *use*, as it does where it is not limited."""
+    """Tell whether the key usage allows *use*. A certificate without key usage allows every use."""
     try:
         return bool(getattr(certificate.extensions.get_extension_for_class(x509.KeyUsage).value, use))
     except x509.ExtensionNotFound:
@@ -282,7 +293,7 @@ def _request(certificate: x509.Certificate, issuer: x509.Certificate, hash_: has
 def _responders(
     response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime
 ) -> Iterable[RSAPublicKey | EllipticCurvePublicKey]:
-    """Give the keys that may answer for *issuer*: its own, and those of certificates it issued for OCSPSigning."""
+    """Yield the keys that may sign for *issuer*: its own, and those of certificates that it issued for OCSPSigning."""
     delegates = [one for one in response.certificates[:5] if _delegated(one, issuer, now)]
     for certificate in (issuer, *delegates):
         key = certificate.public_key()

@@ -1,6 +1,7 @@
-"""The safe: what is kept for a while lies in it sealed, by a key that is not where it lies.  Knows AES-256-GCM; not what is kept.
+"""Encrypts stored lookup answers with AES-256-GCM. Does not know what it encrypts.
 
-Whoever has the database alone, or a copy of it, reads nothing; without the key what was sealed is as good as gone.
+The key is kept outside the database. A reader of the database, or of a copy of it, learns nothing. Without the key the
+encrypted content is lost.
 """
 
 import re
@@ -12,32 +13,32 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-#: Octets of a key, and of what makes each sealing another (NIST SP 800-38D, 8.2).
+#: Octets of a key and of a nonce (NIST SP 800-38D, 8.2).
 KEY, NONCE = 32, 12
 KEY_EXPECTED = "a file that holds 64 hexadecimal digits and nothing else, as `lienthong init` writes one"
 
 
 class Unsealable(Exception):
-    """It was sealed by another key, or for another place, or it was changed."""
+    """The content was encrypted with another key or for another place, or it was changed."""
 
 
 @attrs.frozen
 class Safe:
-    """Seals and names; the keys for the two are drawn from one."""
+    """Encrypts answers and derives lookup names. The two keys are derived from one master key."""
 
     _master: bytes = attrs.field(repr=False)
 
     @property
     def naming(self) -> bytes:
-        """Return the key by which things are named."""
+        """Return the key that derives the names of stored answers."""
         return self._drawn(b"lienthong lookups: names")
 
     def seal(self, octets: bytes, place: str, nonce: bytes) -> bytes:
-        """Return *octets* sealed for *place*; *nonce*, of `NONCE` octets, is never used twice."""
+        """Return *octets* encrypted for *place*. A *nonce*, of `NONCE` octets, must never be used twice."""
         return nonce + AESGCM(self._drawn(b"lienthong lookups: answers")).encrypt(nonce, octets, place.encode())
 
     def unseal(self, sealed: bytes, place: str) -> bytes:
-        """Return what was sealed for *place*.  Raises `Unsealable`."""
+        """Return the decrypted content that was encrypted for *place*. Raises Unsealable."""
         try:
             lock = AESGCM(self._drawn(b"lienthong lookups: answers"))
             return lock.decrypt(sealed[:NONCE], sealed[NONCE:], place.encode())
@@ -49,7 +50,7 @@ class Safe:
 
 
 def open_safe(file: Path) -> Safe:
-    """Return the safe whose key is in *file*.  Raises OSError, and ValueError when there is no key in it."""
+    """Return the safe with the key in *file*. Raises OSError, and ValueError if the file holds no key."""
     text = file.read_text("ascii").strip()
     if not re.fullmatch("[0-9a-fA-F]{64}", text):
         raise ValueError("it holds no key")

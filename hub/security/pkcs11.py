@@ -1,6 +1,7 @@
-"""Speaks PKCS#11 with a token: finds it, logs in, finds the key, signs.  Knows python-pkcs11; not when to open, nor who asks.
+"""Uses a token over PKCS#11: finds the token, logs in, finds the key, signs. Knows python-pkcs11.
 
-python-pkcs11 tells a module that there is one thread (`C_Initialize(NULL)`), so nothing here may be called by two at a time.
+Does not decide when a token is opened. python-pkcs11 tells a module that there is only one thread
+(`C_Initialize(NULL)`), so two threads must never call this module at the same time.
 """
 
 import hashlib
@@ -30,16 +31,17 @@ class Pkcs11Key:
 
     @property
     def loose(self) -> bool:
-        """Tell whether the token would give the key away."""
+        """Tell whether the token would export the key."""
         try:
             return bool(self._key[Attribute.EXTRACTABLE]) or not self._key[Attribute.SENSITIVE]
-        except PKCS11Error:  # a token that does not even say so
+        except PKCS11Error:  # a token that does not report these attributes
             return False
 
     def sign(self, method: Method, content: bytes) -> bytes:
-        """Return the octets of the SignatureValue over *content*.  Raises Trouble.
+        """Return the octets of the SignatureValue over *content*. Raises Trouble.
 
-        RSA hashes in the token; ECDSA here, as many tokens sign only a digest.  PKCS#11 writes an ECDSA value as XMLDSig does.
+        For RSA the token computes the hash. For ECDSA it is computed here, because many tokens sign only a digest.
+        PKCS#11 encodes an ECDSA value like XMLDSig.
         """
         rsa, hash_ = method.kind is RSAPublicKey, method.hash.name.upper()
         if self._key.key_type is not (KeyType.RSA if rsa else KeyType.EC):
@@ -61,14 +63,17 @@ class Pkcs11Key:
             ) from None
 
     def close(self) -> None:
-        """Log out and leave the module; whatever is still wrong with it then is nobody's concern."""
+        """Log out and finalise the module. Errors at this point are ignored."""
         with suppress(PKCS11Error):
             self._session.close()
         _leave(self._module)
 
 
 def open_key(place: KeyPlace, pin: str) -> Pkcs11Key:
-    """Enter the module, log in to the one token and find the one key that *place* names.  Raises Trouble, PinRefused."""
+    """Initialise the module, log in to the one token and find the one key that *place* names.
+
+    Raises Trouble, PinRefused.
+    """
     try:
         module = pkcs11.lib(str(place.module))
     except PKCS11Error as error:
@@ -89,7 +94,7 @@ def open_key(place: KeyPlace, pin: str) -> Pkcs11Key:
 def _token(module: Any, place: KeyPlace) -> Any:
     there = []
     for slot in module.get_slots(token_present=True):
-        with suppress(PKCS11Error):  # a slot whose token cannot be read is not the one
+        with suppress(PKCS11Error):  # a slot whose token cannot be read is skipped
             there.append(slot.get_token())
     fit = [token for token in there if _is_meant(token, place)]
     if len(fit) > 1:

@@ -1,4 +1,4 @@
-"""Reads where a key in a token is: a PKCS#11 URI (RFC 7512).  Knows the form; opens nothing, and never holds a PIN."""
+"""Parses the PKCS#11 URI (RFC 7512) of a key in a token. Opens nothing, and never holds a PIN."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,40 +13,47 @@ _TOKEN = ("token", "serial", "manufacturer", "model")
 
 
 class Pkcs11UriUnfit(ValueError):
-    """The text is no such URI; its arguments are what is wrong and what is expected, and never contain the text's PIN."""
+    """The text is not an accepted URI. The arguments say what is wrong and what is expected.
+
+    They never contain the PIN.
+    """
 
 
 @attrs.frozen(kw_only=True)
 class KeyPlace:
-    """Where a private key is.  Of what is not said, anything fits; but in the end one token and one key must."""
+    """The location of a private key.
 
-    module: Path  #: the library of whoever made the token
-    pin_file: Path  #: holds the PIN of the token's user; read whenever the token is opened
-    token: str | None = None  #: its label
+    An attribute that is None matches anything, but exactly one token and one key must match.
+    """
+
+    module: Path  #: the PKCS#11 library of the token's manufacturer
+    pin_file: Path  #: file with the user PIN of the token; read each time the token is opened
+    token: str | None = None  #: label of the token
     serial: str | None = None
     manufacturer: str | None = None
     model: str | None = None
     slot: int | None = None
-    object: str | None = None  #: the key's label
-    id: bytes | None = None  #: the key's CKA_ID
+    object: str | None = None  #: label of the key
+    id: bytes | None = None  #: CKA_ID of the key
 
     @property
     def shown(self) -> str:
-        """Return what a person is told of the token."""
+        """Return a description of the token for people."""
         named = [f"{name}={value}" for name in _TOKEN if (value := getattr(self, name)) is not None]
         return ";".join([*named, *([f"slot-id={self.slot}"] if self.slot is not None else [])]) or "token"
 
     @property
     def key_shown(self) -> str:
-        """Return what a person is told of the key."""
+        """Return a description of the key for people."""
         named = [f"object={self.object}"] if self.object is not None else []
         return ";".join([*named, *([f"id={self.id.hex()}"] if self.id is not None else [])])
 
 
 def place_of(uri: str, home: Path, module: str = "") -> KeyPlace:
-    """Return the place that *uri* names; relative paths count from *home*.  *module* stands in for module-path.  Raises Pkcs11UriUnfit.
+    """Return the place that *uri* names. Relative paths are relative to *home*. *module* replaces module-path.
 
-    What is not known here is refused, never taken and ignored: a URI that fits more than its author thought is no use.
+    Raises Pkcs11UriUnfit. Unknown attributes are refused and never ignored, since otherwise the URI could match more
+    than its author meant.
     """
     path, _, query = uri.removeprefix(SCHEME).partition("?")
     asked = dict(_pairs(query.split("&")))
@@ -80,7 +87,10 @@ def place_of(uri: str, home: Path, module: str = "") -> KeyPlace:
 
 
 def _pairs(attributes: Iterable[str]) -> Iterable[tuple[str, bytes]]:
-    """Give name and value of each attribute.  A name that stands twice would hide one of its values."""
+    """Yield name and value of each attribute.
+
+    Raises Pkcs11UriUnfit for a repeated name, which would hide one of its values.
+    """
     seen = set()
     for attribute in filter(None, attributes):
         name, equals, value = attribute.partition("=")
@@ -98,14 +108,14 @@ def _text(value: bytes) -> str:
 
 
 def _file(source: str) -> str:
-    """Return the path of a pin-source, which may be written as a `file:` URI; a program (`|…`) is not run."""
+    """Return the path of a pin-source, which may be a `file:` URI. A program (`|…`) is not run but refused."""
     if source.startswith("|"):
         raise Pkcs11UriUnfit("its PIN is a program's", EXPECTED_APART)
     return source.removeprefix("file://").removeprefix("file:")
 
 
 class Trouble(Exception):
-    """A key in a token cannot be used: what is wrong, and what is expected."""
+    """A key in a token cannot be used. States what is wrong and what is expected."""
 
     def __init__(self, wrong: str, expected: str) -> None:
         super().__init__(wrong)
@@ -114,4 +124,4 @@ class Trouble(Exception):
 
 
 class PinRefused(Trouble):
-    """The token does not take the PIN.  The same one is not tried again: a token locks itself after a few."""
+    """The token refuses the PIN. The same PIN is not tried again, because a token locks itself after a few attempts."""

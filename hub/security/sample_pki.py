@@ -1,6 +1,7 @@
-"""Makes the sample PKI: a CA, its CRL, and certificates that serve and call on loopback.  Knows no partner and no production.
+"""Makes the sample PKI: a CA, its CRL, and certificates for servers and clients on loopback. Does not know partners.
 
-Whatever this CA signed carries a mark by which `check` and `twistd` keep it at home.
+Every certificate of this CA carries a mark. `check` and `twistd` refuse marked certificates on addresses other than
+loopback.
 """
 
 import os
@@ -17,12 +18,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 MARK = "Lien Thong SAMPLE - not for production"
 _LIFE = timedelta(days=3650)
-_SKEW = timedelta(days=1)  #: how far back validity begins, for clocks that are behind
+_SKEW = timedelta(days=1)  #: how far validity is dated back, for clocks that are behind
 _NAMES = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1")), x509.IPAddress(ip_address("::1"))]
 
 
 def is_sample(certificate: x509.Certificate) -> bool:
-    """Tell whether *certificate* is of a sample PKI: a sample CA's own, or signed in its name."""
+    """Tell whether *certificate* belongs to a sample PKI: it is a sample CA's own, or was signed in its name."""
     return any(
         attribute.value == MARK
         for name in (certificate.issuer, certificate.subject)
@@ -32,7 +33,7 @@ def is_sample(certificate: x509.Certificate) -> bool:
 
 @attrs.frozen
 class Authority:
-    """A CA that lives long enough to sign a directory of samples."""
+    """A sample CA that can issue and revoke certificates."""
 
     key: rsa.RSAPrivateKey
     certificate: x509.Certificate
@@ -52,7 +53,7 @@ class Authority:
         return key, builder.sign(self.key, hashes.SHA256())
 
     def revoke(self, *certificates: x509.Certificate, now: datetime, number: int = 1) -> x509.CertificateRevocationList:
-        """Return the CRL that revokes *certificates*; an empty one without any."""
+        """Return a CRL that revokes *certificates*. Without any, the CRL is empty."""
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.certificate.subject)
@@ -71,7 +72,7 @@ class Authority:
 
 
 def found_sample_ca(now: datetime) -> Authority:
-    """Found a new sample CA."""
+    """Create a new sample CA."""
     key = _new_key()
     name = _name("Lien Thong sample CA")
     builder = (
@@ -83,7 +84,10 @@ def found_sample_ca(now: datetime) -> Authority:
 
 
 def write_sample_pki(directory: Path, partners: tuple[str, ...], now: datetime) -> None:
-    """Write `ca.crt`, `ca.key`, `crl.pem`, `hub.crt`, `hub.key` and `partners/NAME.crt|.key` into *directory*, which is made."""
+    """Write `ca.crt`, `ca.key`, `crl.pem`, `hub.crt`, `hub.key` and `partners/NAME.crt|.key`.
+
+    Creates *directory* for them.
+    """
     authority = found_sample_ca(now)
     _pair(directory / "ca", authority.key, authority.certificate)
     _pair(directory / "hub", *authority.issue("hub", now))
@@ -93,7 +97,7 @@ def write_sample_pki(directory: Path, partners: tuple[str, ...], now: datetime) 
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write *content* to a new file that only its owner may read.  FileExistsError if there is one."""
+    """Write *content* to a new file that only its owner may read. Raises FileExistsError if the file exists."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
 

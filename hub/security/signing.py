@@ -1,6 +1,6 @@
-"""Signs envelopes and seals documents.  Knows one form of each, the one that every toolkit verifies; reads no signature.
+"""Signs envelopes and seals documents, each in the one form that every toolkit verifies. Does not read signatures.
 
-What is signed is written as text that is its own canonical form, so that nothing is canonicalised but the Body or the document.
+The signature is written as text that is already canonical, so only the Body or the document must be canonicalised.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,16 +33,17 @@ def sign_envelope(
     loads: Loads = streamed_xml.NONE,
     attached: Sequence[tuple[str, Octets]] = (),
 ) -> bytes:
-    """Return the octets of *envelope*, which has no Security header yet, signed by *identity*: Body and Timestamp.
+    """Return the octets of *envelope* with Body and Timestamp signed by *identity*.
 
-    Signed too: the *loads* whose tokens stand in the Body and stay there, and the octets of the parts *attached*, each with its
-    URI (`cid:…`).
+    It must not have a Security header yet. The *loads* whose tokens are in the Body are signed too, and the tokens stay
+    there. So are the octets of the parts *attached*, each with its URI (`cid:…`).
 
-    The form is the one that every toolkit tried verifies (security.md 3): token with direct reference, wsu:Id, exclusive C14N
-    without PrefixList, SHA-256 digests.  Whatever comes is written out and parsed again first, so that what is signed is what
-    a reader will parse (1.1).  The Body is sent in the very octets that were digested: gSOAP does not canonicalise what it
-    reads as `xsd:any`, such as a Receipt's signature.  No mustUnderstand: a caller that does not verify answers may still
-    read them.  A prefix used only inside values of the Body does not survive: give it none.
+    The form is the one that all tested toolkits verify (security.md 3): token with direct reference, wsu:Id, exclusive
+    C14N without PrefixList, SHA-256 digests. The envelope is first written out and parsed again, so that the signed
+    tree is the one that a reader will parse (1.1). The Body is sent in the very octets that were digested, because
+    gSOAP does not canonicalise content that it reads as `xsd:any`, such as a Receipt's signature. There is no
+    mustUnderstand, so that a caller that does not verify answers can still read them. A prefix that is used only inside
+    values of the Body is lost. Do not use one.
     """
     content = envelope if isinstance(envelope, bytes) else etree.tostring(envelope, encoding="UTF-8")
     root = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
@@ -51,7 +52,7 @@ def sign_envelope(
     if len(root) == 1:
         root.insert(0, root.makeelement(body.tag.replace("}Body", "}Header")))
     digested = xmldsig.canonicalize_element(body, PLAIN)
-    root.replace(body, root.makeelement("LT-Body"))  # written as _BODY, as the next one is as _SECURITY
+    root.replace(body, root.makeelement("LT-Body"))  # serialised as _BODY; the next one as _SECURITY
     root[0].insert(0, root.makeelement("LT-Security"))
     timestamp = (
         f'<wsu:Timestamp xmlns:wsu="{WSU}" wsu:Id="LT-Timestamp"><wsu:Created>{write_timestamp(now)}</wsu:Created>'
@@ -72,15 +73,16 @@ def sign_envelope(
         f"{_signature(identity, references, key_info)}</wsse:Security>"
     )
     document = etree.tostring(root, encoding="UTF-8", xml_declaration=True)
-    before, _, rest = document.partition(_SECURITY)  # the first child of the Header: no other can stand before it
+    before, _, rest = document.partition(_SECURITY)  # the first child of the Header, so none can stand before it
     between, _, after = rest.rpartition(_BODY)  # the last child of the Envelope
     return b"".join((before, security.encode(), between, digested, after))
 
 
 def seal_element(root: etree._Element, identity: Signer) -> bytes:
-    """Return *root* as a document with an enveloped signature of *identity* as its last child, in exclusive canonical form.
+    """Return *root* as a document with an enveloped signature of *identity* as its last child.
 
-    xmlsec1 --verify accepts it.  A prefix used only inside values does not survive: give it none.
+    The document is in exclusive canonical form. xmlsec1 --verify accepts it. A prefix that is used only inside values
+    is lost. Do not use one.
     """
     content = xmldsig.canonicalize_element(root, PLAIN)
     key_info = f"<ds:X509Data><ds:X509Certificate>{identity.token}</ds:X509Certificate></ds:X509Data>"
@@ -90,16 +92,17 @@ def seal_element(root: etree._Element, identity: Signer) -> bytes:
 
 
 def write_sealed_document(root: etree._Element, identity: Signer) -> bytes:
-    """Return *root*, sealed, as a file: with its declaration and a line feed at its end."""
+    """Return the sealed *root* as a file, with an XML declaration and a line feed at the end."""
     return b'<?xml version="1.0" encoding="UTF-8"?>\n' + seal_element(root, identity) + b"\n"
 
 
 def sign_packet(packet: bytes, identity: Signer) -> bytes:
-    """Return *packet* with an enveloped signature of *identity* over all of it, the last child of its edXMLHeader.
+    """Return *packet* with an enveloped signature of *identity* over all of it, as the last child of its edXMLHeader.
 
-    No other octet changes (a packet in UTF-16 becomes UTF-8), and there is no white space around the signature.  Raises Rejected
-    as `parse_safe_xml` does; ValueError for a packet with no such header, with a comment or a CDATA section, beside which no
-    signature counts, or with a signature that is not empty: two would be worth nothing, and whose is to go is not for us to say.
+    No other octet changes (except that UTF-16 becomes UTF-8), and there is no white space around the signature. Raises
+    Rejected like `parse_safe_xml`. Raises ValueError for a packet without edXMLHeader, with a comment or a CDATA
+    section, with which no signature is accepted, or with a signature that is not empty: two signatures would be
+    invalid, and the hub must not choose which one to remove.
     """
     root = safe_xml.parse_safe_xml(packet)
     if xmldsig.find_claimed_signatures(root):
@@ -116,7 +119,7 @@ def sign_packet(packet: bytes, identity: Signer) -> bytes:
 
 
 def _end_of_header(packet: bytes) -> int:
-    """Return where the end tag of the first edXMLHeader begins.  Raises ValueError."""
+    """Return the position of the end tag of the first edXMLHeader. Raises ValueError."""
     parser, found = expat.ParserCreate(), -1
 
     def end(name: str) -> None:
@@ -132,7 +135,7 @@ def _end_of_header(packet: bytes) -> int:
 
 
 def write_timestamp(at: datetime) -> str:
-    """Return *at* as a Timestamp says it: UTC, milliseconds."""
+    """Return *at* in the format of a Timestamp: UTC, milliseconds."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -1,6 +1,7 @@
-"""TLS contexts, both ways: TLS 1.2 or later, no session resumption, one rule for every certificate shown.
+"""Makes TLS contexts for clients and servers.
 
-Knows pyOpenSSL; not sockets, not partners.  Resumption is off because a resumed session would skip the revocation check.
+They use TLS 1.2 or later, no session resumption, and one check for every peer certificate. Knows pyOpenSSL. Does not
+know sockets or partners. Resumption is disabled because a resumed session would skip the revocation check.
 """
 
 import warnings
@@ -18,12 +19,14 @@ from hub.domain.model import Problem
 from hub.security.algorithms import is_pss
 from hub.security.certificates import Identity
 
-#: Judges the peer's certificate by the chain it showed above it, which is worth nothing by itself; raises `Rejected` to refuse it.
+#: Checks the peer's certificate with the chain that the peer sent, which is not trusted by itself. Raises `Rejected` to
+#: refuse it.
 Check = Callable[[x509.Certificate, Sequence[x509.Certificate]], None]
-#: Judges the server's certificate with the OCSP response it stapled, empty without one; raises `Rejected` to refuse it.
+#: Checks the server's certificate with the OCSP response that it stapled (empty if none). Raises `Rejected` to refuse
+#: it.
 Stapled = Callable[[x509.Certificate, bytes], None]
 
-#: So many CA certificates that a peer shows are looked at, those next to its own.
+#: Maximum number of CA certificates of a peer that are used, those nearest to its own.
 MOST_LINKS = 5
 
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL"
@@ -36,11 +39,12 @@ def make_tls_context(
     *,
     stapled: Stapled | None = None,
 ) -> SSL.Context:
-    """Return a context that shows *identity*, if there is one.
+    """Return a context that presents *identity*, if given.
 
-    With *check*, the peer must show a certificate that passes it, or the handshake fails; *authorities* are named to clients
-    that choose among their certificates.  With *stapled*, a server must pass it too, on connections that ask for an OCSP
-    response.  (The other way TLS gives nothing: no library that partners use staples a client's certificate.)
+    With *check*, the peer must present a certificate that passes it, or the handshake fails. The names of *authorities*
+    are sent to clients, which choose among their certificates by them. With *stapled*, a server must pass that too, on
+    connections that request an OCSP response. (There is no such check for clients: no library that partners use staples
+    a client's certificate.)
     """
     made = SSL.Context(SSL.TLS_METHOD)
     made.set_min_proto_version(SSL.TLS1_2_VERSION)
@@ -62,7 +66,7 @@ def make_tls_context(
 
 
 def check_host(shown: x509.Certificate, host: str) -> None:
-    """Raise Rejected if *shown* is not the certificate of *host*."""
+    """Raise Rejected if *shown* is not a certificate for *host*."""
     try:
         if ":" in host or host.replace(".", "").isdigit():
             verify_certificate_ip_address(shown, host)
@@ -78,16 +82,17 @@ def _use_key(made: SSL.Context, identity: Identity) -> None:
         return
     with (
         warnings.catch_warnings()
-    ):  # a key of `cryptography` has forgotten that it is for PSS alone: OpenSSL reads it anew
+    ):  # a key of `cryptography` does not keep the restriction to PSS, so OpenSSL reads it again
         warnings.simplefilter("ignore", DeprecationWarning)
         made.use_privatekey(load_privatekey(FILETYPE_PEM, identity.pem))
 
 
 def _judging(check: Check) -> Callable[..., bool]:
-    """Ask *check* about the peer's own certificate; it builds the chain itself, to configured anchors and by configured CRLs only.
+    """Return the OpenSSL callback that applies *check* to the peer's own certificate.
 
-    OpenSSL comes here with each certificate of the chain that it makes of what was shown, without a gap, from the highest down to
-    the peer's own.
+    *check* builds the chain itself, only to configured anchors and with configured CRLs. OpenSSL calls the callback for
+    each certificate of the chain that it built from the presented ones, without gaps, from the top down to the peer's
+    own.
     """
     above: WeakKeyDictionary[SSL.Connection, dict[int, x509.Certificate]] = WeakKeyDictionary()
 
@@ -100,7 +105,7 @@ def _judging(check: Check) -> Callable[..., bool]:
             elif not depth:
                 check(certificate, [links[level] for level in sorted(links)])
         except (ValueError, x509.InvalidVersion):
-            return depth > 0  # a link that cannot be read is as good as not shown
+            return depth > 0  # a certificate that cannot be read counts as not presented
         except Rejected:
             return False
         return True

@@ -1,7 +1,9 @@
-"""The hub's key when it lies in a token: opened when it is first needed, opened anew when it is lost.
+"""Holds the hub's key in a PKCS#11 token: opens it at first use and again after it was lost.
 
-Knows when, and who may ask next; not how a token is spoken to.  What PKCS#11 keeps, it keeps for the whole process, logins
-included: so there is one vault, it holds one key at a time, and one thread at a time uses it.
+Knows when to open it and who is next.
+
+Does not know how to use a token. PKCS#11 state, logins included, belongs to the whole process. So there is one vault,
+which holds one key at a time, and one thread at a time uses it.
 """
 
 import time
@@ -19,15 +21,16 @@ from hub.security import algorithms, certificates
 from hub.security.algorithms import METHODS, Method, Unverified
 from hub.security.pkcs11_uri import EXPECTED_APART, KeyPlace, PinRefused, Trouble
 
-#: A token that could not be opened is left alone for so long, in seconds; and what was found of it counts as long.
+#: Seconds during which a token that could not be opened is not tried again. A result of `flaw` is reused for as long.
 PATIENCE = 5.0
-#: Who waits longer for his turn, in seconds, is told that the token cannot be used: it does not come back from the one before.
+#: Seconds that a thread waits for the token. After that it gets Trouble: the token does not return from the previous
+#: call.
 TURN = 10.0
-_CONTENT = b"lienthong: is this the key of the certificate?"  #: what is signed to see whether it can be
+_CONTENT = b"lienthong: is this the key of the certificate?"  #: signed to test whether the key can sign
 
 
 class OpenKey(Protocol):
-    """A key that can be used, until its token is lost."""
+    """A key that can be used until its token is lost."""
 
     @property
     def loose(self) -> bool: ...
@@ -46,7 +49,7 @@ class _Held:
 
 @attrs.frozen
 class _Trouble:
-    """What went wrong the last time, when, and with which PIN."""
+    """The last failure: what, when, and with which PIN."""
 
     place: KeyPlace
     pin: str = attrs.field(repr=False)
@@ -73,14 +76,18 @@ class Vault:
     _signed_at: float = attrs.field(default=float("-inf"), init=False)
 
     def sign(self, place: KeyPlace, method: Method, content: bytes) -> bytes:
-        """Sign *content* with the key at *place*.  Raises Trouble, at once while a token was found missing just now."""
+        """Sign *content* with the key at *place*.
+
+        Raises Trouble, without waiting if the token was found missing just before.
+        """
         with self._turn():
             return self._sign(place, method, content)
 
     def prove(self, place: KeyPlace, method: Method, content: bytes) -> tuple[bytes, bool]:
-        """Open the key anew, so that its PIN is asked again, and sign; tell also whether the token would give it away.
+        """Open the key again, with its PIN, and sign. Return the value, and whether the token would export the key.
 
-        If that fails, what was open before is opened again, with the PIN that it had: a reload that is refused stops nothing.
+        If that fails, the key that was open before is opened again with its former PIN, so that a refused reload stops
+        nothing.
         """
         with self._turn():
             before = self._held
@@ -97,7 +104,7 @@ class Vault:
             return value, self._held.key.loose
 
     def flaw(self, place: KeyPlace, method: Method) -> str:
-        """Return why the key at *place* cannot sign; what was found within `PATIENCE` counts."""
+        """Return why the key at *place* cannot sign. A result found within `PATIENCE` is reused."""
         try:
             with self._turn():
                 if self._held is None or self._held.place != place or self._seconds() >= self._signed_at + PATIENCE:
@@ -107,7 +114,7 @@ class Vault:
         return ""
 
     def close(self) -> None:
-        """Log out.  Before a fork this must be: a child inherits no session; it opens its own when it first signs."""
+        """Log out. Must be called before a fork: a child inherits no session and opens its own when it first signs."""
         with suppress(Trouble), self._turn():
             self._let_go()
 
@@ -124,7 +131,7 @@ class Vault:
         if self._held is not None and self._held.place == place:
             try:
                 return self._made(self._held.key, method, content)
-            except Trouble:  # the session, the login or the token is gone; if it is back, that is no trouble
+            except Trouble:  # the session, the login or the token is gone; if the token is back, this is no error
                 self._let_go()
         pin = _pin(place)
         now = self._seconds()
@@ -185,32 +192,32 @@ class TokenIdentity:
 
     @cached_property
     def token(self) -> str:
-        """Return the certificate as base64 of its DER, in one line."""
+        """Return the certificate as base64 of its DER on one line."""
         return certificates.encode_certificate(self.certificate)
 
     @cached_property
     def method(self) -> str:
-        """Return the signature method that the certificate's key signs by."""
+        """Return the signature method of the certificate's key."""
         return algorithms.method_for(self.certificate)
 
     @property
     def waits(self) -> bool:
-        """Tell that a device is asked."""
+        """Return True: signing waits for a device."""
         return True
 
     def sign(self, content: bytes) -> bytes:
-        """Return the octets of the SignatureValue over *content*.  Raises Unready while the token cannot be used."""
+        """Return the octets of the SignatureValue over *content*. Raises Unready while the token cannot be used."""
         try:
             return self._vault.sign(self.place, METHODS[self.method], content)
         except Trouble as trouble:
             raise Unready("key-unavailable", trouble.wrong) from None
 
     def flaw(self) -> str:
-        """Return why it cannot sign now; nothing when it can."""
+        """Return why it cannot sign now. Return an empty text if it can."""
         return self._vault.flaw(self.place, METHODS[self.method])
 
     def prove(self) -> Iterable[tuple[str, str, bool]]:
-        """Give what is wrong with the key, what is expected, and whether it is grave.  Asks the token, with its PIN."""
+        """Yield what is wrong with the key, what is expected, and whether it is grave. Uses the token and its PIN."""
         method = METHODS[self.method]
         try:
             value, loose = self._vault.prove(self.place, method, _CONTENT)

@@ -1,4 +1,7 @@
-"""The names of WS-Security: its ids, and the X.509 token that says whose key it is.  Knows no signature value and no anchor."""
+"""Resolves names in WS-Security: ids, and the X.509 token that identifies the signing key.
+
+Does not verify signature values or chains.
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +37,7 @@ _X509_DATA, _X509_CERTIFICATE, _ISSUER_SERIAL, _ISSUER, _SERIAL = (
     f"{{{DS}}}X509{name}" for name in ("Data", "Certificate", "IssuerSerial", "IssuerName", "SerialNumber")
 )
 _ID_NAMES = (WSU_ID, "Id", f"{XML}id")
-#: Some readers find an element by any attribute that is called so, whatever its namespace.
+#: Some readers find an element by any attribute with this local name, whatever its namespace.
 _IDS = etree.XPath(
     "/descendant::*/@*[local-name() = 'Id' or local-name() = 'ID' or local-name() = 'id']", smart_strings=False
 )
@@ -52,7 +55,7 @@ _OTHER_NAMES = {
 
 
 def every_id(element: etree._Element) -> Mapping[str, int]:
-    """Return how often each value stands in an attribute called Id, ID or id in the document of *element*."""
+    """Return how often each value occurs in an attribute called Id, ID or id in the document of *element*."""
     times: dict[str, int] = {}
     for name in cast("list[str]", _IDS(element)):
         times[name] = times.get(name, 0) + 1
@@ -60,7 +63,10 @@ def every_id(element: etree._Element) -> Mapping[str, int]:
 
 
 def index_ids(places: Iterable[etree._Element]) -> Mapping[str, etree._Element]:
-    """Return *places* by the ids they bear, in the attributes that a reference may mean; of two with one id, the first."""
+    """Return *places* by their ids, from the attributes that a reference may mean.
+
+    Of two with the same id, the first one.
+    """
     found: dict[str, etree._Element] = {}
     for element in places:
         for attribute in _ID_NAMES:
@@ -71,9 +77,9 @@ def index_ids(places: Iterable[etree._Element]) -> Mapping[str, etree._Element]:
 
 
 def find_id_bearer(uri: str, places: Mapping[str, etree._Element], ids: Mapping[str, int]) -> etree._Element:
-    """Return the one of *places* (`index_ids`) that bears the id of *uri*, which nothing else in the document may bear (*ids*: `every_id`).
+    """Return the one of *places* (`index_ids`) with the id in *uri*.
 
-    Raises Unverified: `signature-invalid`.
+    No other element of the document may bear this id (*ids*: `every_id`). Raises Unverified: `signature-invalid`.
     """
     if _FRAGMENT.fullmatch(uri) is None:
         raise Unverified("signature-invalid", f"{uri[:200]!r} is not a reference by id")
@@ -87,7 +93,7 @@ def find_id_bearer(uri: str, places: Mapping[str, etree._Element], ids: Mapping[
 
 
 class TokenSigner(NamedTuple):
-    """Whose key it is, and the certificates that came with it: worth nothing by themselves."""
+    """The signer's certificate, and the certificates that came with it, which prove nothing by themselves."""
 
     certificate: x509.Certificate
     chain: tuple[x509.Certificate, ...] = ()
@@ -96,11 +102,12 @@ class TokenSigner(NamedTuple):
 def find_token_signer(
     key_info: etree._Element, security: etree._Element, certificates: Sequence[x509.Certificate], ids: Mapping[str, int]
 ) -> TokenSigner:
-    """Return the one of *certificates* that *key_info* names, in a *security* header.
+    """Return the one of *certificates* that *key_info* in a *security* header names.
 
-    By one SecurityTokenReference: direct, to a BinarySecurityToken of the same header, which holds the certificate or, as
-    X509PKIPathv1 or PKCS7, its chain too; issuer and serial; subject key identifier; thumbprint.  Nothing embedded, no key by
-    name or value, nothing that is not registered.  Raises Unverified: `certificate-unknown`, `signature-invalid`.
+    It must be named by one SecurityTokenReference: direct, to a BinarySecurityToken of the same header, which holds the
+    certificate or, as X509PKIPathv1 or PKCS7, its chain too; issuer and serial; subject key identifier; thumbprint.
+    Embedded tokens, key names, key values and unregistered certificates are refused. Raises Unverified:
+    `certificate-unknown`, `signature-invalid`.
     """
     pointer = _single(_single(key_info, _POINTER), _DIRECT, _KEY_IDENTIFIER, _X509_DATA)
     shown: list[bytes] = []
@@ -117,7 +124,7 @@ def find_token_signer(
 
 
 def find_pointed_token(pointer: etree._Element, security: etree._Element, ids: Mapping[str, int]) -> etree._Element:
-    """Return the BinarySecurityToken that a SecurityTokenReference points at directly.  Raises Unverified."""
+    """Return the BinarySecurityToken that a SecurityTokenReference directly references. Raises Unverified."""
     if pointer.tag != _POINTER:
         raise Unverified("signature-invalid", "STR-Transform of what is no SecurityTokenReference")
     return find_id_bearer(_single(pointer, _DIRECT).get("URI", ""), index_ids(security.iterchildren(TOKEN)), ids)
@@ -126,7 +133,7 @@ def find_pointed_token(pointer: etree._Element, security: etree._Element, ids: M
 def _by_token(
     pointer: etree._Element, security: etree._Element, certificates: Sequence[x509.Certificate], ids: Mapping[str, int]
 ) -> tuple[list[bytes], list[x509.Certificate]]:
-    """Return the certificates of the token that *pointer* points at, and which of them may be the signer's."""
+    """Return the certificates in the referenced token, and those of *certificates* that may be the signer's."""
     token = find_id_bearer(pointer.get("URI", ""), index_ids(security.iterchildren(TOKEN)), ids)
     kind = token.get("ValueType", X509V3)
     if pointer.get("ValueType", kind) != kind or kind not in _KINDS or token.get("EncodingType", BASE64) != BASE64:
@@ -146,7 +153,7 @@ def _by_token(
 
 
 def _chain(content: bytes, kind: str) -> list[bytes]:
-    """Return the certificates in a PKIPath or in the certificates of a PKCS7.  Raises Unverified."""
+    """Return the certificates of a PKIPath or a PKCS7 as DER. Raises Unverified."""
     if len(content) > _LARGEST_TOKEN:
         raise Unverified("signature-invalid", f"a token of {len(content)} octets")
     try:
@@ -164,7 +171,7 @@ def _chain(content: bytes, kind: str) -> list[bytes]:
 
 
 def _items(content: bytes) -> list[bytes]:
-    """Return the elements of a DER SEQUENCE, tag and length included.  ValueError."""
+    """Return the elements of a DER SEQUENCE, each with tag and length. Raises ValueError."""
     end, start = _extent(content, 0)
     if content[:1] != b"\x30" or end != len(content):
         raise ValueError("no SEQUENCE")
@@ -179,7 +186,7 @@ def _items(content: bytes) -> list[bytes]:
 
 
 def _extent(content: bytes, at: int) -> tuple[int, int]:
-    """Return where the DER element at *at* ends and where its content begins.  ValueError."""
+    """Return the end of the DER element at *at*, and the start of its content. Raises ValueError."""
     head = content[at : at + 6]
     if len(head) < 2:
         raise ValueError("cut short")
@@ -219,7 +226,7 @@ def _by_serial(data: etree._Element, certificates: Sequence[x509.Certificate]) -
         name = x509.Name.from_rfc4514_string(_AFTER_COMMA.sub(",", issuer), _OTHER_NAMES)
     except ValueError:
         return []
-    names = (name, x509.Name(reversed(list(name.rdns))))  # some toolkits write the name from its other end
+    names = (name, x509.Name(reversed(list(name.rdns))))  # some toolkits write the name in reverse order
     return [one for one in certificates if str(one.serial_number) == serial and one.issuer in names]
 
 
@@ -234,7 +241,7 @@ def _by_identifier(identifier: etree._Element, certificates: Sequence[x509.Certi
 
 
 def with_octets(content: bytes, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-    """Return those of *certificates* whose DER is *content*, which is not parsed."""
+    """Return those of *certificates* whose DER is *content*. *content* is not parsed."""
     return [one for one in certificates if _der(one) == content]
 
 
@@ -247,20 +254,20 @@ def _der(certificate: x509.Certificate) -> bytes:
 def _ski(certificate: x509.Certificate) -> bytes:
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):  # none, or none that could be read
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):  # absent or malformed
         return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
 
 
 def read_enclosed_certificate(key_info: etree._Element) -> bytes:
-    """Return the octets of the one certificate that *key_info* holds in X509Data; nothing is said about what they are worth."""
+    """Return the octets of the one certificate that *key_info* holds in X509Data. Does not verify it."""
     return decode_base64_leaf(_single(_single(key_info, _X509_DATA), _X509_CERTIFICATE))
 
 
 def list_shown_certificates(key_info: etree._Element, space: str = DS) -> list[bytes]:
-    """Return the octets of every certificate that *key_info*, its elements in *space*, shows: the signer's, and perhaps its chain.
+    """Return the octets of all certificates in *key_info*: the signer's, and perhaps its chain.
 
-    They stand in one X509Data.  What else may stand there only describes them and is passed over, as is a KeyValue beside it.
-    Nothing is said about what they are worth.  Raises Unverified: `signature-invalid`.
+    Its elements are in *space*. They are in one X509Data. Its other elements only describe them and are ignored, as is
+    a KeyValue beside it. Nothing is verified. Raises Unverified: `signature-invalid`.
     """
     data = [child for child in key_info if child.tag != f"{{{space}}}KeyValue"]
     if [child.tag for child in data] != [f"{{{space}}}X509Data"]:

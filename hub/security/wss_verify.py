@@ -1,10 +1,12 @@
-"""Signed SOAP envelopes and sealed documents, verified.  Knows WS-Security 1.0/1.1 and what a signature must cover.
+"""Verifies signed SOAP envelopes and sealed documents. Knows WS-Security 1.0/1.1 and what a signature must cover.
 
-`verify_envelope` accepts a closed list of forms (design.md «Signatures»), takes what must be signed by its place and only compares ids, and
-returns the very elements it verified: read nothing else.  Whether a certificate is to be believed is for hub.security.certificates.
+`verify_envelope` accepts a closed list of forms (design.md «Signatures»). It finds the elements that must be signed by
+position, compares ids only, and returns the very elements it verified. Read nothing else. hub.security.certificates
+decides whether a certificate is trusted.
 
-What verifying may cost is bounded by what `markup` lets pass and by `xmldsig.MOST_LOOKED_FOR`; `hub.formats.xml_cost.WORST` states it.  No element is
-canonicalised twice, and none before certificate, value and Timestamp have been judged.
+The cost of verifying is bounded by the limits of `safe_xml` and by `xmldsig.MOST_LOOKED_FOR`;
+`hub.formats.xml_cost.WORST` states it. No element is canonicalised twice, and none before certificate, value and
+Timestamp have been checked.
 """
 
 import re
@@ -47,24 +49,27 @@ _OURS = {
     f"{_SOAP_12}/role/next",
     f"{_SOAP_12}/role/ultimateReceiver",
 }
-#: Elements of one Security header at most: a token or two, a Timestamp and a Signature stand there.
+#: Maximum elements of one Security header. It normally holds one or two tokens, a Timestamp and a Signature.
 _MOST_TOKENS = 64
 _WSS, _WSS_ATTACHED = Dialect(pointers=True), Dialect(pointers=True, attached=True)
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
 
 
 class Untimely(Unverified):
-    """A signature that holds, of a call that is too old, too new, or made to live too long; its Body was not looked at."""
+    """A valid signature of a call that is too old, too new, or has too long a lifetime. Its Body was not checked."""
 
     def __init__(self, code: str, detail: str, signed: bytes, expires: datetime) -> None:
         super().__init__(code, detail)
-        self.signed = signed  #: as `Verified.signed`
+        self.signed = signed  #: as in `Verified.signed`
         self.expires = expires
 
 
 @attrs.frozen(eq=False)
 class Frame:
-    """The parts of an envelope in which a signature is verified: found once, however many may have made it."""
+    """The parts of an envelope that verification needs.
+
+    They are found once, even if several partners are tried as signer.
+    """
 
     header: etree._Element
     body: etree._Element
@@ -74,32 +79,32 @@ class Frame:
 
     @classmethod
     def of(cls, envelope: etree._Element) -> "Frame":
-        """Find them by their place.  Raises Unverified: `unsigned`, `timestamp-missing`, `signature-invalid`."""
+        """Find the parts by position. Raises Unverified: `unsigned`, `timestamp-missing`, `signature-invalid`."""
         header, body = _parts(envelope)
         security = _security(header)
         return cls(header, body, security, _only_signature(security), _only_timestamp(security))
 
     @cached_property
     def ids(self) -> Mapping[str, int]:
-        """Return how often each id stands in the whole document."""
+        """Return how often each id occurs in the whole document."""
         return wss_tokens.every_id(self.header)
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Verified:
-    """What a signature covered: elements of the very tree that was given, and by whom and when."""
+    """What a signature covered, as elements of the given tree, and its signer and time."""
 
     body: etree._Element
     timestamp: etree._Element
-    headers: tuple[etree._Element, ...]  #: other children of the Header that were signed
+    headers: tuple[etree._Element, ...]  #: other signed children of the Header
     certificate: x509.Certificate
-    chain: tuple[x509.Certificate, ...]  #: what came with it, worth nothing by itself
+    chain: tuple[x509.Certificate, ...]  #: certificates that came with it; they prove nothing by themselves
     signature_value: bytes
-    signed: bytes  #: SignedInfo in canonical form: what names this call among all that its certificate signed
+    signed: bytes  #: SignedInfo in canonical form: it identifies this call among all that the certificate signed
     created: datetime
     expires: datetime
-    sha1: bool  #: SHA-1 was used, and tolerated
-    attached: frozenset[str] = frozenset()  #: the content ids of the parts that were signed
+    sha1: bool  #: SHA-1 was used and tolerated
+    attached: frozenset[str] = frozenset()  #: content ids of the signed parts
 
 
 def verify_envelope(
@@ -113,15 +118,18 @@ def verify_envelope(
     loads: Loads = streamed_xml.NONE,
     attached: Mapping[str, MimePart] | None = None,
 ) -> Verified:
-    """Verify the signature of a SOAP 1.1 or 1.2 *envelope*, a tree of `parse_safe_xml` or its frame, made with one of *certificates*.
+    """Verify the signature of a SOAP 1.1 or 1.2 *envelope* made with one of *certificates*.
 
-    *loads* are the texts that were taken out of the tree; *attached* the parts beside the envelope, by content id,
-    whose octets a Reference may name (None: no such Reference is read).  The Body and the Timestamp must be signed.  Not checked here: the certificate itself.  Raises Unverified: `unsigned`,
-    `timestamp-missing`, `signature-invalid`, `algorithm-refused`, `certificate-unknown`, `signature-covers-too-little`,
-    `timestamp-expired` (over, older than *max_age*, or made to live longer than that), `timestamp-future`; the last two as `Untimely`.
+    *envelope* is a tree of `parse_safe_xml` or its frame. *loads* are the texts that were left out of the tree.
+    *attached* are the parts beside the envelope, by content id, whose octets a Reference may name (None: such a
+    Reference is refused). The Body and the Timestamp must be signed. The certificate itself is not checked here.
 
-    An id that a reference names must be the only one of its name in the document, in any of wsu:Id, Id and xml:id.  Ids that
-    no reference names may repeat: a business document may number its own lines with `Id`.
+    Raises Unverified: `unsigned`, `timestamp-missing`, `signature-invalid`, `algorithm-refused`, `certificate-unknown`,
+    `signature-covers-too-little`, `timestamp-expired` (expired, older than *max_age*, or with a longer lifetime than
+    that), `timestamp-future`. The last two are raised as `Untimely`.
+
+    An id that a reference names must be unique in the document among wsu:Id, Id and xml:id. Other ids may repeat: a
+    business document may number its own lines with `Id`.
     """
     frame = envelope if isinstance(envelope, Frame) else Frame.of(envelope)
     header, body, security, timestamp = frame.header, frame.body, frame.security, frame.timestamp
@@ -129,7 +137,7 @@ def verify_envelope(
     ids = frame.ids
     certificate, chain = wss_tokens.find_token_signer(signature.key_info, security, certificates, ids)
     signature.check(certificate)
-    # Nothing large is canonicalised or digested before all that is cheap has been checked.
+    # Nothing large is canonicalised or digested before all cheap checks have passed.
     referred = _referred(signature, (body, timestamp, *security.iterchildren(TOKEN)), header, security, ids)
     covered = [element for _, element in referred]
     missing = [safe_xml.local_name(part) for part in (body, timestamp) if part not in covered]
@@ -161,11 +169,11 @@ def verify_envelope(
 def unseal_document(
     content: bytes | etree._Element, trusted: Anchors | Sequence[x509.Certificate], now: datetime
 ) -> tuple[etree._Element, x509.Certificate]:
-    """Return the root of a sealed document, all of which but the signature itself was signed, and the certificate.
+    """Return the root of a sealed document and the certificate that sealed it.
 
-    There is one ds:Signature in it, a direct child of the root, over the whole document.  *trusted*: the certificates that may
-    have sealed it, or the anchors to which its certificate must lead at *now*.  Raises Unverified, Untrusted, or Rejected as
-    `parse_safe_xml` does.
+    Everything but the signature itself was signed. There must be one ds:Signature, a direct child of the root, over the
+    whole document. *trusted*: the certificates that may have sealed it, or the anchors to which its certificate must
+    lead at *now*. Raises Unverified, Untrusted, or Rejected like `parse_safe_xml`.
     """
     root = safe_xml.parse_safe_xml(content) if isinstance(content, bytes) else content
     found = list(root.iter(SIGNATURE))
@@ -187,11 +195,11 @@ def unseal_document(
     return root, certificate
 
 
-# What an envelope must look like
+# The form of an envelope
 
 
 def _parts(envelope: etree._Element) -> tuple[etree._Element, etree._Element]:
-    """Return Header and Body by their place."""
+    """Return Header and Body by position."""
     for soap in (_SOAP_11, _SOAP_12):
         if envelope.tag == f"{{{soap}}}Envelope":
             parts = list(envelope.iterchildren("*"))
@@ -203,7 +211,7 @@ def _parts(envelope: etree._Element) -> tuple[etree._Element, etree._Element]:
 
 
 def _security(header: etree._Element) -> etree._Element:
-    """Return the one Security header that is ours; those for other actors are none of our business."""
+    """Return the one Security header for the hub. Headers for other actors are ignored."""
     ours = [
         block
         for block in header.iterchildren(_SECURITY)
@@ -244,7 +252,7 @@ def _referred(
     security: etree._Element,
     ids: Mapping[str, int],
 ) -> list[tuple[Reference, etree._Element]]:
-    """Return the element that each reference names, at one of *places* or a child of the Header, each named once."""
+    """Return the element that each reference names: one of *places* or a child of the Header, each named once."""
     known = wss_tokens.index_ids([*places, *(block for block in header.iterchildren("*") if block is not security)])
     found: list[tuple[Reference, etree._Element]] = []
     seen: set[etree._Element] = set()
@@ -274,7 +282,7 @@ def _check_digest(reference: Reference, element: etree._Element, loads: Loads) -
 
 
 def _covered_parts(signature: xmldsig.Signature, attached: Mapping[str, MimePart]) -> frozenset[str]:
-    """Check every reference to a part against the part's octets; return their content ids."""
+    """Check every reference to a part against the part's octets. Return the content ids."""
     covered: set[str] = set()
     for reference in signature.references:
         if not reference.attached:
@@ -284,7 +292,7 @@ def _covered_parts(signature: xmldsig.Signature, attached: Mapping[str, MimePart
             raise Unverified("signature-invalid", f"{reference.uri[:200]} is signed twice")
         if name not in attached:
             raise Unverified("attachment-unknown", f"signed, and not there: <{name[:200]}>")
-        if _is_text(attached[name].media):  # the profile (5.4.2) would have it canonicalised first
+        if _is_text(attached[name].media):  # the profile (5.4.2) requires canonicalisation of such parts
             raise Unverified(
                 "algorithm-refused", f"<{name[:200]}> is {attached[name].media[:50]}; send application/octet-stream"
             )
@@ -298,7 +306,7 @@ def _is_text(media: str) -> bool:
 
 
 def _sealer(content: bytes, trusted: Anchors | Sequence[x509.Certificate], now: datetime) -> x509.Certificate:
-    """Return the certificate with the DER *content*, if it is trusted."""
+    """Return the certificate with the DER *content* if it is trusted."""
     if isinstance(trusted, Anchors):
         try:
             certificate = load_der(content)
@@ -312,7 +320,7 @@ def _sealer(content: bytes, trusted: Anchors | Sequence[x509.Certificate], now: 
     return found[0]
 
 
-# When it was made
+# The time of signing
 
 
 def _lifetime(timestamp: etree._Element) -> tuple[datetime, datetime]:
@@ -328,7 +336,7 @@ def _time(leaf: etree._Element) -> datetime:
     if _TIME.fullmatch(text) is not None:
         try:
             return datetime.fromisoformat(text).astimezone(UTC)
-        except (ValueError, OverflowError):  # the 30th of February, or before the year 1
+        except (ValueError, OverflowError):  # 30 February, or a time before the year 1
             pass
     raise Unverified("timestamp-missing", f"{safe_xml.local_name(leaf)} is not a time with a zone: {text[:50]!r}")
 
@@ -343,7 +351,7 @@ def _judge_lifetime(
 def _untimely(
     created: datetime, expires: datetime, now: datetime, max_age: timedelta, skew: timedelta
 ) -> tuple[str, str] | None:
-    """Return the code and the detail of what is wrong with a call's time; None for nothing."""
+    """Return the code and the detail of what is wrong with a call's time. Return None if it is valid."""
     if expires <= created:
         return "timestamp-expired", "Expires is not after Created"
     if expires - created > max_age:

@@ -1,8 +1,11 @@
-"""One XAdES-B signature of a whole document, verified.  Knows ETSI EN 319 132-1, the baseline B; not whose it is or what was signed.
+"""Verifies a XAdES-B signature of a whole document (ETSI EN 319 132-1, baseline B).
 
-The signature is enveloped: a child of the document's root, over everything but itself, and over its own SignedProperties, which say when
-it was made and with which certificate.  Nothing that it does not sign is looked at, and nothing unsigned may stand in it but KeyInfo,
-whose certificates only help to find the one that SigningCertificate names.  Whether that certificate is to be believed is for the caller.
+Does not know the signer or the content.
+
+The signature is enveloped: a child of the document's root. It covers everything but itself, and its own
+SignedProperties, which state when it was made and with which certificate. Nothing unsigned is used, and the only
+unsigned child allowed is KeyInfo, whose certificates only help to find the one that SigningCertificate names. The
+caller decides whether to trust that certificate.
 """
 
 import hmac
@@ -20,7 +23,8 @@ from hub.security.certificates import load_der
 from hub.security.xmldsig import INCLUSIVE, Dialect, Reference, Signature
 
 ETSI = "http://uri.etsi.org/01903/v1.3.2#"
-#: C14N 1.1 differs from 1.0 only in `xml:` attributes that a part inherits; below such an attribute no inclusive form is read here.
+#: C14N 1.1 differs from 1.0 only in inherited `xml:` attributes. The hub refuses inclusive forms below such an
+#: attribute.
 _C14N_11 = "http://www.w3.org/2006/12/xml-c14n11"
 DIALECT = Dialect(names={_C14N_11: INCLUSIVE}, bare=True, objects=True)
 
@@ -32,7 +36,8 @@ _PROPERTIES, _SIGNED, _OF_SIGNATURE, _TIME, _CERT, _CERT_DIGEST = (
     )
 )
 _NAMES_OF_CERTIFICATE = {f"{{{ETSI}}}SigningCertificate", f"{{{ETSI}}}SigningCertificateV2"}
-#: Those of elements of KeyValue too: the second is of RFC 4050, as some toolkits write a key on a curve.
+#: Namespaces that may occur in KeyInfo, those of KeyValue included. The second is RFC 4050's, which some toolkits use
+#: for EC keys.
 _OF_SIGNATURES = {DS, MORE, "http://www.w3.org/2009/xmldsig11#"}
 _WRITTEN = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
@@ -41,17 +46,18 @@ _WRITTEN = re.compile(
 
 @attrs.frozen(eq=False, kw_only=True)
 class Signed:
-    """What a signature says of itself, all of it signed."""
+    """The signed statements of a signature about itself."""
 
     certificate: x509.Certificate
-    chain: tuple[x509.Certificate, ...]  #: what came with it, worth nothing by itself
-    at: datetime  #: when it was made, as its maker's clock says; UTC
+    chain: tuple[x509.Certificate, ...]  #: certificates that came with it; they prove nothing by themselves
+    at: datetime  #: signing time by the signer's clock, in UTC
 
 
 def verify_xades(root: etree._Element, element: etree._Element) -> Signed:
-    """Verify the signature *element*, a child of *root*, a tree of `parse_safe_xml`; return what it says.
+    """Verify the signature *element*, a child of *root*, a tree of `parse_safe_xml`. Return its statements.
 
-    Raises Unverified: `algorithm-refused`, `signature-invalid`, `signature-incomplete` (not all that XAdES-B asks for, or more than it).
+    Raises Unverified: `algorithm-refused`, `signature-invalid`, `signature-incomplete` (less than XAdES-B requires, or
+    more than it allows).
     """
     if element.getparent() is not root or root.getparent() is not None:
         raise Unverified("signature-invalid", "the Signature is no child of the root")
@@ -74,14 +80,14 @@ def verify_xades(root: etree._Element, element: etree._Element) -> Signed:
 
 
 def _require_plain(key_info: etree._Element) -> None:
-    """Refuse in KeyInfo, which need not be signed, all that is no part of XML signatures: some readers search the whole document."""
+    """Refuse foreign elements in KeyInfo, which need not be signed: some readers search the whole document."""
     for each in key_info.iter("*"):
         if etree.QName(each).namespace not in _OF_SIGNATURES:
             raise Unverified("signature-incomplete", f"KeyInfo holds {each.tag}"[:300])
 
 
 def _references(signature: Signature) -> tuple[Reference, list[Reference]]:
-    """Return the one over the whole document, and those by id."""
+    """Return the reference to the whole document, and the references by id."""
     whole = [each for each in signature.references if not each.uri]
     others = [each for each in signature.references if each.uri]
     if len(whole) != 1 or not whole[0].enveloped:
@@ -94,7 +100,7 @@ def _references(signature: Signature) -> tuple[Reference, list[Reference]]:
 
 
 def _properties(signature: Signature) -> etree._Element:
-    """Return SignedProperties: alone in QualifyingProperties, alone in Object."""
+    """Return SignedProperties: the only child of QualifyingProperties, which is the only child of Object."""
     if signature.object is None:
         raise Unverified("signature-incomplete", "no QualifyingProperties: this is XMLDSig, not XAdES")
     qualifying = _only(signature.object, _PROPERTIES)
@@ -125,7 +131,7 @@ def _certificate(
 ) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:
     """Return the certificate that SigningCertificate or SigningCertificateV2 names among those *shown*, and the others.
 
-    The first Cert is the signer's (EN 319 132-1, 5.2.2.2); of both properties, where both are there.
+    The first Cert is the signer's (EN 319 132-1, 5.2.2.2). If both properties are present, both must name it.
     """
     named = [each for each in _of_signature(properties) if each.tag in _NAMES_OF_CERTIFICATE]
     if not named or len({each.tag for each in named}) != len(named):
@@ -162,6 +168,6 @@ def _moment(properties: etree._Element) -> datetime:
     if _WRITTEN.fullmatch(text) is not None:
         try:
             return datetime.fromisoformat(text).astimezone(UTC)
-        except (ValueError, OverflowError):  # the 30th of February, or before the year 1
+        except (ValueError, OverflowError):  # 30 February, or a time before the year 1
             pass
     raise Unverified("signature-incomplete", f"SigningTime is not one time with a zone: {text[:50]!r}")

@@ -1,6 +1,8 @@
-"""One XML signature: a closed list of forms and algorithms, canonical forms, digests, values.  Knows no SOAP and no position.
+"""Reads and verifies one XML signature: accepted forms and algorithms, canonical forms, digests, values.
 
-What a reference points at is never looked up here: the caller hands in the element, found by its place in the document.
+Does not know SOAP.
+
+Never looks up the target of a reference: the caller finds the element by its position in the document and passes it in.
 """
 
 import binascii
@@ -27,18 +29,19 @@ from hub.security.algorithms import DIGESTS, DS, METHODS, SHA1_DIGESTS, SHA1_MET
 EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
 INCLUSIVE = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
 ENVELOPED = f"{DS}enveloped-signature"
-#: The octets of a part beside the envelope, as they are (SwA Profile 1.1, 5.4.2).
+#: Signs the octets of a part beside the envelope as they are (SwA Profile 1.1, 5.4.2).
 ATTACHED = "http://docs.oasis-open.org/wss/oasis-wss-SwAProfile-1.1#Attachment-Content-Signature-Transform"
 SIGNATURE = f"{{{DS}}}Signature"
 XML = "{http://www.w3.org/XML/1998/namespace}"
 
 MOST_PREFIXES = 32
 MOST_REFERENCES = 32
-#: Elements times prefixes of a PrefixList, in one message: libxml2 looks for each prefix at each element, through all that stand around
-#: it, 160 ns at worst (measured).  Ten prefixes around 300,000 elements are more than any toolkit signs.
+#: Maximum of elements times prefixes of a PrefixList, in one message. libxml2 searches for each prefix at each element,
+#: through all its ancestors, at most 160 ns each (measured). Ten prefixes around 300,000 elements are more than any
+#: toolkit signs.
 MOST_LOOKED_FOR = 3_000_000
 
-#: The token that a SecurityTokenReference points at, in its place (WS-Security 1.1, 8.3).
+#: Signs the token that a SecurityTokenReference references, in its place (WS-Security 1.1, 8.3).
 STR = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0#STR-Transform"
 _PARAMETERS = (
     "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd}TransformationParameters"
@@ -51,10 +54,10 @@ _COUNT = etree.XPath("count(descendant::*)")
 
 
 class CanonicalForm(NamedTuple):
-    """A canonical form 1.0 without comments."""
+    """Canonical XML 1.0 without comments, exclusive or inclusive."""
 
     exclusive: bool
-    prefixes: tuple[str, ...] = ()  #: of InclusiveNamespaces
+    prefixes: tuple[str, ...] = ()  #: prefixes of InclusiveNamespaces
 
 
 PLAIN = CanonicalForm(exclusive=True)
@@ -62,16 +65,16 @@ PLAIN = CanonicalForm(exclusive=True)
 
 @attrs.frozen
 class Dialect:
-    """How a signature may be written beyond the plainest form."""
+    """The accepted variants of the form of a signature."""
 
     space: str = DS  #: the namespace of its elements
-    names: Mapping[str, str] = attrs.field(factory=dict)  #: other URIs of canonical forms -> the URI that is meant
-    pointers: bool = False  #: STR-Transform is read
-    bare: bool = False  #: [enveloped-signature] may stand alone; inclusive C14N follows by itself (XMLDSig, 4.4.3.2)
-    attached: bool = (
-        False  #: a Reference by `cid:` to a part beside the envelope is read, with the one transform there is for it
-    )
-    objects: bool = False  #: one Object may stand behind KeyInfo; a Reference by id may come without Transforms, then as `bare` does
+    names: Mapping[str, str] = attrs.field(factory=dict)  #: other URIs of canonical forms -> the standard URI
+    pointers: bool = False  #: STR-Transform is accepted
+    bare: bool = False  #: [enveloped-signature] may stand alone; inclusive C14N follows implicitly (XMLDSig, 4.4.3.2)
+    #: a Reference by `cid:` to a part beside the envelope is accepted, with its one possible transform
+    attached: bool = False
+    #: one Object may follow KeyInfo; a Reference by id may have no Transforms, which means inclusive C14N
+    objects: bool = False
 
     def tags(self, *names: str) -> list[str]:
         """Return *names* with the namespace."""
@@ -83,50 +86,50 @@ STANDARD = Dialect()
 
 @attrs.frozen(eq=False)
 class Reference:
-    """What one ds:Reference claims."""
+    """The claim of one ds:Reference."""
 
     uri: str
     form: CanonicalForm
     enveloped: bool
     _digest: Digest
     _value: bytes
-    pointer: bool = False  #: by STR-Transform: it names a SecurityTokenReference, and is about the token
-    attached: bool = False  #: it is about the octets of a part beside the envelope
+    pointer: bool = False  #: by STR-Transform: it names a SecurityTokenReference and covers the token
+    attached: bool = False  #: it covers the octets of a part beside the envelope
 
     def looked_for(self, element: etree._Element) -> int:
-        """Return how often a prefix would be looked for in the canonical form of *element*."""
+        """Return how many prefix searches the canonical form of *element* needs."""
         return len(self.form.prefixes) * int(cast("float", _COUNT(element))) if self.form.prefixes else 0
 
     def check(
         self, element: etree._Element, signature: etree._Element | None = None, loads: Loads = streamed_xml.NONE
     ) -> None:
-        """Return if *element*, without *signature* in it and with its *loads*, has the digest claimed.  Raises Unverified."""
+        """Return if *element*, without *signature* and with its *loads*, has the claimed digest. Raises Unverified."""
         self._check(loads.spread(canonicalize_element(element, self.form, without=signature)))
 
     def check_token(self, token: etree._Element) -> None:
-        """Return if the BinarySecurityToken *token* has the digest claimed.  Raises Unverified.
+        """Return if the BinarySecurityToken *token* has the claimed digest. Raises Unverified.
 
-        Its octets always say what the default namespace is, be it none (WS-Security 1.1, 8.3).
+        Its digested octets always declare the default namespace, even an empty one (WS-Security 1.1, 8.3).
         """
         written = canonicalize_element(token, self.form)
-        at = written.index(b" ")  # behind the name: its own namespace is declared in it
+        at = written.index(b" ")  # after the element name: the namespace of the element itself is declared there
         if b' xmlns="' not in written[: written.index(b">")]:
             written = b"".join((written[:at], b' xmlns=""', written[at:]))
         self._check((written,))
 
     def check_part(self, octets: Octets) -> None:
-        """Return if the *octets* of a part have the digest claimed.  Raises Unverified."""
+        """Return if the *octets* of a part have the claimed digest. Raises Unverified."""
         self._check(octets.pieces())
 
     def check_document(self, root: etree._Element, signature: etree._Element, loads: Loads = streamed_xml.NONE) -> None:
-        """Return if the whole document of *root*, without *signature* and with its *loads*, has the digest claimed.  Raises Unverified.
+        """Return if the whole document of *root* has the claimed digest, without *signature* and with its *loads*.
 
-        Nothing is copied: *signature* is taken out for as long as it takes, and the canonical form goes into the digest as
-        it is written; of a tree with loads it is slim, and kept.
+        Raises Unverified. Nothing is copied: *signature* is removed temporarily, and the canonical form goes into the
+        digest while it is written. For a tree with loads the canonical form is small and is kept in memory.
         """
         require_few([(self, root)])
         digest, slim = self._digest(b""), io.BytesIO()
-        document: Any = root.getroottree()  # the stubs do not know all of write_c14n
+        document: Any = root.getroottree()  # the type stubs of write_c14n are incomplete
         how = {"exclusive": self.form.exclusive, "inclusive_ns_prefixes": _listed(self.form)}
         try:
             with _taken_out(signature):
@@ -149,7 +152,7 @@ class Reference:
 
 
 def require_few(references: Iterable[tuple[Reference, etree._Element]]) -> None:
-    """Raise Unverified, `algorithm-refused`, where the PrefixLists of *references* are too long for what their elements hold."""
+    """Raise Unverified, `algorithm-refused`, if the PrefixLists of *references* are too long for their elements."""
     times = sum(reference.looked_for(element) for reference, element in references)
     if times > MOST_LOOKED_FOR:
         raise Unverified("algorithm-refused", f"prefixes of a PrefixList times elements: {times} > {MOST_LOOKED_FOR}")
@@ -157,33 +160,35 @@ def require_few(references: Iterable[tuple[Reference, etree._Element]]) -> None:
 
 @attrs.frozen(eq=False)
 class Signature:
-    """A ds:Signature of an accepted form, nothing of it verified yet."""
+    """A ds:Signature of an accepted form. Nothing is verified yet."""
 
     element: etree._Element
     value: bytes
     key_info: etree._Element
     references: tuple[Reference, ...]
-    sha1: bool  #: whether SHA-1 has any part in it
+    sha1: bool  #: whether any part of it uses SHA-1
     _signed_info: etree._Element
     _form: CanonicalForm
     _method: Method
-    object: etree._Element | None = None  #: where the dialect reads one
+    object: etree._Element | None = None  #: the Object, if the dialect accepts one
 
     def check(self, certificate: x509.Certificate) -> None:
-        """Return if the key of *certificate* made the value over SignedInfo.  Raises Unverified."""
+        """Return if the key of *certificate* made the value over SignedInfo. Raises Unverified."""
         algorithms.check_value(self._method, certificate, self.value, self.signed)
 
     @cached_property
     def signed(self) -> bytes:
-        """Return the octets that the value is over.  Raises Unverified."""
+        """Return the octets that the signature value covers. Raises Unverified."""
         return canonicalize_element(self._signed_info, self._form)
 
 
 def read_signature(element: etree._Element, *, sha1: bool = False, dialect: Dialect = STANDARD) -> Signature:
-    """Read a Signature in *dialect*, which must be exactly SignedInfo, SignatureValue and KeyInfo (and an Object, if it reads one).
+    """Read a Signature in *dialect*.
 
-    Raises Unverified: `algorithm-refused` for anything outside the closed lists (SHA-1 unless *sha1*, HMAC, any transform but
-    [enveloped,] C14N 1.0), `signature-invalid` for anything else.
+    It must hold SignedInfo, SignatureValue, KeyInfo, at most one Object if the dialect accepts it, and nothing else.
+
+    Raises Unverified: `algorithm-refused` for anything outside the closed lists (SHA-1 unless *sha1*, HMAC, any
+    transform but [enveloped,] C14N 1.0), `signature-invalid` for anything else.
     """
     parts = ["SignedInfo", "SignatureValue", "KeyInfo"]
     if dialect.objects and len(element) == len(parts) + 1:
@@ -207,9 +212,9 @@ def read_signature(element: etree._Element, *, sha1: bool = False, dialect: Dial
 
 
 def find_claimed_signatures(root: etree._Element) -> list[etree._Element]:
-    """Return the elements under *root* that claim to be a signature of it, in whatever namespace.
+    """Return the elements under *root* that claim to be a signature of it, in any namespace.
 
-    An empty one claims nothing; a DigitalSignature around another is only its wrapping.
+    An empty element claims nothing. A DigitalSignature around another signature is only its wrapper.
     """
     named = root.iter("{*}Signature", "{*}DigitalSignature")
     full = [each for each in named if len(each) or (each.text or "").strip(" \t\r\n")]
@@ -224,13 +229,13 @@ def _wraps(element: etree._Element) -> bool:
 def canonicalize_element(
     element: etree._Element, form: CanonicalForm, *, without: etree._Element | None = None
 ) -> bytes:
-    """Return the canonical form of *element* as it stands in its document, without the element *without* (the enveloped
-    signature; the text after it stays).
+    """Return the canonical form of *element* in its document, without the element *without*.
 
-    lxml cuts a part off from its ancestors, which only a plain exclusive form does not need; so for the others the part is
-    written out, with every namespace in scope, and parsed again.  Parsing also lets lxml see the prefixes of a PrefixList, which
-    it otherwise drops without a word (security.md 1.1).  Raises Unverified where there is no canonical form: a relative
-    namespace URI (1.2), or an inclusive form that would inherit `xml:` attributes.
+    *without* is the enveloped signature; the text after it stays. lxml separates a part from its ancestors. Only a
+    plain exclusive form does not need them. For other forms the part is written out with every namespace in scope and
+    parsed again. Parsing also makes the prefixes of a PrefixList known to lxml, which otherwise drops them silently
+    (security.md 1.1). Raises Unverified if there is no canonical form: a relative namespace URI (1.2), or an inclusive
+    form that would inherit `xml:` attributes.
     """
     try:
         if without is None:
@@ -250,9 +255,10 @@ def canonicalize_element(
 
 
 def bare_digest(root: etree._Element, signature: etree._Element) -> str:
-    """Return the SHA-256 of *root* without *signature*: the same in every spelling of it in which an enveloped signature holds.
+    """Return the SHA-256 of *root* without *signature*.
 
-    Raises Unverified where there is no canonical form.
+    It is the same for every spelling in which an enveloped signature stays valid. Raises Unverified if there is no
+    canonical form.
     """
     try:
         with _taken_out(signature):
@@ -263,7 +269,10 @@ def bare_digest(root: etree._Element, signature: etree._Element) -> str:
 
 
 def decode_base64_leaf(leaf: etree._Element) -> bytes:
-    """Return the octets of a base64 leaf: nothing in it but text, nothing in the text but canonical base64 and white space."""
+    """Return the octets of a base64 leaf.
+
+    It must contain only text, and the text only canonical base64 and white space.
+    """
     _children(leaf, [])
     try:
         written = (leaf.text or "").encode("ascii").translate(None, b" \t\r\n")
@@ -324,7 +333,7 @@ def _pointer(
     digests: Mapping[str, Digest],
     dialect: Dialect,
 ) -> Reference:
-    """Read a Reference by STR-Transform, in its standard form alone: with the exclusive C14N it is to use."""
+    """Read a Reference by STR-Transform. Only the standard form, with exclusive C14N, is accepted."""
     (parameters,) = _children(step, [_PARAMETERS])
     (method_of_form,) = _children(parameters, dialect.tags("CanonicalizationMethod"))
     form, name = _form(method_of_form, dialect), method.get("Algorithm", "")
@@ -353,11 +362,12 @@ def _form(element: etree._Element, dialect: Dialect) -> CanonicalForm:
 
 
 def _children(element: etree._Element, tags: Sequence[str]) -> list[etree._Element]:
-    """Return the child nodes, which must be exactly these elements: no comment, no processing instruction, nothing more.
+    """Return the child nodes, which must be exactly the elements *tags*.
 
-    Nor a text among them: an enveloped Signature is left out of what is signed, so anyone may have written it there.
+    Comments, processing instructions and other elements are refused. Text between them is refused too: an enveloped
+    Signature is not signed, so anyone may have written it there.
     """
-    fits = len(element) == len(tags)  # so that what has very many is not listed
+    fits = len(element) == len(tags)  # elements with very many children are not listed
     children = list(element) if fits else []
     texts = [element.text, *(child.tail for child in children)] if tags else []
     if (
@@ -371,14 +381,14 @@ def _children(element: etree._Element, tags: Sequence[str]) -> list[etree._Eleme
 
 
 def _listed(form: CanonicalForm) -> list[str] | None:
-    """Return the PrefixList as lxml takes it; None for none."""
+    """Return the PrefixList in the form that lxml accepts; None if it is empty."""
     if "#default" in form.prefixes:
-        etree.fromstring(b"<p #default=''>", etree.HTMLParser())  # the one parser that learns such a name
+        etree.fromstring(b"<p #default=''>", etree.HTMLParser())  # the only parser that registers such a name
     return list(form.prefixes) or None
 
 
 class _Sink:
-    """A file that only digests what is written to it."""
+    """A file object that only updates a digest with what is written."""
 
     def __init__(self, digest: Any) -> None:
         self.write = digest.update
@@ -386,7 +396,7 @@ class _Sink:
 
 @contextmanager
 def _taken_out(element: etree._Element) -> Generator[None]:
-    """Take *element* out of its tree, as the enveloped-signature transform does: the text after it stays; then put it back."""
+    """Remove *element* from its tree temporarily, like the enveloped-signature transform: the text after it stays."""
     parent, before, tail = element.getparent(), element.getprevious(), element.tail
     assert parent is not None
     at, text = parent.index(element), parent.text if before is None else before.tail
@@ -402,7 +412,7 @@ def _taken_out(element: etree._Element) -> Generator[None]:
 
 
 def _set_text(parent: etree._Element, before: etree._Element | None, text: str | None) -> None:
-    """Set the text that stands in *parent* behind *before*, or first of all."""
+    """Set the text in *parent* after *before*, or its first text."""
     if before is None:
         parent.text = text
     else:
@@ -415,7 +425,7 @@ def _copy(element: etree._Element) -> etree._Element:
 
 
 def _remove(parent: etree._Element, at: int) -> None:
-    """Remove a child and leave the text after it, as the enveloped-signature transform does."""
+    """Remove a child and keep the text after it, like the enveloped-signature transform."""
     child = parent[at]
     if child.tail:
         before = child.getprevious()
