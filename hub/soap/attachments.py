@@ -1,7 +1,8 @@
-"""How an envelope and its packets travel: inline, by MTOM/XOP, by SOAP with Attachments.  Knows media types and parts; no operation.
+"""Unpacks and packs SOAP bodies whose packets travel inline, by MTOM/XOP or by SOAP with Attachments.
 
-What comes is made the one tree that an inline call would have been (XOP 1.0, 3.2), and what goes is made of one such tree, so that
-everything in between knows only envelopes.  The answer travels as the call did.
+Knows media types and parts. Does not know operations. An incoming body becomes the tree that an inline call would have
+been (XOP 1.0, 3.2), and an outgoing body is made from such a tree. So all other modules know only envelopes. The answer
+travels in the same way as the call.
 """
 
 import secrets
@@ -24,17 +25,17 @@ from hub.soap import envelope
 from hub.soap.envelope import MEDIA, SOAP11, SOAP12
 
 INCLUDE = "{http://www.w3.org/2004/08/xop/include}Include"
-#: Of a multipart body whose envelope cannot be found, so much is kept.
+#: Maximum octets that are kept of a multipart body whose envelope cannot be found.
 BEGINNING = 64 * 1024
 
-_SCHEME = 16  #: the scheme of a URI ends within so many characters
-#: What a charset may say, in small letters: the encodings that `markup` reads, and what is part of one.
+_SCHEME = 16  #: maximum characters of the scheme of a URI
+#: Accepted charsets, in lower case: the encodings that `safe_xml` reads, and a subset of one.
 _CHARSETS = frozenset({"utf-8", "utf8", "utf-16", "utf-16le", "utf-16be", "us-ascii"})
 _VERSIONS = {media: soap for soap, media in MEDIA.items()}
 
 
 class Carriage(Enum):
-    """Where the packets of a call lie."""
+    """Where the packets of a call are."""
 
     INLINE = "inline"
     MTOM = "mtom"
@@ -43,27 +44,27 @@ class Carriage(Enum):
 
 @attrs.frozen
 class Manner:
-    """How a call was sent, and so how it is answered."""
+    """The way in which a call was sent, and in which it is answered."""
 
-    soap: str = SOAP11  #: the version its media type names
-    action: str | None = None  #: the SOAPAction, or the media type's action
+    soap: str = SOAP11  #: the SOAP version of its media type
+    action: str | None = None  #: the SOAPAction, or the action of the media type
     carriage: Carriage = Carriage.INLINE
-    related: Related | None = None  #: of a multipart body
+    related: Related | None = None  #: for a multipart body
 
 
 @attrs.frozen(eq=False)
 class Unpacked:
-    """A body as one tree; the parts that its Body refers to only by a URI lie beside it."""
+    """A body as one tree. The parts that its Body references only by URI are separate."""
 
     root: etree._Element
     loads: Loads
-    attached: Mapping[str, MimePart]  #: by content id; of SOAP with Attachments alone
-    action: str | None = None  #: that the envelope's part names
+    attached: Mapping[str, MimePart]  #: by content id; only for SOAP with Attachments
+    action: str | None = None  #: the action in the header of the envelope's part
 
 
 @attrs.frozen(eq=False)
 class Outgoing:
-    """A body that goes out."""
+    """An outgoing body."""
 
     content_type: str
     _items: Sequence[bytes | Load | Octets]
@@ -73,7 +74,7 @@ class Outgoing:
         return sum(len(item) for item in self._items)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield its octets, a slice at a time."""
+        """Yield its octets, slice by slice."""
         for item in self._items:
             if isinstance(item, Load):
                 yield from item.canonical()
@@ -81,7 +82,7 @@ class Outgoing:
                 yield from (item if isinstance(item, Octets) else Octets.of(item)).pieces(SLICE)
 
     def read(self) -> bytes:
-        """Return all of it."""
+        """Return all octets."""
         if all(isinstance(item, bytes) for item in self._items):
             return b"".join(item for item in self._items if isinstance(item, bytes))
         whole = bytearray()
@@ -91,10 +92,10 @@ class Outgoing:
 
 
 def read_http_manner(content_type: str, soap_action: str | None) -> Manner:
-    """Return what the HTTP header says.  Raises CallRefused: `media-type`, `multipart-broken`.
+    """Return the manner that the HTTP headers state. Raises CallRefused: `media-type`, `multipart-broken`.
 
-    The octets say by themselves in which encoding they are (RFC 7303, 3.3); a charset that is not read here is refused, since another
-    reader may go by it.
+    The octets themselves show their encoding (RFC 7303, 3.3). A charset that the hub does not accept is refused, since
+    another reader may trust it.
     """
     media, parameters = mime.media_type(content_type)
     if media != "multipart/related":
@@ -116,10 +117,11 @@ def read_http_manner(content_type: str, soap_action: str | None) -> Manner:
 
 
 def unpack_body(body: Octets, how: Manner, names: frozenset[str], drawer: Drawer) -> Unpacked:
-    """Return *body* as one tree, from which long texts of elements of these local *names* were taken out.
+    """Return *body* as one tree, from which the long texts of elements with these local *names* were left out.
 
-    Raises Rejected as `parse_streamed_xml` and `multipart.take_apart` do, and CallRefused: `multipart-broken` (the envelope's part is
-    not of the type announced), `media-type` (its charset), `attachment-unknown` (an Include names what is not there, or nothing names a part).
+    Raises Rejected like `parse_streamed_xml` and `mime.take_apart`, and CallRefused: `multipart-broken` (the envelope's
+    part does not have the announced type), `media-type` (its charset), `attachment-unknown` (an Include names a missing
+    part, or no Include names a part).
     """
     if how.related is None:
         root, loads = streamed_xml.parse_streamed_xml(body, names, drawer)
@@ -134,7 +136,10 @@ def unpack_body(body: Octets, how: Manner, names: frozenset[str], drawer: Drawer
 
 
 def keep_refused_body(body: Octets, how: Manner, drawer: Drawer) -> Octets:
-    """Return what is kept of a refused *body*: of a multipart one the envelope's part, or the beginning where there is none."""
+    """Return what is kept of a refused *body*: all of it, or of a multipart body the envelope's part.
+
+    If a multipart body has no readable envelope, its beginning is kept.
+    """
     if how.related is None:
         return body
     try:
@@ -150,11 +155,12 @@ def attach_parts(
     signed: frozenset[str] | None,
     loads: Loads,
 ) -> None:
-    """Make each reference in *child*, an element of *binary* with a URI in place of base64, the part it names.
+    """Replace each reference in *child* to a part by the part. It stands in an element of *binary* instead of base64.
 
-    The URI is the text (a swaRef of WS-I's Attachments Profile) or the attribute `href` (SOAP Messages with Attachments).
-    *signed* are the content ids that the call's signature covers (None: it has none, and nothing in the call is believed for
-    its sake).  Raises CallRefused: `attachment-unknown`, `attachment-not-signed`.
+    The reference is a URI, either as text (a swaRef of WS-I's Attachments Profile) or in the attribute `href` (SOAP
+    Messages with Attachments). *signed* are the content ids that the call's signature covers. None: the call has no
+    signature, and nothing in it is trusted because of one. Raises CallRefused: `attachment-unknown`,
+    `attachment-not-signed`.
     """
     left = dict(parts)
     for element in child.iter(*binary) if binary else ():
@@ -179,7 +185,10 @@ def attach_parts(
 
 
 def _judge_first(part: MimePart, how: Manner) -> str | None:
-    """Return the action that the envelope's *part* names.  Raises CallRefused when its type is not the one announced."""
+    """Return the action in the header of the envelope's *part*.
+
+    Raises CallRefused if its type is not the announced one.
+    """
     assert how.related is not None
     named, more = mime.media_type(part.parameters.get("type", MEDIA[how.soap]))
     fits = part.media == how.related.kind and (how.carriage is Carriage.SWA or named == MEDIA[how.soap])
@@ -196,7 +205,7 @@ def _judge_charset(parameters: Mapping[str, str]) -> None:
 
 
 def _include(root: etree._Element, parts: Mapping[str, MimePart], names: frozenset[str], loads: Loads) -> None:
-    """Put the base64 of its part in the place of each xop:Include, which stands alone in an element (XOP 1.0, 2.1)."""
+    """Replace each xop:Include by the base64 of its part. It must be the only content of its parent (XOP 1.0, 2.1)."""
     left = dict(parts)
     for element in list(root.iter(INCLUDE)):
         parent = element.getparent()
@@ -230,11 +239,14 @@ def _refuse_rest(left: Mapping[str, MimePart]) -> None:
         raise CallRefused(Problem("attachment-unknown", f"nothing names the part <{next(iter(left))[:200]}>"))
 
 
-# Going out
+# Outgoing
 
 
 def pack_envelope(unsigned: bytes, loads: Loads, how: Manner, identity: Signer, now: datetime) -> Outgoing:
-    """Sign the envelope *unsigned*, in which the tokens of *loads* stand for packets, and let it go in the manner of the call."""
+    """Sign the envelope *unsigned*, and pack it in the manner of the call.
+
+    Tokens in it stand for the *loads*, its packets.
+    """
     match how.carriage:
         case Carriage.SWA if loads:
             return _with_attachments(unsigned, loads, how, identity, now)
@@ -245,7 +257,7 @@ def pack_envelope(unsigned: bytes, loads: Loads, how: Manner, identity: Signer, 
 
 
 def pack_plain_envelope(unsigned: bytes, soap: str) -> Outgoing:
-    """Let a small envelope go as it is, unsigned and inline."""
+    """Pack a small envelope as it is, unsigned and inline."""
     return Outgoing(envelope.CONTENT_TYPES[soap], [unsigned])
 
 
@@ -287,7 +299,8 @@ def _related(root: bytes, parts: Sequence[tuple[str, Octets]], content_type: str
     return Outgoing(f'multipart/related; {parameters}; start="<{start}>"; boundary="{boundary}"', items)
 
 
-#: `binary` would be the word for it, but then zeep cuts the line ends off a part's edges; 8bit says as little about the octets.
+#: `binary` would be the proper value, but then zeep strips line ends from the edges of a part. 8bit is equally neutral
+#: about the octets.
 _HEADER = b"--%s\r\nContent-ID: <%s>\r\nContent-Type: %s\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
 _INCLUDE = b'<xop:Include xmlns:xop="http://www.w3.org/2004/08/xop/include" href="cid:%s"/>'
 

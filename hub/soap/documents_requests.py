@@ -1,6 +1,7 @@
-"""The calls of the documents service as values.  Knows their elements in `urn:lienthong:documents:1`; not who may call.
+"""Defines the calls of the documents service as values. Knows their elements in `urn:lienthong:documents:1`.
 
-`read_documents_call` expects an element that the contract has validated; `build_call_element` makes one.
+Does not know who may call. `read_documents_call` expects an element that the contract has validated.
+`build_call_element` builds one.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ NAMESPACE = "urn:lienthong:documents:1"
 
 @attrs.frozen
 class SendDocument:
-    """Send a packet; without a message id the hub takes the SHA-256 of its octets."""
+    """Send a packet. Without a message id the hub takes the SHA-256 of its octets."""
 
     packet: bytes | Octets
     message_id: str | None = None
@@ -36,7 +37,7 @@ class UpdateTraces:
 
 @attrs.frozen
 class GetPendingDocumentIds:
-    """Ask what waits for a unit."""
+    """Ask for the messages that wait for a unit."""
 
     organ_id: str
     limit: int | None = None
@@ -51,7 +52,7 @@ class GetDocument:
 
 @attrs.frozen
 class ConfirmReceived:
-    """Confirm one message, for one unit or for all of the partner's."""
+    """Confirm one message, for one unit or for all units of the partner."""
 
     document_id: str
     organ_id: str | None = None
@@ -59,7 +60,7 @@ class ConfirmReceived:
 
 @attrs.frozen
 class GetTraces:
-    """Ask for the statuses that came back for a unit, of one document or since a time (inclusive)."""
+    """Ask for the statuses returned for a unit, of one document or since a time (inclusive)."""
 
     organ_id: str
     document_id: str | None = None
@@ -68,7 +69,7 @@ class GetTraces:
 
 @attrs.frozen
 class GetOrganizations:
-    """Ask for the units of the registry that were alive at a time or after it; for all of them without one."""
+    """Ask for the units of the registry that were active at or after a time, or for all units."""
 
     since: datetime | None = None
 
@@ -103,9 +104,10 @@ def build_call_element(call: Call) -> etree._Element:
 
 
 def read_documents_call(child: etree._Element, packets: Sequence[bytes | Octets]) -> Call:
-    """Read a validated call; *packets* is what `Contract.validate` returned for it.
+    """Read a validated call. *packets* is what `Contract.validate` returned for it.
 
-    Raises CallRefused: `operation-unknown`, or `contract-broken` for a time that XSD allows and no calendar here has.
+    Raises CallRefused: `operation-unknown`, or `contract-broken` for a time that XSD allows and Python's calendar does
+    not have.
     """
     match etree.QName(child).localname:
         case "SendDocument":
@@ -131,7 +133,7 @@ def read_documents_call(child: etree._Element, packets: Sequence[bytes | Octets]
 
 
 def read_child_text(parent: etree._Element, name: str) -> str | None:
-    """Return the child *name*'s text with white space collapsed; None when there is no such child."""
+    """Return the text of the child *name* with white space collapsed. Return None if there is no such child."""
     found = parent.find(f"{{{NAMESPACE}}}{name}")
     return None if found is None else xsd_types.read_xs_token(found)
 

@@ -1,6 +1,7 @@
-"""The answers of the documents service: made by the hub, read by its clients.  Knows their elements; no state, no signature.
+"""Builds the responses of the documents service for the hub, and reads them for its clients. Knows their elements.
 
-A reader raises ValueError for an element that is not the answer it reads: partners answer too, and not always what was asked.
+Does not know states or signatures. A reader raises ValueError for an element that is not the expected response, because
+a partner may answer with something else.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,24 +20,24 @@ from hub.soap.envelope import build_element, error_list, read_error_list
 
 @attrs.frozen
 class SubmissionReport:
-    """Whether the message was taken, and every reason when not."""
+    """Whether the message was accepted, and if not, all reasons."""
 
     success: bool
-    problems: tuple[Problem, ...] = ()  #: as read, `detail` holds the Description
+    problems: tuple[Problem, ...] = ()  #: after reading, `detail` holds the Description
 
 
 @attrs.frozen
 class Submission:
-    """The answer to SendDocument and UpdateTraces; id and receipt are absent on refusal."""
+    """The response to SendDocument and UpdateTraces. On refusal there is no id and no receipt."""
 
     report: SubmissionReport
     document_id: str | None = None
-    receipt: bytes | None = None  #: the Receipt alone, as a document
+    receipt: bytes | None = None  #: the Receipt as a separate document
 
 
 @attrs.frozen
 class Document:
-    """One message as fetched."""
+    """One fetched message."""
 
     document_id: str
     message_id: str
@@ -45,7 +46,7 @@ class Document:
 
 @attrs.frozen
 class Trace:
-    """One status packet; `document_id` is None when the hub does not know the document answered."""
+    """One status packet. `document_id` is None if the hub does not know the document it answers."""
 
     document_id: str | None
     packet: bytes
@@ -53,7 +54,7 @@ class Trace:
 
 @attrs.frozen
 class Receipt:
-    """What a receipt says."""
+    """The content of a receipt."""
 
     document_id: str
     message_id: str
@@ -67,7 +68,10 @@ class Receipt:
 def build_taken_response(
     operation: str, document_id: str, receipt: bytes, namespace: str = NAMESPACE
 ) -> etree._Element:
-    """Answer *operation*, which brought a message: it is in the journal; *receipt* is the stored, sealed document."""
+    """Build the response to *operation* for a message that is in the journal.
+
+    *receipt* is the stored, sealed document.
+    """
     answer = _reported(operation, (), namespace)
     etree.SubElement(answer, f"{{{namespace}}}DocumentId").text = document_id
     answer.append(etree.fromstring(receipt))
@@ -75,17 +79,20 @@ def build_taken_response(
 
 
 def build_refused_response(operation: str, problems: Sequence[Problem], namespace: str = NAMESPACE) -> etree._Element:
-    """Answer *operation* (one whose response holds a Report): refused, for each of *problems*."""
+    """Build the response to *operation* for a refusal with *problems*.
+
+    The response of *operation* must have a Report.
+    """
     return _reported(operation, problems, namespace)
 
 
 def build_confirmed_response() -> etree._Element:
-    """Answer ConfirmReceived: noted."""
+    """Build the successful response to ConfirmReceived."""
     return _reported("ConfirmReceived")
 
 
 def build_pending_response(document_ids: Sequence[str]) -> etree._Element:
-    """Answer GetPendingDocumentIds, oldest first."""
+    """Build the response to GetPendingDocumentIds, oldest first."""
     answer = build_element(NAMESPACE, "GetPendingDocumentIdsResponse", {"DocumentIds": ""})
     for document_id in document_ids:
         etree.SubElement(answer[0], f"{{{NAMESPACE}}}DocumentId").text = document_id
@@ -93,7 +100,7 @@ def build_pending_response(document_ids: Sequence[str]) -> etree._Element:
 
 
 def build_document_response(found: Document) -> etree._Element:
-    """Answer GetDocument with the message's exact bytes."""
+    """Build the response to GetDocument with the message's exact bytes."""
     packet = xsd_types.encode_canonical_base64(found.packet)
     return build_element(
         NAMESPACE,
@@ -103,7 +110,7 @@ def build_document_response(found: Document) -> etree._Element:
 
 
 def build_traces_response(found: Sequence[Trace]) -> etree._Element:
-    """Answer GetTraces."""
+    """Build the response to GetTraces."""
     answer = build_element(NAMESPACE, "GetTracesResponse", {"Traces": ""})
     for trace in found:
         answer[0].append(
@@ -117,7 +124,7 @@ def build_traces_response(found: Sequence[Trace]) -> etree._Element:
 
 
 def fill_packets(answer: etree._Element, packets: Iterable[Octets], loads: Loads | None = None) -> None:
-    """Let each Packet of *answer*, made empty, hold one of *packets*, in their order; with *loads* they stay there, out of the tree."""
+    """Put *packets*, in order, into the empty Packet elements of *answer*. With *loads* they stay outside the tree."""
     for element, octets in zip(answer.iter(f"{{{NAMESPACE}}}Packet"), packets, strict=True):
         if loads is None:
             element.text = xsd_types.encode_canonical_base64(octets.read())
@@ -126,7 +133,7 @@ def fill_packets(answer: etree._Element, packets: Iterable[Octets], loads: Loads
 
 
 def build_organizations_response(units: Sequence[Unit]) -> etree._Element:
-    """Answer GetOrganizations."""
+    """Build the response to GetOrganizations."""
     answer = build_element(NAMESPACE, "GetOrganizationsResponse", {"Organizations": ""})
     for unit in units:
         fields = {
@@ -141,12 +148,12 @@ def build_organizations_response(units: Sequence[Unit]) -> etree._Element:
 
 
 def build_permission_response(problems: Sequence[Problem]) -> etree._Element:
-    """Answer CheckPermission: granted unless there are *problems*."""
+    """Build the response to CheckPermission: granted if there are no *problems*."""
     return _reported("CheckPermission", problems)
 
 
 def build_receipt(said: Receipt, namespace: str = NAMESPACE) -> etree._Element:
-    """Return the Receipt as it is before hub.security.wss_verify seals it."""
+    """Return the Receipt before hub.security.wss_verify seals it."""
     return build_element(
         namespace,
         "Receipt",
@@ -171,7 +178,7 @@ def _reported(operation: str, problems: Sequence[Problem] = (), namespace: str =
 
 
 def read_report(child: etree._Element, operation: str) -> SubmissionReport:
-    """Read the Report of *operation*'s response."""
+    """Read the Report in the response to *operation*. Raises ValueError."""
     _expect(child, f"{operation}Response")
     success = child.find(f"{{{NAMESPACE}}}Report/{{{NAMESPACE}}}IsSuccess")
     if success is None:
@@ -181,14 +188,14 @@ def read_report(child: etree._Element, operation: str) -> SubmissionReport:
 
 
 def read_submission(child: etree._Element, operation: str) -> Submission:
-    """Read the response to *operation*, SendDocument or UpdateTraces."""
+    """Read the response to *operation*, SendDocument or UpdateTraces. Raises ValueError."""
     report = read_report(child, operation)
     found = child.find(f"{{{NAMESPACE}}}Receipt")
     return Submission(report, read_child_text(child, "DocumentId"), None if found is None else _alone(found))
 
 
 def read_pending(child: etree._Element) -> tuple[str, ...]:
-    """Read the ids of GetPendingDocumentIdsResponse."""
+    """Read the ids in GetPendingDocumentIdsResponse. Raises ValueError."""
     _expect(child, "GetPendingDocumentIdsResponse")
     return tuple(
         xsd_types.read_xs_token(each)
@@ -197,7 +204,7 @@ def read_pending(child: etree._Element) -> tuple[str, ...]:
 
 
 def read_document(child: etree._Element) -> Document:
-    """Read GetDocumentResponse."""
+    """Read GetDocumentResponse. Raises ValueError."""
     _expect(child, "GetDocumentResponse")
     document_id, message_id = read_child_text(child, "DocumentId"), read_child_text(child, "MessageId")
     if document_id is None or message_id is None:
@@ -206,14 +213,14 @@ def read_document(child: etree._Element) -> Document:
 
 
 def read_traces(child: etree._Element) -> tuple[Trace, ...]:
-    """Read GetTracesResponse."""
+    """Read GetTracesResponse. Raises ValueError."""
     _expect(child, "GetTracesResponse")
     found = child.iterfind(f"{{{NAMESPACE}}}Traces/{{{NAMESPACE}}}Trace")
     return tuple(Trace(read_child_text(trace, "DocumentId"), _packet(trace)) for trace in found)
 
 
 def read_receipt(root: etree._Element) -> Receipt:
-    """Read a Receipt, whose seal the caller has verified."""
+    """Read a Receipt, whose seal the caller has verified. Raises ValueError."""
     _expect(root, "Receipt")
     document_id, message_id, sha256 = (read_child_text(root, name) for name in ("DocumentId", "MessageId", "Sha256"))
     time = root.find(f"{{{NAMESPACE}}}Time")

@@ -1,6 +1,7 @@
-"""SOAP 1.1 and 1.2 envelopes: opened, made, and told from faults.  Knows both versions; no operation, no signature.
+"""Opens and makes SOAP 1.1 and 1.2 envelopes and faults. Knows both versions. Does not know operations or signatures.
 
-Nothing read here is trusted yet: the Body's child becomes a call only when hub.security.wss_verify has verified that very element.
+Nothing read here is trusted yet. The Body's child becomes a call only after hub.security.wss_verify has verified that
+very element.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,51 +19,51 @@ SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
 WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
 CONTENT_TYPE = "text/xml; charset=utf-8"
-#: version -> the media type it travels as, and how its answers are marked.
+#: version -> the media type of its requests, and the Content-Type of its responses.
 MEDIA = {SOAP11: "text/xml", SOAP12: "application/soap+xml"}
 CONTENT_TYPES = {SOAP11: CONTENT_TYPE, SOAP12: "application/soap+xml; charset=utf-8"}
 
-#: Blocks of one Header at most.  Toolkits write a handful: security, addressing, a session.
+#: Maximum blocks of one Header. Toolkits write a few: security, addressing, a session.
 MOST_BLOCKS = 64
 
-#: version -> the attribute that addresses a header block, and the addresses that are ours.
+#: version -> the attribute that addresses a header block, and its values that address the hub.
 _ADDRESSED = {
     SOAP11: ("actor", {"", "http://schemas.xmlsoap.org/soap/actor/next"}),
     SOAP12: ("role", {"", f"{SOAP12}/role/next", f"{SOAP12}/role/ultimateReceiver"}),
 }
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
-#: SOAP 1.1, 4.4.1 and SOAP 1.2, 5.4.6: two of our codes have a fault code of their own.
+#: SOAP 1.1, 4.4.1 and SOAP 1.2, 5.4.6: two of the hub's error codes have their own fault code.
 _FAULTCODES = {"soap-version": "VersionMismatch", "not-must-understand": "MustUnderstand"}
 
 
 @attrs.frozen
 class Envelope:
-    """An opened envelope: its Header, its Body, and the Body's one child."""
+    """An opened envelope: its Header, its Body, and the Body's only child."""
 
     header: etree._Element | None
     body: etree._Element
     child: etree._Element
-    soap: str = SOAP11  #: the version's namespace
+    soap: str = SOAP11  #: the namespace of the SOAP version
 
 
 @attrs.frozen
 class SoapFault:
-    """A fault as a caller reads it, SOAP 1.1 or 1.2."""
+    """A fault as the caller reads it, SOAP 1.1 or 1.2."""
 
     sender: bool  #: the caller's fault (Client, Sender): the same call will fail again
     text: str
-    problems: tuple[Problem, ...] = ()  #: from our typed detail; `detail` holds the Description
+    problems: tuple[Problem, ...] = ()  #: from the hub's typed detail; `detail` holds the Description
     tracking: str = ""
 
 
 def open_envelope(root: etree._Element) -> Envelope:
-    """Take a SOAP 1.1 or 1.2 envelope apart.
+    """Split a SOAP 1.1 or 1.2 envelope into its parts.
 
-    Raises CallRefused: `soap-version` (SOAP 1.1, 4.4.1; SOAP 1.2, 2.8), `not-must-understand` (a header block addressed to us,
-    by no actor or role, or by `next` or `ultimateReceiver`; wsse:Security is understood), `contract-broken` (Basic Profile 1.1:
-    no processing instructions, only Header? and Body, no text between elements, exactly one child of the Body), `too-deep` (a Header
-    of more than `MOST_BLOCKS`).
+    Raises CallRefused: `soap-version` (SOAP 1.1, 4.4.1; SOAP 1.2, 2.8), `not-must-understand` (a header block for the
+    hub, without actor or role, or with `next` or `ultimateReceiver`; wsse:Security is understood), `contract-broken`
+    (Basic Profile 1.1: no processing instructions, only Header? and Body, no text between elements, exactly one child
+    of the Body), `too-deep` (a Header with more than `MOST_BLOCKS`).
     """
     envelope = _parts(root, SOAP12 if root.tag == f"{{{SOAP12}}}Envelope" else SOAP11)
     if envelope.header is not None:
@@ -71,12 +72,18 @@ def open_envelope(root: etree._Element) -> Envelope:
 
 
 def open_reply(root: etree._Element) -> Envelope:
-    """Take a partner's reply apart, which may be SOAP 1.2 although we spoke 1.1.  Raises CallRefused as `open_envelope`."""
+    """Split a partner's reply into its parts. It may be SOAP 1.2 although the call was 1.1.
+
+    Raises CallRefused like `open_envelope`.
+    """
     return _parts(root, SOAP12 if root.tag == f"{{{SOAP12}}}Envelope" else SOAP11)
 
 
 def only_child(body: etree._Element) -> etree._Element:
-    """Return the one child of a Body, such as hub.security.wss_verify has verified.  Raises CallRefused `contract-broken`."""
+    """Return the only child of a Body that hub.security.wss_verify has verified.
+
+    Raises CallRefused `contract-broken`.
+    """
     children = _elements(body) if len(body) <= MOST_BLOCKS else list(body)
     if len(children) != 1:
         raise _broken(body, f"the Body has {len(children)} child elements; it must have one")
@@ -84,17 +91,17 @@ def only_child(body: etree._Element) -> etree._Element:
 
 
 def is_signed(envelope: Envelope) -> bool:
-    """Tell whether the Header holds anything that claims to be an XML signature."""
+    """Tell whether the Header contains an element that claims to be an XML signature."""
     return envelope.header is not None and any(
         True for _ in envelope.header.iter("{http://www.w3.org/2000/09/xmldsig#}Signature")
     )
 
 
 def action_matches(header: str | None, action: str) -> bool:
-    """Tell whether the SOAPAction *header*, in SOAP 1.2 the media type's `action`, agrees with the *action* of the Body's
-    operation: quoted, unquoted, empty or absent.
+    """Tell whether the SOAPAction *header* agrees with the *action* of the Body's operation.
 
-    The Body's element chooses the operation; the header may only agree (SOAPAction spoofing).
+    In SOAP 1.2 the header is the `action` of the media type. It may be quoted, unquoted, empty or absent. The Body's
+    element selects the operation, and the header may only agree with it (SOAPAction spoofing).
     """
     given = (header or "").strip()
     if len(given) > 1 and given[0] == given[-1] == '"':
@@ -103,7 +110,7 @@ def action_matches(header: str | None, action: str) -> bool:
 
 
 def wrap_in_envelope(child: etree._Element, soap: str = SOAP11) -> etree._Element:
-    """Put *child* into the Body of a new, unsigned envelope of the version *soap*; return the envelope."""
+    """Put *child* into the Body of a new, unsigned envelope of the SOAP version *soap*. Return the envelope."""
     envelope = etree.Element(f"{{{soap}}}Envelope", nsmap={"soap": soap})
     etree.SubElement(envelope, f"{{{soap}}}Body").append(child)
     return envelope
@@ -115,16 +122,20 @@ def write_unsigned_envelope(child: etree._Element, soap: str = SOAP11) -> bytes:
 
 
 def is_senders(problems: Sequence[Problem]) -> bool:
-    """Tell whether a fault for *problems* that is not ours is SOAP 1.2's `Sender`: HTTP 400, where all others are 500."""
+    """Tell whether a fault with *problems*, not caused by the hub, is SOAP 1.2's `Sender`.
+
+    It has HTTP status 400, all others 500.
+    """
     return problems[0].code not in _FAULTCODES
 
 
 def write_fault(
     namespace: str, problems: Sequence[Problem], *, server: bool, tracking: str, soap: str = SOAP11
 ) -> bytes:
-    """Return the octets of an unsigned Fault of the version *soap* with the typed `FaultDetail` of the service *namespace*.
+    """Return the octets of an unsigned Fault of the version *soap*.
 
-    *server*: ours, the caller may send the same again; else the caller's.  *problems* is not empty; the first names the fault.
+    Its detail is the typed `FaultDetail` of the service *namespace*. *server*: the hub's fault, and the caller may send
+    the same again; otherwise the caller's fault. *problems* is not empty. Its first one names the fault.
     """
     first = problems[0]
     said = replace_unwritable(describe_problem(first))
@@ -151,7 +162,7 @@ def write_fault(
 
 
 def build_element(namespace: str, name: str, fields: Mapping[str, str | None]) -> etree._Element:
-    """Return an element of *namespace* with a leaf for each of *fields* that is not None, in order."""
+    """Return an element of *namespace* with one leaf per entry of *fields* that is not None, in order."""
     made = etree.Element(f"{{{namespace}}}{name}", nsmap=cast("Any", {None: namespace}))
     for field, text in fields.items():
         if text is not None:
@@ -160,7 +171,7 @@ def build_element(namespace: str, name: str, fields: Mapping[str, str | None]) -
 
 
 def error_list(namespace: str, problems: Sequence[Problem]) -> etree._Element:
-    """Return an `ErrorList` of *namespace*: a code and both sentences for each problem."""
+    """Return an `ErrorList` of *namespace* with code and both sentences of each problem."""
     errors = build_element(namespace, "ErrorList", {})
     for problem in problems:
         errors.append(
@@ -172,7 +183,7 @@ def error_list(namespace: str, problems: Sequence[Problem]) -> etree._Element:
 
 
 def read_error_list(errors: etree._Element) -> tuple[Problem, ...]:
-    """Read an `ErrorList`, whoever wrote it; the Description becomes the detail."""
+    """Read an `ErrorList` of any namespace. The Description becomes the detail."""
     namespace = etree.QName(errors).namespace
     return tuple(
         Problem(_under(error, namespace, "Code"), _under(error, namespace, "Description"))
@@ -181,7 +192,7 @@ def read_error_list(errors: etree._Element) -> tuple[Problem, ...]:
 
 
 def read_fault(child: etree._Element) -> SoapFault | None:
-    """Read the Body's *child* as a fault of SOAP 1.1 or 1.2; None when it is none."""
+    """Read the Body's *child* as a SOAP 1.1 or 1.2 fault. Return None if it is not one."""
     match child.tag:
         case _ if child.tag == f"{{{SOAP11}}}Fault":
             code, reason, detail = (_at(child, name) for name in ("faultcode", "faultstring", "detail"))
@@ -233,7 +244,7 @@ def _parts(root: etree._Element, soap: str) -> Envelope:
 
 
 def _elements(parent: etree._Element) -> list[etree._Element]:
-    """Return the child elements; nothing but white space and comments may stand beside them."""
+    """Return the child elements. Only white space and comments may stand beside them. Raises CallRefused."""
     for text in (parent.text, *(child.tail for child in parent)):
         if text and text.strip(" \t\r\n"):
             raise _broken(parent, f"text in {etree.QName(parent).localname}")

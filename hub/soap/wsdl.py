@@ -1,4 +1,7 @@
-"""A service's contract: its WSDL and XSD, as published.  Knows what a call may look like; not the envelope, not the business."""
+"""Holds a service's contract, its published WSDL and XSD, and validates calls against it.
+
+Does not know the envelope or the business rules.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy, deepcopy
@@ -21,15 +24,16 @@ _SOAPS = ("{http://schemas.xmlsoap.org/wsdl/soap/}", "{http://schemas.xmlsoap.or
 _XSD = "{http://www.w3.org/2001/XMLSchema}"
 _BINARY = "xsd:base64Binary"
 
-#: How many places of one call a refusal names, and among how many mistakes they are looked for: each costs a walk through the tree.
+#: Maximum places of one call that a refusal names, and maximum mistakes searched for them: each costs a walk through
+#: the tree.
 _PLACES, _MISTAKES = 5, 200
-#: Children of one element at most; libxml2 counts those before it for each that breaks the schema.
+#: Maximum children of one element. For each child that breaks the schema, libxml2 counts all children before it.
 _CHILDREN = 10_000
 
 
 @attrs.frozen
 class Operation:
-    """One operation; elements as Clark names (`{namespace}local`)."""
+    """One operation. Elements are Clark names (`{namespace}local`)."""
 
     name: str
     request: str
@@ -43,14 +47,14 @@ class Contract:
 
     name: str
     namespace: str
-    operations: Mapping[str, Operation]  #: by the request's element, a Clark name
+    operations: Mapping[str, Operation]  #: by the Clark name of the request's element
     _description: Any = attrs.field(repr=False)
     _texts: Mapping[str, bytes] = attrs.field(repr=False)
     _schema: Path
     _binary: frozenset[str] = attrs.field(repr=False)
 
     def operation(self, child: etree._Element) -> Operation:
-        """Return the operation that the Body's *child* calls.  Raises CallRefused `operation-unknown`."""
+        """Return the operation that the Body's *child* calls. Raises CallRefused `operation-unknown`."""
         found = self.operations.get(child.tag)
         if found is None:
             raise CallRefused(Problem("operation-unknown", _shown(child.tag)))
@@ -58,16 +62,17 @@ class Contract:
 
     @property
     def binary(self) -> frozenset[str]:
-        """Return the Clark names of the elements that hold an `xs:base64Binary`."""
+        """Return the Clark names of the elements of type `xs:base64Binary`."""
         return self._binary
 
     def validate(self, child: etree._Element, loads: Loads = streamed_xml.NONE) -> list[bytes | Octets]:
-        """Judge the Body's *child* by the schema; return the octets of its `xs:base64Binary` values, in document order.
+        """Validate the Body's *child* by the schema.
 
-        Of a text that was taken out of the tree, in *loads*, they are `Octets`.
+        Return the octets of its `xs:base64Binary` values, in document order. The value of a text in *loads*, which was
+        left out of the tree, is returned as `Octets`.
 
-        Raises CallRefused `contract-broken`, each detail `line N, PATH: REASON`.  Base64 is decoded here; the schema judges
-        a stand-in with a short value, for libxml2 would need two thirds of all the time a large packet takes.
+        Raises CallRefused `contract-broken`, each detail `line N, PATH: REASON`. Base64 is decoded here, and the schema
+        validates a copy with short values, because libxml2 would take two thirds of the total time of a large packet.
         """
         for element in child.iter("*"):
             if len(element) > _CHILDREN:
@@ -82,9 +87,9 @@ class Contract:
         return [_decoded(element, child, loads) for element in child.iter(*self._binary)] if self._binary else []
 
     def wsdl(self, address: str, schemas: str | None = None) -> bytes:
-        """Return the WSDL for the service at *address*: that `soap:address`, and imports as `ADDRESS?xsd=NAME`.
+        """Return the WSDL for the service at *address*, with that `soap:address` and imports as `ADDRESS?xsd=NAME`.
 
-        With *schemas*, a prefix such as `xsd/lienthong/1/`, imports are that and the name.
+        With *schemas*, a prefix such as `xsd/lienthong/1/`, an import is the prefix and the name.
 
         *address* is the configured one, never the caller's Host header.
         """
@@ -96,12 +101,12 @@ class Contract:
         return etree.tostring(description, encoding="UTF-8", xml_declaration=True)
 
     def xsd(self, name: str) -> bytes:
-        """Return the schema file *name* (`documents.xsd`), as the WSDL's imports call it.  KeyError if there is none."""
+        """Return the schema file *name* (`documents.xsd`) that the WSDL imports. Raises KeyError if there is none."""
         return self._texts[name]
 
 
 def load_contract(name: str, version: str = "1", owner: str = "lienthong") -> Contract:
-    """Read a contract.  OSError or etree.LxmlError when its files are missing or broken."""
+    """Load a contract. Raises OSError or etree.LxmlError if its files are missing or broken."""
     path = xsd.find_schema_root() / "wsdl" / owner / version / f"{name}.wsdl"
     description = xsd.parse_schema_file(path)
     namespace = description.get("targetNamespace", "")
@@ -109,7 +114,7 @@ def load_contract(name: str, version: str = "1", owner: str = "lienthong") -> Co
         (path.parent / element.get("schemaLocation", "")).resolve() for element in description.iter(f"{_XSD}import")
     ]
     schema = xsd.find_schema_root() / "xsd" / owner / version / f"{name}.xsd"
-    xsd.compile_schema(schema)  # one that is broken is found now, not at the first call
+    xsd.compile_schema(schema)  # a broken schema is detected now, not at the first call
     return Contract(
         name=name,
         namespace=namespace,
@@ -126,7 +131,7 @@ def load_contract(name: str, version: str = "1", owner: str = "lienthong") -> Co
 
 
 def is_published_contract(name: str, version: str = "1", owner: str = "lienthong") -> bool:
-    """Tell whether there is a contract of that name."""
+    """Tell whether a contract with that name is published."""
     return (xsd.find_schema_root() / "wsdl" / owner / version / f"{name}.wsdl").is_file()
 
 
@@ -136,7 +141,7 @@ def list_contract_names(version: str = "1", owner: str = "lienthong") -> tuple[s
 
 
 def list_contract_files() -> dict[str, Path]:
-    """Return every published file by its name below `/contracts/`, e.g. `wsdl/lienthong/1/documents.wsdl`."""
+    """Return all published files by name below `/contracts/`, e.g. `wsdl/lienthong/1/documents.wsdl`."""
     place = xsd.find_schema_root()
     return {
         path.relative_to(place).as_posix(): path
@@ -180,10 +185,10 @@ def _clark(name: str, element: etree._Element) -> str:
 
 
 def _slim(element: etree._Element, binary: frozenset[str]) -> etree._Element:
-    """Copy *element* with a short value for each `xs:base64Binary`; the namespaces in scope stay, child answers to child.
+    """Copy *element* with a short value for each `xs:base64Binary`. Namespaces in scope and the order of children stay.
 
-    Long values are taken out for as long as the copying takes, which libxml2 does: one step here for each element would cost more than
-    all else that a call of many elements does.
+    Long values are removed during the copy, which libxml2 makes. One Python step per element would cost more than
+    everything else in a call with many elements.
     """
     attributes: Any = element.attrib
     namespaces: Any = element.nsmap
@@ -214,7 +219,7 @@ def _problems(schema: etree.XMLSchema, stand_in: etree._Element, child: etree._E
 
 
 def _place(path: str, stand_in: etree._Element, child: etree._Element) -> str:
-    """Turn libxml2's path in the stand-in, such as `/*/*[2]`, into the line and path of the element as it was sent."""
+    """Convert libxml2's path in the copy, such as `/*/*[2]`, into the line and path of the element as it was sent."""
     try:
         found = stand_in.getroottree().xpath(path, namespaces={p: uri for p, uri in stand_in.nsmap.items() if p})
     except etree.XPathError:
