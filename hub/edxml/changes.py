@@ -1,6 +1,7 @@
-"""What a recall, an update and a replacement do to the documents they name.  Knows packets and states; not the journal.
+"""Computes what a recall, an update or a replacement does to the documents it names. Knows packets and states.
 
-QCVN 102, 2.2; what it leaves open is settled in docs/explanation/architecture.md «Recall, update, replacement».
+Does not know the journal. Source: QCVN 102, 2.2. What the standard leaves open is settled in
+docs/explanation/architecture.md «Recall, update, replacement».
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,17 +14,20 @@ from hub.domain.model import DeliveryState, Packet, PacketKind
 
 #: Kinds that change an earlier document.
 CHANGES = frozenset({PacketKind.RECALL, PacketKind.UPDATE, PacketKind.REPLACEMENT})
-#: Kinds that are documents of their own; a recall or an update is only about one.
+#: Kinds that are documents themselves. A recall or an update is only about one.
 DOCUMENTS = (PacketKind.DOCUMENT, PacketKind.REPLACEMENT)
-#: What a recipient answers to a change (QCVN 102 code list): 15 agreed, 16 refused.
+#: Status codes with which a recipient answers a change (QCVN 102 code list): 15 agreed, 16 refused.
 AGREED, REFUSED = "15", "16"
 ANSWERS = frozenset({AGREED, REFUSED})
-#: The unit of an effect on every recipient.
+#: Stands for every unit in the effect of a change.
 EVERY = ""
 
 
 class Effect(StrEnum):
-    """What a change means for one recipient of the document; the word begins the reason of a stopped delivery."""
+    """The effect of a change on one recipient of the document.
+
+    The reason of a stopped delivery begins with this word.
+    """
 
     RECALLED = "recalled"
     REMOVED = "removed"
@@ -33,7 +37,7 @@ class Effect(StrEnum):
 
 @attrs.frozen
 class ChangedDocument:
-    """A document as a change names it: by its DocumentId, or, failing that, by number and date."""
+    """The reference to a document in a change: by DocumentId, or, if there is none, by number and date."""
 
     document_id: str
     code: str = ""
@@ -42,7 +46,7 @@ class ChangedDocument:
 
 @attrs.frozen
 class ChangeEffect:
-    """One effect of a change: on which document, at which unit (`EVERY`: all)."""
+    """One effect of a change on one document at one unit (`EVERY`: all units)."""
 
     document_id: str
     unit: str
@@ -52,8 +56,8 @@ class ChangeEffect:
 def list_changed_documents(packet: Packet) -> tuple[ChangedDocument, ...]:
     """Return the documents that *packet* changes.
 
-    A recall names its document by `Bussiness/DocumentId`, else by `ResponseFor`; an update by `Bussiness/DocumentId`, else
-    by its own DocumentId; a replacement in its `ReplacementInfoList`.
+    A recall names its document by `Bussiness/DocumentId`, otherwise by `ResponseFor`; an update by
+    `Bussiness/DocumentId`, otherwise by its own DocumentId; a replacement in its `ReplacementInfoList`.
     """
     match packet.kind:
         case PacketKind.REPLACEMENT:
@@ -68,14 +72,19 @@ def list_changed_documents(packet: Packet) -> tuple[ChangedDocument, ...]:
 
 
 def list_told_units(packet: Packet) -> tuple[str, ...]:
-    """Return the units beside `To` that *packet* must reach: added receivers, and the units where something is replaced."""
+    """Return the units beside `To` that *packet* must reach: added receivers, and units at which something is
+    replaced.
+    """
     return tuple(dict.fromkeys((*packet.added, *(organ for each in packet.replaces for organ in each.organs))))
 
 
 def list_change_effects(
     packet: Packet, documents: Iterable[str], canonical: Callable[[str], str]
 ) -> Iterator[ChangeEffect]:
-    """Yield what *packet* means for the *documents* it names, as the journal knows them, and their recipients."""
+    """Yield the effects of *packet* on the *documents* that it names.
+
+    *documents* are the ids of these documents in the journal. *canonical* resolves aliases of unit codes.
+    """
     for document in dict.fromkeys(documents):
         match packet.kind:
             case PacketKind.RECALL:
@@ -95,11 +104,14 @@ def list_change_effects(
 
 
 def stop_reason(effect: Effect, change: str) -> str:
-    """Return the reason of a delivery stopped by the message *change*."""
+    """Return the reason of a delivery that the message *change* stopped."""
     return f"{effect}: {change}"
 
 
 def stop_delivery_state(state: DeliveryState) -> DeliveryState | None:
-    """Return what a stop makes of a delivery in *state*; None when it comes too late, and only the change itself can tell."""
+    """Return the state of a delivery in *state* after a stop. Return None if the delivery can no longer be stopped.
+
+    In that case only the change itself informs the recipient.
+    """
     (becomes,) = DELIVER.get((state, "stop"), (None,))
     return becomes

@@ -1,7 +1,9 @@
-"""What a packet's header says beyond QCVN 102: that it is secret, or at which hour it goes.  Knows `markings.toml`; no rule.
+"""Reads what a packet's header states beyond QCVN 102: that it is secret, or the hour of sending.
 
-QCVN 102 leaves secret documents out and has no element for them, nor one for the hour of a timed document.  So what systems
-add is data, to be corrected without code.
+Knows `markings.toml`. Contains no rules.
+
+QCVN 102 excludes secret documents and has no element for secrecy, nor one for the hour of a timed
+document. So the elements that systems add are listed as data, which can be corrected without code.
 """
 
 import re
@@ -38,18 +40,21 @@ def _names(which: str, key: str = "elements") -> frozenset[str]:
 
 
 def find_secret_marking(root: etree._Element) -> Marking | None:
-    """Return what in the header of the packet *root* says that it is secret; None when nothing does."""
+    """Return the element in the header of the packet *root* that marks it as secret. Return None if there is none."""
     opened = _names("secret", "open")
     return next((found for found in _found(root, "secret") if found.text.casefold() not in opened), None)
 
 
 def find_sending_hour(root: etree._Element) -> datetime | None:
-    """Return the hour at which the packet *root* is to go; None when none is given that can be read."""
+    """Return the hour at which the packet *root* is to be sent. Return None if it states none that can be read."""
     return next(filter(None, (read_hour(found.text) for found in _found(root, "hour"))), None)
 
 
 def read_hour(text: str) -> datetime | None:
-    """Read an hour: `2026/11/24 08:00` or ISO 8601, in Hà Nội unless it says where; None when it is none."""
+    """Read an hour, `2026/11/24 08:00` or ISO 8601, in Hà Nội's zone unless it has an offset.
+
+    Return None if it is not one.
+    """
     try:
         if found := _DASHED.fullmatch(text):
             local = datetime(*(int(part or 0) for part in found.groups()), tzinfo=_HANOI)  # type: ignore[arg-type,misc]

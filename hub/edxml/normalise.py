@@ -1,7 +1,8 @@
-"""A packet's tree made ready to be judged and read.  Knows a `Shape`; not what any value means.
+"""Normalises a packet's tree before it is validated and read. Knows a `Shape`. Does not interpret values.
 
-Real packets vary in ways that no XSD 1.0 can say.  So the children of a freshly parsed tree, which is ours alone, are
-sorted, and what no schema knows is taken out.  Each such change is noted.  The signed bytes never change.
+Real packets vary in ways that XSD 1.0 cannot express. So the children in a freshly parsed tree, which only the hub
+uses, are sorted, and elements that no schema knows are removed. Each such change is noted. The signed octets never
+change.
 """
 
 import re
@@ -13,8 +14,9 @@ from lxml import etree
 from hub.domain.model import Problem
 from hub.edxml.schema import QCVN, Schema, SchemaPart, Shape, join_path, local_name
 
-MOST = 50  #: problems of one packet that are told, and as many deviations
-#: A schema measures a text when its white space is collapsed; what is read and kept is the text as it stands, and may be so much longer.
+MOST = 50  #: maximum problems reported for one packet, and maximum deviations
+#: A schema measures a text after collapsing white space. The stored text keeps its white space and may be longer by
+#: this many characters.
 PADDING = 1000
 
 _SPACE = " \t\r\n"
@@ -24,7 +26,10 @@ _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 @attrs.frozen
 class PacketNotes:
-    """What was found in one packet: what refuses it, and what is tolerated.  The first of a place stands."""
+    """The findings in one packet: those that refuse it and those that are tolerated.
+
+    Only the first finding per place is kept.
+    """
 
     _refused: dict[str, Problem] = attrs.field(factory=dict)
     _tolerated: dict[str, Problem] = attrs.field(factory=dict)
@@ -46,34 +51,34 @@ class PacketNotes:
             self._tolerated.setdefault(place, Problem(f"{letter}.{place}", detail))
 
     def remark(self, code: str, place: str, detail: str) -> None:
-        """Tolerate something that is no element's value."""
+        """Tolerate something that is not the value of an element."""
         if len(self._tolerated) < MOST:
             self._tolerated.setdefault(f"{code} {place}", Problem(code, f"{place}: {detail}"))
 
 
 @attrs.frozen(eq=False)
 class Branch:
-    """An element of a tidied tree with its children by local name; of leaves that repeat, the last."""
+    """An element of a normalised tree with its children by local name. Of repeated leaves, the last one."""
 
     element: etree._Element
-    place: str  #: its path, as problems name it
+    place: str  #: its path as problems name it
     leaves: dict[str, etree._Element] = attrs.field(factory=dict)
     branches: dict[str, list["Branch"]] = attrs.field(factory=dict)
 
     def text(self, name: str) -> str:
-        """Return the text of the child *name* without the space around it; empty if there is none."""
+        """Return the stripped text of the child *name*. Return an empty text if there is none."""
         leaf = self.leaves.get(name)
         return "" if leaf is None else (leaf.text or "").strip(_SPACE)
 
     def texts(self, name: str) -> list[str]:
-        """Return the texts of all children *name*, which may be many, without the space around them."""
+        """Return the stripped texts of all children *name*."""
         return [(leaf.text or "").strip(_SPACE) for leaf in self.element if local_name(leaf) == name]
 
     def all(self, name: str) -> list["Branch"]:
         return self.branches.get(name, [])
 
     def one(self, *names: str) -> "Branch":
-        """Return the branch under *names*, one inside the other; an empty one where there is none."""
+        """Return the branch at the path *names*. Return an empty branch if there is none."""
         branch = self
         for name in names:
             found = branch.branches.get(name)
@@ -84,31 +89,35 @@ class Branch:
         return join_path(self.place, name)
 
     def line(self, name: str = "") -> str:
-        """Return `line N` of the child *name*; of this element where there is none."""
+        """Return `line N` of the child *name*, or of this element if there is no such child."""
         return f"line {self.leaves.get(name, self.element).sourceline}"
 
 
 @attrs.frozen
 class Tidying:
-    """One tree being tidied by one schema."""
+    """The normalisation of one tree by one schema."""
 
     schema: Schema
     notes: PacketNotes
     _gaps: list[tuple[etree._Element, Shape, SchemaPart]] = attrs.field(factory=list, init=False)
-    _filled: set[str] = attrs.field(factory=set, init=False)  #: places that are empty only because something is missing
+    #: places that are empty only because an element is missing
+    _filled: set[str] = attrs.field(factory=set, init=False)
 
     def tidy(self, root: etree._Element) -> Branch:
-        """Tidy the tree under *root*; refuse what it cannot do without."""
+        """Normalise the tree under *root*. Note a refusal for each missing required element."""
         return self._tidy(root, self.schema.root, "edXML")
 
     def judge(self, root: etree._Element) -> None:
-        """Refuse what the observed schema does not take."""
+        """Note a refusal for each violation of the observed schema."""
         for finding in self.schema.observed(root):
             if finding.place not in self._filled:
                 self.notes.refuse(finding.letter, finding.place, finding.detail)
 
     def compare(self, root: etree._Element) -> None:
-        """Note what only the strict schema refuses.  To be called last: it fills the tree's gaps."""
+        """Note a deviation for each violation of the strict schema only.
+
+        Must be called last: it fills the gaps in the tree.
+        """
         for element, shape, part in self._gaps:
             _fill(element, shape, part)
         for finding in self.schema.strict(root):
@@ -126,7 +135,7 @@ class Tidying:
             part = shape.parts.get(child.tag)
             if part is None:
                 if _space(child.tag) in shape.spaces:
-                    last = len(shape.parts)  # it goes behind all others
+                    last = len(shape.parts)  # it is sorted behind all others
                 else:
                     taken.append(child)
                     self._stranger(child, place)
@@ -199,7 +208,7 @@ def _is_padded(text: str) -> bool:
 
 
 def _fill(element: etree._Element, shape: Shape, part: SchemaPart) -> None:
-    """Put an empty child where *part* is missing: libxml2 would not judge the siblings behind it."""
+    """Insert an empty child where *part* is missing: libxml2 would not validate the siblings behind the gap."""
     filler = etree.Element(part.tag)
     filler.sourceline = element.sourceline
     element.insert(sum(1 for child in element if _rank(child, shape) < part.rank), filler)

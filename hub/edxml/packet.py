@@ -1,10 +1,14 @@
-"""Reads an edXML packet (QCVN 102) into a `Packet`.  Knows the rules that follow from its bytes; no unit, no time.
+"""Reads an edXML packet (QCVN 102) into a `Packet`, with the rules that follow from its octets.
 
-The profile is the observed one: refused is what nobody could route, deliver or count; what else departs from the
-standard is tolerated and noted as a deviation.  Every problem of a packet is told together, coded as these systems do
-it: `N.` missing, `R.` out of range, `T.` of the wrong type, `M.` not matching, and the path.
+Knows no units and no time.
 
-What reading may cost `hub.formats.xml_cost.WORST` states: it grows with the elements, of which `markup` bounds the number, and with nothing else.
+The profile is the observed one. It refuses only packets that cannot be routed, delivered or counted. Every other
+departure from the standard is tolerated and noted as a deviation. All problems of a packet are reported together, with
+the codes that these systems use: `N.` missing, `R.` out of range, `T.` wrong type, `M.` mismatch, each followed by the
+path.
+
+`hub.formats.xml_cost.WORST` states the worst cost of reading. It grows only with the number of elements, which
+`safe_xml` bounds.
 """
 
 import re
@@ -26,24 +30,24 @@ from hub.formats.streamed_xml import Loads
 
 KINDS = {"0": PacketKind.DOCUMENT, "1": PacketKind.RECALL, "2": PacketKind.UPDATE, "3": PacketKind.REPLACEMENT}
 
-#: Files that may travel: those of TT 39/2017/TT-BTTTT, and the two that the hub itself reads.
+#: File names that are allowed: the types of TT 39/2017/TT-BTTTT, and the two that the hub itself reads.
 _FILES = re.compile(
     r"[^\n]*\.(pdf|docx?|odt|xlsx?|ods|csv|pptx?|odp|txt|rtf|jpe?g|png|gif|tiff?|bmp|zip|rar|ics|xml)", re.IGNORECASE
 )
 CALENDAR, XML = "text/calendar", "application/xml"
-#: What the hub itself reads of a packet's attachments, by the name's end, whatever type the sender's software gives it.
+#: The attachments that the hub itself reads, by file name extension, whatever type the sender's software states.
 READ = {"ics": CALENDAR, "xml": XML}
-READ_SIZE = 1 << 18  #: and how large it may be, in octets
-READ_TOGETHER = (
-    1 << 22
-)  #: and all of them, unpacked, those that turned out too large too: of what comes behind no octets are kept
-#: The one element of a packet whose text may be large.
+READ_SIZE = 1 << 18  #: maximum octets of such an attachment
+#: maximum octets of all such attachments together, unpacked, those that were too large included; no octets of later
+#: ones are kept
+READ_TOGETHER = 1 << 22
+#: The only element of a packet whose text may be large.
 LOADED = "ContentTransferEncoded"
-TIMED = 4  #: the Priority of a document that waits for its hour
-#: What a recall or a replacement may do at most: to so many documents at so many units, multiplied.  It is all one transaction, and
-#: meanwhile nobody else's message is taken.
+TIMED = 4  #: the Priority of a document that is sent at a given hour
+#: Maximum effects of a recall or a replacement: number of documents times number of units. They are all written in one
+#: transaction, during which no other message is accepted.
 EFFECTS = 2000
-#: How the octets of some types begin.
+#: The first octets of files of some types.
 _MAGIC = {"application/pdf": b"%PDF", "application/zip": b"PK"}
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _HEADER = "/".join(f"{{{QCVN}}}{name}" for name in ("edXMLEnvelope", "edXMLHeader", "MessageHeader"))
@@ -52,11 +56,11 @@ _DAY_FIRST = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})(?: .*)?", re.ASCII)
 
 
 def read_packet(content: bytes | etree._Element, loads: Loads = streamed_xml.NONE) -> Packet:
-    """Return what a packet says, and what was tolerated in it.
+    """Return the content of a packet, with the deviations that were tolerated.
 
-    *content*: its octets, or a tree of `parse_safe_xml`, which is changed by the reading, with the *loads* taken out of it.
-    Raises Rejected: as `parse_safe_xml` does for what is no sound XML, `packet-unreadable` for another vocabulary,
-    `secret-refused` for what says it is secret, else with every problem by its path, with the line.
+    *content*: its octets, or a tree of `parse_safe_xml` without the *loads*. Reading changes the tree. Raises Rejected:
+    like `parse_safe_xml` for XML that is not well-formed, `packet-unreadable` for another vocabulary, `secret-refused`
+    for a packet marked as secret, otherwise with every problem by path and line.
     """
     root = safe_xml.parse_safe_xml(content) if isinstance(content, bytes) else content
     if root.tag != f"{{{QCVN}}}edXML":
@@ -68,7 +72,7 @@ def read_packet(content: bytes | etree._Element, loads: Loads = streamed_xml.NON
     packet = tidying.tidy(root)
     found = _status(packet, notes) if is_status else _document(packet, notes, loads)
     for leaf in root.iter(f"{{{QCVN}}}{LOADED}") if loads else ():
-        if loads.get(leaf) is not None:  # one of two with the same id: refused already
+        if loads.get(leaf) is not None:  # one of two attachments with the same id, already refused
             leaf.text = "QQ=="
     tidying.judge(root)
     if notes.refused:
@@ -78,7 +82,10 @@ def read_packet(content: bytes | etree._Element, loads: Loads = streamed_xml.NON
 
 
 def read_packet_date(text: str) -> date | None:
-    """Read a date as systems write it, `yyyy/MM/dd` or `dd/MM/yyyy`; None when it is none, such as 2014/02/30."""
+    """Read a date as systems write it, `yyyy/MM/dd` or `dd/MM/yyyy`.
+
+    Return None if it is not a date, such as 2014/02/30.
+    """
     if found := _YEAR_FIRST.fullmatch(text):
         year, month, number = found.groups()
     elif found := _DAY_FIRST.fullmatch(text):
@@ -92,7 +99,7 @@ def read_packet_date(text: str) -> date | None:
 
 
 def _is_status(root: etree._Element) -> bool:
-    """Tell a status packet by its StatusCode.  Raises Rejected when it would be a document as well."""
+    """Tell whether the packet is a status packet, by its StatusCode. Raises Rejected if it is also a document."""
     code = root.find(f"{_HEADER}/{{{QCVN}}}StatusCode")
     if code is None:
         return False
@@ -160,7 +167,7 @@ def _recipients(message: Branch, notes: PacketNotes) -> Iterator[str]:
 
 
 def _responses(message: Branch) -> Iterator[ResponseFor]:
-    """Yield what the packet answers; an element left blank answers nothing."""
+    """Yield the documents that the packet answers. An empty element is skipped."""
     for each in message.all("ResponseFor"):
         texts = [each.text(name) for name in ("OrganId", "Code", "PromulgationDate", "DocumentId")]
         if any(texts):
@@ -168,7 +175,10 @@ def _responses(message: Branch) -> Iterator[ResponseFor]:
 
 
 def _receivers(business: Branch, notes: PacketNotes) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the units that an update adds and those it removes (QCVN 102, 2.2.3); one that it does both with is added."""
+    """Return the units that an update adds and those that it removes (QCVN 102, 2.2.3).
+
+    A unit in both lists is added.
+    """
     changed = business.one("BussinessDocumentInfo")
     receivers = changed.one("ReceiverList").all("Receiver")
     if receivers and changed.text("DocumentReceiver") != "1":
@@ -194,7 +204,7 @@ def _replaced(business: Branch) -> Iterator[Replaced]:
 
 
 def _check_needs(kind: PacketKind, business: Branch, responses: tuple[ResponseFor, ...], notes: PacketNotes) -> None:
-    """Refuse a change that does not say of which document, or what changes (QCVN 102, 2.2.3 to 2.2.8)."""
+    """Refuse a change that does not name its document or what changes (QCVN 102, 2.2.3 to 2.2.8)."""
     if kind is PacketKind.DOCUMENT:
         return
     if kind is PacketKind.RECALL and not (responses or business.text("DocumentId")):
@@ -220,7 +230,7 @@ def _check_effects(
     replaces: tuple[Replaced, ...],
     notes: PacketNotes,
 ) -> None:
-    """Refuse a change that would do too much in one step."""
+    """Refuse a change with more than `EFFECTS` effects."""
     effects = sum(max(1, len(each.organs)) for each in replaces)
     if kind is PacketKind.RECALL and not business.text("DocumentId"):
         effects = len(recipients) * len(responses)
@@ -230,7 +240,7 @@ def _check_effects(
 
 
 def _day(branch: Branch, name: str, notes: PacketNotes) -> date | None:
-    """Read a date; one that cannot be read is tolerated."""
+    """Read a date. A date that cannot be read is tolerated."""
     text = branch.text(name)
     found = read_packet_date(text)
     if text and found is None:
@@ -239,7 +249,7 @@ def _day(branch: Branch, name: str, notes: PacketNotes) -> date | None:
 
 
 def _attachments(packet: Branch, kind: PacketKind, notes: PacketNotes, loads: Loads) -> Iterator[Attachment]:
-    """Yield the attachments in the order of their references, and take their base64 out of the tree."""
+    """Yield the attachments in the order of their references. Removes their base64 from the tree."""
     manifest = packet.one("edXMLEnvelope", "edXMLBody", "edXMLManifest")
     encoded = packet.one("AttachmentEncoded")
     references = _by_content_id(manifest.all("Reference"), notes)
@@ -249,7 +259,7 @@ def _attachments(packet: Branch, kind: PacketKind, notes: PacketNotes, loads: Lo
         most = min(room, READ_SIZE) if _is_read(attachment, references.get(content_id)) else None
         carries[content_id] = loaded = _load(attachment, most, notes, loads)
         if most is not None and loaded is not None:
-            room -= len(loaded[1] or b"") or most  # what is too large was unpacked so far, too
+            room -= len(loaded[1] or b"") or most  # an attachment that is too large was unpacked up to this size
     if not attached and kind is PacketKind.DOCUMENT:
         notes.refuse("N", encoded.path("Attachment"), f"{encoded.line()}: a new document has at least one")
     for content_id in attached.keys() - references.keys():
@@ -267,7 +277,7 @@ def _attachments(packet: Branch, kind: PacketKind, notes: PacketNotes, loads: Lo
 
 
 def _by_content_id(branches: list[Branch], notes: PacketNotes) -> dict[str, Branch]:
-    """Return *branches* by content id without `cid:`, which one side often leaves out."""
+    """Return *branches* by content id without `cid:`, which one of the two places often omits."""
     found: dict[str, Branch] = {}
     for branch in branches:
         content_id = (branch.text("ContentId") or branch.element.get(_HREF, "").strip(" ")).removeprefix("cid:")
@@ -281,7 +291,7 @@ def _by_content_id(branches: list[Branch], notes: PacketNotes) -> dict[str, Bran
 
 
 def read_type(name: str, content_type: str) -> str:
-    """Return as what the hub itself reads an attachment; "" for one that it does not read."""
+    """Return the type under which the hub itself reads an attachment, or "" if it does not read it."""
     return READ.get(name.rpartition(".")[2].lower(), CALENDAR if content_type.lower().startswith(CALENDAR) else "")
 
 
@@ -294,13 +304,14 @@ def _is_read(attachment: Branch, reference: Branch | None) -> bool:
 def _load(
     attachment: Branch, most: int | None, notes: PacketNotes, loads: Loads
 ) -> tuple[Carried, bytes | None] | None:
-    """Measure what *attachment* carries, and take it out of the tree: the schemas would be slow to look at it.
+    """Measure the content of *attachment* and remove it from the tree, because validating it would be slow.
 
-    With it come its octets where it is read, *most* of them; none of them, if there are more or they cannot be unpacked.
+    If the hub reads the attachment, its octets are returned too, at most *most*. They are empty if there are more or if
+    they cannot be unpacked.
     """
     leaf = attachment.leaves.get(LOADED)
     if leaf is None or len(leaf):
-        return None  # the schema says so
+        return None  # the schema reports it
     place, line = attachment.path(LOADED), f"line {leaf.sourceline}"
     load, letters = loads.get(leaf), leaf.text or ""
     leaf.text = None
@@ -327,7 +338,7 @@ def _octets(letters: str | Iterable[str], most: int) -> bytes:
 def _attachment(
     content_id: str, reference: Branch, attachment: Branch, loaded: tuple[Carried, bytes | None], notes: PacketNotes
 ) -> Attachment:
-    """Put one attachment together; where its two descriptions and its octets disagree, that is tolerated."""
+    """Combine the parts of one attachment. A mismatch between its two descriptions and its octets is tolerated."""
     load, content = loaded
     name, content_type = (reference.text(each) or attachment.text(each) for each in ("AttachmentName", "ContentType"))
     place, line = attachment.path("AttachmentName"), attachment.line("AttachmentName")

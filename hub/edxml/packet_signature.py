@@ -1,8 +1,8 @@
-"""The signature a packet carries in itself, classified.  Knows XMLDSig enveloped in an edXML packet; nothing of SOAP or of policies.
+"""Classifies the signature inside a packet. Knows enveloped XMLDSig in an edXML packet. Does not know SOAP or policies.
 
-A signature here is worth something only if it covers the whole packet but itself, and was made with one of the certificates that
-are configured for the partner who brings it.  What KeyInfo shows only picks among those.  A signature that signs a part of the
-packet does not count: what it says is not about the packet.
+A signature counts only if it covers the whole packet except itself, and was made with one of the certificates
+configured for the partner that sends it. KeyInfo only selects one of them. A signature over a part of the packet does
+not count, because it states nothing about the packet.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ from hub.security.algorithms import DS, Unverified
 from hub.security.certificates import CONFIGURED, SIGN, Anchors, Untrusted, certificate_fingerprint
 from hub.security.xmldsig import EXCLUSIVE, Dialect
 
-#: [enveloped-signature] alone is what .NET writes by default.
+#: By default .NET writes [enveloped-signature] alone.
 PLAIN = Dialect(bare=True)
-#: The observed VXP form: unprefixed, so in the packet's namespace; an exclusive C14N under a URI that no standard has.
+#: The observed VXP form: without prefix, so in the packet's namespace, and exclusive C14N under a URI of no standard.
 VXP = Dialect(QCVN, {"http://www.w3.org/TR/xml-exc-c14n#": EXCLUSIVE}, bare=True)
 
 _OVER = {"certificate-expired", "certificate-revoked"}
@@ -41,16 +41,16 @@ def judge_packet_signature(
     unknown: str = CONFIGURED,
     loads: Loads = streamed_xml.NONE,
 ) -> PacketSignature:
-    """Return what the packet's own signature is worth at *now*.
+    """Return the standing of the packet's own signature at *now*.
 
-    *root* is the tree that `parse_safe_xml` made of *octets*; it stays as it is, but for prefixes.
+    *root* is the tree of `parse_safe_xml` for *octets*. It stays unchanged except for prefixes. *loads* are the texts
+    that were left out of it.
 
-    *loads* are the texts that were taken out of it.
-
-    *valid*: it verifies with one of *certificates*, which leads to *anchors*.  *invalid*: it can be checked, and fails; or its
-    certificate was expired or revoked.  *unsigned*: there is none that counts.  *unverifiable*: all else, such as a form that is
-    not checked, a dummy, an unknown certificate, a comment or CDATA section, SHA-1 without *sha1*, the VXP form without *vxp*, or
-    a revocation status that cannot be learned, as *unknown* says (`Anchors.check`).  Raises nothing.
+    *valid*: it verifies with one of *certificates*, which leads to *anchors*. *invalid*: it can be checked and fails,
+    or its certificate has expired or is revoked. *unsigned*: there is no signature that counts. *unverifiable*:
+    everything else, such as a form that is not supported, a dummy, an unknown certificate, a comment or CDATA section,
+    SHA-1 without *sha1*, the VXP form without *vxp*, or a revocation status that is unknown and refused according to
+    *unknown* (`Anchors.check`). Raises nothing.
     """
     found = xmldsig.find_claimed_signatures(root)
     if not found:
@@ -99,7 +99,7 @@ def _judge(
         anchors.check(certificate, now, purpose=SIGN, unknown=unknown)
         if safe_xml.may_hold_comment_or_cdata(
             octets.pieces()
-        ):  # anyone may have put it there; other readers may stop at it
+        ):  # anyone may have inserted it, and other readers may stop at it
             detail = "the packet holds a comment or a CDATA section, which no canonical form here covers"
             return _unverifiable("signature-invalid", detail)
     except Unverified as error:
@@ -119,7 +119,10 @@ def _judge(
 
 
 def _require_room(element: etree._Element) -> None:
-    """Refuse a signature in the midst of a text: taken out it would leave the text that was signed, and readers see half of it."""
+    """Refuse a signature in the middle of a text.
+
+    Without the signature the signed text would be intact, but readers see only half of it.
+    """
     parent = element.getparent()
     around = [] if parent is None else [parent.text, *(child.tail for child in parent)]
     if parent is None or any((text or "").strip(" \t\r\n") for text in around):
@@ -127,7 +130,10 @@ def _require_room(element: etree._Element) -> None:
 
 
 def _elsewhere(root: etree._Element, signature: xmldsig.Signature) -> list[str]:
-    """Return what is signed instead of the packet; nothing for one enveloped Reference to all of it.  Raises Unverified."""
+    """Return the URIs that are signed instead of the packet.
+
+    Return none for one enveloped Reference to the whole packet. Raises Unverified.
+    """
     uris = [reference.uri for reference in signature.references]
     if uris == [""] and signature.references[0].enveloped:
         return []

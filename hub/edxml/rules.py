@@ -1,4 +1,7 @@
-"""Judges a packet by what its bytes alone do not say: the day, and the partner's profile.  Knows no unit: routes do."""
+"""Checks a packet against rules that need more than its octets: the current day and the partner's profile.
+
+Does not know units. Routing does.
+"""
 
 from datetime import date
 
@@ -10,10 +13,10 @@ from hub.edxml.packet import read_packet_date
 
 
 def examine_packet(packet: Packet, *, today: date, profile: str = "observed") -> Packet:
-    """Return *packet*, with what was tolerated beyond its reading among its deviations.
+    """Return *packet* with the additional deviations.
 
-    *today* is the day in Hà Nội.  A PromulgationDate after it is out of range (QCVN 102, 1.4).  The *observed* profile
-    tolerates every deviation; under *strict* each is a refusal.  Raises Rejected with all of them.
+    *today* is the day in Hà Nội. A PromulgationDate after it is out of range (QCVN 102, 1.4). The *observed* profile
+    tolerates every deviation. Under *strict* each one is a refusal. Raises Rejected with all of them.
     """
     promulgated = read_packet_date(packet.promulgation_date)
     deviations = packet.deviations

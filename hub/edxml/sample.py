@@ -1,4 +1,7 @@
-"""One packet as real systems write it, to be judged in a dry run.  Knows the order of the elements; not who judges it."""
+"""Makes one packet as real systems write it, for a dry run.
+
+Knows the order of the elements. Does not know who reads it.
+"""
 
 from datetime import date
 from xml.sax.saxutils import escape
@@ -47,7 +50,10 @@ _PACKET = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def sample_packet(sender: str, recipient: str, subject: str, promulgated: date) -> bytes:
-    """Write a new document from the unit *sender* to the unit *recipient*, in the form of the VXP SDK, with one attachment."""
+    """Return a new document from the unit *sender* to the unit *recipient*.
+
+    It has the form of the VXP SDK and one attachment.
+    """
     day = promulgated.strftime("%Y/%m/%d")
     packet = _PACKET.format(
         namespace=QCVN,

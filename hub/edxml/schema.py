@@ -1,7 +1,9 @@
-"""The schemas of packets.  Knows XSD 1.0 as ours are written, and libxml2's errors; not what any value means.
+"""Loads the schemas of packets.
 
-`xsd/qcvn102/observed` is what the hub takes, `xsd/qcvn102/strict` what the standard declares; a packet is judged by
-both.  From the same files comes its `Shape`: which children an element may have, in which order.
+Knows XSD 1.0 as the hub's schemas use it, and libxml2's errors. Does not interpret values.
+
+`xsd/qcvn102/observed` is what the hub accepts, and `xsd/qcvn102/strict` what the standard declares. A packet is
+validated by both. The `Shape` is derived from the same files: the children that an element may have, in their order.
 """
 
 import re
@@ -20,7 +22,7 @@ QCVN = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
 
 _XS = "{http://www.w3.org/2001/XMLSchema}"
 _ROOMS = frozenset({"edXML", "edXMLEnvelope", "edXMLHeader"})
-#: What libxml2's errors are to the sender: N missing, T of the wrong type; all others R, out of range.
+#: The problem letter of libxml2's errors: N missing, T wrong type; all others R, out of range.
 _LETTERS = {
     "SCHEMAV_CVC_MINLENGTH_VALID": "N",
     "SCHEMAV_CVC_DATATYPE_VALID_1_2_1": "T",
@@ -31,51 +33,51 @@ _PREAMBLE = re.compile(r"^Element '[^']*'(, attribute '[^']*')?: (\[facet '\w+'\
 
 @attrs.frozen
 class SchemaPart:
-    """One kind of child: its place among its siblings, and whether it must stand there."""
+    """One kind of child: its position among its siblings, and whether it is required."""
 
     rank: int
     name: str
     tag: str  #: with the namespace
-    most: int  #: times it may stand there, by the observed schema
-    needed: bool  #: by the observed schema
-    expected: bool  #: by the strict one
+    most: int  #: maximum occurrences, by the observed schema
+    needed: bool  #: required by the observed schema
+    expected: bool  #: required by the strict schema
     binary: bool  #: base64, whose lines may be indented
-    shape: "Shape | None"  #: None: text, or anything at all
+    shape: "Shape | None"  #: None: text, or any content
 
 
 @attrs.frozen(eq=False)
 class Shape:
-    """What an element with children may hold."""
+    """The content that an element with children may have."""
 
     parts: Mapping[str, SchemaPart]  #: by tag
-    spaces: frozenset[str]  #: namespaces any of whose elements may stand there too
+    spaces: frozenset[str]  #: namespaces all of whose elements are allowed too
     attributes: frozenset[str]  #: names
-    attribute_spaces: frozenset[str]  #: namespaces all of whose attributes may
+    attribute_spaces: frozenset[str]  #: namespaces all of whose attributes are allowed
 
 
 @attrs.frozen
 class SchemaFinding:
-    """What a schema refuses: N, R or T, where, and why."""
+    """A violation of a schema: N, R or T, the place, and the reason."""
 
     letter: str
     place: str
     detail: str
 
 
-#: Of what one schema finds so much is told.  There may be as many findings as elements; whoever reads them keeps fewer.
+#: Maximum findings of one schema that are reported. There may be as many as elements, and callers keep fewer.
 _FINDINGS = 100
 
 
 @attrs.frozen(eq=False)
 class Schema:
-    """One kind of packet."""
+    """The schemas of one kind of packet."""
 
     root: Shape
     _observed: Path
     _strict: Path
 
     def observed(self, root: etree._Element) -> list[SchemaFinding]:
-        """Return what the hub does not take."""
+        """Return what the hub does not accept."""
         return self._judged(self._observed, root)
 
     def strict(self, root: etree._Element) -> list[SchemaFinding]:
@@ -87,7 +89,7 @@ class Schema:
         findings: list[SchemaFinding] = []
         families: dict[etree._Element, _ElementChildren] = {}
         if not schema.validate(root):
-            log: Any = schema.error_log  # the stubs forget that it can be iterated
+            log: Any = schema.error_log  # the type stubs omit that it is iterable
             for error in islice(log, _FINDINGS):
                 reason = _PREAMBLE.sub("", error.message or "").replace(f"{{{QCVN}}}", "")
                 place = self._place(root, error.path or "", families)
@@ -97,7 +99,10 @@ class Schema:
         return findings
 
     def _place(self, element: etree._Element, path: str, families: dict[etree._Element, "_ElementChildren"]) -> str:
-        """Turn libxml2's path, `/*/q:edXMLEnvelope/q:To[2]`, into ours, `MessageHeader.To[2]`; *families* are those already counted."""
+        """Convert libxml2's path, `/*/q:edXMLEnvelope/q:To[2]`, into the hub's, `MessageHeader.To[2]`.
+
+        *families* caches the counted children of elements.
+        """
         place, shape = "edXML", self.root
         for step in path.split("/")[2:]:
             name, _, index = step.rstrip("]").partition("[")
@@ -119,8 +124,8 @@ class Schema:
 class _ElementChildren:
     """The children of one element, counted once."""
 
-    named: Mapping[str, list[etree._Element]]  #: as libxml2 calls them in a path: `prefix:local`, or `*`, which is any
-    twins: Mapping[etree._Element, int]  #: which of its tag each is, from 1
+    named: Mapping[str, list[etree._Element]]  #: by the name in libxml2's paths: `prefix:local`, or `*` for any
+    twins: Mapping[etree._Element, int]  #: position among the children with the same tag, from 1
 
     @classmethod
     def of(cls, parent: etree._Element) -> "_ElementChildren":
@@ -138,9 +143,10 @@ class _ElementChildren:
 
 
 def join_path(place: str, name: str, index: int = 0) -> str:
-    """Return the path of the child *name* of *place* as problems name it; *index*, from 1, where there may be many.
+    """Return the path of the child *name* of *place* as problems name it.
 
-    The outermost elements are left out, as in the codes that systems already know: `MessageHeader.To[2].OrganId`.
+    *index*, from 1, is given if there may be several. The outermost elements are omitted, as in the codes that systems
+    already know: `MessageHeader.To[2].OrganId`.
     """
     path = name if place in _ROOMS else f"{place}.{name}"
     return f"{path}[{index}]" if index else path
@@ -152,7 +158,10 @@ def local_name(element: etree._Element) -> str:
 
 @cache
 def load_packet_schema(kind: str) -> Schema:
-    """Read the schemas of *kind*, `document` or `status`.  OSError or etree.LxmlError when missing or broken."""
+    """Load the schemas of *kind*, `document` or `status`.
+
+    Raises OSError or etree.LxmlError if they are missing or broken.
+    """
     observed, strict = (
         xsd_schemas.find_schema_root() / "xsd/qcvn102" / profile / f"{kind}.xsd" for profile in ("observed", "strict")
     )
@@ -161,7 +170,7 @@ def load_packet_schema(kind: str) -> Schema:
 
 
 def _types(path: Path) -> dict[str, etree._Element]:
-    """Return the named complex types of the schema at *path* and of those it includes."""
+    """Return the named complex types of the schema at *path* and of the schemas that it includes."""
     root = xsd_schemas.parse_schema_file(path)
     types = {each.get("name", ""): each for each in root.iterfind(f"{_XS}complexType")}
     for include in root.iterfind(f"{_XS}include"):
@@ -170,7 +179,9 @@ def _types(path: Path) -> dict[str, etree._Element]:
 
 
 def _shape(name: str, observed: Mapping[str, etree._Element], strict: Mapping[str, etree._Element]) -> Shape:
-    """Read one type: its children in the order of the strict schema; what the hub needs of them from the observed."""
+    """Read one type: the order of its children from the strict schema, and the required ones from the observed
+    schema.
+    """
     taken = {each.get("name"): each for each in _particles(observed[name], "element")}
     parts = {}
     for rank, each in enumerate(_particles(strict[name], "element")):
