@@ -1,4 +1,4 @@
-"""What an operator decides: `hub.toml`, `partners/*.toml`, `trust/`.  Every key is in docs/reference/configuration.md."""
+"""The operator's configuration: `hub.toml`, `partners/*.toml`, `trust/`. All keys: docs/reference/configuration.md."""
 
 from hub.config.changes import describe_config_changes
 from hub.config.reading import data_of, read_config

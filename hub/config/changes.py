@@ -1,4 +1,4 @@
-"""Tells what a reload changes.  Knows two configurations; not who uses them."""
+"""Lists the differences between two configurations, for a reload. Does not know which components use them."""
 
 from collections.abc import Iterable
 
@@ -7,13 +7,13 @@ import attrs
 from hub.config.values import Config, Partner
 from hub.security.certificates import certificate_fingerprint
 
-#: What is bound, opened or shown at the start and stays as it is until the next.
+#: Attributes that are bound, opened or displayed at the start. A change takes effect at the next start.
 _AT_START = ("soap", "admin", "public_url", "database_url", "password_file", "data", "feed", "syslog", "portal")
 _AT_ONCE = ("name", "province", "upstream", "incidents", "links", "reports")
 
 
 def describe_config_changes(old: Config, new: Config) -> list[str]:
-    """Return one line a change: `+` new, `-` gone, `~` another, `!` another that waits for a restart."""
+    """Return one line per change: `+` new, `-` removed, `~` changed, `!` changed but effective only after a restart."""
     return [
         *(f"! {_shown(name)}" for name in _AT_START if getattr(old, name) != getattr(new, name)),
         *(f"~ {_shown(name)}" for name in _AT_ONCE if getattr(old, name) != getattr(new, name)),

@@ -1,4 +1,4 @@
-"""Reads where the journal's database is.  Knows the two forms of its URL; opens nothing, and never holds a password."""
+"""Parses the URL of the journal's database in its two forms. Opens nothing, and never holds a password."""
 
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -10,18 +10,24 @@ _POSTGRESQL = ("postgresql", "postgresql+psycopg")
 
 
 class DatabaseUrlUnfit(ValueError):
-    """The text is no such URL; its arguments are what is wrong and what is expected, and never contain the text's password."""
+    """The text is not an accepted URL. The arguments say what is wrong and what is expected.
+
+    They never contain the password.
+    """
 
 
 def url_of(text: str, home: Path) -> str:
-    """Return the URL as the store takes it: a relative path counts from *home*, PostgreSQL names its driver.  DatabaseUrlUnfit."""
+    """Return the URL in the form that the store accepts. Raises DatabaseUrlUnfit.
+
+    A relative path becomes relative to *home*, and a PostgreSQL URL gets the name of its driver.
+    """
     if text.startswith(_SQLITE) and text != _SQLITE:
         return f"{_SQLITE}{home / text.removeprefix(_SQLITE)}"
     try:
         parts = urlsplit(text)
         sound = parts.scheme in _POSTGRESQL and len(parts.path) > 1 and (parts.port or True)
         secret = parts.password is not None or "password" in parse_qs(parts.query)
-    except ValueError:  # a port that is no number
+    except ValueError:  # the port is not a number
         sound = secret = False
     if secret:
         raise DatabaseUrlUnfit("a password stands in it", EXPECTED_APART)

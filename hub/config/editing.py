@@ -1,6 +1,6 @@
-"""Edits an operator's TOML file in place: only the keys that are named change; comments, order and every other key stay.
+"""Edits an operator's TOML file in place. Only the named keys change; comments, order and all other keys stay.
 
-Knows TOML as text and whole files; not what the keys mean.  The command line alone edits.
+Knows TOML as text and whole files. Does not know the meaning of keys. Only the command line edits files.
 """
 
 import difflib
@@ -15,16 +15,17 @@ from tomlkit.items import Array, Table
 from hub.config.writing import write_atomically
 from hub.domain.errors import ConfigurationFault, Mistake
 
-#: A list of more characters is written on lines of its own.
+#: A list with more characters is written on several lines.
 _LONG = 100
-#: The value of a key: a text, a list of texts, or the keys of a table; None takes a key out.
+#: The value of a key: a text, a list of texts, or the keys of a table. None removes the key.
 Value = str | tuple[str, ...] | Mapping[str, "Value"] | None
 
 
 def edit_toml(text: str, changes: Mapping[str, Value], shown: str) -> str:
-    """Return the TOML *text* with *changes*; what has its value already stays as it is written.
+    """Return the TOML *text* with *changes*. A key that already has its value stays as it is written.
 
-    Raises `ConfigurationFault`, which calls the file *shown*, for what is no TOML, and where a table should be and is not.
+    *shown* is the name of the file in errors. Raises `ConfigurationFault` if the text is not TOML, or if a value stands
+    where a table is expected.
     """
     try:
         document = tomlkit.parse(text)
@@ -53,7 +54,7 @@ def _edit(table: Any, changes: Mapping[str, Value], shown: str) -> None:
 
 
 def _written(before: object, wanted: str | list[str]) -> Any:
-    """Return *wanted* as TOML; a list on lines of its own where the one *before* was, or where it is long."""
+    """Return *wanted* as TOML. A list is written on several lines if the list *before* was, or if it is long."""
     item = tomlkit.item(wanted)
     if isinstance(item, Array):
         item.multiline((isinstance(before, Array) and "\n" in before.as_string()) or len(item.as_string()) > _LONG)
@@ -61,7 +62,10 @@ def _written(before: object, wanted: str | list[str]) -> Any:
 
 
 def read_text(path: Path, shown: str) -> str:
-    """Return what *path* holds, line ends as they are.  Raises `ConfigurationFault`, which calls it *shown*."""
+    """Return the content of *path* with its line ends.
+
+    Raises `ConfigurationFault`, in which the file is called *shown*.
+    """
     try:
         return path.read_bytes().decode()
     except OSError as error:
@@ -71,15 +75,15 @@ def read_text(path: Path, shown: str) -> str:
 
 
 def unified_difference(before: str, after: str, shown: str) -> list[str]:
-    """Return the unified difference of a file's texts, line by line; nothing where they are alike."""
+    """Return the unified diff of two texts of a file, line by line. Return an empty list if they are equal."""
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), shown, shown, lineterm="")
     return list(lines)
 
 
 def replace_file(path: Path, content: bytes) -> Path | None:
-    """Write *content* to *path* whole or not at all; return where what stood there is kept, `NAME.old`, None where nothing did.
+    """Write *content* to *path* atomically. Return the path of the backup of the previous file, `NAME.old`, or None.
 
-    Nothing is written where *content* stands there already.
+    None means that there was no file, or that it already had this *content*. In the second case nothing is written.
     """
     before = path.read_bytes() if path.exists() else None
     if before == content:

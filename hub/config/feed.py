@@ -1,4 +1,7 @@
-"""Reads where events are published.  Knows the two forms of an AMQP URL; opens nothing, and never holds a password."""
+"""Parses the URL of the broker that events are published to, in its two AMQP forms.
+
+Opens nothing, and never holds a password.
+"""
 
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
@@ -11,12 +14,15 @@ _PORTS = {"amqp": 5672, "amqps": 5671}
 
 
 class BrokerUrlUnfit(ValueError):
-    """The text is no such URL; its arguments are what is wrong and what is expected, and never contain the text's password."""
+    """The text is not an accepted URL. The arguments say what is wrong and what is expected.
+
+    They never contain the password.
+    """
 
 
 @attrs.frozen
 class Place:
-    """A virtual host of RabbitMQ, and who asks there."""
+    """A virtual host of RabbitMQ, with the user that connects to it."""
 
     host: str
     port: int
@@ -26,11 +32,14 @@ class Place:
 
 
 def place_of(text: str) -> Place:
-    """Return what the URL says.  Without TLS a password would travel as it is, so beyond loopback it must be amqps.  BrokerUrlUnfit."""
+    """Return the parts of the URL. Raises BrokerUrlUnfit.
+
+    Without TLS a password would be sent in clear text, so a host other than loopback must use amqps.
+    """
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError:  # a port that is no number
+    except ValueError:  # the port is not a number
         raise BrokerUrlUnfit("the URL does not fit", EXPECTED) from None
     if parts.password is not None:
         raise BrokerUrlUnfit("a password stands in it", EXPECTED_APART)

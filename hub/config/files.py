@@ -1,6 +1,8 @@
-"""Loads the certificates, CRLs and keys a configuration names.  Knows files and PEM; not whom a certificate belongs to.
+"""Loads the certificates, CRLs and keys that a configuration names.
 
-A file that cannot be used becomes a mistake at the place that names it.
+Knows files and PEM. Does not know who owns a certificate.
+
+A file that cannot be used becomes a mistake at the key that names it.
 """
 
 from collections.abc import Callable
@@ -25,19 +27,22 @@ _CURVES = (ec.SECP256R1, ec.SECP384R1)
 
 
 def read_certificate_file(path: Path, wrong: Wrong) -> tuple[x509.Certificate, ...]:
-    """Return the certificates of the file *path*, PEM (any number) or DER, in order; none after a mistake."""
+    """Return the certificates of the file *path* in order, PEM (any number) or DER. Return none after a mistake."""
     return tuple(_load(path, wrong, "a file of X.509 certificates, PEM or DER", _read_certificates) or ())
 
 
 def read_crl_file(path: Path, wrong: Wrong) -> tuple[x509.CertificateRevocationList, ...]:
-    """Return the CRLs of the file *path*, PEM or DER; none after a mistake."""
+    """Return the CRLs of the file *path*, PEM or DER. Return none after a mistake."""
     return _load(path, wrong, "a file of X.509 CRLs, PEM or DER", load_crls) or ()
 
 
 def read_trusted_files(
     table: ConfigTable, home: Path
 ) -> tuple[list[x509.Certificate], list[x509.CertificateRevocationList]]:
-    """Return the CAs and the CRLs of the files that *table* names under `anchors` and `crls`, their paths from *home*."""
+    """Return the CAs and the CRLs of the files that *table* names under `anchors` and `crls`.
+
+    Paths are relative to *home*.
+    """
     authorities: list[x509.Certificate] = []
     crls: list[x509.CertificateRevocationList] = []
     for name in table.texts("anchors"):
@@ -54,7 +59,7 @@ def _read_certificates(content: bytes) -> list[x509.Certificate]:
     try:
         is_pem = b"-----BEGIN" in content
         found = x509.load_pem_x509_certificates(content) if is_pem else [x509.load_der_x509_certificate(content)]
-        for each in found:  # it is read only when asked for, and that would be too late to say which file is wrong
+        for each in found:  # cryptography parses lazily, and a later error could not name the file
             _ = each.subject, each.issuer, each.not_valid_before_utc, each.not_valid_after_utc
     except x509.InvalidVersion as error:
         raise ValueError(str(error)) from None
@@ -62,7 +67,7 @@ def _read_certificates(content: bytes) -> list[x509.Certificate]:
 
 
 def read_key_file(path: Path, wrong: Wrong) -> Key | None:
-    """Return the private key of the PEM file *path*; none after a mistake."""
+    """Return the private key of the PEM file *path*. Return None after a mistake."""
     expected = "an unencrypted PEM private key: RSA of at least 2048 bits, or ECDSA on P-256 or P-384"
     found = _load(path, wrong, expected, _read_key)
     if isinstance(found, rsa.RSAPrivateKey) and found.key_size >= 2048:
@@ -76,7 +81,8 @@ def read_key_file(path: Path, wrong: Wrong) -> Key | None:
 
 @lru_cache(maxsize=8)
 def _read_key(content: bytes) -> PrivateKeyTypes:
-    # Checking an RSA key takes some 30 ms; a process that reads its configuration often does it once for the same octets.
+    # Checking an RSA key takes about 30 ms. A process that reads its configuration often checks the same octets only
+    # once.
     return load_pem_private_key(content, None)
 
 

@@ -1,4 +1,7 @@
-"""Reads who the hub is: the key that signs, in a file or in a token, and the key of TLS.  Knows files; opens no token."""
+"""Reads the hub's keys and certificates: the key that signs, in a file or in a token, and the TLS key.
+
+Opens no token.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -16,20 +19,20 @@ from hub.security.token_key import TokenIdentity
 
 @attrs.frozen
 class Own:
-    """The hub's own two identities, which are one unless its key lies in a token or TLS has files of its own."""
+    """The hub's two identities. They are the same unless its key is in a token or TLS has separate files."""
 
     signer: Signer
     tls: Identity
-    secrets: tuple[tuple[str, Path], ...]  #: files that only their owner may read, each with the key that names it
+    secrets: tuple[tuple[str, Path], ...]  #: files that only their owner may read, each with its configuration key
 
     @property
     def certificates(self) -> tuple[x509.Certificate, ...]:
-        """Return the certificates that are the hub's, the one that signs first."""
+        """Return the hub's own certificates, the one that signs first."""
         return tuple(dict.fromkeys((self.signer.certificate, self.tls.certificate)))
 
 
 def read_identities(table: ConfigTable, home: Path) -> Own | None:
-    """Read `[pki]`'s keys and their certificates; none after a mistake, which is in the table's list."""
+    """Read the keys of `[pki]` and their certificates. Return None after a mistake, which is in the table's list."""
     key, certificate = table.text("key"), table.text("certificate")
     module = table.text("module", "")
     tls_key, tls_certificate = table.text("tls-key", ""), table.text("tls-certificate", "")
@@ -76,7 +79,7 @@ def _place(table: ConfigTable, uri: str, home: Path, module: str) -> KeyPlace | 
 
 
 def _pair(table: ConfigTable, home: Path, kind: str, key_name: str, certificate_name: str) -> Identity | None:
-    """Read a key and the certificate that was made for it, from files."""
+    """Read a key and its certificate from files."""
     if not key_name or not certificate_name:
         return None
     key = files.read_key_file(home / key_name, partial(table.wrong, f"{kind}key"))

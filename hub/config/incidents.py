@@ -1,4 +1,7 @@
-"""The rules of `[incidents]`: what of syslog is an incident, and who is told of it.  Knows the keys; no message."""
+"""Reads `[incidents]`: which syslog messages are incidents, and to whom they are reported.
+
+Knows the keys. Does not know messages.
+"""
 
 import attrs
 
@@ -9,16 +12,16 @@ from hub.services.incidents import Class, Rules
 
 @attrs.frozen(kw_only=True)
 class Incidents:
-    """What becomes of syslog."""
+    """The rules for incidents from syslog."""
 
     rules: Rules = attrs.field(factory=Rules)
-    report_to: tuple[str, ...] = ()  #: the agencies that are told when an incident opens; none: nobody is
-    report_from: str = ""  #: the unit that tells them
-    report_severity: int = 2  #: of incidents as grave as that, or graver
+    report_to: tuple[str, ...] = ()  #: agencies that receive a report when an incident opens; empty: none
+    report_from: str = ""  #: the unit that sends the reports
+    report_severity: int = 2  #: lowest syslog severity that is reported (a smaller number is more severe)
 
 
 def read_incident_settings(table: ConfigTable) -> Incidents:
-    """Return what the table `[incidents]` says; its mistakes are collected there."""
+    """Return the settings of the table `[incidents]`. Its mistakes are collected in the table."""
     element = table.text(
         "element", Rules().element, like=r"[!#-<>-\\^-~]{1,32}", expected='an SD-ID, such as "incident@32473"'
     )

@@ -1,4 +1,4 @@
-"""Reads `[links]`: how often links are probed, and which hosts beside the partners.  Knows the keys; probes nothing."""
+"""Reads `[links]`: how often links are probed, and which hosts in addition to the partners. Probes nothing."""
 
 import re
 from datetime import timedelta
@@ -21,12 +21,15 @@ class Links:
     """How links are probed."""
 
     every: timedelta
-    timeout: timedelta  #: for one probe
-    hosts: tuple[Link, ...] = ()  #: beside the partners that are called
+    timeout: timedelta  #: timeout of one probe
+    hosts: tuple[Link, ...] = ()  #: hosts in addition to the partners that the hub calls
 
 
 def read_link_settings(table: ConfigTable, partners: frozenset[str]) -> Links | None:
-    """Return what `[links]` says, where *partners* are the codes that no host may have; None when nothing is probed."""
+    """Return the settings of `[links]`, or None if nothing is probed.
+
+    *partners* are the codes of partners, which no host may have.
+    """
     every = _duration(table, "every")
     timeout = _duration(table, "timeout") or min(_TIMEOUT, every or _TIMEOUT)
     named = table.table("hosts")

@@ -1,4 +1,7 @@
-"""Reads `[lookups]`: what answers may be kept and how long, how often a unit may ask, and where the key is.  Knows no partner."""
+"""Reads `[lookups]`: which answers may be cached and how long, how often a unit may ask, and where the key is.
+
+Does not know partners.
+"""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -12,11 +15,11 @@ from hub.security import encryption as safe
 from hub.security.encryption import Safe
 from hub.services.lookups.operations import OPERATIONS
 
-#: What is kept unless the operator says otherwise: what is public and seldom changes.
+#: Answers that are cached by default: public data that seldom changes.
 CACHE = {"LookupCategory": timedelta(days=1), "LookupEnterprise": timedelta(hours=1)}
-#: No law is known that lets an answer be kept for longer.
+#: The longest time that an answer may be cached. No known law allows a longer time.
 LONGEST = timedelta(days=30)
-#: How often a unit may ask each operation in a day.
+#: Lookups that a unit may make per operation and day.
 QUOTA = 1000
 _MOST = 10_000_000
 _AGE_EXPECTED = "none, or a duration of at most 30 days, such as 10m, 1h or 1d"
@@ -24,20 +27,23 @@ _AGE_EXPECTED = "none, or a duration of at most 30 days, such as 10m, 1h or 1d"
 
 @attrs.frozen(kw_only=True)
 class Lookups:
-    """`[lookups]` as it is read."""
+    """The values of `[lookups]`."""
 
     safe: Safe
     key_file: Path
-    cache: Mapping[str, timedelta]  #: by operation; what is not there is not kept
-    quota: Mapping[str, int]  #: by operation, for each unit and day
+    cache: Mapping[str, timedelta]  #: by operation; an operation that is missing here is not cached
+    quota: Mapping[str, int]  #: by operation, per unit and day
 
     def age(self, operation: str) -> timedelta | None:
-        """Return how old an answer to *operation* may be that is given again; None: it is never kept."""
+        """Return the maximum age of a cached answer to *operation*. Return None if it is never cached."""
         return self.cache.get(operation)
 
 
 def read_lookup_settings(table: ConfigTable, home: Path) -> Lookups | None:
-    """Read `[lookups]`; None without a key: then no lookup is answered.  Mistakes are in the table's list."""
+    """Read `[lookups]`. Return None if there is no key: then the hub answers no lookups.
+
+    Mistakes are in the table's list.
+    """
     written = table.text("key-file", "")
     cache, quota = _cache(table.table("cache")), _quota(table.table("quota"))
     table.close()

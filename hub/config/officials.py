@@ -1,6 +1,6 @@
-"""Reads who may sign the reports of which units: `[officials]` and the files `officials/CODE.toml`.  Knows files; no signature.
+"""Reads which officials may sign the reports of which units: `[officials]` and the files `officials/CODE.toml`.
 
-The key of a person is nowhere here: the hub has certificates only.
+Does not verify signatures. The hub never holds a person's private key, only certificates.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,39 +25,39 @@ class Official:
     code: str
     name: str
     certificates: tuple[x509.Certificate, ...]
-    chain: tuple[x509.Certificate, ...] = ()  #: CAs between those and an anchor, not trusted by themselves
+    chain: tuple[x509.Certificate, ...] = ()  #: CAs between these certificates and an anchor; not trusted by themselves
     units: tuple[str, ...]
-    below: bool = False  #: also for every unit below those
+    below: bool = False  #: also for every unit below these units
     since: date | None = None
-    until: date | None = None  #: the first day on which it is over
+    until: date | None = None  #: the first day after the assignment
 
     def may_sign(self, lineage: Sequence[str]) -> bool:
-        """Tell whether this one may sign for the first unit of *lineage*: a unit, its parent, and so on."""
+        """Tell whether this official may sign for the first unit of *lineage*: a unit, its parent, and so on."""
         return any(unit in self.units for unit in (lineage if self.below else lineage[:1]))
 
     def in_office(self, on: date) -> bool:
-        """Tell whether this one may sign on the day *on*."""
+        """Tell whether this official may sign on the day *on*."""
         return (self.since is None or self.since <= on) and (self.until is None or on < self.until)
 
 
 @attrs.frozen(kw_only=True)
 class Officials:
-    """Who may sign, and what their certificates must lead to."""
+    """The officials, and the anchors of their certificates."""
 
     anchors: Anchors = attrs.field(eq=False)
-    authorities: tuple[x509.Certificate, ...]  #: the anchors one by one
+    authorities: tuple[x509.Certificate, ...]  #: the certificates of the anchors
     crls: tuple[x509.CertificateRevocationList, ...] = ()
-    required: bool = True  #: no report is handed in without a signature
+    required: bool = True  #: a report may only be submitted with a signature
     people: Mapping[str, Official] = attrs.field(factory=dict)
 
     @property
     def certificates(self) -> tuple[x509.Certificate, ...]:
-        """Return the certificates of all of them."""
+        """Return the certificates of all officials."""
         return tuple(certificate for each in self.people.values() for certificate in each.certificates)
 
     @property
     def everybody(self) -> tuple[x509.Certificate, ...]:
-        """Return the certificates of all of them, and the anchors."""
+        """Return the certificates of all officials, and the anchors."""
         return (*self.authorities, *self.certificates)
 
 
@@ -67,10 +67,10 @@ def read_officials(
     open_file: Callable[[Path, str], ConfigTable | None],
     sourced: Collection[x509.Certificate],
 ) -> Officials | None:
-    """Read `[officials]`; None where there is no such table.
+    """Read `[officials]`. Return None if there is no such table.
 
-    *open_file* gives the table of a file by its path and the name it is shown by; None after a mistake, which it has noted.
-    *sourced*: CAs that are asked over the network what they revoke.
+    *open_file* takes a file's path and its name in messages. It returns the table of the file, or None after a mistake,
+    which it has recorded. *sourced*: CAs whose revocations are fetched over the network.
     """
     given = table.given("anchors") or table.given("crls") or table.given("signature")
     paths = sorted(path for path in (home / "officials").glob("*.toml") if not path.name.startswith("."))

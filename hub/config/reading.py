@@ -1,6 +1,7 @@
-"""Reads `hub.toml`, `partners/*.toml` and `trust/`.  Knows the keys and what must agree; not the database, ports or the time.
+"""Reads `hub.toml`, `partners/*.toml` and `trust/`. Knows the keys and their consistency rules.
 
-Relative paths are relative to the directory of `hub.toml`, in the partners' files too.
+Does not know the database, ports or the time. Relative paths are relative to the directory of `hub.toml`, in the
+partners' files too.
 """
 
 import itertools
@@ -31,15 +32,16 @@ from hub.security.certificates import Anchors, certificate_fingerprint
 from hub.security.sample_pki import is_sample
 
 ADMIN_BODY_LIMIT = 64 * 1024
-BODY_LIMIT = 40_000_000  #: a 20 MB attachment is 37 MB inline
+BODY_LIMIT = 40_000_000  #: an attachment of 20 MB takes 37 MB inline
 _CODE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _PROVINCE = r"[A-Z][0-9]{2}"
-PLAIN_SCHEMES = ("http", "https")  #: what is fetched is signed; TLS adds only that nobody sees what is asked
+PLAIN_SCHEMES = ("http", "https")  #: fetched content is signed; TLS would only hide what is fetched
 HTTPS_URL = "an https URL without user, password or fragment, such as https://10.0.0.5/soap/documents"
 PLAIN_URL = "an http or https URL without user, password or fragment, such as http://crl.ca.example/ca.crl"
 _CALLED_EXPECTED = 'a URL, because of receive = "push", policy.collect or lookups'
-#: How a URL may begin, by `transport`; which of them an adapter speaks is the adapter's to say.  A scheme that stands nowhere here is that
-#: of a transport which says itself how it secures what it carries: it may be used with any but mutual TLS (`_schemes`).
+#: The accepted URL schemes by `transport`. The adapter decides which of them it supports. Any other scheme belongs to a
+#: delivery transport that itself defines how it secures its content. It may be used with every `transport` but mutual
+#: TLS (`_schemes`).
 _SCHEMES = {
     "mutual-tls": ("https",),
     "tls": ("https", "smtps", "imaps", "smtp", "imap"),
@@ -55,11 +57,12 @@ def read_config(
     *,
     set_aside: Callable[[Sequence[Mistake]], None] | None = None,
 ) -> Config:
-    """Return the configuration at *path*; `LIENTHONG_TABLE_KEY` in *environment* overrides hub.toml.
+    """Return the configuration at *path*. `LIENTHONG_TABLE_KEY` in *environment* overrides hub.toml.
 
-    *candidates* (partner code -> TOML) stand in for partner files that are not written yet.  Where *set_aside* is given, the mistakes of
-    partners' files go to it, and the configuration is without these partners: for what needs the rest alone.  Raises `ConfigurationFault` with
-    every mistake that the files show by themselves; hub/node/check.py finds what takes a clock, a database or a socket.
+    *candidates* (partner code -> TOML) replace partner files that are not written yet. If *set_aside* is given, it
+    receives the mistakes of partner files, and the configuration omits these partners. It serves callers that need only
+    the rest. Raises `ConfigurationFault` with all mistakes that the files alone show. hub/node/check.py finds those
+    that need a clock, a database or a socket.
     """
     path = path.absolute()
     home = path.parent
@@ -160,7 +163,10 @@ def read_config(
 
 
 def data_of(path: Path) -> Path:
-    """Return the data directory of the hub at *path*, however wrong the rest of its configuration may be."""
+    """Return the data directory of the hub at *path*, even if the rest of its configuration has mistakes.
+
+    Raises ConfigurationFault.
+    """
     mistakes: list[Mistake] = []
     content = _toml(path, path.name, mistakes)
     data = ConfigTable(content, path.name, mistakes, os.environ).text("data", "data")
@@ -182,7 +188,7 @@ def _toml(path: Path, shown: str, mistakes: list[Mistake]) -> Mapping[str, objec
 
 
 def _opened(mistakes: list[Mistake], path: Path, shown: str) -> ConfigTable | None:
-    """Return the table of the file *path*; None when it cannot be read."""
+    """Return the table of the file *path*. Return None if it cannot be read."""
     before = len(mistakes)
     content = _toml(path, shown, mistakes)
     return ConfigTable(content, shown, mistakes) if len(mistakes) == before else None
@@ -206,7 +212,7 @@ def _listen(table: ConfigTable, port: int, *, limited: bool, metrics: bool = Tru
 
 
 def _syslog(table: ConfigTable) -> Listen | None:
-    """Return where syslog is taken; None without a port."""
+    """Return the address of the syslog port. Return None without a port."""
     if not table.given("port"):
         if table.text("host", ""):
             table.wrong("port", "is missing", "a port, such as 6514")
@@ -231,7 +237,7 @@ def _pki(
 
 
 def _sources(home: Path, mistakes: list[Mistake]) -> tuple[RevocationSource, ...]:
-    """Return where CAs are asked what they revoke: each file `trust/NAME.toml`."""
+    """Return the sources of revocations: one per file `trust/NAME.toml`."""
     found: dict[str, RevocationSource] = {}
     for path in sorted((home / "trust").glob("*.toml")):
         shown, before = f"trust/{path.name}", len(mistakes)
@@ -287,7 +293,7 @@ def _check_password(table: ConfigTable, file: Path) -> None:
 
 
 def _portal(table: ConfigTable) -> PortalSettings | None:
-    """Return that published reports are shown; None when they are not."""
+    """Return the settings of the public portal. Return None if reports are not published."""
     publish, url = table.flag("publish", default=False), table.text("url", "")
     if url:
         _check_url(table, "url", url, PLAIN_SCHEMES)
@@ -296,7 +302,7 @@ def _portal(table: ConfigTable) -> PortalSettings | None:
 
 
 def _feed(table: ConfigTable, home: Path) -> Broker | None:
-    """Return where events are published; None when they are not."""
+    """Return the broker that events are published to. Return None if they are not published."""
     text = table.text("url", "", expected=feeds.EXPECTED)
     secret = table.text("password-file", "")
     authority = table.text("ca", "")
@@ -342,7 +348,7 @@ def _partner_files(home: Path) -> list[Path]:
 def _without(
     partners: Mapping[str, Partner], wrong: Sequence[Mistake], tell: Callable[[Sequence[Mistake]], None]
 ) -> dict[str, Partner]:
-    """Return the partners whose files have nothing *wrong*, which is told where there is any."""
+    """Return the partners whose files have no mistakes. The mistakes *wrong* are passed to *tell*."""
     if wrong:
         tell(wrong)
     files = {mistake.path.partition(":")[0] for mistake in wrong}
@@ -350,7 +356,7 @@ def _without(
 
 
 def _partners(home: Path, candidates: Mapping[str, str]) -> tuple[dict[str, Partner], list[Mistake]]:
-    """Return the partners whose files can be read, and every mistake of these files."""
+    """Return the partners whose files can be read, and all mistakes of these files."""
     paths = {path.stem: path for path in _partner_files(home)}
     partners: dict[str, Partner] = {}
     mistakes: list[Mistake] = []
@@ -420,7 +426,10 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake])
 
 
 def _settings(table: ConfigTable, home: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Return what an adapter reads: the texts by name, and what the files hold that `NAME-file` names, without their last line feed."""
+    """Return the adapter's settings: texts by name, and the contents of the files that `NAME-file` keys name, by NAME.
+
+    A trailing line feed is removed from the content of a file.
+    """
     texts, secrets = {}, {}
     for key, value in table.pairs().items():
         if not isinstance(value, str) or not value:
@@ -438,7 +447,10 @@ def _settings(table: ConfigTable, home: Path) -> tuple[dict[str, str], dict[str,
 
 
 def _schemes(transport: str, url: str) -> tuple[str, ...]:
-    """Return how *url* may begin: as `transport` says, or as the adapter and a transport of their own say, which the hub's check asks."""
+    """Return the accepted schemes of *url*: those of `transport`, and possibly the URL's own.
+
+    A scheme unknown to the hub belongs to the adapter or to its transport. `lienthong check` asks them about it.
+    """
     scheme = url.partition(":")[0]
     own = transport != "mutual-tls" and scheme not in itertools.chain(*_SCHEMES.values())
     return (*_SCHEMES[transport], scheme) if own else _SCHEMES[transport]
@@ -461,7 +473,7 @@ def _any_url(schemes: Collection[str]) -> str:
 
 
 def url_flaw(url: str, schemes: Collection[str]) -> str:
-    """Return what is wrong with *url*, which must have one of *schemes*; nothing if nothing is."""
+    """Return what is wrong with *url*, which must have one of *schemes*. Return an empty text if nothing is wrong."""
     try:
         parts = urlsplit(url)
         placed = parts.path if parts.scheme == "file" else parts.hostname
@@ -476,7 +488,7 @@ def url_flaw(url: str, schemes: Collection[str]) -> str:
 def _disagreements(
     partners: Mapping[str, Partner], upstream: str, own: Collection[x509.Certificate]
 ) -> Iterable[Mistake]:
-    """What two partners must not share, and what the upstream must not have."""
+    """Yield conflicts between partners, and keys that the upstream partner must not have."""
     receiving: defaultdict[str, list[str]] = defaultdict(list)
     showing: defaultdict[str, list[str]] = defaultdict(list)
     for partner in partners.values():

@@ -1,6 +1,6 @@
-"""Reads `[reports]`: forms and working days of the province's own, when its periods end, and by which rule sets forms count.
+"""Reads `[reports]`: the province's own forms and working days, the ends of its periods, and the rule sets of forms.
 
-Knows the keys and whether the files are there; not what a form or a calendar says, which `lienthong check` tells.
+Knows the keys and checks that the files exist. Does not read forms or calendars; `lienthong check` does.
 """
 
 from collections.abc import Mapping
@@ -16,19 +16,21 @@ _KEY = r"[a-z][a-z0-9_-]*"
 
 @attrs.frozen(kw_only=True)
 class Reports:
-    """How the province wants its reports."""
+    """The province's settings for its reports."""
 
-    forms: Path | None = None  #: a folder of forms of its own
-    rule_sets: Mapping[str, str] = attrs.field(
-        factory=dict
-    )  #: the rule set of each form that is not counted as it stands
-    workdays: Path | None = None  #: a calendar of its own, laid over that of the hub
+    forms: Path | None = None  #: a folder of additional forms
+    #: the rule set of each form that does not use its default rules
+    rule_sets: Mapping[str, str] = attrs.field(factory=dict)
+    workdays: Path | None = None  #: a calendar of the province, which overrides that of the hub
     cut_offs: tuple[tuple[int, date | None], ...] = ()
-    """The day on which the next month's period begins, and the day from whose month on it holds (None: always); empty: the hub's own."""
+    """Pairs: the day on which the next month's period begins, and a day in the first month with this rule.
+
+    A day of None means that the rule always applies. Empty: the hub's default.
+    """
 
 
 def read_report_settings(table: ConfigTable, home: Path) -> Reports:
-    """Return what `[reports]` says; paths are relative to *home*."""
+    """Return the settings of `[reports]`. Paths are relative to *home*."""
     forms, workdays = table.text("forms", ""), table.text("workdays", "")
     chosen = table.table("rule_sets")
     expected = "the name of a rule set of that form, in quotes"
@@ -48,7 +50,10 @@ def read_report_settings(table: ConfigTable, home: Path) -> Reports:
 
 
 def _cut_offs(table: ConfigTable) -> tuple[tuple[int, date | None], ...]:
-    """Return the days; every mistake is noted: exactly one holds from the beginning, and no two from the same month."""
+    """Return the cut-off days.
+
+    Records all mistakes: exactly one must apply from the beginning, and no two from the same month.
+    """
     said = table.tables("cut_offs")
     if said is None:
         return ()

@@ -1,7 +1,7 @@
-"""What CAs said when they were asked what they revoke: kept in `data/revocation`, so that every process of this hub knows it.
+"""Caches fetched CRLs and OCSP responses in `data/revocation`, shared by all processes of this hub.
 
-Knows what is to be asked by the configuration, and files; asks nobody.  What is read back is judged anew: whoever could write
-the files could still not make a CA's signature.
+Knows which ones the configuration requires, and files. Fetches nothing. Cached content is verified again when it is
+loaded, because write access to the files does not allow anyone to forge a CA's signature.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ FOLDER = "revocation"
 
 @attrs.frozen
 class RevocationQuestion:
-    """One thing a CA is asked: its CRL at one place, or by OCSP about one certificate."""
+    """One item to fetch from a CA: its CRL at one URL, or the OCSP status of one certificate."""
 
     issuer: x509.Certificate
     urls: tuple[str, ...]  #: tried in this order until one answers
@@ -33,13 +33,13 @@ class RevocationQuestion:
 
     @property
     def name(self) -> str:
-        """The file that keeps the answer."""
+        """The name of the file that caches the answer."""
         if self.certificate is None:
             return f"{hashlib.sha256(self.urls[0].encode()).hexdigest()[:32]}.crl"
         return f"{certificate_fingerprint(self.certificate)[:32]}.ocsp"
 
     def read(self, octets: bytes, now: datetime) -> RevocationList | OcspAnswer:
-        """Return the answer in *octets*, which may be overdue.  Raises RevocationUnusable."""
+        """Return the answer in *octets*. It may be overdue. Raises RevocationUnusable."""
         if self.certificate is None:
             return crl_ocsp.read_crl(octets, self.issuer)
         return crl_ocsp.read_answer(octets, self.certificate, self.issuer, now)
@@ -47,7 +47,7 @@ class RevocationQuestion:
 
 @attrs.frozen
 class RevocationAnswer:
-    """An answer, and when it came."""
+    """An answer with the time of its arrival."""
 
     question: RevocationQuestion
     at: datetime
@@ -55,7 +55,7 @@ class RevocationAnswer:
 
 
 def list_revocation_questions(config: Config) -> list[RevocationQuestion]:
-    """Return what is to be asked: only of the CAs and at the places that the configuration names."""
+    """Return what must be fetched: only from the CAs and URLs that the configuration names."""
     certificates = dict.fromkeys(
         [
             *(one for partner in config.partners.values() for one in (*partner.certificates, *partner.chain)),
@@ -68,7 +68,10 @@ def list_revocation_questions(config: Config) -> list[RevocationQuestion]:
 
 
 def load_revocation_answers(config: Config, now: datetime) -> list[RevocationAnswer]:
-    """Return what is kept of the answers to `list_revocation_questions`; what cannot be used is passed over, as if it was never heard."""
+    """Return the cached answers to `list_revocation_questions`.
+
+    An unusable answer is skipped, as if it had never been fetched.
+    """
     found = []
     for question in list_revocation_questions(config):
         path = config.data / FOLDER / question.name
@@ -81,14 +84,14 @@ def load_revocation_answers(config: Config, now: datetime) -> list[RevocationAns
 
 
 def keep_revocation_answer(data: Path, question: RevocationQuestion, octets: bytes, at: datetime) -> None:
-    """Keep the answer *octets* that came *at* that time.  Raises OSError."""
+    """Store the answer *octets* that arrived at the time *at*. Raises OSError."""
     path = data / FOLDER / question.name
     write_atomically(path, octets)
     os.utime(path, (at.timestamp(), at.timestamp()))
 
 
 def tell_all(config: Config, heard: Iterable[RevocationAnswer]) -> None:
-    """Let every anchor of *config* judge by what was heard: those of partners and those of officials."""
+    """Apply the answers to all anchors of *config*: those of partners and those of officials."""
     known = list(heard)
     apply_revocation_answers(config.anchors, known)
     if config.officials is not None:
@@ -96,7 +99,7 @@ def tell_all(config: Config, heard: Iterable[RevocationAnswer]) -> None:
 
 
 def apply_revocation_answers(anchors: Anchors, heard: Iterable[RevocationAnswer]) -> None:
-    """Let *anchors* judge by what was heard."""
+    """Apply the answers to *anchors*."""
     lists, answers = [], {}
     for one in heard:
         if isinstance(one.said, RevocationList):

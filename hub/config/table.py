@@ -1,7 +1,7 @@
-"""One table of a TOML file, taken key by key.  Knows how to say what is wrong with a value; not what the keys mean.
+"""Reads one table of a TOML file key by key, and reports what is wrong with a value. Does not know the meaning of keys.
 
-Every mistake is collected and reading goes on with a stand-in, so that one run names them all; who builds something from the
-values looks at the mistakes first.
+Every mistake is collected, and reading continues with a default, so that one run reports all mistakes. A caller that
+builds something from the values must check the mistakes first.
 """
 
 import re
@@ -19,7 +19,7 @@ _SIZES = {"KB": 1_000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}
 
 @attrs.define
 class ConfigTable:
-    """The keys of one table; *environment* overrides them as `LIENTHONG_TABLE_KEY` where it is given."""
+    """The keys of one table. *environment*, if given, overrides them as `LIENTHONG_TABLE_KEY`."""
 
     _content: Mapping[str, object]
     _file: str
@@ -29,15 +29,18 @@ class ConfigTable:
     _taken: set[str] = attrs.field(factory=set, init=False)
 
     def place(self, key: str = "") -> str:
-        """Return where *key* stands, such as `partners/vpub.toml: policy.timeout`."""
+        """Return the place of *key*, such as `partners/vpub.toml: policy.timeout`."""
         return f"{self._file}: {'.'.join([*self._path, *([key] if key else [])])}"
 
     def wrong(self, key: str, wrong: str, expected: str) -> None:
-        """Add the mistake of *key*."""
+        """Record a mistake at *key*."""
         self._mistakes.append(Mistake(self.place(key), wrong, expected))
 
     def text(self, key: str, default: str = _REQUIRED, *, like: str = ".+", expected: str = "text in quotes") -> str:
-        """Return the text of *key*, which must look *like* the pattern; the default, or "" after a mistake."""
+        """Return the text of *key*, which must match the pattern *like*.
+
+        Return the default if it is absent, or "" after a mistake.
+        """
         value = self._take(key, default, expected)
         if value is None:
             return "" if default is _REQUIRED else default
@@ -50,7 +53,7 @@ class ConfigTable:
         return ""
 
     def number(self, key: str, default: int = _REQUIRED, *, least: int, most: int) -> int:
-        """Return the whole number of *key*; 0 after a mistake."""
+        """Return the integer of *key*. Return 0 after a mistake."""
         expected = f"a whole number from {least} to {most}"
         value = self._take(key, default, expected)
         if value is None:
@@ -63,7 +66,7 @@ class ConfigTable:
         return value
 
     def flag(self, key: str, *, default: bool) -> bool:
-        """Return the truth value of *key*; the default after a mistake."""
+        """Return the boolean of *key*. Return the default after a mistake."""
         expected = "true or false"
         value = self._take(key, default, expected)
         if self._overridden(key) is not None:
@@ -76,7 +79,7 @@ class ConfigTable:
         return value
 
     def day(self, key: str) -> date | None:
-        """Return the day of *key*, a date of TOML; None without one, and after a mistake."""
+        """Return the day of *key*, a TOML date. Return None if it is absent and after a mistake."""
         expected = "a day without quotes, such as 2026-12-31"
         value = self._take(key, None, expected)
         if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
@@ -85,14 +88,14 @@ class ConfigTable:
         return None
 
     def size(self, key: str, default: int) -> int:
-        """Return the bytes that `40MB`, `512KiB` … mean."""
+        """Return the number of bytes in a size such as `40MB` or `512KiB`."""
         expected = 'a size in quotes: a whole number and KB, MB, KiB or MiB, such as "40MB"'
         text = self.text(key, "", like=rf"[1-9][0-9]{{0,8}}({'|'.join(_SIZES)})", expected=expected)
         number = text.rstrip("KMiB")
         return int(number) * _SIZES[text[len(number) :]] if text else default
 
     def texts(self, key: str, default: tuple[str, ...] = _REQUIRED) -> tuple[str, ...]:
-        """Return the list of texts of *key*; empty after a mistake."""
+        """Return the list of texts of *key*. Return an empty one after a mistake."""
         expected = "a list of texts in quotes"
         self._taken.add(key)
         value = self._content.get(key)
@@ -108,7 +111,7 @@ class ConfigTable:
         return tuple(dict.fromkeys(value))
 
     def table(self, key: str) -> "ConfigTable":
-        """Return the table under *key*; an empty one if it is absent."""
+        """Return the table under *key*. Return an empty one if it is absent."""
         self._taken.add(key)
         value = self._content.get(key, {})
         if not isinstance(value, Mapping):
@@ -117,7 +120,10 @@ class ConfigTable:
         return ConfigTable(value, self._file, self._mistakes, self._environment, (*self._path, key))
 
     def tables(self, key: str) -> "list[ConfigTable] | None":
-        """Return the tables in the list of *key*, each with its place in it; None without it, and after a mistake."""
+        """Return the tables in the list of *key*, each with its index in its place.
+
+        Return None if it is absent and after a mistake.
+        """
         self._taken.add(key)
         value = self._content.get(key)
         if value is None:
@@ -129,16 +135,16 @@ class ConfigTable:
         return [ConfigTable(item, self._file, self._mistakes, path=path) for item, path in places]
 
     def pairs(self) -> Mapping[str, object]:
-        """Take every key of the table as it is."""
+        """Return all keys of the table unchecked, and mark all as read."""
         self._taken |= set(self._content)
         return self._content
 
     def given(self, key: str) -> bool:
-        """Tell whether *key* is there, here or in the environment."""
+        """Tell whether *key* is set, in the file or in the environment."""
         return key in self._content or self._overridden(key) is not None
 
     def close(self) -> None:
-        """Add a mistake for every key nobody asked for."""
+        """Record a mistake for every key that was not read."""
         for key in sorted(set(self._content) - self._taken):
             self.wrong(key, "unknown key", f"one of {', '.join(sorted(self._taken))}")
 

@@ -1,4 +1,7 @@
-"""Judges what `trust add` is given.  Knows what an anchor and a CRL must be; not where they are kept."""
+"""Checks the certificates and CRLs given to `trust add`.
+
+Knows the requirements of an anchor and a CRL. Stores nothing.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -17,7 +20,7 @@ def judge_authorities(
     known: Sequence[x509.CertificateRevocationList],
     now: datetime,
 ) -> Iterable[Mistake]:
-    """Give what forbids to trust *authorities* with *crls*; *known* are the CRLs held already, which must not be newer."""
+    """Yield what forbids trusting *authorities* with *crls*. *known* are the stored CRLs, which must not be newer."""
     for authority in authorities:
         yield from _authority(authority, now)
     for crl in crls:
@@ -43,7 +46,7 @@ def _authority(authority: x509.Certificate, now: datetime) -> Iterable[Mistake]:
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
-    """Tell whether *certificate* may sign others (RFC 5280, 4.2.1.3 and 4.2.1.9)."""
+    """Tell whether *certificate* may sign other certificates (RFC 5280, 4.2.1.3 and 4.2.1.9)."""
     try:
         signs = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:

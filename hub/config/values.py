@@ -1,4 +1,7 @@
-"""What a configuration says once it is read: every path absolute, every file loaded, nothing left to be wrong by itself."""
+"""Defines the values of a configuration after reading.
+
+Paths are absolute, files are loaded, and no value is invalid in itself.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,25 +19,25 @@ from hub.domain.model import DOCUMENTS, Receive
 from hub.partner.policy import Policy
 from hub.security.certificates import Anchors, Identity, Signer
 
-ANY = "*"  #: in a partner's units: it may send for every unit, and receives for none by that
+ANY = "*"  #: in a partner's units: the partner may send for every unit; it does not receive for any because of it
 
-#: The largest message, its index pages and a checkpoint must fit, in octets.
+#: Octets that must be free: enough for the largest message, its index pages and a checkpoint.
 FREE_DISK = 256 << 20
 
 
 @attrs.frozen
 class Listen:
-    """Where one port listens: an IP address, a port, and how many bytes a request body may have."""
+    """The address of one port: an IP address, a port, and the maximum number of bytes in a request body."""
 
     host: str
     port: int
     body_limit: int
-    metrics: bool = False  #: whether `/metrics` is served there; the admin port only
+    metrics: bool = False  #: whether `/metrics` is served; only on the admin port
 
 
 @attrs.frozen(kw_only=True)
 class RevocationSource:
-    """Where one CA is asked over the network what it revokes: `trust/NAME.toml`."""
+    """The URLs from which revocations of one CA are fetched: `trust/NAME.toml`."""
 
     issuer: x509.Certificate
     crl_urls: tuple[str, ...] = ()
@@ -48,24 +51,23 @@ class Partner:
     code: str
     name: str
     certificates: tuple[x509.Certificate, ...]
-    chain: tuple[x509.Certificate, ...] = ()  #: CAs between those and an anchor, not trusted by themselves
+    chain: tuple[x509.Certificate, ...] = ()  #: CAs between these certificates and an anchor; not trusted by themselves
     units: tuple[str, ...] = ()
-    calls: tuple[str, ...] | None = (
-        None  #: what it may call, SERVICE or SERVICE.OPERATION; None: what its kind may (`hub.intake.grants`)
-    )
+    #: the calls it may make, SERVICE or SERVICE.OPERATION; None: the default for its kind (`hub.intake.grants`)
+    calls: tuple[str, ...] | None = None
     tells: bool = False  #: it may report figures about any unit
     receive: Receive = Receive.NONE
-    url: str | None = None  #: where it is called: pushed to, collected from, or asked
+    url: str | None = None  #: the URL at which it is called: to push, to collect or to ask
     adapter: str = "documents"
-    services: tuple[str, ...] = ("documents",)  #: whose messages it is pushed
+    services: tuple[str, ...] = ("documents",)  #: services whose messages are pushed to it
     lookups: tuple[str, ...] = ()  #: the operations of `/soap/lookups` that it answers
-    settings: Mapping[str, str] = attrs.field(factory=dict)  #: what its adapter reads
-    secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)  #: the same, from files
+    settings: Mapping[str, str] = attrs.field(factory=dict)  #: settings of its adapter
+    secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)  #: settings of its adapter that come from files
     policy: Policy = attrs.field(factory=Policy)
 
     @property
     def takes_documents(self) -> bool:
-        """Tell whether it receives the documents of its units, by fetching them or pushed to."""
+        """Tell whether it receives the documents of its units, by fetch or by push."""
         return self.receive is not Receive.NONE and DOCUMENTS in self.services
 
     @property
@@ -76,63 +78,67 @@ class Partner:
 
 @attrs.frozen(kw_only=True)
 class Broker:
-    """The RabbitMQ that events are published to: `[feed]`."""
+    """The RabbitMQ to which events are published: `[feed]`."""
 
     place: Place
     password_file: Path
-    authorities: tuple[x509.Certificate, ...] = ()  #: its certificate leads to one of these; none without TLS
+    authorities: tuple[x509.Certificate, ...] = ()  #: its certificate must lead to one of these; empty without TLS
     exchange: str
-    waits: bool  #: whether the feed waits for a queue that takes an event, or lets the event go
+    waits: bool  #: for an event that no queue takes: True: the feed waits; False: the event is dropped
 
 
 @attrs.frozen
 class PortalSettings:
-    """That published reports may be seen by everybody: `[portal]`."""
+    """The settings of the public page of published reports: `[portal]`."""
 
-    url: str  #: of `/public`, as the outside calls it; empty: the admin port's
+    url: str  #: the public URL of `/public`; empty: that of the admin port
 
 
 @attrs.frozen(kw_only=True)
 class Config:
-    """`hub.toml` and what stands beside it."""
+    """The values of `hub.toml` and of the files beside it."""
 
     path: Path
     name: str
     province: str
-    upstream: str  #: the partner for every code outside the province; empty without one
+    upstream: str  #: the partner for every code outside the province; empty: none
     soap: Listen
     admin: Listen
     public_url: str | None
-    identity: Signer  #: who signs what the hub says
-    tls: Identity  #: what the hub shows in TLS; the same key and certificate unless the key lies in a token
-    authorities: tuple[x509.Certificate, ...]  #: the anchors one by one, `trust/` included
+    identity: Signer  #: signs the hub's messages
+    tls: Identity  #: presented in TLS; the same key and certificate unless the key is in a token
+    authorities: tuple[x509.Certificate, ...]  #: the certificates of the anchors, `trust/` included
     crls: tuple[x509.CertificateRevocationList, ...]
     sources: tuple[RevocationSource, ...] = ()
     anchors: Anchors
-    database_url: str  #: as the store takes it, without a password
-    password_file: Path | None = None  #: holds the database's password
-    secrets: tuple[tuple[str, Path], ...] = ()  #: files that only their owner may read, each with the key that names it
+    database_url: str  #: in the form that the store accepts, without a password
+    password_file: Path | None = None  #: file with the database's password
+    secrets: tuple[tuple[str, Path], ...] = ()  #: files that only their owner may read, each with its configuration key
     data: Path
     free_disk: int = FREE_DISK  #: octets that must be free where the hub writes
     feed: Broker | None = None
-    syslog: Listen | None = None  #: where syslog over TLS is taken; nowhere without a port
+    syslog: Listen | None = None  #: the port for syslog over TLS; None: syslog is not received
     incidents: Incidents = attrs.field(factory=Incidents)
-    links: Links | None = None  #: how links are probed; None: they are not
+    links: Links | None = None  #: how links are probed; None: they are not probed
     portal: PortalSettings | None = None
     reports: Reports = attrs.field(factory=Reports)
     lookups: Lookups | None = None  #: None: no lookup is answered
-    officials: Officials | None = None  #: who may sign reports; None: nobody, and none needs a signature
+    #: officials who may sign reports; None: there are none, and no report needs a signature
+    officials: Officials | None = None
     partners: Mapping[str, Partner]
-    sample: bool  #: whether any certificate is of a sample PKI
+    sample: bool  #: whether any certificate belongs to a sample PKI
 
     @property
     def listens(self) -> tuple[tuple[str, Listen], ...]:
-        """Return each port of the hub with the table of hub.toml that sets it."""
+        """Return each port of the hub with the name of its table in hub.toml."""
         found = (("soap", self.soap), ("admin", self.admin))
         return (*found, ("syslog", self.syslog)) if self.syslog else found
 
     @property
     def own(self) -> tuple[tuple[str, Signer], ...]:
-        """Return the hub's identities, each with the key of hub.toml that names its certificate; one is there once."""
+        """Return the hub's identities, each with the hub.toml key of its certificate.
+
+        If both are the same, return it once.
+        """
         named = (("pki.certificate", self.identity), ("pki.tls-certificate", self.tls))
         return named[: 1 if self.identity.certificate == self.tls.certificate else 2]

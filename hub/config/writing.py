@@ -1,4 +1,4 @@
-"""Writes what stands beside `hub.toml`.  Knows TOML and whole files; not whether what it is given makes sense."""
+"""Writes the files beside `hub.toml`. Knows TOML and whole files. Does not check values."""
 
 import json
 import os
@@ -37,13 +37,13 @@ def partner_toml(
 
 
 def source_toml(issuer: str, *, crl_urls: Iterable[str], ocsp_urls: Iterable[str]) -> str:
-    """Return the text of `trust/NAME.toml`; *issuer*: the file of the CA's certificate."""
+    """Return the text of `trust/NAME.toml`. *issuer* is the file of the CA's certificate."""
     lines = [f"issuer = {quote_toml(issuer)}", _list("crl-urls", crl_urls), _list("ocsp-urls", ocsp_urls)]
     return "\n".join(lines) + "\n"
 
 
 def quote_toml(value: str) -> str:
-    """Return *value* as TOML writes it."""
+    """Return *value* as a TOML string."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -54,7 +54,7 @@ def _list(key: str, values: Iterable[str]) -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write *content* to *path* whole or not at all, making its directory."""
+    """Write *content* to *path* atomically. Creates its directory if necessary."""
     path.parent.mkdir(exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     with new.open("wb") as file:
