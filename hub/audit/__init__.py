@@ -1,7 +1,8 @@
-"""Checks, away from any hub, what a hub has sealed: reports, receipts, evidence files.  Start at `audit.audit_file`.
+"""Verifies the documents that a hub has sealed, without access to a hub: reports, receipts, evidence files.
 
-Knows octets, anchors and the definition of a form; knows no journal, no network and no clock.  Whoever checks trusts nothing but the
-anchors given: what is false is a finding with its name, whatever the file holds, and never an exception.
+Start at `audit.audit_file`. Knows octets, anchors and the definition of a form. Uses no journal, no network and no
+clock. It trusts only the given anchors: whatever the file contains, every error is returned as a named finding and
+never raised.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,10 +20,11 @@ _ZIP = b"PK"
 def audit_file(
     file: BinaryIO, trust: Trust, tell: Callable[[int, int], None] = lambda _done, _total: None
 ) -> Iterator[AuditFinding]:
-    """Yield what holds and what does not of *file*, which can be sought in: an evidence file, a sealed report or a receipt.
+    """Yield the findings about *file*, which must be seekable: an evidence file, a sealed report or a receipt.
 
-    *tell* hears how many octets are looked at, of how many.  Memory: some hundred octets for each fact, message and event, all bounded
-    by `hub.report.signed.manifest`; documents above `documents.LARGEST` octets are said to be too large, and not held.
+    *tell* is called with the number of octets read so far and in total. Memory: some hundred octets per fact, message
+    and event, all bounded by `hub.report.signed.manifest`. A document above `documents.LARGEST` octets is reported as
+    too large and not loaded.
     """
     head = file.read(2)
     if head == _ZIP:

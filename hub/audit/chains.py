@@ -1,8 +1,9 @@
-"""The events in an evidence file: each hashed again, with the hash of the one before it.  Knows what a segment of the chain proves.
+"""Verifies the events in an evidence file: computes each hash from the event and the hash before it.
 
-An event that stands in the chain cannot be changed, moved or taken out without every later hash being another one.  A segment shows
-that: this text stood at this place, behind this hash.  It does not show what stands between the segments, nor that the hub has no
-other chain: that takes the whole chain (`lienthong db verify`), or a later head that somebody kept.
+An event in the chain cannot be changed, moved or removed without changing every later hash. A segment of the chain
+proves that this text stood at this number, after this hash. It proves neither what stands between the segments, nor
+that the hub has no other chain. Proof of these needs the whole chain (`lienthong db verify`), or a later head that an
+outsider has kept.
 """
 
 import json
@@ -23,7 +24,7 @@ _ORIGIN = "0" * 64
 
 
 class _Known(Protocol):
-    """What a message says that its event must say too."""
+    """The values of a message that its event must also contain."""
 
     @property
     def message_id(self) -> str | None: ...
@@ -33,17 +34,21 @@ class _Known(Protocol):
 
 @attrs.define
 class Chain:
-    """What was seen of it."""
+    """The state of the verification of the chain."""
 
-    facts: set[bytes] = attrs.field(factory=set)  #: of each fact told of, the beginning of its line's hash
+    #: the first octets of the hash of the fact line, for each recorded fact
+    facts: set[bytes] = attrs.field(factory=set)
     many: int = 0
     unchained: int = 0
-    loose: int = 0  #: chained, but the event before is not known
-    hashes: dict[int, int] = attrs.field(factory=dict)  #: number -> the beginning of the hash
+    loose: int = 0  #: chained events whose preceding hash is not in the file
+    hashes: dict[int, int] = attrs.field(factory=dict)  #: number -> the first octets of the hash
     neighbours: int = 0
 
     def check(self, events: Iterator[bytes], messages: Mapping[str, _Known]) -> Iterator[AuditFinding]:
-        """Yield whether each of the lines *events* hashes as it says, and tells of one of *messages* what that says."""
+        """Yield the findings about the lines *events*.
+
+        Each hash must be right, and each event must agree with its message.
+        """
         many, wanted = Many("event", EVENTS), set(messages)
         before = ("", 0)
         links: dict[int, int] = {}
@@ -119,7 +124,10 @@ class Chain:
                 )
 
     def told(self, head: tuple[int, str]) -> Iterator[AuditFinding]:
-        """Yield what these events prove, and what they do not; *head* is the chain's last event when the file was made."""
+        """Yield what these events prove and what they do not.
+
+        *head* is the last event of the chain when the file was made.
+        """
         number, hashed = head
         if self.hashes and max(self.hashes) > number:
             yield deny_finding(
@@ -154,7 +162,7 @@ class Chain:
 
 
 def _read(line: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the line and the event that is in it.  ValueError."""
+    """Return the line and the event in it. Raises ValueError."""
     try:
         said = json.loads(line)
         if not isinstance(said, dict) or list(said) != _EVENT or not isinstance(said["text"], str):
@@ -182,7 +190,7 @@ def _is_hash(text: str) -> bool:
 
 
 def _fact(event: Mapping[str, Any]) -> Fact:
-    """Return the fact that the event `fact-recorded` tells of (docs/reference/events.md)."""
+    """Return the fact in the event `fact-recorded` (docs/reference/events.md)."""
     texts = ("unit", "service", "key", "milestone", "message", "counterpart", "document_type", "signature")
     due, day = event.get("due"), event.get("day")
     return Fact(

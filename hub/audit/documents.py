@@ -1,6 +1,6 @@
-"""Documents that a hub seals and hands out, judged one by one: a report, a receipt; and the packet's own signature.
+"""Verifies single documents that a hub has sealed, a report or a receipt, and a packet's own signature.
 
-Knows what each says of itself; not the facts behind it.
+Checks what each document states about itself. Does not check the facts behind it.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -32,7 +32,7 @@ from hub.security import wss_tokens, xades, xmldsig
 from hub.security.algorithms import Unverified
 from hub.security.certificates import SIGN, certificate_fingerprint, describe_owner, load_der
 
-LARGEST = 64 << 20  #: octets of a document that is held in memory to be judged
+LARGEST = 64 << 20  #: maximum octets of a document that is loaded into memory
 
 _WHOLE = xmldsig.CanonicalForm(exclusive=False)
 _RECEIPT = "Receipt"
@@ -41,7 +41,7 @@ _SAID = ("DocumentId", "MessageId", "Sha256", "Time")
 
 @attrs.frozen
 class AuditedReceipt:
-    """What a receipt says, of whatever service."""
+    """The content of a receipt of any service."""
 
     document_id: str
     message_id: str
@@ -50,7 +50,7 @@ class AuditedReceipt:
 
 
 def audit_document(file: BinaryIO, trust: Trust) -> Iterator[AuditFinding]:
-    """Yield what holds of the one document in *file*."""
+    """Yield the findings about the single document in *file*."""
     file.seek(0)
     content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
@@ -93,7 +93,7 @@ def audit_document(file: BinaryIO, trust: Trust) -> Iterator[AuditFinding]:
 
 
 def too_large(check: str, place: str) -> AuditFinding:
-    """Return that a document is too large to be held."""
+    """Return the finding that a document is too large to be loaded."""
     return deny_finding(
         check,
         place,
@@ -106,13 +106,13 @@ def too_large(check: str, place: str) -> AuditFinding:
 
 
 def audit_sealed_report(content: bytes, place: str, sealers: Sealers) -> Generator[AuditFinding, None, Sealed | None]:
-    """Yield whether the seal of a report holds and its numbers agree with one another; return what it says, or None."""
+    """Yield whether the seal of a report is valid and its numbers are consistent. Return its content, or None."""
     try:
         safe_xml.scan_xml(content)
     except Rejected as rejected:
         why = explain_broken_seal(rejected)
         yield deny_finding("seal", place, why.vi, why.en)
-        return None  # what has not passed the scan is never given to a parser
+        return None  # content that has not passed the scan must never reach a parser
     try:
         _, certificate, at = open_sealed_document(content, sealers.trust, _made_at)
     except SealBroken as why:
@@ -140,9 +140,9 @@ def _made_at(root: etree._Element) -> datetime:
 
 
 def audit_arithmetic(report: Report, place: str) -> Iterator[AuditFinding]:
-    """Yield whether what each row works out from its own cells, and the totals of the rows, are right; counting nothing anew.
+    """Yield whether the formulas of each row and the totals of the rows are right. Counts no facts.
 
-    Points cannot be worked out from a report alone: it does not say how they are given.
+    Points cannot be computed from a report alone, because it does not state how they are given.
     """
     cells = Many("sum", place)
     for row in (report.total, *report.rows):
@@ -166,7 +166,11 @@ def _off(cells: Many, unit: str, key: str, said: object, found: object, vi: str,
 
 
 def worked_out(form: Form, numbers: Mapping[str, Number]) -> dict[str, tuple[Number, ...]]:
-    """Return what each formula and ratio may be: of nothing a ratio is nothing or 0, as the form says, which a report does not."""
+    """Return the possible values of each formula and ratio.
+
+    If the whole of a ratio is 0, the ratio is empty or 0, as the form defines. A report does not contain that
+    definition, so both are accepted.
+    """
     found: dict[str, tuple[Number, ...]] = {}
     for column in form.columns:
         if column.kind is ColumnKind.FORMULA:
@@ -179,7 +183,7 @@ def worked_out(form: Form, numbers: Mapping[str, Number]) -> dict[str, tuple[Num
 
 
 def _added(numbers: Mapping[str, Number], keys: Iterable[str]) -> int:
-    """Return the sum of cells that count.  ValueError where one is a ratio."""
+    """Return the sum of counted cells. Raises ValueError if one is a ratio."""
     total = 0
     for key in keys:
         number = numbers[key]
@@ -190,7 +194,7 @@ def _added(numbers: Mapping[str, Number], keys: Iterable[str]) -> int:
 
 
 def sum_expected_totals(form: Form, rows: tuple[Row, ...]) -> dict[str, object]:
-    """Return what the total of each column must be whose rows add up, or have times."""
+    """Return the expected total of each column whose rows are added, or that contains times."""
     found: dict[str, object] = {}
     for column in form.columns:
         if column.kind in (*COUNTING, ColumnKind.TAKEN):
@@ -206,23 +210,27 @@ def sum_expected_totals(form: Form, rows: tuple[Row, ...]) -> dict[str, object]:
 def _report_or_signed(
     content: bytes, root: etree._Element, sealers: Sealers
 ) -> Generator[AuditFinding, None, Sealed | None]:
-    """Judge a report as the hub sealed it; or one that an official has signed, then the sealed one inside it."""
+    """Verify a report as the hub sealed it.
+
+    If an official has signed it, verify that signature, then the sealed report inside.
+    """
     if len(xmldsig.find_claimed_signatures(root)) < 2:
         return (yield from audit_sealed_report(content, "", sealers))
     yield from audit_official_signature(content, "", sealers.trust)
     try:
         inside = signed.extract_sealed_report(content)
     except Rejected:
-        return None  # `audit_official_signature` has said so
+        return None  # `audit_official_signature` has reported it
     return (yield from audit_sealed_report(inside, "", sealers))
 
 
 def audit_official_signature(
     content: bytes, place: str, trust: Trust, of: bytes | None = None
 ) -> Iterator[AuditFinding]:
-    """Yield whether the signature of an official in *content* holds, over all of the sealed report (*of*: that very one).
+    """Yield whether an official's signature in *content* is valid and covers the whole sealed report.
 
-    Whether this person may sign for this unit is not told: that is the hub's to know, and was asked when the report came back.
+    *of*: the sealed report that must have been signed. Whether this person may sign for this unit is not checked. Only
+    the hub knows it, and it checked it when the report was returned.
     """
     try:
         found = _signed(content, of)
@@ -242,7 +250,7 @@ def audit_official_signature(
 
 
 def _signed(content: bytes, of: bytes | None) -> xades.Signed:
-    """Return what the official's signature says.  Raises Rejected."""
+    """Return the content of the official's signature. Raises Rejected."""
     inside, root = signed.extract_sealed_report(content), safe_xml.parse_safe_xml(content)
     if safe_xml.may_hold_comment_or_cdata([content]):
         raise Rejected(Problem("report-changed", "a comment or CDATA section"))
@@ -257,7 +265,7 @@ def _signed(content: bytes, of: bytes | None) -> xades.Signed:
 def audit_receipt(
     content: bytes, place: str, sealers: Sealers, *, quiet: bool = False
 ) -> Generator[AuditFinding, None, AuditedReceipt | None]:
-    """Yield whether a receipt's seal holds (if *quiet*, only that it does not); return what it says, or None."""
+    """Yield whether the seal of a receipt is valid (if *quiet*, only if it is not). Return its content, or None."""
     try:
         root, certificate, at = open_sealed_document(content, sealers.trust, _time)
         said = _receipt(root, at)
@@ -286,10 +294,11 @@ def _time(root: etree._Element) -> datetime:
 
 
 def audit_packet(content: bytes, place: str, said: str, at: datetime, trust: Trust) -> AuditFinding:
-    """Return whether a packet's own signature is what the hub *said* of it when it took the packet *at* that time.
+    """Return whether a packet's own signature has the standing *said*.
 
-    It is verified with the certificate that it shows: whether that one was the partner's is for the hub to know, and who trusts
-    another CA than the partner's is told so.
+    The hub recorded that standing when it accepted the packet at the time *at*. It is verified with the certificate in
+    the packet. Only the hub knows whether this was the partner's. A reader who trusts another CA than the partner's
+    gets a finding about it.
     """
     found, name = judge_kept_packet(content, at, trust)
     if found.standing is SignatureStanding.VALID:
@@ -317,7 +326,10 @@ def audit_packet(content: bytes, place: str, said: str, at: datetime, trust: Tru
 
 
 def judge_kept_packet(content: bytes, at: datetime, trust: Trust) -> tuple[PacketSignature, str]:
-    """Return what a packet's own signature is worth, by the certificates that it shows and the anchors trusted; and whose it is."""
+    """Return the standing of a packet's own signature, and the signer's name.
+
+    Uses the certificates in the packet and the trusted anchors.
+    """
     try:
         root = safe_xml.parse_safe_xml(content)
     except Rejected as rejected:
@@ -340,5 +352,5 @@ def _shown(root: etree._Element) -> list[x509.Certificate]:
                     load_der, wss_tokens.list_shown_certificates(key_info, etree.QName(element).namespace or "")
                 )
             except (Unverified, ValueError):
-                continue  # what shows no certificate is told to be unverifiable
+                continue  # a signature without a readable certificate is reported as unverifiable
     return found

@@ -1,7 +1,7 @@
-"""An evidence file, judged member by member: from the report's cells down to the octets of the messages behind them.
+"""Verifies an evidence file member by member: from the report's cells down to the octets of the messages behind them.
 
-Knows how the members hang together (docs/reference/evidence.md).  Reads each once or twice, in order, and holds no more than a little of
-each fact, message and event; what it reads is worth something only as far as the seals hold.
+Knows how the members are related (docs/reference/evidence.md). Reads each one once or twice, in order, and keeps only a
+few octets of each fact, message and event. The content is proved only if the seals are valid.
 """
 
 import json
@@ -60,22 +60,22 @@ _MESSAGE = {
 
 @attrs.frozen
 class _Message:
-    """What is kept of a message while the file is judged."""
+    """The values of a message that are kept during the audit."""
 
     message_id: str | None
     sha256: str
     size: int
-    signed: str | None  #: what the hub said of the packet's own signature; None: no packet
+    signed: str | None  #: standing of the packet's own signature as the hub recorded it; None: not a packet
     at: datetime
     here: bool
 
 
 class _Stop(Exception):
-    """Nothing more can be said of this file."""
+    """The rest of this file cannot be checked."""
 
 
 def audit_evidence_file(file: BinaryIO, trust: Trust, tell: Callable[[int, int], None]) -> Iterator[AuditFinding]:
-    """Yield what holds and what does not."""
+    """Yield all findings."""
     try:
         members = {member.name: member for member in zip_archive.read_zip_members(file)}
     except Malformed as error:
@@ -94,7 +94,7 @@ def audit_evidence_file(file: BinaryIO, trust: Trust, tell: Callable[[int, int],
 
 @attrs.define
 class _Audit:
-    """One file while it is judged."""
+    """The audit of one file."""
 
     file: BinaryIO
     trust: Trust
@@ -103,12 +103,11 @@ class _Audit:
     sealers: Sealers = attrs.field(init=False)
     chain: Chain = attrs.field(factory=Chain)
     messages: dict[str, _Message] = attrs.field(factory=dict)
-    listed: set[bytes] = attrs.field(
-        factory=set
-    )  #: of each fact that the report counts, the beginning of its line's hash
+    #: the first octets of the hash of the fact line, for each fact that the report counts
+    listed: set[bytes] = attrs.field(factory=set)
     signatures: Many = attrs.field(factory=lambda: Many("signature", OCTETS))
-    signed: int = 0  #: packets whose own signature holds
-    untold: int = 0  #: packets of whose signature something is only to be noted
+    signed: int = 0  #: packets whose own signature is as recorded
+    untold: int = 0  #: packets whose signature only gives rise to a remark
     pieces: Pieces = attrs.field(init=False)
     beside: int = 0
     facts: int = 0
@@ -118,7 +117,7 @@ class _Audit:
         self.sealers = Sealers(self.trust)
 
     def run(self) -> Iterator[AuditFinding]:
-        """Yield all that is found."""
+        """Yield all findings."""
         yield from self._container()
         said = yield from self._manifest()
         yield from self._hashes(said)
@@ -247,7 +246,7 @@ class _Audit:
         return form
 
     def _pieces(self, found: Sealed) -> Generator[AuditFinding, None, Pieces]:
-        """Read of what the period consists: it must be the period of the report, without a gap."""
+        """Read the parts of the period. They must cover the period of the report without gaps."""
         period, day = found.report.period, found.report.period.first
         try:
             said = pieces.read_pieces(self._whole(PERIODS))
@@ -258,7 +257,7 @@ class _Audit:
         for part, _ in said.parts:
             whole &= part.first == day
             day = part.last + timedelta(days=1)
-        if not whole or day - timedelta(days=1) != period.last:  # which may be the last day that there is
+        if not whole or day - timedelta(days=1) != period.last:  # `day` may already be the last representable one
             yield deny_finding("period", PERIODS, "không phải kỳ của báo cáo", "not the period of the report")
             raise _Stop
         return said
@@ -367,7 +366,7 @@ class _Audit:
     def _list(
         self, many: Many, name: str, unit: str, form: Form, *, listed: bool
     ) -> Generator[AuditFinding, None, tuple[list[Fact], str]]:
-        """Judge the facts of one unit in the member *name*; return those that can be read, and the hash of the list."""
+        """Check the facts of one unit in the member *name*. Return those that can be read, and the hash of the list."""
         whole, facts = sha256(), list[Fact]()
         if name not in self.members:
             if listed:
@@ -400,7 +399,7 @@ class _Audit:
         return facts, whole.hexdigest()
 
     def _columns(self, found: Sealed, form: Form) -> Iterator[AuditFinding]:
-        """Yield whether the facts listed for each column add up to its cells: without the rules of the form."""
+        """Yield whether the facts listed for each column add up to its cells. Does not use the rules of the form."""
         many, unused = Many("column", COLUMNS), set(self.listed)
         taking = [column for column in form.columns if column.kind in (*COUNTING, ColumnKind.TIME)]
         names = {f"{COLUMNS}/{column.key}.jsonl" for column in taking}
@@ -423,7 +422,7 @@ class _Audit:
                     )
                     continue
                 seen.add(short)
-                fact = lines.read_fact_line(line)  # it was read before: its hash is known
+                fact = lines.read_fact_line(line)  # read before: its hash is known
                 sums[fact.unit] = sums.get(fact.unit, 0) + fact.amount
                 times[fact.unit] = max(fact.at, times.get(fact.unit, fact.at))
             unused -= seen
@@ -512,7 +511,7 @@ class _Audit:
             yield from self._signature(judged)
 
     def _signature(self, judged: AuditFinding) -> Iterator[AuditFinding]:
-        """Yield what was found of one packet's signature, as long as there is not too much of it."""
+        """Yield the finding about one packet's signature, unless too many have been reported."""
         if judged.holds:
             self.signed += 1
         elif judged.holds is None:
@@ -523,7 +522,7 @@ class _Audit:
             yield from self.signatures.no(judged.place, judged.vi, judged.en)
 
     def _signatures(self) -> Iterator[AuditFinding]:
-        """Yield how many packets' signatures hold, and how many are not told of."""
+        """Yield how many packets' signatures are as recorded, and how many were not reported individually."""
         if self.signed or self.signatures.failed:
             yield from self.signatures.end(
                 f"{self.signed} gói tin có chữ ký (hoặc không có) đúng như trục đã ghi",
@@ -551,12 +550,15 @@ class _Audit:
         self.tell(member.start + member.size, self.members[MANIFEST].start)
 
     def _whole(self, name: str) -> bytes:
-        """Return a member that is held in memory: `_container` has seen that it is not too large for that."""
+        """Return a member as a whole. `_container` has checked that it is small enough."""
         member = self.members[name]
         return b"".join(zip_archive.read_member_pieces(self.file, member, judged=False))
 
     def _lines(self, name: str) -> Iterator[bytes]:
-        """Yield the lines of a member, each with its line feed; a line that is too long comes in pieces, which nothing can read."""
+        """Yield the lines of a member, each with its line feed.
+
+        A line that is too long comes in pieces, which cannot be parsed.
+        """
         rest = b""
         for piece in zip_archive.read_member_pieces(self.file, self.members[name], judged=False):
             *found, rest = (rest + piece).split(b"\n")
@@ -574,14 +576,14 @@ def _made_at(root: etree._Element) -> datetime:
 
 
 def _shape(form: Form) -> object:
-    """Return what a report says of its form."""
+    """Return what a report contains of its form."""
     columns = [(column.key, column.kind, column.heading, column.group, column.named) for column in form.columns]
     words = (form.id, form.service, form.since, form.until, form.title, form.basis, form.counted)
     return words, dict(form.parameters), columns
 
 
 def _receipt(content: bytes, place: str, sealers: Sealers) -> tuple[documents.AuditedReceipt | None, AuditFinding]:
-    """Return what a receipt says; None, and why, when its seal does not hold."""
+    """Return the content of a receipt, or None and the reason if its seal is not valid."""
     judged = documents.audit_receipt(content, place, sealers, quiet=True)
     try:
         why = next(judged)

@@ -1,6 +1,7 @@
-"""The cells of a report counted again: from the facts listed and those beside them, by the form and the periods in the file.
+"""Counts the cells of a report again.
 
-Knows how a period is put together from its parts; nothing of where the facts stand.
+Uses the listed facts, the facts beside them, the form and the periods in the file. Knows how a period is composed of
+its parts. Does not know where the facts are stored.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from hub.report.signed.sealed import Sealed
 def recount_cells(
     cells: Many, form: Form, said_of: Pieces, facts: list[Fact], row: Row, found: Sealed
 ) -> Iterator[AuditFinding]:
-    """Yield the cells of a row that counting *facts* by the form does not give."""
+    """Yield the cells of a row that differ from the count of *facts* by the form."""
     report = found.report
     try:
         counted_again = [
@@ -42,7 +43,7 @@ def recount_cells(
 
 
 def _piece(form: Form, part: Period, is_closed: bool, books: ClosedMonths, facts: list[Fact], report: Report) -> Piece:
-    """Count one part of the period: a closed month as it stands at its end, another as of the moment of the report."""
+    """Count one part of the period: a closed month as of its end, any other part as of the time of the report."""
     now = max(report.made_at, part.end) if is_closed else report.made_at
     found: dict[str, Cells] = {}
     for column, fact in counting.place_facts(form, facts, part, now, None, books):

@@ -1,6 +1,7 @@
-"""Seals of the hub, judged away from it: who made one, whether it holds, whether its certificate leads to an anchor.
+"""Verifies seals of a hub without access to it.
 
-Knows what the reader trusts.  Revocation is not asked about: nothing here has a network, and a CRL of today says nothing of then.
+Checks the sealer, the validity, and the chain of the certificate to an anchor. Knows what the reader trusts. Revocation
+is not checked: there is no network here, and today's CRL says nothing about the time of sealing.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,14 +24,14 @@ class Trust:
 
     anchors: Anchors
     now: datetime
-    #: The hub's own certificates, of which the subjects count; none: anyone's of the CA.
+    #: The hub's own certificates; only their subjects are compared. Empty: any certificate of the CA.
     hub: tuple[x509.Certificate, ...] = ()
-    #: The same anchors for officials, whose keys may be for commitments alone; None: `anchors`.
+    #: The same anchors for officials, whose keys may be for commitments only. None: `anchors`.
     persons: Anchors | None = None
 
 
 class SealBroken(Exception):
-    """A document that proves nothing: *vi*, *en* say why."""
+    """A document that proves nothing. *vi* and *en* say why."""
 
     def __init__(self, vi: str, en: str) -> None:
         super().__init__(en)
@@ -39,17 +40,17 @@ class SealBroken(Exception):
 
 @attrs.define
 class Sealers:
-    """Whose seals were met: they must be one hub's, and the hub's that the reader named."""
+    """The sealers that were met. They must all be one hub, and the hub that the reader named."""
 
     trust: Trust
-    subjects: dict[x509.Name, str] = attrs.field(factory=dict)  #: -> where one was met first
+    subjects: dict[x509.Name, str] = attrs.field(factory=dict)  #: -> the place where it was met first
 
     def meet(self, certificate: x509.Certificate, place: str) -> None:
-        """Take note of a seal at *place*."""
+        """Record a seal at *place*."""
         self.subjects.setdefault(certificate.subject, place)
 
     def judge(self) -> Iterator[AuditFinding]:
-        """Yield whether all seals are those of the one hub."""
+        """Yield whether all seals belong to the one hub."""
         known = {certificate.subject for certificate in self.trust.hub}
         others = [(subject, place) for subject, place in self.subjects.items() if subject not in known]
         if known:
@@ -80,10 +81,10 @@ class Sealers:
 def open_sealed_document(
     content: bytes, trust: Trust, made_at: Callable[[etree._Element], datetime]
 ) -> tuple[etree._Element, x509.Certificate, datetime]:
-    """Return the root of the sealed document *content*, its sealer's certificate, and when it says it was sealed.
+    """Return the root of the sealed document *content*, its sealer's certificate and its time of sealing.
 
-    *made_at* reads that from the root, whose seal is not verified yet (ValueError): the certificate must have been good then.
-    Raises SealBroken.
+    The document itself states that time. *made_at* reads that time from the root, whose seal is not verified yet, and
+    may raise ValueError. The certificate must have been valid at that time. Raises SealBroken.
     """
     try:
         root = safe_xml.parse_safe_xml(content)
@@ -97,7 +98,7 @@ def open_sealed_document(
 
 
 def explain_broken_seal(rejected: Rejected) -> SealBroken:
-    """Return what *rejected* says, in both languages."""
+    """Return the problem of *rejected* in both languages."""
     problem = rejected.problems[0]
     vi, en = find_error_sentences(problem.code)
     detail = f" [{problem.code}: {problem.detail}]"
@@ -105,7 +106,7 @@ def explain_broken_seal(rejected: Rejected) -> SealBroken:
 
 
 def describe_seal(place: str, certificate: x509.Certificate, at: datetime, now: datetime) -> Iterator[AuditFinding]:
-    """Yield that a seal holds, and whose it is."""
+    """Yield that a seal is valid, and who made it."""
     name, printed = certificate.subject.rfc4514_string(), certificate_fingerprint(certificate)
     when = at.isoformat(timespec="seconds")
     yield confirm_finding(
