@@ -1,4 +1,7 @@
-"""`twistd lienthong`: options in, service out.  Knows twistd; hands the reactor in; knows nothing of messages."""
+"""The plugin of `twistd lienthong`: reads the options and returns the service. Knows twistd and passes it the reactor.
+
+Does not know messages.
+"""
 
 import sys
 from typing import Any, ClassVar
@@ -27,7 +30,7 @@ class Options(usage.Options):
 
 
 def makeService(options: Options) -> IService:
-    """Return the hub; print every configuration mistake and exit 78 when there are any."""
+    """Return the hub. If the configuration has mistakes, print all of them and exit with code 78."""
     import os
     import time
     from pathlib import Path
@@ -39,7 +42,7 @@ def makeService(options: Options) -> IService:
     from hub.node.hub import make_hub
     from hub.runtime import logs
 
-    # What is due in a second is due in a second, whatever the machine's clock is set to meanwhile.
+    # Timers must not depend on changes of the machine's clock, so the reactor uses the monotonic clock.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]  # Twisted's own way to say so
     path = Path(options["config"] or os.environ.get("LIENTHONG_CONFIG") or "hub.toml")
     try:
@@ -56,7 +59,7 @@ def makeService(options: Options) -> IService:
 
 
 def _stream(logfile: str, *, nodaemon: bool) -> Any:
-    """Return where twistd would log: standard output, or a file that it rotates."""
+    """Return the stream that twistd would log to: standard output, or a file that it rotates."""
     if nodaemon and logfile == "-":
         return sys.__stdout__
     from twisted.python.logfile import LogFile
