@@ -1,4 +1,4 @@
-"""The command `lienthong`: which commands there are and where each lives.  Knows their names; imports one only to run it."""
+"""The command `lienthong`: a table of its commands. Imports the module of a command only when the command runs."""
 
 import os
 from typing import Any
@@ -8,7 +8,7 @@ import click
 from hub.cli.screen import CONFIGURATION, Family, Screen, end_unread, t
 from hub.domain.errors import ConfigurationFault
 
-#: name -> (where it is, what it does: vi, en), in the order of a first day with the hub.
+#: name -> (`module:attribute`, description in Vietnamese, in English), in the order in which a new operator needs them.
 COMMANDS = {
     "init": ("hub.cli.init:init", "Tạo thư mục chạy được ngay", "Write a directory that runs as it is"),
     "check": ("hub.cli.check:check_hub", "Kiểm tra mọi thứ trước khi chạy", "Check everything before it runs"),
@@ -18,18 +18,18 @@ COMMANDS = {
         "Run the whole hub with sample systems",
     ),
     "send": ("hub.cli.send:send", "Ký và gửi một gói tin", "Sign and send a packet"),
-    "fetch": ("hub.cli.send:fetch_messages", "Lấy thông điệp đang chờ", "Fetch the messages that wait"),
+    "fetch": ("hub.cli.send:fetch_messages", "Lấy thông điệp đang chờ", "Fetch waiting messages"),
     "messages": ("hub.cli.messages:list_messages", "Liệt kê thông điệp", "List messages"),
     "show": ("hub.cli.messages:show_message", "Xem một thông điệp", "Show one message"),
-    "trace": ("hub.cli.messages:trace", "Mọi sự kiện của một thông điệp", "All that happened to a message"),
+    "trace": ("hub.cli.messages:trace", "Mọi sự kiện của một thông điệp", "All events of a message"),
     "replay": (
         "hub.cli.replay:replay_dead_letters",
         "Gửi lại, có kế hoạch và lý do",
-        "Replay deliveries, planned and with a reason",
+        "Replay dead deliveries, with a plan and a reason",
     ),
-    "give-up": ("hub.cli.replay:give_up", "Thôi gửi những gì đang chờ", "Try waiting deliveries no more"),
-    "pause": ("hub.cli.pause:pause_sending", "Tạm ngừng gửi tới một hệ thống", "Send nothing more to a partner"),
-    "resume": ("hub.cli.pause:resume_sending", "Gửi tiếp tới một hệ thống", "Send to a partner again"),
+    "give-up": ("hub.cli.replay:give_up", "Thôi gửi những gì đang chờ", "Give up waiting deliveries"),
+    "pause": ("hub.cli.pause:pause_sending", "Tạm ngừng gửi tới một hệ thống", "Pause sending to a partner"),
+    "resume": ("hub.cli.pause:resume_sending", "Gửi tiếp tới một hệ thống", "Resume sending to a partner"),
     "report": ("hub.cli.report.report:report_workload", "Báo cáo khối lượng công việc", "Workload reports"),
     "evidence": ("hub.cli.evidence:evidence", "Tệp chứng cứ của một báo cáo", "The evidence file of a report"),
     "verify": (
@@ -38,23 +38,23 @@ COMMANDS = {
         "Check evidence, reports, receipts; needs no hub",
     ),
     "partners": ("hub.cli.partners:partners", "Hệ thống đối tác", "Partners"),
-    "links": ("hub.cli.links:links", "Tình trạng đường truyền", "How the links stand"),
+    "links": ("hub.cli.links:links", "Tình trạng đường truyền", "State of the links"),
     "trust": ("hub.cli.trust:trust", "Chứng thư gốc và danh sách thu hồi", "Trust anchors and CRLs"),
     "units": ("hub.cli.units.units:manage_units", "Đơn vị và mã định danh", "Units and their codes"),
     "users": ("hub.cli.users:users", "Người dùng của bảng điều khiển", "The users of the console"),
-    "mail": ("hub.cli.mail:mail", "Số liệu sử dụng thư điện tử dùng chung", "How the shared mail was used"),
-    "categories": ("hub.cli.categories:categories", "Danh mục dùng chung", "Code lists that other systems gave"),
+    "mail": ("hub.cli.mail:mail", "Số liệu sử dụng thư điện tử dùng chung", "Usage figures of the shared mail"),
+    "categories": ("hub.cli.categories:categories", "Danh mục dùng chung", "Code lists from other systems"),
     "db": ("hub.cli.db.db:db", "Cơ sở dữ liệu: phiên bản, nâng cấp", "Database: version, upgrade"),
     "reload": (
         "hub.cli.reload:reload",
         "Trục đang chạy đọc lại cấu hình",
-        "Make the running hub read its configuration",
+        "Make the running hub reload its configuration",
     ),
 }
 
 
 class Root(Family):
-    """The group `lienthong` itself: prints every mistake of a configuration and exits 78."""
+    """The group `lienthong`. Prints every mistake of a configuration and exits 78."""
 
     def invoke(self, ctx: click.Context) -> Any:
         if os.environ.get("NO_COLOR"):
@@ -88,7 +88,8 @@ def _version(context: click.Context, _option: click.Parameter, value: bool) -> N
     epilog=t(
         "Mã thoát: 0 xong · 1 không được · 2 sai cách dùng · 3 được một phần · 4 không tìm thấy · "
         "69 chưa phục vụ được · 78 sai cấu hình · 141 không còn ai đọc.",
-        "Exit codes: 0 ok · 1 failed · 2 usage · 3 partly · 4 not found · 69 unavailable · 78 configuration · 141 nobody reads it.",
+        "Exit codes: 0 ok · 1 failed · 2 usage · 3 partly · 4 not found · 69 unavailable · 78 configuration · 141 "
+        "output not read.",
     ),
 )
 @click.option(
@@ -104,6 +105,6 @@ def lienthong() -> None:
 
 
 def main() -> None:
-    """Run the command line; the console script `lienthong`."""
+    """Run the command line. Entry point of the console script `lienthong`."""
     end_unread()
     lienthong()

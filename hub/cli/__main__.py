@@ -1,4 +1,4 @@
-"""`python -m hub.cli`: the command line where the script `lienthong` is not on the path."""
+"""Runs the command line as `python -m hub.cli`, where the script `lienthong` is not on the path."""
 
 from hub.cli import main
 

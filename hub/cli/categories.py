@@ -1,4 +1,4 @@
-"""`lienthong categories`: the code lists that other systems gave: which there are, what is in one, what a code means."""
+"""`lienthong categories`: lists the code lists received from other systems, the entries of one list, or one entry."""
 
 import click
 
@@ -8,7 +8,7 @@ from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen,
 @command(
     "categories",
     "Danh mục do hệ thống khác cung cấp: liệt kê, xem một danh mục, tra một mã.",
-    "The code lists that other systems gave: which there are, what is in one, what a code means.",
+    "Code lists from other systems: list them, show the entries of one, or look up one code.",
     "lienthong categories",
     "lienthong categories LayDanhSachTTHC",
     "lienthong categories LayDanhSachTTHC 2.000815",

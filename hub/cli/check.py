@@ -1,4 +1,4 @@
-"""`lienthong check`: everything that `twistd` would refuse to start on, before it starts."""
+"""`lienthong check`: reports everything because of which `twistd` would refuse to start."""
 
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ from hub.domain.errors import Mistake
     "Không thay đổi gì. `twistd` từ chối chạy khi lệnh này báo lỗi; cảnh báo thì không cản.",
     "Check everything and name every mistake at once: configuration, keys, certificates, CRLs, contracts, units, ports, "
     "database; sign, verify and route a sample packet through each receiving partner.\n\n"
-    "It changes nothing. `twistd` does not start on what this refuses; a warning stops nothing.",
+    "Nothing is changed. `twistd` does not start while this command reports a mistake. A warning does not stop it.",
     "lienthong check",
     "lienthong -c tinh/hub.toml check --connect",
 )
@@ -24,7 +24,7 @@ from hub.domain.errors import Mistake
     is_flag=True,
     help=t(
         "Bắt tay TLS thử với từng đối tác được đẩy tới, và thử đăng nhập vào RabbitMQ của [feed].",
-        "Try the TLS handshake with every partner that is pushed to, and to sign in at the RabbitMQ of [feed].",
+        "Also try the TLS handshake with each partner that the hub pushes to, and the sign-in at RabbitMQ ([feed]).",
     ),
 )
 @pass_screen
@@ -54,7 +54,7 @@ def check_hub(screen: Screen, connect: bool) -> None:
         screen.mistakes(mistakes)
         exit_command(CONFIGURATION)
     if unreachable:
-        click.echo(t("Chưa kết nối được:", "Not reached:"), err=True)
+        click.echo(t("Chưa kết nối được:", "Could not be reached:"), err=True)
         screen.mistakes(unreachable, kind="unreachable")
         exit_command(UNAVAILABLE)
     screen.row({"kind": "ok"}, t("Mọi thứ đều đúng.", "Everything is right."))

@@ -1,7 +1,9 @@
-"""A partner's side of the documents service: signs, calls, and believes only what the hub proves.  Blocking, one call at a time.
+"""The client side of the documents service: signs calls, and verifies answers and receipts.
 
-Knows TLS and HTTP of the standard library; no configuration, no journal.  Trust comes from the given CA file alone: neither the
-machine's certificates nor its proxies nor any environment variable has a say.
+Blocking, one call at a time.
+
+Uses TLS and HTTP of the standard library. Contains no configuration and no journal. Only the given CA file is trusted:
+the system's certificates, proxies and environment variables are ignored.
 """
 
 import hashlib
@@ -28,44 +30,44 @@ from hub.security.certificates import Anchors, Identity
 from hub.soap import documents_requests, documents_responses, envelope, wsdl
 
 _MAX_AGE = timedelta(seconds=900)
-_LONGEST = 60 * 1024 * 1024  #: octets of an answer: a document at the hub's own limit, and room
+_LONGEST = 60 * 1024 * 1024  #: maximum octets of an answer: the hub's largest document, plus its envelope
 
-#: What it looks like when the other side has closed the connection.
+#: Errors that mean that the peer has closed the connection.
 _HUNG_UP = (ConnectionError, ssl.SSLError)
 
 Said = TypeVar("Said")
 
 
 class SubmissionRefused(Rejected):
-    """The hub will not take this, now or later; `problems` hold its codes and descriptions."""
+    """The hub refuses the call permanently. `problems` holds its codes and descriptions."""
 
     def __init__(self, *problems: Problem, tracking: str = "") -> None:
         super().__init__(*problems)
-        self.tracking = tracking  #: what to tell the operator; empty for a business refusal
+        self.tracking = tracking  #: id to give to the operator; empty for a business refusal
 
 
 class HubUnavailable(Exception):
-    """There is no answer that can be believed; the same may be sent again."""
+    """There is no trustworthy answer. The same call may be sent again."""
 
     def __init__(self, detail: str, retry_after: float | None = None) -> None:
         super().__init__(detail)
-        self.retry_after = retry_after  #: seconds, when the hub said so
+        self.retry_after = retry_after  #: seconds, if the hub stated them
 
 
 @attrs.frozen
 class Sent:
-    """A message that is in the hub's journal, and the proof."""
+    """An accepted message, with its receipt."""
 
     document_id: str  #: the hub's id of the message
     message_id: str
     sha256: str
     time: datetime
-    receipt: bytes  #: the sealed document; verified
+    receipt: bytes  #: the sealed receipt, verified
 
 
 @attrs.frozen
 class HttpAnswer:
-    """An HTTP answer and the certificate of who gave it."""
+    """An HTTP answer, and the TLS certificate of the server."""
 
     status: int
     headers: Mapping[str, str]  #: names in lower case
@@ -74,10 +76,10 @@ class HttpAnswer:
 
 
 class DocumentsClient:
-    """One partner's connection to one hub; a context manager.
+    """One partner's connection to one hub. Use it as a context manager.
 
-    *identity* must be what *key* and *certificate* hold: TLS takes files, signatures take the loaded key.
-    *signers* are the certificates by which the hub signs; without any it must be the very one that it shows in TLS.
+    *key* and *certificate* serve for TLS and for signatures. *signers* are the certificates with which the hub signs.
+    Without them, the hub must sign with the certificate that it shows in TLS.
     """
 
     def __init__(
@@ -91,7 +93,11 @@ class DocumentsClient:
         timeout: float = 60.0,
         signers: Sequence[x509.Certificate] = (),
     ) -> None:
-        """Read the files.  Raises OSError, ValueError or TypeError when one does not fit or *url* is not `https://HOST…`."""
+        """Read the files.
+
+        *timeout* is in seconds. Raises `OSError`, `ValueError` or `TypeError` if a file is unfit or *url* is not
+        `https://HOST…`.
+        """
         place = urlsplit(url)
         if place.scheme != "https" or not place.hostname:
             raise ValueError(f"not an https address: {url}")
@@ -116,25 +122,25 @@ class DocumentsClient:
         self.close()
 
     def close(self) -> None:
-        """Hang up; the next call connects again."""
+        """Close the connection. The next call opens it again."""
         self._connection.close()
 
     def sign_packet(self, packet: bytes) -> bytes:
-        """Return *packet* with this partner's own signature in it.  Raises as `signing.sign_packet` does."""
+        """Return *packet* with this partner's own signature in it. Raises the errors of `signing.sign_packet`."""
         return signing.sign_packet(packet, self._identity)
 
-    # Each of the following raises Refused and Unavailable.
+    # Each of the following methods raises `SubmissionRefused` and `HubUnavailable`.
 
     def send(self, packet: bytes, message_id: str | None = None) -> Sent:
-        """Send *packet* and verify the receipt: its seal, and that it names what was sent."""
+        """Send *packet*, and verify that the receipt is sealed and is for this message."""
         return self._submit(documents_requests.SendDocument(packet, message_id))
 
     def update(self, packet: bytes, message_id: str | None = None) -> Sent:
-        """Send a status packet by UpdateTraces; as `send`."""
+        """Send a status packet by UpdateTraces, otherwise like `send`."""
         return self._submit(documents_requests.UpdateTraces(packet, message_id))
 
     def pending(self, organ_id: str, limit: int | None = None) -> tuple[str, ...]:
-        """Return the ids of what waits for a unit, oldest first."""
+        """Return the ids of the messages that wait for a unit, oldest first."""
         return self._call(documents_requests.GetPendingDocumentIds(organ_id, limit), documents_responses.read_pending)[
             0
         ]
@@ -147,7 +153,7 @@ class DocumentsClient:
         return found
 
     def confirm(self, document_id: str, organ_id: str | None = None) -> None:
-        """Confirm one message, for one unit or for all of the partner's; repeatable."""
+        """Confirm one message, for one unit or for all of the partner's units. It may be repeated."""
         call = documents_requests.ConfirmReceived(document_id, organ_id)
         report, _ = self._call(call, lambda child: documents_responses.read_report(child, "ConfirmReceived"))
         if not report.success:
@@ -156,7 +162,7 @@ class DocumentsClient:
     def traces(
         self, organ_id: str, document_id: str | None = None, since: datetime | None = None
     ) -> tuple[documents_responses.Trace, ...]:
-        """Return the status packets that came back for a unit, by arrival."""
+        """Return the status packets for a unit, in order of arrival."""
         return self._call(documents_requests.GetTraces(organ_id, document_id, since), documents_responses.read_traces)[
             0
         ]
@@ -178,8 +184,10 @@ class DocumentsClient:
         return Sent(said.document_id, said.message_id, sha256, said.time, answer.receipt)
 
     def _unsealed(self, receipt: bytes, peer: x509.Certificate) -> etree._Element:
-        """Open a receipt sealed by a known signer, or by *peer*, or, before its certificate was renewed, by an older one of the
-        same name and CA.  Where signers are known no name counts: the certificate of TLS may have the same.
+        """Verify the seal of *receipt*, and return its root element.
+
+        The sealer must be one of the signers, or else *peer*, or an older certificate with the same subject from the
+        same CA. With known signers the subject is not compared, because the certificate of TLS may have the same one.
         """
         try:
             return wss_verify.unseal_document(receipt, self._signers or [peer], self._now())[0]
@@ -201,7 +209,7 @@ class DocumentsClient:
             raise HubUnavailable(f"the answer makes no sense: {error}") from error
 
     def _ask(self, call: documents_requests.Call) -> tuple[etree._Element, x509.Certificate]:
-        """Return the verified, validated answer to *call*, and who signed it."""
+        """Return the verified and validated answer to *call*, and the server's TLS certificate."""
         body = signing.sign_envelope(
             envelope.wrap_in_envelope(documents_requests.build_call_element(call)), self._identity, self._now()
         )
@@ -214,7 +222,8 @@ class DocumentsClient:
         except Rejected as error:
             raise _unreadable(answer.status, error, wait) from error
         fault = envelope.read_fault(child)
-        if fault is not None:  # whoever holds the TLS key may say so unsigned: it claims no success
+        # a fault may be unsigned: the holder of the TLS key may send it, and it claims no success
+        if fault is not None:
             problems = fault.problems or (Problem("fault", fault.text),)
             if fault.sender:
                 raise SubmissionRefused(*problems, tracking=fault.tracking)
@@ -228,14 +237,17 @@ class DocumentsClient:
         return child, answer.peer
 
     def _verified(self, opened: envelope.Envelope, peer: x509.Certificate) -> etree._Element:
-        """Return the Body's child that the hub signed, with a known signer's certificate or the very one it showed in TLS."""
+        """Return the signed child of the Body.
+
+        The signer must be a known signer, or else the server's TLS certificate.
+        """
         root = opened.body.getparent()
         assert root is not None
         verified = wss_verify.verify_envelope(root, self._signers or [peer], self._now(), max_age=_MAX_AGE)
         return envelope.only_child(verified.body)
 
     def _post(self, body: bytes, action: str) -> HttpAnswer:
-        """Carry one call; a kept connection that the hub has closed meanwhile is opened once more."""
+        """Post one call. If the hub has closed a kept connection meanwhile, connect once more."""
         kept = self._connection.sock is not None
         try:
             try:
@@ -256,7 +268,7 @@ class DocumentsClient:
         shown = connection.sock.getpeercert(binary_form=True)
         assert shown is not None, "the context demands a certificate"
         headers = {"Content-Type": envelope.CONTENT_TYPE, "SOAPAction": f'"{action}"'}
-        with suppress(*_HUNG_UP):  # a call too large is answered before it is read
+        with suppress(*_HUNG_UP):  # the hub may refuse a call that is too large before it has read all of it
             connection.request("POST", self._path, body, headers)
         response = connection.getresponse()
         content = response.read(_LONGEST + 1)
@@ -267,7 +279,7 @@ class DocumentsClient:
 
 
 def _unreadable(status: int, error: Rejected, wait: float | None) -> SubmissionRefused | HubUnavailable:
-    """What an answer means that is no envelope, or one whose signature fails."""
+    """Return the error for an answer that is not an envelope or whose signature is invalid."""
     if status == 413:
         return SubmissionRefused(Problem("too-large", "HTTP 413"))
     return HubUnavailable(f"HTTP {status}: {error}", wait)

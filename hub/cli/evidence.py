@@ -1,6 +1,6 @@
-"""`lienthong evidence` and `lienthong verify`: what a report's numbers rest on, in one file, and whether such a file holds.
+"""`lienthong evidence` and `lienthong verify`: writes the evidence of a report into one file, and checks such a file.
 
-`verify` needs no hub: no database, no network, no configuration but the certificates that the reader trusts.
+`verify` needs no hub, database or network, and no configuration except the trusted certificates.
 """
 
 import os
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from hub.audit import AuditFinding, Trust
 
-_LONGEST = 1000  #: characters of a finding that are shown
+_LONGEST = 1000  #: maximum characters shown of a finding
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -40,8 +40,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "evidence",
     "Ghi tệp chứng cứ của một báo cáo: từ từng con số tới kết quả ghi nhận, thông điệp, sự kiện, và (--with-messages) byte nguyên bản.\n\n"
     "Tệp là ZIP không nén, có bản kê do trục niêm phong. Kiểm tra tệp ở bất cứ đâu, không cần trục: lienthong verify.",
-    "Write the evidence file of a report: from each number to its facts, messages, events, and (--with-messages) the exact octets.\n\n"
-    "The file is a ZIP without compression, its manifest sealed by the hub. Check it anywhere, without a hub: lienthong verify.",
+    "Write the evidence file of a report: for each number its facts, messages, events, and (--with-messages) the "
+    "exact octets.\n\nThe file is a ZIP without compression with a manifest sealed by the hub. "
+    "`lienthong verify` checks it anywhere, without a hub.",
     "lienthong evidence H55.13 2026-11",
     "lienthong evidence H55.13 2026-11 --form dossiers --with-messages -o chungcu.zip",
     "lienthong verify chungcu.zip --ca ca.crt",
@@ -59,7 +60,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--with-messages",
     "octets",
     is_flag=True,
-    help=t("Kèm đúng từng byte của các thông điệp.", "With the exact octets of the messages."),
+    help=t("Kèm đúng từng byte của các thông điệp.", "Include the exact octets of the messages."),
 )
 @pass_screen
 def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | None, octets: bool) -> None:
@@ -88,7 +89,7 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
             raise click.UsageError(
                 t(
                     f"biểu mẫu {form} lấy số liệu từ biểu mẫu khác; hãy lấy chứng cứ của: {bases}",
-                    f"the form {form} takes its numbers from others; ask for the evidence of: {bases}",
+                    f"the form {form} takes its numbers from other forms; ask for the evidence of: {bases}",
                 )
             ) from None
         except (deed.TooMany, OverflowError) as many:
@@ -102,7 +103,8 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
     for each in written.wrong:
         screen.note(
             f"CẢNH BÁO: căn cứ của {each.unit} kỳ {each.period} không còn như lúc đóng; tệp này sẽ không đúng khi kiểm tra",
-            f"WARNING: the evidence of {each.unit} in {each.period} is not what was closed; this file will not hold",
+            f"WARNING: the evidence of {each.unit} in {each.period} has changed since the closing; this file will not "
+            "verify",
         )
     screen.note(
         f"{counts['facts']} kết quả, {counts['messages']} thông điệp, {counts['events']} sự kiện. Kiểm tra: lienthong verify {place}",
@@ -112,7 +114,7 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
 
 @contextmanager
 def _whole(place: Path) -> Iterator[IO[bytes]]:
-    """Give a file that takes its place only when it is whole and on disk."""
+    """Give a temporary file that replaces *place* once it is complete and on disk."""
     try:
         with tempfile.NamedTemporaryFile(dir=place.parent, prefix=f".{place.name}.", delete=False) as file:
             try:
@@ -136,9 +138,9 @@ def _whole(place: Path) -> Iterator[IO[bytes]]:
     "Kiểm tra, không cần trục, tệp chứng cứ, báo cáo XML có niêm phong, hoặc biên nhận: mỗi dòng một điều đúng hay sai.\n\n"
     "ĐÚNG: đã kiểm tra và đúng. SAI: đã kiểm tra và sai. LƯU Ý: không kiểm tra được ở đây, hoặc điều nên biết. "
     "Mã thoát: 0 không có gì sai · 1 có điều sai · 2 sai cách dùng.",
-    "Check, without any hub, an evidence file, a sealed report as XML, or a receipt: a line for each thing that holds or does not.\n\n"
-    "HOLDS: checked, and so. FALSE: checked, and not so. NOTE: it could not be checked here, or is good to know. "
-    "Exit codes: 0 nothing is false · 1 something is · 2 wrong usage.",
+    "Check, without a hub, an evidence file, a sealed report as XML, or a receipt. Prints one line for each check.\n\n"
+    "HOLDS: checked and correct. FALSE: checked and wrong. NOTE: it could not be checked here, or is information. "
+    "Exit codes: 0 nothing is false · 1 something is false · 2 wrong usage.",
     "lienthong verify evidence-edoc-H55.13-2026-11.zip",
     "lienthong verify baocao.xml --ca ca.crt --hub-certificate hub.crt",
     "lienthong verify bien-nhan.xml --ca ca.crt --json",
@@ -161,7 +163,7 @@ def _whole(place: Path) -> Iterator[IO[bytes]]:
     multiple=True,
     help=t(
         "Chứng thư của trục (PEM): niêm phong phải của chủ thể này; mặc định, khi không có --ca, pki/hub.crt.",
-        "The hub's certificate (PEM): seals must be of its subject; default, without --ca, pki/hub.crt.",
+        "The hub's certificate (PEM): seals must be by its subject; default, without --ca, pki/hub.crt.",
     ),
 )
 @pass_screen
@@ -189,7 +191,7 @@ def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> "Tr
     beside = screen.config.parent / "pki"
     if not anchors:
         if not (beside / "ca.crt").is_file():
-            raise click.UsageError(t("cần --ca: CA nào được tin", "--ca is needed: which CA is trusted"))
+            raise click.UsageError(t("cần --ca: CA nào được tin", "--ca is needed: the trusted CA"))
         anchors = [beside / "ca.crt"]
         if not hubs and (beside / "hub.crt").is_file():
             hubs = [beside / "hub.crt"]

@@ -1,4 +1,7 @@
-"""Tries the way to every partner that is called, up to the TLS handshake, and the sign-in at RabbitMQ.  Knows sockets; sends nothing else."""
+"""Tests the connection to every partner that the hub calls, up to the TLS handshake, and the sign-in at RabbitMQ.
+
+Sends nothing else.
+"""
 
 import os
 import select
@@ -22,7 +25,7 @@ _PATIENCE = 5.0  #: seconds for one handshake
 
 
 def try_partners(config: Config, now: datetime) -> tuple[list[Mistake], list[Mistake]]:
-    """Return the partners that showed a wrong certificate, and those that could not be reached."""
+    """Return the mistakes of partners with a wrong certificate, and those of partners that could not be reached."""
     refused: list[Mistake] = []
     unreachable: list[Mistake] = []
     for partner in config.partners.values():
@@ -69,12 +72,12 @@ def _judge(
     return None
 
 
-#: The ports of what is not HTTP, where a URL names none.
+#: Default ports of URL schemes other than https.
 _PORTS = {"http": 80, "smtp": 587, "smtps": 465, "imap": 143, "imaps": 993}
 
 
 def _unreached(parts: SplitResult) -> str:
-    """Return why nobody answers there, or why nothing can be put there; nothing if it is well."""
+    """Return why the server does not answer or the directory is not writable; an empty text if it works."""
     if parts.scheme == "file":
         return "" if os.access(parts.path, os.W_OK | os.X_OK) else "no directory that this account may write"
     port = parts.port or _PORTS.get(parts.scheme)
@@ -88,7 +91,7 @@ def _unreached(parts: SplitResult) -> str:
 
 
 def _shake(url: str, identity: Identity | None) -> tuple[x509.Certificate | None, Sequence[x509.Certificate]]:
-    """Return the certificate that the server at *url* shows, and those it shows above it.  Raises OSError, SSL.Error."""
+    """Return the certificate of the server at *url*, and the rest of its chain. Raises `OSError` or `SSL.Error`."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     until = time.monotonic() + _PATIENCE
@@ -113,7 +116,10 @@ def _shake(url: str, identity: Identity | None) -> tuple[x509.Certificate | None
 
 
 def try_broker(config: Config) -> tuple[list[Mistake], list[Mistake]]:
-    """Return what RabbitMQ refuses of `[feed]`, and why it could not be reached.  The exchange need not be there yet."""
+    """Return the mistakes that RabbitMQ finds in `[feed]`, and those because of which it could not be reached.
+
+    The exchange may be missing: the hub declares it.
+    """
     import pika
     from pika.exceptions import (
         AMQPConnectionError,
@@ -168,7 +174,7 @@ def _broker_context(config: Config) -> ssl.SSLContext:
 
 
 def _cause(error: BaseException) -> str:
-    """Return what is at the bottom of an error of pika's."""
+    """Return the type and text of an error of pika."""
     text = getattr(error, "reply_text", "") or str(error) or repr(error)
     return f"{type(error).__name__}: {text}"
 

@@ -1,4 +1,4 @@
-"""`lienthong init`: a directory that runs as it is."""
+"""`lienthong init`: creates a directory with a sample province that runs as it is."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +15,9 @@ _PORT = click.IntRange(0, 65535)
     "init",
     "Ghi vào DIR mọi thứ để chạy ngay: hub.toml, PKI mẫu, ba hệ thống đối tác mẫu, đơn vị mẫu, cơ sở dữ liệu.\n\n"
     "DIR phải trống hoặc chưa có. Mọi thứ chỉ dùng trên máy này (127.0.0.1).",
-    "Write into DIR all it takes to run: hub.toml, a sample PKI, three sample partners, sample units, the database.\n\n"
-    "DIR must be empty or absent. Everything stays on this machine (127.0.0.1).",
+    "Write into DIR everything that a hub needs: hub.toml, a sample PKI, three sample partners, sample units, "
+    "the database.\n\n"
+    "DIR must be empty or absent. The hub listens on this machine only (127.0.0.1).",
     "lienthong init tinh",
     "lienthong init tinh --soap-port 0 --admin-port 0",
     "lienthong init tinh --database postgresql://lienthong@/lienthong",
@@ -44,7 +45,7 @@ _PORT = click.IntRange(0, 65535)
     show_default=True,
     help=t(
         "Cơ sở dữ liệu trống của nhật ký; PostgreSQL: postgresql://NGƯỜI-DÙNG@MÁY/TÊN.",
-        "The journal's empty database; PostgreSQL: postgresql://USER@HOST/DATABASE.",
+        "An empty database for the journal; PostgreSQL: postgresql://USER@HOST/DATABASE.",
     ),
 )
 @pass_screen

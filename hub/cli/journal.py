@@ -1,4 +1,4 @@
-"""Opens the journal for one command.  Knows what an operator must be told when it does not open; no table."""
+"""Opens the journal for one command, and tells the operator why it cannot be opened. Contains no SQL."""
 
 import re
 from collections.abc import Collection, Generator, Sequence
@@ -16,15 +16,15 @@ from hub.journal import duties, integrity
 from hub.node.consistency import version_mistake
 from hub.store import move_marks, schema_version, transactions
 
-#: Who asks for a count waits so long for what was received before, in seconds, and looks so often.
+#: Seconds that a command which counts waits for outstanding facts; seconds between two looks.
 PATIENCE, _AGAIN = 5.0, 0.1
 
 
 def read_journal_config(screen: Screen) -> Config:
-    """Return the configuration, for a command that needs the journal and no partner.
+    """Return the configuration, for a command that needs the journal but no partner.
 
-    A mistake in a partner's file is told on standard error and hinders nothing: the configuration is without that partner.
-    What gives messages a way must not use it, for it would give them another one.
+    A mistake in a partner's file is reported on standard error, and the configuration is returned without that partner.
+    A command that routes messages must not use this function, because it would choose other routes.
     """
     from hub.config import read_config
     from hub.domain import translations
@@ -35,14 +35,17 @@ def read_journal_config(screen: Screen) -> Config:
             place = f"{mistake.path}{_line(screen.config.absolute().parent, mistake.path)}"
             screen.note(
                 f"Cảnh báo: {place}: {said.wrong} ({said.expected}); bỏ qua hệ thống này",
-                f"Warning: {place}: {said.wrong} ({said.expected}); going on without this partner",
+                f"Warning: {place}: {said.wrong} ({said.expected}); continuing without this partner",
             )
 
     return read_config(screen.config, set_aside=tell)
 
 
 def _line(home: Path, place: str) -> str:
-    """Return the line of the key at *place*, `partners/CODE.toml: KEY`; nothing where it is not there, or the mistake names the line."""
+    """Return the line number of the key at *place* (`partners/CODE.toml: KEY`) as text.
+
+    The text is empty if the key is not found or the mistake names the line itself.
+    """
     file, _, keys = place.partition(": ")
     key = re.escape(keys.rpartition(".")[2])
     try:
@@ -57,11 +60,14 @@ def _line(home: Path, place: str) -> str:
 def open_journal(
     config: Config, *, any_version: bool = False, counts: Collection[str] | None = ()
 ) -> Generator[sa.Engine]:
-    """Give the engine of the journal, for a command's one transaction or two; for one that *counts* facts of some services (None: of all),
-    when those that were received before are written.
+    """Open the journal for the one or two transactions of a command, and give its engine.
 
-    Raises `ConfigurationFault` when the journal has moved or is damaged, and when this program does not run on the schema's version,
-    unless *any_version*; `CommandStop` 69 when the database does not answer, or facts are outstanding after `PATIENCE`.
+    *counts* names the services whose facts the command counts (None: all). The journal is then opened only when all
+    facts received so far are written.
+
+    Raises `ConfigurationFault` if the journal was moved away or is damaged, and, unless *any_version*, if this program
+    cannot use the schema's version. Raises `CommandStop` 69 if the database does not answer, or if facts are still
+    outstanding after `PATIENCE` seconds.
     """
     engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
     try:
@@ -90,9 +96,9 @@ def open_journal(
 
 
 def wait_for_facts(engine: sa.Engine, services: Collection[str] | None) -> None:
-    """Wait until the hub has written all facts of *services* (None: of all) that receipts have promised until now.
+    """Wait until the hub has written all facts of *services* (None: all services) that receipts have promised so far.
 
-    Raises `CommandStop` 69 after `PATIENCE`.
+    Raises `CommandStop` 69 after `PATIENCE` seconds.
     """
     with transactions.read_transaction(engine) as tx:
         upto = duties.read_newest_duty(tx)
@@ -108,7 +114,7 @@ def wait_for_facts(engine: sa.Engine, services: Collection[str] | None) -> None:
 
 
 def say_outstanding(left: duties.Outstanding) -> CommandStop:
-    """Return what to tell a person who asked too early."""
+    """Return the error for a count that was requested while facts were outstanding."""
     vi, en = SENTENCES["facts-outstanding"]
     numbers = f"{left.messages} / {left.facts}"
     return CommandStop(

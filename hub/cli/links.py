@@ -1,4 +1,4 @@
-"""`lienthong links`: how the links stand, as each node saw them last."""
+"""`lienthong links`: shows the state of each link, as each node saw it last."""
 
 import attrs
 
@@ -9,8 +9,9 @@ from hub.cli.screen import Screen, command, pass_screen, t
     "links",
     "Tình trạng đường truyền tới từng hệ thống, theo từng nút.\n\n"
     "Trục thăm dò khi `hub.toml` có [links] every: kết nối, bắt tay TLS, không gửi gì. `silent`: nút đã lâu không báo.",
-    "How the link to each system stands, by node.\n\n"
-    "The hub probes where `hub.toml` has [links] every: a connection, a TLS handshake, nothing sent. `silent`: the node has told nothing for long.",
+    "The state of the link to each system, by node.\n\n"
+    "The hub probes links if `hub.toml` has [links] every: it connects and makes a TLS handshake, and sends nothing. "
+    "`silent`: the node has not reported for a long time.",
     "lienthong links",
     "lienthong links --json",
 )
@@ -41,7 +42,7 @@ def links(screen: Screen) -> None:
 
 
 def _shown(row: dict[str, object], *, plain: bool) -> dict[str, object]:
-    """Return *row* without what `link` says already; for a screen, latencies in milliseconds and nodes by their first letters."""
+    """Return *row* without its name. For a screen, write latencies in milliseconds and shorten the node's name."""
     del row["name"]
     if plain:
         return row

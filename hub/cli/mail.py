@@ -1,4 +1,4 @@
-"""`lienthong mail`: counts the logs of the shared mail and hands the numbers in."""
+"""`lienthong mail`: counts the usage of the shared mail in its logs, and records the figures in the journal."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
@@ -15,7 +15,7 @@ _Log = click.File("r", encoding="utf-8", errors="replace")
 @command_group(
     "mail",
     "Thư điện tử dùng chung: số liệu sử dụng từ nhật ký của Postfix và Dovecot.",
-    "The shared mail: how it was used, from the logs of Postfix and Dovecot.",
+    "The shared mail: usage figures from the logs of Postfix and Dovecot.",
 )
 def mail() -> None:
     pass
@@ -25,8 +25,9 @@ def mail() -> None:
     "usage",
     "Đếm trong nhật ký của một ngày: tài khoản, thư gửi, nhận, bị từ chối vì quá cỡ, hộp thư gần đầy, theo đơn vị.\n\n"
     "In ra số liệu; chỉ ghi vào nhật ký của trục khi có --yes. Chỉ có số đếm, không có địa chỉ nào.",
-    "Count a day in the logs: accounts, mails sent, received and refused as too large, mailboxes nearly full, by unit.\n\n"
-    "Prints the figures; hands them in only with --yes. Numbers alone, no address.",
+    "Count one day in the logs, by unit: accounts, mails sent, received and refused as too large, mailboxes nearly "
+    "full.\n\n"
+    "Prints the figures, and records them in the hub's journal only with --yes. The figures contain no addresses.",
     "lienthong mail usage --day 2026-11-24 --directory hop-thu.csv /var/log/mail.log",
     "doveadm -f tab quota get -A > quota.txt",
     "lienthong mail usage --day 2026-11-24 --directory hop-thu.csv --quotas quota.txt /var/log/mail.log --yes",
@@ -36,7 +37,7 @@ def mail() -> None:
     "--day",
     required=True,
     type=click.DateTime(["%Y-%m-%d"]),
-    help=t("Ngày (giờ Hà Nội) cần đếm.", "The day, in Hà Nội, to count."),
+    help=t("Ngày (giờ Hà Nội) cần đếm.", "The day to count, in Hà Nội time."),
 )
 @click.option(
     "--directory",
@@ -44,13 +45,13 @@ def mail() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help=t(
         "Địa chỉ nào của đơn vị nào: mỗi dòng MẪU,MÃ; mẫu là địa chỉ, địa chỉ có *, hoặc tên miền.",
-        "Whose address it is: a line PATTERN,CODE each; a pattern is an address, one with *, or a domain.",
+        "The unit of each address: lines PATTERN,CODE; a pattern is an address, an address with *, or a domain.",
     ),
 )
 @click.option(
     "--quotas",
     type=_Log,
-    help=t("Kết quả của `doveadm -f tab quota get -A`.", "What `doveadm -f tab quota get -A` printed."),
+    help=t("Kết quả của `doveadm -f tab quota get -A`.", "The output of `doveadm -f tab quota get -A`."),
 )
 @click.option(
     "--zone",
@@ -64,10 +65,10 @@ def mail() -> None:
     metavar="TEXT",
     help=t(
         "Ngày này đã gửi số liệu sai; lý do. Ghi phần chênh lệch.",
-        "The day was told wrongly before; why. The difference is handed in.",
+        "Why earlier figures of this day were wrong. The difference is recorded.",
     ),
 )
-@click.option("--yes", is_flag=True, help=t("Ghi vào nhật ký của trục.", "Hand them in."))
+@click.option("--yes", is_flag=True, help=t("Ghi vào nhật ký của trục.", "Record them in the hub's journal."))
 @pass_screen
 def usage(
     screen: Screen,
@@ -98,17 +99,17 @@ def usage(
     _print(screen, {unit: figures for unit, figures in tally.items() if unit != mail_log.NOBODY})
     if nowhere:
         said = ", ".join(f"{name} {number}" for name, number in sorted(nowhere.items()))
-        click.echo(t(f"Không thuộc đơn vị nào: {said}", f"No unit's: {said}"), err=True)
+        click.echo(t(f"Không thuộc đơn vị nào: {said}", f"Of no unit: {said}"), err=True)
     if refused:
         raise CommandStop(refused, refused, FAILED)
     if not yes:
-        click.echo(t("Chưa ghi gì; thêm --yes để ghi.", "Nothing was handed in; --yes does it."), err=True)
+        click.echo(t("Chưa ghi gì; thêm --yes để ghi.", "Nothing was recorded; add --yes to record it."), err=True)
 
 
 def _hand_in(
     screen: Screen, tally: dict[str, dict[str, int]], day: date, correction: str
 ) -> tuple[dict[str, dict[str, int]], str]:
-    """Write the count, or what it corrects; return what was written, and why it was not."""
+    """Record the count, or its difference from earlier figures. Return what was recorded, and why it was refused."""
     from datetime import UTC
 
     from hub.cli.journal import open_journal
@@ -132,7 +133,7 @@ def _hand_in(
             if not set(tally) - {mail_log.NOBODY}:
                 return tally, ""
             taken = mail_usage.record_mail_usage(tx, province, tally, day, now, correction)
-        duties.write_all(engine)  # the hub may not be running
+        duties.write_all(engine)  # no hub may be running, so write the outstanding facts here
     return tally, "; ".join(describe_problem(problem) for problem in taken.problems)
 
 

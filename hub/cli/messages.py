@@ -1,4 +1,4 @@
-"""`lienthong messages`, `show`, `trace`: what is in the journal, one message, all that happened to it."""
+"""`lienthong messages`, `show`, `trace`: lists messages of the journal, shows one message, and lists its events."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,12 +20,12 @@ _DELIVERY_STATES = ("waiting", "sending", "held", "fetched", "delivered", "dead"
 
 
 class _Time(click.ParamType[datetime]):
-    """A day or a time; without an offset it is Hà Nội's."""
+    """A day or a time. Without an offset it is in Hà Nội."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read ISO 8601."""
+        """Parse ISO 8601."""
         if isinstance(value, datetime):
             return value
         from zoneinfo import ZoneInfo
@@ -33,12 +33,12 @@ class _Time(click.ParamType[datetime]):
         try:
             read = datetime.fromisoformat(value)
         except ValueError:
-            self.fail(t(f"{value!r} không phải ngày giờ ISO 8601", f"{value!r} is no ISO 8601 time"), param, ctx)
+            self.fail(t(f"{value!r} không phải ngày giờ ISO 8601", f"{value!r} is not an ISO 8601 time"), param, ctx)
         return (read if read.tzinfo else read.replace(tzinfo=ZoneInfo("Asia/Ho_Chi_Minh"))).astimezone(UTC)
 
 
 def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose messages: `messages` and `replay` take the same."""
+    """Add the options that choose messages. `messages`, `replay` and `give-up` share them."""
     options = (
         click.option("--state", type=click.Choice(_STATES), help=t("Trạng thái thông điệp.", "State of the message.")),
         click.option(
@@ -47,7 +47,7 @@ def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help=t("Có lượt chuyển ở trạng thái này.", "Has a delivery in this state."),
         ),
         click.option("--partner", help=t("Hệ thống gửi hoặc nhận.", "The sending or a receiving partner.")),
-        click.option("--message-id", help=t("Mã do bên gửi đặt.", "The sender's id.")),
+        click.option("--message-id", help=t("Mã do bên gửi đặt.", "The id given by the sender.")),
         click.option("--unit", help=t("Đơn vị gửi hoặc nhận.", "The sending or a receiving unit.")),
         click.option("--since", type=_Time(), help=t("Từ lúc (kể cả).", "From this time on.")),
         click.option("--until", type=_Time(), help=t("Đến trước lúc.", "Before this time.")),
@@ -58,7 +58,7 @@ def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def build_message_filter(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] | None = None) -> "Filter":
-    """Return what the options of `filter_options` choose; a unit may be named by an alias."""
+    """Return the filter that the options of `filter_options` describe. A unit may be given by an alias."""
     from hub.domain.local_time import local_day
     from hub.journal import unit_registry
     from hub.journal.search import Filter
@@ -72,7 +72,7 @@ def build_message_filter(tx: "Transaction", options: Mapping[str, Any], ids: tup
 @command(
     "messages",
     "Liệt kê thông điệp trong nhật ký, cũ trước mới sau.",
-    "List the messages of the journal, the oldest first.",
+    "List the messages of the journal, oldest first.",
     "lienthong messages --state refused",
     "lienthong messages --delivery-state dead --partner vpub --json",
     "lienthong messages --since 2026-11-01 --unit H55.01 --count",
@@ -80,15 +80,15 @@ def build_message_filter(tx: "Transaction", options: Mapping[str, Any], ids: tup
 )
 @filter_options
 @click.option(
-    "--limit", type=click.IntRange(1), help=t("Nhiều nhất bao nhiêu; mặc định tất cả.", "At most; default all.")
+    "--limit", type=click.IntRange(1), help=t("Nhiều nhất bao nhiêu; mặc định tất cả.", "Maximum number; default all.")
 )
-@click.option("--count", "only_count", is_flag=True, help=t("Chỉ in số lượng.", "Print the number alone."))
+@click.option("--count", "only_count", is_flag=True, help=t("Chỉ in số lượng.", "Print only the number."))
 @click.option(
     "--tracking",
     metavar="ID",
     help=t(
         "Lời gọi được trả mã theo dõi này, dù không thành thông điệp.",
-        "The call that was given this tracking id, though it brought no message.",
+        "The call with this tracking id, even if it produced no message.",
     ),
 )
 @pass_screen
@@ -115,7 +115,7 @@ def list_messages(screen: Screen, /, limit: int | None, only_count: bool, tracki
         rows = map(attrs.asdict, search.find_messages(tx, wanted, limit)) if call is None else [call]
         found = screen.table(columns, _rows(rows, screen))
     if not found and not screen.json:
-        screen.note("Không có thông điệp nào.", "No message.")
+        screen.note("Không có thông điệp nào.", "No messages.")
 
 
 def _rows(found: Iterable[dict[str, Any]], screen: Screen) -> Iterator[dict[str, Any]]:
@@ -126,7 +126,7 @@ def _rows(found: Iterable[dict[str, Any]], screen: Screen) -> Iterator[dict[str,
 
 
 def _refused_call(tx: "Transaction", tracking: str) -> dict[str, Any] | None:
-    """Return what is known of the call that was refused with the id *tracking* and brought no message, in a message's fields; None for none."""
+    """Return the refused call with the id *tracking* in the fields of a message; None if there is none."""
     from hub.domain.model import Message
     from hub.journal import events
 
@@ -144,14 +144,17 @@ def _refused_call(tx: "Transaction", tracking: str) -> dict[str, Any] | None:
 
 
 def _only_call(tx: "Transaction", name: str) -> dict[str, Any] | None:
-    """Return the refused call with the tracking id *name*, unless it is the name of a message."""
+    """Return the refused call with the tracking id *name*, or None if *name* is the name of a message."""
     from hub.journal import search
 
     return None if search.find_by_name(tx, name) else _refused_call(tx, name)
 
 
 def find_one_message(tx: "Transaction", name: str) -> "Message":
-    """Return the one message that *name* (hub id or message id) names; the newest accepted of several."""
+    """Return the message with the hub id or message id *name*; of several the newest, accepted ones first.
+
+    Raises `CommandStop` 4 if there is none.
+    """
     from hub.domain.model import MessageState
     from hub.journal import search
 
@@ -159,7 +162,7 @@ def find_one_message(tx: "Transaction", name: str) -> "Message":
     if not found:
         raise CommandStop(
             f"không có thông điệp {name}; lời gọi gặp hub-error hoặc HTTP 503 chỉ có trong tệp log",
-            f"there is no message {name}; a call that got hub-error or HTTP 503 stands in the log alone",
+            f"there is no message {name}; a call that got hub-error or HTTP 503 is only in the log",
             NOT_FOUND,
         )
     accepted = [message for message in found if message.state is MessageState.ACCEPTED]
@@ -174,9 +177,9 @@ def find_one_message(tx: "Transaction", name: str) -> "Message":
     "lienthong show 0193… --signature",
 )
 @click.argument("name", metavar="ID|MESSAGE_ID|TRACKING")
-@click.option("--raw", is_flag=True, help=t("Chỉ các byte nguyên bản.", "The exact bytes alone."))
+@click.option("--raw", is_flag=True, help=t("Chỉ các byte nguyên bản.", "Only the exact bytes."))
 @click.option(
-    "--signature", is_flag=True, help=t("Chữ ký được lưu, kiểm tra lại.", "The signatures kept, verified again.")
+    "--signature", is_flag=True, help=t("Chữ ký được lưu, kiểm tra lại.", "The stored signatures, verified again.")
 )
 @pass_screen
 def show_message(screen: Screen, name: str, raw: bool, signature: bool) -> None:
@@ -226,7 +229,7 @@ def _pieces(tx: "Transaction", message: "Message") -> Iterator[bytes]:
     except KeyError:
         raise CommandStop(
             f"không lưu các byte của {message.id}: {message.refusal}",
-            f"the bytes of {message.id} are not kept: {message.refusal}",
+            f"the bytes of {message.id} are not stored: {message.refusal}",
         ) from None
 
 
@@ -250,7 +253,7 @@ def _delivery(delivery: "Delivery") -> dict[str, object]:
 @command(
     "trace",
     "Mọi sự kiện của một thông điệp, theo thứ tự, rồi các lượt chuyển.",
-    "All that happened to a message, in order, and how its deliveries stand.",
+    "List all events of a message in order, then the state of its deliveries.",
     "lienthong trace 0193… --json",
 )
 @click.argument("name", metavar="ID|MESSAGE_ID|TRACKING")

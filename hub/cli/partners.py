@@ -1,4 +1,4 @@
-"""`lienthong partners`: who is connected, what each may call, one more, and one as it shall be from now on."""
+"""`lienthong partners`: lists partners and what each may call, adds one, and changes one."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from hub.cli.screen import NOT_FOUND, CommandStop, Screen, colour_difference, co
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import DOCUMENTS
 
-#: Words of --calls and --tells.
+#: Special values of --calls and --tells.
 NONE, DEFAULT = "none", "default"
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def list_partners(screen: Screen) -> None:
 
 
 def _fields(config: "Config", partner: "Partner", standings: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
-    """Return all there is to say of a partner, as `--json` says it."""
+    """Return all fields of a partner, as in `--json`."""
     from hub.intake import grants
     from hub.partner.policy import write_policy
     from hub.security.certificates import certificate_fingerprint
@@ -104,14 +104,14 @@ def show_partner(screen: Screen, code: str) -> None:
         "url": "URL",
         "adapter": t("bộ chuyển đổi", "adapter"),
         "units": t("đơn vị", "units"),
-        "tells": t("báo số liệu về", "tells of"),
+        "tells": t("báo số liệu về", "reports about"),
     }
     lines = [(title, _words(fields[key])) for key, title in titles.items() if fields[key]]
     granted = _words(fields["granted"]) or t("không gì cả", "nothing")
     why = (
         "calls"
         if partner.calls is not None
-        else t("theo loại đối tác, không có khóa calls", "by its kind, no key calls")
+        else t("theo loại đối tác, không có khóa calls", "by its kind, without the key calls")
     )
     lines.append((t("được gọi", "may call"), f"{granted} ({why})"))
     lines += [
@@ -131,7 +131,10 @@ def _words(value: object) -> str:
 
 
 def _standings(screen: Screen, config: "Config") -> dict[str, dict[str, object]]:
-    """Return how it goes with each partner that is pushed to; none, with a word about it, when the journal does not open."""
+    """Return the sending state of each partner that the hub pushes to.
+
+    If the journal cannot be opened, print a note and return nothing.
+    """
     from hub.cli.journal import open_journal
     from hub.domain.model import Receive
     from hub.journal.queue import partner_state as partners
@@ -161,14 +164,14 @@ def _standings(screen: Screen, config: "Config") -> dict[str, dict[str, object]]
 
 
 def _said(standing: Mapping[str, object] | None) -> str:
-    """Return in a word or two whether anything is sent."""
+    """Return the sending state in a few words."""
     match standing:
         case None:
             return ""
         case {"paused": {"by": by, "reason": reason}}:
             return t(f"tạm ngừng bởi {by}: {reason}", f"paused by {by}: {reason}")
         case {"breaker": "closed"}:
-            return t("bình thường", "as usual")
+            return t("bình thường", "normal")
         case {"reason": reason}:
             return t(f"không liên lạc được: {reason}", f"unavailable: {reason}")[:80]
     return ""
@@ -182,7 +185,7 @@ def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str,
 
 
 def _names(_context: click.Context, _option: click.Parameter, value: str | None) -> "tuple[str, ...] | str | None":
-    """Return the names of a LIST; `default`, for what the partner's kind may call, stays a word."""
+    """Return the names in a LIST. `default` (what the partner's kind may call) stays a string."""
     if value is None or value == DEFAULT:
         return value
     return () if value == NONE else tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
@@ -196,10 +199,11 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
     "Trục đang chạy nhận biết sau `lienthong reload`. Đơn vị chưa có trong sổ đăng ký được thêm vào và đánh dấu. "
     "Khóa của --policy: signature=message|packet|both, profile=observed|strict, sha1=no|yes, vxp-signature=no|yes, max-age=900s, "
     "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s, concurrency=4, rate=none|20/s, intake-concurrency=200, intake-rate=none|20/s, intake-connections=256, intake-spool=1024MiB.",
-    "Add the partner CODE: check what is given, then write partners/CODE.toml and its certificate.\n\n"
-    "With --replace only what is named changes in the file that is there: comments and other keys stay; the difference is printed, "
-    "and the old file kept beside it (.old). "
-    "A running hub takes it up on `lienthong reload`. A unit the registry does not know is added, and marked so. "
+    "Add the partner CODE: check the input, then write partners/CODE.toml and its certificate.\n\n"
+    "With --replace, only the given options change in the existing file: comments and other keys stay. The difference "
+    "is printed, "
+    "and the old file is kept beside it (.old). "
+    "A running hub uses it after `lienthong reload`. A unit that the registry does not contain is added and marked. "
     "Keys of --policy: signature=message|packet|both, profile=observed|strict, sha1=no|yes, vxp-signature=no|yes, max-age=900s, "
     "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s, concurrency=4, rate=none|20/s, intake-concurrency=200, intake-rate=none|20/s, intake-connections=256, intake-spool=1024MiB.",
     "lienthong partners add soyte --certificate soyte.crt --unit H55.14 --fetch",
@@ -218,7 +222,7 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help=t(
         "Chứng thư PEM; có thể lặp lại khi đang thay chứng thư. Bắt buộc với đối tác mới.",
-        "PEM certificate; repeat it while one replaces another. Required for a new partner.",
+        "PEM certificate; repeatable during a change of certificates. Required for a new partner.",
     ),
 )
 @click.option(
@@ -228,7 +232,7 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
     metavar=t("MÃ", "CODE"),
     help=t(
         "Đơn vị của hệ thống này; '*': được gửi thay mọi đơn vị.",
-        "A unit of this system; '*': it may send for any unit.",
+        "A unit of this partner; '*': the partner may send for any unit.",
     ),
 )
 @click.option(
@@ -237,7 +241,7 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
     callback=_names,
     help=t(
         "Dịch vụ và thao tác được gọi, cách nhau bằng dấu phẩy; none: không gì cả; default: theo loại đối tác.",
-        "The services and operations that it may call, by commas; none: nothing; default: what its kind may.",
+        "Services and operations that it may call, separated by commas; none: nothing; default: by its kind.",
     ),
 )
 @click.option(
@@ -246,21 +250,21 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
     metavar="'*'",
     help=t(
         "'*': được báo số liệu về mọi đơn vị, và không gì khác; none: thôi.",
-        "'*': it may report figures about any unit, and nothing else by that; none: no longer.",
+        "'*': it may report figures about any unit, but not send for it; none: remove this right.",
     ),
 )
-@click.option("--fetch", is_flag=True, help=t("Hệ thống tự lấy về.", "The system fetches what is for its units."))
+@click.option("--fetch", is_flag=True, help=t("Hệ thống tự lấy về.", "The partner fetches the messages for its units."))
 @click.option("--push", metavar="URL", help=t("Trục đẩy tới URL này.", "The hub pushes to this URL."))
-@click.option("--name", help=t("Tên hiển thị.", "The name to show."))
+@click.option("--name", help=t("Tên hiển thị.", "The displayed name."))
 @click.option("--adapter", help=t("Bộ chuyển đổi; mặc định documents.", "The adapter; default documents."))
 @click.option(
     "--policy",
     multiple=True,
     metavar="KEY=VALUE",
     callback=_pairs,
-    help=t("Quy ước; lặp lại được.", "Policy; repeatable."),
+    help=t("Quy ước; lặp lại được.", "A policy value; repeatable."),
 )
-@click.option("--replace", is_flag=True, help=t("Thay đổi đối tác đã có.", "Change the partner if there is one."))
+@click.option("--replace", is_flag=True, help=t("Thay đổi đối tác đã có.", "Change an existing partner."))
 @click.option("--dry-run", is_flag=True, help=t("Chỉ cho xem khác biệt.", "Only show the difference."))
 @pass_screen
 def add_partner(
@@ -292,7 +296,7 @@ def add_partner(
     path, shown = home / "partners" / f"{code}.toml", f"partners/{code}.toml"
     if path.exists() and not replace:
         raise CommandStop(
-            f"đã có đối tác {code}; dùng --replace để thay", f"there is a partner {code}; --replace changes it"
+            f"đã có đối tác {code}; dùng --replace để thay", f"the partner {code} exists already; --replace changes it"
         )
     if not path.exists() and not certificate_files:
         raise click.UsageError(t("thiếu --certificate", "--certificate is missing"))
@@ -342,10 +346,10 @@ def add_partner(
         "\n".join(filter(None, [colour_difference(diff) if before else "", written])),
     )
     for old in kept:
-        screen.note(f"Bản cũ: {old}", f"What stood there: {old}")
+        screen.note(f"Bản cũ: {old}", f"Old file: {old}")
     if added:
         screen.note(f"Đã thêm đơn vị: {', '.join(added)}", f"Added the units {', '.join(added)}")
-    screen.note("Trục đang chạy nhận biết sau `lienthong reload`", "A running hub takes it up on `lienthong reload`")
+    screen.note("Trục đang chạy nhận biết sau `lienthong reload`", "A running hub uses it after `lienthong reload`")
 
 
 @command(
@@ -354,10 +358,12 @@ def add_partner(
     "Đề xuất dựa trên các thông điệp đã được nhận: theo dịch vụ, riêng tra cứu theo từng thao tác. Câu hỏi (Get…, List…) "
     "không để lại dấu vết trong nhật ký: hãy tự nêu dịch vụ của chúng bằng `partners add CODE --calls … --replace`. Đối tác chưa gửi gì "
     "không có đề xuất. Chỉ in khác biệt; --yes mới ghi, và giữ tệp cũ (.old).",
-    "Show what each partner may call; --propose makes the key calls from what it has done.\n\n"
-    "The proposal is drawn from messages that were accepted: by service, and of lookups by operation. Questions (Get…, List…) leave no trace "
-    "in the journal: name their services yourself, by `partners add CODE --calls … --replace`. A partner that has sent nothing gets no "
-    "proposal. Only the difference is printed; --yes writes it, and keeps the old file (.old).",
+    "Show what each partner may call; --propose makes the key calls from what it has called.\n\n"
+    "The proposal comes from accepted messages: by service; for lookups by operation. Queries (Get…, List…) leave no "
+    "trace "
+    "in the journal: add their services by `partners add CODE --calls … --replace`. A partner that has sent nothing "
+    "gets no "
+    "proposal. The difference is printed; --yes also writes it, and keeps the old file (.old).",
     "lienthong partners grants",
     "lienthong partners grants --propose",
     "lienthong partners grants soyte --propose --since 2026-01-01 --yes",
@@ -370,7 +376,7 @@ def add_partner(
     metavar=t("NGÀY", "DAY"),
     help=t("Chỉ từ ngày này (Hà Nội).", "Only from this day on (Hà Nội)."),
 )
-@click.option("--yes", is_flag=True, help=t("Ghi vào tệp.", "Write it into the files."))
+@click.option("--yes", is_flag=True, help=t("Ghi vào tệp.", "Write the proposal into the files."))
 @pass_screen
 def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since: datetime | None, yes: bool) -> None:
     from hub.cli.journal import open_journal
@@ -406,7 +412,7 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
         if not own:
             screen.row(
                 {**fields, "proposed": None, "diff": [], "written": False},
-                t(f"{partner.code}: chưa gửi gì, không đề xuất", f"{partner.code}: it has sent nothing; no proposal"),
+                t(f"{partner.code}: chưa gửi gì, không đề xuất", f"{partner.code}: has sent nothing; no proposal"),
             )
             continue
         wanted = grants.propose_grants(own | ({(DOCUMENTS, "")} if partner.receive is Receive.FETCH else set()))
@@ -438,17 +444,15 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
                 f"{partner.code}: may no longer call {' '.join(gone)}; the journal shows no use of them",
             )
         if kept:
-            screen.note(f"Đã ghi {path}; bản cũ: {kept}", f"Wrote {path}; what stood there: {kept}")
+            screen.note(f"Đã ghi {path}; bản cũ: {kept}", f"Wrote {path}; old file: {kept}")
     if waiting:
-        screen.note("Chưa ghi gì; thêm --yes để ghi", "Nothing was written; --yes writes it")
+        screen.note("Chưa ghi gì; thêm --yes để ghi", "Nothing was written; add --yes to write it")
     elif yes:
-        screen.note(
-            "Trục đang chạy nhận biết sau `lienthong reload`", "A running hub takes it up on `lienthong reload`"
-        )
+        screen.note("Trục đang chạy nhận biết sau `lienthong reload`", "A running hub uses it after `lienthong reload`")
 
 
 def _url(before: str, push: str | None) -> "dict[str, Value]":
-    """Return what becomes of `url`: the one that is pushed to; none where it was for pushing alone."""
+    """Return the change of `url`: the URL to push to, or None to remove a URL that served only for pushing."""
     if push:
         return {"url": push}
     said = tomllib.loads(before) if before else {}
@@ -457,11 +461,14 @@ def _url(before: str, push: str | None) -> "dict[str, Value]":
 
 
 def _places(home: Path, code: str, before: str, files: Iterable[Path]) -> dict[str, Path]:
-    """Return where each certificate file will stand, as the partner's file names it: where it stands, if that is named already."""
+    """Return the target path of each certificate file, as the partner's file names it.
+
+    A file that the partner's file names already stays where it is.
+    """
     try:
         said = tomllib.loads(before).get("certificates", [])
     except ValueError:
-        said = []  # reading the file tells what is wrong with it
+        said = []  # the reader of the file reports what is wrong with it
     named = {(home / each).resolve(): each for each in said if isinstance(each, str)}
     given = list(files)
     stays = {named[file.resolve()] for file in given if file.resolve() in named}
@@ -472,7 +479,7 @@ def _places(home: Path, code: str, before: str, files: Iterable[Path]) -> dict[s
 
 
 def _pem(file: Path, place: Path) -> bytes | None:
-    """Return the certificate of *file*, and those between it and an anchor, in PEM; None where it stands in its *place*."""
+    """Return the certificate in *file* and its chain in PEM; None if *file* is already at *place*."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
     from hub.config import files

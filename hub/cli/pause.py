@@ -1,4 +1,4 @@
-"""`lienthong pause` and `resume`: whether anything is sent to a partner, by a person's word."""
+"""`lienthong pause` and `lienthong resume`: an operator pauses and resumes the sending to a partner."""
 
 import getpass
 from datetime import UTC, datetime
@@ -12,8 +12,10 @@ from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, command, pass_
     "pause",
     "Tạm ngừng gửi tới hệ thống đối tác CODE.\n\n"
     "Mọi nút biết ngay; lượt đang gửi được gửi nốt. Thông điệp gửi tới hệ thống này vẫn được nhận và chờ; hạn give-up vẫn tính, nhưng lượt đang chờ không thành lỗi trước khi gửi tiếp.",
-    "Send nothing more to the partner CODE.\n\n"
-    "Every node sees it at once; what is under way ends. Messages for it are still taken, and wait. give-up goes on counting, but what waits does not die before resume.",
+    "Pause sending to the partner CODE.\n\n"
+    "Every node sees it at once; attempts under way are finished. Messages for the partner are still accepted and "
+    "wait. The time of give-up "
+    "continues to run, but no waiting delivery becomes a dead letter before resume.",
     'lienthong pause vpub --reason "bảo trì máy chủ đến 17 giờ"',
 )
 @click.argument("code")
@@ -21,16 +23,16 @@ from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, command, pass_
 @pass_screen
 def pause_sending(screen: Screen, code: str, reason: str) -> None:
     if _tell(screen, code, reason, paused=True):
-        screen.note(f"Đã tạm ngừng gửi tới {code}.", f"Nothing more is sent to {code}.")
+        screen.note(f"Đã tạm ngừng gửi tới {code}.", f"Sending to {code} is paused.")
     else:
-        screen.note(f"{code} đã tạm ngừng từ trước.", f"{code} was paused already.")
+        screen.note(f"{code} đã tạm ngừng từ trước.", f"{code} was already paused.")
 
 
 @command(
     "resume",
     "Gửi tiếp tới hệ thống đối tác CODE.\n\n"
     "Nếu trục đang coi hệ thống này là không liên lạc được thì thử ngay, không chờ đến hẹn.",
-    "Send to the partner CODE again.\n\nIf the hub holds it to be unavailable, it is tried at once, before its time.",
+    "Resume sending to the partner CODE.\n\nIf the breaker is open, the partner is tried at once, without waiting.",
     "lienthong resume vpub",
 )
 @click.argument("code")
@@ -38,13 +40,13 @@ def pause_sending(screen: Screen, code: str, reason: str) -> None:
 @pass_screen
 def resume_sending(screen: Screen, code: str, reason: str) -> None:
     if _tell(screen, code, reason, paused=False):
-        screen.note(f"Gửi tiếp tới {code}.", f"Messages go to {code} again.")
+        screen.note(f"Gửi tiếp tới {code}.", f"Sending to {code} is resumed.")
     else:
         screen.note(f"{code} không bị tạm ngừng.", f"{code} was not paused.")
 
 
 def _tell(screen: Screen, code: str, reason: str, *, paused: bool) -> bool:
-    """Write it in the journal; tell whether anything changed."""
+    """Record the change in the journal. Return whether anything changed."""
     from hub.cli.journal import open_journal, read_journal_config
     from hub.domain.model import Receive
     from hub.journal.queue import partner_state

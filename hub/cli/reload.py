@@ -1,4 +1,4 @@
-"""`lienthong reload`: the running hub reads its configuration again, and says what changed."""
+"""`lienthong reload`: makes the running hub reload its configuration, and prints what changed."""
 
 import click
 
@@ -16,8 +16,10 @@ _MARKS = {
     "reload",
     "Trục đang chạy đọc lại cấu hình, đối tác, chứng thư, CRL và đơn vị, không ngắt kết nối nào.\n\n"
     "Cấu hình có lỗi thì bị từ chối và trục giữ cấu hình cũ. Mã thoát: 69 nếu không có trục nào chạy, 78 nếu bị từ chối.",
-    "Make the running hub read configuration, partners, certificates, CRLs and units again, dropping no connection.\n\n"
-    "One with mistakes is refused, and the hub keeps the old one. Exits 69 when no hub runs, 78 when it was refused.",
+    "Make the running hub reload configuration, partners, certificates, CRLs and units, without dropping "
+    "connections.\n\n"
+    "A configuration with mistakes is refused, and the hub keeps the old one. Exits 69 if no hub runs, 78 if it was "
+    "refused.",
     "lienthong -c tinh/hub.toml reload",
 )
 @click.option(

@@ -1,4 +1,7 @@
-"""`lienthong replay` and `give-up`: dead deliveries put back, waiting ones let die; planned first, with a reason."""
+"""`lienthong replay` and `lienthong give-up`: put dead deliveries back to waiting, and give up waiting ones.
+
+Both print a plan first and need a reason.
+"""
 
 import getpass
 from collections.abc import Callable, Mapping, Sequence
@@ -23,9 +26,10 @@ if TYPE_CHECKING:
     "Gửi lại các lượt chuyển lỗi: in kế hoạch; --yes mới thực hiện.\n\n"
     "Chọn bằng ID (của trục hoặc của bên gửi) hoặc bộ lọc. Nội dung và mã thông điệp giữ nguyên, nên bên nhận và báo cáo không "
     "tính hai lần.",
-    "Replay dead deliveries: prints the plan; --yes runs it.\n\n"
-    "Chosen by ID (the hub's or the sender's) or by filters. Bytes and message id stay, so that neither the recipient nor the "
-    "report counts twice.",
+    "Replay dead deliveries. Prints the plan; --yes runs it.\n\n"
+    "Choose messages by ID (the hub's or the sender's) or by filters. Bytes and message id stay the same, so neither "
+    "the recipient nor "
+    "the report counts a message twice.",
     'lienthong replay --partner vpub --reason "máy chủ đã chạy lại"',
     'lienthong replay 0193… --recipient H55.01 --reason "đã sửa" --yes',
 )
@@ -68,7 +72,7 @@ def replay_dead_letters(
     else:
         screen.note(
             f"Kế hoạch: {len(plan.moves)} lượt chuyển, {plan.octets} byte. Thêm --yes để thực hiện.",
-            f"The plan: {len(plan.moves)} deliveries, {plan.octets} octets. Add --yes to run it.",
+            f"Plan: {len(plan.moves)} deliveries, {plan.octets} octets. Add --yes to run it.",
         )
 
 
@@ -76,8 +80,9 @@ def replay_dead_letters(
     "give-up",
     "Thôi gửi các lượt chuyển đang chờ: in kế hoạch; --yes mới thực hiện.\n\n"
     "Các lượt này thành lượt chuyển lỗi, như khi hết hạn give-up; `lienthong replay` đưa lại được. Lượt đang gửi được giữ nguyên.",
-    "Try waiting deliveries no more: prints the plan; --yes runs it.\n\n"
-    "They become dead letters, as when their give-up is over; `lienthong replay` brings them back. What is being sent is left alone.",
+    "Give up waiting deliveries. Prints the plan; --yes runs it.\n\n"
+    "They become dead letters, as at the end of their give-up time; `lienthong replay` puts them back. Deliveries "
+    "being sent are left alone.",
     'lienthong give-up --partner vpub --until 2026-11-01 --reason "hệ thống cũ đã bỏ"',
     'lienthong give-up 0193… --reason "gửi nhầm" --yes',
 )
@@ -114,7 +119,7 @@ def give_up(
     else:
         screen.note(
             f"Kế hoạch: {len(plan.moves)} lượt chuyển. Thêm --yes để thực hiện.",
-            f"The plan: {len(plan.moves)} deliveries. Add --yes to run it.",
+            f"Plan: {len(plan.moves)} deliveries. Add --yes to run it.",
         )
 
 
@@ -130,7 +135,7 @@ def _carry_out(
     plan: "Plan",
     move: "Callable[[Transaction, Sequence[Delivery], datetime], Sequence[Delivery]]",
 ) -> set[str]:
-    """Move what is planned, some at a time, so that a running hub never waits long; return the ids of what moved."""
+    """Move the planned deliveries in batches, so that a running hub never waits long. Return the ids of those moved."""
     from hub.journal.queue import replay as queue_replay
     from hub.store import transactions
 

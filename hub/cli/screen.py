@@ -1,6 +1,6 @@
-"""How every command speaks: two languages, exit codes, a table or one JSON object a line.  Knows the terminal; no command.
+"""Input and output that all commands share: two languages, exit codes, tables or JSON lines. Contains no command.
 
-Results go to standard output, everything said about them to standard error.
+Results go to standard output, all other text to standard error.
 """
 
 import io
@@ -20,29 +20,29 @@ from hub.domain.errors import Mistake
 from hub.domain.sanitize import replace_controls
 
 OK, FAILED, USAGE, PARTLY, NOT_FOUND, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 3, 4, 69, 78
-#: Whoever read what the command printed, such as `head`, is gone: what a shell says of a program that SIGPIPE ended.
+#: The reader of the output, such as `head`, has ended. Shells report this code for a program that SIGPIPE ended.
 UNREAD = 141
 
 
 def english() -> bool:
-    """Tell whether the terminal asks for English; Vietnamese otherwise."""
+    """Tell whether the environment asks for English. The default is Vietnamese."""
     return os.environ.get("LANG", "").startswith("en")
 
 
 def t(vi: str, en: str) -> str:
-    """Return the text in the terminal's language."""
+    """Return the text in the user's language."""
     return en if english() else vi
 
 
 class _Outlet(io.FileIO):
-    """A standard stream that ends the command, in order and without a word, when nobody reads it any more.
+    """A standard stream that ends the command quietly when its reader is gone.
 
-    What the command holds is let go as for any other end: transactions, processes.  Only what would be said of that goes nowhere.
-    Sockets are no standard streams: a partner that hangs up is another matter.
+    The command ends normally: transactions are rolled back and processes are ended. Only further output is discarded. A
+    socket of a partner is not a standard stream: its loss is handled elsewhere.
     """
 
     def write(self, octets: Any, /) -> int:
-        """Write *octets*.  Raises SystemExit."""
+        """Write *octets*. Raises `SystemExit` if the reader is gone."""
         try:
             return super().write(octets)
         except BrokenPipeError:
@@ -53,10 +53,10 @@ class _Outlet(io.FileIO):
 
 
 def end_unread() -> None:
-    """From now on end the command quietly when standard output, or standard error, loses its reader."""
+    """End the command quietly from now on if standard output or standard error loses its reader."""
     for name in ("stdout", "stderr"):
         before = getattr(sys, name)
-        if before is None:  # it was closed before we began
+        if before is None:  # closed before the program started
             continue
         outlet = io.BufferedWriter(_Outlet(before.fileno(), "w", closefd=False))
         after = io.TextIOWrapper(
@@ -70,7 +70,7 @@ def end_unread() -> None:
 
 
 class CommandStop(click.ClickException):
-    """Ends a command with a sentence on standard error and an exit code of design.md section 5."""
+    """Ends a command with a sentence on standard error and an exit code (docs/reference/cli.md)."""
 
     def __init__(self, vi: str, en: str, code: int = FAILED) -> None:
         super().__init__(t(vi, en))
@@ -85,23 +85,26 @@ def _default_config() -> Path:
 
 
 def _plain(value: object) -> object:
-    """Return *value* as JSON can carry it: times in ISO 8601, anything else as its text."""
+    """Return *value* for JSON: times in ISO 8601, anything else as text."""
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 @attrs.define
 class Screen:
-    """What `-c` and `--json` asked for, and the ways to answer."""
+    """The values of `-c` and `--json`, and the output functions."""
 
     config: Path = attrs.field(factory=_default_config)
     json: bool = False
 
     def row(self, fields: Mapping[str, object], text: str) -> None:
-        """Print one result: the fields under `--json`, else the text."""
+        """Print one result: *fields* under `--json`, else *text*."""
         click.echo(json.dumps(fields, ensure_ascii=False, default=_plain) if self.json else text)
 
     def table(self, columns: Mapping[str, str], rows: Iterable[Mapping[str, object]]) -> int:
-        """Print rows under the titles of *columns* (key -> title); under `--json` every field.  Return how many there were."""
+        """Print rows under the titles of *columns* (key -> title); under `--json` all fields.
+
+        Return the number of rows.
+        """
         if self.json:
             count = 0
             for fields in rows:
@@ -118,11 +121,11 @@ class Screen:
         return len(lines)
 
     def note(self, vi: str, en: str) -> None:
-        """Say something about the results, on standard error."""
+        """Print a remark on standard error."""
         click.echo("\n".join(map(replace_controls, t(vi, en).split("\n"))), err=True)
 
     def mistakes(self, mistakes: Sequence[Mistake], *, kind: str = "mistake") -> None:
-        """Print every mistake on standard error; under `--json` as objects on standard output too."""
+        """Print every mistake on standard error; under `--json` also as objects on standard output."""
         from hub.domain import translations
 
         for mistake in mistakes:
@@ -145,7 +148,7 @@ def _cell(value: object) -> str:
 
 
 def colour_difference(diff: Iterable[str]) -> str:
-    """Return a unified difference as a terminal shows it; click takes the colours off for anything else."""
+    """Return a unified difference with terminal colours. click removes them if the output is not a terminal."""
     colours = {"+": "green", "-": "red", "@": "cyan"}
     return "\n".join(
         replace_controls(line)
@@ -169,7 +172,7 @@ def _set_json(context: click.Context, _option: click.Parameter, value: bool) -> 
 
 
 def common_options() -> list[click.Parameter]:
-    """Return `-c` and `--json`, which every command takes."""
+    """Return `-c` and `--json`, which every command accepts."""
     return [
         click.Option(
             ["-c", "--config"],
@@ -186,13 +189,13 @@ def common_options() -> list[click.Parameter]:
             is_flag=True,
             expose_value=False,
             callback=_set_json,
-            help=t("Mỗi dòng một đối tượng JSON.", "One JSON object a line."),
+            help=t("Mỗi dòng một đối tượng JSON.", "One JSON object per line."),
         ),
     ]
 
 
 class _Bilingual(click.Command):
-    """The words of click's help pages, in the terminal's language."""
+    """Writes the fixed words of click's help pages in the user's language."""
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         pieces = " ".join(self.collect_usage_pieces(ctx))
@@ -212,7 +215,7 @@ class _Bilingual(click.Command):
 
 
 class Command(_Bilingual):
-    """A command of `lienthong`: it takes `-c` and `--json` wherever they stand."""
+    """A command of `lienthong`, with `-c` and `--json`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -220,7 +223,7 @@ class Command(_Bilingual):
 
 
 class Family(_Bilingual, click.Group):
-    """A group that imports a command only when it is used: *table* is name -> (`module:attribute`, vi, en)."""
+    """A group that imports a command only when it is used. *table* maps name -> (`module:attribute`, vi, en)."""
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str, str]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -254,7 +257,7 @@ def _help(vi: str, en: str, examples: Sequence[str]) -> dict[str, str]:
 
 
 def command(name: str, vi: str, en: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:
-    """Make a function a command: its help in both languages, then examples one can paste."""
+    """Make a function a command with help in both languages and examples."""
     return click.command(name, cls=Command, **_help(vi, en, examples))
 
 
@@ -266,13 +269,16 @@ def command_group(
     cls: type[Family] = Family,
     table: Mapping[str, tuple[str, str, str]] | None = None,
 ) -> Callable[[Callable[..., Any]], Family]:
-    """Make a function a group of commands, like `lienthong partners`; those of *table* are imported only when used."""
+    """Make a function a group of commands, like `lienthong partners`.
+
+    Commands of *table* are imported only when used.
+    """
     return click.group(name, cls=cls, table=table, **_help(vi, en, examples))
 
 
 @contextmanager
 def progress_bar(label: str) -> Generator[Callable[[int, int], None]]:
-    """Show on a terminal how far something is; give the way to tell: how much is done, of how much."""
+    """Show a progress bar on a terminal. Give a function that sets how much is done, and of how much."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -283,5 +289,5 @@ def progress_bar(label: str) -> Generator[Callable[[int, int], None]]:
 
 
 def exit_command(code: int) -> NoReturn:
-    """End the command with an exit code and no further word."""
+    """End the command with an exit code."""
     click.get_current_context().exit(code)

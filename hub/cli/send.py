@@ -1,6 +1,7 @@
-"""`lienthong send` and `lienthong fetch`: a partner's two hands.  Knows files and exit codes; the calls are hub.cli.documents_client's.
+"""`lienthong send` and `lienthong fetch`: the commands of a partner. `hub.cli.documents_client` makes the calls.
 
-As a sample partner of the hub.toml at hand, or, away from any hub, with a key, a certificate, a CA and an address.
+The caller is a sample partner of the given hub.toml; or, without a hub on this machine, it is given by key,
+certificate, CA and address.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @attrs.frozen
 class Caller:
-    """Who calls and where: what the options of both commands say."""
+    """Caller and address, from the options that both commands share."""
 
     partner: str | None
     key: Path | None
@@ -50,7 +51,7 @@ def _caller_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=_FILE,
             help=t(
                 "Chứng thư mà trục dùng để ký (PEM), nếu khác chứng thư TLS của trục.",
-                "The certificate by which the hub signs (PEM), if it is not the one of its TLS.",
+                "The certificate with which the hub signs (PEM), if it differs from its TLS certificate.",
             ),
         ),
         click.option(
@@ -80,13 +81,13 @@ def _caller_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--message-id",
     metavar="ID",
-    help=t("Mã của bạn; mặc định là SHA-256 của gói tin.", "Your id; default the SHA-256 of the packet."),
+    help=t("Mã của bạn; mặc định là SHA-256 của gói tin.", "Your message id; default the SHA-256 of the packet."),
 )
 @click.option(
     "--sign-packet",
     is_flag=True,
     help=t(
-        "Ký cả gói tin (XMLDSig enveloped) trước khi gửi.", "Sign the packet too (enveloped XMLDSig), before sending."
+        "Ký cả gói tin (XMLDSig enveloped) trước khi gửi.", "Also sign the packet (enveloped XMLDSig) before sending."
     ),
 )
 @click.option(
@@ -116,7 +117,7 @@ def send(
 
 
 def _signed(packet: bytes, client: "DocumentsClient") -> bytes:
-    """Return *packet* signed with the caller's key.  One that cannot be signed ends the command."""
+    """Return *packet* signed with the caller's key. Raises `CommandStop` if it cannot be signed."""
     from hub.domain.errors import Rejected, describe_problem
 
     try:
@@ -133,15 +134,18 @@ def _signed(packet: bytes, client: "DocumentsClient") -> bytes:
     "Lấy mọi thông điệp đang chờ vào DIR, mỗi thông điệp một tệp MÃ.edxml.\n\n"
     "Không có --confirm thì thông điệp vẫn chờ. Không có --unit thì lấy cho mọi đơn vị của đối tác mẫu.\n\n"
     "Mã thoát: 0 xong, 1 bị từ chối, 3 được một phần, 69 chưa phục vụ được.",
-    "Fetch every message that waits into DIR, one file ID.edxml each.\n\n"
-    "Without --confirm they go on waiting. Without --unit it fetches for every unit of the sample partner.\n\n"
+    "Fetch all waiting messages into DIR, each into a file ID.edxml.\n\n"
+    "Without --confirm the messages stay waiting. Without --unit, messages for every unit of the sample partner are "
+    "fetched.\n\n"
     "Exits 0 done, 1 refused, 3 partly, 69 unavailable.",
     "lienthong -c tinh/hub.toml fetch --as sotttt --confirm den",
 )
 @click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @_caller_options
 @click.option("--unit", "units", metavar="CODE", multiple=True, help=t("Chỉ cho đơn vị này.", "For this unit only."))
-@click.option("--confirm", is_flag=True, help=t("Xác nhận sau khi đã ghi tệp.", "Confirm once the file is written."))
+@click.option(
+    "--confirm", is_flag=True, help=t("Xác nhận sau khi đã ghi tệp.", "Confirm each message after its file is written.")
+)
 @pass_screen
 def fetch_messages(screen: Screen, /, directory: Path, units: tuple[str, ...], confirm: bool, **options: Any) -> None:
     with _connected(screen, Caller(**options)) as (client, config):
@@ -156,7 +160,7 @@ def fetch_messages(screen: Screen, /, directory: Path, units: tuple[str, ...], c
 def _fetch_all(
     screen: Screen, client: "DocumentsClient", directory: Path, units: tuple[str, ...], confirm: bool
 ) -> tuple[int, int]:
-    """Fetch for each unit until nothing new waits; return how many files were written and how many fetches were refused."""
+    """Fetch for each unit until nothing new waits. Return the numbers of files written and of refused messages."""
     from hub.cli.documents_client import SubmissionRefused
 
     written: dict[str, dict[str, object]] = {}
@@ -181,7 +185,7 @@ def _fetch_all(
 
 
 def _write(client: "DocumentsClient", document_id: str, directory: Path) -> dict[str, object]:
-    """Fetch one message into its file.  It is on disk before it can be confirmed, whole or not at all."""
+    """Fetch one message into a file. The complete file is on disk before the message can be confirmed."""
     found = client.get(document_id)
     path = directory / f"{quote(document_id, safe='')}.edxml"
     part = path.with_suffix(".part")
@@ -201,7 +205,7 @@ def _write(client: "DocumentsClient", document_id: str, directory: Path) -> dict
 
 @contextmanager
 def _connected(screen: Screen, caller: Caller) -> Generator[tuple["DocumentsClient", Callable[[], "Config"]]]:
-    """Give the client that *caller* describes, and its configuration for who needs that.  What is wrong here is a usage fault."""
+    """Give the client for *caller*, and a function that reads the configuration. Raises `UsageError`."""
     from cryptography.x509 import load_pem_x509_certificates as certificates
 
     from hub.cli.documents_client import DocumentsClient
@@ -231,9 +235,8 @@ def _connected(screen: Screen, caller: Caller) -> Generator[tuple["DocumentsClie
     url = caller.url or _address(config())
     try:
         signers = certificates(caller.hub_certificate.read_bytes()) if caller.hub_certificate else ()
-        if (
-            read and not signers and len(read[0].own) > 1
-        ):  # the hub at hand signs by another certificate than that of its TLS
+        # this hub signs with another certificate than that of its TLS
+        if read and not signers and len(read[0].own) > 1:
             signers = [read[0].identity.certificate]
         client = DocumentsClient(
             url,
@@ -251,7 +254,7 @@ def _connected(screen: Screen, caller: Caller) -> Generator[tuple["DocumentsClie
 
 
 def _address(config: "Config") -> str:
-    """Return where the hub at hand answers: its public address, or its port on this machine."""
+    """Return the URL of the hub in the configuration: its public address, or its port on this machine."""
     if config.public_url:
         return f"{config.public_url.rstrip('/')}/soap/documents"
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.soap.host, config.soap.host)  # noqa: S104  compared, not bound
@@ -272,7 +275,7 @@ def _units_of(partner: str | None, config: "Config") -> tuple[str, ...]:
 
 @contextmanager
 def _told(screen: Screen) -> Generator[None]:
-    """End the command as the exit codes have it: refused, unavailable, or a file that cannot be written."""
+    """End the command with the right exit code if it is refused, unavailable, or a file cannot be written."""
     from hub.cli.documents_client import HubUnavailable, SubmissionRefused
 
     try:

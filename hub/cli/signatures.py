@@ -1,6 +1,6 @@
-"""What is kept of the signatures of one message, verified again: the packet's own, the receipt, and what is known of the call.
+"""Shows the stored signatures of one message, verified again: of the packet, the receipt and the call.
 
-Knows the words for a person; judging is `hub.audit`'s.
+Contains the wording only. `hub.audit` verifies the signatures.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ Line = tuple[dict[str, object], str]
 
 
 def list_kept_signatures(tx: "Transaction", message: "Message", config: "Config") -> Iterator[Line]:
-    """Yield of each signature its fields and a line for a person: `what` is `packet`, `receipt` or `call`."""
+    """Yield fields and a line of text for each signature. `what` is `packet`, `receipt` or `call`."""
     from hub.domain.model import DOCUMENTS
     from hub.journal import events
 
@@ -30,7 +30,7 @@ def list_kept_signatures(tx: "Transaction", message: "Message", config: "Config"
 
 
 def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict[str, object]) -> Line:
-    """The packet's own signature: what was found when it came, and what is found now in the same octets."""
+    """Return the packet's own signature: the result on arrival, and the result of verifying the same octets now."""
     from hub.audit import Trust, documents
     from hub.journal import blobs
 
@@ -45,7 +45,7 @@ def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict
     }
     if blobs.read_blob_size(tx, message.sha256) != message.size or message.size > documents.LARGEST:
         again = t(
-            "không lưu byte, hoặc quá lớn để kiểm tra lại", "the bytes are not kept, or too large to be verified again"
+            "không lưu byte, hoặc quá lớn để kiểm tra lại", "the bytes are not stored, or too large to verify again"
         )
         fields["again"] = None
     else:
@@ -81,11 +81,11 @@ def _receipt(tx: "Transaction", message: "Message", config: "Config") -> Line:
     fields: dict[str, object] = {"what": "receipt", "holds": not wrong, "subject": name}
     if wrong:
         return {**fields, "reason": wrong[0].en}, t(f"biên nhận: SAI, {wrong[0].vi}", f"receipt: FALSE, {wrong[0].en}")
-    return fields, t(f"biên nhận: niêm phong đúng, của {name}", f"receipt: the seal holds, of {name}")
+    return fields, t(f"biên nhận: niêm phong đúng, của {name}", f"receipt: the seal is valid, by {name}")
 
 
 def _call(message: "Message", sha1: dict[str, object]) -> Line:
-    """What is known of the call: its signature was verified, and is not kept; the receipt is the hub's word for it."""
+    """Return what is known of the call. Its signature was verified but is not stored; the receipt vouches for it."""
     fields: dict[str, object] = {
         "what": "call",
         "partner": message.partner,
@@ -94,5 +94,6 @@ def _call(message: "Message", sha1: dict[str, object]) -> Line:
     }
     return fields, t(
         f"lời gọi: của đối tác {message.partner}; chữ ký của lời gọi đã kiểm tra khi nhận và không được lưu, biên nhận là lời của trục",
-        f"call: of the partner {message.partner}; its signature was verified on arrival and is not kept, the receipt is the hub's word",
+        f"call: from the partner {message.partner}; its signature was verified on arrival and is not stored, the "
+        "receipt vouches for it",
     )

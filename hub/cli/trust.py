@@ -1,4 +1,4 @@
-"""`lienthong trust`: whose certificates are believed, and which are revoked."""
+"""`lienthong trust`: lists and adds trust anchors and their CRLs."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,7 +73,7 @@ def list_trust(screen: Screen) -> None:
 def _show_asked(
     screen: Screen, known: "dict[str, RevocationAnswer]", questions: "list[RevocationQuestion]", now: datetime
 ) -> None:
-    """Show what the CAs are asked, what they said, and how old that is."""
+    """Show each question to the CAs, its answer, and the age of the answer."""
     from hub.security.crl_ocsp import OcspAnswer
 
     rows = []
@@ -90,7 +90,7 @@ def _show_asked(
                 "heard_at": one.at if one is not None else None,
                 "issued": said.begins if said is not None else None,
                 "due": said.ends if said is not None else None,
-                "age": _age(now - one.at) if one is not None else t("chưa hỏi được", "not heard yet"),
+                "age": _age(now - one.at) if one is not None else t("chưa hỏi được", "no answer yet"),
                 "holds": holds,
             }
         )
@@ -98,7 +98,7 @@ def _show_asked(
         "url": t("hỏi tại", "asked at"),
         "about": t("về", "about"),
         "status": t("trả lời", "answer"),
-        "age": t("cách đây", "heard ago"),
+        "age": t("cách đây", "age"),
         "due": t("đến hạn", "due"),
         "holds": "",
     }
@@ -117,7 +117,7 @@ def _age(since: timedelta) -> str:
     "Tin chứng thư gốc trong FILE (PEM); --crl là danh sách thu hồi của nó.\n\n"
     "Chạy lại với CRL mới để thay CRL cũ. Trục đang chạy nhận biết sau `lienthong reload`.",
     "Trust the anchors in FILE (PEM); --crl is their revocation list.\n\n"
-    "Run it again with a newer CRL to replace the old one. A running hub takes it up on `lienthong reload`.",
+    "Run the command again with a newer CRL to replace the old one. A running hub uses it after `lienthong reload`.",
     "lienthong trust add rootca.crt --crl rootca.crl",
     "lienthong trust add subca.crt --crl-url http://crl.ca.example/subca.crl --ocsp-url http://ocsp.ca.example",
 )
@@ -128,14 +128,14 @@ def _age(since: timedelta) -> str:
     "crl_urls",
     multiple=True,
     metavar="URL",
-    help=t("Nơi trục tự lấy CRL; lặp lại được.", "Where the hub fetches its CRL by itself; repeatable."),
+    help=t("Nơi trục tự lấy CRL; lặp lại được.", "URL from which the hub fetches the CRL by itself; repeatable."),
 )
 @click.option(
     "--ocsp-url",
     "ocsp_urls",
     multiple=True,
     metavar="URL",
-    help=t("Nơi trục hỏi OCSP; lặp lại được.", "Where the hub asks by OCSP; repeatable."),
+    help=t("Nơi trục hỏi OCSP; lặp lại được.", "URL of the CA's OCSP responder; repeatable."),
 )
 @pass_screen
 def add_anchor(
@@ -189,8 +189,8 @@ def add_anchor(
             "\n".join([*([colour_difference(diff)] if before and diff else []), t(f"Đã ghi {path}", f"Wrote {path}")]),
         )
         if kept:
-            screen.note(f"Bản cũ: {kept}", f"What stood there: {kept}")
-    screen.note("Trục đang chạy nhận biết sau `lienthong reload`", "A running hub takes it up on `lienthong reload`")
+            screen.note(f"Bản cũ: {kept}", f"Old file: {kept}")
+    screen.note("Trục đang chạy nhận biết sau `lienthong reload`", "A running hub uses it after `lienthong reload`")
 
 
 trust.add_command(list_trust)

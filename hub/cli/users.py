@@ -1,4 +1,4 @@
-"""`lienthong users`: who may sign in at the console, which units they see, and where they are signed in."""
+"""`lienthong users`: manages the users of the console, the units that they see, and their sessions."""
 
 import getpass
 import secrets
@@ -19,7 +19,9 @@ _ROLES = ("reader", "clerk", "operator")
 _password_file = click.option(
     "--password-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help=t("Tệp chứa mật khẩu; không có thì lệnh hỏi.", "A file that holds the password; else it is asked for."),
+    help=t(
+        "Tệp chứa mật khẩu; không có thì lệnh hỏi.", "A file that contains the password; without it the command asks."
+    ),
 )
 _name = click.argument("name")
 
@@ -27,7 +29,7 @@ _name = click.argument("name")
 @command_group(
     "users",
     "Người dùng của bảng điều khiển (console): thêm, đổi mật khẩu, xóa, các phiên đăng nhập.",
-    "The users of the console: add, change the password, remove, sessions.",
+    "The users of the console: add, change password, remove, sessions.",
 )
 def users() -> None:
     pass
@@ -47,7 +49,7 @@ def users() -> None:
     required=True,
     help=t(
         "reader: xem; clerk: xem và nộp số liệu; operator: mọi đơn vị, cả thông điệp bị từ chối.",
-        "reader: reads; clerk: also declares figures; operator: every unit, refused messages too.",
+        "reader: reads; clerk: also declares figures; operator: all units, and refused messages.",
     ),
 )
 @click.option(
@@ -55,7 +57,9 @@ def users() -> None:
     "units",
     multiple=True,
     metavar="CODE|'*'",
-    help=t("Đơn vị được xem, kể cả trực thuộc; lặp lại được.", "A unit to see, with those below it; repeatable."),
+    help=t(
+        "Đơn vị được xem, kể cả trực thuộc; lặp lại được.", "A visible unit, including the units below it; repeatable."
+    ),
 )
 @_password_file
 @pass_screen
@@ -82,7 +86,7 @@ def add_console_user(screen: Screen, name: str, role: str, units: tuple[str, ...
         hashed = "" if taken else _hashed(user.name, password_file)
         with transactions.write_transaction(engine) as tx:
             if taken or not people.add_user(tx, user, hashed, by=getpass.getuser(), now=now):
-                raise CommandStop(f"đã có người dùng {user.name}", f"there is a user {user.name}")
+                raise CommandStop(f"đã có người dùng {user.name}", f"the user {user.name} exists already")
     screen.row(_row(user), t(f"Đã thêm {user.name}.", f"Added {user.name}."))
 
 
@@ -104,7 +108,7 @@ def list_users(screen: Screen) -> None:
         "name": t("tên", "name"),
         "role": t("vai trò", "role"),
         "units": t("đơn vị", "units"),
-        "changed_at": t("đổi mật khẩu lúc", "password of"),
+        "changed_at": t("đổi mật khẩu lúc", "password set"),
     }
     if not screen.table(titles, map(_row, found)) and not screen.json:
         screen.note("Chưa có người dùng nào: lienthong users add", "There is no user yet: lienthong users add")
@@ -113,7 +117,7 @@ def list_users(screen: Screen) -> None:
 @command(
     "password",
     "Đặt mật khẩu mới cho một người dùng; mọi phiên của người đó kết thúc.",
-    "Set another password; every session of the user ends.",
+    "Set a new password; this ends all sessions of the user.",
     "lienthong users password nguyenvana",
 )
 @_name
@@ -138,7 +142,7 @@ def set_user_password(screen: Screen, name: str, password_file: Path | None) -> 
 @command(
     "remove",
     "Xóa một người dùng; mọi phiên của người đó kết thúc.",
-    "Remove a user; every session of the user ends.",
+    "Remove a user; this ends all sessions of the user.",
     "lienthong users remove nguyenvana",
 )
 @_name
@@ -157,12 +161,12 @@ def remove_console_user(screen: Screen, name: str) -> None:
 @command(
     "sessions",
     "Ai đang đăng nhập, từ đâu; --end kết thúc mọi phiên của một người.",
-    "Who is signed in, and from where; --end ends every session of a user.",
+    "List who is signed in and from where; --end ends all sessions of a user.",
     "lienthong users sessions",
     "lienthong users sessions nguyenvana --end",
 )
 @click.argument("name", required=False)
-@click.option("--end", is_flag=True, help=t("Kết thúc mọi phiên của NAME.", "End every session of NAME."))
+@click.option("--end", is_flag=True, help=t("Kết thúc mọi phiên của NAME.", "End all sessions of NAME."))
 @pass_screen
 def list_sessions(screen: Screen, name: str | None, end: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
@@ -211,7 +215,7 @@ def _named(text: str) -> str:
         return normalise_user_name(text)
     except NameUnfit:
         vi = f"{text!r} không dùng làm tên được: chữ cái không dấu, chữ số, . _ @ -"
-        raise click.UsageError(t(vi, f"{text!r} is no name: letters a to z, digits, . _ @ -")) from None
+        raise click.UsageError(t(vi, f"{text!r} is not a valid name: letters a to z, digits, . _ @ -")) from None
 
 
 def _must_be(there: bool, name: str) -> None:
@@ -220,7 +224,7 @@ def _must_be(there: bool, name: str) -> None:
 
 
 def _hashed(name: str, file: Path | None) -> str:
-    """Return the hash of the password that the *file* holds, or that is typed twice."""
+    """Return the hash of the password in *file*, or of the password typed twice."""
     from hub.console import passwords
 
     if file is not None:
@@ -228,7 +232,7 @@ def _hashed(name: str, file: Path | None) -> str:
     elif sys.stdin.isatty():
         given = getpass.getpass(t("Mật khẩu: ", "Password: "))
         if given != getpass.getpass(t("Gõ lại: ", "Again: ")):
-            raise CommandStop("hai lần gõ không giống nhau", "the two are not the same")
+            raise CommandStop("hai lần gõ không giống nhau", "the two passwords differ")
     else:
         raise click.UsageError(t("cần --password-file", "--password-file is needed"))
     try:

@@ -1,4 +1,7 @@
-"""Values that pass between HTTP and the pages, and the checks against forged forms. Contains no Twisted and no journal."""
+"""Values that pass between HTTP and the pages, and the checks against forged forms.
+
+Contains no Twisted and no journal.
+"""
 
 import hmac
 from collections.abc import Callable, Mapping

@@ -221,7 +221,7 @@ async def gather_metrics(
 
 
 def _journal_state(tx: Transaction) -> tuple[str | None, str | None]:
-    """Return the schema's version if this program cannot use it, else None; and the time of the oldest unchained event."""
+    """Return the schema's version if this program cannot use it, else None; and the oldest unchained event's time."""
     if not schema_version.fits_schema(tx):
         return transactions.version_in(tx) or "-", None
     return None, events.oldest_unchained(tx)
@@ -262,7 +262,10 @@ class _Ready(Resource):
 
 
 class _Contracts(Resource):
-    """`/contracts/`: every WSDL and XSD as published. `/contracts/NAME.wsdl` is a service's WSDL with its real address."""
+    """`/contracts/`: every WSDL and XSD as published.
+
+    `/contracts/NAME.wsdl` is a service's WSDL with its real address.
+    """
 
     isLeaf = True
 
@@ -314,7 +317,10 @@ class _Metrics(Resource):
 
 
 class _Root(Resource):
-    """Root of the admin port. Pages that need no sign-in are registered by name; every other path goes to the console."""
+    """Root of the admin port.
+
+    Pages that need no sign-in are registered by name; every other path goes to the console.
+    """
 
     def __init__(self, console: Resource | None) -> None:
         super().__init__()

@@ -144,7 +144,10 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
 
 
 def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[RevocationAnswer]) -> ExchangeParts:
-    """Build the parts that accept messages and deliver them. *known* holds the stored answers of CAs about revocation."""
+    """Build the parts that accept messages and deliver them.
+
+    *known* holds the stored answers of CAs about revocation.
+    """
     live, reactor, now = frame.live, frame.reactor, frame.now
     journal, work, check = database.journal, database.workroom.work, database.heartbeat.check
     chance = random.SystemRandom().random

@@ -31,7 +31,7 @@ _SOON = timedelta(days=30)
 
 
 def version_mistake(found: str | None, needed: str) -> Mistake:
-    """Return the mistake of a database whose schema has version *found* (None: no tables) where *needed* is required."""
+    """Return the mistake of a database with schema version *found* (None: no tables) where *needed* is required."""
     wrong = f"the schema is of version {found}" if found else "the database is empty"
     if found and found > needed:
         return Mistake("hub.toml: database.url", wrong, f"version {needed}: this program is older than the database")

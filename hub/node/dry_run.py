@@ -74,7 +74,10 @@ def _active(province: Province, unit: str, today: date) -> bool:
 
 
 def _reached(province: Province, contract: Contract, partner: Partner, unit: str, now: datetime) -> str:
-    """Return the partner that a packet for *unit* reaches under *partner*'s policy. Raises `Rejected` and `Unverified`."""
+    """Return the partner that a packet for *unit* reaches under *partner*'s policy.
+
+    Raises `Rejected` and `Unverified`.
+    """
     identity, today = province.config.identity, local_day(now)
     content = sample_packet(province.config.province, unit, "Gói tin kiểm tra của `lienthong check`", today)
     call = documents_requests.SendDocument(signing.sign_packet(content, identity))

@@ -120,7 +120,10 @@ class Hub(Ordered):
         return pidfile.ReloadVerdict(ok=True, changes=changed)
 
     def _tell_parts(self, old: Config, new: Config, heard: Sequence[RevocationAnswer]) -> None:
-        """Notify the parts that wait or keep state by the old configuration. All others read `Live` when they need it."""
+        """Notify the parts that wait or keep state by the old configuration.
+
+        All others read `Live` when they need it.
+        """
         self._set_threshold()
         self._exchange.inquiry.take_up(heard)
         self._exchange.watch.take_up()

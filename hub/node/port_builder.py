@@ -62,7 +62,10 @@ def build_ports(
 
 
 async def find_key_flaw(live: Live, work: Work, clock: Any) -> str:
-    """Return why the key cannot sign, or an empty text. A token that does not answer within `KEY_PATIENCE` cannot sign."""
+    """Return why the key cannot sign, or an empty text.
+
+    A token that does not answer within `KEY_PATIENCE` cannot sign.
+    """
     asked = work(HUB, 0, live.config.identity.flaw)
     try:
         return await asked.addTimeout(KEY_PATIENCE, clock)

@@ -61,7 +61,10 @@ class BoundedRequest(Request):
     _taken: BodyRoom | None = None  #: space reserved for a body that is written to a file
 
     def getHeader(self, key: AnyStr) -> AnyStr | None:
-        """Return a header field decoded as ISO 8859-1 (RFC 9110, section 5.5). Twisted's own method accepts only UTF-8."""
+        """Return a header field decoded as ISO 8859-1 (RFC 9110, section 5.5).
+
+        Twisted's own method accepts only UTF-8.
+        """
         if isinstance(key, bytes):
             return super().getHeader(key)
         value = super().getHeader(key.encode("ascii"))
@@ -133,7 +136,10 @@ class BoundedRequest(Request):
             super().requestReceived(command, path, version)
 
     def render(self, resrc: Resource) -> None:
-        """Let the resource answer, unless too many requests are being answered. A resource with `probe` always answers."""
+        """Let the resource answer, unless too many requests are being answered.
+
+        A resource with `probe` always answers.
+        """
         site: BoundedSite = self.channel.site
         if site.is_full and not getattr(resrc, "probe", False):
             self._refuse_unready(Unready("hub-busy", f"{site.answering} requests are being answered"))
@@ -271,7 +277,10 @@ class ServiceResource(Resource):
         self._address = address
 
     def render(self, request: Request) -> Any:
-        """Answer any other method with status 405 (Basic Profile 1.1, R1114). Twisted answers an unknown one with 501."""
+        """Answer any other method with status 405 (Basic Profile 1.1, R1114).
+
+        Twisted answers an unknown one with 501.
+        """
         return super().render(request) if request.method in _METHODS else _not_allowed(request)
 
     def render_GET(self, request: Request) -> bytes:

@@ -71,7 +71,7 @@ def test_the_list_is_written_as_it_came(typed, tmp_path):
         (Unavailable("HTTP 503"), "vpcp", 69, "vpcp is unavailable: HTTP 503"),
         (b"{}", "vpcp", 1, "is no list of agencies"),
         (LIST, "nobody", 4, "there is no partner nobody"),
-        (LIST, "vpub", 2, "vpub gives no list of agencies"),
+        (LIST, "vpub", 2, "vpub has no list of agencies"),
     ],
 )
 def test_why_there_is_no_list_is_said(typed, answer, partner, code, said):

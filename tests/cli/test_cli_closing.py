@@ -59,7 +59,7 @@ def test_a_month_is_closed_once_and_counted_again_when_it_is_closed_again(home: 
     assert (again["fresh"], again["revised"], again["sha256"]) == (False, 0, said["sha256"])
     put(home, "2", LAST.first, LAST.start)
     warned = typed("report", "H55.13", LAST.text, "--form", "dossiers", "--facts", "--json")
-    assert "is not what was closed" in warned.stderr
+    assert "has changed since the closing" in warned.stderr
     told = typed("report", "close", LAST.text, "--form", "dossiers", "--reason", "found in the log")
     assert f"dossiers {LAST.text} H55.13: revision 2: received_unstated: 1 → 2" in told.stderr
     assert "1 rows revised" in told.stdout
@@ -119,7 +119,7 @@ def test_nothing_is_counted_or_closed_over_facts_that_are_still_to_be_written(ho
         blobs.keep_blob(tx, name := hashlib.sha256(octets).hexdigest(), octets)
         tx.execute(sa.update(tables.message).values(sha256=name))
     whole = typed("db", "verify")
-    assert (whole.exit_code, "1 facts of messages that were taken in are not written yet" in whole.stderr) == (0, True)
+    assert (whole.exit_code, "1 facts of accepted messages are not written yet" in whole.stderr) == (0, True)
     duties.write_all(engine)
     engine.dispose()
     assert len(typed("--json", "report", "--facts").stdout.splitlines()) == 2

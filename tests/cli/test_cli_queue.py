@@ -87,7 +87,7 @@ def test_a_pause_is_told_with_its_reason_and_ends_with_resume(type_):
     assert (paused["reason"], bool(paused["by"])) == ("bảo trì", True)
     assert "paused by" in type_("partners", "list").stdout
     again = type_("pause", "vpub", "--reason", "lần nữa")
-    assert (again.exit_code, "paused already" in again.stderr) == (0, True)
+    assert (again.exit_code, "already paused" in again.stderr) == (0, True)
     assert type_("resume", "vpub").exit_code == 0
     assert listed(type_)["vpub"]["paused"] is None
     assert "was not paused" in type_("resume", "vpub").stderr

@@ -142,8 +142,8 @@ EXPECTED = {
     "README.md": ["Everything is right.", "Accepted: ", "1 messages into den", "Wrote bao-cao.html."],
     "docs/tutorial.md": ["sender-not-allowed", "exit code 1", "status-moved", "delivery-delivered", "status-03"],
     "docs/howto/connect-a-partner.md": ["added: partners/sotc", "1 messages into den"],
-    "docs/howto/operate.md": ['"ready": true', "Nothing changed", "hub-backup.db: ", "Whole: "],
-    "docs/howto/replay.md": ["given up: ", "The plan: 1 deliveries", "1 deliveries replayed."],
+    "docs/howto/operate.md": ['"ready": true', "Nothing changed", "hub-backup.db: ", "Undamaged: "],
+    "docs/howto/replay.md": ["given up: ", "Plan: 1 deliveries", "1 deliveries replayed."],
 }
 
 

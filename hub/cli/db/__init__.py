@@ -1,1 +1,1 @@
-"""`lienthong db`: the version of the database, its backup, and its move to PostgreSQL."""
+"""`lienthong db`: schema version, backup and verification of the database, and its move to PostgreSQL."""

@@ -1,4 +1,4 @@
-"""`lienthong db backup` and `lienthong db verify`: a whole copy of the journal, and whether a journal is whole."""
+"""`lienthong db backup` and `lienthong db verify`: copies the whole journal, and checks a journal for damage."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -14,8 +14,8 @@ from hub.cli.screen import FAILED, CommandStop, Screen, command, exit_command, p
     "backup",
     "Sao lưu nhật ký SQLite ra một TỆP mới trong khi trục chạy, rồi kiểm tra bản sao: cấu trúc tệp, chuỗi băm, byte của từng thông điệp.\n\n"
     "Với PostgreSQL hãy dùng pg_dump.",
-    "Back the SQLite journal up into a new FILE while the hub runs, then verify the copy: the file's structure, the hash chain, the bytes "
-    "of each message.\n\nOn PostgreSQL use pg_dump.",
+    "Back up the SQLite journal to a new FILE while the hub runs, then verify the copy: the file's structure, "
+    "the hash chain, the bytes of each message.\n\nFor PostgreSQL use pg_dump.",
     "lienthong db backup /sao-luu/hub-2026-11-24.db",
 )
 @click.argument("file", metavar=t("TỆP", "FILE"), type=click.Path(dir_okay=False, path_type=Path))
@@ -28,12 +28,13 @@ def backup(screen: Screen, file: Path) -> None:
     config = read_journal_config(screen)
     if not config.database_url.startswith("sqlite"):
         raise CommandStop(
-            "chỉ sao lưu được SQLite; với PostgreSQL hãy dùng pg_dump", "SQLite only; on PostgreSQL use pg_dump"
+            "chỉ sao lưu được SQLite; với PostgreSQL hãy dùng pg_dump", "only SQLite; for PostgreSQL use pg_dump"
         )
     try:
         with progress_bar(t("Sao chép", "Copying")) as tell:
             new = copying.copy_journal(Path(config.database_url.removeprefix("sqlite:///")), file, tell)
-        engine = sa.create_engine(f"sqlite:///{new}", poolclass=sa.NullPool)  # the store's would make it WAL: two files
+        # the store's engine would switch the copy to WAL, which makes two files
+        engine = sa.create_engine(f"sqlite:///{new}", poolclass=sa.NullPool)
         try:
             with engine.connect() as tx:
                 problems = list(_problems(tx))
@@ -47,7 +48,7 @@ def backup(screen: Screen, file: Path) -> None:
             )
         copying.name_backup(new, file)
     except FileExistsError:
-        raise CommandStop(f"đã có {file}", f"{file} is there already") from None
+        raise CommandStop(f"đã có {file}", f"{file} already exists") from None
     except OSError as error:
         raise CommandStop(f"{file}: {error.strerror}", f"{file}: {error.strerror}") from error
     except (sqlite3.Error, sa.exc.DBAPIError) as error:
@@ -68,8 +69,8 @@ def backup(screen: Screen, file: Path) -> None:
 @command(
     "verify",
     "Kiểm tra toàn bộ nhật ký: cấu trúc tệp (SQLite), chuỗi băm, byte của từng thông điệp. Mã thoát 1 nếu có hỏng. Lệnh đọc toàn bộ dữ liệu.",
-    "Look at the whole journal: the file's structure (SQLite), the hash chain, the bytes of each message. Exits 1 when something is "
-    "damaged. It reads everything there is.",
+    "Check the whole journal: the file's structure (SQLite), the hash chain, the bytes of each message. "
+    "Exits 1 if anything is damaged. The command reads all data.",
     "lienthong db verify",
 )
 @pass_screen
@@ -93,18 +94,19 @@ def verify_journal(screen: Screen) -> None:
         {"kind": "ok", **fields},
         t(
             f"Nguyên vẹn: {fields['messages']} thông điệp, {fields['number']} sự kiện trong chuỗi, đến {fields['last']}.",
-            f"Whole: {fields['messages']} messages, {fields['number']} events in the chain, up to {fields['last']}.",
+            f"Undamaged: {fields['messages']} messages, {fields['number']} events in the chain, up to "
+            f"{fields['last']}.",
         ),
     )
     if left := fields["facts_outstanding"]:
         screen.note(
             f"Còn {left} kết quả của thông điệp đã nhận chưa ghi xong: trục đang chạy sẽ ghi tiếp.",
-            f"{left} facts of messages that were taken in are not written yet: a running hub goes on with them.",
+            f"{left} facts of accepted messages are not written yet. A running hub will write them.",
         )
 
 
 def _problems(tx: sa.Connection) -> Iterator[str]:
-    """Yield what is wrong, with a bar over the octets of the messages."""
+    """Yield each kind of damage found. Show a progress bar over the octets of the messages."""
     from hub.journal import integrity
     from hub.store import transactions
     from hub.store.tables import content
@@ -112,7 +114,7 @@ def _problems(tx: sa.Connection) -> Iterator[str]:
     found = integrity.in_file(tx)
     yield from found
     if found:
-        return  # the rest would read what cannot be read
+        return  # the later checks would read damaged pages
     try:
         yield from integrity.in_chain(tx)
         total = int(tx.scalar(sa.select(sa.func.sum(sa.func.length(content.c.octets)))) or 0)
@@ -129,7 +131,7 @@ def _of(tell: Callable[[int, int], None], total: int) -> Callable[[int], None]:
 
 
 def _state(tx: sa.Connection) -> dict[str, object]:
-    """Return how many messages there are, the head of the chain, the time of the last event, and how many facts are still to be written."""
+    """Return the number of messages, the chain's head, the time of the last event, and the number of facts left."""
     from hub.journal import duties, events
     from hub.store.tables import message
 

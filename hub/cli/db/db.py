@@ -1,4 +1,4 @@
-"""`lienthong db`: which version the database has, bringing it to this program's, and the nodes that share it."""
+"""`lienthong db`: shows the database's version, upgrades it, and lists the nodes that share it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +12,9 @@ COMMANDS = {
     "backup": (
         "hub.cli.db.backup:backup",
         "Sao lưu nhật ký SQLite khi trục đang chạy",
-        "Back the SQLite journal up while the hub runs",
+        "Back up the SQLite journal while the hub runs",
     ),
-    "verify": ("hub.cli.db.backup:verify_journal", "Kiểm tra toàn bộ nhật ký", "Look at the whole journal for damage"),
+    "verify": ("hub.cli.db.backup:verify_journal", "Kiểm tra toàn bộ nhật ký", "Check the whole journal for damage"),
     "move": (
         "hub.cli.db.move:move_journal",
         "Chuyển nhật ký từ SQLite sang PostgreSQL",
@@ -41,7 +41,7 @@ def db() -> None:
 @command(
     "status",
     "So phiên bản cơ sở dữ liệu với phiên bản chương trình cần. Mã thoát 1 nếu chương trình không chạy được trên đó.",
-    "Compare the database's version with the one this program needs. Exits 1 when the program does not run on it.",
+    "Compare the database's version with the one this program needs. Exits 1 if the program cannot run on it.",
     "lienthong db status --json",
 )
 @pass_screen
@@ -77,7 +77,7 @@ def show_database_status(screen: Screen) -> None:
         lines.append(
             t(
                 f"{fed['exchange']}: đã phát {fed['published']} sự kiện, còn {fed['unpublished']}{since}",
-                f"{fed['exchange']}: {fed['published']} events published, {fed['unpublished']} to go{since}",
+                f"{fed['exchange']}: {fed['published']} events published, {fed['unpublished']} left{since}",
             )
         )
     screen.row(fields, "\n".join(lines))
@@ -97,13 +97,13 @@ def _verdict(fields: Mapping[str, object]) -> str:
     if fields["runs"]:
         return t(
             "chạy được; khi không còn nút phiên bản cũ, hãy chạy `lienthong db upgrade --after`",
-            "it runs; when no node of the old version is left, run `lienthong db upgrade --after`",
+            "this program runs on it; once no node of the old version is left, run `lienthong db upgrade --after`",
         )
     return t("hãy chạy `lienthong db upgrade`", "run `lienthong db upgrade`")
 
 
 def _fed(tx: "Transaction", exchange: str) -> dict[str, object]:
-    """Return how far the feed came."""
+    """Return how many events the feed has published, and how many are left."""
     from hub.journal import feed_cursor
 
     lag = feed_cursor.read_feed_lag(tx, exchange)
@@ -114,7 +114,8 @@ def _fed(tx: "Transaction", exchange: str) -> dict[str, object]:
 @command(
     "upgrade",
     "Nâng cơ sở dữ liệu lên phiên bản chương trình cần; tạo mới nếu chưa có. Không nâng khi nút phiên bản cũ còn chạy, trừ khi dùng --before.",
-    "Bring the database to the version this program needs; make it when there is none. Refused while nodes of the old version run, except with --before.",
+    "Upgrade the database to the version this program needs, or create it. "
+    "Refused while nodes of the old version run, except with --before.",
     "lienthong db upgrade",
     "lienthong db upgrade --before",
 )
@@ -122,13 +123,13 @@ def _fed(tx: "Transaction", exchange: str) -> dict[str, object]:
     "--before",
     "part",
     flag_value="before",
-    help=t("Chỉ phần mà các nút cũ vẫn chạy được.", "Only what nodes of the old version go on working with."),
+    help=t("Chỉ phần mà các nút cũ vẫn chạy được.", "Only the part with which nodes of the old version still run."),
 )
 @click.option(
     "--after",
     "part",
     flag_value="after",
-    help=t("Phần còn lại, khi không còn nút cũ.", "The rest, when no node of the old version is left."),
+    help=t("Phần còn lại, khi không còn nút cũ.", "The rest, once no node of the old version is left."),
 )
 @pass_screen
 def upgrade_hub_database(screen: Screen, part: str | None) -> None:
@@ -151,7 +152,7 @@ def upgrade_hub_database(screen: Screen, part: str | None) -> None:
 
 
 def _refuse_beside_others(config: "Config", engine: "Engine", found: str | None, target: str) -> None:
-    """Let nothing be taken away from a node that runs and does not know of it."""
+    """Refuse an upgrade that would remove what a running node still uses. Raises `CommandStop`."""
     from datetime import UTC, datetime
 
     from hub.journal import nodes
@@ -160,13 +161,13 @@ def _refuse_beside_others(config: "Config", engine: "Engine", found: str | None,
 
     pid, mine = pidfile.find_live_pid(config.data), pidfile.name_node(config.data, datetime.now(UTC))
     with transactions.read_transaction(engine) as tx:
-        told = schema_version.read_least_version(tx) is not None  # else the database is older than what tells
+        told = schema_version.read_least_version(tx) is not None  # otherwise the database is older than this table
         alive = {each.name: each.schema for each in nodes.list_live_nodes(tx, datetime.now(UTC))} if told else {}
     old = [name for name, schema in alive.items() if schema < target]
     if schema_version.takes_away(schema_version.list_migration_steps(), found, target) and old:
         raise CommandStop(
             f"còn nút phiên bản cũ đang chạy: {', '.join(old)}; hãy dừng trước, hoặc chỉ chạy --before",
-            f"nodes of the old version run: {', '.join(old)}; stop them first, or run --before alone",
+            f"nodes of the old version run: {', '.join(old)}; stop them first, or run only --before",
         )
     if pid and mine not in alive:
         raise CommandStop(

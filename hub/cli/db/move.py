@@ -1,4 +1,7 @@
-"""`lienthong db move`: a journal from SQLite to PostgreSQL, planned first, and resumed where it was interrupted."""
+"""`lienthong db move`: moves a journal from SQLite to PostgreSQL.
+
+Prints the plan first; an interrupted move can be resumed.
+"""
 
 import signal
 import sys
@@ -14,15 +17,15 @@ from hub.cli.screen import CONFIGURATION, UNAVAILABLE, CommandStop, Screen, comm
 from hub.config import Config
 from hub.journal.move import Move, Tell, Unmovable
 
-#: why a move is refused -> (vi, en)
+#: reason for which a move is refused -> (vi, en)
 WHY = {
     "chain-broken": ("chuỗi băm của nhật ký bị đứt tại sự kiện", "the hash chain of the journal is broken at event"),
     "differs": (
         "hai bên không giống nhau; nguồn còn nguyên, chưa đổi gì",
-        "the two sides differ; the source is as it was",
+        "the two databases differ; the source is unchanged",
     ),
-    "not-taken": ("PostgreSQL không nhận một giá trị", "PostgreSQL does not take a value"),
-    "other-source": ("đích đang nhận dở một nhật ký khác", "the target holds part of another journal"),
+    "not-taken": ("PostgreSQL không nhận một giá trị", "PostgreSQL does not accept a value"),
+    "other-source": ("đích đang nhận dở một nhật ký khác", "the target contains part of another journal"),
     "source-moved": ("nguồn đã được chuyển đi, nay ở", "the source has moved already and is now at"),
     "source-version": (
         "nguồn ở phiên bản khác; hãy chạy `lienthong db upgrade`",
@@ -42,18 +45,20 @@ _REFUSED = {"other-source", "source-moved", "source-version", "target-not-empty"
     "Chuyển nhật ký từ SQLite sang một cơ sở dữ liệu PostgreSQL trống, gồm cả các lượt chuyển đang chờ: in kế hoạch; --yes mới thực "
     "hiện.\n\nPhải dừng trục trước. Bị ngắt thì chạy lại: phần đã chuyển và kiểm tra sẽ không chuyển lại. Từng bảng được so số dòng và mã băm "
     "của mọi dòng, rồi so chuỗi băm sự kiện. Xong, nguồn được đánh dấu đã chuyển đi.",
-    "Move the journal from SQLite into an empty PostgreSQL database, live queue included: prints the plan; --yes runs it.\n\n"
-    "The hub must be stopped. Interrupted, run it again: what was moved and verified is not moved again. Each table is compared by the "
-    "number and the digest of all its rows, the whole by the hash chain. At the end the source is marked as moved.",
+    "Move the journal from SQLite into an empty PostgreSQL database, including waiting deliveries. "
+    "Prints the plan; --yes runs it.\n\n"
+    "The hub must be stopped. If the command is interrupted, run it again: tables already moved and verified are "
+    "not moved again. Each table is compared by the number and the digest of all its rows, and the events by their "
+    "hash chain. At the end the source is marked as moved.",
     "lienthong db move --to postgresql://lienthong@db.example/lienthong --password-file /etc/lienthong/db-password",
     "lienthong db move --to postgresql://lienthong@/lienthong --yes",
 )
-@click.option("--to", "to", metavar="URL", required=True, help=t("Đích: postgresql://…", "Where to: postgresql://…"))
+@click.option("--to", "to", metavar="URL", required=True, help=t("Đích: postgresql://…", "The target: postgresql://…"))
 @click.option(
     "--password-file",
     metavar=t("TỆP", "FILE"),
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help=t("Tệp chỉ chứa mật khẩu của PostgreSQL.", "A file that holds PostgreSQL's password and nothing else."),
+    help=t("Tệp chỉ chứa mật khẩu của PostgreSQL.", "A file that contains only the password for PostgreSQL."),
 )
 @click.option("--yes", is_flag=True, help=t("Thực hiện kế hoạch.", "Run the plan."))
 @pass_screen
@@ -93,7 +98,7 @@ def move_journal(screen: Screen, to: str, password_file: Path | None, yes: bool)
     rows = sum(each.sum.rows for each in moved)
     told = t(
         f"Đã chuyển {rows} dòng; hai bên giống nhau. Hãy ghi vào hub.toml, rồi `check` và khởi động:",
-        f"{rows} rows moved; the two sides are equal. Write into hub.toml, then `check` and start:",
+        f"{rows} rows moved; the two databases are equal. Write into hub.toml, then run `check` and start the hub:",
     )
     screen.row(
         {"action": "moved", "rows": rows, "to": to, "hub_toml": "\n".join(lines)},
@@ -102,7 +107,7 @@ def move_journal(screen: Screen, to: str, password_file: Path | None, yes: bool)
 
 
 def _plan(screen: Screen, found: dict[str, tuple[int, int]]) -> None:
-    columns = {"table": t("bảng", "table"), "rows": t("số dòng", "rows"), "before": t("đã chuyển", "moved already")}
+    columns = {"table": t("bảng", "table"), "rows": t("số dòng", "rows"), "before": t("đã chuyển", "already moved")}
     screen.table(
         columns,
         (
@@ -113,16 +118,17 @@ def _plan(screen: Screen, found: dict[str, tuple[int, int]]) -> None:
     rows = sum(rows for rows, _ in found.values())
     screen.note(
         f"Kế hoạch: chuyển {rows} dòng. Hãy sao lưu trước (`lienthong db backup TỆP`). Thêm --yes để thực hiện.",
-        f"The plan: to move {rows} rows. Make a backup first (`lienthong db backup FILE`). Add --yes to run it.",
+        f"Plan: move {rows} rows. Make a backup first (`lienthong db backup FILE`). Add --yes to run it.",
     )
 
 
 @contextmanager
 def _alone(config: Config) -> Generator[None]:
-    """Keep every hub out of the data directory meanwhile.  Stop when one runs there."""
+    """Hold the lock of the data directory, so that no hub starts there. Raises `CommandStop` if one runs."""
     from hub.runtime import pidfile
 
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a `reload` meanwhile would ring us
+    # `lienthong reload` would signal this process, which holds the pid file
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         hold = pidfile.PidFileLock.take(config.data)
     except pidfile.Held as held:
@@ -139,7 +145,10 @@ def _alone(config: Config) -> Generator[None]:
 
 @contextmanager
 def _between(config: Config, target: str, to: str, password_file: Path | None) -> Generator[Move]:
-    """Open both sides.  Stop, or `ConfigurationFault`, when one does not do."""
+    """Open both databases and give the move between them.
+
+    Raises `CommandStop` or `ConfigurationFault` if one is unfit.
+    """
     import psycopg
     from sqlalchemy.exc import DBAPIError
 
@@ -163,7 +172,9 @@ def _between(config: Config, target: str, to: str, password_file: Path | None) -
         raise CommandStop(f"{vi}: {error.detail}", f"{en}: {error.detail}", code) from error
     except (DBAPIError, psycopg.Error) as error:
         said = str(getattr(error, "orig", None) or error).strip()
-        raise CommandStop(f"{said}. Chạy lại để tiếp tục.", f"{said}. Run it again to go on.", UNAVAILABLE) from error
+        raise CommandStop(
+            f"{said}. Chạy lại để tiếp tục.", f"{said}. Run it again to continue.", UNAVAILABLE
+        ) from error
     finally:
         there.dispose()
         here.dispose()
@@ -171,7 +182,7 @@ def _between(config: Config, target: str, to: str, password_file: Path | None) -
 
 @contextmanager
 def _bar() -> Generator[Tell]:
-    """Show on a terminal how far each table is."""
+    """Show the progress of each table on a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 

@@ -1,1 +1,1 @@
-"""`lienthong report`: a report shown, closed, declared, signed, handed in and published."""
+"""`lienthong report`: shows, closes, declares, signs, submits and publishes workload reports."""

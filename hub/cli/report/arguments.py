@@ -1,4 +1,4 @@
-"""The arguments that commands of `lienthong report` share.  Knows how they are written and explained; reads none."""
+"""Arguments that several commands of `lienthong report` share."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import click
 
 from hub.cli.screen import t
 
-#: PERIOD in the help of a command.
+#: Explains PERIOD in the help of a command.
 PERIODS = "PERIOD: 2026-11, 2026-Q4, 2026-H1, 2026-9M, 2026."
 
 form_option = click.option(
@@ -19,7 +19,7 @@ every_form_option = click.option(
 
 
 def name_report(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command UNIT, PERIOD and `--form`, which together name one report."""
+    """Add UNIT, PERIOD and `--form` to a command. Together they name one report."""
     for decorate in (form_option, click.argument("period"), click.argument("unit")):
         function = decorate(function)
     return function

@@ -1,6 +1,6 @@
-"""`lienthong report close` and `periods`: periods closed, and which are.
+"""`lienthong report close` and `lienthong report periods`: closes periods, and lists the closed ones.
 
-Knows what to ask of a person and what to answer; counts nothing.
+Contains the dialogue only. `hub.workload.closing` does the work.
 """
 
 import getpass
@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     "close",
     "Đóng các tháng của một kỳ đã kết thúc; đã đóng thì đếm lại, và lập bản mới ở đơn vị có số liệu khác.\n\n"
     f"{PERIODS} Không có --form: mọi biểu.",
-    "Close the months of an ended period; a closed one is counted again, and units whose numbers differ get a revision.\n\n"
-    f"{PERIODS} Without --form: of every form.",
+    "Close the months of an ended period. A month that is closed already is counted again, and units whose numbers "
+    "differ get a revision.\n\n"
+    f"{PERIODS} Without --form: for every form.",
     "lienthong report close 2026-12",
     'lienthong report close 2026-12 --form dossiers --reason "tìm thấy trong nhật ký"',
 )
 @click.argument("period")
 @every_form_option
-@click.option("--reason", default="", help=t("Lý do lập bản mới; được ghi lại.", "Why there are revisions; recorded."))
+@click.option("--reason", default="", help=t("Lý do lập bản mới; được ghi lại.", "Reason for revisions; recorded."))
 @pass_screen
 def close_period(screen: Screen, period: str, form: str | None, reason: str) -> None:
     from hub.cli.journal import open_journal, read_journal_config, say_outstanding
@@ -60,7 +61,7 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str) -> 
                     at = early.args[0].astimezone(HANOI).strftime("%d/%m/%Y %H:%M")
                     raise CommandStop(
                         f"{month.text} chưa kết thúc: đóng được từ {at}",
-                        f"{month.text} is not over: it can be closed from {at}",
+                        f"{month.text} has not ended: it can be closed from {at}",
                     ) from None
                 except closing.FactsOutstanding as early:
                     raise say_outstanding(early.args[0]) from None
@@ -73,11 +74,11 @@ def _explain(screen: Screen, form: str, month: "Period", first: "Period | None",
         vi, en = f"{form}: chưa có gì để đóng", f"{form}: there is nothing to close yet"
     elif first.first > month.first:
         vi = f"{form}: sổ bắt đầu từ {first.text}, không có kỳ {month.text}"
-        en = f"{form}: the books begin with {first.text}; there is no {month.text}"
+        en = f"{form}: the first period is {first.text}; there is no {month.text}"
     else:
         raise CommandStop(
             f"{form}: phải đóng {first.text} trước: lienthong report close {first.text} --form {form}",
-            f"{form}: {first.text} comes first: lienthong report close {first.text} --form {form}",
+            f"{form}: close {first.text} first: lienthong report close {first.text} --form {form}",
         )
     if only:
         raise CommandStop(vi, en, NOT_FOUND)
@@ -111,9 +112,9 @@ def _close(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month:
             cells = "; ".join(f"{key}: {was} → {is_}" for key, (was, is_) in row.diff.items())
             screen.note(
                 f"{form} {period} {unit}: bản lần {row.revision}: {cells or 'căn cứ khác, số không đổi'}",
-                f"{form} {period} {unit}: revision {row.revision}: {cells or 'other facts, the same numbers'}",
+                f"{form} {period} {unit}: revision {row.revision}: {cells or 'different facts, same numbers'}",
             )
-    said = t("đã đóng từ trước, đếm lại", "was closed before, counted again")
+    said = t("đã đóng từ trước, đếm lại", "was already closed, counted again")
     _say(screen, form, made, said, units=len(units), fresh=False, revised=revised)
 
 
@@ -140,7 +141,7 @@ def _fields(form: str, made: "Closing") -> dict[str, object]:
 @command(
     "periods",
     "Các tháng đã đóng và tháng đang mở của một biểu hay mọi biểu, mỗi tháng một dòng.",
-    "The closed months and the one that is open, of one form or of every form, a line each.",
+    "List the closed months and the open one, of one form or of every form.",
     "lienthong report periods --form dossiers",
     "lienthong report periods --json",
 )

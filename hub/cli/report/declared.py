@@ -1,6 +1,6 @@
-"""`lienthong report template`, `declare` and `reconcile`: figures that a unit declares, beside the count.
+"""`lienthong report template`, `declare` and `reconcile`: records declared figures, and compares them with the count.
 
-Knows what to ask of a person and how cells are shown; no rule of either.
+Contains the dialogue and the display of cells, but no rules of declarations or counts.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @command(
     "template",
     f"Ghi mẫu XLSX để đơn vị tự khai số liệu của mình.\n\n{PERIODS}",
-    f"Write the XLSX in which a unit declares its figures.\n\n{PERIODS}",
+    f"Write the XLSX template in which a unit declares its figures.\n\n{PERIODS}",
     "lienthong report template H55.13 2026-12 -o mau.xlsx",
     "lienthong report template H55.13 2026-12 --form dossiers -o mau.xlsx",
 )
@@ -57,8 +57,8 @@ def write_template(screen: Screen, unit: str, period: str, form: str, output: Pa
     "declare",
     "Nhận mẫu XLSX mà đơn vị đã điền; ghi lại dưới tên người gõ lệnh.\n\n"
     f"{PERIODS} Mẫu lấy bằng `lienthong report template`.",
-    "Take in the XLSX that a unit has filled in, in the name of whoever types.\n\n"
-    f"{PERIODS} `lienthong report template` writes the XLSX.",
+    "Record the XLSX template that a unit has filled in. The journal names the user who runs the command.\n\n"
+    f"{PERIODS} `lienthong report template` writes the template.",
     "lienthong report declare H55.13 2026-12 mau.xlsx",
 )
 @name_report
@@ -81,7 +81,7 @@ def declare_figures(screen: Screen, unit: str, period: str, form: str, file: Pat
     if taken.problems:
         why = "; ".join(map(describe_problem, taken.problems))
         raise CommandStop(why, why)
-    said = t("người ghi", "written down by")
+    said = t("người ghi", "recorded by")
     screen.row({"message": taken.id, "by": by}, f"{taken.id}: {said} {by}")
     screen.note(
         f"Đối chiếu: lienthong report reconcile {unit} {period} --form {form}",
@@ -93,8 +93,8 @@ def declare_figures(screen: Screen, unit: str, period: str, form: str, file: Pat
     "reconcile",
     "Đối chiếu số đơn vị khai sau cùng với số trục đếm, từng ô; ô không khớp đứng trước, kèm lệnh mở thông điệp.\n\n"
     f"{PERIODS}",
-    "Compare what a unit declared last with what the hub counted, cell by cell; those that differ come first, "
-    f"each with the command that opens its messages.\n\n{PERIODS}",
+    "Compare a unit's newest declaration with the hub's count, cell by cell. Cells that differ come first, "
+    f"each with the command that shows its messages.\n\n{PERIODS}",
     "lienthong report reconcile H55.13 2026-12",
     "lienthong report reconcile H55.13 2026-12 --json | jq 'select(.verdict == \"differs\")'",
 )
@@ -163,7 +163,10 @@ def _declared(
 
 
 def read_report_sources(tx: "Transaction", unit: str, period: str, form: str, forms: "Book") -> "ReportSources":
-    """Return what the report is counted from.  UsageError for what is no period or no form, Stop for a unit that nobody knows."""
+    """Return the sources of a report.
+
+    Raises `UsageError` for an unknown period or form, `CommandStop` 4 for an unknown unit.
+    """
     from hub.report.form.period import PeriodUnreadable
     from hub.workload import unit_report
 
@@ -177,7 +180,7 @@ def read_report_sources(tx: "Transaction", unit: str, period: str, form: str, fo
 
 
 def _objects(found: "Reconciliation") -> Iterator[Mapping[str, object]]:
-    """Yield the cells as JSON has them, then the manual lines."""
+    """Yield the cells as JSON objects, then the manual lines."""
     for cell in found.cells:
         behind = cell.behind
         yield {
@@ -203,7 +206,7 @@ def _objects(found: "Reconciliation") -> Iterator[Mapping[str, object]]:
 
 
 def _bare(figure: "Figure") -> int | float | None:
-    """Return a number as JSON writes it, as `lienthong report --format json` does."""
+    """Return a number as JSON writes it, like `lienthong report --format json`."""
     return figure if figure is None or isinstance(figure, int) else float(figure)
 
 
@@ -220,7 +223,7 @@ def _print(
         f"Khai lúc {message.received_at:%Y-%m-%d %H:%M:%SZ}, người khai {by}, thông điệp {message.id} của {message.partner}; "
         f"trước đó đã khai {kept.earlier} lần.",
         f"Declared at {message.received_at:%Y-%m-%d %H:%M:%SZ} by {by}, message {message.id} of {message.partner}; "
-        f"{kept.earlier} declarations before it.",
+        f"{kept.earlier} earlier declarations.",
     )
     verdicts = {
         "equal": t("bằng nhau", "equal"),
@@ -272,7 +275,8 @@ def _print(
     differing, undeclared = len(found.differing), found.undeclared
     screen.note(
         f"{len(found.cells)} ô đã khai, {differing} ô không khớp; {undeclared} ô trục có số mà đơn vị không khai.",
-        f"{len(found.cells)} cells declared, {differing} not equal; {undeclared} that the hub counts and nobody declared.",
+        f"{len(found.cells)} cells declared, {differing} differ; {undeclared} cells are counted by the hub but not "
+        "declared.",
     )
 
 
@@ -281,9 +285,9 @@ def _figure(figure: object) -> str:
 
 
 def _opens(cell: "ReconciledCell", asked: "ReportSources", *, alone: bool) -> str:
-    """Return what to type to see the messages: of one, its trace; of several, their list.
+    """Return the command that shows the messages behind a cell: `trace` for one message, a list for several.
 
-    *alone*: what `--explain` lists for the unit is this cell, and not that of units below too.
+    *alone* says that `--explain` lists this cell only, without the cells of units below.
     """
     behind = cell.behind
     if not behind.messages:

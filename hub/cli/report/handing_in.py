@@ -1,6 +1,6 @@
-"""`lienthong report submit` and `publish`, and the XML given out to be signed: how a report leaves the hub.
+"""`lienthong report submit` and `publish`, and the XML file for signing: the ways by which a report leaves the hub.
 
-Knows what to ask of a person; no table.
+Contains the dialogue only, no SQL.
 """
 
 from datetime import UTC, datetime
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     "submit",
     "Nộp báo cáo của kỳ đã kết thúc cho hệ thống đối tác PARTNER; báo cáo đã ký thì nộp đúng bản đã ký.\n\n"
     f"{PERIODS} Số liệu đã khác bản trước thì cần --reason.",
-    "Submit the report of an ended period to the partner PARTNER; where it was signed, as it was signed.\n\n"
-    f"{PERIODS} Where the numbers differ from the revision that is there, --reason is needed.",
+    "Submit the report of an ended period to the partner PARTNER. A signed report is submitted exactly as signed.\n\n"
+    f"{PERIODS} If the numbers differ from the existing revision, --reason is needed.",
     "lienthong report submit H55 2026-12 baocao",
     'lienthong report submit H55 2026-12 baocao --form dossiers --reason "bị trả lại"',
 )
 @name_report
 @click.argument("partner")
 @click.option(
-    "--reason", default="", help=t("Lý do lập bản mới; được ghi lại.", "Why there is a new revision; recorded.")
+    "--reason", default="", help=t("Lý do lập bản mới; được ghi lại.", "Reason for a new revision; recorded.")
 )
 @pass_screen
 def submit_report(screen: Screen, unit: str, period: str, form: str, partner: str, reason: str) -> None:
@@ -44,7 +44,7 @@ def submit_report(screen: Screen, unit: str, period: str, form: str, partner: st
     'lienthong report publish H55 2026-12 --reason "CV 123/UBND"',
 )
 @name_report
-@click.option("--reason", required=True, help=t("Lý do; được ghi lại.", "Why; recorded."))
+@click.option("--reason", required=True, help=t("Lý do; được ghi lại.", "Reason; recorded."))
 @pass_screen
 def publish_report(screen: Screen, unit: str, period: str, form: str, reason: str) -> None:
     if not reason.strip():
@@ -53,7 +53,7 @@ def publish_report(screen: Screen, unit: str, period: str, form: str, reason: st
 
 
 def _let_out(screen: Screen, unit: str, period: str, form: str, partner: str | None, reason: str) -> None:
-    """Hand a report in to *partner*; None: publish it."""
+    """Submit a report to *partner*, or publish it if *partner* is None."""
     from hub.cli.journal import open_journal
     from hub.config import read_config
     from hub.domain.errors import Unready
@@ -69,7 +69,7 @@ def _let_out(screen: Screen, unit: str, period: str, form: str, partner: str | N
             with transactions.write_transaction(engine) as tx:
                 kept = _write_down(tx, config, unit, period, form, partner, reason, now)
         except submission.Unended:
-            raise CommandStop(f"kỳ {period} chưa kết thúc", f"the period {period} is not over") from None
+            raise CommandStop(f"kỳ {period} chưa kết thúc", f"the period {period} has not ended") from None
         except submission.Unclosed as unclosed:
             raise CommandStop(
                 f"tháng {unclosed} chưa đóng; đóng bằng lienthong report close {unclosed}",
@@ -84,7 +84,7 @@ def _let_out(screen: Screen, unit: str, period: str, form: str, partner: str | N
             raise CommandStop(
                 "báo cáo chưa được ký: tải về bằng report show --format xml, ký, rồi nộp lại bằng report import-signed",
                 "the report is not signed: get it with report show --format xml, sign it, "
-                "hand it back with report import-signed",
+                "then import it with report import-signed",
             ) from None
         except Unready as unready:
             why = unready.problem.detail
@@ -92,15 +92,15 @@ def _let_out(screen: Screen, unit: str, period: str, form: str, partner: str | N
     if kept.behind:
         _say_behind(screen, kept.said.revision)
     said = {"message": kept.message.id, "message_id": kept.message.message_id, "revision": kept.said.revision}
-    made = kept.fresh and t("đã ghi", "written down")
-    text = f"{kept.message.message_id}: {made or t('đã có từ trước', 'was there before')}"
+    made = kept.fresh and t("đã ghi", "recorded")
+    text = f"{kept.message.message_id}: {made or t('đã có từ trước', 'already recorded')}"
     screen.row({**said, "fresh": kept.fresh}, text)
 
 
 def give_out(screen: Screen, unit: str, period: str, form: str, reason: str) -> bytes | None:
-    """Return the sealed report of an ended period, the same octets of the same revision each time; None while the period is not over.
+    """Return the sealed report of an ended period: the same octets each time. None while the period has not ended.
 
-    It is written into the journal the first time: from then on it is closed, and another revision takes a *reason*.
+    The first call records the report in the journal and closes it. After that, only a *reason* makes a new revision.
     """
     from hub.cli.journal import open_journal
     from hub.config import read_config
@@ -122,7 +122,8 @@ def give_out(screen: Screen, unit: str, period: str, form: str, reason: str) -> 
         except submission.Unclosed as unclosed:
             screen.note(
                 f"Tháng {unclosed} chưa đóng: tệp này chỉ để xem, chưa ký được. Đóng: lienthong report close {unclosed}.",
-                f"{unclosed} is not closed: this file is to look at, not to sign. Close it: lienthong report close {unclosed}.",
+                f"{unclosed} is not closed: this file is only for viewing, not for signing. Close it: lienthong report "
+                f"close {unclosed}.",
             )
             return None
         except Unready as unready:
@@ -136,7 +137,8 @@ def give_out(screen: Screen, unit: str, period: str, form: str, reason: str) -> 
 def _say_behind(screen: Screen, revision: int) -> None:
     screen.note(
         f"Đây là bản lần {revision}; số liệu nay đã khác. Lập bản mới: report show --format xml --reason.",
-        f"This is revision {revision}; the numbers are others now. report show --format xml --reason makes a new one.",
+        f"This is revision {revision}; the numbers have changed since. report show --format xml --reason makes a new "
+        "one.",
     )
 
 
@@ -163,7 +165,7 @@ def _write_down(
     reason: str,
     now: datetime,
 ) -> "KeptRevision":
-    """Write the report into the journal: for *partner*, or published."""
+    """Record the report in the journal: for *partner*, or as published if *partner* is None."""
     from hub.workload import submission
 
     province, counted, by = _counted(tx, config, unit, period, form, now)
@@ -175,7 +177,7 @@ def _write_down(
 def _counted(
     tx: "Transaction", config: "Config", unit: str, period: str, form: str, now: datetime
 ) -> "tuple[Province, CountedReport, str]":
-    """Return the province, the report as it is counted now, and who asks for it.  UsageError, CommandStop."""
+    """Return the province, the report as counted now, and the user's name. Raises `UsageError` and `CommandStop`."""
     import getpass
 
     from hub.cli.report.declared import read_report_sources
@@ -192,7 +194,7 @@ def _counted(
         units = ", ".join(each.unit for each in wrong)
         raise CommandStop(
             f"căn cứ của {units} không còn như lúc đóng kỳ; hãy chạy lienthong report close {period} --form {form}",
-            f"the evidence of {units} is not what was closed; run lienthong report close {period} --form {form}",
+            f"the evidence of {units} has changed since the closing; run lienthong report close {period} --form {form}",
         )
     made = submission.CountedReport(
         report=counted,

@@ -1,6 +1,6 @@
-"""`lienthong report`: which commands there are for workload reports, and its two short forms.
+"""`lienthong report`: a table of the commands for workload reports, and the two short forms.
 
-Knows the names of the commands, old and new, and what stands in the place of one; counts nothing.
+Contains the names of the commands, old and new, and what replaces an old option.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import click
 from hub.cli.report.show import check_column, choose_format, print_facts, print_report, show_options, show_report
 from hub.cli.screen import USAGE, Command, CommandStop, Family, Screen, command_group, pass_screen, t
 
-#: name -> (where it is, what it does: vi, en), in the order of a report's life.
+#: name -> (`module:attribute`, description in Vietnamese, in English), in the order of a report's life.
 COMMANDS = {
     "show": ("hub.cli.report.show:show_report", "Xem, xuất báo cáo của đơn vị", "Show a unit's report, or export it"),
     "facts": (
@@ -21,17 +21,17 @@ COMMANDS = {
     "template": (
         "hub.cli.report.declared:write_template",
         "Mẫu XLSX để đơn vị tự khai",
-        "Write the XLSX in which a unit declares its figures",
+        "Write the XLSX template for a unit's declaration",
     ),
     "declare": (
         "hub.cli.report.declared:declare_figures",
         "Nhận số liệu đơn vị tự khai",
-        "Take in the figures that a unit declares",
+        "Record the figures that a unit declares",
     ),
     "reconcile": (
         "hub.cli.report.declared:show_reconciliation",
         "Đối chiếu số đơn vị khai với số trục đếm",
-        "Compare what a unit declared with what the hub counted",
+        "Compare a unit's declaration with the hub's count",
     ),
     "close": (
         "hub.cli.report.closing:close_period",
@@ -41,17 +41,17 @@ COMMANDS = {
     "periods": (
         "hub.cli.report.closing:list_periods",
         "Kỳ nào đã đóng, từ khi nào",
-        "Which periods are closed, and since when",
+        "List closed periods, and when each was closed",
     ),
     "import-signed": (
         "hub.cli.report.signed:import_signed",
         "Nhận lại báo cáo XML đã được ký số",
-        "Take back the XML report that an official has signed",
+        "Import the XML report that an official has signed",
     ),
     "state": (
         "hub.cli.report.signed:show_state",
         "Báo cáo đang ở bước nào: đóng, ký, nộp, chấp nhận",
-        "Where a report stands: closed, signed, submitted, accepted",
+        "State of a report: closed, signed, submitted, accepted",
     ),
     "submit": (
         "hub.cli.report.handing_in:submit_report",
@@ -61,7 +61,7 @@ COMMANDS = {
     "publish": ("hub.cli.report.handing_in:publish_report", "Công bố báo cáo", "Publish a report"),
 }
 
-#: option of `lienthong report` before it had commands -> what is typed now.
+#: Option of `lienthong report` before it had commands -> the command that replaces it.
 MOVED = {
     "--template": "template UNIT PERIOD -o FILE",
     "--declare": "declare UNIT PERIOD FILE",
@@ -74,11 +74,11 @@ MOVED = {
     "--publish": "publish UNIT PERIOD --reason TEXT",
 }
 
-_SHORT = ""  #: stands in the place of a command's name where there is none
+_SHORT = ""  #: stands for the missing name of a command
 
 
 class _Reports(Family):
-    """Takes words that begin with no command's name as a short form of `show` or `facts`."""
+    """Treats arguments that begin with no command's name as the short form of `show` or `facts`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         at = _skip_common_options(args)
@@ -95,7 +95,7 @@ class _Reports(Family):
 
 
 def _skip_common_options(args: list[str]) -> int:
-    """Return the index of the first word behind `-c FILE` and `--json`."""
+    """Return the index of the first argument after `-c FILE` and `--json`."""
     at = 0
     while at < len(args):
         if args[at] in ("-c", "--config"):
@@ -129,7 +129,7 @@ def report_workload() -> None:
 @click.argument("period", required=False)
 @show_options
 @click.option(
-    "--facts", "only_facts", is_flag=True, help=t("Các kết quả, như report facts.", "The facts, as report facts.")
+    "--facts", "only_facts", is_flag=True, help=t("Các kết quả, như report facts.", "The facts, like report facts.")
 )
 @pass_screen
 def show_short_form(
@@ -158,7 +158,7 @@ def show_short_form(
 
 
 def _name_successor(_context: click.Context, option: click.Parameter, value: str | None) -> None:
-    """Refuse an option that is a command now, by the command's name.  CommandStop."""
+    """Refuse an option that is now a command, and name the command. Raises `CommandStop`."""
     if value is not None:
         old, new = option.opts[0], MOVED[option.opts[0]]
         raise CommandStop(

@@ -1,4 +1,4 @@
-"""`lienthong report show` and `facts`: a unit's workload report, the messages behind a number, the facts behind all of it."""
+"""`lienthong report show` and `facts`: shows a workload report, the messages behind a number, or all its facts."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from hub.store.transactions import Transaction
     from hub.workload.unit_report import Difference, ReportSources
 
-_FILES = ("pdf", "xlsx", "xml")  #: what a terminal is not shown, and what names its evidence
-_TOGETHER = 500  #: facts whose messages are looked up at a time
-_CHARTED = ("html", "pdf", "xlsx")  #: what has room for charts
+_FILES = ("pdf", "xlsx", "xml")  #: formats that are not printed on a terminal, and that list the evidence
+_TOGETHER = 500  #: facts whose messages are looked up in one query
+_CHARTED = ("html", "pdf", "xlsx")  #: formats that can contain charts
 
 
 def show_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of `report show`."""
+    """Add the options of `report show` to a command."""
     options = (
         form_option,
         click.option(
@@ -40,7 +40,7 @@ def show_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "-o",
             "--output",
             type=click.Path(dir_okay=False, path_type=Path),
-            help=t("Ghi vào tệp.", "Write to a file."),
+            help=t("Ghi vào tệp.", "Write to this file."),
         ),
         click.option(
             "--charts",
@@ -48,7 +48,7 @@ def show_options(function: Callable[..., Any]) -> Callable[..., Any]:
             is_flag=True,
             help=t(
                 "Kèm biểu đồ (html, pdf, xlsx); đếm thêm các kỳ trước.",
-                "With charts (html, pdf, xlsx); counts earlier periods too.",
+                "Include charts (html, pdf, xlsx); this counts earlier periods too.",
             ),
         ),
         click.option(
@@ -58,14 +58,14 @@ def show_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--unit",
             "row",
             metavar="CODE",
-            help=t("Với --explain: chỉ dòng của đơn vị này.", "With --explain: the row of this unit alone."),
+            help=t("Với --explain: chỉ dòng của đơn vị này.", "With --explain: only the row of this unit."),
         ),
         click.option(
             "--reason",
             default="",
             help=t(
                 "Với --format xml: lý do lập bản mới; được ghi lại.",
-                "With --format xml: why there is a new revision; recorded.",
+                "With --format xml: reason for a new revision; recorded.",
             ),
         ),
     )
@@ -79,7 +79,7 @@ def show_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "Báo cáo khối lượng công việc của một đơn vị (và các đơn vị trực thuộc) trong một kỳ.\n\n"
     f"{PERIODS} --explain COLUMN liệt kê đúng các thông điệp đứng sau một con số. "
     "--format xml của kỳ đã kết thúc là văn bản để ký số: mỗi lần hỏi đều đúng từng byte ấy.",
-    "The workload report of a unit (and those below it) for a period.\n\n"
+    "The workload report of a unit (and of the units below it) for a period.\n\n"
     f"{PERIODS} --explain COLUMN lists exactly the messages behind a number. "
     "--format xml of an ended period is the document to sign: the same octets each time.",
     "lienthong report show H55.01 2026-12 --format html -o baocao.html",
@@ -112,7 +112,7 @@ def show_report(
 @command(
     "facts",
     f"Các kết quả đã ghi nhận đứng sau cả báo cáo; không có UNIT và PERIOD: mọi kết quả.\n\n{PERIODS}",
-    f"The facts behind the whole of a report; without UNIT and PERIOD: all facts.\n\n{PERIODS}",
+    f"List all facts behind a report; without UNIT and PERIOD: all facts.\n\n{PERIODS}",
     "lienthong report facts H55.13 2026-12 --form dossiers",
     "lienthong report facts --json",
 )
@@ -127,7 +127,10 @@ def show_facts(screen: Screen, unit: str | None, period: str | None, form: str) 
 
 
 def print_facts(screen: Screen, unit: str | None, period: str | None, form: str) -> None:
-    """Print the facts behind a report; without *unit* and *period* every fact.  UsageError, CommandStop."""
+    """Print the facts behind a report, or all facts without *unit* and *period*.
+
+    Raises `UsageError` and `CommandStop`.
+    """
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.report.declared import read_report_sources
     from hub.journal import facts as journal_facts
@@ -160,10 +163,11 @@ def print_report(
     *,
     charted: bool,
 ) -> None:
-    """Write the report to *output* or standard output as *kind* (None: JSON under `--json`, else CSV).  UsageError, CommandStop.
+    """Write the report to *output* or standard output. Raises `UsageError` and `CommandStop`.
 
-    *explain*: print the facts behind this column instead; *row*: behind the cell of this unit alone.
-    *reason*: why XML of an ended period shall be a new revision.
+    *kind* is the format (None: JSON under `--json`, else CSV). With *explain*, a column, the facts behind it are
+    printed instead; with *row*, a unit code, only those behind that unit's cell. *reason* makes the XML of an ended
+    period a new revision.
     """
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.report.declared import read_report_sources
@@ -214,7 +218,7 @@ def _write(screen: Screen, content: bytes, output: Path | None) -> None:
 
 
 def _gave_out(screen: Screen, named: tuple[str, str, str], reason: str, output: Path | None) -> bool:
-    """Write the sealed report of an ended period as it is kept; return whether the period has ended."""
+    """Write the stored sealed report if the period has ended. Return whether it has."""
     from hub.cli.report.handing_in import give_out
 
     given = give_out(screen, *named, reason)
@@ -227,7 +231,7 @@ def _gave_out(screen: Screen, named: tuple[str, str, str], reason: str, output: 
 def _explain(
     screen: Screen, tx: "Transaction", asked: "ReportSources", column: str, row: str | None, now: datetime
 ) -> None:
-    """Print the facts behind the total of *column*, or behind the cell of the *row* of a unit."""
+    """Print the facts behind the total of *column*, or behind its cell in *row*, a unit code."""
     if row is not None and row not in asked.members:
         raise CommandStop(f"báo cáo không có dòng {row}", f"the report has no row {row}", NOT_FOUND)
     try:
@@ -241,18 +245,18 @@ def _explain(
 
 
 def _warn(screen: Screen, wrong: "Sequence[Difference]") -> None:
-    """Tell of each unit whose facts in a closed month are not those of its closing."""
+    """Warn about each unit whose facts in a closed month differ from those that were closed."""
     for each in wrong:
         screen.note(
             f"CẢNH BÁO: căn cứ của {each.unit} kỳ {each.period} không còn như lúc đóng; "
             f"đếm lại bằng lienthong report close {each.period}",
-            f"WARNING: the evidence of {each.unit} in {each.period} is not what was closed; "
+            f"WARNING: the evidence of {each.unit} in {each.period} has changed since the closing; "
             f"count again with lienthong report close {each.period}",
         )
 
 
 def check_column(explain: str | None, row: str | None) -> None:
-    """Refuse a row without a column.  UsageError."""
+    """Raise `UsageError` for a row without a column."""
     if row is not None and explain is None:
         raise click.UsageError(t("--unit đi cùng --explain", "--unit goes with --explain"))
 
@@ -260,7 +264,8 @@ def check_column(explain: str | None, row: str | None) -> None:
 def choose_format(screen: Screen, kind: str | None, *, charted: bool, on_screen: bool) -> str:
     """Return the format: *kind*, else JSON under `--json`, else CSV.
 
-    UsageError for one that has no room for charts when they are asked for, and for one that no screen shows.
+    Raises `UsageError` if charts are requested in a format without charts, or if the format cannot be printed on a
+    terminal.
     """
     kind = kind or ("json" if screen.json else "csv")
     if charted and kind not in _CHARTED:
@@ -271,7 +276,7 @@ def choose_format(screen: Screen, kind: str | None, *, charted: bool, on_screen:
 
 
 def _shows() -> bool:
-    """Whether standard output is a terminal."""
+    """Tell whether standard output is a terminal."""
     return sys.stdout.isatty()
 
 
@@ -283,9 +288,11 @@ def _written(
     identity: "Signer",
     others: "Sequence[Report] | None",
 ) -> bytes:
-    """Return the one report as *kind*; XML sealed with the hub's own key, which vouches for the numbers and for no person.
+    """Return the report in the format *kind*.
 
-    *others*: the reports of other periods that its charts show; None: no charts.
+    XML is sealed with the hub's own key, which vouches for the numbers and for no person.
+
+    *others* are the reports of other periods for the charts; None means no charts.
     """
     from hub.report.output import formats
     from hub.report.output.charts import make_plots
@@ -296,7 +303,7 @@ def _written(
 
 
 def _fact_rows(tx: "Transaction", facts: "Iterable[Fact]") -> "Iterator[dict[str, object]]":
-    """Yield what is printed of each of *facts*, some hundred of which are held at a time."""
+    """Yield the printed fields of each fact. At most `_TOGETHER` facts are held at a time."""
     from hub.journal import search
 
     rest = iter(facts)
@@ -311,7 +318,7 @@ def _print_rows(screen: Screen, tx: "Transaction", facts: "Iterable[Fact]") -> N
         "unit": t("đơn vị", "unit"),
         "milestone": t("mốc", "milestone"),
         "counterpart": t("bên kia", "counterpart"),
-        "open": t("mở tiếp", "opens by"),
+        "open": t("mở tiếp", "open with"),
     }
     rows = _fact_rows(tx, facts)
     opened = ({**row, "open": f"lienthong trace {row['id']}"} for row in rows)
@@ -321,5 +328,6 @@ def _print_rows(screen: Screen, tx: "Transaction", facts: "Iterable[Fact]") -> N
     elif not screen.json:
         screen.note(
             "Mở tiếp: lienthong trace ID (sự kiện), show ID (thông điệp), show ID --raw (từng byte), show ID --signature (chữ ký).",
-            "Go on by: lienthong trace ID (events), show ID (message), show ID --raw (exact bytes), show ID --signature.",
+            "Details: lienthong trace ID (events), show ID (message), show ID --raw (exact bytes), show ID "
+            "--signature.",
         )

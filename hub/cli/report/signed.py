@@ -1,6 +1,6 @@
-"""`lienthong report import-signed` and `state`: a report taken back from the official who signed it, and where each revision stands.
+"""`lienthong report import-signed` and `state`: imports a signed report, and shows the state of each revision.
 
-Knows what a person types and reads; not what makes a signature good, nor how the journal keeps it.
+Contains the dialogue only. Other modules verify the signature and store the report.
 """
 
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hub.workload.revisions import Revision
     from hub.workload.submission import KeptRevision, TakenBack
 
-LARGEST = 64 * 1024 * 1024  #: octets of a signed report; that of 989 units has some 3 MB
+LARGEST = 64 * 1024 * 1024  #: maximum octets of a signed report; the report of 989 units has about 3 MB
 
 _STATES = {
     "open": ("đang mở", "open"),
@@ -50,8 +50,8 @@ _STATES = {
     "import-signed",
     "Nhận lại báo cáo XML mà người có thẩm quyền đã ký số; in người ký, hoặc vì sao không nhận.\n\n"
     f"{PERIODS} Văn bản để ký lấy bằng `lienthong report show UNIT PERIOD --format xml`.",
-    "Take the XML report back that an official has signed; print who signed it, or why it is refused.\n\n"
-    f"{PERIODS} `lienthong report show UNIT PERIOD --format xml` gives the document to sign.",
+    "Import the XML report that an official has signed. Prints who signed it, or why it is refused.\n\n"
+    f"{PERIODS} `lienthong report show UNIT PERIOD --format xml` writes the document to sign.",
     "lienthong report import-signed H55 2026-12 bao-cao.signed.xml",
 )
 @name_report
@@ -83,7 +83,7 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
         except Unready as unready:
             why = unready.problem.detail
             raise CommandStop(
-                f"chưa ghi được biên nhận: {why}", f"no receipt can be made now: {why}", UNAVAILABLE
+                f"chưa ghi được biên nhận: {why}", f"no receipt can be written now: {why}", UNAVAILABLE
             ) from None
     subject = taken.certificate.subject.rfc4514_string()
     fields = {
@@ -98,7 +98,7 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
         "sha256": taken.message.sha256,
         "fresh": taken.fresh,
     }
-    made = t("đã nhận bản ký", "signed report taken") if taken.fresh else t("đã có từ trước", "was there before")
+    made = t("đã nhận bản ký", "signed report accepted") if taken.fresh else t("đã có từ trước", "already recorded")
     screen.row(fields, f"{taken.message.message_id}: {made}; {taken.official.name} ({subject})")
 
 
@@ -106,8 +106,9 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
     "state",
     "Báo cáo đang ở bước nào, từng bản: đóng lúc nào, ai ký, nộp khi nào, nơi nhận trả lời ra sao và vì sao.\n\n"
     f"{PERIODS}",
-    "Where the report stands, each revision: when it was closed, who signed, when it was handed in, what became of it "
-    f"and why.\n\n{PERIODS}",
+    "The state of each revision of a report: when it was closed, who signed it, when it was submitted, and the "
+    "recipient's answer "
+    f"with its reasons.\n\n{PERIODS}",
     "lienthong report state H55 2026-12",
 )
 @name_report
@@ -131,7 +132,7 @@ def show_state(screen: Screen, unit: str, period: str, form: str) -> None:
 
 
 def _lines(name: str, found: "Revision") -> list[str]:
-    """Return what a person reads of one revision."""
+    """Return the lines that describe one revision."""
     lines = [f"{name} {t('lần', 'revision')} {found.revision}: {t(*_STATES[found.state])}"]
     why = f": {found.reason} ({found.by})" if found.reason else ""
     lines.append(f"  {_at(found.closed_at)}  {t('khóa số liệu', 'closed')}{why}")
@@ -153,7 +154,7 @@ def _at(moment: datetime) -> str:
 
 
 def _named(tx: "Transaction", unit: str, period: str, form: str, book: "Book") -> tuple[str, str]:
-    """Return the registry's code of *unit* and the period as it is written.  UsageError, CommandStop."""
+    """Return the registry's code of *unit* and the normal form of *period*. Raises `UsageError` and `CommandStop`."""
     from hub.journal import unit_registry
     from hub.report.form.form import choose_form
     from hub.report.form.period import PeriodUnreadable, parse_period
@@ -192,7 +193,7 @@ def _take(
 def _turn_away(
     tx: "Transaction", code: str, form: str, period: str, rejected: "Rejected", uploaded: bytes, now: datetime
 ) -> None:
-    """Write down that it was refused, where there is a report to write it to."""
+    """Record the refusal, if there is a revision to which it belongs."""
     import getpass
     import hashlib
 
@@ -205,7 +206,7 @@ def _turn_away(
 
 
 def _refuse(screen: Screen, rejected: "Rejected") -> NoReturn:
-    """Print each reason, with what to do."""
+    """Print each reason with its advice, and end the command."""
     from hub.domain.errors import find_error_sentences
 
     for problem in rejected.problems:

@@ -1,1 +1,1 @@
-"""`lienthong units`: the units of the province and their codes, and the list of agencies of a partner."""
+"""`lienthong units`: lists, imports and exports the province's units, and fetches the national list of agencies."""

@@ -1,4 +1,7 @@
-"""`lienthong units fetch`: the list of agencies, asked of a partner that knows it.  Knows the reactor and the sender; not what is asked."""
+"""`lienthong units fetch`: asks a partner for its list of agencies.
+
+Runs the reactor and the sender; the adapter makes the requests.
+"""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,9 +22,10 @@ if TYPE_CHECKING:
     "Hỏi trục văn bản quốc gia danh sách cơ quan toàn quốc (getAgenciesList) rồi nhập như `units import --national`, "
     "hoặc ghi ra tệp.\n\n"
     "Đối tác phải dùng bộ chuyển đổi biết danh sách ấy (vxp).",
-    "Ask the national axis for its list of all agencies (getAgenciesList) and take it in as `units import --national` does, "
+    "Ask the national axis for its list of all agencies (getAgenciesList) and import it like `units import "
+    "--national`, "
     "or write it to a file.\n\n"
-    "The partner's adapter must know such a list (vxp).",
+    "The partner's adapter must support this list (vxp).",
     "lienthong units fetch --from vpcp --dry-run",
     "lienthong units fetch --from vpcp --yes",
     "lienthong units fetch --from vpcp -o getAgenciesList.json",
@@ -31,10 +35,10 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help=t("Ghi vào tệp, không nhập gì.", "Write to a file and import nothing."),
+    help=t("Ghi vào tệp, không nhập gì.", "Write to this file and import nothing."),
 )
 @click.option("--dry-run", is_flag=True, help=t("Chỉ xem sẽ thay đổi gì.", "Only show what would change."))
-@click.option("--yes", is_flag=True, help=t("Sửa cả cơ quan đã có.", "Change agencies that are there, too."))
+@click.option("--yes", is_flag=True, help=t("Sửa cả cơ quan đã có.", "Also change existing agencies."))
 @click.option(
     "--timeout",
     default=300.0,
@@ -58,7 +62,7 @@ def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool
 
 
 def _asked(screen: Screen, config: "Config", code: str, timeout: float) -> bytes:
-    """Return the list that the partner *code* gives."""
+    """Return the list from the partner *code*. Raises `CommandStop`."""
     from hub.delivery.transports import adapters_of
     from hub.domain.model import Lister, Refused, Unavailable
 
@@ -69,7 +73,7 @@ def _asked(screen: Screen, config: "Config", code: str, timeout: float) -> bytes
     if not isinstance(adapter, Lister):
         raise CommandStop(
             f"{code} không cho danh sách cơ quan: cần url và bộ chuyển đổi như vxp",
-            f"{code} gives no list of agencies: that takes a url and an adapter such as vxp",
+            f"{code} has no list of agencies: a url and an adapter such as vxp are needed",
             USAGE,
         )
     screen.note(f"Đang hỏi {code} danh sách cơ quan…", f"Asking {code} for its list of agencies…")
@@ -86,7 +90,7 @@ def _asked(screen: Screen, config: "Config", code: str, timeout: float) -> bytes
 
 
 def _converse(config: "Config", partner: "Partner", conversation: "Listing") -> "bytes | Refused | Unavailable":
-    """Hold the conversation over the hub's own sender."""
+    """Run the adapter's conversation over the hub's sender."""
     from twisted.internet import reactor
     from twisted.internet.defer import Deferred
     from twisted.python.failure import Failure

@@ -1,4 +1,4 @@
-"""What a list of units would change, and the change itself: for `units import` and `units fetch`.  Knows the registry and the terminal."""
+"""Plans and makes the change that a list of units causes in the registry, for `units import` and `units fetch`."""
 
 import contextlib
 import sys
@@ -8,24 +8,24 @@ import click
 
 from hub.cli.screen import FAILED, Screen, exit_command, t
 
-_BIG = 500_000  #: octets of a file that takes long enough to be watched
+_BIG = 500_000  #: octets of a file for which a progress bar is shown
 
-#: Why a row of the national list is left out.
+#: Reason for which a row of the national list is left out.
 _WHY = {
     "province": ("mã của tỉnh", "a code of the province"),
     "held": ("mã của một đơn vị trong tỉnh hoặc mã khác đã có", "the code of a unit of the province, or an alias"),
-    "twice": ("nêu hai lần", "there twice"),
+    "twice": ("nêu hai lần", "listed twice"),
     "empty": ("thiếu mã hoặc tên", "without a code or a name"),
-    "unfit": ("mã hoặc tên không dùng được", "its code or name does not fit"),
-    "deleted": ("đã hủy trên trục quốc gia", "deleted at the axis"),
-    "old-code": ("mã cũ không dùng được", "an older code that cannot be taken"),
+    "unfit": ("mã hoặc tên không dùng được", "its code or name is not valid"),
+    "deleted": ("đã hủy trên trục quốc gia", "deleted on the axis"),
+    "old-code": ("mã cũ không dùng được", "an old code that cannot be used"),
 }
 
 
 def carry_out(screen: Screen, content: bytes, name: str, *, national: bool, dry_run: bool, yes: bool) -> None:
-    """Read the list *content*, called *name*, print what it changes, and write that to the registry.
+    """Read the list *content* with the name *name*, print what it changes, and write the changes to the registry.
 
-    Nothing is written by *dry_run*, with a mistake in the list, or, without *yes*, when it changes units that are there.
+    Nothing is written with *dry_run*, with a mistake in the list, or, without *yes*, if existing units would change.
     """
     from hub.cli.journal import open_journal, read_journal_config
     from hub.journal import unit_registry
@@ -66,21 +66,21 @@ def carry_out(screen: Screen, content: bytes, name: str, *, national: bool, dry_
     if writes:
         screen.note(
             f"Đã nhập: {told}. Trục đang chạy nhận biết sau `lienthong reload`.",
-            f"Imported: {told}. A running hub takes it up on `lienthong reload`.",
+            f"Imported: {told}. A running hub uses it after `lienthong reload`.",
         )
     elif dry_run:
         screen.note(f"Sẽ đổi: {told}. Chưa ghi gì.", f"Would change: {told}. Nothing was written.")
     else:
         screen.note(
             f"Sẽ đổi: {told}. Chưa ghi gì: danh sách sửa đơn vị đã có; thêm --yes để thực hiện.",
-            f"Would change: {told}. Nothing was written: the list changes units that are there; add --yes to run it.",
+            f"Would change: {told}. Nothing was written: the list changes existing units; add --yes to run it.",
         )
         exit_command(FAILED)
 
 
 @contextlib.contextmanager
 def _bar(label: str, content: bytes, length: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal for a big file; what it yields is told how many more are done."""
+    """Show a progress bar on a terminal for a large file. Give a function that adds to the amount done."""
     if len(content) < _BIG or not sys.stderr.isatty():
         yield lambda _done: None
         return

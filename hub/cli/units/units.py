@@ -1,4 +1,4 @@
-"""`lienthong units`: the agencies of the province and their codes, in and out as CSV files."""
+"""`lienthong units`: lists the units of the province and their codes, and imports and exports them as CSV."""
 
 import sys
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from hub.domain.model import Unit
 
 _outside = click.option(
-    "--outside", is_flag=True, help=t("Cả các cơ quan ngoài tỉnh.", "The agencies outside the province too.")
+    "--outside", is_flag=True, help=t("Cả các cơ quan ngoài tỉnh.", "Include agencies outside the province.")
 )
 _output = click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help=t("Ghi vào tệp; mặc định in ra.", "Write to a file; printed else."),
+    help=t("Ghi vào tệp; mặc định in ra.", "Write to this file; default standard output."),
 )
 
 
 @command_group(
     "units",
     "Đơn vị của tỉnh: liệt kê, nhập và xuất CSV; bộ đơn vị mẫu.",
-    "The province's units: list them, CSV in and out; a made-up province.",
+    "The units of the province: list, import and export as CSV; a sample province.",
 )
 def manage_units() -> None:
     pass
@@ -82,7 +82,7 @@ def list_units(screen: Screen, outside: bool) -> None:
 @command(
     "export",
     "Xuất các đơn vị thành CSV (UTF-8) mà `units import` nhận lại y nguyên.",
-    "Export the units as CSV (UTF-8) that `units import` takes back unchanged.",
+    "Export the units as CSV (UTF-8), which `units import` reads back unchanged.",
     "lienthong units export -o donvi.csv",
 )
 @_outside
@@ -102,8 +102,9 @@ def export(screen: Screen, outside: bool, output: Path | None) -> None:
     "seed",
     "In bộ 989 đơn vị mẫu của một tỉnh (31 sở ban ngành, 9 huyện, 180 xã …) thành CSV. Không đụng tới sổ đăng ký.\n\n"
     "Mọi tên và mã đều bịa, được đánh dấu synthetic; lần nào cũng như nhau.",
-    "Print the 989 made-up units of a province (31 departments, 9 districts, 180 communes …) as CSV. The registry is left alone.\n\n"
-    "Every name and code is invented and marked synthetic; they are the same every time.",
+    "Print the 989 made-up units of a province (31 departments, 9 districts, 180 communes …) as CSV. The registry is "
+    "not changed.\n\n"
+    "Every name and code is invented and marked synthetic. The output is the same every time.",
     "lienthong units seed -o mau.csv",
     "lienthong units import mau.csv --dry-run",
 )
@@ -136,20 +137,22 @@ def _write(screen: Screen, found: "Sequence[Unit]", output: Path | None) -> None
     "Đơn vị mới được thêm ngay. Tệp sửa đơn vị đã có thì lệnh chỉ in kế hoạch, --yes mới ghi; đơn vị không nêu thì giữ nguyên. "
     "Có lỗi thì không nhập gì. --national nhận danh sách cơ quan toàn quốc của trục quốc gia (CSV hoặc JSON với id,pid,code,name).",
     "Import units from a CSV file (UTF-8) with the columns code,name,parent,since,until,aliases,successors,mark.\n\n"
-    "New units are added at once. When the file changes a unit that is there, the plan is printed and --yes runs it; a unit that is "
-    "not named stays. With a mistake nothing is imported. --national takes the national axis's list of agencies (CSV or JSON with "
-    "id,pid,code,name).",
+    "New units are added at once. If the file changes existing units, the plan is printed and only --yes runs it. "
+    "Units that are "
+    "not in the file stay as they are. If there is a mistake, nothing is imported. --national reads the national "
+    "axis's list of agencies "
+    "(CSV or JSON with id,pid,code,name).",
     "lienthong units import donvi.csv --dry-run",
     "lienthong units import donvi.csv --yes",
     "lienthong units import --national getAgenciesList.json",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help=t("Chỉ xem sẽ thay đổi gì.", "Only show what would change."))
-@click.option("--yes", is_flag=True, help=t("Sửa cả đơn vị đã có.", "Change units that are there, too."))
+@click.option("--yes", is_flag=True, help=t("Sửa cả đơn vị đã có.", "Also change existing units."))
 @click.option(
     "--national",
     is_flag=True,
-    help=t("Danh sách cơ quan toàn quốc: ở ngoài tỉnh.", "The national list: outside units."),
+    help=t("Danh sách cơ quan toàn quốc: ở ngoài tỉnh.", "The national list of agencies, outside the province."),
 )
 @pass_screen
 def import_units(screen: Screen, file: Path, dry_run: bool, yes: bool, national: bool) -> None:
