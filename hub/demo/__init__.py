@@ -1,1 +1,4 @@
-"""Sample partner systems as processes of their own, and what drives and recounts them.  Imports nothing else of hub."""
+"""Sample partner systems in processes of their own, and the code that drives and recounts them.
+
+Imports nothing else of hub.
+"""

@@ -1,1 +1,1 @@
-"""The shared mail system of the sample province, and how it was used."""
+"""The shared mail system of the sample province and its mailboxes."""

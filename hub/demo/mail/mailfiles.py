@@ -1,4 +1,4 @@
-"""What a Postfix and a Dovecot of their own are told: configuration with places to fill in.  Knows both programs; starts neither."""
+"""Configuration templates for a Postfix and a Dovecot of the demo's own. Knows both programs. Starts neither."""
 
 #: Postfix's main.cf.
 MAIN = """\
@@ -36,7 +36,7 @@ smtpd_sasl_path = {home}/auth
 maillog_file = {home}/mail.log
 maillog_file_prefixes = {home}
 """
-#: Postfix's master.cf: the services it needs to take, queue and deliver.
+#: Postfix's master.cf: the services that receive, queue and deliver mail.
 SERVICES = """\
 127.0.0.1:{smtp} inet n - n - - smtpd
 127.0.0.1:{smtps} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
@@ -56,7 +56,7 @@ smtp unix - - n - - smtp
 virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 """
-#: Dovecot's configuration, for both of them the place where passwords are judged.
+#: Dovecot's configuration. Postfix verifies passwords through it too.
 BOXES = """\
 dovecot_config_version = 2.4.0
 dovecot_storage_version = 2.4.0

@@ -1,7 +1,8 @@
-"""The mail system of a province as processes: a real Postfix and a real Dovecot on loopback, in a directory of their own.
+"""Runs the mail system of a province: a real Postfix and a real Dovecot on loopback, in a directory of their own.
 
-Knows their configuration, the accounts, and what lies in a mailbox; nothing of the hub.  The system's own Postfix and Dovecot, should they
-run, are not touched.  Only root can start them, for Postfix gives each of its parts another account.
+Knows their configuration, the accounts and the mailboxes. Knows nothing of the hub. A Postfix and a Dovecot of the
+machine itself are not touched. Only root can start them, because Postfix runs each of its processes under another
+account.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from hub.demo.run.ports import free_ports
 
 DOMAIN = "thainguyen.gov.vn"
 PASSWORD = "mat-khau-mau"  # of every account here
-LIMIT = 20_000_000  #: octets of one mail as it travels
+LIMIT = 20_000_000  #: maximum octets of one mail as transmitted
 QUOTA = "5G"
 _MASTER, _DOVECOT = Path("/usr/lib/postfix/sbin/master"), Path("/usr/sbin/dovecot")
 _WITHIN = 20.0  #: seconds for a program to start or end
@@ -57,20 +58,20 @@ _QUEUES = [
 
 
 def has_mail_programs() -> bool:
-    """Tell whether both programs are installed and may be started."""
+    """Tell whether both programs are installed and this process may start them."""
     return _MASTER.exists() and _DOVECOT.exists() and os.geteuid() == 0
 
 
 @attrs.define(eq=False)
 class MailHost:
-    """One mail system with the accounts it was made with; `elsewhere` is a domain that is not the province's."""
+    """One mail system with a fixed set of accounts. `elsewhere` is a domain that is not the province's."""
 
     home: Path
     key: Path
     certificate: Path
-    accounts: Sequence[str]  #: whole addresses
+    accounts: Sequence[str]  #: full addresses
     elsewhere: str = "ngoai.example"
-    plain: bool = False  #: whether passwords may cross a connection without TLS
+    plain: bool = False  #: whether passwords may be sent without TLS
     limit: int = LIMIT
     ports: dict[str, int] = attrs.field(factory=dict, init=False)  #: smtp, smtps, imap, imaps
     _running: dict[str, subprocess.Popen[bytes]] = attrs.field(factory=dict, init=False)
@@ -78,7 +79,7 @@ class MailHost:
     @classmethod
     @contextlib.contextmanager
     def open(cls, key: Path, certificate: Path, accounts: Sequence[str], **more: Any) -> Iterator["MailHost"]:
-        """Yield a mail system that runs, in a directory that is gone afterwards."""
+        """Yield a running mail system in a temporary directory, which is removed afterwards."""
         home = Path(tempfile.mkdtemp(prefix="lienthong-mail-"))
         host = cls(home, key, certificate, accounts, **more)
         try:
@@ -90,7 +91,7 @@ class MailHost:
             shutil.rmtree(home)
 
     def prepare(self) -> None:
-        """Write what both programs read."""
+        """Write the configuration files of both programs."""
         home, owner, postfix = self.home, pwd.getpwnam(_OWNER), pwd.getpwnam("postfix")
         home.chmod(0o755)
         self.ports = dict(zip(("smtp", "smtps", "imap", "imaps"), free_ports(4), strict=True))
@@ -129,14 +130,15 @@ class MailHost:
                 os.chown(home / "queue" / name, postfix.pw_uid, postfix.pw_gid)
 
     def start(self, *names: str) -> None:
-        """Start `smtp` and `imap`, or the one named, and return when it answers."""
+        """Start `smtp` and `imap`, or the ones named. Return when they answer."""
         commands = {
             "imap": [str(_DOVECOT), "-F", "-c", str(self.home / "dovecot.conf")],
             "smtp": [str(_MASTER), "-s", "-c", str(self.home)],
         }
         for name in names or commands:
             with (self.home / f"{name}.out").open("ab") as out:
-                self._running[name] = subprocess.Popen(  # Postfix ends its process group with itself: one of its own
+                # its own session, because Postfix kills its process group when it ends
+                self._running[name] = subprocess.Popen(
                     commands[name], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
                 )
         for name in names or commands:
@@ -154,7 +156,7 @@ class MailHost:
             time.sleep(0.02)
 
     def stop(self, *names: str) -> None:
-        """End both, or the one named."""
+        """Stop both, or the ones named."""
         for name in names or tuple(self._running):
             process = self._running.pop(name, None)
             if process is None:
@@ -167,17 +169,17 @@ class MailHost:
                     os.killpg(process.pid, signal.SIGKILL)
 
     def log(self) -> str:
-        """Return what both wrote in their logs so far."""
+        """Return the log lines of both programs so far."""
         logs = (self.home / name for name in ("mail.log", "dovecot.log"))
         return "".join(log.read_text(errors="replace") for log in logs if log.exists())
 
     def quotas(self) -> str:
-        """Return what Dovecot says of every account's quota."""
+        """Return Dovecot's quota report for every account."""
         command = ["doveadm", "-c", str(self.home / "dovecot.conf"), "-f", "tab", "quota", "get", "-A"]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def box(self, account: str) -> list[Message]:
-        """Return the mails in the inbox of *account*, as they came."""
+        """Return the mails in the inbox of *account*, oldest first."""
         found = [path for part in ("new", "cur") for path in (self.home / "mail" / account / part).glob("*")]
         found.sort(key=lambda path: path.stat().st_mtime_ns)
         return [email.message_from_bytes(path.read_bytes()) for path in found]
@@ -190,12 +192,12 @@ class MailHost:
             post.sendmail(account, list(recipients), octets)
 
     def receive(self, sender: str, recipients: Sequence[str], octets: bytes) -> None:
-        """Bring a mail from elsewhere, as another mail system does."""
+        """Deliver a mail from outside, as another mail system would."""
         with smtplib.SMTP("127.0.0.1", self.ports["smtp"]) as post:
             post.sendmail(sender, list(recipients), octets)
 
     def flags(self, account: str, folder: str = "INBOX") -> list[str]:
-        """Return the flags of each mail in *folder*, as its user's mail program sees them."""
+        """Return the flags of each mail in *folder*, as the user's mail program sees them."""
         with self._reading(account) as line:
             if line.select(f'"{folder}"', readonly=True)[0] != "OK":
                 return []
@@ -203,7 +205,7 @@ class MailHost:
             return [each.decode() for each in found if isinstance(each, bytes)]
 
     def make_folder(self, account: str, name: str) -> None:
-        """Make a folder in the account's mailbox."""
+        """Create a folder in the account's mailbox."""
         with self._reading(account) as line:
             line.create(f'"{name}"')
 
@@ -216,14 +218,14 @@ class MailHost:
 
 
 def _trusting() -> ssl.SSLContext:
-    """Return the context of a mail program that is not what is tried here."""
+    """Return a TLS context that verifies nothing: the mail program itself is not under test."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
 
 def obey_mail_order(host: MailHost, order: Mapping[str, Any]) -> Mapping[str, object]:
-    """Carry out one order of the conductor."""
+    """Execute one order of the conductor."""
     match order["do"]:
         case "stop" | "start" as deed:
             getattr(host, deed)(order["what"])

@@ -1,7 +1,7 @@
-"""What waits at a partner's gateway for the hub, and how far each is: initial, processing, done, fail.
+"""The packets that wait at a partner's gateway for the hub, each with a state: initial, processing, done, fail.
 
-Knows ids, states and the notebook it is all written in before anybody hears of it, so that a partner that was killed goes on where it
-was; no dialect.
+Knows ids, states and the notebook. Each change is in the notebook before anyone is told, so that a killed partner
+continues where it stopped. Knows no dialect.
 """
 
 import base64
@@ -17,7 +17,7 @@ from hub.demo.partners.notebook import Notebook, read_notebook
 
 @attrs.frozen(kw_only=True)
 class PigeonholeItem:
-    """One packet that waits."""
+    """One waiting packet."""
 
     id: str
     type: str  #: edoc or status
@@ -26,12 +26,12 @@ class PigeonholeItem:
     content: bytes
     created: datetime
     state: str = "initial"
-    told: str = ""  #: the state as the hub spelt it
+    told: str = ""  #: the state, spelt as the hub sent it
 
 
 @attrs.define
 class Pigeonholes:
-    """Everything that was ever put there, in its order."""
+    """All packets that were ever put in, in order."""
 
     _notebook: Notebook
     _clock: Callable[[], datetime]
@@ -39,7 +39,7 @@ class Pigeonholes:
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Read back what the notebook tells."""
+        """Restore the state from the notebook."""
         for line in read_notebook(self._notebook.path):
             if line["what"] == "waiting":
                 item = PigeonholeItem(
@@ -55,7 +55,7 @@ class Pigeonholes:
                 self._set(str(line["id"]), str(line["state"]))
 
     def put(self, kind: str, sender: str, to: str, content: bytes) -> str:
-        """Let *content* wait; return its new id."""
+        """Add *content* as a waiting packet. Return its new id."""
         item = PigeonholeItem(
             id=str(uuid.uuid4()), type=kind, sender=sender, to=to, content=content, created=self._clock()
         )
@@ -66,17 +66,17 @@ class Pigeonholes:
         return item.id
 
     def get(self, item_id: str) -> PigeonholeItem | None:
-        """Return one; None where there is none."""
+        """Return one packet; None if there is none with this id."""
         return self._items.get(item_id)
 
     def move(self, item_id: str, state: str) -> None:
-        """Write down the *state* that the hub told."""
+        """Record the *state* that the hub reported."""
         self._notebook.write("state", self._clock(), id=item_id, state=state)
         with self._lock:
             self._set(item_id, state)
 
     def each(self, kind: str | None = None) -> Iterator[PigeonholeItem]:
-        """Yield what waits or waited of one *kind*, or all."""
+        """Yield all packets of one *kind*, waiting or not; None means every kind."""
         with self._lock:
             found = list(self._items.values())
         return (item for item in found if kind in {None, item.type})

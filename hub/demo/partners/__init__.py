@@ -1,1 +1,1 @@
-"""Sample partner systems, each a process of its own."""
+"""Sample partner systems, each in a process of its own."""

@@ -1,7 +1,8 @@
-"""What a national document axis keeps: agencies, what was sent, and a parcel for each receiver.  Knows packets; no HTTP, no signature.
+"""The data of a sample national document axis: agencies, sent files, and one parcel for each receiver.
 
-Written from what is public of the real one (standards 2.1): the sender's docId is another than the receiver's, and each parcel goes
-`initial`, `processing`, then `done` or `fail`.  Everything stands in the notebook before anybody hears of it, and is read back from it.
+Knows packets. Knows no HTTP and no signature. Written from the public documents of the real axis (standards 2.1): the
+sender's docId differs from the receiver's, and each parcel's status goes from `initial` or `processing` to `done` or
+`fail`. Each change is in the notebook before anyone is told, and the state is restored from the notebook.
 """
 
 import base64
@@ -17,7 +18,7 @@ from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
 from hub.demo.plan.packets import HANOI
 from hub.demo.protocol import reading
 
-#: transport status -> what a receiver may make of it
+#: transport status -> the statuses that a receiver may set next
 STEPS = {
     "initial": {"processing", "done", "fail"},
     "processing": {"processing", "done", "fail"},
@@ -27,7 +28,7 @@ STEPS = {
 
 
 class Refusal(Exception):
-    """The axis does not do it; `code` is one of its error codes."""
+    """The axis refuses the call. `code` is one of its error codes."""
 
     def __init__(self, code: str, told: str) -> None:
         super().__init__(told)
@@ -36,7 +37,7 @@ class Refusal(Exception):
 
 @attrs.define
 class Agency:
-    """One agency of the list; it belongs to one system."""
+    """One agency of the list. It belongs to one system."""
 
     id: str
     code: str
@@ -62,23 +63,23 @@ class AxisParcel:
 
     @property
     def day(self) -> date:
-        """Return the day in Hà Nội on which it came."""
+        """Return the day in Hà Nội on which it arrived."""
         return self.created.astimezone(HANOI).date()
 
 
 @attrs.define
 class AxisState:
-    """The axis's own memory."""
+    """The state of the axis."""
 
     notebook: Notebook
     agencies: dict[str, Agency] = attrs.field(factory=dict)
     parcels: dict[str, AxisParcel] = attrs.field(factory=dict)
     sent: dict[tuple[str, str], str] = attrs.field(factory=dict)  #: sender's system and SHA-256 -> its docId
-    repeated: str = "same"  #: what who sends the same file again gets: the `same` docId, a `new` one, or an error code
+    repeated: str = "same"  #: the answer to the same file sent again: the `same` docId, a `new` one, or an error code
     _lock: threading.RLock = attrs.field(factory=threading.RLock)
 
     def reopen(self) -> None:
-        """Read back what a predecessor wrote."""
+        """Restore the state from the notebook of an earlier process."""
         for line in read_notebook(self.notebook.path):
             said: Mapping[str, Any] = line
             at = datetime.fromisoformat(said["at"])
@@ -101,7 +102,10 @@ class AxisState:
         return agency
 
     def take(self, system: str, sender: str, kind: str, content: bytes, only: Sequence[str] | None = None) -> str:
-        """Take a packet that *system* sends as the agency *sender*, for *only* these receivers if any are named; return its docId."""
+        """Accept a packet that *system* sends as the agency *sender*. Return its docId.
+
+        *only* limits the receivers; None means all that the packet names. Raises Refusal.
+        """
         with self._lock:
             agency = self.agencies.get(sender)
             if sender != system and (agency is None or agency.system != system):
@@ -126,12 +130,12 @@ class AxisState:
             return self._spread(system, kind, read.sender, receivers, content, mark)
 
     def put(self, kind: str, sender: str, to: str, content: bytes) -> str:
-        """Put a packet of another system in for *to*; return the receiver's docId."""
+        """Add a packet of another system for *to*. Return the receiver's docId."""
         with self._lock:
             return self._parcel(new_id(), kind, sender, to, content)
 
     def received(self, system: str, kind: str, since: date | None, until: date | None) -> list[AxisParcel]:
-        """Return what is there for *system*: of these days everything; without any day, what has no final status."""
+        """Return the parcels for *system* that came on these days; without both days, those without a final status."""
         with self._lock:
             return [
                 parcel
@@ -144,12 +148,12 @@ class AxisState:
             ]
 
     def everything(self) -> list[AxisParcel]:
-        """Return every parcel there is at this moment."""
+        """Return every parcel."""
         with self._lock:
             return list(self.parcels.values())
 
     def waiting(self) -> int:
-        """Return how many parcels that were put in have no final status yet."""
+        """Return how many parcels that `put` added have no final status yet."""
         with self._lock:
             ours = set(self.sent.values())
             return sum(
@@ -158,19 +162,19 @@ class AxisState:
             )
 
     def outgoing(self, system: str, kind: str) -> list[AxisParcel]:
-        """Return what *system* has sent, a line for each receiver."""
+        """Return what *system* has sent, one parcel for each receiver."""
         with self._lock:
             return [each for each in self.parcels.values() if each.kind == kind and self._is_of(each.sender, system)]
 
     def open(self, system: str, doc_id: str) -> AxisParcel:
-        """Return a parcel to its receiver."""
+        """Return a parcel to its receiver. Raises Refusal if it is not for *system*."""
         parcel = self.parcels.get(doc_id)
         if parcel is None or not self._is_of(parcel.to, system):
             raise Refusal("100", f"there is no docId {doc_id} for {system}")
         return parcel
 
     def tell(self, system: str, doc_id: str, status: str) -> None:
-        """Move a parcel's transport status, as its receiver says."""
+        """Set a parcel's transport status, as its receiver reports. Raises Refusal if that step is not allowed."""
         with self._lock:
             parcel = self.open(system, doc_id)
             if status not in STEPS[parcel.status]:
@@ -180,7 +184,10 @@ class AxisState:
             parcel.status, parcel.updated = status, at
 
     def _spread(self, system: str, kind: str, sender: str, receivers: Iterable[str], content: bytes, mark: str) -> str:
-        """Make a parcel for each receiver, then remember that the file was sent: who is told so finds them all."""
+        """Make a parcel for each receiver, then record the file as sent.
+
+        So a sender that is told of a repetition finds all parcels.
+        """
         doc_id = new_id()
         for to in receivers:
             self._parcel(doc_id, kind, sender, to, content)
@@ -205,7 +212,10 @@ class AxisState:
         self.parcels[doc_id] = AxisParcel(doc_id, sent, kind, sender, to, content, at, at)
 
     def _receivers(self, read: reading.Reading) -> Iterator[str]:
-        """Give who a packet is for; a status of the document's own sender (13) is for those who have the document."""
+        """Yield the receivers of a packet.
+
+        A status of the document's own sender (13) goes to all who have the document.
+        """
         if read.kind != "status":
             yield from dict.fromkeys(read.recipients)
         elif read.answered != read.sender:
@@ -228,5 +238,5 @@ class AxisState:
 
 
 def new_id() -> str:
-    """Return a docId as the real ones look: 24 hex digits."""
+    """Return a new docId in the form of the real ones: 24 hex digits."""
     return os.urandom(12).hex()

@@ -1,8 +1,9 @@
-"""A provincial SOAP bus with BKAV's eDoc service as a process: `python -m hub.demo.partners.bkav`.  Knows its operations and checks; no hub.
+"""A provincial SOAP bus with BKAV's eDoc service: `python -m hub.demo.partners.bkav`.
 
-Orders: `put FILE` lets a document or a status of another agency wait; `spoil ID` loses a part of a document; `double` lists every
-document twice; `write_bus_fault` answers the next call by a fault of the bus; `documents` tells who has confirmed what, and how many statuses
-nobody has asked for yet.
+Knows the operations and their checks. Knows nothing of the hub. Orders: `put FILE` adds a document or a status of
+another agency; `spoil ID` removes a part of a document; `double` lists every document twice; `fault` answers the next
+call with a fault of the bus; `documents` returns which organ has confirmed what, and how many statuses have not been
+requested yet.
 """
 
 import argparse
@@ -35,25 +36,25 @@ SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 
 @attrs.define
 class Waiting:
-    """A document that waits for the organs it is for."""
+    """A document that waits for its receiving organs."""
 
     header: list[str]
     manifest: str
     files: dict[str, bytes]
-    organs: dict[str, bool]  #: -> whether it has confirmed
+    organs: dict[str, bool]  #: organ -> whether it has confirmed
     spoilt: bool = False
 
 
 @attrs.define
 class Bus:
-    """What the threads of the bus share."""
+    """The state that the threads of the bus share."""
 
     options: argparse.Namespace
     office: Office
     documents: dict[str, Waiting] = attrs.field(factory=dict)
-    statuses: list[tuple[str, str]] = attrs.field(factory=list)  #: for whom, and its XML
-    shown: set[str] = attrs.field(factory=set)  #: ids of statuses that were asked for
-    taken: dict[tuple[str, ...], str] = attrs.field(factory=dict)  #: what was sent -> its id
+    statuses: list[tuple[str, str]] = attrs.field(factory=list)  #: receiver and XML
+    shown: set[str] = attrs.field(factory=set)  #: ids of statuses that were requested
+    taken: dict[tuple[str, ...], str] = attrs.field(factory=dict)  #: content that was sent -> its id
     doubling: bool = False
     faults: int = 0
     lock: threading.Lock = attrs.field(factory=threading.Lock)
@@ -83,7 +84,10 @@ class Bus:
         return self.report(asked, asked.action, *wrong) if wrong else operations[asked.action](asked)
 
     def _stranger(self, asked: BusCall) -> list[str]:
-        """Say what is wrong with who calls: every place that may hold the token must hold it, and one must."""
+        """Return the error codes for a wrong caller.
+
+        At least one place must hold the token, and none may hold another value.
+        """
         key = next(iter(find_elements(asked.header.get("Signature"), "KeyInfo")), None)
         shown = [read_path_text(key, "Token")] if key is not None else []
         shown += [(each.text or "").strip() for each in find_elements(asked.body, "Token")]
@@ -167,7 +171,7 @@ class Bus:
         return self.report(asked, "GetTraces", more="".join(given.values()))
 
     def report(self, asked: BusCall, operation: str, *codes: str, more: str = "") -> OfficeAnswer:
-        """Write the answer of *operation*: a success, or an error for each of *codes*."""
+        """Write the answer of *operation*: success, or an error for each of *codes*."""
         errors = "".join(f"<Error><Code>{code}</Code><Description>Không hợp lệ</Description></Error>" for code in codes)
         success = "false" if codes else "true"
         report = f"<edXML:Report><IsSuccess>{success}</IsSuccess><ErrorList>{errors}</ErrorList></edXML:Report>"
@@ -180,7 +184,7 @@ class Bus:
         )
 
     def put(self, content: bytes) -> str:
-        """Let a packet of another agency wait, as the bus would have it from that agency: apart."""
+        """Add a packet of another agency, split into the parts that the bus would have received."""
         root = bus.parse_bus_document(content)
         message = find_elements(root, "MessageHeader")[0]
         status = read_path_text(message, "StatusCode")
@@ -203,7 +207,7 @@ class Bus:
         return document_id
 
     def obey(self, order: Mapping[str, Any]) -> Mapping[str, object]:
-        """Carry out one order of the conductor."""
+        """Execute one order of the conductor."""
         match order["do"]:
             case "put":
                 content = Path(order["file"]).read_bytes()
@@ -223,7 +227,7 @@ class Bus:
         return {"done": order["do"]}
 
     def reopen(self) -> None:
-        """Go on where the notebook ends."""
+        """Restore the state from the notebook."""
         for line in read_notebook(self.office.notebook.path):
             if line["what"] == "waiting":
                 self.put(base64.b64decode(str(line["content"])))
@@ -247,7 +251,7 @@ def _options() -> argparse.Namespace:
 
 
 def run_bkav_bus(options: argparse.Namespace) -> None:
-    """Be the bus until the orders end."""
+    """Run the bus until the orders end."""
     notebook = Notebook(options.notebook)
     office = Office(notebook, lambda _call, _refuse: OfficeAnswer(500))
     made = Bus(options, office)

@@ -1,6 +1,8 @@
-"""SOAP with MIME parts as an Axis2 bus reads and writes it: versions 1.1 and 1.2, plain, SwA and MTOM.  Knows no operation.
+"""Decodes and encodes SOAP with MIME parts as an Axis2 bus does: SOAP 1.1 and 1.2; plain, SwA and MTOM.
 
-Written from the standards, with Python's own reader of MIME; the vocabulary is that of BKAV's eDoc service.
+Knows no operation.
+
+Written from the standards, with Python's own MIME parser. The vocabulary is that of BKAV's eDoc service.
 """
 
 import base64
@@ -24,16 +26,16 @@ MEDIA = {
 
 
 class CallUnreadable(Exception):
-    """What came is no call."""
+    """The request is not a valid call."""
 
 
 @attrs.frozen(kw_only=True)
 class BusCall:
-    """A call, opened."""
+    """A decoded call."""
 
-    soap: str  #: the namespace of its version
+    soap: str  #: the namespace of its SOAP version
     action: str
-    header: Mapping[str, etree._Element]  #: header blocks by local name; the last of a name
+    header: Mapping[str, etree._Element]  #: header blocks by local name; of equal names the last
     body: etree._Element
     files: Mapping[str, bytes]  #: by content id
 
@@ -43,7 +45,7 @@ class BusCall:
 
 
 def open_bus_call(call: OfficeCall) -> BusCall:
-    """Open a call.  CallUnreadable."""
+    """Decode a call. Raises CallUnreadable."""
     media = call.headers.get("content-type", "")
     octets, files = call.body, {}
     if media.lower().startswith("multipart/"):
@@ -72,7 +74,10 @@ def open_bus_call(call: OfficeCall) -> BusCall:
 def write_bus_answer(
     soap: str, header: Sequence[str], body: str, files: Mapping[str, bytes], *, packing: str, encoding: str
 ) -> OfficeAnswer:
-    """Write an answer; *packing* is plain, swa or mtom, *encoding* binary or base64.  Plain holds no files."""
+    """Encode an answer.
+
+    *packing* is plain, swa or mtom; *encoding* is binary or base64. An answer with files is never plain.
+    """
     written = (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<SOAP-ENV:Envelope xmlns:SOAP-ENV="{soap}" xmlns:edXML="{EDOC}">'
         f"<SOAP-ENV:Header>{''.join(header)}</SOAP-ENV:Header><SOAP-ENV:Body>{body}</SOAP-ENV:Body></SOAP-ENV:Envelope>"
@@ -91,7 +96,7 @@ def write_bus_answer(
 
 
 def write_bus_fault(soap: str, told: str, *, ours: bool) -> OfficeAnswer:
-    """Write a fault: *ours*, the bus's own, or the caller's."""
+    """Encode a fault that blames the bus (*ours*) or the caller."""
     if soap.endswith("soap-envelope"):
         code = "Receiver" if ours else "Sender"
         inner = f"<s:Code><s:Value>s:{code}</s:Value></s:Code><s:Reason><s:Text>{told}</s:Text></s:Reason>"
@@ -102,25 +107,25 @@ def write_bus_fault(soap: str, told: str, *, ours: bool) -> OfficeAnswer:
 
 
 def parse_bus_document(octets: bytes) -> etree._Element:
-    """Return the root of a document, without the spaces between its elements.  XMLSyntaxError."""
+    """Return the root of a document, without white space between elements. Raises XMLSyntaxError."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True, remove_blank_text=True)
     return etree.fromstring(octets, parser)
 
 
 def find_elements(parent: etree._Element | None, name: str) -> list[etree._Element]:
-    """Return the elements below *parent* with that local name."""
+    """Return the descendants of *parent* with that local name."""
     return [] if parent is None else [each for each in parent.iter("*") if etree.QName(each).localname == name]
 
 
 def read_path_text(parent: etree._Element | None, *names: str) -> str:
-    """Return the text at a path of local names below *parent*; each may be at any depth."""
+    """Return the text at a path of local names below *parent*. Each step may skip levels."""
     for name in names:
         parent = next(iter(find_elements(parent, name)), None)
     return "" if parent is None else (parent.text or "").strip()
 
 
 def respell(element: etree._Element, namespace: str, name: str = "") -> str:
-    """Return the XML of *element* in another vocabulary of the two, called *name*."""
+    """Return the XML of *element* translated to *namespace*, renamed to *name*."""
     made = parse_bus_document(etree.tostring(element, with_tail=False))
     for each in made.iter("*"):
         if etree.QName(each).namespace in {EDOC, QCVN, None}:

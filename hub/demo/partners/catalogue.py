@@ -1,8 +1,12 @@
-"""What the portal publishes: procedures, fields of work, agencies.  Knows the names of their columns; made up but for the shape of the codes."""
+"""The lists that the sample portal publishes: procedures, fields of work, agencies.
+
+Knows the names of the columns. The contents are made up; only the codes have real shapes.
+"""
 
 from typing import Any
 
-#: Code, name, field of work, its name.  The codes are of the shapes in use, national ones and those of a province.
+#: Code, name, field of work, name of that field. The codes have the shapes in use: national ones, and those of a
+#: province.
 PROCEDURES = (
     ("1.005129", "Đăng ký thành lập hộ kinh doanh", "DKKD", "Đăng ký kinh doanh"),
     ("2.000815", "Chứng thực bản sao từ bản chính", "CT", "Chứng thực"),
@@ -17,7 +21,7 @@ Rows = list[dict[str, Any]]
 
 
 def write_category_lists() -> dict[str, Rows]:
-    """Return every list, by the service that gives it."""
+    """Return every list, by the service that returns it."""
     fields = {field: name for _, _, field, name in PROCEDURES}
     return {
         "LayDanhSachTTHC": [{"MATTHC": number, "TENTTHC": name} for number, name, _, _ in PROCEDURES],
@@ -27,7 +31,7 @@ def write_category_lists() -> dict[str, Rows]:
 
 
 def find_procedure(code: str) -> Rows:
-    """Return the procedure *code* as `LayThuTuc` gives it: one row, or none."""
+    """Return the procedure *code* as `LayThuTuc` returns it: one row, or none."""
     return [
         {"MATTHC": number, "TENTTHC": name, "LINHVUCTHUCHIEN": [{"MALINHVUC": field, "TENLINHVUC": field_name}]}
         for number, name, field, field_name in PROCEDURES

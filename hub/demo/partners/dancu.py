@@ -1,7 +1,8 @@
-"""The national population database as a process: `python -m hub.demo.partners.dancu --port N --notebook FILE`.  Knows its documents; not the hub.
+"""The national population database: `python -m hub.demo.partners.dancu --port N --notebook FILE`.
 
-It stands for the security server and the service behind it: the X-Road header is checked as the message protocol says (4.0), the
-request as the service's schema says, and each answers with faults of its own.  Its citizens are made up.
+Written from the service's documents. Knows nothing of the hub. It stands for the security server and the service behind
+it: the X-Road header is checked by the message protocol (4.0), the request by the service's schema, and each has its
+own faults. The citizens are made up.
 """
 
 import argparse
@@ -22,33 +23,33 @@ XROAD = "http://x-road.eu/xsd/xroad.xsd"
 IDENTIFIERS = "http://x-road.eu/xsd/identifiers"
 DANCU = "http://dancuquocgia.bca"
 
-#: identification number, number of the old card, full name.
+#: identification number, number of the old card, full name
 CITIZENS = (
     ("019085000001", "091234567", "Nguyễn Văn Mẫu"),
     ("019190000002", "", "Trần Thị Thử"),
     ("019301000003", "092345678", "Hoàng Thử Nghiệm"),
 )
-#: The elements of a request, each once, in this order; all texts, which may be empty.
+#: The elements of a request, each once, in this order. All are texts and may be empty.
 ASKED = ("MaYeuCau", "MaDichVu", "MaCanBo", "SoDinhDanh", "SoCMND", "HoVaTen")
 CLIENT = ("xRoadInstance", "memberClass", "memberCode", "subsystemCode")
 SERVICE = (*CLIENT, "serviceCode")
 
 
 class ServiceFault(Exception):
-    """What is wrong, as a fault: a code and a sentence."""
+    """A fault: a code and a sentence."""
 
 
 @attrs.define
 class PopulationDatabase:
-    """The service and the server before it."""
+    """The service and the security server in front of it."""
 
     client: str  #: who may ask: INSTANCE:CLASS:MEMBER:SUBSYSTEM
-    service: str  #: what may be asked, with its code
+    service: str  #: the service that may be called, with its code
     officer: str
     office: Office = attrs.field(init=False)
 
     def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
-        """Answer one call: by SOAP 1.1, a fault under 500."""
+        """Answer one call in SOAP 1.1. A fault has the HTTP status 500."""
         try:
             header, request = _opened(call)
             self._let_in(header)
@@ -58,7 +59,7 @@ class PopulationDatabase:
         return _said(said, 200, header, call.body)
 
     def _let_in(self, header: etree._Element) -> None:
-        """Check the header (PR-MESS 4.0, 2.2): who calls, what is called, the id, the version."""
+        """Check the header (PR-MESS 4.0, 2.2): the caller, the service, the id, the version."""
         client, service = (header.find(f"{{{XROAD}}}{name}") for name in ("client", "service"))
         found, version = _leaf(header, "id"), _leaf(header, "protocolVersion")
         if client is None or service is None or not found or version is None:
@@ -74,7 +75,7 @@ class PopulationDatabase:
             raise ServiceFault("Server.ServerProxy.AccessDenied", "Request is not allowed")
 
     def _verify(self, request: etree._Element, refuse: bool) -> etree._Element:
-        """XacThucThongTinCongDan: whether there is just such a citizen."""
+        """XacThucThongTinCongDan: tell whether exactly such a citizen exists."""
         if request.tag != f"{{{DANCU}}}XacThucThongTinCongDanRequest":
             raise ServiceFault("Client", "Cannot find dispatch method")
         if [each.tag for each in request] != [f"{{{DANCU}}}{name}" for name in ASKED]:
@@ -98,7 +99,7 @@ class PopulationDatabase:
 
 
 def _opened(call: OfficeCall) -> tuple[etree._Element, etree._Element]:
-    """Take the envelope apart.  Raises ServiceFault."""
+    """Return the Header and the child of the Body. Raises ServiceFault."""
     if not call.headers.get("content-type", "").startswith("text/xml"):
         raise ServiceFault("Client", "Unsupported Content-Type")
     try:
@@ -130,7 +131,7 @@ def _fault(code: str, words: str) -> etree._Element:
 def _said(
     child: etree._Element, status: int, header: etree._Element | None = None, request: bytes = b""
 ) -> OfficeAnswer:
-    """Return an envelope; an answer carries the *header* of its request back, and the request's hash (PR-MESS 4.0, 2.2)."""
+    """Return an envelope. An answer repeats the *header* of its request, with the request's hash (PR-MESS 4.0, 2.2)."""
     root = etree.Element(f"{{{SOAP}}}Envelope", nsmap={"SOAP-ENV": SOAP})
     head = etree.SubElement(root, f"{{{SOAP}}}Header")
     if header is not None:

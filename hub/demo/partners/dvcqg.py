@@ -1,8 +1,9 @@
-"""The National Public Service Portal behind its X-Road adapter: sessions, dossiers by number with their progress, lists.
+"""The National Public Service Portal behind its X-Road adapter: sessions, dossiers by number, their progress, lists.
 
-Knows the portal's documents alone (services, fields and which of them are required, dates, statuses, `error_code`), and nothing of who calls.
-What they leave open is settled strictly here: a call is taken whole or not at all, a dossier that is there must come with `isUpdating`
-True and another must not, and a login ends the account's session before it.  Its dossiers are in its notebook, and there again after a restart.
+Written from the portal's documents: services, required and optional fields, dates, statuses, `error_code`. Knows
+nothing of its callers. What the documents leave open is strict here: a call is accepted as a whole or not at all;
+`isUpdating` must be True for a known dossier and False for a new one; and a login ends the account's previous session.
+The dossiers are in the notebook and survive a restart.
 """
 
 import argparse
@@ -49,26 +50,26 @@ Row = Mapping[str, Any]
 
 
 class PortalRefusal(Exception):
-    """What the portal answers a call with that it does not take."""
+    """The portal refuses a call. The text is the answer's message."""
 
 
 @attrs.define
 class PortalState:
-    """The portal's state; its threads share it."""
+    """The portal's state, shared by its threads."""
 
     notebook: Notebook
     username: str
     password: str
-    lasts: float  #: seconds that a session lives
-    organs: frozenset[str]  #: the codes that may report
+    lasts: float  #: lifetime of a session in seconds
+    organs: frozenset[str]  #: codes that may report
     dossiers: dict[str, dict[str, Any]] = attrs.field(factory=dict)
     steps: dict[str, list[dict[str, Any]]] = attrs.field(factory=dict)
     lists: dict[str, list[dict[str, Any]]] = attrs.field(factory=write_category_lists)
-    _sessions: dict[str, float] = attrs.field(factory=dict, init=False)  #: when each ends
+    _sessions: dict[str, float] = attrs.field(factory=dict, init=False)  #: session -> when it ends
     _lock: threading.RLock = attrs.field(factory=threading.RLock, init=False)
 
     def remember(self) -> None:
-        """Take up what the notebook holds."""
+        """Restore the state from the notebook."""
         for line in read_notebook(self.notebook.path):
             body: Any = line
             if line["what"] == "dossier":
@@ -77,7 +78,7 @@ class PortalState:
                 self.steps.setdefault(body["item"]["MaHoSo"], []).append(body["item"])
 
     def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
-        """Answer one call; *refuse*: nothing that writes is taken."""
+        """Answer one call. With *refuse* every writing service refuses."""
         if not call.path.startswith(FORWARD):
             return OfficeAnswer(404, b"no such service", "text/plain")
         if call.query.get("dstcode") != DSTCODE or call.headers.get("dstcode", DSTCODE) != DSTCODE:
@@ -177,7 +178,7 @@ class PortalState:
         return [{**self.dossiers[number], "TienDo": self.steps.get(number, [])}]
 
     def obey(self, order: Row) -> Mapping[str, object]:
-        """Answer what the portal has, or change it."""
+        """Return what the portal holds, or change it."""
         with self._lock:
             match order["do"]:
                 case "count":
@@ -193,7 +194,7 @@ class PortalState:
         return {"error": f"no such order: {order}"}
 
     def _count(self, order: Row) -> Mapping[str, object]:
-        """Count the dossiers of a unit (by the code that begins their number) received from a moment on and before another."""
+        """Count the dossiers of a unit (the code that begins their number) received from `since` until before `until`."""
         since, until = order.get("since", ""), order.get("until", "9")
         held = [
             item
@@ -212,7 +213,7 @@ class PortalState:
 
 
 def _items(body: Row, required: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the entries of `data`, which have every *required* field and dates that are dates."""
+    """Return the entries of `data`. Raises PortalRefusal if one lacks a *required* field or a date is invalid."""
     items = body.get("data")
     if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
         raise PortalRefusal("data phải là danh sách")
@@ -249,7 +250,7 @@ def _xroad(kind: str, message: str) -> OfficeAnswer:
 
 
 def main() -> None:
-    """Be the portal until the orders end."""
+    """Run the portal until the orders end."""
     parser = argparse.ArgumentParser(description="The National Public Service Portal, played.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--notebook", type=Path, required=True)

@@ -1,8 +1,9 @@
-"""The Government's reporting system as a process of its own: takes units' sealed reports, checks them, says what became of them.
+"""The Government's reporting system: accepts sealed reports of units, checks them and publishes a verdict on each.
 
-Knows its own page of rules, the schema of a sealed report and the hub's certificate; nothing of the hub.  Over HTTP: `POST /reports` (multipart:
-form, unit, period, revision, report, workbook), `GET /verdicts?after=ID`.  With `--drop DIR` it looks into `DIR/out` when it is told to, and writes its
-verdicts into `DIR/in`.  It believes nothing: the seal, that the numbers add up, that the workbook is of this very report.
+Knows its own rules, the schema of a sealed report and the hub's certificate. Knows nothing else of the hub. Over HTTP:
+`POST /reports` (multipart: form, unit, period, revision, report, workbook), `GET /verdicts?after=ID`. With `--drop DIR`
+it reads `DIR/out` when ordered and writes its verdicts into `DIR/in`. It checks everything: the seal, the sums, and
+that the workbook belongs to this report.
 """
 
 import argparse
@@ -31,7 +32,7 @@ _PROPERTY = "{http://schemas.openxmlformats.org/officeDocument/2006/custom-prope
 
 @attrs.frozen
 class Handed:
-    """A report as it was handed in."""
+    """A report as it was submitted."""
 
     fields: Mapping[str, str]
     xml: bytes
@@ -39,12 +40,12 @@ class Handed:
 
 
 class SubmissionUnfit(Exception):
-    """It is not taken at all; the argument is a list of what is wrong."""
+    """The report is refused at once. The argument is a list of its mistakes."""
 
 
 @attrs.define
 class Reporting:
-    """What was handed in, by form, unit, period and revision, and the verdicts in their order."""
+    """The submitted reports by form, unit, period and revision, and the verdicts in order."""
 
     notebook: Notebook
     hub: x509.Certificate
@@ -54,7 +55,7 @@ class Reporting:
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def reopen(self) -> None:
-        """Remember what stands in the notebook."""
+        """Restore the state from the notebook."""
         for line in read_notebook(self.notebook.path):
             if line["what"] == "taken":
                 self.references[str(line["key"])] = (str(line["sha256"]), str(line["reference"]))
@@ -62,7 +63,7 @@ class Reporting:
                 self.verdicts.append(dict(line["verdict"]))  # type: ignore[call-overload]
 
     def take(self, handed: Handed, note: Any) -> tuple[str, bool]:
-        """Take a report; return its reference and whether it came before.  Raises SubmissionUnfit."""
+        """Take a report. Return its reference and whether it came before. Raises SubmissionUnfit."""
         with self._lock:
             return self._take(handed, note)
 
@@ -91,7 +92,7 @@ class Reporting:
         return reference, False
 
     def _opened(self, xml: bytes) -> tuple[etree._Element, str]:
-        """Return the report, and who signed it; nobody, where it has the seal alone."""
+        """Return the report and the name of its signer; an empty name if it has the seal only."""
         signed_by = ""
         try:
             root = etree.fromstring(xml, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
@@ -100,7 +101,7 @@ class Reporting:
                 if certificate is None:
                     raise SubmissionUnfit(["chữ ký không đúng"])
                 signed_by = certificate.subject.rfc4514_string()
-                root.remove(root[-1])  # the seal is below the signature
+                root.remove(root[-1])  # the seal does not cover the signature
                 xml = etree.tostring(root)
             sealed = root.tag == f"{NS}Report" and is_sealed(xml, self.hub)
         except etree.LxmlError:
@@ -114,7 +115,7 @@ class Reporting:
 
 
 def keys_of(root: etree._Element) -> dict[str, str]:
-    """Return what names a report."""
+    """Return what identifies a report: form, unit, period, revision."""
     form, total, period = (root.find(f"{NS}{tag}") for tag in ("Form", "Total", "Period"))
     assert form is not None
     assert total is not None
@@ -128,13 +129,13 @@ def keys_of(root: etree._Element) -> dict[str, str]:
 
 
 def wrong_sums(root: etree._Element) -> list[str]:
-    """Return what does not add up: the total of the rows, the formulas of their summands."""
+    """Return the sums that are wrong: a total that is not the sum of its rows, a formula that its summands do not give."""
     rows = [_cells(row) for row in root.iterfind(f"{NS}Rows/{NS}Row")]
     total, wrong = _cells(root.find(f"{NS}Total")), []
     for column in root.iterfind(f"{NS}Columns/{NS}Column"):
         key = column.get("key", "")
         if key not in total:
-            continue  # a time
+            continue  # a time, which has no sum
         if sum(row[key] for row in rows) != total[key]:
             wrong.append(f"cột {key}: tổng cộng {total[key]} khác tổng các dòng")
         summands = [each.get("column", "") for each in column.iterfind(f"{NS}Summand")]
@@ -144,7 +145,7 @@ def wrong_sums(root: etree._Element) -> list[str]:
 
 
 def workbook_sha256(octets: bytes) -> str:
-    """Return the hash of the evidence that the workbook names in its properties; empty when it is no workbook."""
+    """Return the hash of the evidence named in the workbook's properties; empty if it is not a workbook."""
     try:
         with zipfile.ZipFile(BytesIO(octets)) as book:
             properties = etree.fromstring(book.read("docProps/custom.xml"))
@@ -165,7 +166,7 @@ def _text(root: etree._Element, tag: str) -> str:
 
 
 def read_multipart(call: OfficeCall) -> Handed:
-    """Return what a multipart call brings.  Raises SubmissionUnfit."""
+    """Parse a multipart call. Raises SubmissionUnfit."""
     head = f"Content-Type: {call.headers.get('content-type', '')}\r\n\r\n".encode()
     form = message_from_bytes(head + call.body, policy=HTTP)
     if not form.is_multipart():
@@ -183,7 +184,7 @@ def _octets(part: Any) -> bytes:
 
 
 def make_counter(reporting: Reporting, secret: str, office: list[Office]) -> Any:
-    """Return what the counter says to a call."""
+    """Return the function that answers calls."""
 
     def answer(call: OfficeCall, refuse: bool) -> OfficeAnswer:
         if call.headers.get("authorization") != f"Bearer {secret}":
@@ -208,7 +209,7 @@ def make_counter(reporting: Reporting, secret: str, office: list[Office]) -> Any
 
 
 def judge_dropped_reports(reporting: Reporting, drop: Path, note: Any) -> int:
-    """Take what lies in `out` and is whole, and put a verdict for each into `in`; return how many there were."""
+    """Take the complete reports in `out` and write a verdict on each into `in`. Return their number."""
     (drop / "in").mkdir(exist_ok=True)
     count = 0
     for listed in sorted((drop / "out").glob("*.sha256")):
@@ -239,7 +240,7 @@ def judge_dropped_reports(reporting: Reporting, drop: Path, note: Any) -> int:
 
 
 def run_government_system(options: argparse.Namespace) -> None:
-    """Be the system until the orders end."""
+    """Run the system until the orders end."""
     notebook = Notebook(options.notebook)
     reporting = Reporting(notebook, x509.load_pem_x509_certificate(options.hub_certificate.read_bytes()))
     reporting.reopen()
@@ -262,7 +263,7 @@ def run_government_system(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser("hub.demo.partners.govreport")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--notebook", type=Path, required=True)

@@ -1,6 +1,7 @@
-"""Where a partner that is pushed to takes its documents: an HTTPS server with one operation, SendDocument.
+"""The HTTPS server with one operation, SendDocument, of a partner that is pushed to.
 
-Knows the documents contract from the receiving side, its own identity and the hub's certificate; not what a packet says.
+Knows the receiving side of the documents contract, its own identity and the hub's certificate. Does not know what a
+packet means.
 """
 
 import base64
@@ -22,12 +23,12 @@ from hub.demo.protocol.signing import SOAP, Clock, PartnerIdentity, Unbelievable
 
 DOCUMENTS = "urn:lienthong:documents:1"
 _LIMIT = 64 * 1024 * 1024
-_PATIENCE = 30.0  #: seconds a silent connection is kept
+_PATIENCE = 30.0  #: seconds that a silent connection is kept
 
 
 @attrs.frozen
 class Delivered:
-    """What the hub pushed."""
+    """One document that the hub pushed."""
 
     document_id: str
     content: bytes
@@ -35,7 +36,7 @@ class Delivered:
 
 @attrs.define
 class Shelf:
-    """What was taken so far, by the hub's id: a repetition is answered again and noted as such."""
+    """The documents received so far, by the hub's id. A repetition is answered again and noted as a repetition."""
 
     notebook: Notebook
     clock: Clock = read_clock
@@ -44,14 +45,14 @@ class Shelf:
 
     @classmethod
     def reopen(cls, notebook: Notebook, clock: Clock = clock) -> Self:
-        """Remember what the notebook says was taken before a restart."""
+        """Restore from the notebook what was received before a restart."""
         known = {
             str(n["document_id"]): str(n["sha256"]) for n in read_notebook(notebook.path) if n["what"] == "received"
         }
         return cls(notebook, clock, known)
 
     def take(self, delivered: Delivered, how: str) -> bool:
-        """Note what came; return whether it is the first time.  ValueError: the id came before with other bytes."""
+        """Note a document. Return whether it is new. Raises ValueError if its id came before with other bytes."""
         sha256 = hash_content(delivered.content)
         with self._lock:
             before = self._known.get(delivered.document_id)
@@ -71,7 +72,10 @@ class Shelf:
 
 
 class Letterbox(http.server.ThreadingHTTPServer):
-    """The HTTPS server: mutual TLS, then the hub's signature, then the shelf, then the answer."""
+    """The HTTPS server.
+
+    Each request passes mutual TLS and the check of the hub's signature, then is stored and answered.
+    """
 
     daemon_threads = True
     allow_reuse_address = True
@@ -89,18 +93,18 @@ class Letterbox(http.server.ThreadingHTTPServer):
         self.tls = tls
         self.identity = identity
         self.hub = hub
-        self.signer = hub  #: a hub whose key lies in a token signs by another certificate than that of its TLS
+        self.signer = hub  #: a hub whose key is in a token signs with another certificate than that of its TLS
         self.shelf = shelf
         self.tell = tell
         super().__init__(address, _Slot)
 
     def get_request(self) -> tuple[ssl.SSLSocket, Any]:
-        """Accept a connection; its TLS is spoken later, in its own thread."""
+        """Accept a connection. The TLS handshake happens later, in the connection's own thread."""
         plain, peer = super().get_request()
         return self.tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False), peer
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that broke is the other side's affair; it is noted, not fatal."""
+        """Note a broken connection. The server goes on."""
         self.shelf.notebook.write("connection-broken", self.shelf.clock(), peer=str(client_address))
 
 
@@ -111,13 +115,13 @@ class _Slot(http.server.BaseHTTPRequestHandler):
     server: Letterbox
 
     def setup(self) -> None:
-        # The handshake happens here, in the connection's own thread, so that a silent stranger holds up nobody.
+        # The handshake happens here, in the connection's own thread, so that a silent client blocks no other.
         self.request.settimeout(_PATIENCE)
         self.request.do_handshake()
         super().setup()
 
     def do_POST(self) -> None:
-        """Take one push; whatever is wrong with it is said in the answer."""
+        """Take one push. Report every mistake of it in the answer."""
         self._answer(*self._take())
 
     def _take(self) -> tuple[int, etree._Element]:
@@ -155,11 +159,11 @@ class _Slot(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is http.server's
-        """The notebook is the only log of what came."""
+        """The notebook is the only log of requests."""
 
 
 def tls_server(identity_key: Path, identity_certificate: Path, anchors: Path) -> ssl.SSLContext:
-    """Return a context that shows the partner's certificate and asks for one of the anchors' in return."""
+    """Return a context that presents the partner's certificate and requires a client certificate issued by *anchors*."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(identity_certificate, identity_key)
@@ -169,7 +173,7 @@ def tls_server(identity_key: Path, identity_certificate: Path, anchors: Path) ->
 
 
 def _read(body: etree._Element) -> Delivered:
-    """Read SendDocument from the verified Body.  ValueError."""
+    """Read SendDocument from the verified Body. Raises ValueError."""
     if [child.tag for child in body] != [f"{{{DOCUMENTS}}}SendDocument"]:
         raise ValueError("the Body is not one SendDocument")
     fields = {child.tag: child.text or "" for child in body[0]}

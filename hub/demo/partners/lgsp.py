@@ -1,7 +1,8 @@
-"""A provincial LGSP as a process: `python -m hub.demo.partners.lgsp`.  Knows the calls, checks and error table of Lạng Sơn's guide; no hub.
+"""A provincial LGSP: `python -m hub.demo.partners.lgsp`.
 
-Orders: `put FILE` lets a packet wait for the hub; `fault CODE [TIMES]` answers the next packets by that code; `withhold ID` lists a
-document but does not give it, `give ID` does again; `double` lists every document twice; `documents` tells how far each is.
+Knows the calls, checks and error table of Lạng Sơn's guide. Knows nothing of the hub. Orders: `put FILE` adds a waiting
+packet; `fault CODE [TIMES]` answers the next packets with that code; `withhold ID` lists a document but does not return
+it, `give ID` ends that; `double` lists every document twice; `documents` returns the state of each.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 from hub.demo.plan.packets import HANOI
 from hub.demo.protocol.reading import read_sample_packet
 
-#: The guide's table.
+#: The error table of the guide.
 ERRORS = {
     "0": "Thành công",
     "10": "File không hợp lệ",
@@ -41,12 +42,12 @@ STATES = {"initial", "processing", "done", "fail"}
 
 @attrs.define
 class Gateway:
-    """What the threads of the LGSP share."""
+    """The state that the threads of the LGSP share."""
 
     options: argparse.Namespace
     office: Office
     holes: Pigeonholes
-    faults: list[str] = attrs.field(factory=list)  #: codes to answer the next packets by
+    faults: list[str] = attrs.field(factory=list)  #: codes that answer the next packets
     withheld: set[str] = attrs.field(factory=set)
     doubling: bool = False
     tokens: dict[str, datetime] = attrs.field(factory=dict)  #: bearer token -> when it ends
@@ -102,7 +103,7 @@ class Gateway:
         return self._said(code or "0", document_id)
 
     def _judge(self, file: bytes, kind: str) -> str:
-        """Return the code by which a packet is turned down; nothing when it is taken."""
+        """Return the error code for a packet; empty if it is accepted."""
         if not file:
             return "10"
         try:
@@ -154,7 +155,7 @@ class Gateway:
         return OfficeAnswer.json({"success": True, "message": "OK"})
 
     def _said(self, code: str, document_id: str = "") -> OfficeAnswer:
-        """Answer by *code* in the form of the guide, or in the one the door was seen to use later."""
+        """Answer with *code*, in the form of the guide or in the form observed later at the same interface."""
         if self.options.form == "seen":
             if code == "0":
                 told = {"status": "OK", "docId": document_id, "errorCode": None, "errorDesc": None}
@@ -169,7 +170,7 @@ class Gateway:
         return OfficeAnswer.json({"success": False, "message": "Lỗi", "data": told})
 
     def obey(self, order: Mapping[str, Any]) -> Mapping[str, object]:
-        """Carry out one order of the conductor."""
+        """Execute one order of the conductor."""
         match order["do"]:
             case "put":
                 content = Path(order["file"]).read_bytes()
@@ -230,7 +231,7 @@ def _options() -> argparse.Namespace:
 
 
 def run_lgsp(options: argparse.Namespace) -> None:
-    """Be the LGSP until the orders end."""
+    """Run the LGSP until the orders end."""
     notebook = Notebook(options.notebook)
     told = {"docId": None, "status": "FAIL", "errorCode": "15", "errorDesc": ERRORS["15"]}
     denial = OfficeAnswer.json({"success": False, "message": "Lỗi", "data": told})

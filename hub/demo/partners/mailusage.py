@@ -1,8 +1,9 @@
-"""The shared mail of the province as a process: `python -m hub.demo.partners.mailusage CODE ...`.  Speaks only SOAP over mutual TLS with the hub.
+"""The province's shared mail as a reporting system: `python -m hub.demo.partners.mailusage CODE ...`.
 
-Knows its accounts by number and unit, what each does in a day, and its books: how many of what, by unit, and no person.  Not the hub's
-directory, database or code.  One order: `{"do": "day", "day": "2026-11-24", "accounts": 9000}` lets the day of so many accounts pass, and
-hands in the usage of each unit, now and then twice.
+Speaks only SOAP over mutual TLS with the hub. Knows its accounts by number and unit, what each does in a day, and its
+own counts by unit, without any person. Does not know the hub's directory, database or code. One order: `{"do": "day",
+"day": "2026-11-24", "accounts": 9000}` simulates a day of that many accounts and reports the usage of each unit, of
+some units twice.
 """
 
 import random
@@ -19,24 +20,27 @@ from hub.demo.protocol.calling import connect_to_hub, read_process_options, serv
 from hub.demo.protocol.client import HubClient, HubReply
 from hub.demo.protocol.signing import read_clock
 
-#: What the books count of a unit, by the elements of SubmitMailUsage.
+#: What is counted for a unit: elements of SubmitMailUsage.
 FIGURES = (
     *("AccountsIssued", "AccountsActive", "OverQuota"),
     *("SentInternal", "SentExternal", "ReceivedInternal", "ReceivedExternal", "RefusedSize", "OfficialDocuments"),
 )
-LARGEST = 20.0  #: megabytes that a mail may have
-NEARLY_FULL = 0.9  #: of its quota
-_ACTIVE, _INSIDE, _OFFICIAL = 0.7, 0.8, 0.02  #: how many accounts, recipients, mails are so
-_AGAIN = 4  #: every so many units are handed in twice
+LARGEST = 20.0  #: maximum megabytes of a mail
+NEARLY_FULL = 0.9  #: share of the quota above which an account counts as over quota
+_ACTIVE, _INSIDE, _OFFICIAL = 0.7, 0.8, 0.02  #: shares of active accounts, of recipients inside, of official mails
+_AGAIN = 4  #: one in this many units reports twice
 
 
 def spread_accounts(units: Sequence[str], accounts: int, chance: random.Random) -> list[str]:
-    """Return the unit of each account: every unit has one while there are any, the others fall as they may."""
+    """Return the unit of each account. Each unit gets one first; the others are drawn at random."""
     return [*units[:accounts], *chance.choices(units, k=max(0, accounts - len(units)))]
 
 
 def pass_mail_day(accounts: Sequence[str], chance: random.Random) -> Mapping[str, Counter[str]]:
-    """Let a day of each of the *accounts* pass; return each unit's book.  What one sends inside, others there receive."""
+    """Simulate a day of the *accounts*.
+
+    Return the counts of each unit. A mail sent inside is received by an account inside.
+    """
     books = {unit: Counter(dict.fromkeys(FIGURES, 0)) for unit in accounts}
     for unit in accounts:
         book = books[unit]
@@ -63,14 +67,14 @@ def pass_mail_day(accounts: Sequence[str], chance: random.Random) -> Mapping[str
 
 @attrs.define
 class SharedMail:
-    """The mail system and where it reports."""
+    """The mail system and its connection to the hub."""
 
     units: tuple[str, ...]
     client: HubClient
     notebook: Notebook
 
     def day(self, day: str, accounts: int) -> Mapping[str, object]:
-        """Let the *day* pass and hand in every unit's usage.  Returns how many messages were taken, and which were not."""
+        """Simulate the *day* and report every unit's usage. Return how many messages were accepted, and those refused."""
         chance = random.Random(day)
         books = pass_mail_day(spread_accounts(self.units, accounts, chance), chance)
         for unit, book in books.items():
@@ -82,13 +86,13 @@ class SharedMail:
             if number % _AGAIN == 0 and self._hand_in(f"{unit}-{day}", unit, day, book) != answer:
                 raise ValueError(f"{unit}-{day} sent twice got two answers")
             if number % _AGAIN == 1:
-                answers.append(self._hand_in(f"{unit}-{day}-2", unit, day, book))  # the same day, told a second time
+                answers.append(self._hand_in(f"{unit}-{day}-2", unit, day, book))  # the same day reported a second time
             taken += sum(each.accepted for each in answers)
             refused += [[unit, *each.codes] for each in answers if not each.accepted]
         return {"accepted": taken, "refused": refused}
 
     def _hand_in(self, message_id: str, unit: str, day: str, book: Mapping[str, int]) -> HubReply:
-        """Send one unit's usage.  Unanswered after the last try."""
+        """Send one unit's usage. Raises Unanswered after the last try."""
         fields = {"MessageId": message_id, "OrganId": unit, "Day": day, "Usage": [{"OrganId": unit, **book}]}
         note = {"message_id": message_id, "unit": unit}
         answer = until_answered(partial(self.client.submit, "SubmitMailUsage", **fields), self.notebook, note)
@@ -97,14 +101,14 @@ class SharedMail:
 
 
 def obey_usage_order(system: SharedMail, order: Mapping[str, Any]) -> Mapping[str, object]:
-    """Carry out one order of the conductor."""
+    """Execute one order of the conductor."""
     if order["do"] != "day":
         raise ValueError(f"no such order: {order['do']}")
     return system.day(order["day"], order["accounts"])
 
 
 def main() -> None:
-    """Be the shared mail until the orders end."""
+    """Run the shared mail until the orders end."""
     given = read_process_options("hub.demo.partners.mailusage", sys.argv[1:])
     with Notebook(given.notebook) as notebook:
         system = SharedMail(tuple(given.units.split(",")), connect_to_hub(given, "mail"), notebook)

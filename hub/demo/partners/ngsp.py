@@ -1,10 +1,11 @@
-"""The shared services behind NGSP as a process: `python -m hub.demo.partners.ngsp --port N --notebook FILE`.  Knows their documents; not the hub.
+"""The shared services behind NGSP: `python -m hub.demo.partners.ngsp --port N --notebook FILE`.
 
-A WSO2 gateway gives tokens that end and asks for one at every door; behind it are the business register, the shared categories, the
-post, the civil status register and the judicial record system, each with its own data, its own errors and its own idea of an envelope.
-The post knows an order by its customer and number: the same again is the same order, other contents are an error.
+Written from the services' documents. Knows nothing of the hub. A WSO2 gateway issues tokens that expire and requires
+one on every call. Behind it are the business register, the shared categories, the post, the civil status register and
+the judicial record system, each with its own data, errors and envelope. The post identifies an order by customer and
+number: the same contents again are the same order, other contents are an error.
 
-Orders: `{"do": "tokens", "last": 0.5}` lets new tokens last so many seconds, `{"do": "revoke"}` ends all that were given.
+Orders: `{"do": "tokens", "last": 0.5}` sets the lifetime of new tokens in seconds; `{"do": "revoke"}` ends all tokens.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from lxml import etree
 from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
 from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 
-#: The business register.  Made up: no such enterprises, no such people.
+#: The business register. Its enterprises and people are made up.
 ENTERPRISES: Mapping[str, Mapping[str, Any]] = {
     "4600100001": {
         "MainInformation": {
@@ -54,7 +55,7 @@ CATEGORIES: Mapping[str, list[Mapping[str, Any]]] = {
     "magioitinh": [{"Ma": "1", "Ten": "Nam"}, {"Ma": "2", "Ten": "Nữ"}, {"Ma": "3", "Ten": "Chưa xác định"}],
     "qlvanbandieuhanhcap1": [{"MaDinhDanhCap1": "000.00.00.H55", "TenDonVi": "UBND tỉnh Thái Nguyên", "Fax": None}],
 }
-#: What an order must have (marked * in the documents), and which of it are numbers.
+#: The required fields of an order (marked * in the documents), and which fields are numbers.
 ORDER_MUST: tuple[str, ...] = (
     "customerCode",
     "orderNumber",
@@ -72,25 +73,25 @@ FORM_MUST = ("loaiPhieu", "mucDich", "nycHoTen", "nycGioiTinh", "nycNgaySinh", "
 
 @attrs.define
 class Services:
-    """The gateway and what is behind it."""
+    """The gateway and the services behind it."""
 
     client: str
     secret: str
     customer: str
     office: Office = attrs.field(init=False)
     lasts: float = 3600.0
-    _tokens: dict[str, float] = attrs.field(factory=dict)  #: token -> until when, by the steady clock
-    _placed: dict[str, str] = attrs.field(factory=dict)  #: what was taken -> the SHA-256 of what it said
+    _tokens: dict[str, float] = attrs.field(factory=dict)  #: token -> its end, by the monotonic clock
+    _placed: dict[str, str] = attrs.field(factory=dict)  #: key of an accepted request -> the SHA-256 of its contents
     _lock: threading.Lock = attrs.field(factory=threading.Lock)
 
     def remember(self, notebook: Path) -> None:
-        """Take up what was placed before this process began."""
+        """Restore what was placed before this process began."""
         for line in read_notebook(notebook):
             if line["what"] == "placed":
                 self._placed[str(line["key"])] = str(line["sha256"])
 
     def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
-        """Answer at the gateway's door."""
+        """Answer one call at the gateway."""
         if call.path == "/token":
             return self._token(call)
         scheme, _, token = call.headers.get("authorization", "").partition(" ")
@@ -104,7 +105,7 @@ class Services:
         return _fault(404, 900906, "No matching resource found in the API for the given request")
 
     def obey(self, order: Mapping[str, Any]) -> Mapping[str, object]:
-        """Let tokens last as long as ordered, or end them all."""
+        """Set the lifetime of tokens, or end them all."""
         match order["do"]:
             case "tokens":
                 self.lasts = float(order["last"])
@@ -115,7 +116,7 @@ class Services:
         return {"error": f"no such order: {order}"}
 
     def _token(self, call: OfficeCall) -> OfficeAnswer:
-        """RFC 6749, 4.4: client credentials by HTTP Basic, each form-encoded (2.3.1)."""
+        """Issue a token by RFC 6749, 4.4: client credentials by HTTP Basic, each form-encoded (2.3.1)."""
         scheme, _, basic = call.headers.get("authorization", "").partition(" ")
         try:
             client, _, secret = base64.b64decode(basic, validate=True).decode().partition(":")
@@ -136,7 +137,7 @@ class Services:
     # --- what is behind the gateway -----------------------------------------------------------------------------------
 
     def enterprise(self, call: OfficeCall, _: Mapping[str, str], refuse: bool) -> OfficeAnswer:
-        """`chiTietDoanhNghiep?msdn=`: what is found lies in Data; a code nobody has finds nothing."""
+        """`chiTietDoanhNghiep?msdn=`: the enterprise is in Data. An unknown code returns no enterprise."""
         found = None if refuse else ENTERPRISES.get(call.query.get("msdn", ""))
         if found is None:
             return OfficeAnswer.json(
@@ -145,20 +146,20 @@ class Services:
         return OfficeAnswer.json({"Data": found, "DataCount": 1, "Status": "1", "Message": "success"})
 
     def category(self, call: OfficeCall, found: Mapping[str, str], refuse: bool) -> OfficeAnswer:
-        """One category: its rows, bare."""
+        """Return the rows of one category, without an envelope."""
         rows = None if refuse else CATEGORIES.get(found["category"])
         if rows is None:
             return OfficeAnswer.json({"Status": "0", "Message": "Danh mục không tồn tại"})
         return OfficeAnswer.json(rows)
 
     def categories(self, call: OfficeCall, _: Mapping[str, str], refuse: bool) -> OfficeAnswer:
-        """All categories: their codes."""
+        """Return the codes of all categories."""
         if refuse:
             return OfficeAnswer.json({"Status": "0", "Message": "Không được phép"})
         return OfficeAnswer.json([{"Ma": code, "SoBanGhi": len(rows)} for code, rows in CATEGORIES.items()])
 
     def order(self, call: OfficeCall, _: Mapping[str, str], refuse: bool) -> OfficeAnswer:
-        """Take an order to bring a result home: once a customer and number."""
+        """Accept an order to deliver a result by post, once for each customer and number."""
         said = _body(call)
         if said is None:
             return OfficeAnswer.json({"status": "400", "message": "Dữ liệu không hợp lệ"})
@@ -174,7 +175,7 @@ class Services:
         return OfficeAnswer.json({"status": "200", "message": "success", "orderNumber": said["orderNumber"]})
 
     def civil_status(self, call: OfficeCall, _: Mapping[str, str], refuse: bool) -> OfficeAnswer:
-        """Take a dossier of the civil status register (`dangKyHoTich`), or of a joint procedure (`nhanHoSoDKHT`)."""
+        """Accept a dossier of the civil status register (`dangKyHoTich`) or of a joint procedure (`nhanHoSoDKHT`)."""
         said, modules = _body(call), MODULES if "hotich" in call.path else JOINT
         if (
             said is None
@@ -191,7 +192,7 @@ class Services:
         return OfficeAnswer.json({"status": "1"})
 
     def record(self, call: OfficeCall, _: Mapping[str, str], refuse: bool) -> OfficeAnswer:
-        """Take a form that requests a judicial record."""
+        """Accept a form that requests a judicial record."""
         said = _body(call) or {}
         form = said.get("toKhai")
         if (
@@ -208,7 +209,7 @@ class Services:
         )
 
     def _place(self, kind: str, key: str, said: Mapping[str, Any]) -> bool:
-        """Take it once; the same again is the same.  False: there is another of that key."""
+        """Accept a request once; equal contents again are accepted too. Return False if the key has other contents."""
         name, sha256 = f"{kind}:{key}", hash_content(json.dumps(said, sort_keys=True, ensure_ascii=False).encode())
         with self._lock:
             if name in self._placed:
@@ -232,7 +233,7 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
 
 
 def _fault(status: int, code: int, message: str) -> OfficeAnswer:
-    """A fault of the gateway, as WSO2 API Manager says it."""
+    """A fault of the gateway, as WSO2 API Manager writes it."""
     return OfficeAnswer.json({"fault": {"code": code, "message": message, "description": message}}, status)
 
 
@@ -249,7 +250,7 @@ def _body(call: OfficeCall) -> dict[str, Any] | None:
 
 
 def _form(said: Mapping[str, Any]) -> bool:
-    """Tell whether `data` is a form: XML `hotich/hoso`, or for additions (BS) JSON, each as a text."""
+    """Tell whether `data` is a form as text: the XML `hotich/hoso`, or JSON for additions (BS)."""
     data = said.get("data")
     if not isinstance(data, str):
         return False

@@ -1,6 +1,8 @@
-"""A partner's own append-only file: what it sent and what it was given.  Knows JSON lines and fsync; not what they mean.
+"""A partner's own append-only file: what it sent and what it received.
 
-A line is on disk before its partner answers anyone, so that a recount can trust the file and not the process.
+Knows JSON lines and fsync. Does not know what they mean.
+
+A line is on disk before the partner answers anyone, so a recount can trust the file without trusting the process.
 """
 
 import hashlib
@@ -19,7 +21,7 @@ def hash_content(content: bytes) -> str:
 
 
 class Notebook:
-    """One file, one writer process, any number of its threads."""
+    """One file with one writing process, which may have any number of threads."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -28,7 +30,7 @@ class Notebook:
         self._drop_half_line()
 
     def write(self, what: str, at: datetime, **body: object) -> None:
-        """Append one line and return when it is on disk."""
+        """Append one line. Return when it is on disk."""
         line = json.dumps({"at": at.isoformat(), "what": what, **body}, ensure_ascii=False) + "\n"
         with self._lock:
             self._file.write(line.encode())
@@ -36,12 +38,12 @@ class Notebook:
             os.fsync(self._file.fileno())
 
     def _drop_half_line(self) -> None:
-        """Forget the line a killed predecessor did not finish."""
+        """Remove an unfinished last line, left by a killed process."""
         self._file.seek(0)
         self._file.truncate(self._file.read().rfind(b"\n") + 1)
 
     def close(self) -> None:
-        """Close the file; a second time does nothing."""
+        """Close the file. A second call does nothing."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -52,9 +54,9 @@ class Notebook:
 
 
 def read_notebook(path: Path) -> Iterator[Mapping[str, object]]:
-    """Read a notebook from its beginning; a half-written last line (its writer was killed) does not count.
+    """Read a notebook from its beginning. An unfinished last line, left by a killed process, is skipped.
 
-    ValueError if any other line is not JSON.
+    Raises ValueError if any other line is not JSON.
     """
     if not path.exists():
         return

@@ -1,8 +1,11 @@
-"""The counter of a partner that is called over HTTP: its moods, its notebook, its orders.  Knows HTTP/1.1; no dialect.
+"""The HTTP server of a partner that the hub calls: its moods, its notebook, its orders.
 
-A partner process makes an `Office` with its routes and calls `serve`.  Whoever conducts it writes one JSON order a line to its
-standard input: `{"do": "mood", "mood": "slow", "seconds": 2, "times": 3}` sets the mood (for so many calls, or until another), every
-other order goes to the partner's own `obey`; each is answered by one line.  When the input ends, the partner ends.
+Knows HTTP/1.1. Knows no dialect.
+
+A partner process makes an `Office` with its answers and calls `serve`. The conductor writes one JSON order a line to
+its standard input. `{"do": "mood", "mood": "slow", "seconds": 2, "times": 3}` sets the mood, for `times` calls or until
+the next one. Every other order goes to the partner's own `obey`. Each order is answered by one line. When the input
+ends, the partner ends.
 """
 
 import json
@@ -20,14 +23,14 @@ import attrs
 
 from hub.demo.partners.notebook import Notebook
 
-#: How an office may behave: as it should; 503; after `seconds`; doing it and closing the door without an answer; saying nothing
-#: that makes sense; not knowing the caller.  `refuse` is left to the dialect.
+#: The moods of an office: normal; 503; answering after `seconds`; executing the call and closing the connection without
+#: an answer; answering garbage; refusing the caller's credentials. `refuse` is left to the dialect.
 MOODS = ("normal", "refuse", "unavailable", "slow", "mute", "garbage", "denied")
 
 
 @attrs.frozen
 class OfficeCall:
-    """One call as it came."""
+    """One received call."""
 
     method: str
     path: str
@@ -36,13 +39,13 @@ class OfficeCall:
     body: bytes
 
     def json(self) -> Any:
-        """Return the body's JSON.  ValueError when it is none."""
+        """Return the body parsed as JSON. Raises ValueError if it is not JSON."""
         return json.loads(self.body)
 
 
 @attrs.frozen
 class OfficeAnswer:
-    """An answer."""
+    """One answer."""
 
     status: int
     body: bytes = b""
@@ -51,31 +54,33 @@ class OfficeAnswer:
 
     @classmethod
     def json(cls, value: object, status: int = 200) -> "OfficeAnswer":
-        """Return *value* as JSON."""
+        """Return an answer with *value* as JSON."""
         return cls(status, json.dumps(value, ensure_ascii=False).encode())
 
 
 @attrs.define
 class Office:
-    """What the threads of one partner share.  `answer(call, refuse)` is the dialect's: *refuse* asks it to turn the call down."""
+    """The state that the threads of one partner share.
+
+    `answer(call, refuse)` is the dialect; with *refuse* it must refuse the call.
+    """
 
     notebook: Notebook
     answer: Callable[[OfficeCall, bool], OfficeAnswer]
     obey: Callable[[Mapping[str, Any]], Mapping[str, object]] = lambda order: {"error": f"no such order: {order}"}
-    denial: OfficeAnswer = attrs.field(
-        factory=lambda: OfficeAnswer.json({"error": "invalid credentials"}, 401)
-    )  #: the mood `denied`
+    #: the answer in the mood `denied`
+    denial: OfficeAnswer = attrs.field(factory=lambda: OfficeAnswer.json({"error": "invalid credentials"}, 401))
     _mood: str = attrs.field(default="normal", init=False)
     _seconds: float = attrs.field(default=0.0, init=False)
     _times: int | None = attrs.field(default=None, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def note(self, what: str, **body: object) -> None:
-        """Write a line in the partner's own file: on disk before anybody hears of it."""
+        """Write a line to the partner's notebook. It is on disk before anyone is answered."""
         self.notebook.write(what, datetime.now(UTC), **body)
 
     def serve(self, port: int, tls: ssl.SSLContext | None = None) -> None:
-        """Listen on the loopback *port* (0: any) and obey until the orders end."""
+        """Listen on the loopback *port* (0: any) and execute orders until they end."""
         server = _Server(("127.0.0.1", port), _Counter)
         server.office = self
         if tls is not None:
@@ -100,7 +105,7 @@ class Office:
         return {"mood": order["mood"]}
 
     def mood(self) -> tuple[str, float]:
-        """Return the mood of this call, and how many seconds it takes."""
+        """Return the mood of this call, and its delay in seconds."""
         with self._lock:
             mood, seconds = self._mood, self._seconds
             if self._times is not None:
@@ -120,7 +125,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A caller that hangs up is no news."""
+        """Ignore a caller that closes the connection."""
 
 
 class _Counter(BaseHTTPRequestHandler):
@@ -158,4 +163,4 @@ class _Counter(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = _take
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: the notebook tells."""
+        """Log nothing: the notebook records the calls."""

@@ -1,12 +1,14 @@
-"""Officers of one-stop units as a process: `python -m hub.demo.partners.officer CODE ...`.  Speaks only SOAP over mutual TLS with the hub.
+"""Officers of one-stop units: `python -m hub.demo.partners.officer CODE ...`.
 
-Knows what its officers ask national shared services for and order there, and its own book of it: which call, for which dossier, answered
-under which id; of a person nothing.  Not the hub's directory, database or code.  Orders, each about so many dossiers, of each unit in turn:
+Speaks only SOAP over mutual TLS with the hub. Knows what its officers ask national shared services and order there, and
+its own record of it: the call, the dossier, the id of the answer. The record holds nothing about a person. Does not
+know the hub's directory, database or code. Orders, each about a number of dossiers, spread over the units in turn:
 
-* `{"do": "ask", "day": "2026-11-24", "dossiers": 4}`: enterprises, some of which nobody knows, categories, citizens;
-* `{"do": "place", "day": "2026-11-24", "dossiers": 4}`: results to be brought home, civil status dossiers, judicial records.
+* `{"do": "ask", "day": "2026-11-24", "dossiers": 4}`: look up enterprises (some unknown), categories, citizens;
+* `{"do": "place", "day": "2026-11-24", "dossiers": 4}`: order postal returns, civil status dossiers, judicial records.
 
-Every fourth is called twice under its MessageId, and of what is placed every other one again under another, as if the first were forgotten.
+One call in four is made twice under its MessageId. Of the orders every other one is placed again under another
+MessageId, as if the first had been forgotten.
 """
 
 import sys
@@ -23,18 +25,18 @@ from hub.demo.protocol.calling import connect_to_hub, read_process_options, serv
 from hub.demo.protocol.client import HubClient, why_not
 from hub.demo.protocol.signing import read_clock
 
-#: Whom and what they ask for: made up, as the services' registers are.
+#: The people and enterprises they ask for. They are made up, like the registers of the services.
 NOBODY, NO_ENTERPRISE = "Người Không Có", "4600999999"  #: in no register
 ENTERPRISES = ("4600100001", "4600100001", NO_ENTERPRISE)
 CATEGORIES = ("magioitinh", None, "qlvanbandieuhanhcap1")
 CITIZENS = (("019085000001", "Nguyễn Văn Mẫu"), ("019190000002", "Trần Thị Thử"), ("019085000001", NOBODY))
-_AGAIN = 4  #: every so many calls one is made twice
+_AGAIN = 4  #: one in this many calls is made twice
 
 Call = tuple[str, Mapping[str, object]]
 
 
 def list_officer_calls(number: int) -> Iterator[Call]:
-    """Yield what an officer asks, the *number*-th time."""
+    """Yield the lookups of an officer, for the *number*-th dossier."""
     citizen, name = CITIZENS[number % len(CITIZENS)]
     yield "LookupEnterprise", {"EnterpriseCode": ENTERPRISES[number % len(ENTERPRISES)]}
     yield "LookupCategory", {"Category": CATEGORIES[number % len(CATEGORIES)]}
@@ -42,7 +44,7 @@ def list_officer_calls(number: int) -> Iterator[Call]:
 
 
 def list_dossier_orders(dossier: str, day: date) -> Iterator[Call]:
-    """Yield what an officer has done about a *dossier*: its result brought home, it registered, its owner's record asked for."""
+    """Yield the orders of an officer for a *dossier*: postal return, civil status registration, judicial record."""
     yield (
         "OrderPostalReturn",
         {
@@ -74,7 +76,7 @@ def list_dossier_orders(dossier: str, day: date) -> Iterator[Call]:
 
 
 def is_right_answer(fields: Mapping[str, object], said: Any) -> bool:
-    """Tell whether what is *said* to a call is what the officer knows already: who is in no register is not found there."""
+    """Tell whether the answer *said* is the expected one: who is in no register must not be found."""
     if "CitizenId" in fields:
         return said.Exists is (fields["FullName"] != NOBODY)
     return said.Report.IsSuccess is (fields.get("EnterpriseCode") != NO_ENTERPRISE)
@@ -82,7 +84,7 @@ def is_right_answer(fields: Mapping[str, object], said: Any) -> bool:
 
 @attrs.define
 class Officers:
-    """The officers of some units, and their book."""
+    """The officers of some units, and their record."""
 
     units: tuple[str, ...]
     client: HubClient
@@ -90,7 +92,7 @@ class Officers:
     _called: int = 0
 
     def ask(self, day: date, dossiers: int) -> Mapping[str, object]:
-        """Ask.  Returns how many calls were answered, how many refused, and which are not what they must be."""
+        """Make the lookups. Return how many calls were answered and refused, and the answers that are wrong."""
         return self._all(
             (unit, dossier, call, "")
             for number, (unit, dossier) in enumerate(self._some(day, dossiers))
@@ -98,7 +100,7 @@ class Officers:
         )
 
     def place(self, day: date, dossiers: int) -> Mapping[str, object]:
-        """Order.  Returns what `ask` does."""
+        """Place the orders. Return what `ask` returns."""
         return self._all(
             (unit, dossier, call, dossier)
             for number, (unit, dossier) in enumerate(self._some(day, dossiers))
@@ -123,7 +125,7 @@ class Officers:
         return {"answered": answered, "refused": refused, "wrong": wrong}
 
     def _say(self, operation: str, fields: Mapping[str, object], does: str) -> Any:
-        """Make one call, now and then twice; return the last answer.  Unanswered after the last try."""
+        """Make one call, sometimes twice. Return the last answer. Raises Unanswered after the last try."""
         self._called += 1
         unit = fields["OrganId"]
         note = {"operation": operation, "unit": unit, "message_id": f"{unit}-{self._called:05}", "does": does}
@@ -139,7 +141,7 @@ class Officers:
 
 
 def obey_officer_order(officers: Officers, order: Mapping[str, Any]) -> Mapping[str, object]:
-    """Carry out one order of the conductor."""
+    """Execute one order of the conductor."""
     day, dossiers = date.fromisoformat(order["day"]), order["dossiers"]
     match order["do"]:
         case "ask":
@@ -151,7 +153,7 @@ def obey_officer_order(officers: Officers, order: Mapping[str, Any]) -> Mapping[
 
 
 def main() -> None:
-    """Be the officers until the orders end."""
+    """Run the officers until the orders end."""
     given = read_process_options("hub.demo.partners.officer", sys.argv[1:])
     with Notebook(given.notebook) as notebook:
         officers = Officers(tuple(given.units.split(",")), connect_to_hub(given, "lookups"), notebook)

@@ -1,6 +1,7 @@
-"""An official's signing tool as a program of its own: signs an XML document, XAdES-B and enveloped, with a key that only this person has.
+"""An official's signing program: signs an XML document (XAdES-B, enveloped) with the official's own key.
 
-Knows signxml and two PEM files; nothing of the hub.  Whoever really signs has the key on a token, and a tool with windows.
+Knows signxml and two PEM files. Knows nothing of the hub. A real official has the key on a token and a program with
+windows.
 """
 
 import argparse
@@ -14,7 +15,10 @@ from signxml.xades import XAdESSigner
 
 
 def sign_as_official(document: bytes, key: bytes, certificate: bytes) -> bytes:
-    """Return *document* with one signature more, its last child; *key* and *certificate* are PEM.  ValueError, lxml's errors."""
+    """Return *document* with one more signature as its last child. *key* and *certificate* are PEM.
+
+    Raises ValueError and the errors of lxml.
+    """
     signer = XAdESSigner(
         method=SignatureConstructionMethod.enveloped,
         signature_algorithm=SignatureMethod.RSA_SHA256,
@@ -27,7 +31,7 @@ def sign_as_official(document: bytes, key: bytes, certificate: bytes) -> bytes:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser("hub.demo.partners.official")
     parser.add_argument("--key", type=Path, required=True)
     parser.add_argument("--certificate", type=Path, required=True)

@@ -1,15 +1,17 @@
-"""The one-stop software of some units as a process: `python -m hub.demo.partners.onestop CODE ...`.  Speaks only SOAP over mutual TLS with the hub.
+"""The one-stop software of some units: `python -m hub.demo.partners.onestop CODE ...`.
 
-Knows its own key, units, dossiers and notebook, the hub's address and certificate; not the hub's directory, database or code.  Who
-conducts it writes one JSON order a line to its standard input and reads one answer a line; when that input ends, it ends.  Orders:
+Speaks only SOAP over mutual TLS with the hub. Knows its own key, units, dossiers and notebook, and the hub's address
+and certificate. Does not know the hub's directory, database or code. The conductor writes one JSON order a line to its
+standard input and reads one answer a line. When that input ends, it ends. Orders:
 
-* `{"do": "day", "day": "2026-11-24", "new": 5}`: a day's work: so many new dossiers a unit, the others go on; all is told, some twice;
-* `{"do": "spoil"}`: calls that must be refused, each with what it must be refused for and what it was;
+* `{"do": "day", "day": "2026-11-24", "new": 5}`: a day's work: that many new dossiers for each unit, progress of the
+  others; all is reported, some of it twice;
+* `{"do": "spoil"}`: sends calls that must be refused; returns for each the expected code and the answer;
 * `{"do": "statistic", "unit": U, "month": "2026-11", "numbers": {...}}`: declares a month;
-* `{"do": "report", "unit": U, "period": P, "from": DAY, "to": DAY, "wrong": COLUMN}`: hands the unit's own figures in, one too many in that
-  column, and asks the hub where they differ from its count;
-* `{"do": "look", "unit": U, "dossier": D}`: what the hub knows of a dossier;
-* `{"do": "count", "from": DAY, "to": DAY}`: what it counts itself, by unit; `{"do": "dossiers"}`: its books.
+* `{"do": "report", "unit": U, "period": P, "from": DAY, "to": DAY, "wrong": COLUMN}`: declares the unit's own figures,
+  one too many in that column, and asks the hub where they differ from its count;
+* `{"do": "look", "unit": U, "dossier": D}`: returns what the hub knows of a dossier;
+* `{"do": "count", "from": DAY, "to": DAY}`: returns its own count, by unit; `{"do": "dossiers"}`: returns its dossiers.
 """
 
 import sys
@@ -27,22 +29,22 @@ from hub.demo.protocol.calling import connect_to_hub, read_process_options, serv
 from hub.demo.protocol.client import HubClient, HubReply
 from hub.demo.protocol.signing import read_clock
 
-_AGAIN = 3  #: every so many messages one is sent twice
+_AGAIN = 3  #: one in this many messages is sent twice
 
 
 @attrs.define
 class OneStop:
-    """One system and its books."""
+    """One system and its dossiers."""
 
     units: tuple[str, ...]
     client: HubClient
     notebook: Notebook
-    reports: Callable[[], HubClient]  #: opens the connection to the hub's reports
+    reports: Callable[[], HubClient]  #: opens the connection to the hub's service `reports`
     dossiers: list[Dossier] = attrs.field(factory=list)
     _sent: int = 0
 
     def work(self, today: date, new: int) -> Mapping[str, object]:
-        """Do a day's work and tell it.  Returns how many messages were taken, and which were not."""
+        """Do a day's work and report it. Return how many messages were accepted, and those refused."""
         refused: list[object] = []
         taken = 0
         for unit in self.units:
@@ -56,7 +58,10 @@ class OneStop:
         return {"accepted": taken, "refused": refused}
 
     def _told(self, unit: str, today: date) -> Iterator[tuple[str, Mapping[str, object]]]:
-        """Yield the calls that tell of the unit's day: steps first in every other one, so that either may come before the other."""
+        """Yield the calls that report the unit's day.
+
+        On every other day steps come first, so that both orders are tried.
+        """
         moved = [(each, step) for each in self.dossiers if each.unit == unit for step in each.steps(today)]
         states = [each.state() for each, step in moved if step.told != "progress"]
         steps = [each.progress(step, today) for each, step in moved if step.told != "sync"]
@@ -66,10 +71,10 @@ class OneStop:
         yield from ((operation, fields) for operation, fields in calls if any(fields.values()))
         quiet = [each.state() for each in self.dossiers if each.unit == unit and each.day != today and each.status]
         if quiet:
-            yield "SyncDossiers", {"HoSo": quiet[-2:]}  # told again, though nothing has changed
+            yield "SyncDossiers", {"HoSo": quiet[-2:]}  # reported again without a change
 
     def _send(self, operation: str, **fields: object) -> HubReply:
-        """Send one message, now and then twice.  Unanswered after the last try; ValueError when the hub contradicts itself."""
+        """Send one message, sometimes twice. Raises Unanswered after the last try, ValueError if two answers differ."""
         self._sent += 1
         message_id = f"{fields['OrganId']}-{self._sent:05}"
         answer = self._until_answered(operation, MessageId=message_id, **fields)
@@ -91,7 +96,7 @@ class OneStop:
         return answer
 
     def spoil(self) -> Iterator[tuple[str, HubReply]]:
-        """Send what must be refused; yield the code it must be refused with, and what the hub said."""
+        """Send calls that must be refused. Yield the expected code and the hub's answer."""
         unit, known = self.units[0], self.dossiers[0].state()
         for expected, changes in (
             ("R.HoSo[1].TrangThaiHoSo", {"TrangThaiHoSo": "77"}),
@@ -111,7 +116,10 @@ class OneStop:
         return self._send("SubmitStatistic", OrganId=unit, MStatistic={**fields, "OrganizationInchargeIdlevel1": unit})
 
     def report(self, unit: str, period: str, days: tuple[date, date], wrong: str) -> Mapping[str, object]:
-        """Hand in what the books say of *unit* on these *days*, one too many in the column *wrong*; return what the hub makes of it."""
+        """Declare the figures of *unit* for these *days*, one too many in the column *wrong*.
+
+        Return the hub's reconciliation.
+        """
         client, book = self.reports(), dict(self.count(*days)[unit])
         book[wrong] = book.get(wrong, 0) + 1
         asked = {"OrganId": unit, "Form": "dossiers", "Period": period}
@@ -151,7 +159,7 @@ class OneStop:
         }
 
     def count(self, first: date, last: date) -> Mapping[str, Mapping[str, int]]:
-        """Return what each unit's books say of the days *first* to *last*."""
+        """Return each unit's own count for the days *first* to *last*."""
         return {
             unit: count_office_dossiers([d for d in self.dossiers if d.unit == unit], first, last)
             for unit in self.units
@@ -159,7 +167,7 @@ class OneStop:
 
 
 def obey_onestop_order(system: OneStop, order: Mapping[str, Any]) -> Mapping[str, object]:
-    """Carry out one order of the conductor."""
+    """Execute one order of the conductor."""
     match order["do"]:
         case "day":
             return system.work(date.fromisoformat(order["day"]), order["new"])
@@ -183,7 +191,7 @@ def obey_onestop_order(system: OneStop, order: Mapping[str, Any]) -> Mapping[str
 
 
 def main() -> None:
-    """Be the one-stop software until the orders end."""
+    """Run the one-stop software until the orders end."""
     given = read_process_options("hub.demo.partners.onestop", sys.argv[1:])
     with Notebook(given.notebook) as notebook:
         system = OneStop(

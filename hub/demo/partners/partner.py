@@ -1,7 +1,8 @@
-"""One partner system as a process: `python -m hub.demo.partners.partner CODE ...`.  Speaks only SOAP over mutual TLS with the hub.
+"""One partner system: `python -m hub.demo.partners.partner CODE ...`.
 
-Knows its own key, units and notebook, the hub's address and certificate; not the hub's directory, database or code.  Who conducts it
-writes one JSON order a line to its standard input and reads one answer a line; when that input ends, the partner ends.
+Speaks only SOAP over mutual TLS with the hub. Knows its own key, units and notebook, and the hub's address and
+certificate. Does not know the hub's directory, database or code. The conductor writes one JSON order a line to its
+standard input and reads one answer a line. When that input ends, the partner ends.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from hub.demo.protocol.client import HubClient, HubReply, Unanswered, Wire
 from hub.demo.protocol.reading import read_sample_packet
 from hub.demo.protocol.signing import SOAP, WSSE, PartnerIdentity, WireSignature, read_clock, seal_packet
 
-#: What the units answer to a new document, by how they work; its number decides which.
+#: The statuses that units answer to a new document, by way of working. The document's number selects one of the tuples.
 COURSES = {
     "mixed": (("01", "03", "04", "05", "06"), ("01", "02"), ("01", "03"), ("01", "03", "05", "06"), ("01", "03", "04")),
     "busy": (
@@ -40,9 +41,10 @@ COURSES = {
         ("01", "03", "05", "06"),
     ),
 }
-#: What they answer to the answer to an invitation: it is taken note of.
+#: The statuses that they answer to the reply to an invitation.
 FILED = ("03",)
-#: What they answer to a recall, an update, a replacement and to a sender who asks for it back.
+#: The statuses that they answer to a recall, an update, a replacement, and to a sender that asks for its document back
+#: (13).
 AGREED = {"recall": ("15",), "update": ("15",), "replacement": ("01", "03"), "13": ("15",)}
 MEANINGS = {
     "01": "Đã đến",
@@ -56,34 +58,35 @@ MEANINGS = {
 
 _POLL = 0.4  #: seconds between two rounds of fetching
 _TRIES = 20
-_PAUSE = 0.5  #: seconds before the same is sent again
+_PAUSE = 0.5  #: seconds before the same message is sent again
 
 
 @attrs.define
 class PartnerState:
-    """What the threads of one partner share."""
+    """The state that the threads of one partner share."""
 
     code: str
-    units: tuple[str, ...]  #: the units it fetches and answers for
+    units: tuple[str, ...]  #: the units that it fetches and answers for
     hub: str  #: address of the SOAP port
     wire: Wire
     identity: PartnerIdentity
-    certificate: x509.Certificate  #: the hub's
+    certificate: x509.Certificate  #: the hub's certificate
     notebook: Notebook
     shelf: Shelf
     courses: tuple[tuple[str, ...], ...] = COURSES["mixed"]
-    desk: "queue.Queue[bytes]" = attrs.field(factory=queue.Queue)  #: what arrived and is to be answered
+    desk: "queue.Queue[bytes]" = attrs.field(factory=queue.Queue)  #: received documents that are to be answered
     stopping: threading.Event = attrs.field(factory=threading.Event)
-    _had: dict[tuple[str, str], tuple[str, ...]] = attrs.field(factory=dict)  #: document -> the units here that got it
+    #: document -> the units here that received it
+    _had: dict[tuple[str, str], tuple[str, ...]] = attrs.field(factory=dict)
 
     def client(self, spoil: str | None = None) -> HubClient:
-        """Return a new connection; *spoil* names what is wrong with it on purpose."""
+        """Return a new connection. *spoil* names a deliberate mistake in its calls."""
         return HubClient(self.hub, self.wire, SPOILS[spoil](self))
 
     def send(
         self, client: HubClient, packet: bytes, message_id: str | None, operation: str = "SendDocument"
     ) -> HubReply:
-        """Send until there is an answer, and note it.  Unanswered after the last try."""
+        """Send a packet until the hub answers, and note the answer. Raises Unanswered after the last try."""
         note: dict[str, object] = {
             "message_id": message_id or hash_content(packet),
             "sha256": hash_content(packet),
@@ -111,7 +114,7 @@ class PartnerState:
         raise AssertionError("unreachable")
 
     def fetch_rounds(self) -> None:
-        """Fetch and confirm for every unit, round after round."""
+        """Fetch and confirm for every unit, in endless rounds, until the partner stops."""
         client = self.client()
         while not self.stopping.wait(_POLL):
             for unit in self.units:
@@ -129,14 +132,14 @@ class PartnerState:
             self.notebook.write("confirmed", read_clock(), document_id=document_id, unit=unit, codes=refused)
 
     def answer_documents(self) -> None:
-        """Answer what arrived with statuses, in its order, until the partner stops."""
+        """Answer received documents with statuses, in order of arrival, until the partner stops."""
         client = self.client()
         while not self.stopping.is_set():
             try:
                 content = self.desk.get(timeout=0.2)
             except queue.Empty:
                 continue
-            # Both operations take a status; without a MessageId the hub takes the SHA-256.
+            # Both operations accept a status. Without a MessageId the hub uses the SHA-256.
             for packet, operation in zip(self._answers(content), cycle(("UpdateTraces", "SendDocument"))):
                 if not self.stopping.is_set():
                     self.send(client, packet, None, operation)
@@ -173,13 +176,13 @@ def _well(partner: PartnerState) -> WireSignature:
 
 
 def _changed(envelope: etree._Element) -> None:
-    """Change what was signed."""
+    """Change signed content."""
     for element in envelope.iterfind(f"{{{SOAP}}}Body/*/*"):
         element.text = (element.text or "")[:-8]
 
 
 def _moved(envelope: etree._Element) -> None:
-    """Wrap: keep the signed Body in the Header, and put another where it was."""
+    """Wrap the signature: move the signed Body into the Header and put another Body in its place."""
     body = envelope[-1]
     twin = etree.fromstring(etree.tostring(body))
     twin.attrib.clear()
@@ -188,14 +191,14 @@ def _moved(envelope: etree._Element) -> None:
 
 
 def _halved(envelope: etree._Element) -> None:
-    """Drop the Timestamp that was signed with the Body."""
+    """Remove the Timestamp that was signed with the Body."""
     security = envelope.find(f"{{{SOAP}}}Header/{{{WSSE}}}Security")
     for element in [] if security is None else list(security):
         if etree.QName(element).localname == "Timestamp":
             element.getparent().remove(element)  # type: ignore[union-attr]  # it has the parent it was found in
 
 
-#: What can be wrong with a call on purpose.
+#: The deliberate mistakes that a call may have.
 SPOILS: Mapping[str | None, Any] = {
     None: _well,
     "unsigned": lambda _partner: None,
@@ -209,7 +212,7 @@ SPOILS: Mapping[str | None, Any] = {
 def obey_partner_order(
     partner: PartnerState, order: Mapping[str, Any], clients: dict[str | None, HubClient]
 ) -> Mapping[str, object]:
-    """Carry out one order of the conductor."""
+    """Execute one order of the conductor."""
     match order["do"]:
         case "send":
             client = _client(partner, clients, order["spoil"])
@@ -243,10 +246,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 
 def run_partner(options: argparse.Namespace) -> None:
-    """Be the partner until the orders end."""
+    """Run the partner until the orders end."""
     identity = PartnerIdentity.load(options.key, options.certificate)
     certificate = x509.load_pem_x509_certificate(options.hub_certificate.read_bytes())
-    notebook = Notebook(options.notebook)  # closed only at an orderly end: a thread may still be writing
+    notebook = Notebook(options.notebook)  # closed only at an orderly end, because a thread may still be writing
     partner = PartnerState(
         code=options.code,
         units=tuple(filter(None, options.units.split(","))),
@@ -289,7 +292,7 @@ def _say(answer: Mapping[str, object]) -> None:
 
 
 def _die(failure: threading.ExceptHookArgs) -> None:
-    """A partner with a dead thread is no partner: end the process, loudly."""
+    """End the whole process with a traceback if a thread dies, so that no half-working partner goes on."""
     traceback.print_exception(failure.exc_type, failure.exc_value, failure.exc_traceback)
     sys.stderr.flush()
     os._exit(1)

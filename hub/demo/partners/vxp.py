@@ -1,15 +1,17 @@
-"""The national document axis as a process: `python -m hub.demo.partners.vxp …`.  Knows its operations and its header scheme, from the documents alone.
+"""The national document axis: `python -m hub.demo.partners.vxp …`.
 
-Every answer is HTTP 200 with `{status, ErrorCode, ErrorDesc, …}`.  Codes: 10 file, 15 systemId or secret, 18 no such receiver, 19 sender not
-registered, 20 the axis, 22 no edXML, 23 receiver locked, 100 anything else.  Orders, beside the moods of `hub.demo.partners.office`:
+Knows its operations and its header scheme, from the public documents only. Every answer is HTTP 200 with `{status,
+ErrorCode, ErrorDesc, …}`. Codes: 10 file, 15 systemId or secret, 18 unknown receiver, 19 sender not registered, 20
+error of the axis, 22 no edXML, 23 receiver locked, 100 anything else. Orders, beside the moods of
+`hub.demo.partners.office`:
 
-    {"do": "put", "kind": "edoc" | "status", "from": CODE, "to": CODE, "packet": BASE64}      a packet of another system comes in
+    {"do": "put", "kind": "edoc" | "status", "from": CODE, "to": CODE, "packet": BASE64}    adds another system's packet
     {"do": "agency", "code": CODE, "system": ID}   {"do": "lock", "code": CODE, "locked": true}
-    {"do": "twice", "on": true}                    every list names every item twice
-    {"do": "repeated", "answer": "same" | "new" | CODE}      what the same file sent again is answered
-    {"do": "late", "docId": ID, "days": N}         it came N days ago, and was listed by nobody
-    {"do": "parcels"}                              what there is, and how it stands
-    {"do": "waiting"}                              how many parcels the system that calls has not dealt with
+    {"do": "twice", "on": true}                    every list contains every item twice
+    {"do": "repeated", "answer": "same" | "new" | CODE}      sets the answer to a file that is sent again
+    {"do": "late", "docId": ID, "days": N}         dates the parcel N days back, as if it was listed late
+    {"do": "parcels"}                              returns all parcels with their status
+    {"do": "waiting"}                              returns how many parcels the calling system has not finished
 """
 
 import argparse
@@ -34,7 +36,7 @@ ELSEWHERE = "00.99.W00"  #: the system of every agency that is not the caller's
 
 @attrs.define
 class AxisWindow:
-    """Where the axis is asked."""
+    """The interface through which the axis is called."""
 
     axis: AxisState
     gate: Gate
@@ -71,7 +73,7 @@ class AxisWindow:
                 raise Refusal("20", f"there is no operation {operation}")
 
     def obey(self, order: Mapping[str, Any]) -> Mapping[str, object]:
-        """Do as the conductor says."""
+        """Execute one order of the conductor."""
         match order["do"]:
             case "put":
                 packet = base64.b64decode(order["packet"])
@@ -175,7 +177,7 @@ def _options() -> argparse.Namespace:
 
 
 def run_vxp_axis(options: argparse.Namespace) -> None:
-    """Be the axis until the orders end."""
+    """Run the axis until the orders end."""
     notebook = Notebook(options.notebook)
     axis = AxisState(notebook)
     axis.reopen()

@@ -1,11 +1,13 @@
-"""A monitoring system of some units as a process: `python -m hub.demo.partners.watchman CODE ...`.  Speaks only syslog (RFC 5424) over TLS (RFC 5425).
+"""A monitoring system of some units: `python -m hub.demo.partners.watchman CODE ...`.
 
-Knows its own key, units and notebook, the hub's address; not the hub's directory, database or code.  Who conducts it writes one JSON
-order a line to its standard input and reads one answer a line; when that input ends, it ends.  Orders:
+Speaks only syslog (RFC 5424) over TLS (RFC 5425). Knows its own key, units and notebook, and the hub's address. Does
+not know the hub's directory, database or code. The conductor writes one JSON order a line to its standard input and
+reads one answer a line. When that input ends, it ends. Orders:
 
-* `{"do": "watch", "each": 2, "noise": 50}`: so many incidents of each unit since last night, two of three closed, some told twice, some
-  closings before their openings; and so many lines that tell of none;
-* `{"do": "told"}`: how many different messages told of an incident so far.
+* `{"do": "watch", "each": 2, "noise": 50}`: reports that many incidents of each unit since last night: two of three are
+  closed, some are reported twice, some closings come before their openings; adds that many lines that report no
+  incident;
+* `{"do": "told"}`: returns how many different messages have reported an incident so far.
 """
 
 import argparse
@@ -27,13 +29,13 @@ from hub.demo.protocol.signing import read_clock
 ELEMENT = "incident@32473"
 SEVERITIES = {"critical": 2, "error": 3, "warning": 4}
 _FACILITY = 16  #: local0
-_PATIENCE = 600.0  #: seconds that the hub may let it wait: it reads no faster than it commits
+_PATIENCE = 600.0  #: seconds that the hub may delay it: the hub reads no faster than it commits
 _TEXTS = ("Phát hiện mã độc trên máy trạm", "Dò quét cổng", 'Đăng nhập sai nhiều lần: tài khoản "quantri"')
 
 
 @attrs.frozen
 class ToldIncident:
-    """What one message says of an incident."""
+    """What one message reports of an incident."""
 
     id: str
     unit: str
@@ -43,7 +45,7 @@ class ToldIncident:
     text: str
 
     def line(self) -> bytes:
-        """Return the message, as RFC 5424 has it."""
+        """Return the message in the format of RFC 5424."""
         said = {"id": self.id, "unit": self.unit, "state": self.state}
         data = "".join(f' {name}="{_escaped(value)}"' for name, value in said.items())
         return _line(SEVERITIES[self.severity], self.at, "edr", f"[{ELEMENT}{data}]", self.text)
@@ -51,17 +53,17 @@ class ToldIncident:
 
 @attrs.define
 class Watchman:
-    """One system and what it saw."""
+    """One system and the incidents it observed."""
 
     code: str
     units: tuple[str, ...]
     address: tuple[str, int]
     tls: ssl.SSLContext
     notebook: Notebook
-    _told: set[str] = attrs.field(factory=set)  #: SHA-256 of each message that told of an incident
+    _told: set[str] = attrs.field(factory=set)  #: SHA-256 of each message that reported an incident
 
     def watch(self, each: int, noise: int) -> Mapping[str, object]:
-        """Tell of what happened, over two connections: what was said at the end of the first is said again over the second."""
+        """Report the incidents over two connections. The end of the first part is repeated over the second."""
         told, now = list(self._happened(each, read_clock())), read_clock()
         half = len(told) // 2
         for part in (told[:half], told[max(0, half - 2) :]):
@@ -76,11 +78,11 @@ class Watchman:
         return self.told()
 
     def told(self) -> Mapping[str, object]:
-        """Return how many different messages told of an incident."""
+        """Return how many different messages have reported an incident."""
         return {"told": len(self._told)}
 
     def _happened(self, each: int, now: datetime) -> Iterator[ToldIncident]:
-        """Yield what is told of each unit's incidents.  Times are whole seconds, as many systems have them."""
+        """Yield the messages about each unit's incidents. Times are whole seconds, as many systems write them."""
         chance, night = random.Random(len(self.units)), now.replace(microsecond=0) - timedelta(hours=5)
         for index in range(len(self.units) * each):
             unit, severity = self.units[index // each], list(SEVERITIES)[index % len(SEVERITIES)]
@@ -92,7 +94,7 @@ class Watchman:
             yield from reversed(told) if index % 4 == 3 else told
 
     def _send(self, lines: list[bytes]) -> None:
-        """Send *lines* with octet counts; return when the hub has read all of them and closed its side too."""
+        """Send *lines* with octet counts. Return when the hub has read all of them and closed its side."""
         plain = socket.create_connection(self.address, timeout=_PATIENCE)
         with self.tls.wrap_socket(plain, server_hostname=self.address[0]) as connection:
             connection.sendall(b"".join(b"%d %s" % (len(line), line) for line in lines))
@@ -105,7 +107,7 @@ def _line(severity: int, at: datetime, app: str, data: str, text: str) -> bytes:
 
 
 def _escaped(value: str) -> str:
-    """Return *value* as a PARAM-VALUE may have it (RFC 5424, 6.3.3)."""
+    """Return *value* escaped as a PARAM-VALUE (RFC 5424, 6.3.3)."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("]", "\\]")
 
 
@@ -122,7 +124,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 
 def run_watchman(options: argparse.Namespace) -> None:
-    """Be the monitoring system until the orders end."""
+    """Run the monitoring system until the orders end."""
     tls = ssl.create_default_context(cafile=options.ca)
     tls.load_cert_chain(options.certificate, options.key)
     with Notebook(options.notebook) as notebook:

@@ -1,7 +1,7 @@
-"""The province's web portal as a process of its own: a CMS that takes pages by PUT and reads the hub's Atom feed when told to.
+"""The province's web portal: a CMS that receives pages by PUT and reads the hub's Atom feed when ordered.
 
-Knows RFC 9110 and RFC 4287 and nothing of the hub.  A page of an older revision never takes the place of a newer one.  What it pulls it asks for again only by
-ETag.  Each page that it has is a line of its notebook.
+Knows RFC 9110 and RFC 4287. Knows nothing of the hub. A page of an older revision never replaces a newer one. A page
+that was pulled before is requested again only with its ETag. Each page that it holds is a line of its notebook.
 """
 
 import argparse
@@ -31,7 +31,7 @@ class PortalPages:
     secret: str
     notebook: Notebook
     pages: dict[str, tuple[int, bytes]] = attrs.field(factory=dict)  #: revision, octets
-    etags: dict[str, str] = attrs.field(factory=dict)  #: of what was pulled, by URL
+    etags: dict[str, str] = attrs.field(factory=dict)  #: ETags of pulled pages, by URL
     office: Office | None = None
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
@@ -54,7 +54,7 @@ class PortalPages:
         return OfficeAnswer(204 if known else 201, headers={"Location": call.path})
 
     def pull(self, url: str, ca: str) -> Mapping[str, object]:
-        """Read the feed and each page that it names; return how many of them were new."""
+        """Read the feed and each page that it lists. Return how many of them were new."""
         context = ssl.create_default_context(cafile=ca)
         handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
         opener = urllib.request.build_opener(*handlers)
@@ -78,7 +78,7 @@ class PortalPages:
         return {"new": new, "same": same, "entries": entries}
 
     def _get(self, opener: urllib.request.OpenerDirector, url: str) -> bytes | None:
-        """Return what lies at *url*; None when it is what we have."""
+        """Return the page at *url*; None if the held one is current."""
         headers = {"If-None-Match": self.etags[url]} if url in self.etags else {}
         try:
             with opener.open(urllib.request.Request(url, headers=headers), timeout=10) as answer:
@@ -92,7 +92,7 @@ class PortalPages:
                 raise
 
     def obey(self, order: Mapping[str, Any]) -> Mapping[str, object]:
-        """Do what the conductor says."""
+        """Execute one order of the conductor."""
         match order.get("do"):
             case "pull":
                 return self.pull(order["url"], order["ca"])
@@ -107,7 +107,7 @@ class PortalPages:
 
 
 class _Tables(HTMLParser):
-    """Counts tables: a page of a report has one."""
+    """Counts tables. A page of a report has one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ def _is_sound(kind: str, octets: bytes) -> bool:
 
 
 def main() -> None:
-    """Read the command line and be the portal until the orders end."""
+    """Parse the command line and run the portal until the orders end."""
     parser = argparse.ArgumentParser("hub.demo.partners.webportal")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--notebook", type=Path, required=True)

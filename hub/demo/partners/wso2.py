@@ -1,8 +1,9 @@
-"""A provincial exchange behind WSO2 API Manager as a process: `python -m hub.demo.partners.wso2`.
+"""A provincial exchange behind WSO2 API Manager: `python -m hub.demo.partners.wso2`.
 
-Knows Quảng Nam's calls, OAuth2 client credentials whose tokens end, and the answers of gateway and exchange; no hub.  Orders: `put FILE`
-lets a packet wait for the hub; `fault CODE [TIMES]` answers the next packets by that code; `withhold ID`, `give ID`; `double` lists every
-document twice; `expire` ends all tokens; `documents` tells how far each is.
+Knows Quảng Nam's calls, OAuth2 client credentials with expiring tokens, and the answers of gateway and exchange. Knows
+nothing of the hub. Orders: `put FILE` adds a waiting packet; `fault CODE [TIMES]` answers the next packets with that
+code; `withhold ID`, `give ID`; `double` lists every document twice; `expire` ends all tokens; `documents` returns the
+state of each.
 """
 
 import argparse
@@ -31,7 +32,7 @@ _API = "/truclienthong/v1.0.0"
 
 @attrs.define
 class ExchangeState:
-    """What the threads of gateway and exchange share."""
+    """The state that the threads of gateway and exchange share."""
 
     options: argparse.Namespace
     office: Office
@@ -39,7 +40,7 @@ class ExchangeState:
     faults: list[str] = attrs.field(factory=list)
     withheld: set[str] = attrs.field(factory=set)
     doubling: bool = False
-    tokens: dict[str, datetime] = attrs.field(factory=dict)  #: -> when it ends
+    tokens: dict[str, datetime] = attrs.field(factory=dict)  #: token -> when it ends
     lock: threading.Lock = attrs.field(factory=threading.Lock)
 
     def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
@@ -134,7 +135,7 @@ class ExchangeState:
         return _said("", "")
 
     def obey(self, order: Mapping[str, Any]) -> Mapping[str, object]:
-        """Carry out one order of the conductor."""
+        """Execute one order of the conductor."""
         match order["do"]:
             case "put":
                 content = Path(order["file"]).read_bytes()
@@ -160,7 +161,7 @@ class ExchangeState:
 
 
 def _sent(call: OfficeCall) -> tuple[str, str]:
-    """Return the base64 and the loaiVanBan: nothing published says where they stand, so every place will do."""
+    """Return the base64 and the loaiVanBan. No public document says where they belong, so every place is accepted."""
     media = call.headers.get("content-type", "").partition(";")[0].strip()
     if media == "application/json":
         fields = {str(name): str(value) for name, value in json.loads(call.body).items()}
@@ -201,7 +202,7 @@ def _options() -> argparse.Namespace:
 
 
 def run_wso2_exchange(options: argparse.Namespace) -> None:
-    """Be the exchange until the orders end."""
+    """Run the exchange until the orders end."""
     notebook = Notebook(options.notebook)
     denial = _fault(401, "900901", "Invalid Credentials")
     office = Office(notebook, lambda _call, _refuse: denial, denial=denial)

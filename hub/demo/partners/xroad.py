@@ -1,7 +1,7 @@
-"""The gate of the X-Road adapter that stands before the axis: who calls, and whether all of it is signed.
+"""The X-Road adapter in front of the axis: identifies the caller and checks that all headers are signed.
 
-Knows the header scheme from the documents alone (standards 2.1): every logical header as `XroadVnpt-NAME`, their names in
-`sign-header-key`, the pairs as JSON in `sign-header`, its HMAC-SHA256 in `hash-header`; no operation.
+Knows the header scheme from the public documents only (standards 2.1): every logical header as `XroadVnpt-NAME`, their
+names in `sign-header-key`, the pairs as JSON in `sign-header`, its HMAC-SHA256 in `hash-header`. Knows no operation.
 """
 
 import hashlib
@@ -18,18 +18,22 @@ from hub.demo.plan.packets import HANOI
 
 PREFIX = "xroadvnpt-"
 VERSION = "3.0.201608"
-_PATIENCE = timedelta(minutes=15)  #: so far a timestamp may be off
+_PATIENCE = timedelta(minutes=15)  #: maximum difference of a timestamp
 
 
 @attrs.frozen
 class Gate:
-    """Who may call, and with what."""
+    """The systems that may call, with their secrets."""
 
     secrets: Mapping[str, str]  #: by systemId
-    digits: str = "short"  #: how `hash-file` is written: as the SDK does, without leading zeros of an octet, or in full
+    #: form of `hash-file`: `short` as the SDK writes it, without an octet's leading zero, or `full`
+    digits: str = "short"
 
     def admit(self, call: OfficeCall) -> tuple[str, dict[str, str]]:
-        """Return the systemId and the logical headers (names in lower case) of a call; Refusal 15 when its signature is not right."""
+        """Return the systemId and the logical headers of a call, names in lower case.
+
+        Raises Refusal 15 for a wrong signature.
+        """
         headers = call.headers
         text = headers.get(f"{PREFIX}sign-header", "")
         names = [name for name in headers.get(f"{PREFIX}sign-header-key", "").split(";") if name]
@@ -51,7 +55,7 @@ class Gate:
         return system, logical
 
     def file(self, call: OfficeCall, mark: str) -> bytes:
-        """Return the file a call brings, if `hash-file` is its SHA-256; the SDK sends a line end behind it."""
+        """Return the file of a call if `hash-file` is its SHA-256. The SDK sends a line break after the file."""
         for content in (call.body, call.body.removesuffix(b"\r\n")):
             octets = hashlib.sha256(content).digest()
             if mark == (octets.hex() if self.digits == "full" else "".join(format(octet, "x") for octet in octets)):
@@ -60,7 +64,7 @@ class Gate:
 
 
 def _clock(text: str) -> datetime:
-    """Read `ddMMyyyy'T'HHmmss+SSSS`, the milliseconds behind the plus sign."""
+    """Parse `ddMMyyyy'T'HHmmss+SSSS`, with milliseconds after the plus sign."""
     moment, _, thousandths = text.partition("+")
     try:
         if len(thousandths) == 4 and int(thousandths) < 1000:

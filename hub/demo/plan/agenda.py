@@ -1,6 +1,7 @@
-"""What a partner reads of a calendar in a packet (RFC 5545, RFC 5546), and the packet by which a unit answers an invitation.
+"""Reads a calendar in a packet (RFC 5545, RFC 5546) and writes the packet with which a unit answers an invitation.
 
-Knows what its own systems write, no series; knows nothing of the hub's reader, so that a recount is a second opinion.
+Knows the calendars that the sample systems write, without series. Does not use the hub's parser, so that the recount is
+independent.
 """
 
 import zlib
@@ -15,19 +16,22 @@ from hub.demo.plan.packets import HANOI
 from hub.demo.protocol.reading import list_sample_attachments, read_sample_packet
 
 _UNIT, _ZULU = "X-LIENTHONG-UNIT", "%Y%m%dT%H%M%SZ"
-_DECLINES = 3  #: of so many invitations a unit declines one
+_DECLINES = 3  #: a unit declines one invitation in this many
 
 
 @attrs.frozen
 class AgendaEntry:
-    """One meeting as a calendar tells of it."""
+    """One meeting in a calendar."""
 
     method: str
     meeting: Invitation
 
 
 def find_meeting(packet: bytes) -> AgendaEntry | None:
-    """Return what the first calendar in *packet* says; None where there is none.  ValueError, KeyError when it is not as expected."""
+    """Return the meeting in the first calendar of *packet*; None if it has none.
+
+    Raises ValueError or KeyError as `parse_meeting`.
+    """
     if b".ics" not in packet:
         return None
     return next(
@@ -36,7 +40,7 @@ def find_meeting(packet: bytes) -> AgendaEntry | None:
 
 
 def parse_meeting(content: bytes) -> AgendaEntry:
-    """Read the first meeting of a calendar object.  ValueError, KeyError when it is not as expected."""
+    """Parse the first meeting of a calendar object. Raises ValueError or KeyError if it has another form than expected."""
     lines = content.replace(b"\r\n ", b"").decode().split("\r\n")
     found: dict[str, str] = {}
     people: dict[str, list[Person]] = {"ORGANIZER": [], "ATTENDEE": []}
@@ -63,7 +67,10 @@ def parse_meeting(content: bytes) -> AgendaEntry:
 
 
 def note_meeting(packet: bytes) -> Mapping[str, object] | None:
-    """Return what a notebook says of the calendar in *packet*: who has no code is the unit that sends it."""
+    """Return the notebook entry for the calendar in *packet*.
+
+    A person without a unit code counts as the sender of the packet.
+    """
     entry = find_meeting(packet)
     if entry is None:
         return None
@@ -85,7 +92,7 @@ def is_reply(packet: bytes) -> bool:
 
 
 def write_meeting_replies(packet: bytes, units: Sequence[str], now: datetime) -> Iterator[bytes]:
-    """Write the packets by which those of *units* that *packet* invites answer: that they come, or were there, or neither."""
+    """Yield the answers of the *units* that *packet* invites: declined, attended (if the meeting is over), or accepted."""
     entry = find_meeting(packet)
     if entry is None or entry.method != "REQUEST":
         return
@@ -110,7 +117,7 @@ def write_meeting_replies(packet: bytes, units: Sequence[str], now: datetime) ->
 
 
 def _halves(line: str) -> tuple[str, str]:
-    """Return what stands before and after the colon that is in no quotes."""
+    """Return the text before and after the first colon outside quotes."""
     quoted = False
     for at, character in enumerate(line):
         if character == '"':

@@ -1,7 +1,9 @@
-"""A day of the province as a plan: who writes to whom, how many dossiers, how many mailboxes.  Knows codes and numbers; sends nothing.
+"""Plans a day of the province: who writes to whom, how many dossiers, how many mailboxes.
 
-The numbers of the whole are those of the seed's report (standards 7): 800,000 documents a year among 989 units, 1,700 services,
-9,000 mailboxes.  The same town, scale and day give the same letters.
+Knows codes and numbers. Sends nothing.
+
+The numbers of `WHOLE` are those of the sample province's report (standards 7): 800,000 documents a year among 989
+units, 1,700 services, 9,000 mailboxes. The same town, scale and day give the same letters.
 """
 
 import random
@@ -17,33 +19,33 @@ from hub.demo.plan.packets import Answered
 from hub.demo.plan.story import Cast, Letter, compose_letter
 from hub.demo.protocol.reading import Reading
 
-#: What agencies of the country answer to a document from the province, 4 to 6 statuses each.
+#: The statuses that agencies outside the province answer to a document from it, 4 to 6 each.
 ANSWERS = (("01", "03", "04", "05", "06"), ("01", "03", "04", "06"), ("01", "03", "04", "05", "05", "06"))
 
 
 @attrs.frozen
 class Scale:
-    """How much happens."""
+    """The size of a day."""
 
     documents: int
     offices: int  #: one-stop offices
-    dossiers: int  #: new ones, of all offices together
+    dossiers: int  #: new dossiers of all offices together
     mailboxes: int
-    days: int = 5  #: that the dossiers are followed
-    lookups: int = 50  #: dossiers about which officers ask and order, each operation once
+    days: int = 5  #: the number of days that the dossiers are followed
+    lookups: int = 50  #: dossiers about which officers make lookups and orders, each operation once
 
 
-#: So many of the first letters go to so many units each, unless they go up.
+#: The first `CIRCULARS` letters go to `CIRCULAR` units each, unless they go to an agency.
 CIRCULARS, CIRCULAR = 20, 5
 
-#: The seed's province on a working day, and a street of it.
+#: The whole sample province on a working day, and a small part of it.
 WHOLE = Scale(documents=3200, offices=100, dossiers=1000, mailboxes=9000)
 SMALL = Scale(documents=60, offices=4, dossiers=20, mailboxes=90, lookups=4)
 
 
 @attrs.frozen
 class Town:
-    """Who plays: the units by the system that speaks for them, and the agencies behind the axis."""
+    """The units that take part, by the system that speaks for them, and the agencies behind the axis."""
 
     fetching: tuple[str, ...]
     pushed: tuple[str, ...]
@@ -52,13 +54,13 @@ class Town:
 
     @property
     def units(self) -> tuple[str, ...]:
-        """Return every unit of the province that plays."""
+        """Return every unit of the province that takes part."""
         return (*self.fetching, *self.pushed)
 
 
 @attrs.frozen
 class AgencyParcel:
-    """A packet that an agency of the country puts in at the axis for a unit."""
+    """A packet that an outside agency puts into the axis for a unit."""
 
     kind: str  #: edoc or status
     sender: str
@@ -67,7 +69,11 @@ class AgencyParcel:
 
 
 def plan_letters(town: Town, scale: Scale) -> list[Letter]:
-    """Write the day's documents inside the province and up: of five, three stay inside and one goes up; each unit writes in turn."""
+    """Write the day's documents inside the province and to the agencies.
+
+    Of five documents of the day three stay inside, one goes up to an agency and one comes down. The units write in
+    turn.
+    """
     cast = Cast(town.fetching, town.pushed, {}, town.today)
     write = partial(compose_letter, cast, "NG", count(1))
     return [
@@ -77,7 +83,7 @@ def plan_letters(town: Town, scale: Scale) -> list[Letter]:
 
 
 def plan_parcels(town: Town, scale: Scale) -> list[AgencyParcel]:
-    """Write the day's documents down: one in five comes from the axis."""
+    """Write the day's documents from the agencies: one in five comes from the axis."""
     cast = Cast(town.fetching, town.pushed, {}, town.today)
     write = partial(compose_letter, cast, "TU", count(1))
     units, found = _in_turn(town.units, 7), []
@@ -88,7 +94,7 @@ def plan_parcels(town: Town, scale: Scale) -> list[AgencyParcel]:
 
 
 def plan_agency_statuses(about: Reading, unit: str, number: int, at: datetime) -> Iterator[AgencyParcel]:
-    """Give the statuses that the agency *unit* sends about a document from the province, its *number*-th."""
+    """Yield the statuses that the agency *unit* sends about a document from the province. *number* selects which."""
     document = Answered(about.sender, about.code, about.promulgation_date, about.document_id)
     for code in ANSWERS[number % len(ANSWERS)]:
         yield AgencyParcel(
@@ -112,7 +118,7 @@ def _pairs(town: Town, most: int) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _in_turn(codes: Sequence[str], seed: int) -> Iterator[str]:
-    """Give *codes* in an order of chance, again and again: each as often as another."""
+    """Yield *codes* in a random order, again and again, so that each comes equally often."""
     order = list(codes)
     random.Random(seed).shuffle(order)
     while True:

@@ -1,6 +1,7 @@
-"""Dossiers of one-stop offices made up for samples: their courses, their fields, and what an office counts of them itself.
+"""Made-up dossiers of one-stop offices: their course, their fields, and the office's own count of them.
 
-Knows the published fields (DongBoHoSoMC, CapNhatTienDoHoSoMC) and form II.06a's rules; nothing of how the hub reads either.
+Knows the published fields (DongBoHoSoMC, CapNhatTienDoHoSoMC) and the rules of form II.06a. Does not use the hub's code
+for either.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +19,7 @@ _CHANNELS = {"1": "direct", "2": "online", "3": "post"}
 
 @attrs.frozen
 class DossierStep:
-    """What happens to a dossier so many days after it came, and by which message it is told: sync, progress, both."""
+    """One step of a dossier, `after` days after its receipt, and the message that reports it: sync, progress or both."""
 
     after: int
     status: str
@@ -27,14 +28,17 @@ class DossierStep:
 
 @attrs.frozen
 class Course:
-    """How a kind of dossier goes; it is due so many days after it came, later once more papers were handed in."""
+    """The course of one kind of dossier.
+
+    It is due `due` days after its receipt; later once more papers have been submitted.
+    """
 
     due: int
     steps: tuple[DossierStep, ...]
-    extended: int = 0  #: days that the papers put the due date off
+    extended: int = 0  #: days by which submitted papers extend the due date
 
 
-#: Every way that form II.06a tells apart.  They are dealt out one after another.
+#: All cases that form II.06a distinguishes. Dossiers take them in turn.
 COURSES = (
     Course(
         4, (DossierStep(0, "2"), DossierStep(1, "4", "progress"), DossierStep(2, "9"), DossierStep(3, "10"))
@@ -43,54 +47,55 @@ COURSES = (
     Course(2, (DossierStep(0, "4"), DossierStep(4, "9"))),  # late
     Course(
         2, (DossierStep(0, "2"), DossierStep(1, "5"), DossierStep(3, "4"), DossierStep(4, "9")), extended=2
-    ),  # on the day it was put off to
-    Course(5, (DossierStep(0, "2"), DossierStep(2, "7"), DossierStep(3, "10"))),  # withdrawn, and its papers given back
-    Course(3, (DossierStep(0, "1"), DossierStep(1, "3"))),  # not taken on
+    ),  # on the extended due day
+    Course(5, (DossierStep(0, "2"), DossierStep(2, "7"), DossierStep(3, "10"))),  # withdrawn, and its papers returned
+    Course(3, (DossierStep(0, "1"), DossierStep(1, "3"))),  # refused at the counter
     Course(2, (DossierStep(0, "2"), DossierStep(1, "8"))),  # paused, and overdue
-    Course(9, (DossierStep(0, "2"), DossierStep(1, "6"), DossierStep(2, "4", "progress"))),  # still in hand
-    Course(4, (DossierStep(0, "2"), DossierStep(1, "9", "both"), DossierStep(2, "10", "progress"))),  # ended by a step
-    Course(3, (DossierStep(0, "9"),)),  # done while one waits
+    Course(9, (DossierStep(0, "2"), DossierStep(1, "6"), DossierStep(2, "4", "progress"))),  # in progress
+    # finished by a step
+    Course(4, (DossierStep(0, "2"), DossierStep(1, "9", "both"), DossierStep(2, "10", "progress"))),
+    Course(3, (DossierStep(0, "9"),)),  # finished while the applicant waits
 )
 
 
 @attrs.define
 class Dossier:
-    """One dossier of an office's books."""
+    """One dossier in the records of an office."""
 
     unit: str
     number: int
-    day: date  #: on which it came
+    day: date  #: of its receipt
     status: str = ""
     reached: dict[str, date] = attrs.field(factory=dict)  #: first day of each status
     ended: date | None = None
 
     @property
     def code(self) -> str:
-        """Its code, as NĐ 61/2018 has it."""
+        """Its code in the form of NĐ 61/2018."""
         return f"{self.unit}-{self.day:%y%m%d}-{self.number:04}"
 
     @property
     def course(self) -> Course:
-        """How it goes."""
+        """The course that it takes."""
         return COURSES[self.number % len(COURSES)]
 
     @property
     def channel(self) -> str:
-        """KenhThucHien."""
+        """Its KenhThucHien."""
         return "123"[self.number % 3]
 
     @property
     def handed_in(self) -> date | None:
-        """The day on which the papers asked for came."""
+        """The day on which the requested papers were submitted; None before that."""
         return self.reached.get("4") if "5" in self.reached else None
 
     @property
     def due(self) -> date:
-        """The day on which it is due, as things stand."""
+        """The due day, extended if papers were submitted."""
         return self.day + timedelta(self.course.due + (self.course.extended if self.handed_in else 0))
 
     def steps(self, today: date) -> Iterator[DossierStep]:
-        """Yield what happens to it today, done in its books already."""
+        """Yield today's steps. They are recorded in the dossier before they are yielded."""
         for step in self.course.steps:
             if self.day + timedelta(step.after) == today:
                 self.status = step.status
@@ -100,7 +105,7 @@ class Dossier:
                 yield step
 
     def state(self) -> dict[str, object]:
-        """Return its HoSo as it stands."""
+        """Return its current HoSo."""
         code, name, field, field_name = PROCEDURES[self.number % len(PROCEDURES)]
         found: dict[str, object] = {
             "MaHoSo": self.code,
@@ -128,7 +133,7 @@ class Dossier:
         return found
 
     def progress(self, step: DossierStep, today: date) -> dict[str, object]:
-        """Return the TienDo that tells of *step*."""
+        """Return the TienDo that reports *step*."""
         return {
             "MaHoSo": self.code,
             "NguoiXuLy": "Cán bộ một cửa (mẫu)",
@@ -139,7 +144,7 @@ class Dossier:
 
 
 def count_office_dossiers(dossiers: Iterable[Dossier], first: date, last: date) -> Mapping[str, int]:
-    """Return what an office counts of its *dossiers* for the days *first* to *last*, by its own books; without zeros."""
+    """Return the office's own count of its *dossiers* for the days *first* to *last*, without zeros."""
     found: dict[str, int] = {}
 
     def add(name: str) -> None:

@@ -1,17 +1,20 @@
-"""Writes an iCalendar object (RFC 5545) that calls, moves, cancels or answers a meeting, as a unit's own calendar does; no packet."""
+"""Writes an iCalendar object (RFC 5545) that calls, moves, cancels or answers a meeting, as a unit's own calendar does.
+
+Knows no packet.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import attrs
 
-_OCTETS = 75  #: of one line, without its end (RFC 5545, 3.1)
+_OCTETS = 75  #: maximum octets of a line, without its end (RFC 5545, 3.1)
 _ESCAPES = str.maketrans({"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n", "\r": None})
 
 
 @attrs.frozen(kw_only=True)
 class Person:
-    """A unit in a calendar: its address, its code, and what it answered."""
+    """A unit in a calendar: its address, its code, its answer."""
 
     address: str  #: an e-mail address
     unit: str = ""
@@ -35,7 +38,7 @@ class Invitation:
 
 
 def write_invitation(invitation: Invitation, method: str, now: datetime) -> bytes:
-    """Return the calendar object of *invitation* for METHOD *method*, said *now*: `REQUEST`, `CANCEL`, `REPLY` or `PUBLISH`."""
+    """Return the calendar object of *invitation* with METHOD `REQUEST`, `CANCEL`, `REPLY` or `PUBLISH`, stamped *now*."""
     return b"".join(_folded(line) for line in _lines(invitation, method, now))
 
 
@@ -66,7 +69,7 @@ def _person(name: str, person: Person) -> str:
 
 
 def _quoted(value: str) -> str:
-    """Return *value* as a quoted parameter may have it (RFC 6868)."""
+    """Return *value* escaped for a quoted parameter (RFC 6868)."""
     return value.replace("^", "^^").replace('"', "^'").replace("\r", "").replace("\n", "^n")
 
 
@@ -79,7 +82,7 @@ def _time(when: datetime) -> str:
 
 
 def _folded(line: str) -> bytes:
-    """Return *line* in pieces of at most 75 octets, none of which ends within a character."""
+    """Return *line* folded into pieces of at most 75 octets. No piece ends inside a character."""
     rows, row = [], b""
     for character in line:
         octets = character.encode()

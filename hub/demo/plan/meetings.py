@@ -1,6 +1,8 @@
-"""The day's meetings as a plan: letters that invite, and later ones that move or cancel.  Knows codes and days; sends nothing.
+"""Plans the day's meetings: letters that invite, and later ones that move or cancel.
 
-What the invited units answer is theirs to say (`hub.demo.plan.agenda`).  The same town, scale and day give the same letters.
+Knows codes and days. Sends nothing.
+
+The invited units decide their own answers (`hub.demo.plan.agenda`). The same town, scale and day give the same letters.
 """
 
 from collections.abc import Iterator
@@ -15,15 +17,15 @@ from hub.demo.plan.invitation import Invitation, Person, write_invitation
 from hub.demo.plan.packets import HANOI
 from hub.demo.plan.story import Letter
 
-FEWEST = 4  #: meetings of a day
-_PART = 40  #: of so many documents, one more invites
+FEWEST = 4  #: minimum meetings of a day
+_PART = 40  #: one more letter invites for every 40 documents
 _CANCELLED = 0
-#: The day of a meeting, counted from today, and the other day to which it is moved, if it is, or that it is cancelled.
+#: The day of a meeting relative to today, and its change: another day, cancelled, or None.
 _COURSES = ((-1, None), (5, -1), (-2, _CANCELLED), (3, None), (7, _CANCELLED))
 
 
 def plan_meeting_letters(town: Town, scale: Scale) -> tuple[list[Letter], list[Letter]]:
-    """Write the letters that invite, and those that move or cancel later; who is invited is of both systems."""
+    """Return the letters that invite, and those that move or cancel later. The invited units belong to both systems."""
     numbers, morning = count(1), datetime.combine(town.today, time(7), HANOI)
     first, later = [], []
     for organizer, meeting, other in _meetings(town, scale):
@@ -39,12 +41,12 @@ def plan_meeting_letters(town: Town, scale: Scale) -> tuple[list[Letter], list[L
 
 
 def _meetings(town: Town, scale: Scale) -> Iterator[tuple[str, Invitation, int | None]]:
-    """Yield the unit that calls each meeting, the meeting, and what becomes of it."""
+    """Yield for each meeting: the unit that calls it, the meeting, its change."""
     units = cycle(unit for pair in zip(cycle(town.fetching), town.pushed, strict=False) for unit in pair)
     for number in range(max(FEWEST, scale.documents // _PART)):
         organizer, *invited = islice(units, 2 + number % 2)
         days, other = _COURSES[number % len(_COURSES)]
-        # Every other organizer stands there with an address that nobody knows: it is whoever sends the packet.
+        # Every other organizer has an address that nobody knows, so it is identified as the sender of the packet.
         own = organizer if number % 2 else ""
         meeting = Invitation(
             uid=f"hop-{number:04}@lich.h55.example",

@@ -1,6 +1,6 @@
-"""The hubs of other provinces and ministries in the day of the province: what is written to and from the agencies behind them.
+"""The hubs of other provinces and ministries during the day: the documents exchanged with the agencies behind them.
 
-Knows the stage, the towns and how each such process says what the hub has had of it; a dialect each has for itself.
+Knows the stage, the town, and the answer of each such process about its documents. Each process knows its own dialect.
 """
 
 import random
@@ -21,28 +21,28 @@ from hub.demo.protocol.signing import read_clock
 from hub.demo.run.conductor import Voice
 from hub.demo.run.stage import Stage
 
-#: Partner (and the process that plays it) -> the agency behind it.
+#: Partner, which is also its process's name -> the agency behind it.
 AGENCIES: Mapping[str, str] = {"lgsp": "H37.01", "wso2": "H47.01", "bkav": "H53.13"}
-#: What they answer to a document of ours.
+#: The statuses that they answer to a document of ours.
 _ANSWERS = ("01", "03", "06")
-_SHARE = 160  #: one in so many of the day's documents, to each hub and from each
+_SHARE = 160  #: one in this many of the day's documents goes to each hub, and as many come from each
 
 
 def list_contact_units(town: Town) -> tuple[str, ...]:
-    """Return the units that deal with them: one of each document system, by codes of the province, as the others have registered them."""
+    """Return the units that exchange documents with them: one of each document system, with codes of the province."""
     return tuple(next(unit for unit in units if unit.startswith("H55.")) for units in (town.fetching, town.pushed))
 
 
 @attrs.define
 class Neighbours:
-    """What is exchanged with them in one run of the day."""
+    """The documents exchanged with them in one run of the day."""
 
     stage: Stage
     town: Town
     scale: Scale
     outbox: Path
     voice: Voice
-    letters: tuple[Letter, ...] = attrs.field(init=False)  #: of ours to them
+    letters: tuple[Letter, ...] = attrs.field(init=False)  #: our letters to them
 
     def __attrs_post_init__(self) -> None:
         """Write our letters."""
@@ -53,7 +53,7 @@ class Neighbours:
         )
 
     def put(self) -> None:
-        """Let a letter of each agency to each of our units wait at its hub, so many times."""
+        """Put the letters from each agency to our units into the agency's hub, where they wait."""
         write, units = self._writing("TX"), cycle(list_contact_units(self.town))
         for _ in range(self._each):
             for code, agency in AGENCIES.items():
@@ -62,7 +62,7 @@ class Neighbours:
         self.voice.say(f"tỉnh, bộ khác: {total} văn bản đến", f"other hubs: {total} documents for us")
 
     def answer(self) -> None:
-        """Let each agency answer the letters it got."""
+        """Let each agency answer the letters that it received."""
         partners = {agency: code for code, agency in AGENCIES.items()}
         for letter in self.letters:
             about = read_sample_packet(letter.content)
@@ -72,7 +72,7 @@ class Neighbours:
             self._wait_there(partners[agency], said)
 
     def waiting(self) -> int:
-        """Return how much waits at them that the hub has not said it has."""
+        """Return how many packets wait at them that the hub has not confirmed."""
         return sum(_undone(self.stage.partners[code].order("documents")) for code in AGENCIES)
 
     @property
@@ -91,7 +91,7 @@ class Neighbours:
 
 
 def _undone(said: Mapping[str, Any]) -> int:
-    """Count what is not done, by what one process says: states, or who has confirmed, and statuses that nobody has asked for."""
+    """Count unfinished packets in a process's answer: by state or by confirmations, plus statuses not yet requested."""
     return sum(not _is_done(each) for each in said["documents"].values()) + int(said.get("unseen", 0))
 
 

@@ -1,6 +1,6 @@
-"""Packets as real systems write them (edXML, QCVN 102).  Knows the format and its variations; nothing of the hub.
+"""Writes packets as real systems do (edXML, QCVN 102). Knows the format and its variations. Knows nothing of the hub.
 
-Values come from the caller alone: the same arguments give the same bytes, on any day.
+All values come from the caller. The same arguments give the same bytes, on any day.
 """
 
 import base64
@@ -18,7 +18,7 @@ QCVN = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
 DSIG = "http://www.w3.org/2000/09/xmldsig#"
 HANOI = timezone(timedelta(hours=7))
 
-#: MessageHeader in the order of the standard's clauses; real packets use another.
+#: MessageHeader in the order of the standard's clauses. Real packets use another order.
 CLAUSES = (
     *("From", "To", "Code", "PromulgationInfo", "DocumentType", "Subject", "Content", "SignerInfo", "DueDate"),
     *("ToPlaces", "OtherInfo", "ResponseFor", "SteeringType", "DocumentId"),
@@ -30,19 +30,19 @@ Nodes = list[Node]
 
 @attrs.frozen(kw_only=True)
 class Variation:
-    """How a packet is written, where real ones differ.  As it is: the form of the VXP SDK."""
+    """How a packet is written, where real systems differ. The default is the form of the VXP SDK."""
 
     order: Literal["seen", "clauses", "reversed"] = "seen"
-    dates: str = "%Y/%m/%d"  #: strftime
-    prefix: str = "edXML"  #: of the envelope and what is in it; empty for the default namespace
-    bussiness: Literal["after", "before", "absent"] = "after"  #: where it stands to TraceHeader
+    dates: str = "%Y/%m/%d"  #: strftime format
+    prefix: str = "edXML"  #: of the envelope and its descendants; empty for the default namespace
+    bussiness: Literal["after", "before", "absent"] = "after"  #: its position relative to TraceHeader
     trace: bool = True  #: with a TraceHeaderList
-    cid: bool = True  #: `cid:` before Attachment/ContentId, as before Reference's
+    cid: bool = True  #: `cid:` before Attachment/ContentId, as before that of Reference
     href: bool = False  #: Reference names its attachment in xlink:href
-    wrapped: bool = True  #: each attachment in a ZIP of one entry named by a UUID
-    width: int = 0  #: letters of a line of base64; 0: one line
+    wrapped: bool = True  #: each attachment is in a ZIP with one entry named by a UUID
+    width: int = 0  #: characters of a line of base64; 0: one line
     signature: Literal["", "dummy", "xmldsig", "empty"] = ""
-    extension: str = ""  #: name of an element in MessageHeader that no schema knows
+    extension: str = ""  #: name of an element in MessageHeader that no schema defines
 
 
 SEEN = Variation()
@@ -84,10 +84,10 @@ def write_document_packet(
 ) -> bytes:
     """Write a packet that carries a document.
 
-    *kind* is BussinessDocType: 0 new, 1 recall, 2 update, 3 replacement.  *about* is the DocumentId that a recall or
-    update is about, *replaced* those that a replacement replaces.  Without *document_id* it is
-    `sender,date,number/notation`.  A date given as text is written as it is.  *names* are names of units by code; *at*
-    is when the sender passed it on.
+    *kind* is BussinessDocType: 0 new, 1 recall, 2 update, 3 replacement. *about* is the DocumentId that a recall or
+    update concerns, *replaced* those that a replacement replaces. Without *document_id* it is
+    `sender,date,number/notation`. A date given as text is written unchanged. *names* maps unit codes to names. *at* is
+    the time at which the sender forwarded the packet.
     """
     to, files = tuple(recipients), tuple(attachments)
     day = _day(promulgated, variation)
@@ -137,13 +137,13 @@ def write_status_packet(
     names: Mapping[str, str] | None = None,
     variation: Variation = SEEN,
 ) -> bytes:
-    """Write a status packet: *sender* tells *code*, two digits, of the document *answered*.
+    """Write a status packet: *sender* reports *code*, two digits, about the document *answered*.
 
-    *at* is aware, and written in Hà Nội time.
+    *at* is timezone-aware and written in Hà Nội time.
     """
     organization = _organization(sender, names)
     header: Nodes = [
-        ("From", [organization[0], *organization[:0:-1]]),  # statuses name OrganName before OrganizationInCharge
+        ("From", [organization[0], *organization[:0:-1]]),  # statuses have OrganName before OrganizationInCharge
         ("ResponseFor", _answered(answered, variation)),
         ("StaffInfo", [("Department", "Văn thư"), ("Staff", "Cán Bộ Mẫu"), ("Mobile", ""), ("Email", "")]),
         ("StatusCode", code),
@@ -155,7 +155,7 @@ def write_status_packet(
 
 
 def zip_packet(name: str, content: bytes) -> bytes:
-    """Return *content* as the VXP SDK wraps it: a ZIP of one entry named by a UUID with the extension of *name*."""
+    """Return *content* as the VXP SDK wraps it: a ZIP with one entry named by a UUID with the extension of *name*."""
     entry = f"{uuid.uuid5(uuid.NAMESPACE_OID, f'{name} {len(content)}')}.{name.rpartition('.')[2]}"
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -217,7 +217,7 @@ def _reference(index: int, name: str, content_type: str, variation: Variation) -
 
 
 def _encoded(files: Sequence[tuple[str, bytes]], content_type: str, variation: Variation) -> list[bytes]:
-    """Return the AttachmentEncoded in pieces: it may be large."""
+    """Return AttachmentEncoded in pieces, because it may be large."""
     pieces: list[bytes] = []
     plain = attrs.evolve(variation, prefix="")
     for index, (name, content) in enumerate(files, start=1):
@@ -266,6 +266,9 @@ def _xml(node: Node, variation: Variation, attributes: str = "") -> str:
 
 
 def _reversed(nodes: Sequence[Node]) -> Nodes:
-    """Return *nodes* last name first; those of one name keep their order, for it means something."""
+    """Return *nodes* in reverse order of their names.
+
+    Nodes with the same name keep their order, because it is significant.
+    """
     names = [name for name, _ in nodes]
     return sorted(nodes, key=lambda node: -names.index(node[0]))

@@ -1,6 +1,8 @@
-"""What happens in a demo: who writes to whom, what repeats, what must be refused.  Knows packets and codes; sends nothing.
+"""The story of a demo: who writes to whom, what is repeated, what must be refused.
 
-Acts are lists of letters.  The same cast and day give the same letters, so that a run can be compared with another.
+Knows packets and codes. Sends nothing.
+
+Acts are lists of letters. The same cast and day give the same letters, so that runs can be compared.
 """
 
 import random
@@ -15,10 +17,10 @@ from hub.demo.plan import packets
 from hub.demo.plan.packets import Answered, Variation
 from hub.demo.protocol.reading import Reading, read_sample_packet
 
-#: The ministries behind the axis, and another province: what is sent to it is no duty of ours.
+#: The ministries behind the axis, and another province, for whose units the hub has no duty to deliver.
 AXIS = ("G22", "000.00.00.G12", "000.00.27.G14", "H41")
 ELSEWHERE = "H14"
-#: A unit of the province that is no more, as the operator imports it: code,name,parent,since,until,aliases.
+#: A dissolved unit of the province, and the file that imports it: code,name,parent,since,until,aliases.
 DISSOLVED = "H55.90"
 DISSOLVED_CSV = f"code,name,parent,since,until,aliases\n{DISSOLVED},Sở đã giải thể (mẫu),H55,2015-01-01,2025-07-01,\n"
 
@@ -32,7 +34,7 @@ _SUBJECTS = (
 )
 _TYPES = ("Công văn", "Báo cáo", "Kế hoạch", "Quyết định", "Giấy mời", "Tờ trình")
 
-#: How real packets differ (standards 1.10): none of these may be refused.
+#: The variations of real packets (standards 1.10). None of them may be refused.
 VARIATIONS = (
     Variation(order="clauses"),
     Variation(order="reversed"),
@@ -45,7 +47,7 @@ VARIATIONS = (
 )
 _LARGE = 1_500_000  #: octets
 
-#: What was done to a call -> the codes that may say so.
+#: deliberate mistake in a call -> the codes that may refuse it
 SPOILED: Mapping[str, frozenset[str]] = {
     "unsigned": frozenset({"unsigned"}),
     "changed": frozenset({"signature-invalid"}),
@@ -57,7 +59,7 @@ SPOILED: Mapping[str, frozenset[str]] = {
 
 @attrs.frozen
 class Cast:
-    """The units that play, by the partner that speaks for them."""
+    """The units that take part, by the partner that speaks for them."""
 
     department: tuple[str, ...]  #: of sotttt
     office: tuple[str, ...]  #: of vpub
@@ -65,13 +67,13 @@ class Cast:
     today: date
 
     def other_code(self, unit: str) -> str:
-        """Return another code the unit goes by, or its own."""
+        """Return another code of the unit; its own if it has no other."""
         return next((alias for alias, code in self.aliases.items() if code == unit), unit)
 
 
 @attrs.frozen(kw_only=True)
 class Letter:
-    """One call of a partner.  With *expected* codes it is planted: it must be refused for one of them."""
+    """One call of a partner. A letter with *expected* codes is planted: it must be refused with one of them."""
 
     name: str
     partner: str
@@ -79,17 +81,20 @@ class Letter:
     message_id: str | None = None
     operation: str = "SendDocument"
     spoil: str | None = None
-    sealed: bool = False  #: whoever sends it puts its own signature into the packet first
+    sealed: bool = False  #: the sending partner signs the packet itself before it sends it
     expected: frozenset[str] = frozenset()
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """Return the recipients the packet names."""
+        """Return the recipients that the packet names."""
         return read_sample_packet(self.content).recipients
 
 
 def plan_inside_letters(cast: Cast) -> list[Letter]:
-    """Every unit writes to another; then several recipients, a large attachment, other codes, and packets as they really are."""
+    """Write letters from every unit to another inside the province.
+
+    Then letters with several recipients, a large attachment, other codes of units, and the variations of real packets.
+    """
     write = partial(compose_letter, cast, "TT", count(1))
     pairs = [*_round("sotttt", cast.department, cast.office), *_round("vpub", cast.office, cast.department)]
     return [
@@ -109,7 +114,7 @@ def plan_inside_letters(cast: Cast) -> list[Letter]:
 
 
 def plan_upward_letters(cast: Cast) -> list[Letter]:
-    """The province writes to the ministries; some letters have recipients on both sides."""
+    """Write letters from the province to the ministries. Some have recipients on both sides."""
     write = partial(compose_letter, cast, "LT", count(1))
     return [
         *(write("sotttt", unit, (organ,)) for unit, organ in zip(cast.department, AXIS, strict=False)),
@@ -120,7 +125,10 @@ def plan_upward_letters(cast: Cast) -> list[Letter]:
 
 
 def plan_downward_letters(cast: Cast) -> list[Letter]:
-    """The ministries write to the province; what is also for another province is only half ours."""
+    """Write letters from the ministries to the province.
+
+    Some are also for another province; the hub delivers only its own part.
+    """
     write = partial(compose_letter, cast, "BN", count(1))
     units = [unit for pair in zip(cast.office, cast.department, strict=False) for unit in pair][:10]
     return [
@@ -131,7 +139,7 @@ def plan_downward_letters(cast: Cast) -> list[Letter]:
 
 
 def plan_sealed_letters(cast: Cast) -> list[Letter]:
-    """Documents that carry their sender's signature in themselves, so that it stays with them wherever they go."""
+    """Write documents that carry their sender's own signature, which stays with them wherever they go."""
     write = partial(compose_letter, cast, "KS", count(1))
     letters = [
         write("sotttt", cast.department[0], (cast.office[0], AXIS[0]), name="signed, to both sides"),
@@ -142,7 +150,7 @@ def plan_sealed_letters(cast: Cast) -> list[Letter]:
 
 
 def plan_changes(cast: Cast, earlier: Sequence[Letter]) -> list[Letter]:
-    """What becomes of four documents sent earlier: a recall, an update, a replacement, and a sender who asks for one back."""
+    """Write what happens to four documents sent earlier: a recall, an update, a replacement, a request to return one."""
     write = partial(compose_letter, cast, "TD", count(1))
     kinds = ((1, "recall"), (2, "update"), (3, "replacement"))
     letters = []
@@ -157,7 +165,10 @@ def plan_changes(cast: Cast, earlier: Sequence[Letter]) -> list[Letter]:
 
 
 def plan_repeats(earlier: Sequence[Letter]) -> list[Letter]:
-    """Letters again, byte by byte: a partner that missed the answer; and one's id for other bytes, which is refused."""
+    """Repeat letters byte for byte, as a partner that missed the answer.
+
+    Reuse one id for other bytes, which is refused.
+    """
     other = attrs.evolve(earlier[1], name="other bytes, same id", content=earlier[4].content)
     return [
         *(attrs.evolve(letter, name="the same again") for letter in (*earlier[:3], earlier[0])),
@@ -166,7 +177,7 @@ def plan_repeats(earlier: Sequence[Letter]) -> list[Letter]:
 
 
 def plan_refusals(cast: Cast) -> list[Letter]:
-    """What must be refused, each for its own reason; the last is the first, corrected, under the same id."""
+    """Write letters that must be refused, each for another reason. The last is the first, corrected, under the same id."""
     write = partial(compose_letter, cast, "SAI", count(1))
     unit, office = cast.department[0], cast.office[0]
     good = write("sotttt", unit, (office,))
@@ -228,7 +239,7 @@ def compose_letter(
     variation: Variation = packets.SEEN,
     expected: Iterable[str] = (),
 ) -> Letter:
-    """Write the next letter of a *series*, about this or that."""
+    """Write the next letter of a *series*."""
     n = next(numbers)
     files = [("van-ban.txt", f"Nội dung văn bản {n}/{series}\n".encode())]
     if size:
@@ -252,7 +263,7 @@ def compose_letter(
         type_name=_TYPES[n % len(_TYPES)],
         variation=variation,
     )
-    # Every third leaves the id to the hub, which takes the SHA-256 of the bytes.
+    # Every third leaves the id to the hub, which uses the SHA-256 of the bytes.
     chosen = message_id or (f"{series}-{n:03}" if n % 3 else None)
     return Letter(name=name, partner=partner, content=content, message_id=chosen, expected=frozenset(expected))
 

@@ -1,1 +1,1 @@
-"""How sample partners sign, call, read and check; independent of the hub."""
+"""Signing, calling, reading and checking by sample partners, independent of the hub's code."""

@@ -1,4 +1,7 @@
-"""How a partner process that calls the hub by SOAP begins, asks until it is answered, and obeys.  Knows no service and no message."""
+"""The main loop of a partner process that calls the hub by SOAP: options, retries, orders.
+
+Knows no service and no message.
+"""
 
 import argparse
 import json
@@ -15,21 +18,21 @@ from hub.demo.protocol.client import HubClient, Unanswered, Wire
 from hub.demo.protocol.signing import PartnerIdentity, WireSignature, read_clock
 
 _TRIES = 20
-_PAUSE = 0.5  #: seconds before the same is sent again
+_PAUSE = 0.5  #: seconds before the same message is sent again
 
 T = TypeVar("T")
 Obey = Callable[[Mapping[str, Any]], Mapping[str, object]]
 
 
 def read_process_options(module: str, arguments: list[str]) -> argparse.Namespace:
-    """Read what every such process is started with."""
+    """Parse the command line of such a process."""
     parser = parser_of(module)
     parser.add_argument("--units", required=True, help="codes, separated by commas")
     return parser.parse_args(arguments)
 
 
 def parser_of(module: str) -> argparse.ArgumentParser:
-    """Return a parser of what every process of a partner is started with, but for its units."""
+    """Return a parser of the options that every partner process has, without its units."""
     parser = argparse.ArgumentParser(module)
     parser.add_argument("code")
     parser.add_argument("--hub", required=True, help="https://127.0.0.1:PORT of the SOAP port")
@@ -42,7 +45,7 @@ def parser_of(module: str) -> argparse.ArgumentParser:
 
 
 def connect_to_hub(given: argparse.Namespace, service: str) -> HubClient:
-    """Return the connection to one *service* of the hub."""
+    """Return a connection to one *service* of the hub."""
     identity = PartnerIdentity.load(given.key, given.certificate)
     certificate = x509.load_pem_x509_certificate(given.hub_certificate.read_bytes())
     wire = Wire(given.key, given.certificate, given.ca)
@@ -50,7 +53,7 @@ def connect_to_hub(given: argparse.Namespace, service: str) -> HubClient:
 
 
 def until_answered(call: Callable[[], T], notebook: Notebook, note: Mapping[str, Any]) -> T:
-    """Call until there is an answer, and note each time that there was none.  Unanswered after the last try."""
+    """Call until the hub answers. Note each call without an answer. Raises Unanswered after the last try."""
     for left in reversed(range(_TRIES)):
         try:
             return call()
@@ -63,7 +66,7 @@ def until_answered(call: Callable[[], T], notebook: Notebook, note: Mapping[str,
 
 
 def serve_orders(given: argparse.Namespace, notebook: Notebook, obey: Obey) -> None:
-    """Answer each order by a line, until the orders end."""
+    """Answer each order by a line until the orders end."""
     notebook.write("started", read_clock(), code=given.code)
     _say({"ready": True})
     for line in sys.stdin:

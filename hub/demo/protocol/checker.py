@@ -1,4 +1,7 @@
-"""What BKAV's bus checks of a packet before it takes it, and by which codes.  Knows header parts and files; no call, no state."""
+"""The checks that BKAV's bus makes before it accepts a packet, with their error codes.
+
+Knows header parts and files. Knows no call and no state.
+"""
 
 from collections.abc import Collection
 
@@ -6,7 +9,7 @@ from lxml import etree
 
 from hub.demo.partners.bus import find_elements, read_path_text
 
-#: What must be there, and the code when it is not (the bus's own checker).
+#: Required values, and the error code if one is missing (as in the bus's own checker).
 NEEDED = {
     "N.From.OrganId": ("From", "OrganId"),
     "N.From.OrganName": ("From", "OrganName"),
@@ -23,7 +26,7 @@ ANSWERED = {"N.ResponseFor.OrganId": "OrganId", "N.ResponseFor.Code": "Code", "N
 def check_document_packet(
     message: etree._Element | None, manifest: etree._Element | None, files: Collection[str], receivers: Collection[str]
 ) -> list[str]:
-    """Return the codes of what is wrong with a document whose parts are named *files*; *receivers* are the codes there are."""
+    """Return the error codes for a document with the attachments *files*. *receivers* are the valid receiver codes."""
     wrong = [code for code, path in NEEDED.items() if not read_path_text(message, *path)]
     if not wrong and read_path_text(message, "DocumentType", "Type") not in {"1", "2"}:
         wrong.append("R.DocumentType.Type")
@@ -36,7 +39,7 @@ def check_document_packet(
 
 
 def check_status_packet(message: etree._Element | None) -> list[str]:
-    """Return the codes of what is wrong with a status."""
+    """Return the error codes for a status."""
     answered = next(iter(find_elements(message, "ResponseFor")), None)
     wrong = [code for code, name in ANSWERED.items() if not read_path_text(answered, name)]
     return wrong if read_path_text(message, "StatusCode") else [*wrong, "N.StatusCode"]

@@ -1,6 +1,7 @@
-"""How a partner calls the hub: stock zeep on the hub's WSDL, over mutual TLS.  Knows the operations' shapes; not what a packet says.
+"""A partner's SOAP client for the hub: stock zeep on the hub's WSDL, over mutual TLS.
 
-Three kinds of answer: taken (with a receipt that was verified), refused (with codes), none (the same may be sent again).
+Knows the shapes of the operations. Does not know what a packet means. An answer is of three kinds: accepted (with a
+verified receipt), refused (with codes), none (the same message may be sent again).
 """
 
 from pathlib import Path
@@ -25,23 +26,23 @@ _SERVER = "Server"
 
 
 class Unanswered(Exception):
-    """Nobody answered, or the hub said that it cannot now: whether the message was taken is unknown."""
+    """The hub did not answer, or answered that it cannot now. Whether it accepted the message is unknown."""
 
 
 @attrs.frozen
 class HubReply:
-    """What the hub said to a message."""
+    """The hub's answer to a message."""
 
     accepted: bool
     document_id: str | None = None  #: the hub's id
     receipt: str | None = None  #: the receipt's XML, verified
-    codes: tuple[str, ...] = ()  #: why not
-    fault: bool = False  #: refused as a call, before there was a message
+    codes: tuple[str, ...] = ()  #: the reasons of the refusal
+    fault: bool = False  #: refused as a call, before any message was read
 
 
 @attrs.frozen
 class Fetched:
-    """A document that was got from the hub."""
+    """A document fetched from the hub."""
 
     document_id: str
     message_id: str
@@ -50,14 +51,14 @@ class Fetched:
 
 @attrs.frozen
 class Wire:
-    """The TLS side of a partner: what it shows and whom it believes."""
+    """The TLS side of a partner: its certificate and its trust anchors."""
 
     key: Path
     certificate: Path
     anchors: Path
 
     def session(self) -> requests.Session:
-        """Return a session that takes nothing from the environment."""
+        """Return a session that reads no settings from the environment."""
         session = requests.Session()
         session.trust_env = False
         session.cert = (str(self.certificate), str(self.key))
@@ -67,7 +68,7 @@ class Wire:
 
 
 class HubClient:
-    """One thread's connection to one service of the hub, the documents unless another is named."""
+    """A connection of one thread to one service of the hub, by default `documents`."""
 
     def __init__(
         self,
@@ -90,11 +91,11 @@ class HubClient:
         )
 
     def send(self, packet: bytes, message_id: str | None = None, operation: str = "SendDocument") -> HubReply:
-        """Send a packet.  Unanswered."""
+        """Send a packet. Raises Unanswered."""
         return self.submit(operation, MessageId=message_id, Packet=packet)
 
     def submit(self, operation: str, **fields: object) -> HubReply:
-        """Call an operation that takes a message.  Unanswered."""
+        """Call an operation that takes a message. Raises Unanswered."""
         try:
             said = self.ask(operation, **fields)
         except Fault as fault:
@@ -104,24 +105,24 @@ class HubClient:
         return HubReply(True, said.DocumentId, self._receipt(said.DocumentId))
 
     def pending(self, unit: str) -> list[str]:
-        """Return the ids of what waits for *unit*, oldest first.  Unanswered, Fault."""
+        """Return the ids of the documents that wait for *unit*, oldest first. Raises Unanswered, Fault."""
         return self.ask("GetPendingDocumentIds", OrganId=unit) or []
 
     def fetch(self, document_id: str) -> Fetched:
-        """Get one document.  Unanswered, Fault."""
+        """Fetch one document. Raises Unanswered, Fault."""
         got = self.ask("GetDocument", DocumentId=document_id)
         return Fetched(got.DocumentId, got.MessageId, got.Packet)
 
     def confirm(self, document_id: str, unit: str | None = None) -> tuple[str, ...]:
-        """Confirm that a document was received; return why not, if not.  Unanswered, Fault."""
+        """Confirm that a document was received. Return the codes of a refusal. Raises Unanswered, Fault."""
         return why_not(self.ask("ConfirmReceived", DocumentId=document_id, OrganId=unit))
 
     def traces(self, unit: str) -> list[bytes]:
-        """Return the status packets that came back for *unit*.  Unanswered, Fault."""
+        """Return the status packets that came back for *unit*. Raises Unanswered, Fault."""
         return [trace.Packet for trace in self.ask("GetTraces", OrganId=unit) or []]
 
     def ask(self, operation: str, **fields: object) -> Any:
-        """Call any operation, and return what zeep makes of the answer.  Unanswered, Fault."""
+        """Call any operation. Return the answer as zeep's object. Raises Unanswered, Fault."""
         try:
             return self._zeep.service[operation](**fields)
         except Fault as fault:
@@ -132,11 +133,11 @@ class HubClient:
             raise Unanswered(f"{type(error).__name__}: {error}") from error
 
     def codes(self, fault: Fault) -> tuple[str, ...]:
-        """Return the codes of the service's own detail in *fault*; its text when it has none."""
+        """Return the error codes in the detail of *fault*; its text if it has none."""
         return _fault_codes(fault, self._namespace)
 
     def _receipt(self, document_id: str) -> str | None:
-        """Return the receipt of the last answer as a document of its own.  Unbelievable."""
+        """Return the receipt in the last answer as a document of its own. Raises Unbelievable."""
         if self._signature is None or self._signature.body is None:
             return None
         found = self._signature.body.find(f"*/{{{self._namespace}}}Receipt")
@@ -150,7 +151,7 @@ class HubClient:
 
 
 def verify_receipt(receipt: bytes, hub: x509.Certificate, namespace: str = DOCUMENTS) -> etree._Element:
-    """Return what the hub signed of a receipt kept alone as a document.  Unbelievable."""
+    """Return the element that the hub signed in a receipt stored as a document. Raises Unbelievable."""
     try:
         only = SignatureConfiguration(location="./", expect_references=1)
         result: VerifyResult = XMLVerifier().verify(receipt, x509_cert=hub, expect_config=only)  # type: ignore[assignment]  # one reference
@@ -162,7 +163,7 @@ def verify_receipt(receipt: bytes, hub: x509.Certificate, namespace: str = DOCUM
 
 
 def why_not(report: Any) -> tuple[str, ...]:
-    """Return the codes of a *report*; none when it is good."""
+    """Return the error codes of a *report*; empty if it is a success."""
     listed = report.ErrorList.Error if report.ErrorList else []
     return () if report.IsSuccess else tuple(error.Code for error in listed)
 

@@ -1,6 +1,6 @@
-"""What a partner reads of an edXML packet (QCVN 102): just enough to answer and to count it.
+"""Reads of an edXML packet (QCVN 102) what a partner needs to answer it and to count it.
 
-Knows the packet's paths by local name; knows nothing of the hub's reader, so that a recount is a second opinion.
+Knows the packet's paths by local name. Does not use the hub's parser, so that the recount is independent.
 """
 
 import base64
@@ -16,20 +16,20 @@ KINDS = {"0": "document", "1": "recall", "2": "update", "3": "replacement"}
 
 @attrs.frozen
 class Reading:
-    """What counts of a packet."""
+    """The values of a packet that are needed."""
 
     kind: str  #: document, recall, update, replacement, status
     sender: str  #: From/OrganId
     recipients: tuple[str, ...]  #: To/OrganId; empty in a status
-    document_id: str  #: its own DocumentId; of the document answered, in a status
+    document_id: str  #: its own DocumentId; in a status, that of the document answered
     code: str  #: number/notation
     promulgation_date: str
-    answered: str = ""  #: ResponseFor/OrganId, in a status
+    answered: str = ""  #: in a status: ResponseFor/OrganId
     status: str | None = None
 
 
 def read_sample_packet(content: bytes) -> Reading:
-    """Read a packet.  ValueError when it is none."""
+    """Read a packet. Raises ValueError if it is not one."""
     root = _root(content)
     header = _first(root, "edXMLEnvelope", "edXMLHeader", "MessageHeader")
     sender = _text(header, "From", "OrganId")
@@ -59,7 +59,10 @@ def read_sample_packet(content: bytes) -> Reading:
 
 
 def list_sample_attachments(content: bytes) -> Iterator[tuple[str, bytes]]:
-    """Give the name and the octets of each attachment of a packet, taken out of the ZIP it may be wrapped in.  ValueError."""
+    """Yield the name and the octets of each attachment of a packet, extracted from its ZIP if it has one.
+
+    Raises ValueError.
+    """
     for attachment in _all(_first(_root(content), "AttachmentEncoded"), "Attachment"):
         octets = base64.b64decode(_text(attachment, "ContentTransferEncoded"))
         if zipfile.is_zipfile(io.BytesIO(octets)):

@@ -1,7 +1,7 @@
-"""How a partner signs its calls and judges the hub's.  Knows WS-Security by signxml; knows nothing of the hub's own verifier.
+"""Signs a partner's calls and verifies the hub's. Knows WS-Security through signxml. Does not use the hub's verifier.
 
-The form is the one every toolkit can make: a binary security token with a direct reference, `wsu:Id` on Body and Timestamp,
-exclusive C14N, RSA-SHA256.
+The signature has the form that every toolkit can make: a binary security token with a direct reference, `wsu:Id` on
+Body and Timestamp, exclusive C14N, RSA-SHA256.
 """
 
 import base64
@@ -59,12 +59,12 @@ Clock = Callable[[], datetime]
 
 
 def read_clock() -> datetime:
-    """Return the time: a partner is a process of its own and reads its own clock."""
+    """Return the current time. A partner is a process of its own and reads its own clock."""
     return datetime.now(UTC)
 
 
 class Unbelievable(Exception):
-    """The other side's envelope does not prove that it is theirs."""
+    """An envelope does not prove that it is from the expected sender."""
 
 
 @attrs.frozen
@@ -76,7 +76,7 @@ class PartnerIdentity:
 
     @classmethod
     def load(cls, key: Path, certificate: Path) -> Self:
-        """Read both PEM files.  OSError, ValueError, TypeError."""
+        """Read both PEM files. Raises OSError, ValueError, TypeError."""
         secret = load_pem_private_key(key.read_bytes(), password=None)
         if not isinstance(secret, RSAPrivateKey):
             raise TypeError(f"{key}: not an RSA key")
@@ -84,7 +84,7 @@ class PartnerIdentity:
 
 
 def sign_call(envelope: etree._Element, identity: PartnerIdentity, now: datetime) -> None:
-    """Put a signed Security header into the SOAP 1.1 *envelope*, covering Body and Timestamp."""
+    """Add a signed Security header to the SOAP 1.1 *envelope*. It covers Body and Timestamp."""
     header = envelope.find(f"{{{SOAP}}}Header")
     if header is None:
         header = etree.Element(f"{{{SOAP}}}Header")
@@ -109,7 +109,10 @@ def sign_call(envelope: etree._Element, identity: PartnerIdentity, now: datetime
 
 
 def verify_reply(envelope: etree._Element, certificate: x509.Certificate, now: datetime) -> etree._Element:
-    """Return the Body that *certificate* signed in *envelope*; `Unbelievable` if Body and Timestamp there are not what it signed."""
+    """Return the Body of *envelope* that *certificate* signed.
+
+    Raises Unbelievable unless exactly its Body and its Timestamp are signed.
+    """
     body = _only(envelope, f"{{{SOAP}}}Body")
     timestamp = _only(envelope, f"{{{SOAP}}}Header", f"{{{WSSE}}}Security", f"{{{WSU}}}Timestamp")
     verifier = XMLVerifier()
@@ -131,7 +134,7 @@ def verify_reply(envelope: etree._Element, certificate: x509.Certificate, now: d
 
 
 def seal_packet(packet: bytes, identity: PartnerIdentity) -> bytes:
-    """Return *packet* with an enveloped XML signature over the whole of it, as its last element."""
+    """Return *packet* with an enveloped XML signature over the whole packet, as its last element."""
     signer = XMLSigner(
         SignatureConstructionMethod.enveloped,
         SignatureMethod.RSA_SHA256,
@@ -143,7 +146,7 @@ def seal_packet(packet: bytes, identity: PartnerIdentity) -> bytes:
 
 
 def is_sealed(packet: bytes, certificate: x509.Certificate) -> bool:
-    """Tell whether *packet* is signed as a whole, in itself, by *certificate*."""
+    """Tell whether *packet* has an enveloped signature by *certificate* over the whole packet."""
     root = etree.fromstring(packet, _parser())
     if root.find(f"{{{DS}}}Signature") is None:
         return False
@@ -155,14 +158,17 @@ def is_sealed(packet: bytes, certificate: x509.Certificate) -> bool:
 
 
 class _Last(XAdESVerifier):
-    """signxml takes the first signature of a document; this one takes the root's last child."""
+    """Verifies the last child of the root. signxml itself verifies the first signature of a document."""
 
     def _get_signature(self, root: etree._Element) -> etree._Element:
         return root[-1]
 
 
 def find_document_signer(document: bytes) -> x509.Certificate | None:
-    """Return whose signature (XAdES-B, enveloped) is the last child of *document*, if it verifies; whether to believe it is not said."""
+    """Return the certificate of the XAdES-B signature that is the last child of *document*; None if it is invalid.
+
+    The caller decides whether the certificate is trusted.
+    """
     root = etree.fromstring(document, _parser())
     shown, references = root[-1].find(f".//{{{DS}}}X509Certificate"), root[-1].findall(f".//{{{DS}}}Reference")
     if shown is None:
@@ -177,24 +183,22 @@ def find_document_signer(document: bytes) -> x509.Certificate | None:
 
 
 def is_signed(envelope: etree._Element) -> bool:
-    """Tell whether there is any Security header to judge."""
+    """Tell whether there is a Security header."""
     return envelope.find(f"{{{SOAP}}}Header/{{{WSSE}}}Security") is not None
 
 
 @attrs.define
 class WireSignature:
-    """What zeep calls `wsse`: signs what goes out, and leaves of what comes in only what the hub signed."""
+    """The `wsse` object of zeep: signs outgoing envelopes, and replaces the Body of an incoming one by the signed Body."""
 
     identity: PartnerIdentity
     hub: x509.Certificate
     clock: Clock = read_clock
-    lag: timedelta = timedelta(0)  #: how late the clock it signs by is; planted refusals only
-    tamper: Callable[[etree._Element], None] | None = (
-        None  #: spoils an envelope after it was signed; planted refusals only
-    )
-    body: etree._Element | None = attrs.field(
-        default=None, init=False
-    )  #: the Body of the last answer, as the hub signed it
+    lag: timedelta = timedelta(0)  #: how late the signing clock is; only for planted refusals
+    #: changes an envelope after it was signed; only for planted refusals
+    tamper: Callable[[etree._Element], None] | None = None
+    #: the Body of the last answer, as the hub signed it
+    body: etree._Element | None = attrs.field(default=None, init=False)
 
     def apply(self, envelope: etree._Element, headers: dict[str, str]) -> tuple[etree._Element, dict[str, str]]:
         """Sign *envelope* in place."""
@@ -204,7 +208,7 @@ class WireSignature:
         return envelope, headers
 
     def verify(self, envelope: etree._Element) -> etree._Element:
-        """Replace the Body by the one that was signed.  A fault may come unsigned: the hub could not know whom to answer."""
+        """Replace the Body by the signed one. A fault may be unsigned, because the hub may not know whom it answers."""
         body = _only(envelope, f"{{{SOAP}}}Body")
         if not is_signed(envelope) and body.find(f"{{{SOAP}}}Fault") is not None:
             return envelope
@@ -218,7 +222,7 @@ def _parser() -> etree.XMLParser:
 
 
 def _token(certificate: x509.Certificate) -> tuple[etree._Element, etree._Element]:
-    """Return the token and the KeyInfo that points to it."""
+    """Return the token and the KeyInfo that refers to it."""
     name = f"token-{uuid.uuid4()}"
     token = etree.Element(f"{{{WSSE}}}BinarySecurityToken", nsmap={"wsse": WSSE, "wsu": WSU})
     token.set("EncodingType", _TOKEN_ENCODING)
@@ -252,7 +256,7 @@ def _judge_times(timestamp: etree._Element, now: datetime) -> None:
 
 
 def _only(parent: etree._Element, *steps: str) -> etree._Element:
-    """Return the one element at that exact place."""
+    """Return the only element at that exact path."""
     for step in steps:
         found = parent.findall(step)
         if len(found) != 1:

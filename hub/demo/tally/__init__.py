@@ -1,1 +1,1 @@
-"""Counts again what happened, from the files of the partners, and compares it with the reports of the hub."""
+"""Counts again what happened, from the files of the partners, and compares the result with the hub's reports."""

@@ -1,6 +1,9 @@
-"""What the partners' own files say of meetings and incidents, as results, and what forms say of them.  Pure; believes neither side.
+"""Counts meetings and incidents from the partners' own files, and what the forms must show of them.
 
-The rules are those of the documents (docs/reference/meetings.md, incidents.md), read once more; nothing of the hub's reader is used.
+Pure. Trusts neither side.
+
+The rules are those of the documents (docs/reference/meetings.md, incidents.md), implemented again. The hub's parser is
+not used.
 """
 
 import base64
@@ -20,7 +23,7 @@ GRAVE = frozenset({"emergency", "alert", "critical"})
 
 
 def of_calendars(lines: Iterable[Line]) -> Iterator[TalliedResult]:
-    """Read the file of a document system: what the calendars say that it sent with a receipt."""
+    """Yield the results in the file of a document system: the calendars that it sent with a receipt."""
     for said in _calendars(lines):
         uid, revision, unit = said["uid"], f"{said['sequence']}", said["organizer"]
         match said["method"]:
@@ -35,9 +38,9 @@ def of_calendars(lines: Iterable[Line]) -> Iterator[TalliedResult]:
 
 
 def tally_meetings(lines: Iterable[Line], first: date, today: date) -> Iterator[TalliedResult]:
-    """Give what the form says of meetings that are over: `held`, by the newest that was said of each, and `there`, who was there.
+    """Yield what the form must show of past meetings: `held`, by the newest message about each; `there`, who attended.
 
-    They are those of the days from *first* to the one before *today*.
+    Only meetings from *first* until the day before *today* count.
     """
     newest: dict[str, Line] = {}
     for said in _calendars(lines):
@@ -55,7 +58,7 @@ def tally_meetings(lines: Iterable[Line], first: date, today: date) -> Iterator[
 
 
 def of_watchman(lines: Iterable[Line]) -> Iterator[TalliedResult]:
-    """Read the file of a monitoring system (`hub.demo.partners.watchman`): what it told as opened and closed, and the seconds between."""
+    """Yield the results in the file of a monitoring system (`partners.watchman`): openings, closings, seconds between."""
     for incident in _incidents(lines):
         yield TalliedResult(incident.unit, "incidents", (incident.id,), "opened")
         if incident.closed is not None:
@@ -65,7 +68,7 @@ def of_watchman(lines: Iterable[Line]) -> Iterator[TalliedResult]:
 
 
 def tally_incidents(lines: Iterable[Line]) -> Iterator[TalliedResult]:
-    """Give what the form says of incidents beside: `grave` or `other` when they opened, and `open` at the end."""
+    """Yield what the form must also show: `grave` or `other` for each opened incident, and `open` for one not closed."""
     for incident in _incidents(lines):
         grave = "grave" if incident.severity in GRAVE else "other"
         for milestone in (grave, *(["open"] if incident.closed is None else [])):
@@ -73,13 +76,13 @@ def tally_incidents(lines: Iterable[Line]) -> Iterator[TalliedResult]:
 
 
 def of_reports(lines: Iterable[Line]) -> Iterator[TalliedResult]:
-    """Read the axis's file: the incident reports that came up.  No system of a unit sent them: the hub writes them itself."""
+    """Yield the incident reports in the axis's file. No system of a unit sent them: the hub writes them itself."""
     for about, _ in _reports(lines):
         yield TalliedResult(about[0], "documents", about, "sent")
 
 
 def unlike_reports(watchman: Iterable[Line], axis: Iterable[Line]) -> Iterator[str]:
-    """Tell which grave incident no report at the axis tells of, or more than one, and which report tells of none."""
+    """Yield the grave incidents with no report or several reports at the axis, and reports without a grave incident."""
     due = {(each.unit, each.id) for each in _incidents(watchman) if each.severity in GRAVE}
     came = [incident for _, incident in _reports(axis)]
     for unit, name in sorted(due - set(came)):
@@ -118,7 +121,7 @@ def _incidents(lines: Iterable[Line]) -> Iterator[_Incident]:
 
 
 def _reports(lines: Iterable[Line]) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
-    """Yield of each parcel with an incident report who sent it, its DocumentId, and the incident's unit and id."""
+    """Yield for each parcel with an incident report: its sender and DocumentId, and the incident's unit and id."""
     for line in lines:
         if line["what"] != "parcel" or line["kind"] != "edoc":
             continue

@@ -1,7 +1,7 @@
-"""The recount: what the partners' own files and the exact bytes say, against what the hub says.  Pure; believes neither side.
+"""The recount: compares the partners' own files and the exact bytes with what the hub says. Pure. Trusts neither side.
 
-The hub's side comes as an outsider gets it (`messages`, `trace`, `show --raw`, `report --facts`), the partners' as their notebooks'
-lines.  *Lost* is only what was promised and is not there; every other disagreement is a *difference*.
+The hub's side comes through its public commands (`messages`, `trace`, `show --raw`, `report --facts`), the partners'
+side from their notebooks. *Lost* is only what was promised and is missing. Every other disagreement is a *difference*.
 """
 
 from collections import Counter, defaultdict
@@ -33,7 +33,7 @@ _SENT = {"document": "sent", "recall": "sent-recall", "update": "sent-update", "
 
 @attrs.frozen
 class Planted:
-    """A call that had to be refused: what was wrong with it, the codes that say so, and what came back."""
+    """A call that had to be refused: its mistake, the codes that may refuse it, and the answer."""
 
     name: str
     expected: frozenset[str]
@@ -42,7 +42,7 @@ class Planted:
 
     @property
     def was_refused(self) -> bool:
-        """Tell whether it was refused, and for this reason."""
+        """Tell whether it was refused for the expected reason."""
         return not self.accepted and not self.expected.isdisjoint(self.codes)
 
 
@@ -50,7 +50,7 @@ class Planted:
 class Statements:
     """Everything that is compared."""
 
-    messages: Sequence[Line]  #: rows of the journal: id, partner, message_id, state, sha256, …; in the order of arrival
+    messages: Sequence[Line]  #: rows of the journal: id, partner, message_id, state, sha256, …; in order of arrival
     contents: Mapping[str, bytes]  #: id -> exact bytes, of every accepted message
     deliveries: Mapping[str, Sequence[Line]]  #: id -> recipient, partner, state, reason
     facts: Sequence[Line]  #: message_id, unit, milestone, at
@@ -60,12 +60,12 @@ class Statements:
     province: str
     upstream: str
     aliases: Mapping[str, str] = attrs.field(factory=dict)  #: other code -> the unit's code
-    certificates: Mapping[str, x509.Certificate] = attrs.field(factory=dict)  #: partner -> what it signs with
+    certificates: Mapping[str, x509.Certificate] = attrs.field(factory=dict)  #: partner -> its signing certificate
 
 
 @attrs.frozen(kw_only=True)
 class RecountVerdict:
-    """The numbers of the last line, and every sentence about what was wrong."""
+    """The numbers of the last line, and a sentence for each disagreement."""
 
     accepted: int
     refused: int
@@ -77,12 +77,12 @@ class RecountVerdict:
 
     @property
     def is_clean(self) -> bool:
-        """Tell whether nothing at all is to be explained."""
+        """Tell whether nothing is lost, different or dead."""
         return not self.lost and not self.differences and not self.dead
 
 
 def recount_day(said: Statements) -> RecountVerdict:
-    """Compare.  A packet of an accepted message that cannot be read is a difference, not an error."""
+    """Compare both sides. An accepted message whose packet cannot be read is a difference, not an error."""
     accepted = {row["id"]: row for row in said.messages if row["state"] == "accepted"}
     readings, unreadable = _read_all(said.contents, accepted)
     deliveries = [delivery for message in accepted for delivery in said.deliveries.get(message, ())]
@@ -113,12 +113,12 @@ def recount_day(said: Statements) -> RecountVerdict:
 
 
 def resolve_told_code(said: Statements, code: str) -> str:
-    """Return the unit's own code for any code it goes by."""
+    """Return the unit's own code for any of its codes."""
     return said.aliases.get(code, code)
 
 
 def is_inside(said: Statements, code: str) -> bool:
-    """Tell whether *code* is the province's by its shape."""
+    """Tell whether *code* has the shape of the province's codes."""
     code, province = resolve_told_code(said, code), said.province
     return code == province or code.startswith(f"{province}.") or code.endswith(f".{province}")
 
@@ -149,7 +149,7 @@ def _lost_messages(said: Statements, accepted: Mapping[str, Line]) -> Iterator[s
 
 
 def _lost_deliveries(said: Statements, accepted: Mapping[str, Line], readings: Mapping[str, Reading]) -> Iterator[str]:
-    """Every recipient of an accepted message has a delivery, and what the hub calls delivered is in the recipient's file."""
+    """Every recipient of an accepted message has a delivery, and every delivered message is in the recipient's file."""
     taken = {
         partner: {line["document_id"]: line["sha256"] for line in lines if line["what"] == "received"}
         for partner, lines in said.notebooks.items()
@@ -168,7 +168,10 @@ def _lost_deliveries(said: Statements, accepted: Mapping[str, Line], readings: M
 
 
 def _recipients(said: Statements, row: Line, readings: Mapping[str, Reading]) -> set[str]:
-    """Return the recipients the rules give a packet; what the axis sends to others than the province is no duty."""
+    """Return the recipients that a packet must have by the rules.
+
+    Recipients outside the province are skipped if the axis sent it.
+    """
     reading = readings[row["id"]]
     if reading.kind != "status":
         found = {resolve_told_code(said, code) for code in reading.recipients}
@@ -176,7 +179,7 @@ def _recipients(said: Statements, row: Line, readings: Mapping[str, Reading]) ->
     answered = resolve_told_code(said, reading.answered)
     if answered != resolve_told_code(said, reading.sender):
         return {answered}
-    return {  # the sender's own word goes to the document's recipients
+    return {  # the sender's own status goes to the document's recipients
         resolve_told_code(said, code)
         for document in readings.values()
         if document.kind == "document"
@@ -186,7 +189,7 @@ def _recipients(said: Statements, row: Line, readings: Mapping[str, Reading]) ->
 
 
 def _unasked(said: Statements, accepted: Mapping[str, Line], readings: Mapping[str, Reading]) -> Iterator[str]:
-    """No delivery goes where the packet does not."""
+    """Every delivery goes to a recipient that the packet names."""
     for message in readings:
         made = {delivery["recipient"] for delivery in said.deliveries.get(message, ())}
         for recipient in made - _recipients(said, accepted[message], readings):
@@ -202,7 +205,7 @@ def _undelivered(said: Statements, accepted: Mapping[str, Line]) -> Iterator[str
 
 
 def _unaccounted(said: Statements, accepted: Mapping[str, Line]) -> Iterator[str]:
-    """Nothing is in the journal that nobody sent, and nobody got what was not accepted."""
+    """Every message in the journal was sent by its partner, and nobody received a message that was not accepted."""
     tried = {
         (partner, line["sha256"])
         for partner, lines in said.notebooks.items()
@@ -222,7 +225,7 @@ def _unaccounted(said: Statements, accepted: Mapping[str, Line]) -> Iterator[str
 
 
 def _unlike_receipts(notebooks: Mapping[str, Sequence[Line]]) -> Iterator[str]:
-    """The same message gets the same receipt."""
+    """Equal messages get equal receipts."""
     for partner, lines in notebooks.items():
         receipts = defaultdict(set)
         for sent in _receipted(lines):
@@ -249,7 +252,7 @@ def _facts(said: Statements, accepted: Mapping[str, Line], readings: Mapping[str
 
 
 def _report(said: Statements, accepted: Mapping[str, Line], readings: Mapping[str, Reading]) -> Iterator[str]:
-    """Every number of the report that counts one milestone is the number that the bytes give, and the total is their sum."""
+    """Every number that counts one milestone is the number that the bytes give, and each total is the sum of its rows."""
     expected = Counter((unit, milestone) for unit, milestone, *_ in set(_expected_facts(said, accepted, readings)))
     for column, milestone in _COLUMNS.items():
         for row in said.report["rows"]:
@@ -261,7 +264,7 @@ def _report(said: Statements, accepted: Mapping[str, Line], readings: Mapping[st
 
 
 def _signatures(said: Statements, accepted: Mapping[str, Line]) -> Iterator[str]:
-    """The hub calls a packet's own signature valid where another verifier does, in the message and in its facts."""
+    """The hub calls a packet's signature valid exactly where another verifier does, in the message and in its facts."""
     sealed = {
         message
         for message, row in accepted.items()
@@ -299,7 +302,7 @@ def _expected_facts(
 
 
 def _key(said: Statements, reading: Reading, row: Line) -> tuple[str, ...]:
-    """Return the business key: the document's From and id; and the packet's hash for what changes a document."""
+    """Return the business key: the document's From and id, plus the packet's hash for a recall, update or replacement."""
     if reading.kind == "status":
         return resolve_told_code(said, reading.answered), reading.document_id
     return (

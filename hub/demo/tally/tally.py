@@ -1,7 +1,9 @@
-"""What the partners' own files say happened, as results; and the hub's facts and reports beside them.  Pure; believes neither side.
+"""Counts what happened from the partners' own files, and compares it with the hub's facts and reports.
 
-A result is (unit, service, business key, milestone) and how many; each partner's file is read as its own lines mean, and nothing of how
-the hub counts is used.  Each result counts once, however often its file tells of it.
+Pure. Trusts neither side.
+
+A result is (unit, service, business key, milestone) with an amount. Each partner's file is read by the meaning of its
+own lines; none of the hub's counting code is used. Each result counts once, however often its file reports it.
 """
 
 import base64
@@ -19,7 +21,7 @@ _SENT = {"document": "sent", "recall": "sent-recall", "update": "sent-update", "
 
 @attrs.frozen
 class TalliedResult:
-    """One thing that somebody did."""
+    """One result."""
 
     unit: str
     service: str
@@ -29,12 +31,12 @@ class TalliedResult:
 
     @property
     def name(self) -> tuple[str, str, tuple[str, ...], str]:
-        """Return what makes it one result."""
+        """Return the identity of the result."""
         return self.unit, self.service, self.key, self.milestone
 
 
 def of_documents(lines: Iterable[Line]) -> Iterator[TalliedResult]:
-    """Read the file of a document system (`hub.demo.partners.partner`): what it sent with a receipt, and what it got for its units."""
+    """Yield the results in the file of a document system (`partners.partner`): sent with a receipt, and received."""
     for line in lines:
         if line["what"] == "sent" and line["accepted"]:
             yield tally_packet(Reading(**line["about"]))
@@ -45,7 +47,7 @@ def of_documents(lines: Iterable[Line]) -> Iterator[TalliedResult]:
 
 
 def of_axis(lines: Iterable[Line]) -> Iterator[TalliedResult]:
-    """Read the axis's file (`hub.demo.partners.vxp`): what the hub sent up, and what it took down and said was done."""
+    """Yield the results in the axis's file (`hub.demo.partners.vxp`): what the hub sent, collected and finished."""
     said = list(lines)
     ours = {line["doc_id"] for line in said if line["what"] == "sent"}
     put: dict[str, Reading] = {}
@@ -59,7 +61,10 @@ def of_axis(lines: Iterable[Line]) -> Iterator[TalliedResult]:
 
 
 def of_portal(lines: Iterable[Line]) -> Iterator[TalliedResult]:
-    """Read the national portal's file (`hub.demo.partners.dvcqg`): the dossiers that were brought to it; a dossier's number begins with its unit."""
+    """Yield the results in the portal's file (`hub.demo.partners.dvcqg`): its dossiers.
+
+    A dossier's number begins with its unit.
+    """
     for line in lines:
         if line["what"] == "dossier":
             number = str(line["item"]["MaHoSo"])
@@ -67,7 +72,7 @@ def of_portal(lines: Iterable[Line]) -> Iterator[TalliedResult]:
 
 
 def tally_receipts(notebooks: Mapping[str, Iterable[Line]]) -> Iterator[tuple[str, str, str]]:
-    """Give what partners were told is in the journal: the partner, the message's id and, where their file has it, its SHA-256."""
+    """Yield what partners were told is in the journal: the partner, the message's id, and its SHA-256 if recorded."""
     for partner, lines in notebooks.items():
         put: dict[str, str] = {}
         for line in lines:
@@ -80,7 +85,7 @@ def tally_receipts(notebooks: Mapping[str, Iterable[Line]]) -> Iterator[tuple[st
 
 
 def find_lost_receipts(notebooks: Mapping[str, Iterable[Line]], messages: Iterable[Line]) -> Iterator[str]:
-    """Tell which receipt names nothing in the journal, or other bytes than the partner's."""
+    """Yield the receipts that name no message of the journal, or one with other bytes."""
     held = {(row["partner"], row["message_id"]): row["sha256"] for row in messages if row["state"] == "accepted"}
     for partner, message_id, sha256 in tally_receipts(notebooks):
         found = held.get((partner, message_id))
@@ -91,14 +96,14 @@ def find_lost_receipts(notebooks: Mapping[str, Iterable[Line]], messages: Iterab
 
 
 def tally_packet(about: Reading) -> TalliedResult:
-    """Return what the sender of a packet did."""
+    """Return the result of a packet's sender."""
     if about.kind == "status":
         return TalliedResult(about.sender, "documents", (about.answered, about.document_id), f"status-{about.status}")
     return TalliedResult(about.sender, "documents", (about.sender, about.document_id), _SENT[about.kind])
 
 
 def count_results_once(results: Iterable[TalliedResult]) -> dict[tuple[str, str, tuple[str, ...], str], TalliedResult]:
-    """Return each result once, by its name."""
+    """Return each result once, by its identity."""
     found: dict[tuple[str, str, tuple[str, ...], str], TalliedResult] = {}
     for result in results:
         found.setdefault(result.name, result)
@@ -106,7 +111,7 @@ def count_results_once(results: Iterable[TalliedResult]) -> dict[tuple[str, str,
 
 
 def sum_results(results: Iterable[TalliedResult]) -> Counter[tuple[str, str, str]]:
-    """Return how many results each unit has, by service and milestone."""
+    """Return the sum of amounts by unit, service and milestone."""
     found: Counter[tuple[str, str, str]] = Counter()
     for result in results:
         found[result.unit, result.service, result.milestone] += result.amount
@@ -119,7 +124,10 @@ def unlike_facts(
     services: frozenset[str],
     key: Callable[[Line], tuple[str, ...]],
 ) -> Iterator[str]:
-    """Tell where the hub's *facts* of these *services* are not the partners' *results*, one by one; *key* reads a fact's key."""
+    """Yield the differences between the hub's *facts* of these *services* and the partners' *results*.
+
+    *key* returns a fact's key.
+    """
     expected = count_results_once(result for result in results if result.service in services)
     counted: dict[tuple[str, str, tuple[str, ...], str], int] = {}
     for fact in facts:
@@ -137,7 +145,7 @@ def unlike_facts(
 def unlike_report(
     rows: Iterable[Line], expected: Counter[tuple[str, str, str]], service: str, columns: Mapping[str, str], form: str
 ) -> Iterator[str]:
-    """Tell where a report's *columns*, each of which counts one milestone, are not what the partners' files give for each unit."""
+    """Yield the differences between a report and the partners' files. *columns* maps each column to its milestone."""
     seen = set()
     for row in rows:
         seen.add(row["unit"])

@@ -1,4 +1,4 @@
-"""What the files of other provinces' and ministries' hubs say of the documents they exchanged with ours, as results.  Pure; believes neither side."""
+"""Counts the documents exchanged with other hubs, from the files of those hubs. Pure. Trusts neither side."""
 
 import base64
 from collections.abc import Collection, Iterable, Iterator
@@ -8,7 +8,7 @@ from hub.demo.tally.tally import Line, TalliedResult, tally_packet
 
 
 def of_gateway(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[TalliedResult]:
-    """Read the file of a hub that tells states (`hub.demo.partners.lgsp`, `hub.demo.partners.wso2`): what it took, and what the hub said is done."""
+    """Yield the results in the file of a hub with states (`partners.lgsp`, `partners.wso2`): accepted; done."""
     put: dict[str, Reading] = {}
     for line in lines:
         if line["what"] == "sent" and not line["code"] and line["type"] == "edoc":
@@ -21,7 +21,10 @@ def of_gateway(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[Tal
 
 
 def of_bus(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[TalliedResult]:
-    """Read the file of a bus (`hub.demo.partners.bkav`), which numbers documents and statuses apart: what it took, was confirmed, was shown."""
+    """Yield the results in the file of a bus (`hub.demo.partners.bkav`): accepted, confirmed, shown.
+
+    The bus numbers documents and statuses separately.
+    """
     put: dict[str, Reading] = {}
     for line in lines:
         if line["what"] == "sent":

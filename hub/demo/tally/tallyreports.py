@@ -1,6 +1,8 @@
-"""What the files of who takes the units' reports say: the Government's reporting system, the web portal.  Pure; believes neither side.
+"""Counts submitted and published reports from the files of the reporting system and the web portal.
 
-A report is named by form, unit, period and revision.  Each result counts once, however often its file tells of it.
+Pure. Trusts neither side.
+
+A report is identified by form, unit, period and revision. Each result counts once, however often its file reports it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,7 +11,7 @@ from hub.demo.tally.tally import Line, TalliedResult
 
 
 def of_reporting(lines: Iterable[Line]) -> Iterator[TalliedResult]:
-    """Read the reporting system's file (`hub.demo.partners.govreport`): what was handed in, and the verdict on it."""
+    """Yield the results in the reporting system's file (`hub.demo.partners.govreport`): submissions and their verdicts."""
     for line in lines:
         if line["what"] == "taken":
             form, unit, period, revision = str(line["key"]).split("/")
@@ -21,13 +23,13 @@ def of_reporting(lines: Iterable[Line]) -> Iterator[TalliedResult]:
 
 
 def unlike_journal(lines: Iterable[Line], messages: Iterable[Line]) -> Iterator[str]:
-    """Tell which report the reporting system holds in other bytes than the journal's accepted *messages*, or the journal not at all."""
+    """Yield the submitted reports that are missing among the journal's accepted *messages*, or have other bytes there."""
     held = {row["message_id"]: row["sha256"] for row in messages if row["state"] == "accepted"}
     for line in lines:
         if line["what"] != "taken":
             continue
         name = f"reports/{line['key']}"
-        found = held.get(f"{name}/signed", held.get(name))  # what an official signed goes in its place
+        found = held.get(f"{name}/signed", held.get(name))  # a report signed by an official replaces the unsigned one
         if found is None:
             yield f"{line['key']}: handed in, not in the journal"
         elif found != line["sha256"]:
@@ -35,7 +37,7 @@ def unlike_journal(lines: Iterable[Line], messages: Iterable[Line]) -> Iterator[
 
 
 def of_web(lines: Iterable[Line]) -> Mapping[str, str]:
-    """Read the web portal's file (`hub.demo.partners.webportal`): the SHA-256 of each page that was brought to it, as it stands in the end."""
+    """Return the SHA-256 of the last version of each page in the web portal's file (`hub.demo.partners.webportal`)."""
     newest: dict[str, tuple[int, str]] = {}
     for line in lines:
         if line["what"] == "pushed":
@@ -46,7 +48,7 @@ def of_web(lines: Iterable[Line]) -> Mapping[str, str]:
 
 
 def unlike_pages(portal: Mapping[str, str], served: Mapping[str, str]) -> Iterator[str]:
-    """Tell which page the *portal* holds otherwise than the hub has *served* it to everybody; both are SHA-256 by path."""
+    """Yield the pages that differ between the *portal* and what the hub *served* in public; both map paths to SHA-256."""
     for path in sorted(portal.keys() | served.keys()):
         if path not in portal:
             yield f"{path}: published, the portal does not have it"

@@ -1,11 +1,11 @@
-"""What the shared mail's and the officers' own files say happened, as results of the tally.  Pure; believes neither side."""
+"""Counts mail usage and lookups from the files of the shared mail and the officers. Pure. Trusts neither side."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from hub.demo.tally.tally import Line, TalliedResult, count_results_once
 
-#: The milestones of what a unit's mail is counted by, as docs/reference/mail.md names them.
+#: The milestone of each counted figure of a unit's mail, as docs/reference/mail.md names them.
 _FIGURES: Mapping[str, str] = {
     "AccountsIssued": "accounts-issued",
     "AccountsActive": "accounts-active",
@@ -26,7 +26,7 @@ _LOOKUPS: Mapping[str, str] = {
     "RegisterCivilStatus": "civil-status-sent",
     "RequestJudicialRecord": "judicial-record-requested",
 }
-#: How the shared services (`hub.demo.partners.ngsp`) name what they took.
+#: The milestones of the shared services' records, by their kind (`hub.demo.partners.ngsp`).
 _PLACED: Mapping[str, str] = {
     "order": "postal-ordered",
     "civil-status": "civil-status-sent",
@@ -35,7 +35,7 @@ _PLACED: Mapping[str, str] = {
 
 
 def of_mail(lines: Iterable[Line]) -> Iterator[TalliedResult]:
-    """Read the shared mail's file (`hub.demo.partners.mailusage`): its books, a line for each unit and day."""
+    """Yield the results in the shared mail's file (`hub.demo.partners.mailusage`): one line for each unit and day."""
     for line in lines:
         if line["what"] == "usage":
             for name, amount in line["figures"].items():
@@ -43,9 +43,10 @@ def of_mail(lines: Iterable[Line]) -> Iterator[TalliedResult]:
 
 
 def of_lookups(lines: Iterable[Line]) -> Iterator[TalliedResult]:
-    """Read the officers' file (`hub.demo.partners.officer`): what was answered, once for each message; what does something, once for what it does.
+    """Yield the results in the officers' file (`hub.demo.partners.officer`).
 
-    A message that was answered twice keeps the id that the hub gave it first, so that a second one is seen.
+    A lookup counts once for each message, an operation with an effect once for its effect. A message that was answered
+    twice keeps the id of the hub's first answer, so that a second id is noticed.
     """
     first: dict[str, str] = {}
     for line in lines:
@@ -55,7 +56,7 @@ def of_lookups(lines: Iterable[Line]) -> Iterator[TalliedResult]:
 
 
 def unlike_placed(officers: Iterable[Line], services: Iterable[Line]) -> Iterator[str]:
-    """Tell where what the officers had done is not what the shared services' file says they took, each once."""
+    """Yield the differences between what the officers ordered and what the shared services recorded, each once."""
     wanted = {
         (result.milestone, result.key[0])
         for result in count_results_once(of_lookups(officers)).values()
@@ -65,7 +66,7 @@ def unlike_placed(officers: Iterable[Line], services: Iterable[Line]) -> Iterato
     for line in services:
         if line["what"] == "placed":
             kind, _, key = line["key"].partition(":")
-            taken[_PLACED[kind], key.rpartition("/")[2]] += 1  # an order stands there as CUSTOMER/NUMBER
+            taken[_PLACED[kind], key.rpartition("/")[2]] += 1  # an order is recorded as CUSTOMER/NUMBER
     for name in sorted(wanted | taken.keys()):
         if (name in wanted, taken[name]) != (True, 1):
             said = "an officer's" if name in wanted else "no officer's"
