@@ -1,1 +1,1 @@
-"""`lienthong demo`: how the operator plays the sample province and what is compared in the end."""
+"""`lienthong demo`: sets up and plays the sample province as an operator would, and compares the results."""

@@ -1,6 +1,6 @@
-"""The day of the province that `lienthong demo` plays: a hub of its own, every kind of system, each unit's report against the partners' files.
+"""The day of the province in `lienthong demo`: its own hub, partners of every kind, reports compared with their files.
 
-Knows how an operator sets such a hub up, and what is compared in the end; plays nothing itself.
+Knows how an operator sets up such a hub, and what is compared in the end. Plays nothing itself.
 """
 
 import json
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from hub.demo.run.dayplay import DayPlay
     from hub.demo.run.stage import Site, Stage
 
-#: Seconds without any progress after which something is broken.
+#: Seconds without any progress after which the demo fails.
 _STILL = 120.0
 _OUTSTANDING = ("waiting", "sending", "held", "fetched")
 AGENCIES = ("G22", "G12", "000.00.27.G14", "H41", "H14.01", "G09.20")
 _SYSTEM = "00.55.W00"
 _SECRETS = {"vpcp": "khoa-bi-mat-mau", "dvcqg": "mat-khau-mau"}
 
-#: What stands in `partners/CODE.toml` of who is called in other ways than by SOAP.
+#: `partners/CODE.toml` of the partners that are called otherwise than by SOAP.
 _VPCP = """name = "Trục liên thông văn bản quốc gia (mẫu)"
 adapter = "vxp"
 receive = "push"
@@ -66,7 +66,7 @@ max-retry = "2s"
 concurrency = "8"
 """
 
-#: Columns that count one milestone each, by form.
+#: By form: the columns that count one milestone each.
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "edoc": {
         "sent": "sent",
@@ -89,7 +89,7 @@ class ReportPage:
 
 @attrs.frozen
 class Played:
-    """What a play came to."""
+    """The result of a play."""
 
     accepted: int
     refused: int
@@ -102,20 +102,20 @@ class Played:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """All that is wrong."""
+        """Everything that is wrong."""
         return self.lost + self.differences
 
 
 def play_day(
     directory: Path, operator: "Operator", narrator: "Narrator", scale: "Scale", words: Sequence[str]
 ) -> Played:
-    """Set the hub of the day up in *directory*, let the day pass, and compare.  StageFailed, CommandStop."""
+    """Set up the hub of the day in *directory*, play the day, and compare. Raises StageFailed, CommandStop."""
     from hub.demo.run.stage import Site, Stage
     from hub.report.form.period import month_containing
 
     site, period = Site(directory / "hub"), month_containing(datetime.now(UTC))
     operator.ask("init", str(site.directory), *words)
-    if scale.offices > 12:  # the sample units are twelve
+    if scale.offices > 12:  # there are twelve sample units
         operator.ask("units", "seed", "-o", str(directory / "units.csv"))
         operator.ask("units", "import", str(directory / "units.csv"), "--yes")
     town = _town(operator, scale)
@@ -165,13 +165,13 @@ def _town(operator: "Operator", scale: "Scale") -> "Town":
 
 
 def _offices(town: "Town", scale: "Scale") -> tuple[str, ...]:
-    """Return the units with a one-stop office: so many, from all over the province."""
+    """Return the units with a one-stop office: `scale.offices` of them, from the whole province."""
     step = max(1, len(town.pushed) // scale.offices)
     return town.pushed[::step][: scale.offices]
 
 
 def _found(stage: "Stage", site: "Site", town: "Town", scale: "Scale") -> None:
-    """Open the offices that the hub calls, and write the partners' files as an operator would."""
+    """Start the partners that the hub calls, and write the partners' files as an operator would."""
     from hub.demo.run.dayplay import ONE_STOP, WATCHMAN
     from hub.security import sample_pki
 
@@ -207,7 +207,8 @@ def _conducted(
 
     def look() -> Look:
         outstanding = sum(operator.count("--delivery-state", state) for state in _OUTSTANDING)
-        # Syslog has no answer: what the monitoring system told and the journal has not got is on its way.
+        # Syslog has no answer. Messages that the monitoring system sent and the journal does not hold yet count as
+        # outstanding.
         outstanding += stage.partners[WATCHMAN].order("told")["told"] - operator.count("--partner", WATCHMAN)
         return Look(operator.count("--state", "accepted"), outstanding)
 
@@ -216,7 +217,7 @@ def _conducted(
 
 
 def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, folder: Path) -> Played:
-    """Write the reports, and compare facts and reports of every unit with what the partners' own files give."""
+    """Write the reports, and compare every unit's facts and reports with the partners' own files."""
     from hub.demo.partners.notebook import read_notebook
     from hub.demo.run.dayplay import WATCHMAN
     from hub.demo.tally import eventtally, tally
@@ -272,7 +273,7 @@ def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, 
 
 
 def _circulated(facts: Sequence[Mapping[str, Any]]) -> int:
-    """Return how many deliveries there are beside the first of each message: a document is received by each of its units."""
+    """Return the number of deliveries beyond the first of each message: a document is received by each of its units."""
     received = Counter(
         fact["message"] for fact in facts if fact["milestone"] == "received" and fact["service"] == "documents"
     )

@@ -1,6 +1,8 @@
-"""A unit's own figures in the evening of the day that `lienthong demo` plays: one of them is wrong, and the hub must name exactly it.
+"""A unit declares its own figures in the evening of `lienthong demo`.
 
-Knows what was planted and what an operator reads; not how figures are compared.
+One figure is wrong, and the hub must name exactly that cell.
+
+Knows what was planted and what an operator reads. Does not know how figures are compared.
 """
 
 from collections.abc import Iterator
@@ -19,7 +21,10 @@ WRONG = "supplement_requested"
 def play_declarations(
     stage: "Stage", operator: "Operator", narrator: "Narrator", unit: str, period: str, days: tuple[date, date]
 ) -> Iterator[str]:
-    """Let the one-stop software declare what its books say of *unit* on *days*; tell what the hub does not make of it as it must."""
+    """Let the one-stop software declare its own count of *unit* for *days*.
+
+    Yield what the hub's reconciliation gets wrong.
+    """
     from hub.demo.run.dayplay import ONE_STOP
 
     order = stage.partners[ONE_STOP].order

@@ -1,6 +1,6 @@
-"""`lienthong demo`: a real hub, partner systems in processes of their own, and a recount of everything that happened.
+"""`lienthong demo`: runs a real hub and partner systems in their own processes, then recounts everything that happened.
 
-Knows the order of a run and what its last line says; asks the hub only what an operator may ask.
+Knows the order of a run and its last line. Asks the hub only what an operator may ask.
 """
 
 import contextlib
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from hub.demo.run.stage import Stage
     from hub.demo.tally.recount import Statements
 
-#: What the sample partners import and no node does: the extra `demo` of pyproject.toml.
+#: The libraries that the sample partners import and no node does: the extra `demo` of pyproject.toml.
 LIBRARIES = ("requests", "signxml", "zeep")
-_DEADLINE = 120.0  #: seconds that any wait may take
+_DEADLINE = 120.0  #: maximum seconds of any wait
 _OUTSTANDING = ("waiting", "sending", "held", "fetched")
 _MOST_PROBLEMS = 30
 _FORMATS = ("html", "pdf", "xlsx", "xml", "csv", "json")
@@ -82,10 +82,10 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
     from hub.demo.run.postgres import Absent, Server
     from hub.demo.run.stage import Site, Stage, StageFailed
 
-    for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background jobs begin deaf to the first
+    for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell starts background jobs with SIGINT ignored
         signal.signal(asked, _interrupt)
     for name in [name for name in os.environ if name.startswith("LIENTHONG_")]:
-        del os.environ[name]  # they are for another hub than this one
+        del os.environ[name]  # they are meant for another hub
     directory = _fresh_directory()
     narrator = Narrator()
     site = Site(directory / "hub")
@@ -106,7 +106,7 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
             if not keep:
                 stage.clear()
             plays = [story]
-            if not story.problems:  # what is wrong is told at once
+            if not story.problems:  # a mistake is reported at once
                 (directory / "day").mkdir()
                 day_operator = Operator(directory / "day/hub/hub.toml")
                 plays.append(play_day(directory / "day", day_operator, narrator, WHOLE if full else SMALL, apart))
@@ -120,7 +120,7 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
 
 
 def _conclude(plays: Sequence[Played], narrator: Narrator, directory: Path) -> bool:
-    """Say what was wrong, and print the line.  Return whether all is well."""
+    """Report the problems and print the JSON line. Return whether there are none."""
     problems = [problem for played in plays for problem in played.problems]
     for problem in problems[:_MOST_PROBLEMS]:
         click.secho(f"   ✗ {problem}", fg="red", err=True)
@@ -146,7 +146,7 @@ def _conclude(plays: Sequence[Played], narrator: Narrator, directory: Path) -> b
 
 
 def _require_libraries() -> None:
-    """Raise CommandStop, exit code 69, where the libraries of the sample partners are not installed."""
+    """Raise CommandStop with exit code 69 if the libraries of the sample partners are not installed."""
     missing = ", ".join(name for name in LIBRARIES if find_spec(name) is None)
     if missing:
         raise CommandStop(
@@ -161,7 +161,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _fresh_directory() -> Path:
-    """Make and return `var/demo/N` under the current directory, or a temporary one where that cannot be written."""
+    """Create and return `var/demo/N` under the current directory, or a temporary directory if that cannot be written."""
     place = Path("var/demo").absolute()
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -235,7 +235,7 @@ def _aliases(units: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 def _statements(
     stage: "Stage", operator: Operator, units: Sequence[Mapping[str, Any]], conductor: "Conductor"
 ) -> "Statements":
-    """Gather what both sides say: the hub's command line and the partners' files."""
+    """Gather the statements of both sides: the hub's command line and the partners' files."""
     from hub.demo.partners.notebook import read_notebook
     from hub.demo.run.conductor import DEPARTMENT, OFFICE, UPSTREAM
     from hub.demo.tally.recount import Statements
@@ -264,7 +264,7 @@ def _statements(
 
 
 def _period() -> str:
-    """Return the month that a result of now belongs to."""
+    """Return the month that a result of today belongs to."""
     from hub.report.form.period import month_containing
 
     return month_containing(datetime.now(UTC)).text
@@ -284,7 +284,7 @@ def _write_reports(operator: Operator, units: Sequence[Mapping[str, Any]], direc
 
 
 def _write_index(directory: Path, pages: Sequence[ReportPage]) -> Path:
-    """Write the page that links every report; return it."""
+    """Write the page that links every report. Return its path."""
     rows = []
     for page in pages:
         places = [(file.relative_to(directory).as_posix(), file.suffix[1:]) for file in page.files]
@@ -302,7 +302,7 @@ def _write_index(directory: Path, pages: Sequence[ReportPage]) -> Path:
 
 
 def _let_in(operator: Operator, directory: Path) -> tuple[str, str]:
-    """Make a user of the console; return the name and the password."""
+    """Create a console user. Return the name and the password."""
     name, word = "demo", secrets.token_urlsafe(12)
     file = directory / "console-password"
     file.touch(mode=0o600)
@@ -312,7 +312,7 @@ def _let_in(operator: Operator, directory: Path) -> tuple[str, str]:
 
 
 def _stay(stage: "Stage", directory: Path, sign_in: tuple[str, str]) -> None:
-    """Print where everything is, and wait for Ctrl-C."""
+    """Print all addresses, and wait for Ctrl-C."""
     site = stage.site
     config = site.config
     lienthong = Path(sys.executable).with_name("lienthong")

@@ -1,4 +1,4 @@
-"""How the day's hub gets one partner more that calls it: a key, a certificate of the sample CA, a file."""
+"""Adds a calling partner to the hub of the day: a key, a certificate of the sample CA, and its file."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,8 @@ def enrol_partner(
 ) -> None:
     """Write the file of a partner that calls for *units*, with a key and a certificate of the sample CA.
 
-    *calls*: what it may call, if not what its kind may; *tells*: it may report figures about any unit.
+    *calls*: the operations it may call; empty means the default of its kind. *tells*: it may report figures about any
+    unit.
     """
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey

@@ -1,6 +1,7 @@
-"""The evening of the day that `lienthong demo` plays: reports signed, handed in and published, a link that was away; all of it against the partners' files.
+"""The evening of the day in `lienthong demo`: reports are signed, submitted and published; a link fails and recovers.
 
-Knows what an operator types and reads, and what was planted; how a report leaves the hub it does not know.
+All of it is compared with the partners' files. Knows what an operator types and reads, and what was planted. Does not
+know how a report leaves the hub.
 """
 
 import hashlib
@@ -23,19 +24,19 @@ if TYPE_CHECKING:
     from hub.demo.run.stage import Site, Stage
 
 REPORTING, WEB = "baocao", "congtt"
-#: What the province hands in of the period before; nobody has meetings or incidents of it yet.
+#: The forms of the previous period that the province submits. That period has no meetings or incidents.
 FORMS = ("edoc", "dossiers")
 PUBLISHED = "edoc"
 COLUMNS = {"submitted": "submitted", "accepted": "accepted", "returned": "returned"}
 _RETURNED_FOR = "thiếu thuyết minh số liệu"
-#: Partner -> its adapter, the service it takes, its name, whose verdicts it brings, its secret.
+#: Partner -> its adapter, the service it accepts, its name, the units about which it sends verdicts, its secret.
 _TAKERS = {
     REPORTING: ("govreport", "reports", "Hệ thống thông tin báo cáo của Chính phủ (mẫu)", '["*"]', "khoa-bao-cao-mau"),
     WEB: ("webportal", "publications", "Cổng thông tin điện tử của tỉnh (mẫu)", "[]", "khoa-cong-mau"),
 }
-#: Seconds that any wait may take; seconds between two looks.
+#: Maximum seconds of any wait; seconds between two looks.
 _STILL, _PAUSE = 60.0, 0.2
-_BUSY = "no answer within"  #: how a probe says that it waited in vain
+_BUSY = "no answer within"  #: the text of a probe that timed out
 
 _HUB = """
 [links]
@@ -62,9 +63,9 @@ max-retry = "2s"
 
 
 def open_report_systems(stage: "Stage", site: "Site", planted: str) -> None:
-    """Open the two systems that take reports, write their files as an operator would, and have the links probed.
+    """Start the two systems that accept reports, write their files as an operator would, and enable the link probes.
 
-    Somebody may sign for the province, and somebody for the unit *planted*.
+    One official may sign for the province, and one for the unit *planted*.
     """
     from hub.security import sample_pki
 
@@ -88,19 +89,22 @@ class Evening:
     stage: "Stage"
     operator: "Operator"
     narrator: "Narrator"
-    period: str  #: the one that is over
+    period: str  #: the previous period, which has ended
     current: str
-    planted: str  #: the unit whose report comes back
-    _left_at: int = attrs.field(default=0, init=False)  #: in the hub's log, in lines
+    planted: str  #: the unit whose report is returned
+    _left_at: int = attrs.field(default=0, init=False)  #: number of lines in the hub's log
 
     def leave(self) -> None:
-        """Take the web portal away, once its link was seen up.  Broken."""
+        """Stop the web portal, once its link was seen up. Raises StageFailed."""
         self._wait(lambda: WEB in self._stand("up"), f"the link to {WEB} to be seen up")
         self._left_at = len(self._log())
         self.stage.dismiss(WEB)
 
     def play(self) -> None:
-        """Bring the portal back, hand the ended period's reports in and publish one; wait for what comes of it.  Broken."""
+        """Restart the portal, submit the ended period's reports, publish one, and wait for the results.
+
+        Raises StageFailed.
+        """
         self.narrator.act(
             "Cuối ngày: nộp và công bố báo cáo kỳ trước",
             "In the evening: the last period's reports are handed in and published",
@@ -123,13 +127,13 @@ class Evening:
         return not any(self.operator.count("--delivery-state", state) for state in ("waiting", "sending"))
 
     def _come_back(self) -> None:
-        """Open the portal again where it was; it remembers what its notebook says."""
+        """Restart the portal at its old port. It restores its state from its notebook."""
         port = urlsplit(self.stage.site.partner(WEB)["url"]).port
         secret = self.stage.site.directory / "partners" / f"{WEB}.secret"
         self.stage.open_office(WEB, "webportal", port=port, secret_file=secret)
 
     def _hand_in(self) -> None:
-        """Hand the planted unit's report in, which comes back; then the province's, and the unit's again."""
+        """Submit the planted unit's report, which is returned; then the province's reports and the unit's again."""
         province, order = self._province, self.stage.partners[REPORTING].order
         order("return", reason=_RETURNED_FOR)
         self._submit(self.planted, FORMS[0])
@@ -145,7 +149,7 @@ class Evening:
         )
 
     def differences(self) -> Iterator[str]:
-        """Tell where facts, form, pages and links are not what the two systems' own files and the conductor say."""
+        """Yield the differences of facts, form, pages and links from the two systems' files and the conductor's acts."""
         from hub.demo.partners.notebook import read_notebook
         from hub.demo.tally import tally, tallyreports
 
@@ -168,7 +172,7 @@ class Evening:
         yield from self._unlike_links()
 
     def _unlike_pages(self) -> Iterator[str]:
-        """Compare what the portal holds, what everybody may see, and the report that the operator is shown."""
+        """Compare the pages that the portal holds, the public pages, and the report that the operator is shown."""
         from hub.demo.partners.notebook import read_notebook
         from hub.demo.tally import tallyreports
 
@@ -182,7 +186,10 @@ class Evening:
             yield f"/public{paths[1]} is not what `lienthong report` prints"
 
     def _unlike_links(self) -> Iterator[str]:
-        """Compare which links went down with who was away: the portal, once.  A machine that was too busy to answer in time was not away."""
+        """Compare the links that went down with the one that was stopped: the portal, once.
+
+        Probes that timed out because the machine was busy do not count.
+        """
         told = [json.loads(line) for line in self._log()[self._left_at :] if '"event": "link-' in line]
         away = [each["link"] for each in told if each["event"] == "link-down" and not each["reason"].startswith(_BUSY)]
         if away != [WEB]:
@@ -204,7 +211,7 @@ class Evening:
         return str(self.stage.site.read()["province"])
 
     def _submit(self, unit: str, form: str, *words: str) -> None:
-        """Have a report signed (*words*: why there is another revision), and hand it in."""
+        """Have a report signed and submit it. *words*: the reason of a new revision."""
         officials.sign_unit_report(self.stage.site, self.operator, unit, self.period, form, *words)
         self._report("submit", unit, form, REPORTING)
 
@@ -222,11 +229,11 @@ class Evening:
         return total
 
     def _stand(self, state: str) -> set[str]:
-        """Return the links that stand so."""
+        """Return the links in this state."""
         return {row["link"] for row in self.operator.rows("links") if row["state"] == state}
 
     def _served(self, path: str) -> bytes | None:
-        """Return what the hub serves without a sign-in; None when it has nothing there."""
+        """Return a page that the hub serves without sign-in; None if there is none."""
         site = self.stage.site
         context = ssl.create_default_context(cafile=site.pki("ca.crt"))
         handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
@@ -241,7 +248,7 @@ class Evening:
                 raise
 
     def _wait(self, until: Callable[[], bool], what: str) -> None:
-        """Look until it is so.  Broken when it takes too long."""
+        """Wait until the condition holds. Raises StageFailed if that takes too long."""
         from hub.demo.run.stage import StageFailed
 
         deadline = time.monotonic() + _STILL
@@ -257,5 +264,5 @@ def _key(fact: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _timeless(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a report without the moment at which it was counted."""
+    """Return a report without the time at which it was counted."""
     return {key: value for key, value in report.items() if key != "made_at"}

@@ -1,6 +1,6 @@
-"""Meetings and incidents in the day of the province: how the hub is set up for them, and what is compared of them in the end.
+"""Meetings and incidents in the day of the province: sets up the hub for them, and compares the results.
 
-Knows hub.toml, a partner's file, and the forms' columns; plays nothing itself.
+Knows hub.toml, a partner's file and the forms' columns. Plays nothing itself.
 """
 
 import json
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Line = Mapping[str, Any]
 
-#: The forms' columns, each by what the partners' files call that.
+#: By form: each column with the milestone that the partners' files give for it.
 _COLUMNS: Mapping[str, Mapping[str, str]] = {
     "meetings": {
         "called": "called",
@@ -53,7 +53,10 @@ severity = "warning"
 
 
 def open_event_systems(site: "Site", watchman: str, units: Sequence[str], unit: str, agency: str) -> None:
-    """Let the hub take syslog from *watchman*, who watches *units*, and tell *agency*, in the name of *unit*, of what is grave."""
+    """Let the hub receive syslog from *watchman*, which monitors *units*.
+
+    The hub reports grave incidents to *agency* in the name of *unit*.
+    """
     from hub.runtime.free_ports import free_ports
 
     text = site.config.read_text("utf-8")
@@ -70,7 +73,10 @@ def compare_event_facts(
     first: date,
     today: date,
 ) -> list[str]:
-    """Tell where the facts and the forms of meetings and incidents are not what the partners' files give; *rows* gives a form's rows."""
+    """Return the differences of facts and forms of meetings and incidents from the partners' files.
+
+    *rows* returns a form's rows.
+    """
     from hub.demo.tally import eventtally, tally
 
     systems = [*notebooks["sotttt"], *notebooks["vpub"]]
@@ -87,7 +93,7 @@ def compare_event_facts(
 
 
 def _key(fact: Line) -> tuple[str, ...]:
-    """Return a fact's key as the partners' files have it: the UID, and where there may be several the SEQUENCE; or an incident's id."""
+    """Return a fact's key as the partners' files write it: a meeting's UID (and SEQUENCE), or an incident's id."""
     key = json.loads(fact["key"])
     if fact["service"] != "meetings" or len(key) < 3:
         return (str(key[0]),)

@@ -1,4 +1,7 @@
-"""The hubs of other provinces and ministries as an operator connects them for the day that `lienthong demo` plays.  Knows their files; plays nothing."""
+"""Connects the hubs of other provinces and ministries for the day of `lienthong demo`, as an operator does.
+
+Knows their files. Plays nothing itself.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
     from hub.demo.run.stage import Site, Stage
     from hub.demo.tally.tally import TalliedResult
 
-#: Partner -> its name, where its service lies, its settings, its secrets.
+#: Partner -> its name, the path of its service, its settings, its secrets.
 _HUBS = {
     "lgsp": ("Trục tỉnh khác, LGSP (mẫu)", "", 'system-id = "H37.TN"\n', {"secret": "khoa-bi-mat"}),
     "wso2": (
@@ -44,7 +47,7 @@ max-retry = "2s"
 
 
 def open_hubs(stage: "Stage", site: "Site", operator: "Operator", town: "Town", agencies_csv: Path) -> None:
-    """Open the hubs, write their partners' files, and import the agencies behind them; *agencies_csv* is written for it."""
+    """Start the hubs, write their partners' files, and import the agencies behind them through the file *agencies_csv*."""
     from hub.demo.plan.neighbours import AGENCIES, list_contact_units
     from hub.security import sample_pki
 
@@ -67,14 +70,14 @@ def open_hubs(stage: "Stage", site: "Site", operator: "Operator", town: "Town", 
 
 
 def open_neighbours(stage: "Stage", town: "Town", scale: "Scale", outbox: Path, narrator: "Narrator") -> "Neighbours":
-    """Return what is written to and from them in the day."""
+    """Return the documents exchanged with them during the day."""
     from hub.demo.plan.neighbours import Neighbours
 
     return Neighbours(stage, town, scale, outbox, narrator)
 
 
 def tally_partner_files(notebooks: Mapping[str, Sequence[Mapping[str, Any]]]) -> "list[TalliedResult]":
-    """Return what their own files give."""
+    """Return the results in their own files."""
     from hub.demo.plan.neighbours import AGENCIES
     from hub.demo.tally import tallyhubs
 

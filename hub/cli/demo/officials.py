@@ -1,6 +1,6 @@
-"""The officials of the day that `lienthong demo` plays: who may sign for which unit, and how a report goes to one and comes back signed.
+"""The officials in `lienthong demo`: who may sign for which unit, and how a report is signed and imported.
 
-Knows files, commands and the program that signs; a person's key lies outside the hub's directory.
+Knows files, commands and the signing program. An official's key lies outside the hub's directory.
 """
 
 import subprocess
@@ -27,7 +27,7 @@ _PATIENCE = 60.0  #: seconds
 
 
 def enrol_officials(site: "Site", units: Iterable[str]) -> None:
-    """Let the sample CA issue a certificate for a person of each of *units*, and write down that this one may sign for it."""
+    """Issue a certificate of the sample CA to one official of each of *units*, and register that official for the unit."""
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import (
@@ -57,7 +57,10 @@ def enrol_officials(site: "Site", units: Iterable[str]) -> None:
 
 
 def sign_unit_report(site: "Site", operator: "Operator", unit: str, period: str, form: str, *more: str) -> None:
-    """Get a report (*more* of the command, such as a reason), let the unit's person sign it, and hand it back.  StageFailed, CommandStop."""
+    """Export a report, let the unit's official sign it, and import it. Raises StageFailed, CommandStop.
+
+    *more* are further arguments of the export, such as a reason.
+    """
     from hub.demo.run.stage import Child, StageFailed
 
     asked = (unit, period, "--form", form)
@@ -79,5 +82,5 @@ def sign_unit_report(site: "Site", operator: "Operator", unit: str, period: str,
 
 
 def _home(site: "Site") -> Path:
-    """Return where the persons keep their keys and papers."""
+    """Return the directory where the officials keep their keys and documents."""
     return site.directory.parent / "persons"

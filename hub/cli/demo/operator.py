@@ -1,4 +1,7 @@
-"""Who plays the operator in `lienthong demo`, and who tells the story.  Knows the command line and a terminal; not what is played."""
+"""The operator and the narrator of `lienthong demo`.
+
+Knows the command line and a terminal. Does not know what is played.
+"""
 
 import contextlib
 import io
@@ -17,7 +20,7 @@ from hub.cli.screen import CommandStop, t
 
 @attrs.define
 class Narrator:
-    """Tells the story on standard error: with bars on a terminal, else in plain lines."""
+    """Reports progress on standard error: with bars on a terminal, else in plain lines."""
 
     _act: int = 0
     _started: float = attrs.field(factory=time.monotonic)
@@ -28,12 +31,12 @@ class Narrator:
         click.secho(f"{self._act}. {t(vi, en)}", bold=True, err=True)
 
     def say(self, vi: str, en: str) -> None:
-        """Say what happened, and when."""
+        """Report what happened, with the time since the start."""
         click.echo(f"   {t(vi, en)}  ({time.monotonic() - self._started:.1f} s)", err=True)
 
     @contextlib.contextmanager
     def bar(self, vi: str, en: str) -> Iterator[Callable[[int, int], None]]:
-        """Show a bar; what it yields is told how much of how much is done."""
+        """Show a progress bar. Yields a function that takes the number done and the total."""
         if not sys.stderr.isatty():
             yield lambda _done, _total: None
             return
@@ -41,7 +44,7 @@ class Narrator:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         columns = (TextColumn("   {task.description}"), BarColumn(), MofNCompleteColumn())
-        # The console keeps this very stream: while a bar is shown, `Operator.ask` listens to what the commands say.
+        # The console keeps this very stream, because `Operator.ask` redirects standard error while a bar is shown.
         console = Console(file=sys.stderr)
         with Progress(
             *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
@@ -52,12 +55,12 @@ class Narrator:
 
 @attrs.frozen
 class Operator:
-    """Asks the hub through its own command line, in this process: what an operator sees and nothing else."""
+    """Calls the hub's own command line in this process, so that it sees only what an operator sees."""
 
     config: Path
 
     def ask(self, *arguments: str) -> bytes:
-        """Return what `lienthong -c hub.toml ARGUMENTS` prints.  Stop, with what it said, when it fails."""
+        """Return the output of `lienthong -c hub.toml ARGUMENTS`. Raises CommandStop, with the error text, if it fails."""
         from hub.cli import lienthong
 
         printed, said = io.BytesIO(), io.StringIO()
@@ -70,9 +73,9 @@ class Operator:
         return printed.getvalue()
 
     def rows(self, *arguments: str) -> list[Mapping[str, Any]]:
-        """Return the objects that a command prints under `--json`."""
+        """Return the objects that a command prints with `--json`."""
         return [json.loads(line) for line in self.ask(*arguments, "--json").splitlines()]
 
     def count(self, *filters: str) -> int:
-        """Return how many messages there are."""
+        """Return the number of messages that match *filters*."""
         return int(self.ask("messages", "--count", *filters))

@@ -1,6 +1,6 @@
-"""The shared mail and the shared services of the day: how the hub is set up for them, and what is compared of them in the end.
+"""The shared mail and the shared services of the day: sets up the hub for them, and compares the results.
 
-Knows the partners' files and the forms' columns; plays nothing itself.
+Knows the partners' files and the forms' columns. Plays nothing itself.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Line = Mapping[str, Any]
 
-#: What stands in `partners/CODE.toml` of who is asked.
+#: `partners/CODE.toml` of the partners that answer lookups.
 _NGSP = """name = "Nền tảng tích hợp quốc gia (mẫu)"
 adapter = "ngsp"
 url = "http://127.0.0.1:{port}"
@@ -46,7 +46,7 @@ max-retry = "2s"
 """
 _SECRETS = {"ngsp.id": "truc-lien-thong", "ngsp.secret": "khoa-ngsp-mau"}
 
-#: The forms' columns that count one milestone each.
+#: By form: the columns that count one milestone each.
 _COLUMNS: Mapping[str, Mapping[str, str]] = {
     "mail": {
         "accounts": "accounts-issued",
@@ -72,7 +72,7 @@ FORMS = tuple(_COLUMNS)
 
 
 def open_shared_services(stage: "Stage", site: "Site", offices: Sequence[str]) -> None:
-    """Open the shared services, and let the shared mail report for everybody and the officers of *offices* ask."""
+    """Start the shared services. Let the shared mail report for all units and the officers of *offices* make lookups."""
     from hub.demo.run.dayplay import MAIL, OFFICERS, SERVICES
     from hub.security import sample_pki
 
@@ -90,7 +90,10 @@ def open_shared_services(stage: "Stage", site: "Site", offices: Sequence[str]) -
 def compare_shared_facts(
     notebooks: Mapping[str, list[Line]], facts: Iterable[Line], rows: Callable[[str], list[Line]]
 ) -> list[str]:
-    """Tell where facts and forms of mail and lookups are not what the partners' files give; *rows* gives a form's rows."""
+    """Return the differences of facts and forms of mail and lookups from the partners' files.
+
+    *rows* returns a form's rows.
+    """
     from hub.demo.run.dayplay import MAIL, OFFICERS, SERVICES
     from hub.demo.tally import tally, tallyshared
 

@@ -1,1 +1,1 @@
-"""Starts, drives and stops the processes of a run."""
+"""Starts, drives and stops the processes of a demo run."""

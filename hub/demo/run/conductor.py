@@ -1,6 +1,6 @@
-"""Plays the story: gives the partners their orders, takes the axis away and brings it back, waits until all is quiet.
+"""Plays the story: gives orders to the partners, stops and restarts the axis, waits until everything is delivered.
 
-Knows the stage and the letters; of the hub only what it is told by `look`.
+Knows the stage and the letters. Knows of the hub only what `look` returns.
 """
 
 import time
@@ -18,32 +18,32 @@ from hub.demo.tally.recount import Planted
 
 DEPARTMENT, OFFICE, UPSTREAM = "sotttt", "vpub", "vpcp"
 
-_AWAY = 3.0  #: seconds the axis stays away when everyone else has theirs: long enough to be tried again and again
+_AWAY = 3.0  #: seconds that the axis stays down after everyone else has received: long enough for several retries
 _PAUSE = 0.2  #: seconds between two looks
 
 
 class Voice(Protocol):
-    """Tells whoever watches, in Vietnamese and English."""
+    """Reports progress to the person who watches, in Vietnamese and English."""
 
     def act(self, vi: str, en: str) -> None:
         """Announce the next act."""
         ...
 
     def say(self, vi: str, en: str) -> None:
-        """Say what happened."""
+        """Report what happened."""
         ...
 
     def bar(self, vi: str, en: str) -> AbstractContextManager[Callable[[int, int], None]]:
-        """Show a bar; what it gives is told how much of how much is done."""
+        """Show a progress bar. Yields a function that takes the number done and the total."""
         ...
 
 
 @attrs.frozen
 class Look:
-    """How the hub stands, as the operator sees it."""
+    """The state of the hub as the operator sees it."""
 
     accepted: int  #: messages
-    outstanding: int  #: messages with a delivery that is not yet delivered and not dead
+    outstanding: int  #: messages with a delivery that is neither delivered nor dead
 
 
 @attrs.define
@@ -55,12 +55,12 @@ class Conductor:
     outbox: Path
     voice: Voice
     look: Callable[[], Look]
-    deadline: float  #: seconds that any wait may take
+    deadline: float  #: maximum seconds of any wait
     planted: list[Planted] = attrs.field(factory=list)
     _written: int = 0
 
     def play(self) -> None:
-        """Play every act.  StageFailed."""
+        """Play every act. Raises StageFailed."""
         cast, voice = self.cast, self.voice
         voice.act("Các hệ thống đối tác vào vị trí", "The partner systems take their places")
         for code in (DEPARTMENT, OFFICE, UPSTREAM):
@@ -109,7 +109,7 @@ class Conductor:
     def _call(self, code: str) -> None:
         units = {DEPARTMENT: self.cast.department, OFFICE: self.cast.office, UPSTREAM: AXIS}[code]
         others = [self.cast.other_code(unit) for unit in units]
-        # A packet names a unit by whichever of its codes: the partner answers for all of them.
+        # A packet names a unit by any of its codes, so the partner answers for all of them.
         self.stage.call(code, tuple(dict.fromkeys([*units, *others])))
 
     def _send(self, letters: Sequence[Letter]) -> None:
@@ -124,7 +124,7 @@ class Conductor:
         self.voice.say(vi, en)
 
     def _send_one(self, letter: Letter) -> bool:
-        """Send *letter*.  Broken when one that is not planted is refused: the story cannot go on without it."""
+        """Send *letter*. Raises StageFailed if a letter that is not planted is refused, because the story needs it."""
         self._written += 1
         file = self.outbox / f"{self._written:03}-{letter.partner}.edxml"
         file.write_bytes(letter.content)
@@ -145,7 +145,10 @@ class Conductor:
         return accepted
 
     def _quiet(self, but_for: int = 0) -> None:
-        """Wait until the partners have answered all they got and nothing is outstanding but so many messages.  StageFailed."""
+        """Wait until the partners have answered everything and all but *but_for* messages are delivered.
+
+        Raises StageFailed.
+        """
         until, before = time.monotonic() + self.deadline, None
         with self.voice.bar("chuyển", "delivering") as done:
             while True:
@@ -163,7 +166,7 @@ class Conductor:
                 time.sleep(_PAUSE)
 
     def _traces(self) -> None:
-        """The first sender asks what came back about its documents."""
+        """Let the first sender ask for the statuses of its documents."""
         unit = self.cast.department[0]
         found = self.stage.partners[DEPARTMENT].order("traces", unit=unit)["traces"]
         if not found:

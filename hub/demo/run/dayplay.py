@@ -1,6 +1,6 @@
-"""Plays a day of the province: gives each partner its orders, all of them at once, and waits until it is quiet.
+"""Plays a day of the province: gives all partners their orders at the same time, waits until everything is delivered.
 
-Knows the stage and the plan of the day; of the hub only what it is told by `look`.
+Knows the stage and the plan of the day. Knows of the hub only what `look` returns.
 """
 
 import base64
@@ -36,15 +36,15 @@ class DayPlay:
     stage: Stage
     town: Town
     scale: Scale
-    first: date  #: of the reports' period
+    first: date  #: first day of the reports' period
     outbox: Path
     voice: Voice
     look: Callable[[], Look]
-    deadline: float  #: seconds without any progress
+    deadline: float  #: maximum seconds without any progress
     neighbours: Neighbours
 
     def play(self) -> None:
-        """Play the whole day.  StageFailed."""
+        """Play the whole day. Raises StageFailed."""
         voice, town, scale = self.voice, self.town, self.scale
         voice.act(
             "Một ngày của tỉnh: văn bản đi, đến, lên và xuống trục",
@@ -80,12 +80,12 @@ class DayPlay:
         self._quiet()
 
     def books(self) -> Mapping[str, Mapping[str, int]]:
-        """Return what the one-stop software counts of its units for the period."""
+        """Return the one-stop software's own count of its units for the period."""
         order = self.stage.partners[ONE_STOP].order
         return order("count", **{"from": f"{self.first}", "to": f"{self.town.today}"})
 
     def _send(self, code: str, letters: Sequence[Letter]) -> None:
-        """Let a document system send its letters, one after another.  Broken when one is refused."""
+        """Let a document system send its letters, one after another. Raises StageFailed if one is refused."""
         partner = self.stage.partners[code]
         already = len(list(self.outbox.glob(f"{code}-*")))
         for number, letter in enumerate(letters, start=already + 1):
@@ -98,7 +98,7 @@ class DayPlay:
         self.voice.say(f"{code}: {len(letters)} văn bản được nhận", f"{code}: {len(letters)} documents accepted")
 
     def _put(self, parcels: Iterable[AgencyParcel]) -> None:
-        """Put packets in at the axis."""
+        """Put packets into the axis."""
         axis, done = self.stage.partners[AXIS], 0
         for parcel in parcels:
             packet = base64.b64encode(parcel.packet).decode()
@@ -107,7 +107,7 @@ class DayPlay:
         self.voice.say(f"trục: {done} gói tin vào", f"the axis: {done} packets put in")
 
     def _answers(self) -> Iterable[AgencyParcel]:
-        """Give what the agencies answer to each document that came up to them, as the axis's own file has it."""
+        """Yield the agencies' answers to each document that reached them, read from the axis's own file."""
         said: list[Mapping[str, Any]] = list(read_notebook(self.stage.notebooks / f"{AXIS}.jsonl"))
         ours = {line["doc_id"] for line in said if line["what"] == "sent" and line["kind"] == "edoc"}
         came = [line for line in said if line["what"] == "parcel" and line["sender_doc_id"] in ours]
@@ -117,7 +117,10 @@ class DayPlay:
             )
 
     def _work_the_counters(self) -> None:
-        """Let the one-stop offices take dossiers in, and work on them for some days.  Broken when a call is refused."""
+        """Let the one-stop offices accept dossiers and work on them for `scale.days` days.
+
+        Raises StageFailed if a call is refused.
+        """
         order, taken = self.stage.partners[ONE_STOP].order, 0
         for ago in reversed(range(self.scale.days)):
             new = self.scale.dossiers // self.scale.offices if ago == self.scale.days - 1 else 0
@@ -131,12 +134,12 @@ class DayPlay:
         )
 
     def _watch(self) -> None:
-        """Let the monitoring system tell what it saw since last night."""
+        """Let the monitoring system report what it observed since last night."""
         told = self.stage.partners[WATCHMAN].order("watch", each=2, noise=self.scale.documents)["told"]
         self.voice.say(f"{WATCHMAN}: {told} tin về sự cố", f"{WATCHMAN}: {told} messages about incidents")
 
     def _count_the_mail(self) -> None:
-        """Let the day of each mailbox pass, and each unit's usage be handed in.  Broken when one is refused."""
+        """Let each mailbox's day pass and each unit's usage be reported. Raises StageFailed if a report is refused."""
         mailboxes = self.scale.mailboxes
         told = self.stage.partners[MAIL].order("day", day=f"{self.town.today}", accounts=mailboxes)
         if told["refused"]:
@@ -148,7 +151,7 @@ class DayPlay:
         )
 
     def _look_things_up(self) -> None:
-        """Let the officers ask and order; the first order is taken though nobody hears of it, and asked for again."""
+        """Let the officers make lookups and orders. The answer to the first order is lost, so it is placed again."""
         officers, services = (self.stage.partners[code].order for code in (OFFICERS, SERVICES))
         day = {"day": f"{self.town.today}", "dossiers": self.scale.lookups}
         asked = officers("ask", **day)
@@ -163,7 +166,7 @@ class DayPlay:
         )
 
     def _quiet(self) -> None:
-        """Wait until the partners have answered all they got and nothing is outstanding.  Broken when nothing moves any more."""
+        """Wait until the partners have answered everything and all is delivered. Raises StageFailed without progress."""
         until, before = time.monotonic() + self.deadline, None
         idle = [partial(self.stage.partners[code].order, "idle") for code in ("sotttt", "vpub")]
         with self.voice.bar("chuyển", "delivering") as done:

@@ -1,18 +1,20 @@
-"""Ports of this machine for what listens on them later: the sample province and its partners.  Knows nobody who does."""
+"""Chooses free ports of this machine, for the sample province and its partners to listen on later."""
 
 import errno
 import secrets
 import socket
 
-#: Below those of connections going out (Linux: from 32768; IANA: from 49152).
+#: Below the ephemeral ports of outgoing connections (Linux: from 32768; IANA: from 49152).
 _NEVER_GOING_OUT = range(10_000, 32_768)
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Return ports of *host* that nobody listens on, no two alike.  OSError: *host* is no address of this machine.
+    """Return *count* different ports of *host* that nobody listens on.
 
-    The kernel is not asked to choose: it chooses among those that it also gives to connections going out, and by the
-    time that one is listened on, such a connection may have taken it.
+    Raises OSError if *host* is no address of this machine.
+
+    The kernel does not choose, because it would choose an ephemeral port: an outgoing connection may occupy that port
+    before anyone listens on it.
     """
     chosen: set[int] = set()
     while len(chosen) < count:

