@@ -150,7 +150,7 @@ def permit_partner_query(
     if before.pause is not None:
         return LookupPermit(given=False, reason="paused")
     if policy.rate is not None and not policy.rate.allows(before.next_at, now):
-        return LookupPermit(given=False, reason="its rate is used up", again=before.next_at)
+        return LookupPermit(given=False, reason="its rate limit is reached", again=before.next_at)
     shut = before.breaker.position is not Position.CLOSED
     if shut or policy.rate is not None:
         seized = partner_state.seize_partner(tx, partner)

@@ -80,7 +80,7 @@ def test_every_form_has_a_template_in_which_only_what_a_unit_types_is_open(form)
             assert (cell.value is None) is opened or not column.sum
     assert sheet.column_dimensions["A"].hidden
     assert sheet["D2"].protection.locked
-    assert wrong(content, form=form) == [("", "there is no figure in it")]
+    assert wrong(content, form=form) == [("", "the workbook contains no figure")]
 
 
 def test_a_name_that_looks_like_a_formula_stays_a_name():
@@ -138,13 +138,13 @@ def test_every_cell_that_holds_no_whole_number_is_named_with_what_to_do():
     cells = {f"Báo cáo!{sheet.cell(rows[f'row:{unit}'], columns[column]).coordinate}" for unit, column in bad}
     found = wrong(content)
     assert {cell for cell, _ in found} == cells
-    assert sum("was not calculated" in said for _, said in found) == 1
-    assert all("leave it empty" in said or "type the number" in said for _, said in found)
+    assert sum("without a calculated value" in said for _, said in found) == 1
+    assert all("leave the cell empty" in said or "type the number" in said for _, said in found)
 
 
 def test_a_workbook_of_another_unit_form_or_period_is_refused():
     for more in ({"units": ("H55.01",)}, {"form": DOSSIERS}, {"period": parse_period("2026-12")}):
-        assert any("take the right one" in said for _, said in wrong(GOOD, **more))
+        assert any("use the right template" in said for _, said in wrong(GOOD, **more))
 
 
 @pytest.mark.parametrize("said", [b"[" * 20_000, b'["\\u001b[2J\\ud800", "\xc2\x9b"]', b'["' + b"a" * 20_000 + b'"]'])
@@ -152,7 +152,7 @@ def test_a_mark_that_is_no_mark_is_told_of_and_moves_no_cursor(said):
     texts = part("xl/sharedStrings.xml", EMPTY).replace(b'["edoc","H55.13","2026-11"]', said)
     assert said in texts
     ((_, told),) = wrong(packed({"xl/sharedStrings.xml": texts}, EMPTY))
-    assert told.startswith("this template is of ")
+    assert told.startswith("this template is for ")
     assert told.isprintable()
     assert len(told) < 300
 
@@ -166,7 +166,7 @@ def test_rows_and_columns_that_are_not_the_templates_are_refused():
     found = dict(wrong(saved(book)))
     assert any("H55.77" in said for said in found.values())
     assert any("sent_inside" in said for said in found.values())
-    assert any("a row of no unit" in said for said in found.values())
+    assert any("a row without a unit" in said for said in found.values())
 
 
 def test_of_very_many_mistakes_the_first_are_named():
@@ -283,14 +283,14 @@ def test_a_link_in_a_cell_is_a_text_and_a_target_outside_is_never_followed():
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "no .xlsx"),
-        (b"%PDF-1.7", "no .xlsx"),
+        (b"", "not a readable .xlsx"),
+        (b"%PDF-1.7", "not a readable .xlsx"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "password"),
-        (GOOD[:900], "no .xlsx"),
-        (packed({"xl/workbook.xml": None}), "no .xlsx"),
-        (packed({"xl/sharedStrings.xml": b"<sst/>"}, EMPTY), "no .xlsx"),
+        (GOOD[:900], "not a readable .xlsx"),
+        (packed({"xl/workbook.xml": None}), "not a readable .xlsx"),
+        (packed({"xl/sharedStrings.xml": b"<sst/>"}, EMPTY), "not a readable .xlsx"),
         (packed({"xl/workbook.xml": b"<workbook"}), "damaged"),
-        (packed({}, method=zipfile.ZIP_LZMA), "no .xlsx"),
+        (packed({}, method=zipfile.ZIP_LZMA), "not a readable .xlsx"),
     ],
 )
 def test_a_file_that_is_no_workbook_is_told_so(content, told):

@@ -94,9 +94,9 @@ def test_every_cell_that_is_wrong_is_told_at_once_by_its_unit_and_column():
     said = declaration({("", "sent"): Decimal("1.5"), ("H55.13", "received"): None, ("H55.13", "x"): 1})
     again = attrs.evolve(said, cells=(*said.cells, DeclaredCell(column="sent", figure=1)))
     found = dict(refused(again))
-    assert found["T.Figures[1].Cell[1].Number"] == "sent: 1.5 is no whole number"
-    assert found["M.Figures[1].Cell[2]"] == "sent: it is told twice"
-    assert found["N.Figures[2].Cell[1].Number"] == "H55.13, received: it says nothing"
+    assert found["T.Figures[1].Cell[1].Number"] == "sent: 1.5 is not a whole number"
+    assert found["M.Figures[1].Cell[2]"] == "sent: it occurs twice"
+    assert found["N.Figures[2].Cell[1].Number"] == "H55.13, received: it is empty"
     assert found["column-unknown"].startswith("H55.13, x: ")
 
 
@@ -117,4 +117,4 @@ def test_what_is_no_declaration_is_refused(content):
 
 
 def test_a_declaration_without_a_cell_is_refused():
-    assert ("N.Figures", "no cell is told") in refused(declaration({}))
+    assert ("N.Figures", "there is no cell") in refused(declaration({}))

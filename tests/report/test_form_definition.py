@@ -43,7 +43,7 @@ def test_what_could_not_be_counted_by_is_refused(content):
 def test_formulas_that_contain_one_another_are_refused():
     form = FORMS["edoc"]
     columns = [attrs.evolve(column, sum=("total",)) if column.key == "sent" else column for column in form.columns]
-    with pytest.raises(ValueError, match="worked out from itself"):
+    with pytest.raises(ValueError, match="computed from itself"):
         definition.check_form(attrs.evolve(form, columns=tuple(columns)))
 
 

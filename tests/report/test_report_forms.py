@@ -143,7 +143,7 @@ en = "U"
         ("column[0].where.colour", "is not a word of this table"),
         ("column[0].where.outside", "is 'no'"),
         ("column[0].within_hours", "is 'weeks'"),
-        ("column[0].milestones", "names none"),
+        ("column[0].milestones", "is empty or missing"),
         ("column[1]", "has neither or both of milestones and furthest"),
         ("column[3].milestones", "is 'sent'"),
         ("column[4].kind", "is 'guess'"),
@@ -151,7 +151,7 @@ en = "U"
         ("column[1].key", "is 'a'"),
         ("column[2].sum", "has 'd'"),
         ("column[2].sum", "has 't'"),
-        ("column[2].sum", "adds a column up twice, or itself"),
+        ("column[2].sum", "contains a column twice, or itself"),
         ("id", "is 'Bad Id'"),
         ("title.en", "is missing"),
         ("basis.vi", "is missing"),
@@ -201,11 +201,11 @@ en = "U"
                 "[[column]]", 'progress = { begins = ["received"], ends = ["failed"] }\n[[column]]'
             ),
             "column[0].milestones",
-            "has one that is no end",
+            "has a milestone that is not in ends",
         ),
-        (SMALL + '[[check]]\nvi="B"\nen="B"\nleft=["a"]', "check[0].right", "names none"),
+        (SMALL + '[[check]]\nvi="B"\nen="B"\nleft=["a"]', "check[0].right", "is empty or missing"),
         (SMALL + '[[check]]\nvi="B"\nen="B"\nleft=["a"]\nright=["b"]', "check[0].right", "is 'b'"),
-        (SMALL + '[[section]]\nvi="B"\nen="B"\n' * 2, "section[0].starts", "names none"),
+        (SMALL + '[[section]]\nvi="B"\nen="B"\n' * 2, "section[0].starts", "is empty or missing"),
         (
             SMALL + 'rules = "x"' * 0 + '[rule_set.x]\nvi="X"\nen="X"\n[[rule_set.x.column]]\nkey="b"',
             "rule_set.x.column[0].key",
@@ -213,12 +213,12 @@ en = "U"
         ),
         (SMALL.replace("[[column]]", 'rules = "x"\n[[column]]'), "rules", "is 'x'"),
         (SMALL.replace("[[column]]", 'late = "never"\n[[column]]'), "late", "is 'never'"),
-        (SMALL + '[[column]]\nkey="b"\nkind="formula"\nvi="B"\nen="B"', "column[1].sum", "names none"),
+        (SMALL + '[[column]]\nkey="b"\nkind="formula"\nvi="B"\nen="B"', "column[1].sum", "is empty or missing"),
         (
             SMALL + '[[column]]\nkey="b"\nkind="formula"\nvi="B"\nen="B"\nsum=["a"]\n'
             '[[column]]\nkey="c"\nkind="formula"\nvi="C"\nen="C"\nsum=["a","b"]',
             "column[2].sum",
-            "adds a column up twice, or itself",
+            "contains a column twice, or itself",
         ),
     ],
 )

@@ -168,7 +168,7 @@ en = "E"
         ("off[1].en", "is missing"),
         ("off[1].last", "is 2026-02-01"),
         ("off[2].sure", "is 'yes'"),
-        ("worked[0]", "has 2026-03-02, which stands there already"),
+        ("worked[0]", "has 2026-03-02, which another entry has"),
         ("worked[1].day", "is missing"),
     ])  # fmt: skip
 

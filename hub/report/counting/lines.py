@@ -69,18 +69,18 @@ def read_fact_line(line: bytes) -> Fact:
     except RecursionError:
         raise ValueError("nested too deep") from None
     if not isinstance(said, list) or len(said) != len(MEMBERS) or not all(type(said[place]) is str for place in _TEXTS):
-        raise ValueError(f"no array of {len(MEMBERS)} members")
+        raise ValueError(f"not an array of {len(MEMBERS)} members")
     named = dict(zip(MEMBERS, said, strict=True))
     named["at"] = read_offset_time(said[4])
     named["due"], named["day"] = (None if each is None else date.fromisoformat(str(each)) for each in said[11:13])
     if type(said[7]) is not bool or type(said[9]) is not bool or type(said[13]) is not int:
-        raise ValueError("a member of another type")
+        raise ValueError("a member has the wrong type")
     if abs(said[13]) >= _NO_AMOUNT:
-        raise ValueError("an amount that no journal holds")
+        raise ValueError("an amount out of range")
     named["attributes"] = tuple(_pairs(said[14]))
     fact = Fact(**named)
     if write_fact_line(fact) != line:
-        raise ValueError("not written as it must be")
+        raise ValueError("not in canonical form")
     return fact
 
 
@@ -98,7 +98,7 @@ def read_offset_time(text: str) -> datetime:
     """Return the instant of *text*, ISO 8601 with an offset, in UTC. Raises ValueError."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
-        raise ValueError("a time without its offset")
+        raise ValueError("a time without an offset")
     try:
         return at.astimezone(UTC)
     except OverflowError as error:
@@ -107,8 +107,8 @@ def read_offset_time(text: str) -> datetime:
 
 def _pairs(said: object) -> Iterator[tuple[str, str]]:
     if not isinstance(said, list):
-        raise ValueError("attributes are no list")  # noqa: TRY004 - it is read, not passed
+        raise ValueError("attributes are not a list")  # noqa: TRY004 - it is read, not passed
     for each in said:
         if not isinstance(each, list) or len(each) != 2 or not all(type(part) is str for part in each):
-            raise ValueError("an attribute is no pair of texts")
+            raise ValueError("an attribute is not a pair of texts")
         yield each[0], each[1]

@@ -40,7 +40,7 @@ def read_pieces(content: bytes) -> Pieces:
     except RecursionError:
         raise ValueError("nested too deep") from None
     if not isinstance(said, dict) or list(said) != ["parts", "closed"] or lines.write_compact_json(said) != content:
-        raise ValueError("not written as it must be")
+        raise ValueError("not in canonical form")
     parts, months = (_rows(said[name]) for name in ("parts", "closed"))
     if not parts or not all(type(is_closed) is bool for *_, is_closed in parts):
         raise ValueError("no parts")
@@ -56,15 +56,15 @@ def _days(period: Period) -> list[str]:
 
 def _rows(said: object) -> Sequence[list[object]]:
     if not isinstance(said, list) or len(said) > MOST:
-        raise ValueError("no list of parts")
+        raise ValueError("not a list of parts")
     for each in said:
         if not isinstance(each, list) or len(each) != 4 or not all(type(part) is str for part in each[:3]):
-            raise ValueError("no part of a period")
+            raise ValueError("not a part of a period")
     return said
 
 
 def _period(said: Sequence[object]) -> Period:
     first, last = (date.fromisoformat(str(day)) for day in said[1:3])
     if not (date(2000, 1, 1) <= first <= last < date(3000, 1, 1)):
-        raise ValueError("days that no period has")
+        raise ValueError("days out of range")
     return posting.cut_period(first, last, str(said[0]))

@@ -58,11 +58,11 @@ def _walk(columns: Mapping[str, Column], column: Column, sound: set[str], above:
     *column* itself.
     """
     if column.key in above or len(above) > _DEEPEST:
-        raise ValueError(f"{column.key}: it is worked out from itself")
+        raise ValueError(f"{column.key}: it is computed from itself")
     for key in () if column.key in sound else column.named:
         part = columns.get(key)
         if part is None or part.kind is ColumnKind.TIME:
-            raise ValueError(f"{column.key}: it is worked out from {key[:80]!r}")
+            raise ValueError(f"{column.key}: it is computed from {key[:80]!r}")
         _walk(columns, part, sound, (*above, column.key))
     sound.add(column.key)
 
@@ -95,7 +95,7 @@ def _made(kind: Any, value: Any, path: str) -> Any:
         return _made(kind, value, path)
     if origin in (tuple, frozenset):
         if not isinstance(value, list):
-            raise ValueError(f"{path}: no list")
+            raise ValueError(f"{path}: not a list")
         if origin is tuple and args[-1] is not Ellipsis and len(value) != len(args):
             raise ValueError(f"{path}: {len(value)} items")
         return origin(_made(args[0], each, path) for each in value)
@@ -104,7 +104,7 @@ def _made(kind: Any, value: Any, path: str) -> Any:
     if isinstance(kind, type) and attrs.has(kind):
         hints, table = get_type_hints(kind), _table(value, path)
         if unknown := set(table) - {field.name for field in attrs.fields(kind)}:
-            raise ValueError(f"{path}: {min(unknown)[:80]!r} is no field of it")
+            raise ValueError(f"{path}: {min(unknown)[:80]!r} is not a field of it")
         try:
             return kind(**{name: _made(hints[name], each, f"{path}.{name}") for name, each in table.items()})
         except TypeError as error:
@@ -125,5 +125,5 @@ def _leaf(kind: Any, value: Any, path: str) -> Any:
 
 def _table(value: Any, path: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{path}: no object")  # noqa: TRY004 - it is read, not passed
+        raise ValueError(f"{path}: not an object")  # noqa: TRY004 - it is read, not passed
     return value

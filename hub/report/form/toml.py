@@ -116,14 +116,18 @@ def read_form_folder(
             continue
         if any(form.id == other.id and _meet(form, other) for other in found):
             mistakes.append(
-                Mistake(f"{path.name}: since", f"another form {form.id} is in force then", "dates that do not overlap")
+                Mistake(
+                    f"{path.name}: since",
+                    f"another version of {form.id} is in force on the same days",
+                    "dates that do not overlap",
+                )
             )
         found.append(form)
         if is_own:
             mine.append(form)
     unknown = rule_sets.keys() - {form.id for form in found}
     mistakes += (
-        Mistake(f"reports.rule_sets.{one}", "is no form", "one of: " + " ".join(sorted({form.id for form in found})))
+        Mistake(f"reports.rule_sets.{one}", "is not a form", "one of: " + " ".join(sorted({form.id for form in found})))
         for one in sorted(unknown)
         if not mistakes
     )
@@ -148,7 +152,9 @@ def _takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
         place = f"{form.id}: column {column.key}"
         if not versions or any(other.bases for other in versions):
             known = " ".join(sorted({other.id for other in others if not other.bases}))
-            yield Mistake(f"{place}: form", f"is {base!r}", f"a form that counts, in force then: {known}")
+            yield Mistake(
+                f"{place}: form", f"is {base!r}", f"a form that counts and is in force on the same days: {known}"
+            )
         elif any(key not in {each.key for each in other.columns} for other in versions) or kinds[key] in _UNTAKEN:
             fit = " ".join(sorted(each for each, kind in kinds.items() if kind not in _UNTAKEN))
             yield Mistake(f"{place}: column", f"is {key!r}", f"a column of {base} that is a whole number: {fit}")
@@ -211,7 +217,7 @@ def _rule_sets(table: FormTable) -> dict[str, _RuleSet]:
             if after is not None and after not in known:
                 each.wrong("after", f"is {after!r}", "the key of a column")
             if after is None and key not in known:
-                each.wrong("key", f"is {key!r}", "the key of a column whose place it takes, or `after`")
+                each.wrong("key", f"is {key!r}", "the key of the column that it replaces, or `after`")
             known.append(key)
         found[name] = _RuleSet(_wording(entry, {}, alone=False), changes)
     return found
@@ -271,7 +277,7 @@ def _form(table: FormTable) -> Form:
     for column, entry in zip(columns, table.tables("column"), strict=False):
         for rule in column.rules:
             if column.kind is ColumnKind.END and ends and not rule.milestones <= ends:
-                entry.wrong("milestones", "has one that is no end", "some of: " + " ".join(sorted(ends)))
+                entry.wrong("milestones", "has a milestone that is not in ends", "some of: " + " ".join(sorted(ends)))
     return Form(
         id=_key(table, "id"),
         service=service,
@@ -331,10 +337,10 @@ def _column(table: FormTable, service: str, moving: Sequence[str], parameters: M
     if column.key in _TAKEN:
         table.wrong("key", f"is {column.key!r}", "another key: this one names the unit of a row")
     if kind is ColumnKind.FORMULA and not column.sum:
-        table.wrong("sum", "names none", "the columns that are added up")
+        table.wrong("sum", "is empty or missing", "the columns that are added up")
     for word in ("part", "whole"):
         if kind is ColumnKind.RATIO and word not in table:
-            table.wrong(word, "is missing", "the columns of which the ratio is")
+            table.wrong(word, "is missing", "the columns that are added up")
     return column
 
 
@@ -374,11 +380,11 @@ def _rule(
     if rule.within_hours and rule.within_hours not in parameters:
         table.wrong("within_hours", f"is {rule.within_hours!r}", "a parameter of this form: " + " ".join(parameters))
     if kind in {ColumnKind.FLOW, ColumnKind.PEAK, ColumnKind.HAPPENING, ColumnKind.END} and not rule.milestones:
-        table.wrong("milestones", "names none", "the milestones that are counted")
+        table.wrong("milestones", "is empty or missing", "the milestones that are counted")
     if rule.revised and len(rule.revised) != 3:
         table.wrong("revised", f"names {len(rule.revised)}", "three attributes: the thing, its part, its revision")
     if rule.without and kind is ColumnKind.HAPPENING and not rule.revised:
-        table.wrong("without", "stands there without revised", "both, or neither")
+        table.wrong("without", "is given without revised", "both, or neither")
     if kind is ColumnKind.STOCK and bool(rule.milestones) == bool(rule.furthest):
         table.wrong("", "has neither or both of milestones and furthest", "one of the two")
     return rule
@@ -407,7 +413,9 @@ def _sections(table: FormTable, parameters: Mapping[str, int]) -> tuple[Sorting,
         found.append(Sorting(_wording(entry, parameters, alone=False), entry.texts("starts")))
         if not found[-1].starts and place < len(entries):
             entry.wrong(
-                "starts", "names none", "how the units' names begin; only the last section takes all that is left"
+                "starts",
+                "is empty or missing",
+                "the beginnings of the units' names; only the last section may have none",
             )
     return tuple(found)
 
@@ -427,7 +435,7 @@ def _check(table: FormTable, columns: Sequence[Column], parameters: Mapping[str,
     )
     for word in ("left",) if check.at_most else ("left", "right"):
         if not getattr(check, word):
-            table.wrong(word, "names none", "the columns that are added up")
+            table.wrong(word, "is empty or missing", "the columns that are added up")
     return check
 
 
@@ -485,7 +493,7 @@ def _conditions(table: FormTable, service: str, holds: bool) -> tuple[Condition,
             found.append(Condition(attribute, frozenset(values), holds))
         else:
             table.wrong(
-                attribute, f"is {value!r}", f"{'true or false' if kind is bool else 'a text'}, or a list of such"
+                attribute, f"is {value!r}", f"{'true or false' if kind is bool else 'a text'}, or a list of them"
             )
     return tuple(found)
 
@@ -505,7 +513,7 @@ def _check_keys(table: FormTable, columns: Sequence[Column]) -> None:
                 if summand not in numbers:
                     entry.wrong(word, f"has {summand!r}", "columns that are whole numbers")
             if _twice(column.key, getattr(column, word), by_key):
-                entry.wrong(word, "adds a column up twice, or itself", "a sum of different columns")
+                entry.wrong(word, "contains a column twice, or itself", "a sum of different columns")
         if column.of and column.of not in ratios:
             entry.wrong("of", f"is {column.of!r}", "a column that is a ratio")
 
@@ -537,7 +545,7 @@ def _wording(table: FormTable, parameters: Mapping[str, int], *, alone: bool = T
 def _key(table: FormTable, word: str) -> str:
     text = table.text(word)
     if text and not _KEY.fullmatch(text):
-        table.wrong(word, f"is {text!r}", "small letters, digits, _ and -, a letter first")
+        table.wrong(word, f"is {text!r}", "lower-case letters, digits, _ and -, beginning with a letter")
     return text
 
 

@@ -147,7 +147,7 @@ def read_workdays(content: bytes, name: str, below: Workdays | None = None) -> W
     days: dict[date, SpecialDay] = {}
     for entry, at, day in (*_off(table), *_worked(table)):
         if at in days:
-            entry.wrong("", f"has {at}, which stands there already", "each day once")
+            entry.wrong("", f"has {at}, which another entry has", "each day once")
         days[at] = day
     if table.mistakes:
         raise ConfigurationFault(table.mistakes)
@@ -173,9 +173,9 @@ def _weeks(table: FormTable) -> Iterator[Week]:
         entry.only(("since", "off"))
         since, off = _must(entry, "since"), entry.texts("off", _WEEK)
         if len(set(off)) == len(_WEEK):
-            entry.wrong("off", "has every day", "a day on which somebody works")
+            entry.wrong("off", "has every day", "at least one working day")
         if since in starts:
-            entry.wrong("since", f"is {since}", "another day than that of every other week")
+            entry.wrong("since", f"is {since}", "a day that no other week has")
         if since:
             starts.add(since)
             yield Week(since, frozenset(_WEEK.index(day) for day in off if day in _WEEK))

@@ -53,7 +53,7 @@ def write_due_sentence(report: Report, language: str = "vi") -> str:
     if report.due is None:
         return ""
     english, last = language == "en", write_day(report.due.day)
-    said = f"To be handed in by {last}" if english else f"Hạn gửi báo cáo: {last}"
+    said = f"To be submitted by {last}" if english else f"Hạn gửi báo cáo: {last}"
     if report.due.sure:
         return said
     return said + (

@@ -239,7 +239,7 @@ def read_declaration_workbook(content: bytes, form: Form, period: Period, units:
         wrong = WorkbookMistake(
             "",
             "không phải mẫu của trục; hãy lấy mẫu bằng lienthong report template rồi điền vào",
-            "it is not the hub's template; get one with lienthong report template and fill it in",
+            "this is not the hub's template; create it with lienthong report template and fill it in",
         )
         raise Misfilled([wrong])
     said = found.declaration(form, period, tuple(units))
@@ -281,7 +281,7 @@ class _Filled:
                 unit = key.removeprefix(_ROW) if key.startswith(_ROW) else ""
                 cells += self.figures(row, unit, places, columns)
         if not cells and not self.wrong:
-            self.refuse(0, 0, "chưa có số nào", "there is no figure in it")
+            self.refuse(0, 0, "chưa có số nào", "the workbook contains no figure")
         head = {"unit": units[0], "form": form.id, "period": period.text}
         return Declaration(**head, cells=tuple(cells), by=words[_BY], note=words[_NOTE])
 
@@ -298,7 +298,7 @@ class _Filled:
                 0,
                 0,
                 f"mẫu này của {shown}, không phải {wanted}; hãy lấy đúng mẫu",
-                f"this template is of {shown}, not of {wanted}; take the right one",
+                f"this template is for {shown}, not for {wanted}; use the right template",
             )
 
     def columns(self, known: set[str]) -> Mapping[str, int]:
@@ -312,7 +312,7 @@ class _Filled:
                     row,
                     column,
                     f"cột “{cell.text[:50]}” không có trong biểu mẫu hoặc bị lặp; hãy lấy lại mẫu",
-                    f"the column “{cell.text[:50]}” is none of the form's, or stands there twice; take the template anew",
+                    f"the column “{cell.text[:50]}” is not in the form, or occurs twice; create the template again",
                 )
             else:
                 found[cell.text] = column
@@ -331,7 +331,7 @@ class _Filled:
                     row,
                     marked,
                     f"dòng “{key[:80]}” không thuộc đơn vị báo cáo hoặc bị lặp; hãy lấy lại mẫu",
-                    f"the row “{key[:80]}” is none of the reporting unit's, or stands there twice; take the template anew",
+                    f"the row “{key[:80]}” is not of the reporting unit, or occurs twice; create the template again",
                 )
                 continue
             seen.add(key)
@@ -343,7 +343,7 @@ class _Filled:
                     row,
                     column,
                     "số nằm ở dòng không thuộc đơn vị nào; hãy chuyển lên đúng dòng hoặc xóa đi",
-                    "a number in a row of no unit; move it to its row, or delete it",
+                    "a number in a row without a unit; move it to the right row, or delete it",
                 )
 
     def words(self, row: int, key: str) -> str:
@@ -379,7 +379,7 @@ class _Filled:
                 row,
                 place,
                 "công thức chưa được tính; hãy mở bằng bảng tính rồi lưu lại, hoặc nhập số",
-                "a formula that was not calculated; open and save it with a spreadsheet program, or type the number",
+                "a formula without a calculated value; open and save the file in a spreadsheet program, or type the number",
             )
             return None
         number = None
@@ -403,5 +403,5 @@ class _Filled:
             row,
             place,
             f"“{text[:50]}” không phải số nguyên từ 0 đến {_MOST}; hãy nhập số nguyên hoặc để trống",
-            f"“{text[:50]}” is no whole number from 0 to {_MOST}; type one, or leave it empty",
+            f"“{text[:50]}” is not a whole number from 0 to {_MOST}; type one, or leave the cell empty",
         )

@@ -191,13 +191,13 @@ def _check(said: "_DeclarationReading", found: Declaration, form: Form) -> None:
             said.refuse("column-unknown", _named(cell), f"{form.id} has: {known}")
             continue
         if (cell.unit, cell.column) in seen:
-            said.refuse(f"M.{place}", _named(cell), "it is told twice")
+            said.refuse(f"M.{place}", _named(cell), "it occurs twice")
         seen.add((cell.unit, cell.column))
         if column is None or holds_whole_numbers(column):
             if cell.figure is None:
-                said.refuse(f"N.{place}.Number", _named(cell), "it says nothing")
+                said.refuse(f"N.{place}.Number", _named(cell), "it is empty")
             elif cell.figure != int(cell.figure):
-                said.refuse(f"T.{place}.Number", _named(cell), f"{cell.figure} is no whole number")
+                said.refuse(f"T.{place}.Number", _named(cell), f"{cell.figure} is not a whole number")
 
 
 def _named(cell: DeclaredCell) -> str:
@@ -224,7 +224,7 @@ class _DeclarationReading:
     def must(self, name: str) -> str:
         text = self.text(self.root, name)
         if not text:
-            self.refuse(f"N.{name}", "", "it says nothing")
+            self.refuse(f"N.{name}", "", "it is empty")
         return text
 
     def declaration(self) -> Declaration:
@@ -246,13 +246,13 @@ class _DeclarationReading:
                 self.places.append(place)
                 yield attrs.evolve(told, figure=self.figure(self.text(cell, "Number"), place, told))
         if not self.places:
-            self.refuse("N.Figures", "", "no cell is told")
+            self.refuse("N.Figures", "", "there is no cell")
 
     def figure(self, text: str, place: str, cell: DeclaredCell) -> Figure:
         if not text:
             return None
         if not _NUMBER.fullmatch(text):
-            self.refuse(f"T.{place}.Number", _named(cell), f"{text[:50]} is no number")
+            self.refuse(f"T.{place}.Number", _named(cell), f"{text[:50]} is not a number")
             return None
         number = Decimal(text)
         if not 0 <= number <= _MOST or number != round(number, 2):

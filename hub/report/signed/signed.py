@@ -99,10 +99,10 @@ def _official(root: etree._Element, ours: etree._Element) -> etree._Element:
             raise Rejected(_difference(ours, root))
         raise Rejected(Problem("report-unsigned"))
     if len(found) > 2:
-        raise Rejected(Problem("report-signatures", f"{len(found)} signatures, the seal included"))
+        raise Rejected(Problem("report-signatures", f"{len(found)} signatures, including the seal"))
     children = list(root)
     if [each.tag for each in found] != [SIGNATURE] * 2 or found != children[-2:]:
-        raise Rejected(Problem("report-signatures", "the Signature is not the last child of the root, behind the seal"))
+        raise Rejected(Problem("report-signatures", "the Signature is not the last child of the root, after the seal"))
     return found[1]
 
 
@@ -143,12 +143,12 @@ def _differences(one: etree._Element, other: etree._Element, path: Collection[st
         yield f"{shown}: {one.text!r} -> {other.text!r}"
     for mine, theirs in zip_longest(one, other):
         if mine is None or theirs is None:
-            what = "added" if mine is None else "gone"
+            what = "added" if mine is None else "missing"
             yield f"{shown}: {_named(theirs if mine is None else mine)} {what}"
             return
         yield from _differences(mine, theirs, here)
         if (mine.tail or "") != (theirs.tail or ""):
-            yield f"{shown}: the text behind {_named(mine)}"
+            yield f"{shown}: the text after {_named(mine)}"
 
 
 def _named(element: etree._Element) -> str:

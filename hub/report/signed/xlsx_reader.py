@@ -107,10 +107,10 @@ def read_sheets(content: bytes) -> Iterator[Sheet]:
     if content[:4] == _OLE:
         raise WorkbookUnreadable(
             "tệp có mật khẩu hoặc là .xls cũ; hãy bỏ mật khẩu và lưu lại dạng .xlsx",
-            "it has a password, or is an old .xls; take the password off and save it as .xlsx",
+            "the file has a password, or is an old .xls; remove the password and save it as .xlsx",
         )
     if len(content) > LARGEST:
-        raise WorkbookUnreadable(f"tệp lớn hơn {LARGEST >> 20} MB", f"it is larger than {LARGEST >> 20} MB")
+        raise WorkbookUnreadable(f"tệp lớn hơn {LARGEST >> 20} MB", f"the file is larger than {LARGEST >> 20} MB")
     try:
         packed = zip_reader.open_archive(content)
     except zip_reader.Damaged:
@@ -123,7 +123,7 @@ def read_sheets(content: bytes) -> Iterator[Sheet]:
 def _no_workbook() -> WorkbookUnreadable:
     return WorkbookUnreadable(
         "đây không phải tệp .xlsx đọc được; hãy lưu lại dạng “Excel Workbook (.xlsx)”",
-        "this is no .xlsx that can be read; save it as “Excel Workbook (.xlsx)”",
+        "this is not a readable .xlsx file; save it as “Excel Workbook (.xlsx)”",
     )
 
 
@@ -131,13 +131,13 @@ def _listed(packed: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
     """Return the parts by name, after checking that no name is forbidden or occurs twice."""
     listed = packed.infolist()
     if len(listed) > PARTS:
-        raise WorkbookUnreadable(f"tệp có hơn {PARTS} phần", f"it has more than {PARTS} parts")
+        raise WorkbookUnreadable(f"tệp có hơn {PARTS} phần", f"the file has more than {PARTS} parts")
     found: dict[str, zipfile.ZipInfo] = {}
     for info in listed:
         for forbidden, vi, en in _FORBIDDEN:
             if forbidden.search(info.filename.lower()):
                 raise WorkbookUnreadable(
-                    f"tệp chứa {vi}; hãy bỏ đi rồi lưu lại", f"it has {en}; take them out and save it again"
+                    f"tệp chứa {vi}; hãy bỏ đi rồi lưu lại", f"the file has {en}; remove them and save it again"
                 )
         if info.filename in found:
             raise _no_workbook()
@@ -169,18 +169,18 @@ class _Parts:
         if self.left < 0:
             raise WorkbookUnreadable(
                 f"tệp bung ra quá {UNPACKED >> 20} MB, hoặc quá nhiều so với kích thước của nó",
-                f"it unpacks to more than {UNPACKED >> 20} MB, or to too much for its size",
+                f"the file unpacks to more than {UNPACKED >> 20} MB, or to too much for its size",
             )
         self.elements -= content.count(b"<") - content.count(b"</")
         if self.elements < 0:
-            raise WorkbookUnreadable("tệp có quá nhiều ô", "it has too many cells")
+            raise WorkbookUnreadable("tệp có quá nhiều ô", "the file has too many cells")
         try:
             return safe_xml.parse_safe_xml(content, limits=_LIMITS)
         except Rejected as rejected:
             problem = rejected.problems[0]
             raise WorkbookUnreadable(
                 f"tệp hỏng hoặc không an toàn ({problem.code} {problem.detail}); hãy lưu lại bằng bảng tính",
-                f"it is damaged or not safe ({problem.code} {problem.detail}); save it anew with a spreadsheet program",
+                f"the file is damaged or not safe ({problem.code} {problem.detail}); save it again in a spreadsheet program",
             ) from None
 
     def has(self, name: str) -> bool:
@@ -191,7 +191,8 @@ def _sheets(parts: _Parts) -> Iterator[Sheet]:
     for each in parts.root(_TYPES):
         if "macroenabled" in (each.get("ContentType") or "").lower():
             raise WorkbookUnreadable(
-                "tệp cho phép macro (.xlsm); hãy lưu dạng .xlsx", "it may hold macros (.xlsm); save it as .xlsx"
+                "tệp cho phép macro (.xlsm); hãy lưu dạng .xlsx",
+                "the file may contain macros (.xlsm); save it as .xlsx",
             )
     book = parts.root(_BOOK)
     targets: dict[str, str] = {}
@@ -279,7 +280,7 @@ def _held(kind: CellKind, text: str, *, formula: bool) -> SheetCell | None:
     """Return the cell that was saved with *text*; None for an empty cell."""
     if len(text) > LONGEST:
         raise WorkbookUnreadable(
-            f"một ô chứa hơn {LONGEST} ký tự; hãy rút ngắn", f"a cell holds more than {LONGEST} characters; shorten it"
+            f"một ô chứa hơn {LONGEST} ký tự; hãy rút ngắn", f"a cell has more than {LONGEST} characters; shorten it"
         )
     if text.strip():
         return SheetCell(kind, text, formula)
