@@ -1,11 +1,11 @@
-"""Carries an adapter's requests to a directory that the partner reads and writes, where it has no service.  Knows files; no dialect.
+"""Carries out an adapter's requests in a directory that the partner also reads and writes. Knows files, no dialect.
 
-A URL `file:///srv/drop/out/a.xml` is a file below the partner's own `file:///srv/drop`, and nothing beside it.
+A URL `file:///srv/drop/out/a.xml` must be a file below the partner's own URL, such as `file:///srv/drop`.
 
-    PUT   writes a file whole or not at all: 201; 200 where the same octets are there already, 409 where others are
-    GET   gives a file's octets, or the names in a directory as a JSON list, in order, links and those that are still being written left out:
-          200; 404; 413 for a file that is too long
-    MOVE  puts a file where `Destination` says (RFC 4918, 9.9), its directory made: 201; 404, 409 as above
+    PUT   writes a file completely or not at all: 201; 200 if the same octets exist already, 409 if others do
+    GET   returns a file's octets, or the names in a directory as a sorted JSON list, without links and files that are
+          still being written: 200; 404; 413 for a file that is too long
+    MOVE  moves a file to `Destination` (RFC 4918, 9.9) and creates its directory: 201; 404, 409 as above
 """
 
 import json
@@ -27,32 +27,32 @@ from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import THRESHOLD, Work
 
 SCHEMES = ("file",)
-#: What is still being written.
+#: Suffix of a file that is still being written.
 PARTIAL = ".tmp"
-#: A file may have so many octets.
+#: Maximum octets of a file.
 LARGEST = 4 * 1024 * 1024
 
 
 @attrs.frozen
 class Drop:
-    """Carries what begins with `file:`, away from the reactor's thread."""
+    """Carries out requests for `file:` URLs in a worker thread."""
 
     _work: Work
 
     async def carry(self, request: Request, partner: Partner) -> Reply:
-        """Do what *request* asks in the directory of *partner*.  Raises `Unreachable`, OSError."""
+        """Carry out *request* in the directory of *partner*. Raises `Unreachable`, OSError."""
         root = _path(partner.url or "")
         return await self._work(Owner(partner.code), max(len(request.body), THRESHOLD), _do, request, root)
 
 
 def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
-    """Return what carries requests to directories; of what a transport is given it needs *work* alone."""
+    """Return the carrier for directories. It uses only *work*."""
     return Drop(work).carry
 
 
 def _do(request: Request, root: Path) -> Reply:
     if not root.is_dir():
-        raise Unreachable(f"{root} is no directory")
+        raise Unreachable(f"{root} is not a directory")
     path = _below(request.url, root)
     match request.method:
         case "PUT":
@@ -62,7 +62,7 @@ def _do(request: Request, root: Path) -> Reply:
         case "MOVE":
             there = next(value for name, value in request.headers if name == "Destination")
             return Reply(_move(path, _below(there, root)), b"")
-    raise Unreachable(f"{request.method} means nothing in a directory")
+    raise Unreachable(f"{request.method} is not supported for a directory")
 
 
 def _path(url: str) -> Path:
@@ -79,13 +79,13 @@ def _below(url: str, root: Path) -> Path:
 def _put(path: Path, octets: bytes) -> int:
     path.parent.mkdir(exist_ok=True)
     new = path.with_name(path.name + PARTIAL)
-    new.unlink(missing_ok=True)  # what a crash left, or a link that the partner laid there: it would lead anywhere
+    new.unlink(missing_ok=True)  # left by a crash, or a link that the partner made, which could point anywhere
     with new.open("xb") as file:
         file.write(octets)
         file.flush()
         os.fsync(file.fileno())
     try:
-        os.link(new, path, follow_symlinks=False)  # fails where something is there, as a rename would not
+        os.link(new, path, follow_symlinks=False)  # fails if the name exists; a rename would replace it
     except FileExistsError:
         return 200 if path.is_file() and path.read_bytes() == octets else 409
     finally:
@@ -122,7 +122,7 @@ def _move(path: Path, there: Path) -> int:
 
 
 def _sync(directory: Path) -> None:
-    """Put on disk which names there are."""
+    """Sync the names in *directory* to the disk."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -1,8 +1,9 @@
-"""Carries an adapter's requests to partners.  Knows HTTP out and who carries what is not HTTP; not what is asked, nor what an answer means.
+"""Sends an adapter's requests to partners over HTTP, and hands URLs of other schemes to their transports.
 
-Over mutual TLS, the rule, the server must show one of the partner's configured certificates, chained and unrevoked.  By
-`transport=tls` nobody asks who we are, and a server without configured certificates is known by its name and the anchors; by `plain`
-nothing is known of it.  No redirect is followed, no proxy or trust store of the machine is used, and an answer is read up to a bound.
+Under mutual TLS, the default, the server must show one of the partner's configured certificates, chained and unrevoked.
+Under `transport=tls` the hub shows no certificate, and a server without configured certificates is checked by its name
+and the anchors. Under `plain` nothing is checked. No redirect is followed, no proxy or trust store of the machine is
+used, and an answer is read up to a limit. Does not know the meaning of requests and replies.
 """
 
 from collections.abc import Callable, Coroutine, Mapping
@@ -29,26 +30,26 @@ from hub.units.live import Live
 
 log = structlog.get_logger()
 
-#: Brings one request to a partner and returns its reply; raises whatever broke the call.
+#: Sends one request to a partner and returns its reply, or raises the error that broke the call.
 Carrier = Callable[[Request, Partner], Coroutine[Any, Any, Reply]]
 
 
 class SenderReactor(IReactorTCP, IReactorTime):
-    """What the sender needs of a reactor."""
+    """The reactor interfaces that `Sender` needs."""
 
 
 @attrs.define(eq=False)
 class Sender:
-    """Keeps one pool of connections a partner."""
+    """Sends requests, with one connection pool per partner."""
 
     _live: Live
     _reactor: SenderReactor
     _now: Callable[[], datetime]
-    _carriers: Mapping[str, Carrier] = attrs.field(factory=dict)  #: who carries what is not HTTP, by the URL's scheme
+    _carriers: Mapping[str, Carrier] = attrs.field(factory=dict)  #: transports of other schemes, by URL scheme
     _agents: dict[str, tuple[Config, Partner, Agent, HTTPConnectionPool]] = attrs.field(factory=dict, init=False)
 
     async def send(self, request: Request, partner: Partner) -> Reply:
-        """Carry *request* to *partner* and return the reply.  Raises `Unreachable` when there is none in time."""
+        """Send *request* to *partner* and return the reply. Raises `Unreachable` when no reply comes in time."""
         scheme, transport = urlsplit(request.url).scheme, partner.policy.transport
         if scheme == ("http" if transport == "plain" else "https"):
             carry: Carrier = self._over_http
@@ -101,7 +102,7 @@ def _producer(body: bytes) -> IBodyProducer:
 async def _reply(asked: Deferred[IResponse], now: Callable[[], datetime], limit: int) -> Reply:
     response = await asked
     body = await http_client.read_body(response, limit)
-    if not 100 <= response.code <= 999:  # Twisted takes any number, and the journal does not keep any
+    if not 100 <= response.code <= 999:  # Twisted accepts any number, but the journal cannot store any number
         raise Unreachable("the answer has no status of HTTP")
     headers = {
         name.decode("latin-1").lower(): values[-1].decode("latin-1")

@@ -1,7 +1,7 @@
-"""Waits at the mailboxes that are collected, so that a new mail is fetched at once.  Knows when to come back; not what a mail is.
+"""Waits with IMAP IDLE at the mailboxes that are collected, so that a new mail is fetched at once.
 
-Without it a mail is found as soon as the partner's turn to be collected comes (`policy.collect`): the watch only shortens that, and a
-server that has no IDLE is left to it.
+Without it a mail is found at the partner's next collection (`policy.collect`). IDLE only shortens that delay, and a
+server without IDLE keeps it. Knows when to connect again, not what a mail contains.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,33 +25,34 @@ from hub.units.live import Live
 
 log = structlog.get_logger()
 
-#: A server may end an IDLE after half an hour (RFC 2177), and a router forgets a silent connection sooner: said anew after so many seconds.
+#: IDLE is renewed after this time, in seconds: a server may end it after 30 minutes (RFC 2177), a router drops idle
+#: connections sooner.
 PATIENCE = 240.0
 
 
 @runtime_checkable
 class Watched(Protocol):
-    """An adapter whose partner can say when something has come."""
+    """An adapter whose partner can announce new messages."""
 
     def watched(self) -> Request | None:
-        """Return the request that names where to wait, and as whom; none: nowhere."""
+        """Return the request with the mailbox to wait at and its credentials, or None."""
         ...
 
 
 @attrs.define(eq=False)
 class MailWatch(Service):
-    """One wait a partner."""
+    """Waits at one mailbox per partner."""
 
     _live: Live
     _post: MailConnector
-    _wake: Callable[[str], None]  #: collect from the partner of that code, now
+    _wake: Callable[[str], None]  #: starts a collection from the partner with that code
     _clock: Any
-    _random: Callable[[], float]  #: in [0, 1)
+    _random: Callable[[], float]  #: returns a number in [0, 1)
     _places: Mapping[str, tuple[Partner, Request]] = attrs.field(factory=dict, init=False)
     _waits: dict[str, Deferred[None]] = attrs.field(factory=dict, init=False)
 
     def take_up(self) -> None:
-        """Wait from now on for the partners that are collected and whose adapter can be watched, and for no others."""
+        """Wait from now on for exactly the partners that are collected and whose adapter is `Watched`."""
         found, partners = {}, self._live.config.partners
         for code, adapter in self._live.adapters.items():
             request = adapter.watched() if isinstance(adapter, Watched) and partners[code].policy.collect else None
@@ -64,12 +65,12 @@ class MailWatch(Service):
         self._begin()
 
     def startService(self) -> None:
-        """Begin to wait."""
+        """Start waiting."""
         Service.startService(self)
         self.take_up()
 
     def stopService(self) -> None:
-        """Wait no more."""
+        """Stop waiting."""
         Service.stopService(self)
         for code in list(self._waits):
             self._end(code)
@@ -93,7 +94,7 @@ class MailWatch(Service):
             )
 
     async def _watch(self, partner: Partner, request: Request) -> None:
-        """Wait, and come back whenever the connection broke, each time later, unless it held for a while."""
+        """Wait, and connect again after each failure with a growing delay, reset by a connection that held."""
         failures = 0
         while True:
             began, wait = self._clock.seconds(), partner.policy.first_retry
@@ -101,8 +102,8 @@ class MailWatch(Service):
                 if not await self._wait(partner, request):
                     return
             except Stranger as stranger:
-                wait = partner.policy.max_retry  # a person must look; nobody hammers at the server meanwhile
-                log.error("mailbox-refused", partner=partner.code, reason=str(stranger))  # noqa: TRY400 - what went wrong is theirs
+                wait = partner.policy.max_retry  # an operator must act; retries must not flood the server meanwhile
+                log.error("mailbox-refused", partner=partner.code, reason=str(stranger))  # noqa: TRY400 - not the hub's error
             except (Unreachable, *line_protocol.BROKEN) as error:
                 failures = 1 if self._clock.seconds() > began + PATIENCE else failures + 1
                 wait = choose_delay(partner.policy, failures, self._random())
@@ -112,7 +113,7 @@ class MailWatch(Service):
             await deferLater(self._clock, wait.total_seconds())
 
     async def _wait(self, partner: Partner, request: Request) -> bool:
-        """Wake for what came while nobody waited, then whenever something comes.  Returns, False, when the server has no IDLE."""
+        """Wake the collection for earlier mails, then for each new one. Return False when the server has no IDLE."""
         opened = Deferred.fromCoroutine(ImapSession.open(self._post, request, partner))
         session = await opened.addTimeout(partner.policy.timeout.total_seconds(), self._clock)
         try:

@@ -1,8 +1,11 @@
-"""Speaks to a mailbox: IMAP4rev1 (RFC 3501) with STARTTLS and IDLE (RFC 2177).  Knows the protocol; not what a mail holds.
+"""Sends commands to a mailbox by IMAP4rev1 (RFC 3501) with STARTTLS and IDLE (RFC 2177).
 
-A request's body is one command, without its tag, in the folder that its URL names; the reply has what the server answered.  A session
-stays open for a while, so that the commands of one collection share it.  Worst cost: 6 µs a line that the server says, of which a turn of
-the reactor has what 64 KiB hold, and an answer one for each `_LINE` octets of `LIMIT`; what a mail holds is copied and not looked at.
+Does not know what a mail contains.
+
+The body of a request is one command without its tag, for the folder in its URL. The reply holds the server's answer. A
+session stays open for a while, so that the commands of one collection share it. Worst-case cost: 6 µs per line of the
+server. One turn of the reactor handles at most the lines in 64 KiB, and one answer has at most a line per `_LINE`
+octets of `LIMIT`. The content of a mail is copied without being parsed.
 """
 
 import base64
@@ -32,29 +35,29 @@ _NUMBER = re.compile(rb"\* [0-9]+ (EXISTS|RECENT)", re.IGNORECASE)
 _VALIDITY = re.compile(rb"\[UIDVALIDITY ([0-9]+)\]", re.IGNORECASE)
 _KEPT = 5.0  #: seconds that a session waits for the next command
 _LATE = 30.0  #: seconds that a server may take to end an IDLE
-#: What one command may bring, in octets: a mail of 20 MB is 27 MB as it travels, 40 at the worst.
+#: Maximum octets of the answer to one command: a mail of 20 MB has 27 MB on the wire, 40 MB at worst.
 LIMIT = 64 * 1024 * 1024
-_LITERALS = 100  #: and so many literals: a line is put together anew with each
-_LINE = 64  #: and a line counts for so many octets more than it has: it takes as many to keep it
+_LITERALS = 100  #: maximum literals of one answer: each one concatenates the line again
+_LINE = 64  #: overhead in octets counted per line, for the memory that a line needs
 
 
 class Stranger(Exception):
-    """The server does not know us."""
+    """The server refused the sign-in."""
 
 
 @attrs.frozen
 class ImapResponse:
-    """What one command brought."""
+    """The answer to one command."""
 
     status: int  #: 200 for OK, 404 for NO, 400 for BAD
-    text: str  #: what the server said to it
-    lines: tuple[bytes, ...]  #: untagged, `{n}` where there was a literal
+    text: str  #: text of the tagged response
+    lines: tuple[bytes, ...]  #: untagged responses, with `{n}` where a literal was
     literals: tuple[bytes, ...]
 
 
 @attrs.define(eq=False)
 class ImapSession:
-    """One connection, signed in, with one folder open."""
+    """One signed-in connection with one selected folder."""
 
     _line: Talk
     validity: str = ""  #: UIDVALIDITY of the folder
@@ -63,7 +66,10 @@ class ImapSession:
 
     @classmethod
     async def open(cls, post: MailConnector, request: Request, partner: Partner) -> "ImapSession":
-        """Connect, begin TLS, sign in, open the folder.  Raises Stranger, Unreachable, ConnectionBroken, and what broke the connection."""
+        """Connect, begin TLS, sign in and select the folder.
+
+        Raises Stranger, Unreachable, ConnectionBroken, or the error that broke the connection.
+        """
         session = cls(await post.call(request.url, _USUAL, partner))
         try:
             await session._begin(post, request, partner)
@@ -106,7 +112,7 @@ class ImapSession:
             raise Stranger(answer.text)
 
     async def command(self, command: bytes, more: bytes | None = None) -> ImapResponse:
-        """Say one command, and *more* when the server asks for it; return what came."""
+        """Send one command, and *more* after the server's continuation request. Return the answer."""
         tag = self._say(command)
         lines: list[bytes] = []
         literals: list[bytes] = []
@@ -121,10 +127,10 @@ class ImapSession:
                     break
                 size += int(found[1])
                 if size > LIMIT or len(literals) == _LITERALS:
-                    raise ConnectionBroken(f"the server says more than {LIMIT} octets, or {_LITERALS} literals")
+                    raise ConnectionBroken(f"the server sends more than {LIMIT} octets, or {_LITERALS} literals")
                 literals.append(await self._line.octets(int(found[1])))
             if size > LIMIT:
-                raise ConnectionBroken(f"the server says more than {LIMIT} octets")
+                raise ConnectionBroken(f"the server sends more than {LIMIT} octets")
             if whole.startswith(b"+") and more is not None:
                 self._line.say(more + b"\r\n")
                 more = None
@@ -135,31 +141,34 @@ class ImapSession:
                 said = text.decode("utf-8", "replace")[:500]
                 return ImapResponse(_STATUS[status.upper()], said, tuple(lines), tuple(literals))
             elif whole.upper().startswith(b"* BYE"):
-                raise ConnectionBroken(f"the server hangs up: {whole[:200]!r}")
+                raise ConnectionBroken(f"the server closes the connection: {whole[:200]!r}")
             elif whole.startswith(b"* "):
                 lines.append(whole)
             else:
-                raise ConnectionBroken(f"the server speaks no IMAP: {whole[:200]!r}")
+                raise ConnectionBroken(f"the server does not speak IMAP: {whole[:200]!r}")
 
     async def lives(self) -> bool:
-        """Let the server tell what is new, for a list it gives later to be of now; hang up if it is gone."""
+        """Send NOOP, so that the server reports new mails and a later list is current.
+
+        Return False, and close, if the session is dead.
+        """
         try:
             if (await self.command(b"NOOP")).status == 200:
                 return True
         except line_protocol.BROKEN:
-            pass  # it was closed while it waited: that says nothing of the server
+            pass  # it was closed while idle, which shows nothing about the server
         self.close()
         return False
 
     async def idle(self, clock: Any, patience: float) -> bool:
-        """Wait until something comes, *patience* seconds at most; tell whether it did.  Raises as `command` does."""
+        """Wait up to *patience* seconds for a new mail. Return whether one came. Raises as `command` does."""
         tag = self._say(b"IDLE")
         ends = [clock.callLater(patience, self._line.say, b"DONE\r\n"), clock.callLater(patience + _LATE, self.close)]
         came = False
         try:
             while not (line := await self._line.line()).startswith(tag + b" "):
                 if not line.startswith((b"* ", b"+")):
-                    raise ConnectionBroken(f"the server speaks no IMAP: {line[:200]!r}")
+                    raise ConnectionBroken(f"the server does not speak IMAP: {line[:200]!r}")
                 if _NUMBER.match(line) and not came:
                     came = True
                     if ends[0].active():
@@ -170,11 +179,11 @@ class ImapSession:
                 if each.active():
                     each.cancel()
         if not line.upper().startswith(tag + b" OK"):
-            raise ConnectionBroken(f"the server does not wait: {line[:200]!r}")
+            raise ConnectionBroken(f"the server does not IDLE: {line[:200]!r}")
         return came
 
     def close(self) -> None:
-        """Hang up."""
+        """Abort the connection."""
         self._line.close()
 
     def _tag(self) -> bytes:
@@ -190,7 +199,7 @@ class ImapSession:
 
 @attrs.define(eq=False)
 class Mailboxes:
-    """Carries commands, keeping one session a partner for a while."""
+    """Sends commands and keeps one session per partner and URL open for a while."""
 
     _post: MailConnector
     _now: Callable[[], datetime]
@@ -198,10 +207,11 @@ class Mailboxes:
     _kept: dict[tuple[str, str], tuple[ImapSession, IDelayedCall]] = attrs.field(factory=dict, init=False)
 
     async def carry(self, request: Request, partner: Partner) -> Reply:
-        """Say the command that is the body of *request*.
+        """Send the command in the body of *request*.
 
-        Headers: `User` and `Password`.  The reply's status is 200 (OK), 404 (NO), 400 (BAD), or 401: the server does not know us;
-        its headers `uidvalidity` and `text`; its body the literals, or, without any, the untagged lines.  Raises Unreachable.
+        Request headers: `User` and `Password`. The status of the reply is 200 (OK), 404 (NO), 400 (BAD), or 401 when
+        the server refuses the sign-in. Its headers are `uidvalidity` and `text`. Its body is the literals or, without
+        any, the untagged lines. Raises Unreachable.
         """
         key = (partner.code, request.url)
         session = self._take(key)
@@ -222,7 +232,7 @@ class Mailboxes:
         return Reply(answer.status, body, {"uidvalidity": session.validity, "text": answer.text}, self._now())
 
     def close(self) -> None:
-        """Hang up everywhere."""
+        """Close all sessions."""
         for key in list(self._kept):
             if (session := self._take(key)) is not None:
                 session.close()
@@ -244,7 +254,7 @@ class Mailboxes:
 
 
 def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
-    """Return what speaks to mailboxes by way of *post*, and keeps sessions open by the clock of *reactor*."""
+    """Return the IMAP carrier. It connects with *post* and keeps sessions open by the clock of *reactor*."""
     return Mailboxes(post, now, reactor).carry
 
 

@@ -1,4 +1,4 @@
-"""How a mail server is called: with TLS from the first octet, by STARTTLS, or plainly.  Knows URLs and policies; neither SMTP nor IMAP."""
+"""Connects to mail servers: with TLS from the start, for STARTTLS, or in plain text. Contains no SMTP or IMAP."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -25,7 +25,10 @@ class MailConnector:
     _now: Callable[[], datetime]
 
     async def call(self, url: str, usual: Mapping[str, int], partner: Partner) -> Talk:
-        """Connect to *url*; *usual* are the ports by scheme.  Raises what kept us from it."""
+        """Connect to *url*. *usual* holds the default port of each scheme.
+
+        Raises the error that prevented the connection.
+        """
         scheme = urlsplit(url).scheme
         host, port = line_protocol.split_host_port(url, usual[scheme])
         creator = self.creator(url, partner) if scheme.endswith("s") else None
@@ -35,11 +38,11 @@ class MailConnector:
 
     @staticmethod
     def starts_tls(url: str, partner: Partner) -> bool:
-        """Tell whether TLS is to begin in the midst of the conversation: always, unless it is there or the operator wants none."""
+        """Tell whether the connection needs STARTTLS: it did not begin with TLS, and the policy is not `plain`."""
         return not urlsplit(url).scheme.endswith("s") and partner.policy.transport != "plain"
 
     def creator(self, url: str, partner: Partner) -> IOpenSSLClientConnectionCreator:
-        """Return the TLS side of one connection: the server is judged as every partner's (`make_peer_judges`)."""
+        """Return the TLS side of one connection. It checks the server with `make_peer_judges`."""
         host = urlsplit(url).hostname or ""
         check, stapled = make_peer_judges(partner, self._live.config.anchors, self._now, host)
         return http_client.OneContext(tls.make_tls_context(None, check, stapled=stapled), staple=True).creatorForNetloc(

@@ -1,6 +1,7 @@
-"""Asks the partners that do not call us for what they have, and takes it in before it is confirmed to them.
+"""Collects messages from partners that do not call the hub, and commits each before it is confirmed to the partner.
 
-Knows when to ask whom and what to do when a conversation breaks; not what is said in it, nor any SQL.
+Knows when to collect from which partner and what to do when a conversation breaks. Contains no adapter logic and no
+SQL.
 """
 
 from collections.abc import Awaitable, Callable
@@ -48,9 +49,9 @@ from hub.units.province import Province
 
 log = structlog.get_logger()
 
-#: How often to see who is due, in seconds.
+#: Interval of the check which partners are due, in seconds.
 EVERY = 0.25
-#: A round may take so many timeouts of one call; adapters end sooner, and say that there is more.
+#: A round may take this many call timeouts. Adapters end sooner and report that there is more.
 CALLS = 20
 
 Send = Callable[[Request, Partner], Awaitable[Reply]]
@@ -58,27 +59,27 @@ Send = Callable[[Request, Partner], Awaitable[Reply]]
 
 @attrs.define(eq=False)
 class CollectionService(Service):
-    """The collecting desk of one node."""
+    """Runs the collections of one node."""
 
     live: Live
     _books: EndpointJournal
     _send: Send
     _clock: IReactorTime
     _now: Callable[[], datetime]
-    _random: Callable[[], float]  #: in [0, 1)
+    _random: Callable[[], float]  #: returns a number in [0, 1)
     _node: str
-    _may_take: Callable[[], None] = lambda: None  #: raises `Unready` while this node must take nothing
-    _next_at: dict[str, float] = attrs.field(factory=dict, init=False)  #: by partner, on the clock that only counts
+    _may_take: Callable[[], None] = lambda: None  #: raises `Unready` while this node must accept nothing
+    _next_at: dict[str, float] = attrs.field(factory=dict, init=False)  #: next start by partner, on the monotonic clock
     _under_way: dict[str, Deferred[None]] = attrs.field(factory=dict, init=False)
     _call: IDelayedCall | None = attrs.field(default=None, init=False)
 
     def startService(self) -> None:
-        """Begin to ask."""
+        """Start collecting."""
         Service.startService(self)
         self._look()
 
     def stopService(self) -> Deferred[None]:
-        """Break off what is under way: what is in the journal stays, the rest is found again."""
+        """Cancel the running rounds. What is in the journal stays, and the rest is collected again."""
         Service.stopService(self)
         if self._call is not None and self._call.active():
             self._call.cancel()
@@ -88,7 +89,7 @@ class CollectionService(Service):
         return DeferredList(ended).addCallback(lambda _: None)
 
     def wake(self, partner: str) -> None:
-        """Ask *partner* now: it has said that it has something."""
+        """Collect from *partner* now, because it announced something."""
         hurried = self._books.journal.write(collection_rounds.hurry_round, partner, self._now())
         _ = hurried.addCallback(lambda _: self._next_at.pop(partner, None))
         _ = hurried.addErrback(lambda failure: log.warning("collection-failed", reason=failure.getErrorMessage()))
@@ -110,7 +111,7 @@ class CollectionService(Service):
             log.error("collection-broke", error=result.getErrorMessage(), traceback=result.getTraceback())
 
     async def _collect(self, partner: Partner, every: timedelta) -> None:
-        """Hold one round, if it is ours to hold."""
+        """Run one round if this node gets the lease for it."""
         self._next_at[partner.code] = self._clock.seconds() + every.total_seconds()
         lease = partner.policy.timeout * CALLS
         try:
@@ -146,7 +147,7 @@ class CollectionService(Service):
             self._next_at[partner.code] = self._clock.seconds() + (due - now).total_seconds()
 
     async def _hold(self, round_: Round, partner: Partner) -> Collected | Unavailable:
-        """Hold the adapter's conversation to its end."""
+        """Run the adapter's conversation to its end."""
         adapter = self.live.adapters[partner.code]
         assert isinstance(adapter, Collector)
         conversation, owner = adapter.collect(round_.cursor, self._now()), Owner(partner.code)
@@ -172,13 +173,14 @@ class CollectionService(Service):
         return step
 
     async def _take(self, arrival: Arrival, partner: Partner, round_: Round) -> Judged:
-        """Judge and journal what arrived; when this returns it is committed.
+        """Judge and journal one arrival. It is committed when this returns.
 
-        What breaks the hub ends the round, and so keeps what comes behind it from coming.  In the last of `SET_ASIDE` rounds that
-        failed in a row it is refused for that (`hub-error`) and kept; whoever sends it again has it judged afresh.
+        An unexpected error ends the round, which also blocks the arrivals behind it. In the last of `SET_ASIDE`
+        consecutive failed rounds the arrival is therefore refused with `hub-error` and stored. If the partner sends it
+        again, it is judged again.
         """
         self._books.room()
-        now, province = self._now(), self.live.province  # the same to its end, whatever is read anew meanwhile
+        now, province = self._now(), self.live.province  # used to the end, whatever a reload changes meanwhile
         tracking = new_id(now)
         try:
             entry = await self._judge(arrival, partner, province, now, tracking)
@@ -231,7 +233,7 @@ class CollectionService(Service):
 
 
 def _refused(arrival: Arrival, partner: Partner, now: datetime, tracking: str, problem: Problem) -> MessageEntry:
-    """Return the entry of what arrived and is refused for *problem*, unread."""
+    """Return the entry of an arrival that is refused for *problem* without being read."""
     content = Octets.of(arrival.content)
     return MessageEntry(
         id=tracking,
@@ -246,18 +248,21 @@ def _refused(arrival: Arrival, partner: Partner, now: datetime, tracking: str, p
 
 
 def _wait(found: Unavailable, policy: Policy, failures: int, random: float) -> timedelta:
-    """Return how long the partner rests after so many failures in a row: as a message would; as long as can be, where it does not know us."""
+    """Return the delay after *failures* consecutive failures: as for a message; `max_retry` for wrong credentials."""
     wait = policy.max_retry if found.credentials else choose_delay(policy, failures, random)
     return max(wait, timedelta(seconds=found.retry_after or 0))
 
 
 def _cost(reply: Reply) -> int:
-    """Return for how many octets the reading of *reply* counts: what a stranger wrote, such as a mail, is never read on the reactor's thread."""
+    """Return the cost of reading *reply* in octets, at least `THRESHOLD`.
+
+    Untrusted content such as a mail is never read on the reactor thread.
+    """
     return max(len(reply.body), THRESHOLD) if reply.body else 0
 
 
 def _advance(conversation: Any, answer: Reply | Judged | None) -> Request | Arrival | Collected | Unavailable:
-    """Hand the adapter an answer; return what it asks or brings next, or how it ended."""
+    """Send the adapter an answer. Return its next request or arrival, or the result of the conversation."""
     try:
         step: Request | Arrival = next(conversation) if answer is None else conversation.send(answer)
     except StopIteration as end:

@@ -1,6 +1,7 @@
-"""Takes due deliveries, holds each adapter's conversation, settles the result.
+"""Claims due deliveries, runs each adapter's conversation and settles the result.
 
-Knows when to look, how many at once, and what to do when a conversation breaks; not what is said in it, nor any SQL.
+Knows when to look at the queue, how many messages to send at once, and what to do when a conversation breaks. Contains
+no adapter logic and no SQL.
 """
 
 import hashlib
@@ -37,19 +38,20 @@ from hub.units.live import Live
 
 log = structlog.get_logger()
 
-#: How many messages travel at the same time from this node, beside the one that each partner may always have.
+#: Messages that this node sends at the same time, in addition to the one that each partner may always have.
 PLACES = 64
-#: How often to look when nothing wakes us, in seconds: for what other processes (the command line) put there, unless they ring.
+#: Poll interval without any wake-up, in seconds: for what other processes (the command line) queue without a
+#: notification.
 POLL = 1.0
-#: How soon to look again, in seconds, when another node was just taking, or a rate lets the next one go.
+#: Delay before the next look when another node was claiming, or a rate limit allows the next message, in seconds.
 SOON = 0.05
-#: A conversation may take so many timeouts of one call; then its lease is over.
+#: A conversation may take this many call timeouts. Then it is cancelled.
 CALLS = 3
-#: How often to look for claims that nobody will settle, in seconds.
+#: Interval of the search for lost claims, in seconds.
 RESCUE = 10.0
-#: What nobody fetches and confirms for so long is told of by an event.
+#: A held delivery that is not fetched and confirmed for this long gets an alarm event.
 HELD_ALARM = timedelta(days=3)
-#: How long a stop waits for conversations under way, in seconds.
+#: How long a stop waits for conversations in progress, in seconds.
 DRAIN = 10.0
 
 
@@ -59,7 +61,7 @@ T = TypeVar("T")
 
 @attrs.define(eq=False)
 class DeliveryService(Service):
-    """The outgoing desk of one node."""
+    """Sends the deliveries of one node."""
 
     live: Live
     _journal: Journal
@@ -67,25 +69,25 @@ class DeliveryService(Service):
     _work: Work
     _clock: IReactorTime
     _now: Callable[[], datetime]
-    _random: Callable[[], float]  #: in [0, 1)
+    _random: Callable[[], float]  #: returns a number in [0, 1)
     _node: str
-    _alone: bool  #: no other node shares the journal: what is `sending` at start was ours and is lost
-    _poll: Callable[[], float] = lambda: POLL  #: seconds
-    _may_take: Callable[[], None] = lambda: None  #: raises `Unready` while this node must take nothing
+    _alone: bool  #: no other node shares the journal, so a delivery that is `sending` at the start is lost
+    _poll: Callable[[], float] = lambda: POLL  #: returns the poll interval in seconds
+    _may_take: Callable[[], None] = lambda: None  #: raises `Unready` while this node must accept nothing
     _under_way: dict[Deferred[None], Claim] = attrs.field(factory=dict, init=False)
     _looking: Deferred[float] | None = attrs.field(default=None, init=False)
     _again: bool = attrs.field(default=False, init=False)
     _next: IDelayedCall | None = attrs.field(default=None, init=False)
     _rescued_at: float | None = attrs.field(default=None, init=False)
-    _first: str = attrs.field(default="", init=False)  #: the partner whose share was counted first at the last look
+    _first: str = attrs.field(default="", init=False)  #: the partner whose share was computed first in the last look
 
     def startService(self) -> None:
-        """Begin to look."""
+        """Start looking at the queue."""
         Service.startService(self)
         self.wake()
 
     def stopService(self) -> Deferred[None]:
-        """Take nothing more; finish what is under way within `DRAIN`, then give it back."""
+        """Claim nothing more, finish the conversations in progress within `DRAIN`, then release the rest."""
         Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
 
@@ -102,7 +104,7 @@ class DeliveryService(Service):
                 limit.cancel()
 
     def wake(self) -> None:
-        """Look for what is due, now."""
+        """Look at the queue now."""
         if not self.running:
             return
         if self._looking is not None:
@@ -125,7 +127,7 @@ class DeliveryService(Service):
         self._again = False
 
     async def _look(self) -> float:
-        """Claim what is due and start it; return how many seconds to wait before looking again."""
+        """Claim due deliveries and start them. Return the seconds until the next look."""
         try:
             self._may_take()
         except Unready:
@@ -157,13 +159,13 @@ class DeliveryService(Service):
         self._first = next(iter(shares), "")
         taken = await self._claim([(known[code], share) for code, share in shares.items() if share], now)
         if not all(taken.values()):
-            return SOON  # another node was faster, or is at it
+            return SOON  # another node was faster or is claiming
         left = {code: room - taken.get(code, 0) for code, room in rooms.items()}
         soon = [max(SOON, (at - self._now()).total_seconds()) for at in sight.changes(left)]
         return min([self._poll(), *soon])
 
     async def _claim(self, shares: Sequence[tuple[Partner, int]], now: datetime) -> dict[str, int]:
-        """Take what is due, in one commit, and start it; return how many messages there were for each partner."""
+        """Claim due messages in one commit and start them. Return the number per partner."""
         if not self.running:
             return {}
         asked = [
@@ -202,7 +204,7 @@ class DeliveryService(Service):
         self.wake()
 
     async def _deliver(self, claim: Claim, partner: Partner) -> None:
-        """Carry one claim to its end.  Interrupted, it is given back and the attempt does not count."""
+        """Run one claim to its end. An interrupted claim is released, and its attempt does not count."""
         with bound_contextvars(message=claim.message, partner=claim.partner, attempt=claim.number):
             try:
                 outcome, exchange = await self._converse(claim, partner)
@@ -227,7 +229,7 @@ class DeliveryService(Service):
     def _heard(
         self, outcome: Outcome, policy: Policy, now: datetime, moved: list[tuple[Breaker, Breaker]]
     ) -> Callable[[Breaker], Breaker] | None:
-        """Return what *outcome* does to the breaker of the partner; what it did is then in *moved*.  None: nothing."""
+        """Return the breaker transition for *outcome*, or None. When it runs, it stores (before, after) in *moved*."""
         says, random = circuit_breaker.classify_outcome(outcome), self._random()
         if says is None:
             return None
@@ -243,7 +245,7 @@ class DeliveryService(Service):
         return step
 
     async def _converse(self, claim: Claim, partner: Partner) -> tuple[Outcome, AttemptExchange]:
-        """Hold the adapter's conversation; return how it ended and what last went over the wire."""
+        """Run the adapter's conversation. Return its outcome and the last request and reply."""
         exchange = AttemptExchange()
         try:
             consignment = await self._journal.read(_load, claim)
@@ -275,7 +277,7 @@ def _cancel(tasks: list[Deferred[None]]) -> None:
 
 
 def tell_moved(before: Breaker, after: Breaker) -> None:
-    """Say in the log that a breaker opened or closed; the partner's name is bound to the line."""
+    """Log that a breaker opened or closed. The partner's code is bound to the log line."""
     if after.position is before.position:
         return
     if after.position is Position.OPEN:
@@ -296,7 +298,7 @@ def _load(tx: Transaction, claim: Claim) -> Consignment:
 
 
 def _advance(conversation: Conversation, reply: Reply | None) -> Request | Outcome:
-    """Hand the adapter a reply; return what it asks next, or its outcome."""
+    """Send the adapter a reply. Return its next request or its outcome."""
     try:
         return next(conversation) if reply is None else conversation.send(reply)
     except StopIteration as end:
@@ -304,7 +306,7 @@ def _advance(conversation: Conversation, reply: Reply | None) -> Request | Outco
 
 
 def _ended(task: Deferred[T]) -> Deferred[None]:
-    """Return a Deferred that fires when *task* is over, however it ended, leaving its result alone."""
+    """Return a Deferred that fires when *task* has ended, and pass the result of *task* on."""
     over: Deferred[None] = Deferred()
 
     def tell(result: T | Failure) -> T | Failure:

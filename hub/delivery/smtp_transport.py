@@ -1,7 +1,7 @@
-"""Carries a mail to a partner's server: SMTP (RFC 5321) with STARTTLS.  Knows the protocol; not what is in a mail, nor what a reply means.
+"""Sends a mail to a partner's server by SMTP (RFC 5321) with STARTTLS. Does not know the content or what a reply means.
 
-A mail goes to all its recipients or to none: as soon as the server refuses one, nothing is sent.  The password is never said on a
-connection without TLS, but where the operator wrote `transport = "plain"`.
+A mail goes to all its recipients or to none: as soon as the server refuses one, nothing is sent. The password is sent
+only under TLS, unless the operator configured `transport = "plain"`.
 """
 
 import base64
@@ -23,8 +23,8 @@ from hub.runtime.thread_pool import Work
 _USUAL = {"smtp": 587, "smtps": 465}
 SCHEMES = tuple(_USUAL)
 _REPLY = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
-_LINES = 200  #: of one reply at most
-_ADDRESS = re.compile(r"[!-;=?-~]*", re.ASCII)  # nothing that could end the command: no space, no angle bracket
+_LINES = 200  #: maximum lines of one reply
+_ADDRESS = re.compile(r"[!-;=?-~]*", re.ASCII)  # no character that could end the command: no space, no angle bracket
 
 
 @attrs.frozen
@@ -41,15 +41,18 @@ class _Said:
 
 @attrs.define(eq=False)
 class Mailer:
-    """Sends, one connection a mail."""
+    """Sends mails, with one connection per mail."""
 
     _post: MailConnector
     _now: Callable[[], datetime]
 
     async def carry(self, request: Request, partner: Partner) -> Reply:
-        """Send the mail that *request* holds; return the server's last word: its code, its text, and at which step (`stage`).
+        """Send the mail in *request*.
 
-        Headers: `Mail-From`, `Rcpt-To` (one each), and `User` and `Password` if the server is to know us.  Raises Unreachable.
+        Return the server's last reply: code, text, and the step it answers (header `stage`).
+
+        Request headers: `Mail-From`, `Rcpt-To` (one each), and `User` and `Password` if the server requires a sign-in.
+        Raises Unreachable.
         """
         line = await self._post.call(request.url, _USUAL, partner)
         try:
@@ -60,14 +63,14 @@ class Mailer:
         return Reply(said.code, said.text, {"stage": stage}, self._now())
 
     async def _send(self, line: Talk, request: Request, partner: Partner) -> tuple[str, _Said]:
-        """Go step by step until one is refused."""
+        """Send the commands one by one until one is refused. Return the last step and its reply."""
         greeting = await _hear(line)
         if greeting.code != 220:
             return "greeting", greeting
         hello = await _greet(line)
         if self._post.starts_tls(request.url, partner):
             if b"STARTTLS" not in hello:
-                raise Unreachable("the server offers no STARTTLS: nothing was said to it")
+                raise Unreachable("the server offers no STARTTLS, so no password and no mail was sent")
             started = await _ask(line, b"STARTTLS")
             if started.code != 220:
                 return "starttls", started
@@ -93,7 +96,7 @@ class Mailer:
 
 
 def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
-    """Return what sends mail by way of *post*; the server's last word came at the time *now* tells."""
+    """Return the SMTP carrier. It connects with *post* and stamps replies with *now*."""
     return Mailer(post, now).carry
 
 
@@ -106,7 +109,7 @@ async def _hear(line: Talk) -> _Said:
         lines.append(found[3] or b"")
         if found[2] != b"-":
             return _Said(int(found[1]), tuple(lines))
-    raise ConnectionBroken("the server speaks no SMTP")
+    raise ConnectionBroken("the server does not speak SMTP")
 
 
 async def _ask(line: Talk, command: bytes) -> _Said:
@@ -115,13 +118,11 @@ async def _ask(line: Talk, command: bytes) -> _Said:
 
 
 async def _greet(line: Talk) -> dict[bytes, bytes]:
-    """Say who we are, by address; return what the server offers, by keyword."""
+    """Send EHLO with our address. Return the server's extensions by keyword."""
     here = line.here()
     said = await _ask(line, b"EHLO [" + (f"IPv6:{here}" if ":" in here else here).encode() + b"]")
     if said.code != 250:
-        raise Unreachable(
-            f"the server does not take our EHLO: {said.code} {said.text.decode('utf-8', 'replace')[:200]}"
-        )
+        raise Unreachable(f"the server refuses EHLO: {said.code} {said.text.decode('utf-8', 'replace')[:200]}")
     offered = (each.upper().replace(b"=", b" ").partition(b" ") for each in said.lines[1:])
     return {keyword: more for keyword, _, more in offered}
 
@@ -146,6 +147,6 @@ def _address(written: str) -> bytes:
 
 
 def _stuffed(body: bytes) -> bytes:
-    """Return *body* with every line's end as CRLF, the last one too, and a dot more where a line begins with one (RFC 5321, 4.5.2)."""
+    """Return *body* with CRLF line ends, also at its end, and with dot stuffing (RFC 5321, 4.5.2)."""
     lines = re.sub(rb"\r\n|\r|\n", b"\r\n", body)
     return re.sub(rb"(?m)^\.", b"..", lines if lines.endswith(b"\r\n") else lines + b"\r\n")

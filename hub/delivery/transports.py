@@ -1,6 +1,6 @@
-"""How partners are called that the configuration names: the adapter of each, and the transport of each URL scheme that is not HTTP.
+"""The adapter of each configured partner, and the transport of each URL scheme other than HTTP.
 
-A transport is a file `*_transport.py` of this folder.  A new one is found by being there.
+A transport is a file `*_transport.py` in this folder. A new file is found without any registration.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,12 @@ from hub.runtime.thread_pool import Work
 
 
 def list_carriers(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> dict[str, Carrier]:
-    """Return the carrier of each URL scheme that some transport of this folder names in `SCHEMES`; HTTP is the sender's own.
+    """Return the carrier of each URL scheme that a transport in this folder lists in `SCHEMES`.
 
-    Each transport makes its carrier with its function `carrier(post, work, now, reactor)`.  Raises RuntimeError where two name one scheme.
+    `Sender` itself does HTTP.
+
+    Each transport creates its carrier with its function `carrier(post, work, now, reactor)`. Raises RuntimeError when
+    two transports list the same scheme.
     """
     found: dict[str, Carrier] = {}
     for name in sorted(each.name for each in iter_modules(hub.delivery.__path__, "hub.delivery.")):
@@ -36,7 +39,7 @@ def list_carriers(post: MailConnector, work: Work, now: Callable[[], datetime], 
 
 
 def adapters_of(config: Config) -> dict[str, Adapter]:
-    """Return the adapter of each partner that is called."""
+    """Return the adapter of each partner that the hub calls."""
     return {
         partner.code: adapters.make_adapter(
             partner.adapter,

@@ -158,22 +158,22 @@ def test_no_password_is_said_on_a_connection_without_tls(host):
         _with_server(b"220 mail\r\n", b"250-mail\r\n250 AUTH PLAIN LOGIN\r\n")
     with pytest.raises(Unreachable, match="something before TLS begins"):
         _with_server(b"220 mail\r\n", b"250-mail\r\n250 STARTTLS\r\n", b"220 go\r\n250-mail\r\n250 AUTH PLAIN\r\n")
-    with pytest.raises(Unreachable, match="speaks no SMTP"):
+    with pytest.raises(Unreachable, match="does not speak SMTP"):
         _with_server(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_a_server_that_never_ends_a_line_or_says_too_much_is_hung_up_on():
     with pytest.raises(Unreachable, match="a line is longer than"):
         _with_server(b"2" * 20_000)
-    with pytest.raises(Unreachable, match="speaks no SMTP"):
+    with pytest.raises(Unreachable, match="does not speak SMTP"):
         _with_server(b"220-more\r\n" * 300)
     plain = Policy(transport="plain")
     signed_in = (b"* OK\r\n", b"L1 OK\r\n", b"L2 OK\r\n", b"L3 OK\r\n")
     for said, why in (
-        (b"* 1 FETCH {99999999}\r\n", "says more than"),
+        (b"* 1 FETCH {99999999}\r\n", "sends more than"),
         (b"{0}\r\n" * 200, "or 100 literals"),
-        (b"L9 OK\r\n", "speaks no IMAP"),
-        (b"* BYE\r\n", "hangs up"),
+        (b"L9 OK\r\n", "does not speak IMAP"),
+        (b"* BYE\r\n", "closes the connection"),
     ):
         with pytest.raises(Unreachable, match=why):
             _with_server(*signed_in, said, deed=Line.collect, policy=plain, secrets={"password": "khac"})
