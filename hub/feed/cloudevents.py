@@ -1,7 +1,8 @@
-"""An event as CloudEvents 1.0 in structured JSON, as the feed publishes it.  Knows the form; not where it goes.
+"""Formats an event as CloudEvents 1.0 in structured JSON. Does not publish it.
 
-Source: CloudEvents 1.0.2, the JSON event format and the documented extension `sequence`.  `data` is the event's own text, letter by
-letter as it was hashed, and stands last; with `sequence` and `hash` whoever reads every event verifies the chain without the hub.
+Sources: CloudEvents 1.0.2, the JSON event format, and the documented extension `sequence`. `data` is exactly the hashed
+text of the event and comes last. With `sequence` and `hash`, a subscriber that reads every event can verify the chain
+without the hub.
 """
 
 import json
@@ -15,21 +16,21 @@ CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 @attrs.frozen
 class EventPublication:
-    """What is published for one event."""
+    """The publication of one event."""
 
     number: int
-    id: str  #: the same whenever the event is published, and no other's, even after the journal was restored from a backup
-    key: str  #: EVENT, or EVENT.PARTNER when the event names one
+    id: str  #: the same in every publication of the event, and unique even after a restore from a backup
+    key: str  #: routing key: EVENT, or EVENT.PARTNER when the event names a partner
     content: bytes
 
 
 def feed_source(province: str) -> str:
-    """Return the `feed_source` of the events of a province's hub."""
+    """Return the CloudEvents `source` of the events of a province's hub."""
     return f"urn:lienthong:hub:{province}"
 
 
 def make_event_publication(event: Chained, origin: str) -> EventPublication:
-    """Return *event* as the hub *origin* publishes it."""
+    """Return the publication of *event* with *origin* as `source`."""
     said = json.loads(event.text)
     name, partner = said["event"], said.get("partner")
     id_ = f"{event.number}-{event.hash[:16]}"
@@ -41,7 +42,7 @@ def make_event_publication(event: Chained, origin: str) -> EventPublication:
         **({"subject": said["message"]} if said.get("message") else {}),
         "time": said["at"],
         "datacontenttype": "application/json",
-        "sequence": f"{event.number:020d}",  # sorts as text; a CloudEvents integer has 32 bits
+        "sequence": f"{event.number:020d}",  # sorts as text; an integer of CloudEvents has only 32 bits
         "hash": event.hash,
     }
     around = json.dumps(attributes, ensure_ascii=False, separators=(",", ":"))

@@ -1,7 +1,8 @@
-"""Publishes each chained event once it has its number, in that order.  Knows when, and from where to go on; not RabbitMQ's language.
+"""Publishes each event after it has its number in the chain, in that order. Does not know RabbitMQ's protocol.
 
-It is a service of its own: whatever the broker does, intake and deliveries never wait for it.  The cursor moves when the broker has
-confirmed, so an event comes at least once; an end in between repeats some.  Of several nodes one publishes.
+The feed is a separate service: intake and deliveries never wait for the broker. The cursor moves after the broker's
+confirmation, so each event is published at least once, and an interruption repeats some. One of several nodes publishes
+at a time.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,65 +25,65 @@ from hub.store.transactions import Transaction
 
 log = structlog.get_logger()
 
-#: How many events may be under way unconfirmed.
+#: Maximum number of unconfirmed events.
 BATCH = 100
-#: How often to look when there was nothing to publish, in seconds.
+#: Poll interval when there was nothing to publish, in seconds.
 POLL = 0.5
-#: After a failure the feed rests so long, in seconds, twice as long after each one more, up to the most.
+#: Delay after a failure, in seconds: the first, doubled with each further failure up to the longest.
 FIRST_REST, MOST_REST = 1.0, 60.0
-#: How long a stop waits for what is under way, in seconds.
+#: How long a stop waits for confirmations, in seconds.
 DRAIN = 5.0
-#: The advisory lock of the feed on PostgreSQL ("feed" in ASCII).
+#: PostgreSQL: advisory lock of the feed ("feed" in ASCII).
 LOCK = 0x66656564
 
 
 class FeedLine(Protocol):
-    """A way to subscribers; hub.feed.rabbitmq has the one to RabbitMQ."""
+    """A connection to a broker. hub.feed.rabbitmq implements it for RabbitMQ."""
 
     async def publish(self, publications: Sequence[EventPublication]) -> PublishResult:
-        """Publish in order; return how far it came."""
+        """Publish in order. Return how many events were confirmed."""
         ...
 
     async def close(self) -> None:
-        """End."""
+        """Close the connection."""
         ...
 
     @property
     def is_open(self) -> bool:
-        """Tell whether it is there still."""
+        """Tell whether the connection is still open."""
         ...
 
 
 @attrs.define(eq=False)
 class Feed(Service):
-    """One node's feed."""
+    """The feed of one node."""
 
-    name: str  #: of the subscription: the exchange
+    name: str  #: name of the subscription: the exchange
     _source: str
     _journal: Journal
     _connect: Callable[[], Awaitable[FeedLine]]
-    _take_turn: Callable[[], Awaitable[bool]]  #: asks before each batch whether it is this node that publishes
+    _take_turn: Callable[[], Awaitable[bool]]  #: asked before each batch: whether this node is the publisher
     _clock: IReactorTime
-    _random: Callable[[], float]  #: in [0, 1)
+    _random: Callable[[], float]  #: returns a number in [0, 1)
     _line: FeedLine | None = attrs.field(default=None, init=False)
-    _fresh: bool = attrs.field(default=True, init=False)  #: nothing was confirmed yet on this line
+    _fresh: bool = attrs.field(default=True, init=False)  #: no event was confirmed yet on this connection
     _failures: int = attrs.field(default=0, init=False)
-    _told: str = attrs.field(default="", init=False)  #: the reason that stands in the log
+    _told: str = attrs.field(default="", init=False)  #: the reason that was logged last
     _rest: Deferred[None] | None = attrs.field(default=None, init=False)
     _working: Deferred[None] | None = attrs.field(default=None, init=False)
 
     @property
     def connected(self) -> bool:
-        """Tell whether this node publishes now."""
+        """Tell whether this node has an open connection to the broker."""
         return self._line is not None and self._line.is_open
 
     def startService(self) -> None:
-        """Begin."""
+        """Start publishing."""
         Service.startService(self)
         self._working = Deferred.fromCoroutine(self._work())
 
     def stopService(self) -> Deferred[None]:
-        """Let what is under way be confirmed within `DRAIN`, then end; the rest waits for the next start."""
+        """Wait up to `DRAIN` for confirmations, then stop. The rest is published after the next start."""
         Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
 
@@ -118,7 +119,10 @@ class Feed(Service):
                 await self._pause(rest)
 
     async def _publish(self) -> bool:
-        """Publish the next events; tell whether there may be more.  Raises FeedDisconnected when not all arrived."""
+        """Publish the next events. Return whether there may be more.
+
+        Raises FeedDisconnected when an event was not confirmed.
+        """
         if not await self._take_turn():
             await self._hang_up()
             return False
@@ -126,7 +130,7 @@ class Feed(Service):
             raise FeedDisconnected("the connection was lost")
         if self._line is None:
             self._line, self._fresh = await self._connect(), True
-        # The first event goes alone: when no queue is there to take it, none behind it may arrive before it.
+        # The first event goes alone: if no queue takes it, no later event may arrive before it.
         batch = await self._journal.read(read_next_publications, self.name, self._source, 1 if self._fresh else BATCH)
         if not batch:
             return False
@@ -142,7 +146,7 @@ class Feed(Service):
         return len(batch) == BATCH or len(batch) == 1
 
     async def _fail(self, reason: str = "") -> float:
-        """Hang up, and return how long to rest."""
+        """Close the connection and return the delay before the next try, in seconds."""
         await self._hang_up()
         self._failures += 1
         if reason and reason != self._told:
@@ -168,7 +172,7 @@ class Feed(Service):
 
 
 def read_next_publications(tx: Transaction, name: str, source: str, limit: int) -> list[EventPublication]:
-    """Return what is to be published next."""
+    """Return the next events to publish, at most *limit*."""
     return [
         make_event_publication(event, source)
         for event in events.read_chained_events(tx, feed_cursor.read_feed_position(tx, name), limit)

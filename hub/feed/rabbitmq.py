@@ -1,7 +1,9 @@
-"""A line to RabbitMQ over which publications go and come back confirmed.  Knows AMQP 0-9-1 by pika, and TLS; not what is published.
+"""A connection to RabbitMQ with publisher confirms. Knows AMQP 0-9-1 through pika, and TLS.
 
-The exchange must be there, or is declared: a durable topic exchange.  The broker's certificate leads to the CAs of `[feed]` and
-names its host; if it asks for ours, it sees the hub's.
+Does not know what is published.
+
+A missing exchange is declared as a durable topic exchange. The broker's certificate must chain to the CAs of `[feed]`
+and name the broker's host. If the broker asks for a client certificate, it receives the hub's.
 """
 
 import logging
@@ -23,21 +25,21 @@ from hub.runtime import http_client
 from hub.security import tls
 from hub.security.certificates import ALLOW, SERVER, Anchors, Identity
 
-#: How long the connection may take to stand, in seconds.
+#: Time limit for opening the connection, in seconds.
 GREETING = 20
-#: How long the broker may take to confirm what it was given, in seconds.
+#: Time limit for the broker's confirmations, in seconds.
 CONFIRMING = 30
-#: How long an orderly end may take, in seconds.
+#: Time limit for an orderly close, in seconds.
 PARTING = 2
 
 
 class FeedDisconnected(Exception):
-    """There is no line, or there is none any more; says why."""
+    """There is no connection, or it was lost. The argument is the reason."""
 
 
 @attrs.frozen
 class PublishResult:
-    """How many of the first publications arrived, and what became of the next; an empty text: there was none."""
+    """The number of confirmed publications, counted from the first, and the problem of the next one ("": none)."""
 
     arrived: int
     problem: str = ""
@@ -58,15 +60,16 @@ class RabbitLine:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether it is there still, as far as is known."""
+        """Tell whether connection and channel are open, as far as is known."""
         return bool(self._protocol.is_open and self._channel.is_open)
 
     def _come_back(self, returned: Any) -> None:
-        # pika knows the latest return only, and confirmations are told of together: which it was stands in the message alone
+        # pika keeps only the latest return and reports confirmations together; only the message id tells which message
+        # was returned.
         self._returned.add(returned.properties.message_id)
 
     async def publish(self, publications: Sequence[EventPublication]) -> PublishResult:
-        """Publish all at once, in order, and wait until each is confirmed.  After a problem the line is to be closed."""
+        """Publish all messages in order and wait for every confirmation. After a problem the line must be closed."""
         self._returned.clear()
         found: list[str | None] = [None] * len(publications)
         sent = []
@@ -94,7 +97,7 @@ class RabbitLine:
         )
 
     async def close(self) -> None:
-        """Part in order if the broker still listens."""
+        """Close the connection in an orderly way if it is still open."""
         ended = self._protocol.closed
         if ended is not None and self._protocol.is_open:
             waiting: Deferred[None] = Deferred()
@@ -108,8 +111,8 @@ class RabbitLine:
 async def connect_to_broker(
     broker: Broker, identity: Identity, reactor: Any, now: Callable[[], datetime]
 ) -> RabbitLine:
-    """Return a line to *broker*, who may see *identity*.  Raises FeedDisconnected."""
-    logging.getLogger("pika").addHandler(logging.NullHandler())  # what matters is told by who uses the line
+    """Return a connection to *broker*, with *identity* as client certificate. Raises FeedDisconnected."""
+    logging.getLogger("pika").addHandler(logging.NullHandler())  # the caller logs what matters
     try:
         password = broker.password_file.read_text("utf-8").strip("\r\n")
     except (OSError, ValueError) as error:
@@ -136,7 +139,7 @@ def _protocol_of(broker: Broker, password: str, reactor: Any) -> Any:
         refusal = ""
 
         def connectionLost(self, reason: Failure = connectionDone) -> None:
-            cause = self._impl._error  # noqa: SLF001 - pika would forget it for the end of the connection that it led to
+            cause = self._impl._error  # noqa: SLF001 - pika replaces it by the end of the connection that it caused
             self.refusal = _said(cause) if isinstance(cause, AMQPError) else ""
             super().connectionLost(reason)
 
@@ -167,7 +170,7 @@ def _endpoint(broker: Broker, identity: Identity, reactor: Any, now: Callable[[]
 
 
 async def _open(broker: Broker, protocol: Any, endpoint: Any) -> Any:
-    """Return a channel that confirms, with the exchange there."""
+    """Return a channel with publisher confirms, after making sure that the exchange exists."""
     from pika.exceptions import ChannelClosedByBroker
 
     ready = protocol.ready
@@ -203,7 +206,7 @@ def _abort(protocol: Any) -> None:
 
 
 def _said(error: Any) -> str:
-    """Say in one line what broke."""
+    """Describe an error in one line."""
     if isinstance(error, CancelledError):
         return f"not confirmed within {CONFIRMING} s"
     if isinstance(error, ConnectError):
