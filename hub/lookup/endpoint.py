@@ -40,9 +40,9 @@ log = structlog.get_logger()
 class LookupDesk:
     """Handles the calls of the lookups service."""
 
-    contract: Contract
-    asker: Asker
-    _books: EndpointJournal
+    contract: Contract  #: the WSDL of the lookups service
+    asker: Asker  #: asks partners
+    _books: EndpointJournal  #: journals lookups
 
     def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> LookupQuestion:
         """See `Desk`."""

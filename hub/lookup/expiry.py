@@ -25,9 +25,9 @@ class Forgetting(Regular):
 
     every = EVERY
 
-    _journal: Journal
-    _clock: IReactorTime
-    _now: Callable[[], datetime]
+    _journal: Journal  #: reads and deletes answers
+    _clock: IReactorTime  #: the reactor, which times the looks
+    _now: Callable[[], datetime]  #: returns the current time in UTC
     _day: date | None = attrs.field(default=None, init=False)  #: the day on which old counts were last deleted
 
     async def look(self) -> None:

@@ -50,13 +50,14 @@ class QueryResult:
 class Asker:
     """Runs the adapters' conversations for questions."""
 
-    live: Live
-    _journal: Journal
-    _send: Send
-    _work: Work
-    _clock: IReactorTime
-    _now: Callable[[], datetime]
-    _random: Callable[[], float]
+    live: Live  #: the current adapters
+    _journal: Journal  #: stores permits and breakers
+    _send: Send  #: sends a request to a partner
+    _work: Work  #: runs steps of a conversation, in a worker thread if they are large
+    _clock: IReactorTime  #: the reactor, which times timeouts and waits
+    _now: Callable[[], datetime]  #: returns the current time in UTC
+    _random: Callable[[], float]  #: returns a number from 0 to 1 for jitter
+    #: limits concurrent lookups, by partner code
     _places: dict[str, DeferredSemaphore] = attrs.field(factory=dict, init=False)
 
     async def ask(self, query: Query, partner: Partner, said: Mapping[str, object]) -> QueryResult:

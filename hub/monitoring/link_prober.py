@@ -59,21 +59,21 @@ def links_of(config: Config) -> tuple[Link, ...]:
 class Prober(Service):
     """Probes the links of one node in rounds."""
 
-    live: Live
-    _journal: Journal
-    _ask: Ask
-    _clock: IReactorTime
-    _now: Callable[[], datetime]
-    _node: str
+    live: Live  #: the current configuration and province
+    _journal: Journal  #: stores standings, days and events
+    _ask: Ask  #: probes one link
+    _clock: IReactorTime  #: the reactor, which times the rounds
+    _now: Callable[[], datetime]  #: returns the current time in UTC
+    _node: str  #: the name of this node
+    #: the state of each link, by this node's own probes
     _standings: dict[Link, LinkStanding] = attrs.field(factory=dict, init=False)
-    _known: dict[tuple[str, str], LinkStanding] | None = attrs.field(
-        default=None, init=False
-    )  #: the standings read from the database at the start, by name and place
+    #: the standings read from the database at the start, by name and place
+    _known: dict[tuple[str, str], LinkStanding] | None = attrs.field(default=None, init=False)
     _days: dict[tuple[Link, date], Minutes] = attrs.field(factory=dict, init=False)  #: not written yet
     _turns: list[LinkTurn] = attrs.field(factory=list, init=False)  #: not written yet
     _loop: LoopingCall = attrs.field(init=False)
     _running: Deferred[LoopingCall] | None = attrs.field(default=None, init=False)
-    _round: Deferred[None] | None = attrs.field(default=None, init=False)
+    _round: Deferred[None] | None = attrs.field(default=None, init=False)  #: the round that is running
 
     @property
     def standings(self) -> dict[Link, LinkStanding]:

@@ -46,8 +46,7 @@ from hub.units.routing import Routes
 
 log = structlog.get_logger()
 
-#: maximum number of connections; one more closes the oldest whose handshake is not done, or else is itself closed at
-#: once
+#: maximum number of connections; one more closes the oldest without a handshake, or else is closed itself at once
 MOST = 500
 GREETING = 20  #: time limit of the handshake, in seconds
 SLICE = 4096  #: octets cut into messages in one turn
@@ -64,11 +63,11 @@ STRANGER = "stranger"
 class Ear(Service):
     """Receives syslog for one node."""
 
-    live: Live
-    _books: EndpointJournal
-    clock: Any
-    _now: Callable[[], datetime]
-    counts: Counter[str] = attrs.field(factory=Counter, init=False)
+    live: Live  #: the current configuration and province
+    _books: EndpointJournal  #: journals incidents and refusals
+    clock: Any  #: the reactor, which times handshakes and retries
+    _now: Callable[[], datetime]  #: returns the current time in UTC
+    counts: Counter[str] = attrs.field(factory=Counter, init=False)  #: lines by outcome (`COUNTED`)
     _connections: dict["Connection", None] = attrs.field(factory=dict, init=False)  #: the oldest first
 
     def factory(self) -> Factory:
@@ -100,8 +99,9 @@ class Ear(Service):
         self._connections.pop(connection, None)
 
     def whose(self, shown: x509.Certificate) -> Partner | None:
-        """Return the partner whose certificate *shown* is. For an unknown or invalid certificate, journal the refusal
-        and return None.
+        """Return the partner that owns the certificate *shown*.
+
+        For an unknown or invalid certificate, journal the refusal and return None.
         """
         province, now, mark = self.live.province, self._now(), certificate_fingerprint(shown)
         partner, problem = province.partner_with(shown), Problem("certificate-unknown", mark)

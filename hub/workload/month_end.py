@@ -45,14 +45,13 @@ class MonthEnd(Regular):
 
     every, at_once = 60.0, False
 
-    _journal: Journal
-    _clock: IReactorTime
-    _now: Callable[[], datetime]
+    _journal: Journal  #: reads and writes closings
+    _clock: IReactorTime  #: the reactor, which times the looks
+    _now: Callable[[], datetime]  #: returns the current time in UTC
     _book: Callable[[], Book] = read_shipped_book  #: returns the province's forms and calendar
     _done: object = attrs.field(default=None, init=False)  #: the day whose work is done
-    _checked: set[tuple[str, str]] = attrs.field(
-        factory=set, init=False
-    )  #: form and month that was counted again on the day after its closing
+    #: form and month that was counted again on the day after its closing
+    _checked: set[tuple[str, str]] = attrs.field(factory=set, init=False)
     _begun: datetime | None = attrs.field(default=None, init=False)  #: when the day's work was first tried
     _stopping: bool = attrs.field(default=False, init=False)
 

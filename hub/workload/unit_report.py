@@ -137,9 +137,8 @@ class ReportSources:
     made_at: datetime | None = None  #: when its newest row was made, if the report is complete
     due: Due | None = None  #: the date by which the report must be submitted, if its form has one
     parts: Sequence[_Part] = attrs.field(repr=False)
-    bases: Mapping[str, "ReportSources"] = attrs.field(
-        factory=dict, repr=False
-    )  #: the sources of a derived form, by the id of the form it takes from
+    #: the sources of a derived form, by the id of the form it takes from
+    bases: Mapping[str, "ReportSources"] = attrs.field(factory=dict, repr=False)
     before: Mapping[str, Mapping[str, Number]] | None = attrs.field(default=None, repr=False)
     """The numbers of the closed month before the period, by unit; None if the form does not check against them."""
 

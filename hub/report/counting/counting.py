@@ -42,13 +42,14 @@ from hub.report.form.workdays import Due
 
 _Key = tuple[str, str]  # unit, business key
 _Test = Callable[[Fact], bool]
+#: the kinds of columns that add up amounts
 COUNTING = (
     ColumnKind.FLOW,
     ColumnKind.STOCK,
     ColumnKind.PEAK,
     ColumnKind.HAPPENING,
     ColumnKind.END,
-)  #: the kinds of columns that add up amounts
+)
 
 
 @attrs.frozen
@@ -226,9 +227,8 @@ class Placing:
     _after: date  #: the first day after the period
     _told: list[Fact] = attrs.field(factory=list, init=False)  #: the facts that happenings read
     _latest: dict[tuple[str, str], tuple[Column, Fact]] = attrs.field(factory=dict, init=False)  #: by unit and column
-    _peaks: dict[tuple[str, str], tuple[Column, dict[date, list[Fact]]]] = attrs.field(
-        factory=dict, init=False
-    )  #: by unit and peak column: the facts of each day
+    #: by unit and peak column: the facts of each day
+    _peaks: dict[tuple[str, str], tuple[Column, dict[date, list[Fact]]]] = attrs.field(factory=dict, init=False)
 
     @classmethod
     def of(

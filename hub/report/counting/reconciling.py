@@ -58,13 +58,11 @@ class Reconciliation:
     """A declaration compared with the counted report."""
 
     report: Report
-    cells: tuple[
-        ReconciledCell, ...
-    ]  #: every declared cell: first those that are not equal, then the others, each in the order of rows and columns
+    #: every declared cell: first those that are not equal, then the others, each in the order of rows and columns
+    cells: tuple[ReconciledCell, ...]
     manual: tuple[DeclaredCell, ...]  #: the manual lines, which the hub cannot count
-    undeclared: (
-        int  #: the number of cells that are counted and not 0 but not declared, in rows that the declaration mentions
-    )
+    #: the number of cells that are counted and not 0 but not declared, in rows that the declaration mentions
+    undeclared: int
 
     @property
     def differing(self) -> tuple[ReconciledCell, ...]:

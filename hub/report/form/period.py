@@ -134,9 +134,8 @@ class Cuts:
     """
 
     cut_offs: tuple[CutOff, ...] = CUT_OFFS
-    kept: Mapping[str, date] = attrs.field(
-        factory=dict
-    )  #: the first day after the period of a month, such as `2026-12`
+    #: the first day after the period of a month, such as `2026-12`
+    kept: Mapping[str, date] = attrs.field(factory=dict)
 
     def keeping(self, closed: Iterable[Period]) -> "Cuts":
         """Return these cuts with the days of the *closed* months. The month after a closed month begins where it ends,

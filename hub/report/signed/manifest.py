@@ -19,12 +19,13 @@ MIMETYPE = b"application/vnd.lienthong.evidence+zip"
 TYPE, REPORT, SIGNED, FORM, PERIODS, MESSAGES, EVENTS, ROWS = (
     "mimetype", "report.xml", "signed.xml", "form.json", "periods.json", "messages.jsonl", "events.jsonl", "rows.jsonl",
 )  # fmt: skip
+#: folders; their members are named by a number, a number, a column's key, a hash
 FACTS, BESIDE, COLUMNS, OCTETS = (
     "facts",
     "beside",
     "columns",
     "octets",
-)  #: folders; their members are named by a number, a number, a column's key, a hash
+)
 MANIFEST = "manifest.xml"
 
 #: The maximum content of one file. A program that checks it holds a little of each in memory.
