@@ -103,7 +103,7 @@ class MailWatch(Service):
                     return
             except Stranger as stranger:
                 wait = partner.policy.max_retry  # an operator must act; retries must not flood the server meanwhile
-                log.error("mailbox-refused", partner=partner.code, reason=str(stranger))  # noqa: TRY400 - not the hub's error
+                log.error("mailbox-refused", partner=partner.code, reason=str(stranger))  # noqa: TRY400 - theirs
             except (Unreachable, *line_protocol.BROKEN) as error:
                 failures = 1 if self._clock.seconds() > began + PATIENCE else failures + 1
                 wait = choose_delay(partner.policy, failures, self._random())

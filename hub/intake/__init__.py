@@ -1,1 +1,1 @@
-"""Judges a call or message: verified, validated, authorised, routed, receipted."""
+"""Judges a call or a message: verifies, validates, authorises, routes and receipts it."""

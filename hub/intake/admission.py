@@ -1,6 +1,6 @@
-"""Judges a message: its packet read and examined, its own signature weighed, its sender authorised, its ways found, its receipt written.
+"""Judges a message: parses it, checks it and its own signature, authorises its sender, routes it, writes its receipt.
 
-Knows the rules and their order; not how the call came, nor what is in the journal.
+Knows the rules and their order. Does not know how the call arrived or what is in the journal.
 """
 
 import hashlib
@@ -38,7 +38,8 @@ from hub.soap import documents_requests, documents_responses
 from hub.units.province import Province
 from hub.units.routing import Route, Routes
 
-#: Octets of a status at most.  It says what became of one document, in some kB; GetTraces gives two thousand of them at once.
+#: Maximum octets of a status. It reports the result for one document in some kB, and GetTraces returns up to 2,000 at a
+#: time.
 STATUS = 128 * 1024
 
 
@@ -51,7 +52,7 @@ def judge_message(
     message: str,
     drawer: Drawer | None = None,
 ) -> MessageEntry:
-    """Judge the packet of *call*: read it, examine it, authorise its sender, route it, and write the receipt for it."""
+    """Judge the packet of *call*: read and check it, authorise its sender, route it, and write its receipt."""
     content = Octets.of(call.packet) if isinstance(call.packet, bytes) else call.packet
     sha256 = content.sha256()
     entry = MessageEntry(
@@ -87,7 +88,7 @@ def judge_message(
 def judge_own(content: bytes, message_id: str, province: Province, now: datetime, message: str) -> MessageEntry:
     """Judge a packet that the hub itself wrote: only its recipients can be wrong.
 
-    What it encloses the hub has counted already.
+    Facts in its attachments are not read, because the hub has already counted them.
     """
     sha256 = hashlib.sha256(content).hexdigest()
     entry = MessageEntry(
@@ -123,9 +124,9 @@ def judge_record(
     now: datetime,
     message: str,
 ) -> MessageEntry:
-    """Judge a message that is no packet: read it, authorise the units it tells of, route it, and write the receipt for it.
+    """Judge a message that is not a packet: read it, authorise its units, route it, and write its receipt.
 
-    Its units become the registry's.  It goes to each partner that takes its service, but not back to *partner*.
+    Its units are replaced by registry codes. It goes to each partner that takes its service, except back to *partner*.
     """
     sha256 = hashlib.sha256(content).hexdigest()
     entry = MessageEntry(
@@ -167,15 +168,18 @@ def judge_record(
 
 
 def require_bounds(record: Record) -> None:
-    """Raise `Rejected` where *record* brings more facts than one message may."""
+    """Raise `Rejected` if *record* has more facts than one message may have."""
     if len(record.facts) > duties.MOST_FACTS:
         raise Rejected(Problem("too-many-facts", f"{len(record.facts)} > {duties.MOST_FACTS}"))
 
 
 def require_permission(record: Record, partner: str, routes: Routes, *, telling: bool = False) -> None:
-    """Raise `Rejected` where *partner* may not speak for a unit that *record* tells of; what tells of no unit's work is anybody's.
+    """Raise `Rejected` if *partner* may not report about a unit in *record*.
 
-    *telling*: the record only reports figures about units, which who may tell of any unit may bring too.
+    A record without a unit needs no permission.
+
+    *telling*: the record only reports figures about units, so a partner that may report about any unit (`tells`) may
+    send it, too.
     """
     for unit in dict.fromkeys((record.sender, *(fact.unit for fact in record.facts))):
         if unit and (why := routes.permission(partner, unit, telling=telling)):
@@ -183,7 +187,7 @@ def require_permission(record: Record, partner: str, routes: Routes, *, telling:
 
 
 def require_family(record: Record, routes: Routes) -> None:
-    """Raise `Rejected` for every unit that *record* tells of beside its sender and that is not below it, or that it calls by two codes."""
+    """Raise `Rejected` for each unit in *record* that is not below its sender, or that appears under two codes."""
     strangers = [unit for unit in record.told if not routes.is_under(unit, record.sender)]
     first = {routes.canonical(unit): unit for unit in reversed(record.told)}
     again = [unit for unit in record.told if first[routes.canonical(unit)] != unit]
@@ -194,13 +198,13 @@ def require_family(record: Record, routes: Routes) -> None:
 
 
 def require_standard(record: Record, policy: Policy) -> None:
-    """Raise `Rejected` for what the observed profile tolerates, where *policy* says `strict`."""
+    """Raise `Rejected` for deviations that the profile *observed* tolerates, if *policy* says `strict`."""
     if policy.profile == "strict" and record.deviations:
         raise Rejected(*record.deviations)
 
 
 def resolve_record_units(record: Record, routes: Routes) -> Record:
-    """Return *record* with the registry's codes for its units."""
+    """Return *record* with registry codes for its units."""
     facts = tuple(attrs.evolve(fact, unit=routes.canonical(fact.unit)) for fact in record.facts)
     return attrs.evolve(record, sender=routes.canonical(record.sender), facts=facts)
 
@@ -213,9 +217,9 @@ def judge_signature(
     now: datetime,
     loads: Loads = streamed_xml.NONE,
 ) -> PacketSignature:
-    """Return what the own signature of a packet that *partner* brings is worth.
+    """Return the result of checking the own signature of a packet that *partner* sent.
 
-    *root* is the tree of its *octets*; *loads* were taken out of it.
+    *root* is the tree of its *octets*, from which *loads* were taken out.
     """
     policy = partner.policy
     return packet_signature.judge_packet_signature(
@@ -232,13 +236,13 @@ def judge_signature(
 
 
 def require_size(read: Packet, octets: int) -> None:
-    """Raise `Rejected` for a status of more *octets* than any has."""
+    """Raise `Rejected` for a status with more *octets* than `STATUS`."""
     if read.kind is PacketKind.STATUS and octets > STATUS:
         raise Rejected(Problem("too-large", f"{octets} > {STATUS}"))
 
 
 def require_signature(found: PacketSignature | None, policy: Policy) -> None:
-    """Raise `Rejected` where the policy wants packets signed and this one is not, or not well."""
+    """Raise `Rejected` if the policy requires signed packets and this one has no valid signature."""
     if policy.signature == "message" or found is None or found.standing is SignatureStanding.VALID:
         return
     codes = {
@@ -253,7 +257,10 @@ def require_signature(found: PacketSignature | None, policy: Policy) -> None:
 def authorise_call(
     read: Packet, partner: str, province: Province, now: datetime, *, only_status: bool = False
 ) -> tuple[Route, ...]:
-    """Return where *read* goes, if *partner* may send it: by UpdateTraces, a status only.  Raises `Rejected`."""
+    """Return the routes of *read* if *partner* may send it. UpdateTraces (*only_status*) allows a status only.
+
+    Raises `Rejected`.
+    """
     routes, today = province.routes, local_day(now)
     if only_status and read.kind is not PacketKind.STATUS:
         raise Rejected(Problem("N.MessageHeader.StatusCode", "UpdateTraces"))
@@ -263,10 +270,10 @@ def authorise_call(
         return routes.route_all(partner, (*read.recipients, *changes.list_told_units(read)), today, also=read.removed)
     organ = read.responses[0].organ
     if routes.canonical(organ) == routes.canonical(read.sender):
-        return ()  # the original sender's own word: it goes to the document's recipients, whom the journal knows
+        return ()  # a status of the original sender goes to the document's recipients, which the journal knows
     try:
         return routes.route_all(partner, (organ,), today)
     except Rejected as rejected:
         if all(problem.code == "unit-without-system" for problem in rejected.problems):
-            return ()  # its system finds the status by GetTraces
+            return ()  # its system reads the status by GetTraces
         raise

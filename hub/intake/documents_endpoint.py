@@ -1,4 +1,7 @@
-"""The desk of the documents service: packets taken, fetched, confirmed and traced.  Knows its operations; not how a call came in."""
+"""The endpoint of the documents service: packets are accepted, fetched, confirmed and traced.
+
+Knows the operations of the service. Does not know how a call arrived.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,26 +28,26 @@ from hub.soap.wsdl import Contract
 from hub.store.transactions import Transaction
 from hub.units.routing import Routes
 
-#: `GetPendingDocumentIds` gives so many unless asked for fewer.
+#: Maximum ids per `GetPendingDocumentIds`; the caller may ask for fewer.
 PENDING_LIMIT = 1000
-#: `GetTraces` gives so many, or says that there are more: a Trace has no time to go on from.
+#: Maximum statuses per `GetTraces`. More are refused, because a Trace has no time from which a caller could continue.
 TRACES_LIMIT = 2000
-#: And so many octets of them: each answer lies on the disk until its caller has read it.
+#: Maximum octets of these statuses: each answer stays on the disk until its caller has read it.
 TRACES_OCTETS = 64 * 1024 * 1024
-#: What a row of an answer costs, in the octets of `hub.formats.xml_cost`: 6 microseconds.
+#: Cost of a row of an answer, in octets of `hub.formats.xml_cost`: 6 microseconds.
 _ROW = 48
-#: And so many octets of packets may lie there for one partner, in all the answers that it has not read yet.
+#: Maximum octets of packets on the disk for one partner, in all answers that it has not read yet.
 LYING = 256 * 1024 * 1024
 
 
 @attrs.frozen(eq=False)
 class DocumentDesk:
-    """Where packets come in and go out."""
+    """The endpoint of the documents service."""
 
     contract: Contract
     _books: EndpointJournal
     read: Read = documents_requests.read_documents_call
-    _lying: Counter[str] = attrs.field(factory=Counter, init=False)  #: octets, by partner
+    _lying: Counter[str] = attrs.field(factory=Counter, init=False)  #: octets of unread answers, by partner
 
     @property
     def private(self) -> bool:
@@ -104,7 +107,7 @@ class DocumentDesk:
 
     async def _take(self, case: Case) -> etree._Element:
         call, partner, province = case.opened.call, case.partner, case.province
-        self._books.room()  # what was taken in before can still be fetched, confirmed and delivered
+        self._books.room()  # messages accepted earlier can still be fetched, confirmed and delivered
         service = self.contract.name
         entry = await self._books.work(
             case.owner,
@@ -139,12 +142,12 @@ class DocumentDesk:
         return documents_responses.build_confirmed_response()
 
     def _require_reader(self, partner: Partner) -> None:
-        """Raise `Unready` for a partner that does not read what it asks for."""
+        """Raise `Unready` for a partner that does not read its answers."""
         if self._lying[partner.code] > LYING:
             raise Unready("hub-busy", f"{self._lying[partner.code]} octets of answers lie unread")
 
     async def _fill(self, answer: etree._Element, names: Sequence[str], case: Case) -> etree._Element:
-        """Put the packets of these *names* into the empty Packets of *answer*: as text if they are few and go inline, else as loads."""
+        """Put the packets *names* into the empty Packets of *answer*: as text if small and inline, else as loads."""
         octets = await self._books.journal.read(_copied, names, case.drawer)
         size = sum(map(len, octets))
         self._lying[case.partner.code] += size
@@ -178,5 +181,5 @@ class DocumentDesk:
 
 
 def _copied(tx: Transaction, names: Sequence[str], drawer: Drawer) -> list[Octets]:
-    """Return the bytes of each name; what is large of them lies in *drawer*."""
+    """Return the octets of each name. Large ones are kept in *drawer*."""
     return drawer.keep_each(blobs.read_blob_pieces(tx, name) for name in names)

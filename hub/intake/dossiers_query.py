@@ -1,4 +1,7 @@
-"""GetDossier: what the hub was told of one dossier.  Knows who may ask and where it stands; how it is answered, its service knows."""
+"""GetDossier: finds the messages about one dossier and checks that the caller may read them.
+
+The dossiers service itself formats the answer.
+"""
 
 from collections.abc import Collection
 from itertools import accumulate
@@ -18,12 +21,13 @@ from hub.services.dossiers.results import NAME
 from hub.store.transactions import Transaction
 from hub.units.routing import ANY
 
-#: The history goes back so many messages, and so many octets of them, which are in memory together; the latest message always counts.
+#: Maximum messages of the history, and their octets, which are in memory together. The latest message is always
+#: included.
 MESSAGES, OCTETS = 100, 32 * 1024 * 1024
 
 
 async def get_dossier(books: EndpointJournal, case: Case) -> etree._Element:
-    """Answer GetDossier.  Raises CallRefused: `not-yours` for another system's unit, `dossier-unknown`."""
+    """Answer GetDossier. Raises CallRefused: `not-yours` for another system's unit, `dossier-unknown`."""
     asked, routes, partner = case.opened.call, case.province.routes, case.partner
     assert isinstance(asked, QueryCall)
     dossier, organ = _text(asked, "MaHoSo"), _text(asked, "OrganId")
@@ -36,7 +40,7 @@ async def get_dossier(books: EndpointJournal, case: Case) -> etree._Element:
     else:
         units = [routes.canonical(unit) for unit in partner.units if unit != ANY]
         unit, told = await books.journal.read(_told, dossier, units)
-        if not told and ANY in partner.units:  # of other units it sees what it brought itself
+        if not told and ANY in partner.units:  # of all other units it sees only what it sent itself
             unit, told = await books.journal.read(_told, dossier, None, partner.code)
     size = sum(len(each.content) for each in told)
     found = await books.work(case.owner, size, history.answer_get_dossier, unit, dossier, told)
@@ -48,7 +52,10 @@ async def get_dossier(books: EndpointJournal, case: Case) -> etree._Element:
 def _told(
     tx: Transaction, dossier: str, units: Collection[str] | None, brought_by: str | None = None
 ) -> tuple[str, list[AcceptedMessage]]:
-    """Return the unit of *units* (None: of any) that was told of last, and what was told of its dossier, by one partner or by all (None)."""
+    """Return the unit among *units* (None: any) with the latest message about the dossier, and its messages about it.
+
+    With *brought_by*, only messages that this partner sent.
+    """
     rows = search.find_messages_about(tx, NAME, dossier, units, MESSAGES, brought_by=brought_by)
     unit = rows[0]["sender"] if rows else ""
     own = [row for row in rows if row["sender"] == unit]

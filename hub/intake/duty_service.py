@@ -1,7 +1,8 @@
-"""Does what receipts have promised: reads attachments in a thread, writes facts slice by slice.  Knows when, and who waits; not how.
+"""Does the duties of the journal: reads attachments in a thread, writes facts slice by slice. Decides when, not how.
 
-One slice a commit, behind what others wait for, and then a rest as long as the slice took: however many facts somebody brings, the writer
-and this process are others' for half of the time at least.  Nodes that share a journal may all look; a lock lets one write.
+One slice is one commit, queued behind other steps, followed by a pause as long as the slice took. So the writer and
+this process are free for others at least half of the time, however many facts a partner sends. All nodes that share a
+journal may run it; a lock lets one node write at a time.
 """
 
 from collections.abc import Callable, Collection
@@ -27,19 +28,19 @@ from hub.units.routing import Routes
 
 log = structlog.get_logger()
 
-#: In the threads and at the writer duties wait in a queue of their own, which no partner can have.
+#: Owner of this work in the thread pool and at the writer: a separate queue, with a name that no partner can have.
 OWNER = Owner("?duties")
-#: How often to see whether something is to be done, in seconds.
+#: Interval of the check for duties, in seconds.
 EVERY = 0.25
-#: The longest rest between two slices: one that took longer waited for others.
+#: Longest pause between two slices, in seconds: a slice that took longer waited for others.
 REST = 0.05
-#: Who asks for a report waits so long for what was promised before, in seconds, and looks so often.
+#: How long a report waits for earlier duties, and how often it checks, in seconds.
 PATIENCE, AGAIN = 5.0, 0.1
 
 
 @attrs.define(eq=False)
 class DutyService(Regular):
-    """Does the duties of one journal, in their order."""
+    """Does the duties of one journal in their order."""
 
     every = EVERY
 
@@ -50,29 +51,29 @@ class DutyService(Regular):
     _stopping: bool = attrs.field(default=False, init=False)
 
     def startService(self) -> None:
-        """Begin, with what was left when the hub was last stopped or killed."""
+        """Start, with the duties left when the hub was last stopped or killed."""
         self._stopping = False
         super().startService()
 
     def stopService(self) -> Deferred[None]:
-        """Begin no other slice: the next start goes on."""
+        """Begin no further slice. The next start continues."""
         self._stopping = True
         return super().stopService()
 
     async def look(self) -> None:
-        """Do all that there is to do."""
+        """Do all outstanding duties."""
         try:
             while not self._stopping and (of := await self._journal.read(duties.read_next_duty)) is not None:
                 begun = self._clock.seconds()
                 if not await self._do(of):
-                    return  # another node is at it
+                    return  # another node is doing it
                 await deferLater(self._clock, min(self._clock.seconds() - begun, REST))
         except CancelledError:
             raise
         except Unready as unready:
-            log.warning("duties-wait", reason=str(unready))  # tried again at the next look
+            log.warning("duties-wait", reason=str(unready))  # tried again in the next run
         except Exception:
-            log.exception("duty-failed")  # it stays: reports say that it is outstanding
+            log.exception("duty-failed")  # the duty stays, and reports show that it is outstanding
 
     async def _do(self, of: Duty) -> bool:
         if of.kind == duties.FACTS:
@@ -90,9 +91,9 @@ class DutyService(Regular):
 
 
 def read_duty_attachments(found: Brought, of: Duty, routes: Routes) -> tuple[Enclosed, tuple[Slice, ...]]:
-    """Return what the attachments *found* by the duty *of* bring, and its facts as slices.
+    """Read the attachments *found* of the duty *of*. Return the result, and its facts as slices.
 
-    What breaks the hub brings nothing, which is told (`hub-error`): it would keep what comes behind it from being counted.
+    An unexpected error yields no facts and is recorded as `hub-error`. Otherwise it would block the facts behind it.
     """
     try:
         enclosed = enclosures.read_enclosures(found.attachments, found.sender, found.partner, routes, of.at, of.message)
@@ -106,10 +107,10 @@ def read_duty_attachments(found: Brought, of: Duty, routes: Routes) -> tuple[Enc
 async def wait_for_facts(
     journal: Journal, clock: IReactorTime, services: Callable[[], Collection[str] | None] = lambda: None
 ) -> None:
-    """Wait until all facts of *services* (None: of all) that receipts have promised until now are written.
+    """Wait until all facts of *services* (None: all) that receipts have promised so far are written.
 
-    Raises `Unready`, `facts-outstanding`, after `PATIENCE`.  What is promised meanwhile is not waited for: whoever sends without end
-    keeps no report from being counted.
+    Raises `Unready` (`facts-outstanding`) after `PATIENCE`. Later promises are not waited for, so a partner that sends
+    without end delays no report.
     """
     upto = await journal.read(duties.read_newest_duty)
     if upto is None:

@@ -1,10 +1,11 @@
-"""What a packet encloses that tells of more than the packet: calendars and incident reports.  Knows whose word counts; no journal.
+"""Reads the attachments of a packet that contain facts of their own: calendars and incident reports. Contains no SQL.
 
-A packet is judged by itself.  What it encloses never refuses it: what cannot be read, or tells of units that its sender may not
-speak for, brings no facts, and the journal says so.
+An attachment never causes the refusal of its packet. An attachment that cannot be read, or that reports about units its
+sender may not report about, yields no facts, and the journal records that.
 
-What is cheap comes first: whose it is before what it tells.  Worst cost: `MOST` enclosures of `packet.READ_SIZE` octets (2.5 MiB
-unpacked, whatever the packet has), calendars within one `meetings.CalendarRoom`: as long as 800 signatures by RSA-2048 (240 ms).
+Cheap checks come first: permission before content. Worst-case cost: `MOST` attachments of `packet.READ_SIZE` octets
+(2.5 MiB unpacked, whatever the size of the packet), with calendars within one `meetings.CalendarRoom`. That takes as
+long as 800 RSA-2048 signatures (240 ms).
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,18 +21,18 @@ from hub.formats.icalendar import ContentLine
 from hub.services import incidents, meetings
 from hub.units.routing import Routes
 
-MOST = 10  #: enclosures of one packet that are read
+MOST = 10  #: attachments read per packet
 
 
 def find_enclosures(packet: Packet) -> tuple[Attachment, ...]:
-    """Return the attachments of *packet* that tell of more than the packet, unread: those that are read, and one more if there are more."""
+    """Return the attachments of *packet* to be read into facts, at most one more than `MOST`. Reads none of them."""
     return tuple(islice(filter(_tells, packet.attachments), MOST + 1))
 
 
 def read_enclosures(
     attachments: Sequence[Attachment], sender: str, partner: str, routes: Routes, at: datetime, message: str
 ) -> Enclosed:
-    """Return what *attachments* of a packet of the unit *sender*, which *partner* brought, tell of; unit codes are the registry's."""
+    """Return the facts in *attachments* of a packet of the unit *sender* that *partner* sent, with registry codes."""
     facts: list[Fact] = []
     ignored: list[Ignored] = []
     room = meetings.CalendarRoom()
@@ -56,7 +57,7 @@ def read_enclosures(
 
 @attrs.define
 class _Permission:
-    """Tells of which units a partner may speak, and remembers of which it tried to speak in vain."""
+    """Tells which units a partner may report about, and remembers the refusals."""
 
     _partner: str
     _routes: Routes
@@ -72,7 +73,7 @@ class _Permission:
 
 
 def _tells(attachment: Attachment) -> bool:
-    """Tell whether an attachment is a calendar, or XML that says it is an incident report: other XML is nobody's business."""
+    """Tell whether an attachment is a calendar, or XML that names the namespace of incident reports."""
     if attachment.content is None:
         return False
     kind = packet.read_type(attachment.name, attachment.content_type)
@@ -93,7 +94,7 @@ def _record(
         return incidents.read_incident(attachment.content, at, message)
 
     def who_is(person: ContentLine, sends: bool) -> str:
-        """Return the unit by its code, by the address the registry knows, or else of whoever sends: the packet says who that is."""
+        """Return the unit by its code or address in the registry; else, for the sender, the packet's From unit."""
         said = meetings.name_calendar_unit(person, sends)
         if person.parameters.get(meetings.UNIT) or routes.canonical(said) != said:
             return routes.canonical(said)
@@ -103,7 +104,7 @@ def _record(
 
 
 def _first(facts: list[Fact]) -> Iterator[Fact]:
-    """Yield of each key the first: two enclosures may say the same."""
+    """Yield the first fact of each key, because two attachments may report the same fact."""
     seen: set[tuple[str, str, str, str]] = set()
     for fact in facts:
         key = (fact.unit, fact.service, fact.key, fact.milestone)

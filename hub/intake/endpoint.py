@@ -1,6 +1,7 @@
-"""What every desk of the hub shares: one call as it comes to it, and the books that its clerk writes in.
+"""What all endpoints share: the call as an endpoint receives it, and the steps by which it writes the journal.
 
-Knows the journal's steps and the order of bytes before names; not how a call came in, nor what any operation means.
+Writes large octets before the transaction that refers to them. Does not know how a call arrived or what its operation
+means.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -36,73 +37,79 @@ T = TypeVar("T")
 
 @attrs.frozen(eq=False, kw_only=True)
 class Case:
-    """One call that may be believed, with all that answering it takes."""
+    """One verified call, with everything needed to answer it."""
 
     province: Province
-    partner: Partner  #: whose call it is
-    owner: Owner  #: in whose queue its work and its steps wait
+    partner: Partner  #: the partner that made the call
+    owner: Owner  #: the owner in whose queues its work and its steps wait
     opened: VerifiedCall
     now: datetime
-    tracking: str  #: the hub's id of the call, and of the message that it brings
+    tracking: str  #: the hub's id of the call, and of the message in it
     how: Carriage
-    drawer: Drawer  #: where what is large lies
-    loads: Loads  #: what of the answer stays out of its tree
-    sha1: Mapping[str, str] | None  #: what to tell of the call's SHA-1 signature, where the policy tolerated one
+    drawer: Drawer  #: storage for large content
+    loads: Loads  #: large parts of the answer, kept outside its tree
+    sha1: Mapping[str, str] | None  #: event body about a tolerated SHA-1 signature of the call
 
 
 class Desk(Protocol):
-    """One service's desk."""
+    """The endpoint of one service."""
 
     @property
     def contract(self) -> Contract:
-        """The contract it keeps."""
+        """The contract of the service."""
         ...
 
     @property
     def read(self) -> Read:
-        """How it reads a validated element."""
+        """The function that reads a validated element."""
         ...
 
     @property
     def private(self) -> bool:
-        """Tell whether its calls tell of persons: of one that is refused unread the journal has the hash and the codes alone."""
+        """Tell whether its calls contain personal data.
+
+        Of a call refused unread, only the hash and the codes are then journalled.
+        """
         ...
 
     def brings(self, call: object) -> bool:
-        """Tell whether *call* brings a message, which is journalled with the call's own evidence."""
+        """Tell whether *call* contains a message. Evidence about the call is then journalled with the message."""
         ...
 
     async def perform(self, case: Case) -> etree._Element:
-        """Do what is asked; return the answer's element.  Raises `Rejected` when there is none but a fault."""
+        """Perform the operation and return the element of the answer.
+
+        Raises `Rejected` when the only answer is a fault.
+        """
         ...
 
 
-#: Says of which services facts are counted; None: of all.  It may take a while.
+#: Returns the services whose facts will be counted; None: all. May take long.
 Counted = Callable[[], frozenset[str] | None]
 
 
 async def _nothing_left(_services: Counted) -> None:
-    """Go on: every fact is written with its message."""
+    """Do not wait: every fact is written with its message."""
 
 
 @attrs.frozen(eq=False)
 class EndpointJournal:
-    """The journal as a clerk uses it."""
+    """Journal access for endpoints."""
 
     journal: Journal
     work: Work
-    room: Callable[[], None]  #: raises `Unready` when there is none for another message
-    accepted: Callable[[], None]  #: told after each commit that may have made deliveries
-    #: waits until all facts of before, of these services, are written, or raises `Unready`
+    room: Callable[[], None]  #: raises `Unready` when the disk has no room for another message
+    accepted: Callable[[], None]  #: called after each commit that may have created deliveries
+    #: waits until all earlier facts of these services are written, or raises `Unready`
     facts: Callable[[Counted], Awaitable[None]] = _nothing_left
 
     async def take(
         self, owner: Owner, entry: MessageEntry, routes: Routes, mark: ReplayMark | None = None
     ) -> RecordedMessage:
-        """Write a judged message, bytes first; *mark* names the signed call that brought it, if one did.
+        """Write a judged message, large octets first. *mark* identifies the signed call that contained it, if any.
 
-        Raises `Unready` when the journal cannot commit it, or too much is still to be done of what its partner has brought before,
-        and `Rejected`, `replayed`, when that very call was refused before.
+        Raises `Unready` when the journal cannot commit, or too many facts of the partner are outstanding. Raises
+        `Rejected` (`replayed`) when the same call was refused before.
         """
         if entry.partner != HUB and (entry.rest or entry.record is not None):
             left = await self.journal.read(duties.count_owed_facts, entry.partner)
@@ -118,19 +125,22 @@ class EndpointJournal:
         return taken
 
     async def keep(self, owner: Owner, entry: MessageEntry) -> None:
-        """Write the bytes of a large *entry* before the transaction that names them, some at a time: nobody waits long for the writer."""
+        """Write the octets of a large *entry* before the transaction that refers to them, in short batches."""
         size = len(entry.content)
         if size <= blobs.LARGE or not journal.keeps_bytes(entry):
             return
         if await self.journal.read(blobs.read_blob_size, entry.sha256) == size:
-            return  # it came before
+            return  # it was written before
         for numbers in blobs.batch_part_numbers(size):
             await self.journal.admit(owner, blobs.keep_parts, entry.sha256, entry.content, numbers)
 
     async def once(
         self, owner: Owner, mark: ReplayMark | None, now: datetime, step: Callable[..., T], *args: object
     ) -> T:
-        """Do a writing *step* of a call without an id of its own.  Raises `Rejected`: also `replayed`."""
+        """Run a writing *step* of a call without a message id, at most once per call.
+
+        Raises `Rejected`, also `replayed`.
+        """
 
         def take(tx: Transaction) -> T | Rejected:
             return replay_guard.run_call_once(tx, mark, now, lambda fresh: step(tx, *args, fresh=fresh))
@@ -142,9 +152,9 @@ class EndpointJournal:
 
 
 def take_once(tx: Transaction, entry: MessageEntry, routes: Routes, mark: ReplayMark | None) -> RecordedMessage:
-    """Write a judged message as `record_message` does; a refusal spends the call *mark*, and no spent call brings a new message.
+    """Write a judged message like `record_message`. A refusal spends *mark*, and a spent call brings no new message.
 
-    Raises `Rejected`, `replayed`; what was written is taken back with the savepoint then.
+    Raises `Rejected` (`replayed`), and the savepoint then undoes what was written.
     """
     taken = journal.record_message(tx, entry, routes)
     if taken.problems:
@@ -155,6 +165,6 @@ def take_once(tx: Transaction, entry: MessageEntry, routes: Routes, mark: Replay
 
 
 def tell_refused(tx: Transaction, said: Event, mark: ReplayMark | None) -> None:
-    """Journal what is *said* of a refused call, which is spent with it."""
+    """Journal the event *said* about a refused call and spend the call's *mark*."""
     events.append_events(tx, said)
     replay_guard.spend_call_mark(tx, mark, said.at)

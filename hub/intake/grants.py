@@ -1,6 +1,6 @@
-"""What a partner may call: the services and operations that its file grants, or those that a partner of its kind has without any.
+"""Decides which services and operations a partner may call: those its file grants, or the defaults for its kind.
 
-Knows names of services and operations; not units (`hub.units.routing`), nor how a call came.
+Does not decide for which units (see `hub.units.routing`), and does not know how a call arrived.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,16 +13,17 @@ from hub.services import list_services
 from hub.services.lookups import operations as lookups_operations
 from hub.soap import wsdl
 
-#: Granted by name alone: they ask national registers about persons and firms, or order something there.
+#: Granted only by name: these services query national registers about persons and enterprises, or order something
+#: there.
 BY_NAME = frozenset({lookups_operations.NAME})
-#: Answered to every partner: it tells the caller what itself may do, and nothing else.
+#: Allowed for every partner: the operation tells the caller only what it may do itself.
 OPEN = frozenset({f"{DOCUMENTS}.CheckPermission"})
-#: A packet that was collected counts as sent by this operation.
+#: A collected packet counts as sent by this operation.
 SEND = "SendDocument"
 
 
 class NotGranted(CallRefused):
-    """A well signed call of an operation that its partner may not call."""
+    """A validly signed call of an operation that its partner may not call."""
 
     def __init__(self, partner: str, service: str, operation: str) -> None:
         super().__init__(refuse_ungranted(service, operation))
@@ -30,16 +31,17 @@ class NotGranted(CallRefused):
 
 
 def require_granted(partner: Partner, upstream: str, service: str, operation: str) -> None:
-    """Raise `NotGranted` where *partner* may not call *operation* of *service* by SOAP."""
+    """Raise `NotGranted` if *partner* may not call *operation* of *service* by SOAP."""
     if not is_granted(partner, upstream, service, operation):
         raise NotGranted(partner.code, service, operation)
 
 
 def is_granted(partner: Partner, upstream: str, service: str, operation: str = "", *, collected: bool = False) -> bool:
-    """Tell whether *partner* may call *operation* of *service*; without one: bring a message of *service* in another way than SOAP.
+    """Tell whether *partner* may call *operation* of *service*.
 
-    *collected*: the hub itself has asked the partner for the message, as its policy `collect` says.  *upstream*: the code of that partner.
-    For which units is not asked here.
+    Without an operation: whether it may send messages of *service* in another way than SOAP. *collected*: the hub
+    collected the message from the partner, by its policy `collect`. *upstream*: the code of the upstream partner. Units
+    are not checked here.
     """
     name = f"{service}.{operation}"
     if name in OPEN:
@@ -56,18 +58,18 @@ def is_granted(partner: Partner, upstream: str, service: str, operation: str = "
 
 
 def is_telling(service: str) -> bool:
-    """Tell whether messages of *service* only report figures about units, so that who may tell of any unit (`tells`) may bring them."""
+    """Tell whether messages of *service* only report figures about units, so a partner with `tells` may send them."""
     found = list_services().get(service)
     return found is not None and found.telling
 
 
 def refuse_ungranted(service: str, operation: str = "") -> Problem:
-    """Return why what is not granted is refused: the detail is the name that `calls` would have."""
+    """Return the problem of a call that is not granted. Its detail is the name to put in `calls`."""
     return Problem("call-not-granted", f"{service}.{operation}" if operation else service)
 
 
 def list_granted(partner: Partner, upstream: str) -> tuple[str, ...]:
-    """Return what *partner* may call or bring, as `calls` names it."""
+    """Return what *partner* may call or send, as names for `calls`."""
     if partner.calls is not None:
         return partner.calls
     return tuple(
@@ -76,9 +78,10 @@ def list_granted(partner: Partner, upstream: str) -> tuple[str, ...]:
 
 
 def propose_grants(done: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Return what `calls` must name for what a partner has *done*: the service and the kind of each message that was accepted.
+    """Return the names that `calls` needs for what a partner has *done*: service and kind of each accepted message.
 
-    Of lookups it names operations; of every other service the whole, as questions leave no trace in the journal.
+    Lookups are named by operation. Any other service is named as a whole, because queries leave no trace in the
+    journal.
     """
     operations = {rule.milestone: name for name, rule in lookups_operations.OPERATIONS.items()}
     names = {
@@ -97,7 +100,7 @@ def list_grantable_services() -> tuple[str, ...]:
 
 @cache
 def list_grantable_operations() -> Mapping[str, tuple[str, ...]]:
-    """Return every service that `calls` may name, each with its operations; those without a contract come in other ways and have none."""
+    """Return every service that `calls` may name, with its operations; none for a service without a SOAP contract."""
     found = {}
     for name in list_grantable_services():
         known = wsdl.load_contract(name).operations.values() if wsdl.is_published_contract(name) else ()
@@ -107,7 +110,7 @@ def list_grantable_operations() -> Mapping[str, tuple[str, ...]]:
 
 @cache
 def list_grant_names() -> tuple[str, ...]:
-    """Return every name that `calls` may have."""
+    """Return every name that `calls` may contain."""
     every = list_grantable_operations().items()
     return tuple(
         name for service, operations in every for name in (service, *(f"{service}.{each}" for each in operations))

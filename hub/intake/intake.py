@@ -1,6 +1,7 @@
-"""Takes calls in: opened, verified, validated, handed to the desk of their service, and only then answered.
+"""Takes calls in: opens, verifies and validates each call, passes it to its service's endpoint, and only then answers.
 
-Knows the order of the steps (design.md «The life of one message»); not HTTP, not SQL, nor what any operation does: desks do.
+The order of the steps is described in docs/explanation/architecture.md. Contains no HTTP and no SQL. The endpoints know
+what each operation does.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,17 +41,17 @@ log = structlog.get_logger()
 
 @attrs.frozen
 class SignedResponse:
-    """What goes back: a signed envelope, and when to come again if the hub was not ready."""
+    """The response: a signed envelope, and when to retry if the hub was not ready."""
 
     body: Outgoing
     fault: bool = False
-    retry_after: int | None = None  #: seconds
-    senders: bool = False  #: the fault is the caller's own, as SOAP 1.2 tells it apart
+    retry_after: int | None = None  #: delay of the retry in seconds
+    senders: bool = False  #: the fault is the caller's own (`Sender` in SOAP 1.2)
 
 
 @attrs.define(eq=False)
 class Intake:
-    """The way to one desk."""
+    """Takes in the calls of one endpoint."""
 
     live: Live
     _desk: Desk
@@ -59,10 +60,10 @@ class Intake:
     _throttle: Throttle
 
     def enter(self, certificate: x509.Certificate) -> Callable[[], None]:
-        """Take a place for a call over a connection whose client showed *certificate*; return what gives it back.
+        """Take a place for a call on a connection with this client *certificate*. Return the function that releases it.
 
-        A relay's connections are the relay's.  Raises `Unready` where whoever it is may not bring another call now; an event and the log
-        tell of that, once in a while.
+        On a relay's connection the relay is the partner. Raises `Unready` when the partner may not begin another call
+        now. Such refusals are reported by an event and the log at intervals (`throttle.TOLD`).
         """
         partner = self.live.province.partner_with(certificate)
         name, policy = (STRANGERS.name, Policy()) if partner is None else (partner.code, partner.policy)
@@ -84,10 +85,10 @@ class Intake:
         drawer: Drawer,
         wanted: Callable[[], bool] = lambda: True,
     ) -> SignedResponse:
-        """Answer the call in *body*, sent in that *manner* over a connection whose client showed *certificate*.
+        """Answer the call in *body*, sent as *manner* says on a connection with this client *certificate*.
 
-        What is large lies in *drawer*, from which the answer is to be written too.  When the call is not *wanted* any more no work is
-        begun for it, and this raises CancelledError; what the journal was given stays.
+        Large content is kept in *drawer*, and the response must be written from it, too. When the call is not *wanted*
+        any more, no further work is begun and CancelledError is raised. What the journal has received stays.
         """
         province, now, loads = self.live.province, self._now(), Loads()
         partner = province.partner_with(certificate)
@@ -116,7 +117,7 @@ class Intake:
             packed = await self._books.work(
                 owner, size, attachments.pack_envelope, unsigned, loads, manner, identity, now
             )
-        except Unready as unready:  # unsigned, so it says no more than that the same may be sent again
+        except Unready as unready:  # the answer is unsigned, so it says only that the same call may be sent again
             unsigned = self._unready(unready, tracking, soap)
             return SignedResponse(
                 attachments.pack_plain_envelope(unsigned, soap), fault=True, retry_after=unready.retry_after
@@ -124,12 +125,15 @@ class Intake:
         return SignedResponse(packed, fault, retry_after, senders)
 
     def stranger(self, certificate: x509.Certificate) -> Problem | None:
-        """Return why whoever shows *certificate* is nobody to us; None for a partner."""
+        """Return the problem if *certificate* belongs to no partner, else None."""
         known = self.live.province.partner_with(certificate) is not None
         return None if known else Problem("certificate-unknown", certificate_fingerprint(certificate))
 
     def note(self, problem: Problem, certificate: x509.Certificate) -> None:
-        """Journal that a request was refused before it was read, by whoever showed *certificate*; he has his answer already."""
+        """Journal that a request with this *certificate* was refused before it was read.
+
+        The caller already has its answer.
+        """
         partner = self.live.province.partner_with(certificate)
         who = {"partner": partner.code} if partner else {"certificate": certificate_fingerprint(certificate)}
         said = {**who, "code": problem.code, "detail": problem.detail[:200]}
@@ -140,12 +144,15 @@ class Intake:
     def _refuse(
         self, owner: Owner, said: Mapping[str, str], now: datetime, mark: ReplayMark | None = None
     ) -> Deferred[None]:
-        """Journal what is *said* of a refused call, the one of that *mark* if it was signed.  Raises `Unready` where there is no room: the last of it is not for refusals to fill."""
+        """Journal the refusal *said* of a call, and spend its *mark* if it was signed.
+
+        Raises `Unready` when the disk is nearly full: refusals must not fill the rest of it.
+        """
         self._books.room()
         return self._books.journal.admit(owner, tell_refused, Event("call-refused", now, None, None, said), mark)
 
     def _unready(self, unready: Unready, tracking: str, soap: str) -> bytes:
-        """Return the fault of what passes.  What exactly fails here is the operator's to know, and stands in the log."""
+        """Return the fault for a temporary failure. Its details are for the operator only, in the log."""
         code, detail = unready.problem.code, unready.problem.detail
         log.warning("hub-unready", problem=code, detail=detail, tracking=tracking)
         return self._fault((Problem(code, tracking),), tracking, soap, ours=True)
@@ -166,14 +173,18 @@ class Intake:
         partner: Partner | None,
         owner: Owner,
     ) -> etree._Element:
-        """Return the answer's element, what is large of it in *loads*.  Raises `Rejected`, after journalling it, when there is no answer but a fault."""
+        """Return the element of the answer, with large content in *loads*.
+
+        Raises `Rejected`, after journalling the refusal, when the only answer is a fault.
+        """
         if partner is None:
             shown = certificate_fingerprint(certificate)
             await self._refuse(owner, {"certificate": shown, "tracking": tracking, "code": "certificate-unknown"}, now)
             raise CallRefused(Problem("certificate-unknown", shown))
         anchors, rule = province.config.anchors, partner.policy.revocation
         try:
-            anchors.check(certificate, now, purpose=CLIENT, unknown=rule)  # again: the connection may be an old one
+            # checked again, because the connection may be old
+            anchors.check(certificate, now, purpose=CLIENT, unknown=rule)
             opened = await self._books.work(
                 owner,
                 xml_cost.estimate_call(body),
@@ -188,14 +199,15 @@ class Intake:
                 drawer,
                 self._desk.read,
             )
-        except NotGranted as refused:  # well signed, so an event tells who asked for what; the body is nobody's to keep
+        except NotGranted as refused:  # the signature is valid, so an event records the caller; the body is not stored
             said = {"partner": refused.partner, "operation": refused.operation, "tracking": tracking}
             problem = refused.problems[0]
             await self._refuse(owner, {**said, "code": problem.code, "detail": problem.detail}, now, refused.mark)
             raise
         except Rejected as rejected:
             self._books.room()
-            private, owner = self._desk.private, Owner(partner.code)  # a refusal is journalled, wanted or not
+            # a refusal is journalled even if the call is not wanted any more
+            private, owner = self._desk.private, Owner(partner.code)
             kept = await self._books.work(owner, len(body), attachments.keep_refused_body, body, manner, drawer)
             entry = MessageEntry(
                 id=tracking,

@@ -1,7 +1,4 @@
-"""Puts a day's count of mail into the journal: a message of the hub's own, with its facts.
-
-Knows what the message is called and what was told of a day before; not how mail is counted.
-"""
+"""Records a day's count of mail as a message of the hub itself, with its facts. Does not count mail."""
 
 from collections import defaultdict
 from datetime import date, datetime
@@ -22,7 +19,7 @@ from hub.units.province import Province
 
 
 def read_told_usage(tx: Transaction, day: date) -> Tally:
-    """Return what the hub has told of *day* so far, corrections included."""
+    """Return what the hub has recorded for *day* so far, including corrections."""
     ours = sa.and_(message.c.id == fact.c.message, message.c.partner == HUB)
     rows = tx.execute(
         sa.select(fact.c.unit, fact.c.milestone, sa.func.sum(fact.c.amount))
@@ -36,7 +33,7 @@ def read_told_usage(tx: Transaction, day: date) -> Tally:
 
 
 def subtract_tally(counted: Tally, before: Tally) -> Tally:
-    """Return what must be added to *before* for it to be *counted*; nothing of what is right."""
+    """Return the difference that must be added to *before* to reach *counted*, without zero differences."""
     found: Tally = defaultdict(dict)
     for unit in {*counted, *before} - {NOBODY}:
         now, then = counted.get(unit, {}), before.get(unit, {})
@@ -49,7 +46,10 @@ def subtract_tally(counted: Tally, before: Tally) -> Tally:
 def record_mail_usage(
     tx: Transaction, province: Province, tally: Tally, day: date, now: datetime, correction: str = ""
 ) -> RecordedMessage:
-    """Write the message of *day*.  The same count again is the same message; another is refused (`id-reused`) unless it is a *correction*."""
+    """Write the message of *day*.
+
+    The same count again is the same message. A different count is refused (`id-reused`) unless it is a *correction*.
+    """
     content = log.write_usage_message(tally, province.config.province, day, correction=correction)
     name = None if correction else f"{NAME}/{day.isoformat()}"
     entry = admission.judge_record(list_services()[NAME], content, name, HUB, province, now, new_id(now))

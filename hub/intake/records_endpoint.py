@@ -1,7 +1,9 @@
-"""The desk of a service whose calls bring a record: what a unit did, told in one element.  Knows no field of it; its service does.
+"""The endpoint of a service whose calls contain a record: one element with the work of a unit.
 
-The message is the exclusive canonical form of the verified element: the same element gives the same octets, whatever prefix or white
-space the caller's toolkit puts around it.
+The service knows its fields.
+
+The message is the exclusive canonical form of the verified element. The same element gives the same octets, whatever
+prefixes or white space the caller's toolkit puts around it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,13 +22,13 @@ from hub.soap import documents_responses
 from hub.soap.wsdl import Contract
 from hub.units.province import Province
 
-#: Answers an operation that brings no message; the call is `Case.opened.call`, a `QueryCall`.
-Query = Callable[[EndpointJournal, Case], Awaitable[etree._Element]]  # noqa: SLF001 - lxml has no other name for its elements
+#: Answers an operation that contains no message. The call is `Case.opened.call`, a `QueryCall`.
+Query = Callable[[EndpointJournal, Case], Awaitable[etree._Element]]  # noqa: SLF001 - lxml has no other name
 
 
 @attrs.frozen
 class RecordCall:
-    """A call that brings a message."""
+    """A call that contains a message."""
 
     content: bytes
     message_id: str | None
@@ -34,25 +36,24 @@ class RecordCall:
 
 @attrs.frozen(eq=False)
 class QueryCall:
-    """A call that asks for something: the verified and validated element."""
+    """A call that asks for something: its verified and validated element."""
 
     child: etree._Element
 
 
 @attrs.frozen(eq=False)
 class RecordDesk:
-    """Where units hand in what they did."""
+    """The endpoint of a service that accepts records."""
 
     contract: Contract
     _service: Service
     _books: EndpointJournal
-    _queries: Mapping[str, Query] = attrs.field(factory=dict)  #: by operation; every other one brings a message
-    _own: Callable[[Province], Service] | None = (
-        None  #: the service as a province has it, where it is not the same for all
-    )
+    _queries: Mapping[str, Query] = attrs.field(factory=dict)  #: by operation; every other operation contains a message
+    #: the service for one province, where it differs between provinces
+    _own: Callable[[Province], Service] | None = None
 
     def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> RecordCall | QueryCall:
-        """See `Desk`.  Raises CallRefused, `contract-broken`, for an element without a canonical form."""
+        """See `Desk`. Raises CallRefused (`contract-broken`) for an element without a canonical form."""
         if etree.QName(child).localname in self._queries:
             return QueryCall(child)
         try:

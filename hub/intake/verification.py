@@ -1,6 +1,7 @@
-"""Opens a call: its body unpacked, its signature verified, its contract kept; what comes out may be believed.
+"""Opens a call: unpacks its body, verifies its signature, validates it against its contract. The result can be trusted.
 
-Knows the order of those steps, whose certificates may sign, and what a policy tolerates; not what is called, nor any packet.
+Knows the order of these steps, whose certificates may sign, and what a policy tolerates. Does not know the operations
+or packets.
 """
 
 import hashlib
@@ -29,14 +30,16 @@ from hub.soap.wsdl import Contract
 from hub.units.province import Province
 
 #: Reads a validated element and the octets of its binary values.
-Read = Callable[[etree._Element, Sequence[bytes | Octets]], Any]  # noqa: SLF001 - lxml has no other name for its elements
+Read = Callable[[etree._Element, Sequence[bytes | Octets]], Any]  # noqa: SLF001 - lxml has no other name
 
-#: Refusals that spend no call: what may pass by itself, and what may be for want of the CAs that came beside what was signed.
+#: Refusals that do not spend the call's mark: they may be temporary, or result from missing CA certificates that were
+#: not signed.
 _SPARED = {"revocation-unknown", "certificate-untrusted"}
-#: Marks of calls that claim to live until the end of time count until then.
+#: Latest time for a mark. Some calls claim to be valid until the end of time.
 _LATEST = datetime(9999, 12, 1, tzinfo=UTC)
 
-#: To whom a call is addressed (WS-Addressing 1.0 Core, 3.2; and its submission of 2004), and what names nobody.
+#: Header elements with the addressee of a call (WS-Addressing 1.0 Core, 3.2, and the submission of 2004), and the
+#: values that name none.
 _TO = {
     f"{{{space}}}To"
     for space in ("http://www.w3.org/2005/08/addressing", "http://schemas.xmlsoap.org/ws/2004/08/addressing")
@@ -46,20 +49,20 @@ _NOBODY = {
     "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous",
 }
 
-#: Refusals that may only mean that another of the callers signed: the more, the less they tell.
+#: Refusals that may only mean that another caller signed. A higher number is less informative.
 _VAGUE = {"algorithm-refused": 1, "certificate-unknown": 2}
 
 
 @attrs.frozen
 class VerifiedCall:
-    """A call that has passed every step up to the contract: read from the verified element and nothing else."""
+    """A call that has passed every step up to the contract. It was read only from the verified element."""
 
-    partner: Partner  #: who signed it; or whose connection it came over, where no signature is asked for
-    call: Any  #: as the reader that was given returned it
+    partner: Partner  #: the signer, or the owner of the connection where no signature is required
+    call: Any  #: the return value of the reader
     operation: str
-    sha1: x509.Certificate | None  #: whose signature used SHA-1, as the partner's policy tolerates
-    unknown: str  #: what of a certificate's revocation could not be learned, as the partner's policy tolerates
-    mark: ReplayMark | None  #: what tells this signed call from every other; None where there is no signature
+    sha1: x509.Certificate | None  #: the signer's certificate if the signature used SHA-1, as the policy tolerates
+    unknown: str  #: the revocation status that was not available, as the policy tolerates; "" if all was
+    mark: ReplayMark | None  #: identifies this signed call; None without a signature
 
 
 def open_call(
@@ -73,11 +76,11 @@ def open_call(
     drawer: Drawer | None = None,
     read: Read = documents_requests.read_documents_call,
 ) -> VerifiedCall:
-    """Parse, verify and validate a call of one of *callers*, the first of whom showed that certificate; return what its
-    verified Body says: the call that *read* makes of the validated element and the octets of its binary values.
+    """Parse, verify and validate a call of one of *callers*, the first of which showed the TLS certificate *shown*.
 
-    Raises `Rejected` with the code of the step that refused it; `NotGranted`, before the call is validated and read, for an operation
-    that whoever signed it may not call.
+    Returns what *read* makes of the validated element in the verified Body and of the octets of its binary values.
+    Raises `Rejected` with the code of the step that refused the call. Raises `NotGranted`, before validation, for an
+    operation that the signer may not call.
     """
     names = frozenset(etree.QName(name).localname for name in contract.binary)
     octets = Octets.of(body) if isinstance(body, bytes) else body
@@ -102,10 +105,11 @@ def open_call(
 
 @contextmanager
 def _spending(mark: ReplayMark | None) -> Generator[None]:
-    """Name the call in what refuses it, so that it is spent with the refusal: nobody else may have it take effect later.
+    """Attach *mark* to a refusal, so that the call is spent with it and no attacker can make it take effect later.
 
-    For reasons that lie in what was signed, and in what the hub knows, alone.  Else whoever stands between changes what nobody signed,
-    a SOAPAction or the URL, sends that first, and what the sender itself sends is refused.
+    To be used only for reasons that lie in the signed content and in what the hub knows. Otherwise an attacker in
+    between could change something unsigned, such as SOAPAction or the URL, and send that first, and the sender's own
+    call would be refused.
     """
     try:
         yield
@@ -117,16 +121,15 @@ def _spending(mark: ReplayMark | None) -> Generator[None]:
 
 @attrs.frozen(eq=False)
 class Believed:
-    """What of a call may be read, whose it is, and what the partner's policy tolerated for it."""
+    """The trusted part of a call, its partner, and what the partner's policy tolerated."""
 
     partner: Partner
     body: etree._Element
     sha1: x509.Certificate | None = None
     unknown: str = ""
     mark: ReplayMark | None = None
-    attached: frozenset[str] | None = (
-        None  #: the content ids of the parts that are as good as the Body; None: all, TLS answers for them
-    )
+    #: content ids of the MIME parts that are authenticated like the Body; None: all of them, by TLS
+    attached: frozenset[str] | None = None
 
 
 def believe_call(
@@ -137,11 +140,11 @@ def believe_call(
     province: Province,
     now: datetime,
 ) -> Believed:
-    """Return what may be read.  Raises `Unverified`, `Untrusted`.
+    """Return the trusted part of a call. Raises `Unverified`, `Untrusted`.
 
-    It is the Body that the WS-Security signature covers, made by one of *callers*, each by its own certificates and policy.  Under
-    `signature=packet` there may be no such signature, and then the certificate that TLS showed answers for the Body, which is of
-    the first of *callers*; a signature that is there must verify all the same.
+    That is the Body covered by the WS-Security signature of one of *callers*, each checked with its own certificates
+    and policy. Under `signature=packet` the signature may be absent. Then the TLS certificate authenticates the Body,
+    which belongs to the first of *callers*. A signature that is present must verify even then.
     """
     frame: wss_verify.Frame | wss_verify.Unverified
     try:
@@ -201,10 +204,10 @@ def _mark(partner: Partner, signed: bytes, expires: datetime) -> ReplayMark:
 
 
 def _require_audience(headers: Sequence[etree._Element], config: Config) -> None:
-    """Refuse a call whose signature says that it is for somebody else: it was carried here from another hub.
+    """Refuse a call whose signed addressee is not this hub: it was sent to another hub and copied here.
 
-    A signed wsa:To must be a URL whose host is a name of this hub: that of `public-url` or of the SOAP port, one that the
-    certificate of its TLS bears, or one of loopback.  Port and path may be those of a gateway before us.
+    The host of a signed wsa:To must be a name of this hub: the host of `public-url` or of the SOAP port, a name in the
+    hub's TLS certificate, or a loopback name. Port and path may be those of a gateway in front of the hub.
     """
     for block in headers:
         if block.tag not in _TO or (said := xsd_types.read_xs_token(block)) in _NOBODY:
