@@ -37,12 +37,16 @@ from hub.partner.list_polling import FetchedDocument, settle_open_list
 SETTINGS = (
     Setting("organ", like="[!-~]+", expected="the code under which the token was given, such as 000.00.00.H55"),
     Setting("token", like="[!-~]+", expected="a file with the token they gave", secret=True),
-    Setting("organs", default="", expected="codes to fetch for, between spaces; empty: organ alone"),
+    Setting("organs", default="", expected="codes to fetch for, separated by spaces; empty: organ only"),
     Setting("soap", default="1.1", like=r"1\.1|1\.2", expected="1.1 or 1.2"),
     Setting("attachments", default="swa", like="swa|mtom", expected="swa or mtom"),
-    Setting("namespace", default=parts.EDOC, like="[!-~]+", expected="the vocabulary of their header parts"),
-    Setting("credentials-codes", default="Token CheckPermission", expected="how error codes end that mean: not known"),
-    Setting("known-codes", default="", expected="error codes that mean: we have it already"),
+    Setting("namespace", default=parts.EDOC, like="[!-~]+", expected="the namespace of their header parts"),
+    Setting(
+        "credentials-codes",
+        default="Token CheckPermission",
+        expected="endings of error codes that mean: credentials not accepted",
+    ),
+    Setting("known-codes", default="", expected="error codes that mean: already received"),
 )
 
 #: Octets of the largest answer: a document of 20 MB is 27 MB if its parts are in base64.

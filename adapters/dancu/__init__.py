@@ -32,7 +32,7 @@ SETTINGS = (
         "service", like=_SERVICE, expected="INSTANCE:CLASS:MEMBER:SUBSYSTEM:SERVICE, and :VERSION where it has one"
     ),
     Setting("service-code", "033", expected="MaDichVu, the code of the service"),
-    Setting("officer", "VDXP_VPCP", expected="MaCanBo, the code by which this province asks"),
+    Setting("officer", "VDXP_VPCP", expected="MaCanBo, the code of this province as a caller"),
     Setting("soap-action", "", ".*", "the SOAPAction of the service, as its WSDL has it"),
 )
 
@@ -79,14 +79,14 @@ class Dancu:
             return Unavailable(f"HTTP {reply.status}: {reason}", retry_after(reply.headers, now))
 
         if reply.status in {401, 403}:
-            return Unavailable(f"HTTP {reply.status}: we are not let in", credentials=True)
+            return Unavailable(f"HTTP {reply.status}: access denied", credentials=True)
         if reply.status not in _SOAP_STATUSES:
             return unavailable("no SOAP answer")
         try:
             child = envelope.open_reply(safe_xml.parse_safe_xml(reply.body)).child
             fault = envelope.read_fault(child)
         except (Rejected, ValueError):
-            return unavailable("no SOAP that makes sense")
+            return unavailable("not a valid SOAP answer")
         if fault is not None:
             return self._fault(child, fault.sender, unavailable(f"a fault, {_faultcode(child)}"))
         found = child.find(f"{{{NAMESPACE}}}TonTai") if child.tag == f"{{{NAMESPACE}}}KetQuaXacThucResponse" else None
@@ -110,7 +110,7 @@ class Dancu:
             "UnknownMember",
             "SslAuthenticationFailed",
         }:
-            return Unavailable(f"the security server does not let us ask: {code}", credentials=True)
+            return Unavailable(f"the security server denies access: {code}", credentials=True)
         return Refused(f"the population database refuses: {code}") if senders else passing
 
 

@@ -35,13 +35,15 @@ _WORDS = r"(\w+=\w+([ ,]+\w+=\w+)*)?"
 SETTINGS = (
     Setting("username"),
     Setting("password", secret=True),
-    Setting("madonvi", expected="the code by which the portal knows us"),
-    Setting("integrate", like=_PATH, expected="the path of the services that write, as the portal's operators gave it"),
-    Setting("share", like=_PATH, expected="the path of the services that list, as the portal's operators gave it"),
+    Setting("madonvi", expected="the hub's code at the portal"),
+    Setting("integrate", like=_PATH, expected="the path of the writing services, as the portal's operators gave it"),
+    Setting("share", like=_PATH, expected="the path of the list services, as the portal's operators gave it"),
     Setting("login", "mapi/login", like=_PATH, expected="the path of the login"),
     Setting("dstcode", "VN:GOV:000.00.00.G22:vpcpdvcprovider", expected="the portal's X-Road code"),
-    Setting("session", "1200", like=r"[1-9]\d{0,5}", expected="seconds that a session is remembered"),
-    Setting("ended", "session, phiên làm việc", expected="what an answer may say when a session is over, with commas"),
+    Setting("session", "1200", like=r"[1-9]\d{0,5}", expected="how long a session is remembered, in seconds"),
+    Setting(
+        "ended", "session, phiên làm việc", expected="texts in an answer that mean: session ended; separated by commas"
+    ),
     Setting("batch", "20", like=r"[1-9]\d?|100", expected="dossiers in one call, 1 to 100"),
     Setting("lists", "LayDanhSachTTHC LayDanhMucLinhVuc LayDanhMucCoQuan", like=r"Lay\w+( Lay\w+)*", expected="lists"),
     Setting(

@@ -108,7 +108,7 @@ class PortalSession:
                 and not told.taken
                 and any(words in told.text.lower() for words in self.door.ended)
             ):
-                return Unavailable(f"a new session is not taken: {told.text}")
+                return Unavailable(f"a new session is not accepted: {told.text}")
             return told
 
     def _enter(self) -> Generator[Request, Reply, str | Unavailable]:

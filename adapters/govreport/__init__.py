@@ -16,7 +16,7 @@ from hub.partner.adapter_settings import Setting, Terms
 SCHEMES = ("https", "http", "file")
 
 _PATH, _A_PATH = r"/[!-~]*", "a path that begins with /"
-_WORDS, _SOME_WORDS = r"[^\s=]+( [^\s=]+)*", "words with one space between"
+_WORDS, _SOME_WORDS = r"[^\s=]+( [^\s=]+)*", "words separated by one space"
 _NAMED, _SOME_NAMES = r"[a-z]+=[^\s=]+( [a-z]+=[^\s=]+)*", "pairs such as unit=maDonVi, one space between"
 
 SETTINGS = (

@@ -47,7 +47,7 @@ def deliver_to_drop(url: str, wording: SystemWording, consignment: Consignment, 
     for file, octets in {**files, f"{name}.sha256": listed.encode()}.items():
         reply = yield Request(f"{url}/{wording.settings['out']}/{quote(file)}", octets, method="PUT")
         if reply.status == 409:
-            return Refused(f"{wording.settings['out']}/{file} is there already, with other content")
+            return Refused(f"{wording.settings['out']}/{file} exists already with other content")
         if reply.status not in {200, 201}:
             return Unavailable(f"{file}: {reply.status}")
     return Accepted(name)
@@ -89,6 +89,6 @@ def collect_from_drop(url: str, wording: SystemWording, cursor: str, now: dateti
         there = f"{place}/{'taken' if good else 'refused'}/{digest[:16]}-{quote(name)}"
         moved = yield Request(f"{place}/{quote(name)}", b"", (("Destination", there),), "MOVE")
         if moved.status not in {201, 404}:
-            return Unavailable(f"{name} cannot be put away: {moved.status}")
+            return Unavailable(f"{name} cannot be moved: {moved.status}")
         taken += 1
     return Unavailable(unknown) if unknown else Collected(more=taken == _MOST)

@@ -75,7 +75,7 @@ def _judged(reply: Reply, wording: SystemWording, now: datetime) -> Accepted | R
                 return Accepted(str(reference))
             return Unavailable(f"HTTP {reply.status} without {wording.settings['reference']}")
         case 409 if said is not None:
-            return Accepted("it was there already")
+            return Accepted("it was submitted before")
         case 400 | 413 | 415 | 422 if said is not None:
             errors = said.get(wording.settings["errors"]) or []
             told = errors if isinstance(errors, list) else [errors]

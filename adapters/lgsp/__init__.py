@@ -36,17 +36,21 @@ _WORD = "[!-~]+"
 SETTINGS = (
     Setting("system-id", like=_WORD, expected="the X-SystemId they gave, such as H37.DN.001"),
     Setting("secret", like=_WORD, expected="a file with the X-SecretKey they gave", secret=True),
-    Setting("username", default="", expected="who logs in for a bearer token; empty: none is asked for"),
+    Setting("username", default="", expected="the user that logs in for a bearer token; empty: no token is used"),
     Setting("password", default="", expected="a file with the password of that user", secret=True),
     Setting("application", default="", expected="the applicationCode of that login"),
     Setting("document-type", default="edoc", like=_WORD, expected="the messageType of documents"),
     Setting("status-type", default="status", like=_WORD, expected="the messageType of status packets"),
-    Setting("done", default="done", like=_WORD, expected="the status of what we have"),
-    Setting("fail", default="fail", like=_WORD, expected="the status of what we refused"),
-    Setting("refused-codes", default="10 18 19 22 23", like=_CODES, expected="error codes that no repetition mends"),
-    Setting("credentials-codes", default="15", like=_CODES, expected="error codes that mean: we do not know you"),
-    Setting("limited-codes", default="21", like=_CODES, expected="error codes that are tried again a few times only"),
-    Setting("limited-tries", default="3", like="[1-9][0-9]?", expected="how often, 1 to 99"),
+    Setting("done", default="done", like=_WORD, expected="the status of documents that the hub accepted"),
+    Setting("fail", default="fail", like=_WORD, expected="the status of documents that the hub refused"),
+    Setting(
+        "refused-codes", default="10 18 19 22 23", like=_CODES, expected="error codes that are final and not retried"
+    ),
+    Setting("credentials-codes", default="15", like=_CODES, expected="error codes that mean: credentials not accepted"),
+    Setting(
+        "limited-codes", default="21", like=_CODES, expected="error codes that are retried a limited number of times"
+    ),
+    Setting("limited-tries", default="3", like="[1-9][0-9]?", expected="the number of tries, 1 to 99"),
     Setting(
         "overlap-days", default="7", like="[0-9]{1,3}", expected="how many days each list begins before the cursor"
     ),

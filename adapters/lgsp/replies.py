@@ -67,7 +67,7 @@ def read_lgsp_reply(reply: Reply, now: datetime) -> LgspAnswer | Unavailable:
         return Unavailable(f"HTTP {reply.status}: {cut_snippet(reply.body)}", wait, credentials=True)
     said = read_json(reply.body) if reply.status in _OWN else None
     if not isinstance(said, dict):
-        return Unavailable(f"HTTP {reply.status}: no answer of theirs: {cut_snippet(reply.body)}", wait)
+        return Unavailable(f"HTTP {reply.status}: unexpected answer: {cut_snippet(reply.body)}", wait)
     data = said.get("data")
     inner = data if isinstance(data, dict) else {}
     code = read_json_text(inner.get("errorCode") or said.get("errorCode"))

@@ -34,7 +34,7 @@ _SIZES = {"KB": 1_000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}
 _PEM = r"\s*(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+"
 SETTINGS = (
     Setting("from", like=ADDRESS, expected="the address that mail is sent from"),
-    Setting("user", "", expected="the account that signs in; none: nobody does"),
+    Setting("user", "", expected="the account that signs in; empty: no sign-in"),
     Setting("password", "", expected="a file with the account's password and nothing else", secret=True),
     Setting(
         "address",
@@ -49,14 +49,14 @@ SETTINGS = (
         "mailbox",
         "",
         like=r"imaps?://[A-Za-z0-9.:\[\]-]+(/[!-~]*)?",
-        expected="where packets come in, such as imap://mail.thainguyen.gov.vn/INBOX",
+        expected="the mailbox that receives packets, such as imap://mail.thainguyen.gov.vn/INBOX",
     ),
     Setting("refused-folder", "", like=r"[ -\[\]-~]+", expected="the name of a folder, in ASCII"),
     Setting(
         "signers",
         "",
         like=_PEM,
-        expected="a file of PEM certificates: who may sign the mail that comes in",
+        expected="a file with the PEM certificates that may sign incoming mail",
         secret=True,
     ),
 )
@@ -96,7 +96,7 @@ class Mail:
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Send one mail to the addresses of all recipient units. Its Message-ID is the same on every repetition."""
         if not self.url:
-            return Refused("this partner's mailbox is read, and no server is named to send by")
+            return Refused("only a mailbox is configured for this partner, no server to send mail")
         try:
             addresses = self.addresses.of(consignment)
         except MailUnusable as unusable:

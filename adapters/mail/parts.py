@@ -101,7 +101,7 @@ class Cutter:
         content = blank.end() if blank else end
         self._heads += content - start
         if self._heads > HEADS:
-            raise MailUnusable(f"its heads have more than {HEADS} octets")
+            raise MailUnusable(f"its headers have more than {HEADS} octets")
         head = _READER.parsestr(self.octets[start:content].decode("latin-1"))  # one character for each octet
         rest = head.get_payload()  # from the first line that is not a header field: this is content too
         return MailPart(head, self.octets, content - len(rest), end)
@@ -116,7 +116,7 @@ class Cutter:
             yield part
             return
         if depth == DEPTH:
-            raise MailUnusable(f"it has parts in one another, more than {DEPTH} deep")
+            raise MailUnusable(f"its parts are nested more than {DEPTH} deep")
         if boundary:
             for start, end in self.between(part):
                 yield from self.leaves(self.part(start, end), depth + 1)

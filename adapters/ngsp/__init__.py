@@ -24,7 +24,9 @@ _PATH = r"[^\s/][^\s]*"
 _PATH_EXPECTED = "a path below the url, without a leading /"
 
 SETTINGS = (
-    Setting("token-url", like=r"https?://\S+", expected="where tokens are had, such as https://api.ngsp.gov.vn/token"),
+    Setting(
+        "token-url", like=r"https?://\S+", expected="the URL that issues tokens, such as https://api.ngsp.gov.vn/token"
+    ),
     Setting("client-id", secret=True, expected="a file that holds the consumer key and nothing else"),
     Setting("client-secret", secret=True, expected="a file that holds the consumer secret and nothing else"),
     Setting("enterprise-path", "apiCSDLDKDN/1.0/chiTietDoanhNghiep", _PATH, _PATH_EXPECTED),
@@ -43,10 +45,10 @@ SETTINGS = (
     Setting(
         "order-accepted",
         "1 00 200 success",
-        expected="the statuses by which the post takes an order, with blanks between",
+        expected="the statuses that mean: order accepted; separated by spaces",
     ),
-    Setting("civil-status-accepted", "1 00", expected="the statuses by which it is taken, with blanks between"),
-    Setting("judicial-record-accepted", "1 00", expected="the statuses by which it is taken, with blanks between"),
+    Setting("civil-status-accepted", "1 00", expected="the statuses that mean: accepted; separated by spaces"),
+    Setting("judicial-record-accepted", "1 00", expected="the statuses that mean: accepted; separated by spaces"),
 )
 
 #: A token is dropped this long before it expires, because the call that carries it takes time too.
@@ -84,12 +86,12 @@ class NGSP:
                 return token
             reply = yield self._request(asking, token)
         if reply.status in _UNKNOWN_TO_THEM:
-            return Unavailable(f"HTTP {reply.status}: our token is not taken", credentials=True)
+            return Unavailable(f"HTTP {reply.status}: our token is not accepted", credentials=True)
         if reply.status != 200:
             return _unavailable(reply, "no answer", reply.at or now)
         said = _object(reply.body)
         if said is None:
-            return _unavailable(reply, "no JSON that makes sense", reply.at or now)
+            return _unavailable(reply, "not a valid JSON answer", reply.at or now)
         try:
             return found.read(said, settings)
         except (KeyError, TypeError, ValueError, AttributeError):

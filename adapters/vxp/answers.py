@@ -64,7 +64,7 @@ class VxpListItem:
 def read_vxp_reply(reply: Reply, now: datetime) -> VxpAnswer | Unavailable:
     """Return the answer in *reply*, or why there is none."""
     if reply.status in _STRANGER:
-        return Unavailable(f"HTTP {reply.status}: the axis does not know us", credentials=True)
+        return Unavailable(f"HTTP {reply.status}: the axis does not accept our credentials", credentials=True)
     if reply.status not in _ANSWERED:
         return Unavailable(f"HTTP {reply.status}", retry_after(reply.headers, now))
     said = read_json(reply.body)

@@ -82,7 +82,7 @@ def read_wso2_reply(reply: Reply, now: datetime) -> Wso2Answer | Unavailable:
         return Unavailable(f"HTTP {reply.status}: {cut_snippet(reply.body)}", wait, credentials=True)
     said = read_json(reply.body) if reply.status in _OWN else None
     if not isinstance(said, dict) or "status" not in said:
-        return Unavailable(f"HTTP {reply.status}: no answer of theirs: {cut_snippet(reply.body)}", wait)
+        return Unavailable(f"HTTP {reply.status}: unexpected answer: {cut_snippet(reply.body)}", wait)
     code = read_json_text(said.get("errorCode"))
     code = "" if code == "0" else code
     return Wso2Answer(

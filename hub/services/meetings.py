@@ -111,7 +111,7 @@ def read_meetings(
     people = meetings[0].attendees if method == "REPLY" else (meetings[0].organizer,)
     sender = next((unit for unit in (who_is(person, True) for person in people) if unit), "")
     if not sender:
-        raise calendar_unreadable(f"{'ATTENDEE' if method == 'REPLY' else 'ORGANIZER'} is no unit")
+        raise calendar_unreadable(f"{'ATTENDEE' if method == 'REPLY' else 'ORGANIZER'} is not a unit")
     told = partial(Fact, service="meetings", at=at, message=message)
     facts: dict[tuple[str, str, str], Fact] = {}
     for fact in _facts(_CalendarReading(found, method, who_is, may_tell, room), meetings, told):

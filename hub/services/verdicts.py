@@ -56,7 +56,7 @@ def read_verdict_message(octets: bytes, at: datetime, message: str) -> Record:
     root = safe_xml.parse_safe_xml(octets)
     said = {word: root.get(word, "") for word in _WORDS}
     if root.tag != _tag("Verdict") or not all(said.values()):
-        raise Rejected(Problem("contract-broken", f"{root.tag} is no verdict, or not all of one"))
+        raise Rejected(Problem("contract-broken", f"{root.tag} is not a complete verdict"))
     if said["result"] not in {reports.ACCEPTED, reports.RETURNED}:
         raise Rejected(Problem("contract-broken", f"Verdict/@result: {said['result']}"))
     if not (said["revision"].isascii() and said["revision"].isdigit()):

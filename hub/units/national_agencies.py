@@ -51,7 +51,7 @@ def read_national_agencies(
         return [], [], [Mistake(name, f"is not UTF-8: {error.reason} at octet {error.start}", "a file in UTF-8")]
     except (ValueError, RecursionError, csv.Error) as error:
         expected = f"JSON or CSV with {', '.join(COLUMNS)}, as getAgenciesList gives"
-        return [], [], [Mistake(name, f"is no list of agencies: {error}", expected)]
+        return [], [], [Mistake(name, f"is not a list of agencies: {error}", expected)]
     before = {unit.code: unit for unit in known}
     taken = {code for unit in known if unit.mark != NATIONAL for code in (unit.code, *unit.aliases)}
     taken |= {alias for unit in known for alias in unit.aliases}

@@ -69,7 +69,7 @@ def read_units_csv(
                 mistakes += (Mistake(f"{place}: mark", f"{code} is a code of the province", expected) for code in ours)
             if unit.code in units:
                 mistakes.append(
-                    Mistake(f"{place}: code", f"{unit.code} stands at {units[unit.code][0]} too", "each unit once")
+                    Mistake(f"{place}: code", f"{unit.code} is also at {units[unit.code][0]}", "each unit once")
                 )
             units.setdefault(unit.code, (place, unit))
     except UnicodeDecodeError as error:
@@ -98,7 +98,7 @@ def _unit(row: Mapping[str | None, object], place: str, mistakes: list[Mistake])
         try:
             return date.fromisoformat(text(column))
         except ValueError:
-            mistakes.append(Mistake(f"{place}: {column}", f"{text(column)!r} is no day", "a day such as 2025-07-01"))
+            mistakes.append(Mistake(f"{place}: {column}", f"{text(column)!r} is not a day", "a day such as 2025-07-01"))
             return None
 
     if None in row:
@@ -173,19 +173,21 @@ def find_unit_disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequen
                 f"{place}: parent", f"there is no unit {unit.parent}", "a unit of this file or of the registry"
             )
         elif _circles(code, lambda at: (held[at].parent,) if at in held else ()):
-            yield Mistake(f"{place}: parent", f"{code} stands above itself", "parents that lead to a topmost unit")
+            yield Mistake(f"{place}: parent", f"{code} is its own ancestor", "parents that lead to a topmost unit")
         for successor in unit.successors:
             if successor not in held:
                 expected = "a unit of this file or of the registry"
                 yield Mistake(f"{place}: successors", f"there is no unit {successor}", expected)
         if unit.successors and _circles(code, lambda at: held[at].successors if at in held else ()):
-            yield Mistake(f"{place}: successors", f"{code} follows itself", "units that are not followed by this one")
+            yield Mistake(
+                f"{place}: successors", f"{code} is its own successor", "units that are not followed by this one"
+            )
         for alias in unit.aliases:
             others = [owner for owner in owners[alias] if owner != code and held[owner].meets(unit)]
             if others or alias in held:
                 owner = others[0] if others else alias
                 expected = "each code for one unit at a time"
-                yield Mistake(f"{place}: aliases", f"{alias} is a code of {owner} too", expected)
+                yield Mistake(f"{place}: aliases", f"{alias} is also a code of {owner}", expected)
         if owners.get(code):
             yield Mistake(f"{place}: code", f"{code} is an alias of {owners[code][0]}", "each code for one unit")
 

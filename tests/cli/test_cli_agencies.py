@@ -69,7 +69,7 @@ def test_the_list_is_written_as_it_came(typed, tmp_path):
     [
         (Refused("22: no"), "vpcp", 1, "vpcp refuses: 22: no"),
         (Unavailable("HTTP 503"), "vpcp", 69, "vpcp is unavailable: HTTP 503"),
-        (b"{}", "vpcp", 1, "is no list of agencies"),
+        (b"{}", "vpcp", 1, "is not a list of agencies"),
         (LIST, "nobody", 4, "there is no partner nobody"),
         (LIST, "vpub", 2, "vpub has no list of agencies"),
     ],

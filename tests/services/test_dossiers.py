@@ -127,9 +127,9 @@ def test_requests_for_more_papers_are_told_by_their_list_the_second_apart_from_t
     [
         ({"TrangThaiHoSo": "11"}, "R.HoSo[2].TrangThaiHoSo", "11 is none of the statuses 1 2 3 4 5 6 7 8 9 10"),
         ({"MaHoSo": "2"}, "M.HoSo[2].MaHoSo", "another HoSo of this call has it"),
-        ({"MaHoSo": " "}, "N.HoSo[2].MaHoSo", "it says nothing"),
+        ({"MaHoSo": " "}, "N.HoSo[2].MaHoSo", "it is empty"),
         ({"NgayTiepNhan": "20260230080000"}, "T.HoSo[2].NgayTiepNhan", "20260230080000 is no yyyyMMddHHmmss"),
-        ({"NgayTiepNhan": None}, "N.HoSo[2].NgayTiepNhan", "it says nothing"),
+        ({"NgayTiepNhan": None}, "N.HoSo[2].NgayTiepNhan", "it is empty"),
         ({"NgayHenTra": "20261127250000"}, "T.HoSo[2].NgayHenTra", "20261127250000 is no yyyyMMddHHmmss"),
         ({"TrangThaiHoSo": "9"}, "N.HoSo[2].NgayKetThucXuLy", "TrangThaiHoSo is 9"),
         (
@@ -266,7 +266,7 @@ def test_what_is_no_message_about_dossiers_is_refused_as_such():
     for content in (b"<edXML/>", f'<GetDossier xmlns="{NAMESPACE}"/>'.encode()):
         assert [code for code, _ in refused(content)] == ["contract-broken"]
     assert [code for code, _ in refused(b"<a")] == ["not-well-formed"]
-    assert refused(f'<SyncDossiers xmlns="{NAMESPACE}"/>'.encode()) == [("N.SyncDossiers.OrganId", "it says nothing")]
+    assert refused(f'<SyncDossiers xmlns="{NAMESPACE}"/>'.encode()) == [("N.SyncDossiers.OrganId", "it is empty")]
 
 
 @given(

@@ -51,7 +51,7 @@ class CallItem:
         """Return the leaf *name*. Refuses the item if the leaf is absent or empty."""
         text = self.text(name)
         if not text:
-            self.refuse("N", name, "it says nothing")
+            self.refuse("N", name, "it is empty")
         return text
 
     def day(self, name: str) -> date | None:

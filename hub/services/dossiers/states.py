@@ -98,7 +98,7 @@ def _known(item: CallItem, codes: DossierCodes) -> dict[str, str]:
     """Return the attributes of the dossier. A code that is not in its list is tolerated and left empty."""
     found = {"procedure": item.text("MaTTHC"), "field": item.text("MaLinhVuc")}
     if not codes.procedure.fullmatch(found["procedure"]):
-        item.tolerate("R", "MaTTHC", f"{found['procedure'][:50]} has not the form of a procedure's code")
+        item.tolerate("R", "MaTTHC", f"{found['procedure'][:50]} is not a procedure code")
     for attribute, name, listed in (
         ("channel", "KenhThucHien", codes.channels),
         ("applicant", "LoaiDoiTuong", codes.applicants),
@@ -116,7 +116,7 @@ def _judge(item: CallItem, days: _Days, milestones: frozenset[str], now: date) -
     Refuses a dossier that would count in no period, or whose work ended before it was received.
     """
     if days.received is None and not item.text("NgayTiepNhan"):
-        item.refuse("N", "NgayTiepNhan", "it says nothing")
+        item.refuse("N", "NgayTiepNhan", "it is empty")
     if "finished" in milestones and not (item.text("NgayKetThucXuLy") or item.text("NgayTra")):
         item.refuse("N", "NgayKetThucXuLy", f"TrangThaiHoSo is {item.text('TrangThaiHoSo')}")
     if days.received is None:

@@ -26,7 +26,7 @@ def read_dossier_steps(
     for item in read_call_items(call, "TienDo", notes, "MaHoSo"):
         key, day = item.must("MaHoSo"), item.day("ThoiDiemXuLy")
         if day is None and not item.text("ThoiDiemXuLy"):
-            item.refuse("N", "ThoiDiemXuLy", "it says nothing")
+            item.refuse("N", "ThoiDiemXuLy", "it is empty")
         elif day is not None and day > local_time.local_day(source.at):
             item.tolerate("R", "ThoiDiemXuLy", f"{day} is after {local_time.local_day(source.at)}")
         milestones = read_reached_milestones(codes, item, "TrangThai") - {"received"}

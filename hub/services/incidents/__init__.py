@@ -108,7 +108,7 @@ def of_line(line: SyslogLine, at: datetime, rules: Rules, who_is: WhoIs = name_i
     """
     found = rules.judge(line)
     if found is None:
-        raise _unreadable("it tells of no incident by the rules of [incidents]")
+        raise _unreadable("no class of [incidents] matches it")
     said = line.data[rules.element]
     return _checked(
         Incident(
@@ -133,7 +133,7 @@ def of_report(content: bytes) -> Incident:
     kind = {"open": OPENED, "closed": CLOSED}.get(texts.get("State", ""))
     time = _time(texts.get("ClosedAt" if kind == CLOSED else "OpenedAt", ""))
     if kind is None or time is None or texts.get("Severity") not in SEVERITIES or not texts.get("Class"):
-        raise _unreadable("State, its time, Class or Severity is not as the schema has it")
+        raise _unreadable("State, its time, Class or Severity does not conform to the schema")
     return _checked(
         Incident(
             id=texts.get("Id", ""),

@@ -88,11 +88,11 @@ def _facts(link: etree._Element, on: date, province: str, at: datetime, message:
 def _minutes(node: etree._Element) -> Minutes:
     said = [node.get(name, "") for name in ("probed", "up")]
     if not all(_HEX.fullmatch(each) for each in said):
-        raise Rejected(Problem("contract-broken", f"Node {node.get('name', '')}: minutes are no hexadecimal number"))
+        raise Rejected(Problem("contract-broken", f"Node {node.get('name', '')}: minutes are not a hexadecimal number"))
     found = Minutes(*(int(each, 16) for each in said))
     if found.probed >> DAY or found.up & ~found.probed:
         raise Rejected(
-            Problem("contract-broken", f"Node {node.get('name', '')}: minutes that are none, or up but not probed")
+            Problem("contract-broken", f"Node {node.get('name', '')}: minutes outside the day, or up but not probed")
         )
     return found
 

@@ -56,9 +56,9 @@ def read_usage_report(content: bytes, at: datetime, message: str) -> Record:
     until = report.day("Day")
     since = report.day("Since", missing=until)
     if until > at.astimezone(HANOI).date():
-        report.refuse("R", "Day", "it is not over, or has not come")
+        report.refuse("R", "Day", "it is in the future")
     if since > until:
-        report.refuse("R", "Since", "it comes after Day")
+        report.refuse("R", "Since", "it is after Day")
     key = until.isoformat() if since == until else f"{since}/{until}"
     if corrects:
         key = f"{key}#{hashlib.sha256(content).hexdigest()[:16]}"
@@ -90,7 +90,7 @@ class _Report:
     def must(self, element: etree._Element, name: str, place: str) -> str:
         text = self.text(element, name)
         if not text:
-            self.refuse("N", f"{place}{name}", "it says nothing")
+            self.refuse("N", f"{place}{name}", "it is empty")
         return text
 
     def day(self, name: str, *, missing: date | None = None) -> date:
@@ -103,7 +103,7 @@ class _Report:
                 return date.fromisoformat(text)
         except ValueError:
             pass  # no such calendar day
-        self.refuse("T" if text else "N", name, f"{text[:50]} is no day" if text else "it says nothing")
+        self.refuse("T" if text else "N", name, f"{text[:50]} is not a day" if text else "it is empty")
         return self.at.astimezone(HANOI).date()
 
     def figures(self, *, corrects: bool) -> Iterator[tuple[str, str, int]]:
@@ -113,7 +113,7 @@ class _Report:
             place = f"Usage[{number}]."
             unit = self.must(usage, "OrganId", place)
             if unit in seen:
-                self.refuse("M", f"{place}OrganId", f"{unit} stands there twice")
+                self.refuse("M", f"{place}OrganId", f"{unit} occurs twice")
             seen.add(unit)
             for name, milestone in FIGURES.items():
                 text = self.text(usage, name)
@@ -122,11 +122,11 @@ class _Report:
                 if not _NUMBER.fullmatch(text):
                     self.refuse("T", f"{place}{name}", f"{text[:50]} is no whole number")
                 elif int(text) < 0 and not corrects:
-                    self.refuse("R", f"{place}{name}", "less than none; only a correction takes away")
+                    self.refuse("R", f"{place}{name}", "negative; only a correction may have negative figures")
                 else:
                     yield unit, milestone, int(text)
         if not seen:
-            self.refuse("N", "Usage", "no unit's usage is told")
+            self.refuse("N", "Usage", "there is no Usage")
 
 
 SERVICE = Service(name=NAME, read=read_usage_report, milestones=frozenset(FIGURES.values()), telling=True)
