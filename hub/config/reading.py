@@ -510,7 +510,7 @@ def _disagreements(
             yield Mistake(
                 f"partners/{code}.toml: units",
                 f"{unit} already receives through {codes[0]}",
-                "one receiving partner a unit",
+                "one receiving partner per unit",
             )
     for shown, codes in showing.items():
         for code in sorted(set(codes) - {codes[0]}):

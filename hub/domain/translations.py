@@ -73,9 +73,9 @@ _SENTENCES = {
     "the registry has {} as an agency outside the province": "trong sổ đăng ký, {} là cơ quan ngoài tỉnh",
     "{} ends on {}": "{} hết hạn ngày {}",
     "the CRL of {} is overdue": "CRL của {} đã quá hạn cập nhật",
-    "there is a CRL of {}, which is no anchor": "có CRL của {}, vốn không phải chứng thư gốc",
+    "there is a CRL of {}, which is not an anchor": "có CRL của {}, vốn không phải chứng thư gốc",
     "the CRL of {} is not signed by that anchor": "CRL của {} không do chứng thư gốc đó ký",
-    "{} is not there or not writable": "không có hoặc không ghi được {}",
+    "{} does not exist or is not writable": "không có hoặc không ghi được {}",
     "`tap` is {}": "`tap` là {}",
     "there is no module `tap`": "không có mô đun `tap`",
     "a hub runs in {} already (pid {})": "đã có một trục chạy ở {} (pid {})",
@@ -128,7 +128,7 @@ _SENTENCES = {
     "the token would give the key {} away": "thiết bị cho phép lấy khóa {} ra ngoài",
     "there is no operation {}": "không có chức năng {}",
     "what does something has no answer to keep": "chức năng làm một việc thì không có câu trả lời để lưu",
-    "the adapter {} answers no questions": "bộ chuyển đổi {} không trả lời câu hỏi",
+    "the adapter {} answers no lookups": "bộ chuyển đổi {} không trả lời câu hỏi",
     "it is missing, and {} answers lookups": "thiếu, trong khi {} trả lời tra cứu",
     # what is expected
     "a day without quotes, such as {}": "một ngày, không có dấu nháy, chẳng hạn {}",
@@ -156,7 +156,7 @@ _SENTENCES = {
     "a file that holds 64 hexadecimal digits and nothing else, as `lienthong init` writes one": (
         "tệp chỉ chứa 64 chữ số thập lục phân, như `lienthong init` ghi ra"
     ),
-    "an adapter that does, such as {}, or no lookups": "bộ chuyển đổi có trả lời, ví dụ {}, hoặc bỏ lookups",
+    "an adapter that answers lookups, such as {}, or no lookups": "bộ chuyển đổi có trả lời, ví dụ {}, hoặc bỏ lookups",
     '"pkcs11:token=NAME;object=NAME?module-path=FILE&pin-source=FILE"': (
         '"pkcs11:token=TÊN;object=TÊN?module-path=TỆP&pin-source=TỆP"'
     ),
@@ -223,7 +223,7 @@ _SENTENCES = {
     "letters, digits and . _ : -": "chữ, số và . _ : -",
     "wait or drop": "wait hoặc drop",
     "true or false": "true hoặc false",
-    "there is no pika": "chưa cài pika",
+    "pika is not installed": "chưa cài pika",
     "RabbitMQ refuses: {}": "RabbitMQ từ chối: {}",
     "a user that may write to the exchange": "tài khoản có quyền ghi vào exchange",
     "a RabbitMQ that answers": "một RabbitMQ có trả lời",
@@ -248,7 +248,7 @@ _SENTENCES = {
     "no units: it may send for every unit outside the province and owns none": (
         "không nêu đơn vị: đối tác này gửi thay mọi đơn vị ngoài tỉnh và không sở hữu đơn vị nào"
     ),
-    "one receiving partner a unit": "mỗi đơn vị một hệ thống nhận",
+    "one receiving partner per unit": "mỗi đơn vị một hệ thống nhận",
     "a certificate of its own": "chứng thư riêng của nó",
     "each once": "mỗi thứ một lần",
     "yes or no": "yes hoặc no",
@@ -260,7 +260,7 @@ _SENTENCES = {
     "a unit of `lienthong units list`; `lienthong units import FILE` adds units": (
         "đơn vị có trong `lienthong units list`; thêm bằng `lienthong units import FILE`"
     ),
-    "units of the province, or agencies outside it alone: another partner for the others": (
+    "only units of the province or only agencies outside it, and another partner for the rest": (
         "chỉ đơn vị của tỉnh, hoặc chỉ cơ quan ngoài tỉnh: phần còn lại thuộc một đối tác khác"
     ),
     "a certificate that is valid now and chains to an anchor": "chứng thư còn hiệu lực, dẫn tới một chứng thư gốc",
@@ -269,14 +269,14 @@ _SENTENCES = {
     ),
     "renew it": "hãy gia hạn",
     "a newer one: nothing of that issuer is trusted": "bản mới hơn: chưa có thì không tin chứng thư nào của nơi cấp đó",
-    "the anchor too, or not this CRL": "thêm chứng thư gốc đó, hoặc bỏ CRL này",
+    "the anchor added, or this CRL removed": "thêm chứng thư gốc đó, hoặc bỏ CRL này",
     "the CRL that the anchor signed": "CRL do chứng thư gốc đó ký",
     "a directory that this account may write": "thư mục mà tài khoản này ghi được",
     "a database that opens": "cơ sở dữ liệu mở được",
     "{}: install lienthong in an environment of its own": "{}: hãy cài lienthong trong môi trường riêng",
     "the files of this version, unchanged": "các tệp của phiên bản này, không sửa",
     "the hub with pid {} runs here": "trục với pid {} đang chạy ở đây",
-    "one hub a data directory": "mỗi thư mục dữ liệu một trục",
+    "one hub per data directory": "mỗi thư mục dữ liệu một trục",
     "event {} does not follow from its text and its predecessor": "sự kiện {} không khớp với nội dung của nó và sự kiện đứng trước",
     "the bytes of {} are others": "byte của {} đã khác",
     "the bytes of message {} are missing": "thiếu byte của thông điệp {}",
@@ -310,7 +310,7 @@ _SENTENCES = {
     'a URL, because of receive = "push", policy.collect or lookups': 'một URL, vì có receive = "push", policy.collect hoặc lookups',
     "a URL without user, password or fragment that begins with {}": "URL không có tên, mật khẩu hay #, bắt đầu bằng {}",
     "a file that holds the secret and nothing else": "tệp chỉ chứa bí mật, không gì khác",
-    "the adapter {} does not speak to {}": "bộ chuyển đổi {} không nói chuyện với {}",
+    "the adapter {} does not support {}": "bộ chuyển đổi {} không nói chuyện với {}",
     "a server that answers": "máy chủ trả lời",
     "a URL that begins with {}": "URL bắt đầu bằng {}",
     "no [settings]: the adapter {} reads none": "không có [settings]: bộ chuyển đổi {} không đọc khóa nào",

@@ -98,7 +98,7 @@ def _journal(config: Config, today: date) -> tuple[Roll | None, list[Mistake]]:
     """Return the registry's units as of *today*, and the mistakes found. The units are None if they cannot be read."""
     if not config.data.is_dir() or not os.access(config.data, os.W_OK | os.X_OK):
         expected = "a directory that this account may write"
-        return None, [Mistake("hub.toml: data", f"{config.data} is not there or not writable", expected)]
+        return None, [Mistake("hub.toml: data", f"{config.data} does not exist or is not writable", expected)]
     engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
     try:
         with transactions.read_transaction(engine) as tx:
@@ -131,7 +131,7 @@ def _installation() -> Iterable[Mistake]:
 
 def _feed(config: Config) -> Iterable[Mistake]:
     if config.feed is not None and find_spec("pika") is None:
-        yield Mistake("hub.toml: feed", "there is no pika", "pip install 'lienthong[amqp]'")
+        yield Mistake("hub.toml: feed", "pika is not installed", "pip install 'lienthong[amqp]'")
 
 
 def _reports(config: Config) -> Iterable[Mistake]:
@@ -166,7 +166,9 @@ def _secrets(config: Config) -> Iterable[Mistake]:
 def _ports(config: Config, *, starting: bool) -> Iterable[Mistake]:
     pid = pidfile.find_live_pid(config.data)
     if pid and starting:
-        yield Mistake("hub.toml: data", f"a hub runs in {config.data} already (pid {pid})", "one hub a data directory")
+        yield Mistake(
+            "hub.toml: data", f"a hub runs in {config.data} already (pid {pid})", "one hub per data directory"
+        )
     if pid:
         return
     for key, listen in config.listens:

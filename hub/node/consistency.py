@@ -70,7 +70,7 @@ def routing_mistakes(config: Config, units: Roll) -> Iterable[Mistake]:
                 yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
             elif held.mark == NATIONAL and partner.takes_documents and not abroad:
                 wrong = f"the registry has {written} as an agency outside the province"
-                expected = "units of the province, or agencies outside it alone: another partner for the others"
+                expected = "only units of the province or only agencies outside it, and another partner for the rest"
                 yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
             if partner.takes_documents:
                 receiving[unit].append((partner.code, written))
@@ -79,7 +79,7 @@ def routing_mistakes(config: Config, units: Roll) -> Iterable[Mistake]:
         for code, written in written_by[1:]:
             if code != first:  # `read_config` has reported units that are written in the same way
                 wrong = f"{written} is {unit}, which already receives through {first}"
-                yield Mistake(f"partners/{code}.toml: units", wrong, "one receiving partner a unit")
+                yield Mistake(f"partners/{code}.toml: units", wrong, "one receiving partner per unit")
 
 
 def report_mistakes(config: Config, routes: Routes, today: date) -> Iterable[Mistake]:
@@ -94,7 +94,7 @@ def report_mistakes(config: Config, routes: Routes, today: date) -> Iterable[Mis
         except Rejected as rejected:
             for problem in rejected.problems:
                 wrong = f"{problem.code}: {problem.detail}"
-                yield Mistake("hub.toml: incidents.report-to", wrong, "agencies that somebody receives for")
+                yield Mistake("hub.toml: incidents.report-to", wrong, "agencies with a receiving partner")
 
 
 def adapter_mistakes(config: Config) -> Iterable[Mistake]:
@@ -118,7 +118,7 @@ def adapter_mistakes(config: Config) -> Iterable[Mistake]:
                 yield Mistake(f"{place}: services", wrong, f"one of {', '.join([DOCUMENTS, *list_services()])}")
         schemes = adapters.list_url_schemes(partner.adapter)
         if partner.url and urlsplit(partner.url).scheme not in schemes:
-            wrong = f"the adapter {partner.adapter} does not speak to {partner.url}"
+            wrong = f"the adapter {partner.adapter} does not support {partner.url}"
             yield Mistake(f"{place}: url", wrong, f"a URL that begins with {', '.join(schemes)}")
 
 
@@ -153,8 +153,8 @@ def _lookup_mistakes(config: Config, partner: Partner) -> Iterable[Mistake]:
         if operation not in OPERATIONS:
             yield Mistake(place, f"there is no operation {operation}", f"one of {', '.join(OPERATIONS)}")
     if partner.lookups and not adapters.answers_lookups(partner.adapter):
-        wrong = f"the adapter {partner.adapter} answers no questions"
-        yield Mistake(place, wrong, "an adapter that does, such as ngsp, or no lookups")
+        wrong = f"the adapter {partner.adapter} answers no lookups"
+        yield Mistake(place, wrong, "an adapter that answers lookups, such as ngsp, or no lookups")
     if partner.lookups and config.lookups is None:
         wrong = f"it is missing, and {partner.code} answers lookups"
         yield Mistake("hub.toml: lookups.key-file", wrong, KEY_EXPECTED)
@@ -250,8 +250,8 @@ def check_revocations(config: Config) -> Iterable[tuple[Mistake, bool]]:
     for crl in config.crls:
         issuers = [authority for authority in config.authorities if authority.subject == crl.issuer]
         if not issuers:
-            wrong = f"there is a CRL of {crl.issuer.rfc4514_string()}, which is no anchor"
-            yield Mistake("crls", wrong, "the anchor too, or not this CRL"), False
+            wrong = f"there is a CRL of {crl.issuer.rfc4514_string()}, which is not an anchor"
+            yield Mistake("crls", wrong, "the anchor added, or this CRL removed"), False
         elif not any(signed_by(crl, issuer) for issuer in issuers):
             wrong = f"the CRL of {crl.issuer.rfc4514_string()} is not signed by that anchor"
             yield Mistake("crls", wrong, "the CRL that the anchor signed"), True

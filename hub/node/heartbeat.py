@@ -60,7 +60,7 @@ class Heartbeat(Regular):
     def check(self) -> None:
         """Raise `Unready` if other nodes may believe this node dead: it must send nothing now."""
         if not self._alone and (self._until is None or self._steady() > self._until):
-            raise Unready("journal-unavailable", "this node has not been seen alive for too long", retry_after=1)
+            raise Unready("journal-unavailable", "the heartbeat of this node has lapsed", retry_after=1)
 
     async def look(self) -> None:
         """Write a heartbeat if one is due."""

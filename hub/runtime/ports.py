@@ -84,7 +84,7 @@ class DirectoryLockService(Service):
         except pidfile.Held as held:
             path = f"hub.toml: data ({self._data})"
             raise ConfigurationFault(
-                [Mistake(path, f"the hub with pid {held} runs here", "one hub a data directory")]
+                [Mistake(path, f"the hub with pid {held} runs here", "one hub per data directory")]
             ) from None
         spool.clear_spool(spool.spool_folder(self._data))
 
