@@ -114,7 +114,7 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
 
 @contextmanager
 def _whole(place: Path) -> Iterator[IO[bytes]]:
-    """Give a temporary file that replaces *place* once it is complete and on disk."""
+    """Yield a temporary file that replaces *place* once it is complete and on disk."""
     try:
         with tempfile.NamedTemporaryFile(dir=place.parent, prefix=f".{place.name}.", delete=False) as file:
             try:

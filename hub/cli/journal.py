@@ -16,7 +16,7 @@ from hub.journal import duties, integrity
 from hub.node.consistency import version_mistake
 from hub.store import move_marks, schema_version, transactions
 
-#: Seconds that a command which counts waits for outstanding facts; seconds between two looks.
+#: Seconds that a command which counts waits for outstanding facts; seconds between two checks.
 PATIENCE, _AGAIN = 5.0, 0.1
 
 
@@ -60,7 +60,7 @@ def _line(home: Path, place: str) -> str:
 def open_journal(
     config: Config, *, any_version: bool = False, counts: Collection[str] | None = ()
 ) -> Generator[sa.Engine]:
-    """Open the journal for the one or two transactions of a command, and give its engine.
+    """Open the journal for the one or two transactions of a command, and yield its engine.
 
     *counts* names the services whose facts the command counts (None: all). The journal is then opened only when all
     facts received so far are written.

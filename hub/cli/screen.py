@@ -278,7 +278,7 @@ def command_group(
 
 @contextmanager
 def progress_bar(label: str) -> Generator[Callable[[int, int], None]]:
-    """Show a progress bar on a terminal. Give a function that sets how much is done, and of how much."""
+    """Show a progress bar on a terminal. Yield a function that takes the amount done and the total."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

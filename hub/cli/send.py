@@ -205,7 +205,7 @@ def _write(client: "DocumentsClient", document_id: str, directory: Path) -> dict
 
 @contextmanager
 def _connected(screen: Screen, caller: Caller) -> Generator[tuple["DocumentsClient", Callable[[], "Config"]]]:
-    """Give the client for *caller*, and a function that reads the configuration. Raises `UsageError`."""
+    """Yield the client for *caller*, and a function that reads the configuration. Raises `UsageError`."""
     from cryptography.x509 import load_pem_x509_certificates as certificates
 
     from hub.cli.documents_client import DocumentsClient

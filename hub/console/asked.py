@@ -75,7 +75,10 @@ class RequestRefused(Exception):
 
 
 def refuse_as_absent() -> RequestRefused:
-    """Return the refusal for a page that does not exist or that this user may not see. The two look the same."""
+    """Return the refusal for a page that does not exist or that this user may not see.
+
+    Both cases give the same page.
+    """
     return RequestRefused(
         404,
         "Không có trang này",

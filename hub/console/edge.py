@@ -81,7 +81,7 @@ class Console(Resource):
         except RequestRefused as refused:
             answer = self._pages.refusal(asked, refused)
         except CancelledError:
-            return  # the caller hung up
+            return  # the caller disconnected
         except Exception:
             log.exception("console-failed")
             answer = self._pages.refusal(asked, given.refuse_as_failed())

@@ -117,7 +117,7 @@ class ConsolePages:
     #: One list of all units, or one message with all its events, is read at a time. The other readers of the journal
     #: are kept for the exchange.
     _looking: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(1), init=False)
-    #: One password is compared at a time, because each takes 32 MiB. One try is committed at a time: two nodes that
+    #: One password is compared at a time, because each takes 32 MiB. One attempt is committed at a time: two nodes that
     #: lock the same rows in different order would block each other's writers.
     _turns: Turns = attrs.field(default=attrs.Factory(lambda self: Turns(self._now), takes_self=True), init=False)
 
@@ -204,7 +204,7 @@ class ConsolePages:
         """Tell whether this node has shown a page to the session with *word*."""
         return word in self._known and self._known[word] > self._now()
 
-    # --- who it is --------------------------------------------------------------------------------------------------
+    # --- sign-in ---------------------------------------------------------------------------------------------------
 
     async def _visit(self, asked: ConsoleRequest) -> Visit | None:
         word = asked.cookies.get(SESSION, "")
@@ -316,8 +316,8 @@ class ConsolePages:
     ) -> tuple[datetime | None, T | None]:
         """Compare a password when its turn comes. If it is right, call *then* with the stored hash.
 
-        Return the time of the next permitted try, or None; and the result of *then*, or None for a wrong password. A
-        try that fails through an internal error does not count.
+        Return the time of the next permitted attempt, or None; and the result of *then*, or None for a wrong password.
+        An attempt that an internal error ended does not count.
         """
         place = sessions.place_of(address)
 
@@ -343,7 +343,7 @@ class ConsolePages:
         return await self._turns.take(place, name, known, compare)
 
     async def _take_back(self, name: str, address: str, now: datetime) -> None:
-        """Uncount a try that failed through an internal error."""
+        """Undo the count of an attempt that an internal error ended."""
         try:
             await self._journal.write(sessions.take_back, name, address, now)
         except Unready as unready:  # the journal does not answer; a few failures have no effect
@@ -353,7 +353,7 @@ class ConsolePages:
         """Run a heavy computation in a worker thread when its turn comes."""
         return await _queue(turn, lambda: self._work(CONSOLE, THRESHOLD, step, *words))
 
-    # --- what there is ----------------------------------------------------------------------------------------------
+    # --- pages ----------------------------------------------------------------------------------------------------
 
     async def _home(self, visit: Visit) -> ConsoleResponse:
         asked, user = visit.asked, visit.session.user
@@ -628,7 +628,7 @@ class ConsolePages:
     async def _counted(
         self, visit: Visit, form: str, step: Callable[Concatenate[Transaction, P], T], *words: P.args, **named: P.kwargs
     ) -> T:
-        """Read what a report needs from the journal, which may be much.
+        """Read what a report needs from the journal, which may be a large amount.
 
         The reads of a user take turns with other readers, and stop if the browser does not wait any more.
         """

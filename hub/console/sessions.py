@@ -5,10 +5,10 @@ Contains two tables, times and delays, but no cookies and no passwords.
 The browser holds a session's random word. The journal stores only its SHA-256, so every node can check it, and nobody
 who reads the journal can take the session over.
 
-A try to sign in is counted as failed before the password is compared, and uncounted if the password was right. So no
-try is free, however many arrive at once. Failures are counted per name and address, per address, and per name. The
+A sign-in attempt is counted as a failure before the password is compared; the count is undone if it was right. So no
+attempt is free, however many arrive at once. Failures are counted per name and address, per address, and per name. The
 count per name does not apply where the name has signed in before from that address. Otherwise attackers at many
-addresses could use up every try and lock the user out.
+addresses could use up every attempt and lock the user out.
 """
 
 import hashlib
@@ -39,14 +39,14 @@ REMEMBERED = timedelta(days=90)
 
 @attrs.frozen
 class Count:
-    """One count of failures: how many have no effect, and the maximum delay of the next try."""
+    """One count of failures: how many have no effect, and the maximum delay of the next attempt."""
 
     name: str  #: hash of what is counted
     free: int
     longest: timedelta
 
     def delay(self, failures: int) -> timedelta:
-        """Return how long after the last of *failures* the next try may come.
+        """Return how long after the last of *failures* the next attempt may come.
 
         It is 1 s for the first failure after the free ones, and doubles with each further failure up to `longest`.
         """
@@ -100,7 +100,7 @@ def place_of(address: str) -> str:
 
 
 def count_keys(name: str, address: str) -> tuple[Count, Count, Count]:
-    """Return the counts that apply to a try: per name and address, per address, per name."""
+    """Return the counts that apply to an attempt: per name and address, per address, per name."""
     place = place_of(address)
     return (
         Count(_hashed("pair", name, place), 5, timedelta(minutes=15)),
@@ -117,9 +117,9 @@ def is_known(tx: Transaction, name: str, address: str, now: datetime) -> bool:
 
 
 def permit_sign_in(tx: Transaction, name: str, address: str, now: datetime) -> SignInPermit:
-    """Return whether *name* may try a password now from *address*.
+    """Return whether *name* may attempt to sign in now from *address*.
 
-    If so, the try is counted as failed, until `begin_session` or `take_back` uncounts it.
+    If so, the attempt is counted as a failure, until `begin_session` or `take_back` undoes the count.
     """
     tries = count_keys(name, address)
     transactions.one_at_a_time(tx, [each.name for each in tries])
@@ -152,7 +152,7 @@ def begin_session(
     pair, place, anywhere = tries
     tx.execute(sa.delete(console_failure).where(console_failure.c.sha256.in_([pair.name, anywhere.name])))
     failures = tx.scalar(sa.select(console_failure.c.failures).where(console_failure.c.sha256 == place.name))
-    # of the address, only this try is uncounted: one of our own users may be guessing the passwords of others
+    # only this failure of the address is undone: one of our own users may be guessing the passwords of others
     if failures is not None:
         _count(tx, place, failures - 1, now)
     forget_ended_sessions(tx, now)
@@ -165,7 +165,7 @@ def begin_session(
 
 
 def take_back(tx: Transaction, name: str, address: str, now: datetime) -> None:
-    """Uncount a try that failed through an internal error."""
+    """Undo the count of an attempt that an internal error ended."""
     tries = count_keys(name, address)
     transactions.one_at_a_time(tx, [each.name for each in tries])
     known = _known(name, address)

@@ -4,8 +4,8 @@ An accepted message is visible to a user who sees one of its units: the From uni
 it answers, or a unit with a fact from it. A refused message is visible to operators only, because its unit was never
 established.
 
-Who made a lookup, for what purpose and about which dossier is visible to operators only. The answers of lookups are not
-shown at all.
+The official who made a lookup, its purpose and its dossier are visible to operators only. The answers of lookups are
+not shown at all.
 """
 
 from collections.abc import Collection, Mapping, Sequence

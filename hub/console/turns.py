@@ -1,4 +1,4 @@
-"""Decides whose try to sign in comes next. Contains places, names and recent failures, but no passwords and no pages.
+"""Decides which sign-in attempt comes next. Contains places, names and recent failures, but no passwords and no pages.
 
 Comparing a password takes 32 MiB and a quarter of a second of one core, so one is compared at a time. The order is:
 users who have signed in from the same place before; users at places without recent failures; all others. Within each
@@ -20,7 +20,7 @@ T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 
-#: Maximum waiting tries, in total and from one place. Fewer than `edge.ANSWERING`, so that other pages are still
+#: Maximum waiting attempts, in total and from one place. Fewer than `edge.ANSWERING`, so that other pages are still
 #: answered.
 WAITING, OF_ONE_PLACE = 100, 10
 #: Failures that may be mistypings.
@@ -32,7 +32,7 @@ PLACES = 10_000
 
 
 class Rank(IntEnum):
-    """The order of waiting tries."""
+    """The order of waiting attempts."""
 
     KNOWN = 0
     QUIET = 1
@@ -41,7 +41,7 @@ class Rank(IntEnum):
 
 @attrs.frozen(eq=False)
 class _Try:
-    """One waiting try."""
+    """One waiting attempt."""
 
     place: str
     name: str
@@ -51,7 +51,7 @@ class _Try:
 
 @attrs.define(eq=False)
 class Turns:
-    """The tries to sign in at one node."""
+    """The sign-in attempts at one node."""
 
     _now: Callable[[], datetime]
     _waiting: list[_Try] = attrs.field(factory=list, init=False)  #: oldest first
@@ -65,8 +65,8 @@ class Turns:
     async def take(self, place: str, name: str, known: bool, step: Callable[[], Awaitable[T]]) -> T:
         """Call *step* when its turn comes, and return its result.
 
-        *known* says whether *name* has signed in from *place* before. Raises `RequestRefused` (503) if too many tries
-        wait.
+        *known* says whether *name* has signed in from *place* before. Raises `RequestRefused` (503) if too many
+        attempts wait.
         """
         await self._wait(_Try(place, name, known))
         try:
@@ -112,9 +112,9 @@ class Turns:
         _forget(self._served)
 
     def _displace(self, demand: tuple[Rank, int]) -> None:
-        """Refuse the newest waiting try of the lowest rank from the place with the most tries.
+        """Refuse the newest waiting attempt of the lowest rank from the place with the most attempts.
 
-        Raises `RequestRefused` if the new try, with rank and place count *demand*, is itself that one.
+        Raises `RequestRefused` if the new attempt, with rank and place count *demand*, is itself that one.
         """
         places = [each.place for each in self._waiting]
         demands = [(self._rank(each), places.count(each.place)) for each in self._waiting]
@@ -125,7 +125,7 @@ class Turns:
         displaced.turn.errback(given.refuse_as_busy())
 
     def _call(self) -> None:
-        """Let the next try begin. It is not called recursively, so that the stack does not grow."""
+        """Let the next attempt begin. It is not called recursively, so that the stack does not grow."""
         if self._calling:
             return
         self._calling = True

@@ -187,17 +187,20 @@ async def gather_metrics(
         Metric(
             "lienthong_ready",
             "gauge",
-            "1 where /readyz finds nothing wrong, by what it looks at.",
+            "1 if this check of /readyz passes, by check.",
             tuple(({"reason": name}, float(not wrong)) for name, wrong in found.reasons.items()),
         ),
         Metric(
             "lienthong_certificate_expiry_timestamp_seconds",
             "gauge",
-            "When the certificate ends: of a partner's several the last, of the hub's own the first.",
+            "Expiry time of the certificate: the last one of a partner, the first one of the hub.",
             tuple(({"of": of}, end.timestamp()) for of, end in ends.items()),
         ),
         metrics.make_metric(
-            "lienthong_disk_free_bytes", "gauge", "Room where `data` lies.", shutil.disk_usage(config.data).free
+            "lienthong_disk_free_bytes",
+            "gauge",
+            "Free octets on the disk of `data`.",
+            shutil.disk_usage(config.data).free,
         ),
     ]
     told += metrics.of_links(standings or {})
@@ -211,7 +214,7 @@ async def gather_metrics(
             Metric(
                 "lienthong_syslog_total",
                 "counter",
-                "Syslog messages that this node heard since it started, by what became of them; unframed: connections given up.",
+                "Syslog messages received by this node since its start, by result; unframed: connections closed.",
                 tuple(({"became": word}, float(heard.get(word, 0))) for word in COUNTED),
             )
         )

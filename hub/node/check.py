@@ -135,7 +135,7 @@ def _feed(config: Config) -> Iterable[Mistake]:
 
 
 def _reports(config: Config) -> Iterable[Mistake]:
-    """Give every mistake in the forms and in the calendar of working days, including those shipped with the hub."""
+    """Return every mistake in the forms and in the calendar of working days, including those shipped with the hub."""
     try:
         _ = book.read_book(config.reports)
     except ConfigurationFault as fault:

@@ -1,6 +1,6 @@
 """Detects that the wall clock was set back, and repairs times in the journal that then lie in the future.
 
-Compares the wall clock with the monotonic clock. The SQL of the repair is in `hub.journal.queue.clock_repair`.
+Compares the wall clock with the monotonic clock. `hub.journal.queue.clock_repair` contains the SQL of the repair.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class Timekeeper(Regular):
     _clock: IReactorTime
     _now: Callable[[], datetime]
     _moved: Callable[[], None]  #: called when deliveries may have become due
-    #: wall time minus monotonic time, in seconds, at the last good look
+    #: wall time minus monotonic time, in seconds, at the last check without a step
     _gap: float | None = attrs.field(default=None, init=False)
     _later: list[float] = attrs.field(factory=list, init=False)  #: monotonic times of the repeated repairs
 

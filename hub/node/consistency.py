@@ -56,7 +56,7 @@ def partner_mistakes(config: Config, code: str, units: Roll, now: datetime) -> l
 
 
 def routing_mistakes(config: Config, units: Roll) -> Iterable[Mistake]:
-    """Give each disagreement between the partners' units and the registry."""
+    """Yield each disagreement between the partners' units and the registry."""
     receiving: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for partner in config.partners.values():
         known = [units.get(units.canonical(written)) for written in set(partner.units) - {ANY}]
@@ -83,7 +83,7 @@ def routing_mistakes(config: Config, units: Roll) -> Iterable[Mistake]:
 
 
 def report_mistakes(config: Config, routes: Routes, today: date) -> Iterable[Mistake]:
-    """Give each mistake in the addresses of incident reports: an unknown sender, a recipient without a route."""
+    """Yield each mistake in the addresses of incident reports: an unknown sender, a recipient without a route."""
     told = config.incidents
     sender = told.report_from
     if sender and (routes.outside(sender) or routes.permission(HUB, sender)[0].code == "unit-unknown"):
@@ -98,7 +98,7 @@ def report_mistakes(config: Config, routes: Routes, today: date) -> Iterable[Mis
 
 
 def adapter_mistakes(config: Config) -> Iterable[Mistake]:
-    """Give each mistake in a partner's adapter.
+    """Yield each mistake in a partner's adapter.
 
     The adapter may not exist, may not support the URL's scheme, may not offer a lookup or service that is configured,
     or may miss a setting.
@@ -123,7 +123,7 @@ def adapter_mistakes(config: Config) -> Iterable[Mistake]:
 
 
 def grant_mistakes(config: Config) -> Iterable[Mistake]:
-    """Give each name in a partner's `calls` that is neither a service nor an operation."""
+    """Yield each name in a partner's `calls` that is neither a service nor an operation."""
     for partner in config.partners.values():
         for name in partner.calls or ():
             if name not in grants.list_grant_names():
@@ -134,7 +134,7 @@ def grant_mistakes(config: Config) -> Iterable[Mistake]:
 
 
 def grant_warnings(config: Config) -> Iterable[Mistake]:
-    """Give each partner that receives by fetching but may not call the operations for it.
+    """Yield each partner that receives by fetching but may not call the operations for it.
 
     Its deliveries would wait for ever.
     """
@@ -147,7 +147,7 @@ def grant_warnings(config: Config) -> Iterable[Mistake]:
 
 
 def _lookup_mistakes(config: Config, partner: Partner) -> Iterable[Mistake]:
-    """Give each reason why *partner* cannot answer the lookups configured for it."""
+    """Yield each reason why *partner* cannot answer the lookups configured for it."""
     place = f"partners/{partner.code}.toml: lookups"
     for operation in partner.lookups:
         if operation not in OPERATIONS:
@@ -161,7 +161,7 @@ def _lookup_mistakes(config: Config, partner: Partner) -> Iterable[Mistake]:
 
 
 def identity_mistakes(config: Config, now: datetime) -> Iterable[Mistake]:
-    """Give each flaw in the hub's own certificates, including expiry: without them the hub cannot work."""
+    """Yield each flaw in the hub's own certificates, including expiry: without them the hub cannot work."""
     for name, own in config.own:
         try:
             config.anchors.check(own.certificate, now, own.chain, unknown=ALLOW)
@@ -171,7 +171,7 @@ def identity_mistakes(config: Config, now: datetime) -> Iterable[Mistake]:
 
 
 def partner_certificates(config: Config, now: datetime) -> Iterable[tuple[Mistake, bool]]:
-    """Give each flaw in a partner's certificates, and whether it is grave. Expiry and revocation are not grave."""
+    """Yield each flaw in a partner's certificates, and whether it is grave. Expiry and revocation are not grave."""
     for partner in config.partners.values():
         for certificate in partner.certificates:
             try:
@@ -183,7 +183,7 @@ def partner_certificates(config: Config, now: datetime) -> Iterable[tuple[Mistak
 
 
 def official_certificates(config: Config, now: datetime) -> Iterable[Mistake]:
-    """Give each flaw in an official's certificates. None is grave: the exchange does not need them."""
+    """Yield each flaw in an official's certificates. None is grave: the exchange does not need them."""
     officials = config.officials
     if officials is None:
         return
@@ -220,7 +220,7 @@ def _refusal(config: Config, partner: Partner, certificate: x509.Certificate, no
 
 
 def find_endings(config: Config, now: datetime) -> Iterable[Mistake]:
-    """Give each certificate that ends within 30 days, and each CRL that is overdue."""
+    """Yield each certificate that ends within 30 days, and each CRL that is overdue."""
     named = [(f"hub.toml: {name}", own.certificate) for name, own in config.own]
     named += [("trust", authority) for authority in config.authorities]
     named += [(f"partners/{p.code}.toml: certificates", c) for p in config.partners.values() for c in p.certificates]
@@ -238,7 +238,7 @@ def find_endings(config: Config, now: datetime) -> Iterable[Mistake]:
 
 
 def weak_anchors(config: Config) -> Iterable[Mistake]:
-    """Give each anchor with a weak key. Nothing that such an anchor issued is trusted."""
+    """Yield each anchor with a weak key. Nothing that such an anchor issued is trusted."""
     for authority in config.authorities:
         if weakness := algorithms.describe_key_weakness(authority):
             expected = "another CA: nothing of this one is trusted"
@@ -246,7 +246,7 @@ def weak_anchors(config: Config) -> Iterable[Mistake]:
 
 
 def check_revocations(config: Config) -> Iterable[tuple[Mistake, bool]]:
-    """Give each CRL that cannot be used, and whether that is grave."""
+    """Yield each CRL that cannot be used, and whether that is grave."""
     for crl in config.crls:
         issuers = [authority for authority in config.authorities if authority.subject == crl.issuer]
         if not issuers:

@@ -16,13 +16,13 @@ from hub.runtime.periodic import Regular
 
 log = structlog.get_logger()
 
-#: Seconds between two looks at the clock.
+#: Seconds between two checks of the clock.
 EVERY = 20.0
 
 
 @attrs.define(eq=False)
 class Daybreak(Regular):
-    """Calls a function once for each new day. If the call fails, it is repeated at the next look."""
+    """Calls a function once for each new day. If the call fails, it is repeated at the next check."""
 
     every, at_once = EVERY, False
 
@@ -46,6 +46,6 @@ class Daybreak(Regular):
         except CancelledError:
             raise
         except Exception:
-            log.exception("daybreak-not-taken-up")  # the next look calls it again
+            log.exception("daybreak-not-taken-up")  # the next check calls it again
             return
         self._day = today

@@ -28,7 +28,7 @@ from hub.units.province import Province
 
 
 def rehearse_deliveries(province: Province, contract: Contract, now: datetime) -> Iterable[Mistake]:
-    """Give a mistake for each receiving partner that a sample packet addressed to it would not reach."""
+    """Yield a mistake for each receiving partner that a sample packet addressed to it would not reach."""
     for code, unit in _recipients(province, now):
         try:
             reached = _reached(province, contract, province.config.partners[code], unit, now)
@@ -42,7 +42,7 @@ def rehearse_deliveries(province: Province, contract: Contract, now: datetime) -
 
 
 def _recipients(province: Province, now: datetime) -> Iterable[tuple[str, str]]:
-    """Give each receiving partner with one active unit of its own; for the upstream, a code outside the province."""
+    """Yield each receiving partner with one active unit of its own; for the upstream, a code outside the province."""
     config, today = province.config, local_day(now)
     for partner in config.partners.values():
         if partner.receive is Receive.NONE:

@@ -1,4 +1,4 @@
-"""Numbers and chains committed events, at most one second behind. The SQL of it is in `hub.journal.events`."""
+"""Numbers and chains committed events, at most one second behind. `hub.journal.events` contains the SQL."""
 
 import attrs
 import structlog

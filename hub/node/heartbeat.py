@@ -1,6 +1,6 @@
 """Writes a heartbeat every three seconds, and releases deliveries that dead nodes claimed.
 
-The SQL of it is in `hub.journal.nodes` and `hub.journal.queue.claims`.
+`hub.journal.nodes` and `hub.journal.queue.claims` contain the SQL.
 
 A node whose last heartbeat is older than its lease (`nodes.LIFE`) must neither accept nor send anything until it has
 written a new one, because another node may send the same deliveries. A result that it settles then is stale and changes
@@ -73,7 +73,7 @@ class Heartbeat(Regular):
             raise
         except Exception as error:
             if not isinstance(error, Unready):
-                # the next look tries again; an error raised here would end the loop for ever
+                # the next round tries again; an error raised here would end the loop for ever
                 log.exception("beat-failed")
             elif self._until is not None and begun > self._until and not self._lapsed and not self._alone:
                 self._lapsed = True

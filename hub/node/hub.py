@@ -1,6 +1,6 @@
 """The hub as one Twisted service: builds its parts, starts and stops them in order, and reloads the configuration.
 
-Contains the order of the parts and what a reload tells them. `builders` and `port_builder` construct the parts.
+Defines the order of the parts, and what a reload tells each part. `builders` and `port_builder` construct the parts.
 `tap.py` passes in the reactor; tests pass in a Clock.
 """
 

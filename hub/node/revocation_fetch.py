@@ -33,7 +33,7 @@ from hub.units.live import Live
 
 log = structlog.get_logger()
 
-#: Seconds between two looks for due questions.
+#: Seconds between two checks for due questions.
 EVERY = 15.0
 #: Seconds within which one answer must be complete.
 PATIENCE = 30.0

@@ -2,8 +2,8 @@
 
 Does not know what the body is or who sends it.
 
-It is stricter than the RFC allows a recipient to be: a line must end with CR LF. So no proxy in between can have read
-another body.
+It is stricter than the RFC allows a recipient to be: a line must end with CR LF. So a proxy in between cannot have read
+a different body.
 """
 
 import re

@@ -73,7 +73,8 @@ class BoundedRequest(Request):
     def gotLength(self, length: int | None) -> None:
         """Refuse a body by its declared length, or prepare to store it.
 
-        A body above `SMALL` octets goes to a file in the spool folder. A stranger may send only small bodies.
+        A body above `SMALL` octets goes to a file in the spool folder. A client whose certificate belongs to no partner
+        (a stranger) may send only small bodies.
         """
         site: BoundedSite = self.channel.site
         self._limit = site.body_limit if site.limit is None else site.limit(self)
@@ -345,7 +346,7 @@ class ServiceResource(Resource):
             body, manner, read_client_certificate(request.channel), drawer, lambda: not gone
         )
         if gone:
-            return  # the caller hung up; the journal keeps what was written, and the same call gets the same answer
+            return  # the caller disconnected; what was journalled stays, and the same call gets the same answer
         if answer.retry_after is not None:
             request.setResponseCode(503)
             request.setHeader(b"Retry-After", str(answer.retry_after).encode())
@@ -356,7 +357,7 @@ class ServiceResource(Resource):
         if answer.body.size <= SMALL:
             request.write(answer.body.read())
         elif not await _written(request, answer.body.pieces()):
-            return  # the caller hung up
+            return  # the caller disconnected
         request.finish()
 
 
@@ -384,13 +385,13 @@ class _Written:
         self.done.callback(True)
 
     def stopProducing(self) -> None:
-        """Stop, because the caller has hung up."""
+        """Stop, because the caller has disconnected."""
         if not self.done.called:
             self.done.callback(False)
 
 
 def _written(request: BoundedRequest, pieces: Iterator[bytes]) -> Deferred[bool]:
-    """Write *pieces*. The result is True when all are written, False when the caller has hung up."""
+    """Write *pieces*. The result is True if all are written, False if the caller has disconnected."""
     writing = _Written(request, pieces)
     _ = request.notifyFinish().addErrback(lambda _: writing.stopProducing())
     request.channel.must_be_read()
@@ -452,5 +453,5 @@ def _all(request: Request, name: bytes) -> list[str]:
 
 def _lost(failure: Any) -> None:
     if failure.check(CancelledError):
-        return  # the caller hung up before the answer was ready
+        return  # the caller disconnected before the answer was ready
     log.error("answer-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())

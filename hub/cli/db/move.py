@@ -145,7 +145,7 @@ def _alone(config: Config) -> Generator[None]:
 
 @contextmanager
 def _between(config: Config, target: str, to: str, password_file: Path | None) -> Generator[Move]:
-    """Open both databases and give the move between them.
+    """Open both databases and yield the move between them.
 
     Raises `CommandStop` or `ConfigurationFault` if one is unfit.
     """

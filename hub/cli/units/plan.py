@@ -80,7 +80,7 @@ def carry_out(screen: Screen, content: bytes, name: str, *, national: bool, dry_
 
 @contextlib.contextmanager
 def _bar(label: str, content: bytes, length: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on a terminal for a large file. Give a function that adds to the amount done."""
+    """Show a progress bar on a terminal for a large file. Yield a function that adds to the amount done."""
     if len(content) < _BIG or not sys.stderr.isatty():
         yield lambda _done: None
         return
