@@ -29,13 +29,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 class Caller:
     """Caller and address, from the options that both commands share."""
 
-    partner: str | None
+    partner: str | None  #: a sample partner, whose files stand in for the missing options
     key: Path | None
     certificate: Path | None
     ca: Path | None
-    hub_certificate: Path | None
+    hub_certificate: Path | None  #: certificate with which the hub signs, if not that of its TLS
     url: str | None
-    timeout: float
+    timeout: float  #: seconds for one call
 
 
 def _caller_options(function: Callable[..., Any]) -> Callable[..., Any]:

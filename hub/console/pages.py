@@ -100,19 +100,21 @@ class Visit:
 class ConsolePages:
     """Makes the answer to each request."""
 
-    _journal: Journal
-    _work: Work
-    live: Live
-    _now: Callable[[], datetime]
+    _journal: Journal  #: the journal to read and write
+    _work: Work  #: runs heavy computations in worker threads
+    live: Live  #: the configuration and the province in force
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _word: Callable[[], str]  #: returns a new random word of 43 letters
-    _salt: Callable[[], bytes]
+    _salt: Callable[[], bytes]  #: returns a new random salt of 16 octets
     #: the checks of `/readyz`: code and details of each
     _checks: Callable[[], Awaitable[Mapping[str, tuple[str, str]]]]
     #: Waits until all earlier facts of some services are written. Raises `Unready`.
     _facts: Callable[[Callable[[], frozenset[str] | None]], Awaitable[None]]
     #: secret words of sessions seen by this node, and when each session ends at the latest
     _known: dict[str, datetime] = attrs.field(factory=dict, init=False, repr=False)
+    #: the forms, and the configuration that they were read from
     _forms: tuple[Reports, Book] | None = attrs.field(default=None, init=False, repr=False)
+    #: limits heavy computations
     _heavy: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(HEAVY), init=False)
     #: One list of all units, or one message with all its events, is read at a time. The other readers of the journal
     #: are kept for the exchange.

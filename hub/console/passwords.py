@@ -29,8 +29,8 @@ class Cost:
     """The cost of one guess: 128 · r · 2^n octets of memory, p times."""
 
     n: int = 15  #: the exponent
-    r: int = 8
-    p: int = 3
+    r: int = 8  #: the block size
+    p: int = 3  #: the parallelisation
 
 
 USUAL = Cost()

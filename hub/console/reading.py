@@ -85,6 +85,7 @@ class FactCursor:
 
     @classmethod
     def of(cls, fact: Fact) -> "FactCursor":
+        """Return the cursor of *fact*."""
         # the key is private, and the cursor shows in an address; there a message has only one fact
         key = "" if fact.service in sight.PRIVATE else fact.key
         return cls(fact.at, fact.message, fact.unit, fact.milestone, key)

@@ -42,8 +42,8 @@ class Count:
     """One count of failures: how many have no effect, and the maximum delay of the next attempt."""
 
     name: str  #: hash of what is counted
-    free: int
-    longest: timedelta
+    free: int  #: failures without a delay
+    longest: timedelta  #: maximum delay
 
     def delay(self, failures: int) -> timedelta:
         """Return how long after the last of *failures* the next attempt may come.
@@ -58,12 +58,12 @@ class Count:
 class ConsoleSession:
     """The session of a signed-in user."""
 
-    sha256: str
+    sha256: str  #: hash of the session's secret word
     user: User
-    address: str
+    address: str  #: address of the sign-in
     begun_at: datetime
-    seen_at: datetime
-    until: datetime
+    seen_at: datetime  #: when the session was used last, to the minute
+    until: datetime  #: when it ends at the latest
 
 
 @attrs.frozen

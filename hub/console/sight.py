@@ -37,7 +37,7 @@ class Attempt:
     """One attempt to deliver the message to a partner."""
 
     partner: str
-    number: int
+    number: int  #: 1 for the first attempt
     started_at: datetime
     ended_at: datetime | None
     outcome: str | None
@@ -55,7 +55,7 @@ class ShownMessage:
     happened: Sequence[Mapping[str, object]]  #: events in order, without facts; the first `MOST`
     more: int  #: number of further events
     facts: Sequence[Mapping[str, object]]  #: facts counted from it, as their events state them; the first `MOST`
-    more_facts: int
+    more_facts: int  #: number of further facts
     deliveries: Sequence[Delivery]
     attempts: Sequence[Attempt]
 
@@ -99,8 +99,8 @@ def find_visible_message(tx: Transaction, user: User, identity: str) -> ShownMes
 class MessageName:
     """What distinguishes a message in a list."""
 
-    message_id: str | None
-    code: str | None
+    message_id: str | None  #: the sender's id
+    code: str | None  #: the document's code
     subject: str | None
 
 

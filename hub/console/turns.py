@@ -43,24 +43,24 @@ class Rank(IntEnum):
 class _Try:
     """One waiting attempt."""
 
-    place: str
+    place: str  #: address, or IPv6 /64
     name: str
-    known: bool
-    turn: Deferred[None] = attrs.field(factory=Deferred)
+    known: bool  #: whether *name* has signed in from *place* before
+    turn: Deferred[None] = attrs.field(factory=Deferred)  #: fires when the attempt may begin
 
 
 @attrs.define(eq=False)
 class Turns:
     """The sign-in attempts at one node."""
 
-    _now: Callable[[], datetime]
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _waiting: list[_Try] = attrs.field(factory=list, init=False)  #: oldest first
     #: For a place, and for a name at a place: the number of failures, and until when they count.
     _failures: dict[tuple[str, ...], tuple[int, datetime]] = attrs.field(factory=dict, init=False)
     _served: dict[str, int] = attrs.field(factory=dict, init=False)  #: number of each place's last turn
     _number: int = attrs.field(default=0, init=False)  #: number of the last turn
-    _busy: bool = attrs.field(default=False, init=False)
-    _calling: bool = attrs.field(default=False, init=False)
+    _busy: bool = attrs.field(default=False, init=False)  #: whether an attempt is under way
+    _calling: bool = attrs.field(default=False, init=False)  #: whether `_call` is running
 
     async def take(self, place: str, name: str, known: bool, step: Callable[[], Awaitable[T]]) -> T:
         """Call *step* when its turn comes, and return its result.

@@ -63,7 +63,7 @@ CODES = {
 class Readiness:
     """The result of every check, by name, with details for operators. An empty text means that the check passed."""
 
-    reasons: dict[str, str]
+    reasons: dict[str, str]  #: details by name of the check; empty if it passed
     borne: frozenset[str] = frozenset()  #: failed checks that are reported but do not make the node not ready
 
     @property
@@ -81,8 +81,9 @@ class Readiness:
 class SharedLook(Generic[T]):
     """Shares one measurement between all callers that ask while it runs or within `SHARED` seconds after it ended."""
 
-    _look: Callable[[], Coroutine[Any, Any, T]]
-    _seconds: Callable[[], float]
+    _look: Callable[[], Coroutine[Any, Any, T]]  #: makes one measurement
+    _seconds: Callable[[], float]  #: monotonic seconds
+    #: callers that wait for the measurement under way
     _waiting: list[Deferred[T]] = attrs.field(factory=list, init=False)
     #: until when the result is shared, and the result
     _found: tuple[float, T] | None = attrs.field(default=None, init=False)
@@ -109,6 +110,7 @@ class SharedLook(Generic[T]):
 class ReadinessLog:
     """Logs the readiness whenever its codes differ from those logged last."""
 
+    #: the codes logged last
     _told: dict[str, str] = attrs.field(factory=lambda: dict.fromkeys(CODES, "ok"), init=False)
 
     def tell(self, found: Readiness) -> Readiness:

@@ -33,9 +33,9 @@ class Timekeeper(Regular):
 
     every = _EVERY
 
-    _journal: Journal
-    _clock: IReactorTime
-    _now: Callable[[], datetime]
+    _journal: Journal  #: where the queue is repaired
+    _clock: IReactorTime  #: the reactor's monotonic clock
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _moved: Callable[[], None]  #: called when deliveries may have become due
     #: wall time minus monotonic time, in seconds, at the last check without a step
     _gap: float | None = attrs.field(default=None, init=False)

@@ -26,10 +26,10 @@ class Daybreak(Regular):
 
     every, at_once = EVERY, False
 
-    _clock: IReactorTime
-    _now: Callable[[], datetime]
+    _clock: IReactorTime  #: the reactor's clock, which times the checks
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _begun: Callable[[date], Awaitable[None]]  #: called with the new day
-    _day: date | None = attrs.field(default=None, init=False)
+    _day: date | None = attrs.field(default=None, init=False)  #: the day for which the function was called last
 
     def startService(self) -> None:
         """Start with the current day as the known day."""

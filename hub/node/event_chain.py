@@ -21,8 +21,8 @@ class Chainer(Regular):
 
     every = _EVERY
 
-    _journal: Journal
-    _clock: IReactorTime
+    _journal: Journal  #: whose events are chained
+    _clock: IReactorTime  #: the reactor's clock, which times the rounds
 
     async def end(self) -> None:
         """Chain the remaining events before the node stops."""

@@ -39,16 +39,16 @@ class Heartbeat(Regular):
 
     every = _AGAIN
 
-    _journal: Journal
-    _clock: IReactorTime
+    _journal: Journal  #: where heartbeats are written
+    _clock: IReactorTime  #: the reactor's clock, which times the rounds
     _steady: Callable[[], float]  #: monotonic seconds that also count while the process is suspended
-    _now: Callable[[], datetime]
-    _node: Node
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
+    _node: Node  #: what the heartbeat says of this node
     _alone: bool  #: no other node shares the journal, so none takes over its claims
     _rescued: Callable[[], None]  #: called when claims were released, or when this node may claim again
     _until: float | None = attrs.field(default=None, init=False)  #: end of the lease, by the steady clock
     _due: float = attrs.field(default=0.0, init=False)  #: time of the next heartbeat, by the steady clock
-    _lapsed: bool = attrs.field(default=False, init=False)
+    _lapsed: bool = attrs.field(default=False, init=False)  #: whether the lapse was logged
 
     async def end(self) -> None:
         """Write that the node has stopped."""

@@ -51,18 +51,18 @@ Fetch = Callable[[Anchors, RevocationQuestion, str], Awaitable[bytes]]
 class Inquiry(Service):
     """The revocation fetches of one node, one after another."""
 
-    _live: Live
+    _live: Live  #: the configuration in force
     _known: Sequence[RevocationAnswer]  #: stored answers of an earlier run
-    _clock: IReactorTime
-    _work: Work
-    _now: Callable[[], datetime]
-    _fetch: Fetch
-    _heard: dict[str, RevocationAnswer] = attrs.field(factory=dict, init=False)
+    _clock: IReactorTime  #: the reactor's clock, which times the rounds
+    _work: Work  #: runs parsing in worker threads
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
+    _fetch: Fetch  #: fetches one answer
+    _heard: dict[str, RevocationAnswer] = attrs.field(factory=dict, init=False)  #: by the question's name
     _questions: Sequence[RevocationQuestion] = attrs.field(default=(), init=False)
     _asked: set[str] = attrs.field(factory=set, init=False)  #: names of questions answered under this configuration
     _rests: dict[str, datetime] = attrs.field(factory=dict, init=False)  #: question name -> not before
-    _round: Deferred[None] | None = attrs.field(default=None, init=False)
-    _loop: LoopingCall | None = attrs.field(default=None, init=False)
+    _round: Deferred[None] | None = attrs.field(default=None, init=False)  #: the round under way
+    _loop: LoopingCall | None = attrs.field(default=None, init=False)  #: starts the rounds
 
     def startService(self) -> None:
         """Start with the stored answers."""

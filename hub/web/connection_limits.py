@@ -85,7 +85,7 @@ class BoundedChannel(HTTPChannel):
     Its state is stranger (before its first request), resting, asking (a request arrives) or answering.
     """
 
-    connections: "Connections"
+    connections: "Connections"  #: all connections of the port
     share: PortShare | None = None  #: set when the first request begins
     refused = False  #: whether the request was answered before its body had arrived
     _ended = False  #: whether all further input is ignored
@@ -269,13 +269,15 @@ def _queue() -> dict[BoundedChannel, None]:
 class Connections:
     """The connections of one port, by state; within each state, the longest in it first."""
 
-    most: int
-    strangers: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)
+    most: int  #: maximum connections of the port
+    strangers: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)  #: before their first request
+    #: between two requests, or being closed
     resting: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)
-    asking: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)
+    asking: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)  #: a request is arriving
+    #: a request has arrived and is being answered
     answering: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)
     _owned: dict[str, dict[BoundedChannel, None]] = attrs.field(factory=dict, init=False)  #: by the owner's key
-    _closed: int = attrs.field(default=0, init=False)
+    _closed: int = attrs.field(default=0, init=False)  #: connections closed so far to make room
     #: time of the last turn that was given to a connection
     _page: float = attrs.field(default=float("-inf"), init=False)
 

@@ -61,10 +61,11 @@ class PublicPage:
 class PublicPages:
     """Makes the pages, and keeps the last `_KEPT` of them."""
 
-    _journal: Journal
-    _work: Work
-    _live: Live
+    _journal: Journal  #: contains the published reports
+    _work: Work  #: runs heavy computations in worker threads
+    _live: Live  #: the configuration in force
     _url: Callable[[], str]  #: returns the public URL of `/public`
+    #: kept pages by SHA-256 and kind, oldest use first
     _made: dict[tuple[str, str], PublicPage] = attrs.field(factory=dict, init=False)
 
     async def page(self, path: str) -> PublicPage | None:
