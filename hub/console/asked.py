@@ -84,7 +84,7 @@ def refuse_as_absent() -> RequestRefused:
         "Không có trang này",
         "Hãy kiểm tra địa chỉ; hoặc trang thuộc đơn vị mà tài khoản này không được xem.",
         "There is no such page",
-        "Check the address; or it belongs to a unit that this account may not see.",
+        "Check the address. The page may belong to a unit that this account may not see.",
     )
 
 
@@ -94,8 +94,8 @@ def refuse_unproven_form() -> RequestRefused:
         403,
         "Biểu mẫu đã cũ hoặc đến từ trang khác",
         "Chưa có gì thay đổi. Hãy mở lại trang, đăng nhập nếu cần, rồi gửi lại.",
-        "The form is old, or came from another site",
-        "Nothing was changed. Open the page again, sign in if asked to, and send it once more.",
+        "The form has expired, or was sent from another site",
+        "Nothing was changed. Open the page again, sign in if asked, and send the form again.",
     )
 
 
@@ -105,7 +105,7 @@ def not_yours() -> RequestRefused:
         403,
         "Vai trò của tài khoản này không được nộp số liệu",
         "Chưa có gì thay đổi. Hãy nhờ văn thư của đơn vị, hoặc xin người vận hành cấp vai trò.",
-        "The role of this account may not declare figures",
+        "The role of this account does not allow declaring figures",
         "Nothing was changed. Ask the unit's clerk, or ask the operator for the role.",
     )
 
@@ -116,7 +116,7 @@ def not_your_signing() -> RequestRefused:
         403,
         "Vai trò của tài khoản này không được lấy báo cáo đi ký hoặc nộp bản đã ký",
         "Chưa có gì thay đổi. Hãy nhờ văn thư của đơn vị, hoặc xin người vận hành cấp vai trò.",
-        "The role of this account may not get reports to be signed, or hand them back",
+        "The role of this account does not allow getting reports for signing or submitting signed ones",
         "Nothing was changed. Ask the unit's clerk, or ask the operator for the role.",
     )
 
@@ -139,7 +139,7 @@ def refuse_outstanding_duties(left: str, retry_after: int) -> RequestRefused:
         503,
         "Còn kết quả của thông điệp đã nhận đang được ghi",
         f"Hãy tải lại trang sau ít phút ({left}).",
-        "Facts of messages that were taken in are still being written",
+        "Facts of accepted messages are still being written",
         f"Load the page again in a moment ({left}).",
         retry_after,
     )
@@ -151,7 +151,7 @@ def too_large() -> RequestRefused:
         413,
         "Nội dung gửi lên quá lớn",
         "Hãy gửi tệp nhỏ hơn.",
-        "What was sent is too large",
+        "The form or file is too large",
         "Send a smaller file.",
     )
 
@@ -162,7 +162,7 @@ def no_method() -> RequestRefused:
         405,
         "Trang này không nhận cách gọi đó",
         "Hãy mở trang bằng trình duyệt.",
-        "This page does not take that method",
+        "This page does not accept that method",
         "Open it in a browser.",
     )
 
@@ -173,8 +173,8 @@ def refuse_as_failed() -> RequestRefused:
         500,
         "Lỗi của trục liên thông",
         "Hãy tải lại trang; nếu vẫn vậy, báo người vận hành kèm thời điểm.",
-        "The hub failed",
-        "Load the page again; if it stays so, tell the operator when it was.",
+        "Internal error of the hub",
+        "Load the page again. If the error stays, tell the operator the time of the error.",
     )
 
 

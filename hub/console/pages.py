@@ -252,14 +252,14 @@ class ConsolePages:
         if again is not None:
             seconds = max(0, int((again - self._now()).total_seconds())) + 1
             later = (
-                f"Too many tries. Try again in {seconds} s."
+                f"Too many attempts. Try again in {seconds} s."
                 if english
                 else f"Đã thử quá nhiều lần. Hãy thử lại sau {seconds} giây."
             )
             refused = await self._ask_to_sign_in(asked, later, 429)
             return attrs.evolve(refused, retry_after=seconds)
         if session is None:
-            wrong = "The name or the password is not right." if english else "Tên người dùng hoặc mật khẩu không đúng."
+            wrong = "The name or the password is wrong." if english else "Tên người dùng hoặc mật khẩu không đúng."
             return await self._ask_to_sign_in(asked, wrong)
         given_up = write_set_cookie(BEGINNING, "", 0)
         return ConsoleResponse(
@@ -294,7 +294,7 @@ class ConsolePages:
             return await self._account(visit, unfit.en if english else unfit.vi)
         if new != form.get("again"):
             return await self._account(
-                visit, "The two are not the same." if english else "Hai lần gõ không giống nhau."
+                visit, "The two passwords differ." if english else "Hai lần gõ không giống nhau."
             )
 
         async def change(kept: str) -> tuple[bool]:
@@ -304,10 +304,12 @@ class ConsolePages:
         given_old = old[: passwords.LONGEST + 1]
         again, changed = await self._try(name, given_old, visit.asked.address, change)
         if again is not None:
-            return await self._account(visit, "Too many tries; wait." if english else "Đã thử quá nhiều lần; hãy đợi.")
+            return await self._account(
+                visit, "Too many attempts; wait." if english else "Đã thử quá nhiều lần; hãy đợi."
+            )
         if changed is None:
             return await self._account(
-                visit, "The present password is not right." if english else "Mật khẩu đang dùng không đúng."
+                visit, "The current password is wrong." if english else "Mật khẩu đang dùng không đúng."
             )
         if changed == (False,):
             raise given.refuse_unproven_form()

@@ -38,7 +38,7 @@ LARGEST = 64 * 1024 * 1024  #: maximum octets of a signed report; the report of 
 
 _STATES = {
     "open": ("đang mở", "open"),
-    "closed": ("đã khóa, chờ ký", "closed, to be signed"),
+    "closed": ("đã khóa, chờ ký", "closed, waits for signature"),
     "signed": ("đã ký", "signed"),
     "submitted": ("đã nộp", "submitted"),
     "accepted": ("được chấp nhận", "accepted"),
@@ -140,7 +140,7 @@ def _lines(name: str, found: "Revision") -> list[str]:
         one = found.signing
         who = f"{one.name} — {one.subject}, {t('số', 'serial')} {one.serial}"
         lines.append(f"  {_at(one.at)}  {t('ký', 'signed')}: {who}")
-    lines += [f"  {_at(each.at)}  {t('nộp', 'handed in')}: {each.partner} ({each.by})" for each in found.handed_in]
+    lines += [f"  {_at(each.at)}  {t('nộp', 'submitted')}: {each.partner} ({each.by})" for each in found.handed_in]
     for each in found.verdicts:
         reasons = f": {'; '.join(each.reasons)}" if each.reasons else ""
         lines.append(f"  {_at(each.at)}  {t(*_STATES[each.result])}: {each.by}{reasons}")
