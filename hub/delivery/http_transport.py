@@ -56,7 +56,7 @@ class Sender:
         elif scheme in self._carriers:
             carry = self._carriers[scheme]
         else:
-            raise Unreachable(f"not over {scheme}, by transport={transport}: {request.url}")
+            raise Unreachable(f"transport={transport} does not allow {scheme}: {request.url}")
         exchange = Deferred.fromCoroutine(carry(request, partner))
         try:
             return await exchange.addTimeout(partner.policy.timeout.total_seconds(), self._reactor)
@@ -103,7 +103,7 @@ async def _reply(asked: Deferred[IResponse], now: Callable[[], datetime], limit:
     response = await asked
     body = await http_client.read_body(response, limit)
     if not 100 <= response.code <= 999:  # Twisted accepts any number, but the journal cannot store any number
-        raise Unreachable("the answer has no status of HTTP")
+        raise Unreachable("the answer has no valid HTTP status")
     headers = {
         name.decode("latin-1").lower(): values[-1].decode("latin-1")
         for name, values in response.headers.getAllRawHeaders()

@@ -84,7 +84,7 @@ class ImapSession:
             raise Unreachable(f"the server greets with {greeting[:200]!r}")
         if post.starts_tls(request.url, partner):
             if (started := await self.command(b"STARTTLS")).status != 200:
-                raise Unreachable(f"the server does not begin TLS: {started.text}")
+                raise Unreachable(f"the server refuses STARTTLS: {started.text}")
             self._line.secure(post.creator(request.url, partner))
         headers = {name.lower(): value for name, value in request.headers}
         await self._learn()
@@ -191,7 +191,7 @@ class ImapSession:
 
     def _say(self, command: bytes) -> bytes:
         if b"\r" in command or b"\n" in command:
-            raise ValueError("more than one command")
+            raise ValueError("the request has more than one command")
         self._count += 1
         self._line.say(self._tag() + b" " + command + b"\r\n")
         return self._tag()
@@ -260,5 +260,5 @@ def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reacto
 
 def _quoted(text: str) -> bytes:
     if not text.isprintable():
-        raise ValueError("a text that cannot be quoted")
+        raise ValueError("the text cannot be quoted")
     return b'"' + text.replace("\\", "\\\\").replace('"', '\\"').encode() + b'"'

@@ -142,7 +142,7 @@ async def _sign_in(line: Talk, offered: list[bytes], user: str, password: str) -
 
 def _address(written: str) -> bytes:
     if not _ADDRESS.fullmatch(written):
-        raise ValueError(f"no address: {written!r}")
+        raise ValueError(f"not a mail address: {written!r}")
     return written.encode("ascii")
 
 

@@ -192,7 +192,9 @@ def require_family(record: Record, routes: Routes) -> None:
     first = {routes.canonical(unit): unit for unit in reversed(record.told)}
     again = [unit for unit in record.told if first[routes.canonical(unit)] != unit]
     problems = [Problem("unit-not-below", f"{unit}: {record.sender}") for unit in strangers]
-    problems += [Problem("M.Figures.OrganId", f"{unit}: told as {first[routes.canonical(unit)]} too") for unit in again]
+    problems += [
+        Problem("M.Figures.OrganId", f"{unit}: also appears as {first[routes.canonical(unit)]}") for unit in again
+    ]
     if problems:
         raise Rejected(*problems)
 

@@ -103,7 +103,7 @@ class DocumentDesk:
                 if not is_granted(partner, case.province.routes.upstream, self.contract.name, SEND):
                     return documents_responses.build_permission_response((refuse_ungranted(self.contract.name, SEND),))
                 return documents_responses.build_permission_response(routes.permission(partner.code, organ))
-        raise AssertionError(f"{opened.operation} was read as no call of this desk")
+        raise AssertionError(f"{opened.operation} is not an operation of this endpoint")
 
     async def _take(self, case: Case) -> etree._Element:
         call, partner, province = case.opened.call, case.partner, case.province
@@ -144,7 +144,7 @@ class DocumentDesk:
     def _require_reader(self, partner: Partner) -> None:
         """Raise `Unready` for a partner that does not read its answers."""
         if self._lying[partner.code] > LYING:
-            raise Unready("hub-busy", f"{self._lying[partner.code]} octets of answers lie unread")
+            raise Unready("hub-busy", f"{self._lying[partner.code]} octets of answers are not read yet")
 
     async def _fill(self, answer: etree._Element, names: Sequence[str], case: Case) -> etree._Element:
         """Put the packets *names* into the empty Packets of *answer*: as text if small and inline, else as loads."""

@@ -26,7 +26,7 @@ _STEPS = 10_000
 
 def describe_damage(found: str) -> Mistake:
     """Return the mistake that reports a damaged journal."""
-    expected = "the backup put in its place: docs/howto/operate.md, Restore"
+    expected = "replace it with a backup: docs/howto/operate.md, Restore"
     return Mistake("hub.toml: database.url", f"the journal is damaged: {found}", expected)
 
 
@@ -54,7 +54,8 @@ def in_file(tx: Transaction, *, briefly: bool = False) -> list[str]:
 def in_chain(tx: Transaction) -> Iterator[str]:
     """Yield each error in the hash chain of the events."""
     return (
-        f"event {number} does not follow from its text and its predecessor" for number in events.find_broken_events(tx)
+        f"the hash of event {number} does not match its text and its predecessor"
+        for number in events.find_broken_events(tx)
     )
 
 

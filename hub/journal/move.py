@@ -315,4 +315,4 @@ def _octets(value: object) -> bytes:
             return b"f%b;" % repr(value).encode()
         case dict() | list():
             return _octets(json.dumps(value, sort_keys=True))
-    raise TypeError(f"a value of {type(value)} has no place in a journal")
+    raise TypeError(f"a journal stores no value of {type(value)}")

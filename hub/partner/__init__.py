@@ -1,1 +1,1 @@
-"""The policy of a partner, its circuit breaker and rate limits, and all that an adapter may use."""
+"""A partner's policy, circuit breaker and rate limits, and the modules that an adapter may use."""

@@ -192,11 +192,11 @@ def _value(key: str, text: object) -> str | bool | int | timedelta | Rate | _Wro
         return _number(text, _MOST[key])
     if key == "intake-spool":
         found = _MIB.fullmatch(text)
-        return int(found[1]) << 20 if found else _Wrong(f"{text!r} is not such a size", "a whole number and MiB")
+        return int(found[1]) << 20 if found else _Wrong(f"{text!r} is not a size", "a whole number and MiB")
     if key in {"rate", "intake-rate"}:
         return None if text == _NONE else _rate(text)
     if text not in {"yes", "no"}:
-        return _Wrong(f"{text!r} is neither", "yes or no")
+        return _Wrong(f"{text!r} is neither yes nor no", "yes or no")
     return text == "yes"
 
 
@@ -215,7 +215,7 @@ def _length(text: str, least: timedelta) -> timedelta | _Wrong:
 
 def _number(text: str, most: int) -> int | _Wrong:
     good = text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most
-    return int(text) if good else _Wrong(f"{text!r} is not such a number", f"a whole number from 1 to {most}")
+    return int(text) if good else _Wrong(f"{text!r} is not a valid number", f"a whole number from 1 to {most}")
 
 
 def _rate(text: str) -> Rate | _Wrong:

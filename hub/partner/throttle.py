@@ -50,7 +50,7 @@ class Throttle:
             raise Unready("hub-busy", f"intake-concurrency {policy.intake_concurrency}", _LATER)
         owners = len(self._answering) + (not own)
         if is_crowding(own, total, ANSWERING, owners):
-            raise Unready("hub-busy", f"{total} calls are being answered, {own} of them its own", _LATER)
+            raise Unready("hub-busy", f"{total} calls are being answered, {own} of them the caller's", _LATER)
         if policy.intake_rate is not None:
             self._space(name, policy.intake_rate)
         self._answering[name] += 1

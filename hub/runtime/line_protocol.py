@@ -56,7 +56,7 @@ class Talk(Protocol):
     def secure(self, creator: IOpenSSLClientConnectionCreator) -> None:
         """Begin TLS. Raises ConnectionBroken if clear text has already arrived: it would count as sent under TLS."""
         if self._heard:
-            raise ConnectionBroken("it says something before TLS begins that would count after")
+            raise ConnectionBroken("it sends something before TLS begins, which would count as sent under TLS")
         assert self.transport is not None
         self.transport.startTLS(creator)  # type: ignore[attr-defined]  # ITLSTransport
 

@@ -310,7 +310,7 @@ class Database(Service):
         others = self._admitted.owners + (first is None)
         if longest < OLDEST and not is_crowding(own, self._count, MOST, others):
             return ""
-        return f"{own} of {self._count} steps that wait for the journal are its own, the oldest for {longest:.1f} s"
+        return f"{own} of {self._count} steps that wait for the journal are the caller's own, the oldest for {longest:.1f} s"
 
     def _wait(
         self,

@@ -45,7 +45,7 @@ def find_move_mark(tx: Transaction) -> Mistake | None:
         case "moving":
             source = tx.scalars(sa.select(progress.c.source).limit(1)).one()
             wrong = f"the move of {source} into it is not finished"
-            return Mistake("hub.toml: database.url", wrong, "`lienthong db move` run again, to its end")
+            return Mistake("hub.toml: database.url", wrong, "run `lienthong db move` again until it ends")
     return None
 
 

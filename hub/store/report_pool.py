@@ -102,7 +102,7 @@ class ReportPool(Service):
         """
         own = sum(job.reader.name == reader.name for job in self._waiting)
         if own >= OWN or len(self._waiting) >= MOST:
-            return fail(Unready("hub-busy", f"{own} of {len(self._waiting)} reports that wait are its own"))
+            return fail(Unready("hub-busy", f"{own} of {len(self._waiting)} waiting reports are the caller's own"))
         job = _Job(reader, pickle.dumps((step, args, kwargs)))
         self._waiting.append(job)
         if not self._looking.running:
@@ -167,7 +167,7 @@ class ReportPool(Service):
                 worker.kill(CancelledError())
             elif job is not None and job.until is not None and now >= job.until:
                 log.warning("report-given-up", owner=job.reader.name, seconds=job.reader.longest)
-                worker.kill(Unready("hub-busy", f"the report takes over {job.reader.longest:g} s"))
+                worker.kill(Unready("hub-busy", f"the report takes longer than {job.reader.longest:g} s"))
         if not self._waiting and all(worker.job is None for worker in self._workers):
             self._looking.stop()
 
@@ -254,7 +254,7 @@ class _Worker(ProcessProtocol):
 
     def _unread(self, failure: Failure) -> None:
         log.error("report-answer-unread", error=failure.getErrorMessage(), traceback=failure.getTraceback())
-        self.kill(Unready("hub-busy", "the answer of the report's process cannot be read"))
+        self.kill(Unready("hub-busy", "the answer of the report process cannot be read"))
 
     def _answered(self, said: WorkerAnswer, job: _Job | None) -> None:
         if job is None or job is not self.job:
@@ -287,6 +287,6 @@ class _Worker(ProcessProtocol):
         self._still()
         if self.job is not None:
             log.error("report-process-broke", owner=self.job.reader.name, error=reason.getErrorMessage())
-            self._done(Failure(Unready("hub-busy", "the process of the report broke")))
+            self._done(Failure(Unready("hub-busy", "the report process ended unexpectedly")))
         self._tell(self, gone=True)
         cast("Deferred[Any]", self._gone).callback(None)

@@ -83,7 +83,7 @@ def run_reading_step(engine: sa.Engine, step: Callable[..., Any], args: tuple[An
         return transactions.run_reading(engine, lambda tx: step(tx, *args, **kwargs))
     except Unready as unready:
         if getattr(getattr(unready.__cause__, "orig", None), "sqlstate", None) == _TOO_LONG:
-            raise Unready("hub-busy", f"a statement of the report took over {STATEMENT} s") from unready
+            raise Unready("hub-busy", f"a statement of the report took longer than {STATEMENT} s") from unready
         raise
 
 

@@ -73,7 +73,7 @@ def write_pairs(value: Iterable[tuple[str, str]]) -> str:
 def write_instant(value: datetime) -> str:
     """Return the canonical text of an instant. Raises ValueError for a naive datetime."""
     if value.tzinfo is None:
-        raise ValueError("a naive datetime has no place in the journal")
+        raise ValueError("the journal stores no naive datetime")
     # not strftime: it writes the year 1, in which an unknown partner's certificate may end, as one digit
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 

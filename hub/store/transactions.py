@@ -301,7 +301,7 @@ def find_unsafe_settings(tx: Transaction) -> list[tuple[str, str]]:
     names = ("synchronous_commit", "fsync", "full_page_writes", "server_encoding", "server_version_num")
     found = {name: str(tx.exec_driver_sql(f"SHOW {name}").scalar()) for name in names}
     problems = [
-        (f"{name} is off: a commit would not survive a power cut", f"{name} on, as PostgreSQL comes")
+        (f"{name} is off: a commit would not survive a power cut", f"{name} on, PostgreSQL's default")
         for name in names[:3]
         if found[name] == "off"
     ]

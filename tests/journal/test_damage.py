@@ -60,7 +60,7 @@ def test_bytes_that_are_gone(whole):
 
 def test_an_event_that_was_changed(whole):
     change(whole, sa.update(event).where(event.c.number == 2).values(text="{}"))
-    assert found(whole) == ["event 2 does not follow from its text and its predecessor"]
+    assert found(whole) == ["the hash of event 2 does not match its text and its predecessor"]
 
 
 def test_when_there_is_no_time_to_look_the_rest_goes_on(whole, monkeypatch):
