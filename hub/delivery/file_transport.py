@@ -37,7 +37,7 @@ LARGEST = 4 * 1024 * 1024
 class Drop:
     """Carries out requests for `file:` URLs in a worker thread."""
 
-    _work: Work
+    _work: Work  #: runs the file operations in worker threads
 
     async def carry(self, request: Request, partner: Partner) -> Reply:
         """Carry out *request* in the directory of *partner*. Raises `Unreachable`, OSError."""

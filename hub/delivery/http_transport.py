@@ -42,10 +42,11 @@ class SenderReactor(IReactorTCP, IReactorTime):
 class Sender:
     """Sends requests, with one connection pool per partner."""
 
-    _live: Live
-    _reactor: SenderReactor
-    _now: Callable[[], datetime]
+    _live: Live  #: the configuration and the adapters in force
+    _reactor: SenderReactor  #: for connections and timeouts
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _carriers: Mapping[str, Carrier] = attrs.field(factory=dict)  #: transports of other schemes, by URL scheme
+    #: HTTP agent and pool by partner code, with the configuration and the partner they were made from
     _agents: dict[str, tuple[Config, Partner, Agent, HTTPConnectionPool]] = attrs.field(factory=dict, init=False)
 
     async def send(self, request: Request, partner: Partner) -> Reply:

@@ -43,13 +43,14 @@ class Watched(Protocol):
 class MailWatch(Service):
     """Waits at one mailbox per partner."""
 
-    _live: Live
-    _post: MailConnector
+    _live: Live  #: the configuration and the adapters in force
+    _post: MailConnector  #: opens the connections
     _wake: Callable[[str], None]  #: starts a collection from the partner with that code
-    _clock: Any
+    _clock: Any  #: the reactor's clock, for delays and timeouts
     _random: Callable[[], float]  #: returns a number in [0, 1)
+    #: partner and mailbox by partner code
     _places: Mapping[str, tuple[Partner, Request]] = attrs.field(factory=dict, init=False)
-    _waits: dict[str, Deferred[None]] = attrs.field(factory=dict, init=False)
+    _waits: dict[str, Deferred[None]] = attrs.field(factory=dict, init=False)  #: running waits by partner code
 
     def take_up(self) -> None:
         """Wait from now on for exactly the partners that are collected and whose adapter is `Watched`."""

@@ -52,17 +52,17 @@ class ImapResponse:
     status: int  #: 200 for OK, 404 for NO, 400 for BAD
     text: str  #: text of the tagged response
     lines: tuple[bytes, ...]  #: untagged responses, with `{n}` where a literal was
-    literals: tuple[bytes, ...]
+    literals: tuple[bytes, ...]  #: the literals in order
 
 
 @attrs.define(eq=False)
 class ImapSession:
     """One signed-in connection with one selected folder."""
 
-    _line: Talk
+    _line: Talk  #: the connection
     validity: str = ""  #: UIDVALIDITY of the folder
-    offered: frozenset[bytes] = frozenset()
-    _count: int = attrs.field(default=0, init=False)
+    offered: frozenset[bytes] = frozenset()  #: CAPABILITY words of the server, in upper case
+    _count: int = attrs.field(default=0, init=False)  #: number of commands sent, for the tags
 
     @classmethod
     async def open(cls, post: MailConnector, request: Request, partner: Partner) -> "ImapSession":
@@ -201,9 +201,10 @@ class ImapSession:
 class Mailboxes:
     """Sends commands and keeps one session per partner and URL open for a while."""
 
-    _post: MailConnector
-    _now: Callable[[], datetime]
-    _clock: Any
+    _post: MailConnector  #: opens the connections
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
+    _clock: Any  #: the reactor's clock, for the end of idle sessions
+    #: idle sessions by partner code and URL, with the timer that closes them
     _kept: dict[tuple[str, str], tuple[ImapSession, IDelayedCall]] = attrs.field(factory=dict, init=False)
 
     async def carry(self, request: Request, partner: Partner) -> Reply:

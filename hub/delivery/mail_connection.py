@@ -20,9 +20,9 @@ from hub.units.live import Live
 class MailConnector:
     """Opens connections to the mail servers of partners."""
 
-    _reactor: Any
-    _live: Live
-    _now: Callable[[], datetime]
+    _reactor: Any  #: for connections
+    _live: Live  #: the configuration in force, with its trust anchors
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
 
     async def call(self, url: str, usual: Mapping[str, int], partner: Partner) -> Talk:
         """Connect to *url*. *usual* holds the default port of each scheme.

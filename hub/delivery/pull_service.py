@@ -61,17 +61,17 @@ Send = Callable[[Request, Partner], Awaitable[Reply]]
 class CollectionService(Service):
     """Runs the collections of one node."""
 
-    live: Live
-    _books: EndpointJournal
-    _send: Send
-    _clock: IReactorTime
-    _now: Callable[[], datetime]
+    live: Live  #: the configuration, the province and the adapters in force
+    _books: EndpointJournal  #: writes arrivals into the journal
+    _send: Send  #: sends an adapter's request to a partner
+    _clock: IReactorTime  #: the reactor's clock, for intervals and timeouts
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _random: Callable[[], float]  #: returns a number in [0, 1)
-    _node: str
+    _node: str  #: name of this node, the holder of its rounds
     _may_take: Callable[[], None] = lambda: None  #: raises `Unready` while this node must accept nothing
     _next_at: dict[str, float] = attrs.field(factory=dict, init=False)  #: next start by partner, on the monotonic clock
-    _under_way: dict[str, Deferred[None]] = attrs.field(factory=dict, init=False)
-    _call: IDelayedCall | None = attrs.field(default=None, init=False)
+    _under_way: dict[str, Deferred[None]] = attrs.field(factory=dict, init=False)  #: running rounds by partner code
+    _call: IDelayedCall | None = attrs.field(default=None, init=False)  #: the next check which partners are due
 
     def startService(self) -> None:
         """Start collecting."""

@@ -63,21 +63,23 @@ T = TypeVar("T")
 class DeliveryService(Service):
     """Sends the deliveries of one node."""
 
-    live: Live
-    _journal: Journal
-    _send: Send
-    _work: Work
-    _clock: IReactorTime
-    _now: Callable[[], datetime]
+    live: Live  #: the configuration and the adapters in force
+    _journal: Journal  #: the journal to read and write
+    _send: Send  #: sends an adapter's request to a partner
+    _work: Work  #: runs the adapters where their cost says
+    _clock: IReactorTime  #: the reactor's clock, for intervals and timeouts
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _random: Callable[[], float]  #: returns a number in [0, 1)
-    _node: str
+    _node: str  #: name of this node, the holder of its claims
     _alone: bool  #: no other node shares the journal, so a delivery that is `sending` at the start is lost
     _poll: Callable[[], float] = lambda: POLL  #: returns the poll interval in seconds
     _may_take: Callable[[], None] = lambda: None  #: raises `Unready` while this node must accept nothing
+    #: running conversations and their claims
     _under_way: dict[Deferred[None], Claim] = attrs.field(factory=dict, init=False)
-    _looking: Deferred[float] | None = attrs.field(default=None, init=False)
-    _again: bool = attrs.field(default=False, init=False)
-    _next: IDelayedCall | None = attrs.field(default=None, init=False)
+    _looking: Deferred[float] | None = attrs.field(default=None, init=False)  #: the running look at the queue
+    _again: bool = attrs.field(default=False, init=False)  #: another look was requested during the running one
+    _next: IDelayedCall | None = attrs.field(default=None, init=False)  #: the next look
+    #: time of the last search for lost claims, by `_clock`
     _rescued_at: float | None = attrs.field(default=None, init=False)
     _first: str = attrs.field(default="", init=False)  #: the partner whose share was computed first in the last look
 

@@ -43,8 +43,8 @@ class _Said:
 class Mailer:
     """Sends mails, with one connection per mail."""
 
-    _post: MailConnector
-    _now: Callable[[], datetime]
+    _post: MailConnector  #: opens the connections
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
 
     async def carry(self, request: Request, partner: Partner) -> Reply:
         """Send the mail in *request*.

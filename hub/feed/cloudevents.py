@@ -18,10 +18,10 @@ CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 class EventPublication:
     """The publication of one event."""
 
-    number: int
+    number: int  #: number of the event in the chain
     id: str  #: the same in every publication of the event, and unique even after a restore from a backup
     key: str  #: routing key: EVENT, or EVENT.PARTNER when the event names a partner
-    content: bytes
+    content: bytes  #: the CloudEvent as JSON
 
 
 def feed_source(province: str) -> str:

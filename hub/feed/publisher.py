@@ -59,18 +59,18 @@ class Feed(Service):
     """The feed of one node."""
 
     name: str  #: name of the subscription: the exchange
-    _source: str
-    _journal: Journal
-    _connect: Callable[[], Awaitable[FeedLine]]
+    _source: str  #: CloudEvents `source` of all events
+    _journal: Journal  #: the journal to read events from and to keep the cursor in
+    _connect: Callable[[], Awaitable[FeedLine]]  #: opens a connection to the broker; raises FeedDisconnected
     _take_turn: Callable[[], Awaitable[bool]]  #: asked before each batch: whether this node is the publisher
-    _clock: IReactorTime
+    _clock: IReactorTime  #: the reactor's clock, for intervals and timeouts
     _random: Callable[[], float]  #: returns a number in [0, 1)
-    _line: FeedLine | None = attrs.field(default=None, init=False)
+    _line: FeedLine | None = attrs.field(default=None, init=False)  #: the open connection, on the publishing node only
     _fresh: bool = attrs.field(default=True, init=False)  #: no event was confirmed yet on this connection
-    _failures: int = attrs.field(default=0, init=False)
+    _failures: int = attrs.field(default=0, init=False)  #: consecutive failures
     _told: str = attrs.field(default="", init=False)  #: the reason that was logged last
-    _rest: Deferred[None] | None = attrs.field(default=None, init=False)
-    _working: Deferred[None] | None = attrs.field(default=None, init=False)
+    _rest: Deferred[None] | None = attrs.field(default=None, init=False)  #: the running delay
+    _working: Deferred[None] | None = attrs.field(default=None, init=False)  #: the running loop
 
     @property
     def connected(self) -> bool:

@@ -41,19 +41,19 @@ class FeedDisconnected(Exception):
 class PublishResult:
     """The number of confirmed publications, counted from the first, and the problem of the next one ("": none)."""
 
-    arrived: int
-    problem: str = ""
+    arrived: int  #: number of confirmed publications
+    problem: str = ""  #: why the next one was not confirmed
 
 
 @attrs.define(eq=False)
 class RabbitLine:
     """One connection with one channel."""
 
-    _broker: Broker
-    _reactor: Any
-    _protocol: Any
-    _channel: Any
-    _returned: set[str] = attrs.field(factory=set, init=False)
+    _broker: Broker  #: address and settings from `[feed]`
+    _reactor: Any  #: for timeouts
+    _protocol: Any  #: pika's connection
+    _channel: Any  #: pika's channel, in confirm mode
+    _returned: set[str] = attrs.field(factory=set, init=False)  #: ids of messages that no queue took
 
     def __attrs_post_init__(self) -> None:
         self._channel.add_on_return_callback(self._come_back)

@@ -44,9 +44,9 @@ LYING = 256 * 1024 * 1024
 class DocumentDesk:
     """The endpoint of the documents service."""
 
-    contract: Contract
-    _books: EndpointJournal
-    read: Read = documents_requests.read_documents_call
+    contract: Contract  #: the contract of the documents service
+    _books: EndpointJournal  #: access to the journal
+    read: Read = documents_requests.read_documents_call  #: reads a validated element
     _lying: Counter[str] = attrs.field(factory=Counter, init=False)  #: octets of unread answers, by partner
 
     @property

@@ -44,11 +44,11 @@ class DutyService(Regular):
 
     every = EVERY
 
-    _journal: Journal
-    _work: Work
-    _live: Live
-    _clock: IReactorTime
-    _stopping: bool = attrs.field(default=False, init=False)
+    _journal: Journal  #: the journal with the duties
+    _work: Work  #: reads attachments in worker threads
+    _live: Live  #: the province in force
+    _clock: IReactorTime  #: the reactor's clock, for intervals and pauses
+    _stopping: bool = attrs.field(default=False, init=False)  #: set by a stop: no further slice is begun
 
     def startService(self) -> None:
         """Start, with the duties left when the hub was last stopped or killed."""

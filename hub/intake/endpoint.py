@@ -39,13 +39,13 @@ T = TypeVar("T")
 class Case:
     """One verified call, with everything needed to answer it."""
 
-    province: Province
+    province: Province  #: the province at the arrival of the call, used until the answer
     partner: Partner  #: the partner that made the call
     owner: Owner  #: the owner in whose queues its work and its steps wait
-    opened: VerifiedCall
-    now: datetime
+    opened: VerifiedCall  #: the verified call
+    now: datetime  #: time of arrival
     tracking: str  #: the hub's id of the call, and of the message in it
-    how: Carriage
+    how: Carriage  #: how binary content travels: inline, MTOM or SwA
     drawer: Drawer  #: storage for large content
     loads: Loads  #: large parts of the answer, kept outside its tree
     sha1: Mapping[str, str] | None  #: event body about a tolerated SHA-1 signature of the call
@@ -96,8 +96,8 @@ async def _nothing_left(_services: Counted) -> None:
 class EndpointJournal:
     """Journal access for endpoints."""
 
-    journal: Journal
-    work: Work
+    journal: Journal  #: the journal to read and write
+    work: Work  #: runs XML work where its cost says
     room: Callable[[], None]  #: raises `Unready` when the disk has no room for another message
     accepted: Callable[[], None]  #: called after each commit that may have created deliveries
     #: waits until all earlier facts of these services are written, or raises `Unready`

@@ -43,8 +43,8 @@ log = structlog.get_logger()
 class SignedResponse:
     """The response: a signed envelope, and when to retry if the hub was not ready."""
 
-    body: Outgoing
-    fault: bool = False
+    body: Outgoing  #: the octets of the envelope, or of its MIME package
+    fault: bool = False  #: whether the body is a SOAP fault
     retry_after: int | None = None  #: delay of the retry in seconds
     senders: bool = False  #: the fault is the caller's own (`Sender` in SOAP 1.2)
 
@@ -53,11 +53,11 @@ class SignedResponse:
 class Intake:
     """Takes in the calls of one endpoint."""
 
-    live: Live
-    _desk: Desk
-    _books: EndpointJournal
-    _now: Callable[[], datetime]
-    _throttle: Throttle
+    live: Live  #: the configuration and the province in force
+    _desk: Desk  #: the endpoint of the service
+    _books: EndpointJournal  #: access to the journal
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
+    _throttle: Throttle  #: limits the calls of each partner
 
     def enter(self, certificate: x509.Certificate) -> Callable[[], None]:
         """Take a place for a call on a connection with this client *certificate*. Return the function that releases it.

@@ -30,24 +30,24 @@ Query = Callable[[EndpointJournal, Case], Awaitable[etree._Element]]  # noqa: SL
 class RecordCall:
     """A call that contains a message."""
 
-    content: bytes
-    message_id: str | None
+    content: bytes  #: exclusive canonical form of the element
+    message_id: str | None  #: the sender's id of the message, if it gave one
 
 
 @attrs.frozen(eq=False)
 class QueryCall:
     """A call that asks for something: its verified and validated element."""
 
-    child: etree._Element
+    child: etree._Element  #: the element in the Body
 
 
 @attrs.frozen(eq=False)
 class RecordDesk:
     """The endpoint of a service that accepts records."""
 
-    contract: Contract
-    _service: Service
-    _books: EndpointJournal
+    contract: Contract  #: the contract of the service
+    _service: Service  #: reads the records
+    _books: EndpointJournal  #: access to the journal
     _queries: Mapping[str, Query] = attrs.field(factory=dict)  #: by operation; every other operation contains a message
     #: the service for one province, where it differs between provinces
     _own: Callable[[Province], Service] | None = None

@@ -59,7 +59,7 @@ class VerifiedCall:
 
     partner: Partner  #: the signer, or the owner of the connection where no signature is required
     call: Any  #: the return value of the reader
-    operation: str
+    operation: str  #: its name in the contract
     sha1: x509.Certificate | None  #: the signer's certificate if the signature used SHA-1, as the policy tolerates
     unknown: str  #: the revocation status that was not available, as the policy tolerates; "" if all was
     mark: ReplayMark | None  #: identifies this signed call; None without a signature
@@ -123,11 +123,11 @@ def _spending(mark: ReplayMark | None) -> Generator[None]:
 class Believed:
     """The trusted part of a call, its partner, and what the partner's policy tolerated."""
 
-    partner: Partner
-    body: etree._Element
-    sha1: x509.Certificate | None = None
-    unknown: str = ""
-    mark: ReplayMark | None = None
+    partner: Partner  #: the signer, or the owner of the connection
+    body: etree._Element  #: the verified Body
+    sha1: x509.Certificate | None = None  #: the signer's certificate if the signature used SHA-1
+    unknown: str = ""  #: the revocation status that was not available; "" if all was
+    mark: ReplayMark | None = None  #: identifies the signed call; None without a signature
     #: content ids of the MIME parts that are authenticated like the Body; None: all of them, by TLS
     attached: frozenset[str] | None = None
 

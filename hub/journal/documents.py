@@ -42,9 +42,9 @@ _EARLY = (
 class DeliveryStop:
     """The change *message* stops the deliveries to *units*."""
 
-    units: tuple[str, ...]
+    units: tuple[str, ...]  #: recipients whose delivery is stopped
     effect: changes.Effect
-    message: str
+    message: str  #: hub id of the change
 
 
 def document_places(packet: Packet | None) -> set[str]:

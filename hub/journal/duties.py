@@ -48,8 +48,8 @@ _FIELDS = tuple(field for field in attrs.fields(Fact) if field.name not in {"at"
 class Slice:
     """A part of a duty as it is stored: *facts* facts, or one attachment (`facts` is 0)."""
 
-    facts: int
-    octets: bytes
+    facts: int  #: number of facts
+    octets: bytes  #: the facts or the attachment, compressed with zlib
 
 
 @attrs.frozen
@@ -57,8 +57,8 @@ class Duty:
     """One outstanding duty."""
 
     serial: int  #: its place in the order; never reused
-    message: str
-    kind: str
+    message: str  #: hub id of the message
+    kind: str  #: `FACTS` or `ATTACHMENTS`
     at: datetime  #: `at` of the facts: the time of receipt of the message
 
 
@@ -66,8 +66,8 @@ class Duty:
 class Brought:
     """The attachments to read, with partner and sender of the packet that contained them."""
 
-    partner: str
-    sender: str
+    partner: str  #: code of the partner that sent the packet
+    sender: str  #: From unit of the packet
     attachments: tuple[Attachment, ...]
 
 
@@ -75,7 +75,7 @@ class Brought:
 class Outstanding:
     """The work that is still to be done."""
 
-    messages: int = 0
+    messages: int = 0  #: number of outstanding duties
     facts: int = 0  #: without those of attachments that are not read yet
     since: datetime | None = None  #: time of the oldest receipt
 

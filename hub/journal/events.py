@@ -68,8 +68,8 @@ def of_call(tx: Transaction, tracking: str) -> list[dict[str, object]]:
 class Chained:
     """A chained event: its number, its hash and the hashed *text*."""
 
-    number: int
-    hash: str
+    number: int  #: its place, from 1
+    hash: str  #: SHA-256 of the predecessor's hash and the text, hexadecimal
     text: str
 
 

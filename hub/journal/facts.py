@@ -203,8 +203,8 @@ def use_indexes(tx: Transaction) -> None:
 class Search:
     """Finds, unit by unit, the facts in the windows of a period and all other facts of the same business keys."""
 
-    _keys: sa.Select[Any] | sa.CompoundSelect[Any]
-    _facts: sa.Select[Any]
+    _keys: sa.Select[Any] | sa.CompoundSelect[Any]  #: query for the business keys of a unit
+    _facts: sa.Select[Any]  #: query for the facts of some keys of a unit
 
     @classmethod
     def of(cls, service: str, windows: Iterable[TimeWindow], form: str = "", period: str | None = None) -> "Search":

@@ -21,8 +21,8 @@ class Lag:
     """The events that a subscription has not published yet: their number, and the time of the oldest."""
 
     published: int  #: the cursor
-    events: int
-    oldest: datetime | None
+    events: int  #: number of unpublished events
+    oldest: datetime | None  #: time of the oldest unpublished event
 
 
 def read_feed_position(tx: Transaction, name: str) -> int:

@@ -24,8 +24,8 @@ class Metric:
 
     name: str
     kind: str  #: gauge or counter
-    help: str
-    samples: tuple[tuple[Mapping[str, str], float], ...]
+    help: str  #: the HELP text
+    samples: tuple[tuple[Mapping[str, str], float], ...]  #: labels and value of each sample
 
 
 def make_metric(name: str, kind: str, help_: str, value: float) -> Metric:

@@ -52,8 +52,8 @@ class _Changed(Exception):
 class Sum:
     """The number of rows, and the sum of their SHA-256 modulo 2^256, independent of their order."""
 
-    rows: int = 0
-    digest: int = 0
+    rows: int = 0  #: number of rows
+    digest: int = 0  #: sum of their SHA-256
 
     def plus(self, rows: Iterable[Row]) -> "Sum":
         """Return the sum with *rows* added."""
@@ -70,7 +70,7 @@ class Moved:
 
     table: str
     sum: Sum
-    before: int
+    before: int  #: rows that an earlier run had moved
 
 
 Tell = Callable[[str, int, int], None]  #: called with a table's name, its rows done so far, and its rows in total
@@ -82,9 +82,9 @@ class Move:
 
     source: sa.Engine
     target: sa.Engine
-    origin: str
-    destination: str
-    tell: Tell = lambda _table, _done, _total: None
+    origin: str  #: name of the source, as the marks state it
+    destination: str  #: URL of the target, as the marks state it
+    tell: Tell = lambda _table, _done, _total: None  #: called to report progress
 
     def look(self) -> dict[str, tuple[int, int]]:
         """Return for each table the number of rows in the source and the number already moved. Raises `Unmovable`.

@@ -41,8 +41,8 @@ class SeenNode:
 
     node: Node
     state: str  #: alive · lapsed · stopped
-    seen_at: datetime
-    until: datetime
+    seen_at: datetime  #: time of the last heartbeat
+    until: datetime  #: end of the lease
     stopped_at: datetime | None
     holds: int  #: number of deliveries it is sending
 

@@ -31,7 +31,7 @@ _SPENT = sa.select(table.c.sha256).where(table.c.sha256 == sa.bindparam("mark"))
 class ReplayMark:
     """The mark of one signed call."""
 
-    sha256: str
+    sha256: str  #: hash of the signer and the signed content
     until: datetime  #: time from which its Timestamp is no longer accepted
 
 

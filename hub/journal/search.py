@@ -20,14 +20,14 @@ from hub.store.transactions import Transaction
 class Filter:
     """Conditions for messages. All given conditions must hold. *since* is inclusive, *until* is exclusive."""
 
-    state: str | None = None
-    delivery_state: str | None = None
-    partner: str | None = None
-    message_id: str | None = None
+    state: str | None = None  #: of the message
+    delivery_state: str | None = None  #: of at least one delivery
+    partner: str | None = None  #: the sender, or the partner of a delivery
+    message_id: str | None = None  #: the sender's id
     unit: str | None = None  #: the From unit or a recipient
     since: datetime | None = None
     until: datetime | None = None
-    ids: tuple[str, ...] | None = None
+    ids: tuple[str, ...] | None = None  #: hub ids or message ids
 
 
 def _where(wanted: Filter) -> sa.ColumnElement[bool]:
@@ -110,7 +110,7 @@ class NamedLines(EvidenceLines):
     """Evidence lines with the senders' message ids, which are looked up while the lines are read."""
 
     _tx: Transaction
-    _listed: EvidenceLines
+    _listed: EvidenceLines  #: the lines without message ids
 
     @property
     def sha256(self) -> str:

@@ -152,7 +152,7 @@ class StatusTrace:
     Holds the hub's id of the document (None if unknown), and the SHA-256 and size of the status packet.
     """
 
-    document: str | None
+    document: str | None  #: hub id of the answered document
     sha256: str
     size: int = attrs.field(default=0, eq=False)
 

@@ -20,9 +20,9 @@ class Setting:
 
     name: str
     default: str | None = None  #: None: the key is required
-    like: str = ".+"
-    expected: str = "text in quotes"
-    secret: bool = False
+    like: str = ".+"  #: regular expression that the value must match
+    expected: str = "text in quotes"  #: the expected form, for the error message
+    secret: bool = False  #: whether the value is read from a file
 
     @property
     def key(self) -> str:
@@ -45,6 +45,7 @@ class AdapterNotes:
     Kept in memory only.
     """
 
+    #: value and expiry by name
     _kept: dict[str, tuple[str, datetime]] = attrs.field(factory=dict, init=False, repr=False)
 
     def keep(self, name: str, value: str, until: datetime) -> None:

@@ -28,14 +28,14 @@ class FetchedDocument:
     """The partner's answer to the fetch of one document."""
 
     content: bytes | None  #: None: the answer contains no readable packet
-    answer: bytes
+    answer: bytes  #: the partner's answer as received
 
 
 @attrs.frozen
 class Settled:
     """The result of settling one list."""
 
-    owed: Owed
+    owed: Owed  #: what is owed after this list
     fresh: int  #: open documents that were not owed; if more than were fetched, the rest waits for the next list
 
 

@@ -34,8 +34,8 @@ class Policy:
     clock_skew: timedelta = timedelta(seconds=60)  #: tolerance for the partner's clock
     revocation: str = "configured"  #: what an unavailable revocation status means, see `Anchors.check`
     relay: str = ""  #: code of a partner whose connections may carry this one's signed calls; empty: none
-    first_retry: timedelta = timedelta(seconds=1)
-    max_retry: timedelta = timedelta(minutes=5)
+    first_retry: timedelta = timedelta(seconds=1)  #: the first delay between two attempts
+    max_retry: timedelta = timedelta(minutes=5)  #: the longest delay between two attempts
     give_up: timedelta = timedelta(days=14)  #: a delivery that has waited this long becomes dead
     timeout: timedelta = timedelta(seconds=30)  #: for one call to the partner
     concurrency: int = 4  #: maximum number of messages sent to it at the same time, by all nodes together

@@ -22,8 +22,8 @@ EXPECTED = "a whole number of messages a second, minute or hour, such as 20/s, 6
 class Rate:
     """*count* messages per *unit* (s, m, h), evenly spaced."""
 
-    count: int
-    unit: str
+    count: int  #: messages per unit
+    unit: str  #: s, m or h
 
     @classmethod
     def read(cls, text: str) -> "Rate":

@@ -30,7 +30,7 @@ class _Refused:
     """Refused calls of one partner that are not reported yet."""
 
     told: float = float("-inf")  #: time of the last report
-    count: int = 0
+    count: int = 0  #: refused calls since the last report
 
 
 @attrs.define(eq=False)
@@ -38,7 +38,7 @@ class Throttle:
     """The places of one node for calls that are being answered."""
 
     _seconds: Callable[[], float]  #: a monotonic clock
-    _answering: Counter[str] = attrs.field(factory=Counter, init=False)
+    _answering: Counter[str] = attrs.field(factory=Counter, init=False)  #: calls being answered, by partner code
     #: earliest start of the next call, evenly spaced
     _next_at: dict[str, float] = attrs.field(factory=dict, init=False)
     _refused: dict[str, _Refused] = attrs.field(factory=dict, init=False)

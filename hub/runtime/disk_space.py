@@ -47,9 +47,9 @@ class DiskRoom:
     """The state of the disks, measured at most `_BELIEVED` seconds ago."""
 
     _lacks: Callable[[], str]  #: returns which directories lack space, and how much; "" if none
-    _seconds: Callable[[], float]
-    _looked: float = attrs.field(default=float("-inf"), init=False)
-    _lacking: str = attrs.field(default="", init=False)
+    _seconds: Callable[[], float]  #: a monotonic clock
+    _looked: float = attrs.field(default=float("-inf"), init=False)  #: time of the last measurement
+    _lacking: str = attrs.field(default="", init=False)  #: result of the last measurement
 
     def demand(self) -> None:
         """Raise `Unready` (`disk-low`) when a disk is nearly full."""
@@ -70,7 +70,7 @@ class SpoolRoom:
 
     _left: Callable[[], int]  #: octets that may still be written to the disk
     _taken: Counter[str] = attrs.field(factory=Counter, init=False)  #: reserved octets by owner key
-    _bodies: Counter[str] = attrs.field(factory=Counter, init=False)
+    _bodies: Counter[str] = attrs.field(factory=Counter, init=False)  #: number of bodies by owner key
     _unwritten: int = attrs.field(default=0, init=False)  #: octets that are reserved and not yet on the disk
 
     def take(self, share: PortShare, size: int | None) -> "BodyRoom":
@@ -121,8 +121,8 @@ class BodyRoom:
 
     _room: SpoolRoom
     _share: PortShare
-    _size: int = attrs.field(default=0, init=False)
-    _written: int = attrs.field(default=0, init=False)
+    _size: int = attrs.field(default=0, init=False)  #: reserved octets
+    _written: int = attrs.field(default=0, init=False)  #: octets on the disk
     _released: bool = attrs.field(default=False, init=False)
 
     def extend(self, size: int) -> None:

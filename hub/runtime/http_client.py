@@ -80,8 +80,8 @@ class _Connections:
     """Makes the TLS connection to one host."""
 
     _context: SSL.Context
-    _host: bytes
-    _staple: bool
+    _host: bytes  #: host name for SNI
+    _staple: bool  #: whether to request an OCSP response
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """See `IOpenSSLClientConnectionCreator`."""

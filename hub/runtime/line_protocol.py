@@ -33,10 +33,11 @@ BROKEN = (ConnectionBroken, ConnectError, ConnectionClosed, DNSLookupError, SSL.
 class Talk(Protocol):
     """The hub's side of one connection."""
 
-    _heard: bytearray = attrs.field(factory=bytearray, init=False)
+    _heard: bytearray = attrs.field(factory=bytearray, init=False)  #: received octets that no caller has read yet
+    #: returns how many of them complete the read, or None
     _wanted: Callable[[], int | None] = attrs.field(default=lambda: None, init=False)
-    _waiting: Deferred[bytes] | None = attrs.field(default=None, init=False)
-    _lost: Failure | None = attrs.field(default=None, init=False)
+    _waiting: Deferred[bytes] | None = attrs.field(default=None, init=False)  #: the caller that waits for them
+    _lost: Failure | None = attrs.field(default=None, init=False)  #: why the connection ended
 
     async def line(self) -> bytes:
         """Return the next line without its end. Raises ConnectionBroken, or the error that broke the connection."""

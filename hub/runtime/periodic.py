@@ -16,7 +16,7 @@ class Regular(Service):
 
     every: ClassVar[float]  #: interval in seconds
     at_once: ClassVar[bool] = True  #: whether to call `look` at the start
-    _clock: IReactorTime
+    _clock: IReactorTime  #: a monotonic clock, such as the reactor's
     _loop: LoopingCall
     _running: Deferred[LoopingCall] | None = None
 

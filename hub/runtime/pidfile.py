@@ -51,9 +51,9 @@ def name_node(data: Path, now: datetime) -> str:
 class ReloadVerdict:
     """The hub's answer to a reload request."""
 
-    ok: bool
+    ok: bool  #: whether the new configuration is in force
     changes: tuple[str, ...] = ()  #: in the wording of `hub.config.describe_config_changes`
-    mistakes: tuple[Mistake, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()  #: why it was refused
 
 
 @attrs.frozen
@@ -61,7 +61,7 @@ class PidFileLock:
     """The running hub's lock on its data directory, held until `release` or the end of the process."""
 
     _path: Path
-    _file: int
+    _file: int  #: file descriptor that holds the lock
 
     @classmethod
     def take(cls, data: Path) -> Self:

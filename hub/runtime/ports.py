@@ -44,7 +44,7 @@ class Port(Service):
 
     _socket: socket.socket  #: bound before any service starts, so that a port in use is found in time
     _site: Any  #: a site, or another protocol factory
-    _context: Callable[[], SSL.Context]
+    _context: Callable[[], SSL.Context]  #: returns the current TLS context
     _reactor: Any
     _port: IListeningPort | None = attrs.field(default=None, init=False)
 
@@ -71,7 +71,7 @@ class DirectoryLockService(Service):
     """Holds the lock on the data directory and handles SIGHUP."""
 
     _data: Path
-    _reload: Callable[[], None]
+    _reload: Callable[[], None]  #: called in the reactor thread after SIGHUP
     _reactor: Any
     _hold: pidfile.PidFileLock | None = attrs.field(default=None, init=False)
 

@@ -37,11 +37,11 @@ class Watch:
     _reactor: MonitorReactor
     _gone: Callable[[str], None]  #: called once per outage, with the reason
     away: str = attrs.field(default="", init=False)  #: the reason while the server is unreachable, else ""
-    _since: float = attrs.field(default=0.0, init=False)
+    _since: float = attrs.field(default=0.0, init=False)  #: start of the outage, by the reactor's clock
     _pool: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 1, "journal-watch"), init=False)
     _running: bool = attrs.field(default=False, init=False)
-    _asking: bool = attrs.field(default=False, init=False)
-    _next: IDelayedCall | None = attrs.field(default=None, init=False)
+    _asking: bool = attrs.field(default=False, init=False)  #: whether a probe is running
+    _next: IDelayedCall | None = attrs.field(default=None, init=False)  #: the next probe during an outage
 
     def start(self) -> None:
         """Start the thread."""

@@ -72,7 +72,7 @@ class _Piece:
     """A piece of work that waits for its turn."""
 
     owner: Owner
-    run: Callable[[], Any]
+    run: Callable[[], Any]  #: the work, without arguments
     done: Deferred[Any] = attrs.field(factory=Deferred)
 
     @property
@@ -90,8 +90,8 @@ class Workroom(Service):
     _used: Callable[[], float] = time.thread_time  #: CPU seconds used by the reactor thread
     _threads: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, THREADS, "work"), init=False)
     _lock: Lock = attrs.field(factory=Lock, init=False)  #: protects `_dear`, from which the threads take work
-    _dear: FairQueue[_Piece] = attrs.field(factory=FairQueue, init=False)
-    _cheap: FairQueue[_Piece] = attrs.field(factory=FairQueue, init=False)
+    _dear: FairQueue[_Piece] = attrs.field(factory=FairQueue, init=False)  #: expensive work, for the threads
+    _cheap: FairQueue[_Piece] = attrs.field(factory=FairQueue, init=False)  #: cheap work, for the reactor's next turns
     #: call for the next turn, if this turn has done work
     _turn: IDelayedCall | None = attrs.field(default=None, init=False)
     _began: float = attrs.field(default=0.0, init=False)  #: `_used` when this turn's first work began

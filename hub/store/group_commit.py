@@ -106,7 +106,7 @@ class _Waiting:
     step: Step
     since: float  #: start of the wait by the reactor's clock
     owner: str | None = None  #: None: the step comes from the hub itself
-    done: Deferred[object] = attrs.field(factory=Deferred)
+    done: Deferred[object] = attrs.field(factory=Deferred)  #: fires with the result of the step
     result: object = None
 
 
@@ -183,14 +183,14 @@ def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool, steady: C
 class Database(Service):
     """The journal's database under a running reactor."""
 
-    _engine: sa.Engine
-    _reactor: MonitorReactor
+    _engine: sa.Engine  #: the database, with a connection pool
+    _reactor: MonitorReactor  #: for threads and timers
     _asked: sa.Engine | None = None  #: an engine without a pool, to probe the server; None on SQLite
     _reports: ReportPool | None = None  #: None: no report is ever read
-    _steady: Callable[[], float] = time.monotonic
+    _steady: Callable[[], float] = time.monotonic  #: a monotonic clock in seconds, for `BUDGET`
     _readers: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 4, "journal-read"), init=False)
     _writer: ThreadPool = attrs.field(factory=lambda: ThreadPool(1, 1, "journal-write"), init=False)
-    _waiting: list[_Waiting] = attrs.field(factory=list, init=False)
+    _waiting: list[_Waiting] = attrs.field(factory=list, init=False)  #: steps of the hub itself, in order
     _open: set[Deferred[object]] = attrs.field(factory=set, init=False)  #: callers that wait for a result
     #: timers of operations that take long
     _doubting: dict[Deferred[Any], IDelayedCall] = attrs.field(factory=dict, init=False)
@@ -198,16 +198,19 @@ class Database(Service):
     _admitted: FairQueue[_Waiting] = attrs.field(factory=FairQueue, init=False)
     #: the last commit had no time for any of `_admitted`: they come first now
     _passed_over: bool = attrs.field(default=False, init=False)
-    _committing: list[_Waiting] = attrs.field(factory=list, init=False)
+    _committing: list[_Waiting] = attrs.field(factory=list, init=False)  #: steps of the running commit
     _began: float = attrs.field(default=0.0, init=False)  #: start of the running commit, by the reactor's clock
     #: fires for `stopService` after the last commit
     _drained: Deferred[None] | None = attrs.field(default=None, init=False)
-    _turn: IDelayedCall | None = attrs.field(default=None, init=False)
-    _failed: str = attrs.field(default="", init=False)
+    _turn: IDelayedCall | None = attrs.field(default=None, init=False)  #: the flush in the next turn of the reactor
+    _failed: str = attrs.field(default="", init=False)  #: detail of the last failure
+    #: time of the last failure, by the reactor's clock
     _failed_at: float = attrs.field(default=float("-inf"), init=False)
+    #: set for good once the database was found damaged
     _damaged: Unready | None = attrs.field(default=None, init=False)
+    #: open connections to the server, to be cut on a stop
     _connections: WeakSet[DBAPIConnection] = attrs.field(factory=WeakSet, init=False)
-    _watch: Watch | None = attrs.field(default=None, init=False)
+    _watch: Watch | None = attrs.field(default=None, init=False)  #: monitors the server; None on SQLite
 
     def __attrs_post_init__(self) -> None:
         if self._asked is not None:

@@ -32,14 +32,14 @@ class Bell(Service):
     """Listens for PostgreSQL NOTIFY and wakes the delivery service, at most 20 times a second."""
 
     _engine: sa.Engine  #: a separate engine, without a pool
-    _reactor: MonitorReactor
+    _reactor: MonitorReactor  #: for callbacks and delays
     _node: str  #: notifications from this node itself are ignored
-    _rung: Callable[[], None]
+    _rung: Callable[[], None]  #: called in the reactor thread for notifications of other nodes
     #: whether the connection listens, so that a notification sent now arrives
     hears: bool = attrs.field(default=False, init=False)
-    _over: threading.Event = attrs.field(factory=threading.Event, init=False)
-    _next: IDelayedCall | None = attrs.field(default=None, init=False)
-    _again: bool = attrs.field(default=False, init=False)
+    _over: threading.Event = attrs.field(factory=threading.Event, init=False)  #: set by a stop
+    _next: IDelayedCall | None = attrs.field(default=None, init=False)  #: end of the current interval
+    _again: bool = attrs.field(default=False, init=False)  #: another notification came during the current interval
 
     def startService(self) -> None:
         """Start the listening thread."""

@@ -65,7 +65,7 @@ class _Job:
     """A requested report and the Deferred its caller waits for."""
 
     reader: Reader
-    said: bytes
+    said: bytes  #: the pickled step and its arguments
     done: Deferred[Any] = attrs.field(factory=Deferred)
     until: float | None = None  #: deadline by the reactor's clock; None until the report starts
 
@@ -74,14 +74,14 @@ class _Job:
 class ReportPool(Service):
     """The pool of worker processes. A process is started when a report needs it."""
 
-    _reactor: Any
-    _settings: Settings
-    _waiting: list[_Job] = attrs.field(factory=list, init=False)
-    _workers: list["_Worker"] = attrs.field(factory=list, init=False)
+    _reactor: Any  #: for processes and timers
+    _settings: Settings  #: sent to each worker process
+    _waiting: list[_Job] = attrs.field(factory=list, init=False)  #: jobs that have not started, in order of arrival
+    _workers: list["_Worker"] = attrs.field(factory=list, init=False)  #: running processes, idle ones too
     #: owners with a waiting or running report: the number of their last turn
     _served: dict[str, int] = attrs.field(factory=dict, init=False)
-    _turn: int = attrs.field(default=0, init=False)
-    _looking: LoopingCall = attrs.field(init=False)
+    _turn: int = attrs.field(default=0, init=False)  #: number of jobs started so far
+    _looking: LoopingCall = attrs.field(init=False)  #: checks callers and time limits while any job exists
 
     def __attrs_post_init__(self) -> None:
         self._looking = LoopingCall(self._look)

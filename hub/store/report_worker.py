@@ -42,18 +42,18 @@ _TOO_LONG = "57014"
 class Settings:
     """Address of the journal, and the directory for the temporary files of large reports."""
 
-    url: str
-    password_file: Path | None
-    spool: Path | None = None
+    url: str  #: SQLAlchemy URL of the journal
+    password_file: Path | None  #: file with the PostgreSQL password
+    spool: Path | None = None  #: directory for SQLite's temporary files
 
 
 @attrs.frozen
 class Raised:
     """An exception in a form that can be pickled. Many exceptions cannot be pickled directly."""
 
-    kind: type[BaseException]
-    arguments: tuple[Any, ...]
-    fields: dict[str, Any]
+    kind: type[BaseException]  #: class of the exception
+    arguments: tuple[Any, ...]  #: its `args`
+    fields: dict[str, Any]  #: its `__dict__`
 
     @classmethod
     def of(cls, error: BaseException) -> "Raised":

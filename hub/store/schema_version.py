@@ -23,8 +23,8 @@ BEFORE, AFTER = "before", "after"
 class MigrationStep:
     """One migration of this program."""
 
-    version: str
-    part: str
+    version: str  #: such as `0009`
+    part: str  #: `BEFORE` or `AFTER`
 
 
 def list_migration_steps() -> list[MigrationStep]:

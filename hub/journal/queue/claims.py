@@ -32,15 +32,15 @@ class Claim:
     """One message that a node has claimed for one partner, with the deliveries that are sent together."""
 
     attempt: str  #: id of the attempt row
-    message: str
+    message: str  #: hub id of the message
     partner: str
     lane: str
-    deliveries: tuple[str, ...]
-    recipients: tuple[str, ...]
+    deliveries: tuple[str, ...]  #: ids of the claimed deliveries
+    recipients: tuple[str, ...]  #: their recipient units, in the same order
     number: int  #: attempt number, from 1
     crashes: int = 0  #: consecutive attempts before this one that a crash of the hub interrupted
-    since: datetime
-    holder: str
+    since: datetime  #: since when the oldest delivery waits
+    holder: str  #: name of the node
 
 
 @attrs.frozen(kw_only=True)

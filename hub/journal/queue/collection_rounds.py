@@ -21,8 +21,8 @@ class Round:
     """A collection that this node holds."""
 
     partner: str
-    holder: str
-    cursor: str
+    holder: str  #: name of the node
+    cursor: str  #: position after the last successful round, in the adapter's format
     failures: int  #: consecutive failures before this round
     due: datetime  #: due time of this round
 

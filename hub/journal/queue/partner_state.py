@@ -24,7 +24,7 @@ class Pause:
     """An operator has paused the sending to a partner."""
 
     at: datetime
-    by: str
+    by: str  #: name of the operator
     reason: str
 
 

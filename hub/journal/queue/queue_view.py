@@ -21,10 +21,10 @@ from hub.store.transactions import Transaction
 class Sight:
     """Snapshot of the queues, the state of each partner, and the number of messages being sent by all nodes."""
 
-    now: datetime
-    queues: Sequence[Queue]
-    standings: Mapping[str, PartnerStanding]
-    under_way: Mapping[str, int]
+    now: datetime  #: time of the snapshot
+    queues: Sequence[Queue]  #: waiting heads of each partner
+    standings: Mapping[str, PartnerStanding]  #: state by partner code
+    under_way: Mapping[str, int]  #: messages being sent, by partner code, from all nodes
 
     def rooms(self, policies: Mapping[str, Policy]) -> dict[str, int]:
         """Return how many messages may be sent now to each partner in *policies* that has due deliveries."""

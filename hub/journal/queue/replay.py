@@ -24,7 +24,7 @@ class Excluded:
     """A delivery that a plan does not move, and why."""
 
     delivery: Delivery
-    why: str
+    why: str  #: the change that stopped it, or its state
 
 
 @attrs.frozen
