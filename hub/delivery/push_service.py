@@ -1,6 +1,6 @@
 """Claims due deliveries, runs each adapter's conversation and settles the result.
 
-Knows when to look at the queue, how many messages to send at once, and what to do when a conversation breaks. Contains
+Knows when to check the queue, how many messages to send at once, and what to do when a conversation breaks. Contains
 no adapter logic and no SQL.
 """
 
@@ -43,7 +43,7 @@ PLACES = 64
 #: Poll interval without any wake-up, in seconds: for what other processes (the command line) queue without a
 #: notification.
 POLL = 1.0
-#: Delay before the next look when another node was claiming, or a rate limit allows the next message, in seconds.
+#: Delay before the next check when another node was claiming, or a rate limit allows the next message, in seconds.
 SOON = 0.05
 #: A conversation may take this many call timeouts. Then it is cancelled.
 CALLS = 3
@@ -76,15 +76,15 @@ class DeliveryService(Service):
     _may_take: Callable[[], None] = lambda: None  #: raises `Unready` while this node must accept nothing
     #: running conversations and their claims
     _under_way: dict[Deferred[None], Claim] = attrs.field(factory=dict, init=False)
-    _looking: Deferred[float] | None = attrs.field(default=None, init=False)  #: the running look at the queue
-    _again: bool = attrs.field(default=False, init=False)  #: another look was requested during the running one
-    _next: IDelayedCall | None = attrs.field(default=None, init=False)  #: the next look
+    _looking: Deferred[float] | None = attrs.field(default=None, init=False)  #: the running check of the queue
+    _again: bool = attrs.field(default=False, init=False)  #: another check was requested during the running one
+    _next: IDelayedCall | None = attrs.field(default=None, init=False)  #: the next check
     #: time of the last search for lost claims, by `_clock`
     _rescued_at: float | None = attrs.field(default=None, init=False)
-    _first: str = attrs.field(default="", init=False)  #: the partner whose share was computed first in the last look
+    _first: str = attrs.field(default="", init=False)  #: the partner whose share was computed first in the last check
 
     def startService(self) -> None:
-        """Start looking at the queue."""
+        """Start checking the queue."""
         Service.startService(self)
         self.wake()
 
@@ -106,7 +106,7 @@ class DeliveryService(Service):
                 limit.cancel()
 
     def wake(self) -> None:
-        """Look at the queue now."""
+        """Check the queue now."""
         if not self.running:
             return
         if self._looking is not None:
@@ -129,7 +129,7 @@ class DeliveryService(Service):
         self._again = False
 
     async def _look(self) -> float:
-        """Claim due deliveries and start them. Return the seconds until the next look."""
+        """Claim due deliveries and start them. Return the seconds until the next check."""
         try:
             self._may_take()
         except Unready:

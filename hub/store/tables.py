@@ -507,7 +507,7 @@ console_session = sa.Table(
 )
 sa.Index("ix_console_session_name", console_session.c.name)
 
-#: Recent failed sign-ins by name and address (a hash): consecutive failures, and the earliest time of the next try.
+#: Recent failed sign-ins by name and address (a hash): consecutive failures, and the earliest time of the next attempt.
 console_failure = sa.Table(
     "console_failure",
     metadata,

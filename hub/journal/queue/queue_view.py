@@ -1,4 +1,4 @@
-"""A snapshot of the queue: which partners may be sent to, how many messages each, and when to look again.
+"""A snapshot of the queue: which partners may be sent to, how many messages each, and when to check again.
 
 Combines queues, breakers, rates and policies. Claims nothing and starts nothing.
 """
@@ -50,7 +50,7 @@ class Sight:
     def changes(self, left: Mapping[str, int]) -> Iterator[datetime]:
         """Yield the times from which more messages may be sent than now. *left* is the room that is left per partner.
 
-        Without room, the end of a conversation or the next poll starts the next look.
+        Without room, the end of a conversation or the next poll starts the next check.
         """
         for queue in self.queues:
             found = self.standings.get(queue.partner, PartnerStanding())
