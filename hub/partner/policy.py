@@ -85,7 +85,7 @@ def write_duration(length: timedelta) -> str:
 _NONE = "none"
 #: Maximum of each key: more concurrent messages than any known partner supports, each with a connection and its octets;
 #: the calls that a node answers at a time (`throttle.ANSWERING`); the connections that the port keeps open
-#: (`connections.MOST`).
+#: (`connection_limits.MOST`).
 _MOST = {"concurrency": 64, "intake-concurrency": 1000, "intake-connections": 4000}
 _MIB = re.compile(r"([1-9][0-9]{0,6})MiB", re.ASCII)
 
