@@ -11,7 +11,7 @@ from hub import audit
 from hub.audit import AuditFinding, Trust
 from hub.domain.model import DOCUMENTS, Fact, PacketSignature, Record, SignatureStanding, Unit
 from hub.journal import events, messages, unit_registry
-from hub.journal.messages import MessageEntry
+from hub.journal.decisions import MessageEntry
 from hub.report.form.form import MILESTONES, Form
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder

@@ -4,7 +4,7 @@ import hashlib
 from datetime import UTC, date, datetime
 
 from hub.domain.model import Packet, PacketKind, Receive, ResponseFor, Unit
-from hub.journal.messages import MessageEntry
+from hub.journal.decisions import MessageEntry
 from hub.units.routing import RoutedPartner, Routes
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)

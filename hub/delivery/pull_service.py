@@ -37,7 +37,7 @@ from hub.formats.spool import Drawer, Octets
 from hub.intake.admission import judge_message, judge_record
 from hub.intake.endpoint import EndpointJournal
 from hub.intake.grants import SEND, is_granted, refuse_ungranted
-from hub.journal.messages import MessageEntry
+from hub.journal.decisions import MessageEntry
 from hub.journal.queue import collection_rounds
 from hub.journal.queue.collection_rounds import Round
 from hub.partner.policy import Policy, choose_delay

@@ -30,7 +30,7 @@ from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
 from hub.intake import enclosures
 from hub.journal import duties
-from hub.journal.messages import MessageEntry
+from hub.journal.decisions import MessageEntry
 from hub.partner.policy import Policy
 from hub.security import signing
 from hub.services import Service

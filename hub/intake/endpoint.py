@@ -21,7 +21,7 @@ from hub.formats.streamed_xml import Loads
 from hub.intake.verification import Read, VerifiedCall
 from hub.journal import blobs, duties, events, replay_guard
 from hub.journal import messages as journal
-from hub.journal.messages import MessageEntry, RecordedMessage
+from hub.journal.decisions import MessageEntry, RecordedMessage, keeps_bytes
 from hub.journal.replay_guard import ReplayMark
 from hub.runtime.thread_pool import Work
 from hub.soap.attachments import Carriage
@@ -127,7 +127,7 @@ class EndpointJournal:
     async def keep(self, owner: Owner, entry: MessageEntry) -> None:
         """Write the octets of a large *entry* before the transaction that refers to them, in short batches."""
         size = len(entry.content)
-        if size <= blobs.LARGE or not journal.keeps_bytes(entry):
+        if size <= blobs.LARGE or not keeps_bytes(entry):
             return
         if await self.journal.read(blobs.read_blob_size, entry.sha256) == size:
             return  # it was written before

@@ -26,7 +26,7 @@ from hub.intake.endpoint import Case, Desk, EndpointJournal, take_once, tell_ref
 from hub.intake.grants import NotGranted
 from hub.intake.verification import VerifiedCall, open_call
 from hub.journal import events
-from hub.journal.messages import MessageEntry
+from hub.journal.decisions import MessageEntry
 from hub.journal.replay_guard import ReplayMark
 from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle

@@ -4,21 +4,20 @@ Reads and writes rows of messages, deliveries and changes. Does not know what a 
 (hub.edxml.changes).
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 
-import attrs
 import sqlalchemy as sa
 
-from hub.domain.model import Event, MessageState, Packet, PacketKind
+from hub.domain.model import MessageState, Packet, PacketKind
 from hub.edxml import changes
-from hub.journal import events, facts
+from hub.journal import facts
+from hub.journal.decisions import AnsweredDocument, EarlyChange
 from hub.journal.queue import deliveries
-from hub.store import transactions
+from hub.journal.queue.deliveries import QueuedDelivery
 from hub.store.tables import change, delivery
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
-from hub.units.routing import Route, Routes
+from hub.units.routing import Routes
 
 #: Built once, because every document needs both queries: the lane of a unit's document, and the earlier changes that
 #: stop it.
@@ -36,15 +35,6 @@ _EARLY = (
     .where(change.c.effect != changes.Effect.UPDATED)
     .group_by(change.c.unit, change.c.effect, table.c.partner)
 )
-
-
-@attrs.frozen
-class DeliveryStop:
-    """The change *message* stops the deliveries to *units*."""
-
-    units: tuple[str, ...]  #: recipients whose delivery is stopped
-    effect: changes.Effect
-    message: str  #: hub id of the change
 
 
 def document_places(packet: Packet | None) -> set[str]:
@@ -102,7 +92,7 @@ def _within(partner: str, sender: str, routes: Routes) -> sa.ColumnElement[bool]
 def choose_lane(
     tx: Transaction,
     packet: Packet,
-    answered: sa.RowMapping | None,
+    answered: AnsweredDocument | None,
     about: Mapping[str, bool | None],
     routes: Routes,
 ) -> str:
@@ -111,8 +101,8 @@ def choose_lane(
     A replacement takes the lane of the first document that it replaces. Later messages about the replacement follow it
     there.
     """
-    if answered is not None and answered["lane"]:
-        return str(answered["lane"])
+    if answered is not None and answered.lane:
+        return answered.lane
     sender, document = routes.canonical(packet.sender), next(iter(about), packet.document_id)
     if packet.kind is PacketKind.STATUS:
         answer = packet.responses[0]
@@ -122,36 +112,23 @@ def choose_lane(
     return taken or facts.business_key(sender, document)
 
 
-def record_change(
-    tx: Transaction,
-    message_id: str,
-    packet: Packet,
-    about: Mapping[str, bool | None],
-    partner: str,
-    routes: Routes,
-    now: datetime,
-) -> None:
-    """Record the effects of the change *message_id* on the documents in *about*, and stop their deliveries.
+def lock_changed_deliveries(
+    tx: Transaction, packet: Packet, about: Iterable[str], partner: str, routes: Routes
+) -> dict[tuple[str, changes.Effect], tuple[QueuedDelivery, ...]]:
+    """Lock the deliveries that the change *packet* of *partner* may stop, of the documents in *about*.
 
-    A change is a recall, an update or a replacement. If the hub knows none of the documents, the change gets the event
-    `document-unknown` and is stored and routed all the same.
+    Return them by document and effect.
     """
     sender = routes.canonical(packet.sender)
-    if not any(about.values()):
-        body = {"unit": sender, "documents": list(about)}
-        events.append_events(tx, Event("document-unknown", now, message_id, None, body))
-    marks = list(changes.list_change_effects(packet, about, routes.canonical))
-    transactions.put_once(
-        tx, change, [attrs.asdict(mark) | {"message": message_id, "sender": sender} for mark in marks]
-    )
     units: dict[tuple[str, changes.Effect], list[str]] = {}
-    for mark in marks:
+    for mark in changes.list_change_effects(packet, about, routes.canonical):
         if mark.effect is not changes.Effect.UPDATED:
             units.setdefault((mark.document_id, mark.effect), []).append(mark.unit)
-    for (document, effect), stopped in units.items():  # one search for the carriers serves all units
-        within = _within(partner, sender, routes)
-        carriers = [each for each in _carriers(tx, sender, document, within) if each != message_id]
-        deliveries.stop_deliveries(tx, carriers, stopped, effect, message_id, now)
+    within = _within(partner, sender, routes)
+    return {  # one search for the carriers serves all units
+        (document, effect): deliveries.lock_stoppable_deliveries(tx, _carriers(tx, sender, document, within), stopped)
+        for (document, effect), stopped in units.items()
+    }
 
 
 def _carriers(tx: Transaction, sender: str, document_id: str, within: sa.ColumnElement[bool]) -> list[str]:
@@ -172,27 +149,14 @@ def _carriers(tx: Transaction, sender: str, document_id: str, within: sa.ColumnE
     return list(tx.scalars(sa.select(table.c.id).where(carries, within)))
 
 
-def list_delivery_stops(
-    tx: Transaction, message_id: str, packet: Packet, partner: str, goes: Sequence[Route], routes: Routes
-) -> list[DeliveryStop]:
-    """Return the earlier changes that stop the new document *packet* at recipients in *goes*.
+def read_early_changes(tx: Transaction, sender: str, document_id: str) -> list[EarlyChange]:
+    """Return the changes that stop a document of the unit *sender* and came before it, of all partners."""
+    rows = tx.execute(_EARLY, {"by": sender, "about": document_id})
+    return [EarlyChange(row.unit, changes.Effect(row.effect), row.partner, row.message) for row in rows]
 
-    A change stops a unit only if nothing of the document was sent to that unit before. The change counts if *partner*,
-    which sends the document, sent it too, or a partner that stands for the unit. A document that is sent again after
-    its recall is a new document and is delivered.
-    """
-    sender = routes.canonical(packet.sender)
-    first: dict[str, tuple[str, str]] = {}  # by unit: the first change that stops the document there
-    for row in tx.execute(_EARLY, {"by": sender, "about": packet.document_id}):
-        if row.partner != partner and not routes.stands_for(row.partner, sender):
-            continue
-        first[row.unit] = min(first.get(row.unit, (row.message, row.effect)), (row.message, row.effect))
-    if not first:
-        return []
-    carriers = [each for each in _carriers(tx, sender, packet.document_id, sa.true()) if each != message_id]
-    been = set(tx.scalars(sa.select(delivery.c.recipient).where(delivery.c.message.in_(carriers)).distinct()))
-    stopped: dict[tuple[str, str], list[str]] = {}
-    for recipient in (route.recipient for route in goes if route.recipient not in been):
-        if found := [first[unit] for unit in (changes.EVERY, recipient) if unit in first]:
-            stopped.setdefault(min(found), []).append(recipient)
-    return [DeliveryStop(tuple(units), changes.Effect(effect), message) for (message, effect), units in stopped.items()]
+
+def read_reached_recipients(tx: Transaction, sender: str, document_id: str) -> frozenset[str]:
+    """Return the recipients to which the document of the unit *sender*, or a carrier of it, was sent before."""
+    carriers = _carriers(tx, sender, document_id, sa.true())
+    sent = sa.select(delivery.c.recipient).where(delivery.c.message.in_(carriers))
+    return frozenset(tx.scalars(sent.distinct()))

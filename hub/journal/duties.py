@@ -130,23 +130,32 @@ def _facts(octets: bytes, message: str, at: datetime) -> Iterator[Fact]:
         yield Fact(**said | days | pairs | {"message": message, "at": at})
 
 
-def write_facts_or_duty(
-    tx: Transaction, message: str, at: datetime, service: str, facts: Sequence[Fact], rest: Sequence[Slice] = ()
-) -> None:
-    """Write up to `SLICE` of *facts* now, and record a duty for the others and for the *rest*. All are of *service*.
+def split_facts(facts: Sequence[Fact], *, behind: bool) -> tuple[Sequence[Fact], tuple[Slice, ...]]:
+    """Return the first of a message's *facts*, up to `SLICE`, to write now, and the others as slices of a duty.
 
-    If a duty of that service is outstanding, all of them become a duty behind it.
+    *behind*: a duty of their service is outstanding (`is_behind`), so all of them become a duty behind it.
     """
-    if not facts and not rest:
+    first = 0 if behind else SLICE
+    return facts[:first], pack_facts(facts[first:])
+
+
+def write_facts_or_duty(tx: Transaction, message: str, at: datetime, service: str, facts: Sequence[Fact]) -> None:
+    """Write up to `SLICE` of *facts* now, and record a duty for the others (`split_facts`). All are of *service*."""
+    if not facts:
         return
-    if not _is_behind(tx, service):
-        now, facts = facts[:SLICE], facts[SLICE:]
-        journal_facts.record_facts(tx, incident_durations.pair_incident_facts(tx, now))
-    if slices := (*pack_facts(facts), *rest):
+    now, slices = split_facts(facts, behind=is_behind(tx, service))
+    write_paired_facts(tx, now)
+    if slices:
         record_duty(tx, message, at, service, slices)
 
 
-def _is_behind(tx: Transaction, service: str) -> bool:
+def write_paired_facts(tx: Transaction, facts: Sequence[Fact]) -> None:
+    """Write *facts* and the durations of the incidents that they open or close."""
+    ends = incident_durations.read_incident_ends(tx, facts)
+    journal_facts.record_facts(tx, incident_durations.pair_incident_facts(facts, ends))
+
+
+def is_behind(tx: Transaction, service: str) -> bool:
     """Tell whether a duty is outstanding whose facts of *service* must be written before those of a later message.
 
     Facts of a document are written with the document or its delivery, never by a duty.
@@ -222,8 +231,7 @@ def write_next(tx: Transaction) -> bool:
         return False
     ours = duty_slice.c.duty == of.serial
     rows = tx.execute(sa.select(duty_slice).where(ours).order_by(duty_slice.c.number).limit(2)).all()
-    facts = list(_facts(rows[0].octets, of.message, of.at))
-    journal_facts.record_facts(tx, incident_durations.pair_incident_facts(tx, facts))
+    write_paired_facts(tx, list(_facts(rows[0].octets, of.message, of.at)))
     tx.execute(sa.delete(duty_slice).where(ours, duty_slice.c.number == rows[0].number))
     if len(rows) == 1:
         _finish(tx, of.serial)

@@ -103,7 +103,16 @@ def make_synced_facts(row: sa.RowMapping, milestone: str, partner: str, at: date
 
 
 def record_facts(tx: Transaction, facts: Iterable[Fact]) -> int:
-    """Write *facts*, each with its event. A fact whose key exists is not changed. Return the number of new facts.
+    """Write *facts*, each with its event. Return the number of new facts. See `insert_facts`."""
+    new, told = insert_facts(tx, facts)
+    events.append_events(tx, *told)
+    return new
+
+
+def insert_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, list[Event]]:
+    """Write *facts* without their events. A fact whose key exists is not changed.
+
+    Return the number of new facts and the events to append.
 
     Where a service other than documents reports another amount under an existing key, the event `fact-differs` records
     it, so that the sender of a correction without effect can find out.
@@ -113,11 +122,10 @@ def record_facts(tx: Transaction, facts: Iterable[Fact]) -> int:
     for key, fact in told:
         first.setdefault(key, fact)
     fresh = transactions.put_new(tx, table, [_row(fact) for fact in first.values()])
-    new = [fact for key, fact in first.items() if key in fresh]
-    known = [(key, fact) for key, fact in told if key not in fresh or first[key] is not fact]
-    differing = _differences(tx, [(key, fact) for key, fact in known if fact.service != DOCUMENTS])
-    events.append_events(tx, *map(make_fact_event, new), *differing)
-    return len(new)
+    new = {key: fact for key, fact in first.items() if key in fresh}
+    known = [(key, fact) for key, fact in told if new.get(key) is not fact]
+    differing = _differences(tx, [(key, fact) for key, fact in known if fact.service != DOCUMENTS], new)
+    return len(new), [*map(make_fact_event, new.values()), *differing]
 
 
 def key_of(fact: Fact) -> Key:
@@ -129,8 +137,9 @@ def _row(fact: Fact) -> dict[str, object]:
     return {name: getattr(fact, name) for name in _FIELDS}
 
 
-def _differences(tx: Transaction, known: Sequence[tuple[Key, Fact]]) -> Iterator[Event]:
-    held = read_facts_by_key(tx, [key for key, _ in known])
+def _differences(tx: Transaction, known: Sequence[tuple[Key, Fact]], new: Mapping[Key, Fact]) -> Iterator[Event]:
+    """Yield an event for each of *known* with another amount than the recorded fact, one of *new* or an older one."""
+    held = {**read_facts_by_key(tx, [key for key, _ in known if key not in new]), **new}
     for key, fact in known:
         if held[key].amount != fact.amount:
             named = dict(zip(("unit", "service", "key", "milestone"), key, strict=True))

@@ -1,35 +1,44 @@
 """Pairs the opening and the closing of incidents into facts of their duration. Knows facts, not messages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
 from hub.domain.model import Fact
 from hub.journal import facts as journal_facts
+from hub.journal.facts import Key
 from hub.services.incidents import CLOSED, OPENED, make_duration_fact
 from hub.store.transactions import Transaction
 
 _OTHER = {OPENED: CLOSED, CLOSED: OPENED}
 
 
-def pair_incident_facts(tx: Transaction, facts: Iterable[Fact]) -> list[Fact]:
+def read_incident_ends(tx: Transaction, facts: Iterable[Fact]) -> dict[Key, Fact]:
+    """Return the recorded openings and closings of the incidents that *facts* open or close."""
+    keys = [
+        journal_facts.key_of(attrs.evolve(fact, milestone=each)) for fact in facts if _is_end(fact) for each in _OTHER
+    ]
+    return journal_facts.read_facts_by_key(tx, keys)
+
+
+def pair_incident_facts(facts: Sequence[Fact], recorded: Mapping[Key, Fact]) -> tuple[Fact, ...]:
     """Return *facts*, plus a duration fact for each incident that they open or close and whose other end is known.
 
-    The two ends may come in any order. The other end may be stored already or stand anywhere in *facts*.
+    The two ends may come in any order. The other end may be *recorded* already (`read_incident_ends`) or stand anywhere
+    in *facts*.
     """
-    found = list(facts)
-    ends = [fact for fact in found if fact.service == "incidents" and fact.milestone in _OTHER]
-    if not ends:
-        return found
-    keys = [journal_facts.key_of(attrs.evolve(fact, milestone=each)) for fact in ends for each in _OTHER]
-    held = journal_facts.read_facts_by_key(tx, keys)
-    for fact in ends:
+    found, held = list(facts), dict(recorded)
+    for fact in filter(_is_end, facts):
         here = held.setdefault(journal_facts.key_of(fact), fact)  # the first fact of a key counts
         other = held.get(journal_facts.key_of(attrs.evolve(fact, milestone=_OTHER[fact.milestone])))
         if other is not None:
             both = (here, other) if fact.milestone == OPENED else (other, here)
             found.append(make_duration_fact(*both, last=fact))
-    return found
+    return tuple(found)
+
+
+def _is_end(fact: Fact) -> bool:
+    return fact.service == "incidents" and fact.milestone in _OTHER
 
 
 def find_incident_fact(tx: Transaction, unit: str, key: str, milestone: str) -> Fact | None:

@@ -4,24 +4,26 @@ Reads and writes rows of messages and deliveries. Does not know how a status arr
 (hub.domain.lifecycle, hub.edxml.changes).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.lifecycle import advance_status
-from hub.domain.model import Delivery, Event, Fact, MessageState, Packet, PacketKind, SignatureStanding
+from hub.domain.model import MessageState, Packet, PacketKind
 from hub.edxml import changes
-from hub.journal import events, facts
+from hub.journal.decisions import AnsweredDelivery, AnsweredDocument
 from hub.journal.queue import deliveries
 from hub.store.tables import change, delivery
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Route, Routes
 
+_ANSWERED = [table.c[field.name] for field in attrs.fields(AnsweredDocument)]
 
-def find_answered_document(tx: Transaction, packet: Packet, routes: Routes) -> sa.RowMapping | None:
+
+def find_answered_document(tx: Transaction, packet: Packet, routes: Routes) -> AnsweredDocument | None:
     """Return the newest document that a status answers: by DocumentId, else by Code and PromulgationDate.
 
     The document must be from ResponseFor's unit, with the status's unit among its recipients. A status of the original
@@ -36,28 +38,33 @@ def find_answered_document(tx: Transaction, packet: Packet, routes: Routes) -> s
         theirs = sa.and_(theirs, to_reporter)
     by_id = table.c.document_id == answer.document_id
     by_code = sa.and_(table.c.code == answer.code, table.c.promulgation_date == answer.promulgation_date)
-    newest = sa.select(table).where(theirs).order_by(table.c.received_at.desc(), table.c.id.desc()).limit(1)
+    newest = sa.select(*_ANSWERED).where(theirs).order_by(table.c.received_at.desc(), table.c.id.desc()).limit(1)
     found = None
     if answer.document_id:
-        found = tx.execute(newest.where(by_id)).mappings().first()
+        found = _read_answered(tx, newest.where(by_id))
     elif answer.code:
-        found = tx.execute(newest.where(by_code)).mappings().first()
+        found = _read_answered(tx, newest.where(by_code))
     if packet.status not in changes.ANSWERS:
         return found
-    document = answer.document_id or (found["document_id"] if found else "")
+    document = answer.document_id or (found.document_id if found else "")
     about = sa.select(change.c.message).where(change.c.sender == organ, change.c.document_id == document)
     asked = (
-        sa.select(table)
+        sa.select(*_ANSWERED)
         .join(delivery, sa.and_(delivery.c.message == table.c.id, delivery.c.recipient == reporter))
         .where(table.c.sender == organ, table.c.state == MessageState.ACCEPTED, table.c.kind.in_(changes.CHANGES))
         .where(sa.or_(table.c.id.in_(about), table.c.document_id == document))
         .order_by(delivery.c.answer.is_not(None), table.c.received_at.desc(), table.c.id.desc())
     )
-    return tx.execute(asked.limit(1)).mappings().first() or found
+    return _read_answered(tx, asked.limit(1)) or found
+
+
+def _read_answered(tx: Transaction, query: sa.Select[Any]) -> AnsweredDocument | None:
+    row = tx.execute(query).mappings().first()
+    return None if row is None else AnsweredDocument(**row)
 
 
 def route_status(
-    tx: Transaction, packet: Packet, document: sa.RowMapping | None, routed: Sequence[Route], routes: Routes
+    tx: Transaction, packet: Packet, document: AnsweredDocument | None, routed: Sequence[Route], routes: Routes
 ) -> tuple[Route, ...]:
     """Return the routes of a status. *routed* are the routes of its packet.
 
@@ -69,80 +76,30 @@ def route_status(
         return ()
     return tuple(
         Route(made.recipient, made.partner, made.via, routes.waits_for(made.partner))
-        for made in deliveries.of_message(tx, document["id"])
+        for made in deliveries.of_message(tx, document.id)
     )
 
 
-def record_status(
-    tx: Transaction,
-    status_id: str,
-    packet: Packet,
-    document: sa.RowMapping | None,
-    routes: Routes,
-    now: datetime,
-    *,
-    signature: SignatureStanding = SignatureStanding.UNSIGNED,
-) -> None:
-    """Record a status: its fact, and the new status of the delivery of *document*, which never moves back."""
-    answer, code, reporter = packet.responses[0], packet.status or "", routes.canonical(packet.sender)
-    organ = routes.canonical(answer.organ)
-    document_id = answer.document_id or (
-        document["document_id"] if document else f"{answer.code},{answer.promulgation_date}"
-    )
-    fact = Fact(
-        unit=reporter,
-        service="documents",
-        key=facts.business_key(organ, document_id),
-        milestone=f"status-{code}",
-        at=now,
-        message=status_id,
-        counterpart=organ,
-        outside=routes.outside(organ),
-        document_type=document["document_type"] if document else "",
-        signature=signature,
-        due=document["due"] if document else None,
-    )
-    facts.record_facts(tx, [fact])
-    said = {"unit": reporter, "status": code, "document": answer.document_id}
-    if document is None:
-        events.append_events(tx, Event("document-unknown", now, status_id, None, said))
-        return
-    for made in deliveries.of_message(tx, document["id"], to_move=True):
-        if made.recipient != reporter:
-            continue
-        if code in changes.ANSWERS and document["kind"] in changes.CHANGES and made.answer is None:
-            _close(tx, document, made, code, said | {"by": status_id}, now)
-            continue
-        status = advance_status(made.status, code)
-        name = "status-moved" if status != made.status else "status-kept"
-        if status != made.status:
-            tx.execute(sa.update(delivery).where(delivery.c.id == made.id).values(status=status, changed_at=now))
-        events.append_events(tx, Event(name, now, document["id"], made.id, said | {"by": status_id}))
+def lock_answered_delivery(tx: Transaction, document: AnsweredDocument, reporter: str) -> AnsweredDelivery | None:
+    """Lock the delivery of *document* to the unit *reporter* and return it, or None if there is none."""
+    made = sa.and_(delivery.c.message == document.id, delivery.c.recipient == reporter)
+    row = tx.execute(
+        sa.select(delivery.c.id, delivery.c.status, delivery.c.answer).where(made).with_for_update()
+    ).first()
+    return None if row is None else AnsweredDelivery(row.id, row.status, row.answer)
 
 
-def _close(
-    tx: Transaction, changed: sa.RowMapping, made: Delivery, code: str, said: Mapping[str, object], now: datetime
-) -> None:
-    """Record a recipient's answer to a change. For a recall, the deliveries of the recalled document get an event."""
-    tx.execute(sa.update(delivery).where(delivery.c.id == made.id).values(answer=code, changed_at=now))
-    events.append_events(tx, Event("change-answered", now, changed["id"], made.id, said))
-    if changed["kind"] != PacketKind.RECALL:
-        return
-    about = sa.select(change.c.document_id).where(change.c.message == changed["id"]).distinct()
+def read_recalled_deliveries(tx: Transaction, recall: AnsweredDocument, recipient: str) -> list[tuple[str, str]]:
+    """Return the message and the id of each delivery of the recalled documents to *recipient*, oldest first."""
+    about = sa.select(change.c.document_id).where(change.c.message == recall.id).distinct()
     asked = (
-        sa.select(delivery.c.id, delivery.c.message)
+        sa.select(delivery.c.message, delivery.c.id)
         .join(table, table.c.id == delivery.c.message)
-        .where(
-            table.c.sender == changed["sender"],
-            table.c.kind.in_(changes.DOCUMENTS),
-            delivery.c.recipient == made.recipient,
-        )
+        .where(table.c.sender == recall.sender, table.c.kind.in_(changes.DOCUMENTS), delivery.c.recipient == recipient)
         .where(table.c.document_id.in_(about), table.c.state == MessageState.ACCEPTED)
         .order_by(delivery.c.id)
     )
-    name = "recall-agreed" if code == changes.AGREED else "recall-refused"
-    for row in tx.execute(asked).all():
-        events.append_events(tx, Event(name, now, row.message, row.id, said))
+    return [(row.message, row.id) for row in tx.execute(asked)]
 
 
 @attrs.frozen

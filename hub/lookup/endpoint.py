@@ -23,7 +23,7 @@ from hub.formats.spool import Octets
 from hub.intake.admission import judge_record
 from hub.intake.endpoint import Case, EndpointJournal
 from hub.journal import replay_guard
-from hub.journal.messages import MessageEntry
+from hub.journal.decisions import MessageEntry
 from hub.lookup import cache
 from hub.lookup.cache import Begun, KeptAnswer, Spent
 from hub.lookup.partner_query import Asker, QueryResult

@@ -37,7 +37,7 @@ from hub.intake.admission import judge_own, judge_record
 from hub.intake.endpoint import EndpointJournal
 from hub.intake.grants import is_granted, refuse_ungranted
 from hub.journal import events, incident_durations, messages
-from hub.journal.messages import MessageEntry, RecordedMessage
+from hub.journal.decisions import MessageEntry, RecordedMessage
 from hub.security.certificates import CLIENT, certificate_fingerprint
 from hub.services.incidents import OPENED, SERVICE, Incident, notice, of_line, read_incident
 from hub.store.transactions import Transaction

@@ -369,6 +369,8 @@ def one_at_a_time(tx: Transaction, names: Collection[str]) -> None:
     SQLite has only one writer, so it needs no lock. Raises `Occupied` where another transaction holds one of *names*
     and *tx* is shared.
     """
+    if not names:
+        return
     if tx.dialect.name == "postgresql" and tx.get_execution_options().get("shared"):
         if those_at_hand(tx, names) != set(names):
             raise Occupied

@@ -17,7 +17,7 @@ from hub.domain.ids import new_id
 from hub.domain.model import HUB, Event, Message
 from hub.intake import admission
 from hub.journal import blobs, events, messages, search, unit_registry
-from hub.journal.messages import RecordedMessage
+from hub.journal.decisions import RecordedMessage
 from hub.report.counting import reconciling
 from hub.report.counting.reconciling import Reconciliation
 from hub.report.form import book

@@ -14,7 +14,7 @@ from hub.domain.model import Receive, Unit
 from hub.formats.spool import Drawer, Octets
 from hub.intake import admission, verification
 from hub.intake.verification import Read, VerifiedCall
-from hub.journal.messages import MessageEntry
+from hub.journal.decisions import MessageEntry
 from hub.partner.policy import Policy
 from hub.security.certificates import Anchors, Identity
 from hub.soap import documents_requests, wsdl

@@ -22,7 +22,7 @@ from hub.domain.ids import new_id
 from hub.domain.model import Outcome, Postponed, Unavailable
 from hub.journal import blobs
 from hub.journal import messages as journal_messages
-from hub.journal.messages import MessageEntry, RecordedMessage
+from hub.journal.decisions import MessageEntry, RecordedMessage
 from hub.journal.queue import claims, pickup
 from hub.journal.queue import replay as queue_replay
 from hub.journal.queue.claims import AttemptExchange, Claim

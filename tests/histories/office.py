@@ -13,7 +13,7 @@ from hub.domain.ids import new_id
 from hub.domain.model import NATIONAL, Receive, Unit
 from hub.intake import admission
 from hub.journal import unit_registry
-from hub.journal.messages import MessageEntry
+from hub.journal.decisions import MessageEntry
 from hub.report.form.book import Book, read_shipped_book
 from hub.security.certificates import Anchors, Identity
 from hub.soap import documents_requests

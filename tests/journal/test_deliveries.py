@@ -129,7 +129,8 @@ def test_a_dead_delivery_is_a_failed_fact_and_only_a_replay_moves_it(tx, sent):
 
 
 def test_what_was_recalled_is_never_replayed(tx, sent):
-    deliveries.stop_deliveries(tx, [sent], ["H55.01"], Effect.RECALLED, "R", NOW)
+    waiting = deliveries.lock_stoppable_deliveries(tx, [sent], ["H55.01"])
+    deliveries.write_stops(tx, deliveries.plan_stops([(Effect.RECALLED, waiting)], "R", NOW))
     (made,) = deliveries.of_message(tx, sent)
     plan = replay.plan_replay(tx, Filter())
     assert (plan.moves, [each.why for each in plan.excluded]) == ((), ["recalled: R"])

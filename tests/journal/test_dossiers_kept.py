@@ -9,7 +9,7 @@ from hub.domain.errors import Rejected
 from hub.intake import dossiers_query
 from hub.intake.admission import require_standard, resolve_record_units
 from hub.journal import events, facts, messages, search
-from hub.journal.messages import MessageEntry
+from hub.journal.decisions import MessageEntry
 from hub.partner.policy import Policy
 from hub.services.dossiers import read_dossier_call
 from tests.dossiers import hoso, statistic, sync

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from hub.domain.model import Fact
-from hub.journal import events, incident_durations
+from hub.journal import duties, events
 from hub.journal import facts as journal_facts
 from hub.store import transactions
 from hub.store.tables import message
@@ -90,7 +90,7 @@ def test_documents_may_say_the_same_twice_and_nobody_is_told(tx):
 def test_how_long_an_incident_was_open_is_known_however_its_ends_come(tx, apart):
     closed = attrs.evolve(OPENED, milestone="closed", message="m2", attributes=(("time", "2026-11-26T00:01:00Z"),))
     for facts in ([closed], [OPENED]) if apart else ([closed, OPENED],):
-        journal_facts.record_facts(tx, incident_durations.pair_incident_facts(tx, facts))
+        duties.write_paired_facts(tx, facts)
     assert {fact.milestone: fact.amount for fact in journal_facts.read_facts(tx)} == {
         "opened": 1,
         "closed": 1,

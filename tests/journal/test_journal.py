@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from hub.domain.model import DeliveryState, MessageState, PacketKind, Problem
+from hub.domain.model import DeliveryState, Fact, MessageState, PacketKind, Problem, Record
 from hub.journal import blobs, events, messages, search, statuses
 from hub.journal import facts as journal_facts
 from hub.journal.queue import deliveries, pickup
@@ -135,6 +135,54 @@ def test_a_status_moves_the_delivery_it_answers_only_forward_and_is_a_fact_in_an
     moves = [(e["event"], e["status"]) for e in events.of_message(tx, sent) if str(e["event"]).startswith("status-")]
     assert moves == [("status-moved", "04"), ("status-kept", "01"), ("status-moved", "06"), ("status-kept", "05")]
     assert {m for unit, m, _ in facts(tx) if unit == "H55.01"} == {"status-01", "status-04", "status-05", "status-06"}
+
+
+def recall(**fields):
+    return attrs.evolve(document(**fields), kind=PacketKind.RECALL, about="D1")
+
+
+def repetition(number):
+    return entry(document(), number, message_id="m1", content=b"packet 1")
+
+
+def dossier(tx, number):
+    fact = Fact(
+        unit="H55.13", service="dossiers", key=f"k{number}", milestone="received", at=NOW, message="", counterpart=""
+    )
+    sent = entry(document(), number)
+    record = Record(kind="received", sender="H55.13", facts=(attrs.evolve(fact, message=sent.id),))
+    told = attrs.evolve(sent, service="dossiers", packet=None, routes=(), record=record)
+    return messages.record_message(tx, told, ROUTES)
+
+
+#: What is recorded one after the other, and how many statements each takes; on PostgreSQL it takes locks besides.
+COSTS = {
+    "a document": (9, lambda tx: messages.record_message(tx, entry(document()), ROUTES)),
+    "a document to three": (
+        9,
+        lambda tx: messages.record_message(tx, entry(document("H55.13", "H55.01", "G22.1", "G22.2"), 2), ROUTES),
+    ),
+    "the same again": (2, lambda tx: messages.record_message(tx, repetition(3), ROUTES)),
+    "other bytes": (4, lambda tx: messages.record_message(tx, entry(document(), 4, message_id="m1"), ROUTES)),
+    "a status": (10, lambda tx: messages.record_message(tx, entry(status("03"), 5, partner="vpub"), ROUTES)),
+    "a recall": (16, lambda tx: messages.record_message(tx, entry(recall(), 6), ROUTES)),
+    "what was recalled": (11, lambda tx: messages.record_message(tx, entry(document("H55.13", "G22.1"), 7), ROUTES)),
+    "a dossier": (6, lambda tx: dossier(tx, 8)),
+}
+
+
+def test_all_is_read_before_anything_is_written_and_in_few_statements(tx):
+    """Nothing that a message has written is read back: each of its reads comes before each of its writes."""
+    asked = []
+    sa.event.listen(tx, "before_cursor_execute", lambda *said: asked.append(said[2]))
+    for what, (cost, record) in COSTS.items():
+        asked.clear()
+        record(tx)
+        statements = [each for each in asked if "pg_advisory_xact_lock" not in each]
+        reads = [each.startswith("SELECT") for each in statements]
+        assert reads == sorted(reads, reverse=True), (what, statements)
+        assert len(statements) <= cost, (what, statements)
+        assert len(asked) - len(statements) <= 3, (what, asked)
 
 
 def name_of(octets):

@@ -8,7 +8,7 @@ import pytest
 
 from hub.domain.errors import CallRefused
 from hub.domain.model import Fact, Problem, Record
-from hub.journal.messages import MessageEntry
+from hub.journal.decisions import MessageEntry
 from hub.journal.replay_guard import ReplayMark
 from hub.lookup import cache
 from hub.lookup.cache import Begun, KeptAnswer, Spent

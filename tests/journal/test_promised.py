@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hub.domain.model import Attachment, Fact, Record
 from hub.journal import duties, events, messages, metrics
 from hub.journal import facts as journal_facts
-from hub.journal.messages import MessageEntry
+from hub.journal.decisions import MessageEntry
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.store import transactions

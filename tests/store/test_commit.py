@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.journal import facts, messages, search
-from hub.journal.messages import RecordedMessage
+from hub.journal.decisions import RecordedMessage
 from hub.journal.search import Filter
 from hub.runtime import server_monitor
 from hub.store import group_commit, transactions

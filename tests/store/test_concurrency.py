@@ -19,7 +19,7 @@ from hub.domain.errors import Rejected, Unready
 from hub.domain.lifecycle import AttemptVerdict
 from hub.domain.model import DeliveryState, PacketKind
 from hub.journal import events, facts, messages, search
-from hub.journal.messages import RecordedMessage
+from hub.journal.decisions import RecordedMessage
 from hub.journal.queue import claims, deliveries, partner_state, pickup
 from hub.journal.queue import replay as queue_replay
 from hub.journal.queue.claims import AttemptExchange

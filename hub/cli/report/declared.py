@@ -15,7 +15,7 @@ from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command,
 
 if TYPE_CHECKING:
     from hub.config import Config
-    from hub.journal.messages import RecordedMessage
+    from hub.journal.decisions import RecordedMessage
     from hub.report.counting.reconciling import ReconciledCell, Reconciliation
     from hub.report.form.book import Book
     from hub.report.signed.declaring import Figure

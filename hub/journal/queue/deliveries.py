@@ -4,8 +4,9 @@ Each function is one step of one transaction. Each step checks the state that th
 late (an answer after a replay) moves nothing.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -26,33 +27,82 @@ from hub.units.routing import Route
 Row = sa.Row[tuple[object, ...]]
 Rows = list[Row]
 
-#: Insert of a waiting delivery. It returns whether the delivery is the head of its lane.
-_WAITS = sa.insert(table).values(free=lanes.IS_NEW).returning(table.c.free)
+#: Insert of a waiting delivery, which is free if it is the head of its lane, and of any other one.
+_WAITS = sa.insert(table).values(free=lanes.IS_NEW)
+_WAITS_NOT = sa.insert(table).values(free=False)
 _LAST = sa.select(sa.func.max(table.c.id)).where(table.c.lane == sa.bindparam("in"))
 _ONE = sa.update(table).where(table.c.id == sa.bindparam("which"))
 
 
-def make_deliveries(
-    tx: Transaction,
+@attrs.frozen
+class QueuedDelivery:
+    """The columns of a delivery that a stop needs."""
+
+    id: str
+    message: str
+    recipient: str
+    partner: str
+    lane: str
+    state: DeliveryState
+
+
+@attrs.frozen(kw_only=True)
+class PlannedDeliveries:
+    """New deliveries of one message: their rows by column, their events, and whether one of them can be sent now."""
+
+    rows: tuple[dict[str, Any], ...]
+    events: tuple[Event, ...]
+    due: bool
+
+
+@attrs.frozen(kw_only=True)
+class DeliveryStops:
+    """The effects of a change on older deliveries. Updates are columns, with the delivery's id as `which`."""
+
+    marked: tuple[dict[str, Any], ...] = ()  #: updates of all stopped deliveries: the reason
+    died: tuple[dict[str, Any], ...] = ()  #: updates of those that die: the state
+    places: tuple[tuple[str, str], ...] = ()  #: lane and recipient of those that die: the next delivery there is free
+    events: tuple[Event, ...] = ()
+
+
+def make_deliveries(tx: Transaction, message_id: str, routes: Sequence[Route], now: datetime, *, lane: str) -> None:
+    """Create one delivery of the message per route, in *lane*, due now."""
+    ids = reserve_delivery_ids(tx, routes, now, lane=lane)
+    planned = plan_deliveries(message_id, routes, ids, now, lane=lane)
+    insert_deliveries(tx, planned.rows)
+    events.append_events(tx, *planned.events)
+    if planned.due:
+        transactions.notify_nodes(tx)
+
+
+def reserve_delivery_ids(tx: Transaction, routes: Sequence[Route], now: datetime, *, lane: str) -> list[str]:
+    """Lock *lane* for the recipients whose deliveries will wait, and return one id per route.
+
+    The ids follow the order of the routes and sort after all ids in the lane, so the order does not depend on any
+    clock.
+    """
+    if not routes:
+        return []
+    lanes.lock_lanes(tx, lane, [route.recipient for route in routes if route.state is DeliveryState.WAITING])
+    last = tx.scalar(_LAST, {"in": lane})
+    return sorted(new_id(later_than_id(last, now) if last else now) for _ in routes)
+
+
+def plan_deliveries(
     message_id: str,
-    routes: Iterable[Route],
+    routes: Sequence[Route],
+    ids: Sequence[str],
     now: datetime,
     *,
     lane: str,
     urgency: int = 0,
     hour: datetime | None = None,
-) -> list[str]:
-    """Create one delivery of the message per route, in *lane*, due at *hour* or now. Return their ids."""
-    routes, due = tuple(routes), max(now, hour or now)
+) -> PlannedDeliveries:
+    """Return one delivery of the message per route, with its id of *ids*, in *lane*, due at *hour* or now."""
+    due = max(now, hour or now)
     timed = {"due": write_instant(due)} if due > now else {}
-    lanes.lock_lanes(tx, lane, [route.recipient for route in routes if route.state is DeliveryState.WAITING])
-    # Ids follow the order of the recipients and sort after all ids in the lane, so the order does not depend on any
-    # clock.
-    last = tx.scalar(_LAST, {"in": lane})
-    ids = sorted(new_id(later_than_id(last, now) if last else now) for _ in routes)
-    behind, made = [], []
+    rows, made = [], []
     for delivery_id, route in zip(ids, routes, strict=True):
-        waits = route.state is DeliveryState.WAITING
         row = {
             "id": delivery_id,
             "message": message_id,
@@ -66,18 +116,49 @@ def make_deliveries(
             "changed_at": now,
             "urgency": urgency,
             "lane": lane,
+            "reason": None,
+            "stopped": None,
         }
-        if not waits:
-            tx.execute(sa.insert(table), row | {"free": False})
-        elif not tx.execute(_WAITS, row | lanes.lane_parameters(lane, route.recipient)).scalar_one():
-            behind.append((lane, route.recipient))
+        rows.append(row)
         body = {"recipient": route.recipient, "partner": route.partner} | timed
         made.append(Event(f"delivery-{route.state}", now, message_id, delivery_id, body))
-    lanes.put_back(tx, behind)
-    events.append_events(tx, *made)
-    if due <= now and any(route.state is DeliveryState.WAITING for route in routes):
-        transactions.notify_nodes(tx)
-    return ids
+    waits = any(route.state is DeliveryState.WAITING for route in routes)
+    return PlannedDeliveries(rows=tuple(rows), events=tuple(made), due=waits and due <= now)
+
+
+def stop_new_deliveries(
+    rows: Sequence[Mapping[str, Any]], reasons: Mapping[str, str], now: datetime
+) -> tuple[tuple[Mapping[str, Any], ...], tuple[Event, ...]]:
+    """Return the planned *rows* and new events; rows to a recipient in *reasons* are dead, with that reason."""
+    stopped, told = [], []
+    for row in rows:
+        reason = reasons.get(row["recipient"])
+        if reason is None:
+            stopped.append(row)
+            continue
+        state = move_delivery(row["state"], "stop", DeliveryState.DEAD)
+        stopped.append({**row, "state": state, "reason": reason, "stopped": reason})
+        body = {"recipient": row["recipient"], "partner": row["partner"], "reason": reason}
+        told.append(Event("delivery-dead", now, row["message"], row["id"], body))
+    return tuple(stopped), tuple(told)
+
+
+def insert_deliveries(tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert planned *rows*. Their lane is locked (`reserve_delivery_ids`).
+
+    A waiting delivery is free if no delivery of its lane to the same recipient waits or is being sent.
+    """
+    waiting: list[dict[str, Any]] = []
+    others: list[Mapping[str, Any]] = []
+    for row in rows:
+        if row["state"] is DeliveryState.WAITING:
+            waiting.append({**row, **lanes.lane_parameters(row["lane"], row["recipient"])})
+        else:
+            others.append(row)
+    if waiting:
+        tx.execute(_WAITS, waiting)
+    if others:
+        tx.execute(_WAITS_NOT, others)
 
 
 def of_message(tx: Transaction, message_id: str, *, to_move: bool = False) -> list[Delivery]:
@@ -202,65 +283,83 @@ def expire_deliveries(
     return len(rows)
 
 
-def stop_deliveries(
-    tx: Transaction, messages: Iterable[str], units: Collection[str], effect: changes.Effect, by: str, now: datetime
-) -> None:
-    """Stop the deliveries of *messages* to *units* (`EVERY`: to all) because of the change *by*.
+def lock_stoppable_deliveries(
+    tx: Transaction, messages: Collection[str], units: Collection[str]
+) -> tuple[QueuedDelivery, ...]:
+    """Lock and return the deliveries of *messages* to *units* (`EVERY`: to all) that are not stopped yet."""
+    if not messages:
+        return ()
+    which = sa.and_(table.c.message.in_(list(messages)), table.c.stopped.is_(None))
+    if changes.EVERY not in units:
+        which = sa.and_(which, table.c.recipient.in_(list(units)))
+    return tuple(
+        QueuedDelivery(row.id, row.message, row.recipient, row.partner, row.lane, DeliveryState(row.state))
+        for row in lock_deliveries(tx, which)
+    )
+
+
+def plan_stops(
+    groups: Iterable[tuple[changes.Effect, Iterable[QueuedDelivery]]], by: str, now: datetime
+) -> DeliveryStops:
+    """Return how the change *by* stops the deliveries of each effect.
 
     A stopped delivery is neither sent nor replayed. A waiting or held delivery dies. That is no failure, so it makes no
     fact. A delivery that is being sent is marked and dies if it returns. A dead one is marked. A fetched or delivered
     one cannot be stopped: only the change itself reaches the recipient.
     """
-    which = sa.and_(table.c.message.in_(list(messages)), table.c.stopped.is_(None))
-    if changes.EVERY not in units:
-        which = sa.and_(which, table.c.recipient.in_(list(units)))
-    reason = changes.stop_reason(effect, by)
-    stopped: list[dict[str, object]] = []
-    died: list[dict[str, object]] = []
-    told: list[Event] = []
-    ended: dict[tuple[str, str], None] = {}
-    for row in lock_deliveries(tx, which):
-        becomes = changes.stop_delivery_state(DeliveryState(row.state))
-        if becomes is None:
-            continue
-        stopped.append({"which": row.id, "stopped": reason})
-        if becomes == row.state:
-            told.append(Event("delivery-marked", now, row.message, row.id, _said(row, reason)))
-        else:
-            died.append(_dead(row, DeliveryState(row.state), reason, now))
-            ended[row.lane, row.recipient] = None
-            told.append(Event("delivery-dead", now, row.message, row.id, _said(row, reason)))
+    marked: dict[str, dict[str, Any]] = {}
+    died, told = [], []
+    places: dict[tuple[str, str], None] = {}
+    for effect, rows in groups:
+        reason = changes.stop_reason(effect, by)
+        for row in rows:
+            becomes = changes.stop_delivery_state(row.state)
+            if becomes is None or row.id in marked:
+                continue
+            marked[row.id] = {"which": row.id, "stopped": reason}
+            ends = becomes != row.state
+            if ends:
+                died.append(_dead(row.id, row.state, reason, now))
+                places[row.lane, row.recipient] = None
+            body = {"recipient": row.recipient, "partner": row.partner, "reason": reason}
+            name = "delivery-dead" if ends else "delivery-marked"
+            told.append(Event(name, now, row.message, row.id, body))
+    return DeliveryStops(marked=tuple(marked.values()), died=tuple(died), places=tuple(places), events=tuple(told))
+
+
+def write_stops(tx: Transaction, stops: DeliveryStops) -> None:
+    """Write *stops* without their events. The rows and their lanes are locked."""
     # One statement for all rows: a change may stop thousands, and every writer waits meanwhile.
-    if stopped:
-        tx.execute(_ONE, stopped)
-    if died:
-        tx.execute(_ONE, died)
-    events.append_events(tx, *told)
-    lanes.free_next(tx, list(ended))
+    if stops.marked:
+        tx.execute(_ONE, list(stops.marked))
+    if stops.died:
+        tx.execute(_ONE, list(stops.died))
+    lanes.free_next(tx, stops.places)
+
+
+def update_delivery(tx: Transaction, changed: Mapping[str, Any]) -> None:
+    """Update one delivery. *changed*: columns, with its id as `which`."""
+    tx.execute(_ONE, dict(changed))
 
 
 def halt_deliveries(tx: Transaction, rows: Iterable[Row], now: datetime) -> None:
     """End deliveries that returned from an attempt and were stopped meanwhile."""
     for row in rows:
         if row.stopped is not None:
-            tx.execute(_ONE, _dead(row, DeliveryState.WAITING, row.stopped, now))
-            events.append_events(tx, Event("delivery-dead", now, row.message, row.id, _said(row, row.stopped)))
+            tx.execute(_ONE, _dead(row.id, DeliveryState.WAITING, row.stopped, now))
+            body = {"recipient": row.recipient, "partner": row.partner, "reason": row.stopped}
+            events.append_events(tx, Event("delivery-dead", now, row.message, row.id, body))
 
 
-def _dead(row: Row, state: DeliveryState, reason: str, now: datetime) -> dict[str, object]:
-    """Return the values that `_ONE` writes for *row*, which a change stops."""
+def _dead(delivery_id: str, state: DeliveryState, reason: str, now: datetime) -> dict[str, Any]:
+    """Return what `_ONE` is to write of a delivery in *state* that a change stops."""
     dead = {
         "state": move_delivery(state, "stop", DeliveryState.DEAD),
         "free": False,
         "reason": reason,
         "changed_at": now,
     }
-    return {"which": row.id, **dead}
-
-
-def _said(row: Row, reason: str) -> dict[str, object]:
-    """Return the body of the event for *row*, which a change stops."""
-    return {"recipient": row.recipient, "partner": row.partner, "reason": reason}
+    return {"which": delivery_id, **dead}
 
 
 def lock_deliveries(tx: Transaction, which: sa.ColumnElement[bool], *, waits: bool = True) -> Rows:

@@ -1,0 +1,445 @@
+"""Decides the effects of a message: `decide` takes an entry and what the journal knows, and returns all rows to write.
+
+Knows when two messages are the same, and the rows, events and facts of each kind of message. Uses no database, no clock
+and no random numbers. `hub.journal.messages` reads what is known and writes what is decided.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import attrs
+
+from hub.domain.lifecycle import advance_status, receive_message
+from hub.domain.model import (
+    DOCUMENTS,
+    Event,
+    Fact,
+    MessageState,
+    Packet,
+    PacketKind,
+    PacketSignature,
+    Problem,
+    Record,
+    SignatureStanding,
+)
+from hub.edxml import changes
+from hub.formats.spool import Octets
+from hub.journal import duties, facts, incident_durations
+from hub.journal.duties import Slice
+from hub.journal.facts import Key
+from hub.journal.queue import deliveries
+from hub.journal.queue.deliveries import DeliveryStops, QueuedDelivery
+from hub.units.routing import Route, Routes
+
+
+@attrs.frozen(kw_only=True)
+class MessageEntry:
+    """A message as intake judged it.
+
+    With problems it is refused. Otherwise it has its packet or its record, its routes and its receipt.
+    """
+
+    id: str
+    partner: str
+    message_id: str | None
+    service: str
+    received_at: datetime
+    content: bytes | Octets
+    sha256: str
+    packet: Packet | None = None
+    record: Record | None = None  #: of a service whose messages are no packets; unit codes are the registry's
+    #: processed after the receipt: further facts, or the packet's attachments that contain facts
+    rest: tuple[Slice, ...] = ()
+    signature: PacketSignature | None = None  #: None where no packet could be looked at
+    routes: tuple[Route, ...] = ()
+    receipt: bytes | None = None
+    problems: tuple[Problem, ...] = ()
+    withheld: bool = False  #: its bytes are not kept, because they may contain personal data
+    sha1: Mapping[str, str] | None = None  #: event body about the call's SHA-1 signature, if the policy tolerated one
+
+
+@attrs.frozen
+class RecordedMessage:
+    """The result for an entry: its own id and receipt, or those of the message that it repeats."""
+
+    id: str
+    receipt: bytes | None
+    problems: tuple[Problem, ...] = ()
+
+
+@attrs.frozen
+class Twin:
+    """The accepted message with the entry's partner and message id."""
+
+    id: str
+    sha256: str
+    receipt: bytes | None
+
+
+@attrs.frozen(kw_only=True)
+class AnsweredDocument:
+    """The columns that a status needs of the document or change that it answers."""
+
+    id: str
+    kind: str
+    sender: str
+    document_id: str
+    document_type: str
+    due: date | None
+    lane: str | None
+
+
+@attrs.frozen
+class AnsweredDelivery:
+    """The delivery of the answered document to the unit that answers. Its row is locked."""
+
+    id: str
+    status: str | None
+    answer: str | None
+
+
+@attrs.frozen
+class EarlyChange:
+    """The effect of a recall, update or replacement that arrived before its document."""
+
+    unit: str  #: `EVERY`: all units
+    effect: changes.Effect
+    partner: str  #: the partner that sent the change
+    message: str
+
+
+@attrs.frozen(kw_only=True)
+class Known:
+    """What the journal and the registry know of an entry. A message that is not accepted needs `routing` and `twin` only."""
+
+    routing: Routes  #: the units and partners by which the entry was judged
+    twin: Twin | None = None
+    contested: bool = False  #: another node has written a message with this key, so the entry cannot be accepted
+    lane: str = ""  #: the lane of its deliveries, which is locked
+    routes: tuple[Route, ...] = ()
+    ids: Sequence[str] = ()  #: the ids of its deliveries, one per route, later than all in the lane
+    #: of a change: see `find_named_documents`
+    named: Mapping[str, bool | None] = attrs.field(factory=dict)
+    #: of a change: the deliveries that it may stop, by document and effect; their rows are locked
+    stoppable: Mapping[tuple[str, changes.Effect], Sequence[QueuedDelivery]] = attrs.field(factory=dict)
+    early: Sequence[EarlyChange] = ()  #: of a document
+    reached: frozenset[str] = frozenset()  #: of a document with early changes: recipients to which it was sent before
+    answered: AnsweredDocument | None = None  #: of a status
+    answers: AnsweredDelivery | None = None  #: of a status
+    recalled: Sequence[tuple[str, str]] = ()  #: of an answer to a recall: message and id of the recalled deliveries
+    behind: bool = False  #: of a record: see `is_behind`
+    incidents: Mapping[Key, Fact] = attrs.field(factory=dict)  #: of a record: see `read_incident_ends`
+
+
+@attrs.frozen(kw_only=True)
+class NewDuty:
+    """A duty to record: slices of *kind* that may contain facts of *services*."""
+
+    services: str
+    slices: tuple[Slice, ...]
+    kind: str = duties.FACTS
+
+
+@attrs.frozen(kw_only=True)
+class Effects:
+    """Everything that one entry writes, and the result for its sender. Rows are mappings by column."""
+
+    recorded: RecordedMessage
+    message: Mapping[str, Any] | None = None  #: the row of the message; None if it is a repetition
+    keeps: bool = False  #: whether the bytes are kept
+    deliveries: Sequence[Mapping[str, Any]] = ()
+    changes: Sequence[Mapping[str, Any]] = ()
+    stops: DeliveryStops = attrs.field(factory=DeliveryStops)  #: of older deliveries
+    answered: Mapping[str, Any] | None = None  #: the update of the answered delivery, with its id as `which`
+    facts: Sequence[Fact] = ()  #: a fact whose key is new gets an event
+    duty: NewDuty | None = None
+    before: Sequence[Event] = ()  #: events that precede those of the facts
+    after: Sequence[Event] = ()  #: events that follow those of the facts
+    wakes: bool = False  #: a delivery can be sent now, so all nodes are notified
+
+
+def decide(entry: MessageEntry, known: Known) -> Effects:
+    """Return the effects of *entry*.
+
+    A repetition with the same bytes gets the receipt of the first message. The same message id with other bytes is
+    refused (`id-reused`). Only an accepted message takes its id, so a refused one is judged again when it is repeated.
+    A change of a document that only others sent is refused (`not-the-sender`).
+    """
+    twin = known.twin
+    if twin is not None and twin.id == entry.id:  # this step was committed before, with an unknown result
+        return Effects(recorded=RecordedMessage(twin.id, twin.receipt))
+    held = "nothing" if twin is None else "the same bytes" if twin.sha256 == entry.sha256 else "other bytes"
+    becomes = receive_message(held, "unsound" if entry.problems else "sound")
+    if twin is not None and becomes is None:
+        return _repeat(entry, twin)
+    if becomes is MessageState.ACCEPTED and not known.contested:
+        foreign = [document for document, sent in known.named.items() if sent is None]
+        if not foreign:
+            return _accept(entry, known)
+        entry = attrs.evolve(entry, problems=tuple(Problem("not-the-sender", each) for each in foreign))
+    reused = Problem("id-reused", f"{entry.message_id} = {twin.id if twin else '?'}")
+    return _refuse(attrs.evolve(entry, problems=entry.problems or (reused,), receipt=None), known.routing)
+
+
+def keeps_bytes(entry: MessageEntry) -> bool:
+    """Tell whether the bytes of *entry* are kept. Those of a secret document and withheld ones are not."""
+    return not entry.withheld and all(problem.code != "secret-refused" for problem in entry.problems)
+
+
+def _repeat(entry: MessageEntry, twin: Twin) -> Effects:
+    told = Event("message-repeated", entry.received_at, twin.id, None, {"partner": entry.partner})
+    return Effects(recorded=RecordedMessage(twin.id, twin.receipt), before=(told, *_call_events(entry, twin.id)))
+
+
+def _refuse(entry: MessageEntry, routing: Routes) -> Effects:
+    refusal = "; ".join(f"{p.code}: {p.detail}" if p.detail else p.code for p in entry.problems)
+    body = {
+        "partner": entry.partner,
+        "message_id": entry.message_id,
+        "sha256": entry.sha256,
+        "problems": [attrs.asdict(problem) for problem in entry.problems],
+    }
+    told = Event("message-refused", entry.received_at, entry.id, None, body)
+    return Effects(
+        recorded=RecordedMessage(entry.id, None, entry.problems),
+        message=_message_row(entry, routing) | {"state": MessageState.REFUSED, "refusal": refusal},
+        keeps=keeps_bytes(entry),
+        before=(told, *_call_events(entry, entry.id), *_signature_events(entry)),
+    )
+
+
+def _accept(entry: MessageEntry, known: Known) -> Effects:
+    if entry.record is not None:
+        return _accept_record(entry, entry.record, known)
+    packet = entry.packet
+    assert packet is not None
+    assert entry.message_id is not None
+    if packet.kind is PacketKind.STATUS:
+        return _accept_status(entry, packet, known)
+    return _accept_document(entry, packet, known)
+
+
+def _accept_message(
+    entry: MessageEntry,
+    known: Known,
+    kind: str,
+    deviations: Sequence[Problem],
+    *,
+    urgency: int = 0,
+    hour: datetime | None = None,
+) -> Effects:
+    """Return the effects that every accepted message has: its row, its bytes, its deliveries and their events."""
+    now = entry.received_at
+    row = _message_row(entry, known.routing) | {
+        "state": MessageState.ACCEPTED,
+        "answers": known.answered.id if known.answered else None,
+        "lane": known.lane,
+    }
+    planned = deliveries.plan_deliveries(
+        entry.id, known.routes, known.ids, now, lane=known.lane, urgency=urgency, hour=hour
+    )
+    body = {"partner": entry.partner, "message_id": entry.message_id, "kind": kind, "sha256": entry.sha256}
+    said = ({"code": deviation.code, "detail": deviation.detail} for deviation in deviations)
+    return Effects(
+        recorded=RecordedMessage(entry.id, entry.receipt),
+        message=row,
+        keeps=True,
+        deliveries=planned.rows,
+        wakes=planned.due,
+        before=(
+            Event("message-accepted", now, entry.id, None, body),
+            *_call_events(entry, entry.id),
+            *_signature_events(entry),
+            *(Event("deviation-tolerated", now, entry.id, None, each) for each in said),
+            *planned.events,
+        ),
+    )
+
+
+def _accept_record(entry: MessageEntry, record: Record, known: Known) -> Effects:
+    now, later = duties.split_facts(record.facts, behind=known.behind)
+    slices = (*later, *entry.rest)
+    return attrs.evolve(
+        _accept_message(entry, known, record.kind, record.deviations),
+        facts=incident_durations.pair_incident_facts(now, known.incidents),
+        duty=NewDuty(services=entry.service, slices=slices) if slices else None,
+    )
+
+
+def _accept_document(entry: MessageEntry, packet: Packet, known: Known) -> Effects:
+    """Return the effects of an accepted document, recall, update or replacement."""
+    accepted = _accept_message(entry, known, packet.kind, packet.deviations, urgency=packet.priority, hour=packet.hour)
+    assert accepted.message is not None
+    routing = known.routing
+    recipients = [routing.canonical(code) for code in packet.recipients]
+    sent = facts.make_sent_fact(accepted.message, recipients, outside=any(routing.outside(code) for code in recipients))
+    duty = NewDuty(services=duties.ENCLOSED, slices=entry.rest, kind=duties.ATTACHMENTS) if entry.rest else None
+    accepted = attrs.evolve(accepted, facts=(sent,), duty=duty)
+    if packet.kind in changes.CHANGES:
+        return _stop_changed(accepted, entry, packet, known)
+    if stops := find_early_stops(entry.partner, routing.canonical(packet.sender), known):
+        rows, told = deliveries.stop_new_deliveries(accepted.deliveries, stops, entry.received_at)
+        return attrs.evolve(accepted, deliveries=rows, after=told)
+    return accepted
+
+
+def find_early_stops(partner: str, sender: str, known: Known) -> dict[str, str]:
+    """Return the reasons for which early changes stop the new document of the unit *sender*, by recipient.
+
+    A change counts if *partner*, which sends the document, sent it too, or a partner that stands for the unit. It stops
+    a recipient only if nothing of the document was sent there before: a document that is sent again after its recall is
+    a new document and is delivered.
+    """
+    first: dict[str, tuple[str, changes.Effect]] = {}  # by unit: the first change that stops the document there
+    for each in known.early:
+        if each.partner == partner or known.routing.stands_for(each.partner, sender):
+            first[each.unit] = min(first.get(each.unit, (each.message, each.effect)), (each.message, each.effect))
+    stops = {}
+    for recipient in (route.recipient for route in known.routes if route.recipient not in known.reached):
+        if found := [first[unit] for unit in (changes.EVERY, recipient) if unit in first]:
+            message, effect = min(found)
+            stops[recipient] = changes.stop_reason(effect, message)
+    return stops
+
+
+def _stop_changed(accepted: Effects, entry: MessageEntry, packet: Packet, known: Known) -> Effects:
+    """Return *accepted* with the effects of a recall, update or replacement on the documents that it names.
+
+    If the hub knows none of the documents, the change gets the event `document-unknown` and is stored and routed all
+    the same.
+    """
+    routing, now = known.routing, entry.received_at
+    sender = routing.canonical(packet.sender)
+    marks = changes.list_change_effects(packet, known.named, routing.canonical)
+    groups = ((effect, rows) for (_, effect), rows in known.stoppable.items())
+    stops = deliveries.plan_stops(groups, entry.id, now)
+    unknown = Event("document-unknown", now, entry.id, None, {"unit": sender, "documents": list(known.named)})
+    return attrs.evolve(
+        accepted,
+        changes=tuple(attrs.asdict(mark) | {"message": entry.id, "sender": sender} for mark in marks),
+        stops=stops,
+        after=stops.events if any(known.named.values()) else (unknown, *stops.events),
+    )
+
+
+def _accept_status(entry: MessageEntry, packet: Packet, known: Known) -> Effects:
+    """Return the effects of a status: also its fact, and the new status of the answered delivery.
+
+    The status of a delivery never moves back.
+    """
+    accepted = _accept_message(entry, known, packet.kind, packet.deviations, urgency=packet.priority, hour=packet.hour)
+    routing, now, answered = known.routing, entry.received_at, known.answered
+    answer, code, reporter = packet.responses[0], packet.status or "", routing.canonical(packet.sender)
+    organ = routing.canonical(answer.organ)
+    document = answer.document_id or (answered.document_id if answered else f"{answer.code},{answer.promulgation_date}")
+    fact = Fact(
+        unit=reporter,
+        service=DOCUMENTS,
+        key=facts.business_key(organ, document),
+        milestone=f"status-{code}",
+        at=now,
+        message=entry.id,
+        counterpart=organ,
+        outside=routing.outside(organ),
+        document_type=answered.document_type if answered else "",
+        signature=entry.signature.standing if entry.signature else SignatureStanding.UNSIGNED,
+        due=answered.due if answered else None,
+    )
+    accepted = attrs.evolve(accepted, facts=(fact,))
+    said: dict[str, object] = {"unit": reporter, "status": code, "document": answer.document_id}
+    if answered is None:
+        return attrs.evolve(accepted, after=(Event("document-unknown", now, entry.id, None, said),))
+    moved = known.answers
+    if moved is None:
+        return accepted
+    said |= {"by": entry.id}
+    if closes_change(code, answered, moved):
+        name = "recall-agreed" if code == changes.AGREED else "recall-refused"
+        return attrs.evolve(
+            accepted,
+            answered={"which": moved.id, "answer": code, "changed_at": now},
+            after=(
+                Event("change-answered", now, answered.id, moved.id, said),
+                *(Event(name, now, message, delivery, said) for message, delivery in known.recalled),
+            ),
+        )
+    status = advance_status(moved.status, code)
+    if status == moved.status:
+        return attrs.evolve(accepted, after=(Event("status-kept", now, answered.id, moved.id, said),))
+    return attrs.evolve(
+        accepted,
+        answered={"which": moved.id, "status": status, "changed_at": now},
+        after=(Event("status-moved", now, answered.id, moved.id, said),),
+    )
+
+
+def closes_change(code: str, answered: AnsweredDocument, moved: AnsweredDelivery) -> bool:
+    """Tell whether the status *code* is the recipient's first answer to a change (15 agreed, 16 refused)."""
+    return code in changes.ANSWERS and answered.kind in changes.CHANGES and moved.answer is None
+
+
+def _call_events(entry: MessageEntry, message: str) -> tuple[Event, ...]:
+    """Return the event about a tolerated SHA-1 signature of the call that carried *message*, if it had one."""
+    return () if entry.sha1 is None else (Event("sha1-used", entry.received_at, message, None, entry.sha1),)
+
+
+def _signature_events(entry: MessageEntry) -> tuple[Event, ...]:
+    """Return the events about the packet's own signature: its standing, and the tolerances of the policy that it used."""
+    found = entry.signature
+    if found is None or (found.standing is SignatureStanding.UNSIGNED and not found.code):
+        return ()
+    said = {"signature": found.standing, "code": found.code, "detail": found.detail, "certificate": found.certificate}
+    body = {key: value for key, value in said.items() if value}
+    told = [Event("packet-signature", entry.received_at, entry.id, None, body)]
+    used = {"partner": entry.partner, "certificate": found.certificate}
+    if found.standing is SignatureStanding.VALID and found.vxp:
+        told.append(Event("vxp-signature-used", entry.received_at, entry.id, None, used))
+    if found.standing is SignatureStanding.VALID and found.sha1:
+        told.append(Event("sha1-used", entry.received_at, entry.id, None, used))
+    return tuple(told)
+
+
+def _message_row(entry: MessageEntry, routing: Routes) -> dict[str, Any]:
+    """Return the columns of *entry* that do not depend on its acceptance."""
+    row: dict[str, Any] = {
+        "id": entry.id,
+        "partner": entry.partner,
+        "message_id": entry.message_id,
+        "service": entry.service,
+        "kind": "unknown",
+        "received_at": entry.received_at,
+        "sha256": entry.sha256,
+        "size": len(entry.content),
+        "receipt": entry.receipt,
+        "signature": entry.signature.standing if entry.signature else None,
+    }
+    packet, record = entry.packet, entry.record
+    if record is not None:
+        keys = json.dumps(record.keys, ensure_ascii=False, separators=(",", ":"))
+        row |= {"kind": record.kind, "sender": record.sender or None, "subject": record.subject, "keys": keys}
+    if packet is None:
+        return row
+    row |= {
+        "kind": packet.kind,
+        "sender": routing.canonical(packet.sender),
+        "outside": routing.outside(packet.sender),
+        "document_id": packet.document_id,
+        "code": packet.code,
+        "promulgation_date": packet.promulgation_date,
+        "subject": packet.subject,
+        "due": packet.due,
+        "document_type": packet.type_name,
+        "paper": packet.paper,
+    }
+    if packet.kind is PacketKind.STATUS and packet.responses:
+        answer = packet.responses[0]
+        row |= {
+            "document_id": answer.document_id,
+            "code": answer.code,
+            "promulgation_date": answer.promulgation_date,
+            "status": packet.status,
+            "answers_unit": routing.canonical(answer.organ),
+        }
+    return row
