@@ -26,9 +26,14 @@ def keep_blob(tx: Transaction, sha256: str, octets: bytes | Octets) -> None:
 
     Raises RuntimeError if stored parts differ in size.
     """
-    if len(octets) <= LARGE or read_blob_size(tx, sha256) != len(octets):
-        keep_parts(tx, sha256, octets, range(_count(len(octets))))
-    if len(octets) > LARGE and read_blob_size(tx, sha256) != len(octets):
+    numbers = range(_count(len(octets)))
+    if len(octets) <= LARGE:
+        keep_parts(tx, sha256, octets, numbers)
+        return
+    there = read_blob_size(tx, sha256) or 0
+    if there != len(octets):
+        there += keep_parts(tx, sha256, octets, numbers)
+    if there != len(octets) and read_blob_size(tx, sha256) != len(octets):  # else another node wrote some
         raise RuntimeError(f"the stored parts of {sha256} do not belong to these octets")
 
 
@@ -39,13 +44,18 @@ def batch_part_numbers(length: int) -> Iterator[Sequence[int]]:
         yield range(first, min(first + BATCH, count))
 
 
-def keep_parts(tx: Transaction, sha256: str, octets: bytes | Octets, numbers: Iterable[int]) -> None:
-    """Store the parts with these *numbers*. A part that exists is left: it is the same."""
+def keep_parts(tx: Transaction, sha256: str, octets: bytes | Octets, numbers: Iterable[int]) -> int:
+    """Store the parts with these *numbers*. A part that exists is left: it is the same.
+
+    Return the number of new octets.
+    """
+    new = 0
     whole = Octets.of(octets) if isinstance(octets, bytes) else octets
     for number in numbers:
         start = number * PART
         part = whole.cut(start, min(start + PART, len(whole))).read()
-        transactions.put_once(tx, table, [{"sha256": sha256, "part": number, "octets": part}])
+        new += len(part) * transactions.put_once(tx, table, [{"sha256": sha256, "part": number, "octets": part}])
+    return new
 
 
 def read_blob_size(tx: Transaction, sha256: str) -> int | None:

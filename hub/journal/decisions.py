@@ -112,7 +112,7 @@ class EarlyChange:
 
 @attrs.frozen(kw_only=True)
 class Known:
-    """What the journal and the registry know of an entry. A message that is not accepted needs `routing` and `twin` only."""
+    """What the journal and the registry know of an entry. If it is not accepted, `routing` and `twin` are enough."""
 
     routing: Routes  #: the units and partners by which the entry was judged
     twin: Twin | None = None
@@ -386,7 +386,7 @@ def _call_events(entry: MessageEntry, message: str) -> tuple[Event, ...]:
 
 
 def _signature_events(entry: MessageEntry) -> tuple[Event, ...]:
-    """Return the events about the packet's own signature: its standing, and the tolerances of the policy that it used."""
+    """Return the events about the packet's own signature: its standing, and the tolerances of the policy it used."""
     found = entry.signature
     if found is None or (found.standing is SignatureStanding.UNSIGNED and not found.code):
         return ()
