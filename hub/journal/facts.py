@@ -9,7 +9,7 @@ count what the hub counts.
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from hub.domain.model import DOCUMENTS, Event, Fact, PacketKind, SignatureStanding
 from hub.domain.time_window import TimeWindow
 from hub.journal import events
+from hub.report.counting.lines import read_fact_members
 from hub.store import transactions
 from hub.store.tables import carried
 from hub.store.tables import fact as table
@@ -267,43 +268,10 @@ _RAW = sa.select(
     )
 )
 _key_of = itemgetter(2)
-_instant, _day = datetime.fromisoformat, lru_cache(4096)(date.fromisoformat)
 _pairs = lru_cache(4096)(lambda text: tuple(json.loads(text).items()))
 
 
 def _raw(row: Sequence[Any]) -> Fact:
     """Return the fact of a row of `_RAW`."""
-    (
-        unit,
-        service,
-        key,
-        milestone,
-        at,
-        message,
-        counterpart,
-        outside,
-        kind,
-        paper,
-        signature,
-        due,
-        day,
-        amount,
-        pairs,
-    ) = row
-    return Fact(
-        unit=unit,
-        service=service,
-        key=key,
-        milestone=milestone,
-        at=_instant(at),
-        message=message,
-        counterpart=counterpart,
-        outside=outside,
-        document_type=kind,
-        paper=paper,
-        signature=signature,
-        due=due and _day(due),
-        day=day and _day(day),
-        amount=amount,
-        attributes=() if pairs == "{}" else _pairs(pairs),
-    )
+    pairs = row[-1]
+    return read_fact_members(row, () if pairs == "{}" else _pairs(pairs))

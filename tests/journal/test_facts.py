@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from hub.domain.model import Fact
 from hub.journal import duties, events
 from hub.journal import facts as journal_facts
+from hub.report.counting.evidence import MEMBERS
 from hub.store import transactions
+from hub.store.tables import fact as table
 from hub.store.tables import message
 
 AT = datetime(2026, 11, 27, 1, tzinfo=UTC)
@@ -120,3 +122,8 @@ def test_two_transactions_with_the_same_facts_in_other_orders_wait_for_each_othe
         thread.join()
     assert not failed
     assert sum(done) == 2000
+
+
+def test_a_row_of_the_journal_has_the_members_of_a_line_of_evidence():
+    """One function makes facts of both (`read_fact_members`)."""
+    assert tuple(table.columns.keys()) == MEMBERS
