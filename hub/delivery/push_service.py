@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from hub.config import Partner
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner, divide_capacity
-from hub.domain.lifecycle import judge_outcome
+from hub.domain.lifecycle import judge_outcome, name_outcome
 from hub.domain.model import Consignment, Conversation, Outcome, Postponed, Reply, Request, Unavailable
 from hub.journal import blobs, search
 from hub.journal.queue import claims, deliveries, pickup
@@ -220,7 +220,7 @@ class DeliveryService(Service):
             verdict = judge_outcome(
                 outcome, since=claim.since, now=now, delay=wait, give_up=policy.give_up, crashes=claim.crashes
             )
-            name = type(outcome).__name__.lower()
+            name = name_outcome(outcome)
             moved: list[tuple[Breaker, Breaker]] = []
             heard = self._heard(outcome, policy, now, moved)
             settled = await self._journal.write(claims.settle_claim, claim, name, verdict, exchange, now, heard=heard)

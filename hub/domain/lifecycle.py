@@ -5,6 +5,7 @@ that is not in them does not exist.
 """
 
 from datetime import datetime, timedelta
+from enum import StrEnum
 from types import MappingProxyType
 from typing import assert_never
 
@@ -21,37 +22,83 @@ from hub.domain.model import (
     Unavailable,
 )
 
+
+class HeldContent(StrEnum):
+    """What the journal holds under the partner and the id of a message."""
+
+    NOTHING = "nothing"
+    SAME_BYTES = "the same bytes"
+    OTHER_BYTES = "other bytes"
+
+
+class Judgement(StrEnum):
+    """The judgement of a message by intake."""
+
+    SOUND = "sound"
+    UNSOUND = "unsound"
+
+
+class DeliveryEvent(StrEnum):
+    """An event that moves a delivery. The four outcomes of an attempt have the names that the journal stores."""
+
+    CLAIM = "claim"
+    STOP = "stop"  #: a recall, update or replacement
+    GIVE_UP = "give up"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+    POSTPONED = "postponed"
+    RESCUE = "rescue"  #: the attempt was interrupted
+    FETCH = "fetch"
+    CONFIRM = "confirm"
+    REPLAY = "replay"
+
+
+class ReportEvent(StrEnum):
+    """An event that moves a report."""
+
+    CLOSE = "close"
+    SIGN = "sign"
+    SUBMIT = "submit"
+    ACCEPT = "accept"
+    RETURN = "return"
+    REVISE = "revise"
+
+
 #: (what the journal holds under this partner and message id, how the message was judged) -> the state of the message.
 RECEIVE = MappingProxyType(
     {
-        ("nothing", "sound"): MessageState.ACCEPTED,
-        ("nothing", "unsound"): MessageState.REFUSED,
-        ("the same bytes", "sound"): None,  # the message is already in the journal: nothing new, the same receipt
-        ("the same bytes", "unsound"): None,
-        ("other bytes", "sound"): MessageState.REFUSED,
-        ("other bytes", "unsound"): MessageState.REFUSED,
+        (HeldContent.NOTHING, Judgement.SOUND): MessageState.ACCEPTED,
+        (HeldContent.NOTHING, Judgement.UNSOUND): MessageState.REFUSED,
+        (
+            HeldContent.SAME_BYTES,
+            Judgement.SOUND,
+        ): None,  # the message is already in the journal: nothing new, the same receipt
+        (HeldContent.SAME_BYTES, Judgement.UNSOUND): None,
+        (HeldContent.OTHER_BYTES, Judgement.SOUND): MessageState.REFUSED,
+        (HeldContent.OTHER_BYTES, Judgement.UNSOUND): MessageState.REFUSED,
     }
 )
 
 #: (state, event) -> the states that the event may lead to.
 DELIVER = MappingProxyType(
     {
-        (DeliveryState.WAITING, "claim"): frozenset({DeliveryState.SENDING}),
-        (DeliveryState.WAITING, "stop"): frozenset({DeliveryState.DEAD}),
-        (DeliveryState.WAITING, "give up"): frozenset({DeliveryState.DEAD}),
-        (DeliveryState.SENDING, "accepted"): frozenset({DeliveryState.DELIVERED}),
-        (DeliveryState.SENDING, "refused"): frozenset({DeliveryState.DEAD}),
-        (DeliveryState.SENDING, "unavailable"): frozenset({DeliveryState.WAITING, DeliveryState.DEAD}),
-        (DeliveryState.SENDING, "postponed"): frozenset({DeliveryState.WAITING, DeliveryState.DEAD}),
-        (DeliveryState.SENDING, "rescue"): frozenset({DeliveryState.WAITING, DeliveryState.DEAD}),
-        (DeliveryState.SENDING, "stop"): frozenset({DeliveryState.SENDING}),
-        (DeliveryState.HELD, "fetch"): frozenset({DeliveryState.FETCHED}),
-        (DeliveryState.HELD, "stop"): frozenset({DeliveryState.DEAD}),
-        (DeliveryState.FETCHED, "fetch"): frozenset({DeliveryState.FETCHED}),
-        (DeliveryState.FETCHED, "confirm"): frozenset({DeliveryState.DELIVERED}),
-        (DeliveryState.DELIVERED, "confirm"): frozenset({DeliveryState.DELIVERED}),
-        (DeliveryState.DEAD, "replay"): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
-        (DeliveryState.DEAD, "stop"): frozenset({DeliveryState.DEAD}),
+        (DeliveryState.WAITING, DeliveryEvent.CLAIM): frozenset({DeliveryState.SENDING}),
+        (DeliveryState.WAITING, DeliveryEvent.STOP): frozenset({DeliveryState.DEAD}),
+        (DeliveryState.WAITING, DeliveryEvent.GIVE_UP): frozenset({DeliveryState.DEAD}),
+        (DeliveryState.SENDING, DeliveryEvent.ACCEPTED): frozenset({DeliveryState.DELIVERED}),
+        (DeliveryState.SENDING, DeliveryEvent.REFUSED): frozenset({DeliveryState.DEAD}),
+        (DeliveryState.SENDING, DeliveryEvent.UNAVAILABLE): frozenset({DeliveryState.WAITING, DeliveryState.DEAD}),
+        (DeliveryState.SENDING, DeliveryEvent.POSTPONED): frozenset({DeliveryState.WAITING, DeliveryState.DEAD}),
+        (DeliveryState.SENDING, DeliveryEvent.RESCUE): frozenset({DeliveryState.WAITING, DeliveryState.DEAD}),
+        (DeliveryState.SENDING, DeliveryEvent.STOP): frozenset({DeliveryState.SENDING}),
+        (DeliveryState.HELD, DeliveryEvent.FETCH): frozenset({DeliveryState.FETCHED}),
+        (DeliveryState.HELD, DeliveryEvent.STOP): frozenset({DeliveryState.DEAD}),
+        (DeliveryState.FETCHED, DeliveryEvent.FETCH): frozenset({DeliveryState.FETCHED}),
+        (DeliveryState.FETCHED, DeliveryEvent.CONFIRM): frozenset({DeliveryState.DELIVERED}),
+        (DeliveryState.DELIVERED, DeliveryEvent.CONFIRM): frozenset({DeliveryState.DELIVERED}),
+        (DeliveryState.DEAD, DeliveryEvent.REPLAY): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
+        (DeliveryState.DEAD, DeliveryEvent.STOP): frozenset({DeliveryState.DEAD}),
     }
 )
 
@@ -59,26 +106,26 @@ DELIVER = MappingProxyType(
 #: `revise`.
 REPORT = MappingProxyType(
     {
-        (ReportState.OPEN, "close"): ReportState.CLOSED,
-        (ReportState.CLOSED, "sign"): ReportState.SIGNED,
-        (ReportState.CLOSED, "submit"): ReportState.SUBMITTED,  # where no signature is required
-        (ReportState.CLOSED, "revise"): ReportState.CLOSED,
-        (ReportState.SIGNED, "submit"): ReportState.SUBMITTED,
-        (ReportState.SIGNED, "revise"): ReportState.CLOSED,
-        (ReportState.SUBMITTED, "submit"): ReportState.SUBMITTED,  # to another partner too
-        (ReportState.SUBMITTED, "accept"): ReportState.ACCEPTED,
-        (ReportState.SUBMITTED, "return"): ReportState.RETURNED,
-        (ReportState.SUBMITTED, "revise"): ReportState.CLOSED,
-        (ReportState.ACCEPTED, "submit"): ReportState.ACCEPTED,
-        (ReportState.ACCEPTED, "accept"): ReportState.ACCEPTED,
+        (ReportState.OPEN, ReportEvent.CLOSE): ReportState.CLOSED,
+        (ReportState.CLOSED, ReportEvent.SIGN): ReportState.SIGNED,
+        (ReportState.CLOSED, ReportEvent.SUBMIT): ReportState.SUBMITTED,  # where no signature is required
+        (ReportState.CLOSED, ReportEvent.REVISE): ReportState.CLOSED,
+        (ReportState.SIGNED, ReportEvent.SUBMIT): ReportState.SUBMITTED,
+        (ReportState.SIGNED, ReportEvent.REVISE): ReportState.CLOSED,
+        (ReportState.SUBMITTED, ReportEvent.SUBMIT): ReportState.SUBMITTED,  # to another partner too
+        (ReportState.SUBMITTED, ReportEvent.ACCEPT): ReportState.ACCEPTED,
+        (ReportState.SUBMITTED, ReportEvent.RETURN): ReportState.RETURNED,
+        (ReportState.SUBMITTED, ReportEvent.REVISE): ReportState.CLOSED,
+        (ReportState.ACCEPTED, ReportEvent.SUBMIT): ReportState.ACCEPTED,
+        (ReportState.ACCEPTED, ReportEvent.ACCEPT): ReportState.ACCEPTED,
         # one of several partners that accepted it, and may still return it
-        (ReportState.ACCEPTED, "return"): ReportState.RETURNED,
-        (ReportState.ACCEPTED, "revise"): ReportState.CLOSED,
-        (ReportState.RETURNED, "submit"): ReportState.RETURNED,
+        (ReportState.ACCEPTED, ReportEvent.RETURN): ReportState.RETURNED,
+        (ReportState.ACCEPTED, ReportEvent.REVISE): ReportState.CLOSED,
+        (ReportState.RETURNED, ReportEvent.SUBMIT): ReportState.RETURNED,
         # a returned report can only be corrected by another revision
-        (ReportState.RETURNED, "accept"): ReportState.RETURNED,
-        (ReportState.RETURNED, "return"): ReportState.RETURNED,
-        (ReportState.RETURNED, "revise"): ReportState.CLOSED,
+        (ReportState.RETURNED, ReportEvent.ACCEPT): ReportState.RETURNED,
+        (ReportState.RETURNED, ReportEvent.RETURN): ReportState.RETURNED,
+        (ReportState.RETURNED, ReportEvent.REVISE): ReportState.CLOSED,
     }
 )
 
@@ -108,15 +155,12 @@ def queue_turn(due: datetime, urgency: int) -> datetime:
     return due - STEP * urgency
 
 
-def receive_message(held: str, judged: str) -> MessageState | None:
-    """Return the state of a message, or None if the journal already has it.
-
-    *held* and *judged* are words of `RECEIVE`.
-    """
+def receive_message(held: HeldContent, judged: Judgement) -> MessageState | None:
+    """Return the state of a message, or None if the journal already has it."""
     return RECEIVE[held, judged]
 
 
-def move_delivery(state: DeliveryState, what: str, to: DeliveryState | None = None) -> DeliveryState:
+def move_delivery(state: DeliveryState, what: DeliveryEvent, to: DeliveryState | None = None) -> DeliveryState:
     """Return the state that the event *what* leads to from *state*: *to*, or the only possible one.
 
     Raises ValueError for a transition that is not in `DELIVER`. It is a defect of the caller, and nothing may be
@@ -130,10 +174,24 @@ def move_delivery(state: DeliveryState, what: str, to: DeliveryState | None = No
     return to
 
 
-def move_report(state: ReportState, what: str) -> ReportState:
-    """Return the state of a report after *what*, a word of `REPORT`, from *state*.
+def name_outcome(outcome: Outcome) -> DeliveryEvent:
+    """Return the event that *outcome* is for the deliveries of its attempt."""
+    match outcome:
+        case Accepted():
+            return DeliveryEvent.ACCEPTED
+        case Refused():
+            return DeliveryEvent.REFUSED
+        case Unavailable():
+            return DeliveryEvent.UNAVAILABLE
+        case Postponed():
+            return DeliveryEvent.POSTPONED
+    assert_never(outcome)
 
-    Raises ValueError for a step that is not in the table.
+
+def move_report(state: ReportState, what: ReportEvent) -> ReportState:
+    """Return the state of a report after *what* from *state*.
+
+    Raises ValueError for a step that is not in `REPORT`.
     """
     found = REPORT.get((state, what))
     if found is None:

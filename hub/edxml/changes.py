@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import attrs
 
-from hub.domain.lifecycle import DELIVER
+from hub.domain.lifecycle import DELIVER, DeliveryEvent
 from hub.domain.model import DeliveryState, Packet, PacketKind
 
 #: Kinds that change an earlier document.
@@ -113,5 +113,5 @@ def stop_delivery_state(state: DeliveryState) -> DeliveryState | None:
 
     In that case only the change itself informs the recipient.
     """
-    (becomes,) = DELIVER.get((state, "stop"), (None,))
+    (becomes,) = DELIVER.get((state, DeliveryEvent.STOP), (None,))
     return becomes

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from hub.domain.lifecycle import advance_status, receive_message
+from hub.domain.lifecycle import HeldContent, Judgement, advance_status, receive_message
 from hub.domain.model import (
     DOCUMENTS,
     Event,
@@ -170,8 +170,7 @@ def decide(entry: MessageEntry, known: Known) -> Effects:
     twin = known.twin
     if twin is not None and twin.id == entry.id:  # this step was committed before, with an unknown result
         return Effects(recorded=RecordedMessage(twin.id, twin.receipt))
-    held = "nothing" if twin is None else "the same bytes" if twin.sha256 == entry.sha256 else "other bytes"
-    becomes = receive_message(held, "unsound" if entry.problems else "sound")
+    becomes = receive_message(_compare(entry, twin), Judgement.UNSOUND if entry.problems else Judgement.SOUND)
     if twin is not None and becomes is None:
         return _repeat(entry, twin)
     if becomes is MessageState.ACCEPTED and not known.contested:
@@ -186,6 +185,12 @@ def decide(entry: MessageEntry, known: Known) -> Effects:
 def keeps_bytes(entry: MessageEntry) -> bool:
     """Tell whether the bytes of *entry* are kept. Those of a secret document and withheld ones are not."""
     return not entry.withheld and all(problem.code != "secret-refused" for problem in entry.problems)
+
+
+def _compare(entry: MessageEntry, twin: Twin | None) -> HeldContent:
+    if twin is None:
+        return HeldContent.NOTHING
+    return HeldContent.SAME_BYTES if twin.sha256 == entry.sha256 else HeldContent.OTHER_BYTES
 
 
 def _repeat(entry: MessageEntry, twin: Twin) -> Effects:

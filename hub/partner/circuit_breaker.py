@@ -25,17 +25,25 @@ class Position(StrEnum):
     HALF_OPEN = "half-open"  #: one message is sent, as a probe
 
 
+class BreakerEvent(StrEnum):
+    """An event that moves a breaker."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    PROBE = "probe"
+
+
 #: (position, event) -> possible next positions.
 BREAKER = MappingProxyType(
     {
-        (Position.CLOSED, "success"): frozenset({Position.CLOSED}),
-        (Position.CLOSED, "failure"): frozenset({Position.CLOSED, Position.OPEN}),
-        (Position.OPEN, "success"): frozenset({Position.CLOSED}),
-        (Position.OPEN, "failure"): frozenset({Position.OPEN}),
-        (Position.OPEN, "probe"): frozenset({Position.HALF_OPEN}),
-        (Position.HALF_OPEN, "success"): frozenset({Position.CLOSED}),
-        (Position.HALF_OPEN, "failure"): frozenset({Position.OPEN}),
-        (Position.HALF_OPEN, "probe"): frozenset({Position.HALF_OPEN}),
+        (Position.CLOSED, BreakerEvent.SUCCESS): frozenset({Position.CLOSED}),
+        (Position.CLOSED, BreakerEvent.FAILURE): frozenset({Position.CLOSED, Position.OPEN}),
+        (Position.OPEN, BreakerEvent.SUCCESS): frozenset({Position.CLOSED}),
+        (Position.OPEN, BreakerEvent.FAILURE): frozenset({Position.OPEN}),
+        (Position.OPEN, BreakerEvent.PROBE): frozenset({Position.HALF_OPEN}),
+        (Position.HALF_OPEN, BreakerEvent.SUCCESS): frozenset({Position.CLOSED}),
+        (Position.HALF_OPEN, BreakerEvent.FAILURE): frozenset({Position.OPEN}),
+        (Position.HALF_OPEN, BreakerEvent.PROBE): frozenset({Position.HALF_OPEN}),
     }
 )
 
@@ -57,17 +65,17 @@ class Breaker:
     reason: str | None = None  #: of the latest failure
 
 
-def classify_outcome(outcome: Outcome) -> str | None:
-    """Return what *outcome* shows about the partner: "success", "failure", or None if it shows nothing.
+def classify_outcome(outcome: Outcome) -> BreakerEvent | None:
+    """Return what *outcome* shows about the partner: success, failure, or None if it shows nothing.
 
     A refusal is a proper answer and counts as success. An error of the hub itself, or a message that the hub postponed,
     shows nothing about the partner.
     """
     match outcome:
         case Accepted() | Refused():
-            return "success"
+            return BreakerEvent.SUCCESS
         case Unavailable(ours=False):
-            return "failure"
+            return BreakerEvent.FAILURE
         case Unavailable() | Postponed():
             return None
 
@@ -87,7 +95,7 @@ def record_breaker_claims(breaker: Breaker) -> Breaker:
     """Return the breaker after messages were claimed within its room."""
     if breaker.position is Position.CLOSED:
         return breaker
-    return attrs.evolve(breaker, position=_to(breaker, "probe"), until=None)
+    return attrs.evolve(breaker, position=_to(breaker, BreakerEvent.PROBE), until=None)
 
 
 def record_breaker_success(breaker: Breaker, policy: Policy) -> Breaker:
@@ -97,7 +105,7 @@ def record_breaker_success(breaker: Breaker, policy: Policy) -> Breaker:
         pace = _FIRST_PACE
     if pace is not None and pace >= policy.concurrency:
         pace = None
-    return Breaker(position=_to(breaker, "success"), pace=pace)
+    return Breaker(position=_to(breaker, BreakerEvent.SUCCESS), pace=pace)
 
 
 def record_breaker_failure(
@@ -111,14 +119,16 @@ def record_breaker_failure(
     """
     if breaker.position is Position.OPEN:
         # the message was under way when the breaker opened
-        return attrs.evolve(breaker, position=_to(breaker, "failure"))
+        return attrs.evolve(breaker, position=_to(breaker, BreakerEvent.FAILURE))
     failures = breaker.failures + 1
     if breaker.position is Position.CLOSED and failures < FAILURES and not outcome.credentials:
-        return attrs.evolve(breaker, position=_to(breaker, "failure"), failures=failures, reason=outcome.detail)
+        return attrs.evolve(
+            breaker, position=_to(breaker, BreakerEvent.FAILURE), failures=failures, reason=outcome.detail
+        )
     longest = policy.max_retry if outcome.credentials else longest_delay(policy, FAILURES + breaker.opened)
     wait = max(longest * (0.5 + random / 2), timedelta(seconds=outcome.retry_after or 0))
     return Breaker(
-        position=_to(breaker, "failure", Position.OPEN),
+        position=_to(breaker, BreakerEvent.FAILURE, Position.OPEN),
         failures=failures if breaker.position is Position.CLOSED else breaker.failures,
         opened=breaker.opened + 1,
         until=now + wait,
@@ -131,7 +141,7 @@ def hurry_breaker(breaker: Breaker, now: datetime) -> Breaker:
     return attrs.evolve(breaker, until=now) if breaker.position is Position.OPEN else breaker
 
 
-def _to(breaker: Breaker, what: str, to: Position | None = None) -> Position:
+def _to(breaker: Breaker, what: BreakerEvent, to: Position | None = None) -> Position:
     possible = BREAKER[breaker.position, what]
     if to is None:
         to = breaker.position if breaker.position in possible else next(iter(possible))

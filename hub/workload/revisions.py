@@ -13,6 +13,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain import lifecycle
+from hub.domain.lifecycle import ReportEvent
 from hub.domain.model import HUB, Message, MessageState, ReportState
 from hub.journal import blobs, events, search
 from hub.report.signed.sealed import Sealed
@@ -174,8 +175,10 @@ def _state(signing: Signing | None, handed_in: tuple[HandedIn, ...], outcomes: l
     The steps are applied in this order: the signature, the submission, the verdicts. Two partners may each give a
     verdict.
     """
-    words = {reports.ACCEPTED: "accept", reports.RETURNED: "return"}
-    steps = ["close", *(["sign"] if signing else []), *(["submit"] if handed_in else [])]
+    words = {reports.ACCEPTED: ReportEvent.ACCEPT, reports.RETURNED: ReportEvent.RETURN}
+    steps = [ReportEvent.CLOSE]
+    steps += [ReportEvent.SIGN] if signing else []
+    steps += [ReportEvent.SUBMIT] if handed_in else []
     steps += [words[each.result] for each in outcomes if handed_in]
     state = ReportState.OPEN
     for step in steps:

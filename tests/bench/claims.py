@@ -16,7 +16,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from hub.demo.run import postgres
-from hub.domain.lifecycle import AttemptVerdict
+from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState
 from hub.journal.queue import claims, queue_view
 from hub.journal.queue.claims import AttemptExchange
@@ -43,7 +43,7 @@ def once(engine: sa.Engine, now: datetime) -> tuple[float, float, float]:
     with transactions.write_transaction(engine) as tx:
         for each in taken_on:
             assert claims.settle_claim(
-                tx, each, "accepted", AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), now
+                tx, each, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), now
             )
     took.append(time.perf_counter() - begun)
     look, claim, settle = (1e3 * seconds for seconds in took)

@@ -12,11 +12,16 @@ from hub.domain.lifecycle import (
     REPORT,
     SET_ASIDE,
     STATUS_RANK,
+    DeliveryEvent,
+    HeldContent,
+    Judgement,
+    ReportEvent,
     advance_status,
     judge_interruption,
     judge_outcome,
     move_delivery,
     move_report,
+    name_outcome,
     receive_message,
 )
 from hub.domain.model import Accepted, DeliveryState, MessageState, Postponed, Refused, ReportState, Unavailable
@@ -68,23 +73,23 @@ def test_a_postponed_delivery_is_asked_again_uncounted_and_never_in_the_past():
 )
 def test_every_verdict_is_in_the_table_and_nothing_waits_without_a_time(outcome, age, delay):
     found = judge_outcome(outcome, since=NOW, now=NOW + age, delay=delay, give_up=FORTNIGHT)
-    assert found.state in DELIVER[DeliveryState.SENDING, type(outcome).__name__.lower()]
+    assert found.state in DELIVER[DeliveryState.SENDING, name_outcome(outcome)]
     assert (found.state is DeliveryState.WAITING) == (found.due is not None)
     assert found.due is None or found.due >= NOW + age
 
 
 def test_a_move_that_is_not_in_the_table_is_a_mistake_whoever_asks_for_it():
     for state in DeliveryState:
-        for what in {what for _, what in DELIVER}:
+        for what in DeliveryEvent:
             for to in DeliveryState:
                 if to in DELIVER.get((state, what), ()):
                     assert move_delivery(state, what, to) is to
                 else:
                     with pytest.raises(ValueError, match="no delivery goes from"):
                         move_delivery(state, what, to)
-    assert move_delivery(DeliveryState.WAITING, "claim") is DeliveryState.SENDING
+    assert move_delivery(DeliveryState.WAITING, DeliveryEvent.CLAIM) is DeliveryState.SENDING
     with pytest.raises(ValueError, match="no delivery goes from"):
-        move_delivery(DeliveryState.SENDING, "unavailable")  # to wait or to die: it must be said
+        move_delivery(DeliveryState.SENDING, DeliveryEvent.UNAVAILABLE)  # to wait or to die: it must be said
 
 
 def test_a_message_that_broke_the_hub_again_and_again_is_set_aside():
@@ -114,7 +119,7 @@ def test_what_a_crash_cut_short_goes_again_at_once_then_later_and_later_then_no_
 def test_only_what_is_sound_and_new_is_accepted_and_the_same_bytes_are_the_same_message():
     assert {key for key, becomes in RECEIVE.items() if becomes is MessageState.ACCEPTED} == {("nothing", "sound")}
     assert {held for (held, _), becomes in RECEIVE.items() if becomes is None} == {"the same bytes"}
-    assert receive_message("other bytes", "sound") is MessageState.REFUSED
+    assert receive_message(HeldContent.OTHER_BYTES, Judgement.SOUND) is MessageState.REFUSED
 
 
 def test_nothing_leaves_delivered_and_dead_is_left_only_by_replay():
@@ -165,7 +170,7 @@ def test_a_report_is_signed_only_while_it_is_closed_and_only_a_revision_mends_wh
 
 def test_a_step_of_a_report_that_is_not_in_the_table_is_a_mistake():
     for state in ReportState:
-        for what in {what for _, what in REPORT}:
+        for what in ReportEvent:
             if (state, what) in REPORT:
                 assert move_report(state, what) is REPORT[state, what]
             else:

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from hub.config import Partner
 from hub.domain import lifecycle
 from hub.domain.ids import new_id
+from hub.domain.lifecycle import name_outcome
 from hub.domain.model import HUB, Accepted, Problem, Receive, Unavailable
 from hub.intake import admission
 from hub.journal import messages
@@ -184,7 +185,7 @@ class Duties(Steps):
                     partial(
                         claims.settle_claim,
                         claim=claim,
-                        outcome=type(outcome).__name__.lower(),
+                        outcome=name_outcome(outcome),
                         verdict=verdict,
                         exchange=exchange,
                         now=done.now,

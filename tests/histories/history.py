@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from hub.domain import lifecycle
 from hub.domain.errors import Rejected
 from hub.domain.ids import new_id
+from hub.domain.lifecycle import name_outcome
 from hub.domain.model import Outcome, Postponed, Unavailable
 from hub.journal import blobs
 from hub.journal import messages as journal_messages
@@ -268,7 +269,7 @@ class History:
         verdict = lifecycle.judge_outcome(
             outcome, since=claim.since, now=self.now, delay=DELAY, give_up=GIVE_UP, crashes=claim.crashes
         )
-        name, done = type(outcome).__name__.lower(), [False]
+        name, done = name_outcome(outcome), [False]
         due = self._tried_again(outcome, claim.since)
 
         def attempt(run: Callable[..., object]) -> None:

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from hub.domain.errors import Rejected
-from hub.domain.lifecycle import STEP, AttemptVerdict
+from hub.domain.lifecycle import STEP, AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, PacketKind, Problem, Replaced, ResponseFor
 from hub.edxml import changes
 from hub.journal import blobs, documents, events, facts, messages, search, statuses
@@ -345,7 +345,7 @@ def test_nothing_starves_under_a_steady_flow_of_urgent_documents(today):
             urgent = document(document_id=f"U{today.number}", priority=3)
             messages.record_message(today.tx, entry(urgent, today.number, at=now + TICK * n), ROUTES)
         (claim,) = today.claim(limit=1, at=now + LEASE)
-        claims.settle_claim(today.tx, claim, "accepted", DELIVERED, AttemptExchange(), now)
+        claims.settle_claim(today.tx, claim, DeliveryEvent.ACCEPTED, DELIVERED, AttemptExchange(), now)
         if claim.message == plain:
             break
         assert minute * second < STEP * 4 * 4, "starved"

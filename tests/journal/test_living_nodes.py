@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from twisted.internet.task import Clock
 
 from hub.domain.errors import Unready
-from hub.domain.lifecycle import AttemptVerdict
+from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState
 from hub.journal import messages, nodes
 from hub.journal.nodes import LIFE, Node
@@ -81,7 +81,7 @@ def test_what_a_lapsed_or_stopped_node_held_is_given_back_before_its_lease_ends(
     assert claims.release_lost_claims(tx, NOW, holder="two") == 1
     assert claims.claim_deliveries(tx, "vpub", NOW, limit=9, holder="two", lease=LEASE)
     assert not claims.settle_claim(
-        tx, claimed, "accepted", AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW
+        tx, claimed, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW
     ), "it is stale"
     nodes.record_heartbeat(tx, node("two"), NOW)
     nodes.record_node_end(tx, "two", NOW - timedelta(seconds=1))
@@ -92,7 +92,7 @@ def test_a_node_that_lapsed_does_not_take_its_own_conversations_away(tx, claimed
     last_seen(tx, "one", LIFE * 2, NOW)
     assert claims.release_lost_claims(tx, NOW, holder="one", under_way=claimed.deliveries) == 0
     assert claims.settle_claim(
-        tx, claimed, "accepted", AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW
+        tx, claimed, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW
     ), "nobody took it"
 
 

@@ -9,7 +9,7 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub.domain.lifecycle import AttemptVerdict
+from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Event
 from hub.journal import blobs, events, facts, messages, replay_guard, search, unit_registry
 from hub.journal import move as journal_move
@@ -49,7 +49,7 @@ def source(tmp_path):
         claims.settle_claim(
             tx,
             first,
-            "accepted",
+            DeliveryEvent.ACCEPTED,
             AttemptVerdict(DeliveryState.DELIVERED),
             claims.AttemptExchange(reply_status=200),
             NOW,
@@ -142,7 +142,7 @@ def test_the_new_journal_goes_on_new_rows_get_new_numbers_and_what_was_being_sen
         ]
         assert again.number == 1, "an interrupted attempt does not count"
         assert claims.settle_claim(
-            tx, again, "accepted", AttemptVerdict(DeliveryState.DELIVERED), claims.AttemptExchange(), LATER
+            tx, again, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), claims.AttemptExchange(), LATER
         )
         messages.record_message(tx, entry(document("H55.13", document_id="D20"), 20), ROUTES)
         repeated = messages.record_message(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hub.config import Partner
 from hub.domain import lifecycle
 from hub.domain.errors import Rejected
+from hub.domain.lifecycle import ReportEvent
 from hub.domain.model import HUB, Fact, Receive, ReportState
 from hub.intake.admission import judge_record
 from hub.journal import blobs, events, messages
@@ -272,9 +273,9 @@ def test_without_officials_nobody_signs(tx):
 def signing(tx, kept, octets, latest, now):
     """Sign, where the table lets anyone; return where the report stands then."""
     document = by_xmlsec(octets, at=now)
-    if (latest, "sign") in lifecycle.REPORT:
+    if (latest, ReportEvent.SIGN) in lifecycle.REPORT:
         take_back(tx, kept, document, now=now)
-        return lifecycle.move_report(latest, "sign")
+        return lifecycle.move_report(latest, ReportEvent.SIGN)
     with pytest.raises(Rejected):
         take_back(tx, kept, document, now=now)
     return latest
@@ -287,7 +288,7 @@ def submitting(tx, kept, octets, latest, now):
             hand_in(tx, now=now)
         return latest
     hand_in(tx, now=now)
-    return lifecycle.move_report(latest, "submit")
+    return lifecycle.move_report(latest, ReportEvent.SUBMIT)
 
 
 STEPS = st.lists(st.sampled_from(["give out", "revise", "sign", "submit", "accept", "return"]), min_size=1, max_size=12)
@@ -308,7 +309,7 @@ def test_whatever_is_done_each_revision_stands_where_the_table_leads(engine, ste
             if step in {"give out", "revise"}:
                 kept, octets = give_out(tx, sent=number if step == "revise" else len(states), reason=step, now=now)
                 if kept.fresh:
-                    states.append(lifecycle.move_report(ReportState.OPEN, "close"))
+                    states.append(lifecycle.move_report(ReportState.OPEN, ReportEvent.CLOSE))
             elif kept is None:
                 continue
             elif step in {"sign", "submit"}:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from hub.domain.lifecycle import AttemptVerdict
+from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState
 from hub.journal import messages
 from hub.journal.queue import claims, clock_repair, deliveries, partner_state, pickup
@@ -41,7 +41,7 @@ def test_a_retry_waits_as_long_as_it_was_to_wait(tx, take):
     take(1, document(), AHEAD)
     (claimed,) = claim(tx, AHEAD)
     later = AttemptVerdict(DeliveryState.WAITING, "down", AHEAD + timedelta(seconds=30))
-    assert claims.settle_claim(tx, claimed, "unavailable", later, AttemptExchange(), AHEAD)
+    assert claims.settle_claim(tx, claimed, DeliveryEvent.UNAVAILABLE, later, AttemptExchange(), AHEAD)
     clock_repair.bring_back(tx, NOW)
     assert claim(tx, NOW + timedelta(seconds=29)) == []
     assert len(claim(tx, NOW + timedelta(seconds=30))) == 1

@@ -10,7 +10,7 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub.domain.lifecycle import AttemptVerdict
+from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Fact
 from hub.feed import publisher
 from hub.journal import events, facts, feed_cursor, messages, metrics
@@ -44,7 +44,12 @@ def test_every_fact_is_told_of_once_with_all_of_it(tx):
     messages.record_message(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)  # the same again
     (claim,) = claims.claim_deliveries(tx, "vpub", NOW, limit=1, holder="node", lease=timedelta(minutes=1))
     claims.settle_claim(
-        tx, claim, "accepted", AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW + timedelta(seconds=1)
+        tx,
+        claim,
+        DeliveryEvent.ACCEPTED,
+        AttemptVerdict(DeliveryState.DELIVERED),
+        AttemptExchange(),
+        NOW + timedelta(seconds=1),
     )
     messages.record_message(tx, entry(status("03"), 2, partner="vpub"), ROUTES)
     messages.record_message(tx, entry(status("03"), 3, partner="vpub"), ROUTES)  # another message with the same result

@@ -13,7 +13,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.ids import new_id
-from hub.domain.lifecycle import URGENCIES, AttemptVerdict, judge_interruption, move_delivery, queue_turn
+from hub.domain.lifecycle import URGENCIES, AttemptVerdict, DeliveryEvent, judge_interruption, move_delivery, queue_turn
 from hub.domain.model import DeliveryState, Event
 from hub.journal import events, nodes
 from hub.journal.queue import lanes, partner_state
@@ -126,7 +126,7 @@ def claim_deliveries(
         sa.update(table)
         .where(table.c.id.in_([each for claim in taken for each in claim.deliveries]))
         .values(
-            state=move_delivery(DeliveryState.WAITING, "claim"),
+            state=move_delivery(DeliveryState.WAITING, DeliveryEvent.CLAIM),
             free=False,
             attempts=table.c.attempts + 1,
             holder=holder,
@@ -229,7 +229,7 @@ _STILL_GOING = sa.update(attempt).where(attempt.c.id == sa.bindparam("which"), a
 def settle_claim(
     tx: Transaction,
     claim: Claim,
-    outcome: str,
+    outcome: DeliveryEvent,
     verdict: AttemptVerdict,
     exchange: AttemptExchange,
     now: datetime,
@@ -347,7 +347,7 @@ def _give_back(
     for row in rows:
         again = AttemptVerdict(DeliveryState.WAITING, None, now, counts=False, crashes=row.crashes)
         verdict = again if row.holder == but else judge_interruption(now, row.crashes + 1)
-        state = move_delivery(DeliveryState.SENDING, "rescue", verdict.state)
+        state = move_delivery(DeliveryState.SENDING, DeliveryEvent.RESCUE, verdict.state)
         values = _after(verdict) | {"reason": verdict.reason or row.reason, "changed_at": now}
         tx.execute(sa.update(table).where(table.c.id == row.id).values(state=state, **values))
         if state is DeliveryState.WAITING:

@@ -12,7 +12,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.ids import later_than_id, new_id
-from hub.domain.lifecycle import URGENCIES, move_delivery
+from hub.domain.lifecycle import URGENCIES, DeliveryEvent, move_delivery
 from hub.domain.model import DOCUMENTS, Delivery, DeliveryState, Event, PacketKind
 from hub.edxml import changes
 from hub.journal import duties, events, facts
@@ -136,7 +136,7 @@ def stop_new_deliveries(
         if reason is None:
             stopped.append(row)
             continue
-        state = move_delivery(row["state"], "stop", DeliveryState.DEAD)
+        state = move_delivery(row["state"], DeliveryEvent.STOP, DeliveryState.DEAD)
         stopped.append({**row, "state": state, "reason": reason, "stopped": reason})
         body = {"recipient": row["recipient"], "partner": row["partner"], "reason": reason}
         told.append(Event("delivery-dead", now, row["message"], row["id"], body))
@@ -219,7 +219,7 @@ def revive_delivery(
         sa.update(table)
         .where(table.c.id == dead.id, table.c.state == DeliveryState.DEAD, table.c.stopped.is_(None))
         .values(
-            state=move_delivery(DeliveryState.DEAD, "replay", state),
+            state=move_delivery(DeliveryState.DEAD, DeliveryEvent.REPLAY, state),
             changed_at=now,
             reason=None,
             holder=None,
@@ -243,7 +243,9 @@ def give_up(tx: Transaction, waiting: Delivery, *, reason: str, by: str, now: da
     moved = tx.execute(
         sa.update(table)
         .where(table.c.id == waiting.id, table.c.state == DeliveryState.WAITING)
-        .values(state=move_delivery(DeliveryState.WAITING, "give up"), free=False, reason=said, changed_at=now)
+        .values(
+            state=move_delivery(DeliveryState.WAITING, DeliveryEvent.GIVE_UP), free=False, reason=said, changed_at=now
+        )
     ).rowcount
     if moved:
         record_delivery_end(
@@ -272,7 +274,7 @@ def expire_deliveries(
     for row in rows:
         said = f"given up: {reason}"
         dead = {
-            "state": move_delivery(DeliveryState(row.state), "give up"),
+            "state": move_delivery(DeliveryState(row.state), DeliveryEvent.GIVE_UP),
             "free": False,
             "reason": said,
             "changed_at": now,
@@ -354,7 +356,7 @@ def halt_deliveries(tx: Transaction, rows: Iterable[Row], now: datetime) -> None
 def _dead(delivery_id: str, state: DeliveryState, reason: str, now: datetime) -> dict[str, Any]:
     """Return what `_ONE` is to write of a delivery in *state* that a change stops."""
     dead = {
-        "state": move_delivery(state, "stop", DeliveryState.DEAD),
+        "state": move_delivery(state, DeliveryEvent.STOP, DeliveryState.DEAD),
         "free": False,
         "reason": reason,
         "changed_at": now,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from hub.domain.errors import Rejected
-from hub.domain.lifecycle import move_delivery
+from hub.domain.lifecycle import DeliveryEvent, move_delivery
 from hub.domain.model import DeliveryState, Event, Problem
 from hub.journal import events
 from hub.journal.queue.deliveries import record_delivery_end
@@ -54,7 +54,7 @@ def fetch_message(
             tx.execute(
                 sa.update(table)
                 .where(table.c.id == row.id)
-                .values(state=move_delivery(DeliveryState.HELD, "fetch"), changed_at=now)
+                .values(state=move_delivery(DeliveryState.HELD, DeliveryEvent.FETCH), changed_at=now)
             )
             body = {"recipient": row.recipient, "partner": partner}
             events.append_events(tx, Event("delivery-fetched", now, message_id, row.id, body))
@@ -82,7 +82,7 @@ def confirm_receipt(
             tx.execute(
                 sa.update(table)
                 .where(table.c.id == row.id)
-                .values(state=move_delivery(DeliveryState.FETCHED, "confirm"), changed_at=now)
+                .values(state=move_delivery(DeliveryState.FETCHED, DeliveryEvent.CONFIRM), changed_at=now)
             )
             record_delivery_end(tx, message_id, row.id, row.recipient, partner, DeliveryState.DELIVERED, now, None)
 
