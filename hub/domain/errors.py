@@ -44,7 +44,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "attribute-unknown": (
         "Thuộc tính không có trong QCVN 102; hãy bỏ đi",
-        "The attribute is none of QCVN 102; leave it out",
+        "The attribute is not in QCVN 102; remove it",
     ),
     "audience-mismatch": (
         "Lời gọi được ký để gửi nơi khác (wsa:To không phải trục này); hãy ghi đúng địa chỉ của trục rồi ký lại",
@@ -84,11 +84,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "child-order": (
         "Các phần tử con không theo thứ tự; hãy sắp lại",
-        "The children stand in another order; put them right",
+        "The child elements are in the wrong order; reorder them",
     ),
     "column-unknown": (
         "Biểu mẫu không có cột này, hoặc cột không nhận số khai; hãy dùng khóa cột đã nêu",
-        "The form has no such column, or none that takes a figure; use one of the keys named",
+        "The form has no such column, or the column takes no declared figure; use one of the keys named",
     ),
     "contract-broken": (
         "Lời gọi không đúng đặc tả dịch vụ; hãy đối chiếu WSDL",
@@ -113,15 +113,15 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "element-unknown": (
         "Phần tử không có trong QCVN 102; hãy bỏ đi",
-        "The element is none of QCVN 102; leave it out",
+        "The element is not in QCVN 102; remove it",
     ),
     "evidence-differs": (
         "Căn cứ của tháng đã đóng không còn như lúc đóng; hãy báo đơn vị vận hành đếm lại (lienthong report close), rồi thử lại",
-        "The evidence of a closed month is not what was closed; ask the operator to count again (lienthong report close), then try again",
+        "The evidence of a closed month differs from the closing; ask the operator to count again (lienthong report close), then try again",
     ),
     "facts-outstanding": (
         "Còn kết quả của thông điệp đã nhận đang được ghi; hãy hỏi lại sau ít phút",
-        "Facts of messages that were taken in are still being written; ask again in a little while",
+        "Facts of accepted messages are still being written; ask again in a few minutes",
     ),
     "form-unknown": (
         "Không có biểu mẫu này cho kỳ báo cáo; hãy dùng mã biểu mẫu đã nêu",
@@ -129,7 +129,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "hub-busy": (
         "Trục đang quá tải; hãy gửi lại sau",
-        "The hub has more to do than it can; send again later",
+        "The hub is overloaded; send again later",
     ),
     "hub-error": (
         "Lỗi của trục liên thông; hãy gửi lại sau và báo mã theo dõi cho đơn vị vận hành",
@@ -137,11 +137,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "id-reused": (
         "MessageId đã dùng cho nội dung khác; hãy dùng mã mới",
-        "This MessageId was used for other bytes; use a new one",
+        "This MessageId was already used for other content; use a new one",
     ),
     "incident-unreadable": (
         "Không đọc được thông tin sự cố; hãy đối chiếu đặc tả",
-        "What tells of an incident cannot be read; compare it with the reference",
+        "The incident data cannot be read; compare it with the reference",
     ),
     "journal-damaged": (
         "Nhật ký của trục bị hỏng và phải được khôi phục; hãy gửi lại sau",
@@ -157,19 +157,19 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "list-unreadable": (
         "Danh mục không đọc được hoặc bị từ chối; bản trước vẫn được dùng, hãy xem bên cung cấp trả lời gì",
-        "The list cannot be read or was refused; the one before stays in use, see what its provider says",
+        "The list cannot be read or was refused; the previous list stays in use; check the provider's answer",
     ),
     "lookup-not-served": (
         "Không có hệ thống nào trả lời chức năng này; hãy liên hệ đơn vị vận hành",
-        "No system answers this operation; ask the operator",
+        "No system answers this operation; contact the operator",
     ),
     "lookup-refused": (
         "Hệ thống được hỏi từ chối; hãy kiểm tra thông tin đã gửi",
-        "The system that was asked refuses; check what you sent",
+        "The queried system refused; check what you sent",
     ),
     "lookup-unavailable": (
         "Hệ thống được hỏi hiện không trả lời; hãy gọi lại sau với cùng MessageId",
-        "The system that was asked does not answer now; call again later with the same MessageId",
+        "The queried system does not answer now; call again later with the same MessageId",
     ),
     "media-type": (
         "Kiểu nội dung HTTP không được hỗ trợ; hãy gửi text/xml, application/soap+xml hoặc multipart/related, không nén",
@@ -177,11 +177,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "multipart-broken": (
         "Nội dung multipart/related không đúng dạng; hãy đối chiếu RFC 2387 và MTOM",
-        "The multipart/related body is not of the form; compare it with RFC 2387 and MTOM",
+        "The multipart/related body is malformed; compare it with RFC 2387 and MTOM",
     ),
     "not-fetched": (
         "Chưa lấy thông điệp nên chưa thể xác nhận; hãy gọi GetDocument trước",
-        "It was not fetched, so it cannot be confirmed; call GetDocument first",
+        "The message was not fetched, so it cannot be confirmed; call GetDocument first",
     ),
     "not-must-understand": (
         "Có header mustUnderstand mà trục không hiểu; hãy bỏ đi",
@@ -209,7 +209,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "official-not-in-office": (
         "Người ký chưa được hoặc không còn được phân công vào ngày ký; hãy để người đang được phân công ký",
-        "The signer was not assigned on that day; let somebody sign who is",
+        "The signer was not assigned on the day of signing; let an assigned official sign",
     ),
     "official-unknown": (
         "Chứng thư của người ký chưa được đăng ký; hãy dùng chứng thư đã đăng ký, hoặc gửi chứng thư cho đơn vị vận hành",
@@ -221,7 +221,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "packet-signature-invalid": (
         "Chữ ký trong gói tin không đúng: gói tin đã đổi sau khi ký, hoặc chứng thư hết hiệu lực; hãy ký lại",
-        "The packet's own signature fails: it changed after signing, or the certificate is over; sign it again",
+        "The packet's own signature is invalid: the packet changed after signing, or the certificate is no longer valid; sign it again",
     ),
     "packet-signature-unverifiable": (
         "Không kiểm tra được chữ ký trong gói tin; hãy ký XMLDSig enveloped, RSA-SHA256, bằng chứng thư đã đăng ký",
@@ -229,7 +229,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "packet-unreadable": (
         "Không phải gói tin edXML theo QCVN 102; hãy kiểm tra phần tử gốc và không gian tên",
-        "This is no edXML packet of QCVN 102; check its root element and namespace",
+        "This is not an edXML packet of QCVN 102; check its root element and namespace",
     ),
     "packet-unsigned": (
         "Gói tin chưa được ký; hãy ký toàn bộ gói tin (XMLDSig enveloped)",
@@ -237,11 +237,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "period-not-closed": (
         "Tháng đã nêu chưa đóng; hãy đợi trục tự đóng lúc rạng sáng, hoặc đề nghị đơn vị vận hành đóng",
-        "The month named is not closed; wait until the hub closes it at daybreak, or ask the operator to",
+        "The month named is not closed; wait until the hub closes it early in the morning, or ask the operator to close it",
     ),
     "period-not-ended": (
         "Kỳ báo cáo chưa kết thúc, số liệu còn thay đổi; hãy tải báo cáo để ký sau khi kỳ kết thúc",
-        "The period is not over and its numbers may change; get the report to sign when it is over",
+        "The period has not ended and its numbers may change; download the report for signing after the period has ended",
     ),
     "period-unreadable": (
         "Không đọc được kỳ báo cáo; hãy ghi như 2026-11, 2026-Q4, 2026-H1, 2026-9M hoặc 2026",
@@ -249,15 +249,15 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "secret-refused": (
         "Văn bản mật không được gửi qua trục liên thông; hãy gửi bằng cách khác",
-        "A secret document may not travel over the hub; send it another way",
+        "A secret document may not be sent over the hub; send it another way",
     ),
     "quota-exceeded": (
         "Đơn vị đã hết lượt hỏi trong ngày; hãy hỏi lại vào ngày mai hoặc liên hệ đơn vị vận hành",
-        "The unit has used up its questions of the day; ask again tomorrow, or ask the operator",
+        "The unit has used up its lookups of the day; ask again tomorrow, or contact the operator",
     ),
     "replayed": (
         "Lời gọi đã ký này đã đến trước đó và nay sẽ làm thay đổi dữ liệu; hãy ký lại rồi gọi lại",
-        "This very signed call came before and would change something now; sign it anew and call again",
+        "This signed call was received before and would change data now; sign it again and call again",
     ),
     "reason-missing": (
         "Lập bản mới phải có lý do; hãy ghi lý do rồi gửi lại",
@@ -265,11 +265,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "report-already-signed": (
         "Bản báo cáo này đã được ký; muốn ký lại, hãy lập bản mới kèm lý do rồi ký bản đó",
-        "This revision is signed already; to sign again, make a new revision with a reason and sign that",
+        "This revision is already signed; to sign again, make a new revision with a reason and sign that one",
     ),
     "report-changed": (
         "Nội dung khác với báo cáo đã tải về; hãy tải lại và ký đúng tệp đó bằng công cụ không sửa XML (giữ nguyên khoảng trắng)",
-        "The content is not that of the report given out; download it again and sign that very file with a tool that keeps the XML",
+        "The content differs from the downloaded report; download it again and sign that file with a tool that does not change the XML",
     ),
     "report-not-closed": (
         "Báo cáo chưa khóa nên chưa có gì để ký; hãy tải báo cáo XML của kỳ đã kết thúc, rồi ký tệp đó",
@@ -277,19 +277,19 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "report-other-revision": (
         "Tệp đã ký là của báo cáo hoặc bản khác; hãy tải bản mới nhất của đúng báo cáo này, ký rồi nộp lại",
-        "What was signed is another report or revision; get the newest revision of this report, sign it and hand it in",
+        "The signed file is another report or revision; download the newest revision of this report, sign it and submit it",
     ),
     "report-signatures": (
         "Tệp phải có đúng một chữ ký, đặt cuối, sau niêm phong của trục; hãy tải lại và ký một lần",
-        "The file must hold one signature, last of all, behind the hub's seal; download it again and sign once",
+        "The file must hold exactly one signature, at the end, after the hub's seal; download it again and sign once",
     ),
     "report-unsigned": (
         "Báo cáo chưa có chữ ký của người có thẩm quyền; hãy ký (XAdES-B, enveloped) rồi nộp tệp đã ký",
-        "No official has signed the report; sign it (XAdES-B, enveloped) and hand the signed file in",
+        "No official has signed the report; sign it (XAdES-B, enveloped) and submit the signed file",
     ),
     "revocation-unknown": (
         "Chưa biết chứng thư còn hiệu lực hay đã bị thu hồi; hãy gửi lại sau hoặc liên hệ đơn vị vận hành",
-        "Whether the certificate is revoked is not known now; send again later, or ask the operator",
+        "The revocation status of the certificate is unknown now; send again later, or contact the operator",
     ),
     "sender-not-allowed": (
         "Hệ thống của bạn không được gửi thay đơn vị này; hãy liên hệ đơn vị vận hành",
@@ -301,19 +301,19 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "signature-incomplete": (
         "Chữ ký không đúng XAdES-B, chưa ký đủ hoặc kèm phần thừa; hãy ký lại theo XAdES-B (Baseline-B), enveloped",
-        "The signature is not XAdES-B: too little is signed, or there is more in it; sign again as XAdES-B (Baseline-B), enveloped",
+        "The signature is not XAdES-B: too little is signed, or it contains extra parts; sign again as XAdES-B (Baseline-B), enveloped",
     ),
     "signature-invalid": (
         "Chữ ký không đúng: nội dung đã đổi sau khi ký hoặc ký sai cách",
-        "The signature does not verify: the content changed after signing, or was signed wrongly",
+        "The signature is invalid: the content changed after signing, or was signed incorrectly",
     ),
     "signing-time": (
         "Thời điểm ký ở tương lai hoặc trước khi báo cáo khóa; hãy chỉnh đồng hồ máy ký rồi ký lại",
-        "The signing time lies in the future or before the report was closed; set the clock of the signing machine and sign again",
+        "The signing time is in the future or before the report was closed; correct the clock of the signing machine and sign again",
     ),
     "soap-version": (
         "Phiên bản SOAP không được hỗ trợ hoặc không hợp Content-Type; hãy dùng SOAP 1.1 hoặc 1.2",
-        "The SOAP version is not supported or not that of the Content-Type; use SOAP 1.1 or 1.2",
+        "The SOAP version is not supported or does not match the Content-Type; use SOAP 1.1 or 1.2",
     ),
     "timestamp-expired": (
         "Timestamp đã quá hạn; hãy kiểm tra đồng hồ rồi ký lại",
@@ -321,7 +321,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "timestamp-future": (
         "Timestamp ở tương lai; hãy chỉnh lại đồng hồ",
-        "The Timestamp lies in the future; set your clock",
+        "The Timestamp is in the future; correct your clock",
     ),
     "timestamp-missing": (
         "Thiếu Timestamp; hãy thêm và ký cả Timestamp",
@@ -337,11 +337,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "too-many-enclosures": (
         "Quá nhiều lịch họp hoặc báo cáo sự cố trong một gói tin; hãy gửi thành nhiều gói",
-        "There are too many calendars or incident reports in one packet; send them in several",
+        "There are too many calendars or incident reports in one packet; send them in several packets",
     ),
     "too-many-facts": (
         "Thông điệp có quá nhiều kết quả; hãy chia thành nhiều thông điệp",
-        "The message tells of too many results; send them in several",
+        "The message reports too many results; split it into several messages",
     ),
     "too-many-traces": (
         "Quá nhiều trạng thái cho một lần trả lời; hãy thu hẹp bằng Since hoặc DocumentId",
@@ -353,7 +353,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "unit-not-below": (
         "Đơn vị này không trực thuộc đơn vị báo cáo; hãy kiểm tra mã, hoặc để đơn vị ấy tự nộp",
-        "This unit is not below the one that reports; check the code, or let it declare for itself",
+        "This unit is not below the reporting unit; check the code, or let that unit declare for itself",
     ),
     "unit-unknown": ("Không có đơn vị mang mã này; hãy kiểm tra mã", "No unit has this code; check it"),
     "unit-without-system": (
