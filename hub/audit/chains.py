@@ -68,12 +68,14 @@ class Chain:
             message = event.get("message")
             if not isinstance(message, str) or message not in messages or message < before[0]:
                 yield from many.no(
-                    where, "không thuộc thông điệp nào ở đây, hoặc sai thứ tự", "of no message here, or out of order"
+                    where,
+                    "không thuộc thông điệp nào ở đây, hoặc sai thứ tự",
+                    "not of a message in this file, or out of order",
                 )
                 continue
             number = said["number"] or 0
             if message == before[0] and number and number <= before[1]:
-                yield from many.no(where, "trùng hoặc sai thứ tự", "twice, or out of order")
+                yield from many.no(where, "trùng hoặc sai thứ tự", "repeated, or out of order")
             before = (message, number)
             yield from self._link(many, where, said, links)
             yield from self._tells(many, where, event, messages[message], wanted)
@@ -82,7 +84,9 @@ class Chain:
             self.neighbours += known is not None
             if known is not None and known != previous:
                 yield from many.no(
-                    f"{EVENTS}: {number}", "không nối với sự kiện liền trước", "it does not follow the one before it"
+                    f"{EVENTS}: {number}",
+                    "không nối với sự kiện liền trước",
+                    "it does not follow from the event before it",
                 )
         for message in sorted(wanted):
             yield from many.no(message, "không có sự kiện message-accepted", "no event message-accepted")
@@ -97,7 +101,7 @@ class Chain:
             self.unchained += 1
             return
         if number in self.hashes:
-            yield from many.no(where, "hai sự kiện cùng một số", "two events of one number")
+            yield from many.no(where, "hai sự kiện cùng một số", "two events with the same number")
         self.hashes[number] = int(said["hash"][:16], 16)
         if previous is None:
             self.loose += 1
@@ -114,13 +118,13 @@ class Chain:
         if event.get("event") == "message-accepted":
             wanted.discard(event["message"])
             if (event.get("sha256"), event.get("message_id")) != (message.sha256, message.message_id):
-                yield from many.no(where, "sự kiện nói khác về thông điệp", "it says otherwise of the message")
+                yield from many.no(where, "sự kiện nói khác về thông điệp", "the event and the message disagree")
         elif event.get("event") == "fact-recorded":
             try:
                 self.facts.add(sha256(lines.write_fact_line(_fact(event))).digest()[:16])
             except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
                 yield from many.no(
-                    where, f"không đọc được kết quả: {error!r}", f"no fact can be read from it: {error!r}"
+                    where, f"không đọc được kết quả: {error!r}", f"the fact in it cannot be read: {error!r}"
                 )
 
     def told(self, head: tuple[int, str]) -> Iterator[AuditFinding]:
@@ -156,8 +160,8 @@ class Chain:
             EVENTS,
             f"{self.many} sự kiện ở đúng chỗ của chúng trong chuỗi, {self.neighbours} cặp liền nhau khớp; các đoạn này không chứng minh"
             f" rằng giữa chúng không có gì: so đầu chuỗi {number} {hashed} với bản đã giữ, hoặc lienthong db verify",
-            f"{self.many} events stand at their places in the chain, {self.neighbours} neighbours agree; these segments do not prove that"
-            f" nothing stands between them: compare the head {number} {hashed} with one you kept, or lienthong db verify",
+            f"{self.many} events are at their places in the chain,{self.neighbours} neighbours agree; these segments do not prove that"
+            f" nothing is between them: compare the head {number} {hashed} with a head that you kept, or run lienthong db verify",
         )
 
 
@@ -166,14 +170,14 @@ def _read(line: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         said = json.loads(line)
         if not isinstance(said, dict) or list(said) != _EVENT or not isinstance(said["text"], str):
-            raise ValueError("other members than an event has")
+            raise ValueError("its members are not those of an event")
         if lines.write_compact_json(said) != line:
-            raise ValueError("not written as it must be")
+            raise ValueError("not in the required form")
         event = json.loads(said["text"])
     except RecursionError:
         raise ValueError("nested too deep") from None
     if not isinstance(event, dict):
-        raise ValueError("the text is no object")  # noqa: TRY004 - it is read, not passed
+        raise ValueError("the text is not an object")  # noqa: TRY004 - it is read, not passed
     number = said["number"]
     chained = type(number) is int and 0 < number < 1 << 63
     if not (chained or (number is None and said["hash"] is None and said["previous"] is None)):
@@ -181,7 +185,7 @@ def _read(line: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     for name in ("hash", "previous"):
         found = said[name]
         if chained and not (isinstance(found, str) and _is_hash(found)) and (name == "hash" or found is not None):
-            raise ValueError(f"{name} is no hash")
+            raise ValueError(f"{name} is not a hash")
     return said, event
 
 

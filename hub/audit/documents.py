@@ -62,7 +62,10 @@ def audit_document(file: BinaryIO, trust: Trust) -> Iterator[AuditFinding]:
     except Rejected as rejected:
         why = explain_broken_seal(rejected)
         yield deny_finding(
-            "document", "", f"không phải tệp mà lệnh này biết: {why.vi}", f"no file that this knows: {why.en}"
+            "document",
+            "",
+            f"không phải tệp mà lệnh này biết: {why.vi}",
+            f"not a file that this command knows: {why.en}",
         )
         return
     name = etree.QName(root)
@@ -73,7 +76,7 @@ def audit_document(file: BinaryIO, trust: Trust) -> Iterator[AuditFinding]:
                 "facts",
                 "",
                 "chỉ có báo cáo: các kết quả đằng sau số liệu chưa được đối chiếu; cần tệp chứng cứ (lienthong evidence)",
-                "the report alone: the facts behind its numbers were not checked; that takes its evidence file (lienthong evidence)",
+                "only the report: the facts behind its numbers were not checked; that needs its evidence file (lienthong evidence)",
             )
     elif name.localname == _RECEIPT and (name.namespace or "").startswith("urn:lienthong:"):
         said = yield from audit_receipt(content, "", sealers)
@@ -83,11 +86,13 @@ def audit_document(file: BinaryIO, trust: Trust) -> Iterator[AuditFinding]:
                 "",
                 f"thông điệp {said.message_id} (mã trong trục {said.document_id}), nhận lúc {said.time.isoformat()},"
                 f" SHA-256 {said.sha256}: so với sha256sum của gói tin",
-                f"message {said.message_id} (the hub's id {said.document_id}), taken at {said.time.isoformat()},"
+                f"message {said.message_id} (the hub's id {said.document_id}), received at {said.time.isoformat()},"
                 f" SHA-256 {said.sha256}: compare with sha256sum of the packet",
             )
     else:
-        yield deny_finding("document", "", f"không biết văn bản {root.tag}", f"no document that this knows: {root.tag}")
+        yield deny_finding(
+            "document", "", f"không biết văn bản {root.tag}", f"not a document that this command knows: {root.tag}"
+        )
         return
     yield from sealers.judge()
 
@@ -125,13 +130,13 @@ def audit_sealed_report(content: bytes, place: str, sealers: Sealers) -> Generat
         definition.check_form(said.report.form)
     except (SchemaBroken, ValueError, KeyError, OverflowError, etree.XMLSyntaxError) as error:
         yield deny_finding(
-            "report", place, f"không đúng lược đồ báo cáo: {error}", f"no report by its schema: {error}"[:600]
+            "report", place, f"không đúng lược đồ báo cáo: {error}", f"not a report by its schema: {error}"[:600]
         )
         return None
     try:
         yield from list(audit_arithmetic(said.report, place))
     except ValueError as error:
-        yield deny_finding("sum", place, f"không tính được: {error}", f"it cannot be worked out: {error}")
+        yield deny_finding("sum", place, f"không tính được: {error}", f"it cannot be computed: {error}")
     return said
 
 
@@ -245,7 +250,7 @@ def audit_official_signature(
         "official",
         place,
         f"chữ ký đúng, trên toàn bộ báo cáo đã niêm phong; của {name}, SHA-256 {printed}, lúc {at} theo đồng hồ người ký",
-        f"the signature holds, over all of the sealed report; of {name}, SHA-256 {printed}, at {at} by the signer's clock",
+        f"the signature is valid and covers the whole sealed report; by {name}, SHA-256 {printed}, at {at} by the signer's clock",
     )
 
 
@@ -282,7 +287,7 @@ def _receipt(root: etree._Element, at: datetime) -> AuditedReceipt:
     space = etree.QName(root).namespace
     texts = [root.findtext(f"{{{space}}}{name}") or "" for name in _SAID[:3]]
     if etree.QName(root).localname != _RECEIPT or not all(texts):
-        raise SealBroken("không phải biên nhận", "no receipt")
+        raise SealBroken("không phải biên nhận", "not a receipt")
     return AuditedReceipt(texts[0], texts[1], texts[2], at)
 
 
@@ -304,25 +309,25 @@ def audit_packet(content: bytes, place: str, said: str, at: datetime, trust: Tru
     if found.standing is SignatureStanding.VALID:
         holds: bool | None = said == SignatureStanding.VALID or None
         vi = f"chữ ký của gói tin đúng, của {name}, chứng thư {found.certificate}"
-        en = f"the packet's signature holds, of {name}, certificate {found.certificate}"
+        en = f"the packet's signature is valid, by {name}, certificate {found.certificate}"
     elif found.code in {"certificate-untrusted", "certificate-expired", "revocation-unknown"}:
         holds = None
         vi = f"chữ ký của gói tin đúng, của {name}, nhưng chứng thư {found.certificate} không dẫn tới CA đã nêu ({found.detail})"
-        en = f"the packet's signature holds, of {name}, but certificate {found.certificate} leads to no CA you named ({found.detail})"
+        en = f"the packet's signature is valid, by {name}, but certificate {found.certificate} leads to no CA you named ({found.detail})"
     elif said == SignatureStanding.VALID and found.standing in {SignatureStanding.INVALID, SignatureStanding.UNSIGNED}:
         holds = False
         vi = f"trục ghi chữ ký hợp lệ, nhưng nó không đúng: {found.code} {found.detail}"
-        en = f"the hub says the signature is valid, and it does not hold: {found.code} {found.detail}"
+        en = f"the hub recorded the signature as valid, but it is not: {found.code} {found.detail}"
     elif found.standing is SignatureStanding.UNVERIFIABLE:
         holds = None
         vi = f"chữ ký của gói tin không kiểm tra được ở đây: {found.code} {found.detail}"
         en = f"the packet's signature cannot be checked here: {found.code} {found.detail}"
     else:
         holds = True
-        vi, en = f"gói tin: {found.standing}, như trục đã ghi", f"the packet: {found.standing}, as the hub says"
+        vi, en = f"gói tin: {found.standing}, như trục đã ghi", f"the packet: {found.standing}, as the hub recorded"
     if said != found.standing and holds:
         holds = None
-    return AuditFinding(holds, "signature", place, f"{vi}; trục ghi: {said}", f"{en}; the hub says: {said}")
+    return AuditFinding(holds, "signature", place, f"{vi}; trục ghi: {said}", f"{en}; the hub recorded: {said}")
 
 
 def judge_kept_packet(content: bytes, at: datetime, trust: Trust) -> tuple[PacketSignature, str]:

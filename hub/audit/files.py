@@ -80,7 +80,7 @@ def audit_evidence_file(file: BinaryIO, trust: Trust, tell: Callable[[int, int],
         members = {member.name: member for member in zip_archive.read_zip_members(file)}
     except Malformed as error:
         yield deny_finding(
-            "container", error.where, f"tệp hỏng hoặc bị sửa: {error.what}", f"broken or changed: {error.what}"
+            "container", error.where, f"tệp hỏng hoặc bị sửa: {error.what}", f"damaged or changed: {error.what}"
         )
         return
     audit = _Audit(file, trust, members, tell)
@@ -88,7 +88,7 @@ def audit_evidence_file(file: BinaryIO, trust: Trust, tell: Callable[[int, int],
         yield from audit.run()
     except _Stop:
         yield note_finding(
-            "container", "", "dừng ở đây: phần còn lại chưa kiểm tra", "stopped here: the rest was not looked at"
+            "container", "", "dừng ở đây: phần còn lại chưa kiểm tra", "stopped here: the rest was not checked"
         )
 
 
@@ -154,7 +154,7 @@ class _Audit:
                 raise _Stop
         names = list(self.members)
         if names[0] != TYPE or names[-1] != MANIFEST or self._whole(TYPE) != MIMETYPE:
-            yield deny_finding("container", names[0], "không phải tệp chứng cứ", "no evidence file")
+            yield deny_finding("container", names[0], "không phải tệp chứng cứ", "not an evidence file")
             raise _Stop
         yield confirm_finding(
             "container",
@@ -175,7 +175,9 @@ class _Audit:
         try:
             return manifest.read_manifest(root)
         except ValueError as error:
-            yield deny_finding("manifest", MANIFEST, f"không đúng lược đồ: {error}", f"not by its schema: {error}")
+            yield deny_finding(
+                "manifest", MANIFEST, f"không đúng lược đồ: {error}", f"it does not follow its schema: {error}"
+            )
             raise _Stop from None
 
     def _hashes(self, said: Manifest) -> Iterator[AuditFinding]:
@@ -183,16 +185,16 @@ class _Audit:
         others = [name for name in self.members if not name.startswith(f"{OCTETS}/") and name != MANIFEST]
         for name in sorted({*others, *said.members}):
             if name not in said.members:
-                yield from many.no(name, "không có trong bản kê", "the manifest does not name it")
+                yield from many.no(name, "không có trong bản kê", "the manifest does not list it")
             elif name not in self.members:
-                yield from many.no(name, "bản kê có, tệp không có", "the manifest names it, and it is not there")
+                yield from many.no(name, "bản kê có, tệp không có", "the manifest lists it, but it is missing")
             else:
                 yield from self._hash(many, name, said.members[name])
         if list(said.members) != others and not many.failed:
-            yield from many.no(MANIFEST, "thứ tự khác với tệp", "in another order than the file")
+            yield from many.no(MANIFEST, "thứ tự khác với tệp", "the order differs from that in the file")
         yield from many.end(
             f"{len(others)} thành phần có đúng kích thước và SHA-256 ghi trong bản kê",
-            f"{len(others)} members have the size and SHA-256 that the manifest says",
+            f"{len(others)} members have the size and SHA-256 listed in the manifest",
         )
 
     def _hash(self, many: Many, name: str, expected: tuple[int, str]) -> Iterator[AuditFinding]:
@@ -226,7 +228,7 @@ class _Audit:
             form = definition.read_definition(self._whole(FORM))
         except (ValueError, KeyError) as error:
             yield deny_finding(
-                "form", FORM, f"không đọc được định nghĩa biểu mẫu: {error}", f"no definition of a form: {error}"
+                "form", FORM, f"không đọc được định nghĩa biểu mẫu: {error}", f"not the definition of a form: {error}"
             )
             raise _Stop from None
         if _shape(form) != _shape(found.report.form):
@@ -234,14 +236,17 @@ class _Audit:
             raise _Stop
         if form in read_form_folder():
             yield confirm_finding(
-                "form", FORM, f"biểu mẫu {form.id} như phần mềm này có", f"the form {form.id} as this program has it"
+                "form",
+                FORM,
+                f"biểu mẫu {form.id} như phần mềm này có",
+                f"the form {form.id} as included in this program",
             )
         else:
             yield note_finding(
                 "form",
                 FORM,
                 f"biểu mẫu {form.id} không phải bản đi kèm phần mềm này: đếm lại theo định nghĩa trong tệp",
-                f"the form {form.id} is none that this program has: counted by the definition in the file",
+                f"the form {form.id} is not included in this program: counted by the definition in the file",
             )
         return form
 
@@ -283,7 +288,7 @@ class _Audit:
                 continue
             name = said["id"]
             if name <= before:
-                yield from rows.no(name, "trùng hoặc sai thứ tự", "twice, or out of order")
+                yield from rows.no(name, "trùng hoặc sai thứ tự", "repeated, or out of order")
             before = name
             if len(self.messages) >= 2 * MOST_FACTS:
                 yield deny_finding("message", MESSAGES, "quá nhiều thông điệp", "too many messages")
@@ -300,9 +305,9 @@ class _Audit:
                 message.message_id,
                 message.sha256,
             ):
-                yield from receipts.no(name, "biên nhận nói khác", "the receipt says otherwise")
+                yield from receipts.no(name, "biên nhận nói khác", "the receipt and the message disagree")
         yield from rows.end(
-            f"{len(self.messages)} thông điệp, mỗi cái một dòng", f"{len(self.messages)} messages, a line each"
+            f"{len(self.messages)} thông điệp, mỗi cái một dòng", f"{len(self.messages)} messages, one line each"
         )
         if without:
             yield note_finding(
@@ -311,7 +316,7 @@ class _Audit:
         many = len(self.messages) - without
         yield from receipts.end(
             f"{many} biên nhận: niêm phong đúng, cùng mã và SHA-256 với thông điệp",
-            f"{many} receipts: their seals hold, and they say the same ids and SHA-256 as the messages",
+            f"{many} receipts: their seals are valid, and their ids and SHA-256 are those of the messages",
         )
 
     # --- facts
@@ -356,11 +361,11 @@ class _Audit:
             )
         yield from many.end(
             f"{self.facts} kết quả: đúng danh sách mà báo cáo niêm phong, mỗi kết quả có sự kiện của nó",
-            f"{self.facts} facts: the very list that the report seals, each told of by its event",
+            f"{self.facts} facts: exactly the list that the report seals, each with its event",
         )
         yield from cells.end(
             f"đếm lại theo biểu mẫu: {len(report.rows)} dòng khớp từng ô",
-            f"counted again by the form: {len(report.rows)} rows agree in each cell",
+            f"counted again by the form: {len(report.rows)} rows agree in every cell",
         )
 
     def _list(
@@ -387,10 +392,10 @@ class _Audit:
             where = f"{name}: {fact.key} {fact.milestone}"
             if fact.unit != unit or fact.service != form.service or (facts and in_order(fact) <= in_order(facts[-1])):
                 yield from many.no(
-                    where, "sai đơn vị, sai dịch vụ, hoặc sai thứ tự", "another unit or service, or out of order"
+                    where, "sai đơn vị, sai dịch vụ, hoặc sai thứ tự", "wrong unit or service, or out of order"
                 )
             if short not in self.chain.facts:
-                yield from many.no(where, "không có sự kiện nào nói như vậy", "no event says so")
+                yield from many.no(where, "không có sự kiện nào nói như vậy", "no event records this fact")
             if fact.message not in self.messages:
                 yield from many.no(where, f"không có thông điệp {fact.message}", f"there is no message {fact.message}")
             if listed:
@@ -418,7 +423,7 @@ class _Audit:
                 short = sha256(line).digest()[:16]
                 if short not in self.listed or short in seen:
                     yield from many.no(
-                        name, "một dòng lạ, hoặc hai lần", "a line that is none of the report's, or twice"
+                        name, "một dòng lạ, hoặc hai lần", "a line that the report does not list, or a repeated one"
                     )
                     continue
                 seen.add(short)
@@ -439,11 +444,11 @@ class _Audit:
                     )
         if unused:
             yield from many.no(
-                FACTS, f"{len(unused)} kết quả không thuộc cột nào", f"{len(unused)} facts that no column takes"
+                FACTS, f"{len(unused)} kết quả không thuộc cột nào", f"{len(unused)} facts that belong to no column"
             )
         yield from many.end(
             f"{len(taking)} cột: các kết quả liệt kê cộng lại đúng từng ô",
-            f"{len(taking)} columns: the facts listed add up to each cell",
+            f"{len(taking)} columns: the listed facts add up to every cell",
         )
 
     # --- octets
@@ -478,7 +483,7 @@ class _Audit:
                 "octets",
                 "",
                 "không kèm byte nguyên bản (--with-messages)",
-                "the exact octets are not in it (--with-messages)",
+                "the exact octets are not included (--with-messages)",
             )
 
     def _octets_of(self, many: Many, member: Member, digest: str, those: list[_Message]) -> Iterator[AuditFinding]:
@@ -506,7 +511,7 @@ class _Audit:
                     "signature",
                     member.name,
                     f"quá lớn để kiểm tra chữ ký: {member.size} byte",
-                    f"too large for its signature to be checked: {member.size} octets",
+                    f"too large to check its signature: {member.size} octets",
                 )
             yield from self._signature(judged)
 
@@ -526,7 +531,7 @@ class _Audit:
         if self.signed or self.signatures.failed:
             yield from self.signatures.end(
                 f"{self.signed} gói tin có chữ ký (hoặc không có) đúng như trục đã ghi",
-                f"{self.signed} packets are signed, or not, as the hub says",
+                f"{self.signed} packets are signed, or not, as the hub recorded",
             )
         if self.untold > MOST:
             more = self.untold - MOST
@@ -541,7 +546,7 @@ class _Audit:
                 "manifest",
                 MANIFEST,
                 f"có {found}, bản kê ghi {said.counts}",
-                f"there are {found}, it says {said.counts}",
+                f"there are {found}, the manifest says {said.counts}",
             )
 
     # --- reading
@@ -595,19 +600,19 @@ def _receipt(content: bytes, place: str, sealers: Sealers) -> tuple[documents.Au
 def _message(line: bytes) -> dict[str, Any]:
     said = _json(line)
     if not isinstance(said, dict) or list(said) != list(_MESSAGE):
-        raise ValueError("other members than a message has")
+        raise ValueError("its members are not those of a message")
     if lines.write_compact_json(said) != line:
-        raise ValueError("not written as it must be")
+        raise ValueError("not in the required form")
     for name, kind in _MESSAGE.items():
         if not isinstance(said[name], kind) or isinstance(said[name], bool):
-            raise ValueError(f"{name} is of another type")  # noqa: TRY004 - it is read, not passed
+            raise ValueError(f"{name} has the wrong type")  # noqa: TRY004 - it is read, not passed
     return said
 
 
 def _pair(line: bytes) -> tuple[str, str]:
     said = _json(line)
     if not isinstance(said, list) or [type(each) for each in said] != [str, str] or lines.write_row_line(*said) != line:
-        raise ValueError("no pair of a unit and a hash")
+        raise ValueError("not a pair of a unit and a hash")
     return said[0], said[1]
 
 

@@ -38,7 +38,7 @@ def recount_cells(
             yield from cells.no(
                 f"{row.unit} {column.key}",
                 f"báo cáo ghi {said}, đếm lại được {counted}",
-                f"the report says {said}, counted again it is {counted}",
+                f"the report says {said}, the recount is {counted}",
             )
 
 

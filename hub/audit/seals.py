@@ -57,11 +57,11 @@ class Sealers:
             for subject, place in others:
                 name = subject.rfc4514_string()
                 yield deny_finding(
-                    "sealer", place, f"niêm phong của người khác: {name}", f"somebody else's seal: {name}"
+                    "sealer", place, f"niêm phong của người khác: {name}", f"a seal of another owner: {name}"
                 )
             if self.subjects and not others:
                 yield confirm_finding(
-                    "sealer", "", "mọi niêm phong là của trục đã nêu", "every seal is that of the hub you named"
+                    "sealer", "", "mọi niêm phong là của trục đã nêu", "every seal is by the hub that you named"
                 )
             return
         if len(self.subjects) > 1:
@@ -74,7 +74,7 @@ class Sealers:
                 "sealer",
                 "",
                 "chưa đối chiếu ai đã niêm phong: nêu chứng thư của trục bằng --hub-certificate, hoặc tự so mã SHA-256 ở trên",
-                "who sealed was not compared: name the hub's certificate with --hub-certificate, or compare the SHA-256 above",
+                "the sealer was not compared: give the hub's certificate with --hub-certificate, or compare the SHA-256 above",
             )
 
 
@@ -93,7 +93,7 @@ def open_sealed_document(
     except Rejected as rejected:
         raise explain_broken_seal(rejected) from None
     except (ValueError, OverflowError) as error:
-        raise SealBroken(f"không đọc được thời điểm: {error}", f"it does not say when it was made: {error}") from None
+        raise SealBroken(f"không đọc được thời điểm: {error}", f"its time cannot be read: {error}") from None
     return root, certificate, at
 
 
@@ -113,7 +113,7 @@ def describe_seal(place: str, certificate: x509.Certificate, at: datetime, now: 
         "seal",
         place,
         f"niêm phong đúng; của {name}, SHA-256 {printed}; chứng thư có hiệu lực lúc {when}",
-        f"the seal holds; of {name}, SHA-256 {printed}; the certificate was good at {when}",
+        f"the seal is valid; by {name}, SHA-256 {printed}; the certificate was valid at {when}",
     )
     if now > certificate.not_valid_after_utc:
         over = certificate.not_valid_after_utc.isoformat(timespec="seconds")
@@ -121,5 +121,5 @@ def describe_seal(place: str, certificate: x509.Certificate, at: datetime, now: 
             "seal",
             place,
             f"chứng thư đã hết hạn từ {over}: thời điểm niêm phong chỉ do chính văn bản nói",
-            f"the certificate is over since {over}: only the document itself says when it was sealed",
+            f"the certificate expired at {over}: only the document itself states when it was sealed",
         )

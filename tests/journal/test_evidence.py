@@ -450,7 +450,7 @@ def test_another_form_than_the_reports_is_found(edoc):
     form = FORMS["edoc"]
     columns = tuple(attrs.evolve(each, conditions=()) for each in form.columns)
     told = found(resealed(edoc, {"form.json": definition.write_definition(attrs.evolve(form, columns=columns))}))
-    assert [each.check for each in told if each.holds is None and "none that this program has" in each.en] == ["form"]
+    assert [each.check for each in told if each.holds is None and "not included in this program" in each.en] == ["form"]
     assert "cell" in {each.check for each in told if each.holds is False}
     other = resealed(edoc, {"form.json": definition.write_definition(FORMS["mail"])})
     assert false(other) == [("form", "form.json")]
@@ -483,7 +483,7 @@ def test_a_renewed_certificate_of_the_hub_is_the_hubs(edoc):
 def test_a_certificate_that_is_over_was_good_then_and_it_is_said(edoc):
     late = attrs.evolve(TRUST, now=ENDS.replace(year=2030))
     assert false(edoc, late) == []
-    assert any("is over since" in each.en for each in found(edoc, late))
+    assert any("certificate expired at" in each.en for each in found(edoc, late))
 
 
 # --- hostile files ---------------------------------------------------------------------------------------------------------------
