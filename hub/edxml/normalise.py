@@ -165,7 +165,7 @@ class Tidying:
         else:
             branch.leaves[part.name] = child
             if not part.binary and _is_padded(child.text or ""):
-                self.notes.refuse("R", place, f"line {child.sourceline}: more than {PADDING} letters of white space")
+                self.notes.refuse("R", place, f"line {child.sourceline}: more than {PADDING} characters of white space")
             if child.keys():
                 self._attributes(child, place, None)
 

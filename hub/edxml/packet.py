@@ -183,7 +183,9 @@ def _receivers(business: Branch, notes: PacketNotes) -> tuple[tuple[str, ...], t
     receivers = changed.one("ReceiverList").all("Receiver")
     if receivers and changed.text("DocumentReceiver") != "1":
         notes.tolerate(
-            "M", changed.path("DocumentReceiver"), f"{changed.line('DocumentReceiver')}: not 1, so no receiver changes"
+            "M",
+            changed.path("DocumentReceiver"),
+            f"{changed.line('DocumentReceiver')}: not 1, so the receivers do not change",
         )
         return (), ()
     found: dict[str, list[str]] = {"0": [], "1": []}
@@ -208,9 +210,7 @@ def _check_needs(kind: PacketKind, business: Branch, responses: tuple[ResponseFo
     if kind is PacketKind.DOCUMENT:
         return
     if kind is PacketKind.RECALL and not (responses or business.text("DocumentId")):
-        notes.refuse(
-            "N", business.path("DocumentId"), f"{business.line()}: no document to recall; nor is there a ResponseFor"
-        )
+        notes.refuse("N", business.path("DocumentId"), f"{business.line()}: no document to recall, and no ResponseFor")
     needed = {PacketKind.UPDATE: "BussinessDocumentInfo", PacketKind.REPLACEMENT: "ReplacementInfoList"}.get(kind)
     if needed is not None and needed not in business.branches:
         notes.refuse("N", business.path(needed), f"{business.line()}: Bussiness has none")
@@ -219,7 +219,9 @@ def _check_needs(kind: PacketKind, business: Branch, responses: tuple[ResponseFo
             "N", business.path("BussinessDocReason"), f"{business.line('BussinessDocReason')}: no reason given"
         )
     if kind is PacketKind.UPDATE and not business.text("DocumentId"):
-        notes.tolerate("N", business.path("DocumentId"), f"{business.line()}: taken for the MessageHeader's")
+        notes.tolerate(
+            "N", business.path("DocumentId"), f"{business.line()}: the DocumentId of the MessageHeader is used"
+        )
 
 
 def _check_effects(
@@ -244,7 +246,7 @@ def _day(branch: Branch, name: str, notes: PacketNotes) -> date | None:
     text = branch.text(name)
     found = read_packet_date(text)
     if text and found is None:
-        notes.tolerate("R", branch.path(name), f"{branch.line(name)}: {text[:50]} is no date")
+        notes.tolerate("R", branch.path(name), f"{branch.line(name)}: {text[:50]} is not a date")
     return found
 
 
@@ -283,9 +285,9 @@ def _by_content_id(branches: list[Branch], notes: PacketNotes) -> dict[str, Bran
         content_id = (branch.text("ContentId") or branch.element.get(_HREF, "").strip(" ")).removeprefix("cid:")
         place, line = branch.path("ContentId"), branch.line("ContentId")
         if not content_id:
-            notes.refuse("N", place, f"{line}: nothing tells which attachment this is")
+            notes.refuse("N", place, f"{line}: no ContentId")
         elif content_id in found:
-            notes.refuse("M", place, f"{line}: {content_id[:100]} stands here twice")
+            notes.refuse("M", place, f"{line}: {content_id[:100]} is used twice")
         found.setdefault(content_id or place, branch)
     return found
 
@@ -345,11 +347,11 @@ def _attachment(
     if attachment.text("AttachmentName") not in {name, ""}:
         notes.tolerate("M", place, f"{line}: its Reference says {name[:100]}")
     elif not _FILES.fullmatch(name):
-        notes.tolerate("R", place, f"{line}: {name[-100:]}: not a type of file that may travel")
+        notes.tolerate("R", place, f"{line}: {name[-100:]}: not an allowed type of file")
     magic = _MAGIC.get(content_type.lower(), b"")
     place, line = attachment.path("ContentType"), attachment.line("ContentType")
     if load.wrapped and magic != b"PK":
         notes.tolerate("M", place, f"{line}: {content_type[:50]}, but wrapped in a ZIP")
     elif not load.head.startswith(magic):
-        notes.tolerate("M", place, f"{line}: {content_type[:50]}, but its octets begin otherwise")
+        notes.tolerate("M", place, f"{line}: {content_type[:50]}, but its first octets are those of another type")
     return Attachment(content_id, name, content_type, load.size, load.sha256, content)

@@ -63,7 +63,7 @@ def judge_packet_signature(
     if element.tag == f"{{{QCVN}}}Signature" and vxp:
         return _judge(root, octets, element, VXP, certificates, anchors, now, sha1=sha1, unknown=unknown, loads=loads)
     if element.tag == f"{{{QCVN}}}Signature":
-        return _unverifiable("algorithm-refused", "the observed VXP form; vxp-signature=yes would check it")
+        return _unverifiable("algorithm-refused", "the observed VXP form, which is checked only with vxp-signature=yes")
     return _unverifiable("signature-invalid", f"not an XML signature: {element.tag}"[:300])
 
 
@@ -84,7 +84,7 @@ def _judge(
         _require_room(element)
         signature = xmldsig.read_signature(element, sha1=sha1, dialect=dialect)
         if uris := _elsewhere(root, signature):
-            detail = f"it signs {', '.join(uris)[:200]}, not the packet"
+            detail = f"it signs {', '.join(uris)[:200]}, not the whole packet"
             return PacketSignature(
                 standing=SignatureStanding.UNSIGNED, code="signature-covers-too-little", detail=detail
             )
@@ -126,7 +126,7 @@ def _require_room(element: etree._Element) -> None:
     parent = element.getparent()
     around = [] if parent is None else [parent.text, *(child.tail for child in parent)]
     if parent is None or any((text or "").strip(" \t\r\n") for text in around):
-        raise Unverified("signature-invalid", "the Signature stands inside a text")
+        raise Unverified("signature-invalid", "the Signature is inside a text")
 
 
 def _elsewhere(root: etree._Element, signature: xmldsig.Signature) -> list[str]:
@@ -138,7 +138,7 @@ def _elsewhere(root: etree._Element, signature: xmldsig.Signature) -> list[str]:
     if uris == [""] and signature.references[0].enveloped:
         return []
     if "" in uris or f"#{root.get('Id', '')}" in uris:
-        raise Unverified("signature-invalid", 'the packet is signed by one enveloped Reference with URI=""')
+        raise Unverified("signature-invalid", 'the packet must be signed by one enveloped Reference with URI=""')
     return uris
 
 
@@ -146,7 +146,7 @@ def _signer(shown: Sequence[bytes], certificates: Sequence[x509.Certificate]) ->
     for octets in shown:
         for certificate in wss_tokens.with_octets(octets, certificates):
             return certificate
-    raise Unverified("certificate-unknown", "the certificate is not one registered for this partner")
+    raise Unverified("certificate-unknown", "the certificate is not registered for this partner")
 
 
 def _unverifiable(code: str, detail: str) -> PacketSignature:

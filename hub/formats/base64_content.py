@@ -139,10 +139,10 @@ def list_zip_entries(tail: bytes, size: int) -> list[bytes]:
     if at < 0:
         return []
     if len(tail) - at < _END.size:
-        raise ContentUnfit("a ZIP whose end is cut off, or stands in another")
+        raise ContentUnfit("a ZIP whose end record is cut off, or lies inside another")
     count, length, offset, comment = _END.unpack_from(tail, at)[4:]
     if at + _END.size + comment != len(tail):
-        raise ContentUnfit("a ZIP with something behind its end: another reader may find another end")
+        raise ContentUnfit("a ZIP with data after its end record: another reader may find another end")
     if count > ENTRIES or (length > at and len(tail) < size):
         raise ContentUnfit(
             f"a ZIP of {count} entries, its directory {length} octets; at most {ENTRIES} and {_DIRECTORY}"
@@ -156,7 +156,7 @@ def list_zip_entries(tail: bytes, size: int) -> list[bytes]:
         names.append(tail[here : here + fields[10]])
         place = here + fields[10] + fields[11] + fields[12]
     if len(names) != count or place != end or offset != size - len(tail) + end - length:
-        raise ContentUnfit(f"a ZIP of {count} entries, {len(names)} of which are found: another reader may find others")
+        raise ContentUnfit(f"a ZIP of {count} entries of which {len(names)} are found: another reader may find others")
     if unpacked > max(UNPACKED, RATIO * size):
         raise ContentUnfit(f"a ZIP of {size} octets that unpacks to {unpacked}")
     for name in names:

@@ -23,7 +23,7 @@ def make_definite(octets: bytes) -> bytes:
     """Return the single element in *octets* with definite lengths only. Raises ValueError."""
     element, end = _element(octets, 0, 0, count())
     if end != len(octets):
-        raise ValueError("something follows the element")
+        raise ValueError("there is data after the element")
     return element
 
 
@@ -36,7 +36,7 @@ def split_ber_elements(element: bytes) -> list[bytes]:
         found.append(element[at : content + size])
         at = content + size
     if at != end:
-        raise ValueError("an element is longer than what holds it")
+        raise ValueError("an element is longer than the one that contains it")
     return found
 
 
@@ -71,7 +71,7 @@ def _element(octets: bytes, at: int, depth: int, counted: Iterator[int]) -> tupl
         part, at = _element(octets, at, depth + 1, counted)
         parts.append(part)
     if at != end:
-        raise ValueError("an element is longer than what holds it")
+        raise ValueError("an element is longer than the one that contains it")
     return _whole(tag, parts), end
 
 
@@ -91,7 +91,7 @@ def _size(octets: bytes, at: int, first: int) -> tuple[int, int]:
 def _whole(tag: int, parts: list[bytes]) -> bytes:
     if tag == _PIECES:
         if any(part[0] != _STRING for part in parts):
-            raise ValueError("a string made of something else")
+            raise ValueError("a string with parts of another type")
         return _written(_STRING, b"".join(part[_head(part) :] for part in parts))
     return _written(tag, b"".join(sorted(parts) if tag in _SETS else parts))
 

@@ -108,10 +108,10 @@ def read_calendar(content: bytes) -> CalendarPart:
         elif line.name == "END":
             name, lines, components = open_.pop()
             if not open_ or line.value.strip().upper() != name:
-                raise calendar_unreadable(f"line {number}: END:{line.value[:50]} ends nothing")
+                raise calendar_unreadable(f"line {number}: END:{line.value[:50]} ends no open component")
             open_[-1][2].append(CalendarPart(name, tuple(lines), tuple(components)))
         elif len(open_) == 1:
-            raise calendar_unreadable(f"line {number}: {line.name} stands outside of a component")
+            raise calendar_unreadable(f"line {number}: {line.name} is outside of a component")
         else:
             open_[-1][1].append(line)
     if len(open_) > 1:
@@ -142,15 +142,15 @@ def _lines(content: bytes) -> Iterator[ContentLine]:
 def _line(written: str, number: int) -> ContentLine:
     name = _NAME.match(written)
     if name is None or _CONTROL.search(written):
-        raise calendar_unreadable(f"line {number} is no content line: {written[:50]!r}")
+        raise calendar_unreadable(f"line {number} is not a content line: {written[:50]!r}")
     at, parameters = name.end(), {}
     while found := _PARAMETER.match(written, at):
         key, value, at = found[1].upper(), found[2].replace('"', ""), found.end()
         if key in parameters:
-            raise calendar_unreadable(f"line {number}: {key} stands there twice")
+            raise calendar_unreadable(f"line {number}: {key} is repeated")
         parameters[key] = _unescaped(value, "^", {"n": "\n", "'": '"'})  # RFC 6868
     if not written.startswith(":", at):
-        raise calendar_unreadable(f"line {number} is no content line: {written[:50]!r}")
+        raise calendar_unreadable(f"line {number} is not a content line: {written[:50]!r}")
     return ContentLine(name[0].upper(), written[at + 1 :], parameters)
 
 
@@ -195,7 +195,9 @@ def _moment(written: str, line: ContentLine, calendar: CalendarPart) -> date | d
                 return datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=zone)
     except ValueError:
         pass
-    raise calendar_unreadable(f"{line.name}: {written[:50]!r} is no day or time between {_YEARS[0]} and {_YEARS[-1]}")
+    raise calendar_unreadable(
+        f"{line.name}: {written[:50]!r} is not a day or time between {_YEARS[0]} and {_YEARS[-1]}"
+    )
 
 
 def _zone(name: str, calendar: CalendarPart) -> tzinfo:

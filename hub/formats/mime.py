@@ -77,10 +77,12 @@ def read_related_header(header: str) -> Related:
     _media, _, rest = header.partition(";")
     parameters = media_type(header)[1]
     if _PARAMETERS.fullmatch(f";{rest}") is None or len(parameters) != len(_PARAMETER.findall(f";{rest}")):
-        raise _broken("the parameters of the Content-Type")  # a repeated parameter, or text that is no parameter
+        raise _broken(
+            "the parameters of the Content-Type are malformed"
+        )  # a repeated parameter, or text that is no parameter
     boundary = parameters.get("boundary", "")
     if _BOUNDARY.fullmatch(boundary) is None:
-        raise _broken(f"boundary {boundary[:80]!r}")
+        raise _broken(f"not a valid boundary: {boundary[:80]!r}")
     kind = media_type(parameters.get("type", ""))[0]
     if not kind:
         raise _broken("the Content-Type has no type")
@@ -102,7 +104,7 @@ def take_apart(
     if how.start is not None:
         roots = [part for part in parts if part.content_id == how.start]
         if len(roots) != 1:
-            raise _broken(f"{len(roots)} parts are the start, <{how.start[:100]}>")
+            raise _broken(f"{len(roots)} parts have the id of the start part, <{how.start[:100]}>")
         root = roots[0]
     if len(root.octets) > LONGEST_ROOT:
         raise CallRefused(
@@ -127,12 +129,12 @@ def form_data(body: Octets, header: str, *, most: int = 10) -> dict[str, Octets]
     media, parameters = media_type(header)
     boundary = parameters.get("boundary", "")
     if media != "multipart/form-data" or _BOUNDARY.fullmatch(boundary) is None:
-        raise _broken(f"no form: {header[:80]!r}")
+        raise _broken(f"not a form: {header[:80]!r}")
     found: dict[str, Octets] = {}
     for head, octets in _cut(body, boundary.encode("ascii"), most):
         names = _FORM_FIELD.findall(b"\r\n" + head)
         if len(names) != 1 or names[0].decode("ascii") in found:
-            raise _broken(f"a field without one name: {head[:80]!r}")
+            raise _broken(f"a field that does not have exactly one name: {head[:80]!r}")
         found[names[0].decode("ascii")] = octets
     return found
 
@@ -209,9 +211,9 @@ def _part(header: bytes, octets: Octets, drawer: Drawer) -> MimePart:
                 base64_content.decode_base64_slices(piece.decode("ascii") for piece in octets.pieces())
             )
         except ValueError as error:
-            raise _broken(f"a part is not the base64 it says it is: {error}") from None
+            raise _broken(f"a part is declared as base64 and is not: {error}") from None
     elif encoding not in {"7bit", "8bit", "binary"}:
-        raise _broken(f"Content-Transfer-Encoding {encoding[:50]}; binary, 8bit, 7bit and base64 are read")
+        raise _broken(f"Content-Transfer-Encoding {encoding[:50]}; accepted are binary, 8bit, 7bit and base64")
     return MimePart("" if name is None else _unbracketed(name.strip(" \t")), media, parameters, octets)
 
 
@@ -224,7 +226,7 @@ def _fields(header: bytes) -> dict[str, str]:
     for line in _unfolded(header):
         field = _FIELD.fullmatch(line)
         if field is None:
-            raise _broken(f"a line of a part's header: {line[:80]!r}")
+            raise _broken(f"a malformed line in the header of a part: {line[:80]!r}")
         name = field[1].decode("ascii").lower()
         if name in found:
             raise _broken(f"two {name} in one part")
@@ -241,7 +243,7 @@ def _unbracketed(name: str) -> str:
     """Return a content id without its `<>`, which some clients omit in `start`."""
     bare = name[1:-1] if name.startswith("<") and name.endswith(">") else name
     if _ID.fullmatch(bare) is None or len(bare) > _LONGEST_ID:
-        raise _broken(f"a content id: {name[:100]!r}")
+        raise _broken(f"not a valid content id: {name[:100]!r}")
     return bare
 
 

@@ -43,7 +43,7 @@ def parse_rrule(text: str) -> Rule:
     pairs = [part.partition("=") for part in text.upper().rstrip(";").split(";")]
     parts = {name: value for name, _, value in pairs}
     if len(parts) < len(pairs):
-        raise ValueError("a part stands there twice")
+        raise ValueError("a part is repeated")
     read: dict[str, Callable[[str], object]] = {
         "FREQ": lambda value: _one_of(value, ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")),
         "INTERVAL": _count,
@@ -248,13 +248,13 @@ def _by_days(value: str) -> tuple[tuple[int, int], ...]:
 def _numbers(value: str, allowed: "range | list[int]") -> frozenset[int]:
     numbers = frozenset(map(int, value.split(","))) if _NUMBERS.fullmatch(value) else frozenset((0,))
     if not numbers <= frozenset(allowed):
-        raise ValueError(f"{value[:20]!r} are no such numbers")
+        raise ValueError(f"{value[:20]!r} are not allowed numbers here")
     return numbers
 
 
 def _count(value: str) -> int:
     if not _COUNT.fullmatch(value):
-        raise ValueError(f"{value[:20]!r} is no number above 0")
+        raise ValueError(f"{value[:20]!r} is not a number above 0")
     return int(value)
 
 

@@ -119,7 +119,7 @@ def scan_xml(content: bytes, limits: Limits = LIMITS) -> None:
 def refuse_unmarked(head: bytes) -> None:
     """Raise Rejected if *head*, the first two octets of a document, is UTF-16 without a byte order mark."""
     if head in _UNMARKED:
-        raise Rejected(Problem("not-well-formed", "line 1, column 1: UTF-16 without its mark"))
+        raise Rejected(Problem("not-well-formed", "line 1, column 1: UTF-16 without a byte order mark"))
 
 
 def make_scanner(limits: Limits = LIMITS) -> expat.XMLParserType:
@@ -145,7 +145,7 @@ def feed_scanner(parser: expat.XMLParserType, pieces: Iterable[bytes | memoryvie
         raise Rejected(Problem("too-deep", f"more than {limits.names} different names"))
     if odd := next((name for name in names if not name.startswith(_SPACE) and not _begins(name)), None):
         raise Rejected(
-            Problem("not-well-formed", f"a name whose part after the colon begins with no letter: {odd[:40]}")
+            Problem("not-well-formed", f"a name whose part after the colon does not begin with a letter: {odd[:40]}")
         )
     if longest := next((name for name in names if len(name) > limits.name), None):
         raise Rejected(Problem("too-deep", f"a name of {len(longest)} characters: {longest[:40]}…"))
@@ -286,7 +286,7 @@ def _forbid(parser: expat.XMLParserType) -> None:
 
     def declaration(version: str, encoding: str | None, standalone: int) -> None:
         if version != "1.0" or (encoding is not None and encoding.upper() not in ENCODINGS):
-            _refuse(parser, "not-well-formed", f"XML {version}, encoding {encoding}; only XML 1.0 in UTF-8 is read")
+            _refuse(parser, "not-well-formed", f"XML {version}, encoding {encoding}; only XML 1.0 in UTF-8 is accepted")
 
     def doctype(*_: object) -> None:
         _refuse(parser, "doctype-refused", "DOCTYPE")

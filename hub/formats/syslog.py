@@ -61,7 +61,7 @@ def read_syslog_message(octets: bytes) -> SyslogLine:
     """Return the message in *octets*. Raises ValueError with the reason if it does not follow RFC 5424."""
     found = _HEADER.match(octets)
     if found is None or len(octets) > LONGEST:
-        raise ValueError("no header of RFC 5424" if found is None else f"{len(octets)} octets; at most {LONGEST}")
+        raise ValueError("no RFC 5424 header" if found is None else f"{len(octets)} octets; at most {LONGEST}")
     priority = int(found[1])
     if priority > 191:
         raise ValueError(f"PRI is {priority}")
@@ -69,7 +69,7 @@ def read_syslog_message(octets: bytes) -> SyslogLine:
     data, at = _data(octets, found.end())
     said = octets[at + 1 :]
     if octets[at : at + 1] not in {b"", b" "}:
-        raise ValueError(f"octet {at}: neither the end nor a space")
+        raise ValueError(f"octet {at}: neither the end of the message nor a space")
     host, app, process, kind = ("" if word == b"-" else word.decode("ascii") for word in found.groups()[2:])
     return SyslogLine(
         facility=FACILITIES[facility],
@@ -106,7 +106,7 @@ def _data(octets: bytes, at: int) -> tuple[dict[str, Mapping[str, str]], int]:
     while element := _ELEMENT.match(octets, at):
         name, at = element[1].decode("ascii"), element.end()
         if name in found or len(found) == _ELEMENTS:
-            raise ValueError(f"SD-ID {name} stands there twice" if name in found else "too many SD-ELEMENTs")
+            raise ValueError(f"SD-ID {name} is repeated" if name in found else "too many SD-ELEMENTs")
         values: dict[str, str] = {}
         for parameter in _PARAMETER.finditer(element[2]):
             number += 1

@@ -101,5 +101,5 @@ def encode_canonical_base64(content: bytes) -> str:
 def _written(element: etree._Element) -> str:
     """Return the whole text of an element that must be a leaf. Readers disagree about text between child elements."""
     if any(isinstance(child.tag, str) for child in element):
-        raise ValueError("elements where a value should be")
+        raise ValueError("child elements instead of a value")
     return read_leaf_text(element)

@@ -126,9 +126,9 @@ def read_zip_members(file: IO[bytes]) -> tuple[Member, ...]:
             break
         member = _member(file, head, at)
         if member.name in names:
-            raise Malformed(member.name, "it is there twice")
+            raise Malformed(member.name, "the name is used twice")
         if member.start + member.size > size:
-            raise Malformed(member.name, "the file ends before it does")
+            raise Malformed(member.name, "the file ends inside this member")
         if len(found) >= MOST:
             raise Malformed(member.name, f"more than {MOST} members")
         names.add(member.name)
@@ -137,9 +137,9 @@ def read_zip_members(file: IO[bytes]) -> tuple[Member, ...]:
     file.seek(at)
     for piece in _directory(found, at):
         if file.read(len(piece)) != piece:
-            raise Malformed(f"octet {file.tell()}", "the directory at the end is not that of the members before it")
+            raise Malformed(f"octet {file.tell()}", "the directory at the end does not match the members before it")
     if file.tell() != size:
-        raise Malformed(f"octet {file.tell()}", "something follows the end")
+        raise Malformed(f"octet {file.tell()}", "there is data after the end")
     return tuple(found)
 
 
@@ -150,12 +150,12 @@ def read_member_pieces(file: IO[bytes], member: Member, *, judged: bool = True) 
         file.seek(at)
         piece = file.read(min(PIECE, end - at))
         if not piece:
-            raise Malformed(member.name, "the file ends before it does")
+            raise Malformed(member.name, "the file ends inside this member")
         crc = crc32(piece, crc)
         yield piece
         at += len(piece)
     if judged and crc != member.crc:
-        raise Malformed(member.name, "its CRC-32 is another one")
+        raise Malformed(member.name, "its CRC-32 does not match")
 
 
 def _fits(name: str) -> bool:
@@ -165,17 +165,17 @@ def _fits(name: str) -> bool:
 def _member(file: IO[bytes], head: bytes, at: int) -> Member:
     """Return the member whose local header begins at *at*."""
     if len(head) < _LOCAL.size:
-        raise Malformed(f"octet {at}", "the file ends in a header")
+        raise Malformed(f"octet {at}", "the file ends inside a header")
     _, _, _, method, _, _, crc, _, size, length, _ = _LOCAL.unpack(head)
     written = file.read(min(length, _LONGEST + 1))
     name = written.decode("ascii", "replace")
     if not _fits(name):
-        raise Malformed(f"octet {at}", f"a member cannot be called {name[:80]!r}")
+        raise Malformed(f"octet {at}", f"a member cannot have the name {name[:80]!r}")
     if method:
-        raise Malformed(name, "it is compressed; nothing is, in this form of a ZIP")
+        raise Malformed(name, "it is compressed, which this form of ZIP does not allow")
     member = Member(name, at + _LOCAL.size + length, size, crc)
     if member.header != head + written:
-        raise Malformed(name, "its header is not the one it must have")
+        raise Malformed(name, "its header does not have the fixed form")
     return member
 
 

@@ -170,12 +170,14 @@ def attach_parts(
         uri = text if href is None else href
         if len(element) or (href is not None and text):
             raise CallRefused(
-                Problem("attachment-unknown", f"line {element.sourceline}: a href, and something beside it")
+                Problem("attachment-unknown", f"line {element.sourceline}: an href with other content beside it")
             )
         name = mime.content_id(uri)
         part = left.pop(name, None)
         if part is None:
-            raise CallRefused(Problem("attachment-unknown", f"no part is <{name[:200]}>, or it is named twice"))
+            raise CallRefused(
+                Problem("attachment-unknown", f"no part has the id <{name[:200]}>, or it is referenced twice")
+            )
         if signed is not None and name not in signed:
             raise CallRefused(Problem("attachment-not-signed", f"<{name[:200]}>"))
         if href is not None:
@@ -211,16 +213,24 @@ def _include(root: etree._Element, parts: Mapping[str, MimePart], names: frozens
         parent = element.getparent()
         if parent is None or len(parent) != 1 or parent.text or element.tail or len(element) or element.text:
             raise CallRefused(
-                Problem("multipart-broken", f"line {element.sourceline}: an Include stands alone, and empty")
+                Problem(
+                    "multipart-broken",
+                    f"line {element.sourceline}: an Include must be empty and the only content of its element",
+                )
             )
         if element.keys() != ["href"]:
             raise CallRefused(
-                Problem("multipart-broken", f"line {element.sourceline}: an Include has an href, and no more")
+                Problem(
+                    "multipart-broken",
+                    f"line {element.sourceline}: an Include must have an href and no other attribute",
+                )
             )
         name = mime.content_id(element.get("href", ""))
         part = left.pop(name, None)
         if part is None:
-            raise CallRefused(Problem("attachment-unknown", f"no part is <{name[:200]}>, or it is named twice"))
+            raise CallRefused(
+                Problem("attachment-unknown", f"no part has the id <{name[:200]}>, or it is referenced twice")
+            )
         parent.remove(element)
         load = Load(part.octets, carried=True)
         if len(load) <= streamed_xml.LONG:
@@ -236,7 +246,7 @@ def _include(root: etree._Element, parts: Mapping[str, MimePart], names: frozens
 
 def _refuse_rest(left: Mapping[str, MimePart]) -> None:
     if left:
-        raise CallRefused(Problem("attachment-unknown", f"nothing names the part <{next(iter(left))[:200]}>"))
+        raise CallRefused(Problem("attachment-unknown", f"nothing references the part <{next(iter(left))[:200]}>"))
 
 
 # Outgoing

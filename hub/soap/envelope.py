@@ -233,7 +233,7 @@ def _parts(root: etree._Element, soap: str) -> Envelope:
     parts = _elements(root) if len(root) <= MOST_BLOCKS else list(root)
     header = parts.pop(0) if parts and parts[0].tag == f"{{{soap}}}Header" else None
     if len(parts) != 1 or parts[0].tag != f"{{{soap}}}Body":
-        raise _broken(root, "an Envelope has one Header at most, then one Body, and nothing else")
+        raise _broken(root, "an Envelope must have at most one Header, then one Body, and nothing else")
     if header is not None:
         if len(header) > MOST_BLOCKS:
             raise CallRefused(

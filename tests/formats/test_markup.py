@@ -264,7 +264,7 @@ def test_a_name_whose_part_after_the_colon_begins_with_no_letter_is_refused(cont
     code, detail = refusal(content.format(first).encode())
     assert (code, detail.partition(": ")[0]) == (
         "not-well-formed",
-        "a name whose part after the colon begins with no letter",
+        "a name whose part after the colon does not begin with a letter",
     )
     assert safe_xml.parse_safe_xml(content.format("đ" + first).encode()) is not None
 

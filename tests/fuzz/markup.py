@@ -28,7 +28,7 @@ PHRASES = (
     ),
     *(
         "attributes",
-        "its mark",
+        "byte order mark",
         "inside each other",
         "elements and",
         "different names",

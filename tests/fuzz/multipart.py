@@ -15,11 +15,26 @@ LONGEST = 2048
 CODES = {"media-type", "multipart-broken", "attachment-unknown", "too-large", "attachment-not-signed"}
 #: Of our own words, what sets one refusal apart from another.
 PHRASES = (
-    *("the parameters", "boundary '", "has no type", "are the start", "does not begin", "more than", "does not end"),
-    *("is followed by", "has no end", "itself", "not the base64", "Content-Transfer-Encoding", "a line of a part"),
+    *(
+        "the parameters",
+        "valid boundary",
+        "has no type",
+        "of the start part",
+        "does not begin",
+        "more than",
+        "does not end",
+    ),
+    *(
+        "is followed by",
+        "has no end",
+        "itself",
+        "declared as base64",
+        "Content-Transfer-Encoding",
+        "in the header of a part",
+    ),
     *(
         "in one part",
-        "a content id",
+        "valid content id",
         "without Content-ID",
         "two parts are",
         "not a cid",

@@ -468,7 +468,7 @@ def test_an_empty_packet_keeps_the_contract(documents):
 def test_a_value_stands_in_a_leaf_whose_comments_do_not_matter(read, value):
     assert read(etree.fromstring(f"<a><!-- x -->{value}</a>")) == read(leaf(value))
     for text in (f"<b/>{value}", f"{value}<b/>", f"<b>{value}</b>"):
-        with pytest.raises(ValueError, match="elements where a value should be"):
+        with pytest.raises(ValueError, match="child elements instead of a value"):
             read(etree.fromstring(f"<a>{text}</a>"))
 
 
