@@ -30,7 +30,7 @@ def url_of(text: str, home: Path) -> str:
     except ValueError:  # the port is not a number
         sound = secret = False
     if secret:
-        raise DatabaseUrlUnfit("a password stands in it", EXPECTED_APART)
+        raise DatabaseUrlUnfit("it contains a password", EXPECTED_APART)
     if not sound:
         raise DatabaseUrlUnfit(f"{text!r} does not fit", EXPECTED)
     return f"postgresql+psycopg{text[text.index(':') :]}"

@@ -42,7 +42,7 @@ def place_of(text: str) -> Place:
     except ValueError:  # the port is not a number
         raise BrokerUrlUnfit("the URL does not fit", EXPECTED) from None
     if parts.password is not None:
-        raise BrokerUrlUnfit("a password stands in it", EXPECTED_APART)
+        raise BrokerUrlUnfit("it contains a password", EXPECTED_APART)
     host, user, tls = parts.hostname or "", unquote(parts.username or ""), parts.scheme == "amqps"
     sound = parts.scheme in _PORTS and host and user and not parts.query and not parts.fragment and text.isprintable()
     if not sound or port == 0 or parts.path.count("/") > 1 or not (tls or _loopback(host)):

@@ -51,7 +51,7 @@ def read_trusted_files(
         crls += read_crl_file(home / name, partial(table.wrong, "crls"))
     for authority in authorities:
         if not is_authority(authority):
-            table.wrong("anchors", f"{authority.subject.rfc4514_string()} is no CA", "certificates of CAs")
+            table.wrong("anchors", f"{authority.subject.rfc4514_string()} is not a CA", "certificates of CAs")
     return authorities, crls
 
 
@@ -75,7 +75,7 @@ def read_key_file(path: Path, wrong: Wrong) -> Key | None:
     if isinstance(found, ec.EllipticCurvePrivateKey) and isinstance(found.curve, _CURVES):
         return found
     if found is not None:
-        wrong(f"{path} holds another kind of key", expected)
+        wrong(f"{path} holds a key of another type", expected)
     return None
 
 

@@ -43,7 +43,7 @@ def read_identities(table: ConfigTable, home: Path) -> Own | None:
     if in_token and not (tls_key or tls_certificate):
         table.wrong("tls-key", "is missing", "a file with a key for TLS, which cannot use a key in a token")
     if module and key and not in_token:
-        table.wrong("module", "stands beside a key that is a file", f"no module, or key = {pkcs11_uri.EXPECTED}")
+        table.wrong("module", "is set although the key is a file", f"no module, or key = {pkcs11_uri.EXPECTED}")
     signer: Signer | None = None
     tls: Identity | None = None
     secrets: list[tuple[str, Path]] = []

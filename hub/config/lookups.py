@@ -65,7 +65,11 @@ def _cache(table: ConfigTable) -> dict[str, timedelta]:
         if rule is None:
             _unknown(table, operation)
         elif rule.key:
-            table.wrong(operation, "what does something has no answer to keep", "an operation that only asks")
+            table.wrong(
+                operation,
+                "an operation that changes something has no answer to cache",
+                "an operation that only queries",
+            )
         elif text == "none":
             ages.pop(operation, None)
         elif (age := _age(text)) is None:

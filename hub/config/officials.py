@@ -92,7 +92,9 @@ def read_officials(
         for mark in map(certificate_fingerprint, found.certificates):
             if mark in seen:
                 file.wrong(
-                    "certificates", f"the certificate {mark[:16]}… is of {seen[mark]} too", "a certificate of its own"
+                    "certificates",
+                    f"the certificate {mark[:16]}… also belongs to {seen[mark]}",
+                    "a certificate of its own",
                 )
             seen.setdefault(mark, path.stem)
     chain = [link for each in people.values() for link in each.chain]

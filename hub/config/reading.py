@@ -101,7 +101,7 @@ def read_config(
     if public_url:
         _check_url(table, "public-url", public_url)
     if soap.port and (soap.host, soap.port) == (admin.host, admin.port):
-        table.wrong("admin.port", f"{admin.port} is the SOAP port too", "another port")
+        table.wrong("admin.port", f"{admin.port} is also the SOAP port", "another port")
     if upstream and upstream not in partners and not (home / f"partners/{upstream}.toml").exists():
         expected = f"one of {', '.join(partners)}" if partners else f"partners/{upstream}.toml"
         table.wrong("upstream", f"there is no partner {upstream}", expected)
@@ -110,7 +110,7 @@ def read_config(
     partners = _without(partners, [*wrong, *_disagreements(partners, upstream, shown)], set_aside or mistakes.extend)
     sample = any(map(is_sample, [*everyone, *authorities, *shown, *(signing.everybody if signing else ())]))
     if syslog and (syslog.host, syslog.port) in {(soap.host, soap.port), (admin.host, admin.port)}:
-        table.wrong("syslog.port", f"{syslog.port} is another port of the hub too", "another port")
+        table.wrong("syslog.port", f"{syslog.port} is also another port of the hub", "another port")
     for key, listen in (("soap", soap), ("admin", admin), *([("syslog", syslog)] if syslog else [])):
         if sample and not ip_address(listen.host).is_loopback:
             table.wrong(
@@ -251,12 +251,12 @@ def _sources(home: Path, mistakes: list[Mistake]) -> tuple[RevocationSource, ...
             for url in urls:
                 _check_url(table, key, url, PLAIN_SCHEMES)
         if not crl_urls and not ocsp_urls:
-            table.wrong("crl-urls", "is missing, and ocsp-urls too", "where the CA is asked")
+            table.wrong("crl-urls", "is missing, and ocsp-urls too", "the URLs at which the CA publishes revocations")
         table.close()
         if issuers and not is_authority(issuers[0]):
-            table.wrong("issuer", f"{issuers[0].subject.rfc4514_string()} is no CA", "the certificate of a CA")
+            table.wrong("issuer", f"{issuers[0].subject.rfc4514_string()} is not a CA", "the certificate of a CA")
         elif issuers and (twin := found.get(certificate_fingerprint(issuers[0]))) is not None:
-            table.wrong("issuer", f"{twin.issuer.subject.rfc4514_string()} has another file", "one file a CA")
+            table.wrong("issuer", f"{twin.issuer.subject.rfc4514_string()} already has a file", "one file per CA")
         elif issuers:
             found[certificate_fingerprint(issuers[0])] = RevocationSource(
                 issuer=issuers[0], crl_urls=crl_urls, ocsp_urls=ocsp_urls
@@ -326,12 +326,14 @@ def _feed(table: ConfigTable, home: Path) -> Broker | None:
         table.wrong("password-file", "is missing", "a file that holds the password and nothing else")
     if place.tls != bool(authority):
         table.wrong(
-            "ca", "is missing" if place.tls else "stands beside amqp", "a file of CAs with amqps, none with amqp"
+            "ca",
+            "is missing" if place.tls else "is set although the URL is amqp",
+            "a file of CAs with amqps, none with amqp",
         )
     authorities = files.read_certificate_file(home / authority, partial(table.wrong, "ca")) if authority else ()
     for each in authorities:
         if not is_authority(each):
-            table.wrong("ca", f"{each.subject.rfc4514_string()} is no CA", "certificates of CAs")
+            table.wrong("ca", f"{each.subject.rfc4514_string()} is not a CA", "certificates of CAs")
     return Broker(
         place=place,
         password_file=home / secret,
@@ -382,7 +384,7 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake])
     certificates = [file[0] for file in named if file]
     if not re.fullmatch(_CODE, code) or code == HUB:
         table.wrong(
-            "", f"{code!r} is no code of a partner", f"letters, digits, - and _; not {HUB}, which is the hub itself"
+            "", f"{code!r} is not a valid partner code", f"letters, digits, - and _; not {HUB}, which is the hub itself"
         )
     units = table.texts("units", ())
     for unit in units:
@@ -415,7 +417,7 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake])
     if partner.called and not url:
         table.wrong("url", "is missing", _CALLED_EXPECTED)
     elif url and not partner.called:
-        table.wrong("url", f'stands beside receive = "{receive}"', 'no url, or receive = "push"')
+        table.wrong("url", f'is set although receive = "{receive}"', 'no url, or receive = "push"')
     elif url:
         _check_url(table, "url", url, _schemes(policy.transport, url))
     unread = any(mistake.path == table.place("certificates") for mistake in mistakes)
@@ -499,7 +501,7 @@ def _disagreements(
             expected = "no units: it may send for every unit outside the province and owns none"
             yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
         if partner.policy.relay == partner.code or partner.policy.relay not in {"", *partners}:
-            wrong = f"{partner.policy.relay} is no other partner"
+            wrong = f"{partner.policy.relay} is not another partner"
             expected = "the code of the partner that carries its calls, or none"
             yield Mistake(f"partners/{partner.code}.toml: policy.relay", wrong, expected)
         if partner.code != upstream and partner.takes_documents:
@@ -514,7 +516,7 @@ def _disagreements(
             )
     for shown, codes in showing.items():
         for code in sorted(set(codes) - {codes[0]}):
-            wrong = f"the certificate {shown[:16]}… is of {codes[0]} too"
+            wrong = f"the certificate {shown[:16]}… also belongs to {codes[0]}"
             yield Mistake(f"partners/{code}.toml: certificates", wrong, "a certificate of its own")
         if shown in map(certificate_fingerprint, own):
             yield Mistake(

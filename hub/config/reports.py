@@ -38,9 +38,9 @@ def read_report_settings(table: ConfigTable, home: Path) -> Reports:
     cut_offs = _cut_offs(table)
     table.close()
     if forms and not (home / forms).is_dir():
-        table.wrong("forms", f"{home / forms} is no folder", "a folder of forms, each a file NAME.toml")
+        table.wrong("forms", f"{home / forms} is not a folder", "a folder of forms, each a file NAME.toml")
     if workdays and not (home / workdays).is_file():
-        table.wrong("workdays", f"{home / workdays} is no file", "a calendar, such as workdays.toml")
+        table.wrong("workdays", f"{home / workdays} is not a file", "a calendar, such as workdays.toml")
     return Reports(
         forms=home / forms if forms else None,
         rule_sets={form: name for form, name in rule_sets.items() if name},

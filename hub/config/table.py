@@ -107,7 +107,7 @@ class ConfigTable:
             self.wrong(key, f"{value!r} does not fit", expected)
             return ()
         for item in sorted({item for item in value if value.count(item) > 1}):
-            self.wrong(key, f"{item!r} stands there twice", "each once")
+            self.wrong(key, f"{item!r} is listed twice", "each item once")
         return tuple(dict.fromkeys(value))
 
     def table(self, key: str) -> "ConfigTable":

@@ -27,8 +27,8 @@ def judge_authorities(
         yield from _revocations(crl, authorities, now)
         for old in known:
             if old.issuer == crl.issuer and old.last_update_utc > crl.last_update_utc:
-                wrong = f"issued on {crl.last_update_utc:%Y-%m-%d %H:%M}, before the one held"
-                yield Mistake(_shown(crl.issuer), wrong, f"one issued after {old.last_update_utc:%Y-%m-%d %H:%M}")
+                wrong = f"issued on {crl.last_update_utc:%Y-%m-%d %H:%M}, before the stored CRL"
+                yield Mistake(_shown(crl.issuer), wrong, f"a CRL issued after {old.last_update_utc:%Y-%m-%d %H:%M}")
 
 
 def _authority(authority: x509.Certificate, now: datetime) -> Iterable[Mistake]:
@@ -72,8 +72,8 @@ def _revocations(
     if not any(signed_by(crl, authority) for authority in authorities):
         yield Mistake(place, "this CRL is not signed by the CA given with it", "the CRL of that CA")
     if crl.next_update_utc is None or crl.next_update_utc <= now:
-        due = f"{crl.next_update_utc:%Y-%m-%d %H:%M}" if crl.next_update_utc else "never said"
-        yield Mistake(place, f"a newer CRL was due on {due}", "a CRL whose nextUpdate lies ahead")
+        due = f"{crl.next_update_utc:%Y-%m-%d %H:%M}" if crl.next_update_utc else "an unstated day"
+        yield Mistake(place, f"a newer CRL was due on {due}", "a CRL whose nextUpdate is in the future")
 
 
 def _shown(name: x509.Name) -> str:

@@ -94,7 +94,9 @@ def strong_key(certificate: x509.Certificate) -> RSAPublicKey | EllipticCurvePub
             return key
         case EllipticCurvePublicKey() if isinstance(key.curve, SECP256R1 | SECP384R1):
             return key
-    raise Unverified("algorithm-refused", "the certificate's key is neither RSA from 2048 bits nor EC P-256 or P-384")
+    raise Unverified(
+        "algorithm-refused", "the certificate's key is neither RSA of at least 2048 bits nor EC on P-256 or P-384"
+    )
 
 
 def describe_key_weakness(certificate: x509.Certificate) -> str:
@@ -116,7 +118,7 @@ def describe_key_weakness(certificate: x509.Certificate) -> str:
         case EllipticCurvePublicKey() if not isinstance(key.curve, SECP256R1 | SECP384R1 | SECP521R1):
             return f"a key on the curve {key.curve.name}"
         case EllipticCurvePublicKey():
-            return "" if _names_its_curve(certificate) else "a key on a curve that is not named"
+            return "" if _names_its_curve(certificate) else "a key on an unnamed curve"
     return "a key that is neither RSA nor EC"
 
 
@@ -141,7 +143,7 @@ def check_value(method: Method, certificate: x509.Certificate, value: bytes, con
         else:
             key.verify(_der(value, key), content, ECDSA(method.hash))
     except InvalidSignature:
-        raise Unverified("signature-invalid", "the signature value does not fit SignedInfo and the key") from None
+        raise Unverified("signature-invalid", "the signature value does not match SignedInfo and the key") from None
 
 
 def is_pss(certificate: x509.Certificate) -> bool:

@@ -360,7 +360,7 @@ class Anchors:
             elif issuer.subject in self._sourced:
                 unknown = unknown or f"{found.detail}: {_named(subject)}"
             else:
-                unsourced = unsourced or f"{_named(issuer)} has no source of revocations here"
+                unsourced = unsourced or f"{_named(issuer)} has no configured source of revocations"
         purposes = tuple(filter(None, map(_purposes, path[:-1] or path)))
         return _Standing(now, until, purposes, unsourced, unknown)
 
@@ -464,7 +464,10 @@ def _judge_policies(path: Sequence[x509.Certificate]) -> None:
         wild = _ANY_POLICY in said and (inhibited > 0 or (renewed and not last))
         valid = named | valid if wild else named
         if not explicit and not valid:
-            raise Untrusted("certificate-untrusted", f"a CA requires policies that it does not have: {_named(link)}")
+            raise Untrusted(
+                "certificate-untrusted",
+                f"a CA requires policies that this certificate lacks: {_named(link)}",
+            )
         if _POLICY_MAPPINGS in found:
             valid = set()
         if last or not renewed:
@@ -474,7 +477,10 @@ def _judge_policies(path: Sequence[x509.Certificate]) -> None:
             explicit = min(explicit, required)
         inhibited = min(inhibited, skipped)
     if not explicit and not valid:
-        raise Untrusted("certificate-untrusted", f"a CA requires policies that it does not have: {_named(path[0])}")
+        raise Untrusted(
+            "certificate-untrusted",
+            f"a CA requires policies that this certificate lacks: {_named(path[0])}",
+        )
 
 
 def _extensions(certificate: x509.Certificate) -> Mapping[x509.ObjectIdentifier, Any]:

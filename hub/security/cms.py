@@ -181,7 +181,7 @@ def verify_cms(
     try:
         info = asn1.decode_der(_Outermost, ber.make_definite(signature))
     except ValueError as error:
-        raise Unverified("signature-invalid", f"no CMS signature: {error}") from None
+        raise Unverified("signature-invalid", f"not a CMS signature: {error}") from None
     if info.kind != _SIGNED:
         raise Unverified("signature-invalid", f"not signed data: {info.kind.dotted_string}")
     signed = content if content is not None else info.content.content.octets
@@ -193,7 +193,7 @@ def verify_cms(
         if (certificate := configured.get(who)) is not None:
             _check(signer, certificate, signed)
             return signed, certificate
-    raise Unverified("certificate-unknown", "the signer's certificate is not one that is configured")
+    raise Unverified("certificate-unknown", "the signer's certificate is not configured")
 
 
 def _by_name(certificates: Sequence[x509.Certificate]) -> Mapping[object, x509.Certificate]:
@@ -218,17 +218,17 @@ def _check(signer: _Signing, certificate: x509.Certificate, content: bytes) -> N
         raise Unverified("signature-invalid", "there are no signed attributes")
     attributes = signer.attributes.as_list()
     if _value(attributes, _CONTENT_TYPE) != asn1.encode_der(_DATA):
-        raise Unverified("signature-invalid", "what was signed is no data")
+        raise Unverified("signature-invalid", "the signed content type is not data")
     value = signer.value
     if isinstance(key := algorithms.strong_key(certificate), EllipticCurvePublicKey):
         size = (key.curve.key_size + 7) // 8
         try:
             value = b"".join(part.to_bytes(size) for part in decode_dss_signature(value))
         except (ValueError, OverflowError):
-            raise Unverified("signature-invalid", "the ECDSA value is not two numbers") from None
+            raise Unverified("signature-invalid", "the ECDSA value does not consist of two numbers") from None
     algorithms.check_value(METHODS[method], certificate, value, asn1.encode_der(signer.attributes))
     if _value(attributes, _DIGEST) != asn1.encode_der(_digest(bits, content)):
-        raise Unverified("signature-invalid", "the content is not what was signed")
+        raise Unverified("signature-invalid", "the content differs from the signed content")
 
 
 def _value(attributes: Iterable[_Attribute], kind: _Oid) -> bytes:

@@ -131,7 +131,7 @@ class RevocationList:
     def flaw(self, now: datetime) -> str:
         """Return why the CRL is not current at *now*. Return an empty text if it is current."""
         if self.begins > now + SKEW:
-            return f"the CRL is of {self.begins:%Y-%m-%d %H:%M}"
+            return f"the CRL is dated {self.begins:%Y-%m-%d %H:%M}"
         if self.ends is None or self.ends <= now:
             due = f" since {self.ends:%Y-%m-%d %H:%M}" if self.ends else ""
             return f"the CRL is overdue{due}"
@@ -149,7 +149,7 @@ class OcspAnswer:
     def flaw(self, now: datetime) -> str:
         """Return why the response is not current at *now*. Return an empty text if it is current."""
         if self.begins > now + SKEW:
-            return f"the OCSP answer is of {self.begins:%Y-%m-%d %H:%M}"
+            return f"the OCSP answer is dated {self.begins:%Y-%m-%d %H:%M}"
         return f"the OCSP answer is overdue since {self.ends:%Y-%m-%d %H:%M}" if self.ends <= now else ""
 
 
@@ -159,12 +159,14 @@ def read_crl(octets: bytes, issuer: x509.Certificate) -> RevocationList:
         load = x509.load_pem_x509_crl if b"-----BEGIN X509 CRL-----" in octets else x509.load_der_x509_crl
         found = RevocationList(load(octets))
         if not found.is_of(issuer):
-            raise RevocationUnusable(f"it is no CRL signed by {issuer.subject.rfc4514_string()}")
+            raise RevocationUnusable(f"it is not a CRL signed by {issuer.subject.rfc4514_string()}")
         if not found.is_whole:
             raise RevocationUnusable("it is a delta, indirect or partial CRL")
         _ = found.begins, found.ends, len(found.serials)  # parse everything now, not at a call
     except _BROKEN as error:
-        raise error if isinstance(error, RevocationUnusable) else RevocationUnusable(f"it is no CRL: {error}") from None
+        raise (
+            error if isinstance(error, RevocationUnusable) else RevocationUnusable(f"it is not a CRL: {error}")
+        ) from None
     return found
 
 
@@ -196,7 +198,9 @@ def read_answer(octets: bytes, certificate: x509.Certificate, issuer: x509.Certi
         until = min(ends or begins + UNDATED, begins + LONGEST)
     except _BROKEN as error:
         raise (
-            error if isinstance(error, RevocationUnusable) else RevocationUnusable(f"it is no OCSP response: {error}")
+            error
+            if isinstance(error, RevocationUnusable)
+            else RevocationUnusable(f"it is not an OCSP response: {error}")
         ) from None
     return OcspAnswer(status, begins, until)
 
@@ -225,7 +229,7 @@ def judge_revocation(
             return RevocationFinding(RevocationStatus.REVOKED, f"in the CRL of {found.begins:%Y-%m-%d %H:%M}")
         flaw = found.flaw(now)
         if not flaw and not found.covers(certificate, authority=authority):
-            flaw = "the CRL does not cover it"
+            flaw = "the CRL does not cover the certificate"
         if flaw:
             reasons.append(flaw)
         else:
@@ -238,11 +242,11 @@ def judge_revocation(
         elif answer.status is RevocationStatus.GOOD:
             until = max(filter(None, (until, answer.ends)))
         else:
-            reasons.append("the OCSP responder does not know it")
+            reasons.append("the OCSP responder does not know the certificate")
     if until is not None:
         return RevocationFinding(RevocationStatus.GOOD, until=until)
     return RevocationFinding(
-        RevocationStatus.UNKNOWN, "; ".join(dict.fromkeys(reasons)) or "nothing was heard from the CA yet"
+        RevocationStatus.UNKNOWN, "; ".join(dict.fromkeys(reasons)) or "nothing has been fetched from the CA yet"
     )
 
 

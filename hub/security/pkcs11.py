@@ -46,7 +46,7 @@ class Pkcs11Key:
         rsa, hash_ = method.kind is RSAPublicKey, method.hash.name.upper()
         if self._key.key_type is not (KeyType.RSA if rsa else KeyType.EC):
             raise Trouble(
-                f"the key {self._place.key_shown} is of another kind than the certificate's", "the key of both"
+                f"the key {self._place.key_shown} is of another type than the certificate's key", "the key of both"
             )
         try:
             if isinstance(method.padding, PSS):
@@ -78,7 +78,7 @@ def open_key(place: KeyPlace, pin: str) -> Pkcs11Key:
         module = pkcs11.lib(str(place.module))
     except PKCS11Error as error:
         raise Trouble(
-            f"{place.module} does not load: {_said(error)}", "the PKCS#11 library of the token's maker"
+            f"{place.module} does not load: {_said(error)}", "the PKCS#11 library of the token's manufacturer"
         ) from None
     try:
         session = _log_in(_token(module, place), place, pin)
@@ -98,7 +98,7 @@ def _token(module: Any, place: KeyPlace) -> Any:
             there.append(slot.get_token())
     fit = [token for token in there if _is_meant(token, place)]
     if len(fit) > 1:
-        raise Trouble(f"{len(fit)} tokens are {place.shown}", "a URI that one token fits: serial tells them apart")
+        raise Trouble(f"{len(fit)} tokens are {place.shown}", "a URI that matches only one token: add serial")
     if not fit:
         labels = sorted({token.label for token in there if token.label})
         raise Trouble(f"there is no token {place.shown}", _one_of(labels, "a token in a slot of that module"))
@@ -123,7 +123,7 @@ def _log_in(token: Any, place: KeyPlace, pin: str) -> Any:
         expected = "the PIN of the token's user; after a few wrong ones the token locks itself"
         raise PinRefused(f"the token {place.shown} refuses the PIN in {place.pin_file}", expected) from None
     except PinLocked:
-        expected = "a PIN that the token's security officer has set anew"
+        expected = "a PIN that the token's security officer has reset"
         raise PinRefused(f"the PIN of the token {place.shown} is locked", expected) from None
 
 
@@ -135,7 +135,7 @@ def _key(session: Any, place: KeyPlace) -> Any:
         wanted[Attribute.ID] = place.id
     found = list(session.get_objects(wanted))
     if len(found) > 1:
-        expected = "a URI that one key fits: id tells them apart"
+        expected = "a URI that matches only one key: add id"
         raise Trouble(f"{len(found)} private keys in the token {place.shown} are {place.key_shown}", expected)
     if not found:
         keys = session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})

@@ -58,24 +58,24 @@ def place_of(uri: str, home: Path, module: str = "") -> KeyPlace:
     path, _, query = uri.removeprefix(SCHEME).partition("?")
     asked = dict(_pairs(query.split("&")))
     if "pin-value" in asked:
-        raise Pkcs11UriUnfit("a PIN stands in it", EXPECTED_APART)
+        raise Pkcs11UriUnfit("it contains a PIN", EXPECTED_APART)
     named = dict(_pairs(path.split(";")))
     for name in asked.keys() - {"module-path", "pin-source"}:
         raise Pkcs11UriUnfit(f"{name} is not known", "one of module-path, pin-source")
     for name in named.keys() - {*_TOKEN, "slot-id", "object", "id", "type"}:
         raise Pkcs11UriUnfit(f"{name} is not known", f"one of {', '.join(_TOKEN)}, slot-id, object, id, type")
     if named.get("type", b"private") != b"private":
-        raise Pkcs11UriUnfit("it is not of a private key", EXPECTED)
+        raise Pkcs11UriUnfit("its type is not private", EXPECTED)
     if not named.keys() & {"object", "id"}:
         raise Pkcs11UriUnfit("it names no key", "object or id")
     if bool(module) == ("module-path" in asked):
-        wrong = "module-path stands in it and pki.module beside it" if module else "it names no module"
+        wrong = "it contains module-path, and pki.module is set too" if module else "it names no module"
         raise Pkcs11UriUnfit(wrong, "module-path in it, or pki.module")
     if "pin-source" not in asked:
-        raise Pkcs11UriUnfit("it names no PIN", EXPECTED_APART)
+        raise Pkcs11UriUnfit("it has no pin-source", EXPECTED_APART)
     texts = {name: _text(value) for name, value in named.items() if name != "id"}
     if not texts.get("slot-id", "0").isdecimal():
-        raise Pkcs11UriUnfit(f"slot-id={texts['slot-id']} is no number", EXPECTED)
+        raise Pkcs11UriUnfit(f"slot-id={texts['slot-id']} is not a number", EXPECTED)
     return KeyPlace(
         module=home / (module or _text(asked["module-path"])),
         pin_file=home / _file(_text(asked["pin-source"])),
@@ -95,7 +95,7 @@ def _pairs(attributes: Iterable[str]) -> Iterable[tuple[str, bytes]]:
     for attribute in filter(None, attributes):
         name, equals, value = attribute.partition("=")
         if not equals or not value or name in seen:
-            raise Pkcs11UriUnfit("an attribute has no value, or stands twice", EXPECTED)
+            raise Pkcs11UriUnfit("an attribute has no value, or is repeated", EXPECTED)
         seen.add(name)
         yield name, unquote_to_bytes(value)
 
@@ -110,7 +110,7 @@ def _text(value: bytes) -> str:
 def _file(source: str) -> str:
     """Return the path of a pin-source, which may be a `file:` URI. A program (`|…`) is not run but refused."""
     if source.startswith("|"):
-        raise Pkcs11UriUnfit("its PIN is a program's", EXPECTED_APART)
+        raise Pkcs11UriUnfit("its pin-source is a program", EXPECTED_APART)
     return source.removeprefix("file://").removeprefix("file:")
 
 

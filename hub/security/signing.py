@@ -110,7 +110,7 @@ def sign_packet(packet: bytes, identity: Signer) -> bytes:
     if root.getroottree().docinfo.encoding not in {None, "UTF-8"}:
         packet = etree.tostring(root, encoding="UTF-8", xml_declaration=True)
     if safe_xml.may_hold_comment_or_cdata([packet]):
-        raise ValueError("the packet holds a comment or a CDATA section; no signature of it would count")
+        raise ValueError("the packet holds a comment or a CDATA section; a signature of it would not be accepted")
     content = xmldsig.canonicalize_element(root, PLAIN)
     key_info = f"<ds:X509Data><ds:X509Certificate>{identity.token}</ds:X509Certificate></ds:X509Data>"
     signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), (content,)),), key_info)
@@ -130,7 +130,7 @@ def _end_of_header(packet: bytes) -> int:
     parser.EndElementHandler = end
     parser.Parse(packet, True)
     if found < 0 or packet[found : found + 2] != b"</":
-        raise ValueError("the packet has no edXMLHeader to sign in")
+        raise ValueError("the packet has no edXMLHeader for the signature")
     return found
 
 

@@ -121,7 +121,7 @@ class Vault:
     @contextmanager
     def _turn(self) -> Generator[None]:
         if not self._lock.acquire(timeout=TURN):
-            raise Trouble("the token does not come back from what it was asked before", "a token that answers")
+            raise Trouble("the token has not returned from the previous call", "a token that answers")
         try:
             yield
         finally:
@@ -231,7 +231,7 @@ class TokenIdentity:
             return
         if loose:
             yield (
-                f"the token would give the key {self.place.key_shown} away",
+                f"the token would export the key {self.place.key_shown}",
                 "a key made in the token, sensitive and not extractable",
                 False,
             )

@@ -88,7 +88,7 @@ def find_id_bearer(uri: str, places: Mapping[str, etree._Element], ids: Mapping[
         raise Unverified("signature-invalid", f"{times} elements bear the id {name[:200]}")
     found = places.get(name)
     if found is None:
-        raise Unverified("signature-invalid", f"{uri[:200]} stands nowhere it could be signed for")
+        raise Unverified("signature-invalid", f"{uri[:200]} is not at a place that may be signed")
     return found
 
 
@@ -118,7 +118,7 @@ def find_token_signer(
     else:
         matches = _by_identifier(pointer, certificates)
     if not matches:
-        raise Unverified("certificate-unknown", "the signing certificate is not one registered for this partner")
+        raise Unverified("certificate-unknown", "the signing certificate is not registered for this partner")
     found = max(matches, key=lambda one: one.not_valid_after_utc)  # a renewed certificate may have the same key
     return TokenSigner(found, tuple(_load(der) for der in shown if der != _der(found)))
 
@@ -126,7 +126,7 @@ def find_token_signer(
 def find_pointed_token(pointer: etree._Element, security: etree._Element, ids: Mapping[str, int]) -> etree._Element:
     """Return the BinarySecurityToken that a SecurityTokenReference directly references. Raises Unverified."""
     if pointer.tag != _POINTER:
-        raise Unverified("signature-invalid", "STR-Transform of what is no SecurityTokenReference")
+        raise Unverified("signature-invalid", "STR-Transform of an element that is not a SecurityTokenReference")
     return find_id_bearer(_single(pointer, _DIRECT).get("URI", ""), index_ids(security.iterchildren(TOKEN)), ids)
 
 
@@ -181,7 +181,7 @@ def _items(content: bytes) -> list[bytes]:
         found.append(content[start:after])
         start = after
     if start != end:
-        raise ValueError("an element that does not end with its SEQUENCE")
+        raise ValueError("an element that extends beyond its SEQUENCE")
     return found
 
 
@@ -192,7 +192,7 @@ def _extent(content: bytes, at: int) -> tuple[int, int]:
         raise ValueError("cut short")
     many = head[1] & 0x7F if head[1] & 0x80 else 0
     if many > 4 or head[1] == 0x80 or len(head) < 2 + many:
-        raise ValueError("a length that no certificate has")
+        raise ValueError("an invalid length for a certificate")
     start = at + 2 + many
     end = start + (int.from_bytes(head[2 : 2 + many]) if many else head[1])
     if end > len(content):

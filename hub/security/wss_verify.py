@@ -291,7 +291,7 @@ def _covered_parts(signature: xmldsig.Signature, attached: Mapping[str, MimePart
         if name in covered:
             raise Unverified("signature-invalid", f"{reference.uri[:200]} is signed twice")
         if name not in attached:
-            raise Unverified("attachment-unknown", f"signed, and not there: <{name[:200]}>")
+            raise Unverified("attachment-unknown", f"signed, but not among the attachments: <{name[:200]}>")
         if _is_text(attached[name].media):  # the profile (5.4.2) requires canonicalisation of such parts
             raise Unverified(
                 "algorithm-refused", f"<{name[:200]}> is {attached[name].media[:50]}; send application/octet-stream"
@@ -356,7 +356,7 @@ def _untimely(
         return "timestamp-expired", "Expires is not after Created"
     if expires - created > max_age:
         life, most = (f"{length.total_seconds():.0f} s" for length in (expires - created, max_age))
-        return "timestamp-expired", f"made to live {life}, at most {most} is accepted"
+        return "timestamp-expired", f"lifetime {life}; at most {most} is accepted"
     if created - now > skew:
         return "timestamp-future", f"Created {write_timestamp(created)}, now {write_timestamp(now)}"
     if now - expires >= skew:

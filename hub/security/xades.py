@@ -60,7 +60,7 @@ def verify_xades(root: etree._Element, element: etree._Element) -> Signed:
     more than it allows).
     """
     if element.getparent() is not root or root.getparent() is not None:
-        raise Unverified("signature-invalid", "the Signature is no child of the root")
+        raise Unverified("signature-invalid", "the Signature is not a child of the root")
     signature = xmldsig.read_signature(element, dialect=DIALECT)
     _require_plain(signature.key_info)
     properties = _properties(signature)
@@ -69,7 +69,7 @@ def verify_xades(root: etree._Element, element: etree._Element) -> Signed:
     places = wss_tokens.index_ids((properties, signature.key_info))
     covered = [(each, wss_tokens.find_id_bearer(each.uri, places, ids)) for each in others]
     if [found for _, found in covered].count(properties) != 1 or len({found for _, found in covered}) != len(covered):
-        raise Unverified("signature-incomplete", "SignedProperties must be signed, and nothing twice")
+        raise Unverified("signature-incomplete", "SignedProperties must be signed, and nothing may be signed twice")
     certificate, chain = _certificate(properties, wss_tokens.list_shown_certificates(signature.key_info))
     signature.check(certificate)
     xmldsig.require_few([(document, root), *covered])
@@ -95,7 +95,9 @@ def _references(signature: Signature) -> tuple[Reference, list[Reference]]:
             "signature-incomplete", 'the whole document must be signed, by one enveloped Reference with URI=""'
         )
     if any(each.enveloped for each in others):
-        raise Unverified("signature-invalid", "enveloped-signature in a Reference that is not of the document")
+        raise Unverified(
+            "signature-invalid", "enveloped-signature in a Reference that does not cover the whole document"
+        )
     return whole[0], others
 
 
@@ -170,4 +172,4 @@ def _moment(properties: etree._Element) -> datetime:
             return datetime.fromisoformat(text).astimezone(UTC)
         except (ValueError, OverflowError):  # 30 February, or a time before the year 1
             pass
-    raise Unverified("signature-incomplete", f"SigningTime is not one time with a zone: {text[:50]!r}")
+    raise Unverified("signature-incomplete", f"SigningTime is not exactly one time with a zone: {text[:50]!r}")

@@ -338,7 +338,7 @@ def _pointer(
     (method_of_form,) = _children(parameters, dialect.tags("CanonicalizationMethod"))
     form, name = _form(method_of_form, dialect), method.get("Algorithm", "")
     if form is not PLAIN or name not in digests:
-        raise Unverified("algorithm-refused", f"STR-Transform with another form than exclusive C14N, or {name[:200]}")
+        raise Unverified("algorithm-refused", f"STR-Transform with a form other than exclusive C14N, or {name[:200]}")
     _children(method, [])
     return Reference(element.get("URI", ""), form, False, digests[name], decode_base64_leaf(value), pointer=True)
 

@@ -82,9 +82,9 @@ def test_what_does_not_go_together_is_named(home: Path, apart: dict[str, str]) -
     assert mistakes(home, key=URI) == {"tls-key": "is missing"}
     assert mistakes(home, tls_key="pki/hub.key") == {"tls-certificate": "is missing"}
     assert mistakes(home, tls_certificate="pki/hub.crt") == {"tls-key": "is missing"}
-    assert mistakes(home, module="m.so") == {"module": "stands beside a key that is a file"}
+    assert mistakes(home, module="m.so") == {"module": "is set although the key is a file"}
     assert mistakes(home, key=URI, module="m.so", **apart) == {
-        "key": "module-path stands in it and pki.module beside it"
+        "key": "it contains module-path, and pki.module is set too"
     }
     assert mistakes(home, **apart | {"tls_key": "pki/hub.key"}) == {
         "tls-key": "hub.key is not the key of pki/partners/vpcp.crt"
@@ -92,7 +92,7 @@ def test_what_does_not_go_together_is_named(home: Path, apart: dict[str, str]) -
 
 
 def test_a_pin_is_in_a_file_that_is_there(home: Path, apart: dict[str, str]) -> None:
-    assert "a PIN stands in it" in mistakes(home, key=URI.replace("pin-source", "pin-value"), **apart)["key"]
+    assert "it contains a PIN" in mistakes(home, key=URI.replace("pin-source", "pin-value"), **apart)["key"]
     assert "cannot be read" in mistakes(home, key=URI.replace("pki/pin", "pki/none"), **apart)["key"]
 
 

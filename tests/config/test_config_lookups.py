@@ -51,7 +51,10 @@ def test_the_operator_says_what_the_law_allows(home):
         ('key-file = "none"', "hub.toml: lookups.key-file: "),
         ('key-file = "key"\nage = "1d"', "hub.toml: lookups.age: unknown key"),
         ('[cache]\nX = "1d"', "hub.toml: lookups.cache.X: there is no operation X"),
-        ('[cache]\nOrderPostalReturn = "1d"', "hub.toml: lookups.cache.OrderPostalReturn: what does something has no"),
+        (
+            '[cache]\nOrderPostalReturn = "1d"',
+            "hub.toml: lookups.cache.OrderPostalReturn: an operation that changes something has no",
+        ),
         ('[cache]\nVerifyCitizen = "31d"', "hub.toml: lookups.cache.VerifyCitizen: '31d' does not fit"),
         ('[cache]\nVerifyCitizen = "0s"', "hub.toml: lookups.cache.VerifyCitizen: '0s' does not fit"),
         ("[cache]\nVerifyCitizen = 5", "hub.toml: lookups.cache.VerifyCitizen: 5 does not fit"),

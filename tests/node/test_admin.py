@@ -252,7 +252,7 @@ def test_a_ca_that_was_asked_and_never_heard_is_missing(engine, tmp_path):
     anchors = Anchors([CA.certificate], sourced=[CA.certificate])
     ready, reasons = told(engine, tmp_path, anchors=anchors, partners=[of("a", MINE[0])])
     assert not ready
-    assert "nothing was heard from the CA yet" in reasons["revocation"]
+    assert "nothing has been fetched from the CA yet" in reasons["revocation"]
 
 
 def test_the_policy_says_what_is_demanded(engine, tmp_path):
@@ -260,7 +260,7 @@ def test_the_policy_says_what_is_demanded(engine, tmp_path):
     assert told(engine, tmp_path, anchors=silent, partners=[of("a", MINE[0])]) == (True, {})
     ready, reasons = told(engine, tmp_path, anchors=silent, partners=[of("a", MINE[0], revocation="require")])
     assert not ready
-    assert "no source of revocations" in reasons["revocation"]
+    assert "no configured source of revocations" in reasons["revocation"]
     stale = told(engine, tmp_path, NOW + 2 * HOURS, anchors=listed(), partners=[of("a", MINE[0], revocation="allow")])
     assert stale == (True, {})
 

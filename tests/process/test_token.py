@@ -187,7 +187,7 @@ def test_each_mistake_is_told_in_both_languages(hub, in_token, token, tmp_path):
             "khóa object=other không phải khóa của CN=hub\\, by its token",
         ),
         token.uri("curve"): (
-            "the key object=curve is of another kind than the certificate's (the key of both)",
+            "the key object=curve is of another type than the certificate's key (the key of both)",
             "khóa object=curve khác loại với khóa của chứng thư (cùng một khóa)",
         ),
     }
@@ -229,7 +229,7 @@ def test_a_key_that_the_token_would_give_away_is_warned_of(hub, in_token, token)
     configure(hub, token.uri("loose"), "pki/hub.crt")
     code, warned = check(hub, "en_US.UTF-8")
     assert code == 0
-    assert "the token would give the key object=loose away" in warned
+    assert "the token would export the key object=loose" in warned
 
 
 METHODS_OF = {

@@ -41,20 +41,20 @@ def test_the_module_may_stand_beside_the_uri():
 
 
 UNFIT = {
-    "pkcs11:object=hub?module-path=m.so&pin-value=1234": "a PIN stands in it",
-    "pkcs11:object=hub?pin-value=1234": "a PIN stands in it",
-    "pkcs11:object=hub?module-path=m.so": "it names no PIN",
-    "pkcs11:object=hub?module-path=m.so&pin-source=|cat pin": "its PIN is a program's",
+    "pkcs11:object=hub?module-path=m.so&pin-value=1234": "it contains a PIN",
+    "pkcs11:object=hub?pin-value=1234": "it contains a PIN",
+    "pkcs11:object=hub?module-path=m.so": "it has no pin-source",
+    "pkcs11:object=hub?module-path=m.so&pin-source=|cat pin": "its pin-source is a program",
     "pkcs11:object=hub?pin-source=pin": "it names no module",
     "pkcs11:token=truc?module-path=m.so&pin-source=pin": "it names no key",
     "pkcs11:?module-path=m.so&pin-source=pin": "it names no key",
-    "pkcs11:object=hub;type=cert?module-path=m.so&pin-source=pin": "it is not of a private key",
+    "pkcs11:object=hub;type=cert?module-path=m.so&pin-source=pin": "its type is not private",
     "pkcs11:object=hub;library-version=3?module-path=m.so&pin-source=pin": "library-version is not known",
     "pkcs11:object=hub?module-name=m&pin-source=pin": "module-name is not known",
-    "pkcs11:object=hub;object=other?module-path=m.so&pin-source=pin": "an attribute has no value, or stands twice",
-    "pkcs11:object?module-path=m.so&pin-source=pin": "an attribute has no value, or stands twice",
+    "pkcs11:object=hub;object=other?module-path=m.so&pin-source=pin": "an attribute has no value, or is repeated",
+    "pkcs11:object?module-path=m.so&pin-source=pin": "an attribute has no value, or is repeated",
     "pkcs11:object=%ff?module-path=m.so&pin-source=pin": "an attribute is not UTF-8",
-    "pkcs11:object=hub;slot-id=x?module-path=m.so&pin-source=pin": "slot-id=x is no number",
+    "pkcs11:object=hub;slot-id=x?module-path=m.so&pin-source=pin": "slot-id=x is not a number",
 }
 
 
@@ -70,7 +70,7 @@ def test_what_is_not_known_or_not_enough_is_refused(uri):
 
 
 def test_a_module_is_named_once():
-    with pytest.raises(Pkcs11UriUnfit, match=r"pki\.module beside it"):
+    with pytest.raises(Pkcs11UriUnfit, match=r"pki\.module is set too"):
         place_of("pkcs11:object=hub?module-path=a.so&pin-source=pin", HOME, "b.so")
 
 

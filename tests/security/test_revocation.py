@@ -112,13 +112,13 @@ def test_a_crl_is_read_in_pem_and_der_if_the_ca_signed_it():
 @pytest.mark.parametrize(
     ("octets", "why"),
     [
-        (b"", "it is no CRL"),
-        (b"<html>404</html>", "it is no CRL"),
-        (b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "it is no CRL"),
-        (der(OTHER.crl()), "no CRL signed by"),
-        (der(CA.crl(signer=pki.key("impostor"))), "no CRL signed by"),
+        (b"", "it is not a CRL"),
+        (b"<html>404</html>", "it is not a CRL"),
+        (b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "it is not a CRL"),
+        (der(OTHER.crl()), "not a CRL signed by"),
+        (der(CA.crl(signer=pki.key("impostor"))), "not a CRL signed by"),
         (der(CA.crl(extension=x509.DeltaCRLIndicator(1))), "delta"),
-        (der(CA.crl()).replace(b"\x02\x01\x01", b"\x02\x01\x7f", 1), "it is no CRL: 127 is not a valid CRL version"),
+        (der(CA.crl()).replace(b"\x02\x01\x01", b"\x02\x01\x7f", 1), "it is not a CRL: 127 is not a valid CRL version"),
     ],
 )
 def test_what_is_no_crl_of_the_ca_is_not_read(octets, why):
@@ -164,7 +164,7 @@ def test_one_current_source_is_enough():
     unknown = answer(CA.answer(LEAF, ocsp.OCSPCertStatus.UNKNOWN))
     assert judged(LEAF, [CA.crl()], [unknown]).status is RevocationStatus.GOOD
     assert judged(LEAF, [], [unknown]) == RevocationFinding(
-        RevocationStatus.UNKNOWN, "the OCSP responder does not know it"
+        RevocationStatus.UNKNOWN, "the OCSP responder does not know the certificate"
     )
 
 
@@ -206,7 +206,7 @@ def refusal() -> bytes:
 @pytest.mark.parametrize(
     ("octets", "why"),
     [
-        (b"", "no OCSP response"),
+        (b"", "not an OCSP response"),
         (b"\x30\x03\x0a\x01\x06", "the responder says unauthorized"),
         (refusal(), "try_later"),
         (bytes(crl_ocsp.LARGEST_ANSWER + 1), "octets"),
@@ -215,7 +215,7 @@ def refusal() -> bytes:
         (CA.answer(LEAF, issuer=OTHER.certificate), "about another certificate"),
         (
             CA.answer(LEAF, begins=LAST_DAY, ends=LAST_DAY + timedelta(hours=1)),
-            "no OCSP response: date value out of range",
+            "not an OCSP response: date value out of range",
         ),
     ],
 )
@@ -266,7 +266,7 @@ def check(anchors: Anchors, identity=LEAF, now=NOW, **how) -> str:
     [
         ("require", "revocation-unknown", "revocation-unknown"),
         ("configured", "good", "revocation-unknown"),
-        ("allow", "good", "nothing was heard from the CA yet: CN=leaf,O=Sở Thử nghiệm\\, tỉnh Mẫu,C=VN"),
+        ("allow", "good", "nothing has been fetched from the CA yet: CN=leaf,O=Sở Thử nghiệm\\, tỉnh Mẫu,C=VN"),
     ],
 )
 def test_a_status_that_cannot_be_learned_means_what_the_rule_says(rule, unsourced, silent):
