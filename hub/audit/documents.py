@@ -107,7 +107,7 @@ def too_large(check: str, place: str) -> AuditFinding:
     )
 
 
-# --- a report ---------------------------------------------------------------------------------------------------------------
+# --- a report ---------------------------------------------------------------------------------------------------------
 
 
 def audit_sealed_report(content: bytes, place: str, sealers: Sealers) -> Generator[AuditFinding, None, Sealed | None]:
@@ -209,7 +209,7 @@ def sum_expected_totals(form: Form, rows: tuple[Row, ...]) -> dict[str, object]:
     return found
 
 
-# --- an official's signature -------------------------------------------------------------------------------------------------
+# --- an official's signature ------------------------------------------------------------------------------------------
 
 
 def _report_or_signed(
@@ -264,7 +264,7 @@ def _signed(content: bytes, of: bytes | None) -> xades.Signed:
     return xades.verify_xades(root, root[-1])
 
 
-# --- a receipt --------------------------------------------------------------------------------------------------------------
+# --- a receipt --------------------------------------------------------------------------------------------------------
 
 
 def audit_receipt(
@@ -295,7 +295,7 @@ def _time(root: etree._Element) -> datetime:
     return lines.read_offset_time(root.findtext(f"{{{etree.QName(root).namespace}}}Time") or "")
 
 
-# --- a packet ---------------------------------------------------------------------------------------------------------------
+# --- a packet ---------------------------------------------------------------------------------------------------------
 
 
 def audit_packet(content: bytes, place: str, said: str, at: datetime, trust: Trust) -> AuditFinding:

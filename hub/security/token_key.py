@@ -1,6 +1,6 @@
 """Holds the hub's key in a PKCS#11 token: opens it at first use and again after it was lost.
 
-Knows when to open it and who is next.
+Knows when to open it, and which thread is next.
 
 Does not know how to use a token. PKCS#11 state, logins included, belongs to the whole process. So there is one vault,
 which holds one key at a time, and one thread at a time uses it.

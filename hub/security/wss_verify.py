@@ -1,8 +1,8 @@
 """Verifies signed SOAP envelopes and sealed documents. Knows WS-Security 1.0/1.1 and what a signature must cover.
 
 `verify_envelope` accepts a closed list of forms (design.md «Signatures»). It finds the elements that must be signed by
-position, compares ids only, and returns the very elements it verified. Read nothing else. hub.security.certificates
-decides whether a certificate is trusted.
+their position, uses ids only for comparison, and returns the very elements that it verified. Callers must read nothing
+else. hub.security.certificates decides whether a certificate is trusted.
 
 The cost of verifying is bounded by the limits of `safe_xml` and by `xmldsig.MOST_LOOKED_FOR`;
 `hub.formats.xml_cost.WORST` states it. No element is canonicalised twice, and none before certificate, value and
