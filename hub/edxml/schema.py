@@ -153,6 +153,7 @@ def join_path(place: str, name: str, index: int = 0) -> str:
 
 
 def local_name(element: etree._Element) -> str:
+    """Return the local name of *element*."""
     return element.tag.rpartition("}")[2]
 
 

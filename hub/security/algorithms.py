@@ -132,7 +132,7 @@ def _names_its_curve(certificate: x509.Certificate) -> bool:
 
 
 def check_value(method: Method, certificate: x509.Certificate, value: bytes, content: bytes) -> None:
-    """Return if the key of *certificate* made the signature *value* over *content*. Raises Unverified."""
+    """Check that the key of *certificate* made the signature *value* over *content*. Raises Unverified."""
     key = strong_key(certificate)
     if not isinstance(key, method.kind) or (is_pss(certificate) and not isinstance(method.padding, PSS)):
         raise Unverified("algorithm-refused", "the signature method is not for the certificate's kind of key")

@@ -292,7 +292,7 @@ class Anchors:
         purpose: str | None = None,
         unknown: str = CONFIGURED,
     ) -> str:
-        """Return if *certificate* may sign at *now*. *chain* is what its holder sent above it; it is not trusted.
+        """Check that *certificate* may sign at *now*. *chain* is what its holder sent above it; it is not trusted.
 
         A chain that led to an anchor is remembered, because the holder sends its chain only when it opens a connection.
 

@@ -103,11 +103,11 @@ class Reference:
     def check(
         self, element: etree._Element, signature: etree._Element | None = None, loads: Loads = streamed_xml.NONE
     ) -> None:
-        """Return if *element*, without *signature* and with its *loads*, has the claimed digest. Raises Unverified."""
+        """Check that *element*, without *signature* and with its *loads*, has the claimed digest. Raises Unverified."""
         self._check(loads.spread(canonicalize_element(element, self.form, without=signature)))
 
     def check_token(self, token: etree._Element) -> None:
-        """Return if the BinarySecurityToken *token* has the claimed digest. Raises Unverified.
+        """Check that the BinarySecurityToken *token* has the claimed digest. Raises Unverified.
 
         Its digested octets always declare the default namespace, even an empty one (WS-Security 1.1, 8.3).
         """
@@ -118,11 +118,11 @@ class Reference:
         self._check((written,))
 
     def check_part(self, octets: Octets) -> None:
-        """Return if the *octets* of a part have the claimed digest. Raises Unverified."""
+        """Check that the *octets* of a part have the claimed digest. Raises Unverified."""
         self._check(octets.pieces())
 
     def check_document(self, root: etree._Element, signature: etree._Element, loads: Loads = streamed_xml.NONE) -> None:
-        """Return if the whole document of *root* has the claimed digest, without *signature* and with its *loads*.
+        """Check that the whole document of *root* has the claimed digest, without *signature* and with its *loads*.
 
         Raises Unverified. Nothing is copied: *signature* is removed temporarily, and the canonical form goes into the
         digest while it is written. For a tree with loads the canonical form is small and is kept in memory.
@@ -173,7 +173,7 @@ class Signature:
     object: etree._Element | None = None  #: the Object, if the dialect accepts one
 
     def check(self, certificate: x509.Certificate) -> None:
-        """Return if the key of *certificate* made the value over SignedInfo. Raises Unverified."""
+        """Check that the key of *certificate* made the value over SignedInfo. Raises Unverified."""
         algorithms.check_value(self._method, certificate, self.value, self.signed)
 
     @cached_property
