@@ -27,7 +27,7 @@ from hub.delivery.transports import list_carriers
 from hub.demo.mail.mailhost import PASSWORD, MailHost, has_mail_programs
 from hub.domain.model import Arrival, Consignment, Judged, Message, MessageState, Receive
 from hub.partner.adapter_settings import Terms
-from hub.partner.policy import Policy
+from hub.partner.policy import PartnerTransport, Policy
 from hub.runtime.thread_pool import at_once
 from hub.security.certificates import Anchors, Signer
 from hub.units.live import Live, Setup
@@ -92,7 +92,7 @@ class Line:
     host: Any
     settings: dict[str, str] = attrs.field(factory=dict)
     secrets: dict[str, str] = attrs.field(factory=dict)
-    policy: Policy = attrs.field(factory=lambda: Policy(transport="tls", timeout=pki.DAY / 8640))
+    policy: Policy = attrs.field(factory=lambda: Policy(transport=PartnerTransport.TLS, timeout=pki.DAY / 8640))
     anchors: Anchors = attrs.field(factory=lambda: Anchors([CA.certificate]))
     certificates: tuple[x509.Certificate, ...] = ()
     scheme: str = "smtp"

@@ -24,7 +24,7 @@ from hub.edxml import packet_signature
 from hub.formats import safe_xml
 from hub.formats.spool import Octets
 from hub.security import cms, xmldsig
-from hub.security.certificates import SIGN, Anchors
+from hub.security.certificates import Anchors, Purpose
 
 #: Octets of a detached signature, including the certificates and CRLs in it.
 SIGNATURE = 1 << 18
@@ -109,7 +109,7 @@ def _signed(cutter: Cutter, whole: MailPart, judge: Judge, now: datetime) -> byt
 def _verified(signature: bytes, content: bytes | None, judge: Judge, now: datetime) -> bytes:
     try:
         covered, certificate = cms.verify_cms(signature, judge.signers, content)
-        judge.anchors.check(certificate, now, purpose=SIGN)
+        judge.anchors.check(certificate, now, purpose=Purpose.SIGN)
     except Rejected as refused:
         raise MailUnusable(str(refused)) from None
     return covered

@@ -30,7 +30,7 @@ from hub.report.signed.element import REPORT, SchemaBroken
 from hub.report.signed.sealed import Sealed
 from hub.security import wss_tokens, xades, xmldsig
 from hub.security.algorithms import Unverified
-from hub.security.certificates import SIGN, certificate_fingerprint, describe_owner, load_der
+from hub.security.certificates import Purpose, certificate_fingerprint, describe_owner, load_der
 
 LARGEST = 64 << 20  #: maximum octets of a document that is loaded into memory
 
@@ -239,7 +239,7 @@ def audit_official_signature(
     """
     try:
         found = _signed(content, of)
-        (trust.persons or trust.anchors).check(found.certificate, found.at, found.chain, purpose=SIGN)
+        (trust.persons or trust.anchors).check(found.certificate, found.at, found.chain, purpose=Purpose.SIGN)
     except Rejected as rejected:
         why = explain_broken_seal(rejected)
         yield deny_finding("official", place, why.vi, why.en)

@@ -18,8 +18,9 @@ from OpenSSL import SSL
 
 from hub.config import Config, Partner
 from hub.domain.errors import Mistake, Rejected
+from hub.partner.policy import PartnerTransport
 from hub.security import tls
-from hub.security.certificates import SERVER, Identity, certificate_fingerprint
+from hub.security.certificates import Identity, Purpose, certificate_fingerprint
 
 _PATIENCE = 5.0  #: seconds for one handshake
 
@@ -38,7 +39,9 @@ def try_partners(config: Config, now: datetime) -> tuple[list[Mistake], list[Mis
                 unreachable.append(Mistake(place, f"{partner.url}: {flaw}", "a server that answers"))
             continue
         try:
-            shown, above = _shake(partner.url, config.tls if partner.policy.transport == "mutual-tls" else None)
+            shown, above = _shake(
+                partner.url, config.tls if partner.policy.transport == PartnerTransport.MUTUAL_TLS else None
+            )
         except (OSError, SSL.Error) as error:
             unreachable.append(
                 Mistake(place, f"{partner.url}: {_told(error)}", "a server that takes the hub's certificate")
@@ -66,7 +69,7 @@ def _judge(
     try:
         if not partner.certificates:
             tls.check_host(shown, urlsplit(partner.url or "").hostname or "")
-        config.anchors.check(shown, now, above, purpose=SERVER, unknown=partner.policy.revocation)
+        config.anchors.check(shown, now, above, purpose=Purpose.SERVER, unknown=partner.policy.revocation)
     except Rejected as rejected:
         return str(rejected)
     return None

@@ -27,7 +27,7 @@ from hub.config.trusting import is_authority
 from hub.config.values import ANY, FREE_DISK, Broker, Config, Listen, Partner, PortalSettings, RevocationSource
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import HUB, Receive
-from hub.partner.policy import parse_policy
+from hub.partner.policy import PartnerTransport, parse_policy
 from hub.security.certificates import Anchors, certificate_fingerprint
 from hub.security.sample_pki import is_sample
 
@@ -43,9 +43,9 @@ _CALLED_EXPECTED = 'a URL, because of receive = "push", policy.collect or lookup
 #: delivery transport that itself defines how it secures its content. It may be used with every `transport` but mutual
 #: TLS (`_schemes`).
 _SCHEMES = {
-    "mutual-tls": ("https",),
-    "tls": ("https", "smtps", "imaps", "smtp", "imap"),
-    "plain": ("http", "smtp", "imap", "file"),
+    PartnerTransport.MUTUAL_TLS: ("https",),
+    PartnerTransport.TLS: ("https", "smtps", "imaps", "smtp", "imap"),
+    PartnerTransport.PLAIN: ("http", "smtp", "imap", "file"),
 }
 _UNIT_EXPECTED = "an agency code without spaces, such as H55.13, or '*'"
 
@@ -421,7 +421,7 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake])
     elif url:
         _check_url(table, "url", url, _schemes(policy.transport, url))
     unread = any(mistake.path == table.place("certificates") for mistake in mistakes)
-    if not certificates and policy.transport == "mutual-tls" and not unread:
+    if not certificates and policy.transport == PartnerTransport.MUTUAL_TLS and not unread:
         table.wrong("certificates", "is empty" if named else "is missing", "at least one PEM file")
     table.close()
     return partner
@@ -448,13 +448,13 @@ def _settings(table: ConfigTable, home: Path) -> tuple[dict[str, str], dict[str,
     return texts, secrets
 
 
-def _schemes(transport: str, url: str) -> tuple[str, ...]:
+def _schemes(transport: PartnerTransport, url: str) -> tuple[str, ...]:
     """Return the accepted schemes of *url*: those of `transport`, and possibly the URL's own.
 
     A scheme unknown to the hub belongs to the adapter or to its transport. `lienthong check` asks them about it.
     """
     scheme = url.partition(":")[0]
-    own = transport != "mutual-tls" and scheme not in itertools.chain(*_SCHEMES.values())
+    own = transport != PartnerTransport.MUTUAL_TLS and scheme not in itertools.chain(*_SCHEMES.values())
     return (*_SCHEMES[transport], scheme) if own else _SCHEMES[transport]
 
 

@@ -22,6 +22,7 @@ from twisted.web.iweb import IBodyProducer, IResponse
 
 from hub.config import Config, Partner
 from hub.domain.model import Reply, Request
+from hub.partner.policy import PartnerTransport
 from hub.runtime import http_client
 from hub.runtime.http_client import Unreachable
 from hub.runtime.peer_check import make_peer_judges
@@ -52,7 +53,7 @@ class Sender:
     async def send(self, request: Request, partner: Partner) -> Reply:
         """Send *request* to *partner* and return the reply. Raises `Unreachable` when no reply comes in time."""
         scheme, transport = urlsplit(request.url).scheme, partner.policy.transport
-        if scheme == ("http" if transport == "plain" else "https"):
+        if scheme == ("http" if transport == PartnerTransport.PLAIN else "https"):
             carry: Carrier = self._over_http
         elif scheme in self._carriers:
             carry = self._carriers[scheme]
@@ -87,7 +88,7 @@ class Sender:
             _ = held[3].closeCachedConnections()
         pool = http_client.make_connection_pool(self._reactor, persistent=True)
         pool.cachedConnectionTimeout = 30
-        shown = config.tls if partner.policy.transport == "mutual-tls" else None
+        shown = config.tls if partner.policy.transport == PartnerTransport.MUTUAL_TLS else None
         host = urlsplit(partner.url or "").hostname or ""
         check, stapled = make_peer_judges(partner, config.anchors, self._now, host)
         policy = http_client.OneContext(tls.make_tls_context(shown, check, stapled=stapled), staple=True)

@@ -9,6 +9,7 @@ import attrs
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 
 from hub.config import Partner
+from hub.partner.policy import PartnerTransport
 from hub.runtime import http_client, line_protocol
 from hub.runtime.line_protocol import Talk
 from hub.runtime.peer_check import make_peer_judges
@@ -39,7 +40,7 @@ class MailConnector:
     @staticmethod
     def starts_tls(url: str, partner: Partner) -> bool:
         """Tell whether the connection needs STARTTLS: it did not begin with TLS, and the policy is not `plain`."""
-        return not urlsplit(url).scheme.endswith("s") and partner.policy.transport != "plain"
+        return not urlsplit(url).scheme.endswith("s") and partner.policy.transport != PartnerTransport.PLAIN
 
     def creator(self, url: str, partner: Partner) -> IOpenSSLClientConnectionCreator:
         """Return the TLS side of one connection. It checks the server with `make_peer_judges`."""

@@ -56,6 +56,21 @@ class SignatureStanding(StrEnum):
     UNVERIFIABLE = "unverifiable"
 
 
+class PacketProfile(StrEnum):
+    """How strictly packets of a partner are read."""
+
+    OBSERVED = "observed"  #: deviations from the schema are tolerated, and each becomes an event
+    STRICT = "strict"  #: they are refused
+
+
+class RevocationRule(StrEnum):
+    """The effect of an unknown revocation status of a certificate."""
+
+    REQUIRE = "require"  #: it is always refused
+    CONFIGURED = "configured"  #: it is refused if its issuer has a configured source
+    ALLOW = "allow"  #: it is tolerated
+
+
 class ReportState(StrEnum):
     """The state of one revision of a unit's report."""
 

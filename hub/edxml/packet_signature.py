@@ -11,14 +11,14 @@ from datetime import datetime
 from cryptography import x509
 from lxml import etree
 
-from hub.domain.model import PacketSignature, SignatureStanding
+from hub.domain.model import PacketSignature, RevocationRule, SignatureStanding
 from hub.edxml.schema import QCVN
 from hub.formats import safe_xml, streamed_xml
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Loads
 from hub.security import wss_tokens, xmldsig
 from hub.security.algorithms import DS, Unverified
-from hub.security.certificates import CONFIGURED, SIGN, Anchors, Untrusted, certificate_fingerprint
+from hub.security.certificates import Anchors, Purpose, Untrusted, certificate_fingerprint
 from hub.security.xmldsig import EXCLUSIVE, Dialect
 
 #: By default .NET writes [enveloped-signature] alone.
@@ -38,7 +38,7 @@ def judge_packet_signature(
     *,
     sha1: bool = False,
     vxp: bool = False,
-    unknown: str = CONFIGURED,
+    unknown: RevocationRule = RevocationRule.CONFIGURED,
     loads: Loads = streamed_xml.NONE,
 ) -> PacketSignature:
     """Return the standing of the packet's own signature at *now*.
@@ -77,7 +77,7 @@ def _judge(
     now: datetime,
     *,
     sha1: bool,
-    unknown: str,
+    unknown: RevocationRule,
     loads: Loads,
 ) -> PacketSignature:
     try:
@@ -96,7 +96,7 @@ def _judge(
     try:
         signature.check(certificate)
         reference.check_document(root, element, loads)
-        anchors.check(certificate, now, purpose=SIGN, unknown=unknown)
+        anchors.check(certificate, now, purpose=Purpose.SIGN, unknown=unknown)
         if safe_xml.may_hold_comment_or_cdata(
             octets.pieces()
         ):  # anyone may have inserted it, and other readers may stop at it

@@ -8,11 +8,11 @@ from datetime import date
 import attrs
 
 from hub.domain.errors import Rejected
-from hub.domain.model import Packet, Problem
+from hub.domain.model import Packet, PacketProfile, Problem
 from hub.edxml.packet import read_packet_date
 
 
-def examine_packet(packet: Packet, *, today: date, profile: str = "observed") -> Packet:
+def examine_packet(packet: Packet, *, today: date, profile: PacketProfile = PacketProfile.OBSERVED) -> Packet:
     """Return *packet* with the additional deviations.
 
     *today* is the day in Hà Nội. A PromulgationDate after it is out of range (QCVN 102, 1.4). The *observed* profile
@@ -23,6 +23,6 @@ def examine_packet(packet: Packet, *, today: date, profile: str = "observed") ->
     if promulgated is not None and promulgated > today:
         code = "R.MessageHeader.PromulgationInfo.PromulgationDate"
         deviations = (*deviations, Problem(code, f"{packet.promulgation_date} is after {today:%Y/%m/%d}"))
-    if profile == "strict" and deviations:
+    if profile == PacketProfile.STRICT and deviations:
         raise Rejected(*deviations)
     return attrs.evolve(packet, deviations=deviations)

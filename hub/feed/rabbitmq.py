@@ -20,10 +20,11 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from hub.config import Broker
+from hub.domain.model import RevocationRule
 from hub.feed.cloudevents import CONTENT_TYPE, EventPublication
 from hub.runtime import http_client
 from hub.security import tls
-from hub.security.certificates import ALLOW, SERVER, Anchors, Identity
+from hub.security.certificates import Anchors, Identity, Purpose
 
 #: Time limit for opening the connection, in seconds.
 GREETING = 20
@@ -162,7 +163,7 @@ def _endpoint(broker: Broker, identity: Identity, reactor: Any, now: Callable[[]
     anchors = Anchors(broker.authorities, ())
 
     def check(shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
-        anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)
+        anchors.check(shown, now(), above, purpose=Purpose.SERVER, unknown=RevocationRule.ALLOW)
         tls.check_host(shown, place.host)
 
     context = http_client.OneContext(tls.make_tls_context(identity, check))

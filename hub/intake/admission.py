@@ -18,6 +18,7 @@ from hub.domain.model import (
     DeliveryState,
     Packet,
     PacketKind,
+    PacketProfile,
     PacketSignature,
     Problem,
     Receive,
@@ -31,7 +32,7 @@ from hub.formats.streamed_xml import Loads
 from hub.intake import enclosures
 from hub.journal import duties
 from hub.journal.decisions import MessageEntry
-from hub.partner.policy import Policy
+from hub.partner.policy import Policy, RequiredSignature
 from hub.security import signing
 from hub.services import Service
 from hub.soap import documents_requests, documents_responses
@@ -201,7 +202,7 @@ def require_family(record: Record, routes: Routes) -> None:
 
 def require_standard(record: Record, policy: Policy) -> None:
     """Raise `Rejected` for deviations that the profile *observed* tolerates, if *policy* says `strict`."""
-    if policy.profile == "strict" and record.deviations:
+    if policy.profile == PacketProfile.STRICT and record.deviations:
         raise Rejected(*record.deviations)
 
 
@@ -245,7 +246,7 @@ def require_size(read: Packet, octets: int) -> None:
 
 def require_signature(found: PacketSignature | None, policy: Policy) -> None:
     """Raise `Rejected` if the policy requires signed packets and this one has no valid signature."""
-    if policy.signature == "message" or found is None or found.standing is SignatureStanding.VALID:
+    if policy.signature == RequiredSignature.MESSAGE or found is None or found.standing is SignatureStanding.VALID:
         return
     codes = {
         SignatureStanding.UNSIGNED: "packet-unsigned",

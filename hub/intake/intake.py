@@ -30,7 +30,7 @@ from hub.journal.decisions import MessageEntry
 from hub.journal.replay_guard import ReplayMark
 from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle
-from hub.security.certificates import CLIENT, certificate_fingerprint
+from hub.security.certificates import Purpose, certificate_fingerprint
 from hub.soap import attachments, envelope
 from hub.soap.attachments import Carriage, Manner, Outgoing
 from hub.units.live import Live
@@ -184,7 +184,7 @@ class Intake:
         anchors, rule = province.config.anchors, partner.policy.revocation
         try:
             # checked again, because the connection may be old
-            anchors.check(certificate, now, purpose=CLIENT, unknown=rule)
+            anchors.check(certificate, now, purpose=Purpose.CLIENT, unknown=rule)
             opened = await self._books.work(
                 owner,
                 xml_cost.estimate_call(body),

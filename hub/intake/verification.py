@@ -22,8 +22,9 @@ from hub.formats import xsd_types
 from hub.formats.spool import Drawer, Octets
 from hub.intake import grants
 from hub.journal.replay_guard import ReplayMark
+from hub.partner.policy import RequiredSignature
 from hub.security import tls, wss_verify
-from hub.security.certificates import SIGN
+from hub.security.certificates import Purpose
 from hub.soap import attachments, documents_requests, envelope
 from hub.soap.attachments import Carriage, Manner
 from hub.soap.wsdl import Contract
@@ -187,12 +188,18 @@ def _believe(
         untimely.mark = _mark(partner, untimely.signed, untimely.expires)
         raise
     except wss_verify.Unverified as error:
-        if policy.signature != "packet" or error.problems[0].code != "unsigned" or envelope.is_signed(opened):
+        if (
+            policy.signature != RequiredSignature.PACKET
+            or error.problems[0].code != "unsigned"
+            or envelope.is_signed(opened)
+        ):
             raise
         return Believed(partner, opened.body, unknown=anchors.check(shown, now, unknown=policy.revocation))
     mark = _mark(partner, verified.signed, verified.expires)
     with _spending(mark):
-        unknown = anchors.check(verified.certificate, now, verified.chain, purpose=SIGN, unknown=policy.revocation)
+        unknown = anchors.check(
+            verified.certificate, now, verified.chain, purpose=Purpose.SIGN, unknown=policy.revocation
+        )
         _require_audience(verified.headers, province.config)
     sha1 = verified.certificate if verified.sha1 else None
     return Believed(partner, verified.body, sha1, unknown, mark, verified.attached)

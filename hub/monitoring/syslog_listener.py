@@ -38,7 +38,7 @@ from hub.intake.endpoint import EndpointJournal
 from hub.intake.grants import is_granted, refuse_ungranted
 from hub.journal import events, incident_durations, messages
 from hub.journal.decisions import MessageEntry, RecordedMessage
-from hub.security.certificates import CLIENT, certificate_fingerprint
+from hub.security.certificates import Purpose, certificate_fingerprint
 from hub.services.incidents import OPENED, SERVICE, Incident, notice, of_line, read_incident
 from hub.store.transactions import Transaction
 from hub.units.live import Live
@@ -107,7 +107,7 @@ class Ear(Service):
         partner, problem = province.partner_with(shown), Problem("certificate-unknown", mark)
         if partner is not None:
             try:
-                province.config.anchors.check(shown, now, purpose=CLIENT, unknown=partner.policy.revocation)
+                province.config.anchors.check(shown, now, purpose=Purpose.CLIENT, unknown=partner.policy.revocation)
             except Rejected as rejected:
                 problem = rejected.problems[0]
             else:

@@ -17,10 +17,10 @@ from hub.config import ANY, Config, Partner
 from hub.config.trusting import signed_by
 from hub.domain.errors import Mistake, Rejected
 from hub.domain.local_time import local_day
-from hub.domain.model import DOCUMENTS, HUB, NATIONAL, Receive, Unit
+from hub.domain.model import DOCUMENTS, HUB, NATIONAL, Receive, RevocationRule, Unit
 from hub.intake import grants
 from hub.security import algorithms
-from hub.security.certificates import ALLOW, SIGN, Untrusted
+from hub.security.certificates import Purpose, Untrusted
 from hub.security.encryption import KEY_EXPECTED
 from hub.services import list_services
 from hub.services.lookups.operations import OPERATIONS
@@ -164,7 +164,7 @@ def identity_mistakes(config: Config, now: datetime) -> Iterable[Mistake]:
     """Yield each flaw in the hub's own certificates, including expiry: without them the hub cannot work."""
     for name, own in config.own:
         try:
-            config.anchors.check(own.certificate, now, own.chain, unknown=ALLOW)
+            config.anchors.check(own.certificate, now, own.chain, unknown=RevocationRule.ALLOW)
         except Untrusted as untrusted:
             expected = "a certificate that is valid now and chains to an anchor"
             yield Mistake(f"hub.toml: {name}", str(untrusted), expected)
@@ -190,7 +190,7 @@ def official_certificates(config: Config, now: datetime) -> Iterable[Mistake]:
     for official in officials.people.values():
         for certificate in official.certificates:
             try:
-                officials.anchors.check(certificate, now, official.chain, purpose=SIGN)
+                officials.anchors.check(certificate, now, official.chain, purpose=Purpose.SIGN)
             except Untrusted as untrusted:
                 expected = "a valid certificate that chains to an anchor of [officials]"
                 yield Mistake(f"officials/{official.code}.toml: certificates", str(untrusted), expected)

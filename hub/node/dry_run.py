@@ -13,14 +13,13 @@ import attrs
 from hub.config import ANY, Partner
 from hub.domain.errors import Mistake, Rejected
 from hub.domain.local_time import local_day
-from hub.domain.model import DOCUMENTS, Receive
+from hub.domain.model import DOCUMENTS, Receive, RevocationRule
 from hub.edxml import packet, rules
 from hub.edxml.sample import sample_packet
 from hub.formats import safe_xml
 from hub.formats.spool import Octets
 from hub.intake import admission, verification
 from hub.security import signing, wss_verify
-from hub.security.certificates import ALLOW
 from hub.soap import documents_requests, envelope
 from hub.soap.attachments import Manner
 from hub.soap.wsdl import Contract
@@ -84,7 +83,8 @@ def _reached(province: Province, contract: Contract, partner: Partner, unit: str
     body = wss_verify.sign_envelope(
         envelope.wrap_in_envelope(documents_requests.build_call_element(call)), identity, now
     )
-    policy = attrs.evolve(partner.policy, revocation=ALLOW)  # for the hub's own certificate, which is checked elsewhere
+    # for the hub's own certificate, which is checked elsewhere
+    policy = attrs.evolve(partner.policy, revocation=RevocationRule.ALLOW)
     signer = attrs.evolve(partner, certificates=(identity.certificate,), policy=policy, calls=(DOCUMENTS,))
     manner = Manner(action=documents_requests.soap_action(call))
     opened = verification.open_call(body, manner, (signer,), identity.certificate, province, contract, now)

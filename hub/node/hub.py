@@ -21,6 +21,7 @@ from hub.config import Config, describe_config_changes
 from hub.config.revocation_cache import RevocationAnswer
 from hub.delivery.transports import adapters_of
 from hub.domain.errors import ConfigurationFault, Mistake, Rejected
+from hub.domain.model import RevocationRule
 from hub.journal import unit_registry
 from hub.node import builders, check
 from hub.node.builders import NodeFrame
@@ -29,7 +30,7 @@ from hub.runtime import pidfile
 from hub.runtime.ports import DirectoryLockService, Ordered, bind_port
 from hub.runtime.thread_pool import THRESHOLD
 from hub.security import tls
-from hub.security.certificates import CLIENT, CONFIGURED, certificate_fingerprint
+from hub.security.certificates import Purpose, certificate_fingerprint
 from hub.security.token_key import VAULT
 from hub.units.live import Live, Setup
 from hub.units.province import Province
@@ -140,9 +141,9 @@ class Hub(Ordered):
     def _check(self, shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
         """Check the certificate of a TLS client. A refused client sees only a TLS alert, so the reason is logged."""
         partner = self._live.province.partner_with(shown)
-        rule = partner.policy.revocation if partner is not None else CONFIGURED
+        rule = partner.policy.revocation if partner is not None else RevocationRule.CONFIGURED
         try:
-            self._live.config.anchors.check(shown, self.now(), above, purpose=CLIENT, unknown=rule)
+            self._live.config.anchors.check(shown, self.now(), above, purpose=Purpose.CLIENT, unknown=rule)
         except Rejected as rejected:
             subject = shown.subject.rfc4514_string()[:200]
             log.warning(

@@ -24,10 +24,11 @@ from twisted.web.http_headers import Headers
 from hub.config import revocation_cache
 from hub.config.revocation_cache import RevocationAnswer, RevocationQuestion
 from hub.domain.fair_queue import HUB
+from hub.domain.model import RevocationRule
 from hub.runtime import http_client
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security import crl_ocsp, tls
-from hub.security.certificates import ALLOW, SERVER, Anchors
+from hub.security.certificates import Anchors, Purpose
 from hub.security.crl_ocsp import RevocationUnusable
 from hub.units.live import Live
 
@@ -166,7 +167,7 @@ def network_fetch(reactor: Any, now: Callable[[], datetime]) -> Fetch:
         host = urlsplit(url).hostname or ""
 
         def check(shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
-            anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)
+            anchors.check(shown, now(), above, purpose=Purpose.SERVER, unknown=RevocationRule.ALLOW)
             tls.check_host(shown, host)
 
         pool = http_client.make_connection_pool(reactor, persistent=False)

@@ -7,10 +7,12 @@ ignored.
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from enum import StrEnum
 
 import attrs
 
 from hub.domain.errors import Mistake
+from hub.domain.model import PacketProfile, RevocationRule
 from hub.partner import rate_limit as rate
 from hub.partner.rate_limit import Rate
 
@@ -22,17 +24,34 @@ _DURATION = re.compile(r"([0-9]{1,6})(ms|s|m|h|d)", re.ASCII)
 DURATION_EXPECTED = "a duration: a whole number and ms, s, m, h or d, such as 30s, 5m or 14d"
 
 
+class RequiredSignature(StrEnum):
+    """What of a call must be signed: the envelope (message), the packet, or both."""
+
+    MESSAGE = "message"
+    PACKET = "packet"
+    BOTH = "both"
+
+
+class PartnerTransport(StrEnum):
+    """How a partner is called: over TLS in which both show a certificate, or only the server, or without TLS."""
+
+    MUTUAL_TLS = "mutual-tls"
+    TLS = "tls"
+    PLAIN = "plain"
+
+
 @attrs.frozen(kw_only=True)
 class Policy:
     """How the hub deals with one partner. The defaults are those of docs/reference/configuration.md."""
 
-    signature: str = "message"  #: what must be signed: the call's envelope (message), the packet, or both
-    profile: str = "observed"  #: how strictly packets are read
+    signature: RequiredSignature = RequiredSignature.MESSAGE  #: what of its calls must be signed
+    profile: PacketProfile = PacketProfile.OBSERVED  #: how strictly packets are read
     sha1: bool = False  #: whether a signature may use SHA-1; each use is logged
     vxp_signature: bool = False  #: whether a packet signature of the observed VXP form is checked; each use is logged
     max_age: timedelta = timedelta(seconds=900)  #: maximum age of a signed call
     clock_skew: timedelta = timedelta(seconds=60)  #: tolerance for the partner's clock
-    revocation: str = "configured"  #: what an unavailable revocation status means, see `Anchors.check`
+    #: what an unavailable revocation status means, see `Anchors.check`
+    revocation: RevocationRule = RevocationRule.CONFIGURED
     relay: str = ""  #: code of a partner whose connections may carry this one's signed calls; empty: none
     first_retry: timedelta = timedelta(seconds=1)  #: the first delay between two attempts
     max_retry: timedelta = timedelta(minutes=5)  #: the longest delay between two attempts
@@ -43,7 +62,7 @@ class Policy:
     intake_connections: int = 256  #: maximum number of its open connections to the SOAP port, per node
     intake_spool: int = 1 << 30  #: octets of its large bodies being received or answered, per node
     #: how the hub calls it: over mutual TLS, over TLS with a server certificate only, or without TLS
-    transport: str = "mutual-tls"
+    transport: PartnerTransport = PartnerTransport.MUTUAL_TLS
     collect: timedelta | None = None  #: interval at which the hub collects from it; None: never
     intake_concurrency: int = 200  #: maximum number of its calls answered at a time, per node
     intake_rate: Rate | None = None  #: maximum rate at which its calls may begin, per node
@@ -90,11 +109,11 @@ _MOST = {"concurrency": 64, "intake-concurrency": 1000, "intake-connections": 40
 _MIB = re.compile(r"([1-9][0-9]{0,6})MiB", re.ASCII)
 
 #: Values of each key.
-_CHOICES = {
-    "signature": ("message", "packet", "both"),
-    "profile": ("observed", "strict"),
-    "revocation": ("require", "configured", "allow"),
-    "transport": ("mutual-tls", "tls", "plain"),
+_CHOICES: Mapping[str, type[StrEnum]] = {
+    "signature": RequiredSignature,
+    "profile": PacketProfile,
+    "revocation": RevocationRule,
+    "transport": PartnerTransport,
 }
 # minimum, in seconds
 _DURATIONS = {
@@ -162,7 +181,7 @@ def parse_policy(pairs: Mapping[str, object], place: str) -> tuple[Policy, list[
     if policy.first_retry > policy.max_retry:
         wrong = f"{write_duration(policy.first_retry)} is longer than max-retry, {write_duration(policy.max_retry)}"
         mistakes.append(Mistake(f"{place}.first-retry", wrong, "first-retry at most max-retry"))
-    if policy.relay and policy.signature == "packet":
+    if policy.relay and policy.signature == RequiredSignature.PACKET:
         wrong = 'it stands beside signature = "packet"'
         expected = "signature=message or both: only a signed envelope says whose call a relay carries"
         mistakes.append(Mistake(f"{place}.relay", wrong, expected))
@@ -200,9 +219,12 @@ def _value(key: str, text: object) -> str | bool | int | timedelta | Rate | _Wro
     return text == "yes"
 
 
-def _choice(key: str, text: str) -> str | _Wrong:
+def _choice(key: str, text: str) -> StrEnum | _Wrong:
     choices = _CHOICES[key]
-    return text if text in choices else _Wrong(f"{text!r} is not known", " or ".join(choices))
+    try:
+        return choices(text)
+    except ValueError:
+        return _Wrong(f"{text!r} is not known", " or ".join(choices))
 
 
 def _length(text: str, least: timedelta) -> timedelta | _Wrong:
@@ -239,4 +261,4 @@ _EXAMPLES = {
 def _example(key: str) -> str:
     if key in _EXAMPLES:
         return _EXAMPLES[key]
-    return '"30s"' if key in _DURATIONS else '"no"' if key not in _CHOICES else f'"{_CHOICES[key][0]}"'
+    return '"30s"' if key in _DURATIONS else '"no"' if key not in _CHOICES else f'"{next(iter(_CHOICES[key]))}"'

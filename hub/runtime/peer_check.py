@@ -11,9 +11,9 @@ from cryptography import x509
 
 from hub.config import Partner
 from hub.domain.errors import Rejected
-from hub.domain.model import Problem
+from hub.domain.model import Problem, RevocationRule
 from hub.security import tls
-from hub.security.certificates import ALLOW, SERVER, Anchors, certificate_fingerprint
+from hub.security.certificates import Anchors, Purpose, certificate_fingerprint
 from hub.security.crl_ocsp import RevocationUnusable
 
 log = structlog.get_logger()
@@ -34,7 +34,7 @@ def make_peer_judges(
         elif certificate_fingerprint(shown) not in known:
             raise Rejected(Problem("certificate-unknown", certificate_fingerprint(shown)))
         # an unknown status is allowed here, because `stapled` decides
-        anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)
+        anchors.check(shown, now(), above, purpose=Purpose.SERVER, unknown=RevocationRule.ALLOW)
 
     def stapled(shown: x509.Certificate, octets: bytes) -> None:
         if octets:
@@ -42,7 +42,7 @@ def make_peer_judges(
                 anchors.staple(shown, octets, now())
             except RevocationUnusable as unusable:
                 log.warning("staple-unusable", partner=partner.code, reason=str(unusable))
-        unknown = anchors.check(shown, now(), purpose=SERVER, unknown=partner.policy.revocation)
+        unknown = anchors.check(shown, now(), purpose=Purpose.SERVER, unknown=partner.policy.revocation)
         if unknown:
             log.warning("revocation-unknown-allowed", partner=partner.code, reason=unknown)
 

@@ -7,6 +7,7 @@ certificate by comparing certificates, and only then checks it here.
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +25,7 @@ from OpenSSL.crypto import X509, X509Store, X509StoreContext, X509StoreContextEr
 from OpenSSL.crypto import Error as OpenSSLError
 
 from hub.domain.errors import Rejected
-from hub.domain.model import Problem
+from hub.domain.model import Problem, RevocationRule
 from hub.security import algorithms, crl_ocsp
 from hub.security.crl_ocsp import STRONG, OcspAnswer, RevocationFinding, RevocationList, RevocationStatus, read_answer
 
@@ -195,15 +196,21 @@ def describe_owner(certificate: x509.Certificate) -> str:
         return ""
 
 
-#: The purposes of a certificate, and the extended key usages that allow each, if the certificate has any (RFC 5280,
-#: 4.2.1.12).
-CLIENT, SERVER, SIGN = "client", "server", "sign"
+class Purpose(StrEnum):
+    """A purpose of a certificate."""
+
+    CLIENT = "client"
+    SERVER = "server"
+    SIGN = "sign"
+
+
+#: The extended key usages that allow each purpose, if the certificate has any (RFC 5280, 4.2.1.12).
 _PURPOSES = {
-    CLIENT: {ExtendedKeyUsageOID.CLIENT_AUTH},
-    SERVER: {ExtendedKeyUsageOID.SERVER_AUTH},
+    Purpose.CLIENT: {ExtendedKeyUsageOID.CLIENT_AUTH},
+    Purpose.SERVER: {ExtendedKeyUsageOID.SERVER_AUTH},
     # No usage is registered for signed messages. Accepted are the usages of keys that sign for a system or a person,
     # not for a CA or a clock.
-    SIGN: {
+    Purpose.SIGN: {
         ExtendedKeyUsageOID.CLIENT_AUTH,
         ExtendedKeyUsageOID.SERVER_AUTH,
         ExtendedKeyUsageOID.EMAIL_PROTECTION,
@@ -211,9 +218,6 @@ _PURPOSES = {
         x509.ObjectIdentifier("1.3.6.1.4.1.311.10.3.12"),  # Microsoft's documentSigning
     },
 }
-
-#: The effect of an unknown revocation status: always refused, refused if the issuer has a configured source, tolerated.
-REQUIRE, CONFIGURED, ALLOW = "require", "configured", "allow"
 
 
 @attrs.frozen
@@ -289,8 +293,8 @@ class Anchors:
         now: datetime,
         chain: Sequence[x509.Certificate] = (),
         *,
-        purpose: str | None = None,
-        unknown: str = CONFIGURED,
+        purpose: Purpose | None = None,
+        unknown: RevocationRule = RevocationRule.CONFIGURED,
     ) -> str:
         """Check that *certificate* may sign at *now*. *chain* is what its holder sent above it; it is not trusted.
 
@@ -310,9 +314,9 @@ class Anchors:
             found = self._find(certificate, now, chain)
         if purpose is not None and not all(purposes & _PURPOSES[purpose] for purposes in found.purposes):
             raise Untrusted("certificate-untrusted", f"extended key usage not for {purpose}: {_named(certificate)}")
-        if unknown == REQUIRE and (missing := found.unknown or found.unsourced):
+        if unknown == RevocationRule.REQUIRE and (missing := found.unknown or found.unsourced):
             raise Untrusted("revocation-unknown", missing)
-        if unknown == CONFIGURED and found.unknown:
+        if unknown == RevocationRule.CONFIGURED and found.unknown:
             raise Untrusted("revocation-unknown", found.unknown)
         return found.unknown
 

@@ -18,7 +18,7 @@ from hub.intake.admission import judge_message
 from hub.intake.endpoint import EndpointJournal
 from hub.journal import messages as journal_messages
 from hub.journal import search
-from hub.partner.policy import Policy
+from hub.partner.policy import PartnerTransport, Policy
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import THRESHOLD, at_once
 from hub.store import transactions
@@ -30,7 +30,9 @@ from tests import homes, packets
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 EVERY = timedelta(seconds=10)
-POLICY = Policy(collect=EVERY, first_retry=timedelta(seconds=20), max_retry=timedelta(minutes=5), transport="plain")
+POLICY = Policy(
+    collect=EVERY, first_retry=timedelta(seconds=20), max_retry=timedelta(minutes=5), transport=PartnerTransport.PLAIN
+)
 UNITS = [Unit(code, code) for code in ("H55", "H55.13")]
 
 

@@ -7,6 +7,7 @@ import pytest
 from hub.demo.plan import packets
 from hub.demo.plan.packets import Variation
 from hub.domain.errors import Rejected, describe_problem
+from hub.domain.model import PacketProfile
 from hub.edxml import packet, rules
 
 TODAY = date(2026, 11, 24)
@@ -20,7 +21,7 @@ def read(promulgated: date | str = TODAY, **changes):
 
 
 def test_an_ordinary_packet_passes_unchanged():
-    for profile in ("observed", "strict"):
+    for profile in PacketProfile:
         assert rules.examine_packet(read(), today=TODAY, profile=profile) == read()
 
 
@@ -41,7 +42,7 @@ def test_a_strict_partner_is_refused_for_every_deviation_together():
     varied = read("25/11/2026", variation=Variation(order="clauses", extension="ReplyFors"))
     assert varied.deviations
     with pytest.raises(Rejected) as refused:
-        rules.examine_packet(varied, today=TODAY, profile="strict")
+        rules.examine_packet(varied, today=TODAY, profile=PacketProfile.STRICT)
     found = [problem.code for problem in refused.value.problems]
     assert {"child-order", "element-unknown", "R.MessageHeader.PromulgationInfo.PromulgationDate"} <= set(found)
     assert all(" / " in describe_problem(problem) for problem in refused.value.problems)

@@ -16,8 +16,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hub.config import revocation_cache
 from hub.config.revocation_cache import RevocationAnswer, RevocationQuestion
+from hub.domain.model import RevocationRule
 from hub.security import crl_ocsp
-from hub.security.certificates import REQUIRE, Anchors, Identity, Untrusted
+from hub.security.certificates import Anchors, Identity, Untrusted
 from hub.security.crl_ocsp import OcspAnswer, RevocationFinding, RevocationList, RevocationStatus, RevocationUnusable
 from tests import pki
 from tests.fuzz import der
@@ -159,7 +160,7 @@ def assert_counts(asked: x509.Certificate, said: RevocationAnswer, finding: Revo
     anchors = Anchors([CA])
     revocation_cache.apply_revocation_answers(anchors, [said])
     try:
-        anchors.check(asked, NOW, unknown=REQUIRE)
+        anchors.check(asked, NOW, unknown=RevocationRule.REQUIRE)
         verdict = RevocationStatus.GOOD
     except Untrusted as untrusted:
         refusals = {"certificate-revoked": RevocationStatus.REVOKED, "revocation-unknown": RevocationStatus.UNKNOWN}

@@ -13,7 +13,7 @@ from hub.domain.model import Receive, Unit
 from hub.intake import admission, verification
 from hub.journal import events, facts, messages, search
 from hub.node import dry_run
-from hub.partner.policy import Policy
+from hub.partner.policy import Policy, RequiredSignature
 from hub.security import signing, wss_tokens, wss_verify
 from hub.security.certificates import Anchors
 from hub.soap import documents_requests, envelope, wsdl
@@ -197,7 +197,9 @@ def test_what_a_relay_carries_is_searched_for_ids_once_however_many_it_carries_f
 
 
 def test_an_unsigned_call_over_a_relay_is_the_relays_own(changed):
-    relayed = changed(me={"policy": Policy(relay="there")}, there={"policy": Policy(signature="packet")})
+    relayed = changed(
+        me={"policy": Policy(relay="there")}, there={"policy": Policy(signature=RequiredSignature.PACKET)}
+    )
     assert over(relayed, OTHER, None) == "there"
     assert over(changed(me={"policy": Policy(relay="there")}), OTHER, None) == "unsigned"
 

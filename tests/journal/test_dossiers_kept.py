@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from hub.domain.errors import Rejected
+from hub.domain.model import PacketProfile
 from hub.intake import dossiers_query
 from hub.intake.admission import require_standard, resolve_record_units
 from hub.journal import events, facts, messages, search
@@ -77,7 +78,7 @@ def test_what_is_tolerated_is_told_and_the_strict_profile_refuses_it(tx):
     record = read_dossier_call(content, NOW, message)
     require_standard(record, Policy())
     with pytest.raises(Rejected) as refused:
-        require_standard(record, Policy(profile="strict"))
+        require_standard(record, Policy(profile=PacketProfile.STRICT))
     assert [problem.code for problem in refused.value.problems] == ["R.HoSo[1].MaTTHC"]
 
 

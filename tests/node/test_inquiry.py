@@ -20,7 +20,7 @@ from hub.partner.policy import Policy
 from hub.runtime.peer_check import make_peer_judges
 from hub.runtime.thread_pool import at_once
 from hub.security import tls
-from hub.security.certificates import CLIENT, LIFE, SERVER, Anchors, Identity, Untrusted
+from hub.security.certificates import LIFE, Anchors, Identity, Purpose, Untrusted
 from hub.security.crl_ocsp import RevocationList
 from hub.units.live import Live, Setup
 from hub.units.province import Province
@@ -312,12 +312,12 @@ def taken(anchors, shown, *, purpose):
     def check(certificate, above):
         anchors.check(certificate, NOW, above, purpose=purpose)
 
-    judge = tls.make_tls_context(SOYTE if purpose == CLIENT else None, check)
+    judge = tls.make_tls_context(SOYTE if purpose == Purpose.CLIENT else None, check)
     other = tls.make_tls_context(shown)
-    return shaken(judge, other) if purpose == CLIENT else shaken(other, judge)
+    return shaken(judge, other) if purpose == Purpose.CLIENT else shaken(other, judge)
 
 
-@pytest.mark.parametrize("purpose", [CLIENT, SERVER])
+@pytest.mark.parametrize("purpose", [Purpose.CLIENT, Purpose.SERVER])
 @pytest.mark.parametrize(
     ("above", "known", "expected"),
     [
@@ -338,7 +338,7 @@ def test_an_intermediate_may_be_shown_in_the_handshake(purpose, above, known, ex
     assert taken(anchors, showing(*above), purpose=purpose) is expected
 
 
-@pytest.mark.parametrize("purpose", [CLIENT, SERVER])
+@pytest.mark.parametrize("purpose", [Purpose.CLIENT, Purpose.SERVER])
 def test_a_chain_that_is_shown_is_no_trust(purpose):
     assert not taken(Anchors([CA.certificate]), showing(LOWER, UPPER, ROOT_CA), purpose=purpose)
     revoked = Anchors([ROOT_CA.certificate], [ROOT_CA.crl(UPPER.identity)])
@@ -354,20 +354,22 @@ def test_only_so_many_links_are_looked_at():
     for count, expected in ((tls.MOST_LINKS, True), (tls.MOST_LINKS + 1, False)):
         leaf = attrs.evolve(chain.issue("deep", label="leaf"), chain=tuple(above[:count]))
         top = above[count - 1]
-        assert taken(Anchors([top]), leaf, purpose=SERVER)  # the top is an anchor: one link fewer is needed
+        assert taken(Anchors([top]), leaf, purpose=Purpose.SERVER)  # the top is an anchor: one link fewer is needed
         beyond = Anchors([ROOT_CA.certificate], intermediates=above[count:])
-        assert taken(beyond, leaf, purpose=SERVER) is expected
+        assert taken(beyond, leaf, purpose=Purpose.SERVER) is expected
 
 
 def test_the_chain_of_a_connection_is_remembered_while_it_is_open():
     anchors, leaf = Anchors([ROOT_CA.certificate]), showing(LOWER, UPPER)
     with pytest.raises(Untrusted):
-        anchors.check(leaf.certificate, NOW, purpose=CLIENT)
-    assert taken(anchors, leaf, purpose=CLIENT)
-    anchors.check(leaf.certificate, NOW + 2 * LIFE, purpose=CLIENT)  # a call over it, when the first judgement is old
+        anchors.check(leaf.certificate, NOW, purpose=Purpose.CLIENT)
+    assert taken(anchors, leaf, purpose=Purpose.CLIENT)
+    anchors.check(
+        leaf.certificate, NOW + 2 * LIFE, purpose=Purpose.CLIENT
+    )  # a call over it, when the first judgement is old
     anchors.hear([RevocationList(ROOT_CA.crl(UPPER.identity))], {})
     with pytest.raises(Untrusted, match="certificate-revoked"):
-        anchors.check(leaf.certificate, NOW + 2 * LIFE, purpose=CLIENT)
+        anchors.check(leaf.certificate, NOW + 2 * LIFE, purpose=Purpose.CLIENT)
 
 
 def test_chains_of_two_connections_are_not_mixed():

@@ -25,7 +25,7 @@ from hub.demo.mail.mailhost import PASSWORD, obey_mail_order
 from hub.demo.protocol.client import Wire
 from hub.demo.protocol.signing import PartnerIdentity, WireSignature
 from hub.domain.model import Accepted, Collected, Judged, Problem, Refused, Unavailable
-from hub.partner.policy import Policy
+from hub.partner.policy import PartnerTransport, Policy
 from hub.runtime.http_client import Unreachable
 from hub.security.certificates import Anchors
 from hub.units.live import Live, Setup
@@ -151,7 +151,7 @@ def test_a_wrong_password_is_for_a_person_to_put_right_and_nothing_to_try_again_
 
 
 def test_no_password_is_said_on_a_connection_without_tls(host):
-    line = Line(host, policy=Policy(transport="plain"))
+    line = Line(host, policy=Policy(transport=PartnerTransport.PLAIN))
     with pytest.raises(Unreachable, match="neither AUTH PLAIN nor AUTH LOGIN"):
         line.deliver()  # Postfix takes none there either
     with pytest.raises(Unreachable, match="offers no STARTTLS"):
@@ -167,7 +167,7 @@ def test_a_server_that_never_ends_a_line_or_says_too_much_is_hung_up_on():
         _with_server(b"2" * 20_000)
     with pytest.raises(Unreachable, match="does not speak SMTP"):
         _with_server(b"220-more\r\n" * 300)
-    plain = Policy(transport="plain")
+    plain = Policy(transport=PartnerTransport.PLAIN)
     signed_in = (b"* OK\r\n", b"L1 OK\r\n", b"L2 OK\r\n", b"L3 OK\r\n")
     for said, why in (
         (b"* 1 FETCH {99999999}\r\n", "sends more than"),
@@ -261,7 +261,7 @@ def test_signed_mail_brings_packets_in_once_and_all_else_is_marked_and_moved(hos
 
 def test_a_mail_that_comes_is_told_of_at_once_before_and_after_the_server_was_away(host, line, tmp_path):
     woken: list[str] = []
-    line.policy = Policy(transport="tls", collect=pki.DAY, first_retry=pki.DAY / 864000)
+    line.policy = Policy(transport=PartnerTransport.TLS, collect=pki.DAY, first_retry=pki.DAY / 864000)
     said: Any = SimpleNamespace(config=SimpleNamespace(partners={"thudientu": line.partner}))
     live = Live(Setup(said, {"thudientu": line.adapter()}))
     watch = MailWatch(live, line.post(), woken.append, reactor, lambda: 0.5)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from hub.security import algorithms, certificates
-from hub.security.certificates import LIFE, Anchors, Identity, Untrusted
+from hub.security.certificates import LIFE, Anchors, Identity, Purpose, Untrusted
 from tests import pki
 from tests.conftest import ROOT
 from tests.pki import DAY, NOW
@@ -439,9 +439,10 @@ DOCUMENTS = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 def test_a_certificate_serves_what_it_was_issued_for(purposes, allowed):
     leaf, anchors = CA.issue("of a purpose", label="leaf", purposes=purposes), Anchors([CA.certificate])
     anchors.check(leaf.certificate, NOW)
-    for purpose in allowed.split():
+    served = {Purpose(each) for each in allowed.split()}
+    for purpose in served:
         anchors.check(leaf.certificate, NOW, purpose=purpose)
-    for purpose in {"client", "server", "sign"} - {*allowed.split()}:
+    for purpose in {*Purpose} - served:
         with pytest.raises(Untrusted, match="certificate-untrusted: extended key usage"):
             anchors.check(leaf.certificate, NOW, purpose=purpose)
 
@@ -450,6 +451,6 @@ def test_a_ca_gives_no_purpose_that_it_does_not_have():
     below = OTHER.subordinate("mail CA", purposes=[OIDS.EMAIL_PROTECTION])
     leaf = below.issue("below", label="leaf")
     anchors = Anchors([OTHER.certificate], intermediates=[below.certificate])
-    anchors.check(leaf.certificate, NOW, purpose="sign")
+    anchors.check(leaf.certificate, NOW, purpose=Purpose.SIGN)
     with pytest.raises(Untrusted):
-        anchors.check(leaf.certificate, NOW, purpose="client")
+        anchors.check(leaf.certificate, NOW, purpose=Purpose.CLIENT)

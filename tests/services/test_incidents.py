@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from hub.domain.errors import Rejected
+from hub.domain.model import PacketProfile
 from hub.edxml import packet
 from hub.edxml.rules import examine_packet
 from hub.formats import syslog
@@ -133,7 +134,7 @@ def test_the_packet_to_the_agencies_departs_from_the_standard_in_nothing(inciden
     content = notice.write_incident_packet(incident, "H55.13", ["000.00.51.G14", "000.00.28.G14"], NOW, names)
     assert content == notice.write_incident_packet(incident, "H55.13", ["000.00.51.G14", "000.00.28.G14"], NOW, names)
     found = packet.read_packet(content)
-    assert examine_packet(found, today=date(2026, 11, 24), profile="strict") == found
+    assert examine_packet(found, today=date(2026, 11, 24), profile=PacketProfile.STRICT) == found
     assert found.deviations == ()
     assert (found.sender, found.recipients) == ("H55.13", ("000.00.51.G14", "000.00.28.G14"))
     assert found.attachments[0].content == notice.write_incident_report(incident)

@@ -20,7 +20,7 @@ from hub.domain.model import Problem
 from hub.formats import safe_xml
 from hub.security import wss_tokens, wss_verify, xades, xmldsig
 from hub.security.algorithms import Unverified
-from hub.security.certificates import SIGN, Untrusted, describe_owner, load_der
+from hub.security.certificates import Purpose, Untrusted, describe_owner, load_der
 from hub.security.xades import Signed
 from hub.security.xmldsig import SIGNATURE, CanonicalForm
 
@@ -73,7 +73,7 @@ def judge_official(
     found = next((each for each in officials.people.values() if signed.certificate in each.certificates), None)
     if found is None:
         raise Rejected(Problem("official-unknown", describe_owner(signed.certificate)))
-    officials.anchors.check(signed.certificate, now, (*signed.chain, *found.chain), purpose=SIGN)
+    officials.anchors.check(signed.certificate, now, (*signed.chain, *found.chain), purpose=Purpose.SIGN)
     if not found.may_sign(lineage):
         raise Rejected(Problem("official-not-for-unit", f"{found.code}: {lineage[0]}"))
     if not made_at - SKEW <= signed.at <= now + SKEW:
