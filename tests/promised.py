@@ -22,7 +22,7 @@ def step(engine: sa.Engine, routes: Routes) -> bool:
         of = duties.read_next_duty(tx)
         if of is None:
             return False
-        if of.kind == duties.FACTS:
+        if of.kind == duties.DutyKind.FACTS:
             return duties.write_next(tx)
         found = duties.read_duty_content(tx, of)
         assert found is not None, "nobody else is at it"

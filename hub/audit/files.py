@@ -34,7 +34,6 @@ from hub.report.signed.manifest import (  # fmt: skip
     EVENTS,
     FACTS,
     FORM,
-    HERE,
     MANIFEST,
     MESSAGES,
     MIMETYPE,
@@ -47,6 +46,7 @@ from hub.report.signed.manifest import (  # fmt: skip
     TYPE,
     Counts,
     Manifest,
+    OctetsPlace,
     number_member,
 )
 from hub.report.signed.sealed import Sealed
@@ -281,7 +281,7 @@ class _Audit:
                     said["size"],
                     said["signature"] if said["service"] == DOCUMENTS else None,
                     lines.read_offset_time(said["received_at"]),
-                    said["octets"] == HERE,
+                    said["octets"] == OctetsPlace.HERE,
                 )
             except ValueError as error:
                 yield from rows.no(MESSAGES, f"dòng không đọc được: {error}", f"a line that cannot be read: {error}")

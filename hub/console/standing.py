@@ -8,13 +8,14 @@ one read step.
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 
 import attrs
 
 from hub.console import reading
 from hub.console.users import User
 from hub.domain.errors import Rejected
-from hub.domain.model import Problem
+from hub.domain.model import Problem, ReportState
 from hub.journal import blobs
 from hub.report.counting import evidence
 from hub.report.form.book import Book
@@ -24,8 +25,13 @@ from hub.workload.revisions import Revision
 from hub.workload.submission import KeptRevision
 from hub.workload.unit_report import ReportSources
 
-#: Steps before there is a revision: the period has not ended; a month of it is not closed; the report may be given out.
-RUNNING, MONTH_OPEN, READY = "running", "month-open", "ready"
+
+class EarlyStep(StrEnum):
+    """The state of a report before its first revision."""
+
+    RUNNING = "running"  #: the period has not ended
+    MONTH_OPEN = "month-open"  #: a month of the period is not closed
+    READY = "ready"  #: the report may be given out
 
 
 @attrs.frozen(kw_only=True)
@@ -34,8 +40,8 @@ class ReportStanding:
 
     asked: ReportSources
     revisions: Sequence[Revision]  #: newest first
-    #: `RUNNING`, `MONTH_OPEN`, `READY`, or the `ReportState` of the newest revision; it decides what comes next
-    step: str
+    #: the state of the newest revision, or the step before there is one; it decides what comes next
+    step: EarlyStep | ReportState
     month: str = ""  #: the first month that is not closed yet
     behind: bool = False  #: whether the numbers or their facts have changed since the newest revision
     problem: Problem | None = None  #: why it cannot be counted as it was closed
@@ -53,7 +59,8 @@ def read_report_standing(tx: Transaction, asked: ReportSources, now: datetime) -
     if found:
         return ReportStanding(asked=asked, revisions=found, step=found[0].state)
     month = submission.open_month(tx, form, period)
-    step = RUNNING if period.end > now else MONTH_OPEN if month else READY
+    ended = EarlyStep.MONTH_OPEN if month else EarlyStep.READY
+    step = EarlyStep.RUNNING if period.end > now else ended
     return ReportStanding(asked=asked, revisions=(), step=step, month=month)
 
 

@@ -101,6 +101,17 @@ class Problem:
     detail: str = ""
 
 
+class UnitMark(StrEnum):
+    """The origin of a unit in the registry."""
+
+    NONE = ""  #: a usual unit
+    SYNTHETIC = "synthetic"  #: invented, for samples
+    ADDED = "added"  #: created by `partners add`
+    #: an agency of the national list: known by name, but outside the province, so that messages for it go to the
+    #: upstream partner
+    NATIONAL = "national"
+
+
 @attrs.frozen
 class Unit:
     """An agency of the registry, active from `since` until before `until`."""
@@ -111,7 +122,7 @@ class Unit:
     since: date | None = None
     until: date | None = None
     aliases: tuple[str, ...] = ()
-    mark: str = ""  #: one of `MARKS`
+    mark: str = UnitMark.NONE  #: a `UnitMark`
     successors: tuple[str, ...] = ()  #: the units that continue its work after its end
 
     def active(self, on: date) -> bool:
@@ -136,13 +147,6 @@ def find_code_holder(units: Iterable[Unit], on: date) -> Unit:
 
 def _newest_first(unit: Unit) -> tuple[int, str]:
     return -(unit.since or date.min).toordinal(), unit.code
-
-
-#: A unit of the national list: known by name, but outside the province. Its messages go to the upstream partner.
-NATIONAL = "national"
-
-#: A usual unit, a synthetic unit of the samples, a unit added by `partners add`, an agency outside the province.
-MARKS = ("", "synthetic", "added", NATIONAL)
 
 
 def of_province(code: str, province: str) -> bool:

@@ -12,6 +12,7 @@ import re
 from calendar import isleap, monthrange
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
+from enum import StrEnum
 
 import attrs
 
@@ -23,11 +24,20 @@ _MOST = 100  #: maximum entries of BYDAY, as of the numbers above
 _COUNT = re.compile(r"[1-9][0-9]{0,5}")
 
 
+class Frequency(StrEnum):
+    """The FREQ of a rule; hourly and shorter ones are not supported."""
+
+    DAILY = "DAILY"
+    WEEKLY = "WEEKLY"
+    MONTHLY = "MONTHLY"
+    YEARLY = "YEARLY"
+
+
 @attrs.frozen(kw_only=True)
 class Rule:
     """One recurrence rule (RRULE)."""
 
-    frequency: str  #: DAILY, WEEKLY, MONTHLY or YEARLY
+    frequency: Frequency
     interval: int = 1
     count: int | None = None
     until: str = ""  #: a day or a time as written
@@ -45,7 +55,7 @@ def parse_rrule(text: str) -> Rule:
     if len(parts) < len(pairs):
         raise ValueError("a part is repeated")
     read: dict[str, Callable[[str], object]] = {
-        "FREQ": lambda value: _one_of(value, ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")),
+        "FREQ": lambda value: Frequency(_one_of(value, tuple(Frequency))),
         "INTERVAL": _count,
         "COUNT": _count,
         "UNTIL": str,
@@ -61,9 +71,9 @@ def parse_rrule(text: str) -> Rule:
     if "FREQ" not in parts:
         raise ValueError("FREQ is missing")
     rule = Rule(**{names[name]: read[name](value) for name, value in parts.items()})  # type: ignore[arg-type]
-    if rule.frequency in {"DAILY", "WEEKLY"} and any(number for number, _ in rule.days):
+    if rule.frequency in {Frequency.DAILY, Frequency.WEEKLY} and any(number for number, _ in rule.days):
         raise ValueError(f"BYDAY with a number beside FREQ={rule.frequency}")
-    if rule.frequency == "WEEKLY" and (rule.month_days or rule.positions):
+    if rule.frequency is Frequency.WEEKLY and (rule.month_days or rule.positions):
         raise ValueError("BYMONTHDAY or BYSETPOS beside FREQ=WEEKLY")
     return rule
 
@@ -131,11 +141,11 @@ def _named_days(rule: Rule, first: date, window: _Window) -> int:
         found &= _joined((at, (forward | backward >> 31 - size) & _ones(size)) for _, at, size in months)
     if rule.days:
         return found & _weekdays(rule, window, months)
-    if rule.month_days or rule.frequency == "DAILY":
+    if rule.month_days or rule.frequency is Frequency.DAILY:
         return found
-    if rule.frequency == "WEEKLY":
+    if rule.frequency is Frequency.WEEKLY:
         return found & _repeated(1, (first.weekday() - window.begin.weekday()) % 7, 7, window.length)
-    every_month = rule.frequency == "MONTHLY" or rule.months
+    every_month = rule.frequency is Frequency.MONTHLY or rule.months
     same = (
         (at, 1 << first.day - 1 & _ones(size))
         for start, at, size in months
@@ -148,11 +158,11 @@ def _due_days(rule: Rule, window: _Window, months: list[tuple[date, int, int]]) 
     """Return the days of every `interval`-th period, beginning with the period at the start of the window."""
     if rule.interval == 1:
         return _ones(window.length)
-    if rule.frequency == "DAILY":
+    if rule.frequency is Frequency.DAILY:
         return _repeated(1, 0, rule.interval, window.length)
-    if rule.frequency == "WEEKLY":
+    if rule.frequency is Frequency.WEEKLY:
         return _repeated(_ones(7), 0, 7 * rule.interval, window.length)
-    periods = months if rule.frequency == "MONTHLY" else window.years()
+    periods = months if rule.frequency is Frequency.MONTHLY else window.years()
     return _joined((at, _ones(size)) for _, at, size in periods[:: rule.interval])
 
 
@@ -163,7 +173,7 @@ def _weekdays(rule: Rule, window: _Window, months: list[tuple[date, int, int]]) 
         named[number] = named.get(number, 0) | 1 << weekday
     found = _repeated(_turned(named.pop(0, 0), window.begin.weekday()), 0, 7, window.length)
     if named:
-        periods = window.years() if rule.frequency == "YEARLY" and not rule.months else months
+        periods = window.years() if rule.frequency is Frequency.YEARLY and not rule.months else months
         found |= _joined((at, _numbered(named, start.weekday(), size)) for start, at, size in periods)
     return found
 
@@ -186,10 +196,10 @@ def _positioned_days(rule: Rule, found: int, window: _Window) -> int:
 
     Positions count from the start or the end of the period.
     """
-    if rule.frequency == "DAILY":  # each day is a period
+    if rule.frequency is Frequency.DAILY:  # each day is a period
         return found if {1, -1} & rule.positions else 0
     chosen = 0
-    for _, at, size in window.months() if rule.frequency == "MONTHLY" else window.years():
+    for _, at, size in window.months() if rule.frequency is Frequency.MONTHLY else window.years():
         fitting = _bits(found >> at & _ones(size))
         for place, bit in enumerate(fitting):
             if place + 1 in rule.positions or place - len(fitting) in rule.positions:
@@ -199,11 +209,11 @@ def _positioned_days(rule: Rule, found: int, window: _Window) -> int:
 
 def _first_of_period(rule: Rule, day: date, after: int = 0) -> date:
     """Return the first day of the period of *day*, or of the period that is *after* periods later."""
-    if rule.frequency == "DAILY":
+    if rule.frequency is Frequency.DAILY:
         return day + timedelta(after)
-    if rule.frequency == "WEEKLY":
+    if rule.frequency is Frequency.WEEKLY:
         return day + timedelta(7 * after - (day.weekday() - rule.week_start) % 7)
-    if rule.frequency == "YEARLY":
+    if rule.frequency is Frequency.YEARLY:
         return date(day.year + after, 1, 1)
     year, month = divmod(day.year * 12 + day.month - 1 + after, 12)
     return date(year, month + 1, 1)

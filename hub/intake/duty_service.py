@@ -76,7 +76,7 @@ class DutyService(Regular):
             log.exception("duty-failed")  # the duty stays, and reports show that it is outstanding
 
     async def _do(self, of: Duty) -> bool:
-        if of.kind == duties.FACTS:
+        if of.kind == duties.DutyKind.FACTS:
             return await self._journal.admit(OWNER, duties.write_next)
         found = await self._journal.read(duties.read_duty_content, of)
         if found is None:

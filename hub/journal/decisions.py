@@ -27,7 +27,7 @@ from hub.domain.model import (
 from hub.edxml import changes
 from hub.formats.spool import Octets
 from hub.journal import duties, facts, incident_durations
-from hub.journal.duties import Slice
+from hub.journal.duties import DutyKind, Slice
 from hub.journal.facts import Key
 from hub.journal.queue import deliveries
 from hub.journal.queue.deliveries import DeliveryStops, QueuedDelivery
@@ -139,7 +139,7 @@ class NewDuty:
 
     services: str
     slices: tuple[Slice, ...]
-    kind: str = duties.FACTS
+    kind: DutyKind = DutyKind.FACTS
 
 
 @attrs.frozen(kw_only=True)
@@ -280,7 +280,7 @@ def _accept_document(entry: MessageEntry, packet: Packet, known: Known) -> Effec
     routing = known.routing
     recipients = [routing.canonical(code) for code in packet.recipients]
     sent = facts.make_sent_fact(accepted.message, recipients, outside=any(routing.outside(code) for code in recipients))
-    duty = NewDuty(services=duties.ENCLOSED, slices=entry.rest, kind=duties.ATTACHMENTS) if entry.rest else None
+    duty = NewDuty(services=duties.ENCLOSED, slices=entry.rest, kind=DutyKind.ATTACHMENTS) if entry.rest else None
     accepted = attrs.evolve(accepted, facts=(sent,), duty=duty)
     if packet.kind in changes.CHANGES:
         return _stop_changed(accepted, entry, packet, known)

@@ -14,6 +14,7 @@ import json
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
+from enum import StrEnum
 
 import attrs
 import sqlalchemy as sa
@@ -35,13 +36,18 @@ MOST_FACTS = 50_000
 #: A partner with more outstanding facts than this may send no others, because reports would wait ever longer for them.
 #: One day's mail figures of a province are 9,000 facts. The hub writes this number in some seconds.
 MOST_OWED = 10_000
-#: The kinds of duty: facts to write, attachments to read into facts.
-FACTS, ATTACHMENTS = "facts", "attachments"
 #: The services whose facts attachments may contain.
 ENCLOSED = "incidents meetings"
 
 _LOCK = "duties"
 _FIELDS = tuple(field for field in attrs.fields(Fact) if field.name not in {"at", "message"})
+
+
+class DutyKind(StrEnum):
+    """A kind of duty."""
+
+    FACTS = "facts"  #: facts to write
+    ATTACHMENTS = "attachments"  #: attachments to read into facts
 
 
 @attrs.frozen
@@ -58,7 +64,7 @@ class Duty:
 
     serial: int  #: its place in the order; never reused
     message: str  #: hub id of the message
-    kind: str  #: `FACTS` or `ATTACHMENTS`
+    kind: DutyKind
     at: datetime  #: `at` of the facts: the time of receipt of the message
 
 
@@ -171,7 +177,7 @@ def _may_bring(services: Collection[str]) -> sa.ColumnElement[bool]:
 
 
 def record_duty(
-    tx: Transaction, message: str, at: datetime, services: str, slices: Sequence[Slice], kind: str = FACTS
+    tx: Transaction, message: str, at: datetime, services: str, slices: Sequence[Slice], kind: DutyKind = DutyKind.FACTS
 ) -> None:
     """Record the duty to do *slices* of *message*, received *at*. It may contain facts of *services*."""
     row = {"message": message, "at": at, "services": services, "kind": kind}
@@ -187,13 +193,13 @@ def _put(tx: Transaction, serial: int, slices: Sequence[Slice]) -> None:
 def read_next_duty(tx: Transaction) -> Duty | None:
     """Return the next duty, or None when there is none."""
     row = tx.execute(sa.select(table).order_by(table.c.serial).limit(1)).first()
-    return None if row is None else Duty(row.serial, row.message, row.kind, row.at)
+    return None if row is None else Duty(row.serial, row.message, DutyKind(row.kind), row.at)
 
 
 def read_duty_content(tx: Transaction, of: Duty) -> Brought | None:
     """Return the attachments of the duty *of*, or None if another node has already replaced them with their facts."""
     said = tx.execute(sa.select(message.c.partner, message.c.sender).where(message.c.id == of.message)).one()
-    unread = sa.and_(table.c.serial == duty_slice.c.duty, table.c.kind == ATTACHMENTS)
+    unread = sa.and_(table.c.serial == duty_slice.c.duty, table.c.kind == DutyKind.ATTACHMENTS)
     slices = sa.select(duty_slice.c.octets).join(table, unread).where(duty_slice.c.duty == of.serial)
     packed = tx.scalars(slices.order_by(duty_slice.c.number)).all()
     return Brought(said.partner, said.sender, tuple(_attachment(octets) for octets in packed)) if packed else None
@@ -206,8 +212,8 @@ def record_enclosed_facts(
 
     Returns False if another node did it meanwhile.
     """
-    ours = sa.and_(table.c.serial == of.serial, table.c.kind == ATTACHMENTS)
-    if not tx.execute(sa.update(table).where(ours).values(kind=FACTS)).rowcount:
+    ours = sa.and_(table.c.serial == of.serial, table.c.kind == DutyKind.ATTACHMENTS)
+    if not tx.execute(sa.update(table).where(ours).values(kind=DutyKind.FACTS)).rowcount:
         return False
     tx.execute(sa.delete(duty_slice).where(duty_slice.c.duty == of.serial))
     said = [{"attachment": name, **attrs.asdict(problem)} for name, problem in ignored]
@@ -227,7 +233,7 @@ def write_next(tx: Transaction) -> bool:
     if not transactions.those_at_hand(tx, [_LOCK]):
         return False
     of = read_next_duty(tx)
-    if of is None or of.kind != FACTS:
+    if of is None or of.kind != DutyKind.FACTS:
         return False
     ours = duty_slice.c.duty == of.serial
     rows = tx.execute(sa.select(duty_slice).where(ours).order_by(duty_slice.c.number).limit(2)).all()

@@ -12,6 +12,7 @@ from time import monotonic
 import sqlalchemy as sa
 
 from hub.domain.errors import Mistake
+from hub.domain.model import MessageState
 from hub.journal import events
 from hub.store import transactions
 from hub.store.tables import content, message
@@ -75,7 +76,7 @@ def in_contents(tx: Transaction, tell: Callable[[int], None] = lambda _count: No
     if name and hashed.hexdigest() != name and _named(tx, name):
         yield f"the octets of {name} do not match this hash"
     kept = sa.exists().where(content.c.sha256 == message.c.sha256)
-    lost = sa.select(message.c.id).where(message.c.state == "accepted", ~kept)
+    lost = sa.select(message.c.id).where(message.c.state == MessageState.ACCEPTED, ~kept)
     yield from (f"the octets of message {each} are missing" for each in tx.scalars(lost))
 
 

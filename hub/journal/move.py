@@ -122,9 +122,9 @@ class Move:
     def _judge_source(self, there: Transaction) -> bool:
         """Tell whether an earlier run already marked the source and was interrupted after that. Raises `Unmovable`."""
         found = transactions.version_in(there)
-        if found == move_marks.MOVED:
+        if found == move_marks.MoveMark.MOVED:
             with transactions.read_transaction(self.target) as tx:
-                unfinished = transactions.version_in(tx) == move_marks.MOVING
+                unfinished = transactions.version_in(tx) == move_marks.MoveMark.MOVING
             if unfinished and _whither(there) == self.destination:
                 return True
             raise Unmovable("source-moved", _whither(there))
@@ -137,7 +137,7 @@ class Move:
         found = transactions.version_in(tx)
         if found is None:
             return {}
-        if found == move_marks.MOVING:
+        if found == move_marks.MoveMark.MOVING:
             rows = tx.execute(sa.select(move_marks.progress)).all()
             sources, versions = {row.source for row in rows}, {row.version for row in rows}
             if sources != {self.origin}:
@@ -160,7 +160,7 @@ class Move:
             # another move waits here and then finds the mark
             tx.exec_driver_sql("LOCK TABLE alembic_version IN EXCLUSIVE MODE")
             self._judge_target(tx)
-            if transactions.version_in(tx) != move_marks.MOVING:
+            if transactions.version_in(tx) != move_marks.MoveMark.MOVING:
                 _empty(tx)  # removes the rows that the migrations inserted
                 move_marks.set_moving(tx, self.origin, [table.name for table in metadata.sorted_tables])
 

@@ -6,6 +6,7 @@ its own clock.
 """
 
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 import attrs
 import sqlalchemy as sa
@@ -35,12 +36,20 @@ class Node:
     started_at: datetime  #: by its own clock
 
 
+class NodeState(StrEnum):
+    """The state of a node, by its last heartbeat."""
+
+    ALIVE = "alive"
+    LAPSED = "lapsed"  #: its lease has ended
+    STOPPED = "stopped"
+
+
 @attrs.frozen(kw_only=True)
 class SeenNode:
     """A node as recorded in the journal."""
 
     node: Node
-    state: str  #: alive · lapsed · stopped
+    state: NodeState
     seen_at: datetime  #: time of the last heartbeat
     until: datetime  #: end of the lease
     stopped_at: datetime | None
@@ -86,7 +95,7 @@ def select_node_names() -> sa.Select[tuple[str]]:
 
 def list_live_nodes(tx: Transaction, now: datetime) -> list[Node]:
     """Return the nodes that count as alive."""
-    return [each.node for each in list_nodes(tx, now) if each.state == "alive"]
+    return [each.node for each in list_nodes(tx, now) if each.state is NodeState.ALIVE]
 
 
 def list_nodes(tx: Transaction, now: datetime) -> list[SeenNode]:
@@ -103,7 +112,7 @@ def list_nodes(tx: Transaction, now: datetime) -> list[SeenNode]:
     return [
         SeenNode(
             node=Node(**{field.name: row[field.name] for field in attrs.fields(Node)}),
-            state="stopped" if row["stopped_at"] else "alive" if row["until"] >= at else "lapsed",
+            state=_state(row, at),
             seen_at=row["seen_at"],
             until=row["until"],
             stopped_at=row["stopped_at"],
@@ -111,3 +120,9 @@ def list_nodes(tx: Transaction, now: datetime) -> list[SeenNode]:
         )
         for row in rows
     ]
+
+
+def _state(row: sa.RowMapping, at: datetime) -> NodeState:
+    if row["stopped_at"]:
+        return NodeState.STOPPED
+    return NodeState.ALIVE if row["until"] >= at else NodeState.LAPSED

@@ -8,7 +8,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from hub.domain.model import NATIONAL, Unit, find_code_holder
+from hub.domain.model import Unit, UnitMark, find_code_holder
 from hub.store import transactions
 from hub.store.tables import unit as table
 from hub.store.tables import unit_alias, unit_successor
@@ -40,7 +40,7 @@ def resolve_unit_code(tx: Transaction, code: str, on: date) -> str:
 
 def _units(tx: Transaction, *, outside: bool) -> Iterator[Unit]:
     aliases, successors = _listed(tx, unit_alias.c.alias), _listed(tx, unit_successor.c.successor)
-    wanted = sa.select(table) if outside else sa.select(table).where(table.c.mark != NATIONAL)
+    wanted = sa.select(table) if outside else sa.select(table).where(table.c.mark != UnitMark.NATIONAL)
     rows = [tuple(row) for row in tx.execute(wanted)]
     rows.sort()  # sorted in Python, because a database may sort by the rules of a language
     for code, name, parent, since, until, mark in rows:
@@ -108,5 +108,5 @@ def add_missing(tx: Transaction, codes: Iterable[str]) -> list[str]:
     """
     held = set(tx.execute(sa.select(table.c.code)).scalars()) | set(tx.execute(sa.select(unit_alias.c.alias)).scalars())
     missing = [code for code in dict.fromkeys(codes) if code not in held]
-    transactions.put_once(tx, table, [{"code": code, "name": code, "mark": "added"} for code in missing])
+    transactions.put_once(tx, table, [{"code": code, "name": code, "mark": UnitMark.ADDED} for code in missing])
     return missing

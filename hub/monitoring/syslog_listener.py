@@ -12,6 +12,7 @@ import hashlib
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import datetime
+from enum import StrEnum
 from functools import partial
 from typing import Any, cast
 
@@ -53,10 +54,23 @@ SLICE = 4096  #: octets cut into messages in one turn
 #: One turn handles messages of at most `TURN` octets in total; each message counts `EACH` octets more than it has.
 TURN, EACH = 32 * 1024, 512
 AGAIN = 1.0  #: seconds before a line that could not be committed is tried again
-#: The outcomes of a line that are counted; `unframed` counts connections that were closed because the framing was
-#: broken.
-COUNTED = ("incident", "repeated", "refused", "other", "unreadable", "failed", "unframed")
-STRANGER = "stranger"
+
+
+class LineOutcome(StrEnum):
+    """The outcome of a line, or of a connection."""
+
+    INCIDENT = "incident"
+    REPEATED = "repeated"
+    REFUSED = "refused"
+    OTHER = "other"
+    UNREADABLE = "unreadable"
+    FAILED = "failed"
+    UNFRAMED = "unframed"  #: the connection was closed because its framing was broken
+    STRANGER = "stranger"  #: the certificate is no longer valid; not counted
+
+
+#: The outcomes that are counted.
+COUNTED = tuple(each for each in LineOutcome if each is not LineOutcome.STRANGER)
 
 
 @attrs.define(eq=False)
@@ -67,7 +81,7 @@ class Ear(Service):
     _books: EndpointJournal  #: journals incidents and refusals
     clock: Any  #: the reactor, which times handshakes and retries
     _now: Callable[[], datetime]  #: returns the current time in UTC
-    counts: Counter[str] = attrs.field(factory=Counter, init=False)  #: lines by outcome (`COUNTED`)
+    counts: Counter[LineOutcome] = attrs.field(factory=Counter, init=False)  #: lines by outcome (`COUNTED`)
     _connections: dict["Connection", None] = attrs.field(factory=dict, init=False)  #: the oldest first
 
     def factory(self) -> Factory:
@@ -119,18 +133,18 @@ class Ear(Service):
         _ = written.addErrback(lambda failure: log.warning("refusal-not-kept", error=failure.getErrorMessage(), **said))
         return None
 
-    async def hear(self, octets: bytes, shown: x509.Certificate) -> str:
+    async def hear(self, octets: bytes, shown: x509.Certificate) -> LineOutcome:
         """Process one line, however long it takes, and return the counter to increment. Returns `stranger` if the
         certificate *shown* is no longer valid.
         """
         try:
             line = syslog.read_syslog_message(octets)
         except ValueError:
-            return "unreadable"
+            return LineOutcome.UNREADABLE
         if self.live.config.incidents.rules.judge(line) is None:
-            return "other"
+            return LineOutcome.OTHER
         if (partner := self.whose(shown)) is None:  # checked again: the connection may be old
-            return STRANGER
+            return LineOutcome.STRANGER
         try:
             judged = await self._books.work(Owner(partner.code), len(octets), self._judge, octets, line, partner)
             return await self._keep(*judged)
@@ -138,7 +152,7 @@ class Ear(Service):
             raise
         except Exception:  # the next try would fail likewise and block the lines behind it
             log.exception("syslog-broke", partner=partner.code)
-            return "failed"
+            return LineOutcome.FAILED
 
     def _judge(self, octets: bytes, line: SyslogLine, partner: Partner) -> tuple[MessageEntry, MessageEntry | None]:
         """Return the entry of the line about an incident, and the entry of its report, if one is due."""
@@ -175,7 +189,7 @@ class Ear(Service):
         content = notice.write_incident_packet(incident, told.report_from, told.report_to, now, names)
         return judge_own(content, f"incident:{incident.unit}:{incident.id}", self.live.province, now, new_id(now))
 
-    async def _keep(self, entry: MessageEntry, report: MessageEntry | None) -> str:
+    async def _keep(self, entry: MessageEntry, report: MessageEntry | None) -> LineOutcome:
         while True:
             try:
                 self._books.room()
@@ -188,11 +202,11 @@ class Ear(Service):
                 continue
             if taken.problems:
                 log.info("message-refused", message=taken.id, partner=entry.partner, code=taken.problems[0].code)
-                return "refused"
+                return LineOutcome.REFUSED
             if report is not None and report.problems:
                 log.error("incident-not-reported", message=taken.id, code=report.problems[0].code)
             self._books.accepted()
-            return "incident" if taken.id == entry.id else "repeated"
+            return LineOutcome.INCIDENT if taken.id == entry.id else LineOutcome.REPEATED
 
 
 def record_incident(
@@ -278,7 +292,7 @@ class Connection(Protocol):
             self._waiting.extend(self._stream.feed(octets))
         except Unframed as unframed:
             self._came.clear()
-            self._ear.counts["unframed"] += 1
+            self._ear.counts[LineOutcome.UNFRAMED] += 1
             log.warning("syslog-unframed", certificate=certificate_fingerprint(shown), reason=str(unframed))
             self._abort()
 
@@ -293,13 +307,13 @@ class Connection(Protocol):
                 self._cut(shown)
                 continue
             became = await self._ear.hear(self._waiting[0], shown)
-            if became == STRANGER:
+            if became is LineOutcome.STRANGER:
                 self._shown = None
                 self._came.clear()
                 self._waiting.clear()
                 self._abort()
                 return
-            if became == "unreadable" and not self._told:
+            if became is LineOutcome.UNREADABLE and not self._told:
                 self._told = True
                 log.warning(
                     "syslog-unreadable", certificate=certificate_fingerprint(shown), line=repr(self._waiting[0][:100])

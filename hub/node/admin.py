@@ -22,7 +22,7 @@ from hub.domain.fair_queue import HUB
 from hub.feed.publisher import Feed
 from hub.journal import events, metrics
 from hub.journal.metrics import Metric
-from hub.monitoring.syslog_listener import COUNTED
+from hub.monitoring.syslog_listener import COUNTED, LineOutcome
 from hub.node import consistency
 from hub.runtime import disk_space
 from hub.runtime.thread_pool import Work
@@ -171,7 +171,7 @@ async def gather_metrics(
     province: Province,
     now: datetime,
     feed: Feed | None,
-    heard: Mapping[str, int] | None,
+    heard: Mapping[LineOutcome, int] | None,
     standings: Mapping[Link, LinkStanding] | None = None,
 ) -> list[Metric]:
     """Return the metrics of `/metrics`: the readiness *found*, certificates, disk, links, feed, syslog and journal.

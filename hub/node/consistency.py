@@ -17,7 +17,7 @@ from hub.config import ANY, Config, Partner
 from hub.config.trusting import signed_by
 from hub.domain.errors import Mistake, Rejected
 from hub.domain.local_time import local_day
-from hub.domain.model import DOCUMENTS, HUB, NATIONAL, Receive, RevocationRule, Unit
+from hub.domain.model import DOCUMENTS, HUB, Receive, RevocationRule, Unit, UnitMark
 from hub.intake import grants
 from hub.security import algorithms
 from hub.security.certificates import Purpose, Untrusted
@@ -60,7 +60,7 @@ def routing_mistakes(config: Config, units: Roll) -> Iterable[Mistake]:
     receiving: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for partner in config.partners.values():
         known = [units.get(units.canonical(written)) for written in set(partner.units) - {ANY}]
-        abroad = bool(known) and all(held is None or held.mark == NATIONAL for held in known)
+        abroad = bool(known) and all(held is None or held.mark == UnitMark.NATIONAL for held in known)
         for written in set(partner.units) - {ANY}:
             unit = units.canonical(written)
             held = units.get(unit)
@@ -68,7 +68,7 @@ def routing_mistakes(config: Config, units: Roll) -> Iterable[Mistake]:
                 wrong = f"the registry has no unit {written}"
                 expected = "a unit of `lienthong units list`; `lienthong units import FILE` adds units"
                 yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
-            elif held.mark == NATIONAL and partner.takes_documents and not abroad:
+            elif held.mark == UnitMark.NATIONAL and partner.takes_documents and not abroad:
                 wrong = f"the registry has {written} as an agency outside the province"
                 expected = "only units of the province or only agencies outside it, and another partner for the rest"
                 yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)

@@ -8,7 +8,7 @@ import attrs
 
 from hub.config.database import url_of
 from hub.config.writing import partner_toml, quote_toml
-from hub.domain.model import Unit
+from hub.domain.model import Unit, UnitMark
 from hub.journal import unit_registry
 from hub.runtime.free_ports import free_ports
 from hub.security import encryption, sample_pki
@@ -92,7 +92,7 @@ def choose_ports(soap: int, admin: int) -> Ports:
 def sample_units() -> list[Unit]:
     """Return the synthetic units of the sample province, parents before children."""
     return [
-        Unit(code, name, code.rpartition(".")[0] or None, aliases=(alias,) if alias else (), mark="synthetic")
+        Unit(code, name, code.rpartition(".")[0] or None, aliases=(alias,) if alias else (), mark=UnitMark.SYNTHETIC)
         for code, name, _partner, alias in _UNITS
     ]
 

@@ -22,7 +22,7 @@ from hub.domain.fair_queue import HUB, PortShare
 from hub.domain.model import DOCUMENTS
 from hub.formats import spool
 from hub.journal import metrics
-from hub.monitoring.syslog_listener import Ear
+from hub.monitoring.syslog_listener import Ear, LineOutcome
 from hub.node import admin
 from hub.node.builders import DatabaseParts, ExchangeParts, NodeFrame, ReportingParts
 from hub.runtime import disk_space
@@ -92,7 +92,7 @@ def _admin_site(
     exchange: ExchangeParts,
     reporting: ReportingParts,
     spool_room: SpoolRoom,
-    syslog: Mapping[str, int] | None,
+    syslog: Mapping[LineOutcome, int] | None,
 ) -> Site:
     """Return the site of the admin port, which also serves the console.
 

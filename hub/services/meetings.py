@@ -14,6 +14,7 @@ that limit, whatever the message contains: as much CPU time as 700 RSA-2048 sign
 import json
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from functools import partial
 from typing import Literal
 
@@ -43,7 +44,6 @@ CALLED, SCHEDULED, SERIES, CANCELLED = "called", "scheduled", "series", "cancell
 #: two.
 ANSWERS = {"ACCEPTED": "accepted", "DECLINED": "declined", "X-ATTENDED": "attended", "COMPLETED": "attended"}
 ATTENDED = "attended"
-_METHODS = ("REQUEST", "PUBLISH", "CANCEL", "REPLY")
 _LONGEST = 255  #: characters of a UID
 
 #: Returns the unit of an ORGANIZER or ATTENDEE line; "" if it is not a known unit. The flag is true for the line of the
@@ -51,6 +51,15 @@ _LONGEST = 255  #: characters of a UID
 WhoIs = Callable[[ContentLine, bool], str]
 #: Tells whether the sender may report about a unit.
 MayTell = Callable[[str], bool]
+
+
+class SchedulingMethod(StrEnum):
+    """The METHOD of a calendar (RFC 5546)."""
+
+    REQUEST = "REQUEST"
+    PUBLISH = "PUBLISH"
+    CANCEL = "CANCEL"
+    REPLY = "REPLY"
 
 
 @attrs.define
@@ -98,17 +107,15 @@ def read_meetings(
     room.take("lines", content.count(b"\n"))
     room.take("parameters", content.count(b";"))
     found = calendar.read_calendar(content)
-    method = _text(found, "METHOD").upper()
+    method = _read_method(_text(found, "METHOD").upper())
     events = found.parts("VEVENT")
-    if method not in _METHODS:
-        raise calendar_unreadable(f"METHOD is {method[:20] or 'missing'}, not one of {', '.join(_METHODS)}")
     if not 0 < len(events) <= MOST:
         raise calendar_unreadable(f"{len(events)} VEVENTs; from 1 to {MOST}")
     if (series := sum(map(_is_series, events))) > MOST_SERIES:
         raise too_large(f"more than {MOST_SERIES} series")
     room.take("rules", series)
     meetings = [_meeting(event, found, method) for event in events]
-    people = meetings[0].attendees if method == "REPLY" else (meetings[0].organizer,)
+    people = meetings[0].attendees if method is SchedulingMethod.REPLY else (meetings[0].organizer,)
     sender = next((unit for unit in (who_is(person, True) for person in people) if unit), "")
     if not sender:
         raise calendar_unreadable(f"{'ATTENDEE' if method == 'REPLY' else 'ORGANIZER'} is not a unit")
@@ -131,7 +138,7 @@ class _CalendarReading:
     """The calendar being read, with the checks and limits that apply to it."""
 
     calendar: CalendarPart
-    method: str
+    method: SchedulingMethod
     who_is: WhoIs
     may_tell: MayTell
     room: CalendarRoom
@@ -171,15 +178,15 @@ def _facts(reading: _CalendarReading, meetings: list[_Meeting], told: Callable[.
     masters = {each.uid: each for each in meetings if each.repeated}
     apart = {(each.uid, each.occurrence) for each in meetings if each.occurrence}
     for meeting in meetings:
-        if method == "CANCEL" or meeting.cancelled:
+        if method is SchedulingMethod.CANCEL or meeting.cancelled:
             day = local_start_day(meeting.start)
             key = meeting.key(revision=meeting.revision)
-            if organizer := reading.teller(meeting.organizer, sends=method != "REPLY"):
+            if organizer := reading.teller(meeting.organizer, sends=method is not SchedulingMethod.REPLY):
                 yield told(
                     unit=organizer, key=key, milestone=CANCELLED, day=day, due=day, attributes=meeting.attributes()
                 )
             continue
-        if method == "REQUEST" and (organizer := reading.teller(meeting.organizer, sends=True)):
+        if method is SchedulingMethod.REQUEST and (organizer := reading.teller(meeting.organizer, sends=True)):
             # An occurrence sent together with its series has the revision of the series, whatever its own SEQUENCE
             # says.
             master = masters.get(meeting.uid, meeting)
@@ -189,14 +196,14 @@ def _facts(reading: _CalendarReading, meetings: list[_Meeting], told: Callable[.
             milestone = ANSWERS.get(attendee.parameters.get("PARTSTAT", "").upper(), "")
             if (
                 milestone
-                and (method == "REPLY" or milestone == ATTENDED)
-                and (unit := reading.teller(attendee, sends=method == "REPLY"))
+                and (method is SchedulingMethod.REPLY or milestone == ATTENDED)
+                and (unit := reading.teller(attendee, sends=method is SchedulingMethod.REPLY))
             ):
                 yield told(
                     unit=unit,
                     key=meeting.key(),
                     milestone=milestone,
-                    counterpart=who_is(meeting.organizer, method != "REPLY"),
+                    counterpart=who_is(meeting.organizer, method is not SchedulingMethod.REPLY),
                     day=local_start_day(meeting.start),
                     attributes=meeting.attributes(),
                 )
@@ -225,7 +232,15 @@ def local_start_day(start: date | datetime | None) -> date | None:
     return None if start is None else calendar.local_day(start)
 
 
-def _meeting(event: CalendarPart, whole: CalendarPart, method: str) -> _Meeting:
+def _read_method(text: str) -> SchedulingMethod:
+    try:
+        return SchedulingMethod(text)
+    except ValueError:
+        expected = ", ".join(SchedulingMethod)
+        raise calendar_unreadable(f"METHOD is {text[:20] or 'missing'}, not one of {expected}") from None
+
+
+def _meeting(event: CalendarPart, whole: CalendarPart, method: SchedulingMethod) -> _Meeting:
     uid, organizer, stamp, start, place = map(event.one, ("UID", "ORGANIZER", "DTSTAMP", "DTSTART", "RECURRENCE-ID"))
     if uid is None or not 0 < len(uid.text()) <= _LONGEST:
         raise calendar_unreadable(f"UID is missing, or longer than {_LONGEST} characters")
@@ -241,7 +256,7 @@ def _meeting(event: CalendarPart, whole: CalendarPart, method: str) -> _Meeting:
     stamped = calendar.write_calendar_mark(calendar.read_calendar_time(stamp, whole)) if stamp else ""
     repeated = place is None and _is_series(event)
     cancelled = _text(event, "STATUS").upper() == "CANCELLED"
-    if begins is None and method == "REQUEST" and not cancelled:
+    if begins is None and method is SchedulingMethod.REQUEST and not cancelled:
         raise calendar_unreadable("DTSTART is missing")
     if (rule := event.one("RRULE")) is not None:
         _ = _rule(rule)

@@ -5,6 +5,7 @@ programs too. This module reads and writes the marks. It does not move any data.
 """
 
 from datetime import datetime
+from enum import StrEnum
 
 import sqlalchemy as sa
 
@@ -13,7 +14,13 @@ from hub.store import transactions
 from hub.store.tables import Instant
 from hub.store.transactions import Transaction
 
-MOVING, MOVED = "moving", "moved"
+
+class MoveMark(StrEnum):
+    """A mark in place of the schema version: the journal must not be served."""
+
+    MOVING = "moving"  #: it is the target of an unfinished move
+    MOVED = "moved"  #: it was moved away
+
 
 _tables = sa.MetaData()
 #: In a journal that is the target of a move: the progress of the move, one row per table.
@@ -38,11 +45,11 @@ _version = sa.table("alembic_version", sa.column("version_num"))
 def find_move_mark(tx: Transaction) -> Mistake | None:
     """Return the mistake to report if this journal must not be served, or None if it has no mark."""
     match transactions.version_in(tx):
-        case "moved":
+        case MoveMark.MOVED:
             row = tx.execute(sa.select(moved)).one()
             wrong = f"this journal was moved on {row.at:%Y-%m-%d} and is now at {row.url}"
             return Mistake("hub.toml: database.url", wrong, f'url = "{row.url}"')
-        case "moving":
+        case MoveMark.MOVING:
             source = tx.scalars(sa.select(progress.c.source).limit(1)).one()
             wrong = f"the move of {source} into it is not finished"
             return Mistake("hub.toml: database.url", wrong, "run `lienthong db move` again until it ends")
@@ -53,7 +60,7 @@ def set_moved(tx: Transaction, url: str, now: datetime) -> None:
     """Mark the journal as moved to *url*. It is not served any more."""
     moved.create(tx)
     tx.execute(sa.insert(moved).values(url=url, at=now))
-    _set_version(tx, MOVED)
+    _set_version(tx, MoveMark.MOVED)
 
 
 def set_moving(tx: Transaction, source: str, tables: list[str]) -> None:
@@ -68,7 +75,7 @@ def set_moving(tx: Transaction, source: str, tables: list[str]) -> None:
         "verified": False,
     }
     tx.execute(sa.insert(progress), [{"name": name, **none} for name in tables])
-    _set_version(tx, MOVING)
+    _set_version(tx, MoveMark.MOVING)
 
 
 def unset_moving(tx: Transaction) -> None:

@@ -7,6 +7,7 @@ migration, which it does not have, removed something. This module knows migratio
 """
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 import attrs
 import sqlalchemy as sa
@@ -16,7 +17,12 @@ from hub.store import transactions
 from hub.store.tables import upgrade as table
 from hub.store.transactions import Transaction
 
-BEFORE, AFTER = "before", "after"
+
+class MigrationPart(StrEnum):
+    """When a migration is applied."""
+
+    BEFORE = "before"  #: it only adds: programs that do not know it keep working
+    AFTER = "after"  #: it needs all nodes to run a program that knows it
 
 
 @attrs.frozen
@@ -24,12 +30,12 @@ class MigrationStep:
     """One migration of this program."""
 
     version: str  #: such as `0009`
-    part: str  #: `BEFORE` or `AFTER`
+    part: MigrationPart
 
 
 def list_migration_steps() -> list[MigrationStep]:
     """Return this program's migrations, oldest first."""
-    return [MigrationStep(version, part) for version, part in transactions.list_migrations()]
+    return [MigrationStep(version, MigrationPart(part)) for version, part in transactions.list_migrations()]
 
 
 def runs_on(known: Sequence[MigrationStep], found: str | None, least: str | None) -> bool:
@@ -42,7 +48,7 @@ def runs_on(known: Sequence[MigrationStep], found: str | None, least: str | None
     versions = [step.version for step in known]
     if found not in versions:
         return found is not None and found.isdigit() and least is not None and least in versions
-    return all(step.part == AFTER for step in known[versions.index(found) + 1 :])
+    return all(step.part == MigrationPart.AFTER for step in known[versions.index(found) + 1 :])
 
 
 def fits_schema(tx: Transaction) -> bool:
@@ -54,7 +60,7 @@ def read_least_version(tx: Transaction) -> str | None:
     """Return the last version that removed something, the oldest that a program must know. None if none is recorded."""
     if not sa.inspect(tx).has_table(table.name):
         return None
-    return tx.scalars(sa.select(sa.func.max(table.c.version)).where(table.c.part == AFTER)).first()
+    return tx.scalars(sa.select(sa.func.max(table.c.version)).where(table.c.part == MigrationPart.AFTER)).first()
 
 
 def note_migration(ctx: MigrationContext, step: MigrationInfo, heads: object, run_args: object) -> None:
@@ -81,12 +87,14 @@ def choose_target_version(known: Sequence[MigrationStep], found: str | None, par
     to the end.
     """
     todo = list_pending_migrations(known, found)
-    if part == BEFORE:
-        lengths = [number for number, step in enumerate(todo) if step.part == AFTER]
+    if part == MigrationPart.BEFORE:
+        lengths = [number for number, step in enumerate(todo) if step.part == MigrationPart.AFTER]
         todo = todo[: lengths[0]] if lengths else todo
     return todo[-1].version if todo else None
 
 
 def takes_away(known: Sequence[MigrationStep], found: str | None, target: str) -> bool:
     """Tell whether an upgrade of a database at version *found* to *target* applies an `after` part."""
-    return any(step.part == AFTER for step in list_pending_migrations(known, found) if step.version <= target)
+    return any(
+        step.part == MigrationPart.AFTER for step in list_pending_migrations(known, found) if step.version <= target
+    )

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
+from hub.domain.model import DeliveryState, MessageState
+
 
 class Instant(TypeDecorator[datetime]):
     """An aware UTC datetime, stored as `2026-11-24T08:00:00.000000Z`."""
@@ -128,8 +130,8 @@ sa.Index(
     message.c.partner,
     message.c.message_id,
     unique=True,
-    sqlite_where=message.c.state == "accepted",
-    postgresql_where=message.c.state == "accepted",
+    sqlite_where=message.c.state == MessageState.ACCEPTED,
+    postgresql_where=message.c.state == MessageState.ACCEPTED,
 )
 sa.Index("ix_message_document", message.c.sender, message.c.document_id)
 #: A change or a status may name an unknown document, or give only its number. That lookup must cost no more than any
@@ -172,13 +174,15 @@ delivery = sa.Table(
 
 #: Conditions of partial indexes. A query that repeats a condition literally uses the index, whatever its parameters.
 FREE: sa.ColumnElement[bool] = delivery.c.free
-SENDING = delivery.c.state == sa.literal("sending", sa.Text, literal_execute=True)
-FETCHABLE = delivery.c.state.in_([sa.literal(state, sa.Text, literal_execute=True) for state in ("held", "fetched")])
+SENDING = delivery.c.state == sa.literal(DeliveryState.SENDING, sa.Text, literal_execute=True)
+FETCHABLE = delivery.c.state.in_(
+    [sa.literal(state, sa.Text, literal_execute=True) for state in (DeliveryState.HELD, DeliveryState.FETCHED)]
+)
 #: Not delivered yet, so still open for some operator or partner.
-UNDELIVERED = delivery.c.state != sa.literal("delivered", sa.Text, literal_execute=True)
+UNDELIVERED = delivery.c.state != sa.literal(DeliveryState.DELIVERED, sa.Text, literal_execute=True)
 LISTED = sa.and_(
     message.c.service == sa.literal("categories", sa.Text, literal_execute=True),
-    message.c.state == sa.literal("accepted", sa.Text, literal_execute=True),
+    message.c.state == sa.literal(MessageState.ACCEPTED, sa.Text, literal_execute=True),
 )
 UNALARMED = sa.and_(FETCHABLE, delivery.c.alarmed_at.is_(None))
 

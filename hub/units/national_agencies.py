@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 
 from hub.domain.errors import Mistake
-from hub.domain.model import NATIONAL, Unit, of_province
+from hub.domain.model import Unit, UnitMark, of_province
 from hub.units.units_csv import fits_unit_code, is_storable_name
 
 COLUMNS = ("id", "pid", "code", "name")
@@ -53,7 +53,7 @@ def read_national_agencies(
         expected = f"JSON or CSV with {', '.join(COLUMNS)}, as getAgenciesList gives"
         return [], [], [Mistake(name, f"is not a list of agencies: {error}", expected)]
     before = {unit.code: unit for unit in known}
-    taken = {code for unit in known if unit.mark != NATIONAL for code in (unit.code, *unit.aliases)}
+    taken = {code for unit in known if unit.mark != UnitMark.NATIONAL for code in (unit.code, *unit.aliases)}
     taken |= {alias for unit in known for alias in unit.aliases}
     codes: dict[str, tuple[str, str]] = {}  # code -> name, pid
     by_id: dict[str, str] = {}
@@ -73,7 +73,7 @@ def read_national_agencies(
     parents = {code: by_id.get(pid) for code, (_called, pid) in codes.items()}
     _cut_circles(parents)
     agencies = [
-        Unit(code, called, parents[code], aliases=aliases[code], mark=NATIONAL)
+        Unit(code, called, parents[code], aliases=aliases[code], mark=UnitMark.NATIONAL)
         for code, (called, _pid) in codes.items()
     ]
     return agencies, left, []

@@ -15,7 +15,7 @@ from typing import Self
 import attrs
 
 from hub.domain.errors import Rejected
-from hub.domain.model import NATIONAL, DeliveryState, Problem, Receive, Unit, of_province
+from hub.domain.model import DeliveryState, Problem, Receive, Unit, UnitMark, of_province
 from hub.units.unit_index import Roll
 
 ANY = "*"
@@ -254,7 +254,7 @@ class Routes:
     def _unit(self, code: str) -> Unit | None:
         """Return the unit of the province with this code."""
         found = self._roll.get(code)
-        return None if found is None or found.mark == NATIONAL else found
+        return None if found is None or found.mark == UnitMark.NATIONAL else found
 
 
 def first_state(receive: Receive) -> DeliveryState:

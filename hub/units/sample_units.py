@@ -7,7 +7,7 @@ name says so. The list is the same each time. It contains the sample units of `l
 
 from collections.abc import Iterable, Iterator
 
-from hub.domain.model import Unit
+from hub.domain.model import Unit, UnitMark
 
 _TOTAL = 989
 
@@ -101,7 +101,7 @@ _SECOND = (
 def list_sample_units() -> list[Unit]:
     """Return the 989 units, sorted by code as in the registry."""
     made = [
-        Unit("H55", "Ủy ban nhân dân tỉnh (mẫu)", aliases=("000.00.00.H55",), mark="synthetic"),
+        Unit("H55", "Ủy ban nhân dân tỉnh (mẫu)", aliases=("000.00.00.H55",), mark=UnitMark.SYNTHETIC),
         *_departments(),
         *_districts(),
         *_communes(),
@@ -142,7 +142,7 @@ def _communes() -> Iterator[Unit]:
 
 def _party() -> Iterator[Unit]:
     """Yield the Party bloc: A-codes, outside the tree of the province."""
-    bloc = Unit("A55", "Tỉnh ủy (mẫu)", aliases=("000.00.00.A55",), mark="synthetic")
+    bloc = Unit("A55", "Tỉnh ủy (mẫu)", aliases=("000.00.00.A55",), mark=UnitMark.SYNTHETIC)
     yield bloc
     yield from _numbered(bloc, (*_PARTY, *(f"Cấp ủy {name}" for name in _DISTRICTS)))
 
@@ -157,7 +157,7 @@ def _below(above: Unit, number: int, name: str) -> Unit:
 
 
 def _unit(above: str, number: int, name: str, *aliases: str) -> Unit:
-    return Unit(f"{above}.{number}", f"{name} (mẫu)", above, aliases=aliases, mark="synthetic")
+    return Unit(f"{above}.{number}", f"{name} (mẫu)", above, aliases=aliases, mark=UnitMark.SYNTHETIC)
 
 
 def _called(unit: Unit) -> str:

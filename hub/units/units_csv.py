@@ -3,7 +3,7 @@
 Columns, in any order: `code`, `name`; optional `parent`, `since`, `until`, `aliases`, `successors`, `mark`. `since` and
 `until` are days such as 2025-07-01; the unit is active from `since` until the day before `until`. `aliases` are other
 codes of the same unit, and `successors` the units that continue its work from `until` on; both are separated by spaces
-or semicolons. `mark` is empty or one of `MARKS`.
+or semicolons. `mark` is a `UnitMark`.
 """
 
 import csv
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 
 from hub.domain.errors import Mistake
-from hub.domain.model import MARKS, NATIONAL, Unit, of_province
+from hub.domain.model import Unit, UnitMark, of_province
 
 COLUMNS = ("code", "name", "parent", "since", "until", "aliases", "successors", "mark")
 
@@ -63,7 +63,7 @@ def read_units_csv(
                 progress(rows.line_num - told)
                 told = rows.line_num
             unit = _unit(row, place, mistakes)
-            if unit.mark == NATIONAL and province:
+            if unit.mark == UnitMark.NATIONAL and province:
                 ours = [code for code in (unit.code, *unit.aliases) if of_province(code, province)]
                 expected = "an agency of another province or of none"
                 mistakes += (Mistake(f"{place}: mark", f"{code} is a code of the province", expected) for code in ours)
@@ -128,8 +128,8 @@ def _unfit(unit: Unit, place: str) -> Iterable[Mistake]:
                 yield Mistake(f"{place}: {column}", f"{code!r} does not fit", expected)
     if not is_storable_name(unit.name):
         yield Mistake(f"{place}: name", f"{unit.name!r} does not fit", "a name")
-    if unit.mark not in MARKS:
-        expected = f"one of {', '.join(mark or repr('') for mark in MARKS)}"
+    if unit.mark not in {*UnitMark}:
+        expected = f"one of {', '.join(mark or repr('') for mark in UnitMark)}"
         yield Mistake(f"{place}: mark", f"{unit.mark!r} is not known", expected)
     if unit.since and unit.until and unit.until <= unit.since:
         yield Mistake(f"{place}: until", f"{unit.until} is not after {unit.since}", "a day after `since`")

@@ -31,23 +31,20 @@ from hub.report.signed.manifest import (  # fmt: skip
     EVENTS,
     FACTS,
     FORM,
-    HERE,
     MANIFEST,
     MESSAGES,
     MIMETYPE,
     MOST_EVENTS,
     MOST_FACTS,
-    NOT_ASKED,
-    NOT_KEPT,
     OCTETS,
     PERIODS,
     REPORT,
     ROWS,
     SIGNED,
-    TOO_LARGE,
     TYPE,
     Counts,
     Manifest,
+    OctetsPlace,
     number_member,
 )
 from hub.report.signed.manifest import as_element as manifest_element
@@ -250,8 +247,8 @@ def _write_messages(tx: Transaction, packing: Packing, ids: Sequence[str], *, oc
         for some in _some(ids):
             rows = tx.execute(sa.select(message_table).where(message_table.c.id.in_(some))).mappings()
             for row in sorted(rows, key=lambda row: str(row["id"])):
-                where = _where(tx, row) if octets else NOT_ASKED
-                if where == HERE:
+                where = _where(tx, row) if octets else OctetsPlace.NOT_ASKED
+                if where == OctetsPlace.HERE:
                     here[row["sha256"]] = None
                     if len(here) > MOST - len(packing.members) - 3:
                         raise TooMany(f"octets of more than {len(here) - 1} messages")
@@ -264,10 +261,10 @@ def _write_messages(tx: Transaction, packing: Packing, ids: Sequence[str], *, oc
     return list(here)
 
 
-def _where(tx: Transaction, row: sa.RowMapping) -> str:
+def _where(tx: Transaction, row: sa.RowMapping) -> OctetsPlace:
     if row["size"] > LARGEST:
-        return TOO_LARGE
-    return HERE if blobs.read_blob_size(tx, row["sha256"]) == row["size"] else NOT_KEPT
+        return OctetsPlace.TOO_LARGE
+    return OctetsPlace.HERE if blobs.read_blob_size(tx, row["sha256"]) == row["size"] else OctetsPlace.NOT_KEPT
 
 
 def _write_events(tx: Transaction, packing: Packing, ids: Sequence[str], tell: Callable[[int], None]) -> int:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from hub.config import Config, Listen, Partner
 from hub.domain.ids import new_id
-from hub.domain.model import NATIONAL, Receive, Unit
+from hub.domain.model import Receive, Unit, UnitMark
 from hub.intake import admission
 from hub.journal import unit_registry
 from hub.journal.decisions import MessageEntry
@@ -82,7 +82,7 @@ def units() -> list[Unit]:
     for alias, code in places.ALIASES.items():
         aliases[code] = (*aliases.get(code, ()), alias)
     ours = [Unit(code, code, *life, aliases.get(code, ())) for code, life in places.UNITS.items()]
-    return ours + [Unit(code, code, aliases=known, mark=NATIONAL) for code, known in places.NATIONAL.items()]
+    return ours + [Unit(code, code, aliases=known, mark=UnitMark.NATIONAL) for code, known in places.NATIONAL.items()]
 
 
 def empty(engine: sa.Engine) -> None:

@@ -294,7 +294,7 @@ def test_the_facts_of_a_record_are_written_with_it():
 def test_the_facts_of_a_record_wait_behind_those_that_are_outstanding():
     effects = of_record([fact()], behind=True)
     assert effects.facts == ()
-    assert (effects.duty.services, effects.duty.kind) == ("incidents", duties.FACTS)
+    assert (effects.duty.services, effects.duty.kind) == ("incidents", duties.DutyKind.FACTS)
     assert [each.facts for each in effects.duty.slices] == [1]
 
 

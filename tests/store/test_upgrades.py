@@ -3,6 +3,7 @@
 import pytest
 
 from hub.store.schema_version import (
+    MigrationPart,
     MigrationStep,
     choose_target_version,
     list_migration_steps,
@@ -11,9 +12,14 @@ from hub.store.schema_version import (
     takes_away,
 )
 
-OLD = [MigrationStep("0008", "before"), MigrationStep("0009", "before")]
-NEW = [*OLD, MigrationStep("0010", "before"), MigrationStep("0011", "before"), MigrationStep("0012", "after")]
-NEXT = [*NEW, MigrationStep("0013", "before")]
+OLD = [MigrationStep("0008", MigrationPart.BEFORE), MigrationStep("0009", MigrationPart.BEFORE)]
+NEW = [
+    *OLD,
+    MigrationStep("0010", MigrationPart.BEFORE),
+    MigrationStep("0011", MigrationPart.BEFORE),
+    MigrationStep("0012", MigrationPart.AFTER),
+]
+NEXT = [*NEW, MigrationStep("0013", MigrationPart.BEFORE)]
 
 
 @pytest.mark.parametrize(

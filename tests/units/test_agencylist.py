@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.domain.model import NATIONAL, Unit
+from hub.domain.model import Unit, UnitMark
 from hub.units.national_agencies import LeftOut, read_national_agencies
 
 KNOWN = (
     Unit("H55", "Tỉnh", aliases=("000.00.00.H55",)),
     Unit("A55", "Khối Đảng"),
-    Unit("G22", "Văn phòng", aliases=("000.00.00.G22",), mark=NATIONAL),
+    Unit("G22", "Văn phòng", aliases=("000.00.00.G22",), mark=UnitMark.NATIONAL),
 )
 
 
@@ -29,9 +29,9 @@ def taken(*rows: dict[str, object]) -> tuple[list[Unit], list[LeftOut]]:
 def test_an_agency_is_known_by_its_code_under_its_parent_and_keeps_the_aliases_it_has() -> None:
     units, left = taken(row(1, "G22", "Văn phòng  Chính phủ"), row(2, "G22.1", "Cục A", 1), row(3, "H41", pid=99))
     assert units == [
-        Unit("G22", "Văn phòng Chính phủ", aliases=("000.00.00.G22",), mark=NATIONAL),
-        Unit("G22.1", "Cục A", "G22", mark=NATIONAL),
-        Unit("H41", "Cơ quan", mark=NATIONAL),
+        Unit("G22", "Văn phòng Chính phủ", aliases=("000.00.00.G22",), mark=UnitMark.NATIONAL),
+        Unit("G22.1", "Cục A", "G22", mark=UnitMark.NATIONAL),
+        Unit("H41", "Cơ quan", mark=UnitMark.NATIONAL),
     ]
     assert left == []
 

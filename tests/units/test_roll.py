@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain.errors import Rejected
-from hub.domain.model import MARKS, NATIONAL, Receive, Unit
+from hub.domain.model import Receive, Unit, UnitMark
 from hub.units.routing import RoutedPartner, Routes, first_state
 from hub.units.unit_index import Roll
 
@@ -29,7 +29,7 @@ def registries(draw: st.DrawFn) -> list[Unit]:
             draw(DAYS),
             draw(DAYS),
             tuple(sorted(alias for alias, owner in aliases if owner == code)),
-            draw(st.sampled_from(MARKS)),
+            draw(st.sampled_from(UnitMark)),
             tuple(draw(st.lists(spare, unique=True, max_size=2))),
         )
         for code in codes
@@ -52,8 +52,8 @@ class Plainly:
     """Routing as design.md says it, over dicts, without any care for memory."""
 
     def __init__(self, units: list[Unit], posts: list[RoutedPartner]) -> None:
-        self.units = {unit.code: unit for unit in units if unit.mark != NATIONAL}
-        self.outsiders = {unit.code: unit for unit in units if unit.mark == NATIONAL}
+        self.units = {unit.code: unit for unit in units if unit.mark != UnitMark.NATIONAL}
+        self.outsiders = {unit.code: unit for unit in units if unit.mark == UnitMark.NATIONAL}
         self.aliases = {alias: unit.code for unit in units for alias in unit.aliases}
         self.posts = {post.code: post for post in posts}
 

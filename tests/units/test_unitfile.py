@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain import translations
-from hub.domain.model import MARKS, Unit
+from hub.domain.model import Unit, UnitMark
 from hub.units.units_csv import COLUMNS, fits_unit_code, read_units_csv, write_units_csv
 
 KNOWN = (Unit("H55", "Tỉnh", aliases=("000.00.00.H55",)), Unit("H55.1", "Văn phòng", "H55"))
@@ -135,7 +135,7 @@ def registries(draw: st.DrawFn) -> list[Unit]:
         parent = draw(st.none() | st.sampled_from(codes[:number])) if number else None
         after = codes[number + 1 :] if until else []
         successors = draw(st.lists(st.sampled_from(after), unique=True)) if after else []
-        mark = draw(st.sampled_from(MARKS))
+        mark = draw(st.sampled_from(UnitMark))
         made.append(Unit(code, draw(NAME), parent, since, until, aliases, mark, tuple(sorted(successors))))
     return made
 

@@ -160,7 +160,7 @@ def _between(config: Config, target: str, to: str, password_file: Path | None) -
     try:
         with transactions.read_transaction(here) as tx:
             problems = [Mistake("--to", *problem) for problem in transactions.find_unsafe_settings(tx)]
-            unfinished = transactions.version_in(tx) == move_marks.MOVING
+            unfinished = transactions.version_in(tx) == move_marks.MoveMark.MOVING
         with transactions.read_transaction(there) as tx:
             marked = None if unfinished else move_marks.find_move_mark(tx)
         if problems or marked:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import date
 
-from hub.domain.model import NATIONAL, Unit
+from hub.domain.model import Unit, UnitMark
 
 
 def list_unit_family(units: Iterable[Unit], code: str, on: date | None = None) -> tuple[str, ...]:
@@ -18,7 +18,7 @@ def list_unit_family(units: Iterable[Unit], code: str, on: date | None = None) -
     parents: dict[str, str] = {}
     begun: set[str] = {code}
     for unit in units:
-        if unit.parent and unit.mark != NATIONAL:
+        if unit.parent and unit.mark != UnitMark.NATIONAL:
             children.setdefault(unit.parent, []).append(unit.code)
             parents[unit.code] = unit.parent
         if on is None or unit.since is None or unit.since < on:

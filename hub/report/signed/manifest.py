@@ -5,6 +5,7 @@ Knows `xsd/lienthong/1/evidence.xsd`. Holds no key and verifies no seal.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, cast
 
 import attrs
@@ -30,8 +31,15 @@ MANIFEST = "manifest.xml"
 
 #: The maximum content of one file. A program that checks it holds a little of each in memory.
 MOST_FACTS, MOST_EVENTS = 1_000_000, 4_000_000
-#: The values that say where a message's octets are: in the file, not asked for, no longer kept by the hub, too large.
-HERE, NOT_ASKED, NOT_KEPT, TOO_LARGE = "here", "not-asked", "not-kept", "too-large"
+
+
+class OctetsPlace(StrEnum):
+    """Where the octets of a message are."""
+
+    HERE = "here"  #: in the file
+    NOT_ASKED = "not-asked"
+    NOT_KEPT = "not-kept"  #: no longer in the hub
+    TOO_LARGE = "too-large"
 
 
 @attrs.frozen
