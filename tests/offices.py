@@ -19,6 +19,7 @@ import attrs
 
 from hub.demo.partners.notebook import read_notebook
 from hub.domain.model import Arrival, Judged, Reply, Request, Unavailable
+from tests import warm
 
 ROOT = Path(__file__).parent.parent
 #: How long an answer may take, in seconds.
@@ -79,7 +80,7 @@ def carry(request: Request, patience: float = PATIENCE) -> Reply:
 class Office:
     """A partner process that listens: `hub.demo.partners.NAME`."""
 
-    process: "subprocess.Popen[str]"
+    process: Any
     notebook: Path
     port: int
 
@@ -126,12 +127,12 @@ def opened(name: str, directory: Path, *arguments: str) -> Iterator[Office]:
         str(notebook),
         *arguments,
     ]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    process: Any = warm.start(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with process.stdin, process.stdout:
         office = Office(process, notebook, 0)
         try:
             office.port = office.heard()["port"]
             yield office
-            assert process.stdin is not None
             process.stdin.close()
             assert process.wait(10) == 0
         finally:

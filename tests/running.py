@@ -3,13 +3,15 @@
 Knows the outside contract only: command line, ports, SOAP.
 """
 
+import atexit
+import functools
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
-import subprocess
-import sys
+import tempfile
 import threading
 import time
 import tomllib
@@ -30,8 +32,9 @@ from hub.demo.partners.notebook import Notebook
 from hub.demo.protocol.signing import PartnerIdentity
 from hub.runtime.free_ports import free_ports
 from hub.security.sample_pki import Authority
+from tests import warm
+from tests.warm import BIN
 
-BIN = Path(sys.executable).parent
 PATIENCE = 30.0  #: seconds
 
 
@@ -44,6 +47,28 @@ def until(condition, what, patience=PATIENCE):
             return found
         assert time.monotonic() < limit, f"waited {patience} s for: {what}"
         time.sleep(0.05)
+
+
+@functools.cache
+def _province() -> Path:
+    """Return a directory of `lienthong init` that nobody uses: making its keys takes most of a second."""
+    place = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, place)
+    ran = warm.run([BIN / "lienthong", "init", place / "hub", "--soap-port", 0, "--admin-port", 0])
+    assert ran.returncode == 0, ran.stderr
+    return place / "hub"
+
+
+def copy_province(home: Path) -> None:
+    """Make *home* a directory as `lienthong init` does, on SQLite, with ports of its own and the keys of all others made so."""
+    shutil.copytree(_province(), home)
+    files = [home / "hub.toml", *(home / "partners").glob("*.toml")]
+    theirs = re.compile(r"(?<=^port = )\d+|(?<=://127\.0\.0\.1:)\d+", re.MULTILINE)
+    texts = {file: file.read_text() for file in files}
+    known = sorted({port for text in texts.values() for port in theirs.findall(text)})
+    ours = dict(zip(known, map(str, free_ports(len(known))), strict=True))
+    for file, text in texts.items():
+        file.write_text(theirs.sub(lambda found: ours[found[0]], text))
 
 
 class RunningHub:
@@ -84,40 +109,26 @@ class RunningHub:
         (self.home / "hub.toml").write_text(text)
 
     def _init(self, database: str | None) -> None:
-        home = self.home
-        self.cli(
-            "init",
-            home,
-            "--soap-port",
-            "0",
-            "--admin-port",
-            "0",
-            *(["--database", database] if database else []),
-            config=False,
-        )
+        if database:
+            self.cli("init", self.home, "--soap-port", 0, "--admin-port", 0, "--database", database, config=False)
+        else:
+            copy_province(self.home)
 
     def cli(self, *words, config=True, code=0, text=False):
         """Run `lienthong` and return its JSON lines (or its text); its exit code must be *code* (None: any)."""
         command = [BIN / "lienthong", *(["-c", self.home / "hub.toml"] if config else []), *words]
         env = os.environ | self.env | {"LANG": "C.UTF-8"}
-        ran = subprocess.run([str(word) for word in command], capture_output=True, env=env, check=False, timeout=120)
-        assert code is None or ran.returncode == code, (words, ran.returncode, ran.stdout.decode(), ran.stderr.decode())
+        ran = warm.run(command, env=env, timeout=120)
+        assert code is None or ran.returncode == code, (words, ran.returncode, ran.stdout, ran.stderr)
         if text:
-            return ran.stdout.decode()
-        return [json.loads(line) for line in ran.stdout.decode().splitlines() if line.startswith("{")]
+            return ran.stdout
+        return [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
 
     def start(self, *launcher, wait=True):
         """Start the hub under twistd, or under *launcher* in its place."""
         command = [*(launcher or (BIN / "twistd",)), "-n", "--pidfile=", "lienthong", "-c", self.config]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [str(word) for word in command],
-                stdout=log,
-                stderr=log,
-                cwd=self.home,
-                env=os.environ | self.env,
-                start_new_session=True,
-            )
+            self.process = warm.start(command, stdout=log, stderr=log, cwd=self.home, env=os.environ | self.env)
         if wait:
             until(self.is_ready, "the hub to be ready")
         return self

@@ -11,7 +11,8 @@ from tests.faults.faults import Fault
 from tests.faults.test_matrix import run
 from tests.faults.town import Town, opened
 from tests.rabbitmq import PASSWORD, Broker
-from tests.running import BIN, until
+from tests.running import until
+from tests.warm import BIN
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("xmlsec1")]
 QUEUE = "everything"

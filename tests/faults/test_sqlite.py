@@ -12,7 +12,8 @@ from tests.faults import faults, journal
 from tests.faults.faults import Fault
 from tests.faults.test_matrix import EVERY, account, run
 from tests.faults.town import Town, opened
-from tests.running import BIN, until
+from tests.running import until
+from tests.warm import BIN
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("xmlsec1")]
 

@@ -27,10 +27,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from hub.runtime.free_ports import free_ports
 from hub.security.sample_pki import Authority
+from tests import warm
 from tests.conftest import ROOT
 from tests.faults import evidence, journal, record
 from tests.faults.evidence import Evidence, Stuck
-from tests.running import BIN, until
+from tests.running import until
+from tests.warm import BIN
 
 #: How long one call to a partner may take here; a lease is three times that and ten seconds.
 TIMEOUT = 1.5
@@ -64,14 +66,7 @@ class Node:
         """Start it; it is not ready yet."""
         command = [*self.prefix, BIN / "twistd", "-n", "--pidfile=", "lienthong", "-c", self.config]
         with (self.home / "hub.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [str(word) for word in command],
-                stdout=log,
-                stderr=log,
-                cwd=self.home,
-                env=os.environ | dict(self.env),
-                start_new_session=True,
-            )
+            self.process = warm.start(command, stdout=log, stderr=log, cwd=self.home, env=os.environ | self.env)
 
     def listens(self) -> bool:
         """Tell whether it takes connections; fail when it has ended."""
@@ -115,7 +110,7 @@ class Child:
     """A process of ours that takes orders on its input."""
 
     name: str
-    process: subprocess.Popen[str]
+    process: Any
     log: Path
 
     @classmethod
@@ -124,21 +119,15 @@ class Child:
         command = [*prefix, sys.executable, "-m", f"tests.faults.{module}", json.dumps(orders)]
         log_file = home / f"{module}.log"
         with log_file.open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=ROOT,
-                text=True,
-                start_new_session=True,
+            process = warm.start(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=ROOT, text=True
             )
         return cls(module, process, log_file)
 
     def hears(self) -> str:
         """Return the next line it says."""
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        line: str = self.process.stdout.readline()
         assert line, f"{self.name} ended with {self.process.wait(5)}: {self.said()}"
         return line.strip()
 
@@ -466,13 +455,7 @@ def _period() -> str:
 
 
 def _cli(*words: object) -> str:
-    ran = subprocess.run(
-        [str(BIN / "lienthong"), *map(str, words)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"LANG": "C.UTF-8"},
-        check=False,
-    )
+    ran = warm.run([BIN / "lienthong", *words], env=os.environ | {"LANG": "C.UTF-8"}, timeout=600)
     assert ran.returncode == 0, (words, ran.stdout, ran.stderr)
     return ran.stdout
 

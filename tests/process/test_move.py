@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 import subprocess
 from collections import Counter
 from datetime import date
@@ -11,8 +10,10 @@ import pytest
 
 from hub.demo.plan.packets import write_document_packet
 from hub.store import move_marks, transactions
+from tests import warm
 from tests.process.test_kill import assert_counted_once, waiting
-from tests.running import BIN, until
+from tests.running import until
+from tests.warm import BIN
 
 pytestmark = pytest.mark.slow
 
@@ -106,17 +107,14 @@ def interrupted(hub, empty):
     """Move, pulling the plug later each time, until it comes to its end; return the lines for hub.toml, and how often it was killed."""
     command = [BIN / "lienthong", "-c", hub.config, "db", "move", "--to", empty, "--yes", "--json"]
     for kills in range(100):
-        move = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         try:
-            printed, said = move.communicate(timeout=1 + 0.5 * kills)
+            move = warm.run(command, timeout=0.3 + 0.3 * kills)
         except subprocess.TimeoutExpired:
-            move.send_signal(signal.SIGKILL)
-            move.communicate()
             continue
         if move.returncode == 78:  # it was killed when all was done, and nothing said
             return f'[database]\nurl = "{empty}"', kills
-        assert move.returncode == 0, said
-        rows = [json.loads(line) for line in printed.splitlines()]
+        assert move.returncode == 0, move.stderr
+        rows = [json.loads(line) for line in move.stdout.splitlines()]
         assert {row["action"] for row in rows[:-1]} == {"verified"}
         return rows[-1]["hub_toml"], kills
     raise AssertionError("it never came to its end")

@@ -20,7 +20,8 @@ from hub.demo.plan.packets import write_document_packet
 from hub.security.certificates import Identity
 from tests.conftest import DATABASES, ROOT
 from tests.mtom import PART, SOAP11, SOAP12, Body, Caller, optimised
-from tests.running import BIN, until
+from tests.running import until
+from tests.warm import BIN
 
 pytestmark = pytest.mark.slow
 

@@ -12,6 +12,7 @@ import pytest
 from hub.demo.partners.notebook import read_notebook
 from hub.domain.local_time import HANOI
 from hub.report.form.period import month_containing
+from tests import warm
 from tests.conftest import DATABASES
 
 pytestmark = pytest.mark.slow
@@ -39,9 +40,7 @@ class Software:
             partner,
             *(str(word) for pair in words.items() for word in pair),
         ]
-        self.process: Any = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", cwd=ROOT
-        )
+        self.process: Any = warm.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert self._answer() == {"ready": True}
 
     def _answer(self):

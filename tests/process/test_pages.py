@@ -19,7 +19,7 @@ from tests.conftest import ROOT, cannot_be_had
 from tests.interop import building
 from tests.interop.toolkits import verified_by_xmlsec1
 from tests.pages import DOCS, fenced, parts, quoted, rows, sections
-from tests.running import BIN
+from tests.warm import BIN
 
 pytestmark = pytest.mark.slow
 

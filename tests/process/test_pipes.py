@@ -10,7 +10,7 @@ from hub.journal import messages
 from hub.store import transactions
 from tests import homes
 from tests.province import ROUTES, document, entry
-from tests.running import BIN
+from tests.warm import BIN
 
 pytestmark = pytest.mark.slow
 

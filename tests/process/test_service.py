@@ -17,7 +17,8 @@ from hub.cli.documents_client import HubUnavailable, SubmissionRefused
 from hub.demo.plan.packets import write_document_packet
 from hub.security.certificates import Identity
 from tests import pki
-from tests.running import BIN, until
+from tests.running import until
+from tests.warm import BIN
 
 pytestmark = pytest.mark.slow
 

@@ -22,8 +22,9 @@ from hub.security.pkcs11_uri import place_of
 from hub.security.token_key import VAULT
 from tests.interop.toolkits import verified_by_xmlsec1
 from tests.packets import document
-from tests.running import BIN, until
+from tests.running import until
 from tests.tokens import PIN, SoftToken, certify
+from tests.warm import BIN
 
 pytestmark = pytest.mark.slow
 

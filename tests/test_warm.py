@@ -1,0 +1,88 @@
+"""What is forked is a process like any other: `tests/warm.py` may be trusted where tests count on one."""
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests import warm
+from tests.warm import BIN, Started
+
+pytestmark = pytest.mark.slow
+TOLD = "tests.warm_told"
+
+
+@pytest.fixture
+def told():
+    """Return a way to start the program that tells; what was started so ends with the test."""
+    begun: list[Any] = []
+
+    def start(*words, **how):
+        process = warm.start([sys.executable, "-m", TOLD, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **how)
+        assert isinstance(process, Started)
+        begun.append(process)
+        return process
+
+    yield start
+    for process in begun:
+        process.kill()
+        process.wait(10)
+        process.stdin.close()
+        process.stdout.close()
+
+
+def test_it_has_an_id_a_session_a_directory_and_an_environment_of_its_own(told, tmp_path):
+    process = told("who", cwd=tmp_path, env=os.environ | {"SAID": "đây"}, text=True)
+    pid, session, place, said = process.stdout.read().splitlines()
+    assert (int(pid), int(session), place, said) == (process.pid, process.pid, str(tmp_path), "đây")
+    assert process.pid != told("who").pid
+    assert process.wait(10) == 0
+
+
+def test_it_reads_until_the_end_of_its_input_though_others_were_started_meanwhile(told):
+    first, second = told("cat"), told("cat")
+    first.stdin.write(b"one")
+    first.stdin.close()
+    assert first.stdout.read() == b"one"
+    assert first.wait(10) == 0
+    assert second.poll() is None
+    second.stdin.close()
+    assert second.wait(10) == 0
+
+
+@pytest.mark.parametrize(("words", "code"), [(["exit", "78"], 78), (["raise"], 1), (["say"], 1)])
+def test_its_exit_code_is_that_of_the_interpreter(told, words, code):
+    assert told(*words, stderr=subprocess.DEVNULL).wait(10) == code
+
+
+def test_a_signal_ends_it_and_is_its_exit_code(told):
+    process = told("cat")
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.05)
+    process.kill()
+    assert process.wait(10) == -signal.SIGKILL
+    process.kill()  # nobody else gets it
+
+
+def test_the_command_line_is_the_same():
+    words = [BIN / "lienthong", "--version"]
+    ordinary = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
+    forked = warm.run(words)
+    assert (forked.stdout, forked.stderr, forked.returncode) == (ordinary.stdout, ordinary.stderr, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "env"),
+    [
+        (["true"], {}),
+        ([BIN / "lienthong", "--version"], {"PYTHONUTF8": "0"}),
+        ([BIN / "twistd", "--reactor=poll", "--version"], {}),
+    ],
+)
+def test_another_program_or_an_interpreter_that_is_changed_is_started_as_ever(words, env):
+    process = warm.start(words, stdout=subprocess.DEVNULL, env=os.environ | env)
+    assert isinstance(process, subprocess.Popen)
+    assert process.wait(30) == 0
