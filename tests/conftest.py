@@ -23,7 +23,7 @@ _NOT_APPLICABLE = "not applicable: "
 
 DATABASES = ("sqlite", "postgresql")
 
-#: Where slow tests have processes of their own, which they kill, time or starve.
+#: Where slow tests have real processes of their own.
 _REAL = ("attacker", "faults", "interop", "patroni", "process")
 
 if os.environ.get("CI") != "true":  # there hypothesis brings its own: the same cases each time, and no deadline either
@@ -39,10 +39,24 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what must have the machine to itself."""
+    """Mark the tests of real processes, and keep those together that share what a fixture of their module has started."""
     for item in items:
         if item.get_closest_marker("slow") and item.path.relative_to(ROOT / "tests").parts[0] in _REAL:
-            item.add_marker(pytest.mark.alone)
+            item.add_marker(pytest.mark.processes)
+            if shared := _shared_place(item):
+                item.add_marker(pytest.mark.xdist_group(shared))
+
+
+def _shared_place(item: pytest.Item) -> str | None:
+    """Return the module or folder whose fixtures of a wider scope *item* uses; None where it uses none."""
+    found = getattr(item, "_fixtureinfo", None)
+    for definitions in found.name2fixturedefs.values() if found else ():
+        for each in definitions:
+            if each.scope in {"module", "package"} or (
+                each.scope == "session" and each.baseid.startswith("tests/interop")
+            ):
+                return str(each.baseid)
+    return None
 
 
 def cannot_be_had(part: str, why: str) -> NoReturn:

@@ -80,7 +80,7 @@ class Row:
     body: mtom.Body | None = None  #: how it is packed, where it goes as multipart
     status: int | None = None  #: of the answer, where no fault can be
     megabytes: int = 24  #: of memory above what the hub had before, at the most
-    seconds: float = 10  #: until the answer, far above what it takes: a bound against hanging, no measure of speed
+    seconds: float = 10  #: of CPU that the hub may spend until it answers, far above what it takes: no measure of speed
     refusal: str = "message"  #: what the journal keeps of it, a `message` or `event`
 
 

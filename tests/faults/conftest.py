@@ -3,12 +3,29 @@
 import shutil
 from collections.abc import Iterator
 
+import attrs
 import pytest
 import sqlalchemy as sa
 
 from hub.demo.run.postgres import Absent, Server
 from tests.conftest import cannot_be_had
 from tests.faults import matrix
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Send the rows that the test wrote with its report: it may have run in another process."""
+    report = yield
+    if call.when == "call" and matrix.WRITTEN:
+        report.user_properties += [("fault-matrix", attrs.asdict(row)) for row in matrix.WRITTEN]
+        matrix.WRITTEN.clear()
+    return report
+
+
+def pytest_runtest_logreport(report):
+    """Take the rows from where the test ran."""
+    if report.when == "call":
+        matrix.ROWS += [matrix.Row(**row) for name, row in report.user_properties if name == "fault-matrix"]
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -38,7 +38,7 @@ def run(town, fault, database, *, times=1, seed="1"):
 def account(town, fault, database, occupied):
     found = town.evidence()
     violations = check(found)
-    matrix.ROWS.append(matrix.Row.of(fault, database, occupied, found, violations))
+    matrix.WRITTEN.append(matrix.Row.of(fault, database, occupied, found, violations))
     assert not violations, "\n".join(f"{each.invariant}: {each.what}" for each in violations[:20])
 
 
