@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -56,6 +57,12 @@ def _line(home: Path, place: str) -> str:
     return next((f" (line {number})" for number in found), "")
 
 
+@lru_cache(maxsize=4)
+def _engine(url: str, password_file: Path | None) -> sa.Engine:
+    """Return the engine of a journal, which holds no connection: what it compiled serves the next command of this process."""
+    return transactions.open_journal(url, password_file=password_file, pooled=False)
+
+
 @contextmanager
 def open_journal(
     config: Config, *, any_version: bool = False, counts: Collection[str] | None = ()
@@ -69,11 +76,12 @@ def open_journal(
     cannot use the schema's version. Raises `CommandStop` 69 if the database does not answer, or if facts are still
     outstanding after `PATIENCE` seconds.
     """
-    engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
+    engine = _engine(config.database_url, config.password_file)
     try:
         with transactions.read_transaction(engine) as tx:
-            marked, found = move_marks.find_move_mark(tx), transactions.version_in(tx)
+            marked = move_marks.find_move_mark(tx)
             fits = any_version or marked is not None or schema_version.fits_schema(tx)
+            found = None if fits else transactions.version_in(tx)
         if marked:
             raise ConfigurationFault([marked])
         if not fits:

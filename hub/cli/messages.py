@@ -191,7 +191,7 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool) -> None:
 
     config = read_journal_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
-        if (call := _only_call(tx, name)) is not None and not raw and not signature:
+        if not raw and not signature and (call := _only_call(tx, name)) is not None:
             screen.row(call, _listed(call))
             return
         message = find_one_message(tx, name)
