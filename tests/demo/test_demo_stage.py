@@ -1,4 +1,6 @@
-"""The demo's stage says why it broke."""
+"""The demo's stage starts partners side by side, and says why it broke."""
+
+import socket
 
 import pytest
 
@@ -31,3 +33,21 @@ def test_while_the_hub_lives_what_broke_is_named(stage, tmp_path):
     with pytest.raises(StageFailed) as broken:
         stage.partners["vpub"].answer()
     assert str(stage.cause(broken.value)).startswith("vpub ended with 1")
+
+
+def test_partners_started_together_are_all_ready_in_the_end(tmp_path):
+    with Stage.open(Site(tmp_path / "hub"), tmp_path) as stage:
+        with stage.start_together():
+            ports = [stage.open_office(code, "dancu") for code in ("one", "other")]
+        for port in ports:
+            socket.create_connection(("127.0.0.1", port), 5).close()
+
+
+def test_one_of_them_that_does_not_start_is_named(tmp_path):
+    def start(stage):
+        with stage.start_together():
+            stage.open_office("one", "dancu")
+            stage.open_office("other", "nobody")
+
+    with Stage.open(Site(tmp_path / "hub"), tmp_path) as stage, pytest.raises(StageFailed, match="other ended with 1"):
+        start(stage)

@@ -120,18 +120,12 @@ def play_day(
         operator.ask("units", "import", str(directory / "units.csv"), "--yes")
     town = _town(operator, scale)
     with Stage.open(site, directory) as stage:
-        _found(stage, site, town, scale)
-        evening.open_report_systems(stage, site, town.fetching[0])
-        hubs.open_hubs(stage, site, operator, town, directory / "agencies.csv")
-        stage.start_hub()
-        from hub.demo.run.dayplay import MAIL, OFFICERS, ONE_STOP, WATCHMAN
-
-        for code, units in (("sotttt", town.fetching), ("vpub", town.pushed)):
-            stage.call(code, units, courses="busy")
-        stage.call_soap(ONE_STOP, "onestop", _offices(town, scale))
-        stage.call_syslog(WATCHMAN, "watchman", _offices(town, scale))
-        stage.call_soap(OFFICERS, "officer", _offices(town, scale))
-        stage.call_soap(MAIL, "mailusage", town.units)
+        with stage.start_together():
+            _found(stage, site, town, scale)
+            evening.open_report_systems(stage, site, town.fetching[0])
+            hubs.open_hubs(stage, site, operator, town, directory / "agencies.csv")
+            stage.start_hub()
+        _call_in(stage, town, scale)
         outbox = directory / "outbox"
         outbox.mkdir()
         day = _conducted(stage, operator, narrator, town, scale, outbox, period.first)
@@ -193,6 +187,20 @@ def _found(stage: "Stage", site: "Site", town: "Town", scale: "Scale") -> None:
     events.open_event_systems(site, WATCHMAN, _offices(town, scale), town.fetching[0], AGENCIES[2])
 
 
+def _call_in(stage: "Stage", town: "Town", scale: "Scale") -> None:
+    """Start the systems that call the hub, or are pushed to by SOAP."""
+    from hub.demo.run.dayplay import MAIL, OFFICERS, ONE_STOP, WATCHMAN
+
+    offices = _offices(town, scale)
+    with stage.start_together():
+        for code, units in (("sotttt", town.fetching), ("vpub", town.pushed)):
+            stage.call(code, units, courses=scale.courses)
+        stage.call_soap(ONE_STOP, "onestop", offices)
+        stage.call_syslog(WATCHMAN, "watchman", offices)
+        stage.call_soap(OFFICERS, "officer", offices)
+        stage.call_soap(MAIL, "mailusage", town.units)
+
+
 def _conducted(
     stage: "Stage",
     operator: "Operator",
@@ -244,9 +252,13 @@ def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, 
     pages: list[ReportPage] = []
     tops = [unit["code"] for unit in operator.rows("units", "list") if not unit["parent"]]
 
+    for form in (*COLUMNS, "dossiers", *events.FORMS, *shared.FORMS):
+        for top in tops:
+            pages += _write(operator, top, period, form, folder)
+
     def rows(form: str) -> list[Mapping[str, Any]]:
-        asked = (operator.ask("report", top, period, "--form", form, "--format", "json") for top in tops)
-        return [row for report in asked for row in json.loads(report)["rows"]]
+        written = (folder / f"{form}_{top}_{period}.json" for top in tops)
+        return [row for file in written for row in json.loads(file.read_bytes())["rows"]]
 
     for form, columns in COLUMNS.items():
         differences += tally.unlike_report(rows(form), expected, "documents", columns, form)
@@ -257,9 +269,6 @@ def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, 
         found = {key: counted[unit][key] for key in book}
         if found != book:
             differences.append(f"dossiers of {unit}: the report has {found}, the office's books {book}")
-    for form in (*COLUMNS, "dossiers", *events.FORMS, *shared.FORMS):
-        for top in tops:
-            pages += _write(operator, top, period, form, folder)
     return Played(
         accepted=operator.count("--state", "accepted"),
         refused=operator.count("--state", "refused"),

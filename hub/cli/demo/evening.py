@@ -95,8 +95,9 @@ class Evening:
     _left_at: int = attrs.field(default=0, init=False)  #: number of lines in the hub's log
 
     def leave(self) -> None:
-        """Stop the web portal, once its link was seen up. Raises StageFailed."""
-        self._wait(lambda: WEB in self._stand("up"), f"the link to {WEB} to be seen up")
+        """Stop the web portal, once every link was seen up. Raises StageFailed."""
+        called = self._called()
+        self._wait(lambda: self._stand("up") == called, f"the links of {', '.join(sorted(called))} to be seen up")
         self._left_at = len(self._log())
         self.stage.dismiss(WEB)
 

@@ -40,6 +40,7 @@ COURSES = {
         ("01", "03", "04", "05"),
         ("01", "03", "05", "06"),
     ),
+    "brisk": (("03", "06"), ("03",), ("01", "03")),
 }
 #: The statuses that they answer to the reply to an invitation.
 FILED = ("03",)
@@ -56,7 +57,8 @@ MEANINGS = {
     "15": "Đồng ý",
 }
 
-_POLL = 0.4  #: seconds between two rounds of fetching
+#: Seconds between two rounds of fetching: after a round with documents; at most, after rounds without.
+_POLL, _LONGEST_POLL = 0.2, 0.8
 _TRIES = 20
 _PAUSE = 0.5  #: seconds before the same message is sent again
 
@@ -115,21 +117,26 @@ class PartnerState:
 
     def fetch_rounds(self) -> None:
         """Fetch and confirm for every unit, in endless rounds, until the partner stops."""
-        client = self.client()
-        while not self.stopping.wait(_POLL):
+        client, pause = self.client(), _POLL
+        while not self.stopping.wait(pause):
+            found = 0
             for unit in self.units:
                 try:
-                    self._fetch(client, unit)
+                    found += self._fetch(client, unit)
                 except Unanswered as error:
                     self.notebook.write("unanswered", read_clock(), problem=str(error))
+            pause = _POLL if found else min(2 * pause, _LONGEST_POLL)
 
-    def _fetch(self, client: HubClient, unit: str) -> None:
-        for document_id in client.pending(unit):
+    def _fetch(self, client: HubClient, unit: str) -> int:
+        """Fetch and confirm the documents that wait for *unit*. Return their number."""
+        waiting = client.pending(unit)
+        for document_id in waiting:
             got = client.fetch(document_id)
             if self.shelf.take(Delivered(got.document_id, got.content), "fetch"):
                 self.desk.put(got.content)
             refused = client.confirm(document_id, unit)
             self.notebook.write("confirmed", read_clock(), document_id=document_id, unit=unit, codes=refused)
+        return len(waiting)
 
     def answer_documents(self) -> None:
         """Answer received documents with statuses, in order of arrival, until the partner stops."""

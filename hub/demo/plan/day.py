@@ -21,6 +21,7 @@ from hub.demo.protocol.reading import Reading
 
 #: The statuses that agencies outside the province answer to a document from it, 4 to 6 each.
 ANSWERS = (("01", "03", "04", "05", "06"), ("01", "03", "04", "06"), ("01", "03", "04", "05", "05", "06"))
+BRISK = (("03", "06"), ("03",), ("01", "03"))
 
 
 @attrs.frozen
@@ -33,14 +34,16 @@ class Scale:
     mailboxes: int
     days: int = 5  #: the number of days that the dossiers are followed
     lookups: int = 50  #: dossiers about which officers make lookups and orders, each operation once
+    courses: str = "busy"  #: the statuses that the units answer (`hub.demo.partners.partner.COURSES`)
+    answers: tuple[tuple[str, ...], ...] = ANSWERS  #: the statuses that agencies outside the province answer
 
 
 #: The first `CIRCULARS` letters go to `CIRCULAR` units each, unless they go to an agency.
 CIRCULARS, CIRCULAR = 20, 5
 
-#: The whole sample province on a working day, and a small part of it.
+#: The whole sample province on a working day, and a small part of it with fewer statuses a document.
 WHOLE = Scale(documents=3200, offices=100, dossiers=1000, mailboxes=9000)
-SMALL = Scale(documents=60, offices=4, dossiers=20, mailboxes=90, lookups=4)
+SMALL = Scale(documents=60, offices=4, dossiers=20, mailboxes=90, lookups=4, courses="brisk", answers=BRISK)
 
 
 @attrs.frozen
@@ -93,10 +96,12 @@ def plan_parcels(town: Town, scale: Scale) -> list[AgencyParcel]:
     return found
 
 
-def plan_agency_statuses(about: Reading, unit: str, number: int, at: datetime) -> Iterator[AgencyParcel]:
-    """Yield the statuses that the agency *unit* sends about a document from the province. *number* selects which."""
+def plan_agency_statuses(
+    about: Reading, unit: str, number: int, at: datetime, answers: Sequence[Sequence[str]] = ANSWERS
+) -> Iterator[AgencyParcel]:
+    """Yield the statuses that the agency *unit* sends about a document from the province. *number* selects one of *answers*."""
     document = Answered(about.sender, about.code, about.promulgation_date, about.document_id)
-    for code in ANSWERS[number % len(ANSWERS)]:
+    for code in answers[number % len(answers)]:
         yield AgencyParcel(
             "status",
             unit,

@@ -18,8 +18,8 @@ from hub.demo.tally.recount import Planted
 
 DEPARTMENT, OFFICE, UPSTREAM = "sotttt", "vpub", "vpcp"
 
-_AWAY = 3.0  #: seconds that the axis stays down after everyone else has received: long enough for several retries
-_PAUSE = 0.2  #: seconds between two looks
+_AWAY = 1.0  #: seconds that the axis stays down after everyone else has received: long enough for several retries
+_PAUSE = 0.1  #: seconds between two looks
 
 
 class Voice(Protocol):
@@ -63,8 +63,9 @@ class Conductor:
         """Play every act. Raises StageFailed."""
         cast, voice = self.cast, self.voice
         voice.act("Các hệ thống đối tác vào vị trí", "The partner systems take their places")
-        for code in (DEPARTMENT, OFFICE, UPSTREAM):
-            self._call(code)
+        with self.stage.start_together():
+            for code in (DEPARTMENT, OFFICE, UPSTREAM):
+                self._call(code)
 
         voice.act("Văn bản trong tỉnh", "Documents inside the province")
         inside = story.plan_inside_letters(cast)
@@ -154,15 +155,14 @@ class Conductor:
             while True:
                 self.stage.must_live()
                 busy = sum(partner.order("idle")["waiting"] for partner in self.stage.partners.values())
-                now = self.look()
-                done(now.accepted - now.outstanding, now.accepted)
-                if not busy and now.outstanding == but_for and now == before:
-                    return
-                before = None if busy else now
+                now = None if busy else self.look()
+                if now is not None:
+                    done(now.accepted - now.outstanding, now.accepted)
+                    if now.outstanding == but_for and now == before:
+                        return
+                before = now
                 if time.monotonic() > until:
-                    raise StageFailed(
-                        f"after {self.deadline:.0f} s {now.outstanding} messages are not delivered, {but_for} expected"
-                    )
+                    raise StageFailed(f"after {self.deadline:.0f} s {describe_backlog(now, busy)}, {but_for} expected")
                 time.sleep(_PAUSE)
 
     def _traces(self) -> None:
@@ -172,3 +172,8 @@ class Conductor:
         if not found:
             raise StageFailed(f"no status came back to {unit}")
         self.voice.say(f"{found} trạng thái đã về {unit}", f"{found} statuses came back to {unit}")
+
+
+def describe_backlog(now: Look | None, busy: int) -> str:
+    """Describe what is outstanding: *busy* messages that partners have not answered, or, without any, the hub's deliveries."""
+    return f"{busy} messages are not answered" if now is None else f"{now.outstanding} messages are not delivered"

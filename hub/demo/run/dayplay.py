@@ -21,7 +21,7 @@ from hub.demo.plan.neighbours import Neighbours
 from hub.demo.plan.story import Letter
 from hub.demo.protocol.reading import read_sample_packet
 from hub.demo.protocol.signing import read_clock
-from hub.demo.run.conductor import Look, Voice
+from hub.demo.run.conductor import Look, Voice, describe_backlog
 from hub.demo.run.stage import Stage, StageFailed
 
 AXIS, ONE_STOP, WATCHMAN = "vpcp", "motcua", "giamsat"
@@ -113,7 +113,11 @@ class DayPlay:
         came = [line for line in said if line["what"] == "parcel" and line["sender_doc_id"] in ours]
         for number, line in enumerate(came):
             yield from day.plan_agency_statuses(
-                read_sample_packet(base64.b64decode(line["packet"])), line["to"], number, read_clock()
+                read_sample_packet(base64.b64decode(line["packet"])),
+                line["to"],
+                number,
+                read_clock(),
+                self.scale.answers,
             )
 
     def _work_the_counters(self) -> None:
@@ -167,23 +171,23 @@ class DayPlay:
 
     def _quiet(self) -> None:
         """Wait until the partners have answered everything and all is delivered. Raises StageFailed without progress."""
-        until, before = time.monotonic() + self.deadline, None
+        until = time.monotonic() + self.deadline
+        before: tuple[int, Look | None] | None = None
         idle = [partial(self.stage.partners[code].order, "idle") for code in ("sotttt", "vpub")]
         with self.voice.bar("chuyển", "delivering") as done:
             while True:
                 self.stage.must_live()
                 busy = sum(ask()["waiting"] for ask in idle) + self._waiting_at_axis() + self.neighbours.waiting()
-                now = self.look()
-                done(now.accepted - now.outstanding, now.accepted)
-                if not busy and now.outstanding == 0 and now == before:
-                    return
-                if now != before:
+                now = None if busy else self.look()
+                if now is not None:
+                    done(now.accepted - now.outstanding, now.accepted)
+                    if now.outstanding == 0 and (busy, now) == before:
+                        return
+                if (busy, now) != before:
                     until = time.monotonic() + self.deadline
                 if time.monotonic() > until:
-                    raise StageFailed(
-                        f"nothing moved for {self.deadline:.0f} s: {now.outstanding} messages are not delivered, {busy} not answered"
-                    )
-                before = now
+                    raise StageFailed(f"nothing moved for {self.deadline:.0f} s: {describe_backlog(now, busy)}")
+                before = busy, now
                 time.sleep(_PAUSE)
 
     def _waiting_at_axis(self) -> int:

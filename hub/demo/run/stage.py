@@ -25,6 +25,8 @@ from typing import Any, Self
 import attrs
 from cryptography import x509
 
+from hub.demo.run.ports import free_ports
+
 _READY_WITHIN = 60.0  #: seconds
 _STOP_WITHIN = 20.0
 
@@ -105,11 +107,15 @@ class Child:
         if self.process.poll() is not None:
             raise StageFailed(f"{self.name} ended with {self.process.returncode}; see {self.log}")
 
-    def stop(self) -> None:
-        """Stop the process and wait for it: by the end of its input, then by SIGTERM, then by SIGKILL."""
+    def end_orders(self) -> None:
+        """Close the input of the process. A partner then stops by itself."""
         with contextlib.suppress(BrokenPipeError):
             if self.process.stdin is not None:
                 self.process.stdin.close()
+
+    def stop(self) -> None:
+        """End it: first by the end of its orders, then by SIGTERM, then by SIGKILL; and wait."""
+        self.end_orders()
         steps = (signal.SIGTERM, signal.SIGKILL) if self.name == "hub" else (None, signal.SIGTERM, signal.SIGKILL)
         for step in steps:
             if step is not None and self.process.poll() is None:
@@ -160,6 +166,7 @@ class Stage:
     notebooks: Path
     hub: Child | None = None
     partners: dict[str, PartnerChild] = attrs.field(factory=dict)
+    _starting: list[PartnerChild] | None = None  #: partners that are not known to be ready; None: wait for each
 
     @classmethod
     @contextlib.contextmanager
@@ -175,10 +182,20 @@ class Stage:
         finally:
             stage.clear()
 
+    @contextlib.contextmanager
+    def start_together(self) -> Iterator[None]:
+        """Start partners side by side: wait at the end of the block until each is ready. Raises StageFailed."""
+        self._starting = []
+        try:
+            yield
+            for partner in self._starting:
+                partner.answer()
+        finally:
+            self._starting = None
+
     def clear(self) -> None:
         """Stop every process, the hub last."""
-        for code in list(self.partners):
-            self.dismiss(code)
+        self.dismiss_all()
         if self.hub is not None:
             self.hub.stop()
             self.hub = None
@@ -243,9 +260,10 @@ class Stage:
 
         Return its port. Raises StageFailed.
         """
-        words: dict[str, object] = {"--port": 0, "--notebook": self.notebooks / f"{code}.jsonl"}
-        words |= {f"--{name.replace('_', '-')}": value for name, value in options.items()}
-        return int(self._start(code, [f"hub.demo.partners.{module}"], words)["port"])
+        options = {"port": free_ports(1)[0], "notebook": self.notebooks / f"{code}.jsonl"} | options
+        words = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+        self._start(code, [f"hub.demo.partners.{module}"], words)
+        return int(str(options["port"]))
 
     def _soap_options(self, code: str, units: Sequence[str]) -> dict[str, object]:
         pki = self.site.pki
@@ -259,15 +277,25 @@ class Stage:
             "--units": ",".join(units),
         }
 
-    def _start(self, code: str, words: Sequence[str], options: Mapping[str, object]) -> Mapping[str, Any]:
+    def _start(self, code: str, words: Sequence[str], options: Mapping[str, object]) -> None:
         arguments = [sys.executable, "-m", *words, *(str(word) for option in options.items() for word in option)]
         child = Child.start(code, arguments, self.logs / f"{code}.log", cwd=self.notebooks)
-        self.partners[code] = PartnerChild(child)
-        return self.partners[code].answer()
+        self.partners[code] = partner = PartnerChild(child)
+        if self._starting is None:
+            partner.answer()
+        else:
+            self._starting.append(partner)
 
     def dismiss(self, code: str) -> None:
         """Stop the partner *code*. Connections to it are then refused."""
         self.partners.pop(code).child.stop()
+
+    def dismiss_all(self) -> None:
+        """Stop every partner; all of them end side by side."""
+        for partner in self.partners.values():
+            partner.child.end_orders()
+        for code in list(self.partners):
+            self.dismiss(code)
 
     def complaints(self) -> list[str]:
         """Return the errors that the hub logged. A demo expects none."""
