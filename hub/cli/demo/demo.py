@@ -13,29 +13,33 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import attrs
 import click
 
+from hub.cli.demo.child_process import run_in_child_process
 from hub.cli.demo.day import Played, ReportPage, play_day
 from hub.cli.demo.operator import Narrator, Operator
 from hub.cli.screen import FAILED, UNAVAILABLE, CommandStop, Screen, command, exit_command, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.demo.plan.story import Cast
-    from hub.demo.run.conductor import Conductor
     from hub.demo.run.stage import Stage
-    from hub.demo.tally.recount import Statements
+    from hub.demo.tally.recount import Planted, Statements
 
 #: The libraries that the sample partners import and no node does: the extra `demo` of pyproject.toml.
 LIBRARIES = ("requests", "signxml", "zeep")
 _DEADLINE = 120.0  #: maximum seconds of any wait
 _OUTSTANDING = ("waiting", "sending", "held", "fetched")
 _MOST_PROBLEMS = 30
+#: Retries to the axis of the story, which is down for seconds, not for hours.
+_UPSTREAM_POLICY = '\n[policy]\nfirst-retry = "200ms"\nmax-retry = "1s"\n'
 _FORMATS = ("html", "pdf", "xlsx", "xml", "csv", "json")
 
 
@@ -101,15 +105,23 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
                 apart += ["--database", server.make("day")]
             operator.ask("init", str(site.directory), *words)
             stage = around.enter_context(Stage.open(site, directory))
-            story = _run(stage, operator, narrator, directory)
+            story = _play_story(stage, operator, narrator, directory)
             sign_in = _let_in(operator, directory) if keep else None
             if not keep:
-                stage.clear()
-            plays = [story]
-            if not story.problems:  # a mistake is reported at once
-                (directory / "day").mkdir()
-                day_operator = Operator(directory / "day/hub/hub.toml")
-                plays.append(play_day(directory / "day", day_operator, narrator, WHOLE if full else SMALL, apart))
+                stage.dismiss_all()
+            narrator.act(
+                "Báo cáo của từng đơn vị; kiểm đếm lại từ sổ của các đối tác và từ từng byte",
+                "The report of each unit; recounting from the partners' files and the bytes",
+            )
+            plays = []
+            with run_in_child_process(
+                "the recount", partial(_recount_story, stage, operator, directory, story)
+            ) as recounted:
+                if story.failure is None:
+                    (directory / "day").mkdir()
+                    day_operator = Operator(directory / "day/hub/hub.toml")
+                    plays.append(play_day(directory / "day", day_operator, narrator, WHOLE if full else SMALL, apart))
+                plays.insert(0, recounted())
             clean = _conclude(plays, narrator, directory)
             if sign_in is not None:
                 _stay(stage, directory, sign_in)
@@ -175,15 +187,25 @@ def _fresh_directory() -> Path:
         return Path(tempfile.mkdtemp(prefix="lienthong-demo-"))
 
 
-def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path) -> Played:
-    """Play the story, write its reports, and recount."""
+@attrs.frozen
+class _Story:
+    """What a played story leaves for the recount."""
+
+    units: Sequence[Mapping[str, Any]]
+    planted: Sequence["Planted"]
+    failure: str | None  #: why it stopped before its end
+
+
+def _play_story(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path) -> _Story:
+    """Play the story."""
     from hub.demo.plan.story import DISSOLVED_CSV
-    from hub.demo.run.conductor import Conductor, Look
+    from hub.demo.run.conductor import UPSTREAM, Conductor, Look
     from hub.demo.run.stage import StageFailed
-    from hub.demo.tally.recount import recount_day
 
     (directory / "units.csv").write_text(DISSOLVED_CSV, "utf-8")
     operator.ask("units", "import", str(directory / "units.csv"))
+    with stage.site.directory.joinpath("partners", f"{UPSTREAM}.toml").open("a", encoding="utf-8") as file:
+        file.write(_UPSTREAM_POLICY)
     stage.start_hub()
     units = operator.rows("units", "list")
     outbox = directory / "outbox"
@@ -199,12 +221,15 @@ def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path
         conductor.play()
     except StageFailed as broken:
         failure = str(stage.cause(broken))
-    narrator.act("Báo cáo của từng đơn vị", "The report of each unit")
-    pages = _write_reports(operator, units, directory / "reports")
-    narrator.act(
-        "Kiểm đếm lại từ sổ của các đối tác và từ từng byte", "Recounting from the partners' files and the bytes"
-    )
-    verdict = recount_day(_statements(stage, operator, units, conductor))
+    return _Story(units, conductor.planted, failure)
+
+
+def _recount_story(stage: "Stage", operator: Operator, directory: Path, story: _Story) -> Played:
+    """Write the story's reports, and recount."""
+    from hub.demo.tally.recount import recount_day
+
+    pages = _write_reports(operator, story.units, directory / "reports")
+    verdict = recount_day(_statements(stage, operator, story))
     return Played(
         accepted=verdict.accepted,
         refused=verdict.refused,
@@ -212,7 +237,7 @@ def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path
         dead=verdict.dead,
         facts=verdict.facts,
         lost=verdict.lost,
-        differences=(*([failure] if failure else []), *stage.complaints(), *verdict.differences),
+        differences=(*([story.failure] if story.failure else []), *stage.complaints(), *verdict.differences),
         pages=pages,
     )
 
@@ -232,9 +257,7 @@ def _aliases(units: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {alias: unit["code"] for unit in units for alias in unit["aliases"]}
 
 
-def _statements(
-    stage: "Stage", operator: Operator, units: Sequence[Mapping[str, Any]], conductor: "Conductor"
-) -> "Statements":
+def _statements(stage: "Stage", operator: Operator, story: _Story) -> "Statements":
     """Gather the statements of both sides: the hub's command line and the partners' files."""
     from hub.demo.partners.notebook import read_notebook
     from hub.demo.run.conductor import DEPARTMENT, OFFICE, UPSTREAM
@@ -255,10 +278,10 @@ def _statements(
         notebooks={
             notebook.stem: list(read_notebook(notebook)) for notebook in sorted(stage.notebooks.glob("*.jsonl"))
         },
-        planted=conductor.planted,
+        planted=story.planted,
         province=settings["province"],
         upstream=settings["upstream"],
-        aliases=_aliases(units),
+        aliases=_aliases(story.units),
         certificates={code: stage.site.certificate(code) for code in (DEPARTMENT, OFFICE, UPSTREAM)},
     )
 

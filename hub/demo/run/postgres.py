@@ -7,7 +7,6 @@ refuses to run as root, so under root it runs as `nobody`.
 """
 
 import contextlib
-import ctypes
 import os
 import pwd
 import re
@@ -17,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +24,8 @@ from typing import Any, Self
 import attrs
 import psycopg
 from psycopg import sql
+
+from hub.demo.run.parent import end_with_parent
 
 USER = "lienthong"
 _START_WITHIN = 60.0  #: seconds
@@ -130,7 +132,7 @@ class Server:
                 stderr=log,
                 cwd=self.home,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - a call into libc, loaded long before
+                preexec_fn=partial(end_with_parent, signal.SIGINT),  # noqa: PLW1509 - a call into libc, loaded long before
                 **self._account,
             )
         deadline = time.monotonic() + _START_WITHIN
@@ -194,12 +196,3 @@ def _account() -> Mapping[str, Any]:
 def _reachable(place: Path) -> bool:
     """Tell whether every account may enter *place*."""
     return all(above.stat().st_mode & 0o001 for above in [place, *place.parents])
-
-
-_prctl = getattr(ctypes.CDLL(None), "prctl", None)
-
-
-def _end_with_parent() -> None:
-    """Ask Linux to stop this process when its parent has ended, for whatever reason."""
-    if _prctl is not None:
-        _prctl(1, int(signal.SIGINT))
