@@ -14,7 +14,7 @@ from hub.journal import facts
 from hub.journal.decisions import AnsweredDocument, EarlyChange
 from hub.journal.queue import deliveries
 from hub.journal.queue.deliveries import QueuedDelivery
-from hub.store.tables import change, delivery
+from hub.store.tables import ACCEPTED, change, delivery
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Routes
@@ -24,7 +24,7 @@ from hub.units.routing import Routes
 _LANE = (
     sa.select(table.c.lane)
     .where(table.c.sender == sa.bindparam("by"), table.c.document_id == sa.bindparam("about"))
-    .where(table.c.state == MessageState.ACCEPTED, table.c.kind != PacketKind.STATUS, table.c.lane.is_not(None))
+    .where(ACCEPTED, table.c.kind != PacketKind.STATUS, table.c.lane.is_not(None))
     .order_by(table.c.id)
     .limit(1)
 )

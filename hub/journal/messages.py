@@ -7,13 +7,13 @@ row is read that the same message has written. Does not know which messages are 
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.model import MessageState, Packet, PacketKind, Record
+from hub.domain.model import Packet, PacketKind, Record
 from hub.edxml import changes
 from hub.journal import blobs, documents, duties, events, facts, incident_durations, statuses
 from hub.journal.decisions import Effects, Known, MessageEntry, RecordedMessage, Twin, closes_change, decide
 from hub.journal.queue import deliveries
 from hub.store import transactions
-from hub.store.tables import change
+from hub.store.tables import ACCEPTED, change
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Routes
@@ -21,7 +21,7 @@ from hub.units.routing import Routes
 _TWIN = sa.select(table.c.id, table.c.sha256, table.c.receipt).where(
     table.c.partner == sa.bindparam("by"),
     table.c.message_id == sa.bindparam("named"),
-    table.c.state == MessageState.ACCEPTED,
+    ACCEPTED,
 )
 
 

@@ -184,6 +184,9 @@ LISTED = sa.and_(
     message.c.service == sa.literal("categories", sa.Text, literal_execute=True),
     message.c.state == sa.literal(MessageState.ACCEPTED, sa.Text, literal_execute=True),
 )
+#: As a constant of the statement, not a parameter: else SQLite prepares the statement anew each time it runs, to see
+#: whether a partial index fits the value.
+ACCEPTED = message.c.state == sa.literal_column(f"'{MessageState.ACCEPTED}'", sa.Text)
 UNALARMED = sa.and_(FETCHABLE, delivery.c.alarmed_at.is_(None))
 
 

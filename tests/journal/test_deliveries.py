@@ -3,15 +3,17 @@
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from hub.domain.errors import Rejected
 from hub.domain.lifecycle import AttemptVerdict
 from hub.domain.model import DeliveryState, Unit
 from hub.edxml.changes import Effect
 from hub.journal import blobs, events, facts, messages, unit_registry
-from hub.journal.queue import claims, deliveries, pickup, replay
+from hub.journal.queue import claims, deliveries, lanes, pickup, replay
 from hub.journal.queue.claims import AttemptExchange, Queue
 from hub.journal.search import Filter
+from tests import databases
 from tests.province import NOW, ROUTES, document, entry, status
 
 LEASE = timedelta(seconds=60)
@@ -181,3 +183,13 @@ def test_a_claim_takes_no_more_messages_than_asked(tx):
     for number in range(1, 8):
         messages.record_message(tx, entry(document(document_id=f"D{number}"), number), ROUTES)
     assert [c.message[-1] for c in claim(tx, limit=3)] == ["1", "2", "3"]
+
+
+def test_whether_a_delivery_is_the_head_of_its_lane_is_found_by_the_index_of_lanes(tmp_path):
+    """Else each new delivery would look at all that wait for its recipient."""
+
+    def look(tx):
+        tx.execute(sa.select(lanes.IS_NEW), lanes.lane_parameters("lane", "H55.01")).all()
+
+    ways = [way for _, each in databases.plans(databases.sqlite(tmp_path / "hub.db"), look) for way in each]
+    assert "SEARCH mate USING INDEX ix_delivery_lane (lane=? AND recipient=? AND state=?)" in ways

@@ -58,7 +58,9 @@ _going = sa.exists().where(
 
 #: Condition: no delivery in the lane `in_lane` to `to_recipient` waits or is being sent, so a new delivery becomes the
 #: head.
-IS_NEW = sa.and_(~sa.exists().where(_beside, _mate.c.state == DeliveryState.WAITING), ~_going)
+IS_NEW = ~sa.exists().where(
+    _beside, _mate.c.state.in_([sa.literal(DeliveryState.WAITING), sa.literal(DeliveryState.SENDING)])
+)
 
 _FREE_NEXT = sa.update(table).where(table.c.id == _first.scalar_subquery(), ~table.c.free, ~_going).values(free=True)
 _PUT_BACK = (
