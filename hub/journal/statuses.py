@@ -4,7 +4,7 @@ Reads and writes rows of messages and deliveries. Does not know how a status arr
 (hub.domain.lifecycle, hub.edxml.changes).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,12 +15,54 @@ from hub.domain.model import MessageState, Packet, PacketKind
 from hub.edxml import changes
 from hub.journal.decisions import AnsweredDelivery, AnsweredDocument
 from hub.journal.queue import deliveries
-from hub.store.tables import change, delivery
+from hub.store.tables import ACCEPTED, change, delivery
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Route, Routes
 
 _ANSWERED = [table.c[field.name] for field in attrs.fields(AnsweredDocument)]
+_organ: sa.BindParameter[str] = sa.bindparam("organ")
+_reporter: sa.BindParameter[str] = sa.bindparam("reporter")
+_document: sa.BindParameter[str] = sa.bindparam("document")
+_BY_ID = table.c.document_id == _document
+_BY_CODE = sa.and_(table.c.code == sa.bindparam("code"), table.c.promulgation_date == sa.bindparam("date"))
+
+
+def _newest(named: sa.ColumnElement[bool], *, delivered: bool) -> sa.Select[Any]:
+    """Return the query of the newest document of a unit; *delivered*: of those with a delivery to the reporter."""
+    to_reporter = sa.exists().where(delivery.c.message == table.c.id, delivery.c.recipient == _reporter)
+    theirs = sa.and_(ACCEPTED, table.c.kind != PacketKind.STATUS, table.c.sender == _organ, named)
+    query = sa.select(*_ANSWERED).where(theirs, to_reporter) if delivered else sa.select(*_ANSWERED).where(theirs)
+    return query.order_by(table.c.received_at.desc(), table.c.id.desc()).limit(1)
+
+
+#: Built once, because building a query takes longer than running it: by whether the document is named by its id, and
+#: whether the status is of another unit than the document.
+_NEWEST = {
+    (by_id, delivered): _newest(_BY_ID if by_id else _BY_CODE, delivered=delivered)
+    for by_id in (True, False)
+    for delivered in (True, False)
+}
+_OPEN_CHANGE = (
+    sa.select(*_ANSWERED)
+    .join(delivery, sa.and_(delivery.c.message == table.c.id, delivery.c.recipient == _reporter))
+    .where(table.c.sender == _organ, ACCEPTED, table.c.kind.in_(changes.CHANGES))
+    .where(
+        sa.or_(
+            _BY_ID,
+            table.c.id.in_(
+                sa.select(change.c.message).where(change.c.sender == _organ, change.c.document_id == _document)
+            ),
+        )
+    )
+    .order_by(delivery.c.answer.is_not(None), table.c.received_at.desc(), table.c.id.desc())
+    .limit(1)
+)
+_DELIVERY = (
+    sa.select(delivery.c.id, delivery.c.status, delivery.c.answer)
+    .where(delivery.c.message == sa.bindparam("of"), delivery.c.recipient == _reporter)
+    .with_for_update()
+)
 
 
 def find_answered_document(tx: Transaction, packet: Packet, routes: Routes) -> AnsweredDocument | None:
@@ -32,34 +74,22 @@ def find_answered_document(tx: Transaction, packet: Packet, routes: Routes) -> A
     """
     answer = packet.responses[0]
     organ, reporter = routes.canonical(answer.organ), routes.canonical(packet.sender)
-    theirs = sa.and_(table.c.state == MessageState.ACCEPTED, table.c.kind != PacketKind.STATUS, table.c.sender == organ)
-    if organ != reporter:
-        to_reporter = sa.exists().where(delivery.c.message == table.c.id, delivery.c.recipient == reporter)
-        theirs = sa.and_(theirs, to_reporter)
-    by_id = table.c.document_id == answer.document_id
-    by_code = sa.and_(table.c.code == answer.code, table.c.promulgation_date == answer.promulgation_date)
-    newest = sa.select(*_ANSWERED).where(theirs).order_by(table.c.received_at.desc(), table.c.id.desc()).limit(1)
+    units = {"organ": organ} if organ == reporter else {"organ": organ, "reporter": reporter}
     found = None
     if answer.document_id:
-        found = _read_answered(tx, newest.where(by_id))
+        found = _read_answered(tx, _NEWEST[True, organ != reporter], units | {"document": answer.document_id})
     elif answer.code:
-        found = _read_answered(tx, newest.where(by_code))
+        named = {"code": answer.code, "date": answer.promulgation_date}
+        found = _read_answered(tx, _NEWEST[False, organ != reporter], units | named)
     if packet.status not in changes.ANSWERS:
         return found
     document = answer.document_id or (found.document_id if found else "")
-    about = sa.select(change.c.message).where(change.c.sender == organ, change.c.document_id == document)
-    asked = (
-        sa.select(*_ANSWERED)
-        .join(delivery, sa.and_(delivery.c.message == table.c.id, delivery.c.recipient == reporter))
-        .where(table.c.sender == organ, table.c.state == MessageState.ACCEPTED, table.c.kind.in_(changes.CHANGES))
-        .where(sa.or_(table.c.id.in_(about), table.c.document_id == document))
-        .order_by(delivery.c.answer.is_not(None), table.c.received_at.desc(), table.c.id.desc())
-    )
-    return _read_answered(tx, asked.limit(1)) or found
+    asked = {"organ": organ, "reporter": reporter, "document": document}
+    return _read_answered(tx, _OPEN_CHANGE, asked) or found
 
 
-def _read_answered(tx: Transaction, query: sa.Select[Any]) -> AnsweredDocument | None:
-    row = tx.execute(query).mappings().first()
+def _read_answered(tx: Transaction, query: sa.Select[Any], asked: Mapping[str, str]) -> AnsweredDocument | None:
+    row = tx.execute(query, asked).mappings().first()
     return None if row is None else AnsweredDocument(**row)
 
 
@@ -82,10 +112,7 @@ def route_status(
 
 def lock_answered_delivery(tx: Transaction, document: AnsweredDocument, reporter: str) -> AnsweredDelivery | None:
     """Lock the delivery of *document* to the unit *reporter* and return it, or None if there is none."""
-    made = sa.and_(delivery.c.message == document.id, delivery.c.recipient == reporter)
-    row = tx.execute(
-        sa.select(delivery.c.id, delivery.c.status, delivery.c.answer).where(made).with_for_update()
-    ).first()
+    row = tx.execute(_DELIVERY, {"of": document.id, "reporter": reporter}).first()
     return None if row is None else AnsweredDelivery(row.id, row.status, row.answer)
 
 
