@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import attrs
 
+from hub.domain.model import Language
 from hub.domain.sanitize import replace_unstorable
 from hub.report.output.workbook import as_xlsx
 from hub.report.signed import sealed
@@ -56,7 +57,7 @@ class SystemWording:
             "revision": str(found.revision),
         }
         wanted = self.settings["workbook"] == "yes"
-        xlsx = as_xlsx(report, found.names, found.evidence, self.settings["language"]) if wanted else None
+        xlsx = as_xlsx(report, found.names, found.evidence, Language(self.settings["language"])) if wanted else None
         return Papers(keys=keys, xml=content, xlsx=xlsx)
 
     def headers(self, message: str) -> tuple[tuple[str, str], ...]:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import attrs
 
-from hub.domain.model import Accepted, Consignment, Conversation, Refused, Reply, Request, Unavailable
+from hub.domain.model import Accepted, Consignment, Conversation, Language, Refused, Reply, Request, Unavailable
 from hub.partner.adapter_settings import Setting, Terms
 from hub.partner.reply_parsing import retry_after
 from hub.report.output import outputs
@@ -62,7 +62,7 @@ class WebPortal:
     def _page(self, kind: str, found: Sealed) -> tuple[str, bytes]:
         if kind == "json":
             return "application/json; charset=utf-8", outputs.as_json(found.report, found.names).encode()
-        page = outputs.as_html(found.report, found.names, self.settings["language"])
+        page = outputs.as_html(found.report, found.names, Language(self.settings["language"]))
         return "text/html; charset=utf-8", page.encode()
 
     def _place(self, kind: str, found: Sealed) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from hub.console import layout, sessions
+from hub.domain.model import Language
 from hub.formats.spool import Octets
 
 #: Cookie names. With the prefix `__Host-` a browser accepts the cookie only over TLS, for this host and for every path,
@@ -39,11 +40,11 @@ class ConsoleRequest:
     wanted: Callable[[], bool] = attrs.field(default=lambda: True, eq=False, repr=False)
 
     @property
-    def language(self) -> str:
+    def language(self) -> Language:
         """Return the language of the answer, `vi` or `en`."""
         return layout.choose_language(self.query.get("lang"), self.cookies.get(LANGUAGE), self.languages)
 
-    def here(self, language: str) -> str:
+    def here(self, language: Language) -> str:
         """Return the address of the same page in *language*."""
         query = {name: value for name, value in self.query.items() if name != "lang"}
         return layout.page_path(*(self.path if self.method == "GET" else ()), **query, lang=language)

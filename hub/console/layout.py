@@ -13,6 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from hub.domain.local_time import HANOI
+from hub.domain.model import Language
 from hub.report.counting.counting import Report
 from hub.report.form.form import ColumnKind
 from hub.report.output import svg, words
@@ -29,14 +30,14 @@ def read_static_file(name: str) -> bytes:
     return (_FOLDER / name).read_bytes()
 
 
-def choose_language(asked: str | None, kept: str | None, accepted: str) -> str:
-    """Return `en` or `vi`.
+def choose_language(asked: str | None, kept: str | None, accepted: str) -> Language:
+    """Return the language of a page.
 
     The order is: *asked* (query), *kept* (cookie), *accepted* (Accept-Language). The default is Vietnamese.
     """
     for said in (asked, kept):
-        if said in {"vi", "en"}:
-            return said
+        if said is not None and said in {*Language}:
+            return Language(said)
     ranks: dict[str, float] = {}
     for part in accepted.split(",")[:20]:
         tag, _, rest = part.strip().partition(";")
@@ -46,7 +47,7 @@ def choose_language(asked: str | None, kept: str | None, accepted: str) -> str:
             continue
         primary = tag.strip().lower().partition("-")[0]
         ranks[primary] = max(rank, ranks.get(primary, 0.0))
-    return "en" if ranks.get("en", 0.0) > ranks.get("vi", 0.0) else "vi"
+    return Language.EN if ranks.get("en", 0.0) > ranks.get("vi", 0.0) else Language.VI
 
 
 def page_path(*pieces: str, **query: str | None) -> str:
@@ -61,7 +62,7 @@ def render_page(template: str, said: Mapping[str, object]) -> bytes:
 
 
 def render_charts(
-    report: Report, names: Mapping[str, str], others: Sequence[Report] | None, language: str
+    report: Report, names: Mapping[str, str], others: Sequence[Report] | None, language: Language
 ) -> list[Markup] | None:
     """Return the charts of *report* and of the *others* as SVG; None if *others* is None."""
     if others is None:
@@ -76,7 +77,7 @@ def write_second(value: datetime | str) -> str:
     return f"{instant.astimezone(HANOI):%d/%m/%Y %H:%M:%S}"
 
 
-def write_size(octets: int, language: str) -> str:
+def write_size(octets: int, language: Language) -> str:
     """Write a number of octets in MB, kB or byte."""
     for unit, step in (("MB", 1 << 20), ("kB", 1 << 10)):
         if octets >= step:
@@ -85,11 +86,11 @@ def write_size(octets: int, language: str) -> str:
     return f"{octets} byte"
 
 
-def gloss_name(name: str, language: str) -> str:
+def gloss_name(name: str, language: Language) -> str:
     """Return the display name of an event, a milestone or a state; *name* itself if it has none."""
     if name.startswith("status-") and name[7:].isdigit():
-        return f"status {name[7:]}" if language == "en" else f"trạng thái {name[7:]}"
-    return _WORDS[name][language == "en"] if name in _WORDS else name
+        return f"status {name[7:]}" if language == Language.EN else f"trạng thái {name[7:]}"
+    return _WORDS[name][language == Language.EN] if name in _WORDS else name
 
 
 def _day(value: date | str) -> str:

@@ -46,7 +46,7 @@ from hub.console.turns import Turns
 from hub.console.users import Role
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
-from hub.domain.model import Problem
+from hub.domain.model import Language, Problem
 from hub.domain.sanitize import replace_controls
 from hub.journal import blobs, search
 from hub.report.form import book
@@ -135,7 +135,7 @@ class ConsolePages:
                 return self.refusal(asked, given.refuse_outstanding_duties(unready.problem.detail, unready.retry_after))
             return self.refusal(asked, given.refuse_as_busy(unready.retry_after))
         said = asked.query.get("lang")
-        if said in {"vi", "en"} and answer.content_type.startswith("text/html"):
+        if said is not None and said in {*Language} and answer.content_type.startswith("text/html"):
             return attrs.evolve(answer, cookies=(*answer.cookies, write_set_cookie(LANGUAGE, said, _YEAR)))
         return answer
 
@@ -236,7 +236,7 @@ class ConsolePages:
     async def _sign_in(self, asked: ConsoleRequest) -> ConsoleResponse:
         begun = asked.cookies.get(BEGINNING, "")
         demand_proof(asked, begun if _WORD.fullmatch(begun) else None)
-        english = asked.language == "en"
+        english = asked.language == Language.EN
         try:
             name = users.normalise_user_name(asked.form.get("name", ""))
         except users.NameUnfit:
@@ -286,7 +286,7 @@ class ConsolePages:
         return ConsoleResponse(status=400 if wrong else 200, content=content)
 
     async def _change_password(self, visit: Visit) -> ConsoleResponse:
-        form, name, english = visit.asked.form, visit.session.user.name, visit.asked.language == "en"
+        form, name, english = visit.asked.form, visit.session.user.name, visit.asked.language == Language.EN
         old, new = form.get("old", ""), form.get("new", "")
         try:
             passwords.check_password(new, name)
@@ -495,7 +495,7 @@ class ConsolePages:
         return attrs.evolve(page, status=422) if wrong else page
 
     async def _declare(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
-        user, file, english = visit.session.user, visit.asked.file, visit.asked.language == "en"
+        user, file, english = visit.session.user, visit.asked.file, visit.asked.language == Language.EN
         if user.role not in DECLARING:
             raise given.not_yours()
         asked = await self._counted(

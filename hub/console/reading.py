@@ -19,7 +19,7 @@ from hub.console import sight, users
 from hub.console.asked import refuse_as_absent
 from hub.console.users import Role, User
 from hub.domain import local_time
-from hub.domain.model import Fact, Unit
+from hub.domain.model import Fact, Language, Unit
 from hub.domain.translations import fold_text
 from hub.journal import search, unit_registry
 from hub.report.counting import listing
@@ -229,7 +229,7 @@ def write_report_file(
     period: str,
     now: datetime,
     kind: str,
-    language: str,
+    language: Language,
 ) -> File:
     """Return the report as a file of *kind* for *user*. Raises `RequestRefused`.
 
@@ -250,7 +250,11 @@ def write_report_file(
 
 
 def _written(
-    kind: str, asked: ReportSources, report: Report, lines: Sequence[EvidenceLine] | EvidenceLines | str, language: str
+    kind: str,
+    asked: ReportSources,
+    report: Report,
+    lines: Sequence[EvidenceLine] | EvidenceLines | str,
+    language: Language,
 ) -> bytes:
     return formats.write_report(kind, report, asked.names, lines, language, None, receiver=asked.receiver)
 
@@ -304,13 +308,13 @@ def compare_visible_declaration(
         return asked.bare, None
 
 
-def name_form_columns(form: Form, language: str) -> dict[str, str]:
+def name_form_columns(form: Form, language: Language) -> dict[str, str]:
     """Return the headings of columns and manual lines, by key."""
     said = {column.key: column.heading for column in form.columns} | {line.key: line.heading for line in form.manual}
     return {key: heading.say(language) for key, heading in said.items()}
 
 
-def write_declaration_template(asked: ReportSources, language: str) -> bytes:
+def write_declaration_template(asked: ReportSources, language: Language) -> bytes:
     """Return the empty workbook for a declaration."""
     return as_template(asked.form, asked.period, asked.members, asked.names, language)
 

@@ -82,6 +82,13 @@ class ReportState(StrEnum):
     RETURNED = "returned"
 
 
+class Language(StrEnum):
+    """The language of a page or a report."""
+
+    VI = "vi"
+    EN = "en"
+
+
 class Receive(StrEnum):
     """How a partner receives the messages for its units."""
 

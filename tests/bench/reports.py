@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from hub.demo.run import postgres
-from hub.domain.model import Unit
+from hub.domain.model import Language, Unit
 from hub.journal import search, unit_registry
 from hub.report.counting.dates import day_begin
 from hub.report.form.period import parse_period
@@ -129,7 +129,7 @@ def _file(kind: str) -> Callable[[transactions.Transaction, ReportSources], obje
     def write_file(tx: transactions.Transaction, asked: ReportSources) -> object:
         with asked.gathered(NOW) as gathered:
             lines = search.NamedLines(tx, gathered.listing)
-            return len(formats.write_report(kind, gathered.report, asked.names, lines, "vi", None))
+            return len(formats.write_report(kind, gathered.report, asked.names, lines, Language.VI, None))
 
     return write_file
 

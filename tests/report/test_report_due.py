@@ -9,6 +9,7 @@ import openpyxl
 import pytest
 from pypdf import PdfReader
 
+from hub.domain.model import Language
 from hub.report.counting.counting import Cells, Report, assemble_report
 from hub.report.form.form import choose_form
 from hub.report.form.period import CutOff, Cuts, parse_period
@@ -76,7 +77,7 @@ def test_the_page_and_the_json_say_when_it_is_due():
     assert "Biểu số: II.06a/VPCP/KSTT" in page
     may_move = report("ii06a", Due(date(2026, 12, 16), sure=False))
     assert "16/12/2026 (có thể đổi: lịch nghỉ chưa được thông báo)" in as_html(may_move, {})
-    assert "To be submitted by 16/12/2026 (may move: holidays not announced yet)" in as_html(may_move, {}, "en")
+    assert "To be submitted by 16/12/2026 (may move: holidays not announced yet)" in as_html(may_move, {}, Language.EN)
     assert "Hạn gửi" not in as_html(report("ii06a", None), {})
     assert json.loads(as_json(may_move, {}))["due"] == {"day": "2026-12-16", "sure": False}
     assert json.loads(as_json(report("ii06a", None), {}))["due"] is None

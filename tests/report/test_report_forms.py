@@ -7,6 +7,7 @@ import pytest
 
 from hub.domain.errors import ConfigurationFault
 from hub.domain.lifecycle import FINAL_STATUSES, STATUS_RANK
+from hub.domain.model import Language
 from hub.report.form.form import ATTRIBUTES, ColumnKind, Wording, choose_form
 from hub.report.form.period import parse_period
 from hub.report.form.toml import FOLDER, RULES, read_form_folder, read_form_toml
@@ -69,7 +70,12 @@ def test_a_heading_shows_the_value_of_its_parameter():
 
 def test_a_small_form_is_read():
     form = read_form_toml(SMALL.encode(), "f.toml")
-    assert (form.id, form.service, form.title.say("vi"), form.title.say("en")) == ("small", "documents", "Nhỏ", "Small")
+    assert (form.id, form.service, form.title.say(Language.VI), form.title.say(Language.EN)) == (
+        "small",
+        "documents",
+        "Nhỏ",
+        "Small",
+    )
     assert form.parts("a") == form.columns
 
 

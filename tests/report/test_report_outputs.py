@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lxml import html
 
 from hub.domain.local_time import HANOI
-from hub.domain.model import Fact
+from hub.domain.model import Fact, Language
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row, Section, count_report
 from hub.report.form.form import Check, Wording
@@ -97,7 +97,7 @@ def test_the_csv_has_a_heading_the_total_and_a_row_a_unit_for_a_spreadsheet():
     assert [row[0] + row[4] + row[6] for row in rows] == ["1H550", "2H55.11"]
     assert total[-1] == "2026-11-24 09:15:00"
     assert rows[0][-1] == ""
-    english = read_csv(as_csv(example(), NAMES, "en"))
+    english = read_csv(as_csv(example(), NAMES, Language.EN))
     assert (english[0][0], english[0][6], english[1][0], english[1][1]) == (
         "No.", "Sent: Inside the province", "Total", "December 2026",
     )  # fmt: skip
@@ -130,7 +130,7 @@ def test_the_page_is_in_vietnamese_with_a_caption_headings_and_the_days_of_the_p
 
 
 def test_the_page_speaks_english_when_asked():
-    page = page_of(as_html(example(), NAMES, "en"))
+    page = page_of(as_html(example(), NAMES, Language.EN))
     assert page.get("lang") == "en"
     assert "December 2026 (from 15/11/2026 to 14/12/2026)" in page.text_content()
 
@@ -250,12 +250,12 @@ def test_sections_are_numbered_as_official_forms_number_them():
 
 
 def test_numbers_are_written_as_their_readers_write_them():
-    assert [write_number(Decimal("12.30")), write_number(Decimal("1234.5"), "en"), write_number(None)] == [
+    assert [write_number(Decimal("12.30")), write_number(Decimal("1234.5"), Language.EN), write_number(None)] == [
         "12,30",
         "1,234.50",
         "–",
     ]
-    assert [write_number(1234567), write_number(0), write_number(999), write_number(1234567, "en")] == [
+    assert [write_number(1234567), write_number(0), write_number(999), write_number(1234567, Language.EN)] == [
         "1.234.567",
         "0",
         "999",

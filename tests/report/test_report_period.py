@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.domain.model import Language
 from hub.report.form.period import CutOff, Cuts, PeriodUnreadable, following_month, month_containing, parse_period
 
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -33,7 +34,7 @@ CUTS = st.lists(st.integers(1, 28), min_size=1, max_size=3).map(
 def test_each_kind_of_period_has_the_days_of_the_circular(text, first, last, name, english):
     period = parse_period(text)
     assert (period.text, period.first.isoformat(), period.last.isoformat()) == (text, first, last)
-    assert (period.name(), period.name("en")) == (name, english)
+    assert (period.name(), period.name(Language.EN)) == (name, english)
 
 
 def test_a_period_begins_and_ends_at_midnight_in_hanoi():

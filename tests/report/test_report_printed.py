@@ -12,7 +12,7 @@ import pytest
 from lxml import etree
 from pypdf import PdfReader
 
-from hub.domain.model import Fact
+from hub.domain.model import Fact, Language
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row, Section, count_report
 from hub.report.form.form import Check, Wording
@@ -66,7 +66,7 @@ def test_it_declares_pdf_a_2a_and_pdf_ua_1_and_its_language():
     assert root["/StructTreeRoot"]["/Type"] == "/StructTreeRoot"
     (intent,) = (each.get_object() for each in root["/OutputIntents"])
     assert (intent["/S"], bool(intent["/DestOutputProfile"].get_data())) == ("/GTS_PDFA1", True)
-    assert opened(as_pdf(example(), NAMES, SHA, "en")).trailer["/Root"]["/Lang"] == "en-GB"
+    assert opened(as_pdf(example(), NAMES, SHA, Language.EN)).trailer["/Root"]["/Lang"] == "en-GB"
 
 
 def test_its_fonts_are_the_project_s_own_and_embedded():
@@ -117,7 +117,7 @@ def test_its_text_extracts_in_vietnamese():
 
 
 def test_it_speaks_english_when_asked():
-    text = said(as_pdf(example(), NAMES, SHA, "en"))
+    text = said(as_pdf(example(), NAMES, SHA, Language.EN))
     assert "Period: December 2026" in text
     assert "Page 1/" in text
 

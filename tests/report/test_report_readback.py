@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from hub.domain.local_time import HANOI
-from hub.domain.model import Fact, Unit
+from hub.domain.model import Fact, Language, Unit
 from hub.report.counting.counting import COUNTING, Cells, Report, Row, Section, assemble_report, count_report
 from hub.report.counting.evidence import MEMBERS, EvidenceLine, gather_evidence, hash_evidence
 from hub.report.counting.family import list_unit_family
@@ -293,7 +293,7 @@ def test_the_workbook_prints_on_a4_across_one_page_wide_with_its_headings_on_eac
     assert "D7:F7" in {str(merged) for merged in sheet.merged_cells.ranges}
     assert (sheet["D7"].value, sheet["F8"].value, sheet["F9"].value) == ("Văn bản gửi", "Tổng gửi", "(3)=(1)+(2)")
     assert (sheet["D10"].number_format, sheet["B10"].value) == ("[$-42A]#,##0", "Tổng cộng")
-    english = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines, "en")))
+    english = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines, Language.EN)))
     assert english.sheetnames == ["Report", "Checks", "Evidence"]
 
 

@@ -12,6 +12,7 @@ import click
 
 from hub.cli.report.arguments import PERIODS, name_report
 from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, english, exit_command, pass_screen, t
+from hub.domain.model import Language
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -49,7 +50,9 @@ def write_template(screen: Screen, unit: str, period: str, form: str, output: Pa
     config = read_journal_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         asked = read_report_sources(tx, unit, period, form, book.read_book(config.reports))
-    output.write_bytes(as_template(asked.form, asked.period, asked.members, asked.names, "en" if english() else "vi"))
+    output.write_bytes(
+        as_template(asked.form, asked.period, asked.members, asked.names, Language.EN if english() else Language.VI)
+    )
     screen.note(f"Đã ghi {output}.", f"Wrote {output}.")
 
 
@@ -230,8 +233,10 @@ def _print(
         "differs": t("chênh lệch", "differs"),
         "no-evidence": t("không có căn cứ", "no evidence"),
     }
-    headings = {column.key: column.heading.say("en" if english() else "vi") for column in asked.form.columns}
-    headings |= {line.key: line.heading.say("en" if english() else "vi") for line in asked.form.manual}
+    headings = {
+        column.key: column.heading.say(Language.EN if english() else Language.VI) for column in asked.form.columns
+    }
+    headings |= {line.key: line.heading.say(Language.EN if english() else Language.VI) for line in asked.form.manual}
     titles = {
         "verdict": t("kết quả", "verdict"),
         "unit": t("đơn vị", "unit"),

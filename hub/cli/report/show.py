@@ -12,6 +12,7 @@ import click
 
 from hub.cli.report.arguments import PERIODS, form_option
 from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, english, pass_screen, t
+from hub.domain.model import Language
 
 if TYPE_CHECKING:
     from hub.domain.model import Fact
@@ -297,7 +298,7 @@ def _written(
     from hub.report.output import formats
     from hub.report.output.charts import make_plots
 
-    language, names = "en" if english() else "vi", asked.names
+    language, names = Language.EN if english() else Language.VI, asked.names
     charts = () if others is None else make_plots(counted, names, others, language)
     return formats.write_report(kind, counted, names, lines, language, identity, receiver=asked.receiver, charts=charts)
 

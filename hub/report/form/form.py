@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import attrs
 
-from hub.domain.model import DOCUMENTS
+from hub.domain.model import DOCUMENTS, Language
 from hub.report.form.period import Period
 from hub.services import list_services
 
@@ -92,9 +92,9 @@ class Wording:
     vi: str
     en: str
 
-    def say(self, language: str) -> str:
+    def say(self, language: Language) -> str:
         """Return the text in *language*: English for `en`, else Vietnamese."""
-        return self.en if language == "en" else self.vi
+        return self.en if language == Language.EN else self.vi
 
 
 @attrs.frozen

@@ -16,6 +16,7 @@ from typing import assert_never
 import attrs
 
 from hub.domain.local_time import HANOI
+from hub.domain.model import Language
 
 _TEXT = re.compile(
     r"(?P<year>2\d{3})(?:-(?:(?P<month>0[1-9]|1[0-2])|Q(?P<quarter>[1-4])|H(?P<half>[12])|(?P<nine>9)M))?", re.ASCII
@@ -104,10 +105,10 @@ class Period:
         last, many = _LAST[self.span](self.number)
         return tuple(_text(self.year, month) for month in range(last - many + 1, last + 1))
 
-    def name(self, language: str = "vi") -> str:
+    def name(self, language: Language = Language.VI) -> str:
         """Return the name of the period for readers: `Quý IV năm 2026`, or in English `Quarter 4 of 2026`."""
         vietnamese, english = self._names()
-        return english if language == "en" else vietnamese
+        return english if language == Language.EN else vietnamese
 
     def _names(self) -> tuple[str, str]:
         year, number = self.year, self.number

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import attrs
 
+from hub.domain.model import Language
 from hub.report.counting.counting import Report, Row
 from hub.report.output.words import name_row_unit, write_roman
 
@@ -30,11 +31,13 @@ class Printed:
     section: int = 0  #: the number of its section, or of the section that it sums up; 0: none
 
 
-def arrange_body(report: Report, names: Mapping[str, str], language: str = "vi") -> tuple[Printed, ...]:
+def arrange_body(report: Report, names: Mapping[str, str], language: Language = Language.VI) -> tuple[Printed, ...]:
     """Return the total, then each section with its units, then the units without a section. Numbering restarts in each
     section.
     """
-    total = Printed(mark=LineMark.TOTAL, row=report.total, number="", name="Total" if language == "en" else "Tổng cộng")
+    total = Printed(
+        mark=LineMark.TOTAL, row=report.total, number="", name="Total" if language == Language.EN else "Tổng cộng"
+    )
     lines, rows = [total], {row.unit: row for row in report.rows}
 
     def add(found: list[Row], section: int = 0) -> None:
@@ -53,12 +56,12 @@ def arrange_body(report: Report, names: Mapping[str, str], language: str = "vi")
     return tuple(lines)
 
 
-def write_check_findings(report: Report, names: Mapping[str, str], language: str = "vi") -> tuple[str, ...]:
+def write_check_findings(report: Report, names: Mapping[str, str], language: Language = Language.VI) -> tuple[str, ...]:
     """Return a sentence for each finding: the row, the check that does not hold, and the printed numbers of the
     columns.
     """
     places = {column.key: place for place, column in enumerate(report.form.columns, report.form.first_number)}
-    total = "Total" if language == "en" else "Tổng cộng"
+    total = "Total" if language == Language.EN else "Tổng cộng"
     said = []
     for finding in report.findings:
         unit = total if finding.unit is None else f"{names.get(finding.unit, finding.unit)} ({finding.unit})"

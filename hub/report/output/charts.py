@@ -11,6 +11,7 @@ from itertools import dropwhile
 
 import attrs
 
+from hub.domain.model import Language
 from hub.report.counting.counting import Report
 from hub.report.form.form import Chart, ChartKind
 from hub.report.form.period import Period, parse_period
@@ -47,7 +48,7 @@ class Plot:
 
 
 def make_plots(
-    report: Report, names: Mapping[str, str], others: Iterable[Report] = (), language: str = "vi"
+    report: Report, names: Mapping[str, str], others: Iterable[Report] = (), language: Language = Language.VI
 ) -> tuple[Plot, ...]:
     """Return the charts that the form of *report* defines, if there are enough numbers for them.
 
@@ -93,7 +94,7 @@ def year_before(period: Period) -> str:
     return period.text.replace(str(period.year), str(period.year - 1), 1)
 
 
-def _trend(chart: Chart, report: Report, reports: Sequence[Report], language: str) -> Plot | None:
+def _trend(chart: Chart, report: Report, reports: Sequence[Report], language: Language) -> Plot | None:
     begun = dropwhile(_is_empty, reports)  # a trend starts with the first counts
     shown = [each for each in begun if set(chart.columns) <= set(each.total.numbers)]
     if len(shown) < 2:
@@ -106,7 +107,7 @@ def _trend(chart: Chart, report: Report, reports: Sequence[Report], language: st
     return _plot(chart, labels, series, language)
 
 
-def _comparison(chart: Chart, report: Report, before: Report | None, language: str) -> Plot | None:
+def _comparison(chart: Chart, report: Report, before: Report | None, language: Language) -> Plot | None:
     if before is None or _is_empty(before) or not set(chart.columns) <= set(before.total.numbers):
         return None
     series = tuple(
@@ -116,7 +117,7 @@ def _comparison(chart: Chart, report: Report, before: Report | None, language: s
     return _plot(chart, tuple(_heading(report, key, language) for key in chart.columns), series, language)
 
 
-def _share(chart: Chart, report: Report, names: Mapping[str, str], language: str) -> Plot | None:
+def _share(chart: Chart, report: Report, names: Mapping[str, str], language: Language) -> Plot | None:
     """Plot the percentage of *columns* in *of* for each unit whose denominator is not 0, the largest first."""
     shares: list[tuple[Decimal, str]] = []
     for row in report.rows:
@@ -134,7 +135,7 @@ def _share(chart: Chart, report: Report, names: Mapping[str, str], language: str
         many = write_number(len(shares), language)
         title += (
             f" (the {MOST_BARS} smallest of {many})"
-            if language == "en"
+            if language == Language.EN
             else f" ({MOST_BARS} đơn vị thấp nhất trong {many})"
         )
         shares = shares[-MOST_BARS:]
@@ -147,7 +148,9 @@ def _is_empty(report: Report) -> bool:
     return not any(report.total.numbers.values()) and not any(report.total.times.values())
 
 
-def _plot(chart: Chart, labels: tuple[str, ...], series: tuple[Series, ...], language: str, title: str = "") -> Plot:
+def _plot(
+    chart: Chart, labels: tuple[str, ...], series: tuple[Series, ...], language: Language, title: str = ""
+) -> Plot:
     sentences = []
     for each in series:
         pairs = "; ".join(
@@ -163,7 +166,7 @@ def _plot(chart: Chart, labels: tuple[str, ...], series: tuple[Series, ...], lan
     )
 
 
-def _heading(report: Report, key: str, language: str) -> str:
+def _heading(report: Report, key: str, language: Language) -> str:
     column = report.form.column(key)
     heading = column.heading.say(language)
     return heading if column.group is None else f"{column.group.say(language)}: {heading}"

@@ -5,6 +5,7 @@ The libraries for workbooks and PDF are large. They are imported when such a for
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from hub.domain.model import Language
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines, Summary
 from hub.report.output import outputs
@@ -18,7 +19,7 @@ def write_report(
     report: Report,
     names: Mapping[str, str],
     lines: Sequence[EvidenceLine] | EvidenceLines | Summary | str,
-    language: str,
+    language: Language,
     identity: Signer | None,
     *,
     receiver: str = "",

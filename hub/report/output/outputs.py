@@ -15,6 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from hub.domain.local_time import HANOI
+from hub.domain.model import Language
 from hub.report.counting.counting import Report, Row
 from hub.report.form.form import Column, ColumnKind, Form
 from hub.report.output import svg
@@ -86,13 +87,13 @@ def as_json(report: Report, names: Mapping[str, str]) -> str:
     return json.dumps(content, ensure_ascii=False)
 
 
-def as_csv(report: Report, names: Mapping[str, str], language: str = "vi") -> bytes:
+def as_csv(report: Report, names: Mapping[str, str], language: Language = Language.VI) -> bytes:
     """Return CSV (RFC 4180) in UTF-8: headings, the total, and one row for each section and each unit.
 
     It begins with a BOM, by which spreadsheets recognise UTF-8. Numbers are plain digits; times are in Hà Nội time. A
     text that a spreadsheet would run as a formula gets an apostrophe before it.
     """
-    english = language == "en"
+    english = language == Language.EN
     lead = (
         ["No.", "Period", "From", "To", "Unit code", "Unit"]
         if english
@@ -114,7 +115,7 @@ def as_csv(report: Report, names: Mapping[str, str], language: str = "vi") -> by
 def as_html(
     report: Report,
     names: Mapping[str, str],
-    language: str = "vi",
+    language: Language = Language.VI,
     *,
     receiver: str = "",
     charts: Iterable[Plot] = (),
@@ -125,7 +126,6 @@ def as_html(
     *receiver*: the receiver of the report; if empty, a blank space is printed. *link*: returns the URL of the cell of a
     unit (None: the total) and a column's key, or None for a cell without a link.
     """
-    language = "en" if language == "en" else "vi"
     return _TEMPLATES.get_template("report.html.jinja").render(
         report=report,
         form=report.form,
@@ -167,7 +167,7 @@ def _cell(row: Row, column: Column) -> int | Decimal | str:
     return "" if at is None else f"{at.astimezone(HANOI):%Y-%m-%d %H:%M:%S}"
 
 
-def _full(column: Column, language: str) -> str:
+def _full(column: Column, language: Language) -> str:
     heading = column.heading.say(language)
     return heading if column.group is None else f"{column.group.say(language)}: {heading}"
 

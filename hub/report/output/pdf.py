@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from hub.domain.model import Language
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, Hashed
@@ -57,7 +58,7 @@ def as_pdf(
     report: Report,
     names: Mapping[str, str],
     lines: Sequence[EvidenceLine] | Hashed | str,
-    language: str = "vi",
+    language: Language = Language.VI,
     *,
     receiver: str = "",
     charts: Iterable[Plot] = (),
@@ -69,7 +70,7 @@ def as_pdf(
     """
     import typst
 
-    pages = _Pages(report, names, "en" if language == "en" else "vi")
+    pages = _Pages(report, names, language)
     written = typst.compile(
         _HERE / "report.typ",
         root=_HERE,
@@ -98,10 +99,10 @@ class _Pages:
 
     report: Report
     names: Mapping[str, str]
-    language: str
+    language: Language
 
     def t(self, vi: str, en: str) -> str:
-        return en if self.language == "en" else vi
+        return en if self.language == Language.EN else vi
 
     def given(
         self, lines: Sequence[EvidenceLine] | Hashed | str, receiver: str, charts: Iterable[Plot]
@@ -212,7 +213,7 @@ def _cell(text: str, *, columns: int = 1, rows: int = 1) -> dict[str, Any]:
 
 
 def _fit(
-    columns: Sequence[Column], rows: Sequence[Sequence[str]], language: str
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], language: Language
 ) -> tuple[tuple[int, int], float, list[float]]:
     """Return the smallest paper on which the table is legible, the font size, and the width of each column in points.
 
@@ -236,7 +237,7 @@ def _fit(
     return paper, round(size, 2), [round(each, 2) for each in (_ORDER, of_name, *(each * stretch for each in needed))]
 
 
-def _longest_word(column: Column, language: str) -> float:
+def _longest_word(column: Column, language: Language) -> float:
     """Return the width of the longest word of the heading, in units of the cells' font size."""
     words = column.heading.say(language).split()
     return 1.05 * max((_ems(word[:_LONGEST]) for word in words), default=0.0)

@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 
+from hub.domain.model import Language
 from hub.report.output.words import FORMULA
 
 FACE = "Times New Roman"
@@ -28,12 +29,12 @@ class SheetWriter:
     """A workbook that is being written, with its language and its formats, each created once."""
 
     workbook: Any
-    language: str
+    language: Language
     _formats: dict[tuple[tuple[str, object], ...], Any] = attrs.field(factory=dict, init=False)
 
     def t(self, vi: str, en: str) -> str:
         """Return the text in the workbook's language."""
-        return en if self.language == "en" else vi
+        return en if self.language == Language.EN else vi
 
     def format(self, **properties: object) -> Any:
         """Return the format with these *properties*, created once."""

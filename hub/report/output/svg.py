@@ -11,6 +11,7 @@ from math import floor, log10
 from textwrap import wrap
 from xml.sax.saxutils import escape, quoteattr
 
+from hub.domain.model import Language
 from hub.domain.sanitize import replace_unwritable
 from hub.report.form.form import ChartKind
 from hub.report.output.charts import Plot
@@ -27,7 +28,7 @@ _LABELS = 250  # the width for the names beside bars
 _BAR = 13
 
 
-def draw_plot(plot: Plot, language: str = "vi", prefix: str = "chart") -> str:
+def draw_plot(plot: Plot, language: Language = Language.VI, prefix: str = "chart") -> str:
     """Return the element `svg`. *prefix*: the start of its ids, which must be unique on the page."""
     head, top = _head(plot)
     body, height = _lines(plot, top, language) if plot.kind is ChartKind.TREND else _bars(plot, top, language)
@@ -69,7 +70,7 @@ def _head(plot: Plot) -> tuple[list[str], float]:
     return parts, y + 16
 
 
-def _lines(plot: Plot, top: float, language: str) -> tuple[list[str], float]:
+def _lines(plot: Plot, top: float, language: Language) -> tuple[list[str], float]:
     """Draw one line per series over the periods. A missing number leaves a gap."""
     height, left, right = 220.0, 70.0, 60.0
     bottom, wide = top + height, WIDTH - left - right
@@ -111,7 +112,7 @@ def _lines(plot: Plot, top: float, language: str) -> tuple[list[str], float]:
     return parts, bottom + 28
 
 
-def _bars(plot: Plot, top: float, language: str) -> tuple[list[str], float]:
+def _bars(plot: Plot, top: float, language: Language) -> tuple[list[str], float]:
     """Draw horizontal bars, those of one label together, each with its number at its end."""
     values = [value for each in plot.series for value in each.values if value is not None]
     greatest = max([*values, 100 if plot.percent else 1])

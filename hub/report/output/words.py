@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import groupby
 
 from hub.domain.local_time import HANOI
+from hub.domain.model import Language
 from hub.report.counting.counting import Report, Row
 from hub.report.form.form import Column, ColumnKind, Form
 
@@ -20,17 +21,17 @@ _ROMAN = ((100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (
 _SWAPPED = str.maketrans(".,", ",.")
 
 
-def write_number(value: int | Decimal | None, language: str = "vi") -> str:
+def write_number(value: int | Decimal | None, language: Language = Language.VI) -> str:
     """Return a number as written in *language*: `1.234.567` and `12,34`, in English `1,234,567` and `12.34`; `–` for
     None.
     """
     if value is None:
         return NONE
     written = f"{value:,.2f}" if isinstance(value, Decimal) else f"{value:,}"
-    return written if language == "en" else written.translate(_SWAPPED)
+    return written if language == Language.EN else written.translate(_SWAPPED)
 
 
-def write_cell(row: Row, column: Column, language: str = "vi") -> str:
+def write_cell(row: Row, column: Column, language: Language = Language.VI) -> str:
     """Return a cell as readers see it; `–` for a missing time or number."""
     if column.kind is ColumnKind.TIME:
         at = row.times[column.key]
@@ -48,11 +49,11 @@ def write_moment(value: datetime) -> str:
     return f"{value.astimezone(HANOI):%d/%m/%Y %H:%M}"
 
 
-def write_due_sentence(report: Report, language: str = "vi") -> str:
+def write_due_sentence(report: Report, language: Language = Language.VI) -> str:
     """Return, as a sentence, when *report* must be submitted; "" if its form has no due date."""
     if report.due is None:
         return ""
-    english, last = language == "en", write_day(report.due.day)
+    english, last = language == Language.EN, write_day(report.due.day)
     said = f"To be submitted by {last}" if english else f"Hạn gửi báo cáo: {last}"
     if report.due.sure:
         return said

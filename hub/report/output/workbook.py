@@ -17,6 +17,7 @@ from xlsxwriter import Workbook
 from xlsxwriter.utility import quote_sheetname, xl_range, xl_rowcol_to_cell
 
 from hub.domain.local_time import HANOI
+from hub.domain.model import Language
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
@@ -56,7 +57,7 @@ def as_xlsx(
     report: Report,
     names: Mapping[str, str],
     lines: Sequence[EvidenceLine] | EvidenceLines | str,
-    language: str = "vi",
+    language: Language = Language.VI,
     most: int = MOST_LINES,
     *,
     receiver: str = "",
@@ -73,7 +74,7 @@ def as_xlsx(
     """
     written = BytesIO()
     with Workbook(written, {**text_cell_options(), "default_format_properties": make_cell_styles()}) as workbook:
-        book = _Book(workbook, "en" if language == "en" else "vi", report, names, receiver)
+        book = _Book(workbook, language, report, names, receiver)
         book.describe(lines if isinstance(lines, str) else evidence.hash_evidence(lines))
         _write_report(book)
         if report.form.checks or report.findings:

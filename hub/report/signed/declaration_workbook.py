@@ -17,6 +17,7 @@ import attrs
 from xlsxwriter import Workbook
 from xlsxwriter.utility import xl_rowcol_to_cell
 
+from hub.domain.model import Language
 from hub.domain.sanitize import replace_controls
 from hub.report.form.form import WORKED_OUT, Column, ColumnKind, Form
 from hub.report.form.period import Period
@@ -66,7 +67,7 @@ def is_typed_column(column: Column) -> bool:
 
 
 def as_template(
-    form: Form, period: Period, units: Sequence[str], names: Mapping[str, str], language: str = "vi"
+    form: Form, period: Period, units: Sequence[str], names: Mapping[str, str], language: Language = Language.VI
 ) -> bytes:
     """Return the empty workbook for the first of *units*, with a row for each of them. The same arguments give the same
     bytes.
@@ -74,7 +75,7 @@ def as_template(
     content = BytesIO()
     with Workbook(content, text_cell_options()) as book:
         book.set_properties({"title": form.title.say(language), "created": _EPOCH})
-        _Writing(book, "en" if language == "en" else "vi", form, period, tuple(units), names).fill()
+        _Writing(book, language, form, period, tuple(units), names).fill()
     return content.getvalue()
 
 
