@@ -194,15 +194,15 @@ def _repeated_alike(evidence: Evidence) -> Iterator[str]:
 def _in_order(evidence: Evidence) -> Iterator[str]:
     """Each arrival is at the place that its lane has reached, or at the next: never further, and never back.
 
-    Only a partner that fetches may go back: it asks for what it likes, as often as it likes.  And a journal that was put back
-    from a backup begins where the backup was.
+    Only a partner that fetches may go back: it asks for what it likes, as often as it likes.  A journal that was put back from a
+    backup begins where the backup was; a partner that fetches may then pass over what it fetched before.
     """
     known = {each.id for each in evidence.journal.messages}
     lanes: dict[tuple[str, str, bool], int] = {}
     for arrival in evidence.arrivals:
         if arrival.document_id not in known:
             continue  # I4 says so, unless it went with a torn journal
-        after = arrival.at > evidence.restored
+        after = arrival.at > evidence.restored and arrival.answer != "fetched"
         lane = (arrival.partner, arrival.lane, after)
         reached = lanes.get(lane, arrival.place if after else -1)
         least = 0 if arrival.answer == "fetched" else reached

@@ -257,3 +257,12 @@ def test_a_partner_that_fetches_may_ask_again():
     found = attrs.evolve(found, arrivals=(*fetched, fetched[1]), confirmed=frozenset({"m0", "m1", "m2"}))
     assert check(found) == []
     assert broken(attrs.evolve(found, confirmed=frozenset({"m0", "m1"}))) == {"I2"}
+
+
+def test_after_a_restore_a_partner_that_fetches_may_pass_over_what_it_fetched_before_and_no_other_may():
+    found = well()
+    for answer, expected in (("fetched", set()), ("accepted", {"I7"})):
+        ours = [attrs.evolve(each, answer=answer) if each.partner == "vpcp" else each for each in found.arrivals]
+        again = [attrs.evolve(each, at=100.0) for each in (ours[1], ours[5])]
+        restored = attrs.evolve(found, arrivals=(*ours, *again), confirmed=frozenset({"m0", "m1", "m2"}), restored=50.0)
+        assert broken(restored) == expected
