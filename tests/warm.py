@@ -42,6 +42,14 @@ WANTED = (
 MOST = 200_000
 
 
+def _changes(env: Mapping[str, str]) -> dict[str, str]:
+    """Return what of *env* changes the interpreter itself."""
+    return {name: value for name, value in env.items() if name.startswith(("PYTHON", "LD_"))}
+
+
+OURS = _changes(os.environ)
+
+
 class Started:
     """A process that was forked; has those attributes and methods of `subprocess.Popen` that the tests use."""
 
@@ -91,6 +99,7 @@ class Forker:
         self._process = subprocess.Popen(
             [sys.executable, "-X", "utf8", "-m", "tests.warm", str(theirs.fileno())],
             cwd=ROOT,
+            env={name: value for name, value in os.environ.items() if name not in _changes(os.environ)} | OURS,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -185,8 +194,7 @@ def run(
 
 def _program(words: Sequence[str], env: Mapping[str, str]) -> str | None:
     """Return the name of the program of the project that *words* call; None when another, or an interpreter that *env* changes."""
-    changed = {name for name in env if env[name] != os.environ.get(name) and name.startswith(("PYTHON", "LD_"))}
-    if changed and (changed, env.get("PYTHONPATH")) != ({"PYTHONPATH"}, str(ROOT)):
+    if _changes(env) not in (OURS, OURS | {"PYTHONPATH": str(ROOT)}):
         return None
     if words[0] in {str(BIN / "lienthong"), str(BIN / "twistd")} and not any(
         word.startswith("--reactor") for word in words
