@@ -38,6 +38,7 @@ if os.environ.get("CI") != "true":  # there hypothesis brings its own: the same 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of real processes, and keep those together that share what a fixture of their module has started."""
     for item in items:
