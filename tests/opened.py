@@ -9,7 +9,7 @@ from hub.workload.unit_report import Difference, ReportSources
 
 def evidence_of(asked: ReportSources, now: datetime) -> tuple[tuple[EvidenceLine, ...], tuple[Difference, ...]]:
     """Return the lines of the evidence, oldest first, and the units whose facts are not those that were closed."""
-    with asked.gathered(now) as gathered:
+    with asked.open_evidence(now) as gathered:
         return tuple(gathered.listing), gathered.differences
 
 
@@ -20,7 +20,7 @@ def lines_of(asked: ReportSources, now: datetime) -> tuple[EvidenceLine, ...]:
 
 def facts_behind(asked: ReportSources, column: str, now: datetime, unit: str | None = None) -> tuple[Fact, ...]:
     """Return the facts behind the number of *column*, oldest first; and see that they are as many as is said."""
-    with asked.behind(column, now, unit) as behind:
+    with asked.open_facts_behind(column, now, unit) as behind:
         found = tuple(behind.facts())
         assert len(behind) == len(found)
         return found

@@ -66,7 +66,7 @@ Refusals = list[str]
 class DvcqgPortal:
     """The portal reached through one door."""
 
-    door: Door
+    endpoint: Door
     word: Word
     madonvi: str
     per_unit: bool  #: dossiers are sent under the code of the unit that reports
@@ -84,7 +84,7 @@ class DvcqgPortal:
             call = dossiers.read_dossier_message(consignment.content, self.word)
         except (Rejected, ValueError) as error:
             return Refused(str(error))
-        session, notes, refusals = PortalSession(self.door, now), self.door.notes, Refusals()
+        session, notes, refusals = PortalSession(self.endpoint, now), self.endpoint.notes, Refusals()
         batches = tuple(dossiers.cut_batches(call.items, self.batch, once=call.service == "DongBoHoSoMC"))
         names = [f"{consignment.message.id} {at}/{len(batches)}" for at in range(len(batches))]
         for at, (name, batch) in enumerate(zip(names, batches, strict=True)):
@@ -110,7 +110,7 @@ class DvcqgPortal:
 
         An error that the portal returns instead is handed over too.
         """
-        session, known = PortalSession(self.door, now), _read_cursor(cursor)
+        session, known = PortalSession(self.endpoint, now), _read_cursor(cursor)
         for name in self.lists:
             told = yield from session.ask(self.share, {"madonvi": self.madonvi, "service": name})
             if isinstance(told, Unavailable):

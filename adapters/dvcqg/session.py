@@ -80,7 +80,7 @@ class Door:
 class PortalSession:
     """The portal session of one conversation."""
 
-    door: Door
+    endpoint: Door
     now: datetime
     calls: int = 0  #: calls so far, logins included
     _new: bool = attrs.field(default=False, init=False)  #: this conversation has logged in
@@ -92,35 +92,35 @@ class PortalSession:
             session = yield from self._enter()
             if isinstance(session, Unavailable):
                 return session
-            reply = yield self._count(self.door.request(path, {"session": session, **body}))
+            reply = yield self._count(self.endpoint.request(path, {"session": session, **body}))
             told = self._read(reply)
             lost = reply.status in _NOT_YOU or (isinstance(told, PortalAnswer) and not told.taken)
-            kept = self.door.notes.recall(_KEPT, self.now)
+            kept = self.endpoint.notes.recall(_KEPT, self.now)
             if lost and self._chances and (kept != session or not self._new):
                 self._chances -= 1
                 if kept == session:  # otherwise another conversation has renewed it
-                    self.door.notes.drop(_KEPT)
+                    self.endpoint.notes.drop(_KEPT)
                 continue
             if reply.status in _NOT_YOU:
                 return Unavailable(f"HTTP {reply.status} under a new session", credentials=True)
             if (
                 isinstance(told, PortalAnswer)
                 and not told.taken
-                and any(words in told.text.lower() for words in self.door.ended)
+                and any(words in told.text.lower() for words in self.endpoint.ended)
             ):
                 return Unavailable(f"a new session is not accepted: {told.text}")
             return told
 
     def _enter(self) -> Generator[Request, Reply, str | Unavailable]:
         """Return the remembered session, else the session of a new login."""
-        kept = self.door.notes.recall(_KEPT, self.now)
+        kept = self.endpoint.notes.recall(_KEPT, self.now)
         if kept is not None:
             return kept
         self._new = True
-        who = {"username": self.door.username, "password": self.door.password}
-        reply = yield self._count(self.door.request(self.door.login, who))
+        who = {"username": self.endpoint.username, "password": self.endpoint.password}
+        reply = yield self._count(self.endpoint.request(self.endpoint.login, who))
         if reply.status in _NOT_YOU:
-            return Unavailable(f"login as {self.door.username}: HTTP {reply.status}", credentials=True)
+            return Unavailable(f"login as {self.endpoint.username}: HTTP {reply.status}", credentials=True)
         told = self._read(reply)
         if isinstance(told, Unavailable):
             return told
@@ -128,8 +128,8 @@ class PortalSession:
         if not isinstance(session, str) or not session:
             # does not quote a text that may be a session
             told_us = "an answer without a session" if told.taken else told.text
-            return Unavailable(f"login as {self.door.username}: {told_us}", credentials=True)
-        self.door.notes.keep(_KEPT, session, self.now + self.door.lasts)
+            return Unavailable(f"login as {self.endpoint.username}: {told_us}", credentials=True)
+        self.endpoint.notes.keep(_KEPT, session, self.now + self.endpoint.lasts)
         return session
 
     def _count(self, request: Request) -> Request:

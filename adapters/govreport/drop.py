@@ -39,7 +39,7 @@ def deliver_to_drop(url: str, wording: SystemWording, consignment: Consignment, 
     An existing file with other octets is never overwritten. The delivery is refused, so that a person looks at it.
     """
     del now
-    papers = wording.papers(consignment.content)
+    papers = wording.make_files(consignment.content)
     keys = papers.keys
     name = "_".join(quote(keys[key], safe="") for key in ("form", "unit", "period")) + f"_r{keys['revision']}"
     files = {f"{name}.xml": papers.xml} | ({f"{name}.xlsx": papers.xlsx} if papers.xlsx is not None else {})

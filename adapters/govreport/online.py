@@ -31,7 +31,7 @@ _XML, _XLSX = "application/xml", "application/vnd.openxmlformats-officedocument.
 
 def deliver_online(url: str, wording: SystemWording, consignment: Consignment, now: datetime) -> Conversation:
     """Submit one report. In the raw format the workbook follows the XML in a second request."""
-    papers, message = wording.papers(consignment.content), consignment.message.id
+    papers, message = wording.make_files(consignment.content), consignment.message.id
     outcome: Accepted | Refused | Unavailable = Unavailable("nothing was sent")
     for content_type, body in _bodies(papers, wording, message):
         headers = (*wording.headers(message), ("Content-Type", content_type), ("Accept", "application/json"))

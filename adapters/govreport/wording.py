@@ -46,7 +46,7 @@ class SystemWording:
         """Build the wording from the settings. Every key is present, if only by its default."""
         return cls(partner, settings, secrets.get("secret", ""))
 
-    def papers(self, content: bytes) -> Papers:
+    def make_files(self, content: bytes) -> Papers:
         """Return the signed XML unchanged, and the workbook made from it. The same XML gives the same workbook."""
         found = sealed.read_sealed_report(content)
         report = found.report

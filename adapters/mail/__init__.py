@@ -86,7 +86,7 @@ class Mail:
     limit: int  #: maximum octets of one mail as transmitted
     mailbox: str  #: URL of the folder that receives packets; empty without one
     refused_folder: str  #: the folder to which refused mail is moved; empty: it stays and is flagged
-    judge: opening.Judge
+    trust: opening.Judge
 
     @property
     def _account(self) -> tuple[tuple[str, str], ...]:
@@ -98,7 +98,7 @@ class Mail:
         if not self.url:
             return Refused("only a mailbox is configured for this partner, no server to send mail")
         try:
-            addresses = self.addresses.of(consignment)
+            addresses = self.addresses.find_all(consignment)
         except MailUnusable as unusable:
             return Refused(str(unusable))
         body = letter.write_mail(consignment, self.sender, addresses, self.terms.identity, now)
@@ -168,7 +168,7 @@ class Mail:
             if not reply.body.strip():
                 return ""  # another client has removed it
             try:
-                packets = opening.open_mail_packets(reply.body, self.judge, now)
+                packets = opening.open_mail_packets(reply.body, self.trust, now)
             except MailUnusable as unusable:
                 packets, refused, why = (), True, str(unusable)
             for packet, name in [(packet, opening.name_packet(packet)) for packet in packets]:
@@ -221,7 +221,7 @@ def adapter(terms: Terms) -> Mail:
         limit=int(size[1]) * _SIZES[size[2]],
         mailbox=said["mailbox"] or (terms.url if reads else ""),
         refused_folder=said["refused-folder"],
-        judge=opening.Judge(tuple(_certificates(secret.get("signers", ""))), terms.anchors),
+        trust=opening.Judge(tuple(_certificates(secret.get("signers", ""))), terms.anchors),
     )
 
 

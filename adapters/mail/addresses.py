@@ -36,7 +36,7 @@ class Addresses:
         rows = (line.split(",", 1) for line in table.splitlines() if "," in line and not line.startswith("#"))
         return cls({code.strip(): address.strip() for code, address in rows}, template, from_packet)
 
-    def of(self, consignment: Consignment) -> tuple[str, ...]:
+    def find_all(self, consignment: Consignment) -> tuple[str, ...]:
         """Return the addresses of all recipients, each once.
 
         Raises MailUnusable, which names every unit without an address.

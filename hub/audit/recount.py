@@ -47,5 +47,5 @@ def _piece(form: Form, part: Period, is_closed: bool, books: ClosedMonths, facts
     now = max(report.made_at, part.end) if is_closed else report.made_at
     found: dict[str, Cells] = {}
     for column, fact in counting.place_facts(form, facts, part, now, None, books):
-        found.setdefault(fact.unit, Cells.none(form)).take(column, fact)
+        found.setdefault(fact.unit, Cells.none(form)).count(column, fact)
     return Piece(part, found)

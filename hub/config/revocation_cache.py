@@ -106,7 +106,7 @@ def apply_revocation_answers(anchors: Anchors, heard: Iterable[RevocationAnswer]
             lists.append(one.said)
         elif one.question.certificate is not None:
             answers[one.question.certificate] = one.said
-    anchors.hear(lists, answers)
+    anchors.set_revocations(lists, answers)
 
 
 def _of(source: RevocationSource, certificates: Iterable[x509.Certificate]) -> Iterable[RevocationQuestion]:

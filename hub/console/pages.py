@@ -344,7 +344,7 @@ class ConsolePages:
             return None, done
 
         known = await self._journal.read(sessions.is_known, name, address, self._now())
-        return await self._turns.take(place, name, known, compare)
+        return await self._turns.run_in_turn(place, name, known, compare)
 
     async def _take_back(self, name: str, address: str, now: datetime) -> None:
         """Undo the count of an attempt that an internal error ended."""

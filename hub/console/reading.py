@@ -238,7 +238,7 @@ def write_report_file(
     asked = read_visible_sources(tx, user, book, form, unit, period)
     if kind not in LISTED:
         return File(asked.bare, _written(kind, asked, asked.count(now), (), language))
-    with asked.gathered(now) as gathered:
+    with asked.open_evidence(now) as gathered:
         report, listing = gathered.report, gathered.listing
         if kind == "xml":
             return File(
@@ -277,7 +277,7 @@ def read_facts_page(
     if row is not None and row not in asked.members:
         raise refuse_as_absent()
     try:
-        opened = asked.behind(column, now, row)
+        opened = asked.open_facts_behind(column, now, row)
     except KeyError:
         raise refuse_as_absent() from None
     with opened as found:

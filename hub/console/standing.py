@@ -114,7 +114,7 @@ def read_given_revision(
 
 
 def _counted(tx: Transaction, asked: ReportSources, now: datetime) -> submission.CountedReport:
-    with asked.gathered(now) as gathered:
+    with asked.open_evidence(now) as gathered:
         report, summary, wrong = gathered.report, gathered.listing.summary, gathered.differences
     if wrong:
         raise Rejected(Problem("evidence-differs", ", ".join(f"{each.unit} {each.period}" for each in wrong)[:300]))

@@ -62,7 +62,7 @@ class Turns:
     _busy: bool = attrs.field(default=False, init=False)  #: whether an attempt is under way
     _calling: bool = attrs.field(default=False, init=False)  #: whether `_call` is running
 
-    async def take(self, place: str, name: str, known: bool, step: Callable[[], Awaitable[T]]) -> T:
+    async def run_in_turn(self, place: str, name: str, known: bool, step: Callable[[], Awaitable[T]]) -> T:
         """Call *step* when its turn comes, and return its result.
 
         *known* says whether *name* has signed in from *place* before. Raises `RequestRefused` (503) if too many

@@ -44,7 +44,7 @@ class MailWatch(Service):
     """Waits at one mailbox per partner."""
 
     _live: Live  #: the configuration and the adapters in force
-    _post: MailConnector  #: opens the connections
+    _connector: MailConnector  #: opens the connections
     _wake: Callable[[str], None]  #: starts a collection from the partner with that code
     _clock: Any  #: the reactor's clock, for delays and timeouts
     _random: Callable[[], float]  #: returns a number in [0, 1)
@@ -52,7 +52,7 @@ class MailWatch(Service):
     _places: Mapping[str, tuple[Partner, Request]] = attrs.field(factory=dict, init=False)
     _waits: dict[str, Deferred[None]] = attrs.field(factory=dict, init=False)  #: running waits by partner code
 
-    def take_up(self) -> None:
+    def reconfigure(self) -> None:
         """Wait from now on for exactly the partners that are collected and whose adapter is `Watched`."""
         found, partners = {}, self._live.config.partners
         for code, adapter in self._live.adapters.items():
@@ -68,7 +68,7 @@ class MailWatch(Service):
     def startService(self) -> None:
         """Start waiting."""
         Service.startService(self)
-        self.take_up()
+        self.reconfigure()
 
     def stopService(self) -> None:
         """Stop waiting."""
@@ -115,7 +115,7 @@ class MailWatch(Service):
 
     async def _wait(self, partner: Partner, request: Request) -> bool:
         """Wake the collection for earlier mails, then for each new one. Return False when the server has no IDLE."""
-        opened = Deferred.fromCoroutine(ImapSession.open(self._post, request, partner))
+        opened = Deferred.fromCoroutine(ImapSession.open(self._connector, request, partner))
         session = await opened.addTimeout(partner.policy.timeout.total_seconds(), self._clock)
         try:
             if b"IDLE" not in session.offered:

@@ -79,13 +79,13 @@ class ImapSession:
         return session
 
     async def _begin(self, post: MailConnector, request: Request, partner: Partner) -> None:
-        greeting = await self._line.line()
+        greeting = await self._line.read_line()
         if not greeting.upper().startswith(b"* OK"):
             raise Unreachable(f"the server greets with {greeting[:200]!r}")
         if post.starts_tls(request.url, partner):
             if (started := await self.command(b"STARTTLS")).status != 200:
                 raise Unreachable(f"the server refuses STARTTLS: {started.text}")
-            self._line.secure(post.creator(request.url, partner))
+            self._line.start_tls(post.creator(request.url, partner))
         headers = {name.lower(): value for name, value in request.headers}
         await self._learn()
         await self._sign_in(headers.get("user", ""), headers.get("password", ""))
@@ -120,7 +120,7 @@ class ImapSession:
         while True:
             whole = b""
             while True:
-                part = await self._line.line()
+                part = await self._line.read_line()
                 whole += part
                 size += len(part) + _LINE
                 if not (found := _LITERAL.fullmatch(part)):
@@ -128,11 +128,11 @@ class ImapSession:
                 size += int(found[1])
                 if size > LIMIT or len(literals) == _LITERALS:
                     raise ConnectionBroken(f"the server sends more than {LIMIT} octets, or {_LITERALS} literals")
-                literals.append(await self._line.octets(int(found[1])))
+                literals.append(await self._line.read_octets(int(found[1])))
             if size > LIMIT:
                 raise ConnectionBroken(f"the server sends more than {LIMIT} octets")
             if whole.startswith(b"+") and more is not None:
-                self._line.say(more + b"\r\n")
+                self._line.write(more + b"\r\n")
                 more = None
             elif whole.startswith(tag + b" "):
                 status, _, text = whole[len(tag) + 1 :].partition(b" ")
@@ -147,7 +147,7 @@ class ImapSession:
             else:
                 raise ConnectionBroken(f"the server does not speak IMAP: {whole[:200]!r}")
 
-    async def lives(self) -> bool:
+    async def probe(self) -> bool:
         """Send NOOP, so that the server reports new mails and a later list is current.
 
         Return False, and close, if the session is dead.
@@ -163,10 +163,10 @@ class ImapSession:
     async def idle(self, clock: Any, patience: float) -> bool:
         """Wait up to *patience* seconds for a new mail. Return whether one came. Raises as `command` does."""
         tag = self._say(b"IDLE")
-        ends = [clock.callLater(patience, self._line.say, b"DONE\r\n"), clock.callLater(patience + _LATE, self.close)]
+        ends = [clock.callLater(patience, self._line.write, b"DONE\r\n"), clock.callLater(patience + _LATE, self.close)]
         came = False
         try:
-            while not (line := await self._line.line()).startswith(tag + b" "):
+            while not (line := await self._line.read_line()).startswith(tag + b" "):
                 if not line.startswith((b"* ", b"+")):
                     raise ConnectionBroken(f"the server does not speak IMAP: {line[:200]!r}")
                 if _NUMBER.match(line) and not came:
@@ -193,7 +193,7 @@ class ImapSession:
         if b"\r" in command or b"\n" in command:
             raise ValueError("the request has more than one command")
         self._count += 1
-        self._line.say(self._tag() + b" " + command + b"\r\n")
+        self._line.write(self._tag() + b" " + command + b"\r\n")
         return self._tag()
 
 
@@ -201,7 +201,7 @@ class ImapSession:
 class Mailboxes:
     """Sends commands and keeps one session per partner and URL open for a while."""
 
-    _post: MailConnector  #: opens the connections
+    _connector: MailConnector  #: opens the connections
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _clock: Any  #: the reactor's clock, for the end of idle sessions
     #: idle sessions by partner code and URL, with the timer that closes them
@@ -217,10 +217,10 @@ class Mailboxes:
         key = (partner.code, request.url)
         session = self._take(key)
         try:
-            if session is not None and not await session.lives():
+            if session is not None and not await session.probe():
                 session = None
             if session is None:
-                session = await ImapSession.open(self._post, request, partner)
+                session = await ImapSession.open(self._connector, request, partner)
             answer = await session.command(request.body)
         except Stranger as stranger:
             return Reply(401, str(stranger).encode(), {"text": str(stranger)}, self._now())

@@ -62,7 +62,7 @@ class CollectionService(Service):
     """Runs the collections of one node."""
 
     live: Live  #: the configuration, the province and the adapters in force
-    _books: EndpointJournal  #: writes arrivals into the journal
+    _access: EndpointJournal  #: writes arrivals into the journal
     _send: Send  #: sends an adapter's request to a partner
     _clock: IReactorTime  #: the reactor's clock, for intervals and timeouts
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
@@ -90,7 +90,7 @@ class CollectionService(Service):
 
     def wake(self, partner: str) -> None:
         """Collect from *partner* now, because it announced something."""
-        hurried = self._books.journal.write(collection_rounds.hurry_round, partner, self._now())
+        hurried = self._access.journal.write(collection_rounds.hurry_round, partner, self._now())
         _ = hurried.addCallback(lambda _: self._next_at.pop(partner, None))
         _ = hurried.addErrback(lambda failure: log.warning("collection-failed", reason=failure.getErrorMessage()))
 
@@ -116,7 +116,7 @@ class CollectionService(Service):
         lease = partner.policy.timeout * CALLS
         try:
             self._may_take()
-            round_ = await self._books.journal.write(
+            round_ = await self._access.journal.write(
                 collection_rounds.begin_round, partner.code, self._node, self._now(), lease + partner.policy.timeout
             )
         except Unready:
@@ -131,19 +131,19 @@ class CollectionService(Service):
             except TimeoutError:
                 found = Unavailable("the conversation took too long")
             except CancelledError:
-                await self._books.journal.write(collection_rounds.release_round, round_, self._now())
+                await self._access.journal.write(collection_rounds.release_round, round_, self._now())
                 return
             now = self._now()
             if isinstance(found, Unavailable):
                 wait = _wait(found, partner.policy, round_.failures + 1, self._random())
                 log.warning("collection-failed", reason=found.detail, credentials=found.credentials)
-                await self._books.journal.write(collection_rounds.fail_round, round_, found.detail, now + wait, now)
+                await self._access.journal.write(collection_rounds.fail_round, round_, found.detail, now + wait, now)
                 self._next_at[partner.code] = self._clock.seconds() + wait.total_seconds()
                 return
             for what in found.unusable:
                 log.warning("arrival-unusable", reason=what)
             wait = timedelta(0) if found.more else every
-            due = await self._books.journal.write(collection_rounds.end_round, round_, found.cursor, now + wait, now)
+            due = await self._access.journal.write(collection_rounds.end_round, round_, found.cursor, now + wait, now)
             self._next_at[partner.code] = self._clock.seconds() + (due - now).total_seconds()
 
     async def _hold(self, round_: Round, partner: Partner) -> Collected | Unavailable:
@@ -152,13 +152,13 @@ class CollectionService(Service):
         assert isinstance(adapter, Collector)
         conversation, owner = adapter.collect(round_.cursor, self._now()), Owner(partner.code)
         try:
-            step = await self._books.work(owner, 0, _advance, conversation, None)
+            step = await self._access.work(owner, 0, _advance, conversation, None)
             while not isinstance(step, Collected | Unavailable):
                 if isinstance(step, Request):
                     reply = await self._send(step, partner)
-                    step = await self._books.work(owner, _cost(reply), _advance, conversation, reply)
+                    step = await self._access.work(owner, _cost(reply), _advance, conversation, reply)
                 else:
-                    step = await self._books.work(
+                    step = await self._access.work(
                         owner, 0, _advance, conversation, await self._take(step, partner, round_)
                     )
         except CancelledError:
@@ -179,12 +179,12 @@ class CollectionService(Service):
         consecutive failed rounds the arrival is therefore refused with `hub-error` and stored. If the partner sends it
         again, it is judged again.
         """
-        self._books.room()
+        self._access.require_space()
         now, province = self._now(), self.live.province  # used to the end, whatever a reload changes meanwhile
         tracking = new_id(now)
         try:
             entry = await self._judge(arrival, partner, province, now, tracking)
-            taken = await self._books.take(Owner(partner.code), entry, province.routes)
+            taken = await self._access.record(Owner(partner.code), entry, province.routes)
         except (CancelledError, Unready):
             raise
         except Exception:
@@ -192,7 +192,7 @@ class CollectionService(Service):
                 raise
             log.exception("arrival-set-aside", tracking=tracking)
             entry = _refused(arrival, partner, now, tracking, Problem("hub-error", tracking))
-            taken = await self._books.take(Owner(partner.code), entry, province.routes)
+            taken = await self._access.record(Owner(partner.code), entry, province.routes)
         return Judged(not taken.problems, taken.problems)
 
     async def _judge(
@@ -205,7 +205,7 @@ class CollectionService(Service):
             return _refused(arrival, partner, now, tracking, problem)
         if arrival.service == DOCUMENTS:
             call = documents_requests.SendDocument(Octets.of(content), arrival.message_id)
-            return await self._books.work(
+            return await self._access.work(
                 Owner(partner.code),
                 xml_cost.estimate_packet(content),
                 judge_message,
@@ -218,7 +218,7 @@ class CollectionService(Service):
                 Drawer(),
             )
         service, code = list_services()[arrival.service], partner.code
-        return await self._books.work(
+        return await self._access.work(
             Owner(code),
             xml_cost.estimate_record(content),
             judge_record,

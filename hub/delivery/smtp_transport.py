@@ -43,7 +43,7 @@ class _Said:
 class Mailer:
     """Sends mails, with one connection per mail."""
 
-    _post: MailConnector  #: opens the connections
+    _connector: MailConnector  #: opens the connections
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
 
     async def carry(self, request: Request, partner: Partner) -> Reply:
@@ -54,10 +54,10 @@ class Mailer:
         Request headers: `Mail-From`, `Rcpt-To` (one each), and `User` and `Password` if the server requires a sign-in.
         Raises Unreachable.
         """
-        line = await self._post.call(request.url, _USUAL, partner)
+        line = await self._connector.call(request.url, _USUAL, partner)
         try:
             stage, said = await self._send(line, request, partner)
-            line.say(b"QUIT\r\n")
+            line.write(b"QUIT\r\n")
         finally:
             line.close()
         return Reply(said.code, said.text, {"stage": stage}, self._now())
@@ -68,13 +68,13 @@ class Mailer:
         if greeting.code != 220:
             return "greeting", greeting
         hello = await _greet(line)
-        if self._post.starts_tls(request.url, partner):
+        if self._connector.starts_tls(request.url, partner):
             if b"STARTTLS" not in hello:
                 raise Unreachable("the server offers no STARTTLS, so no password and no mail was sent")
             started = await _ask(line, b"STARTTLS")
             if started.code != 220:
                 return "starttls", started
-            line.secure(self._post.creator(request.url, partner))
+            line.start_tls(self._connector.creator(request.url, partner))
             hello = await _greet(line)
         headers = {name.lower(): value for name, value in request.headers}
         if headers.get("user"):
@@ -103,7 +103,7 @@ def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reacto
 async def _hear(line: Talk) -> _Said:
     lines: list[bytes] = []
     while len(lines) < _LINES:
-        found = _REPLY.fullmatch(await line.line())
+        found = _REPLY.fullmatch(await line.read_line())
         if found is None:
             break
         lines.append(found[3] or b"")
@@ -113,13 +113,13 @@ async def _hear(line: Talk) -> _Said:
 
 
 async def _ask(line: Talk, command: bytes) -> _Said:
-    line.say(command + b"\r\n")
+    line.write(command + b"\r\n")
     return await _hear(line)
 
 
 async def _greet(line: Talk) -> dict[bytes, bytes]:
     """Send EHLO with our address. Return the server's extensions by keyword."""
-    here = line.here()
+    here = line.local_address()
     said = await _ask(line, b"EHLO [" + (f"IPv6:{here}" if ":" in here else here).encode() + b"]")
     if said.code != 250:
         raise Unreachable(f"the server refuses EHLO: {said.code} {said.text.decode('utf-8', 'replace')[:200]}")

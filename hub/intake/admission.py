@@ -145,14 +145,14 @@ def judge_record(
         require_family(record, province.routes)
         require_bounds(record)
         if partner != HUB:
-            require_permission(record, partner, province.routes, telling=service.telling)
+            require_permission(record, partner, province.routes, telling=service.may_report_any_unit)
             require_standard(record, province.config.partners[partner].policy)
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
     takers = [
         each
         for each in province.config.partners.values()
-        if service.name in each.services and record.kind not in service.ours
+        if service.name in each.services and record.kind not in service.undelivered_kinds
     ]
     routes = tuple(
         Route(each.code, each.code, each.code, DeliveryState.WAITING)
@@ -183,7 +183,7 @@ def require_permission(record: Record, partner: str, routes: Routes, *, telling:
     send it, too.
     """
     for unit in dict.fromkeys((record.sender, *(fact.unit for fact in record.facts))):
-        if unit and (why := routes.permission(partner, unit, telling=telling)):
+        if unit and (why := routes.find_send_problems(partner, unit, telling=telling)):
             raise Rejected(why[0])
 
 

@@ -45,23 +45,23 @@ class DocumentDesk:
     """The endpoint of the documents service."""
 
     contract: Contract  #: the contract of the documents service
-    _books: EndpointJournal  #: access to the journal
+    _access: EndpointJournal  #: access to the journal
     read: Read = documents_requests.read_documents_call  #: reads a validated element
     _lying: Counter[str] = attrs.field(factory=Counter, init=False)  #: octets of unread answers, by partner
 
     @property
-    def private(self) -> bool:
+    def is_private(self) -> bool:
         """See `Desk`."""
         return False
 
-    def brings(self, call: object) -> bool:
+    def carries_message(self, call: object) -> bool:
         """See `Desk`."""
         return isinstance(call, documents_requests.SendDocument | documents_requests.UpdateTraces)
 
     async def perform(self, case: Case) -> etree._Element:
         """See `Desk`."""
         partner, opened, now = case.partner, case.opened, case.now
-        routes, journal = case.province.routes, self._books.journal
+        routes, journal = case.province.routes, self._access.journal
         match opened.call:
             case documents_requests.SendDocument() | documents_requests.UpdateTraces():
                 return await self._take(case)
@@ -75,7 +75,7 @@ class DocumentDesk:
                 )
             case documents_requests.GetDocument(document_id):
                 self._require_reader(partner)
-                row = await self._books.once(
+                row = await self._access.run_once(
                     case.owner, opened.mark, now, pickup.fetch_message, partner.code, document_id, now
                 )
                 answer = documents_responses.build_document_response(
@@ -89,27 +89,27 @@ class DocumentDesk:
                 self._require_reader(partner)
                 found = await self._traces(routes, partner, asked)
                 rows = [documents_responses.Trace(trace.document, b"") for trace in found]
-                answer = await self._books.work(
+                answer = await self._access.work(
                     case.owner, _ROW * len(rows), documents_responses.build_traces_response, rows
                 )
                 return await self._fill(answer, [trace.sha256 for trace in found], case)
             case documents_requests.GetOrganizations(since):
                 units = await journal.read(unit_registry.list_registry_units)
                 reached = [unit for unit in units if since is None or not unit.until or unit.until > local_day(since)]
-                return await self._books.work(
+                return await self._access.work(
                     case.owner, _ROW * len(reached), documents_responses.build_organizations_response, reached
                 )
             case documents_requests.CheckPermission(organ):
                 if not is_granted(partner, case.province.routes.upstream, self.contract.name, SEND):
                     return documents_responses.build_permission_response((refuse_ungranted(self.contract.name, SEND),))
-                return documents_responses.build_permission_response(routes.permission(partner.code, organ))
+                return documents_responses.build_permission_response(routes.find_send_problems(partner.code, organ))
         raise AssertionError(f"{opened.operation} is not an operation of this endpoint")
 
     async def _take(self, case: Case) -> etree._Element:
         call, partner, province = case.opened.call, case.partner, case.province
-        self._books.room()  # messages accepted earlier can still be fetched, confirmed and delivered
+        self._access.require_space()  # messages accepted earlier can still be fetched, confirmed and delivered
         service = self.contract.name
-        entry = await self._books.work(
+        entry = await self._access.work(
             case.owner,
             xml_cost.estimate_packet(call.packet),
             judge_message,
@@ -121,7 +121,7 @@ class DocumentDesk:
             case.tracking,
             case.drawer,
         )
-        taken = await self._books.take(
+        taken = await self._access.record(
             case.owner, attrs.evolve(entry, sha1=case.sha1), province.routes, case.opened.mark
         )
         if taken.problems:
@@ -132,7 +132,7 @@ class DocumentDesk:
     async def _confirm(self, case: Case, document_id: str, unit: str | None) -> etree._Element:
         opened, partner, now = case.opened, case.partner.code, case.now
         try:
-            await self._books.once(
+            await self._access.run_once(
                 case.owner, opened.mark, now, pickup.confirm_receipt, partner, document_id, unit, now
             )
         except CallRefused:
@@ -148,7 +148,7 @@ class DocumentDesk:
 
     async def _fill(self, answer: etree._Element, names: Sequence[str], case: Case) -> etree._Element:
         """Put the packets *names* into the empty Packets of *answer*: as text if small and inline, else as loads."""
-        octets = await self._books.journal.read(_copied, names, case.drawer)
+        octets = await self._access.journal.read(_copied, names, case.drawer)
         size = sum(map(len, octets))
         self._lying[case.partner.code] += size
         case.drawer.afterwards(partial(self._lying.subtract, {case.partner.code: size}))
@@ -165,7 +165,7 @@ class DocumentDesk:
         if not (routes.may_send(partner.code, unit) or routes.receives(partner.code, unit)):
             raise CallRefused(Problem("not-yours", asked.organ_id))
         own = None if routes.owns(partner.code, unit) else partner.code
-        found_traces = await self._books.journal.read(
+        found_traces = await self._access.journal.read(
             statuses.read_status_traces,
             unit,
             document=asked.document_id,

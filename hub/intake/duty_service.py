@@ -60,7 +60,7 @@ class DutyService(Regular):
         self._stopping = True
         return super().stopService()
 
-    async def look(self) -> None:
+    async def run_once(self) -> None:
         """Do all outstanding duties."""
         try:
             while not self._stopping and (of := await self._journal.read(duties.read_next_duty)) is not None:

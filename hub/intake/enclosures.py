@@ -65,7 +65,7 @@ class _Permission:
 
     def __call__(self, unit: str) -> bool:
         if unit not in self._known:
-            self._known[unit] = next(iter(self._routes.permission(self._partner, unit)), None)
+            self._known[unit] = next(iter(self._routes.find_send_problems(self._partner, unit)), None)
         return self._known[unit] is None
 
     def refusals(self) -> Iterator[Problem]:

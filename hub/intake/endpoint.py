@@ -65,14 +65,14 @@ class Desk(Protocol):
         ...
 
     @property
-    def private(self) -> bool:
+    def is_private(self) -> bool:
         """Tell whether its calls contain personal data.
 
         Of a call refused unread, only the hash and the codes are then journalled.
         """
         ...
 
-    def brings(self, call: object) -> bool:
+    def carries_message(self, call: object) -> bool:
         """Tell whether *call* contains a message. Evidence about the call is then journalled with the message."""
         ...
 
@@ -98,12 +98,12 @@ class EndpointJournal:
 
     journal: Journal  #: the journal to read and write
     work: Work  #: runs XML work where its cost says
-    room: Callable[[], None]  #: raises `Unready` when the disk has no room for another message
-    accepted: Callable[[], None]  #: called after each commit that may have created deliveries
+    require_space: Callable[[], None]  #: raises `Unready` when the disk has no room for another message
+    on_accepted: Callable[[], None]  #: called after each commit that may have created deliveries
     #: waits until all earlier facts of these services are written, or raises `Unready`
-    facts: Callable[[Counted], Awaitable[None]] = _nothing_left
+    wait_for_facts: Callable[[Counted], Awaitable[None]] = _nothing_left
 
-    async def take(
+    async def record(
         self, owner: Owner, entry: MessageEntry, routes: Routes, mark: ReplayMark | None = None
     ) -> RecordedMessage:
         """Write a judged message, large octets first. *mark* identifies the signed call that contained it, if any.
@@ -115,16 +115,16 @@ class EndpointJournal:
             left = await self.journal.read(duties.count_owed_facts, entry.partner)
             if left > duties.MOST_OWED:
                 raise Unready("hub-busy", f"{left} facts of {entry.partner} are still to be written")
-        await self.keep(owner, entry)
+        await self.store_octets(owner, entry)
         taken: RecordedMessage = await self.journal.admit(owner, take_once, entry, routes, mark)
         if taken.problems:
             log.info("message-refused", message=taken.id, partner=entry.partner, code=taken.problems[0].code)
         else:
             log.info("message-accepted", message=taken.id, partner=entry.partner, repeated=taken.id != entry.id)
-            self.accepted()
+            self.on_accepted()
         return taken
 
-    async def keep(self, owner: Owner, entry: MessageEntry) -> None:
+    async def store_octets(self, owner: Owner, entry: MessageEntry) -> None:
         """Write the octets of a large *entry* before the transaction that refers to them, in short batches."""
         size = len(entry.content)
         if size <= blobs.LARGE or not keeps_bytes(entry):
@@ -134,7 +134,7 @@ class EndpointJournal:
         for numbers in blobs.batch_part_numbers(size):
             await self.journal.admit(owner, blobs.keep_parts, entry.sha256, entry.content, numbers)
 
-    async def once(
+    async def run_once(
         self, owner: Owner, mark: ReplayMark | None, now: datetime, step: Callable[..., T], *args: object
     ) -> T:
         """Run a writing *step* of a call without a message id, at most once per call.

@@ -60,7 +60,7 @@ def is_granted(partner: Partner, upstream: str, service: str, operation: str = "
 def is_telling(service: str) -> bool:
     """Tell whether messages of *service* only report figures about units, so a partner with `tells` may send them."""
     found = list_services().get(service)
-    return found is not None and found.telling
+    return found is not None and found.may_report_any_unit
 
 
 def refuse_ungranted(service: str, operation: str = "") -> Problem:

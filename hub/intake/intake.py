@@ -54,8 +54,8 @@ class Intake:
     """Takes in the calls of one endpoint."""
 
     live: Live  #: the configuration and the province in force
-    _desk: Desk  #: the endpoint of the service
-    _books: EndpointJournal  #: access to the journal
+    _endpoint: Desk  #: the endpoint of the service
+    _access: EndpointJournal  #: access to the journal
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _throttle: Throttle  #: limits the calls of each partner
 
@@ -73,7 +73,7 @@ class Intake:
             if count := self._throttle.refused(name):
                 detail = f"{unready.problem.detail}: {count} refused"
                 log.warning("calls-refused", partner=partner.code if partner else "", detail=detail)
-                self.note(Problem(unready.problem.code, detail), certificate)
+                self.record_refusal(Problem(unready.problem.code, detail), certificate)
             raise
         return partial(self._throttle.leave, name)
 
@@ -114,7 +114,7 @@ class Intake:
             unsigned = self._fault((Problem("hub-error", tracking),), tracking, soap, ours=True)
         identity, size = province.config.identity, len(unsigned) + loads.size
         try:
-            packed = await self._books.work(
+            packed = await self._access.work(
                 owner, size, attachments.pack_envelope, unsigned, loads, manner, identity, now
             )
         except Unready as unready:  # the answer is unsigned, so it says only that the same call may be sent again
@@ -124,12 +124,12 @@ class Intake:
             )
         return SignedResponse(packed, fault, retry_after, senders)
 
-    def stranger(self, certificate: x509.Certificate) -> Problem | None:
+    def check_certificate(self, certificate: x509.Certificate) -> Problem | None:
         """Return the problem if *certificate* belongs to no partner, else None."""
         known = self.live.province.partner_with(certificate) is not None
         return None if known else Problem("certificate-unknown", certificate_fingerprint(certificate))
 
-    def note(self, problem: Problem, certificate: x509.Certificate) -> None:
+    def record_refusal(self, problem: Problem, certificate: x509.Certificate) -> None:
         """Journal that a request with this *certificate* was refused before it was read.
 
         The caller already has its answer.
@@ -148,8 +148,8 @@ class Intake:
 
         Raises `Unready` when the disk is nearly full: refusals must not fill the rest of it.
         """
-        self._books.room()
-        return self._books.journal.admit(owner, tell_refused, Event("call-refused", now, None, None, said), mark)
+        self._access.require_space()
+        return self._access.journal.admit(owner, tell_refused, Event("call-refused", now, None, None, said), mark)
 
     def _unready(self, unready: Unready, tracking: str, soap: str) -> bytes:
         """Return the fault for a temporary failure. Its details are for the operator only, in the log."""
@@ -158,7 +158,9 @@ class Intake:
         return self._fault((Problem(code, tracking),), tracking, soap, ours=True)
 
     def _fault(self, problems: tuple[Problem, ...], tracking: str, soap: str, *, ours: bool = False) -> bytes:
-        return envelope.write_fault(self._desk.contract.namespace, problems, server=ours, tracking=tracking, soap=soap)
+        return envelope.write_fault(
+            self._endpoint.contract.namespace, problems, server=ours, tracking=tracking, soap=soap
+        )
 
     async def _serve(
         self,
@@ -185,7 +187,7 @@ class Intake:
         try:
             # checked again, because the connection may be old
             anchors.check(certificate, now, purpose=Purpose.CLIENT, unknown=rule)
-            opened = await self._books.work(
+            opened = await self._access.work(
                 owner,
                 xml_cost.estimate_call(body),
                 open_call,
@@ -194,10 +196,10 @@ class Intake:
                 province.callers_over(partner),
                 certificate,
                 province,
-                self._desk.contract,
+                self._endpoint.contract,
                 now,
                 drawer,
-                self._desk.read,
+                self._endpoint.read,
             )
         except NotGranted as refused:  # the signature is valid, so an event records the caller; the body is not stored
             said = {"partner": refused.partner, "operation": refused.operation, "tracking": tracking}
@@ -205,23 +207,23 @@ class Intake:
             await self._refuse(owner, {**said, "code": problem.code, "detail": problem.detail}, now, refused.mark)
             raise
         except Rejected as rejected:
-            self._books.room()
+            self._access.require_space()
             # a refusal is journalled even if the call is not wanted any more
-            private, owner = self._desk.private, Owner(partner.code)
-            kept = await self._books.work(owner, len(body), attachments.keep_refused_body, body, manner, drawer)
+            private, owner = self._endpoint.is_private, Owner(partner.code)
+            kept = await self._access.work(owner, len(body), attachments.keep_refused_body, body, manner, drawer)
             entry = MessageEntry(
                 id=tracking,
                 partner=partner.code,
                 message_id=None,
-                service=self._desk.contract.name,
+                service=self._endpoint.contract.name,
                 received_at=now,
                 content=kept,
-                sha256=await self._books.work(owner, len(kept), kept.sha256),
+                sha256=await self._access.work(owner, len(kept), kept.sha256),
                 problems=tuple(Problem(each.code) for each in rejected.problems) if private else rejected.problems,
                 withheld=private,
             )
-            await self._books.keep(owner, entry)
-            await self._books.journal.admit(owner, take_once, entry, province.routes, rejected.mark)
+            await self._access.store_octets(owner, entry)
+            await self._access.journal.admit(owner, take_once, entry, province.routes, rejected.mark)
             raise
         if opened.partner is not partner:
             log.info("call-relayed", partner=opened.partner.code, relay=partner.code, operation=opened.operation)
@@ -253,8 +255,8 @@ class Intake:
             sha1 = {"partner": partner.code, "operation": opened.operation, "certificate": shown}
         if opened.unknown:
             log.warning("revocation-unknown-allowed", partner=partner.code, reason=opened.unknown)
-        if sha1 is not None and not self._desk.brings(opened.call):
-            await self._books.journal.admit(owner, events.append_events, Event("sha1-used", now, None, None, sha1))
+        if sha1 is not None and not self._endpoint.carries_message(opened.call):
+            await self._access.journal.admit(owner, events.append_events, Event("sha1-used", now, None, None, sha1))
         case = Case(
             province=province,
             partner=partner,
@@ -267,4 +269,4 @@ class Intake:
             loads=loads,
             sha1=sha1,
         )
-        return await self._desk.perform(case)
+        return await self._endpoint.perform(case)

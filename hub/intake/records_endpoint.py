@@ -47,10 +47,10 @@ class RecordDesk:
 
     contract: Contract  #: the contract of the service
     _service: Service  #: reads the records
-    _books: EndpointJournal  #: access to the journal
+    _access: EndpointJournal  #: access to the journal
     _queries: Mapping[str, Query] = attrs.field(factory=dict)  #: by operation; every other operation contains a message
     #: the service for one province, where it differs between provinces
-    _own: Callable[[Province], Service] | None = None
+    _make_service: Callable[[Province], Service] | None = None
 
     def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> RecordCall | QueryCall:
         """See `Desk`. Raises CallRefused (`contract-broken`) for an element without a canonical form."""
@@ -64,11 +64,11 @@ class RecordDesk:
         return RecordCall(content, None if found is None else xsd_types.read_xs_token(found))
 
     @property
-    def private(self) -> bool:
+    def is_private(self) -> bool:
         """See `Desk`."""
         return False
 
-    def brings(self, call: object) -> bool:
+    def carries_message(self, call: object) -> bool:
         """See `Desk`."""
         return isinstance(call, RecordCall)
 
@@ -76,13 +76,13 @@ class RecordDesk:
         """See `Desk`."""
         call, operation, namespace = case.opened.call, case.opened.operation, self.contract.namespace
         if not isinstance(call, RecordCall):
-            return await self._queries[operation](self._books, case)
-        self._books.room()
-        entry = await self._books.work(
+            return await self._queries[operation](self._access, case)
+        self._access.require_space()
+        entry = await self._access.work(
             case.owner,
             xml_cost.estimate_record(call.content),
             judge_record,
-            self._own(case.province) if self._own else self._service,
+            self._make_service(case.province) if self._make_service else self._service,
             call.content,
             call.message_id,
             case.partner.code,
@@ -90,7 +90,7 @@ class RecordDesk:
             case.now,
             case.tracking,
         )
-        taken = await self._books.take(
+        taken = await self._access.record(
             case.owner, attrs.evolve(entry, sha1=case.sha1), case.province.routes, case.opened.mark
         )
         if taken.problems:

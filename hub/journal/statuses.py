@@ -105,7 +105,7 @@ def route_status(
     if document is None:
         return ()
     return tuple(
-        Route(made.recipient, made.partner, made.via, routes.waits_for(made.partner))
+        Route(made.recipient, made.partner, made.via, routes.find_first_state(made.partner))
         for made in deliveries.of_message(tx, document.id)
     )
 

@@ -41,29 +41,29 @@ class LookupDesk:
     """Handles the calls of the lookups service."""
 
     contract: Contract  #: the WSDL of the lookups service
-    asker: Asker  #: asks partners
-    _books: EndpointJournal  #: journals lookups
+    query_runner: Asker  #: asks partners
+    _access: EndpointJournal  #: journals lookups
 
     def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> LookupQuestion:
         """See `Desk`."""
         return operations.read_lookup_question(child)
 
     @property
-    def private(self) -> bool:
+    def is_private(self) -> bool:
         """See `Desk`."""
         return True
 
-    def brings(self, call: object) -> bool:
+    def carries_message(self, call: object) -> bool:
         """See `Desk`."""
         return False
 
     async def perform(self, case: Case) -> etree._Element:
         """Answer one question; see `Desk`. Raises `Unready` when the partner does not answer now."""
-        self._books.room()
+        self._access.require_space()
         question, config = case.opened.call, case.province.config.lookups
         assert isinstance(question, LookupQuestion)
         if config is None:
-            await self._books.journal.admit(case.owner, replay_guard.spend_call_mark, case.opened.mark, case.now)
+            await self._access.journal.admit(case.owner, replay_guard.spend_call_mark, case.opened.mark, case.now)
             return operations.build_lookup_refusal(
                 question.operation, case.tracking, [Problem("lookup-not-served", question.operation)]
             )
@@ -89,7 +89,7 @@ class LookupDesk:
             return await self._settle(case, entry, Begun(id=entry.id), None, said, problems)
         spent = Spent(unit=unit, operation=operation, day=local_day(case.now))
         quota = config.quota[operation]
-        begun = await self._books.journal.admit(
+        begun = await self._access.journal.admit(
             case.owner,
             cache.begin_lookup,
             entry,
@@ -108,9 +108,9 @@ class LookupDesk:
         if heard is None:
             query = Query(operation, question.asked, begun.id)
             try:
-                heard = await self.asker.ask(query, partner, said | {"partner": partner.code})
+                heard = await self.query_runner.ask(query, partner, said | {"partner": partner.code})
             except Unready:
-                await self._books.journal.write(cache.give_back, begun)
+                await self._access.journal.write(cache.give_back, begun)
                 raise
             age = config.age(operation)
             if isinstance(heard.outcome, Answer) and age is not None:
@@ -125,7 +125,7 @@ class LookupDesk:
         """
         message_id = question.message_id or (None if question.rule.key else case.tracking)
         judged = (content, message_id, case.partner.code, case.province, case.now, case.tracking)
-        entry = await self._books.work(
+        entry = await self._access.work(
             case.owner, xml_cost.estimate_record(content), judge_record, list_services()[operations.NAME], *judged
         )
         return attrs.evolve(entry, routes=(), sha1=case.sha1)
@@ -134,7 +134,8 @@ class LookupDesk:
         """Return the partner that answers *operation*: the first one in the order of partner codes."""
         able = (known[code] for code in sorted(known) if operation in known[code].lookups)
         return next(
-            (partner for partner in able if isinstance(self.asker.live.adapters.get(partner.code), Answerer)), None
+            (partner for partner in able if isinstance(self.query_runner.live.adapters.get(partner.code), Answerer)),
+            None,
         )
 
     def _kept(self, named: str, begun: Begun, config: Lookups) -> QueryResult | None:
@@ -155,7 +156,7 @@ class LookupDesk:
             os.urandom(NONCE),
         )
         kept = KeptAnswer(sealed=sealed, heard_at=heard.at, until=until)
-        await self._books.journal.write(cache.keep_answer, named, kept)
+        await self._access.journal.write(cache.keep_answer, named, kept)
 
     async def _settle(
         self,
@@ -170,7 +171,7 @@ class LookupDesk:
         away = heard.outcome if heard is not None and isinstance(heard.outcome, Unavailable) else None
         entry = attrs.evolve(entry, problems=tuple(map(_without_words, problems)))
         ended = "unavailable" if away else "refused" if problems else "reused" if begun.reused else "answered"
-        taken = await self._books.journal.write(
+        taken = await self._access.journal.write(
             cache.settle_lookup,
             entry,
             case.province.routes,

@@ -30,7 +30,7 @@ class Forgetting(Regular):
     _now: Callable[[], datetime]  #: returns the current time in UTC
     _day: date | None = attrs.field(default=None, init=False)  #: the day on which old counts were last deleted
 
-    async def look(self) -> None:
+    async def run_once(self) -> None:
         """Delete what has expired, in batches. Old counts are deleted once a day."""
         now = self._now()
         today = local_day(now)

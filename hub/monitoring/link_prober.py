@@ -61,7 +61,7 @@ class Prober(Service):
 
     live: Live  #: the current configuration and province
     _journal: Journal  #: stores standings, days and events
-    _ask: Ask  #: probes one link
+    _probe_link: Ask  #: probes one link
     _clock: IReactorTime  #: the reactor, which times the rounds
     _now: Callable[[], datetime]  #: returns the current time in UTC
     _node: str  #: the name of this node
@@ -85,7 +85,7 @@ class Prober(Service):
         Service.startService(self)
         self._start()
 
-    def take_up(self) -> None:
+    def reconfigure(self) -> None:
         """Restart the rounds with the interval of the new configuration."""
         if self.running:
             self._stop_loop()
@@ -102,7 +102,7 @@ class Prober(Service):
         self._round.cancel()
         return ended
 
-    def trouble(self) -> str:
+    def describe_down_links(self) -> str:
         """Return which links are down; "" when all are up or none is probed."""
         down = {link.name: standing for link, standing in self._standings.items() if standing.state is LinkState.DOWN}
         if not down:
@@ -147,7 +147,7 @@ class Prober(Service):
         return Deferred.fromCoroutine(self._hear(link, config))
 
     async def _hear(self, link: Link, config: Config) -> None:
-        probe = await self._ask(link, config)
+        probe = await self._probe_link(link, config)
         before = self._standings.get(link) or (self._known or {}).get((link.name, link.place), LinkStanding())
         after = probes.advance_link_standing(before, probe)
         self._standings[link] = after

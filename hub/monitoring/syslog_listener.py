@@ -78,7 +78,7 @@ class Ear(Service):
     """Receives syslog for one node."""
 
     live: Live  #: the current configuration and province
-    _books: EndpointJournal  #: journals incidents and refusals
+    _access: EndpointJournal  #: journals incidents and refusals
     clock: Any  #: the reactor, which times handshakes and retries
     _now: Callable[[], datetime]  #: returns the current time in UTC
     counts: Counter[LineOutcome] = attrs.field(factory=Counter, init=False)  #: lines by outcome (`COUNTED`)
@@ -91,28 +91,28 @@ class Ear(Service):
     def stopService(self) -> Deferred[None]:
         """Stop reading. Lines already read are committed, if the journal accepts them at once."""
         Service.stopService(self)
-        ending = [connection.end() for connection in list(self._connections)]
+        ending = [connection.finish() for connection in list(self._connections)]
         return DeferredList(ending).addCallback(lambda _: None)
 
-    def come(self, connection: "Connection") -> bool:
+    def register(self, connection: "Connection") -> bool:
         """Register *connection* and return whether there was room for it. At the limit, the oldest connection that is
         not authenticated yet is closed to make room.
         """
         if len(self._connections) >= MOST:
-            nobodys = next((each for each in self._connections if each.is_nobodys), None)
+            nobodys = next((each for each in self._connections if each.is_unauthenticated), None)
             if nobodys is not None:
-                self.go(nobodys)
-                _ = nobodys.end()
+                self.forget(nobodys)
+                _ = nobodys.finish()
         if len(self._connections) >= MOST or not self.running:
             return False
         self._connections[connection] = None
         return True
 
-    def go(self, connection: "Connection") -> None:
+    def forget(self, connection: "Connection") -> None:
         """Forget a connection that is closed and has no lines left to process."""
         self._connections.pop(connection, None)
 
-    def whose(self, shown: x509.Certificate) -> Partner | None:
+    def identify_partner(self, shown: x509.Certificate) -> Partner | None:
         """Return the partner that owns the certificate *shown*.
 
         For an unknown or invalid certificate, journal the refusal and return None.
@@ -127,13 +127,13 @@ class Ear(Service):
             else:
                 return partner
         said = {"certificate": mark, "code": problem.code, "detail": f"syslog: {problem.detail}"[:200]}
-        written = self._books.journal.admit(
+        written = self._access.journal.admit(
             STRANGERS, events.append_events, Event("call-refused", now, None, None, said)
         )
         _ = written.addErrback(lambda failure: log.warning("refusal-not-kept", error=failure.getErrorMessage(), **said))
         return None
 
-    async def hear(self, octets: bytes, shown: x509.Certificate) -> LineOutcome:
+    async def process_line(self, octets: bytes, shown: x509.Certificate) -> LineOutcome:
         """Process one line, however long it takes, and return the counter to increment. Returns `stranger` if the
         certificate *shown* is no longer valid.
         """
@@ -143,10 +143,10 @@ class Ear(Service):
             return LineOutcome.UNREADABLE
         if self.live.config.incidents.rules.judge(line) is None:
             return LineOutcome.OTHER
-        if (partner := self.whose(shown)) is None:  # checked again: the connection may be old
+        if (partner := self.identify_partner(shown)) is None:  # checked again: the connection may be old
             return LineOutcome.STRANGER
         try:
-            judged = await self._books.work(Owner(partner.code), len(octets), self._judge, octets, line, partner)
+            judged = await self._access.work(Owner(partner.code), len(octets), self._judge, octets, line, partner)
             return await self._keep(*judged)
         except CancelledError:
             raise
@@ -192,8 +192,8 @@ class Ear(Service):
     async def _keep(self, entry: MessageEntry, report: MessageEntry | None) -> LineOutcome:
         while True:
             try:
-                self._books.room()
-                taken = await self._books.journal.admit(
+                self._access.require_space()
+                taken = await self._access.journal.admit(
                     Owner(entry.partner), record_incident, entry, report, self.live.province.routes
                 )
             except Unready as unready:
@@ -205,7 +205,7 @@ class Ear(Service):
                 return LineOutcome.REFUSED
             if report is not None and report.problems:
                 log.error("incident-not-reported", message=taken.id, code=report.problems[0].code)
-            self._books.accepted()
+            self._access.on_accepted()
             return LineOutcome.INCIDENT if taken.id == entry.id else LineOutcome.REPEATED
 
 
@@ -239,7 +239,7 @@ class Connection(Protocol):
     """One connection of a partner."""
 
     def __init__(self, ear: Ear) -> None:
-        self._ear = ear
+        self._listener = ear
         self._stream = Stream()
         self._shown: x509.Certificate | None = None  #: None before the handshake, and for an unknown sender
         self._came = bytearray()  #: received, not cut into lines yet
@@ -249,7 +249,7 @@ class Connection(Protocol):
         self._told = False
 
     @property
-    def is_nobodys(self) -> bool:
+    def is_unauthenticated(self) -> bool:
         """Return whether the connection is not authenticated: before the handshake, or with the certificate of an
         unknown sender.
         """
@@ -257,17 +257,17 @@ class Connection(Protocol):
 
     def connectionMade(self) -> None:
         """Wait for the handshake, at most `GREETING` seconds."""
-        if not self._ear.come(self):
+        if not self._listener.register(self):
             self._abort()
             return
-        self._greeting = self._ear.clock.callLater(GREETING, self._abort)
+        self._greeting = self._listener.clock.callLater(GREETING, self._abort)
 
     def handshakeCompleted(self) -> None:
         """Identify the partner; close the connection of an unknown sender."""
         if self._greeting is not None and self._greeting.active():
             self._greeting.cancel()
         shown = cast("Any", self.transport).getPeerCertificate().to_cryptography()
-        if self._ear.whose(shown) is None:
+        if self._listener.identify_partner(shown) is None:
             self._abort()
         else:
             self._shown = shown
@@ -292,7 +292,7 @@ class Connection(Protocol):
             self._waiting.extend(self._stream.feed(octets))
         except Unframed as unframed:
             self._came.clear()
-            self._ear.counts[LineOutcome.UNFRAMED] += 1
+            self._listener.counts[LineOutcome.UNFRAMED] += 1
             log.warning("syslog-unframed", certificate=certificate_fingerprint(shown), reason=str(unframed))
             self._abort()
 
@@ -302,11 +302,11 @@ class Connection(Protocol):
             done += EACH + len(self._waiting[0] if self._waiting else self._came[:SLICE])
             if done > TURN:
                 done = 0
-                await deferLater(self._ear.clock, 0)
+                await deferLater(self._listener.clock, 0)
             if not self._waiting:
                 self._cut(shown)
                 continue
-            became = await self._ear.hear(self._waiting[0], shown)
+            became = await self._listener.process_line(self._waiting[0], shown)
             if became is LineOutcome.STRANGER:
                 self._shown = None
                 self._came.clear()
@@ -318,7 +318,7 @@ class Connection(Protocol):
                 log.warning(
                     "syslog-unreadable", certificate=certificate_fingerprint(shown), line=repr(self._waiting[0][:100])
                 )
-            self._ear.counts[became] += 1
+            self._listener.counts[became] += 1
             _ = self._waiting.popleft()
 
     def _worked(self, _: object) -> None:
@@ -326,9 +326,9 @@ class Connection(Protocol):
         if self.connected:
             cast("Any", self.transport).resumeProducing()
         else:
-            self._ear.go(self)
+            self._listener.forget(self)
 
-    def end(self) -> Deferred[None]:
+    def finish(self) -> Deferred[None]:
         """Close the connection. The result fires when the lines already received are journalled, or cannot be."""
         self._abort()
         ended: Deferred[None] = Deferred()
@@ -336,7 +336,7 @@ class Connection(Protocol):
             ended.callback(None)
         else:
             _ = self._working.addBoth(lambda _: ended.callback(None))
-            self._ear.clock.callLater(2 * AGAIN, self._give_up)
+            self._listener.clock.callLater(2 * AGAIN, self._give_up)
         return ended
 
     def _give_up(self) -> None:
@@ -351,7 +351,7 @@ class Connection(Protocol):
         if self._greeting is not None and self._greeting.active():
             self._greeting.cancel()
         if self._working is None:
-            self._ear.go(self)
+            self._listener.forget(self)
 
     def _abort(self) -> None:
         cast("Any", self.transport).abortConnection()

@@ -81,21 +81,21 @@ class Readiness:
 class SharedLook(Generic[T]):
     """Shares one measurement between all callers that ask while it runs or within `SHARED` seconds after it ended."""
 
-    _look: Callable[[], Coroutine[Any, Any, T]]  #: makes one measurement
+    _measure: Callable[[], Coroutine[Any, Any, T]]  #: makes one measurement
     _seconds: Callable[[], float]  #: monotonic seconds
     #: callers that wait for the measurement under way
     _waiting: list[Deferred[T]] = attrs.field(factory=list, init=False)
     #: until when the result is shared, and the result
     _found: tuple[float, T] | None = attrs.field(default=None, init=False)
 
-    def ask(self) -> Deferred[T]:
+    def get(self) -> Deferred[T]:
         """Return the shared result. If the measurement failed, the Deferred fails with its error."""
         if self._found is not None and 0 < self._found[0] - self._seconds() <= SHARED:
             return succeed(self._found[1])
         asked: Deferred[T] = Deferred()
         self._waiting.append(asked)
         if len(self._waiting) == 1:
-            _ = Deferred.fromCoroutine(self._look()).addBoth(self._tell)
+            _ = Deferred.fromCoroutine(self._measure()).addBoth(self._tell)
         return asked
 
     def _tell(self, found: T | Failure) -> None:
@@ -113,7 +113,7 @@ class ReadinessLog:
     #: the codes logged last
     _told: dict[str, str] = attrs.field(factory=lambda: dict.fromkeys(CODES, "ok"), init=False)
 
-    def tell(self, found: Readiness) -> Readiness:
+    def log_changes(self, found: Readiness) -> Readiness:
         """Log *found* if it changed, and return it."""
         if found.codes != self._told:
             self._told = found.codes
@@ -248,14 +248,14 @@ class _Ready(Resource):
 
     def __init__(self, look: Callable[[], Awaitable[Readiness]]) -> None:
         super().__init__()
-        self._look = look
+        self._measure = look
 
     def render_GET(self, request: Request) -> int:
         gone: list[object] = []
         _ = request.notifyFinish().addErrback(gone.append)
 
         async def answer() -> None:
-            found = await self._look()
+            found = await self._measure()
             if gone:
                 return
             request.setResponseCode(200 if found.ready else 503)

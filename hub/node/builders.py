@@ -85,8 +85,8 @@ class DatabaseParts:
 
     journal: Database
     heartbeat: Heartbeat
-    workroom: Workroom
-    turn: LeaderTurn  #: the leader lock for publishing events
+    scheduler: Workroom
+    leader_lock: LeaderTurn  #: the leader lock for publishing events
     services: Sequence[Service]
 
 
@@ -94,14 +94,14 @@ class DatabaseParts:
 class ExchangeParts:
     """The parts that accept messages and deliver them."""
 
-    desks: Mapping[str, Desk]  #: by service
+    endpoints: Mapping[str, Desk]  #: by service
     intakes: Mapping[str, Intake]  #: by service
-    books: EndpointJournal
-    room: DiskRoom
+    access: EndpointJournal
+    disk_space: DiskRoom
     delivery: DeliveryService
     collection: CollectionService
-    watch: MailWatch
-    inquiry: Inquiry
+    mail_watch: MailWatch
+    revocation_fetcher: Inquiry
     feed: Feed | None
     services: Sequence[Service]
 
@@ -140,7 +140,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         Chainer(journal, reactor),
         Timekeeper(journal, reactor, frame.now, frame.wake),
     ]
-    return DatabaseParts(journal=journal, heartbeat=heartbeat, workroom=workroom, turn=turn, services=services)
+    return DatabaseParts(journal=journal, heartbeat=heartbeat, scheduler=workroom, leader_lock=turn, services=services)
 
 
 def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[RevocationAnswer]) -> ExchangeParts:
@@ -149,7 +149,7 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
     *known* holds the stored answers of CAs about revocation.
     """
     live, reactor, now = frame.live, frame.reactor, frame.now
-    journal, work, check = database.journal, database.workroom.work, database.heartbeat.check
+    journal, work, check = database.journal, database.scheduler.work, database.heartbeat.require_lease
     chance = random.SystemRandom().random
     post = MailConnector(reactor, live, now)
     sender = Sender(live, reactor, now, list_carriers(post, work, now, reactor))
@@ -170,7 +170,7 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
         random=chance,
         node=frame.node,
         alone=frame.alone,
-        poll=lambda: SLOW_POLL if bell is not None and bell.hears else POLL,
+        poll=lambda: SLOW_POLL if bell is not None and bell.is_listening else POLL,
         may_take=check,
     )
 
@@ -179,14 +179,14 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
         await wait_for_facts(journal, reactor, services)
 
     room = DiskRoom(lambda: disk_space.describe_lacking_space(live.config), reactor.seconds)
-    books = EndpointJournal(journal, work, room.demand, delivery.wake, wait)
+    books = EndpointJournal(journal, work, room.require_space, delivery.wake, wait)
     asker = Asker(live=live, journal=journal, send=send, work=work, clock=reactor, now=now, random=chance)
     served = list_desks(books, LookupDesk(wsdl.load_contract(operations.NAME), asker, books))
     throttle = Throttle(reactor.seconds)
     intakes = {name: Intake(live, desk, books, now, throttle) for name, desk in served.items()}
     collection = CollectionService(
         live=live,
-        books=books,
+        access=books,
         send=send,
         clock=reactor,
         now=now,
@@ -208,14 +208,14 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
         *([bell] if bell else []),
     ]
     return ExchangeParts(
-        desks=served,
+        endpoints=served,
         intakes=intakes,
-        books=books,
-        room=room,
+        access=books,
+        disk_space=room,
         delivery=delivery,
         collection=collection,
-        watch=watch,
-        inquiry=inquiry,
+        mail_watch=watch,
+        revocation_fetcher=inquiry,
         feed=feed,
         services=services,
     )
@@ -259,7 +259,7 @@ def _build_feed(frame: NodeFrame, database: DatabaseParts) -> Feed | None:
         cloudevents.feed_source(live.config.province),
         database.journal,
         connect=lambda: rabbitmq.connect_to_broker(said, live.config.tls, frame.reactor, frame.now),
-        take_turn=database.turn.take,
+        take_turn=database.leader_lock.try_lock,
         clock=frame.reactor,
         random=random.SystemRandom().random,
     )

@@ -41,7 +41,7 @@ class Timekeeper(Regular):
     _gap: float | None = attrs.field(default=None, init=False)
     _later: list[float] = attrs.field(factory=list, init=False)  #: monotonic times of the repeated repairs
 
-    async def look(self) -> None:
+    async def run_once(self) -> None:
         """Compare the clocks; after a step, make deliveries and probes that lie in the future due again."""
         steady = self._clock.seconds()
         gap = self._now().timestamp() - steady

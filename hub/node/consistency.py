@@ -86,7 +86,7 @@ def report_mistakes(config: Config, routes: Routes, today: date) -> Iterable[Mis
     """Yield each mistake in the addresses of incident reports: an unknown sender, a recipient without a route."""
     told = config.incidents
     sender = told.report_from
-    if sender and (routes.outside(sender) or routes.permission(HUB, sender)[0].code == "unit-unknown"):
+    if sender and (routes.outside(sender) or routes.find_send_problems(HUB, sender)[0].code == "unit-unknown"):
         yield Mistake("hub.toml: incidents.report-from", f"the registry has no unit {sender}", "a unit of the province")
     if told.report_to:
         try:

@@ -36,7 +36,7 @@ class Daybreak(Regular):
         self._day = local_day(self._now())
         super().startService()
 
-    async def look(self) -> None:
+    async def run_once(self) -> None:
         """Call the function if the day has changed."""
         today = local_day(self._now())
         if today == self._day:

@@ -24,11 +24,11 @@ class Chainer(Regular):
     _journal: Journal  #: whose events are chained
     _clock: IReactorTime  #: the reactor's clock, which times the rounds
 
-    async def end(self) -> None:
+    async def finish(self) -> None:
         """Chain the remaining events before the node stops."""
-        await self.look()
+        await self.run_once()
 
-    async def look(self) -> None:
+    async def run_once(self) -> None:
         """Chain all unchained events, in batches of at most 2,000."""
         try:
             while await self._journal.write(events.chain_events, _BATCH) == _BATCH:

@@ -50,19 +50,19 @@ class Heartbeat(Regular):
     _due: float = attrs.field(default=0.0, init=False)  #: time of the next heartbeat, by the steady clock
     _lapsed: bool = attrs.field(default=False, init=False)  #: whether the lapse was logged
 
-    async def end(self) -> None:
+    async def finish(self) -> None:
         """Write that the node has stopped."""
         try:
             await self._journal.write(nodes.record_node_end, self._node.name, self._now())
         except Unready as unready:
             log.warning("node-end-not-written", error=str(unready))  # other nodes will see it as lapsed
 
-    def check(self) -> None:
+    def require_lease(self) -> None:
         """Raise `Unready` if other nodes may believe this node dead: it must send nothing now."""
         if not self._alone and (self._until is None or self._steady() > self._until):
             raise Unready("journal-unavailable", "the heartbeat of this node has lapsed", retry_after=1)
 
-    async def look(self) -> None:
+    async def run_once(self) -> None:
         """Write a heartbeat if one is due."""
         begun = self._steady()
         if begun < self._due:

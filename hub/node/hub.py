@@ -126,9 +126,9 @@ class Hub(Ordered):
         All others read `Live` when they need it.
         """
         self._set_threshold()
-        self._exchange.inquiry.take_up(heard)
-        self._exchange.watch.take_up()
-        self._reporting.prober.take_up()
+        self._exchange.revocation_fetcher.reconfigure(heard)
+        self._exchange.mail_watch.reconfigure()
+        self._reporting.prober.reconfigure()
         self._exchange.delivery.wake()
         for code, partner in new.partners.items():
             if partner.policy.collect is not None and partner != old.partners.get(code):
@@ -136,7 +136,7 @@ class Hub(Ordered):
                 self._exchange.collection.wake(code)
 
     def _set_threshold(self) -> None:
-        self._database.workroom.threshold = 0 if self._live.config.identity.waits else THRESHOLD
+        self._database.scheduler.threshold = 0 if self._live.config.identity.waits else THRESHOLD
 
     def _check(self, shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
         """Check the certificate of a TLS client. A refused client sees only a TLS alert, so the reason is logged."""

@@ -49,7 +49,7 @@ def build_ports(
 ) -> Sequence[Service]:
     """Return the services that listen on *sockets* (by section of `hub.toml`), in start order."""
     live, heard = frame.live, "syslog" in sockets
-    ear = Ear(live, exchange.books, frame.reactor, frame.now)
+    ear = Ear(live, exchange.access, frame.reactor, frame.now)
     spool_room = SpoolRoom(lambda: disk_space.count_octets_left(live.config))
 
     def port(name: str, site: Any) -> Port:
@@ -77,11 +77,11 @@ def _soap_site(frame: NodeFrame, exchange: ExchangeParts, spool_room: SpoolRoom)
     live, intakes = frame.live, exchange.intakes
     root, soap = Resource(), Resource()
     root.putChild(b"soap", soap)
-    for name, desk in exchange.desks.items():
+    for name, desk in exchange.endpoints.items():
         served = ServiceResource(intakes[name], desk.contract, partial(_service_url, live, name))
         soap.putChild(name.encode(), served)
     site = _site(root, live.config.soap.body_limit, frame, exchange, spool_room)
-    site.note, site.stranger = intakes[DOCUMENTS].note, intakes[DOCUMENTS].stranger
+    site.note, site.stranger = intakes[DOCUMENTS].record_refusal, intakes[DOCUMENTS].check_certificate
     site.share_of = partial(_share_of_partner, live)
     return site
 
@@ -98,19 +98,21 @@ def _admin_site(
 
     *syslog* counts syslog messages; None without that port.
     """
-    live, journal, work, seconds = frame.live, database.journal, database.workroom.work, frame.reactor.seconds
+    live, journal, work, seconds = frame.live, database.journal, database.scheduler.work, frame.reactor.seconds
     told, prober = admin.ReadinessLog(), reporting.prober
 
     async def readiness() -> admin.Readiness:
         key_flaw = partial(find_key_flaw, live, work, frame.reactor)
-        return told.tell(
-            await admin.measure_readiness(journal, live.province, frame.now(), work, key_flaw, prober.trouble())
+        return told.log_changes(
+            await admin.measure_readiness(
+                journal, live.province, frame.now(), work, key_flaw, prober.describe_down_links()
+            )
         )
 
-    look = admin.SharedLook(readiness, seconds).ask
+    look = admin.SharedLook(readiness, seconds).get
 
     def wsdls() -> dict[str, bytes]:
-        found = {name: _wsdls_of(desk.contract, _service_url(live, name)) for name, desk in exchange.desks.items()}
+        found = {name: _wsdls_of(desk.contract, _service_url(live, name)) for name, desk in exchange.endpoints.items()}
         return {file: text for each in found.values() for file, text in each.items()}
 
     async def measured() -> bytes:
@@ -119,7 +121,7 @@ def _admin_site(
             await admin.gather_metrics(found, journal, live.province, frame.now(), exchange.feed, syslog, standings)
         )
 
-    tell = admin.SharedLook(measured, seconds).ask if live.config.admin.metrics else None
+    tell = admin.SharedLook(measured, seconds).get if live.config.admin.metrics else None
     console = _console(frame, database, exchange, look)
     served = admin.make_admin_resource(look, wsdls, tell, _public(frame, database), console)
     site = _site(served, edge.LIMIT, frame, exchange, spool_room)
@@ -130,9 +132,9 @@ def _admin_site(
 
 def _site(root: Resource, limit: int, frame: NodeFrame, exchange: ExchangeParts, spool_room: SpoolRoom) -> BoundedSite:
     # The namespace of a fault's detail as long as the called service is unknown.
-    namespace = exchange.desks[DOCUMENTS].contract.namespace
+    namespace = exchange.endpoints[DOCUMENTS].contract.namespace
     site = BoundedSite(root, limit, namespace, frame.reactor, spool.spool_folder(frame.live.config.data))
-    site.room, site.spool_room = exchange.room.demand, spool_room
+    site.room, site.spool_room = exchange.disk_space.require_space, spool_room
     return site
 
 
@@ -141,7 +143,7 @@ def _public(frame: NodeFrame, database: DatabaseParts) -> Resource | None:
     if config.portal is None:
         return None
     url = config.portal.url or f"{_https_url(config.admin)}/public"
-    return Public(public_pages.PublicPages(database.journal, database.workroom.work, frame.live, lambda: url))
+    return Public(public_pages.PublicPages(database.journal, database.scheduler.work, frame.live, lambda: url))
 
 
 def _console(
@@ -156,13 +158,13 @@ def _console(
 
     pages = ConsolePages(
         database.journal,
-        database.workroom.work,
+        database.scheduler.work,
         frame.live,
         frame.now,
         word=lambda: secrets.token_urlsafe(32),
         salt=lambda: secrets.token_bytes(16),
         checks=checks,
-        facts=exchange.books.facts,
+        facts=exchange.access.wait_for_facts,
     )
     return edge.Console(pages, database.journal)
 

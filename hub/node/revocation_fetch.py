@@ -68,7 +68,7 @@ class Inquiry(Service):
     def startService(self) -> None:
         """Start with the stored answers."""
         Service.startService(self)
-        self.take_up(self._known)
+        self.reconfigure(self._known)
         self._loop = LoopingCall(self._look)
         self._loop.clock = self._clock
         _ = self._loop.start(EVERY)
@@ -85,7 +85,7 @@ class Inquiry(Service):
         self._round.cancel()
         return ended
 
-    def take_up(self, known: Sequence[RevocationAnswer]) -> None:
+    def reconfigure(self, known: Sequence[RevocationAnswer]) -> None:
         """Use the current configuration and its stored answers *known*.
 
         Its anchors get every answer known so far, and every question is asked again.

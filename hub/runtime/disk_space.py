@@ -51,7 +51,7 @@ class DiskRoom:
     _looked: float = attrs.field(default=float("-inf"), init=False)  #: time of the last measurement
     _lacking: str = attrs.field(default="", init=False)  #: result of the last measurement
 
-    def demand(self) -> None:
+    def require_space(self) -> None:
         """Raise `Unready` (`disk-low`) when a disk is nearly full."""
         if not 0 <= self._seconds() - self._looked < _BELIEVED:
             self._looked, self._lacking = self._seconds(), self._lacks()
@@ -73,7 +73,7 @@ class SpoolRoom:
     _bodies: Counter[str] = attrs.field(factory=Counter, init=False)  #: number of bodies by owner key
     _unwritten: int = attrs.field(default=0, init=False)  #: octets that are reserved and not yet on the disk
 
-    def take(self, share: PortShare, size: int | None) -> "BodyRoom":
+    def reserve(self, share: PortShare, size: int | None) -> "BodyRoom":
         """Reserve space for a body of *size* octets, or the first step for a body of unknown length (None).
 
         Raises `Unready`: `hub-busy` when that exceeds the owner's share, `disk-low` when the disk has no room.

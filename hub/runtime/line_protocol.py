@@ -39,29 +39,29 @@ class Talk(Protocol):
     _waiting: Deferred[bytes] | None = attrs.field(default=None, init=False)  #: the caller that waits for them
     _lost: Failure | None = attrs.field(default=None, init=False)  #: why the connection ended
 
-    async def line(self) -> bytes:
+    async def read_line(self) -> bytes:
         """Return the next line without its end. Raises ConnectionBroken, or the error that broke the connection."""
         return (await self._next(self._end_of_line)).removesuffix(b"\n").removesuffix(b"\r")
 
-    async def octets(self, count: int) -> bytes:
-        """Return the next *count* octets. Raises as `line` does."""
+    async def read_octets(self, count: int) -> bytes:
+        """Return the next *count* octets. Raises as `read_line` does."""
         return await self._next(lambda: count if len(self._heard) >= count else None)
 
-    def say(self, octets: bytes) -> None:
+    def write(self, octets: bytes) -> None:
         """Write *octets*. Raises the error that broke the connection."""
         if self._lost is not None:
             self._lost.raiseException()
         assert self.transport is not None
         self.transport.write(octets)
 
-    def secure(self, creator: IOpenSSLClientConnectionCreator) -> None:
+    def start_tls(self, creator: IOpenSSLClientConnectionCreator) -> None:
         """Begin TLS. Raises ConnectionBroken if clear text has already arrived: it would count as sent under TLS."""
         if self._heard:
             raise ConnectionBroken("it sends something before TLS begins, which would count as sent under TLS")
         assert self.transport is not None
         self.transport.startTLS(creator)  # type: ignore[attr-defined]  # ITLSTransport
 
-    def here(self) -> str:
+    def local_address(self) -> str:
         """Return the local address of this connection."""
         assert self.transport is not None
         return str(self.transport.getHost().host)  # type: ignore[attr-defined]  # IPv4Address or IPv6Address

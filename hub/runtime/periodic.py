@@ -9,13 +9,13 @@ from twisted.internet.task import LoopingCall
 
 
 class Regular(Service):
-    """Calls `look` at its start and then every `every` seconds. A stop waits for the running call and then calls `end`.
+    """Calls `run_once` at its start and then every `every` seconds. A stop waits for the running call and then calls `finish`.
 
-    `look` must not raise, except for a cancellation: an exception would stop the loop for ever.
+    `run_once` must not raise, except for a cancellation: an exception would stop the loop for ever.
     """
 
     every: ClassVar[float]  #: interval in seconds
-    at_once: ClassVar[bool] = True  #: whether to call `look` at the start
+    at_once: ClassVar[bool] = True  #: whether to call `run_once` at the start
     _clock: IReactorTime  #: a monotonic clock, such as the reactor's
     _loop: LoopingCall
     _running: Deferred[LoopingCall] | None = None
@@ -23,12 +23,12 @@ class Regular(Service):
     def startService(self) -> None:
         """Start the loop."""
         Service.startService(self)
-        self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self.look()))
+        self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self.run_once()))
         self._loop.clock = self._clock
         self._running = self._loop.start(self.every, now=self.at_once)
 
     def stopService(self) -> Deferred[None]:
-        """Stop the loop, wait for the running call, and call `end`."""
+        """Stop the loop, wait for the running call, and call `finish`."""
         Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
 
@@ -36,11 +36,11 @@ class Regular(Service):
         self._loop.stop()
         if self._running is not None:
             await self._running
-        await self.end()
+        await self.finish()
 
-    async def look(self) -> None:
+    async def run_once(self) -> None:
         """Do the work once."""
         raise NotImplementedError
 
-    async def end(self) -> None:
-        """Do the work that follows the last call of `look`."""
+    async def finish(self) -> None:
+        """Do the work that follows the last call of `run_once`."""

@@ -64,7 +64,7 @@ class PidFileLock:
     _file: int  #: file descriptor that holds the lock
 
     @classmethod
-    def take(cls, data: Path) -> Self:
+    def acquire(cls, data: Path) -> Self:
         """Write the pid of this process to `hub.pid` and keep the file locked. Raises `Held` if another hub has it."""
         path = data / _PID
         while True:

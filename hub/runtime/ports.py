@@ -80,7 +80,7 @@ class DirectoryLockService(Service):
         Service.startService(self)
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload))
         try:
-            self._hold = pidfile.PidFileLock.take(self._data)
+            self._hold = pidfile.PidFileLock.acquire(self._data)
         except pidfile.Held as held:
             path = f"hub.toml: data ({self._data})"
             raise ConfigurationFault(

@@ -55,7 +55,7 @@ class Watch:
             self._next.cancel()
         self._pool.stop()
 
-    def doubt(self) -> None:
+    def probe(self) -> None:
         """Probe the server, unless a probe is running."""
         if self._asking or not self._running:
             return
@@ -71,7 +71,7 @@ class Watch:
         if isinstance(result, Failure):
             self._declare(str(getattr(result.value, "orig", None) or result.value))
             if self._running:
-                self._next = self._reactor.callLater(_AGAIN, self.doubt)
+                self._next = self._reactor.callLater(_AGAIN, self.probe)
         elif self.away:
             log.warning("journal-back", after=round(self._reactor.seconds() - self._since, 1))
             self.away = ""

@@ -89,9 +89,9 @@ class Workroom(Service):
     threshold: int = THRESHOLD  #: 0 where even the cheapest work may block, such as for a key in a token
     _used: Callable[[], float] = time.thread_time  #: CPU seconds used by the reactor thread
     _threads: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, THREADS, "work"), init=False)
-    _lock: Lock = attrs.field(factory=Lock, init=False)  #: protects `_dear`, from which the threads take work
-    _dear: FairQueue[_Piece] = attrs.field(factory=FairQueue, init=False)  #: expensive work, for the threads
-    _cheap: FairQueue[_Piece] = attrs.field(factory=FairQueue, init=False)  #: cheap work, for the reactor's next turns
+    _lock: Lock = attrs.field(factory=Lock, init=False)  #: protects `_threaded`, from which the threads take work
+    _threaded: FairQueue[_Piece] = attrs.field(factory=FairQueue, init=False)  #: expensive work, for the threads
+    _inline: FairQueue[_Piece] = attrs.field(factory=FairQueue, init=False)  #: cheap work, for the reactor's next turns
     #: call for the next turn, if this turn has done work
     _turn: IDelayedCall | None = attrs.field(default=None, init=False)
     _began: float = attrs.field(default=0.0, init=False)  #: `_used` when this turn's first work began
@@ -116,14 +116,14 @@ class Workroom(Service):
         """
         if not owner.wanted():
             return fail(CancelledError())
-        if cost < self.threshold and not self._cheap and self._has_time():
+        if cost < self.threshold and not self._inline and self._has_time():
             return maybeDeferred(step, *args, **kwargs)
         piece = _Piece(owner, partial(contextvars.copy_context().run, step, *args, **kwargs))
         if cost < self.threshold:
-            self._cheap.put(owner.name, piece)
+            self._inline.put(owner.name, piece)
         else:
             with self._lock:
-                self._dear.put(owner.name, piece)
+                self._threaded.put(owner.name, piece)
             # the thread takes the work that is next in turn, not this very piece
             self._threads.callInThread(self._work_one)
         return piece.done
@@ -137,15 +137,15 @@ class Workroom(Service):
 
     def _begin_turn(self) -> None:
         self._turn = None
-        while self._cheap and self._has_time():
-            piece = self._cheap.take()
+        while self._inline and self._has_time():
+            piece = self._inline.take()
             assert piece is not None
             _tell(piece, _result(piece))
 
     def _work_one(self) -> None:
         """Run the next piece in turn. Called in a worker thread."""
         with self._lock:
-            piece = self._dear.take()
+            piece = self._threaded.take()
         assert piece is not None  # each piece that is queued calls one thread
         self._reactor.callFromThread(_tell, piece, _result(piece))
 

@@ -236,7 +236,7 @@ class Anchors:
     """The trusted CA certificates and their revocations.
 
     Each one is an anchor by itself: an intermediate needs no root here. *crls* come from files. *intermediates* only
-    help to build a chain and are not trusted. *sourced* are CAs whose revocations are fetched over the network; `hear`
+    help to build a chain and are not trusted. *sourced* are CAs whose revocations are fetched over the network; `set_revocations`
     receives them. *committing* means that the certificates belong to persons, whose keys may be for nonRepudiation
     (contentCommitment) instead of digitalSignature.
 
@@ -267,9 +267,9 @@ class Anchors:
         self._stapled: dict[x509.Certificate, OcspAnswer] = {}
         self._checked: dict[x509.Certificate, _Standing] = {}
         self._shown: dict[x509.Certificate, tuple[x509.Certificate, ...]] = {}
-        self.hear((), {})
+        self.set_revocations((), {})
 
-    def hear(self, lists: Sequence[RevocationList], answers: Mapping[x509.Certificate, OcspAnswer]) -> None:
+    def set_revocations(self, lists: Sequence[RevocationList], answers: Mapping[x509.Certificate, OcspAnswer]) -> None:
         """Replace the CRLs and OCSP answers that were fetched from the CAs."""
         by_issuer: dict[x509.Name, list[RevocationList]] = {}
         for found in (*self._filed, *lists):
@@ -342,7 +342,8 @@ class Anchors:
             self._shown[certificate] = tuple(chain)
         if len(checked) >= _KEPT:
             checked.clear()
-        checked[certificate] = found  # `checked` is the old cache if another thread has called `hear` meanwhile
+        # `checked` is the old cache if another thread has called `set_revocations` meanwhile
+        checked[certificate] = found
         return found
 
     def _judge(self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]) -> _Standing:

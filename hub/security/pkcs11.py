@@ -30,7 +30,7 @@ class Pkcs11Key:
     _key: Any
 
     @property
-    def loose(self) -> bool:
+    def is_exportable(self) -> bool:
         """Tell whether the token would export the key."""
         try:
             return bool(self._key[Attribute.EXTRACTABLE]) or not self._key[Attribute.SENSITIVE]

@@ -33,7 +33,7 @@ class OpenKey(Protocol):
     """A key that can be used until its token is lost."""
 
     @property
-    def loose(self) -> bool: ...
+    def is_exportable(self) -> bool: ...
     def sign(self, method: Method, content: bytes) -> bytes: ...
     def close(self) -> None: ...
 
@@ -101,7 +101,7 @@ class Vault:
                         self._hold(before.place, before.pin)
                 raise
             assert self._held is not None
-            return value, self._held.key.loose
+            return value, self._held.key.is_exportable
 
     def flaw(self, place: KeyPlace, method: Method) -> str:
         """Return why the key at *place* cannot sign. A result found within `PATIENCE` is reused."""

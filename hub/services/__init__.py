@@ -32,9 +32,10 @@ class Service:
     read: Read
     milestones: frozenset[str]  #: the milestones its facts may have
     attributes: frozenset[str] = frozenset()  #: names of the attributes its facts may have
-    ours: frozenset[str] = frozenset()  #: the kinds of its messages that the hub delivers to no other system
+    #: the kinds of its messages that the hub delivers to no other system
+    undelivered_kinds: frozenset[str] = frozenset()
     #: Its messages only report figures about units. A partner with the policy `tells` may send them about any unit.
-    telling: bool = False
+    may_report_any_unit: bool = False
     #: No partner sends its messages. The hub writes them, or finds them in the packets of `documents`.
     internal: bool = False
     synced: str = ""  #: milestone for each key of a message when it has been delivered to another system; empty: none

@@ -72,7 +72,7 @@ class CalendarRoom:
     days: int = DAYS
     facts: int = FACTS
 
-    def take(self, what: Literal["lines", "parameters", "rules", "days", "facts"], count: int = 1) -> None:
+    def spend(self, what: Literal["lines", "parameters", "rules", "days", "facts"], count: int = 1) -> None:
         """Take *count* units of the limit *what*. Raises Rejected `calendar-too-large` if less than that remains."""
         left = getattr(self, what) - count
         if left < 0:
@@ -104,8 +104,8 @@ def read_meetings(
     calendar: `calendar-unreadable` or `calendar-too-large`.
     """
     room = room or CalendarRoom()
-    room.take("lines", content.count(b"\n"))
-    room.take("parameters", content.count(b";"))
+    room.spend("lines", content.count(b"\n"))
+    room.spend("parameters", content.count(b";"))
     found = calendar.read_calendar(content)
     method = _read_method(_text(found, "METHOD").upper())
     events = found.parts("VEVENT")
@@ -113,7 +113,7 @@ def read_meetings(
         raise calendar_unreadable(f"{len(events)} VEVENTs; from 1 to {MOST}")
     if (series := sum(map(_is_series, events))) > MOST_SERIES:
         raise too_large(f"more than {MOST_SERIES} series")
-    room.take("rules", series)
+    room.spend("rules", series)
     meetings = [_meeting(event, found, method) for event in events]
     people = meetings[0].attendees if method is SchedulingMethod.REPLY else (meetings[0].organizer,)
     sender = next((unit for unit in (who_is(person, True) for person in people) if unit), "")
@@ -122,7 +122,7 @@ def read_meetings(
     told = partial(Fact, service="meetings", at=at, message=message)
     facts: dict[tuple[str, str, str], Fact] = {}
     for fact in _facts(_CalendarReading(found, method, who_is, may_tell, room), meetings, told):
-        room.take("facts")
+        room.spend("facts")
         facts.setdefault((fact.unit, fact.key, fact.milestone), fact)
     return Record(
         kind=method.lower(),
@@ -141,7 +141,7 @@ class _CalendarReading:
     method: SchedulingMethod
     who_is: WhoIs
     may_tell: MayTell
-    room: CalendarRoom
+    limits: CalendarRoom
     together: int = 0  #: meetings so far; each occurrence counts as one
 
     def teller(self, person: ContentLine, *, sends: bool) -> str:
@@ -300,7 +300,7 @@ def _occurrences(
     found = {calendar.write_calendar_mark(when): when for when in _repeated(event, reading, begins)}
     for name in ("RDATE", "EXDATE"):
         for line in event.all(name):
-            reading.room.take("days", line.value.count(",") + 1)
+            reading.limits.spend("days", line.value.count(",") + 1)
             for when in calendar.read_calendar_times(line, reading.calendar):
                 if name == "RDATE":
                     found[calendar.write_calendar_mark(when)] = when
@@ -323,7 +323,7 @@ def _repeated(event: CalendarPart, reading: _CalendarReading, begins: date | dat
         # the same instant may fall on another day in another time zone
         last = min(last, calendar.local_day(until) + 2 * _DAY)
     days = rrule.list_rule_days(rule, first, last)
-    reading.room.take("days", len(days))
+    reading.limits.spend("days", len(days))
     for day in days:
         when = datetime.combine(day, begins.timetz()) if isinstance(begins, datetime) else day
         if until is None or _is_by(when, until):

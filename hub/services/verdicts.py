@@ -85,4 +85,4 @@ def _tag(local: str) -> str:
     return f"{{{NAMESPACE}}}{local}"
 
 
-SERVICE = Service(name=NAME, read=read_verdict_message, milestones=frozenset(), telling=True)
+SERVICE = Service(name=NAME, read=read_verdict_message, milestones=frozenset(), may_report_any_unit=True)

@@ -193,7 +193,7 @@ class Database(Service):
     _waiting: list[_Waiting] = attrs.field(factory=list, init=False)  #: steps of the hub itself, in order
     _open: set[Deferred[object]] = attrs.field(factory=set, init=False)  #: callers that wait for a result
     #: timers of operations that take long
-    _doubting: dict[Deferred[Any], IDelayedCall] = attrs.field(factory=dict, init=False)
+    _probing: dict[Deferred[Any], IDelayedCall] = attrs.field(factory=dict, init=False)
     #: steps from outside; normally after those of `_waiting`
     _admitted: FairQueue[_Waiting] = attrs.field(factory=FairQueue, init=False)
     #: the last commit had no time for any of `_admitted`: they come first now
@@ -210,13 +210,13 @@ class Database(Service):
     _damaged: Unready | None = attrs.field(default=None, init=False)
     #: open connections to the server, to be cut on a stop
     _connections: WeakSet[DBAPIConnection] = attrs.field(factory=WeakSet, init=False)
-    _watch: Watch | None = attrs.field(default=None, init=False)  #: monitors the server; None on SQLite
+    _monitor: Watch | None = attrs.field(default=None, init=False)  #: monitors the server; None on SQLite
 
     def __attrs_post_init__(self) -> None:
         if self._asked is not None:
             for engine in (self._engine, self._asked):
                 event.listen(engine, "connect", self._connected)
-            self._watch = Watch(partial(transactions.commit_nothing, self._asked), self._reactor, self._away)
+            self._monitor = Watch(partial(transactions.commit_nothing, self._asked), self._reactor, self._away)
 
     def _connected(self, raw: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         self._connections.add(raw)
@@ -228,8 +228,8 @@ class Database(Service):
         self._writer.start()
         if self._reports is not None:
             self._reports.startService()
-        if self._watch is not None:
-            self._watch.start()
+        if self._monitor is not None:
+            self._monitor.start()
 
     def stopService(self) -> Deferred[None]:
         """Finish the waiting steps, then stop the threads and close the connections."""
@@ -245,11 +245,11 @@ class Database(Service):
                 await self._drained
         except Unready as unready:
             log.warning("journal-not-finished", error=str(unready))
-        if self._watch is not None:
-            if self._watch.away:
+        if self._monitor is not None:
+            if self._monitor.away:
                 # else a commit that waits for a standby would block the stop
                 transactions.cut_connections(self._connections)
-            self._watch.stop()
+            self._monitor.stop()
         if self._reports is not None:
             await self._reports.stopService()
         self._writer.stop()
@@ -276,8 +276,8 @@ class Database(Service):
 
     def _gone(self) -> Unready | None:
         """Return why no step is begun now, or None."""
-        if self._watch is not None and self._watch.away:
-            return Unready("journal-unavailable", self._watch.away)
+        if self._monitor is not None and self._monitor.away:
+            return Unready("journal-unavailable", self._monitor.away)
         return self._damaged
 
     def trouble(self) -> str:
@@ -433,25 +433,25 @@ class Database(Service):
             done.callback(result)
             return
         self._note(result)
-        if self._watch is not None and result.check(Unready):
-            self._watch.doubt()
+        if self._monitor is not None and result.check(Unready):
+            self._monitor.probe()
         done.errback(result)
 
     def _wait_for(self, work: Deferred[Any]) -> None:
         """Ask the monitor to probe the server when *work* takes long, and again for as long as it does."""
-        if self._watch is None:
+        if self._monitor is None:
             return
         if not work.called:
-            self._doubting[work] = self._reactor.callLater(PATIENCE, self._doubt, work)
+            self._probing[work] = self._reactor.callLater(PATIENCE, self._probe, work)
             _ = work.addBoth(self._over, work)
 
-    def _doubt(self, work: Deferred[Any]) -> None:
-        assert self._watch is not None
-        self._watch.doubt()
-        self._doubting[work] = self._reactor.callLater(PATIENCE, self._doubt, work)
+    def _probe(self, work: Deferred[Any]) -> None:
+        assert self._monitor is not None
+        self._monitor.probe()
+        self._probing[work] = self._reactor.callLater(PATIENCE, self._probe, work)
 
     def _over(self, result: T, work: Deferred[Any]) -> T:
-        if (later := self._doubting.pop(work)).active():
+        if (later := self._probing.pop(work)).active():
             later.cancel()
         return result
 

@@ -36,24 +36,24 @@ class LeaderTurn(Service):
         """Stop the thread and release the lock."""
         Service.stopService(self)
         self._thread.stop()
-        self.give_up()
+        self.release()
 
-    def take(self) -> Deferred[bool]:
+    def try_lock(self) -> Deferred[bool]:
         """Ask the database whether this node is the leader, and try to become it.
 
         Fails with DBAPIError when the database does not answer.
         """
         if self._engine.dialect.name != "postgresql":
             return succeed(True)
-        return threads.deferToThreadPool(self._reactor, self._thread, self.ask)
+        return threads.deferToThreadPool(self._reactor, self._thread, self.try_lock_blocking)
 
-    def ask(self) -> bool:
-        """Do the work of `take` and block until the database answers."""
+    def try_lock_blocking(self) -> bool:
+        """Do the work of `try_lock` and block until the database answers."""
         if self._connection is not None:
             try:
                 self._connection.exec_driver_sql("SELECT 1")
             except sa.exc.DBAPIError:
-                self.give_up()
+                self.release()
                 raise
             return True
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
@@ -65,7 +65,7 @@ class LeaderTurn(Service):
                 connection.close()
         return self._connection is not None
 
-    def give_up(self) -> None:
+    def release(self) -> None:
         """Release the lock, if this node holds it."""
         connection, self._connection = self._connection, None
         if connection is not None:

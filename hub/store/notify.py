@@ -1,7 +1,7 @@
 """Listens for PostgreSQL NOTIFY, by which another node says that a delivery became due.
 
 Uses one connection in a dedicated thread. A notification that is sent while the connection is down is lost, so the
-listening service must also poll, and more often while `Bell.hears` is false. Does not know what is due.
+listening service must also poll, and more often while `Bell.is_listening` is false. Does not know what is due.
 """
 
 import threading
@@ -19,7 +19,7 @@ from hub.store import transactions
 
 log = structlog.get_logger()
 
-#: Minimum interval between two calls of `_rung`, in seconds. The first notification is passed on at once.
+#: Minimum interval between two calls of `_on_notified`, in seconds. The first notification is passed on at once.
 _APART = 0.05
 #: Delay before a reconnection, in seconds: the first, and the longest.
 _FIRST, _MOST = 0.1, 2.0
@@ -34,9 +34,9 @@ class Bell(Service):
     _engine: sa.Engine  #: a separate engine, without a pool
     _reactor: MonitorReactor  #: for callbacks and delays
     _node: str  #: notifications from this node itself are ignored
-    _rung: Callable[[], None]  #: called in the reactor thread for notifications of other nodes
+    _on_notified: Callable[[], None]  #: called in the reactor thread for notifications of other nodes
     #: whether the connection listens, so that a notification sent now arrives
-    hears: bool = attrs.field(default=False, init=False)
+    is_listening: bool = attrs.field(default=False, init=False)
     _over: threading.Event = attrs.field(factory=threading.Event, init=False)  #: set by a stop
     _next: IDelayedCall | None = attrs.field(default=None, init=False)  #: end of the current interval
     _again: bool = attrs.field(default=False, init=False)  #: another notification came during the current interval
@@ -57,41 +57,41 @@ class Bell(Service):
         wait = _FIRST
         while not self._over.is_set():
             try:
-                self._hear()
+                self._receive()
             except Exception as error:  # noqa: BLE001 - every error is logged, and the connection is opened again
-                wait = _FIRST if self.hears else min(wait * 2, _MOST)
-                if self.hears or wait == _MOST:
+                wait = _FIRST if self.is_listening else min(wait * 2, _MOST)
+                if self.is_listening or wait == _MOST:
                     log.warning("bell-deaf", error=str(getattr(error, "orig", None) or error))
-            self.hears = False
+            self.is_listening = False
             self._over.wait(wait)
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql(f"LISTEN {transactions.CHANNEL}")
             raw: Any = connection.connection.dbapi_connection
-            self.hears = True
-            self._tell()  # something may have become due before LISTEN
+            self.is_listening = True
+            self._schedule()  # something may have become due before LISTEN
             while not self._over.is_set():
                 for told in raw.notifies(timeout=_GLANCE):
                     if told.payload != self._node:
-                        self._tell()
+                        self._schedule()
                     if self._over.is_set():
                         return
 
-    def _tell(self) -> None:
+    def _schedule(self) -> None:
         if not self._over.is_set():
-            self._reactor.callFromThread(self._ring)
+            self._reactor.callFromThread(self._notify)
 
-    def _ring(self) -> None:
+    def _notify(self) -> None:
         if not self.running:
             return
         if self._next is not None and self._next.active():
             self._again = True
             return
         self._next = self._reactor.callLater(_APART, self._rest)
-        self._rung()
+        self._on_notified()
 
     def _rest(self) -> None:
         if self._again:
             self._again = False
-            self._ring()
+            self._notify()

@@ -260,7 +260,7 @@ class _Worker(ProcessProtocol):
         if job is None or job is not self.job:
             return  # it was given up meanwhile
         self._last = self._last or said.last
-        self._done(said.result if said.error is None else Failure(said.error.again()))
+        self._done(said.result if said.error is None else Failure(said.error.rebuild()))
         if self._last:
             self._process.closeStdin()
         elif self.job is None:

@@ -56,11 +56,11 @@ class Raised:
     fields: dict[str, Any]  #: its `__dict__`
 
     @classmethod
-    def of(cls, error: BaseException) -> "Raised":
+    def from_error(cls, error: BaseException) -> "Raised":
         """Return *error* in the form that can be pickled."""
         return cls(type(error), error.args, dict(error.__dict__))
 
-    def again(self) -> BaseException:
+    def rebuild(self) -> BaseException:
         """Rebuild the exception, without its traceback."""
         error = self.kind.__new__(self.kind)
         error.args = self.arguments
@@ -103,7 +103,7 @@ def serve_questions(questions: IO[bytes], answers: IO[bytes]) -> None:
             last = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _LARGEST * 1024
             content = pickle.dumps(attrs.evolve(said, last=last))
         except Exception as error:  # noqa: BLE001 - it is sent back to the caller that waits for this report
-            content = pickle.dumps(WorkerAnswer(error=Raised.of(error), last=last))
+            content = pickle.dumps(WorkerAnswer(error=Raised.from_error(error), last=last))
         answers.write(HEAD.pack(len(content)))
         answers.write(content)
         answers.flush()

@@ -50,8 +50,8 @@ class Routes:
 
     province: str
     upstream: str
-    _roll: Roll
-    _posts: Mapping[str, RoutedPartner]
+    _index: Roll
+    _partners: Mapping[str, RoutedPartner]
     _senders: Mapping[str, frozenset[str]]  #: partner -> canonical codes it may send for
     _receivers: Mapping[str, str]  #: unit -> partner
     _tellers: frozenset[str] = frozenset()  #: partners that may report figures about any unit
@@ -73,11 +73,11 @@ class Routes:
 
     def canonical(self, code: str) -> str:
         """Return the registry's code for *code*, which may be an alias or unknown."""
-        return self._roll.canonical(code)
+        return self._index.canonical(code)
 
     def names(self, codes: Iterable[str]) -> dict[str, str]:
         """Return the names of those of *codes* that the registry holds, in or outside the province."""
-        found = ((code, self._roll.get(self.canonical(code))) for code in codes)
+        found = ((code, self._index.get(self.canonical(code))) for code in codes)
         return {code: unit.name for code, unit in found if unit is not None}
 
     def outside(self, code: str) -> bool:
@@ -99,7 +99,7 @@ class Routes:
         """Tell whether *code* is the province's, is in the registry, or is configured for a partner."""
         unit = self.canonical(code)
         named = any(unit in units for units in self._senders.values())
-        return named or unit in self._roll or not self.outside(unit)
+        return named or unit in self._index or not self.outside(unit)
 
     def stands_for(self, partner: str, code: str) -> bool:
         """Tell whether *partner* speaks as the unit *code* itself.
@@ -110,7 +110,7 @@ class Routes:
         """
         return self.owns(partner, code) or (partner == self.upstream and self.outside(code))
 
-    def permission(self, partner: str, code: str, *, telling: bool = False) -> tuple[Problem, ...]:
+    def find_send_problems(self, partner: str, code: str, *, telling: bool = False) -> tuple[Problem, ...]:
         """Return why *partner* may not send for the unit *code* or, if *telling*, report about it; empty if it may.
 
         `unit-unknown` for a code of the province that the registry does not hold. Else `sender-not-allowed`, together
@@ -156,7 +156,7 @@ class Routes:
             raise Rejected(Problem("unit-unknown", code))
         else:
             partner, via = self._receiver(unit) or (self.upstream, unit)
-        post = self._posts.get(partner)
+        post = self._partners.get(partner)
         if post is None or post.receive is Receive.NONE:
             raise Rejected(Problem("unit-without-system", code))
         return Route(unit, partner, via, first_state(post.receive))
@@ -198,16 +198,16 @@ class Routes:
             unit = held.parent if held else None
         return False
 
-    def waits_for(self, partner: str) -> DeliveryState:
+    def find_first_state(self, partner: str) -> DeliveryState:
         """Return the initial state of a delivery to *partner*: `held` if it fetches, else `waiting`."""
-        post = self._posts.get(partner)
+        post = self._partners.get(partner)
         return first_state(post.receive if post else Receive.PUSH)
 
     def _abroad(self, partner: str) -> bool:
         """Tell whether *partner* is upstream, or serves only agencies outside the province and receives for them."""
         if partner == self.upstream:
             return True
-        post, named = self._posts.get(partner), self._senders.get(partner, frozenset())
+        post, named = self._partners.get(partner), self._senders.get(partner, frozenset())
         receives = post is not None and post.receive is not Receive.NONE
         return receives and bool(named) and all(code != ANY and self.outside(code) for code in named)
 
@@ -223,7 +223,7 @@ class Routes:
             if code in self._receivers:
                 return self._receivers[code], code
             seen.add(code)
-            held = self._roll.get(code) if outside else self._unit(code)
+            held = self._index.get(code) if outside else self._unit(code)
             code = held.parent if held else None
         return None
 
@@ -240,7 +240,7 @@ class Routes:
             if at in seen:
                 continue
             seen.add(at)
-            unit = self._roll.get(at)
+            unit = self._index.get(at)
             if unit and unit.until and on >= unit.until:
                 waiting.extend(reversed(unit.successors))
             elif at != self.canonical(code):
@@ -253,7 +253,7 @@ class Routes:
 
     def _unit(self, code: str) -> Unit | None:
         """Return the unit of the province with this code."""
-        found = self._roll.get(code)
+        found = self._index.get(code)
         return None if found is None or found.mark == UnitMark.NATIONAL else found
 
 

@@ -181,7 +181,7 @@ class BoundedChannel(HTTPChannel):
         self.connections.move(self, self.connections.resting)
         self._give(READING)  # for a caller that does not read the answer; an idle connection ends sooner
         now = cast("Any", self).site.reactor.seconds()
-        wait = self.connections.next_page(now) if request.method != b"POST" else 0.0
+        wait = self.connections.find_read_delay(now) if request.method != b"POST" else 0.0
         if wait and self.persistent:  # input that arrives meanwhile is buffered up to Twisted's bound
             self._turn = cast("Any", self).callLater(wait, self._read_on, request)
         else:
@@ -207,7 +207,7 @@ class BoundedChannel(HTTPChannel):
         self.connections.forget(self)
         super().connectionLost(reason)
 
-    def turn_out(self) -> None:
+    def abort(self) -> None:
         """Abort the connection at once."""
         self.connections.forget(self)
         self._give(None)
@@ -258,7 +258,7 @@ class BoundedChannel(HTTPChannel):
         """Call *then*, or abort the connection, after *seconds*. Replaces the earlier time limit; None removes it."""
         if self._limit is not None and self._limit.active():
             self._limit.cancel()
-        self._limit = None if seconds is None else self.callLater(seconds, then or self.turn_out)
+        self._limit = None if seconds is None else self.callLater(seconds, then or self.abort)
 
 
 def _queue() -> dict[BoundedChannel, None]:
@@ -289,7 +289,7 @@ class Connections:
         if any(queue.pop(channel, self) is None for queue in self._queues()):
             to[channel] = None
 
-    def next_page(self, now: float) -> float:
+    def find_read_delay(self, now: float) -> float:
         """Return the seconds after which a connection that was just answered may send its next request."""
         self._page = max(now, min(self._page + 1 / PAGES, now + LONGEST))
         return self._page - now
@@ -316,7 +316,7 @@ class Connections:
             if oldest is None:
                 log.warning("connections-of-one-too-many", owner=share.key, open=len(owned))
                 return False
-            oldest.turn_out()
+            oldest.abort()
         self._owned.setdefault(share.key, {})[channel] = None
         return True
 
@@ -330,7 +330,7 @@ class Connections:
             oldest = next((next(iter(queue)) for queue in self._dispensable() if queue), None)
             if oldest is None:
                 return
-            oldest.turn_out()
+            oldest.abort()
             if self._closed % 1000 == 0:  # do not let a flood of connections flood the log
                 log.warning("connections-too-many", open=self.most, closed=self._closed + 1)
             self._closed += 1

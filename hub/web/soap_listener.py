@@ -117,7 +117,7 @@ class BoundedRequest(Request):
         site: BoundedSite = self.channel.site
         share: PortShare | None = self.channel.share
         if site.spool_room is not None and share is not None and self._drawer is not None:
-            self._taken = site.spool_room.take(share, length)
+            self._taken = site.spool_room.reserve(share, length)
             self._drawer.afterwards(self._taken.release)
 
     def take_body(self) -> tuple[Octets, Drawer]:
@@ -309,7 +309,7 @@ class ServiceResource(Resource):
             manner = _manner(request)
         except CallRefused as refused:
             request.close_body()
-            self._intake.note(refused.problems[0], read_client_certificate(request.channel))
+            self._intake.record_refusal(refused.problems[0], read_client_certificate(request.channel))
             request.setResponseCode(415 if refused.problems[0].code == "media-type" else 400)
             soap = _soap(request)
             request.setHeader(b"Content-Type", envelope.CONTENT_TYPES[soap].encode())

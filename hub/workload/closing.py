@@ -3,7 +3,7 @@
 Knows which months are closed, and what a closing reads and writes. Does not know how facts are assigned to columns and
 months (`hub.report`).
 
-Reading and writing are separate. Counting is slow and runs in a reading transaction (`work_out`), which blocks nobody.
+Reading and writing are separate. Counting is slow and runs in a reading transaction (`count_row`), which blocks nobody.
 Its result is written in one short transaction (`settle_closing`), unless another closing was written first.
 """
 
@@ -191,7 +191,7 @@ def work_out(
     rows, begun, ended = list[ClosedRow](), list[tuple[str, str]](), list[tuple[str, str]]()
     reader = _Reader.of(tx, chosen, period, made, books_of(made).closed(period, closed_at))
     for unit in sorted({*facts.units_of(tx, chosen.service), *reader.carrying()}):
-        row, keys, held = reader.work_out(unit, closed_at)
+        row, keys, held = reader.count_row(unit, closed_at)
         if row is not None:
             rows.append(row)
         begun += ((unit, key) for key in sorted(keys - held))
@@ -242,7 +242,7 @@ class _Reader:
         mine = sa.and_(carried.c.form == self.form.id, facts.carried_condition(self.before))
         return list(self.tx.scalars(sa.select(carried.c.unit).where(mine).distinct()))
 
-    def work_out(self, unit: str, now: datetime) -> tuple[ClosedRow | None, set[str], set[str]]:
+    def count_row(self, unit: str, now: datetime) -> tuple[ClosedRow | None, set[str], set[str]]:
         """Return the row of *unit* (None: nothing counted), the keys it carries on, and the keys it carried into the
         month.
         """
@@ -406,7 +406,7 @@ def find_differing_units(
     kept = rows_of(tx, reader.form, [period])[period]
     known = {*facts.units_of(tx, reader.form.service), *reader.carrying(), *kept}
     for unit in sorted(known if units is None else units):
-        row, keys, _ = reader.work_out(unit, at)
+        row, keys, _ = reader.count_row(unit, at)
         held = kept.get(unit) or closed.empty_closed_row(reader.form, unit)
         if not held.says(row or closed.empty_closed_row(reader.form, unit)) or keys != reader.carried(unit, period):
             yield unit
@@ -440,7 +440,7 @@ def revise_unit(
     for number in range(_number(made, period), len(made)):
         this = made[number]
         reader = _again(tx, made, number)
-        found, keys, _ = reader.work_out(unit, this.closed_at)
+        found, keys, _ = reader.count_row(unit, this.closed_at)
         held = reader.carried(unit, this.period.text)
         new, old = sorted(keys - held), sorted(held - keys)
         _carry(tx, form, this.period.text, [(unit, key) for key in new], [(unit, key) for key in old])

@@ -82,7 +82,7 @@ def compare_declaration(tx: Transaction, asked: ReportSources, now: datetime) ->
     }
     cells = tuple(attrs.evolve(cell, unit=canonical.get(cell.unit, "")) for cell in kept.said.cells)
     said = attrs.evolve(kept.said, cells=cells)
-    with asked.gathered(now) as gathered:
+    with asked.open_evidence(now) as gathered:
         look = partial(reconciling.behind_cells, asked.form, gathered.listing)
         return Compared(asked.bare, kept, reconciling.reconcile_declaration(said, gathered.report, look))
 

@@ -103,7 +103,7 @@ def write_evidence_file(
     """
     if asked.bases:
         raise Derived(*asked.bases)
-    with asked.gathered(now) as gathered:
+    with asked.open_evidence(now) as gathered:
         report, wrong, summary = gathered.report, gathered.differences, gathered.listing.summary
         if summary.facts > MOST_FACTS:
             raise TooMany(f"{summary.facts} facts > {MOST_FACTS}")

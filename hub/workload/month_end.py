@@ -65,7 +65,7 @@ class MonthEnd(Regular):
         self._stopping = True
         return super().stopService()
 
-    async def look(self) -> None:
+    async def run_once(self) -> None:
         """Do the day's work, unless it is done."""
         today = local_day(self._now() - closing.GRACE)
         if today == self._done:

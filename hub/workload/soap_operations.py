@@ -55,7 +55,7 @@ async def get_workload_report(books: EndpointJournal, case: Case) -> etree._Elem
     organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
     unit = _own(case, organ)
     reports = case.province.config.reports
-    await books.facts(lambda: read_book(reports).services(form))
+    await books.wait_for_facts(lambda: read_book(reports).services(form))
     words = (unit, text, form, reports, case.now)
     asked, content = await books.journal.read_report(Reader(case.partner.code, case.owner.wanted), _found, *words)
     if isinstance(content, CountedReport):
@@ -75,7 +75,7 @@ async def get_reconciliation(books: EndpointJournal, case: Case) -> etree._Eleme
     """Answer GetReconciliation. Raises CallRefused as `get_workload_report` does, and `declaration-missing`."""
     organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
     unit = _own(case, organ)
-    await books.facts(lambda: read_book(case.province.config.reports).services(form))
+    await books.wait_for_facts(lambda: read_book(case.province.config.reports).services(form))
     try:
         words = (unit, text, form, case.province.config.reports, case.now)
         compared = await books.journal.read_report(Reader(case.partner.code, case.owner.wanted), _compare, *words)
@@ -201,7 +201,7 @@ def _found(
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is not None:
         return asked.bare, blobs.read_blob(tx, kept.message.sha256)
-    with asked.gathered(now) as gathered:
+    with asked.open_evidence(now) as gathered:
         summary = gathered.listing.summary
         return asked.bare, CountedReport(report=gathered.report, names=dict(asked.names), lines=summary)
 

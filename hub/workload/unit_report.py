@@ -66,7 +66,7 @@ class _Part:
         now = now if self.rows is None else max(now, self.period.end)
         placing = Placing.of(self.form, self.period, now, self.books)
         for histories in self.histories():
-            yield from placing.every(histories)
+            yield from placing.place_histories(histories)
 
     def cells(self, now: datetime) -> Mapping[str, Cells]:
         """Return the stored cells of a closed month, or the cells of an open part as counted now."""
@@ -103,7 +103,7 @@ class _Tally:
                 mine = cells.get(fact.unit)
                 if mine is None:
                     mine = cells[fact.unit] = Cells.none(form)
-                mine.take(column, fact)
+                mine.count(column, fact)
             elif listing is not None:
                 listing.take(column.key, fact)
             yield column, fact
@@ -177,7 +177,7 @@ class ReportSources:
         return self._finished(self._composed([part.cells(now) for part in self.parts], now))
 
     @contextmanager
-    def gathered(self, now: datetime, only: Collection[str] | None = None) -> Generator[Gathered]:
+    def open_evidence(self, now: datetime, only: Collection[str] | None = None) -> Generator[Gathered]:
         """Give the report with its evidence, which is on disk until the block ends. *only*: the columns whose facts are
         listed; None: all.
         """
@@ -241,15 +241,19 @@ class ReportSources:
             report = attrs.evolve(report, findings=(*report.findings, *broken))
         return attrs.evolve(report, sections=sections.sort_sections(report, self.names), due=self.due)
 
-    def behind(self, column: str, now: datetime, unit: str | None = None) -> AbstractContextManager["StoredFacts"]:
+    def open_facts_behind(
+        self, column: str, now: datetime, unit: str | None = None
+    ) -> AbstractContextManager["StoredFacts"]:
         """Give the facts behind the number of *column*, of *unit* alone or (None) of all units. Raises KeyError at the
         call if there is no such column.
         """
-        return self._behind(column, {part.key for part in self.form.parts(column)}, now, unit)
+        return self._facts_behind(column, {part.key for part in self.form.parts(column)}, now, unit)
 
     @contextmanager
-    def _behind(self, column: str, keys: Collection[str], now: datetime, unit: str | None) -> Generator["StoredFacts"]:
-        with self.gathered(now, keys) as found:
+    def _facts_behind(
+        self, column: str, keys: Collection[str], now: datetime, unit: str | None
+    ) -> Generator["StoredFacts"]:
+        with self.open_evidence(now, keys) as found:
             # A form's own number is the sum over the listed facts. A derived form lists each fact once.
             latest = self.form.column(column).kind is ColumnKind.TIME
             yield StoredFacts(found, keys, unit, each=not self.bases, latest=latest)

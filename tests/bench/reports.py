@@ -110,24 +110,24 @@ def _numbers(_tx: transactions.Transaction, asked: ReportSources) -> object:
 
 
 def _sealed(_tx: transactions.Transaction, asked: ReportSources) -> object:
-    with asked.gathered(NOW) as gathered:
+    with asked.open_evidence(NOW) as gathered:
         return gathered.listing.summary
 
 
 def _explained(_tx: transactions.Transaction, asked: ReportSources) -> object:
     column = "received" if asked.form.id == "edoc" else "settled"
-    with asked.behind(column, NOW) as behind:
+    with asked.open_facts_behind(column, NOW) as behind:
         return len(behind), next(behind.facts())
 
 
 def _listed(_tx: transactions.Transaction, asked: ReportSources) -> object:
-    with asked.gathered(NOW) as gathered:
+    with asked.open_evidence(NOW) as gathered:
         return sum(1 for _ in gathered.listing)
 
 
 def _file(kind: str) -> Callable[[transactions.Transaction, ReportSources], object]:
     def write_file(tx: transactions.Transaction, asked: ReportSources) -> object:
-        with asked.gathered(NOW) as gathered:
+        with asked.open_evidence(NOW) as gathered:
             lines = search.NamedLines(tx, gathered.listing)
             return len(formats.write_report(kind, gathered.report, asked.names, lines, Language.VI, None))
 

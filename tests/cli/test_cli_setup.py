@@ -161,7 +161,7 @@ def test_check_names_a_port_that_another_process_holds(home: Path, typed: Type) 
         refused = typed("check")
         assert refused.exit_code == 78
         assert "hub.toml: soap.port" in refused.stderr
-        hold = pidfile.PidFileLock.take(home / "data")
+        hold = pidfile.PidFileLock.acquire(home / "data")
         assert typed("check").exit_code == 0  # held by the hub that runs here
         hold.release()
     assert typed("check").exit_code == 0

@@ -93,7 +93,7 @@ class Node:
         books = EndpointJournal(journal, self.work, lambda: None, lambda: self.woken.append(None))
         service = CollectionService(
             live=Live(Setup(self.province, {"axis": cast("Any", self.shelf)})),
-            books=books,
+            access=books,
             send=self.shelf.send,
             clock=self.clock,
             now=lambda: START + timedelta(seconds=self.clock.seconds()),

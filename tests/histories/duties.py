@@ -320,7 +320,7 @@ class Duties(Steps):
         books, now = Books(self.history.engine), self.history.now
         end = MonthEnd(cast("Any", books), cast("Any", None), lambda: now, office.book)
         with pytest.raises(StopIteration):
-            end.look().send(None)
+            end.run_once().send(None)
         assert end._done is not None, "the night's work failed"
         self.history.news()
 

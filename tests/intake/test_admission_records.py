@@ -29,7 +29,7 @@ def read(content, at, message):
     return Record(kind=kind, sender=unit, keys=("1",), facts=tuple(facts))
 
 
-SERVICE = Service(name="s", read=read, milestones=frozenset({"m"}), ours=frozenset({"private"}))
+SERVICE = Service(name="s", read=read, milestones=frozenset({"m"}), undelivered_kinds=frozenset({"private"}))
 
 
 @pytest.fixture(scope="module")

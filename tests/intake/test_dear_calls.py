@@ -37,8 +37,8 @@ def desk(tmp_path, engine):
             threaded.append((owner.name, step.__name__))
         return at_once(owner, cost, step, *args)
 
-    found._books = attrs.evolve(found._books, work=cast("Any", work))
-    found._desk = attrs.evolve(cast("Any", found._desk), books=found._books)
+    found._access = attrs.evolve(found._access, work=cast("Any", work))
+    found._endpoint = attrs.evolve(cast("Any", found._endpoint), access=found._access)
     return found, threaded
 
 

@@ -199,7 +199,7 @@ def test_a_partner_with_much_outstanding_brings_no_more_facts_until_it_is_writte
     def take(number: int, count: int, partner: str = "any") -> str:
         brought = attrs.evolve(message(number, province(count)), partner=partner)
         said: list[str] = []
-        done = Deferred.fromCoroutine(books.take(OWNER, brought, ROUTES))
+        done = Deferred.fromCoroutine(books.record(OWNER, brought, ROUTES))
         _ = done.addCallbacks(lambda taken: said.append(taken.id), lambda failure: said.append(str(failure.value)))
         return said[0]
 

@@ -290,9 +290,9 @@ def test_who_may_tell_of_any_unit_sends_for_none(hub):
     collector = hub("soc", tells=True)
     assert collector.ask("mail", examples("")["mail.SubmitMailUsage"])[0] is False
     routes = collector.intakes["mail"].live.province.routes
-    assert routes.permission("soc", "H55.13", telling=True) == ()
-    assert [each.code for each in routes.permission("soc", "H55.13")] == ["sender-not-allowed", "not-yours"]
-    assert [each.code for each in routes.permission("soc", "H55.99", telling=True)] == ["unit-unknown"]
+    assert routes.find_send_problems("soc", "H55.13", telling=True) == ()
+    assert [each.code for each in routes.find_send_problems("soc", "H55.13")] == ["sender-not-allowed", "not-yours"]
+    assert [each.code for each in routes.find_send_problems("soc", "H55.99", telling=True)] == ["unit-unknown"]
 
 
 @pytest.mark.parametrize("collects", [timedelta(seconds=5), None])

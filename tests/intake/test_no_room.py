@@ -54,6 +54,6 @@ def test_what_is_refused_is_written_while_there_is_room_and_no_longer(port, who)
 
 
 def test_a_body_that_was_too_large_is_told_of_in_the_log_alone(port):
-    port.intake(lambda: None).note(Problem("too-large"), STRANGER.certificate)
-    port.intake(none).note(Problem("too-large"), STRANGER.certificate)
+    port.intake(lambda: None).record_refusal(Problem("too-large"), STRANGER.certificate)
+    port.intake(none).record_refusal(Problem("too-large"), STRANGER.certificate)
     assert port.events() == 1

@@ -78,7 +78,7 @@ def test_a_report_is_counted_a_few_keys_at_a_time_and_says_the_same(engine, form
         report, numbers = peak(lambda: asked.count(NOW))
 
         def gathered() -> Any:
-            with asked.gathered(NOW) as found:
+            with asked.open_evidence(NOW) as found:
                 return found.report, found.listing.summary, sum(1 for _ in search.NamedLines(tx, found.listing))
 
         (again, summary, listed), sealed = peak(gathered)

@@ -172,23 +172,23 @@ def test_a_node_that_could_not_beat_for_its_life_may_not_send_until_it_has(beati
     made, clock, told, database = beating
     beat, real = made(), database.write
     with pytest.raises(Unready):
-        beat.check()  # not before the first beat
+        beat.require_lease()  # not before the first beat
     beat.startService()
-    beat.check()
+    beat.require_lease()
 
     def away(*_args, **_kwargs):
         raise Unready("journal-unavailable", "gone")
 
     monkeypatch.setattr(InlineDatabase, "write", away)
     clock.pump([BEAT] * 3)
-    beat.check()
+    beat.require_lease()
     clock.pump([BEAT])
     with pytest.raises(Unready, match="has lapsed"):
-        beat.check()
+        beat.require_lease()
     monkeypatch.undo()
     assert database.write == real
     clock.pump([BEAT])
-    beat.check()
+    beat.require_lease()
     assert told == ["one"] * 2, "at the first beat, and now again"
     beat.stopService()
 
@@ -204,7 +204,7 @@ def test_a_node_whose_program_does_not_run_on_the_schema_any_more_does_not_live_
         tx.exec_driver_sql("update alembic_version set version_num = '9999'")
     clock.pump([BEAT] * 4)
     with pytest.raises(Unready):
-        beat.check()
+        beat.require_lease()
     with transactions.write_transaction(engine) as tx:
         tx.exec_driver_sql(f"update alembic_version set version_num = '{transactions.latest_version()}'")
     beat.stopService()
@@ -264,16 +264,16 @@ def test_a_bell_whose_connection_is_lost_is_hung_again_and_rings_for_what_it_mis
         query = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'LISTEN%%'"
         assert tx.exec_driver_sql(query).scalar() is True
     assert rung.wait(20)
-    assert bell.hears
+    assert bell.is_listening
 
 
 def test_rings_that_come_close_together_are_one(bells):
     _url, hang = bells
     bell, _rung, clock = hang("one")
     counted = []
-    bell._rung = lambda: counted.append(datetime.now(UTC))
+    bell._on_notified = lambda: counted.append(datetime.now(UTC))
     for _ in range(50):
-        bell._ring()
+        bell._notify()
     assert len(counted) == 1
     clock.advance(1)
     assert len(counted) == 2, "once more at the end: the last may have come after the look"

@@ -151,34 +151,39 @@ def nodes(journal_url):
 def comes(node):
     """Tell whether the turn comes to *node*: the server ends another's session in its own time."""
     pause = threading.Event()
-    return any(node.ask() or pause.wait(0.05) for _ in range(200))
+    return any(node.try_lock_blocking() or pause.wait(0.05) for _ in range(200))
 
 
 def test_one_node_has_the_turn_until_it_gives_it_up(nodes):
     here, there = nodes
     if here._engine.dialect.name == "sqlite":
-        assert here.take().result is True
+        assert here.try_lock().result is True
         return
-    assert [here.ask(), there.ask(), here.ask(), there.ask()] == [True, False, True, False]
-    here.give_up()
+    assert [
+        here.try_lock_blocking(),
+        there.try_lock_blocking(),
+        here.try_lock_blocking(),
+        there.try_lock_blocking(),
+    ] == [True, False, True, False]
+    here.release()
     assert comes(there)
-    assert not here.ask()
-    there.give_up()
+    assert not here.try_lock_blocking()
+    there.release()
 
 
 def test_a_node_that_lost_its_connection_lost_its_turn(nodes, engine):
     if engine.dialect.name == "sqlite":
         not_applicable("SQLite has one node")
     here, there = nodes
-    assert here.ask()
+    assert here.try_lock_blocking()
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42"
         ).all()
     assert comes(there)
     with pytest.raises(sa.exc.DBAPIError):
-        here.ask()
-    assert not here.ask()
-    there.give_up()
+        here.try_lock_blocking()
+    assert not here.try_lock_blocking()
+    there.release()
     assert comes(here)
-    here.give_up()
+    here.release()

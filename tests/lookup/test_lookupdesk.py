@@ -419,7 +419,7 @@ def test_what_breaks_in_the_hub_says_nothing_of_the_partner(counter):
 
 def test_an_operation_that_nobody_answers_is_told_so(counter):
     counter.answer()
-    counter.desk.asker.live.setup = Setup(cast("Any", None))
+    counter.desk.query_runner.live.setup = Setup(cast("Any", None))
     assert counter.answer()["Code"] == "lookup-not-served"
     assert counter.messages()[-1] == ("refused", "lookup-not-served: VerifyCitizen")
 
@@ -428,10 +428,10 @@ def test_an_operation_that_nobody_answers_is_told_so(counter):
 def test_a_question_that_nobody_answered_is_not_asked_when_somebody_sends_it_again_later(counter, configured):
     mark, anew = (ReplayMark(letter * 64, START + timedelta(minutes=5)) for letter in "ab")
     counter.answer()
-    able, counter.served = counter.desk.asker.live.setup, configured
-    counter.desk.asker.live.setup = Setup(cast("Any", None))
+    able, counter.served = counter.desk.query_runner.live.setup, configured
+    counter.desk.query_runner.live.setup = Setup(cast("Any", None))
     assert counter.answer(mark=mark, message_id="m-1")["Code"] == "lookup-not-served"
-    counter.desk.asker.live.setup, counter.served = able, True
+    counter.desk.query_runner.live.setup, counter.served = able, True
     refused = counter.answer(mark=mark, message_id="m-1")
     assert isinstance(refused, Rejected), refused
     assert refused.problems[0].code == "replayed"

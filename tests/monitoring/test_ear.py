@@ -251,7 +251,7 @@ def test_a_line_counts_as_long_as_the_certificate_of_its_connection_does(heard, 
     protocol.handshakeCompleted()
     protocol.dataReceived(opening(1))
     assert kept(journal) == 1
-    anchors.hear([RevocationList(authority.crl(IDENTITY))], {})
+    anchors.set_revocations([RevocationList(authority.crl(IDENTITY))], {})
     protocol.dataReceived(opening(2))
     assert (line.gone, kept(journal)) == (True, 1)
 

@@ -149,15 +149,15 @@ def test_only_a_turn_is_an_event(engine, net):
     service = prober(engine, net, province(VPUB))
     rounds(net, 3)
     assert happened(engine) == []
-    assert service.trouble() == ""
+    assert service.describe_down_links() == ""
     net.there["vpub"] = "connection refused"
     rounds(net, 5)
     assert happened(engine) == [("link-down", "vpub", "a", "connection refused")]
-    assert service.trouble() == "1 of 1 links are down: vpub since 2026-11-24 08:02:00Z"
+    assert service.describe_down_links() == "1 of 1 links are down: vpub since 2026-11-24 08:02:00Z"
     net.there["vpub"] = 0.05
     rounds(net, 5)
     assert happened(engine)[1:] == [("link-up", "vpub", "a", "")]
-    assert service.trouble() == ""
+    assert service.describe_down_links() == ""
 
 
 def test_a_restart_is_no_news(engine, net):
@@ -166,7 +166,7 @@ def test_a_restart_is_no_news(engine, net):
     assert len(happened(engine)) == 1
     again = prober(engine, net, province(VPUB))
     assert len(happened(engine)) == 1
-    assert "since 2026-11-24 08:00:00Z" in again.trouble()
+    assert "since 2026-11-24 08:00:00Z" in again.describe_down_links()
 
 
 def test_the_table_shows_latency_and_days_left_and_who_has_fallen_silent(engine, net):
@@ -183,7 +183,7 @@ def test_a_link_that_is_no_more_is_forgotten_and_one_that_moved_begins_anew(engi
     service = prober(engine, net, province(VPUB, hosts=[GATE]))
     net.clock.advance(30)
     service.live.setup = Setup(province(of("vpub", "https://10.0.0.8/soap", "H55.01")))
-    service.take_up()
+    service.reconfigure()
     net.clock.advance(0)
     assert {key: row.since for key, row in seen(engine, net).items()} == {("vpub", "a"): net.now()}
 

@@ -151,7 +151,7 @@ class Asked:
         return await self.looks[-1]
 
     def port(self):
-        served = admin.make_admin_resource(SharedLook(self.look, self.clock.seconds).ask, dict)
+        served = admin.make_admin_resource(SharedLook(self.look, self.clock.seconds).get, dict)
         return BoundedSite(served, 1000, "urn:x", self.clock)
 
 
@@ -210,7 +210,7 @@ def test_the_log_has_the_words_once_for_each_change():
     told = admin.ReadinessLog()
     with capture_logs() as logs:
         for found in (well, WRONG, WRONG, well, well):
-            assert told.tell(found) is found
+            assert told.log_changes(found) is found
     wrong = {name: why for name, why in WRONG.reasons.items() if why}
     assert [(each["ready"], each["reasons"]) for each in logs] == [(False, wrong), (True, {})]
 

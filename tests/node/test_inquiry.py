@@ -75,7 +75,7 @@ def live(config: Config) -> Live:
 
 def reload(inquiry: Inquiry, config: Config) -> None:
     inquiry._live.setup = live(config).setup
-    inquiry.take_up(())
+    inquiry.reconfigure(())
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_an_older_crl_never_takes_the_place_of_a_newer(made, tmp_path, begin, cl
     config, places = configured(made, tmp_path, crl=(LIST,)), Places({LIST: der(new)})
     inquiry = begin(config, places)
     places.answers[LIST] = der(old)
-    inquiry.take_up(revocation_cache.load_revocation_answers(config, NOW))
+    inquiry.reconfigure(revocation_cache.load_revocation_answers(config, NOW))
     clock.advance(EVERY)
     assert len(places.asked) == 2
     assert verdict(config, GONE) == "certificate-revoked"
@@ -367,7 +367,7 @@ def test_the_chain_of_a_connection_is_remembered_while_it_is_open():
     anchors.check(
         leaf.certificate, NOW + 2 * LIFE, purpose=Purpose.CLIENT
     )  # a call over it, when the first judgement is old
-    anchors.hear([RevocationList(ROOT_CA.crl(UPPER.identity))], {})
+    anchors.set_revocations([RevocationList(ROOT_CA.crl(UPPER.identity))], {})
     with pytest.raises(Untrusted, match="certificate-revoked"):
         anchors.check(leaf.certificate, NOW + 2 * LIFE, purpose=Purpose.CLIENT)
 

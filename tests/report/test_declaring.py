@@ -38,7 +38,7 @@ def test_a_declaration_is_of_its_unit_makes_no_fact_and_names_the_units_it_tells
     assert (record.kind, record.sender, record.facts) == ("declaration", "H55.13", ())
     assert record.told == ("H55.13", "H55.13.1")
     assert record.keys == (declaring.declaration_key("edoc", "2026-11"),)
-    assert record.kind in declaring.make_reports_service().ours, "it goes to no other system"
+    assert record.kind in declaring.make_reports_service().undelivered_kinds, "it goes to no other system"
 
 
 def test_a_period_that_has_not_begun_by_the_provinces_cut_off_is_declared_by_nobody():

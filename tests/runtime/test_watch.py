@@ -29,8 +29,8 @@ def watched(monkeypatch):
 
 def test_a_server_that_answers_is_not_away_however_often_it_is_doubted(watched):
     watch, _clock, asked, told = watched
-    watch.doubt()
-    watch.doubt()
+    watch.probe()
+    watch.probe()
     assert len(asked) == 1, "one question at a time"
     asked[0].callback(None)
     assert (watch.away, told) == ("", [])
@@ -38,7 +38,7 @@ def test_a_server_that_answers_is_not_away_however_often_it_is_doubted(watched):
 
 def test_a_server_that_refuses_is_away_at_once_and_asked_until_it_answers(watched):
     watch, clock, asked, told = watched
-    watch.doubt()
+    watch.probe()
     for _ in range(3):
         asked[-1].errback(Failure(OSError("connection refused")))
         assert watch.away == "connection refused"
@@ -52,12 +52,12 @@ def test_a_server_that_refuses_is_away_at_once_and_asked_until_it_answers(watche
 
 def test_a_server_that_says_nothing_is_away_until_it_does(watched):
     watch, clock, asked, told = watched
-    watch.doubt()
+    watch.probe()
     clock.advance(GRACE / 2)
     assert not watch.away
     clock.advance(GRACE)
     assert told == ["it does not answer"]
-    watch.doubt()
+    watch.probe()
     assert len(asked) == 1, "the question stands"
     asked[0].callback(None)
     assert not watch.away

@@ -273,7 +273,7 @@ def test_a_status_that_cannot_be_learned_means_what_the_rule_says(rule, unsource
     assert check(Anchors([CA.certificate]), unknown=rule) == unsourced
     asked = Anchors([CA.certificate], sourced=[CA.certificate])
     assert check(asked, unknown=rule) == silent
-    asked.hear([RevocationList(CA.crl(GONE))], {})
+    asked.set_revocations([RevocationList(CA.crl(GONE))], {})
     assert check(asked, unknown=rule) == "good"
     assert check(asked, GONE, unknown=rule) == "certificate-revoked"
 
@@ -281,13 +281,13 @@ def test_a_status_that_cannot_be_learned_means_what_the_rule_says(rule, unsource
 def test_what_is_heard_counts_at_once():
     anchors = Anchors([CA.certificate], [CA.crl()])
     assert check(anchors) == "good"
-    anchors.hear([], {LEAF.certificate: answer(CA.answer(LEAF, ocsp.OCSPCertStatus.REVOKED))})
+    anchors.set_revocations([], {LEAF.certificate: answer(CA.answer(LEAF, ocsp.OCSPCertStatus.REVOKED))})
     assert check(anchors) == "certificate-revoked"
 
 
 def test_a_good_result_ends_with_what_was_heard():
     anchors = Anchors([CA.certificate], sourced=[CA.certificate])
-    anchors.hear([], {LEAF.certificate: answer(CA.answer(LEAF, ends=NOW + SECOND))})
+    anchors.set_revocations([], {LEAF.certificate: answer(CA.answer(LEAF, ends=NOW + SECOND))})
     assert check(anchors) == "good"
     assert check(anchors, now=NOW + SECOND) == "revocation-unknown"
 
@@ -314,9 +314,9 @@ def test_every_link_is_judged():
         [OTHER.certificate], [below.crl()], intermediates=[below.certificate], sourced=[OTHER.certificate]
     )
     assert check(anchors, leaf) == "revocation-unknown"
-    anchors.hear([RevocationList(OTHER.crl())], {})
+    anchors.set_revocations([RevocationList(OTHER.crl())], {})
     assert check(anchors, leaf) == "good"
-    anchors.hear(
+    anchors.set_revocations(
         [],
         {
             below.certificate: crl_ocsp.read_answer(
@@ -330,5 +330,5 @@ def test_every_link_is_judged():
 def test_overdue_issuers_are_told():
     anchors = Anchors([CA.certificate, OTHER.certificate], [CA.crl(ends=NOW - SECOND), OTHER.crl()])
     assert anchors.overdue(NOW) == {CA.certificate.subject}
-    anchors.hear([RevocationList(CA.crl())], {})
+    anchors.set_revocations([RevocationList(CA.crl())], {})
     assert anchors.overdue(NOW) == set()

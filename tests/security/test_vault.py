@@ -27,7 +27,7 @@ class Token:
     """A token of paper: it holds *keys* (label -> key), takes one PIN, and can be pulled out."""
 
     def __init__(self, **keys: Identity) -> None:
-        self.keys, self.pin, self.there, self.loose = keys, "1234", True, False
+        self.keys, self.pin, self.there, self.is_exportable = keys, "1234", True, False
         self.now = 0.0
         self.opened: list[str] = []  #: with which PIN
         self.sessions = 0  #: open now
@@ -51,8 +51,8 @@ class Session:
         self._token, self._identity, self._alive = token, identity, True
 
     @property
-    def loose(self) -> bool:
-        return self._token.loose
+    def is_exportable(self) -> bool:
+        return self._token.is_exportable
 
     def sign(self, method: Method, content: bytes) -> bytes:
         assert self._token._busy.acquire(blocking=False), "two at a time"
@@ -225,7 +225,7 @@ def test_a_key_that_is_not_the_certificates_is_found_out(hold):
 
 
 def test_a_key_that_the_token_would_give_away_is_only_warned_of(hold, token):
-    token.loose = True
+    token.is_exportable = True
     assert [grave for _, _, grave in hold().prove()] == [False]
 
 

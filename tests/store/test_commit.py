@@ -146,10 +146,10 @@ def served(engine, monkeypatch):
         monkeypatch.setattr(f"{place}.threads.deferToThreadPool", defer_to)
     clock = Clock()
     made = Database(engine, clock, engine)  # type: ignore[arg-type]
-    assert made._watch is not None
-    made._watch.start()
+    assert made._monitor is not None
+    made._monitor.start()
     yield made, clock, queued
-    made._watch.stop()
+    made._monitor.stop()
 
 
 def test_while_the_server_is_away_nobody_waits_for_it_and_what_was_not_begun_is_not_done(served, engine):

@@ -141,7 +141,7 @@ def test_the_hubs_own_closing_takes_as_long_as_it_takes(town):
 
 def test_what_a_report_raises_is_raised_here(town):
     town.ask("a", "a1")
-    town.answer("a1", WorkerAnswer(error=Raised.of(Unready("journal-unavailable", "why", 7))))
+    town.answer("a1", WorkerAnswer(error=Raised.from_error(Unready("journal-unavailable", "why", 7))))
     found = town.told["a1"].value
     assert (type(found), found.problem.code, found.problem.detail, found.retry_after) == (
         Unready, "journal-unavailable", "why", 7,

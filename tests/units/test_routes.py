@@ -120,11 +120,11 @@ def test_who_may_tell_of_any_unit_may_send_for_none():
         UNITS, (*POSTS, RoutedPartner("soc", (), Receive.NONE, tells=True)), province="H55", upstream="vpcp"
     )
     for code in ("H55.01", "000.00.13.H55", "000.00.00.G22"):
-        assert routes.permission("soc", code, telling=True) == ()
+        assert routes.find_send_problems("soc", code, telling=True) == ()
         assert not routes.may_send("soc", code)
-        assert routes.permission("soc", code)
-        assert routes.permission("sotttt", "H55.01", telling=True)
-    assert [problem.code for problem in routes.permission("soc", "H55.99", telling=True)] == ["unit-unknown"]
+        assert routes.find_send_problems("soc", code)
+        assert routes.find_send_problems("sotttt", "H55.01", telling=True)
+    assert [problem.code for problem in routes.find_send_problems("soc", "H55.99", telling=True)] == ["unit-unknown"]
 
 
 def test_a_code_is_known_by_the_registry_by_a_partners_file_or_by_its_shape():
@@ -263,4 +263,4 @@ def test_what_it_sends_to_others_outside_as_well_is_no_duty_of_ours():
     ],
 )
 def test_permission_says_why_a_partner_may_not_send_for_a_unit(partner, code, problems):
-    assert [problem.code for problem in ROUTES.permission(partner, code)] == problems
+    assert [problem.code for problem in ROUTES.find_send_problems(partner, code)] == problems

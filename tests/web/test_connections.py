@@ -368,7 +368,7 @@ def spooling():
     for port in ports:
         for queue in port.site._connections._queues():
             for channel in list(queue):
-                channel.turn_out()
+                channel.abort()
 
 
 def uploads(port, key, count, said=UPLOAD):

@@ -205,13 +205,13 @@ def test_a_look_at_the_disk_is_believed_for_a_second(tmp_path, monkeypatch):
     config: Any = SimpleNamespace(data=tmp_path, database_url="postgresql+psycopg://x/y", free_disk=10)
     watched = DiskRoom(lambda: disk_space.describe_lacking_space(config), clock.seconds)
     with pytest.raises(Unready) as caught:
-        watched.demand()
+        watched.require_space()
     assert (caught.value.problem.code, caught.value.retry_after) == ("disk-low", 60)
     free[0] = 10
     with pytest.raises(Unready):
-        watched.demand()
+        watched.require_space()
     clock.advance(1)
-    watched.demand()
+    watched.require_space()
 
 
 def test_both_the_data_and_the_file_of_the_journal_need_room(tmp_path, monkeypatch):

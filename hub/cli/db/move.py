@@ -130,7 +130,7 @@ def _alone(config: Config) -> Generator[None]:
     # `lienthong reload` would signal this process, which holds the pid file
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        hold = pidfile.PidFileLock.take(config.data)
+        hold = pidfile.PidFileLock.acquire(config.data)
     except pidfile.Held as held:
         raise CommandStop(
             f"trục đang chạy (pid {held}); hãy dừng trước", f"the hub is running (pid {held}); stop it first"

@@ -188,7 +188,7 @@ def _counted(
     from hub.workload import submission
 
     asked = read_report_sources(tx, unit, period, form, book.read_book(config.reports))
-    with asked.gathered(now) as gathered:
+    with asked.open_evidence(now) as gathered:
         counted, lines, wrong = gathered.report, gathered.listing.summary, gathered.differences
     if wrong:
         units = ", ".join(each.unit for each in wrong)

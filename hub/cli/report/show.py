@@ -146,7 +146,7 @@ def print_facts(screen: Screen, unit: str | None, period: str | None, form: str)
         if unit is None or period is None:
             _print_rows(screen, tx, journal_facts.read_facts(tx))
             return
-        with read_report_sources(tx, unit, period, form, forms).gathered(now) as gathered:
+        with read_report_sources(tx, unit, period, form, forms).open_evidence(now) as gathered:
             _warn(screen, gathered.differences)
             _print_rows(screen, tx, (line.fact for line in gathered.listing))
 
@@ -197,7 +197,7 @@ def print_report(
             others = count_neighbour_reports(tx, counted, now, forms) if charted else None
             _write(screen, _written(kind, counted, asked, (), config.identity, others), output)
             return
-        with asked.gathered(now) as gathered:
+        with asked.open_evidence(now) as gathered:
             _warn(screen, gathered.differences)
             counted, lines = gathered.report, search.NamedLines(tx, gathered.listing)
             others = count_neighbour_reports(tx, counted, now, forms) if charted else None
@@ -236,7 +236,7 @@ def _explain(
     if row is not None and row not in asked.members:
         raise CommandStop(f"báo cáo không có dòng {row}", f"the report has no row {row}", NOT_FOUND)
     try:
-        opened = asked.behind(column, now, row)
+        opened = asked.open_facts_behind(column, now, row)
     except KeyError:
         keys = ", ".join(each.key for each in asked.form.columns)
         raise click.UsageError(t(f"không có cột {column}: {keys}", f"no column {column}: {keys}")) from None

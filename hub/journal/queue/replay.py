@@ -64,7 +64,9 @@ def replay_deliveries(
     moved = [
         delivery
         for delivery in dead
-        if deliveries.revive_delivery(tx, delivery, routes.waits_for(delivery.partner), reason=reason, by=by, now=now)
+        if deliveries.revive_delivery(
+            tx, delivery, routes.find_first_state(delivery.partner), reason=reason, by=by, now=now
+        )
     ]
     if moved:
         events.append_events(

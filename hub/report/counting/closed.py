@@ -54,8 +54,8 @@ def work_out(
     """
     cells, carried = Cells.none(form), set[tuple[str, str]]()
     with closing(Listing([])) as listing:
-        for column, fact in Placing.of(form, period, now, books, carried).every(histories):
-            cells.take(column, fact)
+        for column, fact in Placing.of(form, period, now, books, carried).place_histories(histories):
+            cells.count(column, fact)
             listing.take(column.key, fact)
         keys = {key for _, key in carried}
         if not len(listing):

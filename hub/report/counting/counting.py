@@ -101,7 +101,7 @@ class Cells:
         """Return the cells of a unit for which nothing was counted."""
         return cls({column.key: 0 for column in form.columns if column.kind in COUNTING})
 
-    def take(self, column: Column, fact: Fact) -> None:
+    def count(self, column: Column, fact: Fact) -> None:
         """Count *fact* in *column*."""
         if column.kind is ColumnKind.TIME:
             self.times[column.key] = fact.at
@@ -123,7 +123,7 @@ def count_report(
     """
     cells = {unit: Cells.none(form) for unit in units}
     for column, fact in place_facts(form, facts, period, now, units, books):
-        cells[fact.unit].take(column, fact)
+        cells[fact.unit].count(column, fact)
     return assemble_report(form, period, now, units, cells)
 
 
@@ -192,7 +192,7 @@ def place_facts(
         if fact.service == service and (wanted is None or fact.unit in wanted):
             histories.setdefault((fact.unit, fact.key), []).append(fact)
     placing = Placing.of(form, period, now, books, carried)
-    yield from placing.every(histories.values())
+    yield from placing.place_histories(histories.values())
 
 
 @attrs.define(eq=False)
@@ -200,7 +200,7 @@ class Placing:
     """Assigns facts to columns, one business key after the other.
 
     Between keys it keeps only the facts that one key does not decide: those of peaks and happenings, and the latest
-    fact of each time column. `end` yields them, after the last key of one unit or of several.
+    fact of each time column. `finish` yields them, after the last key of one unit or of several.
 
     *carried* receives (unit, business key) of every key that a stock of a later period may count although no fact is
     added to it. With these keys, counting the next period needs no facts from before *period*. The period must have
@@ -271,7 +271,7 @@ class Placing:
             after=period.last + timedelta(days=1),
         )
 
-    def take(self, history: Iterable[Fact]) -> Iterator[tuple[Column, Fact]]:
+    def place_history(self, history: Iterable[Fact]) -> Iterator[tuple[Column, Fact]]:
         """Yield each column with each fact of *history* that it counts. *history*: all facts of the form's service with
         one unit and key.
         """
@@ -325,13 +325,13 @@ class Placing:
         if in_time and milestone in self._telling:
             kept.standing.append(fact)
 
-    def every(self, histories: Iterable[Iterable[Fact]]) -> Iterator[tuple[Column, Fact]]:
-        """Yield what `take` yields for each of *histories*, and then what `end` yields."""
+    def place_histories(self, histories: Iterable[Iterable[Fact]]) -> Iterator[tuple[Column, Fact]]:
+        """Yield what `place_history` yields for each of *histories*, and then what `finish` yields."""
         for history in histories:
-            yield from self.take(history)
-        yield from self.end()
+            yield from self.place_history(history)
+        yield from self.finish()
 
-    def end(self) -> Iterator[tuple[Column, Fact]]:
+    def finish(self) -> Iterator[tuple[Column, Fact]]:
         """Yield what is decided only after all keys, and forget it. A time column is yielded once per unit, with its
         latest fact.
         """

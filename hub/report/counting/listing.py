@@ -149,7 +149,7 @@ class Listing(EvidenceLines):
         found = self._lines(*_condition(columns, unit))
         return sum(sum(taker in columns for taker in takers) if each else 1 for _, takers in found)
 
-    def takers(self, order: str = "message") -> Iterator[tuple[str, str, frozenset[str]]]:
+    def list_takers(self, order: str = "message") -> Iterator[tuple[str, str, frozenset[str]]]:
         """Yield unit, message and counting columns of each fact, once. Ordered by message, or with *order* "time" by
         time.
         """

@@ -50,7 +50,7 @@ class ClosedMonths:
         """Return the closed months that end before *day*."""
         return ClosedMonths(tuple(month for month in self.months if month.period.last < day))
 
-    def of(self, period: Period) -> ClosedMonth | None:
+    def find(self, period: Period) -> ClosedMonth | None:
         """Return the closing of the month *period*; None when it is open or not a month."""
         return next((month for month in self.months if month.period == period), None)
 
@@ -90,7 +90,7 @@ def list_posting_windows(form: Form, period: Period, books: ClosedMonths) -> Seq
     a closed month before, all facts up to the period's end are found.
     """
     before = books.before(period.first).months
-    closing = books.of(period)
+    closing = books.find(period)
     whole = not before or any(rule.kind is ColumnKind.HAPPENING for rule in form.rules)
     since, first = (None, None) if whole else (period.start, period.first)
     if not form.by_day:

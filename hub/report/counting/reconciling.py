@@ -132,13 +132,13 @@ def behind_cells(
     messages: dict[tuple[str, str], int] = {}
     last: dict[tuple[str, str], str] = {}
     first: dict[tuple[str, str], dict[str, None]] = {}
-    for unit, message, columns in listing.takers() if takers else ():
+    for unit, message, columns in listing.list_takers() if takers else ():
         for cell in cells_of(unit, columns):
             facts[cell] = facts.get(cell, 0) + 1
             if last.get(cell) != message:
                 last[cell], messages[cell] = message, messages.get(cell, 0) + 1
     short = set(facts)
-    for unit, message, columns in listing.takers("time") if takers else ():
+    for unit, message, columns in listing.list_takers("time") if takers else ():
         for cell in cells_of(unit, columns) & short:
             told = first.setdefault(cell, {})
             told[message] = None

@@ -156,7 +156,9 @@ def make_reports_service(known: Callable[[], Book] = read_shipped_book) -> Servi
     """Return the service `reports` that accepts declarations, from callers and from the hub itself (workbooks). *known*
     returns the province's book.
     """
-    return attrs.evolve(reports.SERVICE, read=partial(read_declaration, known=known), ours=frozenset({KIND}))
+    return attrs.evolve(
+        reports.SERVICE, read=partial(read_declaration, known=known), undelivered_kinds=frozenset({KIND})
+    )
 
 
 def _root(content: bytes) -> etree._Element:

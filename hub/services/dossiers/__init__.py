@@ -67,6 +67,6 @@ SERVICE = Service(
         "payment-requested", "paused", "finished", "withdrawn", "returned", "synced", *statistic.DECLARED.values(),
     ]),
     attributes=frozenset(["applicant", "channel", "field", "outcome", "procedure"]),
-    ours=frozenset(["statistic"]),  # no other system has a service for monthly figures
+    undelivered_kinds=frozenset(["statistic"]),  # no other system has a service for monthly figures
     synced="synced",
 )  # fmt: skip

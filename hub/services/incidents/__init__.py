@@ -225,5 +225,5 @@ SERVICE = Service(
     read=read_incident,
     milestones=frozenset([OPENED, CLOSED, CLOSING]),
     attributes=frozenset(["class", "severity", "time"]),
-    telling=True,
+    may_report_any_unit=True,
 )

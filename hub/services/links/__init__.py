@@ -106,6 +106,6 @@ SERVICE = Service(
     read=read_link_message,
     milestones=frozenset({PROBED, UP}),
     attributes=frozenset({"link"}),
-    telling=True,
+    may_report_any_unit=True,
     internal=True,
 )

@@ -129,4 +129,4 @@ class _Report:
             self.refuse("N", "Usage", "there is no Usage")
 
 
-SERVICE = Service(name=NAME, read=read_usage_report, milestones=frozenset(FIGURES.values()), telling=True)
+SERVICE = Service(name=NAME, read=read_usage_report, milestones=frozenset(FIGURES.values()), may_report_any_unit=True)
