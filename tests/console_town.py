@@ -16,13 +16,13 @@ import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 
 from hub.config.officials import Officials
-from hub.config.reports import Reports
+from hub.config.reports import ReportSettings
 from hub.console import edge, passwords, users
 from hub.console.asked import ConsoleRequest, ConsoleResponse
 from hub.console.pages import ConsolePages
 from hub.console.users import Role, User
 from hub.journal import messages, unit_registry
-from hub.runtime.thread_pool import at_once
+from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import event
@@ -33,7 +33,7 @@ from tests.province import NOW, ROUTES, UNITS, document, entry
 
 PASSWORD = "mật khẩu thật dài"
 HOST = "hub.tinh.gov.vn:8444"
-CHEAP = passwords.Cost(n=4)  # nobody guesses here
+CHEAP = passwords.HashCost(n=4)  # nobody guesses here
 #: A hash of no password that is soon compared.
 NOBODY = passwords.hash_password("", b"0" * 16, CHEAP)
 
@@ -42,7 +42,7 @@ class Town:
     """A journal with some units and documents, and the console's pages."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        self.engine, self.now, self.reports = engine, NOW, Reports()
+        self.engine, self.now, self.reports = engine, NOW, ReportSettings()
         self.officials: Officials | None = None
         self.checks = {"database": ("unavailable", "/var/run/postgresql/.s.PGSQL.5432: <gone>"), "disk": ("ok", "")}
         self._words = count(1)
@@ -64,7 +64,7 @@ class Town:
         )
         province = cast("Province", SimpleNamespace(config=config, routes=ROUTES))
         database = InlineDatabase(self.engine)
-        words = (database, at_once, Live(Setup(province)), lambda: self.now, self._word, lambda: b"0" * 16)
+        words = (database, run_at_once, Live(Setup(province)), lambda: self.now, self._word, lambda: b"0" * 16)
         return ConsolePages(*words, self._checks, self.facts)
 
     async def _checks(self) -> dict[str, tuple[str, str]]:

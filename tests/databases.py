@@ -16,7 +16,7 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from hub.config.database import url_of
+from hub.config.database import parse_database_url
 from hub.demo.run import postgres
 from hub.store import transactions
 from hub.store.tables import metadata
@@ -77,7 +77,7 @@ class Postgresql:
             if not dsn:
                 server = stack.enter_context(postgres.Server.open())
                 dsn = server.url()
-            made = cls(sa.make_url(url_of(dsn, Path())), server)
+            made = cls(sa.make_url(parse_database_url(dsn, Path())), server)
             made._do(f"CREATE DATABASE {made._template} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
             engine = transactions.open_journal(made.url_of(made._template), pooled=False)
             transactions.upgrade_schema(engine)

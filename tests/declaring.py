@@ -7,7 +7,7 @@ from typing import Any
 import openpyxl
 from lxml import etree
 
-from hub.report.signed.declaring import Declaration, DeclaredCell, declaration_element
+from hub.report.signed.declaring import Declaration, DeclaredCell, build_declaration_element
 
 Cells = Mapping[tuple[str, str], Any]  #: (unit, column) -> figure; the empty unit is the total
 
@@ -25,7 +25,7 @@ def declaration(
 
 
 def octets(said: Declaration) -> bytes:
-    return etree.tostring(declaration_element(said), method="c14n", exclusive=True)
+    return etree.tostring(build_declaration_element(said), method="c14n", exclusive=True)
 
 
 def places(content: bytes) -> tuple[Any, Any, dict[str, int], dict[str, int]]:

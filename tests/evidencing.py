@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import attrs
 
 from hub import audit
-from hub.audit import AuditFinding, Trust
+from hub.audit import AuditFinding, AuditTrust
 from hub.domain.model import DOCUMENTS, Fact, PacketSignature, Record, SignatureStanding, Unit
 from hub.journal import events, messages, unit_registry
 from hub.journal.decisions import MessageEntry
@@ -31,7 +31,7 @@ HUB = CA.issue("hub of the evidence", begins=BEGINS, ends=ENDS)
 PARTNER = CA.issue("partner of the evidence", begins=BEGINS, ends=ENDS)
 UNITS = (Unit("H55.13", "Sở TT&TT"), Unit("H55.13.1", "Trung tâm CNTT", "H55.13"), Unit("H55.13.2", "Trống", "H55.13"))
 FORMS = {form.id: form for form in read_form_folder() if form.service}  #: those that count facts
-TRUST = Trust(anchors=Anchors([CA.certificate]), now=ENDED, hub=(HUB.certificate,))
+TRUST = AuditTrust(anchors=Anchors([CA.certificate]), now=ENDED, hub=(HUB.certificate,))
 PACKET = signing.sign_packet((ROOT / "docs/examples/van-ban.edxml").read_bytes(), PARTNER)
 
 
@@ -108,16 +108,16 @@ def written(
     """Return the evidence file of a report."""
     file = io.BytesIO()
     evidence_file.write_evidence_file(
-        tx, unit_report.ask_unit_report(tx, unit, period, form), ENDED, identity, file, octets=octets
+        tx, unit_report.resolve_report_sources(tx, unit, period, form), ENDED, identity, file, octets=octets
     )
     return file.getvalue()
 
 
-def found(content: bytes, trust: Trust = TRUST) -> list[AuditFinding]:
+def found(content: bytes, trust: AuditTrust = TRUST) -> list[AuditFinding]:
     """Return all that is found of a file."""
     return list(audit.audit_file(io.BytesIO(content), trust))
 
 
-def false(content: bytes, trust: Trust = TRUST) -> list[tuple[str, str]]:
+def false(content: bytes, trust: AuditTrust = TRUST) -> list[tuple[str, str]]:
     """Return what is false of a file: the check and the place."""
     return [(each.check, each.place) for each in found(content, trust) if each.holds is False]

@@ -15,11 +15,11 @@ from twisted.internet.defer import Deferred
 from hub import config
 from hub.domain.model import Receive, Unit
 from hub.formats.spool import Drawer, Octets
-from hub.intake.documents_endpoint import DocumentDesk
-from hub.intake.endpoint import EndpointJournal
+from hub.intake.documents_endpoint import DocumentsEndpoint
+from hub.intake.endpoint import JournalAccess
 from hub.intake.intake import Intake, SignedResponse
 from hub.partner.throttle import Throttle
-from hub.runtime.thread_pool import at_once
+from hub.runtime.thread_pool import run_at_once
 from hub.security.certificates import Anchors, Identity
 from hub.soap import documents_requests, wsdl
 from hub.soap.attachments import Manner
@@ -54,10 +54,10 @@ def intake(
     trusted = anchors or Anchors([pki.authority().certificate])
     changed = attrs.evolve(made, anchors=trusted, partners=known)
     province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
-    books = EndpointJournal(InlineDatabase(engine), at_once, room, nothing)
+    books = JournalAccess(InlineDatabase(engine), run_at_once, room, nothing)
     return Intake(
         Live(Setup(province)),
-        DocumentDesk(wsdl.load_contract("documents"), books),
+        DocumentsEndpoint(wsdl.load_contract("documents"), books),
         books,
         lambda: NOW,
         Throttle(lambda: 0.0),

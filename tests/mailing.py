@@ -28,7 +28,7 @@ from hub.demo.mail.mailhost import PASSWORD, MailHost, has_mail_programs
 from hub.domain.model import Arrival, Consignment, Judged, Message, MessageState, Receive
 from hub.partner.adapter_settings import Terms
 from hub.partner.policy import PartnerTransport, Policy
-from hub.runtime.thread_pool import at_once
+from hub.runtime.thread_pool import run_at_once
 from hub.security.certificates import Anchors, Signer
 from hub.units.live import Live, Setup
 from tests import pki
@@ -136,7 +136,9 @@ class Line:
     def send(self, request):
         """Have *request* carried, as the hub does; raise Unreachable when it is not."""
         if self._sender is None:
-            self._sender = Sender(cast("Any", None), reactor, now, list_carriers(self.post(), at_once, now, reactor))
+            self._sender = Sender(
+                cast("Any", None), reactor, now, list_carriers(self.post(), run_at_once, now, reactor)
+            )
         ask = lambda: Deferred.fromCoroutine(self._sender.send(request, self.partner))  # noqa: E731
         return threads.blockingCallFromThread(reactor, ask)
 

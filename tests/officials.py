@@ -26,7 +26,7 @@ from hub.domain.model import Fact
 from hub.report.counting import counting, evidence
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
-from hub.report.signed.element import as_element
+from hub.report.signed.element import build_report_element
 from hub.security import signing
 from hub.security.certificates import Anchors, Identity
 from tests.pki import NOW, authority
@@ -49,7 +49,7 @@ def sealed(revision: int = 1, unit: str = UNIT, sent: int = 3, seal: Identity = 
     ]
     counted = counting.count_report(EDOC, facts, PERIOD, NOW, (unit,))
     lines = evidence.gather_evidence(EDOC, facts, PERIOD, NOW, (unit,))
-    element = as_element(counted, {unit: "Sở Mẫu"}, lines, revision)
+    element = build_report_element(counted, {unit: "Sở Mẫu"}, lines, revision)
     return b'<?xml version="1.0" encoding="UTF-8"?>\n' + signing.seal_element(element, seal) + b"\n"
 
 

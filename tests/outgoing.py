@@ -17,7 +17,7 @@ from hub.journal import messages as written
 from hub.journal.queue import deliveries
 from hub.partner.policy import Policy
 from hub.runtime.http_client import Unreachable
-from hub.runtime.thread_pool import at_once
+from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import delivery
@@ -102,7 +102,7 @@ class Desk:
             ),
             journal=journal or InlineDatabase(self.engine),
             send=self.send,
-            work=at_once,
+            work=run_at_once,
             clock=self.clock,
             now=self.now,
             random=self.random,

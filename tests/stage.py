@@ -44,7 +44,7 @@ def hub(tmp_path, answer, identity=HUB, *, body_limit=None, clients=CA.certifica
                 return self.reply(413, {"Connection": "close"}, b"too large")
             root = etree.fromstring(self.rfile.read(length), etree.XMLParser(huge_tree=True))
             body = wss_verify.verify_envelope(root, [caller.certificate], now(), max_age=timedelta(minutes=15)).body
-            child = envelope.only_child(body)
+            child = envelope.find_only_child(body)
             assert envelope.action_matches(self.headers["SOAPAction"], CONTRACT.operation(child).action)
             return self.reply(*answer(documents_requests.read_documents_call(child, CONTRACT.validate(child))))
 

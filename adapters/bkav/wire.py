@@ -155,7 +155,9 @@ def _opened(reply: Reply) -> BkavReply:
     media = reply.headers.get("content-type", "")
     body, files = reply.body, {}
     if media.strip().lower().startswith("multipart/"):
-        root, others = mime.take_apart(Octets.of(body), mime.read_related_header(media), _Memory(), most=_MOST_PARTS)
+        root, others = mime.split_mime_body(
+            Octets.of(body), mime.read_related_header(media), _Memory(), most=_MOST_PARTS
+        )
         body, files = root.octets.read(), {name: part.octets.read() for name, part in others.items()}
     element = safe_xml.parse_safe_xml(body, limits=_LIMITS)
     name = etree.QName(element)

@@ -48,7 +48,10 @@ class Documents:
         body = attachments.pack_envelope(
             envelope.write_unsigned_envelope(element), loads, Manner(), self.identity, now
         ).read()
-        headers = (("Content-Type", envelope.CONTENT_TYPE), ("SOAPAction", f'"{documents_requests.soap_action(call)}"'))
+        headers = (
+            ("Content-Type", envelope.CONTENT_TYPE),
+            ("SOAPAction", f'"{documents_requests.choose_soap_action(call)}"'),
+        )
         reply = yield Request(self.url, body, headers)
         return self._outcome(reply, reply.at or now)
 
@@ -83,7 +86,7 @@ class Documents:
         root = opened.body.getparent()
         assert root is not None
         verified = wss_verify.verify_envelope(root, self.certificates, now, max_age=self.max_age, skew=self.skew)
-        return envelope.only_child(verified.body)
+        return envelope.find_only_child(verified.body)
 
 
 def adapter(terms: Terms) -> Documents:

@@ -13,7 +13,7 @@ import attrs
 
 from adapters.dvcqg import dossiers
 from adapters.dvcqg.dossiers import Item, PortalCall, Word
-from adapters.dvcqg.session import Door, PortalAnswer, PortalSession, write_portal_json
+from adapters.dvcqg.session import PortalAnswer, PortalEndpoint, PortalSession, write_portal_json
 from hub.domain.errors import Rejected
 from hub.domain.model import (
     Accepted,
@@ -66,7 +66,7 @@ Refusals = list[str]
 class DvcqgPortal:
     """The portal reached through one door."""
 
-    endpoint: Door
+    endpoint: PortalEndpoint
     word: Word
     madonvi: str
     per_unit: bool  #: dossiers are sent under the code of the unit that reports
@@ -177,7 +177,7 @@ def adapter(terms: Terms) -> DvcqgPortal:
     states = settings["trang-thai"]
     kinds = {"LoaiDoiTuong": settings["loai-doi-tuong"], "TrangThaiHoSo": states, "TrangThai": states}
     return DvcqgPortal(
-        Door.of(terms),
+        PortalEndpoint.of(terms),
         dossiers.read_word_settings(kinds),
         settings["madonvi"],
         settings["per-unit"] == "yes",

@@ -48,7 +48,7 @@ def read_dossier_message(content: bytes, word: Word) -> PortalCall:
     name = etree.QName(root)
     if name.namespace != NAMESPACE or name.localname not in SERVICES:
         raise ValueError(f"no message of dossiers: {root.tag[:200]}")
-    organ = next((xsd_types.read_xs_token(child) for child in root if safe_xml.local_name(child) == "OrganId"), "")
+    organ = next((xsd_types.read_xs_token(child) for child in root if safe_xml.read_local_name(child) == "OrganId"), "")
     items = tuple(_item(child, word) for child in root if len(child))
     return PortalCall(service=SERVICES[name.localname], organ=organ, items=items)
 
@@ -73,7 +73,7 @@ def cut_batches(items: Sequence[Item], most: int, *, once: bool) -> Iterator[tup
 def _item(element: etree._Element, word: Word) -> Item:
     item: Item = {}
     for child in element:
-        name = safe_xml.local_name(child)
+        name = safe_xml.read_local_name(child)
         value = _item(child, word) if name in LISTS else word(name, xsd_types.read_leaf_text(child).strip())
         if name not in LISTS:
             item[name] = value

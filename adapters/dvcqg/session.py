@@ -34,7 +34,7 @@ class PortalAnswer:
 
 
 @attrs.frozen(kw_only=True)
-class Door:
+class PortalEndpoint:
     """How the portal is reached through the X-Road proxy, and the account used."""
 
     url: str
@@ -47,7 +47,7 @@ class Door:
     notes: AdapterNotes
 
     @classmethod
-    def of(cls, terms: Terms) -> "Door":
+    def of(cls, terms: Terms) -> "PortalEndpoint":
         """Return the door that *terms* describe."""
         settings = terms.settings
         return cls(
@@ -80,7 +80,7 @@ class Door:
 class PortalSession:
     """The portal session of one conversation."""
 
-    endpoint: Door
+    endpoint: PortalEndpoint
     now: datetime
     calls: int = 0  #: calls so far, logins included
     _new: bool = attrs.field(default=False, init=False)  #: this conversation has logged in

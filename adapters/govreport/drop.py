@@ -13,7 +13,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from adapters.govreport.online import take_in_verdict
-from adapters.govreport.wording import SystemWording, Unknown
+from adapters.govreport.wording import SystemWording, UnknownWord
 from hub.domain.model import (
     Accepted,
     Arrival,
@@ -39,10 +39,12 @@ def deliver_to_drop(url: str, wording: SystemWording, consignment: Consignment, 
     An existing file with other octets is never overwritten. The delivery is refused, so that a person looks at it.
     """
     del now
-    papers = wording.make_files(consignment.content)
-    keys = papers.keys
+    report_files = wording.make_files(consignment.content)
+    keys = report_files.keys
     name = "_".join(quote(keys[key], safe="") for key in ("form", "unit", "period")) + f"_r{keys['revision']}"
-    files = {f"{name}.xml": papers.xml} | ({f"{name}.xlsx": papers.xlsx} if papers.xlsx is not None else {})
+    files = {f"{name}.xml": report_files.xml} | (
+        {f"{name}.xlsx": report_files.xlsx} if report_files.xlsx is not None else {}
+    )
     listed = "".join(f"{hashlib.sha256(octets).hexdigest()}  {file}\n" for file, octets in files.items())
     for file, octets in {**files, f"{name}.sha256": listed.encode()}.items():
         reply = yield Request(f"{url}/{wording.settings['out']}/{quote(file)}", octets, method="PUT")
@@ -83,7 +85,7 @@ def collect_from_drop(url: str, wording: SystemWording, cursor: str, now: dateti
         else:
             try:
                 good = yield from take_in_verdict(item, f"{name} {digest}", wording)
-            except Unknown as error:
+            except UnknownWord as error:
                 unknown = f"{name}: {error}"
                 continue
         there = f"{place}/{'taken' if good else 'refused'}/{digest[:16]}-{quote(name)}"

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from adapters.govreport.wording import Papers, Senseless, SystemWording, Unknown
+from adapters.govreport.wording import MalformedVerdict, ReportFiles, SystemWording, UnknownWord
 from hub.domain.model import (
     Accepted,
     Arrival,
@@ -31,9 +31,9 @@ _XML, _XLSX = "application/xml", "application/vnd.openxmlformats-officedocument.
 
 def deliver_online(url: str, wording: SystemWording, consignment: Consignment, now: datetime) -> Conversation:
     """Submit one report. In the raw format the workbook follows the XML in a second request."""
-    papers, message = wording.make_files(consignment.content), consignment.message.id
+    report_files, message = wording.make_files(consignment.content), consignment.message.id
     outcome: Accepted | Refused | Unavailable = Unavailable("nothing was sent")
-    for content_type, body in _bodies(papers, wording, message):
+    for content_type, body in _bodies(report_files, wording, message):
         headers = (*wording.headers(message), ("Content-Type", content_type), ("Accept", "application/json"))
         reply = yield Request(url + wording.settings["submit-path"], body, headers)
         outcome = _judged(reply, wording, now)
@@ -42,19 +42,19 @@ def deliver_online(url: str, wording: SystemWording, consignment: Consignment, n
     return outcome
 
 
-def _bodies(papers: Papers, wording: SystemWording, message: str) -> Iterable[tuple[str, bytes]]:
+def _bodies(report_files: ReportFiles, wording: SystemWording, message: str) -> Iterable[tuple[str, bytes]]:
     if wording.settings["format"] == "raw":
-        yield _XML, papers.xml
-        if papers.xlsx is not None:
-            yield _XLSX, papers.xlsx
+        yield _XML, report_files.xml
+        if report_files.xlsx is not None:
+            yield _XLSX, report_files.xlsx
         return
     boundary = f"lienthong-{message}"
-    name = "_".join(quote(papers.keys[key], safe="") for key in ("form", "unit", "period"))
-    name = f"{name}_r{papers.keys['revision']}"
-    parts = [_part(boundary, field, value.encode()) for field, value in wording.fields(papers.keys)]
-    parts.append(_part(boundary, wording.settings["xml-field"], papers.xml, f"{name}.xml", _XML))
-    if papers.xlsx is not None:
-        parts.append(_part(boundary, wording.settings["xlsx-field"], papers.xlsx, f"{name}.xlsx", _XLSX))
+    name = "_".join(quote(report_files.keys[key], safe="") for key in ("form", "unit", "period"))
+    name = f"{name}_r{report_files.keys['revision']}"
+    parts = [_part(boundary, field, value.encode()) for field, value in wording.fields(report_files.keys)]
+    parts.append(_part(boundary, wording.settings["xml-field"], report_files.xml, f"{name}.xml", _XML))
+    if report_files.xlsx is not None:
+        parts.append(_part(boundary, wording.settings["xlsx-field"], report_files.xlsx, f"{name}.xlsx", _XLSX))
     yield f"multipart/form-data; boundary={boundary}", b"".join(parts) + f"--{boundary}--\r\n".encode()
 
 
@@ -104,13 +104,13 @@ def collect_online(url: str, wording: SystemWording, cursor: str, now: datetime)
     for item in items:
         try:
             identity = wording.identity(item)
-        except Senseless as error:
+        except MalformedVerdict as error:
             nameless.append(_as_it_is(item))
             flaw = str(error)
             continue
         try:
             yield from take_in_verdict(item, identity, wording)
-        except Unknown as error:
+        except UnknownWord as error:
             return Unavailable(str(error)) if cursor == begun else Collected(cursor)
         for content in nameless:
             yield Arrival(content, hashlib.sha256(content).hexdigest(), verdicts.NAME)
@@ -121,11 +121,11 @@ def collect_online(url: str, wording: SystemWording, cursor: str, now: datetime)
 
 
 def take_in_verdict(item: object, identity: str, wording: SystemWording) -> Generator[Arrival, Any, bool]:
-    """Take in one verdict, a malformed one unchanged. Return whether the hub accepted it. Raises Unknown."""
+    """Take in one verdict, a malformed one unchanged. Return whether the hub accepted it. Raises UnknownWord."""
     try:
         verdict = wording.verdict(item)
         content = None if verdict is None else verdicts.write_verdict_message(verdict)
-    except Senseless:
+    except MalformedVerdict:
         content = _as_it_is(item)
     if content is None:
         return True

@@ -11,21 +11,21 @@ import attrs
 
 from hub.domain.model import Language
 from hub.domain.sanitize import replace_unstorable
-from hub.report.output.workbook import as_xlsx
+from hub.report.output.workbook import write_xlsx_report
 from hub.report.signed import sealed
 from hub.services.verdicts import ReportVerdict
 
 
-class Unknown(ValueError):
+class UnknownWord(ValueError):
     """A word that the settings do not define. A person must extend them."""
 
 
-class Senseless(ValueError):
+class MalformedVerdict(ValueError):
     """The item is not a verdict."""
 
 
 @attrs.frozen(kw_only=True)
-class Papers:
+class ReportFiles:
     """The documents of one submission."""
 
     keys: Mapping[str, str]  #: form, unit, period, revision
@@ -46,7 +46,7 @@ class SystemWording:
         """Build the wording from the settings. Every key is present, if only by its default."""
         return cls(partner, settings, secrets.get("secret", ""))
 
-    def make_files(self, content: bytes) -> Papers:
+    def make_files(self, content: bytes) -> ReportFiles:
         """Return the signed XML unchanged, and the workbook made from it. The same XML gives the same workbook."""
         found = sealed.read_sealed_report(content)
         report = found.report
@@ -57,8 +57,12 @@ class SystemWording:
             "revision": str(found.revision),
         }
         wanted = self.settings["workbook"] == "yes"
-        xlsx = as_xlsx(report, found.names, found.evidence, Language(self.settings["language"])) if wanted else None
-        return Papers(keys=keys, xml=content, xlsx=xlsx)
+        xlsx = (
+            write_xlsx_report(report, found.names, found.evidence, Language(self.settings["language"]))
+            if wanted
+            else None
+        )
+        return ReportFiles(keys=keys, xml=content, xlsx=xlsx)
 
     def headers(self, message: str) -> tuple[tuple[str, str], ...]:
         """Return the headers that identify us and the message."""
@@ -75,26 +79,26 @@ class SystemWording:
         return [(names[key], value) for key, value in keys.items() if key in names]
 
     def identity(self, item: object) -> str:
-        """Return the system's id of the verdict *item*. Raises Senseless."""
+        """Return the system's id of the verdict *item*. Raises MalformedVerdict."""
         if not isinstance(item, dict):
-            raise Senseless(f"{item!r:.200} is no verdict")
+            raise MalformedVerdict(f"{item!r:.200} is no verdict")
         found = item.get(_pairs(self.settings["verdict-fields"]).get("id", "id"))
         if not isinstance(found, str | int) or found == "":
-            raise Senseless("a verdict without an id")
+            raise MalformedVerdict("a verdict without an id")
         return replace_unstorable(str(found))
 
     def verdict(self, item: object) -> ReportVerdict | None:
-        """Parse *item* into a verdict; None if no decision has been made yet. Raises Senseless, Unknown."""
+        """Parse *item* into a verdict; None if no decision has been made yet. Raises MalformedVerdict, UnknownWord."""
         names = _pairs(self.settings["verdict-fields"])
         if not isinstance(item, dict):
-            raise Senseless(f"{item!r:.200} is no verdict")
+            raise MalformedVerdict(f"{item!r:.200} is no verdict")
         said = {key: item.get(name) for key, name in names.items()}
         result = self._result(said.get("result"))
         if result is None:
             return None
         words = {key: _text(said.get(key), key) for key in ("form", "unit", "period", "revision")}
         if not (words["revision"].isascii() and words["revision"].isdigit() and len(words["revision"]) < 10):
-            raise Senseless(f"the revision {words['revision']!r:.200} is no number")
+            raise MalformedVerdict(f"the revision {words['revision']!r:.200} is no number")
         reasons = said.get("reasons") or []
         listed = reasons if isinstance(reasons, list) else [reasons]
         return ReportVerdict(
@@ -108,14 +112,14 @@ class SystemWording:
         )
 
     def _result(self, said: object) -> str | None:
-        """Return our word for a result; None for a pending one. Raises Unknown."""
+        """Return our word for a result; None for a pending one. Raises UnknownWord."""
         word = _text(said, "result")
         for ours in ("accepted", "returned"):
             if word in self.settings[ours].split():
                 return ours
         if word in self.settings["pending"].split():
             return None
-        raise Unknown(f"the result {word!r:.200} is none of those in the settings accepted, returned and pending")
+        raise UnknownWord(f"the result {word!r:.200} is none of those in the settings accepted, returned and pending")
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -124,5 +128,5 @@ def _pairs(text: str) -> dict[str, str]:
 
 def _text(value: Any, key: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "" or not str(value).isprintable():
-        raise Senseless(f"{key}: {value!r:.200}")
+        raise MalformedVerdict(f"{key}: {value!r:.200}")
     return str(value)

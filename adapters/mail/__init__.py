@@ -86,7 +86,7 @@ class Mail:
     limit: int  #: maximum octets of one mail as transmitted
     mailbox: str  #: URL of the folder that receives packets; empty without one
     refused_folder: str  #: the folder to which refused mail is moved; empty: it stays and is flagged
-    trust: opening.Judge
+    trust: opening.MailTrust
 
     @property
     def _account(self) -> tuple[tuple[str, str], ...]:
@@ -221,7 +221,7 @@ def adapter(terms: Terms) -> Mail:
         limit=int(size[1]) * _SIZES[size[2]],
         mailbox=said["mailbox"] or (terms.url if reads else ""),
         refused_folder=said["refused-folder"],
-        trust=opening.Judge(tuple(_certificates(secret.get("signers", ""))), terms.anchors),
+        trust=opening.MailTrust(tuple(_certificates(secret.get("signers", ""))), terms.anchors),
     )
 
 

@@ -62,7 +62,7 @@ def _written(content: bytes) -> Mapping[str, str]:
         return {}
     found = {}
     for element in root.iter("{*}To"):
-        said = {safe_xml.local_name(child): (child.text or "").strip() for child in element.iterchildren("{*}*")}
+        said = {safe_xml.read_local_name(child): (child.text or "").strip() for child in element.iterchildren("{*}*")}
         if said.get("OrganId") and said.get("Email"):
             found[said["OrganId"]] = said["Email"]
     return found

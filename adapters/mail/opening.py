@@ -17,7 +17,7 @@ import attrs
 from cryptography import x509
 
 from adapters.mail.addresses import MailUnusable
-from adapters.mail.parts import Cutter, MailPart
+from adapters.mail.parts import MailPart, MailSplitter
 from hub.domain.errors import Rejected
 from hub.domain.model import SignatureStanding
 from hub.edxml import packet_signature
@@ -35,20 +35,20 @@ _NAMES = (".edxml", ".xml")
 
 
 @attrs.frozen
-class Judge:
+class MailTrust:
     """The certificates by which a mail is verified."""
 
     signers: Sequence[x509.Certificate]  #: who may sign a mail, or a packet in it
     anchors: Anchors
 
 
-def open_mail_packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
+def open_mail_packets(octets: bytes, trust: MailTrust, now: datetime) -> tuple[bytes, ...]:
     """Return the packets of a mail, each with the exact octets of its attachment.
 
     Raises MailUnusable if the required signature is missing or invalid, or if the mail contains no packet.
     """
     try:
-        return _packets(octets, judge, now)
+        return _packets(octets, trust, now)
     # raised by `email` for input that it cannot parse
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise MailUnusable(f"it cannot be read: {error!r}"[:500]) from None
@@ -66,72 +66,72 @@ def name_packet(packet: bytes) -> str:
         root = safe_xml.parse_safe_xml(packet)
         signatures = [each for each in xmldsig.find_claimed_signatures(root) if each is not root]
         if len(signatures) == 1:
-            return xmldsig.bare_digest(root, signatures[0])
+            return xmldsig.hash_without_signature(root, signatures[0])
     except Rejected:
         pass  # the hub refuses it and says why
     return hashlib.sha256(packet).hexdigest()
 
 
-def _packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
-    cutter = Cutter(octets)
-    whole = cutter.part()
-    signed = _signed(cutter, whole, judge, now)
+def _packets(octets: bytes, trust: MailTrust, now: datetime) -> tuple[bytes, ...]:
+    splitter = MailSplitter(octets)
+    whole = splitter.part()
+    signed = _signed(splitter, whole, trust, now)
     if signed is not None:
-        cutter = Cutter(signed)
-        whole = cutter.part()
-    found = tuple(_attached(cutter.leaves(whole)))
+        splitter = MailSplitter(signed)
+        whole = splitter.part()
+    found = tuple(_attached(splitter.leaves(whole)))
     if not found:
         raise MailUnusable("there is no packet in it")
     if signed is None:
         for packet in found:
-            _check_packet(packet, judge, now)
+            _check_packet(packet, trust, now)
     return found
 
 
-def _signed(cutter: Cutter, whole: MailPart, judge: Judge, now: datetime) -> bytes | None:
+def _signed(splitter: MailSplitter, whole: MailPart, trust: MailTrust, now: datetime) -> bytes | None:
     """Return the content that the mail's signature covers; None without a signature.
 
     Raises MailUnusable if it is invalid.
     """
     if whole.kind == "multipart/signed":
-        content, last = _two(cutter, whole)
+        content, last = _two(splitter, whole)
         if last.kind not in _SIGNATURES:
             raise MailUnusable(f"it is signed by {last.kind}, not S/MIME")
         signature = last.content()
         if len(signature) > SIGNATURE:
             raise MailUnusable(f"its signature has {len(signature)} octets; at most {SIGNATURE}")
-        return _verified(signature, content, judge, now)
+        return _verified(signature, content, trust, now)
     if whole.kind in _ENCLOSED:
-        return _verified(whole.content(), None, judge, now)
+        return _verified(whole.content(), None, trust, now)
     return None
 
 
-def _verified(signature: bytes, content: bytes | None, judge: Judge, now: datetime) -> bytes:
+def _verified(signature: bytes, content: bytes | None, trust: MailTrust, now: datetime) -> bytes:
     try:
-        covered, certificate = cms.verify_cms(signature, judge.signers, content)
-        judge.anchors.check(certificate, now, purpose=Purpose.SIGN)
+        covered, certificate = cms.verify_cms(signature, trust.signers, content)
+        trust.anchors.check(certificate, now, purpose=Purpose.SIGN)
     except Rejected as refused:
         raise MailUnusable(str(refused)) from None
     return covered
 
 
-def _check_packet(packet: bytes, judge: Judge, now: datetime) -> None:
+def _check_packet(packet: bytes, trust: MailTrust, now: datetime) -> None:
     try:
         root = safe_xml.parse_safe_xml(packet)
     except Rejected as refused:
         raise MailUnusable(f"neither the mail nor the packet is signed: {refused}") from None
-    found = packet_signature.judge_packet_signature(root, Octets.of(packet), judge.signers, judge.anchors, now)
+    found = packet_signature.judge_packet_signature(root, Octets.of(packet), trust.signers, trust.anchors, now)
     if found.standing is not SignatureStanding.VALID:
         said = f"{found.code} {found.detail}".strip() or found.standing.value
         raise MailUnusable(f"the mail is not signed, and its packet: {said}")
 
 
-def _two(cutter: Cutter, whole: MailPart) -> tuple[bytes, MailPart]:
+def _two(splitter: MailSplitter, whole: MailPart) -> tuple[bytes, MailPart]:
     """Return the two parts of a multipart/signed, the first one octet for octet."""
-    if not whole.boundary or len(list(islice(cutter.boundaries(whole), 4))) != 3:
+    if not whole.boundary or len(list(islice(splitter.boundaries(whole), 4))) != 3:
         raise MailUnusable("a multipart/signed has two parts, and a boundary before, between and behind them")
-    (start, end), last = islice(cutter.between(whole), 2)
-    return whole.octets[start:end], cutter.part(*last)
+    (start, end), last = islice(splitter.between(whole), 2)
+    return whole.octets[start:end], splitter.part(*last)
 
 
 def _attached(leaves: Iterable[MailPart]) -> Iterator[bytes]:

@@ -82,7 +82,7 @@ class MailPart:
 
 
 @attrs.define
-class Cutter:
+class MailSplitter:
     """Splits one mail and counts against the bounds."""
 
     octets: bytes

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from adapters.ngsp import services
-from adapters.ngsp.services import Asking
+from adapters.ngsp.services import GatewayRequest
 from hub.domain.model import Inquest, Query, Refused, Reply, Request, Unavailable
 from hub.partner.adapter_settings import Setting, Terms
 from hub.partner.reply_parsing import read_json, retry_after
@@ -120,7 +120,7 @@ class NGSP:
             self.terms.notes.keep(_TOKEN, token, at + timedelta(seconds=lasts) - _MARGIN)
         return token
 
-    def _request(self, asking: Asking, token: str) -> Request:
+    def _request(self, asking: GatewayRequest, token: str) -> Request:
         url = f"{self.terms.url.rstrip('/')}/{asking.path}"
         if asking.query:
             url += ("&" if "?" in url else "?") + urlencode(asking.query)

@@ -19,7 +19,7 @@ Settings = Mapping[str, str]
 
 
 @attrs.frozen
-class Asking:
+class GatewayRequest:
     """One call: a path below the gateway, a query, and a JSON body; None for a GET."""
 
     path: str
@@ -31,7 +31,7 @@ class Asking:
 class NgspOperation:
     """How one of our operations is asked and its answer read."""
 
-    asking: Callable[[Query, Settings], Asking]
+    asking: Callable[[Query, Settings], GatewayRequest]
     read: Callable[[Any, Settings], Answer | Refused]
     needs: tuple[str, ...] = ()  #: settings that the operation requires
 
@@ -39,8 +39,8 @@ class NgspOperation:
 # --- business registration: chiTietDoanhNghiep ------------------------------------------------------------------------------
 
 
-def _ask_enterprise(query: Query, settings: Settings) -> Asking:
-    return Asking(settings["enterprise-path"], {"msdn": query.fields["EnterpriseCode"]})
+def _ask_enterprise(query: Query, settings: Settings) -> GatewayRequest:
+    return GatewayRequest(settings["enterprise-path"], {"msdn": query.fields["EnterpriseCode"]})
 
 
 def _read_enterprise(said: Any, settings: Settings) -> Answer | Refused:
@@ -74,11 +74,11 @@ def _read_enterprise(said: Any, settings: Settings) -> Answer | Refused:
 # --- shared categories ----------------------------------------------------------------------------------------------------
 
 
-def _ask_category(query: Query, settings: Settings) -> Asking:
+def _ask_category(query: Query, settings: Settings) -> GatewayRequest:
     category = query.fields.get("Category")
     if category is None:
-        return Asking(settings["categories-path"])
-    return Asking(settings["category-path"].replace("{category}", quote(category, safe="")))
+        return GatewayRequest(settings["categories-path"])
+    return GatewayRequest(settings["category-path"].replace("{category}", quote(category, safe="")))
 
 
 def _read_category(said: Any, settings: Settings) -> Answer | Refused:
@@ -115,14 +115,14 @@ _ORDER = {
 _NUMBERS = {"CodAmount", "SenderProvince", "SenderDistrict", "ReceiverProvince", "ReceiverDistrict"}
 
 
-def _ask_order(query: Query, settings: Settings) -> Asking:
+def _ask_order(query: Query, settings: Settings) -> GatewayRequest:
     fields = query.fields
     known = {
         theirs: int(fields[ours]) if ours in _NUMBERS else fields[ours]
         for ours, theirs in _ORDER.items()
         if ours in fields
     }
-    return Asking(settings["order-path"], body={"customerCode": settings["customer-code"], **known})
+    return GatewayRequest(settings["order-path"], body={"customerCode": settings["customer-code"], **known})
 
 
 def _read_order(said: Any, settings: Settings) -> Answer | Refused:
@@ -135,7 +135,7 @@ def _read_order(said: Any, settings: Settings) -> Answer | Refused:
 # --- civil status: dangKyHoTich, and nhanHoSoDKHT for the joint procedures ------------------------------------------------------
 
 
-def _ask_civil_status(query: Query, settings: Settings) -> Asking:
+def _ask_civil_status(query: Query, settings: Settings) -> GatewayRequest:
     fields = query.fields
     joint = fields["Module"].startswith("LT")
     body = {
@@ -145,7 +145,7 @@ def _ask_civil_status(query: Query, settings: Settings) -> Asking:
         "ngayTiepNhan": fields["ReceivedOn"],
         "data": fields["Data"],
     }
-    return Asking(settings["joint-civil-status-path" if joint else "civil-status-path"], body=body)
+    return GatewayRequest(settings["joint-civil-status-path" if joint else "civil-status-path"], body=body)
 
 
 def _read_civil_status(said: Any, settings: Settings) -> Answer | Refused:
@@ -176,12 +176,12 @@ _FORM = {
 }
 
 
-def _ask_record(query: Query, settings: Settings) -> Asking:
+def _ask_record(query: Query, settings: Settings) -> GatewayRequest:
     fields = query.fields
     form: dict[str, object] = {theirs: fields[ours] for ours, theirs in _FORM.items() if ours in fields}
     if "Residence" in fields:
         form["nycThuongTru"] = {"dcChiTiet": fields["Residence"]}
-    return Asking(settings["judicial-record-path"], body={"maHoSo": fields["Dossier"], "toKhai": form})
+    return GatewayRequest(settings["judicial-record-path"], body={"maHoSo": fields["Dossier"], "toKhai": form})
 
 
 def _read_record(said: Any, settings: Settings) -> Answer | Refused:

@@ -61,8 +61,8 @@ class WebPortal:
 
     def _page(self, kind: str, found: Sealed) -> tuple[str, bytes]:
         if kind == "json":
-            return "application/json; charset=utf-8", outputs.as_json(found.report, found.names).encode()
-        page = outputs.as_html(found.report, found.names, Language(self.settings["language"]))
+            return "application/json; charset=utf-8", outputs.write_json_report(found.report, found.names).encode()
+        page = outputs.write_html_report(found.report, found.names, Language(self.settings["language"]))
         return "text/html; charset=utf-8", page.encode()
 
     def _place(self, kind: str, found: Sealed) -> str:

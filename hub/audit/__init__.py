@@ -10,15 +10,15 @@ from typing import BinaryIO
 
 from hub.audit import documents, files
 from hub.audit.findings import AuditFinding, confirm_finding, deny_finding
-from hub.audit.seals import Trust
+from hub.audit.seals import AuditTrust
 
-__all__ = ["AuditFinding", "Trust", "audit_file", "confirm_finding", "deny_finding"]
+__all__ = ["AuditFinding", "AuditTrust", "audit_file", "confirm_finding", "deny_finding"]
 
 _ZIP = b"PK"
 
 
 def audit_file(
-    file: BinaryIO, trust: Trust, tell: Callable[[int, int], None] = lambda _done, _total: None
+    file: BinaryIO, trust: AuditTrust, tell: Callable[[int, int], None] = lambda _done, _total: None
 ) -> Iterator[AuditFinding]:
     """Yield the findings about *file*, which must be seekable: an evidence file, a sealed report or a receipt.
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from hub.audit.findings import AuditFinding, Many, deny_finding, note_finding
+from hub.audit.findings import AuditFinding, FindingCollector, deny_finding, note_finding
 from hub.domain.model import Fact
 from hub.report.counting import lines
 from hub.report.signed.manifest import EVENTS, MOST_EVENTS
@@ -33,7 +33,7 @@ class _Known(Protocol):
 
 
 @attrs.define
-class Chain:
+class ChainAudit:
     """The state of the verification of the chain."""
 
     #: the first octets of the hash of the fact line, for each recorded fact
@@ -49,7 +49,7 @@ class Chain:
 
         Each hash must be right, and each event must agree with its message.
         """
-        many, wanted = Many("event", EVENTS), set(messages)
+        many, wanted = FindingCollector("event", EVENTS), set(messages)
         before = ("", 0)
         links: dict[int, int] = {}
         for line in events:
@@ -95,7 +95,9 @@ class Chain:
             f"{self.many} events: each hash follows from the text and the hash before it",
         )
 
-    def _link(self, many: Many, where: str, said: Mapping[str, Any], links: dict[int, int]) -> Iterator[AuditFinding]:
+    def _link(
+        self, many: FindingCollector, where: str, said: Mapping[str, Any], links: dict[int, int]
+    ) -> Iterator[AuditFinding]:
         number, previous = said["number"], said["previous"]
         if number is None:
             self.unchained += 1
@@ -113,7 +115,7 @@ class Chain:
             yield from many.no(where, "mã băm không đúng với nguyên văn", "the hash does not follow from the text")
 
     def _tells(
-        self, many: Many, where: str, event: Mapping[str, Any], message: _Known, wanted: set[str]
+        self, many: FindingCollector, where: str, event: Mapping[str, Any], message: _Known, wanted: set[str]
     ) -> Iterator[AuditFinding]:
         if event.get("event") == "message-accepted":
             wanted.discard(event["message"])

@@ -13,8 +13,8 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub.audit.findings import AuditFinding, Many, confirm_finding, deny_finding, note_finding
-from hub.audit.seals import SealBroken, Sealers, Trust, describe_seal, explain_broken_seal, open_sealed_document
+from hub.audit.findings import AuditFinding, FindingCollector, confirm_finding, deny_finding, note_finding
+from hub.audit.seals import AuditTrust, SealBroken, Sealers, describe_seal, explain_broken_seal, open_sealed_document
 from hub.domain.errors import Rejected
 from hub.domain.model import PacketSignature, Problem, SignatureStanding
 from hub.edxml import packet_signature
@@ -30,7 +30,7 @@ from hub.report.signed.element import REPORT, SchemaBroken
 from hub.report.signed.sealed import Sealed
 from hub.security import wss_tokens, xades, xmldsig
 from hub.security.algorithms import Unverified
-from hub.security.certificates import Purpose, certificate_fingerprint, describe_owner, load_der
+from hub.security.certificates import Purpose, describe_owner, hash_certificate, load_der
 
 LARGEST = 64 << 20  #: maximum octets of a document that is loaded into memory
 
@@ -49,12 +49,12 @@ class AuditedReceipt:
     time: datetime
 
 
-def audit_document(file: BinaryIO, trust: Trust) -> Iterator[AuditFinding]:
+def audit_document(file: BinaryIO, trust: AuditTrust) -> Iterator[AuditFinding]:
     """Yield the findings about the single document in *file*."""
     file.seek(0)
     content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
-        yield too_large("document", "")
+        yield make_too_large_finding("document", "")
         return
     sealers = Sealers(trust)
     try:
@@ -97,7 +97,7 @@ def audit_document(file: BinaryIO, trust: Trust) -> Iterator[AuditFinding]:
     yield from sealers.judge()
 
 
-def too_large(check: str, place: str) -> AuditFinding:
+def make_too_large_finding(check: str, place: str) -> AuditFinding:
     """Return the finding that a document is too large to be loaded."""
     return deny_finding(
         check,
@@ -149,9 +149,9 @@ def audit_arithmetic(report: Report, place: str) -> Iterator[AuditFinding]:
 
     Points cannot be computed from a report alone, because it does not state how they are given.
     """
-    cells = Many("sum", place)
+    cells = FindingCollector("sum", place)
     for row in (report.total, *report.rows):
-        for key, expected in worked_out(report.form, row.numbers).items():
+        for key, expected in derive_possible_values(report.form, row.numbers).items():
             if row.numbers[key] not in expected:
                 found = " / ".join(map(str, expected))
                 yield from _off(cells, row.unit, key, row.numbers[key], found, "công thức", "formula")
@@ -165,12 +165,14 @@ def audit_arithmetic(report: Report, place: str) -> Iterator[AuditFinding]:
     )
 
 
-def _off(cells: Many, unit: str, key: str, said: object, found: object, vi: str, en: str) -> Iterator[AuditFinding]:
+def _off(
+    cells: FindingCollector, unit: str, key: str, said: object, found: object, vi: str, en: str
+) -> Iterator[AuditFinding]:
     where = f"{unit} {key}"
     yield from cells.no(where, f"báo cáo ghi {said}, {vi} là {found}", f"the report says {said}, the {en} is {found}")
 
 
-def worked_out(form: Form, numbers: Mapping[str, Number]) -> dict[str, tuple[Number, ...]]:
+def derive_possible_values(form: Form, numbers: Mapping[str, Number]) -> dict[str, tuple[Number, ...]]:
     """Return the possible values of each formula and ratio.
 
     If the whole of a ratio is 0, the ratio is empty or 0, as the form defines. A report does not contain that
@@ -230,7 +232,7 @@ def _report_or_signed(
 
 
 def audit_official_signature(
-    content: bytes, place: str, trust: Trust, of: bytes | None = None
+    content: bytes, place: str, trust: AuditTrust, of: bytes | None = None
 ) -> Iterator[AuditFinding]:
     """Yield whether an official's signature in *content* is valid and covers the whole sealed report.
 
@@ -244,7 +246,7 @@ def audit_official_signature(
         why = explain_broken_seal(rejected)
         yield deny_finding("official", place, why.vi, why.en)
         return
-    name, printed = found.certificate.subject.rfc4514_string(), certificate_fingerprint(found.certificate)
+    name, printed = found.certificate.subject.rfc4514_string(), hash_certificate(found.certificate)
     at = found.at.isoformat(timespec="seconds")
     yield confirm_finding(
         "official",
@@ -298,7 +300,7 @@ def _time(root: etree._Element) -> datetime:
 # --- a packet ---------------------------------------------------------------------------------------------------------
 
 
-def audit_packet(content: bytes, place: str, said: str, at: datetime, trust: Trust) -> AuditFinding:
+def audit_packet(content: bytes, place: str, said: str, at: datetime, trust: AuditTrust) -> AuditFinding:
     """Return whether a packet's own signature has the standing *said*.
 
     The hub recorded that standing when it accepted the packet at the time *at*. It is verified with the certificate in
@@ -330,7 +332,7 @@ def audit_packet(content: bytes, place: str, said: str, at: datetime, trust: Tru
     return AuditFinding(holds, "signature", place, f"{vi}; trục ghi: {said}", f"{en}; the hub recorded: {said}")
 
 
-def judge_kept_packet(content: bytes, at: datetime, trust: Trust) -> tuple[PacketSignature, str]:
+def judge_kept_packet(content: bytes, at: datetime, trust: AuditTrust) -> tuple[PacketSignature, str]:
     """Return the standing of a packet's own signature, and the signer's name.
 
     Uses the certificates in the packet and the trusted anchors.
@@ -344,7 +346,7 @@ def judge_kept_packet(content: bytes, at: datetime, trust: Trust) -> tuple[Packe
     found = packet_signature.judge_packet_signature(
         root, Octets.of(content), shown, trust.anchors, at, sha1=True, vxp=True
     )
-    names = [describe_owner(each) for each in shown if certificate_fingerprint(each) == found.certificate]
+    names = [describe_owner(each) for each in shown if hash_certificate(each) == found.certificate]
     return found, names[0] if names else ""
 
 

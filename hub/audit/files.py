@@ -14,15 +14,15 @@ import attrs
 from lxml import etree
 
 from hub.audit import documents, recount
-from hub.audit.chains import Chain
-from hub.audit.findings import MOST, AuditFinding, Many, confirm_finding, deny_finding, note_finding
-from hub.audit.seals import SealBroken, Sealers, Trust, describe_seal, open_sealed_document
+from hub.audit.chains import ChainAudit
+from hub.audit.findings import MOST, AuditFinding, FindingCollector, confirm_finding, deny_finding, note_finding
+from hub.audit.seals import AuditTrust, SealBroken, Sealers, describe_seal, open_sealed_document
 from hub.domain.model import DOCUMENTS, Fact
 from hub.formats import zip_archive
 from hub.formats.zip_archive import Malformed, Member
 from hub.report.counting import lines, pieces
 from hub.report.counting.counting import COUNTING
-from hub.report.counting.dates import in_order
+from hub.report.counting.dates import make_fact_sort_key
 from hub.report.counting.pieces import Pieces
 from hub.report.form import definition
 from hub.report.form.form import ColumnKind, Form
@@ -47,7 +47,7 @@ from hub.report.signed.manifest import (  # fmt: skip
     Counts,
     Manifest,
     OctetsPlace,
-    number_member,
+    name_rows_member,
 )
 from hub.report.signed.sealed import Sealed
 
@@ -74,7 +74,7 @@ class _Stop(Exception):
     """The rest of this file cannot be checked."""
 
 
-def audit_evidence_file(file: BinaryIO, trust: Trust, tell: Callable[[int, int], None]) -> Iterator[AuditFinding]:
+def audit_evidence_file(file: BinaryIO, trust: AuditTrust, tell: Callable[[int, int], None]) -> Iterator[AuditFinding]:
     """Yield all findings."""
     try:
         members = {member.name: member for member in zip_archive.read_zip_members(file)}
@@ -97,15 +97,15 @@ class _Audit:
     """The audit of one file."""
 
     file: BinaryIO
-    trust: Trust
+    trust: AuditTrust
     members: Mapping[str, Member]
     tell: Callable[[int, int], None]
     sealers: Sealers = attrs.field(init=False)
-    chain: Chain = attrs.field(factory=Chain)
+    chain: ChainAudit = attrs.field(factory=ChainAudit)
     messages: dict[str, _Message] = attrs.field(factory=dict)
     #: the first octets of the hash of the fact line, for each fact that the report counts
     listed: set[bytes] = attrs.field(factory=set)
-    signatures: Many = attrs.field(factory=lambda: Many("signature", OCTETS))
+    signatures: FindingCollector = attrs.field(factory=lambda: FindingCollector("signature", OCTETS))
     signed: int = 0  #: packets whose own signature is as recorded
     untold: int = 0  #: packets whose signature only gives rise to a remark
     pieces: Pieces = attrs.field(init=False)
@@ -150,7 +150,7 @@ class _Audit:
             raise _Stop
         for name in (TYPE, REPORT, SIGNED, FORM, PERIODS, MANIFEST):
             if name in self.members and self.members[name].size > documents.LARGEST:
-                yield documents.too_large("container", name)
+                yield documents.make_too_large_finding("container", name)
                 raise _Stop
         names = list(self.members)
         if names[0] != TYPE or names[-1] != MANIFEST or self._whole(TYPE) != MIMETYPE:
@@ -181,7 +181,7 @@ class _Audit:
             raise _Stop from None
 
     def _hashes(self, said: Manifest) -> Iterator[AuditFinding]:
-        many = Many("manifest", MANIFEST)
+        many = FindingCollector("manifest", MANIFEST)
         others = [name for name in self.members if not name.startswith(f"{OCTETS}/") and name != MANIFEST]
         for name in sorted({*others, *said.members}):
             if name not in said.members:
@@ -197,7 +197,7 @@ class _Audit:
             f"{len(others)} members have the size and SHA-256 listed in the manifest",
         )
 
-    def _hash(self, many: Many, name: str, expected: tuple[int, str]) -> Iterator[AuditFinding]:
+    def _hash(self, many: FindingCollector, name: str, expected: tuple[int, str]) -> Iterator[AuditFinding]:
         member, found = self.members[name], sha256()
         try:
             for piece in zip_archive.read_member_pieces(self.file, member):
@@ -270,7 +270,7 @@ class _Audit:
     # --- messages
 
     def _messages(self) -> Iterator[AuditFinding]:
-        rows, receipts = Many("message", MESSAGES), Many("receipt", MESSAGES)
+        rows, receipts = FindingCollector("message", MESSAGES), FindingCollector("receipt", MESSAGES)
         before, without = "", 0
         for line in self._lines(MESSAGES):
             try:
@@ -323,7 +323,7 @@ class _Audit:
 
     def _facts(self, found: Sealed, form: Form) -> Iterator[AuditFinding]:
         report, rows = found.report, {row.unit: row for row in found.report.rows}
-        many, cells = Many("list", ROWS), Many("cell", REPORT)
+        many, cells = FindingCollector("list", ROWS), FindingCollector("cell", REPORT)
         whole, before, place = sha256(), "", 0
         expected: set[str] = set()
         for line in self._lines(ROWS):
@@ -338,7 +338,7 @@ class _Audit:
                 yield from many.no(ROWS, f"dòng {place}: đơn vị {unit}", f"line {place}: the unit {unit}")
                 continue
             before = unit
-            names = [number_member(FACTS, place), number_member(BESIDE, place)]
+            names = [name_rows_member(FACTS, place), name_rows_member(BESIDE, place)]
             expected.update(names)
             counted, hashed = yield from self._list(many, names[0], unit, form, listed=True)
             others, _ = yield from self._list(many, names[1], unit, form, listed=False)
@@ -369,7 +369,7 @@ class _Audit:
         )
 
     def _list(
-        self, many: Many, name: str, unit: str, form: Form, *, listed: bool
+        self, many: FindingCollector, name: str, unit: str, form: Form, *, listed: bool
     ) -> Generator[AuditFinding, None, tuple[list[Fact], str]]:
         """Check the facts of one unit in the member *name*. Return those that can be read, and the hash of the list."""
         whole, facts = sha256(), list[Fact]()
@@ -390,7 +390,11 @@ class _Audit:
                 continue
             short = sha256(line).digest()[:16]
             where = f"{name}: {fact.key} {fact.milestone}"
-            if fact.unit != unit or fact.service != form.service or (facts and in_order(fact) <= in_order(facts[-1])):
+            if (
+                fact.unit != unit
+                or fact.service != form.service
+                or (facts and make_fact_sort_key(fact) <= make_fact_sort_key(facts[-1]))
+            ):
                 yield from many.no(
                     where, "sai đơn vị, sai dịch vụ, hoặc sai thứ tự", "wrong unit or service, or out of order"
                 )
@@ -405,7 +409,7 @@ class _Audit:
 
     def _columns(self, found: Sealed, form: Form) -> Iterator[AuditFinding]:
         """Yield whether the facts listed for each column add up to its cells. Does not use the rules of the form."""
-        many, unused = Many("column", COLUMNS), set(self.listed)
+        many, unused = FindingCollector("column", COLUMNS), set(self.listed)
         taking = [column for column in form.columns if column.kind in (*COUNTING, ColumnKind.TIME)]
         names = {f"{COLUMNS}/{column.key}.jsonl" for column in taking}
         for name in self.members:
@@ -454,7 +458,7 @@ class _Audit:
     # --- octets
 
     def _octets(self) -> Iterator[AuditFinding]:
-        many = Many("octets", OCTETS)
+        many = FindingCollector("octets", OCTETS)
         wanted: dict[str, list[_Message]] = {}
         for message in self.messages.values():
             if message.here:
@@ -486,7 +490,9 @@ class _Audit:
                 "the exact octets are not included (--with-messages)",
             )
 
-    def _octets_of(self, many: Many, member: Member, digest: str, those: list[_Message]) -> Iterator[AuditFinding]:
+    def _octets_of(
+        self, many: FindingCollector, member: Member, digest: str, those: list[_Message]
+    ) -> Iterator[AuditFinding]:
         found, held = sha256(), list[bytes]()
         small = member.size <= documents.LARGEST
         try:

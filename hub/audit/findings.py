@@ -37,7 +37,7 @@ def note_finding(check: str, place: str, vi: str, en: str) -> AuditFinding:
 
 
 @attrs.define
-class Many:
+class FindingCollector:
     """One check of many items of one place.
 
     Reports the first failures individually, then their number, or that all have passed.

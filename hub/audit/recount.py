@@ -6,7 +6,7 @@ its parts. Does not know where the facts are stored.
 
 from collections.abc import Iterator
 
-from hub.audit.findings import AuditFinding, Many
+from hub.audit.findings import AuditFinding, FindingCollector
 from hub.domain.model import Fact
 from hub.report.counting import closed, counting
 from hub.report.counting.closed import Piece
@@ -19,7 +19,7 @@ from hub.report.signed.sealed import Sealed
 
 
 def recount_cells(
-    cells: Many, form: Form, said_of: Pieces, facts: list[Fact], row: Row, found: Sealed
+    cells: FindingCollector, form: Form, said_of: Pieces, facts: list[Fact], row: Row, found: Sealed
 ) -> Iterator[AuditFinding]:
     """Yield the cells of a row that differ from the count of *facts* by the form."""
     report = found.report

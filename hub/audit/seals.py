@@ -15,11 +15,11 @@ from hub.audit.findings import AuditFinding, confirm_finding, deny_finding, note
 from hub.domain.errors import Rejected, find_error_sentences
 from hub.formats import safe_xml
 from hub.security import wss_verify
-from hub.security.certificates import Anchors, certificate_fingerprint
+from hub.security.certificates import Anchors, hash_certificate
 
 
 @attrs.frozen
-class Trust:
+class AuditTrust:
     """What the reader trusts."""
 
     anchors: Anchors
@@ -42,7 +42,7 @@ class SealBroken(Exception):
 class Sealers:
     """The sealers that were met. They must all be one hub, and the hub that the reader named."""
 
-    trust: Trust
+    trust: AuditTrust
     subjects: dict[x509.Name, str] = attrs.field(factory=dict)  #: -> the place where it was met first
 
     def meet(self, certificate: x509.Certificate, place: str) -> None:
@@ -79,7 +79,7 @@ class Sealers:
 
 
 def open_sealed_document(
-    content: bytes, trust: Trust, made_at: Callable[[etree._Element], datetime]
+    content: bytes, trust: AuditTrust, made_at: Callable[[etree._Element], datetime]
 ) -> tuple[etree._Element, x509.Certificate, datetime]:
     """Return the root of the sealed document *content*, its sealer's certificate and its time of sealing.
 
@@ -107,7 +107,7 @@ def explain_broken_seal(rejected: Rejected) -> SealBroken:
 
 def describe_seal(place: str, certificate: x509.Certificate, at: datetime, now: datetime) -> Iterator[AuditFinding]:
     """Yield that a seal is valid, and who made it."""
-    name, printed = certificate.subject.rfc4514_string(), certificate_fingerprint(certificate)
+    name, printed = certificate.subject.rfc4514_string(), hash_certificate(certificate)
     when = at.isoformat(timespec="seconds")
     yield confirm_finding(
         "seal",

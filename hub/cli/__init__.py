@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from hub.cli.screen import CONFIGURATION, Family, Screen, end_unread, t
+from hub.cli.screen import CONFIGURATION, CommandGroup, Screen, end_on_broken_pipe, t
 from hub.domain.errors import ConfigurationFault
 
 #: name -> (`module:attribute`, description in Vietnamese, in English), in the order in which a new operator needs them.
@@ -53,7 +53,7 @@ COMMANDS = {
 }
 
 
-class Root(Family):
+class Root(CommandGroup):
     """The group `lienthong`. Prints every mistake of a configuration and exits 78."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -106,5 +106,5 @@ def lienthong() -> None:
 
 def main() -> None:
     """Run the command line. Entry point of the console script `lienthong`."""
-    end_unread()
+    end_on_broken_pipe()
     lienthong()

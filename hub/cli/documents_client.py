@@ -213,7 +213,7 @@ class DocumentsClient:
         body = signing.sign_envelope(
             envelope.wrap_in_envelope(documents_requests.build_call_element(call)), self._identity, self._now()
         )
-        answer = self._post(body, documents_requests.soap_action(call))
+        answer = self._post(body, documents_requests.choose_soap_action(call))
         wait = retry_after(answer.headers, self._now())
         try:
             opened = envelope.open_reply(safe_xml.parse_safe_xml(answer.body, limits=safe_xml.Limits(size=_LONGEST)))
@@ -244,7 +244,7 @@ class DocumentsClient:
         root = opened.body.getparent()
         assert root is not None
         verified = wss_verify.verify_envelope(root, self._signers or [peer], self._now(), max_age=_MAX_AGE)
-        return envelope.only_child(verified.body)
+        return envelope.find_only_child(verified.body)
 
     def _post(self, body: bytes, action: str) -> HttpAnswer:
         """Post one call. If the hub has closed a kept connection meanwhile, connect once more."""

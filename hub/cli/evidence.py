@@ -19,18 +19,18 @@ from hub.cli.screen import (
     CommandStop,
     Screen,
     command,
-    english,
     exit_command,
     pass_screen,
     progress_bar,
     t,
+    wants_english,
 )
 from hub.domain.sanitize import replace_controls
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from hub.audit import AuditFinding, Trust
+    from hub.audit import AuditFinding, AuditTrust
 
 _LONGEST = 1000  #: maximum characters shown of a finding
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -184,8 +184,8 @@ def verify_evidence(screen: Screen, files: Sequence[Path], anchors: Sequence[Pat
     exit_command(FAILED if false else 0)
 
 
-def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> "Trust":
-    from hub.audit import Trust
+def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> "AuditTrust":
+    from hub.audit import AuditTrust
     from hub.security.certificates import Anchors
 
     beside = screen.config.parent / "pki"
@@ -198,7 +198,7 @@ def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> "Tr
     leaves = [certificates[0] for path in hubs if (certificates := _certificates(path))]
     every = [certificate for path in anchors for certificate in _certificates(path)]
     persons = Anchors(every, committing=True)
-    return Trust(anchors=Anchors(every), persons=persons, now=datetime.now(UTC), hub=tuple(leaves))
+    return AuditTrust(anchors=Anchors(every), persons=persons, now=datetime.now(UTC), hub=tuple(leaves))
 
 
 def _certificates(path: Path) -> "list[x509.Certificate]":
@@ -216,7 +216,7 @@ def _print(screen: Screen, path: Path, finding: "AuditFinding") -> None:
     words = {True: t("ĐÚNG", "HOLDS"), False: t("SAI", "FALSE"), None: t("LƯU Ý", "NOTE")}
     colour = {True: "green", False: "red", None: "yellow"}[finding.holds]
     place, text = (
-        replace_controls(said[:_LONGEST]) for said in (finding.place, finding.en if english() else finding.vi)
+        replace_controls(said[:_LONGEST]) for said in (finding.place, finding.en if wants_english() else finding.vi)
     )
     fields = {"file": str(path), "holds": finding.holds, "check": finding.check, "place": place, "text": text}
     word = click.style(words[finding.holds].ljust(6), fg=colour)

@@ -20,7 +20,7 @@ from hub.config import Config, Partner
 from hub.domain.errors import Mistake, Rejected
 from hub.partner.policy import PartnerTransport
 from hub.security import tls
-from hub.security.certificates import Identity, Purpose, certificate_fingerprint
+from hub.security.certificates import Identity, Purpose, hash_certificate
 
 _PATIENCE = 5.0  #: seconds for one handshake
 
@@ -62,10 +62,8 @@ def _judge(
 ) -> str | None:
     if shown is None:
         return "no certificate"
-    if partner.certificates and certificate_fingerprint(shown) not in map(
-        certificate_fingerprint, partner.certificates
-    ):
-        return f"another certificate, {shown.subject.rfc4514_string()} {certificate_fingerprint(shown)[:16]}…"
+    if partner.certificates and hash_certificate(shown) not in map(hash_certificate, partner.certificates):
+        return f"another certificate, {shown.subject.rfc4514_string()} {hash_certificate(shown)[:16]}…"
     try:
         if not partner.certificates:
             tls.check_host(shown, urlsplit(partner.url or "").hostname or "")

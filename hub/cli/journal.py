@@ -10,11 +10,11 @@ from time import monotonic, sleep
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, english
+from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, wants_english
 from hub.config import Config
 from hub.domain.errors import SENTENCES, ConfigurationFault, Mistake
 from hub.journal import duties, integrity
-from hub.node.consistency import version_mistake
+from hub.node.consistency import find_version_mistake
 from hub.store import move_marks, schema_version, transactions
 
 #: Seconds that a command which counts waits for outstanding facts; seconds between two checks.
@@ -32,7 +32,7 @@ def read_journal_config(screen: Screen) -> Config:
 
     def tell(mistakes: Sequence[Mistake]) -> None:
         for mistake in mistakes:
-            said = mistake if english() else translations.translate_mistake(mistake)
+            said = mistake if wants_english() else translations.translate_mistake(mistake)
             place = f"{mistake.path}{_line(screen.config.absolute().parent, mistake.path)}"
             screen.note(
                 f"Cảnh báo: {place}: {said.wrong} ({said.expected}); bỏ qua hệ thống này",
@@ -80,17 +80,17 @@ def open_journal(
     try:
         with transactions.read_transaction(engine) as tx:
             marked = move_marks.find_move_mark(tx)
-            fits = any_version or marked is not None or schema_version.fits_schema(tx)
-            found = None if fits else transactions.version_in(tx)
+            fits = any_version or marked is not None or schema_version.is_schema_supported(tx)
+            found = None if fits else transactions.select_schema_version(tx)
         if marked:
             raise ConfigurationFault([marked])
         if not fits:
-            raise ConfigurationFault([version_mistake(found, transactions.latest_version())])
+            raise ConfigurationFault([find_version_mistake(found, transactions.read_latest_version())])
         if counts is None or counts:
             wait_for_facts(engine, counts)
         yield engine
     except DBAPIError as error:
-        if transactions.is_damage(error):
+        if transactions.is_damage_error(error):
             raise ConfigurationFault([integrity.describe_damage(str(error.orig))]) from error
         if not isinstance(error, OperationalError):
             raise
@@ -117,11 +117,11 @@ def wait_for_facts(engine: sa.Engine, services: Collection[str] | None) -> None:
         if not left:
             return
         if monotonic() >= until:
-            raise say_outstanding(left)
+            raise make_outstanding_error(left)
         sleep(_AGAIN)
 
 
-def say_outstanding(left: duties.Outstanding) -> CommandStop:
+def make_outstanding_error(left: duties.Outstanding) -> CommandStop:
     """Return the error for a count that was requested while facts were outstanding."""
     vi, en = SENTENCES["facts-outstanding"]
     numbers = f"{left.messages} / {left.facts}"

@@ -85,7 +85,7 @@ def usage(
     from hub.services.mail import log as mail_log
 
     try:
-        known = mail_log.Directory.read(directory.read_text("utf-8"))
+        known = mail_log.MailDirectory.read(directory.read_text("utf-8"))
         place = ZoneInfo(zone)
         tally = mail_log.count_mail_log(_lines(logs), known, day.date(), quotas=quotas or (), zone=place)
     except ZoneInfoNotFoundError:

@@ -37,7 +37,7 @@ class _Time(click.ParamType[datetime]):
         return (read if read.tzinfo else read.replace(tzinfo=ZoneInfo("Asia/Ho_Chi_Minh"))).astimezone(UTC)
 
 
-def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def add_filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose messages. `messages`, `replay` and `give-up` share them."""
     options = (
         click.option("--state", type=click.Choice(_STATES), help=t("Trạng thái thông điệp.", "State of the message.")),
@@ -58,7 +58,7 @@ def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def build_message_filter(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] | None = None) -> "Filter":
-    """Return the filter that the options of `filter_options` describe. A unit may be given by an alias."""
+    """Return the filter that the options of `add_filter_options` describe. A unit may be given by an alias."""
     from hub.domain.local_time import local_day
     from hub.journal import unit_registry
     from hub.journal.search import Filter
@@ -78,7 +78,7 @@ def build_message_filter(tx: "Transaction", options: Mapping[str, Any], ids: tup
     "lienthong messages --since 2026-11-01 --unit H55.01 --count",
     "lienthong messages --tracking 0193…",
 )
-@filter_options
+@add_filter_options
 @click.option(
     "--limit", type=click.IntRange(1), help=t("Nhiều nhất bao nhiêu; mặc định tất cả.", "Maximum number; default all.")
 )

@@ -55,7 +55,7 @@ def _fields(config: "Config", partner: "Partner", standings: Mapping[str, Mappin
     """Return all fields of a partner, as in `--json`."""
     from hub.intake import grants
     from hub.partner.policy import write_policy
-    from hub.security.certificates import certificate_fingerprint
+    from hub.security.certificates import hash_certificate
 
     return {
         "code": partner.code,
@@ -70,7 +70,7 @@ def _fields(config: "Config", partner: "Partner", standings: Mapping[str, Mappin
         "granted": list(grants.list_granted(partner, config.upstream)),
         "certificates": [
             {
-                "sha256": certificate_fingerprint(certificate),
+                "sha256": hash_certificate(certificate),
                 "subject": certificate.subject.rfc4514_string(),
                 "not_after": certificate.not_valid_after_utc,
             }
@@ -284,10 +284,10 @@ def add_partner(
 ) -> None:
     from hub.cli.journal import open_journal
     from hub.config import ANY, editing, read_config
-    from hub.config.writing import partner_toml
+    from hub.config.writing import write_partner_toml
     from hub.domain.local_time import local_day
     from hub.journal import unit_registry
-    from hub.node.consistency import partner_mistakes
+    from hub.node.consistency import find_partner_mistakes
     from hub.store import transactions
 
     if fetch and push:
@@ -313,7 +313,7 @@ def add_partner(
         said |= {"receive": "fetch" if fetch else "push"} | _url(before, push)
 
     def text(certificates: tuple[str, ...]) -> str:
-        made = before or partner_toml(name=code, certificates=certificates)
+        made = before or write_partner_toml(name=code, certificates=certificates)
         return editing.edit_toml(made, {**({"certificates": certificates} if certificates else {}), **said}, shown)
 
     places = _places(home, code, before, certificate_files)
@@ -324,10 +324,10 @@ def add_partner(
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
             known = unit_registry.read_unit_roll(tx, local_day(datetime.now(UTC)))
-        if mistakes := partner_mistakes(config, code, known, datetime.now(UTC)):
+        if mistakes := find_partner_mistakes(config, code, known, datetime.now(UTC)):
             raise ConfigurationFault(mistakes)
         after = text(tuple(places))
-        diff = editing.unified_difference(before, after, shown)
+        diff = editing.write_difference(before, after, shown)
         fields = {"code": code, "file": str(path), "diff": diff, "written": not dry_run}
         if dry_run:
             new = [unit for unit in named if known.canonical(unit) not in known]
@@ -424,7 +424,7 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
             if partner.calls is None or set(wanted) != set(partner.calls)
             else before
         )
-        diff = editing.unified_difference(before, after, shown)
+        diff = editing.write_difference(before, after, shown)
         kept = editing.replace_file(path, after.encode()) if yes and diff else None
         waiting += bool(diff) and not yes
         gone = [name for name in now if not any(each == name or each.startswith(f"{name}.") for each in wanted)]

@@ -30,11 +30,11 @@ _MARKS = {
 )
 @pass_screen
 def reload(screen: Screen, timeout: float) -> None:
-    from hub.config import data_of
+    from hub.config import read_data_directory
     from hub.runtime import pidfile
 
     try:
-        verdict = pidfile.request_reload(data_of(screen.config), timeout)
+        verdict = pidfile.request_reload(read_data_directory(screen.config), timeout)
     except pidfile.NotRunning:
         raise CommandStop("không có trục nào đang chạy ở đây", "no hub runs here", UNAVAILABLE) from None
     except pidfile.NoAnswer:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hub.cli.messages import build_message_filter, filter_options
+from hub.cli.messages import add_filter_options, build_message_filter
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, t
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     'lienthong replay 0193… --recipient H55.01 --reason "đã sửa" --yes',
 )
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@filter_options
+@add_filter_options
 @click.option("--recipient", help=t("Chỉ lượt chuyển tới đơn vị này.", "Only deliveries to this unit."))
 @click.option("--reason", required=True, help=t("Lý do, được ghi lại.", "Why; it is recorded."))
 @click.option("--yes", is_flag=True, help=t("Thực hiện kế hoạch.", "Run the plan."))
@@ -87,7 +87,7 @@ def replay_dead_letters(
     'lienthong give-up 0193… --reason "gửi nhầm" --yes',
 )
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@filter_options
+@add_filter_options
 @click.option("--recipient", help=t("Chỉ lượt chuyển tới đơn vị này.", "Only deliveries to this unit."))
 @click.option("--reason", required=True, help=t("Lý do, được ghi lại.", "Why; it is recorded."))
 @click.option("--yes", is_flag=True, help=t("Thực hiện kế hoạch.", "Run the plan."))

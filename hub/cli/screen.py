@@ -24,14 +24,14 @@ OK, FAILED, USAGE, PARTLY, NOT_FOUND, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 3, 4
 UNREAD = 141
 
 
-def english() -> bool:
+def wants_english() -> bool:
     """Tell whether the environment asks for English. The default is Vietnamese."""
     return os.environ.get("LANG", "").startswith("en")
 
 
 def t(vi: str, en: str) -> str:
     """Return the text in the user's language."""
-    return en if english() else vi
+    return en if wants_english() else vi
 
 
 class _Outlet(io.FileIO):
@@ -52,7 +52,7 @@ class _Outlet(io.FileIO):
             raise SystemExit(UNREAD) from None
 
 
-def end_unread() -> None:
+def end_on_broken_pipe() -> None:
     """End the command quietly from now on if standard output or standard error loses its reader."""
     for name in ("stdout", "stderr"):
         before = getattr(sys, name)
@@ -131,7 +131,7 @@ class Screen:
         for mistake in mistakes:
             if self.json:
                 self.row({"kind": kind, **attrs.asdict(mistake)}, "")
-            told = mistake if english() else translations.translate_mistake(mistake)
+            told = mistake if wants_english() else translations.translate_mistake(mistake)
             click.echo(f"{told.path}: {told.wrong} ({told.expected})", err=True)
 
 
@@ -222,7 +222,7 @@ class Command(_Bilingual):
         self.params += common_options()
 
 
-class Family(_Bilingual, click.Group):
+class CommandGroup(_Bilingual, click.Group):
     """A group that imports a command only when it is used. *table* maps name -> (`module:attribute`, vi, en)."""
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str, str]] | None = None, **kwargs: Any) -> None:
@@ -266,9 +266,9 @@ def command_group(
     vi: str,
     en: str,
     *examples: str,
-    cls: type[Family] = Family,
+    cls: type[CommandGroup] = CommandGroup,
     table: Mapping[str, tuple[str, str, str]] | None = None,
-) -> Callable[[Callable[..., Any]], Family]:
+) -> Callable[[Callable[..., Any]], CommandGroup]:
     """Make a function a group of commands, like `lienthong partners`.
 
     Commands of *table* are imported only when used.

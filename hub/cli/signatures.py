@@ -31,7 +31,7 @@ def list_kept_signatures(tx: "Transaction", message: "Message", config: "Config"
 
 def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict[str, object]) -> Line:
     """Return the packet's own signature: the result on arrival, and the result of verifying the same octets now."""
-    from hub.audit import Trust, documents
+    from hub.audit import AuditTrust, documents
     from hub.journal import blobs
 
     fields: dict[str, object] = {
@@ -49,7 +49,7 @@ def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict
         )
         fields["again"] = None
     else:
-        trust = Trust(anchors=config.anchors, now=datetime.now(UTC))
+        trust = AuditTrust(anchors=config.anchors, now=datetime.now(UTC))
         found, subject = documents.judge_kept_packet(blobs.read_blob(tx, message.sha256), message.received_at, trust)
         fields |= {"again": str(found.standing), "subject": subject}
         again = t(
@@ -68,14 +68,14 @@ def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict
 
 
 def _receipt(tx: "Transaction", message: "Message", config: "Config") -> Line:
-    from hub.audit import Trust, documents
+    from hub.audit import AuditTrust, documents
     from hub.audit.seals import Sealers
     from hub.journal import search
 
     content = search.read_stored_receipt(tx, message.id)
     if content is None:
         return {"what": "receipt", "holds": None}, t("biên nhận: không có", "receipt: there is none")
-    sealers = Sealers(Trust(anchors=config.anchors, now=datetime.now(UTC)))
+    sealers = Sealers(AuditTrust(anchors=config.anchors, now=datetime.now(UTC)))
     wrong = list(documents.audit_receipt(content, message.id, sealers, quiet=True))
     name = next((subject.rfc4514_string() for subject in sealers.subjects), None)
     fields: dict[str, object] = {"what": "receipt", "holds": not wrong, "subject": name}

@@ -34,7 +34,7 @@ def trust() -> None:
 def list_trust(screen: Screen) -> None:
     from hub.cli.journal import read_journal_config
     from hub.config import revocation_cache
-    from hub.security.certificates import certificate_fingerprint
+    from hub.security.certificates import hash_certificate
     from hub.security.crl_ocsp import RevocationList
 
     config, now = read_journal_config(screen), datetime.now(UTC)
@@ -48,7 +48,7 @@ def list_trust(screen: Screen) -> None:
         rows.append(
             {
                 "subject": authority.subject.rfc4514_string(),
-                "sha256": certificate_fingerprint(authority),
+                "sha256": hash_certificate(authority),
                 "not_after": authority.not_valid_after_utc,
                 "crl_issued": crl.begins if crl is not None else None,
                 "crl_due": crl.ends if crl is not None else None,
@@ -144,11 +144,11 @@ def add_anchor(
     from cryptography.hazmat.primitives.serialization import Encoding
 
     from hub.config import files, read_config
-    from hub.config.editing import edit_toml, read_text, replace_file, unified_difference
-    from hub.config.reading import PLAIN_SCHEMES, PLAIN_URL, url_flaw
+    from hub.config.editing import edit_toml, read_text, replace_file, write_difference
+    from hub.config.reading import PLAIN_SCHEMES, PLAIN_URL, find_url_flaw
     from hub.config.trusting import judge_authorities
-    from hub.config.writing import source_toml, write_atomically
-    from hub.security.certificates import certificate_fingerprint
+    from hub.config.writing import write_atomically, write_source_toml
+    from hub.security.certificates import hash_certificate
 
     config = read_config(screen.config)
     mistakes: list[Mistake] = []
@@ -160,14 +160,14 @@ def add_anchor(
     crls = files.read_crl_file(crl_file, wrong) if crl_file else ()
     mistakes += judge_authorities(authorities, crls, config.crls, datetime.now(UTC))
     for url in (*crl_urls, *ocsp_urls):
-        if flaw := url_flaw(url, PLAIN_SCHEMES):
+        if flaw := find_url_flaw(url, PLAIN_SCHEMES):
             wrong(flaw, PLAIN_URL)
     if (crl_urls or ocsp_urls) and len(authorities) > 1:
         wrong(f"{file} holds {len(authorities)} CAs", "one CA a file, where URLs are given: they are of one CA")
     if mistakes:
         screen.mistakes(mistakes)
         exit_command(CONFIGURATION)
-    stem = config.path.parent / "trust" / certificate_fingerprint(authorities[0])[:16]
+    stem = config.path.parent / "trust" / hash_certificate(authorities[0])[:16]
     written = {stem.with_suffix(".crt"): b"".join(one.public_bytes(Encoding.PEM) for one in authorities)}
     if crls:
         written[stem.with_suffix(".crl")] = b"".join(one.public_bytes(Encoding.PEM) for one in crls)
@@ -179,9 +179,9 @@ def add_anchor(
         shown, issuer = f"trust/{path.name}", f"trust/{stem.name}.crt"
         before = read_text(path, shown) if path.exists() else ""
         urls = {key: given for key, given in (("crl-urls", crl_urls), ("ocsp-urls", ocsp_urls)) if given}
-        made = before or source_toml(issuer, crl_urls=(), ocsp_urls=())
+        made = before or write_source_toml(issuer, crl_urls=(), ocsp_urls=())
         after = edit_toml(made, {"issuer": issuer, **urls}, shown)
-        diff = unified_difference(before, after, shown)
+        diff = write_difference(before, after, shown)
         kept = replace_file(path, after.encode())
         fields = {"file": str(path), "diff": diff, "kept": str(kept) if kept else None}
         screen.row(

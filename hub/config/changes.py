@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import attrs
 
 from hub.config.values import Config, Partner
-from hub.security.certificates import certificate_fingerprint
+from hub.security.certificates import hash_certificate
 
 #: Attributes that are bound, opened or displayed at the start. A change takes effect at the next start.
 _AT_START = ("soap", "admin", "public_url", "database_url", "password_file", "data", "feed", "syslog", "portal")
@@ -28,15 +28,15 @@ def describe_config_changes(old: Config, new: Config) -> list[str]:
 
 def _identity(old: Config, new: Config) -> Iterable[str]:
     if old.identity.certificate != new.identity.certificate:
-        yield f"~ pki.certificate {_mark(certificate_fingerprint(new.identity.certificate))}"
+        yield f"~ pki.certificate {_mark(hash_certificate(new.identity.certificate))}"
     elif old.identity != new.identity:
         yield "~ pki.key"
     if old.tls.certificate != new.tls.certificate and len(old.own) + len(new.own) > 2:
-        yield f"~ pki.tls-certificate {_mark(certificate_fingerprint(new.tls.certificate))}"
+        yield f"~ pki.tls-certificate {_mark(hash_certificate(new.tls.certificate))}"
 
 
 def _trust(old: Config, new: Config) -> Iterable[str]:
-    before, after = ({certificate_fingerprint(authority) for authority in config.authorities} for config in (old, new))
+    before, after = ({hash_certificate(authority) for authority in config.authorities} for config in (old, new))
     yield from (f"+ trust {_mark(one)}" for one in sorted(after - before))
     yield from (f"- trust {_mark(one)}" for one in sorted(before - after))
     if old.crls != new.crls:

@@ -16,7 +16,7 @@ class DatabaseUrlUnfit(ValueError):
     """
 
 
-def url_of(text: str, home: Path) -> str:
+def parse_database_url(text: str, home: Path) -> str:
     """Return the URL in the form that the store accepts. Raises DatabaseUrlUnfit.
 
     A relative path becomes relative to *home*, and a PostgreSQL URL gets the name of its driver.

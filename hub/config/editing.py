@@ -74,7 +74,7 @@ def read_text(path: Path, shown: str) -> str:
         raise ConfigurationFault([Mistake(shown, f"is not TOML: {error}", "TOML in UTF-8")]) from error
 
 
-def unified_difference(before: str, after: str, shown: str) -> list[str]:
+def write_difference(before: str, after: str, shown: str) -> list[str]:
     """Return the unified diff of two texts of a file, line by line. Return an empty list if they are equal."""
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), shown, shown, lineterm="")
     return list(lines)

@@ -21,7 +21,7 @@ class BrokerUrlUnfit(ValueError):
 
 
 @attrs.frozen
-class Place:
+class BrokerPlace:
     """A virtual host of RabbitMQ, with the user that connects to it."""
 
     host: str
@@ -31,7 +31,7 @@ class Place:
     vhost: str
 
 
-def place_of(text: str) -> Place:
+def parse_broker_url(text: str) -> BrokerPlace:
     """Return the parts of the URL. Raises BrokerUrlUnfit.
 
     Without TLS a password would be sent in clear text, so a host other than loopback must use amqps.
@@ -47,7 +47,7 @@ def place_of(text: str) -> Place:
     sound = parts.scheme in _PORTS and host and user and not parts.query and not parts.fragment and text.isprintable()
     if not sound or port == 0 or parts.path.count("/") > 1 or not (tls or _loopback(host)):
         raise BrokerUrlUnfit(f"{text!r} does not fit", EXPECTED)
-    return Place(host, port or _PORTS[parts.scheme], tls, user, unquote(parts.path[1:]) or "/")
+    return BrokerPlace(host, port or _PORTS[parts.scheme], tls, user, unquote(parts.path[1:]) or "/")
 
 
 def _loopback(host: str) -> bool:

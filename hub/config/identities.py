@@ -18,7 +18,7 @@ from hub.security.token_key import TokenIdentity
 
 
 @attrs.frozen
-class Own:
+class OwnIdentities:
     """The hub's two identities. They are the same unless its key is in a token or TLS has separate files."""
 
     signer: Signer
@@ -31,7 +31,7 @@ class Own:
         return tuple(dict.fromkeys((self.signer.certificate, self.tls.certificate)))
 
 
-def read_identities(table: ConfigTable, home: Path) -> Own | None:
+def read_identities(table: ConfigTable, home: Path) -> OwnIdentities | None:
     """Read the keys of `[pki]` and their certificates. Return None after a mistake, which is in the table's list."""
     key, certificate = table.text("key"), table.text("certificate")
     module = table.text("module", "")
@@ -61,12 +61,12 @@ def read_identities(table: ConfigTable, home: Path) -> Own | None:
     if tls_key and tls_certificate:
         tls = _pair(table, home, "tls-", tls_key, tls_certificate)
         secrets.append(("pki.tls-key", home / tls_key))
-    return Own(signer, tls, tuple(secrets)) if signer is not None and tls is not None else None
+    return OwnIdentities(signer, tls, tuple(secrets)) if signer is not None and tls is not None else None
 
 
 def _place(table: ConfigTable, uri: str, home: Path, module: str) -> KeyPlace | None:
     try:
-        place = pkcs11_uri.place_of(uri, home, module)
+        place = pkcs11_uri.parse_pkcs11_uri(uri, home, module)
     except Pkcs11UriUnfit as unfit:
         table.wrong("key", *unfit.args)
         return None

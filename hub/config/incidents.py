@@ -7,25 +7,25 @@ import attrs
 
 from hub.config.table import ConfigTable
 from hub.formats.syslog import FACILITIES, SEVERITIES
-from hub.services.incidents import Class, Rules
+from hub.services.incidents import IncidentClass, IncidentRules
 
 
 @attrs.frozen(kw_only=True)
-class Incidents:
+class IncidentSettings:
     """The rules for incidents from syslog."""
 
-    rules: Rules = attrs.field(factory=Rules)
+    rules: IncidentRules = attrs.field(factory=IncidentRules)
     report_to: tuple[str, ...] = ()  #: agencies that receive a report when an incident opens; empty: none
     report_from: str = ""  #: the unit that sends the reports
     report_severity: int = 2  #: lowest syslog severity that is reported (a smaller number is more severe)
 
 
-def read_incident_settings(table: ConfigTable) -> Incidents:
+def read_incident_settings(table: ConfigTable) -> IncidentSettings:
     """Return the settings of the table `[incidents]`. Its mistakes are collected in the table."""
     element = table.text(
-        "element", Rules().element, like=r"[!#-<>-\\^-~]{1,32}", expected='an SD-ID, such as "incident@32473"'
+        "element", IncidentRules().element, like=r"[!#-<>-\\^-~]{1,32}", expected='an SD-ID, such as "incident@32473"'
     )
-    closed = table.texts("closed", tuple(sorted(Rules().closed)))
+    closed = table.texts("closed", tuple(sorted(IncidentRules().closed)))
     report_to, report_from = table.texts("report-to", ()), table.text("report-from", "")
     severity = _severity(table, "report-severity", "critical")
     kinds = table.table("classes")
@@ -37,11 +37,11 @@ def read_incident_settings(table: ConfigTable) -> Incidents:
         missing = "report-from" if report_to else "report-to"
         table.wrong(missing, "is missing", "report-to and report-from, or neither")
     table.close()
-    return Incidents(
-        rules=Rules(
+    return IncidentSettings(
+        rules=IncidentRules(
             element=element,
             closed=frozenset(state.lower() for state in closed),
-            classes=classes or Rules().classes,
+            classes=classes or IncidentRules().classes,
         ),
         report_to=report_to,
         report_from=report_from,
@@ -49,8 +49,8 @@ def read_incident_settings(table: ConfigTable) -> Incidents:
     )
 
 
-def _class(table: ConfigTable, name: str) -> Class:
-    found = Class(
+def _class(table: ConfigTable, name: str) -> IncidentClass:
+    found = IncidentClass(
         name=name,
         facilities=frozenset(_known(table, "facilities", FACILITIES)),
         apps=frozenset(table.texts("apps", ())),

@@ -17,7 +17,7 @@ _LEAST, _MOST = timedelta(seconds=1), timedelta(hours=1)
 
 
 @attrs.frozen(kw_only=True)
-class Links:
+class LinkSettings:
     """How links are probed."""
 
     every: timedelta
@@ -25,7 +25,7 @@ class Links:
     hosts: tuple[Link, ...] = ()  #: hosts in addition to the partners that the hub calls
 
 
-def read_link_settings(table: ConfigTable, partners: frozenset[str]) -> Links | None:
+def read_link_settings(table: ConfigTable, partners: frozenset[str]) -> LinkSettings | None:
     """Return the settings of `[links]`, or None if nothing is probed.
 
     *partners* are the codes of partners, which no host may have.
@@ -39,7 +39,7 @@ def read_link_settings(table: ConfigTable, partners: frozenset[str]) -> Links | 
         return None
     if timeout > every:
         table.wrong("timeout", "is longer than every", "at most as long")
-    return Links(every=every, timeout=timeout, hosts=tuple(link for link in links if link is not None))
+    return LinkSettings(every=every, timeout=timeout, hosts=tuple(link for link in links if link is not None))
 
 
 def _duration(table: ConfigTable, key: str) -> timedelta | None:

@@ -26,7 +26,7 @@ _AGE_EXPECTED = "none, or a duration of at most 30 days, such as 10m, 1h or 1d"
 
 
 @attrs.frozen(kw_only=True)
-class Lookups:
+class LookupSettings:
     """The values of `[lookups]`."""
 
     safe: Safe
@@ -39,7 +39,7 @@ class Lookups:
         return self.cache.get(operation)
 
 
-def read_lookup_settings(table: ConfigTable, home: Path) -> Lookups | None:
+def read_lookup_settings(table: ConfigTable, home: Path) -> LookupSettings | None:
     """Read `[lookups]`. Return None if there is no key: then the hub answers no lookups.
 
     Mistakes are in the table's list.
@@ -55,7 +55,7 @@ def read_lookup_settings(table: ConfigTable, home: Path) -> Lookups | None:
     except (OSError, ValueError) as error:
         table.wrong("key-file", f"{file} cannot be used: {error}", safe.KEY_EXPECTED)
         return None
-    return Lookups(safe=opened, key_file=file, cache=cache, quota=quota)
+    return LookupSettings(safe=opened, key_file=file, cache=cache, quota=quota)
 
 
 def _cache(table: ConfigTable) -> dict[str, timedelta]:

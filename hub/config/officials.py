@@ -13,7 +13,7 @@ from cryptography import x509
 
 from hub.config import files
 from hub.config.table import ConfigTable
-from hub.security.certificates import Anchors, certificate_fingerprint
+from hub.security.certificates import Anchors, hash_certificate
 
 _UNIT_EXPECTED = "an agency code without spaces, such as H55.13"
 
@@ -89,7 +89,7 @@ def read_officials(
         if file is None:
             continue
         people[path.stem] = found = _official(path.stem, file, home)
-        for mark in map(certificate_fingerprint, found.certificates):
+        for mark in map(hash_certificate, found.certificates):
             if mark in seen:
                 file.wrong(
                     "certificates",

@@ -21,14 +21,14 @@ from hub.config import database, files, identities, incidents, linked, officials
 from hub.config import feed as feeds
 from hub.config import lookups as asking
 from hub.config import reports as reporting
-from hub.config.identities import Own
+from hub.config.identities import OwnIdentities
 from hub.config.table import ConfigTable
 from hub.config.trusting import is_authority
 from hub.config.values import ANY, FREE_DISK, Broker, Config, Listen, Partner, PortalSettings, RevocationSource
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import HUB, Receive
 from hub.partner.policy import PartnerTransport, parse_policy
-from hub.security.certificates import Anchors, certificate_fingerprint
+from hub.security.certificates import Anchors, hash_certificate
 from hub.security.sample_pki import is_sample
 
 ADMIN_BODY_LIMIT = 64 * 1024
@@ -162,7 +162,7 @@ def read_config(
     )
 
 
-def data_of(path: Path) -> Path:
+def read_data_directory(path: Path) -> Path:
     """Return the data directory of the hub at *path*, even if the rest of its configuration has mistakes.
 
     Raises ConfigurationFault.
@@ -223,7 +223,7 @@ def _syslog(table: ConfigTable) -> Listen | None:
 
 def _pki(
     table: ConfigTable, home: Path, mistakes: list[Mistake]
-) -> tuple[Own | None, tuple[x509.Certificate, ...], tuple[x509.CertificateRevocationList, ...]]:
+) -> tuple[OwnIdentities | None, tuple[x509.Certificate, ...], tuple[x509.CertificateRevocationList, ...]]:
     own = identities.read_identities(table, home)
     authorities, crls = files.read_trusted_files(table, home)
     table.close()
@@ -255,10 +255,10 @@ def _sources(home: Path, mistakes: list[Mistake]) -> tuple[RevocationSource, ...
         table.close()
         if issuers and not is_authority(issuers[0]):
             table.wrong("issuer", f"{issuers[0].subject.rfc4514_string()} is not a CA", "the certificate of a CA")
-        elif issuers and (twin := found.get(certificate_fingerprint(issuers[0]))) is not None:
+        elif issuers and (twin := found.get(hash_certificate(issuers[0]))) is not None:
             table.wrong("issuer", f"{twin.issuer.subject.rfc4514_string()} already has a file", "one file per CA")
         elif issuers:
-            found[certificate_fingerprint(issuers[0])] = RevocationSource(
+            found[hash_certificate(issuers[0])] = RevocationSource(
                 issuer=issuers[0], crl_urls=crl_urls, ocsp_urls=ocsp_urls
             )
     return tuple(found.values())
@@ -273,7 +273,7 @@ def _database(table: ConfigTable, home: Path) -> tuple[str, Path | None]:
     table.close()
     url, file = "", home / secret if secret else None
     try:
-        url = database.url_of(text, home) if text else ""
+        url = database.parse_database_url(text, home) if text else ""
     except database.DatabaseUrlUnfit as unfit:
         table.wrong("url", *unfit.args)
     if file is not None and url.startswith("sqlite"):
@@ -316,7 +316,7 @@ def _feed(table: ConfigTable, home: Path) -> Broker | None:
             table.wrong("url", "is missing", feeds.EXPECTED)
         return None
     try:
-        place = feeds.place_of(text)
+        place = feeds.parse_broker_url(text)
     except feeds.BrokerUrlUnfit as unfit:
         table.wrong("url", *unfit.args)
         return None
@@ -466,7 +466,7 @@ def _check_url(table: ConfigTable, key: str, url: str, schemes: Collection[str] 
         if set(schemes) <= set(PLAIN_SCHEMES)
         else _any_url(schemes)
     )
-    if flaw := url_flaw(url, schemes):
+    if flaw := find_url_flaw(url, schemes):
         table.wrong(key, flaw, expected)
 
 
@@ -474,7 +474,7 @@ def _any_url(schemes: Collection[str]) -> str:
     return f"a URL without user, password or fragment that begins with {', '.join(schemes)}"
 
 
-def url_flaw(url: str, schemes: Collection[str]) -> str:
+def find_url_flaw(url: str, schemes: Collection[str]) -> str:
     """Return what is wrong with *url*, which must have one of *schemes*. Return an empty text if nothing is wrong."""
     try:
         parts = urlsplit(url)
@@ -495,7 +495,7 @@ def _disagreements(
     showing: defaultdict[str, list[str]] = defaultdict(list)
     for partner in partners.values():
         for certificate in partner.certificates:
-            showing[certificate_fingerprint(certificate)].append(partner.code)
+            showing[hash_certificate(certificate)].append(partner.code)
         if partner.code == upstream and partner.units:
             wrong = f"the upstream partner names {', '.join(partner.units)}"
             expected = "no units: it may send for every unit outside the province and owns none"
@@ -518,7 +518,7 @@ def _disagreements(
         for code in sorted(set(codes) - {codes[0]}):
             wrong = f"the certificate {shown[:16]}… also belongs to {codes[0]}"
             yield Mistake(f"partners/{code}.toml: certificates", wrong, "a certificate of its own")
-        if shown in map(certificate_fingerprint, own):
+        if shown in map(hash_certificate, own):
             yield Mistake(
                 f"partners/{codes[0]}.toml: certificates", "it is the hub's own certificate", "a certificate of its own"
             )

@@ -15,7 +15,7 @@ _KEY = r"[a-z][a-z0-9_-]*"
 
 
 @attrs.frozen(kw_only=True)
-class Reports:
+class ReportSettings:
     """The province's settings for its reports."""
 
     forms: Path | None = None  #: a folder of additional forms
@@ -29,7 +29,7 @@ class Reports:
     """
 
 
-def read_report_settings(table: ConfigTable, home: Path) -> Reports:
+def read_report_settings(table: ConfigTable, home: Path) -> ReportSettings:
     """Return the settings of `[reports]`. Paths are relative to *home*."""
     forms, workdays = table.text("forms", ""), table.text("workdays", "")
     chosen = table.table("rule_sets")
@@ -41,7 +41,7 @@ def read_report_settings(table: ConfigTable, home: Path) -> Reports:
         table.wrong("forms", f"{home / forms} is not a folder", "a folder of forms, each a file NAME.toml")
     if workdays and not (home / workdays).is_file():
         table.wrong("workdays", f"{home / workdays} is not a file", "a calendar, such as workdays.toml")
-    return Reports(
+    return ReportSettings(
         forms=home / forms if forms else None,
         rule_sets={form: name for form, name in rule_sets.items() if name},
         workdays=home / workdays if workdays else None,

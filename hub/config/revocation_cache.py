@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from hub.config import Config, RevocationSource
 from hub.config.writing import write_atomically
 from hub.security import crl_ocsp
-from hub.security.certificates import Anchors, certificate_fingerprint
+from hub.security.certificates import Anchors, hash_certificate
 from hub.security.crl_ocsp import OcspAnswer, RevocationList, RevocationUnusable
 
 FOLDER = "revocation"
@@ -36,7 +36,7 @@ class RevocationQuestion:
         """The name of the file that caches the answer."""
         if self.certificate is None:
             return f"{hashlib.sha256(self.urls[0].encode()).hexdigest()[:32]}.crl"
-        return f"{certificate_fingerprint(self.certificate)[:32]}.ocsp"
+        return f"{hash_certificate(self.certificate)[:32]}.ocsp"
 
     def read(self, octets: bytes, now: datetime) -> RevocationList | OcspAnswer:
         """Return the answer in *octets*. It may be overdue. Raises RevocationUnusable."""
@@ -90,7 +90,7 @@ def keep_revocation_answer(data: Path, question: RevocationQuestion, octets: byt
     os.utime(path, (at.timestamp(), at.timestamp()))
 
 
-def tell_all(config: Config, heard: Iterable[RevocationAnswer]) -> None:
+def set_revocation_answers(config: Config, heard: Iterable[RevocationAnswer]) -> None:
     """Apply the answers to all anchors of *config*: those of partners and those of officials."""
     known = list(heard)
     apply_revocation_answers(config.anchors, known)

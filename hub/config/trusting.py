@@ -57,7 +57,7 @@ def is_authority(certificate: x509.Certificate) -> bool:
         return signs
 
 
-def signed_by(crl: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
+def is_signed_by(crl: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
     """Tell whether *authority* issued and signed *crl*."""
     key = authority.public_key()
     if crl.issuer != authority.subject or not isinstance(key, RSAPublicKey | EllipticCurvePublicKey):
@@ -69,7 +69,7 @@ def _revocations(
     crl: x509.CertificateRevocationList, authorities: Sequence[x509.Certificate], now: datetime
 ) -> Iterable[Mistake]:
     place = _shown(crl.issuer)
-    if not any(signed_by(crl, authority) for authority in authorities):
+    if not any(is_signed_by(crl, authority) for authority in authorities):
         yield Mistake(place, "this CRL is not signed by the CA given with it", "the CRL of that CA")
     if crl.next_update_utc is None or crl.next_update_utc <= now:
         due = f"{crl.next_update_utc:%Y-%m-%d %H:%M}" if crl.next_update_utc else "an unstated day"

@@ -9,12 +9,12 @@ from pathlib import Path
 import attrs
 from cryptography import x509
 
-from hub.config.feed import Place
-from hub.config.incidents import Incidents
-from hub.config.linked import Links
-from hub.config.lookups import Lookups
+from hub.config.feed import BrokerPlace
+from hub.config.incidents import IncidentSettings
+from hub.config.linked import LinkSettings
+from hub.config.lookups import LookupSettings
 from hub.config.officials import Officials
-from hub.config.reports import Reports
+from hub.config.reports import ReportSettings
 from hub.domain.model import DOCUMENTS, Receive
 from hub.partner.policy import Policy
 from hub.security.certificates import Anchors, Identity, Signer
@@ -80,7 +80,7 @@ class Partner:
 class Broker:
     """The RabbitMQ to which events are published: `[feed]`."""
 
-    place: Place
+    place: BrokerPlace
     password_file: Path
     authorities: tuple[x509.Certificate, ...] = ()  #: its certificate must lead to one of these; empty without TLS
     exchange: str
@@ -118,11 +118,11 @@ class Config:
     free_disk: int = FREE_DISK  #: octets that must be free where the hub writes
     feed: Broker | None = None
     syslog: Listen | None = None  #: the port for syslog over TLS; None: syslog is not received
-    incidents: Incidents = attrs.field(factory=Incidents)
-    links: Links | None = None  #: how links are probed; None: they are not probed
+    incidents: IncidentSettings = attrs.field(factory=IncidentSettings)
+    links: LinkSettings | None = None  #: how links are probed; None: they are not probed
     portal: PortalSettings | None = None
-    reports: Reports = attrs.field(factory=Reports)
-    lookups: Lookups | None = None  #: None: no lookup is answered
+    reports: ReportSettings = attrs.field(factory=ReportSettings)
+    lookups: LookupSettings | None = None  #: None: no lookup is answered
     #: officials who may sign reports; None: there are none, and no report needs a signature
     officials: Officials | None = None
     partners: Mapping[str, Partner]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
-def partner_toml(
+def write_partner_toml(
     *,
     name: str,
     certificates: Iterable[str],
@@ -36,7 +36,7 @@ def partner_toml(
     return "\n".join(lines) + "\n"
 
 
-def source_toml(issuer: str, *, crl_urls: Iterable[str], ocsp_urls: Iterable[str]) -> str:
+def write_source_toml(issuer: str, *, crl_urls: Iterable[str], ocsp_urls: Iterable[str]) -> str:
     """Return the text of `trust/NAME.toml`. *issuer* is the file of the CA's certificate."""
     lines = [f"issuer = {quote_toml(issuer)}", _list("crl-urls", crl_urls), _list("ocsp-urls", ocsp_urls)]
     return "\n".join(lines) + "\n"

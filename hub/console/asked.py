@@ -47,7 +47,7 @@ class ConsoleRequest:
     def here(self, language: Language) -> str:
         """Return the address of the same page in *language*."""
         query = {name: value for name, value in self.query.items() if name != "lang"}
-        return layout.page_path(*(self.path if self.method == "GET" else ()), **query, lang=language)
+        return layout.build_page_path(*(self.path if self.method == "GET" else ()), **query, lang=language)
 
 
 @attrs.frozen(kw_only=True)
@@ -100,7 +100,7 @@ def refuse_unproven_form() -> RequestRefused:
     )
 
 
-def not_yours() -> RequestRefused:
+def refuse_declaration() -> RequestRefused:
     """Return the refusal of a declaration by a user whose role does not allow it."""
     return RequestRefused(
         403,
@@ -111,7 +111,7 @@ def not_yours() -> RequestRefused:
     )
 
 
-def not_your_signing() -> RequestRefused:
+def refuse_signing() -> RequestRefused:
     """Return the refusal of a signing step by a user whose role does not allow it."""
     return RequestRefused(
         403,
@@ -146,7 +146,7 @@ def refuse_outstanding_duties(left: str, retry_after: int) -> RequestRefused:
     )
 
 
-def too_large() -> RequestRefused:
+def refuse_too_large() -> RequestRefused:
     """Return the refusal of a body larger than any form of the console."""
     return RequestRefused(
         413,
@@ -157,7 +157,7 @@ def too_large() -> RequestRefused:
     )
 
 
-def no_method() -> RequestRefused:
+def refuse_method() -> RequestRefused:
     """Return the refusal of a method other than GET, HEAD and POST."""
     return RequestRefused(
         405,
@@ -179,7 +179,7 @@ def refuse_as_failed() -> RequestRefused:
     )
 
 
-def demand_proof(asked: ConsoleRequest, word: str | None) -> None:
+def require_form_proof(asked: ConsoleRequest, word: str | None) -> None:
     """Check that a form was sent from a page of this session. Raises `RequestRefused`.
 
     *word* is the secret word of the session. The browser names the origin of a form (Origin, RFC 6454; Sec-Fetch-Site).
@@ -189,7 +189,7 @@ def demand_proof(asked: ConsoleRequest, word: str | None) -> None:
     if word is None or not ours or asked.site not in {"", "same-origin"}:
         raise refuse_unproven_form()
     given = asked.form.get("proof", "")
-    if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), sessions.form_proof(word).encode()):
+    if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), sessions.make_form_proof(word).encode()):
         raise refuse_unproven_form()
 
 
@@ -199,7 +199,7 @@ def write_set_cookie(name: str, value: str, seconds: int | None = None) -> str:
     return f"{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict{ends}"
 
 
-def own_place(text: str) -> str:
+def sanitize_redirect(text: str) -> str:
     """Return *text* if it is an address on this host, else `/`. So nobody is redirected elsewhere after signing in."""
     try:
         parts = urlsplit(text) if text.isprintable() and not text.startswith(("//", "/\\")) else None

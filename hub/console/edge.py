@@ -210,15 +210,15 @@ def _form(header: str, body: Octets) -> dict[str, Any]:
     kind = header.partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         if len(body) > _FORM:
-            raise given.too_large()
+            raise given.refuse_too_large()
         return {"form": _pairs(body.read()) if kind == "application/x-www-form-urlencoded" else {}}
     try:
-        fields = mime.form_data(body, header)
+        fields = mime.read_form_data(body, header)
     except CallRefused:
         raise given.refuse_unproven_form() from None
     file = fields.pop("file", None)
     if sum(map(len, fields.values())) > _FORM:
-        raise given.too_large()
+        raise given.refuse_too_large()
     return {"form": {name: octets.read().decode("utf-8", "replace") for name, octets in fields.items()}, "file": file}
 
 
@@ -245,7 +245,7 @@ def write_early_refusal(problem: Problem) -> tuple[dict[str, str], bytes]:
 
     It is sent if the body is too large or cannot be stored.
     """
-    refused = given.too_large() if problem.code == "too-large" else given.refuse_as_busy()
+    refused = given.refuse_too_large() if problem.code == "too-large" else given.refuse_as_busy()
     text = f"{refused.vi}. {refused.do_vi}\n{refused.en}. {refused.do_en}\n".encode()
     return {**HEADERS, "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}, text
 

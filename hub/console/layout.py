@@ -50,7 +50,7 @@ def choose_language(asked: str | None, kept: str | None, accepted: str) -> Langu
     return Language.EN if ranks.get("en", 0.0) > ranks.get("vi", 0.0) else Language.VI
 
 
-def page_path(*pieces: str, **query: str | None) -> str:
+def build_page_path(*pieces: str, **query: str | None) -> str:
     """Return the address of a page. A piece may hold any character. Query values that are None are left out."""
     said = {name: value for name, value in query.items() if value is not None}
     return "/" + "/".join(quote(piece, safe="") for piece in pieces) + (f"?{urlencode(said)}" if said else "")
@@ -189,4 +189,4 @@ _TEMPLATES.filters |= {
     "size": write_size,
     "gloss": gloss_name,
 }
-_TEMPLATES.globals |= {"path": page_path, "TIME": ColumnKind.TIME, "style": f"/console/style.css?{_STYLE}"}
+_TEMPLATES.globals |= {"path": build_page_path, "TIME": ColumnKind.TIME, "style": f"/console/style.css?{_STYLE}"}

@@ -27,7 +27,7 @@ import attrs
 import structlog
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
-from hub.config.reports import Reports
+from hub.config.reports import ReportSettings
 from hub.console import asked as given
 from hub.console import layout, passwords, reading, sessions, standing, users
 from hub.console.asked import (
@@ -37,12 +37,12 @@ from hub.console.asked import (
     ConsoleRequest,
     ConsoleResponse,
     RequestRefused,
-    demand_proof,
     refuse_as_absent,
+    require_form_proof,
     write_set_cookie,
 )
 from hub.console.sessions import ConsoleSession
-from hub.console.turns import Turns
+from hub.console.turns import SignInQueue
 from hub.console.users import Role
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
@@ -51,14 +51,14 @@ from hub.domain.sanitize import replace_controls
 from hub.journal import blobs, search
 from hub.report.form import book
 from hub.report.form.book import Book
-from hub.report.form.period import month_containing
+from hub.report.form.period import find_month_containing
 from hub.report.output.body import arrange_body, write_check_findings
 from hub.report.output.words import group_columns, write_column_sums
 from hub.report.signed import sealed, signed
 from hub.report.signed.declaration_workbook import Misfilled
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
-from hub.store.report_pool import Reader
+from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.workload import closing, declarations, submission
@@ -113,7 +113,7 @@ class ConsolePages:
     #: secret words of sessions seen by this node, and when each session ends at the latest
     _known: dict[str, datetime] = attrs.field(factory=dict, init=False, repr=False)
     #: the forms, and the configuration that they were read from
-    _forms: tuple[Reports, Book] | None = attrs.field(default=None, init=False, repr=False)
+    _forms: tuple[ReportSettings, Book] | None = attrs.field(default=None, init=False, repr=False)
     #: limits heavy computations
     _heavy: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(HEAVY), init=False)
     #: One list of all units, or one message with all its events, is read at a time. The other readers of the journal
@@ -121,7 +121,9 @@ class ConsolePages:
     _looking: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(1), init=False)
     #: One password is compared at a time, because each takes 32 MiB. One attempt is committed at a time: two nodes that
     #: lock the same rows in different order would block each other's writers.
-    _turns: Turns = attrs.field(default=attrs.Factory(lambda self: Turns(self._now), takes_self=True), init=False)
+    _turns: SignInQueue = attrs.field(
+        default=attrs.Factory(lambda self: SignInQueue(self._now), takes_self=True), init=False
+    )
 
     async def answer(self, asked: ConsoleRequest) -> ConsoleResponse:
         """Return the answer to *asked*. A refusal is a page too."""
@@ -147,7 +149,7 @@ class ConsolePages:
 
     async def _answer(self, asked: ConsoleRequest) -> ConsoleResponse:
         if asked.method not in {"GET", "POST"}:
-            raise given.no_method()
+            raise given.refuse_method()
         if asked.path[:1] == ("console",):
             return _beside(asked)
         if (asked.method, asked.path) == ("POST", ("sign-in",)):
@@ -158,7 +160,7 @@ class ConsolePages:
                 raise given.refuse_unproven_form()
             return await self._ask_to_sign_in(asked)
         if asked.method == "POST":
-            demand_proof(asked, visit.word)
+            require_form_proof(asked, visit.word)
             return await self._do(visit)
         return await self._show(visit)
 
@@ -212,7 +214,7 @@ class ConsolePages:
         word = asked.cookies.get(SESSION, "")
         if not _WORD.fullmatch(word):
             return None
-        now, name = self._now(), sessions.name_of(word)
+        now, name = self._now(), sessions.hash_session_word(word)
         session = await self._journal.read(sessions.find_session, name, now)
         if session is None:
             return None
@@ -225,9 +227,9 @@ class ConsolePages:
         nobody = not await self._journal.read(users.has_users)
         kept = asked.cookies.get(BEGINNING, "")
         word = kept if _WORD.fullmatch(kept) else self._word()
-        here = layout.page_path(*asked.path, **{k: v for k, v in asked.query.items() if k != "lang"})
+        here = layout.build_page_path(*asked.path, **{k: v for k, v in asked.query.items() if k != "lang"})
         place = asked.form.get("next", "") if asked.method == "POST" else here
-        said = {"wrong": wrong, "nobody": nobody, "next": given.own_place(place)}
+        said = {"wrong": wrong, "nobody": nobody, "next": given.sanitize_redirect(place)}
         content = layout.render_page("signin", self._around(asked, word) | said)
         if asked.path in {(), ("sign-in",)} and not wrong:
             status = 200  # nothing was withheld: this page was asked for
@@ -235,7 +237,7 @@ class ConsolePages:
 
     async def _sign_in(self, asked: ConsoleRequest) -> ConsoleResponse:
         begun = asked.cookies.get(BEGINNING, "")
-        demand_proof(asked, begun if _WORD.fullmatch(begun) else None)
+        require_form_proof(asked, begun if _WORD.fullmatch(begun) else None)
         english = asked.language == Language.EN
         try:
             name = users.normalise_user_name(asked.form.get("name", ""))
@@ -245,7 +247,7 @@ class ConsolePages:
         word = self._word()
 
         async def enter(kept: str) -> ConsoleSession | None:
-            named = sessions.name_of(word)
+            named = sessions.hash_session_word(word)
             return await self._journal.write(sessions.begin_session, name, kept, named, asked.address, self._now())
 
         again, session = await self._try(name, password, asked.address, enter)
@@ -264,7 +266,7 @@ class ConsolePages:
         given_up = write_set_cookie(BEGINNING, "", 0)
         return ConsoleResponse(
             status=303,
-            location=given.own_place(asked.form.get("next", "")),
+            location=given.sanitize_redirect(asked.form.get("next", "")),
             cookies=(write_set_cookie(SESSION, word), given_up),  # a new word, so nobody can have planted it before
         )
 
@@ -323,7 +325,7 @@ class ConsolePages:
         Return the time of the next permitted attempt, or None; and the result of *then*, or None for a wrong password.
         An attempt that an internal error ended does not count.
         """
-        place = sessions.place_of(address)
+        place = sessions.find_address_network(address)
 
         async def compare() -> tuple[datetime | None, T | None]:
             now = self._now()  # later than `now` of a caller that waited
@@ -349,7 +351,7 @@ class ConsolePages:
     async def _take_back(self, name: str, address: str, now: datetime) -> None:
         """Undo the count of an attempt that an internal error ended."""
         try:
-            await self._journal.write(sessions.take_back, name, address, now)
+            await self._journal.write(sessions.undo_failed_sign_in, name, address, now)
         except Unready as unready:  # the journal does not answer; a few failures have no effect
             log.warning("sign-in-still-counted", detail=unready.problem.detail)
 
@@ -377,7 +379,7 @@ class ConsolePages:
             "forms": shown.forms,
             "periods": shown.periods,
             "form": form if form in ids else _DEFAULT_FORM,
-            "period": period if period in texts else month_containing(visit.now, book.cuts).text,
+            "period": period if period in texts else find_month_containing(visit.now, book.cuts).text,
         }
         return self._page("home", visit, said)
 
@@ -391,7 +393,9 @@ class ConsolePages:
         counted, stands = await self._counted(visit, form, standing.count_report_with_standing, *words, charted=charted)
         found, language = counted.asked, visit.asked.language
         if found.members[0] != unit:  # an alias: redirect to the report's only address
-            return ConsoleResponse(status=303, location=layout.page_path("reports", form, found.members[0], period))
+            return ConsoleResponse(
+                status=303, location=layout.build_page_path("reports", form, found.members[0], period)
+            )
 
         def make() -> bytes:
             report = counted.report
@@ -439,7 +443,7 @@ class ConsolePages:
         found = behind.asked
 
         def place(cursor: str | None) -> str:
-            return layout.page_path("reports", *address, unit=row, after=cursor)
+            return layout.build_page_path("reports", *address, unit=row, after=cursor)
 
         said = {
             "form": found.form,
@@ -478,7 +482,7 @@ class ConsolePages:
         )
         if asked.members[0] != unit:
             return ConsoleResponse(
-                status=303, location=layout.page_path("declarations", form, asked.members[0], period)
+                status=303, location=layout.build_page_path("declarations", form, asked.members[0], period)
             )
         said = {
             "asked": asked,
@@ -497,7 +501,7 @@ class ConsolePages:
     async def _declare(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
         user, file, english = visit.session.user, visit.asked.file, visit.asked.language == Language.EN
         if user.role not in DECLARING:
-            raise given.not_yours()
+            raise given.refuse_declaration()
         asked = await self._counted(
             visit, form, reading.find_visible_report, user, await self._book(), form, unit, period
         )
@@ -515,7 +519,9 @@ class ConsolePages:
         )
         if taken.problems:
             return await self._declared(visit, form, unit, period, [describe_problem(each) for each in taken.problems])
-        return ConsoleResponse(status=303, location=layout.page_path("declarations", form, asked.members[0], period))
+        return ConsoleResponse(
+            status=303, location=layout.build_page_path("declarations", form, asked.members[0], period)
+        )
 
     async def _signing(
         self, visit: Visit, form: str, unit: str, period: str, problems: Sequence[Problem] = ()
@@ -527,7 +533,9 @@ class ConsolePages:
         )
         asked = found.asked
         if asked.members[0] != unit and not problems:
-            return ConsoleResponse(status=303, location=layout.page_path("signing", form, asked.members[0], period))
+            return ConsoleResponse(
+                status=303, location=layout.build_page_path("signing", form, asked.members[0], period)
+            )
         said = {
             "standing": found,
             "form": asked.form,
@@ -546,7 +554,7 @@ class ConsolePages:
         user, said = visit.session.user, visit.asked.form.get("reason")
         reason = None if said is None else replace_controls(" ".join(said.split()))[:_REASON]
         if user.role not in DECLARING:
-            raise given.not_your_signing()
+            raise given.refuse_signing()
         if reason == "":
             return await self._signing(visit, form, unit, period, [Problem("reason-missing")])
         try:
@@ -554,7 +562,7 @@ class ConsolePages:
             counted = await self._counted(visit, form, standing.count_report_for_release, *words)
             kept = await self._journal.admit(
                 CONSOLE,
-                submission.give_out,
+                submission.issue_report,
                 self.live.province,
                 counted,
                 reason=reason or "",
@@ -579,7 +587,7 @@ class ConsolePages:
         """Record what an official has signed. Of a refused file, the SHA-256 and the reasons are recorded."""
         user, file = visit.session.user, visit.asked.file
         if user.role not in DECLARING:
-            raise given.not_your_signing()
+            raise given.refuse_signing()
         found = await self._counted(
             visit, form, standing.read_given_revision, user, await self._book(), form, unit, period
         )
@@ -591,14 +599,16 @@ class ConsolePages:
         try:
             said = await self._alone(self._heavy, signed.verify_official_signature, octets, uploaded)
             await self._journal.admit(
-                CONSOLE, submission.take_back, self.live.province, kept, uploaded, by=by, now=now, found=said
+                CONSOLE, submission.accept_signed_report, self.live.province, kept, uploaded, by=by, now=now, found=said
             )
         except Rejected as rejected:
             sha256 = hashlib.sha256(uploaded).hexdigest()
-            await self._journal.admit(CONSOLE, submission.turn_away, kept, rejected, sha256, by=by, now=now)
+            await self._journal.admit(
+                CONSOLE, submission.record_signature_refusal, kept, rejected, sha256, by=by, now=now
+            )
             return await self._signing(visit, form, unit, period, rejected.problems)
         return ConsoleResponse(
-            status=303, location=layout.page_path("signing", form, kept.said.report.total.unit, period)
+            status=303, location=layout.build_page_path("signing", form, kept.said.report.total.unit, period)
         )
 
     async def _message(self, visit: Visit, identity: str, rest: tuple[str, ...]) -> ConsoleResponse:
@@ -638,7 +648,7 @@ class ConsolePages:
         """
         known = await self._book()
         await self._facts(lambda: known.services(form))
-        reader = Reader(_USER + visit.session.user.name, visit.asked.wanted)
+        reader = ReportReader(_USER + visit.session.user.name, visit.asked.wanted)
         return await self._journal.read_report(reader, step, *words, **named)
 
     def _page(self, template: str, visit: Visit, said: dict[str, object]) -> ConsoleResponse:
@@ -653,7 +663,7 @@ class ConsolePages:
             "hub": self.live.config.name,
             "here": asked.here,
             "visitor": visit.session.user if visit else None,
-            "proof": sessions.form_proof(word) if word else "",
+            "proof": sessions.make_form_proof(word) if word else "",
         }
 
 
@@ -661,7 +671,7 @@ def _chosen(asked: ConsoleRequest) -> ConsoleResponse:
     words = [asked.query.get(name, "") for name in ("form", "unit", "period")]
     if not all(words):
         raise refuse_as_absent()
-    return ConsoleResponse(status=303, location=layout.page_path("reports", *words))
+    return ConsoleResponse(status=303, location=layout.build_page_path("reports", *words))
 
 
 def _beside(asked: ConsoleRequest) -> ConsoleResponse:

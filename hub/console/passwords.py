@@ -25,7 +25,7 @@ class PasswordUnfit(ValueError):
 
 
 @attrs.frozen
-class Cost:
+class HashCost:
     """The cost of one guess: 128 · r · 2^n octets of memory, p times."""
 
     n: int = 15  #: the exponent
@@ -33,7 +33,7 @@ class Cost:
     p: int = 3  #: the parallelisation
 
 
-USUAL = Cost()
+USUAL = HashCost()
 
 
 def check_password(password: str, name: str) -> None:
@@ -48,7 +48,7 @@ def check_password(password: str, name: str) -> None:
         raise PasswordUnfit("Mật khẩu không được là tên người dùng", "The password must not be the user's name")
 
 
-def hash_password(password: str, salt: bytes, cost: Cost = USUAL) -> str:
+def hash_password(password: str, salt: bytes, cost: HashCost = USUAL) -> str:
     """Return the hash of *password* for storage: `scrypt$n$r$p$salt$hash`, the last two in base64.
 
     *salt* must be random and used for this password only.
@@ -62,7 +62,7 @@ def matches_hash(password: str, kept: str) -> bool:
     name, n, r, p, salt, expected = kept.split("$")
     if name != "scrypt":
         raise ValueError(f"no hash of a password: {name[:20]}")
-    cost = Cost(int(n), int(r), int(p))
+    cost = HashCost(int(n), int(r), int(p))
     return hmac.compare_digest(_scrypt(password, base64.b64decode(salt), cost), base64.b64decode(expected))
 
 
@@ -70,7 +70,7 @@ def matches_hash(password: str, kept: str) -> bool:
 NOBODY = "scrypt$15$8$3$" + "A" * 22 + "==$" + "A" * 43 + "="
 
 
-def _scrypt(password: str, salt: bytes, cost: Cost) -> bytes:
+def _scrypt(password: str, salt: bytes, cost: HashCost) -> bytes:
     # Vietnamese input methods may encode the same letters with different code points.
     octets = unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
     return hashlib.scrypt(octets, salt=salt, n=1 << cost.n, r=cost.r, p=cost.p, maxmem=_MEMORY, dklen=32)

@@ -29,14 +29,14 @@ from hub.report.counting.family import list_unit_family
 from hub.report.counting.listing import Place
 from hub.report.form.book import Book
 from hub.report.form.form import Column, ColumnKind, Form
-from hub.report.form.period import Period, PeriodUnreadable, month_containing, parse_period
+from hub.report.form.period import Period, PeriodUnreadable, find_month_containing, parse_period
 from hub.report.output import formats
-from hub.report.signed.declaration_workbook import as_template
 from hub.report.signed.declaration_workbook import read_declaration_workbook as read_template
+from hub.report.signed.declaration_workbook import write_declaration_workbook
 from hub.report.signed.declaring import Declaration
 from hub.store.transactions import Transaction
 from hub.workload import closing, declarations, submission, unit_report
-from hub.workload.declarations import Compared
+from hub.workload.declarations import ComparedDeclaration
 from hub.workload.unit_report import Difference, ReportSources
 
 #: Facts on one page.
@@ -57,7 +57,7 @@ LISTED = frozenset({"xlsx", "pdf", "xml"})
 
 
 @attrs.frozen
-class Choice:
+class ReportChoice:
     """The forms and periods that a page offers. Periods are grouped by year."""
 
     forms: Sequence[Form]
@@ -65,7 +65,7 @@ class Choice:
 
 
 @attrs.frozen
-class Units:
+class FoundUnits:
     """Units that match a search, at most `UNITS` of them, and the number of all matches."""
 
     found: Sequence[Unit]
@@ -93,7 +93,7 @@ class FactCursor:
     @property
     def place(self) -> Place:
         """The sort key of facts."""
-        return listing.sortable_time(self.at), self.message, self.unit, self.milestone, self.key or None
+        return listing.write_sortable_time(self.at), self.message, self.unit, self.milestone, self.key or None
 
     def text(self) -> str:
         """Return the cursor as a part of an address."""
@@ -126,7 +126,9 @@ class FactsPage:
     differences: Sequence[Difference] = ()  #: units whose facts differ from those that were closed
 
 
-def list_report_choices(now: datetime, book: Book, chosen: Form | None = None, period: Period | None = None) -> Choice:
+def list_report_choices(
+    now: datetime, book: Book, chosen: Form | None = None, period: Period | None = None
+) -> ReportChoice:
     """Return the forms, each once, and the begun periods of this year and the year before.
 
     A *chosen* form and *period* are always included.
@@ -137,7 +139,7 @@ def list_report_choices(now: datetime, book: Book, chosen: Form | None = None, p
     }
     if chosen is not None:
         by_id[chosen.id] = chosen
-    current = month_containing(now, book.cuts)
+    current = find_month_containing(now, book.cuts)
     years = sorted({current.year, current.year - 1, *([period.year] if period else [])}, reverse=True)
     months = [f"{year}-{month:02d}" for year in years for month in range(12, 0, -1)]
     longer = [f"{year}{rest}" for year in years for rest in ("", "-9M", "-H2", "-H1", "-Q4", "-Q3", "-Q2", "-Q1")]
@@ -147,10 +149,10 @@ def list_report_choices(now: datetime, book: Book, chosen: Form | None = None, p
         if each.start <= now or each == period
     ]
     shown = [(str(year), [each for each in begun if each.year == year]) for year in years]
-    return Choice(tuple(by_id.values()), [(label, members) for label, members in shown if members])
+    return ReportChoice(tuple(by_id.values()), [(label, members) for label, members in shown if members])
 
 
-def find_units(tx: Transaction, user: User, typed: str) -> Units:
+def find_units(tx: Transaction, user: User, typed: str) -> FoundUnits:
     """Return the units visible to *user* that match *typed*, a code or a part of a name.
 
     Exact codes come first. Without *typed*, all visible units are returned, topmost units first.
@@ -167,7 +169,7 @@ def find_units(tx: Transaction, user: User, typed: str) -> Units:
         exact = [unit for unit in open_to if code == unit.code.casefold() or code in map(str.casefold, unit.aliases)]
         named = [unit for unit in open_to if words in fold_text(unit.name) or code in unit.code.casefold()]
         open_to = list({unit.code: unit for unit in [*exact, *named]}.values())
-    return Units(open_to[:UNITS], len(open_to), names)
+    return FoundUnits(open_to[:UNITS], len(open_to), names)
 
 
 @attrs.frozen
@@ -180,7 +182,7 @@ class CountedPage:
 
 
 @attrs.frozen
-class File:
+class ReportFile:
     """A report as a file."""
 
     asked: ReportSources
@@ -196,7 +198,7 @@ def read_visible_sources(tx: Transaction, user: User, book: Book, form: str, uni
         seen = users.read_visible_units(tx, user)
         if seen is not None and unit_registry.resolve_unit_code(tx, unit, span.last) not in seen:
             raise refuse_as_absent()
-        asked = unit_report.ask_unit_report(tx, unit, period, form, book)
+        asked = unit_report.resolve_report_sources(tx, unit, period, form, book)
     except (PeriodUnreadable, LookupError):
         raise refuse_as_absent() from None
     if not asked.unit_is_known:
@@ -230,23 +232,23 @@ def write_report_file(
     now: datetime,
     kind: str,
     language: Language,
-) -> File:
+) -> ReportFile:
     """Return the report as a file of *kind* for *user*. Raises `RequestRefused`.
 
     A fact of a private service names what it is about, such as a dossier. Only an operator gets these facts listed.
     """
     asked = read_visible_sources(tx, user, book, form, unit, period)
     if kind not in LISTED:
-        return File(asked.bare, _written(kind, asked, asked.count(now), (), language))
+        return ReportFile(asked.bare, _written(kind, asked, asked.count(now), (), language))
     with asked.open_evidence(now) as gathered:
         report, listing = gathered.report, gathered.listing
         if kind == "xml":
-            return File(
+            return ReportFile(
                 asked.bare, submission.CountedReport(report=report, names=dict(asked.names), lines=listing.summary)
             )
         hidden = kind == "xlsx" and report.form.service in sight.PRIVATE and user.role is not Role.OPERATOR
         lines = listing.sha256 if hidden else search.NamedLines(tx, listing)
-        return File(asked.bare, _written(kind, asked, report, lines, language))
+        return ReportFile(asked.bare, _written(kind, asked, report, lines, language))
 
 
 def _written(
@@ -299,7 +301,7 @@ def compare_visible_declaration(
     unit: str,
     period: str,
     now: datetime,
-) -> tuple[ReportSources, Compared | None]:
+) -> tuple[ReportSources, ComparedDeclaration | None]:
     """Return the unit's newest declaration beside the count; None without a declaration. Raises `RequestRefused`."""
     asked = read_visible_sources(tx, user, book, form, unit, period)
     try:
@@ -316,7 +318,7 @@ def name_form_columns(form: Form, language: Language) -> dict[str, str]:
 
 def write_declaration_template(asked: ReportSources, language: Language) -> bytes:
     """Return the empty workbook for a declaration."""
-    return as_template(asked.form, asked.period, asked.members, asked.names, language)
+    return write_declaration_workbook(asked.form, asked.period, asked.members, asked.names, language)
 
 
 def read_filled_workbook(content: bytes, asked: ReportSources) -> Declaration:

@@ -38,7 +38,7 @@ REMEMBERED = timedelta(days=90)
 
 
 @attrs.frozen
-class Count:
+class FailureCount:
     """One count of failures: how many have no effect, and the maximum delay of the next attempt."""
 
     name: str  #: hash of what is counted
@@ -74,12 +74,12 @@ class SignInPermit:
     password: str | None = None  #: the user's stored password hash; None if there is no such user
 
 
-def name_of(word: str) -> str:
+def hash_session_word(word: str) -> str:
     """Return the hash under which the journal stores a session's secret word."""
     return hashlib.sha256(word.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def form_proof(word: str) -> str:
+def make_form_proof(word: str) -> str:
     """Return the proof that each form of the session carries (an HMAC of *word*).
 
     Only a reader of the session's pages knows it, and it does not reveal *word*.
@@ -87,7 +87,7 @@ def form_proof(word: str) -> str:
     return hmac.new(word.encode("utf-8", "surrogatepass"), b"lienthong form", hashlib.sha256).hexdigest()
 
 
-def place_of(address: str) -> str:
+def find_address_network(address: str) -> str:
     """Return the place that an address belongs to: the /64 of an IPv6 address; IPv4 for a mapped one."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
@@ -99,13 +99,13 @@ def place_of(address: str) -> str:
     return str(found)
 
 
-def count_keys(name: str, address: str) -> tuple[Count, Count, Count]:
+def list_failure_keys(name: str, address: str) -> tuple[FailureCount, FailureCount, FailureCount]:
     """Return the counts that apply to an attempt: per name and address, per address, per name."""
-    place = place_of(address)
+    place = find_address_network(address)
     return (
-        Count(_hashed("pair", name, place), 5, timedelta(minutes=15)),
-        Count(_hashed("place", place), 30, timedelta(minutes=1)),
-        Count(_hashed("name", name), 50, timedelta(seconds=30)),
+        FailureCount(_hashed("pair", name, place), 5, timedelta(minutes=15)),
+        FailureCount(_hashed("place", place), 30, timedelta(minutes=1)),
+        FailureCount(_hashed("name", name), 50, timedelta(seconds=30)),
     )
 
 
@@ -119,10 +119,10 @@ def is_known(tx: Transaction, name: str, address: str, now: datetime) -> bool:
 def permit_sign_in(tx: Transaction, name: str, address: str, now: datetime) -> SignInPermit:
     """Return whether *name* may attempt to sign in now from *address*.
 
-    If so, the attempt is counted as a failure, until `begin_session` or `take_back` undoes the count.
+    If so, the attempt is counted as a failure, until `begin_session` or `undo_failed_sign_in` undoes the count.
     """
-    tries = count_keys(name, address)
-    transactions.one_at_a_time(tx, [each.name for each in tries])
+    tries = list_failure_keys(name, address)
+    transactions.lock_names(tx, [each.name for each in tries])
     tx.execute(sa.delete(console_failure).where(console_failure.c.until <= now))
     known = _known(name, address)
     wanted = console_failure.c.sha256.in_([known, *(each.name for each in tries)])
@@ -142,13 +142,13 @@ def begin_session(
 ) -> ConsoleSession | None:
     """Begin a session of *name*. Return None if the password changed since its hash *password* was read.
 
-    *sha256* is the hash of the session's secret word (`name_of`).
+    *sha256* is the hash of the session's secret word (`hash_session_word`).
     """
     user = users.find_user(tx, name)
     if user is None or users.read_password_hash(tx, name, to_move=True) != password:
         return None
-    tries = count_keys(name, address)
-    transactions.one_at_a_time(tx, [each.name for each in tries])
+    tries = list_failure_keys(name, address)
+    transactions.lock_names(tx, [each.name for each in tries])
     pair, place, anywhere = tries
     tx.execute(sa.delete(console_failure).where(console_failure.c.sha256.in_([pair.name, anywhere.name])))
     failures = tx.scalar(sa.select(console_failure.c.failures).where(console_failure.c.sha256 == place.name))
@@ -164,10 +164,10 @@ def begin_session(
     return session
 
 
-def take_back(tx: Transaction, name: str, address: str, now: datetime) -> None:
+def undo_failed_sign_in(tx: Transaction, name: str, address: str, now: datetime) -> None:
     """Undo the count of an attempt that an internal error ended."""
-    tries = count_keys(name, address)
-    transactions.one_at_a_time(tx, [each.name for each in tries])
+    tries = list_failure_keys(name, address)
+    transactions.lock_names(tx, [each.name for each in tries])
     known = _known(name, address)
     wanted = console_failure.c.sha256.in_([known, *(each.name for each in tries)])
     held = {row.sha256: row.failures for row in tx.execute(sa.select(console_failure).where(wanted))}
@@ -235,19 +235,19 @@ def forget_ended_sessions(tx: Transaction, now: datetime) -> None:
     tx.execute(sa.delete(console_session).where(over))
 
 
-def _count(tx: Transaction, which: Count, failures: int, now: datetime) -> None:
+def _count(tx: Transaction, which: FailureCount, failures: int, now: datetime) -> None:
     longest = which.delay(failures)
     _keep(tx, which.name, {"failures": failures, "next_at": now + longest, "until": now + longest + FORGOTTEN})
 
 
 def _keep(tx: Transaction, sha256: str, values: Mapping[str, object]) -> None:
-    if not transactions.put_once(tx, console_failure, [{"sha256": sha256, **values}]):
+    if not transactions.insert_missing_rows(tx, console_failure, [{"sha256": sha256, **values}]):
         tx.execute(sa.update(console_failure).where(console_failure.c.sha256 == sha256).values(**values))
 
 
 def _known(name: str, address: str) -> str:
     """Return the key of the row which says that *name* has signed in from *address*."""
-    return _hashed("known", name, place_of(address))
+    return _hashed("known", name, find_address_network(address))
 
 
 def _hashed(*words: str) -> str:

@@ -58,7 +58,7 @@ def read_report_standing(tx: Transaction, asked: ReportSources, now: datetime) -
     found = revisions.list_revisions(tx, unit, form.id, period.text)[::-1]
     if found:
         return ReportStanding(asked=asked, revisions=found, step=found[0].state)
-    month = submission.open_month(tx, form, period)
+    month = submission.find_open_month(tx, form, period)
     ended = EarlyStep.MONTH_OPEN if month else EarlyStep.READY
     step = EarlyStep.RUNNING if period.end > now else ended
     return ReportStanding(asked=asked, revisions=(), step=step, month=month)
@@ -122,5 +122,5 @@ def _counted(tx: Transaction, asked: ReportSources, now: datetime) -> submission
         report=report,
         names=dict(asked.names),
         lines=summary,
-        open_month=submission.open_month(tx, asked.form, asked.period),
+        open_month=submission.find_open_month(tx, asked.form, asked.period),
     )

@@ -31,7 +31,7 @@ REMEMBERED = timedelta(hours=1)
 PLACES = 10_000
 
 
-class Rank(IntEnum):
+class SignInRank(IntEnum):
     """The order of waiting attempts."""
 
     KNOWN = 0
@@ -50,7 +50,7 @@ class _Try:
 
 
 @attrs.define(eq=False)
-class Turns:
+class SignInQueue:
     """The sign-in attempts at one node."""
 
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
@@ -87,10 +87,10 @@ class Turns:
         count, until = self._failures.get(key, (0, self._now()))
         return count if until > self._now() else 0
 
-    def _rank(self, one: _Try) -> Rank:
+    def _rank(self, one: _Try) -> SignInRank:
         if one.known and self._count((one.place, one.name)) <= TYPOS:
-            return Rank.KNOWN
-        return Rank.GUESSING if self._count((one.place,)) > TYPOS else Rank.QUIET
+            return SignInRank.KNOWN
+        return SignInRank.GUESSING if self._count((one.place,)) > TYPOS else SignInRank.QUIET
 
     def _wait(self, one: _Try) -> Deferred[None]:
         if not self._busy:
@@ -111,7 +111,7 @@ class Turns:
         self._served[one.place] = self._number
         _forget(self._served)
 
-    def _displace(self, demand: tuple[Rank, int]) -> None:
+    def _displace(self, demand: tuple[SignInRank, int]) -> None:
         """Refuse the newest waiting attempt of the lowest rank from the place with the most attempts.
 
         Raises `RequestRefused` if the new attempt, with rank and place count *demand*, is itself that one.

@@ -93,7 +93,7 @@ def find_unknown_units(tx: Transaction, units: Iterable[str]) -> list[str]:
 def add_user(tx: Transaction, user: User, hashed: str, *, by: str, now: datetime) -> bool:
     """Add *user* with a password hash. Return False if the name is taken."""
     row = attrs.asdict(user) | {"units": json.dumps(user.units), "role": str(user.role), "password": hashed}
-    if not transactions.put_once(tx, console_user, [row]):
+    if not transactions.insert_missing_rows(tx, console_user, [row]):
         return False
     said = {"user": user.name, "role": str(user.role), "units": list(user.units), "by": by}
     events.append_events(tx, Event("user-added", now, None, None, said))

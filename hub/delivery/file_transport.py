@@ -34,7 +34,7 @@ LARGEST = 4 * 1024 * 1024
 
 
 @attrs.frozen
-class Drop:
+class DirectoryCarrier:
     """Carries out requests for `file:` URLs in a worker thread."""
 
     _work: Work  #: runs the file operations in worker threads
@@ -47,7 +47,7 @@ class Drop:
 
 def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
     """Return the carrier for directories. It uses only *work*."""
-    return Drop(work).carry
+    return DirectoryCarrier(work).carry
 
 
 def _do(request: Request, root: Path) -> Reply:

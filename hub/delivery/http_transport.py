@@ -25,7 +25,7 @@ from hub.domain.model import Reply, Request
 from hub.partner.policy import PartnerTransport
 from hub.runtime import http_client
 from hub.runtime.http_client import Unreachable
-from hub.runtime.peer_check import make_peer_judges
+from hub.runtime.peer_check import make_peer_checks
 from hub.security import tls
 from hub.units.live import Live
 
@@ -90,8 +90,8 @@ class Sender:
         pool.cachedConnectionTimeout = 30
         shown = config.tls if partner.policy.transport == PartnerTransport.MUTUAL_TLS else None
         host = urlsplit(partner.url or "").hostname or ""
-        check, stapled = make_peer_judges(partner, config.anchors, self._now, host)
-        policy = http_client.OneContext(tls.make_tls_context(shown, check, stapled=stapled), staple=True)
+        check, stapled = make_peer_checks(partner, config.anchors, self._now, host)
+        policy = http_client.SharedTlsContext(tls.make_tls_context(shown, check, stapled=stapled), staple=True)
         agent = Agent(self._reactor, policy, connectTimeout=partner.policy.timeout.total_seconds(), pool=pool)
         self._agents[partner.code] = (config, partner, agent, pool)
         return agent

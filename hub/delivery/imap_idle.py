@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from hub.config import Partner
-from hub.delivery.imap_transport import ImapSession, Stranger
+from hub.delivery.imap_transport import ImapSession, SignInRefused
 from hub.delivery.mail_connection import MailConnector
 from hub.domain.model import Request
 from hub.partner.policy import choose_delay
@@ -102,7 +102,7 @@ class MailWatch(Service):
             try:
                 if not await self._wait(partner, request):
                     return
-            except Stranger as stranger:
+            except SignInRefused as stranger:
                 wait = partner.policy.max_retry  # an operator must act; retries must not flood the server meanwhile
                 log.error("mailbox-refused", partner=partner.code, reason=str(stranger))  # noqa: TRY400 - theirs
             except (Unreachable, *line_protocol.BROKEN) as error:

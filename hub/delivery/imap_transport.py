@@ -24,7 +24,7 @@ from hub.delivery.mail_connection import MailConnector
 from hub.domain.model import Reply, Request
 from hub.runtime import line_protocol
 from hub.runtime.http_client import Unreachable
-from hub.runtime.line_protocol import ConnectionBroken, Talk
+from hub.runtime.line_protocol import ConnectionBroken, LineConnection
 from hub.runtime.thread_pool import Work
 
 _USUAL = {"imap": 143, "imaps": 993}
@@ -41,7 +41,7 @@ _LITERALS = 100  #: maximum literals of one answer: each one concatenates the li
 _LINE = 64  #: overhead in octets counted per line, for the memory that a line needs
 
 
-class Stranger(Exception):
+class SignInRefused(Exception):
     """The server refused the sign-in."""
 
 
@@ -59,7 +59,7 @@ class ImapResponse:
 class ImapSession:
     """One signed-in connection with one selected folder."""
 
-    _line: Talk  #: the connection
+    _line: LineConnection  #: the connection
     validity: str = ""  #: UIDVALIDITY of the folder
     offered: frozenset[bytes] = frozenset()  #: CAPABILITY words of the server, in upper case
     _count: int = attrs.field(default=0, init=False)  #: number of commands sent, for the tags
@@ -68,7 +68,7 @@ class ImapSession:
     async def open(cls, post: MailConnector, request: Request, partner: Partner) -> "ImapSession":
         """Connect, begin TLS, sign in and select the folder.
 
-        Raises Stranger, Unreachable, ConnectionBroken, or the error that broke the connection.
+        Raises SignInRefused, Unreachable, ConnectionBroken, or the error that broke the connection.
         """
         session = cls(await post.call(request.url, _USUAL, partner))
         try:
@@ -109,7 +109,7 @@ class ImapSession:
         else:
             answer = await self.command(b"LOGIN " + _quoted(user) + b" " + _quoted(password))
         if answer.status != 200:
-            raise Stranger(answer.text)
+            raise SignInRefused(answer.text)
 
     async def command(self, command: bytes, more: bytes | None = None) -> ImapResponse:
         """Send one command, and *more* after the server's continuation request. Return the answer."""
@@ -198,7 +198,7 @@ class ImapSession:
 
 
 @attrs.define(eq=False)
-class Mailboxes:
+class ImapCarrier:
     """Sends commands and keeps one session per partner and URL open for a while."""
 
     _connector: MailConnector  #: opens the connections
@@ -222,7 +222,7 @@ class Mailboxes:
             if session is None:
                 session = await ImapSession.open(self._connector, request, partner)
             answer = await session.command(request.body)
-        except Stranger as stranger:
+        except SignInRefused as stranger:
             return Reply(401, str(stranger).encode(), {"text": str(stranger)}, self._now())
         except BaseException:
             if session is not None:
@@ -256,7 +256,7 @@ class Mailboxes:
 
 def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
     """Return the IMAP carrier. It connects with *post* and keeps sessions open by the clock of *reactor*."""
-    return Mailboxes(post, now, reactor).carry
+    return ImapCarrier(post, now, reactor).carry
 
 
 def _quoted(text: str) -> bytes:

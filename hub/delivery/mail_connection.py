@@ -11,8 +11,8 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from hub.config import Partner
 from hub.partner.policy import PartnerTransport
 from hub.runtime import http_client, line_protocol
-from hub.runtime.line_protocol import Talk
-from hub.runtime.peer_check import make_peer_judges
+from hub.runtime.line_protocol import LineConnection
+from hub.runtime.peer_check import make_peer_checks
 from hub.security import tls
 from hub.units.live import Live
 
@@ -25,7 +25,7 @@ class MailConnector:
     _live: Live  #: the configuration in force, with its trust anchors
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
 
-    async def call(self, url: str, usual: Mapping[str, int], partner: Partner) -> Talk:
+    async def call(self, url: str, usual: Mapping[str, int], partner: Partner) -> LineConnection:
         """Connect to *url*. *usual* holds the default port of each scheme.
 
         Raises the error that prevented the connection.
@@ -43,9 +43,9 @@ class MailConnector:
         return not urlsplit(url).scheme.endswith("s") and partner.policy.transport != PartnerTransport.PLAIN
 
     def creator(self, url: str, partner: Partner) -> IOpenSSLClientConnectionCreator:
-        """Return the TLS side of one connection. It checks the server with `make_peer_judges`."""
+        """Return the TLS side of one connection. It checks the server with `make_peer_checks`."""
         host = urlsplit(url).hostname or ""
-        check, stapled = make_peer_judges(partner, self._live.config.anchors, self._now, host)
-        return http_client.OneContext(tls.make_tls_context(None, check, stapled=stapled), staple=True).creatorForNetloc(
-            host.encode(), 0
-        )
+        check, stapled = make_peer_checks(partner, self._live.config.anchors, self._now, host)
+        return http_client.SharedTlsContext(
+            tls.make_tls_context(None, check, stapled=stapled), staple=True
+        ).creatorForNetloc(host.encode(), 0)

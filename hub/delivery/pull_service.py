@@ -35,7 +35,7 @@ from hub.domain.model import (
 from hub.formats import xml_cost
 from hub.formats.spool import Drawer, Octets
 from hub.intake.admission import judge_message, judge_record
-from hub.intake.endpoint import EndpointJournal
+from hub.intake.endpoint import JournalAccess
 from hub.intake.grants import SEND, is_granted, refuse_ungranted
 from hub.journal.decisions import MessageEntry
 from hub.journal.queue import collection_rounds
@@ -62,7 +62,7 @@ class CollectionService(Service):
     """Runs the collections of one node."""
 
     live: Live  #: the configuration, the province and the adapters in force
-    _access: EndpointJournal  #: writes arrivals into the journal
+    _access: JournalAccess  #: writes arrivals into the journal
     _send: Send  #: sends an adapter's request to a partner
     _clock: IReactorTime  #: the reactor's clock, for intervals and timeouts
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC

@@ -226,7 +226,7 @@ class DeliveryService(Service):
             settled = await self._journal.write(claims.settle_claim, claim, name, verdict, exchange, now, heard=heard)
             log.info("delivery-settled", state=verdict.state, outcome=name, reason=verdict.reason, ours=settled)
             for before, after in moved:
-                tell_moved(before, after)
+                log_breaker_change(before, after)
 
     def _heard(
         self, outcome: Outcome, policy: Policy, now: datetime, moved: list[tuple[Breaker, Breaker]]
@@ -278,7 +278,7 @@ def _cancel(tasks: list[Deferred[None]]) -> None:
         task.cancel()
 
 
-def tell_moved(before: Breaker, after: Breaker) -> None:
+def log_breaker_change(before: Breaker, after: Breaker) -> None:
     """Log that a breaker opened or closed. The partner's code is bound to the log line."""
     if after.position is before.position:
         return

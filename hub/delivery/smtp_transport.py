@@ -17,7 +17,7 @@ from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import MailConnector
 from hub.domain.model import Reply, Request
 from hub.runtime.http_client import Unreachable
-from hub.runtime.line_protocol import ConnectionBroken, Talk
+from hub.runtime.line_protocol import ConnectionBroken, LineConnection
 from hub.runtime.thread_pool import Work
 
 _USUAL = {"smtp": 587, "smtps": 465}
@@ -28,7 +28,7 @@ _ADDRESS = re.compile(r"[!-;=?-~]*", re.ASCII)  # no character that could end th
 
 
 @attrs.frozen
-class _Said:
+class _SmtpReply:
     """One reply of the server."""
 
     code: int
@@ -40,7 +40,7 @@ class _Said:
 
 
 @attrs.define(eq=False)
-class Mailer:
+class SmtpCarrier:
     """Sends mails, with one connection per mail."""
 
     _connector: MailConnector  #: opens the connections
@@ -62,7 +62,7 @@ class Mailer:
             line.close()
         return Reply(said.code, said.text, {"stage": stage}, self._now())
 
-    async def _send(self, line: Talk, request: Request, partner: Partner) -> tuple[str, _Said]:
+    async def _send(self, line: LineConnection, request: Request, partner: Partner) -> tuple[str, _SmtpReply]:
         """Send the commands one by one until one is refused. Return the last step and its reply."""
         greeting = await _hear(line)
         if greeting.code != 220:
@@ -97,10 +97,10 @@ class Mailer:
 
 def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
     """Return the SMTP carrier. It connects with *post* and stamps replies with *now*."""
-    return Mailer(post, now).carry
+    return SmtpCarrier(post, now).carry
 
 
-async def _hear(line: Talk) -> _Said:
+async def _hear(line: LineConnection) -> _SmtpReply:
     lines: list[bytes] = []
     while len(lines) < _LINES:
         found = _REPLY.fullmatch(await line.read_line())
@@ -108,16 +108,16 @@ async def _hear(line: Talk) -> _Said:
             break
         lines.append(found[3] or b"")
         if found[2] != b"-":
-            return _Said(int(found[1]), tuple(lines))
+            return _SmtpReply(int(found[1]), tuple(lines))
     raise ConnectionBroken("the server does not speak SMTP")
 
 
-async def _ask(line: Talk, command: bytes) -> _Said:
+async def _ask(line: LineConnection, command: bytes) -> _SmtpReply:
     line.write(command + b"\r\n")
     return await _hear(line)
 
 
-async def _greet(line: Talk) -> dict[bytes, bytes]:
+async def _greet(line: LineConnection) -> dict[bytes, bytes]:
     """Send EHLO with our address. Return the server's extensions by keyword."""
     here = line.local_address()
     said = await _ask(line, b"EHLO [" + (f"IPv6:{here}" if ":" in here else here).encode() + b"]")
@@ -127,7 +127,7 @@ async def _greet(line: Talk) -> dict[bytes, bytes]:
     return {keyword: more for keyword, _, more in offered}
 
 
-async def _sign_in(line: Talk, offered: list[bytes], user: str, password: str) -> _Said:
+async def _sign_in(line: LineConnection, offered: list[bytes], user: str, password: str) -> _SmtpReply:
     if b"PLAIN" in offered:
         return await _ask(line, b"AUTH PLAIN " + base64.b64encode(f"\0{user}\0{password}".encode()))
     if b"LOGIN" not in offered:

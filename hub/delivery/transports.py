@@ -38,7 +38,7 @@ def list_carriers(post: MailConnector, work: Work, now: Callable[[], datetime], 
     return found
 
 
-def adapters_of(config: Config) -> dict[str, Adapter]:
+def make_adapters(config: Config) -> dict[str, Adapter]:
     """Return the adapter of each partner that the hub calls."""
     return {
         partner.code: adapters.make_adapter(

@@ -103,7 +103,7 @@ def list_change_effects(
                 return
 
 
-def stop_reason(effect: Effect, change: str) -> str:
+def write_stop_reason(effect: Effect, change: str) -> str:
     """Return the reason of a delivery that the message *change* stopped."""
     return f"{effect}: {change}"
 

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import attrs
 from lxml import etree
 
-from hub.edxml.schema import QCVN, local_name
+from hub.edxml.schema import QCVN, read_local_name
 
 _HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 _SPACE = " \t\r\n"
@@ -69,5 +69,5 @@ def _found(root: etree._Element, which: str) -> Iterator[Marking]:
     header = root.find(f"{{{QCVN}}}edXMLEnvelope/{{{QCVN}}}edXMLHeader")
     names = _names(which)
     for element in () if header is None else header.iter("*"):
-        if len(element) == 0 and local_name(element).casefold() in names:
-            yield Marking(local_name(element), (element.text or "").strip(_SPACE), f"line {element.sourceline}")
+        if len(element) == 0 and read_local_name(element).casefold() in names:
+            yield Marking(read_local_name(element), (element.text or "").strip(_SPACE), f"line {element.sourceline}")

@@ -12,7 +12,7 @@ import attrs
 from lxml import etree
 
 from hub.domain.model import Problem
-from hub.edxml.schema import QCVN, Schema, SchemaPart, Shape, join_path, local_name
+from hub.edxml.schema import QCVN, Schema, SchemaPart, Shape, join_path, read_local_name
 
 MOST = 50  #: maximum problems reported for one packet, and maximum deviations
 #: A schema measures a text after collapsing white space. The stored text keeps its white space and may be longer by
@@ -72,7 +72,7 @@ class Branch:
 
     def texts(self, name: str) -> list[str]:
         """Return the stripped texts of all children *name*."""
-        return [(leaf.text or "").strip(_SPACE) for leaf in self.element if local_name(leaf) == name]
+        return [(leaf.text or "").strip(_SPACE) for leaf in self.element if read_local_name(leaf) == name]
 
     def all(self, name: str) -> list["Branch"]:
         return self.branches.get(name, [])
@@ -94,7 +94,7 @@ class Branch:
 
 
 @attrs.frozen
-class Tidying:
+class TreeNormalisation:
     """The normalisation of one tree by one schema."""
 
     schema: Schema
@@ -155,7 +155,7 @@ class Tidying:
         if 0 in counts.values():
             self._missing(element, shape, place, counts)
         if moved is not None:
-            self.notes.remark("child-order", place, f"line {moved.sourceline}: {local_name(moved)}")
+            self.notes.remark("child-order", place, f"line {moved.sourceline}: {read_local_name(moved)}")
             element[:] = sorted(element, key=lambda child: _rank(child, shape))
         return branch
 
@@ -170,7 +170,7 @@ class Tidying:
                 self._attributes(child, place, None)
 
     def _missing(self, element: etree._Element, shape: Shape, place: str, counts: Mapping[str, int]) -> None:
-        detail = f"line {element.sourceline}: {local_name(element)} has none"
+        detail = f"line {element.sourceline}: {read_local_name(element)} has none"
         for part in shape.parts.values():
             if counts[part.tag]:
                 continue
@@ -188,7 +188,7 @@ class Tidying:
         detail = (
             f"line {child.sourceline}" if space == QCVN else f"line {child.sourceline}: namespace {space or 'none'}"
         )
-        self.notes.remark("element-unknown", join_path(place, local_name(child)), detail)
+        self.notes.remark("element-unknown", join_path(place, read_local_name(child)), detail)
 
     def _attributes(self, element: etree._Element, place: str, shape: Shape | None) -> None:
         for name in map(str, list(element.attrib)):

@@ -21,7 +21,7 @@ from lxml import etree
 from hub.domain.errors import Rejected
 from hub.domain.model import Attachment, Packet, PacketKind, Problem, Replaced, ResponseFor
 from hub.edxml import markings, schema
-from hub.edxml.normalise import Branch, PacketNotes, Tidying
+from hub.edxml.normalise import Branch, PacketNotes, TreeNormalisation
 from hub.edxml.schema import QCVN
 from hub.formats import safe_xml, streamed_xml
 from hub.formats.base64_content import Carried, ContentUnfit, measure_base64
@@ -68,7 +68,7 @@ def read_packet(content: bytes | etree._Element, loads: Loads = streamed_xml.NON
     if secret := markings.find_secret_marking(root):
         raise Rejected(Problem("secret-refused", f"{secret.line}: {secret.name}"[:300]))
     notes, is_status, hour = PacketNotes(), _is_status(root), markings.find_sending_hour(root)
-    tidying = Tidying(schema.load_packet_schema("status" if is_status else "document"), notes)
+    tidying = TreeNormalisation(schema.load_packet_schema("status" if is_status else "document"), notes)
     packet = tidying.tidy(root)
     found = _status(packet, notes) if is_status else _document(packet, notes, loads)
     for leaf in root.iter(f"{{{QCVN}}}{LOADED}") if loads else ():

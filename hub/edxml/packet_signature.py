@@ -18,7 +18,7 @@ from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Loads
 from hub.security import wss_tokens, xmldsig
 from hub.security.algorithms import DS, Unverified
-from hub.security.certificates import Anchors, Purpose, Untrusted, certificate_fingerprint
+from hub.security.certificates import Anchors, Purpose, Untrusted, hash_certificate
 from hub.security.xmldsig import EXCLUSIVE, Dialect
 
 #: By default .NET writes [enveloped-signature] alone.
@@ -112,7 +112,7 @@ def _judge(
         standing=standing,
         code=code,
         detail=detail,
-        certificate=certificate_fingerprint(certificate),
+        certificate=hash_certificate(certificate),
         sha1=signature.sha1,
         vxp=dialect is VXP,
     )
@@ -144,7 +144,7 @@ def _elsewhere(root: etree._Element, signature: xmldsig.Signature) -> list[str]:
 
 def _signer(shown: Sequence[bytes], certificates: Sequence[x509.Certificate]) -> x509.Certificate:
     for octets in shown:
-        for certificate in wss_tokens.with_octets(octets, certificates):
+        for certificate in wss_tokens.filter_by_octets(octets, certificates):
             return certificate
     raise Unverified("certificate-unknown", "the certificate is not registered for this partner")
 

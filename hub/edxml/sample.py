@@ -49,7 +49,7 @@ _PACKET = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def sample_packet(sender: str, recipient: str, subject: str, promulgated: date) -> bytes:
+def make_sample_packet(sender: str, recipient: str, subject: str, promulgated: date) -> bytes:
     """Return a new document from the unit *sender* to the unit *recipient*.
 
     It has the form of the VXP SDK and one attachment.

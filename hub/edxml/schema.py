@@ -113,7 +113,7 @@ class Schema:
             element = found
             part = shape.parts.get(element.tag)
             many = part is not None and part.most > 1
-            place = join_path(place, local_name(element), family.twins[element] if many else 0)
+            place = join_path(place, read_local_name(element), family.twins[element] if many else 0)
             if part is None or part.shape is None:
                 break
             shape = part.shape
@@ -133,7 +133,7 @@ class _ElementChildren:
         twins: dict[etree._Element, int] = {}
         seen: dict[str, int] = {}
         for child in parent:
-            named.setdefault(f"{child.prefix or ''}:{local_name(child)}", []).append(child)
+            named.setdefault(f"{child.prefix or ''}:{read_local_name(child)}", []).append(child)
             twins[child] = seen[child.tag] = seen.get(child.tag, 0) + 1
         return cls(named, twins)
 
@@ -152,7 +152,7 @@ def join_path(place: str, name: str, index: int = 0) -> str:
     return f"{path}[{index}]" if index else path
 
 
-def local_name(element: etree._Element) -> str:
+def read_local_name(element: etree._Element) -> str:
     """Return the local name of *element*."""
     return element.tag.rpartition("}")[2]
 

@@ -166,7 +166,7 @@ def _endpoint(broker: Broker, identity: Identity, reactor: Any, now: Callable[[]
         anchors.check(shown, now(), above, purpose=Purpose.SERVER, unknown=RevocationRule.ALLOW)
         tls.check_host(shown, place.host)
 
-    context = http_client.OneContext(tls.make_tls_context(identity, check))
+    context = http_client.SharedTlsContext(tls.make_tls_context(identity, check))
     return wrapClientTLS(context.creatorForNetloc(place.host.encode("idna"), place.port), plain)
 
 

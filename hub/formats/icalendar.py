@@ -74,7 +74,7 @@ class CalendarPart:
         """
         found = self.all(name)
         if len(found) > 1:
-            raise calendar_unreadable(f"{self.name} has {name} {len(found)} times")
+            raise make_unreadable_error(f"{self.name} has {name} {len(found)} times")
         return found[0] if found else None
 
     def parts(self, name: str) -> tuple["CalendarPart", ...]:
@@ -82,12 +82,12 @@ class CalendarPart:
         return tuple(part for part in self.components if part.name == name)
 
 
-def calendar_unreadable(why: str) -> Rejected:
+def make_unreadable_error(why: str) -> Rejected:
     """Return the error `calendar-unreadable` with the reason *why*."""
     return Rejected(Problem("calendar-unreadable", why[:200]))
 
 
-def too_large(why: str) -> Rejected:
+def make_too_large_error(why: str) -> Rejected:
     """Return the error `calendar-too-large` with the reason *why*."""
     return Rejected(Problem("calendar-too-large", why[:200]))
 
@@ -98,27 +98,27 @@ def read_calendar(content: bytes) -> CalendarPart:
     Raises Rejected, `calendar-unreadable`, for any other content and beyond each bound.
     """
     if len(content) > SIZE:
-        raise calendar_unreadable(f"{len(content)} octets; at most {SIZE}")
+        raise make_unreadable_error(f"{len(content)} octets; at most {SIZE}")
     open_: list[tuple[str, list[ContentLine], list[CalendarPart]]] = [("", [], [])]
     for number, line in enumerate(_lines(content), 1):
         if line.name == "BEGIN":
             if len(open_) > DEPTH:
-                raise calendar_unreadable(f"line {number}: components {DEPTH + 1} deep; at most {DEPTH}")
+                raise make_unreadable_error(f"line {number}: components {DEPTH + 1} deep; at most {DEPTH}")
             open_.append((line.value.strip().upper(), [], []))
         elif line.name == "END":
             name, lines, components = open_.pop()
             if not open_ or line.value.strip().upper() != name:
-                raise calendar_unreadable(f"line {number}: END:{line.value[:50]} ends no open component")
+                raise make_unreadable_error(f"line {number}: END:{line.value[:50]} ends no open component")
             open_[-1][2].append(CalendarPart(name, tuple(lines), tuple(components)))
         elif len(open_) == 1:
-            raise calendar_unreadable(f"line {number}: {line.name} is outside of a component")
+            raise make_unreadable_error(f"line {number}: {line.name} is outside of a component")
         else:
             open_[-1][1].append(line)
     if len(open_) > 1:
-        raise calendar_unreadable(f"{open_[-1][0][:50]} has no END")
+        raise make_unreadable_error(f"{open_[-1][0][:50]} has no END")
     found = open_[0][2]
     if [each.name for each in found] != ["VCALENDAR"]:
-        raise calendar_unreadable(
+        raise make_unreadable_error(
             f"not one VCALENDAR, but {', '.join(each.name[:20] for each in found[:5]) or 'nothing'}"
         )
     return found[0]
@@ -130,27 +130,27 @@ def _lines(content: bytes) -> Iterator[ContentLine]:
             each.decode() for each in _BREAK.split(_FOLD.sub(b"", content.removeprefix(b"\xef\xbb\xbf"))) if each
         ]
     except UnicodeDecodeError as error:
-        raise calendar_unreadable(f"is not UTF-8: {error.reason}") from None
+        raise make_unreadable_error(f"is not UTF-8: {error.reason}") from None
     if len(written) > LINES:
-        raise calendar_unreadable(f"{len(written)} lines; at most {LINES}")
+        raise make_unreadable_error(f"{len(written)} lines; at most {LINES}")
     for number, each in enumerate(written, 1):
         if len(each) > LENGTH:
-            raise calendar_unreadable(f"line {number}: {len(each)} characters; at most {LENGTH}")
+            raise make_unreadable_error(f"line {number}: {len(each)} characters; at most {LENGTH}")
         yield _line(each, number)
 
 
 def _line(written: str, number: int) -> ContentLine:
     name = _NAME.match(written)
     if name is None or _CONTROL.search(written):
-        raise calendar_unreadable(f"line {number} is not a content line: {written[:50]!r}")
+        raise make_unreadable_error(f"line {number} is not a content line: {written[:50]!r}")
     at, parameters = name.end(), {}
     while found := _PARAMETER.match(written, at):
         key, value, at = found[1].upper(), found[2].replace('"', ""), found.end()
         if key in parameters:
-            raise calendar_unreadable(f"line {number}: {key} is repeated")
+            raise make_unreadable_error(f"line {number}: {key} is repeated")
         parameters[key] = _unescaped(value, "^", {"n": "\n", "'": '"'})  # RFC 6868
     if not written.startswith(":", at):
-        raise calendar_unreadable(f"line {number} is not a content line: {written[:50]!r}")
+        raise make_unreadable_error(f"line {number} is not a content line: {written[:50]!r}")
     return ContentLine(name[0].upper(), written[at + 1 :], parameters)
 
 
@@ -195,7 +195,7 @@ def _moment(written: str, line: ContentLine, calendar: CalendarPart) -> date | d
                 return datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=zone)
     except ValueError:
         pass
-    raise calendar_unreadable(
+    raise make_unreadable_error(
         f"{line.name}: {written[:50]!r} is not a day or time between {_YEARS[0]} and {_YEARS[-1]}"
     )
 
@@ -205,7 +205,7 @@ def _zone(name: str, calendar: CalendarPart) -> tzinfo:
         return HANOI
     if name not in calendar.zones:
         if len(calendar.zones) == ZONES:
-            raise too_large(f"more than {ZONES} time zones")
+            raise make_too_large_error(f"more than {ZONES} time zones")
         calendar.zones[name] = _found_zone(name, calendar)
     return calendar.zones[name]
 
@@ -219,7 +219,7 @@ def _found_zone(name: str, calendar: CalendarPart) -> tzinfo:
         pass
     described = calendar.parts("VTIMEZONE")
     if len(described) > ZONES:
-        raise too_large(f"more than {ZONES} VTIMEZONEs")
+        raise make_too_large_error(f"more than {ZONES} VTIMEZONEs")
     for zone in described:
         named, kept = zone.one("TZID"), (*zone.parts("STANDARD"), *zone.parts("DAYLIGHT"))
         offsets = {offset.value for each in kept for offset in each.all("TZOFFSETTO")}

@@ -62,7 +62,7 @@ class MimePart:
     octets: Octets
 
 
-def media_type(header: str) -> tuple[str, dict[str, str]]:
+def read_media_type(header: str) -> tuple[str, dict[str, str]]:
     """Return the media type and its parameters (RFC 9110, 8.3.1), names in lower case, quoted values unquoted."""
     media, _, rest = header.partition(";")
     found = {
@@ -75,7 +75,7 @@ def media_type(header: str) -> tuple[str, dict[str, str]]:
 def read_related_header(header: str) -> Related:
     """Read a multipart/related Content-Type *header*.  Raises CallRefused `multipart-broken`."""
     _media, _, rest = header.partition(";")
-    parameters = media_type(header)[1]
+    parameters = read_media_type(header)[1]
     if _PARAMETERS.fullmatch(f";{rest}") is None or len(parameters) != len(_PARAMETER.findall(f";{rest}")):
         raise _broken(
             "the parameters of the Content-Type are malformed"
@@ -83,14 +83,14 @@ def read_related_header(header: str) -> Related:
     boundary = parameters.get("boundary", "")
     if _BOUNDARY.fullmatch(boundary) is None:
         raise _broken(f"not a valid boundary: {boundary[:80]!r}")
-    kind = media_type(parameters.get("type", ""))[0]
+    kind = read_media_type(parameters.get("type", ""))[0]
     if not kind:
         raise _broken("the Content-Type has no type")
     start = parameters.get("start")
     return Related(boundary, kind, None if start is None else _unbracketed(start))
 
 
-def take_apart(
+def split_mime_body(
     body: Octets, how: Related, drawer: Drawer, *, most: int = MOST_PARTS
 ) -> tuple[MimePart, dict[str, MimePart]]:
     """Return the envelope's part, and the other parts by content id. There may be at most *most* parts.
@@ -121,12 +121,12 @@ def take_apart(
     return root, others
 
 
-def form_data(body: Octets, header: str, *, most: int = 10) -> dict[str, Octets]:
+def read_form_data(body: Octets, header: str, *, most: int = 10) -> dict[str, Octets]:
     """Return the fields of a multipart/form-data *body* (RFC 7578) by name, at most *most*.
 
     *header* is its Content-Type. File names are ignored: they are untrusted. Raises CallRefused `multipart-broken`.
     """
-    media, parameters = media_type(header)
+    media, parameters = read_media_type(header)
     boundary = parameters.get("boundary", "")
     if media != "multipart/form-data" or _BOUNDARY.fullmatch(boundary) is None:
         raise _broken(f"not a form: {header[:80]!r}")
@@ -139,7 +139,7 @@ def form_data(body: Octets, header: str, *, most: int = 10) -> dict[str, Octets]
     return found
 
 
-def content_id(uri: str) -> str:
+def read_content_id(uri: str) -> str:
     """Return the content id in a `cid:` *uri* (RFC 2392). Raises CallRefused `attachment-unknown` for any other URI."""
     scheme, _, name = uri.partition(":")
     try:
@@ -200,7 +200,7 @@ def _places(body: Octets, delimiter: bytes, start: int) -> Iterator[int]:
 
 def _part(header: bytes, octets: Octets, drawer: Drawer) -> MimePart:
     fields = _fields(header)
-    media, parameters = media_type(fields.get("content-type", "text/plain"))
+    media, parameters = read_media_type(fields.get("content-type", "text/plain"))
     if media.startswith(("multipart/", "message/")):
         raise _broken(f"a part that is {media[:50]} itself")
     name = fields.get("content-id")

@@ -315,7 +315,7 @@ def may_hold_comment_or_cdata(pieces: Iterable[bytes]) -> bool:
     return False
 
 
-def local_name(element: etree._Element) -> str:
+def read_local_name(element: etree._Element) -> str:
     """Return the local name of *element*."""
     tag = element.tag
     return tag[tag.index("}") + 1 :] if tag[0] == "{" else tag

@@ -148,7 +148,7 @@ def write_spooled(file: IO[bytes], piece: bytes) -> None:
         raise Unready("journal-unavailable", f"spool: {error.strerror}", retry_after=60) from error
 
 
-def spool_folder(data: Path) -> Path:
+def name_spool_folder(data: Path) -> Path:
     """Return the folder for temporary files in the *data* directory.
 
     It is on the journal's disk, because the system's folder may be in memory.

@@ -70,7 +70,7 @@ def judge_message(
         entry = attrs.evolve(entry, signature=judge_signature(root, content, partner, province, now, loads))
         require_signature(entry.signature, partner.policy)
         read = packet.read_packet(root, loads)
-        require_size(read, len(content))
+        require_status_size(read, len(content))
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
     only_status = isinstance(call, documents_requests.UpdateTraces)
@@ -86,7 +86,7 @@ def judge_message(
     return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt, rest=rest)
 
 
-def judge_own(content: bytes, message_id: str, province: Province, now: datetime, message: str) -> MessageEntry:
+def judge_own_packet(content: bytes, message_id: str, province: Province, now: datetime, message: str) -> MessageEntry:
     """Judge a packet that the hub itself wrote: only its recipients can be wrong.
 
     Facts in its attachments are not read, because the hub has already counted them.
@@ -143,10 +143,10 @@ def judge_record(
         record = resolve_record_units(service.read(content, now, message), province.routes)
         entry = attrs.evolve(entry, record=record)
         require_family(record, province.routes)
-        require_bounds(record)
+        require_fact_limit(record)
         if partner != HUB:
             require_permission(record, partner, province.routes, telling=service.may_report_any_unit)
-            require_standard(record, province.config.partners[partner].policy)
+            require_strict_profile(record, province.config.partners[partner].policy)
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
     takers = [
@@ -168,7 +168,7 @@ def judge_record(
     return attrs.evolve(entry, routes=routes, receipt=receipt, record=attrs.evolve(record, facts=first), rest=rest)
 
 
-def require_bounds(record: Record) -> None:
+def require_fact_limit(record: Record) -> None:
     """Raise `Rejected` if *record* has more facts than one message may have."""
     if len(record.facts) > duties.MOST_FACTS:
         raise Rejected(Problem("too-many-facts", f"{len(record.facts)} > {duties.MOST_FACTS}"))
@@ -200,7 +200,7 @@ def require_family(record: Record, routes: Routes) -> None:
         raise Rejected(*problems)
 
 
-def require_standard(record: Record, policy: Policy) -> None:
+def require_strict_profile(record: Record, policy: Policy) -> None:
     """Raise `Rejected` for deviations that the profile *observed* tolerates, if *policy* says `strict`."""
     if policy.profile == PacketProfile.STRICT and record.deviations:
         raise Rejected(*record.deviations)
@@ -238,7 +238,7 @@ def judge_signature(
     )
 
 
-def require_size(read: Packet, octets: int) -> None:
+def require_status_size(read: Packet, octets: int) -> None:
     """Raise `Rejected` for a status with more *octets* than `STATUS`."""
     if read.kind is PacketKind.STATUS and octets > STATUS:
         raise Rejected(Problem("too-large", f"{octets} > {STATUS}"))

@@ -17,7 +17,7 @@ from hub.domain.model import Problem
 from hub.formats import xml_cost
 from hub.formats.spool import SMALL, Drawer, Octets
 from hub.intake.admission import judge_message
-from hub.intake.endpoint import Case, EndpointJournal
+from hub.intake.endpoint import Case, JournalAccess
 from hub.intake.grants import SEND, is_granted, refuse_ungranted
 from hub.intake.verification import Read
 from hub.journal import blobs, statuses, unit_registry
@@ -41,25 +41,25 @@ LYING = 256 * 1024 * 1024
 
 
 @attrs.frozen(eq=False)
-class DocumentDesk:
+class DocumentsEndpoint:
     """The endpoint of the documents service."""
 
     contract: Contract  #: the contract of the documents service
-    _access: EndpointJournal  #: access to the journal
+    _access: JournalAccess  #: access to the journal
     read: Read = documents_requests.read_documents_call  #: reads a validated element
     _lying: Counter[str] = attrs.field(factory=Counter, init=False)  #: octets of unread answers, by partner
 
     @property
     def is_private(self) -> bool:
-        """See `Desk`."""
+        """See `Endpoint`."""
         return False
 
     def carries_message(self, call: object) -> bool:
-        """See `Desk`."""
+        """See `Endpoint`."""
         return isinstance(call, documents_requests.SendDocument | documents_requests.UpdateTraces)
 
     async def perform(self, case: Case) -> etree._Element:
-        """See `Desk`."""
+        """See `Endpoint`."""
         partner, opened, now = case.partner, case.opened, case.now
         routes, journal = case.province.routes, self._access.journal
         match opened.call:

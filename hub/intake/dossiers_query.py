@@ -11,7 +11,7 @@ from lxml import etree
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import xsd_types
-from hub.intake.endpoint import Case, EndpointJournal
+from hub.intake.endpoint import Case, JournalAccess
 from hub.intake.records_endpoint import QueryCall
 from hub.journal import blobs, search
 from hub.services.dossiers import history
@@ -26,7 +26,7 @@ from hub.units.routing import ANY
 MESSAGES, OCTETS = 100, 32 * 1024 * 1024
 
 
-async def get_dossier(books: EndpointJournal, case: Case) -> etree._Element:
+async def get_dossier(access: JournalAccess, case: Case) -> etree._Element:
     """Answer GetDossier. Raises CallRefused: `not-yours` for another system's unit, `dossier-unknown`."""
     asked, routes, partner = case.opened.call, case.province.routes, case.partner
     assert isinstance(asked, QueryCall)
@@ -36,14 +36,14 @@ async def get_dossier(books: EndpointJournal, case: Case) -> etree._Element:
             raise CallRefused(Problem("not-yours", organ))
         units = [routes.canonical(organ)]
         brought_by = None if routes.stands_for(partner.code, organ) else partner.code
-        unit, told = await books.journal.read(_told, dossier, units, brought_by)
+        unit, told = await access.journal.read(_told, dossier, units, brought_by)
     else:
         units = [routes.canonical(unit) for unit in partner.units if unit != ANY]
-        unit, told = await books.journal.read(_told, dossier, units)
+        unit, told = await access.journal.read(_told, dossier, units)
         if not told and ANY in partner.units:  # of all other units it sees only what it sent itself
-            unit, told = await books.journal.read(_told, dossier, None, partner.code)
+            unit, told = await access.journal.read(_told, dossier, None, partner.code)
     size = sum(len(each.content) for each in told)
-    found = await books.work(case.owner, size, history.answer_get_dossier, unit, dossier, told)
+    found = await access.work(case.owner, size, history.answer_get_dossier, unit, dossier, told)
     if found is None:
         raise CallRefused(Problem("dossier-unknown", " ".join(filter(None, (dossier, organ)))))
     return found

@@ -20,7 +20,7 @@ from hub.domain.model import Enclosed, Ignored, Problem
 from hub.intake import enclosures
 from hub.journal import duties
 from hub.journal.duties import Brought, Duty, Slice
-from hub.runtime.periodic import Regular
+from hub.runtime.periodic import PeriodicService
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
 from hub.units.live import Live
@@ -39,7 +39,7 @@ PATIENCE, AGAIN = 5.0, 0.1
 
 
 @attrs.define(eq=False)
-class DutyService(Regular):
+class DutyService(PeriodicService):
     """Does the duties of one journal in their order."""
 
     every = EVERY

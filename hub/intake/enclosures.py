@@ -4,7 +4,7 @@ An attachment never causes the refusal of its packet. An attachment that cannot 
 sender may not report about, yields no facts, and the journal records that.
 
 Cheap checks come first: permission before content. Worst-case cost: `MOST` attachments of `packet.READ_SIZE` octets
-(2.5 MiB unpacked, whatever the size of the packet), with calendars within one `meetings.CalendarRoom`. That takes as
+(2.5 MiB unpacked, whatever the size of the packet), with calendars within one `meetings.CalendarLimits`. That takes as
 long as 800 RSA-2048 signatures (240 ms).
 """
 
@@ -35,7 +35,7 @@ def read_enclosures(
     """Return the facts in *attachments* of a packet of the unit *sender* that *partner* sent, with registry codes."""
     facts: list[Fact] = []
     ignored: list[Ignored] = []
-    room = meetings.CalendarRoom()
+    room = meetings.CalendarLimits()
     for number, attachment in enumerate(attachments):
         if number == MOST:
             ignored.append(Ignored(attachment.name, Problem("too-many-enclosures", f"more than {MOST}")))
@@ -87,7 +87,7 @@ def _record(
     at: datetime,
     message: str,
     may_tell: meetings.MayTell,
-    room: meetings.CalendarRoom,
+    room: meetings.CalendarLimits,
 ) -> Record:
     assert attachment.content is not None
     if packet.read_type(attachment.name, attachment.content_type) != packet.CALENDAR:

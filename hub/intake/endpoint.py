@@ -51,7 +51,7 @@ class Case:
     sha1: Mapping[str, str] | None  #: event body about a tolerated SHA-1 signature of the call
 
 
-class Desk(Protocol):
+class Endpoint(Protocol):
     """The endpoint of one service."""
 
     @property
@@ -93,7 +93,7 @@ async def _nothing_left(_services: Counted) -> None:
 
 
 @attrs.frozen(eq=False)
-class EndpointJournal:
+class JournalAccess:
     """Journal access for endpoints."""
 
     journal: Journal  #: the journal to read and write
@@ -116,7 +116,7 @@ class EndpointJournal:
             if left > duties.MOST_OWED:
                 raise Unready("hub-busy", f"{left} facts of {entry.partner} are still to be written")
         await self.store_octets(owner, entry)
-        taken: RecordedMessage = await self.journal.admit(owner, take_once, entry, routes, mark)
+        taken: RecordedMessage = await self.journal.admit(owner, record_message_once, entry, routes, mark)
         if taken.problems:
             log.info("message-refused", message=taken.id, partner=entry.partner, code=taken.problems[0].code)
         else:
@@ -151,7 +151,9 @@ class EndpointJournal:
         return found
 
 
-def take_once(tx: Transaction, entry: MessageEntry, routes: Routes, mark: ReplayMark | None) -> RecordedMessage:
+def record_message_once(
+    tx: Transaction, entry: MessageEntry, routes: Routes, mark: ReplayMark | None
+) -> RecordedMessage:
     """Write a judged message like `record_message`. A refusal spends *mark*, and a spent call brings no new message.
 
     Raises `Rejected` (`replayed`), and the savepoint then undoes what was written.
@@ -164,7 +166,7 @@ def take_once(tx: Transaction, entry: MessageEntry, routes: Routes, mark: Replay
     return taken
 
 
-def tell_refused(tx: Transaction, said: Event, mark: ReplayMark | None) -> None:
+def record_refusal(tx: Transaction, said: Event, mark: ReplayMark | None) -> None:
     """Journal the event *said* about a refused call and spend the call's *mark*."""
     events.append_events(tx, said)
     replay_guard.spend_call_mark(tx, mark, said.at)

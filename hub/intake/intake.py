@@ -22,7 +22,7 @@ from hub.domain.model import Event, Problem
 from hub.formats import xml_cost
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
-from hub.intake.endpoint import Case, Desk, EndpointJournal, take_once, tell_refused
+from hub.intake.endpoint import Case, Endpoint, JournalAccess, record_message_once, record_refusal
 from hub.intake.grants import NotGranted
 from hub.intake.verification import VerifiedCall, open_call
 from hub.journal import events
@@ -30,7 +30,7 @@ from hub.journal.decisions import MessageEntry
 from hub.journal.replay_guard import ReplayMark
 from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle
-from hub.security.certificates import Purpose, certificate_fingerprint
+from hub.security.certificates import Purpose, hash_certificate
 from hub.soap import attachments, envelope
 from hub.soap.attachments import Carriage, Manner, Outgoing
 from hub.units.live import Live
@@ -54,8 +54,8 @@ class Intake:
     """Takes in the calls of one endpoint."""
 
     live: Live  #: the configuration and the province in force
-    _endpoint: Desk  #: the endpoint of the service
-    _access: EndpointJournal  #: access to the journal
+    _endpoint: Endpoint  #: the endpoint of the service
+    _access: JournalAccess  #: access to the journal
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _throttle: Throttle  #: limits the calls of each partner
 
@@ -103,7 +103,7 @@ class Intake:
                 unsigned, fault = envelope.write_unsigned_envelope(child, soap), False
             except Rejected as rejected:
                 unsigned = self._fault(rejected.problems, tracking, soap)
-                senders = envelope.is_senders(rejected.problems)
+                senders = envelope.is_sender_fault(rejected.problems)
         except CancelledError:
             log.info("call-dropped", partner=partner.code if partner else "", tracking=tracking)
             raise
@@ -127,7 +127,7 @@ class Intake:
     def check_certificate(self, certificate: x509.Certificate) -> Problem | None:
         """Return the problem if *certificate* belongs to no partner, else None."""
         known = self.live.province.partner_with(certificate) is not None
-        return None if known else Problem("certificate-unknown", certificate_fingerprint(certificate))
+        return None if known else Problem("certificate-unknown", hash_certificate(certificate))
 
     def record_refusal(self, problem: Problem, certificate: x509.Certificate) -> None:
         """Journal that a request with this *certificate* was refused before it was read.
@@ -135,7 +135,7 @@ class Intake:
         The caller already has its answer.
         """
         partner = self.live.province.partner_with(certificate)
-        who = {"partner": partner.code} if partner else {"certificate": certificate_fingerprint(certificate)}
+        who = {"partner": partner.code} if partner else {"certificate": hash_certificate(certificate)}
         said = {**who, "code": problem.code, "detail": problem.detail[:200]}
         owner = Owner(partner.code) if partner else STRANGERS
         written = maybeDeferred(self._refuse, owner, said, self._now())
@@ -149,7 +149,7 @@ class Intake:
         Raises `Unready` when the disk is nearly full: refusals must not fill the rest of it.
         """
         self._access.require_space()
-        return self._access.journal.admit(owner, tell_refused, Event("call-refused", now, None, None, said), mark)
+        return self._access.journal.admit(owner, record_refusal, Event("call-refused", now, None, None, said), mark)
 
     def _unready(self, unready: Unready, tracking: str, soap: str) -> bytes:
         """Return the fault for a temporary failure. Its details are for the operator only, in the log."""
@@ -180,7 +180,7 @@ class Intake:
         Raises `Rejected`, after journalling the refusal, when the only answer is a fault.
         """
         if partner is None:
-            shown = certificate_fingerprint(certificate)
+            shown = hash_certificate(certificate)
             await self._refuse(owner, {"certificate": shown, "tracking": tracking, "code": "certificate-unknown"}, now)
             raise CallRefused(Problem("certificate-unknown", shown))
         anchors, rule = province.config.anchors, partner.policy.revocation
@@ -223,7 +223,7 @@ class Intake:
                 withheld=private,
             )
             await self._access.store_octets(owner, entry)
-            await self._access.journal.admit(owner, take_once, entry, province.routes, rejected.mark)
+            await self._access.journal.admit(owner, record_message_once, entry, province.routes, rejected.mark)
             raise
         if opened.partner is not partner:
             log.info("call-relayed", partner=opened.partner.code, relay=partner.code, operation=opened.operation)
@@ -251,7 +251,7 @@ class Intake:
         sha1 = None
         if opened.sha1 is not None:
             log.warning("sha1-tolerated", partner=partner.code, operation=opened.operation)
-            shown = certificate_fingerprint(opened.sha1)
+            shown = hash_certificate(opened.sha1)
             sha1 = {"partner": partner.code, "operation": opened.operation, "certificate": shown}
         if opened.unknown:
             log.warning("revocation-unknown-allowed", partner=partner.code, reason=opened.unknown)

@@ -16,14 +16,14 @@ from hub.domain.model import Problem
 from hub.formats import xml_cost, xsd_types
 from hub.formats.spool import Octets
 from hub.intake.admission import judge_record
-from hub.intake.endpoint import Case, EndpointJournal
+from hub.intake.endpoint import Case, JournalAccess
 from hub.services import Service
 from hub.soap import documents_responses
 from hub.soap.wsdl import Contract
 from hub.units.province import Province
 
 #: Answers an operation that contains no message. The call is `Case.opened.call`, a `QueryCall`.
-Query = Callable[[EndpointJournal, Case], Awaitable[etree._Element]]  # noqa: SLF001 - lxml has no other name
+Query = Callable[[JournalAccess, Case], Awaitable[etree._Element]]  # noqa: SLF001 - lxml has no other name
 
 
 @attrs.frozen
@@ -42,18 +42,18 @@ class QueryCall:
 
 
 @attrs.frozen(eq=False)
-class RecordDesk:
+class RecordsEndpoint:
     """The endpoint of a service that accepts records."""
 
     contract: Contract  #: the contract of the service
     _service: Service  #: reads the records
-    _access: EndpointJournal  #: access to the journal
+    _access: JournalAccess  #: access to the journal
     _queries: Mapping[str, Query] = attrs.field(factory=dict)  #: by operation; every other operation contains a message
     #: the service for one province, where it differs between provinces
     _make_service: Callable[[Province], Service] | None = None
 
     def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> RecordCall | QueryCall:
-        """See `Desk`. Raises CallRefused (`contract-broken`) for an element without a canonical form."""
+        """See `Endpoint`. Raises CallRefused (`contract-broken`) for an element without a canonical form."""
         if etree.QName(child).localname in self._queries:
             return QueryCall(child)
         try:
@@ -65,15 +65,15 @@ class RecordDesk:
 
     @property
     def is_private(self) -> bool:
-        """See `Desk`."""
+        """See `Endpoint`."""
         return False
 
     def carries_message(self, call: object) -> bool:
-        """See `Desk`."""
+        """See `Endpoint`."""
         return isinstance(call, RecordCall)
 
     async def perform(self, case: Case) -> etree._Element:
-        """See `Desk`."""
+        """See `Endpoint`."""
         call, operation, namespace = case.opened.call, case.opened.operation, self.contract.namespace
         if not isinstance(call, RecordCall):
             return await self._queries[operation](self._access, case)

@@ -90,7 +90,7 @@ def open_call(
     opened = envelope.open_envelope(root)
     if opened.soap != manner.soap:
         raise CallRefused(Problem("soap-version", f"{envelope.MEDIA[manner.soap]} ≠ {opened.soap}"))
-    believed = believe_call(unpacked, opened, callers, shown, province, now)
+    believed = authenticate_call(unpacked, opened, callers, shown, province, now)
     (child,) = believed.body.iterchildren("*")
     operation = contract.operation(child)
     with _spending(believed.mark):
@@ -121,7 +121,7 @@ def _spending(mark: ReplayMark | None) -> Generator[None]:
 
 
 @attrs.frozen(eq=False)
-class Believed:
+class TrustedCall:
     """The trusted part of a call, its partner, and what the partner's policy tolerated."""
 
     partner: Partner  #: the signer, or the owner of the connection
@@ -133,14 +133,14 @@ class Believed:
     attached: frozenset[str] | None = None
 
 
-def believe_call(
+def authenticate_call(
     unpacked: attachments.Unpacked,
     opened: envelope.Envelope,
     callers: Sequence[Partner],
     shown: x509.Certificate,
     province: Province,
     now: datetime,
-) -> Believed:
+) -> TrustedCall:
     """Return the trusted part of a call. Raises `Unverified`, `Untrusted`.
 
     That is the Body covered by the WS-Security signature of one of *callers*, each checked with its own certificates
@@ -169,7 +169,7 @@ def _believe(
     shown: x509.Certificate,
     province: Province,
     now: datetime,
-) -> Believed:
+) -> TrustedCall:
     policy, anchors = partner.policy, province.config.anchors
     try:
         if isinstance(frame, wss_verify.Unverified):
@@ -194,7 +194,7 @@ def _believe(
             or envelope.is_signed(opened)
         ):
             raise
-        return Believed(partner, opened.body, unknown=anchors.check(shown, now, unknown=policy.revocation))
+        return TrustedCall(partner, opened.body, unknown=anchors.check(shown, now, unknown=policy.revocation))
     mark = _mark(partner, verified.signed, verified.expires)
     with _spending(mark):
         unknown = anchors.check(
@@ -202,7 +202,7 @@ def _believe(
         )
         _require_audience(verified.headers, province.config)
     sha1 = verified.certificate if verified.sha1 else None
-    return Believed(partner, verified.body, sha1, unknown, mark, verified.attached)
+    return TrustedCall(partner, verified.body, sha1, unknown, mark, verified.attached)
 
 
 def _mark(partner: Partner, signed: bytes, expires: datetime) -> ReplayMark:

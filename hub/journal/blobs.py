@@ -54,7 +54,9 @@ def keep_parts(tx: Transaction, sha256: str, octets: bytes | Octets, numbers: It
     for number in numbers:
         start = number * PART
         part = whole.cut(start, min(start + PART, len(whole))).read()
-        new += len(part) * transactions.put_once(tx, table, [{"sha256": sha256, "part": number, "octets": part}])
+        new += len(part) * transactions.insert_missing_rows(
+            tx, table, [{"sha256": sha256, "part": number, "octets": part}]
+        )
     return new
 
 

@@ -305,7 +305,7 @@ def find_early_stops(partner: str, sender: str, known: Known) -> dict[str, str]:
     for recipient in (route.recipient for route in known.routes if route.recipient not in known.reached):
         if found := [first[unit] for unit in (changes.EVERY, recipient) if unit in first]:
             message, effect = min(found)
-            stops[recipient] = changes.stop_reason(effect, message)
+            stops[recipient] = changes.write_stop_reason(effect, message)
     return stops
 
 

@@ -230,7 +230,7 @@ def write_next(tx: Transaction) -> bool:
 
     Returns False when there is none: no duty, a duty whose attachments must be read first, or another node is writing.
     """
-    if not transactions.those_at_hand(tx, [_LOCK]):
+    if not transactions.try_lock_names(tx, [_LOCK]):
         return False
     of = read_next_duty(tx)
     if of is None or of.kind != DutyKind.FACTS:

@@ -122,7 +122,7 @@ def insert_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, list[Even
     told = [(key_of(fact), fact) for fact in facts]
     for key, fact in told:
         first.setdefault(key, fact)
-    fresh = transactions.put_new(tx, table, [_row(fact) for fact in first.values()])
+    fresh = transactions.insert_new_rows(tx, table, [_row(fact) for fact in first.values()])
     new = {key: fact for key, fact in first.items() if key in fresh}
     known = [(key, fact) for key, fact in told if new.get(key) is not fact]
     differing = _differences(tx, [(key, fact) for key, fact in known if fact.service != DOCUMENTS], new)

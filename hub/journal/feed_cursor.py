@@ -32,7 +32,7 @@ def read_feed_position(tx: Transaction, name: str) -> int:
 
 def advance_feed_cursor(tx: Transaction, name: str, number: int) -> None:
     """Record that the events up to *number* are confirmed. The cursor never moves back, whatever another node did."""
-    if not transactions.put_once(tx, table, [{"name": name, "number": number}]):
+    if not transactions.insert_missing_rows(tx, table, [{"name": name, "number": number}]):
         tx.execute(sa.update(table).where(table.c.name == name, table.c.number < number).values(number=number))
 
 

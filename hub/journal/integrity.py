@@ -42,7 +42,7 @@ def in_file(tx: Transaction, *, briefly: bool = False) -> list[str]:
     try:
         found = tx.exec_driver_sql("PRAGMA quick_check(3)" if briefly else "PRAGMA integrity_check(20)").scalars().all()
     except sa.exc.DBAPIError as error:
-        if transactions.is_damage(error):
+        if transactions.is_damage_error(error):
             return [str(error.orig)]
         if briefly and monotonic() > until:
             return []  # the time is over and no damage was found so far

@@ -45,7 +45,7 @@ def _read_known(tx: Transaction, entry: MessageEntry, routes: Routes) -> Known:
     """
     packet = entry.packet
     if not entry.problems:
-        transactions.one_at_a_time(tx, documents.document_places(packet))
+        transactions.lock_names(tx, documents.document_places(packet))
     known = Known(routing=routes, twin=_read_twin(tx, entry), routes=entry.routes)
     if known.twin is not None or entry.problems:
         return known
@@ -112,12 +112,12 @@ def _reserve_deliveries(tx: Transaction, entry: MessageEntry, lane: str, known: 
 
 def _write_effects(tx: Transaction, entry: MessageEntry, effects: Effects) -> bool:
     """Write *effects*, all events in one statement. Return False, and write nothing, if the message's key is taken."""
-    if effects.message is not None and not transactions.put_once(tx, table, [effects.message]):
+    if effects.message is not None and not transactions.insert_missing_rows(tx, table, [effects.message]):
         return False
     if effects.keeps:
         blobs.keep_blob(tx, entry.sha256, entry.content)
     deliveries.insert_deliveries(tx, effects.deliveries)
-    transactions.put_once(tx, change, effects.changes)
+    transactions.insert_missing_rows(tx, change, effects.changes)
     deliveries.write_stops(tx, effects.stops)
     if effects.answered is not None:
         deliveries.update_delivery(tx, effects.answered)

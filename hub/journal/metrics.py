@@ -11,7 +11,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.journal import duties, events, feed_cursor
-from hub.services.links.probes import Link, LinkStanding, LinkState, latency_quantile
+from hub.services.links.probes import Link, LinkStanding, LinkState, find_latency_quantile
 from hub.store.tables import UNDELIVERED, delivery
 from hub.store.transactions import Transaction
 
@@ -113,7 +113,7 @@ def of_links(standings: Mapping[Link, LinkStanding]) -> list[Metric]:
         ({**labels, "quantile": f"{share:g}"}, found)
         for labels, each in known
         for share in (0.5, 0.95)
-        if (found := latency_quantile(each.latencies, share)) is not None
+        if (found := find_latency_quantile(each.latencies, share)) is not None
     )
     ends = tuple((labels, each.ends.timestamp()) for labels, each in known if each.ends is not None)
     return [

@@ -115,26 +115,26 @@ class Move:
                 moved = [self._move(there, table) for table in metadata.sorted_tables]
             self._compare_chains(there)
             if not gone:
-                move_marks.set_moved(there, self.destination, now)
+                move_marks.mark_journal_moved(there, self.destination, now)
         self._finish(moved, now)
         return moved
 
     def _judge_source(self, there: Transaction) -> bool:
         """Tell whether an earlier run already marked the source and was interrupted after that. Raises `Unmovable`."""
-        found = transactions.version_in(there)
+        found = transactions.select_schema_version(there)
         if found == move_marks.MoveMark.MOVED:
             with transactions.read_transaction(self.target) as tx:
-                unfinished = transactions.version_in(tx) == move_marks.MoveMark.MOVING
+                unfinished = transactions.select_schema_version(tx) == move_marks.MoveMark.MOVING
             if unfinished and _whither(there) == self.destination:
                 return True
             raise Unmovable("source-moved", _whither(there))
-        if found != transactions.latest_version():
+        if found != transactions.read_latest_version():
             raise Unmovable("source-version", str(found))
         return False
 
     def _judge_target(self, tx: Transaction) -> dict[str, int]:
         """Return the rows per table that an earlier run has moved, or {} for an empty database. Raises `Unmovable`."""
-        found = transactions.version_in(tx)
+        found = transactions.select_schema_version(tx)
         if found is None:
             return {}
         if found == move_marks.MoveMark.MOVING:
@@ -142,10 +142,10 @@ class Move:
             sources, versions = {row.source for row in rows}, {row.version for row in rows}
             if sources != {self.origin}:
                 raise Unmovable("other-source", ", ".join(sources))
-            if versions != {transactions.latest_version()}:
+            if versions != {transactions.read_latest_version()}:
                 raise Unmovable("target-version", ", ".join(versions))
             return {row.name: row.rows for row in rows}
-        if found != transactions.latest_version():
+        if found != transactions.read_latest_version():
             raise Unmovable("target-version", found)
         for name in ("message", "event", "unit"):
             if tx.execute(sa.select(sa.literal(1)).select_from(metadata.tables[name]).limit(1)).first():
@@ -160,15 +160,15 @@ class Move:
             # another move waits here and then finds the mark
             tx.exec_driver_sql("LOCK TABLE alembic_version IN EXCLUSIVE MODE")
             self._judge_target(tx)
-            if transactions.version_in(tx) != move_marks.MoveMark.MOVING:
+            if transactions.select_schema_version(tx) != move_marks.MoveMark.MOVING:
                 _empty(tx)  # removes the rows that the migrations inserted
-                move_marks.set_moving(tx, self.origin, [table.name for table in metadata.sorted_tables])
+                move_marks.mark_journal_moving(tx, self.origin, [table.name for table in metadata.sorted_tables])
 
     def _begin_anew(self) -> None:
         with transactions.write_transaction(self.target) as tx:
             _empty(tx)
-            move_marks.unset_moving(tx)
-            move_marks.set_moving(tx, self.origin, [table.name for table in metadata.sorted_tables])
+            move_marks.unmark_journal_moving(tx)
+            move_marks.mark_journal_moving(tx, self.origin, [table.name for table in metadata.sorted_tables])
 
     def _move(self, there: Transaction, table: sa.Table) -> Moved:
         """Copy the rows of one table that are missing on the target, and verify all rows. Raises `_Changed`."""
@@ -217,7 +217,7 @@ class Move:
             rows = {each.table: each.sum.rows for each in moved}
             said = {"from": self.origin, "rows": rows, "number": number, "hash": head}
             events.append_events(tx, Event("journal-moved", now, None, None, said))
-            move_marks.unset_moving(tx)
+            move_marks.unmark_journal_moving(tx)
 
 
 def _whither(there: Transaction) -> str:

@@ -69,7 +69,7 @@ def record_heartbeat(tx: Transaction, node: Node, now: datetime) -> None:
     at = read_node_time(tx, now)
     values = attrs.asdict(node) | {"seen_at": at, "until": at + LIFE, "stopped_at": None}
     if not tx.execute(sa.update(table).where(table.c.name == node.name).values(values)).rowcount:
-        transactions.put_once(tx, table, [values])
+        transactions.insert_missing_rows(tx, table, [values])
     # After a failover, the clock of the new primary may be behind. Leases in its future would keep dead nodes alive, so
     # they are cut.
     tx.execute(sa.update(table).where(table.c.until > at + LIFE + _SLACK).values(until=at + LIFE))

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from hub.domain.errors import CallRefused, Rejected
 from hub.domain.model import Problem
 from hub.store.tables import signed_call as table
-from hub.store.transactions import Transaction, put_once
+from hub.store.transactions import Transaction, insert_missing_rows
 
 T = TypeVar("T")
 
@@ -71,4 +71,4 @@ def _take(tx: Transaction, mark: ReplayMark, now: datetime) -> bool:
     names = tx.scalars(old.with_for_update(skip_locked=True)).all()
     if names:
         tx.execute(sa.delete(table).where(table.c.sha256.in_(names)))
-    return bool(put_once(tx, table, [{"sha256": mark.sha256, "until": mark.until}]))
+    return bool(insert_missing_rows(tx, table, [{"sha256": mark.sha256, "until": mark.until}]))

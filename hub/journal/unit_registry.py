@@ -13,7 +13,7 @@ from hub.store import transactions
 from hub.store.tables import unit as table
 from hub.store.tables import unit_alias, unit_successor
 from hub.store.transactions import Transaction
-from hub.units.unit_index import Roll
+from hub.units.unit_index import UnitIndex
 
 _BATCH = 5000
 
@@ -23,12 +23,12 @@ def list_registry_units(tx: Transaction, *, outside: bool = False) -> list[Unit]
     return list(_units(tx, outside=outside))
 
 
-def read_unit_roll(tx: Transaction, on: date) -> Roll:
+def read_unit_roll(tx: Transaction, on: date) -> UnitIndex:
     """Return every unit and every agency of the national list, packed for look-ups.
 
     Aliases are resolved for the day *on*.
     """
-    return Roll.of(_units(tx, outside=True), on)
+    return UnitIndex.of(_units(tx, outside=True), on)
 
 
 def resolve_unit_code(tx: Transaction, code: str, on: date) -> str:
@@ -108,5 +108,7 @@ def add_missing(tx: Transaction, codes: Iterable[str]) -> list[str]:
     """
     held = set(tx.execute(sa.select(table.c.code)).scalars()) | set(tx.execute(sa.select(unit_alias.c.alias)).scalars())
     missing = [code for code in dict.fromkeys(codes) if code not in held]
-    transactions.put_once(tx, table, [{"code": code, "name": code, "mark": UnitMark.ADDED} for code in missing])
+    transactions.insert_missing_rows(
+        tx, table, [{"code": code, "name": code, "mark": UnitMark.ADDED} for code in missing]
+    )
     return missing

@@ -40,7 +40,7 @@ class KeptAnswer:
 
 
 @attrs.frozen(kw_only=True)
-class Spent:
+class QuotaUse:
     """One question counted against a unit's quota of a day."""
 
     unit: str
@@ -49,14 +49,14 @@ class Spent:
 
 
 @attrs.frozen(kw_only=True)
-class Begun:
+class LookupStart:
     """The state of a lookup before any partner is asked."""
 
     id: str  #: the hub's id of the lookup; a repetition gets the same id
     repeated: bool = False  #: answered before; a repetition is not counted again
     reused: bool = False  #: its MessageId was used for another question
     over: bool = False  #: the unit has used up its quota of the day
-    spent: Spent | None = None  #: the count to give back if no partner answers
+    spent: QuotaUse | None = None  #: the count to give back if no partner answers
     kept: KeptAnswer | None = None
 
 
@@ -74,12 +74,12 @@ def begin_lookup(
     tx: Transaction,
     entry: MessageEntry,
     question: str,
-    spent: Spent,
+    spent: QuotaUse,
     quota: int,
     mark: ReplayMark | None,
     *,
     repeatable: bool = False,
-) -> Begun:
+) -> LookupStart:
     """Look up whether *entry* was answered before and whether an answer to *question* is kept; otherwise count the
     question.
 
@@ -88,23 +88,23 @@ def begin_lookup(
     a MessageId of its own and raises it only if the call was refused before.
     """
 
-    def step(fresh: bool) -> Begun:
+    def step(fresh: bool) -> LookupStart:
         twin = _twin(tx, entry)
         if twin is not None and twin["sha256"] != entry.sha256:
-            return Begun(id=entry.id, reused=True)
+            return LookupStart(id=entry.id, reused=True)
         kept = find_kept_answer(tx, question, entry.received_at)
         if twin is not None:
-            return Begun(id=twin["id"], repeated=True, kept=kept)
+            return LookupStart(id=twin["id"], repeated=True, kept=kept)
         if not fresh:
             raise replay_guard.refuse_replayed_call(entry.record.kind if entry.record else entry.service)
         if not _count(tx, spent, quota):
-            return Begun(id=entry.id, over=True)
-        return Begun(id=entry.id, spent=spent, kept=kept)
+            return LookupStart(id=entry.id, over=True)
+        return LookupStart(id=entry.id, spent=spent, kept=kept)
 
     if repeatable:
         return step(not replay_guard.is_spent(tx, mark))
     found = replay_guard.run_call_once(tx, mark, entry.received_at, step)
-    if isinstance(found, Begun):
+    if isinstance(found, LookupStart):
         return found
     raise found
 
@@ -113,7 +113,7 @@ def settle_lookup(
     tx: Transaction,
     entry: MessageEntry,
     routes: Routes,
-    begun: Begun,
+    begun: LookupStart,
     said: Mapping[str, object],
     back: bool,
     mark: ReplayMark | None = None,
@@ -127,12 +127,12 @@ def settle_lookup(
     if taken.problems and not back:
         replay_guard.spend_call_mark(tx, mark, entry.received_at)
     if back or taken.id != entry.id:
-        give_back(tx, begun)
+        refund_quota(tx, begun)
     events.append_events(tx, Event("lookup-settled", entry.received_at, taken.id, None, said))
     return taken
 
 
-def give_back(tx: Transaction, begun: Begun) -> None:
+def refund_quota(tx: Transaction, begun: LookupStart) -> None:
     """Decrement the count of a question for which no partner could be asked."""
     if begun.spent is not None:
         _uncount(tx, begun.spent)
@@ -183,7 +183,7 @@ def find_kept_answer(tx: Transaction, question: str, now: datetime) -> KeptAnswe
 def keep_answer(tx: Transaction, question: str, kept: KeptAnswer) -> None:
     """Store an answer; replace an older one to the same question."""
     tx.execute(sa.delete(lookup_answer).where(lookup_answer.c.question == question))
-    transactions.put_once(tx, lookup_answer, [{"question": question, **attrs.asdict(kept)}])
+    transactions.insert_missing_rows(tx, lookup_answer, [{"question": question, **attrs.asdict(kept)}])
 
 
 def forget_old_answers(tx: Transaction, now: datetime, today: date) -> int:
@@ -198,32 +198,32 @@ def forget_old_answers(tx: Transaction, now: datetime, today: date) -> int:
     return len(names)
 
 
-def next_end(tx: Transaction) -> datetime | None:
+def read_next_expiry(tx: Transaction) -> datetime | None:
     """Return when the next answer expires; None if none is kept."""
     query = sa.select(lookup_answer.c.until).order_by(lookup_answer.c.until).limit(1)
     return tx.execute(query).scalars().first()
 
 
-def count_unit_lookups(tx: Transaction, spent: Spent) -> int:
+def count_unit_lookups(tx: Transaction, spent: QuotaUse) -> int:
     """Return how many questions a unit has asked on a day."""
     return tx.scalar(sa.select(lookup_count.c.used).where(_where(spent))) or 0
 
 
-def _where(spent: Spent) -> sa.ColumnElement[bool]:
+def _where(spent: QuotaUse) -> sa.ColumnElement[bool]:
     table = lookup_count.c
     return sa.and_(table.unit == spent.unit, table.operation == spent.operation, table.day == spent.day)
 
 
-def _count(tx: Transaction, spent: Spent, quota: int) -> bool:
+def _count(tx: Transaction, spent: QuotaUse, quota: int) -> bool:
     """Increment the count unless it has reached *quota*. Return whether it was incremented."""
-    transactions.put_once(tx, lookup_count, [{**attrs.asdict(spent), "used": 0}])
+    transactions.insert_missing_rows(tx, lookup_count, [{**attrs.asdict(spent), "used": 0}])
     more = (
         sa.update(lookup_count).where(_where(spent), lookup_count.c.used < quota).values(used=lookup_count.c.used + 1)
     )
     return bool(tx.execute(more).rowcount)
 
 
-def _uncount(tx: Transaction, spent: Spent) -> None:
+def _uncount(tx: Transaction, spent: QuotaUse) -> None:
     less = sa.update(lookup_count).where(_where(spent), lookup_count.c.used > 0).values(used=lookup_count.c.used - 1)
     tx.execute(less)
 

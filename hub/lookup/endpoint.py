@@ -14,19 +14,19 @@ import structlog
 from lxml import etree
 
 from hub.config import Partner
-from hub.config.lookups import Lookups
+from hub.config.lookups import LookupSettings
 from hub.domain.errors import Unready
 from hub.domain.local_time import local_day
 from hub.domain.model import Answer, Answerer, Problem, Query, Refused, Unavailable
 from hub.formats import xml_cost
 from hub.formats.spool import Octets
 from hub.intake.admission import judge_record
-from hub.intake.endpoint import Case, EndpointJournal
+from hub.intake.endpoint import Case, JournalAccess
 from hub.journal import replay_guard
 from hub.journal.decisions import MessageEntry
 from hub.lookup import cache
-from hub.lookup.cache import Begun, KeptAnswer, Spent
-from hub.lookup.partner_query import Asker, QueryResult
+from hub.lookup.cache import KeptAnswer, LookupStart, QuotaUse
+from hub.lookup.partner_query import PartnerQueryRunner, QueryResult
 from hub.security.encryption import NONCE, Unsealable
 from hub.services import list_services
 from hub.services.lookups import operations
@@ -37,28 +37,28 @@ log = structlog.get_logger()
 
 
 @attrs.define(eq=False)
-class LookupDesk:
+class LookupsEndpoint:
     """Handles the calls of the lookups service."""
 
     contract: Contract  #: the WSDL of the lookups service
-    query_runner: Asker  #: asks partners
-    _access: EndpointJournal  #: journals lookups
+    query_runner: PartnerQueryRunner  #: asks partners
+    _access: JournalAccess  #: journals lookups
 
     def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> LookupQuestion:
-        """See `Desk`."""
+        """See `Endpoint`."""
         return operations.read_lookup_question(child)
 
     @property
     def is_private(self) -> bool:
-        """See `Desk`."""
+        """See `Endpoint`."""
         return True
 
     def carries_message(self, call: object) -> bool:
-        """See `Desk`."""
+        """See `Endpoint`."""
         return False
 
     async def perform(self, case: Case) -> etree._Element:
-        """Answer one question; see `Desk`. Raises `Unready` when the partner does not answer now."""
+        """Answer one question; see `Endpoint`. Raises `Unready` when the partner does not answer now."""
         self._access.require_space()
         question, config = case.opened.call, case.province.config.lookups
         assert isinstance(question, LookupQuestion)
@@ -69,7 +69,7 @@ class LookupDesk:
             )
         return await self._answer(case, question, config)
 
-    async def _answer(self, case: Case, question: LookupQuestion, config: Lookups) -> etree._Element:
+    async def _answer(self, case: Case, question: LookupQuestion, config: LookupSettings) -> etree._Element:
         operation = question.operation
         named = operations.name_question(question, config.safe.naming)
         entry = await self._judge(case, question, operations.write_lookup_record(question, named))
@@ -86,8 +86,8 @@ class LookupDesk:
         problems = entry.problems or operations.find_question_flaws(question)
         if problems or partner is None:
             problems = problems or (Problem("lookup-not-served", operation),)
-            return await self._settle(case, entry, Begun(id=entry.id), None, said, problems)
-        spent = Spent(unit=unit, operation=operation, day=local_day(case.now))
+            return await self._settle(case, entry, LookupStart(id=entry.id), None, said, problems)
+        spent = QuotaUse(unit=unit, operation=operation, day=local_day(case.now))
         quota = config.quota[operation]
         begun = await self._access.journal.admit(
             case.owner,
@@ -110,7 +110,7 @@ class LookupDesk:
             try:
                 heard = await self.query_runner.ask(query, partner, said | {"partner": partner.code})
             except Unready:
-                await self._access.journal.write(cache.give_back, begun)
+                await self._access.journal.write(cache.refund_quota, begun)
                 raise
             age = config.age(operation)
             if isinstance(heard.outcome, Answer) and age is not None:
@@ -138,7 +138,7 @@ class LookupDesk:
             None,
         )
 
-    def _kept(self, named: str, begun: Begun, config: Lookups) -> QueryResult | None:
+    def _kept(self, named: str, begun: LookupStart, config: LookupSettings) -> QueryResult | None:
         if begun.kept is None:
             return None
         try:
@@ -148,7 +148,7 @@ class LookupDesk:
             return None
         return QueryResult(operations.read_kept_answer(octets), begun.kept.heard_at, kept=True)
 
-    async def _keep(self, named: str, heard: QueryResult, age: timedelta, config: Lookups) -> None:
+    async def _keep(self, named: str, heard: QueryResult, age: timedelta, config: LookupSettings) -> None:
         until = heard.at + age
         sealed = config.safe.seal(
             operations.write_kept_answer(cast("Answer", heard.outcome)),
@@ -162,7 +162,7 @@ class LookupDesk:
         self,
         case: Case,
         entry: MessageEntry,
-        begun: Begun,
+        begun: LookupStart,
         heard: QueryResult | None,
         said: Mapping[str, object],
         problems: Sequence[Problem],

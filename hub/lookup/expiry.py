@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.local_time import local_day
 from hub.lookup import cache
-from hub.runtime.periodic import Regular
+from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
 
 log = structlog.get_logger()
@@ -20,7 +20,7 @@ EVERY = 5.0
 
 
 @attrs.define(eq=False)
-class Forgetting(Regular):
+class AnswerExpiry(PeriodicService):
     """Periodically deletes the answers of lookups that have expired."""
 
     every = EVERY
@@ -35,7 +35,7 @@ class Forgetting(Regular):
         now = self._now()
         today = local_day(now)
         try:
-            end = await self._journal.read(cache.next_end)
+            end = await self._journal.read(cache.read_next_expiry)
             if (end is None or end > now) and today == self._day:
                 return
             gone = total = await self._journal.write(cache.forget_old_answers, now, today)
@@ -45,7 +45,7 @@ class Forgetting(Regular):
         except CancelledError:
             raise
         except Exception:
-            log.exception("answers-not-forgotten")  # the next look tries again
+            log.exception("answers-not-forgotten")  # the next run tries again
             return
         self._day = today
         if total:

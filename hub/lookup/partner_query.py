@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from hub.config import Partner
-from hub.delivery.push_service import Send, tell_moved
+from hub.delivery.push_service import Send, log_breaker_change
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.domain.model import Answer, Answerer, Query, Refused, Reply, Request, Unavailable
@@ -47,7 +47,7 @@ class QueryResult:
 
 
 @attrs.define(eq=False)
-class Asker:
+class PartnerQueryRunner:
     """Runs the adapters' conversations for questions."""
 
     live: Live  #: the current adapters
@@ -125,7 +125,7 @@ class Asker:
             await self._journal.write(partner_state.move_breaker, partner.code, hear, self._now())
         with bound_contextvars(partner=partner.code):
             for before, after in moved:
-                tell_moved(before, after)
+                log_breaker_change(before, after)
         if isinstance(outcome, Unavailable) and outcome.credentials:
             log.error("credentials-refused", partner=partner.code, reason=outcome.detail)
 

@@ -27,7 +27,7 @@ def write_link_days(tx: Transaction, province: Province, now: datetime) -> tuple
     are no longer counted.
     """
     written, late = [], []
-    for on, found in link_rows.take_days(tx, local_time.local_day(now - GRACE)).items():
+    for on, found in link_rows.remove_link_days(tx, local_time.local_day(now - GRACE)).items():
         name = f"{NAME}/{on.isoformat()}"
         if search.find_accepted_message(tx, HUB, name) is not None:
             late.append(on.isoformat())

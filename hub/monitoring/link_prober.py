@@ -21,8 +21,8 @@ from hub.config import ANY, Config
 from hub.domain import local_time
 from hub.domain.errors import Unready
 from hub.monitoring import link_days, link_rows
-from hub.monitoring.link_rows import LinkTurn
-from hub.monitoring.tcp_probe import Ask
+from hub.monitoring.link_rows import LinkChange
+from hub.monitoring.tcp_probe import ProbeLink
 from hub.services.links import probes
 from hub.services.links.probes import Link, LinkStanding, LinkState, Minutes
 from hub.store.group_commit import Journal
@@ -38,7 +38,7 @@ _PORTS = {"https": 443, "http": 80, "smtp": 25, "smtps": 465, "imap": 143, "imap
 _TLS = ("https", "smtps", "imaps")
 
 
-def links_of(config: Config) -> tuple[Link, ...]:
+def list_probed_links(config: Config) -> tuple[Link, ...]:
     """Return the links to probe: each partner that is called over a network, then the hosts of `[links]`. Empty if
     `every` is not set.
     """
@@ -56,12 +56,12 @@ def links_of(config: Config) -> tuple[Link, ...]:
 
 
 @attrs.define(eq=False)
-class Prober(Service):
+class LinkProber(Service):
     """Probes the links of one node in rounds."""
 
     live: Live  #: the current configuration and province
     _journal: Journal  #: stores standings, days and events
-    _probe_link: Ask  #: probes one link
+    _probe_link: ProbeLink  #: probes one link
     _clock: IReactorTime  #: the reactor, which times the rounds
     _now: Callable[[], datetime]  #: returns the current time in UTC
     _node: str  #: the name of this node
@@ -70,7 +70,7 @@ class Prober(Service):
     #: the standings read from the database at the start, by name and place
     _known: dict[tuple[str, str], LinkStanding] | None = attrs.field(default=None, init=False)
     _days: dict[tuple[Link, date], Minutes] = attrs.field(factory=dict, init=False)  #: not written yet
-    _turns: list[LinkTurn] = attrs.field(factory=list, init=False)  #: not written yet
+    _turns: list[LinkChange] = attrs.field(factory=list, init=False)  #: not written yet
     _loop: LoopingCall = attrs.field(init=False)
     _running: Deferred[LoopingCall] | None = attrs.field(default=None, init=False)
     _round: Deferred[None] | None = attrs.field(default=None, init=False)  #: the round that is running
@@ -134,7 +134,7 @@ class Prober(Service):
         if self._known is None:
             self._known = await self._journal.read(link_rows.read_node_links, self._node)
         self._known |= {(link.name, link.place): each for link, each in self._standings.items()}
-        probed = links_of(config)
+        probed = list_probed_links(config)
         self._standings = {link: each for link, each in self._standings.items() if link in probed}
         asked = [places.run(self._probe, link, config) for link in probed]
         for _, failure in await DeferredList(asked, consumeErrors=True):
@@ -155,7 +155,7 @@ class Prober(Service):
         self._days[at] = self._days.get(at, Minutes()).with_probe(probe.at, reached=probe.reached)
         if after.state is before.state or (before.state is LinkState.UNKNOWN and after.state is LinkState.UP):
             return
-        self._turns.append(LinkTurn(link=link, standing=after, reason=after.reason))
+        self._turns.append(LinkChange(link=link, standing=after, reason=after.reason))
         if after.state is LinkState.DOWN:
             log.warning("link-down", link=link.name, place=link.place, reason=after.reason)
         else:

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from hub.domain.model import Event
 from hub.journal import events
-from hub.services.links import Linked
-from hub.services.links.probes import Link, LinkStanding, LinkState, Minutes, days_left, latency_quantile
+from hub.services.links import LinkDay
+from hub.services.links.probes import Link, LinkStanding, LinkState, Minutes, count_days_left, find_latency_quantile
 from hub.store import transactions
 from hub.store.tables import link as table
 from hub.store.tables import link_day
@@ -40,7 +40,7 @@ class SeenLink:
 
 
 @attrs.frozen(kw_only=True)
-class LinkTurn:
+class LinkChange:
     """A change of a link's state: it went down or came up."""
 
     link: Link
@@ -66,7 +66,7 @@ def record_link_standings(
     node: str,
     standings: Mapping[Link, LinkStanding],
     days: Mapping[tuple[Link, date], Minutes],
-    turns: Iterable[LinkTurn],
+    turns: Iterable[LinkChange],
     silent: timedelta,
     now: datetime,
 ) -> None:
@@ -93,13 +93,13 @@ def record_link_standings(
         events.append_events(tx, Event(name, turn.standing.since or now, body=said))
 
 
-def take_days(tx: Transaction, before: date) -> dict[date, list[Linked]]:
+def remove_link_days(tx: Transaction, before: date) -> dict[date, list[LinkDay]]:
     """Delete and return what all nodes saw of the days *before*. A second caller gets nothing."""
     rows = tx.execute(sa.delete(link_day).where(link_day.c.day < before).returning(link_day)).mappings().all()
-    found: dict[date, dict[str, Linked]] = {}
+    found: dict[date, dict[str, LinkDay]] = {}
     for row in rows:
         links = found.setdefault(row["day"], {})
-        fresh = Linked(name=row["name"], place=row["place"], units=tuple(json.loads(row["units"])), nodes={})
+        fresh = LinkDay(name=row["name"], place=row["place"], units=tuple(json.loads(row["units"])), nodes={})
         one = links.get(row["name"], fresh)
         nodes = {**one.nodes, row["node"]: _minutes(row["probed"], row["up"])}
         links[row["name"]] = attrs.evolve(one, nodes=nodes, units=tuple(dict.fromkeys((*one.units, *fresh.units))))
@@ -112,7 +112,7 @@ def list_seen_links(tx: Transaction, now: datetime) -> list[SeenLink]:
     return [
         SeenLink(
             state="silent" if row["silent_at"] < now else row["state"],
-            days_left=days_left(row["ends"], now),
+            days_left=count_days_left(row["ends"], now),
             **{key: row[key] for key in ("name", "node", "place", "since", "seen_at", "p50", "p95", "ends", "reason")},
         )
         for row in rows
@@ -127,8 +127,8 @@ def _row(link: Link, standing: LinkStanding, silent: timedelta) -> dict[str, obj
         "since": standing.since,
         "seen_at": standing.seen_at,
         "silent_at": standing.seen_at + silent,
-        "p50": latency_quantile(standing.latencies, 0.5),
-        "p95": latency_quantile(standing.latencies, 0.95),
+        "p50": find_latency_quantile(standing.latencies, 0.5),
+        "p95": find_latency_quantile(standing.latencies, 0.95),
         "ends": standing.ends,
         "reason": standing.reason,
     }
@@ -137,7 +137,7 @@ def _row(link: Link, standing: LinkStanding, silent: timedelta) -> dict[str, obj
 def _put(tx: Transaction, into: sa.Table, key: Mapping[str, object], values: Mapping[str, object]) -> None:
     same = sa.and_(*(into.c[name] == value for name, value in key.items()))
     if not tx.execute(sa.update(into).where(same).values(values)).rowcount:
-        transactions.put_once(tx, into, [{**key, **values}])
+        transactions.insert_missing_rows(tx, into, [{**key, **values}])
 
 
 def _minutes(probed: str, up: str) -> Minutes:

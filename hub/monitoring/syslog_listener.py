@@ -34,13 +34,13 @@ from hub.domain.ids import new_id
 from hub.domain.model import Event, Problem
 from hub.formats import syslog
 from hub.formats.syslog import SEVERITIES, Stream, SyslogLine, Unframed
-from hub.intake.admission import judge_own, judge_record
-from hub.intake.endpoint import EndpointJournal
+from hub.intake.admission import judge_own_packet, judge_record
+from hub.intake.endpoint import JournalAccess
 from hub.intake.grants import is_granted, refuse_ungranted
 from hub.journal import events, incident_durations, messages
 from hub.journal.decisions import MessageEntry, RecordedMessage
-from hub.security.certificates import Purpose, certificate_fingerprint
-from hub.services.incidents import OPENED, SERVICE, Incident, notice, of_line, read_incident
+from hub.security.certificates import Purpose, hash_certificate
+from hub.services.incidents import OPENED, SERVICE, Incident, notice, parse_incident_line, read_incident
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.units.routing import Routes
@@ -74,19 +74,19 @@ COUNTED = tuple(each for each in LineOutcome if each is not LineOutcome.STRANGER
 
 
 @attrs.define(eq=False)
-class Ear(Service):
+class SyslogListener(Service):
     """Receives syslog for one node."""
 
     live: Live  #: the current configuration and province
-    _access: EndpointJournal  #: journals incidents and refusals
+    _access: JournalAccess  #: journals incidents and refusals
     clock: Any  #: the reactor, which times handshakes and retries
     _now: Callable[[], datetime]  #: returns the current time in UTC
     counts: Counter[LineOutcome] = attrs.field(factory=Counter, init=False)  #: lines by outcome (`COUNTED`)
-    _connections: dict["Connection", None] = attrs.field(factory=dict, init=False)  #: the oldest first
+    _connections: dict["SyslogConnection", None] = attrs.field(factory=dict, init=False)  #: the oldest first
 
     def factory(self) -> Factory:
         """Return the factory of the protocol."""
-        return cast("Factory", Factory.forProtocol(partial(Connection, self)))
+        return cast("Factory", Factory.forProtocol(partial(SyslogConnection, self)))
 
     def stopService(self) -> Deferred[None]:
         """Stop reading. Lines already read are committed, if the journal accepts them at once."""
@@ -94,7 +94,7 @@ class Ear(Service):
         ending = [connection.finish() for connection in list(self._connections)]
         return DeferredList(ending).addCallback(lambda _: None)
 
-    def register(self, connection: "Connection") -> bool:
+    def register(self, connection: "SyslogConnection") -> bool:
         """Register *connection* and return whether there was room for it. At the limit, the oldest connection that is
         not authenticated yet is closed to make room.
         """
@@ -108,7 +108,7 @@ class Ear(Service):
         self._connections[connection] = None
         return True
 
-    def forget(self, connection: "Connection") -> None:
+    def forget(self, connection: "SyslogConnection") -> None:
         """Forget a connection that is closed and has no lines left to process."""
         self._connections.pop(connection, None)
 
@@ -117,7 +117,7 @@ class Ear(Service):
 
         For an unknown or invalid certificate, journal the refusal and return None.
         """
-        province, now, mark = self.live.province, self._now(), certificate_fingerprint(shown)
+        province, now, mark = self.live.province, self._now(), hash_certificate(shown)
         partner, problem = province.partner_with(shown), Problem("certificate-unknown", mark)
         if partner is not None:
             try:
@@ -175,7 +175,7 @@ class Ear(Service):
         entry = judge_record(service, octets, None, partner.code, province, now, new_id(now))
         if entry.problems:
             return entry, None
-        incident = of_line(line, now, told.rules, who_is)
+        incident = parse_incident_line(line, now, told.rules, who_is)
         return entry, self._report(attrs.evolve(incident, unit=province.routes.canonical(incident.unit)), now)
 
     def _report(self, incident: Incident, now: datetime) -> MessageEntry | None:
@@ -187,7 +187,9 @@ class Ear(Service):
             return None
         names = routes.names((incident.unit, told.report_from, *told.report_to))
         content = notice.write_incident_packet(incident, told.report_from, told.report_to, now, names)
-        return judge_own(content, f"incident:{incident.unit}:{incident.id}", self.live.province, now, new_id(now))
+        return judge_own_packet(
+            content, f"incident:{incident.unit}:{incident.id}", self.live.province, now, new_id(now)
+        )
 
     async def _keep(self, entry: MessageEntry, report: MessageEntry | None) -> LineOutcome:
         while True:
@@ -235,11 +237,11 @@ def _who_is(routes: Routes, partner: Partner, unit: str, host: str) -> str:
 
 
 @implementer(IHandshakeListener)
-class Connection(Protocol):
+class SyslogConnection(Protocol):
     """One connection of a partner."""
 
-    def __init__(self, ear: Ear) -> None:
-        self._listener = ear
+    def __init__(self, listener: SyslogListener) -> None:
+        self._listener = listener
         self._stream = Stream()
         self._shown: x509.Certificate | None = None  #: None before the handshake, and for an unknown sender
         self._came = bytearray()  #: received, not cut into lines yet
@@ -293,7 +295,7 @@ class Connection(Protocol):
         except Unframed as unframed:
             self._came.clear()
             self._listener.counts[LineOutcome.UNFRAMED] += 1
-            log.warning("syslog-unframed", certificate=certificate_fingerprint(shown), reason=str(unframed))
+            log.warning("syslog-unframed", certificate=hash_certificate(shown), reason=str(unframed))
             self._abort()
 
     async def _work(self, shown: x509.Certificate) -> None:
@@ -315,9 +317,7 @@ class Connection(Protocol):
                 return
             if became is LineOutcome.UNREADABLE and not self._told:
                 self._told = True
-                log.warning(
-                    "syslog-unreadable", certificate=certificate_fingerprint(shown), line=repr(self._waiting[0][:100])
-                )
+                log.warning("syslog-unreadable", certificate=hash_certificate(shown), line=repr(self._waiting[0][:100]))
             self._listener.counts[became] += 1
             _ = self._waiting.popleft()
 

@@ -23,15 +23,15 @@ from hub.config import Config
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem
 from hub.runtime import http_client
-from hub.runtime.peer_check import make_peer_judges
+from hub.runtime.peer_check import make_peer_checks
 from hub.security import tls
 from hub.services.links.probes import Link, Probe
 
 #: Probes one link within the configured time; raises nothing but CancelledError.
-Ask = Callable[[Link, Config], Awaitable[Probe]]
+ProbeLink = Callable[[Link, Config], Awaitable[Probe]]
 
 
-def network_probe(reactor: Any, now: Callable[[], datetime]) -> Ask:
+def make_network_probe(reactor: Any, now: Callable[[], datetime]) -> ProbeLink:
     """Return the probe over the network; its time limit is the `timeout` of `[links]`."""
 
     async def exchange(link: Link, config: Config) -> Probe:
@@ -41,10 +41,10 @@ def network_probe(reactor: Any, now: Callable[[], datetime]) -> Ask:
         if link.tls:
             context = tls.make_tls_context(None, _judged(link, config, now, met))
             endpoint = wrapClientTLS(
-                http_client.OneContext(context).creatorForNetloc(link.host.encode(), link.port), endpoint
+                http_client.SharedTlsContext(context).creatorForNetloc(link.host.encode(), link.port), endpoint
             )
         try:
-            there = await endpoint.connect(Factory.forProtocol(lambda: _Knock(met, link.tls)))
+            there = await endpoint.connect(Factory.forProtocol(lambda: _SilentProtocol(met, link.tls)))
             try:
                 await met.over
             finally:
@@ -89,7 +89,7 @@ def _judged(link: Link, config: Config, now: Callable[[], datetime], met: _Probe
         if shown.not_valid_after_utc < now():
             raise Rejected(Problem("certificate-expired", shown.not_valid_after_utc.isoformat()))
 
-    judge = make_peer_judges(partner, config.anchors, now, link.host)[0] if partner else not_over
+    judge = make_peer_checks(partner, config.anchors, now, link.host)[0] if partner else not_over
 
     def check(shown: x509.Certificate, above: Any) -> None:
         met.ends = shown.not_valid_after_utc
@@ -104,7 +104,7 @@ def _judged(link: Link, config: Config, now: Callable[[], datetime], met: _Probe
 
 
 @implementer(IHandshakeListener)
-class _Knock(Protocol):
+class _SilentProtocol(Protocol):
     """Sends no data: an established connection is the result."""
 
     def __init__(self, met: _ProbedConnection, waits: bool) -> None:

@@ -78,7 +78,7 @@ class Readiness:
 
 
 @attrs.define(eq=False)
-class SharedLook(Generic[T]):
+class SharedMeasurement(Generic[T]):
     """Shares one measurement between all callers that ask while it runs or within `SHARED` seconds after it ended."""
 
     _measure: Callable[[], Coroutine[Any, Any, T]]  #: makes one measurement
@@ -146,7 +146,7 @@ async def measure_readiness(
         reasons["database"] = str(error)
     else:
         if schema is not None:
-            reasons["schema"] = f"{schema} ≠ {transactions.latest_version()}: lienthong db upgrade"
+            reasons["schema"] = f"{schema} ≠ {transactions.read_latest_version()}: lienthong db upgrade"
         if oldest is not None and now - datetime.fromisoformat(oldest) > CHAIN_LAG:
             reasons["chain"] = f"unchained since {oldest}"
         if oldest is not None and datetime.fromisoformat(oldest) - now > CHAIN_LAG:
@@ -158,7 +158,9 @@ async def measure_readiness(
         if not own.certificate.not_valid_before_utc <= now <= own.certificate.not_valid_after_utc:
             reasons["keys"] = f"{name} is valid until {own.certificate.not_valid_after_utc.isoformat()}"
     everyone = province.config.partners
-    kept_out, nobody = await work(HUB, len(everyone) * _CHECK, consistency.find_unheard_partners, province.config, now)
+    kept_out, nobody = await work(
+        HUB, len(everyone) * _CHECK, consistency.find_partners_of_unknown_revocation, province.config, now
+    )
     if kept_out:
         why = next(iter(kept_out.values()))
         reasons["revocation"] = f"{len(kept_out)} of {len(everyone)} partners are kept out: {why}"
@@ -227,8 +229,8 @@ async def gather_metrics(
 
 def _journal_state(tx: Transaction) -> tuple[str | None, str | None]:
     """Return the schema's version if this program cannot use it, else None; and the oldest unchained event's time."""
-    if not schema_version.fits_schema(tx):
-        return transactions.version_in(tx) or "-", None
+    if not schema_version.is_schema_supported(tx):
+        return transactions.select_schema_version(tx) or "-", None
     return None, events.oldest_unchained(tx)
 
 
@@ -246,9 +248,9 @@ class _Ready(Resource):
 
     isLeaf = probe = True
 
-    def __init__(self, look: Callable[[], Awaitable[Readiness]]) -> None:
+    def __init__(self, measure: Callable[[], Awaitable[Readiness]]) -> None:
         super().__init__()
-        self._measure = look
+        self._measure = measure
 
     def render_GET(self, request: Request) -> int:
         gone: list[object] = []
@@ -336,7 +338,7 @@ class _Root(Resource):
 
 
 def make_admin_resource(
-    look: Callable[[], Awaitable[Readiness]],
+    measure: Callable[[], Awaitable[Readiness]],
     wsdls: Callable[[], dict[str, bytes]],
     tell: Callable[[], Awaitable[bytes]] | None = None,
     public: Resource | None = None,
@@ -349,7 +351,7 @@ def make_admin_resource(
     """
     root = _Root(console)
     root.putChild(b"healthz", _Health())
-    root.putChild(b"readyz", _Ready(look))
+    root.putChild(b"readyz", _Ready(measure))
     root.putChild(b"contracts", _Contracts(wsdls))
     if public is not None:
         root.putChild(b"public", public)

@@ -29,34 +29,34 @@ from hub.feed import cloudevents, publisher, rabbitmq
 from hub.feed.publisher import Feed
 from hub.formats import spool
 from hub.intake.duty_service import DutyService, wait_for_facts
-from hub.intake.endpoint import Counted, Desk, EndpointJournal
+from hub.intake.endpoint import Counted, Endpoint, JournalAccess
 from hub.intake.intake import Intake
 from hub.journal.nodes import Node
-from hub.lookup.endpoint import LookupDesk
-from hub.lookup.expiry import Forgetting
-from hub.lookup.partner_query import Asker
+from hub.lookup.endpoint import LookupsEndpoint
+from hub.lookup.expiry import AnswerExpiry
+from hub.lookup.partner_query import PartnerQueryRunner
 from hub.monitoring import tcp_probe
-from hub.monitoring.link_prober import Prober
-from hub.node.clock_steps import Timekeeper
-from hub.node.day_change import Daybreak
-from hub.node.event_chain import Chainer
+from hub.monitoring.link_prober import LinkProber
+from hub.node.clock_steps import ClockStepDetector
+from hub.node.day_change import DayChangeDetector
+from hub.node.event_chain import EventChainer
 from hub.node.heartbeat import Heartbeat
-from hub.node.revocation_fetch import Inquiry, network_fetch
+from hub.node.revocation_fetch import RevocationFetcher, make_network_fetch
 from hub.partner.throttle import Throttle
 from hub.report.form import book
 from hub.runtime import disk_space
-from hub.runtime.disk_space import DiskRoom
-from hub.runtime.thread_pool import Workroom
+from hub.runtime.disk_space import DiskSpace
+from hub.runtime.thread_pool import WorkScheduler
 from hub.services.lookups import operations
 from hub.soap import wsdl
 from hub.store import transactions
 from hub.store.group_commit import Database
-from hub.store.leader_lock import LeaderTurn
-from hub.store.notify import Bell
+from hub.store.leader_lock import LeaderLock
+from hub.store.notify import NotifyListener
 from hub.store.report_pool import ReportPool
-from hub.store.report_worker import Settings
+from hub.store.report_worker import WorkerSettings
 from hub.units.live import Live
-from hub.web.endpoints import list_desks
+from hub.web.endpoints import list_endpoints
 from hub.workload.month_end import MonthEnd
 
 #: Seconds between two polls for due deliveries while NOTIFY from other nodes and the command line is received.
@@ -85,8 +85,8 @@ class DatabaseParts:
 
     journal: Database
     heartbeat: Heartbeat
-    scheduler: Workroom
-    leader_lock: LeaderTurn  #: the leader lock for publishing events
+    scheduler: WorkScheduler
+    leader_lock: LeaderLock  #: the leader lock for publishing events
     services: Sequence[Service]
 
 
@@ -94,14 +94,14 @@ class DatabaseParts:
 class ExchangeParts:
     """The parts that accept messages and deliver them."""
 
-    endpoints: Mapping[str, Desk]  #: by service
+    endpoints: Mapping[str, Endpoint]  #: by service
     intakes: Mapping[str, Intake]  #: by service
-    access: EndpointJournal
-    disk_space: DiskRoom
+    access: JournalAccess
+    disk_space: DiskSpace
     delivery: DeliveryService
     collection: CollectionService
     mail_watch: MailWatch
-    revocation_fetcher: Inquiry
+    revocation_fetcher: RevocationFetcher
     feed: Feed | None
     services: Sequence[Service]
 
@@ -110,7 +110,7 @@ class ExchangeParts:
 class ReportingParts:
     """The parts that report on the exchange: the closing of months, the probing of links."""
 
-    prober: Prober
+    prober: LinkProber
     services: Sequence[Service]
 
 
@@ -119,7 +119,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
     live, reactor, config = frame.live, frame.reactor, frame.live.config
     engine = _open_journal(frame, node=frame.node)
     apart = None if frame.alone else _open_journal(frame, pooled=False)
-    settings = Settings(config.database_url, config.password_file, spool.spool_folder(config.data))
+    settings = WorkerSettings(config.database_url, config.password_file, spool.name_spool_folder(config.data))
     journal = Database(engine, reactor, apart, ReportPool(reactor, settings))
     heartbeat = Heartbeat(
         journal=journal,
@@ -130,17 +130,19 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         alone=frame.alone,
         rescued=frame.wake,
     )
-    workroom = Workroom(reactor)
-    turn = LeaderTurn(engine, publisher.LOCK, reactor)
+    scheduler = WorkScheduler(reactor)
+    leader_lock = LeaderLock(engine, publisher.LOCK, reactor)
     services = [
-        *([turn] if live.config.feed else []),  # stops after the database, which cuts a hanging connection
+        *([leader_lock] if live.config.feed else []),  # stops after the database, which cuts a hanging connection
         journal,
         heartbeat,
-        workroom,
-        Chainer(journal, reactor),
-        Timekeeper(journal, reactor, frame.now, frame.wake),
+        scheduler,
+        EventChainer(journal, reactor),
+        ClockStepDetector(journal, reactor, frame.now, frame.wake),
     ]
-    return DatabaseParts(journal=journal, heartbeat=heartbeat, scheduler=workroom, leader_lock=turn, services=services)
+    return DatabaseParts(
+        journal=journal, heartbeat=heartbeat, scheduler=scheduler, leader_lock=leader_lock, services=services
+    )
 
 
 def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[RevocationAnswer]) -> ExchangeParts:
@@ -159,7 +161,9 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
         check()
         return await sender.send(request, partner)
 
-    bell = None if frame.alone else Bell(_open_journal(frame, pooled=False), reactor, frame.node, frame.wake)
+    listener = (
+        None if frame.alone else NotifyListener(_open_journal(frame, pooled=False), reactor, frame.node, frame.wake)
+    )
     delivery = DeliveryService(
         live=live,
         journal=journal,
@@ -170,7 +174,7 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
         random=chance,
         node=frame.node,
         alone=frame.alone,
-        poll=lambda: SLOW_POLL if bell is not None and bell.is_listening else POLL,
+        poll=lambda: SLOW_POLL if listener is not None and listener.is_listening else POLL,
         may_take=check,
     )
 
@@ -178,15 +182,17 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
         """Wait until all earlier facts of *services* are written. Raises `Unready`."""
         await wait_for_facts(journal, reactor, services)
 
-    room = DiskRoom(lambda: disk_space.describe_lacking_space(live.config), reactor.seconds)
-    books = EndpointJournal(journal, work, room.require_space, delivery.wake, wait)
-    asker = Asker(live=live, journal=journal, send=send, work=work, clock=reactor, now=now, random=chance)
-    served = list_desks(books, LookupDesk(wsdl.load_contract(operations.NAME), asker, books))
+    disks = DiskSpace(lambda: disk_space.describe_lacking_space(live.config), reactor.seconds)
+    access = JournalAccess(journal, work, disks.require_space, delivery.wake, wait)
+    query_runner = PartnerQueryRunner(
+        live=live, journal=journal, send=send, work=work, clock=reactor, now=now, random=chance
+    )
+    served = list_endpoints(access, LookupsEndpoint(wsdl.load_contract(operations.NAME), query_runner, access))
     throttle = Throttle(reactor.seconds)
-    intakes = {name: Intake(live, desk, books, now, throttle) for name, desk in served.items()}
+    intakes = {name: Intake(live, endpoint, access, now, throttle) for name, endpoint in served.items()}
     collection = CollectionService(
         live=live,
-        access=books,
+        access=access,
         send=send,
         clock=reactor,
         now=now,
@@ -195,27 +201,27 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
         may_take=check,
     )
     watch = MailWatch(live, post, collection.wake, reactor, chance)
-    inquiry = Inquiry(live, known, reactor, work, now, network_fetch(reactor, now))
+    revocation_fetcher = RevocationFetcher(live, known, reactor, work, now, make_network_fetch(reactor, now))
     feed = _build_feed(frame, database)
     services = [
         DutyService(journal, work, live, reactor),
-        Forgetting(journal, reactor, now),
-        inquiry,
+        AnswerExpiry(journal, reactor, now),
+        revocation_fetcher,
         *([feed] if feed else []),
         delivery,
         collection,
         watch,
-        *([bell] if bell else []),
+        *([listener] if listener else []),
     ]
     return ExchangeParts(
         endpoints=served,
         intakes=intakes,
-        access=books,
-        disk_space=room,
+        access=access,
+        disk_space=disks,
         delivery=delivery,
         collection=collection,
         mail_watch=watch,
-        revocation_fetcher=inquiry,
+        revocation_fetcher=revocation_fetcher,
         feed=feed,
         services=services,
     )
@@ -226,9 +232,9 @@ def build_reporting(
 ) -> ReportingParts:
     """Build the parts that close months and probe links. *begin_day* is called with each new day in Hà Nội."""
     live, reactor, now, journal = frame.live, frame.reactor, frame.now, database.journal
-    prober = Prober(live, journal, tcp_probe.network_probe(reactor, now), reactor, now, frame.node)
+    prober = LinkProber(live, journal, tcp_probe.make_network_probe(reactor, now), reactor, now, frame.node)
     services = [
-        Daybreak(reactor, now, begin_day),
+        DayChangeDetector(reactor, now, begin_day),
         MonthEnd(journal, reactor, now, lambda: book.read_book(live.config.reports)),
         prober,
     ]
@@ -245,7 +251,7 @@ def _node(frame: NodeFrame) -> Node:
         name=frame.node,
         host=socket.gethostname(),
         version=version("lienthong"),
-        schema=transactions.latest_version(),
+        schema=transactions.read_latest_version(),
         started_at=frame.now(),
     )
 

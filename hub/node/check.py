@@ -32,7 +32,7 @@ from hub.services import list_services
 from hub.soap import wsdl
 from hub.store import move_marks, schema_version, transactions
 from hub.units.province import Province
-from hub.units.unit_index import Roll
+from hub.units.unit_index import UnitIndex
 
 
 @attrs.frozen
@@ -59,33 +59,37 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
     except ConfigurationFault as fault:
         return Findings(fault.mistakes)
     known = heard.load_revocation_answers(config, now)
-    heard.tell_all(config, known)
+    heard.set_revocation_answers(config, known)
     units, mistakes = _journal(config, local_day(now))
     mistakes += [
         *_installation(),
         *_contracts(),
-        *consistency.adapter_mistakes(config),
-        *consistency.grant_mistakes(config),
-        *consistency.identity_mistakes(config, now),
+        *consistency.find_adapter_mistakes(config),
+        *consistency.find_grant_mistakes(config),
+        *consistency.find_identity_mistakes(config, now),
         *_feed(config),
         *_reports(config),
         *_ports(config, starting=starting),
     ]
     warnings = [
-        *consistency.find_endings(config, now),
-        *consistency.weak_anchors(config),
-        *consistency.official_certificates(config, now),
-        *consistency.grant_warnings(config),
+        *consistency.find_expiring_certificates(config, now),
+        *consistency.find_weak_anchors(config),
+        *consistency.find_official_certificate_flaws(config, now),
+        *consistency.find_grant_warnings(config),
         *_secrets(config),
     ]
-    judged = [*_key(config), *consistency.partner_certificates(config, now), *consistency.check_revocations(config)]
+    judged = [
+        *_key(config),
+        *consistency.find_partner_certificate_flaws(config, now),
+        *consistency.check_revocations(config),
+    ]
     for found, grave in judged:
         (mistakes if grave else warnings).append(found)
     if units is None:
         return Findings(tuple(mistakes), tuple(warnings))
-    mistakes += consistency.routing_mistakes(config, units)
+    mistakes += consistency.find_routing_mistakes(config, units)
     province = Province.of(config, units)
-    mistakes += consistency.report_mistakes(config, province.routes, local_day(now))
+    mistakes += consistency.find_report_mistakes(config, province.routes, local_day(now))
     if not mistakes:
         try:
             mistakes += rehearse_deliveries(province, wsdl.load_contract("documents"), now)
@@ -94,7 +98,7 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
     return Findings(tuple(mistakes), tuple(warnings), province, tuple(known))
 
 
-def _journal(config: Config, today: date) -> tuple[Roll | None, list[Mistake]]:
+def _journal(config: Config, today: date) -> tuple[UnitIndex | None, list[Mistake]]:
     """Return the registry's units as of *today*, and the mistakes found. The units are None if they cannot be read."""
     if not config.data.is_dir() or not os.access(config.data, os.W_OK | os.X_OK):
         expected = "a directory that this account may write"
@@ -107,13 +111,13 @@ def _journal(config: Config, today: date) -> tuple[Roll | None, list[Mistake]]:
             ]
             if marked := move_marks.find_move_mark(tx):
                 return None, [*mistakes, marked]
-            found = transactions.version_in(tx)
-            if not schema_version.fits_schema(tx):
-                return None, [*mistakes, consistency.version_mistake(found, transactions.latest_version())]
+            found = transactions.select_schema_version(tx)
+            if not schema_version.is_schema_supported(tx):
+                return None, [*mistakes, consistency.find_version_mistake(found, transactions.read_latest_version())]
             mistakes += [integrity.describe_damage(found) for found in integrity.in_file(tx, briefly=True)]
             return unit_registry.read_unit_roll(tx, today), mistakes
     except SQLAlchemyError as error:
-        if transactions.is_damage(error):
+        if transactions.is_damage_error(error):
             return None, [integrity.describe_damage(str(getattr(error, "orig", error)))]
         wrong = f"the database does not answer: {getattr(error, 'orig', None) or error}"
         return None, [Mistake("hub.toml: database.url", wrong, "a database that opens")]

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.journal.queue import clock_repair
-from hub.runtime.periodic import Regular
+from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
 
 log = structlog.get_logger()
@@ -25,7 +25,7 @@ _BATCH = 500
 
 
 @attrs.define(eq=False)
-class Timekeeper(Regular):
+class ClockStepDetector(PeriodicService):
     """Compares the wall clock with the monotonic clock every second, and repairs the queue after a step.
 
     The repair also runs once at the start, because the wall clock may have been set while no node ran.

@@ -14,7 +14,7 @@ from cryptography import x509
 
 import adapters
 from hub.config import ANY, Config, Partner
-from hub.config.trusting import signed_by
+from hub.config.trusting import is_signed_by
 from hub.domain.errors import Mistake, Rejected
 from hub.domain.local_time import local_day
 from hub.domain.model import DOCUMENTS, HUB, Receive, RevocationRule, Unit, UnitMark
@@ -25,12 +25,12 @@ from hub.security.encryption import KEY_EXPECTED
 from hub.services import list_services
 from hub.services.lookups.operations import OPERATIONS
 from hub.units.routing import Routes
-from hub.units.unit_index import Roll
+from hub.units.unit_index import UnitIndex
 
 _SOON = timedelta(days=30)
 
 
-def version_mistake(found: str | None, needed: str) -> Mistake:
+def find_version_mistake(found: str | None, needed: str) -> Mistake:
     """Return the mistake of a database with schema version *found* (None: no tables) where *needed* is required."""
     wrong = f"the schema is of version {found}" if found else "the database is empty"
     if found and found > needed:
@@ -38,24 +38,29 @@ def version_mistake(found: str | None, needed: str) -> Mistake:
     return Mistake("hub.toml: database.url", wrong, f"version {needed}: run `lienthong db upgrade`")
 
 
-def partner_mistakes(config: Config, code: str, units: Roll, now: datetime) -> list[Mistake]:
+def find_partner_mistakes(config: Config, code: str, units: UnitIndex, now: datetime) -> list[Mistake]:
     """Return the mistakes that adding the partner *code* would cause.
 
     Mistakes that exist without it are left out. Its units may be missing in the registry: they are added with it.
     """
     new = [unit for unit in config.partners[code].units if units.canonical(unit) not in units]
-    known = Roll.of([*units, *(Unit(unit, unit) for unit in new)], local_day(now)) if new else units
+    known = UnitIndex.of([*units, *(Unit(unit, unit) for unit in new)], local_day(now)) if new else units
 
     def found(config: Config) -> list[Mistake]:
-        certificates = [mistake for mistake, _grave in partner_certificates(config, now)]
-        return [*adapter_mistakes(config), *grant_mistakes(config), *certificates, *routing_mistakes(config, known)]
+        certificates = [mistake for mistake, _grave in find_partner_certificate_flaws(config, now)]
+        return [
+            *find_adapter_mistakes(config),
+            *find_grant_mistakes(config),
+            *certificates,
+            *find_routing_mistakes(config, known),
+        ]
 
     others = {other: partner for other, partner in config.partners.items() if other != code}
     before = set(found(attrs.evolve(config, partners=others)))
     return [mistake for mistake in found(config) if mistake not in before]
 
 
-def routing_mistakes(config: Config, units: Roll) -> Iterable[Mistake]:
+def find_routing_mistakes(config: Config, units: UnitIndex) -> Iterable[Mistake]:
     """Yield each disagreement between the partners' units and the registry."""
     receiving: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for partner in config.partners.values():
@@ -82,7 +87,7 @@ def routing_mistakes(config: Config, units: Roll) -> Iterable[Mistake]:
                 yield Mistake(f"partners/{code}.toml: units", wrong, "one receiving partner per unit")
 
 
-def report_mistakes(config: Config, routes: Routes, today: date) -> Iterable[Mistake]:
+def find_report_mistakes(config: Config, routes: Routes, today: date) -> Iterable[Mistake]:
     """Yield each mistake in the addresses of incident reports: an unknown sender, a recipient without a route."""
     told = config.incidents
     sender = told.report_from
@@ -97,7 +102,7 @@ def report_mistakes(config: Config, routes: Routes, today: date) -> Iterable[Mis
                 yield Mistake("hub.toml: incidents.report-to", wrong, "agencies with a receiving partner")
 
 
-def adapter_mistakes(config: Config) -> Iterable[Mistake]:
+def find_adapter_mistakes(config: Config) -> Iterable[Mistake]:
     """Yield each mistake in a partner's adapter.
 
     The adapter may not exist, may not support the URL's scheme, may not offer a lookup or service that is configured,
@@ -122,7 +127,7 @@ def adapter_mistakes(config: Config) -> Iterable[Mistake]:
             yield Mistake(f"{place}: url", wrong, f"a URL that begins with {', '.join(schemes)}")
 
 
-def grant_mistakes(config: Config) -> Iterable[Mistake]:
+def find_grant_mistakes(config: Config) -> Iterable[Mistake]:
     """Yield each name in a partner's `calls` that is neither a service nor an operation."""
     for partner in config.partners.values():
         for name in partner.calls or ():
@@ -133,7 +138,7 @@ def grant_mistakes(config: Config) -> Iterable[Mistake]:
                 )
 
 
-def grant_warnings(config: Config) -> Iterable[Mistake]:
+def find_grant_warnings(config: Config) -> Iterable[Mistake]:
     """Yield each partner that receives by fetching but may not call the operations for it.
 
     Its deliveries would wait for ever.
@@ -160,7 +165,7 @@ def _lookup_mistakes(config: Config, partner: Partner) -> Iterable[Mistake]:
         yield Mistake("hub.toml: lookups.key-file", wrong, KEY_EXPECTED)
 
 
-def identity_mistakes(config: Config, now: datetime) -> Iterable[Mistake]:
+def find_identity_mistakes(config: Config, now: datetime) -> Iterable[Mistake]:
     """Yield each flaw in the hub's own certificates, including expiry: without them the hub cannot work."""
     for name, own in config.own:
         try:
@@ -170,7 +175,7 @@ def identity_mistakes(config: Config, now: datetime) -> Iterable[Mistake]:
             yield Mistake(f"hub.toml: {name}", str(untrusted), expected)
 
 
-def partner_certificates(config: Config, now: datetime) -> Iterable[tuple[Mistake, bool]]:
+def find_partner_certificate_flaws(config: Config, now: datetime) -> Iterable[tuple[Mistake, bool]]:
     """Yield each flaw in a partner's certificates, and whether it is grave. Expiry and revocation are not grave."""
     for partner in config.partners.values():
         for certificate in partner.certificates:
@@ -182,7 +187,7 @@ def partner_certificates(config: Config, now: datetime) -> Iterable[tuple[Mistak
                 yield Mistake(f"partners/{partner.code}.toml: certificates", str(untrusted), expected), grave
 
 
-def official_certificates(config: Config, now: datetime) -> Iterable[Mistake]:
+def find_official_certificate_flaws(config: Config, now: datetime) -> Iterable[Mistake]:
     """Yield each flaw in an official's certificates. None is grave: the exchange does not need them."""
     officials = config.officials
     if officials is None:
@@ -196,7 +201,7 @@ def official_certificates(config: Config, now: datetime) -> Iterable[Mistake]:
                 yield Mistake(f"officials/{official.code}.toml: certificates", str(untrusted), expected)
 
 
-def find_unheard_partners(config: Config, now: datetime) -> tuple[dict[str, str], bool]:
+def find_partners_of_unknown_revocation(config: Config, now: datetime) -> tuple[dict[str, str], bool]:
     """Find partners that are kept out because the revocation status of their certificates is unknown.
 
     Return the reason by partner code, and whether no partner at all can connect. Partners that are kept out for another
@@ -219,7 +224,7 @@ def _refusal(config: Config, partner: Partner, certificate: x509.Certificate, no
     return ""
 
 
-def find_endings(config: Config, now: datetime) -> Iterable[Mistake]:
+def find_expiring_certificates(config: Config, now: datetime) -> Iterable[Mistake]:
     """Yield each certificate that ends within 30 days, and each CRL that is overdue."""
     named = [(f"hub.toml: {name}", own.certificate) for name, own in config.own]
     named += [("trust", authority) for authority in config.authorities]
@@ -237,7 +242,7 @@ def find_endings(config: Config, now: datetime) -> Iterable[Mistake]:
         )
 
 
-def weak_anchors(config: Config) -> Iterable[Mistake]:
+def find_weak_anchors(config: Config) -> Iterable[Mistake]:
     """Yield each anchor with a weak key. Nothing that such an anchor issued is trusted."""
     for authority in config.authorities:
         if weakness := algorithms.describe_key_weakness(authority):
@@ -252,7 +257,7 @@ def check_revocations(config: Config) -> Iterable[tuple[Mistake, bool]]:
         if not issuers:
             wrong = f"there is a CRL of {crl.issuer.rfc4514_string()}, which is not an anchor"
             yield Mistake("crls", wrong, "the anchor added, or this CRL removed"), False
-        elif not any(signed_by(crl, issuer) for issuer in issuers):
+        elif not any(is_signed_by(crl, issuer) for issuer in issuers):
             wrong = f"the CRL of {crl.issuer.rfc4514_string()} is not signed by that anchor"
             yield Mistake("crls", wrong, "the CRL that the anchor signed"), True
 

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.local_time import local_day
-from hub.runtime.periodic import Regular
+from hub.runtime.periodic import PeriodicService
 
 log = structlog.get_logger()
 
@@ -21,7 +21,7 @@ EVERY = 20.0
 
 
 @attrs.define(eq=False)
-class Daybreak(Regular):
+class DayChangeDetector(PeriodicService):
     """Calls a function once for each new day. If the call fails, it is repeated at the next check."""
 
     every, at_once = EVERY, False

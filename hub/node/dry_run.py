@@ -15,7 +15,7 @@ from hub.domain.errors import Mistake, Rejected
 from hub.domain.local_time import local_day
 from hub.domain.model import DOCUMENTS, Receive, RevocationRule
 from hub.edxml import packet, rules
-from hub.edxml.sample import sample_packet
+from hub.edxml.sample import make_sample_packet
 from hub.formats import safe_xml
 from hub.formats.spool import Octets
 from hub.intake import admission, verification
@@ -78,7 +78,7 @@ def _reached(province: Province, contract: Contract, partner: Partner, unit: str
     Raises `Rejected` and `Unverified`.
     """
     identity, today = province.config.identity, local_day(now)
-    content = sample_packet(province.config.province, unit, "Gói tin kiểm tra của `lienthong check`", today)
+    content = make_sample_packet(province.config.province, unit, "Gói tin kiểm tra của `lienthong check`", today)
     call = documents_requests.SendDocument(signing.sign_packet(content, identity))
     body = wss_verify.sign_envelope(
         envelope.wrap_in_envelope(documents_requests.build_call_element(call)), identity, now
@@ -86,7 +86,7 @@ def _reached(province: Province, contract: Contract, partner: Partner, unit: str
     # for the hub's own certificate, which is checked elsewhere
     policy = attrs.evolve(partner.policy, revocation=RevocationRule.ALLOW)
     signer = attrs.evolve(partner, certificates=(identity.certificate,), policy=policy, calls=(DOCUMENTS,))
-    manner = Manner(action=documents_requests.soap_action(call))
+    manner = Manner(action=documents_requests.choose_soap_action(call))
     opened = verification.open_call(body, manner, (signer,), identity.certificate, province, contract, now)
     assert isinstance(opened.call, documents_requests.SendDocument)
     assert isinstance(opened.call.packet, bytes)  # a sample packet is small

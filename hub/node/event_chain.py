@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.journal import events
-from hub.runtime.periodic import Regular
+from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
 
 log = structlog.get_logger()
@@ -16,7 +16,7 @@ _EVERY = 0.5  #: seconds
 
 
 @attrs.define(eq=False)
-class Chainer(Regular):
+class EventChainer(PeriodicService):
     """The chainer of one node. A database lock lets only one node chain at a time."""
 
     every = _EVERY

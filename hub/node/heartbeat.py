@@ -20,7 +20,7 @@ from hub.domain.errors import Unready
 from hub.journal import nodes
 from hub.journal.nodes import Node
 from hub.journal.queue import claims
-from hub.runtime.periodic import Regular
+from hub.runtime.periodic import PeriodicService
 from hub.store import schema_version, transactions
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
@@ -34,7 +34,7 @@ _AGAIN = 1.0
 
 
 @attrs.define(eq=False)
-class Heartbeat(Regular):
+class Heartbeat(PeriodicService):
     """The heartbeat of one node."""
 
     every = _AGAIN
@@ -90,7 +90,9 @@ class Heartbeat(Regular):
 
 
 def _beat(tx: Transaction, node: Node, now: datetime) -> int:
-    if not schema_version.fits_schema(tx):
-        raise Unready("journal-unavailable", f"this program does not run on schema {transactions.version_in(tx)}")
+    if not schema_version.is_schema_supported(tx):
+        raise Unready(
+            "journal-unavailable", f"this program does not run on schema {transactions.select_schema_version(tx)}"
+        )
     nodes.record_heartbeat(tx, node, now)
     return claims.release_lost_claims(tx, now)

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from hub.config import Config, describe_config_changes
 from hub.config.revocation_cache import RevocationAnswer
-from hub.delivery.transports import adapters_of
+from hub.delivery.transports import make_adapters
 from hub.domain.errors import ConfigurationFault, Mistake, Rejected
 from hub.domain.model import RevocationRule
 from hub.journal import unit_registry
@@ -27,10 +27,10 @@ from hub.node import builders, check
 from hub.node.builders import NodeFrame
 from hub.node.port_builder import build_ports
 from hub.runtime import pidfile
-from hub.runtime.ports import DirectoryLockService, Ordered, bind_port
+from hub.runtime.ports import DirectoryLockService, OrderedServices, bind_port
 from hub.runtime.thread_pool import THRESHOLD
 from hub.security import tls
-from hub.security.certificates import Purpose, certificate_fingerprint
+from hub.security.certificates import Purpose, hash_certificate
 from hub.security.token_key import VAULT
 from hub.units.live import Live, Setup
 from hub.units.province import Province
@@ -38,7 +38,7 @@ from hub.units.province import Province
 log = structlog.get_logger()
 
 
-class Hub(Ordered):
+class Hub(OrderedServices):
     """All services of one node."""
 
     observer: ILogObserver | None = None  #: log observer for twistd, unless its options name another
@@ -98,8 +98,8 @@ class Hub(Ordered):
 
     async def _turn_over(self, today: date) -> None:
         """Rebuild the province with the registry's unit codes as valid on *today*."""
-        roll = await self._database.journal.read(unit_registry.read_unit_roll, today)
-        self._live.setup = attrs.evolve(self._live.setup, province=Province.of(self._live.config, roll))
+        units = await self._database.journal.read(unit_registry.read_unit_roll, today)
+        self._live.setup = attrs.evolve(self._live.setup, province=Province.of(self._live.config, units))
         log.info("day-begun", day=today.isoformat())
 
     def _set_up(self, province: Province) -> Setup:
@@ -107,7 +107,7 @@ class Hub(Ordered):
         config = province.config
         clients = tls.make_tls_context(config.tls, self._check, config.authorities)
         contexts = {"admin": tls.make_tls_context(config.tls), "soap": clients, "syslog": clients}
-        return Setup(province, adapters_of(config), contexts)
+        return Setup(province, make_adapters(config), contexts)
 
     def _take_up(self, found: check.Findings) -> pidfile.ReloadVerdict:
         if found.mistakes or found.province is None:
@@ -146,9 +146,7 @@ class Hub(Ordered):
             self._live.config.anchors.check(shown, self.now(), above, purpose=Purpose.CLIENT, unknown=rule)
         except Rejected as rejected:
             subject = shown.subject.rfc4514_string()[:200]
-            log.warning(
-                "client-refused", subject=subject, certificate=certificate_fingerprint(shown), reason=str(rejected)
-            )
+            log.warning("client-refused", subject=subject, certificate=hash_certificate(shown), reason=str(rejected))
             raise
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import attrs
 
-from hub.config.database import url_of
-from hub.config.writing import partner_toml, quote_toml
+from hub.config.database import parse_database_url
+from hub.config.writing import quote_toml, write_partner_toml
 from hub.domain.model import Unit, UnitMark
 from hub.journal import unit_registry
 from hub.runtime.free_ports import free_ports
@@ -74,7 +74,7 @@ _UNITS = (
 
 
 @attrs.frozen
-class Ports:
+class ProvincePorts:
     """The loopback ports of a sample province."""
 
     soap: int
@@ -83,13 +83,13 @@ class Ports:
     vpcp: int
 
 
-def choose_ports(soap: int, admin: int) -> Ports:
+def choose_ports(soap: int, admin: int) -> ProvincePorts:
     """Return the ports to write. 0 is replaced by a free port; all ports differ."""
     free = [port for port in free_ports(6) if port not in {soap, admin}]
-    return Ports(soap or free.pop(), admin or free.pop(), free.pop(), free.pop())
+    return ProvincePorts(soap or free.pop(), admin or free.pop(), free.pop(), free.pop())
 
 
-def sample_units() -> list[Unit]:
+def make_sample_units() -> list[Unit]:
     """Return the synthetic units of the sample province, parents before children."""
     return [
         Unit(code, name, code.rpartition(".")[0] or None, aliases=(alias,) if alias else (), mark=UnitMark.SYNTHETIC)
@@ -101,7 +101,7 @@ class DatabaseTaken(Exception):
     """The given database already has tables."""
 
 
-def write_province(directory: Path, ports: Ports, now: datetime, database: str = SQLITE) -> None:
+def write_province(directory: Path, ports: ProvincePorts, now: datetime, database: str = SQLITE) -> None:
     """Write a sample province into *directory*, and create the tables in *database*, a URL as in `hub.toml`.
 
     The directory is created if it does not exist.
@@ -112,7 +112,7 @@ def write_province(directory: Path, ports: Ports, now: datetime, database: str =
     """
     if directory.exists() and any(directory.iterdir()):
         raise FileExistsError(directory)
-    engine = transactions.open_journal(url_of(database, directory.absolute()), pooled=False)
+    engine = transactions.open_journal(parse_database_url(database, directory.absolute()), pooled=False)
     if database != SQLITE and transactions.read_schema_version(engine) is not None:
         raise DatabaseTaken(database)
     for name in (".", "data", "partners", "pki", "trust"):
@@ -121,18 +121,18 @@ def write_province(directory: Path, ports: Ports, now: datetime, database: str =
     sample_pki.write_sample_pki(directory / "pki", PARTNERS, now)
     key = directory / "pki" / "lookups.key"
     key.touch(0o600)
-    key.write_text(encryption.new_key(os.urandom(encryption.KEY)), "ascii")
+    key.write_text(encryption.write_key_text(os.urandom(encryption.KEY)), "ascii")
     hub = _HUB.format(soap_port=ports.soap, admin_port=ports.admin, database=quote_toml(database))
     (directory / "hub.toml").write_text(hub, "utf-8")
     for code, text in _partner_files(ports).items():
         (directory / "partners" / f"{code}.toml").write_text(text, "utf-8")
     transactions.upgrade_schema(engine)
     with transactions.write_transaction(engine) as tx:
-        unit_registry.write_registry_units(tx, sample_units())
+        unit_registry.write_registry_units(tx, make_sample_units())
     engine.dispose()
 
 
-def _partner_files(ports: Ports) -> dict[str, str]:
+def _partner_files(ports: ProvincePorts) -> dict[str, str]:
     def units(partner: str) -> list[str]:
         return [code for code, _name, owner, _alias in _UNITS if owner == partner]
 
@@ -140,7 +140,7 @@ def _partner_files(ports: Ports) -> dict[str, str]:
         return f"https://127.0.0.1:{port}/soap/documents"
 
     return {
-        "sotttt": partner_toml(
+        "sotttt": write_partner_toml(
             comment="Hệ thống văn bản của một sở: tự lấy về.  A department's document system: it fetches.",
             name="Hệ thống văn bản của sở (mẫu)",
             certificates=["pki/partners/sotttt.crt"],
@@ -148,7 +148,7 @@ def _partner_files(ports: Ports) -> dict[str, str]:
             calls=("documents", "dossiers", "incidents", "lookups", "mail", "reports"),
             receive="fetch",
         ),
-        "vpub": partner_toml(
+        "vpub": write_partner_toml(
             comment="Văn phòng UBND tỉnh: trục đẩy tới.  The province office: it is pushed to.",
             name="Hệ thống văn bản của Văn phòng UBND tỉnh (mẫu)",
             certificates=["pki/partners/vpub.crt"],
@@ -156,7 +156,7 @@ def _partner_files(ports: Ports) -> dict[str, str]:
             receive="push",
             url=url(ports.vpub),
         ),
-        "vpcp": partner_toml(
+        "vpcp": write_partner_toml(
             comment="Trục liên thông văn bản quốc gia: mọi mã ngoài tỉnh.  The national axis: every code outside the province.",
             name="Trục liên thông văn bản quốc gia (mẫu)",
             certificates=["pki/partners/vpcp.crt"],

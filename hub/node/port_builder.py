@@ -17,19 +17,19 @@ from twisted.web.server import Site
 from hub.config import Listen
 from hub.console import edge
 from hub.console.pages import ConsolePages
-from hub.console.sessions import place_of
+from hub.console.sessions import find_address_network
 from hub.domain.fair_queue import HUB, PortShare
 from hub.domain.model import DOCUMENTS
 from hub.formats import spool
 from hub.journal import metrics
-from hub.monitoring.syslog_listener import Ear, LineOutcome
+from hub.monitoring.syslog_listener import LineOutcome, SyslogListener
 from hub.node import admin
 from hub.node.builders import DatabaseParts, ExchangeParts, NodeFrame, ReportingParts
 from hub.runtime import disk_space
-from hub.runtime.disk_space import SpoolRoom
+from hub.runtime.disk_space import SpoolReservations
 from hub.runtime.ports import Port
 from hub.runtime.thread_pool import Work
-from hub.security.certificates import certificate_fingerprint
+from hub.security.certificates import hash_certificate
 from hub.soap.wsdl import Contract
 from hub.units.live import Live
 from hub.web import public_pages
@@ -49,16 +49,16 @@ def build_ports(
 ) -> Sequence[Service]:
     """Return the services that listen on *sockets* (by section of `hub.toml`), in start order."""
     live, heard = frame.live, "syslog" in sockets
-    ear = Ear(live, exchange.access, frame.reactor, frame.now)
-    spool_room = SpoolRoom(lambda: disk_space.count_octets_left(live.config))
+    listener = SyslogListener(live, exchange.access, frame.reactor, frame.now)
+    spool_room = SpoolReservations(lambda: disk_space.count_octets_left(live.config))
 
     def port(name: str, site: Any) -> Port:
         return Port(sockets[name], site, lambda: live.setup.contexts[name], frame.reactor)
 
-    admin_site = _admin_site(frame, database, exchange, reporting, spool_room, ear.counts if heard else None)
+    admin_site = _admin_site(frame, database, exchange, reporting, spool_room, listener.counts if heard else None)
     soap_site = _soap_site(frame, exchange, spool_room)
-    syslog = [port("syslog", ear.factory())] if heard else []
-    return [port("admin", admin_site), port("soap", soap_site), ear, *syslog]
+    syslog = [port("syslog", listener.factory())] if heard else []
+    return [port("admin", admin_site), port("soap", soap_site), listener, *syslog]
 
 
 async def find_key_flaw(live: Live, work: Work, clock: Any) -> str:
@@ -73,12 +73,12 @@ async def find_key_flaw(live: Live, work: Work, clock: Any) -> str:
         return f"no answer within {KEY_PATIENCE:g} s"
 
 
-def _soap_site(frame: NodeFrame, exchange: ExchangeParts, spool_room: SpoolRoom) -> Site:
+def _soap_site(frame: NodeFrame, exchange: ExchangeParts, spool_room: SpoolReservations) -> Site:
     live, intakes = frame.live, exchange.intakes
     root, soap = Resource(), Resource()
     root.putChild(b"soap", soap)
-    for name, desk in exchange.endpoints.items():
-        served = ServiceResource(intakes[name], desk.contract, partial(_service_url, live, name))
+    for name, endpoint in exchange.endpoints.items():
+        served = ServiceResource(intakes[name], endpoint.contract, partial(_service_url, live, name))
         soap.putChild(name.encode(), served)
     site = _site(root, live.config.soap.body_limit, frame, exchange, spool_room)
     site.note, site.stranger = intakes[DOCUMENTS].record_refusal, intakes[DOCUMENTS].check_certificate
@@ -91,7 +91,7 @@ def _admin_site(
     database: DatabaseParts,
     exchange: ExchangeParts,
     reporting: ReportingParts,
-    spool_room: SpoolRoom,
+    spool_room: SpoolReservations,
     syslog: Mapping[LineOutcome, int] | None,
 ) -> Site:
     """Return the site of the admin port, which also serves the console.
@@ -109,31 +109,36 @@ def _admin_site(
             )
         )
 
-    look = admin.SharedLook(readiness, seconds).get
+    measure = admin.SharedMeasurement(readiness, seconds).get
 
     def wsdls() -> dict[str, bytes]:
-        found = {name: _wsdls_of(desk.contract, _service_url(live, name)) for name, desk in exchange.endpoints.items()}
+        found = {
+            name: _wsdls_of(endpoint.contract, _service_url(live, name))
+            for name, endpoint in exchange.endpoints.items()
+        }
         return {file: text for each in found.values() for file, text in each.items()}
 
     async def measured() -> bytes:
-        found, standings = await look(), prober.standings
+        found, standings = await measure(), prober.standings
         return metrics.write_metrics(
             await admin.gather_metrics(found, journal, live.province, frame.now(), exchange.feed, syslog, standings)
         )
 
-    tell = admin.SharedLook(measured, seconds).get if live.config.admin.metrics else None
-    console = _console(frame, database, exchange, look)
-    served = admin.make_admin_resource(look, wsdls, tell, _public(frame, database), console)
+    tell = admin.SharedMeasurement(measured, seconds).get if live.config.admin.metrics else None
+    console = _console(frame, database, exchange, measure)
+    served = admin.make_admin_resource(measure, wsdls, tell, _public(frame, database), console)
     site = _site(served, edge.LIMIT, frame, exchange, spool_room)
     site.refusal, site.limit, site.answering = edge.write_early_refusal, console.limit, edge.ANSWERING
     site.share_of = _share_of_address
     return site
 
 
-def _site(root: Resource, limit: int, frame: NodeFrame, exchange: ExchangeParts, spool_room: SpoolRoom) -> BoundedSite:
+def _site(
+    root: Resource, limit: int, frame: NodeFrame, exchange: ExchangeParts, spool_room: SpoolReservations
+) -> BoundedSite:
     # The namespace of a fault's detail as long as the called service is unknown.
     namespace = exchange.endpoints[DOCUMENTS].contract.namespace
-    site = BoundedSite(root, limit, namespace, frame.reactor, spool.spool_folder(frame.live.config.data))
+    site = BoundedSite(root, limit, namespace, frame.reactor, spool.name_spool_folder(frame.live.config.data))
     site.room, site.spool_room = exchange.disk_space.require_space, spool_room
     return site
 
@@ -150,10 +155,10 @@ def _console(
     frame: NodeFrame,
     database: DatabaseParts,
     exchange: ExchangeParts,
-    look: Callable[[], defer.Deferred[admin.Readiness]],
+    measure: Callable[[], defer.Deferred[admin.Readiness]],
 ) -> edge.Console:
     async def checks() -> dict[str, tuple[str, str]]:
-        found = await look()
+        found = await measure()
         return {name: (code, found.reasons[name]) for name, code in found.codes.items()}
 
     pages = ConsolePages(
@@ -174,13 +179,13 @@ def _share_of_partner(live: Live, channel: Any) -> PortShare:
     shown = read_client_certificate(channel)
     partner = live.province.partner_with(shown)
     if partner is None:
-        return PortShare(certificate_fingerprint(shown))
+        return PortShare(hash_certificate(shown))
     return PortShare(partner.code, partner.policy.intake_connections, partner.policy.intake_spool)
 
 
 def _share_of_address(channel: Any) -> PortShare:
     """Return the share of the admin port for the client address of a connection."""
-    return PortShare(place_of(str(channel.getPeer().host)))
+    return PortShare(find_address_network(str(channel.getPeer().host)))
 
 
 def _wsdls_of(service: Contract, at: str) -> dict[str, bytes]:

@@ -49,7 +49,7 @@ Fetch = Callable[[Anchors, RevocationQuestion, str], Awaitable[bytes]]
 
 
 @attrs.define(eq=False)
-class Inquiry(Service):
+class RevocationFetcher(Service):
     """The revocation fetches of one node, one after another."""
 
     _live: Live  #: the configuration in force
@@ -97,7 +97,7 @@ class Inquiry(Service):
         mine = {name: one for name, one in self._heard.items() if name in asked}
         self._heard = before | mine
         self._rests, self._asked = {}, set()
-        revocation_cache.tell_all(config, self._heard.values())
+        revocation_cache.set_revocation_answers(config, self._heard.values())
 
     def _look(self) -> None:
         if self._round is None and self._live.config.sources:
@@ -112,7 +112,7 @@ class Inquiry(Service):
         for question in self._questions:
             name = question.name
             known, now = self._heard.get(name), self._now()
-            due = crl_ocsp.again_at(known.at, known.said.begins, known.said.ends) if known else now
+            due = crl_ocsp.choose_next_fetch(known.at, known.said.begins, known.said.ends) if known else now
             if now < self._rests.get(name, now) or (now < due and name in self._asked):
                 continue
             found = await self._ask(question, known)
@@ -123,7 +123,7 @@ class Inquiry(Service):
                 continue
             self._heard[name] = found
             self._asked.add(name)
-            revocation_cache.tell_all(config, self._heard.values())
+            revocation_cache.set_revocation_answers(config, self._heard.values())
 
     async def _ask(self, question: RevocationQuestion, known: RevocationAnswer | None) -> RevocationAnswer | None:
         """Return the first usable answer of the question's URLs, or None."""
@@ -157,7 +157,7 @@ class Inquiry(Service):
         return None
 
 
-def network_fetch(reactor: Any, now: Callable[[], datetime]) -> Fetch:
+def make_network_fetch(reactor: Any, now: Callable[[], datetime]) -> Fetch:
     """Return a `Fetch` over the network.
 
     It raises any error of the call, and `RevocationUnusable` for a status other than 200.
@@ -172,7 +172,7 @@ def network_fetch(reactor: Any, now: Callable[[], datetime]) -> Fetch:
 
         pool = http_client.make_connection_pool(reactor, persistent=False)
         agent = Agent(
-            reactor, http_client.OneContext(tls.make_tls_context(None, check)), connectTimeout=PATIENCE, pool=pool
+            reactor, http_client.SharedTlsContext(tls.make_tls_context(None, check)), connectTimeout=PATIENCE, pool=pool
         )
         if question.certificate is None:
             response = await agent.request(b"GET", url.encode("ascii"))

@@ -43,7 +43,7 @@ def _places(config: Config) -> Iterable[Path]:
 
 
 @attrs.define(eq=False)
-class DiskRoom:
+class DiskSpace:
     """The state of the disks, measured at most `_BELIEVED` seconds ago."""
 
     _lacks: Callable[[], str]  #: returns which directories lack space, and how much; "" if none
@@ -65,7 +65,7 @@ def count_octets_left(config: Config) -> int:
 
 
 @attrs.define
-class SpoolRoom:
+class SpoolReservations:
     """Reservations of disk space for large bodies that are being received or answered, limited per owner."""
 
     _left: Callable[[], int]  #: octets that may still be written to the disk
@@ -73,12 +73,12 @@ class SpoolRoom:
     _bodies: Counter[str] = attrs.field(factory=Counter, init=False)  #: number of bodies by owner key
     _unwritten: int = attrs.field(default=0, init=False)  #: octets that are reserved and not yet on the disk
 
-    def reserve(self, share: PortShare, size: int | None) -> "BodyRoom":
+    def reserve(self, share: PortShare, size: int | None) -> "BodyReservation":
         """Reserve space for a body of *size* octets, or the first step for a body of unknown length (None).
 
         Raises `Unready`: `hub-busy` when that exceeds the owner's share, `disk-low` when the disk has no room.
         """
-        taken = BodyRoom(self, share)
+        taken = BodyReservation(self, share)
         self._bodies[share.key] += 1
         try:
             taken.extend(_STEP if size is None else size)
@@ -116,10 +116,10 @@ class SpoolRoom:
 
 
 @attrs.define(eq=False)
-class BodyRoom:
+class BodyReservation:
     """The reservation of one body."""
 
-    _room: SpoolRoom
+    _room: SpoolReservations
     _share: PortShare
     _size: int = attrs.field(default=0, init=False)  #: reserved octets
     _written: int = attrs.field(default=0, init=False)  #: octets on the disk

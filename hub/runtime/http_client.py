@@ -25,7 +25,7 @@ class Unreachable(ConnectionError):
     """No reply came, through a fault of the network or the partner."""
 
 
-class TooLong(Exception):
+class BodyTooLong(Exception):
     """The answer has more octets than allowed."""
 
 
@@ -47,7 +47,7 @@ class _BoundedHead(HTTP11ClientProtocol):
         if self._parser is not None and self._parser.state in {"STATUS", "HEADER"}:
             self._head += len(data)
             if self._head > HEAD:
-                over = TooLong(f"the head of the answer is longer than {HEAD} octets")
+                over = BodyTooLong(f"the head of the answer is longer than {HEAD} octets")
                 self._giveUp(Failure(over))
                 return
         super().dataReceived(data)
@@ -95,7 +95,7 @@ class _Connections:
 
 @implementer(IPolicyForHTTPS)
 @attrs.frozen
-class OneContext:
+class SharedTlsContext:
     """Uses the same TLS context for every host."""
 
     _context: SSL.Context
@@ -110,7 +110,7 @@ class OneContext:
 async def read_body(response: IResponse, limit: int) -> bytes:
     """Return the whole body of *response*.
 
-    Raises TooLong beyond *limit* octets, or the error that broke the connection.
+    Raises BodyTooLong beyond *limit* octets, or the error that broke the connection.
     """
     reading = _BodyReader(limit)
     response.deliverBody(reading)
@@ -120,7 +120,7 @@ async def read_body(response: IResponse, limit: int) -> bytes:
 def describe_connection_error(error: Exception) -> str:
     """Describe in one line why no answer came."""
     match error:
-        case TooLong():
+        case BodyTooLong():
             return str(error)
         case ConnectError() | DNSLookupError() | ConnectingCancelledError():
             return f"connection failed: {error}"
@@ -143,7 +143,7 @@ class _BodyReader(Protocol):
         self._body += data
         if len(self._body) > self._limit and not self.done.called:
             self._abort()
-            self.done.errback(Failure(TooLong(f"the answer is longer than {self._limit} octets")))
+            self.done.errback(Failure(BodyTooLong(f"the answer is longer than {self._limit} octets")))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Return the whole body, or fail with the reason why there is none."""

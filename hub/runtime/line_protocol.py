@@ -30,7 +30,7 @@ BROKEN = (ConnectionBroken, ConnectError, ConnectionClosed, DNSLookupError, SSL.
 
 
 @attrs.define(eq=False, slots=False)
-class Talk(Protocol):
+class LineConnection(Protocol):
     """The hub's side of one connection."""
 
     _heard: bytearray = attrs.field(factory=bytearray, init=False)  #: received octets that no caller has read yet
@@ -125,14 +125,14 @@ def split_host_port(url: str, usual: int) -> tuple[str, int]:
 
 async def open_connection(
     reactor: object, host: str, port: int, seconds: float, creator: IOpenSSLClientConnectionCreator | None
-) -> Talk:
+) -> LineConnection:
     """Connect within *seconds*, with TLS from the start if *creator* is given.
 
     Raises the error that prevented the connection.
     """
     endpoint = HostnameEndpoint(reactor, host, port, timeout=seconds)
-    factory = Factory.forProtocol(Talk)
+    factory = Factory.forProtocol(LineConnection)
     factory.noisy = False
     made = await (wrapClientTLS(creator, endpoint) if creator is not None else endpoint).connect(factory)
-    assert isinstance(made, Talk)
+    assert isinstance(made, LineConnection)
     return made

@@ -20,7 +20,7 @@ _LEVELS = {"warn": "warning"}
 
 
 @attrs.frozen(eq=False)
-class Lines:
+class LineLogger:
     """Writes whole lines, from any thread.
 
     Twisted logs «Received SIGTERM» inside the signal handler, which may interrupt the same thread in the middle of a
@@ -41,7 +41,7 @@ class Lines:
 
 def configure_logs(stream: TextIO | None = None) -> None:
     """Make structlog write one JSON object per line to *stream* (default: standard output)."""
-    lines = Lines(stream or cast("TextIO", sys.__stdout__))
+    lines = LineLogger(stream or cast("TextIO", sys.__stdout__))
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

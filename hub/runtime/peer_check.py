@@ -13,26 +13,26 @@ from hub.config import Partner
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem, RevocationRule
 from hub.security import tls
-from hub.security.certificates import Anchors, Purpose, certificate_fingerprint
+from hub.security.certificates import Anchors, Purpose, hash_certificate
 from hub.security.crl_ocsp import RevocationUnusable
 
 log = structlog.get_logger()
 
 
-def make_peer_judges(
+def make_peer_checks(
     partner: Partner, anchors: Anchors, now: Callable[[], datetime], host: str
 ) -> tuple[tls.Check, tls.Stapled]:
     """Return two checks of *partner*'s server: of its certificate, and of the OCSP response that it stapled.
 
     A partner without configured certificates (`transport=tls`) must show a certificate for its name, *host*.
     """
-    known = {certificate_fingerprint(certificate) for certificate in partner.certificates}
+    known = {hash_certificate(certificate) for certificate in partner.certificates}
 
     def check(shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
         if not known:
             tls.check_host(shown, host)
-        elif certificate_fingerprint(shown) not in known:
-            raise Rejected(Problem("certificate-unknown", certificate_fingerprint(shown)))
+        elif hash_certificate(shown) not in known:
+            raise Rejected(Problem("certificate-unknown", hash_certificate(shown)))
         # an unknown status is allowed here, because `stapled` decides
         anchors.check(shown, now(), above, purpose=Purpose.SERVER, unknown=RevocationRule.ALLOW)
 

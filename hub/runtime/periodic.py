@@ -8,8 +8,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 
-class Regular(Service):
-    """Calls `run_once` at its start and then every `every` seconds. A stop waits for the running call and then calls `finish`.
+class PeriodicService(Service):
+    """Calls `run_once` at its start and then every `every` seconds.
+
+    A stop waits for the running call and then calls `finish`.
 
     `run_once` must not raise, except for a cancellation: an exception would stop the loop for ever.
     """

@@ -24,7 +24,7 @@ from hub.runtime import pidfile
 ACCEPTS = 1
 
 
-class Ordered(MultiService):
+class OrderedServices(MultiService):
     """Starts its services in order and stops them one after another, the last started first."""
 
     def stopService(self) -> Deferred[None]:
@@ -57,7 +57,7 @@ class Port(Service):
         Service.startService(self)
         factory = TLSMemoryBIOFactory(self, False, self._site)
         port = self._port = self._reactor.adoptStreamPort(self._socket.fileno(), self._socket.family, factory)
-        accept_few(port)
+        limit_accepts(port)
         self._socket.close()  # the reactor has its own duplicate
 
     def stopService(self) -> Deferred[None] | None:
@@ -86,7 +86,7 @@ class DirectoryLockService(Service):
             raise ConfigurationFault(
                 [Mistake(path, f"the hub with pid {held} runs here", "one hub per data directory")]
             ) from None
-        spool.clear_spool(spool.spool_folder(self._data))
+        spool.clear_spool(spool.name_spool_folder(self._data))
 
     def stopService(self) -> None:
         """Release the lock."""
@@ -95,7 +95,7 @@ class DirectoryLockService(Service):
             self._hold.release()
 
 
-def accept_few(port: Any) -> None:
+def limit_accepts(port: Any) -> None:
     """Limit a listening *port* to `ACCEPTS` new connections per turn. Twisted's default begins at 100 and grows."""
     accept = port.doRead
 

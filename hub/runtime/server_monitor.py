@@ -26,11 +26,11 @@ _AGAIN = 0.3
 
 
 class MonitorReactor(IReactorTime, IReactorFromThreads):
-    """The reactor interfaces that `Watch` needs."""
+    """The reactor interfaces that `ServerMonitor` needs."""
 
 
 @attrs.define(eq=False)
-class Watch:
+class ServerMonitor:
     """One node's view of the server."""
 
     _ask: Callable[[], None]  #: the probe: runs in a thread and raises when the server does not commit

@@ -57,14 +57,14 @@ class Work(Protocol):
         ...
 
 
-def at_once(owner: Owner, cost: int, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+def run_at_once(owner: Owner, cost: int, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
     """Run the work at once in the calling thread, for tests."""
     del owner, cost
     return maybeDeferred(step, *args, **kwargs)
 
 
 class ThreadReactor(IReactorFromThreads, IReactorTime):
-    """The reactor interfaces that `Workroom` needs."""
+    """The reactor interfaces that `WorkScheduler` needs."""
 
 
 @attrs.define(eq=False)
@@ -82,7 +82,7 @@ class _Piece:
 
 
 @attrs.define(eq=False)
-class Workroom(Service):
+class WorkScheduler(Service):
     """The worker threads, and the queue of cheap work for the reactor."""
 
     _reactor: ThreadReactor

@@ -80,7 +80,7 @@ SHA1_METHODS = {f"{DS}rsa-sha1": Method(RSAPublicKey, hashes.SHA1(), PKCS1v15())
 SHA1_DIGESTS: dict[str, Digest] = {f"{DS}sha1": hashlib.sha1}
 
 
-def strong_key(certificate: x509.Certificate) -> RSAPublicKey | EllipticCurvePublicKey:
+def require_strong_key(certificate: x509.Certificate) -> RSAPublicKey | EllipticCurvePublicKey:
     """Return the key of *certificate*, which must be RSA of at least 2048 bits, or EC on P-256 or P-384.
 
     Raises Unverified.
@@ -131,9 +131,9 @@ def _names_its_curve(certificate: x509.Certificate) -> bool:
     return parameters[0] == _OBJECT_IDENTIFIER
 
 
-def check_value(method: Method, certificate: x509.Certificate, value: bytes, content: bytes) -> None:
+def check_signature_value(method: Method, certificate: x509.Certificate, value: bytes, content: bytes) -> None:
     """Check that the key of *certificate* made the signature *value* over *content*. Raises Unverified."""
-    key = strong_key(certificate)
+    key = require_strong_key(certificate)
     if not isinstance(key, method.kind) or (is_pss(certificate) and not isinstance(method.padding, PSS)):
         raise Unverified("algorithm-refused", "the signature method is not for the certificate's kind of key")
     try:
@@ -151,7 +151,7 @@ def is_pss(certificate: x509.Certificate) -> bool:
     return certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
 
 
-def method_for(certificate: x509.Certificate) -> str:
+def choose_signature_method(certificate: x509.Certificate) -> str:
     """Return the signature method with which the hub signs, given the key of *certificate*."""
     if is_pss(certificate):
         return f"{PSS_METHODS}sha256-rsa-MGF1"
@@ -161,7 +161,7 @@ def method_for(certificate: x509.Certificate) -> str:
     return f"{MORE}rsa-sha256"
 
 
-def make_value(method: Method, key: PrivateKey, content: bytes) -> bytes:
+def make_signature_value(method: Method, key: PrivateKey, content: bytes) -> bytes:
     """Sign *content*. Return the octets of the SignatureValue.
 
     Raises TypeError if *method* is for another kind of key.

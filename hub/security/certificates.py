@@ -120,7 +120,7 @@ class Identity:
     @cached_property
     def method(self) -> str:
         """Return the signature method of the key."""
-        return algorithms.method_for(self.certificate)
+        return algorithms.choose_signature_method(self.certificate)
 
     @property
     def waits(self) -> bool:
@@ -129,7 +129,7 @@ class Identity:
 
     def sign(self, content: bytes) -> bytes:
         """Return the octets of the SignatureValue over *content*."""
-        return algorithms.make_value(algorithms.METHODS[self.method], self.key, content)
+        return algorithms.make_signature_value(algorithms.METHODS[self.method], self.key, content)
 
     def flaw(self) -> str:
         """Return an empty text: a key in memory can always sign."""
@@ -180,7 +180,7 @@ def load_crls(source: bytes | Path) -> tuple[x509.CertificateRevocationList, ...
     return crls
 
 
-def certificate_fingerprint(certificate: x509.Certificate) -> str:
+def hash_certificate(certificate: x509.Certificate) -> str:
     """Return the SHA-256 of the certificate's DER, in hex."""
     return certificate.fingerprint(hashes.SHA256()).hex()
 

@@ -220,13 +220,13 @@ def _check(signer: _Signing, certificate: x509.Certificate, content: bytes) -> N
     if _value(attributes, _CONTENT_TYPE) != asn1.encode_der(_DATA):
         raise Unverified("signature-invalid", "the signed content type is not data")
     value = signer.value
-    if isinstance(key := algorithms.strong_key(certificate), EllipticCurvePublicKey):
+    if isinstance(key := algorithms.require_strong_key(certificate), EllipticCurvePublicKey):
         size = (key.curve.key_size + 7) // 8
         try:
             value = b"".join(part.to_bytes(size) for part in decode_dss_signature(value))
         except (ValueError, OverflowError):
             raise Unverified("signature-invalid", "the ECDSA value does not consist of two numbers") from None
-    algorithms.check_value(METHODS[method], certificate, value, asn1.encode_der(signer.attributes))
+    algorithms.check_signature_value(METHODS[method], certificate, value, asn1.encode_der(signer.attributes))
     if _value(attributes, _DIGEST) != asn1.encode_der(_digest(bits, content)):
         raise Unverified("signature-invalid", "the content differs from the signed content")
 

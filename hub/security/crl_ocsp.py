@@ -250,7 +250,7 @@ def judge_revocation(
     )
 
 
-def again_at(asked: datetime, begins: datetime, ends: datetime | None) -> datetime:
+def choose_next_fetch(asked: datetime, begins: datetime, ends: datetime | None) -> datetime:
     """Return when to fetch again what was fetched at *asked*.
 
     It is after a tenth of its validity, but at least 5 minutes and at most 6 hours later.

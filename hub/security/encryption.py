@@ -57,6 +57,6 @@ def open_safe(file: Path) -> Safe:
     return Safe(bytes.fromhex(text))
 
 
-def new_key(octets: bytes) -> str:
+def write_key_text(octets: bytes) -> str:
     """Return the text of a key file for a key of these random *octets*."""
     return f"{octets.hex()}\n"

@@ -17,7 +17,7 @@ from pkcs11 import MGF, Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11.exceptions import PinIncorrect, PinInvalid, PinLenRange, PinLocked, PKCS11Error
 
 from hub.security.algorithms import Method
-from hub.security.pkcs11_uri import KeyPlace, PinRefused, Trouble
+from hub.security.pkcs11_uri import KeyPlace, PinRefused, TokenTrouble
 
 
 @attrs.frozen
@@ -38,14 +38,14 @@ class Pkcs11Key:
             return False
 
     def sign(self, method: Method, content: bytes) -> bytes:
-        """Return the octets of the SignatureValue over *content*. Raises Trouble.
+        """Return the octets of the SignatureValue over *content*. Raises TokenTrouble.
 
         For RSA the token computes the hash. For ECDSA it is computed here, because many tokens sign only a digest.
         PKCS#11 encodes an ECDSA value like XMLDSig.
         """
         rsa, hash_ = method.kind is RSAPublicKey, method.hash.name.upper()
         if self._key.key_type is not (KeyType.RSA if rsa else KeyType.EC):
-            raise Trouble(
+            raise TokenTrouble(
                 f"the key {self._place.key_shown} is of another type than the certificate's key", "the key of both"
             )
         try:
@@ -58,7 +58,7 @@ class Pkcs11Key:
             digest = hashlib.new(hash_, content).digest()
             return bytes(self._key.sign(digest, mechanism=Mechanism.ECDSA))
         except PKCS11Error as error:
-            raise Trouble(
+            raise TokenTrouble(
                 f"the token {self._place.shown} does not sign: {_said(error)}", "a token that signs"
             ) from None
 
@@ -72,12 +72,12 @@ class Pkcs11Key:
 def open_key(place: KeyPlace, pin: str) -> Pkcs11Key:
     """Initialise the module, log in to the one token and find the one key that *place* names.
 
-    Raises Trouble, PinRefused.
+    Raises TokenTrouble, PinRefused.
     """
     try:
         module = pkcs11.lib(str(place.module))
     except PKCS11Error as error:
-        raise Trouble(
+        raise TokenTrouble(
             f"{place.module} does not load: {_said(error)}", "the PKCS#11 library of the token's manufacturer"
         ) from None
     try:
@@ -85,8 +85,8 @@ def open_key(place: KeyPlace, pin: str) -> Pkcs11Key:
         return Pkcs11Key(place, module, session, _key(session, place))
     except PKCS11Error as error:
         _leave(module)
-        raise Trouble(f"the token {place.shown} does not open: {_said(error)}", "a token that opens") from None
-    except Trouble:
+        raise TokenTrouble(f"the token {place.shown} does not open: {_said(error)}", "a token that opens") from None
+    except TokenTrouble:
         _leave(module)
         raise
 
@@ -98,10 +98,10 @@ def _token(module: Any, place: KeyPlace) -> Any:
             there.append(slot.get_token())
     fit = [token for token in there if _is_meant(token, place)]
     if len(fit) > 1:
-        raise Trouble(f"{len(fit)} tokens are {place.shown}", "a URI that matches only one token: add serial")
+        raise TokenTrouble(f"{len(fit)} tokens are {place.shown}", "a URI that matches only one token: add serial")
     if not fit:
         labels = sorted({token.label for token in there if token.label})
-        raise Trouble(f"there is no token {place.shown}", _one_of(labels, "a token in a slot of that module"))
+        raise TokenTrouble(f"there is no token {place.shown}", _one_of(labels, "a token in a slot of that module"))
     return fit[0]
 
 
@@ -136,12 +136,12 @@ def _key(session: Any, place: KeyPlace) -> Any:
     found = list(session.get_objects(wanted))
     if len(found) > 1:
         expected = "a URI that matches only one key: add id"
-        raise Trouble(f"{len(found)} private keys in the token {place.shown} are {place.key_shown}", expected)
+        raise TokenTrouble(f"{len(found)} private keys in the token {place.shown} are {place.key_shown}", expected)
     if not found:
         keys = session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})
         names = sorted(f"object={key.label};id={key.id.hex()}" for key in keys)
         wrong = f"the token {place.shown} holds no private key {place.key_shown}"
-        raise Trouble(wrong, _one_of(names, "a private key in the token"))
+        raise TokenTrouble(wrong, _one_of(names, "a private key in the token"))
     return found[0]
 
 

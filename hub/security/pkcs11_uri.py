@@ -49,7 +49,7 @@ class KeyPlace:
         return ";".join([*named, *([f"id={self.id.hex()}"] if self.id is not None else [])])
 
 
-def place_of(uri: str, home: Path, module: str = "") -> KeyPlace:
+def parse_pkcs11_uri(uri: str, home: Path, module: str = "") -> KeyPlace:
     """Return the place that *uri* names. Relative paths are relative to *home*. *module* replaces module-path.
 
     Raises Pkcs11UriUnfit. Unknown attributes are refused and never ignored, since otherwise the URI could match more
@@ -114,7 +114,7 @@ def _file(source: str) -> str:
     return source.removeprefix("file://").removeprefix("file:")
 
 
-class Trouble(Exception):
+class TokenTrouble(Exception):
     """A key in a token cannot be used. States what is wrong and what is expected."""
 
     def __init__(self, wrong: str, expected: str) -> None:
@@ -123,5 +123,5 @@ class Trouble(Exception):
         self.expected = expected
 
 
-class PinRefused(Trouble):
+class PinRefused(TokenTrouble):
     """The token refuses the PIN. The same PIN is not tried again, because a token locks itself after a few attempts."""

@@ -71,7 +71,7 @@ class Authority:
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
 
 
-def found_sample_ca(now: datetime) -> Authority:
+def create_sample_ca(now: datetime) -> Authority:
     """Create a new sample CA."""
     key = _new_key()
     name = _name("Lien Thong sample CA")
@@ -88,7 +88,7 @@ def write_sample_pki(directory: Path, partners: tuple[str, ...], now: datetime) 
 
     Creates *directory* for them.
     """
-    authority = found_sample_ca(now)
+    authority = create_sample_ca(now)
     _pair(directory / "ca", authority.key, authority.certificate)
     _pair(directory / "hub", *authority.issue("hub", now))
     for partner in partners:

@@ -19,7 +19,7 @@ from cryptography import x509
 from hub.domain.errors import Unready
 from hub.security import algorithms, certificates
 from hub.security.algorithms import METHODS, Method, Unverified
-from hub.security.pkcs11_uri import EXPECTED_APART, KeyPlace, PinRefused, Trouble
+from hub.security.pkcs11_uri import EXPECTED_APART, KeyPlace, PinRefused, TokenTrouble
 
 #: Seconds during which a token that could not be opened is not tried again. A result of `flaw` is reused for as long.
 PATIENCE = 5.0
@@ -48,19 +48,19 @@ class _Held:
 
 
 @attrs.frozen
-class _Trouble:
+class _KeyTrouble:
     """The last failure: what, when, and with which PIN."""
 
     place: KeyPlace
     pin: str = attrs.field(repr=False)
     at: float
-    trouble: Trouble
+    trouble: TokenTrouble
 
     def holds(self, place: KeyPlace, pin: str, now: float) -> bool:
         refused = isinstance(self.trouble, PinRefused)
         return place == self.place and pin == self.pin and (refused or now < self.at + PATIENCE)
 
-    def again(self) -> Trouble:
+    def again(self) -> TokenTrouble:
         return type(self.trouble)(self.trouble.wrong, self.trouble.expected)
 
 
@@ -72,13 +72,13 @@ class Vault:
     _seconds: Callable[[], float]
     _lock: Lock = attrs.field(factory=Lock, init=False)
     _held: _Held | None = attrs.field(default=None, init=False)
-    _trouble: _Trouble | None = attrs.field(default=None, init=False)
+    _trouble: _KeyTrouble | None = attrs.field(default=None, init=False)
     _signed_at: float = attrs.field(default=float("-inf"), init=False)
 
     def sign(self, place: KeyPlace, method: Method, content: bytes) -> bytes:
         """Sign *content* with the key at *place*.
 
-        Raises Trouble, without waiting if the token was found missing just before.
+        Raises TokenTrouble, without waiting if the token was found missing just before.
         """
         with self._turn():
             return self._sign(place, method, content)
@@ -95,9 +95,9 @@ class Vault:
             self._trouble = None
             try:
                 value = self._sign(place, method, content)
-            except Trouble:
+            except TokenTrouble:
                 if before is not None:
-                    with suppress(Trouble):
+                    with suppress(TokenTrouble):
                         self._hold(before.place, before.pin)
                 raise
             assert self._held is not None
@@ -109,19 +109,19 @@ class Vault:
             with self._turn():
                 if self._held is None or self._held.place != place or self._seconds() >= self._signed_at + PATIENCE:
                     self._sign(place, method, _CONTENT)
-        except Trouble as trouble:
+        except TokenTrouble as trouble:
             return trouble.wrong
         return ""
 
     def close(self) -> None:
         """Log out. Must be called before a fork: a child inherits no session and opens its own when it first signs."""
-        with suppress(Trouble), self._turn():
+        with suppress(TokenTrouble), self._turn():
             self._let_go()
 
     @contextmanager
     def _turn(self) -> Generator[None]:
         if not self._lock.acquire(timeout=TURN):
-            raise Trouble("the token has not returned from the previous call", "a token that answers")
+            raise TokenTrouble("the token has not returned from the previous call", "a token that answers")
         try:
             yield
         finally:
@@ -131,7 +131,7 @@ class Vault:
         if self._held is not None and self._held.place == place:
             try:
                 return self._made(self._held.key, method, content)
-            except Trouble:  # the session, the login or the token is gone; if the token is back, this is no error
+            except TokenTrouble:  # the session, the login or the token is gone; if the token is back, this is no error
                 self._let_go()
         pin = _pin(place)
         now = self._seconds()
@@ -140,9 +140,9 @@ class Vault:
         self._let_go()
         try:
             return self._made(self._hold(place, pin), method, content)
-        except Trouble as trouble:
+        except TokenTrouble as trouble:
             self._let_go()
-            self._trouble = _Trouble(place, pin, self._seconds(), trouble)
+            self._trouble = _KeyTrouble(place, pin, self._seconds(), trouble)
             raise
 
     def _hold(self, place: KeyPlace, pin: str) -> OpenKey:
@@ -164,9 +164,9 @@ def _pin(place: KeyPlace) -> str:
     try:
         return place.pin_file.read_text("utf-8").rstrip("\r\n")
     except OSError as error:
-        raise Trouble(f"{place.pin_file} cannot be read: {error.strerror}", EXPECTED_APART) from None
+        raise TokenTrouble(f"{place.pin_file} cannot be read: {error.strerror}", EXPECTED_APART) from None
     except ValueError as error:
-        raise Trouble(f"{place.pin_file} cannot be read: {error}", EXPECTED_APART) from None
+        raise TokenTrouble(f"{place.pin_file} cannot be read: {error}", EXPECTED_APART) from None
 
 
 def _opened(place: KeyPlace, pin: str) -> OpenKey:
@@ -174,7 +174,7 @@ def _opened(place: KeyPlace, pin: str) -> OpenKey:
         from hub.security import pkcs11
     except ImportError as error:
         wrong = f"a key in a token needs python-pkcs11: {error}"
-        raise Trouble(wrong, "pip install 'lienthong[hsm]'") from None
+        raise TokenTrouble(wrong, "pip install 'lienthong[hsm]'") from None
     return pkcs11.open_key(place, pin)
 
 
@@ -198,7 +198,7 @@ class TokenIdentity:
     @cached_property
     def method(self) -> str:
         """Return the signature method of the certificate's key."""
-        return algorithms.method_for(self.certificate)
+        return algorithms.choose_signature_method(self.certificate)
 
     @property
     def waits(self) -> bool:
@@ -209,7 +209,7 @@ class TokenIdentity:
         """Return the octets of the SignatureValue over *content*. Raises Unready while the token cannot be used."""
         try:
             return self._vault.sign(self.place, METHODS[self.method], content)
-        except Trouble as trouble:
+        except TokenTrouble as trouble:
             raise Unready("key-unavailable", trouble.wrong) from None
 
     def flaw(self) -> str:
@@ -221,8 +221,8 @@ class TokenIdentity:
         method = METHODS[self.method]
         try:
             value, loose = self._vault.prove(self.place, method, _CONTENT)
-            algorithms.check_value(method, self.certificate, value, _CONTENT)
-        except Trouble as trouble:
+            algorithms.check_signature_value(method, self.certificate, value, _CONTENT)
+        except TokenTrouble as trouble:
             yield trouble.wrong, trouble.expected, True
             return
         except Unverified:

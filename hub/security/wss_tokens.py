@@ -54,7 +54,7 @@ _OTHER_NAMES = {
 }
 
 
-def every_id(element: etree._Element) -> Mapping[str, int]:
+def count_ids(element: etree._Element) -> Mapping[str, int]:
     """Return how often each value occurs in an attribute called Id, ID or id in the document of *element*."""
     times: dict[str, int] = {}
     for name in cast("list[str]", _IDS(element)):
@@ -79,7 +79,7 @@ def index_ids(places: Iterable[etree._Element]) -> Mapping[str, etree._Element]:
 def find_id_bearer(uri: str, places: Mapping[str, etree._Element], ids: Mapping[str, int]) -> etree._Element:
     """Return the one of *places* (`index_ids`) with the id in *uri*.
 
-    No other element of the document may bear this id (*ids*: `every_id`). Raises Unverified: `signature-invalid`.
+    No other element of the document may bear this id (*ids*: `count_ids`). Raises Unverified: `signature-invalid`.
     """
     if _FRAGMENT.fullmatch(uri) is None:
         raise Unverified("signature-invalid", f"{uri[:200]!r} is not a reference by id")
@@ -142,10 +142,10 @@ def _by_token(
         raise Unverified("signature-invalid", f"a token of {len(token.text or '')} letters")
     content = decode_base64_leaf(token)
     if kind == X509V3:
-        return [], with_octets(content, certificates)
+        return [], filter_by_octets(content, certificates)
     shown = _chain(content, kind)
     if kind == PKI_PATH:
-        return shown, with_octets(shown[-1], certificates)  # the path begins at the top
+        return shown, filter_by_octets(shown[-1], certificates)  # the path begins at the top
     matches = [one for one in certificates if _der(one) in shown]
     if len(matches) > 1:
         raise Unverified("signature-invalid", "the PKCS7 token holds several certificates of this partner")
@@ -240,7 +240,7 @@ def _by_identifier(identifier: etree._Element, certificates: Sequence[x509.Certi
     raise Unverified("signature-invalid", f"KeyIdentifier {str(kind)[:200]}")
 
 
-def with_octets(content: bytes, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+def filter_by_octets(content: bytes, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
     """Return those of *certificates* whose DER is *content*. *content* is not parsed."""
     return [one for one in certificates if _der(one) == content]
 

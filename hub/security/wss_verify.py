@@ -87,7 +87,7 @@ class Frame:
     @cached_property
     def ids(self) -> Mapping[str, int]:
         """Return how often each id occurs in the whole document."""
-        return wss_tokens.every_id(self.header)
+        return wss_tokens.count_ids(self.header)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -140,13 +140,13 @@ def verify_envelope(
     # Nothing large is canonicalised or digested before all cheap checks have passed.
     referred = _referred(signature, (body, timestamp, *security.iterchildren(TOKEN)), header, security, ids)
     covered = [element for _, element in referred]
-    missing = [safe_xml.local_name(part) for part in (body, timestamp) if part not in covered]
+    missing = [safe_xml.read_local_name(part) for part in (body, timestamp) if part not in covered]
     if missing:
         raise Unverified("signature-covers-too-little", f"not signed: {', '.join(missing)}")
     _check_digest(*referred[covered.index(timestamp)], loads)
     created, expires = _lifetime(timestamp)
     _judge_lifetime(created, expires, now, max_age, skew, signature.signed)
-    xmldsig.require_few(referred)
+    xmldsig.require_short_prefix_lists(referred)
     parts = _covered_parts(signature, attached or {})
     for reference, element in referred:
         if element is not timestamp:
@@ -190,7 +190,7 @@ def unseal_document(
     signature.check(certificate)
     if len(signature.references) != 1 or signature.references[0].uri or not signature.references[0].enveloped:
         raise Unverified("signature-covers-too-little", "the whole document must be signed, by one enveloped Reference")
-    xmldsig.require_few([(signature.references[0], root)])
+    xmldsig.require_short_prefix_lists([(signature.references[0], root)])
     signature.references[0].check(root, found[0])
     return root, certificate
 
@@ -287,7 +287,7 @@ def _covered_parts(signature: xmldsig.Signature, attached: Mapping[str, MimePart
     for reference in signature.references:
         if not reference.attached:
             continue
-        name = mime.content_id(reference.uri)
+        name = mime.read_content_id(reference.uri)
         if name in covered:
             raise Unverified("signature-invalid", f"{reference.uri[:200]} is signed twice")
         if name not in attached:
@@ -314,7 +314,7 @@ def _sealer(content: bytes, trusted: Anchors | Sequence[x509.Certificate], now: 
             raise Unverified("signature-invalid", f"X509Certificate: {error}") from None
         trusted.check(certificate, now)
         return certificate
-    found = wss_tokens.with_octets(content, trusted)
+    found = wss_tokens.filter_by_octets(content, trusted)
     if not found:
         raise Unverified("certificate-unknown", "the document was sealed with another certificate")
     return found[0]
@@ -338,7 +338,7 @@ def _time(leaf: etree._Element) -> datetime:
             return datetime.fromisoformat(text).astimezone(UTC)
         except (ValueError, OverflowError):  # 30 February, or a time before the year 1
             pass
-    raise Unverified("timestamp-missing", f"{safe_xml.local_name(leaf)} is not a time with a zone: {text[:50]!r}")
+    raise Unverified("timestamp-missing", f"{safe_xml.read_local_name(leaf)} is not a time with a zone: {text[:50]!r}")
 
 
 def _judge_lifetime(

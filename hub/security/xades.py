@@ -65,14 +65,14 @@ def verify_xades(root: etree._Element, element: etree._Element) -> Signed:
     _require_plain(signature.key_info)
     properties = _properties(signature)
     document, others = _references(signature)
-    ids = wss_tokens.every_id(root)
+    ids = wss_tokens.count_ids(root)
     places = wss_tokens.index_ids((properties, signature.key_info))
     covered = [(each, wss_tokens.find_id_bearer(each.uri, places, ids)) for each in others]
     if [found for _, found in covered].count(properties) != 1 or len({found for _, found in covered}) != len(covered):
         raise Unverified("signature-incomplete", "SignedProperties must be signed, and nothing may be signed twice")
     certificate, chain = _certificate(properties, wss_tokens.list_shown_certificates(signature.key_info))
     signature.check(certificate)
-    xmldsig.require_few([(document, root), *covered])
+    xmldsig.require_short_prefix_lists([(document, root), *covered])
     document.check(root, element)
     for reference, found in covered:
         reference.check(found)

@@ -127,7 +127,7 @@ class Reference:
         Raises Unverified. Nothing is copied: *signature* is removed temporarily, and the canonical form goes into the
         digest while it is written. For a tree with loads the canonical form is small and is kept in memory.
         """
-        require_few([(self, root)])
+        require_short_prefix_lists([(self, root)])
         digest, slim = self._digest(b""), io.BytesIO()
         document: Any = root.getroottree()  # the type stubs of write_c14n are incomplete
         how = {"exclusive": self.form.exclusive, "inclusive_ns_prefixes": _listed(self.form)}
@@ -151,7 +151,7 @@ class Reference:
             raise Unverified("signature-invalid", f"the digest of {self.uri or 'the document'} differs")
 
 
-def require_few(references: Iterable[tuple[Reference, etree._Element]]) -> None:
+def require_short_prefix_lists(references: Iterable[tuple[Reference, etree._Element]]) -> None:
     """Raise Unverified, `algorithm-refused`, if the PrefixLists of *references* are too long for their elements."""
     times = sum(reference.looked_for(element) for reference, element in references)
     if times > MOST_LOOKED_FOR:
@@ -174,7 +174,7 @@ class Signature:
 
     def check(self, certificate: x509.Certificate) -> None:
         """Check that the key of *certificate* made the value over SignedInfo. Raises Unverified."""
-        algorithms.check_value(self._method, certificate, self.value, self.signed)
+        algorithms.check_signature_value(self._method, certificate, self.value, self.signed)
 
     @cached_property
     def signed(self) -> bytes:
@@ -254,7 +254,7 @@ def canonicalize_element(
         raise Unverified("signature-invalid", f"no canonical form: {error}") from None
 
 
-def bare_digest(root: etree._Element, signature: etree._Element) -> str:
+def hash_without_signature(root: etree._Element, signature: etree._Element) -> str:
     """Return the SHA-256 of *root* without *signature*.
 
     It is the same for every spelling in which an enveloped signature stays valid. Raises Unverified if there is no

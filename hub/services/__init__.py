@@ -44,11 +44,13 @@ class Service:
 @cache
 def list_services() -> Mapping[str, Service]:
     """Return every service, by name."""
-    found = [import_module(name).SERVICE for name in (*_here(), *(f"{name}.service" for name, _ in of_adapters()))]
+    found = [
+        import_module(name).SERVICE for name in (*_here(), *(f"{name}.service" for name, _ in list_adapter_services()))
+    ]
     return {service.name: service for service in sorted(found, key=lambda each: each.name)}
 
 
-def of_adapters() -> Iterator[tuple[str, Path]]:
+def list_adapter_services() -> Iterator[tuple[str, Path]]:
     """Yield the module name and the folder of each adapter that has its own service.
 
     The folder may also hold the service's forms.

@@ -7,7 +7,7 @@ docs/reference/meetings.md. This module does not compare messages: every fact na
 revision, and the reports decide which message is newer.
 
 The organizer and the attendees are authorised from the unexpanded lines, before any recurrence rule is expanded. All
-rules of one message are expanded, and all its facts made, within the limits of one `CalendarRoom`. The worst cost is
+rules of one message are expanded, and all its facts made, within the limits of one `CalendarLimits`. The worst cost is
 that limit, whatever the message contains: as much CPU time as 700 RSA-2048 signatures (210 ms).
 """
 
@@ -23,7 +23,7 @@ import attrs
 from hub.domain.model import Fact, Record
 from hub.formats import icalendar as calendar
 from hub.formats import rrule
-from hub.formats.icalendar import CalendarPart, ContentLine, calendar_unreadable, too_large
+from hub.formats.icalendar import CalendarPart, ContentLine, make_too_large_error, make_unreadable_error
 from hub.services import Service
 
 MOST = 400  #: occurrences of one series, and components of one object
@@ -63,7 +63,7 @@ class SchedulingMethod(StrEnum):
 
 
 @attrs.define
-class CalendarRoom:
+class CalendarLimits:
     """The remaining limits for the calendars of one message."""
 
     lines: int = LINES
@@ -76,7 +76,7 @@ class CalendarRoom:
         """Take *count* units of the limit *what*. Raises Rejected `calendar-too-large` if less than that remains."""
         left = getattr(self, what) - count
         if left < 0:
-            raise too_large(f"more than {globals()[what.upper()]} {what} in the calendars of one message")
+            raise make_too_large_error(f"more than {globals()[what.upper()]} {what} in the calendars of one message")
         setattr(self, what, left)
 
 
@@ -96,29 +96,29 @@ def read_meetings(
     message: str,
     who_is: WhoIs = name_calendar_unit,
     may_tell: MayTell = allow_all_units,
-    room: CalendarRoom | None = None,
+    room: CalendarLimits | None = None,
 ) -> Record:
     """Read the calendar *content* into a record. Facts about units that the sender may not report on are left out.
 
     The cost is taken from *room*, the limits of the whole message; None means a new room. Raises Rejected for the whole
     calendar: `calendar-unreadable` or `calendar-too-large`.
     """
-    room = room or CalendarRoom()
+    room = room or CalendarLimits()
     room.spend("lines", content.count(b"\n"))
     room.spend("parameters", content.count(b";"))
     found = calendar.read_calendar(content)
     method = _read_method(_text(found, "METHOD").upper())
     events = found.parts("VEVENT")
     if not 0 < len(events) <= MOST:
-        raise calendar_unreadable(f"{len(events)} VEVENTs; from 1 to {MOST}")
+        raise make_unreadable_error(f"{len(events)} VEVENTs; from 1 to {MOST}")
     if (series := sum(map(_is_series, events))) > MOST_SERIES:
-        raise too_large(f"more than {MOST_SERIES} series")
+        raise make_too_large_error(f"more than {MOST_SERIES} series")
     room.spend("rules", series)
     meetings = [_meeting(event, found, method) for event in events]
     people = meetings[0].attendees if method is SchedulingMethod.REPLY else (meetings[0].organizer,)
     sender = next((unit for unit in (who_is(person, True) for person in people) if unit), "")
     if not sender:
-        raise calendar_unreadable(f"{'ATTENDEE' if method == 'REPLY' else 'ORGANIZER'} is not a unit")
+        raise make_unreadable_error(f"{'ATTENDEE' if method == 'REPLY' else 'ORGANIZER'} is not a unit")
     told = partial(Fact, service="meetings", at=at, message=message)
     facts: dict[tuple[str, str, str], Fact] = {}
     for fact in _facts(_CalendarReading(found, method, who_is, may_tell, room), meetings, told):
@@ -141,7 +141,7 @@ class _CalendarReading:
     method: SchedulingMethod
     who_is: WhoIs
     may_tell: MayTell
-    limits: CalendarRoom
+    limits: CalendarLimits
     together: int = 0  #: meetings so far; each occurrence counts as one
 
     def teller(self, person: ContentLine, *, sends: bool) -> str:
@@ -179,7 +179,7 @@ def _facts(reading: _CalendarReading, meetings: list[_Meeting], told: Callable[.
     apart = {(each.uid, each.occurrence) for each in meetings if each.occurrence}
     for meeting in meetings:
         if method is SchedulingMethod.CANCEL or meeting.cancelled:
-            day = local_start_day(meeting.start)
+            day = find_start_day(meeting.start)
             key = meeting.key(revision=meeting.revision)
             if organizer := reading.teller(meeting.organizer, sends=method is not SchedulingMethod.REPLY):
                 yield told(
@@ -204,7 +204,7 @@ def _facts(reading: _CalendarReading, meetings: list[_Meeting], told: Callable[.
                     key=meeting.key(),
                     milestone=milestone,
                     counterpart=who_is(meeting.organizer, method is not SchedulingMethod.REPLY),
-                    day=local_start_day(meeting.start),
+                    day=find_start_day(meeting.start),
                     attributes=meeting.attributes(),
                 )
 
@@ -215,7 +215,7 @@ def _called(
     days = _days(meeting, reading)
     reading.together += len(days)
     if reading.together > TOGETHER:
-        raise too_large(f"more than {TOGETHER} meetings and occurrences")
+        raise make_too_large_error(f"more than {TOGETHER} meetings and occurrences")
     if meeting.repeated:
         whole = meeting.key(revision=meeting.revision)
         yield told(unit=organizer, key=whole, milestone=SERIES, attributes=meeting.attributes())
@@ -227,7 +227,7 @@ def _called(
         yield told(unit=organizer, key=meeting.key(occurrence, meeting.revision), milestone=SCHEDULED, **also)
 
 
-def local_start_day(start: date | datetime | None) -> date | None:
+def find_start_day(start: date | datetime | None) -> date | None:
     """Return the day of *start* in Hà Nội; None if there is no start."""
     return None if start is None else calendar.local_day(start)
 
@@ -237,27 +237,27 @@ def _read_method(text: str) -> SchedulingMethod:
         return SchedulingMethod(text)
     except ValueError:
         expected = ", ".join(SchedulingMethod)
-        raise calendar_unreadable(f"METHOD is {text[:20] or 'missing'}, not one of {expected}") from None
+        raise make_unreadable_error(f"METHOD is {text[:20] or 'missing'}, not one of {expected}") from None
 
 
 def _meeting(event: CalendarPart, whole: CalendarPart, method: SchedulingMethod) -> _Meeting:
     uid, organizer, stamp, start, place = map(event.one, ("UID", "ORGANIZER", "DTSTAMP", "DTSTART", "RECURRENCE-ID"))
     if uid is None or not 0 < len(uid.text()) <= _LONGEST:
-        raise calendar_unreadable(f"UID is missing, or longer than {_LONGEST} characters")
+        raise make_unreadable_error(f"UID is missing, or longer than {_LONGEST} characters")
     if organizer is None:
-        raise calendar_unreadable("ORGANIZER is missing")
+        raise make_unreadable_error("ORGANIZER is missing")
     if place is not None and place.parameters.get("RANGE"):
-        raise calendar_unreadable("RECURRENCE-ID with RANGE: send the whole series again")
+        raise make_unreadable_error("RECURRENCE-ID with RANGE: send the whole series again")
     sequence = _text(event, "SEQUENCE") or "0"
     if not (sequence.isascii() and sequence.isdigit() and len(sequence) < 10):
-        raise calendar_unreadable(f"SEQUENCE is {sequence[:20]!r}")
+        raise make_unreadable_error(f"SEQUENCE is {sequence[:20]!r}")
     occurrence = calendar.write_calendar_mark(calendar.read_calendar_time(place, whole)) if place else ""
     begins = calendar.read_calendar_time(start, whole) if start else None
     stamped = calendar.write_calendar_mark(calendar.read_calendar_time(stamp, whole)) if stamp else ""
     repeated = place is None and _is_series(event)
     cancelled = _text(event, "STATUS").upper() == "CANCELLED"
     if begins is None and method is SchedulingMethod.REQUEST and not cancelled:
-        raise calendar_unreadable("DTSTART is missing")
+        raise make_unreadable_error("DTSTART is missing")
     if (rule := event.one("RRULE")) is not None:
         _ = _rule(rule)
     return _Meeting(
@@ -289,7 +289,7 @@ def _days(meeting: _Meeting, reading: _CalendarReading) -> tuple[tuple[str, date
         return ((meeting.occurrence, calendar.local_day(begins)),)
     found = _occurrences(meeting.event, reading, begins)
     if not found:
-        raise calendar_unreadable("a series without an occurrence")
+        raise make_unreadable_error("a series without an occurrence")
     return found
 
 
@@ -334,7 +334,7 @@ def _rule(line: ContentLine) -> rrule.Rule:
     try:
         return rrule.parse_rrule(line.value)
     except ValueError as error:
-        raise calendar_unreadable(f"RRULE: {error}") from None
+        raise make_unreadable_error(f"RRULE: {error}") from None
 
 
 def _is_by(when: date | datetime, until: date | datetime) -> bool:

@@ -19,7 +19,7 @@ REPORT = "urn:lienthong:report:1"
 ACCEPTED, RETURNED, SUBMITTED = "accepted", "returned", "submitted"
 
 
-def revision_key(form: str, unit: str, period: str, revision: int) -> str:
+def make_revision_key(form: str, unit: str, period: str, revision: int) -> str:
     """Return the business key of one revision of a report."""
     return json.dumps([form, unit, period, revision], ensure_ascii=False, separators=(",", ":"))
 
@@ -34,7 +34,7 @@ def read_report_record(octets: bytes, at: datetime, message: str) -> Record:
     unit, revision = total.get("unit", ""), root.get("revision", "1")
     if not (unit and revision.isascii() and revision.isdigit()):
         raise Rejected(Problem("contract-broken", "a report without a unit, or with a revision that is no number"))
-    one = revision_key(form.get("id", ""), unit, period.get("text", ""), int(revision))
+    one = make_revision_key(form.get("id", ""), unit, period.get("text", ""), int(revision))
     return Record(kind="report", sender=unit, keys=(one,), subject=f"{_title(form)} {period.get('text', '')}".strip())
 
 

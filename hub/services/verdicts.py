@@ -64,7 +64,7 @@ def read_verdict_message(octets: bytes, at: datetime, message: str) -> Record:
     fact = Fact(
         unit=said["unit"],
         service=reports.NAME,
-        key=reports.revision_key(said["form"], said["unit"], said["period"], int(said["revision"])),
+        key=reports.make_revision_key(said["form"], said["unit"], said["period"], int(said["revision"])),
         milestone=said["result"],
         at=at,
         message=message,

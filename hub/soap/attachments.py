@@ -97,7 +97,7 @@ def read_http_manner(content_type: str, soap_action: str | None) -> Manner:
     The octets themselves show their encoding (RFC 7303, 3.3). A charset that the hub does not accept is refused, since
     another reader may trust it.
     """
-    media, parameters = mime.media_type(content_type)
+    media, parameters = mime.read_media_type(content_type)
     if media != "multipart/related":
         soap = _VERSIONS.get(media)
         if soap is None:
@@ -106,7 +106,7 @@ def read_http_manner(content_type: str, soap_action: str | None) -> Manner:
         return Manner(soap, soap_action if soap == SOAP11 else parameters.get("action"))
     related = mime.read_related_header(content_type)
     if related.kind == XOP:  # MTOM 1.0, 4.3: start-info names the envelope's own media type
-        carriage, (named, more) = Carriage.MTOM, mime.media_type(parameters.get("start-info", ""))
+        carriage, (named, more) = Carriage.MTOM, mime.read_media_type(parameters.get("start-info", ""))
         action = parameters.get("action", more.get("action"))
     else:
         carriage, named, action = Carriage.SWA, related.kind, parameters.get("action")
@@ -119,14 +119,14 @@ def read_http_manner(content_type: str, soap_action: str | None) -> Manner:
 def unpack_body(body: Octets, how: Manner, names: frozenset[str], drawer: Drawer) -> Unpacked:
     """Return *body* as one tree, from which the long texts of elements with these local *names* were left out.
 
-    Raises Rejected like `parse_streamed_xml` and `mime.take_apart`, and CallRefused: `multipart-broken` (the envelope's
+    Raises Rejected like `parse_streamed_xml` and `mime.split_mime_body`, and CallRefused: `multipart-broken` (the envelope's
     part does not have the announced type), `media-type` (its charset), `attachment-unknown` (an Include names a missing
     part, or no Include names a part).
     """
     if how.related is None:
         root, loads = streamed_xml.parse_streamed_xml(body, names, drawer)
         return Unpacked(root, loads, {})
-    first, parts = mime.take_apart(body, how.related, drawer)
+    first, parts = mime.split_mime_body(body, how.related, drawer)
     action = _judge_first(first, how)
     root, loads = streamed_xml.parse_streamed_xml(first.octets, names, drawer)
     if how.carriage is Carriage.SWA:
@@ -143,7 +143,7 @@ def keep_refused_body(body: Octets, how: Manner, drawer: Drawer) -> Octets:
     if how.related is None:
         return body
     try:
-        return mime.take_apart(body, how.related, drawer)[0].octets
+        return mime.split_mime_body(body, how.related, drawer)[0].octets
     except CallRefused:
         return body.cut(0, min(len(body), BEGINNING))
 
@@ -172,7 +172,7 @@ def attach_parts(
             raise CallRefused(
                 Problem("attachment-unknown", f"line {element.sourceline}: an href with other content beside it")
             )
-        name = mime.content_id(uri)
+        name = mime.read_content_id(uri)
         part = left.pop(name, None)
         if part is None:
             raise CallRefused(
@@ -192,7 +192,7 @@ def _judge_first(part: MimePart, how: Manner) -> str | None:
     Raises CallRefused if its type is not the announced one.
     """
     assert how.related is not None
-    named, more = mime.media_type(part.parameters.get("type", MEDIA[how.soap]))
+    named, more = mime.read_media_type(part.parameters.get("type", MEDIA[how.soap]))
     fits = part.media == how.related.kind and (how.carriage is Carriage.SWA or named == MEDIA[how.soap])
     if not fits:
         raise CallRefused(Problem("multipart-broken", f"the envelope's part is {part.media[:50]} of {named[:50]}"))
@@ -225,7 +225,7 @@ def _include(root: etree._Element, parts: Mapping[str, MimePart], names: frozens
                     f"line {element.sourceline}: an Include must have an href and no other attribute",
                 )
             )
-        name = mime.content_id(element.get("href", ""))
+        name = mime.read_content_id(element.get("href", ""))
         part = left.pop(name, None)
         if part is None:
             raise CallRefused(

@@ -93,7 +93,7 @@ Call = (
 )
 
 
-def soap_action(call: Call) -> str:
+def choose_soap_action(call: Call) -> str:
     """Return the SOAPAction of *call*."""
     return f"{NAMESPACE}/{type(call).__name__}"
 

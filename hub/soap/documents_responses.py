@@ -15,7 +15,7 @@ from hub.formats import xsd_types
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Load, Loads
 from hub.soap.documents_requests import NAMESPACE, read_child_text
-from hub.soap.envelope import build_element, error_list, read_error_list
+from hub.soap.envelope import build_element, build_error_list, read_error_list
 
 
 @attrs.frozen
@@ -169,7 +169,7 @@ def build_receipt(said: Receipt, namespace: str = NAMESPACE) -> etree._Element:
 def _reported(operation: str, problems: Sequence[Problem] = (), namespace: str = NAMESPACE) -> etree._Element:
     answer = build_element(namespace, f"{operation}Response", {})
     report = build_element(namespace, "Report", {"IsSuccess": "false" if problems else "true"})
-    report.append(error_list(namespace, problems))
+    report.append(build_error_list(namespace, problems))
     answer.append(report)
     return answer
 

@@ -79,7 +79,7 @@ def open_reply(root: etree._Element) -> Envelope:
     return _parts(root, SOAP12 if root.tag == f"{{{SOAP12}}}Envelope" else SOAP11)
 
 
-def only_child(body: etree._Element) -> etree._Element:
+def find_only_child(body: etree._Element) -> etree._Element:
     """Return the only child of a Body that hub.security.wss_verify has verified.
 
     Raises CallRefused `contract-broken`.
@@ -121,7 +121,7 @@ def write_unsigned_envelope(child: etree._Element, soap: str = SOAP11) -> bytes:
     return etree.tostring(wrap_in_envelope(child, soap), encoding="UTF-8", xml_declaration=True)
 
 
-def is_senders(problems: Sequence[Problem]) -> bool:
+def is_sender_fault(problems: Sequence[Problem]) -> bool:
     """Tell whether a fault with *problems*, not caused by the hub, is SOAP 1.2's `Sender`.
 
     It has HTTP status 400, all others 500.
@@ -156,7 +156,7 @@ def write_fault(
     fields = {"Code": first.code, "Description": said, "Tracking": tracking}
     typed = build_element(namespace, "FaultDetail", fields)
     if len(problems) > 1:
-        typed.append(error_list(namespace, problems))
+        typed.append(build_error_list(namespace, problems))
     etree.SubElement(element, detail).append(typed)
     return write_unsigned_envelope(element, soap)
 
@@ -170,7 +170,7 @@ def build_element(namespace: str, name: str, fields: Mapping[str, str | None]) -
     return made
 
 
-def error_list(namespace: str, problems: Sequence[Problem]) -> etree._Element:
+def build_error_list(namespace: str, problems: Sequence[Problem]) -> etree._Element:
     """Return an `ErrorList` of *namespace* with code and both sentences of each problem."""
     errors = build_element(namespace, "ErrorList", {})
     for problem in problems:
@@ -240,7 +240,7 @@ def _parts(root: etree._Element, soap: str) -> Envelope:
                 Problem("too-deep", f"line {header.sourceline}: {len(header)} header blocks; at most {MOST_BLOCKS}")
             )
         _elements(header)
-    return Envelope(header, parts[0], only_child(parts[0]), soap)
+    return Envelope(header, parts[0], find_only_child(parts[0]), soap)
 
 
 def _elements(parent: etree._Element) -> list[etree._Element]:

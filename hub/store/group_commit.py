@@ -30,9 +30,9 @@ from twisted.python.threadpool import ThreadPool
 
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import FairQueue, Owner, is_crowding
-from hub.runtime.server_monitor import PATIENCE, MonitorReactor, Watch
+from hub.runtime.server_monitor import PATIENCE, MonitorReactor, ServerMonitor
 from hub.store import transactions
-from hub.store.report_pool import Reader, ReportPool
+from hub.store.report_pool import ReportPool, ReportReader
 from hub.store.transactions import DAMAGED, Transaction, describe_unready, run_reading, write_transaction
 
 log = structlog.get_logger()
@@ -86,7 +86,7 @@ class Journal(Protocol):
 
     def read_report(
         self,
-        reader: Reader,
+        reader: ReportReader,
         step: Callable[Concatenate[Transaction, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
@@ -144,8 +144,8 @@ def commit_steps(engine: sa.Engine, steps: list[Step], steady: Callable[[], floa
             lost = again = True
             failure = Failure(Unready("journal-unavailable", str(error)))
         except sa.exc.DBAPIError as error:
-            lost, failure = transactions.is_lost(error), Failure(describe_unready(error))
-            again = lost or transactions.is_passing(error)
+            lost, failure = transactions.is_connection_lost(error), Failure(describe_unready(error))
+            again = lost or transactions.is_transient_error(error)
         if again and tries < _TRIES:
             tries += 1
         elif len(steps) > 1 and not lost:
@@ -169,7 +169,7 @@ def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool, steady: C
                 with tx.begin_nested():
                     results.append(step(tx))
             except sa.exc.DBAPIError as error:
-                if not transactions.is_own_fault(error):
+                if not transactions.is_statement_error(error):
                     raise
                 results.append(Failure())
             except transactions.Occupied:
@@ -210,13 +210,13 @@ class Database(Service):
     _damaged: Unready | None = attrs.field(default=None, init=False)
     #: open connections to the server, to be cut on a stop
     _connections: WeakSet[DBAPIConnection] = attrs.field(factory=WeakSet, init=False)
-    _monitor: Watch | None = attrs.field(default=None, init=False)  #: monitors the server; None on SQLite
+    _monitor: ServerMonitor | None = attrs.field(default=None, init=False)  #: monitors the server; None on SQLite
 
     def __attrs_post_init__(self) -> None:
         if self._asked is not None:
             for engine in (self._engine, self._asked):
                 event.listen(engine, "connect", self._connected)
-            self._monitor = Watch(partial(transactions.commit_nothing, self._asked), self._reactor, self._away)
+            self._monitor = ServerMonitor(partial(transactions.probe_commit, self._asked), self._reactor, self._away)
 
     def _connected(self, raw: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         self._connections.add(raw)
@@ -351,7 +351,7 @@ class Database(Service):
 
     def read_report(
         self,
-        reader: Reader,
+        reader: ReportReader,
         step: Callable[Concatenate[Transaction, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
@@ -500,7 +500,7 @@ class InlineDatabase:
 
     def read_report(
         self,
-        reader: Reader,
+        reader: ReportReader,
         step: Callable[Concatenate[Transaction, P], T],
         *args: P.args,
         **kwargs: P.kwargs,

@@ -17,13 +17,13 @@ from twisted.python.threadpool import ThreadPool
 
 
 @attrs.define(eq=False)
-class LeaderTurn(Service):
+class LeaderLock(Service):
     """One node's leadership for one kind of work. A dedicated thread asks the database for the lock."""
 
     _engine: sa.Engine  #: the database
     _lock: int  #: key of the PostgreSQL advisory lock
     _reactor: IReactorFromThreads  #: for the thread
-    _thread: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 1, "turn"), init=False)
+    _thread: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 1, "leader-lock"), init=False)
     #: the connection that holds the lock, while this node is the leader
     _connection: sa.Connection | None = attrs.field(default=None, init=False)
 

@@ -44,7 +44,7 @@ _version = sa.table("alembic_version", sa.column("version_num"))
 
 def find_move_mark(tx: Transaction) -> Mistake | None:
     """Return the mistake to report if this journal must not be served, or None if it has no mark."""
-    match transactions.version_in(tx):
+    match transactions.select_schema_version(tx):
         case MoveMark.MOVED:
             row = tx.execute(sa.select(moved)).one()
             wrong = f"this journal was moved on {row.at:%Y-%m-%d} and is now at {row.url}"
@@ -56,19 +56,19 @@ def find_move_mark(tx: Transaction) -> Mistake | None:
     return None
 
 
-def set_moved(tx: Transaction, url: str, now: datetime) -> None:
+def mark_journal_moved(tx: Transaction, url: str, now: datetime) -> None:
     """Mark the journal as moved to *url*. It is not served any more."""
     moved.create(tx)
     tx.execute(sa.insert(moved).values(url=url, at=now))
     _set_version(tx, MoveMark.MOVED)
 
 
-def set_moving(tx: Transaction, source: str, tables: list[str]) -> None:
+def mark_journal_moving(tx: Transaction, source: str, tables: list[str]) -> None:
     """Mark the journal as the target of a move from *source*, with no row of *tables* copied yet."""
     progress.create(tx)
     none = {
         "source": source,
-        "version": transactions.latest_version(),
+        "version": transactions.read_latest_version(),
         "after": 0,
         "rows": 0,
         "digest": "0",
@@ -78,10 +78,10 @@ def set_moving(tx: Transaction, source: str, tables: list[str]) -> None:
     _set_version(tx, MoveMark.MOVING)
 
 
-def unset_moving(tx: Transaction) -> None:
+def unmark_journal_moving(tx: Transaction) -> None:
     """Remove the mark: the move is finished."""
     progress.drop(tx)
-    _set_version(tx, transactions.latest_version())
+    _set_version(tx, transactions.read_latest_version())
 
 
 def _set_version(tx: Transaction, version: str) -> None:

@@ -1,7 +1,7 @@
 """Listens for PostgreSQL NOTIFY, by which another node says that a delivery became due.
 
 Uses one connection in a dedicated thread. A notification that is sent while the connection is down is lost, so the
-listening service must also poll, and more often while `Bell.is_listening` is false. Does not know what is due.
+listening service must also poll, and more often while `NotifyListener.is_listening` is false. Does not know what is due.
 """
 
 import threading
@@ -28,7 +28,7 @@ _GLANCE = 0.5
 
 
 @attrs.define(eq=False)
-class Bell(Service):
+class NotifyListener(Service):
     """Listens for PostgreSQL NOTIFY and wakes the delivery service, at most 20 times a second."""
 
     _engine: sa.Engine  #: a separate engine, without a pool
@@ -44,7 +44,7 @@ class Bell(Service):
     def startService(self) -> None:
         """Start the listening thread."""
         Service.startService(self)
-        threading.Thread(target=self._listen, name="journal-bell", daemon=True).start()
+        threading.Thread(target=self._listen, name="journal-notify", daemon=True).start()
 
     def stopService(self) -> None:
         """Stop listening. The thread ends by itself."""

@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 
 import hub
 from hub.domain.errors import Unready
-from hub.store.report_worker import ANSWERS, HEAD, Settings, WorkerAnswer
+from hub.store.report_worker import ANSWERS, HEAD, WorkerAnswer, WorkerSettings
 
 log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ def _always() -> bool:
 
 
 @attrs.frozen(eq=False)
-class Reader:
+class ReportReader:
     """The owner of a report request. The pool reads one report at a time for each owner name."""
 
     name: str  #: a partner's code, or a name that no partner can have
@@ -64,7 +64,7 @@ class Reader:
 class _Job:
     """A requested report and the Deferred its caller waits for."""
 
-    reader: Reader
+    reader: ReportReader
     said: bytes  #: the pickled step and its arguments
     done: Deferred[Any] = attrs.field(factory=Deferred)
     until: float | None = None  #: deadline by the reactor's clock; None until the report starts
@@ -75,7 +75,7 @@ class ReportPool(Service):
     """The pool of worker processes. A process is started when a report needs it."""
 
     _reactor: Any  #: for processes and timers
-    _settings: Settings  #: sent to each worker process
+    _settings: WorkerSettings  #: sent to each worker process
     _waiting: list[_Job] = attrs.field(factory=list, init=False)  #: jobs that have not started, in order of arrival
     _workers: list["_Worker"] = attrs.field(factory=list, init=False)  #: running processes, idle ones too
     #: owners with a waiting or running report: the number of their last turn
@@ -89,7 +89,7 @@ class ReportPool(Service):
 
     def read(
         self,
-        reader: Reader,
+        reader: ReportReader,
         step: Callable[..., Any],
         *args: Any,
         **kwargs: Any,
@@ -175,7 +175,7 @@ class ReportPool(Service):
 class _Worker(ProcessProtocol):
     """One worker process."""
 
-    def __init__(self, reactor: Any, settings: Settings, ended: Callable[..., None]) -> None:
+    def __init__(self, reactor: Any, settings: WorkerSettings, ended: Callable[..., None]) -> None:
         self.job: _Job | None = None
         self._reactor = reactor
         self._settings = settings

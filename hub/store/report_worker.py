@@ -39,7 +39,7 @@ _TOO_LONG = "57014"
 
 
 @attrs.frozen
-class Settings:
+class WorkerSettings:
     """Address of the journal, and the directory for the temporary files of large reports."""
 
     url: str  #: SQLAlchemy URL of the journal
@@ -48,7 +48,7 @@ class Settings:
 
 
 @attrs.frozen
-class Raised:
+class PickledError:
     """An exception in a form that can be pickled. Many exceptions cannot be pickled directly."""
 
     kind: type[BaseException]  #: class of the exception
@@ -56,7 +56,7 @@ class Raised:
     fields: dict[str, Any]  #: its `__dict__`
 
     @classmethod
-    def from_error(cls, error: BaseException) -> "Raised":
+    def from_error(cls, error: BaseException) -> "PickledError":
         """Return *error* in the form that can be pickled."""
         return cls(type(error), error.args, dict(error.__dict__))
 
@@ -73,7 +73,7 @@ class WorkerAnswer:
     """The result of one step, or the exception it raised."""
 
     result: Any = None
-    error: Raised | None = None
+    error: PickledError | None = None
     last: bool = False  #: the process ends after this answer
 
 
@@ -89,7 +89,7 @@ def run_reading_step(engine: sa.Engine, step: Callable[..., Any], args: tuple[An
 
 def serve_questions(questions: IO[bytes], answers: IO[bytes]) -> None:
     """Answer questions until the pipe is closed."""
-    settings: Settings = pickle.loads(_take(questions) or b"")  # noqa: S301 - the hub's own
+    settings: WorkerSettings = pickle.loads(_take(questions) or b"")  # noqa: S301 - the hub's own
     if settings.spool is not None:
         os.environ["SQLITE_TMPDIR"] = str(settings.spool)
     engine = transactions.open_journal(settings.url, password_file=settings.password_file).execution_options(
@@ -103,7 +103,7 @@ def serve_questions(questions: IO[bytes], answers: IO[bytes]) -> None:
             last = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _LARGEST * 1024
             content = pickle.dumps(attrs.evolve(said, last=last))
         except Exception as error:  # noqa: BLE001 - it is sent back to the caller that waits for this report
-            content = pickle.dumps(WorkerAnswer(error=Raised.from_error(error), last=last))
+            content = pickle.dumps(WorkerAnswer(error=PickledError.from_error(error), last=last))
         answers.write(HEAD.pack(len(content)))
         answers.write(content)
         answers.flush()

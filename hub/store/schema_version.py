@@ -38,7 +38,7 @@ def list_migration_steps() -> list[MigrationStep]:
     return [MigrationStep(version, MigrationPart(part)) for version, part in transactions.list_migrations()]
 
 
-def runs_on(known: Sequence[MigrationStep], found: str | None, least: str | None) -> bool:
+def is_version_supported(known: Sequence[MigrationStep], found: str | None, least: str | None) -> bool:
     """Tell whether a program with the migrations *known* runs on a database at version *found*.
 
     Of its own migrations, only `after` parts at the end may be missing. A version that the program does not know is
@@ -51,9 +51,9 @@ def runs_on(known: Sequence[MigrationStep], found: str | None, least: str | None
     return all(step.part == MigrationPart.AFTER for step in known[versions.index(found) + 1 :])
 
 
-def fits_schema(tx: Transaction) -> bool:
+def is_schema_supported(tx: Transaction) -> bool:
     """Tell whether this program runs on the database of *tx*."""
-    return runs_on(list_migration_steps(), transactions.version_in(tx), read_least_version(tx))
+    return is_version_supported(list_migration_steps(), transactions.select_schema_version(tx), read_least_version(tx))
 
 
 def read_least_version(tx: Transaction) -> str | None:
@@ -69,7 +69,7 @@ def note_migration(ctx: MigrationContext, step: MigrationInfo, heads: object, ru
         return
     parts = dict(transactions.list_migrations())
     rows = [{"version": version, "part": parts[version]} for version in step.destination_revision_ids]
-    transactions.put_once(ctx.connection, table, rows)
+    transactions.insert_missing_rows(ctx.connection, table, rows)
 
 
 def list_pending_migrations(known: Sequence[MigrationStep], found: str | None) -> list[MigrationStep]:
@@ -93,7 +93,7 @@ def choose_target_version(known: Sequence[MigrationStep], found: str | None, par
     return todo[-1].version if todo else None
 
 
-def takes_away(known: Sequence[MigrationStep], found: str | None, target: str) -> bool:
+def applies_after_part(known: Sequence[MigrationStep], found: str | None, target: str) -> bool:
     """Tell whether an upgrade of a database at version *found* to *target* applies an `after` part."""
     return any(
         step.part == MigrationPart.AFTER for step in list_pending_migrations(known, found) if step.version <= target

@@ -230,24 +230,24 @@ def run_reading(engine: sa.Engine, step: Callable[[Transaction], T]) -> T:
             with read_transaction(engine) as tx:
                 return step(tx)
         except sa.exc.DBAPIError as error:
-            if not is_lost(error):
+            if not is_connection_lost(error):
                 raise
             with read_transaction(engine) as tx:
                 return step(tx)
     except sa.exc.DBAPIError as error:
-        if is_own_fault(error):
+        if is_statement_error(error):
             raise
         raise describe_unready(error) from error
 
 
 def describe_unready(error: sa.exc.DBAPIError) -> Unready:
     """Return the `Unready` that a caller gets for this database error."""
-    if is_damage(error):
+    if is_damage_error(error):
         return Unready(DAMAGED, str(error.orig), retry_after=600)
     return Unready("journal-unavailable", str(error.orig))
 
 
-def commit_nothing(engine: sa.Engine) -> None:
+def probe_commit(engine: sa.Engine) -> None:
     """Commit an empty transaction and wait for it as for a real one. Shows whether the synchronous standby answers.
 
     Raises SQLAlchemy's errors, or `Unconfirmed`.
@@ -256,7 +256,7 @@ def commit_nothing(engine: sa.Engine) -> None:
         wait_for_synchronous_standby(tx)
 
 
-def is_lost(error: sa.exc.DBAPIError) -> bool:
+def is_connection_lost(error: sa.exc.DBAPIError) -> bool:
     """Tell whether the connection broke or could not be opened. The result of a commit in progress is then unknown."""
     if error.connection_invalidated:
         return True
@@ -265,23 +265,23 @@ def is_lost(error: sa.exc.DBAPIError) -> bool:
     return isinstance(error, sa.exc.OperationalError) and (unanswered or state.startswith(("08", "57P", "53300")))
 
 
-def is_damage(error: BaseException) -> bool:
+def is_damage_error(error: BaseException) -> bool:
     """Tell whether SQLite found that its file is not a database or is damaged (SQLITE_CORRUPT, SQLITE_NOTADB)."""
     code = getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def is_passing(error: sa.exc.DBAPIError) -> bool:
+def is_transient_error(error: sa.exc.DBAPIError) -> bool:
     """Tell whether the error is transient: the transaction was aborted for a deadlock, a conflict or a lock timeout."""
     return _state(error) in ("40001", "40P01", "55P03")
 
 
-def is_own_fault(error: sa.exc.DBAPIError) -> bool:
+def is_statement_error(error: sa.exc.DBAPIError) -> bool:
     """Tell whether the statement itself is wrong and would fail on any connection: an unfit value, a duplicate key."""
     if (
         error.connection_invalidated
         or isinstance(error, sa.exc.InterfaceError | sa.exc.InternalError)
-        or is_damage(error)
+        or is_damage_error(error)
     ):
         return False
     return not isinstance(error, sa.exc.OperationalError) or _state(error).startswith("54")
@@ -316,7 +316,7 @@ def find_unsafe_settings(tx: Transaction) -> list[tuple[str, str]]:
     return problems
 
 
-def put_once(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> int:
+def insert_missing_rows(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> int:
     """Insert *rows*, skipping each row whose key exists. Return the number of rows inserted."""
     if not rows:
         return 0
@@ -332,7 +332,7 @@ def _insert_once(table: sa.Table, dialect: str) -> Any:
     return once.execution_options(preserve_rowcount=True)  # else rowcount is -1 on PostgreSQL
 
 
-def put_new(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> set[tuple[object, ...]]:
+def insert_new_rows(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> set[tuple[object, ...]]:
     """Insert *rows* in few statements, skipping each row whose primary key exists.
 
     Returns the primary keys that were inserted. The rows are inserted in the order of their keys, so two transactions
@@ -343,7 +343,7 @@ def put_new(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, object
         return set()
     names = [column.name for column in table.primary_key]
     if len(rows) == 1:  # the common case; a statement without RETURNING costs less
-        return {tuple(rows[0][name] for name in names)} if put_once(tx, table, rows) else set()
+        return {tuple(rows[0][name] for name in names)} if insert_missing_rows(tx, table, rows) else set()
     insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
     once = insert(table).on_conflict_do_nothing().returning(*table.primary_key)
     ordered = sorted(rows, key=itemgetter(*names))
@@ -363,7 +363,7 @@ def share_transaction(tx: Transaction) -> None:
     tx.execution_options(shared=True)
 
 
-def one_at_a_time(tx: Transaction, names: Collection[str]) -> None:
+def lock_names(tx: Transaction, names: Collection[str]) -> None:
     """Lock *names* until the transaction ends, waiting for other transactions.
 
     SQLite has only one writer, so it needs no lock. Raises `Occupied` where another transaction holds one of *names*
@@ -372,7 +372,7 @@ def one_at_a_time(tx: Transaction, names: Collection[str]) -> None:
     if not names:
         return
     if tx.dialect.name == "postgresql" and tx.get_execution_options().get("shared"):
-        if those_at_hand(tx, names) != set(names):
+        if try_lock_names(tx, names) != set(names):
             raise Occupied
     elif tx.dialect.name == "postgresql":
         query = sa.text(
@@ -381,7 +381,7 @@ def one_at_a_time(tx: Transaction, names: Collection[str]) -> None:
         tx.execute(query, {"names": sorted(names)}).all()
 
 
-def those_at_hand(tx: Transaction, names: Collection[str]) -> set[str]:
+def try_lock_names(tx: Transaction, names: Collection[str]) -> set[str]:
     """Try to lock *names* without waiting. Return the names that were locked."""
     if tx.dialect.name != "postgresql":
         return set(names)
@@ -391,7 +391,7 @@ def those_at_hand(tx: Transaction, names: Collection[str]) -> set[str]:
     return set(tx.scalars(query, {"names": sorted(names)}))
 
 
-def latest_version() -> str:
+def read_latest_version() -> str:
     """Return the schema version that this program is written for."""
     head = ScriptDirectory.from_config(_alembic()).get_current_head()
     assert head is not None
@@ -408,10 +408,10 @@ def list_migrations() -> tuple[tuple[str, str], ...]:
 def read_schema_version(engine: sa.Engine) -> str | None:
     """Return the schema version of the database, or None when it is empty."""
     with engine.connect() as connection:
-        return version_in(connection)
+        return select_schema_version(connection)
 
 
-def version_in(tx: Transaction) -> str | None:
+def select_schema_version(tx: Transaction) -> str | None:
     """Return the schema version that *tx* sees, or None when the database is empty."""
     return MigrationContext.configure(tx).get_current_revision()
 

@@ -24,7 +24,7 @@ _OLD = ("oldCode", "code102")
 
 
 @attrs.frozen
-class LeftOut:
+class SkippedAgency:
     """A row that was not imported, and the reason.
 
     `province` (a code of our own province), `held` (a code of one of our units), `twice`, `empty`, `unfit` (not a valid
@@ -38,7 +38,7 @@ class LeftOut:
 
 def read_national_agencies(
     content: bytes, name: str, known: Sequence[Unit], province: str
-) -> tuple[list[Unit], list[LeftOut], list[Mistake]]:
+) -> tuple[list[Unit], list[SkippedAgency], list[Mistake]]:
     """Return the agencies outside *province* in the file *name*, the rows left out, and why it is unreadable.
 
     *known* are the units of the registry. Those of the province stay unchanged, and an agency already there keeps its
@@ -58,12 +58,12 @@ def read_national_agencies(
     codes: dict[str, tuple[str, str]] = {}  # code -> name, pid
     by_id: dict[str, str] = {}
     older: dict[str, str] = {}
-    left: list[LeftOut] = []
+    left: list[SkippedAgency] = []
     for row in rows:
         code, called = row["code"], row["name"]
         why = row["deleted"] or _unfit(code, called, taken, province) or ("twice" if code in codes else "")
         if why:
-            left.append(LeftOut(code, why))
+            left.append(SkippedAgency(code, why))
         else:
             codes[code] = called, row["pid"]
             by_id[row["id"]] = code
@@ -118,7 +118,7 @@ def _unfit(code: str, called: str, taken: set[str], province: str) -> str:
 
 def _add_older(
     aliases: dict[str, tuple[str, ...]], older: Mapping[str, str], held: set[str], province: str
-) -> Iterator[LeftOut]:
+) -> Iterator[SkippedAgency]:
     """Add its older code to the *aliases* of each code. Yield the older codes that cannot be added."""
     for code, old in older.items():
         if not old or old == code or old in aliases[code]:
@@ -127,7 +127,7 @@ def _add_older(
             aliases[code] = (*aliases[code], old)
             held.add(old)
         else:
-            yield LeftOut(old, "old-code")
+            yield SkippedAgency(old, "old-code")
 
 
 def _cut_circles(parents: dict[str, str | None]) -> None:

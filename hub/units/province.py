@@ -11,9 +11,9 @@ from cryptography import x509
 
 from hub.config import Config, Partner
 from hub.domain.model import Receive, Unit
-from hub.security.certificates import certificate_fingerprint
+from hub.security.certificates import hash_certificate
 from hub.units.routing import RoutedPartner, Routes
-from hub.units.unit_index import Roll
+from hub.units.unit_index import UnitIndex
 
 
 @attrs.frozen
@@ -26,7 +26,7 @@ class Province:
     _relayed: Mapping[str, tuple[Partner, ...]]  #: a relay's code -> the partners whose calls it carries
 
     @classmethod
-    def of(cls, config: Config, units: Roll | Iterable[Unit]) -> Self:
+    def of(cls, config: Config, units: UnitIndex | Iterable[Unit]) -> Self:
         """Build the snapshot from a configuration that `check` has passed and the units of the registry."""
         posts = [
             RoutedPartner(
@@ -39,7 +39,7 @@ class Province:
         ]
         routes = Routes.of(units, posts, province=config.province, upstream=config.upstream)
         by_certificate = {
-            certificate_fingerprint(certificate): partner
+            hash_certificate(certificate): partner
             for partner in config.partners.values()
             for certificate in partner.certificates
         }
@@ -51,7 +51,7 @@ class Province:
 
     def partner_with(self, certificate: x509.Certificate) -> Partner | None:
         """Return the partner that is configured with *certificate*."""
-        return self._by_certificate.get(certificate_fingerprint(certificate))
+        return self._by_certificate.get(hash_certificate(certificate))
 
     def callers_over(self, partner: Partner) -> tuple[Partner, ...]:
         """Return the partners whose calls may use *partner*'s connections: itself, and those that name it as relay."""

@@ -16,7 +16,7 @@ import attrs
 
 from hub.domain.errors import Rejected
 from hub.domain.model import DeliveryState, Problem, Receive, Unit, UnitMark, of_province
-from hub.units.unit_index import Roll
+from hub.units.unit_index import UnitIndex
 
 ANY = "*"
 
@@ -50,18 +50,20 @@ class Routes:
 
     province: str
     upstream: str
-    _index: Roll
+    _index: UnitIndex
     _partners: Mapping[str, RoutedPartner]
     _senders: Mapping[str, frozenset[str]]  #: partner -> canonical codes it may send for
     _receivers: Mapping[str, str]  #: unit -> partner
     _tellers: frozenset[str] = frozenset()  #: partners that may report figures about any unit
 
     @classmethod
-    def of(cls, units: Roll | Iterable[Unit], posts: Iterable[RoutedPartner], *, province: str, upstream: str) -> Self:
+    def of(
+        cls, units: UnitIndex | Iterable[Unit], posts: Iterable[RoutedPartner], *, province: str, upstream: str
+    ) -> Self:
         """Build the snapshot. `check` reports two receiving partners of one unit as a configuration mistake."""
-        roll = units if isinstance(units, Roll) else Roll.of(units)
+        index = units if isinstance(units, UnitIndex) else UnitIndex.of(units)
         by_code = {post.code: post for post in posts}
-        senders = {p.code: frozenset(map(roll.canonical, p.units)) for p in by_code.values()}
+        senders = {p.code: frozenset(map(index.canonical, p.units)) for p in by_code.values()}
         receivers = {
             code: p.code
             for p in by_code.values()
@@ -69,7 +71,7 @@ class Routes:
             for code in senders[p.code] - {ANY}
         }
         tellers = frozenset(p.code for p in by_code.values() if p.tells)
-        return cls(province, upstream, roll, by_code, senders, receivers, tellers)
+        return cls(province, upstream, index, by_code, senders, receivers, tellers)
 
     def canonical(self, code: str) -> str:
         """Return the registry's code for *code*, which may be an alias or unknown."""
@@ -159,7 +161,7 @@ class Routes:
         post = self._partners.get(partner)
         if post is None or post.receive is Receive.NONE:
             raise Rejected(Problem("unit-without-system", code))
-        return Route(unit, partner, via, first_state(post.receive))
+        return Route(unit, partner, via, choose_first_state(post.receive))
 
     def route_all(self, partner: str, codes: Iterable[str], on: date, *, also: Iterable[str] = ()) -> tuple[Route, ...]:
         """Return one route for each recipient of a message of *partner*; aliases of one unit give one route.
@@ -201,7 +203,7 @@ class Routes:
     def find_first_state(self, partner: str) -> DeliveryState:
         """Return the initial state of a delivery to *partner*: `held` if it fetches, else `waiting`."""
         post = self._partners.get(partner)
-        return first_state(post.receive if post else Receive.PUSH)
+        return choose_first_state(post.receive if post else Receive.PUSH)
 
     def _abroad(self, partner: str) -> bool:
         """Tell whether *partner* is upstream, or serves only agencies outside the province and receives for them."""
@@ -257,6 +259,6 @@ class Routes:
         return None if found is None or found.mark == UnitMark.NATIONAL else found
 
 
-def first_state(receive: Receive) -> DeliveryState:
+def choose_first_state(receive: Receive) -> DeliveryState:
     """Return the state of a new delivery to a partner with this way of receiving."""
     return DeliveryState.HELD if receive is Receive.FETCH else DeliveryState.WAITING

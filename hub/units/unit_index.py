@@ -17,7 +17,7 @@ from hub.domain.model import Unit, find_code_holder
 
 
 @attrs.frozen(eq=False)
-class Texts:
+class PackedTexts:
     """Texts packed into one byte string. `find` needs them in ascending order."""
 
     _octets: bytes
@@ -51,18 +51,18 @@ class Texts:
 
 
 @attrs.frozen(eq=False)
-class Roll:
+class UnitIndex:
     """An immutable index of every unit, by code and by alias."""
 
-    _codes: Texts
-    _names: Texts
+    _codes: PackedTexts
+    _names: PackedTexts
     _parents: Sequence[int]  #: index of the parent; negative for none
     _strays: Mapping[int, str]  #: index of a unit -> its parent's code, for the few parents that are not units
     _since: Sequence[int]  #: days as `date.toordinal` counts them; 0 for none
     _until: Sequence[int]
     _marks: bytes  #: for each unit, an index into `_words`
     _words: tuple[str, ...]
-    _aliases: Texts
+    _aliases: PackedTexts
     _owners: Sequence[int]  #: for each alias, the index of its unit
     _by_owner: Sequence[int]  #: the indices of the aliases, sorted by unit
     _successors: Mapping[int, tuple[str, ...]]
@@ -75,7 +75,7 @@ class Roll:
         """
         given = list(units)
         given.sort(key=_code)
-        codes = Texts.of(unit.code for unit in given)
+        codes = PackedTexts.of(unit.code for unit in given)
         words = tuple(dict.fromkeys(unit.mark for unit in given))
         numbers = {word: number for number, word in enumerate(words)}
         indices = {unit.code: index for index, unit in enumerate(given)}
@@ -91,14 +91,14 @@ class Roll:
         owned = array("I", (owner for _, owner in pairs))
         return cls(
             codes,
-            Texts.of(unit.name for unit in given),
+            PackedTexts.of(unit.name for unit in given),
             parents,
             {i: unit.parent for i, unit in enumerate(given) if unit.parent and parents[i] < 0},
             array("i", (unit.since.toordinal() if unit.since else 0 for unit in given)),
             array("i", (unit.until.toordinal() if unit.until else 0 for unit in given)),
             bytes(numbers[unit.mark] for unit in given),
             words,
-            Texts.of(aliases),
+            PackedTexts.of(aliases),
             owned,
             array("I", sorted(range(len(aliases)), key=owned.__getitem__)),
             {index: unit.successors for index, unit in enumerate(given) if unit.successors},

@@ -26,7 +26,7 @@ class Misframed(ValueError):
 
 
 @attrs.define(eq=False)
-class Chunks:
+class ChunkedDecoder:
     """A transfer decoder with the interface that `HTTPChannel` expects.
 
     All chunks in one call of `dataReceived` are delivered in one call. A body of one-octet chunks therefore costs its

@@ -31,7 +31,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
 from hub.domain.fair_queue import PortShare
-from hub.web.chunked_body import Chunks, Misframed
+from hub.web.chunked_body import ChunkedDecoder, Misframed
 
 log = structlog.get_logger()
 
@@ -66,7 +66,7 @@ _DIGITS = 15
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%:\[\]-]*")
 
 
-class _Bad(Exception):
+class _BadRequest(Exception):
     """The received octets are not a valid request."""
 
 
@@ -125,7 +125,7 @@ class BoundedChannel(HTTPChannel):
             return
         try:
             super().lineReceived(line)
-        except _Bad:
+        except _BadRequest:
             self._respondToBadRequestAndDisconnect()
 
     def headerReceived(self, line: bytes) -> bool:
@@ -137,16 +137,16 @@ class BoundedChannel(HTTPChannel):
         return bool(super().headerReceived(line))
 
     def allHeadersReceived(self) -> None:
-        """Check framing and Host of the request, then start to receive its body. Raises `_Bad`."""
+        """Check framing and Host of the request, then start to receive its body. Raises `_BadRequest`."""
         headers = self.requests[-1].requestHeaders
         hosts = headers.getRawHeaders(b"host", [])
         if len(hosts) > 1 or (not hosts and self._version == b"HTTP/1.1") or not all(map(_HOST.fullmatch, hosts)):
-            raise _Bad
+            raise _BadRequest
         codings = headers.getRawHeaders(b"transfer-encoding", [])
         if codings:
             if self._version != b"HTTP/1.1" or [each.lower() for each in codings] != [b"chunked"]:
-                raise _Bad
-            chunks = Chunks(self.requests[-1].handleContentChunk, self._finishRequestBody)
+                raise _BadRequest
+            chunks = ChunkedDecoder(self.requests[-1].handleContentChunk, self._finishRequestBody)
             self._transferDecoder: Any = chunks
         if self.length != 0:
             self._came = self._coming = 0

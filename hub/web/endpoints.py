@@ -1,12 +1,12 @@
-"""Creates the endpoint (`Desk`) of each service that is called by SOAP. Does not know how calls arrive."""
+"""Creates the endpoint (`Endpoint`) of each service that is called by SOAP. Does not know how calls arrive."""
 
 from collections.abc import Callable, Mapping
 
 from hub.domain.model import DOCUMENTS
-from hub.intake.documents_endpoint import DocumentDesk
+from hub.intake.documents_endpoint import DocumentsEndpoint
 from hub.intake.dossiers_query import get_dossier
-from hub.intake.endpoint import Desk, EndpointJournal
-from hub.intake.records_endpoint import Query, RecordDesk
+from hub.intake.endpoint import Endpoint, JournalAccess
+from hub.intake.records_endpoint import Query, RecordsEndpoint
 from hub.services import Service, list_services
 from hub.soap import wsdl
 from hub.units.province import Province
@@ -24,17 +24,19 @@ QUERIES: Mapping[str, Mapping[str, Query]] = {
 }
 #: Functions that make the reader of a service's SOAP messages, where it differs from the service in `hub.services`:
 #: only `reports`, because a SOAP caller declares figures and never brings a sealed report.
-OWN: Mapping[str, Callable[[Province], Service]] = {"reports": declarations.make_declarations_service}
+SOAP_READERS: Mapping[str, Callable[[Province], Service]] = {"reports": declarations.make_declarations_service}
 
 
-def list_desks(books: EndpointJournal, *others: Desk) -> dict[str, Desk]:
+def list_endpoints(access: JournalAccess, *others: Endpoint) -> dict[str, Endpoint]:
     """Return the endpoint of each service with a published contract, by name.
 
     It is one of *others*, or one that records facts. Raises `OSError` or `etree.LxmlError` if a contract file is
     missing or broken.
     """
-    found: dict[str, Desk] = {DOCUMENTS: DocumentDesk(wsdl.load_contract(DOCUMENTS), books)}
+    found: dict[str, Endpoint] = {DOCUMENTS: DocumentsEndpoint(wsdl.load_contract(DOCUMENTS), access)}
     for name, service in list_services().items():
         if wsdl.is_published_contract(name):
-            found[name] = RecordDesk(wsdl.load_contract(name), service, books, QUERIES.get(name, {}), OWN.get(name))
-    return found | {desk.contract.name: desk for desk in others}
+            found[name] = RecordsEndpoint(
+                wsdl.load_contract(name), service, access, QUERIES.get(name, {}), SOAP_READERS.get(name)
+            )
+    return found | {endpoint.contract.name: endpoint for endpoint in others}

@@ -103,7 +103,9 @@ class PublicPages:
             _entry(one, config.province, url) for one in await self._journal.read(publications.list_publications)
         ]
         identity = f"urn:lienthong:publications:{config.province}"
-        content = atom.as_atom(identity, f"Báo cáo công bố: {config.name}", config.name, f"{url}/feed.atom", entries)
+        content = atom.write_atom_feed(
+            identity, f"Báo cáo công bố: {config.name}", config.name, f"{url}/feed.atom", entries
+        )
         return PublicPage(atom.CONTENT_TYPE, content)
 
 
@@ -165,7 +167,7 @@ def _answer(request: Request, page: PublicPage | None) -> bytes:
 
 def _written(content: bytes, kind: str) -> PublicPage:
     found = sealed.read_sealed_report(content)
-    make = outputs.as_html if kind == "html" else outputs.as_json
+    make = outputs.write_html_report if kind == "html" else outputs.write_json_report
     return PublicPage(_TYPES[kind], make(found.report, found.names).encode())
 
 

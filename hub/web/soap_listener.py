@@ -25,7 +25,7 @@ from hub.domain.model import Problem
 from hub.formats import spool
 from hub.formats.spool import SMALL, Drawer, Octets
 from hub.intake.intake import Intake
-from hub.runtime.disk_space import BodyRoom, SpoolRoom
+from hub.runtime.disk_space import BodyReservation, SpoolReservations
 from hub.soap import attachments, envelope
 from hub.soap.attachments import Manner
 from hub.soap.wsdl import Contract
@@ -58,7 +58,7 @@ class BoundedRequest(Request):
     _lingering: IDelayedCall | None = None
     _pausing: IDelayedCall | None = None
     _drawer: Drawer | None = None
-    _taken: BodyRoom | None = None  #: space reserved for a body that is written to a file
+    _taken: BodyReservation | None = None  #: space reserved for a body that is written to a file
 
     def getHeader(self, key: AnyStr) -> AnyStr | None:
         """Return a header field decoded as ISO 8859-1 (RFC 9110, section 5.5).
@@ -231,7 +231,7 @@ class BoundedSite(Site):
     stranger: Callable[[x509.Certificate], Problem | None] | None = None
     answering: int | None = None  #: requests answered at a time; None: the resource limits them
     share_of: Callable[[Any], PortShare] | None = None  #: the share of a channel's owner; None: no shares
-    spool_room: SpoolRoom | None = None  #: spool space that all bodies share
+    spool_room: SpoolReservations | None = None  #: spool space that all bodies share
     #: called with each refused body's problem and certificate
     note: Callable[[Problem, x509.Certificate], None] | None = None
 

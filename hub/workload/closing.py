@@ -19,12 +19,12 @@ import sqlalchemy as sa
 from hub.domain.model import Event
 from hub.journal import duties, events, facts
 from hub.report.counting import closed, posting
-from hub.report.counting.closed import ClosedRow, counts_alike
-from hub.report.counting.dates import day_begin
+from hub.report.counting.closed import ClosedRow, have_same_rules
+from hub.report.counting.dates import find_day_begin
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book
-from hub.report.form.form import Form, Late, choose_form
-from hub.report.form.period import Cuts, Period, Span, following_month, month_containing, parse_period
+from hub.report.form.form import Form, LatePolicy, choose_form
+from hub.report.form.period import Cuts, Period, Span, find_following_month, find_month_containing, parse_period
 from hub.report.form.toml import read_form_toml
 from hub.store import transactions
 from hub.store.tables import carried, closed_row, fact
@@ -68,7 +68,7 @@ class Closing:
 
 
 @attrs.frozen(kw_only=True)
-class Draft:
+class MonthDraft:
     """The result of counting a month to be closed, not written yet."""
 
     form: Form
@@ -105,7 +105,7 @@ def _month(text: str, first: date, last: date) -> Period:
     return Period(text, Span.MONTH, int(text[:4]), int(text[5:]), first, last)
 
 
-def books_of(made: Iterable[Closing]) -> ClosedMonths:
+def list_closed_months(made: Iterable[Closing]) -> ClosedMonths:
     """Return the closed months of these closings, for `hub.report.counting.posting`."""
     return ClosedMonths(tuple(posting.ClosedMonth(each.period, each.closed_at) for each in made))
 
@@ -122,7 +122,7 @@ def _keeping(tx: Transaction, cuts: Cuts) -> Cuts:
     return cuts.keeping(_month(*row) for row in tx.execute(days))
 
 
-def next_month(tx: Transaction, book: Book, form: str) -> tuple[Form, Period] | None:
+def find_next_month_to_close(tx: Transaction, book: Book, form: str) -> tuple[Form, Period] | None:
     """Return the month of *form* that must be closed next, and the version of the form in force then. None: no fact was
     recorded yet, or the form is no longer in force.
 
@@ -131,15 +131,15 @@ def next_month(tx: Transaction, book: Book, form: str) -> tuple[Form, Period] | 
     """
     made, cuts, forms = read_closings(tx, form), _keeping(tx, book.cuts), book.forms
     if made:
-        period = following_month(made[-1].period, cuts)
+        period = find_following_month(made[-1].period, cuts)
     else:
         begun = facts.read_earliest_fact_time(tx)
         if begun is None:
             return None
-        period = month_containing(begun, cuts)
+        period = find_month_containing(begun, cuts)
         since = [each.since for each in forms if each.id == form and each.since is not None]
         if since and all(each.since for each in forms if each.id == form) and min(since) > period.last:
-            period = month_containing(_noon(min(since)), cuts)
+            period = find_month_containing(_noon(min(since)), cuts)
     try:
         return choose_form(forms, form, period), period
     except LookupError:
@@ -147,26 +147,26 @@ def next_month(tx: Transaction, book: Book, form: str) -> tuple[Form, Period] | 
 
 
 def _noon(day: date) -> datetime:
-    return day_begin(day) + timedelta(hours=12)
+    return find_day_begin(day) + timedelta(hours=12)
 
 
-def may_close(period: Period) -> datetime:
+def find_earliest_closing_time(period: Period) -> datetime:
     """Return the time from which *period* may be closed."""
     return period.end + GRACE
 
 
-def counting_forms(forms: Iterable[Form]) -> list[str]:
+def list_counting_forms(forms: Iterable[Form]) -> list[str]:
     """Return the ids of the forms that count facts and are therefore closed: those that have a service."""
     return sorted({form.id for form in forms if form.service})
 
 
-def work_out(
+def count_month_draft(
     tx: Transaction,
     book: Book,
     form: str,
     period: Period,
     now: datetime,
-) -> Draft:
+) -> MonthDraft:
     """Count the month *period* of *form* and return the draft of its closing. Writes nothing.
 
     If facts that were received after the month could be closed are not written yet, `closed_at` is the time when the
@@ -176,27 +176,27 @@ def work_out(
     Raises TooEarly, OutOfTurn (also when the month is closed already), FactsOutstanding.
     """
     made = read_closings(tx, form)
-    found = next_month(tx, book, form)
+    found = find_next_month_to_close(tx, book, form)
     if found is None or found[1] != period:
         raise OutOfTurn(None if found is None else found[1])
-    if now < may_close(period):
-        raise TooEarly(may_close(period))
+    if now < find_earliest_closing_time(period):
+        raise TooEarly(find_earliest_closing_time(period))
     chosen = found[0]
     closed_at = max(now, made[-1].closed_at) if made else now
     if (left := duties.read_outstanding_duties(tx, services=[chosen.service], before=closed_at)).since is not None:
-        if left.since < may_close(period) or (made and left.since < made[-1].closed_at):
+        if left.since < find_earliest_closing_time(period) or (made and left.since < made[-1].closed_at):
             raise FactsOutstanding(left)
         closed_at = left.since
     facts.use_indexes(tx)
     rows, begun, ended = list[ClosedRow](), list[tuple[str, str]](), list[tuple[str, str]]()
-    reader = _Reader.of(tx, chosen, period, made, books_of(made).closed(period, closed_at))
+    reader = _Reader.of(tx, chosen, period, made, list_closed_months(made).closed(period, closed_at))
     for unit in sorted({*facts.units_of(tx, chosen.service), *reader.carrying()}):
         row, keys, held = reader.count_row(unit, closed_at)
         if row is not None:
             rows.append(row)
         begun += ((unit, key) for key in sorted(keys - held))
         ended += ((unit, key) for key in sorted(held - keys))
-    return Draft(
+    return MonthDraft(
         form=chosen,
         period=period,
         closed_at=closed_at,
@@ -227,7 +227,7 @@ class _Reader:
 
         *made*: the closings of the months before *period*. *books*: the closed months including *period*.
         """
-        chained = bool(made) and counts_alike(made[-1].form, form)
+        chained = bool(made) and have_same_rules(made[-1].form, form)
         # The carried keys of a form that counts differently cannot be used. Then all of the past is read, once.
         known = books if chained else ClosedMonths(books.months[-1:])
         found = posting.list_posting_windows(form, period, known)
@@ -248,7 +248,9 @@ class _Reader:
         """
         held: set[str] = set() if self.held is None else set(self.tx.scalars(self.held, {"of": unit}))
         histories = self.search.histories(self.tx, unit)
-        row, keys = closed.work_out(self.form, histories, self.period, max(now, self.period.end), unit, self.books)
+        row, keys = closed.count_closed_row(
+            self.form, histories, self.period, max(now, self.period.end), unit, self.books
+        )
         return row, keys, held
 
     def carried(self, unit: str, period: str) -> set[str]:
@@ -262,7 +264,7 @@ def _carried(form: str, period: str) -> sa.Select[Any]:
     return sa.select(carried.c.key).where(mine)
 
 
-def settle_closing(tx: Transaction, draft: Draft, by: str) -> Closing:
+def settle_closing(tx: Transaction, draft: MonthDraft, by: str) -> Closing:
     """Write the closing of a month. It is final and written once: if the month was closed meanwhile, return that
     closing.
 
@@ -270,7 +272,7 @@ def settle_closing(tx: Transaction, draft: Draft, by: str) -> Closing:
     are not written yet.
     """
     # the lock "closing": a month has the same days in all forms
-    transactions.one_at_a_time(tx, ["closing", f"closing {draft.form.id}"])
+    transactions.lock_names(tx, ["closing", f"closing {draft.form.id}"])
     made = read_closings(tx, draft.form.id)
     for each in made:
         if each.period.text == draft.period.text:
@@ -280,7 +282,7 @@ def settle_closing(tx: Transaction, draft: Draft, by: str) -> Closing:
         raise FactsOutstanding(left)
     cuts = _keeping(tx, draft.cuts)
     if (made[-1].period.text if made else None) != draft.after:
-        raise OutOfTurn(following_month(made[-1].period, cuts) if made else None)
+        raise OutOfTurn(find_following_month(made[-1].period, cuts) if made else None)
     if parse_period(period.text, cuts) != period:
         raise OutOfTurn(
             parse_period(period.text, cuts)
@@ -305,7 +307,7 @@ def settle_closing(tx: Transaction, draft: Draft, by: str) -> Closing:
 
 def close_month(tx: Transaction, book: Book, form: str, period: Period, now: datetime, by: str) -> Closing:
     """Count and close a month in one transaction. For small journals and tests."""
-    return settle_closing(tx, work_out(tx, book, form, period, now), by)
+    return settle_closing(tx, count_month_draft(tx, book, form, period, now), by)
 
 
 def _keep(tx: Transaction, form: Form, period: Period, rows: Iterable[ClosedRow]) -> None:
@@ -352,7 +354,7 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def rows_of(
+def read_newest_rows(
     tx: Transaction, form: Form, periods: Collection[str], units: Collection[str] | None = None
 ) -> dict[str, dict[str, ClosedRow]]:
     """Return the rows of closed months in their newest revision, by period and unit; only those of *units* (None:
@@ -403,12 +405,12 @@ def find_differing_units(
     facts.use_indexes(tx)
     number = _number(made, period)
     reader, at = _again(tx, made, number), made[number].closed_at
-    kept = rows_of(tx, reader.form, [period])[period]
+    kept = read_newest_rows(tx, reader.form, [period])[period]
     known = {*facts.units_of(tx, reader.form.service), *reader.carrying(), *kept}
     for unit in sorted(known if units is None else units):
         row, keys, _ = reader.count_row(unit, at)
-        held = kept.get(unit) or closed.empty_closed_row(reader.form, unit)
-        if not held.says(row or closed.empty_closed_row(reader.form, unit)) or keys != reader.carried(unit, period):
+        held = kept.get(unit) or closed.make_empty_row(reader.form, unit)
+        if not held.says(row or closed.make_empty_row(reader.form, unit)) or keys != reader.carried(unit, period):
             yield unit
 
 
@@ -421,7 +423,7 @@ def _number(made: Sequence[Closing], period: str) -> int:
 
 def _again(tx: Transaction, made: Sequence[Closing], number: int) -> _Reader:
     this = made[number]
-    return _Reader.of(tx, this.form, this.period, made[:number], books_of(made[: number + 1]))
+    return _Reader.of(tx, this.form, this.period, made[:number], list_closed_months(made[: number + 1]))
 
 
 def revise_unit(
@@ -433,7 +435,7 @@ def revise_unit(
     Returns the new rows with their months. Appends an event for each. Idempotent: a second call finds no difference.
     Raises KeyError when the month is not closed.
     """
-    transactions.one_at_a_time(tx, [f"closing {form}"])
+    transactions.lock_names(tx, [f"closing {form}"])
     made = read_closings(tx, form)
     facts.use_indexes(tx)
     written: list[tuple[str, ClosedRow]] = []
@@ -444,9 +446,9 @@ def revise_unit(
         held = reader.carried(unit, this.period.text)
         new, old = sorted(keys - held), sorted(held - keys)
         _carry(tx, form, this.period.text, [(unit, key) for key in new], [(unit, key) for key in old])
-        before = rows_of(tx, this.form, [this.period.text], [unit])[this.period.text].get(unit)
-        after = found or closed.empty_closed_row(this.form, unit)
-        was = before or closed.empty_closed_row(this.form, unit)
+        before = read_newest_rows(tx, this.form, [this.period.text], [unit])[this.period.text].get(unit)
+        after = found or closed.make_empty_row(this.form, unit)
+        was = before or closed.make_empty_row(this.form, unit)
         if was.says(after):
             continue
         row = attrs.evolve(
@@ -470,7 +472,7 @@ def find_late_units(tx: Transaction, form: str) -> dict[str, str]:
     one. `find_differing_units` tells whether these facts are counted already.
     """
     made = read_closings(tx, form)
-    if not made or made[-1].form.late is not Late.REVISION:
+    if not made or made[-1].form.late is not LatePolicy.REVISION:
         return {}
     since, last, service = made[-2:][0].closed_at, made[-1].period.last, made[-1].form.service
     found: dict[str, str] = {}

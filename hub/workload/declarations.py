@@ -47,7 +47,7 @@ class KeptDeclaration:
 
 
 @attrs.frozen
-class Compared:
+class ComparedDeclaration:
     """The newest declaration compared with the count."""
 
     asked: ReportSources
@@ -62,14 +62,14 @@ def make_declarations_service(province: Province) -> Service:
 
 def read_newest_declaration(tx: Transaction, unit: str, form: str, period: str) -> KeptDeclaration | None:
     """Return the newest declaration of *unit* (the registry's code); None if there is none."""
-    rows = search.find_messages_about(tx, reports.NAME, declaring.declaration_key(form, period), [unit], MANY + 1)
+    rows = search.find_messages_about(tx, reports.NAME, declaring.make_declaration_key(form, period), [unit], MANY + 1)
     if not rows:
         return None
     content = blobs.read_blob(tx, rows[0]["sha256"])
     return KeptDeclaration(search.read_message(tx, rows[0]["id"]), declaring.parse_declaration(content), len(rows) - 1)
 
 
-def compare_declaration(tx: Transaction, asked: ReportSources, now: datetime) -> Compared:
+def compare_declaration(tx: Transaction, asked: ReportSources, now: datetime) -> ComparedDeclaration:
     """Compare the newest declaration of the unit in *asked* with the count as of *now*. Raises Undeclared."""
     kept = read_newest_declaration(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is None:
@@ -83,8 +83,8 @@ def compare_declaration(tx: Transaction, asked: ReportSources, now: datetime) ->
     cells = tuple(attrs.evolve(cell, unit=canonical.get(cell.unit, "")) for cell in kept.said.cells)
     said = attrs.evolve(kept.said, cells=cells)
     with asked.open_evidence(now) as gathered:
-        look = partial(reconciling.behind_cells, asked.form, gathered.listing)
-        return Compared(asked.bare, kept, reconciling.reconcile_declaration(said, gathered.report, look))
+        look = partial(reconciling.find_cell_evidence, asked.form, gathered.listing)
+        return ComparedDeclaration(asked.bare, kept, reconciling.reconcile_declaration(said, gathered.report, look))
 
 
 def record_declaration(
@@ -95,11 +95,11 @@ def record_declaration(
     If the figures equal the newest declaration's, write nothing and return that message. Otherwise the declaration is a
     new message, even if an earlier one had the same figures.
     """
-    content = _octets(declaring.declaration_element(said))
+    content = _octets(declaring.build_declaration_element(said))
     unit = province.routes.canonical(said.unit)
-    transactions.one_at_a_time(tx, [f"declaration {said.form} {unit} {said.period}"])
+    transactions.lock_names(tx, [f"declaration {said.form} {unit} {said.period}"])
     before = read_newest_declaration(tx, unit, said.form, said.period)
-    if before is not None and _octets(declaring.declaration_element(before.said)) == content:
+    if before is not None and _octets(declaring.build_declaration_element(before.said)) == content:
         return RecordedMessage(before.message.id, search.read_stored_receipt(tx, before.message.id))
     message = new_id(now)
     name = f"{declaring.KIND}/{said.form}/{unit}/{said.period}/{message}"

@@ -19,8 +19,8 @@ from hub.formats.zip_archive import LARGEST, MOST, Packing
 from hub.journal import blobs, events
 from hub.report.counting import evidence, lines, pieces, posting
 from hub.report.counting.counting import COUNTING, Report
-from hub.report.counting.dates import fact_time, in_order
-from hub.report.counting.evidence import EvidenceLine, Summary
+from hub.report.counting.dates import find_fact_time, make_fact_sort_key
+from hub.report.counting.evidence import EvidenceLine, EvidenceSummary
 from hub.report.counting.pieces import Pieces
 from hub.report.form import definition
 from hub.report.form.form import ColumnKind, Form
@@ -45,9 +45,9 @@ from hub.report.signed.manifest import (  # fmt: skip
     Counts,
     Manifest,
     OctetsPlace,
-    number_member,
+    name_rows_member,
 )
-from hub.report.signed.manifest import as_element as manifest_element
+from hub.report.signed.manifest import build_manifest_element as manifest_element
 from hub.security import signing
 from hub.security.certificates import Signer
 from hub.store.tables import event as event_table
@@ -75,7 +75,7 @@ class Derived(Exception):
 
 
 @attrs.frozen(kw_only=True)
-class Written:
+class WrittenEvidence:
     """The result of writing an evidence file."""
 
     manifest: Manifest
@@ -95,7 +95,7 @@ def write_evidence_file(
     *,
     octets: bool = False,
     tell: Callable[[int, int], None] = lambda _done, _total: None,
-) -> Written:
+) -> WrittenEvidence:
     """Write the evidence of the report *asked*, as of *now*, into the empty and seekable *file*.
 
     *octets*: include the exact octets of the messages. *tell*: called with the number of messages done and their total.
@@ -140,11 +140,11 @@ def write_evidence_file(
     )
     packing.put(MANIFEST, signing.write_sealed_document(manifest_element(manifest), identity))
     packing.end()
-    return Written(manifest=manifest, revision=revision, wrong=wrong)
+    return WrittenEvidence(manifest=manifest, revision=revision, wrong=wrong)
 
 
 def _report(
-    tx: Transaction, asked: ReportSources, report: Report, found: Summary, identity: Signer
+    tx: Transaction, asked: ReportSources, report: Report, found: EvidenceSummary, identity: Signer
 ) -> tuple[bytes, bytes | None, int | None]:
     """Return the sealed report, the document signed by an official (None: none), and the revision (None: the report is
     sealed now).
@@ -154,7 +154,7 @@ def _report(
     """
     before = submission.read_newest_revision(tx, report.total.unit, asked.form.id, asked.period.text)
     if before is not None and before.said.says(report, found.sha256):
-        signed = revisions.signed_message(tx, before.said)
+        signed = revisions.find_signed_message(tx, before.said)
         document = None if signed is None else blobs.read_blob(tx, signed.sha256)
         return blobs.read_blob(tx, before.message.sha256), document, before.said.revision
     return sealed.seal_report(report, asked.names, found, identity), None, None
@@ -180,7 +180,7 @@ def _beside(asked: ReportSources, by_unit: Mapping[str, Sequence[EvidenceLine]])
     form, end = asked.form, asked.period.end
     histories: dict[str, list[Fact]] = {unit: [] for unit in by_unit}
     for fact in asked.facts:
-        if fact.unit in histories and fact.service == form.service and fact_time(form, fact) < end:
+        if fact.unit in histories and fact.service == form.service and find_fact_time(form, fact) < end:
             histories[fact.unit].append(fact)
     for unit, history in histories.items():
         counted = [line.fact for line in by_unit[unit]]
@@ -188,7 +188,7 @@ def _beside(asked: ReportSources, by_unit: Mapping[str, Sequence[EvidenceLine]])
         related = _related(form, history, counted)
         others = [fact for fact in related if (fact.key, fact.milestone) not in named]
         if others:
-            yield unit, sorted(others, key=in_order)
+            yield unit, sorted(others, key=make_fact_sort_key)
 
 
 def _related(form: Form, history: Iterable[Fact], counted: Sequence[Fact]) -> list[Fact]:
@@ -220,15 +220,15 @@ def _write_facts(
 ) -> None:
     """Write the lists: the rows, each row's facts, each row's other facts (`_beside`), and each column's facts."""
     units = sorted(by_unit)
-    rows = [lines.write_row_line(unit, evidence.of_row(line.fact for line in by_unit[unit])) for unit in units]
+    rows = [lines.write_row_line(unit, evidence.hash_row(line.fact for line in by_unit[unit])) for unit in units]
     packing.put(ROWS, b"".join(rows))
     for place, unit in enumerate(units, 1):
-        with packing.writing(number_member(FACTS, place)) as put:
+        with packing.writing(name_rows_member(FACTS, place)) as put:
             for line in by_unit[unit]:
                 put(lines.write_fact_line(line.fact))
     for place, unit in enumerate(units, 1):
         if unit in beside:
-            with packing.writing(number_member(BESIDE, place)) as put:
+            with packing.writing(name_rows_member(BESIDE, place)) as put:
                 for fact in beside[unit]:
                     put(lines.write_fact_line(fact))
     for column in form.columns:

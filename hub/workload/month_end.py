@@ -19,13 +19,13 @@ from hub.domain.local_time import local_day
 from hub.domain.model import HUB
 from hub.journal import duties
 from hub.report.form.book import Book, read_shipped_book
-from hub.runtime.periodic import Regular
+from hub.runtime.periodic import PeriodicService
 from hub.store import transactions
 from hub.store.group_commit import Journal
-from hub.store.report_pool import Reader
+from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
 from hub.workload import closing
-from hub.workload.closing import Draft
+from hub.workload.closing import MonthDraft
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class _Stopped(Exception):
 
 
 @attrs.define(eq=False)
-class MonthEnd(Regular):
+class MonthEnd(PeriodicService):
     """Closes the months that can be closed, in order: once a day, two minutes after midnight in Hà Nội, and after a
     start.
     """
@@ -72,7 +72,7 @@ class MonthEnd(Regular):
             return
         self._begun = self._begun or self._now()
         try:
-            names = await self._journal.read(lambda _tx: closing.counting_forms(self._book().forms))
+            names = await self._journal.read(lambda _tx: closing.list_counting_forms(self._book().forms))
             open_still = [name for name in names if not await self._close_all(name)]
         except _Stopped:
             return
@@ -81,7 +81,7 @@ class MonthEnd(Regular):
         except (Unready, ConfigurationFault) as fault:
             log.warning(
                 "months-not-closed", error=str(fault)
-            )  # tried again at the next look, which reads forms and calendar again
+            )  # tried again at the next run, which reads forms and calendar again
             return
         except Exception:
             log.exception("months-not-closed")
@@ -90,7 +90,7 @@ class MonthEnd(Regular):
             self._done, self._begun = today, None
 
     async def _close_all(self, form: str) -> bool:
-        """Do the day's work for *form*. Return False if facts received before are not written yet; then the next look
+        """Do the day's work for *form*. Return False if facts received before are not written yet; then the next run
         tries again.
         """
         try:
@@ -130,7 +130,7 @@ class MonthEnd(Regular):
 
     async def _read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the counting *step* in a separate process. A stop of the service ends it."""
-        reader = Reader("?closing", lambda: not self._stopping, longest=None)
+        reader = ReportReader("?closing", lambda: not self._stopping, longest=None)
         try:
             found = await self._journal.read_report(reader, step, *args, **kwargs)
         except CancelledError:
@@ -142,13 +142,13 @@ class MonthEnd(Regular):
         return found
 
 
-def _work_out(tx: Transaction, book: Book, form: str, now: datetime) -> Draft | None:
-    found = closing.next_month(tx, book, form)
-    if found is None or now < closing.may_close(found[1]):
+def _work_out(tx: Transaction, book: Book, form: str, now: datetime) -> MonthDraft | None:
+    found = closing.find_next_month_to_close(tx, book, form)
+    if found is None or now < closing.find_earliest_closing_time(found[1]):
         return None
-    if not transactions.those_at_hand(tx, [f"counting {form}"]):
+    if not transactions.try_lock_names(tx, [f"counting {form}"]):
         return None  # another node is counting
-    return closing.work_out(tx, book, form, found[1], now)
+    return closing.count_month_draft(tx, book, form, found[1], now)
 
 
 def _find_differing(

@@ -26,7 +26,7 @@ _SIGNED = "signed"
 
 
 @attrs.frozen(kw_only=True)
-class Signing:
+class RevisionSignature:
     """The signature on a revision."""
 
     message: str  #: the hub's id of the signed document
@@ -40,7 +40,7 @@ class Signing:
 
 
 @attrs.frozen(kw_only=True)
-class HandedIn:
+class ReportSubmission:
     """The submission of a revision to a partner."""
 
     partner: str
@@ -49,7 +49,7 @@ class HandedIn:
 
 
 @attrs.frozen(kw_only=True)
-class Outcome:
+class RevisionVerdict:
     """A partner's verdict on a revision."""
 
     result: str  #: `reports.ACCEPTED` or `RETURNED`
@@ -69,17 +69,17 @@ class Revision:
     closed_at: datetime
     reason: str = ""  #: why this revision was made; "" for the first
     by: str = ""  #: the person who made this revision; "" for the first
-    signing: Signing | None = None
-    handed_in: tuple[HandedIn, ...] = ()
-    verdicts: tuple[Outcome, ...] = ()
+    signing: RevisionSignature | None = None
+    handed_in: tuple[ReportSubmission, ...] = ()
+    verdicts: tuple[RevisionVerdict, ...] = ()
 
 
-def name_of(service: str, form: str, unit: str, period: str, revision: int, *, signed: bool = False) -> str:
+def name_revision(service: str, form: str, unit: str, period: str, revision: int, *, signed: bool = False) -> str:
     """Return the message id of a revision of a report, or of the document with an official's signature (*signed*)."""
     return f"{service}/{form}/{unit}/{period}/{revision}" + (f"/{_SIGNED}" if signed else "")
 
 
-def sealed_messages(tx: Transaction, unit: str, form: str, period: str) -> list[Message]:
+def list_sealed_messages(tx: Transaction, unit: str, form: str, period: str) -> list[Message]:
     """Return the sealed message of each revision, in the order of arrival. A revision that was both submitted and
     published occurs twice.
     """
@@ -103,24 +103,26 @@ def _before_number(one: Message) -> str:
     return before + slash
 
 
-def signed_message(tx: Transaction, said: Sealed) -> Message | None:
+def find_signed_message(tx: Transaction, said: Sealed) -> Message | None:
     """Return the document with an official's signature on the sealed report *said*; None if no official has signed
     it.
     """
     report = said.report
-    name = name_of(reports.NAME, report.form.id, report.total.unit, report.period.text, said.revision, signed=True)
+    name = name_revision(
+        reports.NAME, report.form.id, report.total.unit, report.period.text, said.revision, signed=True
+    )
     return search.find_accepted_message(tx, HUB, name)
 
 
 def list_revisions(tx: Transaction, unit: str, form: str, period: str) -> list[Revision]:
     """Return every revision of the report, oldest first."""
     first: dict[int, Message] = {}
-    for one in sealed_messages(tx, unit, form, period):
+    for one in list_sealed_messages(tx, unit, form, period):
         first.setdefault(int((one.message_id or "").rpartition("/")[2]), one)
     return [_revision(tx, unit, form, period, number, first[number]) for number in sorted(first)]
 
 
-def list_revision_verdicts(tx: Transaction, unit: str, key: str) -> list[Outcome]:
+def list_revision_verdicts(tx: Transaction, unit: str, key: str) -> list[RevisionVerdict]:
     """Return the verdicts on the revision with the business key *key*, in the order of time."""
     milestones = (reports.ACCEPTED, reports.RETURNED)
     which = sa.and_(fact.c.unit == unit, fact.c.service == reports.NAME, fact.c.key == key)
@@ -130,7 +132,7 @@ def list_revision_verdicts(tx: Transaction, unit: str, key: str) -> list[Outcome
         .order_by(fact.c.at)
     ).all()
     return [
-        Outcome(result=row.milestone, by=row.counterpart or "", at=row.at, reasons=_reasons(tx, row.message))
+        RevisionVerdict(result=row.milestone, by=row.counterpart or "", at=row.at, reasons=_reasons(tx, row.message))
         for row in rows
     ]
 
@@ -143,8 +145,8 @@ def _reasons(tx: Transaction, verdict: str) -> tuple[str, ...]:
 
 
 def _revision(tx: Transaction, unit: str, form: str, period: str, number: int, first: Message) -> Revision:
-    key = reports.revision_key(form, unit, period, number)
-    names = [name_of(reports.NAME, form, unit, period, number, signed=flag) for flag in (False, True)]
+    key = reports.make_revision_key(form, unit, period, number)
+    names = [name_revision(reports.NAME, form, unit, period, number, signed=flag) for flag in (False, True)]
     sealed, signed = (search.find_accepted_message(tx, HUB, name) for name in names)
     happened = [each for one in (first, sealed, signed) if one is not None for each in _events(tx, one.id)]
     revised = next((each for each in happened if each["event"] == "report-revised"), {})
@@ -152,7 +154,7 @@ def _revision(tx: Transaction, unit: str, form: str, period: str, number: int, f
     handed = {(each["at"], each["partner"]): each for each in happened if each["event"] == "report-handed-in"}
     outcomes = list_revision_verdicts(tx, unit, key)
     handed_in = tuple(
-        HandedIn(partner=str(each["partner"]), by=str(each["by"]), at=_moment(each["at"]))
+        ReportSubmission(partner=str(each["partner"]), by=str(each["by"]), at=_moment(each["at"]))
         for each in sorted(handed.values(), key=lambda each: str(each["at"]))
     )
     return Revision(
@@ -169,7 +171,9 @@ def _revision(tx: Transaction, unit: str, form: str, period: str, number: int, f
     )
 
 
-def _state(signing: Signing | None, handed_in: tuple[HandedIn, ...], outcomes: list[Outcome]) -> ReportState:
+def _state(
+    signing: RevisionSignature | None, handed_in: tuple[ReportSubmission, ...], outcomes: list[RevisionVerdict]
+) -> ReportState:
     """Return the state that the history leads to, by the transition table of `hub.domain.lifecycle`.
 
     The steps are applied in this order: the signature, the submission, the verdicts. Two partners may each give a
@@ -186,9 +190,9 @@ def _state(signing: Signing | None, handed_in: tuple[HandedIn, ...], outcomes: l
     return state
 
 
-def _signing(signed: Message, event: dict[str, Any]) -> Signing:
+def _signing(signed: Message, event: dict[str, Any]) -> RevisionSignature:
     said = {name: str(event[name]) for name in ("official", "name", "subject", "serial")}
-    return Signing(
+    return RevisionSignature(
         message=signed.id, sha256=signed.sha256, signed_at=str(event["signed-at"]), at=signed.received_at, **said
     )
 

@@ -11,28 +11,28 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from lxml import etree
 
-from hub.config.reports import Reports
+from hub.config.reports import ReportSettings
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import xsd_types
-from hub.intake.endpoint import Case, EndpointJournal
+from hub.intake.endpoint import Case, JournalAccess
 from hub.intake.records_endpoint import QueryCall as Call
 from hub.journal import blobs
 from hub.report.counting.reconciling import CellVerdict, ReconciledCell, Reconciliation
 from hub.report.form.book import Book, read_book
 from hub.report.form.form import Form, choose_form
-from hub.report.form.period import Cuts, Period, PeriodUnreadable, month_containing, parse_period
+from hub.report.form.period import Cuts, Period, PeriodUnreadable, find_month_containing, parse_period
 from hub.report.signed import sealed
 from hub.report.signed.declaring import NAMESPACE, Figure, write_figure
 from hub.runtime.thread_pool import THRESHOLD
 from hub.security.certificates import Signer
 from hub.soap.envelope import build_element
-from hub.store.report_pool import Reader
+from hub.store.report_pool import ReportReader
 from hub.store.tables import fact
 from hub.store.transactions import Transaction
 from hub.workload import closing, declarations, submission, unit_report
 from hub.workload.closing import Closing
-from hub.workload.declarations import Compared, Undeclared
+from hub.workload.declarations import ComparedDeclaration, Undeclared
 from hub.workload.submission import CountedReport
 from hub.workload.unit_report import ReportSources
 
@@ -46,7 +46,7 @@ _WEIGHT = 400
 _Known = tuple[dict[str, datetime], dict[str, Sequence[Closing]], Cuts]
 
 
-async def get_workload_report(books: EndpointJournal, case: Case) -> etree._Element:
+async def get_workload_report(access: JournalAccess, case: Case) -> etree._Element:
     """Answer GetWorkloadReport with the newest revision that was given out, submitted or published, else with the
     report as counted now.
 
@@ -55,12 +55,14 @@ async def get_workload_report(books: EndpointJournal, case: Case) -> etree._Elem
     organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
     unit = _own(case, organ)
     reports = case.province.config.reports
-    await books.wait_for_facts(lambda: read_book(reports).services(form))
+    await access.wait_for_facts(lambda: read_book(reports).services(form))
     words = (unit, text, form, reports, case.now)
-    asked, content = await books.journal.read_report(Reader(case.partner.code, case.owner.wanted), _found, *words)
+    asked, content = await access.journal.read_report(
+        ReportReader(case.partner.code, case.owner.wanted), _found, *words
+    )
     if isinstance(content, CountedReport):
         size = _WEIGHT * len(content.report.rows)
-        content = await books.work(case.owner, size, _sealed, content, case.province.config.identity)
+        content = await access.work(case.owner, size, _sealed, content, case.province.config.identity)
     said = {
         "OrganId": asked.members[0],
         "Form": asked.form.id,
@@ -71,28 +73,30 @@ async def get_workload_report(books: EndpointJournal, case: Case) -> etree._Elem
     return build_element(NAMESPACE, "GetWorkloadReportResponse", said)
 
 
-async def get_reconciliation(books: EndpointJournal, case: Case) -> etree._Element:
+async def get_reconciliation(access: JournalAccess, case: Case) -> etree._Element:
     """Answer GetReconciliation. Raises CallRefused as `get_workload_report` does, and `declaration-missing`."""
     organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
     unit = _own(case, organ)
-    await books.wait_for_facts(lambda: read_book(case.province.config.reports).services(form))
+    await access.wait_for_facts(lambda: read_book(case.province.config.reports).services(form))
     try:
         words = (unit, text, form, case.province.config.reports, case.now)
-        compared = await books.journal.read_report(Reader(case.partner.code, case.owner.wanted), _compare, *words)
+        compared = await access.journal.read_report(
+            ReportReader(case.partner.code, case.owner.wanted), _compare, *words
+        )
     except Undeclared:
         raise CallRefused(Problem("declaration-missing", f"{organ} {form} {text}")) from None
-    return await books.work(case.owner, _WEIGHT * len(compared.kept.said.cells), _reconciled, compared)
+    return await access.work(case.owner, _WEIGHT * len(compared.kept.said.cells), _reconciled, compared)
 
 
-async def list_periods(books: EndpointJournal, case: Case) -> etree._Element:
+async def list_periods(access: JournalAccess, case: Case) -> etree._Element:
     """Answer ListPeriods. Raises CallRefused: `form-unknown`."""
     asked, book = _text(case, "Form"), read_book(case.province.config.reports)
     known = book.forms
     if asked and asked not in {form.id for form in known}:
         raise CallRefused(Problem("form-unknown", f"{asked}: {' '.join(sorted({form.id for form in known}))}"))
-    reader = Reader(case.partner.code, case.owner.wanted)
-    found = await books.journal.read_report(reader, _known, book)
-    return await books.work(case.owner, THRESHOLD, _listed, asked, book, found, case.now)
+    reader = ReportReader(case.partner.code, case.owner.wanted)
+    found = await access.journal.read_report(reader, _known, book)
+    return await access.work(case.owner, THRESHOLD, _listed, asked, book, found, case.now)
 
 
 def _listed(asked: str, book: Book, found: _Known, now: datetime) -> etree._Element:
@@ -128,7 +132,7 @@ def list_begun_periods(begun: datetime, now: datetime, cuts: Cuts) -> Iterator[P
     """Yield the periods of every length that have begun by *now*, from the month of *begun* on. Ordered by last day; of
     periods that end on the same day, the shorter comes first.
     """
-    first, last = month_containing(max(begun, now - LISTED), cuts), month_containing(now, cuts)
+    first, last = find_month_containing(max(begun, now - LISTED), cuts), find_month_containing(now, cuts)
     texts: dict[str, None] = {}
     for year in range(first.year, last.year + 1):
         months = [f"{year}-{month:02}" for month in range(1, 13)]
@@ -178,9 +182,9 @@ def _own(case: Case, organ: str) -> str:
     return routes.canonical(organ)
 
 
-def _asked(tx: Transaction, unit: str, text: str, form: str, reports: Reports) -> ReportSources:
+def _asked(tx: Transaction, unit: str, text: str, form: str, reports: ReportSettings) -> ReportSources:
     try:
-        found = unit_report.ask_unit_report(tx, unit, text, form, read_book(reports))
+        found = unit_report.resolve_report_sources(tx, unit, text, form, read_book(reports))
     except PeriodUnreadable:
         raise CallRefused(Problem("period-unreadable", text[:50])) from None
     except LookupError as error:
@@ -192,7 +196,7 @@ def _asked(tx: Transaction, unit: str, text: str, form: str, reports: Reports) -
 
 
 def _found(
-    tx: Transaction, unit: str, text: str, form: str, reports: Reports, now: datetime
+    tx: Transaction, unit: str, text: str, form: str, reports: ReportSettings, now: datetime
 ) -> tuple[ReportSources, bytes | CountedReport]:
     """Return what is asked for, and its content: the sealed report that is kept, else the counted report that must be
     sealed.
@@ -206,7 +210,9 @@ def _found(
         return asked.bare, CountedReport(report=gathered.report, names=dict(asked.names), lines=summary)
 
 
-def _compare(tx: Transaction, unit: str, text: str, form: str, reports: Reports, now: datetime) -> Compared:
+def _compare(
+    tx: Transaction, unit: str, text: str, form: str, reports: ReportSettings, now: datetime
+) -> ComparedDeclaration:
     return declarations.compare_declaration(tx, _asked(tx, unit, text, form, reports), now)
 
 
@@ -214,7 +220,7 @@ def _sealed(counted: CountedReport, identity: Signer) -> bytes:
     return sealed.seal_report(counted.report, counted.names, counted.lines, identity)
 
 
-def _reconciled(compared: Compared) -> etree._Element:
+def _reconciled(compared: ComparedDeclaration) -> etree._Element:
     asked, kept, found = compared.asked, compared.kept, compared.found
     answer = build_element(
         NAMESPACE,

@@ -22,13 +22,13 @@ from hub.journal import blobs, events, messages, search, unit_registry
 from hub.journal.queue import deliveries
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report
-from hub.report.counting.evidence import EvidenceLine, Hashed
+from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.counting.family import list_unit_lineage
 from hub.report.form.form import Form
 from hub.report.form.period import Period
 from hub.report.signed import sealed, signed
 from hub.report.signed.sealed import Sealed
-from hub.security.certificates import certificate_fingerprint
+from hub.security.certificates import hash_certificate
 from hub.security.xades import Signed
 from hub.services import list_services, publications, reports
 from hub.store import transactions
@@ -37,7 +37,7 @@ from hub.store.transactions import Transaction
 from hub.units.province import Province
 from hub.units.routing import Route
 from hub.workload import closing, revisions
-from hub.workload.revisions import name_of
+from hub.workload.revisions import name_revision
 
 
 class Unended(Exception):
@@ -65,8 +65,9 @@ class CountedReport:
     report: Report
     names: dict[str, str]
     #: the evidence; the sealed report contains its number of facts and its SHA-256
-    lines: Sequence[EvidenceLine] | Hashed
-    open_month: str = ""  #: the first month of its period that is not closed yet (`open_month`); "" if there is none
+    lines: Sequence[EvidenceLine] | HashedLines
+    #: the first month of its period that is not closed yet (`find_open_month`); "" if there is none
+    open_month: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -80,7 +81,7 @@ class KeptRevision:
 
 
 @attrs.frozen(kw_only=True)
-class TakenBack:
+class SignedReturn:
     """A report that an official returned signed."""
 
     message: Message  #: the signed document
@@ -91,7 +92,7 @@ class TakenBack:
     fresh: bool
 
 
-def open_month(tx: Transaction, form: Form, period: Period) -> str:
+def find_open_month(tx: Transaction, form: Form, period: Period) -> str:
     """Return the first month of *period* that must still be closed, such as `2026-12`; "" if there is none.
 
     The chain of closings of a form begins with its first fact. Months before that have nothing to close. If no month of
@@ -110,11 +111,13 @@ def read_newest_revision(tx: Transaction, unit: str, form: str, period: str) -> 
     """Return the newest revision of the report that was given out, submitted or published, as it was sealed; None if
     there is none.
     """
-    kept = [KeptRevision(message=one, said=_said(tx, one)) for one in revisions.sealed_messages(tx, unit, form, period)]
+    kept = [
+        KeptRevision(message=one, said=_said(tx, one)) for one in revisions.list_sealed_messages(tx, unit, form, period)
+    ]
     return max(kept, key=lambda each: each.said.revision, default=None)
 
 
-def give_out(
+def issue_report(
     tx: Transaction, province: Province, counted: CountedReport, *, reason: str, by: str, now: datetime
 ) -> KeptRevision:
     """Close the report: record it, unless it is recorded, so that every caller gets the same octets of the same
@@ -135,7 +138,7 @@ def give_out(
     return kept
 
 
-def take_back(
+def accept_signed_report(
     tx: Transaction,
     province: Province,
     kept: KeptRevision,
@@ -144,7 +147,7 @@ def take_back(
     by: str,
     now: datetime,
     found: Signed | None = None,
-) -> TakenBack:
+) -> SignedReturn:
     """Accept the document *uploaded*: the report *kept*, the newest revision, signed by an official who may sign it.
 
     *found*: the result of `verify_official_signature` for the two, if the caller verified outside the transaction;
@@ -156,20 +159,20 @@ def take_back(
     """
     report, officials = kept.said.report, province.config.officials
     unit, revision = report.total.unit, kept.said.revision
-    transactions.one_at_a_time(tx, [f"report {report.form.id} {unit} {report.period.text}"])
+    transactions.lock_names(tx, [f"report {report.form.id} {unit} {report.period.text}"])
     if found is None:
         found = signed.verify_official_signature(blobs.read_blob(tx, kept.message.sha256), uploaded)
     if officials is None:
         raise Rejected(Problem("official-unknown", "hub.toml: [officials]"))
     ancestors = list_unit_lineage(unit_registry.list_registry_units(tx), unit)
     official = signed.judge_official(found, officials, ancestors, report.made_at, now)
-    name = name_of(reports.NAME, report.form.id, unit, report.period.text, revision, signed=True)
+    name = name_revision(reports.NAME, report.form.id, unit, report.period.text, revision, signed=True)
     said = {"revision": revision, "official": official, "certificate": found.certificate, "at": found.at}
     known = search.find_accepted_message(tx, HUB, name)
     if known is not None:
         if blobs.read_blob(tx, known.sha256) != uploaded:
             raise Rejected(Problem("report-already-signed", name))
-        return TakenBack(message=known, fresh=False, **said)  # type: ignore[arg-type]
+        return SignedReturn(message=known, fresh=False, **said)  # type: ignore[arg-type]
     *_, standing = revisions.list_revisions(tx, unit, report.form.id, report.period.text)
     if standing.revision != revision:
         raise Rejected(Problem("report-other-revision", f"{name}: the newest is {standing.revision}"))
@@ -182,22 +185,24 @@ def take_back(
         "name": official.name,
         "subject": found.certificate.subject.rfc4514_string(),
         "serial": f"{found.certificate.serial_number:x}",
-        "certificate": certificate_fingerprint(found.certificate),
+        "certificate": hash_certificate(found.certificate),
         "signed-at": found.at.isoformat(),
         "by": by,
     }
     events.append_events(tx, Event("report-signed", now, message.id, body=body))
-    return TakenBack(message=message, fresh=True, **said)  # type: ignore[arg-type]
+    return SignedReturn(message=message, fresh=True, **said)  # type: ignore[arg-type]
 
 
-def turn_away(tx: Transaction, kept: KeptRevision, rejected: Rejected, sha256: str, *, by: str, now: datetime) -> None:
+def record_signature_refusal(
+    tx: Transaction, kept: KeptRevision, rejected: Rejected, sha256: str, *, by: str, now: datetime
+) -> None:
     """Record that a document with the SHA-256 *sha256* was refused as the signed form of *kept*, and why."""
     problems = [attrs.asdict(problem) for problem in rejected.problems]
     body = {"revision": kept.said.revision, "sha256": sha256, "problems": problems, "by": by}
     events.append_events(tx, Event("report-signature-refused", now, kept.message.id, body=body))
 
 
-def hand_in(
+def submit_report(
     tx: Transaction, province: Province, counted: CountedReport, partner: str, *, reason: str, by: str, now: datetime
 ) -> KeptRevision:
     """Record the report and a delivery of it to *partner*. Idempotent: a repetition makes no second delivery.
@@ -206,7 +211,7 @@ def hand_in(
     is marked `behind`), unless *reason* asks for a new revision. Raises Unended, Unclosed, Unreasoned, Unsigned.
     """
     officials, before = province.config.officials, _newest_of(tx, counted)
-    document = None if before is None else revisions.signed_message(tx, before.said)
+    document = None if before is None else revisions.find_signed_message(tx, before.said)
     if before is not None and document is not None and not reason:
         _bring(tx, document, _routes((partner,)), now)
         behind = not before.said.says(counted.report, evidence.hash_evidence(counted.lines))
@@ -215,7 +220,7 @@ def hand_in(
         raise Unsigned
     else:
         kept = _keep(tx, province, reports.NAME, counted, (partner,), reason=reason, by=by, now=now)
-        document = revisions.signed_message(tx, kept.said)
+        document = revisions.find_signed_message(tx, kept.said)
         if document is not None:  # the reason made no new revision
             _bring(tx, document, _routes((partner,)), now)
             kept = attrs.evolve(kept, message=document)
@@ -257,7 +262,7 @@ def _keep(
         raise Unended
     if counted.open_month:
         raise Unclosed(counted.open_month)
-    transactions.one_at_a_time(tx, [f"report {report.form.id} {report.total.unit} {report.period.text}"])
+    transactions.lock_names(tx, [f"report {report.form.id} {report.total.unit} {report.period.text}"])
     before = _newest_of(tx, counted)
     same = before is not None and before.said.says(report, evidence.hash_evidence(counted.lines))
     if before is not None and same and not (reason and service == reports.NAME and _returned(tx, before)):
@@ -267,7 +272,7 @@ def _keep(
     else:
         revision = before.said.revision + 1 if before is not None else 1
         content = sealed.seal_report(counted.report, counted.names, counted.lines, province.config.identity, revision)
-    name = name_of(service, report.form.id, report.total.unit, report.period.text, revision)
+    name = name_revision(service, report.form.id, report.total.unit, report.period.text, revision)
     routes = _routes(partners)
     known = search.find_accepted_message(tx, HUB, name)
     if known is not None:
@@ -283,7 +288,7 @@ def _keep(
 
 def _is_signed(tx: Transaction, service: str, before: KeptRevision | None) -> bool:
     """Return whether the signed document is submitted in place of this one."""
-    return service == reports.NAME and before is not None and revisions.signed_message(tx, before.said) is not None
+    return service == reports.NAME and before is not None and revisions.find_signed_message(tx, before.said) is not None
 
 
 def _take(
@@ -323,7 +328,7 @@ def _bring(tx: Transaction, known: Message, routes: tuple[Route, ...], now: date
 def _returned(tx: Transaction, before: KeptRevision) -> bool:
     """Return whether a partner returned this revision."""
     report = before.said.report
-    key = reports.revision_key(report.form.id, report.total.unit, report.period.text, before.said.revision)
+    key = reports.make_revision_key(report.form.id, report.total.unit, report.period.text, before.said.revision)
     return any(each.result == reports.RETURNED for each in revisions.list_revision_verdicts(tx, report.total.unit, key))
 
 

@@ -21,7 +21,7 @@ from hub.report.counting.closed import ClosedRow, Piece
 from hub.report.counting.counting import Cells, Placing, Report
 from hub.report.counting.deriving import Number
 from hub.report.counting.family import list_unit_family
-from hub.report.counting.listing import Listing, Place, place_fact
+from hub.report.counting.listing import FactListing, Place, find_fact_position
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.form import Column, ColumnKind, Form, choose_form
@@ -93,7 +93,7 @@ class _Tally:
     """Counts the facts of an open part as they are read. Lists those of a closed month instead."""
 
     part: _Part
-    listing: Listing | None = None  #: of a closed month whose facts must be compared with those of its closing
+    listing: FactListing | None = None  #: of a closed month whose facts must be compared with those of its closing
     cells: dict[str, Cells] = attrs.field(factory=dict)
 
     def placed(self, now: datetime) -> Iterator[tuple[Column, Fact]]:
@@ -110,11 +110,11 @@ class _Tally:
 
 
 @attrs.frozen(kw_only=True)
-class Gathered:
+class ReportWithEvidence:
     """A report with the facts behind it."""
 
     report: Report
-    listing: Listing
+    listing: FactListing
     differences: tuple[Difference, ...]  #: each unit whose facts in a closed month differ from its closing
 
 
@@ -177,22 +177,22 @@ class ReportSources:
         return self._finished(self._composed([part.cells(now) for part in self.parts], now))
 
     @contextmanager
-    def open_evidence(self, now: datetime, only: Collection[str] | None = None) -> Generator[Gathered]:
+    def open_evidence(self, now: datetime, only: Collection[str] | None = None) -> Generator[ReportWithEvidence]:
         """Give the report with its evidence, which is on disk until the block ends. *only*: the columns whose facts are
         listed; None: all.
         """
         with ExitStack() as around:
-            listing = around.enter_context(closing_of(Listing([column.key for column in self.form.columns])))
+            listing = around.enter_context(closing_of(FactListing([column.key for column in self.form.columns])))
 
             def take(column: str, fact: Fact) -> None:
                 if only is None or column in only:
                     listing.take(column, fact)
 
             report, wrong = self._gather(now, take, listing if only is None else None)
-            yield Gathered(report=report, listing=listing, differences=tuple(dict.fromkeys(wrong)))
+            yield ReportWithEvidence(report=report, listing=listing, differences=tuple(dict.fromkeys(wrong)))
 
     def _gather(
-        self, now: datetime, take: Callable[[str, Fact], None], listing: Listing | None = None
+        self, now: datetime, take: Callable[[str, Fact], None], listing: FactListing | None = None
     ) -> tuple[Report, list[Difference]]:
         """Count; call *take* with each column and each fact behind it; compare closed months with their closings.
 
@@ -214,7 +214,7 @@ class ReportSources:
             tallies = [
                 _Tally(part)
                 if part.rows is None or alone
-                else _Tally(part, around.enter_context(closing_of(Listing([]))))
+                else _Tally(part, around.enter_context(closing_of(FactListing([]))))
                 for part in self.parts
             ]
             for column, fact in closed.list_composed_facts([tally.placed(now) for tally in tallies]):
@@ -263,7 +263,7 @@ class ReportSources:
 class StoredFacts:
     """The facts behind a number, on disk."""
 
-    gathered: Gathered
+    gathered: ReportWithEvidence
     _keys: Collection[str]
     _unit: str | None
     _each: bool
@@ -280,11 +280,13 @@ class StoredFacts:
             yield from found
             return
         for last in deque(found, maxlen=1):
-            if after is None or place_fact(last)[:4] > after[:4]:
+            if after is None or find_fact_position(last)[:4] > after[:4]:
                 yield last
 
 
-def ask_unit_report(tx: Transaction, unit: str, period: str, form: str, book: Book | None = None) -> ReportSources:
+def resolve_report_sources(
+    tx: Transaction, unit: str, period: str, form: str, book: Book | None = None
+) -> ReportSources:
     """Return the sources of the report *form* of *unit* (a code or an alias) for *period*, such as `2026-12`.
 
     *book*: the province's own book (`read_book(config.reports)`); None: the one shipped with the hub. Raises
@@ -345,7 +347,7 @@ def count_neighbour_reports(tx: Transaction, report: Report, now: datetime, book
     found = []
     for period in charts.list_chart_periods(report):
         try:
-            asked = ask_unit_report(tx, report.total.unit, period, report.form.id, book)
+            asked = resolve_report_sources(tx, report.total.unit, period, report.form.id, book)
         except LookupError:
             continue
         found.append(asked.count(now))
@@ -394,9 +396,9 @@ def _before(
     """
     ends = span.first - timedelta(days=1)
     month = next((each for each in made if each.period.last == ends), None)
-    if month is None or not any(check.before for check in form.checks) or not closed.counts_alike(month.form, form):
+    if month is None or not any(check.before for check in form.checks) or not closed.have_same_rules(month.form, form):
         return None
-    rows = closing.rows_of(tx, month.form, [month.period.text], members)[month.period.text]
+    rows = closing.read_newest_rows(tx, month.form, [month.period.text], members)[month.period.text]
     return {unit: deriving.derive_row_numbers(month.form, row.cells.sums) for unit, row in rows.items()}
 
 
@@ -413,18 +415,18 @@ def _parts(
     If its months were closed by a form that counts differently from *form*, the whole period is counted as one open
     part.
     """
-    books, ours = closing.books_of(made), [each for each in made if _within(each.period, span)]
-    if not ours or not all(closed.counts_alike(each.form, form) for each in ours):
+    books, ours = closing.list_closed_months(made), [each for each in made if _within(each.period, span)]
+    if not ours or not all(closed.have_same_rules(each.form, form) for each in ours):
         return (_open(tx, form, span, members, books, made),)
     found: list[_Part] = []
     first, last = ours[0], ours[-1]
     if span.first < first.period.first:
         before = posting.cut_period(span.first, first.period.first - timedelta(days=1), span.text)
         found.append(_open(tx, form, before, members, books, made))
-    rows = closing.rows_of(tx, form, [each.period.text for each in ours], members)
+    rows = closing.read_newest_rows(tx, form, [each.period.text for each in ours], members)
     for each in ours:
         number = made.index(each)
-        carries = number > 0 and closed.counts_alike(made[number - 1].form, form)
+        carries = number > 0 and closed.have_same_rules(made[number - 1].form, form)
         known = books if carries else ClosedMonths(books.months[number : number + 1])
         windows = posting.list_posting_windows(form, each.period, known)
         carrier = made[number - 1].period.text if carries else None
@@ -443,7 +445,7 @@ def _open(
     from all of the past.
     """
     last = made[-1] if made else None
-    if last is None or piece.first <= last.period.last or not closed.counts_alike(last.form, form):
+    if last is None or piece.first <= last.period.last or not closed.have_same_rules(last.form, form):
         return _Part(tx, form, piece, members, books, posting.list_posting_windows(form, piece, posting.OPEN), None)
     since = posting.cut_period(last.period.last + timedelta(days=1), piece.last, piece.text)
     return _Part(tx, form, piece, members, books, posting.list_posting_windows(form, since, books), last.period.text)

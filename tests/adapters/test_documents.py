@@ -9,7 +9,7 @@ from lxml import etree
 
 from adapters.documents import Documents, adapter
 from hub.config import Config, Partner
-from hub.delivery.transports import adapters_of
+from hub.delivery.transports import make_adapters
 from hub.domain.model import Accepted, Consignment, Message, MessageState, Problem, Receive, Refused, Reply, Unavailable
 from hub.partner.adapter_settings import Terms
 from hub.partner.policy import Policy
@@ -62,7 +62,7 @@ def test_the_push_is_signed_by_the_hub_and_carries_the_hub_s_id_of_the_message()
     verified = wss_verify.verify_envelope(
         etree.fromstring(request.body), [HUB.certificate], NOW, max_age=timedelta(seconds=900)
     )
-    call = envelope.only_child(verified.body)
+    call = envelope.find_only_child(verified.body)
     assert documents_requests.read_documents_call(call, [CONTENT]) == documents_requests.SendDocument(
         CONTENT, MESSAGE.id
     )
@@ -130,7 +130,7 @@ def test_each_partners_adapter_has_the_clock_skew_and_the_age_of_its_policy():
         )
         for code, policy in policies.items()
     }
-    made = adapters_of(cast("Config", SimpleNamespace(partners=partners, identity=HUB, anchors=Anchors(()))))
+    made = make_adapters(cast("Config", SimpleNamespace(partners=partners, identity=HUB, anchors=Anchors(()))))
     assert {code: (each.max_age, each.skew) for code, each in made.items() if isinstance(each, Documents)} == {
         code: (policy.max_age, policy.clock_skew) for code, policy in policies.items()
     }

@@ -13,7 +13,7 @@ import adapters
 from hub.config import read_config
 from hub.domain.model import Accepted, Consignment, Message, MessageState, Postponed, Refused, Reply, Unavailable
 from hub.node import init_province
-from hub.node.consistency import adapter_mistakes
+from hub.node.consistency import find_adapter_mistakes
 from hub.partner.adapter_settings import Terms
 from tests.pages import DOCS, fenced
 from tests.pki import NOW, partner
@@ -228,10 +228,10 @@ def test_what_is_no_message_of_dossiers_is_refused_without_a_call():
 
 def test_the_configuration_that_the_how_to_shows_is_right(tmp_path):
     home = tmp_path / "tinh"
-    init_province.write_province(home, init_province.Ports(8443, 8444, 9001, 9002), NOW)
+    init_province.write_province(home, init_province.ProvincePorts(8443, 8444, 9001, 9002), NOW)
     [shown] = fenced((DOCS / "howto/national-portal.md").read_text("utf-8"), "toml")
     (home / "partners/dvcqg.toml").write_text(shown, "utf-8")
     (home / "partners/dvcqg.password").write_text("mat-khau-mau\n", "utf-8")
     config = read_config(home / "hub.toml", {})
     assert config.partners["dvcqg"].secrets == {"password": "mat-khau-mau"}
-    assert list(adapter_mistakes(config)) == []
+    assert list(find_adapter_mistakes(config)) == []

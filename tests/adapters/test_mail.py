@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import adapters
 from adapters.mail import Mail, opening, parts
 from adapters.mail.addresses import Addresses, MailUnusable
-from adapters.mail.parts import Cutter
+from adapters.mail.parts import MailSplitter
 from hub.domain.model import Accepted, Collected, Refused, Reply, Request, Unavailable
 from hub.partner.adapter_settings import Terms
 from hub.security.certificates import Anchors
@@ -31,7 +31,7 @@ from tests.pki import NOW, authority, partner
 
 CLERK, HUB = partner("clerk"), partner("hub")
 ANCHORS = Anchors([authority().certificate])
-JUDGE = opening.Judge([CLERK.certificate], ANCHORS)
+JUDGE = opening.MailTrust([CLERK.certificate], ANCHORS)
 SETTINGS = {"from": "truc@x.vn", "address": "{unit}@x.vn"}
 
 
@@ -322,16 +322,16 @@ def test_only_what_the_signature_covers_is_read(tmp_path):
 
 def test_who_signed_must_be_configured_valid_for_it_and_lead_to_an_anchor(tmp_path):
     good = signed(tmp_path, mail(CONTENT), CLERK)
-    assert why(good, opening.Judge([], ANCHORS)).startswith("certificate-unknown")
-    assert why(good, opening.Judge([CLERK.certificate], Anchors(()))).startswith("certificate-untrusted")
+    assert why(good, opening.MailTrust([], ANCHORS)).startswith("certificate-unknown")
+    assert why(good, opening.MailTrust([CLERK.certificate], Anchors(()))).startswith("certificate-untrusted")
     gone = Anchors([authority().certificate], [authority().crl(CLERK)])
-    assert why(good, opening.Judge([CLERK.certificate], gone)).startswith("certificate-revoked")
+    assert why(good, opening.MailTrust([CLERK.certificate], gone)).startswith("certificate-revoked")
     ended = authority().issue("ended", begins=NOW - 9 * pki.DAY, ends=NOW - pki.DAY)
     late = signed(tmp_path, mail(CONTENT), ended)
-    assert why(late, opening.Judge([ended.certificate], ANCHORS)).startswith("certificate-expired")
+    assert why(late, opening.MailTrust([ended.certificate], ANCHORS)).startswith("certificate-expired")
     stamps = authority().issue("stamps", purposes=[ExtendedKeyUsageOID.TIME_STAMPING])
     other = signed(tmp_path, mail(CONTENT), stamps)
-    assert why(other, opening.Judge([stamps.certificate], ANCHORS)).startswith("certificate-untrusted")
+    assert why(other, opening.MailTrust([stamps.certificate], ANCHORS)).startswith("certificate-untrusted")
 
 
 @pytest.mark.parametrize("form", [(), ("-stream",), ("-nodetach",)], ids=["clear", "as a stream", "enclosed"])
@@ -457,7 +457,7 @@ def test_a_mail_is_cut_where_the_email_package_cuts_it(tree):
     theirs = [
         part.get_payload(decode=True) for part in email.message_from_bytes(octets).walk() if not part.is_multipart()
     ]
-    cutter = Cutter(octets)
+    cutter = MailSplitter(octets)
     assert [part.content() for part in cutter.leaves(cutter.part())] == theirs
 
 

@@ -21,7 +21,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from hub.demo.run import postgres
-from hub.report.counting.dates import day_begin
+from hub.report.counting.dates import find_day_begin
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.store import transactions
@@ -66,7 +66,7 @@ class _Story:
     def _add(self, on: date, unit: str, service: str, key: str, milestone: str, **rest: Any) -> None:
         self._number += 1
         second = self._random.random() * 36_000 + 25_200
-        at = write_instant(day_begin(on) + timedelta(seconds=second))
+        at = write_instant(find_day_begin(on) + timedelta(seconds=second))
         own = rest.get("day")
         self._later[on].append(
             (
@@ -167,7 +167,7 @@ def close(url: str, text: str, done: "multiprocessing.Queue[dict[str, Any]]") ->
         begun = time.perf_counter()
         period = parse_period(text)
         with transactions.read_transaction(engine) as tx:
-            draft = closing.work_out(tx, chosen, name, period, closing.may_close(period))
+            draft = closing.count_month_draft(tx, chosen, name, period, closing.find_earliest_closing_time(period))
         read = time.perf_counter()
         with transactions.write_transaction(engine) as tx:
             closing.settle_closing(tx, draft, "bench")
@@ -185,7 +185,7 @@ def opened(engine: sa.Engine, code: str, period: str, form: str) -> float:
     for _ in range(5):
         begun = time.perf_counter()
         with transactions.read_transaction(engine) as tx:
-            unit_report.ask_unit_report(tx, code, period, form).count(datetime.now(UTC))
+            unit_report.resolve_report_sources(tx, code, period, form).count(datetime.now(UTC))
         took.append((time.perf_counter() - begun) * 1e3)
     return sorted(took)[2]
 

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from hub.demo.run import postgres
 from hub.domain.model import Language, Unit
 from hub.journal import search, unit_registry
-from hub.report.counting.dates import day_begin
+from hub.report.counting.dates import find_day_begin
 from hub.report.form.period import parse_period
 from hub.report.output import formats
 from hub.store import transactions
@@ -46,7 +46,7 @@ def made(unit: str, service: str, facts: int, period: str = PERIOD, seed: int = 
     chance, month, rows = random.Random(seed).random, parse_period(period), list[Row]()
 
     def add(key: str, milestone: str, days: float, **rest: object) -> None:
-        at = write_instant(day_begin(month.first) + timedelta(days=days, seconds=25_200))
+        at = write_instant(find_day_begin(month.first) + timedelta(days=days, seconds=25_200))
         message = f"0192f0c1-{len(rows):04x}-7000-8000-{len(rows):012d}"[-36:]
         named: dict[str, object] = {
             "unit": unit, "service": service, "key": key, "milestone": milestone, "at": at, "message": message, "counterpart": "H55.14",
@@ -162,7 +162,7 @@ def measure_one(url: str, form: str, way: str, facts: int, done: "multiprocessin
     signing, before = time.process_time() - cpu, _peak()
     cpu, begun = time.process_time(), time.perf_counter()
     with transactions.read_transaction(engine) as tx:
-        WAYS[way](tx, unit_report.ask_unit_report(tx, UNIT, PERIOD, form))
+        WAYS[way](tx, unit_report.resolve_report_sources(tx, UNIT, PERIOD, form))
     took = time.process_time() - cpu
     done.put(
         {

@@ -15,13 +15,13 @@ from hub.cli import lienthong
 from hub.config import read_config
 from hub.domain.model import Fact
 from hub.journal import blobs, duties
-from hub.report.form.period import following_month, month_containing, parse_period
+from hub.report.form.period import find_following_month, find_month_containing, parse_period
 from hub.store import tables, transactions
 from tests import homes
 
 Type = Callable[..., Result]
-LAST = month_containing(datetime.now(UTC) - timedelta(days=70))  # over, whatever day it is
-NEXT = following_month(LAST)
+LAST = find_month_containing(datetime.now(UTC) - timedelta(days=70))  # over, whatever day it is
+NEXT = find_following_month(LAST)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_what_cannot_be_closed_is_said_with_what_to_do(home: Path, typed: Type):
     month = parse_period(NEXT.text)
     while month.end < datetime.now(UTC):
         assert typed("report", "close", month.text, "--form", "edoc").exit_code == 0
-        month = following_month(month)
+        month = find_following_month(month)
     early = typed("report", "close", month.text, "--form", "edoc", lang="vi_VN.UTF-8")
     assert (early.exit_code, "chưa kết thúc: đóng được từ" in early.stderr) == (1, True)
     assert typed("report", "close", "xx").exit_code == 2

@@ -13,13 +13,13 @@ from hub.cli import lienthong
 from hub.config import read_config
 from hub.domain.model import Fact
 from hub.journal import facts
-from hub.report.form.period import month_containing
+from hub.report.form.period import find_month_containing
 from hub.store import tables, transactions
 from tests import homes
 from tests.declaring import filled
 
 Type = Callable[..., Result]
-PERIOD = month_containing(datetime.now(UTC)).text
+PERIOD = find_month_containing(datetime.now(UTC)).text
 OWN = """
 id = "rieng"
 service = "documents"

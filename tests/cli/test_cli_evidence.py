@@ -16,7 +16,7 @@ from hub.cli import lienthong
 from hub.config import read_config
 from hub.domain.model import Fact, SignatureStanding, Unit
 from hub.journal import events, unit_registry
-from hub.report.form.period import month_containing
+from hub.report.form.period import find_month_containing
 from hub.security import signing
 from hub.security.certificates import Identity
 from hub.store import transactions
@@ -26,7 +26,7 @@ from tests.evidencing import take
 from tests.pages import DOCS, parts
 
 Type = Callable[..., Result]
-PERIOD = month_containing(datetime.now(UTC)).text
+PERIOD = find_month_containing(datetime.now(UTC)).text
 PAGE = DOCS / "howto/check-a-report.md"
 PACKET = ROOT / "docs/examples/van-ban.edxml"
 

@@ -14,13 +14,13 @@ from click.testing import CliRunner, Result
 from hub.cli import lienthong
 from hub.config import read_config
 from hub.domain.model import Fact
-from hub.report.form.period import CutOff, Cuts, following_month, month_containing
+from hub.report.form.period import CutOff, Cuts, find_following_month, find_month_containing
 from hub.report.form.toml import FOLDER
 from hub.store import tables, transactions
 from tests import homes
 
 Type = Callable[..., Result]
-LAST = month_containing(datetime.now(UTC) - timedelta(days=70))  # over, whatever day it is
+LAST = find_month_containing(datetime.now(UTC) - timedelta(days=70))  # over, whatever day it is
 SMALL = """
 id = "nho"
 service = "dossiers"
@@ -118,7 +118,7 @@ def test_periods_have_the_days_of_the_provinces_own_cut_off(home: Path, typed: T
     with (home / "hub.toml").open("a", encoding="utf-8") as hub:
         hub.write("cut_offs = [{ day = 25 }, { day = 3, since = 2001-01-01 }]\n")
     assert typed("check").exit_code == 0
-    month = month_containing(LAST.start, Cuts((CutOff(3),)))
+    month = find_month_containing(LAST.start, Cuts((CutOff(3),)))
     done = typed("report", "H55.13", month.text, "--form", "nho", "--format", "json")
     counted = json.loads(done.stdout)
     days = month.first.isoformat(), month.last.isoformat()
@@ -129,7 +129,7 @@ def test_periods_have_the_days_of_the_provinces_own_cut_off(home: Path, typed: T
 
     hub_toml = (home / "hub.toml").read_text("utf-8")
     (home / "hub.toml").write_text(hub_toml.replace("day = 3", "day = 20"), "utf-8")
-    after = following_month(month, Cuts((CutOff(20),)).keeping([month]))
+    after = find_following_month(month, Cuts((CutOff(20),)).keeping([month]))
     assert (after.first.day, after.last.day) == (3, 19), "it goes on where the closed one ended"
     assert days_of(typed("--json", "report", "periods", "--form", "nho")) == [
         (month.text, "closed", *days),

@@ -18,14 +18,14 @@ from hub.config import read_config
 from hub.domain.model import Fact
 from hub.journal import facts as journal_facts
 from hub.report.counting.evidence import MEMBERS
-from hub.report.form.period import month_containing
+from hub.report.form.period import find_month_containing
 from hub.security.wss_verify import unseal_document
 from hub.store import tables, transactions
 from tests import homes
 from tests.readback import R, from_csv, from_html, from_json, from_pdf, from_xlsx, from_xml
 
 Type = Callable[..., Result]
-PERIOD = month_containing(datetime.now(UTC)).text
+PERIOD = find_month_containing(datetime.now(UTC)).text
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from hub.security import sample_pki
 from hub.security.certificates import Identity
 from hub.store import transactions
 from hub.store.tables import message
-from hub.units.unit_index import Roll
+from hub.units.unit_index import UnitIndex
 from tests import homes
 from tests.pki import DAY, NOW, Authority, authority, pem
 from tests.pki import write as write_identity
@@ -201,7 +201,7 @@ def test_check_names_a_weak_certificate_and_a_weak_ca_and_lets_the_others_work(
 
 
 def test_check_refuses_a_forged_crl(home: Path, typed: Type, ca: sample_pki.Authority) -> None:
-    forger = sample_pki.Authority(sample_pki.found_sample_ca(NOW).key, ca.certificate)
+    forger = sample_pki.Authority(sample_pki.create_sample_ca(NOW).key, ca.certificate)
     (home / "pki/crl.pem").write_bytes(pem(forger.revoke(now=today())))
     assert typed("check").exit_code == 78
 
@@ -678,7 +678,7 @@ def test_111000_agencies_are_imported_exported_and_looked_up(home: Path, typed: 
     assert len(roll) == 111_016
     gc.collect()
     tracemalloc.start()
-    kept = Roll.of(roll)
+    kept = UnitIndex.of(roll)
     gc.collect()
     assert tracemalloc.get_traced_memory()[0] < 12_000_000
     tracemalloc.stop()
@@ -693,7 +693,9 @@ def test_a_list_with_a_mistake_changes_nothing(home: Path, typed: Type, tmp_path
     assert "units.csv:3: parent" in refused.stderr
     engine = transactions.open_journal(read_config(home / "hub.toml", {}).database_url, pooled=False)
     with transactions.read_transaction(engine) as tx:
-        assert unit_registry.list_registry_units(tx) == sorted(init_province.sample_units(), key=lambda unit: unit.code)
+        assert unit_registry.list_registry_units(tx) == sorted(
+            init_province.make_sample_units(), key=lambda unit: unit.code
+        )
 
 
 # --- demo ----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import Receive
 from hub.node import init_province
 from hub.security import sample_pki
-from hub.security.certificates import certificate_fingerprint
+from hub.security.certificates import hash_certificate
 from tests.pki import NOW, authority, pem
 from tests.pki import write as write_identity
 
@@ -28,7 +28,7 @@ Rewrite = Callable[[str, str, str], None]
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory that `init` wrote."""
     home = tmp_path_factory.mktemp("made") / "tinh"
-    init_province.write_province(home, init_province.Ports(8443, 8444, 9001, 9002), NOW)
+    init_province.write_province(home, init_province.ProvincePorts(8443, 8444, 9001, 9002), NOW)
     return home
 
 
@@ -79,7 +79,7 @@ def test_what_init_writes_is_read_as_the_design_says(home: Path) -> None:
     assert config.partners["vpcp"].units == ()
     assert config.partners["vpub"].url == "https://127.0.0.1:9001/soap/documents"
     owned = {*config.partners["sotttt"].units, *config.partners["vpub"].units}
-    assert owned == {unit.code for unit in init_province.sample_units()}
+    assert owned == {unit.code for unit in init_province.make_sample_units()}
     assert len(owned) >= 12
 
 
@@ -264,7 +264,7 @@ def test_whatever_stands_in_trust_is_trusted_too(home: Path) -> None:
     (home / "trust/other.crt").write_bytes(pem(other.certificate))
     (home / "trust/other.crl").write_bytes(pem(other.crl()))
     config = config_of(home)
-    assert certificate_fingerprint(other.certificate) in map(certificate_fingerprint, config.authorities)
+    assert hash_certificate(other.certificate) in map(hash_certificate, config.authorities)
     config.anchors.check(other.issue("someone").certificate, NOW)
     (home / "trust/broken.crt").write_bytes(b"no certificate")
     assert mistakes_of(home).keys() == {"trust/broken.crt"}
@@ -299,7 +299,7 @@ def test_a_reload_tells_what_changed(home: Path, rewrite: Rewrite) -> None:
     assert describe_config_changes(old, config_of(home)) == [
         "! soap",
         "~ upstream",
-        f"+ trust {certificate_fingerprint(other.certificate)[:16]}…",
+        f"+ trust {hash_certificate(other.certificate)[:16]}…",
         "~ crls",
         "+ partners/new",
         "- partners/vpcp",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hub.config import Config, describe_config_changes, read_config
-from hub.config.feed import Place
+from hub.config.feed import BrokerPlace
 from hub.domain import translations
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.node import init_province
@@ -20,7 +20,7 @@ TLS = 'url = "amqps://hub@mq.example/tinh"\npassword-file = "secret"\nca = "pki/
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory that `init` wrote, with a password."""
     home = tmp_path_factory.mktemp("made") / "tinh"
-    init_province.write_province(home, init_province.Ports(8443, 8444, 9001, 9002), NOW)
+    init_province.write_province(home, init_province.ProvincePorts(8443, 8444, 9001, 9002), NOW)
     (home / "secret").write_text("geheim\n")
     return home
 
@@ -51,7 +51,7 @@ def test_without_a_url_nothing_is_published_and_metrics_are_off(home: Path) -> N
 def test_a_feed_over_tls(home: Path) -> None:
     feed = with_feed(home, TLS).feed
     assert feed is not None
-    assert feed.place == Place("mq.example", 5671, tls=True, user="hub", vhost="tinh")
+    assert feed.place == BrokerPlace("mq.example", 5671, tls=True, user="hub", vhost="tinh")
     assert (feed.password_file, feed.exchange, feed.waits) == (home / "secret", "lienthong", True)
     assert len(feed.authorities) == 1
 
@@ -59,13 +59,13 @@ def test_a_feed_over_tls(home: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "place"),
     [
-        ("amqp://me@127.0.0.1", Place("127.0.0.1", 5672, tls=False, user="me", vhost="/")),
-        ("amqp://me@localhost:5000/", Place("localhost", 5000, tls=False, user="me", vhost="/")),
-        ("amqp://me@[::1]/a%2Fb", Place("::1", 5672, tls=False, user="me", vhost="a/b")),
-        ("amqp://t%C3%A2m@127.0.0.1/%2f", Place("127.0.0.1", 5672, tls=False, user="tâm", vhost="/")),
+        ("amqp://me@127.0.0.1", BrokerPlace("127.0.0.1", 5672, tls=False, user="me", vhost="/")),
+        ("amqp://me@localhost:5000/", BrokerPlace("localhost", 5000, tls=False, user="me", vhost="/")),
+        ("amqp://me@[::1]/a%2Fb", BrokerPlace("::1", 5672, tls=False, user="me", vhost="a/b")),
+        ("amqp://t%C3%A2m@127.0.0.1/%2f", BrokerPlace("127.0.0.1", 5672, tls=False, user="tâm", vhost="/")),
     ],
 )
-def test_a_feed_on_this_machine(home: Path, url: str, place: Place) -> None:
+def test_a_feed_on_this_machine(home: Path, url: str, place: BrokerPlace) -> None:
     feed = with_feed(
         home, f'url = "{url}"\npassword-file = "secret"\nexchange = "tinh.su-kien"\nunrouted = "drop"\n'
     ).feed

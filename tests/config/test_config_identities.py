@@ -11,7 +11,7 @@ from hub.config import Config, describe_config_changes, read_config
 from hub.domain import translations
 from hub.domain.errors import ConfigurationFault
 from hub.node import init_province
-from hub.security.certificates import certificate_fingerprint
+from hub.security.certificates import hash_certificate
 
 URI = "pkcs11:token=truc;object=hub?module-path=/lib/none.so&pin-source=pki/pin"
 
@@ -19,7 +19,7 @@ URI = "pkcs11:token=truc;object=hub?module-path=/lib/none.so&pin-source=pki/pin"
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("identities") / "tinh"
-    init_province.write_province(made, init_province.Ports(8443, 8444, 9001, 9002), datetime.now(UTC))
+    init_province.write_province(made, init_province.ProvincePorts(8443, 8444, 9001, 9002), datetime.now(UTC))
     (made / "pki/pin").write_text("1234\n")
     return made
 
@@ -103,7 +103,7 @@ def test_neither_of_the_hubs_certificates_is_a_partners(home: Path, apart: dict[
 
 def test_a_reload_tells_of_each(home: Path, apart: dict[str, str]) -> None:
     plain, two, token = config(home), config(home, **apart), config(home, key=URI, **apart)
-    shown = f"~ pki.tls-certificate {certificate_fingerprint(two.tls.certificate)[:16]}…"
+    shown = f"~ pki.tls-certificate {hash_certificate(two.tls.certificate)[:16]}…"
     assert describe_config_changes(plain, two) == [shown]
     assert describe_config_changes(two, token) == ["~ pki.key"]
     assert describe_config_changes(token, config(home, key=URI, **apart)) == []
@@ -111,6 +111,4 @@ def test_a_reload_tells_of_each(home: Path, apart: dict[str, str]) -> None:
         "~ pki.key"
     ]
     other = attrs.evolve(token, identity=two.tls)
-    assert describe_config_changes(token, other) == [
-        f"~ pki.certificate {certificate_fingerprint(two.tls.certificate)[:16]}…"
-    ]
+    assert describe_config_changes(token, other) == [f"~ pki.certificate {hash_certificate(two.tls.certificate)[:16]}…"]

@@ -5,9 +5,9 @@ from click.testing import CliRunner
 
 from hub import config
 from hub.cli import lienthong
-from hub.config.incidents import Incidents
+from hub.config.incidents import IncidentSettings
 from hub.domain.errors import ConfigurationFault
-from hub.services.incidents import Class
+from hub.services.incidents import IncidentClass
 from tests import homes
 
 
@@ -30,7 +30,7 @@ def read(home):
 
 def test_without_a_port_no_syslog_is_taken(read):
     assert read("").syslog is None
-    assert read("").incidents == Incidents()
+    assert read("").incidents == IncidentSettings()
 
 
 def test_what_stands_there_is_read(read):
@@ -54,8 +54,8 @@ severity = "warning"
     assert (told.rules.element, told.rules.closed) == ("su-co@12345", {"da-xu-ly"})
     assert (told.report_to, told.report_from, told.report_severity) == (("000.00.51.G14",), "H55.13", 3)
     assert told.rules.classes == (
-        Class(name="malware", facilities=frozenset({"local0"}), apps=frozenset({"edr"}), severity=4),
-        Class(name="other"),
+        IncidentClass(name="malware", facilities=frozenset({"local0"}), apps=frozenset({"edr"}), severity=4),
+        IncidentClass(name="other"),
     )
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from hub.config.linked import Links, read_link_settings
+from hub.config.linked import LinkSettings, read_link_settings
 from hub.config.table import ConfigTable
 from hub.domain.errors import Mistake
 from hub.services.links.probes import Link
@@ -27,7 +27,7 @@ def test_what_it_says():
     gate = Link(name="gate", host="10.0.0.1", port=22, tls=False, units=("H55.13",), partner=False)
     six = Link(name="six", host="fd00::1", port=443, tls=True, partner=False)
     assert mistakes == {}
-    assert found == Links(every=timedelta(seconds=30), timeout=timedelta(seconds=5), hosts=(gate, six))
+    assert found == LinkSettings(every=timedelta(seconds=30), timeout=timedelta(seconds=5), hosts=(gate, six))
     assert six.place == "[fd00::1]:443"
 
 

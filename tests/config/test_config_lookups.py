@@ -13,7 +13,7 @@ from hub.security import encryption
 
 @pytest.fixture
 def home(tmp_path):
-    (tmp_path / "key").write_text(encryption.new_key(bytes(32)))
+    (tmp_path / "key").write_text(encryption.write_key_text(bytes(32)))
     return tmp_path
 
 

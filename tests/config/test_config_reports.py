@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from hub.config.reports import Reports, read_report_settings
+from hub.config.reports import ReportSettings, read_report_settings
 from hub.config.table import ConfigTable
 from hub.domain.errors import Mistake
 
@@ -16,14 +16,14 @@ def reading(said, home):
 
 
 def test_without_it_reports_are_as_they_come_with_the_hub(tmp_path):
-    assert reading({}, tmp_path) == (Reports(), [])
+    assert reading({}, tmp_path) == (ReportSettings(), [])
 
 
 def test_what_it_says(tmp_path):
     (tmp_path / "forms").mkdir()
     (tmp_path / "days.toml").touch()
     said = {"forms": "forms", "workdays": "days.toml", "rule_sets": {"ii06a": "apart"}}
-    expected = Reports(forms=tmp_path / "forms", workdays=tmp_path / "days.toml", rule_sets={"ii06a": "apart"})
+    expected = ReportSettings(forms=tmp_path / "forms", workdays=tmp_path / "days.toml", rule_sets={"ii06a": "apart"})
     assert reading(said, tmp_path) == (expected, [])
 
 

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.console import edge, layout, passwords
-from hub.console.asked import RequestRefused, own_place
+from hub.console.asked import RequestRefused, sanitize_redirect
 from hub.console.users import NameUnfit, normalise_user_name
 from hub.domain.translations import fold_text
 
 
 @given(st.lists(st.text(min_size=1).filter(lambda text: text.isprintable() and text not in {".", ".."}), max_size=4))
 def test_an_address_leads_back_to_what_it_was_made_of(pieces):
-    assert edge._pieces(layout.page_path(*pieces).encode("ascii")) == tuple(pieces)
+    assert edge._pieces(layout.build_page_path(*pieces).encode("ascii")) == tuple(pieces)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_of_a_name_that_comes_twice_the_first_counts():
 
 @given(st.text())
 def test_who_signed_in_stays_on_this_host(text):
-    place = own_place(text)
+    place = sanitize_redirect(text)
     assert place.startswith("/")
     assert not re.match(r"/[/\\]", place)
     assert place in {text, "/"}
@@ -73,15 +73,15 @@ def test_the_language_is_the_one_asked_for_then_the_one_kept_then_the_browsers(a
 
 @given(st.text(max_size=40), st.text(max_size=40), st.binary(min_size=16, max_size=16))
 def test_a_hash_is_matched_by_its_password_and_no_other(password, other, salt):
-    kept = passwords.hash_password(password, salt, passwords.Cost(n=2))
+    kept = passwords.hash_password(password, salt, passwords.HashCost(n=2))
     assert passwords.matches_hash(password, kept)
     assert kept.startswith("scrypt$2$8$3$")
-    same = passwords.hash_password(other, salt, passwords.Cost(n=2)) == kept
+    same = passwords.hash_password(other, salt, passwords.HashCost(n=2)) == kept
     assert passwords.matches_hash(other, kept) is same
 
 
 def test_a_hash_keeps_the_parameters_it_was_made_with():
-    kept = passwords.hash_password("x", b"0" * 16, passwords.Cost(n=3, r=1, p=1))
+    kept = passwords.hash_password("x", b"0" * 16, passwords.HashCost(n=3, r=1, p=1))
     assert kept.split("$")[:4] == ["scrypt", "3", "1", "1"]
     assert passwords.matches_hash("x", kept)
 

@@ -7,7 +7,7 @@ from hub.formats.spool import Octets
 from hub.report.form.form import choose_form
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
-from hub.runtime.thread_pool import at_once
+from hub.runtime.thread_pool import run_at_once
 from tests.console_town import Browser
 from tests.declaring import filled
 
@@ -67,7 +67,7 @@ def test_what_many_units_declared_is_written_beside_the_reactor(binh):
 
     def work(owner, size, step, *words):
         worked.append((size, words[:1]))
-        return at_once(owner, size, step, *words)
+        return run_at_once(owner, size, step, *words)
 
     binh.pages._work = work
     binh.get(PLACE)

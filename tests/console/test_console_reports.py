@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.config.reports import Reports
+from hub.config.reports import ReportSettings
 from hub.console.asked import RequestRefused
 from hub.console.reading import PAGE, FactCursor
 from hub.console.users import Role
@@ -368,7 +368,7 @@ def test_the_periods_to_choose_are_those_that_have_begun_by_the_provinces_cut_of
     operator = signed_in(town, "op", role=Role.OPERATOR)
     operator.get("/")
     assert ('value="2026-12"' in operator.page, "/reports/edoc/H55/2026-12" in operator.links()) == (True, True)
-    town.reports = Reports(cut_offs=((25, None),))
+    town.reports = ReportSettings(cut_offs=((25, None),))
     other = signed_in(town, "other", role=Role.OPERATOR)
     other.get("/")
     assert ('value="2026-12"' in other.page, "/reports/edoc/H55/2026-11" in other.links()) == (False, True)

@@ -117,7 +117,7 @@ def test_the_journal_keeps_no_word_that_opens_anything(an, town):
         rows = [tuple(row) for row in tx.execute(sa.select(console_session))]
     text = repr(rows) + repr(town.told("user-signed-in"))
     assert an.cookies[SESSION] not in text
-    assert sessions.name_of(an.cookies[SESSION]) in text
+    assert sessions.hash_session_word(an.cookies[SESSION]) in text
     thief = Browser(town)
     thief.cookies = {SESSION: rows[0][0]}
     assert not let_in(thief)
@@ -250,7 +250,7 @@ def test_a_user_changes_the_password_and_signs_in_anew(an, town):
 
 FORGED = {
     "no proof": {"proof": ""},
-    "the proof of another session": {"proof": sessions.form_proof("B" * 43)},
+    "the proof of another session": {"proof": sessions.make_form_proof("B" * 43)},
     "from another site": {"origin": "https://evil.example"},
     "from another port": {"origin": "https://hub.tinh.gov.vn"},
     "from a page without TLS": {"origin": f"http://{HOST}"},
@@ -537,7 +537,7 @@ def test_what_failed_is_forgotten_after_a_while(town):
         assert {row.failures for row in tx.execute(sa.select(console_failure))} == {0}
 
 
-@given(st.integers(0, 10_000), st.sampled_from(sessions.count_keys("an", "10.0.0.1")))
+@given(st.integers(0, 10_000), st.sampled_from(sessions.list_failure_keys("an", "10.0.0.1")))
 def test_no_wait_is_for_ever(failures, which):
     assert which.delay(failures) <= which.delay(failures + 1) <= which.longest
     assert (which.delay(failures).total_seconds() == 0) == (failures <= which.free)
@@ -555,7 +555,7 @@ def test_no_wait_is_for_ever(failures, which):
     ],
 )
 def test_an_address_is_what_one_host_may_choose(one, other, same):
-    assert (sessions.count_keys("an", one)[1] == sessions.count_keys("an", other)[1]) is same
+    assert (sessions.list_failure_keys("an", one)[1] == sessions.list_failure_keys("an", other)[1]) is same
 
 
 # --- what is told of it ---------------------------------------------------------------------------------------------------

@@ -192,7 +192,7 @@ def test_a_report_that_came_back_says_why_and_is_signed_anew(town, clerk):
     user = User(name="chi", role=Role.OPERATOR, units=(), added_at=NOW, changed_at=NOW)
     with transactions.write_transaction(town.engine) as tx:
         counted = console.count_report_for_release(tx, user, read_shipped_book(), "edoc", "H55.13", PERIOD, NOW)
-        submission.hand_in(tx, province, counted, "baocao", reason="", by="vanhanh", now=NOW)
+        submission.submit_report(tx, province, counted, "baocao", reason="", by="vanhanh", now=NOW)
     clerk.get(REPORT)
     assert "Bản lần 1: đã nộp." in text(clerk)
     assert "nộp cho baocao (vanhanh)" in text(clerk)

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from hub.domain.errors import Rejected
 from hub.intake import admission
-from hub.intake.records_endpoint import RecordCall, RecordDesk
+from hub.intake.records_endpoint import RecordCall, RecordsEndpoint
 from hub.report.signed import declaring
 from hub.soap import wsdl
 from tests.costs import filling, stage
@@ -31,7 +31,7 @@ WORST = [
 ]
 CONTRACT = wsdl.load_contract("reports")
 SERVICE = declaring.make_reports_service()
-DESK = RecordDesk(CONTRACT, SERVICE, cast("Any", None))
+DESK = RecordsEndpoint(CONTRACT, SERVICE, cast("Any", None))
 _FORM, _PERIOD, _COLUMN = "edoc", "2026-10", "sent"
 
 

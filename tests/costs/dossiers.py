@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from hub.domain.errors import Rejected
 from hub.intake import admission
-from hub.intake.records_endpoint import RecordCall, RecordDesk
+from hub.intake.records_endpoint import RecordCall, RecordsEndpoint
 from hub.services import list_services
 from hub.services.dossiers.results import NAME
 from hub.soap import wsdl
@@ -31,7 +31,7 @@ WORST = [
     ({}, {"operation": "statistic", "place": "record"}),
 ]
 CONTRACT = wsdl.load_contract("dossiers")
-DESK = RecordDesk(CONTRACT, list_services()[NAME], cast("Any", None))
+DESK = RecordsEndpoint(CONTRACT, list_services()[NAME], cast("Any", None))
 
 
 def build(counts: Mapping[str, int], form: Mapping[str, str]) -> bytes:

@@ -126,10 +126,10 @@ def finish(content: bytes, form: Mapping[str, str]) -> bytes:
 
 
 @cache
-def judge() -> opening.Judge:
+def judge() -> opening.MailTrust:
     """Return a judge that knows thirty signers."""
     signers = [pki.partner(f"clerk {number}", "p256").certificate for number in range(30)]
-    return opening.Judge(signers, Anchors([pki.authority().certificate]))
+    return opening.MailTrust(signers, Anchors([pki.authority().certificate]))
 
 
 def read(content: bytes) -> None:

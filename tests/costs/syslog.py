@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hub.domain.errors import Rejected
 from hub.formats import syslog
 from hub.formats.syslog import Stream, Unframed
-from hub.services.incidents import RULES, of_line
+from hub.services.incidents import RULES, parse_incident_line
 from tests.pki import NOW
 
 DIMENSIONS: dict[str, int | None] = {
@@ -58,4 +58,4 @@ def read(content: bytes) -> None:
         for at in range(0, len(octets), step):
             for each in stream.feed(octets[at : at + step]):
                 with contextlib.suppress(ValueError, Rejected):
-                    _ = of_line(syslog.read_syslog_message(each), NOW, RULES)
+                    _ = parse_incident_line(syslog.read_syslog_message(each), NOW, RULES)

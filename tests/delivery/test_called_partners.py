@@ -7,7 +7,7 @@ import pytest
 from hub.config import Config, read_config
 from hub.domain import translations
 from hub.domain.errors import ConfigurationFault, Mistake
-from hub.node.consistency import adapter_mistakes
+from hub.node.consistency import find_adapter_mistakes
 from tests import homes
 
 
@@ -25,7 +25,7 @@ def config_with(home: Path, text: str) -> Config:
 def wrong(home: Path, text: str) -> dict[str, Mistake]:
     """Return the mistakes of the partner that *text* says, which are all said in Vietnamese too."""
     try:
-        mistakes = list(adapter_mistakes(config_with(home, text)))
+        mistakes = list(find_adapter_mistakes(config_with(home, text)))
     except ConfigurationFault as fault:
         mistakes = list(fault.mistakes)
     assert all(

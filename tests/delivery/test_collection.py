@@ -15,12 +15,12 @@ from hub.delivery.pull_service import CollectionService
 from hub.domain.lifecycle import SET_ASIDE
 from hub.domain.model import Arrival, Collected, Reply, Request, Unavailable, Unit
 from hub.intake.admission import judge_message
-from hub.intake.endpoint import EndpointJournal
+from hub.intake.endpoint import JournalAccess
 from hub.journal import messages as journal_messages
 from hub.journal import search
 from hub.partner.policy import PartnerTransport, Policy
 from hub.runtime.http_client import Unreachable
-from hub.runtime.thread_pool import THRESHOLD, at_once
+from hub.runtime.thread_pool import THRESHOLD, run_at_once
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import collection, message
@@ -86,11 +86,11 @@ class Node:
     province: Province
     clock: Clock = attrs.field(factory=Clock)
     woken: list[None] = attrs.field(factory=list)
-    work: Any = at_once
+    work: Any = run_at_once
 
     def start(self, name="node", **more):
         journal = InlineDatabase(self.engine)
-        books = EndpointJournal(journal, self.work, lambda: None, lambda: self.woken.append(None))
+        books = JournalAccess(journal, self.work, lambda: None, lambda: self.woken.append(None))
         service = CollectionService(
             live=Live(Setup(self.province, {"axis": cast("Any", self.shelf)})),
             access=books,
@@ -159,7 +159,7 @@ def test_what_a_partner_answers_is_never_read_on_the_reactors_thread(node):
 
     def work(*said, **more):
         costs.extend(each for each in said if isinstance(each, int))
-        return at_once(*said, **more)
+        return run_at_once(*said, **more)
 
     node.work = work
     node.shelf.kept = {"d1": packet(1)}

@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 
 from hub.config import Partner
-from hub.delivery.file_transport import LARGEST, Drop
+from hub.delivery.file_transport import LARGEST, DirectoryCarrier
 from hub.domain.model import Request
 from hub.runtime.http_client import Unreachable
-from hub.runtime.thread_pool import at_once
+from hub.runtime.thread_pool import run_at_once
 
 
 def names(folder):
@@ -25,7 +25,7 @@ def ask(tmp_path):
 
     def carry(method, path, body=b"", destination=None):
         headers = (("Destination", f"{url}/{destination}"),) if destination else ()
-        asked = Drop(at_once).carry(
+        asked = DirectoryCarrier(run_at_once).carry(
             Request(f"{url}/{path}", body, headers, method), cast("Partner", SimpleNamespace(code="phutho", url=url))
         )
         steps: Any = asked

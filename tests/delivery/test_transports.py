@@ -16,8 +16,8 @@ from hub.delivery.mail_connection import MailConnector
 from hub.delivery.transports import list_carriers
 from hub.domain.errors import ConfigurationFault
 from hub.domain.model import Request
-from hub.node.consistency import adapter_mistakes
-from hub.runtime.thread_pool import at_once
+from hub.node.consistency import find_adapter_mistakes
+from hub.runtime.thread_pool import run_at_once
 from tests import homes
 
 PIGEON = '''"""Carries requests by pigeon."""
@@ -53,7 +53,7 @@ def now():
 
 
 def made():
-    return list_carriers(MailConnector(None, cast("Any", None), now), at_once, now, None)
+    return list_carriers(MailConnector(None, cast("Any", None), now), run_at_once, now, None)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_partner_may_have_a_url_of_the_new_scheme_if_its_adapter_speaks_to_it(
     def mistakes(adapter, transport):
         (home / "partners/loft.toml").write_text(loft.format(adapter, transport))
         try:
-            return [each.path for each in adapter_mistakes(read_config(home / "hub.toml", {}))]
+            return [each.path for each in find_adapter_mistakes(read_config(home / "hub.toml", {}))]
         except ConfigurationFault as fault:
             return [each.path for each in fault.mistakes]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hub.domain.errors import CallRefused
 from hub.formats import mime, spool
-from hub.formats.mime import content_id, read_related_header, take_apart
+from hub.formats.mime import read_content_id, read_related_header, split_mime_body
 from hub.formats.spool import Drawer, Octets
 from tests.mtom import PART, ROOT, Body
 
@@ -26,7 +26,9 @@ def drawer(tmp_path):
 
 def apart(body, form=None, drawer=None):
     """Return the envelope and the parts of *body*."""
-    root, others = take_apart(Octets.of(body), read_related_header((form or Body()).content_type), drawer or Drawer())
+    root, others = split_mime_body(
+        Octets.of(body), read_related_header((form or Body()).content_type), drawer or Drawer()
+    )
     return root.octets.read(), {name: part.octets.read() for name, part in others.items()}
 
 
@@ -98,7 +100,7 @@ def test_a_leading_line_end_a_folded_header_and_no_last_line_end_are_read():
     for form in (Body(preamble=b"\r\n"), Body(epilogue=b"")):
         assert apart(form.written(ENVELOPE, {PART: b"x"}), form) == (ENVELOPE, {PART: b"x"})
     form = Body(part_headers='Content-Type: application/octet-stream;\r\n\tname="a"\r\nX-Other: 1\r\n')
-    root, others = take_apart(
+    root, others = split_mime_body(
         Octets.of(form.written(ENVELOPE, {PART: b"x"})), read_related_header(form.content_type), Drawer()
     )
     assert others[PART].parameters == {"name": "a"}
@@ -188,8 +190,8 @@ def test_a_content_type_is_read_in_one_go_however_its_white_space_could_be_share
 
 
 def test_a_reference_is_a_cid_and_nothing_else():
-    assert content_id("cid:a@b") == "a@b"
-    assert content_id("CID:http%3A%2F%2Ftempuri.org%2F1%2F63") == "http://tempuri.org/1/63"
+    assert read_content_id("cid:a@b") == "a@b"
+    assert read_content_id("CID:http%3A%2F%2Ftempuri.org%2F1%2F63") == "http://tempuri.org/1/63"
     for uri in (
         "",
         "cid:",
@@ -202,7 +204,7 @@ def test_a_reference_is_a_cid_and_nothing_else():
         "mid:a@b",
     ):
         with pytest.raises(CallRefused, match="attachment-unknown"):
-            content_id(uri)
+            read_content_id(uri)
 
 
 def test_a_drawer_keeps_what_is_small_in_memory_and_what_is_large_in_one_nameless_file(tmp_path):
@@ -220,7 +222,7 @@ def test_a_drawer_keeps_what_is_small_in_memory_and_what_is_large_in_one_nameles
 
 
 def test_what_a_killed_hub_left_is_cleared(tmp_path):
-    folder = spool.spool_folder(tmp_path)
+    folder = spool.name_spool_folder(tmp_path)
     spool.clear_spool(folder)
     (folder / "left").write_bytes(b"x")
     spool.clear_spool(folder)
@@ -243,7 +245,7 @@ def field(name, more=b""):
 
 def test_the_fields_of_a_form_are_read_by_name_and_a_files_own_name_is_not():
     body = form((field(b"proof"), b"abc"), (field(b"file", b'; filename="../../\xe1\xbb\x9f.xlsx"'), b"\r\n--\x00B--"))
-    found = mime.form_data(Octets.of(body), FORM)
+    found = mime.read_form_data(Octets.of(body), FORM)
     assert {name: octets.read() for name, octets in found.items()} == {"proof": b"abc", "file": b"\r\n--\x00B--"}
 
 
@@ -264,7 +266,7 @@ def test_the_fields_of_a_form_are_read_by_name_and_a_files_own_name_is_not():
 )
 def test_a_form_that_is_not_well_made_is_refused(body, header):
     with pytest.raises(CallRefused):
-        mime.form_data(Octets.of(body), header)
+        mime.read_form_data(Octets.of(body), header)
 
 
 def test_a_field_that_is_none_is_refused_in_no_time():

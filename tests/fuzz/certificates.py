@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.security import certificates, wss_tokens
-from hub.security.algorithms import Unverified, strong_key
+from hub.security.algorithms import Unverified, require_strong_key
 from hub.security.certificates import Anchors, Untrusted
 from tests.fuzz.identities import ANCHORS, FORGED, PARTNER, STRANGER, authority
 from tests.fuzz.told import gist, tell
@@ -36,12 +36,12 @@ def judge_certificate(content: bytes) -> None:
     except ValueError as error:
         tell("no certificate", gist(str(error)))
         return
-    assert len(certificates.certificate_fingerprint(certificate)) == 64
+    assert len(certificates.hash_certificate(certificate)) == 64
     if b"-----BEGIN" not in content:
         assert certificates.load_der(content) == certificate
-        assert wss_tokens.with_octets(content, [certificate]) == [certificate]
+        assert wss_tokens.filter_by_octets(content, [certificate]) == [certificate]
     try:
-        strong_key(certificate)
+        require_strong_key(certificate)
         wss_tokens._ski(certificate)
         strong = True
     except (Unverified, ValueError):

@@ -10,7 +10,7 @@ from tests.fuzz.told import gist, tell
 from tests.pki import NOW
 
 LONGEST = 8192
-JUDGE = opening.Judge((PARTNER.certificate,), ANCHORS)
+JUDGE = opening.MailTrust((PARTNER.certificate,), ANCHORS)
 PACKETS = (b"<a>1</a>", "<a>gói\r\n.tin</a>\n".encode())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from twisted.web.test.requesthelper import DummyChannel
 
 from hub.domain.errors import CallRefused
-from hub.formats.mime import media_type
+from hub.formats.mime import read_media_type
 from hub.soap import envelope
 from hub.soap.envelope import SOAP12
 from hub.web.soap_listener import BoundedRequest, _manner, _soap
@@ -49,7 +49,7 @@ def judge(content: bytes) -> None:
         assert manner.soap == soap
         assert not agrees or (manner.action or "").strip().strip('"') in {"", ACTION}
     header = asked.getHeader("content-type") or ""
-    media, parameters = media_type(header)
+    media, parameters = read_media_type(header)
     meant = HEADER.fullmatch(header.strip(" \t"))
     tell(refusal is None, soap == SOAP12, agrees, meant is not None, min(len(parameters), 3))
     if meant is None:

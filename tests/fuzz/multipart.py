@@ -76,7 +76,7 @@ def judge(content: bytes) -> None:
         how = attachments.read_http_manner(header, "")
         if how.related is None:
             return
-        root, others = mime.take_apart(Octets.of(body), how.related, drawer)
+        root, others = mime.split_mime_body(Octets.of(body), how.related, drawer)
         found = [(part.content_id, part.octets.read()) for part in (root, *others.values())]
     except CallRefused as refused:
         (problem,) = refused.problems

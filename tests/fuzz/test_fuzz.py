@@ -140,7 +140,7 @@ def _spoil_markup(patch):
 
 
 def _spoil_media_type(patch):
-    patch.setattr(media_type_target, "media_type", lambda *_: ("text/xml", {}))
+    patch.setattr(media_type_target, "read_media_type", lambda *_: ("text/xml", {}))
 
 
 def _spoil_multipart(patch):
@@ -243,7 +243,7 @@ def _blind(target):
 
 
 def test_the_keys_are_the_same_everywhere():
-    assert certificates.certificate_fingerprint(PARTNER.certificate).startswith("8ccd2b42")
+    assert certificates.hash_certificate(PARTNER.certificate).startswith("8ccd2b42")
 
 
 def test_runs_at_once_are_all_counted(tmp_path, monkeypatch):

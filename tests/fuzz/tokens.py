@@ -63,7 +63,7 @@ def judge(content: bytes) -> None:
     if key_info is None:
         return
     try:
-        found = wss_tokens.find_token_signer(key_info, root, CERTIFICATES, wss_tokens.every_id(root)).certificate
+        found = wss_tokens.find_token_signer(key_info, root, CERTIFICATES, wss_tokens.count_ids(root)).certificate
     except Unverified as refused:
         (problem,) = refused.problems
         assert problem.code in {"signature-invalid", "certificate-unknown"}

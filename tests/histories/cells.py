@@ -53,7 +53,7 @@ class Cells:
         for unit in units or TOPMOST[: len(TOPMOST) if form == "edoc" else 1]:  # outside, only documents are counted
             members = places.below(canonical(unit), results.bounds(period)[1])
             with transactions.read_transaction(self.history.engine) as tx:
-                asked = unit_report.ask_unit_report(tx, unit, period, form, book())
+                asked = unit_report.resolve_report_sources(tx, unit, period, form, book())
                 report = asked.count(self.history.now)
                 assert sorted(row.unit for row in report.rows) == sorted(members), (form, unit, period)
                 assert sorted(column.key for column in asked.form.columns) == sorted(self.recount.columns(form)), form

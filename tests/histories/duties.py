@@ -329,8 +329,8 @@ class Duties(Steps):
         self.history.pass_time(timedelta(milliseconds=1))
         book = office.book()
         with transactions.read_transaction(self.history.engine) as tx:
-            found = closing.next_month(tx, book, form)
-        if found and self.history.now >= closing.may_close(found[1]):
+            found = closing.find_next_month_to_close(tx, book, form)
+        if found and self.history.now >= closing.find_earliest_closing_time(found[1]):
             self.commit(
                 partial(closing.close_month, book=book, form=form, period=found[1], now=self.history.now, by="an")
             )

@@ -113,7 +113,7 @@ class Sights:
     def report(self, unit: str, period: str, found: list[results.Result]) -> None:
         """Compare every cell of the report of *unit*, its row's and its total's, and the messages behind each."""
         with transactions.read_transaction(self.history.engine) as tx:
-            asked = unit_report.ask_unit_report(tx, unit, period, "edoc")
+            asked = unit_report.resolve_report_sources(tx, unit, period, "edoc")
             self._compare(asked, unit, period, found)
 
     def _compare(self, asked: ReportSources, unit: str, period: str, found: list[results.Result]) -> None:
@@ -186,7 +186,7 @@ class Sights:
             for month in list(self.periods())[-7:-4]:
                 with transactions.read_transaction(self.history.engine) as tx:
                     counted = [
-                        unit_report.ask_unit_report(tx, unit, month, "edoc").count(self.history.now)
+                        unit_report.resolve_report_sources(tx, unit, month, "edoc").count(self.history.now)
                         for unit in ("H55", "G22")
                     ]
                 for row in (row for report in counted for row in report.rows):

@@ -9,7 +9,7 @@ from OpenSSL import SSL
 from twisted.internet import tcp
 from twisted.internet.protocol import Factory, Protocol
 
-from hub.runtime.ports import ACCEPTS, Port, accept_few
+from hub.runtime.ports import ACCEPTS, Port, limit_accepts
 
 
 def test_of_those_who_connect_at_once_a_turn_begins_a_few_and_in_the_end_all():
@@ -31,7 +31,7 @@ def test_of_those_who_connect_at_once_a_turn_begins_a_few_and_in_the_end_all():
         cast("Any", port).factory.doStart = lambda: None
         port.startListening()
         stack.callback(port.socket.close)
-        accept_few(port)
+        limit_accepts(port)
         counts = []
         for _ in range(12):
             cast("Any", port).doRead()

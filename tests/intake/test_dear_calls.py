@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from hub import config
-from hub.runtime.thread_pool import THRESHOLD, at_once
+from hub.runtime.thread_pool import THRESHOLD, run_at_once
 from hub.soap import documents_requests
 from hub.store import transactions
 from tests import databases, frontdesk, homes, pki
@@ -35,7 +35,7 @@ def desk(tmp_path, engine):
     def work(owner, cost, step, *args):
         if cost >= THRESHOLD:
             threaded.append((owner.name, step.__name__))
-        return at_once(owner, cost, step, *args)
+        return run_at_once(owner, cost, step, *args)
 
     found._access = attrs.evolve(found._access, work=cast("Any", work))
     found._endpoint = attrs.evolve(cast("Any", found._endpoint), access=found._access)

@@ -14,10 +14,10 @@ from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.domain.model import Attachment, Event
 from hub.intake.duty_service import EVERY, OWNER, PATIENCE, REST, DutyService, wait_for_facts
-from hub.intake.endpoint import EndpointJournal
+from hub.intake.endpoint import JournalAccess
 from hub.journal import duties, events, messages
 from hub.journal import facts as journal_facts
-from hub.runtime.thread_pool import THRESHOLD, at_once
+from hub.runtime.thread_pool import THRESHOLD, run_at_once
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.units.live import Live, Setup
@@ -47,7 +47,7 @@ class Place:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine, self.clock, self.database = engine, Clock(), Counting(engine)
         self.live = Live(Setup(cast("Any", SimpleNamespace(routes=ROUTES))))
-        self.service = DutyService(self.database, at_once, self.live, self.clock)
+        self.service = DutyService(self.database, run_at_once, self.live, self.clock)
 
     def facts(self) -> int:
         with transactions.read_transaction(self.engine) as tx:
@@ -123,7 +123,7 @@ def test_what_a_packet_encloses_is_never_read_on_the_reactors_thread(place):
 
     def work(owner: Owner, cost: int, step: Callable[..., object], *args: object) -> Deferred[object]:
         costs.append(cost)
-        return at_once(owner, cost, step, *args)
+        return run_at_once(owner, cost, step, *args)
 
     slices = duties.pack_attachments([Attachment("1", "x.ics", "", 1, "", b"x")])
     with transactions.write_transaction(place.engine) as tx:
@@ -194,7 +194,7 @@ def test_what_one_partner_may_owe_is_a_days_figures_of_a_province_and_keeps_no_r
 
 def test_a_partner_with_much_outstanding_brings_no_more_facts_until_it_is_written(place, monkeypatch):
     monkeypatch.setattr(duties, "MOST_OWED", 2 * duties.SLICE)
-    books = EndpointJournal(place.database, at_once, lambda: None, lambda: None)
+    books = JournalAccess(place.database, run_at_once, lambda: None, lambda: None)
 
     def take(number: int, count: int, partner: str = "any") -> str:
         brought = attrs.evolve(message(number, province(count)), partner=partner)

@@ -20,15 +20,15 @@ from hub.demo.plan.packets import Answered, write_status_packet
 from hub.domain.model import Answer, Receive, Reply, Request, Unit
 from hub.formats.spool import Drawer, Octets
 from hub.intake import grants
-from hub.intake.endpoint import EndpointJournal
+from hub.intake.endpoint import JournalAccess
 from hub.intake.intake import Intake
 from hub.journal import messages as journal_messages
-from hub.lookup.endpoint import LookupDesk
-from hub.lookup.partner_query import Asker
+from hub.lookup.endpoint import LookupsEndpoint
+from hub.lookup.partner_query import PartnerQueryRunner
 from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle
-from hub.report.signed.declaring import declaration_element as declared
-from hub.runtime.thread_pool import at_once
+from hub.report.signed.declaring import build_declaration_element as declared
+from hub.runtime.thread_pool import run_at_once
 from hub.security.certificates import Anchors
 from hub.services.lookups.operations import OPERATIONS
 from hub.soap import documents_requests as calls
@@ -39,7 +39,7 @@ from hub.store.group_commit import InlineDatabase
 from hub.store.tables import delivery, event, fact, message
 from hub.units.live import Live, Setup
 from hub.units.province import Province
-from hub.web.endpoints import list_desks
+from hub.web.endpoints import list_endpoints
 from tests import databases, declaring, dossiers, homes, packets, pki
 from tests.pki import NOW
 from tests.province import document, entry
@@ -197,21 +197,21 @@ def hub(made, tmp_path):
             made, anchors=Anchors([pki.authority().certificate]), partners={**others, code: own, "bca": bca}
         )
         province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01", "H55.1")])
-        books = EndpointJournal(InlineDatabase(engine), at_once, lambda: None, lambda: None)
+        books = JournalAccess(InlineDatabase(engine), run_at_once, lambda: None, lambda: None)
 
         async def send(request, partner):
             return Reply(200, b"")
 
-        asker = Asker(
+        asker = PartnerQueryRunner(
             Live(Setup(province, {"bca": cast("Any", Knowing())})),
             books.journal,
             send,
-            at_once,
+            run_at_once,
             Clock(),
             lambda: NOW,
             lambda: 0.5,
         )
-        every = list_desks(books, LookupDesk(wsdl.load_contract("lookups"), asker, books))
+        every = list_endpoints(books, LookupsEndpoint(wsdl.load_contract("lookups"), asker, books))
         intakes = {
             name: Intake(asker.live, desk, books, lambda: NOW, Throttle(lambda: 0.0)) for name, desk in every.items()
         }

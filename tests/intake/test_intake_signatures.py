@@ -59,7 +59,7 @@ def call(content, *, by=ME, send=documents_requests.SendDocument):
     body = envelope.wrap_in_envelope(documents_requests.build_call_element(said))
     return (
         etree.tostring(body) if by is None else wss_verify.sign_envelope(body, by, NOW)
-    ), documents_requests.soap_action(said)
+    ), documents_requests.choose_soap_action(said)
 
 
 def opened(province, content, *, by=ME, change=bytes):
@@ -185,13 +185,13 @@ def test_a_relay_carries_the_calls_of_who_names_it_and_its_own(changed):
 
 def test_what_a_relay_carries_is_searched_for_ids_once_however_many_it_carries_for(changed, monkeypatch):
     """130,000 ids were found again for each of a hundred partners behind one relay."""
-    found, right = [], wss_tokens.every_id
+    found, right = [], wss_tokens.count_ids
 
     def watched(element):
         found.append(element)
         return right(element)
 
-    monkeypatch.setattr(wss_tokens, "every_id", watched)
+    monkeypatch.setattr(wss_tokens, "count_ids", watched)
     assert over(changed(me={"policy": Policy(relay="there")}), OTHER, pki.partner("vpcp")) == "certificate-unknown"
     assert len(found) == 1
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from hub import config
 from hub.intake.intake import Intake
 from hub.partner.policy import Policy
-from hub.security.certificates import certificate_fingerprint
+from hub.security.certificates import hash_certificate
 from hub.soap import documents_requests as calls
 from hub.store import transactions
 from hub.store.tables import event
@@ -71,7 +71,7 @@ def used(operation, **message):
         **message,
         "partner": "me",
         "operation": operation,
-        "certificate": certificate_fingerprint(ME.certificate),
+        "certificate": hash_certificate(ME.certificate),
     }
 
 

@@ -8,8 +8,8 @@ from hub import config
 from hub.demo.plan import packets
 from hub.domain.model import Unit
 from hub.journal import unit_registry
-from hub.report.form.period import month_containing
-from hub.report.output.outputs import as_csv, as_html
+from hub.report.form.period import find_month_containing
+from hub.report.output.outputs import write_csv_report, write_html_report
 from hub.soap import documents_requests
 from hub.store import transactions
 from hub.workload import unit_report
@@ -42,12 +42,12 @@ def test_completions_of_invented_documents_stand_in_a_column_and_a_finding_of_th
         answer = frontdesk.ask(intake, ME, documents_requests.UpdateTraces(packet, f"s{number}"), earlier=number)
         assert b"<IsSuccess>true" in answer.body.read()
     with transactions.read_transaction(engine) as tx:
-        asked = unit_report.ask_unit_report(tx, "H55.13", month_containing(NOW).text, "edoc")
+        asked = unit_report.resolve_report_sources(tx, "H55.13", find_month_containing(NOW).text, "edoc")
         report = asked.count(NOW)
     counted = {key: report.total.numbers[key] for key in ("received", "completed", "completed_unmatched")}
     assert counted == {"received": 0, "completed": 3, "completed_unmatched": 3}
     assert [(found.unit, found.said.en) for found in report.findings] == [
         (unit, f"{report.form.checks[0].says.en}: 3 > 0") for unit in (None, "H55.13")
     ]
-    assert escape(report.findings[0].said.vi) in as_html(report, asked.names)
-    assert "Hoàn thành không có văn bản nhận" in as_csv(report, asked.names).decode()
+    assert escape(report.findings[0].said.vi) in write_html_report(report, asked.names)
+    assert "Hoàn thành không có văn bản nhận" in write_csv_report(report, asked.names).decode()

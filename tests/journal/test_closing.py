@@ -32,7 +32,7 @@ from tests.opened import evidence_of, facts_behind, lines_of
 
 BOOK = read_shipped_book()
 FORMS = BOOK.forms
-NAMES = closing.counting_forms(FORMS)
+NAMES = closing.list_counting_forms(FORMS)
 MONTHS = [parse_period(text) for text in ("2026-10", "2026-11", "2026-12", "2027-01")]
 BEGIN = parse_period("2026-10").start
 UNITS = ("A", "B", "C")
@@ -63,7 +63,7 @@ def put(tx: transactions.Transaction, *facts: Fact) -> None:
     for fact in facts:
         row = {"id": fact.message, "partner": "p", "message_id": fact.message, "service": fact.service, "kind": "k"}
         more = {"state": "accepted", "received_at": fact.at, "sha256": "0" * 64, "size": 1}
-        transactions.put_once(tx, message, [row | more])
+        transactions.insert_missing_rows(tx, message, [row | more])
     tx.execute(sa.insert(facts_table), [attrs.asdict(fact) for fact in facts])
 
 
@@ -104,11 +104,11 @@ def test_where_nothing_was_recorded_nothing_is_closed(tx):
 
 def test_a_closing_that_another_has_made_meanwhile_is_not_made_again(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
-    draft = closing.work_out(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"))
+    draft = closing.count_month_draft(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"))
     first = closing.settle_closing(tx, draft, "an")
     assert closing.settle_closing(tx, attrs.evolve(draft, closed_at=on("2026-11-16")), "binh") == first
     assert len(told(tx, "period-closed")) == 1
-    following = closing.work_out(tx, BOOK, "dossiers", MONTHS[2], on("2026-12-15"))
+    following = closing.count_month_draft(tx, BOOK, "dossiers", MONTHS[2], on("2026-12-15"))
     closing.settle_closing(tx, following, "an")
     with pytest.raises(OutOfTurn):
         closing.settle_closing(tx, attrs.evolve(following, period=parse_period("2027-01")), "an")
@@ -120,7 +120,7 @@ def test_a_late_fact_is_posted_to_the_first_month_open_when_it_was_recorded_and_
     put(tx, dossier("1", "finished", "2026-11-09", "2026-11-20"))
     closing.close_month(tx, BOOK, "dossiers", MONTHS[2], on("2026-12-15"), "an")
     november, december = (
-        unit_report.ask_unit_report(tx, "A", text, "dossiers").count(AFTER).total.numbers
+        unit_report.resolve_report_sources(tx, "A", text, "dossiers").count(AFTER).total.numbers
         for text in ("2026-11", "2026-12")
     )
     assert (november["pending"], november["finished"]) == (1, 0)
@@ -130,12 +130,12 @@ def test_a_late_fact_is_posted_to_the_first_month_open_when_it_was_recorded_and_
 def test_a_closed_report_says_the_same_for_ever_and_opens_into_the_same_facts(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"), dossier("2", "received", "2026-10-21", "2026-10-21"))
     closing.close_month(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
-    asked = unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers")
+    asked = unit_report.resolve_report_sources(tx, "A", "2026-11", "dossiers")
     before, lines = asked.count(AFTER), lines_of(asked, AFTER)
     assert asked.closed is not None
     assert asked.complete
     put(tx, dossier("3", "received", "2026-10-22", "2026-11-20"))
-    again = unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers")
+    again = unit_report.resolve_report_sources(tx, "A", "2026-11", "dossiers")
     assert (again.count(AFTER), lines_of(again, AFTER)) == (before, lines)
     assert evidence_of(again, AFTER) == (lines, ())
     assert again.revision == 1
@@ -146,7 +146,7 @@ def test_evidence_that_is_not_what_was_closed_is_told(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"), dossier("2", "received", "2026-10-21", "2026-10-21"))
     closing.close_month(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
     tx.execute(sa.update(facts_table).where(facts_table.c.key == "1").values(counterpart="somebody else"))
-    _, wrong = evidence_of(unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers"), AFTER)
+    _, wrong = evidence_of(unit_report.resolve_report_sources(tx, "A", "2026-11", "dossiers"), AFTER)
     assert [(each.period, each.unit) for each in wrong] == [("2026-11", "A")]
 
 
@@ -171,7 +171,7 @@ def test_a_fact_that_was_under_way_while_the_month_was_closed_makes_a_revision_o
     first, second = told(tx, "report-row-revised")
     assert (first["period"], first["revision"], first["reason"]) == ("2026-11", 2, "committed late")
     assert second["diff"] == {"carried_over": [1, 2], "pending_in_time": [1, 2]}
-    asked = unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers")
+    asked = unit_report.resolve_report_sources(tx, "A", "2026-11", "dossiers")
     assert (asked.revision, asked.count(AFTER).made_at) == (2, AFTER)
     assert evidence_of(asked, AFTER)[1] == ()
     kept = closing.list_row_revisions(tx, asked.form, "2026-11", "A")
@@ -197,11 +197,13 @@ def test_late_mail_makes_a_revision_because_the_form_says_so(tx):
 def test_a_closed_report_stays_readable_when_the_form_has_changed(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
     closing.close_month(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
-    before = unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers").count(AFTER)
+    before = unit_report.resolve_report_sources(tx, "A", "2026-11", "dossiers").count(AFTER)
     other = attrs.evolve(form_of("dossiers"), columns=form_of("dossiers").columns[:3])
     changed = attrs.evolve(read_shipped_book(), forms=(other,))
-    assert unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers", changed).count(AFTER) == before
-    assert len(unit_report.ask_unit_report(tx, "A", "2026-12", "dossiers", changed).count(AFTER).total.numbers) == 3
+    assert unit_report.resolve_report_sources(tx, "A", "2026-11", "dossiers", changed).count(AFTER) == before
+    assert (
+        len(unit_report.resolve_report_sources(tx, "A", "2026-12", "dossiers", changed).count(AFTER).total.numbers) == 3
+    )
 
 
 def test_another_form_closes_from_the_whole_of_the_past_once(tx):
@@ -214,7 +216,7 @@ def test_another_form_closes_from_the_whole_of_the_past_once(tx):
     closing.close_month(tx, BOOK, "dossiers", MONTHS[2], on("2026-12-15"), "an")
     closing.close_month(tx, BOOK, "dossiers", MONTHS[3], on("2027-01-15"), "an")
     for text in ("2026-12", "2027-01"):
-        numbers = unit_report.ask_unit_report(tx, "A", text, "dossiers").count(AFTER).total.numbers
+        numbers = unit_report.resolve_report_sources(tx, "A", text, "dossiers").count(AFTER).total.numbers
         assert (numbers["carried_over"], numbers["pending"]) == (1, 1)
         assert list(closing.find_differing_units(tx, "dossiers", text)) == []
 
@@ -227,15 +229,15 @@ def test_a_year_is_put_together_from_its_months(tx):
         dossier("2", "received", "2026-12-20", "2026-12-20"),
     )
     live = {
-        text: unit_report.ask_unit_report(tx, "A", text, "dossiers").count(AFTER)
+        text: unit_report.resolve_report_sources(tx, "A", text, "dossiers").count(AFTER)
         for text in ("2026-Q4", "2026-H2", "2026")
     }
     for number, month in enumerate(MONTHS[1:4]):
         closing.close_month(tx, BOOK, "dossiers", month, on("2026-11-15") + timedelta(days=31 * number), "an")
         for text, report in live.items():
-            asked = unit_report.ask_unit_report(tx, "A", text, "dossiers")
+            asked = unit_report.resolve_report_sources(tx, "A", text, "dossiers")
             assert asked.count(AFTER).total == report.total, (month.text, text)
-    registry_free = unit_report.ask_unit_report(tx, "A", "2026-Q4", "dossiers")
+    registry_free = unit_report.resolve_report_sources(tx, "A", "2026-Q4", "dossiers")
     assert not registry_free.complete, "the chain begins in 2026-11"
 
 
@@ -257,24 +259,26 @@ def test_the_first_month_under_another_cut_off_goes_on_where_the_closed_one_ende
         dossier("1", "finished", "2026-12-14", "2026-12-14"),
         dossier("4", "received", "2026-12-15", "2026-12-15"),
     )
-    first = closing.next_month(tx, BY_25, "dossiers")
+    first = closing.find_next_month_to_close(tx, BY_25, "dossiers")
     assert first is not None
     assert days_of(first[1]) == ("2026-11", "2026-10-25", "2026-11-24")
     closing.close_month(tx, BY_25, "dossiers", first[1], on("2026-11-25"), "an")
-    closed = unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers", BY_25).count(AFTER)
+    closed = unit_report.resolve_report_sources(tx, "A", "2026-11", "dossiers", BY_25).count(AFTER)
 
-    asked = unit_report.ask_unit_report(tx, "A", "2026-12", "dossiers", BOOK)
+    asked = unit_report.resolve_report_sources(tx, "A", "2026-12", "dossiers", BOOK)
     assert days_of(asked.period) == ("2026-12", "2026-11-25", "2026-12-14")
     live = asked.count(AFTER).total
-    second = closing.next_month(tx, BOOK, "dossiers")
+    second = closing.find_next_month_to_close(tx, BOOK, "dossiers")
     assert second is not None
     assert second[1] == asked.period
     closing.close_month(tx, BOOK, "dossiers", second[1], on("2026-12-15 00:02"), "an")
-    assert unit_report.ask_unit_report(tx, "A", "2026-12", "dossiers", BOOK).count(AFTER).total == live
-    assert unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers", BOOK).count(AFTER) == closed, "it keeps its days"
+    assert unit_report.resolve_report_sources(tx, "A", "2026-12", "dossiers", BOOK).count(AFTER).total == live
+    assert unit_report.resolve_report_sources(tx, "A", "2026-11", "dossiers", BOOK).count(AFTER) == closed, (
+        "it keeps its days"
+    )
 
     received = {
-        text: unit_report.ask_unit_report(tx, "A", text, "dossiers", BOOK).count(AFTER).total.numbers["received"]
+        text: unit_report.resolve_report_sources(tx, "A", text, "dossiers", BOOK).count(AFTER).total.numbers["received"]
         for text in ("2026-10", "2026-11", "2026-12", "2027-01", "2026-Q4", "2026")
     }
     assert received == {"2026-10": 0, "2026-11": 2, "2026-12": 1, "2027-01": 1, "2026-Q4": 3, "2026": 3}
@@ -284,7 +288,7 @@ def test_the_first_month_under_another_cut_off_goes_on_where_the_closed_one_ende
 def test_a_later_cut_off_makes_the_next_month_longer_and_does_not_bring_the_closed_one_back(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"), dossier("2", "received", "2026-11-20", "2026-11-20"))
     closing.close_month(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
-    second = closing.next_month(tx, BY_25, "dossiers")
+    second = closing.find_next_month_to_close(tx, BY_25, "dossiers")
     assert second is not None
     assert days_of(second[1]) == ("2026-12", "2026-11-15", "2026-12-24")
     with pytest.raises(TooEarly):
@@ -295,17 +299,17 @@ def test_a_later_cut_off_makes_the_next_month_longer_and_does_not_bring_the_clos
 
 def test_a_month_has_the_same_days_in_all_forms(tx):
     put(tx, dossier("1", "received", "2026-10-27", "2026-10-27"))
-    draft = closing.work_out(tx, BOOK, "ii06a", MONTHS[1], on("2026-11-25"))
+    draft = closing.count_month_draft(tx, BOOK, "ii06a", MONTHS[1], on("2026-11-25"))
     month = parse_period("2026-11", BY_25.cuts)
     closing.close_month(tx, BY_25, "dossiers", month, on("2026-11-25"), "an")
     with pytest.raises(OutOfTurn) as turn:
         closing.settle_closing(tx, draft, "an")
     assert turn.value.args == (month,)
-    following = closing.next_month(tx, BOOK, "ii06a")
+    following = closing.find_next_month_to_close(tx, BOOK, "ii06a")
     assert following is not None
     assert following[1] == month
     closing.close_month(tx, BOOK, "ii06a", month, on("2026-11-25"), "an")
-    assert days_of(unit_report.ask_unit_report(tx, "A", "2026-11", "tonghop", BOOK).period) == days_of(month)
+    assert days_of(unit_report.resolve_report_sources(tx, "A", "2026-11", "tonghop", BOOK).period) == days_of(month)
 
 
 # --- It is the count of the whole history ---------------------------------------------------------------------------------
@@ -395,7 +399,7 @@ def whole(form: Form, facts: Sequence[Fact], period, books: ClosedMonths) -> dic
         }
         times = {key: at for key, at in report.times.items() if at is not None}
         if lines:
-            found[unit] = (Cells(sums, times), evidence.of_row(line.fact for line in lines), len(lines))
+            found[unit] = (Cells(sums, times), evidence.hash_row(line.fact for line in lines), len(lines))
     return found
 
 
@@ -435,8 +439,8 @@ def _tell(
     pending = list(waits)
     while pending:
         book = attrs.evolve(BOOK, forms=(form,), cuts=cuts[-len(pending)])
-        follows = closing.next_month(tx, book, form.id)
-        at = max(closing.may_close(follows[1]), made_at or BEGIN) + pending.pop(0) if follows else None
+        follows = closing.find_next_month_to_close(tx, book, form.id)
+        at = max(closing.find_earliest_closing_time(follows[1]), made_at or BEGIN) + pending.pop(0) if follows else None
         due = [fact for fact in waiting if at is None or fact.at < at]
         if due:
             put(tx, *due)
@@ -450,19 +454,21 @@ def _tell(
     if waiting:
         put(tx, *waiting)
     made = closing.read_closings(tx, form.id)
-    books = closing.books_of(made)
+    books = closing.list_closed_months(made)
     if form.late == "revision":
         for unit in UNITS:
             closing.revise_unit(tx, form.id, made[0].period.text, unit, reason="late", by="an", now=AFTER)
     for each in made:
-        kept = closing.rows_of(tx, form, [each.period.text])[each.period.text]
+        kept = closing.read_newest_rows(tx, form, [each.period.text])[each.period.text]
         found = {unit: (row.cells, row.evidence, row.facts) for unit, row in kept.items() if row.facts}
         assert found == whole(form, facts, each.period, books), each.period.text
         assert list(closing.find_differing_units(tx, form.id, each.period.text)) == []
     assert all(before.period.end == after.period.start for before, after in pairwise(made))
     _follow_on(tx, form, made)
     for text in ("2027-04", made[-1].period.text):
-        asked = unit_report.ask_unit_report(tx, "A", text, form.id) if form.late == form_of(form.id).late else None
+        asked = (
+            unit_report.resolve_report_sources(tx, "A", text, form.id) if form.late == form_of(form.id).late else None
+        )
         if asked is not None:
             mine = [fact for fact in facts if fact.unit == "A"]
             expected = counting.count_report(asked.form, mine, asked.period, AFTER, ("A",), books)
@@ -485,7 +491,7 @@ def _follow_on(tx: transactions.Transaction, form: Form, made: Sequence[closing.
     }
     if form.id not in closing_stock:
         return
-    rows = closing.rows_of(tx, form, [each.period.text for each in made])
+    rows = closing.read_newest_rows(tx, form, [each.period.text for each in made])
     none = Cells.none(form)
     for before, after in pairwise(made):
         for unit in UNITS:

@@ -23,7 +23,7 @@ def add(tx, user=AN):
 def enter(tx, word="w" * 43, now=NOW):
     leave = sessions.permit_sign_in(tx, "an", HERE, now)
     assert leave.password == "hash of an"
-    return sessions.begin_session(tx, "an", leave.password, sessions.name_of(word), HERE, now)
+    return sessions.begin_session(tx, "an", leave.password, sessions.hash_session_word(word), HERE, now)
 
 
 def test_a_name_is_taken_once(tx):

@@ -97,7 +97,7 @@ def test_two_writers_of_the_same_bytes_at_the_same_time_do_no_harm(engine):
 def test_parts_of_another_length_are_noticed_before_a_message_names_them(engine):
     octets, name = made(2 * blobs.LARGE)
     with transactions.write_transaction(engine) as tx:
-        transactions.put_once(tx, content, [{"sha256": name, "part": 0, "octets": octets[:1000]}])
+        transactions.insert_missing_rows(tx, content, [{"sha256": name, "part": 0, "octets": octets[:1000]}])
     with pytest.raises(RuntimeError), transactions.write_transaction(engine) as tx:
         blobs.keep_blob(tx, name, octets)
 

@@ -102,10 +102,10 @@ def test_a_file_that_sqlite_finds_damaged_is_told_from_one_that_is_not_there_now
     path.write_bytes(octets or whole[: len(whole) // 2])
     with pytest.raises(sa.exc.DBAPIError) as caught, transactions.read_transaction(engine) as tx:
         tx.execute(sa.text("SELECT count(*) FROM message"))
-    assert transactions.is_damage(caught.value)
-    assert not transactions.is_own_fault(caught.value)
+    assert transactions.is_damage_error(caught.value)
+    assert not transactions.is_statement_error(caught.value)
     path.unlink()
     path.mkdir()
     with pytest.raises(sa.exc.DBAPIError) as caught, transactions.read_transaction(engine) as tx:
         tx.execute(sa.text("SELECT count(*) FROM message"))
-    assert not transactions.is_damage(caught.value)
+    assert not transactions.is_damage_error(caught.value)

@@ -10,14 +10,14 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from hub.config import Partner
-from hub.config.reports import Reports
+from hub.config.reports import ReportSettings
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.domain.ids import new_id
 from hub.domain.model import Fact, Receive
 from hub.formats import xsd_types
 from hub.intake.admission import judge_record
-from hub.intake.endpoint import Case, Counted, EndpointJournal
+from hub.intake.endpoint import Case, Counted, JournalAccess
 from hub.intake.records_endpoint import QueryCall
 from hub.journal import blobs, events, facts, messages, search, unit_registry
 from hub.journal.queue import deliveries
@@ -26,7 +26,7 @@ from hub.report.counting.reconciling import CellEvidence
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.report.signed import declaring
-from hub.runtime.thread_pool import at_once
+from hub.runtime.thread_pool import run_at_once
 from hub.soap.envelope import build_element
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
@@ -46,7 +46,7 @@ CALLS = {code: Partner(code=code, name="", certificates=(), policy=Policy()) for
 CLOSED = parse_period("2026-10")
 
 
-def province(reports=Reports()):
+def province(reports=ReportSettings()):
     config = SimpleNamespace(
         partners={"vpub": TAKES, **CALLS}, identity=partner("hub"), province="H55", reports=reports
     )
@@ -129,11 +129,11 @@ def test_what_an_operator_declares_is_a_message_of_the_hubs_own_once_until_it_sa
 def test_a_declaration_is_compared_with_what_the_journal_holds(tx):
     unit_registry.write_registry_units(tx, UNITS)
     with pytest.raises(Undeclared):
-        declarations.compare_declaration(tx, unit_report.ask_unit_report(tx, "H55.13", "2026-12", "edoc"), NOW)
+        declarations.compare_declaration(tx, unit_report.resolve_report_sources(tx, "H55.13", "2026-12", "edoc"), NOW)
     message = take(tx, SAID).id
     sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=NOW, message=message, outside=True)
     facts.record_facts(tx, [sent])
-    asked = unit_report.ask_unit_report(tx, "000.00.13.H55", "2026-12", "edoc")
+    asked = unit_report.resolve_report_sources(tx, "000.00.13.H55", "2026-12", "edoc")
     found = declarations.compare_declaration(tx, asked, NOW).found
     assert [(cell.unit, cell.declared, cell.counted, cell.verdict.value) for cell in found.cells] == [
         ("", 2, 1, "differs"),
@@ -158,7 +158,7 @@ def test_a_form_that_takes_its_numbers_from_others_is_compared_too_ratios_and_al
     sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=NOW, message=message)
     facts.record_facts(tx, [sent])
     found = declarations.compare_declaration(
-        tx, unit_report.ask_unit_report(tx, "H55.13", "2026-12", "tonghop"), NOW
+        tx, unit_report.resolve_report_sources(tx, "H55.13", "2026-12", "tonghop"), NOW
     ).found
     assert {
         (cell.column, cell.declared, cell.counted, cell.verdict.value, cell.behind.facts) for cell in found.cells
@@ -180,7 +180,7 @@ def test_a_closed_month_is_compared_as_it_was_closed(tx):
     late = attrs.evolve(sent, key="2", milestone="sent-recall", at=NOW)
     facts.record_facts(tx, [late])
     found = declarations.compare_declaration(
-        tx, unit_report.ask_unit_report(tx, "H55.13", "2026-11", "edoc"), NOW
+        tx, unit_report.resolve_report_sources(tx, "H55.13", "2026-11", "edoc"), NOW
     ).found
     assert [(cell.column, cell.counted, cell.verdict.value) for cell in found.cells] == [
         ("recalls", 0, "no-evidence"),
@@ -189,7 +189,7 @@ def test_a_closed_month_is_compared_as_it_was_closed(tx):
     wrong = take(tx, declaration({("H55.13", "sent"): 5}), name="m2", later=1).id
     assert wrong != message
     found = declarations.compare_declaration(
-        tx, unit_report.ask_unit_report(tx, "H55.13", "2026-11", "edoc"), NOW
+        tx, unit_report.resolve_report_sources(tx, "H55.13", "2026-11", "edoc"), NOW
     ).found
     assert [(cell.declared, cell.counted, cell.behind.facts) for cell in found.cells] == [(5, 1, 1)]
 
@@ -211,7 +211,7 @@ def test_a_period_is_listed_as_closed_when_all_its_months_are(engine):
 
     def listed(form):
         call = QueryCall(build_element(declaring.NAMESPACE, "ListPeriods", {"Form": form}))
-        books = EndpointJournal(InlineDatabase(engine), at_once, lambda: None, lambda: None)
+        books = JournalAccess(InlineDatabase(engine), run_at_once, lambda: None, lambda: None)
         case = case_of(call, now=now)
         done = Deferred.fromCoroutine(list_periods(books, cast("Case", case)))
         return {each.findtext("{*}Period"): each.findtext("{*}State") for each in cast("Any", done).result}
@@ -229,8 +229,8 @@ def test_the_days_that_are_listed_are_those_of_the_cut_off_but_of_what_is_closed
         facts.record_facts(tx, [sent])
         closing.close_month(tx, read_shipped_book(), "edoc", CLOSED, NOW, "an")
     call = QueryCall(build_element(declaring.NAMESPACE, "ListPeriods", {"Form": "edoc"}))
-    books = EndpointJournal(InlineDatabase(engine), at_once, lambda: None, lambda: None)
-    by_25 = province(Reports(cut_offs=((25, None),)))
+    books = JournalAccess(InlineDatabase(engine), run_at_once, lambda: None, lambda: None)
+    by_25 = province(ReportSettings(cut_offs=((25, None),)))
     case = case_of(call, province=by_25)
     done = Deferred.fromCoroutine(list_periods(books, cast("Case", case)))
     found = {
@@ -251,13 +251,13 @@ def test_a_report_that_was_given_out_is_given_again_to_the_octet(engine):
         sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=period.start, message=message)
         facts.record_facts(tx, [sent])
         closing.close_month(tx, read_shipped_book(), "edoc", period, NOW, "an")
-        asked = unit_report.ask_unit_report(tx, "H55.13", "2026-11", "edoc")
+        asked = unit_report.resolve_report_sources(tx, "H55.13", "2026-11", "edoc")
         counted = submission.CountedReport(report=asked.count(NOW), names=dict(asked.names), lines=lines_of(asked, NOW))
-        given = submission.give_out(tx, province(), counted, reason="", by="an", now=NOW)
+        given = submission.issue_report(tx, province(), counted, reason="", by="an", now=NOW)
         kept = blobs.read_blob(tx, given.message.sha256)
     fields = {"OrganId": "000.00.13.H55", "Form": "edoc", "Period": "2026-11"}
     call = QueryCall(build_element(declaring.NAMESPACE, "GetWorkloadReport", fields))
-    books = EndpointJournal(InlineDatabase(engine), at_once, lambda: None, lambda: None)
+    books = JournalAccess(InlineDatabase(engine), run_at_once, lambda: None, lambda: None)
     case = case_of(call)
     done = Deferred.fromCoroutine(get_workload_report(books, cast("Case", case)))
     answer = cast("Any", done).result
@@ -271,7 +271,7 @@ def test_no_report_is_counted_while_facts_of_before_are_outstanding(engine, ask)
         assert services() == frozenset({"documents"})
         raise Unready("facts-outstanding", "1 messages, 9 facts")
 
-    books = EndpointJournal(InlineDatabase(engine), at_once, lambda: None, lambda: None, outstanding)
+    books = JournalAccess(InlineDatabase(engine), run_at_once, lambda: None, lambda: None, outstanding)
     call = QueryCall(
         build_element(declaring.NAMESPACE, "x", {"OrganId": "H55.13", "Form": "edoc", "Period": "2026-11"})
     )

@@ -48,7 +48,7 @@ def asked(tx: transactions.Transaction) -> transactions.Transaction:
     for each in FACTS:
         row = {"id": each.message, "partner": "p", "message_id": each.message, "service": each.service, "kind": "k"}
         more = {"state": "accepted", "received_at": each.at, "sha256": "0" * 64, "size": 1}
-        transactions.put_once(tx, message, [row | more])
+        transactions.insert_missing_rows(tx, message, [row | more])
     tx.execute(sa.insert(facts_table), [attrs.asdict(each) for each in FACTS])
     units = [Unit("A", "UBND tỉnh"), Unit("A.1", "Sở Một", "A"), Unit("A.2", "Xã Hai", "A")]
     unit_registry.write_registry_units(tx, units)
@@ -60,7 +60,7 @@ def texts(numbers: Any, *keys: str) -> list[str]:
 
 
 def test_the_summary_has_one_row_a_unit_over_dossiers_documents_and_mail(asked):
-    report = unit_report.ask_unit_report(asked, "A", "2026-12", "tonghop").count(AFTER)
+    report = unit_report.resolve_report_sources(asked, "A", "2026-12", "tonghop").count(AFTER)
     keys = ("dossiers_received", "dossiers_settled", "dossiers_in_time", "documents_signed_share", "accounts_share")
     by_unit = {row.unit: texts(row.numbers, *keys) for row in report.rows}
     assert by_unit == {
@@ -74,7 +74,7 @@ def test_the_summary_has_one_row_a_unit_over_dossiers_documents_and_mail(asked):
 
 
 def test_the_indicators_are_ratios_of_what_the_facts_show(asked):
-    total = unit_report.ask_unit_report(asked, "A", "2026-12", "qd766").count(AFTER).total.numbers
+    total = unit_report.resolve_report_sources(asked, "A", "2026-12", "qd766").count(AFTER).total.numbers
     assert texts(total, "sync_ratio", "on_time_ratio", "online_ratio", "online_score", "overdue_ratio") == [
         "33.33",  # 3 of 1, 2 and 3
         "33.33",  # 1 was in time; 2 was late, 3 is overdue
@@ -85,8 +85,8 @@ def test_the_indicators_are_ratios_of_what_the_facts_show(asked):
 
 
 def test_a_taken_number_opens_into_the_facts_of_the_other_form_and_a_ratio_into_those_of_both_sides(asked):
-    summary = unit_report.ask_unit_report(asked, "A", "2026-12", "tonghop")
-    base = unit_report.ask_unit_report(asked, "A", "2026-12", "ii06a")
+    summary = unit_report.resolve_report_sources(asked, "A", "2026-12", "tonghop")
+    base = unit_report.resolve_report_sources(asked, "A", "2026-12", "ii06a")
     assert facts_behind(summary, "dossiers_settled", AFTER) == facts_behind(base, "settled", AFTER)
     assert {each.key for each in facts_behind(summary, "dossiers_in_time", AFTER)} == {"1", "2"}
     assert {each.key for each in facts_behind(summary, "documents_signed_share", AFTER)} == {"4", "5", "6"}
@@ -98,12 +98,14 @@ def test_a_taken_number_opens_into_the_facts_of_the_other_form_and_a_ratio_into_
 
 
 def test_it_is_closed_when_every_form_that_it_takes_from_is(asked):
-    before = unit_report.ask_unit_report(asked, "A", "2026-12", "tonghop")
+    before = unit_report.resolve_report_sources(asked, "A", "2026-12", "tonghop")
     assert not before.complete
     for name in ("ii06a", "edoc", "mail"):
-        while (found := closing.next_month(asked, read_shipped_book(), name)) and found[1].text <= "2026-12":
+        while (found := closing.find_next_month_to_close(asked, read_shipped_book(), name)) and found[
+            1
+        ].text <= "2026-12":
             closing.close_month(asked, read_shipped_book(), name, found[1], AFTER, "an")
-    after = unit_report.ask_unit_report(asked, "A", "2026-12", "tonghop")
+    after = unit_report.resolve_report_sources(asked, "A", "2026-12", "tonghop")
     assert after.complete
     assert after.count(AFTER).rows == before.count(AFTER).rows
     assert evidence_of(after, AFTER)[1] == ()

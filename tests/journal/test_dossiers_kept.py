@@ -8,7 +8,7 @@ import pytest
 from hub.domain.errors import Rejected
 from hub.domain.model import PacketProfile
 from hub.intake import dossiers_query
-from hub.intake.admission import require_standard, resolve_record_units
+from hub.intake.admission import require_strict_profile, resolve_record_units
 from hub.journal import events, facts, messages, search
 from hub.journal.decisions import MessageEntry
 from hub.partner.policy import Policy
@@ -76,9 +76,9 @@ def test_what_is_tolerated_is_told_and_the_strict_profile_refuses_it(tx):
     told = [event for event in events.of_message(tx, message) if event["event"] == "deviation-tolerated"]
     assert [event["code"] for event in told] == ["R.HoSo[1].MaTTHC"]
     record = read_dossier_call(content, NOW, message)
-    require_standard(record, Policy())
+    require_strict_profile(record, Policy())
     with pytest.raises(Rejected) as refused:
-        require_standard(record, Policy(profile=PacketProfile.STRICT))
+        require_strict_profile(record, Policy(profile=PacketProfile.STRICT))
     assert [problem.code for problem in refused.value.problems] == ["R.HoSo[1].MaTTHC"]
 
 

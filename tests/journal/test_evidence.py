@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from hub import audit
-from hub.audit import Trust
+from hub.audit import AuditTrust
 from hub.domain.model import Fact, SignatureStanding
 from hub.formats import zip_archive
 from hub.formats.zip_archive import Packing
@@ -32,7 +32,7 @@ from hub.report.form import definition
 from hub.report.form.book import read_shipped_book
 from hub.report.form.toml import read_form_folder
 from hub.report.signed import manifest
-from hub.report.signed.element import as_element
+from hub.report.signed.element import build_report_element
 from hub.security import signing
 from hub.security.certificates import Anchors, Identity
 from hub.store import tables, transactions
@@ -113,7 +113,7 @@ def resealed(content: bytes, changes: Mapping[str, bytes | None] | None = None, 
         for name, octets in parts.items()
         if not name.startswith("octets/")
     }
-    element = manifest.as_element(attrs.evolve(said, members=listed))
+    element = manifest.build_manifest_element(attrs.evolve(said, members=listed))
     return packed(parts | {manifest.MANIFEST: signing.seal_element(element, identity)})
 
 
@@ -183,7 +183,7 @@ def test_too_many_facts_for_one_file_are_said_to_be(tx, monkeypatch):
     monkeypatch.setattr(evidence_file, "MOST_FACTS", 3)
     with pytest.raises(evidence_file.TooMany, match="facts > 3"):
         evidence_file.write_evidence_file(
-            tx, unit_report.ask_unit_report(tx, "H55.13", PERIOD.text, "edoc"), ENDED, HUB, io.BytesIO()
+            tx, unit_report.resolve_report_sources(tx, "H55.13", PERIOD.text, "edoc"), ENDED, HUB, io.BytesIO()
         )
 
 
@@ -209,12 +209,12 @@ DERIVED = [form.id for form in read_form_folder() if not form.service]
 @pytest.mark.parametrize("form", DERIVED)
 def test_a_form_that_takes_its_numbers_from_others_has_its_evidence_there(tx, form):
     fill(tx, FORMS["edoc"])
-    asked = unit_report.ask_unit_report(tx, "H55.13", PERIOD.text, form)
+    asked = unit_report.resolve_report_sources(tx, "H55.13", PERIOD.text, form)
     with pytest.raises(evidence_file.Derived) as raised:
         evidence_file.write_evidence_file(tx, asked, ENDED, HUB, io.BytesIO())
     assert set(raised.value.args) == set(asked.form.bases)
     report = asked.count(ENDED)
-    content = signing.seal_element(as_element(report, asked.names, lines_of(asked, ENDED)), HUB)
+    content = signing.seal_element(build_report_element(report, asked.names, lines_of(asked, ENDED)), HUB)
     assert false(content) == [], "and yet its formulas, ratios and totals are checked"
 
 
@@ -223,9 +223,11 @@ def test_a_form_that_takes_its_numbers_from_others_has_its_evidence_there(tx, fo
 
 def close(tx: transactions.Transaction, form: str, last: str) -> None:
     """Close each month of *form* up to *last*, each as soon as it may be."""
-    while (following := closing.next_month(tx, read_shipped_book(), form)) is not None and following[1].text <= last:
+    while (following := closing.find_next_month_to_close(tx, read_shipped_book(), form)) is not None and following[
+        1
+    ].text <= last:
         period = following[1]
-        closing.close_month(tx, read_shipped_book(), form, period, closing.may_close(period), "an")
+        closing.close_month(tx, read_shipped_book(), form, period, closing.find_earliest_closing_time(period), "an")
 
 
 @pytest.mark.slow
@@ -267,7 +269,7 @@ def test_evidence_that_is_no_longer_what_was_closed_is_told_and_does_not_hold(tx
     tx.execute(sa.delete(tables.fact).where(tables.fact.c.milestone == "sent"))
     file = io.BytesIO()
     done = evidence_file.write_evidence_file(
-        tx, unit_report.ask_unit_report(tx, "H55.13", PERIOD.text, "edoc"), ENDED, HUB, file
+        tx, unit_report.resolve_report_sources(tx, "H55.13", PERIOD.text, "edoc"), ENDED, HUB, file
     )
     assert "H55.13.1" in {each.unit for each in done.wrong}
     assert {"cell", "column"} <= {check for check, _ in false(file.getvalue())}
@@ -471,7 +473,7 @@ def test_a_seal_of_a_partner_of_the_same_ca_is_somebody_elses(edoc):
 def test_a_seal_of_another_ca_proves_nothing(edoc):
     forger = authority("A forger's CA", now=BEGINS, ends=ENDS).issue("hub of the evidence", begins=BEGINS, ends=ENDS)
     assert false(resealed(edoc, identity=forger)) == [("seal", "manifest.xml")]
-    stranger_to_us = Trust(anchors=Anchors([authority("Nobody's CA").certificate]), now=ENDED)
+    stranger_to_us = AuditTrust(anchors=Anchors([authority("Nobody's CA").certificate]), now=ENDED)
     assert ("seal", "manifest.xml") in false(edoc, stranger_to_us)
 
 

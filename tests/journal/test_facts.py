@@ -41,7 +41,7 @@ def messages(engine):
         for name in ("m1", "m2"):
             row = {"id": name, "partner": "p", "message_id": name, "service": "mail", "kind": "usage"}
             kept = {"state": "accepted", "received_at": AT, "sha256": "0", "size": 1}
-            transactions.put_once(tx, message, [row | kept])
+            transactions.insert_missing_rows(tx, message, [row | kept])
 
 
 def told(tx):

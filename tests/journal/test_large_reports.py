@@ -74,7 +74,7 @@ def every_fact(tx: transactions.Transaction, form: str) -> list[Fact]:
 @pytest.mark.parametrize("form", FORMS)
 def test_a_report_is_counted_a_few_keys_at_a_time_and_says_the_same(engine, form):
     with transactions.read_transaction(engine) as tx:
-        asked = unit_report.ask_unit_report(tx, UNIT, PERIOD, form)
+        asked = unit_report.resolve_report_sources(tx, UNIT, PERIOD, form)
         report, numbers = peak(lambda: asked.count(NOW))
 
         def gathered() -> Any:
@@ -99,11 +99,15 @@ def test_a_report_is_counted_a_few_keys_at_a_time_and_says_the_same(engine, form
 def test_a_month_is_closed_a_few_keys_at_a_time(engine):
     with transactions.read_transaction(engine) as tx:
         period = parse_period(PERIOD)
-        draft, took = peak(lambda: closing.work_out(tx, read_shipped_book(), "edoc", period, closing.may_close(period)))
+        draft, took = peak(
+            lambda: closing.count_month_draft(
+                tx, read_shipped_book(), "edoc", period, closing.find_earliest_closing_time(period)
+            )
+        )
         facts = every_fact(tx, "edoc")
-        lines = evidence.gather_evidence(draft.form, facts, period, closing.may_close(period), (UNIT,))
+        lines = evidence.gather_evidence(draft.form, facts, period, closing.find_earliest_closing_time(period), (UNIT,))
         (row,) = draft.rows
-        assert (row.facts, row.evidence) == (len(lines), evidence.of_row(line.fact for line in lines))
+        assert (row.facts, row.evidence) == (len(lines), evidence.hash_row(line.fact for line in lines))
         assert took < LARGEST + 300 * len(draft.begun), "what is carried on is held by its key"
 
 

@@ -32,11 +32,11 @@ def test_what_a_node_tells_again_is_laid_over_what_it_told(engine):
         assert {each.state for each in link_rows.list_seen_links(tx, NOW + timedelta(minutes=5))} == {"silent"}
         assert link_rows.read_node_links(tx, "b")["gate", "10.0.0.1:22"].since == NOW
     with transactions.write_transaction(engine) as tx:
-        assert link_rows.take_days(tx, DAY) == {}, "the day is not over"
-        (linked,) = link_rows.take_days(tx, DAY + timedelta(days=1))[DAY]
+        assert link_rows.remove_link_days(tx, DAY) == {}, "the day is not over"
+        (linked,) = link_rows.remove_link_days(tx, DAY + timedelta(days=1))[DAY]
         assert (linked.name, linked.place, linked.units) == ("gate", "10.0.0.1:22", ("H55.13",))
         assert linked.nodes == {"a": Minutes(0b111, 0b011), "b": Minutes(0b1000, 0)}
-        assert link_rows.take_days(tx, DAY + timedelta(days=1)) == {}
+        assert link_rows.remove_link_days(tx, DAY + timedelta(days=1)) == {}
 
 
 def test_whenever_a_certificate_ends_a_link_can_be_read_back(engine):

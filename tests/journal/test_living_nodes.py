@@ -18,7 +18,7 @@ from hub.journal.queue.claims import AttemptExchange
 from hub.node.heartbeat import BEAT, Heartbeat
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
-from hub.store.notify import Bell
+from hub.store.notify import NotifyListener
 from hub.store.tables import node as table
 from hub.store.tables import upgrade
 from tests.province import NOW, ROUTES, document, entry
@@ -206,7 +206,7 @@ def test_a_node_whose_program_does_not_run_on_the_schema_any_more_does_not_live_
     with pytest.raises(Unready):
         beat.require_lease()
     with transactions.write_transaction(engine) as tx:
-        tx.exec_driver_sql(f"update alembic_version set version_num = '{transactions.latest_version()}'")
+        tx.exec_driver_sql(f"update alembic_version set version_num = '{transactions.read_latest_version()}'")
     beat.stopService()
 
 
@@ -226,7 +226,7 @@ def bells(postgresql):
         def hang(name):
             rung = threading.Event()
             clock = Reactor()
-            bell = Bell(transactions.open_journal(url, pooled=False), clock, name, rung.set)  # type: ignore[arg-type]
+            bell = NotifyListener(transactions.open_journal(url, pooled=False), clock, name, rung.set)  # type: ignore[arg-type]
             bell.startService()
             hung.append(bell)
             assert rung.wait(20), "it looks when it begins to hear"

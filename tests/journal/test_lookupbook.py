@@ -11,13 +11,13 @@ from hub.domain.model import Fact, Problem, Record
 from hub.journal.decisions import MessageEntry
 from hub.journal.replay_guard import ReplayMark
 from hub.lookup import cache
-from hub.lookup.cache import Begun, KeptAnswer, Spent
+from hub.lookup.cache import KeptAnswer, LookupStart, QuotaUse
 from hub.partner.policy import Policy
 from hub.store import transactions
 from tests.province import ROUTES
 
 NOW = datetime(2026, 11, 25, 8, tzinfo=UTC)
-TODAY = Spent(unit="H55.13", operation="VerifyCitizen", day=date(2026, 11, 25))
+TODAY = QuotaUse(unit="H55.13", operation="VerifyCitizen", day=date(2026, 11, 25))
 NAME = "a" * 64
 
 
@@ -79,10 +79,10 @@ def test_of_two_that_ask_the_same_at_the_same_time_one_is_counted(engine):
 def test_a_repetition_has_the_id_of_the_first_and_another_question_has_none(engine):
     one = entry(1, "m-1")
     settle(engine, one, begin(engine, one))
-    assert begin(engine, entry(2, "m-1"), quota=0) == Begun(id=one.id, repeated=True)
+    assert begin(engine, entry(2, "m-1"), quota=0) == LookupStart(id=one.id, repeated=True)
     other = entry(3, "m-1", "other")
-    assert begin(engine, other) == Begun(id=other.id, reused=True)
-    assert settle(engine, other, Begun(id=other.id, reused=True)).problems[0].code == "id-reused"
+    assert begin(engine, other) == LookupStart(id=other.id, reused=True)
+    assert settle(engine, other, LookupStart(id=other.id, reused=True)).problems[0].code == "id-reused"
 
 
 def test_what_was_refused_may_be_asked_again_under_its_id(engine):
@@ -129,7 +129,7 @@ def test_an_answer_is_kept_until_its_time_is_over_and_then_gone(engine):
         assert cache.find_kept_answer(tx, NAME, NOW - timedelta(hours=1)) is None  # heard by a clock ahead of ours
         assert cache.forget_old_answers(tx, until - timedelta(seconds=1), TODAY.day) == 0
         assert cache.forget_old_answers(tx, until, TODAY.day) == 1
-        assert cache.next_end(tx) is None
+        assert cache.read_next_expiry(tx) is None
 
 
 def test_counts_of_days_gone_by_are_forgotten(engine):

@@ -101,7 +101,7 @@ def assert_moved(source, target, *, but=1):
             assert theirs == ours, table.name
     with transactions.read_transaction(target) as tx:
         assert move_marks.find_move_mark(tx) is None
-        assert transactions.version_in(tx) == transactions.latest_version()
+        assert transactions.select_schema_version(tx) == transactions.read_latest_version()
     with transactions.read_transaction(source) as tx:
         gone = move_marks.find_move_mark(tx)
     assert gone is not None
@@ -190,7 +190,7 @@ def assert_nobody_serves_two(source, target):
     with transactions.read_transaction(source) as tx:
         left = move_marks.find_move_mark(tx) is None
     with transactions.read_transaction(target) as tx:
-        arrived = move_marks.find_move_mark(tx) is None and transactions.version_in(tx) is not None
+        arrived = move_marks.find_move_mark(tx) is None and transactions.select_schema_version(tx) is not None
         empty = arrived and not tx.scalar(sa.text("SELECT count(*) FROM message"))
     assert not (left and arrived) or empty
 

@@ -283,7 +283,7 @@ def test_no_month_is_closed_over_facts_that_were_received_before(engine):
     take(engine, message(1, province(duties.SLICE + 4)))
     after = MONTH.end + timedelta(hours=1)
     with pytest.raises(closing.FactsOutstanding), transactions.read_transaction(engine) as tx:
-        closing.work_out(tx, read_shipped_book(), "mail", MONTH, after)
+        closing.count_month_draft(tx, read_shipped_book(), "mail", MONTH, after)
     keep_promises(engine, ROUTES)
     with transactions.write_transaction(engine) as tx:
         made = closing.close_month(tx, read_shipped_book(), "mail", MONTH, after, "an")
@@ -313,7 +313,7 @@ def test_a_closing_that_was_counted_before_something_was_promised_is_not_written
     take(engine, message(1, province(3)))
     after = MONTH.end + timedelta(hours=1)
     with transactions.read_transaction(engine) as tx:
-        draft = closing.work_out(tx, read_shipped_book(), "mail", MONTH, after)
+        draft = closing.count_month_draft(tx, read_shipped_book(), "mail", MONTH, after)
     take(engine, message(2, {f"H55.L{number}": 1 for number in range(duties.SLICE + 1)}, at=NOW))
     with pytest.raises(closing.FactsOutstanding), transactions.write_transaction(engine) as tx:
         closing.settle_closing(tx, draft, "an")

@@ -63,16 +63,18 @@ def counted(sent=1, now=NOW):
 
 def give_out(tx, sent=1, reason="", now=NOW):
     """Return the revision and the octets that a person gets."""
-    kept = submission.give_out(tx, province(), counted(sent, now), reason=reason, by="clerk", now=now)
+    kept = submission.issue_report(tx, province(), counted(sent, now), reason=reason, by="clerk", now=now)
     return kept, blobs.read_blob(tx, kept.message.sha256)
 
 
 def take_back(tx, kept, document, now=NOW, required=True):
-    return submission.take_back(tx, province(required), kept, document, by="clerk", now=now)
+    return submission.accept_signed_report(tx, province(required), kept, document, by="clerk", now=now)
 
 
 def hand_in(tx, sent=1, reason="", now=NOW, required=True):
-    return submission.hand_in(tx, province(required), counted(sent, now), "baocao", reason=reason, by="clerk", now=now)
+    return submission.submit_report(
+        tx, province(required), counted(sent, now), "baocao", reason=reason, by="clerk", now=now
+    )
 
 
 def told_there(tx, result, revision=1, at=NOW, reasons=(), number=0):
@@ -135,17 +137,19 @@ def test_where_months_are_closed_only_what_is_closed_is_given_out(tx):
         unit=UNIT, service="documents", key="1", milestone="sent", at=parse_period("2026-10").start, message="m"
     )
     put(tx, fact)
-    assert submission.open_month(tx, EDOC, parse_period("2026-11")) == "", "closings are not in use"
+    assert submission.find_open_month(tx, EDOC, parse_period("2026-11")) == "", "closings are not in use"
     closing.close_month(tx, read_shipped_book(), "edoc", parse_period("2026-10"), PERIOD.end + DAY, "hub")
     found = {
-        text: submission.open_month(tx, EDOC, parse_period(text))
+        text: submission.find_open_month(tx, EDOC, parse_period(text))
         for text in ("2026-09", "2026-10", "2026-11", "2026-Q4")
     }
     assert found == {"2026-09": "", "2026-10": "", "2026-11": "2026-11", "2026-Q4": "2026-11"}
     derived = next(form for form in FORMS if "edoc" in form.bases)
-    assert submission.open_month(tx, derived, parse_period("2026-11")) == "2026-11", "closed with those it takes from"
+    assert submission.find_open_month(tx, derived, parse_period("2026-11")) == "2026-11", (
+        "closed with those it takes from"
+    )
     with pytest.raises(submission.Unclosed, match="2026-11"):
-        submission.give_out(
+        submission.issue_report(
             tx, province(), attrs.evolve(counted(), open_month="2026-11"), reason="", by="clerk", now=NOW
         )
     assert standing(tx) == []
@@ -186,7 +190,7 @@ def test_a_revision_that_somebody_else_made_meanwhile_is_not_passed_by(tx):
     found = signed.verify_official_signature(octets, document)
     give_out(tx, sent=2, reason="gói tin đến muộn")
     with pytest.raises(Rejected, match="report-other-revision"):
-        submission.take_back(tx, province(), kept, document, by="clerk", now=NOW, found=found)
+        submission.accept_signed_report(tx, province(), kept, document, by="clerk", now=NOW, found=found)
     assert [each.state for each in standing(tx)] == [ReportState.CLOSED] * 2
 
 
@@ -194,7 +198,7 @@ def test_what_was_verified_before_is_taken_like_the_rest(tx):
     kept, octets = give_out(tx)
     document = by_xmlsec(octets)
     found = signed.verify_official_signature(octets, document)
-    taken = submission.take_back(tx, province(), kept, document, by="clerk", now=NOW, found=found)
+    taken = submission.accept_signed_report(tx, province(), kept, document, by="clerk", now=NOW, found=found)
     assert take_back(tx, kept, document) == attrs.evolve(taken, fresh=False)
 
 
@@ -256,7 +260,7 @@ def test_another_unit_s_official_is_refused_and_the_journal_says_why(tx):
     kept, octets = give_out(tx)
     with pytest.raises(Rejected) as rejected:
         take_back(tx, kept, by_xmlsec(octets, BINH))
-    submission.turn_away(tx, kept, rejected.value, "ab" * 32, by="clerk", now=NOW)
+    submission.record_signature_refusal(tx, kept, rejected.value, "ab" * 32, by="clerk", now=NOW)
     event = events.of_message(tx, kept.message.id)[-1]
     assert event["event"] == "report-signature-refused"
     assert [each["code"] for each in cast("list[dict[str, str]]", event["problems"])] == ["official-not-for-unit"]
@@ -267,7 +271,7 @@ def test_without_officials_nobody_signs(tx):
     kept, octets = give_out(tx)
     nobody = attrs.evolve(officials(), people={})
     with pytest.raises(Rejected, match="official-unknown"):
-        submission.take_back(tx, province(people=nobody), kept, by_xmlsec(octets), by="clerk", now=NOW)
+        submission.accept_signed_report(tx, province(people=nobody), kept, by_xmlsec(octets), by="clerk", now=NOW)
 
 
 def signing(tx, kept, octets, latest, now):
@@ -283,7 +287,7 @@ def signing(tx, kept, octets, latest, now):
 
 def submitting(tx, kept, octets, latest, now):
     """Hand in what is signed; return where the report stands then."""
-    if revisions.signed_message(tx, kept.said) is None:
+    if revisions.find_signed_message(tx, kept.said) is None:
         with pytest.raises(submission.Unsigned):
             hand_in(tx, now=now)
         return latest

@@ -52,7 +52,7 @@ def counted(*keys, now=ENDED):
 
 
 def hand_in(tx, *keys, reason="", now=ENDED, to="baocao"):
-    return submission.hand_in(tx, province(), counted(*keys, now=now), to, reason=reason, by="an", now=now)
+    return submission.submit_report(tx, province(), counted(*keys, now=now), to, reason=reason, by="an", now=now)
 
 
 def publish(tx, *keys, reason="QĐ 12", now=ENDED):

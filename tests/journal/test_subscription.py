@@ -17,7 +17,7 @@ from hub.journal import events, facts, feed_cursor, messages, metrics
 from hub.journal.queue import claims
 from hub.journal.queue.claims import AttemptExchange
 from hub.store import transactions
-from hub.store.leader_lock import LeaderTurn
+from hub.store.leader_lock import LeaderLock
 from hub.store.tables import event as table
 from tests.conftest import not_applicable
 from tests.province import NOW, ROUTES, document, entry, status
@@ -143,7 +143,7 @@ def test_the_metrics_count_what_did_not_arrive(tx):
 def nodes(journal_url):
     """Two nodes with their own connections."""
     engines = [transactions.open_journal(journal_url) for _ in range(2)]
-    yield [LeaderTurn(engine, 42, cast("Any", None)) for engine in engines]
+    yield [LeaderLock(engine, 42, cast("Any", None)) for engine in engines]
     for engine in engines:
         engine.dispose()
 

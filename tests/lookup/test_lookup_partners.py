@@ -8,7 +8,7 @@ import pytest
 from hub.config import read_config
 from hub.domain import translations
 from hub.domain.errors import ConfigurationFault
-from hub.node.consistency import adapter_mistakes
+from hub.node.consistency import find_adapter_mistakes
 from hub.security import encryption
 from tests import homes
 
@@ -31,7 +31,7 @@ def wrong(home: Path, text: str) -> dict[str, str]:
     """Return what is wrong with a partner of that *text*, by its place."""
     (home / "partners/asked.toml").write_text(text, "utf-8")
     try:
-        mistakes = list(adapter_mistakes(read_config(home / "hub.toml", {})))
+        mistakes = list(find_adapter_mistakes(read_config(home / "hub.toml", {})))
     except ConfigurationFault as fault:
         mistakes = list(fault.mistakes)
     assert all(

@@ -12,28 +12,28 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from hub.config import Partner
-from hub.config.lookups import CACHE, Lookups
+from hub.config.lookups import CACHE, LookupSettings
 from hub.domain.errors import Rejected, Unready
 from hub.domain.fair_queue import Owner
 from hub.domain.model import Answer, Fact, Refused, Reply, Request, Unavailable
 from hub.formats.spool import Drawer
 from hub.formats.streamed_xml import Loads
-from hub.intake.endpoint import Case, EndpointJournal
+from hub.intake.endpoint import Case, JournalAccess
 from hub.intake.verification import VerifiedCall
 from hub.journal import blobs, events, facts, search
 from hub.journal.queue import partner_state
 from hub.journal.replay_guard import ReplayMark
 from hub.journal.search import Filter
 from hub.lookup import cache as lookup_cache
-from hub.lookup.cache import Spent
-from hub.lookup.endpoint import LookupDesk
-from hub.lookup.expiry import EVERY, Forgetting
-from hub.lookup.partner_query import Asker
+from hub.lookup.cache import QuotaUse
+from hub.lookup.endpoint import LookupsEndpoint
+from hub.lookup.expiry import EVERY, AnswerExpiry
+from hub.lookup.partner_query import PartnerQueryRunner
 from hub.partner.circuit_breaker import Position
 from hub.partner.policy import Policy
 from hub.partner.rate_limit import Rate
 from hub.runtime.http_client import Unreachable
-from hub.runtime.thread_pool import at_once
+from hub.runtime.thread_pool import run_at_once
 from hub.security.encryption import Safe
 from hub.services import list_services
 from hub.services.lookups.operations import NAMESPACE, OPERATIONS
@@ -98,10 +98,10 @@ class Counter:
     def ask(self, operation="VerifyCitizen", *, partner="sotttt", mark=None, **more):
         """Ask, and return the Deferred of the answer."""
         if self.desk is None:
-            books = EndpointJournal(InlineDatabase(self.engine), at_once, lambda: None, lambda: None)
+            books = JournalAccess(InlineDatabase(self.engine), run_at_once, lambda: None, lambda: None)
             live = Live(Setup(cast("Any", None), {"bca": cast("Any", Knowing())}))
-            asker = Asker(live, books.journal, self.send, at_once, self.clock, self.now, lambda: 0.5)
-            self.desk = LookupDesk(wsdl.load_contract("lookups"), asker, books)
+            asker = PartnerQueryRunner(live, books.journal, self.send, run_at_once, self.clock, self.now, lambda: 0.5)
+            self.desk = LookupsEndpoint(wsdl.load_contract("lookups"), asker, books)
         known = {
             "bca": Partner(code="bca", name="", certificates=(), lookups=tuple(OPERATIONS), policy=self.policy),
             "sotttt": Partner(code="sotttt", name="", certificates=()),
@@ -109,7 +109,7 @@ class Counter:
             "any": Partner(code="any", name="", certificates=()),
         }
         safe = Safe(self.key)
-        said = Lookups(safe=safe, key_file=self.folder, cache=self.cache, quota=self.quota)
+        said = LookupSettings(safe=safe, key_file=self.folder, cache=self.cache, quota=self.quota)
         config = SimpleNamespace(lookups=said if self.served else None, partners=known, identity=identity("hub"))
         self.number += 1
         call = self.desk.read(element(operation, **more), [])
@@ -147,7 +147,7 @@ class Counter:
 
     def used(self, operation="VerifyCitizen", unit="H55.13"):
         with transactions.read_transaction(self.engine) as tx:
-            return lookup_cache.count_unit_lookups(tx, Spent(unit=unit, operation=operation, day=self.now().date()))
+            return lookup_cache.count_unit_lookups(tx, QuotaUse(unit=unit, operation=operation, day=self.now().date()))
 
     def breaker(self):
         with transactions.read_transaction(self.engine) as tx:
@@ -235,14 +235,14 @@ def test_with_another_key_what_was_kept_is_as_good_as_gone(counter):
 
 
 def test_kept_answers_are_taken_away_when_their_time_is_over(counter):
-    forgetting = Forgetting(InlineDatabase(counter.engine), counter.clock, counter.now)
+    forgetting = AnswerExpiry(InlineDatabase(counter.engine), counter.clock, counter.now)
     counter.answer("LookupEnterprise")
     forgetting.startService()
     with transactions.read_transaction(counter.engine) as tx:
-        assert lookup_cache.next_end(tx) == START + timedelta(hours=1)
+        assert lookup_cache.read_next_expiry(tx) == START + timedelta(hours=1)
     counter.clock.pump([EVERY] * (3600 // int(EVERY)))
     with transactions.read_transaction(counter.engine) as tx:
-        assert lookup_cache.next_end(tx) is None
+        assert lookup_cache.read_next_expiry(tx) is None
     assert forgetting.stopService().called
 
 

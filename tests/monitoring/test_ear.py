@@ -9,14 +9,14 @@ from twisted.internet.defer import fail
 from twisted.internet.task import Clock, deferLater
 
 from hub.config import Partner
-from hub.config.incidents import Incidents
+from hub.config.incidents import IncidentSettings
 from hub.domain.errors import Unready
 from hub.domain.model import Receive
-from hub.intake.endpoint import EndpointJournal
+from hub.intake.endpoint import JournalAccess
 from hub.monitoring import syslog_listener
-from hub.monitoring.syslog_listener import AGAIN, GREETING, Connection, Ear
+from hub.monitoring.syslog_listener import AGAIN, GREETING, SyslogConnection, SyslogListener
 from hub.partner.policy import Policy
-from hub.runtime.thread_pool import at_once
+from hub.runtime.thread_pool import run_at_once
 from hub.security.certificates import Anchors
 from hub.security.crl_ocsp import RevocationList
 from hub.store import transactions
@@ -80,20 +80,20 @@ def heard(clock, journal):
         routes=ROUTES,
         partner_with=lambda _: partner,
         config=SimpleNamespace(
-            incidents=Incidents(),
+            incidents=IncidentSettings(),
             partners={"sotttt": partner},
             identity=IDENTITY,
             anchors=SimpleNamespace(check=lambda *_, **__: None),
         ),
     )
-    books = EndpointJournal(journal, at_once, lambda: None, lambda: None)
-    made = Ear(Live(Setup(cast("Any", province))), books, clock, lambda: NOW)
+    books = JournalAccess(journal, run_at_once, lambda: None, lambda: None)
+    made = SyslogListener(Live(Setup(cast("Any", province))), books, clock, lambda: NOW)
     made.startService()
     return made
 
 
 def connect(heard):
-    protocol, line = Connection(heard), Line()
+    protocol, line = SyslogConnection(heard), Line()
     line.protocol = protocol
     protocol.makeConnection(cast("Any", line))
     return protocol, line

@@ -11,14 +11,14 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from hub.config import Partner
-from hub.config.linked import Links
+from hub.config.linked import LinkSettings
 from hub.domain.errors import Unready
 from hub.domain.model import HUB, Receive
 from hub.journal import facts as journal_facts
 from hub.journal import search
 from hub.journal.search import Filter
 from hub.monitoring import link_rows
-from hub.monitoring.link_prober import AT_ONCE, Prober, links_of
+from hub.monitoring.link_prober import AT_ONCE, LinkProber, list_probed_links
 from hub.services.links.probes import Link, Minutes, Probe
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
@@ -44,7 +44,7 @@ SOTTTT = of("sotttt", None, "H55.13", receive=Receive.FETCH)
 
 
 def province(*partners, hosts=(), every: timedelta | None = EVERY):
-    said = Links(every=every, timeout=timedelta(seconds=5), hosts=tuple(hosts)) if every else None
+    said = LinkSettings(every=every, timeout=timedelta(seconds=5), hosts=tuple(hosts)) if every else None
     named = {each.code: each for each in partners}
     config = SimpleNamespace(partners=named, links=said, province="H55", identity=identity("hub"))
     return cast("Province", SimpleNamespace(config=config, routes=ROUTES))
@@ -87,7 +87,7 @@ def net():
 
 
 def prober(engine, net, said, node="a", journal=None):
-    made = Prober(Live(Setup(said)), journal or InlineDatabase(engine), net.ask, net.clock, net.now, node)
+    made = LinkProber(Live(Setup(said)), journal or InlineDatabase(engine), net.ask, net.clock, net.now, node)
     made.startService()
     return made
 
@@ -114,7 +114,7 @@ def seen(engine, net):
 def test_partners_that_are_called_and_hosts_of_the_configuration_are_probed():
     mail = of("mail", "smtp://mail.example", "H55.01")
     drop = of("drop", "file:///srv/drop", "H55.01")
-    found = links_of(province(VPUB, SOTTTT, mail, drop, hosts=[GATE]).config)
+    found = list_probed_links(province(VPUB, SOTTTT, mail, drop, hosts=[GATE]).config)
     assert [(link.name, link.place, link.tls, link.units) for link in found] == [
         ("vpub", "10.0.0.7:9443", True, ("H55.01",)),
         ("mail", "mail.example:25", False, ("H55.01",)),
@@ -206,7 +206,7 @@ def test_what_cannot_be_written_now_is_written_in_a_later_round(engine, net):
     rounds(net, 1)
     assert happened(engine) == [("link-down", "vpub", "a", "connection refused")]
     with transactions.write_transaction(engine) as tx:
-        (linked,) = next(iter(link_rows.take_days(tx, (START + timedelta(days=1)).date()).values()))
+        (linked,) = next(iter(link_rows.remove_link_days(tx, (START + timedelta(days=1)).date()).values()))
     assert linked.nodes["a"].probed.bit_count() == 3
 
 
@@ -259,5 +259,5 @@ def test_a_units_report_has_the_minutes_of_its_links(engine, net):
     rounds(net, 4)
     net.clock.advance(24 * 3600)
     with transactions.read_transaction(engine) as tx:
-        found = unit_report.ask_unit_report(tx, "H55.01", "2026-12", "links").count(net.now())
+        found = unit_report.resolve_report_sources(tx, "H55.01", "2026-12", "links").count(net.now())
     assert found.total.numbers == {"probed": 5, "up": 3}

@@ -16,10 +16,10 @@ from hub.domain.model import Event
 from hub.feed.publisher import Feed
 from hub.journal import events
 from hub.node import admin
-from hub.node.admin import CODES, SHARED, Readiness, SharedLook, gather_metrics, measure_readiness
+from hub.node.admin import CODES, SHARED, Readiness, SharedMeasurement, gather_metrics, measure_readiness
 from hub.node.port_builder import KEY_PATIENCE, find_key_flaw
 from hub.partner.policy import Policy
-from hub.runtime.thread_pool import at_once
+from hub.runtime.thread_pool import run_at_once
 from hub.security.certificates import Anchors
 from hub.services.links.probes import Link, LinkStanding, Probe, advance_link_standing
 from hub.store import transactions
@@ -55,7 +55,7 @@ def told(engine, tmp_path, now=NOW, *, anchors=None, partners=(), key_flaw="", j
     province = cast("Province", SimpleNamespace(config=config))
     done: list[Any] = []
     asked = measure_readiness(
-        journal or InlineDatabase(engine), province, now, at_once, lambda: succeed(key_flaw), links
+        journal or InlineDatabase(engine), province, now, run_at_once, lambda: succeed(key_flaw), links
     )
     _ = Deferred.fromCoroutine(asked).addCallback(done.append)
     (found,) = done
@@ -151,7 +151,7 @@ class Asked:
         return await self.looks[-1]
 
     def port(self):
-        served = admin.make_admin_resource(SharedLook(self.look, self.clock.seconds).get, dict)
+        served = admin.make_admin_resource(SharedMeasurement(self.look, self.clock.seconds).get, dict)
         return BoundedSite(served, 1000, "urn:x", self.clock)
 
 

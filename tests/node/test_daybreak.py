@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from twisted.internet.task import Clock
 
-from hub.node.day_change import EVERY, Daybreak
+from hub.node.day_change import EVERY, DayChangeDetector
 
 BEFORE = datetime(2026, 6, 30, 16, 59, 30, tzinfo=UTC)  # half a minute before 1 July in Hà Nội
 
@@ -15,7 +15,7 @@ def test_it_is_told_of_when_it_has_begun_and_not_again():
     async def begun(day):
         told.append(day.isoformat())
 
-    service = Daybreak(clock, lambda: BEFORE + timedelta(seconds=clock.seconds()), begun)
+    service = DayChangeDetector(clock, lambda: BEFORE + timedelta(seconds=clock.seconds()), begun)
     service.startService()
     clock.advance(EVERY)
     assert told == []
@@ -32,7 +32,7 @@ def test_a_registry_that_cannot_be_read_just_then_is_asked_again():
         if len(tries) < 3:
             raise OSError("the database is away")
 
-    service = Daybreak(clock, lambda: BEFORE + timedelta(seconds=clock.seconds()), begun)
+    service = DayChangeDetector(clock, lambda: BEFORE + timedelta(seconds=clock.seconds()), begun)
     service.startService()
     clock.pump([EVERY] * 20)
     assert len(tries) == 3

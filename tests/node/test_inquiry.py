@@ -15,10 +15,10 @@ from twisted.internet.task import Clock
 
 from hub.config import Config, Partner, RevocationSource, read_config, revocation_cache
 from hub.node import init_province
-from hub.node.revocation_fetch import EVERY, Inquiry
+from hub.node.revocation_fetch import EVERY, RevocationFetcher
 from hub.partner.policy import Policy
-from hub.runtime.peer_check import make_peer_judges
-from hub.runtime.thread_pool import at_once
+from hub.runtime.peer_check import make_peer_checks
+from hub.runtime.thread_pool import run_at_once
 from hub.security import tls
 from hub.security.certificates import LIFE, Anchors, Identity, Purpose, Untrusted
 from hub.security.crl_ocsp import RevocationList
@@ -73,19 +73,19 @@ def live(config: Config) -> Live:
     return Live(Setup(Province.of(config, ())))
 
 
-def reload(inquiry: Inquiry, config: Config) -> None:
+def reload(inquiry: RevocationFetcher, config: Config) -> None:
     inquiry._live.setup = live(config).setup
     inquiry.reconfigure(())
 
 
 @pytest.fixture
-def begin(clock: Clock) -> Iterator[Callable[[Config, Places], Inquiry]]:
-    running: list[Inquiry] = []
+def begin(clock: Clock) -> Iterator[Callable[[Config, Places], RevocationFetcher]]:
+    running: list[RevocationFetcher] = []
 
-    def start(config: Config, places: Places) -> Inquiry:
+    def start(config: Config, places: Places) -> RevocationFetcher:
         now = lambda: datetime.fromtimestamp(clock.seconds(), NOW.tzinfo)  # noqa: E731
-        inquiry = Inquiry(
-            live(config), revocation_cache.load_revocation_answers(config, now()), clock, at_once, now, places.fetch
+        inquiry = RevocationFetcher(
+            live(config), revocation_cache.load_revocation_answers(config, now()), clock, run_at_once, now, places.fetch
         )
         inquiry.startService()
         running.append(inquiry)
@@ -265,7 +265,7 @@ def shaken(server: SSL.Context, client: SSL.Context) -> bool:
 )
 def test_a_stapled_response_is_judged_in_the_handshake(staple, rule, taken):
     partner = Partner(code="soyte", name="", certificates=pki.signing([SOYTE]), policy=Policy(revocation=rule))
-    check, stapled = make_peer_judges(partner, Anchors([CA.certificate]), lambda: NOW, "vpub")
+    check, stapled = make_peer_checks(partner, Anchors([CA.certificate]), lambda: NOW, "vpub")
     server = tls.make_tls_context(SOYTE)
     server.set_ocsp_server_callback(lambda _connection, _data: staple)
     assert shaken(server, tls.make_tls_context(None, check, stapled=stapled)) is taken
@@ -277,7 +277,7 @@ def test_a_server_shows_a_certificate_of_the_partner_that_is_for_servers(shown):
     weak = CA.issue("weak server", "p224")
     identity = {"its own": SOYTE, "another's": GONE, "no server's": callers, "a weak one": weak}[shown]
     partner = Partner(code="soyte", name="", certificates=pki.signing([SOYTE, callers, weak]))
-    check, stapled = make_peer_judges(partner, Anchors([CA.certificate]), lambda: NOW, "vpub")
+    check, stapled = make_peer_checks(partner, Anchors([CA.certificate]), lambda: NOW, "vpub")
     assert shaken(tls.make_tls_context(identity), tls.make_tls_context(None, check)) is (shown == "its own")
     if shown in {"no server's", "a weak one"}:
         with pytest.raises(Untrusted, match=r"extended key usage|certificate-weak"):

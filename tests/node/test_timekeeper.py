@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 
 from hub.journal import messages
 from hub.journal.queue import claims
-from hub.node.clock_steps import Timekeeper
+from hub.node.clock_steps import ClockStepDetector
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from tests import databases
@@ -41,7 +41,7 @@ def due(engine, wall):
 def test_a_clock_that_is_set_back_keeps_nothing_waiting(engine):
     steady, told = Clock(), []
     wall = Wall(steady)
-    keeper = Timekeeper(InlineDatabase(engine), steady, wall.now, lambda: told.append(wall.now()))
+    keeper = ClockStepDetector(InlineDatabase(engine), steady, wall.now, lambda: told.append(wall.now()))
     keeper.startService()
     wall.off = timedelta(hours=1)
     steady.advance(1)
@@ -61,7 +61,7 @@ def test_what_was_under_way_when_the_clock_was_set_back_and_is_written_after_it_
     steady, told = Clock(), []
     wall = Wall(steady)
     wall.off = timedelta(hours=1)
-    keeper = Timekeeper(InlineDatabase(engine), steady, wall.now, lambda: told.append(wall.now()))
+    keeper = ClockStepDetector(InlineDatabase(engine), steady, wall.now, lambda: told.append(wall.now()))
     keeper.startService()
     late = wall.now()
     wall.off = timedelta()
@@ -80,7 +80,7 @@ def test_what_a_clock_wrote_that_was_set_back_while_nobody_ran_is_brought_back_a
     wall = Wall(steady)
     with transactions.write_transaction(engine) as tx:
         messages.record_message(tx, entry(document(), at=wall.now() + timedelta(hours=1)), ROUTES)
-    keeper = Timekeeper(InlineDatabase(engine), steady, wall.now, lambda: told.append(wall.now()))
+    keeper = ClockStepDetector(InlineDatabase(engine), steady, wall.now, lambda: told.append(wall.now()))
     keeper.startService()
     assert due(engine, wall) == ["vpub"]
     assert len(told) == 1

@@ -24,7 +24,7 @@ import attrs
 
 from hub.demo.mail.mailhost import PASSWORD as MAIL_PASSWORD
 from hub.demo.mail.mailhost import MailHost
-from hub.report.form.period import month_containing
+from hub.report.form.period import find_month_containing
 from hub.store.tables import fact, write_instant
 from tests.conftest import ROOT
 from tests.running import RunningHub, until
@@ -39,7 +39,7 @@ PATIENCE = 30.0  #: seconds that an honest partner waits for a receipt
 MAILBOX = "truc@thainguyen.gov.vn"
 USERS = ("an", "binh")
 WORD = "một mật khẩu dài"
-PERIOD = month_containing(datetime.now(UTC)).text
+PERIOD = find_month_containing(datetime.now(UTC)).text
 
 
 @attrs.frozen(kw_only=True)

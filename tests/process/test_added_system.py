@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import adapters
-from hub.report.form.period import month_containing
+from hub.report.form.period import find_month_containing
 from tests.running import RunningHub, until
 
 PAGE = Path(__file__).parents[2] / "docs/howto/add-a-system.md"
@@ -107,7 +107,7 @@ def test_its_results_stand_in_the_report_of_each_unit_once(hub, system):
     system.reports += [{"number": 7, "change": 123}]
     until(lambda: hub.cli("messages", "--count", "--partner", "phananh", text=True).strip() == "123", "all to be taken")
     assert int(hub.cli("messages", "--count", "--state", "refused", text=True)) == 1
-    period = month_containing(datetime.now(UTC)).text
+    period = find_month_containing(datetime.now(UTC)).text
     shown = json.loads(hub.cli("report", "H55", period, "--form", "feedback", "--format", "json", text=True))
     (row,) = [each for each in shown["rows"] if each["unit"] == "H55.13"]
     assert [row[key] for key in ("received", "roads", "answered", "answered_on_time")] == [120, 120, 1, 1]

@@ -140,7 +140,7 @@ def test_a_ca_that_was_never_heard_lets_nobody_in_unless_the_policy_allows_it(hu
 
 def test_nothing_around_the_hub_makes_it_trust_anybody(hub, monkeypatch, tmp_path):
     """Trust stores and proxies of the machine count for nothing: not for partners, nor for where a CA is asked."""
-    evil = sample_pki.found_sample_ca(datetime.now(UTC))
+    evil = sample_pki.create_sample_ca(datetime.now(UTC))
     (tmp_path / "evil.crt").write_bytes(pem(evil.certificate))
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.setenv(name, str(tmp_path / "evil.crt"))

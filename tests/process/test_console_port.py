@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from hub.console.edge import HEADERS
-from hub.report.form.period import month_containing
+from hub.report.form.period import find_month_containing
 from tests.conftest import DATABASES, cannot_be_had
 from tests.declaring import filled
 from tests.officials import by_signxml
@@ -22,7 +22,7 @@ from tests.running import RunningHub, until
 pytestmark = pytest.mark.slow
 
 PASSWORD = "một mật khẩu dài"
-PERIOD = month_containing(datetime.now(UTC)).text
+PERIOD = find_month_containing(datetime.now(UTC)).text
 ENDED = f"{datetime.now(UTC).year - 1}-10"
 EVIL = "</a><script src=//evil.example/x.js></script><img src=//evil.example/x>"
 

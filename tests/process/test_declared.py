@@ -15,7 +15,7 @@ from zeep.exceptions import Fault
 from zeep.transports import Transport
 
 from hub.demo.plan.packets import write_document_packet
-from hub.report.form.period import month_containing
+from hub.report.form.period import find_month_containing
 from hub.report.form.toml import read_form_folder
 from hub.report.signed.declaration_workbook import is_typed_column
 from hub.security.certificates import Anchors, load_certificate
@@ -28,7 +28,7 @@ from tests.running import RunningHub
 pytestmark = pytest.mark.slow
 
 EDOC = next(form for form in read_form_folder() if form.id == "edoc")
-PERIOD = month_containing(datetime.now(UTC)).text
+PERIOD = find_month_containing(datetime.now(UTC)).text
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import requests
 from cryptography import x509
 
 from hub.demo.run.stage import Site
-from hub.report.form.period import month_containing
+from hub.report.form.period import find_month_containing
 from hub.security.certificates import Anchors
 from hub.security.wss_verify import unseal_document
 from tests.readback import SCHEMA, from_csv, from_html, from_json, from_pdf, from_xlsx, from_xml, to_the_minute
@@ -178,7 +178,7 @@ def signed_in(site: Site, password: Path) -> requests.Response:
         "name": "demo",
         "password": password.read_text().strip(),
         "proof": proof,
-        "next": f"/reports/edoc/H55/{month_containing(datetime.now(UTC)).text}",
+        "next": f"/reports/edoc/H55/{find_month_containing(datetime.now(UTC)).text}",
     }
     said = {"Origin": site.address("admin")}
     return console.post(f"{site.address('admin')}/sign-in", data=form, headers=said, timeout=30)

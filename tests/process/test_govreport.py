@@ -15,7 +15,7 @@ from lxml import etree
 
 import adapters
 from hub.config import Partner
-from hub.delivery.file_transport import Drop
+from hub.delivery.file_transport import DirectoryCarrier
 from hub.domain.model import (
     Accepted,
     Collected,
@@ -33,8 +33,8 @@ from hub.partner.adapter_settings import Terms
 from hub.report.counting import counting, evidence
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
-from hub.report.signed.element import as_element
-from hub.runtime.thread_pool import at_once
+from hub.report.signed.element import build_report_element
+from hub.runtime.thread_pool import run_at_once
 from hub.security import signing
 from hub.store import transactions
 from tests import offices
@@ -55,7 +55,7 @@ def report(unit="H55.13", period="2026-10", revision=1, spoil=None):
     span = parse_period(period)
     counted = counting.count_report(EDOC, [], span, NOW, (unit,))
     lines = evidence.gather_evidence(EDOC, [], span, NOW, (unit,))
-    element = as_element(counted, {}, lines, revision)
+    element = build_report_element(counted, {}, lines, revision)
     if spoil:
         spoil(element)
     return signing.seal_element(element, HUB)
@@ -218,7 +218,7 @@ def test_the_raw_format_sends_the_xml_and_then_the_workbook(side, monkeypatch):
 def dropping(side, monkeypatch):
     """The same system, over a directory."""
     url = f"file://{side.home}/drop"
-    carrier = Drop(at_once)
+    carrier = DirectoryCarrier(run_at_once)
 
     def carry(request, _patience):
         conversation: Any = carrier.carry(request, cast("Partner", SimpleNamespace(code="govreport", url=url)))

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from lxml import etree
 
-from hub.services.incidents import of_report
+from hub.services.incidents import parse_incident_report
 from hub.store import transactions
 from hub.store.tables import event
 from tests.running import until
@@ -137,7 +137,7 @@ def test_an_incident_opens_is_told_to_the_agencies_and_closes(hub, port):
     assert set(hub.states(report)) == set(AGENCIES)
     root = etree.fromstring(hub.cli("show", report, "--raw", text=True).encode())
     (encoded, _) = root.iter("{*}ContentTransferEncoded")
-    incident = of_report(base64.b64decode(encoded.text or ""))
+    incident = parse_incident_report(base64.b64decode(encoded.text or ""))
     assert (incident.id, incident.unit, incident.name, incident.severity) == ("SC-1", "H55.13", "malware", "critical")
     assert incident.text == "Phát hiện mã độc trên máy chủ"
 

@@ -10,7 +10,7 @@ import pytest
 from hub.demo.plan import packets
 from hub.demo.plan.invitation import Invitation, Person, write_invitation
 from hub.domain.local_time import local_day
-from hub.report.form.period import month_containing
+from hub.report.form.period import find_month_containing
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +54,7 @@ def test_a_meeting_is_called_answered_cancelled_and_stands_in_the_report(hub):
             office.send(packet(INVITED, ORGANIZER, "REPLY", told, now, number=f"{number}"))
         again = packet(ORGANIZER, INVITED, "REQUEST", over, now, number="1")
         assert department.send(again) == department.send(again), "the same packet is the same message"
-    period = month_containing(now)
+    period = find_month_containing(now)
     said = json.loads(hub.cli("report", "H55", period.text, "--form", "meetings", "--format", "json", text=True))
     rows = {row["unit"]: row for row in said["rows"]}
     names = ("called", "cancelled", "held", "accepted", "declined", "attended")

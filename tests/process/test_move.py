@@ -84,7 +84,7 @@ def test_a_journal_that_is_half_moved_is_refused_by_twistd_and_by_every_command(
     with postgresql.database() as url:
         engine = transactions.open_journal(url, pooled=False)
         with transactions.write_transaction(engine) as tx:
-            move_marks.set_moving(tx, "sqlite:////xa/hub.db", ["message"])
+            move_marks.mark_journal_moving(tx, "sqlite:////xa/hub.db", ["message"])
         engine.dispose()
         half = url.replace("+psycopg", "")
         hub.cli("db", "move", "--to", half, code=78)

@@ -11,7 +11,7 @@ import pytest
 
 from hub.demo.partners.notebook import read_notebook
 from hub.domain.local_time import HANOI
-from hub.report.form.period import month_containing
+from hub.report.form.period import find_month_containing
 from tests import warm
 from tests.conftest import DATABASES
 
@@ -69,7 +69,7 @@ def report(hub, period):
 def test_the_report_equals_the_books_of_the_one_stop_software(hub):
     hub.start()
     now = datetime.now(UTC)
-    today, period = now.astimezone(HANOI).date(), month_containing(now)
+    today, period = now.astimezone(HANOI).date(), find_month_containing(now)
     software = Software(hub, "sotttt", UNITS)
     for ago in reversed(range(DAYS)):
         told = software.order("day", day=f"{today - timedelta(ago)}", new=5)

@@ -16,7 +16,7 @@ from hub.partner.adapter_settings import Terms
 from hub.report.counting import counting
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
-from hub.report.signed.element import as_element
+from hub.report.signed.element import build_report_element
 from hub.security import signing
 from tests.atoms import A, judged
 from tests.offices import PATIENCE, Office, hold, opened
@@ -30,7 +30,7 @@ PLACE = "/reports/edoc/H55.13/2026-10"
 
 def consignment(revision=1):
     counted = counting.count_report(EDOC, [], parse_period("2026-10"), NOW, ("H55.13",))
-    content = signing.seal_element(as_element(counted, {"H55.13": "Sở"}, [], revision), partner("hub"))
+    content = signing.seal_element(build_report_element(counted, {"H55.13": "Sở"}, [], revision), partner("hub"))
     message = Message(
         id=f"01936f1e-7c80-7000-8000-{revision:012}",
         partner="hub",

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from twisted.python.failure import Failure
 
 from hub.cli.documents_client import HubUnavailable
-from hub.config.database import url_of
+from hub.config.database import parse_database_url
 from hub.demo.plan.packets import write_document_packet
 from hub.demo.run.postgres import Server
 from hub.domain.errors import Unready
@@ -92,7 +92,7 @@ def test_a_server_that_does_not_answer_is_named_by_check_and_twistd_and_by_every
 
 @pytest.mark.parametrize("setting", ["synchronous_commit", "fsync"])
 def test_a_server_that_may_forget_a_commit_is_refused(server, restless, setting):
-    engine = transactions.open_journal(url_of(server.url(), restless.home), pooled=False)
+    engine = transactions.open_journal(parse_database_url(server.url(), restless.home), pooled=False)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text(f"alter system set {setting} = off"))
         connection.execute(sa.text("select pg_reload_conf()"))
@@ -198,7 +198,7 @@ def test_nothing_is_receipted_that_the_standby_does_not_have(server, started):
 def test_a_commit_that_was_told_to_wait_no_longer_for_the_standby_is_not_confirmed_and_reading_it_back_waits_too(
     server,
 ):
-    engine = transactions.open_journal(url_of(server.url(), Path()), pooled=False)
+    engine = transactions.open_journal(parse_database_url(server.url(), Path()), pooled=False)
     transactions.upgrade_schema(engine)
     found: list[int] = []
 

@@ -38,7 +38,10 @@ def post(hub, call):
     tls = ssl.create_default_context(cafile=files["ca"])
     tls.load_cert_chain(files["certificate"], files["key"])
     connection = HTTPSConnection(place.hostname, place.port, context=tls, timeout=60)
-    headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{documents_requests.soap_action(call)}"'}
+    headers = {
+        "Content-Type": "text/xml; charset=utf-8",
+        "SOAPAction": f'"{documents_requests.choose_soap_action(call)}"',
+    }
     connection.request(
         "POST",
         place.path,

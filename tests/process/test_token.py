@@ -18,7 +18,7 @@ from hub.domain import translations
 from hub.node.check import check_config
 from hub.security import pkcs11
 from hub.security.algorithms import METHODS
-from hub.security.pkcs11_uri import place_of
+from hub.security.pkcs11_uri import parse_pkcs11_uri
 from hub.security.token_key import VAULT
 from tests.interop.toolkits import verified_by_xmlsec1
 from tests.packets import document
@@ -243,7 +243,7 @@ METHODS_OF = {
 @pytest.mark.parametrize("kind", METHODS_OF)
 def test_a_real_token_signs_by_every_method_of_its_key(token, kind):
     public = token.generate("hub", kind)
-    opened = pkcs11.open_key(place_of(token.uri("hub"), Path("/")), PIN)
+    opened = pkcs11.open_key(parse_pkcs11_uri(token.uri("hub"), Path("/")), PIN)
     try:
         for name in METHODS_OF[kind]:
             method = METHODS[name]

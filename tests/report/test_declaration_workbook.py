@@ -29,7 +29,7 @@ EDOC, DOSSIERS = FORMS["edoc"], FORMS["dossiers"]
 PERIOD = parse_period("2026-11")
 UNITS = ("H55.13", "H55.13.1")
 NAMES = {"H55.13": "=Sở", "H55.13.1": "Trung tâm <CNTT>"}
-EMPTY = declaration_workbook.as_template(EDOC, PERIOD, UNITS, NAMES)
+EMPTY = declaration_workbook.write_declaration_workbook(EDOC, PERIOD, UNITS, NAMES)
 GOOD = filled(EMPTY, {("H55.13", "sent_inside"): 3, ("H55.13.1", "received_inside"): 4})
 
 
@@ -66,8 +66,10 @@ def part(name, of=GOOD):
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_every_form_has_a_template_in_which_only_what_a_unit_types_is_open(form):
-    content = declaration_workbook.as_template(form, PERIOD, UNITS, NAMES)
-    assert content == declaration_workbook.as_template(form, PERIOD, UNITS, NAMES), "the same to the byte"
+    content = declaration_workbook.write_declaration_workbook(form, PERIOD, UNITS, NAMES)
+    assert content == declaration_workbook.write_declaration_workbook(form, PERIOD, UNITS, NAMES), (
+        "the same to the byte"
+    )
     _, sheet, columns, rows = places(content)
     assert sheet.protection.sheet
     shown = [column for column in form.columns if column.kind is not ColumnKind.TIME]
@@ -348,7 +350,13 @@ def test_garbage_inside_a_sound_container_is_refused_or_read(chance: random.Rand
 
 
 def test_letters_name_columns_as_spreadsheets_do():
-    assert [xlsx_reader.column_letters(number) for number in (1, 26, 27, 702, 703)] == ["A", "Z", "AA", "ZZ", "AAA"]
+    assert [xlsx_reader.write_column_letters(number) for number in (1, 26, 27, 702, 703)] == [
+        "A",
+        "Z",
+        "AA",
+        "ZZ",
+        "AAA",
+    ]
     with pytest.raises(WorkbookUnreadable):
         list(xlsx_reader.read_sheets(b"PK\x03\x04"))
 

@@ -37,7 +37,7 @@ def test_a_declaration_is_of_its_unit_makes_no_fact_and_names_the_units_it_tells
     record = declaring.read_declaration(octets(GOOD), NOON, "m")
     assert (record.kind, record.sender, record.facts) == ("declaration", "H55.13", ())
     assert record.told == ("H55.13", "H55.13.1")
-    assert record.keys == (declaring.declaration_key("edoc", "2026-11"),)
+    assert record.keys == (declaring.make_declaration_key("edoc", "2026-11"),)
     assert record.kind in declaring.make_reports_service().undelivered_kinds, "it goes to no other system"
 
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from hub.domain.model import Fact
 from hub.report.counting import counting, reconciling
 from hub.report.counting.counting import Report, Row
-from hub.report.counting.listing import Listing
+from hub.report.counting.listing import FactListing
 from hub.report.counting.reconciling import (
     MESSAGES,
     CellEvidence,
     CellVerdict,
-    behind_cells,
+    find_cell_evidence,
     judge_declared_number,
     reconcile_declaration,
 )
@@ -64,10 +64,10 @@ def cells(report: Report, keys=KEYS):
 
 def compared(said, facts):
     report = counted(facts)
-    with closing(Listing([column.key for column in EDOC.columns])) as listing:
+    with closing(FactListing([column.key for column in EDOC.columns])) as listing:
         for column, fact in counting.place_facts(EDOC, facts, PERIOD, NOW, UNITS):
             listing.take(column.key, fact)
-        return reconcile_declaration(said, report, lambda wanted: behind_cells(EDOC, listing, wanted))
+        return reconcile_declaration(said, report, lambda wanted: find_cell_evidence(EDOC, listing, wanted))
 
 
 @settings(deadline=None)
@@ -115,7 +115,7 @@ def test_ten_errors_typed_into_the_workbook_come_back_as_those_ten(chance: rando
     report = counted(facts)
     right = {(unit, key): number for (unit, key), number in cells(report, TYPED).items() if unit}
     planted = {cell: right[cell] + 1 for cell in chance.sample(sorted(right), 10)}
-    book = filled(declaration_workbook.as_template(EDOC, PERIOD, UNITS, {}), {**right, **planted})
+    book = filled(declaration_workbook.write_declaration_workbook(EDOC, PERIOD, UNITS, {}), {**right, **planted})
     found = compared(declaration_workbook.read_declaration_workbook(book, EDOC, PERIOD, UNITS), facts)
     assert {(cell.unit, cell.column): cell.declared for cell in found.differing} == planted
     assert len(found.cells) == len(right)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hub.report.output.atom import AtomEntry, as_atom
+from hub.report.output.atom import AtomEntry, write_atom_feed
 from tests.atoms import A, judged
 
 AT = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -24,7 +24,9 @@ def entry(number, title="Thống kê", at=AT):
 
 def feed(*entries):
     return judged(
-        as_atom("urn:lienthong:publications:H55", "Báo cáo", "Trục", "https://truc.example/public/feed.atom", entries)
+        write_atom_feed(
+            "urn:lienthong:publications:H55", "Báo cáo", "Trục", "https://truc.example/public/feed.atom", entries
+        )
     )
 
 

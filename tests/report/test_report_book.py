@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.config.reports import Reports
+from hub.config.reports import ReportSettings
 from hub.domain.errors import ConfigurationFault
 from hub.report.form.book import read_book, read_shipped_book
 from hub.report.form.form import choose_form
@@ -18,7 +18,7 @@ EDOC = (FOLDER / "edoc.toml").read_text("utf-8")
 II06A = (FOLDER / "ii06a.toml").read_text("utf-8")
 
 
-def faults(reports: Reports) -> list[str]:
+def faults(reports: ReportSettings) -> list[str]:
     with pytest.raises(ConfigurationFault) as fault:
         read_book(reports)
     return [mistake.path for mistake in fault.value.mistakes]
@@ -41,24 +41,24 @@ def test_the_official_form_is_due_two_working_days_after_its_period():
 
 def test_a_due_day_that_rests_on_holidays_nobody_announced_may_move(tmp_path):
     days = own(tmp_path, days='[[off]]\nfirst = 2026-11-16\nvi = "Bão"\nen = "Storm"\nsure = false\n') / "days.toml"
-    book = read_book(Reports(workdays=days))
+    book = read_book(ReportSettings(workdays=days))
     assert book.due(choose_form(book.forms, "ii06a", NOVEMBER), NOVEMBER) == Due(date(2026, 11, 18), sure=False)
 
 
 def test_a_form_of_the_provinces_own_takes_the_place_of_that_of_the_hub(tmp_path):
     changed = EDOC.replace("Thống kê văn bản điện tử", "Biểu của tỉnh")
-    book = read_book(Reports(forms=own(tmp_path, mine=changed)))
+    book = read_book(ReportSettings(forms=own(tmp_path, mine=changed)))
     assert choose_form(book.forms, "edoc", DECEMBER).title.vi == "Biểu của tỉnh"
     assert {form.id for form in book.forms} == {form.id for form in read_shipped_book().forms}
 
 
 def test_a_form_that_no_hub_knows_is_added(tmp_path):
-    book = read_book(Reports(forms=own(tmp_path, mine=EDOC.replace('id = "edoc"', 'id = "tinh"'))))
+    book = read_book(ReportSettings(forms=own(tmp_path, mine=EDOC.replace('id = "edoc"', 'id = "tinh"'))))
     assert choose_form(book.forms, "tinh", DECEMBER).columns == choose_form(book.forms, "edoc", DECEMBER).columns
 
 
 def test_the_chosen_rule_set_stands_beside_the_legal_basis():
-    form = choose_form(read_book(Reports(rule_sets={"ii06a": "apart"})).forms, "ii06a", DECEMBER)
+    form = choose_form(read_book(ReportSettings(rule_sets={"ii06a": "apart"})).forms, "ii06a", DECEMBER)
     plain = choose_form(read_shipped_book().forms, "ii06a", DECEMBER)
     keys = [column.key for column in form.columns]
     assert [key for key in keys if key not in {column.key for column in plain.columns}] == ["withdrawn", "given_back"]
@@ -72,7 +72,7 @@ def test_every_mistake_of_forms_rule_sets_and_working_days_is_told_at_once(tmp_p
     forms.mkdir()
     own(forms, a=EDOC.replace("due_passed = true", "due_passed = 1"), b="x")
     days = own(tmp_path, days="[[off]]\nfirst = 1") / "days.toml"
-    assert faults(Reports(forms=forms, workdays=days)) == [
+    assert faults(ReportSettings(forms=forms, workdays=days)) == [
         "a.toml: column[20].due_passed",
         "b.toml",
         "days.toml: off[0].first",
@@ -86,13 +86,13 @@ def test_every_mistake_of_forms_rule_sets_and_working_days_is_told_at_once(tmp_p
     [({"ii06a": "apart_"}, "ii06a.toml: rules"), ({"none": "apart"}, "reports.rule_sets.none")],
 )
 def test_a_rule_set_that_is_not_there_is_a_mistake(rule_sets, place):
-    assert faults(Reports(rule_sets=rule_sets)) == [place]
+    assert faults(ReportSettings(rule_sets=rule_sets)) == [place]
 
 
 def test_what_cannot_be_read_is_a_mistake(tmp_path):
-    assert faults(Reports(workdays=tmp_path / "none.toml")) == ["hub.toml: reports.workdays"]
+    assert faults(ReportSettings(workdays=tmp_path / "none.toml")) == ["hub.toml: reports.workdays"]
     (tmp_path / "x.toml").mkdir()
-    assert faults(Reports(forms=tmp_path)) == ["hub.toml: reports.forms"]
+    assert faults(ReportSettings(forms=tmp_path)) == ["hub.toml: reports.forms"]
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,12 @@ def test_what_cannot_be_read_is_a_mistake(tmp_path):
 )
 def test_a_mistake_in_a_form_of_its_own_has_its_place(content, place, tmp_path):
     assert content != II06A
-    assert f"mine.toml: {place}" in faults(Reports(forms=own(tmp_path, mine=content)))
+    assert f"mine.toml: {place}" in faults(ReportSettings(forms=own(tmp_path, mine=content)))
 
 
 def test_the_days_of_its_periods_are_those_of_the_provinces_cut_offs_and_else_the_15th():
     assert parse_period("2026-11", read_shipped_book().cuts) == NOVEMBER
-    cuts = read_book(Reports(cut_offs=((25, None), (15, date(2019, 2, 24))))).cuts
+    cuts = read_book(ReportSettings(cut_offs=((25, None), (15, date(2019, 2, 24))))).cuts
     assert parse_period("2026-11", cuts) == NOVEMBER
     assert [(month.first, month.last) for month in (parse_period(text, cuts) for text in ("2019-01", "2019-02"))] == [
         (date(2018, 12, 25), date(2019, 1, 24)),

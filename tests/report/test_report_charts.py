@@ -20,14 +20,14 @@ from hub.report.output.charts import (
     MOST_BARS,
     Plot,
     Series,
+    find_year_before,
     list_chart_periods,
     list_twelve_months,
     make_plots,
-    year_before,
 )
-from hub.report.output.outputs import as_html
+from hub.report.output.outputs import write_html_report
 from hub.report.output.svg import draw_plot
-from hub.report.output.workbook import as_xlsx
+from hub.report.output.workbook import write_xlsx_report
 
 EDOC = next(form for form in read_form_folder() if form.id == "edoc")
 NAMES = {"H55": "Ủy ban nhân dân tỉnh", "H55.1": "Sở Tư pháp"}
@@ -116,7 +116,7 @@ def test_a_period_whose_form_had_other_columns_is_left_out():
 )
 def test_which_periods_a_report_is_shown_beside(period, first, last, before):
     found = list_twelve_months(parse_period(period))
-    assert (found[0], found[-1], len(found), year_before(parse_period(period))) == (first, last, 12, before)
+    assert (found[0], found[-1], len(found), find_year_before(parse_period(period))) == (first, last, 12, before)
     shown = list_chart_periods(report(period, {}))
     assert set(shown) == {*found, before} - {period}
 
@@ -174,7 +174,7 @@ def test_a_chart_runs_nothing_fetches_nothing_and_shows_names_as_text():
 def test_charts_of_one_page_have_ids_of_their_own_and_stand_after_the_table():
     others = [report("2026-11", {"sent": 5}), report("2025-12", {"sent": 6})]
     now = report("2026-12", {"sent": 8, "completed": 4, "completed_on_time": 1})
-    page = as_html(now, NAMES, charts=make_plots(now, NAMES, others))
+    page = write_html_report(now, NAMES, charts=make_plots(now, NAMES, others))
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids)) == 7
     assert page.index("</table>") < page.index("<svg")
@@ -185,7 +185,7 @@ def test_the_workbook_draws_its_charts_from_cells_with_the_same_numbers():
     others = [report("2026-11", {"sent": 5}), report("2025-12", {"sent": 6})]
     now = report("2026-12", {"sent": 8, "completed": 4, "completed_on_time": 1})
     shown = make_plots(now, NAMES, others)
-    sheet = openpyxl.load_workbook(BytesIO(as_xlsx(now, NAMES, "0" * 64, charts=shown)))["Biểu đồ"]
+    sheet = openpyxl.load_workbook(BytesIO(write_xlsx_report(now, NAMES, "0" * 64, charts=shown)))["Biểu đồ"]
     assert len(sheet._charts) == 3
     for chart, plot in zip(sheet._charts, shown, strict=True):
         for series, expected in zip(chart.series, plot.series, strict=True):

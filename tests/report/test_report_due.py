@@ -15,10 +15,10 @@ from hub.report.form.form import choose_form
 from hub.report.form.period import CutOff, Cuts, parse_period
 from hub.report.form.toml import read_form_folder
 from hub.report.form.workdays import Due
-from hub.report.output.outputs import as_html, as_json
-from hub.report.output.pdf import as_pdf
-from hub.report.output.workbook import as_xlsx
-from hub.report.signed.element import as_element, check_report_element
+from hub.report.output.outputs import write_html_report, write_json_report
+from hub.report.output.pdf import write_pdf_report
+from hub.report.output.workbook import write_xlsx_report
+from hub.report.signed.element import build_report_element, check_report_element
 from hub.report.signed.sealed import read_sealed_report
 from hub.security import signing
 from tests import pki
@@ -36,7 +36,7 @@ def report(identity: str, due: Due | None = DUE, **numbers: int) -> Report:
 
 
 def sealed(made: Report) -> bytes:
-    content = signing.seal_element(as_element(made, {}, ()), HUB)
+    content = signing.seal_element(build_report_element(made, {}, ()), HUB)
     check_report_element(content)
     return content
 
@@ -72,23 +72,25 @@ def test_what_a_sealed_report_is_worked_out_from_is_what_its_form_says():
 
 
 def test_the_page_and_the_json_say_when_it_is_due():
-    page = as_html(report("ii06a"), {})
+    page = write_html_report(report("ii06a"), {})
     assert "Hạn gửi báo cáo: 16/12/2026" in page
     assert "Biểu số: II.06a/VPCP/KSTT" in page
     may_move = report("ii06a", Due(date(2026, 12, 16), sure=False))
-    assert "16/12/2026 (có thể đổi: lịch nghỉ chưa được thông báo)" in as_html(may_move, {})
-    assert "To be submitted by 16/12/2026 (may move: holidays not announced yet)" in as_html(may_move, {}, Language.EN)
-    assert "Hạn gửi" not in as_html(report("ii06a", None), {})
-    assert json.loads(as_json(may_move, {}))["due"] == {"day": "2026-12-16", "sure": False}
-    assert json.loads(as_json(report("ii06a", None), {}))["due"] is None
-    assert json.loads(as_json(report("ii06a"), {}))["number"] == "II.06a/VPCP/KSTT"
+    assert "16/12/2026 (có thể đổi: lịch nghỉ chưa được thông báo)" in write_html_report(may_move, {})
+    assert "To be submitted by 16/12/2026 (may move: holidays not announced yet)" in write_html_report(
+        may_move, {}, Language.EN
+    )
+    assert "Hạn gửi" not in write_html_report(report("ii06a", None), {})
+    assert json.loads(write_json_report(may_move, {}))["due"] == {"day": "2026-12-16", "sure": False}
+    assert json.loads(write_json_report(report("ii06a", None), {}))["due"] is None
+    assert json.loads(write_json_report(report("ii06a"), {}))["number"] == "II.06a/VPCP/KSTT"
 
 
 def test_the_workbook_and_the_printed_report_say_when_it_is_due():
-    book = openpyxl.load_workbook(BytesIO(as_xlsx(report("ii06a"), {}, ())))
+    book = openpyxl.load_workbook(BytesIO(write_xlsx_report(report("ii06a"), {}, ())))
     texts = [cell.value for line in book.worksheets[0].iter_rows() for cell in line if isinstance(cell.value, str)]
     assert any("Hạn gửi báo cáo: 16/12/2026" in text for text in texts)
     assert "Biểu số: II.06a/VPCP/KSTT" in texts
-    page = PdfReader(BytesIO(as_pdf(report("ii06a"), {}, ()))).pages[0].extract_text()
+    page = PdfReader(BytesIO(write_pdf_report(report("ii06a"), {}, ()))).pages[0].extract_text()
     assert "Hạn gửi báo cáo: 16/12/2026" in page
     assert "II.06a/VPCP/KSTT" in page

@@ -22,9 +22,9 @@ from hub.report.counting.counting import Report, Row, Section, count_report
 from hub.report.form.form import Check, Wording
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
-from hub.report.output.outputs import as_csv, as_html, as_json
+from hub.report.output.outputs import write_csv_report, write_html_report, write_json_report
 from hub.report.output.words import write_moment, write_number, write_roman
-from hub.report.output.workbook import as_xlsx
+from hub.report.output.workbook import write_xlsx_report
 
 EDOC = next(form for form in read_form_folder() if form.id == "edoc")
 DECEMBER = parse_period("2026-12")
@@ -55,7 +55,7 @@ def reports(draw: st.DrawFn) -> Report:
 
 
 def test_the_json_of_a_report_says_what_it_is_and_each_number():
-    said = json.loads(as_json(example(), NAMES))
+    said = json.loads(write_json_report(example(), NAMES))
     assert (said["unit"], said["name"], said["form"]) == ("H55", "Ủy ban nhân dân tỉnh", "edoc")
     assert said["period"] == {
         "text": "2026-12",
@@ -72,7 +72,7 @@ def test_the_json_of_a_report_says_what_it_is_and_each_number():
         ("H55", "Ủy ban nhân dân tỉnh", 0),
         ("H55.1", "Sở Tư pháp", 1),
     ]
-    assert "\n" not in as_json(example(), NAMES)
+    assert "\n" not in write_json_report(example(), NAMES)
 
 
 def read_csv(content: bytes) -> list[list[str]]:
@@ -81,7 +81,7 @@ def read_csv(content: bytes) -> list[list[str]]:
 
 
 def test_the_csv_has_a_heading_the_total_and_a_row_a_unit_for_a_spreadsheet():
-    heading, total, *rows = read_csv(as_csv(example(), NAMES))
+    heading, total, *rows = read_csv(write_csv_report(example(), NAMES))
     assert heading[:8] == [
         "STT", "Kỳ báo cáo", "Từ ngày", "Đến ngày", "Mã đơn vị", "Đơn vị", "Văn bản gửi: Trong tỉnh", "Văn bản gửi: Ngoài tỉnh",
     ]  # fmt: skip
@@ -97,7 +97,7 @@ def test_the_csv_has_a_heading_the_total_and_a_row_a_unit_for_a_spreadsheet():
     assert [row[0] + row[4] + row[6] for row in rows] == ["1H550", "2H55.11"]
     assert total[-1] == "2026-11-24 09:15:00"
     assert rows[0][-1] == ""
-    english = read_csv(as_csv(example(), NAMES, Language.EN))
+    english = read_csv(write_csv_report(example(), NAMES, Language.EN))
     assert (english[0][0], english[0][6], english[1][0], english[1][1]) == (
         "No.", "Sent: Inside the province", "Total", "December 2026",
     )  # fmt: skip
@@ -105,7 +105,7 @@ def test_the_csv_has_a_heading_the_total_and_a_row_a_unit_for_a_spreadsheet():
 
 @pytest.mark.parametrize("name", ["=1+1", "+84", "-2", "@a", "\tx", " =1", "＝1", "a=1", "Sở Tư pháp, “A”"])
 def test_a_name_that_a_spreadsheet_would_run_is_disarmed(name):
-    shown = read_csv(as_csv(example(), {"H55": name}))[1][5]
+    shown = read_csv(write_csv_report(example(), {"H55": name}))[1][5]
     assert shown in (name, f"'{name}")
     assert not re.match(r"\s*[=+\-@＝]", shown)
     assert (shown == name) == (name[0] in "aS")
@@ -117,7 +117,7 @@ def page_of(content: str) -> Any:
 
 
 def test_the_page_is_in_vietnamese_with_a_caption_headings_and_the_days_of_the_period():
-    page = page_of(as_html(example(), NAMES))
+    page = page_of(write_html_report(example(), NAMES))
     text = page.text_content()
     assert page.get("lang") == "vi"
     assert "Tháng 12 năm 2026 (từ ngày 15/11/2026 đến hết ngày 14/12/2026)" in text
@@ -130,17 +130,17 @@ def test_the_page_is_in_vietnamese_with_a_caption_headings_and_the_days_of_the_p
 
 
 def test_the_page_speaks_english_when_asked():
-    page = page_of(as_html(example(), NAMES, Language.EN))
+    page = page_of(write_html_report(example(), NAMES, Language.EN))
     assert page.get("lang") == "en"
     assert "December 2026 (from 15/11/2026 to 14/12/2026)" in page.text_content()
 
 
 def test_a_finished_period_is_not_called_open():
-    assert "Kỳ chưa kết thúc" not in as_html(attrs.evolve(example(), made_at=DECEMBER.end), NAMES)
+    assert "Kỳ chưa kết thúc" not in write_html_report(attrs.evolve(example(), made_at=DECEMBER.end), NAMES)
 
 
 def test_every_column_of_the_table_has_a_heading_above_each_cell():
-    page = page_of(as_html(example(), NAMES))
+    page = page_of(write_html_report(example(), NAMES))
     first, second, third = page.findall(".//thead/tr")
     top = [(int(cell.get("colspan", 1)), int(cell.get("rowspan", 1))) for cell in first]
     assert sum(columns for columns, _ in top) == len(KEYS) + 2
@@ -150,7 +150,7 @@ def test_every_column_of_the_table_has_a_heading_above_each_cell():
 
 
 def test_the_page_runs_nothing_fetches_nothing_and_shows_names_as_text():
-    content = as_html(example(), {"H55": '<script>alert("1")</script>&', "H55.1": "'\"><img src=x>"})
+    content = write_html_report(example(), {"H55": '<script>alert("1")</script>&', "H55.1": "'\"><img src=x>"})
     page = page_of(content)
     assert not list(page.iter("script", "img", "link", "iframe", "a"))
     assert not re.search(
@@ -164,19 +164,22 @@ def test_the_page_runs_nothing_fetches_nothing_and_shows_names_as_text():
 
 def test_the_page_says_which_form_it_is_who_reports_and_to_whom():
     text = " ".join(
-        page_of(as_html(example(), NAMES, receiver="Văn phòng Chính phủ")).find(".//header").text_content().split()
+        page_of(write_html_report(example(), NAMES, receiver="Văn phòng Chính phủ"))
+        .find(".//header")
+        .text_content()
+        .split()
     )
     assert "Biểu số: edoc" in text
     assert "Đơn vị báo cáo: Ủy ban nhân dân tỉnh" in text
     assert "Đơn vị nhận báo cáo: Văn phòng Chính phủ" in text
-    assert "Đơn vị nhận báo cáo: …" in as_html(example(), NAMES)
+    assert "Đơn vị nhận báo cáo: …" in write_html_report(example(), NAMES)
 
 
 def test_each_number_opens_where_it_is_said_to():
     def link(unit: str | None, column: str) -> str | None:
         return None if column == "last_update" else f"/cells?unit={unit}&column={column}"
 
-    page = page_of(as_html(example(), NAMES, link=link))
+    page = page_of(write_html_report(example(), NAMES, link=link))
     first = [row.find(".//td[@data-column='sent']/a") for row in page.findall(".//tbody/tr")]
     assert [(each.get("href"), each.text) for each in first] == [
         ("/cells?unit=None&column=sent", "1"), ("/cells?unit=H55&column=sent", "0"), ("/cells?unit=H55.1&column=sent", "1"),
@@ -195,7 +198,7 @@ def test_the_page_shows_sections_over_their_units_and_findings_under_the_table()
         left=1,
         right=2,
     )
-    page = page_of(as_html(attrs.evolve(report, sections=(section,), findings=(finding,)), NAMES))
+    page = page_of(write_html_report(attrs.evolve(report, sections=(section,), findings=(finding,)), NAMES))
     rows = [[" ".join(cell.text_content().split()) for cell in row][:5] for row in page.findall(".//tbody/tr")]
     assert rows == [
         ["", "Tổng cộng", "1", "0", "1"],
@@ -211,23 +214,24 @@ def test_a_ratio_has_two_decimals_and_none_is_said_as_such():
     numbers: Any = {**report.total.numbers, "sent": Decimal("1234.50"), "received": None}
     report = attrs.evolve(report, total=attrs.evolve(report.total, numbers=numbers))
     cells = {
-        cell.get("data-column"): cell.text for cell in page_of(as_html(report, NAMES)).find(".//tbody/tr").iter("td")
+        cell.get("data-column"): cell.text
+        for cell in page_of(write_html_report(report, NAMES)).find(".//tbody/tr").iter("td")
     }
     assert (cells["sent"], cells["received"]) == ("1.234,50", "–")
-    said = json.loads(as_json(report, NAMES))["total"]
+    said = json.loads(write_json_report(report, NAMES))["total"]
     assert (said["sent"], said["received"]) == (1234.5, None)
-    _, total, *_ = read_csv(as_csv(report, NAMES))
+    _, total, *_ = read_csv(write_csv_report(report, NAMES))
     assert (total[6 + KEYS.index("sent")], total[6 + KEYS.index("received")]) == ("1234.50", "")
-    sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, "0" * 64)), data_only=True).worksheets[0]
+    sheet = openpyxl.load_workbook(BytesIO(write_xlsx_report(report, NAMES, "0" * 64)), data_only=True).worksheets[0]
     sent, received = (sheet.cell(10, 4 + KEYS.index(key)) for key in ("sent", "received"))
     assert (sent.value, sent.number_format, received.value) == (1234.5, "[$-42A]#,##0.00", "–")
 
 
 @given(reports())
 def test_the_three_outputs_have_the_same_numbers(report):
-    said = json.loads(as_json(report, NAMES))
-    _, *table = read_csv(as_csv(report, NAMES))
-    page = page_of(as_html(report, NAMES)).findall(".//tbody/tr")
+    said = json.loads(write_json_report(report, NAMES))
+    _, *table = read_csv(write_csv_report(report, NAMES))
+    page = page_of(write_html_report(report, NAMES)).findall(".//tbody/tr")
     assert (
         [row["unit"] for row in said["rows"]]
         == [row[4] for row in table[1:]]

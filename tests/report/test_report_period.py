@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain.model import Language
-from hub.report.form.period import CutOff, Cuts, PeriodUnreadable, following_month, month_containing, parse_period
+from hub.report.form.period import (
+    CutOff,
+    Cuts,
+    PeriodUnreadable,
+    find_following_month,
+    find_month_containing,
+    parse_period,
+)
 
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 MONTHS = st.builds(lambda year, month: f"{year}-{month:02d}", st.integers(2001, 2998), st.integers(1, 12))
@@ -44,13 +51,13 @@ def test_a_period_begins_and_ends_at_midnight_in_hanoi():
 
 
 def test_a_result_of_24_november_2026_belongs_to_2026_12():
-    assert month_containing(datetime(2026, 11, 24, 8, tzinfo=UTC)).text == "2026-12"
+    assert find_month_containing(datetime(2026, 11, 24, 8, tzinfo=UTC)).text == "2026-12"
 
 
 def test_the_15th_begins_the_next_period_and_december_leads_into_the_next_year():
-    assert month_containing(datetime(2026, 11, 14, 23, 59, 59, tzinfo=HANOI)).text == "2026-11"
-    assert month_containing(datetime(2026, 11, 15, tzinfo=HANOI)).text == "2026-12"
-    assert month_containing(datetime(2026, 12, 15, tzinfo=HANOI)).text == "2027-01"
+    assert find_month_containing(datetime(2026, 11, 14, 23, 59, 59, tzinfo=HANOI)).text == "2026-11"
+    assert find_month_containing(datetime(2026, 11, 15, tzinfo=HANOI)).text == "2026-12"
+    assert find_month_containing(datetime(2026, 12, 15, tzinfo=HANOI)).text == "2027-01"
 
 
 def test_small_letters_and_spaces_around_are_read():
@@ -87,10 +94,12 @@ def test_any_other_text_is_refused_with_a_sentence_in_both_languages(text):
 @given(MONTHS, CUTS)
 def test_each_month_begins_where_the_one_before_it_ends_whatever_the_cuts(text, cuts):
     period = parse_period(text, cuts)
-    before = month_containing(period.start - timedelta(microseconds=1), cuts)
+    before = find_month_containing(period.start - timedelta(microseconds=1), cuts)
     assert before.end == period.start < period.end
     assert (
-        month_containing(period.start, cuts) == month_containing(period.end - timedelta(microseconds=1), cuts) == period
+        find_month_containing(period.start, cuts)
+        == find_month_containing(period.end - timedelta(microseconds=1), cuts)
+        == period
     )
 
 
@@ -148,7 +157,7 @@ def closed_and_changed(draw):
     month = parse_period(f"{draw(st.integers(2005, 2025))}-{draw(st.integers(1, 12)):02d}", before)
     closed = [month]
     for _ in range(draw(st.integers(0, 30))):
-        closed.append(following_month(closed[-1], before))
+        closed.append(find_following_month(closed[-1], before))
     return closed, now.keeping(closed)
 
 
@@ -158,16 +167,16 @@ def test_after_a_change_of_the_cut_off_months_join_without_gap_or_overlap_and_cl
     assert [parse_period(month.text, cuts) for month in closed] == closed, "what is closed keeps its days"
     month = parse_period(closed[0].text, cuts)
     for _ in range(around):
-        month = month_containing(month.start - timedelta(microseconds=1), cuts)
+        month = find_month_containing(month.start - timedelta(microseconds=1), cuts)
     names = [month.text]
     for _ in range(around + len(closed) + around):
-        after = following_month(month, cuts)
+        after = find_following_month(month, cuts)
         assert month.first <= month.last
         assert after.first == month.last + timedelta(days=1)
         assert (after.year * 12 + after.number) - (month.year * 12 + month.number) == 1
         assert (
-            month_containing(after.start, cuts)
-            == month_containing(after.end - timedelta(microseconds=1), cuts)
+            find_month_containing(after.start, cuts)
+            == find_month_containing(after.end - timedelta(microseconds=1), cuts)
             == after
         )
         assert parse_period(after.text, cuts) == after
@@ -189,7 +198,7 @@ def test_longer_periods_begin_and_end_with_their_months_though_some_were_closed_
 def test_the_first_month_under_an_earlier_cut_off_is_shorter_and_under_a_later_one_longer():
     def days(before: int, now: int) -> tuple[str, str]:
         closed = parse_period("2026-10", Cuts((CutOff(before),)))
-        november = following_month(closed, Cuts((CutOff(now),)).keeping([closed]))
+        november = find_following_month(closed, Cuts((CutOff(now),)).keeping([closed]))
         return november.first.isoformat(), november.last.isoformat()
 
     assert days(25, 15) == ("2026-10-25", "2026-11-14")
@@ -203,4 +212,4 @@ def test_the_month_before_the_first_closed_one_leads_up_to_it():
     cuts = Cuts().keeping([closed])
     assert parse_period("2026-10", cuts).last == date(2026, 10, 24)
     assert parse_period("2026-10", cuts).first == date(2026, 9, 15)
-    assert month_containing(datetime(2026, 10, 20, tzinfo=HANOI), cuts).text == "2026-10"
+    assert find_month_containing(datetime(2026, 10, 20, tzinfo=HANOI), cuts).text == "2026-10"

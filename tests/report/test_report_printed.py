@@ -20,7 +20,7 @@ from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
 from hub.report.output import pdf
 from hub.report.output.charts import make_plots
-from hub.report.output.pdf import as_pdf, make_printable
+from hub.report.output.pdf import make_printable, write_pdf_report
 from tests.pdftags import tree
 
 EDOC = next(form for form in read_form_folder() if form.id == "edoc")
@@ -54,7 +54,7 @@ def lines(content: bytes) -> list[list[str]]:
 
 
 def test_it_declares_pdf_a_2a_and_pdf_ua_1_and_its_language():
-    root = opened(as_pdf(example(), NAMES, SHA)).trailer["/Root"]
+    root = opened(write_pdf_report(example(), NAMES, SHA)).trailer["/Root"]
     metadata = etree.fromstring(root["/Metadata"].get_data())
     declared = [
         metadata.findtext(f".//{name}", namespaces=XMP)
@@ -66,12 +66,12 @@ def test_it_declares_pdf_a_2a_and_pdf_ua_1_and_its_language():
     assert root["/StructTreeRoot"]["/Type"] == "/StructTreeRoot"
     (intent,) = (each.get_object() for each in root["/OutputIntents"])
     assert (intent["/S"], bool(intent["/DestOutputProfile"].get_data())) == ("/GTS_PDFA1", True)
-    assert opened(as_pdf(example(), NAMES, SHA, Language.EN)).trailer["/Root"]["/Lang"] == "en-GB"
+    assert opened(write_pdf_report(example(), NAMES, SHA, Language.EN)).trailer["/Root"]["/Lang"] == "en-GB"
 
 
 def test_its_fonts_are_the_project_s_own_and_embedded():
     found = {}
-    for page in opened(as_pdf(example(), NAMES, SHA)).pages:
+    for page in opened(write_pdf_report(example(), NAMES, SHA)).pages:
         for font in page["/Resources"]["/Font"].values():
             described = font["/DescendantFonts"][0].get_object()["/FontDescriptor"]
             found[described["/FontName"].split("+")[1]] = "/FontFile2" in described
@@ -79,13 +79,13 @@ def test_its_fonts_are_the_project_s_own_and_embedded():
 
 
 def test_it_runs_nothing_and_needs_nothing_from_elsewhere():
-    content = as_pdf(example(), NAMES, SHA)
+    content = write_pdf_report(example(), NAMES, SHA)
     assert not re.search(rb"/(JavaScript|JS|Launch|URI|EmbeddedFile|Encrypt|GoToR)\b", content)
 
 
 def test_the_same_report_is_the_same_file_to_the_byte_and_has_the_report_s_date():
-    once = as_pdf(example(), NAMES, SHA)
-    assert once == as_pdf(example(), NAMES, SHA)
+    once = write_pdf_report(example(), NAMES, SHA)
+    assert once == write_pdf_report(example(), NAMES, SHA)
     assert opened(once).metadata.creation_date == NOW
 
 
@@ -93,7 +93,7 @@ def test_the_same_report_is_the_same_file_to_the_byte_and_has_the_report_s_date(
 
 
 def test_its_text_extracts_in_vietnamese():
-    text = said(as_pdf(example(), NAMES, SHA, receiver="Văn phòng Chính phủ"))
+    text = said(write_pdf_report(example(), NAMES, SHA, receiver="Văn phòng Chính phủ"))
     assert unicodedata.is_normalized("NFC", text)
     for words in (
         "Biểu số: edoc",
@@ -111,23 +111,23 @@ def test_its_text_extracts_in_vietnamese():
         assert words in text
     assert "CỘNG HÒA" not in text
     assert (
-        opened(as_pdf(example(), NAMES, SHA)).metadata.title
+        opened(write_pdf_report(example(), NAMES, SHA)).metadata.title
         == "Thống kê văn bản điện tử, Ủy ban nhân dân tỉnh, Tháng 12 năm 2026"
     )
 
 
 def test_it_speaks_english_when_asked():
-    text = said(as_pdf(example(), NAMES, SHA, Language.EN))
+    text = said(write_pdf_report(example(), NAMES, SHA, Language.EN))
     assert "Period: December 2026" in text
     assert "Page 1/" in text
 
 
 def test_a_receiver_that_nobody_knows_is_left_to_be_written():
-    assert "Đơn vị nhận báo cáo: ....." in said(as_pdf(example(), NAMES, SHA))
+    assert "Đơn vị nhận báo cáo: ....." in said(write_pdf_report(example(), NAMES, SHA))
 
 
 def test_the_table_has_its_headings_their_numbers_the_total_and_the_units():
-    upper, lower, places, total, *units = lines(as_pdf(example(), NAMES, SHA))
+    upper, lower, places, total, *units = lines(write_pdf_report(example(), NAMES, SHA))
     assert upper[:3] == ["STT", "Đơn vị", "Văn bản gửi"]
     assert lower[:3] == ["Trong tỉnh", "Ngoài tỉnh", "Tổng gửi"]
     assert places[2].replace("\u200b", "") == "(3)=(1)+(2)"
@@ -141,7 +141,7 @@ def test_the_table_has_its_headings_their_numbers_the_total_and_the_units():
 
 
 def test_the_headings_stand_on_every_page():
-    content = as_pdf(example(*(f"H55.{place}" for place in range(1, 90))), NAMES, SHA)
+    content = write_pdf_report(example(*(f"H55.{place}" for place in range(1, 90))), NAMES, SHA)
     pages = [" ".join(page.extract_text().split()) for page in opened(content).pages]
     with_rows = [page for page in pages if re.search(r"H55\.\d", page.split("Trang")[0])]
     assert len(with_rows) > 2
@@ -167,7 +167,7 @@ def test_sections_stand_over_their_units_and_findings_under_the_table():
         left=1,
         right=2,
     )
-    content = as_pdf(attrs.evolve(report, sections=sections, findings=(finding,)), NAMES, SHA)
+    content = write_pdf_report(attrs.evolve(report, sections=sections, findings=(finding,)), NAMES, SHA)
     assert [row[:3] for row in lines(content)[4:]] == [
         ["I", "Sở, ban, ngành", "1"],
         ["1", "Sở Tư pháp H55.1", "1"],
@@ -182,14 +182,14 @@ def test_a_ratio_has_two_decimals_and_none_is_a_dash():
     report = example()
     numbers: Any = {**report.total.numbers, "sent": Decimal("1234.50"), "received": None}
     total = attrs.evolve(report.total, numbers=numbers)
-    row = lines(as_pdf(attrs.evolve(report, total=total), NAMES, SHA))[3]
+    row = lines(write_pdf_report(attrs.evolve(report, total=total), NAMES, SHA))[3]
     assert (row[4], row[7]) == ("1.234,50", "–")
 
 
 def test_charts_are_figures_with_words_for_who_does_not_see_them():
     report = example()
     months = [attrs.evolve(report, period=parse_period(text)) for text in ("2026-10", "2026-11")]
-    content = as_pdf(report, NAMES, SHA, charts=make_plots(report, NAMES, months))
+    content = write_pdf_report(report, NAMES, SHA, charts=make_plots(report, NAMES, months))
     assert len(list(tree(content).all("Figure"))) == 1
     assert "Văn bản gửi và nhận theo tháng" in said(content)
 
@@ -209,7 +209,7 @@ def test_charts_are_figures_with_words_for_who_does_not_see_them():
     ],
 )
 def test_a_name_stays_text_whatever_stands_in_it(name):
-    content = as_pdf(example(), {"H55": name, "H55.1": name}, SHA, receiver=name)
+    content = write_pdf_report(example(), {"H55": name, "H55.1": name}, SHA, receiver=name)
     assert lines(content)[4][1].replace("\u200b", "") == f"{name} H55"
     assert said(content).replace("\u200b", "").replace(" ", "").count(name.replace(" ", "")) >= 3
 
@@ -218,19 +218,19 @@ def test_letters_that_no_font_has_are_boxes_and_lines_and_other_forms_are_put_ri
     assert make_printable("Sở 中\u0000\ud800😀") == "Sở □□□□"
     assert make_printable("Ủy\nban\tnhân") == "Ủy ban nhân"
     assert make_printable(unicodedata.normalize("NFD", "Ủy ban nhân dân")) == "Ủy ban nhân dân"
-    content = as_pdf(example(), {"H55": "Sở 中😀\x0b" + unicodedata.normalize("NFD", "Tư pháp Ặ")}, SHA)
+    content = write_pdf_report(example(), {"H55": "Sở 中😀\x0b" + unicodedata.normalize("NFD", "Tư pháp Ặ")}, SHA)
     assert lines(content)[4][1] == "Sở □□ Tư pháp Ặ H55"
 
 
 def test_a_word_without_end_is_broken_and_every_letter_of_it_stays():
-    content = as_pdf(example(), {"H55": "X" * 3000}, SHA)
+    content = write_pdf_report(example(), {"H55": "X" * 3000}, SHA)
     assert lines(content)[4][1].count("X") == 3000
 
 
 def test_every_letter_of_the_fonts_can_be_printed():
     letters = "".join(chr(code) for code in sorted(pdf._glyphs()) if chr(code).strip())
     words = " ".join(letters[place : place + 10] for place in range(0, len(letters), 10))
-    shown = lines(as_pdf(example(), {"H55": words}, SHA))[4][1]
+    shown = lines(write_pdf_report(example(), {"H55": words}, SHA))[4][1]
     assert set(unicodedata.normalize("NFC", letters)) <= set(shown)
     assert len(letters) > 2000
 
@@ -245,7 +245,11 @@ def test_a_form_of_many_columns_goes_on_larger_paper():
         numbers={column.key: 10**7 for column in columns if column.kind != "time"},
         times={column.key: None for column in columns if column.kind == "time"},
     )
-    wide = opened(as_pdf(attrs.evolve(example(), form=form, total=row, rows=(row,)), NAMES, SHA)).pages[0].mediabox
-    usual = opened(as_pdf(example(), NAMES, SHA)).pages[0].mediabox
+    wide = (
+        opened(write_pdf_report(attrs.evolve(example(), form=form, total=row, rows=(row,)), NAMES, SHA))
+        .pages[0]
+        .mediabox
+    )
+    usual = opened(write_pdf_report(example(), NAMES, SHA)).pages[0].mediabox
     assert (round(usual.width), round(usual.height)) == (842, 595)
     assert wide.width > usual.width

@@ -28,10 +28,10 @@ from hub.report.counting.sections import sum_subtotal
 from hub.report.form.form import WORKED_OUT, ColumnKind, Form, Wording
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
-from hub.report.output.outputs import as_csv, as_html, as_json
-from hub.report.output.pdf import as_pdf
-from hub.report.output.workbook import as_xlsx
-from hub.report.signed.element import SchemaBroken, as_element, check_report_element
+from hub.report.output.outputs import write_csv_report, write_html_report, write_json_report
+from hub.report.output.pdf import write_pdf_report
+from hub.report.output.workbook import write_xlsx_report
+from hub.report.signed.element import SchemaBroken, build_report_element, check_report_element
 from hub.report.signed.sealed import read_sealed_report as read_sealed
 from hub.security import signing, wss_verify
 from tests import pki
@@ -95,7 +95,7 @@ def example() -> tuple[Report, tuple[EvidenceLine, ...]]:
 
 
 def sealed(report: Report, lines: Sequence[EvidenceLine]) -> bytes:
-    return signing.seal_element(as_element(report, NAMES, lines), HUB)
+    return signing.seal_element(build_report_element(report, NAMES, lines), HUB)
 
 
 def fact(unit: str, key: str, milestone: str, at: datetime, message: str, **rest: Any) -> Fact:
@@ -117,11 +117,11 @@ def cells_of(rows: Sequence[Row]) -> Table:
 @settings(deadline=None, max_examples=40)
 def test_every_output_of_a_report_agrees_with_every_other_in_every_cell(history):
     report, lines = counted(history)
-    workbook, document = as_xlsx(report, NAMES, lines), sealed(report, lines)
+    workbook, document = write_xlsx_report(report, NAMES, lines), sealed(report, lines)
     expected = from_report(report)
-    assert from_json(as_json(report, NAMES)) == expected
-    assert from_csv(as_csv(report, NAMES)) == expected
-    assert from_html(as_html(report, NAMES)) == expected
+    assert from_json(write_json_report(report, NAMES)) == expected
+    assert from_csv(write_csv_report(report, NAMES)) == expected
+    assert from_html(write_html_report(report, NAMES)) == expected
     assert from_xml(document) == expected
     assert from_xlsx(workbook) == expected
     assert from_xlsx(workbook, recalculated=True) == expected
@@ -132,7 +132,7 @@ def test_every_output_of_a_report_agrees_with_every_other_in_every_cell(history)
 @settings(deadline=None, max_examples=6)
 def test_the_printed_report_agrees_in_every_cell(history):
     report, lines = counted(history)
-    assert from_pdf(as_pdf(report, NAMES, lines)) == to_the_minute(from_report(report))
+    assert from_pdf(write_pdf_report(report, NAMES, lines)) == to_the_minute(from_report(report))
 
 
 def test_a_long_report_with_sections_says_the_same_in_every_output():
@@ -141,13 +141,13 @@ def test_a_long_report_with_sections_says_the_same_in_every_output():
     expected = printed(report)
     assert len(expected) == 1 + 3 + 60
     names = {row.unit: f"Đơn vị số {place}" for place, row in enumerate(report.rows)}
-    workbook = as_xlsx(report, names, lines)
-    assert from_json(as_json(report, names)) == expected
-    assert from_csv(as_csv(report, names)) == expected
-    assert from_html(as_html(report, names)) == expected
+    workbook = write_xlsx_report(report, names, lines)
+    assert from_json(write_json_report(report, names)) == expected
+    assert from_csv(write_csv_report(report, names)) == expected
+    assert from_html(write_html_report(report, names)) == expected
     assert from_xlsx(workbook) == expected
     assert from_xlsx(workbook, recalculated=True) == expected
-    assert from_pdf(as_pdf(report, names, lines)) == to_the_minute(expected)
+    assert from_pdf(write_pdf_report(report, names, lines)) == to_the_minute(expected)
     rows = {row.unit: row for row in report.rows}
     assert from_xml(sealed(report, lines)) == cells_of([report.total, *rows.values()]), "it has no sections"
 
@@ -157,11 +157,11 @@ def test_ratios_and_points_are_the_same_in_every_output(form: Form):
     report = worked_out(form)
     names = {row.unit: f"Sở số {place}" for place, row in enumerate(report.rows)}
     expected = printed(report)
-    assert from_json(as_json(report, names), form) == expected
-    assert from_csv(as_csv(report, names), form) == expected
-    assert from_html(as_html(report, names), form) == expected
-    assert from_xlsx(as_xlsx(report, names, ()), form) == expected
-    assert from_pdf(as_pdf(report, names, ()), form) == to_the_minute(expected)
+    assert from_json(write_json_report(report, names), form) == expected
+    assert from_csv(write_csv_report(report, names), form) == expected
+    assert from_html(write_html_report(report, names), form) == expected
+    assert from_xlsx(write_xlsx_report(report, names, ()), form) == expected
+    assert from_pdf(write_pdf_report(report, names, ()), form) == to_the_minute(expected)
     content = sealed(report, ())
     check_report_element(content)
     assert from_xml(content) == cells_of([report.total, *report.rows])
@@ -226,11 +226,11 @@ def test_a_sealed_report_read_back_says_the_same_in_every_output(history):
     found = read_sealed(sealed(report, lines))
     assert found.says(report, hash_evidence(lines))
     assert (found.revision, found.facts, found.report.made_at) == (1, len(lines), report.made_at)
-    assert json.loads(as_json(found.report, NAMES)) == json.loads(as_json(report, NAMES))
-    assert from_html(as_html(found.report, found.names)) == from_report(report)
-    workbook = as_xlsx(found.report, found.names, found.evidence)
+    assert json.loads(write_json_report(found.report, NAMES)) == json.loads(write_json_report(report, NAMES))
+    assert from_html(write_html_report(found.report, found.names)) == from_report(report)
+    workbook = write_xlsx_report(found.report, found.names, found.evidence)
     assert from_xlsx(workbook) == from_report(report)
-    assert workbook == as_xlsx(found.report, found.names, found.evidence)
+    assert workbook == write_xlsx_report(found.report, found.names, found.evidence)
     opened = openpyxl.load_workbook(BytesIO(workbook))
     checked = ["Kiểm tra"] if report.findings else []
     assert opened.sheetnames == ["Báo cáo", *checked], "the facts are not in it"
@@ -239,7 +239,7 @@ def test_a_sealed_report_read_back_says_the_same_in_every_output(history):
 
 def test_a_sealed_report_says_which_revision_it_is():
     report, lines = example()
-    second = signing.seal_element(as_element(report, NAMES, lines, revision=2), HUB)
+    second = signing.seal_element(build_report_element(report, NAMES, lines, revision=2), HUB)
     assert read_sealed(second).revision == 2
     assert not read_sealed(second).says(report, "0" * 64)
     later = attrs.evolve(report, made_at=report.made_at + timedelta(days=1))
@@ -269,7 +269,7 @@ def test_a_unit_s_total_is_the_sum_over_it_and_all_units_below_it(history):
 
 def test_the_sums_and_formulas_of_the_workbook_are_live():
     report, lines = example()
-    sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines))).worksheets[0]
+    sheet = openpyxl.load_workbook(BytesIO(write_xlsx_report(report, NAMES, lines))).worksheets[0]
     at = {key: 4 + place for place, key in enumerate(KEYS)}
     assert sheet.cell(FIRST, at["sent_inside"]).value == "=SUM(D11:D14)"
     assert sheet.cell(FIRST, at["sent"]).value == "=D10+E10"
@@ -279,7 +279,7 @@ def test_the_sums_and_formulas_of_the_workbook_are_live():
 
 def test_the_workbook_prints_on_a4_across_one_page_wide_with_its_headings_on_each_page():
     report, lines = example()
-    book = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines)))
+    book = openpyxl.load_workbook(BytesIO(write_xlsx_report(report, NAMES, lines)))
     assert book.sheetnames == ["Báo cáo", "Kiểm tra", "Căn cứ"]
     sheet = book.worksheets[0]
     setup = sheet.page_setup
@@ -293,14 +293,14 @@ def test_the_workbook_prints_on_a4_across_one_page_wide_with_its_headings_on_eac
     assert "D7:F7" in {str(merged) for merged in sheet.merged_cells.ranges}
     assert (sheet["D7"].value, sheet["F8"].value, sheet["F9"].value) == ("Văn bản gửi", "Tổng gửi", "(3)=(1)+(2)")
     assert (sheet["D10"].number_format, sheet["B10"].value) == ("[$-42A]#,##0", "Tổng cộng")
-    english = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines, Language.EN)))
+    english = openpyxl.load_workbook(BytesIO(write_xlsx_report(report, NAMES, lines, Language.EN)))
     assert english.sheetnames == ["Report", "Checks", "Evidence"]
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+84", "-2", "@SUM(A1)", "\t=x", "https://example.vn", "{=1}", "＝1", "007"])
 def test_a_name_in_a_workbook_stays_a_text_whatever_it_begins_with(name):
     report, lines = example()
-    content = as_xlsx(report, {"A": name}, lines)
+    content = write_xlsx_report(report, {"A": name}, lines)
     cell = openpyxl.load_workbook(BytesIO(content)).worksheets[0]["B11"]
     assert (cell.value, cell.data_type, cell.hyperlink) == (name, "s", None)
     assert cell.quotePrefix == (name.startswith(("=", "+", "-", "@", "\t", "＝")))
@@ -311,15 +311,15 @@ def test_a_name_in_a_workbook_stays_a_text_whatever_it_begins_with(name):
 
 def test_a_header_survives_long_names_and_the_sign_of_its_codes():
     report, lines = example()
-    sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, {"A": "Sở & Sở " * 60}, lines))).worksheets[0]
+    sheet = openpyxl.load_workbook(BytesIO(write_xlsx_report(report, {"A": "Sở & Sở " * 60}, lines))).worksheets[0]
     assert sheet.oddHeader.left.text.startswith("Sở && Sở")
     assert len(f"{sheet.oddHeader}") > 0
 
 
 def test_the_same_report_is_the_same_workbook_to_the_byte():
     report, lines = example()
-    once = as_xlsx(report, NAMES, lines)
-    assert once == as_xlsx(report, NAMES, lines)
+    once = write_xlsx_report(report, NAMES, lines)
+    assert once == write_xlsx_report(report, NAMES, lines)
     properties = openpyxl.load_workbook(BytesIO(once)).properties
     assert properties.created == NOW.astimezone(HANOI).replace(tzinfo=None)
     assert properties.subject == "Ủy ban nhân dân tỉnh, Tháng 12 năm 2026"
@@ -327,13 +327,13 @@ def test_the_same_report_is_the_same_workbook_to_the_byte():
 
 def test_the_checks_of_a_form_are_counted_live_and_say_what_does_not_hold():
     report = settled()
-    book = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, "0" * 64)))
+    book = openpyxl.load_workbook(BytesIO(write_xlsx_report(report, NAMES, "0" * 64)))
     assert book.sheetnames == ["Báo cáo", "Kiểm tra"]
     first = [cell.value for cell in book["Kiểm tra"][3]]
     assert first[2:4] == ["(3)", "(7)+(11)"]
     assert first[4] == "=SUMPRODUCT(--(('Báo cáo'!D10:D13)<>('Báo cáo'!H10:H13+'Báo cáo'!L10:L13)))"
     assert first[5] == '=IF(E3=0,"Đạt","Không đạt")'
-    cached = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, "0" * 64)), data_only=True)["Kiểm tra"]
+    cached = openpyxl.load_workbook(BytesIO(write_xlsx_report(report, NAMES, "0" * 64)), data_only=True)["Kiểm tra"]
     assert [cell.value for cell in cached[3]][4:] == [2, "Không đạt"], "the total, and the one unit"
     assert any("Sở Tư pháp" in str(row[0].value) for row in cached.iter_rows(min_row=5))
 
@@ -356,7 +356,7 @@ def settled() -> Report:
 
 def test_the_second_sheet_lists_each_fact_with_the_columns_that_count_it():
     report, lines = example()
-    sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines)))["Căn cứ"]
+    sheet = openpyxl.load_workbook(BytesIO(write_xlsx_report(report, NAMES, lines)))["Căn cứ"]
     assert hash_evidence(lines) in sheet["A2"].value
     rows = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=4)]
     assert [(row[1], row[2], wall(row[3]), row[4], row[5], row[8]) for row in rows] == [
@@ -367,10 +367,12 @@ def test_the_second_sheet_lists_each_fact_with_the_columns_that_count_it():
 
 def test_a_second_sheet_that_is_not_whole_says_so():
     report, lines = example()
-    sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines, most=1)))["Căn cứ"]
+    sheet = openpyxl.load_workbook(BytesIO(write_xlsx_report(report, NAMES, lines, most=1)))["Căn cứ"]
     assert "CHƯA ĐỦ" in sheet["A2"].value
     assert sheet.max_row == 4
-    assert "CHƯA ĐỦ" not in openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines)))["Căn cứ"]["A2"].value
+    assert (
+        "CHƯA ĐỦ" not in openpyxl.load_workbook(BytesIO(write_xlsx_report(report, NAMES, lines)))["Căn cứ"]["A2"].value
+    )
 
 
 @pytest.mark.slow
@@ -399,7 +401,7 @@ def recalculated(place: Path, program: str, report: Report, lines: Sequence[Evid
     rows = tuple(wrong(row, worked) for row in report.rows)
     broken = attrs.evolve(report, total=wrong(report.total, report.total.numbers), sections=sections, rows=rows)
     place.mkdir()
-    (place / "report.xlsx").write_bytes(as_xlsx(broken, NAMES, lines))
+    (place / "report.xlsx").write_bytes(write_xlsx_report(broken, NAMES, lines))
     (place / "home/user").mkdir(parents=True)
     (place / "home/user/registrymodifications.xcu").write_text(ALWAYS_RECALCULATE)
     home = f"-env:UserInstallation=file://{place}/home"

@@ -15,7 +15,7 @@ from zeep.exceptions import Fault
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import xsd_schemas
-from hub.report.form.period import CUTS, month_containing, parse_period
+from hub.report.form.period import CUTS, find_month_containing, parse_period
 from hub.report.signed import declaring
 from hub.report.signed.declaring import NAMESPACE
 from hub.soap import envelope, wsdl
@@ -117,5 +117,5 @@ def test_the_periods_that_are_listed_have_begun_and_hold_what_there_is():
     begun, now = datetime(2026, 8, 20, tzinfo=UTC), NOON
     found = [span.text for span in list_begun_periods(begun, now, CUTS)]
     assert found == ["2026-09", "2026-Q3", "2026-9M", "2026-10", "2026-11", "2026-12", "2026-Q4", "2026-H2", "2026"]
-    assert month_containing(now).text == "2026-12"
+    assert find_month_containing(now).text == "2026-12"
     assert all(parse_period(text).start <= now for text in found)

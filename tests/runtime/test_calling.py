@@ -12,7 +12,7 @@ from hub.delivery import http_transport
 from hub.delivery.imap_transport import LIMIT, ImapSession
 from hub.runtime import http_client
 from hub.runtime.http_client import Unreachable
-from hub.runtime.line_protocol import ConnectionBroken, Talk
+from hub.runtime.line_protocol import ConnectionBroken, LineConnection
 from tests.pki import NOW
 from tests.web.test_connections import Line
 
@@ -91,7 +91,7 @@ def test_a_body_in_many_small_chunks_takes_no_more_memory_than_it_has_octets():
 
 
 def test_a_mailbox_may_say_only_so_many_lines_however_short_they_are():
-    line = Talk()
+    line = LineConnection()
     line.makeConnection(Server())
     failed: list[Any] = []
     _ = Deferred.fromCoroutine(ImapSession(line).command(b"NOOP")).addErrback(failed.append)

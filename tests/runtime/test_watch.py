@@ -5,7 +5,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from hub.runtime.server_monitor import GRACE, Watch
+from hub.runtime.server_monitor import GRACE, ServerMonitor
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def watched(monkeypatch):
 
     monkeypatch.setattr("hub.runtime.server_monitor.threads.deferToThreadPool", defer_to)
     clock = Clock()
-    watch = Watch(lambda: None, clock, told.append)  # type: ignore[arg-type]
+    watch = ServerMonitor(lambda: None, clock, told.append)  # type: ignore[arg-type]
     watch.start()
     yield watch, clock, asked, told
     watch.stop()

@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import CancelledError
 
 from hub.domain.fair_queue import HUB, Owner
-from hub.runtime.thread_pool import THRESHOLD, Workroom
+from hub.runtime.thread_pool import THRESHOLD, WorkScheduler
 
 ONE, OTHER = Owner("sotttt"), Owner("vpub")
 DEAR = THRESHOLD
@@ -42,7 +42,7 @@ def reactor():
 @pytest.fixture
 def room(reactor):
     """A workroom whose turns take no time."""
-    return Workroom(cast("Any", reactor), used=lambda: 0.0)
+    return WorkScheduler(cast("Any", reactor), used=lambda: 0.0)
 
 
 def gather(deferred, into):

@@ -169,7 +169,7 @@ def test_certificates_and_crls_are_loaded_from_pem_and_der(tmp_path):
 
 
 def test_a_fingerprint_is_what_openssl_prints_without_colons():
-    assert certificates.certificate_fingerprint(LEAF.certificate) == LEAF.certificate.fingerprint(hashes.SHA256()).hex()
+    assert certificates.hash_certificate(LEAF.certificate) == LEAF.certificate.fingerprint(hashes.SHA256()).hex()
 
 
 @pytest.mark.parametrize("kind", ["rsa", "p256"])

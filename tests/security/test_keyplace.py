@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain import translations
-from hub.security.pkcs11_uri import KeyPlace, Pkcs11UriUnfit, place_of
+from hub.security.pkcs11_uri import KeyPlace, Pkcs11UriUnfit, parse_pkcs11_uri
 
 HOME = Path("/etc/lienthong")
 WHOLE = (
@@ -18,7 +18,7 @@ WHOLE = (
 
 
 def test_every_attribute_that_names_a_token_or_a_key_is_read():
-    assert place_of(WHOLE, HOME) == KeyPlace(
+    assert parse_pkcs11_uri(WHOLE, HOME) == KeyPlace(
         module=Path("/usr/lib/libsofthsm2.so"),
         pin_file=Path("/etc/lienthong/pki/pin"),
         token="Trục",
@@ -33,11 +33,11 @@ def test_every_attribute_that_names_a_token_or_a_key_is_read():
 
 @pytest.mark.parametrize("source", ["/etc/pin", "file:/etc/pin", "file:///etc/pin"])
 def test_a_pin_source_is_a_path_or_a_file_uri(source):
-    assert place_of(f"pkcs11:object=hub?pin-source={source}", HOME, "m.so").pin_file == Path("/etc/pin")
+    assert parse_pkcs11_uri(f"pkcs11:object=hub?pin-source={source}", HOME, "m.so").pin_file == Path("/etc/pin")
 
 
 def test_the_module_may_stand_beside_the_uri():
-    assert place_of("pkcs11:id=%01?pin-source=pin", HOME, "lib/m.so").module == HOME / "lib/m.so"
+    assert parse_pkcs11_uri("pkcs11:id=%01?pin-source=pin", HOME, "lib/m.so").module == HOME / "lib/m.so"
 
 
 UNFIT = {
@@ -61,7 +61,7 @@ UNFIT = {
 @pytest.mark.parametrize("uri", UNFIT)
 def test_what_is_not_known_or_not_enough_is_refused(uri):
     with pytest.raises(Pkcs11UriUnfit) as unfit:
-        place_of(uri, HOME)
+        parse_pkcs11_uri(uri, HOME)
     wrong, expected = unfit.value.args
     assert wrong == UNFIT[uri]
     assert "1234" not in wrong + expected
@@ -71,10 +71,10 @@ def test_what_is_not_known_or_not_enough_is_refused(uri):
 
 def test_a_module_is_named_once():
     with pytest.raises(Pkcs11UriUnfit, match=r"pki\.module is set too"):
-        place_of("pkcs11:object=hub?module-path=a.so&pin-source=pin", HOME, "b.so")
+        parse_pkcs11_uri("pkcs11:object=hub?module-path=a.so&pin-source=pin", HOME, "b.so")
 
 
 @given(st.text(st.sampled_from("pkcs11:;?&=%|/objectidn-source \n\xff"), max_size=80))
 def test_no_text_breaks_the_reader(text):
     with suppress(Pkcs11UriUnfit):
-        place_of(f"pkcs11:{text}", HOME)
+        parse_pkcs11_uri(f"pkcs11:{text}", HOME)

@@ -248,7 +248,7 @@ def test_an_answer_with_one_bit_changed_says_nothing_else():
     ],
 )
 def test_the_longer_an_answer_lives_the_later_it_is_asked_for_again(life, wait):
-    assert crl_ocsp.again_at(NOW, NOW, NOW + life) == NOW + wait
+    assert crl_ocsp.choose_next_fetch(NOW, NOW, NOW + life) == NOW + wait
 
 
 # --- what the anchors make of it ------------------------------------------------------------------------------------------

@@ -43,9 +43,9 @@ def test_names_and_seals_have_keys_of_their_own():
 
 def test_a_key_file_holds_a_key_and_nothing_else(tmp_path):
     file = tmp_path / "lookups.key"
-    file.write_text(encryption.new_key(b"k" * KEY))
+    file.write_text(encryption.write_key_text(b"k" * KEY))
     assert encryption.open_safe(file) == SAFE
-    for text in ("", "abc", encryption.new_key(b"k" * 31), "x" * 64):
+    for text in ("", "abc", encryption.write_key_text(b"k" * 31), "x" * 64):
         file.write_text(text)
         with pytest.raises(ValueError, match="no key"):
             encryption.open_safe(file)

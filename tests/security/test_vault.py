@@ -13,7 +13,7 @@ from hub.domain.errors import Unready
 from hub.security import signing, token_key, wss_verify
 from hub.security.algorithms import METHODS, Method
 from hub.security.certificates import Identity, Signer
-from hub.security.pkcs11_uri import KeyPlace, PinRefused, Trouble
+from hub.security.pkcs11_uri import KeyPlace, PinRefused, TokenTrouble
 from hub.security.token_key import PATIENCE, TokenIdentity, Vault
 from tests import pki
 from tests.conftest import ROOT
@@ -36,7 +36,7 @@ class Token:
     def open(self, place: KeyPlace, pin: str) -> "Session":
         self.opened.append(pin)
         if not self.there:
-            raise Trouble("there is no token truc", "a token that opens")
+            raise TokenTrouble("there is no token truc", "a token that opens")
         if pin != self.pin:
             raise PinRefused("the token truc refuses the PIN in pin", "the PIN")
         self.sessions += 1
@@ -60,7 +60,7 @@ class Session:
             if not self._token.there:
                 self._alive = False
             if not self._alive:
-                raise Trouble("the token truc does not sign: DeviceRemoved", "a token that signs")
+                raise TokenTrouble("the token truc does not sign: DeviceRemoved", "a token that signs")
             assert method is METHODS[self._identity.method]
             return self._identity.sign(content)
         finally:
@@ -269,7 +269,7 @@ def test_without_the_library_it_says_what_to_install(monkeypatch):
     monkeypatch.delitem(sys.modules, "hub.security.pkcs11", raising=False)
     monkeypatch.delattr("hub.security.pkcs11", raising=False)
     place = KeyPlace(module=Path("m.so"), pin_file=Path("pin"), object="hub")
-    with pytest.raises(Trouble, match="needs python-pkcs11") as trouble:
+    with pytest.raises(TokenTrouble, match="needs python-pkcs11") as trouble:
         token_key._opened(place, "1234")
     assert trouble.value.expected == "pip install 'lienthong[hsm]'"
     assert translations.find_vietnamese(trouble.value.wrong)

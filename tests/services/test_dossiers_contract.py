@@ -124,7 +124,7 @@ def test_a_stock_client_reads_a_receipt_and_each_reason_of_a_refusal(dossiers, z
     }
     taken = envelope.build_element(NAMESPACE, f"{name}Response", {})
     report = envelope.build_element(NAMESPACE, "Report", {"IsSuccess": "true"})
-    report.append(envelope.error_list(NAMESPACE, ()))
+    report.append(envelope.build_error_list(NAMESPACE, ()))
     receipt = envelope.build_element(NAMESPACE, "Receipt", ok)
     etree.SubElement(receipt, "{http://www.w3.org/2000/09/xmldsig#}Signature")
     taken.extend([report, envelope.build_element(NAMESPACE, "x", {"DocumentId": "0192"})[0], receipt])
@@ -134,7 +134,9 @@ def test_a_stock_client_reads_a_receipt_and_each_reason_of_a_refusal(dossiers, z
 
     refused = envelope.build_element(NAMESPACE, f"{name}Response", {})
     report = envelope.build_element(NAMESPACE, "Report", {"IsSuccess": "false"})
-    report.append(envelope.error_list(NAMESPACE, (Problem("R.HoSo[1].TrangThaiHoSo", "11"), Problem("id-reused"))))
+    report.append(
+        envelope.build_error_list(NAMESPACE, (Problem("R.HoSo[1].TrangThaiHoSo", "11"), Problem("id-reused")))
+    )
     refused.append(report)
     dossiers.validate(refused)
     got = heard(zeep, name, refused)

@@ -14,15 +14,24 @@ from hub.edxml import packet
 from hub.edxml.rules import examine_packet
 from hub.formats import syslog
 from hub.services import incidents
-from hub.services.incidents import Class, Incident, Rules, make_duration_fact, notice, of_line, of_report, read_incident
+from hub.services.incidents import (
+    Incident,
+    IncidentClass,
+    IncidentRules,
+    make_duration_fact,
+    notice,
+    parse_incident_line,
+    parse_incident_report,
+    read_incident,
+)
 from tests.conftest import ROOT
 
 NOW = datetime(2026, 11, 24, 8, 0, 5, tzinfo=UTC)
 SCHEMA = etree.XMLSchema(file=str(ROOT / "xsd/lienthong/1/incident.xsd"))
-RULES = Rules(
+RULES = IncidentRules(
     classes=(
-        Class(name="malware", facilities=frozenset({"local0"}), apps=frozenset({"edr"}), severity=4),
-        Class(name="other", severity=3),
+        IncidentClass(name="malware", facilities=frozenset({"local0"}), apps=frozenset({"edr"}), severity=4),
+        IncidentClass(name="other", severity=3),
     )
 )
 
@@ -68,7 +77,7 @@ def test_the_first_class_that_fits_holds():
 
 def test_without_an_id_nothing_is_an_incident():
     assert RULES.judge(syslog.read_syslog_message(line(id=""))) is None
-    assert Rules().judge(syslog.read_syslog_message(b"<130>1 - - - - - - x")) is None
+    assert IncidentRules().judge(syslog.read_syslog_message(b"<130>1 - - - - - - x")) is None
 
 
 def test_a_line_that_names_no_unit_is_about_its_host_which_the_registry_may_know_as_an_alias():
@@ -79,7 +88,7 @@ def test_a_line_that_names_no_unit_is_about_its_host_which_the_registry_may_know
 
 
 def test_a_line_without_a_time_is_of_the_moment_at_which_it_came():
-    assert of_line(syslog.read_syslog_message(line(at="-")), NOW, RULES).time == NOW
+    assert parse_incident_line(syslog.read_syslog_message(line(at="-")), NOW, RULES).time == NOW
 
 
 @pytest.mark.parametrize(
@@ -124,7 +133,7 @@ INCIDENTS = st.builds(
 def test_a_report_follows_its_schema_and_is_read_as_it_was_meant(incident):
     written = notice.write_incident_report(incident)
     SCHEMA.assertValid(etree.fromstring(written))
-    read_again = of_report(written)
+    read_again = parse_incident_report(written)
     assert attrs.evolve(read_again, text="") == attrs.evolve(incident, text="")
 
 
@@ -141,7 +150,7 @@ def test_the_packet_to_the_agencies_departs_from_the_standard_in_nothing(inciden
 
 
 def test_the_text_tells_a_person_in_vietnamese():
-    incident = of_line(syslog.read_syslog_message(line()), NOW, RULES)
+    incident = parse_incident_line(syslog.read_syslog_message(line()), NOW, RULES)
     assert notice.write_incident_text(incident, {"H55.13": "Sở TTTT"}).splitlines() == [
         "BÁO CÁO SỰ CỐ AN TOÀN THÔNG TIN",
         "",

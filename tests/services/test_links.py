@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from hub.domain.errors import Rejected
-from hub.services.links import PROBED, SERVICE, UP, Linked, write_link_message
+from hub.services.links import PROBED, SERVICE, UP, LinkDay, write_link_message
 from hub.services.links.probes import (
     DAY,
     DOWN_AFTER,
@@ -14,10 +14,10 @@ from hub.services.links.probes import (
     Minutes,
     Probe,
     advance_link_standing,
-    days_left,
-    latency_quantile,
+    count_days_left,
+    find_latency_quantile,
+    find_minute_of_day,
     merge_minutes,
-    minute_of_day,
 )
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -68,16 +68,16 @@ def test_a_failure_leaves_the_latencies_and_the_certificate_as_they_were():
 
 def test_quantiles_are_of_the_nearest_rank():
     hundred = [number / 1000 for number in range(100, 0, -1)]
-    assert latency_quantile(hundred, 0.5) == 0.05
-    assert latency_quantile(hundred, 0.95) == 0.095
-    assert latency_quantile([0.2], 0.95) == 0.2
-    assert latency_quantile([], 0.5) is None
+    assert find_latency_quantile(hundred, 0.5) == 0.05
+    assert find_latency_quantile(hundred, 0.95) == 0.095
+    assert find_latency_quantile([0.2], 0.95) == 0.2
+    assert find_latency_quantile([], 0.5) is None
 
 
 def test_days_left_of_a_certificate():
-    assert days_left(START + timedelta(days=3, hours=1), START) == 3
-    assert days_left(START - timedelta(hours=1), START) == -1
-    assert days_left(None, START) is None
+    assert count_days_left(START + timedelta(days=3, hours=1), START) == 3
+    assert count_days_left(START - timedelta(hours=1), START) == -1
+    assert count_days_left(None, START) is None
 
 
 def test_a_minute_is_up_if_any_probe_of_it_reached_the_other_side():
@@ -92,8 +92,8 @@ def test_a_day_without_a_probe_has_no_availability():
 
 
 def test_minutes_are_those_of_ha_noi():
-    assert minute_of_day(datetime(2026, 11, 23, 17, 0, tzinfo=UTC)) == 0
-    assert minute_of_day(datetime(2026, 11, 24, 16, 59, tzinfo=UTC)) == DAY - 1
+    assert find_minute_of_day(datetime(2026, 11, 23, 17, 0, tzinfo=UTC)) == 0
+    assert find_minute_of_day(datetime(2026, 11, 24, 16, 59, tzinfo=UTC)) == DAY - 1
 
 
 def test_a_minute_that_two_nodes_probed_is_one_minute():
@@ -107,7 +107,7 @@ def test_a_minute_that_two_nodes_probed_is_one_minute():
 
 def message(nodes, units=("H55.13", "H55.14")):
     return write_link_message(
-        "H55", date(2026, 11, 24), [Linked(name="sotttt", place="10.0.0.5:443", units=units, nodes=nodes)]
+        "H55", date(2026, 11, 24), [LinkDay(name="sotttt", place="10.0.0.5:443", units=units, nodes=nodes)]
     )
 
 

@@ -8,12 +8,12 @@ from lxml import etree
 
 from hub.intake.mail_usage import subtract_tally
 from hub.services.mail import read_usage_report
-from hub.services.mail.log import NOBODY, Directory, count_mail_log, write_usage_message
+from hub.services.mail.log import NOBODY, MailDirectory, count_mail_log, write_usage_message
 from hub.soap import wsdl
 from tests.pki import NOW
 
 DAY = date(2026, 11, 24)
-DIRECTORY = Directory.read("""
+DIRECTORY = MailDirectory.read("""
 # who is where
 vanthu.soyte@thainguyen.gov.vn, H55.14
 *.soyte@thainguyen.gov.vn,H55.14
@@ -190,7 +190,7 @@ def test_lines_that_are_none_of_theirs_and_octets_that_are_no_text_are_passed_ov
 
 
 def test_the_directory_takes_the_closest_pattern_and_says_which_line_is_wrong():
-    found = Directory.read("a@x.vn,H55.1\n@x.vn,H55.2\n*.y@x.vn,H55.3\n")
+    found = MailDirectory.read("a@x.vn,H55.1\n@x.vn,H55.2\n*.y@x.vn,H55.3\n")
     assert [found.unit(each) for each in ("A@X.vn", "b@x.vn", "b.y@x.vn", "b@z.vn")] == [
         "H55.1",
         "H55.2",
@@ -201,7 +201,7 @@ def test_the_directory_takes_the_closest_pattern_and_says_which_line_is_wrong():
     assert not found.inside("q@sub.x.vn")
     for wrong in ("a@x.vn\n", ",H55\n", "a@x.vn,H55,1\n", "a b@x.vn,H55.1\n"):
         with pytest.raises(ValueError, match="line 2"):
-            Directory.read("\n" + wrong)
+            MailDirectory.read("\n" + wrong)
 
 
 def test_what_is_handed_in_keeps_the_contract_and_has_no_address_subject_or_name_in_it():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hub.demo.plan.invitation import Invitation, Person, write_invitation
 from hub.domain.errors import Rejected
 from hub.services import list_services
-from hub.services.meetings import CalendarRoom, read_meetings
+from hub.services.meetings import CalendarLimits, read_meetings
 from tests.conftest import ROOT
 
 NOW = datetime(2026, 11, 20, 1, 0, tzinfo=UTC)
@@ -285,7 +285,7 @@ def day_by_day(count):
 )
 def test_the_calendars_of_one_message_share_what_they_may_cost(content, what, each):
     """The room for one of them less is the room for none: the next is refused, and says what there is too much of."""
-    room = CalendarRoom(**{what: 2 * each})
+    room = CalendarLimits(**{what: 2 * each})
     for _ in range(2):
         assert read_meetings(content, NOW, "m", room=room).sender == "H55.01"
     assert getattr(room, what) == 0
@@ -298,10 +298,10 @@ def test_the_room_of_a_message_is_enough_for_ten_ordinary_calendars_and_for_two_
         event("DTSTART:20261124T010000Z", f"RRULE:FREQ=WEEKLY;BYDAY={day}", uid=day) for day in ("MO", "TH", "FR")
     ]
     attended = [f"ATTENDEE;PARTSTAT=X-ATTENDED;X-LIENTHONG-UNIT=H55.{number}:mailto:a@b" for number in range(989)]
-    room = CalendarRoom()
+    room = CalendarLimits()
     for _ in range(10):
         assert len(read_meetings(calendar("REQUEST", *briefing), NOW, "m", room=room).facts) == 317
-    room = CalendarRoom()
+    room = CalendarLimits()
     for _ in range(4):
         assert len(read_meetings(calendar("PUBLISH", event(*attended)), NOW, "m", room=room).facts) == 989
 

@@ -5,7 +5,7 @@ import pytest
 from hub.domain.errors import Rejected
 from hub.domain.model import Fact
 from hub.services import list_services
-from hub.services.reports import revision_key
+from hub.services.reports import make_revision_key
 from hub.services.verdicts import SERVICE, ReportVerdict, write_verdict_message
 from tests.pki import NOW
 
@@ -20,7 +20,7 @@ def test_a_verdict_is_a_fact_of_the_service_reports():
         Fact(
             unit="H55.13",
             service="reports",
-            key=revision_key("edoc", "H55.13", "2026-11", 2),
+            key=make_revision_key("edoc", "H55.13", "2026-11", 2),
             milestone="returned",
             at=NOW,
             message="m-1",

@@ -362,7 +362,7 @@ def test_an_answer_goes_as_the_call_came_and_verifies_with_its_packet(drawer, ho
         attached=unpacked.attached or None,
     )
     if how is Carriage.SWA:
-        child = envelope.only_child(verified.body)
+        child = envelope.find_only_child(verified.body)
         attachments.attach_parts(child, CONTRACT.binary, unpacked.attached, verified.attached, unpacked.loads)
     read = []
     for element in verified.body.iter("{*}Packet"):

@@ -391,10 +391,10 @@ def test_a_step_that_would_wait_for_another_transaction_holds_up_none_that_share
     item = entry(document())
     with ThreadPoolExecutor(1) as pool:
         with transactions.write_transaction(engine) as other:
-            transactions.one_at_a_time(other, ["a", "b"])
+            transactions.lock_names(other, ["a", "b"])
 
             def held(tx):
-                transactions.one_at_a_time(tx, ["b", "c"])
+                transactions.lock_names(tx, ["b", "c"])
                 return "done"
 
             running = pool.submit(commit_steps, engine, [held, lambda tx: messages.record_message(tx, item, ROUTES)])

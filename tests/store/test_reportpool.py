@@ -11,8 +11,8 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from hub.domain.errors import Unready
-from hub.store.report_pool import LONGEST, MOST, OWN, PROCESSES, Reader, ReportPool
-from hub.store.report_worker import ANSWERS, HEAD, Raised, Settings, WorkerAnswer
+from hub.store.report_pool import LONGEST, MOST, OWN, PROCESSES, ReportPool, ReportReader
+from hub.store.report_worker import ANSWERS, HEAD, PickledError, WorkerAnswer, WorkerSettings
 
 
 class Process:
@@ -24,7 +24,7 @@ class Process:
 
     def write(self, said: bytes) -> None:
         question = pickle.loads(said[HEAD.size :])
-        if not isinstance(question, Settings):
+        if not isinstance(question, WorkerSettings):
             self.asked.append(question[1][0])
 
     def answer(self, said: WorkerAnswer | None = None) -> None:
@@ -60,12 +60,12 @@ class Town:
 
     def __init__(self) -> None:
         self.reactor = Reactor()
-        self.pool = ReportPool(self.reactor, Settings("sqlite://", None))
+        self.pool = ReportPool(self.reactor, WorkerSettings("sqlite://", None))
         self.pool.startService()
         self.told: dict[str, Any] = {}
 
     def ask(self, owner: str, name: str, wanted: Callable[[], bool] = lambda: True) -> Deferred[Any]:
-        asked = self.pool.read(Reader(owner, wanted), print, name)
+        asked = self.pool.read(ReportReader(owner, wanted), print, name)
         return asked.addBoth(lambda found: self.told.__setitem__(name, found))
 
     @property
@@ -134,14 +134,14 @@ def test_a_report_that_takes_too_long_is_given_up(town):
 
 
 def test_the_hubs_own_closing_takes_as_long_as_it_takes(town):
-    asked = town.pool.read(Reader("?closing", longest=None), print, "x")
+    asked = town.pool.read(ReportReader("?closing", longest=None), print, "x")
     town.reactor.pump([1.0] * int(LONGEST + 10))
     assert not asked.called
 
 
 def test_what_a_report_raises_is_raised_here(town):
     town.ask("a", "a1")
-    town.answer("a1", WorkerAnswer(error=Raised.from_error(Unready("journal-unavailable", "why", 7))))
+    town.answer("a1", WorkerAnswer(error=PickledError.from_error(Unready("journal-unavailable", "why", 7))))
     found = town.told["a1"].value
     assert (type(found), found.problem.code, found.problem.detail, found.retry_after) == (
         Unready, "journal-unavailable", "why", 7,

@@ -5,11 +5,11 @@ import pytest
 from hub.store.schema_version import (
     MigrationPart,
     MigrationStep,
+    applies_after_part,
     choose_target_version,
+    is_version_supported,
     list_migration_steps,
     list_pending_migrations,
-    runs_on,
-    takes_away,
 )
 
 OLD = [MigrationStep("0008", MigrationPart.BEFORE), MigrationStep("0009", MigrationPart.BEFORE)]
@@ -43,7 +43,7 @@ NEXT = [*NEW, MigrationStep("0013", MigrationPart.BEFORE)]
     ],
 )
 def test_a_program_runs_where_all_is_that_it_needs(program, found, least, runs):
-    assert runs_on(program, found, least) is runs
+    assert is_version_supported(program, found, least) is runs
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_an_upgrade_stops_before_what_takes_away_when_it_is_told_to(program, fou
 
 
 def test_what_takes_away_is_told_apart():
-    assert not takes_away(NEW, "0009", "0011")
-    assert takes_away(NEW, "0009", "0012")
-    assert not takes_away(NEXT, "0012", "0013")
+    assert not applies_after_part(NEW, "0009", "0011")
+    assert applies_after_part(NEW, "0009", "0012")
+    assert not applies_after_part(NEXT, "0012", "0013")
 
 
 def test_every_migration_since_there_are_parts_says_its_part():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain.model import Unit, UnitMark
-from hub.units.national_agencies import LeftOut, read_national_agencies
+from hub.units.national_agencies import SkippedAgency, read_national_agencies
 
 KNOWN = (
     Unit("H55", "Tỉnh", aliases=("000.00.00.H55",)),
@@ -20,7 +20,7 @@ def row(number: int, code: str, name: str = "Cơ quan", pid: int | None = None) 
     return {"id": number, "pid": pid, "code": code, "name": name, "mail": None}
 
 
-def taken(*rows: dict[str, object]) -> tuple[list[Unit], list[LeftOut]]:
+def taken(*rows: dict[str, object]) -> tuple[list[Unit], list[SkippedAgency]]:
     units, left, mistakes = read_national_agencies(json.dumps(rows).encode(), "list.json", KNOWN, "H55")
     assert mistakes == []
     return units, left
@@ -89,7 +89,7 @@ def test_an_older_code_becomes_an_alias_unless_it_is_somebody_elses() -> None:
 def test_an_agency_that_the_axis_has_deleted_is_left_out() -> None:
     units, left = taken(row(1, "G22") | {"deleted": True}, row(2, "H41") | {"deleted": False})
     assert [unit.code for unit in units] == ["H41"]
-    assert left == [LeftOut("G22", "deleted")]
+    assert left == [SkippedAgency("G22", "deleted")]
 
 
 def test_parents_in_a_circle_are_cut_once() -> None:

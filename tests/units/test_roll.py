@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from hub.domain.errors import Rejected
 from hub.domain.model import Receive, Unit, UnitMark
-from hub.units.routing import RoutedPartner, Routes, first_state
-from hub.units.unit_index import Roll
+from hub.units.routing import RoutedPartner, Routes, choose_first_state
+from hub.units.unit_index import UnitIndex
 
 DAYS = st.none() | st.dates(date(2025, 1, 1), date(2027, 1, 1))
 CODES = ("H55", "H55.1", "H55.13", "H55.13.1", "000.00.13.H55", "G22", "000.00.00.G22", "H550", "Ủy", "\ud800", "")
@@ -38,7 +38,7 @@ def registries(draw: st.DrawFn) -> list[Unit]:
 
 @given(registries(), st.lists(st.text(max_size=4)))
 def test_a_packed_unit_is_the_unit_that_was_packed(units: list[Unit], others: list[str]) -> None:
-    roll, by_code = Roll.of(units), {unit.code: unit for unit in units}
+    roll, by_code = UnitIndex.of(units), {unit.code: unit for unit in units}
     assert list(roll) == sorted(units, key=lambda unit: unit.code)
     assert len(roll) == len(units)
     aliases = {alias: unit.code for unit in units for alias in unit.aliases}
@@ -91,7 +91,7 @@ class Plainly:
             return "unit-without-system"
         if partner not in self.posts or self.posts[partner].receive is Receive.NONE:
             return "unit-without-system"
-        return code, partner, via, first_state(self.posts[partner].receive)
+        return code, partner, via, choose_first_state(self.posts[partner].receive)
 
 
 POSTS = [
@@ -124,7 +124,7 @@ def test_a_code_of_two_units_one_after_another_means_the_one_that_is_active_on_t
     old = Unit("H55.13", "Sở cũ", until=merger, aliases=("000.00.13.H55",), successors=("H55.30",))
     new = Unit("H55.30", "Sở mới", since=merger, aliases=("000.00.13.H55",))
     for on, meant in ((date(2026, 6, 30), "H55.13"), (merger, "H55.30"), (date(2030, 1, 1), "H55.30")):
-        roll = Roll.of([new, old], on)
+        roll = UnitIndex.of([new, old], on)
         assert roll.canonical("000.00.13.H55") == meant
         assert {unit.code: unit.aliases for unit in roll} == {"H55.13": old.aliases, "H55.30": new.aliases}
 
@@ -135,5 +135,5 @@ def test_where_none_is_active_it_means_the_last_that_was_and_not_one_that_is_yet
         Unit("B", "b", since=date(2021, 1, 1), until=date(2022, 1, 1), aliases=("x",)),
         Unit("C", "c", since=date(2027, 1, 1), aliases=("x",)),
     ]
-    assert Roll.of(units, date(2026, 11, 24)).canonical("x") == "B"
-    assert Roll.of(units, date(2020, 6, 1)).canonical("x") == "A"
+    assert UnitIndex.of(units, date(2026, 11, 24)).canonical("x") == "B"
+    assert UnitIndex.of(units, date(2020, 6, 1)).canonical("x") == "A"

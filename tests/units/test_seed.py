@@ -51,8 +51,10 @@ def test_it_is_the_same_every_time() -> None:
 
 
 def test_a_registry_with_the_sample_units_takes_it_and_then_holds_nothing_else() -> None:
-    assert units_csv.read_units_csv(units_csv.write_units_csv(UNITS), "seed.csv", init_province.sample_units()) == (
+    assert units_csv.read_units_csv(
+        units_csv.write_units_csv(UNITS), "seed.csv", init_province.make_sample_units()
+    ) == (
         UNITS,
         [],
     )
-    assert {unit.code for unit in init_province.sample_units()} <= set(BY_CODE)
+    assert {unit.code for unit in init_province.make_sample_units()} <= set(BY_CODE)

@@ -13,9 +13,9 @@ from twisted.web.server import NOT_DONE_YET
 from hub.console.asked import ConsoleResponse
 from hub.console.edge import Console
 from hub.domain.fair_queue import PortShare
-from hub.runtime.disk_space import SpoolRoom
+from hub.runtime.disk_space import SpoolReservations
 from hub.web import connection_limits
-from hub.web.chunked_body import Chunks, Misframed
+from hub.web.chunked_body import ChunkedDecoder, Misframed
 from hub.web.connection_limits import (
     GRACE,
     GREETING,
@@ -361,7 +361,7 @@ def spooling():
         port.site.share_of = lambda channel: PortShare(
             channel.transport.key, spool=shares.get(channel.transport.key, 1 << 30)
         )
-        port.site.spool_room = SpoolRoom(lambda: left)
+        port.site.spool_room = SpoolReservations(lambda: left)
         return port
 
     yield made
@@ -390,7 +390,7 @@ def test_unfinished_uploads_take_their_owners_share_and_the_others_bring_theirs(
     for line in lines:
         if not line.gone:
             line.abortConnection()
-    assert port.site.spool_room == SpoolRoom(port.site.spool_room._left), "all of it was given back"
+    assert port.site.spool_room == SpoolReservations(port.site.spool_room._left), "all of it was given back"
     assert uploads(port, "mine", 1)[0] == [""]
 
 
@@ -448,7 +448,7 @@ def test_room_is_given_back_whatever_becomes_of_the_body(spooling, way):
     else:
         line.protocol.dataReceived(b"x\n")
     assert line.heard or way == "hung up"
-    assert port.site.spool_room == SpoolRoom(port.site.spool_room._left)
+    assert port.site.spool_room == SpoolReservations(port.site.spool_room._left)
 
 
 def test_a_stranger_has_so_long_to_begin_and_header_fields_so_long_to_come():
@@ -640,7 +640,7 @@ def test_what_toolkits_and_old_proxies_send_is_taken(said, at_once):
 def test_a_body_of_one_octet_a_chunk_is_given_on_by_what_comes_at_once():
     given: list[bytes] = []
     behind: list[bytes] = []
-    chunks = Chunks(given.append, behind.append)
+    chunks = ChunkedDecoder(given.append, behind.append)
     for _ in range(10):
         chunks.dataReceived(b"1\r\nx\r\n" * 1000)
     chunks.dataReceived(b"0\r\n\r\nGET")
@@ -657,7 +657,7 @@ def test_however_a_body_is_cut_into_chunks_and_packets_it_is_the_same(body, size
     given: list[bytes] = []
     behind: list[bytes] = []
     at = 0
-    chunks = Chunks(given.append, behind.append)
+    chunks = ChunkedDecoder(given.append, behind.append)
     for size in [*packets, len(said)]:
         if behind:
             break
@@ -669,7 +669,7 @@ def test_however_a_body_is_cut_into_chunks_and_packets_it_is_the_same(body, size
 
 def test_chunks_that_do_not_end_where_they_said_are_no_body():
     with pytest.raises(Misframed):
-        Chunks(print, print).dataReceived(b"3\r\nhello\r\n0\r\n\r\n")
+        ChunkedDecoder(print, print).dataReceived(b"3\r\nhello\r\n0\r\n\r\n")
 
 
 def test_a_connection_that_serves_stays_open():

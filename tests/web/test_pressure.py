@@ -24,7 +24,7 @@ from hub.partner import throttle
 from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle
 from hub.runtime import disk_space
-from hub.runtime.disk_space import DiskRoom
+from hub.runtime.disk_space import DiskSpace
 from hub.soap import envelope, wsdl
 from hub.web.soap_listener import PAUSE, BoundedSite, ServiceResource
 from tests import pki
@@ -203,7 +203,7 @@ def test_a_look_at_the_disk_is_believed_for_a_second(tmp_path, monkeypatch):
     free, clock = [5], Clock()
     monkeypatch.setattr(shutil, "disk_usage", lambda _place: SimpleNamespace(free=free[0]))
     config: Any = SimpleNamespace(data=tmp_path, database_url="postgresql+psycopg://x/y", free_disk=10)
-    watched = DiskRoom(lambda: disk_space.describe_lacking_space(config), clock.seconds)
+    watched = DiskSpace(lambda: disk_space.describe_lacking_space(config), clock.seconds)
     with pytest.raises(Unready) as caught:
         watched.require_space()
     assert (caught.value.problem.code, caught.value.retry_after) == ("disk-low", 60)

@@ -5,7 +5,7 @@ from typing import Any, cast
 from hub.console import standing
 from hub.console.users import Role, User
 from hub.report.form.book import read_shipped_book
-from hub.runtime.thread_pool import at_once
+from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.web import public_pages
@@ -25,7 +25,7 @@ def publish(town, period):
 
 
 def test_what_no_unit_can_be_called_is_not_asked_of_the_journal(town):
-    pages = public_pages.PublicPages(cast("Any", None), at_once, town.pages().live, lambda: "https://hub/public")
+    pages = public_pages.PublicPages(cast("Any", None), run_at_once, town.pages().live, lambda: "https://hub/public")
     for unit in ("H55%00", "%0d%0a", "%E2%80%A8"):
         assert done(pages.page(f"reports/edoc/{unit}/2026-11.html")) is None
 
@@ -37,7 +37,7 @@ def test_a_page_is_made_once_and_the_last_ones_are_kept(town, monkeypatch):
 
     def work(owner, size, step, *words):
         sizes.append(size)
-        return at_once(owner, size, step, *words)
+        return run_at_once(owner, size, step, *words)
 
     pages = public_pages.PublicPages(
         InlineDatabase(town.engine), cast("Any", work), town.pages().live, lambda: "https://hub/public"

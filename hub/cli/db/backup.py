@@ -121,7 +121,7 @@ def _problems(tx: sa.Connection) -> Iterator[str]:
         with progress_bar(t("Kiểm tra", "Verifying")) as tell:
             yield from integrity.in_contents(tx, _of(tell, total))
     except sa.exc.DBAPIError as error:
-        if not transactions.is_damage(error):
+        if not transactions.is_damage_error(error):
             raise
         yield str(error.orig)
 

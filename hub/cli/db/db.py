@@ -52,13 +52,13 @@ def show_database_status(screen: Screen) -> None:
     config = read_journal_config(screen)
     with open_journal(config, any_version=True) as engine, transactions.read_transaction(engine) as tx:
         found, least, needed = (
-            transactions.version_in(tx),
+            transactions.select_schema_version(tx),
             schema_version.read_least_version(tx),
-            transactions.latest_version(),
+            transactions.read_latest_version(),
         )
         known = schema_version.list_migration_steps()
         fed = _fed(tx, config.feed.exchange) if config.feed and found == needed else None
-    runs = schema_version.runs_on(known, found, least)
+    runs = schema_version.is_version_supported(known, found, least)
     todo = schema_version.list_pending_migrations(known, found)
     fields: dict[str, object] = {
         "url": config.database_url,
@@ -164,7 +164,7 @@ def _refuse_beside_others(config: "Config", engine: "Engine", found: str | None,
         told = schema_version.read_least_version(tx) is not None  # otherwise the database is older than this table
         alive = {each.name: each.schema for each in nodes.list_live_nodes(tx, datetime.now(UTC))} if told else {}
     old = [name for name, schema in alive.items() if schema < target]
-    if schema_version.takes_away(schema_version.list_migration_steps(), found, target) and old:
+    if schema_version.applies_after_part(schema_version.list_migration_steps(), found, target) and old:
         raise CommandStop(
             f"còn nút phiên bản cũ đang chạy: {', '.join(old)}; hãy dừng trước, hoặc chỉ chạy --before",
             f"nodes of the old version run: {', '.join(old)}; stop them first, or run only --before",
@@ -182,7 +182,7 @@ def _refuse_beside_others(config: "Config", engine: "Engine", found: str | None,
     "lienthong db nodes --json",
 )
 @pass_screen
-def nodes_(screen: Screen) -> None:
+def list_hub_nodes(screen: Screen) -> None:
     from datetime import UTC, datetime
 
     import attrs
@@ -216,4 +216,4 @@ def _state(screen: Screen, state: str) -> str:
 
 db.add_command(show_database_status)
 db.add_command(upgrade_hub_database)
-db.add_command(nodes_)
+db.add_command(list_hub_nodes)

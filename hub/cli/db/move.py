@@ -68,7 +68,7 @@ def move_journal(screen: Screen, to: str, password_file: Path | None, yes: bool)
     from hub.config.writing import quote_toml
 
     try:
-        target = database.url_of(to, Path())
+        target = database.parse_database_url(to, Path())
     except database.DatabaseUrlUnfit as unfit:
         wrong, expected = unfit.args
         raise click.UsageError(f"--to: {wrong} ({expected})") from unfit
@@ -160,7 +160,7 @@ def _between(config: Config, target: str, to: str, password_file: Path | None) -
     try:
         with transactions.read_transaction(here) as tx:
             problems = [Mistake("--to", *problem) for problem in transactions.find_unsafe_settings(tx)]
-            unfinished = transactions.version_in(tx) == move_marks.MoveMark.MOVING
+            unfinished = transactions.select_schema_version(tx) == move_marks.MoveMark.MOVING
         with transactions.read_transaction(there) as tx:
             marked = None if unfinished else move_marks.find_move_mark(tx)
         if problems or marked:

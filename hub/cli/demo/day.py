@@ -111,9 +111,9 @@ def play_day(
 ) -> Played:
     """Set up the hub of the day in *directory*, play the day, and compare. Raises StageFailed, CommandStop."""
     from hub.demo.run.stage import Site, Stage
-    from hub.report.form.period import month_containing
+    from hub.report.form.period import find_month_containing
 
-    site, period = Site(directory / "hub"), month_containing(datetime.now(UTC))
+    site, period = Site(directory / "hub"), find_month_containing(datetime.now(UTC))
     operator.ask("init", str(site.directory), *words)
     if scale.offices > 12:  # there are twelve sample units
         operator.ask("units", "seed", "-o", str(directory / "units.csv"))
@@ -129,7 +129,7 @@ def play_day(
         outbox = directory / "outbox"
         outbox.mkdir()
         day = _conducted(stage, operator, narrator, town, scale, outbox, period.first)
-        before = month_containing(period.start - timedelta(days=1)).text
+        before = find_month_containing(period.start - timedelta(days=1)).text
         last = evening.Evening(stage, operator, narrator, before, period.text, town.fetching[0])
         last.leave()
         day.play()

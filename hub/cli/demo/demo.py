@@ -288,9 +288,9 @@ def _statements(stage: "Stage", operator: Operator, story: _Story) -> "Statement
 
 def _period() -> str:
     """Return the month that a result of today belongs to."""
-    from hub.report.form.period import month_containing
+    from hub.report.form.period import find_month_containing
 
-    return month_containing(datetime.now(UTC)).text
+    return find_month_containing(datetime.now(UTC)).text
 
 
 def _write_reports(operator: Operator, units: Sequence[Mapping[str, Any]], directory: Path) -> tuple[ReportPage, ...]:

@@ -18,7 +18,7 @@ every_form_option = click.option(
 )
 
 
-def name_report(function: Callable[..., Any]) -> Callable[..., Any]:
+def add_report_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add UNIT, PERIOD and `--form` to a command. Together they name one report."""
     for decorate in (form_option, click.argument("period"), click.argument("unit")):
         function = decorate(function)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--reason", default="", help=t("Lý do lập bản mới; được ghi lại.", "Reason for revisions; recorded."))
 @pass_screen
 def close_period(screen: Screen, period: str, form: str | None, reason: str) -> None:
-    from hub.cli.journal import open_journal, read_journal_config, say_outstanding
+    from hub.cli.journal import make_outstanding_error, open_journal, read_journal_config
     from hub.domain.local_time import HANOI
     from hub.report.form import book
     from hub.report.form.period import PeriodUnreadable, parse_period
@@ -64,7 +64,7 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str) -> 
                         f"{month.text} has not ended: it can be closed from {at}",
                     ) from None
                 except closing.FactsOutstanding as early:
-                    raise say_outstanding(early.args[0]) from None
+                    raise make_outstanding_error(early.args[0]) from None
                 except closing.OutOfTurn as turn:
                     _explain(screen, name, month, turn.args[0], only=form is not None)
 
@@ -92,7 +92,7 @@ def _close(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month:
     by, now = getpass.getuser(), datetime.now(UTC)
     with transactions.read_transaction(engine) as tx:
         made = next((each for each in closing.read_closings(tx, form) if each.period.text == month.text), None)
-        draft = None if made else closing.work_out(tx, known, form, month, now)
+        draft = None if made else closing.count_month_draft(tx, known, form, month, now)
     if draft is not None:
         with transactions.write_transaction(engine) as tx:
             made = closing.settle_closing(tx, draft, by)
@@ -174,7 +174,7 @@ def _periods(tx: "sa.Connection", form: str, book: "Book") -> Iterator[dict[str,
 
     for made in closing.read_closings(tx, form):
         yield _fields(form, made)
-    found = closing.next_month(tx, book, form)
+    found = closing.find_next_month_to_close(tx, book, form)
     if found is not None:
         month = found[1]
         days = {"from": month.first.isoformat(), "to": month.last.isoformat()}
@@ -190,9 +190,9 @@ def _periods(tx: "sa.Connection", form: str, book: "Book") -> Iterator[dict[str,
 
 
 def _forms(form: str | None, forms: "Sequence[Form]") -> list[str]:
-    from hub.workload.closing import counting_forms
+    from hub.workload.closing import list_counting_forms
 
-    known = counting_forms(forms)
+    known = list_counting_forms(forms)
     if form is not None and form not in known:
         raise click.UsageError(
             t(f"không có biểu mẫu {form}: {', '.join(known)}", f"no form {form}: {', '.join(known)}")

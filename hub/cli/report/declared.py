@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.report.arguments import PERIODS, name_report
-from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, english, exit_command, pass_screen, t
+from hub.cli.report.arguments import PERIODS, add_report_arguments
+from hub.cli.screen import (
+    NOT_FOUND,
+    UNAVAILABLE,
+    CommandStop,
+    Screen,
+    command,
+    exit_command,
+    pass_screen,
+    t,
+    wants_english,
+)
 from hub.domain.model import Language
 
 if TYPE_CHECKING:
@@ -32,7 +42,7 @@ if TYPE_CHECKING:
     "lienthong report template H55.13 2026-12 -o mau.xlsx",
     "lienthong report template H55.13 2026-12 --form dossiers -o mau.xlsx",
 )
-@name_report
+@add_report_arguments
 @click.option(
     "-o",
     "--output",
@@ -44,14 +54,16 @@ if TYPE_CHECKING:
 def write_template(screen: Screen, unit: str, period: str, form: str, output: Path) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.report.form import book
-    from hub.report.signed.declaration_workbook import as_template
+    from hub.report.signed.declaration_workbook import write_declaration_workbook
     from hub.store import transactions
 
     config = read_journal_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         asked = read_report_sources(tx, unit, period, form, book.read_book(config.reports))
     output.write_bytes(
-        as_template(asked.form, asked.period, asked.members, asked.names, Language.EN if english() else Language.VI)
+        write_declaration_workbook(
+            asked.form, asked.period, asked.members, asked.names, Language.EN if wants_english() else Language.VI
+        )
     )
     screen.note(f"Đã ghi {output}.", f"Wrote {output}.")
 
@@ -64,7 +76,7 @@ def write_template(screen: Screen, unit: str, period: str, form: str, output: Pa
     f"{PERIODS} `lienthong report template` writes the template.",
     "lienthong report declare H55.13 2026-12 mau.xlsx",
 )
-@name_report
+@add_report_arguments
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @pass_screen
 def declare_figures(screen: Screen, unit: str, period: str, form: str, file: Path) -> None:
@@ -101,7 +113,7 @@ def declare_figures(screen: Screen, unit: str, period: str, form: str, file: Pat
     "lienthong report reconcile H55.13 2026-12",
     "lienthong report reconcile H55.13 2026-12 --json | jq 'select(.verdict == \"differs\")'",
 )
-@name_report
+@add_report_arguments
 @pass_screen
 def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> None:
     from hub.cli.journal import open_journal, read_journal_config
@@ -174,7 +186,7 @@ def read_report_sources(tx: "Transaction", unit: str, period: str, form: str, fo
     from hub.workload import unit_report
 
     try:
-        asked = unit_report.ask_unit_report(tx, unit, period, form, forms)
+        asked = unit_report.resolve_report_sources(tx, unit, period, form, forms)
     except (PeriodUnreadable, LookupError) as error:
         raise click.UsageError(str(error)) from None
     if not asked.unit_is_known:
@@ -234,9 +246,11 @@ def _print(
         "no-evidence": t("không có căn cứ", "no evidence"),
     }
     headings = {
-        column.key: column.heading.say(Language.EN if english() else Language.VI) for column in asked.form.columns
+        column.key: column.heading.say(Language.EN if wants_english() else Language.VI) for column in asked.form.columns
     }
-    headings |= {line.key: line.heading.say(Language.EN if english() else Language.VI) for line in asked.form.manual}
+    headings |= {
+        line.key: line.heading.say(Language.EN if wants_english() else Language.VI) for line in asked.form.manual
+    }
     titles = {
         "verdict": t("kết quả", "verdict"),
         "unit": t("đơn vị", "unit"),

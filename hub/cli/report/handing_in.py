@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.report.arguments import PERIODS, name_report
+from hub.cli.report.arguments import PERIODS, add_report_arguments
 from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, pass_screen, t
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     "lienthong report submit H55 2026-12 baocao",
     'lienthong report submit H55 2026-12 baocao --form dossiers --reason "bị trả lại"',
 )
-@name_report
+@add_report_arguments
 @click.argument("partner")
 @click.option(
     "--reason", default="", help=t("Lý do lập bản mới; được ghi lại.", "Reason for a new revision; recorded.")
 )
 @pass_screen
 def submit_report(screen: Screen, unit: str, period: str, form: str, partner: str, reason: str) -> None:
-    _let_out(screen, unit, period, form, partner, reason.strip())
+    _submit_or_publish(screen, unit, period, form, partner, reason.strip())
 
 
 @command(
@@ -43,16 +43,16 @@ def submit_report(screen: Screen, unit: str, period: str, form: str, partner: st
     f"Publish the report of an ended period.\n\n{PERIODS}",
     'lienthong report publish H55 2026-12 --reason "CV 123/UBND"',
 )
-@name_report
+@add_report_arguments
 @click.option("--reason", required=True, help=t("Lý do; được ghi lại.", "Reason; recorded."))
 @pass_screen
 def publish_report(screen: Screen, unit: str, period: str, form: str, reason: str) -> None:
     if not reason.strip():
         raise click.UsageError(t("cần --reason", "--reason is needed"))
-    _let_out(screen, unit, period, form, None, reason.strip())
+    _submit_or_publish(screen, unit, period, form, None, reason.strip())
 
 
-def _let_out(screen: Screen, unit: str, period: str, form: str, partner: str | None, reason: str) -> None:
+def _submit_or_publish(screen: Screen, unit: str, period: str, form: str, partner: str | None, reason: str) -> None:
     """Submit a report to *partner*, or publish it if *partner* is None."""
     from hub.cli.journal import open_journal
     from hub.config import read_config
@@ -97,7 +97,7 @@ def _let_out(screen: Screen, unit: str, period: str, form: str, partner: str | N
     screen.row({**said, "fresh": kept.fresh}, text)
 
 
-def give_out(screen: Screen, unit: str, period: str, form: str, reason: str) -> bytes | None:
+def issue_report(screen: Screen, unit: str, period: str, form: str, reason: str) -> bytes | None:
     """Return the sealed report of an ended period: the same octets each time. None while the period has not ended.
 
     The first call records the report in the journal and closes it. After that, only a *reason* makes a new revision.
@@ -115,7 +115,7 @@ def give_out(screen: Screen, unit: str, period: str, form: str, reason: str) -> 
         try:
             with transactions.write_transaction(engine) as tx:
                 province, counted, by = _counted(tx, config, unit, period, form, now)
-                kept = submission.give_out(tx, province, counted, reason=reason, by=by, now=now)
+                kept = submission.issue_report(tx, province, counted, reason=reason, by=by, now=now)
                 content = blobs.read_blob(tx, kept.message.sha256)
         except submission.Unended:
             return None
@@ -171,7 +171,7 @@ def _write_down(
     province, counted, by = _counted(tx, config, unit, period, form, now)
     if partner is None:
         return submission.publish_report(tx, province, counted, reason=reason, by=by, now=now)
-    return submission.hand_in(tx, province, counted, partner, reason=reason, by=by, now=now)
+    return submission.submit_report(tx, province, counted, partner, reason=reason, by=by, now=now)
 
 
 def _counted(
@@ -200,6 +200,6 @@ def _counted(
         report=counted,
         names=dict(asked.names),
         lines=lines,
-        open_month=submission.open_month(tx, asked.form, asked.period),
+        open_month=submission.find_open_month(tx, asked.form, asked.period),
     )
     return Province.of(config, unit_registry.read_unit_roll(tx, local_time.local_day(now))), made, getpass.getuser()

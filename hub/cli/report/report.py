@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from hub.cli.report.show import check_column, choose_format, print_facts, print_report, show_options, show_report
-from hub.cli.screen import USAGE, Command, CommandStop, Family, Screen, command_group, pass_screen, t
+from hub.cli.report.show import add_show_options, check_column, choose_format, print_facts, print_report, show_report
+from hub.cli.screen import USAGE, Command, CommandGroup, CommandStop, Screen, command_group, pass_screen, t
 
 #: name -> (`module:attribute`, description in Vietnamese, in English), in the order of a report's life.
 COMMANDS = {
@@ -77,7 +77,7 @@ MOVED = {
 _SHORT = ""  #: stands for the missing name of a command
 
 
-class _Reports(Family):
+class _Reports(CommandGroup):
     """Treats arguments that begin with no command's name as the short form of `show` or `facts`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -127,7 +127,7 @@ def report_workload() -> None:
 @click.command("show", cls=Command, help=show_report.help, epilog=show_report.epilog)
 @click.argument("unit", required=False)
 @click.argument("period", required=False)
-@show_options
+@add_show_options
 @click.option(
     "--facts", "only_facts", is_flag=True, help=t("Các kết quả, như report facts.", "The facts, like report facts.")
 )

@@ -11,7 +11,7 @@ import attrs
 import click
 
 from hub.cli.report.arguments import PERIODS, form_option
-from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, english, pass_screen, t
+from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, pass_screen, t, wants_english
 from hub.domain.model import Language
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _TOGETHER = 500  #: facts whose messages are looked up in one query
 _CHARTED = ("html", "pdf", "xlsx")  #: formats that can contain charts
 
 
-def show_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def add_show_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of `report show` to a command."""
     options = (
         form_option,
@@ -93,7 +93,7 @@ def show_options(function: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.argument("unit")
 @click.argument("period")
-@show_options
+@add_show_options
 @pass_screen
 def show_report(
     screen: Screen,
@@ -220,9 +220,9 @@ def _write(screen: Screen, content: bytes, output: Path | None) -> None:
 
 def _gave_out(screen: Screen, named: tuple[str, str, str], reason: str, output: Path | None) -> bool:
     """Write the stored sealed report if the period has ended. Return whether it has."""
-    from hub.cli.report.handing_in import give_out
+    from hub.cli.report.handing_in import issue_report
 
-    given = give_out(screen, *named, reason)
+    given = issue_report(screen, *named, reason)
     if given is None:
         return False
     _write(screen, given, output)
@@ -298,7 +298,7 @@ def _written(
     from hub.report.output import formats
     from hub.report.output.charts import make_plots
 
-    language, names = Language.EN if english() else Language.VI, asked.names
+    language, names = Language.EN if wants_english() else Language.VI, asked.names
     charts = () if others is None else make_plots(counted, names, others, language)
     return formats.write_report(kind, counted, names, lines, language, identity, receiver=asked.receiver, charts=charts)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import attrs
 import click
 
-from hub.cli.report.arguments import PERIODS, name_report
+from hub.cli.report.arguments import PERIODS, add_report_arguments
 from hub.cli.screen import (
     FAILED,
     NOT_FOUND,
@@ -18,10 +18,10 @@ from hub.cli.screen import (
     CommandStop,
     Screen,
     command,
-    english,
     exit_command,
     pass_screen,
     t,
+    wants_english,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hub.report.form.book import Book
     from hub.store.transactions import Transaction
     from hub.workload.revisions import Revision
-    from hub.workload.submission import KeptRevision, TakenBack
+    from hub.workload.submission import KeptRevision, SignedReturn
 
 LARGEST = 64 * 1024 * 1024  #: maximum octets of a signed report; the report of 989 units has about 3 MB
 
@@ -54,7 +54,7 @@ _STATES = {
     f"{PERIODS} `lienthong report show UNIT PERIOD --format xml` writes the document to sign.",
     "lienthong report import-signed H55 2026-12 bao-cao.signed.xml",
 )
-@name_report
+@add_report_arguments
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @pass_screen
 def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path) -> None:
@@ -68,7 +68,7 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
     if file.stat().st_size > LARGEST:
         raise click.UsageError(t(f"{file} quá lớn", f"{file} is too large"))
     uploaded, config, now = file.read_bytes(), read_config(screen.config), datetime.now(UTC)
-    revocation_cache.tell_all(config, revocation_cache.load_revocation_answers(config, now))
+    revocation_cache.set_revocation_answers(config, revocation_cache.load_revocation_answers(config, now))
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
             code, text = _named(tx, unit, period, form, book.read_book(config.reports))
@@ -111,7 +111,7 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
     f"with its reasons.\n\n{PERIODS}",
     "lienthong report state H55 2026-12",
 )
-@name_report
+@add_report_arguments
 @pass_screen
 def show_state(screen: Screen, unit: str, period: str, form: str) -> None:
     from hub.cli.journal import open_journal, read_journal_config
@@ -174,7 +174,7 @@ def _named(tx: "Transaction", unit: str, period: str, form: str, book: "Book") -
 
 def _take(
     tx: "Transaction", config: "Config", kept: "KeptRevision | None", uploaded: bytes, now: datetime
-) -> "TakenBack":
+) -> "SignedReturn":
     import getpass
 
     from hub.domain import local_time
@@ -187,7 +187,7 @@ def _take(
     if kept is None:
         raise Rejected(Problem("report-not-closed"))
     province = Province.of(config, unit_registry.read_unit_roll(tx, local_time.local_day(now)))
-    return submission.take_back(tx, province, kept, uploaded, by=getpass.getuser(), now=now)
+    return submission.accept_signed_report(tx, province, kept, uploaded, by=getpass.getuser(), now=now)
 
 
 def _turn_away(
@@ -202,7 +202,7 @@ def _turn_away(
     kept = submission.read_newest_revision(tx, code, form, period)
     if kept is not None:
         sha256 = hashlib.sha256(uploaded).hexdigest()
-        submission.turn_away(tx, kept, rejected, sha256, by=getpass.getuser(), now=now)
+        submission.record_signature_refusal(tx, kept, rejected, sha256, by=getpass.getuser(), now=now)
 
 
 def _refuse(screen: Screen, rejected: "Rejected") -> NoReturn:
@@ -210,7 +210,7 @@ def _refuse(screen: Screen, rejected: "Rejected") -> NoReturn:
     from hub.domain.errors import find_error_sentences
 
     for problem in rejected.problems:
-        said = find_error_sentences(problem.code)[1 if english() else 0]
+        said = find_error_sentences(problem.code)[1 if wants_english() else 0]
         if screen.json:
             fields = {"code": problem.code, "detail": problem.detail, "vi": find_error_sentences(problem.code)[0]}
             screen.row({**fields, "en": find_error_sentences(problem.code)[1]}, "")

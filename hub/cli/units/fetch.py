@@ -47,12 +47,12 @@ if TYPE_CHECKING:
 )
 @pass_screen
 def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool, yes: bool, timeout: float) -> None:
-    from hub.cli.units.plan import carry_out
+    from hub.cli.units.plan import write_unit_list
     from hub.config import read_config
 
     content = _asked(screen, read_config(screen.config), partner, timeout)
     if output is None:
-        carry_out(screen, content, partner, national=True, dry_run=dry_run, yes=yes)
+        write_unit_list(screen, content, partner, national=True, dry_run=dry_run, yes=yes)
         return
     output.write_bytes(content)
     screen.row(
@@ -63,13 +63,13 @@ def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool
 
 def _asked(screen: Screen, config: "Config", code: str, timeout: float) -> bytes:
     """Return the list from the partner *code*. Raises `CommandStop`."""
-    from hub.delivery.transports import adapters_of
+    from hub.delivery.transports import make_adapters
     from hub.domain.model import Lister, Refused, Unavailable
 
     partner = config.partners.get(code)
     if partner is None:
         raise CommandStop(f"không có hệ thống đối tác {code}", f"there is no partner {code}", NOT_FOUND)
-    adapter: object = adapters_of(config).get(code)
+    adapter: object = make_adapters(config).get(code)
     if not isinstance(adapter, Lister):
         raise CommandStop(
             f"{code} không cho danh sách cơ quan: cần url và bộ chuyển đổi như vxp",

@@ -22,7 +22,7 @@ _WHY = {
 }
 
 
-def carry_out(screen: Screen, content: bytes, name: str, *, national: bool, dry_run: bool, yes: bool) -> None:
+def write_unit_list(screen: Screen, content: bytes, name: str, *, national: bool, dry_run: bool, yes: bool) -> None:
     """Read the list *content* with the name *name*, print what it changes, and write the changes to the registry.
 
     Nothing is written with *dry_run*, with a mistake in the list, or, without *yes*, if existing units would change.

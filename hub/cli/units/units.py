@@ -156,9 +156,9 @@ def _write(screen: Screen, found: "Sequence[Unit]", output: Path | None) -> None
 )
 @pass_screen
 def import_units(screen: Screen, file: Path, dry_run: bool, yes: bool, national: bool) -> None:
-    from hub.cli.units.plan import carry_out
+    from hub.cli.units.plan import write_unit_list
 
-    carry_out(screen, file.read_bytes(), file.name, national=national, dry_run=dry_run, yes=yes)
+    write_unit_list(screen, file.read_bytes(), file.name, national=national, dry_run=dry_run, yes=yes)
 
 
 manage_units.add_command(list_units)

@@ -29,7 +29,7 @@ class Round:
 
 def begin_round(tx: Transaction, partner: str, holder: str, now: datetime, lease: timedelta) -> Round | None:
     """Take the next collection from *partner*. Return None when it is not due or another node holds it."""
-    transactions.put_once(tx, table, [{"partner": partner, "cursor": "", "due": now}])
+    transactions.insert_missing_rows(tx, table, [{"partner": partner, "cursor": "", "due": now}])
     free = sa.or_(table.c.holder.is_(None), table.c.holder == holder, table.c.lease_until < now)
     taken = tx.execute(
         sa.update(table)

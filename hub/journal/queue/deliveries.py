@@ -313,7 +313,7 @@ def plan_stops(
     died, told = [], []
     places: dict[tuple[str, str], None] = {}
     for effect, rows in groups:
-        reason = changes.stop_reason(effect, by)
+        reason = changes.write_stop_reason(effect, by)
         for row in rows:
             becomes = changes.stop_delivery_state(row.state)
             if becomes is None or row.id in marked:

@@ -32,7 +32,7 @@ def lock_lanes(tx: Transaction, lane: str, recipients: Iterable[str]) -> None:
 
 def lock_all(tx: Transaction, places: Iterable[tuple[str, str]]) -> None:
     """Lock each lane (pair of lane and recipient) in *places*, as `lock_lanes` does."""
-    transactions.one_at_a_time(tx, {_name(*place) for place in places})
+    transactions.lock_names(tx, {_name(*place) for place in places})
 
 
 def lock_those_at_hand(tx: Transaction, places: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -40,7 +40,7 @@ def lock_those_at_hand(tx: Transaction, places: Collection[tuple[str, str]]) -> 
 
     For periodic work, which finds the other places in a later run.
     """
-    at_hand = transactions.those_at_hand(tx, {_name(*place) for place in places})
+    at_hand = transactions.try_lock_names(tx, {_name(*place) for place in places})
     return {place for place in places if _name(*place) in at_hand}
 
 

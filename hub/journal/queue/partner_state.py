@@ -69,7 +69,7 @@ def seize_partner(tx: Transaction, partner: str) -> PartnerStanding | None:
     Does not wait: what the other node does not claim is found in the next run.
     """
     row = tx.execute(_ONE.with_for_update(skip_locked=True), {"code": partner}).mappings().first()
-    if row is None and transactions.put_once(tx, table, [{"partner": partner}]):
+    if row is None and transactions.insert_missing_rows(tx, table, [{"partner": partner}]):
         row = tx.execute(_ONE, {"code": partner}).mappings().first()
     return None if row is None else _read(row)
 
@@ -89,7 +89,7 @@ def move_breaker(tx: Transaction, partner: str, step: Callable[[Breaker], Breake
     """
     if step(found := read_partner_standing(tx, partner).breaker) == found:
         return
-    transactions.put_once(tx, table, [{"partner": partner}])
+    transactions.insert_missing_rows(tx, table, [{"partner": partner}])
     row = tx.execute(_ONE.with_for_update(), {"code": partner}).mappings().one()
     before = _read(row)
     after = attrs.evolve(before, breaker=step(before.breaker))
@@ -108,7 +108,7 @@ def pause_partner(tx: Transaction, partner: str, *, reason: str, by: str, now: d
 
     Return False if it is already paused.
     """
-    transactions.put_once(tx, table, [{"partner": partner}])
+    transactions.insert_missing_rows(tx, table, [{"partner": partner}])
     running = sa.and_(table.c.partner == partner, table.c.paused_at.is_(None))
     values = {"paused_at": now, "paused_by": by, "paused_reason": reason}
     if not tx.execute(sa.update(table).where(running).values(values)).rowcount:

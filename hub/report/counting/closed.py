@@ -15,8 +15,8 @@ import attrs
 from hub.domain.model import Fact
 from hub.report.counting import evidence
 from hub.report.counting.counting import Cells, Placing, Report, assemble_report
-from hub.report.counting.dates import in_order
-from hub.report.counting.listing import Listing
+from hub.report.counting.dates import make_fact_sort_key
+from hub.report.counting.listing import FactListing
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.form import Column, ColumnKind, Form, Wording
 from hub.report.form.period import Period
@@ -33,7 +33,7 @@ class ClosedRow:
     unit: str
     cells: Cells
     facts: int  #: the number of facts behind it
-    evidence: str  #: the SHA-256 of these facts (`evidence.of_row`)
+    evidence: str  #: the SHA-256 of these facts (`evidence.hash_row`)
     revision: int = 1
     made_at: datetime | None = None
     reason: str = ""  #: why this revision was made; "" for the first
@@ -44,7 +44,7 @@ class ClosedRow:
         return (self.cells, self.facts, self.evidence) == (other.cells, other.facts, other.evidence)
 
 
-def work_out(
+def count_closed_row(
     form: Form, histories: Iterable[Iterable[Fact]], period: Period, now: datetime, unit: str, books: ClosedMonths
 ) -> tuple[ClosedRow | None, set[str]]:
     """Return the row of *unit* in the ended *period* (None: nothing is counted), and the business keys that are carried
@@ -53,7 +53,7 @@ def work_out(
     *histories*: the unit's facts, grouped by business key. *books*: the closed months, including *period*.
     """
     cells, carried = Cells.none(form), set[tuple[str, str]]()
-    with closing(Listing([])) as listing:
+    with closing(FactListing([])) as listing:
         for column, fact in Placing.of(form, period, now, books, carried).place_histories(histories):
             cells.count(column, fact)
             listing.take(column.key, fact)
@@ -63,7 +63,7 @@ def work_out(
         return ClosedRow(unit=unit, cells=cells, facts=len(listing), evidence=listing.rows[unit]), keys
 
 
-def empty_closed_row(form: Form, unit: str) -> ClosedRow:
+def make_empty_row(form: Form, unit: str) -> ClosedRow:
     """Return the row of a unit for which nothing is counted."""
     return ClosedRow(unit=unit, cells=Cells.none(form), facts=0, evidence=evidence.NOTHING)
 
@@ -107,7 +107,7 @@ def find_changed_cells(before: ClosedRow, after: ClosedRow) -> dict[str, list[ob
     return {key: [was.get(key), is_.get(key)] for key in (was | is_) if was.get(key) != is_.get(key)}
 
 
-def counts_alike(one: Form, other: Form) -> bool:
+def have_same_rules(one: Form, other: Form) -> bool:
     """Return whether two forms count by the same rules; their wording may differ."""
     return _rules(one) == _rules(other)
 
@@ -184,7 +184,7 @@ def list_composed_facts(pieces: Sequence[Placed]) -> Iterator[tuple[Column, Fact
                 case ColumnKind.PEAK:
                     peaks.setdefault(place, [[] for _ in pieces])[number].append((column, fact))
                 case ColumnKind.TIME:
-                    if place not in latest or in_order(fact) > in_order(latest[place][1]):
+                    if place not in latest or make_fact_sort_key(fact) > make_fact_sort_key(latest[place][1]):
                         latest[place] = (column, fact)
                 case _:
                     yield column, fact

@@ -32,7 +32,7 @@ from hub.domain import local_time
 from hub.domain.model import Fact
 from hub.report.counting import checks, dates, deriving
 from hub.report.counting.checks import CheckFinding
-from hub.report.counting.dates import fact_time, in_order
+from hub.report.counting.dates import find_fact_time, make_fact_sort_key
 from hub.report.counting.deriving import Number
 from hub.report.counting.happenings import list_happened_facts
 from hub.report.counting.posting import OPEN, ClosedMonths, make_poster
@@ -160,18 +160,18 @@ def find_counted_facts(
     The amounts of the facts of a flow or a stock add up to exactly its number. A formula has the facts of its summands;
     a time has only the latest fact.
     """
-    return found_behind(form, key, place_facts(form, facts, period, now, units, books))
+    return filter_counted_facts(form, key, place_facts(form, facts, period, now, units, books))
 
 
-def found_behind(form: Form, key: str, placed: Iterable[tuple[Column, Fact]]) -> tuple[Fact, ...]:
+def filter_counted_facts(form: Form, key: str, placed: Iterable[tuple[Column, Fact]]) -> tuple[Fact, ...]:
     """Return those of the *placed* facts that the number of column *key* counts, oldest first. Raises KeyError: no such
     column.
     """
     columns = form.parts(key)
     found = [fact for column, fact in placed if column in columns]
     if form.column(key).kind is ColumnKind.TIME:
-        return tuple(sorted(found, key=in_order)[-1:])
-    return tuple(sorted(found, key=in_order))
+        return tuple(sorted(found, key=make_fact_sort_key)[-1:])
+    return tuple(sorted(found, key=make_fact_sort_key))
 
 
 def place_facts(
@@ -301,7 +301,7 @@ class Placing:
                     kept.unjoined.append((column, fact))
                 elif column.kind is ColumnKind.PEAK:
                     _, days = self._peaks.setdefault((fact.unit, column.key), (column, {}))
-                    days.setdefault(dates.fact_day(fact), []).append(fact)
+                    days.setdefault(dates.find_fact_day(fact), []).append(fact)
                 else:
                     taking.append(column)
         for column in self._times:
@@ -351,7 +351,11 @@ class Placing:
 
     def _see(self, column: Column, fact: Fact) -> None:
         known = self._latest.get((fact.unit, column.key))
-        if known is None or fact.at > known[1].at or (fact.at == known[1].at and in_order(fact) > in_order(known[1])):
+        if (
+            known is None
+            or fact.at > known[1].at
+            or (fact.at == known[1].at and make_fact_sort_key(fact) > make_fact_sort_key(known[1]))
+        ):
             self._latest[fact.unit, column.key] = (column, fact)
 
     def _standing(self, history: Sequence[Fact]) -> Iterator[tuple[Column, Fact]]:
@@ -379,7 +383,7 @@ class Placing:
         """Yield the first end of a key that has also begun, if the later of the two was posted to the period."""
         form = self.form
         begun = [when for when, fact in kept.life if fact.milestone in form.begins]
-        ends = [(when, in_order(fact), fact) for when, fact in kept.life if fact.milestone in form.ends]
+        ends = [(when, make_fact_sort_key(fact), fact) for when, fact in kept.life if fact.milestone in form.ends]
         if not begun or not ends:
             return
         when, _, fact = min(ends, key=lambda end: end[:2])
@@ -414,7 +418,7 @@ def find_reached_fact(form: Form, history: Iterable[Fact]) -> Fact | None:
     rank = _ranks(form.steps)
     moving = [fact for fact in history if fact.milestone in rank]
     if len(moving) > 1:
-        moving.sort(key=lambda fact: (fact_time(form, fact), in_order(fact)))
+        moving.sort(key=lambda fact: (find_fact_time(form, fact), make_fact_sort_key(fact)))
     standing: Fact | None = None
     for fact in moving:
         if standing and rank[fact.milestone] <= rank[standing.milestone]:
@@ -446,7 +450,7 @@ def _candidates(form: Form, column: Column, history: Sequence[Fact], applies: Ca
 def _due(form: Form, column: Column, fact: Fact, history: Sequence[Fact]) -> date | None:
     if not column.extended_by:
         return fact.due
-    return dates.latest_due_date(form, [fact, *(each for each in history if each.milestone in column.extended_by)])
+    return dates.find_latest_due_date(form, [fact, *(each for each in history if each.milestone in column.extended_by)])
 
 
 def _stays(form: Form, column: Column, fact: Fact, history: Sequence[Fact], after: date) -> bool:
@@ -480,10 +484,10 @@ def _in_time(form: Form, column: Column, fact: Fact, received: Fact | None, exte
     if column.timing is not None:
         told = [received] if received else []
         told += [each for each in extensions if each.milestone in column.extended_by]
-        due = fact.due or dates.latest_due_date(
-            form, [each for each in told if fact_time(form, each) <= fact_time(form, fact)]
+        due = fact.due or dates.find_latest_due_date(
+            form, [each for each in told if find_fact_time(form, each) <= find_fact_time(form, fact)]
         )
-        if Timing.of(dates.fact_day(fact), due) is not column.timing:
+        if Timing.of(dates.find_fact_day(fact), due) is not column.timing:
             return False
     if column.by_due:
         due = received.due if received is not None else fact.due

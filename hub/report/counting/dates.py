@@ -12,30 +12,30 @@ from hub.domain.model import Fact
 from hub.report.form.form import Form
 
 
-def fact_time(form: Form, fact: Fact) -> datetime:
+def find_fact_time(form: Form, fact: Fact) -> datetime:
     """Return the time at which *fact* counts: when the hub received it or, if the form goes by days, the beginning of
     its day in Hà Nội.
     """
-    return day_begin(fact_day(fact)) if form.by_day else fact.at
+    return find_day_begin(find_fact_day(fact)) if form.by_day else fact.at
 
 
 @lru_cache(4096)
-def day_begin(day: date) -> datetime:
+def find_day_begin(day: date) -> datetime:
     """Return the beginning of *day* in Hà Nội, in UTC."""
     return datetime.combine(day, time(), HANOI).astimezone(UTC)
 
 
-def fact_day(fact: Fact) -> date:
+def find_fact_day(fact: Fact) -> date:
     """Return the day of *fact* as its unit states it, else the day on which the hub received it."""
     return fact.day or local_time.local_day(fact.at)
 
 
-def latest_due_date(form: Form, facts: Iterable[Fact]) -> date | None:
+def find_latest_due_date(form: Form, facts: Iterable[Fact]) -> date | None:
     """Return the due date in the latest of *facts* that has one; None if none has."""
     dated = [fact for fact in facts if fact.due is not None]
-    return max(dated, key=lambda fact: (fact_time(form, fact), in_order(fact))).due if dated else None
+    return max(dated, key=lambda fact: (find_fact_time(form, fact), make_fact_sort_key(fact))).due if dated else None
 
 
-def in_order(fact: Fact) -> tuple[datetime, str, str, str, str]:
+def make_fact_sort_key(fact: Fact) -> tuple[datetime, str, str, str, str]:
     """Return the sort key of a fact: its time, then ids, so that facts of the same instant have a fixed order."""
     return fact.at, fact.message, fact.unit, fact.milestone, fact.key

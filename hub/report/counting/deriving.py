@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from hub.report.form.form import Column, ColumnKind, Empty, Form
+from hub.report.form.form import Column, ColumnKind, EmptyRatio, Form
 
 #: The value of a cell: a count; a ratio or points, with two decimals; None, where a ratio has no denominator.
 Number = int | Decimal | None
@@ -44,7 +44,7 @@ def _work_out(
             value = added(column.sum)
         case ColumnKind.RATIO:
             whole = added(column.whole)
-            nothing = None if column.empty is Empty.NONE else Fraction(0)
+            nothing = None if column.empty is EmptyRatio.NONE else Fraction(0)
             value = 100 * added(column.part) / whole if whole else nothing
         case ColumnKind.SCORE:
             ratio = _work_out(form, form.column(column.of), sums, exact)

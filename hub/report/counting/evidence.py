@@ -17,7 +17,7 @@ import attrs
 
 from hub.domain.model import Fact
 from hub.report.counting.counting import place_facts
-from hub.report.counting.dates import in_order
+from hub.report.counting.dates import make_fact_sort_key
 from hub.report.counting.posting import OPEN, ClosedMonths
 from hub.report.form.form import Column, Form
 from hub.report.form.period import Period
@@ -56,10 +56,10 @@ def write_evidence_lines(form: Form, placed: Iterable[tuple[Column, Fact]]) -> t
         takers.setdefault(key, set()).add(column.key)
     order = [column.key for column in form.columns]
     made = [EvidenceLine(fact, tuple(each for each in order if each in takers[key])) for key, fact in found.items()]
-    return tuple(sorted(made, key=lambda line: in_order(line.fact)))
+    return tuple(sorted(made, key=lambda line: make_fact_sort_key(line.fact)))
 
 
-class Hashed(ABC):
+class HashedLines(ABC):
     """The lines of a report's evidence, of which the number and the SHA-256 are known. The lines themselves may be
     absent.
     """
@@ -74,12 +74,12 @@ class Hashed(ABC):
         """The number of lines."""
 
 
-class EvidenceLines(Hashed, Iterable[EvidenceLine]):
+class EvidenceLines(HashedLines, Iterable[EvidenceLine]):
     """Evidence lines that can be iterated several times, oldest first."""
 
 
 @attrs.frozen
-class Summary(Hashed):
+class EvidenceSummary(HashedLines):
     """The number of a report's evidence lines, and their SHA-256: all that a sealed report contains of them."""
 
     facts: int
@@ -90,19 +90,19 @@ class Summary(Hashed):
         return self.facts
 
 
-def hash_evidence(lines: Sequence[EvidenceLine] | Hashed) -> str:
+def hash_evidence(lines: Sequence[EvidenceLine] | HashedLines) -> str:
     """Return the SHA-256 of a report's evidence, in lower-case hexadecimal: the hash over its rows' digests
-    (`of_rows`).
+    (`hash_rows`).
     """
-    if isinstance(lines, Hashed):
+    if isinstance(lines, HashedLines):
         return lines.sha256
     facts: dict[str, list[Fact]] = {}
     for line in lines:
         facts.setdefault(line.fact.unit, []).append(line.fact)
-    return of_rows({unit: of_row(found) for unit, found in facts.items()})
+    return hash_rows({unit: hash_row(found) for unit, found in facts.items()})
 
 
-def of_rows(rows: Mapping[str, str]) -> str:
+def hash_rows(rows: Mapping[str, str]) -> str:
     """Return the SHA-256 of a report's evidence from the digests of its *rows*, by unit. Rows without evidence are left
     out.
 
@@ -116,15 +116,15 @@ def of_rows(rows: Mapping[str, str]) -> str:
     return written.hexdigest()
 
 
-def of_row(facts: Iterable[Fact]) -> str:
+def hash_row(facts: Iterable[Fact]) -> str:
     """Return the SHA-256 of one unit's evidence: over one compact JSON array per fact, oldest first, in UTF-8, each
     ended by a line feed.
 
     The array has the members `MEMBERS`, all that the hub knows of the fact. Any change to the fact changes the hash.
     """
     written = sha256()
-    for fact in sorted(facts, key=in_order):
-        written.update(line_of(fact).encode())
+    for fact in sorted(facts, key=make_fact_sort_key):
+        written.update(write_hashed_line(fact).encode())
     return written.hexdigest()
 
 
@@ -135,7 +135,7 @@ MEMBERS = (
 )  # fmt: skip
 
 
-def line_of(fact: Fact) -> str:
+def write_hashed_line(fact: Fact) -> str:
     """Return the hashed text of *fact*: compact JSON as `json.dumps` writes it, with a line feed."""
     at = fact.at if fact.at.tzinfo is UTC else fact.at.astimezone(UTC)
     attributes = ",".join(f"[{_text(name)},{_text(value)}]" for name, value in fact.attributes)

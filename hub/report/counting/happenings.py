@@ -31,7 +31,7 @@ def list_happened_facts(column: Column, facts: Iterable[Fact], period: Period, n
         newest[thing, part] = max(revision, newest.get((thing, part), ""))
     today = day_of(min(period.end, now))
     for fact in told:
-        day = dates.fact_day(fact)
+        day = dates.find_fact_day(fact)
         thing, part, revision = _revised(column, fact)
         if (
             fact.milestone in column.milestones

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from hub.domain.model import Attributes, Fact
-from hub.report.counting.evidence import MEMBERS, line_of
+from hub.report.counting.evidence import MEMBERS, write_hashed_line
 
 LARGEST = 4 << 20  #: the maximum octets of one line
 
@@ -22,10 +22,10 @@ _instant, _day = datetime.fromisoformat, lru_cache(4096)(date.fromisoformat)
 
 def write_fact_line(fact: Fact) -> bytes:
     """Return the line of *fact*: a compact JSON array of `MEMBERS`, in UTF-8, ended by a line feed."""
-    return line_of(fact).encode()
+    return write_hashed_line(fact).encode()
 
 
-def read_own(line: str) -> Fact:
+def read_trusted_line(line: str) -> Fact:
     """Return the fact of a *line* that this process wrote. Does not validate."""
     members = json.loads(line)
     return read_fact_members(members, tuple((name, value) for name, value in members[-1]))

@@ -15,7 +15,7 @@ from operator import itemgetter
 
 from hub.domain.model import Fact
 from hub.report.counting import lines
-from hub.report.counting.evidence import EvidenceLine, EvidenceLines, Summary, line_of, of_rows
+from hub.report.counting.evidence import EvidenceLine, EvidenceLines, EvidenceSummary, hash_rows, write_hashed_line
 
 #: The page cache, in KiB; sorting needs about as much again.
 _CACHE = 4 * 1024
@@ -24,7 +24,7 @@ _HELD = 2_000
 
 _TABLE = "CREATE TABLE line (unit TEXT, at TEXT, message TEXT, milestone TEXT, key TEXT, said TEXT, columns TEXT)"
 _PUT = "INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?)"
-_ORDER = "at, message, unit, milestone, key, said"  # the same order as `dates.in_order`
+_ORDER = "at, message, unit, milestone, key, said"  # the same order as `dates.make_fact_sort_key`
 _first = itemgetter(0)
 
 _Key = tuple[str, str, str, str]
@@ -33,7 +33,7 @@ _Key = tuple[str, str, str, str]
 Place = tuple[str, str, str, str, str | None]
 
 
-class Listing(EvidenceLines):
+class FactListing(EvidenceLines):
     """The facts that columns count. Only the thread that created it may use it."""
 
     def __init__(self, columns: Sequence[str]) -> None:
@@ -66,11 +66,11 @@ class Listing(EvidenceLines):
             (
                 (
                     fact.unit,
-                    sortable_time(fact.at),
+                    write_sortable_time(fact.at),
                     fact.message,
                     fact.milestone,
                     fact.key,
-                    line_of(fact),
+                    write_hashed_line(fact),
                     f" {' '.join(columns)} ",
                 )
                 for fact, columns in held.values()
@@ -95,7 +95,7 @@ class Listing(EvidenceLines):
     def __iter__(self) -> Iterator[EvidenceLine]:
         """Yield each fact once, oldest first. `message_id` is not filled in."""
         for line, columns in self._lines():
-            yield EvidenceLine(lines.read_own(line), tuple(key for key in self._columns if key in columns))
+            yield EvidenceLine(lines.read_trusted_line(line), tuple(key for key in self._columns if key in columns))
 
     @cached_property
     def _hashed(self) -> tuple[Mapping[str, str], int]:
@@ -113,7 +113,7 @@ class Listing(EvidenceLines):
 
     @property
     def rows(self) -> Mapping[str, str]:
-        """The SHA-256 of each unit's facts (`evidence.of_row`), by unit. Computed at the first use, which must follow
+        """The SHA-256 of each unit's facts (`evidence.hash_row`), by unit. Computed at the first use, which must follow
         the last `take`.
         """
         return self._hashed[0]
@@ -121,12 +121,12 @@ class Listing(EvidenceLines):
     @property
     def sha256(self) -> str:
         """The SHA-256 of all facts. Computed at the first use, which must follow the last `take`."""
-        return of_rows(self.rows)
+        return hash_rows(self.rows)
 
     @property
-    def summary(self) -> Summary:
+    def summary(self) -> EvidenceSummary:
         """The number of facts and the SHA-256 of all. Remains usable after the listing is closed."""
-        return Summary(self._hashed[1], self.sha256)
+        return EvidenceSummary(self._hashed[1], self.sha256)
 
     def behind(
         self, columns: Collection[str], unit: str | None = None, after: Place | None = None, *, each: bool = True
@@ -140,7 +140,7 @@ class Listing(EvidenceLines):
         if after is not None:
             where, said = f"{where} AND {_after(after)}", [*said, *(part for part in after if part is not None)]
         for line, takers in self._lines(where, said):
-            fact = lines.read_own(line)
+            fact = lines.read_trusted_line(line)
             for _ in range(sum(taker in columns for taker in takers) if each else 1):
                 yield fact
 
@@ -167,12 +167,12 @@ class Listing(EvidenceLines):
         self._file.close()
 
 
-def place_fact(fact: Fact) -> Place:
+def find_fact_position(fact: Fact) -> Place:
     """Return the place of *fact* in the order."""
-    return sortable_time(fact.at), fact.message, fact.unit, fact.milestone, fact.key
+    return write_sortable_time(fact.at), fact.message, fact.unit, fact.milestone, fact.key
 
 
-def sortable_time(at: datetime) -> str:
+def write_sortable_time(at: datetime) -> str:
     """Return *at* as text that sorts in the order of time."""
     return (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat(timespec="microseconds")
 

@@ -18,8 +18,8 @@ import attrs
 
 from hub.domain.model import Fact
 from hub.domain.time_window import TimeWindow
-from hub.report.counting.dates import fact_time
-from hub.report.form.form import ColumnKind, Form, Late
+from hub.report.counting.dates import find_fact_time
+from hub.report.form.form import ColumnKind, Form, LatePolicy
 from hub.report.form.period import Period, Span
 
 
@@ -65,13 +65,13 @@ def make_poster(form: Form, books: ClosedMonths = OPEN) -> Callable[[Fact], date
     """
     if not form.by_day:
         return _at  # a month is closed after its end, so what is recorded after the closing lies in a later month
-    if form.late is Late.REVISION or not books.months:
-        return partial(fact_time, form)
+    if form.late is LatePolicy.REVISION or not books.months:
+        return partial(find_fact_time, form)
     closings = [month.closed_at for month in books.months]
     ends = [month.period.end for month in books.months]
 
     def posted(fact: Fact) -> datetime:
-        when, closed = fact_time(form, fact), bisect_right(closings, fact.at)
+        when, closed = find_fact_time(form, fact), bisect_right(closings, fact.at)
         return max(when, ends[closed - 1]) if closed else when
 
     return posted
@@ -95,7 +95,7 @@ def list_posting_windows(form: Form, period: Period, books: ClosedMonths) -> Seq
     since, first = (None, None) if whole else (period.start, period.first)
     if not form.by_day:
         return (TimeWindow(since=since, until=period.end),)
-    keeps = form.late is Late.REVISION
+    keeps = form.late is LatePolicy.REVISION
     known = closing.closed_at if closing is not None and not keeps else None
     found = [
         TimeWindow(dated=True, first=first, last=period.last, until=known),

@@ -11,9 +11,9 @@ from enum import StrEnum
 import attrs
 
 from hub.report.counting.counting import Report
-from hub.report.counting.listing import Listing
+from hub.report.counting.listing import FactListing
 from hub.report.form.form import Form
-from hub.report.signed.declaring import Declaration, DeclaredCell, Figure, may_be_declared
+from hub.report.signed.declaring import Declaration, DeclaredCell, Figure, is_declarable
 
 
 class CellVerdict(StrEnum):
@@ -112,8 +112,8 @@ def judge_declared_number(declared: Figure, counted: Figure, *, evidence: bool) 
     return CellVerdict.DIFFERS
 
 
-def behind_cells(
-    form: Form, listing: Listing, wanted: Collection[tuple[str, str]]
+def find_cell_evidence(
+    form: Form, listing: FactListing, wanted: Collection[tuple[str, str]]
 ) -> Mapping[tuple[str, str], CellEvidence]:
     """Return the facts of *listing* behind each of the *wanted* cells, each fact once per cell. Memory: only the
     result.
@@ -164,6 +164,6 @@ def _compared(told: DeclaredCell, counted: Figure, behind: CellEvidence) -> Reco
 
 def _undeclared(said: Declaration, form: Form, rows: Mapping[str, Mapping[str, Figure]]) -> int:
     told = {(cell.unit, cell.column) for cell in said.cells}
-    keys = [column.key for column in form.columns if may_be_declared(column)]
+    keys = [column.key for column in form.columns if is_declarable(column)]
     units = {cell.unit for cell in said.cells}
     return sum(1 for unit in units for key in keys if rows.get(unit, {}).get(key) and (unit, key) not in told)

@@ -4,7 +4,7 @@ adds. Counts nothing.
 
 import attrs
 
-from hub.config.reports import Reports
+from hub.config.reports import ReportSettings
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.report.form.form import Form
 from hub.report.form.period import CUTS, CutOff, Cuts, Period
@@ -37,7 +37,7 @@ class Book:
         return found or None
 
 
-def read_book(reports: Reports) -> Book:
+def read_book(reports: ReportSettings) -> Book:
     """Return the book of a province whose hub.toml has *reports*.
 
     Raises ConfigurationFault with every mistake of the forms and of the calendar. An unreadable file is a mistake too.
@@ -65,4 +65,4 @@ def read_book(reports: Reports) -> Book:
 
 def read_shipped_book() -> Book:
     """Return the book of a province without settings: the forms and the calendar shipped with the hub."""
-    return read_book(Reports())
+    return read_book(ReportSettings())

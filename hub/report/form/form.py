@@ -76,7 +76,7 @@ class Timing(StrEnum):
         return cls.EARLY if day < due else cls.LATE
 
 
-class Late(StrEnum):
+class LatePolicy(StrEnum):
     """What happens to a fact that is recorded after the closing of the period in which its time lies
     (`hub.report.counting.posting`).
     """
@@ -106,7 +106,7 @@ class Condition:
     holds: bool = True
 
 
-class Empty(StrEnum):
+class EmptyRatio(StrEnum):
     """The value of a ratio whose denominator is zero (standards 4.3: “zero denominator → 0 or N/A as the indicator
     says”).
     """
@@ -145,7 +145,7 @@ class Column:
     taken: tuple[str, str] | None = None  #: taken: the form, and its column
     part: tuple[str, ...] = ()  #: ratio: the columns of the numerator, added up
     whole: tuple[str, ...] = ()  #: ratio: the columns of the denominator, added up
-    empty: Empty = Empty.NONE  #: ratio: its value when the denominator is zero
+    empty: EmptyRatio = EmptyRatio.NONE  #: ratio: its value when the denominator is zero
     of: str = ""  #: score: the column of the ratio
     full_at: int = 100  #: score: the percentage from which all points are given
     points: int = 0  #: score: the maximum points
@@ -244,7 +244,7 @@ class Form:
     until: date | None = None  #: the first day on which it is no longer in force
     by_day: bool = False  #: a fact counts on the day that its unit states, not when the hub received it
     number: str = ""  #: the official number, such as `II.06a/VPCP/KSTT`
-    late: Late = Late.NEXT
+    late: LatePolicy = LatePolicy.NEXT
     due_working_days: int | None = None  #: the report is due this many working days after its period
     first_number: int = 1  #: the number of the first column; official forms number the columns before it too
     parameters: Mapping[str, int] = attrs.field(factory=dict)

@@ -190,7 +190,7 @@ def parse_period(text: str, cuts: Cuts = CUTS) -> Period:
     return _period(Span.YEAR, year, 0, cuts)
 
 
-def month_containing(at: datetime, cuts: Cuts = CUTS) -> Period:
+def find_month_containing(at: datetime, cuts: Cuts = CUTS) -> Period:
     """Return the month whose period contains the instant *at*."""
     day = at.astimezone(HANOI).date()
     year, month = day.year, day.month
@@ -199,7 +199,7 @@ def month_containing(at: datetime, cuts: Cuts = CUTS) -> Period:
     return _period(Span.MONTH, year, month, cuts)
 
 
-def following_month(month: Period, cuts: Cuts = CUTS) -> Period:
+def find_following_month(month: Period, cuts: Cuts = CUTS) -> Period:
     """Return the month after *month*. It begins where *month* ends according to *cuts*."""
     last = month.number == 12
     return _period(Span.MONTH, month.year + last, 1 if last else month.number + 1, cuts)

@@ -27,9 +27,9 @@ from hub.report.form.form import (
     Column,
     ColumnKind,
     Condition,
-    Empty,
+    EmptyRatio,
     Form,
-    Late,
+    LatePolicy,
     ManualLine,
     Sorting,
     Timing,
@@ -37,7 +37,7 @@ from hub.report.form.form import (
     list_service_attributes,
 )
 from hub.report.form.toml_table import FormTable
-from hub.services import of_adapters
+from hub.services import list_adapter_services
 
 FOLDER = Path(__file__).parents[1] / "forms"
 
@@ -100,7 +100,7 @@ def read_form_folder(
     """
     found: list[Form] = []
     mistakes: list[Mistake] = []
-    places = (folder, *(place / "forms" for _, place in of_adapters()))
+    places = (folder, *(place / "forms" for _, place in list_adapter_services()))
     shipped = [(path, False) for place in places for path in sorted(place.glob("*.toml"))]
     added = [(path, True) for path in (sorted(own.glob("*.toml")) if own else ())]
     mine: list[Form] = []
@@ -108,7 +108,7 @@ def read_form_folder(
         try:
             form = read_form_toml(path.read_bytes(), path.name)
             if form.id in rule_sets:
-                form = read_form_toml(by_rules(form.written, rule_sets[form.id]).encode(), path.name)
+                form = read_form_toml(choose_rule_set(form.written, rule_sets[form.id]).encode(), path.name)
         except ConfigurationFault as fault:
             mistakes += fault.mistakes
             continue
@@ -164,7 +164,7 @@ def _takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
 _UNTAKEN = frozenset({ColumnKind.TIME, ColumnKind.RATIO, ColumnKind.SCORE})
 
 
-def by_rules(written: str, rule_set: str) -> str:
+def choose_rule_set(written: str, rule_set: str) -> str:
     """Return the text *written* of a form with its rule set *rule_set* chosen."""
     return f"rules = {json.dumps(rule_set)}\n{written}"
 
@@ -288,7 +288,7 @@ def _form(table: FormTable) -> Form:
         until=until,
         by_day=table.flag("by_day"),
         number=table.text("number") if "number" in table else "",
-        late=_one_of(table, "late", Late) or Late.NEXT,
+        late=_one_of(table, "late", LatePolicy) or LatePolicy.NEXT,
         due_working_days=table.number("due_working_days") if "due_working_days" in table else None,
         first_number=table.number("first_number") if "first_number" in table else 1,
         parameters=parameters,
@@ -325,7 +325,7 @@ def _column(table: FormTable, service: str, moving: Sequence[str], parameters: M
         taken=(table.text("form"), table.text("column")) if kind is ColumnKind.TAKEN else None,
         part=table.texts("part"),
         whole=table.texts("whole"),
-        empty=_one_of(table, "empty", Empty) or Empty.NONE,
+        empty=_one_of(table, "empty", EmptyRatio) or EmptyRatio.NONE,
         of=table.text("of") if kind is ColumnKind.SCORE else "",
         full_at=table.number("full_at") if kind is ColumnKind.SCORE else 100,
         points=table.number("points") if kind is ColumnKind.SCORE else 0,

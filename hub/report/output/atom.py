@@ -26,7 +26,7 @@ class AtomEntry:
     json: str  #: the URL of the JSON
 
 
-def as_atom(identity: str, title: str, author: str, here: str, entries: Iterable[AtomEntry]) -> bytes:
+def write_atom_feed(identity: str, title: str, author: str, here: str, entries: Iterable[AtomEntry]) -> bytes:
     """Return the feed as XML. *identity*: its IRI. *here*: the URL of the feed itself. *author*: the name of the
     publisher.
     """

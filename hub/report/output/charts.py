@@ -59,7 +59,7 @@ def make_plots(
     """
     by_period = {each.period.text: each for each in (*others, report)}
     monthly = [by_period[text] for text in list_twelve_months(report.period) if text in by_period]
-    before = by_period.get(year_before(report.period))
+    before = by_period.get(find_year_before(report.period))
 
     def plot(chart: Chart) -> Plot | None:
         match chart.kind:
@@ -77,7 +77,7 @@ def list_chart_periods(report: Report) -> tuple[str, ...]:
     """Return the other periods, as text, whose reports the charts of *report* show, in order."""
     kinds = {chart.kind for chart in report.form.charts}
     texts = list(list_twelve_months(report.period)) if ChartKind.TREND in kinds else []
-    texts += [year_before(report.period)] if ChartKind.COMPARISON in kinds else []
+    texts += [find_year_before(report.period)] if ChartKind.COMPARISON in kinds else []
     # Their order does not depend on the cut-off days.
     others = {text: parse_period(text) for text in texts if text != report.period.text}
     return tuple(sorted(others, key=lambda text: (others[text].first, others[text].last)))
@@ -89,7 +89,7 @@ def list_twelve_months(period: Period) -> tuple[str, ...]:
     return tuple(f"{place // 12}-{place % 12 + 1:02d}" for place in range(final - MONTHS + 1, final + 1))
 
 
-def year_before(period: Period) -> str:
+def find_year_before(period: Period) -> str:
     """Return the same period a year earlier, as text."""
     return period.text.replace(str(period.year), str(period.year - 1), 1)
 

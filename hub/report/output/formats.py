@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hub.domain.model import Language
 from hub.report.counting.counting import Report
-from hub.report.counting.evidence import EvidenceLine, EvidenceLines, Summary
+from hub.report.counting.evidence import EvidenceLine, EvidenceLines, EvidenceSummary
 from hub.report.output import outputs
 from hub.report.output.charts import Plot
 from hub.report.signed import sealed
@@ -18,7 +18,7 @@ def write_report(
     kind: str,
     report: Report,
     names: Mapping[str, str],
-    lines: Sequence[EvidenceLine] | EvidenceLines | Summary | str,
+    lines: Sequence[EvidenceLine] | EvidenceLines | EvidenceSummary | str,
     language: Language,
     identity: Signer | None,
     *,
@@ -34,20 +34,20 @@ def write_report(
     """
     match kind:
         case "json":
-            return (outputs.as_json(report, names).rstrip("\n") + "\n").encode()
+            return (outputs.write_json_report(report, names).rstrip("\n") + "\n").encode()
         case "html":
-            return outputs.as_html(report, names, language, receiver=receiver, charts=charts).encode()
+            return outputs.write_html_report(report, names, language, receiver=receiver, charts=charts).encode()
         case "csv":
-            return outputs.as_csv(report, names, language)
+            return outputs.write_csv_report(report, names, language)
         case "xlsx":
-            from hub.report.output.workbook import as_xlsx
+            from hub.report.output.workbook import write_xlsx_report
 
-            assert not isinstance(lines, Summary)
-            return as_xlsx(report, names, lines, language, receiver=receiver, charts=tuple(charts))
+            assert not isinstance(lines, EvidenceSummary)
+            return write_xlsx_report(report, names, lines, language, receiver=receiver, charts=tuple(charts))
         case "pdf":
-            from hub.report.output.pdf import as_pdf
+            from hub.report.output.pdf import write_pdf_report
 
-            return as_pdf(report, names, lines, language, receiver=receiver, charts=tuple(charts))
+            return write_pdf_report(report, names, lines, language, receiver=receiver, charts=tuple(charts))
         case "xml":
             assert not isinstance(lines, str)
             assert identity is not None

@@ -33,7 +33,7 @@ from hub.report.output.words import (
 )
 
 
-def as_json(report: Report, names: Mapping[str, str]) -> str:
+def write_json_report(report: Report, names: Mapping[str, str]) -> str:
     """Return one JSON object on one line. Its keys are listed in docs/reference/reports.md. Times are ISO 8601 in
     UTC.
     """
@@ -87,7 +87,7 @@ def as_json(report: Report, names: Mapping[str, str]) -> str:
     return json.dumps(content, ensure_ascii=False)
 
 
-def as_csv(report: Report, names: Mapping[str, str], language: Language = Language.VI) -> bytes:
+def write_csv_report(report: Report, names: Mapping[str, str], language: Language = Language.VI) -> bytes:
     """Return CSV (RFC 4180) in UTF-8: headings, the total, and one row for each section and each unit.
 
     It begins with a BOM, by which spreadsheets recognise UTF-8. Numbers are plain digits; times are in Hà Nội time. A
@@ -112,7 +112,7 @@ def as_csv(report: Report, names: Mapping[str, str], language: Language = Langua
     return b"\xef\xbb\xbf" + written.getvalue().encode()
 
 
-def as_html(
+def write_html_report(
     report: Report,
     names: Mapping[str, str],
     language: Language = Language.VI,

@@ -18,7 +18,7 @@ import attrs
 from hub.domain.model import Language
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report
-from hub.report.counting.evidence import EvidenceLine, Hashed
+from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.form.form import Column
 from hub.report.output import svg
 from hub.report.output.body import LineMark, arrange_body, write_check_findings
@@ -54,10 +54,10 @@ _NO_GLYPH = "□"
 _BREAK = "\u200b"
 
 
-def as_pdf(
+def write_pdf_report(
     report: Report,
     names: Mapping[str, str],
-    lines: Sequence[EvidenceLine] | Hashed | str,
+    lines: Sequence[EvidenceLine] | HashedLines | str,
     language: Language = Language.VI,
     *,
     receiver: str = "",
@@ -105,7 +105,7 @@ class _Pages:
         return en if self.language == Language.EN else vi
 
     def given(
-        self, lines: Sequence[EvidenceLine] | Hashed | str, receiver: str, charts: Iterable[Plot]
+        self, lines: Sequence[EvidenceLine] | HashedLines | str, receiver: str, charts: Iterable[Plot]
     ) -> dict[str, Any]:
         """Return the input of `report.typ`: the texts in the order in which they are printed."""
         report, t = self.report, self.t
@@ -180,7 +180,7 @@ class _Pages:
         drawn = svg.draw_plot(spelled, self.language, f"chart-{place}")
         return {"svg": drawn, "alt": f"{spelled.title}. {make_printable(plot.said)}"}
 
-    def _facts(self, lines: Sequence[EvidenceLine] | Hashed | str) -> str:
+    def _facts(self, lines: Sequence[EvidenceLine] | HashedLines | str) -> str:
         return "" if isinstance(lines, str) else f" ({len(lines)} {self.t('kết quả ghi nhận', 'facts')})"
 
     def _headings(self) -> list[list[dict[str, Any]]]:

@@ -19,7 +19,7 @@ def make_cell_styles() -> dict[str, object]:
     return {"font_name": FACE, "font_size": 11}
 
 
-def text_cell_options() -> dict[str, object]:
+def make_text_options() -> dict[str, object]:
     """Return the workbook options that keep every text a text, whatever it looks like; a new dict each time."""
     return {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
 

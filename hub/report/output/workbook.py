@@ -21,10 +21,10 @@ from hub.domain.model import Language
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
-from hub.report.form.form import MOST_SERIES, ChartKind, Check, Column, ColumnKind, Empty, Form
+from hub.report.form.form import MOST_SERIES, ChartKind, Check, Column, ColumnKind, EmptyRatio, Form
 from hub.report.output.body import LineMark, Printed, arrange_body, write_check_findings
 from hub.report.output.charts import Plot
-from hub.report.output.sheetwriter import FACE, SheetWriter, make_cell_styles, text_cell_options
+from hub.report.output.sheetwriter import FACE, SheetWriter, make_cell_styles, make_text_options
 from hub.report.output.svg import choose_colours
 from hub.report.output.words import (
     NONE,
@@ -53,7 +53,7 @@ _EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001
 _MOMENT = r"dd\/mm\/yyyy hh:mm"
 
 
-def as_xlsx(
+def write_xlsx_report(
     report: Report,
     names: Mapping[str, str],
     lines: Sequence[EvidenceLine] | EvidenceLines | str,
@@ -73,7 +73,7 @@ def as_xlsx(
     external links.
     """
     written = BytesIO()
-    with Workbook(written, {**text_cell_options(), "default_format_properties": make_cell_styles()}) as workbook:
+    with Workbook(written, {**make_text_options(), "default_format_properties": make_cell_styles()}) as workbook:
         book = _Book(workbook, language, report, names, receiver)
         book.describe(lines if isinstance(lines, str) else evidence.hash_evidence(lines))
         _write_report(book)
@@ -259,7 +259,7 @@ def _none(ratio: Column, cells: Mapping[str, str]) -> str:
 
 
 def _empty(ratio: Column) -> str:
-    return f'"{NONE}"' if ratio.empty is Empty.NONE else "0"
+    return f'"{NONE}"' if ratio.empty is EmptyRatio.NONE else "0"
 
 
 def _percent(ratio: Column, cells: Mapping[str, str]) -> str:

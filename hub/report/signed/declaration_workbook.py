@@ -21,9 +21,9 @@ from hub.domain.model import Language
 from hub.domain.sanitize import replace_controls
 from hub.report.form.form import WORKED_OUT, Column, ColumnKind, Form
 from hub.report.form.period import Period
-from hub.report.output.sheetwriter import SheetWriter, text_cell_options
+from hub.report.output.sheetwriter import SheetWriter, make_text_options
 from hub.report.output.words import group_columns, write_column_sums, write_day
-from hub.report.signed.declaring import Declaration, DeclaredCell, holds_whole_numbers, may_be_declared
+from hub.report.signed.declaring import Declaration, DeclaredCell, holds_whole_numbers, is_declarable
 from hub.report.signed.xlsx_reader import CellKind as Held
 from hub.report.signed.xlsx_reader import Sheet, SheetCell, WorkbookUnreadable, read_sheets
 
@@ -60,20 +60,20 @@ class Misfilled(Exception):
 
 def is_typed_column(column: Column) -> bool:
     """Return whether a unit types the numbers of *column*. Other columns are added up, or computed by the hub."""
-    return may_be_declared(column) and column.kind not in WORKED_OUT
+    return is_declarable(column) and column.kind not in WORKED_OUT
 
 
 # --- written ----------------------------------------------------------------------------------------------------------
 
 
-def as_template(
+def write_declaration_workbook(
     form: Form, period: Period, units: Sequence[str], names: Mapping[str, str], language: Language = Language.VI
 ) -> bytes:
     """Return the empty workbook for the first of *units*, with a row for each of them. The same arguments give the same
     bytes.
     """
     content = BytesIO()
-    with Workbook(content, text_cell_options()) as book:
+    with Workbook(content, make_text_options()) as book:
         book.set_properties({"title": form.title.say(language), "created": _EPOCH})
         _Writing(book, language, form, period, tuple(units), names).fill()
     return content.getvalue()
@@ -90,7 +90,7 @@ class _Writing(SheetWriter):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return tuple(column for column in self.form.columns if may_be_declared(column))
+        return tuple(column for column in self.form.columns if is_declarable(column))
 
     def fill(self) -> None:
         form, t = self.form, self.t
@@ -163,7 +163,7 @@ class _Writing(SheetWriter):
                 self.merge(sheet, (_TOP, spot), (_TOP, spot + length - 1), column.group.say(self.language), **look)
             spot += length or 1
         places = zip(self.form.columns, write_column_sums(self.form), strict=True)
-        shown = [(column, place) for column, place in places if may_be_declared(column)]
+        shown = [(column, place) for column, place in places if is_declarable(column)]
         for spot, (column, place) in enumerate(shown, _LEAD):
             if column.group is not None:
                 self.write(sheet, _TOP + 1, spot, column.heading.say(self.language), **look)
@@ -271,7 +271,7 @@ class _Filled:
 
     def declaration(self, form: Form, period: Period, units: tuple[str, ...]) -> Declaration:
         self.check_mark([form.id, units[0], period.text])
-        columns = {column.key: column for column in form.columns if may_be_declared(column)}
+        columns = {column.key: column for column in form.columns if is_declarable(column)}
         places = self.columns({*columns, *(line.key for line in form.manual)})
         cells: list[DeclaredCell] = []
         words = dict.fromkeys((_BY, _NOTE), "")

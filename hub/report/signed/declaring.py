@@ -67,12 +67,12 @@ class Declaration:
     note: str = ""
 
 
-def declaration_key(form: str, period: str) -> str:
+def make_declaration_key(form: str, period: str) -> str:
     """Return the business key of the declarations for a form and period. The unit is the sender of the message."""
     return json.dumps([KIND, form, period], ensure_ascii=False, separators=(",", ":"))
 
 
-def may_be_declared(column: Column) -> bool:
+def is_declarable(column: Column) -> bool:
     """Return whether *column* has a number that a unit can declare. A time is not a number."""
     return column.kind is not ColumnKind.TIME
 
@@ -112,7 +112,7 @@ def read_declaration(
     return Record(
         kind=KIND,
         sender=found.unit,
-        keys=(declaration_key(form.id, period.text),),
+        keys=(make_declaration_key(form.id, period.text),),
         subject=f"{form.title.vi}, {period.name()}",
         told=tuple(dict.fromkeys(cell.unit for cell in found.cells if cell.unit)),
     )
@@ -127,7 +127,7 @@ def parse_declaration(content: bytes) -> Declaration:
     return found
 
 
-def declaration_element(said: Declaration) -> etree._Element:
+def build_declaration_element(said: Declaration) -> etree._Element:
     """Return the message that declares *said*."""
     head = {"OrganId": said.unit, "Form": said.form, "Period": said.period, "DeclaredBy": said.by or None}
     root = build_element(NAMESPACE, SUBMIT, head)
@@ -183,7 +183,7 @@ def _span(said: "_DeclarationReading", text: str, at: datetime, book: Book) -> P
 
 def _check(said: "_DeclarationReading", found: Declaration, form: Form) -> None:
     """Record the problems of the cells that do not fit *form*."""
-    columns = {column.key: column for column in form.columns if may_be_declared(column)}
+    columns = {column.key: column for column in form.columns if is_declarable(column)}
     lines = {line.key for line in form.manual}
     seen: set[tuple[str, str]] = set()
     for cell, place in zip(found.cells, said.places, strict=True):

@@ -14,7 +14,7 @@ from hub.domain.sanitize import replace_unwritable
 from hub.formats import xsd_schemas
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report, Row
-from hub.report.counting.evidence import EvidenceLine, Hashed
+from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.form.form import Column, ColumnKind, Form, Wording
 from hub.report.output.words import name_row_unit
 
@@ -25,8 +25,8 @@ class SchemaBroken(Exception):
     """A report that its own schema rejects: an error of the hub. Such a report must not leave the hub."""
 
 
-def as_element(
-    report: Report, names: Mapping[str, str], lines: Sequence[EvidenceLine] | Hashed, revision: int | None = None
+def build_report_element(
+    report: Report, names: Mapping[str, str], lines: Sequence[EvidenceLine] | HashedLines, revision: int | None = None
 ) -> etree._Element:
     """Return the element `Report`, without its seal. *lines*: the evidence that is hashed. *revision*: the number for a
     report that leaves the hub, else None.

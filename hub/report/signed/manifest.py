@@ -66,12 +66,12 @@ class Manifest:
     members: Mapping[str, tuple[int, str]]  #: name -> size, SHA-256
 
 
-def number_member(folder: str, place: int) -> str:
+def name_rows_member(folder: str, place: int) -> str:
     """Return the name of the member of *folder* for the unit at *place* (from 1) in `ROWS`."""
     return f"{folder}/{place:06}.jsonl"
 
 
-def as_element(said: Manifest) -> etree._Element:
+def build_manifest_element(said: Manifest) -> etree._Element:
     """Return the element `Evidence`, without its seal."""
     root = etree.Element(_tag("Evidence"), nsmap=cast("Any", {None: EVIDENCE}))
     _add(root, "Report", unit=said.unit, form=said.form, period=said.period)

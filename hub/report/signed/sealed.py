@@ -17,12 +17,12 @@ from lxml import etree
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row, Section
 from hub.report.counting.deriving import Number
-from hub.report.counting.evidence import EvidenceLine, Hashed
+from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.counting.sections import sum_subtotal
-from hub.report.form.form import Check, Column, ColumnKind, Empty, Form, Wording
+from hub.report.form.form import Check, Column, ColumnKind, EmptyRatio, Form, Wording
 from hub.report.form.period import Period, parse_period
 from hub.report.form.workdays import Due
-from hub.report.signed.element import REPORT, as_element, check_report_element
+from hub.report.signed.element import REPORT, build_report_element, check_report_element
 from hub.security import signing
 from hub.security.certificates import Signer
 
@@ -48,7 +48,7 @@ class Sealed:
 def seal_report(
     report: Report,
     names: Mapping[str, str],
-    lines: Sequence[EvidenceLine] | Hashed,
+    lines: Sequence[EvidenceLine] | HashedLines,
     identity: Signer,
     revision: int | None = None,
 ) -> bytes:
@@ -57,7 +57,7 @@ def seal_report(
     *lines*: its evidence. *revision*: the number for a report that leaves the hub, else None. Raises SchemaBroken;
     Unready when the key cannot be used now.
     """
-    content = signing.write_sealed_document(as_element(report, names, lines, revision), identity)
+    content = signing.write_sealed_document(build_report_element(report, names, lines, revision), identity)
     check_report_element(content)
     return content
 
@@ -123,7 +123,7 @@ def _column(said: etree._Element) -> Column:
         part=_columns(said, "Part"),
         whole=_columns(said, "Whole"),
         of="".join(_columns(said, "Of")),
-        empty=Empty(said.get("empty", "none")),
+        empty=EmptyRatio(said.get("empty", "none")),
         full_at=int(said.get("fullAt", "100")),
         points=int(said.get("points", "0")),
     )

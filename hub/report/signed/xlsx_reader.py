@@ -90,10 +90,10 @@ class Sheet:
 
     def address(self, row: int, column: int) -> str:
         """Return the address of a cell as spreadsheets show it: `Báo cáo!E12`."""
-        return f"{self.title}!{column_letters(column)}{row}"
+        return f"{self.title}!{write_column_letters(column)}{row}"
 
 
-def column_letters(column: int) -> str:
+def write_column_letters(column: int) -> str:
     """Return the letters of a column, counted from 1: A, …, Z, AA."""
     found = ""
     while column:

@@ -38,7 +38,7 @@ def answer_get_dossier(unit: str, dossier: str, messages: Iterable[AcceptedMessa
     for told in sorted(messages, key=lambda each: (each.at, each.message)):
         call = safe_xml.parse_safe_xml(told.content)
         for part in call.iterchildren(*(f"{{{NAMESPACE}}}{name}" for name in _CODES)):
-            name = safe_xml.local_name(part)
+            name = safe_xml.read_local_name(part)
             if _text(part, "MaHoSo") != dossier:
                 continue
             status = _text(part, _CODES[name])

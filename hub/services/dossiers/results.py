@@ -34,7 +34,7 @@ class FactSource:
         )
 
 
-def known_attributes(**found: str) -> tuple[tuple[str, str], ...]:
+def list_known_attributes(**found: str) -> tuple[tuple[str, str], ...]:
     """Return the non-empty attributes, sorted by name, as a fact holds them."""
     return tuple(sorted((name, text) for name, text in found.items() if text))
 

@@ -20,7 +20,7 @@ from hub.services.dossiers.item import CallItem, CallNotes, read_call_items
 from hub.services.dossiers.results import (
     FactSource,
     keep_earliest_milestones,
-    known_attributes,
+    list_known_attributes,
     read_reached_milestones,
 )
 
@@ -72,7 +72,7 @@ def _facts(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[
     outcome = codes.statuses[item.text("TrangThaiHoSo")].outcome if milestones else ""
     for milestone in sorted(milestones):
         said = {**known, "outcome": outcome} if milestone == "finished" else known
-        yield source.fact(key, milestone, when.get(milestone), due=days.due, attributes=known_attributes(**said))
+        yield source.fact(key, milestone, when.get(milestone), due=days.due, attributes=list_known_attributes(**said))
     if milestones:
         yield from _supplements(item, source, days, known)
 
@@ -88,7 +88,7 @@ def _supplements(item: CallItem, source: FactSource, days: _Days, known: dict[st
         if number > 1:
             continue  # read above only to report its problems
         again = "-again" if number else ""
-        said = {"due": due, "attributes": known_attributes(**known)}
+        said = {"due": due, "attributes": list_known_attributes(**known)}
         yield source.fact(item.text("MaHoSo"), f"supplement-requested{again}", asked, **said)
         if answered:
             yield source.fact(item.text("MaHoSo"), f"supplemented{again}", answered, **said)

@@ -13,7 +13,7 @@ from hub.services.dossiers.item import CallNotes, read_call_items
 from hub.services.dossiers.results import (
     FactSource,
     keep_earliest_milestones,
-    known_attributes,
+    list_known_attributes,
     read_reached_milestones,
 )
 
@@ -32,5 +32,5 @@ def read_dossier_steps(
         milestones = read_reached_milestones(codes, item, "TrangThai") - {"received"}
         for milestone in sorted(milestones):
             outcome = codes.statuses[item.text("TrangThai")].outcome if milestone == "finished" else ""
-            found.append(source.fact(key, milestone, day, attributes=known_attributes(outcome=outcome)))
+            found.append(source.fact(key, milestone, day, attributes=list_known_attributes(outcome=outcome)))
     return keep_earliest_milestones(found)

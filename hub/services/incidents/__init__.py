@@ -35,7 +35,7 @@ _LIMITS = safe_xml.Limits(size=1 << 18, depth=4, nodes=200, names=50)
 
 
 @attrs.frozen(kw_only=True)
-class Class:
+class IncidentClass:
     """One class of incidents: the conditions that a syslog message must meet. An empty condition is not checked."""
 
     name: str
@@ -53,7 +53,7 @@ class Class:
 
 
 @attrs.frozen(kw_only=True)
-class Rules:
+class IncidentRules:
     """The rules that tell which syslog messages report incidents.
 
     By default each message with the SD-ELEMENT `element` does, in the class `incident`.
@@ -63,16 +63,16 @@ class Rules:
     element: str = "incident@32473"
     #: states that close an incident; any other state opens it
     closed: frozenset[str] = frozenset({"closed", "resolved"})
-    classes: tuple[Class, ...] = (Class(name="incident"),)
+    classes: tuple[IncidentClass, ...] = (IncidentClass(name="incident"),)
 
-    def judge(self, line: SyslogLine) -> Class | None:
+    def judge(self, line: SyslogLine) -> IncidentClass | None:
         """Return the first class that fits *line*; None if the line reports no incident."""
         if not line.data.get(self.element, {}).get("id", ""):
             return None
         return next((each for each in self.classes if each.fits(line)), None)
 
 
-RULES = Rules()
+RULES = IncidentRules()
 #: Returns the unit code for the unit that a message names and the host that sent it; "" if there is none.
 WhoIs = Callable[[str, str], str]
 
@@ -101,7 +101,9 @@ class Incident:
         return json.dumps([self.id], ensure_ascii=False)
 
 
-def of_line(line: SyslogLine, at: datetime, rules: Rules, who_is: WhoIs = name_incident_unit) -> Incident:
+def parse_incident_line(
+    line: SyslogLine, at: datetime, rules: IncidentRules, who_is: WhoIs = name_incident_unit
+) -> Incident:
     """Return the incident that *line* reports. *at* is used if the line has no time.
 
     Raises Rejected if the line reports no incident, the incident has no unit, or its id is too long.
@@ -124,7 +126,7 @@ def of_line(line: SyslogLine, at: datetime, rules: Rules, who_is: WhoIs = name_i
     )
 
 
-def of_report(content: bytes) -> Incident:
+def parse_incident_report(content: bytes) -> Incident:
     """Parse an incident report (`xsd/lienthong/1/incident.xsd`). Raises Rejected."""
     root = safe_xml.parse_safe_xml(content, limits=_LIMITS)
     if root.tag != REPORT:
@@ -149,15 +151,17 @@ def of_report(content: bytes) -> Incident:
 
 
 def read_incident(
-    content: bytes, at: datetime, message: str, *, rules: Rules = RULES, who_is: WhoIs = name_incident_unit
+    content: bytes, at: datetime, message: str, *, rules: IncidentRules = RULES, who_is: WhoIs = name_incident_unit
 ) -> Record:
     """Read *content*, a syslog message or an incident report, into its record. Raises Rejected."""
     if content[:1] == b"<" and content[1:2].isdigit():
         try:
-            return make_incident_record(of_line(syslog.read_syslog_message(content), at, rules, who_is), at, message)
+            return make_incident_record(
+                parse_incident_line(syslog.read_syslog_message(content), at, rules, who_is), at, message
+            )
         except ValueError as error:
             raise _unreadable(str(error)) from None
-    return make_incident_record(of_report(content), at, message)
+    return make_incident_record(parse_incident_report(content), at, message)
 
 
 def make_incident_record(incident: Incident, at: datetime, message: str) -> Record:

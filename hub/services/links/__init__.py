@@ -26,7 +26,7 @@ _HEX = re.compile(r"[0-9a-f]{1,360}")
 
 
 @attrs.frozen(kw_only=True)
-class Linked:
+class LinkDay:
     """One day of one link: the minutes that each node probed it, by node name."""
 
     name: str
@@ -35,7 +35,7 @@ class Linked:
     nodes: Mapping[str, Minutes]
 
 
-def write_link_message(province: str, on: date, links: Iterable[Linked]) -> bytes:
+def write_link_message(province: str, on: date, links: Iterable[LinkDay]) -> bytes:
     """Return the message of the day *on* in canonical XML. The same figures give the same octets."""
     root = etree.Element(_tag("Links"), {"day": on.isoformat(), "province": province}, nsmap={None: NAMESPACE})  # type: ignore[dict-item]
     for link in sorted(links, key=lambda each: each.name):

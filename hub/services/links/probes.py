@@ -100,7 +100,7 @@ def advance_link_standing(before: LinkStanding, probe: Probe) -> LinkStanding:
     return attrs.evolve(now, state=says, since=since, against=0, against_since=None)
 
 
-def latency_quantile(latencies: Sequence[float], share: float) -> float | None:
+def find_latency_quantile(latencies: Sequence[float], share: float) -> float | None:
     """Return the latency that the *share* (0 to 1) of *latencies* does not exceed, by nearest rank; None for none."""
     if not latencies:
         return None
@@ -108,7 +108,7 @@ def latency_quantile(latencies: Sequence[float], share: float) -> float | None:
     return ordered[max(ceil(share * len(ordered)), 1) - 1]
 
 
-def days_left(ends: datetime | None, now: datetime) -> int | None:
+def count_days_left(ends: datetime | None, now: datetime) -> int | None:
     """Return the whole days until *ends*, negative after it; None without a certificate."""
     return None if ends is None else (ends - now).days
 
@@ -122,7 +122,7 @@ class Minutes:
 
     def with_probe(self, at: datetime, *, reached: bool) -> "Minutes":
         """Return these minutes with a probe at *at* added. *at* must be in the same day."""
-        bit = 1 << minute_of_day(at)
+        bit = 1 << find_minute_of_day(at)
         return Minutes(self.probed | bit, self.up | (bit if reached else 0))
 
     def __or__(self, other: "Minutes") -> "Minutes":
@@ -143,7 +143,7 @@ def merge_minutes(days: Iterable[Minutes]) -> Minutes:
     return together
 
 
-def minute_of_day(at: datetime) -> int:
+def find_minute_of_day(at: datetime) -> int:
     """Return the number of the minute of *at* in its day in Hà Nội, from 0."""
     there = at.astimezone(HANOI)
     return there.hour * 60 + there.minute

@@ -19,7 +19,7 @@ from lxml import etree
 
 from hub.domain.model import Answer, Problem
 from hub.formats import xsd_types
-from hub.soap.envelope import build_element, error_list
+from hub.soap.envelope import build_element, build_error_list
 
 NAME = "lookups"
 NAMESPACE = "urn:lienthong:lookups:1"
@@ -187,7 +187,7 @@ def build_lookup_refusal(operation: str, lookup: str, problems: Sequence[Problem
 def _reported(operation: str, problems: Sequence[Problem]) -> etree._Element:
     response = build_element(NAMESPACE, f"{operation}Response", {})
     report = build_element(NAMESPACE, "Report", {"IsSuccess": "false" if problems else "true"})
-    report.append(error_list(NAMESPACE, problems))
+    report.append(build_error_list(NAMESPACE, problems))
     response.append(report)
     return response
 

@@ -49,7 +49,7 @@ _QUOTA = ("Username", "Quota name", "Type", "Value", "Limit", "%")
 
 
 @attrs.frozen
-class Directory:
+class MailDirectory:
     """Maps mail addresses to units: the operator's file, one line `PATTERN,CODE` each.
 
     A pattern is an address, an address with `*`, or a domain. An exact address wins over a pattern with `*`, which wins
@@ -63,7 +63,7 @@ class Directory:
     own: frozenset[str]
 
     @classmethod
-    def read(cls, text: str) -> "Directory":
+    def read(cls, text: str) -> "MailDirectory":
         """Parse the lines. `#` begins a comment line. Raises ValueError, which names the line, for a malformed one."""
         addresses: dict[str, str] = {}
         shapes: list[tuple[str, str]] = []
@@ -123,7 +123,7 @@ class _Log:
 
 
 def count_mail_log(
-    lines: Iterable[str], directory: Directory, day: date, *, quotas: Iterable[str] = (), zone: tzinfo = HANOI
+    lines: Iterable[str], directory: MailDirectory, day: date, *, quotas: Iterable[str] = (), zone: tzinfo = HANOI
 ) -> Tally:
     """Count the usage on *day* (Hà Nội) by unit. `NOBODY` holds what cannot be assigned to a unit.
 
@@ -244,7 +244,7 @@ def _whole(log: _Log) -> Iterator[_Mail]:
     yield from found.values()
 
 
-def _count_mail(tally: Tally, mail: _Mail, directory: Directory, day: date) -> None:
+def _count_mail(tally: Tally, mail: _Mail, directory: MailDirectory, day: date) -> None:
     """Count a mail once for its sender and once for each recipient.
 
     Delivery reports, which have no sender, are not counted.
