@@ -18,8 +18,8 @@ from twisted.internet.defer import Deferred
 from hub.config.officials import Officials
 from hub.config.reports import ReportSettings
 from hub.console import edge, passwords, users
-from hub.console.asked import ConsoleRequest, ConsoleResponse
 from hub.console.pages import ConsolePages
+from hub.console.request import ConsoleRequest, ConsoleResponse
 from hub.console.users import Role, User
 from hub.journal import messages, unit_registry
 from hub.runtime.thread_pool import run_at_once

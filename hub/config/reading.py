@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from hub.config import database, files, identities, incidents, linked, officials
+from hub.config import database, files, identities, incidents, link_settings, officials
 from hub.config import feed as feeds
 from hub.config import lookups as asking
 from hub.config import reports as reporting
@@ -97,7 +97,9 @@ def read_config(
     table.close()
 
     partners, wrong = _partners(home, candidates or {})
-    links = linked.read_link_settings(links_table, frozenset(partners) | {path.stem for path in _partner_files(home)})
+    links = link_settings.read_link_settings(
+        links_table, frozenset(partners) | {path.stem for path in _partner_files(home)}
+    )
     if public_url:
         _check_url(table, "public-url", public_url)
     if soap.port and (soap.host, soap.port) == (admin.host, admin.port):

@@ -11,7 +11,7 @@ from cryptography import x509
 
 from hub.config.feed import BrokerPlace
 from hub.config.incidents import IncidentSettings
-from hub.config.linked import LinkSettings
+from hub.config.link_settings import LinkSettings
 from hub.config.lookups import LookupSettings
 from hub.config.officials import Officials
 from hub.config.reports import ReportSettings

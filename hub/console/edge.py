@@ -16,9 +16,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
-from hub.console import asked as given
-from hub.console.asked import BEGINNING, LANGUAGE, SESSION, ConsoleRequest, ConsoleResponse, RequestRefused
+from hub.console import request as given
 from hub.console.pages import ConsolePages
+from hub.console.request import BEGINNING, LANGUAGE, SESSION, ConsoleRequest, ConsoleResponse, RequestRefused
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import mime

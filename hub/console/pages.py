@@ -28,9 +28,9 @@ import structlog
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from hub.config.reports import ReportSettings
-from hub.console import asked as given
 from hub.console import layout, passwords, reading, sessions, standing, users
-from hub.console.asked import (
+from hub.console import request as given
+from hub.console.request import (
     BEGINNING,
     LANGUAGE,
     SESSION,
@@ -42,7 +42,7 @@ from hub.console.asked import (
     write_set_cookie,
 )
 from hub.console.sessions import ConsoleSession
-from hub.console.turns import SignInQueue
+from hub.console.sign_in_queue import SignInQueue
 from hub.console.users import Role
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE

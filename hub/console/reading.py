@@ -15,8 +15,8 @@ from itertools import islice
 
 import attrs
 
-from hub.console import sight, users
-from hub.console.asked import refuse_as_absent
+from hub.console import users, visible_messages
+from hub.console.request import refuse_as_absent
 from hub.console.users import Role, User
 from hub.domain import local_time
 from hub.domain.model import Fact, Language, Unit
@@ -87,7 +87,7 @@ class FactCursor:
     def of(cls, fact: Fact) -> "FactCursor":
         """Return the cursor of *fact*."""
         # the key is private, and the cursor shows in an address; there a message has only one fact
-        key = "" if fact.service in sight.PRIVATE else fact.key
+        key = "" if fact.service in visible_messages.PRIVATE else fact.key
         return cls(fact.at, fact.message, fact.unit, fact.milestone, key)
 
     @property
@@ -122,7 +122,7 @@ class FactsPage:
     count: int  #: of all facts behind the number
     facts: Sequence[Fact]  #: of this page
     more: FactCursor | None  #: cursor of the next page, if there is one
-    messages: Mapping[str, sight.MessageName]
+    messages: Mapping[str, visible_messages.MessageName]
     differences: Sequence[Difference] = ()  #: units whose facts differ from those that were closed
 
 
@@ -246,7 +246,7 @@ def write_report_file(
             return ReportFile(
                 asked.bare, submission.CountedReport(report=report, names=dict(asked.names), lines=listing.summary)
             )
-        hidden = kind == "xlsx" and report.form.service in sight.PRIVATE and user.role is not Role.OPERATOR
+        hidden = kind == "xlsx" and report.form.service in visible_messages.PRIVATE and user.role is not Role.OPERATOR
         lines = listing.sha256 if hidden else search.NamedLines(tx, listing)
         return ReportFile(asked.bare, _written(kind, asked, report, lines, language))
 
@@ -288,7 +288,7 @@ def read_facts_page(
         wrong = [each for each in found.gathered.differences if row in {None, each.unit}] if asked.complete else []
     more = FactCursor.of(page[PAGE - 1]) if len(page) > PAGE else None
     cells = report.total if row is None else next(each for each in report.rows if each.unit == row)
-    messages = sight.name_visible_messages(tx, user, {fact.message for fact in page[:PAGE]})
+    messages = visible_messages.name_visible_messages(tx, user, {fact.message for fact in page[:PAGE]})
     value = read_cell_value(cells, asked.form.column(column))
     return FactsPage(asked.bare, value, count, page[:PAGE], more, messages, wrong)
 
@@ -336,9 +336,11 @@ def read_unit_names(tx: Transaction) -> dict[str, str]:
     return {unit.code: unit.name for unit in unit_registry.list_registry_units(tx)}
 
 
-def open_visible_message(tx: Transaction, user: User, identity: str) -> tuple[sight.ShownMessage, dict[str, str]]:
+def open_visible_message(
+    tx: Transaction, user: User, identity: str
+) -> tuple[visible_messages.ShownMessage, dict[str, str]]:
     """Return a message and the names of all units. Raises `RequestRefused`."""
-    found = sight.find_visible_message(tx, user, identity)
+    found = visible_messages.find_visible_message(tx, user, identity)
     if found is None:
         raise refuse_as_absent()
     return found, read_unit_names(tx)

@@ -236,9 +236,9 @@ class Anchors:
     """The trusted CA certificates and their revocations.
 
     Each one is an anchor by itself: an intermediate needs no root here. *crls* come from files. *intermediates* only
-    help to build a chain and are not trusted. *sourced* are CAs whose revocations are fetched over the network; `set_revocations`
-    receives them. *committing* means that the certificates belong to persons, whose keys may be for nonRepudiation
-    (contentCommitment) instead of digitalSignature.
+    help to build a chain and are not trusted. *sourced* are CAs whose revocations are fetched over the network;
+    `set_revocations` receives them. *committing* means that the certificates belong to persons, whose keys may be for
+    nonRepudiation (contentCommitment) instead of digitalSignature.
 
     Revocation is checked for every certificate of a chain. An issuer with a source, a CRL file or a URL that is
     fetched, must have something current: an overdue CRL refuses all certificates of its issuer, so that blocking its

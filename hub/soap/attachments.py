@@ -119,9 +119,9 @@ def read_http_manner(content_type: str, soap_action: str | None) -> Manner:
 def unpack_body(body: Octets, how: Manner, names: frozenset[str], drawer: Drawer) -> Unpacked:
     """Return *body* as one tree, from which the long texts of elements with these local *names* were left out.
 
-    Raises Rejected like `parse_streamed_xml` and `mime.split_mime_body`, and CallRefused: `multipart-broken` (the envelope's
-    part does not have the announced type), `media-type` (its charset), `attachment-unknown` (an Include names a missing
-    part, or no Include names a part).
+    Raises Rejected like `parse_streamed_xml` and `mime.split_mime_body`, and CallRefused: `multipart-broken` (the
+    envelope's part does not have the announced type), `media-type` (its charset), `attachment-unknown` (an Include
+    names a missing part, or no Include names a part).
     """
     if how.related is None:
         root, loads = streamed_xml.parse_streamed_xml(body, names, drawer)

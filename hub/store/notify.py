@@ -1,7 +1,8 @@
 """Listens for PostgreSQL NOTIFY, by which another node says that a delivery became due.
 
 Uses one connection in a dedicated thread. A notification that is sent while the connection is down is lost, so the
-listening service must also poll, and more often while `NotifyListener.is_listening` is false. Does not know what is due.
+listening service must also poll, and more often while `NotifyListener.is_listening` is false. Does not know what is
+due.
 """
 
 import threading

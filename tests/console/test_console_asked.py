@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.console import edge, layout, passwords
-from hub.console.asked import RequestRefused, sanitize_redirect
+from hub.console.request import RequestRefused, sanitize_redirect
 from hub.console.users import NameUnfit, normalise_user_name
 from hub.domain.translations import fold_text
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.config.reports import ReportSettings
-from hub.console.asked import RequestRefused
 from hub.console.reading import PAGE, FactCursor
+from hub.console.request import RequestRefused
 from hub.console.users import Role
 from hub.domain.errors import Unready
 from hub.domain.model import DeliveryState, Fact, Problem, Unit

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 
-from hub.console import passwords, sessions, turns, users
-from hub.console.asked import BEGINNING, SESSION
-from hub.console.turns import OF_ONE_PLACE, WAITING
+from hub.console import passwords, sessions, sign_in_queue, users
+from hub.console.request import BEGINNING, SESSION
+from hub.console.sign_in_queue import OF_ONE_PLACE, WAITING
 from hub.domain.errors import Unready
 from hub.store import transactions
 from hub.store.tables import console_failure, console_session
@@ -434,7 +434,7 @@ def counted(town):
 
 
 def test_who_guesses_at_forty_addresses_keeps_nobody_waiting_who_has_not_failed(town, monkeypatch):
-    monkeypatch.setattr(turns, "TYPOS", 0)  # one failure each will do
+    monkeypatch.setattr(sign_in_queue, "TYPOS", 0)  # one failure each will do
     town.add("an", "H55.13")
     pages = town.pages()
     comparing = Comparing(pages)

@@ -10,8 +10,8 @@ from twisted.internet.task import Clock
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from hub.console.asked import ConsoleResponse
 from hub.console.edge import Console
+from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import PortShare
 from hub.runtime.disk_space import SpoolReservations
 from hub.web import connection_limits

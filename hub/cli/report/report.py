@@ -54,11 +54,11 @@ COMMANDS = {
         "State of a report: closed, signed, submitted, accepted",
     ),
     "submit": (
-        "hub.cli.report.handing_in:submit_report",
+        "hub.cli.report.submitting:submit_report",
         "Nộp báo cáo cho hệ thống đối tác",
         "Submit a report to a partner",
     ),
-    "publish": ("hub.cli.report.handing_in:publish_report", "Công bố báo cáo", "Publish a report"),
+    "publish": ("hub.cli.report.submitting:publish_report", "Công bố báo cáo", "Publish a report"),
 }
 
 #: Option of `lienthong report` before it had commands -> the command that replaces it.

@@ -220,7 +220,7 @@ def _write(screen: Screen, content: bytes, output: Path | None) -> None:
 
 def _gave_out(screen: Screen, named: tuple[str, str, str], reason: str, output: Path | None) -> bool:
     """Write the stored sealed report if the period has ended. Return whether it has."""
-    from hub.cli.report.handing_in import issue_report
+    from hub.cli.report.submitting import issue_report
 
     given = issue_report(screen, *named, reason)
     if given is None:

@@ -14,7 +14,7 @@ from typing import TypeVar
 import attrs
 from twisted.internet.defer import Deferred, succeed
 
-from hub.console import asked as given
+from hub.console import request as given
 
 T = TypeVar("T")
 K = TypeVar("K")
