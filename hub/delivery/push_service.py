@@ -153,9 +153,9 @@ class DeliveryService(Service):
         known = self.live.config.partners
         sight = await self._journal.read(read_queue_view, now)
         policies = {code: known[code].policy for code in self.live.adapters if code in known}
-        for code, reason in sight.hopeless(policies):
+        for code, reason in sight.expired_partners(policies):
             await self._journal.write(deliveries.expire_deliveries, code, now, policies[code].give_up, reason)
-        rooms = sight.rooms(policies)
+        rooms = sight.capacities(policies)
         busy = Counter(claim.partner for claim in self._under_way.values())
         shares = divide_capacity(PLACES, rooms, busy, after=self._first)
         self._first = next(iter(shares), "")
@@ -163,7 +163,7 @@ class DeliveryService(Service):
         if not all(taken.values()):
             return SOON  # another node was faster or is claiming
         left = {code: room - taken.get(code, 0) for code, room in rooms.items()}
-        soon = [max(SOON, (at - self._now()).total_seconds()) for at in sight.changes(left)]
+        soon = [max(SOON, (at - self._now()).total_seconds()) for at in sight.next_changes(left)]
         return min([self._poll(), *soon])
 
     async def _claim(self, shares: Sequence[tuple[Partner, int]], now: datetime) -> dict[str, int]:

@@ -70,7 +70,7 @@ class Intake:
         try:
             self._throttle.enter(name, policy)
         except Unready as unready:
-            if count := self._throttle.refused(name):
+            if count := self._throttle.count_refusal(name):
                 detail = f"{unready.problem.detail}: {count} refused"
                 log.warning("calls-refused", partner=partner.code if partner else "", detail=detail)
                 self.record_refusal(Problem(unready.problem.code, detail), certificate)

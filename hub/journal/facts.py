@@ -217,7 +217,9 @@ class Search:
     _facts: sa.Select[Any]  #: query for the facts of some keys of a unit
 
     @classmethod
-    def of(cls, service: str, windows: Iterable[TimeWindow], form: str = "", period: str | None = None) -> "Search":
+    def for_period(
+        cls, service: str, windows: Iterable[TimeWindow], form: str = "", period: str | None = None
+    ) -> "Search":
         """Return the search for *windows*.
 
         With *period*, also for the keys that *form* carried at the end of that closed month.

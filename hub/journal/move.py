@@ -86,7 +86,7 @@ class Move:
     destination: str  #: URL of the target, as the marks state it
     tell: Tell = lambda _table, _done, _total: None  #: called to report progress
 
-    def look(self) -> dict[str, tuple[int, int]]:
+    def count_rows(self) -> dict[str, tuple[int, int]]:
         """Return for each table the number of rows in the source and the number already moved. Raises `Unmovable`.
 
         Changes nothing.

@@ -61,7 +61,7 @@ class Throttle:
         if not self._answering[name]:
             del self._answering[name]
 
-    def refused(self, name: str) -> int:
+    def count_refusal(self, name: str) -> int:
         """Count a refused call of *name*. Return the number to report now, or 0 if it is too early for a report."""
         found, now = self._refused.setdefault(name, _Refused()), self._seconds()
         found.count += 1

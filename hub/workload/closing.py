@@ -232,7 +232,7 @@ class _Reader:
         known = books if chained else ClosedMonths(books.months[-1:])
         found = posting.list_posting_windows(form, period, known)
         before = made[-1].period.text if made else None
-        search = facts.Search.of(form.service, found, form.id, before if chained else None)
+        search = facts.Search.for_period(form.service, found, form.id, before if chained else None)
         return cls(tx, form, period, before, books, search, None if before is None else _carried(form.id, before))
 
     def carrying(self) -> list[str]:

@@ -109,7 +109,7 @@ def assert_moved(source, target, *, but=1):
 
 
 def test_every_row_is_there_and_the_new_journal_says_in_its_chain_where_it_came_from(move, source, target):
-    assert move.look()["message"] == (9, 0)
+    assert move.count_rows()["message"] == (9, 0)
     moved = {each.table: each for each in move.run(LATER)}
     assert_moved(source, target)
     assert moved["message"].sum.rows == 9
@@ -254,7 +254,7 @@ def test_an_interrupted_move_is_not_taken_up_by_another_journal(move, target, mo
     with killed_at(monkeypatch, move.source, 1, after=False), pytest.raises(Killed):
         move.run(LATER)
     other = attrs.evolve(move, origin="sqlite:///other.db")
-    for attempt in (other.look, lambda: other.run(LATER)):
+    for attempt in (other.count_rows, lambda: other.run(LATER)):
         with pytest.raises(Unmovable) as caught:
             attempt()
         assert (caught.value.why, caught.value.detail) == ("other-source", "sqlite:///old.db")
@@ -263,14 +263,14 @@ def test_an_interrupted_move_is_not_taken_up_by_another_journal(move, target, mo
 def test_a_plan_changes_nothing_and_says_what_is_there_already(move, source, monkeypatch):
     with killed_at(monkeypatch, source, 1, after=False), pytest.raises(Killed):
         move.run(LATER)
-    assert move.look()["message"] == (9, 9)
+    assert move.count_rows()["message"] == (9, 9)
 
 
 def test_a_database_without_tables_will_do(move, source, postgresql):
     with postgresql.database(empty=True) as url:
         target = transactions.open_journal(url)
         into = attrs.evolve(move, target=target)
-        assert into.look()["message"] == (9, 0)
+        assert into.count_rows()["message"] == (9, 0)
         assert transactions.read_schema_version(target) is None, "a plan changes nothing"
         into.run(LATER)
         assert_moved(source, target)
@@ -280,7 +280,7 @@ def test_a_database_without_tables_will_do(move, source, postgresql):
 def test_a_journal_that_is_used_will_not_do(move, target):
     with transactions.write_transaction(target) as tx:
         unit_registry.write_registry_units(tx, UNITS[:1])
-    for attempt in (move.look, lambda: move.run(LATER)):
+    for attempt in (move.count_rows, lambda: move.run(LATER)):
         with pytest.raises(Unmovable) as caught:
             attempt()
         assert (caught.value.why, caught.value.detail) == ("target-not-empty", "unit")

@@ -92,8 +92,8 @@ def test_a_call_that_is_refused_takes_neither_a_place_nor_time(places, watch):
 
 
 def test_a_flood_of_refused_calls_is_told_of_once_a_minute(places, watch):
-    told = [places.refused("sotttt") for _ in range(100)]
+    told = [places.count_refusal("sotttt") for _ in range(100)]
     assert told == [1] + [0] * 99
-    assert places.refused("vpub") == 1
+    assert places.count_refusal("vpub") == 1
     watch.at += TOLD
-    assert places.refused("sotttt") == 100
+    assert places.count_refusal("sotttt") == 100

@@ -82,7 +82,7 @@ def move_journal(screen: Screen, to: str, password_file: Path | None, yes: bool)
         lines.append(f"password-file = {quote_toml(str(password_file.absolute()))}")
     with _between(config, target, to, password_file) as between, _alone(config):
         if not yes:
-            _plan(screen, between.look())
+            _plan(screen, between.count_rows())
             return
         with _bar() as tell:
             moved = attrs.evolve(between, tell=tell).run(datetime.now(UTC))

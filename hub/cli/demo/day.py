@@ -114,10 +114,10 @@ def play_day(
     from hub.report.form.period import find_month_containing
 
     site, period = Site(directory / "hub"), find_month_containing(datetime.now(UTC))
-    operator.ask("init", str(site.directory), *words)
+    operator.run_command("init", str(site.directory), *words)
     if scale.offices > 12:  # there are twelve sample units
-        operator.ask("units", "seed", "-o", str(directory / "units.csv"))
-        operator.ask("units", "import", str(directory / "units.csv"), "--yes")
+        operator.run_command("units", "seed", "-o", str(directory / "units.csv"))
+        operator.run_command("units", "import", str(directory / "units.csv"), "--yes")
     town = _town(operator, scale)
     with Stage.open(site, directory) as stage:
         with stage.start_together():
@@ -294,7 +294,7 @@ def _write(operator: "Operator", unit: str, period: str, form: str, folder: Path
     files = []
     for kind in ("html", "xlsx", "xml", "csv", "json"):
         files.append(folder / f"{form}_{unit}_{period}.{kind}")
-        files[-1].write_bytes(operator.ask("report", unit, period, "--form", form, "--format", kind))
+        files[-1].write_bytes(operator.run_command("report", unit, period, "--form", form, "--format", kind))
     return [ReportPage(unit, form, tuple(files))]
 
 

@@ -103,7 +103,7 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
                 server = around.enter_context(Server.open())
                 words += ["--database", server.url()]
                 apart += ["--database", server.make("day")]
-            operator.ask("init", str(site.directory), *words)
+            operator.run_command("init", str(site.directory), *words)
             stage = around.enter_context(Stage.open(site, directory))
             story = _play_story(stage, operator, narrator, directory)
             sign_in = _let_in(operator, directory) if keep else None
@@ -203,7 +203,7 @@ def _play_story(stage: "Stage", operator: Operator, narrator: Narrator, director
     from hub.demo.run.stage import StageFailed
 
     (directory / "units.csv").write_text(DISSOLVED_CSV, "utf-8")
-    operator.ask("units", "import", str(directory / "units.csv"))
+    operator.run_command("units", "import", str(directory / "units.csv"))
     with stage.site.directory.joinpath("partners", f"{UPSTREAM}.toml").open("a", encoding="utf-8") as file:
         file.write(_UPSTREAM_POLICY)
     stage.start_hub()
@@ -268,13 +268,13 @@ def _statements(stage: "Stage", operator: Operator, story: _Story) -> "Statement
     settings = stage.site.read()
     return Statements(
         messages=messages,
-        contents={message: operator.ask("show", message, "--raw") for message in accepted},
+        contents={message: operator.run_command("show", message, "--raw") for message in accepted},
         deliveries={
             message: [row for row in operator.rows("trace", message) if row["event"] == "delivery"]
             for message in accepted
         },
         facts=operator.rows("report", "--facts"),
-        report=json.loads(operator.ask("report", settings["province"], _period(), "--format", "json")),
+        report=json.loads(operator.run_command("report", settings["province"], _period(), "--format", "json")),
         notebooks={
             notebook.stem: list(read_notebook(notebook)) for notebook in sorted(stage.notebooks.glob("*.jsonl"))
         },
@@ -301,7 +301,7 @@ def _write_reports(operator: Operator, units: Sequence[Mapping[str, Any]], direc
     for unit in units:
         files = {kind: directory / f"{unit['code']}_{period}.{kind}" for kind in _FORMATS}
         for kind, file in files.items():
-            file.write_bytes(operator.ask("report", unit["code"], period, "--format", kind))
+            file.write_bytes(operator.run_command("report", unit["code"], period, "--format", kind))
         pages.append(ReportPage(unit["code"], unit["name"], tuple(files.values())))
     return tuple(pages)
 
@@ -330,7 +330,7 @@ def _let_in(operator: Operator, directory: Path) -> tuple[str, str]:
     file = directory / "console-password"
     file.touch(mode=0o600)
     file.write_text(f"{word}\n", "utf-8")
-    operator.ask("users", "add", name, "--role", "operator", "--password-file", str(file))
+    operator.run_command("users", "add", name, "--role", "operator", "--password-file", str(file))
     return name, word
 
 

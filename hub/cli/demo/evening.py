@@ -217,11 +217,11 @@ class Evening:
         self._report("submit", unit, form, REPORTING)
 
     def _report(self, verb: str, unit: str, form: str, *words: str) -> None:
-        self.operator.ask("report", verb, unit, self.period, *words, "--form", form)
+        self.operator.run_command("report", verb, unit, self.period, *words, "--form", form)
 
     def _read(self, unit: str, period: str, form: str) -> Mapping[str, Any]:
         read: Mapping[str, Any] = json.loads(
-            self.operator.ask("report", unit, period, "--form", form, "--format", "json")
+            self.operator.run_command("report", unit, period, "--form", form, "--format", "json")
         )
         return read
 

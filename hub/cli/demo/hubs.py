@@ -66,7 +66,7 @@ def open_hubs(stage: "Stage", site: "Site", operator: "Operator", town: "Town", 
         (partners / f"{code}.toml").write_text(written, "utf-8")
     rows = "".join(f"{agency},{agency} (mẫu),,national\n" for agency in AGENCIES.values())
     agencies_csv.write_text(f"code,name,parent,mark\n{rows}", "utf-8")
-    operator.ask("units", "import", str(agencies_csv))
+    operator.run_command("units", "import", str(agencies_csv))
 
 
 def open_neighbours(stage: "Stage", town: "Town", scale: "Scale", outbox: Path, narrator: "Narrator") -> "Neighbours":

@@ -65,7 +65,7 @@ def sign_unit_report(site: "Site", operator: "Operator", unit: str, period: str,
 
     asked = (unit, period, "--form", form)
     given, signed = (_home(site) / f"{form}_{unit}{end}" for end in (".xml", ".signed.xml"))
-    given.write_bytes(operator.ask("report", "show", *asked, "--format", "xml", *more))
+    given.write_bytes(operator.run_command("report", "show", *asked, "--format", "xml", *more))
     key, certificate = (_home(site) / f"{unit}.{kind}" for kind in ("key", "crt"))
     words = ["-m", "hub.demo.partners.official", "--key", key, "--certificate", certificate, given, signed]
     home = _home(site)
@@ -78,7 +78,7 @@ def sign_unit_report(site: "Site", operator: "Operator", unit: str, period: str,
         tool.stop()
     if ended != 0:
         raise StageFailed(f"the tool of the official of {unit} ended with {ended}; see {tool.log}")
-    operator.ask("report", "import-signed", *asked, str(signed))
+    operator.run_command("report", "import-signed", *asked, str(signed))
 
 
 def _home(site: "Site") -> Path:

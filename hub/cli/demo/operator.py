@@ -44,7 +44,7 @@ class Narrator:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         columns = (TextColumn("   {task.description}"), BarColumn(), MofNCompleteColumn())
-        # The console keeps this very stream, because `Operator.ask` redirects standard error while a bar is shown.
+        # The console keeps this very stream, because `Operator.run_command` redirects standard error while a bar is shown.
         console = Console(file=sys.stderr)
         with Progress(
             *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
@@ -59,7 +59,7 @@ class Operator:
 
     config: Path
 
-    def ask(self, *arguments: str) -> bytes:
+    def run_command(self, *arguments: str) -> bytes:
         """Return the output of `lienthong -c hub.toml ARGUMENTS`. Raises CommandStop, with the error text, if it fails."""
         from hub.cli import lienthong
 
@@ -74,8 +74,8 @@ class Operator:
 
     def rows(self, *arguments: str) -> list[Mapping[str, Any]]:
         """Return the objects that a command prints with `--json`."""
-        return [json.loads(line) for line in self.ask(*arguments, "--json").splitlines()]
+        return [json.loads(line) for line in self.run_command(*arguments, "--json").splitlines()]
 
     def count(self, *filters: str) -> int:
         """Return the number of messages that match *filters*."""
-        return int(self.ask("messages", "--count", *filters))
+        return int(self.run_command("messages", "--count", *filters))

@@ -26,19 +26,19 @@ class Sight:
     standings: Mapping[str, PartnerStanding]  #: state by partner code
     under_way: Mapping[str, int]  #: messages being sent, by partner code, from all nodes
 
-    def rooms(self, policies: Mapping[str, Policy]) -> dict[str, int]:
+    def capacities(self, policies: Mapping[str, Policy]) -> dict[str, int]:
         """Return how many messages may be sent now to each partner in *policies* that has due deliveries."""
         due = [queue.partner for queue in self.queues if queue.oldest and queue.partner in policies]
-        return {partner: self._room(partner, policies[partner]) for partner in due}
+        return {partner: self._capacity(partner, policies[partner]) for partner in due}
 
-    def _room(self, partner: str, policy: Policy) -> int:
+    def _capacity(self, partner: str, policy: Policy) -> int:
         found = self.standings.get(partner, PartnerStanding())
         if found.pause is not None:
             return 0
         room = circuit_breaker.breaker_room(found.breaker, self.now, self.under_way.get(partner, 0), policy.concurrency)
         return room if policy.rate is None else min(room, policy.rate.allows(found.next_at, self.now))
 
-    def hopeless(self, policies: Mapping[str, Policy]) -> Iterator[tuple[str, str]]:
+    def expired_partners(self, policies: Mapping[str, Policy]) -> Iterator[tuple[str, str]]:
         """Yield each unavailable partner with a delivery that has waited longer than `give_up`, and the reason."""
         for queue in self.queues:
             found, policy = self.standings.get(queue.partner, PartnerStanding()), policies.get(queue.partner)
@@ -47,7 +47,7 @@ class Sight:
             if found.breaker.position is not Position.CLOSED and queue.oldest <= self.now - policy.give_up:
                 yield queue.partner, found.breaker.reason or "unavailable"
 
-    def changes(self, left: Mapping[str, int]) -> Iterator[datetime]:
+    def next_changes(self, left: Mapping[str, int]) -> Iterator[datetime]:
         """Yield the times from which more messages may be sent than now. *left* is the room that is left per partner.
 
         Without room, the end of a conversation or the next poll starts the next check.
