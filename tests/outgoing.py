@@ -145,11 +145,13 @@ class Desk:
 
     def states(self, message):
         with transactions.read_transaction(self.engine) as tx:
-            return {made.recipient: (made.state, made.attempts) for made in deliveries.of_message(tx, message)}
+            return {
+                made.recipient: (made.state, made.attempts) for made in deliveries.read_message_deliveries(tx, message)
+            }
 
     def reason(self, message):
         with transactions.read_transaction(self.engine) as tx:
-            (made,) = deliveries.of_message(tx, message)
+            (made,) = deliveries.read_message_deliveries(tx, message)
         return made.reason
 
     def count(self, state: DeliveryState) -> int:

@@ -23,7 +23,7 @@ def step(engine: sa.Engine, routes: Routes) -> bool:
         if of is None:
             return False
         if of.kind == duties.DutyKind.FACTS:
-            return duties.write_next(tx)
+            return duties.write_next_slice(tx)
         found = duties.read_duty_content(tx, of)
         assert found is not None, "nobody else is at it"
         enclosed, slices = duty_service.read_duty_attachments(found, of, routes)

@@ -15,7 +15,7 @@ import attrs
 import pika
 import pytest
 
-from hub.runtime.free_ports import free_ports
+from hub.runtime.free_ports import find_free_ports
 from tests.conftest import cannot_be_had
 
 logging.getLogger("pika").setLevel(
@@ -44,7 +44,7 @@ class Broker:
         if not PROGRAM.exists() or shutil.which("epmd") is None:
             cannot_be_had("RabbitMQ", "apt-get install rabbitmq-server")
         home = Path(tempfile.mkdtemp(prefix="lienthong-rabbitmq-"))
-        names, port, tls_port, peers = free_ports(4)
+        names, port, tls_port, peers = find_free_ports(4)
         lines = [
             f"listeners.tcp.1 = 127.0.0.1:{port}",
             f"default_user = {USER}",

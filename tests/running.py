@@ -27,10 +27,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from hub.cli.documents_client import DocumentsClient
-from hub.demo.partners.letterbox import Letterbox, Shelf, tls_server
+from hub.demo.partners.letterbox import Letterbox, Shelf, make_server_context
 from hub.demo.partners.notebook import Notebook
 from hub.demo.protocol.signing import PartnerIdentity
-from hub.runtime.free_ports import free_ports
+from hub.runtime.free_ports import find_free_ports
 from hub.security.sample_pki import Authority
 from tests import warm
 from tests.warm import BIN
@@ -66,7 +66,7 @@ def copy_province(home: Path) -> None:
     theirs = re.compile(r"(?<=^port = )\d+|(?<=://127\.0\.0\.1:)\d+", re.MULTILINE)
     texts = {file: file.read_text() for file in files}
     known = sorted({port for text in texts.values() for port in theirs.findall(text)})
-    ours = dict(zip(known, map(str, free_ports(len(known))), strict=True))
+    ours = dict(zip(known, map(str, find_free_ports(len(known))), strict=True))
     for file, text in texts.items():
         file.write_text(theirs.sub(lambda found: ours[found[0]], text))
 
@@ -103,7 +103,7 @@ class RunningHub:
         (self.home / "data").mkdir(mode=0o700)
         text = other.config.read_text()
         theirs = [tomllib.loads(text)[key]["port"] for key in ("soap", "admin")]
-        ours = [port for port in free_ports(4) if port not in theirs]
+        ours = [port for port in find_free_ports(4) if port not in theirs]
         for port, chosen in zip(theirs, ours, strict=False):
             text = text.replace(f"port = {port}", f"port = {chosen}")
         (self.home / "hub.toml").write_text(text)
@@ -212,7 +212,7 @@ class RunningHub:
         identity = PartnerIdentity.load(files["key"], files["certificate"])
         hub = x509.load_pem_x509_certificate((self.home / "pki/hub.crt").read_bytes())
         shelf = Shelf.reopen(Notebook(self.home / f"{partner}.jsonl"))
-        tls = tls_server(files["key"], files["certificate"], files["ca"])
+        tls = make_server_context(files["key"], files["certificate"], files["ca"])
         box = Letterbox(("127.0.0.1", port), tls, identity, hub, shelf, tell)
         threading.Thread(target=box.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         self.letterboxes[partner] = box

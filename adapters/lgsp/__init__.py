@@ -28,7 +28,7 @@ from hub.domain.model import (
     Unavailable,
 )
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
-from hub.partner.list_polling import FetchedDocument, open_documents, settle_open_list
+from hub.partner.list_polling import FetchedDocument, list_open_documents, settle_open_list
 
 _CODES = "[0-9]+( [0-9]+)*"
 _WORD = "[!-~]+"
@@ -110,7 +110,9 @@ class Lgsp:
             if isinstance(answer, Unavailable):
                 return answer
             shown = (
-                open_documents(answer.data, {self.settings["done"], self.settings["fail"]}) if answer.success else None
+                list_open_documents(answer.data, {self.settings["done"], self.settings["fail"]})
+                if answer.success
+                else None
             )
             if shown is None:
                 return self.codes.trouble(answer)

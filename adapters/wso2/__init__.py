@@ -28,7 +28,7 @@ from hub.domain.model import (
     Unavailable,
 )
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
-from hub.partner.list_polling import FetchedDocument, open_documents, settle_open_list
+from hub.partner.list_polling import FetchedDocument, list_open_documents, settle_open_list
 
 _CODES = "[0-9]+( [0-9]+)*"
 _WORD = "[!-~]+"
@@ -109,7 +109,9 @@ class Wso2:
         answer = yield from self._ask("GET", "/vanbans", now)
         if isinstance(answer, Unavailable):
             return answer
-        shown = open_documents(answer.data, {self.settings["done"], self.settings["fail"]}) if answer.success else None
+        shown = (
+            list_open_documents(answer.data, {self.settings["done"], self.settings["fail"]}) if answer.success else None
+        )
         if shown is None:
             return self.codes.trouble(answer)
         owed = json.loads(cursor) if cursor else {}

@@ -121,7 +121,7 @@ def wait_for_facts(engine: sa.Engine, services: Collection[str] | None) -> None:
         sleep(_AGAIN)
 
 
-def make_outstanding_error(left: duties.Outstanding) -> CommandStop:
+def make_outstanding_error(left: duties.OutstandingWork) -> CommandStop:
     """Return the error for a count that was requested while facts were outstanding."""
     vi, en = SENTENCES["facts-outstanding"]
     numbers = f"{left.messages} / {left.facts}"

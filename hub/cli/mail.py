@@ -115,7 +115,7 @@ def _hand_in(
     from hub.cli.journal import open_journal
     from hub.config import read_config
     from hub.domain.errors import describe_problem
-    from hub.domain.local_time import local_day as today
+    from hub.domain.local_time import find_local_day as today
     from hub.intake import mail_usage
     from hub.journal import duties, unit_registry
     from hub.services.mail import NAME
@@ -126,14 +126,14 @@ def _hand_in(
     config, now = read_config(screen.config), datetime.now(UTC)
     with open_journal(config, counts=[NAME] if correction else ()) as engine:
         with transactions.write_transaction(engine) as tx:
-            province = Province.of(config, unit_registry.read_unit_roll(tx, today(now)))
+            province = Province.of(config, unit_registry.read_unit_index(tx, today(now)))
             if correction:
                 canonical = {province.routes.canonical(unit): figures for unit, figures in tally.items()}
                 tally = mail_usage.subtract_tally(canonical, mail_usage.read_told_usage(tx, day))
             if not set(tally) - {mail_log.NOBODY}:
                 return tally, ""
             taken = mail_usage.record_mail_usage(tx, province, tally, day, now, correction)
-        duties.write_all(engine)  # no hub may be running, so write the outstanding facts here
+        duties.write_outstanding_facts(engine)  # no hub may be running, so write the outstanding facts here
     return tally, "; ".join(describe_problem(problem) for problem in taken.problems)
 
 

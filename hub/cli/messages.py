@@ -12,7 +12,7 @@ from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen,
 
 if TYPE_CHECKING:
     from hub.domain.model import Delivery, Message
-    from hub.journal.search import Filter
+    from hub.journal.search import MessageFilter
     from hub.store.transactions import Transaction
 
 _STATES = ("accepted", "refused")
@@ -57,16 +57,18 @@ def add_filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def build_message_filter(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] | None = None) -> "Filter":
+def build_message_filter(
+    tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] | None = None
+) -> "MessageFilter":
     """Return the filter that the options of `add_filter_options` describe. A unit may be given by an alias."""
-    from hub.domain.local_time import local_day
+    from hub.domain.local_time import find_local_day
     from hub.journal import unit_registry
-    from hub.journal.search import Filter
+    from hub.journal.search import MessageFilter
 
     unit = options["unit"]
     if unit is not None:
-        unit = unit_registry.resolve_unit_code(tx, unit, local_day(datetime.now(UTC)))
-    return Filter(**{**options, "unit": unit, "ids": ids})
+        unit = unit_registry.resolve_unit_code(tx, unit, find_local_day(datetime.now(UTC)))
+    return MessageFilter(**{**options, "unit": unit, "ids": ids})
 
 
 @command(
@@ -130,7 +132,7 @@ def _refused_call(tx: "Transaction", tracking: str) -> dict[str, Any] | None:
     from hub.domain.model import Message
     from hub.journal import events
 
-    said = next((each for each in events.of_call(tx, tracking) if each["event"] == "call-refused"), None)
+    said = next((each for each in events.read_call_events(tx, tracking) if each["event"] == "call-refused"), None)
     if said is None:
         return None
     fields: dict[str, Any] = dict.fromkeys(field.name for field in attrs.fields(Message))
@@ -147,7 +149,7 @@ def _only_call(tx: "Transaction", name: str) -> dict[str, Any] | None:
     """Return the refused call with the tracking id *name*, or None if *name* is the name of a message."""
     from hub.journal import search
 
-    return None if search.find_by_name(tx, name) else _refused_call(tx, name)
+    return None if search.find_messages_by_name(tx, name) else _refused_call(tx, name)
 
 
 def find_one_message(tx: "Transaction", name: str) -> "Message":
@@ -158,7 +160,7 @@ def find_one_message(tx: "Transaction", name: str) -> "Message":
     from hub.domain.model import MessageState
     from hub.journal import search
 
-    found = search.find_by_name(tx, name)
+    found = search.find_messages_by_name(tx, name)
     if not found:
         raise CommandStop(
             f"không có thông điệp {name}; lời gọi gặp hub-error hoặc HTTP 503 chỉ có trong tệp log",
@@ -204,7 +206,7 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool) -> None:
             for fields, text in list_kept_signatures(tx, message, config):
                 screen.row(fields, text)
             return
-        made = deliveries.of_message(tx, message.id)
+        made = deliveries.read_message_deliveries(tx, message.id)
         receipt = search.read_stored_receipt(tx, message.id)
     fields = attrs.asdict(message)
     shown = [_delivery(delivery) for delivery in made]
@@ -266,10 +268,13 @@ def trace(screen: Screen, name: str) -> None:
 
     with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         if _only_call(tx, name) is not None:
-            happened, made = events.of_call(tx, name), []
+            happened, made = events.read_call_events(tx, name), []
         else:
             message = find_one_message(tx, name)
-            happened, made = events.of_message(tx, message.id), deliveries.of_message(tx, message.id)
+            happened, made = (
+                events.read_message_events(tx, message.id),
+                deliveries.read_message_deliveries(tx, message.id),
+            )
     for event in happened:
         body = {key: value for key, value in event.items() if key not in ("at", "event", "message", "delivery")}
         text = " ".join(f"{key}={value}" for key, value in body.items())

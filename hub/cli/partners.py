@@ -143,7 +143,7 @@ def _standings(screen: Screen, config: "Config") -> dict[str, dict[str, object]]
 
     try:
         with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
-            every, under_way = partners.read_partner_standings(tx), partners.under_way(tx)
+            every, under_way = partners.read_partner_standings(tx), partners.count_attempts_under_way(tx)
     except (CommandStop, ConfigurationFault) as error:
         screen.note(f"Không đọc được nhật ký: {error}", f"The journal cannot be read: {error}")
         return {}
@@ -285,7 +285,7 @@ def add_partner(
     from hub.cli.journal import open_journal
     from hub.config import ANY, editing, read_config
     from hub.config.writing import write_partner_toml
-    from hub.domain.local_time import local_day
+    from hub.domain.local_time import find_local_day
     from hub.journal import unit_registry
     from hub.node.consistency import find_partner_mistakes
     from hub.store import transactions
@@ -323,7 +323,7 @@ def add_partner(
     named = [unit for unit in partner.units if unit != ANY]
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
-            known = unit_registry.read_unit_roll(tx, local_day(datetime.now(UTC)))
+            known = unit_registry.read_unit_index(tx, find_local_day(datetime.now(UTC)))
         if mistakes := find_partner_mistakes(config, code, known, datetime.now(UTC)):
             raise ConfigurationFault(mistakes)
         after = text(tuple(places))
@@ -335,7 +335,7 @@ def add_partner(
             screen.note("Chưa ghi gì", "Nothing was written")
             return
         with transactions.write_transaction(engine) as tx:
-            added = unit_registry.add_missing(tx, named)
+            added = unit_registry.add_missing_units(tx, named)
     contents = {home / place: pem for place, file in places.items() if (pem := _pem(file, home / place))}
     contents[path] = after.encode()
     replaced = [editing.replace_file(file, content) for file, content in contents.items()]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from hub.domain.model import Delivery
-    from hub.journal.queue.replay import Plan
+    from hub.journal.queue.replay import ReplayPlan
     from hub.store.transactions import Transaction
 
 
@@ -44,7 +44,7 @@ def replay_dead_letters(
 ) -> None:
     from hub.cli.journal import open_journal
     from hub.config import read_config
-    from hub.domain.local_time import local_day
+    from hub.domain.local_time import find_local_day
     from hub.journal import unit_registry
     from hub.journal.queue import replay as queue_replay
     from hub.store import transactions
@@ -54,7 +54,7 @@ def replay_dead_letters(
     config = read_config(screen.config)
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
-            routes = Province.of(config, unit_registry.read_unit_roll(tx, local_day(datetime.now(UTC)))).routes
+            routes = Province.of(config, unit_registry.read_unit_index(tx, find_local_day(datetime.now(UTC)))).routes
             wanted = build_message_filter(tx, options, ids or None)
             plan = queue_replay.plan_replay(tx, wanted, routes.canonical(recipient) if recipient else None)
 
@@ -96,7 +96,7 @@ def give_up(
     screen: Screen, /, ids: tuple[str, ...], recipient: str | None, reason: str, yes: bool, **options: Any
 ) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.domain.local_time import local_day
+    from hub.domain.local_time import find_local_day
     from hub.journal import unit_registry
     from hub.journal.queue import replay as queue_replay
     from hub.store import transactions
@@ -104,11 +104,13 @@ def give_up(
     _check(ids, recipient, reason, options)
     with open_journal(read_journal_config(screen)) as engine:
         with transactions.read_transaction(engine) as tx:
-            unit = unit_registry.resolve_unit_code(tx, recipient, local_day(datetime.now(UTC))) if recipient else None
+            unit = (
+                unit_registry.resolve_unit_code(tx, recipient, find_local_day(datetime.now(UTC))) if recipient else None
+            )
             plan = queue_replay.plan_give_up(tx, build_message_filter(tx, options, ids or None), unit)
 
         def let_die(tx: "Transaction", some: "Sequence[Delivery]", now: datetime) -> "Sequence[Delivery]":
-            return queue_replay.give_up(tx, some, reason=reason.strip(), by=getpass.getuser(), now=now)
+            return queue_replay.give_up_deliveries(tx, some, reason=reason.strip(), by=getpass.getuser(), now=now)
 
         moved = _carry_out(engine, plan, let_die) if yes else set()
     _show(screen, plan, moved, done="given up", yes=yes)
@@ -132,7 +134,7 @@ def _check(ids: tuple[str, ...], recipient: str | None, reason: str, options: Ma
 
 def _carry_out(
     engine: "sa.Engine",
-    plan: "Plan",
+    plan: "ReplayPlan",
     move: "Callable[[Transaction, Sequence[Delivery], datetime], Sequence[Delivery]]",
 ) -> set[str]:
     """Move the planned deliveries in batches, so that a running hub never waits long. Return the ids of those moved."""
@@ -147,7 +149,7 @@ def _carry_out(
     return moved
 
 
-def _show(screen: Screen, plan: "Plan", moved: set[str], *, done: str, yes: bool) -> None:
+def _show(screen: Screen, plan: "ReplayPlan", moved: set[str], *, done: str, yes: bool) -> None:
     rows: list[dict[str, object]] = [
         {
             "id": message.id,

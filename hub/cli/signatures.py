@@ -22,7 +22,7 @@ def list_kept_signatures(tx: "Transaction", message: "Message", config: "Config"
     from hub.domain.model import DOCUMENTS
     from hub.journal import events
 
-    told = {str(event["event"]): event for event in events.of_message(tx, message.id)}
+    told = {str(event["event"]): event for event in events.read_message_events(tx, message.id)}
     if message.service == DOCUMENTS:
         yield _packet(tx, message, config, told.get("packet-signature", {}))
     yield _receipt(tx, message, config)

@@ -135,7 +135,7 @@ def list_report_choices(
     """
     by_id = {
         form.id: form
-        for form in sorted(book.forms, key=lambda form: form.since or local_time.local_day(now).replace(year=1))
+        for form in sorted(book.forms, key=lambda form: form.since or local_time.find_local_day(now).replace(year=1))
     }
     if chosen is not None:
         by_id[chosen.id] = chosen

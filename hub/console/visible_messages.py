@@ -71,8 +71,8 @@ def find_visible_message(tx: Transaction, user: User, identity: str) -> ShownMes
         found = search.read_message(tx, identity)
     except KeyError:
         return None
-    made = deliveries.of_message(tx, identity)
-    told = events.of_message(tx, identity)
+    made = deliveries.read_message_deliveries(tx, identity)
+    told = events.read_message_events(tx, identity)
     if not _is_open(tx, user, found, made, told):
         return None
     private = found.service in PRIVATE and user.role is not Role.OPERATOR

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from hub.config import Partner
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 from hub.domain.lifecycle import SET_ASIDE
 from hub.domain.model import (
     DOCUMENTS,
@@ -181,7 +181,7 @@ class CollectionService(Service):
         """
         self._access.require_space()
         now, province = self._now(), self.live.province  # used to the end, whatever a reload changes meanwhile
-        tracking = new_id(now)
+        tracking = make_id(now)
         try:
             entry = await self._judge(arrival, partner, province, now, tracking)
             taken = await self._access.record(Owner(partner.code), entry, province.routes)

@@ -28,7 +28,7 @@ from hub.journal.queue import claims, deliveries, pickup
 from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.journal.queue.queue_view import read_queue_view
 from hub.partner import circuit_breaker
-from hub.partner.circuit_breaker import Breaker, Position
+from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.partner.policy import Policy, choose_delay
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import Work
@@ -212,7 +212,7 @@ class DeliveryService(Service):
                 outcome, exchange = await self._converse(claim, partner)
             except CancelledError:
                 if not self.running:
-                    await self._journal.write(claims.give_back, claim, self._now())
+                    await self._journal.write(claims.release_claim, claim, self._now())
                     return
                 outcome, exchange = Unavailable("the conversation took too long"), AttemptExchange()
             now, policy = self._now(), partner.policy
@@ -282,10 +282,10 @@ def log_breaker_change(before: Breaker, after: Breaker) -> None:
     """Log that a breaker opened or closed. The partner's code is bound to the log line."""
     if after.position is before.position:
         return
-    if after.position is Position.OPEN:
+    if after.position is BreakerPosition.OPEN:
         until = after.until.isoformat() if after.until else None
         log.warning("breaker-opened", until=until, opened=after.opened, reason=after.reason)
-    elif after.position is Position.CLOSED:
+    elif after.position is BreakerPosition.CLOSED:
         log.info("breaker-closed")
 
 

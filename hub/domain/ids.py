@@ -8,7 +8,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 
-def new_id(now: datetime) -> str:
+def make_id(now: datetime) -> str:
     """Return a UUIDv7. Ids of later microseconds sort after ids of earlier ones."""
     milliseconds, microseconds = divmod(int(now.timestamp()) * 1_000_000 + now.microsecond, 1000)
     tail = int.from_bytes(os.urandom(8), "big")
@@ -16,7 +16,7 @@ def new_id(now: datetime) -> str:
     return str(uuid.UUID(int=number))
 
 
-def later_than_id(name: str, now: datetime) -> datetime:
+def choose_later_time(name: str, now: datetime) -> datetime:
     """Return *now*, or, if *now* is not later than the time in the id *name*, the moment just after that time.
 
     The id can be newer than *now* when another node's clock made it, or when this clock was set back.

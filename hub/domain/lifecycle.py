@@ -146,7 +146,7 @@ URGENCIES = range(5)
 STEP = timedelta(minutes=10)
 
 
-def queue_turn(due: datetime, urgency: int) -> datetime:
+def choose_queue_position(due: datetime, urgency: int) -> datetime:
     """Return the position of a delivery in its partner's queue. The earliest position is claimed first.
 
     Each step of urgency counts as `STEP` of waiting. A more urgent delivery overtakes others, but no delivery is

@@ -9,6 +9,6 @@ from zoneinfo import ZoneInfo
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
-def local_day(now: datetime) -> date:
+def find_local_day(now: datetime) -> date:
     """Return the calendar day in Hà Nội at *now*."""
     return now.astimezone(HANOI).date()

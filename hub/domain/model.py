@@ -156,7 +156,7 @@ def _newest_first(unit: Unit) -> tuple[int, str]:
     return -(unit.since or date.min).toordinal(), unit.code
 
 
-def of_province(code: str, province: str) -> bool:
+def is_province_code(code: str, province: str) -> bool:
     """Tell whether *code* has the shape of a code of *province*, new (`H55.13`) or old (`000.00.13.H55`)."""
     return code == province or code.startswith(f"{province}.") or code.endswith(f".{province}")
 

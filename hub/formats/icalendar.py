@@ -229,9 +229,9 @@ def _found_zone(name: str, calendar: CalendarPart) -> tzinfo:
     return HANOI
 
 
-def local_day(when: date | datetime) -> date:
+def find_calendar_day(when: date | datetime) -> date:
     """Return the calendar day in Hà Nội at *when*."""
-    return local_time.local_day(when) if isinstance(when, datetime) else when
+    return local_time.find_local_day(when) if isinstance(when, datetime) else when
 
 
 def write_calendar_mark(when: date | datetime) -> str:

@@ -11,7 +11,7 @@ from lxml import etree
 
 from hub.config import Partner
 from hub.domain.errors import Rejected
-from hub.domain.local_time import local_day
+from hub.domain.local_time import find_local_day
 from hub.domain.model import (
     DOCUMENTS,
     HUB,
@@ -75,7 +75,7 @@ def judge_message(
         return attrs.evolve(entry, problems=rejected.problems)
     only_status = isinstance(call, documents_requests.UpdateTraces)
     try:
-        read = rules.examine_packet(read, today=local_day(now), profile=partner.policy.profile)
+        read = rules.examine_packet(read, today=find_local_day(now), profile=partner.policy.profile)
         routes = authorise_call(read, partner.code, province, now, only_status=only_status)
     except Rejected as rejected:
         return attrs.evolve(entry, packet=read, problems=rejected.problems)
@@ -105,7 +105,7 @@ def judge_own_packet(content: bytes, message_id: str, province: Province, now: d
     )
     assert entry.packet is not None
     try:
-        routes = province.routes.route_all(HUB, entry.packet.recipients, local_day(now))
+        routes = province.routes.route_all(HUB, entry.packet.recipients, find_local_day(now))
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
     said = documents_responses.Receipt(document_id=message, message_id=message_id, sha256=sha256, time=now)
@@ -264,7 +264,7 @@ def authorise_call(
 
     Raises `Rejected`.
     """
-    routes, today = province.routes, local_day(now)
+    routes, today = province.routes, find_local_day(now)
     if only_status and read.kind is not PacketKind.STATUS:
         raise Rejected(Problem("N.MessageHeader.StatusCode", "UpdateTraces"))
     if not routes.may_send(partner, read.sender):

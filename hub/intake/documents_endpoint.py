@@ -12,7 +12,7 @@ from lxml import etree
 
 from hub.config import Partner
 from hub.domain.errors import CallRefused, Rejected, Unready
-from hub.domain.local_time import local_day
+from hub.domain.local_time import find_local_day
 from hub.domain.model import Problem
 from hub.formats import xml_cost
 from hub.formats.spool import SMALL, Drawer, Octets
@@ -95,7 +95,9 @@ class DocumentsEndpoint:
                 return await self._fill(answer, [trace.sha256 for trace in found], case)
             case documents_requests.GetOrganizations(since):
                 units = await journal.read(unit_registry.list_registry_units)
-                reached = [unit for unit in units if since is None or not unit.until or unit.until > local_day(since)]
+                reached = [
+                    unit for unit in units if since is None or not unit.until or unit.until > find_local_day(since)
+                ]
                 return await self._access.work(
                     case.owner, _ROW * len(reached), documents_responses.build_organizations_response, reached
                 )

@@ -19,7 +19,7 @@ from hub.domain.fair_queue import Owner
 from hub.domain.model import Enclosed, Ignored, Problem
 from hub.intake import enclosures
 from hub.journal import duties
-from hub.journal.duties import Brought, Duty, Slice
+from hub.journal.duties import Duty, DutyAttachments, DutySlice
 from hub.runtime.periodic import PeriodicService
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
@@ -77,7 +77,7 @@ class DutyService(PeriodicService):
 
     async def _do(self, of: Duty) -> bool:
         if of.kind == duties.DutyKind.FACTS:
-            return await self._journal.admit(OWNER, duties.write_next)
+            return await self._journal.admit(OWNER, duties.write_next_slice)
         found = await self._journal.read(duties.read_duty_content, of)
         if found is None:
             return False
@@ -90,7 +90,7 @@ class DutyService(PeriodicService):
         return True
 
 
-def read_duty_attachments(found: Brought, of: Duty, routes: Routes) -> tuple[Enclosed, tuple[Slice, ...]]:
+def read_duty_attachments(found: DutyAttachments, of: Duty, routes: Routes) -> tuple[Enclosed, tuple[DutySlice, ...]]:
     """Read the attachments *found* of the duty *of*. Return the result, and its facts as slices.
 
     An unexpected error yields no facts and is recorded as `hub-error`. Otherwise it would block the facts behind it.

@@ -17,7 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from hub.config import Partner
 from hub.domain.errors import CallRefused, Rejected, Unready
 from hub.domain.fair_queue import STRANGERS, Owner
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 from hub.domain.model import Event, Problem
 from hub.formats import xml_cost
 from hub.formats.spool import Drawer, Octets
@@ -93,7 +93,7 @@ class Intake:
         province, now, loads = self.live.province, self._now(), Loads()
         partner = province.partner_with(certificate)
         owner = STRANGERS if partner is None else Owner(partner.code, wanted)
-        tracking = new_id(now)
+        tracking = make_id(now)
         retry_after, fault, senders, soap = None, True, False, manner.soap
         try:
             try:

@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 import sqlalchemy as sa
 
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 from hub.domain.model import HUB
 from hub.intake import admission
 from hub.journal import messages
@@ -52,5 +52,5 @@ def record_mail_usage(
     """
     content = log.write_usage_message(tally, province.config.province, day, correction=correction)
     name = None if correction else f"{NAME}/{day.isoformat()}"
-    entry = admission.judge_record(list_services()[NAME], content, name, HUB, province, now, new_id(now))
+    entry = admission.judge_record(list_services()[NAME], content, name, HUB, province, now, make_id(now))
     return messages.record_message(tx, entry, province.routes)

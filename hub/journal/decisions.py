@@ -27,7 +27,7 @@ from hub.domain.model import (
 from hub.edxml import changes
 from hub.formats.spool import Octets
 from hub.journal import duties, facts, incident_durations
-from hub.journal.duties import DutyKind, Slice
+from hub.journal.duties import DutyKind, DutySlice
 from hub.journal.facts import Key
 from hub.journal.queue import deliveries
 from hub.journal.queue.deliveries import DeliveryStops, QueuedDelivery
@@ -51,7 +51,7 @@ class MessageEntry:
     packet: Packet | None = None
     record: Record | None = None  #: of a service whose messages are no packets; unit codes are the registry's
     #: processed after the receipt: further facts, or the packet's attachments that contain facts
-    rest: tuple[Slice, ...] = ()
+    rest: tuple[DutySlice, ...] = ()
     signature: PacketSignature | None = None  #: None where no packet could be looked at
     routes: tuple[Route, ...] = ()
     receipt: bytes | None = None
@@ -129,7 +129,7 @@ class Known:
     answered: AnsweredDocument | None = None  #: of a status
     answers: AnsweredDelivery | None = None  #: of a status
     recalled: Sequence[tuple[str, str]] = ()  #: of an answer to a recall: message and id of the recalled deliveries
-    behind: bool = False  #: of a record: see `is_behind`
+    behind: bool = False  #: of a record: see `has_earlier_duty`
     incidents: Mapping[Key, Fact] = attrs.field(factory=dict)  #: of a record: see `read_incident_ends`
 
 
@@ -138,7 +138,7 @@ class NewDuty:
     """A duty to record: slices of *kind* that may contain facts of *services*."""
 
     services: str
-    slices: tuple[Slice, ...]
+    slices: tuple[DutySlice, ...]
     kind: DutyKind = DutyKind.FACTS
 
 
@@ -342,7 +342,7 @@ def _accept_status(entry: MessageEntry, packet: Packet, known: Known) -> Effects
     fact = Fact(
         unit=reporter,
         service=DOCUMENTS,
-        key=facts.business_key(organ, document),
+        key=facts.make_business_key(organ, document),
         milestone=f"status-{code}",
         at=now,
         message=entry.id,

@@ -37,7 +37,7 @@ _EARLY = (
 )
 
 
-def document_places(packet: Packet | None) -> set[str]:
+def list_document_locks(packet: Packet | None) -> set[str]:
     """Return the names to lock for the documents that *packet* is or changes.
 
     With these locks, a change and its document that arrive at the same time see each other.
@@ -109,7 +109,7 @@ def choose_lane(
         sender = routes.canonical(answer.organ)
         document = answer.document_id or f"{answer.code},{answer.promulgation_date}"
     taken = tx.scalars(_LANE, {"by": sender, "about": document}).first()
-    return taken or facts.business_key(sender, document)
+    return taken or facts.make_business_key(sender, document)
 
 
 def lock_changed_deliveries(

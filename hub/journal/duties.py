@@ -51,7 +51,7 @@ class DutyKind(StrEnum):
 
 
 @attrs.frozen
-class Slice:
+class DutySlice:
     """A part of a duty as it is stored: *facts* facts, or one attachment (`facts` is 0)."""
 
     facts: int  #: number of facts
@@ -69,7 +69,7 @@ class Duty:
 
 
 @attrs.frozen
-class Brought:
+class DutyAttachments:
     """The attachments to read, with partner and sender of the packet that contained them."""
 
     partner: str  #: code of the partner that sent the packet
@@ -78,7 +78,7 @@ class Brought:
 
 
 @attrs.frozen
-class Outstanding:
+class OutstandingWork:
     """The work that is still to be done."""
 
     messages: int = 0  #: number of outstanding duties
@@ -92,15 +92,15 @@ class Outstanding:
         return f"{self.messages} messages, {self.facts} facts, since {self.since}"
 
 
-def pack_facts(facts: Sequence[Fact]) -> tuple[Slice, ...]:
+def pack_facts(facts: Sequence[Fact]) -> tuple[DutySlice, ...]:
     """Return *facts*, all of one message, as slices in their order."""
     parts = (facts[start : start + SLICE] for start in range(0, len(facts), SLICE))
-    return tuple(Slice(len(part), _squeezed([_written(fact) for fact in part])) for part in parts)
+    return tuple(DutySlice(len(part), _squeezed([_written(fact) for fact in part])) for part in parts)
 
 
-def pack_attachments(attachments: Iterable[Attachment]) -> tuple[Slice, ...]:
+def pack_attachments(attachments: Iterable[Attachment]) -> tuple[DutySlice, ...]:
     """Return *attachments*, whose content must be loaded, as slices."""
-    return tuple(Slice(0, _packed(each)) for each in attachments)
+    return tuple(DutySlice(0, _packed(each)) for each in attachments)
 
 
 def _packed(each: Attachment) -> bytes:
@@ -136,10 +136,10 @@ def _facts(octets: bytes, message: str, at: datetime) -> Iterator[Fact]:
         yield Fact(**said | days | pairs | {"message": message, "at": at})
 
 
-def split_facts(facts: Sequence[Fact], *, behind: bool) -> tuple[Sequence[Fact], tuple[Slice, ...]]:
+def split_facts(facts: Sequence[Fact], *, behind: bool) -> tuple[Sequence[Fact], tuple[DutySlice, ...]]:
     """Return the first of a message's *facts*, up to `SLICE`, to write now, and the others as slices of a duty.
 
-    *behind*: a duty of their service is outstanding (`is_behind`), so all of them become a duty behind it.
+    *behind*: a duty of their service is outstanding (`has_earlier_duty`), so all of them become a duty behind it.
     """
     first = 0 if behind else SLICE
     return facts[:first], pack_facts(facts[first:])
@@ -149,7 +149,7 @@ def write_facts_or_duty(tx: Transaction, message: str, at: datetime, service: st
     """Write up to `SLICE` of *facts* now, and record a duty for the others (`split_facts`). All are of *service*."""
     if not facts:
         return
-    now, slices = split_facts(facts, behind=is_behind(tx, service))
+    now, slices = split_facts(facts, behind=has_earlier_duty(tx, service))
     write_paired_facts(tx, now)
     if slices:
         record_duty(tx, message, at, service, slices)
@@ -161,7 +161,7 @@ def write_paired_facts(tx: Transaction, facts: Sequence[Fact]) -> None:
     journal_facts.record_facts(tx, incident_durations.pair_incident_facts(facts, ends))
 
 
-def is_behind(tx: Transaction, service: str) -> bool:
+def has_earlier_duty(tx: Transaction, service: str) -> bool:
     """Tell whether a duty is outstanding whose facts of *service* must be written before those of a later message.
 
     Facts of a document are written with the document or its delivery, never by a duty.
@@ -177,7 +177,12 @@ def _may_bring(services: Collection[str]) -> sa.ColumnElement[bool]:
 
 
 def record_duty(
-    tx: Transaction, message: str, at: datetime, services: str, slices: Sequence[Slice], kind: DutyKind = DutyKind.FACTS
+    tx: Transaction,
+    message: str,
+    at: datetime,
+    services: str,
+    slices: Sequence[DutySlice],
+    kind: DutyKind = DutyKind.FACTS,
 ) -> None:
     """Record the duty to do *slices* of *message*, received *at*. It may contain facts of *services*."""
     row = {"message": message, "at": at, "services": services, "kind": kind}
@@ -185,7 +190,7 @@ def record_duty(
     _put(tx, serial, slices)
 
 
-def _put(tx: Transaction, serial: int, slices: Sequence[Slice]) -> None:
+def _put(tx: Transaction, serial: int, slices: Sequence[DutySlice]) -> None:
     rows = [{"duty": serial, "number": number, **attrs.asdict(each)} for number, each in enumerate(slices)]
     tx.execute(sa.insert(duty_slice), rows)
 
@@ -196,17 +201,19 @@ def read_next_duty(tx: Transaction) -> Duty | None:
     return None if row is None else Duty(row.serial, row.message, DutyKind(row.kind), row.at)
 
 
-def read_duty_content(tx: Transaction, of: Duty) -> Brought | None:
+def read_duty_content(tx: Transaction, of: Duty) -> DutyAttachments | None:
     """Return the attachments of the duty *of*, or None if another node has already replaced them with their facts."""
     said = tx.execute(sa.select(message.c.partner, message.c.sender).where(message.c.id == of.message)).one()
     unread = sa.and_(table.c.serial == duty_slice.c.duty, table.c.kind == DutyKind.ATTACHMENTS)
     slices = sa.select(duty_slice.c.octets).join(table, unread).where(duty_slice.c.duty == of.serial)
     packed = tx.scalars(slices.order_by(duty_slice.c.number)).all()
-    return Brought(said.partner, said.sender, tuple(_attachment(octets) for octets in packed)) if packed else None
+    return (
+        DutyAttachments(said.partner, said.sender, tuple(_attachment(octets) for octets in packed)) if packed else None
+    )
 
 
 def record_enclosed_facts(
-    tx: Transaction, of: Duty, slices: Sequence[Slice], ignored: Iterable[tuple[str, Problem]]
+    tx: Transaction, of: Duty, slices: Sequence[DutySlice], ignored: Iterable[tuple[str, Problem]]
 ) -> bool:
     """Replace the attachments of the duty *of* with the facts read from them, and record those *ignored*, with reasons.
 
@@ -225,7 +232,7 @@ def record_enclosed_facts(
     return True
 
 
-def write_next(tx: Transaction) -> bool:
+def write_next_slice(tx: Transaction) -> bool:
     """Write the next slice of facts.
 
     Returns False when there is none: no duty, a duty whose attachments must be read first, or another node is writing.
@@ -260,7 +267,7 @@ def read_outstanding_duties(
     upto: int | None = None,
     services: Collection[str] | None = None,
     before: datetime | None = None,
-) -> Outstanding:
+) -> OutstandingWork:
     """Return the outstanding work, optionally restricted.
 
     *upto*: the last serial included. *services*: only duties that may contain facts of them. *before*: only messages
@@ -274,7 +281,7 @@ def read_outstanding_duties(
     row = tx.execute(sa.select(sa.func.count(), sa.func.min(table.c.at)).where(which)).one()
     these = sa.select(table.c.serial).where(which)
     facts = tx.scalar(sa.select(sa.func.sum(duty_slice.c.facts)).where(duty_slice.c.duty.in_(these)))
-    return Outstanding(row[0], int(facts or 0), row[1])
+    return OutstandingWork(row[0], int(facts or 0), row[1])
 
 
 def count_owed_facts(tx: Transaction, partner: str) -> int:
@@ -285,7 +292,7 @@ def count_owed_facts(tx: Transaction, partner: str) -> int:
     return sum(facts or SLICE for facts in rows)
 
 
-def write_all(engine: sa.Engine) -> None:
+def write_outstanding_facts(engine: sa.Engine) -> None:
     """Write all outstanding facts, for commands without a service that does it.
 
     Stops at a duty with unread attachments.
@@ -293,4 +300,4 @@ def write_all(engine: sa.Engine) -> None:
     more = True
     while more:
         with transactions.write_transaction(engine) as tx:
-            more = write_next(tx)
+            more = write_next_slice(tx)

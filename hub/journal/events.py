@@ -30,8 +30,8 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 def append_events(tx: Transaction, *events: Event) -> None:
     """Append *events* in this order, in the transaction of the change that they record.
 
-    The event of a call without a message is stored under the tracking id that its caller received, where `of_message`
-    finds it.
+    The event of a call without a message is stored under the tracking id that its caller received, where
+    `read_message_events` finds it.
     """
     if events:
         rows = [
@@ -48,15 +48,15 @@ def _text(event: Event) -> str:
     return _encode(said)
 
 
-def of_message(tx: Transaction, message: str) -> list[dict[str, object]]:
+def read_message_events(tx: Transaction, message: str) -> list[dict[str, object]]:
     """Return the events of *message* in the order of appending, as the decoded objects of the hashed texts."""
     rows = tx.execute(sa.select(table.c.text).where(table.c.message == message).order_by(table.c.serial))
     return [json.loads(row.text) for row in rows]
 
 
-def of_call(tx: Transaction, tracking: str) -> list[dict[str, object]]:
+def read_call_events(tx: Transaction, tracking: str) -> list[dict[str, object]]:
     """Return the events of the refused call with tracking id *tracking*, in the order of appending."""
-    if found := of_message(tx, tracking):
+    if found := read_message_events(tx, tracking):
         return found
     # Older versions stored such an event without an id. The index yields the events without a message.
     told = table.c.text.contains(f'"{_TRACKING}":{_encode(tracking)}', autoescape=True)
@@ -121,7 +121,7 @@ def find_broken_events(tx: Transaction) -> Iterator[int]:
             link, expected = row.hash, row.number + 1
 
 
-def oldest_unchained(tx: Transaction) -> str | None:
+def read_oldest_unchained(tx: Transaction) -> str | None:
     """Return the time of the oldest event without a number, as text, or None.
 
     Events of facts are left out: their time is that of the receipt, and they may be appended long after it

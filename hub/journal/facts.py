@@ -46,7 +46,7 @@ _TOLD = tuple(field.name for field in attrs.fields(Fact) if field.name not in {"
 _PLAIN: Mapping[str, object] = {"day": None, "amount": 1, "attributes": {}}
 
 
-def business_key(organ: str, document_id: str, *, packet: str | None = None) -> str:
+def make_business_key(organ: str, document_id: str, *, packet: str | None = None) -> str:
     """Return the key of a document: its From unit, edXML DocumentId and, for a change, the SHA-256 of its packet."""
     return json.dumps([organ, document_id, *([packet] if packet else [])], ensure_ascii=False, separators=(",", ":"))
 
@@ -76,7 +76,7 @@ def _of_document(row: sa.RowMapping | Mapping[str, Any]) -> Fact:
     return Fact(
         unit=row["sender"],
         service=row["service"],
-        key=business_key(row["sender"], row["document_id"], packet=row["sha256"] if changes else None),
+        key=make_business_key(row["sender"], row["document_id"], packet=row["sha256"] if changes else None),
         milestone="",
         at=row["received_at"],
         message=row["id"],
@@ -119,7 +119,7 @@ def insert_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, list[Even
     it, so that the sender of a correction without effect can find out.
     """
     first: dict[Key, Fact] = {}
-    told = [(key_of(fact), fact) for fact in facts]
+    told = [(make_fact_key(fact), fact) for fact in facts]
     for key, fact in told:
         first.setdefault(key, fact)
     fresh = transactions.insert_new_rows(tx, table, [_row(fact) for fact in first.values()])
@@ -129,7 +129,7 @@ def insert_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, list[Even
     return len(new), [*map(make_fact_event, new.values()), *differing]
 
 
-def key_of(fact: Fact) -> Key:
+def make_fact_key(fact: Fact) -> Key:
     """Return the key of *fact*."""
     return fact.unit, fact.service, fact.key, fact.milestone
 
@@ -155,7 +155,7 @@ def read_facts_by_key(tx: Transaction, keys: Sequence[Key]) -> dict[Key, Fact]:
         these = sa.tuple_(*table.primary_key).in_(keys[start : start + _ASKED])
         for row in tx.execute(sa.select(table).where(these)).mappings():
             fact = Fact(**row)
-            found[key_of(fact)] = fact
+            found[make_fact_key(fact)] = fact
     return found
 
 
@@ -188,7 +188,7 @@ def read_facts(
                 yield Fact(**row)
 
 
-def units_of(tx: Transaction, service: str) -> list[str]:
+def list_fact_units(tx: Transaction, service: str) -> list[str]:
     """Return each unit that has facts of *service*, by code. Takes one index step per unit."""
     ours = table.c.service == service
     first = sa.select(sa.func.min(table.c.unit).label("unit")).where(ours).cte("having", recursive=True)
@@ -210,7 +210,7 @@ def use_indexes(tx: Transaction) -> None:
 
 
 @attrs.frozen
-class Search:
+class FactSearch:
     """Finds, unit by unit, the facts in the windows of a period and all other facts of the same business keys."""
 
     _keys: sa.Select[Any] | sa.CompoundSelect[Any]  #: query for the business keys of a unit
@@ -219,7 +219,7 @@ class Search:
     @classmethod
     def for_period(
         cls, service: str, windows: Iterable[TimeWindow], form: str = "", period: str | None = None
-    ) -> "Search":
+    ) -> "FactSearch":
         """Return the search for *windows*.
 
         With *period*, also for the keys that *form* carried at the end of that closed month.
@@ -229,7 +229,7 @@ class Search:
         looked_for = [sa.select(table.c.key).where(mine, *_within(window)) for window in windows]
         if period is not None:
             keys = sa.select(carried.c.key).where(carried.c.form == form, carried.c.unit == unit)
-            looked_for.append(keys.where(carried_condition(period)))
+            looked_for.append(keys.where(build_carried_condition(period)))
         keys_of = (sa.union(*looked_for) if len(looked_for) > 1 else looked_for[0].distinct()).subquery()
         some = sa.bindparam("keys", expanding=True, type_=sa.Text)
         facts = _RAW.where(mine, table.c.key.in_(some)).order_by(table.c.key)
@@ -244,7 +244,7 @@ class Search:
                     yield [_raw(row) for row in history]
 
 
-def carried_condition(period: str) -> sa.ColumnElement[bool]:
+def build_carried_condition(period: str) -> sa.ColumnElement[bool]:
     """Return the condition that a key was carried at the end of the closed month *period*."""
     return sa.and_(carried.c.since <= period, sa.or_(carried.c.until.is_(None), carried.c.until > period))
 

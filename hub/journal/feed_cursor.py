@@ -17,7 +17,7 @@ from hub.store.transactions import Transaction
 
 
 @attrs.frozen
-class Lag:
+class FeedLag:
     """The events that a subscription has not published yet: their number, and the time of the oldest."""
 
     published: int  #: the cursor
@@ -36,10 +36,10 @@ def advance_feed_cursor(tx: Transaction, name: str, number: int) -> None:
         tx.execute(sa.update(table).where(table.c.name == name, table.c.number < number).values(number=number))
 
 
-def read_feed_lag(tx: Transaction, name: str) -> Lag:
+def read_feed_lag(tx: Transaction, name: str) -> FeedLag:
     """Return the lag of the subscription *name*, including events that are not yet numbered."""
     published = read_feed_position(tx, name)
     unpublished = max(0, events.read_chain_head(tx)[0] - published) + events.count_unchained_events(tx)
     waiting = events.read_chained_events(tx, published, 1)
-    oldest = json.loads(waiting[0].text)["at"] if waiting else events.oldest_unchained(tx)
-    return Lag(published, unpublished, None if oldest is None else datetime.fromisoformat(oldest))
+    oldest = json.loads(waiting[0].text)["at"] if waiting else events.read_oldest_unchained(tx)
+    return FeedLag(published, unpublished, None if oldest is None else datetime.fromisoformat(oldest))

@@ -16,7 +16,10 @@ _OTHER = {OPENED: CLOSED, CLOSED: OPENED}
 def read_incident_ends(tx: Transaction, facts: Iterable[Fact]) -> dict[Key, Fact]:
     """Return the recorded openings and closings of the incidents that *facts* open or close."""
     keys = [
-        journal_facts.key_of(attrs.evolve(fact, milestone=each)) for fact in facts if _is_end(fact) for each in _OTHER
+        journal_facts.make_fact_key(attrs.evolve(fact, milestone=each))
+        for fact in facts
+        if _is_end(fact)
+        for each in _OTHER
     ]
     return journal_facts.read_facts_by_key(tx, keys)
 
@@ -29,8 +32,8 @@ def pair_incident_facts(facts: Sequence[Fact], recorded: Mapping[Key, Fact]) -> 
     """
     found, held = list(facts), dict(recorded)
     for fact in filter(_is_end, facts):
-        here = held.setdefault(journal_facts.key_of(fact), fact)  # the first fact of a key counts
-        other = held.get(journal_facts.key_of(attrs.evolve(fact, milestone=_OTHER[fact.milestone])))
+        here = held.setdefault(journal_facts.make_fact_key(fact), fact)  # the first fact of a key counts
+        other = held.get(journal_facts.make_fact_key(attrs.evolve(fact, milestone=_OTHER[fact.milestone])))
         if other is not None:
             both = (here, other) if fact.milestone == OPENED else (other, here)
             found.append(make_duration_fact(*both, last=fact))

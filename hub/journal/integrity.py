@@ -31,7 +31,7 @@ def describe_damage(found: str) -> Mistake:
     return Mistake("hub.toml: database.url", f"the journal is damaged: {found}", expected)
 
 
-def in_file(tx: Transaction, *, briefly: bool = False) -> list[str]:
+def find_file_damage(tx: Transaction, *, briefly: bool = False) -> list[str]:
     """Return what SQLite finds wrong with its file; *briefly* limits the check to `BRIEFLY`. Empty on PostgreSQL."""
     if tx.dialect.name != "sqlite":
         return []
@@ -52,7 +52,7 @@ def in_file(tx: Transaction, *, briefly: bool = False) -> list[str]:
     return [line for line in found if line != "ok"]
 
 
-def in_chain(tx: Transaction) -> Iterator[str]:
+def find_chain_damage(tx: Transaction) -> Iterator[str]:
     """Yield each error in the hash chain of the events."""
     return (
         f"the hash of event {number} does not match its text and its predecessor"
@@ -60,7 +60,7 @@ def in_chain(tx: Transaction) -> Iterator[str]:
     )
 
 
-def in_contents(tx: Transaction, tell: Callable[[int], None] = lambda _count: None) -> Iterator[str]:
+def find_content_damage(tx: Transaction, tell: Callable[[int], None] = lambda _count: None) -> Iterator[str]:
     """Yield each error in the octets of the messages. *tell* is called with the number of octets read so far."""
     query = sa.select(content).order_by(content.c.sha256, content.c.part).execution_options(yield_per=_AT_ONCE)
     name, hashed, parts, size = "", hashlib.sha256(), 0, 0

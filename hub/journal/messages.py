@@ -45,7 +45,7 @@ def _read_known(tx: Transaction, entry: MessageEntry, routes: Routes) -> Known:
     """
     packet = entry.packet
     if not entry.problems:
-        transactions.lock_names(tx, documents.document_places(packet))
+        transactions.lock_names(tx, documents.list_document_locks(packet))
     known = Known(routing=routes, twin=_read_twin(tx, entry), routes=entry.routes)
     if known.twin is not None or entry.problems:
         return known
@@ -65,11 +65,11 @@ def _read_twin(tx: Transaction, entry: MessageEntry) -> Twin | None:
 
 
 def _read_for_record(tx: Transaction, entry: MessageEntry, record: Record, known: Known) -> Known:
-    lane = facts.business_key(entry.service, record.sender)
+    lane = facts.make_business_key(entry.service, record.sender)
     known = _reserve_deliveries(tx, entry, lane, known)
     if not record.facts:
         return known
-    behind = duties.is_behind(tx, entry.service)
+    behind = duties.has_earlier_duty(tx, entry.service)
     now = () if behind else record.facts[: duties.SLICE]
     return attrs.evolve(known, behind=behind, incidents=incident_durations.read_incident_ends(tx, now))
 

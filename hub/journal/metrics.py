@@ -48,7 +48,7 @@ def _escaped(label: str) -> str:
     return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def of_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]:
+def measure_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]:
     """Return the metrics of the journal, and those of the subscription *feed* unless it is None."""
     count, since = sa.func.count(), sa.func.min(delivery.c.since)
     rows = tx.execute(
@@ -58,7 +58,7 @@ def of_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]
         .order_by(delivery.c.partner, delivery.c.state)
     ).all()
     named = [({"partner": row.partner, "state": row.state}, row) for row in rows]
-    oldest, left = events.oldest_unchained(tx), duties.read_outstanding_duties(tx)
+    oldest, left = events.read_oldest_unchained(tx), duties.read_outstanding_duties(tx)
     metrics = [
         Metric(
             "lienthong_deliveries",
@@ -103,7 +103,7 @@ def of_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]
     return metrics if feed is None else [*metrics, *_of_feed(tx, now, feed)]
 
 
-def of_links(standings: Mapping[Link, LinkStanding]) -> list[Metric]:
+def measure_links(standings: Mapping[Link, LinkStanding]) -> list[Metric]:
     """Return the metrics of the links as this node sees them. Empty if no link is probed."""
     if not standings:
         return []

@@ -49,27 +49,27 @@ class _Changed(Exception):
 
 
 @attrs.frozen
-class Sum:
+class RowSum:
     """The number of rows, and the sum of their SHA-256 modulo 2^256, independent of their order."""
 
     rows: int = 0  #: number of rows
     digest: int = 0  #: sum of their SHA-256
 
-    def plus(self, rows: Iterable[Row]) -> "Sum":
+    def plus(self, rows: Iterable[Row]) -> "RowSum":
         """Return the sum with *rows* added."""
         count, digest = self.rows, self.digest
         for row in rows:
             count += 1
             digest += int.from_bytes(hashlib.sha256(b"".join(map(_octets, row))).digest(), "big")
-        return Sum(count, digest % _MODULUS)
+        return RowSum(count, digest % _MODULUS)
 
 
 @attrs.frozen
-class Moved:
+class MovedTable:
     """The result for one table: its sum on both sides, and the rows that an earlier run had moved."""
 
     table: str
-    sum: Sum
+    sum: RowSum
     before: int  #: rows that an earlier run had moved
 
 
@@ -77,7 +77,7 @@ Tell = Callable[[str, int, int], None]  #: called with a table's name, its rows 
 
 
 @attrs.frozen(kw_only=True)
-class Move:
+class JournalMove:
     """A move of one journal: *source* (SQLite, named *origin*) into *target* (PostgreSQL, named *destination*)."""
 
     source: sa.Engine
@@ -96,7 +96,7 @@ class Move:
             before = self._judge_target(tx)
             return {table.name: (_count(there, table), before.get(table.name, 0)) for table in metadata.sorted_tables}
 
-    def run(self, now: datetime) -> list[Moved]:
+    def run(self, now: datetime) -> list[MovedTable]:
         """Move and verify what is not moved yet, and mark both sides. Raises `Unmovable`.
 
         A new run continues an interrupted one.
@@ -170,16 +170,16 @@ class Move:
             move_marks.unmark_journal_moving(tx)
             move_marks.mark_journal_moving(tx, self.origin, [table.name for table in metadata.sorted_tables])
 
-    def _move(self, there: Transaction, table: sa.Table) -> Moved:
+    def _move(self, there: Transaction, table: sa.Table) -> MovedTable:
         """Copy the rows of one table that are missing on the target, and verify all rows. Raises `_Changed`."""
         plain, total = _plain(table), _count(there, table)
         mine = move_marks.progress.c.name == table.name
         with transactions.read_transaction(self.target) as tx:
             done = tx.execute(sa.select(move_marks.progress).where(mine)).one()
-        seen = Sum()
+        seen = RowSum()
         for _, rows in _chunks(there, plain, sa.literal_column("rowid") <= done.after):
             seen = seen.plus(rows)
-        if seen != Sum(done.rows, int(done.digest, 16)):
+        if seen != RowSum(done.rows, int(done.digest, 16)):
             raise _Changed(table.name)
         self.tell(table.name, seen.rows, total)
         for after, rows in _chunks(there, plain, sa.literal_column("rowid") > done.after):
@@ -196,7 +196,7 @@ class Move:
                 raise Unmovable("differs", f"{table.name}: {seen.rows} / {landed.rows}")
             with transactions.write_transaction(self.target) as tx:
                 tx.execute(sa.update(move_marks.progress).where(mine).values(verified=True))
-        return Moved(table.name, seen, done.rows)
+        return MovedTable(table.name, seen, done.rows)
 
     def _compare_chains(self, there: Transaction) -> None:
         with transactions.read_transaction(self.target) as tx:
@@ -206,7 +206,7 @@ class Move:
             if events.read_chain_head(there) != events.read_chain_head(tx):
                 raise Unmovable("differs", f"{events.read_chain_head(there)} / {events.read_chain_head(tx)}")
 
-    def _finish(self, moved: Iterable[Moved], now: datetime) -> None:
+    def _finish(self, moved: Iterable[MovedTable], now: datetime) -> None:
         """Make the target a journal: set its sequences behind the moved rows, and record its origin in its chain."""
         with transactions.write_transaction(self.target) as tx:
             tx.exec_driver_sql("SET LOCAL statement_timeout = 0")
@@ -271,10 +271,10 @@ def _copy(tx: Transaction, table: sa.TableClause, rows: Iterable[Row]) -> None:
         raise Unmovable("not-taken", f"{table.name}: {error}") from error
 
 
-def _sum(tx: Transaction, table: sa.TableClause) -> Sum:
+def _sum(tx: Transaction, table: sa.TableClause) -> RowSum:
     query = sa.select(*table.columns).execution_options(yield_per=_at_once(table))
     with tx.execute(query) as found:
-        return Sum().plus(found)
+        return RowSum().plus(found)
 
 
 def _count(tx: Transaction, table: sa.Table) -> int:

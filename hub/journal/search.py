@@ -17,7 +17,7 @@ from hub.store.transactions import Transaction
 
 
 @attrs.frozen(kw_only=True)
-class Filter:
+class MessageFilter:
     """Conditions for messages. All given conditions must hold. *since* is inclusive, *until* is exclusive."""
 
     state: str | None = None  #: of the message
@@ -30,7 +30,7 @@ class Filter:
     ids: tuple[str, ...] | None = None  #: hub ids or message ids
 
 
-def _where(wanted: Filter) -> sa.ColumnElement[bool]:
+def _where(wanted: MessageFilter) -> sa.ColumnElement[bool]:
     other = delivery.alias()  # an alias, because the outer query may use `delivery` too
     made = sa.exists().where(other.c.message == table.c.id)
     conditions = [
@@ -55,7 +55,7 @@ def _has_one(state: DeliveryState) -> sa.ColumnElement[bool]:
     return table.c.id.in_(few.correlate(None))
 
 
-def find_messages(tx: Transaction, wanted: Filter, limit: int | None = None) -> Iterator[Message]:
+def find_messages(tx: Transaction, wanted: MessageFilter, limit: int | None = None) -> Iterator[Message]:
     """Yield the messages that match *wanted*, oldest first."""
     query = sa.select(table).where(_where(wanted)).order_by(table.c.received_at, table.c.id).limit(limit)
     with tx.execute(query.execution_options(yield_per=500)) as rows:
@@ -63,7 +63,7 @@ def find_messages(tx: Transaction, wanted: Filter, limit: int | None = None) -> 
             yield read_message_row(row)
 
 
-def count_messages(tx: Transaction, wanted: Filter) -> int:
+def count_messages(tx: Transaction, wanted: MessageFilter) -> int:
     """Return the number of messages that match *wanted*."""
     return tx.execute(sa.select(sa.func.count()).select_from(table).where(_where(wanted))).scalar_one()
 
@@ -74,9 +74,9 @@ def read_message_row(row: sa.RowMapping) -> Message:
     return Message(**fields | {"state": MessageState(row["state"])})
 
 
-def find_by_name(tx: Transaction, name: str) -> list[Message]:
+def find_messages_by_name(tx: Transaction, name: str) -> list[Message]:
     """Return the message with hub id *name*, else the messages with message id *name*, newest last."""
-    exact = list(find_messages(tx, Filter(ids=(name,))))
+    exact = list(find_messages(tx, MessageFilter(ids=(name,))))
     return [found for found in exact if found.id == name] or exact
 
 
@@ -95,7 +95,7 @@ def find_accepted_message(tx: Transaction, partner: str, message_id: str) -> Mes
     return None if row is None else read_message_row(row)
 
 
-def message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
+def read_message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
     """Return the senders' message ids by hub id."""
     found: dict[str, str | None] = {}
     wanted = iter(dict.fromkeys(ids))
@@ -125,7 +125,7 @@ class NamedLines(EvidenceLines):
         """Yield each line."""
         rest = iter(self._listed)
         while some := list(islice(rest, 500)):
-            ids = message_ids(self._tx, (line.fact.message for line in some))
+            ids = read_message_ids(self._tx, (line.fact.message for line in some))
             yield from (attrs.evolve(line, message_id=ids.get(line.fact.message)) for line in some)
 
 
@@ -175,8 +175,8 @@ def read_stored_receipt(tx: Transaction, message_id: str) -> bytes | None:
     return tx.scalars(sa.select(table.c.receipt).where(table.c.id == message_id)).first()
 
 
-def in_state(
-    tx: Transaction, states: Collection[DeliveryState], wanted: Filter, recipient: str | None = None
+def find_deliveries_in_state(
+    tx: Transaction, states: Collection[DeliveryState], wanted: MessageFilter, recipient: str | None = None
 ) -> list[tuple[Message, Delivery]]:
     """Return the deliveries in *states* of the messages that match *wanted*, with their messages, oldest first."""
     query = (
@@ -191,6 +191,8 @@ def in_state(
         query = query.where(delivery.c.recipient == recipient)
     found = tx.execute(query).mappings().all()
     by_id = {
-        made.id: made for message_id in {row["id"] for row in found} for made in deliveries.of_message(tx, message_id)
+        made.id: made
+        for message_id in {row["id"] for row in found}
+        for made in deliveries.read_message_deliveries(tx, message_id)
     }
     return [(read_message_row(row), by_id[row["delivery_id"]]) for row in found]

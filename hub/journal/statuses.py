@@ -106,7 +106,7 @@ def route_status(
         return ()
     return tuple(
         Route(made.recipient, made.partner, made.via, routes.find_first_state(made.partner))
-        for made in deliveries.of_message(tx, document.id)
+        for made in deliveries.read_message_deliveries(tx, document.id)
     )
 
 

@@ -23,7 +23,7 @@ def list_registry_units(tx: Transaction, *, outside: bool = False) -> list[Unit]
     return list(_units(tx, outside=outside))
 
 
-def read_unit_roll(tx: Transaction, on: date) -> UnitIndex:
+def read_unit_index(tx: Transaction, on: date) -> UnitIndex:
     """Return every unit and every agency of the national list, packed for look-ups.
 
     Aliases are resolved for the day *on*.
@@ -101,7 +101,7 @@ def _delete(tx: Transaction, column: sa.Column[str], values: Sequence[str]) -> N
         tx.execute(sa.delete(column.table).where(column == sa.bindparam("gone")), [{"gone": value} for value in values])
 
 
-def add_missing(tx: Transaction, codes: Iterable[str]) -> list[str]:
+def add_missing_units(tx: Transaction, codes: Iterable[str]) -> list[str]:
     """Add each of *codes* that is neither a unit nor an alias, with its code as name and the mark `added`.
 
     Return those added.

@@ -17,7 +17,7 @@ from hub.journal.decisions import MessageEntry, RecordedMessage
 from hub.journal.queue import partner_state
 from hub.journal.replay_guard import ReplayMark
 from hub.partner import circuit_breaker
-from hub.partner.circuit_breaker import Position
+from hub.partner.circuit_breaker import BreakerPosition
 from hub.partner.policy import Policy
 from hub.store import transactions
 from hub.store.tables import lookup_answer, lookup_count, message
@@ -151,19 +151,19 @@ def permit_partner_query(
         return LookupPermit(given=False, reason="paused")
     if policy.rate is not None and not policy.rate.allows(before.next_at, now):
         return LookupPermit(given=False, reason="its rate limit is reached", again=before.next_at)
-    shut = before.breaker.position is not Position.CLOSED
+    shut = before.breaker.position is not BreakerPosition.CLOSED
     if shut or policy.rate is not None:
         seized = partner_state.seize_partner(tx, partner)
         if seized is None:
             return LookupPermit(given=False, reason="another node is probing it")
         open_until = seized.breaker.until
-        if shut and not circuit_breaker.breaker_room(
-            attrs.evolve(seized.breaker, position=Position.OPEN), now, _going(tx, partner), 1
+        if shut and not circuit_breaker.count_breaker_room(
+            attrs.evolve(seized.breaker, position=BreakerPosition.OPEN), now, _going(tx, partner), 1
         ):
             return LookupPermit(given=False, reason=seized.breaker.reason or "it does not answer", again=open_until)
         after = seized
         if shut:  # keep the breaker open until the probe must be over, so that no other question probes meanwhile
-            probing = attrs.evolve(seized.breaker, position=Position.OPEN, until=now + policy.timeout * _PROBE)
+            probing = attrs.evolve(seized.breaker, position=BreakerPosition.OPEN, until=now + policy.timeout * _PROBE)
             after = attrs.evolve(after, breaker=probing)
         if policy.rate is not None:
             after = attrs.evolve(after, next_at=policy.rate.after(seized.next_at, now, 1))
@@ -236,4 +236,4 @@ def _twin(tx: Transaction, entry: MessageEntry) -> sa.RowMapping | None:
 
 
 def _going(tx: Transaction, partner: str) -> int:
-    return partner_state.under_way(tx).get(partner, 0)
+    return partner_state.count_attempts_under_way(tx).get(partner, 0)

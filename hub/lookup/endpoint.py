@@ -16,7 +16,7 @@ from lxml import etree
 from hub.config import Partner
 from hub.config.lookups import LookupSettings
 from hub.domain.errors import Unready
-from hub.domain.local_time import local_day
+from hub.domain.local_time import find_local_day
 from hub.domain.model import Answer, Answerer, Problem, Query, Refused, Unavailable
 from hub.formats import xml_cost
 from hub.formats.spool import Octets
@@ -87,7 +87,7 @@ class LookupsEndpoint:
         if problems or partner is None:
             problems = problems or (Problem("lookup-not-served", operation),)
             return await self._settle(case, entry, LookupStart(id=entry.id), None, said, problems)
-        spent = QuotaUse(unit=unit, operation=operation, day=local_day(case.now))
+        spent = QuotaUse(unit=unit, operation=operation, day=find_local_day(case.now))
         quota = config.quota[operation]
         begun = await self._access.journal.admit(
             case.owner,

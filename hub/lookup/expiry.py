@@ -8,7 +8,7 @@ import structlog
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from hub.domain.local_time import local_day
+from hub.domain.local_time import find_local_day
 from hub.lookup import cache
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
@@ -33,7 +33,7 @@ class AnswerExpiry(PeriodicService):
     async def run_once(self) -> None:
         """Delete what has expired, in batches. Old counts are deleted once a day."""
         now = self._now()
-        today = local_day(now)
+        today = find_local_day(now)
         try:
             end = await self._journal.read(cache.read_next_expiry)
             if (end is None or end > now) and today == self._day:

@@ -6,7 +6,7 @@ Knows when a day is over and the id of its message. Neither probes links nor cou
 from datetime import datetime, timedelta
 
 from hub.domain import local_time
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 from hub.domain.model import HUB
 from hub.intake import admission
 from hub.journal import messages, search
@@ -27,13 +27,13 @@ def write_link_days(tx: Transaction, province: Province, now: datetime) -> tuple
     are no longer counted.
     """
     written, late = [], []
-    for on, found in link_rows.remove_link_days(tx, local_time.local_day(now - GRACE)).items():
+    for on, found in link_rows.remove_link_days(tx, local_time.find_local_day(now - GRACE)).items():
         name = f"{NAME}/{on.isoformat()}"
         if search.find_accepted_message(tx, HUB, name) is not None:
             late.append(on.isoformat())
             continue
         octets = write_link_message(province.config.province, on, found)
-        entry = admission.judge_record(list_services()[NAME], octets, name, HUB, province, now, new_id(now))
+        entry = admission.judge_record(list_services()[NAME], octets, name, HUB, province, now, make_id(now))
         taken = messages.record_message(tx, entry, province.routes)
         assert not taken.problems, taken.problems
         written.append(on.isoformat())

@@ -151,7 +151,7 @@ class LinkProber(Service):
         before = self._standings.get(link) or (self._known or {}).get((link.name, link.place), LinkStanding())
         after = probes.advance_link_standing(before, probe)
         self._standings[link] = after
-        at = (link, local_time.local_day(probe.at))
+        at = (link, local_time.find_local_day(probe.at))
         self._days[at] = self._days.get(at, Minutes()).with_probe(probe.at, reached=probe.reached)
         if after.state is before.state or (before.state is LinkState.UNKNOWN and after.state is LinkState.UP):
             return

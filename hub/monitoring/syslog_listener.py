@@ -30,7 +30,7 @@ from zope.interface import implementer
 from hub.config import ANY, Partner
 from hub.domain.errors import Rejected, Unready
 from hub.domain.fair_queue import STRANGERS, Owner
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 from hub.domain.model import Event, Problem
 from hub.formats import syslog
 from hub.formats.syslog import SEVERITIES, Stream, SyslogLine, Unframed
@@ -159,7 +159,7 @@ class SyslogListener(Service):
         province, now = self.live.province, self._now()
         if not is_granted(partner, province.routes.upstream, SERVICE.name):
             entry = MessageEntry(
-                id=new_id(now),
+                id=make_id(now),
                 partner=partner.code,
                 message_id=None,
                 service=SERVICE.name,
@@ -172,7 +172,7 @@ class SyslogListener(Service):
         told = province.config.incidents
         who_is = partial(_who_is, province.routes, partner)
         service = attrs.evolve(SERVICE, read=partial(read_incident, rules=told.rules, who_is=who_is))
-        entry = judge_record(service, octets, None, partner.code, province, now, new_id(now))
+        entry = judge_record(service, octets, None, partner.code, province, now, make_id(now))
         if entry.problems:
             return entry, None
         incident = parse_incident_line(line, now, told.rules, who_is)
@@ -188,7 +188,7 @@ class SyslogListener(Service):
         names = routes.names((incident.unit, told.report_from, *told.report_to))
         content = notice.write_incident_packet(incident, told.report_from, told.report_to, now, names)
         return judge_own_packet(
-            content, f"incident:{incident.unit}:{incident.id}", self.live.province, now, new_id(now)
+            content, f"incident:{incident.unit}:{incident.id}", self.live.province, now, make_id(now)
         )
 
     async def _keep(self, entry: MessageEntry, report: MessageEntry | None) -> LineOutcome:

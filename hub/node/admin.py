@@ -207,7 +207,7 @@ async def gather_metrics(
             shutil.disk_usage(config.data).free,
         ),
     ]
-    told += metrics.of_links(standings or {})
+    told += metrics.measure_links(standings or {})
     if feed is not None:
         connected = float(feed.connected)
         told.append(
@@ -223,7 +223,7 @@ async def gather_metrics(
             )
         )
     if not found.reasons["database"] and not found.reasons["schema"]:
-        told += await journal.read(metrics.of_journal, now, feed.name if feed else None)
+        told += await journal.read(metrics.measure_journal, now, feed.name if feed else None)
     return told
 
 
@@ -231,7 +231,7 @@ def _journal_state(tx: Transaction) -> tuple[str | None, str | None]:
     """Return the schema's version if this program cannot use it, else None; and the oldest unchained event's time."""
     if not schema_version.is_schema_supported(tx):
         return transactions.select_schema_version(tx) or "-", None
-    return None, events.oldest_unchained(tx)
+    return None, events.read_oldest_unchained(tx)
 
 
 class _Health(Resource):

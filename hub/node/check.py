@@ -21,7 +21,7 @@ from hub.config import Config, Listen, read_config
 from hub.config import revocation_cache as heard
 from hub.config.revocation_cache import RevocationAnswer
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
-from hub.domain.local_time import local_day
+from hub.domain.local_time import find_local_day
 from hub.domain.model import DOCUMENTS
 from hub.journal import integrity, unit_registry
 from hub.node import consistency
@@ -60,7 +60,7 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
         return Findings(fault.mistakes)
     known = heard.load_revocation_answers(config, now)
     heard.set_revocation_answers(config, known)
-    units, mistakes = _journal(config, local_day(now))
+    units, mistakes = _journal(config, find_local_day(now))
     mistakes += [
         *_installation(),
         *_contracts(),
@@ -89,7 +89,7 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
         return Findings(tuple(mistakes), tuple(warnings))
     mistakes += consistency.find_routing_mistakes(config, units)
     province = Province.of(config, units)
-    mistakes += consistency.find_report_mistakes(config, province.routes, local_day(now))
+    mistakes += consistency.find_report_mistakes(config, province.routes, find_local_day(now))
     if not mistakes:
         try:
             mistakes += rehearse_deliveries(province, wsdl.load_contract("documents"), now)
@@ -114,8 +114,8 @@ def _journal(config: Config, today: date) -> tuple[UnitIndex | None, list[Mistak
             found = transactions.select_schema_version(tx)
             if not schema_version.is_schema_supported(tx):
                 return None, [*mistakes, consistency.find_version_mistake(found, transactions.read_latest_version())]
-            mistakes += [integrity.describe_damage(found) for found in integrity.in_file(tx, briefly=True)]
-            return unit_registry.read_unit_roll(tx, today), mistakes
+            mistakes += [integrity.describe_damage(found) for found in integrity.find_file_damage(tx, briefly=True)]
+            return unit_registry.read_unit_index(tx, today), mistakes
     except SQLAlchemyError as error:
         if transactions.is_damage_error(error):
             return None, [integrity.describe_damage(str(getattr(error, "orig", error)))]

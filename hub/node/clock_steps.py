@@ -58,9 +58,9 @@ class ClockStepDetector(PeriodicService):
         beyond = self._now() + (timedelta(hours=1) if self._gap is None else timedelta(0))
         try:
             await self._journal.write(clock_repair.requeue_future_probes, self._now(), beyond)
-            moved = count = await self._journal.write(clock_repair.bring_back, self._now(), _BATCH)
+            moved = count = await self._journal.write(clock_repair.requeue_future_deliveries, self._now(), _BATCH)
             while count == _BATCH:
-                count = await self._journal.write(clock_repair.bring_back, self._now(), _BATCH)
+                count = await self._journal.write(clock_repair.requeue_future_deliveries, self._now(), _BATCH)
                 moved += count
         except CancelledError:
             raise

@@ -16,7 +16,7 @@ import adapters
 from hub.config import ANY, Config, Partner
 from hub.config.trusting import is_signed_by
 from hub.domain.errors import Mistake, Rejected
-from hub.domain.local_time import local_day
+from hub.domain.local_time import find_local_day
 from hub.domain.model import DOCUMENTS, HUB, Receive, RevocationRule, Unit, UnitMark
 from hub.intake import grants
 from hub.security import algorithms
@@ -44,7 +44,7 @@ def find_partner_mistakes(config: Config, code: str, units: UnitIndex, now: date
     Mistakes that exist without it are left out. Its units may be missing in the registry: they are added with it.
     """
     new = [unit for unit in config.partners[code].units if units.canonical(unit) not in units]
-    known = UnitIndex.of([*units, *(Unit(unit, unit) for unit in new)], local_day(now)) if new else units
+    known = UnitIndex.of([*units, *(Unit(unit, unit) for unit in new)], find_local_day(now)) if new else units
 
     def found(config: Config) -> list[Mistake]:
         certificates = [mistake for mistake, _grave in find_partner_certificate_flaws(config, now)]

@@ -11,7 +11,7 @@ import structlog
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from hub.domain.local_time import local_day
+from hub.domain.local_time import find_local_day
 from hub.runtime.periodic import PeriodicService
 
 log = structlog.get_logger()
@@ -33,12 +33,12 @@ class DayChangeDetector(PeriodicService):
 
     def startService(self) -> None:
         """Start with the current day as the known day."""
-        self._day = local_day(self._now())
+        self._day = find_local_day(self._now())
         super().startService()
 
     async def run_once(self) -> None:
         """Call the function if the day has changed."""
-        today = local_day(self._now())
+        today = find_local_day(self._now())
         if today == self._day:
             return
         try:

@@ -12,7 +12,7 @@ import attrs
 
 from hub.config import ANY, Partner
 from hub.domain.errors import Mistake, Rejected
-from hub.domain.local_time import local_day
+from hub.domain.local_time import find_local_day
 from hub.domain.model import DOCUMENTS, Receive, RevocationRule
 from hub.edxml import packet, rules
 from hub.edxml.sample import make_sample_packet
@@ -42,7 +42,7 @@ def rehearse_deliveries(province: Province, contract: Contract, now: datetime) -
 
 def _recipients(province: Province, now: datetime) -> Iterable[tuple[str, str]]:
     """Yield each receiving partner with one active unit of its own; for the upstream, a code outside the province."""
-    config, today = province.config, local_day(now)
+    config, today = province.config, find_local_day(now)
     for partner in config.partners.values():
         if partner.receive is Receive.NONE:
             continue
@@ -77,7 +77,7 @@ def _reached(province: Province, contract: Contract, partner: Partner, unit: str
 
     Raises `Rejected` and `Unverified`.
     """
-    identity, today = province.config.identity, local_day(now)
+    identity, today = province.config.identity, find_local_day(now)
     content = make_sample_packet(province.config.province, unit, "Gói tin kiểm tra của `lienthong check`", today)
     call = documents_requests.SendDocument(signing.sign_packet(content, identity))
     body = wss_verify.sign_envelope(

@@ -98,7 +98,7 @@ class Hub(OrderedServices):
 
     async def _turn_over(self, today: date) -> None:
         """Rebuild the province with the registry's unit codes as valid on *today*."""
-        units = await self._database.journal.read(unit_registry.read_unit_roll, today)
+        units = await self._database.journal.read(unit_registry.read_unit_index, today)
         self._live.setup = attrs.evolve(self._live.setup, province=Province.of(self._live.config, units))
         log.info("day-begun", day=today.isoformat())
 

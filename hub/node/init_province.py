@@ -10,7 +10,7 @@ from hub.config.database import parse_database_url
 from hub.config.writing import quote_toml, write_partner_toml
 from hub.domain.model import Unit, UnitMark
 from hub.journal import unit_registry
-from hub.runtime.free_ports import free_ports
+from hub.runtime.free_ports import find_free_ports
 from hub.security import encryption, sample_pki
 from hub.store import transactions
 
@@ -85,7 +85,7 @@ class ProvincePorts:
 
 def choose_ports(soap: int, admin: int) -> ProvincePorts:
     """Return the ports to write. 0 is replaced by a free port; all ports differ."""
-    free = [port for port in free_ports(6) if port not in {soap, admin}]
+    free = [port for port in find_free_ports(6) if port not in {soap, admin}]
     return ProvincePorts(soap or free.pop(), admin or free.pop(), free.pop(), free.pop())
 
 

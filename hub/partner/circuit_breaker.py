@@ -14,10 +14,10 @@ from types import MappingProxyType
 import attrs
 
 from hub.domain.model import Accepted, Outcome, Postponed, Refused, Unavailable
-from hub.partner.policy import Policy, longest_delay
+from hub.partner.policy import Policy, find_longest_delay
 
 
-class Position(StrEnum):
+class BreakerPosition(StrEnum):
     """State of a breaker."""
 
     CLOSED = "closed"  #: messages are sent
@@ -36,14 +36,14 @@ class BreakerEvent(StrEnum):
 #: (position, event) -> possible next positions.
 BREAKER = MappingProxyType(
     {
-        (Position.CLOSED, BreakerEvent.SUCCESS): frozenset({Position.CLOSED}),
-        (Position.CLOSED, BreakerEvent.FAILURE): frozenset({Position.CLOSED, Position.OPEN}),
-        (Position.OPEN, BreakerEvent.SUCCESS): frozenset({Position.CLOSED}),
-        (Position.OPEN, BreakerEvent.FAILURE): frozenset({Position.OPEN}),
-        (Position.OPEN, BreakerEvent.PROBE): frozenset({Position.HALF_OPEN}),
-        (Position.HALF_OPEN, BreakerEvent.SUCCESS): frozenset({Position.CLOSED}),
-        (Position.HALF_OPEN, BreakerEvent.FAILURE): frozenset({Position.OPEN}),
-        (Position.HALF_OPEN, BreakerEvent.PROBE): frozenset({Position.HALF_OPEN}),
+        (BreakerPosition.CLOSED, BreakerEvent.SUCCESS): frozenset({BreakerPosition.CLOSED}),
+        (BreakerPosition.CLOSED, BreakerEvent.FAILURE): frozenset({BreakerPosition.CLOSED, BreakerPosition.OPEN}),
+        (BreakerPosition.OPEN, BreakerEvent.SUCCESS): frozenset({BreakerPosition.CLOSED}),
+        (BreakerPosition.OPEN, BreakerEvent.FAILURE): frozenset({BreakerPosition.OPEN}),
+        (BreakerPosition.OPEN, BreakerEvent.PROBE): frozenset({BreakerPosition.HALF_OPEN}),
+        (BreakerPosition.HALF_OPEN, BreakerEvent.SUCCESS): frozenset({BreakerPosition.CLOSED}),
+        (BreakerPosition.HALF_OPEN, BreakerEvent.FAILURE): frozenset({BreakerPosition.OPEN}),
+        (BreakerPosition.HALF_OPEN, BreakerEvent.PROBE): frozenset({BreakerPosition.HALF_OPEN}),
     }
 )
 
@@ -57,7 +57,7 @@ _FIRST_PACE = 2
 class Breaker:
     """State of a partner's breaker, and the reason for it."""
 
-    position: Position = Position.CLOSED
+    position: BreakerPosition = BreakerPosition.CLOSED
     failures: int = 0  #: consecutive failures while it is closed
     opened: int = 0  #: consecutive openings without a success
     until: datetime | None = None  #: time of the next probe of an open breaker
@@ -80,20 +80,20 @@ def classify_outcome(outcome: Outcome) -> BreakerEvent | None:
             return None
 
 
-def breaker_room(breaker: Breaker, now: datetime, under_way: int, concurrency: int) -> int:
+def count_breaker_room(breaker: Breaker, now: datetime, under_way: int, concurrency: int) -> int:
     """Return how many more messages may be sent now. *under_way* counts those in progress on all nodes."""
     match breaker.position:
-        case Position.CLOSED:
+        case BreakerPosition.CLOSED:
             return max(0, min(concurrency, breaker.pace or concurrency) - under_way)
-        case Position.OPEN:
+        case BreakerPosition.OPEN:
             return int(under_way == 0 and (breaker.until is None or breaker.until <= now))
-        case Position.HALF_OPEN:
+        case BreakerPosition.HALF_OPEN:
             return int(under_way == 0)  # a probe whose node is lost does not count as under way
 
 
 def record_breaker_claims(breaker: Breaker) -> Breaker:
     """Return the breaker after messages were claimed within its room."""
-    if breaker.position is Position.CLOSED:
+    if breaker.position is BreakerPosition.CLOSED:
         return breaker
     return attrs.evolve(breaker, position=_to(breaker, BreakerEvent.PROBE), until=None)
 
@@ -101,7 +101,7 @@ def record_breaker_claims(breaker: Breaker) -> Breaker:
 def record_breaker_success(breaker: Breaker, policy: Policy) -> Breaker:
     """Return the breaker after a proper answer."""
     pace = breaker.pace + 1 if breaker.pace is not None else None
-    if breaker.position is not Position.CLOSED:
+    if breaker.position is not BreakerPosition.CLOSED:
         pace = _FIRST_PACE
     if pace is not None and pace >= policy.concurrency:
         pace = None
@@ -117,19 +117,19 @@ def record_breaker_failure(
     `max_retry`, of which at least half, or as long as the partner asked for. Wrong credentials open the breaker at once
     for `max_retry`, because no other message would succeed and the partner may lock out repeated attempts.
     """
-    if breaker.position is Position.OPEN:
+    if breaker.position is BreakerPosition.OPEN:
         # the message was under way when the breaker opened
         return attrs.evolve(breaker, position=_to(breaker, BreakerEvent.FAILURE))
     failures = breaker.failures + 1
-    if breaker.position is Position.CLOSED and failures < FAILURES and not outcome.credentials:
+    if breaker.position is BreakerPosition.CLOSED and failures < FAILURES and not outcome.credentials:
         return attrs.evolve(
             breaker, position=_to(breaker, BreakerEvent.FAILURE), failures=failures, reason=outcome.detail
         )
-    longest = policy.max_retry if outcome.credentials else longest_delay(policy, FAILURES + breaker.opened)
+    longest = policy.max_retry if outcome.credentials else find_longest_delay(policy, FAILURES + breaker.opened)
     wait = max(longest * (0.5 + random / 2), timedelta(seconds=outcome.retry_after or 0))
     return Breaker(
-        position=_to(breaker, BreakerEvent.FAILURE, Position.OPEN),
-        failures=failures if breaker.position is Position.CLOSED else breaker.failures,
+        position=_to(breaker, BreakerEvent.FAILURE, BreakerPosition.OPEN),
+        failures=failures if breaker.position is BreakerPosition.CLOSED else breaker.failures,
         opened=breaker.opened + 1,
         until=now + wait,
         reason=outcome.detail,
@@ -138,10 +138,10 @@ def record_breaker_failure(
 
 def hurry_breaker(breaker: Breaker, now: datetime) -> Breaker:
     """Return the breaker after an operator declared the partner available: an open breaker sends its probe at once."""
-    return attrs.evolve(breaker, until=now) if breaker.position is Position.OPEN else breaker
+    return attrs.evolve(breaker, until=now) if breaker.position is BreakerPosition.OPEN else breaker
 
 
-def _to(breaker: Breaker, what: BreakerEvent, to: Position | None = None) -> Position:
+def _to(breaker: Breaker, what: BreakerEvent, to: BreakerPosition | None = None) -> BreakerPosition:
     possible = BREAKER[breaker.position, what]
     if to is None:
         to = breaker.position if breaker.position in possible else next(iter(possible))

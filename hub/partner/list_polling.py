@@ -32,14 +32,14 @@ class FetchedDocument:
 
 
 @attrs.frozen
-class Settled:
+class SettledList:
     """The result of settling one list."""
 
     owed: Owed  #: what is owed after this list
     fresh: int  #: open documents that were not owed; if more than were fetched, the rest waits for the next list
 
 
-def open_documents(data: object, settled: AbstractSet[str]) -> list[str] | None:
+def list_open_documents(data: object, settled: AbstractSet[str]) -> list[str] | None:
     """Return the ids in a JSON list whose status is none of *settled*, in the list's order, without duplicates.
 
     JSON null counts as an empty list. Returns None for a value that is not a list.
@@ -60,7 +60,7 @@ Tell = Callable[[str, bool], Generator[Request, Reply, bool | Unavailable]]
 
 def settle_open_list(
     shown: Sequence[str], owed: Owed, most: int, fetch: Fetch, tell: Tell, notes: AdapterNotes, now: datetime
-) -> Generator[Request | Arrival, Any, Settled | Unavailable]:
+) -> Generator[Request | Arrival, Any, SettledList | Unavailable]:
     """Settle the ids that a partner's list has *shown* as open: all that were *owed*, and at most *most* others.
 
     *fetch* gets one document. The hub judges it, and *tell* reports to the partner whether the hub has it, and returns
@@ -93,4 +93,4 @@ def settle_open_list(
         notes.have(document_id)
         if told is not True:
             left[document_id] = state
-    return Settled(left, len(fresh))
+    return SettledList(left, len(fresh))

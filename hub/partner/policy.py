@@ -68,7 +68,7 @@ class Policy:
     intake_rate: Rate | None = None  #: maximum rate at which its calls may begin, per node
 
 
-def longest_delay(policy: Policy, attempt: int) -> timedelta:
+def find_longest_delay(policy: Policy, attempt: int) -> timedelta:
     """Return the longest delay after the failed *attempt* (1, 2 …): it doubles from `first_retry` to `max_retry`."""
     doublings = min(attempt - 1, 62)
     return timedelta(seconds=min(policy.first_retry.total_seconds() * 2.0**doublings, policy.max_retry.total_seconds()))
@@ -81,7 +81,7 @@ def choose_delay(policy: Policy, attempt: int, random: float) -> timedelta:
     together return spread over the whole step. The minimum is a tenth of `first_retry`, so that no message returns at
     once to a partner that has just failed.
     """
-    least, most = policy.first_retry / 10, longest_delay(policy, attempt)
+    least, most = policy.first_retry / 10, find_longest_delay(policy, attempt)
     return least + (most - least) * random
 
 

@@ -8,7 +8,7 @@ import socket
 _NEVER_GOING_OUT = range(10_000, 32_768)
 
 
-def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+def find_free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     """Return *count* different ports of *host* on which no process listens.
 
     Raises OSError if *host* is no address of this machine.

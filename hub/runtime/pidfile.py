@@ -20,7 +20,7 @@ from typing import Self
 import attrs
 
 from hub.domain.errors import Mistake
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 
 _PID, _NODE, _REQUEST, _ANSWER = "hub.pid", "node", "reload.request", "reload.json"
 
@@ -42,7 +42,7 @@ def name_node(data: Path, now: datetime) -> str:
     path = data / _NODE
     if not path.exists():
         new = path.with_name(f".{_NODE}.{os.getpid()}")
-        new.write_text(new_id(now) + "\n", "ascii")
+        new.write_text(make_id(now) + "\n", "ascii")
         new.replace(path)
     return f"{path.read_text('ascii').strip()}@{socket.gethostname()}"
 

@@ -229,7 +229,7 @@ def _called(
 
 def find_start_day(start: date | datetime | None) -> date | None:
     """Return the day of *start* in Hà Nội; None if there is no start."""
-    return None if start is None else calendar.local_day(start)
+    return None if start is None else calendar.find_calendar_day(start)
 
 
 def _read_method(text: str) -> SchedulingMethod:
@@ -286,7 +286,7 @@ def _days(meeting: _Meeting, reading: _CalendarReading) -> tuple[tuple[str, date
     begins = meeting.start
     assert begins is not None
     if not meeting.repeated:
-        return ((meeting.occurrence, calendar.local_day(begins)),)
+        return ((meeting.occurrence, calendar.find_calendar_day(begins)),)
     found = _occurrences(meeting.event, reading, begins)
     if not found:
         raise make_unreadable_error("a series without an occurrence")
@@ -306,7 +306,7 @@ def _occurrences(
                     found[calendar.write_calendar_mark(when)] = when
                 else:
                     found.pop(calendar.write_calendar_mark(when), None)
-    return tuple((name, calendar.local_day(found[name])) for name in sorted(found)[:MOST])
+    return tuple((name, calendar.find_calendar_day(found[name])) for name in sorted(found)[:MOST])
 
 
 def _repeated(event: CalendarPart, reading: _CalendarReading, begins: date | datetime) -> Iterator[date | datetime]:
@@ -321,7 +321,7 @@ def _repeated(event: CalendarPart, reading: _CalendarReading, begins: date | dat
     if rule.until:
         until = calendar.read_calendar_time(attrs.evolve(line, name="RRULE UNTIL", value=rule.until), reading.calendar)
         # the same instant may fall on another day in another time zone
-        last = min(last, calendar.local_day(until) + 2 * _DAY)
+        last = min(last, calendar.find_calendar_day(until) + 2 * _DAY)
     days = rrule.list_rule_days(rule, first, last)
     reading.limits.spend("days", len(days))
     for day in days:
@@ -341,7 +341,7 @@ def _is_by(when: date | datetime, until: date | datetime) -> bool:
     """Tell whether *when* is not after *until*. UNTIL may be a day even if the series has times."""
     if isinstance(when, datetime) and isinstance(until, datetime):
         return when <= until
-    return calendar.local_day(when) <= calendar.local_day(until)
+    return calendar.find_calendar_day(when) <= calendar.find_calendar_day(until)
 
 
 def _text(component: CalendarPart, name: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 
 from hub.domain.errors import Mistake
-from hub.domain.model import Unit, UnitMark, of_province
+from hub.domain.model import Unit, UnitMark, is_province_code
 from hub.units.units_csv import fits_unit_code, is_storable_name
 
 COLUMNS = ("id", "pid", "code", "name")
@@ -111,7 +111,7 @@ def _unfit(code: str, called: str, taken: set[str], province: str) -> str:
         return "empty"
     if not fits_unit_code(code) or not is_storable_name(called):
         return "unfit"
-    if of_province(code, province):
+    if is_province_code(code, province):
         return "province"
     return "held" if code in taken else ""
 
@@ -123,7 +123,7 @@ def _add_older(
     for code, old in older.items():
         if not old or old == code or old in aliases[code]:
             continue
-        if fits_unit_code(old) and old not in held and old not in aliases and not of_province(old, province):
+        if fits_unit_code(old) and old not in held and old not in aliases and not is_province_code(old, province):
             aliases[code] = (*aliases[code], old)
             held.add(old)
         else:

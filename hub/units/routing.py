@@ -15,7 +15,7 @@ from typing import Self
 import attrs
 
 from hub.domain.errors import Rejected
-from hub.domain.model import DeliveryState, Problem, Receive, Unit, UnitMark, of_province
+from hub.domain.model import DeliveryState, Problem, Receive, Unit, UnitMark, is_province_code
 from hub.units.unit_index import UnitIndex
 
 ANY = "*"
@@ -85,7 +85,7 @@ class Routes:
     def outside(self, code: str) -> bool:
         """Tell whether *code* is not a unit of the province."""
         code = self.canonical(code)
-        return not of_province(code, self.province) and self._unit(code) is None
+        return not is_province_code(code, self.province) and self._unit(code) is None
 
     def may_send(self, partner: str, code: str) -> bool:
         """Tell whether *partner* may send for the unit *code*.
@@ -154,7 +154,7 @@ class Routes:
             if found is None:
                 raise Rejected(Problem("unit-without-system", code))
             partner, via = found
-        elif of_province(unit, self.province):
+        elif is_province_code(unit, self.province):
             raise Rejected(Problem("unit-unknown", code))
         else:
             partner, via = self._receiver(unit) or (self.upstream, unit)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 
 from hub.domain.errors import Mistake
-from hub.domain.model import Unit, UnitMark, of_province
+from hub.domain.model import Unit, UnitMark, is_province_code
 
 COLUMNS = ("code", "name", "parent", "since", "until", "aliases", "successors", "mark")
 
@@ -64,7 +64,7 @@ def read_units_csv(
                 told = rows.line_num
             unit = _unit(row, place, mistakes)
             if unit.mark == UnitMark.NATIONAL and province:
-                ours = [code for code in (unit.code, *unit.aliases) if of_province(code, province)]
+                ours = [code for code in (unit.code, *unit.aliases) if is_province_code(code, province)]
                 expected = "an agency of another province or of none"
                 mistakes += (Mistake(f"{place}: mark", f"{code} is a code of the province", expected) for code in ours)
             if unit.code in units:

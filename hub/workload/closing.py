@@ -190,7 +190,7 @@ def count_month_draft(
     facts.use_indexes(tx)
     rows, begun, ended = list[ClosedRow](), list[tuple[str, str]](), list[tuple[str, str]]()
     reader = _Reader.of(tx, chosen, period, made, list_closed_months(made).closed(period, closed_at))
-    for unit in sorted({*facts.units_of(tx, chosen.service), *reader.carrying()}):
+    for unit in sorted({*facts.list_fact_units(tx, chosen.service), *reader.carrying()}):
         row, keys, held = reader.count_row(unit, closed_at)
         if row is not None:
             rows.append(row)
@@ -217,7 +217,7 @@ class _Reader:
     period: Period
     before: str | None  #: the closed month before it
     books: ClosedMonths
-    search: facts.Search
+    search: facts.FactSearch
     #: the query for the keys that a unit carried into the month; None: no month before is closed
     held: sa.Select[Any] | None
 
@@ -232,14 +232,14 @@ class _Reader:
         known = books if chained else ClosedMonths(books.months[-1:])
         found = posting.list_posting_windows(form, period, known)
         before = made[-1].period.text if made else None
-        search = facts.Search.for_period(form.service, found, form.id, before if chained else None)
+        search = facts.FactSearch.for_period(form.service, found, form.id, before if chained else None)
         return cls(tx, form, period, before, books, search, None if before is None else _carried(form.id, before))
 
     def carrying(self) -> list[str]:
         """Return the units that carry a key into the month."""
         if self.before is None:
             return []
-        mine = sa.and_(carried.c.form == self.form.id, facts.carried_condition(self.before))
+        mine = sa.and_(carried.c.form == self.form.id, facts.build_carried_condition(self.before))
         return list(self.tx.scalars(sa.select(carried.c.unit).where(mine).distinct()))
 
     def count_row(self, unit: str, now: datetime) -> tuple[ClosedRow | None, set[str], set[str]]:
@@ -260,7 +260,7 @@ class _Reader:
 
 def _carried(form: str, period: str) -> sa.Select[Any]:
     """Return the query for the keys that the unit `of` carries at the end of the closed month *period*."""
-    mine = sa.and_(carried.c.form == form, carried.c.unit == sa.bindparam("of"), facts.carried_condition(period))
+    mine = sa.and_(carried.c.form == form, carried.c.unit == sa.bindparam("of"), facts.build_carried_condition(period))
     return sa.select(carried.c.key).where(mine)
 
 
@@ -406,7 +406,7 @@ def find_differing_units(
     number = _number(made, period)
     reader, at = _again(tx, made, number), made[number].closed_at
     kept = read_newest_rows(tx, reader.form, [period])[period]
-    known = {*facts.units_of(tx, reader.form.service), *reader.carrying(), *kept}
+    known = {*facts.list_fact_units(tx, reader.form.service), *reader.carrying(), *kept}
     for unit in sorted(known if units is None else units):
         row, keys, _ = reader.count_row(unit, at)
         held = kept.get(unit) or closed.make_empty_row(reader.form, unit)
@@ -476,7 +476,7 @@ def find_late_units(tx: Transaction, form: str) -> dict[str, str]:
         return {}
     since, last, service = made[-2:][0].closed_at, made[-1].period.last, made[-1].form.service
     found: dict[str, str] = {}
-    for unit in facts.units_of(tx, service):
+    for unit in facts.list_fact_units(tx, service):
         mine = sa.and_(fact.c.service == service, fact.c.unit == unit, fact.c.at >= since, fact.c.day <= last)
         day = tx.scalar(sa.select(sa.func.min(fact.c.day)).where(mine))
         if day is not None:

@@ -13,7 +13,7 @@ import attrs
 from lxml import etree
 
 from hub.domain import local_time
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 from hub.domain.model import HUB, Event, Message
 from hub.intake import admission
 from hub.journal import blobs, events, messages, search, unit_registry
@@ -74,7 +74,7 @@ def compare_declaration(tx: Transaction, asked: ReportSources, now: datetime) ->
     kept = read_newest_declaration(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is None:
         raise Undeclared
-    today = local_time.local_day(now)
+    today = local_time.find_local_day(now)
     canonical = {
         unit: unit_registry.resolve_unit_code(tx, unit, today)
         for unit in {cell.unit for cell in kept.said.cells}
@@ -101,7 +101,7 @@ def record_declaration(
     before = read_newest_declaration(tx, unit, said.form, said.period)
     if before is not None and _octets(declaring.build_declaration_element(before.said)) == content:
         return RecordedMessage(before.message.id, search.read_stored_receipt(tx, before.message.id))
-    message = new_id(now)
+    message = make_id(now)
     name = f"{declaring.KIND}/{said.form}/{unit}/{said.period}/{message}"
     entry = admission.judge_record(make_declarations_service(province), content, name, HUB, province, now, message)
     taken = messages.record_message(tx, entry, province.routes)

@@ -15,7 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.errors import ConfigurationFault, Unready
-from hub.domain.local_time import local_day
+from hub.domain.local_time import find_local_day
 from hub.domain.model import HUB
 from hub.journal import duties
 from hub.report.form.book import Book, read_shipped_book
@@ -67,7 +67,7 @@ class MonthEnd(PeriodicService):
 
     async def run_once(self) -> None:
         """Do the day's work, unless it is done."""
-        today = local_day(self._now() - closing.GRACE)
+        today = find_local_day(self._now() - closing.GRACE)
         if today == self._done:
             return
         self._begun = self._begun or self._now()
@@ -167,7 +167,7 @@ def _find_differing(
     ):  # what arrives later is left to the next day
         raise closing.FactsOutstanding(left)
     last, found, recounted = made[-1].period.text, dict[str, str](), set[tuple[str, str]]()
-    if (form, last) not in checked and local_day(made[-1].closed_at) != local_day(now):
+    if (form, last) not in checked and find_local_day(made[-1].closed_at) != find_local_day(now):
         found = dict.fromkeys(closing.find_differing_units(tx, form, last), last)
         recounted = {(form, last)}
     for unit, period in closing.find_late_units(tx, form).items():

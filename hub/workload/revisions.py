@@ -198,7 +198,7 @@ def _signing(signed: Message, event: dict[str, Any]) -> RevisionSignature:
 
 
 def _events(tx: Transaction, name: str) -> Iterator[dict[str, Any]]:
-    yield from events.of_message(tx, name)
+    yield from events.read_message_events(tx, name)
 
 
 def _moment(text: object) -> datetime:

@@ -15,7 +15,7 @@ from cryptography import x509
 
 from hub.config.officials import Official
 from hub.domain.errors import Rejected
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 from hub.domain.model import HUB, DeliveryState, Event, Message, Problem, Receive, ReportState
 from hub.intake import admission
 from hub.journal import blobs, events, messages, search, unit_registry
@@ -301,7 +301,7 @@ def _take(
     now: datetime,
 ) -> Message:
     """Record a message of the hub's own and return it."""
-    judged = admission.judge_record(list_services()[service], content, name, HUB, province, now, new_id(now))
+    judged = admission.judge_record(list_services()[service], content, name, HUB, province, now, make_id(now))
     taken = messages.record_message(tx, attrs.evolve(judged, routes=routes), province.routes)
     assert not taken.problems, taken.problems
     return search.read_message(tx, taken.id)
@@ -318,7 +318,7 @@ def _newest_of(tx: Transaction, counted: CountedReport) -> KeptRevision | None:
 
 def _bring(tx: Transaction, known: Message, routes: tuple[Route, ...], now: datetime) -> None:
     """Create the deliveries to those partners that have none yet."""
-    there = {each.recipient for each in deliveries.of_message(tx, known.id)}
+    there = {each.recipient for each in deliveries.read_message_deliveries(tx, known.id)}
     lane = tx.scalar(sa.select(message.c.lane).where(message.c.id == known.id)) or ""
     missing = [route for route in routes if route.recipient not in there]
     if missing:

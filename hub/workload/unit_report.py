@@ -57,7 +57,7 @@ class _Part:
     def histories(self) -> Iterator[Iterator[list[Fact]]]:
         """Yield for each member the facts that its numbers are counted from, grouped by business key."""
         journal_facts.use_indexes(self.tx)
-        search = journal_facts.Search.for_period(self.form.service, self.windows, self.form.id, self.before)
+        search = journal_facts.FactSearch.for_period(self.form.service, self.windows, self.form.id, self.before)
         for unit in self.members:
             yield search.histories(self.tx, unit)
 

@@ -24,8 +24,8 @@ from pathlib import Path
 
 from hub.config import read_config
 from hub.demo.run import postgres
-from hub.domain.ids import new_id
-from hub.domain.local_time import local_day
+from hub.domain.ids import make_id
+from hub.domain.local_time import find_local_day
 from hub.intake.admission import judge_message
 from hub.intake.verification import open_call
 from hub.journal import messages, unit_registry
@@ -44,7 +44,7 @@ def bare(hub: RunningHub, bodies: Sequence[bytes], place: Path) -> dict[str, flo
     config, documents = read_config(hub.config), wsdl.load_contract("documents")
     units = transactions.open_journal(config.database_url, pooled=False)
     with transactions.read_transaction(units) as tx:
-        province = Province.of(config, unit_registry.read_unit_roll(tx, local_day(datetime.now(UTC))))
+        province = Province.of(config, unit_registry.read_unit_index(tx, find_local_day(datetime.now(UTC))))
     units.dispose()
     engine = transactions.open_journal(f"sqlite:///{place / 'bare.db'}")
     transactions.upgrade_schema(engine)
@@ -54,7 +54,7 @@ def bare(hub: RunningHub, bodies: Sequence[bytes], place: Path) -> dict[str, flo
         now = datetime.now(UTC)
         opened = open_call(body, Manner(), (partner,), partner.certificates[0], province, documents, now)
         assert isinstance(opened.call, documents_requests.SendDocument)
-        entry = judge_message(opened.call, partner, province, documents.name, now, new_id(now))
+        entry = judge_message(opened.call, partner, province, documents.name, now, make_id(now))
         with transactions.write_transaction(engine) as tx:
             taken = messages.record_message(tx, entry, province.routes)
         assert taken.receipt is not None, taken.problems

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from hub.cli import lienthong
 from hub.cli.screen import NOT_FOUND
 from hub.config import read_config
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 from hub.intake.admission import judge_record
 from hub.journal import code_lists, messages
 from hub.services import list_services
@@ -38,7 +38,7 @@ def home(tmp_path_factory):
     ]
     for number, (name, rows) in enumerate(given):
         content, now = json.dumps({"service": name, "result": rows}).encode(), START + timedelta(minutes=number)
-        entry = judge_record(list_services()["categories"], content, f"l-{number}", "vpcp", province, now, new_id(now))
+        entry = judge_record(list_services()["categories"], content, f"l-{number}", "vpcp", province, now, make_id(now))
         with transactions.write_transaction(engine) as tx:
             messages.record_message(tx, entry, province.routes)
     engine.dispose()

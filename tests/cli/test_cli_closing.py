@@ -120,7 +120,7 @@ def test_nothing_is_counted_or_closed_over_facts_that_are_still_to_be_written(ho
         tx.execute(sa.update(tables.message).values(sha256=name))
     whole = typed("db", "verify")
     assert (whole.exit_code, "1 facts of accepted messages are not written yet" in whole.stderr) == (0, True)
-    duties.write_all(engine)
+    duties.write_outstanding_facts(engine)
     engine.dispose()
     assert len(typed("--json", "report", "--facts").stdout.splitlines()) == 2
     assert typed("report", "close", LAST.text, "--form", "dossiers").exit_code == 0

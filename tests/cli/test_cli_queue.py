@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from hub.cli import lienthong
 from hub.config import read_config
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Event, Unavailable
 from hub.journal import events, messages, search
 from hub.journal.queue import claims, deliveries, partner_state
@@ -131,7 +131,7 @@ def test_what_waits_is_given_up_by_plan_and_a_replay_brings_it_back(home, type_)
 def states(home: Path) -> list[DeliveryState]:
     with transactions.read_transaction(engine_of(home)) as tx:
         ids = [f"00000000-0000-7000-8000-{number:012d}" for number in (1, 2, 3)]
-        return [made.state for each in ids for made in deliveries.of_message(tx, each)]
+        return [made.state for each in ids for made in deliveries.read_message_deliveries(tx, each)]
 
 
 def test_without_a_journal_the_list_comes_all_the_same(home, type_):
@@ -143,11 +143,11 @@ def test_without_a_journal_the_list_comes_all_the_same(home, type_):
 
 
 def test_a_refused_call_is_looked_at_by_the_id_that_its_caller_quotes(home, type_):
-    tracking = new_id(NOW)
+    tracking = make_id(NOW)
     said = {"partner": "sotttt", "operation": "GetDocument", "code": "document-not-found", "tracking": tracking}
     with transactions.write_transaction(engine_of(home)) as tx:
         events.append_events(tx, Event("call-refused", NOW, None, None, said))
-        (first, *_) = search.find_messages(tx, search.Filter())
+        (first, *_) = search.find_messages(tx, search.MessageFilter())
     for verb in (("trace", tracking), ("show", tracking), ("messages", "--tracking", tracking)):
         told = type_(*verb)
         assert (told.exit_code, "document-not-found" in told.stdout) == (0, True), verb

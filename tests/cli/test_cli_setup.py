@@ -674,7 +674,7 @@ def test_111000_agencies_are_imported_exported_and_looked_up(home: Path, typed: 
     assert lines(typed("units", "import", everything, "--json")) == []
     engine = transactions.open_journal(read_config(home / "hub.toml", {}).database_url, pooled=False)
     with transactions.read_transaction(engine) as tx:
-        roll = unit_registry.read_unit_roll(tx, datetime.now(UTC).date())
+        roll = unit_registry.read_unit_index(tx, datetime.now(UTC).date())
     assert len(roll) == 111_016
     gc.collect()
     tracemalloc.start()

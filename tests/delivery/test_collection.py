@@ -195,7 +195,7 @@ def test_a_code_list_is_a_message_that_is_nobodys_work(node):
     node.start()
     assert node.shelf.heard == [("l1", "done"), ("l2", "fail list-unreadable")]
     with transactions.read_transaction(node.engine) as tx:
-        taken, refused = sorted(search.find_messages(tx, search.Filter()), key=lambda each: each.state)
+        taken, refused = sorted(search.find_messages(tx, search.MessageFilter()), key=lambda each: each.state)
     assert (taken.service, taken.kind, taken.subject, taken.sender) == ("categories", "LayDanhSachTTHC", "1 mục", None)
     assert refused.refusal == "list-unreadable: LayDanhMucLinhVuc: error_code -1"
 

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from hub.domain.lifecycle import SET_ASIDE
 from hub.domain.model import Accepted, DeliveryState, Reply, Request, Unavailable
 from hub.journal.queue import claims, partner_state, replay
-from hub.journal.search import Filter
-from hub.partner.circuit_breaker import FAILURES, Position
+from hub.journal.search import MessageFilter
+from hub.partner.circuit_breaker import FAILURES, BreakerPosition
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
 from tests.outgoing import Broken
@@ -41,7 +41,7 @@ def test_a_partner_that_is_down_is_not_attacked_message_by_message(desk):
     messages = [desk.take(number, "H55.01") for number in range(1, 41)]
     desk.start()
     assert desk.asked["vpub"] == 8, "four at a time, twice: the fifth failure opens it"
-    assert standing(desk).breaker.position is Position.OPEN
+    assert standing(desk).breaker.position is BreakerPosition.OPEN
     desk.pass_time(100)
     assert desk.asked["vpub"] - 8 <= 26, "a probe in four seconds at most"
     assert max(desk.states(message)["H55.01"][1] for message in messages) <= 40
@@ -59,7 +59,7 @@ def test_when_it_answers_a_probe_all_goes_slowly_at_first_and_in_order(desk):
     assert len(desk.waiting) == 1, "one probe"
     desk.pass_time(5)
     assert len(desk.waiting) == 1, "...and nothing beside it"
-    assert standing(desk).breaker.position is Position.HALF_OPEN
+    assert standing(desk).breaker.position is BreakerPosition.HALF_OPEN
     together = []
     while desk.waiting:
         together.append(len(desk.waiting))
@@ -76,7 +76,7 @@ def test_an_open_breaker_outlives_a_restart(desk):
     for number in range(1, 11):
         desk.take(number, "H55.01")
     before, asked = standing(desk), desk.asked["vpub"]
-    assert before.breaker.position is Position.OPEN
+    assert before.breaker.position is BreakerPosition.OPEN
     desk.service.running = 0  # ...SIGKILL...
     desk.start("another process")
     assert (standing(desk), desk.asked["vpub"]) == (before, asked)
@@ -89,12 +89,12 @@ def test_a_probe_that_dies_with_its_node_is_followed_by_another(desk):
         desk.take(number, "H55.01")
     desk.up["vpub"] = "hangs"
     desk.pass_time(9)
-    assert standing(desk).breaker.position is Position.HALF_OPEN
+    assert standing(desk).breaker.position is BreakerPosition.HALF_OPEN
     desk.service.running = 0  # ...SIGKILL...
     desk.waiting.clear()
     desk.start("another process")
     assert len(desk.waiting) == 1
-    assert standing(desk).breaker.position is Position.HALF_OPEN
+    assert standing(desk).breaker.position is BreakerPosition.HALF_OPEN
 
 
 def test_a_partner_that_asks_to_be_left_alone_is(desk):
@@ -119,7 +119,7 @@ def test_an_adapters_bug_opens_no_breaker_and_its_message_is_set_aside_alone(des
     desk.pass_time(60)
     assert desk.states(bad)["H55.01"] == (DeliveryState.DEAD, SET_ASIDE)
     assert desk.reason(bad).startswith("set aside: hub-error: ZeroDivisionError")
-    assert standing(desk).breaker.position is Position.CLOSED
+    assert standing(desk).breaker.position is BreakerPosition.CLOSED
 
 
 def test_a_message_that_takes_the_process_with_it_is_set_aside_and_what_went_beside_it_arrives(desk):
@@ -207,17 +207,17 @@ def test_what_a_person_gives_up_is_sent_no_more_and_a_replay_brings_it_back(desk
     desk.start()
     first, second = desk.take(1, "H55.01"), desk.take(2, "H55.01")
     with transactions.write_transaction(desk.engine) as tx:
-        plan = replay.plan_give_up(tx, Filter(ids=(first,)))
+        plan = replay.plan_give_up(tx, MessageFilter(ids=(first,)))
         waiting = [made for _, made in plan.moves]
-        assert replay.give_up(tx, waiting, reason="gửi nhầm", by="an", now=desk.now()) == waiting
-        assert replay.give_up(tx, waiting, reason="lần nữa", by="an", now=desk.now()) == []
+        assert replay.give_up_deliveries(tx, waiting, reason="gửi nhầm", by="an", now=desk.now()) == waiting
+        assert replay.give_up_deliveries(tx, waiting, reason="lần nữa", by="an", now=desk.now()) == []
     desk.up["vpub"] = True
     desk.pass_time(30)
     assert desk.states(first)["H55.01"] == (DeliveryState.DEAD, 1)
     assert desk.reason(first) == "given up by an: gửi nhầm"
     assert desk.states(second)["H55.01"][0] is DeliveryState.DELIVERED
     with transactions.write_transaction(desk.engine) as tx:
-        plan = replay.plan_replay(tx, Filter(ids=(first,)))
+        plan = replay.plan_replay(tx, MessageFilter(ids=(first,)))
         replay.replay_deliveries(tx, [made for _, made in plan.moves], ROUTES, reason="sửa", by="an", now=desk.now())
     desk.pass_time(2)
     assert desk.states(first)["H55.01"][0] is DeliveryState.DELIVERED
@@ -228,7 +228,7 @@ def test_what_is_being_sent_cannot_be_given_up(desk):
     desk.start()
     message = desk.take(1, "H55.01")
     with transactions.read_transaction(desk.engine) as tx:
-        plan = replay.plan_give_up(tx, Filter(ids=(message,)))
+        plan = replay.plan_give_up(tx, MessageFilter(ids=(message,)))
     assert (plan.moves, [each.why for each in plan.excluded]) == ((), ["sending"])
 
 

@@ -50,7 +50,7 @@ def test_a_document_system_sent_what_it_has_a_receipt_for_and_received_for_its_u
         {"what": "opened", "about": ABOUT | {"sender": "G22"}, "units": ["H55.13", "H55.13.1"]},
         {"what": "opened", "about": STATUS, "units": []},
     ]
-    found = tally.count_results_once(tally.of_documents(lines))
+    found = tally.count_results_once(tally.tally_document_system(lines))
     assert set(found) == {
         ("H55.13", "documents", KEY, "sent"),
         ("H55.14", "documents", KEY, "status-03"),
@@ -67,9 +67,9 @@ def test_at_the_axis_what_came_up_was_received_and_what_went_down_counts_once_it
         {"what": "told", "doc_id": "down", "status": "processing"},
     ]
     up = TalliedResult("G22", "documents", ("H55.13", read_sample_packet(DOC).document_id), "received")
-    assert list(tally.of_axis(lines)) == [up]
+    assert list(tally.tally_axis(lines)) == [up]
     done = [*lines, {"what": "told", "doc_id": "down", "status": "done"}]
-    assert list(tally.of_axis(done)) == [
+    assert list(tally.tally_axis(done)) == [
         up,
         TalliedResult("G22", "documents", ("G22", read_sample_packet(DOWN).document_id), "sent"),
     ]
@@ -77,7 +77,7 @@ def test_at_the_axis_what_came_up_was_received_and_what_went_down_counts_once_it
 
 def test_the_portal_has_a_dossier_once_however_often_it_was_brought():
     lines = [{"what": "dossier", "item": {"MaHoSo": "H55.13-261124-0001"}}] * 2 + [{"what": "login"}]
-    (result,) = tally.count_results_once(tally.of_portal(lines)).values()
+    (result,) = tally.count_results_once(tally.tally_portal(lines)).values()
     assert (result.unit, result.key, result.milestone) == ("H55.13", ("H55.13-261124-0001",), "synced")
 
 
@@ -105,18 +105,18 @@ def test_facts_that_are_not_the_files_results_are_told_one_by_one(spoil):
     facts = {"missing": [], "too many": [fact, fact | {"key": "x"}], "amount": [fact | {"amount": 6}]}[spoil]
     services = frozenset({"mail"})
     key = lambda fact: (fact["key"],)  # noqa: E731
-    assert list(tally.unlike_facts(results, [fact], services, key)) == []
-    assert len(list(tally.unlike_facts(results, facts, services, key))) == 1
+    assert list(tally.compare_facts(results, [fact], services, key)) == []
+    assert len(list(tally.compare_facts(results, facts, services, key))) == 1
 
 
 def test_a_report_whose_cell_is_not_the_files_number_or_that_lacks_a_unit_is_told():
     expected = Counter({("H55.13", "documents", "sent"): 2, ("H55.14", "documents", "sent"): 1})
     rows = [{"unit": "H55.13", "sent": 2}, {"unit": "H55.14", "sent": 1}, {"unit": "H55.15", "sent": 0}]
     columns = {"sent": "sent"}
-    assert list(tally.unlike_report(rows, expected, "documents", columns, "edoc")) == []
-    assert len(list(tally.unlike_report(rows[:1], expected, "documents", columns, "edoc"))) == 1
+    assert list(tally.compare_report(rows, expected, "documents", columns, "edoc")) == []
+    assert len(list(tally.compare_report(rows[:1], expected, "documents", columns, "edoc"))) == 1
     wrong = [{"unit": "H55.13", "sent": 3}, *rows[1:]]
-    assert len(list(tally.unlike_report(wrong, expected, "documents", columns, "edoc"))) == 1
+    assert len(list(tally.compare_report(wrong, expected, "documents", columns, "edoc"))) == 1
 
 
 def test_the_same_day_has_the_same_letters_and_nobody_writes_to_itself():

@@ -94,7 +94,7 @@ def test_the_calendars_that_a_system_sent_are_results_of_whoever_they_name():
         {"what": "sent", "accepted": True, "calendar": None},
         {"what": "opened"},
     ]
-    assert names(eventtally.of_calendars(lines)) == {
+    assert names(eventtally.tally_calendars(lines)) == {
         ("H55.13", "called", ("hop-1",)),
         ("H55.13", "scheduled", ("hop-1", "0")),
         ("H55.13.1", "called", ("hop-1",)),
@@ -130,7 +130,7 @@ def test_a_days_meetings_are_held_moved_and_cancelled_and_answered_in_every_way(
         reply for letter in [*first, *later] for reply in agenda.write_meeting_replies(letter.content, TOWN.units, NOW)
     ]
     lines += [sent(reply) for reply in replies]
-    seen = Counter(each.milestone for each in eventtally.of_calendars(lines))
+    seen = Counter(each.milestone for each in eventtally.tally_calendars(lines))
     assert {"called", "scheduled", "cancelled", "accepted", "declined", "attended"} <= set(seen)
     assert {each.milestone for each in eventtally.tally_meetings(lines, date(2026, 11, 15), TODAY)} == {"held", "there"}
     assert all(
@@ -159,7 +159,7 @@ def test_what_the_monitoring_system_writes_is_syslog():
 @pytest.mark.parametrize("told", [(OPEN, CLOSED, OTHER), (CLOSED, OPEN, OTHER, OPEN)])
 def test_incidents_are_counted_once_in_whatever_order_they_were_told(told):
     lines = logged(*told)
-    assert set(eventtally.of_watchman(lines)) == {
+    assert set(eventtally.tally_watchman(lines)) == {
         TalliedResult("H55.20", "incidents", ("SC-1",), "opened"),
         TalliedResult("H55.20", "incidents", ("SC-1",), "closed"),
         TalliedResult("H55.20", "incidents", ("SC-1",), "closing-seconds", 90),
@@ -180,9 +180,11 @@ def parcel(name, unit="H55.20"):
 
 def test_each_grave_incident_is_reported_once_and_its_report_is_a_document_that_was_sent():
     watchman, axis = logged(OPEN, CLOSED, OTHER), [parcel("SC-1")]
-    assert list(eventtally.unlike_reports(watchman, axis)) == []
-    (result,) = eventtally.of_reports(axis)
+    assert list(eventtally.compare_incident_reports(watchman, axis)) == []
+    (result,) = eventtally.tally_incident_reports(axis)
     assert (result.unit, result.service, result.milestone) == ("H55.13", "documents", "sent")
-    assert [text.partition(":")[0] for text in eventtally.unlike_reports(watchman, [])] == ["incident SC-1 of H55.20"]
-    said = list(eventtally.unlike_reports(watchman, [*axis, *axis, parcel("SC-2")]))
+    assert [text.partition(":")[0] for text in eventtally.compare_incident_reports(watchman, [])] == [
+        "incident SC-1 of H55.20"
+    ]
+    said = list(eventtally.compare_incident_reports(watchman, [*axis, *axis, parcel("SC-2")]))
     assert [text.rpartition(":")[2].split(",")[0].split()[0] for text in said] == ["reported", "reported"]

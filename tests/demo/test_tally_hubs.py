@@ -8,7 +8,7 @@ import pytest
 from hub.demo.plan import packets
 from hub.demo.protocol.reading import read_sample_packet
 from hub.demo.tally.tally import TalliedResult
-from hub.demo.tally.tallyhubs import of_bus, of_gateway
+from hub.demo.tally.tallyhubs import tally_bus, tally_gateway
 
 AGENCY, UNIT = "H37.01", "H55.13"
 DAY = date(2026, 11, 20)
@@ -36,20 +36,20 @@ def waiting(content, **more):
 
 
 def test_a_gateway_received_what_it_took_for_the_agencies_behind_it_alone():
-    assert list(of_gateway([sent(), {"what": "token"}], {AGENCY})) == [RECEIVED]
+    assert list(tally_gateway([sent(), {"what": "token"}], {AGENCY})) == [RECEIVED]
 
 
 @pytest.mark.parametrize("line", [sent("18"), sent(kind="status")])
 def test_what_a_gateway_turned_down_or_a_status_is_no_document_received(line):
-    assert not list(of_gateway([line], {AGENCY}))
+    assert not list(tally_gateway([line], {AGENCY}))
 
 
 @pytest.mark.parametrize("done", ["done", "DONE"])
 def test_what_waits_at_a_gateway_counts_once_the_hub_has_said_that_it_is_done(done):
     lines = [waiting(IN, id="a"), waiting(STATUS, id="b"), {"what": "state", "id": "a", "state": "processing"}]
-    assert not list(of_gateway(lines, {AGENCY}))
+    assert not list(tally_gateway(lines, {AGENCY}))
     lines += [{"what": "state", "id": name, "state": done} for name in ("a", "b")]
-    assert list(of_gateway(lines, {AGENCY})) == [SENT, ANSWERED]
+    assert list(tally_gateway(lines, {AGENCY})) == [SENT, ANSWERED]
 
 
 def test_a_bus_received_what_it_took_and_what_waits_counts_once_confirmed_or_shown():
@@ -58,6 +58,6 @@ def test_a_bus_received_what_it_took_and_what_waits_counts_once_confirmed_or_sho
         waiting(STATUS),
         waiting(IN),
     ]
-    assert list(of_bus(lines, {AGENCY})) == [RECEIVED]
+    assert list(tally_bus(lines, {AGENCY})) == [RECEIVED]
     lines += [{"what": "shown", "id": "status 1"}, {"what": "confirmed", "id": "1", "organ": UNIT}]
-    assert list(of_bus(lines, {AGENCY})) == [RECEIVED, ANSWERED, SENT]
+    assert list(tally_bus(lines, {AGENCY})) == [RECEIVED, ANSWERED, SENT]

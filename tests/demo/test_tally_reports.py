@@ -1,7 +1,7 @@
 """What the files of who takes reports say, as results: each once, whatever is told twice, and what is not as the hub has it."""
 
 from hub.demo.tally.tally import TalliedResult
-from hub.demo.tally.tallyreports import of_reporting, of_web, unlike_journal, unlike_pages
+from hub.demo.tally.tallyreports import compare_journal, compare_pages, tally_reporting_system, tally_web_portal
 
 KEY = ("edoc", "H55.13", "2026-11", "1")
 
@@ -26,7 +26,7 @@ def row(sha256="aa", state="accepted"):
 def test_a_report_that_was_taken_is_submitted_and_its_verdict_another_result():
     second = (*KEY[:3], "2")
     lines = [taken(), verdict("returned"), {"what": "repeated", "key": "x"}, taken(second), verdict("accepted", "2")]
-    assert list(of_reporting(lines)) == [
+    assert list(tally_reporting_system(lines)) == [
         TalliedResult("H55.13", "reports", KEY, "submitted"),
         TalliedResult("H55.13", "reports", KEY, "returned"),
         TalliedResult("H55.13", "reports", second, "submitted"),
@@ -35,27 +35,27 @@ def test_a_report_that_was_taken_is_submitted_and_its_verdict_another_result():
 
 
 def test_what_the_reporting_system_found_unfit_is_no_result():
-    assert not list(of_reporting([{"what": "unfit", "errors": ["niêm phong không đúng"]}]))
+    assert not list(tally_reporting_system([{"what": "unfit", "errors": ["niêm phong không đúng"]}]))
 
 
 def test_a_report_that_was_handed_in_stands_in_the_journal_in_the_same_bytes():
-    assert not list(unlike_journal([taken(), verdict("accepted")], [row()]))
-    assert list(unlike_journal([taken()], [row("bb")])) == [
+    assert not list(compare_journal([taken(), verdict("accepted")], [row()]))
+    assert list(compare_journal([taken()], [row("bb")])) == [
         "edoc/H55.13/2026-11/1: the journal has other bytes than were handed in"
     ]
-    assert list(unlike_journal([taken()], [row(state="refused")])) == [
+    assert list(compare_journal([taken()], [row(state="refused")])) == [
         "edoc/H55.13/2026-11/1: handed in, not in the journal"
     ]
 
 
 def test_the_portal_holds_the_newest_revision_of_each_page():
     lines = [pushed("/a", "1"), pushed("/b", "2"), pushed("/a", "3", 2), pushed("/a", "4", 1), {"what": "pulled"}]
-    assert of_web(lines) == {"/a": "3", "/b": "2"}
+    assert tally_web_portal(lines) == {"/a": "3", "/b": "2"}
 
 
 def test_a_page_that_is_missing_or_another_is_told_on_either_side():
-    assert not list(unlike_pages({"/a": "1"}, {"/a": "1"}))
-    assert list(unlike_pages({"/a": "1", "/c": "1"}, {"/a": "2", "/b": "1"})) == [
+    assert not list(compare_pages({"/a": "1"}, {"/a": "1"}))
+    assert list(compare_pages({"/a": "1", "/c": "1"}, {"/a": "2", "/b": "1"})) == [
         "/a: the portal has another page than the hub serves",
         "/b: published, the portal does not have it",
         "/c: on the portal, the hub does not serve it",

@@ -31,7 +31,7 @@ def test_the_mail_counts_by_its_books_none_too_and_not_by_what_it_sent():
         {"what": "sent", "message_id": "m1", "accepted": True},
     ]
     day = ("2026-11-24",)
-    assert list(tallyshared.of_mail(lines)) == [
+    assert list(tallyshared.tally_mail(lines)) == [
         TalliedResult("H55.13", "mail", day, "sent-internal", 5),
         TalliedResult("H55.13", "mail", day, "over-quota", 0),
         TalliedResult("H55.14", "mail", day, "accounts-issued", 7),
@@ -46,18 +46,18 @@ def test_a_lookup_counts_once_for_its_message_and_only_if_it_was_answered():
         answered("m2", "L2", operation="LookupCategory"),
         answered("m3", "L3", accepted=False),
     ]
-    found = sum_results(count_results_once(tallyshared.of_lookups(lines)).values())
+    found = sum_results(count_results_once(tallyshared.tally_lookups(lines)).values())
     assert found == {("H55.13", "lookups", "verify-citizen"): 1, ("H55.13", "lookups", "lookup-category"): 1}
 
 
 def test_a_second_id_of_the_same_message_is_none_of_the_results():
-    found = count_results_once(tallyshared.of_lookups([answered("m1", "L1"), answered("m1", "L9")]))
+    found = count_results_once(tallyshared.tally_lookups([answered("m1", "L1"), answered("m1", "L9")]))
     assert [result.key for result in found.values()] == [("L1",)]
 
 
 def test_what_does_something_counts_once_for_what_it_does_whatever_the_message():
     lines = [answered(each, each, operation="OrderPostalReturn", does="HS-1") for each in ("m1", "m2")]
-    (result,) = count_results_once(tallyshared.of_lookups(lines)).values()
+    (result,) = count_results_once(tallyshared.tally_lookups(lines)).values()
     assert (result.key, result.milestone, result.amount) == (("HS-1",), "postal-ordered", 1)
 
 
@@ -73,14 +73,14 @@ def test_what_does_something_counts_once_for_what_it_does_whatever_the_message()
 def test_what_was_placed_is_what_the_officers_had_done_and_once(placed, told):
     officers = [answered("m1", "L1", operation="OrderPostalReturn", does="HS-1"), answered("m2", "L2")]
     services = [{"what": "asked"}, *({"what": "placed", "key": key} for key in placed)]
-    assert list(tallyshared.unlike_placed(officers, services)) == told
+    assert list(tallyshared.compare_orders(officers, services)) == told
 
 
 def test_a_day_of_the_mailboxes_is_the_same_again_and_what_is_sent_inside_is_received_there():
     def played():
         chance = random.Random("2026-11-24")
         accounts = mailusage.spread_accounts(UNITS, 300, chance)
-        return accounts, mailusage.pass_mail_day(accounts, chance)
+        return accounts, mailusage.simulate_mail_day(accounts, chance)
 
     accounts, books = played()
     assert (accounts, books) == played()

@@ -2,20 +2,20 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hub.domain.ids import later_than_id, new_id
+from hub.domain.ids import choose_later_time, make_id
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
 
 def test_ids_of_later_microseconds_sort_after_earlier_ones():
-    made = [new_id(NOW + timedelta(microseconds=each)) for each in range(5000)]
+    made = [make_id(NOW + timedelta(microseconds=each)) for each in range(5000)]
     assert made == sorted(made)
 
 
 def test_an_id_sorts_after_one_that_a_clock_ahead_has_made():
-    ahead = new_id(NOW + timedelta(hours=1, microseconds=999_999))
-    assert new_id(NOW) < ahead < new_id(later_than_id(ahead, NOW))
+    ahead = make_id(NOW + timedelta(hours=1, microseconds=999_999))
+    assert make_id(NOW) < ahead < make_id(choose_later_time(ahead, NOW))
 
 
 def test_after_an_older_id_the_time_stays_what_it_is():
-    assert later_than_id(new_id(NOW - timedelta(seconds=1)), NOW) == NOW
+    assert choose_later_time(make_id(NOW - timedelta(seconds=1)), NOW) == NOW

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.domain.lifecycle import STEP, queue_turn
+from hub.domain.lifecycle import STEP, choose_queue_position
 from hub.domain.model import DeliveryState, PacketKind, Replaced, ResponseFor
 from hub.edxml import changes
 from hub.edxml.changes import EVERY, ChangedDocument, ChangeEffect, Effect
@@ -91,9 +91,11 @@ def test_what_waits_is_stopped_and_what_was_handed_over_is_not(state, becomes):
 
 @given(st.timedeltas(timedelta(0), timedelta(days=1)), st.integers(0, 4), st.integers(0, 4))
 def test_nothing_is_overtaken_by_what_becomes_due_four_steps_later(later, ours, theirs):
-    assert queue_turn(NOW, theirs) <= queue_turn(NOW, ours) or theirs < ours, "the more urgent goes first"
+    assert choose_queue_position(NOW, theirs) <= choose_queue_position(NOW, ours) or theirs < ours, (
+        "the more urgent goes first"
+    )
     if later > STEP * 4:
-        assert queue_turn(NOW, ours) < queue_turn(NOW + later, theirs)
+        assert choose_queue_position(NOW, ours) < choose_queue_position(NOW + later, theirs)
 
 
 @pytest.mark.parametrize(

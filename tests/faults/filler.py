@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.demo.plan.packets import write_document_packet
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 from hub.intake import admission
 from hub.journal import messages
 from hub.node import check
@@ -41,7 +41,7 @@ def run(orders: dict[str, Any]) -> None:
             record.write("sending", **said)
             now = datetime.now(UTC)
             call = documents_requests.SendDocument(packet, said["message_id"])
-            entries.append(admission.judge_message(call, partner, province, "documents", now, new_id(now)))
+            entries.append(admission.judge_message(call, partner, province, "documents", now, make_id(now)))
         with transactions.write_transaction(engine) as tx:
             taken = [messages.record_message(tx, entry, province.routes) for entry in entries]
         for (said, _), one in zip(batch, taken, strict=True):

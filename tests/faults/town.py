@@ -25,7 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from hub.runtime.free_ports import free_ports
+from hub.runtime.free_ports import find_free_ports
 from hub.security.sample_pki import Authority
 from tests import warm
 from tests.conftest import ROOT
@@ -224,7 +224,7 @@ class Town:
     ) -> "Town":
         """Make the directories: a node each, one journal, and the partners that are pushed to.  *data*: where SQLite's file lies."""
         first = Node(home / "node-1")
-        ports = iter(free_ports(2 * nodes + len(partners), host))  # at once, so that no two are alike
+        ports = iter(find_free_ports(2 * nodes + len(partners), host))  # at once, so that no two are alike
         words = ["init", first.home, "--soap-port", next(ports), "--admin-port", next(ports)]
         _cli(*words, *(["--database", database] if database else []))
         pki = first.home / "pki"

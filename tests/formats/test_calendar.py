@@ -72,7 +72,7 @@ def test_what_the_package_icalendar_writes_is_read_as_it_was_meant(uid, summary,
 def test_the_day_of_a_meeting_is_hanois(line, day):
     read = event(line)
     assert (
-        formats_icalendar.local_day(
+        formats_icalendar.find_calendar_day(
             formats_icalendar.read_calendar_time(one(read, "DTSTART"), formats_icalendar.read_calendar(wrapped(line)))
         )
         == day

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from hub.config import Partner
 from hub.domain import lifecycle
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 from hub.domain.lifecycle import name_outcome
 from hub.domain.model import HUB, Accepted, Problem, Receive, Unavailable
 from hub.intake import admission
@@ -69,7 +69,7 @@ class Duties(Steps):
         done = self.history
         done.pass_time(timedelta(milliseconds=1))
         entry = admission.judge_record(
-            list_services()[service], content, message_id, partner, province(), done.now, new_id(done.now)
+            list_services()[service], content, message_id, partner, province(), done.now, make_id(done.now)
         )
         if problems and not entry.problems:
             entry = attrs.evolve(entry, problems=problems)

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from hub.domain import lifecycle
 from hub.domain.errors import Rejected
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 from hub.domain.lifecycle import name_outcome
 from hub.domain.model import Outcome, Postponed, Unavailable
 from hub.journal import blobs
@@ -27,7 +27,7 @@ from hub.journal.decisions import MessageEntry, RecordedMessage
 from hub.journal.queue import claims, pickup
 from hub.journal.queue import replay as queue_replay
 from hub.journal.queue.claims import AttemptExchange, Claim
-from hub.journal.search import Filter
+from hub.journal.search import MessageFilter
 from hub.store import transactions
 from hub.store.group_commit import commit_steps
 from tests.histories.office import Letter, judge, province
@@ -138,7 +138,7 @@ class History:
             return [journal_messages.record_message(tx, entry, province().routes) for _, entry, _ in judged]
 
         def spoil(tx: transactions.Transaction) -> None:
-            fresh = attrs.evolve(judged[0][1], id=new_id(self.now), message_id="spoilt")
+            fresh = attrs.evolve(judged[0][1], id=make_id(self.now), message_id="spoilt")
             journal_messages.record_message(tx, fresh, province().routes)
             raise ZeroDivisionError
 
@@ -308,7 +308,7 @@ class History:
 
             def attempt(run: Callable[..., object], claim: Claim = claim) -> None:
                 live = [claim] if claim.attempt in self.open else []
-                count = run(claims.give_back, claim, self.now)
+                count = run(claims.release_claim, claim, self.now)
                 assert count == sum(len(one.recipients) for one in live)
                 self._given_back(live, lambda _: False)
 
@@ -413,7 +413,7 @@ class History:
 
     # --- people -----------------------------------------------------------------------------------------------------------
 
-    def replay(self, wanted: Filter, recipient: str | None, fault: Fault = "") -> None:
+    def replay(self, wanted: MessageFilter, recipient: str | None, fault: Fault = "") -> None:
         """Plan a replay of everything that is dead of the messages *wanted*, then do it."""
         self.pass_time(timedelta(seconds=1))
         with transactions.read_transaction(self.engine) as tx:
@@ -439,7 +439,7 @@ class History:
 
         self.do(fault, attempt)
 
-    def give_up(self, wanted: Filter, recipient: str | None, fault: Fault = "") -> None:
+    def give_up(self, wanted: MessageFilter, recipient: str | None, fault: Fault = "") -> None:
         """Plan to give up everything that waits of the messages *wanted*, then do it."""
         self.pass_time(timedelta(seconds=1))
         with transactions.read_transaction(self.engine) as tx:
@@ -453,7 +453,7 @@ class History:
 
         def attempt(run: Callable[..., object]) -> None:
             goes = [one for one in every if one.state == "waiting"]
-            moved = run(queue_replay.give_up, some, reason="thôi", by="an", now=self.now)
+            moved = run(queue_replay.give_up_deliveries, some, reason="thôi", by="an", now=self.now)
             assert isinstance(moved, Sequence)
             assert len(moved) == len(goes)
             self.story.give_up(goes, "given up by an: thôi", self.now)
@@ -463,7 +463,7 @@ class History:
         self.do(fault, attempt)
 
     @staticmethod
-    def _is_wanted(sent: Sent, wanted: Filter, recipient: str | None) -> bool:
+    def _is_wanted(sent: Sent, wanted: MessageFilter, recipient: str | None) -> bool:
         message = sent.message
         by_id = wanted.ids is None or message.id in wanted.ids
         by_unit = wanted.unit is None or wanted.unit in (message.sender, *(one.recipient for one in message.sent))

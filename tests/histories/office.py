@@ -9,7 +9,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.config import Config, Listen, Partner
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 from hub.domain.model import Receive, Unit, UnitMark
 from hub.intake import admission
 from hub.journal import unit_registry
@@ -118,5 +118,5 @@ def judge(letter: Letter, now: datetime) -> MessageEntry:
     made = documents_requests.UpdateTraces if letter.traces else documents_requests.SendDocument
     partner = province().config.partners[letter.partner]
     return admission.judge_message(
-        made(letter.octets, letter.message_id), partner, province(), "documents", now, new_id(now)
+        made(letter.octets, letter.message_id), partner, province(), "documents", now, make_id(now)
     )

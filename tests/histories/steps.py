@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from hub.demo.plan import packets
 from hub.demo.plan.packets import Answered
 from hub.domain.model import Accepted, Outcome, Postponed, Refused, Unavailable
-from hub.journal.search import Filter
+from hub.journal.search import MessageFilter
 from tests.histories import office
 from tests.histories.history import History
 from tests.histories.office import Letter
@@ -280,14 +280,14 @@ class Steps:
         if not messages:
             return
         ids = None if pick is None else tuple(one.id for one in messages[-1 - pick % len(messages) :])
-        self.history.replay(Filter(ids=ids, unit=unit), to, fault)
+        self.history.replay(MessageFilter(ids=ids, unit=unit), to, fault)
 
     def give_up(self, pick, unit, to, fault):
         """A person gives up what waits of some of the latest messages."""
         messages = self.history.story.messages
         if messages:
             ids = tuple(one.id for one in messages[-1 - pick % len(messages) :])
-            self.history.give_up(Filter(ids=ids, unit=unit), to, fault)
+            self.history.give_up(MessageFilter(ids=ids, unit=unit), to, fault)
 
     def alarm(self, fault):
         self.history.alarm(fault)

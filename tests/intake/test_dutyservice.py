@@ -110,7 +110,7 @@ def test_a_slice_that_breaks_the_hub_stays_and_is_tried_again(place, monkeypatch
 
     place.take(1, 2 * duties.SLICE)
     with monkeypatch.context() as broken:
-        broken.setattr(duties, "write_next", breaks)
+        broken.setattr(duties, "write_next_slice", breaks)
         place.service.startService()
         place.clock.pump([EVERY] * 3)
         assert place.facts() == duties.SLICE
@@ -169,7 +169,7 @@ def test_who_sends_without_end_keeps_no_report_waiting(place):
     waited = place.wait()
     with transactions.write_transaction(place.engine) as tx:
         messages.record_message(tx, message(2, {"H55.X": 1}), ROUTES)  # behind, and after the question
-        assert duties.write_next(tx)
+        assert duties.write_next_slice(tx)
     place.clock.pump([0.1] * 2)
     assert waited.called
     with transactions.read_transaction(place.engine) as tx:
@@ -181,9 +181,9 @@ def test_facts_that_are_written_long_after_their_receipt_are_no_chain_that_lags(
         messages.record_message(tx, message(1, province(3)), ROUTES)
         events.chain_events(tx)
         events.append_events(tx, journal_facts.make_fact_event(next(journal_facts.read_facts(tx))))
-        assert (events.count_unchained_events(tx), events.oldest_unchained(tx)) == (1, None)
+        assert (events.count_unchained_events(tx), events.read_oldest_unchained(tx)) == (1, None)
         events.append_events(tx, Event("x", NOW))
-        assert events.oldest_unchained(tx) is not None
+        assert events.read_oldest_unchained(tx) is not None
 
 
 def test_what_one_partner_may_owe_is_a_days_figures_of_a_province_and_keeps_no_report_from_being_counted():

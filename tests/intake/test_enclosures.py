@@ -8,7 +8,7 @@ import pytest
 from hub import config
 from hub.demo.plan.invitation import Invitation, Person, write_invitation
 from hub.demo.plan.packets import Variation
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 from hub.domain.model import Receive, Unit
 from hub.intake import admission
 from hub.journal import events, messages
@@ -66,7 +66,7 @@ def send(engine, province):
     def sent(*attachments, **said):
         content = document(attachments=attachments, number=str(len(seen) + 1), **said)
         me, call = province.config.partners["me"], documents_requests.SendDocument(content)
-        entry = admission.judge_message(call, me, province, "documents", NOW, new_id(NOW))
+        entry = admission.judge_message(call, me, province, "documents", NOW, make_id(NOW))
         assert entry.problems == ()
         with transactions.write_transaction(engine) as tx:
             assert messages.record_message(tx, entry, province.routes).problems == ()
@@ -77,7 +77,7 @@ def send(engine, province):
                 for fact in journal_facts.read_facts(tx)
                 if fact.message == entry.id and fact.service != "documents"
             ]
-            told = events.of_message(tx, entry.id)
+            told = events.read_message_events(tx, entry.id)
         seen.add((entry.id,))
         return [(fact.unit, fact.service, fact.milestone) for fact in facts], [
             each for each in told if each["event"] == "enclosure-ignored"
@@ -111,7 +111,7 @@ def test_nothing_of_what_a_packet_encloses_is_read_before_its_receipt(province, 
     call = documents_requests.SendDocument(
         document(attachments=[ics(), ("su-co.xml", notice.write_incident_report(report))])
     )
-    entry = admission.judge_message(call, province.config.partners["me"], province, "documents", NOW, new_id(NOW))
+    entry = admission.judge_message(call, province.config.partners["me"], province, "documents", NOW, make_id(NOW))
     assert (entry.problems, entry.receipt is None, len(entry.rest)) == ((), False, 2)
 
 

@@ -332,7 +332,7 @@ def test_the_row_the_fact_and_the_events_tell_what_the_signature_is_worth(provin
     assert taken.problems == ()
     assert search.read_message(tx, taken.id).signature == standing
     assert [fact.signature for fact in facts.read_facts(tx)] == [standing]
-    told = [event for event in events.of_message(tx, taken.id) if event["event"] == "packet-signature"]
+    told = [event for event in events.read_message_events(tx, taken.id) if event["event"] == "packet-signature"]
     assert [event["signature"] for event in told] == ([] if standing == "unsigned" else [standing])
 
 
@@ -342,7 +342,7 @@ def test_a_refused_packet_keeps_what_its_signature_is_worth(province, tx):
     assert [problem.code for problem in taken.problems] == ["packet-signature-invalid"]
     assert search.read_message(tx, taken.id).signature == "invalid"
     assert list(facts.read_facts(tx)) == []
-    names = [event["event"] for event in events.of_message(tx, taken.id)]
+    names = [event["event"] for event in events.read_message_events(tx, taken.id)]
     assert names == ["message-refused", "packet-signature"]
 
 
@@ -359,12 +359,12 @@ def test_the_fact_of_a_status_tells_it_too(province, tx):
 def test_each_use_of_what_is_only_tolerated_is_an_event(province, tx):
     place = province(signature="packet", vxp_signature=True, sha1=True)
     taken = messages.record_message(tx, judged(place, vxp(ME)), place.routes)
-    names = [event["event"] for event in events.of_message(tx, taken.id)]
+    names = [event["event"] for event in events.read_message_events(tx, taken.id)]
     assert {"packet-signature", "vxp-signature-used", "sha1-used"} <= set(names)
     plain = messages.record_message(
         tx, judged(place, signing.sign_packet(document("khac", number="8"), ME)), place.routes
     )
-    names = [event["event"] for event in events.of_message(tx, plain.id)]
+    names = [event["event"] for event in events.read_message_events(tx, plain.id)]
     assert not {"vxp-signature-used", "sha1-used"} & set(names)
 
 

@@ -61,7 +61,7 @@ class Desk:
     def accepted(self):
         """Return how many messages were taken."""
         with transactions.read_transaction(self.engine) as tx:
-            return search.count_messages(tx, search.Filter(state="accepted"))
+            return search.count_messages(tx, search.MessageFilter(state="accepted"))
 
     def change(self, **changed):
         changed_config = attrs.evolve(self.intake.live.config, **changed)

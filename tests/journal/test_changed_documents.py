@@ -40,13 +40,15 @@ class Day:
         return messages.record_message(self.tx, attrs.evolve(made, **fields), ROUTES)
 
     def states(self, message):
-        return {made.recipient: made.state for made in deliveries.of_message(self.tx, message)}
+        return {made.recipient: made.state for made in deliveries.read_message_deliveries(self.tx, message)}
 
     def made(self, message, recipient):
-        return next(made for made in deliveries.of_message(self.tx, message) if made.recipient == recipient)
+        return next(
+            made for made in deliveries.read_message_deliveries(self.tx, message) if made.recipient == recipient
+        )
 
     def happened(self, message):
-        return [each["event"] for each in events.of_message(self.tx, message)]
+        return [each["event"] for each in events.read_message_events(self.tx, message)]
 
     def claim(self, partner="vpub", limit=4, at=None):
         return claims.claim_deliveries(self.tx, partner, at or self.now, limit=limit, holder="node", lease=LEASE)
@@ -312,7 +314,7 @@ def test_a_part_of_a_message_that_is_given_back_leaves_the_other_part_under_way(
         assert claims.release_lost_claims(today.tx, part_over := today.now + TICK * 31) == 1
         assert part_over < today.now + LEASE
     else:
-        assert claims.give_back(today.tx, part, today.now) == 1
+        assert claims.release_claim(today.tx, part, today.now) == 1
     assert today.settle(rest, DELIVERED), "what the partner took of the other part counts"
     assert today.states(rest.message) == {"G22": DeliveryState.DELIVERED, "G01": DeliveryState.WAITING}
 
@@ -428,7 +430,9 @@ def test_the_first_of_several_changes_stops_what_comes_after_them(today):
     today.take(recall("H55.01", about="D2"))
     today.take(recall("H55.01", "H55.13.1", about="D2"))
     sent = today.take(document("H55.13", "H55.01", "H55.13.1", "G22", document_id="D2"))
-    found = {each.recipient: each.reason for each in deliveries.of_message(today.tx, sent.id) if each.reason}
+    found = {
+        each.recipient: each.reason for each in deliveries.read_message_deliveries(today.tx, sent.id) if each.reason
+    }
     assert found == {
         "H55.01": "recalled: 00000000-0000-7000-8000-000000000001",
         "H55.13.1": "recalled: 00000000-0000-7000-8000-000000000002",

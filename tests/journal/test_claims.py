@@ -15,7 +15,7 @@ from hub.domain.model import DeliveryState
 from hub.journal import messages
 from hub.journal.queue import claims, deliveries, pickup, queue_view, replay
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.search import Filter
+from hub.journal.search import MessageFilter
 from hub.store import transactions
 from hub.units.routing import Route
 from tests.bench.backlog import fill, settle_down
@@ -99,11 +99,11 @@ def work(engine: sa.Engine) -> dict[str, int]:
     once("pending", pickup.list_pending_messages, "sotttt", "H55.13", 10, LATER)
     last = ident(100)
     with transactions.read_transaction(engine) as tx:
-        plan = replay.plan_give_up(tx, Filter(ids=(last,)))
+        plan = replay.plan_give_up(tx, MessageFilter(ids=(last,)))
     waiting = [made for _, made in plan.moves]
-    dead = once("give up", replay.give_up, waiting, reason="no", by="an", now=LATER)
+    dead = once("give up", replay.give_up_deliveries, waiting, reason="no", by="an", now=LATER)
     with transactions.read_transaction(engine) as tx:
-        plan = replay.plan_replay(tx, Filter(ids=(last,)))
+        plan = replay.plan_replay(tx, MessageFilter(ids=(last,)))
     assert once(
         "replay", replay.replay_deliveries, [made for _, made in plan.moves], ROUTES, reason="", by="an", now=LATER
     )

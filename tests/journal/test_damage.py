@@ -32,7 +32,7 @@ def whole(engine):
 def found(engine):
     """Return all that is wrong."""
     with transactions.read_transaction(engine) as tx:
-        return [*integrity.in_file(tx), *integrity.in_chain(tx), *integrity.in_contents(tx)]
+        return [*integrity.find_file_damage(tx), *integrity.find_chain_damage(tx), *integrity.find_content_damage(tx)]
 
 
 def change(engine, statement):
@@ -67,8 +67,8 @@ def test_when_there_is_no_time_to_look_the_rest_goes_on(whole, monkeypatch):
     monkeypatch.setattr(integrity, "BRIEFLY", -1.0)
     monkeypatch.setattr(integrity, "_STEPS", 1)
     with transactions.read_transaction(whole) as tx:
-        assert integrity.in_file(tx, briefly=True) == []
-        assert list(integrity.in_chain(tx)) == [], "the transaction is as it was"
+        assert integrity.find_file_damage(tx, briefly=True) == []
+        assert list(integrity.find_chain_damage(tx)) == [], "the transaction is as it was"
 
 
 def test_a_copy_is_of_one_moment_in_one_file_that_only_its_owner_reads_and_never_over_another(whole, tmp_path):

@@ -13,7 +13,7 @@ from hub.config import Partner
 from hub.config.reports import ReportSettings
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
-from hub.domain.ids import new_id
+from hub.domain.ids import make_id
 from hub.domain.model import Fact, Receive
 from hub.formats import xsd_types
 from hub.intake.admission import judge_record
@@ -56,7 +56,7 @@ def province(reports=ReportSettings()):
 def take(tx, said, *, name=None, by="sotttt", later=0):
     now = NOW + timedelta(minutes=later)
     entry = judge_record(
-        declarations.make_declarations_service(province()), octets(said), name, by, province(), now, new_id(now)
+        declarations.make_declarations_service(province()), octets(said), name, by, province(), now, make_id(now)
     )
     return messages.record_message(tx, entry, ROUTES)
 
@@ -77,7 +77,7 @@ def test_a_declaration_is_kept_with_its_receipt_and_goes_to_nobody_though_report
         taken.id, "declaration", "sotttt", SAID, 0,
     )  # fmt: skip
     assert list(facts.read_facts(tx)) == []
-    assert deliveries.of_message(tx, taken.id) == []
+    assert deliveries.read_message_deliveries(tx, taken.id) == []
 
 
 def test_the_newest_counts_whatever_it_says_and_the_earlier_ones_stay(tx):
@@ -121,7 +121,7 @@ def test_what_an_operator_declares_is_a_message_of_the_hubs_own_once_until_it_sa
     kept = declarations.read_newest_declaration(tx, "H55.13", "edoc", "2026-12")
     assert kept is not None
     assert (kept.message.id, kept.message.partner, kept.earlier) == (again.id, "hub", 2)
-    (told,) = [event for event in events.of_message(tx, first.id) if event["event"] == "report-declared"]
+    (told,) = [event for event in events.read_message_events(tx, first.id) if event["event"] == "report-declared"]
     assert {"by": "an", "unit": "H55.13", "form": "edoc", "period": "2026-12"}.items() <= told.items()
     assert codes(declare(declaration({("H55.01", "sent"): 1}), 4)) == ["unit-not-below"]
 

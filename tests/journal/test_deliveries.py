@@ -11,8 +11,8 @@ from hub.domain.model import DeliveryState, Unit
 from hub.edxml.changes import Effect
 from hub.journal import blobs, events, facts, messages, unit_registry
 from hub.journal.queue import claims, deliveries, lanes, pickup, replay
-from hub.journal.queue.claims import AttemptExchange, Queue
-from hub.journal.search import Filter
+from hub.journal.queue.claims import AttemptExchange, PartnerQueue
+from hub.journal.search import MessageFilter
 from tests import databases
 from tests.province import NOW, ROUTES, document, entry, status
 
@@ -29,7 +29,7 @@ def settle(tx, claimed, verdict, outcome="accepted", now=NOW):
 
 
 def state(tx, message):
-    return [(made.state, made.attempts) for made in deliveries.of_message(tx, message)]
+    return [(made.state, made.attempts) for made in deliveries.read_message_deliveries(tx, message)]
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_what_was_given_back_and_taken_again_is_not_given_back_by_the_old_claim(
     (stale,) = claim(tx)
     claims.release_lost_claims(tx, NOW + LEASE * 2)
     (fresh,) = claim(tx, now=NOW + LEASE * 2)
-    assert claims.give_back(tx, stale, NOW + LEASE * 2) == 0
+    assert claims.release_claim(tx, stale, NOW + LEASE * 2) == 0
     assert settle(tx, fresh, DELIVERED)
 
 
@@ -101,7 +101,9 @@ def test_what_could_not_be_delivered_waits_until_it_is_due(tx, sent):
     (taken,) = claim(tx)
     settle(tx, taken, AttemptVerdict(DeliveryState.WAITING, "down", NOW + timedelta(seconds=30)), "unavailable")
     assert claim(tx, now=NOW + timedelta(seconds=29)) == []
-    assert claims.read_partner_queues(tx, NOW) == [Queue("vpub", oldest=None, next_due=NOW + timedelta(seconds=30))]
+    assert claims.read_partner_queues(tx, NOW) == [
+        PartnerQueue("vpub", oldest=None, next_due=NOW + timedelta(seconds=30))
+    ]
     (again,) = claim(tx, now=NOW + timedelta(seconds=30))
     assert again.number == 2
 
@@ -117,7 +119,7 @@ def test_a_dead_delivery_is_a_failed_fact_and_only_a_replay_moves_it(tx, sent):
     settle(tx, taken, AttemptVerdict(DeliveryState.DEAD, "refused: no"), "refused")
     assert {(f.unit, f.milestone) for f in facts.read_facts(tx)} == {("H55.13", "sent"), ("H55.13", "failed")}
     assert claim(tx, now=NOW + timedelta(days=30)) == []
-    plan = replay.plan_replay(tx, Filter(partner="vpub"))
+    plan = replay.plan_replay(tx, MessageFilter(partner="vpub"))
     assert [made.recipient for _, made in plan.moves] == ["H55.01"]
     assert state(tx, sent)[0][0] is DeliveryState.DEAD, "a plan changes nothing"
     dead = [made for _, made in plan.moves]
@@ -127,14 +129,16 @@ def test_a_dead_delivery_is_a_failed_fact_and_only_a_replay_moves_it(tx, sent):
     (again,) = claim(tx, now=later)
     assert again.since == later, "the time to give up counts from the replay"
     settle(tx, again, DELIVERED, now=later)
-    assert [e["reason"] for e in events.of_message(tx, sent) if e["event"] == "delivery-replayed"] == ["mended"]
+    assert [e["reason"] for e in events.read_message_events(tx, sent) if e["event"] == "delivery-replayed"] == [
+        "mended"
+    ]
 
 
 def test_what_was_recalled_is_never_replayed(tx, sent):
     waiting = deliveries.lock_stoppable_deliveries(tx, [sent], ["H55.01"])
     deliveries.write_stops(tx, deliveries.plan_stops([(Effect.RECALLED, waiting)], "R", NOW))
-    (made,) = deliveries.of_message(tx, sent)
-    plan = replay.plan_replay(tx, Filter())
+    (made,) = deliveries.read_message_deliveries(tx, sent)
+    plan = replay.plan_replay(tx, MessageFilter())
     assert (plan.moves, [each.why for each in plan.excluded]) == ((), ["recalled: R"])
     assert replay.replay_deliveries(tx, [made], ROUTES, reason="anyway", by="an", now=NOW) == []
     assert state(tx, sent) == [(DeliveryState.DEAD, 0)]
@@ -189,7 +193,7 @@ def test_whether_a_delivery_is_the_head_of_its_lane_is_found_by_the_index_of_lan
     """Else each new delivery would look at all that wait for its recipient."""
 
     def look(tx):
-        tx.execute(sa.select(lanes.IS_NEW), lanes.lane_parameters("lane", "H55.01")).all()
+        tx.execute(sa.select(lanes.IS_NEW), lanes.make_lane_parameters("lane", "H55.01")).all()
 
     ways = [way for _, each in databases.plans(databases.sqlite(tmp_path / "hub.db"), look) for way in each]
     assert "SEARCH mate USING INDEX ix_delivery_lane (lane=? AND recipient=? AND state=?)" in ways

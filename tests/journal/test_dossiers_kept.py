@@ -73,7 +73,7 @@ def test_amounts_of_a_declared_month_are_kept_zeros_too(tx):
 def test_what_is_tolerated_is_told_and_the_strict_profile_refuses_it(tx):
     content = sync(hoso("a", MaTTHC="CT-01"))
     message = take(tx, 1, content)
-    told = [event for event in events.of_message(tx, message) if event["event"] == "deviation-tolerated"]
+    told = [event for event in events.read_message_events(tx, message) if event["event"] == "deviation-tolerated"]
     assert [event["code"] for event in told] == ["R.HoSo[1].MaTTHC"]
     record = read_dossier_call(content, NOW, message)
     require_strict_profile(record, Policy())

@@ -48,7 +48,7 @@ def told(tx):
     return [
         (each["event"], each["unit"], each.get("amount", 1), each.get("held"))
         for name in ("m1", "m2")
-        for each in events.of_message(tx, name)
+        for each in events.read_message_events(tx, name)
     ]
 
 

@@ -13,7 +13,7 @@ from hub.domain.model import DeliveryState, Fact, MessageState, PacketKind, Prob
 from hub.journal import blobs, events, messages, search, statuses
 from hub.journal import facts as journal_facts
 from hub.journal.queue import deliveries, pickup
-from hub.journal.search import Filter
+from hub.journal.search import MessageFilter
 from hub.store import transactions
 from hub.store.tables import message, metadata
 from tests.province import NOW, ROUTES, document, entry, status
@@ -24,11 +24,11 @@ def facts(tx):
 
 
 def happened(tx, message):
-    return [event["event"] for event in events.of_message(tx, message)]
+    return [event["event"] for event in events.read_message_events(tx, message)]
 
 
 def states(tx, message):
-    return {made.recipient: made.state for made in deliveries.of_message(tx, message)}
+    return {made.recipient: made.state for made in deliveries.read_message_deliveries(tx, message)}
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_schema(engine):
@@ -62,7 +62,7 @@ def test_the_same_bytes_under_the_same_id_get_the_same_receipt_and_count_once(tx
         ROUTES,
     )
     assert again == first
-    assert search.count_messages(tx, Filter()) == 1
+    assert search.count_messages(tx, MessageFilter()) == 1
     assert len(facts(tx)) == 1
     assert happened(tx, first.id)[-1] == "message-repeated"
 
@@ -78,7 +78,7 @@ def test_each_time_a_call_comes_whose_signature_used_sha1_is_an_event_of_its_mes
     assert happened(tx, first.id)[-2:] == ["message-repeated", "sha1-used"]
     refused = messages.record_message(tx, entry(document(), 3, problems=(Problem("unit-unknown"),), sha1=SHA1), ROUTES)
     assert happened(tx, refused.id) == ["message-refused", "sha1-used"]
-    told = [event for each in (first.id, refused.id) for event in events.of_message(tx, each)]
+    told = [event for each in (first.id, refused.id) for event in events.read_message_events(tx, each)]
     uses = [event for event in told if event["event"] == "sha1-used"]
     assert [{name: event[name] for name in SHA1} for event in uses] == [SHA1] * 3
 
@@ -96,7 +96,9 @@ def test_other_bytes_under_the_same_id_are_refused_and_journalled(tx):
     other = messages.record_message(tx, attrs.evolve(entry(document(), 2), message_id="m1"), ROUTES)
     assert [problem.code for problem in other.problems] == ["id-reused"]
     assert other.receipt is None
-    assert next(m.refusal or "" for m in search.find_messages(tx, Filter(state="refused"))).startswith("id-reused")
+    assert next(m.refusal or "" for m in search.find_messages(tx, MessageFilter(state="refused"))).startswith(
+        "id-reused"
+    )
 
 
 def test_a_refused_message_does_not_take_its_id_and_is_judged_afresh(tx):
@@ -104,7 +106,7 @@ def test_a_refused_message_does_not_take_its_id_and_is_judged_afresh(tx):
     assert messages.record_message(tx, wrong, ROUTES).problems[0].code == "unit-unknown"
     right = attrs.evolve(entry(document(), 2), message_id="m1")
     assert messages.record_message(tx, right, ROUTES).problems == ()
-    assert search.count_messages(tx, Filter(state="accepted", message_id="m1")) == 1
+    assert search.count_messages(tx, MessageFilter(state="accepted", message_id="m1")) == 1
 
 
 def test_a_repetition_of_an_accepted_message_is_accepted_even_when_it_would_be_refused_today(tx):
@@ -124,15 +126,17 @@ def test_one_document_sent_twice_under_two_ids_is_counted_once(tx):
     messages.record_message(tx, entry(document()), ROUTES)
     messages.record_message(tx, entry(document(), 2), ROUTES)
     assert len(facts(tx)) == 1
-    assert search.count_messages(tx, Filter(state="accepted")) == 2
+    assert search.count_messages(tx, MessageFilter(state="accepted")) == 2
 
 
 def test_a_status_moves_the_delivery_it_answers_only_forward_and_is_a_fact_in_any_order(tx):
     sent = messages.record_message(tx, entry(document()), ROUTES).id
     for number, code in enumerate(("04", "01", "06", "05"), 2):
         messages.record_message(tx, entry(status(code), number, partner="vpub"), ROUTES)
-    assert deliveries.of_message(tx, sent)[0].status == "06"
-    moves = [(e["event"], e["status"]) for e in events.of_message(tx, sent) if str(e["event"]).startswith("status-")]
+    assert deliveries.read_message_deliveries(tx, sent)[0].status == "06"
+    moves = [
+        (e["event"], e["status"]) for e in events.read_message_events(tx, sent) if str(e["event"]).startswith("status-")
+    ]
     assert moves == [("status-moved", "04"), ("status-kept", "01"), ("status-moved", "06"), ("status-kept", "05")]
     assert {m for unit, m, _ in facts(tx) if unit == "H55.01"} == {"status-01", "status-04", "status-05", "status-06"}
 
@@ -206,8 +210,8 @@ def test_a_status_finds_its_document_by_code_and_date_when_it_names_no_id(tx):
     sent = messages.record_message(tx, entry(document()), ROUTES).id
     by_code = status("03", document_id="", number="7816/VPUB", date="2026/11/20")
     messages.record_message(tx, entry(by_code, 2, partner="vpub"), ROUTES)
-    assert deliveries.of_message(tx, sent)[0].status == "03"
-    assert {fact.key for fact in journal_facts.read_facts(tx)} == {journal_facts.business_key("H55.13", "D1")}
+    assert deliveries.read_message_deliveries(tx, sent)[0].status == "03"
+    assert {fact.key for fact in journal_facts.read_facts(tx)} == {journal_facts.make_business_key("H55.13", "D1")}
 
 
 def test_a_status_answers_the_newest_document_that_went_to_its_unit(tx):
@@ -217,7 +221,11 @@ def test_a_status_answers_the_newest_document_that_went_to_its_unit(tx):
         tx, entry(document("H55.13", "G22"), 3, at=NOW + timedelta(minutes=2)), ROUTES
     ).id
     messages.record_message(tx, entry(status("01"), 4, partner="vpub"), ROUTES)
-    assert [deliveries.of_message(tx, each)[0].status for each in (old, new, elsewhere)] == [None, "01", None]
+    assert [deliveries.read_message_deliveries(tx, each)[0].status for each in (old, new, elsewhere)] == [
+        None,
+        "01",
+        None,
+    ]
 
 
 def test_a_status_about_an_unknown_document_is_kept_routed_and_marked(tx):
@@ -274,24 +282,24 @@ def test_filters_choose_by_state_partner_unit_time_and_delivery(tx):
         ROUTES,
     )
     messages.record_message(tx, entry(document(), 3, problems=(Problem("unit-unknown"),)), ROUTES)
-    assert search.count_messages(tx, Filter(state="accepted")) == 2
-    assert search.count_messages(tx, Filter(state="refused")) == 1
-    assert search.count_messages(tx, Filter(delivery_state="held")) == 1
-    assert search.count_messages(tx, Filter(partner="vpub")) == 2  # it sent one and is to get the other
-    assert search.count_messages(tx, Filter(unit="H55.01", state="accepted")) == 2
-    assert search.count_messages(tx, Filter(since=NOW + timedelta(minutes=1))) == 1
-    assert search.count_messages(tx, Filter(until=NOW + timedelta(minutes=1))) == 2
-    assert [m.message_id for m in search.find_messages(tx, Filter(message_id="m1"))] == ["m1"]
-    assert [m.message_id for m in search.find_by_name(tx, "m2")] == ["m2"]
+    assert search.count_messages(tx, MessageFilter(state="accepted")) == 2
+    assert search.count_messages(tx, MessageFilter(state="refused")) == 1
+    assert search.count_messages(tx, MessageFilter(delivery_state="held")) == 1
+    assert search.count_messages(tx, MessageFilter(partner="vpub")) == 2  # it sent one and is to get the other
+    assert search.count_messages(tx, MessageFilter(unit="H55.01", state="accepted")) == 2
+    assert search.count_messages(tx, MessageFilter(since=NOW + timedelta(minutes=1))) == 1
+    assert search.count_messages(tx, MessageFilter(until=NOW + timedelta(minutes=1))) == 2
+    assert [m.message_id for m in search.find_messages(tx, MessageFilter(message_id="m1"))] == ["m1"]
+    assert [m.message_id for m in search.find_messages_by_name(tx, "m2")] == ["m2"]
 
 
 def test_events_are_numbered_and_chained_and_a_changed_text_is_found(engine):
     with transactions.write_transaction(engine) as tx:
         messages.record_message(tx, entry(document()), ROUTES)
         messages.record_message(tx, entry(document(), 2), ROUTES)
-        assert events.oldest_unchained(tx) is not None
+        assert events.read_oldest_unchained(tx) is not None
         assert [events.chain_events(tx, 3), events.chain_events(tx, 3), events.chain_events(tx, 3)] == [3, 2, 0]
-        assert events.oldest_unchained(tx) is None
+        assert events.read_oldest_unchained(tx) is None
         assert list(events.find_broken_events(tx)) == []
     with transactions.write_transaction(engine) as tx:
         tx.execute(sa.text("update event set text = replace(text, 'H55.01', 'H55.02') where number = 2"))

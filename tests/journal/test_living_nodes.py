@@ -105,7 +105,7 @@ def test_a_message_that_crashes_its_node_is_set_aside_though_the_node_begins_aga
         nodes.record_heartbeat(tx, node("one"), now)
         taken = claims.claim_deliveries(tx, "vpub", now, limit=9, holder="one", lease=LEASE)
     assert taken == [], "it is dead"
-    (dead,) = deliveries.of_message(tx, claimed.message)
+    (dead,) = deliveries.read_message_deliveries(tx, claimed.message)
     assert (dead.state, dead.reason) == (
         DeliveryState.DEAD,
         "set aside: the hub stopped 5 times in a row while it was sent",

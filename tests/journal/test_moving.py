@@ -13,9 +13,9 @@ from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Event
 from hub.journal import blobs, events, facts, messages, replay_guard, search, unit_registry
 from hub.journal import move as journal_move
-from hub.journal.move import Move, Unmovable
+from hub.journal.move import JournalMove, Unmovable
 from hub.journal.queue import claims
-from hub.journal.search import Filter
+from hub.journal.search import MessageFilter
 from hub.store import move_marks, transactions
 from hub.store.tables import metadata
 from tests import databases
@@ -75,7 +75,7 @@ def target(postgresql):
 @pytest.fixture
 def move(source, target):
     """The move from the one into the other."""
-    return Move(source=source, target=target, origin="sqlite:///old.db", destination="postgresql://new/db")
+    return JournalMove(source=source, target=target, origin="sqlite:///old.db", destination="postgresql://new/db")
 
 
 def rows(engine, table):
@@ -156,7 +156,7 @@ def test_the_new_journal_goes_on_new_rows_get_new_numbers_and_what_was_being_sen
             fact for fact in facts.read_facts(tx) if fact.message.endswith("2") and fact.milestone == "received"
         ]
         assert len(received) == 1
-        assert len(list(search.find_messages(tx, Filter()))) == 10
+        assert len(list(search.find_messages(tx, MessageFilter()))) == 10
 
 
 def test_on_another_machine_what_was_being_sent_waits_for_the_end_of_its_lease(move, target):

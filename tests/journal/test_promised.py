@@ -63,7 +63,7 @@ def amounts(engine: sa.Engine) -> dict[str, int]:
         return {fact.unit: fact.amount for fact in journal_facts.read_facts(tx)}
 
 
-def left(engine: sa.Engine) -> duties.Outstanding:
+def left(engine: sa.Engine) -> duties.OutstandingWork:
     with transactions.read_transaction(engine) as tx:
         return duties.read_outstanding_duties(tx)
 
@@ -71,7 +71,7 @@ def left(engine: sa.Engine) -> duties.Outstanding:
 def test_the_transaction_of_the_receipt_writes_a_slice_and_each_that_follows_another(engine):
     take(engine, message(1, province(3 * duties.SLICE + 1)))
     written = [len(amounts(engine))]
-    assert left(engine) == duties.Outstanding(1, 2 * duties.SLICE + 1, NOW)
+    assert left(engine) == duties.OutstandingWork(1, 2 * duties.SLICE + 1, NOW)
     while step(engine, ROUTES):
         written.append(len(amounts(engine)))
     assert written == [duties.SLICE, 2 * duties.SLICE, 3 * duties.SLICE, 3 * duties.SLICE + 1]
@@ -80,7 +80,7 @@ def test_the_transaction_of_the_receipt_writes_a_slice_and_each_that_follows_ano
         assert {(fact.at, fact.day) for fact in journal_facts.read_facts(tx)} == {(NOW, DAY)}, (
             "as of the receipt, not of the slice"
         )
-        told = Counter(said["event"] for said in events.of_message(tx, message(1, {}).id))
+        told = Counter(said["event"] for said in events.read_message_events(tx, message(1, {}).id))
         assert told == {"message-accepted": 1, "fact-recorded": 3 * duties.SLICE + 1}
 
 
@@ -120,7 +120,7 @@ def test_attachments_that_are_not_read_yet_hold_back_what_they_may_bring(engine)
     keep_promises(engine, ROUTES)
     assert {"H55.01", "H55.02"} <= amounts(engine).keys()
     with transactions.read_transaction(engine) as tx:
-        said = [each for each in events.of_message(tx, packet.id) if each["event"] == "enclosure-ignored"]
+        said = [each for each in events.read_message_events(tx, packet.id) if each["event"] == "enclosure-ignored"]
     assert [(each["attachment"], each["code"]) for each in said] == [("x.ics", "calendar-unreadable")]
 
 
@@ -136,7 +136,7 @@ def test_attachments_whose_reading_breaks_the_hub_are_told_of_and_hold_nothing_u
     keep_promises(engine, ROUTES)
     assert amounts(engine)["H55.01"] == 1
     with transactions.read_transaction(engine) as tx:
-        assert [each["code"] for each in events.of_message(tx, packet.id) if "code" in each] == ["hub-error"]
+        assert [each["code"] for each in events.read_message_events(tx, packet.id) if "code" in each] == ["hub-error"]
 
 
 def test_two_that_read_the_same_attachments_bring_what_they_tell_once(engine):
@@ -195,7 +195,7 @@ def test_any_order_of_messages_slices_and_ends_gives_what_whole_messages_would(e
                 step(engine, ROUTES)
                 continue
             if move == "killed":  # in the middle of a slice
-                undo(engine, duties.write_next)
+                undo(engine, duties.write_next_slice)
                 continue
             service, units, fault = move
             brings = message(place, units, service)
@@ -271,7 +271,7 @@ def test_only_facts_of_the_services_that_are_counted_are_waited_for(engine):
 def test_metrics_tell_how_many_facts_are_outstanding_and_since_when(engine):
     take(engine, message(1, province(duties.SLICE + 4)))
     with transactions.read_transaction(engine) as tx:
-        told = metrics.write_metrics(metrics.of_journal(tx, NOW + timedelta(seconds=9), None)).decode()
+        told = metrics.write_metrics(metrics.measure_journal(tx, NOW + timedelta(seconds=9), None)).decode()
     assert "\nlienthong_facts_outstanding 4\n" in told
     assert "\nlienthong_duties_outstanding_oldest_age_seconds 9\n" in told
 

@@ -91,11 +91,11 @@ def standing(tx):
 
 
 def going(tx, message):
-    return [each.recipient for each in deliveries.of_message(tx, message.id)]
+    return [each.recipient for each in deliveries.read_message_deliveries(tx, message.id)]
 
 
 def told(tx, message):
-    return [each["event"] for each in events.of_message(tx, message.id)]
+    return [each["event"] for each in events.read_message_events(tx, message.id)]
 
 
 def test_the_same_revision_is_the_same_octets_each_time_and_goes_to_nobody(tx):
@@ -163,7 +163,7 @@ def test_the_signed_report_is_kept_as_it_came_and_tells_who_signed(tx, sign):
     assert blobs.read_blob(tx, taken.message.sha256) == document
     assert taken.message.message_id == "reports/edoc/H55.13/2026-11/1/signed"
     assert going(tx, taken.message) == []
-    (event,) = (each for each in events.of_message(tx, taken.message.id) if each["event"] == "report-signed")
+    (event,) = (each for each in events.read_message_events(tx, taken.message.id) if each["event"] == "report-signed")
     assert (event["official"], event["subject"]) == ("an", AN.certificate.subject.rfc4514_string())
     assert event["serial"] == f"{AN.certificate.serial_number:x}"
     (one,) = standing(tx)
@@ -261,7 +261,7 @@ def test_another_unit_s_official_is_refused_and_the_journal_says_why(tx):
     with pytest.raises(Rejected) as rejected:
         take_back(tx, kept, by_xmlsec(octets, BINH))
     submission.record_signature_refusal(tx, kept, rejected.value, "ab" * 32, by="clerk", now=NOW)
-    event = events.of_message(tx, kept.message.id)[-1]
+    event = events.read_message_events(tx, kept.message.id)[-1]
     assert event["event"] == "report-signature-refused"
     assert [each["code"] for each in cast("list[dict[str, str]]", event["problems"])] == ["official-not-for-unit"]
     assert [each.state for each in standing(tx)] == [ReportState.CLOSED]

@@ -9,7 +9,7 @@ from hub.domain.model import DeliveryState
 from hub.journal import messages
 from hub.journal.queue import claims, clock_repair, deliveries, partner_state, pickup
 from hub.journal.queue.claims import AttemptExchange
-from hub.partner.circuit_breaker import Breaker, Position
+from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from tests.province import NOW, ROUTES, document, entry
 
 HOUR = timedelta(hours=1)
@@ -32,9 +32,9 @@ def claim(tx, now):
 def test_what_was_due_under_a_clock_that_was_ahead_is_due_now(tx, take):
     sent = take(1, document(), AHEAD)
     assert claim(tx, NOW) == []
-    assert clock_repair.bring_back(tx, NOW) == 1
+    assert clock_repair.requeue_future_deliveries(tx, NOW) == 1
     assert [each.message for each in claim(tx, NOW)] == [sent]
-    assert clock_repair.bring_back(tx, NOW) == 0
+    assert clock_repair.requeue_future_deliveries(tx, NOW) == 0
 
 
 def test_a_retry_waits_as_long_as_it_was_to_wait(tx, take):
@@ -42,7 +42,7 @@ def test_a_retry_waits_as_long_as_it_was_to_wait(tx, take):
     (claimed,) = claim(tx, AHEAD)
     later = AttemptVerdict(DeliveryState.WAITING, "down", AHEAD + timedelta(seconds=30))
     assert claims.settle_claim(tx, claimed, DeliveryEvent.UNAVAILABLE, later, AttemptExchange(), AHEAD)
-    clock_repair.bring_back(tx, NOW)
+    clock_repair.requeue_future_deliveries(tx, NOW)
     assert claim(tx, NOW + timedelta(seconds=29)) == []
     assert len(claim(tx, NOW + timedelta(seconds=30))) == 1
 
@@ -50,7 +50,7 @@ def test_a_retry_waits_as_long_as_it_was_to_wait(tx, take):
 def test_a_lease_ends_when_it_was_to_end(tx, take):
     take(1, document(), AHEAD)
     assert len(claim(tx, AHEAD)) == 1
-    clock_repair.bring_back(tx, NOW)
+    clock_repair.requeue_future_deliveries(tx, NOW)
     assert claims.release_lost_claims(tx, NOW + LEASE, holder="other") == 0
     assert claims.release_lost_claims(tx, NOW + LEASE * 2, holder="other") == 1
 
@@ -58,14 +58,14 @@ def test_a_lease_ends_when_it_was_to_end(tx, take):
 def test_what_is_held_can_be_fetched_now(tx, take):
     held = take(1, document("H55.01", "H55.13"), AHEAD, "vpub")
     assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 10, NOW) == []
-    clock_repair.bring_back(tx, NOW)
+    clock_repair.requeue_future_deliveries(tx, NOW)
     assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 10, NOW) == [held]
 
 
 def test_the_hour_of_a_timed_document_stays(tx, take):
     hour = AHEAD + timedelta(hours=5)
     take(1, document(priority=4, hour=hour), AHEAD)
-    clock_repair.bring_back(tx, NOW)
+    clock_repair.requeue_future_deliveries(tx, NOW)
     assert claim(tx, hour - timedelta(seconds=1)) == []
     assert len(claim(tx, hour)) == 1
 
@@ -73,21 +73,21 @@ def test_the_hour_of_a_timed_document_stays(tx, take):
 def test_what_waits_behind_another_of_its_lane_is_brought_back_too(tx, take):
     first, second = take(1, document(), NOW), take(2, document(), AHEAD)
     assert [each.message for each in claim(tx, NOW)] == [first]
-    assert clock_repair.bring_back(tx, NOW) == 1
-    (made,) = deliveries.of_message(tx, second)
+    assert clock_repair.requeue_future_deliveries(tx, NOW) == 1
+    (made,) = deliveries.read_message_deliveries(tx, second)
     assert made.due == NOW
 
 
 def test_clocks_that_differ_a_little_are_left_alone(tx, take):
     take(1, document(), NOW + timedelta(milliseconds=900))
-    assert clock_repair.bring_back(tx, NOW) == 0
+    assert clock_repair.requeue_future_deliveries(tx, NOW) == 0
 
 
 def test_a_lane_keeps_its_order_whatever_the_clock_says(tx, take):
     first = take(1, document(), AHEAD)
     second = take(2, document(), NOW)  # the same document again, by a clock that was set back
     assert [each.message for each in claim(tx, AHEAD)] == [first]
-    clock_repair.bring_back(tx, NOW)
+    clock_repair.requeue_future_deliveries(tx, NOW)
     assert claim(tx, NOW) == []
     claims.release_lost_claims(tx, NOW, alone=True)
     assert [each.message for each in claim(tx, NOW)] == [first]
@@ -98,7 +98,7 @@ def test_a_partner_that_fetches_gets_a_lane_in_its_order_whatever_the_clock_says
     ids = [f"00000000-0000-7000-8000-00000000000{number}" for number in (9, 1)]
     first = take(1, document("H55.01", "H55.13"), AHEAD, "vpub", id=ids[0])
     second = take(2, document("H55.01", "H55.13"), NOW, "vpub", id=ids[1])
-    clock_repair.bring_back(tx, NOW)
+    clock_repair.requeue_future_deliveries(tx, NOW)
     assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 10, NOW) == [first, second]
 
 
@@ -109,7 +109,7 @@ def breaker_until(tx):
 def test_a_partner_is_not_left_alone_until_the_hour_of_a_clock_that_was_ahead(tx):
     until = AHEAD + timedelta(minutes=5)
     partner_state.move_breaker(
-        tx, "vpub", lambda _before: Breaker(position=Position.OPEN, opened=1, until=until), AHEAD
+        tx, "vpub", lambda _before: Breaker(position=BreakerPosition.OPEN, opened=1, until=until), AHEAD
     )
     clock_repair.requeue_future_probes(tx, NOW, NOW + timedelta(hours=2))
     assert breaker_until(tx) == until

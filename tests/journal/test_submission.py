@@ -12,7 +12,7 @@ from hub.domain.model import HUB, Fact, Receive
 from hub.intake.admission import judge_record
 from hub.journal import blobs, events, messages, search
 from hub.journal.queue import deliveries
-from hub.journal.search import Filter
+from hub.journal.search import MessageFilter
 from hub.report.counting import counting, evidence
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
@@ -76,11 +76,11 @@ def come_back(tx, revision=1):
 
 
 def told(tx, kept):
-    return [each["event"] for each in events.of_message(tx, kept.message.id)]
+    return [each["event"] for each in events.read_message_events(tx, kept.message.id)]
 
 
 def going(tx, kept):
-    return [each.recipient for each in deliveries.of_message(tx, kept.message.id)]
+    return [each.recipient for each in deliveries.read_message_deliveries(tx, kept.message.id)]
 
 
 def test_a_report_is_written_down_once_with_its_delivery(tx):
@@ -97,7 +97,7 @@ def test_a_report_is_written_down_once_with_its_delivery(tx):
 def test_the_report_of_a_period_that_is_not_over_stays(tx):
     with pytest.raises(submission.Unended):
         hand_in(tx, "1", now=PERIOD.end - timedelta(seconds=1))
-    assert not list(search.find_messages(tx, Filter(partner=HUB)))
+    assert not list(search.find_messages(tx, MessageFilter(partner=HUB)))
 
 
 def test_other_numbers_are_another_revision_for_a_reason(tx):

@@ -98,7 +98,7 @@ def test_a_subscription_begins_with_the_first_event_and_only_goes_forward(tx):
 
 
 def test_the_lag_counts_what_has_its_number_and_what_waits_for_it(tx):
-    assert feed_cursor.read_feed_lag(tx, "a") == feed_cursor.Lag(0, 0, None)
+    assert feed_cursor.read_feed_lag(tx, "a") == feed_cursor.FeedLag(0, 0, None)
     for number in range(2):
         messages.record_message(
             tx, entry(document(document_id=f"D{number}"), number, at=NOW + timedelta(minutes=number)), ROUTES
@@ -106,14 +106,14 @@ def test_the_lag_counts_what_has_its_number_and_what_waits_for_it(tx):
     every = feed_cursor.read_feed_lag(tx, "a").events
     assert feed_cursor.read_feed_lag(tx, "a").oldest == NOW
     assert events.chain_events(tx, every // 2) == every // 2
-    assert feed_cursor.read_feed_lag(tx, "a") == feed_cursor.Lag(0, every, NOW)
+    assert feed_cursor.read_feed_lag(tx, "a") == feed_cursor.FeedLag(0, every, NOW)
     feed_cursor.advance_feed_cursor(tx, "a", every // 2)
-    assert feed_cursor.read_feed_lag(tx, "a") == feed_cursor.Lag(
+    assert feed_cursor.read_feed_lag(tx, "a") == feed_cursor.FeedLag(
         every // 2, every - every // 2, NOW + timedelta(minutes=1)
     )
     events.chain_events(tx)
     feed_cursor.advance_feed_cursor(tx, "a", every)
-    assert feed_cursor.read_feed_lag(tx, "a") == feed_cursor.Lag(every, 0, None)
+    assert feed_cursor.read_feed_lag(tx, "a") == feed_cursor.FeedLag(every, 0, None)
 
 
 def test_what_follows_is_in_the_order_of_the_numbers_and_no_more_than_asked_for(tx):
@@ -129,14 +129,14 @@ def test_what_follows_is_in_the_order_of_the_numbers_and_no_more_than_asked_for(
 
 def test_the_metrics_count_what_did_not_arrive(tx):
     messages.record_message(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
-    found = {each.name: each.samples for each in metrics.of_journal(tx, NOW + timedelta(seconds=5), "a")}
+    found = {each.name: each.samples for each in metrics.measure_journal(tx, NOW + timedelta(seconds=5), "a")}
     states = {(labels["partner"], labels["state"]): count for labels, count in found["lienthong_deliveries"]}
     assert states == {("vpub", "waiting"): 1, ("vpcp", "waiting"): 1}
     assert {age for _, age in found["lienthong_deliveries_oldest_age_seconds"]} == {5.0}
     ((_, unpublished),) = found["lienthong_feed_unpublished_events"]
     ((_, age),) = found["lienthong_feed_unpublished_oldest_age_seconds"]
     assert (unpublished, age) == (feed_cursor.read_feed_lag(tx, "a").events, 5.0)
-    assert not [each for each in metrics.of_journal(tx, NOW, None) if "feed" in each.name]
+    assert not [each for each in metrics.measure_journal(tx, NOW, None) if "feed" in each.name]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from hub.journal import metrics, search
 from hub.journal.queue import replay
-from hub.journal.search import Filter
+from hub.journal.search import MessageFilter
 from tests.databases import plans, sqlite
 from tests.province import NOW
 
@@ -12,10 +12,10 @@ from tests.province import NOW
 @pytest.mark.parametrize(
     "look",
     [
-        lambda tx: metrics.of_journal(tx, NOW, None),
-        lambda tx: replay.plan_replay(tx, Filter()),
-        lambda tx: replay.plan_give_up(tx, Filter(partner="vpub"), "H55.13"),
-        lambda tx: list(search.find_messages(tx, Filter(delivery_state="dead"), 50)),
+        lambda tx: metrics.measure_journal(tx, NOW, None),
+        lambda tx: replay.plan_replay(tx, MessageFilter()),
+        lambda tx: replay.plan_give_up(tx, MessageFilter(partner="vpub"), "H55.13"),
+        lambda tx: list(search.find_messages(tx, MessageFilter(delivery_state="dead"), 50)),
     ],
     ids=["how many there are", "what may be replayed", "what may be given up", "which messages they are of"],
 )

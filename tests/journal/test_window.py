@@ -41,7 +41,7 @@ def confirm(tx, document_id, of):
 
 
 def state(tx, message):
-    (made,) = deliveries.of_message(tx, message)
+    (made,) = deliveries.read_message_deliveries(tx, message)
     return made.state
 
 

@@ -23,13 +23,13 @@ from hub.intake.verification import VerifiedCall
 from hub.journal import blobs, events, facts, search
 from hub.journal.queue import partner_state
 from hub.journal.replay_guard import ReplayMark
-from hub.journal.search import Filter
+from hub.journal.search import MessageFilter
 from hub.lookup import cache as lookup_cache
 from hub.lookup.cache import QuotaUse
 from hub.lookup.endpoint import LookupsEndpoint
 from hub.lookup.expiry import EVERY, AnswerExpiry
 from hub.lookup.partner_query import PartnerQueryRunner
-from hub.partner.circuit_breaker import Position
+from hub.partner.circuit_breaker import BreakerPosition
 from hub.partner.policy import Policy
 from hub.partner.rate_limit import Rate
 from hub.runtime.http_client import Unreachable
@@ -139,7 +139,7 @@ class Counter:
 
     def messages(self):
         with transactions.read_transaction(self.engine) as tx:
-            return [(each.state, each.refusal) for each in search.find_messages(tx, Filter())]
+            return [(each.state, each.refusal) for each in search.find_messages(tx, MessageFilter())]
 
     def milestones(self):
         with transactions.read_transaction(self.engine) as tx:
@@ -326,7 +326,7 @@ def test_a_business_refusal_is_never_asked_again(counter):
     counter.says = Refused("no")
     counter.answer(seconds=5)
     assert len(counter.asked) == 1
-    assert counter.breaker().position is Position.CLOSED
+    assert counter.breaker().position is BreakerPosition.CLOSED
     assert counter.used() == 1  # it told something all the same
 
 
@@ -334,7 +334,7 @@ def test_while_the_breaker_is_open_the_answer_comes_at_once_and_no_storm_begins(
     counter.says = Unavailable("HTTP 503")
     for _ in range(2):
         counter.answer(seconds=10)
-    assert counter.breaker().position is Position.OPEN
+    assert counter.breaker().position is BreakerPosition.OPEN
     before = len(counter.asked)
     for _ in range(20):
         given = counter.answer()
@@ -357,7 +357,7 @@ def test_one_probe_tells_whether_it_is_back(counter):
     assert len(counter.asked) == before
     counter.hanging.pop().callback(Answer((("Exists", "true"),)))
     assert said(probe.result)["Exists"] == "true"
-    assert counter.breaker().position is Position.CLOSED
+    assert counter.breaker().position is BreakerPosition.CLOSED
     counter.says = Answer((("Exists", "true"),))
     assert counter.answer()["Exists"] == "true"
 
@@ -370,7 +370,7 @@ def test_a_probe_that_fails_makes_the_next_wait_longer(counter):
     counter.clock.advance((first.until - counter.now()).total_seconds())
     counter.answer()
     second = counter.breaker()
-    assert (second.position, second.opened) == (Position.OPEN, first.opened + 1)
+    assert (second.position, second.opened) == (BreakerPosition.OPEN, first.opened + 1)
     assert second.until - counter.now() > timedelta(seconds=16)
 
 
@@ -378,7 +378,7 @@ def test_wrong_credentials_open_the_breaker_at_once_and_are_told(counter):
     counter.says = Unavailable("HTTP 401", credentials=True)
     counter.answer()
     assert len(counter.asked) == 1
-    assert counter.breaker().position is Position.OPEN
+    assert counter.breaker().position is BreakerPosition.OPEN
     assert "HTTP 401" in counter.events("breaker-opened")[0]
     counter.answer()
     assert len(counter.asked) == 1
@@ -414,7 +414,7 @@ def test_no_more_are_asked_at_a_time_than_the_partner_bears(counter):
 def test_what_breaks_in_the_hub_says_nothing_of_the_partner(counter):
     counter.says = ZeroDivisionError
     assert isinstance(counter.answer(seconds=10), Unready)
-    assert counter.breaker().position is Position.CLOSED
+    assert counter.breaker().position is BreakerPosition.CLOSED
 
 
 def test_an_operation_that_nobody_answers_is_told_so(counter):

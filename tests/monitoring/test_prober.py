@@ -16,7 +16,7 @@ from hub.domain.errors import Unready
 from hub.domain.model import HUB, Receive
 from hub.journal import facts as journal_facts
 from hub.journal import search
-from hub.journal.search import Filter
+from hub.journal.search import MessageFilter
 from hub.monitoring import link_rows
 from hub.monitoring.link_prober import AT_ONCE, LinkProber, list_probed_links
 from hub.services.links.probes import Link, Minutes, Probe
@@ -227,7 +227,7 @@ def test_a_day_of_two_nodes_is_one_message_whose_facts_count_no_minute_twice(eng
     rounds(net, 3, timedelta(minutes=1))
     with transactions.read_transaction(engine) as tx:
         facts = {(fact.unit, fact.counterpart, fact.milestone): fact for fact in journal_facts.read_facts(tx)}
-        (message,) = search.find_messages(tx, Filter(partner=HUB))
+        (message,) = search.find_messages(tx, MessageFilter(partner=HUB))
     assert {key: fact.amount for key, fact in facts.items()} == {
         ("H55.01", "vpub", "link-probed"): 10,
         ("H55.01", "vpub", "link-up"): 5,
@@ -248,7 +248,7 @@ def test_what_a_node_tells_after_the_day_was_written_is_not_counted(engine, net)
         link_rows.record_link_standings(tx, "b", {}, minutes, [], EVERY, net.now())
     rounds(net, 1)
     with transactions.read_transaction(engine) as tx:
-        assert len(list(search.find_messages(tx, Filter(partner=HUB)))) == 1
+        assert len(list(search.find_messages(tx, MessageFilter(partner=HUB)))) == 1
         assert [fact.amount for fact in journal_facts.read_facts(tx)] == [1, 1]
 
 

@@ -11,9 +11,9 @@ from hub.partner.circuit_breaker import (
     BREAKER,
     FAILURES,
     Breaker,
-    Position,
-    breaker_room,
+    BreakerPosition,
     classify_outcome,
+    count_breaker_room,
     hurry_breaker,
     record_breaker_claims,
     record_breaker_failure,
@@ -33,22 +33,22 @@ def fail(breaker: Breaker, times: int = 1, now: datetime = NOW, outcome: Unavail
 
 
 def test_five_failures_in_a_row_open_it_and_a_success_between_them_does_not_let_them_add_up():
-    assert fail(Breaker(), FAILURES - 1).position is Position.CLOSED
-    assert fail(Breaker(), FAILURES).position is Position.OPEN
+    assert fail(Breaker(), FAILURES - 1).position is BreakerPosition.CLOSED
+    assert fail(Breaker(), FAILURES).position is BreakerPosition.OPEN
     again = fail(record_breaker_success(fail(Breaker(), FAILURES - 1), POLICY), FAILURES - 1)
-    assert again.position is Position.CLOSED
+    assert again.position is BreakerPosition.CLOSED
 
 
 def test_while_it_is_open_nothing_goes_and_then_one_probe_when_nothing_else_is_under_way():
     opened = fail(Breaker(), FAILURES)
     assert opened.until == NOW + timedelta(seconds=12), "three quarters of the fifth step, 16 s"
-    assert breaker_room(opened, opened.until - timedelta(milliseconds=1), 0, 4) == 0
-    assert breaker_room(opened, opened.until, 1, 4) == 0, "one of before is still under way"
-    assert breaker_room(opened, opened.until, 0, 4) == 1
+    assert count_breaker_room(opened, opened.until - timedelta(milliseconds=1), 0, 4) == 0
+    assert count_breaker_room(opened, opened.until, 1, 4) == 0, "one of before is still under way"
+    assert count_breaker_room(opened, opened.until, 0, 4) == 1
     probing = record_breaker_claims(opened)
-    assert probing.position is Position.HALF_OPEN
-    assert breaker_room(probing, NOW, 1, 4) == 0
-    assert breaker_room(probing, NOW, 0, 4) == 1, "the probe was lost with its node"
+    assert probing.position is BreakerPosition.HALF_OPEN
+    assert count_breaker_room(probing, NOW, 1, 4) == 0
+    assert count_breaker_room(probing, NOW, 0, 4) == 1, "the probe was lost with its node"
 
 
 def test_a_probe_that_fails_opens_it_for_twice_as_long_up_to_the_longest_wait():
@@ -68,17 +68,17 @@ def test_the_partner_may_ask_to_be_left_alone_for_longer():
 def test_wrong_credentials_open_it_at_once_and_are_tried_as_rarely_as_anything_is():
     denied = Unavailable("HTTP 401: we are not known", credentials=True)
     opened = fail(Breaker(), outcome=denied)
-    assert opened.position is Position.OPEN
+    assert opened.position is BreakerPosition.OPEN
     assert opened.until == NOW + timedelta(seconds=225), "three quarters of max-retry"
     assert fail(record_breaker_claims(opened), outcome=denied).until == NOW + timedelta(seconds=225)
-    assert record_breaker_success(record_breaker_claims(opened), POLICY).position is Position.CLOSED
+    assert record_breaker_success(record_breaker_claims(opened), POLICY).position is BreakerPosition.CLOSED
 
 
 def test_who_comes_back_gets_two_at_a_time_then_one_more_with_each_success():
     breaker, rooms = record_breaker_claims(fail(Breaker(), FAILURES)), []
     for _ in range(4):
         breaker = record_breaker_success(breaker, POLICY)
-        rooms.append(breaker_room(breaker, NOW, 0, POLICY.concurrency))
+        rooms.append(count_breaker_room(breaker, NOW, 0, POLICY.concurrency))
     assert rooms == [2, 3, 4, 4]
     assert breaker == Breaker()
 
@@ -86,12 +86,12 @@ def test_who_comes_back_gets_two_at_a_time_then_one_more_with_each_success():
 def test_what_was_under_way_when_it_opened_may_close_it_and_never_opens_it_further():
     opened = fail(Breaker(), FAILURES)
     assert fail(opened, now=NOW + timedelta(seconds=9)) == opened
-    assert record_breaker_success(opened, POLICY).position is Position.CLOSED
+    assert record_breaker_success(opened, POLICY).position is BreakerPosition.CLOSED
 
 
 def test_a_person_may_have_it_tried_at_once():
     opened = fail(Breaker(), FAILURES)
-    assert breaker_room(hurry_breaker(opened, NOW), NOW, 0, 4) == 1
+    assert count_breaker_room(hurry_breaker(opened, NOW), NOW, 0, 4) == 1
     assert hurry_breaker(Breaker(), NOW) == Breaker()
 
 
@@ -118,7 +118,7 @@ def test_every_move_is_in_the_table_and_there_is_always_a_time_at_which_somethin
     for what in story:
         before = breaker
         if what == "claim":
-            if not breaker_room(breaker, now, 0, concurrency):
+            if not count_breaker_room(breaker, now, 0, concurrency):
                 assert breaker.until is not None
                 now = breaker.until
             breaker = record_breaker_claims(breaker)
@@ -130,6 +130,6 @@ def test_every_move_is_in_the_table_and_there_is_always_a_time_at_which_somethin
             )
         moves = {key: to for key, to in BREAKER.items() if key[0] is before.position}
         assert any(breaker.position in to for to in moves.values())
-        assert (breaker.position is Position.OPEN) == (breaker.until is not None)
-        assert breaker_room(breaker, breaker.until or now, 0, concurrency) >= 1
-        assert breaker_room(breaker, now, concurrency, concurrency) == 0
+        assert (breaker.position is BreakerPosition.OPEN) == (breaker.until is not None)
+        assert count_breaker_room(breaker, breaker.until or now, 0, concurrency) >= 1
+        assert count_breaker_room(breaker, now, concurrency, concurrency) == 0

@@ -7,7 +7,7 @@ import attrs
 
 from hub.domain.model import Arrival, Judged, Unavailable
 from hub.partner.adapter_settings import AdapterNotes
-from hub.partner.list_polling import REFUSED, TAKEN, FetchedDocument, Settled, settle_open_list
+from hub.partner.list_polling import REFUSED, TAKEN, FetchedDocument, SettledList, settle_open_list
 from tests.pki import NOW
 
 AWAY = Unavailable("away")
@@ -58,7 +58,7 @@ def test_each_is_fetched_in_the_order_shown_and_told_what_became_of_it():
     outcome, arrivals = go(partner, "b a", refused="a")
     assert [(each.message_id, each.content) for each in arrivals] == [("b", b"1"), ("a", b"2")]
     assert partner.told == [("b", True), ("a", False)]
-    assert outcome == Settled({}, 2)
+    assert outcome == SettledList({}, 2)
 
 
 def test_what_they_did_not_hear_is_told_again_and_not_fetched_again():
@@ -68,7 +68,7 @@ def test_what_they_did_not_hear_is_told_again_and_not_fetched_again():
     partner.deaf.clear()
     outcome, arrivals = go(partner, "a b", outcome.owed)
     assert (partner.asked, partner.told[2:], arrivals) == (["a", "b"], [("a", True), ("b", False)], [])
-    assert outcome == Settled({}, 0)
+    assert outcome == SettledList({}, 0)
 
 
 def test_what_they_do_not_give_is_shown_once_holds_up_nothing_and_is_taken_when_they_do():
@@ -76,7 +76,7 @@ def test_what_they_do_not_give_is_shown_once_holds_up_nothing_and_is_taken_when_
     outcome, arrivals = go(partner, "a b")
     assert [(each.message_id, each.content) for each in arrivals] == [("a", b"answer to a"), ("b", b"2")]
     assert (partner.told, outcome.owed) == ([("b", True)], {"a": ""})
-    assert go(partner, "a", outcome.owed) == (Settled({"a": ""}, 0), [])
+    assert go(partner, "a", outcome.owed) == (SettledList({"a": ""}, 0), [])
     partner.has["a"] = b"1"
     outcome, arrivals = go(partner, "a", outcome.owed)
     assert [each.content for each in arrivals] == [b"1"]
@@ -84,7 +84,7 @@ def test_what_they_do_not_give_is_shown_once_holds_up_nothing_and_is_taken_when_
 
 
 def test_what_is_shown_no_more_is_owed_no_more():
-    assert go(Partner(), "", {"a": TAKEN, "b": ""}) == (Settled({}, 0), [])
+    assert go(Partner(), "", {"a": TAKEN, "b": ""}) == (SettledList({}, 0), [])
 
 
 def test_so_many_new_ones_at_most_but_all_that_is_owed():
@@ -92,7 +92,7 @@ def test_so_many_new_ones_at_most_but_all_that_is_owed():
     outcome, arrivals = go(partner, "a b c d e f", {"e": TAKEN, "f": ""}, most=2)
     assert [each.message_id for each in arrivals] == ["a", "b", "f"]
     assert partner.told == [("a", True), ("b", True), ("e", True), ("f", True)]
-    assert outcome == Settled({}, 4)
+    assert outcome == SettledList({}, 4)
 
 
 def test_what_a_collection_broke_off_at_comes_last_the_next_time_and_is_then_not_given():
@@ -100,8 +100,8 @@ def test_what_a_collection_broke_off_at_comes_last_the_next_time_and_is_then_not
     assert go(partner, "a b") == (AWAY, [])
     outcome, arrivals = go(partner, "a b")
     assert [(each.message_id, each.content) for each in arrivals] == [("b", b"2"), ("a", b"away")]
-    assert outcome == Settled({"a": ""}, 2)
-    assert go(partner, "a", outcome.owed) == (Settled({"a": ""}, 0), [])
+    assert outcome == SettledList({"a": ""}, 2)
+    assert go(partner, "a", outcome.owed) == (SettledList({"a": ""}, 0), [])
     partner.has["a"] = Unavailable("who are you", credentials=True)
     assert go(partner, "a", outcome.owed)[0].credentials
     partner.has["a"] = b"1"
@@ -113,11 +113,11 @@ def test_what_they_do_not_hear_of_keeps_no_other_waiting():
     assert go(partner, "a b")[0] is AWAY
     outcome, arrivals = go(partner, "a b")
     assert [each.message_id for each in arrivals] == ["b", "a"]
-    assert outcome == Settled({"a": TAKEN}, 2)
+    assert outcome == SettledList({"a": TAKEN}, 2)
     outcome, arrivals = go(partner, "a c", {**outcome.owed, "d": TAKEN})
-    assert (outcome, [each.message_id for each in arrivals]) == (Settled({"a": TAKEN}, 1), ["c"])
+    assert (outcome, [each.message_id for each in arrivals]) == (SettledList({"a": TAKEN}, 1), ["c"])
     partner.away.clear()
-    assert go(partner, "a", outcome.owed)[0] == Settled({}, 0)
+    assert go(partner, "a", outcome.owed)[0] == SettledList({}, 0)
 
 
 def test_a_partner_that_goes_away_ends_it_and_the_next_time_finds_the_same():

@@ -11,7 +11,7 @@ from hub.partner.policy import (
     KEYS,
     Policy,
     choose_delay,
-    longest_delay,
+    find_longest_delay,
     parse_duration,
     parse_policy,
     write_duration,
@@ -28,7 +28,7 @@ def test_a_wait_is_any_time_up_to_its_step_and_never_beyond_max_retry_nor_none_a
 ) -> None:
     policy = Policy(first_retry=timedelta(seconds=1), max_retry=timedelta(minutes=5))
     longest = min(timedelta(seconds=2.0 ** min(attempt - 1, 20)), policy.max_retry)
-    assert longest_delay(policy, attempt) == longest
+    assert find_longest_delay(policy, attempt) == longest
     assert policy.first_retry / 10 <= choose_delay(policy, attempt, chance) <= longest
 
 

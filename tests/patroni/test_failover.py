@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from hub.runtime.free_ports import free_ports
+from hub.runtime.free_ports import find_free_ports
 from tests.patroni.machines import PASSWORDS, Machines, block
 from tests.process.test_kill import Load, assert_counted_once, assert_nothing_lost, waiting
 from tests.running import RunningHub, until
@@ -67,7 +67,7 @@ def test_no_receipted_message_is_lost_with_the_primary_nor_with_a_hub_and_nothin
     first, second = hubs
     for each in hubs:
         each.start()
-    balanced = f"127.0.0.1:{free_ports(1)[0]}"
+    balanced = f"127.0.0.1:{find_free_ports(1)[0]}"
     ready.balance(
         balanced,
         {f"hub{n}": (place(hub.soap), place(hub.admin), first.home / "pki/ca.crt") for n, hub in enumerate(hubs, 1)},

@@ -25,8 +25,8 @@ POINTS = {
     "sent-not-settled": (claims, "settle_claim", "before"),
     "settled-not-committed": (claims, "settle_claim", "after"),
     "enclosed-not-committed": (duties, "record_enclosed_facts", "after"),
-    "promised-not-written": (duties, "write_next", "before"),
-    "written-not-committed": (duties, "write_next", "after"),
+    "promised-not-written": (duties, "write_next_slice", "before"),
+    "written-not-committed": (duties, "write_next_slice", "after"),
     "fetched-not-answered": (documents_responses, "build_document_response", "before"),
     "confirmed-not-answered": (documents_responses, "build_confirmed_response", "before"),
 }

@@ -12,7 +12,7 @@ import requests
 from cryptography import x509
 from lxml import etree
 
-from hub.demo.partners.letterbox import DOCUMENTS, Delivered, Letterbox, Shelf, tls_server
+from hub.demo.partners.letterbox import DOCUMENTS, Delivered, Letterbox, Shelf, make_server_context
 from hub.demo.partners.notebook import Notebook, read_notebook
 from hub.demo.protocol.client import Wire
 from hub.demo.protocol.signing import SOAP, PartnerIdentity, Unbelievable, sign_call, verify_reply
@@ -60,7 +60,7 @@ def pair(keys: Path, tmp_path: Path) -> Iterator[Pair]:
     key, certificate = keys / "partners/vpub.key", keys / "partners/vpub.crt"
     told: list[Delivered] = []
     with Notebook(tmp_path / "vpub.jsonl") as notebook:
-        tls = tls_server(key, certificate, keys / "ca.crt")
+        tls = make_server_context(key, certificate, keys / "ca.crt")
         box = Letterbox(
             ("127.0.0.1", 0), tls, PartnerIdentity.load(key, certificate), hub, Shelf.reopen(notebook), told.append
         )

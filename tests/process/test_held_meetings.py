@@ -9,7 +9,7 @@ import pytest
 
 from hub.demo.plan import packets
 from hub.demo.plan.invitation import Invitation, Person, write_invitation
-from hub.domain.local_time import local_day
+from hub.domain.local_time import find_local_day
 from hub.report.form.period import find_month_containing
 
 pytestmark = pytest.mark.slow
@@ -23,7 +23,7 @@ def packet(sender, to, method, meeting, now, *, number):
     fields: Any = {
         "notation": "GM",
         "subject": "Họp giao ban",
-        "promulgated": local_day(now),
+        "promulgated": find_local_day(now),
         "attachments": attachments,
     }
     return packets.write_document_packet(sender, [to], number=number, **fields)
@@ -58,7 +58,7 @@ def test_a_meeting_is_called_answered_cancelled_and_stands_in_the_report(hub):
     said = json.loads(hub.cli("report", "H55", period.text, "--form", "meetings", "--format", "json", text=True))
     rows = {row["unit"]: row for row in said["rows"]}
     names = ("called", "cancelled", "held", "accepted", "declined", "attended")
-    was = int(period.first <= local_day(over.start))  # yesterday may be of the period before
+    was = int(period.first <= find_local_day(over.start))  # yesterday may be of the period before
     assert [rows[ORGANIZER][name] for name in names] == [2, 1, was, 0, 0, 0]
     assert [rows[INVITED][name] for name in names] == [0, 0, 0, 1, 0, was]
     facts = [fact for fact in hub.cli("report", "--facts", "--json") if fact["service"] == "meetings"]

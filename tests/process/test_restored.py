@@ -191,7 +191,11 @@ def read_whole(journal):
     """Return the messages of a journal that is whole."""
     engine = transactions.open_journal(f"sqlite:///{journal}", pooled=False)
     with transactions.read_transaction(engine) as tx:
-        assert [*integrity.in_file(tx), *integrity.in_chain(tx), *integrity.in_contents(tx)] == []
-        found = {each.message_id: (each.id, each.sha256) for each in search.find_messages(tx, search.Filter())}
+        assert [
+            *integrity.find_file_damage(tx),
+            *integrity.find_chain_damage(tx),
+            *integrity.find_content_damage(tx),
+        ] == []
+        found = {each.message_id: (each.id, each.sha256) for each in search.find_messages(tx, search.MessageFilter())}
     engine.dispose()
     return found

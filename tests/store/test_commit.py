@@ -12,7 +12,7 @@ from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.journal import facts, messages, search
 from hub.journal.decisions import RecordedMessage
-from hub.journal.search import Filter
+from hub.journal.search import MessageFilter
 from hub.runtime import server_monitor
 from hub.store import group_commit, transactions
 from hub.store.group_commit import Database, commit_steps
@@ -34,7 +34,7 @@ def broken(tx):
 
 def kept(engine):
     with transactions.read_transaction(engine) as tx:
-        return [message.message_id for message in search.find_messages(tx, Filter())]
+        return [message.message_id for message in search.find_messages(tx, MessageFilter())]
 
 
 def test_a_step_that_fails_fails_alone_and_leaves_nothing(engine):

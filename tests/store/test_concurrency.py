@@ -23,8 +23,8 @@ from hub.journal.decisions import RecordedMessage
 from hub.journal.queue import claims, deliveries, partner_state, pickup
 from hub.journal.queue import replay as queue_replay
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.search import Filter
-from hub.partner.circuit_breaker import Breaker, Position
+from hub.journal.search import MessageFilter
+from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
 from hub.store.group_commit import commit_steps
@@ -78,7 +78,9 @@ def settle(engine, claimed, state=DeliveryState.DELIVERED, now=LATER):
 def states(engine):
     with transactions.read_transaction(engine) as tx:
         return Counter(
-            made.state for m in search.find_messages(tx, Filter()) for made in deliveries.of_message(tx, m.id)
+            made.state
+            for m in search.find_messages(tx, MessageFilter())
+            for made in deliveries.read_message_deliveries(tx, m.id)
         )
 
 
@@ -98,7 +100,7 @@ def test_one_message_sent_twice_at_the_same_time_is_taken_once_and_both_get_one_
         assert len({(each.id, each.receipt) for each in taken}) == 1
         assert taken[0].receipt is not None
     with transactions.read_transaction(engine) as tx:
-        assert search.count_messages(tx, Filter()) == 15
+        assert search.count_messages(tx, MessageFilter()) == 15
         assert len(list(facts.read_facts(tx))) == 15
 
 
@@ -108,8 +110,8 @@ def test_of_two_different_messages_under_one_id_at_the_same_time_one_is_taken_an
         taken = at_once(*(lambda rival=rival: one(engine, messages.record_message, rival, ROUTES) for rival in rivals))
         assert sorted(len(each.problems) for each in taken) == [0, 1]
     with transactions.read_transaction(engine) as tx:
-        assert search.count_messages(tx, Filter(state="accepted")) == 10
-        assert search.count_messages(tx, Filter(state="refused")) == 10
+        assert search.count_messages(tx, MessageFilter(state="accepted")) == 10
+        assert search.count_messages(tx, MessageFilter(state="refused")) == 10
 
 
 def test_two_messages_of_one_document_at_the_same_time_are_one_fact(engine):
@@ -120,7 +122,7 @@ def test_two_messages_of_one_document_at_the_same_time_are_one_fact(engine):
         )
     )
     with transactions.read_transaction(engine) as tx:
-        assert search.count_messages(tx, Filter(state="accepted")) == 6
+        assert search.count_messages(tx, MessageFilter(state="accepted")) == 6
         assert len(list(facts.read_facts(tx))) == 1
 
 
@@ -184,7 +186,9 @@ def test_a_replay_while_the_head_of_its_lane_is_taken_lets_one_of_them_go(engine
         settle(engine, claimed, DeliveryState.DEAD)
         one(engine, messages.record_message, entry(document(document_id=f"D{number}"), number * 10 + 1), ROUTES)
         with transactions.read_transaction(engine) as tx:
-            dead = [made for _message, made in search.in_state(tx, [DeliveryState.DEAD], Filter())]
+            dead = [
+                made for _message, made in search.find_deliveries_in_state(tx, [DeliveryState.DEAD], MessageFilter())
+            ]
         at_once(
             lambda: claim(engine, "node", now=LATER),
             lambda dead=dead: one(engine, queue_replay.replay_deliveries, dead, ROUTES, reason="x", by="me", now=LATER),
@@ -217,7 +221,7 @@ def test_nodes_together_keep_to_a_partners_concurrency_and_rate(engine):
 def test_of_nodes_that_look_at_an_unavailable_partner_at_the_same_time_one_sends_one_probe(engine):
     for number in range(1, 11):
         one(engine, messages.record_message, entry(document(document_id=f"D{number}"), number), ROUTES)
-    down = Breaker(position=Position.OPEN, until=NOW, opened=1)
+    down = Breaker(position=BreakerPosition.OPEN, until=NOW, opened=1)
     one(engine, partner_state.move_breaker, "vpub", lambda _: down, NOW)
     taken = at_once(*(lambda name=name: claim(engine, name) for name in ("a", "b", "c", "d")))
     assert sorted(map(len, taken)) == [0, 0, 0, 1]
@@ -258,7 +262,7 @@ def test_a_document_fetched_and_confirmed_from_many_sides_at_the_same_time_count
         *_, early = at_once(fetch_and_confirm, fetch_and_confirm, confirm)
         assert early == "not-fetched", "or it came late enough"
         with transactions.read_transaction(engine) as tx:
-            told = [event["event"] for event in events.of_message(tx, taken.id)]
+            told = [event["event"] for event in events.read_message_events(tx, taken.id)]
         assert (told.count("delivery-fetched"), told.count("delivery-delivered")) == (1, 1)
     assert states(engine) == {DeliveryState.DELIVERED: 10}
 
@@ -279,7 +283,7 @@ def test_two_statuses_at_the_same_time_never_move_a_delivery_back(engine):
             )
         )
         with transactions.read_transaction(engine) as tx:
-            assert [made.status for made in deliveries.of_message(tx, sent.id)] == ["05"]
+            assert [made.status for made in deliveries.read_message_deliveries(tx, sent.id)] == ["05"]
 
 
 def test_a_document_and_its_recall_at_the_same_time_end_with_the_document_stopped(engine):
@@ -292,9 +296,9 @@ def test_a_document_and_its_recall_at_the_same_time_end_with_the_document_stoppe
             lambda back=back: one(engine, messages.record_message, back, ROUTES),
         )
         with transactions.read_transaction(engine) as tx:
-            (made,) = deliveries.of_message(tx, sent.id)
+            (made,) = deliveries.read_message_deliveries(tx, sent.id)
             assert made.state is DeliveryState.DEAD
-            assert [each.state for each in deliveries.of_message(tx, back.id)] == [DeliveryState.WAITING]
+            assert [each.state for each in deliveries.read_message_deliveries(tx, back.id)] == [DeliveryState.WAITING]
 
 
 def test_a_recall_while_its_document_is_claimed_and_settled_finds_it_delivered_or_stops_it_and_never_both(engine):
@@ -309,7 +313,7 @@ def test_a_recall_while_its_document_is_claimed_and_settled_finds_it_delivered_o
 
         delivered, _ = at_once(send, lambda back=back: one(engine, messages.record_message, back, ROUTES))
         with transactions.read_transaction(engine) as tx:
-            (made,) = deliveries.of_message(tx, sent.id)
+            (made,) = deliveries.read_message_deliveries(tx, sent.id)
             received = [
                 fact for fact in facts.read_facts(tx) if fact.milestone == "received" and fact.message == sent.id
             ]
@@ -325,7 +329,7 @@ def test_two_replays_at_the_same_time_revive_a_dead_letter_once(engine):
     for claimed in claim(engine, "node", limit=5):
         settle(engine, claimed, DeliveryState.DEAD)
     with transactions.read_transaction(engine) as tx:
-        dead = [made for _message, made in search.in_state(tx, [DeliveryState.DEAD], Filter())]
+        dead = [made for _message, made in search.find_deliveries_in_state(tx, [DeliveryState.DEAD], MessageFilter())]
 
     def replay():
         with transactions.write_transaction(engine) as tx:
@@ -456,8 +460,8 @@ def test_an_accepted_message_whose_commit_was_cut_is_taken_once_with_its_own_rec
     assert cut.cuts == 1
     assert [(each.id, each.receipt, each.problems) for each in taken] == [(item.id, item.receipt, ()) for item in batch]
     with transactions.read_transaction(engine) as tx:
-        assert search.count_messages(tx, Filter()) == 3
-        assert [e["event"] for e in events.of_message(tx, batch[0].id)] == [
+        assert search.count_messages(tx, MessageFilter()) == 3
+        assert [e["event"] for e in events.read_message_events(tx, batch[0].id)] == [
             "message-accepted",
             "delivery-waiting",
             "fact-recorded",
@@ -473,8 +477,8 @@ def test_a_refusal_whose_commit_was_cut_is_journalled_once_with_the_same_reasons
     taken = one(engine, messages.record_message, reused, ROUTES)
     assert (cut.cuts, taken.id, [p.code for p in taken.problems]) == (1, reused.id, ["id-reused"])
     with transactions.read_transaction(engine) as tx:
-        assert search.count_messages(tx, Filter(state="refused")) == 1
-        assert [e["event"] for e in events.of_message(tx, reused.id)] == ["message-refused"]
+        assert search.count_messages(tx, MessageFilter(state="refused")) == 1
+        assert [e["event"] for e in events.read_message_events(tx, reused.id)] == ["message-refused"]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -484,7 +488,7 @@ def test_a_settlement_whose_commit_was_cut_is_told_as_what_it_is(engine, cut, wh
     cut.when = when
     assert settle(engine, claimed)
     with transactions.read_transaction(engine) as tx:
-        told = [event["event"] for event in events.of_message(tx, sent.id)]
+        told = [event["event"] for event in events.read_message_events(tx, sent.id)]
     assert (told.count("attempt-ended"), told.count("delivery-delivered"), "attempt-stale" in told) == (1, 1, False)
 
 
@@ -508,7 +512,7 @@ def test_events_whose_chaining_was_cut_are_numbered_once(engine, cut, when):
     one(engine, events.chain_events)
     with transactions.read_transaction(engine) as tx:
         assert list(events.find_broken_events(tx)) == []
-        assert events.oldest_unchained(tx) is None
+        assert events.read_oldest_unchained(tx) is None
 
 
 def test_a_server_that_is_gone_fails_the_whole_batch_at_once_as_retryable(only_postgresql):
@@ -532,7 +536,7 @@ def test_readers_and_writers_go_on_when_their_pooled_connections_were_ended(jour
                 )
             )
             assert ended.scalars().all()
-        assert run_reading(pooled, lambda tx: search.count_messages(tx, Filter())) == 1
+        assert run_reading(pooled, lambda tx: search.count_messages(tx, MessageFilter())) == 1
         one(pooled, messages.record_message, entry(document(document_id="D2"), 2), ROUTES)
     finally:
         pooled.dispose()
@@ -542,9 +546,9 @@ def test_readers_and_writers_go_on_when_their_pooled_connections_were_ended(jour
 def test_a_reader_sees_one_picture_whatever_is_written_meanwhile(engine):
     one(engine, messages.record_message, entry(document()), ROUTES)
     with transactions.read_transaction(engine) as tx:
-        assert search.count_messages(tx, Filter()) == 1
+        assert search.count_messages(tx, MessageFilter()) == 1
         one(engine, messages.record_message, entry(document(document_id="D2"), 2), ROUTES)
-        assert search.count_messages(tx, Filter()) == 1
+        assert search.count_messages(tx, MessageFilter()) == 1
 
 
 def test_a_lock_that_another_holds_too_long_is_a_retryable_failure(engine, only_postgresql):

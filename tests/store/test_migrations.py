@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from hub.domain.model import DeliveryState
 from hub.journal import blobs, events, facts, search, unit_registry
 from hub.journal.queue import deliveries
-from hub.journal.search import Filter
+from hub.journal.search import MessageFilter
 from hub.store import transactions
 from hub.store.tables import delivery, metadata
 from tests.conftest import DATABASES
@@ -84,7 +84,7 @@ def test_an_upgrade_from_the_first_release_keeps_everything_and_ends_at_the_tabl
     with old.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     with transactions.write_transaction(old) as tx:
-        accepted, refused = search.find_messages(tx, Filter())
+        accepted, refused = search.find_messages(tx, MessageFilter())
         assert (accepted.message_id, accepted.subject, accepted.sender) == ("m1", "V/v", "H55.13")
         assert (refused.message_id, refused.refusal) == ("m2", "unit-unknown: H55.99")
         assert blobs.read_blob(tx, accepted.sha256) == b"bytes"
@@ -93,7 +93,7 @@ def test_an_upgrade_from_the_first_release_keeps_everything_and_ends_at_the_tabl
             blobs.keep_blob(tx, f"{size}", b"\0\xff" * (size // 2))  # the same message, sent again to this release
             assert blobs.read_blob_size(tx, f"{size}") == size
         assert search.read_stored_receipt(tx, accepted.id) == b"<receipt/>"
-        (made,) = deliveries.of_message(tx, accepted.id)
+        (made,) = deliveries.read_message_deliveries(tx, accepted.id)
         assert (made.state, made.attempts, made.recipient) == (DeliveryState.WAITING, 1, "H55.01")
         (fact,) = facts.read_facts(tx)
         assert (fact.unit, fact.milestone, fact.message) == ("H55.13", "sent", accepted.id)
@@ -103,7 +103,7 @@ def test_an_upgrade_from_the_first_release_keeps_everything_and_ends_at_the_tabl
         }
         assert events.chain_events(tx) >= 1
         assert list(events.find_broken_events(tx)) == []
-        (told,) = [each for each in events.of_message(tx, accepted.id) if each.get("event") == "fact-recorded"]
+        (told,) = [each for each in events.read_message_events(tx, accepted.id) if each.get("event") == "fact-recorded"]
         assert told == json.loads(events._text(facts.make_fact_event(fact))), "a fact from before facts were told of"
 
 

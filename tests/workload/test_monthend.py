@@ -199,7 +199,7 @@ def test_a_month_waits_for_facts_that_were_received_in_it_and_no_other_form_does
     service.startService()
     minutes(held, 10)
     assert (held.closed("mail"), held.closed("dossiers")) == ([], ["2026-12"])
-    duties.write_all(held.engine)
+    duties.write_outstanding_facts(held.engine)
     minutes(held, 2)
     assert held.closed("mail") == ["2026-12"]
     with transactions.read_transaction(held.engine) as tx:

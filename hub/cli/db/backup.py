@@ -111,15 +111,15 @@ def _problems(tx: sa.Connection) -> Iterator[str]:
     from hub.store import transactions
     from hub.store.tables import content
 
-    found = integrity.in_file(tx)
+    found = integrity.find_file_damage(tx)
     yield from found
     if found:
         return  # the later checks would read damaged pages
     try:
-        yield from integrity.in_chain(tx)
+        yield from integrity.find_chain_damage(tx)
         total = int(tx.scalar(sa.select(sa.func.sum(sa.func.length(content.c.octets)))) or 0)
         with progress_bar(t("Kiểm tra", "Verifying")) as tell:
-            yield from integrity.in_contents(tx, _of(tell, total))
+            yield from integrity.find_content_damage(tx, _of(tell, total))
     except sa.exc.DBAPIError as error:
         if not transactions.is_damage_error(error):
             raise

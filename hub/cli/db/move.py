@@ -15,7 +15,7 @@ import click
 
 from hub.cli.screen import CONFIGURATION, UNAVAILABLE, CommandStop, Screen, command, pass_screen, t
 from hub.config import Config
-from hub.journal.move import Move, Tell, Unmovable
+from hub.journal.move import JournalMove, Tell, Unmovable
 
 #: reason for which a move is refused -> (vi, en)
 WHY = {
@@ -144,7 +144,7 @@ def _alone(config: Config) -> Generator[None]:
 
 
 @contextmanager
-def _between(config: Config, target: str, to: str, password_file: Path | None) -> Generator[Move]:
+def _between(config: Config, target: str, to: str, password_file: Path | None) -> Generator[JournalMove]:
     """Open both databases and yield the move between them.
 
     Raises `CommandStop` or `ConfigurationFault` if one is unfit.
@@ -165,7 +165,7 @@ def _between(config: Config, target: str, to: str, password_file: Path | None) -
             marked = None if unfinished else move_marks.find_move_mark(tx)
         if problems or marked:
             raise ConfigurationFault([*problems, *([marked] if marked else [])])
-        yield Move(source=there, target=here, origin=config.database_url, destination=to)
+        yield JournalMove(source=there, target=here, origin=config.database_url, destination=to)
     except Unmovable as error:
         vi, en = WHY[error.why]
         code = CONFIGURATION if error.why in _REFUSED else 1

@@ -150,12 +150,12 @@ def play_day(
 
 def _town(operator: "Operator", scale: "Scale") -> "Town":
     from hub.demo.plan.day import Town
-    from hub.domain.local_time import local_day
+    from hub.domain.local_time import find_local_day
 
     codes = [unit["code"] for unit in operator.rows("units", "list")]
     fetching = tuple(code for code in codes if code.startswith("H55.13"))[:6]
     rest = tuple(code for code in codes if code not in fetching)
-    return Town(fetching, rest, AGENCIES, local_day(datetime.now(UTC)))
+    return Town(fetching, rest, AGENCIES, find_local_day(datetime.now(UTC)))
 
 
 def _offices(town: "Town", scale: "Scale") -> tuple[str, ...]:
@@ -234,11 +234,11 @@ def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, 
         notebook.stem: list(read_notebook(notebook)) for notebook in sorted(stage.notebooks.glob("*.jsonl"))
     }
     results = [
-        *tally.of_documents(notebooks["sotttt"]),
-        *tally.of_documents(notebooks["vpub"]),
-        *tally.of_axis(notebooks["vpcp"]),
-        *tally.of_portal(notebooks["dvcqg"]),
-        *eventtally.of_reports(notebooks["vpcp"]),
+        *tally.tally_document_system(notebooks["sotttt"]),
+        *tally.tally_document_system(notebooks["vpub"]),
+        *tally.tally_axis(notebooks["vpcp"]),
+        *tally.tally_portal(notebooks["dvcqg"]),
+        *eventtally.tally_incident_reports(notebooks["vpcp"]),
     ]
     facts, messages = operator.rows("report", "--facts"), operator.rows("messages")
     results += hubs.tally_partner_files(notebooks)
@@ -246,7 +246,7 @@ def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, 
     documents = [fact for fact in facts if fact["service"] == "documents"]
     synced = [fact for fact in facts if (fact["service"], fact["milestone"]) == ("dossiers", "synced")]
     differences = [
-        *tally.unlike_facts(results, [*documents, *synced], frozenset({"documents", "dossiers"}), _key),
+        *tally.compare_facts(results, [*documents, *synced], frozenset({"documents", "dossiers"}), _key),
     ]
     folder.mkdir()
     pages: list[ReportPage] = []
@@ -261,7 +261,7 @@ def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, 
         return [row for file in written for row in json.loads(file.read_bytes())["rows"]]
 
     for form, columns in COLUMNS.items():
-        differences += tally.unlike_report(rows(form), expected, "documents", columns, form)
+        differences += tally.compare_report(rows(form), expected, "documents", columns, form)
     differences += events.compare_event_facts(notebooks, WATCHMAN, facts, rows, day.first, day.town.today)
     differences += shared.compare_shared_facts(notebooks, facts, rows)
     counted = {row["unit"]: row for row in rows("dossiers")}

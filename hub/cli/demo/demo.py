@@ -245,12 +245,12 @@ def _recount_story(stage: "Stage", operator: Operator, directory: Path, story: _
 def _cast(units: Sequence[Mapping[str, Any]]) -> "Cast":
     from hub.demo.plan.story import DISSOLVED, Cast
     from hub.demo.run.conductor import DEPARTMENT, OFFICE
-    from hub.domain.local_time import local_day
+    from hub.domain.local_time import find_local_day
 
     def of(partner: str) -> tuple[str, ...]:
         return tuple(unit["code"] for unit in units if unit["partner"] == partner and unit["code"] != DISSOLVED)
 
-    return Cast(of(DEPARTMENT), of(OFFICE), _aliases(units), local_day(datetime.now(UTC)))
+    return Cast(of(DEPARTMENT), of(OFFICE), _aliases(units), find_local_day(datetime.now(UTC)))
 
 
 def _aliases(units: Sequence[Mapping[str, Any]]) -> dict[str, str]:

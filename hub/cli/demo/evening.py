@@ -155,12 +155,12 @@ class Evening:
         from hub.demo.tally import tally, tallyreports
 
         notes: list[Mapping[str, Any]] = list(read_notebook(self.stage.notebooks / f"{REPORTING}.jsonl"))
-        results = list(tally.count_results_once(tallyreports.of_reporting(notes)).values())
+        results = list(tally.count_results_once(tallyreports.tally_reporting_system(notes)).values())
         messages = self.operator.rows("messages")
-        yield from tally.unlike_facts(results, self.operator.rows("report", "--facts"), frozenset({"reports"}), _key)
+        yield from tally.compare_facts(results, self.operator.rows("report", "--facts"), frozenset({"reports"}), _key)
         rows = self._read(self._province, self.current, "reporting")["rows"]
-        yield from tally.unlike_report(rows, tally.sum_results(results), "reports", COLUMNS, "reporting")
-        yield from tallyreports.unlike_journal(notes, messages)
+        yield from tally.compare_report(rows, tally.sum_results(results), "reports", COLUMNS, "reporting")
+        yield from tallyreports.compare_journal(notes, messages)
         yield from (
             f"{line['key']}: handed in unsigned" for line in notes if line["what"] == "taken" and not line["signer"]
         )
@@ -177,11 +177,11 @@ class Evening:
         from hub.demo.partners.notebook import read_notebook
         from hub.demo.tally import tallyreports
 
-        held = tallyreports.of_web(read_notebook(self.stage.notebooks / f"{WEB}.jsonl"))
+        held = tallyreports.tally_web_portal(read_notebook(self.stage.notebooks / f"{WEB}.jsonl"))
         paths = [f"/reports/{PUBLISHED}/{self._province}/{self.period}.{kind}" for kind in ("html", "json")]
         served = {path: page for path in paths if (page := self._served(f"/public{path}")) is not None}
         sums = {path: hashlib.sha256(page).hexdigest() for path, page in served.items()}
-        yield from tallyreports.unlike_pages(held, sums)
+        yield from tallyreports.compare_pages(held, sums)
         shown, report = served.get(paths[1]), self._read(self._province, self.period, PUBLISHED)
         if shown is not None and _timeless(json.loads(shown)) != _timeless(report):
             yield f"/public{paths[1]} is not what `lienthong report` prints"

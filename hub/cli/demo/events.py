@@ -57,10 +57,10 @@ def open_event_systems(site: "Site", watchman: str, units: Sequence[str], unit: 
 
     The hub reports grave incidents to *agency* in the name of *unit*.
     """
-    from hub.runtime.free_ports import free_ports
+    from hub.runtime.free_ports import find_free_ports
 
     text = site.config.read_text("utf-8")
-    (port,) = free_ports(1)
+    (port,) = find_free_ports(1)
     site.config.write_text(text + _SETTINGS.format(port=port, agency=agency, unit=unit), "utf-8")
     enrol_partner(site, watchman, "Hệ thống giám sát (mẫu)", units, calls=("incidents",))
 
@@ -80,15 +80,15 @@ def compare_event_facts(
     from hub.demo.tally import eventtally, tally
 
     systems = [*notebooks["sotttt"], *notebooks["vpub"]]
-    results = [*eventtally.of_calendars(systems), *eventtally.of_watchman(notebooks[watchman])]
+    results = [*eventtally.tally_calendars(systems), *eventtally.tally_watchman(notebooks[watchman])]
     beside = [*eventtally.tally_meetings(systems, first, today), *eventtally.tally_incidents(notebooks[watchman])]
     expected = tally.sum_results(tally.count_results_once([*results, *beside]).values())
     differences = [
-        *tally.unlike_facts(results, facts, frozenset(FORMS), _key),
-        *eventtally.unlike_reports(notebooks[watchman], notebooks["vpcp"]),
+        *tally.compare_facts(results, facts, frozenset(FORMS), _key),
+        *eventtally.compare_incident_reports(notebooks[watchman], notebooks["vpcp"]),
     ]
     for form, columns in _COLUMNS.items():
-        differences += tally.unlike_report(rows(form), expected, form, columns, form)
+        differences += tally.compare_report(rows(form), expected, form, columns, form)
     return differences
 
 

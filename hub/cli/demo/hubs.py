@@ -83,7 +83,7 @@ def tally_partner_files(notebooks: Mapping[str, Sequence[Mapping[str, Any]]]) ->
 
     agencies = AGENCIES.values()
     return [
-        *tallyhubs.of_gateway(notebooks["lgsp"], agencies),
-        *tallyhubs.of_gateway(notebooks["wso2"], agencies),
-        *tallyhubs.of_bus(notebooks["bkav"], agencies),
+        *tallyhubs.tally_gateway(notebooks["lgsp"], agencies),
+        *tallyhubs.tally_gateway(notebooks["wso2"], agencies),
+        *tallyhubs.tally_bus(notebooks["bkav"], agencies),
     ]

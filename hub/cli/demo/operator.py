@@ -44,7 +44,7 @@ class Narrator:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         columns = (TextColumn("   {task.description}"), BarColumn(), MofNCompleteColumn())
-        # The console keeps this very stream, because `Operator.run_command` redirects standard error while a bar is shown.
+        # The console keeps this stream, because `Operator.run_command` redirects standard error while a bar is shown.
         console = Console(file=sys.stderr)
         with Progress(
             *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False

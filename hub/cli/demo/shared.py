@@ -97,12 +97,12 @@ def compare_shared_facts(
     from hub.demo.run.dayplay import MAIL, OFFICERS, SERVICES
     from hub.demo.tally import tally, tallyshared
 
-    results = [*tallyshared.of_mail(notebooks[MAIL]), *tallyshared.of_lookups(notebooks[OFFICERS])]
+    results = [*tallyshared.tally_mail(notebooks[MAIL]), *tallyshared.tally_lookups(notebooks[OFFICERS])]
     expected = tally.sum_results(tally.count_results_once(results).values())
     differences = [
-        *tally.unlike_facts(results, facts, frozenset(FORMS), lambda fact: (str(fact["key"]),)),
-        *tallyshared.unlike_placed(notebooks[OFFICERS], notebooks[SERVICES]),
+        *tally.compare_facts(results, facts, frozenset(FORMS), lambda fact: (str(fact["key"]),)),
+        *tallyshared.compare_orders(notebooks[OFFICERS], notebooks[SERVICES]),
     ]
     for form, columns in _COLUMNS.items():
-        differences += tally.unlike_report(rows(form), expected, form, columns, form)
+        differences += tally.compare_report(rows(form), expected, form, columns, form)
     return differences

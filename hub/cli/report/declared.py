@@ -172,7 +172,7 @@ def _declared(
             place = f"{wrong.cell}: " if wrong.cell else f"{file}: "
             click.echo(place + t(wrong.vi, wrong.en), err=True)
         exit_command(1)
-    province = Province.of(config, unit_registry.read_unit_roll(tx, local_time.local_day(now)))
+    province = Province.of(config, unit_registry.read_unit_index(tx, local_time.find_local_day(now)))
     signed = attrs.evolve(said, by=said.by or by)
     return declarations.record_declaration(tx, province, signed, by=by, now=now), by
 

@@ -309,7 +309,7 @@ def _fact_rows(tx: "Transaction", facts: "Iterable[Fact]") -> "Iterator[dict[str
 
     rest = iter(facts)
     while some := list(islice(rest, _TOGETHER)):
-        ids = search.message_ids(tx, (fact.message for fact in some))
+        ids = search.read_message_ids(tx, (fact.message for fact in some))
         yield from ({"message_id": ids.get(fact.message), "id": fact.message, **attrs.asdict(fact)} for fact in some)
 
 

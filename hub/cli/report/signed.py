@@ -186,7 +186,7 @@ def _take(
 
     if kept is None:
         raise Rejected(Problem("report-not-closed"))
-    province = Province.of(config, unit_registry.read_unit_roll(tx, local_time.local_day(now)))
+    province = Province.of(config, unit_registry.read_unit_index(tx, local_time.find_local_day(now)))
     return submission.accept_signed_report(tx, province, kept, uploaded, by=getpass.getuser(), now=now)
 
 

@@ -202,4 +202,8 @@ def _counted(
         lines=lines,
         open_month=submission.find_open_month(tx, asked.form, asked.period),
     )
-    return Province.of(config, unit_registry.read_unit_roll(tx, local_time.local_day(now))), made, getpass.getuser()
+    return (
+        Province.of(config, unit_registry.read_unit_index(tx, local_time.find_local_day(now))),
+        made,
+        getpass.getuser(),
+    )

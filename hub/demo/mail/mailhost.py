@@ -29,7 +29,7 @@ from typing import Any
 import attrs
 
 from hub.demo.mail import mailfiles
-from hub.demo.run.ports import free_ports
+from hub.demo.run.ports import find_free_ports
 
 DOMAIN = "thainguyen.gov.vn"
 PASSWORD = "mat-khau-mau"  # of every account here
@@ -94,7 +94,7 @@ class MailHost:
         """Write the configuration files of both programs."""
         home, owner, postfix = self.home, pwd.getpwnam(_OWNER), pwd.getpwnam("postfix")
         home.chmod(0o755)
-        self.ports = dict(zip(("smtp", "smtps", "imap", "imaps"), free_ports(4), strict=True))
+        self.ports = dict(zip(("smtp", "smtps", "imap", "imaps"), find_free_ports(4), strict=True))
         for name, file in (("key", self.key), ("certificate", self.certificate)):
             (home / f"{name}.pem").write_bytes(file.read_bytes())
         (home / "key.pem").chmod(0o600)

@@ -16,7 +16,7 @@ from hub.demo.partners.notebook import Notebook, read_notebook
 
 
 @attrs.frozen(kw_only=True)
-class PigeonholeItem:
+class WaitingPacket:
     """One waiting packet."""
 
     id: str
@@ -30,19 +30,19 @@ class PigeonholeItem:
 
 
 @attrs.define
-class Pigeonholes:
+class WaitingPackets:
     """All packets that were ever put in, in order."""
 
     _notebook: Notebook
     _clock: Callable[[], datetime]
-    _items: dict[str, PigeonholeItem] = attrs.field(factory=dict, init=False)
+    _items: dict[str, WaitingPacket] = attrs.field(factory=dict, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Restore the state from the notebook."""
         for line in read_notebook(self._notebook.path):
             if line["what"] == "waiting":
-                item = PigeonholeItem(
+                item = WaitingPacket(
                     id=str(line["id"]),
                     type=str(line["type"]),
                     sender=str(line["sender"]),
@@ -56,7 +56,7 @@ class Pigeonholes:
 
     def put(self, kind: str, sender: str, to: str, content: bytes) -> str:
         """Add *content* as a waiting packet. Return its new id."""
-        item = PigeonholeItem(
+        item = WaitingPacket(
             id=str(uuid.uuid4()), type=kind, sender=sender, to=to, content=content, created=self._clock()
         )
         letters = base64.b64encode(content).decode()
@@ -65,7 +65,7 @@ class Pigeonholes:
             self._items[item.id] = item
         return item.id
 
-    def get(self, item_id: str) -> PigeonholeItem | None:
+    def get(self, item_id: str) -> WaitingPacket | None:
         """Return one packet; None if there is none with this id."""
         return self._items.get(item_id)
 
@@ -75,7 +75,7 @@ class Pigeonholes:
         with self._lock:
             self._set(item_id, state)
 
-    def each(self, kind: str | None = None) -> Iterator[PigeonholeItem]:
+    def each(self, kind: str | None = None) -> Iterator[WaitingPacket]:
         """Yield all packets of one *kind*, waiting or not; None means every kind."""
         with self._lock:
             found = list(self._items.values())

@@ -132,7 +132,7 @@ class AxisState:
     def put(self, kind: str, sender: str, to: str, content: bytes) -> str:
         """Add a packet of another system for *to*. Return the receiver's docId."""
         with self._lock:
-            return self._parcel(new_id(), kind, sender, to, content)
+            return self._parcel(make_doc_id(), kind, sender, to, content)
 
     def received(self, system: str, kind: str, since: date | None, until: date | None) -> list[AxisParcel]:
         """Return the parcels for *system* that came on these days; without both days, those without a final status."""
@@ -188,7 +188,7 @@ class AxisState:
 
         So a sender that is told of a repetition finds all parcels.
         """
-        doc_id = new_id()
+        doc_id = make_doc_id()
         for to in receivers:
             self._parcel(doc_id, kind, sender, to, content)
         self.notebook.write("sent", datetime.now(UTC), doc_id=doc_id, system=system, kind=kind, sha256=mark)
@@ -196,7 +196,7 @@ class AxisState:
         return doc_id
 
     def _parcel(self, sender_doc_id: str, kind: str, sender: str, to: str, content: bytes) -> str:
-        doc_id, at = new_id(), datetime.now(UTC)
+        doc_id, at = make_doc_id(), datetime.now(UTC)
         body = {
             "kind": kind,
             "from": sender,
@@ -237,6 +237,6 @@ class AxisState:
         return agency is not None and agency.system == system
 
 
-def new_id() -> str:
+def make_doc_id() -> str:
     """Return a new docId in the form of the real ones: 24 hex digits."""
     return os.urandom(12).hex()

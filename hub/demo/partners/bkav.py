@@ -28,7 +28,7 @@ from hub.demo.partners.bus import (
     write_bus_fault,
 )
 from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
-from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
+from hub.demo.partners.office import PartnerServer, ServerAnswer, ServerCall
 from hub.demo.protocol import checker
 
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -50,7 +50,7 @@ class Bus:
     """The state that the threads of the bus share."""
 
     options: argparse.Namespace
-    office: Office
+    office: PartnerServer
     documents: dict[str, Waiting] = attrs.field(factory=dict)
     statuses: list[tuple[str, str]] = attrs.field(factory=list)  #: receiver and XML
     shown: set[str] = attrs.field(factory=set)  #: ids of statuses that were requested
@@ -59,7 +59,7 @@ class Bus:
     faults: int = 0
     lock: threading.Lock = attrs.field(factory=threading.Lock)
 
-    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
+    def answer(self, call: ServerCall, refuse: bool) -> ServerAnswer:
         """Answer one call."""
         try:
             asked = bus.open_bus_call(call)
@@ -69,7 +69,7 @@ class Bus:
             self.faults, faulty = max(self.faults - 1, 0), self.faults > 0
         if faulty:
             return write_bus_fault(asked.soap, "Read timed out", ours=True)
-        operations: dict[str, Callable[[BusCall], OfficeAnswer]] = {
+        operations: dict[str, Callable[[BusCall], ServerAnswer]] = {
             "SendDocument": self._send,
             "UpdateTraces": self._update,
             "GetPendingDocumentIds": self._pending,
@@ -98,7 +98,7 @@ class Bus:
         known = self.options.organs.split(",")
         return [] if set(shown) == {self.options.token} and organ in known else ["M.CheckPermission"]
 
-    def _send(self, asked: BusCall) -> OfficeAnswer:
+    def _send(self, asked: BusCall) -> ServerAnswer:
         message = asked.header.get("MessageHeader")
         manifest = next(iter(find_elements(asked.body, "Manifest")), None)
         organs = [read_path_text(each, "OrganId") for each in find_elements(message, "To")]
@@ -130,7 +130,7 @@ class Bus:
         )
         return self.report(asked, "SendDocument", more=f"<edXML:DocumentId>{self.taken[key]}</edXML:DocumentId>")
 
-    def _update(self, asked: BusCall) -> OfficeAnswer:
+    def _update(self, asked: BusCall) -> ServerAnswer:
         message = asked.header.get("MessageHeader")
         wrong = checker.check_status_packet(message)
         if not wrong:
@@ -138,20 +138,20 @@ class Bus:
             self.office.note("status", document_id=read_path_text(message, "ResponseFor", "DocumentId"), **told)
         return self.report(asked, "UpdateTraces", *wrong)
 
-    def _pending(self, asked: BusCall) -> OfficeAnswer:
+    def _pending(self, asked: BusCall) -> ServerAnswer:
         organ = asked.field("OrganId")
         ids = [name for name, each in self.documents.items() if each.organs.get(organ) is False]
         listed = "".join(f"<DocumentId>{name}</DocumentId>" for name in ids for _ in range(2 if self.doubling else 1))
         return self.report(asked, "GetPendingDocumentIds", more=listed)
 
-    def _get(self, asked: BusCall) -> OfficeAnswer:
+    def _get(self, asked: BusCall) -> ServerAnswer:
         waiting = self.documents.get(asked.field("DocumentId"))
         if waiting is None or asked.field("OrganId") not in waiting.organs:
             return self.report(asked, "GetDocument", "N.DocumentId")
         files = dict(list(waiting.files.items())[1:]) if waiting.spoilt else waiting.files
         return self._written(asked, waiting.header, waiting.manifest, files)
 
-    def _confirm(self, asked: BusCall) -> OfficeAnswer:
+    def _confirm(self, asked: BusCall) -> ServerAnswer:
         document_id, organ = asked.field("DocumentId"), asked.field("OrganId")
         waiting = self.documents.get(document_id)
         if waiting is None or organ not in waiting.organs:
@@ -160,7 +160,7 @@ class Bus:
         waiting.organs[organ] = True
         return self.report(asked, "ConfirmReceived")
 
-    def _traces(self, asked: BusCall) -> OfficeAnswer:
+    def _traces(self, asked: BusCall) -> ServerAnswer:
         organ = asked.field("OrganId")
         given = {f"status {n}": xml for n, (to, xml) in enumerate(self.statuses, 1) if to == organ}
         with self.lock:
@@ -170,7 +170,7 @@ class Bus:
             self.office.note("shown", id=status_id)
         return self.report(asked, "GetTraces", more="".join(given.values()))
 
-    def report(self, asked: BusCall, operation: str, *codes: str, more: str = "") -> OfficeAnswer:
+    def report(self, asked: BusCall, operation: str, *codes: str, more: str = "") -> ServerAnswer:
         """Write the answer of *operation*: success, or an error for each of *codes*."""
         errors = "".join(f"<Error><Code>{code}</Code><Description>Không hợp lệ</Description></Error>" for code in codes)
         success = "false" if codes else "true"
@@ -178,7 +178,7 @@ class Bus:
         name = f"{operation}Response"
         return self._written(asked, [], f'<edXML:{name} xmlns:edXML="{EDOC}">{report}{more}</edXML:{name}>', {})
 
-    def _written(self, asked: BusCall, header: list[str], body: str, files: Mapping[str, bytes]) -> OfficeAnswer:
+    def _written(self, asked: BusCall, header: list[str], body: str, files: Mapping[str, bytes]) -> ServerAnswer:
         return write_bus_answer(
             asked.soap, header, body, files, packing=self.options.packing, encoding=self.options.encoding
         )
@@ -190,11 +190,15 @@ class Bus:
         status = read_path_text(message, "StatusCode")
         if status:
             self.statuses.append(
-                (read_path_text(message, "ResponseFor", "OrganId"), bus.respell(message, EDOC, "Status"))
+                (read_path_text(message, "ResponseFor", "OrganId"), bus.respell_element(message, EDOC, "Status"))
             )
             return f"status {len(self.statuses)}"
-        header = [bus.respell(each, EDOC) for each in message.getparent() if etree.QName(each).localname != "Signature"]  # type: ignore[union-attr]
-        manifest = bus.respell(find_elements(root, "edXMLManifest")[0], EDOC, "Manifest")
+        header = [
+            bus.respell_element(each, EDOC)
+            for each in message.getparent()  # type: ignore[union-attr]
+            if etree.QName(each).localname != "Signature"
+        ]
+        manifest = bus.respell_element(find_elements(root, "edXMLManifest")[0], EDOC, "Manifest")
         files = {
             read_path_text(each, "ContentId").removeprefix("cid:"): base64.b64decode(
                 read_path_text(each, "ContentTransferEncoded")
@@ -253,7 +257,7 @@ def _options() -> argparse.Namespace:
 def run_bkav_bus(options: argparse.Namespace) -> None:
     """Run the bus until the orders end."""
     notebook = Notebook(options.notebook)
-    office = Office(notebook, lambda _call, _refuse: OfficeAnswer(500))
+    office = PartnerServer(notebook, lambda _call, _refuse: ServerAnswer(500))
     made = Bus(options, office)
     nobody = BusCall(soap=SOAP11, action="", header={}, body=etree.Element("Body"), files={})
     office.answer, office.obey, office.denial = made.answer, made.obey, made.report(nobody, "", "M.CheckPermission")

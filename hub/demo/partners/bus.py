@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import attrs
 from lxml import etree
 
-from hub.demo.partners.office import OfficeAnswer, OfficeCall
+from hub.demo.partners.office import ServerAnswer, ServerCall
 
 EDOC = "http://www.e-doc.vn/Schema/"
 QCVN = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
@@ -44,7 +44,7 @@ class BusCall:
         return read_path_text(self.body, name)
 
 
-def open_bus_call(call: OfficeCall) -> BusCall:
+def open_bus_call(call: ServerCall) -> BusCall:
     """Decode a call. Raises CallUnreadable."""
     media = call.headers.get("content-type", "")
     octets, files = call.body, {}
@@ -73,7 +73,7 @@ def open_bus_call(call: OfficeCall) -> BusCall:
 
 def write_bus_answer(
     soap: str, header: Sequence[str], body: str, files: Mapping[str, bytes], *, packing: str, encoding: str
-) -> OfficeAnswer:
+) -> ServerAnswer:
     """Encode an answer.
 
     *packing* is plain, swa or mtom; *encoding* is binary or base64. An answer with files is never plain.
@@ -84,7 +84,7 @@ def write_bus_answer(
     ).encode()
     media = MEDIA[soap]
     if packing == "plain" and not files:
-        return OfficeAnswer(200, written, f"{media}; charset=UTF-8")
+        return ServerAnswer(200, written, f"{media}; charset=UTF-8")
     xop = packing == "mtom"
     boundary = f"MIMEBoundary_{secrets.token_hex(16)}"
     root = f'application/xop+xml; charset=UTF-8; type="{media}"' if xop else f"{media}; charset=UTF-8"
@@ -92,10 +92,10 @@ def write_bus_answer(
     pieces += [_part(boundary, "application/octet-stream", name, files[name], encoding) for name in files]
     kind = f'type="application/xop+xml"; start-info="{media}"' if xop else f'type="{media}"'
     related = f'multipart/related; boundary="{boundary}"; {kind}; start="<Start>"'
-    return OfficeAnswer(200, b"\r\n".join([*pieces, f"--{boundary}--\r\n".encode()]), related)
+    return ServerAnswer(200, b"\r\n".join([*pieces, f"--{boundary}--\r\n".encode()]), related)
 
 
-def write_bus_fault(soap: str, told: str, *, ours: bool) -> OfficeAnswer:
+def write_bus_fault(soap: str, told: str, *, ours: bool) -> ServerAnswer:
     """Encode a fault that blames the bus (*ours*) or the caller."""
     if soap.endswith("soap-envelope"):
         code = "Receiver" if ours else "Sender"
@@ -103,7 +103,7 @@ def write_bus_fault(soap: str, told: str, *, ours: bool) -> OfficeAnswer:
     else:
         inner = f"<faultcode>s:{'Server' if ours else 'Client'}</faultcode><faultstring>{told}</faultstring>"
     written = f'<s:Envelope xmlns:s="{soap}"><s:Body><s:Fault>{inner}</s:Fault></s:Body></s:Envelope>'
-    return OfficeAnswer(500, written.encode(), f"{MEDIA[soap]}; charset=UTF-8")
+    return ServerAnswer(500, written.encode(), f"{MEDIA[soap]}; charset=UTF-8")
 
 
 def parse_bus_document(octets: bytes) -> etree._Element:
@@ -124,7 +124,7 @@ def read_path_text(parent: etree._Element | None, *names: str) -> str:
     return "" if parent is None else (parent.text or "").strip()
 
 
-def respell(element: etree._Element, namespace: str, name: str = "") -> str:
+def respell_element(element: etree._Element, namespace: str, name: str = "") -> str:
     """Return the XML of *element* translated to *namespace*, renamed to *name*."""
     made = parse_bus_document(etree.tostring(element, with_tail=False))
     for each in made.iter("*"):
@@ -135,7 +135,7 @@ def respell(element: etree._Element, namespace: str, name: str = "") -> str:
     return etree.tostring(made, encoding="unicode")
 
 
-def _action(call: OfficeCall, media: str) -> str:
+def _action(call: ServerCall, media: str) -> str:
     given = call.headers.get("soapaction", "").strip().strip('"')
     if given:
         return given

@@ -16,7 +16,7 @@ import attrs
 from lxml import etree
 
 from hub.demo.partners.notebook import Notebook, hash_content
-from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
+from hub.demo.partners.office import PartnerServer, ServerAnswer, ServerCall
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 XROAD = "http://x-road.eu/xsd/xroad.xsd"
@@ -46,9 +46,9 @@ class PopulationDatabase:
     client: str  #: who may ask: INSTANCE:CLASS:MEMBER:SUBSYSTEM
     service: str  #: the service that may be called, with its code
     officer: str
-    office: Office = attrs.field(init=False)
+    office: PartnerServer = attrs.field(init=False)
 
-    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
+    def answer(self, call: ServerCall, refuse: bool) -> ServerAnswer:
         """Answer one call in SOAP 1.1. A fault has the HTTP status 500."""
         try:
             header, request = _opened(call)
@@ -98,7 +98,7 @@ class PopulationDatabase:
         return result
 
 
-def _opened(call: OfficeCall) -> tuple[etree._Element, etree._Element]:
+def _opened(call: ServerCall) -> tuple[etree._Element, etree._Element]:
     """Return the Header and the child of the Body. Raises ServiceFault."""
     if not call.headers.get("content-type", "").startswith("text/xml"):
         raise ServiceFault("Client", "Unsupported Content-Type")
@@ -130,7 +130,7 @@ def _fault(code: str, words: str) -> etree._Element:
 
 def _said(
     child: etree._Element, status: int, header: etree._Element | None = None, request: bytes = b""
-) -> OfficeAnswer:
+) -> ServerAnswer:
     """Return an envelope. An answer repeats the *header* of its request, with the request's hash (PR-MESS 4.0, 2.2)."""
     root = etree.Element(f"{{{SOAP}}}Envelope", nsmap={"SOAP-ENV": SOAP})
     head = etree.SubElement(root, f"{{{SOAP}}}Header")
@@ -140,7 +140,7 @@ def _said(
         hashed.set("algorithmId", "http://www.w3.org/2001/04/xmlenc#sha512")
         hashed.text = base64.b64encode(hashlib.sha512(request).digest()).decode()
     etree.SubElement(root, f"{{{SOAP}}}Body").append(child)
-    return OfficeAnswer(status, etree.tostring(root, encoding="UTF-8", xml_declaration=True), "text/xml; charset=utf-8")
+    return ServerAnswer(status, etree.tostring(root, encoding="UTF-8", xml_declaration=True), "text/xml; charset=utf-8")
 
 
 def main() -> None:
@@ -154,7 +154,7 @@ def main() -> None:
     given = parser.parse_args()
     database = PopulationDatabase(given.client, given.service, given.officer)
     denial = _said(_fault("Server.ServerProxy.AccessDenied", "Request is not allowed"), 500)
-    database.office = Office(Notebook(given.notebook), database.answer, denial=denial)
+    database.office = PartnerServer(Notebook(given.notebook), database.answer, denial=denial)
     database.office.serve(given.port)
 
 

@@ -22,7 +22,7 @@ import attrs
 
 from hub.demo.partners.catalogue import ORGANS, find_procedure, write_category_lists
 from hub.demo.partners.notebook import Notebook, read_notebook
-from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
+from hub.demo.partners.office import PartnerServer, ServerAnswer, ServerCall
 
 FORWARD = "/XrdAdapter/RestService/forward/"
 DSTCODE = "VN:GOV:000.00.00.G22:vpcpdvcprovider"
@@ -77,10 +77,10 @@ class PortalState:
             elif line["what"] == "step":
                 self.steps.setdefault(body["item"]["MaHoSo"], []).append(body["item"])
 
-    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
+    def answer(self, call: ServerCall, refuse: bool) -> ServerAnswer:
         """Answer one call. With *refuse* every writing service refuses."""
         if not call.path.startswith(FORWARD):
-            return OfficeAnswer(404, b"no such service", "text/plain")
+            return ServerAnswer(404, b"no such service", "text/plain")
         if call.query.get("dstcode") != DSTCODE or call.headers.get("dstcode", DSTCODE) != DSTCODE:
             return _xroad(
                 "Server.ClientProxy.UnknownMember", f"Could not find addresses for {call.query.get('dstcode')}"
@@ -100,11 +100,11 @@ class PortalState:
                 self._note("refused", service=body.get("service", "login"), why=str(wrong))
                 return _told("-1", str(wrong))
 
-    def _serve(self, path: str, body: Row, refuse: bool) -> OfficeAnswer:
+    def _serve(self, path: str, body: Row, refuse: bool) -> ServerAnswer:
         if path == LOGIN:
             return self._login(body)
         if path not in {INTEGRATE, SHARE}:
-            return OfficeAnswer(404, b"no such service", "text/plain")
+            return ServerAnswer(404, b"no such service", "text/plain")
         session, now = body.get("session"), time.monotonic()
         if not isinstance(session, str) or self._sessions.get(session, 0) <= now:
             raise PortalRefusal("Session không tồn tại hoặc đã hết hạn")
@@ -112,7 +112,7 @@ class PortalState:
             raise PortalRefusal(f"Mã đơn vị không hợp lệ: madonvi = {body.get('madonvi')}")
         service = body.get("service")
         if path == SHARE and service in self.lists:
-            return OfficeAnswer.json({"error_code": "00", "result": self.lists[service]})
+            return ServerAnswer.json({"error_code": "00", "result": self.lists[service]})
         if path == INTEGRATE:
             match service:
                 case "DongBoHoSoMC" | "CapNhatTienDoHoSoMC" if refuse:
@@ -122,23 +122,23 @@ class PortalState:
                 case "CapNhatTienDoHoSoMC":
                     return self._progress(body)
                 case "TraCuuHoSo":
-                    return OfficeAnswer.json({"error_code": "00", "result": self._found(str(body.get("mahoso", "")))})
+                    return ServerAnswer.json({"error_code": "00", "result": self._found(str(body.get("mahoso", "")))})
                 case "LayThuTuc":
-                    return OfficeAnswer.json(
+                    return ServerAnswer.json(
                         {"error_code": "00", "result": find_procedure(str(body.get("maTTHC", "")))}
                     )
         raise PortalRefusal(f"Dịch vụ không tồn tại: service = {service}")
 
-    def _login(self, body: Row) -> OfficeAnswer:
+    def _login(self, body: Row) -> ServerAnswer:
         if (body.get("username"), body.get("password")) != (self.username, self.password):
             self._note("login-refused", username=body.get("username"))
             return _told(-1, "Sai tên đăng nhập hoặc mật khẩu")
         session = str(uuid.uuid4())
         self._sessions = {session: time.monotonic() + self.lasts}
         self._note("login")
-        return OfficeAnswer.json({"session": session, "error_code": 0})
+        return ServerAnswer.json({"session": session, "error_code": 0})
 
-    def _sync(self, body: Row) -> OfficeAnswer:
+    def _sync(self, body: Row) -> ServerAnswer:
         updating = body.get("isUpdating")
         if updating not in {"True", "False"}:
             raise PortalRefusal(f"isUpdating = {updating}")
@@ -157,7 +157,7 @@ class PortalState:
             self.dossiers[item["MaHoSo"]] = item
         return _told("00", "Thành công")
 
-    def _progress(self, body: Row) -> OfficeAnswer:
+    def _progress(self, body: Row) -> ServerAnswer:
         items = _items(body, STEP)
         for item in items:
             _require(item, "TrangThai", STATUSES)
@@ -241,12 +241,12 @@ def _require(item: Row, field: str, values: frozenset[str] | set[str]) -> None:
         raise PortalRefusal(f"Giá trị không hợp lệ: {field} = {item[field]} ({item['MaHoSo']})")
 
 
-def _told(code: int | str, message: str) -> OfficeAnswer:
-    return OfficeAnswer.json({"error_code": code, "message": message})
+def _told(code: int | str, message: str) -> ServerAnswer:
+    return ServerAnswer.json({"error_code": code, "message": message})
 
 
-def _xroad(kind: str, message: str) -> OfficeAnswer:
-    return OfficeAnswer(500, json.dumps({"type": kind, "message": message}).encode(), headers={"X-Road-Error": kind})
+def _xroad(kind: str, message: str) -> ServerAnswer:
+    return ServerAnswer(500, json.dumps({"type": kind, "message": message}).encode(), headers={"X-Road-Error": kind})
 
 
 def main() -> None:
@@ -263,8 +263,8 @@ def main() -> None:
     organs = frozenset(options.organ or (code for code, _ in ORGANS))
     portal = PortalState(notebook, options.username, options.password, options.session, organs)
     portal.remember()
-    denial = OfficeAnswer.json({"error_code": -1, "message": "Sai tên đăng nhập hoặc mật khẩu"})
-    Office(notebook, portal.answer, portal.obey, denial).serve(options.port)
+    denial = ServerAnswer.json({"error_code": -1, "message": "Sai tên đăng nhập hoặc mật khẩu"})
+    PartnerServer(notebook, portal.answer, portal.obey, denial).serve(options.port)
 
 
 if __name__ == "__main__":

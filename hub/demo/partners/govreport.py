@@ -23,7 +23,7 @@ from cryptography import x509
 from lxml import etree
 
 from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
-from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
+from hub.demo.partners.office import PartnerServer, ServerAnswer, ServerCall
 from hub.demo.protocol.signing import DS, find_document_signer, is_sealed
 
 NS = "{urn:lienthong:report:1}"
@@ -31,7 +31,7 @@ _PROPERTY = "{http://schemas.openxmlformats.org/officeDocument/2006/custom-prope
 
 
 @attrs.frozen
-class Handed:
+class HandedReport:
     """A report as it was submitted."""
 
     fields: Mapping[str, str]
@@ -44,7 +44,7 @@ class SubmissionUnfit(Exception):
 
 
 @attrs.define
-class Reporting:
+class ReportingState:
     """The submitted reports by form, unit, period and revision, and the verdicts in order."""
 
     notebook: Notebook
@@ -62,14 +62,14 @@ class Reporting:
             elif line["what"] == "verdict":
                 self.verdicts.append(dict(line["verdict"]))  # type: ignore[call-overload]
 
-    def take(self, handed: Handed, note: Any) -> tuple[str, bool]:
+    def take(self, handed: HandedReport, note: Any) -> tuple[str, bool]:
         """Take a report. Return its reference and whether it came before. Raises SubmissionUnfit."""
         with self._lock:
             return self._take(handed, note)
 
-    def _take(self, handed: Handed, note: Any) -> tuple[str, bool]:
+    def _take(self, handed: HandedReport, note: Any) -> tuple[str, bool]:
         root, signed_by = self._opened(handed.xml)
-        said = keys_of(root)
+        said = read_report_keys(root)
         if wrong := [f"{name} khác báo cáo" for name, value in said.items() if handed.fields.get(name) != value]:
             raise SubmissionUnfit(wrong)
         key, sha256 = "/".join(said.values()), hash_content(handed.xml)
@@ -79,10 +79,10 @@ class Reporting:
                 raise SubmissionUnfit([f"{key}: đã nộp một bản khác"])
             note("repeated", key=key, sha256=sha256)
             return reference, True
-        if handed.xlsx is not None and workbook_sha256(handed.xlsx) != _text(root, "Evidence"):
+        if handed.xlsx is not None and read_workbook_sha256(handed.xlsx) != _text(root, "Evidence"):
             raise SubmissionUnfit(["bảng tính không phải của báo cáo này"])
         reference = f"BC-{len(self.references) + 1:06}"
-        reasons = [self.returning.pop(0)] if self.returning else list(wrong_sums(root))
+        reasons = [self.returning.pop(0)] if self.returning else list(find_wrong_sums(root))
         status = "returned" if reasons else "accepted"
         verdict = {"id": f"{len(self.verdicts) + 1:08}", **said, "status": status, "reasons": reasons}
         note("taken", key=key, sha256=sha256, reference=reference, workbook=handed.xlsx is not None, signer=signed_by)
@@ -114,7 +114,7 @@ class Reporting:
         return root, signed_by
 
 
-def keys_of(root: etree._Element) -> dict[str, str]:
+def read_report_keys(root: etree._Element) -> dict[str, str]:
     """Return what identifies a report: form, unit, period, revision."""
     form, total, period = (root.find(f"{NS}{tag}") for tag in ("Form", "Total", "Period"))
     assert form is not None
@@ -128,7 +128,7 @@ def keys_of(root: etree._Element) -> dict[str, str]:
     }
 
 
-def wrong_sums(root: etree._Element) -> list[str]:
+def find_wrong_sums(root: etree._Element) -> list[str]:
     """Return the sums that are wrong: a total that is not the sum of its rows, a formula that its summands do not give."""
     rows = [_cells(row) for row in root.iterfind(f"{NS}Rows/{NS}Row")]
     total, wrong = _cells(root.find(f"{NS}Total")), []
@@ -144,7 +144,7 @@ def wrong_sums(root: etree._Element) -> list[str]:
     return wrong
 
 
-def workbook_sha256(octets: bytes) -> str:
+def read_workbook_sha256(octets: bytes) -> str:
     """Return the hash of the evidence named in the workbook's properties; empty if it is not a workbook."""
     try:
         with zipfile.ZipFile(BytesIO(octets)) as book:
@@ -165,7 +165,7 @@ def _text(root: etree._Element, tag: str) -> str:
     return "" if found is None else found.text or ""
 
 
-def read_multipart(call: OfficeCall) -> Handed:
+def read_multipart(call: ServerCall) -> HandedReport:
     """Parse a multipart call. Raises SubmissionUnfit."""
     head = f"Content-Type: {call.headers.get('content-type', '')}\r\n\r\n".encode()
     form = message_from_bytes(head + call.body, policy=HTTP)
@@ -175,7 +175,7 @@ def read_multipart(call: OfficeCall) -> Handed:
     if "report" not in found:
         raise SubmissionUnfit(["thiếu report"])
     fields = {name: octets.decode() for name, octets in found.items() if name not in {"report", "workbook"}}
-    return Handed(fields, found["report"], found.get("workbook"))
+    return HandedReport(fields, found["report"], found.get("workbook"))
 
 
 def _octets(part: Any) -> bytes:
@@ -183,32 +183,32 @@ def _octets(part: Any) -> bytes:
     return octets
 
 
-def make_counter(reporting: Reporting, secret: str, office: list[Office]) -> Any:
+def make_counter(reporting: ReportingState, secret: str, office: list[PartnerServer]) -> Any:
     """Return the function that answers calls."""
 
-    def answer(call: OfficeCall, refuse: bool) -> OfficeAnswer:
+    def answer(call: ServerCall, refuse: bool) -> ServerAnswer:
         if call.headers.get("authorization") != f"Bearer {secret}":
-            return OfficeAnswer.json({"error": "invalid credentials"}, 401)
+            return ServerAnswer.json({"error": "invalid credentials"}, 401)
         if call.method == "GET" and call.path == "/verdicts":
             after = call.query.get("after", "")
-            return OfficeAnswer.json({"verdicts": [each for each in reporting.verdicts if each["id"] > after][:20]})
+            return ServerAnswer.json({"verdicts": [each for each in reporting.verdicts if each["id"] > after][:20]})
         if call.method != "POST" or call.path != "/reports":
-            return OfficeAnswer.json({"error": "not found"}, 404)
+            return ServerAnswer.json({"error": "not found"}, 404)
         if refuse:
-            return OfficeAnswer.json({"errors": ["hệ thống không nhận báo cáo này"]}, 422)
+            return ServerAnswer.json({"errors": ["hệ thống không nhận báo cáo này"]}, 422)
         try:
             reference, repeated = reporting.take(read_multipart(call), office[0].note)
         except SubmissionUnfit as unfit:
             office[0].note("unfit", errors=unfit.args[0])
-            return OfficeAnswer.json({"errors": unfit.args[0]}, 422)
-        return OfficeAnswer.json(
+            return ServerAnswer.json({"errors": unfit.args[0]}, 422)
+        return ServerAnswer.json(
             {"reference": reference, "status": "received", "duplicate": repeated}, 200 if repeated else 201
         )
 
     return answer
 
 
-def judge_dropped_reports(reporting: Reporting, drop: Path, note: Any) -> int:
+def judge_dropped_reports(reporting: ReportingState, drop: Path, note: Any) -> int:
     """Take the complete reports in `out` and write a verdict on each into `in`. Return their number."""
     (drop / "in").mkdir(exist_ok=True)
     count = 0
@@ -225,11 +225,13 @@ def judge_dropped_reports(reporting: Reporting, drop: Path, note: Any) -> int:
             root = etree.fromstring(files["xml"])
             before = len(reporting.verdicts)
             try:
-                reporting.take(Handed(keys_of(root), files["xml"], files.get("xlsx")), note)
+                reporting.take(HandedReport(read_report_keys(root), files["xml"], files.get("xlsx")), note)
                 new = reporting.verdicts[before:]
             except SubmissionUnfit as unfit:
                 note("unfit", errors=unfit.args[0])
-                new = [{"id": f"u-{listed.stem}", **keys_of(root), "status": "returned", "reasons": unfit.args[0]}]
+                new = [
+                    {"id": f"u-{listed.stem}", **read_report_keys(root), "status": "returned", "reasons": unfit.args[0]}
+                ]
             for verdict in new:
                 reply = drop / "in" / f"{listed.stem}.json"
                 partial = reply.with_name(reply.name + ".tmp")
@@ -242,9 +244,9 @@ def judge_dropped_reports(reporting: Reporting, drop: Path, note: Any) -> int:
 def run_government_system(options: argparse.Namespace) -> None:
     """Run the system until the orders end."""
     notebook = Notebook(options.notebook)
-    reporting = Reporting(notebook, x509.load_pem_x509_certificate(options.hub_certificate.read_bytes()))
+    reporting = ReportingState(notebook, x509.load_pem_x509_certificate(options.hub_certificate.read_bytes()))
     reporting.reopen()
-    office: list[Office] = []
+    office: list[PartnerServer] = []
 
     def obey(order: Mapping[str, Any]) -> Mapping[str, object]:
         match order.get("do"):
@@ -258,7 +260,7 @@ def run_government_system(options: argparse.Namespace) -> None:
         return {"error": f"no such order: {order}"}
 
     secret = options.secret_file.read_text().strip()
-    office.append(Office(notebook, make_counter(reporting, secret, office), obey))
+    office.append(PartnerServer(notebook, make_counter(reporting, secret, office), obey))
     office[0].serve(options.port)
 
 

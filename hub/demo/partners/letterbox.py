@@ -162,7 +162,7 @@ class _Slot(http.server.BaseHTTPRequestHandler):
         """The notebook is the only log of requests."""
 
 
-def tls_server(identity_key: Path, identity_certificate: Path, anchors: Path) -> ssl.SSLContext:
+def make_server_context(identity_key: Path, identity_certificate: Path, anchors: Path) -> ssl.SSLContext:
     """Return a context that presents the partner's certificate and requires a client certificate issued by *anchors*."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

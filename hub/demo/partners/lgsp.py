@@ -19,9 +19,9 @@ from typing import Any
 
 import attrs
 
-from hub.demo.mail.pigeonholes import PigeonholeItem, Pigeonholes
+from hub.demo.mail.pigeonholes import WaitingPacket, WaitingPackets
 from hub.demo.partners.notebook import Notebook, hash_content
-from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
+from hub.demo.partners.office import PartnerServer, ServerAnswer, ServerCall
 from hub.demo.plan.packets import HANOI
 from hub.demo.protocol.reading import read_sample_packet
 
@@ -45,20 +45,20 @@ class Gateway:
     """The state that the threads of the LGSP share."""
 
     options: argparse.Namespace
-    office: Office
-    holes: Pigeonholes
+    office: PartnerServer
+    holes: WaitingPackets
     faults: list[str] = attrs.field(factory=list)  #: codes that answer the next packets
     withheld: set[str] = attrs.field(factory=set)
     doubling: bool = False
     tokens: dict[str, datetime] = attrs.field(factory=dict)  #: bearer token -> when it ends
     lock: threading.Lock = attrs.field(factory=threading.Lock)
 
-    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
+    def answer(self, call: ServerCall, refuse: bool) -> ServerAnswer:
         """Answer one call."""
         if call.path == "/v1/auth/login" and call.method == "POST":
             return self._login(call)
         if self.options.login and not self._known(call.headers.get("authorization", "")):
-            return OfficeAnswer.json({"code": 401, "message": "Unauthorized", "licenseInfo": "invalid"}, 401)
+            return ServerAnswer.json({"code": 401, "message": "Unauthorized", "licenseInfo": "invalid"}, 401)
         shown = (call.headers.get("x-systemid"), call.headers.get("x-secretkey"))
         if shown != (self.options.system_id, self.options.secret):
             return self._said("15")
@@ -71,18 +71,18 @@ class Gateway:
                 return self._get(call)
             case "POST", "/v1/updateStatus":
                 return self._update(call)
-        return OfficeAnswer.json({"code": 404, "message": f"no such call: {call.path}"}, 404)
+        return ServerAnswer.json({"code": 404, "message": f"no such call: {call.path}"}, 404)
 
-    def _login(self, call: OfficeCall) -> OfficeAnswer:
+    def _login(self, call: ServerCall) -> ServerAnswer:
         asked = call.json()
         shown = ":".join(str(asked.get(name)) for name in ("username", "password", "applicationCode"))
         if shown != self.options.login:
-            return OfficeAnswer.json({"code": 400, "message": "Sai tên đăng nhập hoặc mật khẩu", "data": None})
+            return ServerAnswer.json({"code": 400, "message": "Sai tên đăng nhập hoặc mật khẩu", "data": None})
         token = secrets.token_urlsafe(24)
         with self.lock:
             self.tokens[token] = datetime.now(UTC) + timedelta(seconds=self.options.token_life)
         self.office.note("token")
-        return OfficeAnswer.json(
+        return ServerAnswer.json(
             {"code": 200, "message": "Success", "data": {"username": asked["username"], "token": token}}
         )
 
@@ -90,7 +90,7 @@ class Gateway:
         with self.lock:
             return self.tokens.get(header.removeprefix("Bearer "), datetime.min.replace(tzinfo=UTC)) > datetime.now(UTC)
 
-    def _send(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
+    def _send(self, call: ServerCall, refuse: bool) -> ServerAnswer:
         parts = _parts(call)
         file, kind = parts.get("edocFile", b""), parts.get("messageType", b"").decode()
         with self.lock:
@@ -120,20 +120,20 @@ class Gateway:
             return "23"
         return "" if to and set(to) & set(receivers) else "18"
 
-    def _list(self, call: OfficeCall) -> OfficeAnswer:
+    def _list(self, call: ServerCall) -> ServerAnswer:
         try:
             first, last = (datetime.strptime(call.query[name], "%Y/%m/%d").date() for name in ("fromDate", "toDate"))  # noqa: DTZ007 - a day
         except (KeyError, ValueError):
-            return OfficeAnswer.json({"success": False, "message": "fromDate, toDate: YYYY/MM/DD"})
+            return ServerAnswer.json({"success": False, "message": "fromDate, toDate: YYYY/MM/DD"})
         found = [
             item
             for item in self.holes.each(call.query.get("messageType", "edoc"))
             if first <= item.created.astimezone(HANOI).date() <= last
         ]
         rows = [_row(item) for item in found for _ in range(2 if self.doubling else 1)]
-        return OfficeAnswer.json({"success": True, "message": "OK", "count": len(rows), "data": rows})
+        return ServerAnswer.json({"success": True, "message": "OK", "count": len(rows), "data": rows})
 
-    def _get(self, call: OfficeCall) -> OfficeAnswer:
+    def _get(self, call: ServerCall) -> ServerAnswer:
         item = self.holes.get(call.query.get("docId", ""))
         if item is None or item.id in self.withheld:
             return self._said("21" if item else "10")
@@ -142,32 +142,32 @@ class Gateway:
         plain = self.options.edxml == "xml"
         edxml = item.content.decode() if plain else base64.b64encode(item.content).decode()
         data = {"docId": item.id, "from": item.sender, "fromName": "", "edocCode": "", "edocAbstract": ""}
-        return OfficeAnswer.json(
+        return ServerAnswer.json(
             {"success": True, "message": "OK", "data": {**data, "edxml": edxml, "attachments": []}}
         )
 
-    def _update(self, call: OfficeCall) -> OfficeAnswer:
+    def _update(self, call: ServerCall) -> ServerAnswer:
         asked = call.json()
         document_id, state = str(asked.get("docId")), str(asked.get("status"))
         if self.holes.get(document_id) is None or state not in STATES:
             return self._said("22")
         self.holes.move(document_id, state)
-        return OfficeAnswer.json({"success": True, "message": "OK"})
+        return ServerAnswer.json({"success": True, "message": "OK"})
 
-    def _said(self, code: str, document_id: str = "") -> OfficeAnswer:
+    def _said(self, code: str, document_id: str = "") -> ServerAnswer:
         """Answer with *code*, in the form of the guide or in the form observed later at the same interface."""
         if self.options.form == "seen":
             if code == "0":
                 told = {"status": "OK", "docId": document_id, "errorCode": None, "errorDesc": None}
-                return OfficeAnswer.json({"code": 200, "message": "Success", "data": told})
+                return ServerAnswer.json({"code": 200, "message": "Success", "data": told})
             told = {"status": "FAIL", "docId": None, "errorCode": code, "errorDesc": ERRORS[code]}
-            return OfficeAnswer.json(
+            return ServerAnswer.json(
                 {"code": 500, "message": ERRORS[code], "errorDetail": [{"exception": code}], "data": told}
             )
         if code == "0":
-            return OfficeAnswer.json({"success": True, "message": "OK", "docId": document_id})
+            return ServerAnswer.json({"success": True, "message": "OK", "docId": document_id})
         told = {"docId": None, "status": "FAIL", "errorCode": code, "errorDesc": ERRORS[code]}
-        return OfficeAnswer.json({"success": False, "message": "Lỗi", "data": told})
+        return ServerAnswer.json({"success": False, "message": "Lỗi", "data": told})
 
     def obey(self, order: Mapping[str, Any]) -> Mapping[str, object]:
         """Execute one order of the conductor."""
@@ -194,13 +194,13 @@ class Gateway:
         return {"done": order["do"]}
 
 
-def _row(item: PigeonholeItem) -> dict[str, str]:
+def _row(item: WaitingPacket) -> dict[str, str]:
     at = item.created.astimezone(HANOI).strftime("%Y/%m/%d %H:%M:%S")
     row = {"serviceType": "eDoc", "createdTime": at, "updatedTime": at, "messageType": item.type, "docId": item.id}
     return {**row, "from": item.sender, "to": item.to, "status": item.state, "statusDesc": item.state}
 
 
-def _parts(call: OfficeCall) -> dict[str, bytes]:
+def _parts(call: ServerCall) -> dict[str, bytes]:
     """Return the fields of a multipart/form-data, by name."""
     whole = f"Content-Type: {call.headers.get('content-type', '')}\r\n\r\n".encode() + call.body
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(whole)
@@ -234,9 +234,9 @@ def run_lgsp(options: argparse.Namespace) -> None:
     """Run the LGSP until the orders end."""
     notebook = Notebook(options.notebook)
     told = {"docId": None, "status": "FAIL", "errorCode": "15", "errorDesc": ERRORS["15"]}
-    denial = OfficeAnswer.json({"success": False, "message": "Lỗi", "data": told})
-    office = Office(notebook, lambda _call, _refuse: denial, denial=denial)
-    gateway = Gateway(options, office, Pigeonholes(notebook, lambda: datetime.now(UTC)))
+    denial = ServerAnswer.json({"success": False, "message": "Lỗi", "data": told})
+    office = PartnerServer(notebook, lambda _call, _refuse: denial, denial=denial)
+    gateway = Gateway(options, office, WaitingPackets(notebook, lambda: datetime.now(UTC)))
     office.answer, office.obey = gateway.answer, gateway.obey
     office.serve(options.port)
 

@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from hub.demo.partners.notebook import Notebook
-from hub.demo.protocol.calling import connect_to_hub, read_process_options, serve_orders, until_answered
+from hub.demo.protocol.calling import call_until_answered, connect_to_hub, read_process_options, serve_orders
 from hub.demo.protocol.client import HubClient, HubReply
 from hub.demo.protocol.signing import read_clock
 
@@ -36,7 +36,7 @@ def spread_accounts(units: Sequence[str], accounts: int, chance: random.Random) 
     return [*units[:accounts], *chance.choices(units, k=max(0, accounts - len(units)))]
 
 
-def pass_mail_day(accounts: Sequence[str], chance: random.Random) -> Mapping[str, Counter[str]]:
+def simulate_mail_day(accounts: Sequence[str], chance: random.Random) -> Mapping[str, Counter[str]]:
     """Simulate a day of the *accounts*.
 
     Return the counts of each unit. A mail sent inside is received by an account inside.
@@ -76,7 +76,7 @@ class SharedMail:
     def day(self, day: str, accounts: int) -> Mapping[str, object]:
         """Simulate the *day* and report every unit's usage. Return how many messages were accepted, and those refused."""
         chance = random.Random(day)
-        books = pass_mail_day(spread_accounts(self.units, accounts, chance), chance)
+        books = simulate_mail_day(spread_accounts(self.units, accounts, chance), chance)
         for unit, book in books.items():
             self.notebook.write("usage", read_clock(), unit=unit, day=day, figures=dict(book))
         taken, refused = 0, []
@@ -95,7 +95,7 @@ class SharedMail:
         """Send one unit's usage. Raises Unanswered after the last try."""
         fields = {"MessageId": message_id, "OrganId": unit, "Day": day, "Usage": [{"OrganId": unit, **book}]}
         note = {"message_id": message_id, "unit": unit}
-        answer = until_answered(partial(self.client.submit, "SubmitMailUsage", **fields), self.notebook, note)
+        answer = call_until_answered(partial(self.client.submit, "SubmitMailUsage", **fields), self.notebook, note)
         self.notebook.write("sent", read_clock(), **note, **attrs.asdict(answer))
         return answer
 

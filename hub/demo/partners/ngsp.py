@@ -25,7 +25,7 @@ import attrs
 from lxml import etree
 
 from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
-from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
+from hub.demo.partners.office import PartnerServer, ServerAnswer, ServerCall
 
 #: The business register. Its enterprises and people are made up.
 ENTERPRISES: Mapping[str, Mapping[str, Any]] = {
@@ -78,7 +78,7 @@ class Services:
     client: str
     secret: str
     customer: str
-    office: Office = attrs.field(init=False)
+    office: PartnerServer = attrs.field(init=False)
     lasts: float = 3600.0
     _tokens: dict[str, float] = attrs.field(factory=dict)  #: token -> its end, by the monotonic clock
     _placed: dict[str, str] = attrs.field(factory=dict)  #: key of an accepted request -> the SHA-256 of its contents
@@ -90,7 +90,7 @@ class Services:
             if line["what"] == "placed":
                 self._placed[str(line["key"])] = str(line["sha256"])
 
-    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
+    def answer(self, call: ServerCall, refuse: bool) -> ServerAnswer:
         """Answer one call at the gateway."""
         if call.path == "/token":
             return self._token(call)
@@ -115,7 +115,7 @@ class Services:
                 return {"revoked": True}
         return {"error": f"no such order: {order}"}
 
-    def _token(self, call: OfficeCall) -> OfficeAnswer:
+    def _token(self, call: ServerCall) -> ServerAnswer:
         """Issue a token by RFC 6749, 4.4: client credentials by HTTP Basic, each form-encoded (2.3.1)."""
         scheme, _, basic = call.headers.get("authorization", "").partition(" ")
         try:
@@ -123,58 +123,58 @@ class Services:
         except (binascii.Error, UnicodeDecodeError):
             client, secret = "", ""
         if scheme != "Basic" or (unquote(client), unquote(secret)) != (self.client, self.secret):
-            return OfficeAnswer.json(
+            return ServerAnswer.json(
                 {"error": "invalid_client", "error_description": "Client Authentication failed."}, 401
             )
         if call.method != "POST" or parse_qs(call.body.decode()).get("grant_type") != ["client_credentials"]:
-            return OfficeAnswer.json({"error": "unsupported_grant_type"}, 400)
+            return ServerAnswer.json({"error": "unsupported_grant_type"}, 400)
         token = secrets.token_hex(18)
         self._tokens[token] = time.monotonic() + self.lasts
         self.office.note("token", lasts=self.lasts)
         said = {"access_token": token, "scope": "default", "token_type": "Bearer", "expires_in": int(self.lasts)}
-        return OfficeAnswer.json(said)
+        return ServerAnswer.json(said)
 
     # --- what is behind the gateway -----------------------------------------------------------------------------------
 
-    def enterprise(self, call: OfficeCall, _: Mapping[str, str], refuse: bool) -> OfficeAnswer:
+    def enterprise(self, call: ServerCall, _: Mapping[str, str], refuse: bool) -> ServerAnswer:
         """`chiTietDoanhNghiep?msdn=`: the enterprise is in Data. An unknown code returns no enterprise."""
         found = None if refuse else ENTERPRISES.get(call.query.get("msdn", ""))
         if found is None:
-            return OfficeAnswer.json(
+            return ServerAnswer.json(
                 {"Data": {}, "DataCount": 0, "Status": "0", "Message": "Không tìm thấy doanh nghiệp"}
             )
-        return OfficeAnswer.json({"Data": found, "DataCount": 1, "Status": "1", "Message": "success"})
+        return ServerAnswer.json({"Data": found, "DataCount": 1, "Status": "1", "Message": "success"})
 
-    def category(self, call: OfficeCall, found: Mapping[str, str], refuse: bool) -> OfficeAnswer:
+    def category(self, call: ServerCall, found: Mapping[str, str], refuse: bool) -> ServerAnswer:
         """Return the rows of one category, without an envelope."""
         rows = None if refuse else CATEGORIES.get(found["category"])
         if rows is None:
-            return OfficeAnswer.json({"Status": "0", "Message": "Danh mục không tồn tại"})
-        return OfficeAnswer.json(rows)
+            return ServerAnswer.json({"Status": "0", "Message": "Danh mục không tồn tại"})
+        return ServerAnswer.json(rows)
 
-    def categories(self, call: OfficeCall, _: Mapping[str, str], refuse: bool) -> OfficeAnswer:
+    def categories(self, call: ServerCall, _: Mapping[str, str], refuse: bool) -> ServerAnswer:
         """Return the codes of all categories."""
         if refuse:
-            return OfficeAnswer.json({"Status": "0", "Message": "Không được phép"})
-        return OfficeAnswer.json([{"Ma": code, "SoBanGhi": len(rows)} for code, rows in CATEGORIES.items()])
+            return ServerAnswer.json({"Status": "0", "Message": "Không được phép"})
+        return ServerAnswer.json([{"Ma": code, "SoBanGhi": len(rows)} for code, rows in CATEGORIES.items()])
 
-    def order(self, call: OfficeCall, _: Mapping[str, str], refuse: bool) -> OfficeAnswer:
+    def order(self, call: ServerCall, _: Mapping[str, str], refuse: bool) -> ServerAnswer:
         """Accept an order to deliver a result by post, once for each customer and number."""
         said = _body(call)
         if said is None:
-            return OfficeAnswer.json({"status": "400", "message": "Dữ liệu không hợp lệ"})
+            return ServerAnswer.json({"status": "400", "message": "Dữ liệu không hợp lệ"})
         wrong = [name for name in ORDER_MUST if said.get(name) in {None, ""}]
         wrong += [name for name in ORDER_NUMBERS if name in said and not isinstance(said[name], int)]
         if wrong or said["customerCode"] != self.customer or refuse:
-            return OfficeAnswer.json(
+            return ServerAnswer.json(
                 {"status": "400", "message": f"Sai hoặc thiếu: {', '.join(wrong) or 'customerCode'}"}
             )
         taken = self._place("order", f"{said['customerCode']}/{said['orderNumber']}", said)
         if not taken:
-            return OfficeAnswer.json({"status": "409", "message": "orderNumber đã dùng cho đơn khác"})
-        return OfficeAnswer.json({"status": "200", "message": "success", "orderNumber": said["orderNumber"]})
+            return ServerAnswer.json({"status": "409", "message": "orderNumber đã dùng cho đơn khác"})
+        return ServerAnswer.json({"status": "200", "message": "success", "orderNumber": said["orderNumber"]})
 
-    def civil_status(self, call: OfficeCall, _: Mapping[str, str], refuse: bool) -> OfficeAnswer:
+    def civil_status(self, call: ServerCall, _: Mapping[str, str], refuse: bool) -> ServerAnswer:
         """Accept a dossier of the civil status register (`dangKyHoTich`) or of a joint procedure (`nhanHoSoDKHT`)."""
         said, modules = _body(call), MODULES if "hotich" in call.path else JOINT
         if (
@@ -189,9 +189,9 @@ class Services:
             return _refusal("500", "DATA_INCORRECT")
         if not self._place("civil-status", str(said["maHoSo"]), said):
             return _refusal("500", "DATA_INCORRECT - maHoSo đã có")
-        return OfficeAnswer.json({"status": "1"})
+        return ServerAnswer.json({"status": "1"})
 
-    def record(self, call: OfficeCall, _: Mapping[str, str], refuse: bool) -> OfficeAnswer:
+    def record(self, call: ServerCall, _: Mapping[str, str], refuse: bool) -> ServerAnswer:
         """Accept a form that requests a judicial record."""
         said = _body(call) or {}
         form = said.get("toKhai")
@@ -201,10 +201,10 @@ class Services:
             or not said.get("maHoSo")
             or any(not form.get(name) for name in FORM_MUST)
         ):
-            return OfficeAnswer.json({"statusCode": "01", "message": "Tờ khai thiếu hoặc sai thông tin"})
+            return ServerAnswer.json({"statusCode": "01", "message": "Tờ khai thiếu hoặc sai thông tin"})
         if not self._place("record", str(said["maHoSo"]), said):
-            return OfficeAnswer.json({"statusCode": "01", "message": "Hồ sơ đã có với nội dung khác"})
-        return OfficeAnswer.json(
+            return ServerAnswer.json({"statusCode": "01", "message": "Hồ sơ đã có với nội dung khác"})
+        return ServerAnswer.json(
             {"statusCode": "00", "message": "Thành công", "id": f"LLTP-{hash_content(said['maHoSo'].encode())[:8]}"}
         )
 
@@ -220,7 +220,7 @@ class Services:
         return True
 
 
-Serve = Callable[[Services, OfficeCall, Mapping[str, str], bool], OfficeAnswer]
+Serve = Callable[[Services, ServerCall, Mapping[str, str], bool], ServerAnswer]
 ROUTES: tuple[tuple[str, str, Serve], ...] = (
     (r"/apiCSDLDKDN/1\.0/chiTietDoanhNghiep", "GET", Services.enterprise),
     (r"/dmdc/1\.0/AllCategory", "GET", Services.categories),
@@ -232,16 +232,16 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
 )
 
 
-def _fault(status: int, code: int, message: str) -> OfficeAnswer:
+def _fault(status: int, code: int, message: str) -> ServerAnswer:
     """A fault of the gateway, as WSO2 API Manager writes it."""
-    return OfficeAnswer.json({"fault": {"code": code, "message": message, "description": message}}, status)
+    return ServerAnswer.json({"fault": {"code": code, "message": message, "description": message}}, status)
 
 
-def _refusal(code: str, words: str) -> OfficeAnswer:
-    return OfficeAnswer.json({"status": "0", "errorCode": code, "message": words})
+def _refusal(code: str, words: str) -> ServerAnswer:
+    return ServerAnswer.json({"status": "0", "errorCode": code, "message": words})
 
 
-def _body(call: OfficeCall) -> dict[str, Any] | None:
+def _body(call: ServerCall) -> dict[str, Any] | None:
     try:
         said = call.json()
     except ValueError:
@@ -274,7 +274,7 @@ def main() -> None:
     given = parser.parse_args()
     services = Services(given.client, given.secret, given.customer)
     services.remember(given.notebook)
-    services.office = Office(
+    services.office = PartnerServer(
         Notebook(given.notebook), services.answer, services.obey, denial=_fault(401, 900901, "Invalid Credentials")
     )
     services.office.serve(given.port)

@@ -2,8 +2,9 @@
 
 Knows HTTP/1.1. Knows no dialect.
 
-A partner process makes an `Office` with its answers and calls `serve`. The conductor writes one JSON order a line to
-its standard input. `{"do": "mood", "mood": "slow", "seconds": 2, "times": 3}` sets the mood, for `times` calls or until
+A partner process makes a `PartnerServer` with its answers and calls `serve`. The conductor writes one JSON order a line
+to its standard input.
+`{"do": "mood", "mood": "slow", "seconds": 2, "times": 3}` sets the mood, for `times` calls or until
 the next one. Every other order goes to the partner's own `obey`. Each order is answered by one line. When the input
 ends, the partner ends.
 """
@@ -29,7 +30,7 @@ MOODS = ("normal", "refuse", "unavailable", "slow", "mute", "garbage", "denied")
 
 
 @attrs.frozen
-class OfficeCall:
+class ServerCall:
     """One received call."""
 
     method: str
@@ -44,7 +45,7 @@ class OfficeCall:
 
 
 @attrs.frozen
-class OfficeAnswer:
+class ServerAnswer:
     """One answer."""
 
     status: int
@@ -53,23 +54,23 @@ class OfficeAnswer:
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
     @classmethod
-    def json(cls, value: object, status: int = 200) -> "OfficeAnswer":
+    def json(cls, value: object, status: int = 200) -> "ServerAnswer":
         """Return an answer with *value* as JSON."""
         return cls(status, json.dumps(value, ensure_ascii=False).encode())
 
 
 @attrs.define
-class Office:
+class PartnerServer:
     """The state that the threads of one partner share.
 
     `answer(call, refuse)` is the dialect; with *refuse* it must refuse the call.
     """
 
     notebook: Notebook
-    answer: Callable[[OfficeCall, bool], OfficeAnswer]
+    answer: Callable[[ServerCall, bool], ServerAnswer]
     obey: Callable[[Mapping[str, Any]], Mapping[str, object]] = lambda order: {"error": f"no such order: {order}"}
     #: the answer in the mood `denied`
-    denial: OfficeAnswer = attrs.field(factory=lambda: OfficeAnswer.json({"error": "invalid credentials"}, 401))
+    denial: ServerAnswer = attrs.field(factory=lambda: ServerAnswer.json({"error": "invalid credentials"}, 401))
     _mood: str = attrs.field(default="normal", init=False)
     _seconds: float = attrs.field(default=0.0, init=False)
     _times: int | None = attrs.field(default=None, init=False)
@@ -120,7 +121,7 @@ class Office:
 
 
 class _Server(ThreadingHTTPServer):
-    office: Office
+    office: PartnerServer
     daemon_threads = True
     request_queue_size = 128
 
@@ -137,15 +138,15 @@ class _Counter(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        call = OfficeCall(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
+        call = ServerCall(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
         mood, seconds = office.mood()
         if mood == "slow":
             time.sleep(seconds)
         match mood:
             case "unavailable":
-                said = OfficeAnswer(503, b"down for maintenance", "text/plain")
+                said = ServerAnswer(503, b"down for maintenance", "text/plain")
             case "garbage":
-                said = OfficeAnswer(200, b"<html>\xff not what you asked for", "text/html")
+                said = ServerAnswer(200, b"<html>\xff not what you asked for", "text/html")
             case "denied":
                 said = office.denial
             case _:

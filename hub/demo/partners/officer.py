@@ -21,8 +21,8 @@ from typing import Any
 import attrs
 
 from hub.demo.partners.notebook import Notebook
-from hub.demo.protocol.calling import connect_to_hub, read_process_options, serve_orders, until_answered
-from hub.demo.protocol.client import HubClient, why_not
+from hub.demo.protocol.calling import call_until_answered, connect_to_hub, read_process_options, serve_orders
+from hub.demo.protocol.client import HubClient, explain_refusal
 from hub.demo.protocol.signing import read_clock
 
 #: The people and enterprises they ask for. They are made up, like the registers of the services.
@@ -121,7 +121,7 @@ class Officers:
             answered += said.Report.IsSuccess
             refused += not said.Report.IsSuccess
             if not is_right_answer(fields, said):
-                wrong.append(f"{operation} of {unit}: {', '.join(why_not(said.Report)) or 'another answer'}")
+                wrong.append(f"{operation} of {unit}: {', '.join(explain_refusal(said.Report)) or 'another answer'}")
         return {"answered": answered, "refused": refused, "wrong": wrong}
 
     def _say(self, operation: str, fields: Mapping[str, object], does: str) -> Any:
@@ -134,8 +134,8 @@ class Officers:
 
     def _once(self, note: Mapping[str, Any], fields: Mapping[str, object]) -> Any:
         call = partial(self.client.ask, note["operation"], **fields, MessageId=note["message_id"])
-        said = until_answered(call, self.notebook, note)
-        codes = why_not(said.Report)
+        said = call_until_answered(call, self.notebook, note)
+        codes = explain_refusal(said.Report)
         self.notebook.write("answered", read_clock(), **note, accepted=not codes, lookup=said.LookupId, codes=codes)
         return said
 

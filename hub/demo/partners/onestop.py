@@ -25,7 +25,7 @@ from zeep.exceptions import Fault
 
 from hub.demo.partners.notebook import Notebook
 from hub.demo.plan.dossiers import Dossier, count_office_dossiers
-from hub.demo.protocol.calling import connect_to_hub, read_process_options, serve_orders, until_answered
+from hub.demo.protocol.calling import call_until_answered, connect_to_hub, read_process_options, serve_orders
 from hub.demo.protocol.client import HubClient, HubReply
 from hub.demo.protocol.signing import read_clock
 
@@ -91,7 +91,7 @@ class OneStop:
             self.notebook.write("sending", read_clock(), **note, fields=fields)
             return self.client.submit(operation, **fields)
 
-        answer = until_answered(call, self.notebook, note)
+        answer = call_until_answered(call, self.notebook, note)
         self.notebook.write("sent", read_clock(), **note, **attrs.asdict(answer))
         return answer
 
@@ -136,11 +136,11 @@ class OneStop:
                 Figures=figures,
             )
 
-        answer = until_answered(call, self.notebook, note)
+        answer = call_until_answered(call, self.notebook, note)
         self.notebook.write("sent", read_clock(), **note, **attrs.asdict(answer))
         if not answer.accepted:
             return {"accepted": False, "codes": answer.codes}
-        found = until_answered(lambda: client.ask("GetReconciliation", **asked), self.notebook, note)
+        found = call_until_answered(lambda: client.ask("GetReconciliation", **asked), self.notebook, note)
         unequal = [cell for cell in found.Cell if cell.Verdict != "equal"]
         told = [[cell.OrganId, cell.Column, int(cell.Declared), int(cell.Counted)] for cell in unequal]
         return {"accepted": True, "codes": (), "cells": len(found.Cell), "unequal": told}

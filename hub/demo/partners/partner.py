@@ -23,10 +23,10 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub.demo.partners.letterbox import Delivered, Letterbox, Shelf, tls_server
+from hub.demo.partners.letterbox import Delivered, Letterbox, Shelf, make_server_context
 from hub.demo.partners.notebook import Notebook, hash_content
 from hub.demo.plan import agenda, packets
-from hub.demo.protocol.calling import parser_of
+from hub.demo.protocol.calling import make_parser
 from hub.demo.protocol.client import HubClient, HubReply, Unanswered, Wire
 from hub.demo.protocol.reading import read_sample_packet
 from hub.demo.protocol.signing import SOAP, WSSE, PartnerIdentity, WireSignature, read_clock, seal_packet
@@ -245,7 +245,7 @@ def _client(partner: PartnerState, clients: dict[str | None, HubClient], spoil: 
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = parser_of("hub.demo.partners.partner")
+    parser = make_parser("hub.demo.partners.partner")
     parser.add_argument("--units", default="", help="codes, separated by commas")
     parser.add_argument("--courses", choices=sorted(COURSES), default="mixed", help="how its units work")
     parser.add_argument("--listen", type=int, help="the port where it is pushed to; without it, it fetches")
@@ -273,7 +273,7 @@ def run_partner(options: argparse.Namespace) -> None:
     if options.listen is None:
         threads.append(threading.Thread(target=partner.fetch_rounds, daemon=True))
     else:
-        tls = tls_server(options.key, options.certificate, options.ca)
+        tls = make_server_context(options.key, options.certificate, options.ca)
         tell = lambda delivered: partner.desk.put(delivered.content)  # noqa: E731
         letterbox = Letterbox(("127.0.0.1", options.listen), tls, identity, certificate, partner.shelf, tell)
         threads.append(threading.Thread(target=letterbox.serve_forever, args=(0.05,), daemon=True))

@@ -27,7 +27,7 @@ import attrs
 
 from hub.demo.partners.axis import Agency, AxisParcel, AxisState, Refusal
 from hub.demo.partners.notebook import Notebook
-from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
+from hub.demo.partners.office import PartnerServer, ServerAnswer, ServerCall
 from hub.demo.partners.xroad import Gate
 from hub.demo.plan.packets import HANOI
 
@@ -42,7 +42,7 @@ class AxisWindow:
     gate: Gate
     twice: bool = False
 
-    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
+    def answer(self, call: ServerCall, refuse: bool) -> ServerAnswer:
         """Answer one call."""
         try:
             system, said = self.gate.admit(call)
@@ -54,7 +54,7 @@ class AxisWindow:
         except Refusal as refusal:
             return _bad(refusal)
 
-    def _do(self, operation: str, system: str, said: Mapping[str, str], call: OfficeCall) -> OfficeAnswer:
+    def _do(self, operation: str, system: str, said: Mapping[str, str], call: ServerCall) -> ServerAnswer:
         match operation:
             case "sendEdoc":
                 return _good(DocId=self._send(system, said, call))
@@ -97,7 +97,7 @@ class AxisWindow:
                 return {"error": f"no such order: {other}"}
         return {"done": order["do"]}
 
-    def _send(self, system: str, said: Mapping[str, str], call: OfficeCall) -> str:
+    def _send(self, system: str, said: Mapping[str, str], call: ServerCall) -> str:
         if said["servicetype"] != "eDoc" or said["messagetype"] not in {"edoc", "status"}:
             raise Refusal("20", "servicetype eDoc and messagetype edoc or status are expected")
         content = self.gate.file(call, said["hash-file"])
@@ -142,12 +142,12 @@ def _shown(parcel: AxisParcel) -> dict[str, str]:
     return _line(parcel) | {"sha256": hashlib.sha256(parcel.content).hexdigest()}
 
 
-def _good(**more: object) -> OfficeAnswer:
-    return OfficeAnswer.json({"status": "OK", "ErrorCode": "0", "ErrorDesc": "Success", **more})
+def _good(**more: object) -> ServerAnswer:
+    return ServerAnswer.json({"status": "OK", "ErrorCode": "0", "ErrorDesc": "Success", **more})
 
 
-def _bad(refusal: Refusal) -> OfficeAnswer:
-    return OfficeAnswer.json(
+def _bad(refusal: Refusal) -> ServerAnswer:
+    return ServerAnswer.json(
         {"status": "FAIL", "ErrorCode": refusal.code, "ErrorDesc": str(refusal), "DocId": "", "data": []}
     )
 
@@ -194,7 +194,7 @@ def run_vxp_axis(options: argparse.Namespace) -> None:
     secret = options.secret_file.read_text("utf-8").rstrip("\r\n")
     window = AxisWindow(axis, Gate({options.system_id: secret}, options.digits))
     denial = _bad(Refusal("15", "wrong systemId or secret"))
-    Office(notebook, window.answer, window.obey, denial).serve(options.port)
+    PartnerServer(notebook, window.answer, window.obey, denial).serve(options.port)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Any
 import attrs
 
 from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
-from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
+from hub.demo.partners.office import PartnerServer, ServerAnswer, ServerCall
 
 _ATOM = "{http://www.w3.org/2005/Atom}"
 
@@ -32,26 +32,26 @@ class PortalPages:
     notebook: Notebook
     pages: dict[str, tuple[int, bytes]] = attrs.field(factory=dict)  #: revision, octets
     etags: dict[str, str] = attrs.field(factory=dict)  #: ETags of pulled pages, by URL
-    office: Office | None = None
+    office: PartnerServer | None = None
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
-    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
+    def answer(self, call: ServerCall, refuse: bool) -> ServerAnswer:
         """Take a page."""
         if call.headers.get("authorization") != f"Bearer {self.secret}":
-            return OfficeAnswer.json({"error": "invalid token"}, 401)
+            return ServerAnswer.json({"error": "invalid token"}, 401)
         if call.method != "PUT" or not call.path.startswith("/reports/"):
-            return OfficeAnswer.json({"error": "not found"}, 404)
+            return ServerAnswer.json({"error": "not found"}, 404)
         kind = call.headers.get("content-type", "").partition(";")[0]
         if refuse or kind not in {"text/html", "application/json"} or not _is_sound(kind, call.body):
-            return OfficeAnswer.json({"error": f"không đăng được trang {kind}"}, 422)
+            return ServerAnswer.json({"error": f"không đăng được trang {kind}"}, 422)
         revision = int(call.headers.get("x-revision", "0"))
         with self._lock:
             known = self.pages.get(call.path)
             if known is not None and known[0] > revision:
-                return OfficeAnswer.json({"error": "đã có bản mới hơn"}, 409)
+                return ServerAnswer.json({"error": "đã có bản mới hơn"}, 409)
             self.pages[call.path] = (revision, call.body)
         self._note("pushed", call.path, call.body, revision=revision, first=known is None)
-        return OfficeAnswer(204 if known else 201, headers={"Location": call.path})
+        return ServerAnswer(204 if known else 201, headers={"Location": call.path})
 
     def pull(self, url: str, ca: str) -> Mapping[str, object]:
         """Read the feed and each page that it lists. Return how many of them were new."""
@@ -141,7 +141,7 @@ def main() -> None:
     for line in read_notebook(options.notebook):
         if line["what"] == "pushed":  # a page that came before a restart is known by its revision
             portal.pages[str(line["path"])] = (int(str(line["revision"])), b"")
-    portal.office = Office(portal.notebook, portal.answer, portal.obey)
+    portal.office = PartnerServer(portal.notebook, portal.answer, portal.obey)
     portal.office.serve(options.port)
 
 

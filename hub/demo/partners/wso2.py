@@ -20,9 +20,9 @@ from urllib.parse import parse_qsl, unquote
 
 import attrs
 
-from hub.demo.mail.pigeonholes import PigeonholeItem, Pigeonholes
+from hub.demo.mail.pigeonholes import WaitingPacket, WaitingPackets
 from hub.demo.partners.notebook import Notebook, hash_content
-from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
+from hub.demo.partners.office import PartnerServer, ServerAnswer, ServerCall
 from hub.demo.plan.packets import HANOI
 from hub.demo.protocol.reading import read_sample_packet
 
@@ -35,15 +35,15 @@ class ExchangeState:
     """The state that the threads of gateway and exchange share."""
 
     options: argparse.Namespace
-    office: Office
-    holes: Pigeonholes
+    office: PartnerServer
+    holes: WaitingPackets
     faults: list[str] = attrs.field(factory=list)
     withheld: set[str] = attrs.field(factory=set)
     doubling: bool = False
     tokens: dict[str, datetime] = attrs.field(factory=dict)  #: token -> when it ends
     lock: threading.Lock = attrs.field(factory=threading.Lock)
 
-    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
+    def answer(self, call: ServerCall, refuse: bool) -> ServerAnswer:
         """Answer one call."""
         if call.path == "/token":
             return self._token(call)
@@ -70,14 +70,14 @@ class ExchangeState:
                 return self._put(unquote(document_id), call.query.get("status", ""))
         return _fault(404, "404", "No matching resource found")
 
-    def _token(self, call: OfficeCall) -> OfficeAnswer:
+    def _token(self, call: ServerCall) -> ServerAnswer:
         pair = base64.b64encode(f"{self.options.key}:{self.options.secret}".encode()).decode()
         if call.headers.get("authorization") != f"Basic {pair}":
-            return OfficeAnswer.json(
+            return ServerAnswer.json(
                 {"error": "invalid_client", "error_description": "Client Authentication failed."}, 401
             )
         if dict(parse_qsl(call.body.decode())).get("grant_type") != "client_credentials":
-            return OfficeAnswer.json(
+            return ServerAnswer.json(
                 {"error": "unsupported_grant_type", "error_description": "Unsupported grant_type"}, 400
             )
         token = secrets.token_hex(16)
@@ -85,11 +85,11 @@ class ExchangeState:
             self.tokens[token] = datetime.now(UTC) + timedelta(seconds=self.options.token_life)
         self.office.note("token")
         lives = int(self.options.token_life)
-        return OfficeAnswer.json(
+        return ServerAnswer.json(
             {"access_token": token, "scope": "default", "token_type": "Bearer", "expires_in": lives}
         )
 
-    def _send(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
+    def _send(self, call: ServerCall, refuse: bool) -> ServerAnswer:
         letters, kind = _sent(call)
         try:
             content = base64.b64decode(letters, validate=True)
@@ -118,17 +118,17 @@ class ExchangeState:
         to = (found.answered,) if found.kind == "status" else found.recipients
         return "" if set(to) & set(self.options.receivers.split(",")) else "18"
 
-    def _list(self) -> OfficeAnswer:
+    def _list(self) -> ServerAnswer:
         rows = [_row(item) for item in self.holes.each() for _ in range(2 if self.doubling else 1)]
         return _said("", "", data=rows)
 
-    def _get(self, document_id: str) -> OfficeAnswer:
+    def _get(self, document_id: str) -> ServerAnswer:
         item = self.holes.get(document_id)
         if item is None or item.id in self.withheld:
             return _said("10" if item is None else "21", "Không lấy được văn bản")
         return _said("", "", data=base64.b64encode(item.content).decode())
 
-    def _put(self, document_id: str, state: str) -> OfficeAnswer:
+    def _put(self, document_id: str, state: str) -> ServerAnswer:
         if self.holes.get(document_id) is None or state not in STATES:
             return _said("10", "Trạng thái hoặc văn bản không hợp lệ")
         self.holes.move(document_id, state)
@@ -160,7 +160,7 @@ class ExchangeState:
         return {"done": order["do"]}
 
 
-def _sent(call: OfficeCall) -> tuple[str, str]:
+def _sent(call: ServerCall) -> tuple[str, str]:
     """Return the base64 and the loaiVanBan. No public document says where they belong, so every place is accepted."""
     media = call.headers.get("content-type", "").partition(";")[0].strip()
     if media == "application/json":
@@ -173,19 +173,19 @@ def _sent(call: OfficeCall) -> tuple[str, str]:
     return next(iter(fields.values()), ""), kind
 
 
-def _row(item: PigeonholeItem) -> dict[str, str]:
+def _row(item: WaitingPacket) -> dict[str, str]:
     at = item.created.astimezone(HANOI).strftime("%Y-%m-%d %H:%M:%S")
     row = {"serviceType": "eDoc", "messageType": item.type, "statusDesc": "", "docId": item.id, "from": item.sender}
     return {**row, "to": item.to, "status": item.told or "INITIAL", "createdTime": at}
 
 
-def _said(code: str, told: str, **more: object) -> OfficeAnswer:
+def _said(code: str, told: str, **more: object) -> ServerAnswer:
     status = "FAIL" if code else "OK"
-    return OfficeAnswer.json({"status": status, "errorCode": code or "0", "errorDesc": told, **more})
+    return ServerAnswer.json({"status": status, "errorCode": code or "0", "errorDesc": told, **more})
 
 
-def _fault(status: int, code: str, message: str) -> OfficeAnswer:
-    return OfficeAnswer.json({"fault": {"code": int(code), "message": message, "description": message}}, status)
+def _fault(status: int, code: str, message: str) -> ServerAnswer:
+    return ServerAnswer.json({"fault": {"code": int(code), "message": message, "description": message}}, status)
 
 
 def _options() -> argparse.Namespace:
@@ -205,8 +205,8 @@ def run_wso2_exchange(options: argparse.Namespace) -> None:
     """Run the exchange until the orders end."""
     notebook = Notebook(options.notebook)
     denial = _fault(401, "900901", "Invalid Credentials")
-    office = Office(notebook, lambda _call, _refuse: denial, denial=denial)
-    exchange = ExchangeState(options, office, Pigeonholes(notebook, lambda: datetime.now(UTC)))
+    office = PartnerServer(notebook, lambda _call, _refuse: denial, denial=denial)
+    exchange = ExchangeState(options, office, WaitingPackets(notebook, lambda: datetime.now(UTC)))
     office.answer, office.obey = exchange.answer, exchange.obey
     office.serve(options.port)
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 
 from hub.demo.partners.axis import Refusal
-from hub.demo.partners.office import OfficeCall
+from hub.demo.partners.office import ServerCall
 from hub.demo.plan.packets import HANOI
 
 PREFIX = "xroadvnpt-"
@@ -29,7 +29,7 @@ class Gate:
     #: form of `hash-file`: `short` as the SDK writes it, without an octet's leading zero, or `full`
     digits: str = "short"
 
-    def admit(self, call: OfficeCall) -> tuple[str, dict[str, str]]:
+    def admit(self, call: ServerCall) -> tuple[str, dict[str, str]]:
         """Return the systemId and the logical headers of a call, names in lower case.
 
         Raises Refusal 15 for a wrong signature.
@@ -54,7 +54,7 @@ class Gate:
             raise Refusal("15", "the timestamp is too far off")
         return system, logical
 
-    def file(self, call: OfficeCall, mark: str) -> bytes:
+    def file(self, call: ServerCall, mark: str) -> bytes:
         """Return the file of a call if `hash-file` is its SHA-256. The SDK sends a line break after the file."""
         for content in (call.body, call.body.removesuffix(b"\r\n")):
             octets = hashlib.sha256(content).digest()

@@ -26,12 +26,12 @@ Obey = Callable[[Mapping[str, Any]], Mapping[str, object]]
 
 def read_process_options(module: str, arguments: list[str]) -> argparse.Namespace:
     """Parse the command line of such a process."""
-    parser = parser_of(module)
+    parser = make_parser(module)
     parser.add_argument("--units", required=True, help="codes, separated by commas")
     return parser.parse_args(arguments)
 
 
-def parser_of(module: str) -> argparse.ArgumentParser:
+def make_parser(module: str) -> argparse.ArgumentParser:
     """Return a parser of the options that every partner process has, without its units."""
     parser = argparse.ArgumentParser(module)
     parser.add_argument("code")
@@ -52,7 +52,7 @@ def connect_to_hub(given: argparse.Namespace, service: str) -> HubClient:
     return HubClient(given.hub, wire, WireSignature(identity, certificate), service=service)
 
 
-def until_answered(call: Callable[[], T], notebook: Notebook, note: Mapping[str, Any]) -> T:
+def call_until_answered(call: Callable[[], T], notebook: Notebook, note: Mapping[str, Any]) -> T:
     """Call until the hub answers. Note each call without an answer. Raises Unanswered after the last try."""
     for left in reversed(range(_TRIES)):
         try:

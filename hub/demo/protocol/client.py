@@ -101,7 +101,7 @@ class HubClient:
         except Fault as fault:
             return HubReply(False, codes=self.codes(fault), fault=True)
         if not said.Report.IsSuccess:
-            return HubReply(False, codes=why_not(said.Report))
+            return HubReply(False, codes=explain_refusal(said.Report))
         return HubReply(True, said.DocumentId, self._receipt(said.DocumentId))
 
     def pending(self, unit: str) -> list[str]:
@@ -115,7 +115,7 @@ class HubClient:
 
     def confirm(self, document_id: str, unit: str | None = None) -> tuple[str, ...]:
         """Confirm that a document was received. Return the codes of a refusal. Raises Unanswered, Fault."""
-        return why_not(self.ask("ConfirmReceived", DocumentId=document_id, OrganId=unit))
+        return explain_refusal(self.ask("ConfirmReceived", DocumentId=document_id, OrganId=unit))
 
     def traces(self, unit: str) -> list[bytes]:
         """Return the status packets that came back for *unit*. Raises Unanswered, Fault."""
@@ -162,7 +162,7 @@ def verify_receipt(receipt: bytes, hub: x509.Certificate, namespace: str = DOCUM
     return result.signed_xml
 
 
-def why_not(report: Any) -> tuple[str, ...]:
+def explain_refusal(report: Any) -> tuple[str, ...]:
     """Return the error codes of a *report*; empty if it is a success."""
     listed = report.ErrorList.Error if report.ErrorList else []
     return () if report.IsSuccess else tuple(error.Code for error in listed)

@@ -25,7 +25,7 @@ from typing import Any, Self
 import attrs
 from cryptography import x509
 
-from hub.demo.run.ports import free_ports
+from hub.demo.run.ports import find_free_ports
 
 _READY_WITHIN = 60.0  #: seconds
 _STOP_WITHIN = 20.0
@@ -260,7 +260,7 @@ class Stage:
 
         Return its port. Raises StageFailed.
         """
-        options = {"port": free_ports(1)[0], "notebook": self.notebooks / f"{code}.jsonl"} | options
+        options = {"port": find_free_ports(1)[0], "notebook": self.notebooks / f"{code}.jsonl"} | options
         words = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
         self._start(code, [f"hub.demo.partners.{module}"], words)
         return int(str(options["port"]))

@@ -22,7 +22,7 @@ _ANSWERS = {"ACCEPTED": "accepted", "DECLINED": "declined", "X-ATTENDED": "atten
 GRAVE = frozenset({"emergency", "alert", "critical"})
 
 
-def of_calendars(lines: Iterable[Line]) -> Iterator[TalliedResult]:
+def tally_calendars(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Yield the results in the file of a document system: the calendars that it sent with a receipt."""
     for said in _calendars(lines):
         uid, revision, unit = said["uid"], f"{said['sequence']}", said["organizer"]
@@ -57,7 +57,7 @@ def tally_meetings(lines: Iterable[Line], first: date, today: date) -> Iterator[
             yield TalliedResult(said["organizer"], "meetings", (uid,), "held")
 
 
-def of_watchman(lines: Iterable[Line]) -> Iterator[TalliedResult]:
+def tally_watchman(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Yield the results in the file of a monitoring system (`partners.watchman`): openings, closings, seconds between."""
     for incident in _incidents(lines):
         yield TalliedResult(incident.unit, "incidents", (incident.id,), "opened")
@@ -75,13 +75,13 @@ def tally_incidents(lines: Iterable[Line]) -> Iterator[TalliedResult]:
             yield TalliedResult(incident.unit, "incidents", (incident.id,), milestone)
 
 
-def of_reports(lines: Iterable[Line]) -> Iterator[TalliedResult]:
+def tally_incident_reports(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Yield the incident reports in the axis's file. No system of a unit sent them: the hub writes them itself."""
     for about, _ in _reports(lines):
         yield TalliedResult(about[0], "documents", about, "sent")
 
 
-def unlike_reports(watchman: Iterable[Line], axis: Iterable[Line]) -> Iterator[str]:
+def compare_incident_reports(watchman: Iterable[Line], axis: Iterable[Line]) -> Iterator[str]:
     """Yield the grave incidents with no report or several reports at the axis, and reports without a grave incident."""
     due = {(each.unit, each.id) for each in _incidents(watchman) if each.severity in GRAVE}
     came = [incident for _, incident in _reports(axis)]

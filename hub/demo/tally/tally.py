@@ -35,7 +35,7 @@ class TalliedResult:
         return self.unit, self.service, self.key, self.milestone
 
 
-def of_documents(lines: Iterable[Line]) -> Iterator[TalliedResult]:
+def tally_document_system(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Yield the results in the file of a document system (`partners.partner`): sent with a receipt, and received."""
     for line in lines:
         if line["what"] == "sent" and line["accepted"]:
@@ -46,7 +46,7 @@ def of_documents(lines: Iterable[Line]) -> Iterator[TalliedResult]:
                 yield TalliedResult(unit, "documents", (about.sender, about.document_id), "received")
 
 
-def of_axis(lines: Iterable[Line]) -> Iterator[TalliedResult]:
+def tally_axis(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Yield the results in the axis's file (`hub.demo.partners.vxp`): what the hub sent, collected and finished."""
     said = list(lines)
     ours = {line["doc_id"] for line in said if line["what"] == "sent"}
@@ -60,7 +60,7 @@ def of_axis(lines: Iterable[Line]) -> Iterator[TalliedResult]:
             yield tally_packet(put[line["doc_id"]])
 
 
-def of_portal(lines: Iterable[Line]) -> Iterator[TalliedResult]:
+def tally_portal(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Yield the results in the portal's file (`hub.demo.partners.dvcqg`): its dossiers.
 
     A dossier's number begins with its unit.
@@ -118,7 +118,7 @@ def sum_results(results: Iterable[TalliedResult]) -> Counter[tuple[str, str, str
     return found
 
 
-def unlike_facts(
+def compare_facts(
     results: Iterable[TalliedResult],
     facts: Iterable[Line],
     services: frozenset[str],
@@ -142,7 +142,7 @@ def unlike_facts(
             yield f"{_said(name)}: {counted[name]} at the hub, {expected[name].amount} by the files"
 
 
-def unlike_report(
+def compare_report(
     rows: Iterable[Line], expected: Counter[tuple[str, str, str]], service: str, columns: Mapping[str, str], form: str
 ) -> Iterator[str]:
     """Yield the differences between a report and the partners' files. *columns* maps each column to its milestone."""

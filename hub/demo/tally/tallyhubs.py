@@ -7,7 +7,7 @@ from hub.demo.protocol.reading import Reading, read_sample_packet
 from hub.demo.tally.tally import Line, TalliedResult, tally_packet
 
 
-def of_gateway(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[TalliedResult]:
+def tally_gateway(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[TalliedResult]:
     """Yield the results in the file of a hub with states (`partners.lgsp`, `partners.wso2`): accepted; done."""
     put: dict[str, Reading] = {}
     for line in lines:
@@ -20,7 +20,7 @@ def of_gateway(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[Tal
             yield tally_packet(put[line["id"]])
 
 
-def of_bus(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[TalliedResult]:
+def tally_bus(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[TalliedResult]:
     """Yield the results in the file of a bus (`hub.demo.partners.bkav`): accepted, confirmed, shown.
 
     The bus numbers documents and statuses separately.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from hub.demo.tally.tally import Line, TalliedResult
 
 
-def of_reporting(lines: Iterable[Line]) -> Iterator[TalliedResult]:
+def tally_reporting_system(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Yield the results in the reporting system's file (`hub.demo.partners.govreport`): submissions and their verdicts."""
     for line in lines:
         if line["what"] == "taken":
@@ -22,7 +22,7 @@ def of_reporting(lines: Iterable[Line]) -> Iterator[TalliedResult]:
             yield TalliedResult(said["unit"], "reports", key, said["status"])
 
 
-def unlike_journal(lines: Iterable[Line], messages: Iterable[Line]) -> Iterator[str]:
+def compare_journal(lines: Iterable[Line], messages: Iterable[Line]) -> Iterator[str]:
     """Yield the submitted reports that are missing among the journal's accepted *messages*, or have other bytes there."""
     held = {row["message_id"]: row["sha256"] for row in messages if row["state"] == "accepted"}
     for line in lines:
@@ -36,7 +36,7 @@ def unlike_journal(lines: Iterable[Line], messages: Iterable[Line]) -> Iterator[
             yield f"{line['key']}: the journal has other bytes than were handed in"
 
 
-def of_web(lines: Iterable[Line]) -> Mapping[str, str]:
+def tally_web_portal(lines: Iterable[Line]) -> Mapping[str, str]:
     """Return the SHA-256 of the last version of each page in the web portal's file (`hub.demo.partners.webportal`)."""
     newest: dict[str, tuple[int, str]] = {}
     for line in lines:
@@ -47,7 +47,7 @@ def of_web(lines: Iterable[Line]) -> Mapping[str, str]:
     return {path: sha256 for path, (_, sha256) in newest.items()}
 
 
-def unlike_pages(portal: Mapping[str, str], served: Mapping[str, str]) -> Iterator[str]:
+def compare_pages(portal: Mapping[str, str], served: Mapping[str, str]) -> Iterator[str]:
     """Yield the pages that differ between the *portal* and what the hub *served* in public; both map paths to SHA-256."""
     for path in sorted(portal.keys() | served.keys()):
         if path not in portal:

@@ -34,7 +34,7 @@ _PLACED: Mapping[str, str] = {
 }
 
 
-def of_mail(lines: Iterable[Line]) -> Iterator[TalliedResult]:
+def tally_mail(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Yield the results in the shared mail's file (`hub.demo.partners.mailusage`): one line for each unit and day."""
     for line in lines:
         if line["what"] == "usage":
@@ -42,7 +42,7 @@ def of_mail(lines: Iterable[Line]) -> Iterator[TalliedResult]:
                 yield TalliedResult(line["unit"], "mail", (line["day"],), _FIGURES[name], amount)
 
 
-def of_lookups(lines: Iterable[Line]) -> Iterator[TalliedResult]:
+def tally_lookups(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Yield the results in the officers' file (`hub.demo.partners.officer`).
 
     A lookup counts once for each message, an operation with an effect once for its effect. A message that was answered
@@ -55,11 +55,11 @@ def of_lookups(lines: Iterable[Line]) -> Iterator[TalliedResult]:
             yield TalliedResult(line["unit"], "lookups", (line["does"] or lookup,), _LOOKUPS[line["operation"]])
 
 
-def unlike_placed(officers: Iterable[Line], services: Iterable[Line]) -> Iterator[str]:
+def compare_orders(officers: Iterable[Line], services: Iterable[Line]) -> Iterator[str]:
     """Yield the differences between what the officers ordered and what the shared services recorded, each once."""
     wanted = {
         (result.milestone, result.key[0])
-        for result in count_results_once(of_lookups(officers)).values()
+        for result in count_results_once(tally_lookups(officers)).values()
         if result.milestone in _PLACED.values()
     }
     taken: Counter[tuple[str, str]] = Counter()

@@ -12,8 +12,15 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.ids import new_id
-from hub.domain.lifecycle import URGENCIES, AttemptVerdict, DeliveryEvent, judge_interruption, move_delivery, queue_turn
+from hub.domain.ids import make_id
+from hub.domain.lifecycle import (
+    URGENCIES,
+    AttemptVerdict,
+    DeliveryEvent,
+    choose_queue_position,
+    judge_interruption,
+    move_delivery,
+)
 from hub.domain.model import DeliveryState, Event
 from hub.journal import events, nodes
 from hub.journal.queue import lanes, partner_state
@@ -53,7 +60,7 @@ class AttemptExchange:
 
 
 @attrs.frozen
-class Queue:
+class PartnerQueue:
     """The waiting heads of the lanes of one partner."""
 
     partner: str
@@ -80,11 +87,11 @@ def _queues() -> sa.Select[Any]:
 _QUEUES = _queues()
 
 
-def read_partner_queues(tx: Transaction, now: datetime) -> list[Queue]:
+def read_partner_queues(tx: Transaction, now: datetime) -> list[PartnerQueue]:
     """Return the queue of each partner with waiting deliveries. Reads a few rows per partner, whatever their number."""
     half = 1 + len(URGENCIES)
     rows = tx.execute(_QUEUES, {"now": now})
-    return [Queue(row[0], _least(row[1:half]), _least(row[half:])) for row in rows]
+    return [PartnerQueue(row[0], _least(row[1:half]), _least(row[half:])) for row in rows]
 
 
 def _least(times: Iterable[datetime | None]) -> datetime | None:
@@ -114,8 +121,10 @@ def claim_deliveries(
     before = partner_state.seize_partner(tx, partner)
     if before is None or before.pause is not None:
         return []
-    under_way = partner_state.under_way(tx).get(partner, 0)
-    most = min(limit, circuit_breaker.breaker_room(before.breaker, now, under_way, concurrency or under_way + limit))
+    under_way = partner_state.count_attempts_under_way(tx).get(partner, 0)
+    most = min(
+        limit, circuit_breaker.count_breaker_room(before.breaker, now, under_way, concurrency or under_way + limit)
+    )
     if rate is not None:
         most = min(most, rate.allows(before.next_at, now))
     rows = _next_to_go(tx, partner, now, most) if most > 0 else {}
@@ -179,7 +188,7 @@ _TO_GO = (
 def _next_to_go(tx: Transaction, partner: str, now: datetime, most: int) -> dict[str, Rows]:
     """Return the locked rows of up to *most* next messages, by message in queue order."""
     found = tx.execute(_EARLIEST, {"code": partner, "now": now, "most": 4 * most}).all()
-    found = sorted(found, key=lambda row: (queue_turn(row.due, row.urgency), row.message))
+    found = sorted(found, key=lambda row: (choose_queue_position(row.due, row.urgency), row.message))
     messages = list(dict.fromkeys(row.message for row in found))[:most]
     if not messages:
         return {}
@@ -191,7 +200,7 @@ def _next_to_go(tx: Transaction, partner: str, now: datetime, most: int) -> dict
 
 def _taken(holder: str, now: datetime, message_id: str, rows: Rows) -> Claim:
     return Claim(
-        attempt=new_id(now),
+        attempt=make_id(now),
         message=message_id,
         partner=rows[0].partner,
         lane=rows[0].lane,
@@ -268,7 +277,7 @@ def settle_claim(
     else:
         for row in rows:
             record_delivery_end(tx, claim.message, row.id, row.recipient, row.partner, state, now, verdict.reason)
-    lanes.free_next(tx, [(row.lane, row.recipient) for row in rows])
+    lanes.free_next_in_lane(tx, [(row.lane, row.recipient) for row in rows])
     if heard is not None:
         partner_state.move_breaker(tx, claim.partner, heard, now)
     return True
@@ -311,7 +320,7 @@ def release_lost_claims(
     return _give_back(tx, sa.and_(SENDING, lost), now, but=None if alone or first else holder, waits=False)
 
 
-def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:
+def release_claim(tx: Transaction, claim: Claim, now: datetime) -> int:
     """Release a claim of this node that it will not finish. The attempt does not count.
 
     Deliveries that were already released and claimed again belong to the new claim and are left alone.
@@ -355,5 +364,5 @@ def _give_back(
         else:
             record_delivery_end(tx, row.message, row.id, row.recipient, row.partner, state, now, verdict.reason)
     halt_deliveries(tx, back, now)
-    lanes.free_next(tx, [(row.lane, row.recipient) for row in rows])
+    lanes.free_next_in_lane(tx, [(row.lane, row.recipient) for row in rows])
     return len(rows)

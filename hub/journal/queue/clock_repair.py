@@ -18,7 +18,7 @@ from hub.store.transactions import Transaction
 SLACK = timedelta(seconds=1)
 
 
-def bring_back(tx: Transaction, now: datetime, limit: int = 500) -> int:
+def requeue_future_deliveries(tx: Transaction, now: datetime, limit: int = 500) -> int:
     """Move up to *limit* deliveries that were changed after *now* back to *now*. Return their number.
 
     Each keeps its remaining wait, counted from *now*. The set hour of a timed document stays as its sender wrote it.

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.ids import later_than_id, new_id
+from hub.domain.ids import choose_later_time, make_id
 from hub.domain.lifecycle import URGENCIES, DeliveryEvent, move_delivery
 from hub.domain.model import DOCUMENTS, Delivery, DeliveryState, Event, PacketKind
 from hub.edxml import changes
@@ -85,7 +85,7 @@ def reserve_delivery_ids(tx: Transaction, routes: Sequence[Route], now: datetime
         return []
     lanes.lock_lanes(tx, lane, [route.recipient for route in routes if route.state is DeliveryState.WAITING])
     last = tx.scalar(_LAST, {"in": lane})
-    return sorted(new_id(later_than_id(last, now) if last else now) for _ in routes)
+    return sorted(make_id(choose_later_time(last, now) if last else now) for _ in routes)
 
 
 def plan_deliveries(
@@ -152,7 +152,7 @@ def insert_deliveries(tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> Non
     others: list[Mapping[str, Any]] = []
     for row in rows:
         if row["state"] is DeliveryState.WAITING:
-            waiting.append({**row, **lanes.lane_parameters(row["lane"], row["recipient"])})
+            waiting.append({**row, **lanes.make_lane_parameters(row["lane"], row["recipient"])})
         else:
             others.append(row)
     if waiting:
@@ -161,7 +161,7 @@ def insert_deliveries(tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> Non
         tx.execute(_WAITS_NOT, others)
 
 
-def of_message(tx: Transaction, message_id: str, *, to_move: bool = False) -> list[Delivery]:
+def read_message_deliveries(tx: Transaction, message_id: str, *, to_move: bool = False) -> list[Delivery]:
     """Return the deliveries of a message in the order of creation. With *to_move*, lock them."""
     query = sa.select(table).where(table.c.message == message_id).order_by(table.c.id)
     return [read_delivery_row(row) for row in tx.execute(query.with_for_update() if to_move else query).mappings()]
@@ -230,13 +230,13 @@ def revive_delivery(
     if moved:
         transactions.notify_nodes(tx)
         if waits:
-            lanes.put_back(tx, [(dead.lane, dead.recipient)])
+            lanes.correct_lane_heads(tx, [(dead.lane, dead.recipient)])
         body = {"recipient": dead.recipient, "partner": dead.partner, "reason": reason, "by": by}
         events.append_events(tx, Event("delivery-replayed", now, dead.message, dead.id, body))
     return bool(moved)
 
 
-def give_up(tx: Transaction, waiting: Delivery, *, reason: str, by: str, now: datetime) -> bool:
+def give_up_delivery(tx: Transaction, waiting: Delivery, *, reason: str, by: str, now: datetime) -> bool:
     """Make a waiting delivery dead on a person's order. It counts as failed. Return False when it no longer waits."""
     lanes.lock_lanes(tx, waiting.lane, [waiting.recipient])
     said = f"given up by {by}: {reason}"
@@ -251,7 +251,7 @@ def give_up(tx: Transaction, waiting: Delivery, *, reason: str, by: str, now: da
         record_delivery_end(
             tx, waiting.message, waiting.id, waiting.recipient, waiting.partner, DeliveryState.DEAD, now, said
         )
-        lanes.free_next(tx, [(waiting.lane, waiting.recipient)])
+        lanes.free_next_in_lane(tx, [(waiting.lane, waiting.recipient)])
     return bool(moved)
 
 
@@ -281,7 +281,7 @@ def expire_deliveries(
         }
         tx.execute(sa.update(table).where(table.c.id == row.id).values(dead))
         record_delivery_end(tx, row.message, row.id, row.recipient, row.partner, DeliveryState.DEAD, now, said)
-    lanes.free_next(tx, [(row.lane, row.recipient) for row in rows])
+    lanes.free_next_in_lane(tx, [(row.lane, row.recipient) for row in rows])
     return len(rows)
 
 
@@ -336,7 +336,7 @@ def write_stops(tx: Transaction, stops: DeliveryStops) -> None:
         tx.execute(_ONE, list(stops.marked))
     if stops.died:
         tx.execute(_ONE, list(stops.died))
-    lanes.free_next(tx, stops.places)
+    lanes.free_next_in_lane(tx, stops.places)
 
 
 def update_delivery(tx: Transaction, changed: Mapping[str, Any]) -> None:
@@ -375,8 +375,8 @@ def lock_deliveries(tx: Transaction, which: sa.ColumnElement[bool], *, waits: bo
         return []
     query = sa.select(table).where(which).order_by(table.c.id)
     if waits:
-        lanes.lock_all(tx, places)
+        lanes.lock_all_lanes(tx, places)
         return list(tx.execute(query.with_for_update()).all())
-    ours = lanes.lock_those_at_hand(tx, places)
+    ours = lanes.try_lock_lanes(tx, places)
     rows = tx.execute(query.with_for_update(skip_locked=True)).all()
     return [row for row in rows if (row.lane, row.recipient) in ours]

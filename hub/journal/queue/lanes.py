@@ -27,15 +27,15 @@ def lock_lanes(tx: Transaction, lane: str, recipients: Iterable[str]) -> None:
     Otherwise a delivery that is created while its predecessor ends would still see the predecessor, the predecessor's
     transaction would not see the new delivery, and neither would make it the head.
     """
-    lock_all(tx, ((lane, recipient) for recipient in recipients))
+    lock_all_lanes(tx, ((lane, recipient) for recipient in recipients))
 
 
-def lock_all(tx: Transaction, places: Iterable[tuple[str, str]]) -> None:
+def lock_all_lanes(tx: Transaction, places: Iterable[tuple[str, str]]) -> None:
     """Lock each lane (pair of lane and recipient) in *places*, as `lock_lanes` does."""
     transactions.lock_names(tx, {_name(*place) for place in places})
 
 
-def lock_those_at_hand(tx: Transaction, places: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+def try_lock_lanes(tx: Transaction, places: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
     """Try to lock *places* without waiting. Return the places that were locked.
 
     For periodic work, which finds the other places in a later run.
@@ -71,19 +71,19 @@ _PUT_BACK = (
 )
 
 
-def free_next(tx: Transaction, places: Collection[tuple[str, str]]) -> None:
+def free_next_in_lane(tx: Transaction, places: Collection[tuple[str, str]]) -> None:
     """Mark the first waiting delivery of each place (lane and recipient) as free, unless one is being sent there."""
     if places:
-        tx.execute(_FREE_NEXT, [lane_parameters(*each) for each in places])
+        tx.execute(_FREE_NEXT, [make_lane_parameters(*each) for each in places])
 
 
-def put_back(tx: Transaction, places: Collection[tuple[str, str]]) -> None:
+def correct_lane_heads(tx: Transaction, places: Collection[tuple[str, str]]) -> None:
     """Correct the head of each place after an earlier delivery came to wait (a replay, or one with a smaller id)."""
     if places:
-        tx.execute(_PUT_BACK, [lane_parameters(*each) for each in places])
-        free_next(tx, places)
+        tx.execute(_PUT_BACK, [make_lane_parameters(*each) for each in places])
+        free_next_in_lane(tx, places)
 
 
-def lane_parameters(lane: str, recipient: str) -> dict[str, str]:
+def make_lane_parameters(lane: str, recipient: str) -> dict[str, str]:
     """Return the parameters of a place for `IS_NEW`."""
     return {"in_lane": lane, "to_recipient": recipient}

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from hub.domain.model import Event
 from hub.journal import events
-from hub.partner.circuit_breaker import Breaker, Position, hurry_breaker
+from hub.partner.circuit_breaker import Breaker, BreakerPosition, hurry_breaker
 from hub.store import transactions
 from hub.store.tables import SENDING, delivery
 from hub.store.tables import partner_state as table
@@ -58,7 +58,7 @@ def read_partner_standing(tx: Transaction, partner: str) -> PartnerStanding:
     return PartnerStanding() if row is None else _read(row)
 
 
-def under_way(tx: Transaction) -> dict[str, int]:
+def count_attempts_under_way(tx: Transaction) -> dict[str, int]:
     """Return the number of messages being sent to each partner, by all nodes."""
     return {row[0]: row[1] for row in tx.execute(_UNDER_WAY)}
 
@@ -95,11 +95,11 @@ def move_breaker(tx: Transaction, partner: str, step: Callable[[Breaker], Breake
     after = attrs.evolve(before, breaker=step(before.breaker))
     write_partner_standing(tx, partner, before, after)
     old, new = before.breaker, after.breaker
-    if new.position is Position.OPEN and old.position is not Position.OPEN:
+    if new.position is BreakerPosition.OPEN and old.position is not BreakerPosition.OPEN:
         until = new.until.isoformat() if new.until else None
         said = {"partner": partner, "opened": new.opened, "until": until, "reason": new.reason}
         events.append_events(tx, Event("breaker-opened", now, None, None, said))
-    if new.position is Position.CLOSED and old.position is not Position.CLOSED:
+    if new.position is BreakerPosition.CLOSED and old.position is not BreakerPosition.CLOSED:
         events.append_events(tx, Event("breaker-closed", now, None, None, {"partner": partner}))
 
 
@@ -135,7 +135,7 @@ def resume_partner(tx: Transaction, partner: str, *, reason: str, by: str, now: 
 def _read(row: sa.RowMapping) -> PartnerStanding:
     return PartnerStanding(
         breaker=Breaker(
-            position=Position(row["breaker"]),
+            position=BreakerPosition(row["breaker"]),
             failures=row["failures"],
             opened=row["opened"],
             until=row["until"],

@@ -9,20 +9,20 @@ from datetime import datetime
 import attrs
 
 from hub.journal.queue import claims, partner_state
-from hub.journal.queue.claims import Queue
+from hub.journal.queue.claims import PartnerQueue
 from hub.journal.queue.partner_state import PartnerStanding
 from hub.partner import circuit_breaker
-from hub.partner.circuit_breaker import Position
+from hub.partner.circuit_breaker import BreakerPosition
 from hub.partner.policy import Policy
 from hub.store.transactions import Transaction
 
 
 @attrs.frozen
-class Sight:
+class QueueView:
     """Snapshot of the queues, the state of each partner, and the number of messages being sent by all nodes."""
 
     now: datetime  #: time of the snapshot
-    queues: Sequence[Queue]  #: waiting heads of each partner
+    queues: Sequence[PartnerQueue]  #: waiting heads of each partner
     standings: Mapping[str, PartnerStanding]  #: state by partner code
     under_way: Mapping[str, int]  #: messages being sent, by partner code, from all nodes
 
@@ -35,7 +35,9 @@ class Sight:
         found = self.standings.get(partner, PartnerStanding())
         if found.pause is not None:
             return 0
-        room = circuit_breaker.breaker_room(found.breaker, self.now, self.under_way.get(partner, 0), policy.concurrency)
+        room = circuit_breaker.count_breaker_room(
+            found.breaker, self.now, self.under_way.get(partner, 0), policy.concurrency
+        )
         return room if policy.rate is None else min(room, policy.rate.allows(found.next_at, self.now))
 
     def expired_partners(self, policies: Mapping[str, Policy]) -> Iterator[tuple[str, str]]:
@@ -44,7 +46,7 @@ class Sight:
             found, policy = self.standings.get(queue.partner, PartnerStanding()), policies.get(queue.partner)
             if policy is None or queue.oldest is None or found.pause is not None:
                 continue
-            if found.breaker.position is not Position.CLOSED and queue.oldest <= self.now - policy.give_up:
+            if found.breaker.position is not BreakerPosition.CLOSED and queue.oldest <= self.now - policy.give_up:
                 yield queue.partner, found.breaker.reason or "unavailable"
 
     def next_changes(self, left: Mapping[str, int]) -> Iterator[datetime]:
@@ -62,8 +64,11 @@ class Sight:
                 yield from (at for at in (found.breaker.until, found.next_at) if at is not None and at > self.now)
 
 
-def read_queue_view(tx: Transaction, now: datetime) -> Sight:
+def read_queue_view(tx: Transaction, now: datetime) -> QueueView:
     """Read the snapshot."""
-    return Sight(
-        now, claims.read_partner_queues(tx, now), partner_state.read_partner_standings(tx), partner_state.under_way(tx)
+    return QueueView(
+        now,
+        claims.read_partner_queues(tx, now),
+        partner_state.read_partner_standings(tx),
+        partner_state.count_attempts_under_way(tx),
     )

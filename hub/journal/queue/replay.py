@@ -11,7 +11,7 @@ import attrs
 from hub.domain.model import Delivery, DeliveryState, Event, Message
 from hub.journal import events, search
 from hub.journal.queue import deliveries
-from hub.journal.search import Filter
+from hub.journal.search import MessageFilter
 from hub.store.transactions import Transaction
 from hub.units.routing import Routes
 
@@ -20,7 +20,7 @@ TOGETHER = 500
 
 
 @attrs.frozen
-class Excluded:
+class ExcludedDelivery:
     """A delivery that a plan does not move, and why."""
 
     delivery: Delivery
@@ -28,11 +28,11 @@ class Excluded:
 
 
 @attrs.frozen
-class Plan:
+class ReplayPlan:
     """The deliveries that would be moved, each with its message, and the excluded ones."""
 
     moves: tuple[tuple[Message, Delivery], ...]
-    excluded: tuple[Excluded, ...]
+    excluded: tuple[ExcludedDelivery, ...]
 
     @property
     def octets(self) -> int:
@@ -40,18 +40,18 @@ class Plan:
         return sum({message.id: message.size for message, _ in self.moves}.values())
 
 
-def plan_replay(tx: Transaction, wanted: Filter, recipient: str | None = None) -> Plan:
+def plan_replay(tx: Transaction, wanted: MessageFilter, recipient: str | None = None) -> ReplayPlan:
     """Return the plan to replay the dead deliveries of the messages that *wanted* selects. Changes nothing.
 
     A delivery that a recall, an update or a replacement stopped is never replayed.
     """
     replays, excluded = [], []
-    for message, delivery in search.in_state(tx, [DeliveryState.DEAD], wanted, recipient):
+    for message, delivery in search.find_deliveries_in_state(tx, [DeliveryState.DEAD], wanted, recipient):
         if delivery.stopped is not None:
-            excluded.append(Excluded(delivery, delivery.stopped))
+            excluded.append(ExcludedDelivery(delivery, delivery.stopped))
         else:
             replays.append((message, delivery))
-    return Plan(tuple(replays), tuple(excluded))
+    return ReplayPlan(tuple(replays), tuple(excluded))
 
 
 def replay_deliveries(
@@ -75,23 +75,25 @@ def replay_deliveries(
     return moved
 
 
-def plan_give_up(tx: Transaction, wanted: Filter, recipient: str | None = None) -> Plan:
+def plan_give_up(tx: Transaction, wanted: MessageFilter, recipient: str | None = None) -> ReplayPlan:
     """Return the plan to give up the waiting deliveries of the messages that *wanted* selects. Changes nothing.
 
     A delivery that is being sent is excluded: it may still arrive.
     """
-    found = search.in_state(tx, [DeliveryState.WAITING, DeliveryState.SENDING], wanted, recipient)
+    found = search.find_deliveries_in_state(tx, [DeliveryState.WAITING, DeliveryState.SENDING], wanted, recipient)
     waiting = tuple((message, delivery) for message, delivery in found if delivery.state is DeliveryState.WAITING)
     sending = (delivery for _, delivery in found if delivery.state is DeliveryState.SENDING)
-    return Plan(waiting, tuple(Excluded(delivery, "sending") for delivery in sending))
+    return ReplayPlan(waiting, tuple(ExcludedDelivery(delivery, "sending") for delivery in sending))
 
 
-def give_up(tx: Transaction, waiting: Iterable[Delivery], *, reason: str, by: str, now: datetime) -> Sequence[Delivery]:
+def give_up_deliveries(
+    tx: Transaction, waiting: Iterable[Delivery], *, reason: str, by: str, now: datetime
+) -> Sequence[Delivery]:
     """Make waiting deliveries dead letters on a person's order. A replay can revive them. Return those that moved.
 
     A delivery that no longer waits (it is being sent, or was sent) is left alone.
     """
-    moved = [each for each in waiting if deliveries.give_up(tx, each, reason=reason, by=by, now=now)]
+    moved = [each for each in waiting if deliveries.give_up_delivery(tx, each, reason=reason, by=by, now=now)]
     if moved:
         events.append_events(
             tx, Event("give-up", now, None, None, {"reason": reason, "by": by, "deliveries": len(moved)})

@@ -265,9 +265,9 @@ class Placing:
             ending=form.begins | form.ends if any(rule.kind is ColumnKind.END for rule in form.rules) else frozenset(),
             start=period.start,
             end=period.end,
-            today=min(period.last, local_time.local_day(now))
+            today=min(period.last, local_time.find_local_day(now))
             if form.by_day
-            else local_time.local_day(min(period.end, now)),
+            else local_time.find_local_day(min(period.end, now)),
             after=period.last + timedelta(days=1),
         )
 
@@ -491,7 +491,7 @@ def _in_time(form: Form, column: Column, fact: Fact, received: Fact | None, exte
             return False
     if column.by_due:
         due = received.due if received is not None else fact.due
-        return due is None or local_time.local_day(fact.at) <= due
+        return due is None or local_time.find_local_day(fact.at) <= due
     return True
 
 

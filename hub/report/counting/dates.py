@@ -27,7 +27,7 @@ def find_day_begin(day: date) -> datetime:
 
 def find_fact_day(fact: Fact) -> date:
     """Return the day of *fact* as its unit states it, else the day on which the hub received it."""
-    return fact.day or local_time.local_day(fact.at)
+    return fact.day or local_time.find_local_day(fact.at)
 
 
 def find_latest_due_date(form: Form, facts: Iterable[Fact]) -> date | None:

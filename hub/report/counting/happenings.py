@@ -8,7 +8,7 @@ moved or cancelled in between. So the time at which the hub received the fact do
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from hub.domain.local_time import local_day as day_of
+from hub.domain.local_time import find_local_day as day_of
 from hub.domain.model import Fact
 from hub.report.counting import dates
 from hub.report.form.form import Column

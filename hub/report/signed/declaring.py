@@ -19,7 +19,7 @@ import attrs
 from lxml import etree
 
 from hub.domain.errors import Rejected
-from hub.domain.local_time import local_day
+from hub.domain.local_time import find_local_day
 from hub.domain.model import Problem, Record
 from hub.formats import safe_xml, xsd_types
 from hub.report.form.book import Book, read_shipped_book
@@ -174,7 +174,7 @@ def _span(said: "_DeclarationReading", text: str, at: datetime, book: Book) -> P
     except PeriodUnreadable:
         said.refuse("period-unreadable", "", text[:50])
         return None
-    if period.first > local_day(at):
+    if period.first > find_local_day(at):
         said.refuse("R.Period", "", f"{period.text}: it begins on {period.first.isoformat()}")
     if period.text != text:  # such as `2026-q4`: declarations are found by this text, so it must be canonical
         said.refuse("period-unreadable", "", f"{text[:50]}: write {period.text}")

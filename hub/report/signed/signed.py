@@ -15,7 +15,7 @@ from lxml import etree
 
 from hub.config.officials import Official, Officials
 from hub.domain.errors import Rejected
-from hub.domain.local_time import local_day
+from hub.domain.local_time import find_local_day
 from hub.domain.model import Problem
 from hub.formats import safe_xml
 from hub.security import wss_tokens, wss_verify, xades, xmldsig
@@ -80,8 +80,8 @@ def judge_official(
         told = f"signed at {signed.at:%Y-%m-%d %H:%M:%SZ}, closed at {made_at:%Y-%m-%d %H:%M:%SZ}, now {now:%H:%M:%SZ}"
         raise Rejected(Problem("signing-time", told))
     for at in (signed.at, now):  # checked after the signing time is known to be near now, so that its day can be used
-        if not found.in_office(local_day(at)):
-            raise Rejected(Problem("official-not-in-office", f"{found.code}: {local_day(at):%d/%m/%Y}"))
+        if not found.in_office(find_local_day(at)):
+            raise Rejected(Problem("official-not-in-office", f"{found.code}: {find_local_day(at):%d/%m/%Y}"))
     if not signed.certificate.not_valid_before_utc <= signed.at <= signed.certificate.not_valid_after_utc:
         raise Untrusted("certificate-expired", f"signed at {signed.at:%Y-%m-%d %H:%M:%SZ}")
     return found

@@ -60,7 +60,7 @@ class _Days:
 def _facts(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[Fact]:
     milestones = read_reached_milestones(codes, item, "TrangThaiHoSo")
     days = _Days.of(item)
-    _judge(item, days, milestones, local_time.local_day(source.at))
+    _judge(item, days, milestones, local_time.find_local_day(source.at))
     key, known = item.text("MaHoSo"), _known(item, codes)
     when = {
         "received": days.received,

@@ -27,8 +27,8 @@ def read_dossier_steps(
         key, day = item.must("MaHoSo"), item.day("ThoiDiemXuLy")
         if day is None and not item.text("ThoiDiemXuLy"):
             item.refuse("N", "ThoiDiemXuLy", "it is empty")
-        elif day is not None and day > local_time.local_day(source.at):
-            item.tolerate("R", "ThoiDiemXuLy", f"{day} is after {local_time.local_day(source.at)}")
+        elif day is not None and day > local_time.find_local_day(source.at):
+            item.tolerate("R", "ThoiDiemXuLy", f"{day} is after {local_time.find_local_day(source.at)}")
         milestones = read_reached_milestones(codes, item, "TrangThai") - {"received"}
         for milestone in sorted(milestones):
             outcome = codes.statuses[item.text("TrangThai")].outcome if milestone == "finished" else ""

@@ -18,7 +18,7 @@ import attrs
 from lxml import etree
 
 from hub.domain.errors import Rejected
-from hub.domain.local_time import local_day
+from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact, Problem, Record
 from hub.formats import safe_xml, syslog
 from hub.formats.syslog import SEVERITIES, SyslogLine
@@ -178,7 +178,7 @@ def make_incident_record(incident: Incident, at: datetime, message: str) -> Reco
         milestone=incident.kind,
         at=at,
         message=message,
-        day=local_day(incident.time),
+        day=find_local_day(incident.time),
         attributes=tuple(sorted(attributes.items())),
     )
     subject = incident.text[:_SUBJECT].strip() or f"{incident.name} {incident.id}"
