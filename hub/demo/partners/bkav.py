@@ -28,7 +28,7 @@ from hub.demo.partners.bus import (
     write_bus_fault,
 )
 from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
-from hub.demo.partners.office import PartnerServer, ServerAnswer, ServerCall
+from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
 from hub.demo.protocol import checker
 
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"

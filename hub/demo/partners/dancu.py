@@ -16,7 +16,7 @@ import attrs
 from lxml import etree
 
 from hub.demo.partners.notebook import Notebook, hash_content
-from hub.demo.partners.office import PartnerServer, ServerAnswer, ServerCall
+from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 XROAD = "http://x-road.eu/xsd/xroad.xsd"

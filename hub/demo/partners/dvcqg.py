@@ -22,7 +22,7 @@ import attrs
 
 from hub.demo.partners.catalogue import ORGANS, find_procedure, write_category_lists
 from hub.demo.partners.notebook import Notebook, read_notebook
-from hub.demo.partners.office import PartnerServer, ServerAnswer, ServerCall
+from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
 
 FORWARD = "/XrdAdapter/RestService/forward/"
 DSTCODE = "VN:GOV:000.00.00.G22:vpcpdvcprovider"

@@ -19,9 +19,9 @@ from typing import Any
 
 import attrs
 
-from hub.demo.mail.pigeonholes import WaitingPacket, WaitingPackets
+from hub.demo.mail.waiting_packets import WaitingPacket, WaitingPackets
 from hub.demo.partners.notebook import Notebook, hash_content
-from hub.demo.partners.office import PartnerServer, ServerAnswer, ServerCall
+from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
 from hub.demo.plan.packets import HANOI
 from hub.demo.protocol.reading import read_sample_packet
 

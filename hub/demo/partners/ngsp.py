@@ -25,7 +25,7 @@ import attrs
 from lxml import etree
 
 from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
-from hub.demo.partners.office import PartnerServer, ServerAnswer, ServerCall
+from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
 
 #: The business register. Its enterprises and people are made up.
 ENTERPRISES: Mapping[str, Mapping[str, Any]] = {

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 
 from hub.demo.partners.axis import Refusal
-from hub.demo.partners.office import ServerCall
+from hub.demo.partners.partner_server import ServerCall
 from hub.demo.plan.packets import HANOI
 
 PREFIX = "xroadvnpt-"
