@@ -38,26 +38,11 @@ if os.environ.get("CI") != "true":  # there hypothesis brings its own: the same 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of real processes, and keep those together that share what a fixture of their module has started."""
+    """Mark the tests of real processes."""
     for item in items:
         if item.get_closest_marker("slow") and item.path.relative_to(ROOT / "tests").parts[0] in _REAL:
             item.add_marker(pytest.mark.processes)
-            if shared := _shared_place(item):
-                item.add_marker(pytest.mark.xdist_group(shared))
-
-
-def _shared_place(item: pytest.Item) -> str | None:
-    """Return the module or folder whose fixtures of a wider scope *item* uses; None where it uses none."""
-    found = getattr(item, "_fixtureinfo", None)
-    for definitions in found.name2fixturedefs.values() if found else ():
-        for each in definitions:
-            if each.scope in {"module", "package"} or (
-                each.scope == "session" and each.baseid.startswith("tests/interop")
-            ):
-                return str(each.baseid)
-    return None
 
 
 def cannot_be_had(part: str, why: str) -> NoReturn:
