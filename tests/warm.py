@@ -179,7 +179,7 @@ def run(
     command: Sequence[object], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = 120
 ) -> "subprocess.CompletedProcess[str]":
     """Run *command* to its end, and return what it wrote; raise `subprocess.TimeoutExpired` after *timeout* seconds."""
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as out, tempfile.TemporaryFile("w+", encoding="utf-8") as err:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = start(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=cwd, env=env)
         try:
             code = process.wait(timeout)
@@ -189,7 +189,8 @@ def run(
             raise
         out.seek(0)
         err.seek(0)
-        return subprocess.CompletedProcess([str(word) for word in command], code, out.read(), err.read())
+        written = (file.read().decode() for file in (out, err))  # its line ends as they are
+        return subprocess.CompletedProcess([str(word) for word in command], code, *written)
 
 
 def _program(words: Sequence[str], env: Mapping[str, str]) -> str | None:

@@ -32,7 +32,7 @@ def home(tmp_path_factory):
 
 def begun(home, *words, **streams):
     command = [BIN / "lienthong", "-c", home / "hub.toml", *words]
-    return subprocess.Popen(command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams})
+    return subprocess.Popen(command, pipesize=4096, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams})
 
 
 @pytest.mark.parametrize("words", [("messages", "--json"), ("messages",)], ids=" ".join)

@@ -87,7 +87,7 @@ def test_a_bit_inside_a_packet_or_an_event_which_sqlite_cannot_see_is_found_by_t
     into_one_file(journal)
     hub.cli("db", "verify")
     whole = journal.read_bytes()
-    for spoilt, problem in ((b"<edXML", "the bytes of"), (b'"event":"message-accepted"', "event ")):
+    for spoilt, problem in ((b"<edXML", "the octets of"), (b'"event":"message-accepted"', "the hash of event ")):
         at = whole.index(spoilt)
         journal.write_bytes(whole[: at + 1] + bytes([whole[at + 1] ^ 1]) + whole[at + 2 :])
         (row,) = hub.cli("db", "verify", "--json", code=1)
