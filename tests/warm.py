@@ -230,6 +230,8 @@ def serve(requests: socket.socket) -> dict[str, Any] | None:
                 return None
             pid = os.fork()
             if pid == 0:
+                os.setsid()
+                requests.send(str(os.getpid()).encode())  # from here on a signal to its group reaches it
                 _close_all(selector, requests)
                 for number, file in enumerate(files[:3]):
                     os.dup2(file, number)
@@ -240,7 +242,6 @@ def serve(requests: socket.socket) -> dict[str, Any] | None:
             for file in files[:3]:
                 os.close(file)
             selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, socket.socket(fileno=files[3])))
-            requests.send(str(pid).encode())
 
 
 def _close_all(selector: selectors.BaseSelector, requests: socket.socket) -> None:
@@ -255,23 +256,21 @@ def _close_all(selector: selectors.BaseSelector, requests: socket.socket) -> Non
 
 def run_program(name: str, argv: Sequence[str]) -> None:
     """Do what the installed script, or `python -m`, does."""
+    sys.argv[:] = argv
     if name == "lienthong":
-        sys.argv[:] = argv
         from hub.cli import main
 
         main()
     elif name == "twistd":
-        sys.argv[:] = argv
         from twisted.scripts.twistd import run
 
         sys.exit(run())
     else:
-        sys.argv[:] = argv[2:]
+        del sys.argv[:2]
         runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
 def _become(wanted: Mapping[str, Any]) -> None:
-    os.setsid()
     os.chdir(wanted["cwd"])
     os.environ.clear()
     os.environ.update(wanted["env"])
