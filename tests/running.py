@@ -62,13 +62,20 @@ def _province() -> Path:
 def copy_province(home: Path) -> None:
     """Make *home* a directory as `lienthong init` does, on SQLite, with ports of its own and the keys of all others made so."""
     shutil.copytree(_province(), home)
-    files = [home / "hub.toml", *(home / "partners").glob("*.toml")]
-    theirs = re.compile(r"(?<=^port = )\d+|(?<=://127\.0\.0\.1:)\d+", re.MULTILINE)
+    _change_ports(
+        [home / "hub.toml", *(home / "partners").glob("*.toml")], r"(?<=^port = )\d+|(?<=://127\.0\.0\.1:)\d+"
+    )
+
+
+def _change_ports(files: list[Path], pattern: str) -> None:
+    """Give each port that *pattern* finds in *files* a free one in its place."""
+    ports = re.compile(pattern, re.MULTILINE)
     texts = {file: file.read_text() for file in files}
-    known = sorted({port for text in texts.values() for port in theirs.findall(text)})
-    ours = dict(zip(known, map(str, find_free_ports(len(known))), strict=True))
+    theirs = sorted({port for text in texts.values() for port in ports.findall(text)})
+    free = (str(port) for port in find_free_ports(2 * len(theirs)))  # theirs may be free, while they do not run
+    ours = dict(zip(theirs, (port for port in free if port not in theirs), strict=False))
     for file, text in texts.items():
-        file.write_text(theirs.sub(lambda found: ours[found[0]], text))
+        file.write_text(ports.sub(lambda found: ours[found[0]], text))
 
 
 class RunningHub:
@@ -101,12 +108,7 @@ class RunningHub:
         """Write the directory of another node of the same province: the same but for its ports and its data."""
         shutil.copytree(other.home, self.home, ignore=shutil.ignore_patterns("data", "*.log", "*.jsonl"))
         (self.home / "data").mkdir(mode=0o700)
-        text = other.config.read_text()
-        theirs = [tomllib.loads(text)[key]["port"] for key in ("soap", "admin")]
-        ours = [port for port in find_free_ports(4) if port not in theirs]
-        for port, chosen in zip(theirs, ours, strict=False):
-            text = text.replace(f"port = {port}", f"port = {chosen}")
-        (self.home / "hub.toml").write_text(text)
+        _change_ports([self.home / "hub.toml"], r"(?<=^port = )\d+")
 
     def _init(self, database: str | None) -> None:
         if database:
