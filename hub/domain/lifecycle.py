@@ -70,10 +70,8 @@ RECEIVE = MappingProxyType(
     {
         (HeldContent.NOTHING, Judgement.SOUND): MessageState.ACCEPTED,
         (HeldContent.NOTHING, Judgement.UNSOUND): MessageState.REFUSED,
-        (
-            HeldContent.SAME_BYTES,
-            Judgement.SOUND,
-        ): None,  # the message is already in the journal: nothing new, the same receipt
+        # the message is already in the journal: nothing new, the same receipt
+        (HeldContent.SAME_BYTES, Judgement.SOUND): None,
         (HeldContent.SAME_BYTES, Judgement.UNSOUND): None,
         (HeldContent.OTHER_BYTES, Judgement.SOUND): MessageState.REFUSED,
         (HeldContent.OTHER_BYTES, Judgement.UNSOUND): MessageState.REFUSED,
