@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import pytest
 import sqlalchemy as sa
+import structlog
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hypothesis import HealthCheck, settings
 
 from hub.console import passwords
@@ -35,14 +38,36 @@ if os.environ.get("CI") != "true":  # there hypothesis brings its own: the same 
     )
     settings.load_profile("unhurried")
 
+# As structlog does of itself, but that no traceback is drawn with the values of all variables: that takes half a second each.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
+# A key's numbers are proved, which takes thirty milliseconds, once however many tests read its file.
+pytest.MonkeyPatch().setattr("hub.security.certificates.load_pem_private_key", cache(load_pem_private_key))
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of real processes."""
+    """Mark the tests of real processes; and as slow those that need a server of PostgreSQL: the fast part starts none."""
     for item in items:
+        if _needs_postgresql(item) and not item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.slow)
+            continue
         if item.get_closest_marker("slow") and item.path.relative_to(ROOT / "tests").parts[0] in _REAL:
             item.add_marker(pytest.mark.processes)
+
+
+def _needs_postgresql(item: pytest.Item) -> bool:
+    if not isinstance(item, pytest.Function):
+        return False
+    return "postgresql" in item.fixturenames or (
+        hasattr(item, "callspec") and "postgresql" in item.callspec.params.values()
+    )
 
 
 def cannot_be_had(part: str, why: str) -> NoReturn:

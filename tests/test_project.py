@@ -12,6 +12,7 @@ import venv
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
@@ -142,9 +143,10 @@ def test_no_two_classes_share_a_name():
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
-def sources_of_the_hub():
-    for path in sorted(path for folder in ("hub", "adapters") for path in (ROOT / folder).rglob("*.py")):
-        yield str(path.relative_to(ROOT)), ast.parse(path.read_text("utf-8"))
+@cache
+def sources_of_the_hub() -> list[tuple[str, ast.Module]]:
+    paths = sorted(path for folder in ("hub", "adapters") for path in (ROOT / folder).rglob("*.py"))
+    return [(str(path.relative_to(ROOT)), ast.parse(path.read_text("utf-8"))) for path in paths]
 
 
 def test_the_guide_for_contributors_names_files_that_are_there():

@@ -104,6 +104,7 @@ def test_a_number_opens_to_facts_to_the_message_to_the_bytes(an, town):
     assert an.get(f"/messages/{message}/receipt").content == b"<receipt 2/>"
 
 
+@pytest.mark.slow
 def test_every_cell_of_every_form_opens_to_facts_that_add_up_to_it(town):
     operator = signed_in(town, "op", role=Role.OPERATOR)
     for taken in range(3):

@@ -37,6 +37,7 @@ def search(random, size, bound, count):
     return sorted(found, key=lambda each: -each.seconds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "count"), [(16_000, 60), (SMALL, 40)])
 def test_a_few_pairs_of_dimensions_find_nothing_dear(size, count):
     found = search(Random(16), size, BOUNDS[SMALL], count)

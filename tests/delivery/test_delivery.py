@@ -45,6 +45,7 @@ def test_retries_space_out_to_the_cap(desk):
     assert counts == [3, 4, 5, 6], "at 0, 1.5, 4, 8.5, 13 seconds; then the breaker is open until 19"
 
 
+@pytest.mark.slow
 def test_past_its_policy_a_delivery_is_a_dead_letter_and_stays_one(desk):
     desk.start()
     desk.up["vpub"] = False

@@ -232,6 +232,7 @@ def test_what_is_being_sent_cannot_be_given_up(desk):
     assert (plan.moves, [each.why for each in plan.excluded]) == ((), ["sending"])
 
 
+@pytest.mark.slow
 def test_what_waits_too_long_for_an_unavailable_partner_dies_though_nobody_tries_it(desk):
     desk.up["vpub"] = False
     desk.start()
@@ -267,6 +268,7 @@ def test_a_changed_policy_never_sends_old_dead_letters(desk, key):
     assert (desk.states(message)["H55.01"], desk.asked["vpub"]) == (dead, asked)
 
 
+@pytest.mark.slow
 def test_a_partner_that_hangs_takes_no_other_partners_places(desk):
     desk.policy = attrs.evolve(desk.policy, concurrency=64)
     desk.up["vpub"] = "hangs"

@@ -91,6 +91,7 @@ def test_a_name_can_be_taken_once():
         unpacked(twice)
 
 
+@pytest.mark.slow
 def test_more_than_65535_members_are_a_zip_too():
     content = packed({f"octets/{number}": b"" for number in range(65_600)})
     assert len(unpacked(content)) == len(zipfile.ZipFile(io.BytesIO(content)).namelist()) == 65_600

@@ -212,6 +212,7 @@ def resident():
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
+@pytest.mark.slow
 def test_no_sender_can_fill_the_memory_with_names(monkeypatch):
     if not Path("/proc/self/statm").exists():
         not_applicable("only Linux tells so how much memory a process has")

@@ -50,6 +50,7 @@ def test_an_honest_call_is_worked_on_where_it_came(desk):
     assert threaded == []
 
 
+@pytest.mark.slow
 def test_a_small_call_with_hundreds_of_namespaces_is_opened_in_a_thread(desk):
     body = payloads.signed_namespaces(ME)
     assert len(body) < THRESHOLD

@@ -419,6 +419,7 @@ def lasting(request, tmp_path_factory):
         engine.dispose()
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(a_story())
 def test_month_by_month_comes_to_the_same_as_counting_the_whole_history(lasting, story):

@@ -286,6 +286,7 @@ def test_no_octet_of_the_file_can_be_another_one(place, data):
     assert false(bytes(content))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_no_octet_of_any_member_can_be_another_one_though_the_zip_is_made_again(place, data):
@@ -687,6 +688,7 @@ def with_signed(content: bytes, document: bytes) -> bytes:
 # --- a stranger agrees --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_stranger_with_the_page_and_standard_tools_finds_the_same(edoc, tmp_path):
     try:
         subprocess.run(["xmlsec1", "--version"], capture_output=True, check=True)

@@ -40,8 +40,9 @@ def machine(journal_url: str) -> Iterator[Machine]:
     engine.dispose()
 
 
-def test_a_few_histories(machine: Machine) -> None:
-    machine.run_seeds(range(3))
+@pytest.mark.parametrize("journal_url", ["sqlite"], indirect=True)
+def test_one_history(machine: Machine) -> None:
+    machine.run_seeds(range(1))
 
 
 @pytest.mark.slow

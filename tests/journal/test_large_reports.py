@@ -71,6 +71,7 @@ def every_fact(tx: transactions.Transaction, form: str) -> list[Fact]:
     return [Fact(**row) for row in rows.mappings()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_report_is_counted_a_few_keys_at_a_time_and_says_the_same(engine, form):
     with transactions.read_transaction(engine) as tx:

@@ -23,6 +23,8 @@ from hub.security.certificates import Identity
 from hub.soap import documents_requests, envelope
 from tests.running import RunningHub, until
 
+pytestmark = pytest.mark.slow
+
 FLOOD = 40
 HOSTILE, HONEST = ("sotttt", "H55.14"), ("vpub", "H55.12")
 

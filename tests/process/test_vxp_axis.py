@@ -198,6 +198,7 @@ def test_a_lost_answer_to_done_costs_one_more_look_and_no_second_message(side):
     assert side.collect()[0] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mood", "credentials"), [("unavailable", False), ("garbage", False), ("slow", False), ("denied", True)]
 )

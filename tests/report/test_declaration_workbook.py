@@ -238,6 +238,7 @@ def test_a_text_that_no_cell_can_hold_is_refused_however_many_cells_point_at_it(
     assert "more than 32767 characters" in said
 
 
+@pytest.mark.slow
 def test_a_part_that_many_sheets_are_is_not_read_for_each_of_them():
     """Some 3 kB that named one part twenty times were 13 seconds of work."""
     many = b"<worksheet><sheetData><row>" + b"<c/>" * (xlsx_reader.NODES - 10) + b"</row></sheetData></worksheet>"

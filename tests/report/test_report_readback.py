@@ -113,6 +113,7 @@ def cells_of(rows: Sequence[Row]) -> Table:
 # Agreement
 
 
+@pytest.mark.slow
 @given(histories())
 @settings(deadline=None, max_examples=40)
 def test_every_output_of_a_report_agrees_with_every_other_in_every_cell(history):
@@ -135,6 +136,7 @@ def test_the_printed_report_agrees_in_every_cell(history):
     assert from_pdf(write_pdf_report(report, NAMES, lines)) == to_the_minute(from_report(report))
 
 
+@pytest.mark.slow
 def test_a_long_report_with_sections_says_the_same_in_every_output():
     """Sixty units, three sections, a unit in none: every line in the same place in all that people read."""
     report, lines = long()
@@ -219,6 +221,7 @@ def printed(report: Report) -> Table:
     return cells_of([*found, *rows.values()])
 
 
+@pytest.mark.slow
 @given(histories())
 @settings(deadline=None, max_examples=20)
 def test_a_sealed_report_read_back_says_the_same_in_every_output(history):
@@ -251,6 +254,7 @@ def test_what_is_no_sealed_report_is_not_read():
         read_sealed(b'<Report xmlns="urn:lienthong:report:1"/>')
 
 
+@pytest.mark.slow
 @given(histories())
 @settings(deadline=None, max_examples=40)
 def test_a_unit_s_total_is_the_sum_over_it_and_all_units_below_it(history):

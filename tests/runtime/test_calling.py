@@ -75,6 +75,7 @@ def test_an_answer_whose_status_no_journal_keeps_is_none(status):
     assert isinstance(failed[0].value, Unreachable)
 
 
+@pytest.mark.slow
 def test_a_body_in_many_small_chunks_takes_no_more_memory_than_it_has_octets():
     protocol, _ = connected()
     _ = Deferred.fromCoroutine(http_transport._reply(protocol.request(REQUEST), lambda: NOW, 1 << 20)).addErrback(
@@ -90,6 +91,7 @@ def test_a_body_in_many_small_chunks_takes_no_more_memory_than_it_has_octets():
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_a_mailbox_may_say_only_so_many_lines_however_short_they_are():
     line = LineConnection()
     line.makeConnection(Server())

@@ -228,6 +228,7 @@ def trees(draw, depth: int = 3, scope: frozenset[str] = frozenset()) -> str:
     return f"<{tag}{written} b='1'>{inner}</{tag}>"
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(trees(), st.dictionaries(NAMES, URIS, max_size=3), TRANSFORMS)
 def test_our_canonical_forms_are_those_of_xmlsec(content, outside, transforms):
@@ -307,6 +308,7 @@ def crowd(blocks):
     return stage.sign(layout.template(stage.ME.token).encode())
 
 
+@pytest.mark.slow
 def test_ids_are_indexed_once_however_many_references_there_are():
     """Each Reference walked through every header block: 28 of them and 390,000 blocks took 13 s."""
     root = safe_xml.build_scanned_tree(crowd(100_000))  # no scan: it lets no such Header pass
