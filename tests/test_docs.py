@@ -244,7 +244,7 @@ def test_an_example_packet_departs_from_the_standard_in_nothing(path):
     assert packet.read_packet(path.read_bytes()).deviations == ()
 
 
-@pytest.mark.parametrize("page", every_page(), ids=lambda path: path.name)
+@pytest.mark.parametrize("page", every_page(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page):
     broken = []
     for link in links(page):
