@@ -1,0 +1,547 @@
+"""Names what the hub keeps as a word or a code: events, states, kinds, milestones, outcomes, statuses, roles, checks.
+
+Each has a name and an explanation of one line. The words themselves stay as they are in the journal, in JSON and in
+logs. Does not know which of them a reader sees, nor where.
+
+A word means something only within its scope, because services use the same one for different things: `accepted` is a
+state of a message, an answer to an invitation, and a verdict on a report. The key of a term is `SCOPE/WORD`.
+
+    event                          the events of docs/reference/events.md
+    message, delivery, attempt     the states of a message and of a delivery; the outcomes of an attempt
+    signature, status              the standing of a packet's own signature; the two digits of a status (QCVN 102)
+    service                        the services
+    documents, dossiers, …         of that service: the kinds of its messages, the milestones of its facts, its outcomes
+    reports                        also the states of a report, and the steps before its first revision
+    verdict, role, check           a declared cell beside the counted one; the roles of the console; what /readyz checks
+    node, link, breaker, duty      the states of a node, of a link, of a breaker; the kinds of duties
+    effect, revocation             what a change does to a delivery; the revocation status of a certificate
+    receive, mark                  how a partner receives; where a unit of the registry comes from
+
+The reason that a delivery has is a text of the journal which begins with such a word (`describe_reason`).
+"""
+
+import re
+from collections.abc import Mapping
+
+import attrs
+
+from hub.language.phrases import Phrase, phrase
+
+
+@attrs.frozen
+class Term:
+    """What a reader is told of one word."""
+
+    name: Phrase
+    meaning: Phrase  #: one sentence
+
+
+def find_term(scope: str, word: str) -> Term | None:
+    """Return the term of *word* in *scope*; None if the word is not ours, such as the name of a list of a partner."""
+    return TERMS.get(f"{scope}/{word}")
+
+
+def name_word(scope: str, word: str) -> Phrase | str:
+    """Return the name of *word* in *scope*; the word itself if it has none."""
+    term = find_term(scope, word)
+    return word if term is None else term.name
+
+
+def describe_reason(reason: str) -> Phrase | str:
+    """Return what a stored *reason* says: why a delivery is dead, waits or was stopped, or why an attempt failed.
+
+    What the hub does not say by itself stays as it is: the words of a partner, of a person, of the network.
+    """
+    for pattern, said in _REASONS.items():
+        if (found := re.fullmatch(pattern, reason, re.DOTALL)) is None:
+            continue
+        arguments: dict[str, object] = dict(found.groupdict())
+        if "reason" in arguments:
+            arguments["reason"] = describe_reason(found["reason"])
+        if "effect" in arguments:
+            arguments["effect"] = name_word("effect", found["effect"])
+        return Phrase(said.id, arguments)
+    return reason
+
+
+#: How a stored reason is written -> how it is said.
+_REASONS: Mapping[str, Phrase] = {
+    r"given up by (?P<person>[^:]*): (?P<reason>.*)": phrase("given up by {person}: {reason}"),
+    r"given up: (?P<reason>.*)": phrase("given up: {reason}"),
+    r"refused: (?P<reason>.*)": phrase("refused: {reason}"),
+    r"set aside: (?P<reason>.*)": phrase("set aside: {reason}"),
+    r"the hub stopped (?P<times>\d+) times in a row while it was sent": phrase(
+        "the hub stopped {times} times in a row while it was sent"
+    ),
+    r"(?P<effect>recalled|removed|replaced|updated): (?P<change>.*)": phrase("{effect}, message {change}"),
+    r"connection failed: (?P<reason>.*)": phrase("connection failed: {reason}"),
+    r"connection broke: (?P<reason>.*)": phrase("connection broke: {reason}"),
+    r"Connection was refused by other side.*": phrase("the other side refuses the connection"),
+    r"DNS lookup failed: (?P<reason>.*)": phrase("the name of the host was not found: {reason}"),
+    r"the conversation took too long": phrase("the conversation took too long"),
+    r"the answer is longer than (?P<octets>\d+) octets": phrase("the answer is longer than {octets} octets"),
+}
+
+_STATUSES: Mapping[str, Term] = {
+    "01": Term(phrase("arrived"), phrase("The document has reached the receiving unit (status 01).")),
+    "02": Term(phrase("refused for receipt"), phrase("The receiving unit does not take the document on (status 02).")),
+    "03": Term(phrase("taken on"), phrase("The receiving unit has entered the document in its register (status 03).")),
+    "04": Term(phrase("assigned"), phrase("The receiving unit has assigned the document to somebody (status 04).")),
+    "05": Term(phrase("being processed"), phrase("The receiving unit works on the document (status 05).")),
+    "06": Term(phrase("completed"), phrase("The receiving unit has finished the work on the document (status 06).")),
+    "13": Term(phrase("asked back"), phrase("The sender asks for the document to be given back (status 13).")),
+    "15": Term(
+        phrase("agreed to the change"),
+        phrase("The receiving unit agrees to the recall, update or replacement (status 15)."),
+    ),
+    "16": Term(
+        phrase("refused the change"),
+        phrase("The receiving unit refuses the recall, update or replacement (status 16)."),
+    ),
+}
+
+TERMS: Mapping[str, Term] = {
+    "event/message-accepted": Term(
+        phrase("accepted into the journal"), phrase("The message is in the journal; the receipt confirms it.")
+    ),
+    "event/message-refused": Term(
+        phrase("message refused"), phrase("The message is stored with the reasons of its refusal.")
+    ),
+    "event/journal-moved": Term(
+        phrase("the journal was moved"), phrase("The journal was moved here from another database.")
+    ),
+    "event/message-repeated": Term(
+        phrase("received again unchanged, same receipt"),
+        phrase("The same bytes arrived again under the same id and got the same receipt."),
+    ),
+    "event/deviation-tolerated": Term(
+        phrase("deviation from the standard, tolerated"),
+        phrase("The packet departs from the standard in one respect and was accepted all the same."),
+    ),
+    "event/packet-signature": Term(
+        phrase("the packet's own signature"),
+        phrase("The packet's own signature was checked; the event says with what result."),
+    ),
+    "event/sha1-used": Term(
+        phrase("a signature used SHA-1"),
+        phrase("A valid signature used SHA-1, which the policy of the partner tolerates."),
+    ),
+    "event/vxp-signature-used": Term(
+        phrase("a signature of the VXP form"),
+        phrase("The packet's valid signature has the observed VXP form, which the policy tolerates."),
+    ),
+    "event/document-unknown": Term(
+        phrase("unknown document"),
+        phrase("The document that the message refers to is not in the journal; the message is routed all the same."),
+    ),
+    "event/enclosure-ignored": Term(
+        phrase("an enclosure was not counted"),
+        phrase("A calendar or an incident report in the packet brought no facts, or not all."),
+    ),
+    "event/call-refused": Term(
+        phrase("a call was refused"),
+        phrase("A caller that is no partner, or that may not have what it asked for, or that calls too often."),
+    ),
+    "event/collection-failed": Term(
+        phrase("collection from the partner failed"),
+        phrase("A partner that the hub collects from did not answer, or answered nonsense."),
+    ),
+    "event/collection-resumed": Term(
+        phrase("collection from the partner works again"),
+        phrase("The partner that the hub collects from answers again."),
+    ),
+    "event/delivery-waiting": Term(
+        phrase("delivery: waiting"), phrase("A delivery was made for a partner that is pushed to.")
+    ),
+    "event/delivery-held": Term(
+        phrase("delivery: held to be fetched"), phrase("A delivery was made for a partner that fetches.")
+    ),
+    "event/delivery-overdue-held": Term(
+        phrase("delivery: not fetched for three days"), phrase("Nobody has fetched and confirmed it for three days.")
+    ),
+    "event/delivery-fetched": Term(phrase("delivery: fetched"), phrase("The partner fetched it for the first time.")),
+    "event/delivery-delivered": Term(
+        phrase("delivery: delivered"), phrase("The partner accepted the push, or confirmed what it fetched.")
+    ),
+    "event/delivery-dead": Term(
+        phrase("delivery: dead"),
+        phrase("Refused, waited too long, given up by a person, or stopped by a change: it is not sent any more."),
+    ),
+    "event/delivery-marked": Term(
+        phrase("delivery: will not be sent"), phrase("A change stops it while it is being sent or is already dead.")
+    ),
+    "event/delivery-replayed": Term(
+        phrase("delivery: replayed"), phrase("A person put a dead letter back into the queue.")
+    ),
+    "event/attempt-started": Term(
+        phrase("an attempt began"), phrase("A node took up the attempt; this is written before the call goes out.")
+    ),
+    "event/attempt-ended": Term(phrase("the attempt ended"), phrase("The attempt has an outcome.")),
+    "event/attempt-interrupted": Term(
+        phrase("the attempt was interrupted"),
+        phrase("A stop or a crash interrupted it; the deliveries wait again and the attempt does not count."),
+    ),
+    "event/attempt-stale": Term(
+        phrase("an answer came too late"),
+        phrase("An answer arrived after the attempt had been given back; it moved nothing."),
+    ),
+    "event/status-moved": Term(phrase("new status"), phrase("A status moved the delivery forward.")),
+    "event/status-kept": Term(
+        phrase("status without effect"), phrase("A repeat, a step back, or an answer to nothing that is open.")
+    ),
+    "event/change-answered": Term(
+        phrase("the recipient answered"), phrase("The recipient's first answer to this recall, update or replacement.")
+    ),
+    "event/recall-agreed": Term(
+        phrase("the recall was agreed to"), phrase("The recipient of the recalled document agreed.")
+    ),
+    "event/recall-refused": Term(
+        phrase("the recall was refused"), phrase("The recipient of the recalled document refused.")
+    ),
+    "event/fact-recorded": Term(phrase("a fact was recorded"), phrase("A result was counted for a unit, once.")),
+    "event/fact-differs": Term(
+        phrase("a later figure differs from the recorded one"),
+        phrase("A message reported a different number for a key that already has one; the recorded one stays."),
+    ),
+    "event/report-closed": Term(
+        phrase("the report was closed for signing"),
+        phrase("The report was given out to be signed; from now on this revision has the same octets for everybody."),
+    ),
+    "event/report-signed": Term(
+        phrase("the signed report was accepted"), phrase("The document signed by an official was accepted.")
+    ),
+    "event/report-signature-refused": Term(
+        phrase("a signed report was refused"), phrase("A document was not accepted as this report, signed.")
+    ),
+    "event/report-declared": Term(
+        phrase("figures were declared"), phrase("A person imported the declaration of a unit from a workbook.")
+    ),
+    "event/report-handed-in": Term(
+        phrase("the report was submitted"), phrase("A person submitted this report to a partner.")
+    ),
+    "event/report-revised": Term(
+        phrase("the report was revised"),
+        phrase("Another revision of a report that was submitted or published, and the reason."),
+    ),
+    "event/period-closed": Term(
+        phrase("a period was closed"), phrase("A month of a form was closed: its figures are fixed.")
+    ),
+    "event/report-row-revised": Term(
+        phrase("a row of a closed month was revised"),
+        phrase("A unit's row of a closed month was different when it was counted again."),
+    ),
+    "event/report-published": Term(phrase("the report was published"), phrase("A person published the report.")),
+    "event/replay": Term(phrase("a replay of dead letters"), phrase("A person put dead letters back into the queue.")),
+    "event/give-up": Term(phrase("waiting deliveries were given up"), phrase("A person gave waiting deliveries up.")),
+    "event/user-added": Term(phrase("an account was added"), phrase("A user may sign in at the console.")),
+    "event/user-password-changed": Term(
+        phrase("a password was changed"), phrase("The account has a new password; its sessions ended.")
+    ),
+    "event/user-removed": Term(phrase("an account was removed"), phrase("The user may no longer sign in.")),
+    "event/user-signed-in": Term(phrase("a user signed in"), phrase("A session began.")),
+    "event/user-sign-in-failed": Term(phrase("a sign-in failed"), phrase("The name or the password was wrong.")),
+    "event/user-signed-out": Term(phrase("a user signed out"), phrase("Sessions ended, by the user or an operator.")),
+    "event/lookup-asked": Term(
+        phrase("the lookup was sent"),
+        phrase("Written before a question of an official goes out to a partner, once for each try."),
+    ),
+    "event/lookup-settled": Term(
+        phrase("the lookup has a result"), phrase("The question was answered, refused, or could not be put.")
+    ),
+    "event/breaker-opened": Term(
+        phrase("the circuit breaker opened"),
+        phrase("The partner is unavailable: nothing is sent to it for a time, then one probe."),
+    ),
+    "event/breaker-closed": Term(phrase("the circuit breaker closed"), phrase("The partner answers again.")),
+    "event/partner-paused": Term(
+        phrase("sending to the partner was paused"), phrase("A person stopped all sending to the partner.")
+    ),
+    "event/partner-resumed": Term(
+        phrase("sending to the partner was resumed"),
+        phrase("A person resumed sending, or had an unavailable partner tried at once."),
+    ),
+    "event/link-down": Term(phrase("the link is down"), phrase("Three probes of the link in a row failed.")),
+    "event/link-up": Term(phrase("the link is up again"), phrase("Two probes of the link in a row succeeded.")),
+    "message/accepted": Term(
+        phrase("accepted by the hub"), phrase("The hub took the message over and gave a receipt.")
+    ),
+    "message/refused": Term(
+        phrase("refused by the hub"), phrase("The hub did not accept the message; it is stored with the reasons.")
+    ),
+    "delivery/waiting": Term(phrase("waiting"), phrase("It waits for its turn to be sent.")),
+    "delivery/sending": Term(phrase("being sent"), phrase("An attempt is under way.")),
+    "delivery/held": Term(phrase("held"), phrase("It waits until the partner fetches it.")),
+    "delivery/fetched": Term(phrase("fetched"), phrase("The partner has fetched it and not confirmed it yet.")),
+    "delivery/delivered": Term(phrase("delivered"), phrase("The partner has it and has confirmed that.")),
+    "delivery/dead": Term(phrase("dead"), phrase("It is not sent any more unless a person replays it.")),
+    "attempt/accepted": Term(phrase("accepted by the partner"), phrase("The partner accepted the message.")),
+    "attempt/refused": Term(
+        phrase("refused by the partner"), phrase("The partner will never accept the message; it is not tried again.")
+    ),
+    "attempt/unavailable": Term(
+        phrase("unavailable"),
+        phrase("The partner could not be reached or its reply made no sense; the delivery is tried again."),
+    ),
+    "attempt/postponed": Term(
+        phrase("postponed"), phrase("The partner is not ready; it is asked again later and the attempt does not count.")
+    ),
+    "attempt/interrupted": Term(
+        phrase("interrupted"), phrase("The hub stopped or broke during the attempt, which does not count.")
+    ),
+    "signature/valid": Term(phrase("valid"), phrase("The packet's own signature is valid and of a known partner.")),
+    "signature/invalid": Term(phrase("invalid"), phrase("The packet's own signature does not match the packet.")),
+    "signature/unsigned": Term(
+        phrase("unsigned, or signed in part"), phrase("The packet has no signature, or one that covers only a part.")
+    ),
+    "signature/unverifiable": Term(
+        phrase("unverifiable"),
+        phrase("The signature cannot be checked here, for instance because its certificate is unknown."),
+    ),
+    "service/documents": Term(
+        phrase("electronic documents"), phrase("Packets of edXML (QCVN 102): documents, their changes and statuses.")
+    ),
+    "service/dossiers": Term(
+        phrase("dossiers of administrative procedures"), phrase("Dossiers, their progress, and monthly figures.")
+    ),
+    "service/lookups": Term(
+        phrase("lookups in national shared services"), phrase("Questions of officials to national systems.")
+    ),
+    "service/mail": Term(phrase("official mail"), phrase("Counts of the use of the shared mail system.")),
+    "service/meetings": Term(phrase("meetings"), phrase("Calendars of meetings between units.")),
+    "service/incidents": Term(
+        phrase("information security incidents"), phrase("Incidents that systems of units report.")
+    ),
+    "service/links": Term(phrase("links to other systems"), phrase("Availability of the links, day by day.")),
+    "service/reports": Term(phrase("workload reports"), phrase("Sealed reports, and declarations of units.")),
+    "service/publications": Term(phrase("published reports"), phrase("Sealed reports that a person has published.")),
+    "service/verdicts": Term(phrase("verdicts on reports"), phrase("What a recipient decided about a report.")),
+    "service/categories": Term(phrase("shared code lists"), phrase("Code lists of the national portal.")),
+    "documents/document": Term(phrase("document"), phrase("A new document.")),
+    "documents/recall": Term(phrase("recall"), phrase("The sender recalls a document that it sent.")),
+    "documents/update": Term(
+        phrase("update"), phrase("The sender corrects a document that it sent, or changes its recipients.")
+    ),
+    "documents/replacement": Term(phrase("replacement"), phrase("The sender replaces a document by another.")),
+    "documents/status": Term(phrase("status"), phrase("The receiving unit says what has become of a document.")),
+    "documents/sent": Term(phrase("document sent"), phrase("The unit sent a document.")),
+    "documents/sent-recall": Term(phrase("recall sent"), phrase("The unit sent a recall of a document.")),
+    "documents/sent-update": Term(phrase("update sent"), phrase("The unit sent an update of a document.")),
+    "documents/sent-replacement": Term(
+        phrase("replacement sent"), phrase("The unit sent a document that replaces another.")
+    ),
+    "documents/received": Term(phrase("document received"), phrase("The unit's system received a document.")),
+    "documents/failed": Term(phrase("delivery failed"), phrase("A document of the unit could not be delivered.")),
+    "dossiers/dossiers": Term(phrase("dossiers as they stand"), phrase("The unit reports how its dossiers stand.")),
+    "dossiers/progress": Term(phrase("progress of dossiers"), phrase("The unit reports steps of work on dossiers.")),
+    "dossiers/statistic": Term(
+        phrase("monthly figures of dossiers"), phrase("The unit declares its own figures for a month.")
+    ),
+    "dossiers/received": Term(phrase("dossier received"), phrase("The unit has taken the dossier on.")),
+    "dossiers/refused": Term(phrase("dossier not taken on"), phrase("The unit has not taken the dossier on.")),
+    "dossiers/supplement-requested": Term(
+        phrase("more papers requested"), phrase("The applicant was asked for further papers, for the first time.")
+    ),
+    "dossiers/supplemented": Term(
+        phrase("papers supplemented"), phrase("The applicant has brought the papers of the first request.")
+    ),
+    "dossiers/supplement-requested-again": Term(
+        phrase("more papers requested again"), phrase("The applicant was asked for further papers a second time.")
+    ),
+    "dossiers/supplemented-again": Term(
+        phrase("papers supplemented again"), phrase("The applicant has brought the papers of the second request.")
+    ),
+    "dossiers/payment-requested": Term(phrase("payment requested"), phrase("The applicant was asked to pay.")),
+    "dossiers/paused": Term(phrase("work paused"), phrase("The work on the dossier rests.")),
+    "dossiers/finished": Term(phrase("work finished"), phrase("The work on the dossier has ended, done or withdrawn.")),
+    "dossiers/withdrawn": Term(phrase("withdrawn by the applicant"), phrase("The applicant withdrew the dossier.")),
+    "dossiers/returned": Term(phrase("result given back"), phrase("The applicant has the result.")),
+    "dossiers/done": Term(phrase("work done"), phrase("The work on the dossier ended with a result.")),
+    "dossiers/synced": Term(
+        phrase("passed to the national portal"),
+        phrase("The dossier was passed on to the national public service portal."),
+    ),
+    "dossiers/declared-received": Term(
+        phrase("declared: received in the month"), phrase("The unit's own figure of dossiers received in the month.")
+    ),
+    "dossiers/declared-carried-over": Term(
+        phrase("declared: carried over"), phrase("The unit's own figure of dossiers carried over from before.")
+    ),
+    "dossiers/declared-in-time": Term(
+        phrase("declared: settled in time"), phrase("The unit's own figure of dossiers settled in time.")
+    ),
+    "dossiers/declared-late": Term(
+        phrase("declared: settled late"), phrase("The unit's own figure of dossiers settled late.")
+    ),
+    "dossiers/declared-pending": Term(
+        phrase("declared: in hand"), phrase("The unit's own figure of dossiers in hand.")
+    ),
+    "dossiers/declared-pending-late": Term(
+        phrase("declared: in hand, overdue"), phrase("The unit's own figure of dossiers in hand and overdue.")
+    ),
+    "lookups/lookup-enterprise": Term(
+        phrase("business registration looked up"), phrase("An official looked an enterprise up.")
+    ),
+    "lookups/lookup-category": Term(
+        phrase("shared code list looked up"), phrase("An official looked a shared code list up.")
+    ),
+    "lookups/verify-citizen": Term(
+        phrase("citizen verified"), phrase("An official had the identity of a citizen verified.")
+    ),
+    "lookups/postal-ordered": Term(
+        phrase("return by post ordered"), phrase("The return of a result by public post was ordered.")
+    ),
+    "lookups/civil-status-sent": Term(
+        phrase("civil status dossier sent on"), phrase("A civil status dossier was sent to the national system.")
+    ),
+    "lookups/judicial-record-requested": Term(
+        phrase("judicial record requested"), phrase("A judicial record was requested from the national system.")
+    ),
+    "lookups/answered": Term(
+        phrase("answered"), phrase("The partner, or an answer that the hub kept, answered the question.")
+    ),
+    "lookups/refused": Term(phrase("lookup refused"), phrase("The partner refused to answer.")),
+    "lookups/unavailable": Term(phrase("the partner could not be asked"), phrase("The partner could not be reached.")),
+    "lookups/reused": Term(
+        phrase("answered as before"), phrase("The same question was put again and got the same answer.")
+    ),
+    "categories/LayDanhSachTTHC": Term(
+        phrase("list of procedures"), phrase("The administrative procedures of the national portal.")
+    ),
+    "categories/LayDanhMucLinhVuc": Term(
+        phrase("list of fields of procedures"), phrase("The fields that the national portal sorts its procedures by.")
+    ),
+    "categories/LayDanhMucCoQuan": Term(
+        phrase("list of agencies"), phrase("The agencies as the national portal lists them.")
+    ),
+    "mail/usage": Term(phrase("mail usage"), phrase("Figures about the use of the shared mail system.")),
+    "mail/correction": Term(
+        phrase("correction of mail usage"), phrase("Differences that correct figures reported before.")
+    ),
+    "mail/accounts-issued": Term(phrase("accounts issued"), phrase("Mail accounts that exist at the end of the day.")),
+    "mail/accounts-active": Term(
+        phrase("active accounts"), phrase("Mail accounts that signed in or sent mail at least once.")
+    ),
+    "mail/sent-internal": Term(
+        phrase("mails sent inside"), phrase("Mails whose recipients are all inside the system.")
+    ),
+    "mail/sent-external": Term(
+        phrase("mails sent to the outside"), phrase("Mails with at least one recipient outside the system.")
+    ),
+    "mail/received-internal": Term(
+        phrase("mails received from inside"), phrase("Mails from inside the system, once for each mailbox.")
+    ),
+    "mail/received-external": Term(
+        phrase("mails received from the outside"), phrase("Mails from outside the system, once for each mailbox.")
+    ),
+    "mail/refused-size": Term(
+        phrase("mails refused for their size"), phrase("Mails that were refused because they are too large.")
+    ),
+    "mail/over-quota": Term(
+        phrase("mailboxes nearly full"), phrase("Mailboxes over 90 % of their quota at the end of the day.")
+    ),
+    "mail/official-documents": Term(
+        phrase("documents sent by mail instead of the hub"), phrase("Official documents that were sent by mail.")
+    ),
+    "meetings/request": Term(phrase("invitation to a meeting"), phrase("The organizer calls a meeting or changes it.")),
+    "meetings/publish": Term(phrase("meeting made known"), phrase("A meeting is made known without an invitation.")),
+    "meetings/cancel": Term(phrase("cancellation of a meeting"), phrase("The organizer cancels a meeting.")),
+    "meetings/reply": Term(
+        phrase("reply to an invitation"), phrase("A unit answers an invitation, or says that it attended.")
+    ),
+    "meetings/called": Term(phrase("meeting called"), phrase("The unit called a meeting.")),
+    "meetings/scheduled": Term(phrase("meeting scheduled"), phrase("The unit set the day of a meeting, or moved it.")),
+    "meetings/series": Term(
+        phrase("series of meetings scheduled"),
+        phrase("The unit set the days of a series; earlier occurrences are superseded."),
+    ),
+    "meetings/cancelled": Term(phrase("meeting cancelled"), phrase("The unit cancelled a meeting that it had called.")),
+    "meetings/accepted": Term(phrase("invitation accepted"), phrase("The unit will attend.")),
+    "meetings/declined": Term(phrase("invitation declined"), phrase("The unit will not attend.")),
+    "meetings/attended": Term(phrase("meeting attended"), phrase("The unit attended the meeting.")),
+    "incidents/opened": Term(phrase("incident opened"), phrase("An incident began.")),
+    "incidents/closed": Term(phrase("incident closed"), phrase("An incident was dealt with.")),
+    "incidents/closing-seconds": Term(
+        phrase("time to close the incident, in seconds"), phrase("How long the incident was open.")
+    ),
+    "links/availability": Term(
+        phrase("availability of the links"), phrase("The minutes of a day in which each link was probed and up.")
+    ),
+    "links/link-probed": Term(phrase("minutes probed"), phrase("The minutes in which the link was probed.")),
+    "links/link-up": Term(phrase("minutes up"), phrase("The probed minutes in which the link was up.")),
+    "reports/report": Term(phrase("workload report"), phrase("A sealed report of a unit for a form and a period.")),
+    "publications/report": Term(phrase("published report"), phrase("A sealed report that a person has published.")),
+    "reports/declaration": Term(phrase("declaration"), phrase("Figures that a unit declares for a form and a period.")),
+    "verdicts/verdict": Term(phrase("verdict on a report"), phrase("What a recipient decided about a report.")),
+    "reports/running": Term(phrase("the period runs"), phrase("The period has not ended; there is nothing to sign.")),
+    "reports/month-open": Term(
+        phrase("a month is not closed"), phrase("The period has ended and a month of it is not closed yet.")
+    ),
+    "reports/ready": Term(phrase("ready for signing"), phrase("The report may be given out to be signed.")),
+    "reports/open": Term(phrase("not closed yet"), phrase("No revision of the report exists yet.")),
+    "reports/closed": Term(
+        phrase("closed, waits for signature"), phrase("The revision was given out and does not change any more.")
+    ),
+    "reports/signed": Term(phrase("signed"), phrase("The document signed by an official was accepted.")),
+    "reports/submitted": Term(phrase("submitted"), phrase("The report was submitted to its recipient.")),
+    "reports/accepted": Term(phrase("report accepted"), phrase("The recipient accepted the report.")),
+    "reports/returned": Term(
+        phrase("report returned"), phrase("The recipient returned the report; it needs another revision.")
+    ),
+    "verdict/equal": Term(phrase("equal"), phrase("The declared figure is the counted one.")),
+    "verdict/differs": Term(phrase("differs"), phrase("The declared figure is not the counted one.")),
+    "verdict/no-evidence": Term(
+        phrase("no evidence"), phrase("A number above 0 was declared, and no fact is behind the cell.")
+    ),
+    "role/reader": Term(phrase("reader"), phrase("Reads the reports of its units, and the messages behind them.")),
+    "role/clerk": Term(phrase("clerk"), phrase("Also declares figures and submits signed reports for its units.")),
+    "role/operator": Term(phrase("operator"), phrase("Sees every unit, and refused messages.")),
+    "check/database": Term(phrase("database"), phrase("The database answers.")),
+    "check/schema": Term(
+        phrase("version of the database"), phrase("The database has the version that the program needs.")
+    ),
+    "check/chain": Term(phrase("chain of events"), phrase("No event waits too long for its number.")),
+    "check/queue": Term(phrase("writing to the journal"), phrase("Steps are written to the journal without delay.")),
+    "check/disk": Term(phrase("disk space"), phrase("There is room on the disk.")),
+    "check/keys": Term(
+        phrase("the hub's keys and certificates"), phrase("The hub's certificates are valid and its key can sign.")
+    ),
+    "check/clock": Term(phrase("clock"), phrase("The journal has no event from the future.")),
+    "check/revocation": Term(
+        phrase("revocation lists"), phrase("No partner is kept out because revocation data is overdue.")
+    ),
+    "check/links": Term(phrase("links to partners"), phrase("The links of this node are up.")),
+    "node/alive": Term(phrase("alive"), phrase("The node keeps saying that it runs.")),
+    "node/lapsed": Term(phrase("lapsed"), phrase("The node has not been heard from for too long.")),
+    "node/stopped": Term(phrase("stopped"), phrase("The node was stopped.")),
+    "link/unknown": Term(phrase("never probed"), phrase("The link was never probed.")),
+    "link/up": Term(phrase("reachable"), phrase("The other side can be reached.")),
+    "link/down": Term(phrase("unreachable"), phrase("The other side cannot be reached.")),
+    "link/silent": Term(phrase("silent"), phrase("The node has said nothing of the link for too long.")),
+    "breaker/closed": Term(phrase("connected"), phrase("Messages are sent to the partner.")),
+    "breaker/open": Term(phrase("cut off"), phrase("Nothing is sent to the partner for a time.")),
+    "breaker/half-open": Term(phrase("being probed"), phrase("One message is sent to the partner, as a probe.")),
+    "duty/facts": Term(phrase("facts to write"), phrase("Facts of an accepted message that are still to be written.")),
+    "duty/attachments": Term(
+        phrase("attachments to read"), phrase("Attachments of an accepted message that are still to be read.")
+    ),
+    "effect/recalled": Term(phrase("stopped by a recall"), phrase("A recall stopped the delivery.")),
+    "effect/removed": Term(phrase("stopped by an update"), phrase("An update removed the recipient.")),
+    "effect/replaced": Term(phrase("stopped by a replacement"), phrase("Another document replaces this one.")),
+    "effect/updated": Term(phrase("updated"), phrase("An update follows the document; it stops nothing.")),
+    "revocation/good": Term(phrase("not revoked"), phrase("The certificate is not revoked.")),
+    "revocation/revoked": Term(phrase("revoked by the issuer"), phrase("The issuer has revoked the certificate.")),
+    "revocation/unknown": Term(
+        phrase("revocation unknown"), phrase("No current data says whether the certificate is revoked.")
+    ),
+    "receive/none": Term(phrase("receives nothing"), phrase("The hub has no messages for the partner.")),
+    "receive/fetch": Term(phrase("fetches"), phrase("The partner fetches the messages for its units by itself.")),
+    "receive/push": Term(phrase("is pushed to"), phrase("The hub sends the messages to the address of the partner.")),
+    "mark/synthetic": Term(phrase("a sample"), phrase("The unit is invented, for samples.")),
+    "mark/added": Term(phrase("added with a partner"), phrase("The unit was added together with its partner.")),
+    "mark/national": Term(
+        phrase("of the national list"), phrase("The agency is outside the province, known from the national list.")
+    ),
+    # the milestone of a fact that counts a status is called as the status is
+    **{f"status/{code}": term for code, term in _STATUSES.items()},
+    **{f"documents/status-{code}": term for code, term in _STATUSES.items()},
+}

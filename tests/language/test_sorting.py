@@ -1,0 +1,35 @@
+"""Names in the order of a Vietnamese dictionary."""
+
+from itertools import pairwise
+
+import pytest
+
+from hub.language.sorting import fold_text, make_name_sort_key
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ["Da Nang", "Dũng", "Đà Nẵng", "Đại Từ", "Em"],
+        ["an", "ăn", "ân", "ba"],
+        ["em", "êm", "ga"],
+        ["no", "nô", "nơ", "nu", "nư"],
+        ["ma", "mà", "mả", "mã", "má", "mạ"],
+        ["Sở Nội vụ", "Sở Tài chính", "Sở Tư pháp", "Sở Y tế"],
+        ["Phòng 2", "Phòng A"],
+        ["xã A", "xã a", "xã b"],
+        ["Hà Nội", "Hà Tĩnh", "Hải Dương", "Hải Phòng"],
+    ],
+)
+def test_names_stand_in_the_order_of_the_alphabet(order: list[str]) -> None:
+    for before, after in pairwise(order):
+        assert make_name_sort_key(before) < make_name_sort_key(after), (before, after)
+
+
+def test_the_tone_counts_only_where_the_letters_are_the_same() -> None:
+    assert sorted(["má b", "ma c", "mạ a"], key=make_name_sort_key) == ["mạ a", "má b", "ma c"]
+
+
+@pytest.mark.parametrize(("text", "plain"), [("Sở Nội vụ Đà Lạt", "so noi vu da lat"), ("  ỦY BAN  ", "uy ban")])
+def test_a_search_needs_no_diacritics(text: str, plain: str) -> None:
+    assert fold_text(text) == plain

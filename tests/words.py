@@ -1,0 +1,203 @@
+"""Keeps the catalogues of the hub's words: `./dev words` takes new texts in, drops old ones, and says what has no translation; it also
+writes the pages of words, docs/reference/words.md in both languages.
+
+Reads the sources for `phrase("…")`, `phrases("…", "…")` and `t("…")`, the pages of the console for `_("…")`, and click for its own
+words.  English is the id itself, so its catalogue is filled here.
+"""
+
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+
+from babel.messages import Catalog, Message
+from babel.messages.extract import extract, extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+from hub.language.catalogues import DOMAIN, FOLDER, open_catalogue, translate
+from hub.language.languages import Language
+from hub.language.phrases import Phrase, verbatim
+from hub.language.terms import TERMS
+
+ROOT = Path(__file__).resolve().parent.parent
+KEYWORDS = {"phrase": None, "phrases": (1, 2), "t": None}
+
+
+def extracted() -> Catalog:
+    """Return every text of the hub and of click, without translations."""
+    found = Catalog(domain=DOMAIN, project="Liên Thông", charset="utf-8")
+    for text in (*_of_sources(), *_of_pages(), *_of_click()):
+        found.add(text)
+    return found
+
+
+def _of_sources() -> Iterator[str | tuple[str, ...]]:
+    for folder in ("hub", "adapters"):
+        methods = [("**/demo/partners/**.py", "ignore"), ("**/samples/**", "ignore"), ("**.py", "python")]
+        for *_, text, _, _ in extract_from_dir(ROOT / folder, methods, keywords=KEYWORDS, strip_comment_tags=True):
+            yield text
+    with (ROOT / "tap.py").open("rb") as file:
+        for _, text, _, _ in extract("python", file, keywords=KEYWORDS):
+            yield text
+
+
+def _of_pages() -> Iterator[str | tuple[str, ...]]:
+    for *_, text, _, _ in extract_from_dir(
+        ROOT / "hub", [("**.jinja", "jinja2")], keywords={"_": None, "ngettext": (1, 2)}
+    ):
+        yield text
+
+
+def _of_click() -> Iterator[str | tuple[str, ...]]:
+    spec = find_spec("click")
+    assert spec is not None
+    for place in spec.submodule_search_locations or ():
+        for *_, text, _, _ in extract_from_dir(place, [("**.py", "python")], keywords={"_": None, "ngettext": (1, 2)}):
+            yield text
+
+
+def in_vietnamese(said: Phrase) -> str:
+    """Return what a Vietnamese reader is told; fails where the catalogue does not have it."""
+    assert said.id in _ids() or said == verbatim(said.arguments.get("value")), said
+    return translate(said, Language.VI)
+
+
+@cache
+def _ids() -> frozenset[object]:
+    return frozenset(message.id for message in read(Language.VI) if message.string)
+
+
+def path_of(language: Language) -> Path:
+    """Return the catalogue of a language."""
+    return FOLDER / language / "LC_MESSAGES" / f"{DOMAIN}.po"
+
+
+def read(language: Language) -> Catalog:
+    """Return the catalogue of a language as it is kept."""
+    if not path_of(language).exists():
+        return Catalog(locale=str(language), domain=DOMAIN)
+    with path_of(language).open("rb") as file:
+        return read_po(file, locale=str(language), domain=DOMAIN)
+
+
+def brought_up_to_date(language: Language) -> Catalog:
+    """Return the catalogue of a language with every text of today and no other."""
+    kept, today = read(language), extracted()
+    for message in today:
+        if message.id:
+            known = kept.get(message.id)
+            message.string = _english(message) if language is Language.EN else known.string if known else message.string
+    today.locale = str(language)
+    return today
+
+
+def _english(message: Message) -> str | tuple[str, ...]:
+    return tuple(message.id) if message.pluralizable else str(message.id)
+
+
+def written(catalogue: Catalog) -> bytes:
+    """Return a catalogue as it is kept: without lines that change with each run."""
+    output = BytesIO()
+    write_po(output, catalogue, width=110, no_location=True, omit_header=True, sort_output=True, ignore_obsolete=True)
+    head = f'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n"Language: {catalogue.locale}\\n"\n'
+    return f'{head}"Plural-Forms: {catalogue.plural_forms}\\n"\n\n'.encode() + output.getvalue()
+
+
+#: scope of a term -> the heading of its table on the page of words.
+SCOPES = {
+    "event": ("Sự kiện", "Events"),
+    "service": ("Dịch vụ", "Services"),
+    "message": ("Tình trạng của thông điệp", "States of a message"),
+    "delivery": ("Tình trạng của lượt chuyển", "States of a delivery"),
+    "attempt": ("Kết quả của lần gửi", "Outcomes of an attempt"),
+    "status": ("Trạng thái của văn bản (QCVN 102)", "Statuses of a document (QCVN 102)"),
+    "signature": ("Chữ ký của gói tin", "A packet's own signature"),
+    "effect": ("Một thay đổi làm gì với lượt chuyển", "What a change does to a delivery"),
+    "documents": ("Văn bản: loại và mốc", "Documents: kinds and milestones"),
+    "dossiers": ("Hồ sơ: loại và mốc", "Dossiers: kinds and milestones"),
+    "mail": ("Thư điện tử: loại và mốc", "Mail: kinds and milestones"),
+    "meetings": ("Họp: loại và mốc", "Meetings: kinds and milestones"),
+    "incidents": ("Sự cố: loại và mốc", "Incidents: kinds and milestones"),
+    "links": ("Đường truyền: loại và mốc", "Links: kinds and milestones"),
+    "lookups": ("Tra cứu: loại và kết quả", "Lookups: kinds and outcomes"),
+    "categories": ("Danh mục: loại", "Code lists: kinds"),
+    "reports": ("Báo cáo: loại và tình trạng", "Reports: kinds and states"),
+    "publications": ("Công bố: loại", "Publications: kinds"),
+    "verdicts": ("Trả lời về báo cáo: loại", "Verdicts on reports: kinds"),
+    "verdict": ("Ô khai cạnh ô đếm", "A declared cell beside the counted one"),
+    "role": ("Vai trò", "Roles"),
+    "check": ("Những gì /readyz kiểm tra", "What /readyz checks"),
+    "node": ("Tình trạng của nút", "States of a node"),
+    "link": ("Tình trạng của đường truyền", "States of a link"),
+    "breaker": ("Ngắt mạch", "Breaker"),
+    "duty": ("Phần việc còn lại", "Duties"),
+    "revocation": ("Thu hồi chứng thư", "Revocation of a certificate"),
+    "receive": ("Đối tác nhận thế nào", "How a partner receives"),
+    "mark": ("Nguồn của một đơn vị", "Where a unit comes from"),
+}
+PAGES = {Language.EN: ROOT / "docs/reference/words.md", Language.VI: ROOT / "docs/vi/reference/words.md"}
+_HEADS = {
+    Language.EN: (
+        (
+            "# Words of the trade\n\n[Tiếng Việt](../vi/reference/words.md)\n\n"
+            "The words that the hub keeps, in the journal, in JSON and in logs, with the names under which people read them.\n"
+            "This page is made from `hub/language/terms.py` (`./dev words`).\n"
+        ),
+        "| word | name | meaning |",
+    ),
+    Language.VI: (
+        (
+            "# Từ nghiệp vụ\n\n[English](../../reference/words.md)\n\n"
+            "Những từ mà trục giữ trong nhật ký, trong JSON và trong nhật ký chạy, cùng tên gọi mà người đọc thấy.\n"
+            "Trang này được lập từ `hub/language/terms.py` (`./dev words`).\n"
+        ),
+        "| từ | tên | nghĩa |",
+    ),
+}
+
+
+def page_of_words(language: Language) -> str:
+    """Return the page that explains every term in a language."""
+    head, titles = _HEADS[language]
+    lines = [head]
+    for scope, named in SCOPES.items():
+        lines += [f"## {named[language is Language.EN]}\n", titles, "|---|---|---|"]
+        for key, term in TERMS.items():
+            if key.startswith(f"{scope}/"):
+                name, meaning = translate(term.name, language), translate(term.meaning, language)
+                lines.append(f"| `{key.partition('/')[2] or '–'}` | {name} | {meaning} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def untranslated(catalogue: Catalog) -> list[object]:
+    """Return the ids that have no translation, or one that may be wrong."""
+    return [message.id for message in catalogue if message.id and (message.fuzzy or not all(_strings(message)))]
+
+
+def _strings(message: Message) -> tuple[str | None, ...]:
+    return tuple(message.string) if isinstance(message.string, tuple | list) else (message.string,)
+
+
+def main() -> int:
+    """Write the catalogues anew and compile them.  1 where a text has no translation."""
+    left = 0
+    for language in Language:
+        catalogue = brought_up_to_date(language)
+        path_of(language).write_bytes(written(catalogue))
+        with path_of(language).with_suffix(".mo").open("wb") as file:
+            write_mo(file, catalogue)
+        open_catalogue.cache_clear()
+        PAGES[language].write_text(page_of_words(language), "utf-8")
+        for text in untranslated(catalogue):
+            left += 1
+            sys.stderr.write(f"{language}: {text}\n")
+    sys.stderr.write(f"{left} texts without a translation\n")
+    return left and 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
