@@ -3,12 +3,18 @@
 Does not know messages.
 """
 
+import os
 import sys
 from typing import Any, ClassVar
 
 from twisted.application.service import IService
 from twisted.python import usage
 
+from hub.language.catalogues import translate
+from hub.language.languages import choose_environment_language
+from hub.language.phrases import phrase
+
+LANGUAGE = choose_environment_language(os.environ)
 CONFIGURATION = 78  #: exit code of a configuration fault (sysexits EX_CONFIG)
 
 
@@ -16,9 +22,14 @@ class Options(usage.Options):
     """Options of `twistd lienthong`."""
 
     synopsis = "[-c hub.toml]"
-    longdesc = "Trục liên thông SOAP/XML của tỉnh. / The SOAP/XML integration hub of a province."
+    longdesc = translate(phrase("The SOAP/XML integration hub of a province."), LANGUAGE)
     optParameters: ClassVar[list[list[Any]]] = [
-        ["config", "c", None, "Tệp cấu hình / Configuration file (LIENTHONG_CONFIG; ./hub.toml)."],
+        [
+            "config",
+            "c",
+            None,
+            translate(phrase("Configuration file; default $LIENTHONG_CONFIG, then ./hub.toml."), LANGUAGE),
+        ],
     ]
 
     def opt_version(self) -> None:
@@ -31,13 +42,11 @@ class Options(usage.Options):
 
 def makeService(options: Options) -> IService:
     """Return the hub. If the configuration has mistakes, print all of them and exit with code 78."""
-    import os
     import time
     from pathlib import Path
 
     from twisted.internet import reactor
 
-    from hub.domain import translations
     from hub.domain.errors import ConfigurationFault
     from hub.node.hub import make_hub
     from hub.runtime import logs
@@ -48,9 +57,9 @@ def makeService(options: Options) -> IService:
     try:
         hub = make_hub(path.absolute(), reactor, time.time)
     except ConfigurationFault as fault:
-        say = (lambda each: each) if os.environ.get("LANG", "").startswith("en") else translations.translate_mistake
-        for mistake in map(say, fault.mistakes):
-            print(f"{mistake.path}: {mistake.wrong} ({mistake.expected})", file=sys.stderr)  # noqa: T201 - twistd has no logger yet
+        for mistake in fault.mistakes:
+            wrong, expected = (translate(each, LANGUAGE) for each in (mistake.wrong, mistake.expected))
+            print(f"{mistake.path}: {wrong} ({expected})", file=sys.stderr)  # noqa: T201 - twistd has no logger yet
         raise SystemExit(CONFIGURATION) from None
     parent: Any = options.parent or {}
     if parent and not parent.get("logger") and not parent.get("syslog"):

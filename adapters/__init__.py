@@ -11,6 +11,7 @@ from types import ModuleType
 import attrs
 
 from hub.domain.model import Adapter
+from hub.language.phrases import Phrase, phrase
 from hub.partner.adapter_settings import Setting, Terms
 
 
@@ -50,22 +51,32 @@ def answers_lookups(name: str) -> bool:
     )
 
 
-def find_settings_flaws(name: str, given: Mapping[str, str], secrets: Mapping[str, str]) -> list[tuple[str, str, str]]:
+def find_settings_flaws(
+    name: str, given: Mapping[str, str], secrets: Mapping[str, str]
+) -> list[tuple[str, Phrase, Phrase]]:
     """Return the mistakes in the settings *given* and the *secrets*: for each the key, what is wrong, what is expected."""
     known = list_adapter_settings(name)
     found = []
     for setting in known:
         value = (secrets if setting.secret else given).get(setting.name)
         if value is None and setting.default is None:
-            found.append((setting.key, "is missing", setting.expected))
+            found.append((setting.key, phrase("is missing"), setting.expected))
         elif value is not None and not setting.fits(value):
             found.append(
-                (setting.key, "does not fit" if setting.secret else f"{value!r} does not fit", setting.expected)
+                (
+                    setting.key,
+                    phrase("does not fit") if setting.secret else phrase("{value} does not fit", value=repr(value)),
+                    setting.expected,
+                )
             )
     keys = {setting.key for setting in known}
-    expected = f"one of {', '.join(sorted(keys))}" if keys else f"no [settings]: the adapter {name} reads none"
+    expected = (
+        phrase("one of {keys}", keys=", ".join(sorted(keys)))
+        if keys
+        else phrase("no [settings]: the adapter {name} reads none", name=name)
+    )
     written = [*given, *(f"{secret}-file" for secret in secrets)]
-    return [*found, *((key, "unknown key", expected) for key in sorted(set(written) - keys))]
+    return [*found, *((key, phrase("unknown key"), expected) for key in sorted(set(written) - keys))]
 
 
 def _folder(name: str) -> ModuleType:

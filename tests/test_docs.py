@@ -11,6 +11,7 @@ from hub.cli import lienthong
 from hub.domain import errors, lifecycle
 from hub.domain.model import DeliveryState
 from hub.edxml import packet
+from hub.language.catalogues import say_both
 from hub.partner import circuit_breaker, policy
 from tests.conftest import ROOT
 from tests.pages import DOCS, anchors, every_page, links, quoted, rows, sections
@@ -114,7 +115,7 @@ def test_every_error_code_is_explained_with_its_two_sentences():
     page = sections(REFERENCE / "errors.md")
     located, others = page["Located codes: `N.` `R.` `T.` `M.` and a path"], page["The others"]
     written = {quoted(row[0])[0]: (row[2], row[3]) for row in [*rows(located), *rows(others)]}
-    assert written == errors.SENTENCES
+    assert written == {code: say_both(sentence) for code, sentence in errors.SENTENCES.items()}
 
 
 # --- events ---------------------------------------------------------------------------------------------------------------

@@ -31,22 +31,23 @@ from hub.domain.model import (
     Request,
     Unavailable,
 )
+from hub.language.phrases import phrase
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
 from hub.partner.list_polling import FetchedDocument, settle_open_list
 
 SETTINGS = (
-    Setting("organ", like="[!-~]+", expected="the code under which the token was given, such as 000.00.00.H55"),
-    Setting("token", like="[!-~]+", expected="a file with the token they gave", secret=True),
-    Setting("organs", default="", expected="codes to fetch for, separated by spaces; empty: organ only"),
-    Setting("soap", default="1.1", like=r"1\.1|1\.2", expected="1.1 or 1.2"),
-    Setting("attachments", default="swa", like="swa|mtom", expected="swa or mtom"),
-    Setting("namespace", default=parts.EDOC, like="[!-~]+", expected="the namespace of their header parts"),
+    Setting("organ", like="[!-~]+", expected=phrase("the code under which the token was given, such as 000.00.00.H55")),
+    Setting("token", like="[!-~]+", expected=phrase("a file with the token they gave"), secret=True),
+    Setting("organs", default="", expected=phrase("codes to fetch for, separated by spaces; empty: organ only")),
+    Setting("soap", default="1.1", like=r"1\.1|1\.2", expected=phrase("1.1 or 1.2")),
+    Setting("attachments", default="swa", like="swa|mtom", expected=phrase("swa or mtom")),
+    Setting("namespace", default=parts.EDOC, like="[!-~]+", expected=phrase("the namespace of their header parts")),
     Setting(
         "credentials-codes",
         default="Token CheckPermission",
-        expected="endings of error codes that mean: credentials not accepted",
+        expected=phrase("endings of error codes that mean: credentials not accepted"),
     ),
-    Setting("known-codes", default="", expected="error codes that mean: already received"),
+    Setting("known-codes", default="", expected=phrase("error codes that mean: already received")),
 )
 
 #: Octets of the largest answer: a document of 20 MB is 27 MB if its parts are in base64.

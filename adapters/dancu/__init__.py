@@ -13,6 +13,7 @@ from lxml import etree
 from hub.domain.errors import Rejected
 from hub.domain.model import Answer, Inquest, Query, Refused, Reply, Request, Unavailable
 from hub.formats import safe_xml, xsd_types
+from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
 from hub.partner.reply_parsing import retry_after
 from hub.soap import envelope
@@ -26,14 +27,18 @@ _SERVICE = rf"{_MEMBER}:[^:\s]+(:[^:\s]+)?"
 
 SETTINGS = (
     Setting(
-        "client", like=_MEMBER, expected="INSTANCE:CLASS:MEMBER:SUBSYSTEM, such as VN:GOV:000.00.00.H55:truclienthong"
+        "client",
+        like=_MEMBER,
+        expected=phrase("INSTANCE:CLASS:MEMBER:SUBSYSTEM, such as VN:GOV:000.00.00.H55:truclienthong"),
     ),
     Setting(
-        "service", like=_SERVICE, expected="INSTANCE:CLASS:MEMBER:SUBSYSTEM:SERVICE, and :VERSION where it has one"
+        "service",
+        like=_SERVICE,
+        expected=phrase("INSTANCE:CLASS:MEMBER:SUBSYSTEM:SERVICE, and :VERSION where it has one"),
     ),
-    Setting("service-code", "033", expected="MaDichVu, the code of the service"),
-    Setting("officer", "VDXP_VPCP", expected="MaCanBo, the code of this province as a caller"),
-    Setting("soap-action", "", ".*", "the SOAPAction of the service, as its WSDL has it"),
+    Setting("service-code", "033", expected=phrase("MaDichVu, the code of the service")),
+    Setting("officer", "VDXP_VPCP", expected=phrase("MaCanBo, the code of this province as a caller")),
+    Setting("soap-action", "", ".*", phrase("the SOAPAction of the service, as its WSDL has it")),
 )
 
 _SOAP_STATUSES = {200, 400, 500}

@@ -28,6 +28,7 @@ from hub.domain.model import (
     Request,
     Unavailable,
 )
+from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
 
 _PATH = r"[\w./-]+"
@@ -35,22 +36,34 @@ _WORDS = r"(\w+=\w+([ ,]+\w+=\w+)*)?"
 SETTINGS = (
     Setting("username"),
     Setting("password", secret=True),
-    Setting("madonvi", expected="the hub's code at the portal"),
-    Setting("integrate", like=_PATH, expected="the path of the writing services, as the portal's operators gave it"),
-    Setting("share", like=_PATH, expected="the path of the list services, as the portal's operators gave it"),
-    Setting("login", "mapi/login", like=_PATH, expected="the path of the login"),
-    Setting("dstcode", "VN:GOV:000.00.00.G22:vpcpdvcprovider", expected="the portal's X-Road code"),
-    Setting("session", "1200", like=r"[1-9]\d{0,5}", expected="how long a session is remembered, in seconds"),
+    Setting("madonvi", expected=phrase("the hub's code at the portal")),
     Setting(
-        "ended", "session, phiên làm việc", expected="texts in an answer that mean: session ended; separated by commas"
+        "integrate", like=_PATH, expected=phrase("the path of the writing services, as the portal's operators gave it")
     ),
-    Setting("batch", "20", like=r"[1-9]\d?|100", expected="dossiers in one call, 1 to 100"),
-    Setting("lists", "LayDanhSachTTHC LayDanhMucLinhVuc LayDanhMucCoQuan", like=r"Lay\w+( Lay\w+)*", expected="lists"),
+    Setting("share", like=_PATH, expected=phrase("the path of the list services, as the portal's operators gave it")),
+    Setting("login", "mapi/login", like=_PATH, expected=phrase("the path of the login")),
+    Setting("dstcode", "VN:GOV:000.00.00.G22:vpcpdvcprovider", expected=phrase("the portal's X-Road code")),
+    Setting("session", "1200", like=r"[1-9]\d{0,5}", expected=phrase("how long a session is remembered, in seconds")),
     Setting(
-        "per-unit", "no", like="yes|no", expected="yes: madonvi is the reporting unit's own code in what is written"
+        "ended",
+        "session, phiên làm việc",
+        expected=phrase("texts in an answer that mean: session ended; separated by commas"),
     ),
-    Setting("loai-doi-tuong", "", like=_WORDS, expected="ours=theirs, for LoaiDoiTuong: 1=0 2=1"),
-    Setting("trang-thai", "", like=_WORDS, expected="ours=theirs, for TrangThaiHoSo and TrangThai"),
+    Setting("batch", "20", like=r"[1-9]\d?|100", expected=phrase("dossiers in one call, 1 to 100")),
+    Setting(
+        "lists",
+        "LayDanhSachTTHC LayDanhMucLinhVuc LayDanhMucCoQuan",
+        like=r"Lay\w+( Lay\w+)*",
+        expected=phrase("lists"),
+    ),
+    Setting(
+        "per-unit",
+        "no",
+        like="yes|no",
+        expected=phrase("yes: madonvi is the reporting unit's own code in what is written"),
+    ),
+    Setting("loai-doi-tuong", "", like=_WORDS, expected=phrase("ours=theirs, for LoaiDoiTuong: 1=0 2=1")),
+    Setting("trang-thai", "", like=_WORDS, expected=phrase("ours=theirs, for TrangThaiHoSo and TrangThai")),
 )
 #: Calls in one conversation. A longer message continues in another conversation, so that it does not hold its slot for
 #: ever.

@@ -11,29 +11,32 @@ import attrs
 from adapters.govreport import drop, online
 from adapters.govreport.wording import SystemWording
 from hub.domain.model import Collection, Consignment, Conversation
+from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
 
 SCHEMES = ("https", "http", "file")
 
-_PATH, _A_PATH = r"/[!-~]*", "a path that begins with /"
-_WORDS, _SOME_WORDS = r"[^\s=]+( [^\s=]+)*", "words separated by one space"
-_NAMED, _SOME_NAMES = r"[a-z]+=[^\s=]+( [a-z]+=[^\s=]+)*", "pairs such as unit=maDonVi, one space between"
+_PATH, _A_PATH = r"/[!-~]*", phrase("a path that begins with /")
+_WORDS, _SOME_WORDS = r"[^\s=]+( [^\s=]+)*", phrase("words separated by one space")
+_NAMED, _SOME_NAMES = r"[a-z]+=[^\s=]+( [a-z]+=[^\s=]+)*", phrase("pairs such as unit=maDonVi, one space between")
 
 SETTINGS = (
     Setting("submit-path", "/reports", _PATH, _A_PATH),
-    Setting("format", "multipart", "multipart|raw", "multipart or raw"),
-    Setting("workbook", "yes", "yes|no", "yes or no"),
-    Setting("language", "vi", "vi|en", "vi or en"),
+    Setting("format", "multipart", "multipart|raw", phrase("multipart or raw")),
+    Setting("workbook", "yes", "yes|no", phrase("yes or no")),
+    Setting("language", "vi", "vi|en", phrase("vi or en")),
     Setting("xml-field", "report", _WORDS, _SOME_WORDS),
     Setting("xlsx-field", "workbook", _WORDS, _SOME_WORDS),
     Setting("fields", "form=form unit=unit period=period revision=revision", _NAMED, _SOME_NAMES),
-    Setting("id-header", "Idempotency-Key", r"[!-~]+", "the name of a header"),
-    Setting("auth-header", "Authorization", r"[!-~]+", "the name of a header"),
-    Setting("auth-value", "Bearer {secret}", r"[ -~]*\{secret\}[ -~]*", "a text with {secret} in it"),
+    Setting("id-header", "Idempotency-Key", r"[!-~]+", phrase("the name of a header")),
+    Setting("auth-header", "Authorization", r"[!-~]+", phrase("the name of a header")),
+    Setting("auth-value", "Bearer {secret}", r"[ -~]*\{secret\}[ -~]*", phrase("a text with {secret} in it")),
     Setting("secret", "", secret=True),
     Setting("reference", "reference", _WORDS, _SOME_WORDS),
     Setting("errors", "errors", _WORDS, _SOME_WORDS),
-    Setting("verdict-path", "/verdicts?after={cursor}", r"/[!-~]*\{cursor\}[!-~]*", "a path with {cursor} in it"),
+    Setting(
+        "verdict-path", "/verdicts?after={cursor}", r"/[!-~]*\{cursor\}[!-~]*", phrase("a path with {cursor} in it")
+    ),
     Setting("verdict-list", "verdicts", _WORDS, _SOME_WORDS),
     Setting(
         "verdict-fields",
@@ -44,8 +47,8 @@ SETTINGS = (
     Setting("accepted", "accepted", _WORDS, _SOME_WORDS),
     Setting("returned", "returned", _WORDS, _SOME_WORDS),
     Setting("pending", "received pending", _WORDS, _SOME_WORDS),
-    Setting("out", "out", r"[A-Za-z0-9_-]+", "the name of a directory"),
-    Setting("in", "in", r"[A-Za-z0-9_-]+", "the name of a directory"),
+    Setting("out", "out", r"[A-Za-z0-9_-]+", phrase("the name of a directory")),
+    Setting("in", "in", r"[A-Za-z0-9_-]+", phrase("the name of a directory")),
 )
 
 

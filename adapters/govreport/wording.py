@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import attrs
 
-from hub.domain.model import Language
 from hub.domain.sanitize import replace_unstorable
+from hub.language.languages import Language
 from hub.report.output.workbook import write_xlsx_report
 from hub.report.signed import sealed
 from hub.services.verdicts import ReportVerdict

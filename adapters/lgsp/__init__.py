@@ -27,6 +27,7 @@ from hub.domain.model import (
     Request,
     Unavailable,
 )
+from hub.language.phrases import phrase
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
 from hub.partner.list_polling import FetchedDocument, list_open_documents, settle_open_list
 
@@ -34,25 +35,41 @@ _CODES = "[0-9]+( [0-9]+)*"
 _WORD = "[!-~]+"
 
 SETTINGS = (
-    Setting("system-id", like=_WORD, expected="the X-SystemId they gave, such as H37.DN.001"),
-    Setting("secret", like=_WORD, expected="a file with the X-SecretKey they gave", secret=True),
-    Setting("username", default="", expected="the user that logs in for a bearer token; empty: no token is used"),
-    Setting("password", default="", expected="a file with the password of that user", secret=True),
-    Setting("application", default="", expected="the applicationCode of that login"),
-    Setting("document-type", default="edoc", like=_WORD, expected="the messageType of documents"),
-    Setting("status-type", default="status", like=_WORD, expected="the messageType of status packets"),
-    Setting("done", default="done", like=_WORD, expected="the status of documents that the hub accepted"),
-    Setting("fail", default="fail", like=_WORD, expected="the status of documents that the hub refused"),
+    Setting("system-id", like=_WORD, expected=phrase("the X-SystemId they gave, such as H37.DN.001")),
+    Setting("secret", like=_WORD, expected=phrase("a file with the X-SecretKey they gave"), secret=True),
     Setting(
-        "refused-codes", default="10 18 19 22 23", like=_CODES, expected="error codes that are final and not retried"
+        "username", default="", expected=phrase("the user that logs in for a bearer token; empty: no token is used")
     ),
-    Setting("credentials-codes", default="15", like=_CODES, expected="error codes that mean: credentials not accepted"),
+    Setting("password", default="", expected=phrase("a file with the password of that user"), secret=True),
+    Setting("application", default="", expected=phrase("the applicationCode of that login")),
+    Setting("document-type", default="edoc", like=_WORD, expected=phrase("the messageType of documents")),
+    Setting("status-type", default="status", like=_WORD, expected=phrase("the messageType of status packets")),
+    Setting("done", default="done", like=_WORD, expected=phrase("the status of documents that the hub accepted")),
+    Setting("fail", default="fail", like=_WORD, expected=phrase("the status of documents that the hub refused")),
     Setting(
-        "limited-codes", default="21", like=_CODES, expected="error codes that are retried a limited number of times"
+        "refused-codes",
+        default="10 18 19 22 23",
+        like=_CODES,
+        expected=phrase("error codes that are final and not retried"),
     ),
-    Setting("limited-tries", default="3", like="[1-9][0-9]?", expected="the number of tries, 1 to 99"),
     Setting(
-        "overlap-days", default="7", like="[0-9]{1,3}", expected="how many days each list begins before the cursor"
+        "credentials-codes",
+        default="15",
+        like=_CODES,
+        expected=phrase("error codes that mean: credentials not accepted"),
+    ),
+    Setting(
+        "limited-codes",
+        default="21",
+        like=_CODES,
+        expected=phrase("error codes that are retried a limited number of times"),
+    ),
+    Setting("limited-tries", default="3", like="[1-9][0-9]?", expected=phrase("the number of tries, 1 to 99")),
+    Setting(
+        "overlap-days",
+        default="7",
+        like="[0-9]{1,3}",
+        expected=phrase("how many days each list begins before the cursor"),
     ),
 )
 

@@ -27,36 +27,39 @@ from hub.domain.model import (
     Request,
     Unavailable,
 )
+from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
 
 SCHEMES = ("smtp", "smtps", "imap", "imaps")
 _SIZES = {"KB": 1_000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}
 _PEM = r"\s*(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+"
 SETTINGS = (
-    Setting("from", like=ADDRESS, expected="the address that mail is sent from"),
-    Setting("user", "", expected="the account that signs in; empty: no sign-in"),
-    Setting("password", "", expected="a file with the account's password and nothing else", secret=True),
+    Setting("from", like=ADDRESS, expected=phrase("the address that mail is sent from")),
+    Setting("user", "", expected=phrase("the account that signs in; empty: no sign-in")),
+    Setting("password", "", expected=phrase("a file with the account's password and nothing else"), secret=True),
     Setting(
         "address",
         "",
         like=r"[^@\s]*\{unit\}[^@\s]*@[A-Za-z0-9.-]+",
-        expected='an address with {unit} in it, such as "{unit}@thainguyen.gov.vn"',
+        expected=phrase('an address with {unit} in it, such as "{unit}@thainguyen.gov.vn"'),
     ),
-    Setting("addresses", "", like=TABLE, expected="a file with a line for each unit: CODE,ADDRESS", secret=True),
-    Setting("packet-address", "no", like="yes|no", expected="yes or no"),
-    Setting("limit", "20MB", like=rf"[1-9][0-9]{{0,5}}({'|'.join(_SIZES)})", expected='a size such as "20MB"'),
+    Setting(
+        "addresses", "", like=TABLE, expected=phrase("a file with a line for each unit: CODE,ADDRESS"), secret=True
+    ),
+    Setting("packet-address", "no", like="yes|no", expected=phrase("yes or no")),
+    Setting("limit", "20MB", like=rf"[1-9][0-9]{{0,5}}({'|'.join(_SIZES)})", expected=phrase('a size such as "20MB"')),
     Setting(
         "mailbox",
         "",
         like=r"imaps?://[A-Za-z0-9.:\[\]-]+(/[!-~]*)?",
-        expected="the mailbox that receives packets, such as imap://mail.thainguyen.gov.vn/INBOX",
+        expected=phrase("the mailbox that receives packets, such as imap://mail.thainguyen.gov.vn/INBOX"),
     ),
-    Setting("refused-folder", "", like=r"[ -\[\]-~]+", expected="the name of a folder, in ASCII"),
+    Setting("refused-folder", "", like=r"[ -\[\]-~]+", expected=phrase("the name of a folder, in ASCII")),
     Setting(
         "signers",
         "",
         like=_PEM,
-        expected="a file with the PEM certificates that may sign incoming mail",
+        expected=phrase("a file with the PEM certificates that may sign incoming mail"),
         secret=True,
     ),
 )

@@ -1,34 +1,26 @@
 """Writes the mail that carries a message to a unit: text, the message as attachment, and the hub's S/MIME signature.
 
-Follows RFC 8551. Knows MIME. Does not know how the mail is sent. The signed part is written exactly as it is
+Follows RFC 8551. Knows MIME. Does not know how the mail is sent. The text is Vietnamese, as the agencies read it. The
+signed part is written exactly as it is
 transmitted, in lines of ASCII that end with CRLF, so that no mail server on the way has a reason to change it.
 """
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime
 
 from hub.domain.model import Consignment, Message
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.language.phrases import Phrase, phrase
+from hub.language.terms import name_word
 from hub.security import cms
 from hub.security.certificates import Signer
 
 _DOCUMENTS = "documents"
-_GREETING = """\
-Kính gửi: {units}
-
-Trục liên thông chuyển đến đơn vị {what} trong tệp đính kèm.
-
-Nơi gửi: {sender}
-Trích yếu: {subject}
-Mã văn bản: {document}
-Mã thông điệp của trục: {id}
-SHA-256 của tệp: {sha256}
-
-Thư này có chữ ký số S/MIME của trục liên thông. Xin kiểm tra chữ ký trước khi mở tệp. Thư được gửi tự động, xin không trả lời.
-"""
 
 
 def write_mail(consignment: Consignment, sender: str, addresses: Sequence[str], signer: Signer, now: datetime) -> bytes:
@@ -74,15 +66,7 @@ def _content(consignment: Consignment) -> bytes:
     message = consignment.message
     packet = message.service == _DOCUMENTS
     name = f"{'goi-tin' if packet else _plain(message.service)}-{message.id}.{'edxml' if packet else 'xml'}"
-    text = _GREETING.format(
-        units=", ".join(consignment.recipients),
-        what="gói tin văn bản điện tử (edXML)" if packet else f"thông báo của dịch vụ “{message.service}”",
-        sender=message.sender or message.partner,
-        subject=message.subject or "(không có)",
-        document=message.document_id or "(không có)",
-        id=message.id,
-        sha256=message.sha256,
-    )
+    text = "".join(f"{'' if line is None else _say(line)}\r\n" for line in _text(consignment))
     boundary = _boundary(message, "thu")
     lines = (
         f'Content-Type: multipart/mixed; boundary="{boundary}"',
@@ -91,7 +75,7 @@ def _content(consignment: Consignment) -> bytes:
         "Content-Type: text/plain; charset=utf-8",
         "Content-Transfer-Encoding: base64",
         "",
-        _base64(text.replace("\n", "\r\n").encode()),
+        _base64(text.encode()),
         f"--{boundary}",
         f'Content-Type: application/xml; name="{name}"',
         "Content-Transfer-Encoding: base64",
@@ -104,9 +88,43 @@ def _content(consignment: Consignment) -> bytes:
     return "\r\n".join(lines).encode("ascii")
 
 
+def _text(consignment: Consignment) -> Iterator[Phrase | None]:
+    """Yield the lines of the text. None: an empty line."""
+    message, none = consignment.message, phrase("(none)")
+    yield phrase("To: {units}", units=", ".join(consignment.recipients))
+    yield None
+    if message.service == _DOCUMENTS:
+        yield phrase(
+            "The interconnection hub sends your unit an electronic document packet (edXML), which is attached."
+        )
+    else:
+        yield phrase(
+            "The interconnection hub sends your unit a notice of the service “{service}”, which is attached.",
+            service=name_word("service", message.service),
+        )
+    yield None
+    yield phrase("Sender: {sender}", sender=message.sender or message.partner)
+    yield phrase("Subject: {subject}", subject=message.subject or none)
+    yield phrase("Document id: {document}", document=message.document_id or none)
+    yield phrase("The hub's message id: {message}", message=message.id)
+    yield phrase("SHA-256 of the file: {sha256}", sha256=message.sha256)
+    yield None
+    yield phrase(
+        "This mail has the digital signature (S/MIME) of the interconnection hub. Please verify the signature before "
+        "you open the file. The mail was sent automatically; please do not reply."
+    )
+
+
 def _subject(message: Message) -> str:
     title = message.subject or message.document_id or message.id
-    return f"[{'Văn bản' if message.service == _DOCUMENTS else message.service}] {title}"
+    if message.service == _DOCUMENTS:
+        return _say(phrase("[Document] {title}", title=title))
+    return f"[{translate(name_word('service', message.service), Language.VI)}] {title}"
+
+
+def _say(text: Phrase) -> str:
+    """Return *text* in the language of the agencies."""
+    return translate(text, Language.VI)
 
 
 def _header(text: str) -> str:

@@ -17,38 +17,43 @@ import attrs
 from adapters.ngsp import services
 from adapters.ngsp.services import GatewayRequest
 from hub.domain.model import Inquest, Query, Refused, Reply, Request, Unavailable
+from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
 from hub.partner.reply_parsing import read_json, retry_after
 
 _PATH = r"[^\s/][^\s]*"
-_PATH_EXPECTED = "a path below the url, without a leading /"
+_PATH_EXPECTED = phrase("a path below the url, without a leading /")
 
 SETTINGS = (
     Setting(
-        "token-url", like=r"https?://\S+", expected="the URL that issues tokens, such as https://api.ngsp.gov.vn/token"
+        "token-url",
+        like=r"https?://\S+",
+        expected=phrase("the URL that issues tokens, such as https://api.ngsp.gov.vn/token"),
     ),
-    Setting("client-id", secret=True, expected="a file that holds the consumer key and nothing else"),
-    Setting("client-secret", secret=True, expected="a file that holds the consumer secret and nothing else"),
+    Setting("client-id", secret=True, expected=phrase("a file that holds the consumer key and nothing else")),
+    Setting("client-secret", secret=True, expected=phrase("a file that holds the consumer secret and nothing else")),
     Setting("enterprise-path", "apiCSDLDKDN/1.0/chiTietDoanhNghiep", _PATH, _PATH_EXPECTED),
     Setting("categories-path", "dmdc/1.0/AllCategory", _PATH, _PATH_EXPECTED),
     Setting(
         "category-path",
         "dmdc/1.0/Category/{category}",
         r"[^\s/]\S*\{category\}\S*",
-        "a path with the category's name in braces",
+        phrase("a path with the category's name in braces"),
     ),
     Setting("order-path", "apiVNPostNGSP/p1.0/order/post", _PATH, _PATH_EXPECTED),
     Setting("civil-status-path", "hotich/1.0/dangKyHoTich", _PATH, _PATH_EXPECTED),
     Setting("joint-civil-status-path", "apiLienThongKSKT/1.0/nhanHoSoDKHT", _PATH, _PATH_EXPECTED),
     Setting("judicial-record-path", "apiLyLichTuPhap/1.0/nhanHoSoDangKy", _PATH, _PATH_EXPECTED),
-    Setting("customer-code", "", ".*", "the post's code of this customer; none: the post answers no order"),
+    Setting("customer-code", "", ".*", phrase("the post's code of this customer; none: the post answers no order")),
     Setting(
         "order-accepted",
         "1 00 200 success",
-        expected="the statuses that mean: order accepted; separated by spaces",
+        expected=phrase("the statuses that mean: order accepted; separated by spaces"),
     ),
-    Setting("civil-status-accepted", "1 00", expected="the statuses that mean: accepted; separated by spaces"),
-    Setting("judicial-record-accepted", "1 00", expected="the statuses that mean: accepted; separated by spaces"),
+    Setting("civil-status-accepted", "1 00", expected=phrase("the statuses that mean: accepted; separated by spaces")),
+    Setting(
+        "judicial-record-accepted", "1 00", expected=phrase("the statuses that mean: accepted; separated by spaces")
+    ),
 )
 
 #: A token is dropped this long before it expires, because the call that carries it takes time too.

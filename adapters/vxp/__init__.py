@@ -28,26 +28,27 @@ from hub.domain.model import (
     Request,
     Unavailable,
 )
+from hub.language.phrases import phrase
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
 
 _WORD, _YES_OR_NO, _CODES = r"[!-~]{1,64}", "yes|no", r"|\S+( \S+)*"
 SETTINGS = (
-    Setting("system-id", like=_WORD, expected='our id at the axis, such as "00.53.W00"'),
+    Setting("system-id", like=_WORD, expected=phrase('our id at the axis, such as "00.53.W00"')),
     Setting("secret", secret=True),
-    Setting("from", "sender", _WORD, '"sender", "system" or the code of an agency'),
-    Setting("name-recipients", "no", _YES_OR_NO, "yes or no"),
+    Setting("from", "sender", _WORD, phrase('"sender", "system" or the code of an agency')),
+    Setting("name-recipients", "no", _YES_OR_NO, phrase("yes or no")),
     Setting("service-type", "eDoc", _WORD),
     Setting("version", "3.0.201608", _WORD),
-    Setting("hash-digits", "short", "short|full", "short or full"),
-    Setting("processing", "yes", _YES_OR_NO, "yes or no"),
-    Setting("portion", "20", "[1-9][0-9]{0,2}", "a whole number from 1 to 999"),
-    Setting("overlap-days", "7", "[0-9]{1,3}", "a whole number from 0 to 999"),
-    Setting("dates", "%Y/%m/%d", r"none|(%[YmdHMS]|[-/.:T ])+", 'a pattern such as "%Y/%m/%d", or "none"'),
-    Setting("agencies", "getAgenciesList", "[A-Za-z0-9]{1,64}", "the name of an operation"),
-    Setting("codes-credentials", "15", _CODES, "codes with a space between"),
-    Setting("codes-again", "20", _CODES, "codes with a space between"),
-    Setting("codes-few", "21", _CODES, "codes with a space between"),
-    Setting("codes-duplicate", "", _CODES, "codes with a space between"),
+    Setting("hash-digits", "short", "short|full", phrase("short or full")),
+    Setting("processing", "yes", _YES_OR_NO, phrase("yes or no")),
+    Setting("portion", "20", "[1-9][0-9]{0,2}", phrase("a whole number from 1 to 999")),
+    Setting("overlap-days", "7", "[0-9]{1,3}", phrase("a whole number from 0 to 999")),
+    Setting("dates", "%Y/%m/%d", r"none|(%[YmdHMS]|[-/.:T ])+", phrase('a pattern such as "%Y/%m/%d", or "none"')),
+    Setting("agencies", "getAgenciesList", "[A-Za-z0-9]{1,64}", phrase("the name of an operation")),
+    Setting("codes-credentials", "15", _CODES, phrase("codes with a space between")),
+    Setting("codes-again", "20", _CODES, phrase("codes with a space between")),
+    Setting("codes-few", "21", _CODES, phrase("codes with a space between")),
+    Setting("codes-duplicate", "", _CODES, phrase("codes with a space between")),
 )
 
 #: How often a message is sent for which the axis reports a processing error; after that it is refused.

@@ -10,23 +10,25 @@ from urllib.parse import quote
 
 import attrs
 
-from hub.domain.model import Accepted, Consignment, Conversation, Language, Refused, Reply, Request, Unavailable
+from hub.domain.model import Accepted, Consignment, Conversation, Refused, Reply, Request, Unavailable
+from hub.language.languages import Language
+from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
 from hub.partner.reply_parsing import retry_after
 from hub.report.output import outputs
 from hub.report.signed import sealed
 from hub.report.signed.sealed import Sealed
 
-_HEADER, _A_HEADER = r"[!-9;-~]+", "the name of a header"
+_HEADER, _A_HEADER = r"[!-9;-~]+", phrase("the name of a header")
 SETTINGS = (
-    Setting("path", "/reports/{form}/{unit}/{period}.{kind}", r"/[!-~]*", "a path that begins with /"),
-    Setting("method", "PUT", "PUT|POST", "PUT or POST"),
-    Setting("kinds", "html json", r"(html|json)( (html|json))*", "html, json or both, one space between"),
-    Setting("language", "vi", "vi|en", "vi or en"),
+    Setting("path", "/reports/{form}/{unit}/{period}.{kind}", r"/[!-~]*", phrase("a path that begins with /")),
+    Setting("method", "PUT", "PUT|POST", phrase("PUT or POST")),
+    Setting("kinds", "html json", r"(html|json)( (html|json))*", phrase("html, json or both, one space between")),
+    Setting("language", "vi", "vi|en", phrase("vi or en")),
     Setting("id-header", "Idempotency-Key", _HEADER, _A_HEADER),
     Setting("revision-header", "X-Revision", _HEADER, _A_HEADER),
     Setting("auth-header", "Authorization", _HEADER, _A_HEADER),
-    Setting("auth-value", "Bearer {secret}", r"[ -~]*\{secret\}[ -~]*", "a text with {secret} in it"),
+    Setting("auth-value", "Bearer {secret}", r"[ -~]*\{secret\}[ -~]*", phrase("a text with {secret} in it")),
     Setting("secret", secret=True),
 )
 

@@ -27,6 +27,7 @@ from hub.domain.model import (
     Request,
     Unavailable,
 )
+from hub.language.phrases import phrase
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
 from hub.partner.list_polling import FetchedDocument, list_open_documents, settle_open_list
 
@@ -34,27 +35,39 @@ _CODES = "[0-9]+( [0-9]+)*"
 _WORD = "[!-~]+"
 
 SETTINGS = (
-    Setting("consumer-key", like=_WORD, expected="the consumer key of the hub's application"),
-    Setting("consumer-secret", like=_WORD, expected="a file with its consumer secret", secret=True),
-    Setting("unit-secret", like=_WORD, expected="a file with the secret code of the unit that connects", secret=True),
+    Setting("consumer-key", like=_WORD, expected=phrase("the consumer key of the hub's application")),
+    Setting("consumer-secret", like=_WORD, expected=phrase("a file with its consumer secret"), secret=True),
+    Setting(
+        "unit-secret", like=_WORD, expected=phrase("a file with the secret code of the unit that connects"), secret=True
+    ),
     Setting(
         "token-path",
         default="/token",
         like="/[!-~]*",
-        expected="the path that issues tokens, from the root of the address",
+        expected=phrase("the path that issues tokens, from the root of the address"),
     ),
-    Setting("unit-name", default="secretDonVi", like="[A-Za-z0-9_-]+", expected="the name of the unit's secret"),
-    Setting("unit-in", default="header", like="header|query", expected="header or query"),
-    Setting("packet-name", default="data", like="[A-Za-z0-9_-]+", expected="the name of the packet's base64"),
-    Setting("packet-in", default="form", like="form|json|text", expected="form, json or text"),
-    Setting("document-type", default="edoc", like=_WORD, expected="the loaiVanBan of documents"),
-    Setting("status-type", default="status", like=_WORD, expected="the loaiVanBan of status packets"),
-    Setting("done", default="DONE", like=_WORD, expected="the status of documents that the hub accepted"),
-    Setting("fail", default="FAIL", like=_WORD, expected="the status of documents that the hub refused"),
     Setting(
-        "refused-codes", default="10 18 19 22 23", like=_CODES, expected="error codes that are final and not retried"
+        "unit-name", default="secretDonVi", like="[A-Za-z0-9_-]+", expected=phrase("the name of the unit's secret")
     ),
-    Setting("credentials-codes", default="15", like=_CODES, expected="error codes that mean: credentials not accepted"),
+    Setting("unit-in", default="header", like="header|query", expected=phrase("header or query")),
+    Setting("packet-name", default="data", like="[A-Za-z0-9_-]+", expected=phrase("the name of the packet's base64")),
+    Setting("packet-in", default="form", like="form|json|text", expected=phrase("form, json or text")),
+    Setting("document-type", default="edoc", like=_WORD, expected=phrase("the loaiVanBan of documents")),
+    Setting("status-type", default="status", like=_WORD, expected=phrase("the loaiVanBan of status packets")),
+    Setting("done", default="DONE", like=_WORD, expected=phrase("the status of documents that the hub accepted")),
+    Setting("fail", default="FAIL", like=_WORD, expected=phrase("the status of documents that the hub refused")),
+    Setting(
+        "refused-codes",
+        default="10 18 19 22 23",
+        like=_CODES,
+        expected=phrase("error codes that are final and not retried"),
+    ),
+    Setting(
+        "credentials-codes",
+        default="15",
+        like=_CODES,
+        expected=phrase("error codes that mean: credentials not accepted"),
+    ),
 )
 
 #: Octets of the largest answer: a packet with a document of 20 MB is 36 MB in base64.

@@ -16,6 +16,7 @@ import attrs
 
 from hub.audit.findings import AuditFinding, FindingCollector, deny_finding, note_finding
 from hub.domain.model import Fact
+from hub.language.phrases import phrase
 from hub.report.counting import lines
 from hub.report.signed.manifest import EVENTS, MOST_EVENTS
 
@@ -55,27 +56,24 @@ class ChainAudit:
         for line in events:
             self.many += 1
             if self.many > MOST_EVENTS:
-                yield deny_finding("event", EVENTS, "quá nhiều sự kiện", "too many events")
+                yield deny_finding("event", EVENTS, phrase("too many events"))
                 return
             try:
                 said, event = _read(line)
             except ValueError as error:
-                yield from many.no(
-                    f"{EVENTS}: {self.many}", f"dòng không đọc được: {error}", f"a line that cannot be read: {error}"
-                )
+                yield from many.no(f"{EVENTS}: {self.many}", phrase("a line that cannot be read: {error}", error=error))
                 continue
             where = f"{EVENTS}: {said['number'] or self.many} {event.get('event')}"
             message = event.get("message")
             if not isinstance(message, str) or message not in messages or message < before[0]:
                 yield from many.no(
                     where,
-                    "không thuộc thông điệp nào ở đây, hoặc sai thứ tự",
-                    "not of a message in this file, or out of order",
+                    phrase("not of a message in this file, or out of order"),
                 )
                 continue
             number = said["number"] or 0
             if message == before[0] and number and number <= before[1]:
-                yield from many.no(where, "trùng hoặc sai thứ tự", "repeated, or out of order")
+                yield from many.no(where, phrase("repeated, or out of order"))
             before = (message, number)
             yield from self._link(many, where, said, links)
             yield from self._tells(many, where, event, messages[message], wanted)
@@ -85,14 +83,12 @@ class ChainAudit:
             if known is not None and known != previous:
                 yield from many.no(
                     f"{EVENTS}: {number}",
-                    "không nối với sự kiện liền trước",
-                    "it does not follow from the event before it",
+                    phrase("it does not follow from the event before it"),
                 )
         for message in sorted(wanted):
-            yield from many.no(message, "không có sự kiện message-accepted", "no event message-accepted")
+            yield from many.no(message, phrase("no event message-accepted"))
         yield from many.end(
-            f"{self.many} sự kiện: mỗi mã băm đúng với nguyên văn và mã băm liền trước",
-            f"{self.many} events: each hash follows from the text and the hash before it",
+            phrase("{many_} events: each hash follows from the text and the hash before it", many_=self.many),
         )
 
     def _link(
@@ -103,16 +99,16 @@ class ChainAudit:
             self.unchained += 1
             return
         if number in self.hashes:
-            yield from many.no(where, "hai sự kiện cùng một số", "two events with the same number")
+            yield from many.no(where, phrase("two events with the same number"))
         self.hashes[number] = int(said["hash"][:16], 16)
         if previous is None:
             self.loose += 1
             return
         links[number] = int(previous[:16], 16)
         if number == 1 and previous != _ORIGIN:
-            yield from many.no(where, "chuỗi không bắt đầu từ gốc", "the chain does not begin at its origin")
+            yield from many.no(where, phrase("the chain does not begin at its origin"))
         if sha256(f"{previous}\n{said['text']}".encode()).hexdigest() != said["hash"]:
-            yield from many.no(where, "mã băm không đúng với nguyên văn", "the hash does not follow from the text")
+            yield from many.no(where, phrase("the hash does not follow from the text"))
 
     def _tells(
         self, many: FindingCollector, where: str, event: Mapping[str, Any], message: _Known, wanted: set[str]
@@ -120,14 +116,12 @@ class ChainAudit:
         if event.get("event") == "message-accepted":
             wanted.discard(event["message"])
             if (event.get("sha256"), event.get("message_id")) != (message.sha256, message.message_id):
-                yield from many.no(where, "sự kiện nói khác về thông điệp", "the event and the message disagree")
+                yield from many.no(where, phrase("the event and the message disagree"))
         elif event.get("event") == "fact-recorded":
             try:
                 self.facts.add(sha256(lines.write_fact_line(_fact(event))).digest()[:16])
             except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-                yield from many.no(
-                    where, f"không đọc được kết quả: {error!r}", f"the fact in it cannot be read: {error!r}"
-                )
+                yield from many.no(where, phrase("the fact in it cannot be read: {error}", error=repr(error)))
 
     def told(self, head: tuple[int, str]) -> Iterator[AuditFinding]:
         """Yield what these events prove and what they do not.
@@ -136,34 +130,33 @@ class ChainAudit:
         """
         number, hashed = head
         if self.hashes and max(self.hashes) > number:
-            yield deny_finding(
-                "chain", EVENTS, f"có sự kiện sau đầu chuỗi {number}", f"an event beyond the head {number}"
-            )
+            yield deny_finding("chain", EVENTS, phrase("an event beyond the head {number}", number=number))
         elif number in self.hashes and self.hashes[number] != int(hashed[:16], 16):
-            yield deny_finding(
-                "chain", EVENTS, f"đầu chuỗi {number} có mã băm khác", f"the head {number} has another hash"
-            )
+            yield deny_finding("chain", EVENTS, phrase("the head {number} has another hash", number=number))
         if self.unchained:
             yield note_finding(
                 "chain",
                 EVENTS,
-                f"{self.unchained} sự kiện chưa được đánh số",
-                f"{self.unchained} events had no number yet",
+                phrase("{unchained} events had no number yet", unchained=self.unchained),
             )
         if self.loose:
             yield note_finding(
                 "chain",
                 EVENTS,
-                f"{self.loose} sự kiện không kèm mã băm liền trước",
-                f"{self.loose} events without the hash before them",
+                phrase("{loose} events without the hash before them", loose=self.loose),
             )
         yield note_finding(
             "chain",
             EVENTS,
-            f"{self.many} sự kiện ở đúng chỗ của chúng trong chuỗi, {self.neighbours} cặp liền nhau khớp; các đoạn này không chứng minh"
-            f" rằng giữa chúng không có gì: so đầu chuỗi {number} {hashed} với bản đã giữ, hoặc lienthong db verify",
-            f"{self.many} events are at their places in the chain,{self.neighbours} neighbours agree; these segments do not prove that"
-            f" nothing is between them: compare the head {number} {hashed} with a head that you kept, or run lienthong db verify",
+            phrase(
+                "{many_} events are at their places in the chain, {neighbours} neighbours agree; these segments "
+                "do not prove that nothing is between them: compare the head {number} {hashed} with a head that "
+                "you kept, or run lienthong db verify",
+                many_=self.many,
+                neighbours=self.neighbours,
+                number=number,
+                hashed=hashed,
+            ),
         )
 
 

@@ -14,12 +14,13 @@ from cryptography import x509
 from lxml import etree
 
 from hub.audit.findings import AuditFinding, FindingCollector, confirm_finding, deny_finding, note_finding
-from hub.audit.seals import AuditTrust, SealBroken, Sealers, describe_seal, explain_broken_seal, open_sealed_document
+from hub.audit.seals import AuditTrust, SealBroken, Sealers, describe_seal, explain_rejection, open_sealed_document
 from hub.domain.errors import Rejected
 from hub.domain.model import PacketSignature, Problem, SignatureStanding
 from hub.edxml import packet_signature
 from hub.formats import safe_xml
 from hub.formats.spool import Octets
+from hub.language.phrases import Phrase, phrase
 from hub.report.counting import deriving, lines
 from hub.report.counting.counting import COUNTING, Report, Row
 from hub.report.counting.deriving import Number
@@ -60,13 +61,8 @@ def audit_document(file: BinaryIO, trust: AuditTrust) -> Iterator[AuditFinding]:
     try:
         root = safe_xml.parse_safe_xml(content)
     except Rejected as rejected:
-        why = explain_broken_seal(rejected)
-        yield deny_finding(
-            "document",
-            "",
-            f"không phải tệp mà lệnh này biết: {why.vi}",
-            f"not a file that this command knows: {why.en}",
-        )
+        why = explain_rejection(rejected)
+        yield deny_finding("document", "", phrase("not a file that this command knows: {why}", why=why))
         return
     name = etree.QName(root)
     if name.localname == "Report" and name.namespace == REPORT:
@@ -75,8 +71,10 @@ def audit_document(file: BinaryIO, trust: AuditTrust) -> Iterator[AuditFinding]:
             yield note_finding(
                 "facts",
                 "",
-                "chỉ có báo cáo: các kết quả đằng sau số liệu chưa được đối chiếu; cần tệp chứng cứ (lienthong evidence)",
-                "only the report: the facts behind its numbers were not checked; that needs its evidence file (lienthong evidence)",
+                phrase(
+                    "only the report: the facts behind its numbers were not checked; that needs its evidence file "
+                    "(lienthong evidence)"
+                ),
             )
     elif name.localname == _RECEIPT and (name.namespace or "").startswith("urn:lienthong:"):
         said = yield from audit_receipt(content, "", sealers)
@@ -84,15 +82,17 @@ def audit_document(file: BinaryIO, trust: AuditTrust) -> Iterator[AuditFinding]:
             yield note_finding(
                 "receipt",
                 "",
-                f"thông điệp {said.message_id} (mã trong trục {said.document_id}), nhận lúc {said.time.isoformat()},"
-                f" SHA-256 {said.sha256}: so với sha256sum của gói tin",
-                f"message {said.message_id} (the hub's id {said.document_id}), received at {said.time.isoformat()},"
-                f" SHA-256 {said.sha256}: compare with sha256sum of the packet",
+                phrase(
+                    "message {message_id} (the hub's id {document_id}), received at {time}, SHA-256 {sha256}: "
+                    "compare with sha256sum of the packet",
+                    message_id=said.message_id,
+                    document_id=said.document_id,
+                    time=said.time.isoformat(),
+                    sha256=said.sha256,
+                ),
             )
     else:
-        yield deny_finding(
-            "document", "", f"không biết văn bản {root.tag}", f"not a document that this command knows: {root.tag}"
-        )
+        yield deny_finding("document", "", phrase("not a document that this command knows: {tag}", tag=root.tag))
         return
     yield from sealers.judge()
 
@@ -102,8 +102,7 @@ def make_too_large_finding(check: str, place: str) -> AuditFinding:
     return deny_finding(
         check,
         place,
-        f"quá lớn để kiểm tra: hơn {LARGEST} byte",
-        f"too large to be checked: more than {LARGEST} octets",
+        phrase("too large to be checked: more than {largest} octets", largest=LARGEST),
     )
 
 
@@ -115,13 +114,12 @@ def audit_sealed_report(content: bytes, place: str, sealers: Sealers) -> Generat
     try:
         safe_xml.scan_xml(content)
     except Rejected as rejected:
-        why = explain_broken_seal(rejected)
-        yield deny_finding("seal", place, why.vi, why.en)
+        yield deny_finding("seal", place, explain_rejection(rejected))
         return None  # content that has not passed the scan must never reach a parser
     try:
         _, certificate, at = open_sealed_document(content, sealers.trust, _made_at)
-    except SealBroken as why:
-        yield deny_finding("seal", place, why.vi, why.en)
+    except SealBroken as broken:
+        yield deny_finding("seal", place, broken.why)
     else:
         sealers.meet(certificate, place)
         yield from describe_seal(place, certificate, at, sealers.trust.now)
@@ -129,14 +127,12 @@ def audit_sealed_report(content: bytes, place: str, sealers: Sealers) -> Generat
         said = sealed.read_sealed_report(content)
         definition.check_form(said.report.form)
     except (SchemaBroken, ValueError, KeyError, OverflowError, etree.XMLSyntaxError) as error:
-        yield deny_finding(
-            "report", place, f"không đúng lược đồ báo cáo: {error}", f"not a report by its schema: {error}"[:600]
-        )
+        yield deny_finding("report", place, phrase("not a report by its schema: {error}", error=str(error)[:600]))
         return None
     try:
         yield from list(audit_arithmetic(said.report, place))
     except ValueError as error:
-        yield deny_finding("sum", place, f"không tính được: {error}", f"it cannot be computed: {error}")
+        yield deny_finding("sum", place, phrase("it cannot be computed: {error}", error=error))
     return said
 
 
@@ -154,22 +150,27 @@ def audit_arithmetic(report: Report, place: str) -> Iterator[AuditFinding]:
         for key, expected in derive_possible_values(report.form, row.numbers).items():
             if row.numbers[key] not in expected:
                 found = " / ".join(map(str, expected))
-                yield from _off(cells, row.unit, key, row.numbers[key], found, "công thức", "formula")
+                yield from _off(cells, row.unit, key, row.numbers[key], found, phrase("formula"))
     for key, total in sum_expected_totals(report.form, report.rows).items():
         said = report.total.times[key] if key in report.total.times else report.total.numbers[key]
         if said != total:
-            yield from _off(cells, report.total.unit, key, said, total, "tổng các dòng", "total of the rows")
+            yield from _off(cells, report.total.unit, key, said, total, phrase("total of the rows"))
     yield from cells.end(
-        f"{len(report.rows)} dòng, {len(report.form.columns)} cột: công thức và tổng cộng đúng",
-        f"{len(report.rows)} rows, {len(report.form.columns)} columns: formulas and totals are right",
+        phrase(
+            "{count} rows, {count2} columns: formulas and totals are right",
+            count=len(report.rows),
+            count2=len(report.form.columns),
+        ),
     )
 
 
 def _off(
-    cells: FindingCollector, unit: str, key: str, said: object, found: object, vi: str, en: str
+    cells: FindingCollector, unit: str, key: str, said: object, found: object, what: Phrase
 ) -> Iterator[AuditFinding]:
     where = f"{unit} {key}"
-    yield from cells.no(where, f"báo cáo ghi {said}, {vi} là {found}", f"the report says {said}, the {en} is {found}")
+    yield from cells.no(
+        where, phrase("the report says {said}, the {what} is {found}", said=said, what=what, found=found)
+    )
 
 
 def derive_possible_values(form: Form, numbers: Mapping[str, Number]) -> dict[str, tuple[Number, ...]]:
@@ -243,16 +244,20 @@ def audit_official_signature(
         found = _signed(content, of)
         (trust.persons or trust.anchors).check(found.certificate, found.at, found.chain, purpose=Purpose.SIGN)
     except Rejected as rejected:
-        why = explain_broken_seal(rejected)
-        yield deny_finding("official", place, why.vi, why.en)
+        yield deny_finding("official", place, explain_rejection(rejected))
         return
     name, printed = found.certificate.subject.rfc4514_string(), hash_certificate(found.certificate)
     at = found.at.isoformat(timespec="seconds")
     yield confirm_finding(
         "official",
         place,
-        f"chữ ký đúng, trên toàn bộ báo cáo đã niêm phong; của {name}, SHA-256 {printed}, lúc {at} theo đồng hồ người ký",
-        f"the signature is valid and covers the whole sealed report; by {name}, SHA-256 {printed}, at {at} by the signer's clock",
+        phrase(
+            "the signature is valid and covers the whole sealed report; by {name}, SHA-256 {printed}, at "
+            "{at} by the signer's clock",
+            name=name,
+            printed=printed,
+            at=at,
+        ),
     )
 
 
@@ -260,9 +265,9 @@ def _signed(content: bytes, of: bytes | None) -> xades.Signed:
     """Return the content of the official's signature. Raises Rejected."""
     inside, root = signed.extract_sealed_report(content), safe_xml.parse_safe_xml(content)
     if safe_xml.may_hold_comment_or_cdata([content]):
-        raise Rejected(Problem("report-changed", "a comment or CDATA section"))
+        raise Rejected(Problem("report-changed", phrase("a comment or CDATA section")))
     if of is not None and xmldsig.canonicalize_element(safe_xml.parse_safe_xml(of), _WHOLE) != inside:
-        raise Rejected(Problem("report-changed", "another report was signed"))
+        raise Rejected(Problem("report-changed", phrase("another report was signed")))
     return xades.verify_xades(root, root[-1])
 
 
@@ -276,8 +281,8 @@ def audit_receipt(
     try:
         root, certificate, at = open_sealed_document(content, sealers.trust, _time)
         said = _receipt(root, at)
-    except SealBroken as why:
-        yield deny_finding("receipt", place, why.vi, why.en)
+    except SealBroken as broken:
+        yield deny_finding("receipt", place, broken.why)
         return None
     sealers.meet(certificate, place)
     if not quiet:
@@ -289,7 +294,7 @@ def _receipt(root: etree._Element, at: datetime) -> AuditedReceipt:
     space = etree.QName(root).namespace
     texts = [root.findtext(f"{{{space}}}{name}") or "" for name in _SAID[:3]]
     if etree.QName(root).localname != _RECEIPT or not all(texts):
-        raise SealBroken("không phải biên nhận", "not a receipt")
+        raise SealBroken(phrase("not a receipt"))
     return AuditedReceipt(texts[0], texts[1], texts[2], at)
 
 
@@ -310,26 +315,38 @@ def audit_packet(content: bytes, place: str, said: str, at: datetime, trust: Aud
     found, name = judge_kept_packet(content, at, trust)
     if found.standing is SignatureStanding.VALID:
         holds: bool | None = said == SignatureStanding.VALID or None
-        vi = f"chữ ký của gói tin đúng, của {name}, chứng thư {found.certificate}"
-        en = f"the packet's signature is valid, by {name}, certificate {found.certificate}"
+        text = phrase(
+            "the packet's signature is valid, by {name}, certificate {certificate}",
+            name=name,
+            certificate=found.certificate,
+        )
     elif found.code in {"certificate-untrusted", "certificate-expired", "revocation-unknown"}:
         holds = None
-        vi = f"chữ ký của gói tin đúng, của {name}, nhưng chứng thư {found.certificate} không dẫn tới CA đã nêu ({found.detail})"
-        en = f"the packet's signature is valid, by {name}, but certificate {found.certificate} leads to no CA you named ({found.detail})"
+        text = phrase(
+            "the packet's signature is valid, by {name}, but certificate {certificate} leads to no CA you "
+            "named ({detail})",
+            name=name,
+            certificate=found.certificate,
+            detail=found.detail,
+        )
     elif said == SignatureStanding.VALID and found.standing in {SignatureStanding.INVALID, SignatureStanding.UNSIGNED}:
         holds = False
-        vi = f"trục ghi chữ ký hợp lệ, nhưng nó không đúng: {found.code} {found.detail}"
-        en = f"the hub recorded the signature as valid, but it is not: {found.code} {found.detail}"
+        text = phrase(
+            "the hub recorded the signature as valid, but it is not: {code} {detail}",
+            code=found.code,
+            detail=found.detail,
+        )
     elif found.standing is SignatureStanding.UNVERIFIABLE:
         holds = None
-        vi = f"chữ ký của gói tin không kiểm tra được ở đây: {found.code} {found.detail}"
-        en = f"the packet's signature cannot be checked here: {found.code} {found.detail}"
+        text = phrase(
+            "the packet's signature cannot be checked here: {code} {detail}", code=found.code, detail=found.detail
+        )
     else:
         holds = True
-        vi, en = f"gói tin: {found.standing}, như trục đã ghi", f"the packet: {found.standing}, as the hub recorded"
+        text = phrase("the packet: {standing}, as the hub recorded", standing=found.standing)
     if said != found.standing and holds:
         holds = None
-    return AuditFinding(holds, "signature", place, f"{vi}; trục ghi: {said}", f"{en}; the hub recorded: {said}")
+    return AuditFinding(holds, "signature", place, phrase("{text}; the hub recorded: {said}", text=text, said=said))
 
 
 def judge_kept_packet(content: bytes, at: datetime, trust: AuditTrust) -> tuple[PacketSignature, str]:

@@ -20,6 +20,7 @@ from hub.audit.seals import AuditTrust, SealBroken, Sealers, describe_seal, open
 from hub.domain.model import DOCUMENTS, Fact
 from hub.formats import zip_archive
 from hub.formats.zip_archive import Malformed, Member
+from hub.language.phrases import Phrase, phrase
 from hub.report.counting import lines, pieces
 from hub.report.counting.counting import COUNTING
 from hub.report.counting.dates import make_fact_sort_key
@@ -79,17 +80,13 @@ def audit_evidence_file(file: BinaryIO, trust: AuditTrust, tell: Callable[[int, 
     try:
         members = {member.name: member for member in zip_archive.read_zip_members(file)}
     except Malformed as error:
-        yield deny_finding(
-            "container", error.where, f"tệp hỏng hoặc bị sửa: {error.what}", f"damaged or changed: {error.what}"
-        )
+        yield deny_finding("container", error.where, phrase("damaged or changed: {what}", what=error.what))
         return
     audit = _Audit(file, trust, members, tell)
     try:
         yield from audit.run()
     except _Stop:
-        yield note_finding(
-            "container", "", "dừng ở đây: phần còn lại chưa kiểm tra", "stopped here: the rest was not checked"
-        )
+        yield note_finding("container", "", phrase("stopped here: the rest was not checked"))
 
 
 @attrs.define
@@ -145,7 +142,7 @@ class _Audit:
     def _container(self) -> Iterator[AuditFinding]:
         missing = [name for name in _ALWAYS if name not in self.members]
         for name in missing:
-            yield deny_finding("container", name, "thiếu thành phần này", "this member is missing")
+            yield deny_finding("container", name, phrase("this member is missing"))
         if missing:
             raise _Stop
         for name in (TYPE, REPORT, SIGNED, FORM, PERIODS, MANIFEST):
@@ -154,30 +151,27 @@ class _Audit:
                 raise _Stop
         names = list(self.members)
         if names[0] != TYPE or names[-1] != MANIFEST or self._whole(TYPE) != MIMETYPE:
-            yield deny_finding("container", names[0], "không phải tệp chứng cứ", "not an evidence file")
+            yield deny_finding("container", names[0], phrase("not an evidence file"))
             raise _Stop
         yield confirm_finding(
             "container",
             "",
-            f"{len(names)} thành phần, không nén, không có gì khác",
-            f"{len(names)} members, uncompressed, and nothing else",
+            phrase("{count} members, uncompressed, and nothing else", count=len(names)),
         )
 
     def _manifest(self) -> Generator[AuditFinding, None, Manifest]:
         content = self._whole(MANIFEST)
         try:
             root, certificate, at = open_sealed_document(content, self.trust, _made_at)
-        except SealBroken as why:
-            yield deny_finding("seal", MANIFEST, why.vi, why.en)
+        except SealBroken as broken:
+            yield deny_finding("seal", MANIFEST, broken.why)
             raise _Stop from None
         self.sealers.meet(certificate, MANIFEST)
         yield from describe_seal(MANIFEST, certificate, at, self.trust.now)
         try:
             return manifest.read_manifest(root)
         except ValueError as error:
-            yield deny_finding(
-                "manifest", MANIFEST, f"không đúng lược đồ: {error}", f"it does not follow its schema: {error}"
-            )
+            yield deny_finding("manifest", MANIFEST, phrase("it does not follow its schema: {error}", error=error))
             raise _Stop from None
 
     def _hashes(self, said: Manifest) -> Iterator[AuditFinding]:
@@ -185,16 +179,15 @@ class _Audit:
         others = [name for name in self.members if not name.startswith(f"{OCTETS}/") and name != MANIFEST]
         for name in sorted({*others, *said.members}):
             if name not in said.members:
-                yield from many.no(name, "không có trong bản kê", "the manifest does not list it")
+                yield from many.no(name, phrase("the manifest does not list it"))
             elif name not in self.members:
-                yield from many.no(name, "bản kê có, tệp không có", "the manifest lists it, but it is missing")
+                yield from many.no(name, phrase("the manifest lists it, but it is missing"))
             else:
                 yield from self._hash(many, name, said.members[name])
         if list(said.members) != others and not many.failed:
-            yield from many.no(MANIFEST, "thứ tự khác với tệp", "the order differs from that in the file")
+            yield from many.no(MANIFEST, phrase("the order differs from that in the file"))
         yield from many.end(
-            f"{len(others)} thành phần có đúng kích thước và SHA-256 ghi trong bản kê",
-            f"{len(others)} members have the size and SHA-256 listed in the manifest",
+            phrase("{count} members have the size and SHA-256 listed in the manifest", count=len(others)),
         )
 
     def _hash(self, many: FindingCollector, name: str, expected: tuple[int, str]) -> Iterator[AuditFinding]:
@@ -204,13 +197,16 @@ class _Audit:
                 found.update(piece)
                 self._tell(member)
         except Malformed as error:
-            yield from many.no(name, f"bị sửa: {error.what}", f"changed: {error.what}")
+            yield from many.no(name, phrase("changed: {what}", what=error.what))
             return
         if (member.size, found.hexdigest()) != expected:
             yield from many.no(
                 name,
-                f"SHA-256 {found.hexdigest()}, bản kê ghi {expected[1]}",
-                f"SHA-256 {found.hexdigest()}, the manifest says {expected[1]}",
+                phrase(
+                    "SHA-256 {hexdigest}, the manifest says {expected}",
+                    hexdigest=found.hexdigest(),
+                    expected=expected[1],
+                ),
             )
 
     def _same_report(self, said: Manifest, found: Sealed) -> Iterator[AuditFinding]:
@@ -219,34 +215,36 @@ class _Audit:
             yield deny_finding(
                 "manifest",
                 REPORT,
-                f"bản kê là của báo cáo khác: {said.form} {said.unit} {said.period}",
-                f"the manifest is that of another report: {said.form} {said.unit} {said.period}",
+                phrase(
+                    "the manifest is that of another report: {form} {unit} {period}",
+                    form=said.form,
+                    unit=said.unit,
+                    period=said.period,
+                ),
             )
 
     def _form(self, found: Sealed) -> Generator[AuditFinding, None, Form]:
         try:
             form = definition.read_definition(self._whole(FORM))
         except (ValueError, KeyError) as error:
-            yield deny_finding(
-                "form", FORM, f"không đọc được định nghĩa biểu mẫu: {error}", f"not the definition of a form: {error}"
-            )
+            yield deny_finding("form", FORM, phrase("not the definition of a form: {error}", error=error))
             raise _Stop from None
         if _shape(form) != _shape(found.report.form):
-            yield deny_finding("form", FORM, "không phải biểu mẫu của báo cáo", "not the form of the report")
+            yield deny_finding("form", FORM, phrase("not the form of the report"))
             raise _Stop
         if form in read_form_folder():
             yield confirm_finding(
                 "form",
                 FORM,
-                f"biểu mẫu {form.id} như phần mềm này có",
-                f"the form {form.id} as included in this program",
+                phrase("the form {id_} as included in this program", id_=form.id),
             )
         else:
             yield note_finding(
                 "form",
                 FORM,
-                f"biểu mẫu {form.id} không phải bản đi kèm phần mềm này: đếm lại theo định nghĩa trong tệp",
-                f"the form {form.id} is not included in this program: counted by the definition in the file",
+                phrase(
+                    "the form {id_} is not included in this program: counted by the definition in the file", id_=form.id
+                ),
             )
         return form
 
@@ -256,14 +254,14 @@ class _Audit:
         try:
             said = pieces.read_pieces(self._whole(PERIODS))
         except ValueError as error:
-            yield deny_finding("period", PERIODS, f"không đọc được: {error}", f"it cannot be read: {error}")
+            yield deny_finding("period", PERIODS, phrase("it cannot be read: {error}", error=error))
             raise _Stop from None
         whole = True
         for part, _ in said.parts:
             whole &= part.first == day
             day = part.last + timedelta(days=1)
         if not whole or day - timedelta(days=1) != period.last:  # `day` may already be the last representable one
-            yield deny_finding("period", PERIODS, "không phải kỳ của báo cáo", "not the period of the report")
+            yield deny_finding("period", PERIODS, phrase("not the period of the report"))
             raise _Stop
         return said
 
@@ -284,39 +282,37 @@ class _Audit:
                     said["octets"] == OctetsPlace.HERE,
                 )
             except ValueError as error:
-                yield from rows.no(MESSAGES, f"dòng không đọc được: {error}", f"a line that cannot be read: {error}")
+                yield from rows.no(MESSAGES, phrase("a line that cannot be read: {error}", error=error))
                 continue
             name = said["id"]
             if name <= before:
-                yield from rows.no(name, "trùng hoặc sai thứ tự", "repeated, or out of order")
+                yield from rows.no(name, phrase("repeated, or out of order"))
             before = name
             if len(self.messages) >= 2 * MOST_FACTS:
-                yield deny_finding("message", MESSAGES, "quá nhiều thông điệp", "too many messages")
+                yield deny_finding("message", MESSAGES, phrase("too many messages"))
                 raise _Stop
             self.messages[name] = message
             if said["receipt"] is None:
                 without += 1
                 continue
-            told_of, why = _receipt(said["receipt"].encode(), name, self.sealers)
-            if told_of is None:
-                yield from receipts.no(name, why.vi, why.en)
-            elif (told_of.document_id, told_of.message_id, told_of.sha256) != (
+            receipt = _receipt(said["receipt"].encode(), name, self.sealers)
+            if isinstance(receipt, Phrase):
+                yield from receipts.no(name, receipt)
+            elif (receipt.document_id, receipt.message_id, receipt.sha256) != (
                 name,
                 message.message_id,
                 message.sha256,
             ):
-                yield from receipts.no(name, "biên nhận nói khác", "the receipt and the message disagree")
-        yield from rows.end(
-            f"{len(self.messages)} thông điệp, mỗi cái một dòng", f"{len(self.messages)} messages, one line each"
-        )
+                yield from receipts.no(name, phrase("the receipt and the message disagree"))
+        yield from rows.end(phrase("{count} messages, one line each", count=len(self.messages)))
         if without:
-            yield note_finding(
-                "receipt", MESSAGES, f"{without} thông điệp không có biên nhận", f"{without} messages without receipt"
-            )
+            yield note_finding("receipt", MESSAGES, phrase("{without} messages without receipt", without=without))
         many = len(self.messages) - without
         yield from receipts.end(
-            f"{many} biên nhận: niêm phong đúng, cùng mã và SHA-256 với thông điệp",
-            f"{many} receipts: their seals are valid, and their ids and SHA-256 are those of the messages",
+            phrase(
+                "{many_} receipts: their seals are valid, and their ids and SHA-256 are those of the messages",
+                many_=many,
+            ),
         )
 
     # --- facts
@@ -332,10 +328,10 @@ class _Audit:
             try:
                 unit, digest = _pair(line)
             except ValueError as error:
-                yield from many.no(ROWS, f"dòng {place}: {error}", f"line {place}: {error}")
+                yield from many.no(ROWS, phrase("line {place}: {error}", place=place, error=error))
                 continue
             if unit not in rows or unit <= before:
-                yield from many.no(ROWS, f"dòng {place}: đơn vị {unit}", f"line {place}: the unit {unit}")
+                yield from many.no(ROWS, phrase("line {place}: the unit {unit}", place=place, unit=unit))
                 continue
             before = unit
             names = [name_rows_member(FACTS, place), name_rows_member(BESIDE, place)]
@@ -345,27 +341,31 @@ class _Audit:
             self.beside += len(others)
             if hashed != digest:
                 yield from many.no(
-                    names[0], f"SHA-256 {hashed}, {ROWS} ghi {digest}", f"SHA-256 {hashed}, {ROWS} says {digest}"
+                    names[0],
+                    phrase("SHA-256 {hashed}, {rows} says {digest}", hashed=hashed, rows=ROWS, digest=digest),
                 )
             yield from recount.recount_cells(cells, form, self.pieces, [*counted, *others], rows.pop(unit), found)
         for row in rows.values():
             yield from recount.recount_cells(cells, form, self.pieces, [], row, found)
         for name in self.members:
             if name.startswith((f"{FACTS}/", f"{BESIDE}/")) and name not in expected:
-                yield from many.no(name, "không thuộc dòng nào", "it belongs to no row")
+                yield from many.no(name, phrase("it belongs to no row"))
         if (whole.hexdigest(), self.facts) != (found.evidence, found.facts):
             yield from many.no(
                 ROWS,
-                f"SHA-256 {whole.hexdigest()}, {self.facts} kết quả; báo cáo niêm phong {found.evidence}, {found.facts}",
-                f"SHA-256 {whole.hexdigest()}, {self.facts} facts; the report seals {found.evidence}, {found.facts}",
+                phrase(
+                    "SHA-256 {hexdigest}, {facts} facts; the report seals {evidence}, {facts2}",
+                    hexdigest=whole.hexdigest(),
+                    facts=self.facts,
+                    evidence=found.evidence,
+                    facts2=found.facts,
+                ),
             )
         yield from many.end(
-            f"{self.facts} kết quả: đúng danh sách mà báo cáo niêm phong, mỗi kết quả có sự kiện của nó",
-            f"{self.facts} facts: exactly the list that the report seals, each with its event",
+            phrase("{facts} facts: exactly the list that the report seals, each with its event", facts=self.facts),
         )
         yield from cells.end(
-            f"đếm lại theo biểu mẫu: {len(report.rows)} dòng khớp từng ô",
-            f"counted again by the form: {len(report.rows)} rows agree in every cell",
+            phrase("counted again by the form: {count} rows agree in every cell", count=len(report.rows)),
         )
 
     def _list(
@@ -375,18 +375,18 @@ class _Audit:
         whole, facts = sha256(), list[Fact]()
         if name not in self.members:
             if listed:
-                yield from many.no(name, "thiếu", "missing")
+                yield from many.no(name, phrase("missing"))
             return facts, whole.hexdigest()
         for line in self._lines(name):
             whole.update(line)
             self.facts += listed
             if self.facts + self.beside + len(facts) > 4 * MOST_FACTS:
-                yield deny_finding("list", name, "quá nhiều kết quả", "too many facts")
+                yield deny_finding("list", name, phrase("too many facts"))
                 raise _Stop
             try:
                 fact = lines.read_fact_line(line)
             except ValueError as error:
-                yield from many.no(name, f"dòng không đọc được: {error}", f"a line that cannot be read: {error}")
+                yield from many.no(name, phrase("a line that cannot be read: {error}", error=error))
                 continue
             short = sha256(line).digest()[:16]
             where = f"{name}: {fact.key} {fact.milestone}"
@@ -395,13 +395,11 @@ class _Audit:
                 or fact.service != form.service
                 or (facts and make_fact_sort_key(fact) <= make_fact_sort_key(facts[-1]))
             ):
-                yield from many.no(
-                    where, "sai đơn vị, sai dịch vụ, hoặc sai thứ tự", "wrong unit or service, or out of order"
-                )
+                yield from many.no(where, phrase("wrong unit or service, or out of order"))
             if short not in self.chain.facts:
-                yield from many.no(where, "không có sự kiện nào nói như vậy", "no event records this fact")
+                yield from many.no(where, phrase("no event records this fact"))
             if fact.message not in self.messages:
-                yield from many.no(where, f"không có thông điệp {fact.message}", f"there is no message {fact.message}")
+                yield from many.no(where, phrase("there is no message {message}", message=fact.message))
             if listed:
                 self.listed.add(short)
             facts.append(fact)
@@ -414,11 +412,11 @@ class _Audit:
         names = {f"{COLUMNS}/{column.key}.jsonl" for column in taking}
         for name in self.members:
             if name.startswith(f"{COLUMNS}/") and name not in names:
-                yield from many.no(name, "không có cột này", "there is no such column")
+                yield from many.no(name, phrase("there is no such column"))
         for column in taking:
             name = f"{COLUMNS}/{column.key}.jsonl"
             if name not in self.members:
-                yield from many.no(name, "thiếu", "missing")
+                yield from many.no(name, phrase("missing"))
                 continue
             sums: dict[str, int] = {}
             times: dict[str, datetime] = {}
@@ -426,9 +424,7 @@ class _Audit:
             for line in self._lines(name):
                 short = sha256(line).digest()[:16]
                 if short not in self.listed or short in seen:
-                    yield from many.no(
-                        name, "một dòng lạ, hoặc hai lần", "a line that the report does not list, or a repeated one"
-                    )
+                    yield from many.no(name, phrase("a line that the report does not list, or a repeated one"))
                     continue
                 seen.add(short)
                 fact = lines.read_fact_line(line)  # read before: its hash is known
@@ -443,16 +439,12 @@ class _Audit:
                 if said != listed:
                     yield from many.no(
                         f"{row.unit} {column.key}",
-                        f"báo cáo ghi {said}, các kết quả liệt kê cộng lại là {listed}",
-                        f"the report says {said}, the facts listed add up to {listed}",
+                        phrase("the report says {said}, the facts listed add up to {listed}", said=said, listed=listed),
                     )
         if unused:
-            yield from many.no(
-                FACTS, f"{len(unused)} kết quả không thuộc cột nào", f"{len(unused)} facts that belong to no column"
-            )
+            yield from many.no(FACTS, phrase("{count} facts that belong to no column", count=len(unused)))
         yield from many.end(
-            f"{len(taking)} cột: các kết quả liệt kê cộng lại đúng từng ô",
-            f"{len(taking)} columns: the listed facts add up to every cell",
+            phrase("{count} columns: the listed facts add up to every cell", count=len(taking)),
         )
 
     # --- octets
@@ -465,29 +457,25 @@ class _Audit:
                 wanted.setdefault(message.sha256, []).append(message)
         for name in self.members:
             if name.startswith(f"{OCTETS}/") and name.partition("/")[2] not in wanted:
-                yield from many.no(name, "không thuộc thông điệp nào", "it belongs to no message")
+                yield from many.no(name, phrase("it belongs to no message"))
         for digest, those in wanted.items():
             name = f"{OCTETS}/{digest}"
             member = self.members.get(name)
             if member is None:
-                yield from many.no(name, "thiếu", "missing")
+                yield from many.no(name, phrase("missing"))
                 continue
             yield from self._octets_of(many, member, digest, those)
             self.octets += 1
         yield from self._signatures()
-        if wanted:
+        if wanted or many.failed:
             yield from many.end(
-                f"{len(wanted)} gói byte nguyên bản đúng SHA-256 và kích thước",
-                f"the exact octets of {len(wanted)} messages have their SHA-256 and size",
+                phrase("the exact octets of {count} messages have their SHA-256 and size", count=len(wanted)),
             )
-        elif many.failed:
-            yield from many.end("", "")
         else:
             yield note_finding(
                 "octets",
                 "",
-                "không kèm byte nguyên bản (--with-messages)",
-                "the exact octets are not included (--with-messages)",
+                phrase("the exact octets are not included (--with-messages)"),
             )
 
     def _octets_of(
@@ -502,10 +490,10 @@ class _Audit:
                 if small:
                     held.append(piece)
         except Malformed as error:
-            yield from many.no(member.name, f"bị sửa: {error.what}", f"changed: {error.what}")
+            yield from many.no(member.name, phrase("changed: {what}", what=error.what))
             return
         if found.hexdigest() != digest or any(message.size != member.size for message in those):
-            yield from many.no(member.name, f"SHA-256 {found.hexdigest()}", f"SHA-256 {found.hexdigest()}")
+            yield from many.no(member.name, phrase("SHA-256 {hexdigest}", hexdigest=found.hexdigest()))
             return
         for message in those:
             if message.signed is None:
@@ -516,8 +504,7 @@ class _Audit:
                 judged = note_finding(
                     "signature",
                     member.name,
-                    f"quá lớn để kiểm tra chữ ký: {member.size} byte",
-                    f"too large to check its signature: {member.size} octets",
+                    phrase("too large to check its signature: {size} octets", size=member.size),
                 )
             yield from self._signature(judged)
 
@@ -530,20 +517,17 @@ class _Audit:
             if self.untold <= MOST:
                 yield judged
         else:
-            yield from self.signatures.no(judged.place, judged.vi, judged.en)
+            yield from self.signatures.no(judged.place, judged.text)
 
     def _signatures(self) -> Iterator[AuditFinding]:
         """Yield how many packets' signatures are as recorded, and how many were not reported individually."""
         if self.signed or self.signatures.failed:
             yield from self.signatures.end(
-                f"{self.signed} gói tin có chữ ký (hoặc không có) đúng như trục đã ghi",
-                f"{self.signed} packets are signed, or not, as the hub recorded",
+                phrase("{signed} packets are signed, or not, as the hub recorded", signed=self.signed),
             )
         if self.untold > MOST:
             more = self.untold - MOST
-            yield note_finding(
-                "signature", OCTETS, f"và {more} gói tin nữa cần lưu ý", f"and {more} more packets to note"
-            )
+            yield note_finding("signature", OCTETS, phrase("and {more} more packets to note", more=more))
 
     def _counts(self, said: Manifest) -> Iterator[AuditFinding]:
         found = Counts(self.facts, self.beside, len(self.messages), self.chain.many, self.octets)
@@ -551,8 +535,7 @@ class _Audit:
             yield deny_finding(
                 "manifest",
                 MANIFEST,
-                f"có {found}, bản kê ghi {said.counts}",
-                f"there are {found}, the manifest says {said.counts}",
+                phrase("there are {found}, the manifest says {counts}", found=found, counts=said.counts),
             )
 
     # --- reading
@@ -593,14 +576,14 @@ def _shape(form: Form) -> object:
     return words, dict(form.parameters), columns
 
 
-def _receipt(content: bytes, place: str, sealers: Sealers) -> tuple[documents.AuditedReceipt | None, AuditFinding]:
-    """Return the content of a receipt, or None and the reason if its seal is not valid."""
+def _receipt(content: bytes, place: str, sealers: Sealers) -> documents.AuditedReceipt | Phrase:
+    """Return the content of a receipt, or the reason if its seal is not valid."""
     judged = documents.audit_receipt(content, place, sealers, quiet=True)
     try:
-        why = next(judged)
+        return next(judged).text
     except StopIteration as end:
-        return end.value, confirm_finding("receipt", place, "", "")
-    return None, why
+        found: documents.AuditedReceipt = end.value
+        return found
 
 
 def _message(line: bytes) -> dict[str, Any]:

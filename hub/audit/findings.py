@@ -1,4 +1,4 @@
-"""Defines the findings of an audit: true, false or undecided, with the place and a text in both languages.
+"""Defines the findings of an audit: true, false or undecided, with the place and what to say of it.
 
 Contains no rules.
 """
@@ -6,6 +6,8 @@ Contains no rules.
 from collections.abc import Iterator
 
 import attrs
+
+from hub.language.phrases import Phrase, phrase
 
 MOST = 20  #: maximum findings of one kind that are reported individually
 
@@ -17,23 +19,22 @@ class AuditFinding:
     holds: bool | None  #: None: it could not be decided, or is only a remark
     check: str  #: what was checked, a word of docs/reference/evidence.md
     place: str  #: the member, the cell or the message
-    vi: str
-    en: str
+    text: Phrase
 
 
-def confirm_finding(check: str, place: str, vi: str, en: str) -> AuditFinding:
+def confirm_finding(check: str, place: str, text: Phrase) -> AuditFinding:
     """Return a finding that the check has passed."""
-    return AuditFinding(True, check, place, vi, en)
+    return AuditFinding(True, check, place, text)
 
 
-def deny_finding(check: str, place: str, vi: str, en: str) -> AuditFinding:
+def deny_finding(check: str, place: str, text: Phrase) -> AuditFinding:
     """Return a finding that the check has failed."""
-    return AuditFinding(False, check, place, vi, en)
+    return AuditFinding(False, check, place, text)
 
 
-def note_finding(check: str, place: str, vi: str, en: str) -> AuditFinding:
+def note_finding(check: str, place: str, text: Phrase) -> AuditFinding:
     """Return a remark, which is neither a pass nor a failure."""
-    return AuditFinding(None, check, place, vi, en)
+    return AuditFinding(None, check, place, text)
 
 
 @attrs.define
@@ -47,16 +48,16 @@ class FindingCollector:
     place: str
     failed: int = 0
 
-    def no(self, place: str, vi: str, en: str) -> Iterator[AuditFinding]:
+    def no(self, place: str, text: Phrase) -> Iterator[AuditFinding]:
         """Yield the failure of one item, unless `MOST` failures have been reported."""
         self.failed += 1
         if self.failed <= MOST:
-            yield deny_finding(self.check, place, vi, en)
+            yield deny_finding(self.check, place, text)
 
-    def end(self, vi: str, en: str) -> Iterator[AuditFinding]:
-        """Yield that all items have passed, with the given texts, or how many more have failed."""
+    def end(self, text: Phrase) -> Iterator[AuditFinding]:
+        """Yield that all items have passed, with the given text, or how many more have failed."""
         if not self.failed:
-            yield confirm_finding(self.check, self.place, vi, en)
+            yield confirm_finding(self.check, self.place, text)
         elif self.failed > MOST:
             more = self.failed - MOST
-            yield deny_finding(self.check, self.place, f"và {more} chỗ sai nữa", f"and {more} more")
+            yield deny_finding(self.check, self.place, phrase("and {more} more", more=more))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from hub.audit.findings import AuditFinding, FindingCollector
 from hub.domain.model import Fact
+from hub.language.phrases import phrase
 from hub.report.counting import closed, counting
 from hub.report.counting.closed import Piece
 from hub.report.counting.counting import Cells, Report, Row
@@ -29,7 +30,7 @@ def recount_cells(
         ]
         (again,) = closed.compose_report(form, report.period, report.made_at, [row.unit], counted_again).rows
     except (ValueError, KeyError, OverflowError) as error:
-        yield from cells.no(row.unit, f"không đếm được: {error!r}", f"it cannot be counted: {error!r}")
+        yield from cells.no(row.unit, phrase("it cannot be counted: {error}", error=repr(error)))
         return
     for column in form.columns:
         said: object = row.times.get(column.key) if column.kind is ColumnKind.TIME else row.numbers[column.key]
@@ -37,8 +38,7 @@ def recount_cells(
         if said != counted:
             yield from cells.no(
                 f"{row.unit} {column.key}",
-                f"báo cáo ghi {said}, đếm lại được {counted}",
-                f"the report says {said}, the recount is {counted}",
+                phrase("the report says {said}, the recount is {counted}", said=said, counted=counted),
             )
 
 

@@ -12,8 +12,9 @@ from cryptography import x509
 from lxml import etree
 
 from hub.audit.findings import AuditFinding, confirm_finding, deny_finding, note_finding
-from hub.domain.errors import Rejected, find_error_sentences
+from hub.domain.errors import Rejected, find_error_sentence
 from hub.formats import safe_xml
+from hub.language.phrases import Phrase, phrase
 from hub.security import wss_verify
 from hub.security.certificates import Anchors, hash_certificate
 
@@ -31,11 +32,11 @@ class AuditTrust:
 
 
 class SealBroken(Exception):
-    """A document that proves nothing. *vi* and *en* say why."""
+    """A document that proves nothing. *why* says why."""
 
-    def __init__(self, vi: str, en: str) -> None:
-        super().__init__(en)
-        self.vi, self.en = vi, en
+    def __init__(self, why: Phrase) -> None:
+        super().__init__(str(why))
+        self.why = why
 
 
 @attrs.define
@@ -56,25 +57,21 @@ class Sealers:
         if known:
             for subject, place in others:
                 name = subject.rfc4514_string()
-                yield deny_finding(
-                    "sealer", place, f"niêm phong của người khác: {name}", f"a seal of another owner: {name}"
-                )
+                yield deny_finding("sealer", place, phrase("a seal of another owner: {name}", name=name))
             if self.subjects and not others:
-                yield confirm_finding(
-                    "sealer", "", "mọi niêm phong là của trục đã nêu", "every seal is by the hub that you named"
-                )
+                yield confirm_finding("sealer", "", phrase("every seal is by the hub that you named"))
             return
         if len(self.subjects) > 1:
             names = "; ".join(f"{place}: {subject.rfc4514_string()}" for subject, place in self.subjects.items())
-            yield deny_finding(
-                "sealer", "", f"niêm phong của nhiều người khác nhau: {names}", f"seals of different owners: {names}"
-            )
+            yield deny_finding("sealer", "", phrase("seals of different owners: {names}", names=names))
         elif self.subjects:
             yield note_finding(
                 "sealer",
                 "",
-                "chưa đối chiếu ai đã niêm phong: nêu chứng thư của trục bằng --hub-certificate, hoặc tự so mã SHA-256 ở trên",
-                "the sealer was not compared: give the hub's certificate with --hub-certificate, or compare the SHA-256 above",
+                phrase(
+                    "the sealer was not compared: give the hub's certificate with --hub-certificate, or compare the "
+                    "SHA-256 above"
+                ),
             )
 
 
@@ -91,18 +88,17 @@ def open_sealed_document(
         at = made_at(root)
         root, certificate = wss_verify.unseal_document(content, trust.anchors, at)
     except Rejected as rejected:
-        raise explain_broken_seal(rejected) from None
+        raise SealBroken(explain_rejection(rejected)) from None
     except (ValueError, OverflowError) as error:
-        raise SealBroken(f"không đọc được thời điểm: {error}", f"its time cannot be read: {error}") from None
+        raise SealBroken(phrase("its time cannot be read: {error}", error=error)) from None
     return root, certificate, at
 
 
-def explain_broken_seal(rejected: Rejected) -> SealBroken:
-    """Return the problem of *rejected* in both languages."""
+def explain_rejection(rejected: Rejected) -> Phrase:
+    """Return what is wrong by *rejected*: the sentence of its first problem, then the code and the detail."""
     problem = rejected.problems[0]
-    vi, en = find_error_sentences(problem.code)
-    detail = f" [{problem.code}: {problem.detail}]"
-    return SealBroken(vi + detail, en + detail)
+    sentence = find_error_sentence(problem.code)
+    return phrase("{sentence} [{code}: {detail}]", sentence=sentence, code=problem.code, detail=problem.detail)
 
 
 def describe_seal(place: str, certificate: x509.Certificate, at: datetime, now: datetime) -> Iterator[AuditFinding]:
@@ -112,14 +108,17 @@ def describe_seal(place: str, certificate: x509.Certificate, at: datetime, now: 
     yield confirm_finding(
         "seal",
         place,
-        f"niêm phong đúng; của {name}, SHA-256 {printed}; chứng thư có hiệu lực lúc {when}",
-        f"the seal is valid; by {name}, SHA-256 {printed}; the certificate was valid at {when}",
+        phrase(
+            "the seal is valid; by {name}, SHA-256 {printed}; the certificate was valid at {when}",
+            name=name,
+            printed=printed,
+            when=when,
+        ),
     )
     if now > certificate.not_valid_after_utc:
         over = certificate.not_valid_after_utc.isoformat(timespec="seconds")
         yield note_finding(
             "seal",
             place,
-            f"chứng thư đã hết hạn từ {over}: thời điểm niêm phong chỉ do chính văn bản nói",
-            f"the certificate expired at {over}: only the document itself states when it was sealed",
+            phrase("the certificate expired at {over}: only the document itself states when it was sealed", over=over),
         )

@@ -7,23 +7,23 @@ from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen,
 
 @command(
     "categories",
-    "Danh mục do hệ thống khác cung cấp: liệt kê, xem một danh mục, tra một mã.",
-    "Code lists from other systems: list them, show the entries of one, or look up one code.",
+    t("Code lists from other systems: list them, show the entries of one, or look up one code."),
     "lienthong categories",
     "lienthong categories LayDanhSachTTHC",
     "lienthong categories LayDanhSachTTHC 2.000815",
 )
-@click.argument("name", metavar=t("[DANH_MỤC]", "[LIST]"), required=False)
-@click.argument("code", metavar=t("[MÃ]", "[CODE]"), required=False)
+@click.argument("name", metavar=t("[LIST]"), required=False)
+@click.argument("code", metavar=t("[CODE]"), required=False)
 @pass_screen
 def categories(screen: Screen, name: str | None, code: str | None) -> None:
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.words import say_filter_word
     from hub.journal import code_lists
     from hub.store import transactions
 
     with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         if name is None:
-            held = [
+            held: list[dict[str, object]] = [
                 {
                     "list": each.kind,
                     "holds": each.subject,
@@ -34,19 +34,30 @@ def categories(screen: Screen, name: str | None, code: str | None) -> None:
                 for each in code_lists.read_newest_lists(tx)
             ]
             titles = {
-                "list": t("danh mục", "list"),
-                "holds": t("số mục", "entries"),
-                "partner": t("đối tác", "partner"),
-                "since": t("từ", "since"),
-                "id": t("thông điệp", "message"),
+                "list": t("list"),
+                "holds": t("entries"),
+                "partner": t("partner"),
+                "since": t("since"),
+                "id": t("message"),
             }
+            if not screen.json:
+                held = [
+                    {**row, "list": say_filter_word("categories", row["list"]), "holds": _count(str(row["holds"]))}
+                    for row in held
+                ]
             screen.table(titles, held)
             return
         found = code_lists.read_code_list(tx, name)
     if found is None:
-        raise CommandStop(f"không có danh mục {name}", f"there is no list {name}", NOT_FOUND)
+        raise CommandStop(t("there is no list {name}", name=name), NOT_FOUND)
     if code is not None and code not in found.names:
-        raise CommandStop(f"{name} không có mã {code}", f"{name} has no code {code}", NOT_FOUND)
+        raise CommandStop(t("{name} has no code {code}", name=name, code=code), NOT_FOUND)
     wanted = found.names if code is None else {code: found.names[code]}
-    titles = {"code": t("mã", "code"), "name": t("tên", "name")}
+    titles = {"code": t("code"), "name": t("name")}
     screen.table(titles, [{"code": each, "name": text} for each, text in wanted.items()])
+
+
+def _count(subject: str) -> int | str:
+    """Return the number of entries, with which the subject of a list's message begins, in Vietnamese."""
+    number = subject.partition(" ")[0]
+    return int(number) if number.isdecimal() else subject

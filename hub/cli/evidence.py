@@ -22,8 +22,8 @@ from hub.cli.screen import (
     exit_command,
     pass_screen,
     progress_bar,
+    say,
     t,
-    wants_english,
 )
 from hub.domain.sanitize import replace_controls
 
@@ -38,29 +38,29 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @command(
     "evidence",
-    "Ghi tệp chứng cứ của một báo cáo: từ từng con số tới kết quả ghi nhận, thông điệp, sự kiện, và (--with-messages) byte nguyên bản.\n\n"
-    "Tệp là ZIP không nén, có bản kê do trục niêm phong. Kiểm tra tệp ở bất cứ đâu, không cần trục: lienthong verify.",
-    "Write the evidence file of a report: for each number its facts, messages, events, and (--with-messages) the "
-    "exact octets.\n\nThe file is a ZIP without compression with a manifest sealed by the hub. "
-    "`lienthong verify` checks it anywhere, without a hub.",
+    t(
+        "Write the evidence file of a report: for each number its facts, messages, events, and "
+        "(--with-messages) the exact octets.\n\nThe file is a ZIP without compression with a manifest "
+        "sealed by the hub. `lienthong verify` checks it anywhere, without a hub."
+    ),
     "lienthong evidence H55.13 2026-11",
     "lienthong evidence H55.13 2026-11 --form dossiers --with-messages -o chungcu.zip",
     "lienthong verify chungcu.zip --ca ca.crt",
 )
 @click.argument("unit")
 @click.argument("period")
-@click.option("--form", default="edoc", show_default=True, help=t("Biểu mẫu.", "The form."))
+@click.option("--form", default="edoc", show_default=True, help=t("The form."))
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help=t("Tệp ghi ra; mặc định evidence-FORM-UNIT-PERIOD.zip.", "The file; default evidence-FORM-UNIT-PERIOD.zip."),
+    help=t("The file; default evidence-FORM-UNIT-PERIOD.zip."),
 )
 @click.option(
     "--with-messages",
     "octets",
     is_flag=True,
-    help=t("Kèm đúng từng byte của các thông điệp.", "Include the exact octets of the messages."),
+    help=t("Include the exact octets of the messages."),
 )
 @pass_screen
 def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | None, octets: bool) -> None:
@@ -79,36 +79,43 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
         asked = read_report_sources(tx, unit, period, form, known)
         place = output or Path(f"evidence-{asked.form.id}-{asked.members[0]}-{asked.period.text}.zip")
         try:
-            with _whole(place) as file, progress_bar(t("Ghi", "Writing")) as tell:
+            with _whole(place) as file, progress_bar(t("Writing")) as tell:
                 written = deed.write_evidence_file(tx, asked, now, config.identity, file, octets=octets, tell=tell)
         except Unready as unready:
             why = unready.problem.detail
-            raise CommandStop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
+            raise CommandStop(t("cannot be sealed now: {why}", why=why), UNAVAILABLE) from None
         except deed.Derived as derived:
             bases = " ".join(derived.args)
             raise click.UsageError(
                 t(
-                    f"biểu mẫu {form} lấy số liệu từ biểu mẫu khác; hãy lấy chứng cứ của: {bases}",
-                    f"the form {form} takes its numbers from other forms; ask for the evidence of: {bases}",
+                    "the form {form} takes its numbers from other forms; ask for the evidence of: {bases}",
+                    form=form,
+                    bases=bases,
                 )
             ) from None
         except (deed.TooMany, OverflowError) as many:
             raise CommandStop(
-                f"quá nhiều cho một tệp ({many}): hãy lấy từng đơn vị, hoặc một kỳ ngắn hơn",
-                f"too much for one file ({many}): ask for one unit, or for a shorter period",
+                t("too much for one file ({many_}): ask for one unit, or for a shorter period", many_=many.args[0]),
             ) from None
     counts = attrs.asdict(written.manifest.counts)
     said = {"file": str(place), "unit": asked.members[0], "form": form, "period": period, "revision": written.revision}
     screen.row({**said, **counts, "size": place.stat().st_size}, str(place))
     for each in written.wrong:
         screen.note(
-            f"CẢNH BÁO: căn cứ của {each.unit} kỳ {each.period} không còn như lúc đóng; tệp này sẽ không đúng khi kiểm tra",
-            f"WARNING: the evidence of {each.unit} in {each.period} has changed since the closing; this file will not "
-            "verify",
+            t(
+                "WARNING: the evidence of {unit} in {period} has changed since the closing; this file will not verify",
+                unit=each.unit,
+                period=each.period,
+            ),
         )
     screen.note(
-        f"{counts['facts']} kết quả, {counts['messages']} thông điệp, {counts['events']} sự kiện. Kiểm tra: lienthong verify {place}",
-        f"{counts['facts']} facts, {counts['messages']} messages, {counts['events']} events. Check it: lienthong verify {place}",
+        t(
+            "{facts} facts, {messages} messages, {events} events. Check it: lienthong verify {place}",
+            facts=counts["facts"],
+            messages=counts["messages"],
+            events=counts["events"],
+            place=place,
+        ),
     )
 
 
@@ -128,19 +135,17 @@ def _whole(place: Path) -> Iterator[IO[bytes]]:
                     Path(file.name).unlink()
                 raise
     except OSError as error:
-        raise CommandStop(
-            f"không ghi được {place}: {error.strerror}", f"cannot write {place}: {error.strerror}"
-        ) from None
+        raise CommandStop(t("cannot write {place}: {strerror}", place=place, strerror=error.strerror)) from None
 
 
 @command(
     "verify",
-    "Kiểm tra, không cần trục, tệp chứng cứ, báo cáo XML có niêm phong, hoặc biên nhận: mỗi dòng một điều đúng hay sai.\n\n"
-    "ĐÚNG: đã kiểm tra và đúng. SAI: đã kiểm tra và sai. LƯU Ý: không kiểm tra được ở đây, hoặc điều nên biết. "
-    "Mã thoát: 0 không có gì sai · 1 có điều sai · 2 sai cách dùng.",
-    "Check, without a hub, an evidence file, a sealed report as XML, or a receipt. Prints one line for each check.\n\n"
-    "HOLDS: checked and correct. FALSE: checked and wrong. NOTE: it could not be checked here, or is information. "
-    "Exit codes: 0 nothing is false · 1 something is false · 2 wrong usage.",
+    t(
+        "Check, without a hub, an evidence file, a sealed report as XML, or a receipt. Prints one line "
+        "for each check.\n\nHOLDS: checked and correct. FALSE: checked and wrong. NOTE: it could not be "
+        "checked here, or is information. Exit codes: 0 nothing is false · 1 something is false · 2 "
+        "wrong usage."
+    ),
     "lienthong verify evidence-edoc-H55.13-2026-11.zip",
     "lienthong verify baocao.xml --ca ca.crt --hub-certificate hub.crt",
     "lienthong verify bien-nhan.xml --ca ca.crt --json",
@@ -152,7 +157,6 @@ def _whole(place: Path) -> Iterator[IO[bytes]]:
     type=_FILE,
     multiple=True,
     help=t(
-        "CA được tin (PEM); mặc định pki/ca.crt bên cạnh hub.toml.",
         "Trusted CAs (PEM); default pki/ca.crt beside hub.toml.",
     ),
 )
@@ -162,7 +166,6 @@ def _whole(place: Path) -> Iterator[IO[bytes]]:
     type=_FILE,
     multiple=True,
     help=t(
-        "Chứng thư của trục (PEM): niêm phong phải của chủ thể này; mặc định, khi không có --ca, pki/hub.crt.",
         "The hub's certificate (PEM): seals must be by its subject; default, without --ca, pki/hub.crt.",
     ),
 )
@@ -173,7 +176,7 @@ def verify_evidence(screen: Screen, files: Sequence[Path], anchors: Sequence[Pat
     trust, false = _trust(screen, anchors, hubs), 0
     for path in files:
         wrong = 0
-        with path.open("rb") as file, progress_bar(t("Kiểm tra", "Checking")) as tell:
+        with path.open("rb") as file, progress_bar(t("Checking")) as tell:
             found = list(audit.audit_file(file, trust, tell))
         for finding in found:
             wrong += finding.holds is False
@@ -191,7 +194,7 @@ def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> "Au
     beside = screen.config.parent / "pki"
     if not anchors:
         if not (beside / "ca.crt").is_file():
-            raise click.UsageError(t("cần --ca: CA nào được tin", "--ca is needed: the trusted CA"))
+            raise click.UsageError(t("--ca is needed: the trusted CA"))
         anchors = [beside / "ca.crt"]
         if not hubs and (beside / "hub.crt").is_file():
             hubs = [beside / "hub.crt"]
@@ -207,23 +210,19 @@ def _certificates(path: Path) -> "list[x509.Certificate]":
     try:
         return x509.load_pem_x509_certificates(path.read_bytes())
     except (ValueError, x509.InvalidVersion) as error:
-        raise click.UsageError(
-            t(f"{path}: không có chứng thư PEM: {error}", f"{path}: no PEM certificate: {error}")
-        ) from None
+        raise click.UsageError(t("{path}: no PEM certificate: {error}", path=path, error=error)) from None
 
 
 def _print(screen: Screen, path: Path, finding: "AuditFinding") -> None:
-    words = {True: t("ĐÚNG", "HOLDS"), False: t("SAI", "FALSE"), None: t("LƯU Ý", "NOTE")}
+    words = {True: t("HOLDS"), False: t("FALSE"), None: t("NOTE")}
     colour = {True: "green", False: "red", None: "yellow"}[finding.holds]
-    place, text = (
-        replace_controls(said[:_LONGEST]) for said in (finding.place, finding.en if wants_english() else finding.vi)
-    )
+    place, text = (replace_controls(said[:_LONGEST]) for said in (finding.place, say(finding.text)))
     fields = {"file": str(path), "holds": finding.holds, "check": finding.check, "place": place, "text": text}
     word = click.style(words[finding.holds].ljust(6), fg=colour)
     screen.row(fields, f"{word} {finding.check:10} {f'{place}: ' if place else ''}{text}")
 
 
 def _conclude(path: Path, wrong: int) -> None:
-    well = t(f"{path}: không có gì sai", f"{path}: nothing is false")
-    ill = t(f"{path}: {wrong} điều SAI", f"{path}: {wrong} things are FALSE")
+    well = t("{path}: nothing is false", path=path)
+    ill = t("{path}: {wrong} things are FALSE", path=path, wrong=wrong)
     click.secho(ill if wrong else well, bold=True, fg="red" if wrong else "green")

@@ -18,6 +18,7 @@ from OpenSSL import SSL
 
 from hub.config import Config, Partner
 from hub.domain.errors import Mistake, Rejected
+from hub.language.phrases import phrase, verbatim
 from hub.partner.policy import PartnerTransport
 from hub.security import tls
 from hub.security.certificates import Identity, Purpose, hash_certificate
@@ -36,7 +37,9 @@ def try_partners(config: Config, now: datetime) -> tuple[list[Mistake], list[Mis
         parts = urlsplit(partner.url)
         if parts.scheme != "https":
             if flaw := _unreached(parts):
-                unreachable.append(Mistake(place, f"{partner.url}: {flaw}", "a server that answers"))
+                unreachable.append(
+                    Mistake(place, phrase("{url}: {flaw}", url=partner.url, flaw=flaw), phrase("a server that answers"))
+                )
             continue
         try:
             shown, above = _shake(
@@ -44,12 +47,22 @@ def try_partners(config: Config, now: datetime) -> tuple[list[Mistake], list[Mis
             )
         except (OSError, SSL.Error) as error:
             unreachable.append(
-                Mistake(place, f"{partner.url}: {_told(error)}", "a server that takes the hub's certificate")
+                Mistake(
+                    place,
+                    verbatim(f"{partner.url}: {_told(error)}"),
+                    phrase("a server that takes the hub's certificate"),
+                )
             )
             continue
         wrong = _judge(shown, above, partner, config, now)
         if wrong:
-            refused.append(Mistake(place, f"{partner.url} shows {wrong}", "one of the partner's certificates, valid"))
+            refused.append(
+                Mistake(
+                    place,
+                    phrase("{url} shows {wrong}", url=partner.url, wrong=wrong),
+                    phrase("one of the partner's certificates, valid"),
+                )
+            )
     return refused, unreachable
 
 
@@ -155,7 +168,7 @@ def try_broker(config: Config) -> tuple[list[Mistake], list[Mistake]]:
     except (ProbableAuthenticationError, ProbableAccessDeniedError, ConnectionClosedByBroker) as error:
         return [_refusal(error)], []
     except (AMQPConnectionError, OSError) as error:
-        wrong, expected = f"{place.host}:{place.port}: {_cause(error)}", "a RabbitMQ that answers"
+        wrong, expected = verbatim(f"{place.host}:{place.port}: {_cause(error)}"), phrase("a RabbitMQ that answers")
         return [], [Mistake("hub.toml: feed.url", wrong, expected)]
     except AMQPError as error:
         return [_refusal(error)], []
@@ -163,7 +176,11 @@ def try_broker(config: Config) -> tuple[list[Mistake], list[Mistake]]:
 
 
 def _refusal(error: BaseException) -> Mistake:
-    return Mistake("hub.toml: feed", f"RabbitMQ refuses: {_cause(error)}", "a user that may write to the exchange")
+    return Mistake(
+        "hub.toml: feed",
+        phrase("RabbitMQ refuses: {_cause}", _cause=_cause(error)),
+        phrase("a user that may write to the exchange"),
+    )
 
 
 def _broker_context(config: Config) -> ssl.SSLContext:

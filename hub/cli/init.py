@@ -6,18 +6,18 @@ from shlex import quote
 
 import click
 
-from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, command, pass_screen, t
+from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, WholeNumber, command, pass_screen, say, t
 
-_PORT = click.IntRange(0, 65535)
+_PORT = WholeNumber(0, 65535)
 
 
 @command(
     "init",
-    "Ghi vào DIR mọi thứ để chạy ngay: hub.toml, PKI mẫu, ba hệ thống đối tác mẫu, đơn vị mẫu, cơ sở dữ liệu.\n\n"
-    "DIR phải trống hoặc chưa có. Mọi thứ chỉ dùng trên máy này (127.0.0.1).",
-    "Write into DIR everything that a hub needs: hub.toml, a sample PKI, three sample partners, sample units, "
-    "the database.\n\n"
-    "DIR must be empty or absent. The hub listens on this machine only (127.0.0.1).",
+    t(
+        "Write into DIR everything that a hub needs: hub.toml, a sample PKI, three sample partners, "
+        "sample units, the database.\n\nDIR must be empty or absent. The hub listens on this machine only "
+        "(127.0.0.1)."
+    ),
     "lienthong init tinh",
     "lienthong init tinh --soap-port 0 --admin-port 0",
     "lienthong init tinh --database postgresql://lienthong@/lienthong",
@@ -29,14 +29,14 @@ _PORT = click.IntRange(0, 65535)
     type=_PORT,
     default=8443,
     show_default=True,
-    help=t("Cổng SOAP; 0: tự chọn cổng trống.", "The SOAP port; 0 picks a free one."),
+    help=t("The SOAP port; 0 picks a free one."),
 )
 @click.option(
     "--admin-port",
     type=_PORT,
     default=8444,
     show_default=True,
-    help=t("Cổng quản trị; 0: tự chọn cổng trống.", "The admin port; 0 picks a free one."),
+    help=t("The admin port; 0 picks a free one."),
 )
 @click.option(
     "--database",
@@ -44,7 +44,6 @@ _PORT = click.IntRange(0, 65535)
     default="sqlite:///data/hub.db",
     show_default=True,
     help=t(
-        "Cơ sở dữ liệu trống của nhật ký; PostgreSQL: postgresql://NGƯỜI-DÙNG@MÁY/TÊN.",
         "An empty database for the journal; PostgreSQL: postgresql://USER@HOST/DATABASE.",
     ),
 )
@@ -56,21 +55,21 @@ def init(screen: Screen, directory: Path, soap_port: int, admin_port: int, datab
     from hub.node import init_province
 
     if soap_port and soap_port == admin_port:
-        raise click.UsageError(t("hai cổng phải khác nhau", "the two ports must differ"))
+        raise click.UsageError(t("the two ports must differ"))
     ports = init_province.choose_ports(soap_port, admin_port)
     try:
         init_province.write_province(directory, ports, datetime.now(UTC), database)
     except FileExistsError:
-        raise CommandStop(f"{directory} không trống", f"{directory} is not empty") from None
+        raise CommandStop(t("{directory} is not empty", directory=directory)) from None
     except DatabaseUrlUnfit as unfit:
         wrong, expected = unfit.args
-        raise click.UsageError(f"--database: {wrong} ({expected})") from unfit
+        raise click.UsageError(f"--database: {say(wrong)} ({say(expected)})") from unfit
     except init_province.DatabaseTaken:
-        raise CommandStop(f"cơ sở dữ liệu {database} không trống", f"the database {database} is not empty") from None
+        raise CommandStop(t("the database {database} is not empty", database=database)) from None
     except OperationalError as error:
-        raise CommandStop(f"{database}: {error.orig}", f"{database}: {error.orig}", UNAVAILABLE) from error
+        raise CommandStop(t("{database}: {orig}", database=database, orig=error.orig), UNAVAILABLE) from error
     except OSError as error:
-        raise CommandStop(f"{error.filename}: {error.strerror}", f"{error.filename}: {error.strerror}") from error
+        raise CommandStop(t("{filename}: {strerror}", filename=error.filename, strerror=error.strerror)) from error
     config = directory / "hub.toml"
     written = {
         "config": str(config),
@@ -78,7 +77,7 @@ def init(screen: Screen, directory: Path, soap_port: int, admin_port: int, datab
         "admin_port": ports.admin,
         "partners": init_province.PARTNERS,
     }
-    screen.row(written, t(f"Đã ghi {config}. Bước tiếp theo:", f"Wrote {config}. Next:"))
+    screen.row(written, t("Wrote {config}. Next:", config=config))
     if not screen.json:
         typed = quote(str(config))
         click.echo(f"  lienthong -c {typed} check\n  twistd -n lienthong -c {typed}")

@@ -10,10 +10,11 @@ from time import monotonic, sleep
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, wants_english
+from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, t
 from hub.config import Config
 from hub.domain.errors import SENTENCES, ConfigurationFault, Mistake
 from hub.journal import duties, integrity
+from hub.language.phrases import verbatim
 from hub.node.consistency import find_version_mistake
 from hub.store import move_marks, schema_version, transactions
 
@@ -28,15 +29,17 @@ def read_journal_config(screen: Screen) -> Config:
     A command that routes messages must not use this function, because it would choose other routes.
     """
     from hub.config import read_config
-    from hub.domain import translations
 
     def tell(mistakes: Sequence[Mistake]) -> None:
         for mistake in mistakes:
-            said = mistake if wants_english() else translations.translate_mistake(mistake)
             place = f"{mistake.path}{_line(screen.config.absolute().parent, mistake.path)}"
             screen.note(
-                f"Cảnh báo: {place}: {said.wrong} ({said.expected}); bỏ qua hệ thống này",
-                f"Warning: {place}: {said.wrong} ({said.expected}); continuing without this partner",
+                t(
+                    "Warning: {place}: {wrong} ({expected}); continuing without this partner",
+                    place=place,
+                    wrong=mistake.wrong,
+                    expected=mistake.expected,
+                ),
             )
 
     return read_config(screen.config, set_aside=tell)
@@ -91,12 +94,11 @@ def open_journal(
         yield engine
     except DBAPIError as error:
         if transactions.is_damage_error(error):
-            raise ConfigurationFault([integrity.describe_damage(str(error.orig))]) from error
+            raise ConfigurationFault([integrity.describe_damage(verbatim(error.orig))]) from error
         if not isinstance(error, OperationalError):
             raise
         raise CommandStop(
-            f"cơ sở dữ liệu {config.database_url}: {error.orig}",
-            f"the database {config.database_url}: {error.orig}",
+            t("the database {database_url}: {orig}", database_url=config.database_url, orig=error.orig),
             UNAVAILABLE,
         ) from error
     finally:
@@ -123,10 +125,12 @@ def wait_for_facts(engine: sa.Engine, services: Collection[str] | None) -> None:
 
 def make_outstanding_error(left: duties.OutstandingWork) -> CommandStop:
     """Return the error for a count that was requested while facts were outstanding."""
-    vi, en = SENTENCES["facts-outstanding"]
     numbers = f"{left.messages} / {left.facts}"
     return CommandStop(
-        f"facts-outstanding: {vi} (thông điệp / kết quả: {numbers}; trục phải đang chạy)",
-        f"facts-outstanding: {en} (messages / facts: {numbers}; the hub must be running)",
+        t(
+            "facts-outstanding: {sentence} (messages / facts: {numbers}; the hub must be running)",
+            sentence=SENTENCES["facts-outstanding"],
+            numbers=numbers,
+        ),
         UNAVAILABLE,
     )

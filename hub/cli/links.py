@@ -7,11 +7,11 @@ from hub.cli.screen import Screen, command, pass_screen, t
 
 @command(
     "links",
-    "Tình trạng đường truyền tới từng hệ thống, theo từng nút.\n\n"
-    "Trục thăm dò khi `hub.toml` có [links] every: kết nối, bắt tay TLS, không gửi gì. `silent`: nút đã lâu không báo.",
-    "The state of the link to each system, by node.\n\n"
-    "The hub probes links if `hub.toml` has [links] every: it connects and makes a TLS handshake, and sends nothing. "
-    "`silent`: the node has not reported for a long time.",
+    t(
+        "The state of the link to each system, by node.\n\nThe hub probes links if `hub.toml` has [links] "
+        "every: it connects and makes a TLS handshake, and sends nothing. Silent: the node has not "
+        "reported for a long time."
+    ),
     "lienthong links",
     "lienthong links --json",
 )
@@ -26,28 +26,33 @@ def links(screen: Screen) -> None:
     with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found = link_rows.list_seen_links(tx, datetime.now(UTC))
     titles = {
-        "link": t("đường truyền", "link"),
-        "place": t("nơi", "place"),
-        "node": t("nút", "node"),
-        "state": t("trạng thái", "state"),
-        "since": t("từ", "since"),
-        "p50": t("trễ p50", "p50"),
-        "p95": t("trễ p95", "p95"),
-        "days_left": t("chứng thư còn (ngày)", "certificate days left"),
-        "reason": t("lý do", "reason"),
+        "link": t("link"),
+        "place": t("place"),
+        "node": t("node"),
+        "state": t("state"),
+        "since": t("since"),
+        "p50": t("p50"),
+        "p95": t("p95"),
+        "days_left": t("certificate days left"),
+        "reason": t("reason"),
     }
     rows = [{"link": each.name, **_shown(attrs.asdict(each), plain=screen.json)} for each in found]
     if not screen.table(titles, rows) and not screen.json:
-        screen.note("Chưa thăm dò đường truyền nào.", "No link has been probed.")
+        screen.note(t("No link has been probed."))
 
 
 def _shown(row: dict[str, object], *, plain: bool) -> dict[str, object]:
     """Return *row* without its name. For a screen, write latencies in milliseconds and shorten the node's name."""
+    from decimal import Decimal
+
+    from hub.cli.words import say_figure, say_word
+
     del row["name"]
     if plain:
         return row
     for key in ("p50", "p95"):
         value = row[key]
-        row[key] = f"{value * 1000:.1f} ms" if isinstance(value, float) else ""
+        row[key] = f"{say_figure(Decimal(value * 1000))} ms" if isinstance(value, float) else ""
+    row["state"] = say_word("link", row["state"])
     row["node"] = str(row["node"])[:13]
     return row

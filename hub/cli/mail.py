@@ -7,15 +7,14 @@ from typing import IO
 
 import click
 
-from hub.cli.screen import FAILED, CommandStop, Screen, command, command_group, pass_screen, t
+from hub.cli.screen import CommandStop, Screen, command, command_group, pass_screen, read_language, say_count, t
 
 _Log = click.File("r", encoding="utf-8", errors="replace")
 
 
 @command_group(
     "mail",
-    "Thư điện tử dùng chung: số liệu sử dụng từ nhật ký của Postfix và Dovecot.",
-    "The shared mail: usage figures from the logs of Postfix and Dovecot.",
+    t("The shared mail: usage figures from the logs of Postfix and Dovecot."),
 )
 def mail() -> None:
     pass
@@ -23,11 +22,11 @@ def mail() -> None:
 
 @command(
     "usage",
-    "Đếm trong nhật ký của một ngày: tài khoản, thư gửi, nhận, bị từ chối vì quá cỡ, hộp thư gần đầy, theo đơn vị.\n\n"
-    "In ra số liệu; chỉ ghi vào nhật ký của trục khi có --yes. Chỉ có số đếm, không có địa chỉ nào.",
-    "Count one day in the logs, by unit: accounts, mails sent, received and refused as too large, mailboxes nearly "
-    "full.\n\n"
-    "Prints the figures, and records them in the hub's journal only with --yes. The figures contain no addresses.",
+    t(
+        "Count one day in the logs, by unit: accounts, mails sent, received and refused as too large, "
+        "mailboxes nearly full.\n\nPrints the figures, and records them in the hub's journal only with "
+        "--yes. The figures contain no addresses."
+    ),
     "lienthong mail usage --day 2026-11-24 --directory hop-thu.csv /var/log/mail.log",
     "doveadm -f tab quota get -A > quota.txt",
     "lienthong mail usage --day 2026-11-24 --directory hop-thu.csv --quotas quota.txt /var/log/mail.log --yes",
@@ -37,38 +36,36 @@ def mail() -> None:
     "--day",
     required=True,
     type=click.DateTime(["%Y-%m-%d"]),
-    help=t("Ngày (giờ Hà Nội) cần đếm.", "The day to count, in Hà Nội time."),
+    help=t("The day to count, in Hà Nội time."),
 )
 @click.option(
     "--directory",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help=t(
-        "Địa chỉ nào của đơn vị nào: mỗi dòng MẪU,MÃ; mẫu là địa chỉ, địa chỉ có *, hoặc tên miền.",
         "The unit of each address: lines PATTERN,CODE; a pattern is an address, an address with *, or a domain.",
     ),
 )
 @click.option(
     "--quotas",
     type=_Log,
-    help=t("Kết quả của `doveadm -f tab quota get -A`.", "The output of `doveadm -f tab quota get -A`."),
+    help=t("The output of `doveadm -f tab quota get -A`."),
 )
 @click.option(
     "--zone",
     default="Asia/Ho_Chi_Minh",
     show_default=True,
-    help=t("Múi giờ của máy chủ thư.", "The time zone of the mail server."),
+    help=t("The time zone of the mail server."),
 )
 @click.option(
     "--correction",
     default="",
     metavar="TEXT",
     help=t(
-        "Ngày này đã gửi số liệu sai; lý do. Ghi phần chênh lệch.",
         "Why earlier figures of this day were wrong. The difference is recorded.",
     ),
 )
-@click.option("--yes", is_flag=True, help=t("Ghi vào nhật ký của trục.", "Record them in the hub's journal."))
+@click.option("--yes", is_flag=True, help=t("Record them in the hub's journal."))
 @pass_screen
 def usage(
     screen: Screen,
@@ -82,6 +79,7 @@ def usage(
 ) -> None:
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+    from hub.cli.words import say_word
     from hub.services.mail import log as mail_log
 
     try:
@@ -89,21 +87,21 @@ def usage(
         place = ZoneInfo(zone)
         tally = mail_log.count_mail_log(_lines(logs), known, day.date(), quotas=quotas or (), zone=place)
     except ZoneInfoNotFoundError:
-        raise CommandStop(f"không có múi giờ {zone}", f"there is no time zone {zone}") from None
+        raise CommandStop(t("there is no time zone {zone}", zone=zone)) from None
     except ValueError as error:
-        raise CommandStop(str(error), str(error)) from None
+        raise CommandStop(str(error)) from None
     nowhere = tally.get(mail_log.NOBODY, {})
     refused = ""
     if yes:
         tally, refused = _hand_in(screen, tally, day.date(), correction)
     _print(screen, {unit: figures for unit, figures in tally.items() if unit != mail_log.NOBODY})
     if nowhere:
-        said = ", ".join(f"{name} {number}" for name, number in sorted(nowhere.items()))
-        click.echo(t(f"Không thuộc đơn vị nào: {said}", f"Of no unit: {said}"), err=True)
+        said = ", ".join(f"{say_word('mail', name)}: {say_count(number)}" for name, number in sorted(nowhere.items()))
+        click.echo(t("Of no unit: {said}", said=said), err=True)
     if refused:
-        raise CommandStop(refused, refused, FAILED)
+        raise CommandStop(refused)
     if not yes:
-        click.echo(t("Chưa ghi gì; thêm --yes để ghi.", "Nothing was recorded; add --yes to record it."), err=True)
+        click.echo(t("Nothing was recorded; add --yes to record it."), err=True)
 
 
 def _hand_in(
@@ -134,13 +132,14 @@ def _hand_in(
                 return tally, ""
             taken = mail_usage.record_mail_usage(tx, province, tally, day, now, correction)
         duties.write_outstanding_facts(engine)  # no hub may be running, so write the outstanding facts here
-    return tally, "; ".join(describe_problem(problem) for problem in taken.problems)
+    return tally, "; ".join(describe_problem(problem, read_language()) for problem in taken.problems)
 
 
 def _print(screen: Screen, tally: dict[str, dict[str, int]]) -> None:
+    from hub.cli.words import say_word
     from hub.services.mail import FIGURES
 
-    titles = {"unit": t("đơn vị", "unit")} | {milestone: milestone for milestone in FIGURES.values()}
+    titles = {"unit": t("unit")} | {milestone: say_word("mail", milestone) for milestone in FIGURES.values()}
     screen.table(titles, ({"unit": unit, **figures} for unit, figures in sorted(tally.items())))
 
 

@@ -1,14 +1,14 @@
 """`lienthong messages`, `show`, `trace`: lists messages of the journal, shows one message, and lists its events."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, WholeNumber, command, pass_screen, say, t
 
 if TYPE_CHECKING:
     from hub.domain.model import Delivery, Message
@@ -33,24 +33,24 @@ class _Time(click.ParamType[datetime]):
         try:
             read = datetime.fromisoformat(value)
         except ValueError:
-            self.fail(t(f"{value!r} không phải ngày giờ ISO 8601", f"{value!r} is not an ISO 8601 time"), param, ctx)
+            self.fail(t("{value} is not an ISO 8601 time", value=repr(value)), param, ctx)
         return (read if read.tzinfo else read.replace(tzinfo=ZoneInfo("Asia/Ho_Chi_Minh"))).astimezone(UTC)
 
 
 def add_filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose messages. `messages`, `replay` and `give-up` share them."""
     options = (
-        click.option("--state", type=click.Choice(_STATES), help=t("Trạng thái thông điệp.", "State of the message.")),
+        click.option("--state", type=click.Choice(_STATES), help=t("State of the message.")),
         click.option(
             "--delivery-state",
             type=click.Choice(_DELIVERY_STATES),
-            help=t("Có lượt chuyển ở trạng thái này.", "Has a delivery in this state."),
+            help=t("Has a delivery in this state."),
         ),
-        click.option("--partner", help=t("Hệ thống gửi hoặc nhận.", "The sending or a receiving partner.")),
-        click.option("--message-id", help=t("Mã do bên gửi đặt.", "The id given by the sender.")),
-        click.option("--unit", help=t("Đơn vị gửi hoặc nhận.", "The sending or a receiving unit.")),
-        click.option("--since", type=_Time(), help=t("Từ lúc (kể cả).", "From this time on.")),
-        click.option("--until", type=_Time(), help=t("Đến trước lúc.", "Before this time.")),
+        click.option("--partner", help=t("The sending or a receiving partner.")),
+        click.option("--message-id", help=t("The id given by the sender.")),
+        click.option("--unit", help=t("The sending or a receiving unit.")),
+        click.option("--since", type=_Time(), help=t("From this time on.")),
+        click.option("--until", type=_Time(), help=t("Before this time.")),
     )
     for option in reversed(options):
         function = option(function)
@@ -73,23 +73,19 @@ def build_message_filter(
 
 @command(
     "messages",
-    "Liệt kê thông điệp trong nhật ký, cũ trước mới sau.",
-    "List the messages of the journal, oldest first.",
+    t("List the messages of the journal, oldest first."),
     "lienthong messages --state refused",
     "lienthong messages --delivery-state dead --partner vpub --json",
     "lienthong messages --since 2026-11-01 --unit H55.01 --count",
     "lienthong messages --tracking 0193…",
 )
 @add_filter_options
-@click.option(
-    "--limit", type=click.IntRange(1), help=t("Nhiều nhất bao nhiêu; mặc định tất cả.", "Maximum number; default all.")
-)
-@click.option("--count", "only_count", is_flag=True, help=t("Chỉ in số lượng.", "Print only the number."))
+@click.option("--limit", type=WholeNumber(1), help=t("Maximum number; default all."))
+@click.option("--count", "only_count", is_flag=True, help=t("Print only the number."))
 @click.option(
     "--tracking",
     metavar="ID",
     help=t(
-        "Lời gọi được trả mã theo dõi này, dù không thành thông điệp.",
         "The call with this tracking id, even if it produced no message.",
     ),
 )
@@ -106,25 +102,36 @@ def list_messages(screen: Screen, /, limit: int | None, only_count: bool, tracki
             click.echo(search.count_messages(tx, wanted) if call is None else 1)
             return
         columns = {
-            "id": "id",
-            "received_at": t("nhận lúc", "received"),
-            "partner": t("hệ thống", "partner"),
-            "kind": t("loại", "kind"),
-            "state": t("trạng thái", "state"),
-            "sender": t("đơn vị gửi", "from"),
-            "subject": t("trích yếu / lý do từ chối", "subject / refusal"),
+            "id": t("id"),
+            "received_at": t("received"),
+            "partner": t("partner"),
+            "kind": t("kind"),
+            "state": t("state"),
+            "sender": t("from"),
+            "subject": t("subject / refusal"),
         }
         rows = map(attrs.asdict, search.find_messages(tx, wanted, limit)) if call is None else [call]
         found = screen.table(columns, _rows(rows, screen))
     if not found and not screen.json:
-        screen.note("Không có thông điệp nào.", "No messages.")
+        screen.note(t("No messages."))
 
 
 def _rows(found: Iterable[dict[str, Any]], screen: Screen) -> Iterator[dict[str, Any]]:
+    from hub.cli.words import say_filter_word
+
     for fields in found:
         if not screen.json:
             fields["subject"] = (fields["refusal"] or fields["subject"] or "")[:80]
+            fields["kind"] = _say_kind(fields)
+            fields["state"] = say_filter_word("message", fields["state"])
         yield fields
+
+
+def _say_kind(fields: Mapping[str, Any]) -> str:
+    """Return the name of the kind of a message, or of a call that brought none."""
+    from hub.cli.words import say_word
+
+    return t("call") if fields["service"] is None else say_word(fields["service"], fields["kind"])
 
 
 def _refused_call(tx: "Transaction", tracking: str) -> dict[str, Any] | None:
@@ -163,8 +170,7 @@ def find_one_message(tx: "Transaction", name: str) -> "Message":
     found = search.find_messages_by_name(tx, name)
     if not found:
         raise CommandStop(
-            f"không có thông điệp {name}; lời gọi gặp hub-error hoặc HTTP 503 chỉ có trong tệp log",
-            f"there is no message {name}; a call that got hub-error or HTTP 503 is only in the log",
+            t("there is no message {name}; a call that got hub-error or HTTP 503 is only in the log", name=name),
             NOT_FOUND,
         )
     accepted = [message for message in found if message.state is MessageState.ACCEPTED]
@@ -173,16 +179,16 @@ def find_one_message(tx: "Transaction", name: str) -> "Message":
 
 @command(
     "show",
-    "Xem một thông điệp; --raw: đúng từng byte ra đầu ra chuẩn; --signature: ai ký, bằng chứng thư nào, trên cái gì.",
-    "Show one message; --raw: its exact bytes on standard output; --signature: who signed, with which certificate, over what.",
+    t(
+        "Show one message; --raw: its exact bytes on standard output; --signature: who signed, with "
+        "which certificate, over what."
+    ),
     "lienthong show 0193… --raw > packet.edxml",
     "lienthong show 0193… --signature",
 )
 @click.argument("name", metavar="ID|MESSAGE_ID|TRACKING")
-@click.option("--raw", is_flag=True, help=t("Chỉ các byte nguyên bản.", "Only the exact bytes."))
-@click.option(
-    "--signature", is_flag=True, help=t("Chữ ký được lưu, kiểm tra lại.", "The stored signatures, verified again.")
-)
+@click.option("--raw", is_flag=True, help=t("Only the exact bytes."))
+@click.option("--signature", is_flag=True, help=t("The stored signatures, verified again."))
 @pass_screen
 def show_message(screen: Screen, name: str, raw: bool, signature: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
@@ -194,7 +200,7 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool) -> None:
     config = read_journal_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         if not raw and not signature and (call := _only_call(tx, name)) is not None:
-            screen.row(call, _listed(call))
+            screen.row(call, _listed(call, ()))
             return
         message = find_one_message(tx, name)
         if raw:
@@ -210,17 +216,38 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool) -> None:
         receipt = search.read_stored_receipt(tx, message.id)
     fields = attrs.asdict(message)
     shown = [_delivery(delivery) for delivery in made]
-    text = _listed(fields)
+    text = "" if screen.json else _listed(fields, shown)
     screen.row(fields | {"deliveries": shown, "receipt": receipt.decode() if receipt else None}, text)
-    if not screen.json:
-        for line in shown:
-            click.echo(
-                f"{'delivery':12} " + " ".join(f"{key}={value}" for key, value in line.items() if value is not None)
-            )
 
 
-def _listed(fields: Mapping[str, object]) -> str:
-    return "\n".join(f"{key:12} {value}" for key, value in fields.items() if value is not None)
+def _listed(fields: Mapping[str, Any], deliveries: Sequence[Mapping[str, object]]) -> str:
+    """Return the lines that show a message, or a call that brought none, with its deliveries."""
+    from hub.cli.words import say_field, say_fields, say_filter_word, say_value
+
+    said = {
+        "kind": _say_kind(fields),
+        "state": say_filter_word("message", fields["state"]),
+        "subject": fields["subject"],
+        "refusal": _explain_refusal(fields["refusal"]),
+    }
+    own = {"subject": t("subject of the document")}  # of an event it is that of a certificate
+    lines = [(own.get(key) or say_field(key), said.get(key) or say_value(key, fields[key])) for key in fields]
+    lines += [(t("delivery"), say_fields(each)) for each in deliveries]
+    width = max(len(name) for name, value in lines if value)
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines if value)
+
+
+def _explain_refusal(refusal: str | None) -> str:
+    """Return the reasons of a refusal, and for each code what the reader is told of it."""
+    from hub.domain.errors import find_error_sentence
+
+    reasons = []
+    for each in (refusal or "").split("; "):
+        try:
+            reasons.append(f"{each} ({say(find_error_sentence(each.partition(': ')[0]))})")
+        except KeyError:  # a detail may contain the sign that separates the reasons
+            reasons.append(each)
+    return "; ".join(reasons)
 
 
 def _pieces(tx: "Transaction", message: "Message") -> Iterator[bytes]:
@@ -230,8 +257,7 @@ def _pieces(tx: "Transaction", message: "Message") -> Iterator[bytes]:
         yield from blobs.read_blob_pieces(tx, message.sha256)
     except KeyError:
         raise CommandStop(
-            f"không lưu các byte của {message.id}: {message.refusal}",
-            f"the bytes of {message.id} are not stored: {message.refusal}",
+            t("the bytes of {id_} are not stored: {refusal}", id_=message.id, refusal=message.refusal),
         ) from None
 
 
@@ -254,8 +280,7 @@ def _delivery(delivery: "Delivery") -> dict[str, object]:
 
 @command(
     "trace",
-    "Mọi sự kiện của một thông điệp, theo thứ tự, rồi các lượt chuyển.",
-    "List all events of a message in order, then the state of its deliveries.",
+    t("List all events of a message in order, then the state of its deliveries."),
     "lienthong trace 0193… --json",
 )
 @click.argument("name", metavar="ID|MESSAGE_ID|TRACKING")
@@ -268,19 +293,50 @@ def trace(screen: Screen, name: str) -> None:
 
     with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         if _only_call(tx, name) is not None:
-            happened, made = events.read_call_events(tx, name), []
+            message, happened, made = None, events.read_call_events(tx, name), []
         else:
             message = find_one_message(tx, name)
             happened, made = (
                 events.read_message_events(tx, message.id),
                 deliveries.read_message_deliveries(tx, message.id),
             )
-    for event in happened:
-        body = {key: value for key, value in event.items() if key not in ("at", "event", "message", "delivery")}
-        text = " ".join(f"{key}={value}" for key, value in body.items())
-        screen.row(event, f"{event['at']}  {event['event']:22} {text}".rstrip())
-    for delivery in made:
-        fields = _delivery(delivery)
-        text = " ".join(f"{key}={value}" for key, value in fields.items() if value is not None and key != "id")
-        at = delivery.changed_at.isoformat().replace("+00:00", "Z") if delivery.changed_at else ""
-        screen.row({"at": at, "event": "delivery", **fields}, f"{at}  {'delivery':22} {text}")
+    states = [(_write_instant(each.changed_at), _delivery(each)) for each in made]
+    if screen.json:
+        for event in happened:
+            screen.row(event, "")
+        for at, fields in states:
+            screen.row({"at": at, "event": "delivery", **fields}, "")
+        return
+    _print_trace(screen, happened, states, "" if message is None else message.service)
+
+
+def _write_instant(value: datetime | None) -> str:
+    return "" if value is None else value.isoformat().replace("+00:00", "Z")
+
+
+def _print_trace(
+    screen: Screen,
+    happened: Sequence[Mapping[str, object]],
+    states: Sequence[tuple[str, Mapping[str, object]]],
+    service: str,
+) -> None:
+    """Print each event on a line, then the state of each delivery. *service* is that of their message."""
+    from hub.cli.words import say_fields, say_word
+
+    apart = {"at", "event", "message", "delivery"}
+    lines = [
+        (
+            str(event["at"]),
+            say_word("event", event["event"]),
+            say_fields({key: value for key, value in event.items() if key not in apart}, service),
+        )
+        for event in happened
+    ]
+    delivery = t("delivery")
+    lines += [
+        (at, delivery, say_fields({key: value for key, value in fields.items() if key != "id"}))
+        for at, fields in states
+    ]
+    width = max((len(name) for _, name, _ in lines), default=0)
+    for at, name, text in lines:
+        screen.row({}, f"{at}  {name.ljust(width)}  {text}".rstrip())

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, colour_difference, command, command_group, pass_screen, t
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import DOCUMENTS
+from hub.language.phrases import Phrase
 
 #: Special values of --calls and --tells.
 NONE, DEFAULT = "none", "default"
@@ -23,35 +24,41 @@ if TYPE_CHECKING:
 
 @command_group(
     "partners",
-    "Hệ thống đối tác: liệt kê, thêm, thay đổi, quyền gọi.",
-    "Partners: list them, add or change one, what each may call.",
+    t("Partners: list them, add or change one, what each may call."),
 )
 def partners() -> None:
     pass
 
 
-@command("list", "Liệt kê hệ thống đối tác.", "List the partners.", "lienthong partners list --json")
+@command("list", t("List the partners."), "lienthong partners list --json")
 @pass_screen
 def list_partners(screen: Screen) -> None:
+    from hub.cli.words import say_filter_word
     from hub.config import read_config
 
     config = read_config(screen.config)
     standings = _standings(screen, config)
-    rows = [
-        _fields(config, partner, standings) | ({} if screen.json else {"sending": _said(standings.get(partner.code))})
-        for partner in config.partners.values()
-    ]
+    rows = [_fields(config, partner, standings) for partner in config.partners.values()]
+    if not screen.json:
+        rows = [
+            row
+            | {
+                "receive": say_filter_word("receive", row["receive"]),
+                "sending": _said(standings.get(str(row["code"]))),
+            }
+            for row in rows
+        ]
     titles = {
-        "code": t("mã", "code"),
-        "receive": t("nhận", "receive"),
-        "sending": t("việc gửi", "sending"),
-        "units": t("đơn vị", "units"),
-        "name": t("tên", "name"),
+        "code": t("code"),
+        "receive": t("receive"),
+        "sending": t("sending"),
+        "units": t("units"),
+        "name": t("name"),
     }
     screen.table(titles, rows)
 
 
-def _fields(config: "Config", partner: "Partner", standings: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+def _fields(config: "Config", partner: "Partner", standings: Mapping[str, Mapping[str, object]]) -> dict[str, Any]:
     """Return all fields of a partner, as in `--json`."""
     from hub.intake import grants
     from hub.partner.policy import write_policy
@@ -83,47 +90,61 @@ def _fields(config: "Config", partner: "Partner", standings: Mapping[str, Mappin
 
 @command(
     "show",
-    "Cho xem một hệ thống đối tác, và nó được gọi những gì.",
-    "Show one partner, and what it may call.",
+    t("Show one partner, and what it may call."),
     "lienthong partners show soyte",
 )
 @click.argument("code")
 @pass_screen
 def show_partner(screen: Screen, code: str) -> None:
+    from hub.cli.words import say_filter_word
     from hub.config import read_config
 
     config = read_config(screen.config)
     partner = config.partners.get(code)
     if partner is None:
-        raise CommandStop(f"không có đối tác {code}", f"there is no partner {code}", NOT_FOUND)
+        raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
     standings = _standings(screen, config)
     fields = _fields(config, partner, standings)
     titles = {
-        "name": t("tên", "name"),
-        "receive": t("nhận", "receive"),
+        "name": t("name"),
+        "receive": t("receive"),
         "url": "URL",
-        "adapter": t("bộ chuyển đổi", "adapter"),
-        "units": t("đơn vị", "units"),
-        "tells": t("báo số liệu về", "reports about"),
+        "adapter": t("adapter"),
+        "units": t("units"),
+        "tells": t("reports about"),
     }
-    lines = [(title, _words(fields[key])) for key, title in titles.items() if fields[key]]
-    granted = _words(fields["granted"]) or t("không gì cả", "nothing")
-    why = (
-        "calls"
-        if partner.calls is not None
-        else t("theo loại đối tác, không có khóa calls", "by its kind, without the key calls")
-    )
-    lines.append((t("được gọi", "may call"), f"{granted} ({why})"))
+    shown = {**fields, "receive": say_filter_word("receive", partner.receive.value)}
+    lines = [(title, _words(shown[key])) for key, title in titles.items() if shown[key]]
+    granted = _say_granted(fields["granted"]) or t("nothing")
+    why = t("by the key calls") if partner.calls is not None else t("by its kind, without the key calls")
+    lines.append((t("may call"), f"{granted} ({why})"))
     lines += [
         (
-            t("chứng thư", "certificate"),
+            t("certificate"),
             f"{certificate.subject.rfc4514_string()} → {certificate.not_valid_after_utc:%Y-%m-%d}",
         )
         for certificate in partner.certificates
     ]
-    lines += [(t("việc gửi", "sending"), _said(standings[code]))] if code in standings else []
+    lines += [(t("sending"), _said(standings[code]))] if code in standings else []
     width = max(len(title) for title, _ in lines)
     screen.row(fields, "\n".join([code, *(f"  {title.ljust(width)}  {text}" for title, text in lines)]))
+
+
+def _say_granted(names: "Iterable[str]") -> str:
+    """Return what may be called, each with its name: `lookups.VerifyCitizen (citizen verified)`."""
+    return ", ".join(f"{each} ({name})" if (name := _name_grant(each)) else each for each in names)
+
+
+def _name_grant(granted: str) -> str:
+    """Return the name of a service, or of a lookup; of another operation the name of its service; "" if it has none."""
+    from hub.cli.words import say_word
+    from hub.services.lookups import operations
+
+    service, _, operation = granted.partition(".")
+    if service == operations.NAME and operation in operations.OPERATIONS:
+        return say_word(service, operations.OPERATIONS[operation].milestone)
+    name = say_word("service", service)
+    return "" if name == service else name
 
 
 def _words(value: object) -> str:
@@ -145,7 +166,7 @@ def _standings(screen: Screen, config: "Config") -> dict[str, dict[str, object]]
         with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
             every, under_way = partners.read_partner_standings(tx), partners.count_attempts_under_way(tx)
     except (CommandStop, ConfigurationFault) as error:
-        screen.note(f"Không đọc được nhật ký: {error}", f"The journal cannot be read: {error}")
+        screen.note(t("The journal cannot be read: {error}", error=error))
         return {}
     found: dict[str, dict[str, object]] = {}
     for code in (code for code, partner in config.partners.items() if partner.receive is Receive.PUSH):
@@ -165,22 +186,24 @@ def _standings(screen: Screen, config: "Config") -> dict[str, dict[str, object]]
 
 def _said(standing: Mapping[str, object] | None) -> str:
     """Return the sending state in a few words."""
+    from hub.cli.words import say_value, say_word
+
     match standing:
         case None:
             return ""
         case {"paused": {"by": by, "reason": reason}}:
-            return t(f"tạm ngừng bởi {by}: {reason}", f"paused by {by}: {reason}")
-        case {"breaker": "closed"}:
-            return t("bình thường", "normal")
-        case {"reason": reason}:
-            return t(f"không liên lạc được: {reason}", f"unavailable: {reason}")[:80]
+            return t("paused by {by}: {reason}", by=by, reason=reason)
+        case {"breaker": position, "reason": None | ""}:
+            return say_word("breaker", position)
+        case {"breaker": position, "reason": reason}:
+            return f"{say_word('breaker', position)}: {say_value('reason', reason)}"[:80]
     return ""
 
 
 def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Mapping[str, str]:
     for value in values:
         if "=" not in value:
-            raise click.BadParameter(t(f"{value!r} không có dạng KEY=VALUE", f"{value!r} is not KEY=VALUE"))
+            raise click.BadParameter(t("{value} is not KEY=VALUE", value=repr(value)))
     return dict(value.split("=", 1) for value in values)
 
 
@@ -193,19 +216,17 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
 
 @command(
     "add",
-    "Thêm hệ thống đối tác CODE: kiểm tra, rồi ghi partners/CODE.toml và chứng thư của nó.\n\n"
-    "Với --replace chỉ những gì được nêu thay đổi trong tệp đã có: chú thích và các khóa khác còn nguyên; khác biệt được in ra, "
-    "tệp cũ được giữ cạnh đó (.old). "
-    "Trục đang chạy nhận biết sau `lienthong reload`. Đơn vị chưa có trong sổ đăng ký được thêm vào và đánh dấu. "
-    "Khóa của --policy: signature=message|packet|both, profile=observed|strict, sha1=no|yes, vxp-signature=no|yes, max-age=900s, "
-    "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s, concurrency=4, rate=none|20/s, intake-concurrency=200, intake-rate=none|20/s, intake-connections=256, intake-spool=1024MiB.",
-    "Add the partner CODE: check the input, then write partners/CODE.toml and its certificate.\n\n"
-    "With --replace, only the given options change in the existing file: comments and other keys stay. The difference "
-    "is printed, "
-    "and the old file is kept beside it (.old). "
-    "A running hub uses it after `lienthong reload`. A unit that the registry does not contain is added and marked. "
-    "Keys of --policy: signature=message|packet|both, profile=observed|strict, sha1=no|yes, vxp-signature=no|yes, max-age=900s, "
-    "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s, concurrency=4, rate=none|20/s, intake-concurrency=200, intake-rate=none|20/s, intake-connections=256, intake-spool=1024MiB.",
+    t(
+        "Add the partner CODE: check the input, then write partners/CODE.toml and its "
+        "certificate.\n\nWith --replace, only the given options change in the existing file: comments and "
+        "other keys stay. The difference is printed, and the old file is kept beside it (.old). A "
+        "running hub uses it after `lienthong reload`. A unit that the registry does not contain is "
+        "added and marked. Keys of --policy: signature=message|packet|both, profile=observed|strict, "
+        "sha1=no|yes, vxp-signature=no|yes, max-age=900s, clock-skew=60s, "
+        "revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, "
+        "timeout=30s, concurrency=4, rate=none|20/s, intake-concurrency=200, intake-rate=none|20/s, "
+        "intake-connections=256, intake-spool=1024MiB."
+    ),
     "lienthong partners add soyte --certificate soyte.crt --unit H55.14 --fetch",
     "lienthong partners add motcua --certificate motcua.crt --unit H55.20 \\",
     "    --push https://10.0.0.5/soap/documents --policy timeout=10s",
@@ -218,10 +239,9 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
     "--certificate",
     "certificate_files",
     multiple=True,
-    metavar=t("TỆP", "FILE"),
+    metavar=t("FILE"),
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help=t(
-        "Chứng thư PEM; có thể lặp lại khi đang thay chứng thư. Bắt buộc với đối tác mới.",
         "PEM certificate; repeatable during a change of certificates. Required for a new partner.",
     ),
 )
@@ -229,18 +249,16 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
     "--unit",
     "units",
     multiple=True,
-    metavar=t("MÃ", "CODE"),
+    metavar=t("CODE"),
     help=t(
-        "Đơn vị của hệ thống này; '*': được gửi thay mọi đơn vị.",
         "A unit of this partner; '*': the partner may send for any unit.",
     ),
 )
 @click.option(
     "--calls",
-    metavar=t("DANH SÁCH", "LIST"),
+    metavar=t("LIST"),
     callback=_names,
     help=t(
-        "Dịch vụ và thao tác được gọi, cách nhau bằng dấu phẩy; none: không gì cả; default: theo loại đối tác.",
         "Services and operations that it may call, separated by commas; none: nothing; default: by its kind.",
     ),
 )
@@ -249,23 +267,22 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
     type=click.Choice(["*", NONE]),
     metavar="'*'",
     help=t(
-        "'*': được báo số liệu về mọi đơn vị, và không gì khác; none: thôi.",
         "'*': it may report figures about any unit, but not send for it; none: remove this right.",
     ),
 )
-@click.option("--fetch", is_flag=True, help=t("Hệ thống tự lấy về.", "The partner fetches the messages for its units."))
-@click.option("--push", metavar="URL", help=t("Trục đẩy tới URL này.", "The hub pushes to this URL."))
-@click.option("--name", help=t("Tên hiển thị.", "The displayed name."))
-@click.option("--adapter", help=t("Bộ chuyển đổi; mặc định documents.", "The adapter; default documents."))
+@click.option("--fetch", is_flag=True, help=t("The partner fetches the messages for its units."))
+@click.option("--push", metavar="URL", help=t("The hub pushes to this URL."))
+@click.option("--name", help=t("The displayed name."))
+@click.option("--adapter", help=t("The adapter; default documents."))
 @click.option(
     "--policy",
     multiple=True,
     metavar="KEY=VALUE",
     callback=_pairs,
-    help=t("Quy ước; lặp lại được.", "A policy value; repeatable."),
+    help=t("A policy value; repeatable."),
 )
-@click.option("--replace", is_flag=True, help=t("Thay đổi đối tác đã có.", "Change an existing partner."))
-@click.option("--dry-run", is_flag=True, help=t("Chỉ cho xem khác biệt.", "Only show the difference."))
+@click.option("--replace", is_flag=True, help=t("Change an existing partner."))
+@click.option("--dry-run", is_flag=True, help=t("Only show the difference."))
 @pass_screen
 def add_partner(
     screen: Screen,
@@ -291,15 +308,13 @@ def add_partner(
     from hub.store import transactions
 
     if fetch and push:
-        raise click.UsageError(t("chọn --fetch hoặc --push", "choose --fetch or --push"))
+        raise click.UsageError(t("choose --fetch or --push"))
     home = screen.config.absolute().parent
     path, shown = home / "partners" / f"{code}.toml", f"partners/{code}.toml"
     if path.exists() and not replace:
-        raise CommandStop(
-            f"đã có đối tác {code}; dùng --replace để thay", f"the partner {code} exists already; --replace changes it"
-        )
+        raise CommandStop(t("the partner {code} exists already; --replace changes it", code=code))
     if not path.exists() and not certificate_files:
-        raise click.UsageError(t("thiếu --certificate", "--certificate is missing"))
+        raise click.UsageError(t("--certificate is missing"))
     before = editing.read_text(path, shown) if path.exists() else ""
     said: dict[str, Value] = {
         **({"name": name} if name else {}),
@@ -332,7 +347,7 @@ def add_partner(
         if dry_run:
             new = [unit for unit in named if known.canonical(unit) not in known]
             screen.row({**fields, "units_added": new, "kept": []}, colour_difference(diff))
-            screen.note("Chưa ghi gì", "Nothing was written")
+            screen.note(t("Nothing was written"))
             return
         with transactions.write_transaction(engine) as tx:
             added = unit_registry.add_missing_units(tx, named)
@@ -340,43 +355,40 @@ def add_partner(
     contents[path] = after.encode()
     replaced = [editing.replace_file(file, content) for file, content in contents.items()]
     kept = [str(old) for old in replaced if old is not None]
-    written = t(f"Đã ghi {path}", f"Wrote {path}")
+    written = t("Wrote {path}", path=path)
     screen.row(
         {**fields, "units_added": added, "kept": kept},
         "\n".join(filter(None, [colour_difference(diff) if before else "", written])),
     )
     for old in kept:
-        screen.note(f"Bản cũ: {old}", f"Old file: {old}")
+        screen.note(t("Old file: {old}", old=old))
     if added:
-        screen.note(f"Đã thêm đơn vị: {', '.join(added)}", f"Added the units {', '.join(added)}")
-    screen.note("Trục đang chạy nhận biết sau `lienthong reload`", "A running hub uses it after `lienthong reload`")
+        screen.note(t("Added the units {added}", added=", ".join(added)))
+    screen.note(t("A running hub uses it after `lienthong reload`"))
 
 
 @command(
     "grants",
-    "Cho xem mỗi hệ thống đối tác được gọi những gì; --propose lập khóa calls từ những gì nó đã làm.\n\n"
-    "Đề xuất dựa trên các thông điệp đã được nhận: theo dịch vụ, riêng tra cứu theo từng thao tác. Câu hỏi (Get…, List…) "
-    "không để lại dấu vết trong nhật ký: hãy tự nêu dịch vụ của chúng bằng `partners add CODE --calls … --replace`. Đối tác chưa gửi gì "
-    "không có đề xuất. Chỉ in khác biệt; --yes mới ghi, và giữ tệp cũ (.old).",
-    "Show what each partner may call; --propose makes the key calls from what it has called.\n\n"
-    "The proposal comes from accepted messages: by service; for lookups by operation. Queries (Get…, List…) leave no "
-    "trace "
-    "in the journal: add their services by `partners add CODE --calls … --replace`. A partner that has sent nothing "
-    "gets no "
-    "proposal. The difference is printed; --yes also writes it, and keeps the old file (.old).",
+    t(
+        "Show what each partner may call; --propose makes the key calls from what it has called.\n\nThe "
+        "proposal comes from accepted messages: by service; for lookups by operation. Queries (Get…, "
+        "List…) leave no trace in the journal: add their services by `partners add CODE --calls … "
+        "--replace`. A partner that has sent nothing gets no proposal. The difference is printed; --yes "
+        "also writes it, and keeps the old file (.old)."
+    ),
     "lienthong partners grants",
     "lienthong partners grants --propose",
     "lienthong partners grants soyte --propose --since 2026-01-01 --yes",
 )
 @click.argument("codes", nargs=-1, metavar="[CODE]...")
-@click.option("--propose", is_flag=True, help=t("Lập đề xuất.", "Make a proposal."))
+@click.option("--propose", is_flag=True, help=t("Make a proposal."))
 @click.option(
     "--since",
     type=click.DateTime(["%Y-%m-%d"]),
-    metavar=t("NGÀY", "DAY"),
-    help=t("Chỉ từ ngày này (Hà Nội).", "Only from this day on (Hà Nội)."),
+    metavar=t("DAY"),
+    help=t("Only from this day on (Hà Nội)."),
 )
-@click.option("--yes", is_flag=True, help=t("Ghi vào tệp.", "Write the proposal into the files."))
+@click.option("--yes", is_flag=True, help=t("Write the proposal into the files."))
 @pass_screen
 def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since: datetime | None, yes: bool) -> None:
     from hub.cli.journal import open_journal
@@ -388,10 +400,10 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
     from hub.store import transactions
 
     if (yes or since) and not propose:
-        raise click.UsageError(t("--yes và --since đi cùng --propose", "--yes and --since go with --propose"))
+        raise click.UsageError(t("--yes and --since go with --propose"))
     config = read_config(screen.config)
     if unknown := [code for code in codes if code not in config.partners]:
-        raise CommandStop(f"không có đối tác {unknown[0]}", f"there is no partner {unknown[0]}", NOT_FOUND)
+        raise CommandStop(t("there is no partner {unknown}", unknown=unknown[0]), NOT_FOUND)
     done: dict[str, set[tuple[str, str]]] = {}
     if propose:
         with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
@@ -405,14 +417,14 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
             "granted": list(now),
         }
         if not propose:
-            why = "" if partner.calls is not None else t(" (theo loại đối tác)", " (by its kind)")
-            screen.row(fields, f"{partner.code}: {' '.join(now) or t('không gì cả', 'nothing')}{why}")
+            why = "" if partner.calls is not None else t(" (by its kind)")
+            screen.row(fields, f"{partner.code}: {_say_granted(now) or t('nothing')}{why}")
             continue
         own = done.get(partner.code, set())
         if not own:
             screen.row(
                 {**fields, "proposed": None, "diff": [], "written": False},
-                t(f"{partner.code}: chưa gửi gì, không đề xuất", f"{partner.code}: has sent nothing; no proposal"),
+                t("{code}: has sent nothing; no proposal", code=partner.code),
             )
             continue
         wanted = grants.propose_grants(own | ({(DOCUMENTS, "")} if partner.receive is Receive.FETCH else set()))
@@ -436,19 +448,22 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
                 "written": kept is not None,
                 "kept": str(kept) if kept else None,
             },
-            colour_difference(diff) or t(f"{partner.code}: như đề xuất", f"{partner.code}: as proposed"),
+            colour_difference(diff) or t("{code}: as proposed", code=partner.code),
         )
         if diff and gone:
             screen.note(
-                f"{partner.code}: không còn được gọi {' '.join(gone)}; trong nhật ký không thấy đã dùng",
-                f"{partner.code}: may no longer call {' '.join(gone)}; the journal shows no use of them",
+                t(
+                    "{code}: may no longer call {gone}; the journal shows no use of them",
+                    code=partner.code,
+                    gone=_say_granted(gone),
+                ),
             )
         if kept:
-            screen.note(f"Đã ghi {path}; bản cũ: {kept}", f"Wrote {path}; old file: {kept}")
+            screen.note(t("Wrote {path}; old file: {kept}", path=path, kept=kept))
     if waiting:
-        screen.note("Chưa ghi gì; thêm --yes để ghi", "Nothing was written; add --yes to write it")
+        screen.note(t("Nothing was written; add --yes to write it"))
     elif yes:
-        screen.note("Trục đang chạy nhận biết sau `lienthong reload`", "A running hub uses it after `lienthong reload`")
+        screen.note(t("A running hub uses it after `lienthong reload`"))
 
 
 def _url(before: str, push: str | None) -> "dict[str, Value]":
@@ -487,7 +502,7 @@ def _pem(file: Path, place: Path) -> bytes | None:
     if place.exists() and place.samefile(file):
         return None
 
-    def wrong(what: str, expected: str) -> None:
+    def wrong(what: Phrase, expected: Phrase) -> None:
         raise ConfigurationFault([Mistake(str(file), what, expected)])
 
     return b"".join(one.public_bytes(Encoding.PEM) for one in files.read_certificate_file(file, wrong))

@@ -10,39 +10,36 @@ from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, command, pass_
 
 @command(
     "pause",
-    "Tạm ngừng gửi tới hệ thống đối tác CODE.\n\n"
-    "Mọi nút biết ngay; lượt đang gửi được gửi nốt. Thông điệp gửi tới hệ thống này vẫn được nhận và chờ; hạn give-up vẫn tính, nhưng lượt đang chờ không thành lỗi trước khi gửi tiếp.",
-    "Pause sending to the partner CODE.\n\n"
-    "Every node sees it at once; attempts under way are finished. Messages for the partner are still accepted and "
-    "wait. The time of give-up "
-    "continues to run, but no waiting delivery becomes a dead letter before resume.",
+    t(
+        "Pause sending to the partner CODE.\n\nEvery node sees it at once; attempts under way are "
+        "finished. Messages for the partner are still accepted and wait. The time of give-up continues "
+        "to run, but no waiting delivery becomes a dead letter before resume."
+    ),
     'lienthong pause vpub --reason "bảo trì máy chủ đến 17 giờ"',
 )
 @click.argument("code")
-@click.option("--reason", required=True, help=t("Lý do, được ghi lại.", "Why; it is recorded."))
+@click.option("--reason", required=True, help=t("Why; it is recorded."))
 @pass_screen
 def pause_sending(screen: Screen, code: str, reason: str) -> None:
     if _tell(screen, code, reason, paused=True):
-        screen.note(f"Đã tạm ngừng gửi tới {code}.", f"Sending to {code} is paused.")
+        screen.note(t("Sending to {code} is paused.", code=code))
     else:
-        screen.note(f"{code} đã tạm ngừng từ trước.", f"{code} was already paused.")
+        screen.note(t("{code} was already paused.", code=code))
 
 
 @command(
     "resume",
-    "Gửi tiếp tới hệ thống đối tác CODE.\n\n"
-    "Nếu trục đang coi hệ thống này là không liên lạc được thì thử ngay, không chờ đến hẹn.",
-    "Resume sending to the partner CODE.\n\nIf the breaker is open, the partner is tried at once, without waiting.",
+    t("Resume sending to the partner CODE.\n\nIf the breaker is open, the partner is tried at once, without waiting."),
     "lienthong resume vpub",
 )
 @click.argument("code")
-@click.option("--reason", default="", help=t("Lý do, được ghi lại.", "Why; it is recorded."))
+@click.option("--reason", default="", help=t("Why; it is recorded."))
 @pass_screen
 def resume_sending(screen: Screen, code: str, reason: str) -> None:
     if _tell(screen, code, reason, paused=False):
-        screen.note(f"Gửi tiếp tới {code}.", f"Sending to {code} is resumed.")
+        screen.note(t("Sending to {code} is resumed.", code=code))
     else:
-        screen.note(f"{code} không bị tạm ngừng.", f"{code} was not paused.")
+        screen.note(t("{code} was not paused.", code=code))
 
 
 def _tell(screen: Screen, code: str, reason: str, *, paused: bool) -> bool:
@@ -55,11 +52,11 @@ def _tell(screen: Screen, code: str, reason: str, *, paused: bool) -> bool:
     config = read_journal_config(screen)
     partner = config.partners.get(code)
     if partner is None and not (config.path.parent / "partners" / f"{code}.toml").exists():
-        raise CommandStop(f"không có hệ thống đối tác {code}", f"there is no partner {code}", NOT_FOUND)
+        raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
     if partner is not None and partner.receive is not Receive.PUSH:
-        raise CommandStop(f"trục không đẩy tới {code}", f"the hub does not push to {code}", USAGE)
+        raise CommandStop(t("the hub does not push to {code}", code=code), USAGE)
     if paused and not reason.strip():
-        raise click.UsageError(t("--reason không được để trống", "--reason must not be empty"))
+        raise click.UsageError(t("--reason must not be empty"))
     deed = partner_state.pause_partner if paused else partner_state.resume_partner
     with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
         changed = deed(tx, code, reason=reason.strip(), by=getpass.getuser(), now=datetime.now(UTC))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub.cli.messages import add_filter_options, build_message_filter
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, say, say_count, t
+from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -21,23 +22,31 @@ if TYPE_CHECKING:
     from hub.store.transactions import Transaction
 
 
+#: What a row of a plan says of its delivery.
+_ACTIONS = {
+    "planned": phrase("planned"),
+    "replayed": phrase("replayed"),
+    "given up": phrase("given up"),
+    "left": phrase("left alone"),
+    "excluded": phrase("excluded"),
+}
+
+
 @command(
     "replay",
-    "Gửi lại các lượt chuyển lỗi: in kế hoạch; --yes mới thực hiện.\n\n"
-    "Chọn bằng ID (của trục hoặc của bên gửi) hoặc bộ lọc. Nội dung và mã thông điệp giữ nguyên, nên bên nhận và báo cáo không "
-    "tính hai lần.",
-    "Replay dead deliveries. Prints the plan; --yes runs it.\n\n"
-    "Choose messages by ID (the hub's or the sender's) or by filters. Bytes and message id stay the same, so neither "
-    "the recipient nor "
-    "the report counts a message twice.",
+    t(
+        "Replay dead deliveries. Prints the plan; --yes runs it.\n\nChoose messages by ID (the hub's or "
+        "the sender's) or by filters. Bytes and message id stay the same, so neither the recipient nor "
+        "the report counts a message twice."
+    ),
     'lienthong replay --partner vpub --reason "máy chủ đã chạy lại"',
     'lienthong replay 0193… --recipient H55.01 --reason "đã sửa" --yes',
 )
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @add_filter_options
-@click.option("--recipient", help=t("Chỉ lượt chuyển tới đơn vị này.", "Only deliveries to this unit."))
-@click.option("--reason", required=True, help=t("Lý do, được ghi lại.", "Why; it is recorded."))
-@click.option("--yes", is_flag=True, help=t("Thực hiện kế hoạch.", "Run the plan."))
+@click.option("--recipient", help=t("Only deliveries to this unit."))
+@click.option("--reason", required=True, help=t("Why; it is recorded."))
+@click.option("--yes", is_flag=True, help=t("Run the plan."))
 @pass_screen
 def replay_dead_letters(
     screen: Screen, /, ids: tuple[str, ...], recipient: str | None, reason: str, yes: bool, **options: Any
@@ -66,31 +75,34 @@ def replay_dead_letters(
         moved = _carry_out(engine, plan, put_back) if yes else set()
     _show(screen, plan, moved, done="replayed", yes=yes)
     if not plan.moves:
-        raise CommandStop("không có lượt chuyển lỗi nào được chọn", "no dead delivery was chosen", NOT_FOUND)
+        raise CommandStop(t("no dead delivery was chosen"), NOT_FOUND)
     if yes:
-        screen.note(f"Đã gửi lại {len(moved)} lượt chuyển.", f"{len(moved)} deliveries replayed.")
+        screen.note(t("{count} deliveries replayed.", count=say_count(len(moved))))
     else:
         screen.note(
-            f"Kế hoạch: {len(plan.moves)} lượt chuyển, {plan.octets} byte. Thêm --yes để thực hiện.",
-            f"Plan: {len(plan.moves)} deliveries, {plan.octets} octets. Add --yes to run it.",
+            t(
+                "Plan: {count} deliveries, {octets} octets. Add --yes to run it.",
+                count=say_count(len(plan.moves)),
+                octets=say_count(plan.octets),
+            ),
         )
 
 
 @command(
     "give-up",
-    "Thôi gửi các lượt chuyển đang chờ: in kế hoạch; --yes mới thực hiện.\n\n"
-    "Các lượt này thành lượt chuyển lỗi, như khi hết hạn give-up; `lienthong replay` đưa lại được. Lượt đang gửi được giữ nguyên.",
-    "Give up waiting deliveries. Prints the plan; --yes runs it.\n\n"
-    "They become dead letters, as at the end of their give-up time; `lienthong replay` puts them back. Deliveries "
-    "being sent are left alone.",
+    t(
+        "Give up waiting deliveries. Prints the plan; --yes runs it.\n\nThey become dead letters, as at "
+        "the end of their give-up time; `lienthong replay` puts them back. Deliveries being sent are "
+        "left alone."
+    ),
     'lienthong give-up --partner vpub --until 2026-11-01 --reason "hệ thống cũ đã bỏ"',
     'lienthong give-up 0193… --reason "gửi nhầm" --yes',
 )
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @add_filter_options
-@click.option("--recipient", help=t("Chỉ lượt chuyển tới đơn vị này.", "Only deliveries to this unit."))
-@click.option("--reason", required=True, help=t("Lý do, được ghi lại.", "Why; it is recorded."))
-@click.option("--yes", is_flag=True, help=t("Thực hiện kế hoạch.", "Run the plan."))
+@click.option("--recipient", help=t("Only deliveries to this unit."))
+@click.option("--reason", required=True, help=t("Why; it is recorded."))
+@click.option("--yes", is_flag=True, help=t("Run the plan."))
 @pass_screen
 def give_up(
     screen: Screen, /, ids: tuple[str, ...], recipient: str | None, reason: str, yes: bool, **options: Any
@@ -115,21 +127,20 @@ def give_up(
         moved = _carry_out(engine, plan, let_die) if yes else set()
     _show(screen, plan, moved, done="given up", yes=yes)
     if not plan.moves:
-        raise CommandStop("không có lượt chuyển nào đang chờ được chọn", "no waiting delivery was chosen", NOT_FOUND)
+        raise CommandStop(t("no waiting delivery was chosen"), NOT_FOUND)
     if yes:
-        screen.note(f"Đã thôi gửi {len(moved)} lượt chuyển.", f"{len(moved)} deliveries given up.")
+        screen.note(t("{count} deliveries given up.", count=say_count(len(moved))))
     else:
         screen.note(
-            f"Kế hoạch: {len(plan.moves)} lượt chuyển. Thêm --yes để thực hiện.",
-            f"Plan: {len(plan.moves)} deliveries. Add --yes to run it.",
+            t("Plan: {count} deliveries. Add --yes to run it.", count=say_count(len(plan.moves))),
         )
 
 
 def _check(ids: tuple[str, ...], recipient: str | None, reason: str, options: Mapping[str, object]) -> None:
     if not reason.strip():
-        raise click.UsageError(t("--reason không được để trống", "--reason must not be empty"))
+        raise click.UsageError(t("--reason must not be empty"))
     if not ids and not recipient and not any(value is not None for value in options.values()):
-        raise click.UsageError(t("cần ID hoặc một bộ lọc", "an ID or a filter is needed"))
+        raise click.UsageError(t("an ID or a filter is needed"))
 
 
 def _carry_out(
@@ -170,11 +181,21 @@ def _show(screen: Screen, plan: "ReplayPlan", moved: set[str], *, done: str, yes
             | {"attempts": left.attempts, "action": "excluded"}
         )
     columns = {
-        "id": "id",
-        "recipient": t("nơi nhận", "recipient"),
-        "partner": t("hệ thống", "partner"),
-        "attempts": t("lần gửi", "attempts"),
-        "action": t("việc làm", "action"),
-        "reason": t("lý do", "reason"),
+        "id": t("id"),
+        "recipient": t("recipient"),
+        "partner": t("partner"),
+        "attempts": t("attempts"),
+        "action": t("action"),
+        "reason": t("reason"),
     }
-    screen.table(columns, rows)
+    screen.table(columns, rows if screen.json else map(_say_row, rows))
+
+
+def _say_row(row: "Mapping[str, object]") -> dict[str, object]:
+    """Return a row of a plan as a person reads it."""
+    from hub.cli.words import say_value, say_word
+
+    why = row["reason"]
+    # a delivery that is being sent cannot be given up; its state stands for the reason
+    reason = say_word("delivery", why) if why == "sending" else say_value("reason", why)
+    return {**row, "action": say(_ACTIONS[str(row["action"])]), "reason": reason}

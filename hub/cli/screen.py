@@ -3,6 +3,7 @@
 Results go to standard output, all other text to standard error.
 """
 
+import gettext
 import io
 import json
 import os
@@ -16,22 +17,39 @@ from typing import IO, Any, NoReturn
 import attrs
 import click
 
-from hub.domain.errors import Mistake
+from hub.domain.errors import Mistake, write_mistake_json
 from hub.domain.sanitize import replace_controls
+from hub.language.catalogues import DOMAIN, FOLDER, translate
+from hub.language.languages import Language, choose_environment_language
+from hub.language.phrases import Phrase
 
 OK, FAILED, USAGE, PARTLY, NOT_FOUND, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 3, 4, 69, 78
 #: The reader of the output, such as `head`, has ended. Shells report this code for a program that SIGPIPE ended.
 UNREAD = 141
 
 
-def wants_english() -> bool:
-    """Tell whether the environment asks for English. The default is Vietnamese."""
-    return os.environ.get("LANG", "").startswith("en")
+def read_language() -> Language:
+    """Return the language that the environment asks for (`hub.language.languages`)."""
+    return choose_environment_language(os.environ)
 
 
-def t(vi: str, en: str) -> str:
-    """Return the text in the user's language."""
-    return en if wants_english() else vi
+def say(text: object) -> str:
+    """Return *text*, a `Phrase` or a value, in the user's language."""
+    return translate(text, read_language())
+
+
+def t(id: str, /, **arguments: object) -> str:  # noqa: A002 - what gettext calls it
+    """Return the phrase of that id in the user's language. `./dev words` finds each id by this call."""
+    return say(Phrase(id, arguments))
+
+
+def say_count(number: int) -> str:
+    """Return a number of things as it is written in the user's language: `12.345`, in English `12,345`."""
+    if abs(number) < 1000:  # such a number reads the same everywhere, and the signs of a language take time to load
+        return str(number)
+    from hub.report.output.words import write_number
+
+    return write_number(number, read_language())
 
 
 class _Outlet(io.FileIO):
@@ -69,15 +87,25 @@ def end_on_broken_pipe() -> None:
         setattr(sys, name, after)
 
 
+def bind_click_words() -> None:
+    """Let click say its own words in the user's language, from the hub's catalogues.
+
+    click asks the gettext of Python's library, which takes the language from `LANGUAGE` first.
+    """
+    gettext.bindtextdomain(DOMAIN, str(FOLDER))
+    gettext.textdomain(DOMAIN)
+    os.environ["LANGUAGE"] = read_language()
+
+
 class CommandStop(click.ClickException):
     """Ends a command with a sentence on standard error and an exit code (docs/reference/cli.md)."""
 
-    def __init__(self, vi: str, en: str, code: int = FAILED) -> None:
-        super().__init__(t(vi, en))
+    def __init__(self, sentence: str, code: int = FAILED) -> None:
+        super().__init__(sentence)
         self.exit_code = code  # type: ignore[misc]
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"{t('Lỗi', 'Error')}: {self.message}", file=file or sys.stderr)
+        click.echo(f"{t('Error')}: {self.message}", file=file or sys.stderr)
 
 
 def _default_config() -> Path:
@@ -120,19 +148,16 @@ class Screen:
                 click.secho(text, bold=number == 0)
         return len(lines)
 
-    def note(self, vi: str, en: str) -> None:
+    def note(self, remark: str) -> None:
         """Print a remark on standard error."""
-        click.echo("\n".join(map(replace_controls, t(vi, en).split("\n"))), err=True)
+        click.echo("\n".join(map(replace_controls, remark.split("\n"))), err=True)
 
     def mistakes(self, mistakes: Sequence[Mistake], *, kind: str = "mistake") -> None:
         """Print every mistake on standard error; under `--json` also as objects on standard output."""
-        from hub.domain import translations
-
         for mistake in mistakes:
             if self.json:
-                self.row({"kind": kind, **attrs.asdict(mistake)}, "")
-            told = mistake if wants_english() else translations.translate_mistake(mistake)
-            click.echo(f"{told.path}: {told.wrong} ({told.expected})", err=True)
+                self.row({"kind": kind, **write_mistake_json(mistake)}, "")
+            click.echo(f"{mistake.path}: {say(mistake.wrong)} ({say(mistake.expected)})", err=True)
 
 
 def _cell(value: object) -> str:
@@ -143,6 +168,10 @@ def _cell(value: object) -> str:
             return value.strftime("%Y-%m-%d %H:%M:%SZ")
         case list() | tuple():
             return " ".join(map(str, value))
+        case bool():
+            return t("yes") if value else t("no")
+        case int():
+            return say_count(value)
         case _:
             return str(value)
 
@@ -156,6 +185,14 @@ def colour_difference(diff: Iterable[str]) -> str:
         else click.style(replace_controls(line), fg=colours.get(line[:1]))
         for line in diff
     )
+
+
+class WholeNumber(click.IntRange):
+    """A whole number in a range. click has no translation of the name of its own type."""
+
+    def __init__(self, least: int | None = None, most: int | None = None) -> None:
+        super().__init__(least, most)
+        self.name = t("whole number")
 
 
 pass_screen = click.make_pass_decorator(Screen, ensure=True)
@@ -176,11 +213,10 @@ def common_options() -> list[click.Parameter]:
     return [
         click.Option(
             ["-c", "--config"],
-            metavar=t("TỆP", "FILE"),
+            metavar=t("FILE"),
             expose_value=False,
             callback=_set_config,
             help=t(
-                "Tệp cấu hình; mặc định $LIENTHONG_CONFIG, rồi ./hub.toml.",
                 "Configuration file; default $LIENTHONG_CONFIG, then ./hub.toml.",
             ),
         ),
@@ -189,32 +225,12 @@ def common_options() -> list[click.Parameter]:
             is_flag=True,
             expose_value=False,
             callback=_set_json,
-            help=t("Mỗi dòng một đối tượng JSON.", "One JSON object per line."),
+            help=t("One JSON object per line."),
         ),
     ]
 
 
-class _Bilingual(click.Command):
-    """Writes the fixed words of click's help pages in the user's language."""
-
-    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        pieces = " ".join(self.collect_usage_pieces(ctx))
-        formatter.write_usage(ctx.command_path, pieces, prefix=t("Cách dùng: ", "Usage: "))
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        records = [record for parameter in self.get_params(ctx) if (record := parameter.get_help_record(ctx))]
-        if records:
-            with formatter.section(t("Tùy chọn", "Options")):
-                formatter.write_dl(records)
-
-    def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        option = super().get_help_option(ctx)
-        if option:
-            option.help = t("Hiện trợ giúp này.", "Show this help.")
-        return option
-
-
-class Command(_Bilingual):
+class Command(click.Command):
     """A command of `lienthong`, with `-c` and `--json`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -222,10 +238,10 @@ class Command(_Bilingual):
         self.params += common_options()
 
 
-class CommandGroup(_Bilingual, click.Group):
-    """A group that imports a command only when it is used. *table* maps name -> (`module:attribute`, vi, en)."""
+class CommandGroup(click.Group):
+    """A group that imports a command only when it is used. *table* maps name -> (`module:attribute`, description)."""
 
-    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str, str]] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, table: Mapping[str, tuple[str, Phrase]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params += common_options()
         self._table = table or {}
@@ -243,37 +259,36 @@ class CommandGroup(_Bilingual, click.Group):
         return found
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        _Bilingual.format_options(self, ctx, formatter)
-        records = [(name, t(vi, en)) for name, (_, vi, en) in self._table.items()]
+        click.Command.format_options(self, ctx, formatter)
+        records = [(name, say(described)) for name, (_, described) in self._table.items()]
         records += [(name, command.get_short_help_str(100)) for name, command in self.commands.items()]
-        with formatter.section(t("Lệnh", "Commands")):
+        with formatter.section(t("Commands")):
             formatter.write_dl(records)
 
 
-def _help(vi: str, en: str, examples: Sequence[str]) -> dict[str, str]:
+def _help(said: str, examples: Sequence[str]) -> dict[str, str]:
     lines = "\n".join(f"  {example}" for example in examples)
-    title = t("Ví dụ:", "Examples:")
-    return {"help": t(vi, en), "epilog": f"\b\n{title}\n{lines}" if examples else ""}
+    title = t("Examples:")
+    return {"help": said, "epilog": f"\b\n{title}\n{lines}" if examples else ""}
 
 
-def command(name: str, vi: str, en: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:
-    """Make a function a command with help in both languages and examples."""
-    return click.command(name, cls=Command, **_help(vi, en, examples))
+def command(name: str, said: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:
+    """Make a function a command with a help page and examples."""
+    return click.command(name, cls=Command, **_help(said, examples))
 
 
 def command_group(
     name: str,
-    vi: str,
-    en: str,
+    said: str,
     *examples: str,
     cls: type[CommandGroup] = CommandGroup,
-    table: Mapping[str, tuple[str, str, str]] | None = None,
+    table: Mapping[str, tuple[str, Phrase]] | None = None,
 ) -> Callable[[Callable[..., Any]], CommandGroup]:
     """Make a function a group of commands, like `lienthong partners`.
 
     Commands of *table* are imported only when used.
     """
-    return click.group(name, cls=cls, table=table, **_help(vi, en, examples))
+    return click.group(name, cls=cls, table=table, **_help(said, examples))
 
 
 @contextmanager

@@ -16,7 +16,20 @@ from urllib.parse import quote
 import attrs
 import click
 
-from hub.cli.screen import FAILED, OK, PARTLY, UNAVAILABLE, CommandStop, Screen, command, exit_command, pass_screen, t
+from hub.cli.screen import (
+    FAILED,
+    OK,
+    PARTLY,
+    UNAVAILABLE,
+    CommandStop,
+    Screen,
+    command,
+    exit_command,
+    pass_screen,
+    read_language,
+    say,
+    t,
+)
 
 if TYPE_CHECKING:
     from hub.cli.documents_client import DocumentsClient, SubmissionRefused
@@ -41,16 +54,15 @@ class Caller:
 def _caller_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of `Caller` to a command."""
     options = (
-        click.option("--as", "partner", metavar="PARTNER", help=t("Hệ thống đối tác mẫu.", "The sample partner.")),
-        click.option("--url", metavar="URL", help=t("Địa chỉ dịch vụ văn bản.", "Address of the documents service.")),
-        click.option("--key", type=_FILE, help=t("Khóa riêng (PEM).", "Private key (PEM).")),
-        click.option("--certificate", type=_FILE, help=t("Chứng thư (PEM).", "Certificate (PEM).")),
-        click.option("--ca", type=_FILE, help=t("CA của trục (PEM).", "The hub's CA (PEM).")),
+        click.option("--as", "partner", metavar="PARTNER", help=t("The sample partner.")),
+        click.option("--url", metavar="URL", help=t("Address of the documents service.")),
+        click.option("--key", type=_FILE, help=t("Private key (PEM).")),
+        click.option("--certificate", type=_FILE, help=t("Certificate (PEM).")),
+        click.option("--ca", type=_FILE, help=t("The hub's CA (PEM).")),
         click.option(
             "--hub-certificate",
             type=_FILE,
             help=t(
-                "Chứng thư mà trục dùng để ký (PEM), nếu khác chứng thư TLS của trục.",
                 "The certificate with which the hub signs (PEM), if it differs from its TLS certificate.",
             ),
         ),
@@ -58,7 +70,7 @@ def _caller_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--timeout",
             default=60.0,
             show_default=True,
-            help=t("Chờ mỗi lời gọi, tính bằng giây.", "Seconds to wait for one call."),
+            help=t("Seconds to wait for one call."),
         ),
     )
     for option in reversed(options):
@@ -68,10 +80,10 @@ def _caller_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @command(
     "send",
-    "Ký và gửi một gói tin, rồi kiểm tra biên nhận.  FILE là - để đọc từ đầu vào chuẩn.\n\n"
-    "Mã thoát: 0 đã nhận, 1 bị từ chối, 69 chưa phục vụ được (gửi lại được, cùng --message-id).",
-    "Sign and send one packet, then verify the receipt.  FILE is - for standard input.\n\n"
-    "Exits 0 accepted, 1 refused, 69 unavailable (send it again, with the same --message-id).",
+    t(
+        "Sign and send one packet, then verify the receipt.  FILE is - for standard input.\n\nExits 0 "
+        "accepted, 1 refused, 69 unavailable (send it again, with the same --message-id)."
+    ),
     "lienthong -c tinh/hub.toml send vanban.edxml --as sotttt",
     "lienthong -c tinh/hub.toml send vanban.edxml --as sotttt --sign-packet",
     "lienthong send vanban.edxml --key k.key --certificate k.crt --ca ca.crt --url https://truc.example.vn/soap/documents",
@@ -81,19 +93,17 @@ def _caller_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--message-id",
     metavar="ID",
-    help=t("Mã của bạn; mặc định là SHA-256 của gói tin.", "Your message id; default the SHA-256 of the packet."),
+    help=t("Your message id; default the SHA-256 of the packet."),
 )
 @click.option(
     "--sign-packet",
     is_flag=True,
-    help=t(
-        "Ký cả gói tin (XMLDSig enveloped) trước khi gửi.", "Also sign the packet (enveloped XMLDSig) before sending."
-    ),
+    help=t("Also sign the packet (enveloped XMLDSig) before sending."),
 )
 @click.option(
     "--receipt",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help=t("Ghi biên nhận vào tệp này.", "Write the receipt to this file."),
+    help=t("Write the receipt to this file."),
 )
 @pass_screen
 def send(
@@ -113,7 +123,7 @@ def send(
         if receipt:
             receipt.write_bytes(sent.receipt)
     fields = {"accepted": True, **attrs.asdict(sent), "receipt": sent.receipt.decode()}
-    screen.row(fields, t(f"Đã nhận: {sent.document_id}", f"Accepted: {sent.document_id}"))
+    screen.row(fields, t("Accepted: {document_id}", document_id=sent.document_id))
 
 
 def _signed(packet: bytes, client: "DocumentsClient") -> bytes:
@@ -123,29 +133,25 @@ def _signed(packet: bytes, client: "DocumentsClient") -> bytes:
     try:
         return client.sign_packet(packet)
     except ValueError as error:
-        raise CommandStop(f"không ký được gói tin: {error}", f"the packet cannot be signed: {error}", FAILED) from error
+        raise CommandStop(t("the packet cannot be signed: {error}", error=error), FAILED) from error
     except Rejected as rejected:
-        why = describe_problem(rejected.problems[0])
-        raise CommandStop(f"không ký được gói tin: {why}", f"the packet cannot be signed: {why}", FAILED) from rejected
+        why = describe_problem(rejected.problems[0], read_language())
+        raise CommandStop(t("the packet cannot be signed: {why}", why=why), FAILED) from rejected
 
 
 @command(
     "fetch",
-    "Lấy mọi thông điệp đang chờ vào DIR, mỗi thông điệp một tệp MÃ.edxml.\n\n"
-    "Không có --confirm thì thông điệp vẫn chờ. Không có --unit thì lấy cho mọi đơn vị của đối tác mẫu.\n\n"
-    "Mã thoát: 0 xong, 1 bị từ chối, 3 được một phần, 69 chưa phục vụ được.",
-    "Fetch all waiting messages into DIR, each into a file ID.edxml.\n\n"
-    "Without --confirm the messages stay waiting. Without --unit, messages for every unit of the sample partner are "
-    "fetched.\n\n"
-    "Exits 0 done, 1 refused, 3 partly, 69 unavailable.",
+    t(
+        "Fetch all waiting messages into DIR, each into a file ID.edxml.\n\nWithout --confirm the "
+        "messages stay waiting. Without --unit, messages for every unit of the sample partner are "
+        "fetched.\n\nExits 0 done, 1 refused, 3 partly, 69 unavailable."
+    ),
     "lienthong -c tinh/hub.toml fetch --as sotttt --confirm den",
 )
 @click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @_caller_options
-@click.option("--unit", "units", metavar="CODE", multiple=True, help=t("Chỉ cho đơn vị này.", "For this unit only."))
-@click.option(
-    "--confirm", is_flag=True, help=t("Xác nhận sau khi đã ghi tệp.", "Confirm each message after its file is written.")
-)
+@click.option("--unit", "units", metavar="CODE", multiple=True, help=t("For this unit only."))
+@click.option("--confirm", is_flag=True, help=t("Confirm each message after its file is written."))
 @pass_screen
 def fetch_messages(screen: Screen, /, directory: Path, units: tuple[str, ...], confirm: bool, **options: Any) -> None:
     with _connected(screen, Caller(**options)) as (client, config):
@@ -153,7 +159,7 @@ def fetch_messages(screen: Screen, /, directory: Path, units: tuple[str, ...], c
         with _told(screen):
             directory.mkdir(parents=True, exist_ok=True)
             fetched, refused = _fetch_all(screen, client, directory, wanted, confirm)
-    screen.note(f"{fetched} thông điệp vào {directory}", f"{fetched} messages into {directory}")
+    screen.note(t("{fetched} messages into {directory}", fetched=fetched, directory=directory))
     exit_command(OK if not refused else PARTLY if fetched else FAILED)
 
 
@@ -228,7 +234,6 @@ def _connected(screen: Screen, caller: Caller) -> Generator[tuple["DocumentsClie
     if not (key and certificate and ca and (caller.url or caller.partner)):
         raise click.UsageError(
             t(
-                "cần --as PARTNER, hoặc cả --key, --certificate, --ca và --url",
                 "give --as PARTNER, or all of --key, --certificate, --ca and --url",
             )
         )
@@ -267,9 +272,7 @@ def _units_of(partner: str | None, config: "Config") -> tuple[str, ...]:
     found = config.partners.get(partner or "")
     units = tuple(unit for unit in found.units if unit != ANY) if found else ()
     if not units:
-        raise click.UsageError(
-            t("cần --unit: đối tác này không có đơn vị nào", "give --unit: this partner has no unit")
-        )
+        raise click.UsageError(t("give --unit: this partner has no unit"))
     return units
 
 
@@ -286,21 +289,43 @@ def _told(screen: Screen) -> Generator[None]:
     except HubUnavailable as outage:
         if screen.json:
             screen.row({"accepted": None, "unavailable": str(outage), "retry_after": outage.retry_after}, "")
-        raise CommandStop(f"chưa phục vụ được: {outage}", f"unavailable: {outage}", UNAVAILABLE) from outage
+        raise CommandStop(t("unavailable: {outage}", outage=outage), UNAVAILABLE) from outage
     except OSError as error:
-        said = f"{error.filename2 or error.filename}: {error.strerror}"
-        raise CommandStop(said, said) from error
+        raise CommandStop(f"{error.filename2 or error.filename}: {error.strerror}") from error
 
 
 def _show_refusal(screen: Screen, refused: "SubmissionRefused", document_id: str | None = None) -> None:
     if screen.json:
-        errors = [{"code": problem.code, "description": problem.detail} for problem in refused.problems]
+        errors = [{"code": problem.code, "description": str(problem.detail)} for problem in refused.problems]
         named = {"document_id": document_id} if document_id else {}
         screen.row({"accepted": False, **named, "errors": errors, "tracking": refused.tracking}, "")
         return
     subject = f" {document_id}" if document_id else ""
-    screen.note(f"Bị từ chối{subject}:", f"Refused{subject}:")
+    screen.note(t("Refused{subject}:", subject=subject))
     for problem in refused.problems:
-        screen.note(f"  {problem.code}: {problem.detail}", f"  {problem.code}: {problem.detail}")
+        screen.note(
+            t("  {code}: {detail}", code=problem.code, detail=_choose_language(problem.code, say(problem.detail)))
+        )
     if refused.tracking:
-        screen.note(f"  Mã theo dõi: {refused.tracking}", f"  Tracking id: {refused.tracking}")
+        screen.note(t("  Tracking id: {tracking}", tracking=refused.tracking))
+
+
+def _choose_language(code: str, answer: str) -> str:
+    """Return the part of a hub's *answer* that is in the user's language: a hub answers in both at once.
+
+    An answer that is made otherwise, as by another version, is returned whole.
+    """
+    from hub.domain.errors import find_error_sentence
+    from hub.language.catalogues import say_both
+    from hub.language.languages import Language
+
+    try:
+        vietnamese, english = (f"{each}." for each in say_both(find_error_sentence(code)))
+    except KeyError:
+        return answer
+    before, found, detail = answer.partition(f" / {english}")
+    if not found or not before.startswith(vietnamese):
+        return answer
+    if read_language() is Language.EN:
+        return english + detail
+    return vietnamese + detail if before == vietnamese else before

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hub.cli.screen import t
+from hub.cli.screen import say_count, t
+from hub.cli.words import say_word
+from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -44,26 +46,27 @@ def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict
         "size": message.size,
     }
     if blobs.read_blob_size(tx, message.sha256) != message.size or message.size > documents.LARGEST:
-        again = t(
-            "không lưu byte, hoặc quá lớn để kiểm tra lại", "the bytes are not stored, or too large to verify again"
-        )
+        again = phrase("the bytes are not stored, or too large to verify again")
         fields["again"] = None
     else:
         trust = AuditTrust(anchors=config.anchors, now=datetime.now(UTC))
         found, subject = documents.judge_kept_packet(blobs.read_blob(tx, message.sha256), message.received_at, trust)
         fields |= {"again": str(found.standing), "subject": subject}
-        again = t(
-            f"kiểm tra lại: {found.standing} {found.code} {found.detail}".rstrip()
-            + (f", người ký {subject}" if subject else ""),
-            f"verified again: {found.standing} {found.code} {found.detail}".rstrip()
-            + (f", signed by {subject}" if subject else ""),
-        )
+        result = f"{say_word('signature', found.standing)} {found.code} {found.detail}".rstrip()
+        if subject:
+            again = phrase("verified again: {result}, signed by {subject}", result=result, subject=subject)
+        else:
+            again = phrase("verified again: {result}", result=result)
     shown = event.get("certificate") or "–"
     return fields, t(
-        f"gói tin: {message.signature}, chứng thư {shown}, kiểm tra lúc {message.received_at.isoformat()}, trên {message.size} byte"
-        f" SHA-256 {message.sha256}; {again}",
-        f"packet: {message.signature}, certificate {shown}, verified at {message.received_at.isoformat()}, over {message.size} octets"
-        f" SHA-256 {message.sha256}; {again}",
+        "packet: {signature}, certificate {shown}, verified at {received_at}, over {size} octets "
+        "SHA-256 {sha256}; {again}",
+        signature=say_word("signature", message.signature),
+        shown=shown,
+        received_at=message.received_at.isoformat(),
+        size=say_count(message.size),
+        sha256=message.sha256,
+        again=again,
     )
 
 
@@ -74,14 +77,15 @@ def _receipt(tx: "Transaction", message: "Message", config: "Config") -> Line:
 
     content = search.read_stored_receipt(tx, message.id)
     if content is None:
-        return {"what": "receipt", "holds": None}, t("biên nhận: không có", "receipt: there is none")
+        return {"what": "receipt", "holds": None}, t("receipt: there is none")
     sealers = Sealers(AuditTrust(anchors=config.anchors, now=datetime.now(UTC)))
     wrong = list(documents.audit_receipt(content, message.id, sealers, quiet=True))
     name = next((subject.rfc4514_string() for subject in sealers.subjects), None)
     fields: dict[str, object] = {"what": "receipt", "holds": not wrong, "subject": name}
     if wrong:
-        return {**fields, "reason": wrong[0].en}, t(f"biên nhận: SAI, {wrong[0].vi}", f"receipt: FALSE, {wrong[0].en}")
-    return fields, t(f"biên nhận: niêm phong đúng, của {name}", f"receipt: the seal is valid, by {name}")
+        why = wrong[0].text
+        return {**fields, "reason": str(why)}, t("receipt: FALSE, {why}", why=why)
+    return fields, t("receipt: the seal is valid, by {name}", name=name)
 
 
 def _call(message: "Message", sha1: dict[str, object]) -> Line:
@@ -93,7 +97,7 @@ def _call(message: "Message", sha1: dict[str, object]) -> Line:
         "sha1": bool(sha1.get("operation")),
     }
     return fields, t(
-        f"lời gọi: của đối tác {message.partner}; chữ ký của lời gọi đã kiểm tra khi nhận và không được lưu, biên nhận là lời của trục",
-        f"call: from the partner {message.partner}; its signature was verified on arrival and is not stored, the "
+        "call: from the partner {partner}; its signature was verified on arrival and is not stored, the "
         "receipt vouches for it",
+        partner=message.partner,
     )

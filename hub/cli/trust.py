@@ -14,22 +14,25 @@ from hub.cli.screen import (
     command_group,
     exit_command,
     pass_screen,
+    say,
     t,
 )
 from hub.domain.errors import Mistake
+from hub.language.phrases import Phrase, phrase
 
 if TYPE_CHECKING:
     from hub.config.revocation_cache import RevocationAnswer, RevocationQuestion
+    from hub.security.crl_ocsp import RevocationStatus
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@command_group("trust", "Chứng thư gốc (CA) và danh sách thu hồi (CRL).", "Trust anchors (CA certificates) and CRLs.")
+@command_group("trust", t("Trust anchors (CA certificates) and CRLs."))
 def trust() -> None:
     pass
 
 
-@command("list", "Liệt kê chứng thư gốc và CRL của nó.", "List the anchors and their CRLs.", "lienthong trust list")
+@command("list", t("List the anchors and their CRLs."), "lienthong trust list")
 @pass_screen
 def list_trust(screen: Screen) -> None:
     from hub.cli.journal import read_journal_config
@@ -56,15 +59,15 @@ def list_trust(screen: Screen) -> None:
             }
         )
     titles = {
-        "subject": t("chủ thể", "subject"),
-        "not_after": t("hết hạn", "ends"),
-        "crl_due": t("CRL đến hạn", "CRL due"),
-        "revoked": t("đã thu hồi", "revoked"),
+        "subject": t("subject"),
+        "not_after": t("ends"),
+        "crl_due": t("CRL due"),
+        "revoked": t("revoked"),
     }
     screen.table(titles, rows)
     if config.sources:
         if not screen.json:
-            screen.note("", "")
+            screen.note("")
         _show_asked(
             screen, {one.question.name: one for one in known}, revocation_cache.list_revocation_questions(config), now
         )
@@ -80,62 +83,68 @@ def _show_asked(
     for question in questions:
         one = known.get(question.name)
         said = one.said if one is not None else None
-        holds = "" if said is None else said.flaw(now) or t("còn hạn", "current")
+        holds = "" if said is None else say(said.flaw(now) or phrase("current"))
         rows.append(
             {
                 "issuer": question.issuer.subject.rfc4514_string(),
                 "url": question.urls[0],
                 "about": "CRL" if question.certificate is None else question.certificate.subject.rfc4514_string(),
-                "status": said.status.value if isinstance(said, OcspAnswer) else None,
+                "status": _say_status(screen, said.status) if isinstance(said, OcspAnswer) else None,
                 "heard_at": one.at if one is not None else None,
                 "issued": said.begins if said is not None else None,
                 "due": said.ends if said is not None else None,
-                "age": _age(now - one.at) if one is not None else t("chưa hỏi được", "no answer yet"),
+                "age": _age(now - one.at) if one is not None else t("no answer yet"),
                 "holds": holds,
             }
         )
     titles = {
-        "url": t("hỏi tại", "asked at"),
-        "about": t("về", "about"),
-        "status": t("trả lời", "answer"),
-        "age": t("cách đây", "age"),
-        "due": t("đến hạn", "due"),
+        "url": t("asked at"),
+        "about": t("about"),
+        "status": t("answer"),
+        "age": t("age"),
+        "due": t("due"),
         "holds": "",
     }
     screen.table(titles, rows)
 
 
+def _say_status(screen: Screen, status: "RevocationStatus") -> str:
+    from hub.cli.words import say_word
+
+    return status.value if screen.json else say_word("revocation", status)
+
+
 def _age(since: timedelta) -> str:
     minutes = int(since.total_seconds()) // 60
     if minutes < 120:
-        return t(f"{minutes} phút", f"{minutes} min")
-    return t(f"{minutes // 60} giờ", f"{minutes // 60} h")
+        return t("{minutes} min", minutes=minutes)
+    return t("{minutes} h", minutes=minutes // 60)
 
 
 @command(
     "add",
-    "Tin chứng thư gốc trong FILE (PEM); --crl là danh sách thu hồi của nó.\n\n"
-    "Chạy lại với CRL mới để thay CRL cũ. Trục đang chạy nhận biết sau `lienthong reload`.",
-    "Trust the anchors in FILE (PEM); --crl is their revocation list.\n\n"
-    "Run the command again with a newer CRL to replace the old one. A running hub uses it after `lienthong reload`.",
+    t(
+        "Trust the anchors in FILE (PEM); --crl is their revocation list.\n\nRun the command again with a "
+        "newer CRL to replace the old one. A running hub uses it after `lienthong reload`."
+    ),
     "lienthong trust add rootca.crt --crl rootca.crl",
     "lienthong trust add subca.crt --crl-url http://crl.ca.example/subca.crl --ocsp-url http://ocsp.ca.example",
 )
 @click.argument("file", type=_FILE)
-@click.option("--crl", "crl_file", type=_FILE, metavar=t("TỆP", "FILE"), help=t("CRL dạng PEM.", "A PEM CRL."))
+@click.option("--crl", "crl_file", type=_FILE, metavar=t("FILE"), help=t("A PEM CRL."))
 @click.option(
     "--crl-url",
     "crl_urls",
     multiple=True,
     metavar="URL",
-    help=t("Nơi trục tự lấy CRL; lặp lại được.", "URL from which the hub fetches the CRL by itself; repeatable."),
+    help=t("URL from which the hub fetches the CRL by itself; repeatable."),
 )
 @click.option(
     "--ocsp-url",
     "ocsp_urls",
     multiple=True,
     metavar="URL",
-    help=t("Nơi trục hỏi OCSP; lặp lại được.", "URL of the CA's OCSP responder; repeatable."),
+    help=t("URL of the CA's OCSP responder; repeatable."),
 )
 @pass_screen
 def add_anchor(
@@ -153,7 +162,7 @@ def add_anchor(
     config = read_config(screen.config)
     mistakes: list[Mistake] = []
 
-    def wrong(what: str, expected: str) -> None:
+    def wrong(what: Phrase, expected: Phrase) -> None:
         mistakes.append(Mistake("trust add", what, expected))
 
     authorities = files.read_certificate_file(file, wrong)
@@ -163,7 +172,10 @@ def add_anchor(
         if flaw := find_url_flaw(url, PLAIN_SCHEMES):
             wrong(flaw, PLAIN_URL)
     if (crl_urls or ocsp_urls) and len(authorities) > 1:
-        wrong(f"{file} holds {len(authorities)} CAs", "one CA a file, where URLs are given: they are of one CA")
+        wrong(
+            phrase("{file} holds {count} CAs", file=file, count=len(authorities)),
+            phrase("one CA a file, where URLs are given: they are of one CA"),
+        )
     if mistakes:
         screen.mistakes(mistakes)
         exit_command(CONFIGURATION)
@@ -173,7 +185,7 @@ def add_anchor(
         written[stem.with_suffix(".crl")] = b"".join(one.public_bytes(Encoding.PEM) for one in crls)
     for path, content in written.items():
         write_atomically(path, content)
-        screen.row({"file": str(path)}, t(f"Đã ghi {path}", f"Wrote {path}"))
+        screen.row({"file": str(path)}, t("Wrote {path}", path=path))
     if crl_urls or ocsp_urls:
         path = stem.with_suffix(".toml")
         shown, issuer = f"trust/{path.name}", f"trust/{stem.name}.crt"
@@ -186,11 +198,11 @@ def add_anchor(
         fields = {"file": str(path), "diff": diff, "kept": str(kept) if kept else None}
         screen.row(
             fields,
-            "\n".join([*([colour_difference(diff)] if before and diff else []), t(f"Đã ghi {path}", f"Wrote {path}")]),
+            "\n".join([*([colour_difference(diff)] if before and diff else []), t("Wrote {path}", path=path)]),
         )
         if kept:
-            screen.note(f"Bản cũ: {kept}", f"Old file: {kept}")
-    screen.note("Trục đang chạy nhận biết sau `lienthong reload`", "A running hub uses it after `lienthong reload`")
+            screen.note(t("Old file: {kept}", kept=kept))
+    screen.note(t("A running hub uses it after `lienthong reload`"))
 
 
 trust.add_command(list_trust)

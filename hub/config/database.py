@@ -3,8 +3,10 @@
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-EXPECTED = '"sqlite:///PATH", or "postgresql://USER@HOST/DATABASE"'
-EXPECTED_APART = "a URL without a password, and password-file"
+from hub.language.phrases import phrase
+
+EXPECTED = phrase('"sqlite:///PATH", or "postgresql://USER@HOST/DATABASE"')
+EXPECTED_APART = phrase("a URL without a password, and password-file")
 _SQLITE = "sqlite:///"
 _POSTGRESQL = ("postgresql", "postgresql+psycopg")
 
@@ -30,7 +32,7 @@ def parse_database_url(text: str, home: Path) -> str:
     except ValueError:  # the port is not a number
         sound = secret = False
     if secret:
-        raise DatabaseUrlUnfit("it contains a password", EXPECTED_APART)
+        raise DatabaseUrlUnfit(phrase("it contains a password"), EXPECTED_APART)
     if not sound:
-        raise DatabaseUrlUnfit(f"{text!r} does not fit", EXPECTED)
+        raise DatabaseUrlUnfit(phrase("{text} does not fit", text=repr(text)), EXPECTED)
     return f"postgresql+psycopg{text[text.index(':') :]}"

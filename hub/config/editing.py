@@ -14,6 +14,7 @@ from tomlkit.items import Array, Table
 
 from hub.config.writing import write_atomically
 from hub.domain.errors import ConfigurationFault, Mistake
+from hub.language.phrases import phrase
 
 #: A list with more characters is written on several lines.
 _LONG = 100
@@ -30,7 +31,9 @@ def edit_toml(text: str, changes: Mapping[str, Value], shown: str) -> str:
     try:
         document = tomlkit.parse(text)
     except TOMLKitError as error:
-        raise ConfigurationFault([Mistake(shown, f"is not TOML: {error}", "TOML in UTF-8")]) from error
+        raise ConfigurationFault(
+            [Mistake(shown, phrase("is not TOML: {error}", error=error), phrase("TOML in UTF-8"))]
+        ) from error
     _edit(document, changes, shown)
     return tomlkit.dumps(document)
 
@@ -43,7 +46,15 @@ def _edit(table: Any, changes: Mapping[str, Value], shown: str) -> None:
                     continue
                 table[key] = tomlkit.table()
             if not isinstance(table[key], Table):
-                raise ConfigurationFault([Mistake(f"{shown}: {key}", f"{key} is not a table", f"a table, [{key}]")])
+                raise ConfigurationFault(
+                    [
+                        Mistake(
+                            f"{shown}: {key}",
+                            phrase("{key} is not a table", key=key),
+                            phrase("a table, [{key}]", key=key),
+                        )
+                    ]
+                )
             _edit(table[key], value, shown)
         elif value is None:
             table.pop(key, None)
@@ -69,9 +80,13 @@ def read_text(path: Path, shown: str) -> str:
     try:
         return path.read_bytes().decode()
     except OSError as error:
-        raise ConfigurationFault([Mistake(shown, f"cannot be read: {error.strerror}", "a file")]) from error
+        raise ConfigurationFault(
+            [Mistake(shown, phrase("cannot be read: {strerror}", strerror=error.strerror), phrase("a file"))]
+        ) from error
     except UnicodeDecodeError as error:
-        raise ConfigurationFault([Mistake(shown, f"is not TOML: {error}", "TOML in UTF-8")]) from error
+        raise ConfigurationFault(
+            [Mistake(shown, phrase("is not TOML: {error}", error=error), phrase("TOML in UTF-8"))]
+        ) from error
 
 
 def write_difference(before: str, after: str, shown: str) -> list[str]:

@@ -8,8 +8,10 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
-EXPECTED = '"amqps://USER@HOST:PORT/VHOST"; on this machine "amqp://USER@127.0.0.1/VHOST" will do'
-EXPECTED_APART = "a URL without a password, and password-file"
+from hub.language.phrases import phrase
+
+EXPECTED = phrase('"amqps://USER@HOST:PORT/VHOST"; on this machine "amqp://USER@127.0.0.1/VHOST" will do')
+EXPECTED_APART = phrase("a URL without a password, and password-file")
 _PORTS = {"amqp": 5672, "amqps": 5671}
 
 
@@ -40,13 +42,13 @@ def parse_broker_url(text: str) -> BrokerPlace:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:  # the port is not a number
-        raise BrokerUrlUnfit("the URL does not fit", EXPECTED) from None
+        raise BrokerUrlUnfit(phrase("the URL does not fit"), EXPECTED) from None
     if parts.password is not None:
-        raise BrokerUrlUnfit("it contains a password", EXPECTED_APART)
+        raise BrokerUrlUnfit(phrase("it contains a password"), EXPECTED_APART)
     host, user, tls = parts.hostname or "", unquote(parts.username or ""), parts.scheme == "amqps"
     sound = parts.scheme in _PORTS and host and user and not parts.query and not parts.fragment and text.isprintable()
     if not sound or port == 0 or parts.path.count("/") > 1 or not (tls or _loopback(host)):
-        raise BrokerUrlUnfit(f"{text!r} does not fit", EXPECTED)
+        raise BrokerUrlUnfit(phrase("{text} does not fit", text=repr(text)), EXPECTED)
     return BrokerPlace(host, port or _PORTS[parts.scheme], tls, user, unquote(parts.path[1:]) or "/")
 
 

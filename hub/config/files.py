@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from hub.config.table import ConfigTable
 from hub.config.trusting import is_authority
+from hub.language.phrases import Phrase, phrase
 from hub.security.certificates import load_crls
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-Wrong = Callable[[str, str], None]  #: takes what is wrong and what is expected
+Wrong = Callable[[Phrase, Phrase], None]  #: takes what is wrong and what is expected
 Loaded = TypeVar("Loaded")
 
 _CURVES = (ec.SECP256R1, ec.SECP384R1)
@@ -28,12 +29,12 @@ _CURVES = (ec.SECP256R1, ec.SECP384R1)
 
 def read_certificate_file(path: Path, wrong: Wrong) -> tuple[x509.Certificate, ...]:
     """Return the certificates of the file *path* in order, PEM (any number) or DER. Return none after a mistake."""
-    return tuple(_load(path, wrong, "a file of X.509 certificates, PEM or DER", _read_certificates) or ())
+    return tuple(_load(path, wrong, phrase("a file of X.509 certificates, PEM or DER"), _read_certificates) or ())
 
 
 def read_crl_file(path: Path, wrong: Wrong) -> tuple[x509.CertificateRevocationList, ...]:
     """Return the CRLs of the file *path*, PEM or DER. Return none after a mistake."""
-    return _load(path, wrong, "a file of X.509 CRLs, PEM or DER", load_crls) or ()
+    return _load(path, wrong, phrase("a file of X.509 CRLs, PEM or DER"), load_crls) or ()
 
 
 def read_trusted_files(
@@ -51,7 +52,11 @@ def read_trusted_files(
         crls += read_crl_file(home / name, partial(table.wrong, "crls"))
     for authority in authorities:
         if not is_authority(authority):
-            table.wrong("anchors", f"{authority.subject.rfc4514_string()} is not a CA", "certificates of CAs")
+            table.wrong(
+                "anchors",
+                phrase("{name} is not a CA", name=authority.subject.rfc4514_string()),
+                phrase("certificates of CAs"),
+            )
     return authorities, crls
 
 
@@ -68,14 +73,14 @@ def _read_certificates(content: bytes) -> list[x509.Certificate]:
 
 def read_key_file(path: Path, wrong: Wrong) -> Key | None:
     """Return the private key of the PEM file *path*. Return None after a mistake."""
-    expected = "an unencrypted PEM private key: RSA of at least 2048 bits, or ECDSA on P-256 or P-384"
+    expected = phrase("an unencrypted PEM private key: RSA of at least 2048 bits, or ECDSA on P-256 or P-384")
     found = _load(path, wrong, expected, _read_key)
     if isinstance(found, rsa.RSAPrivateKey) and found.key_size >= 2048:
         return found
     if isinstance(found, ec.EllipticCurvePrivateKey) and isinstance(found.curve, _CURVES):
         return found
     if found is not None:
-        wrong(f"{path} holds a key of another type", expected)
+        wrong(phrase("{path} holds a key of another type", path=path), expected)
     return None
 
 
@@ -86,11 +91,11 @@ def _read_key(content: bytes) -> PrivateKeyTypes:
     return load_pem_private_key(content, None)
 
 
-def _load(path: Path, wrong: Wrong, expected: str, load: Callable[[bytes], Loaded]) -> Loaded | None:
+def _load(path: Path, wrong: Wrong, expected: Phrase, load: Callable[[bytes], Loaded]) -> Loaded | None:
     try:
         return load(path.read_bytes())
     except OSError as error:
-        wrong(f"{path} cannot be read: {error.strerror}", expected)
+        wrong(phrase("{path} cannot be read: {strerror}", path=path, strerror=error.strerror), expected)
     except (ValueError, TypeError) as error:  # TypeError: the key is encrypted
-        wrong(f"{path} cannot be used: {error}", expected)
+        wrong(phrase("{path} cannot be used: {error}", path=path, error=error), expected)
     return None

@@ -11,6 +11,7 @@ from cryptography import x509
 
 from hub.config import files
 from hub.config.table import ConfigTable
+from hub.language.phrases import phrase
 from hub.security import pkcs11_uri
 from hub.security.certificates import Identity, Signer
 from hub.security.pkcs11_uri import KeyPlace, Pkcs11UriUnfit
@@ -38,12 +39,18 @@ def read_identities(table: ConfigTable, home: Path) -> OwnIdentities | None:
     tls_key, tls_certificate = table.text("tls-key", ""), table.text("tls-certificate", "")
     for one, other, given in (("tls-key", "tls-certificate", tls_certificate), ("tls-certificate", "tls-key", tls_key)):
         if given and not table.text(one, ""):
-            table.wrong(one, "is missing", f"both or none: {other} is there")
+            table.wrong(one, phrase("is missing"), phrase("both or none: {other} is there", other=other))
     in_token = key.startswith(pkcs11_uri.SCHEME)
     if in_token and not (tls_key or tls_certificate):
-        table.wrong("tls-key", "is missing", "a file with a key for TLS, which cannot use a key in a token")
+        table.wrong(
+            "tls-key", phrase("is missing"), phrase("a file with a key for TLS, which cannot use a key in a token")
+        )
     if module and key and not in_token:
-        table.wrong("module", "is set although the key is a file", f"no module, or key = {pkcs11_uri.EXPECTED}")
+        table.wrong(
+            "module",
+            phrase("is set although the key is a file"),
+            phrase("no module, or key = {expected}", expected=pkcs11_uri.EXPECTED),
+        )
     signer: Signer | None = None
     tls: Identity | None = None
     secrets: list[tuple[str, Path]] = []
@@ -73,7 +80,11 @@ def _place(table: ConfigTable, uri: str, home: Path, module: str) -> KeyPlace | 
     try:
         place.pin_file.read_text("utf-8")
     except (OSError, ValueError) as error:
-        table.wrong("key", f"{place.pin_file} cannot be read: {error}", pkcs11_uri.EXPECTED_APART)
+        table.wrong(
+            "key",
+            phrase("{pin_file} cannot be read: {error}", pin_file=place.pin_file, error=error),
+            pkcs11_uri.EXPECTED_APART,
+        )
         return None
     return place
 
@@ -87,7 +98,9 @@ def _pair(table: ConfigTable, home: Path, kind: str, key_name: str, certificate_
     if key is None or not chain:
         return None
     if key.public_key() != chain[0].public_key():
-        wrong = f"{Path(key_name).name} is not the key of {certificate_name}"
-        table.wrong(f"{kind}key", wrong, "the key that the certificate was made for")
+        wrong = phrase(
+            "{name} is not the key of {certificate_name}", name=Path(key_name).name, certificate_name=certificate_name
+        )
+        table.wrong(f"{kind}key", wrong, phrase("the key that the certificate was made for"))
         return None
     return Identity(key, chain[0], chain[1:], (home / key_name).read_bytes())

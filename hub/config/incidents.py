@@ -7,6 +7,7 @@ import attrs
 
 from hub.config.table import ConfigTable
 from hub.formats.syslog import FACILITIES, SEVERITIES
+from hub.language.phrases import phrase
 from hub.services.incidents import IncidentClass, IncidentRules
 
 
@@ -23,7 +24,10 @@ class IncidentSettings:
 def read_incident_settings(table: ConfigTable) -> IncidentSettings:
     """Return the settings of the table `[incidents]`. Its mistakes are collected in the table."""
     element = table.text(
-        "element", IncidentRules().element, like=r"[!#-<>-\\^-~]{1,32}", expected='an SD-ID, such as "incident@32473"'
+        "element",
+        IncidentRules().element,
+        like=r"[!#-<>-\\^-~]{1,32}",
+        expected=phrase('an SD-ID, such as "incident@32473"'),
     )
     closed = table.texts("closed", tuple(sorted(IncidentRules().closed)))
     report_to, report_from = table.texts("report-to", ()), table.text("report-from", "")
@@ -32,10 +36,10 @@ def read_incident_settings(table: ConfigTable) -> IncidentSettings:
     classes = tuple(_class(kinds.table(name), name) for name in kinds.pairs())
     for name in kinds.pairs():
         if not all(character.isalnum() or character == "-" for character in name):
-            kinds.wrong(name, f"{name!r} does not fit", "letters, digits and -")
+            kinds.wrong(name, phrase("{name} does not fit", name=repr(name)), phrase("letters, digits and -"))
     if bool(report_to) != bool(report_from):
         missing = "report-from" if report_to else "report-to"
-        table.wrong(missing, "is missing", "report-to and report-from, or neither")
+        table.wrong(missing, phrase("is missing"), phrase("report-to and report-from, or neither"))
     table.close()
     return IncidentSettings(
         rules=IncidentRules(
@@ -61,7 +65,9 @@ def _class(table: ConfigTable, name: str) -> IncidentClass:
 
 
 def _severity(table: ConfigTable, key: str, default: str) -> int:
-    named = table.text(key, default, like="|".join(SEVERITIES), expected="one of " + ", ".join(SEVERITIES))
+    named = table.text(
+        key, default, like="|".join(SEVERITIES), expected=phrase("one of {words}", words=", ".join(SEVERITIES))
+    )
     return SEVERITIES.index(named or default)
 
 
@@ -69,5 +75,7 @@ def _known(table: ConfigTable, key: str, words: tuple[str, ...]) -> tuple[str, .
     found = table.texts(key, ())
     for word in found:
         if word not in words:
-            table.wrong(key, f"{word!r} is not known", "of " + ", ".join(words))
+            table.wrong(
+                key, phrase("{word} is not known", word=repr(word)), phrase("one of {words}", words=", ".join(words))
+            )
     return found

@@ -6,12 +6,14 @@ from datetime import timedelta
 import attrs
 
 from hub.config.table import ConfigTable
+from hub.domain.sanitize import show_value
+from hub.language.phrases import phrase
 from hub.partner.policy import DURATION_EXPECTED, parse_duration
 from hub.services.links.probes import Link
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _PLACE = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", re.ASCII)
-_PLACE_EXPECTED = '"tcp://HOST:PORT", or "tls://HOST:PORT" where a certificate is shown'
+_PLACE_EXPECTED = phrase('"tcp://HOST:PORT", or "tls://HOST:PORT" where a certificate is shown')
 _TIMEOUT = timedelta(seconds=5)
 _LEAST, _MOST = timedelta(seconds=1), timedelta(hours=1)
 
@@ -38,7 +40,7 @@ def read_link_settings(table: ConfigTable, partners: frozenset[str]) -> LinkSett
     if every is None:
         return None
     if timeout > every:
-        table.wrong("timeout", "is longer than every", "at most as long")
+        table.wrong("timeout", phrase("is longer than every"), phrase("at most as long"))
     return LinkSettings(every=every, timeout=timeout, hosts=tuple(link for link in links if link is not None))
 
 
@@ -49,23 +51,27 @@ def _duration(table: ConfigTable, key: str) -> timedelta | None:
     try:
         length = parse_duration(text)
     except ValueError:
-        table.wrong(key, f"{text!r} does not fit", DURATION_EXPECTED)
+        table.wrong(key, phrase("{text} does not fit", text=show_value(text)), DURATION_EXPECTED)
         return None
     if not _LEAST <= length <= _MOST:
-        table.wrong(key, f"{text!r} does not fit", "1s to 1h")
+        table.wrong(key, phrase("{text} does not fit", text=show_value(text)), phrase("1s to 1h"))
     return length
 
 
 def _host(name: str, table: ConfigTable, partners: frozenset[str]) -> Link | None:
     if not re.fullmatch(_NAME, name, re.ASCII) or name in partners:
-        table.wrong("", f"{name!r} does not fit", "letters, digits, . - and _, and the code of no partner")
+        table.wrong(
+            "",
+            phrase("{name} does not fit", name=repr(name)),
+            phrase("letters, digits, . - and _, and the code of no partner"),
+        )
     place = table.text("at", expected=_PLACE_EXPECTED)
     units = table.texts("units", ())
     table.close()
     found = _PLACE.fullmatch(place)
     if found is None or not 0 < int(found[3]) < 65536:
         if place:
-            table.wrong("at", f"{place!r} does not fit", _PLACE_EXPECTED)
+            table.wrong("at", phrase("{place} does not fit", place=repr(place)), _PLACE_EXPECTED)
         return None
     return Link(
         name=name, host=found[2].strip("[]"), port=int(found[3]), tls=found[1] == "tls", units=units, partner=False

@@ -10,6 +10,8 @@ from pathlib import Path
 import attrs
 
 from hub.config.table import ConfigTable
+from hub.domain.sanitize import show_value
+from hub.language.phrases import phrase
 from hub.partner.policy import parse_duration
 from hub.security import encryption as safe
 from hub.security.encryption import Safe
@@ -22,7 +24,7 @@ LONGEST = timedelta(days=30)
 #: Lookups that a unit may make per operation and day.
 QUOTA = 1000
 _MOST = 10_000_000
-_AGE_EXPECTED = "none, or a duration of at most 30 days, such as 10m, 1h or 1d"
+_AGE_EXPECTED = phrase("none, or a duration of at most 30 days, such as 10m, 1h or 1d")
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +55,7 @@ def read_lookup_settings(table: ConfigTable, home: Path) -> LookupSettings | Non
     try:
         opened = safe.open_safe(file)
     except (OSError, ValueError) as error:
-        table.wrong("key-file", f"{file} cannot be used: {error}", safe.KEY_EXPECTED)
+        table.wrong("key-file", phrase("{file} cannot be used: {error}", file=file, error=error), safe.KEY_EXPECTED)
         return None
     return LookupSettings(safe=opened, key_file=file, cache=cache, quota=quota)
 
@@ -67,20 +69,24 @@ def _cache(table: ConfigTable) -> dict[str, timedelta]:
         elif rule.key:
             table.wrong(
                 operation,
-                "an operation that changes something has no answer to cache",
-                "an operation that only queries",
+                phrase("an operation that changes something has no answer to cache"),
+                phrase("an operation that only queries"),
             )
         elif text == "none":
             ages.pop(operation, None)
         elif (age := _age(text)) is None:
-            table.wrong(operation, f"{text!r} does not fit", _AGE_EXPECTED)
+            table.wrong(operation, phrase("{text} does not fit", text=show_value(text)), _AGE_EXPECTED)
         else:
             ages[operation] = age
     return ages
 
 
 def _unknown(table: ConfigTable, operation: str) -> None:
-    table.wrong(operation, f"there is no operation {operation}", f"one of {', '.join(OPERATIONS)}")
+    table.wrong(
+        operation,
+        phrase("there is no operation {operation}", operation=operation),
+        phrase("one of {operations}", operations=", ".join(OPERATIONS)),
+    )
 
 
 def _age(text: object) -> timedelta | None:

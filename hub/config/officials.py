@@ -13,9 +13,10 @@ from cryptography import x509
 
 from hub.config import files
 from hub.config.table import ConfigTable
+from hub.language.phrases import phrase
 from hub.security.certificates import Anchors, hash_certificate
 
-_UNIT_EXPECTED = "an agency code without spaces, such as H55.13"
+_UNIT_EXPECTED = phrase("an agency code without spaces, such as H55.13")
 
 
 @attrs.frozen(kw_only=True)
@@ -77,10 +78,14 @@ def read_officials(
     if not given:
         table.close()
         if paths:
-            table.wrong("anchors", f"is missing, and officials/{paths[0].name} is there", "a list of files of CAs")
+            table.wrong(
+                "anchors",
+                phrase("is missing, and officials/{name} is there", name=paths[0].name),
+                phrase("a list of files of CAs"),
+            )
         return None
     authorities, crls = files.read_trusted_files(table, home)
-    signature = table.text("signature", "required", like="required|optional", expected="required or optional")
+    signature = table.text("signature", "required", like="required|optional", expected=phrase("required or optional"))
     table.close()
     people: dict[str, Official] = {}
     seen: dict[str, str] = {}
@@ -93,8 +98,8 @@ def read_officials(
             if mark in seen:
                 file.wrong(
                     "certificates",
-                    f"the certificate {mark[:16]}… also belongs to {seen[mark]}",
-                    "a certificate of its own",
+                    phrase("the certificate {mark}… also belongs to {seen}", mark=mark[:16], seen=seen[mark]),
+                    phrase("a certificate of its own"),
                 )
             seen.setdefault(mark, path.stem)
     chain = [link for each in people.values() for link in each.chain]
@@ -115,7 +120,7 @@ def _official(code: str, table: ConfigTable, home: Path) -> Official:
     units = table.texts("units")
     for unit in units:
         if len(unit) > 64 or not unit.isprintable() or " " in unit or "*" in unit:
-            table.wrong("units", f"{unit!r} does not fit", _UNIT_EXPECTED)
+            table.wrong("units", phrase("{unit} does not fit", unit=repr(unit)), _UNIT_EXPECTED)
     found = Official(
         code=code,
         name=table.text("name"),
@@ -127,6 +132,6 @@ def _official(code: str, table: ConfigTable, home: Path) -> Official:
         until=table.day("until"),
     )
     if found.since is not None and found.until is not None and found.until <= found.since:
-        table.wrong("until", f"{found.until} is not after since", "a later day")
+        table.wrong("until", phrase("{until} is not after since", until=found.until), phrase("a later day"))
     table.close()
     return found

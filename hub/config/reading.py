@@ -27,6 +27,8 @@ from hub.config.trusting import is_authority
 from hub.config.values import ANY, FREE_DISK, Broker, Config, Listen, Partner, PortalSettings, RevocationSource
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import HUB, Receive
+from hub.domain.sanitize import show_value
+from hub.language.phrases import Phrase, phrase
 from hub.partner.policy import PartnerTransport, parse_policy
 from hub.security.certificates import Anchors, hash_certificate
 from hub.security.sample_pki import is_sample
@@ -36,9 +38,9 @@ BODY_LIMIT = 40_000_000  #: an attachment of 20 MB takes 37 MB inline
 _CODE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _PROVINCE = r"[A-Z][0-9]{2}"
 PLAIN_SCHEMES = ("http", "https")  #: fetched content is signed; TLS would only hide what is fetched
-HTTPS_URL = "an https URL without user, password or fragment, such as https://10.0.0.5/soap/documents"
-PLAIN_URL = "an http or https URL without user, password or fragment, such as http://crl.ca.example/ca.crl"
-_CALLED_EXPECTED = 'a URL, because of receive = "push", policy.collect or lookups'
+HTTPS_URL = phrase("an https URL without user, password or fragment, such as https://10.0.0.5/soap/documents")
+PLAIN_URL = phrase("an http or https URL without user, password or fragment, such as http://crl.ca.example/ca.crl")
+_CALLED_EXPECTED = phrase('a URL, because of receive = "push", policy.collect or lookups')
 #: The accepted URL schemes by `transport`. The adapter decides which of them it supports. Any other scheme belongs to a
 #: delivery transport that itself defines how it secures its content. It may be used with every `transport` but mutual
 #: TLS (`_schemes`).
@@ -47,7 +49,7 @@ _SCHEMES = {
     PartnerTransport.TLS: ("https", "smtps", "imaps", "smtp", "imap"),
     PartnerTransport.PLAIN: ("http", "smtp", "imap", "file"),
 }
-_UNIT_EXPECTED = "an agency code without spaces, such as H55.13, or '*'"
+_UNIT_EXPECTED = phrase("an agency code without spaces, such as H55.13, or '*'")
 
 
 def read_config(
@@ -73,8 +75,8 @@ def read_config(
     table = ConfigTable(content, path.name, mistakes, os.environ if environment is None else environment)
 
     name = table.text("name", "Liên Thông")
-    province = table.text("province", like=_PROVINCE, expected='the code of the province, such as "H55"')
-    upstream = table.text("upstream", "", like=_CODE, expected="the code of a partner")
+    province = table.text("province", like=_PROVINCE, expected=phrase('the code of the province, such as "H55"'))
+    upstream = table.text("upstream", "", like=_CODE, expected=phrase("the code of a partner"))
     public_url = table.text("public-url", "")
     data = home / table.text("data", "data")
     soap = _listen(table.table("soap"), 8443, limited=True)
@@ -103,22 +105,28 @@ def read_config(
     if public_url:
         _check_url(table, "public-url", public_url)
     if soap.port and (soap.host, soap.port) == (admin.host, admin.port):
-        table.wrong("admin.port", f"{admin.port} is also the SOAP port", "another port")
+        table.wrong("admin.port", phrase("{port} is also the SOAP port", port=admin.port), phrase("another port"))
     if upstream and upstream not in partners and not (home / f"partners/{upstream}.toml").exists():
-        expected = f"one of {', '.join(partners)}" if partners else f"partners/{upstream}.toml"
-        table.wrong("upstream", f"there is no partner {upstream}", expected)
+        expected = (
+            phrase("one of {partners}", partners=", ".join(partners))
+            if partners
+            else phrase("partners/{upstream}.toml", upstream=upstream)
+        )
+        table.wrong("upstream", phrase("there is no partner {upstream}", upstream=upstream), expected)
     shown = own.certificates if own else ()
     everyone = [certificate for partner in partners.values() for certificate in partner.certificates]
     partners = _without(partners, [*wrong, *_disagreements(partners, upstream, shown)], set_aside or mistakes.extend)
     sample = any(map(is_sample, [*everyone, *authorities, *shown, *(signing.everybody if signing else ())]))
     if syslog and (syslog.host, syslog.port) in {(soap.host, soap.port), (admin.host, admin.port)}:
-        table.wrong("syslog.port", f"{syslog.port} is also another port of the hub", "another port")
+        table.wrong(
+            "syslog.port", phrase("{port} is also another port of the hub", port=syslog.port), phrase("another port")
+        )
     for key, listen in (("soap", soap), ("admin", admin), *([("syslog", syslog)] if syslog else [])):
         if sample and not ip_address(listen.host).is_loopback:
             table.wrong(
                 f"{key}.host",
-                f"{listen.host} with certificates of the sample PKI",
-                "127.0.0.1, or certificates of your own",
+                phrase("{host} with certificates of the sample PKI", host=listen.host),
+                phrase("127.0.0.1, or certificates of your own"),
             )
     if mistakes or own is None:
         raise ConfigurationFault(mistakes)
@@ -182,10 +190,14 @@ def _toml(path: Path, shown: str, mistakes: list[Mistake]) -> Mapping[str, objec
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         mistakes.append(
-            Mistake(shown, f"cannot be read: {error.strerror}", "a file; `lienthong init DIR` writes all of them")
+            Mistake(
+                shown,
+                phrase("cannot be read: {strerror}", strerror=error.strerror),
+                phrase("a file; `lienthong init DIR` writes all of them"),
+            )
         )
     except ValueError as error:  # not UTF-8, or not TOML
-        mistakes.append(Mistake(shown, f"is not TOML: {error}", "TOML in UTF-8"))
+        mistakes.append(Mistake(shown, phrase("is not TOML: {error}", error=error), phrase("TOML in UTF-8")))
     return {}
 
 
@@ -204,7 +216,11 @@ def _listen(table: ConfigTable, port: int, *, limited: bool, metrics: bool = Tru
         ip_address(host)
     except ValueError:
         if host:
-            table.wrong("host", f"{host!r} is not an IP address", "an IP address, such as 127.0.0.1 or 0.0.0.0")
+            table.wrong(
+                "host",
+                phrase("{host} is not an IP address", host=repr(host)),
+                phrase("an IP address, such as 127.0.0.1 or 0.0.0.0"),
+            )
         host = "127.0.0.1"
     body_limit = table.size("body-limit", BODY_LIMIT) if limited else ADMIN_BODY_LIMIT
     shown = metrics and not limited and table.flag("metrics", default=False)
@@ -217,7 +233,7 @@ def _syslog(table: ConfigTable) -> Listen | None:
     """Return the address of the syslog port. Return None without a port."""
     if not table.given("port"):
         if table.text("host", ""):
-            table.wrong("port", "is missing", "a port, such as 6514")
+            table.wrong("port", phrase("is missing"), phrase("a port, such as 6514"))
         table.close()
         return None
     return _listen(table, 6514, limited=False, metrics=False)
@@ -253,12 +269,24 @@ def _sources(home: Path, mistakes: list[Mistake]) -> tuple[RevocationSource, ...
             for url in urls:
                 _check_url(table, key, url, PLAIN_SCHEMES)
         if not crl_urls and not ocsp_urls:
-            table.wrong("crl-urls", "is missing, and ocsp-urls too", "the URLs at which the CA publishes revocations")
+            table.wrong(
+                "crl-urls",
+                phrase("is missing, and ocsp-urls too"),
+                phrase("the URLs at which the CA publishes revocations"),
+            )
         table.close()
         if issuers and not is_authority(issuers[0]):
-            table.wrong("issuer", f"{issuers[0].subject.rfc4514_string()} is not a CA", "the certificate of a CA")
+            table.wrong(
+                "issuer",
+                phrase("{name} is not a CA", name=issuers[0].subject.rfc4514_string()),
+                phrase("the certificate of a CA"),
+            )
         elif issuers and (twin := found.get(hash_certificate(issuers[0]))) is not None:
-            table.wrong("issuer", f"{twin.issuer.subject.rfc4514_string()} already has a file", "one file per CA")
+            table.wrong(
+                "issuer",
+                phrase("{name} already has a file", name=twin.issuer.subject.rfc4514_string()),
+                phrase("one file per CA"),
+            )
         elif issuers:
             found[hash_certificate(issuers[0])] = RevocationSource(
                 issuer=issuers[0], crl_urls=crl_urls, ocsp_urls=ocsp_urls
@@ -279,7 +307,7 @@ def _database(table: ConfigTable, home: Path) -> tuple[str, Path | None]:
     except database.DatabaseUrlUnfit as unfit:
         table.wrong("url", *unfit.args)
     if file is not None and url.startswith("sqlite"):
-        table.wrong("password-file", "SQLite takes no password", "no password-file")
+        table.wrong("password-file", phrase("SQLite takes no password"), phrase("no password-file"))
     elif file is not None:
         _check_password(table, file)
     return url, file
@@ -290,7 +318,9 @@ def _check_password(table: ConfigTable, file: Path) -> None:
         file.read_text("utf-8")
     except (OSError, ValueError) as error:
         table.wrong(
-            "password-file", f"{file} cannot be read: {error}", "a file that holds the password and nothing else"
+            "password-file",
+            phrase("{file} cannot be read: {error}", file=file, error=error),
+            phrase("a file that holds the password and nothing else"),
         )
 
 
@@ -309,13 +339,13 @@ def _feed(table: ConfigTable, home: Path) -> Broker | None:
     secret = table.text("password-file", "")
     authority = table.text("ca", "")
     exchange = table.text(
-        "exchange", "lienthong", like=r"[A-Za-z0-9._:-]{1,127}", expected="letters, digits and . _ : -"
+        "exchange", "lienthong", like=r"[A-Za-z0-9._:-]{1,127}", expected=phrase("letters, digits and . _ : -")
     )
-    unrouted = table.text("unrouted", "wait", like="wait|drop", expected="wait or drop")
+    unrouted = table.text("unrouted", "wait", like="wait|drop", expected=phrase("wait or drop"))
     table.close()
     if not text:
         if secret or authority:
-            table.wrong("url", "is missing", feeds.EXPECTED)
+            table.wrong("url", phrase("is missing"), feeds.EXPECTED)
         return None
     try:
         place = feeds.parse_broker_url(text)
@@ -325,17 +355,21 @@ def _feed(table: ConfigTable, home: Path) -> Broker | None:
     if secret:
         _check_password(table, home / secret)
     else:
-        table.wrong("password-file", "is missing", "a file that holds the password and nothing else")
+        table.wrong("password-file", phrase("is missing"), phrase("a file that holds the password and nothing else"))
     if place.tls != bool(authority):
         table.wrong(
             "ca",
-            "is missing" if place.tls else "is set although the URL is amqp",
-            "a file of CAs with amqps, none with amqp",
+            phrase("is missing") if place.tls else phrase("is set although the URL is amqp"),
+            phrase("a file of CAs with amqps, none with amqp"),
         )
     authorities = files.read_certificate_file(home / authority, partial(table.wrong, "ca")) if authority else ()
     for each in authorities:
         if not is_authority(each):
-            table.wrong("ca", f"{each.subject.rfc4514_string()} is not a CA", "certificates of CAs")
+            table.wrong(
+                "ca",
+                phrase("{name} is not a CA", name=each.subject.rfc4514_string()),
+                phrase("certificates of CAs"),
+            )
     return Broker(
         place=place,
         password_file=home / secret,
@@ -377,7 +411,12 @@ def _partners(home: Path, candidates: Mapping[str, str]) -> tuple[dict[str, Part
 
 
 def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake]) -> Partner:
-    receive = table.text("receive", "none", like="|".join(Receive), expected=" or ".join(Receive)) or "none"
+    receive = (
+        table.text(
+            "receive", "none", like="|".join(Receive), expected=phrase("one of {words}", words=", ".join(Receive))
+        )
+        or "none"
+    )
     url = table.text("url", "")
     named = [
         files.read_certificate_file(home / name, partial(table.wrong, "certificates"))
@@ -386,14 +425,16 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake])
     certificates = [file[0] for file in named if file]
     if not re.fullmatch(_CODE, code) or code == HUB:
         table.wrong(
-            "", f"{code!r} is not a valid partner code", f"letters, digits, - and _; not {HUB}, which is the hub itself"
+            "",
+            phrase("{code} is not a valid partner code", code=repr(code)),
+            phrase("letters, digits, - and _; not {hub}, which is the hub itself", hub=HUB),
         )
     units = table.texts("units", ())
     for unit in units:
         if unit != ANY and (len(unit) > 64 or not unit.isprintable() or " " in unit or ANY in unit):
-            table.wrong("units", f"{unit!r} does not fit", _UNIT_EXPECTED)
+            table.wrong("units", phrase("{unit} does not fit", unit=repr(unit)), _UNIT_EXPECTED)
     calls = table.texts("calls", ())
-    tells = table.text("tells", "", like=r"\*", expected="'*': it may report figures about any unit")
+    tells = table.text("tells", "", like=r"\*", expected=phrase("'*': it may report figures about any unit"))
     policy, wrongs = parse_policy(table.table("policy").pairs(), table.place("policy"))
     mistakes += wrongs
     settings, secrets = _settings(table.table("settings"), home)
@@ -408,7 +449,7 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake])
         receive=Receive(receive),
         url=url or None,
         adapter=table.text(
-            "adapter", "documents", like=r"[a-z][a-z0-9_]*", expected="the name of a folder in adapters/"
+            "adapter", "documents", like=r"[a-z][a-z0-9_]*", expected=phrase("the name of a folder in adapters/")
         ),
         services=table.texts("services", ("documents",)),
         lookups=table.texts("lookups", ()),
@@ -417,14 +458,20 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake])
         policy=policy,
     )
     if partner.called and not url:
-        table.wrong("url", "is missing", _CALLED_EXPECTED)
+        table.wrong("url", phrase("is missing"), _CALLED_EXPECTED)
     elif url and not partner.called:
-        table.wrong("url", f'is set although receive = "{receive}"', 'no url, or receive = "push"')
+        table.wrong(
+            "url",
+            phrase('is set although receive = "{receive}"', receive=receive),
+            phrase('no url, or receive = "push"'),
+        )
     elif url:
         _check_url(table, "url", url, _schemes(policy.transport, url))
     unread = any(mistake.path == table.place("certificates") for mistake in mistakes)
     if not certificates and policy.transport == PartnerTransport.MUTUAL_TLS and not unread:
-        table.wrong("certificates", "is empty" if named else "is missing", "at least one PEM file")
+        table.wrong(
+            "certificates", phrase("is empty") if named else phrase("is missing"), phrase("at least one PEM file")
+        )
     table.close()
     return partner
 
@@ -437,13 +484,15 @@ def _settings(table: ConfigTable, home: Path) -> tuple[dict[str, str], dict[str,
     texts, secrets = {}, {}
     for key, value in table.pairs().items():
         if not isinstance(value, str) or not value:
-            table.wrong(key, f"{value!r} does not fit", "text in quotes")
+            table.wrong(key, phrase("{value} does not fit", value=show_value(value)), phrase("text in quotes"))
         elif key.endswith("-file"):
             try:
                 secrets[key.removesuffix("-file")] = (home / value).read_text("utf-8").rstrip("\r\n")
             except (OSError, ValueError) as error:
                 table.wrong(
-                    key, f"{home / value} cannot be read: {error}", "a file that holds the secret and nothing else"
+                    key,
+                    phrase("{home} cannot be read: {error}", home=home / value, error=error),
+                    phrase("a file that holds the secret and nothing else"),
                 )
         else:
             texts[key] = value
@@ -472,21 +521,21 @@ def _check_url(table: ConfigTable, key: str, url: str, schemes: Collection[str] 
         table.wrong(key, flaw, expected)
 
 
-def _any_url(schemes: Collection[str]) -> str:
-    return f"a URL without user, password or fragment that begins with {', '.join(schemes)}"
+def _any_url(schemes: Collection[str]) -> Phrase:
+    return phrase("a URL without user, password or fragment that begins with {schemes}", schemes=", ".join(schemes))
 
 
-def find_url_flaw(url: str, schemes: Collection[str]) -> str:
-    """Return what is wrong with *url*, which must have one of *schemes*. Return an empty text if nothing is wrong."""
+def find_url_flaw(url: str, schemes: Collection[str]) -> Phrase | None:
+    """Return what is wrong with *url*, which must have one of *schemes*. Return None if nothing is wrong."""
     try:
         parts = urlsplit(url)
         placed = parts.path if parts.scheme == "file" else parts.hostname
         sound = parts.scheme in schemes and placed and parts.port != 0 and not parts.fragment
         if not sound or parts.username is not None or not url.isascii() or not url.isprintable() or " " in url:
-            return f"{url!r} does not fit"
+            return phrase("{url} does not fit", url=repr(url))
     except ValueError as error:
-        return f"{url!r} does not fit: {error}"
-    return ""
+        return phrase("{url} does not fit: {error}", url=repr(url), error=error)
+    return None
 
 
 def _disagreements(
@@ -499,12 +548,12 @@ def _disagreements(
         for certificate in partner.certificates:
             showing[hash_certificate(certificate)].append(partner.code)
         if partner.code == upstream and partner.units:
-            wrong = f"the upstream partner names {', '.join(partner.units)}"
-            expected = "no units: it may send for every unit outside the province and owns none"
+            wrong = phrase("the upstream partner names {units}", units=", ".join(partner.units))
+            expected = phrase("no units: it may send for every unit outside the province and owns none")
             yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
         if partner.policy.relay == partner.code or partner.policy.relay not in {"", *partners}:
-            wrong = f"{partner.policy.relay} is not another partner"
-            expected = "the code of the partner that carries its calls, or none"
+            wrong = phrase("{relay} is not another partner", relay=partner.policy.relay)
+            expected = phrase("the code of the partner that carries its calls, or none")
             yield Mistake(f"partners/{partner.code}.toml: policy.relay", wrong, expected)
         if partner.code != upstream and partner.takes_documents:
             for unit in set(partner.units) - {ANY}:
@@ -513,16 +562,18 @@ def _disagreements(
         for code in codes[1:]:
             yield Mistake(
                 f"partners/{code}.toml: units",
-                f"{unit} already receives through {codes[0]}",
-                "one receiving partner per unit",
+                phrase("{unit} already receives through {codes}", unit=unit, codes=codes[0]),
+                phrase("one receiving partner per unit"),
             )
     for shown, codes in showing.items():
         for code in sorted(set(codes) - {codes[0]}):
-            wrong = f"the certificate {shown[:16]}… also belongs to {codes[0]}"
-            yield Mistake(f"partners/{code}.toml: certificates", wrong, "a certificate of its own")
+            wrong = phrase("the certificate {shown}… also belongs to {codes}", shown=shown[:16], codes=codes[0])
+            yield Mistake(f"partners/{code}.toml: certificates", wrong, phrase("a certificate of its own"))
         if shown in map(hash_certificate, own):
             yield Mistake(
-                f"partners/{codes[0]}.toml: certificates", "it is the hub's own certificate", "a certificate of its own"
+                f"partners/{codes[0]}.toml: certificates",
+                phrase("it is the hub's own certificate"),
+                phrase("a certificate of its own"),
             )
 
 

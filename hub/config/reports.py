@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 
 from hub.config.table import ConfigTable
+from hub.language.phrases import phrase
 
 _KEY = r"[a-z][a-z0-9_-]*"
 
@@ -33,14 +34,22 @@ def read_report_settings(table: ConfigTable, home: Path) -> ReportSettings:
     """Return the settings of `[reports]`. Paths are relative to *home*."""
     forms, workdays = table.text("forms", ""), table.text("workdays", "")
     chosen = table.table("rule_sets")
-    expected = "the name of a rule set of that form, in quotes"
+    expected = phrase("the name of a rule set of that form, in quotes")
     rule_sets = {form: chosen.text(form, like=_KEY, expected=expected) for form in sorted(chosen.pairs())}
     cut_offs = _cut_offs(table)
     table.close()
     if forms and not (home / forms).is_dir():
-        table.wrong("forms", f"{home / forms} is not a folder", "a folder of forms, each a file NAME.toml")
+        table.wrong(
+            "forms",
+            phrase("{home} is not a folder", home=home / forms),
+            phrase("a folder of forms, each a file NAME.toml"),
+        )
     if workdays and not (home / workdays).is_file():
-        table.wrong("workdays", f"{home / workdays} is not a file", "a calendar, such as workdays.toml")
+        table.wrong(
+            "workdays",
+            phrase("{home} is not a file", home=home / workdays),
+            phrase("a calendar, such as workdays.toml"),
+        )
     return ReportSettings(
         forms=home / forms if forms else None,
         rule_sets={form: name for form, name in rule_sets.items() if name},
@@ -65,12 +74,16 @@ def _cut_offs(table: ConfigTable) -> tuple[tuple[int, date | None], ...]:
         month = f"{since:%Y-%m}" if since else "?" if each.given("since") else ""
         if month != "?" and month in places:
             wrong = (
-                f"holds from the same month on as {places[month]}"
+                phrase("holds from the same month on as {places}", places=places[month])
                 if month
-                else f"always holds, as {places[month]} does"
+                else phrase("always holds, as {places} does", places=places[month])
             )
-            each.wrong("since", wrong, "each from another month on, one of them without `since`")
+            each.wrong("since", wrong, phrase("each from another month on, one of them without `since`"))
         places.setdefault(month, each.place())
     if not {"", "?"} & places.keys():
-        table.wrong("cut_offs", "none holds before the first `since`", "one without `since`, such as { day = 25 }")
+        table.wrong(
+            "cut_offs",
+            phrase("none holds before the first `since`"),
+            phrase("one without `since`, such as { day = 25 }"),
+        )
     return tuple(found)

@@ -12,8 +12,11 @@ from typing import Any
 import attrs
 
 from hub.domain.errors import Mistake
+from hub.domain.sanitize import show_value
+from hub.language.phrases import Phrase, phrase
 
 _REQUIRED: Any = object()
+_QUOTED = phrase("text in quotes")
 _SIZES = {"KB": 1_000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}
 
 
@@ -32,11 +35,11 @@ class ConfigTable:
         """Return the place of *key*, such as `partners/vpub.toml: policy.timeout`."""
         return f"{self._file}: {'.'.join([*self._path, *([key] if key else [])])}"
 
-    def wrong(self, key: str, wrong: str, expected: str) -> None:
+    def wrong(self, key: str, wrong: Phrase, expected: Phrase) -> None:
         """Record a mistake at *key*."""
         self._mistakes.append(Mistake(self.place(key), wrong, expected))
 
-    def text(self, key: str, default: str = _REQUIRED, *, like: str = ".+", expected: str = "text in quotes") -> str:
+    def text(self, key: str, default: str = _REQUIRED, *, like: str = ".+", expected: Phrase = _QUOTED) -> str:
         """Return the text of *key*, which must match the pattern *like*.
 
         Return the default if it is absent, or "" after a mistake.
@@ -45,69 +48,69 @@ class ConfigTable:
         if value is None:
             return "" if default is _REQUIRED else default
         if not isinstance(value, str):
-            self.wrong(key, f"{value!r} is not a text", expected)
+            self.wrong(key, phrase("{value} is not a text", value=show_value(value)), expected)
         elif not re.fullmatch(like, value):
-            self.wrong(key, f"{value!r} does not fit", expected)
+            self.wrong(key, phrase("{value} does not fit", value=show_value(value)), expected)
         else:
             return value
         return ""
 
     def number(self, key: str, default: int = _REQUIRED, *, least: int, most: int) -> int:
         """Return the integer of *key*. Return 0 after a mistake."""
-        expected = f"a whole number from {least} to {most}"
+        expected = phrase("a whole number from {least} to {most}", least=least, most=most)
         value = self._take(key, default, expected)
         if value is None:
             return 0 if default is _REQUIRED else default
         if self._overridden(key) is not None and isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            self.wrong(key, f"{value!r} does not fit", expected)
+            self.wrong(key, phrase("{value} does not fit", value=show_value(value)), expected)
             return 0
         return value
 
     def flag(self, key: str, *, default: bool) -> bool:
         """Return the boolean of *key*. Return the default after a mistake."""
-        expected = "true or false"
+        expected = phrase("true or false")
         value = self._take(key, default, expected)
         if self._overridden(key) is not None:
             value = {"true": True, "false": False}.get(str(value), value)
         if value is None:
             return default
         if not isinstance(value, bool):
-            self.wrong(key, f"{value!r} does not fit", expected)
+            self.wrong(key, phrase("{value} does not fit", value=show_value(value)), expected)
             return default
         return value
 
     def day(self, key: str) -> date | None:
         """Return the day of *key*, a TOML date. Return None if it is absent and after a mistake."""
-        expected = "a day without quotes, such as 2026-12-31"
+        expected = phrase("a day without quotes, such as 2026-12-31")
         value = self._take(key, None, expected)
         if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
             return value
-        self.wrong(key, f"{value!r} does not fit", expected)
+        self.wrong(key, phrase("{value} does not fit", value=show_value(value)), expected)
         return None
 
     def size(self, key: str, default: int) -> int:
         """Return the number of bytes in a size such as `40MB` or `512KiB`."""
-        expected = 'a size in quotes: a whole number and KB, MB, KiB or MiB, such as "40MB"'
+        expected = phrase('a size in quotes: a whole number and KB, MB, KiB or MiB, such as "40MB"')
         text = self.text(key, "", like=rf"[1-9][0-9]{{0,8}}({'|'.join(_SIZES)})", expected=expected)
         number = text.rstrip("KMiB")
         return int(number) * _SIZES[text[len(number) :]] if text else default
 
     def texts(self, key: str, default: tuple[str, ...] = _REQUIRED) -> tuple[str, ...]:
         """Return the list of texts of *key*. Return an empty one after a mistake."""
-        expected = "a list of texts in quotes"
+        expected = phrase("a list of texts in quotes")
         self._taken.add(key)
         value = self._content.get(key)
         if value is None and default is _REQUIRED:
-            self.wrong(key, "is missing", expected)
+            self.wrong(key, phrase("is missing"), expected)
         if value is None:
             return () if default is _REQUIRED else default
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            self.wrong(key, f"{value!r} does not fit", expected)
+            self.wrong(key, phrase("{value} does not fit", value=show_value(value)), expected)
             return ()
         for item in sorted({item for item in value if value.count(item) > 1}):
-            self.wrong(key, f"{item!r} is listed twice", "each item once")
+            self.wrong(key, phrase("{item} is listed twice", item=repr(item)), phrase("each item once"))
         return tuple(dict.fromkeys(value))
 
     def table(self, key: str) -> "ConfigTable":
@@ -115,7 +118,9 @@ class ConfigTable:
         self._taken.add(key)
         value = self._content.get(key, {})
         if not isinstance(value, Mapping):
-            self.wrong(key, f"{value!r} is not a table", f"a table, [{key}]")
+            self.wrong(
+                key, phrase("{value} is not a table", value=show_value(value)), phrase("a table, [{key}]", key=key)
+            )
             value = {}
         return ConfigTable(value, self._file, self._mistakes, self._environment, (*self._path, key))
 
@@ -129,7 +134,9 @@ class ConfigTable:
         if value is None:
             return None
         if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
-            self.wrong(key, f"{value!r} does not fit", "a list of tables, [{ … }, { … }]")
+            self.wrong(
+                key, phrase("{value} does not fit", value=show_value(value)), phrase("a list of tables, [{ … }, { … }]")
+            )
             return None
         places = ((item, (*self._path, f"{key}[{number}]")) for number, item in enumerate(value))
         return [ConfigTable(item, self._file, self._mistakes, path=path) for item, path in places]
@@ -146,13 +153,13 @@ class ConfigTable:
     def close(self) -> None:
         """Record a mistake for every key that was not read."""
         for key in sorted(set(self._content) - self._taken):
-            self.wrong(key, "unknown key", f"one of {', '.join(sorted(self._taken))}")
+            self.wrong(key, phrase("unknown key"), phrase("one of {taken}", taken=", ".join(sorted(self._taken))))
 
-    def _take(self, key: str, default: object, expected: str) -> object:
+    def _take(self, key: str, default: object, expected: Phrase) -> object:
         self._taken.add(key)
         value = self._overridden(key) or self._content.get(key)
         if value is None and default is _REQUIRED:
-            self.wrong(key, "is missing", expected)
+            self.wrong(key, phrase("is missing"), expected)
         return value
 
     def _overridden(self, key: str) -> str | None:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from hub.domain.errors import Mistake
+from hub.language.phrases import phrase
 from hub.security import algorithms
 
 
@@ -27,22 +28,31 @@ def judge_authorities(
         yield from _revocations(crl, authorities, now)
         for old in known:
             if old.issuer == crl.issuer and old.last_update_utc > crl.last_update_utc:
-                wrong = f"issued on {crl.last_update_utc:%Y-%m-%d %H:%M}, before the stored CRL"
-                yield Mistake(_shown(crl.issuer), wrong, f"a CRL issued after {old.last_update_utc:%Y-%m-%d %H:%M}")
+                wrong = phrase(
+                    "issued on {time}, before the stored CRL",
+                    time=f"{crl.last_update_utc:%Y-%m-%d %H:%M}",
+                )
+                yield Mistake(
+                    _shown(crl.issuer),
+                    wrong,
+                    phrase("a CRL issued after {time}", time=f"{old.last_update_utc:%Y-%m-%d %H:%M}"),
+                )
 
 
 def _authority(authority: x509.Certificate, now: datetime) -> Iterable[Mistake]:
     place = _shown(authority.subject)
     if not is_authority(authority):
         yield Mistake(
-            place, "it is not the certificate of a CA", "a certificate with basicConstraints CA:TRUE and keyCertSign"
+            place,
+            phrase("it is not the certificate of a CA"),
+            phrase("a certificate with basicConstraints CA:TRUE and keyCertSign"),
         )
     if weakness := algorithms.describe_key_weakness(authority):
-        expected = "a CA whose key is RSA from 2048 bits, or EC on P-256, P-384 or P-521"
-        yield Mistake(place, f"it has {weakness}", expected)
+        expected = phrase("a CA whose key is RSA from 2048 bits, or EC on P-256, P-384 or P-521")
+        yield Mistake(place, phrase("it has {weakness}", weakness=weakness), expected)
     if not authority.not_valid_before_utc <= now < authority.not_valid_after_utc:
         life = f"{authority.not_valid_before_utc:%Y-%m-%d} to {authority.not_valid_after_utc:%Y-%m-%d}"
-        yield Mistake(place, f"it is valid from {life}", "a certificate that is valid now")
+        yield Mistake(place, phrase("it is valid from {life}", life=life), phrase("a certificate that is valid now"))
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
@@ -70,10 +80,12 @@ def _revocations(
 ) -> Iterable[Mistake]:
     place = _shown(crl.issuer)
     if not any(is_signed_by(crl, authority) for authority in authorities):
-        yield Mistake(place, "this CRL is not signed by the CA given with it", "the CRL of that CA")
+        yield Mistake(place, phrase("this CRL is not signed by the CA given with it"), phrase("the CRL of that CA"))
     if crl.next_update_utc is None or crl.next_update_utc <= now:
         due = f"{crl.next_update_utc:%Y-%m-%d %H:%M}" if crl.next_update_utc else "an unstated day"
-        yield Mistake(place, f"a newer CRL was due on {due}", "a CRL whose nextUpdate is in the future")
+        yield Mistake(
+            place, phrase("a newer CRL was due on {due}", due=due), phrase("a CRL whose nextUpdate is in the future")
+        )
 
 
 def _shown(name: x509.Name) -> str:

@@ -24,6 +24,7 @@ from hub.domain.model import Problem
 from hub.formats import mime
 from hub.formats.spool import Octets
 from hub.journal import blobs
+from hub.language.catalogues import say_both
 from hub.store.group_commit import Journal
 
 log = structlog.get_logger()
@@ -246,7 +247,8 @@ def write_early_refusal(problem: Problem) -> tuple[dict[str, str], bytes]:
     It is sent if the body is too large or cannot be stored.
     """
     refused = given.refuse_too_large() if problem.code == "too-large" else given.refuse_as_busy()
-    text = f"{refused.vi}. {refused.do_vi}\n{refused.en}. {refused.do_en}\n".encode()
+    lines = zip(say_both(refused.wrong), say_both(refused.do), strict=True)
+    text = "".join(f"{wrong}. {do}\n" for wrong, do in lines).encode()
     return {**HEADERS, "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}, text
 
 

@@ -15,6 +15,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /declarations/FORM/UNIT/PERIOD.xlsx          the workbook for a declaration
     /messages/ID, /content, /receipt             a message; its exact bytes; the hub's receipt
     /readiness                                   the readiness checks with their details, for operators
+    /help, /help/FOLDER/PAGE                     the documentation; without a sign-in, and with nothing of a session
 """
 
 import hashlib
@@ -28,7 +29,7 @@ import structlog
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from hub.config.reports import ReportSettings
-from hub.console import layout, passwords, reading, sessions, standing, users
+from hub.console import help_pages, layout, passwords, reading, sessions, standing, users
 from hub.console import request as given
 from hub.console.request import (
     BEGINNING,
@@ -46,9 +47,12 @@ from hub.console.sign_in_queue import SignInQueue
 from hub.console.users import Role
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
-from hub.domain.model import Language, Problem
+from hub.domain.model import Problem
 from hub.domain.sanitize import replace_controls
 from hub.journal import blobs, search
+from hub.language.catalogues import say_both, translate
+from hub.language.languages import Language
+from hub.language.phrases import Phrase, phrase
 from hub.report.form import book
 from hub.report.form.book import Book
 from hub.report.form.period import find_month_containing
@@ -77,6 +81,8 @@ _ROW = 4096
 #: Maximum characters of a reason; its form has the same limit.
 _REASON = 500
 _DEFAULT_FORM = "edoc"
+#: The help page of a refusal that has no code of its own: it lists the statuses.
+_HELP_WITHOUT_CODE = "/help/reference/console"
 _MESSAGE = re.compile(r"[0-9a-f-]{36}", re.ASCII)
 #: Ending of the address of the file to sign.
 _GIVEN = ".xml"
@@ -107,7 +113,7 @@ class ConsolePages:
     _word: Callable[[], str]  #: returns a new random word of 43 letters
     _salt: Callable[[], bytes]  #: returns a new random salt of 16 octets
     #: the checks of `/readyz`: code and details of each
-    _checks: Callable[[], Awaitable[Mapping[str, tuple[str, str]]]]
+    _checks: Callable[[], Awaitable[Mapping[str, tuple[str, Phrase | str]]]]
     #: Waits until all earlier facts of some services are written. Raises `Unready`.
     _facts: Callable[[Callable[[], frozenset[str] | None]], Awaitable[None]]
     #: secret words of sessions seen by this node, and when each session ends at the latest
@@ -124,6 +130,7 @@ class ConsolePages:
     _turns: SignInQueue = attrs.field(
         default=attrs.Factory(lambda self: SignInQueue(self._now), takes_self=True), init=False
     )
+    _library: help_pages.HelpLibrary = attrs.field(factory=help_pages.read_help_library, init=False, repr=False)
 
     async def answer(self, asked: ConsoleRequest) -> ConsoleResponse:
         """Return the answer to *asked*. A refusal is a page too."""
@@ -132,19 +139,25 @@ class ConsolePages:
         except RequestRefused as refused:
             return self.refusal(asked, refused)
         except Unready as unready:
-            log.warning("console-unready", problem=unready.problem.code, detail=unready.problem.detail)
-            if unready.problem.code == "facts-outstanding":
-                return self.refusal(asked, given.refuse_outstanding_duties(unready.problem.detail, unready.retry_after))
-            return self.refusal(asked, given.refuse_as_busy(unready.retry_after))
+            log.warning("console-unready", problem=unready.problem.code, detail=str(unready.problem.detail))
+            code, detail = unready.problem.code, str(unready.problem.detail)
+            if code == "facts-outstanding":
+                return self.refusal(asked, given.refuse_outstanding_duties(detail, unready.retry_after), code)
+            return self.refusal(asked, given.refuse_as_busy(unready.retry_after), code)
         said = asked.query.get("lang")
         if said is not None and said in {*Language} and answer.content_type.startswith("text/html"):
             return attrs.evolve(answer, cookies=(*answer.cookies, write_set_cookie(LANGUAGE, said, _YEAR)))
         return answer
 
-    def refusal(self, asked: ConsoleRequest, refused: RequestRefused) -> ConsoleResponse:
-        """Return the page of a refusal."""
-        said = {name: getattr(refused, name) for name in ("status", "vi", "en", "do_vi", "do_en")}
-        content = layout.render_page("error", self._around(asked) | said)
+    def refusal(self, asked: ConsoleRequest, refused: RequestRefused, code: str = "") -> ConsoleResponse:
+        """Return the page of a refusal. Its help is that of the error *code*, if there is one."""
+        said = {
+            "status": refused.status,
+            "wrong": say_both(refused.wrong),
+            "do": say_both(refused.do),
+            "help": help_pages.name_error_help(code) if code else _HELP_WITHOUT_CODE,
+        }
+        content = layout.render_page("error", asked.language, self._around(asked) | said)
         return ConsoleResponse(status=refused.status, content=content, retry_after=refused.retry_after)
 
     async def _answer(self, asked: ConsoleRequest) -> ConsoleResponse:
@@ -152,6 +165,8 @@ class ConsolePages:
             raise given.refuse_method()
         if asked.path[:1] == ("console",):
             return _beside(asked)
+        if asked.path[:1] == (help_pages.HELP,):
+            return await self._help(asked)
         if (asked.method, asked.path) == ("POST", ("sign-in",)):
             return await self._sign_in(asked)
         visit = await self._visit(asked)
@@ -223,14 +238,16 @@ class ConsolePages:
             await self._journal.admit(CONSOLE, sessions.touch_session, name, now)
         return Visit(asked, session, word, now)
 
-    async def _ask_to_sign_in(self, asked: ConsoleRequest, wrong: str = "", status: int = 401) -> ConsoleResponse:
+    async def _ask_to_sign_in(
+        self, asked: ConsoleRequest, wrong: Phrase | None = None, status: int = 401
+    ) -> ConsoleResponse:
         nobody = not await self._journal.read(users.has_users)
         kept = asked.cookies.get(BEGINNING, "")
         word = kept if _WORD.fullmatch(kept) else self._word()
         here = layout.build_page_path(*asked.path, **{k: v for k, v in asked.query.items() if k != "lang"})
         place = asked.form.get("next", "") if asked.method == "POST" else here
-        said = {"wrong": wrong, "nobody": nobody, "next": given.sanitize_redirect(place)}
-        content = layout.render_page("signin", self._around(asked, word) | said)
+        said = {"wrong": _said(wrong, asked), "nobody": nobody, "next": given.sanitize_redirect(place)}
+        content = layout.render_page("signin", asked.language, self._around(asked, word) | said)
         if asked.path in {(), ("sign-in",)} and not wrong:
             status = 200  # nothing was withheld: this page was asked for
         return ConsoleResponse(status=status, content=content, cookies=(write_set_cookie(BEGINNING, word),))
@@ -238,7 +255,6 @@ class ConsolePages:
     async def _sign_in(self, asked: ConsoleRequest) -> ConsoleResponse:
         begun = asked.cookies.get(BEGINNING, "")
         require_form_proof(asked, begun if _WORD.fullmatch(begun) else None)
-        english = asked.language == Language.EN
         try:
             name = users.normalise_user_name(asked.form.get("name", ""))
         except users.NameUnfit:
@@ -253,16 +269,11 @@ class ConsolePages:
         again, session = await self._try(name, password, asked.address, enter)
         if again is not None:
             seconds = max(0, int((again - self._now()).total_seconds())) + 1
-            later = (
-                f"Too many attempts. Try again in {seconds} s."
-                if english
-                else f"Đã thử quá nhiều lần. Hãy thử lại sau {seconds} giây."
-            )
+            later = phrase("Too many attempts. Try again in {seconds} s.", seconds=seconds)
             refused = await self._ask_to_sign_in(asked, later, 429)
             return attrs.evolve(refused, retry_after=seconds)
         if session is None:
-            wrong = "The name or the password is wrong." if english else "Tên người dùng hoặc mật khẩu không đúng."
-            return await self._ask_to_sign_in(asked, wrong)
+            return await self._ask_to_sign_in(asked, phrase("The name or the password is wrong."))
         given_up = write_set_cookie(BEGINNING, "", 0)
         return ConsoleResponse(
             status=303,
@@ -280,24 +291,24 @@ class ConsolePages:
         await self._journal.write(sessions.end_own_session, visit.session, visit.now, everywhere=everywhere)
         return ConsoleResponse(status=303, location="/", cookies=(write_set_cookie(SESSION, "", 0),))
 
-    async def _account(self, visit: Visit, wrong: str = "") -> ConsoleResponse:
+    async def _account(self, visit: Visit, wrong: Phrase | None = None) -> ConsoleResponse:
         name = visit.session.user.name
         open_now = await self._journal.read(sessions.list_sessions, visit.now, name)
-        said = {"sessions": open_now, "own": visit.session.sha256, "wrong": wrong}
-        content = layout.render_page("account", self._around(visit.asked, visit.word, visit) | said)
+        said = {"sessions": open_now, "own": visit.session.sha256, "wrong": _said(wrong, visit.asked)}
+        content = layout.render_page(
+            "account", visit.asked.language, self._around(visit.asked, visit.word, visit) | said
+        )
         return ConsoleResponse(status=400 if wrong else 200, content=content)
 
     async def _change_password(self, visit: Visit) -> ConsoleResponse:
-        form, name, english = visit.asked.form, visit.session.user.name, visit.asked.language == Language.EN
+        form, name = visit.asked.form, visit.session.user.name
         old, new = form.get("old", ""), form.get("new", "")
         try:
             passwords.check_password(new, name)
         except passwords.PasswordUnfit as unfit:
-            return await self._account(visit, unfit.en if english else unfit.vi)
+            return await self._account(visit, unfit.reason)
         if new != form.get("again"):
-            return await self._account(
-                visit, "The two passwords differ." if english else "Hai lần gõ không giống nhau."
-            )
+            return await self._account(visit, phrase("The two passwords differ."))
 
         async def change(kept: str) -> tuple[bool]:
             hashed = await self._work(CONSOLE, THRESHOLD, passwords.hash_password, new, self._salt())
@@ -306,13 +317,9 @@ class ConsolePages:
         given_old = old[: passwords.LONGEST + 1]
         again, changed = await self._try(name, given_old, visit.asked.address, change)
         if again is not None:
-            return await self._account(
-                visit, "Too many attempts; wait." if english else "Đã thử quá nhiều lần; hãy đợi."
-            )
+            return await self._account(visit, phrase("Too many attempts; wait."))
         if changed is None:
-            return await self._account(
-                visit, "The current password is wrong." if english else "Mật khẩu đang dùng không đúng."
-            )
+            return await self._account(visit, phrase("The current password is wrong."))
         if changed == (False,):
             raise given.refuse_unproven_form()
         return ConsoleResponse(status=303, location="/", cookies=(write_set_cookie(SESSION, "", 0),))
@@ -353,11 +360,30 @@ class ConsolePages:
         try:
             await self._journal.write(sessions.undo_failed_sign_in, name, address, now)
         except Unready as unready:  # the journal does not answer; a few failures have no effect
-            log.warning("sign-in-still-counted", detail=unready.problem.detail)
+            log.warning("sign-in-still-counted", detail=str(unready.problem.detail))
 
     async def _alone(self, turn: DeferredSemaphore, step: Callable[..., T], *words: object) -> T:
         """Run a heavy computation in a worker thread when its turn comes."""
         return await _queue(turn, lambda: self._work(CONSOLE, THRESHOLD, step, *words))
+
+    # --- help -----------------------------------------------------------------------------------------------------
+
+    async def _help(self, asked: ConsoleRequest) -> ConsoleResponse:
+        """Show a page of the documentation, or the list of all. It is public: the request's session is not looked at."""
+        language, address, around = asked.language, asked.path[1:], self._around(asked)
+        if asked.method != "GET":
+            raise refuse_as_absent()
+        if not address:
+            groups = [(translate(heading, language), pages) for heading, pages in self._library.group_pages(language)]
+            return ConsoleResponse(content=layout.render_page("help_contents", language, around | {"groups": groups}))
+        page = self._library.pages.get(address)
+        if page is None:
+            raise refuse_as_absent()
+        content = self._library.find_rendered(page, language)
+        if content is None:
+            content = await self._work(CONSOLE, THRESHOLD, self._library.render, page, language)
+        said = {"title": page.title(language), "written": page.choose(language), "content": content}
+        return ConsoleResponse(content=layout.render_page("help", language, around | said))
 
     # --- pages ----------------------------------------------------------------------------------------------------
 
@@ -415,7 +441,7 @@ class ConsolePages:
                 "standing": stands,
                 "may": visit.session.user.role in DECLARING,
             }
-            return layout.render_page("report", self._around(visit.asked, visit.word, visit) | said)
+            return layout.render_page("report", language, self._around(visit.asked, visit.word, visit) | said)
 
         return ConsoleResponse(content=await self._work(CONSOLE, len(found.members) * _ROW, make))
 
@@ -499,7 +525,7 @@ class ConsolePages:
         return attrs.evolve(page, status=422) if wrong else page
 
     async def _declare(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
-        user, file, english = visit.session.user, visit.asked.file, visit.asked.language == Language.EN
+        user, file, language = visit.session.user, visit.asked.file, visit.asked.language
         if user.role not in DECLARING:
             raise given.refuse_declaration()
         asked = await self._counted(
@@ -509,7 +535,7 @@ class ConsolePages:
             said = await self._alone(self._heavy, reading.read_filled_workbook, file.read() if file else b"", asked)
         except Misfilled as misfilled:
             wrong = [
-                f"{each.cell}: {each.en if english else each.vi}" if each.cell else each.en if english else each.vi
+                f"{each.cell}: {translate(each.wrong, language)}" if each.cell else translate(each.wrong, language)
                 for each in misfilled.wrong
             ]
             return await self._declared(visit, form, unit, period, wrong)
@@ -518,7 +544,8 @@ class ConsolePages:
             CONSOLE, declarations.record_declaration, self.live.province, named, by=user.name, now=visit.now
         )
         if taken.problems:
-            return await self._declared(visit, form, unit, period, [describe_problem(each) for each in taken.problems])
+            wrong = [describe_problem(each, language) for each in taken.problems]
+            return await self._declared(visit, form, unit, period, wrong)
         return ConsoleResponse(
             status=303, location=layout.build_page_path("declarations", form, asked.members[0], period)
         )
@@ -527,7 +554,7 @@ class ConsolePages:
         self, visit: Visit, form: str, unit: str, period: str, problems: Sequence[Problem] = ()
     ) -> ConsoleResponse:
         """Show the state of the report and what a clerk may do next, or why an action failed."""
-        user = visit.session.user
+        user, language = visit.session.user, visit.asked.language
         found = await self._counted(
             visit, form, standing.compare_report_standing, user, await self._book(), form, unit, period, visit.now
         )
@@ -543,8 +570,9 @@ class ConsolePages:
             "unit": asked.members[0],
             "names": asked.names,
             "may": user.role in DECLARING,
-            "wrong": [(each.code, describe_problem(each)) for each in problems],
-            "problem": None if found.problem is None else describe_problem(found.problem),
+            "wrong": [(each.code, describe_problem(each, language)) for each in problems],
+            "problem": None if found.problem is None else describe_problem(found.problem, language),
+            "error_help": help_pages.name_error_help,
         }
         page = self._page("signing", visit, said)
         return attrs.evolve(page, status=422) if problems else page
@@ -653,13 +681,14 @@ class ConsolePages:
 
     def _page(self, template: str, visit: Visit, said: dict[str, object]) -> ConsoleResponse:
         return ConsoleResponse(
-            content=layout.render_page(template, self._around(visit.asked, visit.word, visit) | said)
+            content=layout.render_page(
+                template, visit.asked.language, self._around(visit.asked, visit.word, visit) | said
+            )
         )
 
     def _around(self, asked: ConsoleRequest, word: str | None = None, visit: Visit | None = None) -> dict[str, object]:
         """Return the values that every page needs."""
         return {
-            "language": asked.language,
             "hub": self.live.config.name,
             "here": asked.here,
             "visitor": visit.session.user if visit else None,
@@ -680,6 +709,10 @@ def _beside(asked: ConsoleRequest) -> ConsoleResponse:
         raise refuse_as_absent()
     name = asked.path[1]
     return ConsoleResponse(content=layout.read_static_file(name), content_type=layout.BESIDE[name], lasting=True)
+
+
+def _said(text: Phrase | None, asked: ConsoleRequest) -> str:
+    return "" if text is None else translate(text, asked.language)
 
 
 async def _queue(turn: DeferredSemaphore, step: Callable[[], Deferred[T]]) -> T:

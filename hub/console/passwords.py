@@ -10,6 +10,8 @@ import unicodedata
 
 import attrs
 
+from hub.language.phrases import Phrase, phrase
+
 SHORTEST, LONGEST = 12, 256  #: characters
 #: Maximum memory of one hash in octets. A manipulated row in the database must not make the hub use more.
 _MEMORY = 256 << 20
@@ -17,11 +19,11 @@ _SALT = 16
 
 
 class PasswordUnfit(ValueError):
-    """The password is not acceptable. The two sentences say why, in Vietnamese and in English."""
+    """The password is not acceptable. `reason` says why."""
 
-    def __init__(self, vi: str, en: str) -> None:
-        super().__init__(f"{vi} / {en}")
-        self.vi, self.en = vi, en
+    def __init__(self, reason: Phrase) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 @attrs.frozen
@@ -39,13 +41,13 @@ USUAL = HashCost()
 def check_password(password: str, name: str) -> None:
     """Raise `PasswordUnfit` if *password* is too short, too long, too repetitive, or the user's own *name*."""
     if len(password) < SHORTEST:
-        raise PasswordUnfit(f"Mật khẩu cần ít nhất {SHORTEST} ký tự", f"A password has at least {SHORTEST} characters")
+        raise PasswordUnfit(phrase("A password has at least {shortest} characters", shortest=SHORTEST))
     if len(password) > LONGEST:
-        raise PasswordUnfit(f"Mật khẩu có nhiều nhất {LONGEST} ký tự", f"A password has at most {LONGEST} characters")
+        raise PasswordUnfit(phrase("A password has at most {longest} characters", longest=LONGEST))
     if len(set(password)) < 5:
-        raise PasswordUnfit("Mật khẩu lặp lại quá ít ký tự", "The password repeats too few characters")
+        raise PasswordUnfit(phrase("The password repeats too few characters"))
     if password.casefold() in {name.casefold(), name.casefold() * 2}:
-        raise PasswordUnfit("Mật khẩu không được là tên người dùng", "The password must not be the user's name")
+        raise PasswordUnfit(phrase("The password must not be the user's name"))
 
 
 def hash_password(password: str, salt: bytes, cost: HashCost = USUAL) -> str:

@@ -19,9 +19,10 @@ from hub.console import users, visible_messages
 from hub.console.request import refuse_as_absent
 from hub.console.users import Role, User
 from hub.domain import local_time
-from hub.domain.model import Fact, Language, Unit
-from hub.domain.translations import fold_text
+from hub.domain.model import Fact, Unit
 from hub.journal import search, unit_registry
+from hub.language.languages import Language
+from hub.language.sorting import fold_text
 from hub.report.counting import listing
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines

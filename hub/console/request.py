@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import attrs
 
 from hub.console import layout, sessions
-from hub.domain.model import Language
 from hub.formats.spool import Octets
+from hub.language.languages import Language, choose_language
+from hub.language.phrases import Phrase, phrase
 
 #: Cookie names. With the prefix `__Host-` a browser accepts the cookie only over TLS, for this host and for every path,
 #: and no other host can set it.
@@ -42,7 +43,7 @@ class ConsoleRequest:
     @property
     def language(self) -> Language:
         """Return the language of the answer, `vi` or `en`."""
-        return layout.choose_language(self.query.get("lang"), self.cookies.get(LANGUAGE), self.languages)
+        return choose_language(self.query.get("lang"), self.cookies.get(LANGUAGE), self.languages)
 
     def here(self, language: Language) -> str:
         """Return the address of the same page in *language*."""
@@ -67,12 +68,11 @@ class ConsoleResponse:
 
 
 class RequestRefused(Exception):
-    """The request is refused. The page says in both languages what is wrong and what to do."""
+    """The request is refused. The page says in both languages what is *wrong* and what to *do*."""
 
-    def __init__(self, status: int, vi: str, do_vi: str, en: str, do_en: str, retry_after: int | None = None) -> None:
-        super().__init__(f"{status} {en}")
-        self.status, self.vi, self.do_vi, self.en, self.do_en = status, vi, do_vi, en, do_en
-        self.retry_after = retry_after
+    def __init__(self, status: int, wrong: Phrase, do: Phrase, retry_after: int | None = None) -> None:
+        super().__init__(f"{status} {wrong}")
+        self.status, self.wrong, self.do, self.retry_after = status, wrong, do, retry_after
 
 
 def refuse_as_absent() -> RequestRefused:
@@ -82,10 +82,8 @@ def refuse_as_absent() -> RequestRefused:
     """
     return RequestRefused(
         404,
-        "Không có trang này",
-        "Hãy kiểm tra địa chỉ; hoặc trang thuộc đơn vị mà tài khoản này không được xem.",
-        "There is no such page",
-        "Check the address. The page may belong to a unit that this account may not see.",
+        phrase("There is no such page"),
+        phrase("Check the address. The page may belong to a unit that this account may not see."),
     )
 
 
@@ -93,10 +91,8 @@ def refuse_unproven_form() -> RequestRefused:
     """Return the refusal of a form that was not sent from a page of this session."""
     return RequestRefused(
         403,
-        "Biểu mẫu đã cũ hoặc đến từ trang khác",
-        "Chưa có gì thay đổi. Hãy mở lại trang, đăng nhập nếu cần, rồi gửi lại.",
-        "The form has expired, or was sent from another site",
-        "Nothing was changed. Open the page again, sign in if asked, and send the form again.",
+        phrase("The form has expired, or was sent from another site"),
+        phrase("Nothing was changed. Open the page again, sign in if asked, and send the form again."),
     )
 
 
@@ -104,10 +100,8 @@ def refuse_declaration() -> RequestRefused:
     """Return the refusal of a declaration by a user whose role does not allow it."""
     return RequestRefused(
         403,
-        "Vai trò của tài khoản này không được nộp số liệu",
-        "Chưa có gì thay đổi. Hãy nhờ văn thư của đơn vị, hoặc xin người vận hành cấp vai trò.",
-        "The role of this account does not allow declaring figures",
-        "Nothing was changed. Ask the unit's clerk, or ask the operator for the role.",
+        phrase("The role of this account does not allow declaring figures"),
+        phrase("Nothing was changed. Ask the unit's clerk, or ask the operator for the role."),
     )
 
 
@@ -115,10 +109,8 @@ def refuse_signing() -> RequestRefused:
     """Return the refusal of a signing step by a user whose role does not allow it."""
     return RequestRefused(
         403,
-        "Vai trò của tài khoản này không được lấy báo cáo đi ký hoặc nộp bản đã ký",
-        "Chưa có gì thay đổi. Hãy nhờ văn thư của đơn vị, hoặc xin người vận hành cấp vai trò.",
-        "The role of this account does not allow getting reports for signing or submitting signed ones",
-        "Nothing was changed. Ask the unit's clerk, or ask the operator for the role.",
+        phrase("The role of this account does not allow getting reports for signing or submitting signed ones"),
+        phrase("Nothing was changed. Ask the unit's clerk, or ask the operator for the role."),
     )
 
 
@@ -126,10 +118,8 @@ def refuse_as_busy(retry_after: int = 5) -> RequestRefused:
     """Return the refusal of a request that cannot be answered now. *retry_after* is in seconds."""
     return RequestRefused(
         503,
-        "Trục đang bận hoặc chưa đọc được nhật ký",
-        "Hãy tải lại trang sau ít phút.",
-        "The hub is busy, or cannot read its journal now",
-        "Load the page again in a moment.",
+        phrase("The hub is busy, or cannot read its journal now"),
+        phrase("Load the page again in a moment."),
         retry_after,
     )
 
@@ -138,10 +128,8 @@ def refuse_outstanding_duties(left: str, retry_after: int) -> RequestRefused:
     """Return the refusal of a report whose facts are not all written yet. *left* says how many are missing."""
     return RequestRefused(
         503,
-        "Còn kết quả của thông điệp đã nhận đang được ghi",
-        f"Hãy tải lại trang sau ít phút ({left}).",
-        "Facts of accepted messages are still being written",
-        f"Load the page again in a moment ({left}).",
+        phrase("Facts of accepted messages are still being written"),
+        phrase("Load the page again in a moment ({left}).", left=left),
         retry_after,
     )
 
@@ -150,10 +138,8 @@ def refuse_too_large() -> RequestRefused:
     """Return the refusal of a body larger than any form of the console."""
     return RequestRefused(
         413,
-        "Nội dung gửi lên quá lớn",
-        "Hãy gửi tệp nhỏ hơn.",
-        "The form or file is too large",
-        "Send a smaller file.",
+        phrase("The form or file is too large"),
+        phrase("Send a smaller file."),
     )
 
 
@@ -161,10 +147,8 @@ def refuse_method() -> RequestRefused:
     """Return the refusal of a method other than GET, HEAD and POST."""
     return RequestRefused(
         405,
-        "Trang này không nhận cách gọi đó",
-        "Hãy mở trang bằng trình duyệt.",
-        "This page does not accept that method",
-        "Open it in a browser.",
+        phrase("This page does not accept that method"),
+        phrase("Open it in a browser."),
     )
 
 
@@ -172,10 +156,8 @@ def refuse_as_failed() -> RequestRefused:
     """Return the refusal after an internal error."""
     return RequestRefused(
         500,
-        "Lỗi của trục liên thông",
-        "Hãy tải lại trang; nếu vẫn vậy, báo người vận hành kèm thời điểm.",
-        "Internal error of the hub",
-        "Load the page again. If the error stays, tell the operator the time of the error.",
+        phrase("Internal error of the hub"),
+        phrase("Load the page again. If the error stays, tell the operator the time of the error."),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import attrs
 
 from hub.domain.sanitize import replace_unstorable
+from hub.language.phrases import Phrase
 
 #: The service whose messages are packets. Every other service is a module of `hub.services`.
 DOCUMENTS = "documents"
@@ -82,19 +83,17 @@ class ReportState(StrEnum):
     RETURNED = "returned"
 
 
-class Language(StrEnum):
-    """The language of a page or a report."""
-
-    VI = "vi"
-    EN = "en"
-
-
 class Receive(StrEnum):
     """How a partner receives the messages for its units."""
 
     NONE = "none"
     FETCH = "fetch"
     PUSH = "push"
+
+
+#: What was found. A `Phrase` where it has words; a text where it has only values, such as codes, numbers and names, or
+#: what a library or a partner said.
+Detail = str | Phrase
 
 
 @attrs.frozen
@@ -105,7 +104,7 @@ class Problem:
     """
 
     code: str
-    detail: str = ""
+    detail: Detail = ""
 
 
 class UnitMark(StrEnum):
@@ -198,7 +197,7 @@ class PacketSignature:
 
     standing: SignatureStanding
     code: str = ""  #: why the signature is not valid; empty if there is no reason to give
-    detail: str = ""
+    detail: Detail = ""
     certificate: str = ""  #: fingerprint of the partner's certificate that the signature was checked with
     sha1: bool = False  #: SHA-1 was used and tolerated
     vxp: bool = False  #: the observed VXP form was used and tolerated

@@ -18,6 +18,7 @@ import attrs
 from lxml import etree
 
 from hub.edxml.schema import QCVN, read_local_name
+from hub.language.phrases import Phrase, phrase
 
 _HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 _SPACE = " \t\r\n"
@@ -30,7 +31,7 @@ class Marking:
 
     name: str
     text: str
-    line: str
+    line: Phrase
 
 
 @cache
@@ -70,4 +71,8 @@ def _found(root: etree._Element, which: str) -> Iterator[Marking]:
     names = _names(which)
     for element in () if header is None else header.iter("*"):
         if len(element) == 0 and read_local_name(element).casefold() in names:
-            yield Marking(read_local_name(element), (element.text or "").strip(_SPACE), f"line {element.sourceline}")
+            yield Marking(
+                read_local_name(element),
+                (element.text or "").strip(_SPACE),
+                phrase("line {line}", line=element.sourceline),
+            )

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 import attrs
 from lxml import etree
 
-from hub.domain.model import Problem
+from hub.domain.model import Detail, Problem
 from hub.edxml.schema import QCVN, Schema, SchemaPart, Shape, join_path, read_local_name
+from hub.language.phrases import Phrase, phrase
 
 MOST = 50  #: maximum problems reported for one packet, and maximum deviations
 #: A schema measures a text after collapsing white space. The stored text keeps its white space and may be longer by
@@ -42,18 +43,20 @@ class PacketNotes:
     def tolerated(self) -> tuple[Problem, ...]:
         return tuple(self._tolerated.values())
 
-    def refuse(self, letter: str, place: str, detail: str) -> None:
+    def refuse(self, letter: str, place: str, detail: Detail) -> None:
         if len(self._refused) < MOST:
             self._refused.setdefault(place, Problem(f"{letter}.{place}", detail))
 
-    def tolerate(self, letter: str, place: str, detail: str) -> None:
+    def tolerate(self, letter: str, place: str, detail: Detail) -> None:
         if len(self._tolerated) < MOST:
             self._tolerated.setdefault(place, Problem(f"{letter}.{place}", detail))
 
-    def remark(self, code: str, place: str, detail: str) -> None:
+    def remark(self, code: str, place: str, detail: Detail) -> None:
         """Tolerate something that is not the value of an element."""
         if len(self._tolerated) < MOST:
-            self._tolerated.setdefault(f"{code} {place}", Problem(code, f"{place}: {detail}"))
+            self._tolerated.setdefault(
+                f"{code} {place}", Problem(code, phrase("{place}: {detail}", place=place, detail=detail))
+            )
 
 
 @attrs.frozen(eq=False)
@@ -88,9 +91,9 @@ class Branch:
     def path(self, name: str) -> str:
         return join_path(self.place, name)
 
-    def line(self, name: str = "") -> str:
+    def line(self, name: str = "") -> Phrase:
         """Return `line N` of the child *name*, or of this element if there is no such child."""
-        return f"line {self.leaves.get(name, self.element).sourceline}"
+        return phrase("line {line}", line=self.leaves.get(name, self.element).sourceline)
 
 
 @attrs.frozen
@@ -143,7 +146,11 @@ class TreeNormalisation:
             count = counts[child.tag] = counts[child.tag] + 1
             if count > part.most:
                 taken.append(child)
-                self.notes.refuse("R", join_path(place, part.name), f"line {child.sourceline}: more than {part.most}")
+                self.notes.refuse(
+                    "R",
+                    join_path(place, part.name),
+                    phrase("line {line}: more than {most}", line=child.sourceline, most=part.most),
+                )
                 continue
             if part.rank >= last:
                 last = part.rank
@@ -155,7 +162,11 @@ class TreeNormalisation:
         if 0 in counts.values():
             self._missing(element, shape, place, counts)
         if moved is not None:
-            self.notes.remark("child-order", place, f"line {moved.sourceline}: {read_local_name(moved)}")
+            self.notes.remark(
+                "child-order",
+                place,
+                phrase("line {line}: {reason}", line=moved.sourceline, reason=read_local_name(moved)),
+            )
             element[:] = sorted(element, key=lambda child: _rank(child, shape))
         return branch
 
@@ -165,12 +176,18 @@ class TreeNormalisation:
         else:
             branch.leaves[part.name] = child
             if not part.binary and _is_padded(child.text or ""):
-                self.notes.refuse("R", place, f"line {child.sourceline}: more than {PADDING} characters of white space")
+                self.notes.refuse(
+                    "R",
+                    place,
+                    phrase(
+                        "line {line}: more than {most} characters of white space", line=child.sourceline, most=PADDING
+                    ),
+                )
             if child.keys():
                 self._attributes(child, place, None)
 
     def _missing(self, element: etree._Element, shape: Shape, place: str, counts: Mapping[str, int]) -> None:
-        detail = f"line {element.sourceline}: {read_local_name(element)} has none"
+        detail = phrase("line {line}: {name} has none", line=element.sourceline, name=read_local_name(element))
         for part in shape.parts.values():
             if counts[part.tag]:
                 continue
@@ -186,7 +203,13 @@ class TreeNormalisation:
     def _stranger(self, child: etree._Element, place: str) -> None:
         space = _space(child.tag)
         detail = (
-            f"line {child.sourceline}" if space == QCVN else f"line {child.sourceline}: namespace {space or 'none'}"
+            phrase("line {line}", line=child.sourceline)
+            if space == QCVN
+            else phrase(
+                "line {line}: namespace {space}",
+                line=child.sourceline,
+                space=space or phrase("none"),
+            )
         )
         self.notes.remark("element-unknown", join_path(place, read_local_name(child)), detail)
 
@@ -198,7 +221,9 @@ class TreeNormalisation:
             del element.attrib[name]
             if space != _XSI:
                 self.notes.remark(
-                    "attribute-unknown", f"{place}/@{name.rpartition('}')[2]}", f"line {element.sourceline}"
+                    "attribute-unknown",
+                    f"{place}/@{name.rpartition('}')[2]}",
+                    phrase("line {line}", line=element.sourceline),
                 )
 
 

@@ -27,6 +27,7 @@ from hub.formats import safe_xml, streamed_xml
 from hub.formats.base64_content import Carried, ContentUnfit, measure_base64
 from hub.formats.base64_content import decode_base64_content as content_of
 from hub.formats.streamed_xml import Loads
+from hub.language.phrases import phrase
 
 KINDS = {"0": PacketKind.DOCUMENT, "1": PacketKind.RECALL, "2": PacketKind.UPDATE, "3": PacketKind.REPLACEMENT}
 
@@ -64,9 +65,13 @@ def read_packet(content: bytes | etree._Element, loads: Loads = streamed_xml.NON
     """
     root = safe_xml.parse_safe_xml(content) if isinstance(content, bytes) else content
     if root.tag != f"{{{QCVN}}}edXML":
-        raise Rejected(Problem("packet-unreadable", f"line {root.sourceline}: {root.tag}"[:300]))
+        raise Rejected(
+            Problem("packet-unreadable", phrase("line {line}: {reason}", line=root.sourceline, reason=root.tag[:280]))
+        )
     if secret := markings.find_secret_marking(root):
-        raise Rejected(Problem("secret-refused", f"{secret.line}: {secret.name}"[:300]))
+        raise Rejected(
+            Problem("secret-refused", phrase("{place}: {detail}", place=secret.line, detail=secret.name[:280]))
+        )
     notes, is_status, hour = PacketNotes(), _is_status(root), markings.find_sending_hour(root)
     tidying = TreeNormalisation(schema.load_packet_schema("status" if is_status else "document"), notes)
     packet = tidying.tidy(root)
@@ -105,7 +110,11 @@ def _is_status(root: etree._Element) -> bool:
         return False
     is_document = root.find(f"{_HEADER}/{{{QCVN}}}To") is not None
     if is_document and (code.text or "").strip(" \t\r\n"):
-        raise Rejected(Problem("M.MessageHeader.StatusCode", f"line {code.sourceline}: a status packet has no To"))
+        raise Rejected(
+            Problem(
+                "M.MessageHeader.StatusCode", phrase("line {line}: a status packet has no To", line=code.sourceline)
+            )
+        )
     return not is_document
 
 
@@ -113,7 +122,9 @@ def _status(packet: Branch, notes: PacketNotes) -> Packet:
     message = packet.one("edXMLEnvelope", "edXMLHeader", "MessageHeader")
     answered = message.one("ResponseFor")
     if not (answered.text("DocumentId") or answered.text("Code")):
-        notes.refuse("N", answered.path("DocumentId"), f"{answered.line()}: neither DocumentId nor Code")
+        notes.refuse(
+            "N", answered.path("DocumentId"), phrase("{line}: neither DocumentId nor Code", line=answered.line())
+        )
     return Packet(
         kind=PacketKind.STATUS,
         sender=message.one("From").text("OrganId"),
@@ -161,7 +172,9 @@ def _recipients(message: Branch, notes: PacketNotes) -> Iterator[str]:
     for to in message.all("To"):
         organ = to.text("OrganId")
         if organ and organ in seen:
-            notes.refuse("M", to.path("OrganId"), f"{to.line('OrganId')}: another To has {organ}")
+            notes.refuse(
+                "M", to.path("OrganId"), phrase("{line}: another To has {organ}", line=to.line("OrganId"), organ=organ)
+            )
         seen.add(organ)
         yield organ
 
@@ -185,7 +198,7 @@ def _receivers(business: Branch, notes: PacketNotes) -> tuple[tuple[str, ...], t
         notes.tolerate(
             "M",
             changed.path("DocumentReceiver"),
-            f"{changed.line('DocumentReceiver')}: not 1, so the receivers do not change",
+            phrase("{line}: not 1, so the receivers do not change", line=changed.line("DocumentReceiver")),
         )
         return (), ()
     found: dict[str, list[str]] = {"0": [], "1": []}
@@ -194,7 +207,11 @@ def _receivers(business: Branch, notes: PacketNotes) -> tuple[tuple[str, ...], t
         if organ and kind in found:
             found[kind].append(organ)
         else:
-            notes.tolerate("R", each.path("ReceiverType"), f"{each.line()}: {organ[:50]} is neither added nor removed")
+            notes.tolerate(
+                "R",
+                each.path("ReceiverType"),
+                phrase("{line}: {organ} is neither added nor removed", line=each.line(), organ=organ[:50]),
+            )
     added = tuple(dict.fromkeys(found["1"]))
     return added, tuple(organ for organ in dict.fromkeys(found["0"]) if organ not in added)
 
@@ -210,17 +227,25 @@ def _check_needs(kind: PacketKind, business: Branch, responses: tuple[ResponseFo
     if kind is PacketKind.DOCUMENT:
         return
     if kind is PacketKind.RECALL and not (responses or business.text("DocumentId")):
-        notes.refuse("N", business.path("DocumentId"), f"{business.line()}: no document to recall, and no ResponseFor")
+        notes.refuse(
+            "N",
+            business.path("DocumentId"),
+            phrase("{line}: no document to recall, and no ResponseFor", line=business.line()),
+        )
     needed = {PacketKind.UPDATE: "BussinessDocumentInfo", PacketKind.REPLACEMENT: "ReplacementInfoList"}.get(kind)
     if needed is not None and needed not in business.branches:
-        notes.refuse("N", business.path(needed), f"{business.line()}: Bussiness has none")
+        notes.refuse("N", business.path(needed), phrase("{line}: Bussiness has none", line=business.line()))
     if not business.text("BussinessDocReason"):
         notes.tolerate(
-            "N", business.path("BussinessDocReason"), f"{business.line('BussinessDocReason')}: no reason given"
+            "N",
+            business.path("BussinessDocReason"),
+            phrase("{line}: no reason given", line=business.line("BussinessDocReason")),
         )
     if kind is PacketKind.UPDATE and not business.text("DocumentId"):
         notes.tolerate(
-            "N", business.path("DocumentId"), f"{business.line()}: the DocumentId of the MessageHeader is used"
+            "N",
+            business.path("DocumentId"),
+            phrase("{line}: the DocumentId of the MessageHeader is used", line=business.line()),
         )
 
 
@@ -238,7 +263,16 @@ def _check_effects(
         effects = len(recipients) * len(responses)
     if effects > EFFECTS:
         place, line = business.path("BussinessDocType"), business.line("BussinessDocType")
-        notes.refuse("R", place, f"{line}: documents times units are {effects}; at most {EFFECTS} in one packet")
+        notes.refuse(
+            "R",
+            place,
+            phrase(
+                "{line}: documents times units are {effects}; at most {most} in one packet",
+                line=line,
+                effects=effects,
+                most=EFFECTS,
+            ),
+        )
 
 
 def _day(branch: Branch, name: str, notes: PacketNotes) -> date | None:
@@ -246,7 +280,9 @@ def _day(branch: Branch, name: str, notes: PacketNotes) -> date | None:
     text = branch.text(name)
     found = read_packet_date(text)
     if text and found is None:
-        notes.tolerate("R", branch.path(name), f"{branch.line(name)}: {text[:50]} is not a date")
+        notes.tolerate(
+            "R", branch.path(name), phrase("{line}: {text} is not a date", line=branch.line(name), text=text[:50])
+        )
     return found
 
 
@@ -263,16 +299,30 @@ def _attachments(packet: Branch, kind: PacketKind, notes: PacketNotes, loads: Lo
         if most is not None and loaded is not None:
             room -= len(loaded[1] or b"") or most  # an attachment that is too large was unpacked up to this size
     if not attached and kind is PacketKind.DOCUMENT:
-        notes.refuse("N", encoded.path("Attachment"), f"{encoded.line()}: a new document has at least one")
+        notes.refuse(
+            "N", encoded.path("Attachment"), phrase("{line}: a new document has at least one", line=encoded.line())
+        )
     for content_id in attached.keys() - references.keys():
         attachment = attached[content_id]
         notes.refuse(
-            "M", attachment.path("ContentId"), f"{attachment.line('ContentId')}: no Reference names {content_id[:100]}"
+            "M",
+            attachment.path("ContentId"),
+            phrase(
+                "{line}: no Reference names {content_id}",
+                line=attachment.line("ContentId"),
+                content_id=content_id[:100],
+            ),
         )
     for content_id, reference in references.items():
         if content_id not in attached:
             notes.refuse(
-                "M", reference.path("ContentId"), f"{reference.line('ContentId')}: no Attachment is {content_id[:100]}"
+                "M",
+                reference.path("ContentId"),
+                phrase(
+                    "{line}: no Attachment is {content_id}",
+                    line=reference.line("ContentId"),
+                    content_id=content_id[:100],
+                ),
             )
         elif (load := carries[content_id]) is not None:
             yield _attachment(content_id, reference, attached[content_id], load, notes)
@@ -285,9 +335,11 @@ def _by_content_id(branches: list[Branch], notes: PacketNotes) -> dict[str, Bran
         content_id = (branch.text("ContentId") or branch.element.get(_HREF, "").strip(" ")).removeprefix("cid:")
         place, line = branch.path("ContentId"), branch.line("ContentId")
         if not content_id:
-            notes.refuse("N", place, f"{line}: no ContentId")
+            notes.refuse("N", place, phrase("{line}: no ContentId", line=line))
         elif content_id in found:
-            notes.refuse("M", place, f"{line}: {content_id[:100]} is used twice")
+            notes.refuse(
+                "M", place, phrase("{line}: {content_id} is used twice", line=line, content_id=content_id[:100])
+            )
         found.setdefault(content_id or place, branch)
     return found
 
@@ -314,19 +366,19 @@ def _load(
     leaf = attachment.leaves.get(LOADED)
     if leaf is None or len(leaf):
         return None  # the schema reports it
-    place, line = attachment.path(LOADED), f"line {leaf.sourceline}"
+    place, line = attachment.path(LOADED), phrase("line {line}", line=leaf.sourceline)
     load, letters = loads.get(leaf), leaf.text or ""
     leaf.text = None
     try:
         found = measure_base64(letters if load is None else load.letters())
     except ValueError as error:
-        notes.refuse("T", place, f"{line}: not base64: {error}")
+        notes.refuse("T", place, phrase("{line}: not base64: {error}", line=line, error=str(error)))
     except ContentUnfit as unfit:
-        notes.refuse("R", place, f"{line}: {unfit}")
+        notes.refuse("R", place, phrase("{place}: {detail}", place=line, detail=unfit.why))
     else:
         if found.size:
             return found, None if most is None else _octets(letters if load is None else load.letters(), most)
-        notes.refuse("N", place, f"{line}: empty")
+        notes.refuse("N", place, phrase("{line}: empty", line=line))
     return None
 
 
@@ -345,13 +397,25 @@ def _attachment(
     name, content_type = (reference.text(each) or attachment.text(each) for each in ("AttachmentName", "ContentType"))
     place, line = attachment.path("AttachmentName"), attachment.line("AttachmentName")
     if attachment.text("AttachmentName") not in {name, ""}:
-        notes.tolerate("M", place, f"{line}: its Reference says {name[:100]}")
+        notes.tolerate("M", place, phrase("{line}: its Reference says {name}", line=line, name=name[:100]))
     elif not _FILES.fullmatch(name):
-        notes.tolerate("R", place, f"{line}: {name[-100:]}: not an allowed type of file")
+        notes.tolerate("R", place, phrase("{line}: {name}: not an allowed type of file", line=line, name=name[-100:]))
     magic = _MAGIC.get(content_type.lower(), b"")
     place, line = attachment.path("ContentType"), attachment.line("ContentType")
     if load.wrapped and magic != b"PK":
-        notes.tolerate("M", place, f"{line}: {content_type[:50]}, but wrapped in a ZIP")
+        notes.tolerate(
+            "M",
+            place,
+            phrase("{line}: {content_type}, but wrapped in a ZIP", line=line, content_type=content_type[:50]),
+        )
     elif not load.head.startswith(magic):
-        notes.tolerate("M", place, f"{line}: {content_type[:50]}, but its first octets are those of another type")
+        notes.tolerate(
+            "M",
+            place,
+            phrase(
+                "{line}: {content_type}, but its first octets are those of another type",
+                line=line,
+                content_type=content_type[:50],
+            ),
+        )
     return Attachment(content_id, name, content_type, load.size, load.sha256, content)

@@ -11,11 +11,12 @@ from datetime import datetime
 from cryptography import x509
 from lxml import etree
 
-from hub.domain.model import PacketSignature, RevocationRule, SignatureStanding
+from hub.domain.model import Detail, PacketSignature, RevocationRule, SignatureStanding
 from hub.edxml.schema import QCVN
 from hub.formats import safe_xml, streamed_xml
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Loads
+from hub.language.phrases import phrase
 from hub.security import wss_tokens, xmldsig
 from hub.security.algorithms import DS, Unverified
 from hub.security.certificates import Anchors, Purpose, Untrusted, hash_certificate
@@ -56,15 +57,17 @@ def judge_packet_signature(
     if not found:
         return PacketSignature(standing=SignatureStanding.UNSIGNED)
     if len(found) > 1:
-        return _unverifiable("signature-invalid", f"the packet holds {len(found)} signatures")
+        return _unverifiable("signature-invalid", phrase("the packet holds {count} signatures", count=len(found)))
     (element,) = found
     if element.tag == f"{{{DS}}}Signature":
         return _judge(root, octets, element, PLAIN, certificates, anchors, now, sha1=sha1, unknown=unknown, loads=loads)
     if element.tag == f"{{{QCVN}}}Signature" and vxp:
         return _judge(root, octets, element, VXP, certificates, anchors, now, sha1=sha1, unknown=unknown, loads=loads)
     if element.tag == f"{{{QCVN}}}Signature":
-        return _unverifiable("algorithm-refused", "the observed VXP form, which is checked only with vxp-signature=yes")
-    return _unverifiable("signature-invalid", f"not an XML signature: {element.tag}"[:300])
+        return _unverifiable(
+            "algorithm-refused", phrase("the observed VXP form, which is checked only with vxp-signature=yes")
+        )
+    return _unverifiable("signature-invalid", phrase("not an XML signature: {tag}", tag=element.tag[:270]))
 
 
 def _judge(
@@ -84,15 +87,17 @@ def _judge(
         _require_room(element)
         signature = xmldsig.read_signature(element, sha1=sha1, dialect=dialect)
         if uris := _elsewhere(root, signature):
-            detail = f"it signs {', '.join(uris)[:200]}, not the whole packet"
             return PacketSignature(
-                standing=SignatureStanding.UNSIGNED, code="signature-covers-too-little", detail=detail
+                standing=SignatureStanding.UNSIGNED,
+                code="signature-covers-too-little",
+                detail=phrase("it signs {names}, not the whole packet", names=", ".join(uris)[:200]),
             )
         (reference,) = signature.references
         certificate = _signer(wss_tokens.list_shown_certificates(signature.key_info, dialect.space), certificates)
     except Unverified as error:
         return _unverifiable(error.problems[0].code, error.problems[0].detail)
-    standing, code, detail = SignatureStanding.VALID, "", ""
+    standing, code = SignatureStanding.VALID, ""
+    detail: Detail = ""
     try:
         signature.check(certificate)
         reference.check_document(root, element, loads)
@@ -100,8 +105,10 @@ def _judge(
         if safe_xml.may_hold_comment_or_cdata(
             octets.pieces()
         ):  # anyone may have inserted it, and other readers may stop at it
-            detail = "the packet holds a comment or a CDATA section, which no canonical form here covers"
-            return _unverifiable("signature-invalid", detail)
+            return _unverifiable(
+                "signature-invalid",
+                phrase("the packet holds a comment or a CDATA section, which no canonical form here covers"),
+            )
     except Unverified as error:
         code, detail = error.problems[0].code, error.problems[0].detail
         standing = SignatureStanding.INVALID if code == "signature-invalid" else SignatureStanding.UNVERIFIABLE
@@ -126,7 +133,7 @@ def _require_room(element: etree._Element) -> None:
     parent = element.getparent()
     around = [] if parent is None else [parent.text, *(child.tail for child in parent)]
     if parent is None or any((text or "").strip(" \t\r\n") for text in around):
-        raise Unverified("signature-invalid", "the Signature is inside a text")
+        raise Unverified("signature-invalid", phrase("the Signature is inside a text"))
 
 
 def _elsewhere(root: etree._Element, signature: xmldsig.Signature) -> list[str]:
@@ -138,7 +145,9 @@ def _elsewhere(root: etree._Element, signature: xmldsig.Signature) -> list[str]:
     if uris == [""] and signature.references[0].enveloped:
         return []
     if "" in uris or f"#{root.get('Id', '')}" in uris:
-        raise Unverified("signature-invalid", 'the packet must be signed by one enveloped Reference with URI=""')
+        raise Unverified(
+            "signature-invalid", phrase('the packet must be signed by one enveloped Reference with URI=""')
+        )
     return uris
 
 
@@ -146,8 +155,8 @@ def _signer(shown: Sequence[bytes], certificates: Sequence[x509.Certificate]) ->
     for octets in shown:
         for certificate in wss_tokens.filter_by_octets(octets, certificates):
             return certificate
-    raise Unverified("certificate-unknown", "the certificate is not registered for this partner")
+    raise Unverified("certificate-unknown", phrase("the certificate is not registered for this partner"))
 
 
-def _unverifiable(code: str, detail: str) -> PacketSignature:
+def _unverifiable(code: str, detail: Detail) -> PacketSignature:
     return PacketSignature(standing=SignatureStanding.UNVERIFIABLE, code=code, detail=detail)

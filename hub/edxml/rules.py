@@ -10,6 +10,7 @@ import attrs
 from hub.domain.errors import Rejected
 from hub.domain.model import Packet, PacketProfile, Problem
 from hub.edxml.packet import read_packet_date
+from hub.language.phrases import phrase
 
 
 def examine_packet(packet: Packet, *, today: date, profile: PacketProfile = PacketProfile.OBSERVED) -> Packet:
@@ -22,7 +23,17 @@ def examine_packet(packet: Packet, *, today: date, profile: PacketProfile = Pack
     deviations = packet.deviations
     if promulgated is not None and promulgated > today:
         code = "R.MessageHeader.PromulgationInfo.PromulgationDate"
-        deviations = (*deviations, Problem(code, f"{packet.promulgation_date} is after {today:%Y/%m/%d}"))
+        deviations = (
+            *deviations,
+            Problem(
+                code,
+                phrase(
+                    "{promulgation_date} is after {today}",
+                    promulgation_date=packet.promulgation_date,
+                    today=f"{today:%Y/%m/%d}",
+                ),
+            ),
+        )
     if profile == PacketProfile.STRICT and deviations:
         raise Rejected(*deviations)
     return attrs.evolve(packet, deviations=deviations)

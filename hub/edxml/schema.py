@@ -16,7 +16,9 @@ from typing import Any
 import attrs
 from lxml import etree
 
+from hub.domain.model import Detail
 from hub.formats import xsd_schemas
+from hub.language.phrases import phrase
 
 QCVN = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
 
@@ -61,7 +63,7 @@ class SchemaFinding:
 
     letter: str
     place: str
-    detail: str
+    detail: Detail
 
 
 #: Maximum findings of one schema that are reported. There may be as many as elements, and callers keep fewer.
@@ -94,7 +96,11 @@ class Schema:
                 reason = _PREAMBLE.sub("", error.message or "").replace(f"{{{QCVN}}}", "")
                 place = self._place(root, error.path or "", families)
                 findings.append(
-                    SchemaFinding(_LETTERS.get(error.type_name, "R"), place, f"line {error.line}: {reason[:200]}")
+                    SchemaFinding(
+                        _LETTERS.get(error.type_name, "R"),
+                        place,
+                        phrase("line {line}: {reason}", line=error.line, reason=reason[:200]),
+                    )
                 )
         return findings
 

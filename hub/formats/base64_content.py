@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from hub.formats import zip_reader
+from hub.language.phrases import Phrase, phrase
 
 SLICE = 1 << 18  #: characters decoded at once
 ENTRIES = 10_000  #: maximum number of entries in a ZIP
@@ -43,6 +44,10 @@ class Carried:
 
 class ContentUnfit(Exception):
     """The octets are not allowed in an attachment."""
+
+    def __init__(self, why: Phrase) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 def measure_base64(letters: str | Iterable[str]) -> Carried:
@@ -94,18 +99,18 @@ def decode_base64_content(letters: str | Iterable[str], most: int) -> bytes:
     for piece in decode_base64_slices(letters):
         octets += piece
         if len(octets) > most:
-            raise ContentUnfit(f"more than {most} octets")
+            raise ContentUnfit(phrase("more than {most} octets", most=most))
     if not octets.startswith(_ZIP):
         return octets
     try:
         with zip_reader.open_archive(octets) as archive:
             if not archive.infolist():
-                raise ContentUnfit("an empty ZIP")
+                raise ContentUnfit(phrase("an empty ZIP"))
             found = zip_reader.read_zip_entry(archive, archive.infolist()[0], most)
     except zip_reader.Damaged as error:
-        raise ContentUnfit(f"a ZIP that cannot be unpacked: {error}") from None
+        raise ContentUnfit(phrase("a ZIP that cannot be unpacked: {error}", error=str(error))) from None
     if len(found) > most:
-        raise ContentUnfit(f"more than {most} octets")
+        raise ContentUnfit(phrase("more than {most} octets", most=most))
     return found
 
 
@@ -139,13 +144,19 @@ def list_zip_entries(tail: bytes, size: int) -> list[bytes]:
     if at < 0:
         return []
     if len(tail) - at < _END.size:
-        raise ContentUnfit("a ZIP whose end record is cut off, or lies inside another")
+        raise ContentUnfit(phrase("a ZIP whose end record is cut off, or lies inside another"))
     count, length, offset, comment = _END.unpack_from(tail, at)[4:]
     if at + _END.size + comment != len(tail):
-        raise ContentUnfit("a ZIP with data after its end record: another reader may find another end")
+        raise ContentUnfit(phrase("a ZIP with data after its end record: another reader may find another end"))
     if count > ENTRIES or (length > at and len(tail) < size):
         raise ContentUnfit(
-            f"a ZIP of {count} entries, its directory {length} octets; at most {ENTRIES} and {_DIRECTORY}"
+            phrase(
+                "a ZIP of {count} entries, its directory {length} octets; at most {entries} and {directory}",
+                count=count,
+                length=length,
+                entries=ENTRIES,
+                directory=_DIRECTORY,
+            )
         )
     end = _before_record(tail, at, count, length)
     names, unpacked, place = [], 0, end - length
@@ -156,9 +167,15 @@ def list_zip_entries(tail: bytes, size: int) -> list[bytes]:
         names.append(tail[here : here + fields[10]])
         place = here + fields[10] + fields[11] + fields[12]
     if len(names) != count or place != end or offset != size - len(tail) + end - length:
-        raise ContentUnfit(f"a ZIP of {count} entries of which {len(names)} are found: another reader may find others")
+        raise ContentUnfit(
+            phrase(
+                "a ZIP of {count} entries of which {found} are found: another reader may find others",
+                count=count,
+                found=len(names),
+            )
+        )
     if unpacked > max(UNPACKED, RATIO * size):
-        raise ContentUnfit(f"a ZIP of {size} octets that unpacks to {unpacked}")
+        raise ContentUnfit(phrase("a ZIP of {size} octets that unpacks to {unpacked}", size=size, unpacked=unpacked))
     for name in names:
         _check(name)
     return names
@@ -178,7 +195,7 @@ def _before_record(tail: bytes, at: int, count: int, length: int) -> int:
         or not tail.startswith(b"PK\x06\x06", record)
         or _END64.unpack_from(tail, record)[7:9] != (count, length)
     ):
-        raise ContentUnfit("a ZIP with two directories")
+        raise ContentUnfit(phrase("a ZIP with two directories"))
     return record
 
 
@@ -186,4 +203,4 @@ def _check(name: bytes) -> None:
     """Raise ContentUnfit for a name that would be written outside the folder it is unpacked in."""
     path = name.replace(b"\\", b"/")
     if path.startswith(b"/") or path[1:2] == b":" or b".." in path.split(b"/") or b"\0" in path:
-        raise ContentUnfit(f"a ZIP with the path {name.decode('utf-8', 'replace')[:100]}")
+        raise ContentUnfit(phrase("a ZIP with the path {path}", path=name.decode("utf-8", "replace")[:100]))

@@ -16,9 +16,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import attrs
 
 from hub.domain import local_time
-from hub.domain.errors import Rejected
+from hub.domain.errors import Rejected, shorten_detail
 from hub.domain.local_time import HANOI
-from hub.domain.model import Problem
+from hub.domain.model import Detail, Problem
+from hub.language.phrases import phrase
 
 SIZE = 1 << 18  #: maximum octets of an object
 LINES = 5000  #: maximum content lines of an object, unfolded
@@ -74,7 +75,9 @@ class CalendarPart:
         """
         found = self.all(name)
         if len(found) > 1:
-            raise make_unreadable_error(f"{self.name} has {name} {len(found)} times")
+            raise make_unreadable_error(
+                phrase("{part} has {name} {count} times", part=self.name, name=name, count=len(found))
+            )
         return found[0] if found else None
 
     def parts(self, name: str) -> tuple["CalendarPart", ...]:
@@ -82,14 +85,14 @@ class CalendarPart:
         return tuple(part for part in self.components if part.name == name)
 
 
-def make_unreadable_error(why: str) -> Rejected:
+def make_unreadable_error(why: Detail) -> Rejected:
     """Return the error `calendar-unreadable` with the reason *why*."""
-    return Rejected(Problem("calendar-unreadable", why[:200]))
+    return Rejected(Problem("calendar-unreadable", shorten_detail(why, 200)))
 
 
-def make_too_large_error(why: str) -> Rejected:
+def make_too_large_error(why: Detail) -> Rejected:
     """Return the error `calendar-too-large` with the reason *why*."""
-    return Rejected(Problem("calendar-too-large", why[:200]))
+    return Rejected(Problem("calendar-too-large", shorten_detail(why, 200)))
 
 
 def read_calendar(content: bytes) -> CalendarPart:
@@ -98,28 +101,42 @@ def read_calendar(content: bytes) -> CalendarPart:
     Raises Rejected, `calendar-unreadable`, for any other content and beyond each bound.
     """
     if len(content) > SIZE:
-        raise make_unreadable_error(f"{len(content)} octets; at most {SIZE}")
+        raise make_unreadable_error(phrase("{count} octets; at most {most}", count=len(content), most=SIZE))
     open_: list[tuple[str, list[ContentLine], list[CalendarPart]]] = [("", [], [])]
     for number, line in enumerate(_lines(content), 1):
         if line.name == "BEGIN":
             if len(open_) > DEPTH:
-                raise make_unreadable_error(f"line {number}: components {DEPTH + 1} deep; at most {DEPTH}")
+                raise make_unreadable_error(
+                    phrase(
+                        "line {number}: components {depth} deep; at most {most}",
+                        number=number,
+                        depth=DEPTH + 1,
+                        most=DEPTH,
+                    )
+                )
             open_.append((line.value.strip().upper(), [], []))
         elif line.name == "END":
             name, lines, components = open_.pop()
             if not open_ or line.value.strip().upper() != name:
-                raise make_unreadable_error(f"line {number}: END:{line.value[:50]} ends no open component")
+                raise make_unreadable_error(
+                    phrase("line {number}: END:{name} ends no open component", number=number, name=line.value[:50])
+                )
             open_[-1][2].append(CalendarPart(name, tuple(lines), tuple(components)))
         elif len(open_) == 1:
-            raise make_unreadable_error(f"line {number}: {line.name} is outside of a component")
+            raise make_unreadable_error(
+                phrase("line {number}: {name} is outside of a component", number=number, name=line.name)
+            )
         else:
             open_[-1][1].append(line)
     if len(open_) > 1:
-        raise make_unreadable_error(f"{open_[-1][0][:50]} has no END")
+        raise make_unreadable_error(phrase("{open} has no END", open=open_[-1][0][:50]))
     found = open_[0][2]
     if [each.name for each in found] != ["VCALENDAR"]:
         raise make_unreadable_error(
-            f"not one VCALENDAR, but {', '.join(each.name[:20] for each in found[:5]) or 'nothing'}"
+            phrase(
+                "not one VCALENDAR, but {names}",
+                names=", ".join(each.name[:20] for each in found[:5]) or phrase("nothing"),
+            )
         )
     return found[0]
 
@@ -130,27 +147,33 @@ def _lines(content: bytes) -> Iterator[ContentLine]:
             each.decode() for each in _BREAK.split(_FOLD.sub(b"", content.removeprefix(b"\xef\xbb\xbf"))) if each
         ]
     except UnicodeDecodeError as error:
-        raise make_unreadable_error(f"is not UTF-8: {error.reason}") from None
+        raise make_unreadable_error(phrase("is not UTF-8: {reason}", reason=error.reason)) from None
     if len(written) > LINES:
-        raise make_unreadable_error(f"{len(written)} lines; at most {LINES}")
+        raise make_unreadable_error(phrase("{count} lines; at most {most}", count=len(written), most=LINES))
     for number, each in enumerate(written, 1):
         if len(each) > LENGTH:
-            raise make_unreadable_error(f"line {number}: {len(each)} characters; at most {LENGTH}")
+            raise make_unreadable_error(
+                phrase("line {number}: {count} characters; at most {most}", number=number, count=len(each), most=LENGTH)
+            )
         yield _line(each, number)
 
 
 def _line(written: str, number: int) -> ContentLine:
     name = _NAME.match(written)
     if name is None or _CONTROL.search(written):
-        raise make_unreadable_error(f"line {number} is not a content line: {written[:50]!r}")
+        raise make_unreadable_error(
+            phrase("line {number} is not a content line: {written}", number=number, written=repr(written[:50]))
+        )
     at, parameters = name.end(), {}
     while found := _PARAMETER.match(written, at):
         key, value, at = found[1].upper(), found[2].replace('"', ""), found.end()
         if key in parameters:
-            raise make_unreadable_error(f"line {number}: {key} is repeated")
+            raise make_unreadable_error(phrase("line {number}: {key} is repeated", number=number, key=key))
         parameters[key] = _unescaped(value, "^", {"n": "\n", "'": '"'})  # RFC 6868
     if not written.startswith(":", at):
-        raise make_unreadable_error(f"line {number} is not a content line: {written[:50]!r}")
+        raise make_unreadable_error(
+            phrase("line {number} is not a content line: {written}", number=number, written=repr(written[:50]))
+        )
     return ContentLine(name[0].upper(), written[at + 1 :], parameters)
 
 
@@ -196,7 +219,13 @@ def _moment(written: str, line: ContentLine, calendar: CalendarPart) -> date | d
     except ValueError:
         pass
     raise make_unreadable_error(
-        f"{line.name}: {written[:50]!r} is not a day or time between {_YEARS[0]} and {_YEARS[-1]}"
+        phrase(
+            "{name}: {written} is not a day or time between {first} and {last}",
+            name=line.name,
+            written=repr(written[:50]),
+            first=_YEARS[0],
+            last=_YEARS[-1],
+        )
     )
 
 
@@ -205,7 +234,7 @@ def _zone(name: str, calendar: CalendarPart) -> tzinfo:
         return HANOI
     if name not in calendar.zones:
         if len(calendar.zones) == ZONES:
-            raise make_too_large_error(f"more than {ZONES} time zones")
+            raise make_too_large_error(phrase("more than {most} time zones", most=ZONES))
         calendar.zones[name] = _found_zone(name, calendar)
     return calendar.zones[name]
 
@@ -219,7 +248,7 @@ def _found_zone(name: str, calendar: CalendarPart) -> tzinfo:
         pass
     described = calendar.parts("VTIMEZONE")
     if len(described) > ZONES:
-        raise make_too_large_error(f"more than {ZONES} VTIMEZONEs")
+        raise make_too_large_error(phrase("more than {most} VTIMEZONEs", most=ZONES))
     for zone in described:
         named, kept = zone.one("TZID"), (*zone.parts("STANDARD"), *zone.parts("DAYLIGHT"))
         offsets = {offset.value for each in kept for offset in each.all("TZOFFSETTO")}

@@ -17,9 +17,10 @@ from urllib.parse import unquote
 import attrs
 
 from hub.domain.errors import CallRefused
-from hub.domain.model import Problem
+from hub.domain.model import Detail, Problem
 from hub.formats import base64_content
 from hub.formats.spool import Drawer, Octets
+from hub.language.phrases import phrase
 
 XOP = "application/xop+xml"
 
@@ -78,14 +79,14 @@ def read_related_header(header: str) -> Related:
     parameters = read_media_type(header)[1]
     if _PARAMETERS.fullmatch(f";{rest}") is None or len(parameters) != len(_PARAMETER.findall(f";{rest}")):
         raise _broken(
-            "the parameters of the Content-Type are malformed"
+            phrase("the parameters of the Content-Type are malformed")
         )  # a repeated parameter, or text that is no parameter
     boundary = parameters.get("boundary", "")
     if _BOUNDARY.fullmatch(boundary) is None:
-        raise _broken(f"not a valid boundary: {boundary[:80]!r}")
+        raise _broken(phrase("not a valid boundary: {boundary}", boundary=repr(boundary[:80])))
     kind = read_media_type(parameters.get("type", ""))[0]
     if not kind:
-        raise _broken("the Content-Type has no type")
+        raise _broken(phrase("the Content-Type has no type"))
     start = parameters.get("start")
     return Related(boundary, kind, None if start is None else _unbracketed(start))
 
@@ -104,19 +105,28 @@ def split_mime_body(
     if how.start is not None:
         roots = [part for part in parts if part.content_id == how.start]
         if len(roots) != 1:
-            raise _broken(f"{len(roots)} parts have the id of the start part, <{how.start[:100]}>")
+            raise _broken(
+                phrase(
+                    "{count} parts have the id of the start part, <{start}>", count=len(roots), start=how.start[:100]
+                )
+            )
         root = roots[0]
     if len(root.octets) > LONGEST_ROOT:
         raise CallRefused(
-            Problem("too-large", f"the envelope of a multipart body: {len(root.octets)} > {LONGEST_ROOT}")
+            Problem(
+                "too-large",
+                phrase("the envelope of a multipart body: {count} > {most}", count=len(root.octets), most=LONGEST_ROOT),
+            )
         )
     for part in parts:
         if part is root:
             continue
         if not part.content_id:
-            raise CallRefused(Problem("attachment-unknown", "a part without Content-ID"))
+            raise CallRefused(Problem("attachment-unknown", phrase("a part without Content-ID")))
         if part.content_id in others or part.content_id == root.content_id:
-            raise CallRefused(Problem("attachment-unknown", f"two parts are <{part.content_id[:200]}>"))
+            raise CallRefused(
+                Problem("attachment-unknown", phrase("two parts are <{content_id}>", content_id=part.content_id[:200]))
+            )
         others[part.content_id] = part
     return root, others
 
@@ -129,12 +139,12 @@ def read_form_data(body: Octets, header: str, *, most: int = 10) -> dict[str, Oc
     media, parameters = read_media_type(header)
     boundary = parameters.get("boundary", "")
     if media != "multipart/form-data" or _BOUNDARY.fullmatch(boundary) is None:
-        raise _broken(f"not a form: {header[:80]!r}")
+        raise _broken(phrase("not a form: {header}", header=repr(header[:80])))
     found: dict[str, Octets] = {}
     for head, octets in _cut(body, boundary.encode("ascii"), most):
         names = _FORM_FIELD.findall(b"\r\n" + head)
         if len(names) != 1 or names[0].decode("ascii") in found:
-            raise _broken(f"a field that does not have exactly one name: {head[:80]!r}")
+            raise _broken(phrase("a field that does not have exactly one name: {head}", head=repr(head[:80])))
         found[names[0].decode("ascii")] = octets
     return found
 
@@ -147,7 +157,7 @@ def read_content_id(uri: str) -> str:
     except UnicodeDecodeError:
         found = ""
     if _ID.fullmatch(found) is None or len(found) > _LONGEST_ID:
-        raise CallRefused(Problem("attachment-unknown", f"not a cid: {uri[:200]}"))
+        raise CallRefused(Problem("attachment-unknown", phrase("not a cid: {uri}", uri=uri[:200])))
     return found
 
 
@@ -158,29 +168,31 @@ def _cut(body: Octets, boundary: bytes, most: int) -> Iterator[tuple[bytes, Octe
     skipped = 2 if head.startswith(_CRLF) else 0  # an empty preamble, which some toolkits write
     start, count = skipped + len(first), 0
     if head[skipped:start] != first:
-        raise _broken("the body does not begin with the boundary")
+        raise _broken(phrase("the body does not begin with the boundary"))
     for at in _places(body, _CRLF + first, start):
         count += 1
         if count > most:
-            raise _broken(f"more than {most} parts")
+            raise _broken(phrase("more than {most} parts", most=most))
         yield _divided(body, start, at)
         start = at + len(first) + 2
     after = body.cut(start, min(start + 4, len(body))).read()
     closed = count > 0 and after[:2] == b"--" and after[2:] in {b"", _CRLF} and start + len(after) == len(body)
     if not closed:
-        raise _broken("the body does not end with the closing boundary")
+        raise _broken(phrase("the body does not end with the closing boundary"))
 
 
 def _divided(body: Octets, start: int, end: int) -> tuple[bytes, Octets]:
     """Return the header and the content of the part whose boundary ends at *start*."""
     header = body.cut(start, min(end, start + MOST_HEADER + 4)).read()
     if not header.startswith(_CRLF):
-        raise _broken(f"octet {start}: a boundary is followed by {header[:2]!r}")
+        raise _broken(phrase("octet {start}: a boundary is followed by {header}", start=start, header=repr(header[:2])))
     if header.startswith(_CRLF + _CRLF):
         return b"", body.cut(start + 4, end)
     length = header.find(_CRLF + _CRLF)
     if length < 0:
-        raise _broken(f"octet {start}: the header of a part has no end within {MOST_HEADER} octets")
+        raise _broken(
+            phrase("octet {start}: the header of a part has no end within {most} octets", start=start, most=MOST_HEADER)
+        )
     return header[2:length], body.cut(start + length + 4, end)
 
 
@@ -202,7 +214,7 @@ def _part(header: bytes, octets: Octets, drawer: Drawer) -> MimePart:
     fields = _fields(header)
     media, parameters = read_media_type(fields.get("content-type", "text/plain"))
     if media.startswith(("multipart/", "message/")):
-        raise _broken(f"a part that is {media[:50]} itself")
+        raise _broken(phrase("a part that is {media} itself", media=media[:50]))
     name = fields.get("content-id")
     encoding = fields.get("content-transfer-encoding", "7bit").strip(" \t").lower()
     if encoding == "base64":
@@ -211,9 +223,14 @@ def _part(header: bytes, octets: Octets, drawer: Drawer) -> MimePart:
                 base64_content.decode_base64_slices(piece.decode("ascii") for piece in octets.pieces())
             )
         except ValueError as error:
-            raise _broken(f"a part is declared as base64 and is not: {error}") from None
+            raise _broken(phrase("a part is declared as base64 and is not: {error}", error=str(error))) from None
     elif encoding not in {"7bit", "8bit", "binary"}:
-        raise _broken(f"Content-Transfer-Encoding {encoding[:50]}; accepted are binary, 8bit, 7bit and base64")
+        raise _broken(
+            phrase(
+                "Content-Transfer-Encoding {encoding}; accepted are binary, 8bit, 7bit and base64",
+                encoding=encoding[:50],
+            )
+        )
     return MimePart("" if name is None else _unbracketed(name.strip(" \t")), media, parameters, octets)
 
 
@@ -226,10 +243,10 @@ def _fields(header: bytes) -> dict[str, str]:
     for line in _unfolded(header):
         field = _FIELD.fullmatch(line)
         if field is None:
-            raise _broken(f"a malformed line in the header of a part: {line[:80]!r}")
+            raise _broken(phrase("a malformed line in the header of a part: {line}", line=repr(line[:80])))
         name = field[1].decode("ascii").lower()
         if name in found:
-            raise _broken(f"two {name} in one part")
+            raise _broken(phrase("two {name} in one part", name=name))
         if name in _OURS:
             found[name] = field[2].decode("ascii")
     return found
@@ -243,9 +260,9 @@ def _unbracketed(name: str) -> str:
     """Return a content id without its `<>`, which some clients omit in `start`."""
     bare = name[1:-1] if name.startswith("<") and name.endswith(">") else name
     if _ID.fullmatch(bare) is None or len(bare) > _LONGEST_ID:
-        raise _broken(f"not a valid content id: {name[:100]!r}")
+        raise _broken(phrase("not a valid content id: {name}", name=repr(name[:100])))
     return bare
 
 
-def _broken(detail: str) -> CallRefused:
+def _broken(detail: Detail) -> CallRefused:
     return CallRefused(Problem("multipart-broken", detail))

@@ -22,7 +22,8 @@ import attrs
 from lxml import etree
 
 from hub.domain.errors import Rejected
-from hub.domain.model import Problem
+from hub.domain.model import Detail, Problem
+from hub.language.phrases import Phrase, phrase
 
 ENCODINGS = frozenset({"UTF-8", "UTF-16"})
 _OPENING = "<!"  #: the beginning of a comment or a CDATA section: in a document without DOCTYPE nothing else begins so
@@ -95,10 +96,22 @@ def build_scanned_tree(content: bytes) -> etree._Element:
     except etree.XMLSyntaxError as error:  # errors that expat does not detect: mostly undeclared prefixes
         line, column = error.position
         wrong = error.msg.partition(", line ")[0].strip()
-        raise Rejected(Problem("not-well-formed", f"line {line}, column {column}: {wrong}")) from None
+        raise Rejected(
+            Problem(
+                "not-well-formed",
+                phrase("line {line}, column {column}: {message}", line=line, column=column, message=wrong),
+            )
+        ) from None
     # lxml checks only the last message of libxml2, and misses a namespace error if a mere warning follows it.
     for told in parser.error_log.filter_from_errors():
-        raise Rejected(Problem("not-well-formed", f"line {told.line}, column {told.column}: {told.message}"))
+        raise Rejected(
+            Problem(
+                "not-well-formed",
+                phrase(
+                    "line {line}, column {column}: {message}", line=told.line, column=told.column, message=told.message
+                ),
+            )
+        )
     if (
         root.getroottree().docinfo.internalDTD is not None
     ):  # the scan has refused it: this is reached only if the two parsers disagree
@@ -119,7 +132,17 @@ def scan_xml(content: bytes, limits: Limits = LIMITS) -> None:
 def refuse_unmarked(head: bytes) -> None:
     """Raise Rejected if *head*, the first two octets of a document, is UTF-16 without a byte order mark."""
     if head in _UNMARKED:
-        raise Rejected(Problem("not-well-formed", "line 1, column 1: UTF-16 without a byte order mark"))
+        raise Rejected(
+            Problem(
+                "not-well-formed",
+                phrase(
+                    "line {line}, column {column}: {message}",
+                    line=1,
+                    column=1,
+                    message=phrase("UTF-16 without a byte order mark"),
+                ),
+            )
+        )
 
 
 def make_scanner(limits: Limits = LIMITS) -> expat.XMLParserType:
@@ -137,18 +160,30 @@ def feed_scanner(parser: expat.XMLParserType, pieces: Iterable[bytes | memoryvie
             parser.Parse(piece, False)
         parser.Parse(b"", True)
     except expat.ExpatError as error:
-        detail = f"line {error.lineno}, column {error.offset + 1}: {expat.errors.messages[error.code]}"
+        detail = phrase(
+            "line {line}, column {column}: {message}",
+            line=error.lineno,
+            column=error.offset + 1,
+            message=expat.errors.messages[error.code],
+        )
         raise Rejected(Problem("not-well-formed", detail)) from None
     names = parser.intern
     spaces = sum(name.startswith(_SPACE) for name in names)
     if max(spaces, len(names) - spaces) > limits.names:
-        raise Rejected(Problem("too-deep", f"more than {limits.names} different names"))
+        raise Rejected(Problem("too-deep", phrase("more than {names} different names", names=limits.names)))
     if odd := next((name for name in names if not name.startswith(_SPACE) and not _begins(name)), None):
         raise Rejected(
-            Problem("not-well-formed", f"a name whose part after the colon does not begin with a letter: {odd[:40]}")
+            Problem(
+                "not-well-formed",
+                phrase("a name whose part after the colon does not begin with a letter: {odd}", odd=odd[:40]),
+            )
         )
     if longest := next((name for name in names if len(name) > limits.name), None):
-        raise Rejected(Problem("too-deep", f"a name of {len(longest)} characters: {longest[:40]}…"))
+        raise Rejected(
+            Problem(
+                "too-deep", phrase("a name of {count} characters: {longest}…", count=len(longest), longest=longest[:40])
+            )
+        )
     _keep(sum(map(len, names)))
 
 
@@ -182,14 +217,17 @@ def _begins(name: str) -> bool:
     return True
 
 
-def _refuse(parser: expat.XMLParserType, code: str, detail: str) -> NoReturn:
+def _refuse(parser: expat.XMLParserType, code: str, detail: Detail) -> NoReturn:
     line, column = parser.CurrentLineNumber, parser.CurrentColumnNumber + 1
-    raise Rejected(Problem(code, f"line {line}, column {column}: {detail}"))
+    raise Rejected(
+        Problem(code, phrase("line {line}, column {column}: {message}", line=line, column=column, message=detail))
+    )
 
 
 def _refuse_many(parser: expat.XMLParserType, nodes: int, limits: Limits) -> NoReturn:
-    most, where = (limits.nodes, "") if nodes > limits.nodes else (limits.header, " in the Header")
-    _refuse(parser, "too-deep", f"more than {most} elements and attributes{where}")
+    if nodes > limits.nodes:
+        _refuse(parser, "too-deep", phrase("more than {most} elements and attributes", most=limits.nodes))
+    _refuse(parser, "too-deep", phrase("more than {most} elements and attributes in the Header", most=limits.header))
 
 
 def _bound(parser: expat.XMLParserType, limits: Limits) -> None:  # noqa: C901 - one pass looks at everything
@@ -217,7 +255,7 @@ def _bound(parser: expat.XMLParserType, limits: Limits) -> None:  # noqa: C901 -
         if attributes:
             nodes += len(attributes) >> 1
             if len(attributes) > most_attributes:
-                _refuse(parser, "too-deep", f"more than {limits.attributes} attributes")
+                _refuse(parser, "too-deep", phrase("more than {attributes} attributes", attributes=limits.attributes))
             if declared := _declared(attributes):
                 declaring.append((len(open_names), len(declared)))
                 scope += len(declared)
@@ -226,13 +264,15 @@ def _bound(parser: expat.XMLParserType, limits: Limits) -> None:  # noqa: C901 -
         if spaces > most_spaces:
             most_spaces = limits.spaces + _SPACES_PER_OCTET * parser.CurrentByteIndex
             if spaces > most_spaces:
-                _refuse(parser, "too-deep", f"{scope} namespaces declared around too many elements")
+                _refuse(parser, "too-deep", phrase("{scope} namespaces declared around too many elements", scope=scope))
         if len(open_names) > most_depth:
-            _refuse(parser, "too-deep", f"more than {most_depth} elements inside each other")
+            _refuse(
+                parser, "too-deep", phrase("more than {most_depth} elements inside each other", most_depth=most_depth)
+            )
         if nodes > most_here:
             _refuse_many(parser, nodes, limits)
 
-    def remark(what: str) -> None:
+    def remark(what: Phrase) -> None:
         nonlocal nodes
         nodes += 1
         if nodes > most_here:
@@ -242,8 +282,8 @@ def _bound(parser: expat.XMLParserType, limits: Limits) -> None:  # noqa: C901 -
     parser.ordered_attributes = True  # a flat list costs half as much as a mapping
     parser.StartElementHandler = start
     parser.EndElementHandler = open_names.remove  # it does not matter which of two equal names is removed
-    parser.CommentHandler = lambda _text: remark("comment")
-    parser.StartCdataSectionHandler = lambda: remark("CDATA section")
+    parser.CommentHandler = lambda _text: remark(phrase("comment"))
+    parser.StartCdataSectionHandler = lambda: remark(phrase("CDATA section"))
 
 
 def _most_within(name: str, nodes: int, limits: Limits) -> int:
@@ -253,7 +293,7 @@ def _most_within(name: str, nodes: int, limits: Limits) -> int:
 
 def _plainness(
     parser: expat.XMLParserType, locals_: frozenset[str], open_names: Sequence[str]
-) -> Callable[[str], None]:
+) -> Callable[[Phrase], None]:
     """Return a function that refuses a comment or CDATA section inside an element with one of these local names.
 
     Each name is examined once, however many comments there are.
@@ -261,13 +301,13 @@ def _plainness(
     seen: set[str] = set()
     plain: set[str] = set()
 
-    def require_room(what: str) -> None:
+    def require_room(what: Phrase) -> None:
         if fresh := set(open_names) - seen:
             seen.update(fresh)
             plain.update(name for name in fresh if name.rpartition(":")[2] in locals_)
         if not plain.isdisjoint(open_names):
             name = next(name for name in open_names if name in plain)
-            _refuse(parser, "signature-invalid", f"a {what} inside {name}")
+            _refuse(parser, "signature-invalid", phrase("a {what} inside {name}", what=what, name=name))
 
     return require_room
 
@@ -286,13 +326,21 @@ def _forbid(parser: expat.XMLParserType) -> None:
 
     def declaration(version: str, encoding: str | None, standalone: int) -> None:
         if version != "1.0" or (encoding is not None and encoding.upper() not in ENCODINGS):
-            _refuse(parser, "not-well-formed", f"XML {version}, encoding {encoding}; only XML 1.0 in UTF-8 is accepted")
+            _refuse(
+                parser,
+                "not-well-formed",
+                phrase(
+                    "XML {version}, encoding {encoding}; only XML 1.0 in UTF-8 is accepted",
+                    version=version,
+                    encoding=encoding,
+                ),
+            )
 
     def doctype(*_: object) -> None:
         _refuse(parser, "doctype-refused", "DOCTYPE")
 
     def instruction(target: str, text: str) -> None:
-        _refuse(parser, "not-well-formed", f"processing instruction {target}")
+        _refuse(parser, "not-well-formed", phrase("processing instruction {target}", target=target))
 
     parser.XmlDeclHandler = declaration
     parser.StartDoctypeDeclHandler = doctype

@@ -32,6 +32,7 @@ from hub.formats.streamed_xml import Loads
 from hub.intake import enclosures
 from hub.journal import duties
 from hub.journal.decisions import MessageEntry
+from hub.language.phrases import phrase
 from hub.partner.policy import Policy, RequiredSignature
 from hub.security import signing
 from hub.services import Service
@@ -194,7 +195,11 @@ def require_family(record: Record, routes: Routes) -> None:
     again = [unit for unit in record.told if first[routes.canonical(unit)] != unit]
     problems = [Problem("unit-not-below", f"{unit}: {record.sender}") for unit in strangers]
     problems += [
-        Problem("M.Figures.OrganId", f"{unit}: also appears as {first[routes.canonical(unit)]}") for unit in again
+        Problem(
+            "M.Figures.OrganId",
+            phrase("{unit}: also appears as {first}", unit=unit, first=first[routes.canonical(unit)]),
+        )
+        for unit in again
     ]
     if problems:
         raise Rejected(*problems)
@@ -253,7 +258,7 @@ def require_signature(found: PacketSignature | None, policy: Policy) -> None:
         SignatureStanding.INVALID: "packet-signature-invalid",
         SignatureStanding.UNVERIFIABLE: "packet-signature-unverifiable",
     }
-    reason = ": ".join(filter(None, (found.code, found.detail)))
+    reason = phrase("{place}: {detail}", place=found.code, detail=found.detail) if found.detail else found.code
     raise Rejected(Problem(codes[found.standing], reason))
 
 

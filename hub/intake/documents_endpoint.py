@@ -22,6 +22,7 @@ from hub.intake.grants import SEND, is_granted, refuse_ungranted
 from hub.intake.verification import Read
 from hub.journal import blobs, statuses, unit_registry
 from hub.journal.queue import pickup
+from hub.language.phrases import phrase
 from hub.soap import documents_requests, documents_responses
 from hub.soap.attachments import Carriage
 from hub.soap.wsdl import Contract
@@ -146,7 +147,9 @@ class DocumentsEndpoint:
     def _require_reader(self, partner: Partner) -> None:
         """Raise `Unready` for a partner that does not read its answers."""
         if self._lying[partner.code] > LYING:
-            raise Unready("hub-busy", f"{self._lying[partner.code]} octets of answers are not read yet")
+            raise Unready(
+                "hub-busy", phrase("{lying} octets of answers are not read yet", lying=self._lying[partner.code])
+            )
 
     async def _fill(self, answer: etree._Element, names: Sequence[str], case: Case) -> etree._Element:
         """Put the packets *names* into the empty Packets of *answer*: as text if small and inline, else as loads."""
@@ -178,7 +181,11 @@ class DocumentsEndpoint:
         if len(found_traces) > TRACES_LIMIT:
             raise CallRefused(Problem("too-many-traces", f"{asked.organ_id}: {TRACES_LIMIT}"))
         if sum(trace.size for trace in found_traces) > TRACES_OCTETS:
-            raise CallRefused(Problem("too-many-traces", f"{asked.organ_id}: {TRACES_OCTETS} octets"))
+            raise CallRefused(
+                Problem(
+                    "too-many-traces", phrase("{organ_id}: {most} octets", organ_id=asked.organ_id, most=TRACES_OCTETS)
+                )
+            )
         return found_traces
 
 

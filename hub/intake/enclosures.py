@@ -18,6 +18,7 @@ from hub.domain.errors import Rejected
 from hub.domain.model import Attachment, Enclosed, Fact, Ignored, Packet, Problem, Record
 from hub.edxml import packet
 from hub.formats.icalendar import ContentLine
+from hub.language.phrases import phrase
 from hub.services import incidents, meetings
 from hub.units.routing import Routes
 
@@ -38,7 +39,9 @@ def read_enclosures(
     room = meetings.CalendarLimits()
     for number, attachment in enumerate(attachments):
         if number == MOST:
-            ignored.append(Ignored(attachment.name, Problem("too-many-enclosures", f"more than {MOST}")))
+            ignored.append(
+                Ignored(attachment.name, Problem("too-many-enclosures", phrase("more than {most}", most=MOST)))
+            )
             break
         may_tell = _Permission(partner, routes)
         try:

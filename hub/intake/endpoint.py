@@ -23,6 +23,7 @@ from hub.journal import blobs, duties, events, replay_guard
 from hub.journal import messages as journal
 from hub.journal.decisions import MessageEntry, RecordedMessage, keeps_bytes
 from hub.journal.replay_guard import ReplayMark
+from hub.language.phrases import phrase
 from hub.runtime.thread_pool import Work
 from hub.soap.attachments import Carriage
 from hub.soap.wsdl import Contract
@@ -114,7 +115,10 @@ class JournalAccess:
         if entry.partner != HUB and (entry.rest or entry.record is not None):
             left = await self.journal.read(duties.count_owed_facts, entry.partner)
             if left > duties.MOST_OWED:
-                raise Unready("hub-busy", f"{left} facts of {entry.partner} are still to be written")
+                raise Unready(
+                    "hub-busy",
+                    phrase("{left} facts of {partner} are still to be written", left=left, partner=entry.partner),
+                )
         await self.store_octets(owner, entry)
         taken: RecordedMessage = await self.journal.admit(owner, record_message_once, entry, routes, mark)
         if taken.problems:

@@ -28,6 +28,7 @@ from hub.intake.verification import VerifiedCall, open_call
 from hub.journal import events
 from hub.journal.decisions import MessageEntry
 from hub.journal.replay_guard import ReplayMark
+from hub.language.phrases import phrase
 from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle
 from hub.security.certificates import Purpose, hash_certificate
@@ -71,8 +72,8 @@ class Intake:
             self._throttle.enter(name, policy)
         except Unready as unready:
             if count := self._throttle.count_refusal(name):
-                detail = f"{unready.problem.detail}: {count} refused"
-                log.warning("calls-refused", partner=partner.code if partner else "", detail=detail)
+                detail = phrase("{reason}: {count} refused", reason=unready.problem.detail, count=count)
+                log.warning("calls-refused", partner=partner.code if partner else "", detail=str(detail))
                 self.record_refusal(Problem(unready.problem.code, detail), certificate)
             raise
         return partial(self._throttle.leave, name)
@@ -136,7 +137,7 @@ class Intake:
         """
         partner = self.live.province.partner_with(certificate)
         who = {"partner": partner.code} if partner else {"certificate": hash_certificate(certificate)}
-        said = {**who, "code": problem.code, "detail": problem.detail[:200]}
+        said = {**who, "code": problem.code, "detail": str(problem.detail)[:200]}
         owner = Owner(partner.code) if partner else STRANGERS
         written = maybeDeferred(self._refuse, owner, said, self._now())
         _ = written.addErrback(lambda failure: log.warning("refusal-not-kept", error=failure.getErrorMessage(), **said))
@@ -153,7 +154,7 @@ class Intake:
 
     def _unready(self, unready: Unready, tracking: str, soap: str) -> bytes:
         """Return the fault for a temporary failure. Its details are for the operator only, in the log."""
-        code, detail = unready.problem.code, unready.problem.detail
+        code, detail = unready.problem.code, str(unready.problem.detail)
         log.warning("hub-unready", problem=code, detail=detail, tracking=tracking)
         return self._fault((Problem(code, tracking),), tracking, soap, ours=True)
 
@@ -204,7 +205,7 @@ class Intake:
         except NotGranted as refused:  # the signature is valid, so an event records the caller; the body is not stored
             said = {"partner": refused.partner, "operation": refused.operation, "tracking": tracking}
             problem = refused.problems[0]
-            await self._refuse(owner, {**said, "code": problem.code, "detail": problem.detail}, now, refused.mark)
+            await self._refuse(owner, {**said, "code": problem.code, "detail": str(problem.detail)}, now, refused.mark)
             raise
         except Rejected as rejected:
             self._access.require_space()
@@ -254,7 +255,7 @@ class Intake:
             shown = hash_certificate(opened.sha1)
             sha1 = {"partner": partner.code, "operation": opened.operation, "certificate": shown}
         if opened.unknown:
-            log.warning("revocation-unknown-allowed", partner=partner.code, reason=opened.unknown)
+            log.warning("revocation-unknown-allowed", partner=partner.code, reason=str(opened.unknown))
         if sha1 is not None and not self._endpoint.carries_message(opened.call):
             await self._access.journal.admit(owner, events.append_events, Event("sha1-used", now, None, None, sha1))
         case = Case(

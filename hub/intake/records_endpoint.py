@@ -17,6 +17,7 @@ from hub.formats import xml_cost, xsd_types
 from hub.formats.spool import Octets
 from hub.intake.admission import judge_record
 from hub.intake.endpoint import Case, JournalAccess
+from hub.language.phrases import phrase
 from hub.services import Service
 from hub.soap import documents_responses
 from hub.soap.wsdl import Contract
@@ -59,7 +60,9 @@ class RecordsEndpoint:
         try:
             content = etree.tostring(child, method="c14n", exclusive=True, with_tail=False)
         except etree.C14NError as error:  # a relative namespace URI
-            raise CallRefused(Problem("contract-broken", f"no canonical form: {error}")) from None
+            raise CallRefused(
+                Problem("contract-broken", phrase("no canonical form: {error}", error=str(error)))
+            ) from None
         found = child.find(f"{{{self.contract.namespace}}}MessageId")
         return RecordCall(content, None if found is None else xsd_types.read_xs_token(found))
 

@@ -17,7 +17,7 @@ from lxml import etree
 
 from hub.config import Config, Partner
 from hub.domain.errors import CallRefused, Rejected
-from hub.domain.model import Problem
+from hub.domain.model import Detail, Problem
 from hub.formats import xsd_types
 from hub.formats.spool import Drawer, Octets
 from hub.intake import grants
@@ -62,7 +62,7 @@ class VerifiedCall:
     call: Any  #: the return value of the reader
     operation: str  #: its name in the contract
     sha1: x509.Certificate | None  #: the signer's certificate if the signature used SHA-1, as the policy tolerates
-    unknown: str  #: the revocation status that was not available, as the policy tolerates; "" if all was
+    unknown: Detail  #: the revocation status that was not available, as the policy tolerates; "" if all was
     mark: ReplayMark | None  #: identifies this signed call; None without a signature
 
 
@@ -127,7 +127,7 @@ class TrustedCall:
     partner: Partner  #: the signer, or the owner of the connection
     body: etree._Element  #: the verified Body
     sha1: x509.Certificate | None = None  #: the signer's certificate if the signature used SHA-1
-    unknown: str = ""  #: the revocation status that was not available; "" if all was
+    unknown: Detail = ""  #: the revocation status that was not available; "" if all was
     mark: ReplayMark | None = None  #: identifies the signed call; None without a signature
     #: content ids of the MIME parts that are authenticated like the Body; None: all of them, by TLS
     attached: frozenset[str] | None = None

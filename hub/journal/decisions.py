@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from hub.domain.errors import write_problem_json
 from hub.domain.lifecycle import HeldContent, Judgement, advance_status, receive_message
 from hub.domain.model import (
     DOCUMENTS,
@@ -204,7 +205,7 @@ def _refuse(entry: MessageEntry, routing: Routes) -> Effects:
         "partner": entry.partner,
         "message_id": entry.message_id,
         "sha256": entry.sha256,
-        "problems": [attrs.asdict(problem) for problem in entry.problems],
+        "problems": [write_problem_json(problem) for problem in entry.problems],
     }
     told = Event("message-refused", entry.received_at, entry.id, None, body)
     return Effects(
@@ -246,7 +247,7 @@ def _accept_message(
         entry.id, known.routes, known.ids, now, lane=known.lane, urgency=urgency, hour=hour
     )
     body = {"partner": entry.partner, "message_id": entry.message_id, "kind": kind, "sha256": entry.sha256}
-    said = ({"code": deviation.code, "detail": deviation.detail} for deviation in deviations)
+    said = map(write_problem_json, deviations)
     return Effects(
         recorded=RecordedMessage(entry.id, entry.receipt),
         message=row,
@@ -395,7 +396,12 @@ def _signature_events(entry: MessageEntry) -> tuple[Event, ...]:
     found = entry.signature
     if found is None or (found.standing is SignatureStanding.UNSIGNED and not found.code):
         return ()
-    said = {"signature": found.standing, "code": found.code, "detail": found.detail, "certificate": found.certificate}
+    said = {
+        "signature": found.standing,
+        "code": found.code,
+        "detail": str(found.detail),
+        "certificate": found.certificate,
+    }
     body = {key: value for key, value in said.items() if value}
     told = [Event("packet-signature", entry.received_at, entry.id, None, body)]
     used = {"partner": entry.partner, "certificate": found.certificate}

@@ -19,6 +19,7 @@ from enum import StrEnum
 import attrs
 import sqlalchemy as sa
 
+from hub.domain.errors import write_problem_json
 from hub.domain.model import DOCUMENTS, Attachment, Event, Fact, Problem
 from hub.journal import events, incident_durations
 from hub.journal import facts as journal_facts
@@ -223,7 +224,7 @@ def record_enclosed_facts(
     if not tx.execute(sa.update(table).where(ours).values(kind=DutyKind.FACTS)).rowcount:
         return False
     tx.execute(sa.delete(duty_slice).where(duty_slice.c.duty == of.serial))
-    said = [{"attachment": name, **attrs.asdict(problem)} for name, problem in ignored]
+    said = [{"attachment": name, **write_problem_json(problem)} for name, problem in ignored]
     events.append_events(tx, *(Event("enclosure-ignored", of.at, of.message, None, body) for body in said))
     if slices:
         _put(tx, of.serial, slices)

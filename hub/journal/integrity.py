@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from hub.domain.errors import Mistake
 from hub.domain.model import MessageState
 from hub.journal import events
+from hub.language.phrases import Phrase, phrase, verbatim
 from hub.store import transactions
 from hub.store.tables import content, message
 from hub.store.transactions import Transaction
@@ -25,13 +26,13 @@ _AT_ONCE = 32
 _STEPS = 10_000
 
 
-def describe_damage(found: str) -> Mistake:
+def describe_damage(found: Phrase) -> Mistake:
     """Return the mistake that reports a damaged journal."""
-    expected = "replace it with a backup: docs/howto/operate.md, Restore"
-    return Mistake("hub.toml: database.url", f"the journal is damaged: {found}", expected)
+    expected = phrase("replace it with a backup: docs/howto/operate.md, Restore")
+    return Mistake("hub.toml: database.url", phrase("the journal is damaged: {found}", found=found), expected)
 
 
-def find_file_damage(tx: Transaction, *, briefly: bool = False) -> list[str]:
+def find_file_damage(tx: Transaction, *, briefly: bool = False) -> list[Phrase]:
     """Return what SQLite finds wrong with its file; *briefly* limits the check to `BRIEFLY`. Empty on PostgreSQL."""
     if tx.dialect.name != "sqlite":
         return []
@@ -43,24 +44,24 @@ def find_file_damage(tx: Transaction, *, briefly: bool = False) -> list[str]:
         found = tx.exec_driver_sql("PRAGMA quick_check(3)" if briefly else "PRAGMA integrity_check(20)").scalars().all()
     except sa.exc.DBAPIError as error:
         if transactions.is_damage_error(error):
-            return [str(error.orig)]
+            return [verbatim(error.orig)]
         if briefly and monotonic() > until:
             return []  # the time is over and no damage was found so far
         raise
     finally:
         connection.set_progress_handler(None, 0)
-    return [line for line in found if line != "ok"]
+    return [verbatim(line) for line in found if line != "ok"]
 
 
-def find_chain_damage(tx: Transaction) -> Iterator[str]:
+def find_chain_damage(tx: Transaction) -> Iterator[Phrase]:
     """Yield each error in the hash chain of the events."""
     return (
-        f"the hash of event {number} does not match its text and its predecessor"
+        phrase("the hash of event {number} does not match its text and its predecessor", number=number)
         for number in events.find_broken_events(tx)
     )
 
 
-def find_content_damage(tx: Transaction, tell: Callable[[int], None] = lambda _count: None) -> Iterator[str]:
+def find_content_damage(tx: Transaction, tell: Callable[[int], None] = lambda _count: None) -> Iterator[Phrase]:
     """Yield each error in the octets of the messages. *tell* is called with the number of octets read so far."""
     query = sa.select(content).order_by(content.c.sha256, content.c.part).execution_options(yield_per=_AT_ONCE)
     name, hashed, parts, size = "", hashlib.sha256(), 0, 0
@@ -68,16 +69,16 @@ def find_content_damage(tx: Transaction, tell: Callable[[int], None] = lambda _c
         for row in rows:
             if row.sha256 != name:
                 if name and hashed.hexdigest() != name and _named(tx, name):
-                    yield f"the octets of {name} do not match this hash"
+                    yield phrase("the octets of {name} do not match this hash", name=name)
                 name, hashed, parts = row.sha256, hashlib.sha256(), 0
             hashed.update(row.octets if row.part == parts else b"a part is missing")
             parts, size = parts + 1, size + len(row.octets)
             tell(size)
     if name and hashed.hexdigest() != name and _named(tx, name):
-        yield f"the octets of {name} do not match this hash"
+        yield phrase("the octets of {name} do not match this hash", name=name)
     kept = sa.exists().where(content.c.sha256 == message.c.sha256)
     lost = sa.select(message.c.id).where(message.c.state == MessageState.ACCEPTED, ~kept)
-    yield from (f"the octets of message {each} are missing" for each in tx.scalars(lost))
+    yield from (phrase("the octets of message {each} are missing", each=each) for each in tx.scalars(lost))
 
 
 def _named(tx: Transaction, name: str) -> bool:

@@ -7,6 +7,7 @@ never changes a breaker.
 
 from collections.abc import Callable
 from datetime import date, datetime
+from functools import reduce
 from urllib.parse import urlsplit
 
 import attrs
@@ -20,6 +21,7 @@ from twisted.python.failure import Failure
 from hub.config import ANY, Config
 from hub.domain import local_time
 from hub.domain.errors import Unready
+from hub.language.phrases import Phrase, phrase
 from hub.monitoring import link_days, link_rows
 from hub.monitoring.link_rows import LinkChange
 from hub.monitoring.tcp_probe import ProbeLink
@@ -102,13 +104,19 @@ class LinkProber(Service):
         self._round.cancel()
         return ended
 
-    def describe_down_links(self) -> str:
+    def describe_down_links(self) -> Phrase | str:
         """Return which links are down; "" when all are up or none is probed."""
         down = {link.name: standing for link, standing in self._standings.items() if standing.state is LinkState.DOWN}
         if not down:
             return ""
-        named = ", ".join(f"{name} since {each.since:%Y-%m-%d %H:%M:%SZ}" for name, each in sorted(down.items()))
-        return f"{len(down)} of {len(self._standings)} links are down: {named}"
+        each_since = (
+            phrase("{name} since {since}", name=name, since=f"{each.since:%Y-%m-%d %H:%M:%SZ}")
+            for name, each in sorted(down.items())
+        )
+        named = reduce(lambda one, other: phrase("{first}; {second}", first=one, second=other), each_since)
+        return phrase(
+            "{down} of {links} links are down: {named}", down=len(down), links=len(self._standings), named=named
+        )
 
     def _start(self) -> None:
         said = self.live.config.links

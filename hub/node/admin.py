@@ -22,6 +22,9 @@ from hub.domain.fair_queue import HUB
 from hub.feed.publisher import Feed
 from hub.journal import events, metrics
 from hub.journal.metrics import Metric
+from hub.language.catalogues import translate
+from hub.language.languages import choose_language
+from hub.language.phrases import Phrase, phrase
 from hub.monitoring.syslog_listener import COUNTED, LineOutcome
 from hub.node import consistency
 from hub.runtime import disk_space
@@ -63,7 +66,7 @@ CODES = {
 class Readiness:
     """The result of every check, by name, with details for operators. An empty text means that the check passed."""
 
-    reasons: dict[str, str]  #: details by name of the check; empty if it passed
+    reasons: Mapping[str, Phrase | str]  #: details by name of the check; empty if it passed
     borne: frozenset[str] = frozenset()  #: failed checks that are reported but do not make the node not ready
 
     @property
@@ -117,7 +120,7 @@ class ReadinessLog:
         """Log *found* if it changed, and return it."""
         if found.codes != self._told:
             self._told = found.codes
-            wrong = {name: why for name, why in found.reasons.items() if why}
+            wrong = {name: str(why) for name, why in found.reasons.items() if why}
             log.warning("readiness-changed", ready=found.ready, reasons=wrong)
         return found
 
@@ -127,8 +130,8 @@ async def measure_readiness(
     province: Province,
     now: datetime,
     work: Work,
-    key_flaw: Callable[[], Awaitable[str]],
-    links: str = "",
+    key_flaw: Callable[[], Awaitable[Phrase | str]],
+    links: Phrase | str = "",
 ) -> Readiness:
     """Check database, schema, chain, queue, disk, keys, clock and revocation, and return the result.
 
@@ -139,31 +142,35 @@ async def measure_readiness(
     kept out, because then the hub can accept nothing. Otherwise another node or a restart would not serve those
     partners any better.
     """
-    reasons = dict.fromkeys(CODES, "") | {"links": links}
+    reasons: dict[str, Phrase | str] = {**dict.fromkeys(CODES, ""), "links": links}
     try:
         schema, oldest = await journal.read(_journal_state)
     except Exception as error:  # noqa: BLE001 - any error here is a reason for not being ready
         reasons["database"] = str(error)
     else:
         if schema is not None:
-            reasons["schema"] = f"{schema} ≠ {transactions.read_latest_version()}: lienthong db upgrade"
+            latest = transactions.read_latest_version()
+            reasons["schema"] = phrase("{schema} ≠ {latest}: lienthong db upgrade", schema=schema, latest=latest)
         if oldest is not None and now - datetime.fromisoformat(oldest) > CHAIN_LAG:
-            reasons["chain"] = f"unchained since {oldest}"
+            reasons["chain"] = phrase("unchained since {oldest}", oldest=oldest)
         if oldest is not None and datetime.fromisoformat(oldest) - now > CHAIN_LAG:
-            reasons["clock"] = f"the journal has events of {oldest}"
+            reasons["clock"] = phrase("the journal has events of {oldest}", oldest=oldest)
     reasons["queue"] = journal.trouble()
-    reasons["disk"] = disk_space.describe_lacking_space(province.config)
+    reasons["disk"] = disk_space.describe_lacking_space(province.config) or ""
     reasons["keys"] = await key_flaw()
     for name, own in province.config.own:
         if not own.certificate.not_valid_before_utc <= now <= own.certificate.not_valid_after_utc:
-            reasons["keys"] = f"{name} is valid until {own.certificate.not_valid_after_utc.isoformat()}"
+            until = own.certificate.not_valid_after_utc.isoformat()
+            reasons["keys"] = phrase("{name} is valid until {until}", name=name, until=until)
     everyone = province.config.partners
     kept_out, nobody = await work(
         HUB, len(everyone) * _CHECK, consistency.find_partners_of_unknown_revocation, province.config, now
     )
     if kept_out:
         why = next(iter(kept_out.values()))
-        reasons["revocation"] = f"{len(kept_out)} of {len(everyone)} partners are kept out: {why}"
+        reasons["revocation"] = phrase(
+            "{out} of {partners} partners are kept out: {why}", out=len(kept_out), partners=len(everyone), why=why
+        )
     return Readiness(reasons, frozenset({"links"}) if nobody else frozenset({"links", "revocation"}))
 
 
@@ -287,9 +294,12 @@ class _Contracts(Resource):
         if not name:
             links = "".join(f'<li><a href="/contracts/{each}">{each}</a></li>' for each in [*wsdls, *files])
             request.setHeader(b"Content-Type", b"text/html; charset=utf-8")
+            request.setHeader(b"Vary", b"Accept-Language")
+            language = choose_language(None, None, request.getHeader("accept-language") or "")
+            title = translate(phrase("Service contracts"), language)
             return (
-                '<!doctype html><html lang="vi"><meta charset="utf-8"><title>Đặc tả dịch vụ</title>'
-                f"<h1>Đặc tả dịch vụ / Contracts</h1><ul>{links}</ul></html>"
+                f'<!doctype html><html lang="{language}"><meta charset="utf-8"><title>{title}</title>'
+                f"<h1>{title}</h1><ul>{links}</ul></html>"
             ).encode()
         if name not in files and name not in wsdls:
             return cast("bytes", NoResource().render(request))

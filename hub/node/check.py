@@ -24,6 +24,7 @@ from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DOCUMENTS
 from hub.journal import integrity, unit_registry
+from hub.language.phrases import phrase, verbatim
 from hub.node import consistency
 from hub.node.dry_run import rehearse_deliveries
 from hub.report.form import book
@@ -94,15 +95,21 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
         try:
             mistakes += rehearse_deliveries(province, wsdl.load_contract("documents"), now)
         except Unready as unready:  # the token went away during the check
-            mistakes.append(Mistake("hub.toml: pki.key", unready.problem.detail, "a token that signs"))
+            mistakes.append(
+                Mistake(
+                    "hub.toml: pki.key", phrase("{detail}", detail=unready.problem.detail), phrase("a token that signs")
+                )
+            )
     return Findings(tuple(mistakes), tuple(warnings), province, tuple(known))
 
 
 def _journal(config: Config, today: date) -> tuple[UnitIndex | None, list[Mistake]]:
     """Return the registry's units as of *today*, and the mistakes found. The units are None if they cannot be read."""
     if not config.data.is_dir() or not os.access(config.data, os.W_OK | os.X_OK):
-        expected = "a directory that this account may write"
-        return None, [Mistake("hub.toml: data", f"{config.data} does not exist or is not writable", expected)]
+        expected = phrase("a directory that this account may write")
+        return None, [
+            Mistake("hub.toml: data", phrase("{data} does not exist or is not writable", data=config.data), expected)
+        ]
     engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
     try:
         with transactions.read_transaction(engine) as tx:
@@ -118,9 +125,9 @@ def _journal(config: Config, today: date) -> tuple[UnitIndex | None, list[Mistak
             return unit_registry.read_unit_index(tx, today), mistakes
     except SQLAlchemyError as error:
         if transactions.is_damage_error(error):
-            return None, [integrity.describe_damage(str(getattr(error, "orig", error)))]
-        wrong = f"the database does not answer: {getattr(error, 'orig', None) or error}"
-        return None, [Mistake("hub.toml: database.url", wrong, "a database that opens")]
+            return None, [integrity.describe_damage(verbatim(getattr(error, "orig", error)))]
+        wrong = phrase("the database does not answer: {error}", error=getattr(error, "orig", None) or error)
+        return None, [Mistake("hub.toml: database.url", wrong, phrase("a database that opens"))]
     finally:
         engine.dispose()
 
@@ -129,13 +136,17 @@ def _installation() -> Iterable[Mistake]:
     """Check that the module `tap` is the hub's own. Other distributions use the names `hub` and `tap` too."""
     found, home = find_spec("tap"), Path(hub.__file__).parent.parent
     if found is None or found.origin is None or Path(found.origin).resolve().parent != home.resolve():
-        wrong = f"`tap` is {found.origin}" if found else "there is no module `tap`"
-        yield Mistake("installation", wrong, f"{home / 'tap.py'}: install lienthong in an environment of its own")
+        wrong = phrase("`tap` is {origin}", origin=found.origin) if found else phrase("there is no module `tap`")
+        yield Mistake(
+            "installation",
+            wrong,
+            phrase("{home}: install lienthong in an environment of its own", home=home / "tap.py"),
+        )
 
 
 def _feed(config: Config) -> Iterable[Mistake]:
     if config.feed is not None and find_spec("pika") is None:
-        yield Mistake("hub.toml: feed", "pika is not installed", "pip install 'lienthong[amqp]'")
+        yield Mistake("hub.toml: feed", phrase("pika is not installed"), phrase("pip install 'lienthong[amqp]'"))
 
 
 def _reports(config: Config) -> Iterable[Mistake]:
@@ -152,7 +163,9 @@ def _contracts() -> Iterable[Mistake]:
         try:
             wsdl.load_contract(name)
         except (OSError, LxmlError, KeyError) as error:
-            yield Mistake(f"wsdl/lienthong/1/{name}.wsdl", str(error), "the files of this version, unchanged")
+            yield Mistake(
+                f"wsdl/lienthong/1/{name}.wsdl", verbatim(error), phrase("the files of this version, unchanged")
+            )
 
 
 def _key(config: Config) -> Iterable[tuple[Mistake, bool]]:
@@ -163,28 +176,30 @@ def _key(config: Config) -> Iterable[tuple[Mistake, bool]]:
 def _secrets(config: Config) -> Iterable[Mistake]:
     for key, file in config.secrets:
         if file.stat().st_mode & 0o077:
-            expected = "a file that only its owner may read: chmod 600"
-            yield Mistake(f"hub.toml: {key}", f"{file} may be read by others", expected)
+            expected = phrase("a file that only its owner may read: chmod 600")
+            yield Mistake(f"hub.toml: {key}", phrase("{file} may be read by others", file=file), expected)
 
 
 def _ports(config: Config, *, starting: bool) -> Iterable[Mistake]:
     pid = pidfile.find_live_pid(config.data)
     if pid and starting:
         yield Mistake(
-            "hub.toml: data", f"a hub runs in {config.data} already (pid {pid})", "one hub per data directory"
+            "hub.toml: data",
+            phrase("a hub runs in {data} already (pid {pid})", data=config.data, pid=pid),
+            phrase("one hub per data directory"),
         )
     if pid:
         return
     for key, listen in config.listens:
         error = _port_error(listen)
         if error == errno.EADDRINUSE:
-            wrong = f"{listen.port} on {listen.host} is held by another process"
-            yield Mistake(f"hub.toml: {key}.port", wrong, "a free port")
+            wrong = phrase("{port} on {host} is held by another process", port=listen.port, host=listen.host)
+            yield Mistake(f"hub.toml: {key}.port", wrong, phrase("a free port"))
         elif error:
             yield Mistake(
                 f"hub.toml: {key}.host",
-                f"{listen.host}:{listen.port}: {os.strerror(error)}",
-                "an address of this machine",
+                verbatim(f"{listen.host}:{listen.port}: {os.strerror(error)}"),
+                phrase("an address of this machine"),
             )
 
 

@@ -19,6 +19,7 @@ from hub.domain.errors import Mistake, Rejected
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DOCUMENTS, HUB, Receive, RevocationRule, Unit, UnitMark
 from hub.intake import grants
+from hub.language.phrases import Phrase, phrase
 from hub.security import algorithms
 from hub.security.certificates import Purpose, Untrusted
 from hub.security.encryption import KEY_EXPECTED
@@ -32,10 +33,16 @@ _SOON = timedelta(days=30)
 
 def find_version_mistake(found: str | None, needed: str) -> Mistake:
     """Return the mistake of a database with schema version *found* (None: no tables) where *needed* is required."""
-    wrong = f"the schema is of version {found}" if found else "the database is empty"
+    wrong = phrase("the schema is of version {found}", found=found) if found else phrase("the database is empty")
     if found and found > needed:
-        return Mistake("hub.toml: database.url", wrong, f"version {needed}: this program is older than the database")
-    return Mistake("hub.toml: database.url", wrong, f"version {needed}: run `lienthong db upgrade`")
+        return Mistake(
+            "hub.toml: database.url",
+            wrong,
+            phrase("version {needed}: this program is older than the database", needed=needed),
+        )
+    return Mistake(
+        "hub.toml: database.url", wrong, phrase("version {needed}: run `lienthong db upgrade`", needed=needed)
+    )
 
 
 def find_partner_mistakes(config: Config, code: str, units: UnitIndex, now: datetime) -> list[Mistake]:
@@ -70,12 +77,14 @@ def find_routing_mistakes(config: Config, units: UnitIndex) -> Iterable[Mistake]
             unit = units.canonical(written)
             held = units.get(unit)
             if held is None:
-                wrong = f"the registry has no unit {written}"
-                expected = "a unit of `lienthong units list`; `lienthong units import FILE` adds units"
+                wrong = phrase("the registry has no unit {written}", written=written)
+                expected = phrase("a unit of `lienthong units list`; `lienthong units import FILE` adds units")
                 yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
             elif held.mark == UnitMark.NATIONAL and partner.takes_documents and not abroad:
-                wrong = f"the registry has {written} as an agency outside the province"
-                expected = "only units of the province or only agencies outside it, and another partner for the rest"
+                wrong = phrase("the registry has {written} as an agency outside the province", written=written)
+                expected = phrase(
+                    "only units of the province or only agencies outside it, and another partner for the rest"
+                )
                 yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
             if partner.takes_documents:
                 receiving[unit].append((partner.code, written))
@@ -83,8 +92,13 @@ def find_routing_mistakes(config: Config, units: UnitIndex) -> Iterable[Mistake]
         first = written_by[0][0]
         for code, written in written_by[1:]:
             if code != first:  # `read_config` has reported units that are written in the same way
-                wrong = f"{written} is {unit}, which already receives through {first}"
-                yield Mistake(f"partners/{code}.toml: units", wrong, "one receiving partner per unit")
+                wrong = phrase(
+                    "{written} is {unit}, which already receives through {first}",
+                    written=written,
+                    unit=unit,
+                    first=first,
+                )
+                yield Mistake(f"partners/{code}.toml: units", wrong, phrase("one receiving partner per unit"))
 
 
 def find_report_mistakes(config: Config, routes: Routes, today: date) -> Iterable[Mistake]:
@@ -92,14 +106,18 @@ def find_report_mistakes(config: Config, routes: Routes, today: date) -> Iterabl
     told = config.incidents
     sender = told.report_from
     if sender and (routes.outside(sender) or routes.find_send_problems(HUB, sender)[0].code == "unit-unknown"):
-        yield Mistake("hub.toml: incidents.report-from", f"the registry has no unit {sender}", "a unit of the province")
+        yield Mistake(
+            "hub.toml: incidents.report-from",
+            phrase("the registry has no unit {sender}", sender=sender),
+            phrase("a unit of the province"),
+        )
     if told.report_to:
         try:
             _ = routes.route_all(HUB, told.report_to, today)
         except Rejected as rejected:
             for problem in rejected.problems:
-                wrong = f"{problem.code}: {problem.detail}"
-                yield Mistake("hub.toml: incidents.report-to", wrong, "agencies with a receiving partner")
+                wrong = phrase("{code}: {detail}", code=problem.code, detail=problem.detail)
+                yield Mistake("hub.toml: incidents.report-to", wrong, phrase("agencies with a receiving partner"))
 
 
 def find_adapter_mistakes(config: Config) -> Iterable[Mistake]:
@@ -111,20 +129,30 @@ def find_adapter_mistakes(config: Config) -> Iterable[Mistake]:
     for partner in config.partners.values():
         place = f"partners/{partner.code}.toml"
         if partner.adapter not in adapters.list_adapter_names():
-            wrong = f"there is no adapter {partner.adapter}"
-            yield Mistake(f"{place}: adapter", wrong, f"one of {', '.join(adapters.list_adapter_names())}")
+            wrong = phrase("there is no adapter {adapter}", adapter=partner.adapter)
+            yield Mistake(
+                f"{place}: adapter",
+                wrong,
+                phrase("one of {names}", names=", ".join(adapters.list_adapter_names())),
+            )
             continue
         for key, wrong, expected in adapters.find_settings_flaws(partner.adapter, partner.settings, partner.secrets):
             yield Mistake(f"{place}: settings.{key}", wrong, expected)
         yield from _lookup_mistakes(config, partner)
         for service in partner.services:
             if service != DOCUMENTS and service not in list_services():
-                wrong = f"there is no service {service}"
-                yield Mistake(f"{place}: services", wrong, f"one of {', '.join([DOCUMENTS, *list_services()])}")
+                wrong = phrase("there is no service {service}", service=service)
+                yield Mistake(
+                    f"{place}: services",
+                    wrong,
+                    phrase("one of {value}", value=", ".join([DOCUMENTS, *list_services()])),
+                )
         schemes = adapters.list_url_schemes(partner.adapter)
         if partner.url and urlsplit(partner.url).scheme not in schemes:
-            wrong = f"the adapter {partner.adapter} does not support {partner.url}"
-            yield Mistake(f"{place}: url", wrong, f"a URL that begins with {', '.join(schemes)}")
+            wrong = phrase("the adapter {adapter} does not support {url}", adapter=partner.adapter, url=partner.url)
+            yield Mistake(
+                f"{place}: url", wrong, phrase("a URL that begins with {schemes}", schemes=", ".join(schemes))
+            )
 
 
 def find_grant_mistakes(config: Config) -> Iterable[Mistake]:
@@ -132,9 +160,11 @@ def find_grant_mistakes(config: Config) -> Iterable[Mistake]:
     for partner in config.partners.values():
         for name in partner.calls or ():
             if name not in grants.list_grant_names():
-                wrong = f"there is no service or operation {name}"
+                wrong = phrase("there is no service or operation {name}", name=name)
                 yield Mistake(
-                    f"partners/{partner.code}.toml: calls", wrong, f"one of {', '.join(grants.list_grant_names())}"
+                    f"partners/{partner.code}.toml: calls",
+                    wrong,
+                    phrase("one of {names}", names=", ".join(grants.list_grant_names())),
                 )
 
 
@@ -147,8 +177,8 @@ def find_grant_warnings(config: Config) -> Iterable[Mistake]:
         needed = ("GetPendingDocumentIds", "GetDocument", "ConfirmReceived")
         lacks = [name for name in needed if not grants.is_granted(partner, config.upstream, DOCUMENTS, name)]
         if partner.receive is Receive.FETCH and lacks:
-            wrong = f"it fetches, and may not call {', '.join(lacks)}"
-            yield Mistake(f"partners/{partner.code}.toml: calls", wrong, "documents, or another receive")
+            wrong = phrase("it fetches, and may not call {lacks}", lacks=", ".join(lacks))
+            yield Mistake(f"partners/{partner.code}.toml: calls", wrong, phrase("documents, or another receive"))
 
 
 def _lookup_mistakes(config: Config, partner: Partner) -> Iterable[Mistake]:
@@ -156,12 +186,16 @@ def _lookup_mistakes(config: Config, partner: Partner) -> Iterable[Mistake]:
     place = f"partners/{partner.code}.toml: lookups"
     for operation in partner.lookups:
         if operation not in OPERATIONS:
-            yield Mistake(place, f"there is no operation {operation}", f"one of {', '.join(OPERATIONS)}")
+            yield Mistake(
+                place,
+                phrase("there is no operation {operation}", operation=operation),
+                phrase("one of {operations}", operations=", ".join(OPERATIONS)),
+            )
     if partner.lookups and not adapters.answers_lookups(partner.adapter):
-        wrong = f"the adapter {partner.adapter} answers no lookups"
-        yield Mistake(place, wrong, "an adapter that answers lookups, such as ngsp, or no lookups")
+        wrong = phrase("the adapter {adapter} answers no lookups", adapter=partner.adapter)
+        yield Mistake(place, wrong, phrase("an adapter that answers lookups, such as ngsp, or no lookups"))
     if partner.lookups and config.lookups is None:
-        wrong = f"it is missing, and {partner.code} answers lookups"
+        wrong = phrase("it is missing, and {code} answers lookups", code=partner.code)
         yield Mistake("hub.toml: lookups.key-file", wrong, KEY_EXPECTED)
 
 
@@ -171,8 +205,8 @@ def find_identity_mistakes(config: Config, now: datetime) -> Iterable[Mistake]:
         try:
             config.anchors.check(own.certificate, now, own.chain, unknown=RevocationRule.ALLOW)
         except Untrusted as untrusted:
-            expected = "a certificate that is valid now and chains to an anchor"
-            yield Mistake(f"hub.toml: {name}", str(untrusted), expected)
+            expected = phrase("a certificate that is valid now and chains to an anchor")
+            yield Mistake(f"hub.toml: {name}", _told(untrusted), expected)
 
 
 def find_partner_certificate_flaws(config: Config, now: datetime) -> Iterable[tuple[Mistake, bool]]:
@@ -182,9 +216,9 @@ def find_partner_certificate_flaws(config: Config, now: datetime) -> Iterable[tu
             try:
                 config.anchors.check(certificate, now, unknown=partner.policy.revocation)
             except Untrusted as untrusted:
-                expected = "a valid certificate that chains to an anchor (`lienthong trust list`)"
+                expected = phrase("a valid certificate that chains to an anchor (`lienthong trust list`)")
                 grave = untrusted.problems[0].code == "certificate-untrusted"
-                yield Mistake(f"partners/{partner.code}.toml: certificates", str(untrusted), expected), grave
+                yield Mistake(f"partners/{partner.code}.toml: certificates", _told(untrusted), expected), grave
 
 
 def find_official_certificate_flaws(config: Config, now: datetime) -> Iterable[Mistake]:
@@ -197,8 +231,8 @@ def find_official_certificate_flaws(config: Config, now: datetime) -> Iterable[M
             try:
                 officials.anchors.check(certificate, now, official.chain, purpose=Purpose.SIGN)
             except Untrusted as untrusted:
-                expected = "a valid certificate that chains to an anchor of [officials]"
-                yield Mistake(f"officials/{official.code}.toml: certificates", str(untrusted), expected)
+                expected = phrase("a valid certificate that chains to an anchor of [officials]")
+                yield Mistake(f"officials/{official.code}.toml: certificates", _told(untrusted), expected)
 
 
 def find_partners_of_unknown_revocation(config: Config, now: datetime) -> tuple[dict[str, str], bool]:
@@ -234,11 +268,19 @@ def find_expiring_certificates(config: Config, now: datetime) -> Iterable[Mistak
     for place, certificate in named:
         if now <= certificate.not_valid_after_utc < now + _SOON:
             yield Mistake(
-                place, f"{_shown(certificate)} ends on {certificate.not_valid_after_utc:%Y-%m-%d}", "renew it"
+                place,
+                phrase(
+                    "{certificate} ends on {day}",
+                    certificate=_shown(certificate),
+                    day=f"{certificate.not_valid_after_utc:%Y-%m-%d}",
+                ),
+                phrase("renew it"),
             )
     for issuer in sorted(config.anchors.overdue(now), key=lambda name: name.rfc4514_string()):
         yield Mistake(
-            "crls", f"the CRL of {issuer.rfc4514_string()} is overdue", "a newer one: nothing of that issuer is trusted"
+            "crls",
+            phrase("the CRL of {name} is overdue", name=issuer.rfc4514_string()),
+            phrase("a newer one: nothing of that issuer is trusted"),
         )
 
 
@@ -246,8 +288,8 @@ def find_weak_anchors(config: Config) -> Iterable[Mistake]:
     """Yield each anchor with a weak key. Nothing that such an anchor issued is trusted."""
     for authority in config.authorities:
         if weakness := algorithms.describe_key_weakness(authority):
-            expected = "another CA: nothing of this one is trusted"
-            yield Mistake("trust", f"{_shown(authority)} has {weakness}", expected)
+            expected = phrase("another CA: nothing of this one is trusted")
+            yield Mistake("trust", phrase("{name} has {weakness}", name=_shown(authority), weakness=weakness), expected)
 
 
 def check_revocations(config: Config) -> Iterable[tuple[Mistake, bool]]:
@@ -255,11 +297,16 @@ def check_revocations(config: Config) -> Iterable[tuple[Mistake, bool]]:
     for crl in config.crls:
         issuers = [authority for authority in config.authorities if authority.subject == crl.issuer]
         if not issuers:
-            wrong = f"there is a CRL of {crl.issuer.rfc4514_string()}, which is not an anchor"
-            yield Mistake("crls", wrong, "the anchor added, or this CRL removed"), False
+            wrong = phrase("there is a CRL of {name}, which is not an anchor", name=crl.issuer.rfc4514_string())
+            yield Mistake("crls", wrong, phrase("the anchor added, or this CRL removed")), False
         elif not any(is_signed_by(crl, issuer) for issuer in issuers):
-            wrong = f"the CRL of {crl.issuer.rfc4514_string()} is not signed by that anchor"
-            yield Mistake("crls", wrong, "the CRL that the anchor signed"), True
+            wrong = phrase("the CRL of {name} is not signed by that anchor", name=crl.issuer.rfc4514_string())
+            yield Mistake("crls", wrong, phrase("the CRL that the anchor signed")), True
+
+
+def _told(untrusted: Untrusted) -> Phrase:
+    """Return why a certificate proves nothing."""
+    return phrase("{code}: {detail}", code=untrusted.problems[0].code, detail=untrusted.problems[0].detail)
 
 
 def _shown(certificate: x509.Certificate) -> str:

@@ -19,6 +19,7 @@ from hub.edxml.sample import make_sample_packet
 from hub.formats import safe_xml
 from hub.formats.spool import Octets
 from hub.intake import admission, verification
+from hub.language.phrases import phrase
 from hub.security import signing, wss_verify
 from hub.soap import documents_requests, envelope
 from hub.soap.attachments import Manner
@@ -32,11 +33,17 @@ def rehearse_deliveries(province: Province, contract: Contract, now: datetime) -
         try:
             reached = _reached(province, contract, province.config.partners[code], unit, now)
         except (Rejected, wss_verify.Unverified) as error:
-            yield Mistake(f"partners/{code}.toml", f"a sample packet for {unit} was refused: {error}", "accepted")
+            yield Mistake(
+                f"partners/{code}.toml",
+                phrase("a sample packet for {unit} was refused: {error}", unit=unit, error=error),
+                phrase("accepted"),
+            )
             continue
         if reached != code:
             yield Mistake(
-                f"partners/{code}.toml", f"a sample packet for {unit} goes to {reached}", f"a route to {code}"
+                f"partners/{code}.toml",
+                phrase("a sample packet for {unit} goes to {reached}", unit=unit, reached=reached),
+                phrase("a route to {code}", code=code),
             )
 
 

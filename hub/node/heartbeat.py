@@ -20,6 +20,7 @@ from hub.domain.errors import Unready
 from hub.journal import nodes
 from hub.journal.nodes import Node
 from hub.journal.queue import claims
+from hub.language.phrases import phrase
 from hub.runtime.periodic import PeriodicService
 from hub.store import schema_version, transactions
 from hub.store.group_commit import Journal
@@ -60,7 +61,7 @@ class Heartbeat(PeriodicService):
     def require_lease(self) -> None:
         """Raise `Unready` if other nodes may believe this node dead: it must send nothing now."""
         if not self._alone and (self._until is None or self._steady() > self._until):
-            raise Unready("journal-unavailable", "the heartbeat of this node has lapsed", retry_after=1)
+            raise Unready("journal-unavailable", phrase("the heartbeat of this node has lapsed"), retry_after=1)
 
     async def run_once(self) -> None:
         """Write a heartbeat if one is due."""
@@ -92,7 +93,8 @@ class Heartbeat(PeriodicService):
 def _beat(tx: Transaction, node: Node, now: datetime) -> int:
     if not schema_version.is_schema_supported(tx):
         raise Unready(
-            "journal-unavailable", f"this program does not run on schema {transactions.select_schema_version(tx)}"
+            "journal-unavailable",
+            phrase("this program does not run on schema {schema}", schema=transactions.select_schema_version(tx)),
         )
     nodes.record_heartbeat(tx, node, now)
     return claims.release_lost_claims(tx, now)

@@ -23,6 +23,7 @@ from hub.delivery.transports import make_adapters
 from hub.domain.errors import ConfigurationFault, Mistake, Rejected
 from hub.domain.model import RevocationRule
 from hub.journal import unit_registry
+from hub.language.phrases import phrase, verbatim
 from hub.node import builders, check
 from hub.node.builders import NodeFrame
 from hub.node.port_builder import build_ports
@@ -169,8 +170,8 @@ def make_hub(path: Path, reactor: Any, wall: Callable[[], float] | None = None) 
         try:
             ports[name] = bind_port(listen)
         except OSError as error:
-            wrong = f"{listen.host}:{listen.port}: {error.strerror}"
-            mistakes.append(Mistake(f"hub.toml: {name}.port", wrong, "a port that is free"))
+            wrong = verbatim(f"{listen.host}:{listen.port}: {error.strerror}")
+            mistakes.append(Mistake(f"hub.toml: {name}.port", wrong, phrase("a port that is free")))
     if mistakes:
         raise ConfigurationFault(mistakes)
     return Hub(found.province, reactor, wall, ports, found.heard)
@@ -178,7 +179,7 @@ def make_hub(path: Path, reactor: Any, wall: Callable[[], float] | None = None) 
 
 def _refuse(failure: Failure) -> pidfile.ReloadVerdict:
     log.error("reload-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
-    mistake = Mistake("hub.toml", failure.getErrorMessage(), "see the log")
+    mistake = Mistake("hub.toml", verbatim(failure.getErrorMessage()), phrase("see the log"))
     return pidfile.ReloadVerdict(ok=False, mistakes=(mistake,))
 
 

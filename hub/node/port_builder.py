@@ -22,6 +22,7 @@ from hub.domain.fair_queue import HUB, PortShare
 from hub.domain.model import DOCUMENTS
 from hub.formats import spool
 from hub.journal import metrics
+from hub.language.phrases import Phrase, phrase
 from hub.monitoring.syslog_listener import LineOutcome, SyslogListener
 from hub.node import admin
 from hub.node.builders import DatabaseParts, ExchangeParts, NodeFrame, ReportingParts
@@ -61,7 +62,7 @@ def build_ports(
     return [port("admin", admin_site), port("soap", soap_site), listener, *syslog]
 
 
-async def find_key_flaw(live: Live, work: Work, clock: Any) -> str:
+async def find_key_flaw(live: Live, work: Work, clock: Any) -> Phrase | str:
     """Return why the key cannot sign, or an empty text.
 
     A token that does not answer within `KEY_PATIENCE` cannot sign.
@@ -70,7 +71,7 @@ async def find_key_flaw(live: Live, work: Work, clock: Any) -> str:
     try:
         return await asked.addTimeout(KEY_PATIENCE, clock)
     except defer.TimeoutError:
-        return f"no answer within {KEY_PATIENCE:g} s"
+        return phrase("no answer within {seconds} s", seconds=f"{KEY_PATIENCE:g}")
 
 
 def _soap_site(frame: NodeFrame, exchange: ExchangeParts, spool_room: SpoolReservations) -> Site:
@@ -157,7 +158,7 @@ def _console(
     exchange: ExchangeParts,
     measure: Callable[[], defer.Deferred[admin.Readiness]],
 ) -> edge.Console:
-    async def checks() -> dict[str, tuple[str, str]]:
+    async def checks() -> dict[str, tuple[str, Phrase | str]]:
         found = await measure()
         return {name: (code, found.reasons[name]) for name, code in found.codes.items()}
 

@@ -202,7 +202,7 @@ def _read(
     """
     said = question.read(octets, now)
     if flaw := said.flaw(now):
-        raise RevocationUnusable(flaw)
+        raise RevocationUnusable(str(flaw))
     if known is not None and said.begins < known.said.begins:
         raise RevocationUnusable(f"it is of {said.begins:%Y-%m-%d %H:%M}, older than what is known")
     return RevocationAnswer(question, now, said)

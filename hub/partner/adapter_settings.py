@@ -11,7 +11,10 @@ from datetime import datetime, timedelta
 import attrs
 from cryptography import x509
 
+from hub.language.phrases import Phrase, phrase
 from hub.security.certificates import Anchors, Signer
+
+_QUOTED = phrase("text in quotes")
 
 
 @attrs.frozen
@@ -21,7 +24,7 @@ class Setting:
     name: str
     default: str | None = None  #: None: the key is required
     like: str = ".+"  #: regular expression that the value must match
-    expected: str = "text in quotes"  #: the expected form, for the error message
+    expected: Phrase = _QUOTED  #: the expected form, for the error message
     secret: bool = False  #: whether the value is read from a file
 
     @property

@@ -13,6 +13,8 @@ import attrs
 
 from hub.domain.errors import Mistake
 from hub.domain.model import PacketProfile, RevocationRule
+from hub.domain.sanitize import show_value
+from hub.language.phrases import Phrase, phrase
 from hub.partner import rate_limit as rate
 from hub.partner.rate_limit import Rate
 
@@ -21,7 +23,7 @@ _UNITS |= {"h": timedelta(hours=1), "d": timedelta(days=1)}
 _DURATION = re.compile(r"([0-9]{1,6})(ms|s|m|h|d)", re.ASCII)
 
 #: The expected form of a duration, for error messages.
-DURATION_EXPECTED = "a duration: a whole number and ms, s, m, h or d, such as 30s, 5m or 14d"
+DURATION_EXPECTED = phrase("a duration: a whole number and ms, s, m, h or d, such as 30s, 5m or 14d")
 
 
 class RequiredSignature(StrEnum):
@@ -179,28 +181,35 @@ def parse_policy(pairs: Mapping[str, object], place: str) -> tuple[Policy, list[
             chosen[key.replace("-", "_")] = value
     policy = Policy(**chosen)  # type: ignore[arg-type]  # `_value` gives each key its type
     if policy.first_retry > policy.max_retry:
-        wrong = f"{write_duration(policy.first_retry)} is longer than max-retry, {write_duration(policy.max_retry)}"
-        mistakes.append(Mistake(f"{place}.first-retry", wrong, "first-retry at most max-retry"))
+        wrong = phrase(
+            "{duration} is longer than max-retry, {duration2}",
+            duration=write_duration(policy.first_retry),
+            duration2=write_duration(policy.max_retry),
+        )
+        mistakes.append(Mistake(f"{place}.first-retry", wrong, phrase("first-retry at most max-retry")))
     if policy.relay and policy.signature == RequiredSignature.PACKET:
-        wrong = 'it stands beside signature = "packet"'
-        expected = "signature=message or both: only a signed envelope says whose call a relay carries"
+        wrong = phrase('it stands beside signature = "packet"')
+        expected = phrase("signature=message or both: only a signed envelope says whose call a relay carries")
         mistakes.append(Mistake(f"{place}.relay", wrong, expected))
     return policy, mistakes
 
 
 @attrs.frozen
 class _Wrong:
-    wrong: str
-    expected: str
+    wrong: Phrase
+    expected: Phrase
 
 
 def _value(key: str, text: object) -> str | bool | int | timedelta | Rate | _Wrong | None:
     if key not in KEYS:
-        return _Wrong("unknown key", f"one of {', '.join(KEYS)}")
+        return _Wrong(phrase("unknown key"), phrase("one of {keys}", keys=", ".join(KEYS)))
     if not isinstance(text, str):
-        return _Wrong(f"{text!r} is not a text", f"text in quotes, such as {_example(key)}")
+        return _Wrong(
+            phrase("{text} is not a text", text=show_value(text)),
+            phrase("text in quotes, such as {_example}", _example=_example(key)),
+        )
     if key == "relay":
-        return "" if text == _NONE else text or _Wrong("it is empty", "the code of a partner, or none")
+        return "" if text == _NONE else text or _Wrong(phrase("it is empty"), phrase("the code of a partner, or none"))
     if key in _CHOICES:
         return _choice(key, text)
     if key == "collect" and text == _NONE:
@@ -211,11 +220,15 @@ def _value(key: str, text: object) -> str | bool | int | timedelta | Rate | _Wro
         return _number(text, _MOST[key])
     if key == "intake-spool":
         found = _MIB.fullmatch(text)
-        return int(found[1]) << 20 if found else _Wrong(f"{text!r} is not a size", "a whole number and MiB")
+        return (
+            int(found[1]) << 20
+            if found
+            else _Wrong(phrase("{text} is not a size", text=repr(text)), phrase("a whole number and MiB"))
+        )
     if key in {"rate", "intake-rate"}:
         return None if text == _NONE else _rate(text)
     if text not in {"yes", "no"}:
-        return _Wrong(f"{text!r} is neither yes nor no", "yes or no")
+        return _Wrong(phrase("{text} is neither yes nor no", text=repr(text)), phrase("yes or no"))
     return text == "yes"
 
 
@@ -224,27 +237,42 @@ def _choice(key: str, text: str) -> StrEnum | _Wrong:
     try:
         return choices(text)
     except ValueError:
-        return _Wrong(f"{text!r} is not known", " or ".join(choices))
+        return _Wrong(
+            phrase("{text} is not known", text=repr(text)), phrase("one of {words}", words=", ".join(choices))
+        )
 
 
 def _length(text: str, least: timedelta) -> timedelta | _Wrong:
     try:
         length = parse_duration(text)
     except ValueError:
-        return _Wrong(f"{text!r} is not a duration", DURATION_EXPECTED)
-    return length if length >= least else _Wrong(f"{text} is too short", f"at least {write_duration(least)}")
+        return _Wrong(phrase("{text} is not a duration", text=repr(text)), DURATION_EXPECTED)
+    return (
+        length
+        if length >= least
+        else _Wrong(
+            phrase("{text} is too short", text=text), phrase("at least {duration}", duration=write_duration(least))
+        )
+    )
 
 
 def _number(text: str, most: int) -> int | _Wrong:
     good = text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most
-    return int(text) if good else _Wrong(f"{text!r} is not a valid number", f"a whole number from 1 to {most}")
+    return (
+        int(text)
+        if good
+        else _Wrong(
+            phrase("{text} is not a valid number", text=repr(text)),
+            phrase("a whole number from 1 to {most}", most=most),
+        )
+    )
 
 
 def _rate(text: str) -> Rate | _Wrong:
     try:
         return Rate.read(text)
     except ValueError:
-        return _Wrong(f"{text!r} is not a rate", rate.EXPECTED)
+        return _Wrong(phrase("{text} is not a rate", text=repr(text)), rate.EXPECTED)
 
 
 _EXAMPLES = {

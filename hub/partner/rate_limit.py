@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from hub.language.phrases import phrase
+
 _SPELLED = re.compile(r"([1-9][0-9]{0,5})/(s|m|h)", re.ASCII)
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
 
@@ -15,7 +17,7 @@ _KEPT = timedelta(milliseconds=100)
 _SLACK = timedelta(seconds=1)
 
 #: The expected form, for the error message.
-EXPECTED = "a whole number of messages a second, minute or hour, such as 20/s, 600/m or 100/h; or none"
+EXPECTED = phrase("a whole number of messages a second, minute or hour, such as 20/s, 600/m or 100/h; or none")
 
 
 @attrs.frozen

@@ -13,6 +13,7 @@ import attrs
 
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import is_crowding
+from hub.language.phrases import phrase
 from hub.partner.policy import Policy
 from hub.partner.rate_limit import Rate
 
@@ -50,7 +51,11 @@ class Throttle:
             raise Unready("hub-busy", f"intake-concurrency {policy.intake_concurrency}", _LATER)
         owners = len(self._answering) + (not own)
         if is_crowding(own, total, ANSWERING, owners):
-            raise Unready("hub-busy", f"{total} calls are being answered, {own} of them the caller's", _LATER)
+            raise Unready(
+                "hub-busy",
+                phrase("{total} calls are being answered, {own} of them the caller's", total=total, own=own),
+                _LATER,
+            )
         if policy.intake_rate is not None:
             self._space(name, policy.intake_rate)
         self._answering[name] += 1

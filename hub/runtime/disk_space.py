@@ -9,6 +9,7 @@ Knows directories and the space that must stay free, not what is written there.
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import reduce
 from pathlib import Path
 
 import attrs
@@ -16,6 +17,7 @@ import attrs
 from hub.config import Config
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import PortShare
+from hub.language.phrases import Phrase, phrase
 
 #: Lifetime of a measurement, in seconds: a flood of calls must not become a flood of system calls.
 _BELIEVED = 1.0
@@ -28,12 +30,15 @@ _NEXT = 10
 _SQLITE = "sqlite:///"
 
 
-def describe_lacking_space(config: Config) -> str:
-    """Return the directories with less free space than `[limits] free-disk` demands, and how much; "" if none."""
-    found = ((place, shutil.disk_usage(place).free) for place in _places(config))
-    return "; ".join(
-        f"{place}: {free} octets free, {config.free_disk} needed" for place, free in found if free < config.free_disk
-    )
+def describe_lacking_space(config: Config) -> Phrase | None:
+    """Return the directories with less free space than `[limits] free-disk` demands, and how much; None if none."""
+    found = ((str(place), shutil.disk_usage(place).free) for place in _places(config))
+    lacking = [
+        phrase("{place}: {free} octets free, {needed} needed", place=place, free=free, needed=config.free_disk)
+        for place, free in found
+        if free < config.free_disk
+    ]
+    return reduce(lambda one, other: phrase("{first}; {second}", first=one, second=other), lacking) if lacking else None
 
 
 def _places(config: Config) -> Iterable[Path]:
@@ -46,10 +51,10 @@ def _places(config: Config) -> Iterable[Path]:
 class DiskSpace:
     """The state of the disks, measured at most `_BELIEVED` seconds ago."""
 
-    _lacks: Callable[[], str]  #: returns which directories lack space, and how much; "" if none
+    _lacks: Callable[[], Phrase | None]  #: returns which directories lack space, and how much; None if none
     _seconds: Callable[[], float]  #: a monotonic clock
     _looked: float = attrs.field(default=float("-inf"), init=False)  #: time of the last measurement
-    _lacking: str = attrs.field(default="", init=False)  #: result of the last measurement
+    _lacking: Phrase | None = attrs.field(default=None, init=False)  #: result of the last measurement
 
     def require_space(self) -> None:
         """Raise `Unready` (`disk-low`) when a disk is nearly full."""
@@ -98,9 +103,19 @@ class SpoolReservations:
         if self._bodies[share.key] > 1:
             most = min(share.spool, (room + own) // 2)
             if own + size > most:
-                raise Unready("hub-busy", f"spool: {share.key} has {own} octets, {size} more than {most}", _NEXT)
+                raise Unready(
+                    "hub-busy",
+                    phrase(
+                        "spool: {key} has {own} octets, {size} more than {most}",
+                        key=share.key,
+                        own=own,
+                        size=size,
+                        most=most,
+                    ),
+                    _NEXT,
+                )
         elif size > room:
-            raise Unready("disk-low", f"spool: {room} octets left, {size} needed", _LATER)
+            raise Unready("disk-low", phrase("spool: {room} octets left, {size} needed", room=room, size=size), _LATER)
         self._taken[share.key] += size
         self._unwritten += size
 

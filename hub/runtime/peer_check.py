@@ -44,6 +44,6 @@ def make_peer_checks(
                 log.warning("staple-unusable", partner=partner.code, reason=str(unusable))
         unknown = anchors.check(shown, now(), purpose=Purpose.SERVER, unknown=partner.policy.revocation)
         if unknown:
-            log.warning("revocation-unknown-allowed", partner=partner.code, reason=unknown)
+            log.warning("revocation-unknown-allowed", partner=partner.code, reason=str(unknown))
 
     return check, stapled

@@ -21,6 +21,7 @@ import attrs
 
 from hub.domain.errors import Mistake
 from hub.domain.ids import make_id
+from hub.language.phrases import pack_phrase, unpack_phrase
 
 _PID, _NODE, _REQUEST, _ANSWER = "hub.pid", "node", "reload.request", "reload.json"
 
@@ -169,7 +170,11 @@ def read_reload_nonce(data: Path) -> str:
 def write_reload_verdict(data: Path, nonce: str, verdict: ReloadVerdict) -> None:
     """Write the running hub's *verdict* for the request with *nonce* (see `read_reload_nonce`)."""
     new = data / f"{_ANSWER}.new"
-    new.write_text(json.dumps({"nonce": nonce, **attrs.asdict(verdict)}, ensure_ascii=False), "utf-8")
+    mistakes = [
+        {"path": m.path, "wrong": pack_phrase(m.wrong), "expected": pack_phrase(m.expected)} for m in verdict.mistakes
+    ]
+    said = {"nonce": nonce, "ok": verdict.ok, "changes": verdict.changes, "mistakes": mistakes}
+    new.write_text(json.dumps(said, ensure_ascii=False), "utf-8")
     new.replace(data / _ANSWER)
 
 
@@ -180,4 +185,8 @@ def _answered(data: Path, nonce: str) -> ReloadVerdict | None:
         return None
     if said["nonce"] != nonce:
         return None
-    return ReloadVerdict(said["ok"], tuple(said["changes"]), tuple(Mistake(**mistake) for mistake in said["mistakes"]))
+    mistakes = [
+        Mistake(each["path"], unpack_phrase(each["wrong"]), unpack_phrase(each["expected"]))
+        for each in said["mistakes"]
+    ]
+    return ReloadVerdict(said["ok"], tuple(said["changes"]), tuple(mistakes))

@@ -17,6 +17,7 @@ from zope.interface import implementer
 from hub.config import Listen
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.formats import spool
+from hub.language.phrases import phrase
 from hub.runtime import pidfile
 
 #: Maximum number of connections of a port begun in one turn of the reactor. A handshake takes 2 ms, and calls in
@@ -84,7 +85,13 @@ class DirectoryLockService(Service):
         except pidfile.Held as held:
             path = f"hub.toml: data ({self._data})"
             raise ConfigurationFault(
-                [Mistake(path, f"the hub with pid {held} runs here", "one hub per data directory")]
+                [
+                    Mistake(
+                        path,
+                        phrase("the hub with pid {held} runs here", held=held),
+                        phrase("one hub per data directory"),
+                    )
+                ]
             ) from None
         spool.clear_spool(spool.name_spool_folder(self._data))
 

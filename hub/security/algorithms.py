@@ -25,8 +25,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from hub.domain.errors import Rejected
-from hub.domain.model import Problem
+from hub.domain.model import Detail, Problem
 from hub.formats import ber
+from hub.language.phrases import Phrase, phrase
 
 DS = "http://www.w3.org/2000/09/xmldsig#"
 MORE = "http://www.w3.org/2001/04/xmldsig-more#"
@@ -43,7 +44,7 @@ PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
 class Unverified(Rejected):
     """A signature that proves nothing. The code says why."""
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: Detail) -> None:
         super().__init__(Problem(code, detail))
 
 
@@ -95,31 +96,32 @@ def require_strong_key(certificate: x509.Certificate) -> RSAPublicKey | Elliptic
         case EllipticCurvePublicKey() if isinstance(key.curve, SECP256R1 | SECP384R1):
             return key
     raise Unverified(
-        "algorithm-refused", "the certificate's key is neither RSA of at least 2048 bits nor EC on P-256 or P-384"
+        "algorithm-refused",
+        phrase("the certificate's key is neither RSA of at least 2048 bits nor EC on P-256 or P-384"),
     )
 
 
-def describe_key_weakness(certificate: x509.Certificate) -> str:
+def describe_key_weakness(certificate: x509.Certificate) -> Phrase | None:
     """Return why the key of *certificate* is too weak for any use (TLS, messages, chains).
 
-    Return an empty text if it is strong. Strong keys are RSA of at least 2048 bits, and EC on the named curves P-256,
+    Return None if it is strong. Strong keys are RSA of at least 2048 bits, and EC on the named curves P-256,
     P-384 and P-521. Explicit curve parameters may be those of a curve on which an attacker knows the private key
     (CVE-2020-0601; RFC 5480, 2.1.1 forbids them). No partner and no CA of the country uses other kinds of keys.
     """
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        return "a key that cannot be read"
+        return phrase("a key that cannot be read")
     match key:
         case RSAPublicKey() if key.key_size >= _LEAST_RSA:
-            return ""
+            return None
         case RSAPublicKey():
-            return f"an RSA key of {key.key_size} bits"
+            return phrase("an RSA key of {size} bits", size=key.key_size)
         case EllipticCurvePublicKey() if not isinstance(key.curve, SECP256R1 | SECP384R1 | SECP521R1):
-            return f"a key on the curve {key.curve.name}"
+            return phrase("a key on the curve {curve}", curve=key.curve.name)
         case EllipticCurvePublicKey():
-            return "" if _names_its_curve(certificate) else "a key on an unnamed curve"
-    return "a key that is neither RSA nor EC"
+            return None if _names_its_curve(certificate) else phrase("a key on an unnamed curve")
+    return phrase("a key that is neither RSA nor EC")
 
 
 def _names_its_curve(certificate: x509.Certificate) -> bool:
@@ -135,7 +137,7 @@ def check_signature_value(method: Method, certificate: x509.Certificate, value: 
     """Check that the key of *certificate* made the signature *value* over *content*. Raises Unverified."""
     key = require_strong_key(certificate)
     if not isinstance(key, method.kind) or (is_pss(certificate) and not isinstance(method.padding, PSS)):
-        raise Unverified("algorithm-refused", "the signature method is not for the certificate's kind of key")
+        raise Unverified("algorithm-refused", phrase("the signature method is not for the certificate's kind of key"))
     try:
         if isinstance(key, RSAPublicKey):
             assert method.padding is not None
@@ -143,7 +145,9 @@ def check_signature_value(method: Method, certificate: x509.Certificate, value: 
         else:
             key.verify(_der(value, key), content, ECDSA(method.hash))
     except InvalidSignature:
-        raise Unverified("signature-invalid", "the signature value does not match SignedInfo and the key") from None
+        raise Unverified(
+            "signature-invalid", phrase("the signature value does not match SignedInfo and the key")
+        ) from None
 
 
 def is_pss(certificate: x509.Certificate) -> bool:
@@ -192,5 +196,5 @@ def _der(value: bytes, key: EllipticCurvePublicKey) -> bytes:
     """Return an ECDSA value of XMLDSig, which is r and s side by side (RFC 4050, 3.3), as DER. Raises Unverified."""
     size = (key.curve.key_size + 7) // 8
     if len(value) != 2 * size:
-        raise Unverified("signature-invalid", "the ECDSA value has the wrong length")
+        raise Unverified("signature-invalid", phrase("the ECDSA value has the wrong length"))
     return encode_dss_signature(int.from_bytes(value[:size]), int.from_bytes(value[size:]))

@@ -25,7 +25,8 @@ from OpenSSL.crypto import X509, X509Store, X509StoreContext, X509StoreContextEr
 from OpenSSL.crypto import Error as OpenSSLError
 
 from hub.domain.errors import Rejected
-from hub.domain.model import Problem, RevocationRule
+from hub.domain.model import Detail, Problem, RevocationRule
+from hub.language.phrases import Phrase, phrase
 from hub.security import algorithms, crl_ocsp
 from hub.security.crl_ocsp import STRONG, OcspAnswer, RevocationFinding, RevocationList, RevocationStatus, read_answer
 
@@ -42,7 +43,7 @@ class Untrusted(Rejected):
     The code is `certificate-untrusted`, `-revoked`, `-expired` or `-weak`, or `revocation-unknown`.
     """
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: Detail) -> None:
         super().__init__(Problem(code, detail))
 
 
@@ -79,7 +80,7 @@ class Signer(Protocol):
         """Return why it cannot sign now. Return an empty text if it can. It may wait like `sign`."""
         ...
 
-    def prove(self) -> Iterable[tuple[str, str, bool]]:
+    def prove(self) -> Iterable[tuple[Phrase, Phrase, bool]]:
         """Use the key once for a real signature. Yield what is wrong, what is expected, and whether it is grave."""
         ...
 
@@ -135,7 +136,7 @@ class Identity:
         """Return an empty text: a key in memory can always sign."""
         return ""
 
-    def prove(self) -> Iterable[tuple[str, str, bool]]:
+    def prove(self) -> Iterable[tuple[Phrase, Phrase, bool]]:
         """Yield nothing: the reader of a key file has already compared the key with its certificate."""
         return ()
 
@@ -228,8 +229,8 @@ class _Standing:
     until: datetime
     #: extended key usages of each certificate in the chain that has any
     purposes: tuple[frozenset[x509.ObjectIdentifier], ...]
-    unsourced: str  #: a certificate whose issuer has no configured source of revocations
-    unknown: str  #: a certificate whose issuer has a source that states nothing current
+    unsourced: Detail  #: a certificate whose issuer has no configured source of revocations
+    unknown: Detail  #: a certificate whose issuer has a source that states nothing current
 
 
 class Anchors:
@@ -295,7 +296,7 @@ class Anchors:
         *,
         purpose: Purpose | None = None,
         unknown: RevocationRule = RevocationRule.CONFIGURED,
-    ) -> str:
+    ) -> Detail:
         """Check that *certificate* may sign at *now*. *chain* is what its holder sent above it; it is not trusted.
 
         A chain that led to an anchor is remembered, because the holder sends its chain only when it opens a connection.
@@ -313,7 +314,14 @@ class Anchors:
         if found is None or not found.at <= now < found.until:
             found = self._find(certificate, now, chain)
         if purpose is not None and not all(purposes & _PURPOSES[purpose] for purposes in found.purposes):
-            raise Untrusted("certificate-untrusted", f"extended key usage not for {purpose}: {_named(certificate)}")
+            raise Untrusted(
+                "certificate-untrusted",
+                phrase(
+                    "extended key usage not for {purpose}: {certificate}",
+                    purpose=purpose,
+                    certificate=_named(certificate),
+                ),
+            )
         if unknown == RevocationRule.REQUIRE and (missing := found.unknown or found.unsourced):
             raise Untrusted("revocation-unknown", missing)
         if unknown == RevocationRule.CONFIGURED and found.unknown:
@@ -335,7 +343,7 @@ class Anchors:
             OverflowError,  # a time so close to the last year that nothing can be added to it
             OpenSSLError,
         ) as error:  # a certificate is parsed lazily, so any of its fields may be malformed
-            raise Untrusted("certificate-untrusted", f"it cannot be read: {error}") from None
+            raise Untrusted("certificate-untrusted", phrase("it cannot be read: {error}", error=str(error))) from None
         if chain:
             if len(self._shown) >= _KEPT:
                 self._shown.clear()
@@ -354,7 +362,8 @@ class Anchors:
             raise Untrusted("certificate-weak", f"{weakness}: {_named(certificate)}")
         _judge_policies(path)
         until = min(now + LIFE, *(link.not_valid_after_utc for link in path))
-        unsourced, unknown = "", ""
+        unsourced: Detail = ""
+        unknown: Detail = ""
         for subject, issuer in pairwise(path):
             _judge_strength(subject, issuer)
             found = self._revocation(subject, issuer, now, authority=subject is not path[0])
@@ -363,9 +372,9 @@ class Anchors:
             if found.status is RevocationStatus.GOOD:
                 until = min(until, found.until or until)
             elif issuer.subject in self._sourced:
-                unknown = unknown or f"{found.detail}: {_named(subject)}"
+                unknown = unknown or phrase("{reason}: {name}", reason=found.detail, name=_named(subject))
             else:
-                unsourced = unsourced or f"{_named(issuer)} has no configured source of revocations"
+                unsourced = unsourced or phrase("{name} has no configured source of revocations", name=_named(issuer))
         purposes = tuple(filter(None, map(_purposes, path[:-1] or path)))
         return _Standing(now, until, purposes, unsourced, unknown)
 
@@ -416,7 +425,10 @@ def _judge_usage(certificate: x509.Certificate, *, committing: bool) -> None:
     except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise Untrusted("certificate-untrusted", f"{_named(certificate)}: {error}") from None
     if not (usage.digital_signature or (committing and usage.content_commitment)):
-        raise Untrusted("certificate-untrusted", f"key usage without digitalSignature: {_named(certificate)}")
+        raise Untrusted(
+            "certificate-untrusted",
+            phrase("key usage without digitalSignature: {certificate}", certificate=_named(certificate)),
+        )
 
 
 def _judge_strength(subject: x509.Certificate, issuer: x509.Certificate) -> None:
@@ -429,9 +441,12 @@ def _judge_strength(subject: x509.Certificate, issuer: x509.Certificate) -> None
     except UnsupportedAlgorithm:
         weak_hash = True
     if weak_hash:
-        raise Untrusted("certificate-untrusted", f"signed with a weak hash: {_named(subject)}")
+        raise Untrusted("certificate-untrusted", phrase("signed with a weak hash: {subject}", subject=_named(subject)))
     if weakness := algorithms.describe_key_weakness(issuer):
-        raise Untrusted("certificate-untrusted", f"signed with a weak key, {weakness}: {_named(subject)}")
+        raise Untrusted(
+            "certificate-untrusted",
+            phrase("signed with a weak key, {weakness}: {subject}", weakness=weakness, subject=_named(subject)),
+        )
 
 
 #: Extensions that may be critical in a certificate below an anchor: checked here, by OpenSSL, or by `crl_ocsp`. OpenSSL
@@ -471,7 +486,7 @@ def _judge_policies(path: Sequence[x509.Certificate]) -> None:
         if not explicit and not valid:
             raise Untrusted(
                 "certificate-untrusted",
-                f"a CA requires policies that this certificate lacks: {_named(link)}",
+                phrase("a CA requires policies that this certificate lacks: {name}", name=_named(link)),
             )
         if _POLICY_MAPPINGS in found:
             valid = set()
@@ -484,7 +499,7 @@ def _judge_policies(path: Sequence[x509.Certificate]) -> None:
     if not explicit and not valid:
         raise Untrusted(
             "certificate-untrusted",
-            f"a CA requires policies that this certificate lacks: {_named(path[0])}",
+            phrase("a CA requires policies that this certificate lacks: {name}", name=_named(path[0])),
         )
 
 
@@ -499,7 +514,11 @@ def _extensions(certificate: x509.Certificate) -> Mapping[x509.ObjectIdentifier,
         raise ValueError(str(error)) from None
     for oid, each in found.items():
         if each.critical and oid not in _UNDERSTOOD:
-            said = f"the critical extension {oid.dotted_string} is not understood: {_named(certificate)}"
+            said = phrase(
+                "the critical extension {name} is not understood: {certificate}",
+                name=oid.dotted_string,
+                certificate=_named(certificate),
+            )
             raise Untrusted("certificate-untrusted", said)
     return {oid: each.value for oid, each in found.items()}
 

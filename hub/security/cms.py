@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.formats import ber
+from hub.language.phrases import phrase
 from hub.security import algorithms
 from hub.security.algorithms import METHODS, MORE, PSS_METHODS, Unverified
 from hub.security.certificates import Signer
@@ -181,19 +182,21 @@ def verify_cms(
     try:
         info = asn1.decode_der(_Outermost, ber.make_definite(signature))
     except ValueError as error:
-        raise Unverified("signature-invalid", f"not a CMS signature: {error}") from None
+        raise Unverified("signature-invalid", phrase("not a CMS signature: {error}", error=str(error))) from None
     if info.kind != _SIGNED:
-        raise Unverified("signature-invalid", f"not signed data: {info.kind.dotted_string}")
+        raise Unverified(
+            "signature-invalid", phrase("not signed data: {dotted_string}", dotted_string=info.kind.dotted_string)
+        )
     signed = content if content is not None else info.content.content.octets
     if signed is None:
-        raise Unverified("signature-invalid", "the signature holds no content")
+        raise Unverified("signature-invalid", phrase("the signature holds no content"))
     configured = _by_name(certificates)
     for signer in info.content.signers.as_list():
         who = signer.who if isinstance(signer.who, bytes) else (signer.who.serial, asn1.encode_der(signer.who.issuer))
         if (certificate := configured.get(who)) is not None:
             _check(signer, certificate, signed)
             return signed, certificate
-    raise Unverified("certificate-unknown", "the signer's certificate is not configured")
+    raise Unverified("certificate-unknown", phrase("the signer's certificate is not configured"))
 
 
 def _by_name(certificates: Sequence[x509.Certificate]) -> Mapping[object, x509.Certificate]:
@@ -213,22 +216,22 @@ def _check(signer: _Signing, certificate: x509.Certificate, content: bytes) -> N
     bits = _DIGESTS.get(asn1.encode_der(signer.digest), 0)
     method = _WRITTEN.get((asn1.encode_der(signer.method), bits))
     if method not in METHODS:
-        raise Unverified("algorithm-refused", "neither RSA, RSA-PSS nor ECDSA with SHA-256 or more")
+        raise Unverified("algorithm-refused", phrase("neither RSA, RSA-PSS nor ECDSA with SHA-256 or more"))
     if signer.attributes is None:  # otherwise content could be passed off as attributes, and attributes as content
-        raise Unverified("signature-invalid", "there are no signed attributes")
+        raise Unverified("signature-invalid", phrase("there are no signed attributes"))
     attributes = signer.attributes.as_list()
     if _value(attributes, _CONTENT_TYPE) != asn1.encode_der(_DATA):
-        raise Unverified("signature-invalid", "the signed content type is not data")
+        raise Unverified("signature-invalid", phrase("the signed content type is not data"))
     value = signer.value
     if isinstance(key := algorithms.require_strong_key(certificate), EllipticCurvePublicKey):
         size = (key.curve.key_size + 7) // 8
         try:
             value = b"".join(part.to_bytes(size) for part in decode_dss_signature(value))
         except (ValueError, OverflowError):
-            raise Unverified("signature-invalid", "the ECDSA value does not consist of two numbers") from None
+            raise Unverified("signature-invalid", phrase("the ECDSA value does not consist of two numbers")) from None
     algorithms.check_signature_value(METHODS[method], certificate, value, asn1.encode_der(signer.attributes))
     if _value(attributes, _DIGEST) != asn1.encode_der(_digest(bits, content)):
-        raise Unverified("signature-invalid", "the content differs from the signed content")
+        raise Unverified("signature-invalid", phrase("the content differs from the signed content"))
 
 
 def _value(attributes: Iterable[_Attribute], kind: _Oid) -> bytes:

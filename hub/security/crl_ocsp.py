@@ -6,7 +6,7 @@ Content counts only if the CA's own key signed it. Where it came from proves not
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, reduce
 
 import attrs
 from cryptography import x509
@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from hub.domain.model import Detail
+from hub.language.phrases import Phrase, phrase
 from hub.security import algorithms
 
 SKEW = timedelta(seconds=60)  #: maximum lead of a CA's clock over the hub's
@@ -53,7 +55,7 @@ class RevocationFinding:
     """The revocation status of one certificate at one time."""
 
     status: RevocationStatus
-    detail: str = ""
+    detail: Detail = ""
     until: datetime | None = None  #: for `good`: the end of validity of this status
 
 
@@ -128,14 +130,15 @@ class RevocationList:
             return False
         return not point.full_name or bool({*point.full_name} & {*_points(certificate)})
 
-    def flaw(self, now: datetime) -> str:
-        """Return why the CRL is not current at *now*. Return an empty text if it is current."""
+    def flaw(self, now: datetime) -> Phrase | None:
+        """Return why the CRL is not current at *now*. Return None if it is current."""
         if self.begins > now + SKEW:
-            return f"the CRL is dated {self.begins:%Y-%m-%d %H:%M}"
-        if self.ends is None or self.ends <= now:
-            due = f" since {self.ends:%Y-%m-%d %H:%M}" if self.ends else ""
-            return f"the CRL is overdue{due}"
-        return ""
+            return phrase("the CRL is dated {time}", time=f"{self.begins:%Y-%m-%d %H:%M}")
+        if self.ends is None:
+            return phrase("the CRL is overdue")
+        if self.ends <= now:
+            return phrase("the CRL is overdue since {time}", time=f"{self.ends:%Y-%m-%d %H:%M}")
+        return None
 
 
 @attrs.frozen
@@ -146,11 +149,13 @@ class OcspAnswer:
     begins: datetime
     ends: datetime
 
-    def flaw(self, now: datetime) -> str:
-        """Return why the response is not current at *now*. Return an empty text if it is current."""
+    def flaw(self, now: datetime) -> Phrase | None:
+        """Return why the response is not current at *now*. Return None if it is current."""
         if self.begins > now + SKEW:
-            return f"the OCSP answer is dated {self.begins:%Y-%m-%d %H:%M}"
-        return f"the OCSP answer is overdue since {self.ends:%Y-%m-%d %H:%M}" if self.ends <= now else ""
+            return phrase("the OCSP answer is dated {time}", time=f"{self.begins:%Y-%m-%d %H:%M}")
+        if self.ends <= now:
+            return phrase("the OCSP answer is overdue since {time}", time=f"{self.ends:%Y-%m-%d %H:%M}")
+        return None
 
 
 def read_crl(octets: bytes, issuer: x509.Certificate) -> RevocationList:
@@ -220,33 +225,39 @@ def judge_revocation(
     overdue one, or if the newest OCSP answer says so. It is good if one source is current and none says otherwise.
     Otherwise its status is unknown.
     """
-    serial, reasons, until = certificate.serial_number, [], None
+    serial, until = certificate.serial_number, None
+    reasons: list[Phrase] = []
     for found in lists:
         if not found.is_of(issuer):
-            reasons.append("the CRL is not signed by that CA")
+            reasons.append(phrase("the CRL is not signed by that CA"))
             continue
         if serial in found.serials:
-            return RevocationFinding(RevocationStatus.REVOKED, f"in the CRL of {found.begins:%Y-%m-%d %H:%M}")
+            return RevocationFinding(
+                RevocationStatus.REVOKED, phrase("in the CRL of {time}", time=f"{found.begins:%Y-%m-%d %H:%M}")
+            )
         flaw = found.flaw(now)
         if not flaw and not found.covers(certificate, authority=authority):
-            flaw = "the CRL does not cover the certificate"
+            flaw = phrase("the CRL does not cover the certificate")
         if flaw:
             reasons.append(flaw)
         else:
             until = max(filter(None, (until, found.ends)))
     for answer in sorted(answers, key=lambda one: one.begins)[-1:]:
         if answer.status is RevocationStatus.REVOKED:
-            return RevocationFinding(RevocationStatus.REVOKED, f"by OCSP of {answer.begins:%Y-%m-%d %H:%M}")
+            return RevocationFinding(
+                RevocationStatus.REVOKED, phrase("by OCSP of {time}", time=f"{answer.begins:%Y-%m-%d %H:%M}")
+            )
         if flaw := answer.flaw(now):
             reasons.append(flaw)
         elif answer.status is RevocationStatus.GOOD:
             until = max(filter(None, (until, answer.ends)))
         else:
-            reasons.append("the OCSP responder does not know the certificate")
+            reasons.append(phrase("the OCSP responder does not know the certificate"))
     if until is not None:
         return RevocationFinding(RevocationStatus.GOOD, until=until)
+    why = dict.fromkeys(reasons or [phrase("nothing has been fetched from the CA yet")])
     return RevocationFinding(
-        RevocationStatus.UNKNOWN, "; ".join(dict.fromkeys(reasons)) or "nothing has been fetched from the CA yet"
+        RevocationStatus.UNKNOWN, reduce(lambda one, other: phrase("{first}; {second}", first=one, second=other), why)
     )
 
 

@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from hub.language.phrases import phrase
+
 #: Octets of a key and of a nonce (NIST SP 800-38D, 8.2).
 KEY, NONCE = 32, 12
-KEY_EXPECTED = "a file that holds 64 hexadecimal digits and nothing else, as `lienthong init` writes one"
+KEY_EXPECTED = phrase("a file that holds 64 hexadecimal digits and nothing else, as `lienthong init` writes one")
 
 
 class Unsealable(Exception):

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from pkcs11 import MGF, Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11.exceptions import PinIncorrect, PinInvalid, PinLenRange, PinLocked, PKCS11Error
 
+from hub.language.phrases import Phrase, phrase
 from hub.security.algorithms import Method
 from hub.security.pkcs11_uri import KeyPlace, PinRefused, TokenTrouble
 
@@ -46,7 +47,10 @@ class Pkcs11Key:
         rsa, hash_ = method.kind is RSAPublicKey, method.hash.name.upper()
         if self._key.key_type is not (KeyType.RSA if rsa else KeyType.EC):
             raise TokenTrouble(
-                f"the key {self._place.key_shown} is of another type than the certificate's key", "the key of both"
+                phrase(
+                    "the key {key_shown} is of another type than the certificate's key", key_shown=self._place.key_shown
+                ),
+                phrase("the key of both"),
             )
         try:
             if isinstance(method.padding, PSS):
@@ -59,7 +63,8 @@ class Pkcs11Key:
             return bytes(self._key.sign(digest, mechanism=Mechanism.ECDSA))
         except PKCS11Error as error:
             raise TokenTrouble(
-                f"the token {self._place.shown} does not sign: {_said(error)}", "a token that signs"
+                phrase("the token {shown} does not sign: {reason}", shown=self._place.shown, reason=_said(error)),
+                phrase("a token that signs"),
             ) from None
 
     def close(self) -> None:
@@ -78,14 +83,18 @@ def open_key(place: KeyPlace, pin: str) -> Pkcs11Key:
         module = pkcs11.lib(str(place.module))
     except PKCS11Error as error:
         raise TokenTrouble(
-            f"{place.module} does not load: {_said(error)}", "the PKCS#11 library of the token's manufacturer"
+            phrase("{module} does not load: {reason}", module=place.module, reason=_said(error)),
+            phrase("the PKCS#11 library of the token's manufacturer"),
         ) from None
     try:
         session = _log_in(_token(module, place), place, pin)
         return Pkcs11Key(place, module, session, _key(session, place))
     except PKCS11Error as error:
         _leave(module)
-        raise TokenTrouble(f"the token {place.shown} does not open: {_said(error)}", "a token that opens") from None
+        raise TokenTrouble(
+            phrase("the token {shown} does not open: {reason}", shown=place.shown, reason=_said(error)),
+            phrase("a token that opens"),
+        ) from None
     except TokenTrouble:
         _leave(module)
         raise
@@ -98,10 +107,16 @@ def _token(module: Any, place: KeyPlace) -> Any:
             there.append(slot.get_token())
     fit = [token for token in there if _is_meant(token, place)]
     if len(fit) > 1:
-        raise TokenTrouble(f"{len(fit)} tokens are {place.shown}", "a URI that matches only one token: add serial")
+        raise TokenTrouble(
+            phrase("{count} tokens are {shown}", count=len(fit), shown=place.shown),
+            phrase("a URI that matches only one token: add serial"),
+        )
     if not fit:
         labels = sorted({token.label for token in there if token.label})
-        raise TokenTrouble(f"there is no token {place.shown}", _one_of(labels, "a token in a slot of that module"))
+        raise TokenTrouble(
+            phrase("there is no token {shown}", shown=place.shown),
+            _one_of(labels, phrase("a token in a slot of that module")),
+        )
     return fit[0]
 
 
@@ -120,11 +135,14 @@ def _log_in(token: Any, place: KeyPlace, pin: str) -> Any:
     try:
         return token.open(user_pin=pin)
     except (PinIncorrect, PinInvalid, PinLenRange):
-        expected = "the PIN of the token's user; after a few wrong ones the token locks itself"
-        raise PinRefused(f"the token {place.shown} refuses the PIN in {place.pin_file}", expected) from None
+        expected = phrase("the PIN of the token's user; after a few wrong ones the token locks itself")
+        raise PinRefused(
+            phrase("the token {shown} refuses the PIN in {pin_file}", shown=place.shown, pin_file=place.pin_file),
+            expected,
+        ) from None
     except PinLocked:
-        expected = "a PIN that the token's security officer has reset"
-        raise PinRefused(f"the PIN of the token {place.shown} is locked", expected) from None
+        expected = phrase("a PIN that the token's security officer has reset")
+        raise PinRefused(phrase("the PIN of the token {shown} is locked", shown=place.shown), expected) from None
 
 
 def _key(session: Any, place: KeyPlace) -> Any:
@@ -135,19 +153,29 @@ def _key(session: Any, place: KeyPlace) -> Any:
         wanted[Attribute.ID] = place.id
     found = list(session.get_objects(wanted))
     if len(found) > 1:
-        expected = "a URI that matches only one key: add id"
-        raise TokenTrouble(f"{len(found)} private keys in the token {place.shown} are {place.key_shown}", expected)
+        expected = phrase("a URI that matches only one key: add id")
+        raise TokenTrouble(
+            phrase(
+                "{count} private keys in the token {shown} are {key_shown}",
+                count=len(found),
+                shown=place.shown,
+                key_shown=place.key_shown,
+            ),
+            expected,
+        )
     if not found:
         keys = session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})
         names = sorted(f"object={key.label};id={key.id.hex()}" for key in keys)
-        wrong = f"the token {place.shown} holds no private key {place.key_shown}"
-        raise TokenTrouble(wrong, _one_of(names, "a private key in the token"))
+        wrong = phrase(
+            "the token {shown} holds no private key {key_shown}", shown=place.shown, key_shown=place.key_shown
+        )
+        raise TokenTrouble(wrong, _one_of(names, phrase("a private key in the token")))
     return found[0]
 
 
-def _one_of(names: Iterable[str], otherwise: str) -> str:
+def _one_of(names: Iterable[str], otherwise: Phrase) -> Phrase:
     listed = ", ".join(names)
-    return f"one of {listed}" if listed else otherwise
+    return phrase("one of {listed}", listed=listed) if listed else otherwise
 
 
 def _leave(module: Any) -> None:

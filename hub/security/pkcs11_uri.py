@@ -6,9 +6,11 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
+from hub.language.phrases import Phrase, phrase
+
 SCHEME = "pkcs11:"
-EXPECTED = '"pkcs11:token=NAME;object=NAME?module-path=FILE&pin-source=FILE"'
-EXPECTED_APART = "pin-source, a file that holds the PIN and nothing else"
+EXPECTED = phrase('"pkcs11:token=NAME;object=NAME?module-path=FILE&pin-source=FILE"')
+EXPECTED_APART = phrase("pin-source, a file that holds the PIN and nothing else")
 _TOKEN = ("token", "serial", "manufacturer", "model")
 
 
@@ -58,24 +60,27 @@ def parse_pkcs11_uri(uri: str, home: Path, module: str = "") -> KeyPlace:
     path, _, query = uri.removeprefix(SCHEME).partition("?")
     asked = dict(_pairs(query.split("&")))
     if "pin-value" in asked:
-        raise Pkcs11UriUnfit("it contains a PIN", EXPECTED_APART)
+        raise Pkcs11UriUnfit(phrase("it contains a PIN"), EXPECTED_APART)
     named = dict(_pairs(path.split(";")))
     for name in asked.keys() - {"module-path", "pin-source"}:
-        raise Pkcs11UriUnfit(f"{name} is not known", "one of module-path, pin-source")
+        raise Pkcs11UriUnfit(phrase("{name} is not known", name=name), phrase("one of module-path, pin-source"))
     for name in named.keys() - {*_TOKEN, "slot-id", "object", "id", "type"}:
-        raise Pkcs11UriUnfit(f"{name} is not known", f"one of {', '.join(_TOKEN)}, slot-id, object, id, type")
+        raise Pkcs11UriUnfit(
+            phrase("{name} is not known", name=name),
+            phrase("one of {token}, slot-id, object, id, type", token=", ".join(_TOKEN)),
+        )
     if named.get("type", b"private") != b"private":
-        raise Pkcs11UriUnfit("its type is not private", EXPECTED)
+        raise Pkcs11UriUnfit(phrase("its type is not private"), EXPECTED)
     if not named.keys() & {"object", "id"}:
-        raise Pkcs11UriUnfit("it names no key", "object or id")
+        raise Pkcs11UriUnfit(phrase("it names no key"), phrase("object or id"))
     if bool(module) == ("module-path" in asked):
-        wrong = "it contains module-path, and pki.module is set too" if module else "it names no module"
-        raise Pkcs11UriUnfit(wrong, "module-path in it, or pki.module")
+        wrong = phrase("it contains module-path, and pki.module is set too") if module else phrase("it names no module")
+        raise Pkcs11UriUnfit(wrong, phrase("module-path in it, or pki.module"))
     if "pin-source" not in asked:
-        raise Pkcs11UriUnfit("it has no pin-source", EXPECTED_APART)
+        raise Pkcs11UriUnfit(phrase("it has no pin-source"), EXPECTED_APART)
     texts = {name: _text(value) for name, value in named.items() if name != "id"}
     if not texts.get("slot-id", "0").isdecimal():
-        raise Pkcs11UriUnfit(f"slot-id={texts['slot-id']} is not a number", EXPECTED)
+        raise Pkcs11UriUnfit(phrase("slot-id={slot_id} is not a number", slot_id=texts["slot-id"]), EXPECTED)
     return KeyPlace(
         module=home / (module or _text(asked["module-path"])),
         pin_file=home / _file(_text(asked["pin-source"])),
@@ -95,7 +100,7 @@ def _pairs(attributes: Iterable[str]) -> Iterable[tuple[str, bytes]]:
     for attribute in filter(None, attributes):
         name, equals, value = attribute.partition("=")
         if not equals or not value or name in seen:
-            raise Pkcs11UriUnfit("an attribute has no value, or is repeated", EXPECTED)
+            raise Pkcs11UriUnfit(phrase("an attribute has no value, or is repeated"), EXPECTED)
         seen.add(name)
         yield name, unquote_to_bytes(value)
 
@@ -104,20 +109,20 @@ def _text(value: bytes) -> str:
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
-        raise Pkcs11UriUnfit("an attribute is not UTF-8", EXPECTED) from None
+        raise Pkcs11UriUnfit(phrase("an attribute is not UTF-8"), EXPECTED) from None
 
 
 def _file(source: str) -> str:
     """Return the path of a pin-source, which may be a `file:` URI. A program (`|…`) is not run but refused."""
     if source.startswith("|"):
-        raise Pkcs11UriUnfit("its pin-source is a program", EXPECTED_APART)
+        raise Pkcs11UriUnfit(phrase("its pin-source is a program"), EXPECTED_APART)
     return source.removeprefix("file://").removeprefix("file:")
 
 
 class TokenTrouble(Exception):
     """A key in a token cannot be used. States what is wrong and what is expected."""
 
-    def __init__(self, wrong: str, expected: str) -> None:
+    def __init__(self, wrong: Phrase, expected: Phrase) -> None:
         super().__init__(wrong)
         self.wrong = wrong
         self.expected = expected

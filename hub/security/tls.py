@@ -16,6 +16,7 @@ from service_identity.cryptography import verify_certificate_hostname, verify_ce
 
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem
+from hub.language.phrases import phrase
 from hub.security.algorithms import is_pss
 from hub.security.certificates import Identity
 
@@ -73,7 +74,11 @@ def check_host(shown: x509.Certificate, host: str) -> None:
         else:
             verify_certificate_hostname(shown, host)
     except (VerificationError, CertificateError) as error:
-        raise Rejected(Problem("certificate-untrusted", f"not the certificate of {host}: {error!r}")) from None
+        raise Rejected(
+            Problem(
+                "certificate-untrusted", phrase("not the certificate of {host}: {error}", host=host, error=repr(error))
+            )
+        ) from None
 
 
 def _use_key(made: SSL.Context, identity: Identity) -> None:

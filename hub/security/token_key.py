@@ -17,6 +17,7 @@ import attrs
 from cryptography import x509
 
 from hub.domain.errors import Unready
+from hub.language.phrases import Phrase, phrase
 from hub.security import algorithms, certificates
 from hub.security.algorithms import METHODS, Method, Unverified
 from hub.security.pkcs11_uri import EXPECTED_APART, KeyPlace, PinRefused, TokenTrouble
@@ -110,7 +111,7 @@ class Vault:
                 if self._held is None or self._held.place != place or self._seconds() >= self._signed_at + PATIENCE:
                     self._sign(place, method, _CONTENT)
         except TokenTrouble as trouble:
-            return trouble.wrong
+            return str(trouble.wrong)
         return ""
 
     def close(self) -> None:
@@ -121,7 +122,9 @@ class Vault:
     @contextmanager
     def _turn(self) -> Generator[None]:
         if not self._lock.acquire(timeout=TURN):
-            raise TokenTrouble("the token has not returned from the previous call", "a token that answers")
+            raise TokenTrouble(
+                phrase("the token has not returned from the previous call"), phrase("a token that answers")
+            )
         try:
             yield
         finally:
@@ -164,17 +167,22 @@ def _pin(place: KeyPlace) -> str:
     try:
         return place.pin_file.read_text("utf-8").rstrip("\r\n")
     except OSError as error:
-        raise TokenTrouble(f"{place.pin_file} cannot be read: {error.strerror}", EXPECTED_APART) from None
+        raise TokenTrouble(
+            phrase("{pin_file} cannot be read: {strerror}", pin_file=place.pin_file, strerror=error.strerror),
+            EXPECTED_APART,
+        ) from None
     except ValueError as error:
-        raise TokenTrouble(f"{place.pin_file} cannot be read: {error}", EXPECTED_APART) from None
+        raise TokenTrouble(
+            phrase("{pin_file} cannot be read: {error}", pin_file=place.pin_file, error=error), EXPECTED_APART
+        ) from None
 
 
 def _opened(place: KeyPlace, pin: str) -> OpenKey:
     try:
         from hub.security import pkcs11
     except ImportError as error:
-        wrong = f"a key in a token needs python-pkcs11: {error}"
-        raise TokenTrouble(wrong, "pip install 'lienthong[hsm]'") from None
+        wrong = phrase("a key in a token needs python-pkcs11: {error}", error=error)
+        raise TokenTrouble(wrong, phrase("pip install 'lienthong[hsm]'")) from None
     return pkcs11.open_key(place, pin)
 
 
@@ -210,13 +218,13 @@ class TokenIdentity:
         try:
             return self._vault.sign(self.place, METHODS[self.method], content)
         except TokenTrouble as trouble:
-            raise Unready("key-unavailable", trouble.wrong) from None
+            raise Unready("key-unavailable", str(trouble.wrong)) from None
 
     def flaw(self) -> str:
         """Return why it cannot sign now. Return an empty text if it can."""
         return self._vault.flaw(self.place, METHODS[self.method])
 
-    def prove(self) -> Iterable[tuple[str, str, bool]]:
+    def prove(self) -> Iterable[tuple[Phrase, Phrase, bool]]:
         """Yield what is wrong with the key, what is expected, and whether it is grave. Uses the token and its PIN."""
         method = METHODS[self.method]
         try:
@@ -226,12 +234,16 @@ class TokenIdentity:
             yield trouble.wrong, trouble.expected, True
             return
         except Unverified:
-            wrong = f"the key {self.place.key_shown} is not the key of {self.certificate.subject.rfc4514_string()}"
-            yield wrong, "the key that the certificate was made for", True
+            wrong = phrase(
+                "the key {key_shown} is not the key of {name}",
+                key_shown=self.place.key_shown,
+                name=self.certificate.subject.rfc4514_string(),
+            )
+            yield wrong, phrase("the key that the certificate was made for"), True
             return
         if loose:
             yield (
-                f"the token would export the key {self.place.key_shown}",
-                "a key made in the token, sensitive and not extractable",
+                phrase("the token would export the key {key_shown}", key_shown=self.place.key_shown),
+                phrase("a key made in the token, sensitive and not extractable"),
                 False,
             )

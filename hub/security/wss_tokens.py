@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_certificates
 from lxml import etree
 
+from hub.language.phrases import phrase
 from hub.security.algorithms import DS, Unverified
 from hub.security.certificates import load_der
 from hub.security.xmldsig import XML, decode_base64_leaf
@@ -82,13 +83,15 @@ def find_id_bearer(uri: str, places: Mapping[str, etree._Element], ids: Mapping[
     No other element of the document may bear this id (*ids*: `count_ids`). Raises Unverified: `signature-invalid`.
     """
     if _FRAGMENT.fullmatch(uri) is None:
-        raise Unverified("signature-invalid", f"{uri[:200]!r} is not a reference by id")
+        raise Unverified("signature-invalid", phrase("{uri} is not a reference by id", uri=repr(uri[:200])))
     name = uri[1:]
     if (times := ids.get(name, 0)) > 1:
-        raise Unverified("signature-invalid", f"{times} elements bear the id {name[:200]}")
+        raise Unverified(
+            "signature-invalid", phrase("{times} elements bear the id {name}", times=times, name=name[:200])
+        )
     found = places.get(name)
     if found is None:
-        raise Unverified("signature-invalid", f"{uri[:200]} is not at a place that may be signed")
+        raise Unverified("signature-invalid", phrase("{uri} is not at a place that may be signed", uri=uri[:200]))
     return found
 
 
@@ -118,7 +121,7 @@ def find_token_signer(
     else:
         matches = _by_identifier(pointer, certificates)
     if not matches:
-        raise Unverified("certificate-unknown", "the signing certificate is not registered for this partner")
+        raise Unverified("certificate-unknown", phrase("the signing certificate is not registered for this partner"))
     found = max(matches, key=lambda one: one.not_valid_after_utc)  # a renewed certificate may have the same key
     return TokenSigner(found, tuple(_load(der) for der in shown if der != _der(found)))
 
@@ -126,7 +129,9 @@ def find_token_signer(
 def find_pointed_token(pointer: etree._Element, security: etree._Element, ids: Mapping[str, int]) -> etree._Element:
     """Return the BinarySecurityToken that a SecurityTokenReference directly references. Raises Unverified."""
     if pointer.tag != _POINTER:
-        raise Unverified("signature-invalid", "STR-Transform of an element that is not a SecurityTokenReference")
+        raise Unverified(
+            "signature-invalid", phrase("STR-Transform of an element that is not a SecurityTokenReference")
+        )
     return find_id_bearer(_single(pointer, _DIRECT).get("URI", ""), index_ids(security.iterchildren(TOKEN)), ids)
 
 
@@ -137,9 +142,9 @@ def _by_token(
     token = find_id_bearer(pointer.get("URI", ""), index_ids(security.iterchildren(TOKEN)), ids)
     kind = token.get("ValueType", X509V3)
     if pointer.get("ValueType", kind) != kind or kind not in _KINDS or token.get("EncodingType", BASE64) != BASE64:
-        raise Unverified("signature-invalid", "the token is not an X.509 certificate, or its chain, in base64")
+        raise Unverified("signature-invalid", phrase("the token is not an X.509 certificate, or its chain, in base64"))
     if len(token.text or "") > 2 * _LARGEST_TOKEN:
-        raise Unverified("signature-invalid", f"a token of {len(token.text or '')} letters")
+        raise Unverified("signature-invalid", phrase("a token of {count} letters", count=len(token.text or "")))
     content = decode_base64_leaf(token)
     if kind == X509V3:
         return [], filter_by_octets(content, certificates)
@@ -148,24 +153,25 @@ def _by_token(
         return shown, filter_by_octets(shown[-1], certificates)  # the path begins at the top
     matches = [one for one in certificates if _der(one) in shown]
     if len(matches) > 1:
-        raise Unverified("signature-invalid", "the PKCS7 token holds several certificates of this partner")
+        raise Unverified("signature-invalid", phrase("the PKCS7 token holds several certificates of this partner"))
     return shown, matches
 
 
 def _chain(content: bytes, kind: str) -> list[bytes]:
     """Return the certificates of a PKIPath or a PKCS7 as DER. Raises Unverified."""
     if len(content) > _LARGEST_TOKEN:
-        raise Unverified("signature-invalid", f"a token of {len(content)} octets")
+        raise Unverified("signature-invalid", phrase("a token of {count} octets", count=len(content)))
     try:
         if kind == PKI_PATH:
             found = _items(content)
         else:
             found = [one.public_bytes(Encoding.DER) for one in load_der_pkcs7_certificates(content)]
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise Unverified("signature-invalid", f"the token cannot be read: {error}") from None
+        raise Unverified("signature-invalid", phrase("the token cannot be read: {error}", error=str(error))) from None
     if not 0 < len(found) <= _MOST_SHOWN:
         raise Unverified(
-            "signature-invalid", f"{len(found)} certificates in the token; 1 to {_MOST_SHOWN} are accepted"
+            "signature-invalid",
+            phrase("{count} certificates in the token; 1 to {most} are accepted", count=len(found), most=_MOST_SHOWN),
         )
     return found
 
@@ -204,21 +210,30 @@ def _load(der: bytes) -> x509.Certificate:
     try:
         return load_der(der)
     except ValueError as error:
-        raise Unverified("signature-invalid", f"a certificate of the token cannot be read: {error}") from None
+        raise Unverified(
+            "signature-invalid", phrase("a certificate of the token cannot be read: {error}", error=str(error))
+        ) from None
 
 
 def _single(parent: etree._Element, *tags: str) -> etree._Element:
     children = list(parent) if len(parent) == 1 else []
     if len(children) != 1 or children[0].tag not in tags:
         names = " or ".join(tag.rpartition("}")[2] for tag in tags)
-        raise Unverified("signature-invalid", f"{etree.QName(parent).localname} must hold one {names} and nothing else")
+        raise Unverified(
+            "signature-invalid",
+            phrase(
+                "{localname} must hold one {names} and nothing else",
+                localname=etree.QName(parent).localname,
+                names=names,
+            ),
+        )
     return children[0]
 
 
 def _by_serial(data: etree._Element, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
     pair = list(islice(_single(data, _ISSUER_SERIAL), 3))
     if [part.tag for part in pair] != [_ISSUER, _SERIAL] or any(len(part) for part in pair):
-        raise Unverified("signature-invalid", "X509IssuerSerial must hold X509IssuerName and X509SerialNumber")
+        raise Unverified("signature-invalid", phrase("X509IssuerSerial must hold X509IssuerName and X509SerialNumber"))
     issuer, serial = ((part.text or "").strip() for part in pair)
     if len(issuer) > _LONGEST_NAME:
         return []
@@ -271,11 +286,14 @@ def list_shown_certificates(key_info: etree._Element, space: str = DS) -> list[b
     """
     data = [child for child in key_info if child.tag != f"{{{space}}}KeyValue"]
     if [child.tag for child in data] != [f"{{{space}}}X509Data"]:
-        raise Unverified("signature-invalid", "KeyInfo must hold one X509Data")
+        raise Unverified("signature-invalid", phrase("KeyInfo must hold one X509Data"))
     names = {f"{{{space}}}X509{name}" for name in ("Certificate", "SubjectName", "IssuerSerial", "SKI")}
     if not {child.tag for child in data[0]} <= names:
-        raise Unverified("signature-invalid", "X509Data may hold certificates and their names")
+        raise Unverified("signature-invalid", phrase("X509Data may hold certificates and their names"))
     found = [decode_base64_leaf(child) for child in data[0].iterchildren(f"{{{space}}}X509Certificate")]
     if not 0 < len(found) <= _MOST_SHOWN:
-        raise Unverified("signature-invalid", f"{len(found)} certificates in KeyInfo; 1 to {_MOST_SHOWN} are accepted")
+        raise Unverified(
+            "signature-invalid",
+            phrase("{count} certificates in KeyInfo; 1 to {most} are accepted", count=len(found), most=_MOST_SHOWN),
+        )
     return found

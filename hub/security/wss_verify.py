@@ -21,6 +21,7 @@ from lxml import etree
 from hub.formats import mime, safe_xml, streamed_xml
 from hub.formats.mime import MimePart
 from hub.formats.streamed_xml import Loads
+from hub.language.phrases import phrase
 from hub.security import wss_tokens, xmldsig
 from hub.security.algorithms import Unverified
 from hub.security.certificates import Anchors, load_der
@@ -142,7 +143,7 @@ def verify_envelope(
     covered = [element for _, element in referred]
     missing = [safe_xml.read_local_name(part) for part in (body, timestamp) if part not in covered]
     if missing:
-        raise Unverified("signature-covers-too-little", f"not signed: {', '.join(missing)}")
+        raise Unverified("signature-covers-too-little", phrase("not signed: {names}", names=", ".join(missing)))
     _check_digest(*referred[covered.index(timestamp)], loads)
     created, expires = _lifetime(timestamp)
     _judge_lifetime(created, expires, now, max_age, skew, signature.signed)
@@ -178,18 +179,22 @@ def unseal_document(
     root = safe_xml.parse_safe_xml(content) if isinstance(content, bytes) else content
     found = list(root.iter(SIGNATURE))
     if not found:
-        raise Unverified("unsigned", "no Signature in the document")
+        raise Unverified("unsigned", phrase("no Signature in the document"))
     if len(found) > 1 or found[0].getparent() is not root or root.getparent() is not None:
-        raise Unverified("signature-invalid", "a sealed document has one Signature, a child of its root")
+        raise Unverified("signature-invalid", phrase("a sealed document has one Signature, a child of its root"))
     if next(root.iter(etree.Comment, etree.ProcessingInstruction), None) is not None or (
         isinstance(content, bytes) and safe_xml.may_hold_comment_or_cdata([content])
     ):
-        raise Unverified("signature-invalid", "a comment, processing instruction or CDATA section in a sealed document")
+        raise Unverified(
+            "signature-invalid", phrase("a comment, processing instruction or CDATA section in a sealed document")
+        )
     signature = xmldsig.read_signature(found[0])
     certificate = _sealer(wss_tokens.read_enclosed_certificate(signature.key_info), trusted, now)
     signature.check(certificate)
     if len(signature.references) != 1 or signature.references[0].uri or not signature.references[0].enveloped:
-        raise Unverified("signature-covers-too-little", "the whole document must be signed, by one enveloped Reference")
+        raise Unverified(
+            "signature-covers-too-little", phrase("the whole document must be signed, by one enveloped Reference")
+        )
     xmldsig.require_short_prefix_lists([(signature.references[0], root)])
     signature.references[0].check(root, found[0])
     return root, certificate
@@ -206,8 +211,8 @@ def _parts(envelope: etree._Element) -> tuple[etree._Element, etree._Element]:
             if [part.tag for part in parts] == [f"{{{soap}}}Header", f"{{{soap}}}Body"]:
                 return parts[0], parts[1]
             if [part.tag for part in parts] == [f"{{{soap}}}Body"]:
-                raise Unverified("unsigned", "no Header")
-    raise Unverified("signature-invalid", "not a SOAP Envelope of one Header and one Body")
+                raise Unverified("unsigned", phrase("no Header"))
+    raise Unverified("signature-invalid", phrase("not a SOAP Envelope of one Header and one Body"))
 
 
 def _security(header: etree._Element) -> etree._Element:
@@ -219,29 +224,32 @@ def _security(header: etree._Element) -> etree._Element:
         and block.get(f"{{{_SOAP_12}}}role", "").strip() in _OURS
     ]
     if not ours:
-        raise Unverified("unsigned", "no Security header")
+        raise Unverified("unsigned", phrase("no Security header"))
     if len(ours) > 1:
-        raise Unverified("signature-invalid", "two Security headers")
+        raise Unverified("signature-invalid", phrase("two Security headers"))
     if len(ours[0]) > _MOST_TOKENS:
-        raise Unverified("signature-invalid", f"{len(ours[0])} elements in the Security header; at most {_MOST_TOKENS}")
+        raise Unverified(
+            "signature-invalid",
+            phrase("{count} elements in the Security header; at most {most}", count=len(ours[0]), most=_MOST_TOKENS),
+        )
     return ours[0]
 
 
 def _only_signature(security: etree._Element) -> etree._Element:
     found = list(security.iter(SIGNATURE))
     if not found:
-        raise Unverified("unsigned", "no Signature in the Security header")
+        raise Unverified("unsigned", phrase("no Signature in the Security header"))
     if len(found) > 1 or found[0].getparent() is not security:
-        raise Unverified("signature-invalid", "the Security header must hold one Signature")
+        raise Unverified("signature-invalid", phrase("the Security header must hold one Signature"))
     return found[0]
 
 
 def _only_timestamp(security: etree._Element) -> etree._Element:
     found = list(security.iterchildren(_TIMESTAMP))
     if not found:
-        raise Unverified("timestamp-missing", "no Timestamp in the Security header")
+        raise Unverified("timestamp-missing", phrase("no Timestamp in the Security header"))
     if len(found) > 1:
-        raise Unverified("signature-invalid", "two Timestamps")
+        raise Unverified("signature-invalid", phrase("two Timestamps"))
     return found[0]
 
 
@@ -265,7 +273,7 @@ def _referred(
         else:
             element = wss_tokens.find_id_bearer(reference.uri, known, ids)
         if element in seen:
-            raise Unverified("signature-invalid", f"{reference.uri} is signed twice")
+            raise Unverified("signature-invalid", phrase("{uri} is signed twice", uri=reference.uri))
         seen.add(element)
         found.append((reference, element))
     return found
@@ -277,7 +285,7 @@ def _check_digest(reference: Reference, element: etree._Element, loads: Loads) -
         reference.check_token(element)
         return
     if next(element.iter(etree.Comment, etree.ProcessingInstruction), None) is not None:
-        raise Unverified("signature-invalid", f"a comment or processing instruction in {reference.uri}")
+        raise Unverified("signature-invalid", phrase("a comment or processing instruction in {uri}", uri=reference.uri))
     reference.check(element, loads=loads)
 
 
@@ -289,12 +297,19 @@ def _covered_parts(signature: xmldsig.Signature, attached: Mapping[str, MimePart
             continue
         name = mime.read_content_id(reference.uri)
         if name in covered:
-            raise Unverified("signature-invalid", f"{reference.uri[:200]} is signed twice")
+            raise Unverified("signature-invalid", phrase("{uri} is signed twice", uri=reference.uri[:200]))
         if name not in attached:
-            raise Unverified("attachment-unknown", f"signed, but not among the attachments: <{name[:200]}>")
+            raise Unverified(
+                "attachment-unknown", phrase("signed, but not among the attachments: <{name}>", name=name[:200])
+            )
         if _is_text(attached[name].media):  # the profile (5.4.2) requires canonicalisation of such parts
             raise Unverified(
-                "algorithm-refused", f"<{name[:200]}> is {attached[name].media[:50]}; send application/octet-stream"
+                "algorithm-refused",
+                phrase(
+                    "<{name}> is {media}; send application/octet-stream",
+                    name=name[:200],
+                    media=attached[name].media[:50],
+                ),
             )
         reference.check_part(attached[name].octets)
         covered.add(name)
@@ -316,7 +331,7 @@ def _sealer(content: bytes, trusted: Anchors | Sequence[x509.Certificate], now: 
         return certificate
     found = wss_tokens.filter_by_octets(content, trusted)
     if not found:
-        raise Unverified("certificate-unknown", "the document was sealed with another certificate")
+        raise Unverified("certificate-unknown", phrase("the document was sealed with another certificate"))
     return found[0]
 
 
@@ -326,7 +341,7 @@ def _sealer(content: bytes, trusted: Anchors | Sequence[x509.Certificate], now: 
 def _lifetime(timestamp: etree._Element) -> tuple[datetime, datetime]:
     parts = list(timestamp)
     if [part.tag for part in parts] != [_CREATED, _EXPIRES] or any(len(part) for part in parts):
-        raise Unverified("timestamp-missing", "Timestamp must hold Created and Expires")
+        raise Unverified("timestamp-missing", phrase("Timestamp must hold Created and Expires"))
     created, expires = (_time(part) for part in parts)
     return created, expires
 
@@ -338,7 +353,10 @@ def _time(leaf: etree._Element) -> datetime:
             return datetime.fromisoformat(text).astimezone(UTC)
         except (ValueError, OverflowError):  # 30 February, or a time before the year 1
             pass
-    raise Unverified("timestamp-missing", f"{safe_xml.read_local_name(leaf)} is not a time with a zone: {text[:50]!r}")
+    raise Unverified(
+        "timestamp-missing",
+        phrase("{name} is not a time with a zone: {text}", name=safe_xml.read_local_name(leaf), text=repr(text[:50])),
+    )
 
 
 def _judge_lifetime(

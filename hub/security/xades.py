@@ -17,6 +17,8 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
+from hub.domain.errors import shorten_detail
+from hub.language.phrases import phrase
 from hub.security import wss_tokens, xmldsig
 from hub.security.algorithms import DIGESTS, DS, MORE, Unverified
 from hub.security.certificates import load_der
@@ -60,7 +62,7 @@ def verify_xades(root: etree._Element, element: etree._Element) -> Signed:
     more than it allows).
     """
     if element.getparent() is not root or root.getparent() is not None:
-        raise Unverified("signature-invalid", "the Signature is not a child of the root")
+        raise Unverified("signature-invalid", phrase("the Signature is not a child of the root"))
     signature = xmldsig.read_signature(element, dialect=DIALECT)
     _require_plain(signature.key_info)
     properties = _properties(signature)
@@ -69,7 +71,9 @@ def verify_xades(root: etree._Element, element: etree._Element) -> Signed:
     places = wss_tokens.index_ids((properties, signature.key_info))
     covered = [(each, wss_tokens.find_id_bearer(each.uri, places, ids)) for each in others]
     if [found for _, found in covered].count(properties) != 1 or len({found for _, found in covered}) != len(covered):
-        raise Unverified("signature-incomplete", "SignedProperties must be signed, and nothing may be signed twice")
+        raise Unverified(
+            "signature-incomplete", phrase("SignedProperties must be signed, and nothing may be signed twice")
+        )
     certificate, chain = _certificate(properties, wss_tokens.list_shown_certificates(signature.key_info))
     signature.check(certificate)
     xmldsig.require_short_prefix_lists([(document, root), *covered])
@@ -83,7 +87,7 @@ def _require_plain(key_info: etree._Element) -> None:
     """Refuse foreign elements in KeyInfo, which need not be signed: some readers search the whole document."""
     for each in key_info.iter("*"):
         if etree.QName(each).namespace not in _OF_SIGNATURES:
-            raise Unverified("signature-incomplete", f"KeyInfo holds {each.tag}"[:300])
+            raise Unverified("signature-incomplete", phrase("KeyInfo holds {tag}", tag=each.tag[:250]))
 
 
 def _references(signature: Signature) -> tuple[Reference, list[Reference]]:
@@ -92,11 +96,11 @@ def _references(signature: Signature) -> tuple[Reference, list[Reference]]:
     others = [each for each in signature.references if each.uri]
     if len(whole) != 1 or not whole[0].enveloped:
         raise Unverified(
-            "signature-incomplete", 'the whole document must be signed, by one enveloped Reference with URI=""'
+            "signature-incomplete", phrase('the whole document must be signed, by one enveloped Reference with URI=""')
         )
     if any(each.enveloped for each in others):
         raise Unverified(
-            "signature-invalid", "enveloped-signature in a Reference that does not cover the whole document"
+            "signature-invalid", phrase("enveloped-signature in a Reference that does not cover the whole document")
         )
     return whole[0], others
 
@@ -104,10 +108,10 @@ def _references(signature: Signature) -> tuple[Reference, list[Reference]]:
 def _properties(signature: Signature) -> etree._Element:
     """Return SignedProperties: the only child of QualifyingProperties, which is the only child of Object."""
     if signature.object is None:
-        raise Unverified("signature-incomplete", "no QualifyingProperties: this is XMLDSig, not XAdES")
+        raise Unverified("signature-incomplete", phrase("no QualifyingProperties: this is XMLDSig, not XAdES"))
     qualifying = _only(signature.object, _PROPERTIES)
     if not signature.element.get("Id") or qualifying.get("Target") != f"#{signature.element.get('Id')}":
-        raise Unverified("signature-incomplete", "QualifyingProperties/@Target does not name this Signature")
+        raise Unverified("signature-incomplete", phrase("QualifyingProperties/@Target does not name this Signature"))
     return _only(qualifying, _SIGNED)
 
 
@@ -115,9 +119,14 @@ def _only(parent: etree._Element, tag: str) -> etree._Element:
     name, children = tag.rpartition("}")[2], list(parent)
     texts = [parent.text, *(child.tail for child in children)]
     if [child.tag for child in children] != [tag] or any((text or "").strip(" \t\r\n") for text in texts):
-        held = ", ".join(etree.QName(child).localname for child in children) or "nothing"
-        where = etree.QName(parent).localname
-        raise Unverified("signature-incomplete", f"{where} must hold {name} and nothing else; it holds {held}"[:300])
+        held = ", ".join(etree.QName(child).localname for child in children)
+        told = phrase(
+            "{where} must hold {name} and nothing else; it holds {held}",
+            where=etree.QName(parent).localname,
+            name=name,
+            held=held or phrase("nothing"),
+        )
+        raise Unverified("signature-incomplete", shorten_detail(told, 300))
     return children[0]
 
 
@@ -137,27 +146,32 @@ def _certificate(
     """
     named = [each for each in _of_signature(properties) if each.tag in _NAMES_OF_CERTIFICATE]
     if not named or len({each.tag for each in named}) != len(named):
-        raise Unverified("signature-incomplete", "one SigningCertificateV2, or SigningCertificate, is needed")
+        raise Unverified("signature-incomplete", phrase("one SigningCertificateV2, or SigningCertificate, is needed"))
     candidates = list(dict.fromkeys(shown))
     for each in named:
         first = next(each.iterchildren("*"), None)
         digests = [] if first is None or first.tag != _CERT else first.findall(_CERT_DIGEST)
         if len(digests) != 1:
-            raise Unverified("signature-incomplete", f"{etree.QName(each).localname} without Cert/CertDigest")
+            raise Unverified(
+                "signature-incomplete",
+                phrase("{localname} without Cert/CertDigest", localname=etree.QName(each).localname),
+            )
         candidates = [octets for octets in candidates if _is_named(octets, digests[0])]
     if not candidates:
-        raise Unverified("signature-invalid", "SigningCertificate names none of the certificates in KeyInfo")
+        raise Unverified("signature-invalid", phrase("SigningCertificate names none of the certificates in KeyInfo"))
     others = [octets for octets in shown if octets != candidates[0]]
     try:
         return load_der(candidates[0]), tuple(load_der(octets) for octets in dict.fromkeys(others))
     except ValueError as error:
-        raise Unverified("signature-invalid", f"a certificate of KeyInfo cannot be read: {error}") from None
+        raise Unverified(
+            "signature-invalid", phrase("a certificate of KeyInfo cannot be read: {error}", error=str(error))
+        ) from None
 
 
 def _is_named(octets: bytes, digest: etree._Element) -> bool:
     children = list(digest)
     if [child.tag for child in children] != [f"{{{DS}}}DigestMethod", f"{{{DS}}}DigestValue"]:
-        raise Unverified("signature-incomplete", "CertDigest must hold DigestMethod and DigestValue")
+        raise Unverified("signature-incomplete", phrase("CertDigest must hold DigestMethod and DigestValue"))
     name = children[0].get("Algorithm", "")
     if name not in DIGESTS:
         raise Unverified("algorithm-refused", f"SigningCertificate: DigestMethod {name[:200]}")
@@ -172,4 +186,6 @@ def _moment(properties: etree._Element) -> datetime:
             return datetime.fromisoformat(text).astimezone(UTC)
         except (ValueError, OverflowError):  # 30 February, or a time before the year 1
             pass
-    raise Unverified("signature-incomplete", f"SigningTime is not exactly one time with a zone: {text[:50]!r}")
+    raise Unverified(
+        "signature-incomplete", phrase("SigningTime is not exactly one time with a zone: {text}", text=repr(text[:50]))
+    )

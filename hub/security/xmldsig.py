@@ -23,6 +23,7 @@ from lxml import etree
 from hub.formats import streamed_xml
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Loads
+from hub.language.phrases import phrase
 from hub.security import algorithms
 from hub.security.algorithms import DIGESTS, DS, METHODS, SHA1_DIGESTS, SHA1_METHODS, Digest, Method, Unverified
 
@@ -135,7 +136,7 @@ class Reference:
             with _taken_out(signature):
                 document.write_c14n(slim if loads else _Sink(digest), with_comments=False, **how)
         except etree.LxmlError as error:
-            raise Unverified("signature-invalid", f"no canonical form: {error}") from None
+            raise Unverified("signature-invalid", phrase("no canonical form: {error}", error=str(error))) from None
         for piece in loads.spread(slim.getvalue()):
             digest.update(piece)
         self._compare(digest)
@@ -148,14 +149,17 @@ class Reference:
 
     def _compare(self, digest: Any) -> None:
         if not hmac.compare_digest(digest.digest(), self._value):
-            raise Unverified("signature-invalid", f"the digest of {self.uri or 'the document'} differs")
+            raise Unverified("signature-invalid", phrase("the digest of {uri} differs", uri=self.uri or "the document"))
 
 
 def require_short_prefix_lists(references: Iterable[tuple[Reference, etree._Element]]) -> None:
     """Raise Unverified, `algorithm-refused`, if the PrefixLists of *references* are too long for their elements."""
     times = sum(reference.looked_for(element) for reference, element in references)
     if times > MOST_LOOKED_FOR:
-        raise Unverified("algorithm-refused", f"prefixes of a PrefixList times elements: {times} > {MOST_LOOKED_FOR}")
+        raise Unverified(
+            "algorithm-refused",
+            phrase("prefixes of a PrefixList times elements: {times} > {most}", times=times, most=MOST_LOOKED_FOR),
+        )
 
 
 @attrs.frozen(eq=False)
@@ -196,7 +200,9 @@ def read_signature(element: etree._Element, *, sha1: bool = False, dialect: Dial
     signed_info, value, key_info, *objects = _children(element, dialect.tags(*parts))
     many = len(signed_info) - 2
     if not 0 < many <= MOST_REFERENCES:
-        raise Unverified("signature-invalid", f"{many} References; 1 to {MOST_REFERENCES} are accepted")
+        raise Unverified(
+            "signature-invalid", phrase("{many} References; 1 to {most} are accepted", many=many, most=MOST_REFERENCES)
+        )
     names = ("CanonicalizationMethod", "SignatureMethod", *["Reference"] * many)
     form_of_info, method_of_value, *listed = _children(signed_info, dialect.tags(*names))
     name = method_of_value.get("Algorithm", "")
@@ -251,7 +257,7 @@ def canonicalize_element(
             copy, method="c14n", exclusive=form.exclusive, with_comments=False, inclusive_ns_prefixes=prefixes
         )
     except etree.LxmlError as error:
-        raise Unverified("signature-invalid", f"no canonical form: {error}") from None
+        raise Unverified("signature-invalid", phrase("no canonical form: {error}", error=str(error))) from None
 
 
 def hash_without_signature(root: etree._Element, signature: etree._Element) -> str:
@@ -264,7 +270,7 @@ def hash_without_signature(root: etree._Element, signature: etree._Element) -> s
         with _taken_out(signature):
             bare = etree.tostring(root, method="c14n", exclusive=True, with_comments=False)
     except etree.LxmlError as error:
-        raise Unverified("signature-invalid", f"no canonical form: {error}") from None
+        raise Unverified("signature-invalid", phrase("no canonical form: {error}", error=str(error))) from None
     return hashlib.sha256(bare).hexdigest()
 
 
@@ -280,7 +286,9 @@ def decode_base64_leaf(leaf: etree._Element) -> bytes:
     except ValueError:
         found, written = b"", b"!"
     if not found or binascii.b2a_base64(found, newline=False) != written:
-        raise Unverified("signature-invalid", f"{etree.QName(leaf).localname} is not base64")
+        raise Unverified(
+            "signature-invalid", phrase("{localname} is not base64", localname=etree.QName(leaf).localname)
+        )
     return found
 
 
@@ -296,10 +304,10 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: 
     attached = dialect.attached and element.get("URI", "").startswith("cid:")
     if attached and [(step.tag, step.get("Algorithm")) for step in steps] != [(*one, ATTACHED)]:
         raise Unverified(
-            "algorithm-refused", "Transforms of an attachment must be [Attachment-Content-Signature-Transform]"
+            "algorithm-refused", phrase("Transforms of an attachment must be [Attachment-Content-Signature-Transform]")
         )
     if [step.tag for step in steps] not in (one, one * 2):
-        raise Unverified("algorithm-refused", "Transforms must be [C14N] or [enveloped-signature, C14N]")
+        raise Unverified("algorithm-refused", phrase("Transforms must be [C14N] or [enveloped-signature, C14N]"))
     _children(transforms, one * len(steps))
     bare = dialect.bare and len(steps) == 1 and steps[0].get("Algorithm") == ENVELOPED
     enveloped = bare or len(steps) == 2
@@ -309,7 +317,7 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: 
         _children(steps[0], [])
     digest, uri = _digest(method, digests), element.get("URI")
     if uri is None:
-        raise Unverified("signature-invalid", "a Reference without URI")
+        raise Unverified("signature-invalid", phrase("a Reference without URI"))
     if attached:
         _children(steps[0], [])
         return Reference(uri, PLAIN, False, digest, decode_base64_leaf(value), attached=True)
@@ -338,7 +346,10 @@ def _pointer(
     (method_of_form,) = _children(parameters, dialect.tags("CanonicalizationMethod"))
     form, name = _form(method_of_form, dialect), method.get("Algorithm", "")
     if form is not PLAIN or name not in digests:
-        raise Unverified("algorithm-refused", f"STR-Transform with a form other than exclusive C14N, or {name[:200]}")
+        raise Unverified(
+            "algorithm-refused",
+            phrase("STR-Transform with a form other than exclusive C14N, or {name}", name=name[:200]),
+        )
     _children(method, [])
     return Reference(element.get("URI", ""), form, False, digests[name], decode_base64_leaf(value), pointer=True)
 
@@ -353,7 +364,7 @@ def _form(element: etree._Element, dialect: Dialect) -> CanonicalForm:
         _children(namespaces, [])
         prefixes = tuple(prefix for prefix in _SPACE.split(namespaces.get("PrefixList", "")) if prefix)
         if len(prefixes) > MOST_PREFIXES:
-            raise Unverified("algorithm-refused", f"a PrefixList of {len(prefixes)}")
+            raise Unverified("algorithm-refused", phrase("a PrefixList of {count}", count=len(prefixes)))
         return CanonicalForm(exclusive=True, prefixes=prefixes) if prefixes else PLAIN
     if name == INCLUSIVE:
         _children(element, [])
@@ -376,7 +387,10 @@ def _children(element: etree._Element, tags: Sequence[str]) -> list[etree._Eleme
         or any((text or "").strip(" \t\r\n") for text in texts)
     ):
         names = ", ".join(tag.rpartition("}")[2] for tag in tags) or "text"
-        raise Unverified("signature-invalid", f"{etree.QName(element).localname} may hold nothing but {names}")
+        raise Unverified(
+            "signature-invalid",
+            phrase("{localname} may hold nothing but {names}", localname=etree.QName(element).localname, names=names),
+        )
     return children
 
 
@@ -439,4 +453,4 @@ def _remove(parent: etree._Element, at: int) -> None:
 def _refuse_inherited(element: etree._Element) -> None:
     for ancestor in element.iterancestors():
         if any(str(name).startswith(XML) for name in ancestor.attrib):
-            raise Unverified("signature-invalid", "inclusive C14N below an element with xml: attributes")
+            raise Unverified("signature-invalid", phrase("inclusive C14N below an element with xml: attributes"))

@@ -19,6 +19,7 @@ import attrs
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem, Record
 from hub.domain.sanitize import replace_unstorable
+from hub.language.phrases import phrase
 from hub.services import Service
 
 #: The list of procedures of the national portal, named by the portal's service that returns it.
@@ -53,17 +54,21 @@ def parse_category_list(content: bytes) -> CategoryList:
         said: Any = json.loads(content)
         name, rows = _text(said, "service"), said.get("result")
     except (ValueError, RecursionError, AttributeError):
-        raise Rejected(Problem("list-unreadable", "neither a list nor an answer")) from None
+        raise Rejected(Problem("list-unreadable", phrase("neither a list nor an answer"))) from None
     if not name or "refused" in said:
         raise Rejected(Problem("list-unreadable", f"{name}: {_text(said, 'refused')}"))
     if not isinstance(rows, list) or not rows:
-        raise Rejected(Problem("list-unreadable", f"{name}: no rows"))
+        raise Rejected(Problem("list-unreadable", phrase("{name}: no rows", name=name)))
     code, named = _COLUMNS.get(name) or (_column(rows[0], _CODE), _column(rows[0], _NAME))
     names: dict[str, str] = {}
     for number, row in enumerate(rows, 1):
         key = _text(row, code) if isinstance(row, dict) else ""
         if not key:
-            raise Rejected(Problem("list-unreadable", f"{name}: row {number} has no {code}"))
+            raise Rejected(
+                Problem(
+                    "list-unreadable", phrase("{name}: row {number} has no {code}", name=name, number=number, code=code)
+                )
+            )
         names[key] = _text(row, named)
     return CategoryList(name, names)
 

@@ -24,6 +24,7 @@ from hub.domain.model import Fact, Record
 from hub.formats import icalendar as calendar
 from hub.formats import rrule
 from hub.formats.icalendar import CalendarPart, ContentLine, make_too_large_error, make_unreadable_error
+from hub.language.phrases import phrase
 from hub.services import Service
 
 MOST = 400  #: occurrences of one series, and components of one object
@@ -62,6 +63,15 @@ class SchedulingMethod(StrEnum):
     REPLY = "REPLY"
 
 
+_COUNTED = {
+    "lines": phrase("lines"),
+    "parameters": phrase("parameters"),
+    "rules": phrase("rules"),
+    "days": phrase("days"),
+    "facts": phrase("facts"),
+}
+
+
 @attrs.define
 class CalendarLimits:
     """The remaining limits for the calendars of one message."""
@@ -76,7 +86,13 @@ class CalendarLimits:
         """Take *count* units of the limit *what*. Raises Rejected `calendar-too-large` if less than that remains."""
         left = getattr(self, what) - count
         if left < 0:
-            raise make_too_large_error(f"more than {globals()[what.upper()]} {what} in the calendars of one message")
+            raise make_too_large_error(
+                phrase(
+                    "more than {most} {what} in the calendars of one message",
+                    most=globals()[what.upper()],
+                    what=_COUNTED[what],
+                )
+            )
         setattr(self, what, left)
 
 
@@ -110,15 +126,17 @@ def read_meetings(
     method = _read_method(_text(found, "METHOD").upper())
     events = found.parts("VEVENT")
     if not 0 < len(events) <= MOST:
-        raise make_unreadable_error(f"{len(events)} VEVENTs; from 1 to {MOST}")
+        raise make_unreadable_error(phrase("{count} VEVENTs; from 1 to {most}", count=len(events), most=MOST))
     if (series := sum(map(_is_series, events))) > MOST_SERIES:
-        raise make_too_large_error(f"more than {MOST_SERIES} series")
+        raise make_too_large_error(phrase("more than {most} series", most=MOST_SERIES))
     room.spend("rules", series)
     meetings = [_meeting(event, found, method) for event in events]
     people = meetings[0].attendees if method is SchedulingMethod.REPLY else (meetings[0].organizer,)
     sender = next((unit for unit in (who_is(person, True) for person in people) if unit), "")
     if not sender:
-        raise make_unreadable_error(f"{'ATTENDEE' if method == 'REPLY' else 'ORGANIZER'} is not a unit")
+        raise make_unreadable_error(
+            phrase("{name} is not a unit", name="ATTENDEE" if method == "REPLY" else "ORGANIZER")
+        )
     told = partial(Fact, service="meetings", at=at, message=message)
     facts: dict[tuple[str, str, str], Fact] = {}
     for fact in _facts(_CalendarReading(found, method, who_is, may_tell, room), meetings, told):
@@ -215,7 +233,7 @@ def _called(
     days = _days(meeting, reading)
     reading.together += len(days)
     if reading.together > TOGETHER:
-        raise make_too_large_error(f"more than {TOGETHER} meetings and occurrences")
+        raise make_too_large_error(phrase("more than {most} meetings and occurrences", most=TOGETHER))
     if meeting.repeated:
         whole = meeting.key(revision=meeting.revision)
         yield told(unit=organizer, key=whole, milestone=SERIES, attributes=meeting.attributes())
@@ -237,27 +255,29 @@ def _read_method(text: str) -> SchedulingMethod:
         return SchedulingMethod(text)
     except ValueError:
         expected = ", ".join(SchedulingMethod)
-        raise make_unreadable_error(f"METHOD is {text[:20] or 'missing'}, not one of {expected}") from None
+        raise make_unreadable_error(
+            phrase("METHOD is {text}, not one of {expected}", text=text[:20] or phrase("missing"), expected=expected)
+        ) from None
 
 
 def _meeting(event: CalendarPart, whole: CalendarPart, method: SchedulingMethod) -> _Meeting:
     uid, organizer, stamp, start, place = map(event.one, ("UID", "ORGANIZER", "DTSTAMP", "DTSTART", "RECURRENCE-ID"))
     if uid is None or not 0 < len(uid.text()) <= _LONGEST:
-        raise make_unreadable_error(f"UID is missing, or longer than {_LONGEST} characters")
+        raise make_unreadable_error(phrase("UID is missing, or longer than {most} characters", most=_LONGEST))
     if organizer is None:
-        raise make_unreadable_error("ORGANIZER is missing")
+        raise make_unreadable_error(phrase("ORGANIZER is missing"))
     if place is not None and place.parameters.get("RANGE"):
-        raise make_unreadable_error("RECURRENCE-ID with RANGE: send the whole series again")
+        raise make_unreadable_error(phrase("RECURRENCE-ID with RANGE: send the whole series again"))
     sequence = _text(event, "SEQUENCE") or "0"
     if not (sequence.isascii() and sequence.isdigit() and len(sequence) < 10):
-        raise make_unreadable_error(f"SEQUENCE is {sequence[:20]!r}")
+        raise make_unreadable_error(phrase("SEQUENCE is {sequence}", sequence=repr(sequence[:20])))
     occurrence = calendar.write_calendar_mark(calendar.read_calendar_time(place, whole)) if place else ""
     begins = calendar.read_calendar_time(start, whole) if start else None
     stamped = calendar.write_calendar_mark(calendar.read_calendar_time(stamp, whole)) if stamp else ""
     repeated = place is None and _is_series(event)
     cancelled = _text(event, "STATUS").upper() == "CANCELLED"
     if begins is None and method is SchedulingMethod.REQUEST and not cancelled:
-        raise make_unreadable_error("DTSTART is missing")
+        raise make_unreadable_error(phrase("DTSTART is missing"))
     if (rule := event.one("RRULE")) is not None:
         _ = _rule(rule)
     return _Meeting(
@@ -289,7 +309,7 @@ def _days(meeting: _Meeting, reading: _CalendarReading) -> tuple[tuple[str, date
         return ((meeting.occurrence, calendar.find_calendar_day(begins)),)
     found = _occurrences(meeting.event, reading, begins)
     if not found:
-        raise make_unreadable_error("a series without an occurrence")
+        raise make_unreadable_error(phrase("a series without an occurrence"))
     return found
 
 

@@ -12,6 +12,7 @@ from lxml import etree
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem, Record
 from hub.formats import safe_xml
+from hub.language.phrases import phrase
 from hub.services import Service
 
 NAME = "reports"
@@ -30,10 +31,12 @@ def read_report_record(octets: bytes, at: datetime, message: str) -> Record:
     root = safe_xml.parse_safe_xml(octets)
     form, period, total = (root.find(f"{{{REPORT}}}{tag}") for tag in ("Form", "Period", "Total"))
     if root.tag != f"{{{REPORT}}}Report" or form is None or period is None or total is None:
-        raise Rejected(Problem("contract-broken", f"{root.tag} is no sealed report"))
+        raise Rejected(Problem("contract-broken", phrase("{tag} is no sealed report", tag=root.tag)))
     unit, revision = total.get("unit", ""), root.get("revision", "1")
     if not (unit and revision.isascii() and revision.isdigit()):
-        raise Rejected(Problem("contract-broken", "a report without a unit, or with a revision that is no number"))
+        raise Rejected(
+            Problem("contract-broken", phrase("a report without a unit, or with a revision that is no number"))
+        )
     one = make_revision_key(form.get("id", ""), unit, period.get("text", ""), int(revision))
     return Record(kind="report", sender=unit, keys=(one,), subject=f"{_title(form)} {period.get('text', '')}".strip())
 

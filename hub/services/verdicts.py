@@ -19,6 +19,7 @@ from hub.domain.errors import Rejected
 from hub.domain.model import Fact, Problem, Record
 from hub.domain.sanitize import replace_unwritable
 from hub.formats import safe_xml
+from hub.language.phrases import phrase
 from hub.services import Service, reports
 
 NAME = "verdicts"
@@ -56,7 +57,7 @@ def read_verdict_message(octets: bytes, at: datetime, message: str) -> Record:
     root = safe_xml.parse_safe_xml(octets)
     said = {word: root.get(word, "") for word in _WORDS}
     if root.tag != _tag("Verdict") or not all(said.values()):
-        raise Rejected(Problem("contract-broken", f"{root.tag} is not a complete verdict"))
+        raise Rejected(Problem("contract-broken", phrase("{tag} is not a complete verdict", tag=root.tag)))
     if said["result"] not in {reports.ACCEPTED, reports.RETURNED}:
         raise Rejected(Problem("contract-broken", f"Verdict/@result: {said['result']}"))
     if not (said["revision"].isascii() and said["revision"].isdigit()):

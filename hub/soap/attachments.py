@@ -19,6 +19,7 @@ from hub.formats import mime, streamed_xml
 from hub.formats.mime import XOP, MimePart, Related
 from hub.formats.spool import SLICE, Drawer, Octets
 from hub.formats.streamed_xml import Load, Loads
+from hub.language.phrases import phrase
 from hub.security import signing
 from hub.security.certificates import Signer
 from hub.soap import envelope
@@ -112,7 +113,12 @@ def read_http_manner(content_type: str, soap_action: str | None) -> Manner:
         carriage, named, action = Carriage.SWA, related.kind, parameters.get("action")
     soap = _VERSIONS.get(named)
     if soap is None:
-        raise CallRefused(Problem("media-type", f"multipart/related, type={related.kind[:50]}, of {named[:50] or '-'}"))
+        raise CallRefused(
+            Problem(
+                "media-type",
+                phrase("multipart/related, type={kind}, of {named}", kind=related.kind[:50], named=named[:50] or "-"),
+            )
+        )
     return Manner(soap, soap_action if soap == SOAP11 else action, carriage, related)
 
 
@@ -170,13 +176,19 @@ def attach_parts(
         uri = text if href is None else href
         if len(element) or (href is not None and text):
             raise CallRefused(
-                Problem("attachment-unknown", f"line {element.sourceline}: an href with other content beside it")
+                Problem(
+                    "attachment-unknown",
+                    phrase("line {line}: an href with other content beside it", line=element.sourceline),
+                )
             )
         name = mime.read_content_id(uri)
         part = left.pop(name, None)
         if part is None:
             raise CallRefused(
-                Problem("attachment-unknown", f"no part has the id <{name[:200]}>, or it is referenced twice")
+                Problem(
+                    "attachment-unknown",
+                    phrase("no part has the id <{name}>, or it is referenced twice", name=name[:200]),
+                )
             )
         if signed is not None and name not in signed:
             raise CallRefused(Problem("attachment-not-signed", f"<{name[:200]}>"))
@@ -195,7 +207,12 @@ def _judge_first(part: MimePart, how: Manner) -> str | None:
     named, more = mime.read_media_type(part.parameters.get("type", MEDIA[how.soap]))
     fits = part.media == how.related.kind and (how.carriage is Carriage.SWA or named == MEDIA[how.soap])
     if not fits:
-        raise CallRefused(Problem("multipart-broken", f"the envelope's part is {part.media[:50]} of {named[:50]}"))
+        raise CallRefused(
+            Problem(
+                "multipart-broken",
+                phrase("the envelope's part is {media} of {named}", media=part.media[:50], named=named[:50]),
+            )
+        )
     _judge_charset(part.parameters)
     return part.parameters.get("action", more.get("action")) if how.soap == SOAP12 else None
 
@@ -215,21 +232,27 @@ def _include(root: etree._Element, parts: Mapping[str, MimePart], names: frozens
             raise CallRefused(
                 Problem(
                     "multipart-broken",
-                    f"line {element.sourceline}: an Include must be empty and the only content of its element",
+                    phrase(
+                        "line {line}: an Include must be empty and the only content of its element",
+                        line=element.sourceline,
+                    ),
                 )
             )
         if element.keys() != ["href"]:
             raise CallRefused(
                 Problem(
                     "multipart-broken",
-                    f"line {element.sourceline}: an Include must have an href and no other attribute",
+                    phrase("line {line}: an Include must have an href and no other attribute", line=element.sourceline),
                 )
             )
         name = mime.read_content_id(element.get("href", ""))
         part = left.pop(name, None)
         if part is None:
             raise CallRefused(
-                Problem("attachment-unknown", f"no part has the id <{name[:200]}>, or it is referenced twice")
+                Problem(
+                    "attachment-unknown",
+                    phrase("no part has the id <{name}>, or it is referenced twice", name=name[:200]),
+                )
             )
         parent.remove(element)
         load = Load(part.octets, carried=True)
@@ -239,14 +262,24 @@ def _include(root: etree._Element, parts: Mapping[str, MimePart], names: frozens
             loads.put(parent, load)
         else:
             raise CallRefused(
-                Problem("too-large", f"line {parent.sourceline}: {len(part.octets)} octets in {parent.tag}")
+                Problem(
+                    "too-large",
+                    phrase(
+                        "line {line}: {count} octets in {tag}",
+                        line=parent.sourceline,
+                        count=len(part.octets),
+                        tag=parent.tag,
+                    ),
+                )
             )
     _refuse_rest(left)
 
 
 def _refuse_rest(left: Mapping[str, MimePart]) -> None:
     if left:
-        raise CallRefused(Problem("attachment-unknown", f"nothing references the part <{next(iter(left))[:200]}>"))
+        raise CallRefused(
+            Problem("attachment-unknown", phrase("nothing references the part <{name}>", name=next(iter(left))[:200]))
+        )
 
 
 # Outgoing

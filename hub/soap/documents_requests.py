@@ -14,6 +14,7 @@ from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import xsd_types
 from hub.formats.spool import Octets
+from hub.language.phrases import phrase
 from hub.soap.envelope import build_element
 
 NAMESPACE = "urn:lienthong:documents:1"
@@ -152,7 +153,15 @@ def _since(child: etree._Element) -> datetime | None:
         return xsd_types.read_xs_datetime(since)
     except ValueError as error:
         raise CallRefused(
-            Problem("contract-broken", f"line {since.sourceline}, {etree.QName(child).localname}/Since: {error}")
+            Problem(
+                "contract-broken",
+                phrase(
+                    "line {line}, {localname}/Since: {error}",
+                    line=since.sourceline,
+                    localname=etree.QName(child).localname,
+                    error=str(error),
+                ),
+            )
         ) from None
 
 

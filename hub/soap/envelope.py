@@ -14,6 +14,8 @@ from hub.domain.errors import CallRefused, describe_problem
 from hub.domain.model import Problem
 from hub.domain.sanitize import replace_unwritable
 from hub.formats import xsd_types
+from hub.language.languages import Language
+from hub.language.phrases import Phrase, phrase
 
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
@@ -86,7 +88,7 @@ def find_only_child(body: etree._Element) -> etree._Element:
     """
     children = _elements(body) if len(body) <= MOST_BLOCKS else list(body)
     if len(children) != 1:
-        raise _broken(body, f"the Body has {len(children)} child elements; it must have one")
+        raise _broken(body, phrase("the Body has {count} child elements; it must have one", count=len(children)))
     return children[0]
 
 
@@ -134,7 +136,8 @@ def write_fault(
 ) -> bytes:
     """Return the octets of an unsigned Fault of the version *soap*.
 
-    Its detail is the typed `FaultDetail` of the service *namespace*. *server*: the hub's fault, and the caller may send
+    The reason of SOAP 1.2 has one Text in each language (part 1, 5.4.2); the faultstring of SOAP 1.1 has all in one.
+    The detail is the typed `FaultDetail` of the service *namespace*. *server*: the hub's fault, and the caller may send
     the same again; otherwise the caller's fault. *problems* is not empty. Its first one names the fault.
     """
     first = problems[0]
@@ -144,15 +147,19 @@ def write_fault(
         code = "Receiver" if server else _FAULTCODES.get(first.code, "Sender")
         held = etree.SubElement(element, f"{{{SOAP12}}}Code")
         etree.SubElement(held, f"{{{SOAP12}}}Value").text = f"soap:{code}"
-        reason = etree.SubElement(etree.SubElement(element, f"{{{SOAP12}}}Reason"), f"{{{SOAP12}}}Text")
+        reason = etree.SubElement(element, f"{{{SOAP12}}}Reason")
+        for language in Language:
+            text = etree.SubElement(reason, f"{{{SOAP12}}}Text")
+            text.set(_LANGUAGE, language)
+            text.text = replace_unwritable(describe_problem(first, language))
         detail = f"{{{SOAP12}}}Detail"
     else:
         code = "Server" if server else _FAULTCODES.get(first.code, "Client")
         etree.SubElement(element, "faultcode").text = f"soap:{code}"
         reason = etree.SubElement(element, "faultstring")
+        reason.set(_LANGUAGE, Language.VI)
+        reason.text = said
         detail = "detail"
-    reason.set(_LANGUAGE, "vi")
-    reason.text = said
     fields = {"Code": first.code, "Description": said, "Tracking": tracking}
     typed = build_element(namespace, "FaultDetail", fields)
     if len(problems) > 1:
@@ -192,7 +199,10 @@ def read_error_list(errors: etree._Element) -> tuple[Problem, ...]:
 
 
 def read_fault(child: etree._Element) -> SoapFault | None:
-    """Read the Body's *child* as a SOAP 1.1 or 1.2 fault. Return None if it is not one."""
+    """Read the Body's *child* as a SOAP 1.1 or 1.2 fault. Return None if it is not one.
+
+    Of several texts of a reason the English one is taken, or else the first.
+    """
     match child.tag:
         case _ if child.tag == f"{{{SOAP11}}}Fault":
             code, reason, detail = (_at(child, name) for name in ("faultcode", "faultstring", "detail"))
@@ -201,6 +211,8 @@ def read_fault(child: etree._Element) -> SoapFault | None:
             code, reason, detail = (
                 _at(child, path, soap) for path in ("s:Code/s:Value", "s:Reason/s:Text", "s:Detail")
             )
+            texts = child.iterfind("s:Reason/s:Text", soap)
+            reason = next((each for each in texts if each.get(_LANGUAGE) == Language.EN), reason)
         case _:
             return None
     name = "" if code is None else xsd_types.read_xs_token(code).rpartition(":")[2].partition(".")[0]
@@ -225,19 +237,27 @@ def _read_detail(detail: etree._Element) -> tuple[tuple[Problem, ...], str]:
 def _parts(root: etree._Element, soap: str) -> Envelope:
     name = etree.QName(root)
     if name.localname != "Envelope":
-        raise _broken(root, "the root element is not a SOAP Envelope")
+        raise _broken(root, phrase("the root element is not a SOAP Envelope"))
     if name.namespace != soap:
         raise CallRefused(Problem("soap-version", (name.namespace or "")[:100]))
     for instruction in cast("Any", root.xpath("//processing-instruction()")):
-        raise _broken(instruction, "processing instruction")
+        raise _broken(instruction, phrase("processing instruction"))
     parts = _elements(root) if len(root) <= MOST_BLOCKS else list(root)
     header = parts.pop(0) if parts and parts[0].tag == f"{{{soap}}}Header" else None
     if len(parts) != 1 or parts[0].tag != f"{{{soap}}}Body":
-        raise _broken(root, "an Envelope must have at most one Header, then one Body, and nothing else")
+        raise _broken(root, phrase("an Envelope must have at most one Header, then one Body, and nothing else"))
     if header is not None:
         if len(header) > MOST_BLOCKS:
             raise CallRefused(
-                Problem("too-deep", f"line {header.sourceline}: {len(header)} header blocks; at most {MOST_BLOCKS}")
+                Problem(
+                    "too-deep",
+                    phrase(
+                        "line {line}: {count} header blocks; at most {most}",
+                        line=header.sourceline,
+                        count=len(header),
+                        most=MOST_BLOCKS,
+                    ),
+                )
             )
         _elements(header)
     return Envelope(header, parts[0], find_only_child(parts[0]), soap)
@@ -247,7 +267,7 @@ def _elements(parent: etree._Element) -> list[etree._Element]:
     """Return the child elements. Only white space and comments may stand beside them. Raises CallRefused."""
     for text in (parent.text, *(child.tail for child in parent)):
         if text and text.strip(" \t\r\n"):
-            raise _broken(parent, f"text in {etree.QName(parent).localname}")
+            raise _broken(parent, phrase("text in {localname}", localname=etree.QName(parent).localname))
     return list(parent.iterchildren("*"))
 
 
@@ -257,11 +277,18 @@ def _must_understand(header: etree._Element, soap: str) -> None:
         required = block.get(f"{{{soap}}}mustUnderstand", "0").strip() not in {"0", "false"}
         ours = block.get(f"{{{soap}}}{addressed}", "").strip() in us
         if required and ours and block.tag != f"{{{WSSE}}}Security":
-            raise CallRefused(Problem("not-must-understand", f"line {block.sourceline}: {block.tag[:200]}"))
+            raise CallRefused(
+                Problem(
+                    "not-must-understand",
+                    phrase("line {line}: {reason}", line=block.sourceline, reason=block.tag[:200]),
+                )
+            )
 
 
-def _broken(place: etree._Element, reason: str) -> CallRefused:
-    return CallRefused(Problem("contract-broken", f"line {place.sourceline}: {reason}"))
+def _broken(place: etree._Element, reason: Phrase) -> CallRefused:
+    return CallRefused(
+        Problem("contract-broken", phrase("line {line}: {reason}", line=place.sourceline, reason=reason))
+    )
 
 
 def _at(element: etree._Element, path: str, namespaces: dict[str, str] | None = None) -> etree._Element | None:

@@ -18,6 +18,7 @@ from hub.formats import streamed_xml, xsd_types
 from hub.formats import xsd_schemas as xsd
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Loads
+from hub.language.phrases import Phrase, phrase
 
 _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
 _SOAPS = ("{http://schemas.xmlsoap.org/wsdl/soap/}", "{http://schemas.xmlsoap.org/wsdl/soap12/}")
@@ -77,7 +78,10 @@ class Contract:
         for element in child.iter("*"):
             if len(element) > _CHILDREN:
                 raise CallRefused(
-                    Problem("contract-broken", f"line {element.sourceline}: {len(element)} child elements")
+                    Problem(
+                        "contract-broken",
+                        phrase("line {line}: {count} child elements", line=element.sourceline, count=len(element)),
+                    )
                 )
         stand_in = _slim(child, self._binary)
         schema = xsd.compile_schema(self._schema)
@@ -211,14 +215,20 @@ def _slim(element: etree._Element, binary: frozenset[str]) -> etree._Element:
 
 def _problems(schema: etree.XMLSchema, stand_in: etree._Element, child: etree._Element) -> Sequence[Problem]:
     namespace = f"{{{etree.QName(stand_in).namespace}}}"
-    found: dict[str, Problem] = {}
+    found: dict[Phrase, Problem] = {}
     for error in islice(cast("Any", schema.error_log), _MISTAKES):
         place = _place(error.path or "", stand_in, child)
-        found.setdefault(place, Problem("contract-broken", f"{place}: {error.message.replace(namespace, '')[:300]}"))
+        found.setdefault(
+            place,
+            Problem(
+                "contract-broken",
+                phrase("{place}: {reason}", place=place, reason=error.message.replace(namespace, "")[:300]),
+            ),
+        )
     return tuple(found.values())[:_PLACES] or (Problem("contract-broken", _shown(child.tag)),)
 
 
-def _place(path: str, stand_in: etree._Element, child: etree._Element) -> str:
+def _place(path: str, stand_in: etree._Element, child: etree._Element) -> Phrase:
     """Convert libxml2's path in the copy, such as `/*/*[2]`, into the line and path of the element as it was sent."""
     try:
         found = stand_in.getroottree().xpath(path, namespaces={p: uri for p, uri in stand_in.nsmap.items() if p})
@@ -233,7 +243,7 @@ def _place(path: str, stand_in: etree._Element, child: etree._Element) -> str:
     sent = child
     for number in reversed(steps):
         sent = sent[number]
-    return f"line {sent.sourceline}, {_path(sent, child)}"
+    return phrase("line {line}, {path}", line=sent.sourceline, path=_path(sent, child))
 
 
 def _path(element: etree._Element, top: etree._Element) -> str:
@@ -249,7 +259,8 @@ def _decoded(element: etree._Element, top: etree._Element, loads: Loads) -> byte
     try:
         return xsd_types.read_xs_base64(element) if load is None else loads.decoded(load)
     except ValueError as error:
-        detail = f"line {element.sourceline}, {_path(element, top)}: {error}"
+        place = phrase("line {line}, {path}", line=element.sourceline, path=_path(element, top))
+        detail = phrase("{place}: {reason}", place=place, reason=str(error))
         raise CallRefused(Problem("contract-broken", detail)) from None
 
 

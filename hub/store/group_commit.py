@@ -30,6 +30,8 @@ from twisted.python.threadpool import ThreadPool
 
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import FairQueue, Owner, is_crowding
+from hub.domain.model import Detail
+from hub.language.phrases import Phrase, phrase
 from hub.runtime.server_monitor import PATIENCE, MonitorReactor, ServerMonitor
 from hub.store import transactions
 from hub.store.report_pool import ReportPool, ReportReader
@@ -76,7 +78,7 @@ class Journal(Protocol):
         """
         ...
 
-    def trouble(self) -> str:
+    def trouble(self) -> Detail:
         """Return why steps from outside are refused now or failed a moment ago, or "" when there is no trouble."""
         ...
 
@@ -203,7 +205,7 @@ class Database(Service):
     #: fires for `stopService` after the last commit
     _drained: Deferred[None] | None = attrs.field(default=None, init=False)
     _turn: IDelayedCall | None = attrs.field(default=None, init=False)  #: the flush in the next turn of the reactor
-    _failed: str = attrs.field(default="", init=False)  #: detail of the last failure
+    _failed: Detail = attrs.field(default="", init=False)  #: detail of the last failure
     #: time of the last failure, by the reactor's clock
     _failed_at: float = attrs.field(default=float("-inf"), init=False)
     #: set for good once the database was found damaged
@@ -280,31 +282,41 @@ class Database(Service):
             return Unready("journal-unavailable", self._monitor.away)
         return self._damaged
 
-    def trouble(self) -> str:
+    def trouble(self) -> Detail:
         """See `Journal.trouble`."""
         if gone := self._gone():
-            return str(gone)
+            return phrase("{code}: {detail}", code=gone.problem.code, detail=gone.problem.detail)
         ago = self._reactor.seconds() - self._failed_at
         count = self._count
-        full = f"{count} steps wait for the journal" if count >= MOST else ""
-        return self._stuck() or full or (f"not committed {ago:.1f} s ago: {self._failed}" if 0 <= ago < RECENT else "")
+        full = phrase("{count} steps wait for the journal", count=count) if count >= MOST else ""
+        if stuck := self._stuck():
+            return stuck
+        if full or not 0 <= ago < RECENT:
+            return full
+        return phrase("not committed {ago} s ago: {failed}", ago=f"{ago:.1f}", failed=self._failed)
 
     @property
     def _count(self) -> int:
         return len(self._waiting) + len(self._admitted)
 
-    def _stuck(self) -> str:
-        """Return why no step from outside is admitted, or "".
+    def _stuck(self) -> Phrase | None:
+        """Return why no step from outside is admitted, or None.
 
         The reason is a commit that takes too long, or a step of the hub itself that waits too long.
         """
         own = (waiting.since for waiting in self._committing + self._waiting[:1] if waiting.owner is None)
         since = min(own, default=self._reactor.seconds())
         longest = self._reactor.seconds() - (min(since, self._began) if self._committing else since)
-        return f"{self._count} steps wait for the journal, the oldest for {longest:.1f} s" if longest >= OLDEST else ""
+        if longest < OLDEST:
+            return None
+        return phrase(
+            "{count} steps wait for the journal, the oldest for {longest} s",
+            count=self._count,
+            longest=f"{longest:.1f}",
+        )
 
-    def _crowded(self, owner: str) -> str:
-        """Return why no step of *owner* is admitted, or "".
+    def _crowded(self, owner: str) -> Phrase | None:
+        """Return why no step of *owner* is admitted, or None.
 
         The reason is a full queue in which the owner has its share, or an oldest step of the owner that waits too long.
         """
@@ -312,8 +324,13 @@ class Database(Service):
         longest = self._reactor.seconds() - first.since if first is not None else 0.0
         others = self._admitted.owners + (first is None)
         if longest < OLDEST and not is_crowding(own, self._count, MOST, others):
-            return ""
-        return f"{own} of {self._count} steps that wait for the journal are the caller's own, the oldest for {longest:.1f} s"
+            return None
+        return phrase(
+            "{own} of {count} steps that wait for the journal are the caller's own, the oldest for {longest} s",
+            own=own,
+            count=self._count,
+            longest=f"{longest:.1f}",
+        )
 
     def _wait(
         self,
@@ -490,7 +507,7 @@ class InlineDatabase:
         del owner
         return self.write(step, *args, **kwargs)
 
-    def trouble(self) -> str:
+    def trouble(self) -> Detail:
         """See `Journal.trouble`."""
         return ""
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from hub.domain.errors import Mistake
+from hub.language.phrases import phrase
 from hub.store import transactions
 from hub.store.tables import Instant
 from hub.store.transactions import Transaction
@@ -47,12 +48,12 @@ def find_move_mark(tx: Transaction) -> Mistake | None:
     match transactions.select_schema_version(tx):
         case MoveMark.MOVED:
             row = tx.execute(sa.select(moved)).one()
-            wrong = f"this journal was moved on {row.at:%Y-%m-%d} and is now at {row.url}"
-            return Mistake("hub.toml: database.url", wrong, f'url = "{row.url}"')
+            wrong = phrase("this journal was moved on {at} and is now at {url}", at=f"{row.at:%Y-%m-%d}", url=row.url)
+            return Mistake("hub.toml: database.url", wrong, phrase('url = "{url}"', url=row.url))
         case MoveMark.MOVING:
             source = tx.scalars(sa.select(progress.c.source).limit(1)).one()
-            wrong = f"the move of {source} into it is not finished"
-            return Mistake("hub.toml: database.url", wrong, "run `lienthong db move` again until it ends")
+            wrong = phrase("the move of {source} into it is not finished", source=source)
+            return Mistake("hub.toml: database.url", wrong, phrase("run `lienthong db move` again until it ends"))
     return None
 
 

@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 
 import hub
 from hub.domain.errors import Unready
+from hub.language.phrases import phrase
 from hub.store.report_worker import ANSWERS, HEAD, WorkerAnswer, WorkerSettings
 
 log = structlog.get_logger()
@@ -102,7 +103,12 @@ class ReportPool(Service):
         """
         own = sum(job.reader.name == reader.name for job in self._waiting)
         if own >= OWN or len(self._waiting) >= MOST:
-            return fail(Unready("hub-busy", f"{own} of {len(self._waiting)} waiting reports are the caller's own"))
+            return fail(
+                Unready(
+                    "hub-busy",
+                    phrase("{own} of {count} waiting reports are the caller's own", own=own, count=len(self._waiting)),
+                )
+            )
         job = _Job(reader, pickle.dumps((step, args, kwargs)))
         self._waiting.append(job)
         if not self._looking.running:
@@ -117,7 +123,7 @@ class ReportPool(Service):
             self._looking.stop()
         waiting, self._waiting = self._waiting, []
         for job in waiting:
-            job.done.errback(Unready("journal-unavailable", "the hub stops"))
+            job.done.errback(Unready("journal-unavailable", phrase("the hub stops")))
         return DeferredList([worker.stop() for worker in list(self._workers)])
 
     def _begin(self) -> None:
@@ -167,7 +173,12 @@ class ReportPool(Service):
                 worker.kill(CancelledError())
             elif job is not None and job.until is not None and now >= job.until:
                 log.warning("report-given-up", owner=job.reader.name, seconds=job.reader.longest)
-                worker.kill(Unready("hub-busy", f"the report takes longer than {job.reader.longest:g} s"))
+                worker.kill(
+                    Unready(
+                        "hub-busy",
+                        phrase("the report takes longer than {longest} s", longest=f"{job.reader.longest:g}"),
+                    )
+                )
         if not self._waiting and all(worker.job is None for worker in self._workers):
             self._looking.stop()
 
@@ -223,7 +234,7 @@ class _Worker(ProcessProtocol):
     def stop(self) -> Deferred[None]:
         """Kill the process because the hub stops. The Deferred fires when the process has ended."""
         self._still()
-        self.kill(Unready("journal-unavailable", "the hub stops"))
+        self.kill(Unready("journal-unavailable", phrase("the hub stops")))
         return self._gone
 
     def _write(self, said: bytes) -> None:
@@ -254,7 +265,7 @@ class _Worker(ProcessProtocol):
 
     def _unread(self, failure: Failure) -> None:
         log.error("report-answer-unread", error=failure.getErrorMessage(), traceback=failure.getTraceback())
-        self.kill(Unready("hub-busy", "the answer of the report process cannot be read"))
+        self.kill(Unready("hub-busy", phrase("the answer of the report process cannot be read")))
 
     def _answered(self, said: WorkerAnswer, job: _Job | None) -> None:
         if job is None or job is not self.job:
@@ -287,6 +298,6 @@ class _Worker(ProcessProtocol):
         self._still()
         if self.job is not None:
             log.error("report-process-broke", owner=self.job.reader.name, error=reason.getErrorMessage())
-            self._done(Failure(Unready("hub-busy", "the report process ended unexpectedly")))
+            self._done(Failure(Unready("hub-busy", phrase("the report process ended unexpectedly"))))
         self._tell(self, gone=True)
         cast("Deferred[Any]", self._gone).callback(None)

@@ -22,6 +22,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.errors import Unready
+from hub.language.phrases import phrase
 from hub.store import transactions
 
 #: File descriptor of the answers, and the length prefix of each question and answer.
@@ -83,7 +84,9 @@ def run_reading_step(engine: sa.Engine, step: Callable[..., Any], args: tuple[An
         return transactions.run_reading(engine, lambda tx: step(tx, *args, **kwargs))
     except Unready as unready:
         if getattr(getattr(unready.__cause__, "orig", None), "sqlstate", None) == _TOO_LONG:
-            raise Unready("hub-busy", f"a statement of the report took longer than {STATEMENT} s") from unready
+            raise Unready(
+                "hub-busy", phrase("a statement of the report took longer than {most} s", most=STATEMENT)
+            ) from unready
         raise
 
 

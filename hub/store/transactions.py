@@ -25,6 +25,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from hub.domain.errors import Unready
+from hub.language.phrases import Phrase, phrase
 
 Transaction = sa.Connection
 T = TypeVar("T")
@@ -291,7 +292,7 @@ def _state(error: sa.exc.DBAPIError) -> str:
     return getattr(error.orig, "sqlstate", None) or ""
 
 
-def find_unsafe_settings(tx: Transaction) -> list[tuple[str, str]]:
+def find_unsafe_settings(tx: Transaction) -> list[tuple[Phrase, Phrase]]:
     """Return the settings that make this PostgreSQL server unfit for a journal, as (problem, expected).
 
     Returns an empty list on SQLite.
@@ -301,18 +302,34 @@ def find_unsafe_settings(tx: Transaction) -> list[tuple[str, str]]:
     names = ("synchronous_commit", "fsync", "full_page_writes", "server_encoding", "server_version_num")
     found = {name: str(tx.exec_driver_sql(f"SHOW {name}").scalar()) for name in names}
     problems = [
-        (f"{name} is off: a commit would not survive a power cut", f"{name} on, PostgreSQL's default")
+        (
+            phrase("{name} is off: a commit would not survive a power cut", name=name),
+            phrase("{name} on, PostgreSQL's default", name=name),
+        )
         for name in names[:3]
         if found[name] == "off"
     ]
     if found["server_encoding"] != "UTF8":
-        problems.append((f"the database is encoded in {found['server_encoding']}", "a database with ENCODING 'UTF8'"))
+        problems.append(
+            (
+                phrase("the database is encoded in {encoding}", encoding=found["server_encoding"]),
+                phrase("a database with ENCODING 'UTF8'"),
+            )
+        )
     if tx.exec_driver_sql("SELECT pg_is_in_recovery()").scalar():
         problems.append(
-            ("the server is a standby, which takes no writes", "the primary: target_session_attrs=read-write")
+            (
+                phrase("the server is a standby, which takes no writes"),
+                phrase("the primary: target_session_attrs=read-write"),
+            )
         )
     if int(found["server_version_num"]) < 140_000:
-        problems.append((f"PostgreSQL {int(found['server_version_num']) // 10_000}", "PostgreSQL 14 or newer"))
+        problems.append(
+            (
+                phrase("PostgreSQL {version}", version=int(found["server_version_num"]) // 10000),
+                phrase("PostgreSQL 14 or newer"),
+            )
+        )
     return problems
 
 

@@ -16,6 +16,7 @@ import attrs
 
 from hub.domain.errors import Mistake
 from hub.domain.model import Unit, UnitMark, is_province_code
+from hub.language.phrases import phrase
 from hub.units.units_csv import fits_unit_code, is_storable_name
 
 COLUMNS = ("id", "pid", "code", "name")
@@ -36,6 +37,10 @@ class SkippedAgency:
     why: str
 
 
+class _NoAgencies(ValueError):
+    """The file has another form; the argument says what it lacks."""
+
+
 def read_national_agencies(
     content: bytes, name: str, known: Sequence[Unit], province: str
 ) -> tuple[list[Unit], list[SkippedAgency], list[Mistake]]:
@@ -48,10 +53,21 @@ def read_national_agencies(
     try:
         rows = list(_rows(content.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
-        return [], [], [Mistake(name, f"is not UTF-8: {error.reason} at octet {error.start}", "a file in UTF-8")]
+        return (
+            [],
+            [],
+            [
+                Mistake(
+                    name,
+                    phrase("is not UTF-8: {reason} at octet {start}", reason=error.reason, start=error.start),
+                    phrase("a file in UTF-8"),
+                )
+            ],
+        )
     except (ValueError, RecursionError, csv.Error) as error:
-        expected = f"JSON or CSV with {', '.join(COLUMNS)}, as getAgenciesList gives"
-        return [], [], [Mistake(name, f"is not a list of agencies: {error}", expected)]
+        why = error.args[0] if isinstance(error, _NoAgencies) else error  # else what a library said
+        expected = phrase("JSON or CSV with {columns}, as getAgenciesList gives", columns=", ".join(COLUMNS))
+        return [], [], [Mistake(name, phrase("is not a list of agencies: {error}", error=why), expected)]
     before = {unit.code: unit for unit in known}
     taken = {code for unit in known if unit.mark != UnitMark.NATIONAL for code in (unit.code, *unit.aliases)}
     taken |= {alias for unit in known for alias in unit.aliases}
@@ -82,7 +98,7 @@ def read_national_agencies(
 def _rows(text: str) -> Iterator[dict[str, str]]:
     """Yield of each row its four columns, `old` (its older code) and `deleted` (that word or "").
 
-    Raises ValueError, `csv.Error`.
+    Raises _NoAgencies, another ValueError of JSON, `csv.Error`.
     """
     given: object
     if text.lstrip()[:1] in {"[", "{"}:
@@ -90,12 +106,12 @@ def _rows(text: str) -> Iterator[dict[str, str]]:
         if isinstance(given, Mapping):
             given = given.get("data")  # the axis's own response: status, ErrorCode, ErrorDesc, data
         if not isinstance(given, list) or not all(isinstance(row, Mapping) for row in given):
-            raise ValueError("there is no list of objects")
+            raise _NoAgencies(phrase("there is no list of objects"))
     else:
         given = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         missing = [column for column in COLUMNS if column not in (given.fieldnames or ())]
         if missing:
-            raise ValueError(f"without the columns {', '.join(missing)}")
+            raise _NoAgencies(phrase("without the columns {columns}", columns=", ".join(missing)))
     for row in given:
         texts = {column: _text(row.get(column)) for column in COLUMNS}
         old = next(filter(None, (_text(row.get(column)) for column in _OLD)), "")

@@ -14,6 +14,7 @@ from datetime import date
 
 from hub.domain.errors import Mistake
 from hub.domain.model import Unit, UnitMark, is_province_code
+from hub.language.phrases import Phrase, phrase
 
 COLUMNS = ("code", "name", "parent", "since", "until", "aliases", "successors", "mark")
 
@@ -53,7 +54,13 @@ def read_units_csv(
         header = rows.fieldnames or []
         problem = _header(header)
         if problem:
-            return [], [Mistake(f"{name}:1", problem, f"the columns {', '.join(COLUMNS)}; code and name at least")]
+            return [], [
+                Mistake(
+                    f"{name}:1",
+                    problem,
+                    phrase("the columns {columns}; code and name at least", columns=", ".join(COLUMNS)),
+                )
+            ]
         mistakes: list[Mistake] = []
         units: dict[str, tuple[str, Unit]] = {}
         told = 0
@@ -65,26 +72,39 @@ def read_units_csv(
             unit = _unit(row, place, mistakes)
             if unit.mark == UnitMark.NATIONAL and province:
                 ours = [code for code in (unit.code, *unit.aliases) if is_province_code(code, province)]
-                expected = "an agency of another province or of none"
-                mistakes += (Mistake(f"{place}: mark", f"{code} is a code of the province", expected) for code in ours)
+                expected = phrase("an agency of another province or of none")
+                mistakes += (
+                    Mistake(f"{place}: mark", phrase("{code} is a code of the province", code=code), expected)
+                    for code in ours
+                )
             if unit.code in units:
                 mistakes.append(
-                    Mistake(f"{place}: code", f"{unit.code} is also at {units[unit.code][0]}", "each unit once")
+                    Mistake(
+                        f"{place}: code",
+                        phrase("{code} is also at {units}", code=unit.code, units=units[unit.code][0]),
+                        phrase("each unit once"),
+                    )
                 )
             units.setdefault(unit.code, (place, unit))
     except UnicodeDecodeError as error:
-        return [], [Mistake(name, f"is not UTF-8: {error.reason} at octet {error.start}", "a CSV file in UTF-8")]
+        return [], [
+            Mistake(
+                name,
+                phrase("is not UTF-8: {reason} at octet {start}", reason=error.reason, start=error.start),
+                phrase("a CSV file in UTF-8"),
+            )
+        ]
     except csv.Error as error:
-        return [], [Mistake(name, f"is not CSV: {error}", "a CSV file in UTF-8")]
+        return [], [Mistake(name, phrase("is not CSV: {error}", error=error), phrase("a CSV file in UTF-8"))]
     mistakes += find_unit_disagreements(units, known)
     return [unit for _, unit in units.values()], mistakes
 
 
-def _header(names: Sequence[str]) -> str | None:
+def _header(names: Sequence[str]) -> Phrase | None:
     unknown = [name for name in names if name not in COLUMNS]
     missing = [name for name in COLUMNS[:2] if name not in names]
     if unknown or missing or len(set(names)) < len(names):
-        return f"the first line is {','.join(names)!r}"
+        return phrase("the first line is {names}", names=repr(",".join(names)))
     return None
 
 
@@ -98,11 +118,19 @@ def _unit(row: Mapping[str | None, object], place: str, mistakes: list[Mistake])
         try:
             return date.fromisoformat(text(column))
         except ValueError:
-            mistakes.append(Mistake(f"{place}: {column}", f"{text(column)!r} is not a day", "a day such as 2025-07-01"))
+            mistakes.append(
+                Mistake(
+                    f"{place}: {column}",
+                    phrase("{text} is not a day", text=repr(text(column))),
+                    phrase("a day such as 2025-07-01"),
+                )
+            )
             return None
 
     if None in row:
-        mistakes.append(Mistake(place, "there are more values than columns", "one value a column; quote a comma"))
+        mistakes.append(
+            Mistake(place, phrase("there are more values than columns"), phrase("one value a column; quote a comma"))
+        )
     unit = Unit(
         code=text("code"),
         name=text("name"),
@@ -120,22 +148,26 @@ def _unit(row: Mapping[str | None, object], place: str, mistakes: list[Mistake])
 def _unfit(unit: Unit, place: str) -> Iterable[Mistake]:
     for column, value in (("code", unit.code), ("name", unit.name)):
         if not value:
-            yield Mistake(f"{place}: {column}", "is empty", f"a {column}")
+            yield Mistake(f"{place}: {column}", phrase("is empty"), phrase("a {column}", column=column))
     for column, codes in (("code", (unit.code,)), ("aliases", unit.aliases)):
         for code in codes:
             if not fits_unit_code(code):
-                expected = "a code without spaces, such as H55.13"
-                yield Mistake(f"{place}: {column}", f"{code!r} does not fit", expected)
+                expected = phrase("a code without spaces, such as H55.13")
+                yield Mistake(f"{place}: {column}", phrase("{code} does not fit", code=repr(code)), expected)
     if not is_storable_name(unit.name):
-        yield Mistake(f"{place}: name", f"{unit.name!r} does not fit", "a name")
+        yield Mistake(f"{place}: name", phrase("{name} does not fit", name=repr(unit.name)), phrase("a name"))
     if unit.mark not in {*UnitMark}:
-        expected = f"one of {', '.join(mark or repr('') for mark in UnitMark)}"
-        yield Mistake(f"{place}: mark", f"{unit.mark!r} is not known", expected)
+        expected = phrase("one of {unitmark}", unitmark=", ".join(mark or repr("") for mark in UnitMark))
+        yield Mistake(f"{place}: mark", phrase("{mark} is not known", mark=repr(unit.mark)), expected)
     if unit.since and unit.until and unit.until <= unit.since:
-        yield Mistake(f"{place}: until", f"{unit.until} is not after {unit.since}", "a day after `since`")
+        yield Mistake(
+            f"{place}: until",
+            phrase("{until} is not after {since}", until=unit.until, since=unit.since),
+            phrase("a day after `since`"),
+        )
     if unit.successors and not unit.until:
-        expected = "the day from which the successors go on with its work"
-        yield Mistake(f"{place}: until", "is empty", expected)
+        expected = phrase("the day from which the successors go on with its work")
+        yield Mistake(f"{place}: until", phrase("is empty"), expected)
 
 
 def fits_unit_code(code: str) -> bool:
@@ -170,26 +202,42 @@ def find_unit_disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequen
     for code, (place, unit) in units.items():
         if unit.parent is not None and unit.parent not in held:
             yield Mistake(
-                f"{place}: parent", f"there is no unit {unit.parent}", "a unit of this file or of the registry"
+                f"{place}: parent",
+                phrase("there is no unit {parent}", parent=unit.parent),
+                phrase("a unit of this file or of the registry"),
             )
         elif _circles(code, lambda at: (held[at].parent,) if at in held else ()):
-            yield Mistake(f"{place}: parent", f"{code} is its own ancestor", "parents that lead to a topmost unit")
+            yield Mistake(
+                f"{place}: parent",
+                phrase("{code} is its own ancestor", code=code),
+                phrase("parents that lead to a topmost unit"),
+            )
         for successor in unit.successors:
             if successor not in held:
-                expected = "a unit of this file or of the registry"
-                yield Mistake(f"{place}: successors", f"there is no unit {successor}", expected)
+                expected = phrase("a unit of this file or of the registry")
+                yield Mistake(
+                    f"{place}: successors", phrase("there is no unit {successor}", successor=successor), expected
+                )
         if unit.successors and _circles(code, lambda at: held[at].successors if at in held else ()):
             yield Mistake(
-                f"{place}: successors", f"{code} is its own successor", "units that are not followed by this one"
+                f"{place}: successors",
+                phrase("{code} is its own successor", code=code),
+                phrase("units that are not followed by this one"),
             )
         for alias in unit.aliases:
             others = [owner for owner in owners[alias] if owner != code and held[owner].meets(unit)]
             if others or alias in held:
                 owner = others[0] if others else alias
-                expected = "each code for one unit at a time"
-                yield Mistake(f"{place}: aliases", f"{alias} is also a code of {owner}", expected)
+                expected = phrase("each code for one unit at a time")
+                yield Mistake(
+                    f"{place}: aliases", phrase("{alias} is also a code of {owner}", alias=alias, owner=owner), expected
+                )
         if owners.get(code):
-            yield Mistake(f"{place}: code", f"{code} is an alias of {owners[code][0]}", "each code for one unit")
+            yield Mistake(
+                f"{place}: code",
+                phrase("{code} is an alias of {owners}", code=code, owners=owners[code][0]),
+                phrase("each code for one unit"),
+            )
 
 
 def _circles(code: str, following: Callable[[str], Iterable[str | None]]) -> bool:

@@ -1,6 +1,6 @@
 """Serves the pages that need no sign-in: published reports and their Atom feed.
 
-Exists only with `[portal] publish`. Counts nothing.
+Exists only with `[portal] publish`. Counts nothing. What it says itself is in Vietnamese, as the reports are.
 
     /public/feed.atom
     /public/reports/FORM/UNIT/PERIOD.html, .json              the newest revision that a person published
@@ -22,6 +22,9 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import PUBLIC
+from hub.language.catalogues import say_both, translate
+from hub.language.languages import Language
+from hub.language.phrases import phrase
 from hub.report.output import atom, outputs
 from hub.report.output.atom import AtomEntry
 from hub.report.signed import sealed
@@ -104,7 +107,11 @@ class PublicPages:
         ]
         identity = f"urn:lienthong:publications:{config.province}"
         content = atom.write_atom_feed(
-            identity, f"Báo cáo công bố: {config.name}", config.name, f"{url}/feed.atom", entries
+            identity,
+            translate(phrase("Published reports: {hub}", hub=config.name), Language.VI),
+            config.name,
+            f"{url}/feed.atom",
+            entries,
         )
         return PublicPage(atom.CONTENT_TYPE, content)
 
@@ -130,7 +137,7 @@ class Public(Resource):
 
         def in_turn() -> Deferred[PublicPage | None]:
             if len(self._one_page.waiting) >= _WAITING:
-                return fail(Unready("hub-busy", f"{_WAITING} wait for a page"))
+                return fail(Unready("hub-busy", phrase("{most} wait for a page", most=_WAITING)))
             return self._one_page.run(lambda: Deferred.fromCoroutine(made()))
 
         async def answer() -> None:
@@ -155,7 +162,7 @@ def _answer(request: Request, page: PublicPage | None) -> bytes:
     if page is None:
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         request.setHeader(b"Cache-Control", b"no-store")
-        return "Không có. / There is none.\n".encode() if request.method != b"HEAD" else b""
+        return (" / ".join(say_both(phrase("There is none."))) + "\n").encode() if request.method != b"HEAD" else b""
     request.setHeader(b"Cache-Control", f"public, max-age={_AGE}".encode())
     request.setHeader(b"X-Content-Type-Options", b"nosniff")
     request.setHeader(b"Content-Type", page.content_type.encode())
@@ -178,7 +185,16 @@ def _entry(one: ReportPublication, province: str, url: str) -> AtomEntry:
         id=f"urn:lienthong:publication:{province}:{':'.join(pieces)}",
         title=f"{one.title}: {one.unit}",
         at=one.at,
-        summary=f"{one.title}. Đơn vị {one.unit}, kỳ {one.period}, bản lần {one.revision}.",
+        summary=translate(
+            phrase(
+                "{title}. Unit {unit}, period {period}, revision {revision}.",
+                title=one.title,
+                unit=one.unit,
+                period=one.period,
+                revision=one.revision,
+            ),
+            Language.VI,
+        ),
         html=f"{where}.html",
         json=f"{where}.json",
     )

@@ -25,6 +25,8 @@ from hub.domain.model import Problem
 from hub.formats import spool
 from hub.formats.spool import SMALL, Drawer, Octets
 from hub.intake.intake import Intake
+from hub.language.catalogues import say_both
+from hub.language.phrases import phrase
 from hub.runtime.disk_space import BodyReservation, SpoolReservations
 from hub.soap import attachments, envelope
 from hub.soap.attachments import Manner
@@ -143,7 +145,9 @@ class BoundedRequest(Request):
         """
         site: BoundedSite = self.channel.site
         if site.is_full and not getattr(resrc, "probe", False):
-            self._refuse_unready(Unready("hub-busy", f"{site.answering} requests are being answered"))
+            self._refuse_unready(
+                Unready("hub-busy", phrase("{answering} requests are being answered", answering=site.answering))
+            )
             self._end()
         else:
             super().render(resrc)
@@ -178,7 +182,7 @@ class BoundedRequest(Request):
             self.channel.site.note(problem, read_client_certificate(self.channel))
 
     def _refuse_unready(self, unready: Unready) -> None:
-        log.warning("hub-unready", problem=unready.problem.code, detail=unready.problem.detail, tracking="")
+        log.warning("hub-unready", problem=unready.problem.code, detail=str(unready.problem.detail), tracking="")
         self._refuse(unready.problem, b"503 Service Unavailable\r\nRetry-After: %d" % unready.retry_after, ours=True)
 
     def _refuse(self, problem: Problem, status: bytes, *, ours: bool) -> None:
@@ -414,7 +418,7 @@ def _not_allowed(request: Request) -> bytes:
     request.setResponseCode(405)
     request.setHeader(b"Allow", b"POST")
     request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-    return "Gọi bằng POST; đặc tả ở ?wsdl. / Call by POST; the contract is at ?wsdl.\n".encode()
+    return (" / ".join(say_both(phrase("Call by POST; the contract is at ?wsdl."))) + "\n").encode()
 
 
 def _nothing(request: Request) -> bytes:

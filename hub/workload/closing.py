@@ -18,12 +18,14 @@ import sqlalchemy as sa
 
 from hub.domain.model import Event
 from hub.journal import duties, events, facts
+from hub.language.catalogues import say_both
+from hub.language.phrases import phrase
 from hub.report.counting import closed, posting
 from hub.report.counting.closed import ClosedRow, have_same_rules
 from hub.report.counting.dates import find_day_begin
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book
-from hub.report.form.form import Form, LatePolicy, choose_form
+from hub.report.form.form import Form, FormMissing, LatePolicy, choose_form
 from hub.report.form.period import Cuts, Period, Span, find_following_month, find_month_containing, parse_period
 from hub.report.form.toml import read_form_toml
 from hub.store import transactions
@@ -34,7 +36,7 @@ from hub.store.transactions import Transaction
 #: A fact is committed a moment after its time `at`. A month therefore stays open for this long after its end.
 GRACE = timedelta(minutes=2)
 #: The reason of a revision where no person gives one.
-RECOUNTED = "đếm lại / counted again"
+_RECOUNTED = phrase("counted again")
 
 
 class TooEarly(Exception):
@@ -142,7 +144,7 @@ def find_next_month_to_close(tx: Transaction, book: Book, form: str) -> tuple[Fo
             period = find_month_containing(_noon(min(since)), cuts)
     try:
         return choose_form(forms, form, period), period
-    except LookupError:
+    except FormMissing:
         return None  # the form is no longer in force
 
 
@@ -430,12 +432,14 @@ def revise_unit(
     tx: Transaction, form: str, period: str, unit: str, *, reason: str, by: str, now: datetime
 ) -> list[tuple[str, ClosedRow]]:
     """Count *unit* again in the closed month *period* and in each closed month after it. Write a new revision of every
-    row that differs.
+    row that differs. *reason*: what is recorded as the reason; if it is empty, in both languages that it was counted
+    again.
 
     Returns the new rows with their months. Appends an event for each. Idempotent: a second call finds no difference.
     Raises KeyError when the month is not closed.
     """
     transactions.lock_names(tx, [f"closing {form}"])
+    reason = reason or " / ".join(say_both(_RECOUNTED))
     made = read_closings(tx, form)
     facts.use_indexes(tx)
     written: list[tuple[str, ClosedRow]] = []

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from hub.domain.model import Fact
 from hub.formats.zip_archive import LARGEST, MOST, Packing
 from hub.journal import blobs, events
+from hub.language.phrases import phrase
 from hub.report.counting import evidence, lines, pieces, posting
 from hub.report.counting.counting import COUNTING, Report
 from hub.report.counting.dates import find_fact_time, make_fact_sort_key
@@ -65,7 +66,9 @@ _OF_MESSAGE = ("id", "message_id", "partner", "service", "kind", "sender", "sha2
 
 
 class TooMany(Exception):
-    """The report counts more than one file may hold. The argument names the quantity that exceeds the limit."""
+    """The report counts more than one file may hold. The argument is a phrase that names the quantity that
+    exceeds the limit.
+    """
 
 
 class Derived(Exception):
@@ -106,7 +109,7 @@ def write_evidence_file(
     with asked.open_evidence(now) as gathered:
         report, wrong, summary = gathered.report, gathered.differences, gathered.listing.summary
         if summary.facts > MOST_FACTS:
-            raise TooMany(f"{summary.facts} facts > {MOST_FACTS}")
+            raise TooMany(phrase("{count} facts > {most}", count=summary.facts, most=MOST_FACTS))
         found = tuple(gathered.listing)
     content, document, revision = _report(tx, asked, report, summary, identity)
     packing = Packing(file)
@@ -251,7 +254,7 @@ def _write_messages(tx: Transaction, packing: Packing, ids: Sequence[str], *, oc
                 if where == OctetsPlace.HERE:
                     here[row["sha256"]] = None
                     if len(here) > MOST - len(packing.members) - 3:
-                        raise TooMany(f"octets of more than {len(here) - 1} messages")
+                        raise TooMany(phrase("octets of more than {count} messages", count=len(here) - 1))
                 said = {name: row[name] for name in _OF_MESSAGE} | {
                     "received_at": write_instant(row["received_at"]),
                     "octets": where,
@@ -286,7 +289,7 @@ def _write_events(tx: Transaction, packing: Packing, ids: Sequence[str], tell: C
                 )
             many += len(rows)
             if many > MOST_EVENTS:
-                raise TooMany(f"events > {MOST_EVENTS}")
+                raise TooMany(phrase("events > {most}", most=MOST_EVENTS))
             done += len(some)
             tell(done)
     return many

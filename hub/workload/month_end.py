@@ -123,7 +123,7 @@ class MonthEnd(PeriodicService):
         self._checked |= recounted
         for unit, period in found:
             written = await self._journal.write(
-                closing.revise_unit, form, period, unit, reason=closing.RECOUNTED, by=HUB, now=self._now()
+                closing.revise_unit, form, period, unit, reason="", by=HUB, now=self._now()
             )
             for text, row in written:
                 log.warning("report-row-revised", form=form, period=text, unit=unit, revision=row.revision)

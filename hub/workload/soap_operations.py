@@ -20,7 +20,7 @@ from hub.intake.records_endpoint import QueryCall as Call
 from hub.journal import blobs
 from hub.report.counting.reconciling import CellVerdict, ReconciledCell, Reconciliation
 from hub.report.form.book import Book, read_book
-from hub.report.form.form import Form, choose_form
+from hub.report.form.form import Form, FormMissing, choose_form
 from hub.report.form.period import Cuts, Period, PeriodUnreadable, find_month_containing, parse_period
 from hub.report.signed import sealed
 from hub.report.signed.declaring import NAMESPACE, Figure, write_figure
@@ -151,7 +151,7 @@ def list_begun_periods(begun: datetime, now: datetime, cuts: Cuts) -> Iterator[P
 def _in_force(versions: Sequence[Form], identity: str, span: Period) -> Form | None:
     try:
         return choose_form(versions, identity, span)
-    except LookupError:
+    except FormMissing:
         return None
 
 
@@ -187,8 +187,8 @@ def _asked(tx: Transaction, unit: str, text: str, form: str, reports: ReportSett
         found = unit_report.resolve_report_sources(tx, unit, text, form, read_book(reports))
     except PeriodUnreadable:
         raise CallRefused(Problem("period-unreadable", text[:50])) from None
-    except LookupError as error:
-        raise CallRefused(Problem("form-unknown", str(error)[:400])) from None
+    except FormMissing as missing:
+        raise CallRefused(Problem("form-unknown", missing.detail[:400])) from None
     # When the period ended, the code belonged to another unit, whose report the caller may not read
     if found.members[0] != unit:
         raise CallRefused(Problem("not-yours", f"{unit}: {found.members[0]}"))

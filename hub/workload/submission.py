@@ -14,12 +14,13 @@ import sqlalchemy as sa
 from cryptography import x509
 
 from hub.config.officials import Official
-from hub.domain.errors import Rejected
+from hub.domain.errors import Rejected, write_problem_json
 from hub.domain.ids import make_id
 from hub.domain.model import HUB, DeliveryState, Event, Message, Problem, Receive, ReportState
 from hub.intake import admission
 from hub.journal import blobs, events, messages, search, unit_registry
 from hub.journal.queue import deliveries
+from hub.language.phrases import phrase
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, HashedLines
@@ -175,7 +176,12 @@ def accept_signed_report(
         return SignedReturn(message=known, fresh=False, **said)  # type: ignore[arg-type]
     *_, standing = revisions.list_revisions(tx, unit, report.form.id, report.period.text)
     if standing.revision != revision:
-        raise Rejected(Problem("report-other-revision", f"{name}: the newest is {standing.revision}"))
+        raise Rejected(
+            Problem(
+                "report-other-revision",
+                phrase("{name}: the newest is {revision}", name=name, revision=standing.revision),
+            )
+        )
     if standing.state is not ReportState.CLOSED:
         raise Rejected(Problem("report-not-closed", f"{name}: {standing.state}"))
     message = _take(tx, province, reports.NAME, uploaded, name, (), now)
@@ -197,7 +203,7 @@ def record_signature_refusal(
     tx: Transaction, kept: KeptRevision, rejected: Rejected, sha256: str, *, by: str, now: datetime
 ) -> None:
     """Record that a document with the SHA-256 *sha256* was refused as the signed form of *kept*, and why."""
-    problems = [attrs.asdict(problem) for problem in rejected.problems]
+    problems = [write_problem_json(problem) for problem in rejected.problems]
     body = {"revision": kept.said.revision, "sha256": sha256, "problems": problems, "by": by}
     events.append_events(tx, Event("report-signature-refused", now, kept.message.id, body=body))
 

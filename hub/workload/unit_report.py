@@ -24,7 +24,7 @@ from hub.report.counting.family import list_unit_family
 from hub.report.counting.listing import FactListing, Place, find_fact_position
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book, read_shipped_book
-from hub.report.form.form import Column, ColumnKind, Form, choose_form
+from hub.report.form.form import Column, ColumnKind, Form, FormMissing, choose_form
 from hub.report.form.period import Period, parse_period
 from hub.report.form.workdays import Due
 from hub.report.output import charts
@@ -290,7 +290,7 @@ def resolve_report_sources(
     """Return the sources of the report *form* of *unit* (a code or an alias) for *period*, such as `2026-12`.
 
     *book*: the province's own book (`read_book(config.reports)`); None: the one shipped with the hub. Raises
-    PeriodUnreadable; LookupError when there is no such form for the period.
+    PeriodUnreadable; FormMissing when there is no such form for the period.
     """
     book = closing.keep_closed_workdays(tx, book or read_shipped_book())
     span = parse_period(period, book.cuts)
@@ -348,7 +348,7 @@ def count_neighbour_reports(tx: Transaction, report: Report, now: datetime, book
     for period in charts.list_chart_periods(report):
         try:
             asked = resolve_report_sources(tx, report.total.unit, period, report.form.id, book)
-        except LookupError:
+        except FormMissing:
             continue
         found.append(asked.count(now))
     return found

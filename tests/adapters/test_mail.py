@@ -125,8 +125,12 @@ def test_a_mail_says_in_vietnamese_what_it_brings_and_nothing_of_a_subject_gets_
     (text,) = (part for part in read.walk() if part.get_content_type() == "text/plain")
     octets: Any = text.get_payload(decode=True)
     said = octets.decode()
-    assert "Kính gửi: H55.1, H55.2" in said
-    assert "01936f1e-7c80-7000-8000-000000000001" in said
+    assert said.startswith(
+        "Kính gửi: H55.1, H55.2\r\n\r\nTrục liên thông chuyển đến đơn vị gói tin văn bản điện tử (edXML)"
+    )
+    assert "Trích yếu: V/v cấp phép" in said
+    assert "\r\nMã thông điệp của trục: 01936f1e-7c80-7000-8000-000000000001\r\n" in said
+    assert said.endswith("Thư được gửi tự động, xin không trả lời.\r\n")
     assert all(len(line) <= 998 for line in request.body.split(b"\r\n")), "RFC 5322, 2.1.1"
     assert b"\n" not in request.body.replace(b"\r\n", b"")
     assert request.body.isascii()
@@ -140,7 +144,7 @@ def test_a_repetition_has_the_same_message_id_and_another_message_another():
 def test_a_notice_is_a_message_of_another_service_attached_as_it_is():
     request = asked(made(), b"<incident/>", service="incidents", recipients=("H55.1",), subject="Sự cố")
     read = email.message_from_bytes(request.body)
-    assert str(make_header(decode_header(read["Subject"]))) == "[incidents] Sự cố"
+    assert str(make_header(decode_header(read["Subject"]))) == "[sự cố an toàn thông tin] Sự cố"
     (attached,) = (part for part in read.walk() if part.get_content_type() == "application/xml")
     assert attached.get_filename() == "incidents-01936f1e-7c80-7000-8000-000000000001.xml"
     assert attached.get_payload(decode=True) == b"<incident/>"

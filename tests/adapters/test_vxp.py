@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import adapters
 from adapters.vxp import answers, signing
-from hub.domain import translations
 from hub.domain.model import (
     Accepted,
     Answer,
@@ -27,6 +26,7 @@ from hub.domain.model import (
 )
 from hub.partner.adapter_settings import AdapterNotes, Terms
 from tests.pki import NOW, partner
+from tests.words import in_vietnamese
 
 URL = "http://xrd.example.vn:8080/XrdAdapter/adapter"
 CONTENT = "gói tin".encode()
@@ -298,4 +298,4 @@ def test_what_must_be_set_is_named_by_the_check():
 
 
 def test_what_a_setting_expects_is_said_in_vietnamese():
-    assert all(translations.find_vietnamese(setting.expected) for setting in adapters.list_adapter_settings("vxp"))
+    assert all(in_vietnamese(setting.expected) for setting in adapters.list_adapter_settings("vxp"))

@@ -24,8 +24,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from hub.demo.run import postgres
-from hub.domain.model import Language, Unit
+from hub.domain.model import Unit
 from hub.journal import search, unit_registry
+from hub.language.languages import Language
 from hub.report.counting.dates import find_day_begin
 from hub.report.form.period import parse_period
 from hub.report.output import formats

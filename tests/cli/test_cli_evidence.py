@@ -171,6 +171,7 @@ def test_several_files_are_judged_and_one_that_is_false_is_enough(typed: Type, f
     done = typed("verify", file, other, report)
     assert done.exit_code == 1
     assert "1 điều SAI" in done.stdout
+    assert "không phải tệp mà lệnh này biết: XML sai" in done.stdout, "the reason inside is said in the same language"
 
 
 def test_a_receipt_is_judged_and_a_partners_seal_is_not_the_hubs(typed: Type, home: Path, tmp_path: Path):
@@ -236,6 +237,6 @@ def test_the_signatures_that_are_kept_are_shown_and_verified_again(typed: Type):
     assert told["receipt"]["holds"] is True
     assert told["call"] == {"what": "call", "partner": "sotttt", "kept": False, "sha1": False}
     text = typed("show", "gửi 2", "--signature").stdout
-    assert "gói tin: unsigned" in text
+    assert "gói tin: chưa ký" in text
     assert "biên nhận: niêm phong đúng" in text
     assert "không được lưu" in text

@@ -73,8 +73,8 @@ def test_the_list_of_partners_says_how_it_goes_with_each(home, type_):
             partner_state.move_breaker(tx, "vpub", step, NOW)
     down = {"breaker": "open", "failures": 5, "opened": 1, "until": "2026-11-24T08:00:12+00:00"}
     assert listed(type_)["vpub"] == usual | down | {"reason": "connection refused", "under_way": 1}
-    assert "unavailable: connection refused" in type_("partners", "list").stdout
-    assert "không liên lạc được" in type_("partners", "list", language="vi").stdout
+    assert "cut off: connection refused" in type_("partners", "list").stdout
+    assert "đang ngắt: connection refused" in type_("partners", "list", language="vi").stdout
     assert json.loads(type_("resume", "vpub", "--json").stdout)["changed"] is True
     until = listed(type_)["vpub"]["until"]
     assert datetime.now(UTC) - datetime.fromisoformat(until) < timedelta(minutes=5), "tried at once"

@@ -96,7 +96,7 @@ def test_a_refusal_tells_every_reason(tmp_path):
     with pytest.raises(SubmissionRefused) as refused:
         send(tmp_path, lambda _: signed(documents_responses.build_refused_response("SendDocument", problems)))
     assert [problem.code for problem in refused.value.problems] == ["unit-unknown", "unit-unknown"]
-    assert "H55.2" in refused.value.problems[1].detail
+    assert "H55.2" in str(refused.value.problems[1].detail)
 
 
 @pytest.mark.parametrize("is_signed", [True, False])

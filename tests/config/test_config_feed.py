@@ -7,11 +7,11 @@ import pytest
 
 from hub.config import Config, describe_config_changes, read_config
 from hub.config.feed import BrokerPlace
-from hub.domain import translations
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.node import init_province
 from tests.pages import DOCS, fenced
 from tests.pki import NOW
+from tests.words import in_vietnamese
 
 TLS = 'url = "amqps://hub@mq.example/tinh"\npassword-file = "secret"\nca = "pki/ca.crt"\n'
 
@@ -102,8 +102,8 @@ def test_a_mistake_is_named_where_it_stands_in_both_languages_and_says_no_passwo
     assert old in TLS
     (mistake,) = mistakes_with(home, TLS.replace(old, new))
     assert mistake.path == f"hub.toml: feed.{key}"
-    assert translations.find_vietnamese(mistake.wrong) is not None
-    assert translations.find_vietnamese(mistake.expected) is not None
+    assert in_vietnamese(mistake.wrong)
+    assert in_vietnamese(mistake.expected)
     assert "geheim" not in str(mistake)
 
 

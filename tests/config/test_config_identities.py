@@ -8,10 +8,10 @@ import attrs
 import pytest
 
 from hub.config import Config, describe_config_changes, read_config
-from hub.domain import translations
 from hub.domain.errors import ConfigurationFault
 from hub.node import init_province
 from hub.security.certificates import hash_certificate
+from tests.words import in_vietnamese
 
 URI = "pkcs11:token=truc;object=hub?module-path=/lib/none.so&pin-source=pki/pin"
 
@@ -52,9 +52,9 @@ def mistakes(home: Path, **pki: str) -> dict[str, str]:
     with pytest.raises(ConfigurationFault) as caught:
         config(home, **pki)
     for each in caught.value.mistakes:
-        assert translations.find_vietnamese(each.wrong), each
-        assert translations.find_vietnamese(each.expected), each
-    return {each.path.removeprefix("other.toml: pki."): each.wrong for each in caught.value.mistakes}
+        assert in_vietnamese(each.wrong), each
+        assert in_vietnamese(each.expected), each
+    return {each.path.removeprefix("other.toml: pki."): str(each.wrong) for each in caught.value.mistakes}
 
 
 def test_a_key_in_a_file_serves_tls_too(home: Path, apart: dict[str, str]) -> None:

@@ -24,6 +24,7 @@ from hub.journal import facts as journal_facts
 from hub.report.form.toml import read_form_folder
 from hub.store import transactions
 from hub.store.tables import delivery
+from tests.conftest import ROOT
 from tests.console_town import Browser
 from tests.province import NOW
 from tests.readback import from_csv, from_html, from_json, from_xlsx, from_xml
@@ -304,6 +305,33 @@ def test_a_message_whose_bytes_are_not_kept_says_so(town):
     assert operator.get(f"/messages/{message}").status == 200
     assert "không lưu các byte" in operator.page
     assert operator.get(f"/messages/{message}/content").status == 404
+
+
+def test_what_the_hub_keeps_as_a_word_is_shown_by_its_name(town, an):
+    message = town.take(1)
+    with transactions.write_transaction(town.engine) as tx:
+        changed = {"state": DeliveryState.HELD, "status": "02"}
+        assert tx.execute(delivery.update().where(delivery.c.message == message).values(changed)).rowcount
+    an.get(f"/messages/{message}")
+    for name in ("văn bản điện tử, văn bản<", ">được nhận<", ">chờ đến lấy<", "trạng thái: từ chối tiếp nhận<"):
+        assert name in an.page, name
+    an.get(f"/messages/{message}?lang=en")
+    for name in ("electronic documents, document<", ">accepted by the hub<", ">held<", "status: refused for receipt<"):
+        assert name in an.page, name
+
+
+def test_a_page_has_no_text_but_by_its_id():
+    pages = sorted((ROOT / "hub/console/templates").glob("*.jinja"))
+    assert pages
+    for page in pages:
+        text = re.sub(
+            r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|<code>.*?</code>|<[^>]*>|SHA-256",
+            "",
+            page.read_text("utf-8"),
+            flags=re.DOTALL,
+        )
+        words = re.findall(r"\w{2,}", text.replace("Tiếng Việt", "").replace("English", ""))
+        assert not words, page.name
 
 
 # --- what is shown is text ------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hub.console import edge, layout, passwords
 from hub.console.request import RequestRefused, sanitize_redirect
 from hub.console.users import NameUnfit, normalise_user_name
-from hub.domain.translations import fold_text
+from hub.language.languages import Language, choose_language
+from hub.language.sorting import fold_text
 
 
 @given(st.lists(st.text(min_size=1).filter(lambda text: text.isprintable() and text not in {".", ".."}), max_size=4))
@@ -68,7 +69,7 @@ def test_who_signed_in_stays_on_this_host(text):
     ],
 )
 def test_the_language_is_the_one_asked_for_then_the_one_kept_then_the_browsers(asked, kept, accepted, language):
-    assert layout.choose_language(asked, kept, accepted) == language
+    assert choose_language(asked, kept, accepted) == language
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.binary(min_size=16, max_size=16))
@@ -120,3 +121,29 @@ def test_what_is_no_name_of_a_user(name):
 )
 def test_text_without_its_diacritics(text, plain):
     assert fold_text(text) == plain
+
+
+def test_a_value_in_a_sentence_of_a_page_is_text():
+    page = layout._TEMPLATES.from_string(
+        '{{ _("Note: {note}", note=note) }} {{ ngettext("from {shown} fact", "from {shown} facts", count=2, shown=note) }}'
+    )
+    evil = "<b>'\"{count}{{ 7 }}&"
+    shown = "&lt;b&gt;&#39;&#34;{count}{{ 7 }}&amp;"
+    assert page.render(layout.make_sayers(Language.EN), note=evil) == f"Note: {shown} from {shown} facts"
+
+
+@pytest.mark.parametrize(
+    ("value", "field", "service", "shown"),
+    [
+        ("02", "status", "documents", "02 (refused for receipt)"),
+        ("recall", "kind", "documents", "recall"),
+        ("usage", "kind", "mail", "usage (mail usage)"),
+        ("LayDanhMucKhac", "kind", "categories", "LayDanhMucKhac"),
+        ("unavailable", "outcome", "documents", "unavailable"),
+        ("answered", "outcome", "lookups", "answered"),
+        (["x"], "status", "documents", ["x"]),
+        ("02", "reason", "documents", "02"),
+    ],
+)
+def test_a_word_in_an_event_is_shown_with_its_name(value, field, service, shown):
+    assert layout.name_event_value(value, field, service, Language.EN) == shown

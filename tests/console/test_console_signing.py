@@ -8,10 +8,12 @@ import sqlalchemy as sa
 
 from hub.console import standing as console
 from hub.console.users import Role, User
+from hub.domain.errors import SENTENCES
 from hub.domain.model import HUB, ReportState
 from hub.formats.spool import Octets
 from hub.intake.admission import judge_record
 from hub.journal import blobs, messages
+from hub.language.catalogues import say_both
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.services import list_services
@@ -108,12 +110,14 @@ def test_from_the_closed_numbers_to_the_signed_report(town, clerk):
     ],
     ids=["unsigned", "another official", "changed", "in the future", "empty", "another format"],
 )
-def test_what_will_not_do_is_told_of_in_both_languages_and_leaves_its_hash_alone(town, clerk, made, code):
+def test_what_will_not_do_is_told_of_in_the_readers_language_and_leaves_its_hash_alone(town, clerk, made, code):
     document = made(get(clerk))
     assert hand_in(clerk, document).status == 422
     assert f"<code>{code}</code>" in clerk.page
-    assert "; hãy " in clerk.page
-    assert " / " in clerk.page
+    vietnamese, english = say_both(SENTENCES[code])
+    assert vietnamese in text(clerk)
+    assert english not in text(clerk)
+    assert f'<a href="/help/reference/errors#{code}"><code>' in clerk.page
     assert 'type="file"' in clerk.page, "it can be tried again at once"
     (told,) = town.told("report-signature-refused")
     assert (told["by"], told["sha256"]) == ("chi", hashlib.sha256(document).hexdigest())

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from hub.config import Config, read_config
-from hub.domain import translations
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.node.consistency import find_adapter_mistakes
 from tests import homes
+from tests.words import in_vietnamese
 
 
 @pytest.fixture
@@ -28,9 +28,7 @@ def wrong(home: Path, text: str) -> dict[str, Mistake]:
         mistakes = list(find_adapter_mistakes(config_with(home, text)))
     except ConfigurationFault as fault:
         mistakes = list(fault.mistakes)
-    assert all(
-        translations.find_vietnamese(each.wrong) and translations.find_vietnamese(each.expected) for each in mistakes
-    ), mistakes
+    assert all(in_vietnamese(each.wrong) and in_vietnamese(each.expected) for each in mistakes), mistakes
     return {mistake.path.removeprefix("partners/axis.toml: "): mistake for mistake in mistakes}
 
 

@@ -24,7 +24,7 @@ def test_the_result_comes_from_another_process():
     assert ended(found)
 
 
-@pytest.mark.parametrize("broken", [StageFailed("no hub"), CommandStop("không có trục", "no hub")])
+@pytest.mark.parametrize("broken", [StageFailed("no hub"), CommandStop("no hub")])
 def test_the_reason_why_it_stopped_is_told_to_the_caller_that_waits(broken):
     def work():
         raise broken

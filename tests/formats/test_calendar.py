@@ -123,7 +123,7 @@ def test_what_is_no_calendar_or_beyond_a_bound_is_refused(content):
         formats_icalendar.read_calendar(content)
     (problem,) = refused.value.problems
     assert problem.code == "calendar-unreadable"
-    assert problem.detail
+    assert str(problem.detail)
 
 
 @pytest.mark.parametrize("value", ["", "x", "20261345", "00000101", "99990101T000000Z", "20261124T250000", "²0261124"])

@@ -27,7 +27,7 @@ def refusal(content: bytes, limits: Limits = safe_xml.LIMITS) -> tuple[str, str]
     with pytest.raises(Rejected) as refused:
         safe_xml.parse_safe_xml(content, limits=limits)
     (problem,) = refused.value.problems
-    return problem.code, problem.detail
+    return problem.code, str(problem.detail)
 
 
 def test_an_ordinary_document_is_read():

@@ -156,7 +156,7 @@ def outcome(read):
         return forms(*read())
     except Rejected as rejected:
         (problem,) = rejected.problems
-        return problem.code, problem.detail.partition(", column")[0]
+        return problem.code, str(problem.detail).partition(", column")[0]
     except etree.C14NError:
         return "no canonical form"
 

@@ -66,7 +66,7 @@ def judge(content: bytes) -> None:
     except CallRefused as refused:
         valid = schema().validate(child) and child.tag in documents().operations
         codes = {problem.code for problem in refused.problems}
-        details = " ".join(problem.detail for problem in refused.problems)
+        details = " ".join(str(problem.detail) for problem in refused.problems)
         assert codes <= {"operation-unknown", "contract-broken"}
         ours_alone = any(
             each in details for each in ("base64", "/Since: ")

@@ -68,7 +68,7 @@ def judge(content: bytes) -> None:
             assert [told.code for told in fault.problems] == [problem.code]
             assert fault.text
             assert fault.tracking == "t"
-        tell(problem.code, gist(problem.detail))
+        tell(problem.code, gist(str(problem.detail)))
         return
     assert is_in_order(seen)
     assert opened.body is root[-1]

@@ -75,7 +75,7 @@ def judge(content: bytes) -> None:
         assert lenient.standing is SignatureStanding.VALID
         assert (strict.sha1, strict.vxp) == (False, False)
     for found in (strict, lenient):
-        tell(found.standing, found.code, gist(found.detail), found.sha1, found.vxp)
+        tell(found.standing, found.code, gist(str(found.detail)), found.sha1, found.vxp)
         if found.standing is SignatureStanding.VALID:
             assert_whole(content, found)
 

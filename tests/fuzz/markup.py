@@ -62,7 +62,7 @@ def judge(content: bytes) -> None:
     except Rejected as rejected:
         (problem,) = rejected.problems
         assert problem.code in CODES, problem
-        reason = problem.detail.partition(": ")[2]
+        reason = str(problem.detail).partition(": ")[2]
         tell(problem.code, next((phrase for phrase in PHRASES if phrase in reason), ""))
         assert problem.code != "not-well-formed" or is_explained(content, reason), (
             f"only we refuse it: {problem.detail}"

@@ -81,7 +81,7 @@ def judge(content: bytes) -> None:
     except CallRefused as refused:
         (problem,) = refused.problems
         assert problem.code in CODES
-        tell(problem.code, next((phrase for phrase in PHRASES if phrase in problem.detail), ""))
+        tell(problem.code, next((phrase for phrase in PHRASES if phrase in str(problem.detail)), ""))
         return
     finally:
         drawer.close()

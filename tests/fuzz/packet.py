@@ -90,7 +90,7 @@ def read(root: etree._Element) -> Packet | tuple[tuple[str, str], ...]:
                 documents_responses.build_refused_response("SendDocument", rejected.problems)
             )
         )  # it can be told
-        return tuple((problem.code, problem.detail) for problem in rejected.problems)
+        return tuple((problem.code, str(problem.detail)) for problem in rejected.problems)
 
 
 def compare(found: Packet, root: ET.Element) -> None:

@@ -166,7 +166,7 @@ def assert_counts(asked: x509.Certificate, said: RevocationAnswer, finding: Revo
         refusals = {"certificate-revoked": RevocationStatus.REVOKED, "revocation-unknown": RevocationStatus.UNKNOWN}
         verdict = refusals[untrusted.problems[0].code]
     assert verdict is finding.status
-    tell(type(said.said).__name__, verdict, gist(finding.detail))
+    tell(type(said.said).__name__, verdict, gist(str(finding.detail)))
 
 
 def is_by(public: object, tbs: Node, algorithm: Node, value: Node) -> bool:

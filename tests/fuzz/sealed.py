@@ -60,7 +60,7 @@ def judge(content: bytes) -> None:
         except (Unverified, Untrusted) as refused:
             (problem,) = refused.problems
             assert problem.code in CODES, problem
-            tell(problem.code, gist(problem.detail))
+            tell(problem.code, gist(str(problem.detail)))
             believed.append(False)
             continue
         except Rejected:

@@ -136,7 +136,7 @@ def judge(content: bytes) -> None:
     except Rejected as rejected:
         (problem,) = rejected.problems
         assert problem.code in CODES, problem
-        tell(problem.code, gist(problem.detail))
+        tell(problem.code, gist(str(problem.detail)))
         return
     header = root[0]
     assert verified.body is root[-1]

@@ -62,7 +62,7 @@ def _judge(content: bytes) -> None:
         whole: etree._Element | tuple[str, str] = safe_xml.parse_safe_xml(content)
     except Rejected as rejected:
         (problem,) = rejected.problems
-        whole = (problem.code, problem.detail)
+        whole = (problem.code, str(problem.detail))
     try:
         root, loads = streamed_xml.parse_streamed_xml(Octets.of(content), NAMES, drawer)
     except Rejected as rejected:

@@ -67,7 +67,7 @@ def judge(content: bytes) -> None:
     except Unverified as refused:
         (problem,) = refused.problems
         assert problem.code in {"signature-invalid", "certificate-unknown"}
-        tell(problem.code, gist(problem.detail))
+        tell(problem.code, gist(str(problem.detail)))
         return
     texts = {"".join((each.text or "").split()) for each in root.iter("*")}
     owned = {base64.b64encode(octets).decode() for octets in (*_identifiers(found).values(), wss_tokens._der(found))}

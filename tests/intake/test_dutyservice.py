@@ -161,7 +161,7 @@ def test_after_five_seconds_it_is_said_what_is_outstanding(place):
     found: list[Unready] = []
     waited.addErrback(lambda failure: found.append(failure.value))
     assert found[0].problem.code == "facts-outstanding"
-    assert f"1 messages, {2 * duties.SLICE} facts" in found[0].problem.detail
+    assert f"1 messages, {2 * duties.SLICE} facts" in str(found[0].problem.detail)
 
 
 def test_who_sends_without_end_keeps_no_report_waiting(place):

@@ -73,6 +73,8 @@ def wss4j(scratch: Path) -> Toolkit:
 
 
 GSOAP = Path("/usr/share/gsoap")
+#: gSOAP knows one Text of a fault's Reason. A second one that it skips would break the signature it verifies.
+REASON = "\nstruct SOAP_ENV__Reason { char *SOAP_ENV__Text; char *SOAP_ENV__Text_; };\n"
 PLUGINS = ("plugin/wsseapi.c", "plugin/smdevp.c", "plugin/mecevp.c", "plugin/threads.c", "custom/struct_timeval.c")
 
 
@@ -88,7 +90,7 @@ def gsoap(scratch: Path) -> Toolkit:
     run("wsdl2h", "-c", "-t", GSOAP / "WS/typemap.dat", "-o", "described.h", "documents.wsdl", where=scratch)
     bound = (scratch / "described.h").read_text("utf-8", "replace")
     (scratch / "documents.h").write_text(
-        bound.replace('#import "soap12.h"', '#import "soap12.h"\n#import "wsse.h"'), "utf-8"
+        bound.replace('#import "soap12.h"', '#import "soap12.h"\n#import "wsse.h"') + REASON, "utf-8"
     )
     run("soapcpp2", "-c", "-L", "-x", f"-I{GSOAP}/import:{GSOAP}", "documents.h", where=scratch)
     flags = subprocess.run(["pkg-config", "--cflags", "gsoapssl"], capture_output=True, text=True, check=True).stdout

@@ -68,4 +68,4 @@ def test_what_is_no_list_is_refused_so_that_the_one_before_stays(octets, detail)
         parse_category_list(octets)
     [problem] = refused.value.problems
     assert problem.code == "list-unreadable"
-    assert detail in problem.detail
+    assert detail in str(problem.detail)

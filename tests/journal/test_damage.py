@@ -32,7 +32,11 @@ def whole(engine):
 def found(engine):
     """Return all that is wrong."""
     with transactions.read_transaction(engine) as tx:
-        return [*integrity.find_file_damage(tx), *integrity.find_chain_damage(tx), *integrity.find_content_damage(tx)]
+        return [
+            *map(str, integrity.find_file_damage(tx)),
+            *map(str, integrity.find_chain_damage(tx)),
+            *map(str, integrity.find_content_damage(tx)),
+        ]
 
 
 def change(engine, statement):

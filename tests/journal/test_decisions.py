@@ -1,5 +1,6 @@
 """What follows from a message, decided without a database: `decide` takes what is known and returns what is written."""
 
+import json
 from datetime import date, timedelta
 
 import attrs
@@ -20,6 +21,7 @@ from hub.edxml.changes import EVERY, Effect
 from hub.journal import duties
 from hub.journal.decisions import AnsweredDelivery, AnsweredDocument, EarlyChange, Known, Twin, decide
 from hub.journal.queue.deliveries import QueuedDelivery
+from hub.language.phrases import phrase
 from tests.province import NOW, ROUTES, document, entry, status
 
 OWN = entry(document())
@@ -59,6 +61,16 @@ def test_a_message_is_accepted_refused_or_one_that_is_there_already(twin, proble
     assert (effects.message["state"] if effects.message else None) == state
     assert names(effects.before)[0] == told
     assert bool(effects.facts) == bool(effects.deliveries) == (state is MessageState.ACCEPTED)
+
+
+def test_the_journal_keeps_why_a_message_was_refused_in_english():
+    place = phrase("line {line}", line=6)
+    refused = (UNKNOWN, Problem("N.From", phrase("{place}: {detail}", place=place, detail=phrase("it is empty"))))
+    effects = decide(attrs.evolve(OWN, problems=refused), known())
+    assert effects.message is not None
+    assert effects.message["refusal"] == "unit-unknown: H55.99; N.From: line 6: it is empty"
+    told = [{"code": "unit-unknown", "detail": "H55.99"}, {"code": "N.From", "detail": "line 6: it is empty"}]
+    assert json.loads(json.dumps(effects.before[0].body))["problems"] == told
 
 
 def test_a_step_that_was_committed_unheard_writes_nothing_and_gives_the_same_answer():

@@ -105,7 +105,7 @@ def assert_moved(source, target, *, but=1):
     with transactions.read_transaction(source) as tx:
         gone = move_marks.find_move_mark(tx)
     assert gone is not None
-    assert "postgresql://new/db" in gone.wrong
+    assert "postgresql://new/db" in str(gone.wrong)
 
 
 def test_every_row_is_there_and_the_new_journal_says_in_its_chain_where_it_came_from(move, source, target):
@@ -235,7 +235,7 @@ def test_interrupted_while_the_old_journal_is_marked_it_is_finished_by_the_next_
     with transactions.read_transaction(target) as tx:
         unfinished = move_marks.find_move_mark(tx)
     assert unfinished is not None
-    assert "sqlite:///old.db" in unfinished.wrong
+    assert "sqlite:///old.db" in str(unfinished.wrong)
     move.run(LATER)
     assert_moved(source, target)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from hub.config import read_config
-from hub.domain import translations
 from hub.domain.errors import ConfigurationFault
 from hub.node.consistency import find_adapter_mistakes
 from hub.security import encryption
 from tests import homes
+from tests.words import in_vietnamese
 
 HEAD = 'url = "http://10.0.0.5/"\nadapter = "{adapter}"\nlookups = ["{operation}"]\n[policy]\ntransport = "plain"\n[settings]\n'
 NGSP = HEAD.format(adapter="ngsp", operation="LookupEnterprise")
@@ -34,10 +34,8 @@ def wrong(home: Path, text: str) -> dict[str, str]:
         mistakes = list(find_adapter_mistakes(read_config(home / "hub.toml", {})))
     except ConfigurationFault as fault:
         mistakes = list(fault.mistakes)
-    assert all(
-        translations.find_vietnamese(each.wrong) and translations.find_vietnamese(each.expected) for each in mistakes
-    ), mistakes
-    return {mistake.path.removeprefix("partners/asked.toml: "): mistake.wrong for mistake in mistakes}
+    assert all(in_vietnamese(each.wrong) and in_vietnamese(each.expected) for each in mistakes), mistakes
+    return {mistake.path.removeprefix("partners/asked.toml: "): str(mistake.wrong) for mistake in mistakes}
 
 
 def test_init_writes_a_key_that_its_owner_alone_may_read(home: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
+from twisted.web.test.requesthelper import DummyRequest
 
 from hub.config import Partner
 from hub.domain.model import Event
@@ -115,7 +116,7 @@ def test_links_that_are_down_are_told_and_borne(engine, tmp_path):
 
 def test_a_disk_that_is_nearly_full(engine, tmp_path):
     (why,) = look(engine, tmp_path, free_disk=1 << 60).values()
-    assert f"{1 << 60} needed" in why
+    assert f"{1 << 60} needed" in str(why)
 
 
 def test_a_journal_that_is_not_written(engine, tmp_path):
@@ -129,11 +130,11 @@ def test_a_journal_that_is_not_written(engine, tmp_path):
 def test_a_token_that_keeps_readyz_waiting_is_not_well():
     clock, waiting = Clock(), Deferred[str]()
     province: Any = SimpleNamespace(config=SimpleNamespace(identity=SimpleNamespace(flaw=None)))
-    told: list[str] = []
+    told: list[object] = []
     flaw = find_key_flaw(Live(Setup(province)), cast("Any", lambda _owner, _size, _step: waiting), clock)
     _ = Deferred.fromCoroutine(flaw).addCallback(told.append)
     clock.advance(KEY_PATIENCE)
-    assert told == ["no answer within 5 s"]
+    assert [str(flaw) for flaw in told] == ["no answer within 5 s"]
 
 
 # Who is told what, and how often is looked
@@ -243,7 +244,7 @@ def test_a_list_that_is_overdue_is_told_and_ends_readiness_only_when_it_keeps_ev
         (NOW + 2 * HOURS, (c,), True, ""),
     ):
         found, reasons = told(engine, tmp_path, at, anchors=listed(), partners=partners)
-        said = reasons.pop("revocation", "")
+        said = str(reasons.pop("revocation", ""))
         assert (found, said[:7], reasons) == (ready, count, {})
         assert ("the CRL is overdue since " in said) == bool(count)
 
@@ -252,7 +253,7 @@ def test_a_ca_that_was_asked_and_never_heard_is_missing(engine, tmp_path):
     anchors = Anchors([CA.certificate], sourced=[CA.certificate])
     ready, reasons = told(engine, tmp_path, anchors=anchors, partners=[of("a", MINE[0])])
     assert not ready
-    assert "nothing has been fetched from the CA yet" in reasons["revocation"]
+    assert "nothing has been fetched from the CA yet" in str(reasons["revocation"])
 
 
 def test_the_policy_says_what_is_demanded(engine, tmp_path):
@@ -260,7 +261,7 @@ def test_the_policy_says_what_is_demanded(engine, tmp_path):
     assert told(engine, tmp_path, anchors=silent, partners=[of("a", MINE[0])]) == (True, {})
     ready, reasons = told(engine, tmp_path, anchors=silent, partners=[of("a", MINE[0], revocation="require")])
     assert not ready
-    assert "no configured source of revocations" in reasons["revocation"]
+    assert "no configured source of revocations" in str(reasons["revocation"])
     stale = told(engine, tmp_path, NOW + 2 * HOURS, anchors=listed(), partners=[of("a", MINE[0], revocation="allow")])
     assert stale == (True, {})
 
@@ -325,3 +326,19 @@ def test_without_a_database_the_metrics_say_so(engine, tmp_path):
 def test_every_metric_is_explained(engine, tmp_path):
     written = {name for row in rows(sections(DOCS / "howto/operate.md")["Metrics"]) for name in quoted(row[0])}
     assert set(measured(engine, tmp_path)) == written
+
+
+@pytest.mark.parametrize(
+    ("languages", "language", "title"),
+    [(None, "vi", "Đặc tả dịch vụ"), ("en-GB,vi;q=0.5", "en", "Service contracts")],
+)
+def test_the_page_of_contracts_is_in_the_readers_language(languages, language, title):
+    request = DummyRequest([b""])
+    request.prepath, request.postpath = [b"contracts"], [b""]
+    if languages is not None:
+        request.requestHeaders.setRawHeaders("Accept-Language", [languages])
+    page = admin._Contracts(lambda: {"documents.wsdl": b"<w/>"}).render_GET(cast("Any", request)).decode()
+    assert f'<html lang="{language}">' in page
+    assert f"<h1>{title}</h1>" in page
+    assert '<a href="/contracts/documents.wsdl">' in page
+    assert request.responseHeaders.getRawHeaders("Vary") == ["Accept-Language"]

@@ -35,7 +35,7 @@ def refusal(places, name, policy=Policy()):
     try:
         places.enter(name, policy)
     except Unready as unready:
-        return (unready.retry_after, unready.problem.detail) if unready.problem.code == "hub-busy" else unready
+        return (unready.retry_after, str(unready.problem.detail)) if unready.problem.code == "hub-busy" else unready
     return None
 
 

@@ -272,6 +272,8 @@ def test_the_whole_way_in_a_browser(hub, tmp_path):
             page = context.new_page()
             page.on("request", lambda request: asked.append(request.url))
             page.on("console", lambda said: complaints.append(said.text))
+            page.goto(f"{hub.admin}/help/reference/errors")
+            judge(page)
             page.goto(f"{hub.admin}/reports/edoc/H55.13/{PERIOD}")
             judge(page)
             page.keyboard.press("Tab")

@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePub
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from hub.cli.documents_client import DocumentsClient, HubUnavailable
-from hub.domain import translations
 from hub.node.check import check_config
 from hub.security import pkcs11
 from hub.security.algorithms import METHODS
@@ -25,6 +24,7 @@ from tests.packets import document
 from tests.running import until
 from tests.tokens import PIN, SoftToken, certify
 from tests.warm import BIN
+from tests.words import in_vietnamese
 
 pytestmark = pytest.mark.slow
 
@@ -195,10 +195,8 @@ def test_each_mistake_is_told_in_both_languages(hub, in_token, token, tmp_path):
     for uri, sentences in told.items():
         configure(hub, uri)
         (mistake,) = check_config(hub.config, datetime.now(UTC)).mistakes
-        said = [
-            f"{each.path}: {each.wrong} ({each.expected})"
-            for each in (mistake, translations.translate_mistake(mistake))
-        ]
+        english = f"{mistake.path}: {mistake.wrong} ({mistake.expected})"
+        said = [english, f"{mistake.path}: {in_vietnamese(mistake.wrong)} ({in_vietnamese(mistake.expected)})"]
         for sentence, whole in zip(sentences, said, strict=True):
             assert whole.startswith(f"hub.toml: pki.key: {sentence}")
     configure(hub, token.uri("hub", **{"pin-source": str(wrong)}))

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import pickle
 import random
 import re
 import shutil
@@ -15,6 +16,7 @@ import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.language.catalogues import say_both
 from hub.report.form.form import ColumnKind
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
@@ -40,8 +42,10 @@ def read(content, form=EDOC, units=UNITS, period=PERIOD):
 def wrong(content, **more):
     with pytest.raises(Misfilled) as caught:
         read(content, **more)
-    assert all(each.vi and each.en and each.vi != each.en for each in caught.value.wrong)
-    return [(each.cell, each.en) for each in caught.value.wrong]
+    both = [(each.cell, *say_both(each.wrong)) for each in caught.value.wrong]
+    assert pickle.loads(pickle.dumps(caught.value)).wrong == caught.value.wrong
+    assert all(vi and en and vi != en for _, vi, en in both)
+    return [(cell, en) for cell, _, en in both]
 
 
 def packed(changes, of=GOOD, method=zipfile.ZIP_DEFLATED):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from hub.domain.errors import Rejected, find_error_sentences
+from hub.domain.errors import Rejected, find_error_sentence
 from hub.report.form.book import read_shipped_book
 from hub.report.form.form import ColumnKind
 from hub.report.form.period import CutOff, Cuts
@@ -29,8 +29,8 @@ def refused(said, at=NOON):
     with pytest.raises(Rejected) as caught:
         declaring.read_declaration(octets(said) if isinstance(said, Declaration) else said, at, "m")
     for problem in caught.value.problems:
-        find_error_sentences(problem.code)
-    return [(problem.code, problem.detail) for problem in caught.value.problems]
+        find_error_sentence(problem.code)
+    return [(problem.code, str(problem.detail)) for problem in caught.value.problems]
 
 
 def test_a_declaration_is_of_its_unit_makes_no_fact_and_names_the_units_it_tells_of():
@@ -47,7 +47,7 @@ def test_a_period_that_has_not_begun_by_the_provinces_cut_off_is_declared_by_nob
     assert declaring.read_declaration(december, NOON, "m").sender == "H55.13"
     with pytest.raises(Rejected) as caught:
         declaring.read_declaration(december, NOON, "m", lambda: by_28)
-    assert [(problem.code, problem.detail) for problem in caught.value.problems] == [
+    assert [(problem.code, str(problem.detail)) for problem in caught.value.problems] == [
         ("R.Period", "2026-12: it begins on 2026-11-28")
     ]
 

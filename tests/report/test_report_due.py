@@ -9,7 +9,7 @@ import openpyxl
 import pytest
 from pypdf import PdfReader
 
-from hub.domain.model import Language
+from hub.language.languages import Language
 from hub.report.counting.counting import Cells, Report, assemble_report
 from hub.report.form.form import choose_form
 from hub.report.form.period import CutOff, Cuts, parse_period

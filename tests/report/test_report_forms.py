@@ -1,5 +1,6 @@
 """What a form may say, and how every mistake in it is told at once (docs/reference/reports.md)."""
 
+import pickle
 import re
 from datetime import date
 
@@ -7,8 +8,9 @@ import pytest
 
 from hub.domain.errors import ConfigurationFault
 from hub.domain.lifecycle import FINAL_STATUSES, STATUS_RANK
-from hub.domain.model import Language
-from hub.report.form.form import ATTRIBUTES, ColumnKind, Wording, choose_form
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.report.form.form import ATTRIBUTES, ColumnKind, FormMissing, Wording, choose_form
 from hub.report.form.period import parse_period
 from hub.report.form.toml import FOLDER, RULES, read_form_folder, read_form_toml
 from tests.conftest import ROOT
@@ -35,7 +37,7 @@ def mistakes(content: str) -> list[tuple[str, str]]:
     """Return (place, what is wrong) of every mistake of *content*."""
     with pytest.raises(ConfigurationFault) as fault:
         read_form_toml(content.encode(), "f.toml")
-    return [(mistake.path.removeprefix("f.toml: "), mistake.wrong) for mistake in fault.value.mistakes]
+    return [(mistake.path.removeprefix("f.toml: "), str(mistake.wrong)) for mistake in fault.value.mistakes]
 
 
 def test_the_form_edoc_has_the_columns_of_the_standard_in_its_order():
@@ -245,8 +247,12 @@ def test_the_form_in_force_on_the_last_day_of_the_period_is_chosen(tmp_path):
     found = read_form_folder(tmp_path)
     assert choose_form(found, "small", parse_period("2026-11")).until == date(2026, 11, 15)
     assert choose_form(found, "small", parse_period("2026-12")).since == date(2026, 11, 15)
-    with pytest.raises(LookupError, match=r"Không có biểu mẫu “big” .* No form “big” for 2026-11; there are: small"):
+    with pytest.raises(FormMissing, match=r"There is no form “big” for 2026-11; there are: small\.") as missing:
         choose_form(found, "big", parse_period("2026-11"))
+    assert isinstance(missing.value, LookupError)
+    assert translate(missing.value.said, Language.VI) == "Không có biểu mẫu “big” cho kỳ 2026-11; có: small."
+    assert missing.value.detail == "big 2026-11: small"
+    assert pickle.loads(pickle.dumps(missing.value)).detail == missing.value.detail
 
 
 def test_two_forms_of_one_id_at_once_and_the_mistakes_of_every_file_are_told(tmp_path):

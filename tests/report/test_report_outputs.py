@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from lxml import html
 
 from hub.domain.local_time import HANOI
-from hub.domain.model import Fact, Language
+from hub.domain.model import Fact
+from hub.language.languages import Language
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row, Section, count_report
 from hub.report.form.form import Check, Wording

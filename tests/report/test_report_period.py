@@ -1,5 +1,6 @@
 """Which days a reporting period has, and which period a moment falls in (standards 4.2)."""
 
+import pickle
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.domain.model import Language
+from hub.language.catalogues import translate
+from hub.language.languages import Language
 from hub.report.form.period import (
     CutOff,
     Cuts,
@@ -83,12 +85,13 @@ def test_small_letters_and_spaces_around_are_read():
     ],
 )
 def test_any_other_text_is_refused_with_a_sentence_in_both_languages(text):
-    with pytest.raises(
-        PeriodUnreadable, match=r"Kỳ báo cáo .* không đọc được.* / The period .* cannot be read"
-    ) as refused:
+    with pytest.raises(PeriodUnreadable, match=r"The period .* cannot be read") as refused:
         parse_period(text)
+    said = translate(refused.value.said, Language.VI)
+    assert said.startswith(f"Kỳ báo cáo “{text}” không đọc được; hãy ghi như 2026-11")
     assert isinstance(refused.value, ValueError)
     assert refused.value.text == text
+    assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)
 
 
 @given(MONTHS, CUTS)

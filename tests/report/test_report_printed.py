@@ -12,7 +12,8 @@ import pytest
 from lxml import etree
 from pypdf import PdfReader
 
-from hub.domain.model import Fact, Language
+from hub.domain.model import Fact
+from hub.language.languages import Language
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row, Section, count_report
 from hub.report.form.form import Check, Wording

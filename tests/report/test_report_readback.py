@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from hub.domain.local_time import HANOI
-from hub.domain.model import Fact, Language, Unit
+from hub.domain.model import Fact, Unit
+from hub.language.languages import Language
 from hub.report.counting.counting import COUNTING, Cells, Report, Row, Section, assemble_report, count_report
 from hub.report.counting.evidence import MEMBERS, EvidenceLine, gather_evidence, hash_evidence
 from hub.report.counting.family import list_unit_family
@@ -364,8 +365,8 @@ def test_the_second_sheet_lists_each_fact_with_the_columns_that_count_it():
     assert hash_evidence(lines) in sheet["A2"].value
     rows = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=4)]
     assert [(row[1], row[2], wall(row[3]), row[4], row[5], row[8]) for row in rows] == [
-        ("A.1", "sent", NOW - timedelta(hours=2), "+id", "m1", "(2) (12) (23)"),
-        ("A.2", "received", NOW - timedelta(hours=1), "+id", "m1", "(4) (23)"),
+        ("A.1", "gửi đi", NOW - timedelta(hours=2), "+id", "m1", "(2) (12) (23)"),
+        ("A.2", "nhận được", NOW - timedelta(hours=1), "+id", "m1", "(4) (23)"),
     ]
 
 

@@ -92,7 +92,7 @@ def test_a_call_that_breaks_the_schema_is_refused_with_its_place(reports, old, n
     content = octets(SAID).replace(old, new).replace(b"</Note>", b"</Remark>" if b"Remark" in new else b"</Note>")
     with pytest.raises(CallRefused) as refused:
         reports.validate(etree.fromstring(content))
-    assert any(problem.code == "contract-broken" and place in problem.detail for problem in refused.value.problems)
+    assert any(problem.code == "contract-broken" and place in str(problem.detail) for problem in refused.value.problems)
 
 
 @pytest.fixture(scope="module")

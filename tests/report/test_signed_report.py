@@ -181,7 +181,7 @@ def test_a_change_is_told_with_its_place():
     with pytest.raises(Rejected) as told:
         signed.verify_official_signature(GIVEN, by_xmlsec(GIVEN.replace(b">3<", b">4<", 1)))
     (problem,) = told.value.problems
-    assert (problem.code, problem.detail) == (
+    assert (problem.code, str(problem.detail)) == (
         "report-changed",
         "Total[unit=H55.13]/Number[column=sent_inside]: '3' -> '4'",
     )

@@ -122,7 +122,7 @@ def test_a_province_lays_its_own_days_over_those_that_come_with_the_hub(tmp_path
 def mistakes(content: str) -> list[tuple[str, str]]:
     with pytest.raises(ConfigurationFault) as fault:
         read_workdays(content.encode(), "w.toml")
-    return [(mistake.path.removeprefix("w.toml: "), mistake.wrong) for mistake in fault.value.mistakes]
+    return [(mistake.path.removeprefix("w.toml: "), str(mistake.wrong)) for mistake in fault.value.mistakes]
 
 
 def test_every_mistake_of_a_calendar_is_told_at_once_with_its_place():

@@ -8,8 +8,8 @@ from threading import Event, Lock
 import pytest
 from lxml import etree
 
-from hub.domain import translations
 from hub.domain.errors import Unready
+from hub.language.phrases import phrase, verbatim
 from hub.security import signing, token_key, wss_verify
 from hub.security.algorithms import METHODS, Method
 from hub.security.certificates import Identity, Signer
@@ -19,6 +19,7 @@ from tests import pki
 from tests.conftest import ROOT
 from tests.pki import NOW
 from tests.vectors import ENVELOPE, OTHER, PARTNER
+from tests.words import in_vietnamese
 
 PSS = Identity.read(ROOT / "tests/keys/pss.key", ROOT / "tests/keys/pss.crt")
 
@@ -36,9 +37,9 @@ class Token:
     def open(self, place: KeyPlace, pin: str) -> "Session":
         self.opened.append(pin)
         if not self.there:
-            raise TokenTrouble("there is no token truc", "a token that opens")
+            raise TokenTrouble(phrase("there is no token {shown}", shown="truc"), phrase("a token that opens"))
         if pin != self.pin:
-            raise PinRefused("the token truc refuses the PIN in pin", "the PIN")
+            raise PinRefused(verbatim("the token truc refuses the PIN in pin"), verbatim("the PIN"))
         self.sessions += 1
         return Session(self, self.keys[place.object or ""])
 
@@ -60,7 +61,9 @@ class Session:
             if not self._token.there:
                 self._alive = False
             if not self._alive:
-                raise TokenTrouble("the token truc does not sign: DeviceRemoved", "a token that signs")
+                raise TokenTrouble(
+                    verbatim("the token truc does not sign: DeviceRemoved"), phrase("a token that signs")
+                )
             assert method is METHODS[self._identity.method]
             return self._identity.sign(content)
         finally:
@@ -218,9 +221,9 @@ def test_a_proof_that_fails_leaves_what_was_there_before(hold, token, pin):
 
 def test_a_key_that_is_not_the_certificates_is_found_out(hold):
     ((wrong, expected, grave),) = hold("other", PARTNER).prove()
-    assert wrong.startswith("the key object=other is not the key of CN=")
-    assert translations.find_vietnamese(wrong)
-    assert translations.find_vietnamese(expected)
+    assert str(wrong).startswith("the key object=other is not the key of CN=")
+    assert in_vietnamese(wrong)
+    assert in_vietnamese(expected)
     assert grave
 
 
@@ -256,8 +259,8 @@ def test_a_token_that_does_not_come_back_keeps_nobody_else_waiting(hold, monkeyp
                 held.sign(b"a")
             assert "has not returned" in held.flaw()
             ((wrong, expected, grave),) = held.prove()
-            assert translations.find_vietnamese(wrong)
-            assert translations.find_vietnamese(expected)
+            assert in_vietnamese(wrong)
+            assert in_vietnamese(expected)
             assert grave
         finally:
             answered.set()
@@ -271,5 +274,5 @@ def test_without_the_library_it_says_what_to_install(monkeypatch):
     place = KeyPlace(module=Path("m.so"), pin_file=Path("pin"), object="hub")
     with pytest.raises(TokenTrouble, match="needs python-pkcs11") as trouble:
         token_key._opened(place, "1234")
-    assert trouble.value.expected == "pip install 'lienthong[hsm]'"
-    assert translations.find_vietnamese(trouble.value.wrong)
+    assert str(trouble.value.expected) == "pip install 'lienthong[hsm]'"
+    assert in_vietnamese(trouble.value.wrong)

@@ -33,7 +33,7 @@ def told(content, at=NOON):
 def refused(content):
     with pytest.raises(Rejected) as rejected:
         read_dossier_call(content, NOON, "m")
-    return [(problem.code, problem.detail) for problem in rejected.value.problems]
+    return [(problem.code, str(problem.detail)) for problem in rejected.value.problems]
 
 
 def deviations(content):

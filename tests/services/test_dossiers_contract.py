@@ -180,7 +180,7 @@ def test_a_stock_client_raises_our_faults_with_their_typed_detail(dossiers, zeep
 def test_a_call_that_breaks_the_schema_is_refused_with_its_place(dossiers, content, place):
     with pytest.raises(CallRefused) as refused:
         dossiers.validate(etree.fromstring(content))
-    assert any(problem.code == "contract-broken" and place in problem.detail for problem in refused.value.problems)
+    assert any(problem.code == "contract-broken" and place in str(problem.detail) for problem in refused.value.problems)
 
 
 def test_a_thousand_dossiers_fit_in_one_call_and_no_more(dossiers):

@@ -56,7 +56,7 @@ def child(xml):
 def refusal(documents, xml):
     with pytest.raises(CallRefused) as refused:
         documents.validate(child(xml))
-    return [(problem.code, problem.detail) for problem in refused.value.problems]
+    return [(problem.code, str(problem.detail)) for problem in refused.value.problems]
 
 
 # --- what is published --------------------------------------------------------------------------------------------------
@@ -248,7 +248,9 @@ def test_a_stock_client_reads_each_reason_of_a_refusal(documents, zeep, name):
     assert "H55.99.99" in errors[0].Description
     read = documents_responses.read_report(element, name)
     assert not read.success
-    assert [(problem.code, problem.detail) for problem in read.problems] == [(e.Code, e.Description) for e in errors]
+    assert [(problem.code, str(problem.detail)) for problem in read.problems] == [
+        (e.Code, e.Description) for e in errors
+    ]
 
 
 def test_a_stock_client_reads_the_ids_that_wait(documents, zeep):

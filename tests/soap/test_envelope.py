@@ -5,14 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from hub.domain.errors import SENTENCES, CallRefused, find_error_sentences
+from hub.domain.errors import SENTENCES, CallRefused, describe_problem, find_error_sentence
 from hub.domain.model import Problem
+from hub.language.catalogues import say_both
+from hub.language.languages import Language
+from hub.language.phrases import phrase
 from hub.soap import envelope
 from tests.costs import drawing
 
 SOAP = envelope.SOAP11
 ACTION = "urn:lienthong:documents:1/SendDocument"
 NS = "urn:lienthong:documents:1"
+LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 def read(xml):
@@ -197,14 +201,33 @@ def test_a_soap_12_fault_has_code_reason_and_detail(problem, server, value):
     assert (fault.sender, fault.tracking, fault.problems[0].code) == (value == "soap:Sender", "t-1", problem)
 
 
+def test_the_reason_of_a_soap_12_fault_is_one_text_in_each_language():
+    """SOAP 1.2 part 1, 5.4.2: each Text has its own `xml:lang`."""
+    problem = Problem("attachment-unknown", phrase("a part without Content-ID"))
+    child, fault = fault_in(envelope.write_fault(NS, [problem], server=False, tracking="t", soap=envelope.SOAP12))
+    texts = {each.get(LANG): each.text for each in child.iterfind("s:Reason/s:Text", {"s": envelope.SOAP12})}
+    assert list(texts) == ["vi", "en"]
+    assert texts == {str(language): describe_problem(problem, language) for language in Language}
+    assert "[một phần không có Content-ID]" in texts["vi"]
+    assert "[a part without Content-ID]" in texts["en"]
+    assert (fault.text, fault.problems) == (texts["en"], (Problem(problem.code, f"{texts['vi']} / {texts['en']}"),))
+
+
+def test_the_faultstring_of_a_soap_11_fault_has_both_languages():
+    problem = Problem("attachment-unknown", phrase("a part without Content-ID"))
+    _, fault = fault_in(envelope.write_fault(NS, [problem], server=False, tracking="t"))
+    assert fault.text == describe_problem(problem)
+    assert fault.text.index("[một phần không có Content-ID]") < fault.text.index("[a part without Content-ID]")
+
+
 @pytest.mark.parametrize("code", sorted(SENTENCES))
 def test_a_fault_speaks_both_languages_and_carries_a_typed_detail(code):
     problem = Problem(f"{code}MessageHeader.Code" if code.endswith(".") else code, "tại đây")
     octets = envelope.write_fault(NS, [problem], server=False, tracking="0192-abc")
     child, fault = fault_in(octets)
     (string,) = child.iterfind("faultstring")
-    assert string.get("{http://www.w3.org/XML/1998/namespace}lang") == "vi"
-    vietnamese, english = find_error_sentences(problem.code)
+    assert string.get(LANG) == "vi"
+    vietnamese, english = say_both(find_error_sentence(problem.code))
     assert vietnamese in fault.text
     assert english in fault.text
     assert fault.problems == (Problem(problem.code, fault.text),)
@@ -253,6 +276,16 @@ def test_a_partners_soap_12_fault_is_read(value, sender):
     assert envelope.read_fault(envelope.open_reply(root).child) == envelope.SoapFault(sender, "vì sao")
 
 
+@pytest.mark.parametrize(("languages", "text"), [(("vi", "en"), "2"), (("en", "vi"), "1"), (("fr", "vi"), "1")])
+def test_of_several_texts_the_english_one_is_read_or_else_the_first(languages, text):
+    texts = "".join(f'<e:Text xml:lang="{language}">{at}</e:Text>' for at, language in enumerate(languages, 1))
+    root = read(
+        f'<e:Envelope xmlns:e="{envelope.SOAP12}"><e:Body><e:Fault><e:Code><e:Value>e:Sender</e:Value></e:Code>'
+        f"<e:Reason>{texts}</e:Reason></e:Fault></e:Body></e:Envelope>"
+    )
+    assert envelope.read_fault(envelope.open_reply(root).child) == envelope.SoapFault(sender=True, text=text)
+
+
 def test_a_fault_without_anything_in_it_is_the_receivers():
     root = read(soap("<s:Body><s:Fault/></s:Body>"))
     assert envelope.read_fault(envelope.open_reply(root).child) == envelope.SoapFault(sender=False, text="")
@@ -280,7 +313,7 @@ def test_every_reason_of_a_fault_is_read():
     problems = [Problem("unit-unknown", "H55.1"), Problem("unit-unknown", "H55.2")]
     octets = envelope.write_fault(NS, problems, server=False, tracking="t")
     _, fault = fault_in(octets)
-    assert [(problem.code, problem.detail[-7:]) for problem in fault.problems] == [
+    assert [(problem.code, str(problem.detail)[-7:]) for problem in fault.problems] == [
         ("unit-unknown", "[H55.1]"),
         ("unit-unknown", "[H55.2]"),
     ]

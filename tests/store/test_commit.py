@@ -207,7 +207,7 @@ def test_when_too_many_wait_nothing_more_is_taken_in_but_all_else_goes_on(runnin
     waiting = [made.admit(ONE, lambda _tx: None) for _ in range(3)]
     refused = refusal(made.admit(ONE, lambda _tx: None))
     assert (refused.problem.code, refused.retry_after) == ("hub-busy", 5)
-    assert "3 steps wait" in made.trouble()
+    assert "3 steps wait" in str(made.trouble())
     settled = made.write(lambda _tx: "settled")
     clock.advance(0)
     queued.pop(0)()
@@ -225,7 +225,7 @@ def test_when_a_commit_takes_too_long_nothing_more_is_taken_in_until_it_is_done(
     clock.advance(0.1)
     refused = refusal(made.admit(ONE, lambda _tx: None))
     assert refused.problem.code == "hub-busy"
-    assert "the oldest for 5.0 s" in refused.problem.detail
+    assert "the oldest for 5.0 s" in str(refused.problem.detail)
     queued.pop(0)()
     queued.pop(0)()
     assert refusal(made.admit(ONE, lambda _tx: None)) is None
@@ -241,7 +241,7 @@ def test_a_commit_that_failed_is_told_of_for_a_moment(running):
     clock.advance(0)
     queued.pop(0)()
     assert refusal(failed).problem.code == "journal-unavailable"
-    assert "database or disk is full" in made.trouble()
+    assert "database or disk is full" in str(made.trouble())
     assert refusal(made.admit(ONE, lambda _tx: None)) is None, "the next may try"
     clock.advance(0)
     queued.pop(0)()

@@ -143,7 +143,7 @@ def test_what_a_report_raises_is_raised_here(town):
     town.ask("a", "a1")
     town.answer("a1", WorkerAnswer(error=PickledError.from_error(Unready("journal-unavailable", "why", 7))))
     found = town.told["a1"].value
-    assert (type(found), found.problem.code, found.problem.detail, found.retry_after) == (
+    assert (type(found), found.problem.code, str(found.problem.detail), found.retry_after) == (
         Unready, "journal-unavailable", "why", 7,
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ TODAY = date(2026, 11, 24)
 def refused(*codes, partner="sotttt"):
     with pytest.raises(Rejected) as caught:
         ROUTES.route_all(partner, codes, TODAY)
-    return [(problem.code, problem.detail.split(" ")[0]) for problem in caught.value.problems]
+    return [(problem.code, str(problem.detail).split(" ")[0]) for problem in caught.value.problems]
 
 
 def to(code, partner="sotttt"):
@@ -166,7 +166,7 @@ def inactive(code: str, on: date) -> str:
         ALL.route(code, on)
     (problem,) = caught.value.problems
     assert problem.code == "unit-inactive"
-    return problem.detail
+    return str(problem.detail)
 
 
 def test_what_is_for_a_unit_that_ended_is_refused_naming_its_successor():

@@ -6,19 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.domain import translations
 from hub.domain.model import Unit, UnitMark
 from hub.units.units_csv import COLUMNS, fits_unit_code, read_units_csv, write_units_csv
+from tests.words import in_vietnamese
 
 KNOWN = (Unit("H55", "Tỉnh", aliases=("000.00.00.H55",)), Unit("H55.1", "Văn phòng", "H55"))
 
 
 def wrong(*lines: str, header: str = ",".join(COLUMNS)) -> list[str]:
     _, mistakes = read_units_csv("\n".join([header, *lines]).encode(), "u.csv", KNOWN)
-    assert all(
-        translations.find_vietnamese(mistake.wrong) and translations.find_vietnamese(mistake.expected)
-        for mistake in mistakes
-    )
+    assert all(in_vietnamese(mistake.wrong) and in_vietnamese(mistake.expected) for mistake in mistakes)
     return [mistake.path for mistake in mistakes]
 
 
@@ -91,10 +88,7 @@ def test_no_file_ends_in_a_traceback(content: bytes) -> None:
 def test_a_mistake_in_successors_or_mark_is_named_too(line: str, column: str) -> None:
     _, mistakes = read_units_csv(f"{','.join(COLUMNS)}\n{line}\n".encode(), "u.csv", KNOWN, province="H55")
     assert [mistake.path for mistake in mistakes] == [f"u.csv:2: {column}"]
-    assert all(
-        translations.find_vietnamese(mistake.wrong) and translations.find_vietnamese(mistake.expected)
-        for mistake in mistakes
-    )
+    assert all(in_vietnamese(mistake.wrong) and in_vietnamese(mistake.expected) for mistake in mistakes)
 
 
 def test_units_that_follow_one_another_in_a_circle_are_a_mistake() -> None:

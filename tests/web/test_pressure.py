@@ -217,4 +217,4 @@ def test_a_look_at_the_disk_is_believed_for_a_second(tmp_path, monkeypatch):
 def test_both_the_data_and_the_file_of_the_journal_need_room(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=1 if place.name == "far" else 100))
     config: Any = SimpleNamespace(data=tmp_path, database_url=f"sqlite:///{tmp_path}/far/hub.db", free_disk=10)
-    assert disk_space.describe_lacking_space(config) == f"{tmp_path}/far: 1 octets free, 10 needed"
+    assert str(disk_space.describe_lacking_space(config)) == f"{tmp_path}/far: 1 octets free, 10 needed"

@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.model import Fact
 from hub.journal import duties
+from hub.language.phrases import phrase
 from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.period import parse_period
 from hub.store import tables, transactions
@@ -127,7 +128,7 @@ def test_months_are_closed_by_the_provinces_own_forms_as_soon_as_these_are_right
 
     def own() -> Book:
         if wrong:
-            raise ConfigurationFault([Mistake("bieu/mail.toml: id", "is missing", "a text")])
+            raise ConfigurationFault([Mistake("bieu/mail.toml: id", phrase("is missing"), phrase("a text"))])
         book = read_shipped_book()
         return attrs.evolve(book, forms=tuple(form for form in book.forms if form.id == "mail"))
 

@@ -2,23 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hub.cli.screen import FAILED, CommandStop, Screen, command, command_group, exit_command, pass_screen, t
+from hub.cli.screen import FAILED, CommandStop, Screen, command, command_group, exit_command, pass_screen, say_count, t
+from hub.language.phrases import phrase
 
 COMMANDS = {
     "backup": (
         "hub.cli.db.backup:backup",
-        "Sao lưu nhật ký SQLite khi trục đang chạy",
-        "Back up the SQLite journal while the hub runs",
+        phrase("Back up the SQLite journal while the hub runs"),
     ),
-    "verify": ("hub.cli.db.backup:verify_journal", "Kiểm tra toàn bộ nhật ký", "Check the whole journal for damage"),
+    "verify": ("hub.cli.db.backup:verify_journal", phrase("Check the whole journal for damage")),
     "move": (
         "hub.cli.db.move:move_journal",
-        "Chuyển nhật ký từ SQLite sang PostgreSQL",
-        "Move the journal from SQLite to PostgreSQL",
+        phrase("Move the journal from SQLite to PostgreSQL"),
     ),
 }
 if TYPE_CHECKING:
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
 
 @command_group(
     "db",
-    "Cơ sở dữ liệu của nhật ký: phiên bản, nâng cấp, sao lưu, kiểm tra, chuyển sang PostgreSQL.",
-    "The journal's database: its version, upgrade, backup, verification, and the move to PostgreSQL.",
+    t("The journal's database: its version, upgrade, backup, verification, and the move to PostgreSQL."),
     table=COMMANDS,
 )
 def db() -> None:
@@ -40,8 +38,7 @@ def db() -> None:
 
 @command(
     "status",
-    "So phiên bản cơ sở dữ liệu với phiên bản chương trình cần. Mã thoát 1 nếu chương trình không chạy được trên đó.",
-    "Compare the database's version with the one this program needs. Exits 1 if the program cannot run on it.",
+    t("Compare the database's version with the one this program needs. Exits 1 if the program cannot run on it."),
     "lienthong db status --json",
 )
 @pass_screen
@@ -69,15 +66,18 @@ def show_database_status(screen: Screen) -> None:
         "least": least,
         "pending": [f"{step.version} {step.part}" for step in todo],
     }
-    told = found or t("trống", "empty")
-    lines = [t(f"{told}; cần {needed}: ", f"{told}; needed {needed}: ") + _verdict(fields)]
+    told = found or t("empty")
+    lines = [t("{told}; needed {needed}: ", told=told, needed=needed) + _verdict(fields)]
     if fed is not None:
         fields["feed"] = fed
-        since = t(f", cũ nhất từ {fed['oldest']}", f", the oldest of {fed['oldest']}") if fed["oldest"] else ""
+        since = t(", the oldest of {oldest}", oldest=fed["oldest"]) if fed["oldest"] else ""
         lines.append(
             t(
-                f"{fed['exchange']}: đã phát {fed['published']} sự kiện, còn {fed['unpublished']}{since}",
-                f"{fed['exchange']}: {fed['published']} events published, {fed['unpublished']} left{since}",
+                "{exchange}: {published} events published, {unpublished} left{since}",
+                exchange=fed["exchange"],
+                published=say_count(fed["published"]),
+                unpublished=say_count(fed["unpublished"]),
+                since=since,
             )
         )
     screen.row(fields, "\n".join(lines))
@@ -87,22 +87,17 @@ def show_database_status(screen: Screen) -> None:
 
 def _verdict(fields: Mapping[str, object]) -> str:
     if fields["current"]:
-        return t("đúng phiên bản", "up to date")
+        return t("up to date")
     if not fields["pending"]:
-        return (
-            t("mới hơn; chương trình này vẫn chạy được", "newer; this program runs on it")
-            if fields["runs"]
-            else t("mới hơn; hãy nâng cấp chương trình", "newer; upgrade the program")
-        )
+        return t("newer; this program runs on it") if fields["runs"] else t("newer; upgrade the program")
     if fields["runs"]:
         return t(
-            "chạy được; khi không còn nút phiên bản cũ, hãy chạy `lienthong db upgrade --after`",
             "this program runs on it; once no node of the old version is left, run `lienthong db upgrade --after`",
         )
-    return t("hãy chạy `lienthong db upgrade`", "run `lienthong db upgrade`")
+    return t("run `lienthong db upgrade`")
 
 
-def _fed(tx: "Transaction", exchange: str) -> dict[str, object]:
+def _fed(tx: "Transaction", exchange: str) -> dict[str, Any]:
     """Return how many events the feed has published, and how many are left."""
     from hub.journal import feed_cursor
 
@@ -113,9 +108,10 @@ def _fed(tx: "Transaction", exchange: str) -> dict[str, object]:
 
 @command(
     "upgrade",
-    "Nâng cơ sở dữ liệu lên phiên bản chương trình cần; tạo mới nếu chưa có. Không nâng khi nút phiên bản cũ còn chạy, trừ khi dùng --before.",
-    "Upgrade the database to the version this program needs, or create it. "
-    "Refused while nodes of the old version run, except with --before.",
+    t(
+        "Upgrade the database to the version this program needs, or create it. Refused while nodes of "
+        "the old version run, except with --before."
+    ),
     "lienthong db upgrade",
     "lienthong db upgrade --before",
 )
@@ -123,13 +119,13 @@ def _fed(tx: "Transaction", exchange: str) -> dict[str, object]:
     "--before",
     "part",
     flag_value="before",
-    help=t("Chỉ phần mà các nút cũ vẫn chạy được.", "Only the part with which nodes of the old version still run."),
+    help=t("Only the part with which nodes of the old version still run."),
 )
 @click.option(
     "--after",
     "part",
     flag_value="after",
-    help=t("Phần còn lại, khi không còn nút cũ.", "The rest, once no node of the old version is left."),
+    help=t("The rest, once no node of the old version is left."),
 )
 @pass_screen
 def upgrade_hub_database(screen: Screen, part: str | None) -> None:
@@ -147,7 +143,7 @@ def upgrade_hub_database(screen: Screen, part: str | None) -> None:
             _refuse_beside_others(config, engine, before, target)
             transactions.upgrade_schema(engine, target)
         after = transactions.read_schema_version(engine)
-    said = t("không có gì để nâng", "nothing to do") if before == after else f"{before or '-'} → {after}"
+    said = t("nothing to do") if before == after else f"{before or '-'} → {after}"
     screen.row({"before": before, "after": after}, said)
 
 
@@ -166,19 +162,15 @@ def _refuse_beside_others(config: "Config", engine: "Engine", found: str | None,
     old = [name for name, schema in alive.items() if schema < target]
     if schema_version.applies_after_part(schema_version.list_migration_steps(), found, target) and old:
         raise CommandStop(
-            f"còn nút phiên bản cũ đang chạy: {', '.join(old)}; hãy dừng trước, hoặc chỉ chạy --before",
-            f"nodes of the old version run: {', '.join(old)}; stop them first, or run only --before",
+            t("nodes of the old version run: {old}; stop them first, or run only --before", old=", ".join(old)),
         )
     if pid and mine not in alive:
-        raise CommandStop(
-            f"trục đang chạy (pid {pid}); hãy dừng trước", f"the hub is running (pid {pid}); stop it first"
-        )
+        raise CommandStop(t("the hub is running (pid {pid}); stop it first", pid=pid))
 
 
 @command(
     "nodes",
-    "Các nút dùng chung nhật ký: còn sống, mất tín hiệu, đã dừng; mỗi nút đang gửi bao nhiêu lượt chuyển.",
-    "The nodes that share the journal: alive, lapsed, stopped; how many deliveries each is sending.",
+    t("The nodes that share the journal: alive, lapsed, stopped; how many deliveries each is sending."),
     "lienthong db nodes --json",
 )
 @pass_screen
@@ -188,6 +180,7 @@ def list_hub_nodes(screen: Screen) -> None:
     import attrs
 
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.words import say_word
     from hub.journal import nodes
     from hub.store import transactions
 
@@ -197,21 +190,18 @@ def list_hub_nodes(screen: Screen) -> None:
             for seen in nodes.list_nodes(tx, datetime.now(UTC))
         ]
     columns = {
-        "name": t("NÚT", "NODE"),
-        "state": t("TRẠNG THÁI", "STATE"),
-        "holds": t("ĐANG GỬI", "SENDING"),
-        "version": t("PHIÊN BẢN", "VERSION"),
-        "schema": t("LƯỢC ĐỒ", "SCHEMA"),
-        "started_at": t("BẮT ĐẦU", "STARTED"),
-        "seen_at": t("THẤY LẦN CUỐI", "LAST SEEN"),
+        "name": t("NODE"),
+        "state": t("STATE"),
+        "holds": t("SENDING"),
+        "version": t("VERSION"),
+        "schema": t("SCHEMA"),
+        "started_at": t("STARTED"),
+        "seen_at": t("LAST SEEN"),
     }
-    if not screen.table(columns, [row | {"state": _state(screen, row["state"])} for row in rows]):
-        screen.note("Chưa có nút nào.", "There is no node yet.")
-
-
-def _state(screen: Screen, state: str) -> str:
-    said = {"alive": "đang chạy", "lapsed": "mất tín hiệu", "stopped": "đã dừng"}[state]
-    return state if screen.json else t(said, state)
+    if not screen.json:
+        rows = [row | {"state": say_word("node", row["state"])} for row in rows]
+    if not screen.table(columns, rows):
+        screen.note(t("There is no node yet."))
 
 
 db.add_command(show_database_status)

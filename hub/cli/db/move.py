@@ -13,54 +13,45 @@ from pathlib import Path
 import attrs
 import click
 
-from hub.cli.screen import CONFIGURATION, UNAVAILABLE, CommandStop, Screen, command, pass_screen, t
+from hub.cli.screen import CONFIGURATION, UNAVAILABLE, CommandStop, Screen, command, pass_screen, say, say_count, t
 from hub.config import Config
 from hub.journal.move import JournalMove, Tell, Unmovable
+from hub.language.phrases import phrase
 
-#: reason for which a move is refused -> (vi, en)
+#: reason for which a move is refused -> what is wrong
 WHY = {
-    "chain-broken": ("chuỗi băm của nhật ký bị đứt tại sự kiện", "the hash chain of the journal is broken at event"),
-    "differs": (
-        "hai bên không giống nhau; nguồn còn nguyên, chưa đổi gì",
-        "the two databases differ; the source is unchanged",
-    ),
-    "not-taken": ("PostgreSQL không nhận một giá trị", "PostgreSQL does not accept a value"),
-    "other-source": ("đích đang nhận dở một nhật ký khác", "the target contains part of another journal"),
-    "source-moved": ("nguồn đã được chuyển đi, nay ở", "the source has moved already and is now at"),
-    "source-version": (
-        "nguồn ở phiên bản khác; hãy chạy `lienthong db upgrade`",
-        "the source has another version; run `lienthong db upgrade`",
-    ),
-    "target-not-empty": ("đích đã có dữ liệu trong bảng", "the target has rows in the table"),
-    "target-version": (
-        "đích ở phiên bản khác; hãy tạo cơ sở dữ liệu trống",
-        "the target has another version; make an empty database",
-    ),
+    "chain-broken": phrase("the hash chain of the journal is broken at event"),
+    "differs": phrase("the two databases differ; the source is unchanged"),
+    "not-taken": phrase("PostgreSQL does not accept a value"),
+    "other-source": phrase("the target contains part of another journal"),
+    "source-moved": phrase("the source has moved already and is now at"),
+    "source-version": phrase("the source has another version; run `lienthong db upgrade`"),
+    "target-not-empty": phrase("the target has rows in the table"),
+    "target-version": phrase("the target has another version; make an empty database"),
 }
 _REFUSED = {"other-source", "source-moved", "source-version", "target-not-empty", "target-version"}
 
 
 @command(
     "move",
-    "Chuyển nhật ký từ SQLite sang một cơ sở dữ liệu PostgreSQL trống, gồm cả các lượt chuyển đang chờ: in kế hoạch; --yes mới thực "
-    "hiện.\n\nPhải dừng trục trước. Bị ngắt thì chạy lại: phần đã chuyển và kiểm tra sẽ không chuyển lại. Từng bảng được so số dòng và mã băm "
-    "của mọi dòng, rồi so chuỗi băm sự kiện. Xong, nguồn được đánh dấu đã chuyển đi.",
-    "Move the journal from SQLite into an empty PostgreSQL database, including waiting deliveries. "
-    "Prints the plan; --yes runs it.\n\n"
-    "The hub must be stopped. If the command is interrupted, run it again: tables already moved and verified are "
-    "not moved again. Each table is compared by the number and the digest of all its rows, and the events by their "
-    "hash chain. At the end the source is marked as moved.",
+    t(
+        "Move the journal from SQLite into an empty PostgreSQL database, including waiting deliveries. "
+        "Prints the plan; --yes runs it.\n\nThe hub must be stopped. If the command is interrupted, run "
+        "it again: tables already moved and verified are not moved again. Each table is compared by the "
+        "number and the digest of all its rows, and the events by their hash chain. At the end the "
+        "source is marked as moved."
+    ),
     "lienthong db move --to postgresql://lienthong@db.example/lienthong --password-file /etc/lienthong/db-password",
     "lienthong db move --to postgresql://lienthong@/lienthong --yes",
 )
-@click.option("--to", "to", metavar="URL", required=True, help=t("Đích: postgresql://…", "The target: postgresql://…"))
+@click.option("--to", "to", metavar="URL", required=True, help=t("The target: postgresql://…"))
 @click.option(
     "--password-file",
-    metavar=t("TỆP", "FILE"),
+    metavar=t("FILE"),
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help=t("Tệp chỉ chứa mật khẩu của PostgreSQL.", "A file that contains only the password for PostgreSQL."),
+    help=t("A file that contains only the password for PostgreSQL."),
 )
-@click.option("--yes", is_flag=True, help=t("Thực hiện kế hoạch.", "Run the plan."))
+@click.option("--yes", is_flag=True, help=t("Run the plan."))
 @pass_screen
 def move_journal(screen: Screen, to: str, password_file: Path | None, yes: bool) -> None:
     from hub.cli.journal import read_journal_config
@@ -71,12 +62,10 @@ def move_journal(screen: Screen, to: str, password_file: Path | None, yes: bool)
         target = database.parse_database_url(to, Path())
     except database.DatabaseUrlUnfit as unfit:
         wrong, expected = unfit.args
-        raise click.UsageError(f"--to: {wrong} ({expected})") from unfit
+        raise click.UsageError(f"--to: {say(wrong)} ({say(expected)})") from unfit
     config = read_journal_config(screen)
     if target.startswith("sqlite") or not config.database_url.startswith("sqlite"):
-        raise click.UsageError(
-            t("chỉ chuyển được từ SQLite sang PostgreSQL", "a journal moves from SQLite to PostgreSQL only")
-        )
+        raise click.UsageError(t("a journal moves from SQLite to PostgreSQL only"))
     lines = ["[database]", f"url = {quote_toml(to)}"]
     if password_file is not None:
         lines.append(f"password-file = {quote_toml(str(password_file.absolute()))}")
@@ -94,11 +83,11 @@ def move_journal(screen: Screen, to: str, password_file: Path | None, yes: bool)
             "digest": f"{each.sum.digest:064x}",
             "action": "verified",
         }
-        screen.row(fields, f"{each.table:16} {each.sum.rows:>12}  {t('đã đối chiếu', 'verified')}")
+        screen.row(fields, f"{each.table:16} {say_count(each.sum.rows):>12}  {t('verified')}")
     rows = sum(each.sum.rows for each in moved)
     told = t(
-        f"Đã chuyển {rows} dòng; hai bên giống nhau. Hãy ghi vào hub.toml, rồi `check` và khởi động:",
-        f"{rows} rows moved; the two databases are equal. Write into hub.toml, then run `check` and start the hub:",
+        "{rows} rows moved; the two databases are equal. Write into hub.toml, then run `check` and start the hub:",
+        rows=say_count(rows),
     )
     screen.row(
         {"action": "moved", "rows": rows, "to": to, "hub_toml": "\n".join(lines)},
@@ -107,7 +96,7 @@ def move_journal(screen: Screen, to: str, password_file: Path | None, yes: bool)
 
 
 def _plan(screen: Screen, found: dict[str, tuple[int, int]]) -> None:
-    columns = {"table": t("bảng", "table"), "rows": t("số dòng", "rows"), "before": t("đã chuyển", "already moved")}
+    columns = {"table": t("table"), "rows": t("rows"), "before": t("already moved")}
     screen.table(
         columns,
         (
@@ -117,8 +106,10 @@ def _plan(screen: Screen, found: dict[str, tuple[int, int]]) -> None:
     )
     rows = sum(rows for rows, _ in found.values())
     screen.note(
-        f"Kế hoạch: chuyển {rows} dòng. Hãy sao lưu trước (`lienthong db backup TỆP`). Thêm --yes để thực hiện.",
-        f"Plan: move {rows} rows. Make a backup first (`lienthong db backup FILE`). Add --yes to run it.",
+        t(
+            "Plan: move {rows} rows. Make a backup first (`lienthong db backup FILE`). Add --yes to run it.",
+            rows=say_count(rows),
+        ),
     )
 
 
@@ -132,11 +123,9 @@ def _alone(config: Config) -> Generator[None]:
     try:
         hold = pidfile.PidFileLock.acquire(config.data)
     except pidfile.Held as held:
-        raise CommandStop(
-            f"trục đang chạy (pid {held}); hãy dừng trước", f"the hub is running (pid {held}); stop it first"
-        ) from None
+        raise CommandStop(t("the hub is running (pid {held}); stop it first", held=held)) from None
     except OSError as error:
-        raise CommandStop(f"{config.data}: {error.strerror}", f"{config.data}: {error.strerror}") from error
+        raise CommandStop(t("{data}: {strerror}", data=config.data, strerror=error.strerror)) from error
     try:
         yield
     finally:
@@ -167,14 +156,11 @@ def _between(config: Config, target: str, to: str, password_file: Path | None) -
             raise ConfigurationFault([*problems, *([marked] if marked else [])])
         yield JournalMove(source=there, target=here, origin=config.database_url, destination=to)
     except Unmovable as error:
-        vi, en = WHY[error.why]
         code = CONFIGURATION if error.why in _REFUSED else 1
-        raise CommandStop(f"{vi}: {error.detail}", f"{en}: {error.detail}", code) from error
+        raise CommandStop(f"{say(WHY[error.why])}: {error.detail}", code) from error
     except (DBAPIError, psycopg.Error) as error:
         said = str(getattr(error, "orig", None) or error).strip()
-        raise CommandStop(
-            f"{said}. Chạy lại để tiếp tục.", f"{said}. Run it again to continue.", UNAVAILABLE
-        ) from error
+        raise CommandStop(t("{said}. Run it again to continue.", said=said), UNAVAILABLE) from error
     finally:
         there.dispose()
         here.dispose()

@@ -15,6 +15,7 @@ import attrs
 from hub.cli.demo import declared as demo_declared
 from hub.cli.demo import evening, events, hubs, shared
 from hub.cli.demo.enrolling import enrol_partner
+from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
     from hub.cli.demo.operator import Narrator, Operator
@@ -139,8 +140,7 @@ def play_day(
             demo_declared.play_declarations(stage, operator, narrator, _offices(town, scale)[0], period.text, days)
         )
         narrator.act(
-            "Báo cáo của từng đơn vị, đối chiếu với sổ của các đối tác",
-            "Each unit's report against the partners' files",
+            phrase("Each unit's report against the partners' files"),
         )
         compared = _compare(stage, operator, day, period.text, directory / "reports")
         differences = (*stage.complaints(), *compared.differences, *last.differences(), *declared)

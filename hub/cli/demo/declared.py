@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING
 
+from hub.language.phrases import phrase
+
 if TYPE_CHECKING:
     from hub.cli.demo.operator import Narrator, Operator
     from hub.demo.run.stage import Stage
@@ -39,6 +41,9 @@ def play_declarations(
         if found != [(unit, WRONG, 1)]:
             yield f"{unit} declared {WRONG} one too high, and {who} was told {found}"
     narrator.say(
-        f"{unit} tự khai {said['cells']} số liệu, một số sai: trục chỉ ra đúng ô đó",
-        f"{unit} declares {said['cells']} figures, one of them wrong: the hub names that very cell",
+        phrase(
+            "{unit} declares {cells} figures, one of them wrong: the hub names that very cell",
+            unit=unit,
+            cells=said["cells"],
+        ),
     )

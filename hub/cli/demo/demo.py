@@ -27,6 +27,7 @@ from hub.cli.demo.child_process import run_in_child_process
 from hub.cli.demo.day import Played, ReportPage, play_day
 from hub.cli.demo.operator import Narrator, Operator
 from hub.cli.screen import FAILED, UNAVAILABLE, CommandStop, Screen, command, exit_command, pass_screen, t
+from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
     from hub.demo.plan.story import Cast
@@ -45,12 +46,12 @@ _FORMATS = ("html", "pdf", "xlsx", "xml", "csv", "json")
 
 @command(
     "demo",
-    "Chạy thử trọn vẹn trong một thư mục mới: trục thật dưới twistd, ba hệ thống đối tác là các tiến trình riêng, gói tin được ký và "
-    "gửi qua SOAP, trục quốc gia ngừng rồi trở lại, trạng thái, báo cáo; rồi kiểm đếm lại mọi thứ.\n\n"
-    "Dòng cuối trên đầu ra chuẩn là JSON; mã thoát 0 khi không mất gì và mọi con số khớp.",
-    "Run it all in a fresh directory: a real hub under twistd, three partner systems as processes of their own, packets signed and sent "
-    "over SOAP, the national axis down and back, statuses, reports; then recount everything.\n\n"
-    "The last line on standard output is JSON; the exit code is 0 when nothing is lost and every number agrees.",
+    t(
+        "Run it all in a fresh directory: a real hub under twistd, three partner systems as processes "
+        "of their own, packets signed and sent over SOAP, the national axis down and back, statuses, "
+        "reports; then recount everything.\n\nThe last line on standard output is JSON; the exit code is "
+        "0 when nothing is lost and every number agrees."
+    ),
     "lienthong demo",
     "lienthong demo --keep",
     "lienthong demo --database postgresql",
@@ -59,7 +60,7 @@ _FORMATS = ("html", "pdf", "xlsx", "xml", "csv", "json")
 @click.option(
     "--keep",
     is_flag=True,
-    help=t("Để mọi thứ chạy tiếp đến khi nhấn Ctrl-C.", "Leave everything running until Ctrl-C."),
+    help=t("Leave everything running until Ctrl-C."),
 )
 @click.option(
     "--database",
@@ -67,7 +68,6 @@ _FORMATS = ("html", "pdf", "xlsx", "xml", "csv", "json")
     default="sqlite",
     show_default=True,
     help=t(
-        "Cơ sở dữ liệu của nhật ký; postgresql: một máy chủ riêng, chỉ cho lần chạy này.",
         "The journal's database; postgresql: a server of its own, for this run alone.",
     ),
 )
@@ -75,8 +75,8 @@ _FORMATS = ("html", "pdf", "xlsx", "xml", "csv", "json")
     "--full",
     is_flag=True,
     help=t(
-        "Ngày của tỉnh với số lượng thật: 989 đơn vị, 3.200 văn bản, 1.000 hồ sơ, 9.000 hộp thư; vài phút.",
-        "The day of the province in its real numbers: 989 units, 3,200 documents, 1,000 dossiers, 9,000 mailboxes; some minutes.",
+        "The day of the province in its real numbers: 989 units, 3,200 documents, 1,000 dossiers, 9,000 "
+        "mailboxes; some minutes.",
     ),
 )
 @pass_screen
@@ -94,7 +94,7 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
     narrator = Narrator()
     site = Site(directory / "hub")
     operator = Operator(site.config)
-    narrator.act(f"Trục mới trong {directory}", f"A new hub in {directory}")
+    narrator.act(phrase("A new hub in {directory}", directory=directory))
     try:
         with contextlib.ExitStack() as around:
             words = ["--soap-port", "0", "--admin-port", "0"]
@@ -110,8 +110,7 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
             if not keep:
                 stage.dismiss_all()
             narrator.act(
-                "Báo cáo của từng đơn vị; kiểm đếm lại từ sổ của các đối tác và từ từng byte",
-                "The report of each unit; recounting from the partners' files and the bytes",
+                phrase("The report of each unit; recounting from the partners' files and the bytes"),
             )
             plays = []
             with run_in_child_process(
@@ -126,7 +125,7 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
             if sign_in is not None:
                 _stay(stage, directory, sign_in)
     except (Absent, StageFailed) as broken:
-        raise CommandStop(str(broken), str(broken)) from broken
+        raise CommandStop(str(broken)) from broken
     if not clean:
         exit_command(FAILED)
 
@@ -137,7 +136,7 @@ def _conclude(plays: Sequence[Played], narrator: Narrator, directory: Path) -> b
     for problem in problems[:_MOST_PROBLEMS]:
         click.secho(f"   ✗ {problem}", fg="red", err=True)
     if len(problems) > _MOST_PROBLEMS:
-        narrator.say(f"… và {len(problems) - _MOST_PROBLEMS} điều nữa", f"… and {len(problems) - _MOST_PROBLEMS} more")
+        narrator.say(phrase("… and {count} more", count=len(problems) - _MOST_PROBLEMS))
     line: dict[str, object] = {
         name: sum(getattr(played, name) for played in plays)
         for name in ("accepted", "refused", "delivered", "dead", "facts")
@@ -147,12 +146,16 @@ def _conclude(plays: Sequence[Played], narrator: Narrator, directory: Path) -> b
     clean = not problems and not line["dead"]
     if clean:
         narrator.say(
-            f"✓ {line['accepted']} thông điệp, {line['delivered']} lượt chuyển, {line['facts']} kết quả: không mất, không trùng",
-            f"✓ {line['accepted']} messages, {line['delivered']} deliveries, {line['facts']} facts: none lost, none twice",
+            phrase(
+                "✓ {accepted} messages, {delivered} deliveries, {facts} facts: none lost, none twice",
+                accepted=line["accepted"],
+                delivered=line["delivered"],
+                facts=line["facts"],
+            ),
         )
     else:
         logs = ", ".join(f"{directory}/{each}" for each in ("logs", "day/logs")[: len(plays)])
-        narrator.say(f"Không khớp; nhật ký: {logs}", f"It does not agree; logs: {logs}")
+        narrator.say(phrase("It does not agree; logs: {logs}", logs=logs))
     click.echo(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
     return clean
 
@@ -162,8 +165,7 @@ def _require_libraries() -> None:
     missing = ", ".join(name for name in LIBRARIES if find_spec(name) is None)
     if missing:
         raise CommandStop(
-            f"các hệ thống mẫu cần {missing}: pip install 'lienthong[demo]'",
-            f"the sample partners need {missing}: pip install 'lienthong[demo]'",
+            t("the sample partners need {missing}: pip install 'lienthong[demo]'", missing=missing),
             UNAVAILABLE,
         )
 
@@ -341,14 +343,16 @@ def _stay(stage: "Stage", directory: Path, sign_in: tuple[str, str]) -> None:
     lienthong = Path(sys.executable).with_name("lienthong")
     soap, admin = site.address("soap"), site.address("admin")
     for line in (
-        t("Đang chạy; Ctrl-C để dừng.", "Running; Ctrl-C stops it."),
+        t("Running; Ctrl-C stops it."),
         f"  SOAP   {soap}/soap/documents",
         f"  admin  {admin}/readyz  {admin}/contracts/",
         t(
-            f"  console  {admin}/  người dùng {sign_in[0]}, mật khẩu {sign_in[1]}",
-            f"  console  {admin}/  user {sign_in[0]}, password {sign_in[1]}",
+            "  console  {admin}/  user {sign_in}, password {sign_in2}",
+            admin=admin,
+            sign_in=sign_in[0],
+            sign_in2=sign_in[1],
         ),
-        t("Thử:", "Try:"),
+        t("Try:"),
         f"  {lienthong} -c {config} messages",
         f"  {lienthong} -c {config} trace ID",
         f"  {lienthong} -c {config} report H55 {_period()} --format csv",

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from hub.cli.demo import officials
+from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
     from hub.cli.demo.operator import Narrator, Operator
@@ -107,8 +108,7 @@ class Evening:
         Raises StageFailed.
         """
         self.narrator.act(
-            "Cuối ngày: nộp và công bố báo cáo kỳ trước",
-            "In the evening: the last period's reports are handed in and published",
+            phrase("In the evening: the last period's reports are handed in and published"),
         )
         self._wait(lambda: WEB in self._stand("down"), f"the link to {WEB} to be seen down")
         self._come_back()
@@ -120,8 +120,7 @@ class Evening:
         )
         self._wait(self._nothing_waits, "every report to be delivered")
         self.narrator.say(
-            f"{WEB}: đường truyền mất rồi có lại; báo cáo {self.period} đã công bố",
-            f"{WEB}: its link was down and is up; the report {self.period} is published",
+            phrase("{web}: its link was down and is up; the report {period} is published", web=WEB, period=self.period),
         )
 
     def _nothing_waits(self) -> bool:
@@ -145,8 +144,11 @@ class Evening:
         right = len(FORMS) + 1
         self._wait(lambda: self._counted(province)["accepted"] == right, f"{right} reports to be accepted")
         self.narrator.say(
-            f"{REPORTING}: {right} báo cáo đã ký được chấp nhận, 1 bị trả lại, ký lại rồi nộp lại",
-            f"{REPORTING}: {right} signed reports accepted, 1 returned, signed and handed in again",
+            phrase(
+                "{reporting}: {right} signed reports accepted, 1 returned, signed and handed in again",
+                reporting=REPORTING,
+                right=right,
+            ),
         )
 
     def differences(self) -> Iterator[str]:

@@ -15,7 +15,8 @@ from typing import Any
 import attrs
 import click
 
-from hub.cli.screen import CommandStop, t
+from hub.cli.screen import CommandStop, say
+from hub.language.phrases import Phrase
 
 
 @attrs.define
@@ -25,17 +26,17 @@ class Narrator:
     _act: int = 0
     _started: float = attrs.field(factory=time.monotonic)
 
-    def act(self, vi: str, en: str) -> None:
+    def act(self, said: Phrase) -> None:
         """Announce the next act."""
         self._act += 1
-        click.secho(f"{self._act}. {t(vi, en)}", bold=True, err=True)
+        click.secho(f"{self._act}. {say(said)}", bold=True, err=True)
 
-    def say(self, vi: str, en: str) -> None:
+    def say(self, said: Phrase) -> None:
         """Report what happened, with the time since the start."""
-        click.echo(f"   {t(vi, en)}  ({time.monotonic() - self._started:.1f} s)", err=True)
+        click.echo(f"   {say(said)}  ({time.monotonic() - self._started:.1f} s)", err=True)
 
     @contextlib.contextmanager
-    def bar(self, vi: str, en: str) -> Iterator[Callable[[int, int], None]]:
+    def bar(self, said: Phrase) -> Iterator[Callable[[int, int], None]]:
         """Show a progress bar. Yields a function that takes the number done and the total."""
         if not sys.stderr.isatty():
             yield lambda _done, _total: None
@@ -49,7 +50,7 @@ class Narrator:
         with Progress(
             *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
         ) as progress:
-            task = progress.add_task(t(vi, en), total=None)
+            task = progress.add_task(say(said), total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
@@ -69,7 +70,7 @@ class Operator:
             code = lienthong.main(["-c", str(self.config), *arguments], standalone_mode=False)
         if code:
             failure = f"lienthong {' '.join(arguments)}: {code} {said.getvalue()}"
-            raise CommandStop(failure, failure)
+            raise CommandStop(failure)
         return printed.getvalue()
 
     def rows(self, *arguments: str) -> list[Mapping[str, Any]]:

@@ -10,12 +10,8 @@ from hub.cli.screen import t
 #: Explains PERIOD in the help of a command.
 PERIODS = "PERIOD: 2026-11, 2026-Q4, 2026-H1, 2026-9M, 2026."
 
-form_option = click.option(
-    "--form", default="edoc", help=t("Biểu mẫu; mặc định edoc.", "The form; default edoc."), metavar="FORM"
-)
-every_form_option = click.option(
-    "--form", metavar="FORM", help=t("Biểu mẫu; không có: mọi biểu.", "The form; without it: every form.")
-)
+form_option = click.option("--form", default="edoc", help=t("The form; default edoc."), metavar="FORM")
+every_form_option = click.option("--form", metavar="FORM", help=t("The form; without it: every form."))
 
 
 def add_report_arguments(function: Callable[..., Any]) -> Callable[..., Any]:

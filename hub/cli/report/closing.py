@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hub.cli.report.arguments import PERIODS, every_form_option
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, say, say_count, t
+from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -22,19 +23,22 @@ if TYPE_CHECKING:
     from hub.workload.closing import Closing
 
 
+_MONTH_STATES = {"closed": phrase("month closed"), "open": phrase("month open")}
+
+
 @command(
     "close",
-    "Đóng các tháng của một kỳ đã kết thúc; đã đóng thì đếm lại, và lập bản mới ở đơn vị có số liệu khác.\n\n"
-    f"{PERIODS} Không có --form: mọi biểu.",
-    "Close the months of an ended period. A month that is closed already is counted again, and units whose numbers "
-    "differ get a revision.\n\n"
-    f"{PERIODS} Without --form: for every form.",
+    t(
+        "Close the months of an ended period. A month that is closed already is counted again, and "
+        "units whose numbers differ get a revision.\n\n{periods} Without --form: for every form.",
+        periods=PERIODS,
+    ),
     "lienthong report close 2026-12",
     'lienthong report close 2026-12 --form dossiers --reason "tìm thấy trong nhật ký"',
 )
 @click.argument("period")
 @every_form_option
-@click.option("--reason", default="", help=t("Lý do lập bản mới; được ghi lại.", "Reason for revisions; recorded."))
+@click.option("--reason", default="", help=t("Reason for revisions; recorded."))
 @pass_screen
 def close_period(screen: Screen, period: str, form: str | None, reason: str) -> None:
     from hub.cli.journal import make_outstanding_error, open_journal, read_journal_config
@@ -47,7 +51,7 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str) -> 
     try:
         months = parse_period(period).months
     except PeriodUnreadable as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(say(error.said)) from None
     config = read_journal_config(screen)
     known = book.read_book(config.reports)
     with open_journal(config, counts=known.services(form) if form else None) as engine:
@@ -60,8 +64,7 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str) -> 
                 except closing.TooEarly as early:
                     at = early.args[0].astimezone(HANOI).strftime("%d/%m/%Y %H:%M")
                     raise CommandStop(
-                        f"{month.text} chưa kết thúc: đóng được từ {at}",
-                        f"{month.text} has not ended: it can be closed from {at}",
+                        t("{text} has not ended: it can be closed from {at}", text=month.text, at=at),
                     ) from None
                 except closing.FactsOutstanding as early:
                     raise make_outstanding_error(early.args[0]) from None
@@ -71,18 +74,18 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str) -> 
 
 def _explain(screen: Screen, form: str, month: "Period", first: "Period | None", *, only: bool) -> None:
     if first is None:
-        vi, en = f"{form}: chưa có gì để đóng", f"{form}: there is nothing to close yet"
+        said = t("{form}: there is nothing to close yet", form=form)
     elif first.first > month.first:
-        vi = f"{form}: sổ bắt đầu từ {first.text}, không có kỳ {month.text}"
-        en = f"{form}: the first period is {first.text}; there is no {month.text}"
+        said = t(
+            "{form}: the first period is {first}; there is no {month}", form=form, first=first.text, month=month.text
+        )
     else:
         raise CommandStop(
-            f"{form}: phải đóng {first.text} trước: lienthong report close {first.text} --form {form}",
-            f"{form}: close {first.text} first: lienthong report close {first.text} --form {form}",
+            t("{form}: close {text} first: lienthong report close {text} --form {form}", form=form, text=first.text),
         )
     if only:
-        raise CommandStop(vi, en, NOT_FOUND)
-    screen.note(vi, en)
+        raise CommandStop(said, NOT_FOUND)
+    screen.note(said)
 
 
 def _close(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month: "Period", reason: str) -> None:
@@ -97,31 +100,36 @@ def _close(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month:
         with transactions.write_transaction(engine) as tx:
             made = closing.settle_closing(tx, draft, by)
         assert made is not None
-        _say(screen, form, made, t("đã đóng", "closed"), units=len(draft.rows), fresh=True, revised=0)
+        _say(screen, form, made, t("closed"), units=len(draft.rows), fresh=True, revised=0)
         return
     assert made is not None
     with transactions.read_transaction(engine) as tx:
         units = list(closing.find_differing_units(tx, form, month.text))
     revised = 0
     for unit in units:
-        why = reason or closing.RECOUNTED
         with transactions.write_transaction(engine) as tx:
-            written = closing.revise_unit(tx, form, month.text, unit, reason=why, by=by, now=datetime.now(UTC))
+            written = closing.revise_unit(tx, form, month.text, unit, reason=reason, by=by, now=datetime.now(UTC))
         for period, row in written:
             revised += 1
             cells = "; ".join(f"{key}: {was} → {is_}" for key, (was, is_) in row.diff.items())
             screen.note(
-                f"{form} {period} {unit}: bản lần {row.revision}: {cells or 'căn cứ khác, số không đổi'}",
-                f"{form} {period} {unit}: revision {row.revision}: {cells or 'different facts, same numbers'}",
+                t(
+                    "{form} {period} {unit}: revision {revision}: {cells}",
+                    form=form,
+                    period=period,
+                    unit=unit,
+                    revision=row.revision,
+                    cells=cells or phrase("different facts, same numbers"),
+                ),
             )
-    said = t("đã đóng từ trước, đếm lại", "was already closed, counted again")
+    said = t("was already closed, counted again")
     _say(screen, form, made, said, units=len(units), fresh=False, revised=revised)
 
 
 def _say(screen: Screen, form: str, made: "Closing", said: str, *, units: int, fresh: bool, revised: int) -> None:
     text = f"{form} {made.period.text}: {said}; SHA-256 {made.sha256}"
     if not fresh:
-        text += t(f"; {revised} dòng lập bản mới", f"; {revised} rows revised")
+        text += t("; {revised} rows revised", revised=say_count(revised))
     screen.row({**_fields(form, made), "fresh": fresh, "units": units, "revised": revised}, text)
 
 
@@ -140,8 +148,7 @@ def _fields(form: str, made: "Closing") -> dict[str, object]:
 
 @command(
     "periods",
-    "Các tháng đã đóng và tháng đang mở của một biểu hay mọi biểu, mỗi tháng một dòng.",
-    "List the closed months and the open one, of one form or of every form.",
+    t("List the closed months and the open one, of one form or of every form."),
     "lienthong report periods --form dossiers",
     "lienthong report periods --json",
 )
@@ -153,20 +160,22 @@ def list_periods(screen: Screen, form: str | None) -> None:
     from hub.store import transactions
 
     columns = {
-        "form": t("biểu", "form"),
-        "period": t("kỳ", "period"),
-        "state": t("tình trạng", "state"),
-        "from": t("từ ngày", "from"),
-        "to": t("đến ngày", "to"),
-        "closed_at": t("đóng lúc", "closed at"),
-        "by": t("người đóng", "by"),
+        "form": t("form"),
+        "period": t("period"),
+        "state": t("state"),
+        "from": t("first day"),
+        "to": t("last day"),
+        "closed_at": t("closed at"),
+        "by": t("by"),
     }
     config = read_journal_config(screen)
     known = book.read_book(config.reports)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         rows = [row for name in _forms(form, known.forms) for row in _periods(tx, name, known)]
+    if not screen.json:
+        rows = [{**row, "state": say(_MONTH_STATES[str(row["state"])])} for row in rows]
     if not screen.table(columns, rows) and not screen.json:
-        screen.note("Chưa có kỳ nào.", "There are no periods yet.")
+        screen.note(t("There are no periods yet."))
 
 
 def _periods(tx: "sa.Connection", form: str, book: "Book") -> Iterator[dict[str, object]]:
@@ -194,7 +203,5 @@ def _forms(form: str | None, forms: "Sequence[Form]") -> list[str]:
 
     known = list_counting_forms(forms)
     if form is not None and form not in known:
-        raise click.UsageError(
-            t(f"không có biểu mẫu {form}: {', '.join(known)}", f"no form {form}: {', '.join(known)}")
-        )
+        raise click.UsageError(t("no form {form}: {known}", form=form, known=", ".join(known)))
     return [form] if form is not None else known

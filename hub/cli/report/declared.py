@@ -19,10 +19,13 @@ from hub.cli.screen import (
     command,
     exit_command,
     pass_screen,
+    read_language,
+    say,
+    say_count,
     t,
-    wants_english,
 )
-from hub.domain.model import Language
+from hub.cli.words import say_figure, say_word
+from hub.language.catalogues import say_both
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -37,8 +40,7 @@ if TYPE_CHECKING:
 
 @command(
     "template",
-    f"Ghi mẫu XLSX để đơn vị tự khai số liệu của mình.\n\n{PERIODS}",
-    f"Write the XLSX template in which a unit declares its figures.\n\n{PERIODS}",
+    t("Write the XLSX template in which a unit declares its figures.\n\n{periods}", periods=PERIODS),
     "lienthong report template H55.13 2026-12 -o mau.xlsx",
     "lienthong report template H55.13 2026-12 --form dossiers -o mau.xlsx",
 )
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     "--output",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help=t("Ghi vào tệp này.", "The file to write."),
+    help=t("The file to write."),
 )
 @pass_screen
 def write_template(screen: Screen, unit: str, period: str, form: str, output: Path) -> None:
@@ -61,19 +63,18 @@ def write_template(screen: Screen, unit: str, period: str, form: str, output: Pa
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         asked = read_report_sources(tx, unit, period, form, book.read_book(config.reports))
     output.write_bytes(
-        write_declaration_workbook(
-            asked.form, asked.period, asked.members, asked.names, Language.EN if wants_english() else Language.VI
-        )
+        write_declaration_workbook(asked.form, asked.period, asked.members, asked.names, read_language())
     )
-    screen.note(f"Đã ghi {output}.", f"Wrote {output}.")
+    screen.note(t("Wrote {output}.", output=output))
 
 
 @command(
     "declare",
-    "Nhận mẫu XLSX mà đơn vị đã điền; ghi lại dưới tên người gõ lệnh.\n\n"
-    f"{PERIODS} Mẫu lấy bằng `lienthong report template`.",
-    "Record the XLSX template that a unit has filled in. The journal names the user who runs the command.\n\n"
-    f"{PERIODS} `lienthong report template` writes the template.",
+    t(
+        "Record the XLSX template that a unit has filled in. The journal names the user who runs the "
+        "command.\n\n{periods} `lienthong report template` writes the template.",
+        periods=PERIODS,
+    ),
     "lienthong report declare H55.13 2026-12 mau.xlsx",
 )
 @add_report_arguments
@@ -92,24 +93,23 @@ def declare_figures(screen: Screen, unit: str, period: str, form: str, file: Pat
                 taken, by = _declared(screen, tx, config, unit, period, form, file, now)
         except Unready as unready:
             why = unready.problem.detail
-            raise CommandStop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
+            raise CommandStop(t("cannot be sealed now: {why}", why=why), UNAVAILABLE) from None
     if taken.problems:
-        why = "; ".join(map(describe_problem, taken.problems))
-        raise CommandStop(why, why)
-    said = t("người ghi", "recorded by")
+        raise CommandStop("; ".join(describe_problem(each, read_language()) for each in taken.problems))
+    said = t("recorded by")
     screen.row({"message": taken.id, "by": by}, f"{taken.id}: {said} {by}")
     screen.note(
-        f"Đối chiếu: lienthong report reconcile {unit} {period} --form {form}",
-        f"Compare: lienthong report reconcile {unit} {period} --form {form}",
+        t("Compare: lienthong report reconcile {unit} {period} --form {form}", unit=unit, period=period, form=form),
     )
 
 
 @command(
     "reconcile",
-    "Đối chiếu số đơn vị khai sau cùng với số trục đếm, từng ô; ô không khớp đứng trước, kèm lệnh mở thông điệp.\n\n"
-    f"{PERIODS}",
-    "Compare a unit's newest declaration with the hub's count, cell by cell. Cells that differ come first, "
-    f"each with the command that shows its messages.\n\n{PERIODS}",
+    t(
+        "Compare a unit's newest declaration with the hub's count, cell by cell. Cells that differ come "
+        "first, each with the command that shows its messages.\n\n{periods}",
+        periods=PERIODS,
+    ),
     "lienthong report reconcile H55.13 2026-12",
     "lienthong report reconcile H55.13 2026-12 --json | jq 'select(.verdict == \"differs\")'",
 )
@@ -131,8 +131,7 @@ def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> No
             compared = declarations.compare_declaration(tx, asked, now)
         except declarations.Undeclared:
             raise CommandStop(
-                f"{unit} chưa khai số liệu {form} kỳ {period}",
-                f"{unit} has declared nothing for {form} {period}",
+                t("{unit} has declared nothing for {form} {period}", unit=unit, form=form, period=period),
                 NOT_FOUND,
             ) from None
         parents = {unit.parent for unit in unit_registry.list_registry_units(tx)}
@@ -164,13 +163,14 @@ def _declared(
             content = opened.read(xlsx_reader.LARGEST + 1)
         said = declaration_workbook.read_declaration_workbook(content, asked.form, asked.period, asked.members)
     except OSError as error:
-        raise CommandStop(f"{file}: {error.strerror}", f"{file}: {error.strerror}") from None
+        raise CommandStop(t("{file}: {strerror}", file=file, strerror=error.strerror)) from None
     except declaration_workbook.Misfilled as misfilled:
         for wrong in misfilled.wrong:
             if screen.json:
-                screen.row({"kind": "mistake", **attrs.asdict(wrong)}, "")
+                vi, en = say_both(wrong.wrong)
+                screen.row({"kind": "mistake", "cell": wrong.cell, "vi": vi, "en": en}, "")
             place = f"{wrong.cell}: " if wrong.cell else f"{file}: "
-            click.echo(place + t(wrong.vi, wrong.en), err=True)
+            click.echo(place + say(wrong.wrong), err=True)
         exit_command(1)
     province = Province.of(config, unit_registry.read_unit_index(tx, local_time.find_local_day(now)))
     signed = attrs.evolve(said, by=said.by or by)
@@ -182,15 +182,16 @@ def read_report_sources(tx: "Transaction", unit: str, period: str, form: str, fo
 
     Raises `UsageError` for an unknown period or form, `CommandStop` 4 for an unknown unit.
     """
+    from hub.report.form.form import FormMissing
     from hub.report.form.period import PeriodUnreadable
     from hub.workload import unit_report
 
     try:
         asked = unit_report.resolve_report_sources(tx, unit, period, form, forms)
-    except (PeriodUnreadable, LookupError) as error:
-        raise click.UsageError(str(error)) from None
+    except (PeriodUnreadable, FormMissing) as error:
+        raise click.UsageError(say(error.said)) from None
     if not asked.unit_is_known:
-        raise CommandStop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
+        raise CommandStop(t("there is no unit {unit}", unit=unit), NOT_FOUND)
     return asked
 
 
@@ -235,43 +236,38 @@ def _print(
     message, said = kept.message, kept.said
     by = said.by or message.partner
     screen.note(
-        f"Khai lúc {message.received_at:%Y-%m-%d %H:%M:%SZ}, người khai {by}, thông điệp {message.id} của {message.partner}; "
-        f"trước đó đã khai {kept.earlier} lần.",
-        f"Declared at {message.received_at:%Y-%m-%d %H:%M:%SZ} by {by}, message {message.id} of {message.partner}; "
-        f"{kept.earlier} earlier declarations.",
+        t(
+            "Declared at {received_at} by {by}, message {id_} of {partner}; {earlier} earlier declarations.",
+            received_at=f"{message.received_at:%Y-%m-%d %H:%M:%SZ}",
+            by=by,
+            id_=message.id,
+            partner=message.partner,
+            earlier=say_count(kept.earlier),
+        ),
     )
-    verdicts = {
-        "equal": t("bằng nhau", "equal"),
-        "differs": t("chênh lệch", "differs"),
-        "no-evidence": t("không có căn cứ", "no evidence"),
-    }
-    headings = {
-        column.key: column.heading.say(Language.EN if wants_english() else Language.VI) for column in asked.form.columns
-    }
-    headings |= {
-        line.key: line.heading.say(Language.EN if wants_english() else Language.VI) for line in asked.form.manual
-    }
+    headings = {column.key: column.heading.say(read_language()) for column in asked.form.columns}
+    headings |= {line.key: line.heading.say(read_language()) for line in asked.form.manual}
     titles = {
-        "verdict": t("kết quả", "verdict"),
-        "unit": t("đơn vị", "unit"),
-        "column": t("cột", "column"),
-        "heading": t("tên cột", "heading"),
-        "declared": t("đơn vị khai", "declared"),
-        "counted": t("trục đếm", "counted"),
-        "difference": t("chênh lệch", "difference"),
-        "open": t("mở thông điệp", "open the messages"),
-        "note": t("ghi chú", "note"),
+        "verdict": t("verdict"),
+        "unit": t("unit"),
+        "column": t("column"),
+        "heading": t("heading"),
+        "declared": t("declared"),
+        "counted": t("counted"),
+        "difference": t("difference"),
+        "open": t("open the messages"),
+        "note": t("note"),
     }
-    total = t("tổng cộng", "total")
+    total = t("total")
     rows = [
         {
-            "verdict": verdicts[cell.verdict.value],
+            "verdict": say_word("verdict", cell.verdict),
             "unit": cell.unit or total,
             "column": cell.column,
             "heading": headings[cell.column],
             "declared": _figure(cell.declared),
             "counted": _figure(cell.counted),
-            "difference": "" if cell.difference is None else f"{cell.difference:+}" if cell.difference else "0",
+            "difference": _say_difference(cell.difference),
             "open": _opens(cell, asked, alone=not cell.unit or cell.unit not in parents),
             "note": cell.note,
         }
@@ -279,7 +275,7 @@ def _print(
     ]
     rows += [
         {
-            "verdict": t("tự khai", "manual"),
+            "verdict": t("manual"),
             "unit": line.unit or total,
             "column": line.column,
             "heading": headings.get(line.column, ""),
@@ -290,17 +286,26 @@ def _print(
     ]
     screen.table(titles, rows)
     if said.note:
-        screen.note(f"Ghi chú của {by}: {said.note}", f"Note of {by}: {said.note}")
+        screen.note(t("Note of {by}: {note}", by=by, note=said.note))
     differing, undeclared = len(found.differing), found.undeclared
     screen.note(
-        f"{len(found.cells)} ô đã khai, {differing} ô không khớp; {undeclared} ô trục có số mà đơn vị không khai.",
-        f"{len(found.cells)} cells declared, {differing} differ; {undeclared} cells are counted by the hub but not "
-        "declared.",
+        t(
+            "{count} cells declared, {differing} differ; {undeclared} cells are counted by the hub but not declared.",
+            count=say_count(len(found.cells)),
+            differing=say_count(differing),
+            undeclared=say_count(undeclared),
+        ),
     )
 
 
-def _figure(figure: object) -> str:
-    return t("không có", "none") if figure is None else str(figure)
+def _figure(figure: "Figure") -> str:
+    return t("none") if figure is None else say_figure(figure)
+
+
+def _say_difference(difference: "Figure") -> str:
+    if difference is None:
+        return ""
+    return f"+{say_figure(difference)}" if difference > 0 else say_figure(difference)
 
 
 def _opens(cell: "ReconciledCell", asked: "ReportSources", *, alone: bool) -> str:
@@ -314,4 +319,4 @@ def _opens(cell: "ReconciledCell", asked: "ReportSources", *, alone: bool) -> st
     if behind.messages == 1:
         return f"lienthong trace {behind.first[0]}"
     said = f"lienthong report {cell.unit or asked.members[0]} {asked.period.text} --form {asked.form.id}"
-    return f"{said} --explain {cell.column}" if alone else t("các mã: thêm --json", "their ids: add --json")
+    return f"{said} --explain {cell.column}" if alone else t("their ids: add --json")

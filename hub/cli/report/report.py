@@ -9,56 +9,48 @@ import click
 
 from hub.cli.report.show import add_show_options, check_column, choose_format, print_facts, print_report, show_report
 from hub.cli.screen import USAGE, Command, CommandGroup, CommandStop, Screen, command_group, pass_screen, t
+from hub.language.phrases import phrase
 
 #: name -> (`module:attribute`, description in Vietnamese, in English), in the order of a report's life.
 COMMANDS = {
-    "show": ("hub.cli.report.show:show_report", "Xem, xuất báo cáo của đơn vị", "Show a unit's report, or export it"),
+    "show": ("hub.cli.report.show:show_report", phrase("Show a unit's report, or export it")),
     "facts": (
         "hub.cli.report.show:show_facts",
-        "Các kết quả đứng sau báo cáo",
-        "The facts behind a report, or all facts",
+        phrase("The facts behind a report, or all facts"),
     ),
     "template": (
         "hub.cli.report.declared:write_template",
-        "Mẫu XLSX để đơn vị tự khai",
-        "Write the XLSX template for a unit's declaration",
+        phrase("Write the XLSX template for a unit's declaration"),
     ),
     "declare": (
         "hub.cli.report.declared:declare_figures",
-        "Nhận số liệu đơn vị tự khai",
-        "Record the figures that a unit declares",
+        phrase("Record the figures that a unit declares"),
     ),
     "reconcile": (
         "hub.cli.report.declared:show_reconciliation",
-        "Đối chiếu số đơn vị khai với số trục đếm",
-        "Compare a unit's declaration with the hub's count",
+        phrase("Compare a unit's declaration with the hub's count"),
     ),
     "close": (
         "hub.cli.report.closing:close_period",
-        "Đóng các tháng của một kỳ đã kết thúc",
-        "Close the months of an ended period",
+        phrase("Close the months of an ended period"),
     ),
     "periods": (
         "hub.cli.report.closing:list_periods",
-        "Kỳ nào đã đóng, từ khi nào",
-        "List closed periods, and when each was closed",
+        phrase("List closed periods, and when each was closed"),
     ),
     "import-signed": (
         "hub.cli.report.signed:import_signed",
-        "Nhận lại báo cáo XML đã được ký số",
-        "Import the XML report that an official has signed",
+        phrase("Import the XML report that an official has signed"),
     ),
     "state": (
         "hub.cli.report.signed:show_state",
-        "Báo cáo đang ở bước nào: đóng, ký, nộp, chấp nhận",
-        "State of a report: closed, signed, submitted, accepted",
+        phrase("State of a report: closed, signed, submitted, accepted"),
     ),
     "submit": (
         "hub.cli.report.submitting:submit_report",
-        "Nộp báo cáo cho hệ thống đối tác",
-        "Submit a report to a partner",
+        phrase("Submit a report to a partner"),
     ),
-    "publish": ("hub.cli.report.submitting:publish_report", "Công bố báo cáo", "Publish a report"),
+    "publish": ("hub.cli.report.submitting:publish_report", phrase("Publish a report")),
 }
 
 #: Option of `lienthong report` before it had commands -> the command that replaces it.
@@ -109,10 +101,11 @@ def _skip_common_options(args: list[str]) -> int:
 
 @command_group(
     "report",
-    "Báo cáo khối lượng công việc của các đơn vị: xem, tự khai và đối chiếu, đóng kỳ, ký, nộp, công bố.\n\n"
-    "`lienthong report UNIT PERIOD` là cách gọi ngắn của `report show`, `lienthong report --facts` của `report facts`.",
-    "The workload reports of the units: shown, declared and reconciled, closed, signed, submitted, published.\n\n"
-    "`lienthong report UNIT PERIOD` is short for `report show`, `lienthong report --facts` for `report facts`.",
+    t(
+        "The workload reports of the units: shown, declared and reconciled, closed, signed, submitted, "
+        "published.\n\n`lienthong report UNIT PERIOD` is short for `report show`, `lienthong report "
+        "--facts` for `report facts`."
+    ),
     "lienthong report H55.01 2026-12",
     "lienthong report close 2026-12",
     "lienthong report submit H55 2026-12 baocao",
@@ -128,9 +121,7 @@ def report_workload() -> None:
 @click.argument("unit", required=False)
 @click.argument("period", required=False)
 @add_show_options
-@click.option(
-    "--facts", "only_facts", is_flag=True, help=t("Các kết quả, như report facts.", "The facts, like report facts.")
-)
+@click.option("--facts", "only_facts", is_flag=True, help=t("The facts, like report facts."))
 @pass_screen
 def show_short_form(
     screen: Screen,
@@ -146,7 +137,7 @@ def show_short_form(
     only_facts: bool,
 ) -> None:
     if (unit is None) != (period is None) or (unit is None and not only_facts):
-        raise click.UsageError(t("cần UNIT và PERIOD", "UNIT and PERIOD are needed"))
+        raise click.UsageError(t("UNIT and PERIOD are needed"))
     if only_facts:
         check_column(explain, row)
         choose_format(screen, kind, charted=charted, on_screen=False)
@@ -161,9 +152,7 @@ def _name_successor(_context: click.Context, option: click.Parameter, value: str
     """Refuse an option that is now a command, and name the command. Raises `CommandStop`."""
     if value is not None:
         old, new = option.opts[0], MOVED[option.opts[0]]
-        raise CommandStop(
-            f"{old} nay là một lệnh: lienthong report {new}", f"{old} is a command now: lienthong report {new}", USAGE
-        )
+        raise CommandStop(t("{old} is a command now: lienthong report {new}", old=old, new=new), USAGE)
 
 
 show_short_form.params += [

@@ -11,8 +11,7 @@ import attrs
 import click
 
 from hub.cli.report.arguments import PERIODS, form_option
-from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, pass_screen, t, wants_english
-from hub.domain.model import Language
+from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, pass_screen, read_language, t
 
 if TYPE_CHECKING:
     from hub.domain.model import Fact
@@ -35,37 +34,33 @@ def add_show_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--format",
             "kind",
             type=click.Choice(["csv", "html", "json", "pdf", "xlsx", "xml"]),
-            help=t("Dạng; mặc định csv.", "The format; default csv."),
+            help=t("The format; default csv."),
         ),
         click.option(
             "-o",
             "--output",
             type=click.Path(dir_okay=False, path_type=Path),
-            help=t("Ghi vào tệp.", "Write to this file."),
+            help=t("Write to this file."),
         ),
         click.option(
             "--charts",
             "charted",
             is_flag=True,
             help=t(
-                "Kèm biểu đồ (html, pdf, xlsx); đếm thêm các kỳ trước.",
                 "Include charts (html, pdf, xlsx); this counts earlier periods too.",
             ),
         ),
-        click.option(
-            "--explain", metavar="COLUMN", help=t("Thông điệp đứng sau một cột.", "The messages behind a column.")
-        ),
+        click.option("--explain", metavar="COLUMN", help=t("The messages behind a column.")),
         click.option(
             "--unit",
             "row",
             metavar="CODE",
-            help=t("Với --explain: chỉ dòng của đơn vị này.", "With --explain: only the row of this unit."),
+            help=t("With --explain: only the row of this unit."),
         ),
         click.option(
             "--reason",
             default="",
             help=t(
-                "Với --format xml: lý do lập bản mới; được ghi lại.",
                 "With --format xml: reason for a new revision; recorded.",
             ),
         ),
@@ -77,12 +72,12 @@ def add_show_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @command(
     "show",
-    "Báo cáo khối lượng công việc của một đơn vị (và các đơn vị trực thuộc) trong một kỳ.\n\n"
-    f"{PERIODS} --explain COLUMN liệt kê đúng các thông điệp đứng sau một con số. "
-    "--format xml của kỳ đã kết thúc là văn bản để ký số: mỗi lần hỏi đều đúng từng byte ấy.",
-    "The workload report of a unit (and of the units below it) for a period.\n\n"
-    f"{PERIODS} --explain COLUMN lists exactly the messages behind a number. "
-    "--format xml of an ended period is the document to sign: the same octets each time.",
+    t(
+        "The workload report of a unit (and of the units below it) for a period.\n\n{periods} --explain "
+        "COLUMN lists exactly the messages behind a number. --format xml of an ended period is the "
+        "document to sign: the same octets each time.",
+        periods=PERIODS,
+    ),
     "lienthong report show H55.01 2026-12 --format html -o baocao.html",
     "lienthong report show H55.01 2026-12 --format xlsx -o baocao.xlsx",
     "lienthong report show H55.01 2026-12 --format pdf --charts -o baocao.pdf",
@@ -112,8 +107,7 @@ def show_report(
 
 @command(
     "facts",
-    f"Các kết quả đã ghi nhận đứng sau cả báo cáo; không có UNIT và PERIOD: mọi kết quả.\n\n{PERIODS}",
-    f"List all facts behind a report; without UNIT and PERIOD: all facts.\n\n{PERIODS}",
+    t("List all facts behind a report; without UNIT and PERIOD: all facts.\n\n{periods}", periods=PERIODS),
     "lienthong report facts H55.13 2026-12 --form dossiers",
     "lienthong report facts --json",
 )
@@ -123,7 +117,7 @@ def show_report(
 @pass_screen
 def show_facts(screen: Screen, unit: str | None, period: str | None, form: str) -> None:
     if unit is not None and period is None:
-        raise click.UsageError(t("UNIT cần PERIOD", "UNIT needs PERIOD"))
+        raise click.UsageError(t("UNIT needs PERIOD"))
     print_facts(screen, unit, period, form)
 
 
@@ -205,14 +199,14 @@ def print_report(
                 content = _written(kind, counted, asked, lines, config.identity, others)
             except Unready as unready:
                 why = unready.problem.detail
-                raise CommandStop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
+                raise CommandStop(t("cannot be sealed now: {why}", why=why), UNAVAILABLE) from None
             _write(screen, content, output)
 
 
 def _write(screen: Screen, content: bytes, output: Path | None) -> None:
     if output is not None:
         output.write_bytes(content)
-        screen.note(f"Đã ghi {output}.", f"Wrote {output}.")
+        screen.note(t("Wrote {output}.", output=output))
     else:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
@@ -234,12 +228,12 @@ def _explain(
 ) -> None:
     """Print the facts behind the total of *column*, or behind its cell in *row*, a unit code."""
     if row is not None and row not in asked.members:
-        raise CommandStop(f"báo cáo không có dòng {row}", f"the report has no row {row}", NOT_FOUND)
+        raise CommandStop(t("the report has no row {row}", row=row), NOT_FOUND)
     try:
         opened = asked.open_facts_behind(column, now, row)
     except KeyError:
         keys = ", ".join(each.key for each in asked.form.columns)
-        raise click.UsageError(t(f"không có cột {column}: {keys}", f"no column {column}: {keys}")) from None
+        raise click.UsageError(t("no column {column}: {keys}", column=column, keys=keys)) from None
     with opened as behind:
         _warn(screen, behind.gathered.differences)
         _print_rows(screen, tx, behind.facts())
@@ -249,17 +243,19 @@ def _warn(screen: Screen, wrong: "Sequence[Difference]") -> None:
     """Warn about each unit whose facts in a closed month differ from those that were closed."""
     for each in wrong:
         screen.note(
-            f"CẢNH BÁO: căn cứ của {each.unit} kỳ {each.period} không còn như lúc đóng; "
-            f"đếm lại bằng lienthong report close {each.period}",
-            f"WARNING: the evidence of {each.unit} in {each.period} has changed since the closing; "
-            f"count again with lienthong report close {each.period}",
+            t(
+                "WARNING: the evidence of {unit} in {period} has changed since the closing; count again with "
+                "lienthong report close {period}",
+                unit=each.unit,
+                period=each.period,
+            ),
         )
 
 
 def check_column(explain: str | None, row: str | None) -> None:
     """Raise `UsageError` for a row without a column."""
     if row is not None and explain is None:
-        raise click.UsageError(t("--unit đi cùng --explain", "--unit goes with --explain"))
+        raise click.UsageError(t("--unit goes with --explain"))
 
 
 def choose_format(screen: Screen, kind: str | None, *, charted: bool, on_screen: bool) -> str:
@@ -270,9 +266,9 @@ def choose_format(screen: Screen, kind: str | None, *, charted: bool, on_screen:
     """
     kind = kind or ("json" if screen.json else "csv")
     if charted and kind not in _CHARTED:
-        raise click.UsageError(t(f"{kind} không có biểu đồ", f"{kind} has no charts"))
+        raise click.UsageError(t("{kind} has no charts", kind=kind))
     if on_screen and kind in _FILES:
-        raise click.UsageError(t(f"{kind} cần -o TỆP", f"{kind} needs -o FILE"))
+        raise click.UsageError(t("{kind} needs -o FILE", kind=kind))
     return kind
 
 
@@ -298,7 +294,7 @@ def _written(
     from hub.report.output import formats
     from hub.report.output.charts import make_plots
 
-    language, names = Language.EN if wants_english() else Language.VI, asked.names
+    language, names = read_language(), asked.names
     charts = () if others is None else make_plots(counted, names, others, language)
     return formats.write_report(kind, counted, names, lines, language, identity, receiver=asked.receiver, charts=charts)
 
@@ -314,21 +310,27 @@ def _fact_rows(tx: "Transaction", facts: "Iterable[Fact]") -> "Iterator[dict[str
 
 
 def _print_rows(screen: Screen, tx: "Transaction", facts: "Iterable[Fact]") -> None:
+    from hub.cli.words import say_word
+
     columns = {
-        "at": t("lúc", "at"),
-        "unit": t("đơn vị", "unit"),
-        "milestone": t("mốc", "milestone"),
-        "counterpart": t("bên kia", "counterpart"),
-        "open": t("mở tiếp", "open with"),
+        "at": t("at"),
+        "unit": t("unit"),
+        "milestone": t("milestone"),
+        "counterpart": t("counterpart"),
+        "open": t("open with"),
     }
     rows = _fact_rows(tx, facts)
-    opened = ({**row, "open": f"lienthong trace {row['id']}"} for row in rows)
+    opened = (
+        {**row, "milestone": say_word(str(row["service"]), row["milestone"]), "open": f"lienthong trace {row['id']}"}
+        for row in rows
+    )
     found = screen.table(columns, rows if screen.json else opened)
     if not found and not screen.json:
-        screen.note("Không có kết quả nào.", "No facts.")
+        screen.note(t("No facts."))
     elif not screen.json:
         screen.note(
-            "Mở tiếp: lienthong trace ID (sự kiện), show ID (thông điệp), show ID --raw (từng byte), show ID --signature (chữ ký).",
-            "Details: lienthong trace ID (events), show ID (message), show ID --raw (exact bytes), show ID "
-            "--signature.",
+            t(
+                "Details: lienthong trace ID (events), show ID (message), show ID --raw (exact bytes), show ID "
+                "--signature."
+            ),
         )

@@ -20,9 +20,11 @@ from hub.cli.screen import (
     command,
     exit_command,
     pass_screen,
+    say,
     t,
-    wants_english,
 )
+from hub.cli.words import say_word
+from hub.language.catalogues import say_both
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,22 +38,15 @@ if TYPE_CHECKING:
 
 LARGEST = 64 * 1024 * 1024  #: maximum octets of a signed report; the report of 989 units has about 3 MB
 
-_STATES = {
-    "open": ("đang mở", "open"),
-    "closed": ("đã khóa, chờ ký", "closed, waits for signature"),
-    "signed": ("đã ký", "signed"),
-    "submitted": ("đã nộp", "submitted"),
-    "accepted": ("được chấp nhận", "accepted"),
-    "returned": ("bị trả lại", "returned"),
-}
-
 
 @command(
     "import-signed",
-    "Nhận lại báo cáo XML mà người có thẩm quyền đã ký số; in người ký, hoặc vì sao không nhận.\n\n"
-    f"{PERIODS} Văn bản để ký lấy bằng `lienthong report show UNIT PERIOD --format xml`.",
-    "Import the XML report that an official has signed. Prints who signed it, or why it is refused.\n\n"
-    f"{PERIODS} `lienthong report show UNIT PERIOD --format xml` writes the document to sign.",
+    t(
+        "Import the XML report that an official has signed. Prints who signed it, or why it is "
+        "refused.\n\n{periods} `lienthong report show UNIT PERIOD --format xml` writes the document to "
+        "sign.",
+        periods=PERIODS,
+    ),
     "lienthong report import-signed H55 2026-12 bao-cao.signed.xml",
 )
 @add_report_arguments
@@ -66,7 +61,7 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
     from hub.workload import submission
 
     if file.stat().st_size > LARGEST:
-        raise click.UsageError(t(f"{file} quá lớn", f"{file} is too large"))
+        raise click.UsageError(t("{file} is too large", file=file))
     uploaded, config, now = file.read_bytes(), read_config(screen.config), datetime.now(UTC)
     revocation_cache.set_revocation_answers(config, revocation_cache.load_revocation_answers(config, now))
     with open_journal(config) as engine:
@@ -82,9 +77,7 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
             _refuse(screen, rejected)
         except Unready as unready:
             why = unready.problem.detail
-            raise CommandStop(
-                f"chưa ghi được biên nhận: {why}", f"no receipt can be written now: {why}", UNAVAILABLE
-            ) from None
+            raise CommandStop(t("no receipt can be written now: {why}", why=why), UNAVAILABLE) from None
     subject = taken.certificate.subject.rfc4514_string()
     fields = {
         "message": taken.message.id,
@@ -98,17 +91,17 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
         "sha256": taken.message.sha256,
         "fresh": taken.fresh,
     }
-    made = t("đã nhận bản ký", "signed report accepted") if taken.fresh else t("đã có từ trước", "already recorded")
+    made = t("signed report accepted") if taken.fresh else t("already recorded")
     screen.row(fields, f"{taken.message.message_id}: {made}; {taken.official.name} ({subject})")
 
 
 @command(
     "state",
-    "Báo cáo đang ở bước nào, từng bản: đóng lúc nào, ai ký, nộp khi nào, nơi nhận trả lời ra sao và vì sao.\n\n"
-    f"{PERIODS}",
-    "The state of each revision of a report: when it was closed, who signed it, when it was submitted, and the "
-    "recipient's answer "
-    f"with its reasons.\n\n{PERIODS}",
+    t(
+        "The state of each revision of a report: when it was closed, who signed it, when it was "
+        "submitted, and the recipient's answer with its reasons.\n\n{periods}",
+        periods=PERIODS,
+    ),
     "lienthong report state H55 2026-12",
 )
 @add_report_arguments
@@ -126,24 +119,24 @@ def show_state(screen: Screen, unit: str, period: str, form: str) -> None:
     asked: Mapping[str, object] = {"form": form, "unit": code, "period": text}
     if not found:
         fields = {**asked, "revision": None, "state": "open"}
-        screen.row(fields, f"{form} {code} {text}: {t(*_STATES['open'])}")
+        screen.row(fields, f"{form} {code} {text}: {say_word('reports', 'open')}")
     for each in found:
         screen.row({**asked, **attrs.asdict(each)}, "\n".join(_lines(f"{form} {code} {text}", each)))
 
 
 def _lines(name: str, found: "Revision") -> list[str]:
     """Return the lines that describe one revision."""
-    lines = [f"{name} {t('lần', 'revision')} {found.revision}: {t(*_STATES[found.state])}"]
+    lines = [f"{name} {t('revision')} {found.revision}: {say_word('reports', found.state)}"]
     why = f": {found.reason} ({found.by})" if found.reason else ""
-    lines.append(f"  {_at(found.closed_at)}  {t('khóa số liệu', 'closed')}{why}")
+    lines.append(f"  {_at(found.closed_at)}  {t('closed')}{why}")
     if found.signing is not None:
         one = found.signing
-        who = f"{one.name} — {one.subject}, {t('số', 'serial')} {one.serial}"
-        lines.append(f"  {_at(one.at)}  {t('ký', 'signed')}: {who}")
-    lines += [f"  {_at(each.at)}  {t('nộp', 'submitted')}: {each.partner} ({each.by})" for each in found.handed_in]
+        who = f"{one.name} — {one.subject}, {t('serial')} {one.serial}"
+        lines.append(f"  {_at(one.at)}  {t('signed')}: {who}")
+    lines += [f"  {_at(each.at)}  {t('submitted')}: {each.partner} ({each.by})" for each in found.handed_in]
     for each in found.verdicts:
         reasons = f": {'; '.join(each.reasons)}" if each.reasons else ""
-        lines.append(f"  {_at(each.at)}  {t(*_STATES[each.result])}: {each.by}{reasons}")
+        lines.append(f"  {_at(each.at)}  {say_word('reports', each.result)}: {each.by}{reasons}")
     return lines
 
 
@@ -156,7 +149,7 @@ def _at(moment: datetime) -> str:
 def _named(tx: "Transaction", unit: str, period: str, form: str, book: "Book") -> tuple[str, str]:
     """Return the registry's code of *unit* and the normal form of *period*. Raises `UsageError` and `CommandStop`."""
     from hub.journal import unit_registry
-    from hub.report.form.form import choose_form
+    from hub.report.form.form import FormMissing, choose_form
     from hub.report.form.period import PeriodUnreadable, parse_period
     from hub.workload import closing
 
@@ -164,11 +157,11 @@ def _named(tx: "Transaction", unit: str, period: str, form: str, book: "Book") -
         span = parse_period(period, closing.keep_closed_workdays(tx, book).cuts)
         if all(each.period.text != span.text for each in closing.read_closings(tx, form)):
             choose_form(book.forms, form, span)
-    except (PeriodUnreadable, LookupError) as error:
-        raise click.UsageError(str(error)) from None
+    except (PeriodUnreadable, FormMissing) as error:
+        raise click.UsageError(say(error.said)) from None
     code = unit_registry.resolve_unit_code(tx, unit, span.last)
     if code not in {each.code for each in unit_registry.list_registry_units(tx)}:
-        raise CommandStop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
+        raise CommandStop(t("there is no unit {unit}", unit=unit), NOT_FOUND)
     return code, span.text
 
 
@@ -207,13 +200,13 @@ def _turn_away(
 
 def _refuse(screen: Screen, rejected: "Rejected") -> NoReturn:
     """Print each reason with its advice, and end the command."""
-    from hub.domain.errors import find_error_sentences
+    from hub.domain.errors import find_error_sentence
 
     for problem in rejected.problems:
-        said = find_error_sentences(problem.code)[1 if wants_english() else 0]
+        sentence = find_error_sentence(problem.code)
         if screen.json:
-            fields = {"code": problem.code, "detail": problem.detail, "vi": find_error_sentences(problem.code)[0]}
-            screen.row({**fields, "en": find_error_sentences(problem.code)[1]}, "")
-        detail = f" [{problem.detail}]" if problem.detail else ""
-        click.echo(f"{t('Không nhận', 'Refused')}: {problem.code}: {said}{detail}", err=True)
+            vi, en = say_both(sentence)
+            screen.row({"code": problem.code, "detail": str(problem.detail), "vi": vi, "en": en}, "")
+        detail = f" [{say(problem.detail)}]" if problem.detail else ""
+        click.echo(f"{t('Refused')}: {problem.code}: {say(sentence)}{detail}", err=True)
     exit_command(FAILED)

@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 @command(
     "submit",
-    "Nộp báo cáo của kỳ đã kết thúc cho hệ thống đối tác PARTNER; báo cáo đã ký thì nộp đúng bản đã ký.\n\n"
-    f"{PERIODS} Số liệu đã khác bản trước thì cần --reason.",
-    "Submit the report of an ended period to the partner PARTNER. A signed report is submitted exactly as signed.\n\n"
-    f"{PERIODS} If the numbers differ from the existing revision, --reason is needed.",
+    t(
+        "Submit the report of an ended period to the partner PARTNER. A signed report is submitted "
+        "exactly as signed.\n\n{periods} If the numbers differ from the existing revision, --reason is "
+        "needed.",
+        periods=PERIODS,
+    ),
     "lienthong report submit H55 2026-12 baocao",
     'lienthong report submit H55 2026-12 baocao --form dossiers --reason "bị trả lại"',
 )
 @add_report_arguments
 @click.argument("partner")
-@click.option(
-    "--reason", default="", help=t("Lý do lập bản mới; được ghi lại.", "Reason for a new revision; recorded.")
-)
+@click.option("--reason", default="", help=t("Reason for a new revision; recorded."))
 @pass_screen
 def submit_report(screen: Screen, unit: str, period: str, form: str, partner: str, reason: str) -> None:
     _submit_or_publish(screen, unit, period, form, partner, reason.strip())
@@ -39,16 +39,15 @@ def submit_report(screen: Screen, unit: str, period: str, form: str, partner: st
 
 @command(
     "publish",
-    f"Công bố báo cáo của kỳ đã kết thúc.\n\n{PERIODS}",
-    f"Publish the report of an ended period.\n\n{PERIODS}",
+    t("Publish the report of an ended period.\n\n{periods}", periods=PERIODS),
     'lienthong report publish H55 2026-12 --reason "CV 123/UBND"',
 )
 @add_report_arguments
-@click.option("--reason", required=True, help=t("Lý do; được ghi lại.", "Reason; recorded."))
+@click.option("--reason", required=True, help=t("Reason; recorded."))
 @pass_screen
 def publish_report(screen: Screen, unit: str, period: str, form: str, reason: str) -> None:
     if not reason.strip():
-        raise click.UsageError(t("cần --reason", "--reason is needed"))
+        raise click.UsageError(t("--reason is needed"))
     _submit_or_publish(screen, unit, period, form, None, reason.strip())
 
 
@@ -69,31 +68,30 @@ def _submit_or_publish(screen: Screen, unit: str, period: str, form: str, partne
             with transactions.write_transaction(engine) as tx:
                 kept = _write_down(tx, config, unit, period, form, partner, reason, now)
         except submission.Unended:
-            raise CommandStop(f"kỳ {period} chưa kết thúc", f"the period {period} has not ended") from None
+            raise CommandStop(t("the period {period} has not ended", period=period)) from None
         except submission.Unclosed as unclosed:
             raise CommandStop(
-                f"tháng {unclosed} chưa đóng; đóng bằng lienthong report close {unclosed}",
-                f"{unclosed} is not closed; lienthong report close {unclosed} closes it",
+                t("{unclosed} is not closed; lienthong report close {unclosed} closes it", unclosed=unclosed),
             ) from None
         except submission.Unreasoned as unreasoned:
             raise CommandStop(
-                f"số liệu đã khác bản lần {unreasoned}; lập bản mới cần --reason",
-                f"the numbers differ from revision {unreasoned}; a new one needs --reason",
+                t("the numbers differ from revision {unreasoned}; a new one needs --reason", unreasoned=unreasoned),
             ) from None
         except submission.Unsigned:
             raise CommandStop(
-                "báo cáo chưa được ký: tải về bằng report show --format xml, ký, rồi nộp lại bằng report import-signed",
-                "the report is not signed: get it with report show --format xml, sign it, "
-                "then import it with report import-signed",
+                t(
+                    "the report is not signed: get it with report show --format xml, sign it, then import it with "
+                    "report import-signed"
+                ),
             ) from None
         except Unready as unready:
             why = unready.problem.detail
-            raise CommandStop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
+            raise CommandStop(t("cannot be sealed now: {why}", why=why), UNAVAILABLE) from None
     if kept.behind:
         _say_behind(screen, kept.said.revision)
     said = {"message": kept.message.id, "message_id": kept.message.message_id, "revision": kept.said.revision}
-    made = kept.fresh and t("đã ghi", "recorded")
-    text = f"{kept.message.message_id}: {made or t('đã có từ trước', 'already recorded')}"
+    made = kept.fresh and t("recorded")
+    text = f"{kept.message.message_id}: {made or t('already recorded')}"
     screen.row({**said, "fresh": kept.fresh}, text)
 
 
@@ -121,14 +119,16 @@ def issue_report(screen: Screen, unit: str, period: str, form: str, reason: str)
             return None
         except submission.Unclosed as unclosed:
             screen.note(
-                f"Tháng {unclosed} chưa đóng: tệp này chỉ để xem, chưa ký được. Đóng: lienthong report close {unclosed}.",
-                f"{unclosed} is not closed: this file is only for viewing, not for signing. Close it: lienthong report "
-                f"close {unclosed}.",
+                t(
+                    "{unclosed} is not closed: this file is only for viewing, not for signing. Close it: lienthong "
+                    "report close {unclosed}.",
+                    unclosed=unclosed,
+                ),
             )
             return None
         except Unready as unready:
             why = unready.problem.detail
-            raise CommandStop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
+            raise CommandStop(t("cannot be sealed now: {why}", why=why), UNAVAILABLE) from None
     if kept.behind:
         _say_behind(screen, kept.said.revision)
     return content
@@ -136,9 +136,11 @@ def issue_report(screen: Screen, unit: str, period: str, form: str, reason: str)
 
 def _say_behind(screen: Screen, revision: int) -> None:
     screen.note(
-        f"Đây là bản lần {revision}; số liệu nay đã khác. Lập bản mới: report show --format xml --reason.",
-        f"This is revision {revision}; the numbers have changed since. report show --format xml --reason makes a new "
-        "one.",
+        t(
+            "This is revision {revision}; the numbers have changed since. report show --format xml --reason "
+            "makes a new one.",
+            revision=revision,
+        ),
     )
 
 
@@ -148,11 +150,9 @@ def _check_taker(config: "Config", code: str) -> None:
 
     partner = config.partners.get(code)
     if partner is None:
-        raise CommandStop(f"không có đối tác {code}", f"there is no partner {code}", NOT_FOUND)
+        raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
     if NAME not in partner.services or partner.receive is not Receive.PUSH:
-        raise click.UsageError(
-            t(f'{code} không nhận báo cáo: services = ["{NAME}"]', f'{code} takes no reports: services = ["{NAME}"]')
-        )
+        raise click.UsageError(t('{code} takes no reports: services = ["{name}"]', code=code, name=NAME))
 
 
 def _write_down(
@@ -193,8 +193,13 @@ def _counted(
     if wrong:
         units = ", ".join(each.unit for each in wrong)
         raise CommandStop(
-            f"căn cứ của {units} không còn như lúc đóng kỳ; hãy chạy lienthong report close {period} --form {form}",
-            f"the evidence of {units} has changed since the closing; run lienthong report close {period} --form {form}",
+            t(
+                "the evidence of {units} has changed since the closing; run lienthong report close {period} "
+                "--form {form}",
+                units=units,
+                period=period,
+                form=form,
+            ),
         )
     made = submission.CountedReport(
         report=counted,

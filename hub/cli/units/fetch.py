@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 import click
 
-from hub.cli.screen import FAILED, NOT_FOUND, UNAVAILABLE, USAGE, CommandStop, Screen, command, pass_screen, t
+from hub.cli.screen import (
+    FAILED,
+    NOT_FOUND,
+    UNAVAILABLE,
+    USAGE,
+    CommandStop,
+    Screen,
+    command,
+    pass_screen,
+    say_count,
+    t,
+)
 
 if TYPE_CHECKING:
     from hub.config import Config, Partner
@@ -19,31 +30,28 @@ if TYPE_CHECKING:
 
 @command(
     "fetch",
-    "Hỏi trục văn bản quốc gia danh sách cơ quan toàn quốc (getAgenciesList) rồi nhập như `units import --national`, "
-    "hoặc ghi ra tệp.\n\n"
-    "Đối tác phải dùng bộ chuyển đổi biết danh sách ấy (vxp).",
-    "Ask the national axis for its list of all agencies (getAgenciesList) and import it like `units import "
-    "--national`, "
-    "or write it to a file.\n\n"
-    "The partner's adapter must support this list (vxp).",
+    t(
+        "Ask the national axis for its list of all agencies (getAgenciesList) and import it like `units "
+        "import --national`, or write it to a file.\n\nThe partner's adapter must support this list (vxp)."
+    ),
     "lienthong units fetch --from vpcp --dry-run",
     "lienthong units fetch --from vpcp --yes",
     "lienthong units fetch --from vpcp -o getAgenciesList.json",
 )
-@click.option("--from", "partner", required=True, metavar="PARTNER", help=t("Hệ thống đối tác.", "The partner."))
+@click.option("--from", "partner", required=True, metavar="PARTNER", help=t("The partner."))
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help=t("Ghi vào tệp, không nhập gì.", "Write to this file and import nothing."),
+    help=t("Write to this file and import nothing."),
 )
-@click.option("--dry-run", is_flag=True, help=t("Chỉ xem sẽ thay đổi gì.", "Only show what would change."))
-@click.option("--yes", is_flag=True, help=t("Sửa cả cơ quan đã có.", "Also change existing agencies."))
+@click.option("--dry-run", is_flag=True, help=t("Only show what would change."))
+@click.option("--yes", is_flag=True, help=t("Also change existing agencies."))
 @click.option(
     "--timeout",
     default=300.0,
     show_default=True,
-    help=t("Chờ câu trả lời, tính bằng giây.", "Seconds to wait for the answer."),
+    help=t("Seconds to wait for the answer."),
 )
 @pass_screen
 def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool, yes: bool, timeout: float) -> None:
@@ -57,7 +65,7 @@ def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool
     output.write_bytes(content)
     screen.row(
         {"file": str(output), "octets": len(content)},
-        t(f"Đã ghi {len(content)} octet vào {output}.", f"Wrote {len(content)} octets to {output}."),
+        t("Wrote {count} octets to {output}.", count=say_count(len(content)), output=output),
     )
 
 
@@ -68,24 +76,21 @@ def _asked(screen: Screen, config: "Config", code: str, timeout: float) -> bytes
 
     partner = config.partners.get(code)
     if partner is None:
-        raise CommandStop(f"không có hệ thống đối tác {code}", f"there is no partner {code}", NOT_FOUND)
+        raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
     adapter: object = make_adapters(config).get(code)
     if not isinstance(adapter, Lister):
         raise CommandStop(
-            f"{code} không cho danh sách cơ quan: cần url và bộ chuyển đổi như vxp",
-            f"{code} has no list of agencies: a url and an adapter such as vxp are needed",
+            t("{code} has no list of agencies: a url and an adapter such as vxp are needed", code=code),
             USAGE,
         )
-    screen.note(f"Đang hỏi {code} danh sách cơ quan…", f"Asking {code} for its list of agencies…")
+    screen.note(t("Asking {code} for its list of agencies…", code=code))
     patient = attrs.evolve(partner, policy=attrs.evolve(partner.policy, timeout=timedelta(seconds=timeout)))
     got = _converse(config, patient, adapter.list_units(datetime.now(UTC)))
     match got:
         case Refused():
-            raise CommandStop(f"{code} từ chối: {got.detail}", f"{code} refuses: {got.detail}", FAILED)
+            raise CommandStop(t("{code} refuses: {detail}", code=code, detail=got.detail), FAILED)
         case Unavailable():
-            raise CommandStop(
-                f"{code} chưa trả lời được: {got.detail}", f"{code} is unavailable: {got.detail}", UNAVAILABLE
-            )
+            raise CommandStop(t("{code} is unavailable: {detail}", code=code, detail=got.detail), UNAVAILABLE)
     return got
 
 

@@ -6,19 +6,20 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from hub.cli.screen import FAILED, Screen, exit_command, t
+from hub.cli.screen import FAILED, Screen, exit_command, say, say_count, t
+from hub.language.phrases import phrase
 
 _BIG = 500_000  #: octets of a file for which a progress bar is shown
 
 #: Reason for which a row of the national list is left out.
 _WHY = {
-    "province": ("mã của tỉnh", "a code of the province"),
-    "held": ("mã của một đơn vị trong tỉnh hoặc mã khác đã có", "the code of a unit of the province, or an alias"),
-    "twice": ("nêu hai lần", "listed twice"),
-    "empty": ("thiếu mã hoặc tên", "without a code or a name"),
-    "unfit": ("mã hoặc tên không dùng được", "its code or name is not valid"),
-    "deleted": ("đã hủy trên trục quốc gia", "deleted on the axis"),
-    "old-code": ("mã cũ không dùng được", "an old code that cannot be used"),
+    "province": phrase("a code of the province"),
+    "held": phrase("the code of a unit of the province, or an alias"),
+    "twice": phrase("listed twice"),
+    "empty": phrase("without a code or a name"),
+    "unfit": phrase("its code or name is not valid"),
+    "deleted": phrase("deleted on the axis"),
+    "old-code": phrase("an old code that cannot be used"),
 }
 
 
@@ -39,7 +40,7 @@ def write_unit_list(screen: Screen, content: bytes, name: str, *, national: bool
         if national:
             named, left, mistakes = national_agencies.read_national_agencies(content, name, known, config.province)
         else:
-            with _bar(t("Đọc", "Reading"), content, content.count(b"\n")) as progress:
+            with _bar(t("Reading"), content, content.count(b"\n")) as progress:
                 named, mistakes = units_csv.read_units_csv(content, name, known, progress, province=config.province)
             left = []
         if mistakes:
@@ -52,28 +53,30 @@ def write_unit_list(screen: Screen, content: bytes, name: str, *, national: bool
         if writes:
             with (
                 transactions.write_transaction(engine) as tx,
-                _bar(t("Ghi", "Writing"), content, len(added) + len(changed)) as progress,
+                _bar(t("Writing"), content, len(added) + len(changed)) as progress,
             ):
                 unit_registry.write_registry_units(tx, [*added, *changed], progress)
     for what, sign, some in (("added", "+", added), ("changed", "~", changed)):
         for unit in some:
             screen.row({"unit": unit.code, "change": what}, f"{sign} {unit.code}  {unit.name}")
     for row in left:
-        screen.row({"unit": row.code, "change": "left-out", "why": row.why}, f"- {row.code}  ({t(*_WHY[row.why])})")
-    told = f"{len(added)} + {len(changed)} ~ {len(named) - len(added) - len(changed)} ="
+        screen.row({"unit": row.code, "change": "left-out", "why": row.why}, f"- {row.code}  ({say(_WHY[row.why])})")
+    same = len(named) - len(added) - len(changed)
+    told = f"{say_count(len(added))} + {say_count(len(changed))} ~ {say_count(same)} ="
     if left:
-        told += f" {len(left)} -"
+        told += f" {say_count(len(left))} -"
     if writes:
         screen.note(
-            f"Đã nhập: {told}. Trục đang chạy nhận biết sau `lienthong reload`.",
-            f"Imported: {told}. A running hub uses it after `lienthong reload`.",
+            t("Imported: {told}. A running hub uses it after `lienthong reload`.", told=told),
         )
     elif dry_run:
-        screen.note(f"Sẽ đổi: {told}. Chưa ghi gì.", f"Would change: {told}. Nothing was written.")
+        screen.note(t("Would change: {told}. Nothing was written.", told=told))
     else:
         screen.note(
-            f"Sẽ đổi: {told}. Chưa ghi gì: danh sách sửa đơn vị đã có; thêm --yes để thực hiện.",
-            f"Would change: {told}. Nothing was written: the list changes existing units; add --yes to run it.",
+            t(
+                "Would change: {told}. Nothing was written: the list changes existing units; add --yes to run it.",
+                told=told,
+            ),
         )
         exit_command(FAILED)
 

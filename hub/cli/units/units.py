@@ -7,27 +7,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import Screen, command, command_group, pass_screen, t
+from hub.cli.screen import Screen, command, command_group, pass_screen, say_count, t
 from hub.cli.units.fetch import fetch_units
 
 if TYPE_CHECKING:
     from hub.domain.model import Unit
 
-_outside = click.option(
-    "--outside", is_flag=True, help=t("Cả các cơ quan ngoài tỉnh.", "Include agencies outside the province.")
-)
+_outside = click.option("--outside", is_flag=True, help=t("Include agencies outside the province."))
 _output = click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help=t("Ghi vào tệp; mặc định in ra.", "Write to this file; default standard output."),
+    help=t("Write to this file; default standard output."),
 )
 
 
 @command_group(
     "units",
-    "Đơn vị của tỉnh: liệt kê, nhập và xuất CSV; bộ đơn vị mẫu.",
-    "The units of the province: list, import and export as CSV; a sample province.",
+    t("The units of the province: list, import and export as CSV; a sample province."),
 )
 def manage_units() -> None:
     pass
@@ -35,8 +32,7 @@ def manage_units() -> None:
 
 @command(
     "list",
-    "Liệt kê đơn vị, mã khác của nó và hệ thống đối tác nhận thay nó.",
-    "List the units, their other codes, and the partner that receives for each.",
+    t("List the units, their other codes, and the partner that receives for each."),
     "lienthong units list",
     "lienthong units list --json | jq -r 'select(.partner == null).code'",
 )
@@ -44,6 +40,7 @@ def manage_units() -> None:
 @pass_screen
 def list_units(screen: Screen, outside: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.words import say_word
     from hub.journal import unit_registry
     from hub.store import transactions
     from hub.units.province import Province
@@ -67,22 +64,21 @@ def list_units(screen: Screen, outside: bool) -> None:
         for unit in found
     )
     titles = {
-        "code": t("mã", "code"),
-        "partner": t("đối tác nhận", "partner"),
-        "aliases": t("mã khác", "aliases"),
-        "since": t("từ", "since"),
-        "until": t("đến", "until"),
-        "successors": t("kế nhiệm", "successors"),
-        "mark": t("đánh dấu", "mark"),
-        "name": t("tên", "name"),
+        "code": t("code"),
+        "partner": t("partner"),
+        "aliases": t("aliases"),
+        "since": t("since"),
+        "until": t("until"),
+        "successors": t("successors"),
+        "mark": t("mark"),
+        "name": t("name"),
     }
-    screen.table(titles, rows)
+    screen.table(titles, rows if screen.json else ({**row, "mark": say_word("mark", row["mark"])} for row in rows))
 
 
 @command(
     "export",
-    "Xuất các đơn vị thành CSV (UTF-8) mà `units import` nhận lại y nguyên.",
-    "Export the units as CSV (UTF-8), which `units import` reads back unchanged.",
+    t("Export the units as CSV (UTF-8), which `units import` reads back unchanged."),
     "lienthong units export -o donvi.csv",
 )
 @_outside
@@ -100,11 +96,11 @@ def export(screen: Screen, outside: bool, output: Path | None) -> None:
 
 @command(
     "seed",
-    "In bộ 989 đơn vị mẫu của một tỉnh (31 sở ban ngành, 9 huyện, 180 xã …) thành CSV. Không đụng tới sổ đăng ký.\n\n"
-    "Mọi tên và mã đều bịa, được đánh dấu synthetic; lần nào cũng như nhau.",
-    "Print the 989 made-up units of a province (31 departments, 9 districts, 180 communes …) as CSV. The registry is "
-    "not changed.\n\n"
-    "Every name and code is invented and marked synthetic. The output is the same every time.",
+    t(
+        "Print the 989 made-up units of a province (31 departments, 9 districts, 180 communes …) as "
+        "CSV. The registry is not changed.\n\nEvery name and code is invented and marked synthetic. The "
+        "output is the same every time."
+    ),
     "lienthong units seed -o mau.csv",
     "lienthong units import mau.csv --dry-run",
 )
@@ -127,32 +123,30 @@ def _write(screen: Screen, found: "Sequence[Unit]", output: Path | None) -> None
     output.write_bytes(content)
     screen.row(
         {"file": str(output), "units": len(found)},
-        t(f"Đã ghi {len(found)} đơn vị vào {output}.", f"Wrote {len(found)} units to {output}."),
+        t("Wrote {count} units to {output}.", count=say_count(len(found)), output=output),
     )
 
 
 @command(
     "import",
-    "Nhập đơn vị từ tệp CSV (UTF-8) với các cột code,name,parent,since,until,aliases,successors,mark.\n\n"
-    "Đơn vị mới được thêm ngay. Tệp sửa đơn vị đã có thì lệnh chỉ in kế hoạch, --yes mới ghi; đơn vị không nêu thì giữ nguyên. "
-    "Có lỗi thì không nhập gì. --national nhận danh sách cơ quan toàn quốc của trục quốc gia (CSV hoặc JSON với id,pid,code,name).",
-    "Import units from a CSV file (UTF-8) with the columns code,name,parent,since,until,aliases,successors,mark.\n\n"
-    "New units are added at once. If the file changes existing units, the plan is printed and only --yes runs it. "
-    "Units that are "
-    "not in the file stay as they are. If there is a mistake, nothing is imported. --national reads the national "
-    "axis's list of agencies "
-    "(CSV or JSON with id,pid,code,name).",
+    t(
+        "Import units from a CSV file (UTF-8) with the columns "
+        "code,name,parent,since,until,aliases,successors,mark.\n\nNew units are added at once. If the "
+        "file changes existing units, the plan is printed and only --yes runs it. Units that are not in "
+        "the file stay as they are. If there is a mistake, nothing is imported. --national reads the "
+        "national axis's list of agencies (CSV or JSON with id,pid,code,name)."
+    ),
     "lienthong units import donvi.csv --dry-run",
     "lienthong units import donvi.csv --yes",
     "lienthong units import --national getAgenciesList.json",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help=t("Chỉ xem sẽ thay đổi gì.", "Only show what would change."))
-@click.option("--yes", is_flag=True, help=t("Sửa cả đơn vị đã có.", "Also change existing units."))
+@click.option("--dry-run", is_flag=True, help=t("Only show what would change."))
+@click.option("--yes", is_flag=True, help=t("Also change existing units."))
 @click.option(
     "--national",
     is_flag=True,
-    help=t("Danh sách cơ quan toàn quốc: ở ngoài tỉnh.", "The national list of agencies, outside the province."),
+    help=t("The national list of agencies, outside the province."),
 )
 @pass_screen
 def import_units(screen: Screen, file: Path, dry_run: bool, yes: bool, national: bool) -> None:

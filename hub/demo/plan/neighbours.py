@@ -20,6 +20,7 @@ from hub.demo.protocol.reading import read_sample_packet
 from hub.demo.protocol.signing import read_clock
 from hub.demo.run.conductor import Voice
 from hub.demo.run.stage import Stage
+from hub.language.phrases import phrase
 
 #: Partner, which is also its process's name -> the agency behind it.
 AGENCIES: Mapping[str, str] = {"lgsp": "H37.01", "wso2": "H47.01", "bkav": "H53.13"}
@@ -59,7 +60,7 @@ class Neighbours:
             for code, agency in AGENCIES.items():
                 self._wait_there(code, [write(code, agency, (next(units),)).content])
         total = self._each * len(AGENCIES)
-        self.voice.say(f"tỉnh, bộ khác: {total} văn bản đến", f"other hubs: {total} documents for us")
+        self.voice.say(phrase("other hubs: {total} documents for us", total=total))
 
     def answer(self) -> None:
         """Let each agency answer the letters that it received."""

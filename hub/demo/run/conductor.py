@@ -15,6 +15,7 @@ from hub.demo.plan import story
 from hub.demo.plan.story import AXIS, Cast, Letter
 from hub.demo.run.stage import Stage, StageFailed
 from hub.demo.tally.recount import Planted
+from hub.language.phrases import Phrase, phrase
 
 DEPARTMENT, OFFICE, UPSTREAM = "sotttt", "vpub", "vpcp"
 
@@ -23,17 +24,17 @@ _PAUSE = 0.1  #: seconds between two looks
 
 
 class Voice(Protocol):
-    """Reports progress to the person who watches, in Vietnamese and English."""
+    """Reports progress to the person who watches, in the language of that person."""
 
-    def act(self, vi: str, en: str) -> None:
+    def act(self, said: Phrase) -> None:
         """Announce the next act."""
         ...
 
-    def say(self, vi: str, en: str) -> None:
+    def say(self, said: Phrase) -> None:
         """Report what happened."""
         ...
 
-    def bar(self, vi: str, en: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    def bar(self, said: Phrase) -> AbstractContextManager[Callable[[int, int], None]]:
         """Show a progress bar. Yields a function that takes the number done and the total."""
         ...
 
@@ -62,19 +63,17 @@ class Conductor:
     def play(self) -> None:
         """Play every act. Raises StageFailed."""
         cast, voice = self.cast, self.voice
-        voice.act("Các hệ thống đối tác vào vị trí", "The partner systems take their places")
+        voice.act(phrase("The partner systems take their places"))
         with self.stage.start_together():
             for code in (DEPARTMENT, OFFICE, UPSTREAM):
                 self._call(code)
 
-        voice.act("Văn bản trong tỉnh", "Documents inside the province")
+        voice.act(phrase("Documents inside the province"))
         inside = story.plan_inside_letters(cast)
         self._send(inside)
         self._quiet()
 
-        voice.act(
-            "Văn bản lên trục quốc gia, trong khi trục ngừng", "Documents up to the national axis, while it is down"
-        )
+        voice.act(phrase("Documents up to the national axis, while it is down"))
         self.stage.dismiss(UPSTREAM)
         upward = story.plan_upward_letters(cast)
         self._send(upward)
@@ -82,28 +81,27 @@ class Conductor:
         self._quiet(but_for=for_the_axis)
         time.sleep(_AWAY)
         voice.say(
-            f"Mọi nơi khác đã nhận; {for_the_axis} thông điệp chờ trục quay lại",
-            f"Everyone else has theirs; {for_the_axis} messages wait for the axis",
+            phrase("Everyone else has theirs; {for_the_axis} messages wait for the axis", for_the_axis=for_the_axis),
         )
         self._call(UPSTREAM)
         self._quiet()
-        voice.say("Trục đã quay lại và nhận đủ", "The axis is back and has them all")
+        voice.say(phrase("The axis is back and has them all"))
 
-        voice.act("Văn bản từ trục xuống tỉnh", "Documents from the axis down to the province")
+        voice.act(phrase("Documents from the axis down to the province"))
         self._send(story.plan_downward_letters(cast))
         self._quiet()
 
-        voice.act("Văn bản mang chữ ký số của nơi gửi", "Documents that carry their sender's own signature")
+        voice.act(phrase("Documents that carry their sender's own signature"))
         self._send(story.plan_sealed_letters(cast))
 
-        voice.act("Thu hồi, cập nhật, thay thế, lấy lại", "Recall, update, replacement, taking back")
+        voice.act(phrase("Recall, update, replacement, taking back"))
         self._send(story.plan_changes(cast, inside))
 
-        voice.act("Gửi lặp và những lời gọi phải bị từ chối", "Repetitions, and calls that must be refused")
+        voice.act(phrase("Repetitions, and calls that must be refused"))
         self._send(story.plan_repeats(inside))
         self._send(story.plan_refusals(cast))
 
-        voice.act("Chờ mọi lượt chuyển đến nơi", "Waiting until every delivery has arrived")
+        voice.act(phrase("Waiting until every delivery has arrived"))
         self._quiet()
         self._traces()
 
@@ -115,14 +113,14 @@ class Conductor:
 
     def _send(self, letters: Sequence[Letter]) -> None:
         accepted = 0
-        with self.voice.bar("gửi", "sending") as done:
+        with self.voice.bar(phrase("sending")) as done:
             for number, letter in enumerate(letters, start=1):
                 accepted += self._send_one(letter)
                 done(number, len(letters))
-        vi, en = f"{accepted} được nhận", f"{accepted} accepted"
+        said = phrase("{accepted} accepted", accepted=accepted)
         if refused := len(letters) - accepted:
-            vi, en = f"{vi}, {refused} bị từ chối như phải thế", f"{en}, {refused} refused as they must be"
-        self.voice.say(vi, en)
+            said = phrase("{accepted} accepted, {refused} refused as they must be", accepted=accepted, refused=refused)
+        self.voice.say(said)
 
     def _send_one(self, letter: Letter) -> bool:
         """Send *letter*. Raises StageFailed if a letter that is not planted is refused, because the story needs it."""
@@ -151,7 +149,7 @@ class Conductor:
         Raises StageFailed.
         """
         until, before = time.monotonic() + self.deadline, None
-        with self.voice.bar("chuyển", "delivering") as done:
+        with self.voice.bar(phrase("delivering")) as done:
             while True:
                 self.stage.must_live()
                 busy = sum(partner.order("idle")["waiting"] for partner in self.stage.partners.values())
@@ -171,7 +169,7 @@ class Conductor:
         found = self.stage.partners[DEPARTMENT].order("traces", unit=unit)["traces"]
         if not found:
             raise StageFailed(f"no status came back to {unit}")
-        self.voice.say(f"{found} trạng thái đã về {unit}", f"{found} statuses came back to {unit}")
+        self.voice.say(phrase("{found} statuses came back to {unit}", found=found, unit=unit))
 
 
 def describe_backlog(now: Look | None, busy: int) -> str:

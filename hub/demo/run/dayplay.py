@@ -23,6 +23,7 @@ from hub.demo.protocol.reading import read_sample_packet
 from hub.demo.protocol.signing import read_clock
 from hub.demo.run.conductor import Look, Voice, describe_backlog
 from hub.demo.run.stage import Stage, StageFailed
+from hub.language.phrases import phrase
 
 AXIS, ONE_STOP, WATCHMAN = "vpcp", "motcua", "giamsat"
 MAIL, OFFICERS, SERVICES = "thudientu", "canbo", "ngsp"
@@ -47,8 +48,7 @@ class DayPlay:
         """Play the whole day. Raises StageFailed."""
         voice, town, scale = self.voice, self.town, self.scale
         voice.act(
-            "Một ngày của tỉnh: văn bản đi, đến, lên và xuống trục",
-            "A day of the province: documents in, out, up and down",
+            phrase("A day of the province: documents in, out, up and down"),
         )
         called, changed = meetings.plan_meeting_letters(town, scale)
         written = [*day.plan_letters(town, scale), *called]
@@ -70,8 +70,7 @@ class DayPlay:
                 task.result()
         self._quiet()
         voice.act(
-            "Các cơ quan trung ương trả lời trạng thái; họp dời ngày, hủy họp",
-            "The agencies behind the axis answer with statuses; meetings are moved and cancelled",
+            phrase("The agencies behind the axis answer with statuses; meetings are moved and cancelled"),
         )
         for code in ("sotttt", "vpub"):
             self._send(code, [each for each in changed if each.partner == code])
@@ -95,7 +94,7 @@ class DayPlay:
             answer = partner.order("send", file=str(file), **fields)
             if not answer["accepted"]:
                 raise StageFailed(f"{file}: {code} was refused: {', '.join(answer['codes'])}")
-        self.voice.say(f"{code}: {len(letters)} văn bản được nhận", f"{code}: {len(letters)} documents accepted")
+        self.voice.say(phrase("{code}: {count} documents accepted", code=code, count=len(letters)))
 
     def _put(self, parcels: Iterable[AgencyParcel]) -> None:
         """Put packets into the axis."""
@@ -104,7 +103,7 @@ class DayPlay:
             packet = base64.b64encode(parcel.packet).decode()
             axis.order("put", kind=parcel.kind, **{"from": parcel.sender}, to=parcel.to, packet=packet)
             done += 1
-        self.voice.say(f"trục: {done} gói tin vào", f"the axis: {done} packets put in")
+        self.voice.say(phrase("the axis: {done} packets put in", done=done))
 
     def _answers(self) -> Iterable[AgencyParcel]:
         """Yield the agencies' answers to each document that reached them, read from the axis's own file."""
@@ -133,14 +132,12 @@ class DayPlay:
                 raise StageFailed(f"{ONE_STOP} was refused: {told['refused'][0]}")
             taken += told["accepted"]
         total = self.scale.dossiers
-        self.voice.say(
-            f"một cửa: {total} hồ sơ trong {taken} thông điệp", f"one-stop: {total} dossiers in {taken} messages"
-        )
+        self.voice.say(phrase("one-stop: {total} dossiers in {taken} messages", total=total, taken=taken))
 
     def _watch(self) -> None:
         """Let the monitoring system report what it observed since last night."""
         told = self.stage.partners[WATCHMAN].order("watch", each=2, noise=self.scale.documents)["told"]
-        self.voice.say(f"{WATCHMAN}: {told} tin về sự cố", f"{WATCHMAN}: {told} messages about incidents")
+        self.voice.say(phrase("{watchman}: {told} messages about incidents", watchman=WATCHMAN, told=told))
 
     def _count_the_mail(self) -> None:
         """Let each mailbox's day pass and each unit's usage be reported. Raises StageFailed if a report is refused."""
@@ -150,8 +147,7 @@ class DayPlay:
             raise StageFailed(f"{MAIL} was refused: {told['refused'][0]}")
         taken = told["accepted"]
         self.voice.say(
-            f"thư điện tử: {mailboxes} hộp thư trong {taken} thông điệp",
-            f"mail: {mailboxes} mailboxes in {taken} messages",
+            phrase("mail: {mailboxes} mailboxes in {taken} messages", mailboxes=mailboxes, taken=taken),
         )
 
     def _look_things_up(self) -> None:
@@ -165,8 +161,7 @@ class DayPlay:
         if wrong:
             raise StageFailed(f"{OFFICERS}: {wrong[0]}")
         self.voice.say(
-            f"tra cứu: {answered} lượt được trả lời, {refused} bị từ chối",
-            f"lookups: {answered} answered, {refused} refused",
+            phrase("lookups: {answered} answered, {refused} refused", answered=answered, refused=refused),
         )
 
     def _quiet(self) -> None:
@@ -174,7 +169,7 @@ class DayPlay:
         until = time.monotonic() + self.deadline
         before: tuple[int, Look | None] | None = None
         idle = [partial(self.stage.partners[code].order, "idle") for code in ("sotttt", "vpub")]
-        with self.voice.bar("chuyển", "delivering") as done:
+        with self.voice.bar(phrase("delivering")) as done:
             while True:
                 self.stage.must_live()
                 busy = sum(ask()["waiting"] for ask in idle) + self._waiting_at_axis() + self.neighbours.waiting()

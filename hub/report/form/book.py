@@ -6,6 +6,7 @@ import attrs
 
 from hub.config.reports import ReportSettings
 from hub.domain.errors import ConfigurationFault, Mistake
+from hub.language.phrases import phrase
 from hub.report.form.form import Form
 from hub.report.form.period import CUTS, CutOff, Cuts, Period
 from hub.report.form.toml import read_form_folder
@@ -50,13 +51,19 @@ def read_book(reports: ReportSettings) -> Book:
     except ConfigurationFault as fault:
         mistakes += fault.mistakes
     except OSError as error:
-        mistakes.append(Mistake("hub.toml: reports.forms", f"cannot be read: {error}", "a folder of forms"))
+        mistakes.append(
+            Mistake(
+                "hub.toml: reports.forms", phrase("cannot be read: {error}", error=error), phrase("a folder of forms")
+            )
+        )
     try:
         calendar = load_workdays(reports.workdays)
     except ConfigurationFault as fault:
         mistakes += fault.mistakes
     except OSError as error:
-        mistakes.append(Mistake("hub.toml: reports.workdays", f"cannot be read: {error}", "a calendar"))
+        mistakes.append(
+            Mistake("hub.toml: reports.workdays", phrase("cannot be read: {error}", error=error), phrase("a calendar"))
+        )
     if mistakes or calendar is None:
         raise ConfigurationFault(mistakes)
     cut_offs = tuple(CutOff(day, since) for day, since in reports.cut_offs)

@@ -10,7 +10,9 @@ from enum import StrEnum
 
 import attrs
 
-from hub.domain.model import DOCUMENTS, Language
+from hub.domain.model import DOCUMENTS
+from hub.language.languages import Language
+from hub.language.phrases import Phrase, phrase
 from hub.report.form.period import Period
 from hub.services import list_services
 
@@ -294,8 +296,32 @@ class Form:
         return tuple(dict.fromkeys(part for name in column.named for part in self.parts(name)))
 
 
+class FormMissing(LookupError):
+    """There is no such form for the period."""
+
+    def __init__(self, form: str, period: str, known: str) -> None:
+        super().__init__(form, period, known)
+
+    @property
+    def detail(self) -> str:
+        """What was asked for and what there is, without words of a language; for a `Problem`."""
+        form, period, known = self.args
+        return f"{form} {period}: {known}"
+
+    @property
+    def said(self) -> Phrase:
+        """The sentence for a reader; it names the forms that there are."""
+        form, period, known = self.args
+        return phrase(
+            "There is no form “{form}” for {period}; there are: {known}.", form=form, period=period, known=known
+        )
+
+    def __str__(self) -> str:
+        return str(self.said)
+
+
 def choose_form(forms: Iterable[Form], identity: str, period: Period) -> Form:
-    """Return the version of form *identity* in force on the last day of *period*. Raises LookupError when there is
+    """Return the version of form *identity* in force on the last day of *period*. Raises FormMissing when there is
     none.
     """
     forms = tuple(forms)
@@ -303,6 +329,4 @@ def choose_form(forms: Iterable[Form], identity: str, period: Period) -> Form:
         if form.id == identity and (form.since or date.min) <= period.last < (form.until or date.max):
             return form
     known = " ".join(sorted({form.id for form in forms}))
-    raise LookupError(
-        f"Không có biểu mẫu “{identity}” cho kỳ {period.text}; có: {known}. / No form “{identity}” for {period.text}; there are: {known}."
-    )
+    raise FormMissing(identity, period.text, known)

@@ -16,28 +16,37 @@ from typing import assert_never
 import attrs
 
 from hub.domain.local_time import HANOI
-from hub.domain.model import Language
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.language.phrases import Phrase, phrase
 
 _TEXT = re.compile(
     r"(?P<year>2\d{3})(?:-(?:(?P<month>0[1-9]|1[0-2])|Q(?P<quarter>[1-4])|H(?P<half>[12])|(?P<nine>9)M))?", re.ASCII
 )
 _DAY = timedelta(days=1)
-_ROMAN = ("I", "II", "III", "IV")
 _MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
+    phrase("January"), phrase("February"), phrase("March"), phrase("April"), phrase("May"), phrase("June"),
+    phrase("July"), phrase("August"), phrase("September"), phrase("October"), phrase("November"), phrase("December"),
 )  # fmt: skip
 
 
 class PeriodUnreadable(ValueError):
-    """The text is not a period. The message, in both languages, shows the valid forms."""
+    """The text is not a period."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(
-            f"Kỳ báo cáo “{text}” không đọc được; hãy ghi như 2026-11, 2026-Q4, 2026-H1, 2026-9M hoặc 2026. / "
-            f"The period “{text}” cannot be read; write it like 2026-11, 2026-Q4, 2026-H1, 2026-9M or 2026."
-        )
+        super().__init__(text)
         self.text = text
+
+    @property
+    def said(self) -> Phrase:
+        """The sentence for a reader; it shows the valid forms."""
+        return phrase(
+            "The period “{text}” cannot be read; write it like 2026-11, 2026-Q4, 2026-H1, 2026-9M or 2026.",
+            text=self.text,
+        )
+
+    def __str__(self) -> str:
+        return str(self.said)
 
 
 class Span(StrEnum):
@@ -107,24 +116,28 @@ class Period:
 
     def name(self, language: Language = Language.VI) -> str:
         """Return the name of the period for readers: `Quý IV năm 2026`, or in English `Quarter 4 of 2026`."""
-        vietnamese, english = self._names()
-        return english if language == Language.EN else vietnamese
+        return translate(self._name(), language)
 
-    def _names(self) -> tuple[str, str]:
+    def _name(self) -> Phrase:
         year, number = self.year, self.number
         match self.span:
             case Span.MONTH:
-                return f"Tháng {number} năm {year}", f"{_MONTHS[number - 1]} {year}"
+                return phrase("{month} {year}", month=_MONTHS[number - 1], year=year)
             case Span.QUARTER:
-                return f"Quý {_ROMAN[number - 1]} năm {year}", f"Quarter {number} of {year}"
+                return (
+                    phrase("Quarter 1 of {year}", year=year),
+                    phrase("Quarter 2 of {year}", year=year),
+                    phrase("Quarter 3 of {year}", year=year),
+                    phrase("Quarter 4 of {year}", year=year),
+                )[number - 1]
             case Span.HALF if number == 1:
-                return f"6 tháng đầu năm {year}", f"First half of {year}"
+                return phrase("First half of {year}", year=year)
             case Span.HALF:
-                return f"6 tháng cuối năm {year}", f"Second half of {year}"
+                return phrase("Second half of {year}", year=year)
             case Span.NINE_MONTHS:
-                return f"9 tháng đầu năm {year}", f"First nine months of {year}"
+                return phrase("First nine months of {year}", year=year)
             case Span.YEAR:
-                return f"Năm {year}", f"Year {year}"
+                return phrase("Year {year}", year=year)
         assert_never(self.span)
 
 

@@ -17,6 +17,8 @@ from typing import TypeVar
 import attrs
 
 from hub.domain.errors import ConfigurationFault, Mistake
+from hub.domain.sanitize import show_value
+from hub.language.phrases import phrase, verbatim
 from hub.report.form.form import (
     MILESTONES,
     MOST_SERIES,
@@ -36,7 +38,7 @@ from hub.report.form.form import (
     Wording,
     list_service_attributes,
 )
-from hub.report.form.toml_table import FormTable
+from hub.report.form.toml_table import FormTable, describe_found, one_of
 from hub.services import list_adapter_services
 
 FOLDER = Path(__file__).parents[1] / "forms"
@@ -118,8 +120,8 @@ def read_form_folder(
             mistakes.append(
                 Mistake(
                     f"{path.name}: since",
-                    f"another version of {form.id} is in force on the same days",
-                    "dates that do not overlap",
+                    phrase("another version of {id_} is in force on the same days", id_=form.id),
+                    phrase("dates that do not overlap"),
                 )
             )
         found.append(form)
@@ -127,7 +129,11 @@ def read_form_folder(
             mine.append(form)
     unknown = rule_sets.keys() - {form.id for form in found}
     mistakes += (
-        Mistake(f"reports.rule_sets.{one}", "is not a form", "one of: " + " ".join(sorted({form.id for form in found})))
+        Mistake(
+            f"reports.rule_sets.{one}",
+            phrase("is not a form"),
+            one_of(sorted({form.id for form in found})),
+        )
         for one in sorted(unknown)
         if not mistakes
     )
@@ -153,11 +159,17 @@ def _takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
         if not versions or any(other.bases for other in versions):
             known = " ".join(sorted({other.id for other in others if not other.bases}))
             yield Mistake(
-                f"{place}: form", f"is {base!r}", f"a form that counts and is in force on the same days: {known}"
+                f"{place}: form",
+                phrase("is {base}", base=repr(base)),
+                phrase("a form that counts and is in force on the same days: {known}", known=known),
             )
         elif any(key not in {each.key for each in other.columns} for other in versions) or kinds[key] in _UNTAKEN:
             fit = " ".join(sorted(each for each, kind in kinds.items() if kind not in _UNTAKEN))
-            yield Mistake(f"{place}: column", f"is {key!r}", f"a column of {base} that is a whole number: {fit}")
+            yield Mistake(
+                f"{place}: column",
+                phrase("is {key}", key=repr(key)),
+                phrase("a column of {base} that is a whole number: {fit}", base=base, fit=fit),
+            )
 
 
 #: The kinds that are not whole numbers, and so cannot be taken and added up.
@@ -180,7 +192,7 @@ def read_form_toml(content: bytes, name: str) -> Form:
         text = content.decode()
         words = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationFault([Mistake(name, str(error), "TOML in UTF-8")]) from error
+        raise ConfigurationFault([Mistake(name, verbatim(error), phrase("TOML in UTF-8"))]) from error
     table = FormTable(words, name)
     sets = _rule_sets(table)
     chosen = _chosen(table, sets)
@@ -215,9 +227,13 @@ def _rule_sets(table: FormTable) -> dict[str, _RuleSet]:
         for each in entry.tables("column"):
             after, key = each.words.get("after"), each.words.get("key")
             if after is not None and after not in known:
-                each.wrong("after", f"is {after!r}", "the key of a column")
+                each.wrong("after", phrase("is {after}", after=repr(after)), phrase("the key of a column"))
             if after is None and key not in known:
-                each.wrong("key", f"is {key!r}", "the key of the column that it replaces, or `after`")
+                each.wrong(
+                    "key",
+                    describe_found(key),
+                    phrase("the key of the column that it replaces, or `after`"),
+                )
             known.append(key)
         found[name] = _RuleSet(_wording(entry, {}, alone=False), changes)
     return found
@@ -228,7 +244,11 @@ def _chosen(table: FormTable, sets: Mapping[str, _RuleSet]) -> _RuleSet | None:
         return None
     named = table.text("rules")
     if named not in sets:
-        table.wrong("rules", f"is {named!r}", "one of the rule sets of this form: " + " ".join(sorted(sets)))
+        table.wrong(
+            "rules",
+            phrase("is {named}", named=repr(named)),
+            phrase("one of the rule sets of this form: {sets}", sets=" ".join(sorted(sets))),
+        )
     return sets.get(named)
 
 
@@ -251,33 +271,37 @@ def _form(table: FormTable) -> Form:
     table.only(_FORM)
     service = table.text("service") if "service" in table else ""
     if service and service not in MILESTONES:
-        table.wrong("service", f"is {service!r}", "one of: " + " ".join(sorted(MILESTONES)))
+        table.wrong("service", phrase("is {service}", service=repr(service)), one_of(sorted(MILESTONES)))
     milestones = MILESTONES.get(service)
     parameters = table.numbers("parameters")
     since, until = table.day("since"), table.day("until")
     if since and until and since >= until:
-        table.wrong("until", f"is {until}", f"a day after {since}")
+        table.wrong("until", phrase("is {until}", until=until), phrase("a day after {since}", since=since))
     progress = table.table("progress")
     progress.only(("steps", "final", "begins", "ends"))
     steps = progress.lists("steps", milestones)
     moving = [milestone for step in steps for milestone in step]
     if len(moving) != len(set(moving)):
-        progress.wrong("steps", "has a milestone twice", "each milestone in one step")
+        progress.wrong("steps", phrase("has a milestone twice"), phrase("each milestone in one step"))
     columns = tuple(_column(entry, service, moving, parameters) for entry in table.tables("column"))
     if not columns and "column" not in table:
-        table.wrong("column", "is missing", "at least one [[column]]")
+        table.wrong("column", phrase("is missing"), phrase("at least one [[column]]"))
     _check_keys(table, columns)
     begins, ends = (frozenset(progress.texts(word, milestones)) for word in ("begins", "ends"))
     if any(column.kind is ColumnKind.END for column in columns) and not (begins and ends):
         progress.wrong(
             "",
-            "lacks begins or ends",
-            "the milestones with which work begins and ends, for the columns of the kind end",
+            phrase("lacks begins or ends"),
+            phrase("the milestones with which work begins and ends, for the columns of the kind end"),
         )
     for column, entry in zip(columns, table.tables("column"), strict=False):
         for rule in column.rules:
             if column.kind is ColumnKind.END and ends and not rule.milestones <= ends:
-                entry.wrong("milestones", "has a milestone that is not in ends", "some of: " + " ".join(sorted(ends)))
+                entry.wrong(
+                    "milestones",
+                    phrase("has a milestone that is not in ends"),
+                    phrase("some of: {ends}", ends=" ".join(sorted(ends))),
+                )
     return Form(
         id=_key(table, "id"),
         service=service,
@@ -309,10 +333,14 @@ def _column(table: FormTable, service: str, moving: Sequence[str], parameters: M
     named = table.text("kind")
     kind = next((kind for kind in ColumnKind if kind == named), None)
     if named and kind is None:
-        table.wrong("kind", f"is {named!r}", "one of: " + " ".join(ColumnKind))
+        table.wrong("kind", phrase("is {named}", named=repr(named)), one_of(ColumnKind))
     if kind and (service == "") is not (kind in DERIVED) and kind not in WORKED_OUT:
         fit = " ".join(sorted(DERIVED)) if service == "" else " ".join(sorted(set(ColumnKind) - {ColumnKind.TAKEN}))
-        table.wrong("kind", f"is {named!r}", f"one of: {fit}; a form without a service takes its numbers from others")
+        table.wrong(
+            "kind",
+            phrase("is {named}", named=repr(named)),
+            phrase("one of: {fit}; a form without a service takes its numbers from others", fit=fit),
+        )
     several = kind in _SEVERAL
     if kind:
         table.only(_COLUMN + RULES[kind] + (("also",) if several else ()))
@@ -335,12 +363,14 @@ def _column(table: FormTable, service: str, moving: Sequence[str], parameters: M
         also = (attrs.evolve(each, key=column.key, heading=column.heading, group=column.group) for each in rules)
         column = attrs.evolve(column, also=tuple(also))
     if column.key in _TAKEN:
-        table.wrong("key", f"is {column.key!r}", "another key: this one names the unit of a row")
+        table.wrong(
+            "key", phrase("is {key}", key=repr(column.key)), phrase("another key: this one names the unit of a row")
+        )
     if kind is ColumnKind.FORMULA and not column.sum:
-        table.wrong("sum", "is empty or missing", "the columns that are added up")
+        table.wrong("sum", phrase("is empty or missing"), phrase("the columns that are added up"))
     for word in ("part", "whole"):
         if kind is ColumnKind.RATIO and word not in table:
-            table.wrong(word, "is missing", "the columns that are added up")
+            table.wrong(word, phrase("is missing"), phrase("the columns that are added up"))
     return column
 
 
@@ -378,15 +408,23 @@ def _rule(
         revised=table.texts("revised", list_service_attributes(service)),
     )
     if rule.within_hours and rule.within_hours not in parameters:
-        table.wrong("within_hours", f"is {rule.within_hours!r}", "a parameter of this form: " + " ".join(parameters))
+        table.wrong(
+            "within_hours",
+            phrase("is {within_hours}", within_hours=repr(rule.within_hours)),
+            phrase("a parameter of this form: {parameters}", parameters=" ".join(parameters)),
+        )
     if kind in {ColumnKind.FLOW, ColumnKind.PEAK, ColumnKind.HAPPENING, ColumnKind.END} and not rule.milestones:
-        table.wrong("milestones", "is empty or missing", "the milestones that are counted")
+        table.wrong("milestones", phrase("is empty or missing"), phrase("the milestones that are counted"))
     if rule.revised and len(rule.revised) != 3:
-        table.wrong("revised", f"names {len(rule.revised)}", "three attributes: the thing, its part, its revision")
+        table.wrong(
+            "revised",
+            phrase("names {count}", count=len(rule.revised)),
+            phrase("three attributes: the thing, its part, its revision"),
+        )
     if rule.without and kind is ColumnKind.HAPPENING and not rule.revised:
-        table.wrong("without", "is given without revised", "both, or neither")
+        table.wrong("without", phrase("is given without revised"), phrase("both, or neither"))
     if kind is ColumnKind.STOCK and bool(rule.milestones) == bool(rule.furthest):
-        table.wrong("", "has neither or both of milestones and furthest", "one of the two")
+        table.wrong("", phrase("has neither or both of milestones and furthest"), phrase("one of the two"))
     return rule
 
 
@@ -398,7 +436,9 @@ def _manual(table: FormTable, columns: Sequence[Column], parameters: Mapping[str
         entry.only(("key", "vi", "en"))
         line = ManualLine(_key(entry, "key"), _wording(entry, parameters, alone=False))
         if line.key in taken:
-            entry.wrong("key", f"is {line.key!r}", "a key that no column and no other line has")
+            entry.wrong(
+                "key", phrase("is {key}", key=repr(line.key)), phrase("a key that no column and no other line has")
+            )
         taken.add(line.key)
         found.append(line)
     return tuple(found)
@@ -414,8 +454,8 @@ def _sections(table: FormTable, parameters: Mapping[str, int]) -> tuple[Sorting,
         if not found[-1].starts and place < len(entries):
             entry.wrong(
                 "starts",
-                "is empty or missing",
-                "the beginnings of the units' names; only the last section may have none",
+                phrase("is empty or missing"),
+                phrase("the beginnings of the units' names; only the last section may have none"),
             )
     return tuple(found)
 
@@ -435,7 +475,7 @@ def _check(table: FormTable, columns: Sequence[Column], parameters: Mapping[str,
     )
     for word in ("left",) if check.at_most else ("left", "right"):
         if not getattr(check, word):
-            table.wrong(word, "is empty or missing", "the columns that are added up")
+            table.wrong(word, phrase("is empty or missing"), phrase("the columns that are added up"))
     return check
 
 
@@ -448,7 +488,7 @@ def _chart(table: FormTable, columns: Sequence[Column], parameters: Mapping[str,
     """
     kind = _one_of(table, "kind", ChartKind)
     if "kind" not in table:
-        table.wrong("kind", "is missing", "one of: " + " ".join(ChartKind))
+        table.wrong("kind", phrase("is missing"), one_of(ChartKind))
     share = kind is ChartKind.SHARE
     table.only(("kind", "vi", "en", "columns", *(["of"] if share else [])))
     unfit = _UNTAKEN if share else {ColumnKind.TIME}
@@ -460,9 +500,13 @@ def _chart(table: FormTable, columns: Sequence[Column], parameters: Mapping[str,
         of=table.text("of") if share else None,
     )
     if not chart.columns or (len(chart.columns) > MOST_SERIES and not share):
-        table.wrong("columns", f"names {len(chart.columns)}", f"one to {MOST_SERIES} columns")
+        table.wrong(
+            "columns",
+            phrase("names {count}", count=len(chart.columns)),
+            phrase("one to {most_series} columns", most_series=MOST_SERIES),
+        )
     if chart.of and chart.of not in numbers:
-        table.wrong("of", f"is {chart.of!r}", "a column that is a number")
+        table.wrong("of", phrase("is {of}", of=repr(chart.of)), phrase("a column that is a number"))
     return chart
 
 
@@ -473,7 +517,7 @@ def _one_of(table: FormTable, word: str, words: type[_Word]) -> _Word | None:
     named = table.text(word)
     found = next((each for each in words if each == named), None)
     if named and found is None:
-        table.wrong(word, f"is {named!r}", "one of: " + " ".join(words))
+        table.wrong(word, phrase("is {named}", named=repr(named)), one_of(words))
     return found
 
 
@@ -493,7 +537,11 @@ def _conditions(table: FormTable, service: str, holds: bool) -> tuple[Condition,
             found.append(Condition(attribute, frozenset(values), holds))
         else:
             table.wrong(
-                attribute, f"is {value!r}", f"{'true or false' if kind is bool else 'a text'}, or a list of them"
+                attribute,
+                phrase("is {value}", value=show_value(value)),
+                phrase(
+                    "{value}, or a list of them", value=phrase("true or false") if kind is bool else phrase("a text")
+                ),
             )
     return tuple(found)
 
@@ -507,15 +555,17 @@ def _check_keys(table: FormTable, columns: Sequence[Column]) -> None:
     ratios = {column.key for column in columns if column.kind is ColumnKind.RATIO}
     for column, entry in zip(columns, table.tables("column"), strict=False):
         if by_key[column.key] is not column and column.key:
-            entry.wrong("key", f"is {column.key!r}", "a key that no other column has")
+            entry.wrong("key", phrase("is {key}", key=repr(column.key)), phrase("a key that no other column has"))
         for word in ("sum", "part", "whole"):
             for summand in getattr(column, word):
                 if summand not in numbers:
-                    entry.wrong(word, f"has {summand!r}", "columns that are whole numbers")
+                    entry.wrong(
+                        word, phrase("has {summand}", summand=repr(summand)), phrase("columns that are whole numbers")
+                    )
             if _twice(column.key, getattr(column, word), by_key):
-                entry.wrong(word, "contains a column twice, or itself", "a sum of different columns")
+                entry.wrong(word, phrase("contains a column twice, or itself"), phrase("a sum of different columns"))
         if column.of and column.of not in ratios:
-            entry.wrong("of", f"is {column.of!r}", "a column that is a ratio")
+            entry.wrong("of", phrase("is {of}", of=repr(column.of)), phrase("a column that is a ratio"))
 
 
 def _twice(key: str, summands: Sequence[str], by_key: Mapping[str, Column]) -> bool:
@@ -537,7 +587,11 @@ def _wording(table: FormTable, parameters: Mapping[str, int], *, alone: bool = T
         text = table.text(language)
         for place in _PLACE.findall(text):
             if place not in parameters:
-                table.wrong(language, f"has {{{place}}}", "a parameter of this form: " + " ".join(parameters))
+                table.wrong(
+                    language,
+                    phrase("has {{{place}}}", place=place),
+                    phrase("a parameter of this form: {parameters}", parameters=" ".join(parameters)),
+                )
         said[language] = _PLACE.sub(lambda found: str(parameters.get(found[1], found[0])), text)
     return Wording(said["vi"], said["en"])
 
@@ -545,7 +599,11 @@ def _wording(table: FormTable, parameters: Mapping[str, int], *, alone: bool = T
 def _key(table: FormTable, word: str) -> str:
     text = table.text(word)
     if text and not _KEY.fullmatch(text):
-        table.wrong(word, f"is {text!r}", "lower-case letters, digits, _ and -, beginning with a letter")
+        table.wrong(
+            word,
+            phrase("is {text}", text=repr(text)),
+            phrase("lower-case letters, digits, _ and -, beginning with a letter"),
+        )
     return text
 
 

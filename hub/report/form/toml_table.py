@@ -9,6 +9,8 @@ from datetime import date, datetime
 import attrs
 
 from hub.domain.errors import Mistake
+from hub.domain.sanitize import show_value
+from hub.language.phrases import Phrase, phrase
 
 
 @attrs.frozen
@@ -23,7 +25,7 @@ class FormTable:
     def __contains__(self, word: str) -> bool:
         return word in self.words
 
-    def wrong(self, word: str, found: str, expected: str) -> None:
+    def wrong(self, word: str, found: Phrase, expected: Phrase) -> None:
         """Record that *word* (or with "" the table itself) is *found*, not as *expected*."""
         place = ".".join(part for part in (self.path, word) if part)
         self.mistakes.append(Mistake(f"{self.name}: {place}" if place else self.name, found, expected))
@@ -33,14 +35,14 @@ class FormTable:
         words = set(words)
         for word in self.words:
             if word not in words:
-                self.wrong(word, "is not a word of this table", "one of: " + " ".join(sorted(words)))
+                self.wrong(word, phrase("is not a word of this table"), one_of(sorted(words)))
 
     def text(self, word: str) -> str:
         """Return a text that must be present and not blank; "" after a mistake."""
         value = self.words.get(word)
         if isinstance(value, str) and value.strip():
             return value
-        self.wrong(word, _shown(value), "a text")
+        self.wrong(word, describe_found(value), phrase("a text"))
         return ""
 
     def flag(self, word: str) -> bool:
@@ -48,7 +50,7 @@ class FormTable:
         value = self.words.get(word, False)
         if isinstance(value, bool):
             return value
-        self.wrong(word, _shown(value), "true or false")
+        self.wrong(word, describe_found(value), phrase("true or false"))
         return False
 
     def day(self, word: str) -> date | None:
@@ -56,7 +58,7 @@ class FormTable:
         value = self.words.get(word)
         if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
             return value
-        self.wrong(word, _shown(value), "a date such as 2026-01-01")
+        self.wrong(word, describe_found(value), phrase("a date such as 2026-01-01"))
         return None
 
     def number(self, word: str) -> int:
@@ -64,7 +66,7 @@ class FormTable:
         value = self.words.get(word)
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
             return value
-        self.wrong(word, _shown(value), "a whole number above 0")
+        self.wrong(word, describe_found(value), phrase("a whole number above 0"))
         return 1
 
     def numbers(self, word: str) -> Mapping[str, int]:
@@ -72,7 +74,7 @@ class FormTable:
         table = self.table(word)
         for key, value in table.words.items():
             if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-                table.wrong(key, _shown(value), "a whole number above 0")
+                table.wrong(key, describe_found(value), phrase("a whole number above 0"))
         return {key: value for key, value in table.words.items() if isinstance(value, int)}
 
     def texts(self, word: str, allowed: Iterable[str] | None = None) -> tuple[str, ...]:
@@ -83,7 +85,7 @@ class FormTable:
         """Return a list of lists of texts; empty when absent."""
         value = self.words.get(word, [])
         if not isinstance(value, list):
-            self.wrong(word, _shown(value), "a list of lists")
+            self.wrong(word, describe_found(value), phrase("a list of lists"))
             return ()
         return tuple(self._texts(f"{word}[{number}]", entry, allowed) for number, entry in enumerate(value))
 
@@ -91,7 +93,7 @@ class FormTable:
         """Return the table *word*; an empty one when absent."""
         value = self.words.get(word, {})
         if not isinstance(value, dict):
-            self.wrong(word, _shown(value), "a table")
+            self.wrong(word, describe_found(value), phrase("a table"))
             value = {}
         return self._below(value, word)
 
@@ -100,7 +102,7 @@ class FormTable:
         value = self.words.get(word, [])
         entries = value if isinstance(value, list) else None
         if entries is None or not all(isinstance(entry, dict) for entry in entries):
-            self.wrong(word, _shown(value), f"tables, each opened by [[{word}]]")
+            self.wrong(word, describe_found(value), phrase("tables, each opened by [[{word}]]", word=word))
             return
         for number, entry in enumerate(entries):
             yield self._below(entry, f"{word}[{number}]")
@@ -110,17 +112,23 @@ class FormTable:
 
     def _texts(self, word: str, value: object, allowed: Iterable[str] | None) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-            self.wrong(word, _shown(value), "a list of texts")
+            self.wrong(word, describe_found(value), phrase("a list of texts"))
             return ()
         if len(value) != len(set(value)):
-            self.wrong(word, _shown(value), "each text once")
+            self.wrong(word, describe_found(value), phrase("each text once"))
         if allowed is not None:
             allowed = set(allowed)
             for entry in value:
                 if entry not in allowed:
-                    self.wrong(word, _shown(entry), "one of: " + " ".join(sorted(allowed)))
+                    self.wrong(word, describe_found(entry), one_of(sorted(allowed)))
         return tuple(value)
 
 
-def _shown(value: object) -> str:
-    return "is missing" if value is None else f"is {value!r}"
+def one_of(words: Iterable[str]) -> Phrase:
+    """Return what is expected where one of *words* is."""
+    return phrase("one of: {words}", words=" ".join(words))
+
+
+def describe_found(value: object) -> Phrase:
+    """Return what is wrong with a value: that it is there, or that it is not."""
+    return phrase("is missing") if value is None else phrase("is {value}", value=show_value(value))

@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 
 from hub.domain.errors import ConfigurationFault, Mistake
+from hub.language.phrases import phrase, verbatim
 from hub.report.form.form import Wording
 from hub.report.form.toml_table import FormTable
 
@@ -137,17 +138,17 @@ def read_workdays(content: bytes, name: str, below: Workdays | None = None) -> W
     try:
         words = tomllib.loads(content.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationFault([Mistake(name, str(error), "TOML in UTF-8")]) from error
+        raise ConfigurationFault([Mistake(name, verbatim(error), phrase("TOML in UTF-8"))]) from error
     table = FormTable(words, name)
     table.only(("known", "week", "off", "worked"))
     since, until = _known(table, below)
     weeks = tuple(_weeks(table))
     if not weeks and below is None:
-        table.wrong("week", "is missing", "at least one [[week]]")
+        table.wrong("week", phrase("is missing"), phrase("at least one [[week]]"))
     days: dict[date, SpecialDay] = {}
     for entry, at, day in (*_off(table), *_worked(table)):
         if at in days:
-            entry.wrong("", f"has {at}, which another entry has", "each day once")
+            entry.wrong("", phrase("has {at}, which another entry has", at=at), phrase("each day once"))
         days[at] = day
     if table.mistakes:
         raise ConfigurationFault(table.mistakes)
@@ -161,9 +162,9 @@ def _known(table: FormTable, below: Workdays | None) -> tuple[date, date]:
     until = known.day("until") or (below and below.until)
     for word, day in (("since", since), ("until", until)):
         if day is None and word not in known:
-            known.wrong(word, "is missing", "a date such as 2026-01-01")
+            known.wrong(word, phrase("is missing"), phrase("a date such as 2026-01-01"))
     if since and until and since >= until:
-        known.wrong("until", f"is {until}", f"a day after {since}")
+        known.wrong("until", phrase("is {until}", until=until), phrase("a day after {since}", since=since))
     return since or date.min, until or date.max
 
 
@@ -173,9 +174,9 @@ def _weeks(table: FormTable) -> Iterator[Week]:
         entry.only(("since", "off"))
         since, off = _must(entry, "since"), entry.texts("off", _WEEK)
         if len(set(off)) == len(_WEEK):
-            entry.wrong("off", "has every day", "at least one working day")
+            entry.wrong("off", phrase("has every day"), phrase("at least one working day"))
         if since in starts:
-            entry.wrong("since", f"is {since}", "a day that no other week has")
+            entry.wrong("since", phrase("is {since}", since=since), phrase("a day that no other week has"))
         if since:
             starts.add(since)
             yield Week(since, frozenset(_WEEK.index(day) for day in off if day in _WEEK))
@@ -190,7 +191,11 @@ def _off(table: FormTable) -> Iterable[tuple[FormTable, date, SpecialDay]]:
             continue
         length = ((last or first) - first).days + 1
         if not 1 <= length <= _LONGEST:
-            entry.wrong("last", f"is {last}", f"{first} or one of the {_LONGEST - 1} days after it")
+            entry.wrong(
+                "last",
+                phrase("is {last}", last=last),
+                phrase("{first} or one of the {longest} days after it", first=first, longest=_LONGEST - 1),
+            )
             continue
         yield from ((entry, first + _ONE * number, day) for number in range(length))
 
@@ -205,7 +210,7 @@ def _worked(table: FormTable) -> Iterable[tuple[FormTable, date, SpecialDay]]:
 
 def _must(entry: FormTable, word: str) -> date | None:
     if word not in entry:
-        entry.wrong(word, "is missing", "a date such as 2026-01-01")
+        entry.wrong(word, phrase("is missing"), phrase("a date such as 2026-01-01"))
     return entry.day(word)
 
 

@@ -7,9 +7,13 @@ from enum import StrEnum
 
 import attrs
 
-from hub.domain.model import Language
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.language.phrases import phrase
 from hub.report.counting.counting import Report, Row
 from hub.report.output.words import name_row_unit, write_roman
+
+_TOTAL = phrase("Total")
 
 
 class LineMark(StrEnum):
@@ -35,9 +39,7 @@ def arrange_body(report: Report, names: Mapping[str, str], language: Language = 
     """Return the total, then each section with its units, then the units without a section. Numbering restarts in each
     section.
     """
-    total = Printed(
-        mark=LineMark.TOTAL, row=report.total, number="", name="Total" if language == Language.EN else "Tổng cộng"
-    )
+    total = Printed(mark=LineMark.TOTAL, row=report.total, number="", name=translate(_TOTAL, language))
     lines, rows = [total], {row.unit: row for row in report.rows}
 
     def add(found: list[Row], section: int = 0) -> None:
@@ -61,7 +63,7 @@ def write_check_findings(report: Report, names: Mapping[str, str], language: Lan
     columns.
     """
     places = {column.key: place for place, column in enumerate(report.form.columns, report.form.first_number)}
-    total = "Total" if language == Language.EN else "Tổng cộng"
+    total = translate(_TOTAL, language)
     said = []
     for finding in report.findings:
         unit = total if finding.unit is None else f"{names.get(finding.unit, finding.unit)} ({finding.unit})"

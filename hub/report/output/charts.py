@@ -11,7 +11,9 @@ from itertools import dropwhile
 
 import attrs
 
-from hub.domain.model import Language
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.language.phrases import phrase
 from hub.report.counting.counting import Report
 from hub.report.form.form import Chart, ChartKind
 from hub.report.form.period import Period, parse_period
@@ -133,11 +135,8 @@ def _share(chart: Chart, report: Report, names: Mapping[str, str], language: Lan
     title = chart.title.say(language)
     if len(shares) > MOST_BARS:
         many = write_number(len(shares), language)
-        title += (
-            f" (the {MOST_BARS} smallest of {many})"
-            if language == Language.EN
-            else f" ({MOST_BARS} đơn vị thấp nhất trong {many})"
-        )
+        said = phrase("{title} (the {shown} smallest of {all})", title=title, shown=MOST_BARS, all=many)
+        title = translate(said, language)
         shares = shares[-MOST_BARS:]
     series = Series("%", tuple(share for share, _ in shares))
     return _plot(chart, tuple(unit for _, unit in shares), (series,), language, title)

@@ -5,7 +5,7 @@ The libraries for workbooks and PDF are large. They are imported when such a for
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from hub.domain.model import Language
+from hub.language.languages import Language
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines, EvidenceSummary
 from hub.report.output import outputs

@@ -15,7 +15,9 @@ import jinja2
 from markupsafe import Markup
 
 from hub.domain.local_time import HANOI
-from hub.domain.model import Language
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.language.phrases import Phrase, phrase
 from hub.report.counting.counting import Report, Row
 from hub.report.form.form import Column, ColumnKind, Form
 from hub.report.output import svg
@@ -31,6 +33,11 @@ from hub.report.output.words import (
     write_moment,
     write_number,
 )
+
+#: the headings before the columns of the form, in CSV
+_LEAD = (
+    phrase("No."), phrase("Period"), phrase("First day"), phrase("Last day"), phrase("Unit code"), phrase("Unit"),
+)  # fmt: skip
 
 
 def write_json_report(report: Report, names: Mapping[str, str]) -> str:
@@ -93,12 +100,7 @@ def write_csv_report(report: Report, names: Mapping[str, str], language: Languag
     It begins with a BOM, by which spreadsheets recognise UTF-8. Numbers are plain digits; times are in Hà Nội time. A
     text that a spreadsheet would run as a formula gets an apostrophe before it.
     """
-    english = language == Language.EN
-    lead = (
-        ["No.", "Period", "From", "To", "Unit code", "Unit"]
-        if english
-        else ["STT", "Kỳ báo cáo", "Từ ngày", "Đến ngày", "Mã đơn vị", "Đơn vị"]
-    )
+    lead = [translate(heading, language) for heading in _LEAD]
     period = [report.period.name(language), report.period.first.isoformat(), report.period.last.isoformat()]
     written = StringIO()
     table = csv.writer(written)
@@ -126,7 +128,12 @@ def write_html_report(
     *receiver*: the receiver of the report; if empty, a blank space is printed. *link*: returns the URL of the cell of a
     unit (None: the total) and a column's key, or None for a cell without a link.
     """
+
+    def said(id: str, /, **arguments: object) -> str:  # noqa: A002 - what gettext calls it
+        return translate(Phrase(id, arguments), language)
+
     return _TEMPLATES.get_template("report.html.jinja").render(
+        _=said,
         report=report,
         form=report.form,
         period=report.period,

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from hub.domain.model import Language
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.language.phrases import Phrase, phrases
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, HashedLines
@@ -50,6 +52,8 @@ _ORDER, _NAME = 22.0, 105.0  # points: for the number of a row, and at least for
 _SHARE = 0.4  # the share of the spare width that the names get
 _LONGEST = 18  #: the maximum letters of a word before a line may break inside it
 _KEPT = 10  #: the number of compilations for which typst keeps cached results
+#: the region by whose rules a language is typeset
+_REGIONS = {Language.VI: "VN", Language.EN: "GB"}
 _NO_GLYPH = "□"
 _BREAK = "\u200b"
 
@@ -101,8 +105,8 @@ class _Pages:
     names: Mapping[str, str]
     language: Language
 
-    def t(self, vi: str, en: str) -> str:
-        return en if self.language == Language.EN else vi
+    def t(self, id: str, /, **arguments: object) -> str:  # noqa: A002 - what gettext calls it
+        return translate(Phrase(id, arguments), self.language)
 
     def given(
         self, lines: Sequence[EvidenceLine] | HashedLines | str, receiver: str, charts: Iterable[Plot]
@@ -116,38 +120,39 @@ class _Pages:
         )
         digest = lines if isinstance(lines, str) else evidence.hash_evidence(lines)
         made, called = report.made_at.astimezone(UTC), period.name(self.language)
-        at = f"{write_moment(report.made_at)} {t('(giờ Hà Nội)', '(Hà Nội time)')}"
-        until = t("Kỳ chưa kết thúc: số liệu tính đến", "The period has not ended: numbers as of")
+        at = write_moment(report.made_at)
+        first, last = write_day(period.first), write_day(period.last)
+        made_by = t("Made by the interconnection hub at {at} (Hà Nội time).", at=at)
         rows = self._rows()
         paper, size, widths = _fit(form.columns, [row["cells"] for row in rows], self.language)
         return {
             "language": self.language,
-            "region": t("VN", "GB"),
+            "region": _REGIONS[self.language],
             "title": f"{title}, {unit}, {called}",
-            "author": t("Trục liên thông", "The interconnection hub"),
+            "author": t("The interconnection hub"),
             "description": f"{form.id} {report.total.unit} {period.text}; SHA-256 {digest}",
             "date": {
                 "year": made.year, "month": made.month, "day": made.day,
                 "hour": made.hour, "minute": made.minute, "second": made.second,
             },
             "words": {
-                "number": f"{t('Biểu số', 'Form')}: {make_printable(form.called)}",
-                "reporting": f"{t('Đơn vị báo cáo', 'Reporting unit')}:",
-                "receiving": f"{t('Đơn vị nhận báo cáo', 'Receiving unit')}:",
-                "notes": t("Ghi chú", "Notes"),
-                "findings": t("Kết quả kiểm tra số liệu", "Findings of the checks"),
-                "charts": t("Biểu đồ", "Charts"),
-                "page": t("Trang", "Page"),
+                "number": t("Form: {number}", number=make_printable(form.called)),
+                "reporting": f"{t('Reporting unit')}:",
+                "receiving": f"{t('Receiving unit')}:",
+                "notes": t("Notes"),
+                "findings": t("Findings of the checks"),
+                "charts": t("Charts"),
+                "page": t("Page"),
             },
             "heading": title,
             "basis": make_printable(form.basis.say(self.language)),
             "unit": unit,
-            "code": f"{t('Mã định danh', 'Agency code')}: {make_printable(report.total.unit)}",
+            "code": f"{t('Agency code')}: {make_printable(report.total.unit)}",
             "receiver": make_printable(receiver) or "." * 30,
-            "period": f"{t('Kỳ báo cáo', 'Period')}: {called} ({t('từ ngày', 'from')} {write_day(period.first)} {t('đến hết ngày', 'to')} {write_day(period.last)})",
+            "period": f"{t('Period')}: {called} ({t('from {first} to {last}', first=first, last=last)})",
             "due": make_printable(write_due_sentence(report, self.language)),
-            "open": "" if report.ended else f"{until} {write_moment(report.made_at)}",
-            "counted": f"{t('Đơn vị tính', 'Unit of count')}: {make_printable(form.counted.say(self.language))}",
+            "open": "" if report.ended else t("The period has not ended: numbers as of {at}", at=at),
+            "counted": f"{t('Unit of count')}: {make_printable(form.counted.say(self.language))}",
             "paper": paper,
             "size": size,
             "widths": widths,
@@ -157,14 +162,13 @@ class _Pages:
             "rows": rows,
             "findings": [make_printable(each) for each in write_check_findings(report, self.names, self.language)],
             "notes": [make_printable(note.say(self.language)) for note in form.notes],
-            "made": f"{t('Trục liên thông lập lúc', 'Made by the interconnection hub at')} {at}. {t('Căn cứ số liệu', 'Evidence')}"
-            f"{self._facts(lines)}: SHA-256 {digest}",
+            "made": f"{made_by} {self._evidence(lines, digest)}",
             "footer": f"{make_printable(form.id)} · {make_printable(report.total.unit)} · {called} · {write_moment(report.made_at)} · SHA-256 {digest[:16]}…",
             "people": [
-                {"who": t("Người lập biểu", "Prepared by"), "how": t("(Ký, ghi rõ họ tên)", "(Signature and full name)")},
+                {"who": t("Prepared by"), "how": t("(Signature and full name)")},
                 {
-                    "who": t("Thủ trưởng đơn vị", "Head of the unit"),
-                    "how": t("(Ký, ghi rõ họ tên, đóng dấu)", "(Signature, full name and seal)"),
+                    "who": t("Head of the unit"),
+                    "how": t("(Signature, full name and seal)"),
                 },
             ],
             "charts": [self._chart(plot, place) for place, plot in enumerate(charts, 1)],
@@ -180,15 +184,23 @@ class _Pages:
         drawn = svg.draw_plot(spelled, self.language, f"chart-{place}")
         return {"svg": drawn, "alt": f"{spelled.title}. {make_printable(plot.said)}"}
 
-    def _facts(self, lines: Sequence[EvidenceLine] | HashedLines | str) -> str:
-        return "" if isinstance(lines, str) else f" ({len(lines)} {self.t('kết quả ghi nhận', 'facts')})"
+    def _evidence(self, lines: Sequence[EvidenceLine] | HashedLines | str, digest: str) -> str:
+        if isinstance(lines, str):
+            return self.t("Evidence: SHA-256 {digest}", digest=digest)
+        counted = phrases(
+            "Evidence ({count} fact): SHA-256 {digest}",
+            "Evidence ({count} facts): SHA-256 {digest}",
+            count=len(lines),
+            digest=digest,
+        )
+        return translate(counted, self.language)
 
     def _headings(self) -> list[list[dict[str, Any]]]:
         """Return the two rows of headings. Headings without a group span both rows; those of number and unit also span
         the row of column numbers.
         """
         columns = self.report.form.columns
-        upper = [_cell(self.t("STT", "No."), rows=3), _cell(self.t("Đơn vị", "Unit"), rows=3)]
+        upper = [_cell(self.t("No."), rows=3), _cell(self.t("Unit"), rows=3)]
         for column, length in group_columns(columns):
             if column.group is None:
                 upper.append(_cell(column.heading.say(self.language), rows=2))

@@ -5,7 +5,9 @@ from typing import Any
 
 import attrs
 
-from hub.domain.model import Language
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.language.phrases import Phrase
 from hub.report.output.words import FORMULA
 
 FACE = "Times New Roman"
@@ -32,9 +34,13 @@ class SheetWriter:
     language: Language
     _formats: dict[tuple[tuple[str, object], ...], Any] = attrs.field(factory=dict, init=False)
 
-    def t(self, vi: str, en: str) -> str:
-        """Return the text in the workbook's language."""
-        return en if self.language == Language.EN else vi
+    def t(self, id: str, /, **arguments: object) -> str:  # noqa: A002 - what gettext calls it
+        """Return the phrase of that id in the workbook's language. `./dev words` finds each id by this call."""
+        return self.say(Phrase(id, arguments))
+
+    def say(self, text: Phrase | str) -> str:
+        """Return *text* in the workbook's language."""
+        return translate(text, self.language)
 
     def format(self, **properties: object) -> Any:
         """Return the format with these *properties*, created once."""

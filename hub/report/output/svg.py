@@ -11,8 +11,8 @@ from math import floor, log10
 from textwrap import wrap
 from xml.sax.saxutils import escape, quoteattr
 
-from hub.domain.model import Language
 from hub.domain.sanitize import replace_unwritable
+from hub.language.languages import Language
 from hub.report.form.form import ChartKind
 from hub.report.output.charts import Plot
 from hub.report.output.words import write_number

@@ -5,10 +5,15 @@ layout and no file format.
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from itertools import groupby
 
+from babel.numbers import get_decimal_symbol, get_group_symbol
+
 from hub.domain.local_time import HANOI
-from hub.domain.model import Language
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.language.phrases import Phrase, phrase
 from hub.report.counting.counting import Report, Row
 from hub.report.form.form import Column, ColumnKind, Form
 
@@ -18,7 +23,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # 
 NONE = "–"  #: stands for a missing time or number
 
 _ROMAN = ((100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
-_SWAPPED = str.maketrans(".,", ",.")
+#: the locale by whose signs (CLDR, in Babel) the numbers of a language are written
+_LOCALES = {Language.VI: "vi_VN", Language.EN: "en"}
 
 
 def write_number(value: int | Decimal | None, language: Language = Language.VI) -> str:
@@ -28,7 +34,14 @@ def write_number(value: int | Decimal | None, language: Language = Language.VI) 
     if value is None:
         return NONE
     written = f"{value:,.2f}" if isinstance(value, Decimal) else f"{value:,}"
-    return written if language == Language.EN else written.translate(_SWAPPED)
+    return written.translate(_signs(language))
+
+
+@cache
+def _signs(language: Language) -> Mapping[int, str]:
+    """Return, for each sign that Python writes in a number, the sign of *language*."""
+    locale = _LOCALES[language]
+    return str.maketrans({",": get_group_symbol(locale), ".": get_decimal_symbol(locale)})
 
 
 def write_cell(row: Row, column: Column, language: Language = Language.VI) -> str:
@@ -53,13 +66,13 @@ def write_due_sentence(report: Report, language: Language = Language.VI) -> str:
     """Return, as a sentence, when *report* must be submitted; "" if its form has no due date."""
     if report.due is None:
         return ""
-    english, last = language == Language.EN, write_day(report.due.day)
-    said = f"To be submitted by {last}" if english else f"Hạn gửi báo cáo: {last}"
-    if report.due.sure:
-        return said
-    return said + (
-        " (may move: holidays not announced yet)" if english else " (có thể đổi: lịch nghỉ chưa được thông báo)"
-    )
+    return translate(_due(write_day(report.due.day), sure=report.due.sure), language)
+
+
+def _due(day: str, *, sure: bool) -> Phrase:
+    if sure:
+        return phrase("To be submitted by {day}", day=day)
+    return phrase("To be submitted by {day} (may move: holidays not announced yet)", day=day)
 
 
 def name_row_unit(row: Row, names: Mapping[str, str]) -> str:

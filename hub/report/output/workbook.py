@@ -8,6 +8,7 @@ its cached value. The same report gives the same bytes.
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from io import BytesIO
 from itertools import islice
 from typing import Any
@@ -17,7 +18,9 @@ from xlsxwriter import Workbook
 from xlsxwriter.utility import quote_sheetname, xl_range, xl_rowcol_to_cell
 
 from hub.domain.local_time import HANOI
-from hub.domain.model import Language
+from hub.language.languages import Language
+from hub.language.phrases import phrases
+from hub.language.terms import name_word
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
@@ -50,6 +53,8 @@ _TOTAL = _TOP + 3  # the row of the total
 _BAND, _STRIP = "#F0F0EA", "#F7F7F3"
 _LINE = {"border": 1, "border_color": "#555555"}
 _EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001
+#: how a number format names a language
+_LOCALES = {Language.VI: "[$-42A]", Language.EN: "[$-409]"}
 _MOMENT = r"dd\/mm\/yyyy hh:mm"
 
 
@@ -101,7 +106,7 @@ class _Book(SheetWriter):
     def number_format_of(self, value: int | Decimal | None) -> str:
         """Return the number format in the workbook's language: groups of three digits, and two decimals for a ratio."""
         decimals = ".00" if isinstance(value, Decimal) else ""
-        return f"{'[$-409]' if self.language == 'en' else '[$-42A]'}#,##0{decimals}"
+        return f"{_LOCALES[self.language]}#,##0{decimals}"
 
     def add_sheet(self, title: str, widths: Sequence[float]) -> Any:
         """Return a new sheet for A4 landscape, one page wide, with the unit, the period and the page number in its
@@ -114,8 +119,8 @@ class _Book(SheetWriter):
         sheet.fit_to_pages(1, 0)
         sheet.center_horizontally()
         period, form = self.report.period, self.report.form
-        made = f"{self.t('Lập lúc', 'Made at')} {write_moment(self.report.made_at)} · {form.id} {period.text}"
-        page = f"{self.t('Trang', 'Page')} &P/&N"
+        made = f"{self.t('Made at {at}', at=write_moment(self.report.made_at))} · {form.id} {period.text}"
+        page = f"{self.t('Page')} &P/&N"
         face = f'&9&"{FACE},Regular"'
         room = _MARGIN - len(face) * 2 - len(period.name(self.language)) - 8
         sheet.set_header(f"&L{face}{_shortened(self.unit, room)}&R{face}{period.name(self.language)}")
@@ -132,7 +137,7 @@ class _Book(SheetWriter):
             {
                 "title": report.form.title.say(self.language),
                 "subject": f"{self.unit}, {report.period.name(self.language)}",
-                "author": self.t("Trục liên thông", "The interconnection hub"),
+                "author": self.t("The interconnection hub"),
                 "created": made,
             }
         )
@@ -151,7 +156,7 @@ def _write_report(book: _Book) -> None:
     report, t = book.report, book.t
     columns = report.form.columns
     widths = [5.0, 30.0, 15.0, *(16.0 if column.kind is ColumnKind.TIME else 9.0 for column in columns)]
-    sheet = book.add_sheet(t("Báo cáo", "Report"), widths)
+    sheet = book.add_sheet(t("Report"), widths)
     last = _LEAD + len(columns) - 1
     _write_top(book, sheet, last)
     _write_headings(book, sheet)
@@ -282,30 +287,26 @@ def _write_top(book: _Book, sheet: Any, last: int) -> None:
     middle: dict[str, object] = {"align": "center", "valign": "vcenter"}
     basis = report.form.basis.say(book.language)
     left: dict[str, object] = {"valign": "vcenter", "font_size": 10}
-    book.merge(sheet, (0, 0), (0, 2), f"{t('Biểu số', 'Form')}: {report.form.called}", **left, bold=True)
+    book.merge(sheet, (0, 0), (0, 2), t("Form: {number}", number=report.form.called), **left, bold=True)
     book.merge(sheet, (1, 0), (2, 2), basis, **{**left, "valign": "top"}, italic=True, text_wrap=True)
     units = (
-        f"{t('Đơn vị báo cáo', 'Reporting unit')}: {book.unit}",
-        f"{t('Mã định danh', 'Agency code')}: {report.total.unit}",
-        f"{t('Đơn vị nhận báo cáo', 'Receiving unit')}: {book.receiver or '…………………………'}",
+        f"{t('Reporting unit')}: {book.unit}",
+        f"{t('Agency code')}: {report.total.unit}",
+        f"{t('Receiving unit')}: {book.receiver or '…………………………'}",
     )
     for line, text in enumerate(units):
         book.merge(sheet, (line, half), (line, last), text, **left, shrink=True, bold=line == 0)
     title = report.form.title.say(book.language).upper()
     book.merge(sheet, (3, 0), (3, last), title, **middle, bold=True, font_size=15)
-    span = (
-        f"{t('Kỳ báo cáo', 'Period')}: {period.name(book.language)} ({t('từ ngày', 'from')} {write_day(period.first)}"
-        f" {t('đến hết ngày', 'to')} {write_day(period.last)})"
-    )
+    days = t("from {first} to {last}", first=write_day(period.first), last=write_day(period.last))
+    span = f"{t('Period')}: {period.name(book.language)} ({days})"
     if last_day := write_due_sentence(report, book.language):
         span += f" · {last_day}"
     book.merge(sheet, (4, 0), (4, last), span, **middle)
     if not report.ended:
-        as_of = t("Kỳ chưa kết thúc: số liệu tính đến", "The period has not ended: numbers as of")
-        book.merge(
-            sheet, (5, 0), (5, half - 1), f"{as_of} {write_moment(report.made_at)}", bold=True, font_color="#5C3C00"
-        )
-    counted = f"{t('Đơn vị tính', 'Unit of count')}: {report.form.counted.say(book.language)}"
+        as_of = t("The period has not ended: numbers as of {at}", at=write_moment(report.made_at))
+        book.merge(sheet, (5, 0), (5, half - 1), as_of, bold=True, font_color="#5C3C00")
+    counted = f"{t('Unit of count')}: {report.form.counted.say(book.language)}"
     book.merge(sheet, (5, half), (5, last), counted, align="right", italic=True)
     sheet.set_row(3, 24)
 
@@ -317,7 +318,7 @@ def _write_headings(book: _Book, sheet: Any) -> None:
         "bold": True, "bg_color": _BAND, **_LINE, "align": "center", "valign": "vcenter", "text_wrap": True, "font_size": 10,
     }  # fmt: skip
     small = {**look, "bold": False, "italic": True, "font_size": 8}
-    lead = (t("STT", "No."), t("Đơn vị", "Unit"), t("Mã định danh", "Agency code"))
+    lead = (t("No."), t("Unit"), t("Agency code"))
     for spot, heading in enumerate(lead):
         book.merge(sheet, (_TOP, spot), (_TOP + 2, spot), heading, **look)
     spot = _LEAD
@@ -341,23 +342,22 @@ def _write_foot(book: _Book, sheet: Any, line: int, last: int) -> None:
     report, t = book.report, book.t
     notes = [note.say(book.language) for note in report.form.notes]
     texts = [
-        f"{t('Kết quả kiểm tra', 'Finding')} {place}: {said}"
+        t("Finding {number}: {finding}", number=place, finding=said)
         for place, said in enumerate(write_check_findings(report, book.names, book.language), 1)
     ]
-    texts += [f"{t('Ghi chú', 'Note')} {place}: {note}" for place, note in enumerate(notes, 1)]
-    made = t("Trục liên thông lập lúc", "Made by the interconnection hub at")
-    texts.append(f"{made} {write_moment(report.made_at)} {t('(giờ Hà Nội)', '(Hà Nội time)')}.")
+    texts += [t("Note {number}: {note}", number=place, note=note) for place, note in enumerate(notes, 1)]
+    texts.append(t("Made by the interconnection hub at {at} (Hà Nội time).", at=write_moment(report.made_at)))
     for text in texts:
         book.merge(sheet, (line, 0), (line, last), text, text_wrap=True, valign="top", font_size=10)
         sheet.set_row(line, 14 * (1 + len(text) // 200))
         line += 1
     people = (
-        (1, _LEAD + 2, t("Người lập biểu", "Prepared by"), t("(Ký, ghi rõ họ tên)", "(Signature and full name)")),
+        (1, _LEAD + 2, t("Prepared by"), t("(Signature and full name)")),
         (
             max(_LEAD + 4, last * 2 // 3),
             last,
-            t("Thủ trưởng đơn vị", "Head of the unit"),
-            t("(Ký, ghi rõ họ tên, đóng dấu)", "(Signature, full name and seal)"),
+            t("Head of the unit"),
+            t("(Signature, full name and seal)"),
         ),
     )
     for first, final, who, how in people:
@@ -372,27 +372,27 @@ def _write_checks(book: _Book) -> None:
     findings.
     """
     report, t = book.report, book.t
-    sheet = book.add_sheet(t("Kiểm tra", "Checks"), (6.0, 64.0, 26.0, 26.0, 14.0, 14.0))
+    sheet = book.add_sheet(t("Checks"), (6.0, 64.0, 26.0, 26.0, 14.0, 14.0))
     look: dict[str, object] = {"bold": True, "bg_color": _BAND, **_LINE, "align": "center", "text_wrap": True}
     plain: dict[str, object] = {**_LINE, "valign": "vcenter", "text_wrap": True}
-    book.write(sheet, 0, 0, t("Kiểm tra của biểu", "The checks of the form"), bold=True, font_size=13)
+    book.write(sheet, 0, 0, t("The checks of the form"), bold=True, font_size=13)
     headings = (
-        t("STT", "No."), t("Phải đúng", "What must hold"), t("Vế trái", "Left"), t("Vế phải", "Right"),
-        t("Số dòng sai", "Lines that differ"), t("Kết quả", "Result"),
+        t("No."), t("What must hold"), t("Left"), t("Right"),
+        t("Lines that differ"), t("Result"),
     )  # fmt: skip
     for spot, heading in enumerate(headings):
         book.write(sheet, 1, spot, heading, **look)
     places = dict(zip((column.key for column in report.form.columns), _places(report.form), strict=True))
     for place, check in enumerate(report.form.checks, 1):
         line = place + 1
-        before = t(" (kỳ trước)", " (the period before)") if check.before else ""
         left, right = ("+".join(places[key] for key in keys) or "0" for keys in (check.left, check.right))
         right = f"≤ {right}" if check.at_most else right
+        right = t("{columns} (the period before)", columns=right) if check.before else right
         sheet.write_number(line, 0, place, book.format(**plain, align="center"))
-        for spot, text in enumerate((check.says.say(book.language), left, right + before), 1):
+        for spot, text in enumerate((check.says.say(book.language), left, right), 1):
             book.write(sheet, line, spot, text, **plain)
         broken = _write_broken(book, sheet, line, check)
-        held, differs = t("Đạt", "Holds"), t("Không đạt", "Does not")
+        held, differs = t("Holds"), t("Does not")
         formula = f'=IF({xl_rowcol_to_cell(line, 4)}=0,"{held}","{differs}")'
         sheet.write_formula(
             line, 5, formula, book.format(**plain, bold=True, align="center"), differs if broken else held
@@ -418,7 +418,7 @@ def _write_broken(book: _Book, sheet: Any, line: int, check: Check) -> int:
     def side(columns: Sequence[str]) -> str:
         spots = [_LEAD + keys.index(key) for key in columns]
         cells = [xl_range(_TOTAL, spot, _TOTAL + len(lines) - 1, spot) for spot in spots]
-        return "+".join(f"{quote_sheetname(book.t('Báo cáo', 'Report'))}!{each}" for each in cells) or "0"
+        return "+".join(f"{quote_sheetname(book.t('Report'))}!{each}" for each in cells) or "0"
 
     broken = sum(not check.holds(_added_up(each, check.left), _added_up(each, check.right)) for each in lines)
     differs = ">" if check.at_most else "<>"
@@ -439,24 +439,29 @@ def _places(form: Form) -> list[str]:
 def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, most: int) -> None:
     """Write the facts, oldest first, each with the numbers of the columns that count it."""
     t = book.t
-    sheet = book.add_sheet(t("Căn cứ", "Evidence"), (7.0, 15.0, 17.0, 17.0, 32.0, 37.0, 15.0, 42.0, 16.0))
+    sheet = book.add_sheet(t("Evidence"), (7.0, 15.0, 17.0, 17.0, 32.0, 37.0, 15.0, 42.0, 16.0))
     places = {column.key: place for place, column in enumerate(book.report.form.columns, book.report.form.first_number)}
-    title = t("Căn cứ của báo cáo: các kết quả ghi nhận được đếm", "The evidence of the report: the facts it counts")
+    title = t("The evidence of the report: the facts it counts")
     book.write(sheet, 0, 0, title, bold=True, font_size=13)
-    said = (
-        f"SHA-256: {evidence.hash_evidence(lines)} · {write_number(len(lines), book.language)} {t('kết quả', 'facts')}"
+    behind = phrases(
+        "SHA-256: {digest} · {number} fact",
+        "SHA-256: {digest} · {number} facts",
+        count=len(lines),
+        number=write_number(len(lines), book.language),
+        digest=evidence.hash_evidence(lines),
     )
+    said = book.say(behind)
     if len(lines) > most:
         listed = write_number(most, book.language)
-        said += t(
-            f". CHƯA ĐỦ: chỉ liệt kê {listed} kết quả đầu tiên; toàn bộ: lienthong report … --facts",
-            f". NOT ALL: only the first {listed} are listed; all of them: lienthong report … --facts",
+        left_out = t(
+            "NOT ALL: only the first {listed} are listed; all of them: lienthong report … --facts", listed=listed
         )
+        said = f"{said}. {left_out}"
     book.write(sheet, 1, 0, said, font_size=10)
     headings = (
-        t("STT", "No."), t("Đơn vị", "Unit"), t("Mốc", "Milestone"), t("Lúc (giờ Hà Nội)", "At (Hà Nội time)"),
-        t("Mã thông điệp của bên gửi", "The sender's message id"), t("Mã trong trục", "The hub's id"), t("Bên kia", "Counterpart"),
-        t("Khóa nghiệp vụ", "Business key"), t("Đếm ở cột", "Counted in column"),
+        t("No."), t("Unit"), t("Milestone"), t("At (Hà Nội time)"),
+        t("The sender's message id"), t("The hub's id"), t("Counterpart"),
+        t("Business key"), t("Counted in column"),
     )  # fmt: skip
     look: dict[str, object] = {"bold": True, "bg_color": _BAND, **_LINE, "align": "center", "text_wrap": True}
     for spot, heading in enumerate(headings):
@@ -465,11 +470,12 @@ def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, 
     wrapped = {**plain, "text_wrap": True}
     when, numbered = book.format(**plain, num_format=_MOMENT, align="center"), book.format(**plain)
     put, put_wrapped = book.writer(sheet, **plain), book.writer(sheet, **wrapped)
+    milestone = cache(lambda service, word: book.say(name_word(service, word)))  # many facts, few milestones
     for place, line in enumerate(islice(lines, most), 1):
         fact, row = line.fact, place + 2
         sheet.write_number(row, 0, place, numbered)
         put_wrapped(row, 1, fact.unit)
-        put(row, 2, fact.milestone)
+        put(row, 2, milestone(fact.service, fact.milestone))
         sheet.write_number(row, 3, _serial(fact.at.astimezone(HANOI).replace(tzinfo=None, microsecond=0)), when)
         counted = " ".join(f"({places[key]})" for key in line.columns)
         texts = (line.message_id or "", fact.message, fact.counterpart, fact.key, counted)
@@ -484,7 +490,7 @@ def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, 
 def _write_charts(book: _Book, charts: Sequence[Plot]) -> None:
     """Write the numbers of each chart, and beside them the chart, which the spreadsheet draws from those cells."""
     t = book.t
-    sheet = book.add_sheet(t("Biểu đồ", "Charts"), (36.0, *(14.0,) * MOST_SERIES))
+    sheet = book.add_sheet(t("Charts"), (36.0, *(14.0,) * MOST_SERIES))
     look: dict[str, object] = {"bold": True, "bg_color": _BAND, **_LINE, "align": "center", "text_wrap": True}
     line = 0
     for plot in charts:

@@ -17,8 +17,9 @@ import attrs
 from xlsxwriter import Workbook
 from xlsxwriter.utility import xl_rowcol_to_cell
 
-from hub.domain.model import Language
 from hub.domain.sanitize import replace_controls
+from hub.language.languages import Language
+from hub.language.phrases import Phrase, phrase
 from hub.report.form.form import WORKED_OUT, Column, ColumnKind, Form
 from hub.report.form.period import Period
 from hub.report.output.sheetwriter import SheetWriter, make_text_options
@@ -43,19 +44,21 @@ _DIGITS = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 @attrs.frozen
 class WorkbookMistake:
-    """One mistake in the filled workbook: the cell, and what to do, in both languages."""
+    """One mistake in the filled workbook: the cell, and what to do."""
 
     cell: str  #: such as `Báo cáo!E12`; "" for the whole workbook
-    vi: str
-    en: str
+    wrong: Phrase
 
 
 class Misfilled(Exception):
     """The workbook cannot be accepted; the exception has every mistake found."""
 
     def __init__(self, wrong: Sequence[WorkbookMistake]) -> None:
-        super().__init__("; ".join(f"{each.cell}: {each.en}" for each in wrong))
+        super().__init__(wrong)
         self.wrong = tuple(wrong)
+
+    def __str__(self) -> str:
+        return "; ".join(f"{each.cell}: {each.wrong}" for each in self.wrong)
 
 
 def is_typed_column(column: Column) -> bool:
@@ -94,11 +97,11 @@ class _Writing(SheetWriter):
 
     def fill(self) -> None:
         form, t = self.form, self.t
-        sheet = self.workbook.add_worksheet(t("Báo cáo", "Report"))
+        sheet = self.workbook.add_worksheet(t("Report"))
         last = _LEAD + len(self.columns) + len(form.manual) - 1
         wide = max(last, _LEAD + 4)
         self.merge(
-            sheet, (0, 1), (0, wide), f"{t('Đơn vị báo cáo', 'Reporting unit')}: {self.name(self.units[0])} ({self.units[0]})", bold=True
+            sheet, (0, 1), (0, wide), f"{t('Reporting unit')}: {self.name(self.units[0])} ({self.units[0]})", bold=True
         )  # fmt: skip
         self.merge(
             sheet, (1, 1), (1, wide), form.title.say(self.language).upper(), bold=True, align="center", font_size=14
@@ -106,20 +109,19 @@ class _Writing(SheetWriter):
         span = f"{self.period.name(self.language)} ({write_day(self.period.first)} – {write_day(self.period.last)})"
         self.merge(sheet, (2, 1), (2, wide), span, align="center")
         told = t(
-            "Nhập số nguyên vào ô trắng; ô nào không khai thì để trống; 0 là không có. Ô xám do bảng tính tự cộng. "
-            "Không đổi tên, chèn hay xóa dòng, cột.",
-            "Type whole numbers into the white cells; leave what is not declared empty; 0 says that there was none. "
-            "Grey cells are added up by the workbook. Do not insert, delete or rename rows and columns.",
+            "Type whole numbers into the white cells; leave what is not declared empty; 0 says that there "
+            "was none. Grey cells are added up by the workbook. Do not insert, delete or rename rows and "
+            "columns."
         )
         self.merge(sheet, (3, 1), (3, wide), told, italic=True, text_wrap=True, valign="top")
         sheet.set_row(3, 32)
-        self.words(sheet, 4, wide, _BY, t("Người khai", "Declared by"))
+        self.words(sheet, 4, wide, _BY, t("Declared by"))
         self.keys(sheet)
         self.headings(sheet)
         self.rows(sheet)
         end = _SUM + len(self.units) + 2
-        self.words(sheet, end, wide, _NOTE, t("Ghi chú của đơn vị", "The unit's note"))
-        self.write(sheet, end + 1, 1, f"{t('Căn cứ', 'Legal basis')}: {form.basis.say(self.language)}", font_size=9)
+        self.words(sheet, end, wide, _NOTE, t("The unit's note"))
+        self.write(sheet, end + 1, 1, f"{t('Legal basis')}: {form.basis.say(self.language)}", font_size=9)
         for place, width in enumerate((2.0, 5.0, 30.0, 15.0, *[10.0] * (last - _LEAD + 1))):
             sheet.set_column(place, place, width, None, {"hidden": True} if place == 0 else {})
         sheet.freeze_panes(_SUM, _LEAD)
@@ -153,7 +155,7 @@ class _Writing(SheetWriter):
             "bold": True, "bg_color": "#E4E4DC", "border": 1, "align": "center", "valign": "vcenter", "text_wrap": True, "font_size": 10,
         }  # fmt: skip
         t, columns = self.t, self.columns
-        for spot, heading in enumerate((t("STT", "No."), t("Đơn vị", "Unit"), t("Mã định danh", "Agency code")), 1):
+        for spot, heading in enumerate((t("No."), t("Unit"), t("Agency code")), 1):
             self.merge(sheet, (_TOP, spot), (_TOP + 2, spot), heading, **look)
         spot = _LEAD
         for column, length in group_columns(columns):
@@ -170,7 +172,7 @@ class _Writing(SheetWriter):
             self.write(sheet, _TOP + 2, spot, place, **{**look, "bold": False, "italic": True, "font_size": 8})
         for spot, line in enumerate(self.form.manual, _LEAD + len(columns)):
             self.merge(sheet, (_TOP, spot), (_TOP + 1, spot), line.heading.say(self.language), **look)
-            self.write(sheet, _TOP + 2, spot, t("(tự khai)", "(declared)"), **{**look, "bold": False, "font_size": 8})
+            self.write(sheet, _TOP + 2, spot, t("(declared)"), **{**look, "bold": False, "font_size": 8})
         sheet.set_row(_TOP, 32)
         sheet.set_row(_TOP + 1, 66)
 
@@ -179,7 +181,7 @@ class _Writing(SheetWriter):
         white: dict[str, object] = {"border": 1, "num_format": "#,##0", "locked": False}
         first, final = _SUM + 1, _SUM + len(self.units)
         self.write(sheet, _SUM, 0, _TOTAL)
-        for spot, words in enumerate(("", self.t("Tổng cộng", "Total"), ""), 1):
+        for spot, words in enumerate(("", self.t("Total"), ""), 1):
             self.write(sheet, _SUM, spot, words, **grey, bold=True)
         spots = {column.key: spot for spot, column in enumerate(self.columns, _LEAD)}
         columns: list[Column | None] = [*self.columns, *(None for _ in self.form.manual)]  # None: a manual line
@@ -217,8 +219,8 @@ class _Writing(SheetWriter):
             "validate": "integer",
             "criteria": ">=",
             "value": 0,
-            "error_title": self.t("Số nguyên", "Whole number"),
-            "error_message": self.t("Nhập số nguyên từ 0 trở lên.", "Type a whole number, 0 or more."),
+            "error_title": self.t("Whole number"),
+            "error_message": self.t("Type a whole number, 0 or more."),
         }
 
 
@@ -235,12 +237,11 @@ def read_declaration_workbook(content: bytes, form: Form, period: Period, units:
     try:
         found = next((_Filled(sheet, row) for sheet in read_sheets(content) if (row := _marked(sheet))), None)
     except WorkbookUnreadable as unreadable:
-        raise Misfilled([WorkbookMistake("", unreadable.vi, unreadable.en)]) from None
+        raise Misfilled([WorkbookMistake("", unreadable.said)]) from None
     if found is None:
         wrong = WorkbookMistake(
             "",
-            "không phải mẫu của trục; hãy lấy mẫu bằng lienthong report template rồi điền vào",
-            "this is not the hub's template; create it with lienthong report template and fill it in",
+            phrase("this is not the hub's template; create it with lienthong report template and fill it in"),
         )
         raise Misfilled([wrong])
     said = found.declaration(form, period, tuple(units))
@@ -262,10 +263,11 @@ class _Filled:
     keys: int  #: the row of keys
     wrong: list[WorkbookMistake] = attrs.field(factory=list)
 
-    def refuse(self, row: int, column: int, vi: str, en: str) -> None:
+    def refuse(self, row: int, column: int, said: Phrase) -> None:
         """Record a mistake. Control characters in text quoted from the workbook are replaced."""
-        cell = self.sheet.address(row, column) if row else ""
-        self.wrong.append(WorkbookMistake(*(replace_controls(text) for text in (cell, vi, en))))
+        cell = replace_controls(self.sheet.address(row, column)) if row else ""
+        quoted = {name: replace_controls(str(value)) for name, value in said.arguments.items()}
+        self.wrong.append(WorkbookMistake(cell, attrs.evolve(said, arguments=quoted)))
         if len(self.wrong) >= _MISTAKES:
             raise Misfilled(self.wrong)
 
@@ -282,7 +284,7 @@ class _Filled:
                 unit = key.removeprefix(_ROW) if key.startswith(_ROW) else ""
                 cells += self.figures(row, unit, places, columns)
         if not cells and not self.wrong:
-            self.refuse(0, 0, "chưa có số nào", "the workbook contains no figure")
+            self.refuse(0, 0, phrase("the workbook contains no figure"))
         head = {"unit": units[0], "form": form.id, "period": period.text}
         return Declaration(**head, cells=tuple(cells), by=words[_BY], note=words[_NOTE])
 
@@ -298,8 +300,9 @@ class _Filled:
             self.refuse(
                 0,
                 0,
-                f"mẫu này của {shown}, không phải {wanted}; hãy lấy đúng mẫu",
-                f"this template is for {shown}, not for {wanted}; use the right template",
+                phrase(
+                    "this template is for {shown}, not for {wanted}; use the right template", shown=shown, wanted=wanted
+                ),
             )
 
     def columns(self, known: set[str]) -> Mapping[str, int]:
@@ -312,8 +315,10 @@ class _Filled:
                 self.refuse(
                     row,
                     column,
-                    f"cột “{cell.text[:50]}” không có trong biểu mẫu hoặc bị lặp; hãy lấy lại mẫu",
-                    f"the column “{cell.text[:50]}” is not in the form, or occurs twice; create the template again",
+                    phrase(
+                        "the column “{text}” is not in the form, or occurs twice; create the template again",
+                        text=cell.text[:50],
+                    ),
                 )
             else:
                 found[cell.text] = column
@@ -331,8 +336,10 @@ class _Filled:
                 self.refuse(
                     row,
                     marked,
-                    f"dòng “{key[:80]}” không thuộc đơn vị báo cáo hoặc bị lặp; hãy lấy lại mẫu",
-                    f"the row “{key[:80]}” is not of the reporting unit, or occurs twice; create the template again",
+                    phrase(
+                        "the row “{key}” is not of the reporting unit, or occurs twice; create the template again",
+                        key=key[:80],
+                    ),
                 )
                 continue
             seen.add(key)
@@ -343,8 +350,7 @@ class _Filled:
                 self.refuse(
                     row,
                     column,
-                    "số nằm ở dòng không thuộc đơn vị nào; hãy chuyển lên đúng dòng hoặc xóa đi",
-                    "a number in a row without a unit; move it to the right row, or delete it",
+                    phrase("a number in a row without a unit; move it to the right row, or delete it"),
                 )
 
     def words(self, row: int, key: str) -> str:
@@ -356,7 +362,7 @@ class _Filled:
         text = " ".join(cell.text.split()) if cell is not None else ""
         if len(text) > _LONGEST[key]:
             most = _LONGEST[key]
-            self.refuse(row, place, f"dài hơn {most} ký tự; hãy rút ngắn", f"longer than {most} characters; shorten it")
+            self.refuse(row, place, phrase("longer than {most} characters; shorten it", most=most))
             return ""
         return text
 
@@ -379,8 +385,10 @@ class _Filled:
             self.refuse(
                 row,
                 place,
-                "công thức chưa được tính; hãy mở bằng bảng tính rồi lưu lại, hoặc nhập số",
-                "a formula without a calculated value; open and save the file in a spreadsheet program, or type the number",
+                phrase(
+                    "a formula without a calculated value; open and save the file in a spreadsheet program, or type "
+                    "the number"
+                ),
             )
             return None
         number = None
@@ -403,6 +411,9 @@ class _Filled:
         self.refuse(
             row,
             place,
-            f"“{text[:50]}” không phải số nguyên từ 0 đến {_MOST}; hãy nhập số nguyên hoặc để trống",
-            f"“{text[:50]}” is not a whole number from 0 to {_MOST}; type one, or leave the cell empty",
+            phrase(
+                "“{text}” is not a whole number from 0 to {most}; type one, or leave the cell empty",
+                text=text[:50],
+                most=_MOST,
+            ),
         )

@@ -18,12 +18,13 @@ from functools import partial
 import attrs
 from lxml import etree
 
-from hub.domain.errors import Rejected
+from hub.domain.errors import Rejected, shorten_detail
 from hub.domain.local_time import find_local_day
-from hub.domain.model import Problem, Record
+from hub.domain.model import Detail, Problem, Record
 from hub.formats import safe_xml, xsd_types
+from hub.language.phrases import Phrase, phrase
 from hub.report.form.book import Book, read_shipped_book
-from hub.report.form.form import Column, ColumnKind, Form, choose_form
+from hub.report.form.form import Column, ColumnKind, Form, FormMissing, choose_form
 from hub.report.form.period import Period, PeriodUnreadable, parse_period
 from hub.services import Service, reports
 from hub.soap.envelope import build_element
@@ -101,8 +102,8 @@ def read_declaration(
     if period is not None:
         try:
             form = choose_form(book.forms, found.form, period)
-        except LookupError as error:
-            said.refuse("form-unknown", "", str(error))
+        except FormMissing as missing:
+            said.refuse("form-unknown", "", missing.detail)
     if form is not None:
         _check(said, found, form)
     if said.problems:
@@ -175,9 +176,11 @@ def _span(said: "_DeclarationReading", text: str, at: datetime, book: Book) -> P
         said.refuse("period-unreadable", "", text[:50])
         return None
     if period.first > find_local_day(at):
-        said.refuse("R.Period", "", f"{period.text}: it begins on {period.first.isoformat()}")
+        said.refuse(
+            "R.Period", "", phrase("{text}: it begins on {first}", text=period.text, first=period.first.isoformat())
+        )
     if period.text != text:  # such as `2026-q4`: declarations are found by this text, so it must be canonical
-        said.refuse("period-unreadable", "", f"{text[:50]}: write {period.text}")
+        said.refuse("period-unreadable", "", phrase("{text}: write {period}", text=text[:50], period=period.text))
     return period
 
 
@@ -190,16 +193,18 @@ def _check(said: "_DeclarationReading", found: Declaration, form: Form) -> None:
         column = columns.get(cell.column)
         if column is None and cell.column not in lines:
             known = " ".join([*columns, *sorted(lines)])
-            said.refuse("column-unknown", _named(cell), f"{form.id} has: {known}")
+            said.refuse("column-unknown", _named(cell), phrase("{name} has: {known}", name=form.id, known=known))
             continue
         if (cell.unit, cell.column) in seen:
-            said.refuse(f"M.{place}", _named(cell), "it occurs twice")
+            said.refuse(f"M.{place}", _named(cell), phrase("it occurs twice"))
         seen.add((cell.unit, cell.column))
         if column is None or holds_whole_numbers(column):
             if cell.figure is None:
-                said.refuse(f"N.{place}.Number", _named(cell), "it is empty")
+                said.refuse(f"N.{place}.Number", _named(cell), phrase("it is empty"))
             elif cell.figure != int(cell.figure):
-                said.refuse(f"T.{place}.Number", _named(cell), f"{cell.figure} is not a whole number")
+                said.refuse(
+                    f"T.{place}.Number", _named(cell), phrase("{figure} is not a whole number", figure=cell.figure)
+                )
 
 
 def _named(cell: DeclaredCell) -> str:
@@ -215,8 +220,9 @@ class _DeclarationReading:
     problems: list[Problem] = attrs.field(factory=list)
     places: list[str] = attrs.field(factory=list)
 
-    def refuse(self, code: str, cell: str, why: str) -> None:
-        self.problems.append(Problem(code, f"{cell}: {why}"[:400] if cell else why[:400]))
+    def refuse(self, code: str, cell: str, why: Detail) -> None:
+        said = phrase("{place}: {detail}", place=cell, detail=why) if cell and isinstance(why, Phrase) else why
+        self.problems.append(Problem(code, shorten_detail(said, 400)))
 
     @staticmethod
     def text(element: etree._Element, name: str) -> str:
@@ -226,7 +232,7 @@ class _DeclarationReading:
     def must(self, name: str) -> str:
         text = self.text(self.root, name)
         if not text:
-            self.refuse(f"N.{name}", "", "it is empty")
+            self.refuse(f"N.{name}", "", phrase("it is empty"))
         return text
 
     def declaration(self) -> Declaration:
@@ -248,16 +254,20 @@ class _DeclarationReading:
                 self.places.append(place)
                 yield attrs.evolve(told, figure=self.figure(self.text(cell, "Number"), place, told))
         if not self.places:
-            self.refuse("N.Figures", "", "there is no cell")
+            self.refuse("N.Figures", "", phrase("there is no cell"))
 
     def figure(self, text: str, place: str, cell: DeclaredCell) -> Figure:
         if not text:
             return None
         if not _NUMBER.fullmatch(text):
-            self.refuse(f"T.{place}.Number", _named(cell), f"{text[:50]} is not a number")
+            self.refuse(f"T.{place}.Number", _named(cell), phrase("{text} is not a number", text=text[:50]))
             return None
         number = Decimal(text)
         if not 0 <= number <= _MOST or number != round(number, 2):
-            self.refuse(f"R.{place}.Number", _named(cell), f"{text[:50]}; 0 to {_MOST}, at most two decimals")
+            self.refuse(
+                f"R.{place}.Number",
+                _named(cell),
+                phrase("{text}; 0 to {most}, at most two decimals", text=text[:50], most=_MOST),
+            )
             return None
         return int(number) if number == int(number) else number

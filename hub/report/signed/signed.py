@@ -14,10 +14,11 @@ from cryptography import x509
 from lxml import etree
 
 from hub.config.officials import Official, Officials
-from hub.domain.errors import Rejected
+from hub.domain.errors import Rejected, shorten_detail
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Problem
 from hub.formats import safe_xml
+from hub.language.phrases import Phrase, phrase
 from hub.security import wss_tokens, wss_verify, xades, xmldsig
 from hub.security.algorithms import Unverified
 from hub.security.certificates import Purpose, Untrusted, describe_owner, load_der
@@ -28,7 +29,7 @@ from hub.security.xmldsig import SIGNATURE, CanonicalForm
 SKEW = timedelta(minutes=5)
 
 _WHOLE = CanonicalForm(exclusive=False)
-_NOWHERE = "the document"
+_NOWHERE = phrase("the document")
 #: unused by the check: the seal's certificate is given, so its dates are not checked
 _NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -43,7 +44,7 @@ def verify_official_signature(given: bytes, uploaded: bytes) -> Signed:
     ours, root = safe_xml.parse_safe_xml(given), safe_xml.parse_safe_xml(uploaded)
     element = _official(root, ours)
     if safe_xml.may_hold_comment_or_cdata([uploaded]):
-        raise Rejected(Problem("report-changed", "a comment or CDATA section"))
+        raise Rejected(Problem("report-changed", phrase("a comment or CDATA section")))
     without = xmldsig.canonicalize_element(root, _WHOLE, without=element)
     if without != xmldsig.canonicalize_element(ours, _WHOLE):
         raise Rejected(_difference(ours, safe_xml.parse_safe_xml(without)))
@@ -77,13 +78,18 @@ def judge_official(
     if not found.may_sign(lineage):
         raise Rejected(Problem("official-not-for-unit", f"{found.code}: {lineage[0]}"))
     if not made_at - SKEW <= signed.at <= now + SKEW:
-        told = f"signed at {signed.at:%Y-%m-%d %H:%M:%SZ}, closed at {made_at:%Y-%m-%d %H:%M:%SZ}, now {now:%H:%M:%SZ}"
+        told = phrase(
+            "signed at {at}, closed at {closed}, now {now}",
+            at=f"{signed.at:%Y-%m-%d %H:%M:%SZ}",
+            closed=f"{made_at:%Y-%m-%d %H:%M:%SZ}",
+            now=f"{now:%H:%M:%SZ}",
+        )
         raise Rejected(Problem("signing-time", told))
     for at in (signed.at, now):  # checked after the signing time is known to be near now, so that its day can be used
         if not found.in_office(find_local_day(at)):
             raise Rejected(Problem("official-not-in-office", f"{found.code}: {find_local_day(at):%d/%m/%Y}"))
     if not signed.certificate.not_valid_before_utc <= signed.at <= signed.certificate.not_valid_after_utc:
-        raise Untrusted("certificate-expired", f"signed at {signed.at:%Y-%m-%d %H:%M:%SZ}")
+        raise Untrusted("certificate-expired", phrase("signed at {at}", at=f"{signed.at:%Y-%m-%d %H:%M:%SZ}"))
     return found
 
 
@@ -99,10 +105,12 @@ def _official(root: etree._Element, ours: etree._Element) -> etree._Element:
             raise Rejected(_difference(ours, root))
         raise Rejected(Problem("report-unsigned"))
     if len(found) > 2:
-        raise Rejected(Problem("report-signatures", f"{len(found)} signatures, including the seal"))
+        raise Rejected(Problem("report-signatures", phrase("{count} signatures, including the seal", count=len(found))))
     children = list(root)
     if [each.tag for each in found] != [SIGNATURE] * 2 or found != children[-2:]:
-        raise Rejected(Problem("report-signatures", "the Signature is not the last child of the root, after the seal"))
+        raise Rejected(
+            Problem("report-signatures", phrase("the Signature is not the last child of the root, after the seal"))
+        )
     return found[1]
 
 
@@ -112,7 +120,7 @@ def _sealer(ours: etree._Element) -> x509.Certificate:
     try:
         return load_der(wss_tokens.read_enclosed_certificate(xmldsig.read_signature(seal).key_info))
     except ValueError as error:
-        raise Unverified("signature-invalid", f"the seal's certificate: {error}") from None
+        raise Unverified("signature-invalid", phrase("the seal's certificate: {error}", error=str(error))) from None
 
 
 def _difference(ours: etree._Element, theirs: etree._Element) -> Problem:
@@ -121,8 +129,9 @@ def _difference(ours: etree._Element, theirs: etree._Element) -> Problem:
     """
     one, other = _key(ours), _key(theirs)
     if one != other:
-        return Problem("report-other-revision", f"{' '.join(other)}; expected {' '.join(one)}"[:300])
-    return Problem("report-changed", next(_differences(ours, theirs, ()), _NOWHERE)[:300])
+        told = phrase("{found}; expected {expected}", found=" ".join(other), expected=" ".join(one))
+        return Problem("report-other-revision", shorten_detail(told, 300))
+    return Problem("report-changed", shorten_detail(next(_differences(ours, theirs, ()), _NOWHERE), 300))
 
 
 def _key(root: etree._Element) -> tuple[str, ...]:
@@ -132,23 +141,26 @@ def _key(root: etree._Element) -> tuple[str, ...]:
     return (*("" if part is None else part.get(name, "") for part, name in parts), root.get("revision", ""))
 
 
-def _differences(one: etree._Element, other: etree._Element, path: Collection[str]) -> Iterator[str]:
+def _differences(one: etree._Element, other: etree._Element, path: Collection[str]) -> Iterator[Phrase]:
     """Yield the places at which *other* differs from *one*."""
     here = (*path, _named(one))
     shown = "/".join(here[1:]) or _NOWHERE
     if one.tag != other.tag or sorted(one.items()) != sorted(other.items()):
-        yield f"{shown}: it is {_named(other)}"
+        yield phrase("{place}: it is {name}", place=shown, name=_named(other))
         return
     if (one.text or "") != (other.text or ""):
-        yield f"{shown}: {one.text!r} -> {other.text!r}"
+        yield phrase("{place}: {detail}", place=shown, detail=f"{one.text!r} -> {other.text!r}")
     for mine, theirs in zip_longest(one, other):
         if mine is None or theirs is None:
-            what = "added" if mine is None else "missing"
-            yield f"{shown}: {_named(theirs if mine is None else mine)} {what}"
+            name = _named(theirs if mine is None else mine)
+            if mine is None:
+                yield phrase("{place}: {name} added", place=shown, name=name)
+            else:
+                yield phrase("{place}: {name} missing", place=shown, name=name)
             return
         yield from _differences(mine, theirs, here)
         if (mine.tail or "") != (theirs.tail or ""):
-            yield f"{shown}: the text after {_named(mine)}"
+            yield phrase("{place}: the text after {name}", place=shown, name=_named(mine))
 
 
 def _named(element: etree._Element) -> str:

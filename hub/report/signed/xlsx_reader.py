@@ -23,6 +23,7 @@ from lxml import etree
 from hub.domain.errors import Rejected
 from hub.formats import safe_xml, zip_reader
 from hub.formats.safe_xml import Limits
+from hub.language.phrases import Phrase, phrase
 
 #: The maximum octets of the file; octets that the parts read may unpack to; parts; sheets that are read.
 LARGEST, UNPACKED, PARTS, SHEETS = 8 << 20, 48 << 20, 1000, 20
@@ -42,12 +43,17 @@ _LIMITS = Limits(size=UNPACKED, depth=32, nodes=NODES)
 
 _OLE = b"\xd0\xcf\x11\xe0"
 _FORBIDDEN = (
-    (re.compile(r"vbaproject|macrosheets/|activex/", re.ASCII), "macro", "macros"),
-    (re.compile(r"xl/externallinks/", re.ASCII), "liên kết tới tệp khác", "links to other files"),
+    (
+        re.compile(r"vbaproject|macrosheets/|activex/", re.ASCII),
+        phrase("the file has macros; remove them and save it again"),
+    ),
+    (
+        re.compile(r"xl/externallinks/", re.ASCII),
+        phrase("the file has links to other files; remove them and save it again"),
+    ),
     (
         re.compile(r"xl/embeddings/|xl/connections\.xml|xl/querytables/", re.ASCII),
-        "đối tượng nhúng",
-        "embedded objects",
+        phrase("the file has embedded objects; remove them and save it again"),
     ),
 )
 _ADDRESS = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})", re.ASCII)
@@ -55,11 +61,11 @@ _TYPES, _BOOK = "[Content_Types].xml", "xl/workbook.xml"
 
 
 class WorkbookUnreadable(Exception):
-    """The file is not a workbook that may be read. The message says why and what to do, in both languages."""
+    """The file is not a workbook that may be read. *said*: why, and what to do."""
 
-    def __init__(self, vi: str, en: str) -> None:
-        super().__init__(f"{vi} / {en}")
-        self.vi, self.en = vi, en
+    def __init__(self, said: Phrase) -> None:
+        super().__init__(said)
+        self.said = said
 
 
 class CellKind(StrEnum):
@@ -106,11 +112,10 @@ def read_sheets(content: bytes) -> Iterator[Sheet]:
     """Yield the sheets of the workbook in order, at most `SHEETS`. Raises WorkbookUnreadable."""
     if content[:4] == _OLE:
         raise WorkbookUnreadable(
-            "tệp có mật khẩu hoặc là .xls cũ; hãy bỏ mật khẩu và lưu lại dạng .xlsx",
-            "the file has a password, or is an old .xls; remove the password and save it as .xlsx",
+            phrase("the file has a password, or is an old .xls; remove the password and save it as .xlsx"),
         )
     if len(content) > LARGEST:
-        raise WorkbookUnreadable(f"tệp lớn hơn {LARGEST >> 20} MB", f"the file is larger than {LARGEST >> 20} MB")
+        raise WorkbookUnreadable(phrase("the file is larger than {largest} MB", largest=LARGEST >> 20))
     try:
         packed = zip_reader.open_archive(content)
     except zip_reader.Damaged:
@@ -122,8 +127,7 @@ def read_sheets(content: bytes) -> Iterator[Sheet]:
 
 def _no_workbook() -> WorkbookUnreadable:
     return WorkbookUnreadable(
-        "đây không phải tệp .xlsx đọc được; hãy lưu lại dạng “Excel Workbook (.xlsx)”",
-        "this is not a readable .xlsx file; save it as “Excel Workbook (.xlsx)”",
+        phrase("this is not a readable .xlsx file; save it as “Excel Workbook (.xlsx)”"),
     )
 
 
@@ -131,14 +135,12 @@ def _listed(packed: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
     """Return the parts by name, after checking that no name is forbidden or occurs twice."""
     listed = packed.infolist()
     if len(listed) > PARTS:
-        raise WorkbookUnreadable(f"tệp có hơn {PARTS} phần", f"the file has more than {PARTS} parts")
+        raise WorkbookUnreadable(phrase("the file has more than {parts} parts", parts=PARTS))
     found: dict[str, zipfile.ZipInfo] = {}
     for info in listed:
-        for forbidden, vi, en in _FORBIDDEN:
+        for forbidden, said in _FORBIDDEN:
             if forbidden.search(info.filename.lower()):
-                raise WorkbookUnreadable(
-                    f"tệp chứa {vi}; hãy bỏ đi rồi lưu lại", f"the file has {en}; remove them and save it again"
-                )
+                raise WorkbookUnreadable(said)
         if info.filename in found:
             raise _no_workbook()
         found[info.filename] = info
@@ -168,19 +170,23 @@ class _Parts:
         self.left -= len(content)
         if self.left < 0:
             raise WorkbookUnreadable(
-                f"tệp bung ra quá {UNPACKED >> 20} MB, hoặc quá nhiều so với kích thước của nó",
-                f"the file unpacks to more than {UNPACKED >> 20} MB, or to too much for its size",
+                phrase(
+                    "the file unpacks to more than {unpacked} MB, or to too much for its size", unpacked=UNPACKED >> 20
+                ),
             )
         self.elements -= content.count(b"<") - content.count(b"</")
         if self.elements < 0:
-            raise WorkbookUnreadable("tệp có quá nhiều ô", "the file has too many cells")
+            raise WorkbookUnreadable(phrase("the file has too many cells"))
         try:
             return safe_xml.parse_safe_xml(content, limits=_LIMITS)
         except Rejected as rejected:
             problem = rejected.problems[0]
             raise WorkbookUnreadable(
-                f"tệp hỏng hoặc không an toàn ({problem.code} {problem.detail}); hãy lưu lại bằng bảng tính",
-                f"the file is damaged or not safe ({problem.code} {problem.detail}); save it again in a spreadsheet program",
+                phrase(
+                    "the file is damaged or not safe ({code} {detail}); save it again in a spreadsheet program",
+                    code=problem.code,
+                    detail=problem.detail,
+                ),
             ) from None
 
     def has(self, name: str) -> bool:
@@ -191,8 +197,7 @@ def _sheets(parts: _Parts) -> Iterator[Sheet]:
     for each in parts.root(_TYPES):
         if "macroenabled" in (each.get("ContentType") or "").lower():
             raise WorkbookUnreadable(
-                "tệp cho phép macro (.xlsm); hãy lưu dạng .xlsx",
-                "the file may contain macros (.xlsm); save it as .xlsx",
+                phrase("the file may contain macros (.xlsm); save it as .xlsx"),
             )
     book = parts.root(_BOOK)
     targets: dict[str, str] = {}
@@ -279,9 +284,7 @@ def _cell(element: etree._Element, texts: Sequence[str]) -> SheetCell | None:
 def _held(kind: CellKind, text: str, *, formula: bool) -> SheetCell | None:
     """Return the cell that was saved with *text*; None for an empty cell."""
     if len(text) > LONGEST:
-        raise WorkbookUnreadable(
-            f"một ô chứa hơn {LONGEST} ký tự; hãy rút ngắn", f"a cell has more than {LONGEST} characters; shorten it"
-        )
+        raise WorkbookUnreadable(phrase("a cell has more than {longest} characters; shorten it", longest=LONGEST))
     if text.strip():
         return SheetCell(kind, text, formula)
     return SheetCell(CellKind.NOTHING, "", formula) if formula else None

@@ -14,9 +14,11 @@ from datetime import date, datetime
 import attrs
 from lxml import etree
 
+from hub.domain.errors import shorten_detail
 from hub.domain.local_time import HANOI
 from hub.domain.model import Problem
 from hub.formats import xsd_types
+from hub.language.phrases import Phrase, phrase
 
 NAMESPACE = "urn:lienthong:dossiers:1"
 _MOMENT = re.compile(r"(\d{4})" + r"(\d{2})" * 5, re.ASCII)
@@ -51,7 +53,7 @@ class CallItem:
         """Return the leaf *name*. Refuses the item if the leaf is absent or empty."""
         text = self.text(name)
         if not text:
-            self.refuse("N", name, "it is empty")
+            self.refuse("N", name, phrase("it is empty"))
         return text
 
     def day(self, name: str) -> date | None:
@@ -64,7 +66,7 @@ class CallItem:
                 return datetime(*map(int, found.groups()), tzinfo=HANOI).date()  # type: ignore[arg-type,misc]  # six numbers
             except ValueError:
                 pass  # no such calendar day
-        self.refuse("T", name, f"{text[:50]} is no yyyyMMddHHmmss")
+        self.refuse("T", name, phrase("{text} is no yyyyMMddHHmmss", text=text[:50]))
         return None
 
     def each(self, name: str) -> "Iterator[CallItem]":
@@ -72,18 +74,18 @@ class CallItem:
         for number, element in enumerate(self.element.iterfind(f"{{{NAMESPACE}}}{name}"), 1):
             yield attrs.evolve(self, element=element, place=f"{self.place}.{name}[{number}]")
 
-    def refuse(self, letter: str, name: str, why: str) -> None:
+    def refuse(self, letter: str, name: str, why: Phrase) -> None:
         """Add a problem that refuses the call, because the item could not be counted."""
         self._note(self.notes.refused, letter, name, why)
 
-    def tolerate(self, letter: str, name: str, why: str) -> None:
+    def tolerate(self, letter: str, name: str, why: Phrase) -> None:
         """Add a deviation: the value is unusual and accepted as it is."""
         self._note(self.notes.tolerated, letter, name, why)
 
-    def _note(self, notes: list[Problem], letter: str, name: str, why: str) -> None:
+    def _note(self, notes: list[Problem], letter: str, name: str, why: Phrase) -> None:
         if len(notes) < MOST:
-            said = f"{self.name}: {why}" if self.name else why
-            notes.append(Problem(f"{letter}.{self.place}.{name}", said[:300]))
+            said = phrase("{place}: {detail}", place=self.name, detail=why) if self.name else why
+            notes.append(Problem(f"{letter}.{self.place}.{name}", shorten_detail(said, 300)))
 
 
 def read_call_items(call: etree._Element, name: str, notes: CallNotes, named_by: str) -> Iterator[CallItem]:

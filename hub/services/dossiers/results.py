@@ -6,6 +6,7 @@ from datetime import date, datetime
 import attrs
 
 from hub.domain.model import Fact
+from hub.language.phrases import phrase
 from hub.services.dossiers.codes import DossierCodes
 from hub.services.dossiers.item import CallItem
 
@@ -57,6 +58,14 @@ def read_reached_milestones(codes: DossierCodes, item: CallItem, name: str) -> f
     code = item.text(name)
     status = codes.statuses.get(code)
     if status is None:
-        item.refuse("R", name, f"{code[:50] or 'nothing'} is none of the statuses {' '.join(codes.statuses)}")
+        item.refuse(
+            "R",
+            name,
+            phrase(
+                "{code} is none of the statuses {names}",
+                code=code[:50] or phrase("nothing"),
+                names=" ".join(codes.statuses),
+            ),
+        )
         return frozenset()
     return status.milestones

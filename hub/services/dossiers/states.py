@@ -15,6 +15,7 @@ from lxml import etree
 
 from hub.domain import local_time
 from hub.domain.model import Fact
+from hub.language.phrases import phrase
 from hub.services.dossiers.codes import DossierCodes
 from hub.services.dossiers.item import CallItem, CallNotes, read_call_items
 from hub.services.dossiers.results import (
@@ -34,7 +35,7 @@ def read_dossier_states(
     for item in read_call_items(call, "HoSo", notes, "MaHoSo"):
         code = item.must("MaHoSo")
         if code and code in seen:
-            item.refuse("M", "MaHoSo", "another HoSo of this call has it")
+            item.refuse("M", "MaHoSo", phrase("another HoSo of this call has it"))
         seen.add(code)
         found += _facts(item, source, codes)
     return keep_earliest_milestones(found)
@@ -98,14 +99,14 @@ def _known(item: CallItem, codes: DossierCodes) -> dict[str, str]:
     """Return the attributes of the dossier. A code that is not in its list is tolerated and left empty."""
     found = {"procedure": item.text("MaTTHC"), "field": item.text("MaLinhVuc")}
     if not codes.procedure.fullmatch(found["procedure"]):
-        item.tolerate("R", "MaTTHC", f"{found['procedure'][:50]} is not a procedure code")
+        item.tolerate("R", "MaTTHC", phrase("{procedure} is not a procedure code", procedure=found["procedure"][:50]))
     for attribute, name, listed in (
         ("channel", "KenhThucHien", codes.channels),
         ("applicant", "LoaiDoiTuong", codes.applicants),
     ):
         code = item.text(name)
         if code and code not in listed:
-            item.tolerate("R", name, f"{code} is none of {' '.join(listed)}")
+            item.tolerate("R", name, phrase("{code} is none of {names}", code=code, names=" ".join(listed)))
         found[attribute] = listed.get(code, "")
     return found
 
@@ -116,16 +117,20 @@ def _judge(item: CallItem, days: _Days, milestones: frozenset[str], now: date) -
     Refuses a dossier that would count in no period, or whose work ended before it was received.
     """
     if days.received is None and not item.text("NgayTiepNhan"):
-        item.refuse("N", "NgayTiepNhan", "it is empty")
+        item.refuse("N", "NgayTiepNhan", phrase("it is empty"))
     if "finished" in milestones and not (item.text("NgayKetThucXuLy") or item.text("NgayTra")):
-        item.refuse("N", "NgayKetThucXuLy", f"TrangThaiHoSo is {item.text('TrangThaiHoSo')}")
+        item.refuse("N", "NgayKetThucXuLy", phrase("TrangThaiHoSo is {status}", status=item.text("TrangThaiHoSo")))
     if days.received is None:
         return
     if "finished" in milestones and days.ended and days.ended < days.received:
         name = "NgayKetThucXuLy" if item.text("NgayKetThucXuLy") else "NgayTra"
-        item.refuse("M", name, f"{days.ended} is before NgayTiepNhan, {days.received}")
+        item.refuse(
+            "M", name, phrase("{ended} is before NgayTiepNhan, {received}", ended=days.ended, received=days.received)
+        )
     if days.due and days.due < days.received:
-        item.tolerate("M", "NgayHenTra", f"{days.due} is before NgayTiepNhan, {days.received}")
+        item.tolerate(
+            "M", "NgayHenTra", phrase("{due} is before NgayTiepNhan, {received}", due=days.due, received=days.received)
+        )
     for name, day in (("NgayTiepNhan", days.received), ("NgayKetThucXuLy", days.ended)):
         if day and day > now:
-            item.tolerate("R", name, f"{day} is after {now}")
+            item.tolerate("R", name, phrase("{day} is after {now}", day=day, now=now))

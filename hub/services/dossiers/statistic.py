@@ -12,6 +12,7 @@ from datetime import date
 from lxml import etree
 
 from hub.domain.model import Fact
+from hub.language.phrases import phrase
 from hub.services.dossiers.item import CallItem, CallNotes, read_call_items
 from hub.services.dossiers.results import FactSource
 
@@ -37,15 +38,25 @@ def read_dossier_statistic(call: etree._Element, source: FactSource, notes: Call
     for item in read_call_items(call, "MStatistic", notes, "OrganizationInchargeName"):
         whose = item.text("OrganizationInchargeIdlevel1")
         if whose not in {source.unit, ""}:
-            item.refuse("M", "OrganizationInchargeIdlevel1", f"{whose[:100]}, but OrganId is {source.unit[:100]}")
+            item.refuse(
+                "M",
+                "OrganizationInchargeIdlevel1",
+                phrase("{whose}, but OrganId is {unit}", whose=whose[:100], unit=source.unit[:100]),
+            )
         numbers = {name: _number(item, name) for name in (*DECLARED, *_SUMS)}
         for name, parts in _SUMS.items():
             if numbers[name] != sum(numbers[part] for part in parts):
                 said = " + ".join(f"{numbers[part]}" for part in parts)
-                item.tolerate("M", name, f"{numbers[name]} is not {' + '.join(parts)}, {said}")
+                item.tolerate(
+                    "M",
+                    name,
+                    phrase(
+                        "{numbers} is not {names}, {said}", numbers=numbers[name], names=" + ".join(parts), said=said
+                    ),
+                )
         if item.text("IsMonthStatistic") not in {"true", "1"}:
             # No source defines what the figures mean then. The message is kept and not counted.
-            item.tolerate("R", "IsMonthStatistic", "only the numbers of a month are counted")
+            item.tolerate("R", "IsMonthStatistic", phrase("only the numbers of a month are counted"))
             continue
         # Whatever the cut-off day is, the period of a month contains the first day of that month.
         day = _month(item)
@@ -58,7 +69,7 @@ def read_dossier_statistic(call: etree._Element, source: FactSource, notes: Call
 def _number(item: CallItem, name: str) -> int:
     text = item.text(name)
     if not (text.removeprefix("+").isdigit() and text.isascii() and len(text) <= 11):
-        item.refuse("T", name, f"{text[:50] or 'nothing'} is no number")
+        item.refuse("T", name, phrase("{text} is no number", text=text[:50] or phrase("nothing")))
         return 0
     return int(text)
 
@@ -68,5 +79,5 @@ def _month(item: CallItem) -> date | None:
     try:
         return date(year, month, 1)
     except (ValueError, OverflowError):
-        item.refuse("R", "Month", f"{year}-{month} is no month")
+        item.refuse("R", "Month", phrase("{year}-{month} is no month", year=year, month=month))
         return None

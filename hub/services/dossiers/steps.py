@@ -8,6 +8,7 @@ from lxml import etree
 
 from hub.domain import local_time
 from hub.domain.model import Fact
+from hub.language.phrases import phrase
 from hub.services.dossiers.codes import DossierCodes
 from hub.services.dossiers.item import CallNotes, read_call_items
 from hub.services.dossiers.results import (
@@ -26,9 +27,13 @@ def read_dossier_steps(
     for item in read_call_items(call, "TienDo", notes, "MaHoSo"):
         key, day = item.must("MaHoSo"), item.day("ThoiDiemXuLy")
         if day is None and not item.text("ThoiDiemXuLy"):
-            item.refuse("N", "ThoiDiemXuLy", "it is empty")
+            item.refuse("N", "ThoiDiemXuLy", phrase("it is empty"))
         elif day is not None and day > local_time.find_local_day(source.at):
-            item.tolerate("R", "ThoiDiemXuLy", f"{day} is after {local_time.find_local_day(source.at)}")
+            item.tolerate(
+                "R",
+                "ThoiDiemXuLy",
+                phrase("{day} is after {now}", day=day, now=local_time.find_local_day(source.at)),
+            )
         milestones = read_reached_milestones(codes, item, "TrangThai") - {"received"}
         for milestone in sorted(milestones):
             outcome = codes.statuses[item.text("TrangThai")].outcome if milestone == "finished" else ""

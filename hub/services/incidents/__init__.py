@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 import attrs
 from lxml import etree
 
-from hub.domain.errors import Rejected
+from hub.domain.errors import Rejected, shorten_detail
 from hub.domain.local_time import find_local_day
-from hub.domain.model import Fact, Problem, Record
+from hub.domain.model import Detail, Fact, Problem, Record
 from hub.formats import safe_xml, syslog
 from hub.formats.syslog import SEVERITIES, SyslogLine
+from hub.language.phrases import phrase
 from hub.services import Service
 
 OPENED, CLOSED, CLOSING = "opened", "closed", "closing-seconds"
@@ -110,7 +111,7 @@ def parse_incident_line(
     """
     found = rules.judge(line)
     if found is None:
-        raise _unreadable("no class of [incidents] matches it")
+        raise _unreadable(phrase("no class of [incidents] matches it"))
     said = line.data[rules.element]
     return _checked(
         Incident(
@@ -130,12 +131,12 @@ def parse_incident_report(content: bytes) -> Incident:
     """Parse an incident report (`xsd/lienthong/1/incident.xsd`). Raises Rejected."""
     root = safe_xml.parse_safe_xml(content, limits=_LIMITS)
     if root.tag != REPORT:
-        raise _unreadable(f"{str(root.tag)[:100]} is no incident report")
+        raise _unreadable(phrase("{tag} is no incident report", tag=str(root.tag)[:100]))
     texts = {etree.QName(child).localname: (child.text or "").strip() for child in root}
     kind = {"open": OPENED, "closed": CLOSED}.get(texts.get("State", ""))
     time = _time(texts.get("ClosedAt" if kind == CLOSED else "OpenedAt", ""))
     if kind is None or time is None or texts.get("Severity") not in SEVERITIES or not texts.get("Class"):
-        raise _unreadable("State, its time, Class or Severity does not conform to the schema")
+        raise _unreadable(phrase("State, its time, Class or Severity does not conform to the schema"))
     return _checked(
         Incident(
             id=texts.get("Id", ""),
@@ -204,9 +205,11 @@ def write_instant(time: datetime) -> str:
 
 def _checked(incident: Incident) -> Incident:
     if not 0 < len(incident.id) <= _LONGEST or not incident.id.isprintable():
-        raise _unreadable(f"the id is {incident.id[:20]!r}…; up to {_LONGEST} printable characters")
+        raise _unreadable(
+            phrase("the id is {name}…; up to {most} printable characters", name=repr(incident.id[:20]), most=_LONGEST)
+        )
     if incident.time.year not in _YEARS:
-        raise _unreadable(f"the time is in the year {incident.time.year}")
+        raise _unreadable(phrase("the time is in the year {year}", year=str(incident.time.year)))
     if not incident.unit:
         raise Rejected(Problem("unit-unknown", incident.host))
     return incident
@@ -220,8 +223,8 @@ def _time(written: str) -> datetime | None:
         return None
 
 
-def _unreadable(why: str) -> Rejected:
-    return Rejected(Problem("incident-unreadable", why[:200]))
+def _unreadable(why: Detail) -> Rejected:
+    return Rejected(Problem("incident-unreadable", shorten_detail(why, 200)))
 
 
 SERVICE = Service(

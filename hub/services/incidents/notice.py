@@ -1,6 +1,6 @@
 """Writes the packet in which the province reports an incident to agencies.
 
-Knows edXML (QCVN 102) and the schema of the report. Knows no addresses.
+Knows edXML (QCVN 102) and the schema of the report. Knows no addresses. Agencies read Vietnamese.
 
 The packet holds the report twice: as XML for a system (`xsd/lienthong/1/incident.xsd`) and as text for a person. The
 same incident at the same time gives the same octets.
@@ -16,20 +16,25 @@ from lxml import etree
 
 from hub.domain.local_time import HANOI
 from hub.edxml.schema import QCVN
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.language.phrases import Phrase, phrase
 from hub.services.incidents import CLOSED, NAMESPACE, Incident, write_instant
 
-_NOTATION = "BC-SCATTT"  #: báo cáo sự cố an toàn thông tin; the project's own choice
-_SEVERITIES = {
-    "emergency": "khẩn cấp",
-    "alert": "báo động",
-    "critical": "nghiêm trọng",
-    "error": "lỗi",
-    "warning": "cảnh báo",
-    "notice": "lưu ý",
-    "informational": "thông tin",
-    "debug": "gỡ lỗi",
-}
 Node = tuple[str, "str | list[Node]"]
+
+_NOTATION = "BC-SCATTT"  #: báo cáo sự cố an toàn thông tin; the project's own choice
+_TYPE: list[Node] = [("Type", "2"), ("TypeName", "Báo cáo")]  #: as the standard numbers and names this type
+_SEVERITIES = {
+    "emergency": phrase("Severity: emergency"),
+    "alert": phrase("Severity: alert"),
+    "critical": phrase("Severity: critical"),
+    "error": phrase("Severity: error"),
+    "warning": phrase("Severity: warning"),
+    "notice": phrase("Severity: notice"),
+    "informational": phrase("Severity: informational"),
+    "debug": phrase("Severity: debug"),
+}
 
 
 def write_incident_report(incident: Incident) -> bytes:
@@ -53,18 +58,19 @@ def write_incident_report(incident: Incident) -> bytes:
 
 
 def write_incident_text(incident: Incident, names: Mapping[str, str]) -> str:
-    """Return the report as text for a person. *names* maps unit codes to names."""
-    told = {
-        "Mã sự cố": incident.id,
-        "Đơn vị": _named(incident.unit, names),
-        "Loại": incident.name,
-        "Mức độ": _SEVERITIES[incident.severity],
-        "Thời điểm": f"{incident.time.astimezone(HANOI):%d/%m/%Y %H:%M:%S}",
-        "Máy": incident.host,
-        "Nội dung": incident.text,
-    }
-    lines = [f"{name}: {_written(value)}" for name, value in told.items() if value]
-    return "\r\n".join(["BÁO CÁO SỰ CỐ AN TOÀN THÔNG TIN", "", *lines, ""])
+    """Return the report as text for a person, in Vietnamese. *names* maps unit codes to names."""
+    unit, at = _named(incident.unit, names), f"{incident.time.astimezone(HANOI):%d/%m/%Y %H:%M:%S}"
+    told = [
+        phrase("Incident: {incident}", incident=_written(incident.id)),
+        phrase("Unit: {unit}", unit=_written(unit)),
+        phrase("Class: {name}", name=_written(incident.name)),
+        _SEVERITIES[incident.severity],
+        phrase("Time: {at}", at=at),
+    ]
+    told += [phrase("Host: {host}", host=_written(incident.host))] if incident.host else []
+    told += [phrase("Text: {text}", text=_written(incident.text))] if incident.text else []
+    title = _say(phrase("INFORMATION SECURITY INCIDENT REPORT"))
+    return "\r\n".join([title, "", *map(_say, told), ""])
 
 
 def write_incident_packet(
@@ -73,7 +79,10 @@ def write_incident_packet(
     """Return the packet that the unit *sender* sends to *recipients* about *incident*."""
     number = hashlib.sha256(f"{incident.unit}\n{incident.id}".encode()).hexdigest()[:10]
     local = now.astimezone(HANOI)
-    day, subject = f"{local:%Y/%m/%d}", f"Báo cáo sự cố an toàn thông tin {incident.id} ({incident.name})"
+    day = f"{local:%Y/%m/%d}"
+    subject = phrase(
+        "Report of the information security incident {incident} ({name})", incident=incident.id, name=incident.name
+    )
     files = [
         (f"su-co-{number}.xml", "application/xml", write_incident_report(incident)),
         (f"su-co-{number}.txt", "text/plain", write_incident_text(incident, names).encode()),
@@ -83,9 +92,9 @@ def write_incident_packet(
         *(("To", _organization(each, names)) for each in recipients),
         ("DocumentId", f"{sender},{day},{number}/{_NOTATION}"),
         ("Code", [("CodeNumber", number), ("CodeNotation", _NOTATION)]),
-        ("PromulgationInfo", [("Place", "Trục liên thông"), ("PromulgationDate", day)]),
-        ("DocumentType", [("Type", "2"), ("TypeName", "Báo cáo")]),
-        ("Subject", subject),
+        ("PromulgationInfo", [("Place", _say(phrase("The interconnection hub"))), ("PromulgationDate", day)]),
+        ("DocumentType", _TYPE),
+        ("Subject", _say(subject)),
         ("SignerInfo", [("FullName", _named(sender, names)[:50])]),
         ("OtherInfo", [("Priority", "1")]),
         ("SteeringType", "1"),
@@ -108,6 +117,11 @@ def write_incident_packet(
     for found in root.iter(f"{{{QCVN}}}edXMLManifest"):
         found.set("version", "1.0")
     return _octets(root)
+
+
+def _say(text: Phrase) -> str:
+    """Return *text* in the language of the agencies."""
+    return translate(text, Language.VI)
 
 
 def _attachment(name: str, kind: str, content: bytes) -> list[Node]:

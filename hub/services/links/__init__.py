@@ -16,6 +16,7 @@ from lxml import etree
 from hub.domain.errors import Rejected
 from hub.domain.model import Fact, Problem, Record
 from hub.formats import safe_xml
+from hub.language.phrases import phrase
 from hub.services import Service
 from hub.services.links.probes import DAY, Minutes, merge_minutes
 
@@ -52,7 +53,9 @@ def read_link_message(octets: bytes, at: datetime, message: str) -> Record:
     """Read the message of a day into two facts for each link and unit. Raises Rejected."""
     root = safe_xml.parse_safe_xml(octets)
     if root.tag != _tag("Links"):
-        raise Rejected(Problem("contract-broken", f"{root.tag} is no {_tag('Links')}"))
+        raise Rejected(
+            Problem("contract-broken", phrase("{tag} is no {expected}", tag=root.tag, expected=_tag("Links")))
+        )
     province = root.get("province", "")
     try:
         on = date.fromisoformat(root.get("day", ""))
@@ -88,11 +91,19 @@ def _facts(link: etree._Element, on: date, province: str, at: datetime, message:
 def _minutes(node: etree._Element) -> Minutes:
     said = [node.get(name, "") for name in ("probed", "up")]
     if not all(_HEX.fullmatch(each) for each in said):
-        raise Rejected(Problem("contract-broken", f"Node {node.get('name', '')}: minutes are not a hexadecimal number"))
+        raise Rejected(
+            Problem(
+                "contract-broken",
+                phrase("Node {name}: minutes are not a hexadecimal number", name=node.get("name", "")),
+            )
+        )
     found = Minutes(*(int(each, 16) for each in said))
     if found.probed >> DAY or found.up & ~found.probed:
         raise Rejected(
-            Problem("contract-broken", f"Node {node.get('name', '')}: minutes outside the day, or up but not probed")
+            Problem(
+                "contract-broken",
+                phrase("Node {name}: minutes outside the day, or up but not probed", name=node.get("name", "")),
+            )
         )
     return found
 

@@ -13,6 +13,7 @@ from lxml import etree
 from hub.domain.errors import Rejected
 from hub.domain.model import Fact, Problem, Record
 from hub.formats import safe_xml, xsd_types
+from hub.language.phrases import phrase
 from hub.services import Service
 from hub.services.lookups.operations import NAME, NAMESPACE, OPERATIONS, list_lookup_milestones
 
@@ -23,7 +24,7 @@ def read_lookup_record(content: bytes, at: datetime, message: str) -> Record:
     said = {etree.QName(leaf).localname: xsd_types.read_xs_token(leaf) for leaf in root.iterchildren("*")}
     operation = OPERATIONS.get(said.get("Operation", ""))
     if root.tag != f"{{{NAMESPACE}}}Lookup" or operation is None or not said.get("OrganId"):
-        raise Rejected(Problem("contract-broken", "no record of a lookup"))
+        raise Rejected(Problem("contract-broken", phrase("no record of a lookup")))
     key = said.get("Key") or message
     fact = Fact(unit=said["OrganId"], service=NAME, key=key, milestone=operation.milestone, at=at, message=message)
     return Record(

@@ -15,10 +15,11 @@ from datetime import date, datetime
 import attrs
 from lxml import etree
 
-from hub.domain.errors import Rejected
+from hub.domain.errors import Rejected, shorten_detail
 from hub.domain.local_time import HANOI
 from hub.domain.model import Fact, Problem, Record
 from hub.formats import safe_xml, xsd_types
+from hub.language.phrases import Phrase, phrase
 from hub.services import Service
 
 NAME = "mail"
@@ -56,9 +57,9 @@ def read_usage_report(content: bytes, at: datetime, message: str) -> Record:
     until = report.day("Day")
     since = report.day("Since", missing=until)
     if until > at.astimezone(HANOI).date():
-        report.refuse("R", "Day", "it is in the future")
+        report.refuse("R", "Day", phrase("it is in the future"))
     if since > until:
-        report.refuse("R", "Since", "it is after Day")
+        report.refuse("R", "Since", phrase("it is after Day"))
     key = until.isoformat() if since == until else f"{since}/{until}"
     if corrects:
         key = f"{key}#{hashlib.sha256(content).hexdigest()[:16]}"
@@ -79,8 +80,8 @@ class _Report:
     at: datetime
     problems: list[Problem] = attrs.field(factory=list)
 
-    def refuse(self, letter: str, place: str, why: str) -> None:
-        self.problems.append(Problem(f"{letter}.{place}", why[:300]))
+    def refuse(self, letter: str, place: str, why: Phrase) -> None:
+        self.problems.append(Problem(f"{letter}.{place}", shorten_detail(why, 300)))
 
     @staticmethod
     def text(element: etree._Element, name: str) -> str:
@@ -90,7 +91,7 @@ class _Report:
     def must(self, element: etree._Element, name: str, place: str) -> str:
         text = self.text(element, name)
         if not text:
-            self.refuse("N", f"{place}{name}", "it is empty")
+            self.refuse("N", f"{place}{name}", phrase("it is empty"))
         return text
 
     def day(self, name: str, *, missing: date | None = None) -> date:
@@ -103,7 +104,9 @@ class _Report:
                 return date.fromisoformat(text)
         except ValueError:
             pass  # no such calendar day
-        self.refuse("T" if text else "N", name, f"{text[:50]} is not a day" if text else "it is empty")
+        self.refuse(
+            "T" if text else "N", name, phrase("{text} is not a day", text=text[:50]) if text else phrase("it is empty")
+        )
         return self.at.astimezone(HANOI).date()
 
     def figures(self, *, corrects: bool) -> Iterator[tuple[str, str, int]]:
@@ -113,20 +116,20 @@ class _Report:
             place = f"Usage[{number}]."
             unit = self.must(usage, "OrganId", place)
             if unit in seen:
-                self.refuse("M", f"{place}OrganId", f"{unit} occurs twice")
+                self.refuse("M", f"{place}OrganId", phrase("{unit} occurs twice", unit=unit))
             seen.add(unit)
             for name, milestone in FIGURES.items():
                 text = self.text(usage, name)
                 if not text:
                     continue
                 if not _NUMBER.fullmatch(text):
-                    self.refuse("T", f"{place}{name}", f"{text[:50]} is no whole number")
+                    self.refuse("T", f"{place}{name}", phrase("{text} is no whole number", text=text[:50]))
                 elif int(text) < 0 and not corrects:
-                    self.refuse("R", f"{place}{name}", "negative; only a correction may have negative figures")
+                    self.refuse("R", f"{place}{name}", phrase("negative; only a correction may have negative figures"))
                 else:
                     yield unit, milestone, int(text)
         if not seen:
-            self.refuse("N", "Usage", "there is no Usage")
+            self.refuse("N", "Usage", phrase("there is no Usage"))
 
 
 SERVICE = Service(name=NAME, read=read_usage_report, milestones=frozenset(FIGURES.values()), may_report_any_unit=True)

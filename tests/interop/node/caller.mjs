@@ -36,7 +36,7 @@ function* leaves(name, value) {
 function* faultOf(error) {
   const fault = error.root?.Envelope?.Body?.Fault;
   if (!fault) yield ["Error", error.message];
-  else if (version === "12") yield* [["Fault", fault.Code.Value], ["Text", fault.Reason.Text.$value], ...leaves("", fault.Detail)];
+  else if (version === "12") yield* [["Fault", fault.Code.Value], ["Text", [fault.Reason.Text].flat()[0].$value], ...leaves("", fault.Detail)];
   else yield* [["Fault", fault.faultcode], ["Text", fault.faultstring.$value], ...leaves("", fault.detail)];
 }
 

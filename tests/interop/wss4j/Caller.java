@@ -88,7 +88,7 @@ final class Caller {
     private void fault(Element fault) {
         if (soap.equals(SOAP12)) {
             say("Fault", Envelopes.child(Envelopes.child(fault, SOAP12, "Code"), SOAP12, "Value").getTextContent());
-            say("Text", Envelopes.child(Envelopes.child(fault, SOAP12, "Reason"), SOAP12, "Text").getTextContent());
+            say("Text", Envelopes.children(Envelopes.child(fault, SOAP12, "Reason")).get(0).getTextContent());
             leaves(Envelopes.child(fault, SOAP12, "Detail"));
         } else {
             say("Fault", Envelopes.child(fault, null, "faultcode").getTextContent());

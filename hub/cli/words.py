@@ -1,0 +1,168 @@
+"""Says what the journal keeps as a word or as a field to the person at the command line. Knows no command and no SQL.
+
+The names of words are those of `hub.language.terms`; the names of fields, those of docs/reference/events.md, are here.
+Nothing under `--json` passes here: there words and fields stay as they are.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from hub.cli.screen import read_language, say, say_count, t
+from hub.language.phrases import Phrase, phrase
+from hub.language.terms import describe_reason, find_term, name_word
+
+#: What a field of a message, a delivery or an event is called.
+FIELDS: Mapping[str, Phrase] = {
+    "address": phrase("address"),
+    "amount": phrase("amount"),
+    "answer": phrase("answer"),
+    "attachment": phrase("attachment"),
+    "attempts": phrase("attempts"),
+    "attributes": phrase("attributes"),
+    "by": phrase("done by"),
+    "certificate": phrase("certificate"),
+    "code": phrase("code"),
+    "counterpart": phrase("counterpart"),
+    "crashed": phrase("the hub stopped suddenly"),
+    "day": phrase("day"),
+    "deliveries": phrase("deliveries"),
+    "detail": phrase("detail"),
+    "diff": phrase("changed numbers"),
+    "document": phrase("DocumentId"),
+    "document_id": phrase("DocumentId"),
+    "document_type": phrase("type of document"),
+    "documents": phrase("DocumentId"),
+    "dossier": phrase("dossier"),
+    "due": phrase("due"),
+    "facts": phrase("facts"),
+    "fields": phrase("number of fields"),
+    "form": phrase("form"),
+    "from": phrase("answered by"),
+    "hash": phrase("hash"),
+    "heard_at": phrase("answered at"),
+    "held": phrase("recorded number"),
+    "id": phrase("id"),
+    "key": phrase("business key"),
+    "kind": phrase("kind"),
+    "link": phrase("link"),
+    "message_id": phrase("the sender's id"),
+    "milestone": phrase("milestone"),
+    "name": phrase("name"),
+    "node": phrase("node"),
+    "number": phrase("number"),
+    "officer": phrase("officer"),
+    "official": phrase("file of the official"),
+    "opened": phrase("times in a row"),
+    "operation": phrase("operation"),
+    "outcome": phrase("outcome"),
+    "outside": phrase("outside the province"),
+    "paper": phrase("also on paper"),
+    "partner": phrase("partner"),
+    "period": phrase("period"),
+    "place": phrase("place"),
+    "problems": phrase("reasons of the refusal"),
+    "purpose": phrase("purpose"),
+    "question": phrase("digest of the question"),
+    "reason": phrase("reason"),
+    "received_at": phrase("received"),
+    "recipient": phrase("recipient"),
+    "recipients": phrase("recipients"),
+    "refusal": phrase("reasons of the refusal"),
+    "revision": phrase("number of the revision"),
+    "role": phrase("role"),
+    "rows": phrase("rows"),
+    "sender": phrase("from"),
+    "serial": phrase("serial number"),
+    "service": phrase("service"),
+    "sessions": phrase("sessions"),
+    "sha256": phrase("SHA-256"),
+    "signature": phrase("the packet's own signature"),
+    "signed-at": phrase("signed at"),
+    "size": phrase("size in octets"),
+    "state": phrase("state"),
+    "status": phrase("status of the document"),
+    "stopped": phrase("what stopped it"),
+    "subject": phrase("subject of the certificate"),
+    "tracking": phrase("tracking id"),
+    "unit": phrase("unit"),
+    "units": phrase("units"),
+    "until": phrase("until"),
+    "urgency": phrase("urgency"),
+    "user": phrase("account"),
+}
+#: The scope of the words (`hub.language.terms`) that a field contains.
+_SCOPES = {
+    "answer": "status",
+    "outcome": "attempt",
+    "role": "role",
+    "service": "service",
+    "signature": "signature",
+    "status": "status",
+}
+_OF_SERVICE = {"kind", "milestone", "outcome"}  #: fields whose words are of the service of their message
+
+
+def say_word(scope: str, word: object) -> str:
+    """Return the name of *word* in the user's language; the word itself if it has none, "" for None."""
+    return "" if word is None else say(name_word(scope, str(word)))
+
+
+def say_filter_word(scope: str, word: object) -> str:
+    """Return the name of *word* and, in parentheses, the word, which the user types as the value of an option."""
+    name = say_word(scope, word)
+    return name if word is None or name == str(word) else f"{name} ({word})"
+
+
+def say_field(key: str) -> str:
+    """Return what the field *key* is called."""
+    return say(FIELDS.get(key, key))
+
+
+def say_fields(fields: Mapping[str, object], service: str = "") -> str:
+    """Return the fields that have a value on one line. *service* is that of the message that they are about."""
+    said = ((say_field(key), say_value(key, value, service)) for key, value in fields.items())
+    return "; ".join(f"{name}: {value}" for name, value in said if value)
+
+
+def say_value(key: str, value: object, service: str = "") -> str:
+    """Return the value of the field *key* as a person reads it; "" if it has none."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return t("yes") if value else t("no")
+        case int():
+            return say_count(value)
+        case datetime():
+            return value.isoformat().replace("+00:00", "Z")
+        case list() | tuple():
+            return ", ".join(filter(None, (say_value(key, each, service) for each in value)))
+        case {"code": code, **rest}:
+            return f"{code}: {rest['detail']}" if rest.get("detail") else str(code)
+        case Mapping():
+            return ", ".join(f"{name}: {_change(one)}" for name, one in value.items())
+    word = str(value)
+    if key in ("reason", "stopped"):
+        return say(describe_reason(word))
+    if key == "state":
+        return say_filter_word("delivery", word)
+    if key in _OF_SERVICE and (found := find_term(service, word)) is not None:
+        return say(found.name)
+    return say_word(_SCOPES[key], word) if key in _SCOPES else word
+
+
+def _change(value: object) -> str:
+    match value:
+        case [was, is_]:
+            return f"{_change(was)} → {_change(is_)}"
+        case int():
+            return say_count(value)
+    return "–" if value is None else str(value)
+
+
+def say_figure(value: int | Decimal) -> str:
+    """Return a number of a report as it is written in the user's language."""
+    from hub.report.output.words import write_number
+
+    return write_number(value, read_language())

@@ -1,0 +1,194 @@
+"""Every word that the hub keeps has a name and an explanation, in both languages, so that no reader is shown the word itself."""
+
+import ast
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+
+import pytest
+
+from hub.console.standing import EarlyStep
+from hub.console.users import Role
+from hub.domain import lifecycle
+from hub.domain.model import (
+    DOCUMENTS,
+    DeliveryState,
+    MessageState,
+    Outcome,
+    PacketKind,
+    Receive,
+    Refused,
+    ReportState,
+    SignatureStanding,
+    Unavailable,
+    UnitMark,
+)
+from hub.edxml import changes
+from hub.journal.duties import DutyKind
+from hub.journal.nodes import NodeState
+from hub.language.catalogues import say_both
+from hub.language.phrases import Phrase
+from hub.language.terms import TERMS, describe_reason, find_term, name_word
+from hub.node import admin
+from hub.partner.circuit_breaker import BreakerPosition
+from hub.report.counting.reconciling import CellVerdict
+from hub.report.form.form import MILESTONES
+from hub.report.signed import declaring
+from hub.security.crl_ocsp import RevocationStatus
+from hub.services import categories, dossiers, incidents, list_services, meetings
+from hub.services.dossiers.codes import load_dossier_codes
+from hub.services.links.probes import LinkState
+from hub.services.lookups.operations import OPERATIONS
+from tests.conftest import ROOT
+from tests.pages import DOCS, quoted, rows, sections
+
+
+def given(path: str, name: str) -> Iterator[str]:
+    """Yield the texts that a module of the hub gives to an argument or a variable of that name."""
+    for node in ast.walk(ast.parse((ROOT / "hub" / path).read_text("utf-8"))):
+        match node:
+            case ast.keyword(arg=found, value=value) if found == name:
+                yield from chosen(value)
+            case ast.Assign(targets=[ast.Name(id=found)], value=value) if found == name:
+                yield from chosen(value)
+
+
+def chosen(value: ast.expr) -> Iterator[str]:
+    """Yield the texts that an expression may be."""
+    match value:
+        case ast.Constant(value=str(text)):
+            yield text
+        case ast.IfExp(body=first, orelse=second):
+            yield from chosen(first)
+            yield from chosen(second)
+
+
+def kinds() -> Iterator[tuple[str, str]]:
+    """Yield each service and each kind of its messages."""
+    yield from ((DOCUMENTS, kind) for kind in PacketKind)
+    yield from (("dossiers", kind) for kind in dossiers.KINDS.values())
+    yield from (("lookups", operation.milestone) for operation in OPERATIONS.values())
+    yield from (("meetings", method.lower()) for method in meetings.SchedulingMethod)
+    yield from (("incidents", kind) for kind in (incidents.OPENED, incidents.CLOSED))
+    yield from (("categories", name) for name in categories._COLUMNS)
+    yield "reports", declaring.KIND
+    yield from (("publications", kind) for kind in given("services/reports.py", "kind"))  # it reads as that one does
+    for path in sorted((ROOT / "hub/services").rglob("*.py")):
+        inside = path.relative_to(ROOT / "hub/services")
+        yield from ((inside.parts[0].removesuffix(".py"), kind) for kind in given(f"services/{inside}", "kind"))
+
+
+def words() -> Iterator[tuple[str, str]]:
+    """Yield the scope and the word of everything that the hub names by a word."""
+    for row in rows(sections(DOCS / "reference/events.md")["Events"]):  # tests/test_docs.py: those the hub makes
+        yield "event", quoted(row[0])[0]
+    yield from kinds()
+    for service, milestones in MILESTONES.items():
+        yield from ((service, milestone) for milestone in milestones)
+    yield from (("service", name) for name in (DOCUMENTS, *list_services()))
+    statuses = {*lifecycle.STATUS_RANK, changes.AGREED, changes.REFUSED}
+    statuses |= {each.removeprefix("status-") for each in MILESTONES[DOCUMENTS] if each.startswith("status-")}
+    yield from (("status", code) for code in statuses)
+    yield from (("attempt", lifecycle.DeliveryEvent(each.__name__.lower())) for each in get_args(Outcome))
+    yield from (("attempt", word) for word in given("journal/queue/claims.py", "outcome"))
+    yield from (("lookups", word) for word in given("lookup/endpoint.py", "ended"))
+    yield from (("dossiers", each.outcome) for each in load_dossier_codes().statuses.values() if each.outcome)
+    for scope, enumeration in {
+        "message": MessageState,
+        "delivery": DeliveryState,
+        "signature": SignatureStanding,
+        "verdict": CellVerdict,
+        "role": Role,
+        "node": NodeState,
+        "link": LinkState,
+        "breaker": BreakerPosition,
+        "duty": DutyKind,
+        "effect": changes.Effect,
+        "revocation": RevocationStatus,
+        "receive": Receive,
+    }.items():
+        yield from ((scope, word) for word in enumeration)
+    yield from (("link", word) for word in given("monitoring/link_rows.py", "state"))
+    yield from (("mark", mark) for mark in UnitMark if mark)  # a usual unit has none
+    yield from (("reports", word) for word in (*ReportState, *EarlyStep))
+    yield from (("check", name) for name in admin.CODES)
+
+
+WORDS = sorted({(scope, str(word)) for scope, word in words()})
+
+
+@pytest.mark.parametrize(("scope", "word"), WORDS)
+def test_a_word_has_a_name_and_an_explanation_in_both_languages(scope, word):
+    term = find_term(scope, word)
+    assert term is not None
+    for text in (term.name, term.meaning):
+        vietnamese, english = say_both(text)
+        assert vietnamese
+        assert vietnamese != english, "it has no translation"
+    for name, meaning in zip(say_both(term.name), say_both(term.meaning), strict=True):
+        assert "\n" not in name + meaning
+        assert meaning[0].isupper()
+        assert meaning.endswith(".")
+        assert "-" not in word or word not in name, "that is a word of the hub, not of its reader"
+
+
+def test_a_term_is_of_a_word_that_there_is():
+    assert set(TERMS) == {f"{scope}/{word}" for scope, word in WORDS}
+
+
+def test_two_words_of_one_scope_are_told_apart():
+    for scope in {scope for scope, _ in WORDS}:
+        names = [say_both(TERMS[f"{each}/{word}"].name) for each, word in WORDS if each == scope]
+        assert len(set(names)) == len(names), scope
+
+
+def test_a_word_of_a_partner_is_shown_as_it_is():
+    assert name_word("categories", "LayDanhMucKhac") == "LayDanhMucKhac"
+    assert find_term("categories", "LayDanhMucKhac") is None
+
+
+def test_a_status_reads_as_the_regulation_calls_it():
+    assert [say_both(name_word("status", code))[0] for code in ("01", "02", "03", "04", "05", "06")] == [
+        "đã đến",
+        "từ chối tiếp nhận",
+        "đã tiếp nhận",
+        "phân công",
+        "đang xử lý",
+        "hoàn thành",
+    ]
+    assert name_word(DOCUMENTS, "status-02") == name_word("status", "02")
+
+
+@pytest.mark.parametrize(
+    ("reason", "vietnamese", "english"),
+    [
+        (
+            "given up by root: gửi nhầm: cả hai",
+            "thôi gửi, do root: gửi nhầm: cả hai",
+            "given up by root: gửi nhầm: cả hai",
+        ),
+        ("given up: connection failed: x", "thôi gửi: không kết nối được: x", "given up: connection failed: x"),
+        ("refused: {mã} 7\nhết", "bị từ chối: {mã} 7\nhết", "refused: {mã} 7\nhết"),
+        ("recalled: 0193", "dừng vì bị thu hồi, thông điệp 0193", "stopped by a recall, message 0193"),
+        ("HTTP 503: {busy}", "HTTP 503: {busy}", "HTTP 503: {busy}"),
+    ],
+)
+def test_a_stored_reason_is_said_in_the_language_of_its_reader(reason, vietnamese, english):
+    assert say_both(describe_reason(reason)) == (vietnamese, english)
+
+
+def test_the_reasons_that_the_queue_writes_are_known():
+    at, day = datetime(2026, 11, 24, tzinfo=UTC), timedelta(days=1)
+    ended = (Refused("r"), Unavailable("u"), Unavailable("u", ours=True))
+    verdicts = [
+        *(lifecycle.judge_outcome(each, since=at, now=at + day, delay=day, give_up=day, crashes=9) for each in ended),
+        lifecycle.judge_interruption(at, crashes=9),
+    ]
+    for verdict in verdicts:
+        assert verdict.state is DeliveryState.DEAD
+        assert verdict.reason is not None
+        said = describe_reason(verdict.reason)
+        assert isinstance(said, Phrase), verdict.reason
+        assert str(said) == verdict.reason
+    for effect in changes.Effect:
+        assert isinstance(describe_reason(f"{effect}: 0193"), Phrase)
