@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import attrs
 import pytest
@@ -155,7 +156,7 @@ def test_a_kept_demo_on_postgresql_runs_until_it_is_stopped(tmp_path: Path) -> N
         assert 'data-column="sent"' in shown.text
         url = tomllib.loads((tmp_path / "var/demo/1/hub/hub.toml").read_text())["database"]["url"]
         assert url.startswith("postgresql://")
-        server = Path(url.partition("host=")[2])
+        server = Path(unquote(url.partition("host=")[2]))
         assert server.exists()
         demo.send_signal(signal.SIGINT)
         demo.communicate(timeout=60)

@@ -20,6 +20,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import attrs
 import psycopg
@@ -93,13 +94,13 @@ class Server:
 
     def make(self, database: str) -> str:
         """Create an empty database. Return its URL."""
-        with psycopg.connect(f"host={self.home} user={USER} dbname=postgres", autocommit=True) as connection:
+        with psycopg.connect(host=str(self.home), user=USER, dbname="postgres", autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
         return self.url(database)
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of a database in the form of `hub.toml`."""
-        return f"postgresql://{USER}@/{database}?host={self.home}"
+        return f"postgresql://{USER}@/{database}?host={quote(str(self.home))}"
 
     def _make(self) -> None:
         if self._account:
