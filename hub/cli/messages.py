@@ -239,15 +239,10 @@ def _listed(fields: Mapping[str, Any], deliveries: Sequence[Mapping[str, object]
 
 def _explain_refusal(refusal: str | None) -> str:
     """Return the reasons of a refusal, and for each code what the reader is told of it."""
-    from hub.domain.errors import find_error_sentence
+    from hub.domain.errors import explain_refusal
 
-    reasons = []
-    for each in (refusal or "").split("; "):
-        try:
-            reasons.append(f"{each} ({say(find_error_sentence(each.partition(': ')[0]))})")
-        except KeyError:  # a detail may contain the sign that separates the reasons
-            reasons.append(each)
-    return "; ".join(reasons)
+    found = explain_refusal(refusal or "")
+    return "; ".join(each if sentence is None else f"{each} ({say(sentence)})" for each, sentence in found)
 
 
 def _pieces(tx: "Transaction", message: "Message") -> Iterator[bytes]:

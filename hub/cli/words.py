@@ -1,6 +1,6 @@
 """Says what the journal keeps as a word or as a field to the person at the command line. Knows no command and no SQL.
 
-The names of words are those of `hub.language.terms`; the names of fields, those of docs/reference/events.md, are here.
+The names of words are those of `hub.language.terms`; the names of fields, those of docs/reference/events.md, are in `hub.language.fields`.
 Nothing under `--json` passes here: there words and fields stay as they are.
 """
 
@@ -9,88 +9,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from hub.cli.screen import read_language, say, say_count, t
-from hub.language.phrases import Phrase, phrase
+from hub.language.fields import name_field
 from hub.language.terms import describe_reason, find_term, name_word
 
-#: What a field of a message, a delivery or an event is called.
-FIELDS: Mapping[str, Phrase] = {
-    "address": phrase("address"),
-    "amount": phrase("amount"),
-    "answer": phrase("answer"),
-    "attachment": phrase("attachment"),
-    "attempts": phrase("attempts"),
-    "attributes": phrase("attributes"),
-    "by": phrase("done by"),
-    "certificate": phrase("certificate"),
-    "code": phrase("code"),
-    "counterpart": phrase("counterpart"),
-    "crashed": phrase("the hub stopped suddenly"),
-    "day": phrase("day"),
-    "deliveries": phrase("deliveries"),
-    "detail": phrase("detail"),
-    "diff": phrase("changed numbers"),
-    "document": phrase("DocumentId"),
-    "document_id": phrase("DocumentId"),
-    "document_type": phrase("type of document"),
-    "documents": phrase("DocumentId"),
-    "dossier": phrase("dossier"),
-    "due": phrase("due"),
-    "facts": phrase("facts"),
-    "fields": phrase("number of fields"),
-    "form": phrase("form"),
-    "from": phrase("answered by"),
-    "hash": phrase("hash"),
-    "heard_at": phrase("answered at"),
-    "held": phrase("recorded number"),
-    "id": phrase("id"),
-    "key": phrase("business key"),
-    "kind": phrase("kind"),
-    "link": phrase("link"),
-    "message_id": phrase("the sender's id"),
-    "milestone": phrase("milestone"),
-    "name": phrase("name"),
-    "node": phrase("node"),
-    "number": phrase("number"),
-    "officer": phrase("officer"),
-    "official": phrase("file of the official"),
-    "opened": phrase("times in a row"),
-    "operation": phrase("operation"),
-    "outcome": phrase("outcome"),
-    "outside": phrase("outside the province"),
-    "paper": phrase("also on paper"),
-    "partner": phrase("partner"),
-    "period": phrase("period"),
-    "place": phrase("place"),
-    "problems": phrase("reasons of the refusal"),
-    "purpose": phrase("purpose"),
-    "question": phrase("digest of the question"),
-    "reason": phrase("reason"),
-    "received_at": phrase("received"),
-    "recipient": phrase("recipient"),
-    "recipients": phrase("recipients"),
-    "refusal": phrase("reasons of the refusal"),
-    "revision": phrase("number of the revision"),
-    "role": phrase("role"),
-    "rows": phrase("rows"),
-    "sender": phrase("from"),
-    "serial": phrase("serial number"),
-    "service": phrase("service"),
-    "sessions": phrase("sessions"),
-    "sha256": phrase("SHA-256"),
-    "signature": phrase("the packet's own signature"),
-    "signed-at": phrase("signed at"),
-    "size": phrase("size in octets"),
-    "state": phrase("state"),
-    "status": phrase("status of the document"),
-    "stopped": phrase("what stopped it"),
-    "subject": phrase("subject of the certificate"),
-    "tracking": phrase("tracking id"),
-    "unit": phrase("unit"),
-    "units": phrase("units"),
-    "until": phrase("until"),
-    "urgency": phrase("urgency"),
-    "user": phrase("account"),
-}
 #: The scope of the words (`hub.language.terms`) that a field contains.
 _SCOPES = {
     "answer": "status",
@@ -116,7 +37,7 @@ def say_filter_word(scope: str, word: object) -> str:
 
 def say_field(key: str) -> str:
     """Return what the field *key* is called."""
-    return say(FIELDS.get(key, key))
+    return say(name_field(key))
 
 
 def say_fields(fields: Mapping[str, object], service: str = "") -> str:

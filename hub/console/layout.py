@@ -12,11 +12,13 @@ from urllib.parse import quote, urlencode
 import jinja2
 from markupsafe import Markup
 
+from hub.domain.errors import explain_refusal
 from hub.domain.local_time import HANOI
 from hub.language import terms
 from hub.language.catalogues import translate
+from hub.language.fields import name_field
 from hub.language.languages import Language
-from hub.language.phrases import Phrase, phrases
+from hub.language.phrases import Phrase, phrase, phrases
 from hub.report.counting.counting import Report
 from hub.report.form.form import ColumnKind
 from hub.report.output import svg, words
@@ -91,10 +93,35 @@ def explain_word(word: str, language: Language, scope: str) -> str:
 
 def name_event_value(value: object, field: str, service: str, language: Language) -> object:
     """Return the value of a field of an event as its reader sees it: with its name if it is a word of the hub."""
+    match value:
+        case bool():
+            return translate(phrase("yes") if value else phrase("no"), language)
+        case list():
+            return ", ".join(str(name_event_value(each, field, service, language)) for each in value)
+        case {"code": code, **rest}:
+            return f"{code}: {rest['detail']}" if rest.get("detail") else code
+        case str() if field in {"reason", "stopped"}:
+            return translate(terms.describe_reason(value), language)
     scopes = (service, _FIELDS.get(field)) if field in {"kind", "outcome"} else (_FIELDS.get(field),)
     found = (terms.find_term(scope, value) for scope in scopes if scope and isinstance(value, str))
     name = next((translate(term.name, language) for term in found if term is not None), value)
     return value if name == value else f"{value} ({name})"
+
+
+def name_event_field(key: str, language: Language) -> str:
+    """Return what a field of an event is called."""
+    return translate(name_field(key), language)
+
+
+def describe_stored_reason(reason: str | None, language: Language) -> str:
+    """Return why a delivery or an attempt stands as it does; "" if no reason is stored."""
+    return translate(terms.describe_reason(reason), language) if reason else ""
+
+
+def write_refusal(refusal: str, language: Language) -> list[str]:
+    """Return the reasons of a refusal: the sentence of each code, and what was found."""
+    found = explain_refusal(refusal)
+    return [each if said is None else f"{translate(said, language)} [{each}]" for each, said in found]
 
 
 def make_sayers(language: Language) -> dict[str, Callable[..., str]]:
@@ -133,6 +160,9 @@ _TEMPLATES.filters |= {
     "gloss": gloss_name,
     "meaning": explain_word,
     "said": name_event_value,
+    "field": name_event_field,
+    "because": describe_stored_reason,
+    "refusal": write_refusal,
     "translate": translate,
 }
 _TEMPLATES.globals |= {"path": build_page_path, "TIME": ColumnKind.TIME, "style": f"/console/style.css?{_STYLE}"}

@@ -194,6 +194,20 @@ def find_error_sentence(code: str) -> Phrase:
     return SENTENCES[code] if code in SENTENCES else SENTENCES[code[:2]]
 
 
+def explain_refusal(refusal: str) -> list[tuple[str, Phrase | None]]:
+    """Return the reasons of a refusal as the journal keeps them (`code: detail; …`), each with the sentence of its code.
+
+    None stands beside a piece of a detail which contains the sign that separates the reasons.
+    """
+    found: list[tuple[str, Phrase | None]] = []
+    for each in refusal.split("; "):
+        try:
+            found.append((each, find_error_sentence(each.partition(": ")[0])))
+        except KeyError:
+            found.append((each, None))
+    return found
+
+
 def describe_problem(problem: Problem, *languages: Language) -> str:
     """Return what a reader is told of *problem*: its sentence, then the detail.
 

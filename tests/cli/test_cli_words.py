@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hub.cli import lienthong, screen, send, words
+from hub.cli import lienthong, screen, send
 from hub.config import read_config
 from hub.console import users
 from hub.domain import errors
@@ -18,6 +18,7 @@ from hub.intake import grants
 from hub.journal import events, messages, search
 from hub.journal.queue import replay
 from hub.language.catalogues import say_both
+from hub.language.fields import FIELDS
 from hub.language.terms import TERMS
 from hub.monitoring import link_rows
 from hub.services.links.probes import Link, LinkStanding, LinkState
@@ -148,8 +149,8 @@ def test_every_field_of_an_event_has_a_name_in_both_languages():
     # in the column stand also the words of some fields
     words_of_fields = {"message", "delivery"} | {key.split("/")[1] for key in TERMS}
     for field in fields - words_of_fields | {"state", "status", "unit"}:
-        assert field in words.FIELDS, field
-    for name in words.FIELDS.values():
+        assert field in FIELDS, field
+    for name in FIELDS.values():
         vietnamese, english = say_both(name)
         assert vietnamese == english == "SHA-256" or vietnamese != english, english
 

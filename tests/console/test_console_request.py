@@ -141,9 +141,30 @@ def test_a_value_in_a_sentence_of_a_page_is_text():
         ("LayDanhMucKhac", "kind", "categories", "LayDanhMucKhac"),
         ("unavailable", "outcome", "documents", "unavailable"),
         ("answered", "outcome", "lookups", "answered"),
-        (["x"], "status", "documents", ["x"]),
+        (["x", "02"], "status", "documents", "x, 02 (refused for receipt)"),
+        (
+            [{"code": "doctype-refused", "detail": "line 2"}, {"code": "id-reused"}],
+            "problems",
+            "",
+            "doctype-refused: line 2, id-reused",
+        ),
+        (True, "paper", "documents", "yes"),
         ("02", "reason", "documents", "02"),
     ],
 )
 def test_a_word_in_an_event_is_shown_with_its_name(value, field, service, shown):
     assert layout.name_event_value(value, field, service, Language.EN) == shown
+
+
+def test_a_refusal_says_the_sentence_of_each_code_in_the_language_of_its_reader():
+    refusal = "doctype-refused: line 2; N.MessageHeader.Code: a; b"
+    assert layout.write_refusal(refusal, Language.VI) == [
+        "Không chấp nhận DOCTYPE; hãy bỏ đi rồi gửi lại [doctype-refused: line 2]",
+        "Thiếu phần tử bắt buộc; hãy bổ sung rồi gửi lại [N.MessageHeader.Code: a]",
+        "b",
+    ]
+
+
+def test_a_stored_reason_is_said_in_the_language_of_its_reader():
+    assert layout.describe_stored_reason("given up by root: x", Language.VI).startswith("thôi gửi, do root")
+    assert layout.describe_stored_reason(None, Language.VI) == ""
