@@ -87,6 +87,7 @@ class Sender:
         if held is not None:
             _ = held[3].closeCachedConnections()
         pool = http_client.make_connection_pool(self._reactor, persistent=True)
+        pool.maxPersistentPerHost = partner.policy.concurrency
         pool.cachedConnectionTimeout = 30
         shown = config.tls if partner.policy.transport == PartnerTransport.MUTUAL_TLS else None
         host = urlsplit(partner.url or "").hostname or ""

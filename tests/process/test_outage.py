@@ -1,10 +1,14 @@
 """A partner goes down and comes back; dead letters are replayed by a person, with a plan and a reason."""
 
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
 
+from hub.demo.partners.letterbox import Letterbox
 from hub.demo.plan.packets import write_document_packet
+from hub.partner.policy import Policy
 from tests.running import until
 
 pytestmark = pytest.mark.slow
@@ -83,3 +87,22 @@ def test_a_letterbox_with_a_certificate_that_is_not_the_partners_gets_nothing(hu
     hub.close_letterbox("vpub")
     hub.letterbox("vpub")
     until(lambda: hub.states(sent)["H55.1"][0] == "delivered", "the honest one to get it")
+
+
+def test_a_partner_that_gets_much_keeps_its_connections(hub, monkeypatch):
+    """As many as messages may be sent to it at the same time: 80 were opened for 300 messages, with two kept."""
+    opened, accept = [], Letterbox.get_request
+
+    def counted(box):
+        opened.append(box)
+        return accept(box)
+
+    monkeypatch.setattr(Letterbox, "get_request", counted)
+    hub.letterbox("vpub")
+    hub.start()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(hub.client("sotttt")) for _ in range(4)]
+        with ThreadPoolExecutor(4) as senders:
+            list(senders.map(lambda number: clients[number % 4].send(packet(number, "H55.1")), range(60)))
+    until(lambda: len(hub.received("vpub")) == 60, "the office to get all sixty")
+    assert len(opened) <= Policy().concurrency
