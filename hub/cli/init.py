@@ -20,6 +20,7 @@ _PORT = WholeNumber(0, 65535)
     ),
     "lienthong init tinh",
     "lienthong init tinh --soap-port 0 --admin-port 0",
+    "lienthong init tinh --key-type ec-p256",
     "lienthong init tinh --database postgresql://lienthong@/lienthong",
     "twistd -n lienthong -c tinh/hub.toml",
 )
@@ -47,18 +48,26 @@ _PORT = WholeNumber(0, 65535)
         "An empty database for the journal; PostgreSQL: postgresql://USER@HOST/DATABASE.",
     ),
 )
+@click.option(
+    "--key-type",
+    type=click.Choice(["rsa", "ec-p256"]),
+    default="rsa",
+    show_default=True,
+    help=t("The type of the hub's key; ec-p256 signs faster."),
+)
 @pass_screen
-def init(screen: Screen, directory: Path, soap_port: int, admin_port: int, database: str) -> None:
+def init(screen: Screen, directory: Path, soap_port: int, admin_port: int, database: str, key_type: str) -> None:
     from sqlalchemy.exc import OperationalError
 
     from hub.config.database import DatabaseUrlUnfit
     from hub.node import init_province
+    from hub.security.sample_pki import KeyType
 
     if soap_port and soap_port == admin_port:
         raise click.UsageError(t("the two ports must differ"))
     ports = init_province.choose_ports(soap_port, admin_port)
     try:
-        init_province.write_province(directory, ports, datetime.now(UTC), database)
+        init_province.write_province(directory, ports, datetime.now(UTC), database, KeyType(key_type))
     except FileExistsError:
         raise CommandStop(t("{directory} is not empty", directory=directory)) from None
     except DatabaseUrlUnfit as unfit:

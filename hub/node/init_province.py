@@ -101,10 +101,16 @@ class DatabaseTaken(Exception):
     """The given database already has tables."""
 
 
-def write_province(directory: Path, ports: ProvincePorts, now: datetime, database: str = SQLITE) -> None:
+def write_province(
+    directory: Path,
+    ports: ProvincePorts,
+    now: datetime,
+    database: str = SQLITE,
+    key_type: sample_pki.KeyType = sample_pki.KeyType.RSA,
+) -> None:
     """Write a sample province into *directory*, and create the tables in *database*, a URL as in `hub.toml`.
 
-    The directory is created if it does not exist.
+    The directory is created if it does not exist. *key_type* is that of the hub's key.
 
     Raises `FileExistsError` if the directory is not empty, `DatabaseTaken` if the database is not empty,
     `DatabaseUrlUnfit` if *database* is not a usable URL, and SQLAlchemy's errors if the database does not answer. In
@@ -118,7 +124,7 @@ def write_province(directory: Path, ports: ProvincePorts, now: datetime, databas
     for name in (".", "data", "partners", "pki", "trust"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     (directory / "data").chmod(0o700)
-    sample_pki.write_sample_pki(directory / "pki", PARTNERS, now)
+    sample_pki.write_sample_pki(directory / "pki", PARTNERS, now, key_type)
     key = directory / "pki" / "lookups.key"
     key.touch(0o600)
     key.write_text(encryption.write_key_text(os.urandom(encryption.KEY)), "ascii")

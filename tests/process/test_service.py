@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -11,12 +12,14 @@ import tomllib
 from datetime import UTC, date, datetime
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hub.cli.documents_client import HubUnavailable, SubmissionRefused
 from hub.demo.plan.packets import write_document_packet
 from hub.security.certificates import Identity
 from tests import pki
+from tests.interop.toolkits import verified_by_xmlsec1
 from tests.running import until
 from tests.warm import BIN
 
@@ -61,6 +64,21 @@ def test_it_runs_on_each_reactor(hub, reactor):
     with hub.client("sotttt") as client:
         sent = client.send(packet()).document_id
     until(lambda: hub.states(sent)["H55.1"][0] == "delivered", "the delivery")
+
+
+def test_with_ec_keys_it_receives_signs_and_delivers(hub, tmp_path):
+    place = tmp_path / "ec"
+    hub.cli("init", place, "--key-type", "ec-p256", "--soap-port", 0, "--admin-port", 0, config=False)
+    shutil.rmtree(hub.home / "pki")
+    shutil.copytree(place / "pki", hub.home / "pki")
+    assert isinstance(Identity.read(hub.home / "pki/hub.key", hub.home / "pki/hub.crt").key, EllipticCurvePrivateKey)
+    hub.cli("check")
+    hub.start()
+    hub.letterbox("vpub")
+    with hub.client("sotttt") as client:
+        sent = client.send(packet())
+    until(lambda: hub.states(sent.document_id)["H55.1"][0] == "delivered", "the delivery")
+    assert verified_by_xmlsec1(sent.receipt, hub.home / "pki/hub.crt", tmp_path)
 
 
 def test_a_taken_port_ends_it_with_78_and_its_name(hub):

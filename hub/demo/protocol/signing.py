@@ -43,10 +43,12 @@ _ID = f"{{{WSU}}}Id"
 
 _SKEW = timedelta(seconds=60)
 _LIFE = timedelta(minutes=5)
+#: What the hub signs with: the key of `lienthong init` is RSA or, with --key-type, EC.
+METHODS = frozenset({SignatureMethod.RSA_SHA256, SignatureMethod.ECDSA_SHA256})
 _STRICT = SignatureConfiguration(
     location=f"./{{{SOAP}}}Header/{{{WSSE}}}Security/",
     expect_references=2,
-    signature_methods=frozenset({SignatureMethod.RSA_SHA256}),
+    signature_methods=METHODS,
     digest_algorithms=frozenset({DigestAlgorithm.SHA256}),
 )
 _ENVELOPED = SignatureConfiguration(
