@@ -92,7 +92,7 @@ def explain_word(word: str, language: Language, scope: str) -> str:
 
 
 def name_event_value(value: object, field: str, service: str, language: Language) -> object:
-    """Return the value of a field of an event as its reader sees it: with its name if it is a word of the hub."""
+    """Return the value of a field of an event as its reader sees it: its name if it is a word of the hub, beside a code of digits."""
     match value:
         case bool():
             return translate(phrase("yes") if value else phrase("no"), language)
@@ -105,7 +105,7 @@ def name_event_value(value: object, field: str, service: str, language: Language
     scopes = (service, _FIELDS.get(field)) if field in {"kind", "outcome"} else (_FIELDS.get(field),)
     found = (terms.find_term(scope, value) for scope in scopes if scope and isinstance(value, str))
     name = next((translate(term.name, language) for term in found if term is not None), value)
-    return value if name == value else f"{value} ({name})"
+    return f"{value} ({name})" if isinstance(value, str) and value.isdecimal() and name != value else name
 
 
 def name_event_field(key: str, language: Language) -> str:

@@ -137,7 +137,7 @@ def test_a_value_in_a_sentence_of_a_page_is_text():
     [
         ("02", "status", "documents", "02 (refused for receipt)"),
         ("recall", "kind", "documents", "recall"),
-        ("usage", "kind", "mail", "usage (mail usage)"),
+        ("usage", "kind", "mail", "mail usage"),
         ("LayDanhMucKhac", "kind", "categories", "LayDanhMucKhac"),
         ("unavailable", "outcome", "documents", "unavailable"),
         ("answered", "outcome", "lookups", "answered"),

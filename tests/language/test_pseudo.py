@@ -111,10 +111,10 @@ def test_the_help_of_every_command_and_what_click_says_of_a_wrong_line() -> None
         r"(?m)^[^ \n]+: lienthong.*(?:\n {8,}.*)*",  # usage
         r"(?m)^  [a-z-]+(?=  )",  # the names of commands
         r"(?<![\w-])--?[a-z][\w-]*",
-        r"\[(?:[a-z-]+\|)+[a-z-]+\]",
+        r"\[(?:[a-z0-9-]+\|)+[a-z0-9-]+\]",
         r"'[^']*'",
         r"\b[A-Z]{2,}(?:\.{3})?(?: RANGE)?\b",  # metavars
-        r"\b(?:sqlite:///data/hub\.db|sqlite|edoc)\]",  # defaults
+        r"\b(?:sqlite:///data/hub\.db|sqlite|edoc|rsa)\]",  # defaults
         r'"(?:sqlite:///PATH|postgresql://USER@HOST/DATABASE)"',
     )
     all_said(pages.values(), *data)
