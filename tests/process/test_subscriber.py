@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -134,7 +135,7 @@ def as_on_the_page(broker: Broker, place: Path) -> str:
         ("amqps://bao-cao@mq.example/lienthong", broker.url),
         (" --ca mq-ca.crt", ""),
         ("mq-password", "password"),
-        ("python subscriber.py", f"{sys.executable} {SUBSCRIBER}"),
+        ("python subscriber.py", shlex.join([sys.executable, str(SUBSCRIBER)])),
     ):
         assert written in typed
         typed = typed.replace(written, here)
