@@ -8,13 +8,18 @@ from babel.messages.pofile import read_po
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
+def compile_catalogues(root: Path) -> None:
+    """Write a `.mo` beside each `.po` of `hub/language/locale` in the project at *root*."""
+    for source in sorted((root / "hub/language/locale").rglob("*.po")):
+        with source.open("rb") as file:
+            catalogue = read_po(file, locale=source.parts[-3])
+        with source.with_suffix(".mo").open("wb") as file:
+            write_mo(file, catalogue)
+
+
 class CatalogueBuildHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Writes a `.mo` beside each `.po`."""
+    """Compiles the catalogues before anything is packed."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile every catalogue of `hub/language/locale`."""
-        for source in sorted(Path(self.root, "hub/language/locale").rglob("*.po")):
-            with source.open("rb") as file:
-                catalogue = read_po(file, locale=source.parts[-3])
-            with source.with_suffix(".mo").open("wb") as file:
-                write_mo(file, catalogue)
+        """Compile them."""
+        compile_catalogues(Path(self.root))
