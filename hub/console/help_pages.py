@@ -26,7 +26,7 @@ from hub.domain.errors import SENTENCES
 from hub.formats.xsd_schemas import find_schema_root
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
-from hub.language.sorting import fold_text
+from hub.language.sorting import make_name_sort_key
 
 #: First piece of the address of each page.
 HELP = "help"
@@ -101,7 +101,7 @@ class HelpLibrary:
         for folder, heading in GROUPS:
             found = [page for page in self.pages.values() if "/".join(page.address[:-1]) == folder]
             if found:
-                groups.append((heading, sorted(found, key=lambda page: fold_text(page.title(language)))))
+                groups.append((heading, sorted(found, key=lambda page: make_name_sort_key(page.title(language)))))
         return groups
 
 
