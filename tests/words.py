@@ -14,10 +14,9 @@ from pathlib import Path
 
 from babel.messages import Catalog, Message
 from babel.messages.extract import extract, extract_from_dir
-from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from hub.language.catalogues import DOMAIN, FOLDER, open_catalogue, translate
+from hub.language.catalogues import DOMAIN, FOLDER, translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, verbatim
 from hub.language.terms import TERMS
@@ -183,20 +182,18 @@ def _strings(message: Message) -> tuple[str | None, ...]:
 
 
 def main() -> int:
-    """Write the catalogues anew and compile them.  1 where a text has no translation."""
-    left = 0
-    for language in Language:
-        catalogue = brought_up_to_date(language)
+    """Write the catalogues anew, compile them, and write the pages of words.  1 where a text has no translation."""
+    from hatch_build import compile_catalogues  # it needs hatchling, and reading a catalogue does not
+
+    kept = {language: brought_up_to_date(language) for language in Language}
+    for language, catalogue in kept.items():
         path_of(language).write_bytes(written(catalogue))
-        with path_of(language).with_suffix(".mo").open("wb") as file:
-            write_mo(file, catalogue)
-        open_catalogue.cache_clear()
+    compile_catalogues(ROOT)
+    for language in Language:
         PAGES[language].write_text(page_of_words(language), "utf-8")
-        for text in untranslated(catalogue):
-            left += 1
-            sys.stderr.write(f"{language}: {text}\n")
-    sys.stderr.write(f"{left} texts without a translation\n")
-    return left and 1
+    left = [f"{language}: {text}\n" for language, catalogue in kept.items() for text in untranslated(catalogue)]
+    sys.stderr.write("".join(left) + f"{len(left)} texts without a translation\n")
+    return 1 if left else 0
 
 
 if __name__ == "__main__":
