@@ -1,7 +1,7 @@
 """Says what the journal keeps as a word or as a field to the person at the command line. Knows no command and no SQL.
 
-The names of words are those of `hub.language.terms`; the names of fields, those of docs/reference/events.md, are in `hub.language.fields`.
-Nothing under `--json` passes here: there words and fields stay as they are.
+The names of words are those of `hub.language.terms`; the names of fields, those of docs/reference/events.md, are in
+`hub.language.fields`. Nothing under `--json` passes here: there words and fields stay as they are.
 """
 
 from collections.abc import Mapping
@@ -9,19 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from hub.cli.screen import read_language, say, say_count, t
-from hub.language.fields import name_field
-from hub.language.terms import describe_reason, find_term, name_word
-
-#: The scope of the words (`hub.language.terms`) that a field contains.
-_SCOPES = {
-    "answer": "status",
-    "outcome": "attempt",
-    "role": "role",
-    "service": "service",
-    "signature": "signature",
-    "status": "status",
-}
-_OF_SERVICE = {"kind", "milestone", "outcome"}  #: fields whose words are of the service of their message
+from hub.language.fields import find_field_term, name_field
+from hub.language.terms import describe_reason, name_word
 
 
 def say_word(scope: str, word: object) -> str:
@@ -68,9 +57,8 @@ def say_value(key: str, value: object, service: str = "") -> str:
         return say(describe_reason(word))
     if key == "state":
         return say_filter_word("delivery", word)
-    if key in _OF_SERVICE and (found := find_term(service, word)) is not None:
-        return say(found.name)
-    return say_word(_SCOPES[key], word) if key in _SCOPES else word
+    term = find_field_term(key, word, service)
+    return word if term is None else say(term.name)
 
 
 def _change(value: object) -> str:

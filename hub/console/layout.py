@@ -16,7 +16,7 @@ from hub.domain.errors import explain_refusal
 from hub.domain.local_time import HANOI
 from hub.language import terms
 from hub.language.catalogues import translate
-from hub.language.fields import name_field
+from hub.language.fields import find_field_term, name_field
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase, phrases
 from hub.report.counting.counting import Report
@@ -26,14 +26,6 @@ from hub.report.output.charts import make_plots
 
 _FOLDER = Path(__file__).parent / "templates"
 
-#: The scope of the words (`hub.language.terms`) that a field of an event contains.
-_FIELDS = {
-    "outcome": "attempt",
-    "role": "role",
-    "signature": "signature",
-    "state": "delivery",
-    "status": "status",
-}
 #: Static files: name -> media type.
 BESIDE = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
 
@@ -92,7 +84,7 @@ def explain_word(word: str, language: Language, scope: str) -> str:
 
 
 def name_event_value(value: object, field: str, service: str, language: Language) -> object:
-    """Return the value of a field of an event as its reader sees it: its name if it is a word of the hub, beside a code of digits."""
+    """Return the value of a field of an event as its reader sees it: a word of the hub by its name, a code with its name."""
     match value:
         case bool():
             return translate(phrase("yes") if value else phrase("no"), language)
@@ -102,10 +94,10 @@ def name_event_value(value: object, field: str, service: str, language: Language
             return f"{code}: {rest['detail']}" if rest.get("detail") else code
         case str() if field in {"reason", "stopped"}:
             return translate(terms.describe_reason(value), language)
-    scopes = (service, _FIELDS.get(field)) if field in {"kind", "outcome"} else (_FIELDS.get(field),)
-    found = (terms.find_term(scope, value) for scope in scopes if scope and isinstance(value, str))
-    name = next((translate(term.name, language) for term in found if term is not None), value)
-    return f"{value} ({name})" if isinstance(value, str) and value.isdecimal() and name != value else name
+        case str() if (term := find_field_term(field, value, service)) is not None:
+            name = translate(term.name, language)
+            return f"{value} ({name})" if value.isdecimal() else name
+    return value
 
 
 def name_event_field(key: str, language: Language) -> str:

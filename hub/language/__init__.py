@@ -1,1 +1,1 @@
-"""Says a sentence in the reader's language: texts with named arguments, their translations, dates, numbers, order of names."""
+"""Says a sentence in the reader's language: phrases, their catalogues, words of the trade, order of names."""

@@ -1,8 +1,12 @@
-"""Names the fields of messages, deliveries and events, as their readers see them. Does not know their values."""
+"""Names the fields of messages, deliveries and events, and the words in them, as their readers see them.
+
+Does not know other values, nor how a reader sees them.
+"""
 
 from collections.abc import Mapping
 
 from hub.language.phrases import Phrase, phrase
+from hub.language.terms import Term, find_term
 
 #: What a field of a message, a delivery or an event is called.
 FIELDS: Mapping[str, Phrase] = {
@@ -83,6 +87,23 @@ FIELDS: Mapping[str, Phrase] = {
     "urgency": phrase("urgency"),
     "user": phrase("account"),
 }
+#: The scope of the words (`hub.language.terms`) that a field contains.
+_SCOPES = {
+    "answer": "status",
+    "outcome": "attempt",
+    "role": "role",
+    "service": "service",
+    "signature": "signature",
+    "state": "delivery",
+    "status": "status",
+}
+_OF_SERVICE = {"kind", "milestone", "outcome"}  #: fields whose words are first of all those of a service
+
+
+def find_field_term(key: str, word: str, service: str) -> Term | None:
+    """Return the term of *word* in the field *key* of what is about a message of *service*; None if it is no word of ours."""
+    scopes = (service if key in _OF_SERVICE else None, _SCOPES.get(key))
+    return next((term for scope in scopes if scope and (term := find_term(scope, word))), None)
 
 
 def name_field(key: str) -> Phrase | str:

@@ -1,4 +1,4 @@
-"""Defines a text that is in no language yet: the id of its sentence, and the values that it names.
+"""Defines a phrase, which is in no language yet: the id of its sentence, and the values that it names.
 
 What the hub has to say to a person is made as a `Phrase` where it is found, and becomes a sentence where it is read
 (`hub.language.catalogues`). Contains no translations.
@@ -9,19 +9,17 @@ from typing import Any
 
 import attrs
 
-#: What a sentence may name. A text among the arguments is said in the language of the sentence around it.
-Argument = object
-
 
 @attrs.frozen
 class Phrase:
     """A sentence to be said: an id, which is the English sentence with `{name}` for each argument, and the arguments.
 
-    `str()` gives the English sentence: that of logs and of JSON, which do not change with the reader.
+    A phrase among the arguments is said in the language of the sentence around it. `str()` gives the English sentence:
+    that of logs and of JSON, which do not change with the reader.
     """
 
     id: str
-    arguments: Mapping[str, Argument] = attrs.field(factory=dict, hash=False)
+    arguments: Mapping[str, object] = attrs.field(factory=dict, hash=False)
     plural: str | None = None  #: the id for any number but one; the number is the argument `count`
 
     def __str__(self) -> str:
@@ -30,13 +28,13 @@ class Phrase:
         )
 
     @staticmethod
-    def fill(sentence: str, arguments: Mapping[str, Argument]) -> str:
+    def fill(sentence: str, arguments: Mapping[str, object]) -> str:
         """Return *sentence* with the values of the arguments. A sentence without arguments is taken as it is."""
         return sentence.format_map(arguments) if arguments else sentence
 
 
-def phrase(id: str, /, **arguments: Argument) -> Phrase:  # noqa: A002 - what gettext calls it
-    """Return the text of that id with those arguments. `./dev words` finds each id by this call: it must be a literal."""
+def phrase(id: str, /, **arguments: object) -> Phrase:  # noqa: A002 - what gettext calls it
+    """Return the phrase of that id with those arguments. `./dev words` finds each id by this call: it must be a literal."""
     return Phrase(id, arguments)
 
 
@@ -57,11 +55,11 @@ def unpack_phrase(packed: Mapping[str, Any]) -> Phrase:
     return Phrase(packed["id"], arguments, packed["plural"])
 
 
-def verbatim(value: Argument, /) -> Phrase:
+def verbatim(value: object, /) -> Phrase:
     """Return a phrase that is only a value: a name, a number, what a library or a partner said."""
     return Phrase("{value}", {"value": value})
 
 
-def phrases(one: str, many: str, /, *, count: int, **arguments: Argument) -> Phrase:
-    """Return the text that names a number of things: *one* in English where *count* is 1, else *many*."""
+def phrases(one: str, many: str, /, *, count: int, **arguments: object) -> Phrase:
+    """Return the phrase that names a number of things: *one* in English where *count* is 1, else *many*."""
     return Phrase(one, {"count": count, **arguments}, plural=many)

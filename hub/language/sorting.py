@@ -1,4 +1,4 @@
-"""Puts names in the order of a Vietnamese dictionary, and folds them for a search. Knows letters and tones, no languages of readers.
+"""Puts names in the order of a Vietnamese dictionary, and folds them for a search. Does not know the reader's language.
 
 The order is that of the locale `vi` of Unicode's CLDR (common/collation/vi.xml), by which ICU sorts: ă and â after a, đ
 after d, ê after e, ô and ơ after o, ư after u. Words that differ only in their tones follow those: level, huyền, hỏi, ngã,
