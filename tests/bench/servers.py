@@ -1,0 +1,197 @@
+"""The hub and the servers that are measured beside it, each as a process of its own. Knows how to start them; sends no message.
+
+Every server answers `POST /soap/documents` on loopback and keeps one row a message. The hub does so over mutual TLS, as it always does, and
+signs its answer; a peer speaks plain HTTP and does not sign.
+"""
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+import tomllib
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, cast
+
+import sqlalchemy as sa
+
+from hub.config import read_config
+from hub.runtime.free_ports import find_free_ports
+from hub.security.sample_pki import KeyType
+from hub.store import transactions
+from tests.bench import calls, parts, processes
+from tests.conftest import ROOT
+from tests.running import RunningHub, until
+from tests.warm import BIN
+
+DOCUMENTS = ROOT / "xsd/lienthong/1/documents.xsd"
+PACKETS = ROOT / "xsd/qcvn102/observed/document.xsd"
+
+
+class Server(Protocol):
+    """Something that takes signed calls."""
+
+    name: str
+    port: int
+    tls: Mapping[str, Path]  #: options of load.c; empty: plain HTTP
+
+    @property
+    def roots(self) -> Sequence[int]:
+        """The processes whose CPU and memory count, with their descendants."""
+
+    def start(self) -> None:
+        """Start it and return once it takes calls."""
+
+    def stop(self) -> None:
+        """End it."""
+
+    def count_rows(self) -> int:
+        """Return how many messages it has kept."""
+
+
+class HubServer:
+    """A complete hub in its default configuration, on SQLite or *database*."""
+
+    def __init__(
+        self, name: str, home: Path, key_type: KeyType = KeyType.EC_P256, database: str | None = None, workers: int = 1
+    ) -> None:
+        self.name = name
+        self.hub = RunningHub(home, database)
+        self.sender = (self.hub.files("sotttt")["key"], self.hub.files("sotttt")["certificate"])
+        self.hub_files = (home / "pki/hub.key", home / "pki/hub.crt")
+        if key_type is not KeyType.RSA:
+            calls.issue(self.hub, self.hub_files, "hub", key_type)
+            calls.issue(self.hub, self.sender, "sotttt", key_type)
+        if workers > 1:
+            configure_workers(self.hub.config, workers)
+        self.port = int(tomllib.loads(self.hub.config.read_text())["soap"]["port"])
+        self.tls: Mapping[str, Path] = {
+            "ca": self.hub.files("sotttt")["ca"],
+            "key": self.sender[0],
+            "certificate": self.sender[1],
+        }
+        self._also: Sequence[int] = ()
+
+    def use_pki_of(self, other: "HubServer") -> None:
+        """Take the certificates and keys of *other*: the same calls are then good for both."""
+        for path in (other.hub.home / "pki").rglob("*.*"):
+            (self.hub.home / "pki" / path.relative_to(other.hub.home / "pki")).write_bytes(path.read_bytes())
+
+    def count_also(self, *pids: int) -> None:
+        """Count the CPU of *pids* too: the server of its database."""
+        self._also = pids
+
+    @property
+    def roots(self) -> Sequence[int]:
+        """The processes whose CPU and memory count."""
+        return (self.hub.process.pid, *self._also)
+
+    def start(self) -> None:
+        """Start it as an operator does: nothing is imported before it."""
+        command = [str(BIN / "twistd"), "-n", "--pidfile=", "lienthong", "-c", str(self.hub.config)]
+        with self.hub.log.open("ab") as log:
+            self.hub.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.hub.home)
+        until(self.hub.is_ready, "the hub to be ready")
+
+    def stop(self) -> None:
+        """End it."""
+        self.hub.close()
+        self.hub.process.wait(10)
+
+    def count_rows(self) -> int:
+        """Return how many messages its journal has accepted."""
+        engine = transactions.open_journal(read_config(self.hub.config).database_url, pooled=False)
+        try:
+            with transactions.read_transaction(engine) as tx:
+                return cast(
+                    "int", tx.execute(sa.text("SELECT count(*) FROM message WHERE state = 'accepted'")).scalar()
+                )
+        finally:
+            engine.dispose()
+
+
+def configure_workers(config: Path, workers: int) -> None:
+    """Let the hub use so many worker processes. Raises Missing where this hub does not know the key."""
+    text = config.read_text()
+    config.write_text(f"workers = {workers}\n{text}")
+    try:
+        read_config(config)
+    except Exception as error:
+        config.write_text(text)
+        raise parts.Missing(f"workers = {workers}: {error}") from error
+
+
+class Peer:
+    """A server of another make: *command* with `{port}` in it, told by its environment where things are."""
+
+    tls: Mapping[str, Path] = {}
+
+    def __init__(self, name: str, home: Path, ca: Path, command: Sequence[object], cwd: Path | None = None) -> None:
+        home.mkdir()
+        self.name, self.home, self._cwd = name, home, cwd
+        (self.port,) = find_free_ports(1)
+        self.database = home / "peer.db"
+        self._command = [str(word).replace("{port}", str(self.port)) for word in command]
+        self._env = os.environ | {
+            "PEER_PORT": str(self.port),
+            "PEER_CA": str(ca),
+            "PEER_DOCUMENTS": str(DOCUMENTS),
+            "PEER_PACKETS": str(PACKETS),
+            "PEER_DATABASE": str(self.database),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def roots(self) -> Sequence[int]:
+        """The processes whose CPU and memory count."""
+        assert self._process is not None
+        return (self._process.pid,)
+
+    def start(self) -> None:
+        """Start it and wait until its port answers."""
+        with (self.home / "log").open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, cwd=self._cwd, env=self._env)
+        until(self._answers, f"{self.name} to answer")
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"{self.name} ended: {(self.home / 'log').read_text()[-3000:]}"
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with contextlib.suppress(urllib.error.HTTPError):  # any answer will do
+            try:
+                opener.open(f"http://127.0.0.1:{self.port}/soap/documents", b"<x/>", timeout=20).close()
+            except urllib.error.HTTPError:
+                return True
+            except OSError:
+                return False
+        return True
+
+    def stop(self) -> None:
+        """End it and what it started."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        if self._process.poll() is None:
+            for pid in processes.find_tree(self._process.pid):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, 9)
+            self._process.wait(10)
+
+    def count_rows(self) -> int:
+        """Return how many messages it has kept."""
+        if not self.database.exists():  # a peer makes it when it keeps the first message
+            return 0
+        with contextlib.closing(sqlite3.connect(self.database, timeout=30)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'message'").fetchone():
+                return 0
+            return int(connection.execute("SELECT count(*) FROM message").fetchone()[0])
+
+
+def make_flask(place: Path, ca: Path) -> Server:
+    """Return Flask + gunicorn + signxml with two workers. Raises Missing."""
+    programs = parts.install_python_peers()
+    command = (programs / "gunicorn", "-w", 2, "-b", "127.0.0.1:{port}", "--log-level", "warning", "flask_peer:app")
+    return Peer("Flask + gunicorn + signxml, 2 workers", place / "flask", ca, command, parts.HERE / "peers")
