@@ -22,13 +22,16 @@ from hub.domain.errors import Unready
 SLICE = 3 << 14
 #: Content of at most this many octets stays in memory.
 SMALL = 1 << 16
+#: Content of at most this many octets goes to another process together with what refers to it. Of longer content only
+#: the length goes.
+CARRIED = 1 << 20
 
 
 @attrs.frozen(eq=False)
 class Octets:
     """A range of octets in memory or in a file. The file stays open as long as its `Drawer`. Any thread may read it."""
 
-    _source: bytes | IO[bytes]
+    _source: bytes | IO[bytes] | None  #: None: the octets are in another process
     _start: int
     _size: int
 
@@ -41,6 +44,9 @@ class Octets:
     def __len__(self) -> int:
         return self._size
 
+    def __reduce__(self) -> tuple[Callable[..., "Octets"], tuple[object, ...]]:
+        return (Octets.of, (self.read(),)) if self._size <= CARRIED else (Octets, (None, 0, self._size))
+
     def cut(self, start: int, end: int) -> "Octets":
         """Return the octets from *start* up to *end*, both relative to this range."""
         assert 0 <= start <= end <= self._size
@@ -49,7 +55,7 @@ class Octets:
     def pieces(self, step: int = SLICE) -> Iterator[bytes]:
         """Yield the octets in pieces of *step*. Only the last piece may be shorter.
 
-        Raises OSError if the file has been truncated.
+        Raises OSError if the file has been truncated, and Unready if the octets are in another process.
         """
         for at in range(0, self._size, step):
             yield self._read(at, min(step, self._size - at))
@@ -66,6 +72,8 @@ class Octets:
 
     def _read(self, at: int, count: int) -> bytes:
         start = self._start + at
+        if self._source is None:
+            raise Unready("journal-unavailable", "spool: the content is in another process")
         if isinstance(self._source, bytes):
             return self._source[start : start + count]
         found = os.pread(self._source.fileno(), count, start)

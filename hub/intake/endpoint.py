@@ -4,7 +4,7 @@ Writes large octets before the transaction that refers to them. Does not know ho
 means.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -16,7 +16,7 @@ from hub.config import Partner
 from hub.domain.errors import Rejected, Unready
 from hub.domain.fair_queue import Owner
 from hub.domain.model import HUB, Event
-from hub.formats.spool import Drawer
+from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
 from hub.intake.verification import Read, VerifiedCall
 from hub.journal import blobs, duties, events, replay_guard
@@ -135,8 +135,10 @@ class JournalAccess:
             return
         if await self.journal.read(blobs.read_blob_size, entry.sha256) == size:
             return  # it was written before
+        whole = Octets.of(entry.content) if isinstance(entry.content, bytes) else entry.content
         for numbers in blobs.batch_part_numbers(size):
-            await self.journal.admit(owner, blobs.keep_parts, entry.sha256, entry.content, numbers)
+            piece = whole.cut(numbers[0] * blobs.PART, min((numbers[-1] + 1) * blobs.PART, size))
+            await self.journal.admit(owner, blobs.keep_parts, entry.sha256, piece, numbers, numbers[0])
 
     async def run_once(
         self, owner: Owner, mark: ReplayMark | None, now: datetime, step: Callable[..., T], *args: object
@@ -145,14 +147,17 @@ class JournalAccess:
 
         Raises `Rejected`, also `replayed`.
         """
-
-        def take(tx: Transaction) -> T | Rejected:
-            return replay_guard.run_call_once(tx, mark, now, lambda fresh: step(tx, *args, fresh=fresh))
-
-        found = await self.journal.admit(owner, take)
+        found: T | Rejected = await self.journal.admit(owner, perform_once, mark, now, step, args)
         if isinstance(found, Rejected):
             raise found
         return found
+
+
+def perform_once(
+    tx: Transaction, mark: ReplayMark | None, now: datetime, step: Callable[..., T], args: Sequence[object]
+) -> T | Rejected:
+    """Run the writing *step* of a call with *args* and `fresh`. See `replay_guard.run_call_once`."""
+    return replay_guard.run_call_once(tx, mark, now, lambda fresh: step(tx, *args, fresh=fresh))
 
 
 def record_message_once(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import sqlalchemy as sa
 
-from hub.formats.spool import Octets
+from hub.formats.spool import CARRIED, Octets
 from hub.store import transactions
 from hub.store.tables import content as table
 from hub.store.transactions import Transaction
@@ -17,8 +17,8 @@ from hub.store.transactions import Transaction
 #: difference.
 PART = 256 * 1024
 #: Larger contents are written before the transaction that refers to them, `BATCH` parts per transaction.
-LARGE = 1024 * 1024
-BATCH = 4
+LARGE = CARRIED
+BATCH = CARRIED // PART
 
 
 def keep_blob(tx: Transaction, sha256: str, octets: bytes | Octets) -> None:
@@ -44,15 +44,15 @@ def batch_part_numbers(length: int) -> Iterator[Sequence[int]]:
         yield range(first, min(first + BATCH, count))
 
 
-def keep_parts(tx: Transaction, sha256: str, octets: bytes | Octets, numbers: Iterable[int]) -> int:
+def keep_parts(tx: Transaction, sha256: str, octets: bytes | Octets, numbers: Iterable[int], first: int = 0) -> int:
     """Store the parts with these *numbers*. A part that exists is left: it is the same.
 
-    Return the number of new octets.
+    *octets* begin with the part number *first*. Return the number of new octets.
     """
     new = 0
     whole = Octets.of(octets) if isinstance(octets, bytes) else octets
     for number in numbers:
-        start = number * PART
+        start = (number - first) * PART
         part = whole.cut(start, min(start + PART, len(whole))).read()
         new += len(part) * transactions.insert_missing_rows(
             tx, table, [{"sha256": sha256, "part": number, "octets": part}]

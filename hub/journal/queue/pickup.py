@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -38,7 +39,7 @@ def list_pending_messages(tx: Transaction, partner: str, unit: str, limit: int, 
 
 def fetch_message(
     tx: Transaction, partner: str, message_id: str, now: datetime, *, fresh: bool = True
-) -> sa.RowMapping:
+) -> dict[str, Any]:
     """Return the message row for *partner* and mark its held deliveries of that message as `fetched`.
 
     Raises `Rejected` (`document-not-found`) when *partner* has no live delivery of the message, or its hour has not
@@ -58,7 +59,8 @@ def fetch_message(
             )
             body = {"recipient": row.recipient, "partner": partner}
             events.append_events(tx, Event("delivery-fetched", now, message_id, row.id, body))
-    return tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
+    row = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
+    return {str(name): value for name, value in row.items()}
 
 
 def confirm_receipt(
