@@ -26,7 +26,7 @@ from hub.journal import replay_guard
 from hub.journal.decisions import MessageEntry
 from hub.lookup import cache
 from hub.lookup.cache import KeptAnswer, LookupStart, QuotaUse
-from hub.lookup.partner_query import PartnerQueryRunner, QueryResult
+from hub.lookup.partner_query import QueryResult, QueryRunner
 from hub.security.encryption import NONCE, Unsealable
 from hub.services import list_services
 from hub.services.lookups import operations
@@ -41,7 +41,7 @@ class LookupsEndpoint:
     """Handles the calls of the lookups service."""
 
     contract: Contract  #: the WSDL of the lookups service
-    query_runner: PartnerQueryRunner  #: asks partners
+    query_runner: QueryRunner  #: asks partners
     _access: JournalAccess  #: journals lookups
 
     def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> LookupQuestion:

@@ -6,7 +6,7 @@ Bounds the number of tries, the time and the concurrency. Does not know what is 
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import attrs
 import structlog
@@ -44,6 +44,19 @@ class QueryResult:
     at: datetime
     again: datetime | None = None  #: when to ask again, if the partner is unavailable
     kept: bool = False  #: from the cache
+
+
+class QueryRunner(Protocol):
+    """Asks a partner one question, in this process or in the one that holds the node's limits and breakers."""
+
+    @property
+    def live(self) -> Live:
+        """Return the current adapters."""
+        ...
+
+    async def ask(self, query: Query, partner: Partner, said: Mapping[str, object]) -> QueryResult:
+        """See `PartnerQueryRunner.ask`."""
+        ...
 
 
 @attrs.define(eq=False)

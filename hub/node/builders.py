@@ -8,7 +8,7 @@ Each function returns what the next functions need, and its services in start or
 import random
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
 from importlib.metadata import version
 from typing import Any
@@ -25,14 +25,13 @@ from hub.delivery.pull_service import CollectionService
 from hub.delivery.push_service import POLL, DeliveryService
 from hub.delivery.transports import list_carriers
 from hub.domain.model import Reply, Request
+from hub.domain.node_counts import NodeCounts
 from hub.feed import cloudevents, publisher, rabbitmq
 from hub.feed.publisher import Feed
 from hub.formats import spool
 from hub.intake.duty_service import DutyService, wait_for_facts
-from hub.intake.endpoint import Counted, Endpoint, JournalAccess
-from hub.intake.intake import Intake
+from hub.intake.endpoint import Counted, JournalAccess
 from hub.journal.nodes import Node
-from hub.lookup.endpoint import LookupsEndpoint
 from hub.lookup.expiry import AnswerExpiry
 from hub.lookup.partner_query import PartnerQueryRunner
 from hub.monitoring import tcp_probe
@@ -42,13 +41,9 @@ from hub.node.day_change import DayChangeDetector
 from hub.node.event_chain import EventChainer
 from hub.node.heartbeat import Heartbeat
 from hub.node.revocation_fetch import RevocationFetcher, make_network_fetch
-from hub.partner.throttle import Throttle
+from hub.node.soap_port import IntakeParts, build_intake, watch_disks
 from hub.report.form import book
-from hub.runtime import disk_space
-from hub.runtime.disk_space import DiskSpace
 from hub.runtime.thread_pool import WorkScheduler
-from hub.services.lookups import operations
-from hub.soap import wsdl
 from hub.store import transactions
 from hub.store.group_commit import Database
 from hub.store.leader_lock import LeaderLock
@@ -56,7 +51,6 @@ from hub.store.notify import NotifyListener
 from hub.store.report_pool import ReportPool
 from hub.store.report_worker import WorkerSettings
 from hub.units.live import Live
-from hub.web.endpoints import list_endpoints
 from hub.workload.month_end import MonthEnd
 
 #: Seconds between two polls for due deliveries while NOTIFY from other nodes and the command line is received.
@@ -94,10 +88,9 @@ class DatabaseParts:
 class ExchangeParts:
     """The parts that accept messages and deliver them."""
 
-    endpoints: Mapping[str, Endpoint]  #: by service
-    intakes: Mapping[str, Intake]  #: by service
+    intake: IntakeParts
     access: JournalAccess
-    disk_space: DiskSpace
+    query_runner: PartnerQueryRunner
     delivery: DeliveryService
     collection: CollectionService
     mail_watch: MailWatch
@@ -145,10 +138,12 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
     )
 
 
-def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[RevocationAnswer]) -> ExchangeParts:
+def build_exchange(
+    frame: NodeFrame, database: DatabaseParts, known: Sequence[RevocationAnswer], counts: NodeCounts
+) -> ExchangeParts:
     """Build the parts that accept messages and deliver them.
 
-    *known* holds the stored answers of CAs about revocation.
+    *known* holds the stored answers of CAs about revocation. *counts* are what the limits of the ports count.
     """
     live, reactor, now = frame.live, frame.reactor, frame.now
     journal, work, check = database.journal, database.scheduler.work, database.heartbeat.require_lease
@@ -182,14 +177,12 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
         """Wait until all earlier facts of *services* are written. Raises `Unready`."""
         await wait_for_facts(journal, reactor, services)
 
-    disks = DiskSpace(lambda: disk_space.describe_lacking_space(live.config), reactor.seconds)
+    disks = watch_disks(live, reactor)
     access = JournalAccess(journal, work, disks.require_space, delivery.wake, wait)
     query_runner = PartnerQueryRunner(
         live=live, journal=journal, send=send, work=work, clock=reactor, now=now, random=chance
     )
-    served = list_endpoints(access, LookupsEndpoint(wsdl.load_contract(operations.NAME), query_runner, access))
-    throttle = Throttle(reactor.seconds)
-    intakes = {name: Intake(live, endpoint, access, now, throttle) for name, endpoint in served.items()}
+    intake = build_intake(live, reactor, now, access, disks, query_runner, counts)
     collection = CollectionService(
         live=live,
         access=access,
@@ -214,10 +207,9 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
         *([listener] if listener else []),
     ]
     return ExchangeParts(
-        endpoints=served,
-        intakes=intakes,
+        intake=intake,
         access=access,
-        disk_space=disks,
+        query_runner=query_runner,
         delivery=delivery,
         collection=collection,
         mail_watch=watch,

@@ -22,6 +22,7 @@ from hub.config.revocation_cache import RevocationAnswer
 from hub.delivery.transports import make_adapters
 from hub.domain.errors import ConfigurationFault, Mistake, Rejected
 from hub.domain.model import RevocationRule
+from hub.domain.node_counts import LocalCounts
 from hub.journal import unit_registry
 from hub.language.phrases import phrase, verbatim
 from hub.node import builders, check
@@ -65,7 +66,7 @@ class Hub(OrderedServices):
         node = pidfile.name_node(self._data, self.now())
         frame = NodeFrame(live=live, reactor=reactor, now=self.now, node=node, wake=self._wake)
         self._database = builders.build_database(frame)
-        self._exchange = builders.build_exchange(frame, self._database, known)
+        self._exchange = builders.build_exchange(frame, self._database, known, LocalCounts())
         self._reporting = builders.build_reporting(frame, self._database, self._turn_over)
         served = build_ports(frame, self._database, self._exchange, self._reporting, ports)
         self._set_threshold()

@@ -7,7 +7,6 @@ Knows directories and the space that must stay free, not what is written there.
 """
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import reduce
 from pathlib import Path
@@ -17,6 +16,7 @@ import attrs
 from hub.config import Config
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import PortShare
+from hub.domain.node_counts import Counted, LocalCounts, NodeCounts
 from hub.language.phrases import Phrase, phrase
 
 #: Lifetime of a measurement, in seconds: a flood of calls must not become a flood of system calls.
@@ -71,12 +71,13 @@ def count_octets_left(config: Config) -> int:
 
 @attrs.define
 class SpoolReservations:
-    """Reservations of disk space for large bodies that are being received or answered, limited per owner."""
+    """Reservations of disk space for large bodies that are being received or answered, limited per owner.
+
+    They are those of the node, however many processes it has.
+    """
 
     _left: Callable[[], int]  #: octets that may still be written to the disk
-    _taken: Counter[str] = attrs.field(factory=Counter, init=False)  #: reserved octets by owner key
-    _bodies: Counter[str] = attrs.field(factory=Counter, init=False)  #: number of bodies by owner key
-    _unwritten: int = attrs.field(default=0, init=False)  #: octets that are reserved and not yet on the disk
+    _counts: NodeCounts = attrs.field(factory=LocalCounts)  #: reserved octets and bodies by owner key
 
     def reserve(self, share: PortShare, size: int | None) -> "BodyReservation":
         """Reserve space for a body of *size* octets, or the first step for a body of unknown length (None).
@@ -84,7 +85,7 @@ class SpoolReservations:
         Raises `Unready`: `hub-busy` when that exceeds the owner's share, `disk-low` when the disk has no room.
         """
         taken = BodyReservation(self, share)
-        self._bodies[share.key] += 1
+        self._counts.add(Counted.BODIES, share.key, 1)
         try:
             taken.extend(_STEP if size is None else size)
         except Unready:
@@ -99,35 +100,37 @@ class SpoolReservations:
         the owner's share, and at most half of the space that the disk would have without them. So there is room for the
         next owner, however many owners reserve all they can get.
         """
-        own, room = self._taken[share.key], self._left() - self._unwritten
-        if self._bodies[share.key] > 1:
-            most = min(share.spool, (room + own) // 2)
-            if own + size > most:
+        counts = self._counts
+        with counts.locked():
+            own, room = counts.count(Counted.SPOOLED, share.key), self._left() - counts.total(Counted.UNWRITTEN)
+            if counts.count(Counted.BODIES, share.key) > 1:
+                most = min(share.spool, (room + own) // 2)
+                if own + size > most:
+                    raise Unready(
+                        "hub-busy",
+                        phrase(
+                            "spool: {key} has {own} octets, {size} more than {most}",
+                            key=share.key,
+                            own=own,
+                            size=size,
+                            most=most,
+                        ),
+                        _NEXT,
+                    )
+            elif size > room:
                 raise Unready(
-                    "hub-busy",
-                    phrase(
-                        "spool: {key} has {own} octets, {size} more than {most}",
-                        key=share.key,
-                        own=own,
-                        size=size,
-                        most=most,
-                    ),
-                    _NEXT,
+                    "disk-low", phrase("spool: {room} octets left, {size} needed", room=room, size=size), _LATER
                 )
-        elif size > room:
-            raise Unready("disk-low", phrase("spool: {room} octets left, {size} needed", room=room, size=size), _LATER)
-        self._taken[share.key] += size
-        self._unwritten += size
+            counts.add(Counted.SPOOLED, share.key, size)
+            counts.add(Counted.UNWRITTEN, "", size)
 
     def _wrote(self, size: int) -> None:
-        self._unwritten -= size
+        self._counts.add(Counted.UNWRITTEN, "", -size)
 
     def _release(self, share: PortShare, taken: int, unwritten: int) -> None:
-        self._unwritten -= unwritten
-        for counted, size in ((self._taken, taken), (self._bodies, 1)):
-            counted[share.key] -= size
-            if not counted[share.key]:
-                del counted[share.key]
+        self._counts.add(Counted.UNWRITTEN, "", -unwritten)
+        self._counts.add(Counted.SPOOLED, share.key, -taken)
+        self._counts.add(Counted.BODIES, share.key, -1)
 
 
 @attrs.define(eq=False)

@@ -11,6 +11,9 @@ Each owner (a partner, identified by its certificate; or an address where no cer
 connections. Beyond the share, the owner's connection that has been idle longest is closed. If none is idle, the new
 connection gets status 503.
 
+Where several processes serve the port, an owner's share holds for all of them together, and a process closes only
+connections of its own. Each process has an equal part of the port's connections.
+
 All connections of a port together may send `PAGES` requests a second after their first, and each connection waits for
 its turn. The first request of a connection never waits.
 
@@ -31,6 +34,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
 from hub.domain.fair_queue import PortShare
+from hub.domain.node_counts import Counted, LocalCounts, NodeCounts
 from hub.web.chunked_body import ChunkedDecoder, Misframed
 
 log = structlog.get_logger()
@@ -70,13 +74,17 @@ class _BadRequest(Exception):
     """The received octets are not a valid request."""
 
 
-def count_allowed_connections() -> int:
-    """Return the maximum number of connections of one port. Raises the soft limit of open files to the hard limit."""
+def count_allowed_connections(processes: int = 1) -> int:
+    """Return the maximum number of connections of one port in this process, one of *processes* that serve the port.
+
+    Raises the soft limit of open files to the hard limit.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     ports = 2  # SOAP and admin share them
-    return MOST if hard == resource.RLIM_INFINITY else max(64, min(MOST, (hard - _RESERVE) // ports))
+    most = -(-MOST // processes)
+    return most if hard == resource.RLIM_INFINITY else max(64, min(most, (hard - _RESERVE) // ports))
 
 
 class BoundedChannel(HTTPChannel):
@@ -269,7 +277,9 @@ def _queue() -> dict[BoundedChannel, None]:
 class Connections:
     """The connections of one port, by state; within each state, the longest in it first."""
 
-    most: int  #: maximum connections of the port
+    most: int  #: maximum connections of the port in this process
+    processes: int = 1  #: processes that serve the port
+    counts: NodeCounts = attrs.field(factory=LocalCounts)  #: connections by owner, of all these processes
     strangers: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)  #: before their first request
     #: between two requests, or being closed
     resting: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)
@@ -300,7 +310,8 @@ class Connections:
             queue.pop(channel, None)
         if channel.share is not None:
             owned = self._owned.get(channel.share.key, {})
-            owned.pop(channel, None)
+            if owned.pop(channel, self) is None:
+                self.counts.add(Counted.CONNECTIONS, channel.share.key, -1)
             if not owned:
                 self._owned.pop(channel.share.key, None)
 
@@ -310,14 +321,16 @@ class Connections:
         If the share is used up, the owner's connection that has been idle longest is closed. Without an idle one, the
         result is False.
         """
-        owned = self._owned.setdefault(share.key, {})
-        if len(owned) >= min(share.connections, max(1, self.most // 2)):
-            oldest = next((each for each in self.resting if each in owned), None)
-            if oldest is None:
-                log.warning("connections-of-one-too-many", owner=share.key, open=len(owned))
-                return False
-            oldest.abort()
-        self._owned.setdefault(share.key, {})[channel] = None
+        with self.counts.locked():
+            owned, count = self._owned.get(share.key, {}), self.counts.count(Counted.CONNECTIONS, share.key)
+            if count >= min(share.connections, max(1, self.most * self.processes // 2)):
+                oldest = next((each for each in self.resting if each in owned), None)
+                if oldest is None:
+                    log.warning("connections-of-one-too-many", owner=share.key, open=count)
+                    return False
+                oldest.abort()
+            self._owned.setdefault(share.key, {})[channel] = None
+            self.counts.add(Counted.CONNECTIONS, share.key, 1)
         return True
 
     def make_room(self) -> None:

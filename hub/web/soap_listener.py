@@ -22,6 +22,7 @@ from zope.interface import implementer
 from hub.domain.errors import CallRefused, Unready
 from hub.domain.fair_queue import PortShare
 from hub.domain.model import Problem
+from hub.domain.node_counts import NodeCounts
 from hub.formats import spool
 from hub.formats.spool import SMALL, Drawer, Octets
 from hub.intake.intake import Intake
@@ -257,6 +258,10 @@ class BoundedSite(Site):
         self.namespace = namespace
         self.reactor = reactor
         self.displayTracebacks = False
+
+    def divide_connections(self, processes: int, counts: NodeCounts) -> None:
+        """Share the port with other processes, *processes* in all. Call it before the first connection."""
+        self._connections = Connections(count_allowed_connections(processes), processes, counts)
 
     @property
     def is_full(self) -> bool:

@@ -1,5 +1,7 @@
 """How many calls of a partner are answered at a time, and begin in a time.  Whoever reaches its own limit is refused, and nobody else."""
 
+import os
+
 import attrs
 import pytest
 
@@ -8,6 +10,7 @@ from hub.partner import throttle
 from hub.partner.policy import Policy
 from hub.partner.rate_limit import Rate
 from hub.partner.throttle import ANSWERING, TOLD, Throttle
+from hub.runtime.shared_counts import SharedCounts
 
 
 @attrs.define
@@ -25,9 +28,39 @@ def watch():
     return Watch()
 
 
-@pytest.fixture
-def places(watch):
-    return Throttle(watch)
+@pytest.fixture(params=["one process", "several"])
+def places(watch, request):
+    if request.param == "one process":
+        yield Throttle(watch)
+        return
+    counts = SharedCounts.create(2)
+    yield Throttle(watch, counts)
+    os.close(counts.file)
+
+
+def test_the_limits_are_those_of_the_node_whichever_process_a_call_comes_to(watch):
+    counts = SharedCounts.create(3)
+    one, other = (Throttle(watch, SharedCounts(counts.file, column, 3)) for column in (1, 2))
+    policy = Policy(intake_concurrency=2)
+    assert [refusal(each, "sotttt", policy) for each in (one, other)] == [None, None]
+    assert refusal(one, "sotttt", policy) == refusal(other, "sotttt", policy) == (5, "intake-concurrency 2")
+    other.leave("sotttt")
+    assert refusal(one, "sotttt", policy) is None
+    slow = Policy(intake_rate=Rate.read("1/m"))
+    assert refusal(one, "vpub", slow) is None
+    assert refusal(other, "vpub", slow) == (60, "intake-rate 1/m")
+    counts.clear_process(1)
+    assert refusal(other, "sotttt", policy) is None
+    os.close(counts.file)
+
+
+def test_a_process_that_stops_begins_no_call_and_ends_those_it_has(places):
+    assert refusal(places, "vpub") is None
+    places.close()
+    assert refusal(places, "vpub") == (5, "the hub stops")
+    assert not places.is_empty
+    places.leave("vpub")
+    assert places.is_empty
 
 
 def refusal(places, name, policy=Policy()):

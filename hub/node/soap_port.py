@@ -1,0 +1,114 @@
+"""Builds the intake of SOAP calls and the site of the SOAP port, in the node's own process or in a worker process.
+
+Maps paths to services, and each connection to its share of the port. Does not answer requests itself.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import attrs
+from twisted.web.resource import Resource
+
+from hub.config import Listen
+from hub.domain.fair_queue import PortShare
+from hub.domain.model import DOCUMENTS
+from hub.domain.node_counts import NodeCounts
+from hub.formats import spool
+from hub.intake.endpoint import Endpoint, JournalAccess
+from hub.intake.intake import Intake
+from hub.lookup.endpoint import LookupsEndpoint
+from hub.lookup.partner_query import QueryRunner
+from hub.partner.throttle import Throttle
+from hub.runtime import disk_space
+from hub.runtime.disk_space import DiskSpace, SpoolReservations
+from hub.security.certificates import hash_certificate
+from hub.services.lookups import operations
+from hub.soap import wsdl
+from hub.units.live import Live
+from hub.web.endpoints import list_endpoints
+from hub.web.soap_listener import BoundedSite, ServiceResource, read_client_certificate
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class IntakeParts:
+    """The parts that take in SOAP calls."""
+
+    endpoints: Mapping[str, Endpoint]  #: by service
+    intakes: Mapping[str, Intake]  #: by service
+    throttle: Throttle
+    disk_space: DiskSpace
+    spool_room: SpoolReservations
+    counts: NodeCounts  #: what the limits of the port count, over all processes of the node
+
+
+def watch_disks(live: Live, reactor: Any) -> DiskSpace:
+    """Return the state of the disks that the hub writes to."""
+    return DiskSpace(lambda: disk_space.describe_lacking_space(live.config), reactor.seconds)
+
+
+def build_intake(
+    live: Live,
+    reactor: Any,
+    now: Callable[[], datetime],
+    access: JournalAccess,
+    disks: DiskSpace,
+    query_runner: QueryRunner,
+    counts: NodeCounts,
+) -> IntakeParts:
+    """Build the parts that take in SOAP calls."""
+    served = list_endpoints(access, LookupsEndpoint(wsdl.load_contract(operations.NAME), query_runner, access))
+    throttle = Throttle(reactor.seconds, counts)
+    return IntakeParts(
+        endpoints=served,
+        intakes={name: Intake(live, endpoint, access, now, throttle) for name, endpoint in served.items()},
+        throttle=throttle,
+        disk_space=disks,
+        spool_room=SpoolReservations(lambda: disk_space.count_octets_left(live.config), counts),
+        counts=counts,
+    )
+
+
+def make_soap_site(live: Live, reactor: Any, parts: IntakeParts, processes: int = 1) -> BoundedSite:
+    """Return the site of the SOAP port for this process, one of *processes* that serve the port."""
+    root, soap = Resource(), Resource()
+    root.putChild(b"soap", soap)
+    for name, endpoint in parts.endpoints.items():
+        served = ServiceResource(parts.intakes[name], endpoint.contract, partial(name_service_url, live, name))
+        soap.putChild(name.encode(), served)
+    site = make_bounded_site(root, live.config.soap.body_limit, live, reactor, parts)
+    documents = parts.intakes[DOCUMENTS]
+    site.note, site.stranger = documents.record_refusal, documents.check_certificate
+    site.share_of = partial(_share_of_partner, live)
+    site.divide_connections(processes, parts.counts)
+    return site
+
+
+def make_bounded_site(root: Resource, limit: int, live: Live, reactor: Any, parts: IntakeParts) -> BoundedSite:
+    """Return a site for *root* whose bodies have at most *limit* octets."""
+    # The namespace of a fault's detail as long as the called service is unknown.
+    namespace = parts.endpoints[DOCUMENTS].contract.namespace
+    site = BoundedSite(root, limit, namespace, reactor, spool.name_spool_folder(live.config.data))
+    site.room, site.spool_room = parts.disk_space.require_space, parts.spool_room
+    return site
+
+
+def name_service_url(live: Live, service: str) -> str:
+    """Return a service's public URL. It comes from the configuration, never from a caller's Host header."""
+    return f"{live.config.public_url or name_https_url(live.config.soap)}/soap/{service}"
+
+
+def name_https_url(listen: Listen) -> str:
+    """Return the https URL of a port."""
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    return f"https://{host}:{listen.port}"
+
+
+def _share_of_partner(live: Live, channel: Any) -> PortShare:
+    """Return the connection's share of the SOAP port: by partner, or by fingerprint for a certificate of no partner."""
+    shown = read_client_certificate(channel)
+    partner = live.province.partner_with(shown)
+    if partner is None:
+        return PortShare(hash_certificate(shown))
+    return PortShare(partner.code, partner.policy.intake_connections, partner.policy.intake_spool)
