@@ -9,12 +9,15 @@ reads exactly what a canonical form without comments contains. The size of a tex
 document, because an attachment is one text of many megabytes.
 
 The scan costs at most 0.25 µs of CPU per octet, if the document is only empty elements or comments. The tree costs as
-much again.
+much again. An ordinary small message is not scanned: a few counts of its octets already prove that the scan would pass
+it. Whatever is in doubt is scanned, so the scan alone decides and words every refusal.
 """
 
 import ctypes
+import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import NoReturn
 from xml.parsers import expat
 
@@ -36,6 +39,13 @@ _SPACES_PER_OCTET = 100
 _SPACE = "xmlns "  #: prefix of a namespace in the table of names; no name contains a space
 KEPT = 8 * 1024 * 1024  #: maximum characters of names that one thread keeps
 SLICE = 1 << 18  #: octets scanned at once, about 0.3 ms: other threads run in between
+#: A document of more octets is always scanned: only in small ones are the counts of `_is_evident` low.
+EVIDENT = 1 << 17
+#: The XML declarations that need no scan.
+_DECLARATION = re.compile(
+    rb"<\?xml version=[\"']1\.0[\"'](?: encoding=[\"'][Uu][Tt][Ff]-8[\"'])?(?: standalone=[\"'](?:yes|no)[\"'])? *\?>"
+)
+_SHORTEST_ATTRIBUTE = len(" a=''")
 
 
 @attrs.frozen
@@ -65,9 +75,22 @@ _thread_state = ctypes.PYFUNCTYPE(ctypes.c_void_p)(("PyThreadState_GetDict", cty
 
 
 class _Read(threading.local):
-    """What one thread has read since its parser's dictionary of names was renewed."""
+    """The tree parser of one thread, and what it has read since its dictionary of names was renewed."""
 
     letters = 0
+
+    def __init__(self) -> None:
+        self.renew_parser()
+
+    def renew_parser(self) -> None:
+        self.parser = etree.XMLParser(
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            huge_tree=True,
+            remove_comments=True,
+            collect_ids=False,
+        )
 
 
 _READ = _Read()
@@ -82,15 +105,92 @@ def parse_safe_xml(content: bytes, *, limits: Limits = LIMITS) -> etree._Element
     """
     if len(content) > limits.size:
         raise Rejected(Problem("too-large", f"{len(content)} > {limits.size}"))
+    root = _build_evident_tree(content, limits)
+    if root is not None:
+        return root
     scan_xml(content, limits)
     return build_scanned_tree(content)
 
 
+def _build_evident_tree(content: bytes, limits: Limits) -> etree._Element | None:
+    """Return the root of *content* if `scan_xml` evidently passes it. Return None if it must be scanned.
+
+    A document that lxml refuses must be scanned, too, because the scan's message comes first.
+    """
+    if not _is_evident(content, limits):
+        return None
+    _keep(len(content))
+    try:
+        root = build_scanned_tree(content)
+    except Rejected:
+        return None
+    return None if _deeper_than(limits.depth)(root) else root
+
+
+def _is_evident(content: bytes, limits: Limits) -> bool:
+    """Tell whether the octets show that `scan_xml` passes *content*, provided it is well-formed and not too deep.
+
+    Nothing is parsed. In a document that is well-formed, and has neither `<!` nor `<?` after its declaration, every `<`
+    begins a tag; with as many `>`, every `>` ends one. Then each bound is compared with a number that can only be too
+    high: a tag has no more attributes than `=`, no name is longer than its tag, and no document has more names than
+    tags and attributes, or more namespaces in scope than `xmlns`.
+    """
+    if len(content) > EVIDENT or content[:1] != b"<" or b"\0" in content or b"<!" in content:
+        return False
+    declaration = _DECLARATION.match(content)
+    if content.find(b"<?", declaration.end() if declaration else 0) >= 0:
+        return False
+    tags = content.split(b"<")
+    if len(tags) != len(content.split(b">")):
+        return False
+    most_names = min(limits.names, limits.nodes, limits.header)
+    if len(tags) + len(content) // _SHORTEST_ATTRIBUTE > most_names and len(tags) + content.count(b"=") > most_names:
+        return False
+    if len(tags) * content.count(b"xmlns") ** 2 > limits.spaces:
+        return False
+    most = min(limits.name - len(_SPACE), limits.attributes * _SHORTEST_ATTRIBUTE)
+    if content.isascii():
+        doubtful = [each for each in tags if len(each) > most]
+    elif _is_utf_8(content):
+        doubtful = [each for each in tags if len(each) > most or not each.isascii()]
+    else:
+        return False
+    return all(_is_evident_tag(each, most, limits) for each in doubtful)
+
+
+def _is_evident_tag(opened: bytes, most: int, limits: Limits) -> bool:
+    """Tell whether a tag is within *limits* and in ASCII. *opened* is what follows its `<`, with the text behind it.
+
+    A tag of at most *most* octets is within any limits.
+    """
+    tag = opened.partition(b">")[0]
+    if len(tag) <= most:
+        return tag.isascii()
+    return (
+        tag.isascii()
+        and b"'" not in tag
+        and tag.count(b"=") <= limits.attributes
+        and max(map(len, tag.split(b'"'))) <= limits.name - len(_SPACE)
+    )
+
+
+def _is_utf_8(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@cache
+def _deeper_than(depth: int) -> etree.XPath:
+    """Return the test whether a document has elements deeper than *depth*."""
+    return etree.XPath(f"boolean({'/*' * (depth + 1)})")
+
+
 def build_scanned_tree(content: bytes) -> etree._Element:
     """Return the root of *content*, which must have been scanned. Raises Rejected: `not-well-formed`."""
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, collect_ids=False
-    )
+    parser = _READ.parser
     try:
         root = etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:  # errors that expat does not detect: mostly undeclared prefixes
@@ -191,13 +291,14 @@ def _keep(letters: int) -> None:
     """Count the characters of a document's names, and let lxml begin a new dictionary before there are too many.
 
     lxml has one dictionary per thread, stored in the thread's state, and never empties it. A sender that always uses
-    new names would fill the memory permanently. Trees built with the old dictionary keep it, and it is freed with the
-    last of them.
+    new names would fill the memory permanently. Trees and parsers built with the old dictionary keep it, and it is
+    freed with the last of them.
     """
     _READ.letters += letters
     if _READ.letters > KEPT:
         _READ.letters = letters
         ctypes.cast(_thread_state(), ctypes.py_object).value.pop("_ParserDictionaryContext", None)
+        _READ.renew_parser()
 
 
 def _begins(name: str) -> bool:

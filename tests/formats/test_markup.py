@@ -14,8 +14,10 @@ from lxml import etree
 from hub.domain.errors import Rejected
 from hub.formats import safe_xml
 from hub.formats.safe_xml import Limits
-from hub.security import xmldsig
+from hub.security import signing, xmldsig
 from hub.security.xmldsig import CanonicalForm
+from hub.soap import documents_requests, envelope
+from tests import packets, pki
 from tests.conftest import ROOT, not_applicable
 from tests.costs import drawing
 
@@ -291,6 +293,95 @@ def test_whatever_comes_is_read_or_refused(content):
         assert safe_xml.parse_safe_xml(content) is not None
     except Rejected as refused:
         assert len(refused.problems) == 1  # noqa: PT017 - either end is right, and nothing else is
+
+
+def outcome(parse, content, limits):
+    """Return the tree that *parse* makes of *content*, in canonical form, or the problem with which it is refused."""
+    try:
+        return etree.tostring(parse(content, limits), method="c14n")
+    except Rejected as refused:
+        return [(problem.code, str(problem.detail)) for problem in refused.problems]
+    except etree.C14NError as error:  # a relative namespace: there is a tree, and no canonical form
+        return str(error)
+
+
+def by_scan(content, limits):
+    safe_xml.scan_xml(content, limits)
+    return safe_xml.build_scanned_tree(content)
+
+
+def unlike(content, limits=safe_xml.LIMITS):
+    """Return what the two ways make of *content*, if it is not the same."""
+    found = outcome(lambda octets, most: safe_xml.parse_safe_xml(octets, limits=most), content, limits)
+    scanned = outcome(by_scan, content, limits)
+    return None if found == scanned else (found, scanned)
+
+
+ROW = b"<p:e xmlns:p='u' a='1' p:b=\"2\">&amp;<f/></p:e>"
+#: On both sides of each bound that the octets alone may prove.
+DOUBTFUL = {
+    "depth": [b"<a>" * n + b"</a>" * n for n in (63, 64, 65, 255, 256, 257)],
+    "depth of an empty element": [b"<a>" * n + b"<b/>" + b"</a>" * n for n in (62, 63, 64)],
+    "attributes": [b"<a " + b" ".join(b"x%d=''" % at for at in range(n)) + b"/>" for n in (49, 50, 51, 63, 64, 65)],
+    "attributes in double quotes": [b"<a " + b" ".join(b'x%d=""' % at for at in range(n)) + b"/>" for n in (64, 65)],
+    "values with equals": [b'<a b="' + b"=" * n + b'"/>' for n in (63, 64, 65, 300)],
+    "element name": [b"<" + b"a" * n + b"/>" for n in (248, 249, 250, 251, 256, 257)],
+    "attribute name": [b"<a " + b"x" * n + b'=""/>' for n in (243, 250, 251, 256, 257)],
+    "value": [b'<a b="' + b"x" * n + b'"/>' for n in (240, 250, 251, 256, 300)],
+    "namespace": [b'<a xmlns="urn:' + b"x" * n + b'"/>' for n in (240, 245, 246, 247, 252, 300)],
+    "namespace with spaces": [b'<a xmlns="urn:' + b"x " * n + b'"/>' for n in (120, 125, 130)],
+    "namespace with a quotation mark": [b"<a xmlns=\"urn:x'" + b"x" * 240 + b"'" + b"x" * 240 + b'"/>'],
+    "different names": [b"<a>" + b"".join(b"<b%d/>" % at for at in range(n)) + b"</a>" for n in (1000, 1999, 2000)],
+    "different attributes": [
+        b"<a>" + b"".join(b"<b x%d=''/>" % at for at in range(n)) + b"</a>" for n in (999, 1997, 1998, 1999)
+    ],
+    "namespaces in scope": [
+        b"<a" + b"".join(b" xmlns:p%d='u'" % at for at in range(60)) + b">" + b"<b/>" * n + b"</a>" for n in (9, 9000)
+    ],
+    "declaration": [
+        *(b"<?xml version='1.0'?><a/>", b'<?xml version="1.0" encoding="utf-8" standalone="yes"?>\n<a/>'),
+        *(b"<?xml version='1.0\"?><a/>", b"<?xml version='1.0' encoding='utf-8\" ?><a/>", b"<?xml version='1.0'?>"),
+        *(b"<?xml version='1.0' encoding='UTF-16'?><a/>", b"<?xml version='1.0' encoding='latin1'?><a>\xe9</a>"),
+        *(b"<?xml version='1.1'?><a/>", b"<?xml version='1.0'?><?xml version='1.0'?><a/>", b" <?xml version='1.0'?><a/>"),
+    ],
+    "instruction": [b"<?a?><a/>", b"<a><?b?></a>", b"<a/><?b?>", b"<a b='<?c?>'/>", b"<a b='?>'/>"],
+    "comment": [b"<a><!-- b --></a>", b"<Body><!----></Body>", b"<a>1<![CDATA[<b>]]>2</a>", b"<!DOCTYPE a><a/>"],
+    "closing bracket": [b"<a>></a>", b"<a>]]></a>", b"<a b='>'/>", b"<a b='>'>]]></a>", b"<a b='>/'"],
+    "opening bracket": [b"<a b='<'/>", b"<<a/>", b"<a><</a>", b"< a/>", b"<a/ >", b"<a/><", b"<a/>>", b"<a b=1/>"],
+    "letters": [
+        "<số/>".encode(),
+        *(each.encode() for each in ("<a số=''/>", "<a b='số'/>", "<a>số<b/>số</a>", "<a xmlns='số'/>", "<a:ー xmlns:a='u'/>")),
+        *(b"<a>\xc0\xaf</a>", b"<a>\xed\xa0\x80</a>", b"<a>\xef\xbf\xbf</a>", b"<a>\xf4\x90\x80\x80</a>", b"<a>\xc3</a>"),
+        *(b"<a>\0</a>", b"<a>\1</a>", b"<a>\x7f</a>", b"<a b='\x0c'/>", b"\xef\xbb\xbf<a/>", b"<\0a\0/\0>\0"),
+    ],
+    "references": [b"<a>&#0;</a>", b"<a>&b;</a>", b"<a>&#x1F600;&lt;</a>", b"<a>&</a>", b"<a>&#xD800;</a>", b"<a b='&c;'/>"],
+    "prefixes": [b"<b:a/>", b"<a b:c=''/>", b"<a:b:c xmlns:a='u'/>", b"<a xmlns:b=''/>", b"<b:/>", b"<:a/>", b"<a xmlns:xml='u'/>"],
+    "size": [b"<a>" + ROW * (n // len(ROW)) + b"</a>" for n in (1 << 10, 1 << 16, (1 << 17) - 40, (1 << 17) + 40)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bound", DOUBTFUL)
+def test_what_is_not_scanned_is_what_a_scan_passes(bound):
+    for content in DOUBTFUL[bound]:
+        assert unlike(content) is None, content[:400]
+        for limits in (Limits(depth=3, attributes=2, nodes=5, header=5, name=12, names=4, spaces=20), Limits(header=3)):
+            assert unlike(content, limits) is None, content[:400]
+
+
+@given(st.text("<>/abp:='\"?![]&;#xmlns \u0111", max_size=60).map(str.encode), st.sampled_from([1, 2, 3, 64]))
+def test_whatever_comes_is_judged_as_a_scan_judges_it(content, most):
+    assert unlike(content) is None
+    assert unlike(ROW.replace(b"<f/>", content), Limits(depth=most, attributes=most)) is None
+
+
+def test_an_ordinary_call_and_its_packet_need_no_scan(monkeypatch):
+    packet = packets.document()
+    call = documents_requests.build_call_element(documents_requests.SendDocument(packet, "1"))
+    monkeypatch.setattr(safe_xml, "scan_xml", None)
+    assert safe_xml.parse_safe_xml(packet).tag == f"{{{packets.QCVN}}}edXML"
+    for key in pki.partner(), pki.authority().issue("p256", "p256"):
+        signed = signing.sign_envelope(envelope.wrap_in_envelope(call), key, pki.NOW)
+        assert len(safe_xml.parse_safe_xml(signed)) == 2
 
 
 def crowded(inner, size=1_000_000):

@@ -1,4 +1,7 @@
-"""The parser: an input is refused with a code, or its tree is the one that another parser, expat's, sees."""
+"""The parser: an input is refused with a code, or its tree is the one that another parser, expat's, sees.
+
+Whether it is scanned first or its octets show that it need not be, it gets the same.
+"""
 
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
@@ -7,6 +10,7 @@ from xml.parsers import expat
 from lxml import etree
 
 from hub.domain.errors import Rejected
+from hub.domain.model import Problem
 from hub.formats import safe_xml
 from tests.fuzz import changing
 from tests.fuzz.told import tell
@@ -61,6 +65,7 @@ def judge(content: bytes) -> None:
         root = safe_xml.parse_safe_xml(content)
     except Rejected as rejected:
         (problem,) = rejected.problems
+        assert problem == refused_by_scan(content)
         assert problem.code in CODES, problem
         reason = str(problem.detail).partition(": ")[2]
         tell(problem.code, next((phrase for phrase in PHRASES if phrase in reason), ""))
@@ -68,9 +73,20 @@ def judge(content: bytes) -> None:
             f"only we refuse it: {problem.detail}"
         )
         return
+    assert refused_by_scan(content) is None
     theirs = ET.fromstring(content)
     compare(root, theirs)
     tell("read", min(len(list(root.iter())), 8), content[:2] in MARKS)
+
+
+def refused_by_scan(content: bytes) -> Problem | None:
+    """Return the problem that a scan finds in *content*, or the tree parser after it."""
+    try:
+        safe_xml.scan_xml(content)
+        safe_xml.build_scanned_tree(content)
+    except Rejected as rejected:
+        return rejected.problems[0]
+    return None
 
 
 def compare(ours: etree._Element, theirs: ET.Element) -> None:
