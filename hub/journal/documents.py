@@ -14,21 +14,21 @@ from hub.journal import facts
 from hub.journal.decisions import AnsweredDocument, EarlyChange
 from hub.journal.queue import deliveries
 from hub.journal.queue.deliveries import QueuedDelivery
+from hub.store.hot_statements import HotStatement
 from hub.store.tables import ACCEPTED, change, delivery
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Routes
 
-#: Built once, because every document needs both queries: the lane of a unit's document, and the earlier changes that
-#: stop it.
-_LANE = (
+#: What every document needs: the lane of a unit's document, and the earlier changes that stop it.
+_LANE = HotStatement(
     sa.select(table.c.lane)
     .where(table.c.sender == sa.bindparam("by"), table.c.document_id == sa.bindparam("about"))
     .where(ACCEPTED, table.c.kind != PacketKind.STATUS, table.c.lane.is_not(None))
     .order_by(table.c.id)
     .limit(1)
 )
-_EARLY = (
+_EARLY = HotStatement(
     sa.select(change.c.unit, change.c.effect, table.c.partner, sa.func.min(change.c.message).label("message"))
     .join(table, table.c.id == change.c.message)
     .where(change.c.sender == sa.bindparam("by"), change.c.document_id == sa.bindparam("about"))
@@ -108,8 +108,8 @@ def choose_lane(
         answer = packet.responses[0]
         sender = routes.canonical(answer.organ)
         document = answer.document_id or f"{answer.code},{answer.promulgation_date}"
-    taken = tx.scalars(_LANE, {"by": sender, "about": document}).first()
-    return taken or facts.make_business_key(sender, document)
+    taken = _LANE.first(tx, {"by": sender, "about": document})
+    return (taken and taken.lane) or facts.make_business_key(sender, document)
 
 
 def lock_changed_deliveries(
@@ -151,7 +151,7 @@ def _carriers(tx: Transaction, sender: str, document_id: str, within: sa.ColumnE
 
 def read_early_changes(tx: Transaction, sender: str, document_id: str) -> list[EarlyChange]:
     """Return the changes that stop a document of the unit *sender* and came before it, of all partners."""
-    rows = tx.execute(_EARLY, {"by": sender, "about": document_id})
+    rows = _EARLY.read(tx, {"by": sender, "about": document_id})
     return [EarlyChange(row.unit, changes.Effect(row.effect), row.partner, row.message) for row in rows]
 
 

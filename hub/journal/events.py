@@ -12,6 +12,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import Event
+from hub.store.hot_statements import HotStatement
 from hub.store.tables import event as table
 from hub.store.tables import write_instant
 from hub.store.transactions import Transaction
@@ -21,7 +22,7 @@ ORIGIN = "0" * 64
 #: PostgreSQL: advisory lock of the chainer ("chain" in ASCII).
 _CHAINER_LOCK = 0x636861696E
 _TRACKING = "tracking"
-_INSERT = sa.insert(table)
+_INSERT = HotStatement(sa.insert(table), keys=("message", "delivery", "text"))
 #: LIKE pattern for the text of an event of a fact, with any time.
 _OF_FACTS = f'{{"at":"{"_" * 27}","event":"fact-%'
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -37,7 +38,7 @@ def append_events(tx: Transaction, *events: Event) -> None:
         rows = [
             {"message": e.message or e.body.get(_TRACKING), "delivery": e.delivery, "text": _text(e)} for e in events
         ]
-        tx.execute(_INSERT, rows)
+        _INSERT.run_many(tx, rows)
 
 
 def _text(event: Event) -> str:

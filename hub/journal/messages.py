@@ -13,15 +13,18 @@ from hub.journal import blobs, documents, duties, events, facts, incident_durati
 from hub.journal.decisions import Effects, Known, MessageEntry, RecordedMessage, Twin, closes_change, decide
 from hub.journal.queue import deliveries
 from hub.store import transactions
+from hub.store.hot_statements import HotStatement
 from hub.store.tables import ACCEPTED, change
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Routes
 
-_TWIN = sa.select(table.c.id, table.c.sha256, table.c.receipt).where(
-    table.c.partner == sa.bindparam("by"),
-    table.c.message_id == sa.bindparam("named"),
-    ACCEPTED,
+_TWIN = HotStatement(
+    sa.select(table.c.id, table.c.sha256, table.c.receipt).where(
+        table.c.partner == sa.bindparam("by"),
+        table.c.message_id == sa.bindparam("named"),
+        ACCEPTED,
+    )
 )
 
 
@@ -60,7 +63,7 @@ def _read_known(tx: Transaction, entry: MessageEntry, routes: Routes) -> Known:
 def _read_twin(tx: Transaction, entry: MessageEntry) -> Twin | None:
     if entry.message_id is None:
         return None
-    row = tx.execute(_TWIN, {"by": entry.partner, "named": entry.message_id}).first()
+    row = _TWIN.first(tx, {"by": entry.partner, "named": entry.message_id})
     return None if row is None else Twin(*row)
 
 

@@ -15,6 +15,8 @@ import sqlalchemy as sa
 
 from hub.domain.errors import CallRefused, Rejected
 from hub.domain.model import Problem
+from hub.store.hot_statements import HotStatement
+from hub.store.tables import Instant
 from hub.store.tables import signed_call as table
 from hub.store.transactions import Transaction, insert_missing_rows
 
@@ -24,7 +26,13 @@ T = TypeVar("T")
 MARGIN = timedelta(hours=1)
 #: Old marks deleted with each new mark.
 _SWEPT = 50
-_SPENT = sa.select(table.c.sha256).where(table.c.sha256 == sa.bindparam("mark"))
+_SPENT = HotStatement(sa.select(table.c.sha256).where(table.c.sha256 == sa.bindparam("mark")))
+_OLD = HotStatement(
+    sa.select(table.c.sha256)
+    .where(table.c.until < sa.bindparam("before", type_=Instant))
+    .limit(_SWEPT)
+    .with_for_update(skip_locked=True)
+)
 
 
 @attrs.frozen
@@ -57,7 +65,7 @@ def spend_call_mark(tx: Transaction, mark: ReplayMark | None, now: datetime) -> 
 
 def is_spent(tx: Transaction, mark: ReplayMark | None) -> bool:
     """Tell whether the call with *mark* came before, and took effect or was refused."""
-    return mark is not None and tx.scalar(_SPENT, {"mark": mark.sha256}) is not None
+    return mark is not None and _SPENT.first(tx, {"mark": mark.sha256}) is not None
 
 
 def refuse_replayed_call(what: str) -> CallRefused:
@@ -67,8 +75,7 @@ def refuse_replayed_call(what: str) -> CallRefused:
 
 def _take(tx: Transaction, mark: ReplayMark, now: datetime) -> bool:
     """Record *mark* and delete some old marks. Tell whether *mark* is new."""
-    old = sa.select(table.c.sha256).where(table.c.until < now - MARGIN).limit(_SWEPT)
-    names = tx.scalars(old.with_for_update(skip_locked=True)).all()
+    names = [row.sha256 for row in _OLD.read(tx, {"before": now - MARGIN})]
     if names:
         tx.execute(sa.delete(table).where(table.c.sha256.in_(names)))
     return bool(insert_missing_rows(tx, table, [{"sha256": mark.sha256, "until": mark.until}]))

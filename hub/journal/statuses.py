@@ -15,6 +15,7 @@ from hub.domain.model import MessageState, Packet, PacketKind
 from hub.edxml import changes
 from hub.journal.decisions import AnsweredDelivery, AnsweredDocument
 from hub.journal.queue import deliveries
+from hub.store.hot_statements import HotStatement
 from hub.store.tables import ACCEPTED, change, delivery
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
@@ -36,14 +37,13 @@ def _newest(named: sa.ColumnElement[bool], *, delivered: bool) -> sa.Select[Any]
     return query.order_by(table.c.received_at.desc(), table.c.id.desc()).limit(1)
 
 
-#: Built once, because building a query takes longer than running it: by whether the document is named by its id, and
-#: whether the status is of another unit than the document.
+#: By whether the document is named by its id, and whether the status is of another unit than the document.
 _NEWEST = {
-    (by_id, delivered): _newest(_BY_ID if by_id else _BY_CODE, delivered=delivered)
+    (by_id, delivered): HotStatement(_newest(_BY_ID if by_id else _BY_CODE, delivered=delivered))
     for by_id in (True, False)
     for delivered in (True, False)
 }
-_OPEN_CHANGE = (
+_OPEN_CHANGE = HotStatement(
     sa.select(*_ANSWERED)
     .join(delivery, sa.and_(delivery.c.message == table.c.id, delivery.c.recipient == _reporter))
     .where(table.c.sender == _organ, ACCEPTED, table.c.kind.in_(changes.CHANGES))
@@ -58,7 +58,7 @@ _OPEN_CHANGE = (
     .order_by(delivery.c.answer.is_not(None), table.c.received_at.desc(), table.c.id.desc())
     .limit(1)
 )
-_DELIVERY = (
+_DELIVERY = HotStatement(
     sa.select(delivery.c.id, delivery.c.status, delivery.c.answer)
     .where(delivery.c.message == sa.bindparam("of"), delivery.c.recipient == _reporter)
     .with_for_update()
@@ -88,9 +88,9 @@ def find_answered_document(tx: Transaction, packet: Packet, routes: Routes) -> A
     return _read_answered(tx, _OPEN_CHANGE, asked) or found
 
 
-def _read_answered(tx: Transaction, query: sa.Select[Any], asked: Mapping[str, str]) -> AnsweredDocument | None:
-    row = tx.execute(query, asked).mappings().first()
-    return None if row is None else AnsweredDocument(**row)
+def _read_answered(tx: Transaction, query: HotStatement, asked: Mapping[str, str]) -> AnsweredDocument | None:
+    row = query.first(tx, asked)
+    return None if row is None else AnsweredDocument(**row._asdict())
 
 
 def route_status(
@@ -112,7 +112,7 @@ def route_status(
 
 def lock_answered_delivery(tx: Transaction, document: AnsweredDocument, reporter: str) -> AnsweredDelivery | None:
     """Lock the delivery of *document* to the unit *reporter* and return it, or None if there is none."""
-    row = tx.execute(_DELIVERY, {"of": document.id, "reporter": reporter}).first()
+    row = _DELIVERY.first(tx, {"of": document.id, "reporter": reporter})
     return None if row is None else AnsweredDelivery(row.id, row.status, row.answer)
 
 

@@ -168,7 +168,7 @@ def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool, steady: C
             if results and steady() >= until:
                 return results + [NOT_BEGUN] * (len(steps) - len(results))
             try:
-                with tx.begin_nested():
+                with transactions.savepoint(tx):
                     results.append(step(tx))
             except sa.exc.DBAPIError as error:
                 if not transactions.is_statement_error(error):

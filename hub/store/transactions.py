@@ -26,6 +26,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from hub.domain.errors import Unready
 from hub.language.phrases import Phrase, phrase
+from hub.store.hot_statements import HotStatement, run_raw
 
 Transaction = sa.Connection
 T = TypeVar("T")
@@ -189,6 +190,20 @@ def _tell(connection: sa.Connection) -> None:
         connection.exec_driver_sql(told)
 
 
+@contextmanager
+def savepoint(tx: Transaction) -> Generator[None]:
+    """Undo what the block writes when it raises. The transaction goes on, unless its connection is lost."""
+    run_raw(tx, "SAVEPOINT step")
+    try:
+        yield
+    except BaseException:
+        if not tx.invalidated:
+            run_raw(tx, "ROLLBACK TO SAVEPOINT step")
+            run_raw(tx, "RELEASE SAVEPOINT step")
+        raise
+    run_raw(tx, "RELEASE SAVEPOINT step")
+
+
 def cut_connections(connections: Iterable[DBAPIConnection]) -> None:
     """Shut down the sockets of PostgreSQL *connections*.
 
@@ -335,18 +350,13 @@ def find_unsafe_settings(tx: Transaction) -> list[tuple[Phrase, Phrase]]:
 
 def insert_missing_rows(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> int:
     """Insert *rows*, skipping each row whose key exists. Return the number of rows inserted."""
-    if not rows:
-        return 0
-    once = _insert_once(table, tx.dialect.name)
-    return sum(tx.execute(once, dict(row)).rowcount for row in rows)
+    return sum(_insert_once(table, tx.dialect.name, tuple(row)).run(tx, row) for row in rows)
 
 
 @cache
-def _insert_once(table: sa.Table, dialect: str) -> Any:
-    """Return the statement, built once: building it costs as much as running it."""
+def _insert_once(table: sa.Table, dialect: str, keys: tuple[str, ...]) -> HotStatement:
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    once = insert(table).on_conflict_do_nothing()
-    return once.execution_options(preserve_rowcount=True)  # else rowcount is -1 on PostgreSQL
+    return HotStatement(insert(table).on_conflict_do_nothing(), keys=keys)
 
 
 def insert_new_rows(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> set[tuple[object, ...]]:

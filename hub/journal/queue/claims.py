@@ -7,6 +7,7 @@ released, moves nothing.
 import json
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import attrs
@@ -29,6 +30,7 @@ from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Breaker
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
+from hub.store.hot_statements import HotStatement
 from hub.store.tables import FREE, SENDING, Instant, attempt
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
@@ -84,13 +86,13 @@ def _queues() -> sa.Select[Any]:
     return sa.select(found.c.partner, *least, *later).where(found.c.partner.is_not(None))
 
 
-_QUEUES = _queues()
+_QUEUES = HotStatement(_queues())
 
 
 def read_partner_queues(tx: Transaction, now: datetime) -> list[PartnerQueue]:
     """Return the queue of each partner with waiting deliveries. Reads a few rows per partner, whatever their number."""
     half = 1 + len(URGENCIES)
-    rows = tx.execute(_QUEUES, {"now": now})
+    rows = _QUEUES.read(tx, {"now": now})
     return [PartnerQueue(row[0], _least(row[1:half]), _least(row[half:])) for row in rows]
 
 
@@ -131,19 +133,9 @@ def claim_deliveries(
     if not rows:
         return []
     taken = [_taken(holder, now, *each) for each in rows.items()]
-    tx.execute(
-        sa.update(table)
-        .where(table.c.id.in_([each for claim in taken for each in claim.deliveries]))
-        .values(
-            state=move_delivery(DeliveryState.WAITING, DeliveryEvent.CLAIM),
-            free=False,
-            attempts=table.c.attempts + 1,
-            holder=holder,
-            lease_until=now + lease,
-            changed_at=now,
-        )
-    )
-    tx.execute(sa.insert(attempt), [_begun(claim, now) for claim in taken])
+    claimed = {"which": [each for claim in taken for each in claim.deliveries]}
+    _ = _CLAIM.run(tx, {**claimed, "node": holder, "until": now + lease, "now": now})
+    _BEGIN.run_many(tx, [_begun(claim, now) for claim in taken])
     events.append_events(tx, *(Event("attempt-started", now, claim.message, None, _told(claim)) for claim in taken))
     next_at = rate.after(before.next_at, now, len(taken)) if rate else before.next_at
     partner_state.write_partner_standing(
@@ -153,6 +145,22 @@ def claim_deliveries(
         attrs.evolve(before, breaker=circuit_breaker.record_breaker_claims(before.breaker), next_at=next_at),
     )
     return taken
+
+
+_CLAIM = HotStatement(
+    sa.update(table)
+    .where(table.c.id.in_(sa.bindparam("which", expanding=True)))
+    .values(
+        state=move_delivery(DeliveryState.WAITING, DeliveryEvent.CLAIM),
+        free=False,
+        attempts=table.c.attempts + 1,
+        holder=sa.bindparam("node"),
+        lease_until=sa.bindparam("until", type_=Instant),
+        changed_at=sa.bindparam("now", type_=Instant),
+    ),
+    lists=("which",),
+)
+_BEGIN = HotStatement(sa.insert(attempt), keys=("id", "message", "partner", "number", "recipients", "started_at"))
 
 
 def _earliest() -> sa.CompoundSelect[Any]:
@@ -168,11 +176,11 @@ def _earliest() -> sa.CompoundSelect[Any]:
     return sa.union_all(*ways)
 
 
-_EARLIEST = _earliest()
+_EARLIEST = HotStatement(_earliest())
 
 
 #: The same conditions in a form for which SQLite reads the deliveries of these messages, not the whole queue again.
-_TO_GO = (
+_TO_GO = HotStatement(
     sa.select(table)
     .where(
         table.c.message.in_(sa.bindparam("messages", expanding=True)),
@@ -181,19 +189,20 @@ _TO_GO = (
         table.c.due <= sa.bindparam("now", type_=Instant),
     )
     .order_by(table.c.id)
-    .with_for_update(skip_locked=True)
+    .with_for_update(skip_locked=True),
+    lists=("messages",),
 )
 
 
 def _next_to_go(tx: Transaction, partner: str, now: datetime, most: int) -> dict[str, Rows]:
     """Return the locked rows of up to *most* next messages, by message in queue order."""
-    found = tx.execute(_EARLIEST, {"code": partner, "now": now, "most": 4 * most}).all()
+    found = _EARLIEST.read(tx, {"code": partner, "now": now, "most": 4 * most})
     found = sorted(found, key=lambda row: (choose_queue_position(row.due, row.urgency), row.message))
     messages = list(dict.fromkeys(row.message for row in found))[:most]
     if not messages:
         return {}
     rows: dict[str, Rows] = {name: [] for name in messages}
-    for row in tx.execute(_TO_GO, {"code": partner, "now": now, "messages": messages}):
+    for row in _TO_GO.read(tx, {"code": partner, "now": now, "messages": messages}):
         rows[row.message].append(row)
     return {name: found for name, found in rows.items() if found}
 
@@ -229,10 +238,11 @@ _held_by_us = sa.and_(
 )
 
 
-_MINE = sa.select(table).where(_held_by_us).order_by(table.c.id).with_for_update()
-
-
-_STILL_GOING = sa.update(attempt).where(attempt.c.id == sa.bindparam("which"), attempt.c.ended_at.is_(None))
+_MINE = HotStatement(sa.select(table).where(_held_by_us).order_by(table.c.id).with_for_update(), lists=("ids",))
+_END = HotStatement(
+    sa.update(attempt).where(attempt.c.id == sa.bindparam("which"), attempt.c.ended_at.is_(None)),
+    keys=("ended_at", "outcome", "detail", *(field.name for field in attrs.fields(AttemptExchange))),
+)
 
 
 def settle_claim(
@@ -252,10 +262,10 @@ def settle_claim(
     """
     lanes.lock_lanes(tx, claim.lane, claim.recipients)
     mine = {"ids": claim.deliveries, "node": claim.holder}
-    held = tx.execute(_MINE, mine).all()
+    held = _MINE.read(tx, mine)
     told = verdict.reason or verdict.word
     said = {"ended_at": now, "outcome": outcome, "detail": told} | attrs.asdict(exchange)
-    still_ours = tx.execute(_STILL_GOING, said | {"which": claim.attempt}).rowcount
+    still_ours = _END.run(tx, said | {"which": claim.attempt})
     rows = held if still_ours else []
     if not rows:
         written = tx.execute(
@@ -268,8 +278,9 @@ def settle_claim(
         )
         return False
     state = move_delivery(DeliveryState.SENDING, outcome, verdict.state)
-    values = _after(verdict) | {"reason": verdict.reason, "changed_at": now}
-    tx.execute(sa.update(table).where(_held_by_us).values(state=state, **values), mine)
+    values = _after(verdict) | {"reason": verdict.reason, "changed_at": now, "state": state}
+    moved = _move(tuple(values), uncounted=not verdict.counts)
+    moved.run_many(tx, [{"which": row.id, **values} for row in rows])
     said = {"partner": claim.partner, "number": claim.number, "outcome": outcome, "reason": told}
     events.append_events(tx, Event("attempt-ended", now, claim.message, None, said))
     if state is DeliveryState.WAITING:
@@ -283,12 +294,25 @@ def settle_claim(
     return True
 
 
+@cache
+def _move(columns: tuple[str, ...], *, uncounted: bool) -> HotStatement:
+    """Return the statement that ends the sending of the delivery `which`, a locked row, and writes *columns*.
+
+    *uncounted*: the attempt does not count.
+    """
+    ends = sa.update(table).where(table.c.id == sa.bindparam("which"), table.c.state == DeliveryState.SENDING)
+    if not uncounted:
+        return HotStatement(ends, keys=columns)
+    written = {name: sa.bindparam(name, type_=table.c[name].type) for name in columns}
+    return HotStatement(ends.values({**written, "attempts": table.c.attempts - 1}))
+
+
 def _after(verdict: AttemptVerdict) -> dict[str, object]:
     """Return the column values of a delivery that is no longer held."""
     values: dict[str, object] = {"crashes": verdict.crashes, "holder": None, "lease_until": None}
     if verdict.due is not None:
         values["due"] = verdict.due
-    return values if verdict.counts else values | {"attempts": table.c.attempts - 1}
+    return values
 
 
 def release_lost_claims(
@@ -357,8 +381,9 @@ def _give_back(
         again = AttemptVerdict(DeliveryState.WAITING, None, now, counts=False, crashes=row.crashes)
         verdict = again if row.holder == but else judge_interruption(now, row.crashes + 1)
         state = move_delivery(DeliveryState.SENDING, DeliveryEvent.RESCUE, verdict.state)
-        values = _after(verdict) | {"reason": verdict.reason or row.reason, "changed_at": now}
-        tx.execute(sa.update(table).where(table.c.id == row.id).values(state=state, **values))
+        values = _after(verdict) | {"reason": verdict.reason or row.reason, "changed_at": now, "state": state}
+        moved = _move(tuple(values), uncounted=not verdict.counts)
+        _ = moved.run(tx, {"which": row.id, **values})
         if state is DeliveryState.WAITING:
             back.append(row)
         else:

@@ -19,19 +19,26 @@ from hub.journal import duties, events, facts
 from hub.journal.queue import lanes
 from hub.services import list_services
 from hub.store import transactions
+from hub.store.hot_statements import HotStatement
 from hub.store.tables import FREE, message, write_instant
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Route
 
-Row = sa.Row[tuple[object, ...]]
+Row = Any  #: a row of the table, with its columns as attributes
 Rows = list[Row]
 
+#: Columns of a planned delivery.
+_PLANNED = (
+    *("id", "message", "recipient", "via", "partner", "state", "attempts"),
+    *("due", "since", "changed_at", "urgency", "lane", "reason", "stopped"),
+)
 #: Insert of a waiting delivery, which is free if it is the head of its lane, and of any other one.
-_WAITS = sa.insert(table).values(free=lanes.IS_NEW)
-_WAITS_NOT = sa.insert(table).values(free=False)
-_LAST = sa.select(sa.func.max(table.c.id)).where(table.c.lane == sa.bindparam("in"))
+_WAITS = HotStatement(sa.insert(table).values(free=lanes.IS_NEW), keys=_PLANNED)
+_WAITS_NOT = HotStatement(sa.insert(table).values(free=False), keys=_PLANNED)
+_LAST = HotStatement(sa.select(sa.func.max(table.c.id).label("last")).where(table.c.lane == sa.bindparam("in")))
 _ONE = sa.update(table).where(table.c.id == sa.bindparam("which"))
+_MESSAGE = HotStatement(sa.select(message).where(message.c.id == sa.bindparam("of")))
 
 
 @attrs.frozen
@@ -84,7 +91,7 @@ def reserve_delivery_ids(tx: Transaction, routes: Sequence[Route], now: datetime
     if not routes:
         return []
     lanes.lock_lanes(tx, lane, [route.recipient for route in routes if route.state is DeliveryState.WAITING])
-    last = tx.scalar(_LAST, {"in": lane})
+    last = _LAST.first(tx, {"in": lane}).last
     return sorted(make_id(choose_later_time(last, now) if last else now) for _ in routes)
 
 
@@ -156,9 +163,9 @@ def insert_deliveries(tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> Non
         else:
             others.append(row)
     if waiting:
-        tx.execute(_WAITS, waiting)
+        _WAITS.run_many(tx, waiting)
     if others:
-        tx.execute(_WAITS_NOT, others)
+        _WAITS_NOT.run_many(tx, others)
 
 
 def read_message_deliveries(tx: Transaction, message_id: str, *, to_move: bool = False) -> list[Delivery]:
@@ -186,7 +193,7 @@ def record_delivery_end(
     """Record that a delivery became `delivered`, or `dead` after a failure: its event and its fact."""
     body = {"recipient": recipient, "partner": partner} | ({"reason": reason} if reason else {})
     events.append_events(tx, Event(f"delivery-{state}", now, message_id, delivery_id, body))
-    row = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
+    row = _MESSAGE.first(tx, {"of": message_id})._asdict()
     if row["service"] != DOCUMENTS:
         milestone = list_services()[row["service"]].synced
         if milestone and state is DeliveryState.DELIVERED:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from hub.domain.model import DeliveryState
 from hub.store import transactions
+from hub.store.hot_statements import HotStatement
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
 
@@ -62,8 +63,10 @@ IS_NEW = ~sa.exists().where(
     _beside, _mate.c.state.in_([sa.literal(DeliveryState.WAITING), sa.literal(DeliveryState.SENDING)])
 )
 
-_FREE_NEXT = sa.update(table).where(table.c.id == _first.scalar_subquery(), ~table.c.free, ~_going).values(free=True)
-_PUT_BACK = (
+_FREE_NEXT = HotStatement(
+    sa.update(table).where(table.c.id == _first.scalar_subquery(), ~table.c.free, ~_going).values(free=True)
+)
+_PUT_BACK = HotStatement(
     sa.update(table)
     .where(table.c.lane == _lane, table.c.recipient == _recipient, table.c.free)
     .where(sa.exists().where(_beside, _mate.c.state == DeliveryState.WAITING, _mate.c.id < table.c.id))
@@ -74,13 +77,13 @@ _PUT_BACK = (
 def free_next_in_lane(tx: Transaction, places: Collection[tuple[str, str]]) -> None:
     """Mark the first waiting delivery of each place (lane and recipient) as free, unless one is being sent there."""
     if places:
-        tx.execute(_FREE_NEXT, [make_lane_parameters(*each) for each in places])
+        _FREE_NEXT.run_many(tx, [make_lane_parameters(*each) for each in places])
 
 
 def correct_lane_heads(tx: Transaction, places: Collection[tuple[str, str]]) -> None:
     """Correct the head of each place after an earlier delivery came to wait (a replay, or one with a smaller id)."""
     if places:
-        tx.execute(_PUT_BACK, [make_lane_parameters(*each) for each in places])
+        _PUT_BACK.run_many(tx, [make_lane_parameters(*each) for each in places])
         free_next_in_lane(tx, places)
 
 

@@ -6,6 +6,7 @@ initial state.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from hub.domain.model import Event
 from hub.journal import events
 from hub.partner.circuit_breaker import Breaker, BreakerPosition, hurry_breaker
 from hub.store import transactions
+from hub.store.hot_statements import HotStatement
 from hub.store.tables import SENDING, delivery
 from hub.store.tables import partner_state as table
 from hub.store.transactions import Transaction
@@ -37,11 +39,12 @@ class PartnerStanding:
     next_at: datetime | None = None  #: time at which the rate limit allows the next message
 
 
-_ONE = sa.select(table).where(table.c.partner == sa.bindparam("code"))
-
-
-_UNDER_WAY = (
-    sa.select(delivery.c.partner, sa.func.count(delivery.c.message.distinct()))
+_CODED = sa.select(table).where(table.c.partner == sa.bindparam("code"))
+_ONE = HotStatement(_CODED)
+_LOCKED = HotStatement(_CODED.with_for_update())
+_SEIZED = HotStatement(_CODED.with_for_update(skip_locked=True))
+_UNDER_WAY = HotStatement(
+    sa.select(delivery.c.partner, sa.func.count(delivery.c.message.distinct()).label("messages"))
     .where(SENDING)
     .group_by(delivery.c.partner)
 )
@@ -49,18 +52,18 @@ _UNDER_WAY = (
 
 def read_partner_standings(tx: Transaction) -> dict[str, PartnerStanding]:
     """Return the state of each partner that has a row."""
-    return {row["partner"]: _read(row) for row in tx.execute(sa.select(table)).mappings()}
+    return {row["partner"]: _read(dict(row)) for row in tx.execute(sa.select(table)).mappings()}
 
 
 def read_partner_standing(tx: Transaction, partner: str) -> PartnerStanding:
     """Return the state of *partner*."""
-    row = tx.execute(_ONE, {"code": partner}).mappings().first()
-    return PartnerStanding() if row is None else _read(row)
+    row = _ONE.first(tx, {"code": partner})
+    return PartnerStanding() if row is None else _read(row._asdict())
 
 
 def count_attempts_under_way(tx: Transaction) -> dict[str, int]:
     """Return the number of messages being sent to each partner, by all nodes."""
-    return {row[0]: row[1] for row in tx.execute(_UNDER_WAY)}
+    return dict(_UNDER_WAY.read(tx, {}))
 
 
 def seize_partner(tx: Transaction, partner: str) -> PartnerStanding | None:
@@ -68,10 +71,10 @@ def seize_partner(tx: Transaction, partner: str) -> PartnerStanding | None:
 
     Does not wait: what the other node does not claim is found in the next run.
     """
-    row = tx.execute(_ONE.with_for_update(skip_locked=True), {"code": partner}).mappings().first()
+    row = _SEIZED.first(tx, {"code": partner})
     if row is None and transactions.insert_missing_rows(tx, table, [{"partner": partner}]):
-        row = tx.execute(_ONE, {"code": partner}).mappings().first()
-    return None if row is None else _read(row)
+        row = _ONE.first(tx, {"code": partner})
+    return None if row is None else _read(row._asdict())
 
 
 def write_partner_standing(tx: Transaction, partner: str, before: PartnerStanding, after: PartnerStanding) -> None:
@@ -90,8 +93,8 @@ def move_breaker(tx: Transaction, partner: str, step: Callable[[Breaker], Breake
     if step(found := read_partner_standing(tx, partner).breaker) == found:
         return
     transactions.insert_missing_rows(tx, table, [{"partner": partner}])
-    row = tx.execute(_ONE.with_for_update(), {"code": partner}).mappings().one()
-    before = _read(row)
+    row = _LOCKED.first(tx, {"code": partner})
+    before = _read(row._asdict())
     after = attrs.evolve(before, breaker=step(before.breaker))
     write_partner_standing(tx, partner, before, after)
     old, new = before.breaker, after.breaker
@@ -119,8 +122,8 @@ def pause_partner(tx: Transaction, partner: str, *, reason: str, by: str, now: d
 
 def resume_partner(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime) -> bool:
     """End the pause of *partner*, and let an open breaker probe at once. Return False if there was neither."""
-    found = tx.execute(_ONE.with_for_update(), {"code": partner}).mappings().first()
-    before = PartnerStanding() if found is None else _read(found)
+    found = _LOCKED.first(tx, {"code": partner})
+    before = PartnerStanding() if found is None else _read(found._asdict())
     after = attrs.evolve(before, pause=None, breaker=hurry_breaker(before.breaker, now))
     if after == before:
         return False
@@ -132,7 +135,7 @@ def resume_partner(tx: Transaction, partner: str, *, reason: str, by: str, now: 
     return True
 
 
-def _read(row: sa.RowMapping) -> PartnerStanding:
+def _read(row: Mapping[str, Any]) -> PartnerStanding:
     return PartnerStanding(
         breaker=Breaker(
             position=BreakerPosition(row["breaker"]),
