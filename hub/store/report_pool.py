@@ -59,6 +59,8 @@ class ReportReader:
     name: str  #: a partner's code, or a name that no partner can have
     wanted: Callable[[], bool] = _always  #: returns whether a caller still waits for the report
     longest: float | None = LONGEST  #: the report is killed after this many seconds; None: no limit
+    #: nobody waits for the report: it runs at the lowest priority, and is not refused while many reports wait
+    background: bool = False
 
 
 @attrs.define(eq=False)
@@ -102,7 +104,7 @@ class ReportPool(Service):
         long, or with CancelledError when it is not wanted any more.
         """
         own = sum(job.reader.name == reader.name for job in self._waiting)
-        if own >= OWN or len(self._waiting) >= MOST:
+        if own >= OWN or (len(self._waiting) >= MOST and not reader.background):
             return fail(
                 Unready(
                     "hub-busy",
@@ -143,13 +145,26 @@ class ReportPool(Service):
             self._served = {owner: turn for owner, turn in self._served.items() if owner in known} | {
                 job.reader.name: self._turn
             }
-            worker = next((worker for worker in self._workers if worker.is_idle), None) or self._new_worker()
+            worker = self._find_worker(background=job.reader.background)
             if job.reader.longest is not None:
                 job.until = self._reactor.seconds() + job.reader.longest
             worker.begin(job)
 
-    def _new_worker(self) -> "_Worker":
-        worker = _Worker(self._reactor, self._settings, self._ended)
+    def _find_worker(self, *, background: bool) -> "_Worker":
+        """Return an idle process of that priority, or a new one, which takes the place of an idle one of the other
+        priority: a process cannot raise its own.
+        """
+        idle = [worker for worker in self._workers if worker.is_idle]
+        for worker in idle:
+            if worker.background is background:
+                return worker
+        if idle and len(self._workers) >= PROCESSES:
+            idle[0].end()
+        return self._new_worker(background=background)
+
+    def _new_worker(self, *, background: bool) -> "_Worker":
+        settings = attrs.evolve(self._settings, background=background)
+        worker = _Worker(self._reactor, settings, self._ended)
         self._workers.append(worker)
         worker.spawn()
         return worker
@@ -188,6 +203,7 @@ class _Worker(ProcessProtocol):
 
     def __init__(self, reactor: Any, settings: WorkerSettings, ended: Callable[..., None]) -> None:
         self.job: _Job | None = None
+        self.background = settings.background
         self._reactor = reactor
         self._settings = settings
         self._tell = ended
@@ -275,10 +291,12 @@ class _Worker(ProcessProtocol):
         if self._last:
             self._process.closeStdin()
         elif self.job is None:
-            self._idle = self._reactor.callLater(_IDLE, self._rest)
+            self._idle = self._reactor.callLater(_IDLE, self.end)
 
-    def _rest(self) -> None:
-        self._idle, self._last = None, True
+    def end(self) -> None:
+        """End the idle process."""
+        self._still()
+        self._last = True
         self._process.closeStdin()
 
     def _still(self) -> None:

@@ -29,6 +29,8 @@ from hub.store import transactions
 ANSWERS, HEAD = 3, struct.Struct(">Q")
 #: Priority of the process, as a nice(1) increment.
 NICE = 10
+#: Priority of a process whose work nobody waits for, such as the closing of a month: it gets what the others leave.
+BACKGROUND_NICE = 19
 #: PostgreSQL: a longer statement of a report is cancelled, in seconds. The server cancels it within 2 s after the
 #: process died.
 STATEMENT = 60
@@ -46,6 +48,7 @@ class WorkerSettings:
     url: str  #: SQLAlchemy URL of the journal
     password_file: Path | None  #: file with the PostgreSQL password
     spool: Path | None = None  #: directory for SQLite's temporary files
+    background: bool = False  #: the process runs at `BACKGROUND_NICE`
 
 
 @attrs.frozen
@@ -93,6 +96,8 @@ def run_reading_step(engine: sa.Engine, step: Callable[..., Any], args: tuple[An
 def serve_questions(questions: IO[bytes], answers: IO[bytes]) -> None:
     """Answer questions until the pipe is closed."""
     settings: WorkerSettings = pickle.loads(_take(questions) or b"")  # noqa: S301 - the hub's own
+    if settings.background:
+        os.nice(BACKGROUND_NICE - NICE)
     if settings.spool is not None:
         os.environ["SQLITE_TMPDIR"] = str(settings.spool)
     engine = transactions.open_journal(settings.url, password_file=settings.password_file).execution_options(

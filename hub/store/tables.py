@@ -383,6 +383,15 @@ carried = sa.Table(
     sa.Column("until", sa.String(7)),  # first closed month at whose end it no longer was
 )
 
+#: The closing of a month that is being counted, at most one of each form. Its steps write only while `token` is theirs.
+closing_draft = sa.Table(
+    "closing_draft",
+    metadata,
+    sa.Column("form", sa.Text, primary_key=True),
+    sa.Column("token", sa.String(36), nullable=False),
+    sa.Column("until", Instant, nullable=False),  # after this time the automatic closing of another node may begin
+)
+
 #: Progress of the collection from each partner, and the node that collects (hub/journal/queue/collection_rounds.py).
 collection = sa.Table(
     "collection",

@@ -3,15 +3,22 @@
 Knows which months are closed, and what a closing reads and writes. Does not know how facts are assigned to columns and
 months (`hub.report`).
 
-Reading and writing are separate. Counting is slow and runs in a reading transaction (`count_row`), which blocks nobody.
-Its result is written in one short transaction (`settle_closing`), unless another closing was written first.
+Reading and writing are separate, and both are done in short steps (`close_in_steps`). Counting is slow: each reading
+step counts some units and ends after a bounded time, so that no snapshot of the database stays open for minutes. Each
+writing step stores a bounded number of carried keys. What it stores means nothing until the last step, `settle_closing`,
+writes the closing itself. A closing that is abandoned halfway therefore changes no number, and the next attempt corrects
+the keys that it left.
+
+At most one closing of a form writes: `begin_closing` stores a token, and each later step checks it. An attempt that was
+superseded, or whose month was closed meanwhile, fails at its next step.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import sqlalchemy as sa
@@ -29,12 +36,20 @@ from hub.report.form.form import Form, FormMissing, LatePolicy, choose_form
 from hub.report.form.period import Cuts, Period, Span, find_following_month, find_month_containing, parse_period
 from hub.report.form.toml import read_form_toml
 from hub.store import transactions
-from hub.store.tables import carried, closed_row, fact
+from hub.store.tables import carried, closed_row, closing_draft, fact
 from hub.store.tables import closing as table
 from hub.store.transactions import Transaction
 
+T = TypeVar("T")
+
 #: A fact is committed a moment after its time `at`. A month therefore stays open for this long after its end.
 GRACE = timedelta(minutes=2)
+#: A reading step begins no further unit after this time, in seconds.
+BUDGET = 1.0
+#: The maximum number of carried keys that one writing step stores: a few milliseconds of the only writer.
+KEYS = 1_000
+#: A closing that has written nothing for this long may be taken over by the automatic closing of another node.
+LEASE = timedelta(minutes=10)
 #: The reason of a revision where no person gives one.
 _RECOUNTED = phrase("counted again")
 
@@ -45,6 +60,10 @@ class TooEarly(Exception):
 
 class OutOfTurn(Exception):
     """Another month must be closed first. The argument is that Period, or None where no month is to be closed yet."""
+
+
+class ClosingElsewhere(Exception):
+    """Another process is closing a month of the form. The argument is the time until which it may be silent."""
 
 
 class FactsOutstanding(Exception):
@@ -70,17 +89,59 @@ class Closing:
 
 
 @attrs.frozen(kw_only=True)
-class MonthDraft:
-    """The result of counting a month to be closed, not written yet."""
+class ClosingPlan:
+    """A month that is to be closed, and what its closing depends on."""
 
     form: Form
     period: Period
     closed_at: datetime
     cuts: Cuts  #: the first and last days of months
     after: str | None  #: the month that was closed last, such as `2026-11`; None: none is closed
+    #: the token under which this closing writes; None: it is counted and written in one transaction
+    token: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class CarriedKeys:
+    """Changes to the keys that are carried, at most `KEYS`. Each list is a JSON array of [unit, key]."""
+
+    begun: str = "[]"  #: the keys that are carried from the month on
+    ended: str = "[]"  #: the keys that are carried no longer
+
+
+@attrs.frozen(kw_only=True)
+class CountedUnits:
+    """Some units of a month that is being closed, as counted."""
+
     rows: tuple[ClosedRow, ...]
-    begun: tuple[tuple[str, str], ...]  #: (unit, key) of each key that is carried from this month on
-    ended: tuple[tuple[str, str], ...]  #: (unit, key) of each key that is carried no longer
+    keys: tuple[CarriedKeys, ...]
+    left: tuple[str, ...]  #: the units that are not counted yet
+
+
+@attrs.frozen(kw_only=True)
+class MonthDraft:
+    """The result of counting a month to be closed, not written yet."""
+
+    plan: ClosingPlan
+    rows: tuple[ClosedRow, ...]
+    keys: tuple[CarriedKeys, ...] = ()  #: the changes that are not stored yet
+
+
+@attrs.frozen
+class ClosingStep:
+    """One step of a closing: a transaction that reads or writes."""
+
+    writes: bool
+    run: Callable[..., Any]  #: a function of a module, called with the transaction and the arguments
+    arguments: tuple[Any, ...]
+
+
+@attrs.frozen
+class MonthClosed:
+    """A month that `close_in_steps` has closed."""
+
+    closing: Closing
+    units: int  #: the number of its rows
 
 
 @lru_cache(64)
@@ -162,20 +223,50 @@ def list_counting_forms(forms: Iterable[Form]) -> list[str]:
     return sorted({form.id for form in forms if form.service})
 
 
-def count_month_draft(
+def begin_closing(
     tx: Transaction,
     book: Book,
     form: str,
-    period: Period,
+    period: Period | None,
     now: datetime,
-) -> MonthDraft:
-    """Count the month *period* of *form* and return the draft of its closing. Writes nothing.
+    token: str,
+    *,
+    takes_over: bool = False,
+) -> ClosingPlan | None:
+    """Begin to close the month *period* of *form* (None: the next one) under *token*. Closings of *form* that were begun
+    under another token can write nothing any more.
+
+    Returns None if *period* is None and no month can be closed yet. Raises TooEarly, OutOfTurn (also when the month is
+    closed already), FactsOutstanding; ClosingElsewhere if another closing of the form is under way and, without
+    *takes_over*, its lease has not ended.
+    """
+    transactions.lock_names(tx, [f"closing {form}"])
+    if period is None:
+        found = find_next_month_to_close(tx, book, form)
+        if found is None or now < find_earliest_closing_time(found[1]):
+            return None
+        period = found[1]
+    held = tx.execute(sa.select(closing_draft).where(closing_draft.c.form == form)).one_or_none()
+    if held is not None and held.token != token and held.until > now and not takes_over:
+        raise ClosingElsewhere(held.until)
+    plan = attrs.evolve(_plan(tx, book, form, period, now), token=token)
+    tx.execute(sa.delete(closing_draft).where(closing_draft.c.form == form))
+    tx.execute(sa.insert(closing_draft), [{"form": form, "token": token, "until": now + LEASE}])
+    return plan
+
+
+def abandon_closing(tx: Transaction, plan: ClosingPlan) -> None:
+    """Let others close the month of *plan* at once."""
+    mine = sa.and_(closing_draft.c.form == plan.form.id, closing_draft.c.token == plan.token)
+    tx.execute(sa.delete(closing_draft).where(mine))
+
+
+def _plan(tx: Transaction, book: Book, form: str, period: Period, now: datetime) -> ClosingPlan:
+    """Return the plan to close *period*.
 
     If facts that were received after the month could be closed are not written yet, `closed_at` is the time when the
     first of them was received. These facts are then late, so a sender that never stops sending cannot keep a month
-    open. Memory: the facts of some hundred keys, and the keys that are carried on.
-
-    Raises TooEarly, OutOfTurn (also when the month is closed already), FactsOutstanding.
+    open.
     """
     made = read_closings(tx, form)
     found = find_next_month_to_close(tx, book, form)
@@ -189,25 +280,86 @@ def count_month_draft(
         if left.since < find_earliest_closing_time(period) or (made and left.since < made[-1].closed_at):
             raise FactsOutstanding(left)
         closed_at = left.since
+    after = made[-1].period.text if made else None
+    return ClosingPlan(form=chosen, period=period, closed_at=closed_at, cuts=book.cuts, after=after)
+
+
+def close_in_steps(plan: ClosingPlan, now: Callable[[], datetime], by: str) -> Generator[ClosingStep, Any, MonthClosed]:
+    """Yield the steps that close the month of *plan*, and take the result of each. Returns what was closed.
+
+    The steps raise OutOfTurn when another closing was begun or written meanwhile, and FactsOutstanding as
+    `settle_closing` does.
+    """
+    rows = list[ClosedRow]()
+    left = yield ClosingStep(False, list_units_to_count, (plan,))
+    while left:
+        counted = yield ClosingStep(False, count_some_units, (plan, left))
+        for keys in counted.keys:
+            yield ClosingStep(True, carry_keys, (plan, keys, now()))
+        rows += counted.rows
+        left = counted.left
+    made = yield ClosingStep(True, settle_closing, (MonthDraft(plan=plan, rows=tuple(rows)), by))
+    return MonthClosed(made, len(rows))
+
+
+def count_month_draft(tx: Transaction, book: Book, form: str, period: Period, now: datetime) -> MonthDraft:
+    """Count the month *period* of *form* at once and return the draft of its closing. Writes nothing.
+
+    For small journals and tests. Raises TooEarly, OutOfTurn (also when the month is closed already), FactsOutstanding.
+    """
+    plan = _plan(tx, book, form, period, now)
+    counted = count_some_units(tx, plan, list_units_to_count(tx, plan), float("inf"))
+    return MonthDraft(plan=plan, rows=counted.rows, keys=counted.keys)
+
+
+def list_units_to_count(tx: Transaction, plan: ClosingPlan) -> tuple[str, ...]:
+    """Return the units that may have a row in the month of *plan*, by code."""
+    reader = _Reader.to_close(tx, plan)
+    return tuple(sorted({*facts.list_fact_units(tx, plan.form.service), *reader.carrying()}))
+
+
+def count_some_units(tx: Transaction, plan: ClosingPlan, units: Sequence[str], seconds: float = BUDGET) -> CountedUnits:
+    """Count at least the first of *units* in the month of *plan*, and further ones for *seconds*. Writes nothing.
+
+    Memory: the facts of some hundred keys, and the keys that are carried on. Raises OutOfTurn when a closing was
+    written meanwhile.
+    """
     facts.use_indexes(tx)
+    reader = _Reader.to_close(tx, plan)
     rows, begun, ended = list[ClosedRow](), list[tuple[str, str]](), list[tuple[str, str]]()
-    reader = _Reader.of(tx, chosen, period, made, list_closed_months(made).closed(period, closed_at))
-    for unit in sorted({*facts.list_fact_units(tx, chosen.service), *reader.carrying()}):
-        row, keys, held = reader.count_row(unit, closed_at)
+    reached, left = split_by_time(units, seconds)
+    for unit in reached:
+        row, keys = reader.count_row(unit, plan.closed_at)
+        held = reader.carried(unit, plan.period.text)
         if row is not None:
             rows.append(row)
         begun += ((unit, key) for key in sorted(keys - held))
         ended += ((unit, key) for key in sorted(held - keys))
-    return MonthDraft(
-        form=chosen,
-        period=period,
-        closed_at=closed_at,
-        cuts=book.cuts,
-        after=made[-1].period.text if made else None,
-        rows=tuple(rows),
-        begun=tuple(begun),
-        ended=tuple(ended),
-    )
+    changes = [CarriedKeys(ended=pairs) for pairs in _write_pairs(ended)]
+    changes += [CarriedKeys(begun=pairs) for pairs in _write_pairs(begun)]
+    return CountedUnits(rows=tuple(rows), keys=tuple(changes), left=tuple(left))
+
+
+def split_by_time(every: Sequence[T], seconds: float) -> tuple[Iterator[T], list[T]]:
+    """Return an iterator over the first of *every* and those that are reached within *seconds*, and a list that holds
+    the others when the iterator has ended.
+    """
+    left: list[T] = []
+
+    def reached() -> Iterator[T]:
+        until = time.monotonic() + seconds
+        for number, each in enumerate(every):
+            if number and time.monotonic() >= until:
+                left.extend(every[number:])
+                return
+            yield each
+
+    return reached(), left
+
+
+def _write_pairs(pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
+    for first in range(0, len(pairs), KEYS):
+        yield _json(pairs[first : first + KEYS])
 
 
 @attrs.frozen
@@ -220,8 +372,6 @@ class _Reader:
     before: str | None  #: the closed month before it
     books: ClosedMonths
     search: facts.FactSearch
-    #: the query for the keys that a unit carried into the month; None: no month before is closed
-    held: sa.Select[Any] | None
 
     @classmethod
     def of(cls, tx: Transaction, form: Form, period: Period, made: Sequence[Closing], books: ClosedMonths) -> "_Reader":
@@ -235,7 +385,15 @@ class _Reader:
         found = posting.list_posting_windows(form, period, known)
         before = made[-1].period.text if made else None
         search = facts.FactSearch.for_period(form.service, found, form.id, before if chained else None)
-        return cls(tx, form, period, before, books, search, None if before is None else _carried(form.id, before))
+        return cls(tx, form, period, before, books, search)
+
+    @classmethod
+    def to_close(cls, tx: Transaction, plan: ClosingPlan) -> "_Reader":
+        """Return the reader for the month of *plan*. Raises OutOfTurn when a closing was written meanwhile."""
+        made = read_closings(tx, plan.form.id)
+        _check_turn(made, plan, plan.cuts)
+        books = list_closed_months(made).closed(plan.period, plan.closed_at)
+        return cls.of(tx, plan.form, plan.period, made, books)
 
     def carrying(self) -> list[str]:
         """Return the units that carry a key into the month."""
@@ -244,19 +402,15 @@ class _Reader:
         mine = sa.and_(carried.c.form == self.form.id, facts.build_carried_condition(self.before))
         return list(self.tx.scalars(sa.select(carried.c.unit).where(mine).distinct()))
 
-    def count_row(self, unit: str, now: datetime) -> tuple[ClosedRow | None, set[str], set[str]]:
-        """Return the row of *unit* (None: nothing counted), the keys it carries on, and the keys it carried into the
-        month.
-        """
-        held: set[str] = set() if self.held is None else set(self.tx.scalars(self.held, {"of": unit}))
+    def count_row(self, unit: str, now: datetime) -> tuple[ClosedRow | None, set[str]]:
+        """Return the row of *unit* (None: nothing counted), and the keys it carries on."""
         histories = self.search.histories(self.tx, unit)
-        row, keys = closed.count_closed_row(
-            self.form, histories, self.period, max(now, self.period.end), unit, self.books
-        )
-        return row, keys, held
+        return closed.count_closed_row(self.form, histories, self.period, max(now, self.period.end), unit, self.books)
 
     def carried(self, unit: str, period: str) -> set[str]:
-        """Return the keys that *unit* carries at the end of the closed month *period*."""
+        """Return the keys that *unit* carries at the end of the month *period*, as stored. Of a month that is not closed
+        yet, these are the keys carried into it, with the changes that an abandoned closing has stored.
+        """
         return set(self.tx.scalars(_carried(self.form.id, period), {"of": unit}))
 
 
@@ -266,36 +420,60 @@ def _carried(form: str, period: str) -> sa.Select[Any]:
     return sa.select(carried.c.key).where(mine)
 
 
+def _check_turn(made: Sequence[Closing], plan: ClosingPlan, cuts: Cuts) -> None:
+    """Raise OutOfTurn unless the month of *plan* follows the closings *made*."""
+    if (made[-1].period.text if made else None) != plan.after:
+        raise OutOfTurn(find_following_month(made[-1].period, cuts) if made else None)
+
+
+def carry_keys(tx: Transaction, plan: ClosingPlan, keys: CarriedKeys, now: datetime) -> None:
+    """Store which keys are carried from the month of *plan* on, and which no longer, before the month is closed.
+
+    No report reads these changes until the month is closed. Idempotent. Raises OutOfTurn when another closing was begun
+    or written.
+    """
+    transactions.lock_names(tx, [f"closing {plan.form.id}"])
+    _check_turn(read_closings(tx, plan.form.id), plan, plan.cuts)
+    mine = sa.and_(closing_draft.c.form == plan.form.id, closing_draft.c.token == plan.token)
+    if tx.execute(sa.update(closing_draft).where(mine).values(until=now + LEASE)).rowcount != 1:
+        raise OutOfTurn(plan.period)
+    _carry(tx, plan.form.id, plan.period.text, keys)
+
+
 def settle_closing(tx: Transaction, draft: MonthDraft, by: str) -> Closing:
     """Write the closing of a month. It is final and written once: if the month was closed meanwhile, return that
     closing.
 
-    Raises OutOfTurn when other closings were written meanwhile, FactsOutstanding when facts received before `closed_at`
-    are not written yet.
+    Raises OutOfTurn when other closings were begun or written meanwhile, FactsOutstanding when facts received before
+    `closed_at` are not written yet.
     """
+    plan = draft.plan
+    form, period, at = plan.form, plan.period, plan.closed_at
     # the lock "closing": a month has the same days in all forms
-    transactions.lock_names(tx, ["closing", f"closing {draft.form.id}"])
-    made = read_closings(tx, draft.form.id)
+    transactions.lock_names(tx, ["closing", f"closing {form.id}"])
+    made = read_closings(tx, form.id)
     for each in made:
-        if each.period.text == draft.period.text:
+        if each.period.text == period.text:
             return each
-    form, period, at = draft.form, draft.period, draft.closed_at
     if left := duties.read_outstanding_duties(tx, services=[form.service], before=at):
         raise FactsOutstanding(left)
-    cuts = _keeping(tx, draft.cuts)
-    if (made[-1].period.text if made else None) != draft.after:
-        raise OutOfTurn(find_following_month(made[-1].period, cuts) if made else None)
+    cuts = _keeping(tx, plan.cuts)
+    _check_turn(made, plan, cuts)
     if parse_period(period.text, cuts) != period:
         raise OutOfTurn(
             parse_period(period.text, cuts)
         )  # another form's month was closed meanwhile, with another cut-off
+    if tx.scalar(sa.select(closing_draft.c.token).where(closing_draft.c.form == form.id)) != plan.token:
+        raise OutOfTurn(period)
+    tx.execute(sa.delete(closing_draft).where(closing_draft.c.form == form.id))
     sha256 = closed.hash_closing(form, period, draft.rows)
     named = {"form": form.id, "period": period.text}
     days = {"first_day": period.first, "last_day": period.last}
     kept = {"closed_at": at, "closed_by": by, "definition": form.written, "sha256": sha256}
     tx.execute(sa.insert(table), [named | days | kept])
     _keep(tx, form, period, [attrs.evolve(row, made_at=at) for row in draft.rows])
-    _carry(tx, form.id, period.text, draft.begun, draft.ended)
+    for keys in draft.keys:
+        _carry(tx, form.id, period.text, keys)
     body = {
         **named,
         "by": by,
@@ -333,23 +511,29 @@ def _keep(tx: Transaction, form: Form, period: Period, rows: Iterable[ClosedRow]
         tx.execute(sa.insert(closed_row), kept)
 
 
-def _carry(
-    tx: Transaction, form: str, period: str, begun: Iterable[tuple[str, str]], ended: Iterable[tuple[str, str]]
-) -> None:
-    """Store which keys are carried from the end of *period* on, and which are carried no longer."""
-    new = [{"form": form, "unit": unit, "key": key, "since": period, "until": None} for unit, key in begun]
-    old = [{"of": unit, "named": key} for unit, key in ended]
-    if old:
-        these = sa.and_(
-            carried.c.form == form,
-            carried.c.unit == sa.bindparam("of"),
-            carried.c.key == sa.bindparam("named"),
-        )
-        tx.execute(sa.delete(carried).where(these, carried.c.since == period), old)
-        over = sa.or_(carried.c.until.is_(None), carried.c.until > period)
-        tx.execute(sa.update(carried).where(these, carried.c.since < period, over).values(until=period), old)
-    if new:
-        tx.execute(sa.insert(carried), new)
+#: How each database reads a JSON array of [unit, key].
+_PAIRS = {
+    "sqlite": "SELECT json_extract(value, '$[0]') AS unit, json_extract(value, '$[1]') AS \"key\" FROM json_each(:pairs)",
+    "postgresql": 'SELECT value ->> 0 AS unit, value ->> 1 AS "key" FROM json_array_elements(CAST(:pairs AS json))',
+}
+_THESE = 'form = :form AND (unit, "key") IN (SELECT unit, "key" FROM ({pairs}) AS pair)'
+_UNCARRY = f"DELETE FROM carried WHERE since = :period AND {_THESE}"  # noqa: S608 - constants
+_END = f"""UPDATE carried SET "until" = :period
+    WHERE since < :period AND ("until" IS NULL OR "until" > :period) AND {_THESE}"""  # noqa: S608 - constants
+_BEGIN = """INSERT INTO carried (form, unit, "key", since)
+    SELECT :form, unit, "key", :period FROM ({pairs}) AS pair WHERE TRUE ON CONFLICT DO NOTHING"""
+
+
+def _carry(tx: Transaction, form: str, period: str, keys: CarriedKeys) -> None:
+    """Store which keys are carried from the end of *period* on, and which are carried no longer.
+
+    The database reads the keys from their JSON text. Python handles none of them, so the only writer does not hold the
+    interpreter's lock for them.
+    """
+    for statements, pairs in (((_UNCARRY, _END), keys.ended), ((_BEGIN,), keys.begun)):
+        for statement in statements if pairs != "[]" else ():
+            said = {"form": form, "period": period, "pairs": pairs}
+            tx.execute(sa.text(statement.format(pairs=_PAIRS[tx.dialect.name])), said)
 
 
 def _json(value: object) -> str:
@@ -408,12 +592,21 @@ def find_differing_units(
     number = _number(made, period)
     reader, at = _again(tx, made, number), made[number].closed_at
     kept = read_newest_rows(tx, reader.form, [period])[period]
-    known = {*facts.list_fact_units(tx, reader.form.service), *reader.carrying(), *kept}
-    for unit in sorted(known if units is None else units):
-        row, keys, _ = reader.count_row(unit, at)
+    for unit in list_units_to_recount(tx, form, period) if units is None else units:
+        row, keys = reader.count_row(unit, at)
         held = kept.get(unit) or closed.make_empty_row(reader.form, unit)
         if not held.says(row or closed.make_empty_row(reader.form, unit)) or keys != reader.carried(unit, period):
             yield unit
+
+
+def list_units_to_recount(tx: Transaction, form: str, period: str) -> list[str]:
+    """Return the units that may have a row in the closed month *period*, by code. Raises KeyError when it is not
+    closed.
+    """
+    made = read_closings(tx, form)
+    reader = _again(tx, made, _number(made, period))
+    kept = read_newest_rows(tx, reader.form, [period])[period]
+    return sorted({*facts.list_fact_units(tx, reader.form.service), *reader.carrying(), *kept})
 
 
 def _number(made: Sequence[Closing], period: str) -> int:
@@ -446,10 +639,10 @@ def revise_unit(
     for number in range(_number(made, period), len(made)):
         this = made[number]
         reader = _again(tx, made, number)
-        found, keys, _ = reader.count_row(unit, this.closed_at)
+        found, keys = reader.count_row(unit, this.closed_at)
         held = reader.carried(unit, this.period.text)
-        new, old = sorted(keys - held), sorted(held - keys)
-        _carry(tx, form, this.period.text, [(unit, key) for key in new], [(unit, key) for key in old])
+        new, old = ([(unit, key) for key in sorted(some)] for some in (keys - held, held - keys))
+        _carry(tx, form, this.period.text, CarriedKeys(begun=_json(new), ended=_json(old)))
         before = read_newest_rows(tx, this.form, [this.period.text], [unit])[this.period.text].get(unit)
         after = found or closed.make_empty_row(this.form, unit)
         was = before or closed.make_empty_row(this.form, unit)

@@ -1,13 +1,14 @@
 """Closes ended months automatically once a day, and makes the revisions required by late facts.
 
 Knows the time of day and how often to look. `hub.workload.closing` knows how to close. Counting runs in a separate
-process, one form and month after the other. A stop ends that process, and the next start counts that month from the
-beginning.
+process of the lowest priority, one form and month after the other, in steps of about a second. Its results are written
+by the journal's writer in steps of milliseconds. A stop ends that process, and the next start counts that month from
+the beginning.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import attrs
 import structlog
@@ -15,17 +16,17 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.errors import ConfigurationFault, Unready
+from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import HUB
 from hub.journal import duties
 from hub.report.form.book import Book, read_shipped_book
 from hub.runtime.periodic import PeriodicService
-from hub.store import transactions
 from hub.store.group_commit import Journal
 from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
 from hub.workload import closing
-from hub.workload.closing import MonthDraft
+from hub.workload.closing import ClosingPlan, MonthClosed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -90,8 +91,8 @@ class MonthEnd(PeriodicService):
             self._done, self._begun = today, None
 
     async def _close_all(self, form: str) -> bool:
-        """Do the day's work for *form*. Return False if facts received before are not written yet; then the next run
-        tries again.
+        """Do the day's work for *form*. Return False if facts received before are not written yet, or if another
+        process is closing the form; then the next run tries again.
         """
         try:
             await self._take_up_late(form)
@@ -100,37 +101,72 @@ class MonthEnd(PeriodicService):
         except closing.FactsOutstanding as early:
             log.warning("months-not-closed", error=f"{form}: facts-outstanding: {early}")
             return False
+        except closing.ClosingElsewhere:
+            return False
         return True
 
     async def _close_next(self, form: str) -> bool:
         """Close the next month of *form*. Return whether there was a month to close."""
-        draft = await self._read(_work_out, self._book(), form, self._now())
-        if draft is None:
+        plan = await self._journal.write(
+            closing.begin_closing, self._book(), form, None, self._now(), make_id(self._now())
+        )
+        if plan is None:
             return False
         try:
-            made = await self._journal.write(closing.settle_closing, draft, HUB)
+            made = await self._close(plan)
         except closing.OutOfTurn:
             return True  # a person closed it meanwhile; the next call finds another month
-        log.info("period-closed", form=form, period=made.period.text, units=len(draft.rows), sha256=made.sha256)
+        except Exception:
+            await self._journal.write(closing.abandon_closing, plan)
+            raise
+        said = made.closing
+        log.info("period-closed", form=form, period=said.period.text, units=made.units, sha256=said.sha256)
         return True
+
+    async def _close(self, plan: ClosingPlan) -> MonthClosed:
+        """Take the steps that close the month of *plan*."""
+        steps, found = closing.close_in_steps(plan, self._now, HUB), None
+        while True:
+            try:
+                step = steps.send(found)
+            except StopIteration as end:
+                made: MonthClosed = end.value
+                return made
+            run: Callable[..., Any] = self._journal.write if step.writes else self._read
+            found = await run(step.run, *step.arguments)
 
     async def _take_up_late(self, form: str) -> None:
         """Make the revisions required by late facts, and count a closed month again on the day after its closing.
 
         The second count finds facts whose transaction was still running at the closing and whose time lies before it.
         """
-        found, recounted = await self._read(_find_differing, form, self._now(), self._begun, frozenset(self._checked))
-        self._checked |= recounted
-        for unit, period in found:
+        recounts = await self._read(_list_recounts, form, self._now(), self._begun, frozenset(self._checked))
+        found: dict[str, str] = {}
+        for period in recounts.closed:
+            late = [unit for unit, first in recounts.late if first <= period and unit not in found]
+            found |= await self._find_differing(form, period, late)
+        found = await self._find_differing(form, recounts.last, recounts.units) | found
+        self._checked |= {(form, recounts.last)} if recounts.units else set()
+        for unit, period in sorted(found.items()):
             written = await self._journal.write(
                 closing.revise_unit, form, period, unit, reason="", by=HUB, now=self._now()
             )
             for text, row in written:
                 log.warning("report-row-revised", form=form, period=text, unit=unit, revision=row.revision)
 
+    async def _find_differing(self, form: str, period: str, units: Sequence[str]) -> dict[str, str]:
+        """Return those of *units* whose rows in the closed month *period* differ when they are counted again, each with
+        *period*.
+        """
+        found: dict[str, str] = {}
+        while units:
+            differing, units = await self._read(_find_some_differing, form, period, units)
+            found |= dict.fromkeys(differing, period)
+        return found
+
     async def _read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the counting *step* in a separate process. A stop of the service ends it."""
-        reader = ReportReader("?closing", lambda: not self._stopping, longest=None)
+        reader = ReportReader("?closing", lambda: not self._stopping, longest=None, background=True)
         try:
             found = await self._journal.read_report(reader, step, *args, **kwargs)
         except CancelledError:
@@ -142,37 +178,40 @@ class MonthEnd(PeriodicService):
         return found
 
 
-def _work_out(tx: Transaction, book: Book, form: str, now: datetime) -> MonthDraft | None:
-    found = closing.find_next_month_to_close(tx, book, form)
-    if found is None or now < closing.find_earliest_closing_time(found[1]):
-        return None
-    if not transactions.try_lock_names(tx, [f"counting {form}"]):
-        return None  # another node is counting
-    return closing.count_month_draft(tx, book, form, found[1], now)
+@attrs.frozen
+class _Recounts:
+    """What must be counted again."""
+
+    last: str = ""  #: the month that was closed last; "": none is closed
+    units: Sequence[str] = ()  #: the units of that month, if it must be counted again in full
+    late: Sequence[tuple[str, str]] = ()  #: each unit with late facts, and the first month that they concern
+    closed: Sequence[str] = ()  #: the closed months, in order
 
 
-def _find_differing(
+def _list_recounts(
     tx: Transaction, form: str, now: datetime, begun: datetime | None, checked: frozenset[tuple[str, str]]
-) -> tuple[list[tuple[str, str]], set[tuple[str, str]]]:
-    """Return the units whose rows differ, each with its month; and the months that were counted again in full, in
-    addition to *checked*.
+) -> _Recounts:
+    """Return what must be counted again of *form*, without the months *checked*.
 
     Raises FactsOutstanding if facts received before the start of the day's work (*begun*) are not written yet.
     """
     made = closing.read_closings(tx, form)
     if not made:
-        return [], set()
+        return _Recounts()
     if left := duties.read_outstanding_duties(
         tx, services=[made[-1].form.service], before=begun
     ):  # what arrives later is left to the next day
         raise closing.FactsOutstanding(left)
-    last, found, recounted = made[-1].period.text, dict[str, str](), set[tuple[str, str]]()
-    if (form, last) not in checked and find_local_day(made[-1].closed_at) != find_local_day(now):
-        found = dict.fromkeys(closing.find_differing_units(tx, form, last), last)
-        recounted = {(form, last)}
-    for unit, period in closing.find_late_units(tx, form).items():
-        for each in made:
-            if each.period.text >= period and any(closing.find_differing_units(tx, form, each.period.text, [unit])):
-                found[unit] = each.period.text
-                break
-    return sorted(found.items()), recounted
+    last = made[-1].period.text
+    again = (form, last) not in checked and find_local_day(made[-1].closed_at) != find_local_day(now)
+    units = closing.list_units_to_recount(tx, form, last) if again else ()
+    late = sorted(closing.find_late_units(tx, form).items())
+    return _Recounts(last, units, late, [each.period.text for each in made])
+
+
+def _find_some_differing(
+    tx: Transaction, form: str, period: str, units: Sequence[str]
+) -> tuple[list[str], Sequence[str]]:
+    """Return those of the first of *units* that differ in the closed month *period*, and the units that are left."""
+    reached, left = closing.split_by_time(units, closing.BUDGET)
+    return list(closing.find_differing_units(tx, form, period, reached)), left

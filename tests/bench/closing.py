@@ -25,7 +25,7 @@ from hub.report.counting.dates import find_day_begin
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.store import transactions
-from hub.store.tables import fact, unit, write_instant
+from hub.store.tables import closed_row, fact, unit, write_instant
 from hub.workload import closing, unit_report
 
 UNITS = 989
@@ -159,24 +159,42 @@ def _quoted(name: str) -> str:
 
 
 def close(url: str, text: str, done: "multiprocessing.Queue[dict[str, Any]]") -> None:
-    """Close the month *text* of every form; report the seconds of each, and the most memory it took."""
+    """Close the month *text* of every form, in the steps in which the hub closes it.
+
+    Reports the seconds of each form, the most memory, and of the writing steps their number, CPU seconds and the longest:
+    that is how long intake waits for the closing.
+    """
     engine, chosen = transactions.open_journal(url, pooled=False), read_shipped_book()
     took: dict[str, float] = {}
-    rows = facts = 0
+    writing: list[float] = []
+    rows = 0
+    period = parse_period(text)
+    now = closing.find_earliest_closing_time(period)
     for name in sorted({form.id for form in chosen.forms if form.service}):
         begun = time.perf_counter()
-        period = parse_period(text)
-        with transactions.read_transaction(engine) as tx:
-            draft = closing.count_month_draft(tx, chosen, name, period, closing.find_earliest_closing_time(period))
-        read = time.perf_counter()
         with transactions.write_transaction(engine) as tx:
-            closing.settle_closing(tx, draft, "bench")
+            plan = closing.begin_closing(tx, chosen, name, period, now, "bench")
+        assert plan is not None
+        steps, found = closing.close_in_steps(plan, lambda: now, "bench"), None
+        while True:
+            try:
+                step = steps.send(found)
+            except StopIteration as end:
+                rows += end.value.units
+                break
+            cpu = time.process_time()
+            with (transactions.write_transaction if step.writes else transactions.read_transaction)(engine) as tx:
+                found = step.run(tx, *step.arguments)
+            if step.writes:
+                writing.append(time.process_time() - cpu)
         took[name] = time.perf_counter() - begun
-        took["written"] = took.get("written", 0.0) + time.perf_counter() - read
-        rows, facts = rows + len(draft.rows), facts + sum(row.facts for row in draft.rows)
+    with transactions.read_transaction(engine) as tx:
+        these = sa.select(sa.func.sum(closed_row.c.facts)).where(closed_row.c.period == text)
+        facts = int(tx.scalar(these) or 0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     engine.dispose()
-    done.put({"cpu": time.process_time(), "rows": rows, "facts": facts, "took": took, "mib": peak})
+    writes = {"writes": len(writing), "writing_cpu": sum(writing), "longest_write_cpu": max(writing)}
+    done.put({"cpu": time.process_time(), "rows": rows, "facts": facts, "took": took, "mib": peak, **writes})
 
 
 def opened(engine: sa.Engine, code: str, period: str, form: str) -> float:
@@ -233,7 +251,7 @@ def show(facts: int, databases: Sequence[str], *, as_json: bool) -> None:
                 parts = "  ".join(f"{name} {seconds:.1f}" for name, seconds in row["took"].items() if seconds >= 0.05)
                 print(
                     f"{row['database']:10} {row['month']}  {row['seconds']:6.1f} s ({row['cpu']:.1f} s CPU)  {row['mib']:6.0f} MiB  {row['rows']:>6} rows  "
-                    f"{row['facts']:>8,} facts behind   ({parts})",
+                    f"{row['facts']:>8,} facts behind   {row['writes']} writes of at most {row['longest_write_cpu'] * 1e3:.0f} ms   ({parts})",
                     flush=True,
                 )
             elif "unit" in row:

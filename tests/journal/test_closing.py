@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import pairwise
@@ -13,19 +14,20 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.domain.ids import make_id
 from hub.domain.local_time import HANOI
 from hub.domain.model import Fact
 from hub.report.counting import counting, evidence
 from hub.report.counting.counting import Cells
 from hub.report.counting.posting import ClosedMonths
-from hub.report.form.book import read_shipped_book
+from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.form import MILESTONES, ColumnKind, Form
-from hub.report.form.period import CutOff, Cuts, parse_period
+from hub.report.form.period import CutOff, Cuts, Period, parse_period
 from hub.store import transactions
 from hub.store.tables import carried, event, message
 from hub.store.tables import fact as facts_table
 from hub.workload import closing, unit_report
-from hub.workload.closing import OutOfTurn, TooEarly
+from hub.workload.closing import CarriedKeys, ClosingElsewhere, MonthDraft, OutOfTurn, TooEarly
 from tests import databases
 from tests.conftest import DATABASES
 from tests.opened import evidence_of, facts_behind, lines_of
@@ -77,6 +79,24 @@ def dossier(key: str, milestone: str, day: str, told_at: str, **rest: Any) -> Fa
     return Fact(service="dossiers", key=key, milestone=milestone, day=date.fromisoformat(day), at=on(told_at), **more)
 
 
+def in_steps(tx: transactions.Transaction, book: Book, form: str, period: Period, at: datetime, most: int = 0) -> None:
+    """Close a month in the smallest steps; with *most*, take only that many and leave the rest."""
+    token = make_id(AFTER)
+    plan = closing.begin_closing(tx, book, form, period, at, token, takes_over=True)
+    assert plan is not None
+    steps, found, taken = closing.close_in_steps(plan, lambda: at, "an"), None, 0
+    while not most or taken < most:
+        try:
+            step = steps.send(found)
+        except StopIteration:
+            return
+        if most and step.run is closing.settle_closing:
+            return
+        smallest = {"seconds": 0.0} if step.run is closing.count_some_units else {}
+        found = step.run(tx, *step.arguments, **smallest)
+        taken += 1
+
+
 # --- What a closing is ---------------------------------------------------------------------------------------------------
 
 
@@ -106,12 +126,79 @@ def test_a_closing_that_another_has_made_meanwhile_is_not_made_again(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
     draft = closing.count_month_draft(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"))
     first = closing.settle_closing(tx, draft, "an")
-    assert closing.settle_closing(tx, attrs.evolve(draft, closed_at=on("2026-11-16")), "binh") == first
+    assert (
+        closing.settle_closing(
+            tx, attrs.evolve(draft, plan=attrs.evolve(draft.plan, closed_at=on("2026-11-16"))), "binh"
+        )
+        == first
+    )
     assert len(told(tx, "period-closed")) == 1
     following = closing.count_month_draft(tx, BOOK, "dossiers", MONTHS[2], on("2026-12-15"))
     closing.settle_closing(tx, following, "an")
     with pytest.raises(OutOfTurn):
-        closing.settle_closing(tx, attrs.evolve(following, period=parse_period("2027-01")), "an")
+        closing.settle_closing(
+            tx, attrs.evolve(following, plan=attrs.evolve(following.plan, period=parse_period("2027-01"))), "an"
+        )
+
+
+def test_a_closing_in_steps_stores_what_a_closing_at_once_stores(tx, monkeypatch):
+    monkeypatch.setattr(closing, "KEYS", 2)
+    for number in range(7):
+        put(tx, dossier(str(number), "received", "2026-10-20", f"2026-10-2{number}", unit=UNITS[number % 2]))
+    around = tx.begin_nested()
+    at_once = closing.close_month(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
+    keys = sorted(map(tuple, tx.execute(sa.select(carried))))
+    around.rollback()
+    in_steps(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"))
+    assert closing.read_closings(tx, "dossiers") == (at_once,)
+    assert (len(keys), sorted(map(tuple, tx.execute(sa.select(carried))))) == (7, keys)
+
+
+def test_keys_that_an_abandoned_closing_has_stored_change_no_number_and_the_next_one_corrects_them(tx):
+    put(tx, *(dossier(key, "received", "2026-10-20", "2026-10-20") for key in "12"))
+    in_steps(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"))
+    asked = unit_report.resolve_report_sources(tx, "A", "2026-11", "dossiers")
+    numbers = asked.count(AFTER).total
+    put(tx, dossier("1", "finished", "2026-11-20", "2026-11-20"))
+    in_steps(tx, BOOK, "dossiers", MONTHS[2], on("2026-12-15"), most=3)
+    assert tx.scalar(sa.select(carried.c.until).where(carried.c.key == "1")) == "2026-12", "it had begun to store"
+    assert asked.count(AFTER).total == numbers
+    put(tx, dossier("2", "finished", "2026-11-21", "2026-11-21"))
+    in_steps(tx, BOOK, "dossiers", MONTHS[2], on("2026-12-15"))
+    assert set(tx.scalars(sa.select(carried.c.until))) == {"2026-12"}
+    assert list(closing.find_differing_units(tx, "dossiers", "2026-12")) == []
+
+
+def test_of_two_closings_of_a_form_only_the_one_that_was_begun_last_writes(tx):
+    put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
+    at = on("2026-11-15")
+    first = closing.begin_closing(tx, BOOK, "dossiers", None, at, "first")
+    assert first is not None
+    with pytest.raises(ClosingElsewhere):
+        closing.begin_closing(tx, BOOK, "dossiers", None, at, "second")
+    with pytest.raises(OutOfTurn):
+        closing.close_month(tx, BOOK, "dossiers", MONTHS[1], at, "an")
+    second = closing.begin_closing(tx, BOOK, "dossiers", None, at + closing.LEASE, "second")
+    assert second is not None
+    with pytest.raises(OutOfTurn):
+        closing.carry_keys(tx, first, CarriedKeys(begun='[["A","1"]]'), at)
+    with pytest.raises(OutOfTurn):
+        closing.settle_closing(tx, MonthDraft(plan=first, rows=()), "an")
+    closing.carry_keys(tx, second, CarriedKeys(begun='[["A","1"]]'), at)
+    closing.carry_keys(tx, second, CarriedKeys(begun='[["A","1"]]'), at)
+    assert tx.scalars(sa.select(carried.c.key)).all() == ["1"], "a step may be repeated"
+    closing.settle_closing(tx, MonthDraft(plan=second, rows=()), "an")
+    with pytest.raises(OutOfTurn):
+        closing.carry_keys(tx, second, CarriedKeys(ended='[["A","1"]]'), at)
+    assert tx.scalar(sa.select(carried.c.until)) is None
+
+
+def test_a_closing_that_was_abandoned_does_not_keep_the_next_one_waiting(tx):
+    put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
+    plan = closing.begin_closing(tx, BOOK, "dossiers", None, on("2026-11-15"), "first")
+    assert plan is not None
+    closing.abandon_closing(tx, plan)
+    assert closing.begin_closing(tx, BOOK, "dossiers", None, on("2026-11-15"), "second") is not None
 
 
 def test_a_late_fact_is_posted_to_the_first_month_open_when_it_was_recorded_and_its_own_day_still_decides(tx):
@@ -450,7 +537,7 @@ def _tell(
                 continue
         if follows is None or at is None:
             return
-        closing.close_month(tx, book, form.id, follows[1], at, "an")
+        _interrupted(tx, book, form, follows[1], at, seen=3)
         made_at = at
     if waiting:
         put(tx, *waiting)
@@ -482,6 +569,20 @@ def _tell(
             for column in asked.form.columns:
                 behind = counting.find_counted_facts(asked.form, column.key, mine, asked.period, AFTER, ("A",), books)
                 assert facts_behind(asked, column.key, AFTER) == behind
+
+
+def _interrupted(tx: transactions.Transaction, book: Book, form: Form, period: Period, at: datetime, seen: int) -> None:
+    """Close the month in steps, after an attempt that ended halfway and did not see the facts recorded last."""
+    columns = sa.tuple_(*facts_table.primary_key)
+    newest = sa.select(facts_table).order_by(facts_table.c.at.desc()).limit(seen)
+    rows = [dict(row) for row in tx.execute(newest).mappings()]
+    tx.execute(
+        sa.delete(facts_table).where(columns.in_([(r["unit"], r["service"], r["key"], r["milestone"]) for r in rows]))
+    )
+    with suppress(OutOfTurn):  # without these facts the chain of months may begin later
+        in_steps(tx, book, form.id, period, closing.find_earliest_closing_time(period), most=6)
+    tx.execute(sa.insert(facts_table), rows)
+    in_steps(tx, book, form.id, period, at)
 
 
 def _follow_on(tx: transactions.Transaction, form: Form, made: Sequence[closing.Closing]) -> None:

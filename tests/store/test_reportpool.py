@@ -24,7 +24,9 @@ class Process:
 
     def write(self, said: bytes) -> None:
         question = pickle.loads(said[HEAD.size :])
-        if not isinstance(question, WorkerSettings):
+        if isinstance(question, WorkerSettings):
+            self.settings = question
+        else:
             self.asked.append(question[1][0])
 
     def answer(self, said: WorkerAnswer | None = None) -> None:
@@ -131,6 +133,22 @@ def test_a_report_that_takes_too_long_is_given_up(town):
     town.reactor.advance(1.0)
     assert town.told["a1"].value.problem.code == "hub-busy"
     assert town.reactor.processes[0].ended
+
+
+def test_what_nobody_waits_for_has_a_process_of_its_own_and_is_not_refused(town):
+    for number in range(MOST + PROCESSES):
+        town.ask(f"a{number}", f"a{number}")
+    asked = town.pool.read(ReportReader("?closing", longest=None, background=True), print, "x")
+    assert not asked.called, "it waits, though no other would be let in"
+    town.ask("b", "b")
+    assert isinstance(town.told["b"].value, Unready)
+    while town.running != ["x"]:
+        town.answer(next(name for name in town.running if name != "x"))
+        if "x" in town.running:
+            break
+    (its,) = [each for each in town.reactor.processes if each.protocol.job and each.asked[-1] == "x"]
+    assert (its.asked, its.settings.background) == (["x"], True)
+    assert [each.settings.background for each in town.reactor.processes if each is not its] == [False] * PROCESSES
 
 
 def test_the_hubs_own_closing_takes_as_long_as_it_takes(town):

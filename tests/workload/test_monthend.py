@@ -186,6 +186,22 @@ def test_a_stop_breaks_the_counting_off_and_the_next_start_closes_the_month(held
     _ = again.stopService()
 
 
+def test_a_month_that_another_process_closes_is_left_to_it_and_looked_at_again(held: Held):
+    held.put(sent("2026-10-20", NOVEMBER.start + timedelta(days=5)))
+    with transactions.write_transaction(held.engine) as tx:
+        plan = closing.begin_closing(tx, read_shipped_book(), "mail", None, held.now(), "another")
+        assert plan is not None
+    service = MonthEnd(InlineDatabase(held.engine), held.clock, held.now)
+    service.startService()
+    minutes(held, 2)
+    assert (held.closed("mail"), held.closed("edoc")) == ([], ["2026-11"])
+    with transactions.write_transaction(held.engine) as tx:
+        closing.abandon_closing(tx, plan)
+    minutes(held, 1)
+    assert held.closed("mail") == ["2026-11"]
+    _ = service.stopService()
+
+
 def test_the_time_is_utc():
     assert DECEMBER.end.tzinfo is UTC
 

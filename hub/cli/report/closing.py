@@ -4,9 +4,9 @@ Contains the dialogue only. `hub.workload.closing` does the work.
 """
 
 import getpass
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hub.report.form.book import Book
     from hub.report.form.form import Form
     from hub.report.form.period import Period
-    from hub.workload.closing import Closing
+    from hub.workload.closing import Closing, ClosingPlan, ClosingStep, MonthClosed
 
 
 _MONTH_STATES = {"closed": phrase("month closed"), "open": phrase("month open")}
@@ -89,20 +89,20 @@ def _explain(screen: Screen, form: str, month: "Period", first: "Period | None",
 
 
 def _close(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month: "Period", reason: str) -> None:
+    from hub.domain.ids import make_id
     from hub.store import transactions
     from hub.workload import closing
 
     by, now = getpass.getuser(), datetime.now(UTC)
     with transactions.read_transaction(engine) as tx:
         made = next((each for each in closing.read_closings(tx, form) if each.period.text == month.text), None)
-        draft = None if made else closing.count_month_draft(tx, known, form, month, now)
-    if draft is not None:
+    if made is None:
         with transactions.write_transaction(engine) as tx:
-            made = closing.settle_closing(tx, draft, by)
-        assert made is not None
-        _say(screen, form, made, t("closed"), units=len(draft.rows), fresh=True, revised=0)
+            plan = closing.begin_closing(tx, known, form, month, now, make_id(now), takes_over=True)
+        assert plan is not None
+        done = _take_steps(engine, plan, closing.close_in_steps(plan, lambda: datetime.now(UTC), by))
+        _say(screen, form, done.closing, t("closed"), units=done.units, fresh=True, revised=0)
         return
-    assert made is not None
     with transactions.read_transaction(engine) as tx:
         units = list(closing.find_differing_units(tx, form, month.text))
     revised = 0
@@ -124,6 +124,27 @@ def _close(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month:
             )
     said = t("was already closed, counted again")
     _say(screen, form, made, said, units=len(units), fresh=False, revised=revised)
+
+
+def _take_steps(
+    engine: "sa.Engine", plan: "ClosingPlan", steps: "Generator[ClosingStep, Any, MonthClosed]"
+) -> "MonthClosed":
+    """Take the steps of a closing, each in a transaction of its own, so that a running hub writes in between."""
+    from hub.store import transactions
+    from hub.workload import closing
+
+    found = None
+    try:
+        while True:
+            step = steps.send(found)
+            with (transactions.write_transaction if step.writes else transactions.read_transaction)(engine) as tx:
+                found = step.run(tx, *step.arguments)
+    except StopIteration as end:
+        return cast("MonthClosed", end.value)
+    except BaseException:
+        with transactions.write_transaction(engine) as tx:
+            closing.abandon_closing(tx, plan)
+        raise
 
 
 def _say(screen: Screen, form: str, made: "Closing", said: str, *, units: int, fresh: bool, revised: int) -> None:
