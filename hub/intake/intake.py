@@ -48,6 +48,7 @@ class SignedResponse:
     fault: bool = False  #: whether the body is a SOAP fault
     retry_after: int | None = None  #: delay of the retry in seconds
     senders: bool = False  #: the fault is the caller's own (`Sender` in SOAP 1.2)
+    logged: bool = False  #: whether a line of the log tells what became of the message that the call carried
 
 
 @attrs.define(eq=False)
@@ -95,10 +96,10 @@ class Intake:
         partner = province.partner_with(certificate)
         owner = STRANGERS if partner is None else Owner(partner.code, wanted)
         tracking = make_id(now)
-        retry_after, fault, senders, soap = None, True, False, manner.soap
+        retry_after, fault, senders, logged, soap = None, True, False, False, manner.soap
         try:
             try:
-                child = await self._serve(
+                child, logged = await self._serve(
                     province, body, manner, certificate, now, tracking, drawer, loads, partner, owner
                 )
                 unsigned, fault = envelope.write_unsigned_envelope(child, soap), False
@@ -123,7 +124,7 @@ class Intake:
             return SignedResponse(
                 attachments.pack_plain_envelope(unsigned, soap), fault=True, retry_after=unready.retry_after
             )
-        return SignedResponse(packed, fault, retry_after, senders)
+        return SignedResponse(packed, fault, retry_after, senders, logged)
 
     def check_certificate(self, certificate: x509.Certificate) -> Problem | None:
         """Return the problem if *certificate* belongs to no partner, else None."""
@@ -175,8 +176,8 @@ class Intake:
         loads: Loads,
         partner: Partner | None,
         owner: Owner,
-    ) -> etree._Element:
-        """Return the element of the answer, with large content in *loads*.
+    ) -> tuple[etree._Element, bool]:
+        """Return the element of the answer, with large content in *loads*, and whether the call carried a message.
 
         Raises `Rejected`, after journalling the refusal, when the only answer is a fault.
         """
@@ -230,12 +231,13 @@ class Intake:
             log.info("call-relayed", partner=opened.partner.code, relay=partner.code, operation=opened.operation)
             partner, owner = opened.partner, attrs.evolve(owner, name=opened.partner.code)
         try:
-            return await self._perform(province, partner, owner, opened, now, tracking, manner.carriage, drawer, loads)
+            child = await self._perform(province, partner, owner, opened, now, tracking, manner.carriage, drawer, loads)
         except Rejected as rejected:
             said = {"partner": partner.code, "operation": opened.operation, "tracking": tracking}
             said["code"] = rejected.problems[0].code
             await self._refuse(owner, said, now, opened.mark)
             raise
+        return child, self._endpoint.carries_message(opened.call)
 
     async def _perform(
         self,

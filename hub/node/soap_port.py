@@ -74,13 +74,15 @@ def make_soap_site(live: Live, reactor: Any, parts: IntakeParts, processes: int 
     """Return the site of the SOAP port for this process, one of *processes* that serve the port."""
     root, soap = Resource(), Resource()
     root.putChild(b"soap", soap)
+    services: dict[bytes, Resource] = {}
     for name, endpoint in parts.endpoints.items():
         served = ServiceResource(parts.intakes[name], endpoint.contract, partial(name_service_url, live, name))
         soap.putChild(name.encode(), served)
+        services[b"/soap/%b" % name.encode()] = served
     site = make_bounded_site(root, live.config.soap.body_limit, live, reactor, parts)
     documents = parts.intakes[DOCUMENTS]
     site.note, site.stranger = documents.record_refusal, documents.check_certificate
-    site.share_of = partial(_share_of_partner, live)
+    site.share_of, site.services = partial(_share_of_partner, live), services
     site.divide_connections(processes, parts.counts)
     return site
 

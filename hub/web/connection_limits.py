@@ -22,20 +22,22 @@ differently is refused with status 400, even where Twisted reads it in only one 
 and Host fields.
 """
 
-import re
 import resource
 from collections.abc import Callable
 from typing import Any, cast
 
 import attrs
 import structlog
+from cryptography import x509
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
+from twisted.web.http import HTTPChannel, _IdentityTransferDecoder
 
 from hub.domain.fair_queue import PortShare
 from hub.domain.node_counts import Counted, LocalCounts, NodeCounts
+from hub.runtime.lazy_timer import LazyTimer
 from hub.web.chunked_body import ChunkedDecoder, Misframed
+from hub.web.plain_head import HOST, PlainHead, read_plain_head
 
 log = structlog.get_logger()
 
@@ -66,8 +68,6 @@ LONGEST = 5.0
 LINGER = 5
 #: Maximum digits of Content-Length: 999 TB. (Python itself refuses more than 4,300 digits.)
 _DIGITS = 15
-#: The allowed value of Host: one word without a path, a user or a second host (RFC 9110, section 7.2).
-_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%:\[\]-]*")
 
 
 class _BadRequest(Exception):
@@ -94,37 +94,121 @@ class BoundedChannel(HTTPChannel):
     """
 
     connections: "Connections"  #: all connections of the port
+    queue: "dict[BoundedChannel, None] | None" = None  #: which of their queues it is in; None when it is closed
     share: PortShare | None = None  #: set when the first request begins
+    certificate: x509.Certificate | None = None  #: the client's, once it was asked for
     refused = False  #: whether the request was answered before its body had arrived
     _ended = False  #: whether all further input is ignored
-    _limit: Any = None  #: the delayed call that enforces the current time limit
+    _limit: LazyTimer  #: enforces the current time limit
+    _idle: LazyTimer  #: ends an idle connection
     _came = 0  #: octets received of the current body
     _coming: int | None = None  #: seconds since the current body began; None without a body
     _turn: Any = None  #: the delayed call that lets the next request be read
+    _host: Any = None  #: the address of this end, once it was asked for
+    _between = True  #: whether nothing of the next request has been read
 
     def connectionMade(self) -> None:
         """Register the connection as a stranger."""
+        clock = cast("Any", self).site.reactor
+        self._limit, self._idle = LazyTimer(clock.seconds, clock.callLater), LazyTimer(clock.seconds, clock.callLater)
         super().connectionMade()
         self.connections.make_room()
-        self.connections.strangers[self] = None
+        self.connections.add(self)
         self._give(GREETING)
 
+    def getHost(self) -> Any:
+        """Return the address of this end, which the transport would ask the system for each time."""
+        if self._host is None:
+            self._host = super().getHost()
+        return self._host
+
+    def setTimeout(self, period: int | None) -> int | None:
+        """Close the connection when it is idle for *period* seconds; None: never. Return the earlier period."""
+        before, self.timeOut = self.timeOut, period
+        self.resetTimeout()
+        return before
+
+    def resetTimeout(self) -> None:
+        """Begin the idle time anew."""
+        if self.timeOut is None:
+            self._idle.clear()
+        else:
+            self._idle.set(self.timeOut, self.timeoutConnection)
+
     def dataReceived(self, data: bytes) -> None:
-        """Process input, unless the connection is being closed."""
-        if self._ended:
-            return
-        if self._turn is None and self in self.connections.resting and data.strip(b"\r\n"):
+        """Process input, unless the connection is being closed.
+
+        An ordinary request is read in one step, any other one line by line.
+        """
+        while data and not self._ended:
+            may_begin = self._between and not (self._busyReceiving or self._buffer)
+            head = read_plain_head(data) if may_begin else None
+            if head is None:
+                self._receive_lines(data)
+                return
+            data = self._receive_plain(head, data)
+
+    def _receive_plain(self, head: PlainHead, data: bytes) -> bytes:
+        """Process an ordinary request, whose *head* is at the beginning of *data*. Return input that is still to read.
+
+        Does what Twisted does with the lines of such a head.
+        """
+        self._between, self._busyReceiving = False, True
+        try:
             self._begin()
+            if self._ended:
+                return b""
+            request = cast("Any", self).requestFactory(self, False)
+            self.requests.append(request)
+            request.requestHeaders = head.fields
+            self._command, self._path, self._version, self.length = head.method, head.target, b"HTTP/1.1", head.length
+            request.parseCookies()
+            self.persistent = self.checkPersistence(request, self._version)
+            request.gotLength(head.length)
+            end = head.size + head.length
+            body = data[head.size : end]
+            if len(body) < head.length:
+                self.resetTimeout()
+                self._transferDecoder: Any = _IdentityTransferDecoder(
+                    head.length, request.handleContentChunk, self._finishRequestBody
+                )
+                self._expect_body()
+                self.setRawMode()
+                self._came = len(body)
+                if body:
+                    self._transferDecoder.dataReceived(body)
+            else:
+                if body:
+                    request.handleContentChunk(body)
+                if len(data) > end:
+                    self._dataBuffer.append(data[end:])
+                self.allContentReceived()
+        finally:
+            self._busyReceiving = False
+        rest, self._buffer = self._buffer, b""
+        return rest
+
+    def _receive_lines(self, data: bytes) -> None:
+        self._begin_next(data)
         super().dataReceived(data)
-        if self.line_mode and b"\n" in self._buffer and not (self._busyReceiving or self._ended):
-            # the rest is a line whose CR LF is missing
+        if not self.line_mode or self._busyReceiving or self._ended:
+            return
+        if b"\n" in self._buffer:  # the rest is a line whose CR LF is missing
             self._respondToBadRequestAndDisconnect()
+        else:
+            self._begin_next(self._buffer)
+
+    def _begin_next(self, data: bytes) -> None:
+        """Begin another request of the connection when something of it is there, and not just an empty line."""
+        if self._turn is None and self.queue is self.connections.resting and data.strip(b"\r\n"):
+            self._begin()
 
     def lineReceived(self, line: bytes) -> None:
         """Process a line of the head; the first line begins a request."""
+        self._between = False
         if self._ended:
             return
-        if line and (self in self.connections.strangers or self in self.connections.resting):
+        if line and (self.queue is self.connections.strangers or self.queue is self.connections.resting):
             self._begin()
             if self._ended:
                 return
@@ -148,18 +232,21 @@ class BoundedChannel(HTTPChannel):
         """Check framing and Host of the request, then start to receive its body. Raises `_BadRequest`."""
         headers = self.requests[-1].requestHeaders
         hosts = headers.getRawHeaders(b"host", [])
-        if len(hosts) > 1 or (not hosts and self._version == b"HTTP/1.1") or not all(map(_HOST.fullmatch, hosts)):
+        if len(hosts) > 1 or (not hosts and self._version == b"HTTP/1.1") or not all(map(HOST.fullmatch, hosts)):
             raise _BadRequest
         codings = headers.getRawHeaders(b"transfer-encoding", [])
         if codings:
             if self._version != b"HTTP/1.1" or [each.lower() for each in codings] != [b"chunked"]:
                 raise _BadRequest
             chunks = ChunkedDecoder(self.requests[-1].handleContentChunk, self._finishRequestBody)
-            self._transferDecoder: Any = chunks
+            self._transferDecoder = chunks
         if self.length != 0:
-            self._came = self._coming = 0
-            self._give(_STEP, self._judge)
+            self._expect_body()
         super().allHeadersReceived()
+
+    def _expect_body(self) -> None:
+        self._came = self._coming = 0
+        self._give(_STEP, self._judge)
 
     def rawDataReceived(self, data: bytes) -> None:
         """Process a part of the body."""
@@ -193,10 +280,10 @@ class BoundedChannel(HTTPChannel):
         if wait and self.persistent:  # input that arrives meanwhile is buffered up to Twisted's bound
             self._turn = cast("Any", self).callLater(wait, self._read_on, request)
         else:
-            super().requestDone(request)
+            self._read_on(request)
 
     def _read_on(self, request: Any) -> None:
-        self._turn = None
+        self._turn, self._between = None, True
         super().requestDone(request)
 
     def loseConnection(self) -> None:
@@ -211,14 +298,15 @@ class BoundedChannel(HTTPChannel):
         if self._turn is not None:
             self._turn.cancel()
             self._turn = None
-        self._give(None)
         self.connections.forget(self)
         super().connectionLost(reason)
+        self._limit.cancel()
+        self._idle.cancel()
 
     def abort(self) -> None:
         """Abort the connection at once."""
         self.connections.forget(self)
-        self._give(None)
+        self._limit.cancel()
         cast("Any", self.transport).abortConnection()
 
     def _begin(self) -> None:
@@ -264,9 +352,10 @@ class BoundedChannel(HTTPChannel):
 
     def _give(self, seconds: float | None, then: Callable[[], None] | None = None) -> None:
         """Call *then*, or abort the connection, after *seconds*. Replaces the earlier time limit; None removes it."""
-        if self._limit is not None and self._limit.active():
-            self._limit.cancel()
-        self._limit = None if seconds is None else self.callLater(seconds, then or self.abort)
+        if seconds is None:
+            self._limit.clear()
+        else:
+            self._limit.set(seconds, then or self.abort)
 
 
 def _queue() -> dict[BoundedChannel, None]:
@@ -294,10 +383,17 @@ class Connections:
     def __len__(self) -> int:
         return sum(map(len, self._queues()))
 
+    def add(self, channel: BoundedChannel) -> None:
+        """Register the new *channel* as a stranger."""
+        self.strangers[channel] = None
+        channel.queue = self.strangers
+
     def move(self, channel: BoundedChannel, to: dict[BoundedChannel, None]) -> None:
         """Put *channel* at the end of the queue *to*, unless it is closed."""
-        if any(queue.pop(channel, self) is None for queue in self._queues()):
+        if channel.queue is not None:
+            del channel.queue[channel]
             to[channel] = None
+            channel.queue = to
 
     def find_read_delay(self, now: float) -> float:
         """Return the seconds after which a connection that was just answered may send its next request."""
@@ -306,8 +402,9 @@ class Connections:
 
     def forget(self, channel: BoundedChannel) -> None:
         """Unregister *channel*."""
-        for queue in self._queues():
-            queue.pop(channel, None)
+        if channel.queue is not None:
+            del channel.queue[channel]
+            channel.queue = None
         if channel.share is not None:
             owned = self._owned.get(channel.share.key, {})
             if owned.pop(channel, self) is None:

@@ -4,9 +4,11 @@ A large body is written to a file while it arrives. A large answer is written as
 in memory as a whole.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, AnyStr, cast
 
 import attrs
@@ -14,7 +16,9 @@ import structlog
 from cryptography import x509
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IPullProducer
-from twisted.web.http import combinedLogFormatter, datetimeToLogString
+from twisted.python.failure import Failure
+from twisted.web import server
+from twisted.web.http import combinedLogFormatter, datetimeToLogString, datetimeToString
 from twisted.web.resource import NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 from zope.interface import implementer
@@ -46,6 +50,8 @@ PAUSE = 1
 DISCARDED = 8 << 20
 
 _METHODS = {b"GET", b"HEAD", b"POST"}
+#: Nearly all callers send one of a few media types.
+_read_manner = lru_cache(maxsize=128)(attachments.read_http_manner)
 _XML = envelope.CONTENT_TYPE.encode()
 
 
@@ -62,6 +68,7 @@ class BoundedRequest(Request):
     _pausing: IDelayedCall | None = None
     _drawer: Drawer | None = None
     _taken: BodyReservation | None = None  #: space reserved for a body that is written to a file
+    logged = False  #: whether another line of the log tells what became of the request
 
     def getHeader(self, key: AnyStr) -> AnyStr | None:
         """Return a header field decoded as ISO 8859-1 (RFC 9110, section 5.5).
@@ -139,6 +146,25 @@ class BoundedRequest(Request):
         else:
             super().requestReceived(command, path, version)
 
+    def process(self) -> None:
+        """Find the resource of the request and let it answer.
+
+        A call to one of the site's `services` goes there directly, with the header fields that Twisted gives an answer.
+        """
+        site: BoundedSite = self.channel.site
+        service = site.services.get(self.path)
+        if service is None:
+            super().process()
+            return
+        self.site = site
+        fields = {b"Server": [server.version], b"Date": [site.tell_date()]}
+        self.responseHeaders._rawHeaders = fields  # noqa: SLF001 - as in `plain_head`
+        self.prepath, self.postpath = self.path[1:].split(b"/"), []
+        try:
+            self.render(service)
+        except Exception:  # noqa: BLE001 - logged and answered 500, as Twisted does
+            self.processingFailed(Failure())
+
     def render(self, resrc: Resource) -> None:
         """Let the resource answer, unless too many requests are being answered.
 
@@ -152,6 +178,18 @@ class BoundedRequest(Request):
             self._end()
         else:
             super().render(resrc)
+
+    def answer(self, body: bytes) -> None:
+        """Send *body* behind the status and the header fields that were set, in one write, and end the answer."""
+        self.startedWriting, self.sentLength = 1, len(body)
+        fields = [
+            b"%b: %b\r\n" % (name, value) for name, each in self.responseHeaders.getAllRawHeaders() for value in each
+        ]
+        self.channel.transport.write(
+            b"%b %d %b\r\n%bContent-Length: %d\r\n\r\n%b"
+            % (self.clientproto, self.code, self.code_message, b"".join(fields), len(body), body)
+        )
+        self.finish()
 
     def finish(self) -> None:
         """End the answer, and discard a body that was not taken."""
@@ -235,6 +273,11 @@ class BoundedSite(Site):
     #: why a certificate may only bring small bodies; None: it may bring large ones
     stranger: Callable[[x509.Certificate], Problem | None] | None = None
     answering: int | None = None  #: requests answered at a time; None: the resource limits them
+    services: Mapping[bytes, Resource] = MappingProxyType({})  #: the leaves of the tree that are called often, by path
+    _told: tuple[float, bytes] = (
+        float("-inf"),
+        b"",
+    )  #: when the Date field was written, by the reactor's clock, and what
     share_of: Callable[[Any], PortShare] | None = None  #: the share of a channel's owner; None: no shares
     spool_room: SpoolReservations | None = None  #: spool space that all bodies share
     #: called with each refused body's problem and certificate
@@ -262,6 +305,18 @@ class BoundedSite(Site):
     def divide_connections(self, processes: int, counts: NodeCounts) -> None:
         """Share the port with other processes, *processes* in all. Call it before the first connection."""
         self._connections = Connections(count_allowed_connections(processes), processes, counts)
+
+    def tell_date(self) -> bytes:
+        """Return the field Date of an answer. It may be a second old."""
+        now = self.reactor.seconds()
+        if now >= self._told[0] + 1:
+            self._told = now, datetimeToString()
+        return self._told[1]
+
+    def log(self, request: Any) -> None:
+        """Write a line of the access log, unless another line of the log says more about the request."""
+        if not request.logged:
+            super().log(request)
 
     @property
     def is_full(self) -> bool:
@@ -362,10 +417,12 @@ class ServiceResource(Resource):
         elif answer.fault:
             request.setResponseCode(400 if answer.senders and manner.soap == envelope.SOAP12 else 500)
         request.setHeader(b"Content-Type", answer.body.content_type.encode())
-        request.setHeader(b"Content-Length", str(answer.body.size).encode())
+        request.logged = answer.logged
         if answer.body.size <= SMALL:
-            request.write(answer.body.read())
-        elif not await _written(request, answer.body.pieces()):
+            request.answer(answer.body.read())
+            return
+        request.setHeader(b"Content-Length", b"%d" % answer.body.size)
+        if not await _written(request, answer.body.pieces()):
             return  # the caller disconnected
         request.finish()
 
@@ -408,10 +465,8 @@ def _written(request: BoundedRequest, pieces: Iterator[bytes]) -> Deferred[bool]
     return writing.done
 
 
-def _finish(request: Request, body: bytes) -> None:
-    request.setHeader(b"Content-Length", b"%d" % len(body))
-    request.write(body)
-    request.finish()
+def _finish(request: BoundedRequest, body: bytes) -> None:
+    request.answer(body)
 
 
 def _answered(_: object, drawer: Drawer, leave: Callable[[], None]) -> None:
@@ -431,9 +486,10 @@ def _nothing(request: Request) -> bytes:
 
 
 def read_client_certificate(channel: Any) -> x509.Certificate:
-    """Return the certificate that the client showed. The handshake requires one."""
-    shown = channel.transport.getPeerCertificate()
-    return cast("x509.Certificate", shown.to_cryptography())
+    """Return the certificate that the client showed. The handshake requires one, and it is the same until the end."""
+    if channel.certificate is None:
+        channel.certificate = channel.transport.getPeerCertificate().to_cryptography()
+    return cast("x509.Certificate", channel.certificate)
 
 
 def _soap(request: Request) -> str:
@@ -453,7 +509,7 @@ def _manner(request: Request) -> Manner:
     if len(written) > 1:  # an intermediary may have used the other one
         raise CallRefused(Problem("media-type", " / ".join(written)[:200]))
     actions = _all(request, b"soapaction")  # two values match no action, so they are refused later
-    return attachments.read_http_manner("".join(written), ", ".join(actions) if actions else None)
+    return _read_manner("".join(written), ", ".join(actions) if actions else None)
 
 
 def _all(request: Request, name: bytes) -> list[str]:

@@ -31,6 +31,16 @@ from hub.web.connection_limits import (
 from hub.web.public_pages import Public
 from hub.web.soap_listener import DISCARDED, BoundedSite
 
+
+@pytest.fixture(autouse=True, scope="module", params=["ordinary ones in one step", "all by lines"])
+def how_heads_are_read(request):
+    """Everything here holds however a head is read."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "all by lines":
+            patch.setattr(connection_limits, "read_plain_head", lambda _: None)
+        yield
+
+
 POST = b"POST /page HTTP/1.1\r\nHost: hub\r\n"
 CALL = b"GET /page HTTP/1.1\r\nHost: hub\r\n\r\n"
 

@@ -77,9 +77,11 @@ class Port:
     def __init__(self, tmp_path):
         self.desk, root = Desk(), Resource()
         desk: Any = self.desk
-        root.putChild(b"documents", ServiceResource(desk, CONTRACT, lambda: "https://hub"))
+        service = ServiceResource(desk, CONTRACT, lambda: "https://hub")
+        root.putChild(b"documents", service)
         self.clock = Clock()
         self.site = BoundedSite(root, 1 << 20, CONTRACT.namespace, self.clock, tmp_path)
+        self.site.services = {b"/documents": service}
 
     def call(self, soap=envelope.SOAP11, size=10, body=None, length=b"Content-Length: %d"):
         line = Caller()
