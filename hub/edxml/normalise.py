@@ -2,11 +2,12 @@
 
 Real packets vary in ways that XSD 1.0 cannot express. So the children in a freshly parsed tree, which only the hub
 uses, are sorted, and elements that no schema knows are removed. Each such change is noted. The signed octets never
-change.
+change. A packet that the standard allows as it is (`is_normal`) needs none of this.
 """
 
 import re
 from collections.abc import Mapping
+from typing import cast
 
 import attrs
 from lxml import etree
@@ -23,6 +24,10 @@ PADDING = 1000
 _SPACE = " \t\r\n"
 _RUN = re.compile(f"[{_SPACE}]+")
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
+#: More elements than any bound of the observed schema on repeated elements, or instructions to the validator.
+_UNUSUAL = etree.XPath("count(//*) > 2000 or //@xsi:*", namespaces={"xsi": _XSI})
+_TEXTS = etree.XPath("//text()", smart_strings=False)
+_PADDED = etree.XPath(f"boolean(//q:*[string-length(text()) > {PADDING}])", namespaces={"q": QCVN})
 
 
 @attrs.frozen
@@ -59,14 +64,41 @@ class PacketNotes:
             )
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Branch:
     """An element of a normalised tree with its children by local name. Of repeated leaves, the last one."""
 
     element: etree._Element
     place: str  #: its path as problems name it
-    leaves: dict[str, etree._Element] = attrs.field(factory=dict)
-    branches: dict[str, list["Branch"]] = attrs.field(factory=dict)
+    _shape: Shape | None = None  #: its children are listed by this shape when they are first asked for
+    _leaves: dict[str, etree._Element] = attrs.field(factory=dict)
+    _branches: dict[str, list["Branch"]] = attrs.field(factory=dict)
+
+    @property
+    def leaves(self) -> dict[str, etree._Element]:
+        if self._shape is not None:
+            self._list_children()
+        return self._leaves
+
+    @property
+    def branches(self) -> dict[str, list["Branch"]]:
+        if self._shape is not None:
+            self._list_children()
+        return self._branches
+
+    def _list_children(self) -> None:
+        assert self._shape is not None
+        parts, self._shape = self._shape.parts, None
+        for child in self.element:
+            part = parts.get(child.tag)
+            if part is None:  # of another namespace
+                continue
+            if part.shape is None:
+                self._leaves[part.name] = child
+            else:
+                twins = self._branches.setdefault(part.name, [])
+                place = join_path(self.place, part.name, len(twins) + 1 if part.most > 1 else 0)
+                twins.append(Branch(child, place, part.shape))
 
     def text(self, name: str) -> str:
         """Return the stripped text of the child *name*. Return an empty text if there is none."""
@@ -94,6 +126,20 @@ class Branch:
     def line(self, name: str = "") -> Phrase:
         """Return `line N` of the child *name*, or of this element if there is no such child."""
         return phrase("line {line}", line=self.leaves.get(name, self.element).sourceline)
+
+
+def is_normal(root: etree._Element, schema: Schema) -> bool:
+    """Tell whether the packet under *root* conforms to both schemas as it is, so that normalising would change nothing.
+
+    The strict schema is the narrower one, apart from what is checked here besides: it allows any number of elements
+    where the observed one allows 2,000, texts of any length, and `+1` for 1.
+    """
+    if _UNUSUAL(root) or not schema.is_strict(root):
+        return False
+    if max(map(len, cast("list[str]", _TEXTS(root))), default=0) > PADDING and _PADDED(root):
+        return False
+    values = schema.values
+    return all((leaf.text or "").strip(_SPACE) in values[leaf.tag] for leaf in root.iter(*values))
 
 
 @attrs.frozen

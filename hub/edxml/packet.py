@@ -12,7 +12,7 @@ path.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 
 import attrs
@@ -21,8 +21,9 @@ from lxml import etree
 from hub.domain.errors import Rejected
 from hub.domain.model import Attachment, Packet, PacketKind, Problem, Replaced, ResponseFor
 from hub.edxml import markings, schema
-from hub.edxml.normalise import Branch, PacketNotes, TreeNormalisation
-from hub.edxml.schema import QCVN
+from hub.edxml.markings import Markings
+from hub.edxml.normalise import Branch, PacketNotes, TreeNormalisation, is_normal
+from hub.edxml.schema import QCVN, Schema
 from hub.formats import safe_xml, streamed_xml
 from hub.formats.base64_content import Carried, ContentUnfit, measure_base64
 from hub.formats.base64_content import decode_base64_content as content_of
@@ -44,6 +45,8 @@ READ_SIZE = 1 << 18  #: maximum octets of such an attachment
 READ_TOGETHER = 1 << 22
 #: The only element of a packet whose text may be large.
 LOADED = "ContentTransferEncoded"
+_LOADED = f"{{{QCVN}}}{LOADED}"
+_STATUS_CODE = f"{{{QCVN}}}StatusCode"
 TIMED = 4  #: the Priority of a document that is sent at a given hour
 #: Maximum effects of a recall or a replacement: number of documents times number of units. They are all written in one
 #: transaction, during which no other message is accepted.
@@ -68,22 +71,71 @@ def read_packet(content: bytes | etree._Element, loads: Loads = streamed_xml.NON
         raise Rejected(
             Problem("packet-unreadable", phrase("line {line}: {reason}", line=root.sourceline, reason=root.tag[:280]))
         )
-    if secret := markings.find_secret_marking(root):
+    return _read_normal(root, loads) or _read_tidied(root, loads)
+
+
+#: Reads the content of a normal tree, and notes what is wrong in it.
+_Read = Callable[[Branch, PacketNotes, Loads], Packet]
+
+
+def _choose_reader(*, is_status: bool) -> tuple[Schema, _Read]:
+    if is_status:
+        return schema.load_packet_schema("status"), _status
+    return schema.load_packet_schema("document"), _document
+
+
+def _read_normal(root: etree._Element, loads: Loads) -> Packet | None:
+    """Return the content of a packet that is normal as it is. Return None, and leave it unchanged, if it is not.
+
+    A packet that must be refused is not normal either, so that all its problems are found together.
+    """
+    special = list(root.iter(_LOADED, _STATUS_CODE, *markings.list_places()))
+    leaves = [each for each in special if each.tag == _LOADED and not len(each)]
+    texts = [leaf.text for leaf in leaves]
+    for leaf in leaves:
+        leaf.text = None  # the reader checks it, because libxml2 is slow at it
+    others = [each for each in special if each.tag != _LOADED]
+    packet_schema, read = _choose_reader(is_status=any(each.tag == _STATUS_CODE for each in others))
+    normal = is_normal(root, packet_schema)
+    for leaf, text in zip(leaves, texts, strict=True):
+        leaf.text = text
+    if not normal:
+        return None
+    marked = markings.find_markings(root) if others else markings.NOTHING
+    notes = PacketNotes()
+    found = read(Branch(root, "edXML", packet_schema.root), notes, loads)
+    if notes.refused or marked.secret:
+        for leaf, text in zip(leaves, texts, strict=True):
+            leaf.text = text
+        return None
+    return _complete(found, notes, marked)
+
+
+def _complete(found: Packet, notes: PacketNotes, marked: Markings) -> Packet:
+    """Return *found* with its deviations and, if it is to be sent at a given hour, with that hour."""
+    hour = marked.hour if found.priority == TIMED else None
+    return attrs.evolve(found, deviations=notes.tolerated, hour=hour) if notes.tolerated or hour else found
+
+
+def _read_tidied(root: etree._Element, loads: Loads) -> Packet:
+    """Return the content of a packet whose tree is normalised first. Raises Rejected with all its problems."""
+    marked = markings.find_markings(root)
+    if secret := marked.secret:
         raise Rejected(
             Problem("secret-refused", phrase("{place}: {detail}", place=secret.line, detail=secret.name[:280]))
         )
-    notes, is_status, hour = PacketNotes(), _is_status(root), markings.find_sending_hour(root)
-    tidying = TreeNormalisation(schema.load_packet_schema("status" if is_status else "document"), notes)
-    packet = tidying.tidy(root)
-    found = _status(packet, notes) if is_status else _document(packet, notes, loads)
-    for leaf in root.iter(f"{{{QCVN}}}{LOADED}") if loads else ():
+    packet_schema, read = _choose_reader(is_status=_is_status(root))
+    notes = PacketNotes()
+    tidying = TreeNormalisation(packet_schema, notes)
+    found = read(tidying.tidy(root), notes, loads)
+    for leaf in root.iter(_LOADED) if loads else ():
         if loads.get(leaf) is not None:  # one of two attachments with the same id, already refused
             leaf.text = "QQ=="
     tidying.judge(root)
     if notes.refused:
         raise Rejected(*notes.refused)
     tidying.compare(root)
-    return attrs.evolve(found, deviations=notes.tolerated, hour=hour if found.priority == TIMED else None)
+    return _complete(found, notes, marked)
 
 
 def read_packet_date(text: str) -> date | None:
@@ -105,7 +157,7 @@ def read_packet_date(text: str) -> date | None:
 
 def _is_status(root: etree._Element) -> bool:
     """Tell whether the packet is a status packet, by its StatusCode. Raises Rejected if it is also a document."""
-    code = root.find(f"{_HEADER}/{{{QCVN}}}StatusCode")
+    code = root.find(f"{_HEADER}/{_STATUS_CODE}")
     if code is None:
         return False
     is_document = root.find(f"{_HEADER}/{{{QCVN}}}To") is not None
@@ -118,7 +170,8 @@ def _is_status(root: etree._Element) -> bool:
     return not is_document
 
 
-def _status(packet: Branch, notes: PacketNotes) -> Packet:
+def _status(packet: Branch, notes: PacketNotes, loads: Loads) -> Packet:
+    del loads  # a status has no attachments
     message = packet.one("edXMLEnvelope", "edXMLHeader", "MessageHeader")
     answered = message.one("ResponseFor")
     if not (answered.text("DocumentId") or answered.text("Code")):
@@ -333,14 +386,17 @@ def _by_content_id(branches: list[Branch], notes: PacketNotes) -> dict[str, Bran
     found: dict[str, Branch] = {}
     for branch in branches:
         content_id = (branch.text("ContentId") or branch.element.get(_HREF, "").strip(" ")).removeprefix("cid:")
+        if content_id and content_id not in found:
+            found[content_id] = branch
+            continue
         place, line = branch.path("ContentId"), branch.line("ContentId")
-        if not content_id:
-            notes.refuse("N", place, phrase("{line}: no ContentId", line=line))
-        elif content_id in found:
+        if content_id:
             notes.refuse(
                 "M", place, phrase("{line}: {content_id} is used twice", line=line, content_id=content_id[:100])
             )
-        found.setdefault(content_id or place, branch)
+        else:
+            notes.refuse("N", place, phrase("{line}: no ContentId", line=line))
+            found.setdefault(place, branch)
     return found
 
 
@@ -366,19 +422,21 @@ def _load(
     leaf = attachment.leaves.get(LOADED)
     if leaf is None or len(leaf):
         return None  # the schema reports it
-    place, line = attachment.path(LOADED), phrase("line {line}", line=leaf.sourceline)
     load, letters = loads.get(leaf), leaf.text or ""
     leaf.text = None
+
     try:
         found = measure_base64(letters if load is None else load.letters())
     except ValueError as error:
-        notes.refuse("T", place, phrase("{line}: not base64: {error}", line=line, error=str(error)))
+        said = phrase("{line}: not base64: {error}", line=attachment.line(LOADED), error=str(error))
+        notes.refuse("T", attachment.path(LOADED), said)
     except ContentUnfit as unfit:
-        notes.refuse("R", place, phrase("{place}: {detail}", place=line, detail=unfit.why))
+        said = phrase("{place}: {detail}", place=attachment.line(LOADED), detail=unfit.why)
+        notes.refuse("R", attachment.path(LOADED), said)
     else:
         if found.size:
             return found, None if most is None else _octets(letters if load is None else load.letters(), most)
-        notes.refuse("N", place, phrase("{line}: empty", line=line))
+        notes.refuse("N", attachment.path(LOADED), phrase("{line}: empty", line=attachment.line(LOADED)))
     return None
 
 
@@ -394,28 +452,30 @@ def _attachment(
 ) -> Attachment:
     """Combine the parts of one attachment. A mismatch between its two descriptions and its octets is tolerated."""
     load, content = loaded
-    name, content_type = (reference.text(each) or attachment.text(each) for each in ("AttachmentName", "ContentType"))
-    place, line = attachment.path("AttachmentName"), attachment.line("AttachmentName")
-    if attachment.text("AttachmentName") not in {name, ""}:
-        notes.tolerate("M", place, phrase("{line}: its Reference says {name}", line=line, name=name[:100]))
+    named = attachment.text("AttachmentName")
+    name = reference.text("AttachmentName") or named
+    content_type = reference.text("ContentType") or attachment.text("ContentType")
+    if named not in {name, ""}:
+        line = attachment.line("AttachmentName")
+        said = phrase("{line}: its Reference says {name}", line=line, name=name[:100])
+        notes.tolerate("M", attachment.path("AttachmentName"), said)
     elif not _FILES.fullmatch(name):
-        notes.tolerate("R", place, phrase("{line}: {name}: not an allowed type of file", line=line, name=name[-100:]))
+        line = attachment.line("AttachmentName")
+        said = phrase("{line}: {name}: not an allowed type of file", line=line, name=name[-100:])
+        notes.tolerate("R", attachment.path("AttachmentName"), said)
     magic = _MAGIC.get(content_type.lower(), b"")
-    place, line = attachment.path("ContentType"), attachment.line("ContentType")
     if load.wrapped and magic != b"PK":
-        notes.tolerate(
-            "M",
-            place,
-            phrase("{line}: {content_type}, but wrapped in a ZIP", line=line, content_type=content_type[:50]),
+        said = phrase(
+            "{line}: {content_type}, but wrapped in a ZIP",
+            line=attachment.line("ContentType"),
+            content_type=content_type[:50],
         )
+        notes.tolerate("M", attachment.path("ContentType"), said)
     elif not load.head.startswith(magic):
-        notes.tolerate(
-            "M",
-            place,
-            phrase(
-                "{line}: {content_type}, but its first octets are those of another type",
-                line=line,
-                content_type=content_type[:50],
-            ),
+        said = phrase(
+            "{line}: {content_type}, but its first octets are those of another type",
+            line=attachment.line("ContentType"),
+            content_type=content_type[:50],
         )
+        notes.tolerate("M", attachment.path("ContentType"), said)
     return Attachment(content_id, name, content_type, load.size, load.sha256, content)

@@ -45,6 +45,7 @@ class SchemaPart:
     expected: bool  #: required by the strict schema
     binary: bool  #: base64, whose lines may be indented
     shape: "Shape | None"  #: None: text, or any content
+    values: frozenset[str] | None = None  #: its only values, by the observed schema; None: any
 
 
 @attrs.frozen(eq=False)
@@ -55,6 +56,13 @@ class Shape:
     spaces: frozenset[str]  #: namespaces all of whose elements are allowed too
     attributes: frozenset[str]  #: names
     attribute_spaces: frozenset[str]  #: namespaces all of whose attributes are allowed
+
+    def every_part(self) -> Iterator[SchemaPart]:
+        """Yield the parts of this shape and of the shapes below it."""
+        for part in self.parts.values():
+            yield part
+            if part.shape is not None:
+                yield from part.shape.every_part()
 
 
 @attrs.frozen
@@ -75,8 +83,13 @@ class Schema:
     """The schemas of one kind of packet."""
 
     root: Shape
+    values: Mapping[str, frozenset[str]]  #: by tag: the only values that the observed schema allows
     _observed: Path
     _strict: Path
+
+    def is_strict(self, root: etree._Element) -> bool:
+        """Tell whether the standard allows the packet under *root* as it is."""
+        return xsd_schemas.compile_schema(self._strict).validate(root)
 
     def observed(self, root: etree._Element) -> list[SchemaFinding]:
         """Return what the hub does not accept."""
@@ -172,16 +185,17 @@ def load_packet_schema(kind: str) -> Schema:
     observed, strict = (
         xsd_schemas.find_schema_root() / "xsd/qcvn102" / profile / f"{kind}.xsd" for profile in ("observed", "strict")
     )
-    shape = _shape("Packet", _types(observed), _types(strict))
-    return Schema(shape, observed, strict)
+    shape = _shape("Packet", read_schema_types(observed), read_schema_types(strict))
+    values = {part.tag: part.values for part in shape.every_part() if part.values is not None}
+    return Schema(shape, values, observed, strict)
 
 
-def _types(path: Path) -> dict[str, etree._Element]:
-    """Return the named complex types of the schema at *path* and of the schemas that it includes."""
+def read_schema_types(path: Path) -> dict[str, etree._Element]:
+    """Return the named types of the schema at *path* and of the schemas that it includes."""
     root = xsd_schemas.parse_schema_file(path)
-    types = {each.get("name", ""): each for each in root.iterfind(f"{_XS}complexType")}
+    types = {each.get("name", ""): each for each in root.iterchildren(f"{_XS}complexType", f"{_XS}simpleType")}
     for include in root.iterfind(f"{_XS}include"):
-        types = {**_types(path.parent / include.get("schemaLocation", "")), **types}
+        types = {**read_schema_types(path.parent / include.get("schemaLocation", "")), **types}
     return types
 
 
@@ -201,7 +215,8 @@ def _shape(name: str, observed: Mapping[str, etree._Element], strict: Mapping[st
             needed=taken[child].get("minOccurs") != "0",
             expected=each.get("minOccurs") != "0",
             binary=kind == "xs:base64Binary",
-            shape=_shape(kind, observed, strict) if kind in strict else None,
+            shape=_shape(kind, observed, strict) if _is_complex(strict.get(kind)) else None,
+            values=_values(taken[child].get("type", ""), observed),
         )
     return Shape(
         parts,
@@ -209,6 +224,19 @@ def _shape(name: str, observed: Mapping[str, etree._Element], strict: Mapping[st
         frozenset(each.get("name", "") for each in observed[name].iterfind(f"{_XS}attribute")),
         frozenset(each.get("namespace", "") for each in observed[name].iterfind(f"{_XS}anyAttribute")),
     )
+
+
+def _is_complex(kind: etree._Element | None) -> bool:
+    return kind is not None and kind.tag == f"{_XS}complexType"
+
+
+def _values(name: str, types: Mapping[str, etree._Element]) -> frozenset[str] | None:
+    """Return the enumeration of the simple type *name* or of its nearest base that has one."""
+    restriction = types[name].find(f"{_XS}restriction") if name in types else None
+    if restriction is None:
+        return None
+    own = frozenset(each.get("value", "") for each in restriction.iterfind(f"{_XS}enumeration"))
+    return own or _values(restriction.get("base", ""), types)
 
 
 def _particles(kind: etree._Element, name: str) -> Iterator[etree._Element]:

@@ -18,9 +18,10 @@ from hub.demo.plan import packets
 from hub.demo.plan.packets import Answered, Variation
 from hub.domain.errors import Rejected, describe_problem
 from hub.domain.model import Attachment, Packet, PacketKind, Problem, Replaced, ResponseFor
-from hub.edxml import packet
+from hub.edxml import normalise, packet
 from hub.edxml import schema as edxml_schema
 from hub.edxml.schema import QCVN
+from hub.formats import safe_xml, streamed_xml
 from tests import packets as wire
 from tests import samples
 from tests.conftest import ROOT
@@ -603,6 +604,28 @@ def test_random_bytes_are_refused(content):
     reads_or_refuses(content)
 
 
+def read_or_refused(read, content):
+    """Return the packet that *read* reads from the tree of *content*, or the problems with which it refuses it."""
+    try:
+        return read(safe_xml.parse_safe_xml(content))
+    except Rejected as refused:
+        return refused.problems
+
+
+def well_formed(content):
+    try:
+        return safe_xml.parse_safe_xml(content) is not None
+    except Rejected:
+        return False
+
+
+def as_tidied(content):
+    """Fail unless *content* is read, or refused, as it would be if every packet were normalised first."""
+    found = read_or_refused(packet.read_packet, content)
+    assert found == read_or_refused(lambda root: packet._read_tidied(root, streamed_xml.NONE), content)
+    return found
+
+
 CHANGED = [NEW, UPDATE, REPLACEMENT, STATUS, document(variation=Variation(prefix="", href=True, signature="xmldsig"))]
 MARKUP = re.compile(rb"<[^>]*>|[^<]+")
 
@@ -624,7 +647,10 @@ def test_a_spoilt_packet_is_read_or_refused_and_nothing_else(content, data):
                 tokens[at] = data.draw(st.sampled_from([b"4", b"x" * 600, b"&#160;", b"<x/>", b"<x xmlns='u:x'>y</x>"]))
             case _:
                 tokens[at] = b" "
-    reads_or_refuses(b"".join(tokens))
+    content = b"".join(tokens)
+    reads_or_refuses(content)
+    if well_formed(content):
+        as_tidied(content)
 
 
 @given(st.sampled_from(CHANGED), st.data())
@@ -649,6 +675,99 @@ def test_an_element_dropped_doubled_moved_or_filled_is_read_or_refused(content, 
             case _:
                 element.set("{urn:x}a", "1")
     reads_or_refuses(etree.tostring(root))
+    as_tidied(etree.tostring(root))
+
+
+#: What only the observed schema refuses, what is no value, and what may hide something: each in a packet that conforms otherwise.
+HIDDEN = {
+    "a number in another spelling": ("<edXML:Priority>4", "<edXML:Priority>+4"),
+    "a type of document in another spelling": ("<edXML:BussinessDocType>0", "<edXML:BussinessDocType>00"),
+    "a flag in another spelling": ("<edXML:Paper>0", "<edXML:Paper>-0"),
+    "a long text": ("</edXML:OtherInfo>", f"<edXML:Appendixes><edXML:Appendix>{'x' * 10_001}</edXML:Appendix></edXML:Appendixes></edXML:OtherInfo>"),
+    "a text of allowed length": ("</edXML:OtherInfo>", f"<edXML:Appendixes><edXML:Appendix>{'x' * 9_000}</edXML:Appendix></edXML:Appendixes></edXML:OtherInfo>"),
+    "a padded text": ("<edXML:Subject>V/v", f"<edXML:Subject>V/v{' ' * 1002}"),
+    "many places": ("<edXML:ToPlaces>", f"<edXML:ToPlaces>{'<edXML:Place>x</edXML:Place>' * 2001}"),
+    "a type for the validator": ("<edXML:Priority>", '<edXML:Priority xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:type="edXML:Priority">'),
+    "a marking in an open element": ("</edXML:TraceHeaderList>", '</edXML:TraceHeaderList><edXML:ErrorList><e xmlns=""><DoMat>A</DoMat></e></edXML:ErrorList>'),
+    "a marking in a signature": ("</edXML:TraceHeaderList>", '</edXML:TraceHeaderList><d:Object xmlns:d="http://www.w3.org/2000/09/xmldsig#"><Mật>A</Mật></d:Object>'),
+    "an hour in an open element": ("</edXML:TraceHeaderList>", "</edXML:TraceHeaderList><edXML:ErrorList><HenGio>2026/11/25 07:00</HenGio></edXML:ErrorList>"),
+    "a status in an open element": ("</edXML:TraceHeaderList>", "</edXML:TraceHeaderList><edXML:ErrorList><edXML:StatusCode>01</edXML:StatusCode></edXML:ErrorList>"),
+    "base64 that is none": (">bmFt<", ">bmF<"),
+    "two attachments with one name": (">cid:1<", ">cid:0<"),
+    "two recipients with one code": ("<edXML:OrganId>000.00.00.G22", "<edXML:OrganId>H55.01"),
+    "a date that is none": ("2026/11/20</edXML:PromulgationDate>", "2026/02/30</edXML:PromulgationDate>"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", HIDDEN)
+def test_a_packet_that_conforms_is_read_as_if_it_were_normalised_first(what):
+    attached = [("a.pdf", b"nam"), ("b.zip", b"PK")]
+    content = document(
+        priority=4, attachments=attached, content_type="application/pdf", variation=Variation(wrapped=False)
+    )
+    before = as_tidied(content)
+    old, new = HIDDEN[what]
+    changed = content.replace(old.encode(), new.encode(), 1)
+    assert changed != content, "the table is of packets as they are made now"
+    found = as_tidied(changed)
+    unseen = {"a text of allowed length", "a type for the validator", "a status in an open element"}
+    assert (found == before) == (what in unseen)
+
+
+def test_a_packet_that_conforms_is_not_normalised(monkeypatch):
+    monkeypatch.setattr(packet, "TreeNormalisation", None)
+    assert packet.read_packet(document(priority=4)).kind is PacketKind.DOCUMENT
+    assert packet.read_packet(status()).kind is PacketKind.STATUS
+
+
+def facets(name, types):
+    """Return the narrowest facets of the simple type *name*: what it restricts, and how."""
+    found = {}
+    while name in types:
+        (restriction,) = types[name].iterfind("{*}restriction")
+        for facet in restriction.iterchildren("*"):
+            found.setdefault(etree.QName(facet).localname, facet.get("value"))
+        name = restriction.get("base")
+    return {"base": name, **found}
+
+
+@pytest.mark.parametrize("kind", ["document", "status"])
+def test_what_conforms_to_the_strict_schema_conforms_to_the_observed_one(kind):
+    """The proof of `is_normal`: what it does not look at, the strict schema bounds at least as narrowly."""
+    schemas = {
+        profile: edxml_schema.read_schema_types(XSD / profile / f"{kind}.xsd") for profile in ("observed", "strict")
+    }
+    pairs, seen = [("Packet", "Packet")], set()
+    while pairs:
+        names = pairs.pop()
+        seen.add(names)
+        taken, declared = (
+            {each.get("name"): each for each in types[name].iter("{*}element")}
+            for name, types in zip(names, (schemas["observed"], schemas["strict"]), strict=True)
+        )
+        assert set(declared) <= set(taken)
+        for name, element in taken.items():
+            if element.get("minOccurs") != "0":
+                assert declared[name].get("minOccurs") != "0", name
+        for name, element in declared.items():
+            assert int(taken[name].get("maxOccurs", "1")) >= (2000 if element.get("maxOccurs") == "unbounded" else 1)
+            narrow, wide = element.get("type"), taken[name].get("type")
+            if narrow in schemas["strict"] and schemas["strict"][narrow].tag.endswith("complexType"):
+                pairs += {(wide, narrow)} - seen
+                continue
+            strict, observed = facets(narrow, schemas["strict"]), facets(wide, schemas["observed"])
+            if edxml_schema._values(wide, schemas["observed"]) is not None:
+                continue  # `is_normal` compares these values itself
+            assert observed.keys() <= {"base", "minLength", "maxLength"}, name
+            assert (strict["base"] == observed["base"]) or (
+                observed["base"] == "xs:token" and strict["base"] != "xs:string"
+            )
+            pattern = strict.get("pattern", "*")
+            longest = normalise.PADDING if "*" in pattern or "+" in pattern else len(pattern)
+            bounded = int(strict.get("maxLength", longest))  # `is_normal` leaves longer texts to the schemas
+            assert int(observed.get("maxLength", bounded)) >= bounded, name
+            if "minLength" in observed:
+                assert strict.keys() & {"minLength", "pattern"} or strict["base"] == "xs:int", name
 
 
 # --- the schemas ----------------------------------------------------------------------------------------------------
