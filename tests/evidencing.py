@@ -91,7 +91,7 @@ def take(
         id=name, partner="sotttt", message_id=f"gửi {number}", service=fact.service, received_at=fact.at, content=content, sha256=digest,
         record=Record(kind="document", sender=fact.unit, keys=(fact.key,), facts=(fact,)),
         signature=PacketSignature(standing=worth) if fact.service == DOCUMENTS else None,
-        receipt=signing.seal_element(documents_responses.build_receipt(said, f"urn:lienthong:{fact.service}:1"), identity),
+        receipt=signing.seal_canonical(documents_responses.write_receipt(said, f"urn:lienthong:{fact.service}:1"), identity),
     )  # fmt: skip
     assert messages.record_message(tx, entry, ROUTES).problems == ()
 

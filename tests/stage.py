@@ -13,7 +13,7 @@ from typing import Any
 
 from lxml import etree
 
-from hub.security import wss_verify
+from hub.security import signing, wss_verify
 from hub.soap import documents_requests, documents_responses, envelope, wsdl
 from tests import pki
 
@@ -97,9 +97,14 @@ def receipt(call, identity=HUB, **changes):
         "sha256": hashlib.sha256(call.packet).hexdigest(),
         "time": STARTED,
     }
-    return wss_verify.seal_element(
-        documents_responses.build_receipt(documents_responses.Receipt(**(said | changes))), identity
+    return signing.seal_canonical(
+        documents_responses.write_receipt(documents_responses.Receipt(**(said | changes))), identity
     )
+
+
+def build_taken(operation, document_id, receipt):
+    """Return the hub's response to a message that was taken, as a tree."""
+    return etree.fromstring(documents_responses.write_taken_response(operation, document_id, receipt).octets)
 
 
 def signed(element, identity=HUB, status=200, headers=None):
@@ -107,4 +112,4 @@ def signed(element, identity=HUB, status=200, headers=None):
 
 
 def take(call):
-    return signed(documents_responses.build_taken_response(type(call).__name__, "d-1", receipt(call)))
+    return signed(build_taken(type(call).__name__, "d-1", receipt(call)))

@@ -82,7 +82,7 @@ def judge_message(
         return attrs.evolve(entry, packet=read, problems=rejected.problems)
     assert entry.message_id is not None
     said = documents_responses.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
-    receipt = signing.seal_element(documents_responses.build_receipt(said), province.config.identity)
+    receipt = signing.seal_canonical(documents_responses.write_receipt(said), province.config.identity)
     rest = duties.pack_attachments(enclosures.find_enclosures(read))
     return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt, rest=rest)
 
@@ -113,7 +113,7 @@ def judge_own_packet(content: bytes, message_id: str, province: Province, now: d
     return attrs.evolve(
         entry,
         routes=routes,
-        receipt=signing.seal_element(documents_responses.build_receipt(said), province.config.identity),
+        receipt=signing.seal_canonical(documents_responses.write_receipt(said), province.config.identity),
     )
 
 
@@ -162,8 +162,8 @@ def judge_record(
     )
     assert entry.message_id is not None
     said = documents_responses.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
-    receipt = signing.seal_element(
-        documents_responses.build_receipt(said, f"urn:lienthong:{service.name}:1"), province.config.identity
+    receipt = signing.seal_canonical(
+        documents_responses.write_receipt(said, f"urn:lienthong:{service.name}:1"), province.config.identity
     )
     first, rest = record.facts[: duties.SLICE], duties.pack_facts(record.facts[duties.SLICE :])
     return attrs.evolve(entry, routes=routes, receipt=receipt, record=attrs.evolve(record, facts=first), rest=rest)

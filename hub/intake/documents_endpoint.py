@@ -17,7 +17,7 @@ from hub.domain.model import Problem
 from hub.formats import xml_cost
 from hub.formats.spool import SMALL, Drawer, Octets
 from hub.intake.admission import judge_message
-from hub.intake.endpoint import Case, JournalAccess
+from hub.intake.endpoint import Answer, Case, JournalAccess
 from hub.intake.grants import SEND, is_granted, refuse_ungranted
 from hub.intake.verification import Read
 from hub.journal import blobs, statuses, unit_registry
@@ -59,7 +59,7 @@ class DocumentsEndpoint:
         """See `Endpoint`."""
         return isinstance(call, documents_requests.SendDocument | documents_requests.UpdateTraces)
 
-    async def perform(self, case: Case) -> etree._Element:
+    async def perform(self, case: Case) -> Answer:
         """See `Endpoint`."""
         partner, opened, now = case.partner, case.opened, case.now
         routes, journal = case.province.routes, self._access.journal
@@ -108,7 +108,7 @@ class DocumentsEndpoint:
                 return documents_responses.build_permission_response(routes.find_send_problems(partner.code, organ))
         raise AssertionError(f"{opened.operation} is not an operation of this endpoint")
 
-    async def _take(self, case: Case) -> etree._Element:
+    async def _take(self, case: Case) -> Answer:
         call, partner, province = case.opened.call, case.partner, case.province
         self._access.require_space()  # messages accepted earlier can still be fetched, confirmed and delivered
         service = self.contract.name
@@ -130,7 +130,7 @@ class DocumentsEndpoint:
         if taken.problems:
             return documents_responses.build_refused_response(case.opened.operation, taken.problems)
         assert taken.receipt is not None
-        return documents_responses.build_taken_response(case.opened.operation, taken.id, taken.receipt)
+        return documents_responses.write_taken_response(case.opened.operation, taken.id, taken.receipt)
 
     async def _confirm(self, case: Case, document_id: str, unit: str | None) -> etree._Element:
         opened, partner, now = case.opened, case.partner.code, case.now

@@ -16,6 +16,7 @@ from hub.config import Partner
 from hub.domain.errors import Rejected, Unready
 from hub.domain.fair_queue import Owner
 from hub.domain.model import HUB, Event
+from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
 from hub.intake.verification import Read, VerifiedCall
@@ -52,6 +53,10 @@ class Case:
     sha1: Mapping[str, str] | None  #: event body about a tolerated SHA-1 signature of the call
 
 
+#: The element of an answer: a tree, or its canonical form if its writer knows it.
+Answer = etree._Element | CanonicalElement  # noqa: SLF001 - lxml has no other name
+
+
 class Endpoint(Protocol):
     """The endpoint of one service."""
 
@@ -77,7 +82,7 @@ class Endpoint(Protocol):
         """Tell whether *call* contains a message. Evidence about the call is then journalled with the message."""
         ...
 
-    async def perform(self, case: Case) -> etree._Element:
+    async def perform(self, case: Case) -> Answer:
         """Perform the operation and return the element of the answer.
 
         Raises `Rejected` when the only answer is a fault.

@@ -11,7 +11,6 @@ from functools import partial
 import attrs
 import structlog
 from cryptography import x509
-from lxml import etree
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 
 from hub.config import Partner
@@ -20,9 +19,10 @@ from hub.domain.fair_queue import STRANGERS, Owner
 from hub.domain.ids import make_id
 from hub.domain.model import Event, Problem
 from hub.formats import xml_cost
+from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
-from hub.intake.endpoint import Case, Endpoint, JournalAccess, record_message_once, record_refusal
+from hub.intake.endpoint import Answer, Case, Endpoint, JournalAccess, record_message_once, record_refusal
 from hub.intake.grants import NotGranted
 from hub.intake.verification import VerifiedCall, open_call
 from hub.journal import events
@@ -102,7 +102,10 @@ class Intake:
                 child, logged = await self._serve(
                     province, body, manner, certificate, now, tracking, drawer, loads, partner, owner
                 )
-                unsigned, fault = envelope.write_unsigned_envelope(child, soap), False
+                unsigned = (
+                    child if isinstance(child, CanonicalElement) else envelope.write_unsigned_envelope(child, soap)
+                )
+                fault = False
             except Rejected as rejected:
                 unsigned = self._fault(rejected.problems, tracking, soap)
                 senders = envelope.is_sender_fault(rejected.problems)
@@ -120,10 +123,8 @@ class Intake:
                 owner, size, attachments.pack_envelope, unsigned, loads, manner, identity, now
             )
         except Unready as unready:  # the answer is unsigned, so it says only that the same call may be sent again
-            unsigned = self._unready(unready, tracking, soap)
-            return SignedResponse(
-                attachments.pack_plain_envelope(unsigned, soap), fault=True, retry_after=unready.retry_after
-            )
+            plain = attachments.pack_plain_envelope(self._unready(unready, tracking, soap), soap)
+            return SignedResponse(plain, fault=True, retry_after=unready.retry_after)
         return SignedResponse(packed, fault, retry_after, senders, logged)
 
     def check_certificate(self, certificate: x509.Certificate) -> Problem | None:
@@ -176,7 +177,7 @@ class Intake:
         loads: Loads,
         partner: Partner | None,
         owner: Owner,
-    ) -> tuple[etree._Element, bool]:
+    ) -> tuple[Answer, bool]:
         """Return the element of the answer, with large content in *loads*, and whether the call carried a message.
 
         Raises `Rejected`, after journalling the refusal, when the only answer is a fault.
@@ -250,7 +251,7 @@ class Intake:
         how: Carriage,
         drawer: Drawer,
         loads: Loads,
-    ) -> etree._Element:
+    ) -> Answer:
         sha1 = None
         if opened.sha1 is not None:
             log.warning("sha1-tolerated", partner=partner.code, operation=opened.operation)

@@ -16,7 +16,7 @@ from hub.domain.model import Problem
 from hub.formats import xml_cost, xsd_types
 from hub.formats.spool import Octets
 from hub.intake.admission import judge_record
-from hub.intake.endpoint import Case, JournalAccess
+from hub.intake.endpoint import Answer, Case, JournalAccess
 from hub.language.phrases import phrase
 from hub.services import Service
 from hub.soap import documents_responses
@@ -75,7 +75,7 @@ class RecordsEndpoint:
         """See `Endpoint`."""
         return isinstance(call, RecordCall)
 
-    async def perform(self, case: Case) -> etree._Element:
+    async def perform(self, case: Case) -> Answer:
         """See `Endpoint`."""
         call, operation, namespace = case.opened.call, case.opened.operation, self.contract.namespace
         if not isinstance(call, RecordCall):
@@ -99,4 +99,4 @@ class RecordsEndpoint:
         if taken.problems:
             return documents_responses.build_refused_response(operation, taken.problems, namespace)
         assert taken.receipt is not None
-        return documents_responses.build_taken_response(operation, taken.id, taken.receipt, namespace)
+        return documents_responses.write_taken_response(operation, taken.id, taken.receipt, namespace)

@@ -1,6 +1,7 @@
 """Signs envelopes and seals documents, each in the one form that every toolkit verifies. Does not read signatures.
 
-The signature is written as text that is already canonical, so only the Body or the document must be canonicalised.
+The signature is written as text that is already canonical, so only the Body or the document must be canonicalised, and
+neither if its writer knows its canonical form.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from xml.parsers import expat
 from lxml import etree
 
 from hub.formats import safe_xml, streamed_xml
+from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Loads
 from hub.security import algorithms, xmldsig
@@ -19,7 +21,10 @@ from hub.security.certificates import Signer
 from hub.security.wss_tokens import BASE64, WSSE, WSU, WSU_ID, X509V3
 from hub.security.xmldsig import ATTACHED, ENVELOPED, EXCLUSIVE, PLAIN
 
+#: Declares its prefix although Signature does, so that its octets in the document are those that are signed.
+_INFO = f'<ds:SignedInfo xmlns:ds="{DS}">'.encode()
 _SECURITY, _BODY = b"<LT-Security/>", b"<LT-Body/>"
+_DECLARATION = "<?xml version='1.0' encoding='UTF-8'?>\n"  #: as lxml writes it
 
 etree.register_namespace("wsu", WSU)
 
@@ -54,41 +59,76 @@ def sign_envelope(
     digested = xmldsig.canonicalize_element(body, PLAIN)
     root.replace(body, root.makeelement("LT-Body"))  # serialised as _BODY; the next one as _SECURITY
     root[0].insert(0, root.makeelement("LT-Security"))
-    timestamp = (
-        f'<wsu:Timestamp xmlns:wsu="{WSU}" wsu:Id="LT-Timestamp"><wsu:Created>{write_timestamp(now)}</wsu:Created>'
-        f"<wsu:Expires>{write_timestamp(now + life)}</wsu:Expires></wsu:Timestamp>"
-    )
-    references = (
-        _reference("#LT-Timestamp", (EXCLUSIVE,), (timestamp.encode(),)),
-        _reference("#LT-Body", (EXCLUSIVE,), loads.spread(digested)),
-        *(_reference(uri, (ATTACHED,), octets.pieces()) for uri, octets in attached),
-    )
-    key_info = (
-        f'<wsse:SecurityTokenReference><wsse:Reference URI="#LT-Token" ValueType="{X509V3}"></wsse:Reference>'
-        "</wsse:SecurityTokenReference>"
-    )
-    security = (
-        f'<wsse:Security xmlns:wsse="{WSSE}" xmlns:wsu="{WSU}"><wsse:BinarySecurityToken EncodingType="{BASE64}"'
-        f' ValueType="{X509V3}" wsu:Id="LT-Token">{identity.token}</wsse:BinarySecurityToken>{timestamp}'
-        f"{_signature(identity, references, key_info)}</wsse:Security>"
-    )
+    security = _write_security(identity, now, life, loads.spread(digested), attached)
     document = etree.tostring(root, encoding="UTF-8", xml_declaration=True)
     before, _, rest = document.partition(_SECURITY)  # the first child of the Header, so none can stand before it
     between, _, after = rest.rpartition(_BODY)  # the last child of the Envelope
     return b"".join((before, security.encode(), between, digested, after))
 
 
+def sign_canonical_body(
+    child: CanonicalElement, soap: str, identity: Signer, now: datetime, life: timedelta = timedelta(minutes=5)
+) -> bytes:
+    """Return the octets of a signed envelope of the SOAP version *soap*, its namespace, around *child*.
+
+    They are those that `sign_envelope` returns for it, but nothing is parsed or canonicalised.
+    """
+    beginning = f'<soap:Body xmlns:soap="{soap}" xmlns:wsu="{WSU}" wsu:Id="LT-Body">'.encode()
+    body = b"".join((beginning, child.octets, b"</soap:Body>"))
+    security = _write_security(identity, now, life, (body,))
+    before = f'{_DECLARATION}<soap:Envelope xmlns:soap="{soap}"><soap:Header>{security}</soap:Header>'
+    return b"".join((before.encode(), body, b"</soap:Envelope>"))
+
+
+def _write_security(
+    identity: Signer,
+    now: datetime,
+    life: timedelta,
+    body: Iterable[bytes],
+    attached: Sequence[tuple[str, Octets]] = (),
+) -> str:
+    """Return the Security header that signs a Timestamp, the canonical *body* in pieces, and the *attached* parts."""
+    timestamp = (
+        f'<wsu:Timestamp xmlns:wsu="{WSU}" wsu:Id="LT-Timestamp"><wsu:Created>{write_timestamp(now)}</wsu:Created>'
+        f"<wsu:Expires>{write_timestamp(now + life)}</wsu:Expires></wsu:Timestamp>"
+    )
+    references = (
+        _reference("#LT-Timestamp", (EXCLUSIVE,), (timestamp.encode(),)),
+        _reference("#LT-Body", (EXCLUSIVE,), body),
+        *(_reference(uri, (ATTACHED,), octets.pieces()) for uri, octets in attached),
+    )
+    key_info = (
+        f'<wsse:SecurityTokenReference><wsse:Reference URI="#LT-Token" ValueType="{X509V3}"></wsse:Reference>'
+        "</wsse:SecurityTokenReference>"
+    )
+    return (
+        f'<wsse:Security xmlns:wsse="{WSSE}" xmlns:wsu="{WSU}"><wsse:BinarySecurityToken EncodingType="{BASE64}"'
+        f' ValueType="{X509V3}" wsu:Id="LT-Token">{identity.token}</wsse:BinarySecurityToken>{timestamp}'
+        f"{_signature(identity, references, key_info)}</wsse:Security>"
+    )
+
+
 def seal_element(root: etree._Element, identity: Signer) -> bytes:
     """Return *root* as a document with an enveloped signature of *identity* as its last child.
 
-    The document is in exclusive canonical form. xmlsec1 --verify accepts it. A prefix that is used only inside values
-    is lost. Do not use one.
+    The document is in exclusive canonical form, except that SignedInfo declares its prefix again. xmlsec1 --verify
+    accepts it. A prefix that is used only inside values is lost. Do not use one.
     """
-    content = xmldsig.canonicalize_element(root, PLAIN)
+    return seal_canonical(CanonicalElement(xmldsig.canonicalize_element(root, PLAIN)), identity)
+
+
+def seal_canonical(root: CanonicalElement, identity: Signer) -> bytes:
+    """Return *root* as `seal_element` returns it."""
+    content = root.octets
     key_info = f"<ds:X509Data><ds:X509Certificate>{identity.token}</ds:X509Certificate></ds:X509Data>"
     signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), (content,)),), key_info)
     end = content.rindex(b"</")
     return b"".join((content[:end], signature.encode(), content[end:]))
+
+
+def canonicalize_sealed(sealed: bytes) -> bytes:
+    """Return the exclusive canonical form of a document that `seal_canonical` made."""
+    return sealed.replace(_INFO, b"<ds:SignedInfo>", 1)
 
 
 def write_sealed_document(root: etree._Element, identity: Signer) -> bytes:
@@ -153,7 +193,7 @@ def _reference(uri: str, transforms: Sequence[str], pieces: Iterable[bytes]) -> 
 
 def _signature(identity: Signer, references: Sequence[str], key_info: str) -> str:
     signed_info = (
-        f'<ds:SignedInfo xmlns:ds="{DS}"><ds:CanonicalizationMethod Algorithm="{EXCLUSIVE}"></ds:CanonicalizationMethod>'
+        f'{_INFO.decode()}<ds:CanonicalizationMethod Algorithm="{EXCLUSIVE}"></ds:CanonicalizationMethod>'
         f'<ds:SignatureMethod Algorithm="{identity.method}"></ds:SignatureMethod>'
         f"{''.join(references)}</ds:SignedInfo>"
     )

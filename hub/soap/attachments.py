@@ -16,6 +16,7 @@ from lxml import etree
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import mime, streamed_xml
+from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.mime import XOP, MimePart, Related
 from hub.formats.spool import SLICE, Drawer, Octets
 from hub.formats.streamed_xml import Load, Loads
@@ -285,17 +286,21 @@ def _refuse_rest(left: Mapping[str, MimePart]) -> None:
 # Outgoing
 
 
-def pack_envelope(unsigned: bytes, loads: Loads, how: Manner, identity: Signer, now: datetime) -> Outgoing:
-    """Sign the envelope *unsigned*, and pack it in the manner of the call.
+def pack_envelope(
+    unsigned: bytes | CanonicalElement, loads: Loads, how: Manner, identity: Signer, now: datetime
+) -> Outgoing:
+    """Sign the envelope *unsigned*, or an envelope around that element, and pack it in the manner of the call.
 
-    Tokens in it stand for the *loads*, its packets.
+    Tokens in an envelope stand for the *loads*, its packets. An element has no loads.
     """
-    match how.carriage:
-        case Carriage.SWA if loads:
-            return _with_attachments(unsigned, loads, how, identity, now)
-        case Carriage.MTOM:
-            return _optimised(signing.sign_envelope(unsigned, identity, now, loads=loads), loads, how)
-    signed = signing.sign_envelope(unsigned, identity, now, loads=loads)
+    if isinstance(unsigned, CanonicalElement):
+        signed = signing.sign_canonical_body(unsigned, how.soap, identity, now)
+    elif how.carriage is Carriage.SWA and loads:
+        return _with_attachments(unsigned, loads, how, identity, now)
+    else:
+        signed = signing.sign_envelope(unsigned, identity, now, loads=loads)
+    if how.carriage is Carriage.MTOM:
+        return _optimised(signed, loads, how)
     return Outgoing(envelope.CONTENT_TYPES[how.soap], list(loads.split(signed)))
 
 

@@ -1,7 +1,7 @@
 """Builds the responses of the documents service for the hub, and reads them for its clients. Knows their elements.
 
-Does not know states or signatures. A reader raises ValueError for an element that is not the expected response, because
-a partner may answer with something else.
+Does not know states. Of signatures it knows only that a Receipt is sealed. A reader raises ValueError for an element
+that is not the expected response, because a partner may answer with something else.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,8 +12,10 @@ from lxml import etree
 
 from hub.domain.model import Problem, Unit
 from hub.formats import xsd_types
+from hub.formats.canonical_xml import CanonicalElement, write_canonical_leaf
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Load, Loads
+from hub.security import signing
 from hub.soap.documents_requests import NAMESPACE, read_child_text
 from hub.soap.envelope import build_element, build_error_list, read_error_list
 
@@ -65,17 +67,25 @@ class Receipt:
 # --- made -------------------------------------------------------------------------------------------------------------
 
 
-def build_taken_response(
+def write_taken_response(
     operation: str, document_id: str, receipt: bytes, namespace: str = NAMESPACE
-) -> etree._Element:
-    """Build the response to *operation* for a message that is in the journal.
+) -> CanonicalElement:
+    """Write the response to *operation* for a message that is in the journal.
 
-    *receipt* is the stored, sealed document.
+    *receipt* is the stored document that `hub.security.signing.seal_canonical` made of a Receipt of *namespace*. Its
+    octets stay, but for the namespace, which the response declares. Raises ValueError for another document.
     """
-    answer = _reported(operation, (), namespace)
-    etree.SubElement(answer, f"{{{namespace}}}DocumentId").text = document_id
-    answer.append(etree.fromstring(receipt))
-    return answer
+    beginning = f'<Receipt xmlns="{namespace}">'.encode()
+    receipt = signing.canonicalize_sealed(receipt)
+    if not receipt.startswith(beginning):
+        raise ValueError(f"not a Receipt of {namespace}: {receipt[:100]!r}")
+    answer = (
+        f'<{operation}Response xmlns="{namespace}"><Report><IsSuccess>true</IsSuccess><ErrorList></ErrorList></Report>'
+        f"{write_canonical_leaf('DocumentId', document_id)}<Receipt>"
+    )
+    return CanonicalElement(
+        b"".join((answer.encode(), memoryview(receipt)[len(beginning) :], f"</{operation}Response>".encode()))
+    )
 
 
 def build_refused_response(operation: str, problems: Sequence[Problem], namespace: str = NAMESPACE) -> etree._Element:
@@ -152,18 +162,16 @@ def build_permission_response(problems: Sequence[Problem]) -> etree._Element:
     return _reported("CheckPermission", problems)
 
 
-def build_receipt(said: Receipt, namespace: str = NAMESPACE) -> etree._Element:
-    """Return the Receipt before hub.security.wss_verify seals it."""
-    return build_element(
-        namespace,
-        "Receipt",
-        {
-            "DocumentId": said.document_id,
-            "MessageId": said.message_id,
-            "Sha256": said.sha256,
-            "Time": xsd_types.write_xs_datetime(said.time),
-        },
-    )
+def write_receipt(said: Receipt, namespace: str = NAMESPACE) -> CanonicalElement:
+    """Write the Receipt before hub.security.signing seals it."""
+    leaves = {
+        "DocumentId": said.document_id,
+        "MessageId": said.message_id,
+        "Sha256": said.sha256,
+        "Time": xsd_types.write_xs_datetime(said.time),
+    }
+    inside = "".join(write_canonical_leaf(name, text) for name, text in leaves.items())
+    return CanonicalElement(f'<Receipt xmlns="{namespace}">{inside}</Receipt>'.encode())
 
 
 def _reported(operation: str, problems: Sequence[Problem] = (), namespace: str = NAMESPACE) -> etree._Element:

@@ -15,7 +15,7 @@ from hub.security.certificates import Identity
 from hub.soap import documents_requests, documents_responses, envelope
 from tests import homes
 from tests.packets import document
-from tests.stage import HUB, ME, PACKET, SHA256, arguments, hub, now, receipt, signed, take
+from tests.stage import HUB, ME, PACKET, SHA256, arguments, build_taken, hub, now, receipt, signed, take
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_a_sample_partner_needs_only_its_name(tmp_path, made, file):
 
     def answer(call):
         return signed(
-            documents_responses.build_taken_response("SendDocument", "d-1", receipt(call, config.identity)),
+            build_taken("SendDocument", "d-1", receipt(call, config.identity)),
             config.identity,
         )
 

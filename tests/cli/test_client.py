@@ -17,6 +17,7 @@ from tests.stage import (
     STARTED,
     STRANGER,
     arguments,
+    build_taken,
     hub,
     now,
     receipt,
@@ -83,7 +84,7 @@ def test_a_receipt_from_before_the_hub_renewed_its_certificate_still_counts(tmp_
     """Sent again, a message gets the same stored receipt, which the old certificate sealed."""
     sent = send(
         tmp_path,
-        lambda call: signed(documents_responses.build_taken_response("SendDocument", "d-1", receipt(call, OLD_HUB))),
+        lambda call: signed(build_taken("SendDocument", "d-1", receipt(call, OLD_HUB))),
     )
     assert sent.document_id == "d-1"
 
@@ -121,7 +122,7 @@ def test_a_message_over_the_size_limit_is_refused_not_tried_for_ever(tmp_path):
 
 
 def taken(call, name="SendDocument", document_id="d-1", by=HUB, **changes):
-    return documents_responses.build_taken_response(name, document_id, receipt(call, by, **changes))
+    return build_taken(name, document_id, receipt(call, by, **changes))
 
 
 LIES = {
@@ -134,9 +135,7 @@ LIES = {
     "other operation": (lambda call: signed(taken(call, "UpdateTraces")), "makes no sense"),
     "other answer": (lambda _: signed(documents_responses.build_confirmed_response()), "makes no sense"),
     "receipt changed": (
-        lambda call: signed(
-            documents_responses.build_taken_response("SendDocument", "d-1", receipt(call).replace(b">d-1<", b">d-9<"))
-        ),
+        lambda call: signed(build_taken("SendDocument", "d-1", receipt(call).replace(b">d-1<", b">d-9<"))),
         "signature-invalid",
     ),
     "answer changed": (lambda call: (200, {}, take(call)[2].replace(b">d-1<", b">d-9<")), "signature-invalid"),

@@ -41,8 +41,8 @@ change, cross = trees.change, trees.cross
 
 
 def seeds() -> Iterator[bytes]:
-    yield signing.seal_element(documents_responses.build_receipt(SAID), PARTNER)
-    yield signing.seal_element(documents_responses.build_receipt(SAID), STRANGER)
+    yield signing.seal_canonical(documents_responses.write_receipt(SAID), PARTNER)
+    yield signing.seal_canonical(documents_responses.write_receipt(SAID), STRANGER)
 
 
 #: What was sealed in the seeds, by the value of the signature.

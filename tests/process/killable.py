@@ -20,7 +20,7 @@ from hub.soap import documents_responses
 POINTS = {
     "kept-not-named": (blobs, "keep_parts", "after"),
     "inserted-not-committed": (messages, "record_message", "after"),
-    "committed-not-receipted": (documents_responses, "build_taken_response", "before"),
+    "committed-not-receipted": (documents_responses, "write_taken_response", "before"),
     "claimed-not-sent": (http_transport.Sender, "send", "before"),
     "sent-not-settled": (claims, "settle_claim", "before"),
     "settled-not-committed": (claims, "settle_claim", "after"),

@@ -19,10 +19,11 @@ from signxml import DigestAlgorithm, SignatureConstructionMethod, SignatureMetho
 from zeep.wsse.signature import BinarySignature
 
 from hub.domain.errors import Rejected
-from hub.formats import safe_xml
-from hub.security import wss_verify, xmldsig
+from hub.formats import canonical_xml, safe_xml
+from hub.security import signing, wss_verify, xmldsig
 from hub.security.certificates import Anchors, Identity, Untrusted
 from hub.security.wss_verify import Unverified
+from hub.soap import documents_responses, envelope
 from tests import pki
 from tests.conftest import ROOT, cannot_be_had
 from tests.pki import NOW
@@ -64,6 +65,78 @@ def test_what_we_sign_all_judges_believe(identity):
     content = wss_verify.sign_envelope(ENVELOPE, identity, NOW)
     assert ours(content, [identity]) == "accepted"
     assert by_signxml(content, identity) == by_xmlsec(content, identity) == "valid"
+
+
+def parts(text, namespace):
+    """Return a receipt and the answer with it as trees, each text in them *text*."""
+    receipt = etree.Element(f"{{{namespace}}}Receipt", nsmap={None: namespace})
+    for leaf in ("DocumentId", "MessageId", "Sha256"):
+        etree.SubElement(receipt, f"{{{namespace}}}{leaf}").text = text
+    etree.SubElement(receipt, f"{{{namespace}}}Time").text = "2026-11-24T08:00:00.000000Z"
+    answer = etree.Element(f"{{{namespace}}}SendDocumentResponse", nsmap={None: namespace})
+    report = etree.SubElement(answer, f"{{{namespace}}}Report")
+    etree.SubElement(report, f"{{{namespace}}}IsSuccess").text = "true"
+    etree.SubElement(report, f"{{{namespace}}}ErrorList")
+    etree.SubElement(answer, f"{{{namespace}}}DocumentId").text = text
+    return receipt, answer
+
+
+@given(
+    st.text(
+        st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]) | st.sampled_from("\r\n\t&<>\"'\ufffd"),
+        max_size=30,
+    ),
+    st.sampled_from(IDENTITIES),
+    st.sampled_from([SOAP11, SOAP12]),
+)
+@settings(max_examples=60)
+def test_what_is_written_in_canonical_form_is_what_is_canonicalised(text, identity, soap):
+    text, namespace = text.replace("\ufffe", "").replace("\uffff", ""), "urn:lienthong:documents:1"
+    receipt, answer = parts(text, namespace)
+    sealed = signing.seal_canonical(
+        documents_responses.write_receipt(documents_responses.Receipt(text, text, text, NOW), namespace), identity
+    )
+    assert sealed == signing.seal_element(receipt, identity)
+    answer.append(etree.fromstring(sealed))
+    written = documents_responses.write_taken_response("SendDocument", text, sealed, namespace)
+    assert written.octets == etree.tostring(answer, method="c14n", exclusive=True)
+    signed = signing.sign_canonical_body(written, soap, identity, NOW)
+    assert signed == signing.sign_envelope(envelope.write_unsigned_envelope(answer, soap), identity, NOW)
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=name)
+@pytest.mark.parametrize("soap", [SOAP11, SOAP12])
+def test_an_answer_in_canonical_form_all_judges_believe(identity, soap):
+    said = documents_responses.Receipt("0192", "số <1> & 'x'", "00" * 32, NOW)
+    sealed = signing.seal_canonical(documents_responses.write_receipt(said), identity)
+    written = documents_responses.write_taken_response("SendDocument", "0192", sealed)
+    content = signing.sign_canonical_body(written, soap, identity, NOW)
+    assert ours(content, [identity]) == "accepted"
+    assert by_xmlsec(content, identity) == "valid"
+    if soap == SOAP11:
+        assert by_signxml(content, identity) == "valid"
+    receipt = documents_responses.read_submission(plain(content)[1][0], "SendDocument").receipt
+    assert receipt == signing.canonicalize_sealed(sealed)
+    root, certificate = wss_verify.unseal_document(receipt, [identity.certificate], NOW)
+    assert (documents_responses.read_receipt(root), certificate) == (said, identity.certificate)
+
+
+@pytest.mark.parametrize("text", ["\0", "\x1f", "\ufffe", "\ud800", "\x0b"])
+def test_what_no_xml_can_hold_is_not_written(text):
+    with pytest.raises(ValueError, match="no XML document"):
+        canonical_xml.escape_canonical_text(f"a{text}b")
+
+
+def test_only_a_receipt_of_the_same_namespace_is_put_into_an_answer():
+    for receipt in (
+        b"",
+        b"<Receipt/>",
+        signing.seal_canonical(
+            documents_responses.write_receipt(documents_responses.Receipt("1", "1", "1", NOW), "urn:x"), PARTNER
+        ),
+    ):
+        with pytest.raises(ValueError, match="not a Receipt"):
+            documents_responses.write_taken_response("SendDocument", "1", receipt)
 
 
 def test_what_we_sign_zeep_believes(tmp_path):

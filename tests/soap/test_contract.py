@@ -22,6 +22,7 @@ from hub.domain.model import Problem
 from hub.formats import xsd_schemas, xsd_types
 from hub.soap import documents_requests, documents_responses, envelope, wsdl
 from tests.costs import drawing
+from tests.stage import build_taken
 from tests.wsdls import SOAP, WSDL, client
 
 NS = documents_requests.NAMESPACE
@@ -207,14 +208,14 @@ SAID = documents_responses.Receipt("0192f0c1", "m-1", hashlib.sha256(PACKET).hex
 
 def sealed():
     """A receipt as the hub seals it, as far as the schema can see."""
-    receipt = documents_responses.build_receipt(SAID)
+    receipt = etree.fromstring(documents_responses.write_receipt(SAID).octets)
     etree.SubElement(receipt, "{http://www.w3.org/2000/09/xmldsig#}Signature")
     return etree.tostring(receipt)
 
 
 @pytest.mark.parametrize("name", ["SendDocument", "UpdateTraces"])
 def test_a_stock_client_reads_every_value_of_a_receipt(documents, zeep, name):
-    element = documents_responses.build_taken_response(name, "0192f0c1", sealed())
+    element = build_taken(name, "0192f0c1", sealed())
     documents.validate(element)
     got = heard(zeep, name, envelope.write_unsigned_envelope(element))
     assert got.Report.IsSuccess is True
@@ -227,9 +228,7 @@ def test_a_stock_client_reads_every_value_of_a_receipt(documents, zeep, name):
 
 
 def test_a_receipt_taken_out_of_its_answer_is_the_document_that_was_sealed(documents):
-    answer = etree.fromstring(
-        envelope.write_unsigned_envelope(documents_responses.build_taken_response("SendDocument", "0192f0c1", sealed()))
-    )
+    answer = etree.fromstring(envelope.write_unsigned_envelope(build_taken("SendDocument", "0192f0c1", sealed())))
     alone = documents_responses.read_submission(envelope.open_reply(answer).child, "SendDocument").receipt
     assert alone == etree.tostring(etree.fromstring(sealed()), method="c14n", exclusive=True)
     assert documents_responses.read_receipt(etree.fromstring(alone)) == SAID
