@@ -21,6 +21,8 @@ class Calibration:
     rsa_sign: float  #: microseconds of a signature with RSA-2048
     ec_sign: float  #: microseconds of a signature with ECDSA, P-256
     sha256: float  #: microseconds to digest a MiB
+    sync: float  #: milliseconds of an fdatasync after 4 KiB
+    load: float  #: processes that ran or waited, in the last minute
 
 
 def _time_one(do: Callable[[], object], times: int) -> float:
@@ -34,8 +36,20 @@ def _time_one(do: Callable[[], object], times: int) -> float:
     return statistics.median(took)
 
 
-def calibrate() -> Calibration:
-    """Measure for about half a second."""
+def _time_syncs(path: Path) -> float:
+    took = []
+    with path.open("wb", buffering=0) as file:
+        for _ in range(50):
+            file.write(bytes(4096))
+            begun = time.perf_counter()
+            os.fdatasync(file.fileno())
+            took.append((time.perf_counter() - begun) * 1e3)
+    path.unlink()
+    return statistics.median(took)
+
+
+def calibrate(place: Path) -> Calibration:
+    """Measure for about half a second; the disk is that of *place*."""
     rsa_key, ec_key, octets = (
         rsa.generate_private_key(65537, 2048),
         ec.generate_private_key(ec.SECP256R1()),
@@ -45,6 +59,8 @@ def calibrate() -> Calibration:
         rsa_sign=_time_one(lambda: rsa_key.sign(b"x", PKCS1v15(), SHA256()), 100),
         ec_sign=_time_one(lambda: ec_key.sign(b"x", ec.ECDSA(SHA256())), 300),
         sha256=_time_one(lambda: hashlib.sha256(octets).digest(), 20),
+        sync=_time_syncs(place / "sync"),
+        load=os.getloadavg()[0],
     )
 
 

@@ -1,12 +1,13 @@
 /* Posts calls that were signed beforehand, over kept or new connections, and tells what came back and when.
  *
  *   load port=N bodies=FILE [path=/soap/documents] [first=0] [count=all] [connections=64] [new=0] [fixed=0]
- *        [ca=FILE certificate=FILE key=FILE] [type=MEDIA] [answers=FILE] [every=50] [patience=60]
+ *        [ca=FILE certificate=FILE key=FILE] [type=MEDIA] [answers=FILE] [every=50] [patience=60] [opening=0]
  *
  * FILE of bodies: a body is its length, four octets of this machine's order, and its octets.  Each is sent once, over the connection that is
  * free first; with fixed=1, number i goes over connection i modulo connections.  With ca=, TLS with a client certificate; a `%` in certificate= and
  * key= stands for the number of the connection.  Every so-manieth answer is kept in the file of answers: number of the body, HTTP status, length,
- * octets.  One process and one thread, so that the load costs as little as possible; standard output is one line of `name=value`.
+ * octets.  With opening=1 the first body of each connection only opens it: after them load says `opened` and waits for a line; what follows counts.
+ * One process and one thread, so that the load costs as little as possible; standard output is one line of `name=value`.
  * Knows HTTP/1.1 as servers answer it (Content-Length, chunked, close); judges no answer beyond its status and the words of acceptance.
  */
 #include <arpa/inet.h>
@@ -29,7 +30,7 @@
 #include <unistd.h>
 
 enum { HEAD = 1024, ACCEPTED_WITHIN = 4096, TRIES = 3 };
-typedef enum { CLOSED, CONNECTING, SHAKING, SENDING, READING } State;
+typedef enum { CLOSED, CONNECTING, SHAKING, SENDING, READING, OPEN } State;
 
 typedef struct {
     State state;
@@ -46,13 +47,13 @@ typedef struct {
 
 static struct {
     const char *bodies, *path, *ca, *certificate, *key, *type, *answers;
-    int port, connections, new, fixed, every, patience;
+    int port, connections, new, fixed, every, patience, opening;
     long first, count;
 } option = {.path = "/soap/documents", .type = "text/xml; charset=utf-8", .connections = 64, .every = 50, .patience = 60, .count = -1};
 
 static const unsigned char **body;
 static uint32_t *body_length;
-static long bodies, next_body, done, accepted, refused, failed, connects, retried;
+static long bodies, most, next_body, done, timed, accepted, refused, failed, connects, retried;
 static double *took;
 static FILE *kept;
 static int queue;
@@ -151,10 +152,10 @@ static void dial(Connection *c) {
 static int take(Connection *c) {
     if (option.fixed) {
         long number = c->body < 0 ? c->index : c->body + option.connections;
-        if (number >= bodies) return 0;
+        if (number >= most) return 0;
         c->body = number;
     } else {
-        if (next_body >= bodies) return 0;
+        if (next_body >= most) return 0;
         c->body = next_body++;
     }
     c->tries = 0;
@@ -216,7 +217,7 @@ static size_t whole(Connection *c, size_t *content, int *closing) {
 
 static void finish(Connection *c, size_t length, size_t content, int closing) {
     int status = atoi(c->answer + 9);
-    took[accepted + refused] = now() - c->begun;
+    took[timed++] = now() - c->begun;
     done++;
     if (status == 200 && memmem(c->answer + content, length - content, "IsSuccess>true", 14)) accepted++;
     else {
@@ -230,7 +231,10 @@ static void finish(Connection *c, size_t length, size_t content, int closing) {
     }
     if (closing || option.new) drop(c);
     if (take(c)) begin(c);
-    else if (c->state != CLOSED) drop(c);
+    else if (c->state != CLOSED) {
+        if (most < bodies) c->state = OPEN;
+        else drop(c);
+    }
 }
 
 /* Do what can be done without waiting, then tell epoll what to wait for. */
@@ -356,6 +360,24 @@ static int compare(const void *a, const void *b) {
 
 static double quantile(long many, double part) { return many ? took[(long)((many - 1) * part + 0.5)] * 1e3 : 0; }
 
+static double seconds_of(const struct rusage *used) {
+    return used->ru_utime.tv_sec + used->ru_stime.tv_sec + (used->ru_utime.tv_usec + used->ru_stime.tv_usec) / 1e6;
+}
+
+/* Go on until as many bodies as may be sent now are answered. */
+static void run(void) {
+    struct epoll_event ready[256];
+    while (done < most) {
+        int many = epoll_wait(queue, ready, 256, option.patience * 1000);
+        if (many < 0 && errno != EINTR) fail("epoll_wait");
+        if (many == 0) {
+            errno = ETIMEDOUT;
+            fail("no answer");
+        }
+        for (int i = 0; i < many; i++) go_on(ready[i].data.ptr);
+    }
+}
+
 int main(int words, char **word) {
     for (int i = 1; i < words; i++) {
         char *value = strchr(word[i], '=');
@@ -365,7 +387,7 @@ int main(int words, char **word) {
 #define NUMBER(name) else if (!strcmp(word[i], #name)) option.name = atol(value)
         if (0) {}
         TEXT(bodies); TEXT(path); TEXT(ca); TEXT(certificate); TEXT(key); TEXT(type); TEXT(answers);
-        NUMBER(port); NUMBER(connections); NUMBER(new); NUMBER(fixed); NUMBER(every); NUMBER(patience); NUMBER(first); NUMBER(count);
+        NUMBER(port); NUMBER(connections); NUMBER(new); NUMBER(fixed); NUMBER(every); NUMBER(patience); NUMBER(opening); NUMBER(first); NUMBER(count);
         else fail(word[i]);
     }
     signal(SIGPIPE, SIG_IGN);
@@ -379,27 +401,36 @@ int main(int words, char **word) {
         all[i].body = -1;
         if (option.ca) all[i].context = context_of(i);
     }
-    double begun = now();
+    long opened = 0;
+    most = option.opening && option.connections < bodies ? option.connections : bodies;
     for (int i = 0; i < option.connections; i++)
         if (take(&all[i])) begin(&all[i]);
-    struct epoll_event ready[256];
-    while (done < bodies) {
-        int many = epoll_wait(queue, ready, 256, option.patience * 1000);
-        if (many < 0 && errno != EINTR) fail("epoll_wait");
-        if (many == 0) {
-            errno = ETIMEDOUT;
-            fail("no answer");
-        }
-        for (int i = 0; i < many; i++) go_on(ready[i].data.ptr);
+    if (most < bodies) {
+        run();
+        puts("opened");
+        fflush(stdout);
+        if (getchar() == EOF) return 1;
+        opened = accepted;
+        accepted = timed = 0;
+        most = bodies;
     }
+    struct rusage before, used;
+    getrusage(RUSAGE_SELF, &before);
+    double begun = now();
+    if (opened)
+        for (int i = 0; i < option.connections; i++)
+            if (take(&all[i])) {
+                begin(&all[i]);
+                go_on(&all[i]);
+            }
+    run();
     double seconds = now() - begun;
     if (kept) fclose(kept);
-    struct rusage used;
     getrusage(RUSAGE_SELF, &used);
-    double cpu = used.ru_utime.tv_sec + used.ru_stime.tv_sec + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
-    long many = accepted + refused;
+    double cpu = seconds_of(&used) - seconds_of(&before);
+    long many = timed;
     qsort(took, many, sizeof *took, compare);
-    printf("seconds=%.6f accepted=%ld refused=%ld failed=%ld connects=%ld retried=%ld p50_ms=%.3f p99_ms=%.3f most_ms=%.3f cpu=%.6f\n", seconds,
+    printf("seconds=%.6f opened=%ld accepted=%ld refused=%ld failed=%ld connects=%ld retried=%ld p50_ms=%.3f p99_ms=%.3f most_ms=%.3f cpu=%.6f\n", seconds, opened,
         accepted, refused, failed, connects, retried, quantile(many, 0.5), quantile(many, 0.99), quantile(many, 1), cpu);
     if (first_refusal[0]) fprintf(stderr, "%s\n", first_refusal);
     return 0;

@@ -5,16 +5,18 @@ rows say so.
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.conftest import ROOT
 
 HERE = Path(__file__).parent
-#: Where Python peers have their packages.
-PEERS = Path(sys.prefix) / "bench"
+#: Where Python peers and the Node peer have their packages.
+PEERS, NODE = Path(sys.prefix) / "bench", Path(sys.prefix) / "bench-node"
 LOCK = ROOT / "requirements-bench.lock"
 FLAGS = ("-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra")
 
@@ -61,5 +63,84 @@ def install_python_peers() -> Path:
     return PEERS / "bin"
 
 
-def _run(*words: object) -> None:
-    subprocess.run([str(word) for word in words], check=True, capture_output=True, text=True)
+JARS = Path("/usr/share/java")
+#: What each engine of the Java peer needs beside the JDK.
+ENGINES = {
+    "Dsig": ("sqlite-jdbc", "slf4j-api", "slf4j-nop"),
+    "Wss4j": ("sqlite-jdbc", "slf4j-api", "slf4j-nop", "wss4j", "xmlsec", "commons-logging"),
+}
+JAVA_PACKAGES = {
+    "Dsig": "default-jdk-headless libxerial-sqlite-jdbc-java",
+    "Wss4j": "default-jdk-headless libxerial-sqlite-jdbc-java libwss4j-java",
+}
+
+
+def compile_java_peer(engine: str, place: Path) -> str:
+    """Compile the Java peer with *engine* into *place*, and return its class path. Raises Missing."""
+    need_programs("java", "javac", packages=JAVA_PACKAGES[engine])
+    jars = [JARS / f"{name}.jar" for name in ENGINES[engine]]
+    if absent := [jar.name for jar in jars if not jar.exists()]:
+        raise Missing(f"no {', '.join(absent)}: install {JAVA_PACKAGES[engine]}")
+    place.mkdir(exist_ok=True)
+    path = ":".join(map(str, [*jars, place]))
+    sources = [HERE / f"peers/java/{name}.java" for name in ("Peer", engine)]
+    _run("javac", "-encoding", "UTF-8", "-cp", path, "-d", place, *sources)
+    return path
+
+
+def find_node_peer(*, install: bool = False) -> Path:
+    """Return the program of the Node peer, beside its packages. *install* takes minutes: two of them are compiled. Raises Missing."""
+    need_programs("node", "npm", packages="nodejs npm")
+    home = HERE / "peers/node"
+    stamp, wanted = NODE / ".lock", hashlib.sha256((home / "package-lock.json").read_bytes()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        if not install:
+            raise Missing("no packages of it: ./dev bench --setup installs them")
+        NODE.mkdir(exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(home / name, NODE)
+        try:
+            _run("npm", "ci", "--no-audit", "--no-fund", where=NODE)
+        except subprocess.CalledProcessError as error:
+            raise Missing(f"npm ci: {error.stderr[-300:]}") from error
+        stamp.write_text(wanted)
+    shutil.copy(home / "server.mjs", NODE)
+    return NODE / "server.mjs"
+
+
+#: Debian's packages with all optional parts; the last three compile the packages of the Node peer.
+SYSTEM = (
+    *(
+        "gcc",
+        "pkg-config",
+        "libc6-dev",
+        "libssl-dev",
+        "libxml2-dev",
+        "postgresql",
+        "default-jdk-headless",
+        "libwss4j-java",
+    ),
+    *("libxerial-sqlite-jdbc-java", "nodejs", "npm", "g++", "make", "python3"),
+)
+
+
+def set_up(say: Callable[[str], None]) -> None:
+    """Install every optional part that this user may install, and name the others."""
+    say(f"packages of the system: {' '.join(SYSTEM)}")
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        _run("apt-get", "-q", "update")
+        _run("apt-get", "-qy", "install", "--no-install-recommends", *SYSTEM)
+    else:
+        say(f"not installed by this user; type:  sudo apt-get install {' '.join(SYSTEM)}")
+    for name, install in (("Python peers", install_python_peers), ("Node peer", lambda: find_node_peer(install=True))):
+        try:
+            install()
+        except Missing as missing:
+            say(f"{name}: {missing}")
+        else:
+            say(f"{name}: here")
+
+
+def _run(*words: object, where: Path | None = None) -> None:
+    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run([str(word) for word in words], check=True, capture_output=True, text=True, cwd=where, env=env)

@@ -6,7 +6,7 @@ the rounds beside their spread: whatever else the machine does hits all.
 
 import statistics
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ class Sent:
     """What load.c says about one run of it."""
 
     seconds: float
+    opened: int  #: accepted before the time began
     accepted: int
     refused: int
     failed: int
@@ -75,44 +76,106 @@ def send(
     *,
     count: int,
     connections: int,
-    answers: Path | None = None,
+    opening: Callable[[], None] | None = None,
     **more: Any,
 ) -> Sent:
-    """Send the first *count* calls of *bodies*; the rest are options of load.c. Raises Misbehaved if it ends with an error."""
-    options: dict[str, object] = {"port": server.port, "bodies": bodies, "count": count, "connections": connections}
-    options |= dict(server.tls) | more
-    if answers is not None:
-        options["answers"] = answers
-    words = [str(load), *(f"{key}={value}" for key, value in options.items())]
-    ran = subprocess.run(words, capture_output=True, text=True, check=False)
-    if ran.returncode:
-        raise Misbehaved(f"{server.name}: {ran.stderr[-1000:]}")
-    said = {key: float(value) for key, _, value in (word.partition("=") for word in ran.stdout.split())}
+    """Send the first *count* calls of *bodies*; the rest are options of load.c. Raises Misbehaved if it ends with an error.
+
+    With *opening*, one more call a connection goes before them, and it is called when all connections are open.
+    """
+    ports, extra = server.ports, connections if opening else 0
+    shares = [count // len(ports) + (number < count % len(ports)) for number in range(len(ports))]
+    started, first = [], 0
+    for port, share in zip(ports, shares, strict=True):
+        kept = max(1, connections // len(ports))
+        many = share + (kept if opening else 0)
+        options: dict[str, object] = {
+            "port": port,
+            "bodies": bodies,
+            "first": first,
+            "count": many,
+            "connections": kept,
+        }
+        options |= dict(server.tls) | {"opening": int(opening is not None)} | more
+        words = [str(load), *(f"{key}={value}" for key, value in options.items())]
+        started.append(
+            subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+        first += many
+    try:
+        if opening:
+            for each in started:
+                assert each.stdout is not None
+                if each.stdout.readline() != "opened\n":
+                    raise Misbehaved(f"{server.name}: {each.communicate()[1][-1000:]}")
+            opening()
+            for each in started:
+                assert each.stdin is not None
+                each.stdin.write("\n")
+                each.stdin.flush()
+        said = [each.communicate() for each in started]
+    finally:
+        for each in started:
+            each.kill()
+    if any(each.returncode for each in started):
+        raise Misbehaved(f"{server.name}: {' '.join(errors[-1000:] for _, errors in said)}")
+    found = [_read_said(output, errors) for output, errors in said]
+    if opening and sum(each.opened for each in found) != extra:
+        raise Misbehaved(f"{server.name}: {' '.join(each.complaint for each in found)}")
+    return found[0] if len(found) == 1 else _join(found)
+
+
+def _read_said(output: str, complaint: str) -> Sent:
+    said = {key: float(value) for key, _, value in (word.partition("=") for word in output.split())}
     return Sent(
         seconds=said["seconds"],
+        opened=int(said["opened"]),
         accepted=int(said["accepted"]),
         refused=int(said["refused"]),
         failed=int(said["failed"]),
         p50=said["p50_ms"],
         p99=said["p99_ms"],
         cpu=said["cpu"],
-        complaint=ran.stderr[-600:],
+        complaint=complaint[-600:],
     )
 
 
-def measure_round(load: Path, server: Server, bodies: Path, count: int, connections: int, **more: Any) -> Figures:
-    """Send *count* calls that are good. Raises Misbehaved unless each is accepted and kept."""
-    rows = server.count_rows()
-    processes.forget_peak(server.roots)
-    before, memory = processes.read_tree_cpu(server.roots), processes.read_tree_memory(server.roots)
-    said = send(load, server, bodies, count=count, connections=connections, **more)
+def _join(found: Sequence[Sent]) -> Sent:
+    """Return what several runs at once say together; of quantiles the worst."""
+    return Sent(
+        seconds=max(each.seconds for each in found),
+        opened=sum(each.opened for each in found),
+        accepted=sum(each.accepted for each in found),
+        refused=sum(each.refused for each in found),
+        failed=sum(each.failed for each in found),
+        p50=max(each.p50 for each in found),
+        p99=max(each.p99 for each in found),
+        cpu=sum(each.cpu for each in found),
+        complaint=" ".join(each.complaint for each in found),
+    )
+
+
+def measure_round(
+    load: Path, server: Server, bodies: Path, count: int, connections: int, *, kept: bool = True, **more: Any
+) -> Figures:
+    """Send *count* calls that are good, over connections that are open already if they are *kept*.
+
+    Raises Misbehaved unless each is accepted and in the journal.
+    """
+    rows, before = server.count_rows(), [0.0, 0.0]
+
+    def begin() -> None:
+        processes.forget_peak(server.roots)
+        before[:] = processes.read_tree_cpu(server.roots), processes.read_tree_memory(server.roots)
+
+    begin()
+    said = send(load, server, bodies, count=count, connections=connections, opening=begin if kept else None, **more)
     processes.wait_until_idle(server.roots)
-    spent, peak = processes.read_tree_cpu(server.roots) - before, processes.read_tree_memory(server.roots, "VmHWM")
+    spent, peak = processes.read_tree_cpu(server.roots) - before[0], processes.read_tree_memory(server.roots, "VmHWM")
     if said.accepted != count:
         raise Misbehaved(f"{server.name}: {said.accepted} of {count} accepted; {said.complaint}")
-    kept = server.count_rows() - rows
-    if kept != count:
-        raise Misbehaved(f"{server.name}: {count} receipts, {kept} rows")
+    if (made := server.count_rows() - rows) != count + said.opened:
+        raise Misbehaved(f"{server.name}: {count + said.opened} receipts, {made} rows")
     return Figures(
         sent=count,
         rate=count / said.seconds,
@@ -120,7 +183,7 @@ def measure_round(load: Path, server: Server, bodies: Path, count: int, connecti
         p50=said.p50,
         p99=said.p99,
         memory=peak,
-        grown=peak - memory,
+        grown=peak - before[1],
         client=said.cpu / count * 1e6,
     )
 
@@ -137,21 +200,3 @@ def see_refusal(load: Path, server: Server, call: bytes, place: Path) -> None:
 def choose_count(rate: float, most: int, busy: float = BUSY, least: int = 20) -> int:
     """Return how many calls a server that takes *rate* a second gets in a round."""
     return max(min(least, most), min(most, int(rate * busy)))
-
-
-def interleave(
-    load: Path,
-    servers: Iterable[Server],
-    files: Sequence[Path],
-    counts: Mapping[str, int],
-    connections: int,
-    **more: Any,
-) -> dict[str, Series]:
-    """Send a prefix of each of *files* to every one of *servers*: one round a file."""
-    found = {server.name: Series(server.name) for server in servers}
-    for number, file in enumerate(files):
-        order = list(servers) if number % 2 == 0 else list(servers)[::-1]
-        for server in order:
-            figures = measure_round(load, server, file, counts[server.name], connections, **more)
-            found[server.name].rounds.append(figures)
-    return found

@@ -26,6 +26,7 @@ from tests.running import RunningHub, until
 from tests.warm import BIN
 
 DOCUMENTS = ROOT / "xsd/lienthong/1/documents.xsd"
+QUIET = "-Dorg.apache.commons.logging.Log=org.apache.commons.logging.impl.NoOpLog"
 PACKETS = ROOT / "xsd/qcvn102/observed/document.xsd"
 
 
@@ -33,8 +34,12 @@ class Server(Protocol):
     """Something that takes signed calls."""
 
     name: str
-    port: int
     tls: Mapping[str, Path]  #: options of load.c; empty: plain HTTP
+    compiles: bool  #: whether it gets faster while it runs
+
+    @property
+    def ports(self) -> Sequence[int]:
+        """Its port, or one of each node."""
 
     @property
     def roots(self) -> Sequence[int]:
@@ -51,21 +56,36 @@ class Server(Protocol):
 
 
 class HubServer:
-    """A complete hub in its default configuration, on SQLite or *database*."""
+    """A complete hub in its default configuration, on SQLite or *database*, or *beside* another node of it."""
+
+    compiles = False
 
     def __init__(
-        self, name: str, home: Path, key_type: KeyType = KeyType.EC_P256, database: str | None = None, workers: int = 1
+        self,
+        name: str,
+        home: Path,
+        key_type: KeyType = KeyType.EC_P256,
+        *,
+        database: str | None = None,
+        workers: int = 1,
+        pki: "HubServer | None" = None,
+        beside: "HubServer | None" = None,
     ) -> None:
         self.name = name
-        self.hub = RunningHub(home, database)
+        self.hub = RunningHub(home, database, beside=beside.hub if beside else None)
         self.sender = (self.hub.files("sotttt")["key"], self.hub.files("sotttt")["certificate"])
         self.hub_files = (home / "pki/hub.key", home / "pki/hub.crt")
-        if key_type is not KeyType.RSA:
+        if pki is not None:
+            self._use_pki_of(pki)
+        elif key_type is not KeyType.RSA and beside is None:
             calls.issue(self.hub, self.hub_files, "hub", key_type)
             calls.issue(self.hub, self.sender, "sotttt", key_type)
+            calls.issue(
+                self.hub, (self.hub.files("vpub")["key"], self.hub.files("vpub")["certificate"]), "vpub", key_type
+            )
         if workers > 1:
             configure_workers(self.hub.config, workers)
-        self.port = int(tomllib.loads(self.hub.config.read_text())["soap"]["port"])
+        self.ports = (int(tomllib.loads(self.hub.config.read_text())["soap"]["port"]),)
         self.tls: Mapping[str, Path] = {
             "ca": self.hub.files("sotttt")["ca"],
             "key": self.sender[0],
@@ -73,7 +93,7 @@ class HubServer:
         }
         self._also: Sequence[int] = ()
 
-    def use_pki_of(self, other: "HubServer") -> None:
+    def _use_pki_of(self, other: "HubServer") -> None:
         """Take the certificates and keys of *other*: the same calls are then good for both."""
         for path in (other.hub.home / "pki").rglob("*.*"):
             (self.hub.home / "pki" / path.relative_to(other.hub.home / "pki")).write_bytes(path.read_bytes())
@@ -127,14 +147,23 @@ class Peer:
 
     tls: Mapping[str, Path] = {}
 
-    def __init__(self, name: str, home: Path, ca: Path, command: Sequence[object], cwd: Path | None = None) -> None:
-        home.mkdir()
-        self.name, self.home, self._cwd = name, home, cwd
-        (self.port,) = find_free_ports(1)
+    def __init__(
+        self,
+        name: str,
+        home: Path,
+        ca: Path,
+        command: Sequence[object],
+        cwd: Path | None = None,
+        *,
+        compiles: bool = False,
+    ) -> None:
+        home.mkdir(exist_ok=True)
+        self.name, self.home, self._cwd, self.compiles = name, home, cwd, compiles
+        (port,) = self.ports = find_free_ports(1)
         self.database = home / "peer.db"
-        self._command = [str(word).replace("{port}", str(self.port)) for word in command]
+        self._command = [str(word).replace("{port}", str(port)) for word in command]
         self._env = os.environ | {
-            "PEER_PORT": str(self.port),
+            "PEER_PORT": str(port),
             "PEER_CA": str(ca),
             "PEER_DOCUMENTS": str(DOCUMENTS),
             "PEER_PACKETS": str(PACKETS),
@@ -160,7 +189,7 @@ class Peer:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with contextlib.suppress(urllib.error.HTTPError):  # any answer will do
             try:
-                opener.open(f"http://127.0.0.1:{self.port}/soap/documents", b"<x/>", timeout=20).close()
+                opener.open(f"http://127.0.0.1:{self.ports[0]}/soap/documents", b"<x/>", timeout=20).close()
             except urllib.error.HTTPError:
                 return True
             except OSError:
@@ -190,8 +219,24 @@ class Peer:
             return int(connection.execute("SELECT count(*) FROM message").fetchone()[0])
 
 
-def make_flask(place: Path, ca: Path) -> Server:
+def make_flask(name: str, place: Path, ca: Path) -> Server:
     """Return Flask + gunicorn + signxml with two workers. Raises Missing."""
     programs = parts.install_python_peers()
     command = (programs / "gunicorn", "-w", 2, "-b", "127.0.0.1:{port}", "--log-level", "warning", "flask_peer:app")
-    return Peer("Flask + gunicorn + signxml, 2 workers", place / "flask", ca, command, parts.HERE / "peers")
+    return Peer(name, place / "flask", ca, command, parts.HERE / "peers")
+
+
+def make_java(name: str, engine: str, place: Path, ca: Path) -> Server:
+    """Return the Java peer with *engine*, on every core. Raises Missing."""
+    path = parts.compile_java_peer(engine, place / f"classes-{engine}")
+    options = (
+        "-Dsun.net.httpserver.nodelay=true",
+        "-Dfile.encoding=UTF-8",
+        QUIET,
+    )  # nodelay: otherwise Nagle costs 40 ms an answer
+    return Peer(name, place / engine.lower(), ca, ("java", *options, "-cp", path, "Peer", engine), compiles=True)
+
+
+def make_node(name: str, place: Path, ca: Path) -> Server:
+    """Return express + xml-crypto on two workers. Raises Missing."""
+    return Peer(name, place / "node", ca, ("node", parts.find_node_peer()), compiles=True)

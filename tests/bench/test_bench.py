@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.bench import beside, parts
-from tests.bench.beside import Plan, Run
+from tests.bench.run import FLASK, HUB, Plan, Run
 from tests.conftest import ROOT, cannot_be_had
 
-SHORT = Plan(rounds=1, busy=0.2, most=100, warm=64)
+SHORT = Plan(rounds=1, busy=0.2, most=100, warm=64, short=True)
 
 
 @pytest.mark.slow
@@ -27,9 +27,9 @@ def test_the_short_form_measures_the_hub_beside_a_peer_and_the_limit(tmp_path):
     beside.measure(run)
     text = "\n".join(said)
     assert re.search(r"calibration: RSA-2048 signature \d+ us", text)
-    assert re.search(rf"{re.escape(beside.HUB)} +\d+ +\d+ to \d+ +\d+", text), text
-    assert re.search(rf"{re.escape(beside.FLASK)} +\d+ +\d+ to \d+ +\d+", text), text
-    assert re.search(r"rate, one process : Flask \+ signxml +\d+\.\d\d", text), text
+    assert re.search(rf"{re.escape(HUB)} +\d+ +\d+ to \d+ +\d+", text), text
+    assert re.search(rf"{re.escape(FLASK)} +\d+ +\d+ to \d+ +\d+", text), text
+    assert re.search(r"one process : Flask \+ signxml +\d+\.\d\d", text), text
 
 
 def test_the_peers_packages_are_locked_by_their_hashes():
