@@ -20,7 +20,7 @@ from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
 from hub.intake.verification import Read, VerifiedCall
-from hub.journal import blobs, duties, events, replay_guard
+from hub.journal import blobs, duties, events, message_sets, replay_guard
 from hub.journal import messages as journal
 from hub.journal.decisions import MessageEntry, RecordedMessage, keeps_bytes
 from hub.journal.replay_guard import ReplayMark
@@ -28,7 +28,7 @@ from hub.language.phrases import phrase
 from hub.runtime.thread_pool import Work
 from hub.soap.attachments import Carriage
 from hub.soap.wsdl import Contract
-from hub.store.group_commit import Journal
+from hub.store.group_commit import Journal, SetStep
 from hub.store.transactions import Transaction
 from hub.units.province import Province
 from hub.units.routing import Routes
@@ -165,9 +165,7 @@ def perform_once(
     return replay_guard.run_call_once(tx, mark, now, lambda fresh: step(tx, *args, fresh=fresh))
 
 
-def record_message_once(
-    tx: Transaction, entry: MessageEntry, routes: Routes, mark: ReplayMark | None
-) -> RecordedMessage:
+def _record_once(tx: Transaction, entry: MessageEntry, routes: Routes, mark: ReplayMark | None) -> RecordedMessage:
     """Write a judged message like `record_message`. A refusal spends *mark*, and a spent call brings no new message.
 
     Raises `Rejected` (`replayed`), and the savepoint then undoes what was written.
@@ -178,6 +176,17 @@ def record_message_once(
     elif taken.id == entry.id and replay_guard.is_spent(tx, mark):
         raise replay_guard.refuse_replayed_call(entry.service)
     return taken
+
+
+def _record_set_once(
+    tx: Transaction, calls: Sequence[tuple[MessageEntry, Routes, ReplayMark | None]]
+) -> list[RecordedMessage | None]:
+    """Write those of the judged messages that a set can contain. None: the message is to be written alone."""
+    return message_sets.record_new_documents(tx, [message_sets.ReceivedMessage(*call) for call in calls])
+
+
+#: Writes a judged message once, alone or with others.
+record_message_once = SetStep(_record_once, _record_set_once)
 
 
 def record_refusal(tx: Transaction, said: Event, mark: ReplayMark | None) -> None:

@@ -60,6 +60,11 @@ def keep_parts(tx: Transaction, sha256: str, octets: bytes | Octets, numbers: It
     return new
 
 
+def make_row(sha256: str, octets: bytes | Octets) -> dict[str, object]:
+    """Return the row of *octets*, at most `PART` of them."""
+    return {"sha256": sha256, "part": 0, "octets": octets if isinstance(octets, bytes) else octets.read()}
+
+
 def read_blob_size(tx: Transaction, sha256: str) -> int | None:
     """Return the number of stored octets under *sha256*, or None. It is too small if a writer was interrupted."""
     found = tx.scalar(sa.select(sa.func.sum(sa.func.length(table.c.octets))).where(table.c.sha256 == sha256))

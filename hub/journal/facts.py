@@ -122,7 +122,7 @@ def insert_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, list[Even
     told = [(make_fact_key(fact), fact) for fact in facts]
     for key, fact in told:
         first.setdefault(key, fact)
-    fresh = transactions.insert_new_rows(tx, table, [_row(fact) for fact in first.values()])
+    fresh = transactions.insert_new_rows(tx, table, [make_row(fact) for fact in first.values()])
     new = {key: fact for key, fact in first.items() if key in fresh}
     known = [(key, fact) for key, fact in told if new.get(key) is not fact]
     differing = _differences(tx, [(key, fact) for key, fact in known if fact.service != DOCUMENTS], new)
@@ -134,7 +134,8 @@ def make_fact_key(fact: Fact) -> Key:
     return fact.unit, fact.service, fact.key, fact.milestone
 
 
-def _row(fact: Fact) -> dict[str, object]:
+def make_row(fact: Fact) -> dict[str, object]:
+    """Return the columns of *fact*."""
     return {name: getattr(fact, name) for name in _FIELDS}
 
 

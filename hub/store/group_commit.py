@@ -10,9 +10,9 @@ steps fail at once. Contains no table.
 import contextvars
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 from weakref import WeakSet
 
 import attrs
@@ -101,6 +101,34 @@ class Journal(Protocol):
         ...
 
 
+@attrs.frozen
+class SetStep(Generic[P, T]):
+    """A step that a commit can do for many callers at once. It is called like any other step."""
+
+    one: Callable[Concatenate[Transaction, P], T]
+    #: takes the arguments of several calls and returns the result of each, or None where the call is to be done by
+    #: `one`; when it raises, all are
+    many: Callable[[Transaction, Sequence[Any]], Sequence[T | None]]
+
+    def __call__(self, tx: Transaction, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do the step for one caller."""
+        return self.one(tx, *args, **kwargs)
+
+
+@attrs.frozen(eq=False)
+class StepCall:
+    """A step with the arguments and the context of its caller."""
+
+    step: Callable[..., object]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any] = attrs.field(factory=dict)
+    context: contextvars.Context = attrs.field(factory=contextvars.copy_context)
+
+    def __call__(self, tx: Transaction) -> object:
+        """Do the step."""
+        return self.context.run(self.step, tx, *self.args, **self.kwargs)
+
+
 @attrs.define(eq=False)
 class _Waiting:
     """A step that waits for the next commit, and the Deferred of its caller."""
@@ -164,9 +192,14 @@ def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool, steady: C
         if len(steps) > 1:
             transactions.share_transaction(tx)
         until = steady() + BUDGET
-        for step in steps:
+        done = _run_sets(tx, steps)
+        for number, step in enumerate(steps):
+            if number in done:
+                results.append(done[number])
+                continue
             if results and steady() >= until:
-                return results + [NOT_BEGUN] * (len(steps) - len(results))
+                results.append(NOT_BEGUN)
+                continue
             try:
                 with transactions.savepoint(tx):
                     results.append(step(tx))
@@ -179,6 +212,33 @@ def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool, steady: C
             except Exception:  # noqa: BLE001 - it is returned, as a Failure, to the caller that waits for this step
                 results.append(Failure())
     return results
+
+
+def _run_sets(tx: Transaction, steps: Sequence[Step]) -> dict[int, object]:
+    """Do as sets those of *steps* that can be, each set in a savepoint. Return the results by number of the step.
+
+    A set that fails is done step by step, so that only the step that causes the failure fails.
+    """
+    sets: dict[SetStep[Any, Any], dict[int, tuple[Any, ...]]] = {}
+    for number, step in enumerate(steps):
+        if isinstance(step, StepCall) and isinstance(step.step, SetStep) and not step.kwargs:
+            sets.setdefault(step.step, {})[number] = step.args
+    done: dict[int, object] = {}
+    for step, calls in sets.items():
+        if len(calls) < 2:
+            continue
+        try:
+            with transactions.savepoint(tx):
+                results = step.many(tx, list(calls.values()))
+        except sa.exc.DBAPIError as error:
+            if not transactions.is_statement_error(error):
+                raise
+            log.warning("set-not-written", error=str(error))
+        except Exception as error:  # noqa: BLE001 - it is found again by the step that causes it
+            log.warning("set-not-written", error=repr(error))
+        else:
+            done |= {number: result for number, result in zip(calls, results, strict=True) if result is not None}
+    return done
 
 
 @attrs.define(eq=False)
@@ -339,8 +399,8 @@ class Database(Service):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
-        context = contextvars.copy_context()
-        waiting = _Waiting(lambda tx: context.run(step, tx, *args, **kwargs), self._reactor.seconds(), owner)
+        call = StepCall(step, args, kwargs)
+        waiting = _Waiting(call, self._reactor.seconds(), owner)
         if owner is None:
             self._waiting.append(waiting)
         else:

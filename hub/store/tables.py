@@ -7,6 +7,7 @@ fixed width, which sorts in time order and can be read in any SQL shell.
 import json
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -72,6 +73,7 @@ def write_pairs(value: Iterable[tuple[str, str]]) -> str:
     return json.dumps(dict(sorted(value)), ensure_ascii=False, separators=(",", ":"))
 
 
+@lru_cache(256)  # the rows of one message have the same time in many columns
 def write_instant(value: datetime) -> str:
     """Return the canonical text of an instant. Raises ValueError for a naive datetime."""
     if value.tzinfo is None:

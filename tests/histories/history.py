@@ -9,7 +9,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import cast
 
 import attrs
@@ -21,6 +20,7 @@ from hub.domain.errors import Rejected
 from hub.domain.ids import make_id
 from hub.domain.lifecycle import name_outcome
 from hub.domain.model import Outcome, Postponed, Unavailable
+from hub.intake.endpoint import record_message_once
 from hub.journal import blobs
 from hub.journal import messages as journal_messages
 from hub.journal.decisions import MessageEntry, RecordedMessage
@@ -29,7 +29,7 @@ from hub.journal.queue import replay as queue_replay
 from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.journal.search import MessageFilter
 from hub.store import transactions
-from hub.store.group_commit import commit_steps
+from hub.store.group_commit import StepCall, commit_steps
 from tests.histories.office import Letter, judge, province
 from tests.promised import keep_promises
 from tests.recount import letter as letters
@@ -145,8 +145,7 @@ class History:
         def attempt(run: Callable[..., object]) -> None:
             if run == self._commit:
                 steps: list[Callable[[transactions.Transaction], object]] = [
-                    partial(journal_messages.record_message, entry=entry, routes=province().routes)
-                    for _, entry, _ in judged
+                    StepCall(record_message_once, (entry, province().routes, None)) for _, entry, _ in judged
                 ]
                 if spoils:
                     steps.insert(1, spoil)

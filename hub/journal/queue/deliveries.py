@@ -19,7 +19,7 @@ from hub.journal import duties, events, facts
 from hub.journal.queue import lanes
 from hub.services import list_services
 from hub.store import transactions
-from hub.store.hot_statements import HotStatement
+from hub.store.hot_statements import HotStatement, SetInsert
 from hub.store.tables import FREE, message, write_instant
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
@@ -36,6 +36,7 @@ _PLANNED = (
 #: Insert of a waiting delivery, which is free if it is the head of its lane, and of any other one.
 _WAITS = HotStatement(sa.insert(table).values(free=lanes.IS_NEW), keys=_PLANNED)
 _WAITS_NOT = HotStatement(sa.insert(table).values(free=False), keys=_PLANNED)
+_FIRST = SetInsert(table)
 _LAST = HotStatement(sa.select(sa.func.max(table.c.id).label("last")).where(table.c.lane == sa.bindparam("in")))
 _ONE = sa.update(table).where(table.c.id == sa.bindparam("which"))
 _MESSAGE = HotStatement(sa.select(message).where(message.c.id == sa.bindparam("of")))
@@ -166,6 +167,11 @@ def insert_deliveries(tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> Non
         _WAITS.run_many(tx, waiting)
     if others:
         _WAITS_NOT.run_many(tx, others)
+
+
+def insert_first_deliveries(tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert planned *rows*, each the first delivery of its lane to its recipient."""
+    _ = _FIRST.run(tx, [{**row, "free": row["state"] is DeliveryState.WAITING} for row in rows])
 
 
 def read_message_deliveries(tx: Transaction, message_id: str, *, to_move: bool = False) -> list[Delivery]:

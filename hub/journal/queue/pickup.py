@@ -59,8 +59,8 @@ def fetch_message(
             )
             body = {"recipient": row.recipient, "partner": partner}
             events.append_events(tx, Event("delivery-fetched", now, message_id, row.id, body))
-    row = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
-    return {str(name): value for name, value in row.items()}
+    found = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
+    return {str(name): value for name, value in found.items()}
 
 
 def confirm_receipt(
