@@ -11,7 +11,6 @@ from cryptography import x509
 
 from hub.config import Config, Partner
 from hub.domain.model import Receive, Unit
-from hub.security.certificates import hash_certificate
 from hub.units.routing import RoutedPartner, Routes
 from hub.units.unit_index import UnitIndex
 
@@ -22,7 +21,7 @@ class Province:
 
     config: Config
     routes: Routes
-    _by_certificate: Mapping[str, Partner]
+    _by_certificate: Mapping[x509.Certificate, Partner]
     _relayed: Mapping[str, tuple[Partner, ...]]  #: a relay's code -> the partners whose calls it carries
 
     @classmethod
@@ -39,9 +38,7 @@ class Province:
         ]
         routes = Routes.of(units, posts, province=config.province, upstream=config.upstream)
         by_certificate = {
-            hash_certificate(certificate): partner
-            for partner in config.partners.values()
-            for certificate in partner.certificates
+            certificate: partner for partner in config.partners.values() for certificate in partner.certificates
         }
         relayed: dict[str, tuple[Partner, ...]] = {}
         for partner in config.partners.values():
@@ -51,7 +48,7 @@ class Province:
 
     def partner_with(self, certificate: x509.Certificate) -> Partner | None:
         """Return the partner that is configured with *certificate*."""
-        return self._by_certificate.get(hash_certificate(certificate))
+        return self._by_certificate.get(certificate)
 
     def callers_over(self, partner: Partner) -> tuple[Partner, ...]:
         """Return the partners whose calls may use *partner*'s connections: itself, and those that name it as relay."""

@@ -2,18 +2,20 @@
 
 Knows codes, aliases and their storage. Does not know what a unit may send or receive. 111,000 agencies take about 8 MB
 in this form; a dict of `Unit` takes four times as much. A look-up takes microseconds instead of a fraction of one
-(docs/explanation/why.md).
+(docs/explanation/why.md), so the units looked up last are kept unpacked.
 """
 
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Self
+from typing import Self, TypeVar
 
 import attrs
 
 from hub.domain.model import Unit, find_code_holder
+
+T = TypeVar("T")
 
 
 @attrs.frozen(eq=False)
@@ -50,6 +52,10 @@ class PackedTexts:
         return self._octets[self._ends[index] : self._ends[index + 1]]
 
 
+#: Codes whose unit, and whose canonical code, an index keeps: more than the units of a province.
+KEPT = 2048
+
+
 @attrs.frozen(eq=False)
 class UnitIndex:
     """An immutable index of every unit, by code and by alias."""
@@ -66,6 +72,8 @@ class UnitIndex:
     _owners: Sequence[int]  #: for each alias, the index of its unit
     _by_owner: Sequence[int]  #: the indices of the aliases, sorted by unit
     _successors: Mapping[int, tuple[str, ...]]
+    _canonical: dict[str, str] = attrs.field(factory=dict, init=False)  #: results of `canonical`
+    _found: dict[str, Unit | None] = attrs.field(factory=dict, init=False)  #: results of `get`
 
     @classmethod
     def of(cls, units: Iterable[Unit], on: date = date.max) -> Self:
@@ -116,13 +124,23 @@ class UnitIndex:
 
     def canonical(self, code: str) -> str:
         """Return the code of the unit that *code* is an alias of, on the day of this index; else *code*."""
-        found = self._aliases.find(code)
-        return code if found is None else self._codes[self._owners[found]]
+        known = self._canonical.get(code)
+        if known is None:
+            found = self._aliases.find(code)
+            known = code if found is None else self._codes[self._owners[found]]
+            _keep(self._canonical, code, known)
+        return known
 
     def get(self, code: str) -> Unit | None:
         """Return the unit with the code *code*; None if there is none. Aliases are not looked up."""
+        try:
+            return self._found[code]
+        except KeyError:
+            pass
         found = self._codes.find(code)
-        return None if found is None else self._unit(found)
+        unit = None if found is None else self._unit(found)
+        _keep(self._found, code, unit)
+        return unit
 
     def _unit(self, index: int) -> Unit:
         parent, since, until = self._parents[index], self._since[index], self._until[index]
@@ -142,6 +160,12 @@ class UnitIndex:
         while at < len(self._by_owner) and self._owners[self._by_owner[at]] == index:
             yield self._aliases[self._by_owner[at]]
             at += 1
+
+
+def _keep(kept: dict[str, T], code: str, found: T) -> None:
+    if len(kept) >= KEPT:
+        kept.clear()
+    kept[code] = found
 
 
 def _holder_first(owners: list[Unit], on: date) -> list[Unit]:
