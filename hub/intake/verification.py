@@ -83,9 +83,8 @@ def open_call(
     Raises `Rejected` with the code of the step that refused the call. Raises `NotGranted`, before validation, for an
     operation that the signer may not call.
     """
-    names = frozenset(etree.QName(name).localname for name in contract.binary)
     octets = Octets.of(body) if isinstance(body, bytes) else body
-    unpacked = attachments.unpack_body(octets, manner, names, drawer or Drawer())
+    unpacked = attachments.unpack_body(octets, manner, contract.binary_names, drawer or Drawer())
     root = unpacked.root
     opened = envelope.open_envelope(root)
     if opened.soap != manner.soap:
