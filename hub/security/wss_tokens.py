@@ -46,6 +46,9 @@ _KINDS = (X509V3, PKI_PATH, PKCS7)
 _MOST_SHOWN = 10
 _LARGEST_TOKEN = 64 * 1024  #: octets
 _LONGEST_NAME = 2000  #: characters
+#: Octets by the text of a token: a sender sends the same token with each call.
+_DECODED: dict[str, bytes] = {}
+_MOST_KEPT, _LONGEST_KEPT = 1024, 4096
 _FRAGMENT = re.compile(r"#[\w.-]+")
 _AFTER_COMMA = re.compile(r"(?<!\\), +")
 _OTHER_NAMES = {
@@ -145,7 +148,7 @@ def _by_token(
         raise Unverified("signature-invalid", phrase("the token is not an X.509 certificate, or its chain, in base64"))
     if len(token.text or "") > 2 * _LARGEST_TOKEN:
         raise Unverified("signature-invalid", phrase("a token of {count} letters", count=len(token.text or "")))
-    content = decode_base64_leaf(token)
+    content = _decode_token(token)
     if kind == X509V3:
         return [], filter_by_octets(content, certificates)
     shown = _chain(content, kind)
@@ -155,6 +158,19 @@ def _by_token(
     if len(matches) > 1:
         raise Unverified("signature-invalid", phrase("the PKCS7 token holds several certificates of this partner"))
     return shown, matches
+
+
+def _decode_token(token: etree._Element) -> bytes:
+    """Return the octets of a token. Those of the tokens that were seen last are remembered."""
+    text = token.text
+    known = _DECODED.get(text) if text and not len(token) else None
+    if known is None:
+        known = decode_base64_leaf(token)
+        if text and len(text) <= _LONGEST_KEPT:
+            if len(_DECODED) >= _MOST_KEPT:
+                _DECODED.clear()
+            _DECODED[text] = known
+    return known
 
 
 def _chain(content: bytes, kind: str) -> list[bytes]:

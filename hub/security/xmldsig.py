@@ -12,7 +12,7 @@ import io
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
@@ -77,9 +77,14 @@ class Dialect:
     #: one Object may follow KeyInfo; a Reference by id may have no Transforms, which means inclusive C14N
     objects: bool = False
 
-    def tags(self, *names: str) -> list[str]:
+    def tags(self, *names: str) -> tuple[str, ...]:
         """Return *names* with the namespace."""
-        return [f"{{{self.space}}}{name}" for name in names]
+        return _tags(self.space, names)
+
+
+@lru_cache(256)
+def _tags(space: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{{{space}}}{name}" for name in names)
 
 
 STANDARD = Dialect()
@@ -306,7 +311,7 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: 
         raise Unverified(
             "algorithm-refused", phrase("Transforms of an attachment must be [Attachment-Content-Signature-Transform]")
         )
-    if [step.tag for step in steps] not in (one, one * 2):
+    if tuple(step.tag for step in steps) not in {one, one * 2}:
         raise Unverified("algorithm-refused", phrase("Transforms must be [C14N] or [enveloped-signature, C14N]"))
     _children(transforms, one * len(steps))
     bare = dialect.bare and len(steps) == 1 and steps[0].get("Algorithm") == ENVELOPED
@@ -378,20 +383,22 @@ def _children(element: etree._Element, tags: Sequence[str]) -> list[etree._Eleme
     Comments, processing instructions and other elements are refused. Text between them is refused too: an enveloped
     Signature is not signed, so anyone may have written it there.
     """
-    fits = len(element) == len(tags)  # elements with very many children are not listed
-    children = list(element) if fits else []
-    texts = [element.text, *(child.tail for child in children)] if tags else []
-    if (
-        not fits
-        or [child.tag for child in children] != list(tags)
-        or any((text or "").strip(" \t\r\n") for text in texts)
-    ):
-        names = ", ".join(tag.rpartition("}")[2] for tag in tags) or "text"
-        raise Unverified(
-            "signature-invalid",
-            phrase("{localname} may hold nothing but {names}", localname=etree.QName(element).localname, names=names),
-        )
-    return children
+    children = list(element) if len(element) == len(tags) else None  # of very many children no list is made
+    if children is not None and (not tags or (_is_blank(element.text) and all(map(_fits, children, tags)))):
+        return children
+    names = ", ".join(tag.rpartition("}")[2] for tag in tags) or "text"
+    raise Unverified(
+        "signature-invalid",
+        phrase("{localname} may hold nothing but {names}", localname=etree.QName(element).localname, names=names),
+    )
+
+
+def _fits(child: etree._Element, tag: str) -> bool:
+    return child.tag == tag and _is_blank(child.tail)
+
+
+def _is_blank(text: str | None) -> bool:
+    return not text or not text.strip(" \t\r\n")
 
 
 def _listed(form: CanonicalForm) -> list[str] | None:

@@ -12,7 +12,7 @@ from lxml import etree
 
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
-from hub.formats import xsd_types
+from hub.formats import safe_xml, xsd_types
 from hub.formats.spool import Octets
 from hub.language.phrases import phrase
 from hub.soap.envelope import build_element
@@ -110,7 +110,7 @@ def read_documents_call(child: etree._Element, packets: Sequence[bytes | Octets]
     Raises CallRefused: `operation-unknown`, or `contract-broken` for a time that XSD allows and Python's calendar does
     not have.
     """
-    match etree.QName(child).localname:
+    match safe_xml.read_local_name(child):
         case "SendDocument":
             return SendDocument(packets[0], read_child_text(child, "MessageId"))
         case "UpdateTraces":

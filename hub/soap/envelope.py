@@ -34,6 +34,7 @@ _ADDRESSED = {
     SOAP12: ("role", {"", f"{SOAP12}/role/next", f"{SOAP12}/role/ultimateReceiver"}),
 }
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+_INSTRUCTIONS = etree.XPath("//processing-instruction()")
 
 #: SOAP 1.1, 4.4.1 and SOAP 1.2, 5.4.6: two of the hub's error codes have their own fault code.
 _FAULTCODES = {"soap-version": "VersionMismatch", "not-must-understand": "MustUnderstand"}
@@ -235,12 +236,12 @@ def _read_detail(detail: etree._Element) -> tuple[tuple[Problem, ...], str]:
 
 
 def _parts(root: etree._Element, soap: str) -> Envelope:
-    name = etree.QName(root)
-    if name.localname != "Envelope":
-        raise _broken(root, phrase("the root element is not a SOAP Envelope"))
-    if name.namespace != soap:
+    if root.tag != f"{{{soap}}}Envelope":
+        name = etree.QName(root)
+        if name.localname != "Envelope":
+            raise _broken(root, phrase("the root element is not a SOAP Envelope"))
         raise CallRefused(Problem("soap-version", (name.namespace or "")[:100]))
-    for instruction in cast("Any", root.xpath("//processing-instruction()")):
+    for instruction in cast("Any", _INSTRUCTIONS(root)):
         raise _broken(instruction, phrase("processing instruction"))
     parts = _elements(root) if len(root) <= MOST_BLOCKS else list(root)
     header = parts.pop(0) if parts and parts[0].tag == f"{{{soap}}}Header" else None
@@ -265,10 +266,11 @@ def _parts(root: etree._Element, soap: str) -> Envelope:
 
 def _elements(parent: etree._Element) -> list[etree._Element]:
     """Return the child elements. Only white space and comments may stand beside them. Raises CallRefused."""
-    for text in (parent.text, *(child.tail for child in parent)):
+    children = list(parent)
+    for text in (parent.text, *[child.tail for child in children]):
         if text and text.strip(" \t\r\n"):
             raise _broken(parent, phrase("text in {localname}", localname=etree.QName(parent).localname))
-    return list(parent.iterchildren("*"))
+    return [child for child in children if isinstance(child.tag, str)]
 
 
 def _must_understand(header: etree._Element, soap: str) -> None:
