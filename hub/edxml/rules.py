@@ -36,4 +36,4 @@ def examine_packet(packet: Packet, *, today: date, profile: PacketProfile = Pack
         )
     if profile == PacketProfile.STRICT and deviations:
         raise Rejected(*deviations)
-    return attrs.evolve(packet, deviations=deviations)
+    return packet if deviations is packet.deviations else attrs.evolve(packet, deviations=deviations)

@@ -26,6 +26,7 @@ from lxml import etree
 
 from hub.domain.errors import Rejected
 from hub.domain.model import Detail, Problem
+from hub.formats import xml_cost
 from hub.language.phrases import Phrase, phrase
 
 ENCODINGS = frozenset({"UTF-8", "UTF-16"})
@@ -140,11 +141,14 @@ def _is_evident(content: bytes, limits: Limits) -> bool:
     declaration = _DECLARATION.match(content)
     if content.find(b"<?", declaration.end() if declaration else 0) >= 0:
         return False
-    tags = content.split(b"<")
-    if len(tags) != len(content.split(b">")):
-        return False
     most_names = min(limits.names, limits.nodes, limits.header)
-    if len(tags) + len(content) // _SHORTEST_ATTRIBUTE > most_names and len(tags) + content.count(b"=") > most_names:
+    count = xml_cost.count_octet(content, b">")
+    if count + len(content) // _SHORTEST_ATTRIBUTE > most_names and count + content.count(b"=") > most_names:
+        return False
+    if len(content) > xml_cost.SPLIT and content.count(b"<") != count:
+        return False
+    tags = content.split(b"<")
+    if len(tags) - 1 != count:
         return False
     if len(tags) * content.count(b"xmlns") ** 2 > limits.spaces:
         return False

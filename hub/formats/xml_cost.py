@@ -42,6 +42,7 @@ DEAR = 256 * 1024
 #: counted.
 WHOLE = 128 * 1024
 _SAMPLES, _SAMPLE = 16, 4096
+SPLIT = 16 * 1024  #: octets in which single octets are counted by splitting
 
 #: Nanoseconds for each `<` of a call (scan, tree, canonical form, contract), for each `<` of a packet (also two
 #: schemas, normalising and describing the errors), and for each `=`, which is an attribute unless it is in a text.
@@ -91,6 +92,14 @@ def estimate_record(content: bytes | Octets) -> int:
     return max(size, DEAR) if _is_wide(seen) else size + _markup(seen, _PACKET_TAG, factor)
 
 
+def count_octet(content: bytes, octet: bytes) -> int:
+    """Return how often *octet* occurs in *content*.
+
+    Where it is as rare as markup, splitting is faster than `bytes.count`. Where it is not, only a little is split.
+    """
+    return len(content.split(octet)) - 1 if len(content) <= SPLIT else content.count(octet)
+
+
 def _seen(octets: bytes | Octets) -> tuple[int, bytes, int]:
     """Return the length, the octets to count, and the factor from these to the whole."""
     whole = Octets.of(octets) if isinstance(octets, bytes) else octets
@@ -103,9 +112,9 @@ def _seen(octets: bytes | Octets) -> tuple[int, bytes, int]:
 
 
 def _markup(seen: bytes, tag: int, factor: int) -> int:
-    tags, declared = seen.count(b"<"), seen.count(b"xmlns")
+    tags, attributes, declared = count_octet(seen, b"<"), count_octet(seen, b"="), seen.count(b"xmlns")
     pairs = declared * (declared + _PREFIXES) * tags
-    return factor * (tags * tag + seen.count(b"=") * _ATTRIBUTE + pairs * _PAIR) * MICROSECOND // 1000
+    return factor * (tags * tag + attributes * _ATTRIBUTE + pairs * _PAIR) * MICROSECOND // 1000
 
 
 def _may_enclose(seen: bytes) -> bool:

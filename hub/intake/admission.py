@@ -5,6 +5,7 @@ Knows the rules and their order. Does not know how the call arrived or what is i
 
 import hashlib
 from datetime import datetime
+from typing import Any
 
 import attrs
 from lxml import etree
@@ -57,34 +58,42 @@ def judge_message(
     """Judge the packet of *call*: read and check it, authorise its sender, route it, and write its receipt."""
     content = Octets.of(call.packet) if isinstance(call.packet, bytes) else call.packet
     sha256 = content.sha256()
-    entry = MessageEntry(
-        id=message,
-        partner=partner.code,
-        message_id=call.message_id or sha256,
-        service=service,
-        received_at=now,
-        content=content,
-        sha256=sha256,
-    )
+    message_id = call.message_id or sha256
+    signature: PacketSignature | None = None
+    read: Packet | None = None
+
+    def enter(**judged: Any) -> MessageEntry:
+        return MessageEntry(
+            id=message,
+            partner=partner.code,
+            message_id=message_id,
+            service=service,
+            received_at=now,
+            content=content,
+            sha256=sha256,
+            signature=signature,
+            packet=read,
+            **judged,
+        )
+
     try:
         root, loads = streamed_xml.parse_streamed_xml(content, frozenset({packet.LOADED}), drawer or Drawer())
-        entry = attrs.evolve(entry, signature=judge_signature(root, content, partner, province, now, loads))
-        require_signature(entry.signature, partner.policy)
-        read = packet.read_packet(root, loads)
-        require_status_size(read, len(content))
+        signature = judge_signature(root, content, partner, province, now, loads)
+        require_signature(signature, partner.policy)
+        found = packet.read_packet(root, loads)
+        require_status_size(found, len(content))
     except Rejected as rejected:
-        return attrs.evolve(entry, problems=rejected.problems)
+        return enter(problems=rejected.problems)
     only_status = isinstance(call, documents_requests.UpdateTraces)
+    read = found
     try:
-        read = rules.examine_packet(read, today=find_local_day(now), profile=partner.policy.profile)
+        read = rules.examine_packet(found, today=find_local_day(now), profile=partner.policy.profile)
         routes = authorise_call(read, partner.code, province, now, only_status=only_status)
     except Rejected as rejected:
-        return attrs.evolve(entry, packet=read, problems=rejected.problems)
-    assert entry.message_id is not None
-    said = documents_responses.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
+        return enter(problems=rejected.problems)
+    said = documents_responses.Receipt(document_id=message, message_id=message_id, sha256=sha256, time=now)
     receipt = signing.seal_canonical(documents_responses.write_receipt(said), province.config.identity)
-    rest = duties.pack_attachments(enclosures.find_enclosures(read))
-    return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt, rest=rest)
+    return enter(routes=routes, receipt=receipt, rest=duties.pack_attachments(enclosures.find_enclosures(read)))
 
 
 def judge_own_packet(content: bytes, message_id: str, province: Province, now: datetime, message: str) -> MessageEntry:
