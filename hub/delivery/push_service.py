@@ -8,7 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import attrs
 import structlog
@@ -24,7 +24,7 @@ from hub.domain.fair_queue import Owner, divide_capacity
 from hub.domain.lifecycle import judge_outcome, name_outcome
 from hub.domain.model import Consignment, Conversation, Outcome, Postponed, Reply, Request, Unavailable
 from hub.journal import blobs, search
-from hub.journal.queue import claims, deliveries, pickup
+from hub.journal.queue import claims, deliveries, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.journal.queue.queue_view import read_queue_view
 from hub.partner import circuit_breaker
@@ -32,7 +32,7 @@ from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.partner.policy import Policy, choose_delay
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import Work
-from hub.store.group_commit import Journal
+from hub.store.group_commit import Journal, SetStep
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 
@@ -223,7 +223,7 @@ class DeliveryService(Service):
             name = name_outcome(outcome)
             moved: list[tuple[Breaker, Breaker]] = []
             heard = self._heard(outcome, policy, now, moved)
-            settled = await self._journal.write(claims.settle_claim, claim, name, verdict, exchange, now, heard=heard)
+            settled = await self._journal.write(_settle, claim, name, verdict, exchange, now, heard)
             log.info("delivery-settled", state=verdict.state, outcome=name, reason=verdict.reason, ours=settled)
             for before, after in moved:
                 log_breaker_change(before, after)
@@ -271,6 +271,14 @@ class DeliveryService(Service):
             log.exception("conversation-broke")
             return Unavailable(f"hub-error: {error!r}", ours=True), exchange
         return step, exchange
+
+
+def _settle_set(tx: Transaction, ended: Sequence[tuple[Any, ...]]) -> list[bool | None]:
+    return settlement_sets.settle_delivered_claims(tx, [settlement_sets.EndedAttempt(*each) for each in ended])
+
+
+#: Settles a claim, alone or with others.
+_settle = SetStep(claims.settle_claim, _settle_set)
 
 
 def _cancel(tasks: list[Deferred[None]]) -> None:

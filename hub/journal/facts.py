@@ -58,7 +58,7 @@ def make_sent_fact(row: Mapping[str, Any], recipients: Iterable[str], *, outside
     )
 
 
-def make_received_fact(row: sa.RowMapping, unit: str, at: datetime) -> Fact:
+def make_received_fact(row: Mapping[Any, Any], unit: str, at: datetime) -> Fact:
     """Return the fact that *unit* received the document *row*."""
     return attrs.evolve(
         _of_document(row), unit=unit, milestone="received", at=at, counterpart=row["sender"], outside=row["outside"]
@@ -70,7 +70,7 @@ def make_failure_fact(row: sa.RowMapping, recipient: str, at: datetime) -> Fact:
     return attrs.evolve(_of_document(row), milestone="failed", at=at, counterpart=recipient)
 
 
-def _of_document(row: sa.RowMapping | Mapping[str, Any]) -> Fact:
+def _of_document(row: Mapping[Any, Any]) -> Fact:
     # no status refers to the key of a change, so a change has no DueDate to miss
     changes = row["kind"] != PacketKind.DOCUMENT
     return Fact(

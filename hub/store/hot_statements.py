@@ -196,25 +196,37 @@ class SetInsert:
 
 @attrs.define(eq=False)
 class SetQuery:
-    """A query about many things at once: `{rows}` in its SQL is the list of them, each a row of values.
+    """A statement about many things at once: `{rows}` in its SQL is the list of them, each a row of values.
 
-    *types*: the SQL type of each value.
+    *types*: the SQL type of each value. *locks*: the tables whose rows found are locked; SQLite has one writer.
     """
 
     _sql: str
     _types: Sequence[str]
+    _locks: Sequence[str] = attrs.field(default=(), kw_only=True)
+    _forms: dict[tuple[str, int], str] = attrs.field(factory=dict, init=False)
 
     def read(self, tx: sa.Connection, rows: Sequence[Sequence[Any]]) -> list[Any]:
         """Return the rows found, as the driver gives them."""
-        found: list[Any] = []
+        return [row for done in self._execute(tx, rows) for row in done.fetchall()]
+
+    def run(self, tx: sa.Connection, rows: Sequence[Sequence[Any]]) -> None:
+        """Execute a statement that finds no rows."""
+        for _ in self._execute(tx, rows):
+            pass
+
+    def _execute(self, tx: sa.Connection, rows: Sequence[Sequence[Any]]) -> Iterator[Any]:
         for part in _cut(rows):
-            sql = self.write_sql(tx.dialect, len(part))
-            found += _execute(tx, sql, [cell for row in part for cell in row]).fetchall()
-        return found
+            form = (tx.dialect.name, len(part))
+            sql = self._forms.get(form)
+            if sql is None:
+                sql = self._forms[form] = self.write_sql(tx.dialect, len(part))
+            yield _execute(tx, sql, [cell for row in part for cell in row])
 
     def write_sql(self, dialect: sa.Dialect, count: int) -> str:
         """Return the SQL about *count* things for the driver of *dialect*."""
-        return self._sql.replace("{rows}", write_places(dialect, self._types, count))
+        locks = f" FOR UPDATE OF {', '.join(self._locks)}" if self._locks and dialect.name != "sqlite" else ""
+        return self._sql.replace("{rows}", write_places(dialect, self._types, count)) + locks
 
 
 def write_places(dialect: sa.Dialect, types: Sequence[str], count: int) -> str:

@@ -35,6 +35,9 @@ from hub.store.tables import FREE, SENDING, Instant, attempt
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
 
+#: The transition of a partner's breaker that an outcome means.
+Heard = Callable[[Breaker], Breaker]
+
 
 @attrs.frozen(kw_only=True)
 class Claim:
@@ -252,8 +255,7 @@ def settle_claim(
     verdict: AttemptVerdict,
     exchange: AttemptExchange,
     now: datetime,
-    *,
-    heard: Callable[[Breaker], Breaker] | None = None,
+    heard: Heard | None = None,
 ) -> bool:
     """Record the result of an attempt. Return False, and move no delivery, when the claim was lost meanwhile.
 
@@ -281,8 +283,7 @@ def settle_claim(
     values = _after(verdict) | {"reason": verdict.reason, "changed_at": now, "state": state}
     moved = _move(tuple(values), uncounted=not verdict.counts)
     moved.run_many(tx, [{"which": row.id, **values} for row in rows])
-    said = {"partner": claim.partner, "number": claim.number, "outcome": outcome, "reason": told}
-    events.append_events(tx, Event("attempt-ended", now, claim.message, None, said))
+    events.append_events(tx, make_attempt_end(claim, outcome, verdict, now))
     if state is DeliveryState.WAITING:
         halt_deliveries(tx, rows, now)
     else:
@@ -292,6 +293,17 @@ def settle_claim(
     if heard is not None:
         partner_state.move_breaker(tx, claim.partner, heard, now)
     return True
+
+
+def make_attempt_end(claim: Claim, outcome: DeliveryEvent, verdict: AttemptVerdict, now: datetime) -> Event:
+    """Return the event of an attempt that ended."""
+    told = {
+        "partner": claim.partner,
+        "number": claim.number,
+        "outcome": outcome,
+        "reason": verdict.reason or verdict.word,
+    }
+    return Event("attempt-ended", now, claim.message, None, told)
 
 
 @cache
