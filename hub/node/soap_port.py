@@ -74,7 +74,7 @@ def make_soap_site(live: Live, reactor: Any, parts: IntakeParts, processes: int 
     """Return the site of the SOAP port for this process, one of *processes* that serve the port."""
     root, soap = Resource(), Resource()
     root.putChild(b"soap", soap)
-    services: dict[bytes, Resource] = {}
+    services: dict[bytes, ServiceResource] = {}
     for name, endpoint in parts.endpoints.items():
         served = ServiceResource(parts.intakes[name], endpoint.contract, partial(name_service_url, live, name))
         soap.putChild(name.encode(), served)

@@ -29,7 +29,7 @@ from hub.domain.model import Problem
 from hub.domain.node_counts import NodeCounts
 from hub.formats import spool
 from hub.formats.spool import SMALL, Drawer, Octets
-from hub.intake.intake import Intake
+from hub.intake.intake import Intake, SignedResponse
 from hub.language.catalogues import say_both
 from hub.language.phrases import phrase
 from hub.runtime.disk_space import BodyReservation, SpoolReservations
@@ -68,6 +68,7 @@ class BoundedRequest(Request):
     _pausing: IDelayedCall | None = None
     _drawer: Drawer | None = None
     _taken: BodyReservation | None = None  #: space reserved for a body that is written to a file
+    gone = False  #: whether the caller has disconnected
     logged = False  #: whether another line of the log tells what became of the request
 
     def getHeader(self, key: AnyStr) -> AnyStr | None:
@@ -153,17 +154,19 @@ class BoundedRequest(Request):
         """
         site: BoundedSite = self.channel.site
         service = site.services.get(self.path)
-        if service is None:
+        if service is None or self.method != b"POST" or site.is_full:
             super().process()
             return
-        self.site = site
         fields = {b"Server": [server.version], b"Date": [site.tell_date()]}
         self.responseHeaders._rawHeaders = fields  # noqa: SLF001 - as in `plain_head`
-        self.prepath, self.postpath = self.path[1:].split(b"/"), []
         try:
-            self.render(service)
+            body = service.render_POST(self)
         except Exception:  # noqa: BLE001 - logged and answered 500, as Twisted does
+            self.site = site
             self.processingFailed(Failure())
+            return
+        if body is not NOT_DONE_YET:
+            self.answer(body)
 
     def render(self, resrc: Resource) -> None:
         """Let the resource answer, unless too many requests are being answered.
@@ -198,6 +201,7 @@ class BoundedRequest(Request):
 
     def connectionLost(self, reason: Any) -> None:
         """Cancel the timers, and discard the body."""
+        self.gone = True
         for timer in (self._lingering, self._pausing):
             if timer is not None and timer.active():
                 timer.cancel()
@@ -273,7 +277,7 @@ class BoundedSite(Site):
     #: why a certificate may only bring small bodies; None: it may bring large ones
     stranger: Callable[[x509.Certificate], Problem | None] | None = None
     answering: int | None = None  #: requests answered at a time; None: the resource limits them
-    services: Mapping[bytes, Resource] = MappingProxyType({})  #: the leaves of the tree that are called often, by path
+    services: "Mapping[bytes, ServiceResource]" = MappingProxyType({})  #: by path; they are in the tree, too
     _told: tuple[float, bytes] = (
         float("-inf"),
         b"",
@@ -384,11 +388,8 @@ class ServiceResource(Resource):
             leave = self._intake.enter(read_client_certificate(request.channel))
         except Unready as unready:
             return self._postpone(request, unready)
-        gone: list[object] = []
-        _ = request.notifyFinish().addErrback(gone.append)
         body, drawer = request.take_body()
-        answered = Deferred.fromCoroutine(self._answer(request, body, manner, drawer, gone))
-        _ = answered.addErrback(_lost).addBoth(_answered, drawer, leave)
+        _ = Deferred.fromCoroutine(self._answer(request, body, manner, drawer, leave)).addErrback(_lost)
         return NOT_DONE_YET
 
     def _postpone(self, request: BoundedRequest, unready: Unready) -> int:
@@ -404,26 +405,32 @@ class ServiceResource(Resource):
         return NOT_DONE_YET
 
     async def _answer(
-        self, request: BoundedRequest, body: Octets, manner: Manner, drawer: Drawer, gone: list[object]
+        self, request: BoundedRequest, body: Octets, manner: Manner, drawer: Drawer, leave: Callable[[], None]
     ) -> None:
-        answer = await self._intake.answer(
-            body, manner, read_client_certificate(request.channel), drawer, lambda: not gone
-        )
-        if gone:
-            return  # the caller disconnected; what was journalled stays, and the same call gets the same answer
-        if answer.retry_after is not None:
-            request.setResponseCode(503)
-            request.setHeader(b"Retry-After", str(answer.retry_after).encode())
-        elif answer.fault:
-            request.setResponseCode(400 if answer.senders and manner.soap == envelope.SOAP12 else 500)
-        request.setHeader(b"Content-Type", answer.body.content_type.encode())
-        request.logged = answer.logged
-        if answer.body.size <= SMALL:
-            request.answer(answer.body.read())
-            return
-        request.setHeader(b"Content-Length", b"%d" % answer.body.size)
-        if not await _written(request, answer.body.pieces()):
-            return  # the caller disconnected
+        certificate = read_client_certificate(request.channel)
+        try:
+            answer = await self._intake.answer(body, manner, certificate, drawer, lambda: not request.gone)
+            if not request.gone:  # else what was journalled stays, and the same call gets the same answer
+                await _write(request, answer, manner)
+        finally:
+            leave()
+            drawer.close()
+
+
+async def _write(request: BoundedRequest, answer: SignedResponse, manner: Manner) -> None:
+    """Write *answer*, unless the caller disconnects meanwhile."""
+    if answer.retry_after is not None:
+        request.setResponseCode(503)
+        request.setHeader(b"Retry-After", str(answer.retry_after).encode())
+    elif answer.fault:
+        request.setResponseCode(400 if answer.senders and manner.soap == envelope.SOAP12 else 500)
+    request.setHeader(b"Content-Type", answer.body.content_type.encode())
+    request.logged = answer.logged
+    if answer.body.size <= SMALL:
+        request.answer(answer.body.read())
+        return
+    request.setHeader(b"Content-Length", b"%d" % answer.body.size)
+    if await _written(request, answer.body.pieces()):
         request.finish()
 
 
@@ -467,11 +474,6 @@ def _written(request: BoundedRequest, pieces: Iterator[bytes]) -> Deferred[bool]
 
 def _finish(request: BoundedRequest, body: bytes) -> None:
     request.answer(body)
-
-
-def _answered(_: object, drawer: Drawer, leave: Callable[[], None]) -> None:
-    leave()
-    drawer.close()
 
 
 def _not_allowed(request: Request) -> bytes:
