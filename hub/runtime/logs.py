@@ -1,12 +1,18 @@
-"""Writes one stream of JSON lines, with the hub's own events and Twisted's.
+"""Writes one stream of JSON lines, with the hub's own events and Twisted's, and waits for no reader of it.
 
 Configures structlog; does not know what is logged.
 
 `tap.py` installs this observer, with twistd's usual output, unless twistd was given `--logger`.
 """
 
+import io
+import os
+import select
+import stat
 import sys
 import threading
+from collections import deque
+from contextlib import suppress
 from typing import Any, TextIO, cast
 
 import attrs
@@ -14,14 +20,27 @@ import structlog
 from twisted.logger import ILogObserver, LogEvent, formatEvent
 from zope.interface import provider
 
+log = structlog.get_logger()
+
 #: Twisted logs the start and stop of the factory of each connection. The delivery that uses it logs more.
 _NOISE = {"twisted.web.client._HTTP11ClientFactory"}
 _LEVELS = {"warn": "warning"}
 
 
-@attrs.frozen(eq=False)
+#: Maximum lines that wait for a reader. Those after them are lost, and counted.
+MOST = 20_000
+#: Maximum characters of one write: as octets they fit into any pipe that is writable at all (POSIX: PIPE_BUF).
+_PIECE = 1024
+#: Lines that are written at once when the reader reads again.
+_SLICE = 200
+
+
+@attrs.define(eq=False)
 class LineLogger:
-    """Writes whole lines, from any thread.
+    """Writes whole lines, from any thread, in order.
+
+    A pipe or socket whose reader has stopped would hold up the thread that writes to it, which may be the reactor's.
+    From then on a thread of its own writes, until nothing waits any more.
 
     Twisted logs «Received SIGTERM» inside the signal handler, which may interrupt the same thread in the middle of a
     line. With a lock that is not reentrant (structlog's own) the thread would wait for itself and never stop.
@@ -29,14 +48,76 @@ class LineLogger:
 
     _stream: TextIO
     _lock: threading.RLock = attrs.field(factory=threading.RLock)
+    _poll: Any = attrs.field(init=False)  #: tells whether the stream is writable; None: it always is
+    _waiting: deque[str] = attrs.field(factory=deque, init=False)  #: what is not written yet
+    _writes: bool = attrs.field(default=False, init=False)  #: whether somebody is writing already
+    _lost: int = attrs.field(default=0, init=False)  #: lines lost since that was last logged
+
+    def __attrs_post_init__(self) -> None:
+        self._poll = _watch(self._stream)
 
     def msg(self, line: str) -> None:
-        """Write *line*."""
+        """Write *line*, or let it wait for its turn."""
         with self._lock:
-            self._stream.write(f"{line}\n")
-            self._stream.flush()
+            if len(self._waiting) >= MOST:
+                self._lost += 1
+                return
+            self._waiting.append(f"{line}\n")
+            if not self._writes:
+                self._write()
 
     debug = info = warning = error = critical = msg
+
+    def _write(self) -> None:
+        """Write what waits as far as that needs no reader, and leave the rest to a thread."""
+        self._writes, held_up = True, False
+        try:
+            while self._waiting and not held_up:
+                if self._poll is not None and not self._poll.poll(0):
+                    held_up = True
+                    continue
+                text = self._waiting.popleft()
+                if self._poll is not None and len(text) > _PIECE:
+                    self._waiting.appendleft(text[_PIECE:])
+                    text = text[:_PIECE]
+                self._stream.write(text)
+                self._stream.flush()
+        finally:
+            self._writes = held_up
+        if held_up:
+            threading.Thread(target=self._write_patiently, name="log", daemon=True).start()
+
+    def _write_patiently(self) -> None:
+        while True:
+            with self._lock:
+                lines = [self._waiting.popleft() for _ in range(min(_SLICE, len(self._waiting)))]
+                lost = 0 if lines else self._lost
+                self._lost -= lost
+                self._writes = bool(lines)
+            if lost:
+                with suppress(OSError, ValueError):  # the reader is gone, or the stream closed
+                    log.warning("log-lines-lost", count=lost)
+            if not lines:
+                return
+            try:
+                self._stream.write("".join(lines))
+                self._stream.flush()
+            except (OSError, ValueError):
+                with self._lock:
+                    self._lost += len(lines)
+
+
+def _watch(stream: TextIO) -> Any:
+    """Return what tells whether *stream* is writable; None for a file or memory, which always is."""
+    try:
+        descriptor = stream.fileno()
+    except (AttributeError, io.UnsupportedOperation):
+        return None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return None
+    made = select.poll()
+    made.register(descriptor, select.POLLOUT)
+    return made
 
 
 def configure_logs(stream: TextIO | None = None) -> None:
@@ -58,7 +139,6 @@ def configure_logs(stream: TextIO | None = None) -> None:
 def observer(stream: TextIO | None = None) -> ILogObserver:
     """Return an observer of Twisted's events: `twistd -n --logger hub.runtime.logs.observer lienthong`."""
     configure_logs(stream)
-    log = structlog.get_logger()
 
     @provider(ILogObserver)
     def observe(event: LogEvent) -> None:

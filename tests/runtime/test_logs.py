@@ -1,7 +1,9 @@
 """The log: whole lines of JSON from everywhere, a signal's handler in the middle of one of them included."""
 
+import contextlib
 import io
 import json
+import os
 import threading
 
 import pytest
@@ -49,3 +51,61 @@ def test_lines_of_many_threads_are_whole():
     for thread in threads:
         thread.join()
     assert len([json.loads(line) for line in stream.getvalue().splitlines()]) == 800
+
+
+@pytest.fixture
+def pipe():
+    """Yield the file that reads what is logged."""
+    read, write = os.pipe()
+    with os.fdopen(read, encoding="utf-8") as reader, os.fdopen(write, "w", encoding="utf-8") as writer:
+        logs.configure_logs(writer)
+        yield reader
+
+
+def read(reader, count):
+    """Return so many lines; they come, else this waits for ever."""
+    return [json.loads(reader.readline()) for _ in range(count)]
+
+
+def test_who_logs_does_not_wait_for_a_reader_that_has_stopped(pipe):
+    """A pipe holds 64 KiB; this is twenty times as much."""
+    for number in range(6000):
+        structlog.get_logger().info("x" * 200, number=number)
+    assert [line["number"] for line in read(pipe, 6000)] == list(range(6000))
+    structlog.get_logger().info("again")
+    assert read(pipe, 1)[0]["event"] == "again"
+
+
+def test_a_line_longer_than_a_pipe_is_whole_and_so_are_those_beside_it(pipe):
+    for event in ("before", "ạ" * 100_000, "behind"):
+        structlog.get_logger().info(event)
+    assert [len(line["event"]) for line in read(pipe, 3)] == [6, 100_000, 6]
+
+
+def test_lines_for_which_there_is_no_room_are_counted(pipe, monkeypatch):
+    monkeypatch.setattr(logs, "MOST", 1000)
+    for number in range(6000):
+        structlog.get_logger().info("x" * 200, number=number)
+    lines = [json.loads(pipe.readline())]
+    while lines[-1]["event"] != "log-lines-lost":
+        lines.append(json.loads(pipe.readline()))
+    assert len(lines) - 1 + lines[-1]["count"] == 6000
+    assert [line["number"] for line in lines[:-1]] == list(range(len(lines) - 1)), "those that were lost came last"
+    assert len(lines) > 1000
+
+
+def test_when_the_reader_is_gone_whoever_waits_for_it_goes_on():
+    read_end, write_end = os.pipe()
+    writer = os.fdopen(write_end, "w")
+    logger = logs.LineLogger(writer)
+    for _ in range(1000):
+        logger.msg("x" * 200)
+    (thread,) = (each for each in threading.enumerate() if each.name == "log")
+    os.close(read_end)
+    thread.join(5)
+    assert not thread.is_alive()
+    assert not logger._waiting
+    with pytest.raises(BrokenPipeError):
+        logger.msg("as it was without a thread")
+    with contextlib.suppress(BrokenPipeError):
+        writer.close()
