@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -26,6 +27,8 @@ from hub.language.phrases import Phrase
 OK, FAILED, USAGE, PARTLY, NOT_FOUND, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 3, 4, 69, 78
 #: The reader of the output, such as `head`, has ended. Shells report this code for a program that SIGPIPE ended.
 UNREAD = 141
+#: The number of rows of a table that decide how wide its columns are.
+_MEASURED = 1_000
 
 
 def read_language() -> Language:
@@ -131,7 +134,8 @@ class Screen:
     def table(self, columns: Mapping[str, str], rows: Iterable[Mapping[str, object]]) -> int:
         """Print rows under the titles of *columns* (key -> title); under `--json` all fields.
 
-        Return the number of rows.
+        The columns are as wide as their first 1,000 rows need; further rows are printed as they come. Return the number
+        of rows.
         """
         if self.json:
             count = 0
@@ -139,14 +143,16 @@ class Screen:
                 self.row(fields, "")
                 count += 1
             return count
-        lines = [[replace_controls(_cell(fields.get(key))) for key in columns] for fields in rows]
-        if lines:
-            titled = [list(columns.values()), *lines]
-            widths = [max(map(len, column)) for column in zip(*titled, strict=True)]
-            for number, line in enumerate(titled):
-                text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-                click.secho(text, bold=number == 0)
-        return len(lines)
+        lines = ([replace_controls(_cell(fields.get(key))) for key in columns] for fields in rows)
+        first, count = list(islice(lines, _MEASURED)), 0
+        if not first:
+            return 0
+        titles = list(columns.values())
+        widths = [max(map(len, column)) for column in zip(titles, *first, strict=True)]
+        for count, line in enumerate(chain([titles], first, lines)):
+            text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            click.secho(text, bold=count == 0)
+        return count
 
     def note(self, remark: str) -> None:
         """Print a remark on standard error."""

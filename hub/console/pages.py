@@ -481,6 +481,8 @@ class ConsolePages:
             "names": found.names,
             "value": behind.value,
             "count": behind.count,
+            "counted": behind.count is not None or behind.value is not None,
+            "reached": behind.more.at if behind.more is not None and not behind.facts else None,
             "facts": behind.facts,
             "differences": behind.differences,
             "messages": behind.messages,

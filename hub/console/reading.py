@@ -36,12 +36,14 @@ from hub.report.signed.declaration_workbook import read_declaration_workbook as 
 from hub.report.signed.declaration_workbook import write_declaration_workbook
 from hub.report.signed.declaring import Declaration
 from hub.store.transactions import Transaction
-from hub.workload import closing, declarations, submission, unit_report
+from hub.workload import closing, declarations, facts_behind, submission, unit_report
 from hub.workload.declarations import ComparedDeclaration
 from hub.workload.unit_report import Difference, ReportSources
 
 #: Facts on one page.
 PAGE = 100
+#: A page of the facts behind a number is sent after this time, in seconds, even if it is not full.
+PATIENCE = 0.5
 #: Units on one page.
 UNITS = 50
 #: Downloads: kind -> media type.
@@ -91,6 +93,14 @@ class FactCursor:
         key = "" if fact.service in visible_messages.PRIVATE else fact.key
         return cls(fact.at, fact.message, fact.unit, fact.milestone, key)
 
+    @classmethod
+    def at_place(cls, place: Place, service: str) -> "FactCursor":
+        """Return the cursor of *place* in a list of facts of *service*."""
+        at, message, unit, milestone, key = place
+        # the key is private, as in `of`
+        shown = "" if service in visible_messages.PRIVATE else key or ""
+        return cls(datetime.fromisoformat(at), message, unit, milestone, shown)
+
     @property
     def place(self) -> Place:
         """The sort key of facts."""
@@ -119,8 +129,9 @@ class FactsPage:
     """One page of the facts behind a number."""
 
     asked: ReportSources
-    value: Decimal | int | datetime | None  #: the number, or the time
-    count: int  #: of all facts behind the number
+    #: the number, or the time; None also if it would have to be counted from more facts than `facts_behind.LARGE`
+    value: Decimal | int | datetime | None
+    count: int | None  #: of all facts behind the number; None: there are too many to be counted for a page
     facts: Sequence[Fact]  #: of this page
     more: FactCursor | None  #: cursor of the next page, if there is one
     messages: Mapping[str, visible_messages.MessageName]
@@ -279,10 +290,20 @@ def read_facts_page(
     asked = read_visible_sources(tx, user, book, form, unit, period)
     if row is not None and row not in asked.members:
         raise refuse_as_absent()
+    source = asked if row is None else asked.narrow(row)
     try:
-        opened = asked.open_facts_behind(column, now, row)
+        pages = facts_behind.can_page(source, column) and facts_behind.counts_many_facts(source, facts_behind.LARGE)
+        opened = source.open_facts_behind(column, now, row)
     except KeyError:
         raise refuse_as_absent() from None
+    if pages:
+        place = None if after is None else after.place
+        some = facts_behind.read_facts_page(source, column, now, place, PAGE, PATIENCE)
+        further = None if some.more is None else FactCursor.at_place(some.more, _find_private_service(source))
+        total = source.count(now).total if asked.complete else None
+        value = None if total is None else read_cell_value(total, asked.form.column(column))
+        named = visible_messages.name_visible_messages(tx, user, {fact.message for fact in some.facts})
+        return FactsPage(asked.bare, value, None, some.facts, further, named)
     with opened as found:
         page = list(islice(found.facts(None if after is None else after.place), PAGE + 1))
         count, report = len(found), found.gathered.report
@@ -292,6 +313,12 @@ def read_facts_page(
     messages = visible_messages.name_visible_messages(tx, user, {fact.message for fact in page[:PAGE]})
     value = read_cell_value(cells, asked.form.column(column))
     return FactsPage(asked.bare, value, count, page[:PAGE], more, messages, wrong)
+
+
+def _find_private_service(source: ReportSources) -> str:
+    """Return a service of the report whose keys are private; "" if it has none."""
+    services = {source.form.service, *(base.form.service for base in source.bases.values())}
+    return next(iter(sorted(services & set(visible_messages.PRIVATE))), "")
 
 
 def compare_visible_declaration(

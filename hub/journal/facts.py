@@ -233,7 +233,7 @@ class FactSearch:
             looked_for.append(keys.where(build_carried_condition(period)))
         keys_of = (sa.union(*looked_for) if len(looked_for) > 1 else looked_for[0].distinct()).subquery()
         some = sa.bindparam("keys", expanding=True, type_=sa.Text)
-        facts = _RAW.where(mine, table.c.key.in_(some)).order_by(table.c.key)
+        facts = RAW_FACT.where(mine, table.c.key.in_(some)).order_by(table.c.key)
         return cls(sa.select(keys_of.c.key).execution_options(yield_per=_KEYS), facts)
 
     def histories(self, tx: Transaction, unit: str) -> Iterator[list[Fact]]:
@@ -242,7 +242,7 @@ class FactSearch:
             for some in keys.partitions():
                 rows = tx.execute(self._facts, {"of": unit, "keys": [key for (key,) in some]}).all()
                 for _, history in groupby(rows, _key_of):
-                    yield [_raw(row) for row in history]
+                    yield [read_raw_fact(row) for row in history]
 
 
 def build_carried_condition(period: str) -> sa.ColumnElement[bool]:
@@ -264,7 +264,7 @@ def _within(window: TimeWindow) -> Iterator[sa.ColumnElement[bool]]:
 
 
 #: Columns of a fact in stored form: converting each value by its type would take longer than the counting.
-_RAW = sa.select(
+RAW_FACT = sa.select(
     *(
         column if isinstance(column.type, sa.Boolean | sa.Integer) else sa.type_coerce(column, sa.String)
         for column in table.c
@@ -274,7 +274,7 @@ _key_of = itemgetter(2)
 _pairs = lru_cache(4096)(lambda text: tuple(json.loads(text).items()))
 
 
-def _raw(row: Sequence[Any]) -> Fact:
-    """Return the fact of a row of `_RAW`."""
+def read_raw_fact(row: Sequence[Any]) -> Fact:
+    """Return the fact of a row of `RAW_FACT`."""
     pairs = row[-1]
     return read_fact_members(row, () if pairs == "{}" else _pairs(pairs))

@@ -42,7 +42,7 @@ class Difference:
 
 
 @attrs.define(eq=False)
-class _Part:
+class ReportPart:
     """One closed month, or an open part, of a period. Its facts are read lazily, a few business keys at a time."""
 
     tx: Transaction
@@ -53,6 +53,11 @@ class _Part:
     windows: Sequence[TimeWindow]  #: where its facts are found
     before: str | None  #: the closed month before it, whose carried keys it needs
     rows: Mapping[str, ClosedRow] | None = None  #: the rows of a closed month, by unit; None: the part is counted
+
+    def narrow(self, unit: str) -> "ReportPart":
+        """Return the part of *unit* alone."""
+        rows = None if self.rows is None else {code: row for code, row in self.rows.items() if code == unit}
+        return attrs.evolve(self, members=(unit,), rows=rows)
 
     def histories(self) -> Iterator[Iterator[list[Fact]]]:
         """Yield for each member the facts that its numbers are counted from, grouped by business key."""
@@ -92,7 +97,7 @@ class _Part:
 class _Tally:
     """Counts the facts of an open part as they are read. Lists those of a closed month instead."""
 
-    part: _Part
+    part: ReportPart
     listing: FactListing | None = None  #: of a closed month whose facts must be compared with those of its closing
     cells: dict[str, Cells] = attrs.field(factory=dict)
 
@@ -136,7 +141,7 @@ class ReportSources:
     revision: int = 1  #: 1 plus the number of revisions of the rows that it sums up
     made_at: datetime | None = None  #: when its newest row was made, if the report is complete
     due: Due | None = None  #: the date by which the report must be submitted, if its form has one
-    parts: Sequence[_Part] = attrs.field(repr=False)
+    parts: Sequence[ReportPart] = attrs.field(repr=False)
     #: the sources of a derived form, by the id of the form it takes from
     bases: Mapping[str, "ReportSources"] = attrs.field(factory=dict, repr=False)
     before: Mapping[str, Mapping[str, Number]] | None = attrs.field(default=None, repr=False)
@@ -169,6 +174,16 @@ class ReportSources:
     def bare(self) -> "ReportSources":
         """The request without its sources, for callers whose transaction is over."""
         return attrs.evolve(self, parts=(), bases={name: base.bare for name, base in self.bases.items()})
+
+    def narrow(self, unit: str) -> "ReportSources":
+        """Return the sources of the row of *unit* alone, one of `members`."""
+        return attrs.evolve(
+            self,
+            members=(unit,),
+            parts=[part.narrow(unit) for part in self.parts],
+            bases={name: base.narrow(unit) for name, base in self.bases.items()},
+            before=None,
+        )
 
     def count(self, now: datetime) -> Report:
         """Return the report: closed months as stored, the rest as counted at *now*."""
@@ -408,7 +423,7 @@ def _within(month: Period, span: Period) -> bool:
 
 def _parts(
     tx: Transaction, form: Form, span: Period, members: tuple[str, ...], made: Sequence[Closing]
-) -> tuple[_Part, ...]:
+) -> tuple[ReportPart, ...]:
     """Return the parts of the period in order: the part before the first closed month, the closed months, the open
     rest.
 
@@ -418,7 +433,7 @@ def _parts(
     books, ours = closing.list_closed_months(made), [each for each in made if _within(each.period, span)]
     if not ours or not all(closed.have_same_rules(each.form, form) for each in ours):
         return (_open(tx, form, span, members, books, made),)
-    found: list[_Part] = []
+    found: list[ReportPart] = []
     first, last = ours[0], ours[-1]
     if span.first < first.period.first:
         before = posting.cut_period(span.first, first.period.first - timedelta(days=1), span.text)
@@ -431,7 +446,7 @@ def _parts(
         windows = posting.list_posting_windows(form, each.period, known)
         carrier = made[number - 1].period.text if carries else None
         kept = rows[each.period.text]
-        found.append(_Part(tx, form, each.period, members, books, windows, carrier, kept))
+        found.append(ReportPart(tx, form, each.period, members, books, windows, carrier, kept))
     if last.period.last < span.last:
         rest = posting.cut_period(last.period.last + timedelta(days=1), span.last, span.text)
         found.append(_open(tx, form, rest, members, books, made))
@@ -440,12 +455,16 @@ def _parts(
 
 def _open(
     tx: Transaction, form: Form, piece: Period, members: tuple[str, ...], books: ClosedMonths, made: Sequence[Closing]
-) -> _Part:
+) -> ReportPart:
     """Return an open part. If the last closed month lies before it, it is counted from the keys carried on there, else
     from all of the past.
     """
     last = made[-1] if made else None
     if last is None or piece.first <= last.period.last or not closed.have_same_rules(last.form, form):
-        return _Part(tx, form, piece, members, books, posting.list_posting_windows(form, piece, posting.OPEN), None)
+        return ReportPart(
+            tx, form, piece, members, books, posting.list_posting_windows(form, piece, posting.OPEN), None
+        )
     since = posting.cut_period(last.period.last + timedelta(days=1), piece.last, piece.text)
-    return _Part(tx, form, piece, members, books, posting.list_posting_windows(form, since, books), last.period.text)
+    return ReportPart(
+        tx, form, piece, members, books, posting.list_posting_windows(form, since, books), last.period.text
+    )

@@ -215,7 +215,12 @@ def test_evidence_that_is_too_much_says_so_and_leaves_no_file(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_cell_opens_into_the_facts_of_its_row_and_each_says_how_to_go_on(typed: Type):
+@pytest.mark.parametrize("large", [None, 0], ids=["listed at once", "read in pages"])
+def test_a_cell_opens_into_the_facts_of_its_row_and_each_says_how_to_go_on(
+    typed: Type, monkeypatch: pytest.MonkeyPatch, large: int | None
+):
+    if large is not None:
+        monkeypatch.setattr("hub.workload.facts_behind.LARGE", large)
     whole = typed("report", "H55.13", PERIOD, "--explain", "sent", "--json").stdout.splitlines()
     row = typed("report", "H55.13", PERIOD, "--explain", "sent", "--unit", "H55.13.1", "--json").stdout.splitlines()
     assert (len(whole), [json.loads(line)["unit"] for line in row]) == (2, ["H55.13.1"])

@@ -13,17 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.config.reports import ReportSettings
+from hub.console import reading
 from hub.console.reading import PAGE, FactCursor
 from hub.console.request import RequestRefused
 from hub.console.users import Role
 from hub.domain.errors import Unready
 from hub.domain.model import DeliveryState, Fact, Problem, Unit
 from hub.intake.endpoint import Counted
-from hub.journal import blobs, unit_registry
+from hub.journal import blobs, fact_pages, unit_registry
 from hub.journal import facts as journal_facts
 from hub.report.form.toml import read_form_folder
 from hub.store import transactions
 from hub.store.tables import delivery
+from hub.workload import facts_behind
 from tests.conftest import ROOT
 from tests.console_town import Browser
 from tests.province import NOW
@@ -133,6 +135,14 @@ def milestone(form):
     return next(one for column in form.columns for one in sorted(column.milestones | column.furthest))
 
 
+@pytest.fixture(params=["listed at once", "read in pages"])
+def _listed(request, monkeypatch):
+    """How the facts behind a number are found: in a small report, and in a large one."""
+    if request.param == "read in pages":
+        monkeypatch.setattr(facts_behind, "LARGE", 0)
+
+
+@pytest.mark.usefixtures("_listed")
 def test_many_facts_are_shown_page_by_page_each_once(an, town):
     message = town.take(1)
     tell(town, "H55.13", 2 * PAGE + 49, message=message)
@@ -143,6 +153,22 @@ def test_many_facts_are_shown_page_by_page_each_once(an, town):
         sizes.append(len(facts(an)))
     assert sizes == [PAGE, PAGE, 50]
     assert [link for link in an.links() if link == f"{REPORT}/sent"], "back to the first page"
+
+
+def test_a_page_of_a_large_report_is_sent_before_it_is_full_and_says_how_far_it_came(an, town, monkeypatch):
+    monkeypatch.setattr(facts_behind, "LARGE", 0)
+    tell(town, "H55.13", 3, message=town.take(1))
+    monkeypatch.setattr(reading, "PATIENCE", 0.0)
+    monkeypatch.setattr(fact_pages, "_FIRST", 1)
+    an.get(f"{REPORT}/completed")
+    shown = [an.page]
+    while more := re.search(r'rel="next" href="([^"]*)"', an.page):
+        an.get(unescape(more[1]))
+        shown.append(an.page)
+    assert len(shown) > 1
+    assert "Đến " in shown[0]
+    assert "Không còn kết quả ghi nhận nào nữa" in shown[-1]
+    assert 'class="figure"' not in shown[0], "the number is not counted for a page of facts"
 
 
 def test_a_page_of_facts_that_is_told_of_wrongly_is_none(an):
@@ -270,6 +296,7 @@ def test_what_was_looked_up_is_open_to_operators_alone(town, an):
     assert "bà X" in operator.page
 
 
+@pytest.mark.usefixtures("_listed")
 def test_which_dossier_was_looked_up_is_told_to_operators_alone(town, an):
     """Neither by the evidence in a workbook, nor by the address of the next page."""
     operator = signed_in(town, "op", role=Role.OPERATOR)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -28,6 +28,8 @@ from hub.store.tables import carried, event, message
 from hub.store.tables import fact as facts_table
 from hub.workload import closing, unit_report
 from hub.workload.closing import CarriedKeys, ClosingElsewhere, MonthDraft, OutOfTurn, TooEarly
+from hub.workload.facts_behind import can_page, list_facts_behind, read_facts_page
+from hub.workload.unit_report import ReportSources
 from tests import databases
 from tests.conftest import DATABASES
 from tests.opened import evidence_of, facts_behind, lines_of
@@ -569,6 +571,7 @@ def _tell(
             for column in asked.form.columns:
                 behind = counting.find_counted_facts(asked.form, column.key, mine, asked.period, AFTER, ("A",), books)
                 assert facts_behind(asked, column.key, AFTER) == behind
+            _see_pages(asked, facts, books)
 
 
 def _interrupted(tx: transactions.Transaction, book: Book, form: Form, period: Period, at: datetime, seen: int) -> None:
@@ -583,6 +586,25 @@ def _interrupted(tx: transactions.Transaction, book: Book, form: Form, period: P
         in_steps(tx, book, form.id, period, closing.find_earliest_closing_time(period), most=6)
     tx.execute(sa.insert(facts_table), rows)
     in_steps(tx, book, form.id, period, at)
+
+
+def _see_pages(asked: ReportSources, facts: Sequence[Fact], books: ClosedMonths) -> None:
+    """The facts behind each number, read in pages, are those that explain it: of one unit and of several."""
+    parts = [attrs.evolve(part, members=UNITS) for part in asked.parts]
+    for source in (asked, attrs.evolve(asked, members=UNITS, parts=parts)):
+        for column in filter(partial(can_page, source), (column.key for column in source.form.columns)):
+            behind = counting.find_counted_facts(
+                source.form, column, facts, source.period, AFTER, source.members, books
+            )
+            assert tuple(list_facts_behind(source, column, AFTER)) == behind, column
+            found, more, pages = list[Fact](), None, 0
+            while pages == 0 or more is not None:
+                page = read_facts_page(source, column, AFTER, more, 2, 0.0 if pages % 2 else 60.0)
+                assert len(page.facts) <= 3, "two, and one fact that two rules count"
+                found, more, pages = [*found, *page.facts], page.more, pages + 1
+            assert tuple(found) == behind, column
+            narrow = list_facts_behind(source.narrow("A"), column, AFTER)
+            assert tuple(narrow) == tuple(fact for fact in behind if fact.unit == "A"), column
 
 
 def _follow_on(tx: transactions.Transaction, form: Form, made: Sequence[closing.Closing]) -> None:

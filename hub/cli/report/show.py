@@ -226,11 +226,21 @@ def _gave_out(screen: Screen, named: tuple[str, str, str], reason: str, output: 
 def _explain(
     screen: Screen, tx: "Transaction", asked: "ReportSources", column: str, row: str | None, now: datetime
 ) -> None:
-    """Print the facts behind the total of *column*, or behind its cell in *row*, a unit code."""
+    """Print the facts behind the total of *column*, or behind its cell in *row*, a unit code.
+
+    Of a large report they are printed as they are found, and not compared with the closing.
+    """
+    from hub.workload import facts_behind
+
     if row is not None and row not in asked.members:
         raise CommandStop(t("the report has no row {row}", row=row), NOT_FOUND)
+    source = asked if row is None else asked.narrow(row)
     try:
-        opened = asked.open_facts_behind(column, now, row)
+        if facts_behind.can_page(source, column) and facts_behind.counts_many_facts(source, facts_behind.LARGE):
+            screen.note(t("The report counts very many facts; they are not compared with the closing."))
+            _print_rows(screen, tx, facts_behind.list_facts_behind(source, column, now))
+            return
+        opened = source.open_facts_behind(column, now, row)
     except KeyError:
         keys = ", ".join(each.key for each in asked.form.columns)
         raise click.UsageError(t("no column {column}: {keys}", column=column, keys=keys)) from None

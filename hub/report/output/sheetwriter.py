@@ -1,6 +1,5 @@
 """Writes texts and formats into the cells of a workbook. Knows Excel's rules for a cell. Does not know the content."""
 
-from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -8,6 +7,7 @@ import attrs
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
+from hub.report.output.streamed_sheet import TextFormat
 from hub.report.output.words import FORMULA
 
 FACE = "Times New Roman"
@@ -55,15 +55,9 @@ class SheetWriter:
             properties = {**properties, "quote_prefix": True}
         sheet.write_string(row, column, text[:_TEXT], self.format(**properties))
 
-    def writer(self, sheet: Any, **properties: Any) -> Callable[[int, int, str], None]:
-        """Return a function that writes texts of the same format, as `write` does."""
-        plain, quoted = self.format(**properties), self.format(**properties, quote_prefix=True)
-
-        def write(row: int, column: int, text: str) -> None:
-            form = quoted if text.lstrip(" ").startswith(FORMULA) else plain
-            sheet.write_string(row, column, text[:_TEXT], form)
-
-        return write
+    def text_format(self, **properties: Any) -> TextFormat:
+        """Return the format of streamed texts, which remain texts as those of `write` do."""
+        return TextFormat(self.format(**properties), self.format(**properties, quote_prefix=True))
 
     def merge(self, sheet: Any, first: tuple[int, int], last: tuple[int, int], text: str, **properties: Any) -> None:
         """Write a text over several merged cells."""

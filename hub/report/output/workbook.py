@@ -5,7 +5,8 @@ Knows the layout and Excel's rules. Does not count. Sums and formulas are live f
 its cached value. The same report gives the same bytes.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -28,6 +29,7 @@ from hub.report.form.form import MOST_SERIES, ChartKind, Check, Column, ColumnKi
 from hub.report.output.body import LineMark, Printed, arrange_body, write_check_findings
 from hub.report.output.charts import Plot
 from hub.report.output.sheetwriter import FACE, SheetWriter, make_cell_styles, make_text_options
+from hub.report.output.streamed_sheet import StreamedSheet
 from hub.report.output.svg import choose_colours
 from hub.report.output.words import (
     NONE,
@@ -78,7 +80,9 @@ def write_xlsx_report(
     external links.
     """
     written = BytesIO()
-    with Workbook(written, {**make_text_options(), "default_format_properties": make_cell_styles()}) as workbook:
+    # the parts are gathered in files: the list of facts alone may have 40 MB
+    options = {**make_text_options(), "in_memory": False, "tmpdir": os.environ.get("SQLITE_TMPDIR")}
+    with Workbook(written, {**options, "default_format_properties": make_cell_styles()}) as workbook:
         book = _Book(workbook, language, report, names, receiver)
         book.describe(lines if isinstance(lines, str) else evidence.hash_evidence(lines))
         _write_report(book)
@@ -108,11 +112,11 @@ class _Book(SheetWriter):
         decimals = ".00" if isinstance(value, Decimal) else ""
         return f"{_LOCALES[self.language]}#,##0{decimals}"
 
-    def add_sheet(self, title: str, widths: Sequence[float]) -> Any:
+    def add_sheet(self, title: str, widths: Sequence[float], kind: type[StreamedSheet] | None = None) -> Any:
         """Return a new sheet for A4 landscape, one page wide, with the unit, the period and the page number in its
         header and footer.
         """
-        sheet = self.workbook.add_worksheet(title)
+        sheet = self.workbook.add_worksheet(title, kind)
         sheet.set_landscape()
         sheet.set_paper(9)
         sheet.set_margins(left=0.4, right=0.4, top=0.6, bottom=0.6)
@@ -439,7 +443,8 @@ def _places(form: Form) -> list[str]:
 def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, most: int) -> None:
     """Write the facts, oldest first, each with the numbers of the columns that count it."""
     t = book.t
-    sheet = book.add_sheet(t("Evidence"), (7.0, 15.0, 17.0, 17.0, 32.0, 37.0, 15.0, 42.0, 16.0))
+    widths = (7.0, 15.0, 17.0, 17.0, 32.0, 37.0, 15.0, 42.0, 16.0)
+    sheet = book.add_sheet(t("Evidence"), widths, StreamedSheet)
     places = {column.key: place for place, column in enumerate(book.report.form.columns, book.report.form.first_number)}
     title = t("The evidence of the report: the facts it counts")
     book.write(sheet, 0, 0, title, bold=True, font_size=13)
@@ -467,20 +472,20 @@ def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, 
     for spot, heading in enumerate(headings):
         book.write(sheet, 2, spot, heading, **look)
     plain = {**_LINE, "valign": "top", "font_size": 10}
-    wrapped = {**plain, "text_wrap": True}
     when, numbered = book.format(**plain, num_format=_MOMENT, align="center"), book.format(**plain)
-    put, put_wrapped = book.writer(sheet, **plain), book.writer(sheet, **wrapped)
+    text, wrapped = book.text_format(**plain), book.text_format(**plain, text_wrap=True)
     milestone = cache(lambda service, word: book.say(name_word(service, word)))  # many facts, few milestones
-    for place, line in enumerate(islice(lines, most), 1):
-        fact, row = line.fact, place + 2
-        sheet.write_number(row, 0, place, numbered)
-        put_wrapped(row, 1, fact.unit)
-        put(row, 2, milestone(fact.service, fact.milestone))
-        sheet.write_number(row, 3, _serial(fact.at.astimezone(HANOI).replace(tzinfo=None, microsecond=0)), when)
-        counted = " ".join(f"({places[key]})" for key in line.columns)
-        texts = (line.message_id or "", fact.message, fact.counterpart, fact.key, counted)
-        for spot, text in enumerate(texts, 4):
-            put_wrapped(row, spot, text)
+    counted = cache(lambda columns: " ".join(f"({places[key]})" for key in columns))
+
+    def rows() -> Iterator[Sequence[float | str]]:
+        for place, line in enumerate(islice(lines, most), 1):
+            fact = line.fact
+            at = _serial(fact.at.astimezone(HANOI).replace(tzinfo=None, microsecond=0))
+            named = (line.message_id or "", fact.message, fact.counterpart, fact.key, counted(line.columns))
+            yield place, fact.unit, milestone(fact.service, fact.milestone), at, *named
+
+    formats = (numbered, wrapped, text, when, *(wrapped,) * 5)
+    sheet.stream_rows(formats, rows(), min(most, len(lines)))
     if lines:
         sheet.autofilter(2, 0, 2 + min(most, len(lines)), len(headings) - 1)
     sheet.repeat_rows(2)

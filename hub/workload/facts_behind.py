@@ -1,0 +1,204 @@
+"""Reads the facts behind a number of a report in pages, without counting the report.
+
+A report of a province may count millions of facts. Behind a number they are read in the order of time, from a given
+place on. Whether a column counts a fact is decided by the facts of its business key alone, so only the keys of a page
+are read. Knows which columns can be decided so: those of happenings, peaks and times need all facts of a unit. For these,
+and where a report is small, `ReportSources.open_facts_behind` lists the facts at once.
+"""
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime, timedelta
+from heapq import merge
+
+import attrs
+
+from hub.domain.local_time import find_local_day
+from hub.domain.model import Fact
+from hub.journal import fact_pages
+from hub.journal.fact_pages import CarriedSince, FactScan
+from hub.report.counting.counting import Placing
+from hub.report.counting.listing import Place, find_fact_position, write_sortable_time
+from hub.report.counting.posting import make_poster
+from hub.report.form.form import Column, ColumnKind, Form, LatePolicy
+from hub.workload.unit_report import ReportPart, ReportSources
+
+#: The facts behind a number of a report that counts more facts than this are read in pages. Up to here, all facts are
+#: counted in less than a second.
+LARGE = 20_000
+#: The kinds of columns of which the facts of one key decide.
+_BY_KEY = frozenset({ColumnKind.FLOW, ColumnKind.STOCK, ColumnKind.END})
+
+
+@attrs.frozen
+class PageOfFacts:
+    """Some of the facts behind a number, oldest first."""
+
+    facts: Sequence[Fact]
+    more: Place | None  #: where the next page begins; None: there are no more facts
+
+
+def counts_many_facts(asked: ReportSources, most: int) -> bool:
+    """Return whether the report counts, or has to read, more than *most* facts. Takes milliseconds."""
+    if asked.bases:
+        return any(counts_many_facts(base, most) for base in asked.bases.values())
+    found = sum(row.facts for part in asked.parts if part.rows is not None for row in part.rows.values())
+    for part in asked.parts:
+        if found <= most and part.rows is None:
+            found += fact_pages.count_facts(
+                part.tx, asked.form.service, part.members, _find_begin(part), part.period.end, most - found
+            )
+    return found > most
+
+
+def can_page(asked: ReportSources, column: str) -> bool:
+    """Return whether the facts behind the number of *column* can be read in pages. Raises KeyError: no such column."""
+    return all(
+        rule.kind in _BY_KEY
+        for source, keys in _list_sources(asked, column)
+        for each in source.form.columns
+        if each.key in keys
+        for rule in each.rules
+    )
+
+
+def read_facts_page(
+    asked: ReportSources, column: str, now: datetime, after: Place | None, most: int, seconds: float
+) -> PageOfFacts:
+    """Return the facts behind the number of *column*, from behind the place *after* on: about *most* of them, or fewer
+    where *seconds* were not enough to find them. Each fact appears once for each rule that counts it, as in
+    `StoredFacts.facts`.
+    """
+    until, found, last = time.monotonic() + seconds, list[Fact](), after
+    for place, some in _list_behind(asked, column, now, after):
+        if some and len(found) >= most:
+            return PageOfFacts(found, last)
+        found += some
+        if some or len(found) < most:
+            last = place
+        if time.monotonic() >= until:
+            return PageOfFacts(found, last)
+    return PageOfFacts(found, None)
+
+
+def list_facts_behind(asked: ReportSources, column: str, now: datetime) -> Iterator[Fact]:
+    """Yield the facts behind the number of *column*, oldest first, as they are found."""
+    for _, some in _list_behind(asked, column, now, None):
+        yield from some
+
+
+def _list_behind(
+    asked: ReportSources, column: str, now: datetime, after: Place | None
+) -> Iterator[tuple[Place, list[Fact]]]:
+    """Yield a place, and the fact there if it counts, once for each rule that counts it. All facts up to that place were
+    yielded.
+    """
+    lists = [
+        _ColumnFacts.of(source, keys, now, each=not asked.bases).list_counted(after)
+        for source, keys in _list_sources(asked, column)
+    ]
+    return merge(*lists, key=lambda told: (*told[0][:4], told[0][4] or ""))
+
+
+def _list_sources(asked: ReportSources, column: str) -> list[tuple[ReportSources, frozenset[str]]]:
+    """Return the reports whose facts are behind *column*, each with the keys of its columns that count them."""
+    parts = asked.form.parts(column)
+    if not asked.bases:
+        return [(asked, frozenset(part.key for part in parts))]
+    found: dict[str, set[str]] = {}
+    for part in parts:
+        if part.taken is not None:
+            base, key = part.taken
+            found.setdefault(base, set()).update(each.key for each in asked.bases[base].form.parts(key))
+    return [(asked.bases[base], frozenset(keys)) for base, keys in found.items()]
+
+
+@attrs.frozen
+class _ColumnFacts:
+    """Decides which facts some columns of a report count."""
+
+    source: ReportSources
+    form: Form  #: the form with these columns only
+    parts: Sequence[tuple[ReportPart, Placing, Collection[Column]]]  #: the parts that matter, each with its rules
+    each: bool  #: whether a fact is listed once for each rule that counts it
+
+    @classmethod
+    def of(cls, source: ReportSources, keys: Collection[str], now: datetime, *, each: bool) -> "_ColumnFacts":
+        """Return the counter of the columns *keys*."""
+        form = attrs.evolve(source.form, columns=tuple(one for one in source.form.columns if one.key in keys))
+        found = []
+        for number, part in enumerate(source.parts):
+            rules = [rule for rule in form.rules if _counts(rule, number, len(source.parts))]
+            if rules:
+                moment = now if part.rows is None else max(now, part.period.end)
+                found.append((part, Placing.of(form, part.period, moment, part.books), rules))
+        return cls(source, form, found, each)
+
+    def list_counted(self, after: Place | None) -> Iterator[tuple[Place, list[Fact]]]:
+        """Yield each counted fact behind *after* with its place, and now and then a place up to which there is none."""
+        if not self.parts:
+            return
+        part = self.parts[0][0]
+        scan, alone = self._make_scan(), all(_is_plain(rule) for rule in self.form.rules)
+        for facts, reached in scan.list_stretches(part.tx, after):
+            keys = set() if alone else {(fact.unit, fact.key) for fact in facts}
+            histories = fact_pages.read_histories(part.tx, self.form.service, keys)
+            for fact in facts:
+                many = self._count(fact, (fact,) if alone else histories[fact.unit, fact.key])
+                if many:
+                    yield find_fact_position(fact), [fact] * (many if self.each else 1)
+            if facts:
+                yield find_fact_position(facts[-1]), []
+            elif reached is not None:
+                yield (write_sortable_time(reached), "", "", "", None), []
+
+    def _count(self, fact: Fact, history: Sequence[Fact]) -> int:
+        """Return how many rules count *fact*."""
+        when, many = make_poster(self.form, self.parts[0][0].books)(fact), 0
+        moving = all(rule.kind is ColumnKind.FLOW for rule in self.form.rules)
+        for part, placing, rules in self.parts:
+            if not moving or part.period.start <= when < part.period.end:
+                placed = placing.place_history(history)
+                many += sum(found.milestone == fact.milestone and rule in rules for rule, found in placed)
+        return many
+
+    def _make_scan(self) -> FactScan:
+        """Return the scan that finds every fact that may count."""
+        form, first, last = self.form, self.parts[0][0], self.parts[-1][0]
+        flows, members = all(rule.kind is ColumnKind.FLOW for rule in form.rules), self.source.members
+        begin = first.period.start if flows else _find_begin(first)
+        since, until, bounded = begin or first.period.start, last.period.end, True
+        if form.by_day:
+            range_of = fact_pages.find_time_range
+            told = range_of(first.tx, form.service, members, find_local_day(since), last.period.last)
+            since, until = (since, until) if told is None else (min(since, told[0]), max(until, told[1]))
+            closing = last.books.find(last.period)
+            if form.late is LatePolicy.NEXT and closing is not None:
+                until = max(until, closing.closed_at)
+            else:  # a late fact may be recorded at any time
+                bounded = flows and (form.late is LatePolicy.REVISION or not last.books.months)
+        return FactScan(
+            form.service,
+            members,
+            frozenset[str]().union(*(rule.milestones | rule.furthest for rule in form.rules)),
+            since=since if flows else None,
+            until=until + timedelta(microseconds=1) if bounded else None,
+            carried=None if flows or first.before is None else CarriedSince(form.id, first.before, since),
+        )
+
+
+def _find_begin(part: ReportPart) -> datetime | None:
+    """Return the end of the closed month whose carried keys *part* needs: all other facts that it counts, or that make
+    it count others, are posted after that time. None: all of the past is needed.
+    """
+    return next((month.period.end for month in part.books.months if month.period.text == part.before), None)
+
+
+def _counts(rule: Column, number: int, parts: int) -> bool:
+    """Return whether *rule* counts in part *number* of so many *parts*, as `closed.list_composed_facts` decides."""
+    return rule.kind is not ColumnKind.STOCK or number == (0 if rule.opening else parts - 1)
+
+
+def _is_plain(rule: Column) -> bool:
+    """Return whether a fact alone decides whether *rule* counts it."""
+    return rule.kind is ColumnKind.FLOW and not rule.joins
