@@ -1,6 +1,6 @@
-"""The plugin of `twistd lienthong`: reads the options and returns the service. Knows twistd and passes it the reactor.
+"""The plugin of `twistd lienthong`: reads the options and returns the service. Also the start of its worker processes.
 
-Does not know messages.
+Knows twistd and passes the reactor on. Does not know messages.
 """
 
 import os
@@ -65,6 +65,18 @@ def makeService(options: Options) -> IService:
     if parent and not parent.get("logger") and not parent.get("syslog"):
         hub.observer = logs.observer(_stream(parent.get("logfile") or "-", nodaemon=bool(parent.get("nodaemon"))))
     return hub
+
+
+def run_worker_process() -> None:
+    """Run one of the hub's worker processes (`workers` in hub.toml). Only the hub itself starts it."""
+    import time
+
+    from twisted.internet import reactor
+
+    from hub.node.workers.process import run_worker
+
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]  # as above
+    run_worker(reactor, time.time, columns=int(sys.argv[1]))
 
 
 def _stream(logfile: str, *, nodaemon: bool) -> Any:

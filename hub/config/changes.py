@@ -8,7 +8,9 @@ from hub.config.values import Config, Partner
 from hub.security.certificates import hash_certificate
 
 #: Attributes that are bound, opened or displayed at the start. A change takes effect at the next start.
-_AT_START = ("soap", "admin", "public_url", "database_url", "password_file", "data", "feed", "syslog", "portal")
+_AT_START = (
+    *("soap", "admin", "public_url", "database_url", "password_file", "data", "workers", "feed", "syslog", "portal"),
+)
 _AT_ONCE = ("name", "province", "upstream", "incidents", "links", "reports")
 
 

@@ -34,6 +34,7 @@ from hub.security.certificates import Anchors, hash_certificate
 from hub.security.sample_pki import is_sample
 
 ADMIN_BODY_LIMIT = 64 * 1024
+MOST_WORKERS = 64
 BODY_LIMIT = 40_000_000  #: an attachment of 20 MB takes 37 MB inline
 _CODE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _PROVINCE = r"[A-Z][0-9]{2}"
@@ -78,7 +79,7 @@ def read_config(
     province = table.text("province", like=_PROVINCE, expected=phrase('the code of the province, such as "H55"'))
     upstream = table.text("upstream", "", like=_CODE, expected=phrase("the code of a partner"))
     public_url = table.text("public-url", "")
-    data = home / table.text("data", "data")
+    data, workers = home / table.text("data", "data"), table.number("workers", 1, least=1, most=MOST_WORKERS)
     soap = _listen(table.table("soap"), 8443, limited=True)
     admin = _listen(table.table("admin"), 8444, limited=False)
     pki = table.table("pki")
@@ -158,6 +159,7 @@ def read_config(
             *([("lookups.key-file", lookups.key_file)] if lookups else []),
         ),
         data=data,
+        workers=workers,
         free_disk=free_disk,
         feed=feed,
         syslog=syslog,

@@ -115,6 +115,7 @@ class Config:
     password_file: Path | None = None  #: file with the database's password
     secrets: tuple[tuple[str, Path], ...] = ()  #: files that only their owner may read, each with its configuration key
     data: Path
+    workers: int = 1  #: processes that serve the SOAP port; 1: the node's own process serves it
     free_disk: int = FREE_DISK  #: octets that must be free where the hub writes
     feed: Broker | None = None
     syslog: Listen | None = None  #: the port for syslog over TLS; None: syslog is not received

@@ -44,8 +44,8 @@ class Octets:
     def __len__(self) -> int:
         return self._size
 
-    def __reduce__(self) -> tuple[Callable[..., "Octets"], tuple[object, ...]]:
-        return (Octets.of, (self.read(),)) if self._size <= CARRIED else (Octets, (None, 0, self._size))
+    def __reduce__(self) -> tuple[type["Octets"], tuple[object, ...]]:
+        return Octets, (self.read() if self._size <= CARRIED else None, 0, self._size)
 
     def cut(self, start: int, end: int) -> "Octets":
         """Return the octets from *start* up to *end*, both relative to this range."""

@@ -510,6 +510,7 @@ TERMS: Mapping[str, Term] = {
         phrase("revocation lists"), phrase("No partner is kept out because revocation data is overdue.")
     ),
     "check/links": Term(phrase("links to partners"), phrase("The links of this node are up.")),
+    "check/workers": Term(phrase("worker processes"), phrase("All worker processes serve the SOAP port.")),
     "node/alive": Term(phrase("alive"), phrase("The node keeps saying that it runs.")),
     "node/lapsed": Term(phrase("lapsed"), phrase("The node has not been heard from for too long.")),
     "node/stopped": Term(phrase("stopped"), phrase("The node was stopped.")),

@@ -19,6 +19,7 @@ from twisted.web.resource import NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from hub.domain.fair_queue import HUB
+from hub.domain.node_counts import Counted, NodeCounts
 from hub.feed.publisher import Feed
 from hub.journal import events, metrics
 from hub.journal.metrics import Metric
@@ -27,6 +28,7 @@ from hub.language.languages import choose_language
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.syslog_listener import COUNTED, LineOutcome
 from hub.node import consistency
+from hub.node.workers.pool import WorkerPool
 from hub.runtime import disk_space
 from hub.runtime.thread_pool import Work
 from hub.services.links.probes import Link, LinkStanding
@@ -59,6 +61,7 @@ CODES = {
     "clock": "events-ahead",
     "revocation": "overdue",
     "links": "down",
+    "workers": "ended",
 }
 
 
@@ -132,11 +135,13 @@ async def measure_readiness(
     work: Work,
     key_flaw: Callable[[], Awaitable[Phrase | str]],
     links: Phrase | str = "",
+    workers: WorkerPool | None = None,
 ) -> Readiness:
     """Check database, schema, chain, queue, disk, keys, clock and revocation, and return the result.
 
     *key_flaw* returns why the hub's key cannot sign, or an empty text. *links* names the links that are down, or is
-    empty. A link that is down does not make the node not ready: another node would have to wait for it too.
+    empty. A link that is down does not make the node not ready: another node would have to wait for it too. *workers* are
+    the processes that serve the SOAP port, if there are any. The node is not ready when none of them serves.
 
     Partners that are kept out by an overdue CRL are reported. They make the node not ready only if every partner is
     kept out, because then the hub can accept nothing. Otherwise another node or a restart would not serve those
@@ -171,7 +176,11 @@ async def measure_readiness(
         reasons["revocation"] = phrase(
             "{out} of {partners} partners are kept out: {why}", out=len(kept_out), partners=len(everyone), why=why
         )
-    return Readiness(reasons, frozenset({"links"}) if nobody else frozenset({"links", "revocation"}))
+    borne = {"links"} if nobody else {"links", "revocation"}
+    if workers is not None:
+        reasons["workers"] = workers.describe_missing_workers()
+        borne |= {"workers"} if workers.ready else set()
+    return Readiness(reasons, frozenset(borne))
 
 
 async def gather_metrics(
@@ -182,10 +191,13 @@ async def gather_metrics(
     feed: Feed | None,
     heard: Mapping[LineOutcome, int] | None,
     standings: Mapping[Link, LinkStanding] | None = None,
+    counts: NodeCounts | None = None,
+    workers: WorkerPool | None = None,
 ) -> list[Metric]:
     """Return the metrics of `/metrics`: the readiness *found*, certificates, disk, links, feed, syslog and journal.
 
-    *heard* counts syslog messages by result; it is None if this node has no syslog port. If the database does not
+    *heard* counts syslog messages by result; it is None if this node has no syslog port. *counts* are those of all
+    processes of the node. If the database does not
     answer or has another schema version, the metrics of the journal are left out.
     """
     config = province.config
@@ -215,6 +227,15 @@ async def gather_metrics(
         ),
     ]
     told += metrics.measure_links(standings or {})
+    if counts is not None:
+        answering = float(counts.total(Counted.ANSWERING))
+        told.append(
+            metrics.make_metric(
+                "lienthong_calls_in_progress", "gauge", "SOAP calls that this node is answering.", answering
+            )
+        )
+    if workers is not None:
+        told += _measure_workers(workers)
     if feed is not None:
         connected = float(feed.connected)
         told.append(
@@ -232,6 +253,26 @@ async def gather_metrics(
     if not found.reasons["database"] and not found.reasons["schema"]:
         told += await journal.read(metrics.measure_journal, now, feed.name if feed else None)
     return told
+
+
+def _measure_workers(workers: WorkerPool) -> list[Metric]:
+    return [
+        metrics.make_metric(
+            "lienthong_workers_ready", "gauge", "Worker processes that serve the SOAP port.", float(workers.ready)
+        ),
+        metrics.make_metric(
+            "lienthong_workers_ended_total",
+            "counter",
+            "Worker processes that ended unexpectedly since the start of this node.",
+            float(workers.ended),
+        ),
+        Metric(
+            "lienthong_worker_connections",
+            "gauge",
+            "Open connections of the SOAP port, by worker process.",
+            tuple(({"worker": name}, float(count)) for name, count in workers.count_connections().items()),
+        ),
+    ]
 
 
 def _journal_state(tx: Transaction) -> tuple[str | None, str | None]:

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import structlog
 from cryptography import x509
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
@@ -20,19 +21,19 @@ from twisted.python.failure import Failure
 from hub.config import Config, describe_config_changes
 from hub.config.revocation_cache import RevocationAnswer
 from hub.delivery.transports import make_adapters
-from hub.domain.errors import ConfigurationFault, Mistake, Rejected
-from hub.domain.model import RevocationRule
+from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.node_counts import LocalCounts
 from hub.journal import unit_registry
 from hub.language.phrases import phrase, verbatim
 from hub.node import builders, check
 from hub.node.builders import NodeFrame
-from hub.node.port_builder import build_ports
+from hub.node.port_builder import build_ports, build_workers
+from hub.node.soap_port import check_client
 from hub.runtime import pidfile
 from hub.runtime.ports import DirectoryLockService, OrderedServices, bind_port
+from hub.runtime.shared_counts import SharedCounts
 from hub.runtime.thread_pool import THRESHOLD
 from hub.security import tls
-from hub.security.certificates import Purpose, hash_certificate
 from hub.security.token_key import VAULT
 from hub.units.live import Live, Setup
 from hub.units.province import Province
@@ -66,9 +67,12 @@ class Hub(OrderedServices):
         node = pidfile.name_node(self._data, self.now())
         frame = NodeFrame(live=live, reactor=reactor, now=self.now, node=node, wake=self._wake)
         self._database = builders.build_database(frame)
-        self._exchange = builders.build_exchange(frame, self._database, known, LocalCounts())
+        workers = province.config.workers
+        counts = SharedCounts.create(workers + 1) if workers > 1 else LocalCounts()
+        self._exchange = builders.build_exchange(frame, self._database, known, counts)
         self._reporting = builders.build_reporting(frame, self._database, self._turn_over)
-        served = build_ports(frame, self._database, self._exchange, self._reporting, ports)
+        self._workers = build_workers(frame, self._database, self._exchange, ports["soap"])
+        served = build_ports(frame, self._database, self._exchange, self._reporting, self._workers, ports)
         self._set_threshold()
         hold = DirectoryLockService(self._data, self.reload, reactor)
         for part in (
@@ -96,12 +100,15 @@ class Hub(OrderedServices):
         data = self._data  # the data directory of the start, even if the file now names another
         nonce = pidfile.read_reload_nonce(data)
         asked = self._database.journal.read(lambda _tx: check.check_config(self._live.config.path, self.now()))
-        _ = asked.addCallback(self._take_up).addErrback(_refuse).addCallback(_tell, data, nonce)
+        taken = asked.addCallback(self._take_up).addCallback(self._reload_workers)
+        _ = taken.addErrback(_refuse).addCallback(_tell, data, nonce)
 
     async def _turn_over(self, today: date) -> None:
         """Rebuild the province with the registry's unit codes as valid on *today*."""
         units = await self._database.journal.read(unit_registry.read_unit_index, today)
         self._live.setup = attrs.evolve(self._live.setup, province=Province.of(self._live.config, units))
+        if self._workers is not None:
+            await self._workers.send_units()
         log.info("day-begun", day=today.isoformat())
 
     def _set_up(self, province: Province) -> Setup:
@@ -122,6 +129,12 @@ class Hub(OrderedServices):
         log.info("reloaded", changes=changed)
         return pidfile.ReloadVerdict(ok=True, changes=changed)
 
+    def _reload_workers(self, verdict: pidfile.ReloadVerdict) -> Deferred[pidfile.ReloadVerdict]:
+        """Wait until the worker processes have the new configuration, too."""
+        if self._workers is None or not verdict.ok:
+            return succeed(verdict)
+        return self._workers.send_province().addCallback(lambda _: verdict)
+
     def _tell_parts(self, old: Config, new: Config, heard: Sequence[RevocationAnswer]) -> None:
         """Notify the parts that wait or keep state by the old configuration.
 
@@ -141,15 +154,7 @@ class Hub(OrderedServices):
         self._database.scheduler.threshold = 0 if self._live.config.identity.waits else THRESHOLD
 
     def _check(self, shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
-        """Check the certificate of a TLS client. A refused client sees only a TLS alert, so the reason is logged."""
-        partner = self._live.province.partner_with(shown)
-        rule = partner.policy.revocation if partner is not None else RevocationRule.CONFIGURED
-        try:
-            self._live.config.anchors.check(shown, self.now(), above, purpose=Purpose.CLIENT, unknown=rule)
-        except Rejected as rejected:
-            subject = shown.subject.rfc4514_string()[:200]
-            log.warning("client-refused", subject=subject, certificate=hash_certificate(shown), reason=str(rejected))
-            raise
+        check_client(self._live, self.now(), shown, above)
 
 
 def make_hub(path: Path, reactor: Any, wall: Callable[[], float] | None = None) -> Hub:

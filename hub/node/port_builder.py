@@ -24,7 +24,9 @@ from hub.monitoring.syslog_listener import LineOutcome, SyslogListener
 from hub.node import admin
 from hub.node.builders import DatabaseParts, ExchangeParts, NodeFrame, ReportingParts
 from hub.node.soap_port import make_bounded_site, make_soap_site, name_https_url, name_service_url
+from hub.node.workers.pool import WorkerPool
 from hub.runtime.ports import Port
+from hub.runtime.shared_counts import SharedCounts
 from hub.runtime.thread_pool import Work
 from hub.soap.wsdl import Contract
 from hub.units.live import Live
@@ -40,19 +42,44 @@ def build_ports(
     database: DatabaseParts,
     exchange: ExchangeParts,
     reporting: ReportingParts,
+    workers: WorkerPool | None,
     sockets: Mapping[str, socket.socket],
 ) -> Sequence[Service]:
-    """Return the services that listen on *sockets* (by section of `hub.toml`), in start order."""
+    """Return the services that listen on *sockets* (by section of `hub.toml`), in start order.
+
+    *workers* serve the SOAP port; None: this process serves it.
+    """
     live, heard = frame.live, "syslog" in sockets
     listener = SyslogListener(live, exchange.access, frame.reactor, frame.now)
 
     def port(name: str, site: Any) -> Port:
         return Port(sockets[name], site, lambda: live.setup.contexts[name], frame.reactor)
 
-    admin_site = _admin_site(frame, database, exchange, reporting, listener.counts if heard else None)
-    soap_site = make_soap_site(live, frame.reactor, exchange.intake)
+    admin_site = _admin_site(frame, database, exchange, reporting, workers, listener.counts if heard else None)
+    soap = workers or port("soap", make_soap_site(live, frame.reactor, exchange.intake))
     syslog = [port("syslog", listener.factory())] if heard else []
-    return [port("admin", admin_site), port("soap", soap_site), listener, *syslog]
+    return [port("admin", admin_site), soap, listener, *syslog]
+
+
+def build_workers(
+    frame: NodeFrame, database: DatabaseParts, exchange: ExchangeParts, soap: socket.socket
+) -> WorkerPool | None:
+    """Return the worker processes that serve the port *soap*. Return None where this process serves it."""
+    counts = exchange.intake.counts
+    if not isinstance(counts, SharedCounts):
+        return None
+    pool = WorkerPool(
+        frame.reactor,
+        frame.live,
+        database.journal,
+        exchange.query_runner,
+        frame.wake,
+        counts,
+        soap,
+        frame.live.config.workers,
+    )
+    exchange.revocation_fetcher.on_heard = pool.send_revocations
+    return pool
 
 
 async def find_key_flaw(live: Live, work: Work, clock: Any) -> Phrase | str:
@@ -72,6 +99,7 @@ def _admin_site(
     database: DatabaseParts,
     exchange: ExchangeParts,
     reporting: ReportingParts,
+    workers: WorkerPool | None,
     syslog: Mapping[LineOutcome, int] | None,
 ) -> Site:
     """Return the site of the admin port, which also serves the console.
@@ -85,7 +113,7 @@ def _admin_site(
         key_flaw = partial(find_key_flaw, live, work, frame.reactor)
         return told.log_changes(
             await admin.measure_readiness(
-                journal, live.province, frame.now(), work, key_flaw, prober.describe_down_links()
+                journal, live.province, frame.now(), work, key_flaw, prober.describe_down_links(), workers
             )
         )
 
@@ -101,7 +129,17 @@ def _admin_site(
     async def measured() -> bytes:
         found, standings = await measure(), prober.standings
         return metrics.write_metrics(
-            await admin.gather_metrics(found, journal, live.province, frame.now(), exchange.feed, syslog, standings)
+            await admin.gather_metrics(
+                found,
+                journal,
+                live.province,
+                frame.now(),
+                exchange.feed,
+                syslog,
+                standings,
+                exchange.intake.counts,
+                workers,
+            )
         )
 
     tell = admin.SharedMeasurement(measured, seconds).get if live.config.admin.metrics else None

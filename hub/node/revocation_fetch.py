@@ -58,6 +58,8 @@ class RevocationFetcher(Service):
     _work: Work  #: runs parsing in worker threads
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _fetch: Fetch  #: fetches one answer
+    #: called with all answers when there is a new one
+    on_heard: Callable[[Sequence[RevocationAnswer]], None] = attrs.field(default=lambda _heard: None, init=False)
     _heard: dict[str, RevocationAnswer] = attrs.field(factory=dict, init=False)  #: by the question's name
     _questions: Sequence[RevocationQuestion] = attrs.field(default=(), init=False)
     _asked: set[str] = attrs.field(factory=set, init=False)  #: names of questions answered under this configuration
@@ -124,6 +126,7 @@ class RevocationFetcher(Service):
             self._heard[name] = found
             self._asked.add(name)
             revocation_cache.set_revocation_answers(config, self._heard.values())
+            self.on_heard(list(self._heard.values()))
 
     async def _ask(self, question: RevocationQuestion, known: RevocationAnswer | None) -> RevocationAnswer | None:
         """Return the first usable answer of the question's URLs, or None."""

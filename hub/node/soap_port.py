@@ -3,17 +3,20 @@
 Maps paths to services, and each connection to its share of the port. Does not answer requests itself.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import attrs
+import structlog
+from cryptography import x509
 from twisted.web.resource import Resource
 
 from hub.config import Listen
+from hub.domain.errors import Rejected
 from hub.domain.fair_queue import PortShare
-from hub.domain.model import DOCUMENTS
+from hub.domain.model import DOCUMENTS, RevocationRule
 from hub.domain.node_counts import NodeCounts
 from hub.formats import spool
 from hub.intake.endpoint import Endpoint, JournalAccess
@@ -23,12 +26,14 @@ from hub.lookup.partner_query import QueryRunner
 from hub.partner.throttle import Throttle
 from hub.runtime import disk_space
 from hub.runtime.disk_space import DiskSpace, SpoolReservations
-from hub.security.certificates import hash_certificate
+from hub.security.certificates import Purpose, hash_certificate
 from hub.services.lookups import operations
 from hub.soap import wsdl
 from hub.units.live import Live
 from hub.web.endpoints import list_endpoints
 from hub.web.soap_listener import BoundedSite, ServiceResource, read_client_certificate
+
+log = structlog.get_logger()
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -68,6 +73,21 @@ def build_intake(
         spool_room=SpoolReservations(lambda: disk_space.count_octets_left(live.config), counts),
         counts=counts,
     )
+
+
+def check_client(live: Live, now: datetime, shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
+    """Check the certificate of a TLS client. A refused client sees only a TLS alert, so the reason is logged.
+
+    Raises `Rejected`.
+    """
+    partner = live.province.partner_with(shown)
+    rule = partner.policy.revocation if partner is not None else RevocationRule.CONFIGURED
+    try:
+        live.config.anchors.check(shown, now, above, purpose=Purpose.CLIENT, unknown=rule)
+    except Rejected as rejected:
+        subject = shown.subject.rfc4514_string()[:200]
+        log.warning("client-refused", subject=subject, certificate=hash_certificate(shown), reason=str(rejected))
+        raise
 
 
 def make_soap_site(live: Live, reactor: Any, parts: IntakeParts, processes: int = 1) -> BoundedSite:

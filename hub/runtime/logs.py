@@ -136,6 +136,11 @@ def configure_logs(stream: TextIO | None = None) -> None:
     )
 
 
+def write_lines(text: str) -> None:
+    """Write the log lines *text* of another process of this node. They are written already as this process would."""
+    structlog.get_config()["logger_factory"]().msg(text)
+
+
 def observer(stream: TextIO | None = None) -> ILogObserver:
     """Return an observer of Twisted's events: `twistd -n --logger hub.runtime.logs.observer lienthong`."""
     configure_logs(stream)

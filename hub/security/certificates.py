@@ -270,6 +270,10 @@ class Anchors:
         self._shown: dict[x509.Certificate, tuple[x509.Certificate, ...]] = {}
         self.set_revocations((), {})
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs: everything but what was remembered of single certificates."""
+        return vars(self) | {"_stapled": {}, "_checked": {}, "_shown": {}}
+
     def set_revocations(self, lists: Sequence[RevocationList], answers: Mapping[x509.Certificate, OcspAnswer]) -> None:
         """Replace the CRLs and OCSP answers that were fetched from the CAs."""
         by_issuer: dict[x509.Name, list[RevocationList]] = {}

@@ -67,18 +67,23 @@ class Unconfirmed(Exception):
     """The server committed, but it is not known whether its standby did. The argument is the server's warning."""
 
 
-def open_journal(url: str, *, password_file: Path | None = None, pooled: bool = True, node: str = "") -> sa.Engine:
+def open_journal(
+    url: str, *, password_file: Path | None = None, pooled: bool = True, node: str = "", read_only: bool = False
+) -> sa.Engine:
     """Return an engine for `sqlite:///PATH` or `postgresql+psycopg://…`. No connection is opened yet.
 
     SQLite runs in WAL mode with `synchronous=FULL`, so a commit survives a power cut. PostgreSQL writes in READ
     COMMITTED, where each step locks the rows it moves. Every new PostgreSQL connection reads *password_file* again.
     `pooled=False` keeps no connection open. *node* is the sender of notifications (`notify_nodes`). The execution
-    option `statement_limit` bounds a reading statement, in seconds (PostgreSQL only).
+    option `statement_limit` bounds a reading statement, in seconds (PostgreSQL only). With *read_only*, SQLite refuses
+    every write; PostgreSQL refuses it in a transaction that reads anyway.
     """
     if url.startswith("sqlite"):
         engine = sa.create_engine(url) if pooled else sa.create_engine(url, poolclass=NullPool)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+        if read_only:
+            event.listen(engine, "connect", _refuse_sqlite_writes)
         return engine
     if pooled:
         engine = sa.create_engine(url, connect_args=dict(_CONNECT), pool_pre_ping=True, pool_timeout=10)
@@ -148,6 +153,12 @@ def _set_up_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> 
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_MS}"):
         cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _refuse_sqlite_writes(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only=ON")
     cursor.close()
 
 

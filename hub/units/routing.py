@@ -73,6 +73,11 @@ class Routes:
         tellers = frozenset(p.code for p in by_code.values() if p.tells)
         return cls(province, upstream, index, by_code, senders, receivers, tellers)
 
+    @property
+    def index(self) -> UnitIndex:
+        """Return the units of the registry."""
+        return self._index
+
     def canonical(self, code: str) -> str:
         """Return the registry's code for *code*, which may be an alias or unknown."""
         return self._index.canonical(code)

@@ -40,7 +40,7 @@ from hub.store.tables import delivery, event, fact, message
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 from hub.web.endpoints import list_endpoints
-from tests import databases, declaring, dossiers, homes, packets, pki
+from tests import databases, declaring, dossiers, homes, packets, pki, remote
 from tests.pki import NOW
 from tests.province import document, entry
 from tests.services.test_lookups import element as looked_up
@@ -183,8 +183,8 @@ def made(tmp_path_factory):
     return config.read_config(homes.begin(tmp_path_factory.mktemp("made") / "tinh") / "hub.toml")
 
 
-@pytest.fixture
-def hub(made, tmp_path):
+@pytest.fixture(params=["one process", "workers"])
+def hub(made, tmp_path, request):
     """Return a hub with a partner of a kind, whose unit it receives for if it has one."""
     engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
 
@@ -211,7 +211,11 @@ def hub(made, tmp_path):
             lambda: NOW,
             lambda: 0.5,
         )
-        every = list_endpoints(books, LookupsEndpoint(wsdl.load_contract("lookups"), asker, books))
+        questions: Any = asker
+        if request.param == "workers":
+            journal, questions = remote.connect(asker.live, books.journal, asker)
+            books = attrs.evolve(books, journal=journal)
+        every = list_endpoints(books, LookupsEndpoint(wsdl.load_contract("lookups"), questions, books))
         intakes = {
             name: Intake(asker.live, desk, books, lambda: NOW, Throttle(lambda: 0.0)) for name, desk in every.items()
         }

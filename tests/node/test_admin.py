@@ -14,11 +14,13 @@ from twisted.web.test.requesthelper import DummyRequest
 
 from hub.config import Partner
 from hub.domain.model import Event
+from hub.domain.node_counts import Counted, LocalCounts
 from hub.feed.publisher import Feed
 from hub.journal import events
 from hub.node import admin
 from hub.node.admin import CODES, SHARED, Readiness, SharedMeasurement, gather_metrics, measure_readiness
 from hub.node.port_builder import KEY_PATIENCE, find_key_flaw
+from hub.node.workers.pool import WorkerPool
 from hub.partner.policy import Policy
 from hub.runtime.thread_pool import run_at_once
 from hub.security.certificates import Anchors
@@ -40,7 +42,19 @@ def engine(tmp_path):
     return transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
 
 
-def told(engine, tmp_path, now=NOW, *, anchors=None, partners=(), key_flaw="", journal=None, free_disk=1, links=""):
+def told(
+    engine,
+    tmp_path,
+    now=NOW,
+    *,
+    anchors=None,
+    partners=(),
+    key_flaw="",
+    journal=None,
+    free_disk=1,
+    links="",
+    workers=None,
+):
     """Return whether the hub is ready, and the reasons that are not well."""
     certificate = SimpleNamespace(
         not_valid_before_utc=NOW - timedelta(days=1), not_valid_after_utc=NOW + timedelta(days=1)
@@ -56,7 +70,7 @@ def told(engine, tmp_path, now=NOW, *, anchors=None, partners=(), key_flaw="", j
     province = cast("Province", SimpleNamespace(config=config))
     done: list[Any] = []
     asked = measure_readiness(
-        journal or InlineDatabase(engine), province, now, run_at_once, lambda: succeed(key_flaw), links
+        journal or InlineDatabase(engine), province, now, run_at_once, lambda: succeed(key_flaw), links, workers
     )
     _ = Deferred.fromCoroutine(asked).addCallback(done.append)
     (found,) = done
@@ -112,6 +126,24 @@ def test_links_that_are_down_are_told_and_borne(engine, tmp_path):
         True,
         {"links": "1 of 2 links are down: vpub since 2026-11-24 08:02:00Z"},
     )
+
+
+def serving(count):
+    """Return the worker processes of a node with two, of which so many serve."""
+    why = "" if count == 2 else f"{count} of 2 worker processes serve"
+    connections = {"0": 7, "1": 0}
+    return cast(
+        "WorkerPool",
+        SimpleNamespace(
+            ready=count, ended=4, describe_missing_workers=lambda: why, count_connections=lambda: connections
+        ),
+    )
+
+
+def test_one_worker_process_is_enough_and_none_is_not(engine, tmp_path):
+    assert told(engine, tmp_path, workers=serving(2)) == (True, {})
+    assert told(engine, tmp_path, workers=serving(1)) == (True, {"workers": "1 of 2 worker processes serve"})
+    assert told(engine, tmp_path, workers=serving(0)) == (False, {"workers": "0 of 2 worker processes serve"})
 
 
 def test_a_disk_that_is_nearly_full(engine, tmp_path):
@@ -297,7 +329,10 @@ def measured(engine, tmp_path):
     done: list[Any] = []
     gate = Link(name="gate", host="10.0.0.1", port=443, tls=True)
     standings = {gate: advance_link_standing(LinkStanding(), Probe(at=NOW, latency=0.02, ends=NOW))}
-    asked = gather_metrics(found, InlineDatabase(engine), province, NOW, feed, {}, standings)
+    counts, workers = LocalCounts(), serving(1)
+    counts.add(Counted.ANSWERING, "vpub", 2)
+    counts.add(Counted.ANSWERING, "sotttt", 1)
+    asked = gather_metrics(found, InlineDatabase(engine), province, NOW, feed, {}, standings, counts, workers)
     _ = Deferred.fromCoroutine(asked).addBoth(done.append)
     return {each.name: {tuple(labels.values()): value for labels, value in each.samples} for each in done[0]}
 
@@ -309,6 +344,10 @@ def test_the_metrics_of_a_hub_that_is_well(engine, tmp_path):
         [("hub",), ("vpub",)], (NOW + timedelta(days=1)).timestamp()
     )
     assert found["lienthong_disk_free_bytes"][()] > 0
+    assert found["lienthong_calls_in_progress"] == {(): 3.0}
+    assert found["lienthong_workers_ready"] == {(): 1.0}
+    assert found["lienthong_workers_ended_total"] == {(): 4.0}
+    assert found["lienthong_worker_connections"] == {("0",): 7.0, ("1",): 0.0}
     assert found["lienthong_feed_connected"] == {(): 1.0}
     assert found["lienthong_feed_unpublished_events"] == {(): 0}
     assert found["lienthong_link_up"] == {("gate",): 1.0}

@@ -76,6 +76,7 @@ def test_a_process_suspended_in_the_middle_of_a_change_stops_no_other(pair, monk
         stdout=subprocess.PIPE,
         pass_fds=[first.file],
     ) as other:
+        assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         first.add(Counted.ANSWERING, "vpub", 1)
         other.kill()

@@ -1,0 +1,158 @@
+"""The channel between the node's own process and a worker process: pickled messages over an inherited socket pair.
+
+Only the two processes hold the sockets, so nobody else can send a message or read a key. Messages of one turn of the
+reactor are written together. Knows the form of the messages, not what they cause.
+"""
+
+import pickle
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import attrs
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from hub.domain.model import Query
+from hub.store.report_worker import PickledError
+from hub.units.unit_index import UnitIndex
+
+#: File descriptors of a worker process: the channel, the socket that brings connections, and the node's counts.
+CHANNEL, CONNECTIONS, COUNTS = 3, 4, 5
+_HEAD = struct.Struct(">Q")
+
+
+class RoutesAt(NamedTuple):
+    """Stands for the routes of one version of the province, which are too large to be sent with a message."""
+
+    version: int
+
+
+class WrittenStep(NamedTuple):
+    """Worker: run this writing step in the journal."""
+
+    number: int  #: of the request, for its result
+    owner: str | None  #: name of the owner for `Journal.admit`; None for `Journal.write`
+    step: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+
+class ReportStep(NamedTuple):
+    """Worker: run this reading step in a report process."""
+
+    number: int
+    reader: str  #: name of the reader
+    longest: float | None
+    step: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+
+class Unwanted(NamedTuple):
+    """Worker: no caller waits for this report any more."""
+
+    number: int
+
+
+class PartnerQuestion(NamedTuple):
+    """Worker: ask a partner this question."""
+
+    number: int
+    query: Query
+    partner: str
+    said: Mapping[str, object]
+
+
+class Result(NamedTuple):
+    """Node: the result of a request."""
+
+    number: int
+    found: Any
+
+
+class RequestFailure(NamedTuple):
+    """Node: the exception of a request."""
+
+    number: int
+    error: PickledError
+
+
+class WorkerStart(NamedTuple):
+    """Node: the first message, with everything that a worker needs. Answered by `InForce`."""
+
+    worker: int  #: number of the worker, from 0
+    processes: int  #: number of worker processes
+    version: int  #: version of the routes
+    province: bytes  #: by `config_pickle`
+
+
+class NewProvince(NamedTuple):
+    """Node: a reload; this province is in force now. Answered by `InForce`."""
+
+    version: int
+    province: bytes  #: by `config_pickle`
+
+
+class NewUnits(NamedTuple):
+    """Node: a new day; these are the units now. Answered by `InForce`."""
+
+    version: int
+    units: UnitIndex
+
+
+class NewRevocations(NamedTuple):
+    """Node: everything that is known about revocations now."""
+
+    heard: bytes  #: a list of `RevocationAnswer`, by `config_pickle`
+
+
+class InForce(NamedTuple):
+    """Worker: the province with this version of the routes is in force."""
+
+    version: int
+
+
+class Ping(NamedTuple):
+    """Node: answer at once, by a `Pong`."""
+
+
+class Pong(NamedTuple):
+    """Worker: the answer to a `Ping`."""
+
+
+class Stop(NamedTuple):
+    """Node: begin no further call, finish those in progress, and end."""
+
+
+@attrs.define(eq=False)
+class Channel(Protocol):
+    """One end of the channel."""
+
+    _take: Callable[[Any], None]  #: called with each message
+    _ended: Callable[[], None]  #: called when the other process has closed its end
+    _received: bytearray = attrs.field(factory=bytearray, init=False)
+
+    def send(self, message: tuple[Any, ...]) -> None:
+        """Send *message*. Raises whatever its pickling raises; nothing is sent then."""
+        content = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        transport = cast("Any", self.transport)
+        transport.writeSequence([_HEAD.pack(len(content)), content])
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take each message that has arrived whole."""
+        self._received += data
+        at, view = 0, self._received
+        while len(view) - at >= _HEAD.size:
+            (size,) = _HEAD.unpack_from(view, at)
+            end = at + _HEAD.size + size
+            if end > len(view):
+                break
+            message = pickle.loads(memoryview(view)[at + _HEAD.size : end])  # noqa: S301 - from a process of our own
+            at = end
+            self._take(message)
+        del self._received[:at]
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The other process has closed its end, or has ended."""
+        self._ended()

@@ -1,0 +1,261 @@
+"""A worker process: serves connections of the SOAP port that the node's own process has accepted.
+
+It verifies, judges and signs, and lets the node's process write. It opens no port, reads no configuration file and
+delivers nothing. It ends at once when the node's process ends, and after the calls in progress when it is told to stop.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import attrs
+import structlog
+from cryptography import x509
+from OpenSSL import SSL
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IOpenSSLContextFactory, IReadDescriptor
+from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
+from twisted.logger import globalLogBeginner
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import implementer
+
+from hub.config import revocation_cache
+from hub.delivery.transports import make_adapters
+from hub.domain.node_counts import Counted, NodeCounts
+from hub.intake.duty_service import wait_for_facts
+from hub.intake.endpoint import Counted as CountedServices
+from hub.intake.endpoint import JournalAccess
+from hub.node.soap_port import IntakeParts, build_intake, check_client, make_soap_site, watch_disks
+from hub.node.workers.channel import (
+    CHANNEL,
+    CONNECTIONS,
+    COUNTS,
+    Channel,
+    InForce,
+    NewProvince,
+    NewRevocations,
+    NewUnits,
+    Ping,
+    Pong,
+    RequestFailure,
+    Result,
+    Stop,
+    WorkerStart,
+)
+from hub.node.workers.config_pickle import unpack_config
+from hub.node.workers.remote_journal import RemoteJournal, RemoteQueryRunner, Requests
+from hub.runtime import logs
+from hub.runtime.ports import ACCEPTS
+from hub.runtime.shared_counts import SharedCounts
+from hub.runtime.thread_pool import THRESHOLD, WorkScheduler
+from hub.security import tls
+from hub.store import transactions
+from hub.store.group_commit import Database
+from hub.units.live import Live, Setup
+from hub.units.province import Province
+
+log = structlog.get_logger()
+
+#: Seconds within which the calls in progress must end at a stop, and then the octets of their answers must be sent.
+FINISH, FLUSH = 10.0, 2.0
+_STEP = 0.02
+_PR_SET_PDEATHSIG = 1
+
+
+class CountingTlsFactory(TLSMemoryBIOFactory):
+    """Takes each connection that ends out of the count of the worker's open connections."""
+
+    counts: NodeCounts
+    name: str  #: number of the worker
+
+    def unregisterProtocol(self, p: Any) -> None:
+        """The connection of *p* has ended."""
+        super().unregisterProtocol(p)
+        self.counts.add(Counted.HANDED, self.name, -1)
+
+
+@implementer(IReadDescriptor)
+@attrs.define(eq=False)
+class Inlet:
+    """Receives connections that the node's process has accepted."""
+
+    _socket: socket.socket
+    _serve: Callable[[int, int], None]  #: called with the file descriptor and the address family of each
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for (IFileDescriptor)."""
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        """Return a name for logs (ILoggingContext)."""
+        return "connections"
+
+    def doRead(self) -> None:
+        """Take the next connections (IReadDescriptor). At most `ACCEPTS` a turn, because of their handshakes."""
+        for _ in range(ACCEPTS):
+            try:
+                family, files, _flags, _address = socket.recv_fds(self._socket, 1, 1)
+            except BlockingIOError:
+                return
+            for file in files:
+                self._serve(file, family[0])
+                os.close(file)  # the reactor has its own duplicate
+
+    def connectionLost(self, reason: Any) -> None:
+        """Do nothing: the channel says when the node's process ends (IFileDescriptor)."""
+
+
+@implementer(IOpenSSLContextFactory)
+@attrs.define(eq=False)
+class Worker:
+    """The services of one worker process."""
+
+    _reactor: Any
+    _wall: Callable[[], float]  #: seconds since 1970
+    _counts_of: Callable[[int], NodeCounts]  #: returns the node's counts, for the column of this process
+    _inlet: socket.socket  #: brings connections
+    _end: Callable[[], None]  #: ends the process at once
+    channel: Channel = attrs.field(init=False)
+    _requests: Requests = attrs.field(init=False)
+    _live: Live = attrs.field(init=False)
+    _journal: RemoteJournal = attrs.field(init=False)
+    _reads: Database = attrs.field(init=False)
+    _scheduler: WorkScheduler = attrs.field(init=False)
+    _parts: IntakeParts = attrs.field(init=False)
+    _factory: CountingTlsFactory = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.channel = Channel(self._take, self._end)
+        self._requests = Requests(self.channel.send)
+
+    def now(self) -> datetime:
+        """Return the time, aware and in UTC."""
+        return datetime.fromtimestamp(self._wall(), UTC)
+
+    def getContext(self) -> SSL.Context:
+        """Return the TLS context for a new connection (IOpenSSLContextFactory)."""
+        return self._live.setup.contexts["soap"]
+
+    def _take(self, message: Any) -> None:
+        """Do what *message* of the node's process says. An error ends this process: the node starts another one."""
+        try:
+            match message:
+                case Result() | RequestFailure():
+                    self._requests.tell(message)
+                case Ping():
+                    self.channel.send(Pong())
+                case WorkerStart():
+                    self._start(message)
+                case NewProvince(version, packed):
+                    self._live.setup = self._set_up(unpack_config(packed))
+                    self._put_in_force(version)
+                case NewUnits(version, units):
+                    province = Province.of(self._live.config, units)
+                    self._live.setup = attrs.evolve(self._live.setup, province=province)
+                    self._put_in_force(version)
+                case NewRevocations(heard):
+                    revocation_cache.set_revocation_answers(self._live.config, unpack_config(heard))
+                case Stop():
+                    _ = Deferred.fromCoroutine(self._stop())
+        except Exception:
+            log.exception("worker-failed")
+            self._end()
+
+    def _start(self, said: WorkerStart) -> None:
+        structlog.contextvars.bind_contextvars(worker=said.worker)
+        counts, reactor = self._counts_of(said.worker + 1), self._reactor
+        live = self._live = Live(self._set_up(unpack_config(said.province)))
+        self._reads = _open_reads(live, reactor)
+        self._journal = RemoteJournal(self._requests, self._reads, reactor)
+        self._scheduler = WorkScheduler(reactor)
+
+        async def wait(services: CountedServices) -> None:
+            await wait_for_facts(self._journal, reactor, services)
+
+        disks = watch_disks(live, reactor)
+        access = JournalAccess(self._journal, self._scheduler.work, disks.require_space, _do_nothing, wait)
+        runner = RemoteQueryRunner(live, self._requests)
+        self._parts = build_intake(live, reactor, self.now, access, disks, runner, counts)
+        site = make_soap_site(live, reactor, self._parts, said.processes)
+        factory = self._factory = CountingTlsFactory(self, False, site)
+        factory.counts, factory.name = counts, str(said.worker)
+        factory.doStart()
+        self._reads.startService()
+        self._scheduler.startService()
+        self._put_in_force(said.version)
+        reactor.addReader(Inlet(self._inlet, self._serve))
+
+    def _set_up(self, province: Province) -> Setup:
+        config = province.config
+
+        def check(shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
+            check_client(self._live, self.now(), shown, above)
+
+        contexts = {"soap": tls.make_tls_context(config.tls, check, config.authorities)}
+        return Setup(province, make_adapters(config) if config.lookups is not None else {}, contexts)
+
+    def _put_in_force(self, version: int) -> None:
+        self._journal.set_routes(self._live.province.routes, version)
+        self._scheduler.threshold = 0 if self._live.config.identity.waits else THRESHOLD
+        self.channel.send(InForce(version))
+
+    def _serve(self, file: int, family: int) -> None:
+        try:
+            self._reactor.adoptStreamConnection(file, socket.AddressFamily(family), self._factory)
+        except OSError:  # the peer has gone already
+            self._factory.counts.add(Counted.HANDED, self._factory.name, -1)
+
+    async def _stop(self) -> None:
+        """Finish the calls in progress, send their answers, and end."""
+        throttle, reactor = self._parts.throttle, self._reactor
+        throttle.close()
+        await self._wait(lambda: throttle.is_empty, FINISH)
+        for each in list(self._factory.protocols):
+            each.loseConnection()
+        await self._wait(lambda: not self._factory.protocols, FLUSH)
+        self._scheduler.stopService()
+        reactor.stop()
+
+    async def _wait(self, reached: Callable[[], bool], patience: float) -> None:
+        until = self._reactor.seconds() + patience
+        while not reached() and self._reactor.seconds() < until:
+            await deferLater(self._reactor, _STEP)
+
+
+def _open_reads(live: Live, reactor: Any) -> Database:
+    config = live.config
+    url, file = config.database_url, config.password_file
+    engine = transactions.open_journal(url, password_file=file, read_only=True)
+    alone = url.startswith("sqlite")
+    probe = None if alone else transactions.open_journal(url, password_file=file, pooled=False)
+    return Database(engine, reactor, probe)
+
+
+def _do_nothing() -> None:
+    """Do nothing after a commit: the node's process has made it, and wakes its own delivery."""
+
+
+def run_worker(reactor: Any, wall: Callable[[], float], columns: int) -> None:
+    """Run a worker process under *reactor*, with the descriptors that `channel` names.
+
+    *wall* is the wall clock in seconds since 1970, *columns* the number of processes of the node.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the node's process decides, also when the signal is sent to all
+    with contextlib.suppress(AttributeError):
+        # Linux: the kernel kills this process when the node's process ends
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    globalLogBeginner.beginLoggingTo([logs.observer(sys.stdout)], redirectStandardIO=False)
+    counts, inlet = partial(SharedCounts, COUNTS, columns=columns), socket.socket(fileno=CONNECTIONS)
+    worker = Worker(reactor, wall, counts, inlet, lambda: os._exit(1))
+    reactor.adoptStreamConnection(CHANNEL, socket.AF_UNIX, Factory.forProtocol(lambda: worker.channel))
+    os.close(CHANNEL)  # the reactor has its own duplicate
+    reactor.run(installSignalHandlers=False)
