@@ -1,0 +1,144 @@
+"""A node with worker processes: they serve the SOAP port, the node's own process writes, and whichever of them is killed, nothing
+that was receipted is lost and nothing counts twice.
+"""
+
+import os
+import random
+import re
+import signal
+import socket
+import ssl
+import tomllib
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from hub.cli.documents_client import HubUnavailable
+from hub.demo.plan.packets import write_document_packet
+from tests.conftest import DATABASES, ROOT
+from tests.process.test_kill import PATIENCE, Load, assert_counted_once, assert_nothing_lost, waiting
+from tests.running import until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def hub(hub):
+    """A directory of `lienthong init` whose hub has two workers."""
+    hub.config.write_text("workers = 2\n" + hub.config.read_text().replace("[admin]", "[admin]\nmetrics = true"))
+    return hub
+
+
+def workers(hub):
+    """Return the pids of the workers of the running hub."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int(place.joinpath("stat").read_text().rpartition(")")[2].split()[1])
+            if parent == hub.process.pid and b"run_worker_process" in place.joinpath("cmdline").read_bytes():
+                found.append(int(place.name))
+        except OSError:
+            continue
+    return sorted(found)
+
+
+def metric(hub, name):
+    """Return the values of a metric, by its labels."""
+    status, page = hub.get("/metrics")
+    assert status == 200
+    return {
+        labels: float(value)
+        for labels, value in re.findall(rf"^{name}(?:{{(.*?)}})? (\S+)$", page.decode(), re.MULTILINE)
+    }
+
+
+def document(number, **more):
+    return write_document_packet(
+        *("H55.13", ["H55.1"]),
+        number=str(number),
+        notation="CV",
+        subject=f"Văn bản {number}",
+        promulgated=date(2026, 11, 20),
+        **more,
+    )
+
+
+@pytest.mark.parametrize("hub", DATABASES, indirect=True)
+def test_workers_share_the_port_and_the_limits_and_follow_a_reload(hub):
+    hub.letterbox("vpub")
+    hub.start()
+    until(lambda: metric(hub, "lienthong_workers_ready") == {"": 2.0}, "both workers")
+    large = [("lon.bin", random.Random(1).randbytes(3_000_000))]
+    context = ssl.create_default_context(cafile=str(hub.files("sotttt")["ca"]))
+    context.load_cert_chain(hub.files("sotttt")["certificate"], hub.files("sotttt")["key"])
+    port = tomllib.loads(hub.config.read_text())["soap"]["port"]
+    with ExitStack() as opened:
+        for _ in range(4):
+            line = opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+            opened.enter_context(context.wrap_socket(line, server_hostname="127.0.0.1"))
+        fairly = {'worker="0"': 2.0, 'worker="1"': 2.0}
+        until(lambda: metric(hub, "lienthong_worker_connections") == fairly, "two connections each")
+    until(lambda: set(metric(hub, "lienthong_worker_connections").values()) == {0.0}, "their ends to be counted")
+    with hub.client("sotttt") as client:
+        sent = [client.send(document(0, attachments=large), "0")]
+        sent += [client.send(document(number), str(number)) for number in range(1, 4)]
+        assert [client.send(document(1), "1").document_id for _ in range(2)] == [sent[1].document_id] * 2, (
+            "known to both"
+        )
+        assert metric(hub, "lienthong_calls_in_progress") == {"": 0.0}
+        until(lambda: len(hub.received("vpub")) == 4, "all of them to be delivered")
+        assert {row["id"]: row["sha256"] for row in hub.cli("messages", "--json")} == {
+            each.document_id: each.sha256 for each in sent
+        }
+        policy = hub.home / "partners/sotttt.toml"
+        policy.write_text(policy.read_text() + '\n[policy]\nintake-rate = "2/h"\n')
+        hub.cli("reload", text=True)
+        assert [client.send(document(number), str(number)).message_id for number in (4, 5)] == ["4", "5"]
+        for _ in range(2):
+            with pytest.raises(HubUnavailable):
+                client.send(document(6), "6")
+    first = workers(hub)[0]
+    os.kill(first, signal.SIGKILL)
+    until(lambda: metric(hub, "lienthong_workers_ended_total") == {"": 1.0}, "its end to be counted")
+    until(lambda: metric(hub, "lienthong_workers_ready") == {"": 2.0}, "another one in its place")
+    assert hub.get("/readyz")[0] == 200
+    with hub.client("sotttt") as client, pytest.raises(HubUnavailable):  # it has the limit of the reload, too
+        client.send(document(7), "7")
+    last = workers(hub)
+    hub.stop()
+    assert first not in last
+    assert not any(Path(f"/proc/{pid}").exists() for pid in last)
+    assert "worker-failed" not in hub.log.read_text()
+
+
+def test_whichever_process_ends_nothing_receipted_is_lost_and_nothing_counts_twice(hub, tmp_path):
+    for partner in ("vpub", "vpcp"):
+        hub.letterbox(partner)
+    mark = tmp_path / "mark"
+    plain = dict(hub.env)
+    # the third message of each worker ends it between commit and receipt
+    hub.env |= {"KILLABLE_POINT": "committed-not-receipted", "KILLABLE_PASS": "3", "KILLABLE_MARK": str(mark)}
+    hub.env["PYTHONPATH"] = f"{ROOT / 'tests/process/killable_worker'}{os.pathsep}{ROOT}"
+    with Load(hub) as load:
+        hub.start()
+        until(lambda: mark.exists() and len(load.receipts) >= 3, "a worker that ended before its receipt")
+        os.kill(random.choice(workers(hub)), signal.SIGKILL)
+        until(lambda: metric(hub, "lienthong_workers_ended_total")[""] >= 2, "the ends to be counted")
+        orphans = workers(hub)
+        hub.kill()
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans), "the workers to end, too", 5)
+        hub.env = plain
+        for end in (hub.stop, hub.kill):
+            before = len(load.receipts)
+            hub.start()
+            until(lambda so_far=before: len(load.receipts) >= so_far + 20 or load.broken, "receipts")
+            end()
+        hub.start()
+    assert not load.broken
+    until(lambda: load.fetch_all() == 0, "everything to be fetched")
+    until(lambda: not waiting(hub), "everything to be delivered", PATIENCE)
+    assert_nothing_lost(hub, load)
+    assert_counted_once(hub, load)
+    assert mark.read_bytes() == b"committed-not-receipted"
