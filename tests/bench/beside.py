@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hub.security.sample_pki import KeyType
-from tests.bench import bars, calibration, intake, parts, servers
+from tests.bench import bars, calibration, delivering, intake, parts, profiling, servers, variants
 from tests.bench.limit import Limit
-from tests.bench.run import FLASK, HUB, JDK, NODE, WORKERS, WSS4J, Plan, Run, pick, running
+from tests.bench.run import FLASK, HUB, JDK, LIMIT, NODE, WORKERS, WSS4J, Plan, Run, pick, running
 from tests.bench.servers import HubServer, Server
 
 Makers = list[tuple[str, Callable[[], Server]]]
@@ -41,7 +41,7 @@ def measure(run: Run) -> None:
     measure_small(run, hub, limit)
     measure_rsa(run)
     if not run.plan.short:
-        pass
+        measure_more(run, limit)
     run.say("\nWhat it must reach")
     for line in bars.describe_bars(run.values):
         run.say(line)
@@ -50,12 +50,24 @@ def measure(run: Run) -> None:
     show_calibration(run)
 
 
+def measure_more(run: Run, limit: Limit | None) -> None:
+    """Measure what the short form leaves out."""
+    variants.measure_huge(run, limit)
+    variants.measure_tls(run)
+    variants.measure_senders(run)
+    hub = HubServer(HUB, run.place / "hub-delivers")
+    with running(run, [(HUB, lambda: hub)]):
+        delivering.measure_delivery(run, hub)
+    intake.show_section(run, "delivery", "4 KB packets, 64 connections, to a partner that answers at once")
+    variants.measure_postgresql(run)
+
+
 def find_limit(run: Run, hub: HubServer) -> Limit | None:
     """Return the C limit; None where it cannot be compiled."""
     try:
         return Limit.compiled(run.place, hub.tls["ca"])
     except parts.Missing as missing:
-        run.absent[intake.LIMIT] = str(missing)
+        run.absent[LIMIT] = str(missing)
         return None
 
 
@@ -150,6 +162,7 @@ def show(arguments: Sequence[str]) -> None:
     parser.add_argument("--seconds", type=float, default=Plan().busy, help="that a server is busy in a round")
     parser.add_argument("--short", action="store_true", help="the hub, Flask and the C limit alone")
     parser.add_argument("--setup", action="store_true", help="install the optional parts, and measure nothing")
+    parser.add_argument("--profile", action="store_true", help="where the CPU of one message goes, by package, instead")
     options = parser.parse_args(arguments)
     if options.setup:
         parts.set_up(print)
@@ -163,4 +176,8 @@ def show(arguments: Sequence[str]) -> None:
             load = parts.compile_program("load", place, "libssl", "libcrypto")
         except parts.Missing as missing:
             sys.exit(f"the benchmark needs {missing}")
-        measure(Run(place, plan, load, lambda line: print(line, flush=True)))
+        run = Run(place, plan, load, lambda line: print(line, flush=True))
+        if options.profile:
+            profiling.show(run, max(options.seconds, 5.0))
+            return
+        measure(run)

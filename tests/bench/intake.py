@@ -75,11 +75,12 @@ def measure_intake(
     busy: float | None = None,
     limit: Limit | None = None,
     again: bool = False,
+    kept: bool = True,
     **more: Any,
 ) -> list[float]:
     """Warm *found*, measure them in interleaved rounds, and keep the series as *section*.
 
-    *again*: they are warm already. Return what the C limit took in each round, in microseconds of CPU.
+    *again*: they are warm already. *kept*: connections are open before the time begins. Return what the C limit took in each round, in microseconds of CPU.
     """
     plan = run.plan
     most = min(plan.most, max(1, 400_000_000 // (size * 4)))
@@ -101,10 +102,12 @@ def measure_intake(
         if limit is not None:
             costs.append(limit.measure(file, count=min(1000, max(counts.values()))))
         for server in found if number % 2 == 0 else found[::-1]:
-            kept: dict[str, Any] = {}
+            sample: dict[str, Any] = {}
             if isinstance(server, HubServer):
-                kept = {"answers": run.place / "answers", "every": max(1, counts[server.name] // 20)}
-            figures = rounds.measure_round(run.load, server, file, counts[server.name], connections, **kept, **more)
+                sample = {"answers": run.place / "answers", "every": max(1, counts[server.name] // 20)}
+            figures = rounds.measure_round(
+                run.load, server, file, counts[server.name], connections, kept=kept, **sample, **more
+            )
             series[server.name].rounds.append(figures)
             if isinstance(server, HubServer):
                 check_answers(server, run.place / "answers")

@@ -83,7 +83,7 @@ def compile_java_peer(engine: str, place: Path) -> str:
         raise Missing(f"no {', '.join(absent)}: install {JAVA_PACKAGES[engine]}")
     place.mkdir(exist_ok=True)
     path = ":".join(map(str, [*jars, place]))
-    sources = [HERE / f"peers/java/{name}.java" for name in ("Peer", engine)]
+    sources = [HERE / f"peers/java/{name}.java" for name in ("Peer", "Tls", engine)]
     _run("javac", "-encoding", "UTF-8", "-cp", path, "-d", place, *sources)
     return path
 

@@ -50,10 +50,15 @@ class Run:
 
     def write_calls(self, count: int, size: int, senders: Sequence[calls.Files], to: str = calls.FETCHES) -> Path:
         """Sign *count* calls that nobody has seen, and return their file."""
-        self._files += 1
-        path = self.place / f"{self._files}.calls"
-        calls.write_calls(path, calls.sign_calls(f"f{self._files}", count, size, senders, to))
+        name = self.count_file()
+        path = self.place / f"{name}.calls"
+        calls.write_calls(path, calls.sign_calls(f"f{name}", count, size, senders, to))
         return path
+
+    def count_file(self) -> int:
+        """Return a number that no file of calls has yet."""
+        self._files += 1
+        return self._files
 
     def find_ratio(self, section: str, key: str, ours: str, theirs: str) -> float | None:
         """Return the ratio of two servers' medians; None where one of them was not measured."""

@@ -6,10 +6,10 @@ signs its answer; a peer speaks plain HTTP and does not sign.
 
 import contextlib
 import os
+import socket
 import sqlite3
 import subprocess
 import tomllib
-import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, cast
@@ -72,7 +72,7 @@ class HubServer:
         beside: "HubServer | None" = None,
     ) -> None:
         self.name = name
-        self.hub = RunningHub(home, database, beside=beside.hub if beside else None)
+        self.hub: RunningHub = RunningHub(home, database, beside=beside.hub if beside else None)
         self.sender = (self.hub.files("sotttt")["key"], self.hub.files("sotttt")["certificate"])
         self.hub_files = (home / "pki/hub.key", home / "pki/hub.crt")
         if pki is not None:
@@ -111,7 +111,9 @@ class HubServer:
         """Start it as an operator does: nothing is imported before it."""
         command = [str(BIN / "twistd"), "-n", "--pidfile=", "lienthong", "-c", str(self.hub.config)]
         with self.hub.log.open("ab") as log:
-            self.hub.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.hub.home)
+            self.hub.process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self.hub.home, env=os.environ | {"PYTHONPATH": str(ROOT)}
+            )
         until(self.hub.is_ready, "the hub to be ready")
 
     def stop(self) -> None:
@@ -142,10 +144,37 @@ def configure_workers(config: Path, workers: int) -> None:
         raise parts.Missing(f"workers = {workers}: {error}") from error
 
 
+class Nodes:
+    """Several nodes of a hub that share one database; each gets its part of the calls."""
+
+    compiles = False
+
+    def __init__(self, name: str, nodes: Sequence[HubServer]) -> None:
+        self.name, self._nodes, self.tls = name, nodes, nodes[0].tls
+        self.ports = [port for node in nodes for port in node.ports]
+
+    @property
+    def roots(self) -> Sequence[int]:
+        """The processes of all nodes, and of their database once."""
+        return sorted({pid for node in self._nodes for pid in node.roots})
+
+    def start(self) -> None:
+        """Start all."""
+        for node in self._nodes:
+            node.start()
+
+    def stop(self) -> None:
+        """End all."""
+        for node in self._nodes:
+            node.stop()
+
+    def count_rows(self) -> int:
+        """Return how many messages their journal has accepted."""
+        return self._nodes[0].count_rows()
+
+
 class Peer:
     """A server of another make: *command* with `{port}` in it, told by its environment where things are."""
-
-    tls: Mapping[str, Path] = {}
 
     def __init__(
         self,
@@ -155,12 +184,14 @@ class Peer:
         command: Sequence[object],
         cwd: Path | None = None,
         *,
+        tls: HubServer | None = None,
         compiles: bool = False,
     ) -> None:
         home.mkdir(exist_ok=True)
         self.name, self.home, self._cwd, self.compiles = name, home, cwd, compiles
         (port,) = self.ports = find_free_ports(1)
         self.database = home / "peer.db"
+        self.tls: Mapping[str, Path] = tls.tls if tls else {}
         self._command = [str(word).replace("{port}", str(port)) for word in command]
         self._env = os.environ | {
             "PEER_PORT": str(port),
@@ -169,6 +200,8 @@ class Peer:
             "PEER_PACKETS": str(PACKETS),
             "PEER_DATABASE": str(self.database),
         }
+        if tls:
+            self._env |= {"PEER_KEY": str(tls.hub_files[0]), "PEER_CERTIFICATE": str(tls.hub_files[1])}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -186,15 +219,8 @@ class Peer:
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"{self.name} ended: {(self.home / 'log').read_text()[-3000:]}"
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with contextlib.suppress(urllib.error.HTTPError):  # any answer will do
-            try:
-                opener.open(f"http://127.0.0.1:{self.ports[0]}/soap/documents", b"<x/>", timeout=20).close()
-            except urllib.error.HTTPError:
-                return True
-            except OSError:
-                return False
-        return True
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.ports[0])) == 0
 
     def stop(self) -> None:
         """End it and what it started."""
@@ -219,22 +245,27 @@ class Peer:
             return int(connection.execute("SELECT count(*) FROM message").fetchone()[0])
 
 
-def make_flask(name: str, place: Path, ca: Path) -> Server:
-    """Return Flask + gunicorn + signxml with two workers. Raises Missing."""
+def make_flask(name: str, place: Path, ca: Path, tls: HubServer | None = None) -> Server:
+    """Return Flask + gunicorn + signxml with two workers, over mutual TLS with the certificate of *tls*. Raises Missing."""
     programs = parts.install_python_peers()
-    command = (programs / "gunicorn", "-w", 2, "-b", "127.0.0.1:{port}", "--log-level", "warning", "flask_peer:app")
-    return Peer(name, place / "flask", ca, command, parts.HERE / "peers")
+    secure: tuple[object, ...] = ()
+    if tls:
+        key, certificate = tls.hub_files
+        secure = ("--keyfile", key, "--certfile", certificate, "--ca-certs", ca, "--cert-reqs", 2)
+    words = ("-w", 2, "-b", "127.0.0.1:{port}", "--log-level", "warning", *secure, "flask_peer:app")
+    return Peer(name, place / "flask", ca, (programs / "gunicorn", *words), parts.HERE / "peers", tls=tls)
 
 
-def make_java(name: str, engine: str, place: Path, ca: Path) -> Server:
-    """Return the Java peer with *engine*, on every core. Raises Missing."""
+def make_java(name: str, engine: str, place: Path, ca: Path, tls: HubServer | None = None) -> Server:
+    """Return the Java peer with *engine*, on every core, over mutual TLS with the certificate of *tls*. Raises Missing."""
     path = parts.compile_java_peer(engine, place / f"classes-{engine}")
     options = (
         "-Dsun.net.httpserver.nodelay=true",
         "-Dfile.encoding=UTF-8",
         QUIET,
-    )  # nodelay: otherwise Nagle costs 40 ms an answer
-    return Peer(name, place / engine.lower(), ca, ("java", *options, "-cp", path, "Peer", engine), compiles=True)
+    )  # otherwise Nagle costs 40 ms an answer
+    command = ("java", *options, "-cp", path, "Peer", engine)
+    return Peer(name, place / engine.lower(), ca, command, tls=tls, compiles=True)
 
 
 def make_node(name: str, place: Path, ca: Path) -> Server:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import beside, parts
+from tests.bench import bars, beside, calls, parts, profiling
 from tests.bench.run import FLASK, HUB, Plan, Run
 from tests.conftest import ROOT, cannot_be_had
 
@@ -45,3 +45,30 @@ def test_a_part_that_is_not_here_is_named_with_its_package(monkeypatch):
     monkeypatch.setenv("PATH", str(Path("/nowhere")))
     with pytest.raises(parts.Missing, match="no gcc, pkg-config: install gcc"):
         parts.compile_program("load", Path(), "libssl")
+
+
+def test_a_sample_belongs_to_the_innermost_frame_that_says_something():
+    """A library in C is itself; the kernel and the C library belong to who called them; who waits is not counted."""
+    stacks = [
+        "run (twistd:8);_write (hub/store/hot_statements.py:9);execute (_sqlite3.cpython.so);pwrite64 (libc.so.6) 3",
+        "run (twistd:8);judge (hub/intake/admission.py:85);parse (lxml/etree.cpython-313.so) 4",
+        "run (twistd:8);_send (twisted/internet/tcp.py:9);0x1f (?);send (libc.so.6) 2",
+        "run (twistd:8);__init__ (<attrs generated methods hub.domain.model.Packet>:3) 1",
+        "run (twistd:8);take (hub/domain/fair_queue.py:3);pthread_cond_timedwait (libc.so.6);0x1 (libc.so.6) 90",
+    ]
+    found = profiling.read_samples("\n".join(stacks))
+    assert found == {"lxml": 0.4, "sqlite3": 0.3, "twisted": 0.2, "hub.domain": 0.1}
+
+
+def test_a_bar_says_whether_it_is_reached():
+    texts = bars.describe_bars({"rate:flask": 2.0, "cpu:limit": 5.1})
+    rows = {bar.key: text for bar, text in zip(bars.BARS, texts, strict=True)}
+    assert "2.00  reached" in rows["rate:flask"]
+    assert "5.10  missed" in rows["cpu:limit"]
+    assert "not measured" in rows["workbook"]
+
+
+def test_a_changed_body_differs_in_one_letter():
+    call = b"<a><Packet>" + b"A" * 100 + b"</Packet></a>"
+    changed = calls.change_body(call)
+    assert sum(was != now for was, now in zip(call, changed, strict=True)) == 1

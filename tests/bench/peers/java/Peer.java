@@ -74,7 +74,8 @@ final class Peer {
         }
         Engine engine = (Engine) Class.forName(given[0]).getDeclaredConstructor(X509Certificate.class).newInstance(ca);
         Peer peer = new Peer(engine);
-        HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", Integer.parseInt(System.getenv("PEER_PORT"))), 200);
+        InetSocketAddress address = new InetSocketAddress("127.0.0.1", Integer.parseInt(System.getenv("PEER_PORT")));
+        HttpServer server = System.getenv("PEER_KEY") == null ? HttpServer.create(address, 200) : Tls.server(address, ca);
         server.createContext("/soap/documents", peer::answer);
         server.setExecutor(Executors.newFixedThreadPool(8));
         server.start();
