@@ -252,12 +252,13 @@ def write_report_file(
     asked = read_visible_sources(tx, user, book, form, unit, period)
     if kind not in LISTED:
         return ReportFile(asked.bare, _written(kind, asked, asked.count(now), (), language))
-    with asked.open_evidence(now) as gathered:
-        report, listing = gathered.report, gathered.listing
-        if kind == "xml":
-            return ReportFile(
-                asked.bare, submission.CountedReport(report=report, names=dict(asked.names), lines=listing.summary)
-            )
+    if kind == "xml":
+        with asked.open_evidence(now) as gathered:
+            summary = gathered.listing.summary
+        counted = submission.CountedReport(report=gathered.report, names=dict(asked.names), lines=summary)
+        return ReportFile(asked.bare, counted)
+    with facts_behind.open_evidence_to_list(asked, now) as found:
+        report, listing = found.report, found.lines
         hidden = kind == "xlsx" and report.form.service in visible_messages.PRIVATE and user.role is not Role.OPERATOR
         lines = listing.sha256 if hidden else search.NamedLines(tx, listing)
         return ReportFile(asked.bare, _written(kind, asked, report, lines, language))

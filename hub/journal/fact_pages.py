@@ -142,10 +142,16 @@ def read_histories(
         these = sa.tuple_(table.c.unit, table.c.service, table.c.key).in_(
             [(unit, service, key) for unit, key in named[first : first + _ASKED]]
         )
-        for row in tx.execute(RAW_FACT.where(these)):
+        for row in tx.execute(RAW_FACT.where(these)).all():
             fact = read_raw_fact(row)
             found.setdefault((fact.unit, fact.key), []).append(fact)
     return found
+
+
+def read_facts_at(tx: Transaction, service: str, unit: str, at: datetime) -> list[Fact]:
+    """Return the facts of *unit* that were recorded at *at*."""
+    mine = (table.c.service == service, table.c.unit == unit, table.c.at == at)
+    return [read_raw_fact(row) for row in tx.execute(RAW_FACT.where(*mine))]
 
 
 def find_time_range(

@@ -7,7 +7,8 @@ and where a report is small, `ReportSources.open_facts_behind` lists the facts a
 """
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from heapq import merge
 
@@ -17,17 +18,22 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact
 from hub.journal import fact_pages
 from hub.journal.fact_pages import CarriedSince, FactScan
-from hub.report.counting.counting import Placing
+from hub.report.counting.closed import ClosedRow
+from hub.report.counting.counting import Placing, Report
+from hub.report.counting.dates import make_fact_sort_key
+from hub.report.counting.evidence import EvidenceLine, EvidenceLines, hash_rows
 from hub.report.counting.listing import Place, find_fact_position, write_sortable_time
 from hub.report.counting.posting import make_poster
 from hub.report.form.form import Column, ColumnKind, Form, LatePolicy
-from hub.workload.unit_report import ReportPart, ReportSources
+from hub.workload.unit_report import Difference, ReportPart, ReportSources
 
 #: The facts behind a number of a report that counts more facts than this are read in pages. Up to here, all facts are
 #: counted in less than a second.
 LARGE = 20_000
 #: The kinds of columns of which the facts of one key decide.
 _BY_KEY = frozenset({ColumnKind.FLOW, ColumnKind.STOCK, ColumnKind.END})
+#: The kinds that count a fact in the period of its own time.
+_BY_TIME = frozenset({ColumnKind.FLOW, ColumnKind.TIME})
 
 
 @attrs.frozen
@@ -93,11 +99,15 @@ def _list_behind(
     """Yield a place, and the fact there if it counts, once for each rule that counts it. All facts up to that place were
     yielded.
     """
-    lists = [
-        _ColumnFacts.of(source, keys, now, each=not asked.bases).list_counted(after)
-        for source, keys in _list_sources(asked, column)
-    ]
-    return merge(*lists, key=lambda told: (*told[0][:4], told[0][4] or ""))
+    each = not asked.bases
+
+    def told(source: ReportSources, keys: Collection[str]) -> Iterator[tuple[Place, list[Fact]]]:
+        for place, fact, takers in _ColumnFacts.of(source, keys, now).list_counted(after):
+            many = len(takers) if each else min(1, len(takers))
+            yield place, [] if fact is None else [fact] * many
+
+    lists = [told(source, keys) for source, keys in _list_sources(asked, column)]
+    return merge(*lists, key=lambda found: (*found[0][:4], found[0][4] or ""))
 
 
 def _list_sources(asked: ReportSources, column: str) -> list[tuple[ReportSources, frozenset[str]]]:
@@ -114,17 +124,74 @@ def _list_sources(asked: ReportSources, column: str) -> list[tuple[ReportSources
 
 
 @attrs.frozen
+class EvidenceToList:
+    """A report, and the facts behind it."""
+
+    report: Report
+    lines: EvidenceLines
+    #: the units whose facts differ from those of the closing; None: they were not compared
+    differences: Sequence[Difference] | None
+
+
+@contextmanager
+def open_evidence_to_list(asked: ReportSources, now: datetime) -> Generator[EvidenceToList]:
+    """Give the report with its evidence, for a document that lists the first facts and states the SHA-256 of all.
+
+    Of a large closed month the numbers and the SHA-256 are those of the closing, and only the listed facts are read.
+    """
+    if is_stored(asked) and counts_many_facts(asked, LARGE):
+        yield EvidenceToList(asked.count(now), StoredEvidence(asked, now), None)
+        return
+    with asked.open_evidence(now) as found:
+        yield EvidenceToList(found.report, found.listing, found.differences)
+
+
+def is_stored(asked: ReportSources) -> bool:
+    """Return whether the report is one closed month whose facts can be found one by one."""
+    kinds = {rule.kind for rule in asked.form.rules}
+    return not asked.bases and len(asked.parts) == 1 and asked.complete and kinds <= _BY_KEY | _BY_TIME
+
+
+@attrs.frozen(eq=False)
+class StoredEvidence(EvidenceLines):
+    """The evidence of a closed month as its closing states it; the facts are read as they are needed."""
+
+    asked: ReportSources
+    now: datetime
+
+    @property
+    def _rows(self) -> Mapping[str, ClosedRow]:
+        return self.asked.parts[0].rows or {}
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the facts behind the closed rows."""
+        return hash_rows({unit: row.evidence for unit, row in self._rows.items()})
+
+    def __len__(self) -> int:
+        """The number of facts behind the closed rows."""
+        return sum(row.facts for row in self._rows.values())
+
+    def __iter__(self) -> Iterator[EvidenceLine]:
+        """Yield each fact once, oldest first. `message_id` is not filled in."""
+        order = [column.key for column in self.asked.form.columns]
+        for _, fact, takers in _ColumnFacts.of(self.asked, order, self.now).list_counted(None):
+            if fact is not None and takers:
+                yield EvidenceLine(fact, tuple(key for key in order if key in takers))
+
+
+@attrs.frozen
 class _ColumnFacts:
-    """Decides which facts some columns of a report count."""
+    """Finds the facts that some columns of a report count."""
 
     source: ReportSources
     form: Form  #: the form with these columns only
+    rules: Sequence[Column]  #: its rules
     parts: Sequence[tuple[ReportPart, Placing, Collection[Column]]]  #: the parts that matter, each with its rules
-    each: bool  #: whether a fact is listed once for each rule that counts it
 
     @classmethod
-    def of(cls, source: ReportSources, keys: Collection[str], now: datetime, *, each: bool) -> "_ColumnFacts":
-        """Return the counter of the columns *keys*."""
+    def of(cls, source: ReportSources, keys: Collection[str], now: datetime) -> "_ColumnFacts":
+        """Return what finds the facts of the columns *keys*."""
         form = attrs.evolve(source.form, columns=tuple(one for one in source.form.columns if one.key in keys))
         found = []
         for number, part in enumerate(source.parts):
@@ -132,40 +199,60 @@ class _ColumnFacts:
             if rules:
                 moment = now if part.rows is None else max(now, part.period.end)
                 found.append((part, Placing.of(form, part.period, moment, part.books), rules))
-        return cls(source, form, found, each)
+        return cls(source, form, form.rules, found)
 
-    def list_counted(self, after: Place | None) -> Iterator[tuple[Place, list[Fact]]]:
-        """Yield each counted fact behind *after* with its place, and now and then a place up to which there is none."""
+    def list_counted(self, after: Place | None) -> Iterator[tuple[Place, Fact | None, Sequence[str]]]:
+        """Yield each fact that may count, behind *after*, with its place and the column of each rule that counts it;
+        and now and then None with a place up to which there is no other.
+        """
         if not self.parts:
             return
         part = self.parts[0][0]
-        scan, alone = self._make_scan(), all(_is_plain(rule) for rule in self.form.rules)
+        scan, alone = self._make_scan(), all(_is_plain(rule) for rule in self.rules)
+        moving, post = all(rule.kind in _BY_TIME for rule in self.rules), make_poster(self.form, part.books)
         for facts, reached in scan.list_stretches(part.tx, after):
             keys = set() if alone else {(fact.unit, fact.key) for fact in facts}
             histories = fact_pages.read_histories(part.tx, self.form.service, keys)
             for fact in facts:
-                many = self._count(fact, (fact,) if alone else histories[fact.unit, fact.key])
-                if many:
-                    yield find_fact_position(fact), [fact] * (many if self.each else 1)
-            if facts:
-                yield find_fact_position(facts[-1]), []
-            elif reached is not None:
-                yield (write_sortable_time(reached), "", "", "", None), []
+                history = (fact,) if alone else histories[fact.unit, fact.key]
+                takers = self._find_takers(fact, history, post(fact) if moving else None)
+                yield find_fact_position(fact), fact, takers
+            if reached is not None:
+                yield (write_sortable_time(reached), "", "", "", None), None, ()
 
-    def _count(self, fact: Fact, history: Sequence[Fact]) -> int:
-        """Return how many rules count *fact*."""
-        when, many = make_poster(self.form, self.parts[0][0].books)(fact), 0
-        moving = all(rule.kind is ColumnKind.FLOW for rule in self.form.rules)
+    def _find_takers(self, fact: Fact, history: Sequence[Fact], when: datetime | None) -> list[str]:
+        """Return the column of each rule that counts *fact*. *when*: only the part of this time is looked at; None: all
+        are.
+        """
+        found = list[str]()
         for part, placing, rules in self.parts:
-            if not moving or part.period.start <= when < part.period.end:
-                placed = placing.place_history(history)
-                many += sum(found.milestone == fact.milestone and rule in rules for rule, found in placed)
-        return many
+            if when is None or part.period.start <= when < part.period.end:
+                placed = [rule for rule, other in placing.place_history(history) if other.milestone == fact.milestone]
+                found += [rule.key for rule in placed if rule in rules]
+                found += [
+                    rule.key for rule in rules if rule.kind is ColumnKind.TIME and self._is_latest(rule, part, fact)
+                ]
+        return found
+
+    def _is_latest(self, rule: Column, part: ReportPart, fact: Fact) -> bool:
+        """Return whether the time in the closed row of the fact's unit is that of *fact*."""
+        row = (part.rows or {}).get(fact.unit)
+        if row is None or row.cells.times.get(rule.key) != fact.at:
+            return False
+        post, span = make_poster(self.form, part.books), part.period
+        others = fact_pages.read_facts_at(part.tx, self.form.service, fact.unit, fact.at)
+        same = [
+            other
+            for other in others
+            if (not rule.milestones or other.milestone in rule.milestones) and span.start <= post(other) < span.end
+        ]
+        return fact == max(same, key=make_fact_sort_key, default=None)
 
     def _make_scan(self) -> FactScan:
         """Return the scan that finds every fact that may count."""
         form, first, last = self.form, self.parts[0][0], self.parts[-1][0]
-        flows, members = all(rule.kind is ColumnKind.FLOW for rule in form.rules), self.source.members
+        flows, members = all(rule.kind in _BY_TIME for rule in self.rules), self.source.members
+        everything = any(rule.kind is ColumnKind.TIME and not rule.milestones for rule in self.rules)
         begin = first.period.start if flows else _find_begin(first)
         since, until, bounded = begin or first.period.start, last.period.end, True
         if form.by_day:
@@ -180,7 +267,9 @@ class _ColumnFacts:
         return FactScan(
             form.service,
             members,
-            frozenset[str]().union(*(rule.milestones | rule.furthest for rule in form.rules)),
+            frozenset()
+            if everything
+            else frozenset[str]().union(*(rule.milestones | rule.furthest for rule in self.rules)),
             since=since if flows else None,
             until=until + timedelta(microseconds=1) if bounded else None,
             carried=None if flows or first.before is None else CarriedSince(form.id, first.before, since),

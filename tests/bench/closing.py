@@ -115,10 +115,15 @@ class _Story:
         self._add(day + timedelta(days=late), office, "dossiers", key, milestone, day=day.isoformat(), **rest)
 
 
-def fill(engine: sa.Engine, facts: int) -> int:
-    """Write about *facts* facts, and the units; return how many."""
+def write_units(engine: sa.Engine) -> None:
+    """Write the units of the province."""
     with transactions.write_transaction(engine) as tx:
         tx.execute(sa.insert(unit), [{"code": code, "name": code, "parent": parent} for code, parent in codes()])
+
+
+def fill(engine: sa.Engine, facts: int) -> int:
+    """Write about *facts* facts, and the units; return how many."""
+    write_units(engine)
     count, raw = 0, engine.raw_connection()
     try:
         cursor = cast("Any", raw.cursor())

@@ -7,12 +7,13 @@ would be on another machine.
 """
 
 import gc
+import itertools
 import json
 import multiprocessing
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,8 +33,9 @@ from hub.report.form.period import parse_period
 from hub.report.output import formats
 from hub.store import transactions
 from hub.store.tables import fact, write_instant
-from hub.workload import unit_report
+from hub.workload import facts_behind, unit_report
 from hub.workload.unit_report import ReportSources
+from tests.bench import closing
 
 UNIT, PERIOD = "H55.13", "2026-10"
 NOW = datetime(2026, 11, 5, tzinfo=UTC)
@@ -80,7 +82,26 @@ def made(unit: str, service: str, facts: int, period: str = PERIOD, seed: int = 
     return sorted(rows, key=lambda row: cast("str", row[4]))
 
 
-def write(engine: sa.Engine, rows: list[Row]) -> None:
+def make_province(messages: int, period: str = PERIOD, seed: int = 3) -> Iterator[Row]:
+    """Yield the rows of the table `fact` of a province that exchanges *messages* documents in *period*, evenly, in the order of time: one that
+    was sent and one that was received of each.
+    """
+    chance, units = random.Random(seed), [code for code, _ in closing.codes()]
+    weights = [1 / (20 + rank) ** 0.8 for rank in range(len(units))]
+    month = parse_period(period)
+    step, until = (month.end - month.start - timedelta(seconds=2)) / messages, list(itertools.accumulate(weights))
+    for number in range(messages):
+        sender, receiver = chance.choices(units, cum_weights=until, k=2)
+        at = month.start + number * step
+        key = json.dumps([sender, f"{number:010d}-van-ban-dien-tu"], separators=(",", ":"))
+        due = (at.date() + timedelta(days=10)).isoformat() if chance.random() < 0.3 else None
+        outside, message = chance.random() < 0.1, f"0192f0c1-0000-7000-8000-{number:012d}"
+        rest = ("Công văn", False, "valid", due, None, 1, "{}")
+        yield (sender, "documents", key, "sent", write_instant(at), message, receiver, outside, *rest)
+        yield (receiver, "documents", key, "received", write_instant(at), message, sender, False, *rest)
+
+
+def write(engine: sa.Engine, rows: Iterable[Row]) -> None:
     """Write *rows* into the table `fact`; the messages behind them are not made up."""
     names = ", ".join(f'"{name}"' for name in COLUMNS)
     raw = engine.raw_connection()
@@ -126,11 +147,21 @@ def _listed(_tx: transactions.Transaction, asked: ReportSources) -> object:
         return sum(1 for _ in gathered.listing)
 
 
+def _page(column: str) -> Callable[[transactions.Transaction, ReportSources], object]:
+    """What a page of the console reads of the facts behind *column*."""
+
+    def read(_tx: transactions.Transaction, asked: ReportSources) -> object:
+        assert facts_behind.counts_many_facts(asked, facts_behind.LARGE)
+        return facts_behind.read_facts_page(asked, column, NOW, None, 100, 0.5)
+
+    return read
+
+
 def _file(kind: str) -> Callable[[transactions.Transaction, ReportSources], object]:
     def write_file(tx: transactions.Transaction, asked: ReportSources) -> object:
-        with asked.open_evidence(NOW) as gathered:
-            lines = search.NamedLines(tx, gathered.listing)
-            return len(formats.write_report(kind, gathered.report, asked.names, lines, Language.VI, None))
+        with facts_behind.open_evidence_to_list(asked, NOW) as found:
+            lines = search.NamedLines(tx, found.lines)
+            return len(formats.write_report(kind, found.report, asked.names, lines, Language.VI, None))
 
     return write_file
 
@@ -146,14 +177,26 @@ WAYS: dict[str, Callable[[transactions.Transaction, ReportSources], object]] = {
 }
 
 
+#: What grows with a province: the first page behind a flow, one that needs the history of each key, a stock, and a column that counts nothing.
+GROWING: dict[str, Callable[[transactions.Transaction, ReportSources], object]] = {
+    "page received": _page("received"),
+    "page acknowledged_in_time": _page("acknowledged_in_time"),
+    "page overdue": _page("overdue"),
+    "page failed": _page("failed"),
+    "xlsx": _file("xlsx"),
+}
+
+
 def _peak() -> float:
     """Return the most memory that this program has had, in MiB; what rusage tells is that of the process it was forked from too."""
     (line,) = (each for each in Path("/proc/self/status").read_text("ascii").splitlines() if each.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 
 
-def measure_one(url: str, form: str, way: str, facts: int, done: "multiprocessing.Queue[dict[str, Any]]") -> None:
-    """Read one report, and tell what it took."""
+def measure_one(
+    url: str, form: str, way: str, facts: int, done: "multiprocessing.Queue[dict[str, Any]]", unit: str = UNIT
+) -> None:
+    """Read one report of *unit*, and tell what it took."""
     gc.freeze()  # as the hub's own processes do
     gc.set_threshold(100_000)
     engine, key = transactions.open_journal(url, pooled=False), generate_private_key(65537, 2048)
@@ -163,7 +206,7 @@ def measure_one(url: str, form: str, way: str, facts: int, done: "multiprocessin
     signing, before = time.process_time() - cpu, _peak()
     cpu, begun = time.process_time(), time.perf_counter()
     with transactions.read_transaction(engine) as tx:
-        WAYS[way](tx, unit_report.resolve_report_sources(tx, UNIT, PERIOD, form))
+        (WAYS | GROWING)[way](tx, unit_report.resolve_report_sources(tx, unit, PERIOD, form))
     took = time.process_time() - cpu
     done.put(
         {
@@ -197,6 +240,60 @@ def measure(database: str, facts: int) -> Iterator[dict[str, Any]]:
                 found = done.get()
                 work.join()
                 yield {"database": database, "form": form, "way": way, "facts": facts, **found}
+
+
+def measure_growth(database: str, messages: int, *, opened: bool = True) -> Iterator[dict[str, Any]]:
+    """Yield what the facts behind the number of a province with *messages* in a month take, and its workbook: as long as the month is open (unless
+    *opened* is false), then closed; and what closing it takes. Needs about 700 octets of disk for a message.
+    """
+    with ExitStack() as around:
+        place = Path(around.enter_context(tempfile.TemporaryDirectory(prefix="growth-bench-")))
+        server = around.enter_context(postgres.Server.open()) if database == "postgresql" else None
+        url = str(server.url() if server else f"sqlite:///{place / 'hub.db'}")
+        engine = transactions.open_journal(url, pooled=False)
+        around.callback(engine.dispose)
+        transactions.upgrade_schema(engine)
+        closing.write_units(engine)
+        write(engine, make_province(messages))
+        for state in ("open", "closed"):
+            if state == "closed":
+                yield {"database": database, "messages": messages, "way": "closing"} | _apart(
+                    closing.close, url, PERIOD
+                )
+            for way in GROWING if state == "closed" or opened else ():
+                found = _apart(measure_one, url, "edoc", way, 0, after=("H55",))
+                yield {"database": database, "messages": messages, "month": state, "way": way, **found}
+
+
+def _apart(work: Callable[..., None], *said: object, after: tuple[object, ...] = ()) -> dict[str, Any]:
+    """Return what *work* told, done in a process of its own, so that its CPU and memory are its own."""
+    context = multiprocessing.get_context("spawn")
+    done: multiprocessing.Queue[dict[str, Any]] = context.Queue()
+    process = context.Process(target=work, args=(*said, done, *after))
+    process.start()
+    found = done.get()
+    process.join()
+    return found
+
+
+def show_growth(messages: int, databases: list[str], *, as_json: bool, opened: bool = True) -> None:
+    """Measure and print what grows with a province."""
+    for database in databases:
+        for row in measure_growth(database, messages, opened=opened):
+            if as_json:
+                print(json.dumps(row), flush=True)
+            elif row["way"] == "closing":
+                print(
+                    f"{database:10} {messages:>9,} messages  closing  {row['cpu']:.1f} s CPU, {row['writes']} writes, the longest "
+                    f"{row['longest_write_cpu'] * 1e3:.0f} ms CPU  {row['mib']:.0f} MiB",
+                    flush=True,
+                )
+            else:
+                print(
+                    f"{database:10} {messages:>9,} messages  {row['month']:6} {row['way']:26} {row['seconds']:6.2f} s ({row['cpu']:6.2f} s CPU)"
+                    f"  +{row['mib']:4.0f} MiB",
+                    flush=True,
+                )
 
 
 def show(facts: int, databases: list[str], *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from hub.domain.local_time import HANOI
 from hub.domain.model import Fact
 from hub.report.counting import counting, evidence
 from hub.report.counting.counting import Cells
+from hub.report.counting.evidence import EvidenceLine
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.form import MILESTONES, ColumnKind, Form
@@ -28,7 +29,7 @@ from hub.store.tables import carried, event, message
 from hub.store.tables import fact as facts_table
 from hub.workload import closing, unit_report
 from hub.workload.closing import CarriedKeys, ClosingElsewhere, MonthDraft, OutOfTurn, TooEarly
-from hub.workload.facts_behind import can_page, list_facts_behind, read_facts_page
+from hub.workload.facts_behind import StoredEvidence, can_page, is_stored, list_facts_behind, read_facts_page
 from hub.workload.unit_report import ReportSources
 from tests import databases
 from tests.conftest import DATABASES
@@ -571,7 +572,7 @@ def _tell(
             for column in asked.form.columns:
                 behind = counting.find_counted_facts(asked.form, column.key, mine, asked.period, AFTER, ("A",), books)
                 assert facts_behind(asked, column.key, AFTER) == behind
-            _see_pages(asked, facts, books)
+            _see_pages(asked, facts, books, lines)
 
 
 def _interrupted(tx: transactions.Transaction, book: Book, form: Form, period: Period, at: datetime, seen: int) -> None:
@@ -588,8 +589,13 @@ def _interrupted(tx: transactions.Transaction, book: Book, form: Form, period: P
     in_steps(tx, book, form.id, period, at)
 
 
-def _see_pages(asked: ReportSources, facts: Sequence[Fact], books: ClosedMonths) -> None:
-    """The facts behind each number, read in pages, are those that explain it: of one unit and of several."""
+def _see_pages(asked: ReportSources, facts: Sequence[Fact], books: ClosedMonths, lines: Sequence[EvidenceLine]) -> None:
+    """The facts behind each number, read in pages, are those that explain it: of one unit and of several. The evidence
+    of a closed month, read so, is that of the count.
+    """
+    if is_stored(asked):
+        stored = StoredEvidence(asked, AFTER)
+        assert (tuple(stored), len(stored), stored.sha256) == (lines, len(lines), evidence.hash_evidence(lines))
     parts = [attrs.evolve(part, members=UNITS) for part in asked.parts]
     for source in (asked, attrs.evolve(asked, members=UNITS, parts=parts)):
         for column in filter(partial(can_page, source), (column.key for column in source.form.columns)):

@@ -170,7 +170,8 @@ def print_report(
     from hub.journal import search, unit_registry
     from hub.report.form import book
     from hub.store import transactions
-    from hub.workload.unit_report import count_neighbour_reports
+    from hub.workload import facts_behind
+    from hub.workload.unit_report import ReportWithEvidence, count_neighbour_reports
 
     check_column(explain, row)
     on_screen = output is None and explain is None and _shows()
@@ -191,9 +192,11 @@ def print_report(
             others = count_neighbour_reports(tx, counted, now, forms) if charted else None
             _write(screen, _written(kind, counted, asked, (), config.identity, others), output)
             return
-        with asked.open_evidence(now) as gathered:
+        opened = asked.open_evidence(now) if kind == "xml" else facts_behind.open_evidence_to_list(asked, now)
+        with opened as gathered:
+            listing = gathered.listing if isinstance(gathered, ReportWithEvidence) else gathered.lines
             _warn(screen, gathered.differences)
-            counted, lines = gathered.report, search.NamedLines(tx, gathered.listing)
+            counted, lines = gathered.report, search.NamedLines(tx, listing)
             others = count_neighbour_reports(tx, counted, now, forms) if charted else None
             try:
                 content = _written(kind, counted, asked, lines, config.identity, others)
@@ -249,8 +252,11 @@ def _explain(
         _print_rows(screen, tx, behind.facts())
 
 
-def _warn(screen: Screen, wrong: "Sequence[Difference]") -> None:
-    """Warn about each unit whose facts in a closed month differ from those that were closed."""
+def _warn(screen: Screen, wrong: "Sequence[Difference] | None") -> None:
+    """Warn about each unit whose facts in a closed month differ from those that were closed. None: not compared."""
+    if wrong is None:
+        screen.note(t("The report counts very many facts; they are not compared with the closing."))
+        return
     for each in wrong:
         screen.note(
             t(
