@@ -5,6 +5,7 @@
 `./dev bench against COMMIT` measures whether honest intake costs more or less than at that commit (tests/bench/against.py).
 `./dev bench --waiting 1000000` measures a claim beside a thousand deliveries and beside so many (tests/bench/claims.py).
 `./dev bench --closing [--facts 10000000] [DB=sqlite]` measures the closing of months (tests/bench/closing.py).
+`./dev bench --growth 1000000 [DB=postgresql]` measures the reports of a province, and the closing of its month (tests/bench/reports.py).
 `./dev bench --report [--facts 450000] [DB=postgresql]` measures the report of one large unit (tests/bench/reports.py).
 """
 
@@ -15,7 +16,7 @@ import sys
 from tests.bench import against, attacks, beside, claims, closing, reports
 
 WORDS = {"attacks": attacks.show, "against": against.show}
-OPTIONS = {"--waiting", "--closing", "--report"}
+OPTIONS = {"--waiting", "--closing", "--report", "--growth"}
 
 
 def main() -> None:
@@ -31,6 +32,12 @@ def main() -> None:
     parser.add_argument("--waiting", type=int, metavar="N", help="the queue beside N that wait, on both databases")
     parser.add_argument("--closing", action="store_true", help="the closing of months, on both databases or DB")
     parser.add_argument("--report", action="store_true", help="one unit's large report, on SQLite or DB")
+    parser.add_argument(
+        "--growth",
+        type=int,
+        metavar="MESSAGES",
+        help="the reports of a province with so many in a month, on SQLite or DB",
+    )
     parser.add_argument("--facts", type=int, help="of the year whose months are closed, or of the report")
     parser.add_argument("--json", action="store_true")
     options, named = parser.parse_args(words), os.environ.get("DB")
@@ -38,6 +45,8 @@ def main() -> None:
         claims.show(options.waiting, as_json=options.json)
     elif options.closing:
         closing.show(options.facts or 1_000_000, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
+    elif options.growth:
+        reports.show_growth(options.growth, [named or "sqlite"], as_json=options.json)
     else:
         reports.show(options.facts or 450_000, [named or "sqlite"], as_json=options.json)
 
