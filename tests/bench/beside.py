@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hub.security.sample_pki import KeyType
-from tests.bench import bars, calibration, delivering, intake, parts, profiling, servers, variants
+from tests.bench import bars, calibration, delivering, growth, intake, numbers, parts, profiling, servers, variants
 from tests.bench.limit import Limit
 from tests.bench.run import FLASK, HUB, JDK, LIMIT, NODE, WORKERS, WSS4J, Plan, Run, pick, running
 from tests.bench.servers import HubServer, Server
@@ -60,6 +60,13 @@ def measure_more(run: Run, limit: Limit | None) -> None:
         delivering.measure_delivery(run, hub)
     intake.show_section(run, "delivery", "4 KB packets, 64 connections, to a partner that answers at once")
     variants.measure_postgresql(run)
+    numbers.measure_numbers(run)
+    if run.plan.growth:
+        growth.measure_growth(run)
+    else:
+        run.say(
+            f"\nGROWTH=1 measures journals of {growth.LARGE:,} messages too; it takes some {growth.DISK:.0f} GiB of disk"
+        )
 
 
 def find_limit(run: Run, hub: HubServer) -> Limit | None:
