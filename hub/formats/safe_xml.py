@@ -132,9 +132,9 @@ def _is_evident(content: bytes, limits: Limits) -> bool:
     """Tell whether the octets show that `scan_xml` passes *content*, provided it is well-formed and not too deep.
 
     Nothing is parsed. In a document that is well-formed, and has neither `<!` nor `<?` after its declaration, every `<`
-    begins a tag; with as many `>`, every `>` ends one. Then each bound is compared with a number that can only be too
-    high: a tag has no more attributes than `=`, no name is longer than its tag, and no document has more names than
-    tags and attributes, or more namespaces in scope than `xmlns`.
+    begins a tag. Then each bound is compared with a number that can only be too high: a tag has no more attributes than
+    `=`, no name is longer than its tag, and no document has more names than tags and attributes, or more namespaces in
+    scope than `xmlns`.
     """
     if len(content) > EVIDENT or content[:1] != b"<" or b"\0" in content or b"<!" in content:
         return False
@@ -142,15 +142,13 @@ def _is_evident(content: bytes, limits: Limits) -> bool:
     if content.find(b"<?", declaration.end() if declaration else 0) >= 0:
         return False
     most_names = min(limits.names, limits.nodes, limits.header)
-    count = xml_cost.count_octet(content, b">")
+    if len(content) > xml_cost.SPLIT and content.count(b"<") > most_names:
+        return False
+    tags = xml_cost.split_tags(content)
+    count = len(tags)
     if count + len(content) // _SHORTEST_ATTRIBUTE > most_names and count + content.count(b"=") > most_names:
         return False
-    if len(content) > xml_cost.SPLIT and content.count(b"<") != count:
-        return False
-    tags = content.split(b"<")
-    if len(tags) - 1 != count:
-        return False
-    if len(tags) * content.count(b"xmlns") ** 2 > limits.spaces:
+    if count * content.count(b"xmlns") ** 2 > limits.spaces:
         return False
     most = min(limits.name - len(_SPACE), limits.attributes * _SHORTEST_ATTRIBUTE)
     if content.isascii():
@@ -165,14 +163,13 @@ def _is_evident(content: bytes, limits: Limits) -> bool:
 def _is_evident_tag(opened: bytes, most: int, limits: Limits) -> bool:
     """Tell whether a tag is within *limits* and in ASCII. *opened* is what follows its `<`, with the text behind it.
 
-    A tag of at most *most* octets is within any limits.
+    A tag of at most *most* octets is within any limits. If there is another `>`, the tag may end there.
     """
-    tag = opened.partition(b">")[0]
-    if len(tag) <= most:
-        return tag.isascii()
-    return (
-        tag.isascii()
-        and b"'" not in tag
+    tag, _, text = opened.partition(b">")
+    if b">" in text or not tag.isascii():
+        return False
+    return len(tag) <= most or (
+        b"'" not in tag
         and tag.count(b"=") <= limits.attributes
         and max(map(len, tag.split(b'"'))) <= limits.name - len(_SPACE)
     )

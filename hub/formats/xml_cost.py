@@ -10,7 +10,8 @@ threads charges the CPU time that was used, not the estimate.
 """
 
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 
 from hub.formats.spool import Octets
 
@@ -42,7 +43,7 @@ DEAR = 256 * 1024
 #: counted.
 WHOLE = 128 * 1024
 _SAMPLES, _SAMPLE = 16, 4096
-SPLIT = 16 * 1024  #: octets in which single octets are counted by splitting
+SPLIT = 16 * 1024  #: maximum octets of content in which tags are counted by splitting it
 
 #: Nanoseconds for each `<` of a call (scan, tree, canonical form, contract), for each `<` of a packet (also two
 #: schemas, normalising and describing the errors), and for each `=`, which is an attribute unless it is in a text.
@@ -92,12 +93,24 @@ def estimate_record(content: bytes | Octets) -> int:
     return max(size, DEAR) if _is_wide(seen) else size + _markup(seen, _PACKET_TAG, factor)
 
 
-def count_octet(content: bytes, octet: bytes) -> int:
-    """Return how often *octet* occurs in *content*.
+class _Split(threading.local):
+    """The small content that one thread has split last: its cost is estimated just before it is read."""
 
-    Where it is as rare as markup, splitting is faster than `bytes.count`. Where it is not, only a little is split.
-    """
-    return len(content.split(octet)) - 1 if len(content) <= SPLIT else content.count(octet)
+    content = b""
+    parts: Sequence[bytes] = (b"",)
+
+
+_SPLIT_LAST = _Split()
+
+
+def split_tags(content: bytes) -> Sequence[bytes]:
+    """Return *content* split at each `<`."""
+    if content is _SPLIT_LAST.content:
+        return _SPLIT_LAST.parts
+    parts = content.split(b"<")
+    if len(content) <= SPLIT:
+        _SPLIT_LAST.content, _SPLIT_LAST.parts = content, parts
+    return parts
 
 
 def _seen(octets: bytes | Octets) -> tuple[int, bytes, int]:
@@ -112,7 +125,11 @@ def _seen(octets: bytes | Octets) -> tuple[int, bytes, int]:
 
 
 def _markup(seen: bytes, tag: int, factor: int) -> int:
-    tags, attributes, declared = count_octet(seen, b"<"), count_octet(seen, b"="), seen.count(b"xmlns")
+    if len(seen) <= SPLIT:  # where an octet is as rare as markup, splitting is faster than `bytes.count`
+        tags, attributes = len(split_tags(seen)) - 1, len(seen.split(b"=")) - 1
+    else:
+        tags, attributes = seen.count(b"<"), seen.count(b"=")
+    declared = seen.count(b"xmlns")
     pairs = declared * (declared + _PREFIXES) * tags
     return factor * (tags * tag + attributes * _ATTRIBUTE + pairs * _PAIR) * MICROSECOND // 1000
 
