@@ -15,7 +15,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hub.security.sample_pki import KeyType
-from tests.bench import bars, calibration, delivering, growth, intake, numbers, parts, profiling, servers, variants
+from tests.bench import (
+    bars,
+    calibration,
+    delivering,
+    growth,
+    intake,
+    numbers,
+    parts,
+    profiling,
+    record,
+    servers,
+    variants,
+)
 from tests.bench.limit import Limit
 from tests.bench.run import FLASK, HUB, JDK, LIMIT, NODE, WORKERS, WSS4J, Plan, Run, pick, running
 from tests.bench.servers import HubServer, Server
@@ -23,19 +35,20 @@ from tests.bench.servers import HubServer, Server
 Makers = list[tuple[str, Callable[[], Server]]]
 
 
-def show_calibration(run: Run) -> None:
-    """Measure and print the calibration row."""
+def show_calibration(run: Run) -> calibration.Calibration:
+    """Measure and print the calibration row, and return it."""
     found = calibration.calibrate(run.place)
     run.say(
         f"calibration: RSA-2048 signature {found.rsa_sign:.0f} us, ECDSA P-256 signature {found.ec_sign:.0f} us, SHA-256 of 1 MiB"
         f" {found.sha256:.0f} us of one core; fdatasync of 4 KiB {found.sync:.2f} ms; load {found.load:.1f}"
     )
+    return found
 
 
 def measure(run: Run) -> None:
     """Measure and print."""
     run.say(f"{calibration.describe_machine()}; {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
-    show_calibration(run)
+    run.calibrated = show_calibration(run).describe()
     hub = HubServer(HUB, run.place / "hub")
     limit = find_limit(run, hub)
     measure_small(run, hub, limit)
@@ -102,7 +115,7 @@ def measure_small(run: Run, hub: HubServer, limit: Limit | None) -> None:
     makers += list_peers(run, hub.tls["ca"], "peers")
     with running(run, makers) as found:
         intake.see_refusals(run, found, hub.sender, limit)
-        costs = intake.measure_intake(run, "4k", found, sender, limit=limit)
+        costs = run.limit_costs = intake.measure_intake(run, "4k", found, sender, limit=limit)
         intake.show_section(
             run,
             "4k",
@@ -170,6 +183,10 @@ def show(arguments: Sequence[str]) -> None:
     parser.add_argument("--short", action="store_true", help="the hub, Flask and the C limit alone")
     parser.add_argument("--setup", action="store_true", help="install the optional parts, and measure nothing")
     parser.add_argument("--profile", action="store_true", help="where the CPU of one message goes, by package, instead")
+    parser.add_argument("--at", metavar="COMMIT", help="with --profile: of that commit")
+    parser.add_argument(
+        "--record", action="store_true", help="keep the run in docs/explanation/performance.md and README.md"
+    )
     options = parser.parse_args(arguments)
     if options.setup:
         parts.set_up(print)
@@ -183,8 +200,16 @@ def show(arguments: Sequence[str]) -> None:
             load = parts.compile_program("load", place, "libssl", "libcrypto")
         except parts.Missing as missing:
             sys.exit(f"the benchmark needs {missing}")
-        run = Run(place, plan, load, lambda line: print(line, flush=True))
+        printed: list[str] = []
+
+        def say(line: str) -> None:
+            printed.append(line)
+            print(line, flush=True)
+
+        run = Run(place, plan, load, say)
         if options.profile:
-            profiling.show(run, max(options.seconds, 5.0))
+            profiling.show(run, max(options.seconds, 5.0), options.at)
             return
         measure(run)
+        if options.record:
+            record.keep_run(run, printed, run.calibrated, calibration.describe_machine())

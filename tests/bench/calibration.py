@@ -24,6 +24,10 @@ class Calibration:
     sync: float  #: milliseconds of an fdatasync after 4 KiB
     load: float  #: processes that ran or waited, in the last minute
 
+    def describe(self) -> str:
+        """Return it in a few words."""
+        return f"RSA {self.rsa_sign:.0f} µs, ECDSA {self.ec_sign:.0f} µs, fdatasync {self.sync:.2f} ms, load {self.load:.1f}"
+
 
 def _time_one(do: Callable[[], object], times: int) -> float:
     """Return the median microseconds of CPU of five runs of *do*, each so many times."""

@@ -1,4 +1,4 @@
-"""Prints where the CPU of one message goes, by package: `./dev bench --profile [--seconds 5]`. Judges nothing.
+"""Prints where the CPU of one message goes, by package: `./dev bench --profile [--at COMMIT]`. Judges nothing.
 
 py-spy, one of the peers' packages, looks into a complete hub that takes 4 KB packets over 64 kept connections, without stopping at Python's
 own safe points.  A sample belongs to the library or package of its innermost frame that is not the C library's; time in the kernel belongs to
@@ -9,7 +9,9 @@ import re
 import subprocess
 from collections import Counter
 
+from hatch_build import compile_catalogues
 from tests.bench import intake, parts, rounds
+from tests.bench.against import export_commit
 from tests.bench.run import Run
 from tests.bench.servers import HubServer
 
@@ -73,10 +75,13 @@ def read_samples(text: str) -> dict[str, float]:
     return {name: count / whole for name, count in found.most_common()}
 
 
-def measure_packages(run: Run, busy: float) -> tuple[float, dict[str, float]]:
-    """Return the CPU microseconds of a message, and the share of each package. Raises Missing."""
+def measure_packages(run: Run, busy: float, commit: str | None = None) -> tuple[float, dict[str, float]]:
+    """Return the CPU microseconds of a message, and the share of each package, of this tree or of *commit*. Raises Missing."""
     program, raw = parts.install_python_peers() / "py-spy", run.place / "samples"
     hub = HubServer("hub, sampled", run.place / "hub-sampled")
+    if commit is not None:
+        hub.tree = export_commit(commit, run.place)
+        compile_catalogues(hub.tree)
     hub.start()
     try:
         rate = intake.warm_up(run, hub, [hub.sender], 4096, 64, run.plan.warm)
@@ -100,10 +105,10 @@ def measure_packages(run: Run, busy: float) -> tuple[float, dict[str, float]]:
     return cpu, read_samples(raw.read_text())
 
 
-def show(run: Run, busy: float) -> None:
+def show(run: Run, busy: float, commit: str | None = None) -> None:
     """Measure and print."""
     try:
-        cpu, shares = measure_packages(run, busy)
+        cpu, shares = measure_packages(run, busy, commit)
     except parts.Missing as missing:
         run.say(f"not here: {missing}")
         return

@@ -46,6 +46,8 @@ class Run:
     absent: dict[str, str] = attrs.field(factory=dict)  #: name -> why it is not here
     series: dict[str, dict[str, Series]] = attrs.field(factory=dict)  #: section -> server -> its rounds
     values: dict[str, float] = attrs.field(factory=dict)  #: key of a bar -> the measured value
+    limit_costs: list[float] = attrs.field(factory=list)  #: microseconds of CPU of the C limit, of each round
+    calibrated: str = ""  #: the machine's speed when the run began
     _files: int = 0
 
     def write_calls(self, count: int, size: int, senders: Sequence[calls.Files], to: str = calls.FETCHES) -> Path:

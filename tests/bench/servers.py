@@ -92,6 +92,7 @@ class HubServer:
             "certificate": self.sender[1],
         }
         self._also: Sequence[int] = ()
+        self.tree = ROOT  #: whose code it runs
 
     def _use_pki_of(self, other: "HubServer") -> None:
         """Take the certificates and keys of *other*: the same calls are then good for both."""
@@ -112,7 +113,7 @@ class HubServer:
         command = [str(BIN / "twistd"), "-n", "--pidfile=", "lienthong", "-c", str(self.hub.config)]
         with self.hub.log.open("ab") as log:
             self.hub.process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self.hub.home, env=os.environ | {"PYTHONPATH": str(ROOT)}
+                command, stdout=log, stderr=log, cwd=self.hub.home, env=os.environ | {"PYTHONPATH": str(self.tree)}
             )
         until(self.hub.is_ready, "the hub to be ready")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import bars, beside, calls, parts, profiling
+from tests.bench import bars, beside, calls, parts, profiling, record
 from tests.bench.run import FLASK, HUB, Plan, Run
 from tests.conftest import ROOT, cannot_be_had
 
@@ -72,3 +72,14 @@ def test_a_changed_body_differs_in_one_letter():
     call = b"<a><Packet>" + b"A" * 100 + b"</Packet></a>"
     changed = calls.change_body(call)
     assert sum(was != now for was, now in zip(call, changed, strict=True)) == 1
+
+
+def test_a_run_is_kept_in_the_pages_where_their_marks_are():
+    page, readme = record.PAGE.read_text("utf-8"), record.README.read_text("utf-8")
+    assert "| a row |\n<!-- rows end -->" in record.append_row(page, "| a row |")
+    for text, name in ((page, "last run"), (page, "profile"), (readme, "bench")):
+        changed = record.replace_between(text, name, ["new"])
+        assert f"<!-- {name} -->\nnew\n<!-- /{name} -->" in changed
+        assert record.replace_between(changed, name, ["new"]) == changed
+    (header,) = (line for line in page.splitlines() if line.startswith("| day |"))
+    assert header.count("|") == 6 + len(record.KEYS) + 1
