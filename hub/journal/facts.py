@@ -216,10 +216,11 @@ class FactSearch:
 
     _keys: sa.Select[Any] | sa.CompoundSelect[Any]  #: query for the business keys of a unit
     _facts: sa.Select[Any]  #: query for the facts of some keys of a unit
+    _all: sa.Select[Any] | None  #: query for all facts of a unit, if all of its past is searched
 
     @classmethod
     def for_period(
-        cls, service: str, windows: Iterable[TimeWindow], form: str = "", period: str | None = None
+        cls, service: str, windows: Collection[TimeWindow], form: str = "", period: str | None = None
     ) -> "FactSearch":
         """Return the search for *windows*.
 
@@ -234,7 +235,9 @@ class FactSearch:
         keys_of = (sa.union(*looked_for) if len(looked_for) > 1 else looked_for[0].distinct()).subquery()
         some = sa.bindparam("keys", expanding=True, type_=sa.Text)
         facts = RAW_FACT.where(mine, table.c.key.in_(some)).order_by(table.c.key)
-        return cls(sa.select(keys_of.c.key).execution_options(yield_per=_KEYS), facts)
+        past = any(window == TimeWindow(until=window.until) for window in windows)
+        every = RAW_FACT.where(mine).order_by(table.c.key).execution_options(yield_per=_KEYS) if past else None
+        return cls(sa.select(keys_of.c.key).execution_options(yield_per=_KEYS), facts, every)
 
     def histories(self, tx: Transaction, unit: str) -> Iterator[list[Fact]]:
         """Yield the facts of *unit*, grouped by business key. Holds the facts of `_KEYS` keys in memory."""
@@ -243,6 +246,18 @@ class FactSearch:
                 rows = tx.execute(self._facts, {"of": unit, "keys": [key for (key,) in some]}).all()
                 for _, history in groupby(rows, _key_of):
                     yield [read_raw_fact(row) for row in history]
+
+    def list_rows(self, tx: Transaction, unit: str) -> Iterator[Sequence[Sequence[Any]]]:
+        """Yield the rows (`read_raw_fact`) of the facts that `histories` yields, in the order of their keys and some
+        hundred at a time. If all of the past is searched, also rows of later keys.
+        """
+        if self._all is not None:
+            with tx.execute(self._all, {"of": unit}) as rows:
+                yield from rows.partitions()
+            return
+        with tx.execute(self._keys, {"of": unit}) as keys:
+            for some in keys.partitions():
+                yield tx.execute(self._facts, {"of": unit, "keys": [key for (key,) in some]}).all()
 
 
 def build_carried_condition(period: str) -> sa.ColumnElement[bool]:

@@ -18,13 +18,13 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact
 from hub.journal import fact_pages
 from hub.journal.fact_pages import CarriedSince, FactScan
-from hub.report.counting.closed import ClosedRow
 from hub.report.counting.counting import Placing, Report
 from hub.report.counting.dates import make_fact_sort_key
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines, hash_rows
 from hub.report.counting.listing import Place, find_fact_position, write_sortable_time
 from hub.report.counting.posting import make_poster
 from hub.report.form.form import Column, ColumnKind, Form, LatePolicy
+from hub.workload.quick_count import UnitEvidence, can_count_quickly, count_quickly
 from hub.workload.unit_report import Difference, ReportPart, ReportSources
 
 #: The facts behind a number of a report that counts more facts than this are read in pages. Up to here, all facts are
@@ -137,45 +137,53 @@ class EvidenceToList:
 def open_evidence_to_list(asked: ReportSources, now: datetime) -> Generator[EvidenceToList]:
     """Give the report with its evidence, for a document that lists the first facts and states the SHA-256 of all.
 
-    Of a large closed month the numbers and the SHA-256 are those of the closing, and only the listed facts are read.
+    Of a large closed month the numbers and the SHA-256 are those of the closing. Of a large open period both are counted.
+    Of either, only the listed facts are read for the list.
     """
-    if is_stored(asked) and counts_many_facts(asked, LARGE):
-        yield EvidenceToList(asked.count(now), StoredEvidence(asked, now), None)
-        return
+    if can_read_lines(asked) and counts_many_facts(asked, LARGE):
+        rows = asked.parts[0].rows
+        if rows is not None:
+            closed = {
+                code: UnitEvidence(row.evidence, row.facts, row.cells.times) for code, row in rows.items() if row.facts
+            }
+            yield EvidenceToList(asked.count(now), ReadEvidence(asked, now, closed), None)
+            return
+        if can_count_quickly(asked):
+            counted = count_quickly(asked, now)
+            yield EvidenceToList(counted.report, ReadEvidence(asked, now, counted.units), ())
+            return
     with asked.open_evidence(now) as found:
         yield EvidenceToList(found.report, found.listing, found.differences)
 
 
-def is_stored(asked: ReportSources) -> bool:
-    """Return whether the report is one closed month whose facts can be found one by one."""
+def can_read_lines(asked: ReportSources) -> bool:
+    """Return whether the facts behind the report, which has one part, can be found one by one."""
     kinds = {rule.kind for rule in asked.form.rules}
-    return not asked.bases and len(asked.parts) == 1 and asked.complete and kinds <= _BY_KEY | _BY_TIME
+    return not asked.bases and len(asked.parts) == 1 and kinds <= _BY_KEY | _BY_TIME
 
 
 @attrs.frozen(eq=False)
-class StoredEvidence(EvidenceLines):
-    """The evidence of a closed month as its closing states it; the facts are read as they are needed."""
+class ReadEvidence(EvidenceLines):
+    """Evidence of which the SHA-256 and the number are known; the facts are read as they are needed."""
 
     asked: ReportSources
     now: datetime
-
-    @property
-    def _rows(self) -> Mapping[str, ClosedRow]:
-        return self.asked.parts[0].rows or {}
+    units: Mapping[str, UnitEvidence]
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the facts behind the closed rows."""
-        return hash_rows({unit: row.evidence for unit, row in self._rows.items()})
+        """The SHA-256 of all facts."""
+        return hash_rows({unit: found.sha256 for unit, found in self.units.items()})
 
     def __len__(self) -> int:
-        """The number of facts behind the closed rows."""
-        return sum(row.facts for row in self._rows.values())
+        """The number of facts."""
+        return sum(found.facts for found in self.units.values())
 
     def __iter__(self) -> Iterator[EvidenceLine]:
         """Yield each fact once, oldest first. `message_id` is not filled in."""
         order = [column.key for column in self.asked.form.columns]
-        for _, fact, takers in _ColumnFacts.of(self.asked, order, self.now).list_counted(None):
+        times = {unit: found.times for unit, found in self.units.items()}
+        for _, fact, takers in _ColumnFacts.of(self.asked, order, self.now, times).list_counted(None):
             if fact is not None and takers:
                 yield EvidenceLine(fact, tuple(key for key in order if key in takers))
 
@@ -188,10 +196,17 @@ class _ColumnFacts:
     form: Form  #: the form with these columns only
     rules: Sequence[Column]  #: its rules
     parts: Sequence[tuple[ReportPart, Placing, Collection[Column]]]  #: the parts that matter, each with its rules
+    times: Mapping[str, Mapping[str, datetime]]  #: the times that were counted, by unit and column
 
     @classmethod
-    def of(cls, source: ReportSources, keys: Collection[str], now: datetime) -> "_ColumnFacts":
-        """Return what finds the facts of the columns *keys*."""
+    def of(
+        cls,
+        source: ReportSources,
+        keys: Collection[str],
+        now: datetime,
+        times: Mapping[str, Mapping[str, datetime]] | None = None,
+    ) -> "_ColumnFacts":
+        """Return what finds the facts of the columns *keys*. *times*: needed for columns that are a time."""
         form = attrs.evolve(source.form, columns=tuple(one for one in source.form.columns if one.key in keys))
         found = []
         for number, part in enumerate(source.parts):
@@ -199,7 +214,7 @@ class _ColumnFacts:
             if rules:
                 moment = now if part.rows is None else max(now, part.period.end)
                 found.append((part, Placing.of(form, part.period, moment, part.books), rules))
-        return cls(source, form, form.rules, found)
+        return cls(source, form, form.rules, found, times or {})
 
     def list_counted(self, after: Place | None) -> Iterator[tuple[Place, Fact | None, Sequence[str]]]:
         """Yield each fact that may count, behind *after*, with its place and the column of each rule that counts it;
@@ -235,9 +250,8 @@ class _ColumnFacts:
         return found
 
     def _is_latest(self, rule: Column, part: ReportPart, fact: Fact) -> bool:
-        """Return whether the time in the closed row of the fact's unit is that of *fact*."""
-        row = (part.rows or {}).get(fact.unit)
-        if row is None or row.cells.times.get(rule.key) != fact.at:
+        """Return whether the time that was counted for the fact's unit is that of *fact*."""
+        if self.times.get(fact.unit, {}).get(rule.key) != fact.at:
             return False
         post, span = make_poster(self.form, part.books), part.period
         others = fact_pages.read_facts_at(part.tx, self.form.service, fact.unit, fact.at)

@@ -61,10 +61,14 @@ class ReportPart:
 
     def histories(self) -> Iterator[Iterator[list[Fact]]]:
         """Yield for each member the facts that its numbers are counted from, grouped by business key."""
-        journal_facts.use_indexes(self.tx)
-        search = journal_facts.FactSearch.for_period(self.form.service, self.windows, self.form.id, self.before)
+        search = self.make_search()
         for unit in self.members:
             yield search.histories(self.tx, unit)
+
+    def make_search(self) -> journal_facts.FactSearch:
+        """Return the search for the facts that its numbers are counted from."""
+        journal_facts.use_indexes(self.tx)
+        return journal_facts.FactSearch.for_period(self.form.service, self.windows, self.form.id, self.before)
 
     def placed(self, now: datetime) -> Iterator[tuple[Column, Fact]]:
         """Yield each (column, fact) pair in which the column takes the fact, unit by unit."""
@@ -240,6 +244,10 @@ class ReportSources:
                 wrong += tally.part.differences(listed.rows) if listed is not None else []
             cells = [tally.cells if tally.part.rows is None else tally.part.cells(now) for tally in tallies]
             return self._finished(self._composed(cells, now)), wrong
+
+    def compose(self, cells: Mapping[str, Cells], now: datetime) -> Report:
+        """Return the report of one part from the *cells* counted at *now*, by unit."""
+        return self._finished(self._composed([cells], now))
 
     def _composed(self, cells: Sequence[Mapping[str, Cells]], now: datetime) -> Report:
         pieces = [Piece(part.period, found) for part, found in zip(self.parts, cells, strict=True)]

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
 from itertools import pairwise
 from typing import Any
+from unittest import mock
 
 import attrs
 import pytest
@@ -28,8 +29,10 @@ from hub.store import transactions
 from hub.store.tables import carried, event, message
 from hub.store.tables import fact as facts_table
 from hub.workload import closing, unit_report
+from hub.workload import facts_behind as facts_behind_of
 from hub.workload.closing import CarriedKeys, ClosingElsewhere, MonthDraft, OutOfTurn, TooEarly
-from hub.workload.facts_behind import StoredEvidence, can_page, is_stored, list_facts_behind, read_facts_page
+from hub.workload.facts_behind import ReadEvidence, can_page, list_facts_behind, open_evidence_to_list, read_facts_page
+from hub.workload.quick_count import can_count_quickly
 from hub.workload.unit_report import ReportSources
 from tests import databases
 from tests.conftest import DATABASES
@@ -593,9 +596,11 @@ def _see_pages(asked: ReportSources, facts: Sequence[Fact], books: ClosedMonths,
     """The facts behind each number, read in pages, are those that explain it: of one unit and of several. The evidence
     of a closed month, read so, is that of the count.
     """
-    if is_stored(asked):
-        stored = StoredEvidence(asked, AFTER)
-        assert (tuple(stored), len(stored), stored.sha256) == (lines, len(lines), evidence.hash_evidence(lines))
+    with mock.patch.object(facts_behind_of, "LARGE", -1), open_evidence_to_list(asked, AFTER) as read:
+        assert (tuple(read.lines), len(read.lines)) == (lines, len(lines))
+        assert evidence.hash_evidence(read.lines) == evidence.hash_evidence(lines)
+        assert read.report == asked.count(AFTER)
+    assert not can_count_quickly(asked) or isinstance(read.lines, ReadEvidence)
     parts = [attrs.evolve(part, members=UNITS) for part in asked.parts]
     for source in (asked, attrs.evolve(asked, members=UNITS, parts=parts)):
         for column in filter(partial(can_page, source), (column.key for column in source.form.columns)):

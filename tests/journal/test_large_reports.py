@@ -10,14 +10,15 @@ import sqlalchemy as sa
 
 from hub.domain.errors import Unready
 from hub.domain.model import Fact, Unit
+from hub.journal import fact_pages, search, unit_registry
 from hub.journal import facts as journal_facts
-from hub.journal import search, unit_registry
 from hub.report.counting import counting, evidence, listing
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.store import report_worker, transactions
 from hub.store.tables import fact as table
 from hub.workload import closing, unit_report
+from hub.workload import facts_behind as facts_behind_of
 from tests.bench import reports
 from tests.bench.reports import FORMS, NOW, PERIOD, UNIT
 from tests.conftest import not_applicable
@@ -55,6 +56,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scale what is held at a time down with the number of facts."""
     monkeypatch.setattr(journal_facts, "_KEYS", KEYS)
     monkeypatch.setattr(listing, "_HELD", HELD)
+    monkeypatch.setattr(fact_pages, "_TOGETHER", HELD)
 
 
 def peak(step: Callable[[], Any]) -> tuple[Any, int]:
@@ -96,6 +98,22 @@ def test_a_report_is_counted_a_few_keys_at_a_time_and_says_the_same(engine, form
         )
     assert numbers < LARGEST, "numbers"
     assert sealed < LARGEST, "evidence"
+
+
+def test_the_evidence_that_a_workbook_lists_is_that_of_the_count_and_no_line_is_held(engine, monkeypatch):
+    monkeypatch.setattr(facts_behind_of, "LARGE", FACTS // 2)
+    with transactions.read_transaction(engine) as tx:
+        asked = unit_report.resolve_report_sources(tx, "H55", PERIOD, "edoc")
+        with asked.open_evidence(NOW) as listed, facts_behind_of.open_evidence_to_list(asked, NOW) as read:
+            assert isinstance(read.lines, facts_behind_of.ReadEvidence)
+            assert (read.report, len(read.lines), read.lines.sha256) == (
+                listed.report,
+                len(listed.listing),
+                listed.listing.sha256,
+            )
+            assert list(read.lines) == list(listed.listing)
+            _, took = peak(lambda: sum(1 for _ in read.lines))
+            assert took < LARGEST
 
 
 def test_a_month_is_closed_a_few_keys_at_a_time(engine):

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 import attrs
 
@@ -145,6 +146,31 @@ def write_hashed_line(fact: Fact) -> str:
         f"{_often(fact.document_type)},{_TRUTH[fact.paper]},{_often(fact.signature)},{_day(fact.due)},{_day(fact.day)},"
         f"{fact.amount},[{attributes}]]\n"
     )
+
+
+def write_hashed_row(row: Sequence[Any], attributes: Iterable[tuple[str, str]] = ()) -> str:
+    """Return what `write_hashed_line` returns for the fact of *row*: its members in stored form, in the order of
+    `MEMBERS`. *attributes* replaces the last.
+    """
+    unit, service, key, milestone, at, message = row[:6]
+    fraction = "" if at[19:26] == ".000000" else at[19:26]
+    pairs = ",".join(f"[{_text(name)},{_text(value)}]" for name, value in attributes) if attributes else ""
+    return (
+        f"[{_often(unit)},{_often(service)},{_text(key)},{_often(milestone)},"
+        f'"{at[:19]}{fraction}+00:00",{_text(message)},{_write_middle(row[6:11])},{_write_days(row[11:14])},[{pairs}]]\n'
+    )
+
+
+@lru_cache(4096)
+def _write_middle(members: Sequence[Any]) -> str:
+    counterpart, outside, kind, paper, signature = members
+    return f"{_text(counterpart)},{_TRUTH[outside]},{_text(kind)},{_TRUTH[paper]},{_text(signature)}"
+
+
+@lru_cache(4096)
+def _write_days(members: Sequence[Any]) -> str:
+    due, day = ("null" if each is None else f'"{each}"' for each in members[:2])
+    return f"{due},{day},{members[2]}"
 
 
 _text = json.encoder.encode_basestring
