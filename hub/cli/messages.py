@@ -49,6 +49,8 @@ def add_filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--partner", help=t("The sending or a receiving partner.")),
         click.option("--message-id", help=t("The id given by the sender.")),
         click.option("--unit", help=t("The sending or a receiving unit.")),
+        click.option("--service", help=t("Service of the message.")),
+        click.option("--kind", help=t("Kind of the message.")),
         click.option("--since", type=_Time(), help=t("From this time on.")),
         click.option("--until", type=_Time(), help=t("Before this time.")),
     )
@@ -77,10 +79,12 @@ def build_message_filter(
     "lienthong messages --state refused",
     "lienthong messages --delivery-state dead --partner vpub --json",
     "lienthong messages --since 2026-11-01 --unit H55.01 --count",
+    "lienthong messages --kind recall --limit 50 --after 0193…",
     "lienthong messages --tracking 0193…",
 )
 @add_filter_options
 @click.option("--limit", type=WholeNumber(1), help=t("Maximum number; default all."))
+@click.option("--after", metavar="ID", help=t("Continue behind the message with this id, the last one of a page."))
 @click.option("--count", "only_count", is_flag=True, help=t("Print only the number."))
 @click.option(
     "--tracking",

@@ -7,13 +7,24 @@ import os
 import uuid
 from datetime import UTC, datetime, timedelta
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
 
 def make_id(now: datetime) -> str:
     """Return a UUIDv7. Ids of later microseconds sort after ids of earlier ones."""
-    milliseconds, microseconds = divmod(int(now.timestamp()) * 1_000_000 + now.microsecond, 1000)
     tail = int.from_bytes(os.urandom(8), "big")
-    number = milliseconds << 80 | 0x7 << 76 | (microseconds * 4096 // 1000) << 64 | 0b10 << 62 | tail & (1 << 62) - 1
-    return str(uuid.UUID(int=number))
+    return str(uuid.UUID(int=_place_time(now) | tail & (1 << 62) - 1))
+
+
+def make_first_id(at: datetime) -> str:
+    """Return the first id of the microsecond *at*: ids of earlier ones sort before it. At the earliest that of 1970."""
+    return str(uuid.UUID(int=_place_time(max(at, _EPOCH))))
+
+
+def _place_time(at: datetime) -> int:
+    """Return the number of a UUIDv7 of *at* whose random bits are zero."""
+    milliseconds, microseconds = divmod(int(at.timestamp()) * 1_000_000 + at.microsecond, 1000)
+    return milliseconds << 80 | 0x7 << 76 | (microseconds * 4096 // 1000) << 64 | 0b10 << 62
 
 
 def choose_later_time(name: str, now: datetime) -> datetime:

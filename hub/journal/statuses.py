@@ -16,7 +16,7 @@ from hub.edxml import changes
 from hub.journal.decisions import AnsweredDelivery, AnsweredDocument
 from hub.journal.queue import deliveries
 from hub.store.hot_statements import HotStatement
-from hub.store.tables import ACCEPTED, change, delivery
+from hub.store.tables import ACCEPTED, TO_UNIT, change, delivery
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Route, Routes
@@ -157,7 +157,7 @@ def read_status_traces(
     """
     # Two subqueries, each with its own index. A single condition would test both for every message in the journal.
     answering = sa.select(table.c.id).where(table.c.answers_unit == unit)
-    brought = sa.select(delivery.c.message).where(delivery.c.recipient == unit)
+    brought = sa.select(delivery.c.message).where(delivery.c.recipient == unit, TO_UNIT)
     query = (
         sa.select(table.c.answers, table.c.sha256, table.c.size)
         .where(table.c.kind == PacketKind.STATUS, table.c.state == MessageState.ACCEPTED)

@@ -126,24 +126,6 @@ message = sa.Table(
     sa.Column("signature", sa.Text),  # result of checking the packet's own signature; null where no packet was read
     sa.Column("keys", sa.Text),  # JSON list of the business keys of the message; null for packets
 )
-#: Only an accepted message occupies its message id.
-sa.Index(
-    "uq_message_accepted",
-    message.c.partner,
-    message.c.message_id,
-    unique=True,
-    sqlite_where=message.c.state == MessageState.ACCEPTED,
-    postgresql_where=message.c.state == MessageState.ACCEPTED,
-)
-sa.Index("ix_message_document", message.c.sender, message.c.document_id)
-#: A change or a status may name an unknown document, or give only its number. That lookup must cost no more than any
-#: other.
-sa.Index("ix_message_named", message.c.document_id)
-sa.Index("ix_message_code", message.c.sender, message.c.code)
-sa.Index("ix_message_message_id", message.c.message_id)
-sa.Index("ix_message_received_at", message.c.received_at)
-sa.Index("ix_message_answers_unit", message.c.answers_unit, message.c.received_at)
-
 delivery = sa.Table(
     "delivery",
     metadata,
@@ -189,26 +171,54 @@ LISTED = sa.and_(
 #: As a constant of the statement, not a parameter: else SQLite prepares the statement anew each time it runs, to see
 #: whether a partial index fits the value.
 ACCEPTED = message.c.state == sa.literal_column(f"'{MessageState.ACCEPTED}'", sa.Text)
+REFUSED = message.c.state == sa.literal_column(f"'{MessageState.REFUSED}'", sa.Text)
 UNALARMED = sa.and_(FETCHABLE, delivery.c.alarmed_at.is_(None))
+#: Conditions of the indexes that exist for searches only. They hold for every row, and only a search repeats them
+#: (hub/journal/search.py). Without statistics SQLite would use such an index in a statement that has a better one: all
+#: messages of a unit in the order of their ids, instead of those of one document.
+SEARCHED = message.c.state > sa.literal_column("''", sa.Text)
+TO_UNIT = delivery.c.recipient > sa.literal_column("''", sa.Text)
+TO_PARTNER = delivery.c.partner > sa.literal_column("''", sa.Text)
 
 
 def _partial(name: str, *columns: sa.Column[Any], where: sa.ColumnElement[bool], unique: bool = False) -> None:
-    """Create a partial index of the rows that match *where*, so that a query of the queue touches only these."""
+    """Create a partial index of the rows that match *where*, so that a query touches, and a writer adds, only these."""
     # SQLite uses the index only if the query has the same text
     spelled = sa.text("free = 1") if where is FREE else where
     sa.Index(name, *columns, unique=unique, sqlite_where=spelled, postgresql_where=where)
 
 
+#: Only an accepted message occupies its message id. A search by message id knows no partner.
+_partial("uq_message_accepted_id", message.c.message_id, message.c.partner, where=ACCEPTED, unique=True)
+_partial("ix_message_refused_id", message.c.message_id, where=REFUSED)
+#: A change or a status may name an unknown document, or give only its number. That lookup must cost no more than any
+#: other. The unit comes second, so that no statement reads all messages of a unit.
+sa.Index("ix_message_about", message.c.document_id, message.c.sender)
+_partial("ix_message_number", message.c.code, message.c.sender, where=message.c.code.is_not(None))
+_partial("ix_message_answers", message.c.answers_unit, message.c.id, where=message.c.answers_unit.is_not(None))
+#: Searches, in the order of receipt: the id contains the time.
+_partial("ix_message_sender", message.c.sender, message.c.state, message.c.id, where=SEARCHED)
+_partial("ix_message_partner", message.c.partner, message.c.state, message.c.id, where=SEARCHED)
+_partial(
+    "ix_message_kind",
+    *(message.c.service, message.c.kind, message.c.state, message.c.id),
+    where=SEARCHED,
+)
 _partial("ix_message_list", message.c.kind, message.c.id, where=LISTED)
 _partial("ix_delivery_queue", delivery.c.partner, delivery.c.urgency, delivery.c.due, delivery.c.message, where=FREE)
 _partial("uq_delivery_head", delivery.c.lane, delivery.c.recipient, where=FREE, unique=True)
 _partial("ix_delivery_sending", delivery.c.partner, delivery.c.lease_until, where=SENDING)
 _partial("ix_delivery_fetchable", delivery.c.partner, delivery.c.message, where=FETCHABLE)
 _partial("ix_delivery_alarm", delivery.c.since, where=UNALARMED)
-_partial("ix_delivery_open", delivery.c.state, delivery.c.partner, delivery.c.since, where=UNDELIVERED)
+_partial(
+    "ix_delivery_undelivered",
+    *(delivery.c.state, delivery.c.partner, delivery.c.message, delivery.c.since),
+    where=UNDELIVERED,
+)
 sa.Index("ix_delivery_lane", delivery.c.lane, delivery.c.recipient, delivery.c.state, delivery.c.id)
 sa.Index("ix_delivery_last", delivery.c.lane, delivery.c.id)
-sa.Index("ix_delivery_recipient", delivery.c.recipient, delivery.c.state)
+_partial("ix_delivery_to_unit", delivery.c.recipient, delivery.c.message, where=TO_UNIT)
+_partial("ix_delivery_to_partner", delivery.c.partner, delivery.c.message, where=TO_PARTNER)
 
 #: State of each partner that the hub pushes to (hub/journal/queue/partner_state.py). No row means that nothing has
 #: happened yet.

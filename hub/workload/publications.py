@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from hub.domain.model import HUB, MessageState
 from hub.journal import blobs
 from hub.services.publications import NAME
-from hub.store.tables import message
+from hub.store.tables import SEARCHED, message
 from hub.store.transactions import Transaction
 
 #: The maximum number of publications in one feed; the newest are kept.
@@ -59,7 +59,8 @@ def read_published_report(tx: Transaction, publication: ReportPublication) -> by
 
 def _published() -> sa.Select[tuple[str, str, str, datetime]]:
     query = sa.select(message.c.message_id, message.c.subject, message.c.sha256, message.c.received_at)
-    return query.where(message.c.partner == HUB, message.c.state == MessageState.ACCEPTED, message.c.service == NAME)
+    hub_own = sa.and_(message.c.partner == HUB, message.c.state == MessageState.ACCEPTED, SEARCHED)
+    return query.where(hub_own, message.c.service == NAME)
 
 
 def _read(row: sa.RowMapping) -> ReportPublication:

@@ -19,7 +19,7 @@ from hub.journal import blobs, events, search
 from hub.report.signed.sealed import Sealed
 from hub.services import publications, reports
 from hub.services import verdicts as told
-from hub.store.tables import fact, message
+from hub.store.tables import SEARCHED, fact, message
 from hub.store.transactions import Transaction
 
 _SIGNED = "signed"
@@ -87,7 +87,7 @@ def list_sealed_messages(tx: Transaction, unit: str, form: str, period: str) -> 
     begins = sa.or_(*(message.c.message_id.startswith(name, autoescape=True) for name in names))
     rows = tx.execute(
         sa.select(message)
-        .where(message.c.partner == HUB, message.c.state == MessageState.ACCEPTED, begins)
+        .where(message.c.partner == HUB, message.c.state == MessageState.ACCEPTED, SEARCHED, begins)
         .order_by(message.c.received_at, message.c.id)
     ).mappings()
     return [

@@ -4,6 +4,7 @@
 `./dev bench attacks` measures what honest partners get while hostile ones attack (tests/bench/attacks.py).
 `./dev bench against COMMIT` measures whether honest intake costs more or less than at that commit (tests/bench/against.py).
 `./dev bench --waiting 1000000` measures a claim beside a thousand deliveries and beside so many (tests/bench/claims.py).
+`./dev bench --searches 1000000 [DB=sqlite]` measures searches among 10,000 messages and among so many (tests/bench/searches.py).
 `./dev bench --closing [--facts 10000000] [DB=sqlite]` measures the closing of months (tests/bench/closing.py).
 `./dev bench --growth 1000000 [DB=postgresql]` measures the reports of a province, and the closing of its month (tests/bench/reports.py).
 `./dev bench --report [--facts 450000] [DB=postgresql]` measures the report of one large unit (tests/bench/reports.py).
@@ -13,10 +14,10 @@ import argparse
 import os
 import sys
 
-from tests.bench import against, attacks, beside, claims, closing, reports
+from tests.bench import against, attacks, beside, claims, closing, reports, searches
 
 WORDS = {"attacks": attacks.show, "against": against.show}
-OPTIONS = {"--waiting", "--closing", "--report", "--growth"}
+OPTIONS = {"--waiting", "--searches", "--closing", "--report", "--growth"}
 
 
 def main() -> None:
@@ -30,6 +31,7 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("--waiting", type=int, metavar="N", help="the queue beside N that wait, on both databases")
+    parser.add_argument("--searches", type=int, metavar="N", help="searches among N messages, on both databases or DB")
     parser.add_argument("--closing", action="store_true", help="the closing of months, on both databases or DB")
     parser.add_argument("--report", action="store_true", help="one unit's large report, on SQLite or DB")
     parser.add_argument(
@@ -43,6 +45,8 @@ def main() -> None:
     options, named = parser.parse_args(words), os.environ.get("DB")
     if options.waiting:
         claims.show(options.waiting, as_json=options.json)
+    elif options.searches:
+        searches.show(options.searches, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
     elif options.closing:
         closing.show(options.facts or 1_000_000, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
     elif options.growth:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Fact, MessageState, PacketKind, Problem, Record
 from hub.journal import blobs, events, messages, search, statuses
 from hub.journal import facts as journal_facts
@@ -275,10 +276,11 @@ def test_each_tolerated_deviation_is_an_event(tx):
 
 
 def test_filters_choose_by_state_partner_unit_time_and_delivery(tx):
+    later = NOW + timedelta(hours=1)
     messages.record_message(tx, entry(document()), ROUTES)
     messages.record_message(
         tx,
-        entry(document("H55.01", "H55.13", document_id="D2"), 2, partner="vpub", at=NOW + timedelta(hours=1)),
+        entry(document("H55.01", "H55.13", document_id="D2"), 2, partner="vpub", at=later, id=make_id(later)),
         ROUTES,
     )
     messages.record_message(tx, entry(document(), 3, problems=(Problem("unit-unknown"),)), ROUTES)

@@ -1,0 +1,174 @@
+"""What a search of messages costs in a journal of 10,000 messages and in one of a million: `./dev bench --searches 1000000`.
+
+Each search is measured as the command line does it: the first page of 50 messages, and the exact number (`--count`).  On SQLite the
+figure is CPU of this process, on PostgreSQL the time of the clock; the ratio of the two sizes is what counts.  A million messages take
+2.5 GB.  Knows the shape of a province's journal; not how a search finds its rows.
+"""
+
+import contextlib
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from hub.demo.run import postgres
+from hub.journal import search
+from hub.journal.search import MessageFilter
+from hub.store import transactions
+from tests.bench.backlog import settle_down
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+#: One message comes every two seconds: 1.3 million a month.
+PACE = 2
+FEW = 10_000
+
+#: Of n(i), the number of each message from 1 on: its time in milliseconds and as text, and its id.
+_NUMBERS = {
+    "sqlite": """
+WITH RECURSIVE counted(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM counted WHERE i < {last}),
+timed(i, ms) AS (SELECT i, {start} + i * {pace} FROM counted),
+n(i, at, id) AS (
+  SELECT i, strftime('%Y-%m-%dT%H:%M:%S', ms / 1000, 'unixepoch') || '.000000Z',
+    substr(printf('%012x', ms), 1, 8) || '-' || substr(printf('%012x', ms), 9) || '-7000-8000-' || printf('%012d', i) FROM timed)
+""",
+    "postgresql": """
+WITH counted(i) AS (SELECT generate_series({first}::bigint, {last}::bigint)),
+timed(i, ms) AS (SELECT i, {start} + i * {pace} FROM counted),
+n(i, at, id) AS (
+  SELECT i, to_char(to_timestamp(ms / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS') || '.000000Z',
+    substr(lpad(to_hex(ms), 12, '0'), 1, 8) || '-' || substr(lpad(to_hex(ms), 12, '0'), 9) || '-7000-8000-' || lpad(i::text, 12, '0')
+  FROM timed)
+""",
+}
+#: 989 units, one of which sends a tenth and gets a fifth; 40 partners; one message in a hundred refused; seven tenths documents.
+_MESSAGES = """
+insert into message (id, partner, message_id, service, kind, state, received_at, sha256, size, sender, document_id, code, document_type,
+    answers_unit, lane)
+  select id, case when i % 10 = 0 then 'vpub' else 'p' || (i * 7919 % 40) end, 'named ' || (i * 7919 % 1000003) || ' ' || i,
+    case when i % 10 = 9 then 'dossiers' else 'documents' end,
+    case when i % 100 = 51 then 'unknown' when i % 10 = 9 then 'dossier' when i % 1000 = 7 then 'recall' when i % 10 > 6 then 'status'
+      else 'document' end,
+    case when i % 100 = 51 then 'refused' else 'accepted' end, at, 'aa', 4096,
+    case when i % 100 = 51 then null when i % 10 = 0 then 'H55.01' else 'H55.' || (i * 7919 % 989) end,
+    case when i % 10 = 9 then null else 'D' || (i * 7919 % 1000003) || '-' || i end,
+    case when i % 10 = 9 then null else i || '/VP' end, '',
+    case when i % 10 in (7, 8) then 'H55.' || (i * 31 % 989) end, 'lane ' || (i * 7919 % 1000003) || ' ' || i
+  from n where true
+"""
+#: Each accepted message goes to a unit, and every fourth out of the province, too. One in 5,000 did not arrive, and the last 200 wait.
+_DELIVERIES = """
+insert into delivery (id, message, recipient, via, partner, state, attempts, due, since, changed_at, lane, free)
+  select id, id, case when i % 5 = 0 then 'H55.01' else 'H55.' || (i * 31 % 989) end, 'H55',
+    case when i % 5 = 0 then 'vpub' else 'p' || (i * 31 % 40) end,
+    case when i > {most} - 200 then 'waiting' when i % 5000 = 1 then 'dead' else 'delivered' end, 1, at, at, at,
+    'lane ' || (i * 7919 % 1000003) || ' ' || i, case when i > {most} - 200 then {yes} else {no} end
+  from n where i % 100 <> 51
+"""
+_OUTSIDE = """
+insert into delivery (id, message, recipient, via, partner, state, attempts, due, since, changed_at, lane, free)
+  select substr(id, 1, 22) || '1' || substr(id, 24), id, 'G22.' || (i % 63), 'G22', 'vpcp', 'delivered', 1, at, at, at,
+    'lane ' || (i * 7919 % 1000003) || ' ' || i, {no}
+  from n where i % 4 = 0
+"""
+#: Messages inserted by one statement.
+_TOGETHER = 250_000
+
+
+def fill(engine: sa.Engine, count: int) -> None:
+    """Make *count* messages with their deliveries."""
+    dialect, edges = engine.dialect.name, [*range(0, count, _TOGETHER), count]
+    for first, last in pairwise(edges):
+        values = {"first": first + 1, "last": last, "start": int(START.timestamp()) * 1000, "pace": PACE * 1000}
+        values |= {"most": count, "yes": "true", "no": "false"}
+        with engine.connect() as tx, tx.begin():
+            for statement in (_MESSAGES, _DELIVERIES, _OUTSIDE):
+                filled = (_NUMBERS[dialect] + statement).format(**values)
+                tx.exec_driver_sql(filled if dialect == "sqlite" else filled.replace("%", "%%"))
+    settle_down(engine)
+
+
+def searches(count: int) -> Mapping[str, MessageFilter]:
+    """Return the searches of a journal of *count* messages."""
+    late = START + timedelta(seconds=PACE * count - 3600)
+    return {
+        "all": MessageFilter(),
+        "unit": MessageFilter(unit="H55.7"),
+        "large unit": MessageFilter(unit="H55.01"),
+        "partner": MessageFilter(partner="p7"),
+        "refused": MessageFilter(state="refused"),
+        "refused, of a partner": MessageFilter(state="refused", partner="p7"),
+        "service": MessageFilter(service="dossiers"),
+        "kind": MessageFilter(kind="recall"),
+        "unit, kind": MessageFilter(unit="H55.7", kind="status"),
+        "an hour": MessageFilter(since=late),
+        "unit, an hour": MessageFilter(unit="H55.01", since=late),
+        "dead": MessageFilter(delivery_state="dead"),
+        "delivered": MessageFilter(delivery_state="delivered"),
+        "message id": MessageFilter(message_id="named 7919 1"),
+    }
+
+
+def once(engine: sa.Engine, wanted: MessageFilter) -> tuple[float, float, int]:
+    """Search once, and return the milliseconds of a page and of a count, and the count."""
+    clock = time.process_time if engine.dialect.name == "sqlite" else time.perf_counter
+    with transactions.read_transaction(engine) as tx:
+        begun = clock()
+        page = list(search.find_messages(tx, wanted, 50))
+        between = clock()
+        count = search.count_messages(tx, wanted)
+        ended = clock()
+    assert len(page) == min(count, 50)
+    return 1e3 * (between - begun), 1e3 * (ended - between), count
+
+
+def rows(
+    most: int, databases: Sequence[str] = ("sqlite", "postgresql"), rounds: int = 5
+) -> Iterator[dict[str, object]]:
+    """Yield one row for each database and search: the milliseconds among few and among *most*, and their ratios."""
+    for database in databases:
+        with contextlib.ExitStack() as around:
+            engines = []
+            for count in (FEW, most):
+                place = around.enter_context(tempfile.TemporaryDirectory())
+                server = around.enter_context(postgres.Server.open()) if database == "postgresql" else None
+                engine = transactions.open_journal(server.url() if server else f"sqlite:///{Path(place) / 'hub.db'}")
+                around.callback(engine.dispose)
+                transactions.upgrade_schema(engine)
+                fill(engine, count)
+                engines.append(engine)
+            few, many = searches(FEW), searches(most)
+            for name in few:
+                took = [
+                    [once(engine, wanted) for engine, wanted in zip(engines, (few[name], many[name]), strict=True)]
+                    for _ in range(rounds)
+                ]
+                of_few, of_many = ([each[side] for each in took] for side in (0, 1))
+                row: dict[str, object] = {
+                    "database": database,
+                    "search": name,
+                    "messages": most,
+                    "found": of_many[0][2],
+                }
+                for number, what in enumerate(("page", "count")):
+                    low, high = (statistics.median(each[number] for each in side) for side in (of_few, of_many))
+                    row |= {f"{what}_few_ms": low, f"{what}_many_ms": high, f"{what}_ratio": round(high / low, 2)}
+                yield row
+
+
+def show(most: int, databases: Sequence[str], *, as_json: bool) -> None:
+    """Measure and print."""
+    for row in rows(most, databases):
+        if as_json:
+            print(json.dumps(row), flush=True)
+            continue
+        steps = "   ".join(
+            f"{what} {row[f'{what}_few_ms']:6.2f} → {row[f'{what}_many_ms']:8.2f} ms (× {row[f'{what}_ratio']})"
+            for what in ("page", "count")
+        )
+        print(f"{row['database']:10} {row['search']:22} {row['found']:>9,} of {most:,}   {steps}", flush=True)
