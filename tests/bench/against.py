@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from hatch_build import compile_catalogues
 from tests.bench.load import over_soap, signed_calls
 from tests.conftest import ROOT
 from tests.running import RunningHub
@@ -26,6 +27,7 @@ def export_commit(commit: str, place: Path) -> Path:
     made.mkdir()
     archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
     subprocess.run(["tar", "-x", "-C", made], input=archive, check=True)
+    compile_catalogues(made)
     return made
 
 

@@ -162,6 +162,9 @@ def note_small(run: Run) -> None:
     for key, theirs in (("best:flask", FLASK), ("best:wss4j", WSS4J), ("best:jdk", JDK)):
         run.note(key, run.find_ratio("4k", "rate", best, theirs))
     run.note("p99:jdk", run.find_ratio("4k", "p99", best, JDK))
+    for name in (FLASK, WSS4J, JDK, NODE):
+        if (ratio := run.find_ratio("4k", "cpu", HUB, name)) is not None:
+            run.say(f"  CPU of a message, {HUB} : {name:40} {ratio:6.2f}")
 
 
 def measure_rsa(run: Run) -> None:

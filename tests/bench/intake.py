@@ -50,16 +50,17 @@ def see_refusals(run: Run, found: Sequence[Server], sender: calls.Files, limit: 
 
 
 def warm_up(run: Run, server: Server, senders: Sequence[calls.Files], size: int, connections: int, count: int) -> float:
-    """Send *count* calls, to a virtual machine for a while. Return the last rate. Raises Misbehaved."""
-    spent = 0.0
+    """Send *count* calls, and to a virtual machine thousands. Return the last rate. Raises Misbehaved."""
+    spent, sent = 0.0, 0
     while True:
         file = run.write_calls(count, size, senders)
         said = rounds.send(run.load, server, file, count=count, connections=connections)
         file.unlink()
         if said.accepted != count:
             raise Misbehaved(f"{server.name}: {said.accepted} of {count} accepted; {said.complaint}")
-        spent += said.seconds
-        if not server.compiles or spent >= run.plan.warm_java:
+        spent, sent = spent + said.seconds, sent + count
+        enough = spent >= run.plan.warm_java and sent >= run.plan.warm_calls
+        if not server.compiles or enough or spent >= 4 * run.plan.warm_java:
             return count / said.seconds
 
 

@@ -9,7 +9,6 @@ import re
 import subprocess
 from collections import Counter
 
-from hatch_build import compile_catalogues
 from tests.bench import intake, parts, rounds
 from tests.bench.against import export_commit
 from tests.bench.run import Run
@@ -81,7 +80,6 @@ def measure_packages(run: Run, busy: float, commit: str | None = None) -> tuple[
     hub = HubServer("hub, sampled", run.place / "hub-sampled")
     if commit is not None:
         hub.tree = export_commit(commit, run.place)
-        compile_catalogues(hub.tree)
     hub.start()
     try:
         rate = intake.warm_up(run, hub, [hub.sender], 4096, 64, run.plan.warm)

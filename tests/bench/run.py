@@ -25,7 +25,10 @@ class Plan:
     busy: float = 3.0  #: seconds a server is busy in a round
     most: int = 15_000  #: calls of a round
     warm: int = 400  #: calls before the first round
-    warm_java: float = 10.0  #: seconds until a virtual machine has compiled what it needs
+    warm_java: float = (
+        10.0  #: seconds until a virtual machine has compiled what it needs; on a busy machine up to four times that
+    )
+    warm_calls: int = 4000  #: and calls
     short: bool = False  #: the hub, Flask and the limit alone
     growth: bool = False  #: with journals of 5 million messages
 
