@@ -38,6 +38,7 @@ from hub.report.signed.declaring import Declaration
 from hub.store.transactions import Transaction
 from hub.workload import closing, declarations, facts_behind, submission, unit_report
 from hub.workload.declarations import ComparedDeclaration
+from hub.workload.quick_count import count_with_summary
 from hub.workload.unit_report import Difference, ReportSources
 
 #: Facts on one page.
@@ -253,10 +254,8 @@ def write_report_file(
     if kind not in LISTED:
         return ReportFile(asked.bare, _written(kind, asked, asked.count(now), (), language))
     if kind == "xml":
-        with asked.open_evidence(now) as gathered:
-            summary = gathered.listing.summary
-        counted = submission.CountedReport(report=gathered.report, names=dict(asked.names), lines=summary)
-        return ReportFile(asked.bare, counted)
+        report, summary = count_with_summary(asked, now)
+        return ReportFile(asked.bare, submission.CountedReport(report=report, names=dict(asked.names), lines=summary))
     with facts_behind.open_evidence_to_list(asked, now) as found:
         report, listing = found.report, found.lines
         hidden = kind == "xlsx" and report.form.service in visible_messages.PRIVATE and user.role is not Role.OPERATOR

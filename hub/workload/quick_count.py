@@ -19,7 +19,7 @@ from hub.domain.local_time import find_local_day
 from hub.journal import fact_pages
 from hub.journal.facts import read_raw_fact
 from hub.report.counting.counting import Cells, Placing, Report
-from hub.report.counting.evidence import MEMBERS, write_hashed_row
+from hub.report.counting.evidence import MEMBERS, EvidenceSummary, hash_rows, write_hashed_row
 from hub.report.form.form import ATTRIBUTES, Column, ColumnKind, Form
 from hub.store.tables import write_instant
 from hub.workload.unit_report import ReportPart, ReportSources
@@ -53,6 +53,12 @@ class QuickCount:
     report: Report
     units: Mapping[str, UnitEvidence]
 
+    @property
+    def summary(self) -> EvidenceSummary:
+        """The number of facts and the SHA-256 of all."""
+        digests = {unit: found.sha256 for unit, found in self.units.items()}
+        return EvidenceSummary(sum(found.facts for found in self.units.values()), hash_rows(digests))
+
 
 def can_count_quickly(asked: ReportSources) -> bool:
     """Return whether `count_quickly` counts the report."""
@@ -63,6 +69,15 @@ def can_count_quickly(asked: ReportSources) -> bool:
         fact_pages.count_facts(part.tx, asked.form.service, (unit,), None, part.period.end, _LARGEST) > _LARGEST
         for unit in asked.members
     )
+
+
+def count_with_summary(asked: ReportSources, now: datetime) -> tuple[Report, EvidenceSummary]:
+    """Return the report with the number and the SHA-256 of the facts behind it."""
+    if can_count_quickly(asked):
+        counted = count_quickly(asked, now)
+        return counted.report, counted.summary
+    with asked.open_evidence(now) as found:
+        return found.report, found.listing.summary
 
 
 def count_quickly(asked: ReportSources, now: datetime) -> QuickCount:

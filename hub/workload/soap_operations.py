@@ -33,6 +33,7 @@ from hub.store.transactions import Transaction
 from hub.workload import closing, declarations, submission, unit_report
 from hub.workload.closing import Closing
 from hub.workload.declarations import ComparedDeclaration, Undeclared
+from hub.workload.quick_count import count_with_summary
 from hub.workload.submission import CountedReport
 from hub.workload.unit_report import ReportSources
 
@@ -205,9 +206,8 @@ def _found(
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is not None:
         return asked.bare, blobs.read_blob(tx, kept.message.sha256)
-    with asked.open_evidence(now) as gathered:
-        summary = gathered.listing.summary
-        return asked.bare, CountedReport(report=gathered.report, names=dict(asked.names), lines=summary)
+    report, summary = count_with_summary(asked, now)
+    return asked.bare, CountedReport(report=report, names=dict(asked.names), lines=summary)
 
 
 def _compare(
