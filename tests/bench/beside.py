@@ -28,7 +28,8 @@ from tests.bench import (
     servers,
     variants,
 )
-from tests.bench.limit import Limit
+from tests.bench.limit import Limit, judge_in_python
+from tests.bench.rounds import Misbehaved
 from tests.bench.run import FLASK, HUB, JDK, LIMIT, NODE, WORKERS, WSS4J, Plan, Run, pick, running
 from tests.bench.servers import HubServer, Server
 
@@ -122,8 +123,13 @@ def measure_small(run: Run, hub: HubServer, limit: Limit | None) -> None:
             "4 KB packets, 64 connections, SQLite, ECDSA; the hub over kept mutual TLS, peers over plain HTTP",
             costs,
         )
+        file = run.write_calls(500, 4096, sender)
+        bare = judge_in_python(file, hub.tls["ca"], count=500)
+        if bare["refused"]:
+            raise Misbehaved(f"the checks in Python refused {bare['refused']:.0f} of 500 calls")
+        intake.show_limit(run, "the same in Python, lxml and cryptography", [bare["cpu"] / bare["judged"] * 1e6])
         if limit is not None:
-            with_signatures = limit.measure(run.write_calls(500, 4096, sender), key=hub.hub_files[0])
+            with_signatures = limit.measure(file, key=hub.hub_files[0])
             intake.show_limit(run, "the same with the hub's two signatures", [with_signatures])
             run.note("cpu:limit", run.series["4k"][HUB].median("cpu") / sorted(costs)[len(costs) // 2])
         note_small(run)

@@ -2,11 +2,14 @@
 
 import re
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.bench import bars, beside, calls, parts, profiling, record
+from hub.security.sample_pki import KeyType, create_sample_ca
+from tests.bench import bare, bars, beside, calls, parts, profiling, record, servers
 from tests.bench.run import FLASK, HUB, Plan, Run
 from tests.conftest import ROOT, cannot_be_had
 
@@ -83,3 +86,20 @@ def test_a_run_is_kept_in_the_pages_where_their_marks_are():
         assert record.replace_between(changed, name, ["new"]) == changed
     (header,) = (line for line in page.splitlines() if line.startswith("| day |"))
     assert header.count("|") == 6 + len(record.KEYS) + 1
+
+
+def test_the_checks_in_python_take_what_holds_and_nothing_else(tmp_path):
+    ca = create_sample_ca(datetime.now(UTC))
+    key, certificate = ca.issue("sotttt", datetime.now(UTC), KeyType.EC_P256)
+    files = (tmp_path / "key", tmp_path / "certificate")
+    files[0].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    files[1].write_bytes(certificate.public_bytes(Encoding.PEM))
+    (tmp_path / "ca").write_bytes(ca.certificate.public_bytes(Encoding.PEM))
+    checks = bare.Checks(tmp_path / "ca", servers.DOCUMENTS, servers.PACKETS)
+    first, second = calls.sign_calls("x", 2, 4096, [files])
+    assert [checks.judge(each) for each in (first, first, calls.change_body(second), second)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
