@@ -266,11 +266,10 @@ def _parts(root: etree._Element, soap: str) -> Envelope:
 
 def _elements(parent: etree._Element) -> list[etree._Element]:
     """Return the child elements. Only white space and comments may stand beside them. Raises CallRefused."""
-    children = list(parent)
-    for text in (parent.text, *[child.tail for child in children]):
+    for text in (parent.text, *[child.tail for child in parent]):
         if text and text.strip(" \t\r\n"):
             raise _broken(parent, phrase("text in {localname}", localname=etree.QName(parent).localname))
-    return [child for child in children if isinstance(child.tag, str)]
+    return list(parent.iterchildren("*"))
 
 
 def _must_understand(header: etree._Element, soap: str) -> None:

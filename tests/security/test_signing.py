@@ -69,11 +69,12 @@ def test_what_we_sign_all_judges_believe(identity):
 
 def parts(text, namespace):
     """Return a receipt and the answer with it as trees, each text in them *text*."""
-    receipt = etree.Element(f"{{{namespace}}}Receipt", nsmap={None: namespace})
+    receipt, answer = (
+        etree.fromstring(f'<{root} xmlns="{namespace}"/>') for root in ("Receipt", "SendDocumentResponse")
+    )
     for leaf in ("DocumentId", "MessageId", "Sha256"):
         etree.SubElement(receipt, f"{{{namespace}}}{leaf}").text = text
     etree.SubElement(receipt, f"{{{namespace}}}Time").text = "2026-11-24T08:00:00.000000Z"
-    answer = etree.Element(f"{{{namespace}}}SendDocumentResponse", nsmap={None: namespace})
     report = etree.SubElement(answer, f"{{{namespace}}}Report")
     etree.SubElement(report, f"{{{namespace}}}IsSuccess").text = "true"
     etree.SubElement(report, f"{{{namespace}}}ErrorList")
