@@ -46,6 +46,7 @@ EVIDENT = 1 << 17
 _DECLARATION = re.compile(
     rb"<\?xml version=[\"']1\.0[\"'](?: encoding=[\"'][Uu][Tt][Ff]-8[\"'])?(?: standalone=[\"'](?:yes|no)[\"'])? *\?>"
 )
+_MARKS = frozenset({b"!", b"?"})  #: what follows the `<` of anything but a tag
 _SHORTEST_ATTRIBUTE = len(" a=''")
 
 
@@ -136,16 +137,16 @@ def _is_evident(content: bytes, limits: Limits) -> bool:
     `=`, no name is longer than its tag, and no document has more names than tags and attributes, or more namespaces in
     scope than `xmlns`.
     """
-    if len(content) > EVIDENT or content[:1] != b"<" or b"\0" in content or b"<!" in content:
-        return False
-    declaration = _DECLARATION.match(content)
-    if content.find(b"<?", declaration.end() if declaration else 0) >= 0:
-        return False
-    most_names = min(limits.names, limits.nodes, limits.header)
-    if len(content) > xml_cost.SPLIT and content.count(b"<") > most_names:
+    if len(content) > EVIDENT or content[:1] != b"<" or b"\0" in content:
         return False
     tags = xml_cost.split_tags(content)
-    count = len(tags)
+    if tags is None:
+        return False
+    marks = [each for each in tags if each[:1] in _MARKS]
+    declaration = _DECLARATION.match(content)
+    if len(marks) > 1 or (marks and (declaration is None or marks[0] is not tags[1])):
+        return False
+    count, most_names = len(tags), min(limits.names, limits.nodes, limits.header)
     if count + len(content) // _SHORTEST_ATTRIBUTE > most_names and count + content.count(b"=") > most_names:
         return False
     if count * content.count(b"xmlns") ** 2 > limits.spaces:

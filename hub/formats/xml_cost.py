@@ -43,7 +43,8 @@ DEAR = 256 * 1024
 #: counted.
 WHOLE = 128 * 1024
 _SAMPLES, _SAMPLE = 16, 4096
-SPLIT = 16 * 1024  #: maximum octets of content in which tags are counted by splitting it
+_SPLIT = 16 * 1024  #: maximum octets that are split at all tags, however many there are
+FEW = 2000  #: maximum tags at which larger content is split
 
 #: Nanoseconds for each `<` of a call (scan, tree, canonical form, contract), for each `<` of a packet (also two
 #: schemas, normalising and describing the errors), and for each `=`, which is an attribute unless it is in a text.
@@ -94,23 +95,44 @@ def estimate_record(content: bytes | Octets) -> int:
 
 
 class _Split(threading.local):
-    """The small content that one thread has split last: its cost is estimated just before it is read."""
+    """The content that one thread has split last: its cost is estimated just before it is read."""
 
     content = b""
-    parts: Sequence[bytes] = (b"",)
+    parts: Sequence[bytes] | None = (b"",)
 
 
 _SPLIT_LAST = _Split()
 
 
-def split_tags(content: bytes) -> Sequence[bytes]:
-    """Return *content* split at each `<`."""
-    if content is _SPLIT_LAST.content:
-        return _SPLIT_LAST.parts
-    parts = content.split(b"<")
-    if len(content) <= SPLIT:
-        _SPLIT_LAST.content, _SPLIT_LAST.parts = content, parts
+def split_tags(content: bytes) -> Sequence[bytes] | None:
+    """Return *content* split at each `<`. Return None if there are more than `FEW`."""
+    if content is not _SPLIT_LAST.content:
+        _SPLIT_LAST.parts = content.split(b"<") if len(content) <= _SPLIT else _split_few(content)
+        _SPLIT_LAST.content = content
+    return _SPLIT_LAST.parts
+
+
+def _split_few(content: bytes) -> Sequence[bytes] | None:
+    """Split *content* like `split_tags`. Skips a long text at once, where `bytes.split` looks at each octet."""
+    parts, start, end = [], 0, content.find(b"<")
+    while end >= 0:
+        parts.append(content[start:end])
+        if len(parts) > FEW:
+            return None
+        start, end = end + 1, content.find(b"<", end + 1)
+    parts.append(content[start:])
     return parts
+
+
+def _count(content: bytes, octet: bytes) -> int:
+    """Return how often *octet* occurs in *content*. Where it is as rare as markup, `bytes.count` is slower."""
+    count, at = 0, content.find(octet)
+    while at >= 0:
+        count += 1
+        if count > FEW:
+            return content.count(octet)
+        at = content.find(octet, at + 1)
+    return count
 
 
 def _seen(octets: bytes | Octets) -> tuple[int, bytes, int]:
@@ -125,10 +147,8 @@ def _seen(octets: bytes | Octets) -> tuple[int, bytes, int]:
 
 
 def _markup(seen: bytes, tag: int, factor: int) -> int:
-    if len(seen) <= SPLIT:  # where an octet is as rare as markup, splitting is faster than `bytes.count`
-        tags, attributes = len(split_tags(seen)) - 1, len(seen.split(b"=")) - 1
-    else:
-        tags, attributes = seen.count(b"<"), seen.count(b"=")
+    parts = split_tags(seen)
+    tags, attributes = seen.count(b"<") if parts is None else len(parts) - 1, _count(seen, b"=")
     declared = seen.count(b"xmlns")
     pairs = declared * (declared + _PREFIXES) * tags
     return factor * (tags * tag + attributes * _ATTRIBUTE + pairs * _PAIR) * MICROSECOND // 1000
