@@ -23,8 +23,7 @@ from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner, divide_capacity
 from hub.domain.lifecycle import judge_outcome, name_outcome
 from hub.domain.model import Consignment, Conversation, Outcome, Postponed, Reply, Request, Unavailable
-from hub.journal import blobs, search
-from hub.journal.queue import claims, deliveries, pickup, settlement_sets
+from hub.journal.queue import claims, consignments, deliveries, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.journal.queue.queue_view import read_queue_view
 from hub.partner import circuit_breaker
@@ -75,7 +74,9 @@ class DeliveryService(Service):
     _poll: Callable[[], float] = lambda: POLL  #: returns the poll interval in seconds
     _may_take: Callable[[], None] = lambda: None  #: raises `Unready` while this node must accept nothing
     #: running conversations and their claims
-    _under_way: dict[Deferred[None], Claim] = attrs.field(factory=dict, init=False)
+    _under_way: dict[Deferred[bool], Claim] = attrs.field(factory=dict, init=False)
+    #: claims that conversations which ended have asked for
+    _continuing: set[Deferred[dict[str, int]]] = attrs.field(factory=set, init=False)
     _looking: Deferred[float] | None = attrs.field(default=None, init=False)  #: the running check of the queue
     _again: bool = attrs.field(default=False, init=False)  #: another check was requested during the running one
     _next: IDelayedCall | None = attrs.field(default=None, init=False)  #: the next check
@@ -98,6 +99,7 @@ class DeliveryService(Service):
             self._next.cancel()
         if self._looking is not None:
             await _ended(self._looking)
+        await DeferredList([_ended(task) for task in self._continuing])
         under_way = list(self._under_way)
         if under_way:
             limit = self._clock.callLater(DRAIN, _cancel, under_way)
@@ -170,50 +172,66 @@ class DeliveryService(Service):
         """Claim due messages in one commit and start them. Return the number per partner."""
         if not self.running:
             return {}
-        asked = [
-            self._journal.write(
-                claims.claim_deliveries,
-                partner.code,
-                now,
-                limit=share,
-                holder=self._node,
-                lease=partner.policy.timeout * CALLS + timedelta(seconds=DRAIN),
-                concurrency=partner.policy.concurrency,
-                rate=partner.policy.rate,
-            )
-            for partner, share in shares
-        ]
+        asked = [self._journal.write(_CLAIM, partner, share, self._node, now) for partner, share in shares]
         taken: dict[str, int] = {}
         for (partner, _), done in zip(shares, await DeferredList(asked, consumeErrors=True), strict=True):
             if isinstance(done[1], Failure):
                 log.error("delivery-look-failed", error=done[1].getErrorMessage(), traceback=done[1].getTraceback())
                 continue
-            for claim in done[1]:
-                self._start(claim, partner, partner.policy.timeout * CALLS)
+            for claim, consignment in done[1]:
+                self._start(claim, consignment, partner, partner.policy.timeout * CALLS)
             taken[partner.code] = len(done[1])
         return taken
 
-    def _start(self, claim: Claim, partner: Partner, lease: timedelta) -> None:
-        task = Deferred.fromCoroutine(self._deliver(claim, partner))
+    def _start(self, claim: Claim, consignment: Consignment | None, partner: Partner, lease: timedelta) -> None:
+        task = Deferred.fromCoroutine(self._deliver(claim, consignment, partner))
         self._under_way[task] = claim
         _ = task.addTimeout(lease.total_seconds(), self._clock)
         _ = task.addBoth(self._ended, task)
 
-    def _ended(self, result: object, task: Deferred[None]) -> None:
+    def _ended(self, result: object, task: Deferred[bool]) -> None:
         del self._under_way[task]
         if isinstance(result, Failure):
             log.error("delivery-failed", error=result.getErrorMessage(), traceback=result.getTraceback())
-        self.wake()
+        if result is not True:
+            self.wake()
 
-    async def _deliver(self, claim: Claim, partner: Partner) -> None:
-        """Run one claim to its end. An interrupted claim is released, and its attempt does not count."""
+    def _continue(self, code: str) -> bool:
+        """Claim the next message for the partner *code*, in the commit that settles its last one.
+
+        Returns False where the next check of the queue must choose the partner instead, because places are scarce.
+        """
+        partner = self.live.config.partners.get(code)
+        if not self.running or partner is None or code not in self.live.adapters or len(self._under_way) > PLACES // 2:
+            return False
+        try:
+            self._may_take()
+        except Unready:
+            return False
+        task = Deferred.fromCoroutine(self._claim([(partner, 1)], self._now()))
+        self._continuing.add(task)
+        _ = task.addBoth(self._continued, task, code)
+        return True
+
+    def _continued(self, result: object, task: Deferred[dict[str, int]], code: str) -> None:
+        self._continuing.discard(task)
+        if isinstance(result, Failure):
+            log.error("delivery-look-failed", error=result.getErrorMessage(), traceback=result.getTraceback())
+        if not isinstance(result, dict) or not result.get(code):
+            self.wake()  # nothing is due for it; the check finds out when something will be
+
+    async def _deliver(self, claim: Claim, consignment: Consignment | None, partner: Partner) -> bool:
+        """Run one claim to its end. An interrupted claim is released, and its attempt does not count.
+
+        Return whether the next claim for the partner has been asked for.
+        """
         with bound_contextvars(message=claim.message, partner=claim.partner, attempt=claim.number):
             try:
-                outcome, exchange = await self._converse(claim, partner)
+                outcome, exchange = await self._converse(claim, consignment, partner)
             except CancelledError:
                 if not self.running:
                     await self._journal.write(claims.release_claim, claim, self._now())
-                    return
+                    return False
                 outcome, exchange = Unavailable("the conversation took too long"), AttemptExchange()
             now, policy = self._now(), partner.policy
             wait = choose_delay(policy, claim.number, self._random())
@@ -223,10 +241,13 @@ class DeliveryService(Service):
             name = name_outcome(outcome)
             moved: list[tuple[Breaker, Breaker]] = []
             heard = self._heard(outcome, policy, now, moved)
-            settled = await self._journal.write(_settle, claim, name, verdict, exchange, now, heard)
+            settling = self._journal.write(_SETTLE, claim, name, verdict, exchange, now, heard)
+            continues = self._continue(partner.code)
+            settled = await settling
             log.info("delivery-settled", state=verdict.state, outcome=name, reason=verdict.reason, ours=settled)
             for before, after in moved:
                 log_breaker_change(before, after)
+            return continues
 
     def _heard(
         self, outcome: Outcome, policy: Policy, now: datetime, moved: list[tuple[Breaker, Breaker]]
@@ -246,11 +267,14 @@ class DeliveryService(Service):
 
         return step
 
-    async def _converse(self, claim: Claim, partner: Partner) -> tuple[Outcome, AttemptExchange]:
+    async def _converse(
+        self, claim: Claim, consignment: Consignment | None, partner: Partner
+    ) -> tuple[Outcome, AttemptExchange]:
         """Run the adapter's conversation. Return its outcome and the last request and reply."""
         exchange = AttemptExchange()
         try:
-            consignment = await self._journal.read(_load, claim)
+            if consignment is None:
+                consignment = await self._journal.read(consignments.read_consignment, claim)
             size, owner = len(consignment.content), Owner(partner.code)
             conversation = self.live.adapters[partner.code].deliver(consignment, self._now())
             step = await self._work(owner, size, _advance, conversation, None)
@@ -278,10 +302,49 @@ def _settle_set(tx: Transaction, ended: Sequence[tuple[Any, ...]]) -> list[bool 
 
 
 #: Settles a claim, alone or with others.
-_settle = SetStep(claims.settle_claim, _settle_set)
+_SETTLE = SetStep(claims.settle_claim, _settle_set)
 
 
-def _cancel(tasks: list[Deferred[None]]) -> None:
+_Claims = list[tuple[Claim, Consignment | None]]
+
+
+def _claim(tx: Transaction, partner: Partner, limit: int, node: str, now: datetime) -> _Claims:
+    """Claim up to *limit* due messages for *partner*, with their content where it is short."""
+    policy = partner.policy
+    taken = claims.claim_deliveries(
+        tx,
+        partner.code,
+        now,
+        limit=limit,
+        holder=node,
+        lease=policy.timeout * CALLS + timedelta(seconds=DRAIN),
+        concurrency=policy.concurrency,
+        rate=policy.rate,
+    )
+    return list(zip(taken, consignments.read_small_consignments(tx, taken), strict=True))
+
+
+def _claim_set(tx: Transaction, asked: Sequence[tuple[Partner, int, str, datetime]]) -> list[_Claims | None]:
+    """Claim for several callers: at once for those of the same partner."""
+    limits: Counter[str] = Counter()
+    for partner, limit, _, _ in asked:
+        limits[partner.code] += limit
+    taken: dict[str, _Claims] = {}
+    given: list[_Claims | None] = []
+    for partner, limit, node, now in asked:
+        if partner.code not in taken:
+            taken[partner.code] = _claim(tx, partner, limits[partner.code], node, now)
+        left = taken[partner.code]
+        given.append(left[:limit])
+        taken[partner.code] = left[limit:]
+    return given
+
+
+#: Claims due messages of a partner, alone or with other callers of this node.
+_CLAIM = SetStep(_claim, _claim_set)
+
+
+def _cancel(tasks: list[Deferred[bool]]) -> None:
     for task in tasks:
         task.cancel()
 
@@ -295,16 +358,6 @@ def log_breaker_change(before: Breaker, after: Breaker) -> None:
         log.warning("breaker-opened", until=until, opened=after.opened, reason=after.reason)
     elif after.position is BreakerPosition.CLOSED:
         log.info("breaker-closed")
-
-
-def _load(tx: Transaction, claim: Claim) -> Consignment:
-    message = search.read_message(tx, claim.message)
-    return Consignment(
-        message=message,
-        content=blobs.read_blob(tx, message.sha256),
-        recipients=claim.recipients,
-        attempt=claim.number,
-    )
 
 
 def _advance(conversation: Conversation, reply: Reply | None) -> Request | Outcome:

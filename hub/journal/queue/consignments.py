@@ -1,0 +1,48 @@
+"""Reads the content of claimed messages for their adapters. Moves no delivery."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from hub.domain.model import Consignment
+from hub.journal import blobs, search
+from hub.journal.queue.claims import Claim
+from hub.store.hot_statements import HotStatement
+from hub.store.tables import content, message
+from hub.store.transactions import Transaction
+
+_SMALL = HotStatement(
+    sa.select(message, content.c.octets)
+    .join(content, sa.and_(content.c.sha256 == message.c.sha256, content.c.part == 0))
+    .where(message.c.id.in_(sa.bindparam("ids", expanding=True)), message.c.size <= blobs.PART),
+    lists=("ids",),
+)
+
+
+def read_consignment(tx: Transaction, claim: Claim) -> Consignment:
+    """Return the content of *claim*. Raises KeyError if the journal has none."""
+    found = search.read_message(tx, claim.message)
+    return Consignment(
+        message=found,
+        content=blobs.read_blob(tx, found.sha256),
+        recipients=claim.recipients,
+        attempt=claim.number,
+    )
+
+
+def read_small_consignments(tx: Transaction, claims: Sequence[Claim]) -> list[Consignment | None]:
+    """Return the content of each of *claims*, or None where it is longer than one part (`blobs.PART`)."""
+    if not claims:
+        return []
+    found = {row.id: row._asdict() for row in _SMALL.read(tx, {"ids": [claim.message for claim in claims]})}
+    return [
+        Consignment(
+            message=search.read_message_row(found[claim.message]),
+            content=bytes(found[claim.message]["octets"]),
+            recipients=claim.recipients,
+            attempt=claim.number,
+        )
+        if claim.message in found
+        else None
+        for claim in claims
+    ]
