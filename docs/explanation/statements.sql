@@ -134,6 +134,16 @@ SELECT message.id, message.partner, message.message_id, message.service, message
 FROM message JOIN content ON content.sha256 = message.sha256 AND content.part = ?
 WHERE message.id IN (?, ?) AND message.size <= ?;
 
+-- the chain: events without a number
+SELECT event.serial, event.text
+FROM event
+WHERE event.number IS NULL ORDER BY event.serial
+ LIMIT ? OFFSET ?;
+
+-- the chain: their numbers and hashes
+WITH link (serial, number, hash) AS (VALUES (?, ?, ?), (?, ?, ?))
+UPDATE event SET number = link.number, hash = link.hash FROM link WHERE event.serial = link.serial;
+
 -- settlements: the deliveries that are being sent
 WITH asked (number, attempt, delivery, holder) AS (VALUES (?, ?, ?, ?), (?, ?, ?, ?))
 SELECT asked.number, delivery.id AS delivery, delivery.recipient, delivery.lane, EXISTS (
@@ -314,6 +324,16 @@ INSERT INTO attempt (id, message, partner, number, recipients, started_at) VALUE
 SELECT message.id, message.partner, message.message_id, message.service, message.kind, message.state, message.received_at, message.sha256, message.size, message.refusal, message.sender, message.outside, message.document_id, message.code, message.promulgation_date, message.subject, message.due, message.document_type, message.paper, message.status, message.answers_unit, message.answers, message.lane, message.receipt, message.signature, message.keys, content.octets
 FROM message JOIN content ON content.sha256 = message.sha256 AND content.part = %(part_1)s::INTEGER
 WHERE message.id IN (%(ids_1)s::VARCHAR, %(ids_2)s::VARCHAR) AND message.size <= %(size_1)s::BIGINT;
+
+-- the chain: events without a number
+SELECT event.serial, event.text
+FROM event
+WHERE event.number IS NULL ORDER BY event.serial
+ LIMIT %(most)s::INTEGER;
+
+-- the chain: their numbers and hashes
+WITH link (serial, number, hash) AS (VALUES (%s::bigint, %s::bigint, %s::text), (%s::bigint, %s::bigint, %s::text))
+UPDATE event SET number = link.number, hash = link.hash FROM link WHERE event.serial = link.serial;
 
 -- settlements: the deliveries that are being sent
 WITH asked (number, attempt, delivery, holder) AS (VALUES (%s::int, %s::text, %s::text, %s::text), (%s::int, %s::text, %s::text, %s::text))

@@ -12,7 +12,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import Event
-from hub.store.hot_statements import HotStatement, SetInsert
+from hub.store.hot_statements import HotStatement, SetInsert, SetQuery
 from hub.store.tables import event as table
 from hub.store.tables import write_instant
 from hub.store.transactions import Transaction
@@ -24,6 +24,19 @@ _CHAINER_LOCK = 0x636861696E
 _TRACKING = "tracking"
 _SET = SetInsert(table)
 _INSERT = HotStatement(sa.insert(table), keys=("message", "delivery", "text"))
+_UNCHAINED = HotStatement(
+    sa.select(table.c.serial, table.c.text)
+    .where(table.c.number.is_(None))
+    .order_by(table.c.serial)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_CHAIN = SetQuery(
+    """
+WITH link (serial, number, hash) AS (VALUES {rows})
+UPDATE event SET number = link.number, hash = link.hash FROM link WHERE event.serial = link.serial
+""".strip(),
+    ("bigint", "bigint", "text"),
+)
 #: LIKE pattern for the text of an event of a fact, with any time.
 _OF_FACTS = f'{{"at":"{"_" * 27}","event":"fact-%'
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -98,17 +111,15 @@ def chain_events(tx: Transaction, limit: int = 2000) -> int:
     """
     if tx.dialect.name == "postgresql" and not tx.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_CHAINER_LOCK))):
         return 0
-    unchained = tx.execute(
-        sa.select(table.c.serial, table.c.text).where(table.c.number.is_(None)).order_by(table.c.serial).limit(limit)
-    ).all()
+    unchained = _UNCHAINED.read(tx, {"most": limit})
     if not unchained:
         return 0
     number, link = read_chain_head(tx)
     links = []
     for row in unchained:
         number, link = number + 1, _link(link, row.text)
-        links.append({"row": row.serial, "number": number, "hash": link})
-    tx.execute(sa.update(table).where(table.c.serial == sa.bindparam("row")), links)
+        links.append((row.serial, number, link))
+    _CHAIN.run(tx, links)
     return len(links)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from hub.journal import documents, message_sets, messages, statuses
+from hub.journal import documents, events, message_sets, messages, statuses
 from hub.journal.queue import claims, consignments, deliveries, lanes, partner_state, settlement_sets
 from hub.store.hot_statements import HotStatement, SetInsert, SetQuery
 from hub.store.tables import content, delivery, event, fact, message
@@ -34,6 +34,8 @@ STATEMENTS: list[tuple[str, HotStatement | SetQuery]] = [
     ("claims: the claimed deliveries", claims._CLAIM),
     ("claims: the begun attempts", claims._BEGIN),
     ("claims: short contents", consignments._SMALL),
+    ("the chain: events without a number", events._UNCHAINED),
+    ("the chain: their numbers and hashes", events._CHAIN),
     ("settlements: the deliveries that are being sent", settlement_sets._HELD),
     ("settlements: the ended attempts", settlement_sets._END_ATTEMPTS),
     ("settlements: the delivered deliveries", settlement_sets._DELIVER),
