@@ -18,6 +18,48 @@ WHERE NOT EXISTS (
 AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.lane = asked.lane)
 AND NOT EXISTS (SELECT 1 FROM signed_call WHERE signed_call.sha256 = asked.mark);
 
+-- new statuses: the documents that they answer
+WITH asked (number, partner, message_id, organ, reporter, document_id, service, key, milestone, mark) AS (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)),
+found AS (
+    SELECT asked.number, asked.reporter, (
+        SELECT message.id FROM message
+        WHERE message.sender = asked.organ AND message.document_id = asked.document_id
+            AND message.state = 'accepted' AND message.kind <> 'status'
+            AND EXISTS (SELECT 1 FROM delivery WHERE delivery.message = message.id AND delivery.recipient = asked.reporter)
+        ORDER BY message.received_at DESC, message.id DESC LIMIT 1
+    ) AS answered
+    FROM asked
+    WHERE NOT EXISTS (
+        SELECT 1 FROM message
+        WHERE message.partner = asked.partner AND message.message_id = asked.message_id AND message.state = 'accepted'
+    ) AND NOT EXISTS (
+        SELECT 1 FROM fact WHERE fact.unit = asked.reporter AND fact.service = asked.service
+            AND fact.key = asked.key AND fact.milestone = asked.milestone
+    )
+    AND NOT EXISTS (SELECT 1 FROM signed_call WHERE signed_call.sha256 = asked.mark)
+)
+SELECT found.number, message.id, message.kind, message.sender, message.document_id, message.document_type, message.due,
+    message.lane, delivery.id AS delivery, delivery.status, delivery.answer
+FROM found
+JOIN message ON message.id = found.answered
+JOIN delivery ON delivery.message = message.id AND delivery.recipient = found.reporter
+WHERE message.lane IS NOT NULL;
+
+-- new statuses: what their lanes hold
+WITH asked (number, lane, recipient) AS (VALUES (?, ?, ?), (?, ?, ?))
+SELECT asked.number, asked.recipient, (SELECT max(delivery.id) FROM delivery WHERE delivery.lane = asked.lane) AS last,
+    EXISTS (
+        SELECT 1 FROM delivery
+        WHERE delivery.lane = asked.lane AND delivery.recipient = asked.recipient
+            AND delivery.state IN ('waiting', 'sending')
+    ) AS taken
+FROM asked;
+
+-- new statuses: the answered deliveries
+WITH answered (id, status, changed_at) AS (VALUES (?, ?, ?), (?, ?, ?))
+UPDATE delivery SET status = answered.status, changed_at = answered.changed_at
+FROM answered WHERE delivery.id = answered.id;
+
 -- one message: the accepted message with its id
 SELECT message.id, message.sha256, message.receipt
 FROM message
@@ -208,6 +250,48 @@ WHERE NOT EXISTS (
 )
 AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.lane = asked.lane)
 AND NOT EXISTS (SELECT 1 FROM signed_call WHERE signed_call.sha256 = asked.mark);
+
+-- new statuses: the documents that they answer
+WITH asked (number, partner, message_id, organ, reporter, document_id, service, key, milestone, mark) AS (VALUES (%s::int, %s::text, %s::text, %s::text, %s::text, %s::text, %s::text, %s::text, %s::text, %s::text), (%s::int, %s::text, %s::text, %s::text, %s::text, %s::text, %s::text, %s::text, %s::text, %s::text)),
+found AS (
+    SELECT asked.number, asked.reporter, (
+        SELECT message.id FROM message
+        WHERE message.sender = asked.organ AND message.document_id = asked.document_id
+            AND message.state = 'accepted' AND message.kind <> 'status'
+            AND EXISTS (SELECT 1 FROM delivery WHERE delivery.message = message.id AND delivery.recipient = asked.reporter)
+        ORDER BY message.received_at DESC, message.id DESC LIMIT 1
+    ) AS answered
+    FROM asked
+    WHERE NOT EXISTS (
+        SELECT 1 FROM message
+        WHERE message.partner = asked.partner AND message.message_id = asked.message_id AND message.state = 'accepted'
+    ) AND NOT EXISTS (
+        SELECT 1 FROM fact WHERE fact.unit = asked.reporter AND fact.service = asked.service
+            AND fact.key = asked.key AND fact.milestone = asked.milestone
+    )
+    AND NOT EXISTS (SELECT 1 FROM signed_call WHERE signed_call.sha256 = asked.mark)
+)
+SELECT found.number, message.id, message.kind, message.sender, message.document_id, message.document_type, message.due,
+    message.lane, delivery.id AS delivery, delivery.status, delivery.answer
+FROM found
+JOIN message ON message.id = found.answered
+JOIN delivery ON delivery.message = message.id AND delivery.recipient = found.reporter
+WHERE message.lane IS NOT NULL FOR UPDATE OF delivery;
+
+-- new statuses: what their lanes hold
+WITH asked (number, lane, recipient) AS (VALUES (%s::int, %s::text, %s::text), (%s::int, %s::text, %s::text))
+SELECT asked.number, asked.recipient, (SELECT max(delivery.id) FROM delivery WHERE delivery.lane = asked.lane) AS last,
+    EXISTS (
+        SELECT 1 FROM delivery
+        WHERE delivery.lane = asked.lane AND delivery.recipient = asked.recipient
+            AND delivery.state IN ('waiting', 'sending')
+    ) AS taken
+FROM asked;
+
+-- new statuses: the answered deliveries
+WITH answered (id, status, changed_at) AS (VALUES (%s::text, %s::text, %s::text), (%s::text, %s::text, %s::text))
+UPDATE delivery SET status = answered.status, changed_at = answered.changed_at
+FROM answered WHERE delivery.id = answered.id;
 
 -- one message: the accepted message with its id
 SELECT message.id, message.sha256, message.receipt

@@ -182,7 +182,7 @@ def _record_set_once(
     tx: Transaction, calls: Sequence[tuple[MessageEntry, Routes, ReplayMark | None]]
 ) -> list[RecordedMessage | None]:
     """Write those of the judged messages that a set can contain. None: the message is to be written alone."""
-    return message_sets.record_new_documents(tx, [message_sets.ReceivedMessage(*call) for call in calls])
+    return message_sets.record_message_sets(tx, [message_sets.ReceivedMessage(*call) for call in calls])
 
 
 #: Writes a judged message once, alone or with others.

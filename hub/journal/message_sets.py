@@ -1,23 +1,34 @@
-"""Records the new documents of one commit as a set: one query for all of them, one statement a table.
+"""Records the new documents and the new statuses of one commit as sets: one query for each, one statement a table.
 
-Most messages are documents of which the journal knows nothing yet. What follows from one of these depends on nothing
-that is stored and on no other document of the set, so `decide` is asked for each, and the rows of all are written
-together. All other messages are recorded one by one (hub.journal.messages), with the same result and the same rows.
+Most messages are documents of which the journal knows nothing yet, and statuses that a recipient of a known document
+sends for the first time. What follows from one of these does not depend on the others of its set, so `decide` is asked
+for each, and the rows of all are written together. All other messages are recorded one by one (hub.journal.messages),
+with the same result and the same rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 
 import attrs
 
-from hub.domain.ids import make_id
-from hub.domain.model import DeliveryState, PacketKind
+from hub.domain.ids import choose_later_time, make_id
+from hub.domain.model import DOCUMENTS, DeliveryState, PacketKind
+from hub.edxml import changes
 from hub.journal import blobs, documents, events, facts
-from hub.journal.decisions import Effects, Known, MessageEntry, RecordedMessage, decide
+from hub.journal.decisions import (
+    AnsweredDelivery,
+    AnsweredDocument,
+    Effects,
+    Known,
+    MessageEntry,
+    RecordedMessage,
+    decide,
+)
 from hub.journal.queue import deliveries, lanes
 from hub.journal.replay_guard import ReplayMark
 from hub.store import transactions
 from hub.store.hot_statements import SetInsert, SetQuery
-from hub.store.tables import content, fact, message
+from hub.store.tables import content, fact, message, write_instant
 from hub.store.transactions import Transaction
 from hub.units.routing import Routes
 
@@ -40,6 +51,60 @@ AND NOT EXISTS (SELECT 1 FROM signed_call WHERE signed_call.sha256 = asked.mark)
 """.strip(),
     ("int", "text", "text", "text", "text", "text", "text"),
 )
+#: Of those things asked that are new, the newest document that each answers and its delivery to the unit that answers.
+_ANSWERED = SetQuery(
+    """
+WITH asked (number, partner, message_id, organ, reporter, document_id, service, key, milestone, mark) AS (VALUES {rows}),
+found AS (
+    SELECT asked.number, asked.reporter, (
+        SELECT message.id FROM message
+        WHERE message.sender = asked.organ AND message.document_id = asked.document_id
+            AND message.state = 'accepted' AND message.kind <> 'status'
+            AND EXISTS (SELECT 1 FROM delivery WHERE delivery.message = message.id AND delivery.recipient = asked.reporter)
+        ORDER BY message.received_at DESC, message.id DESC LIMIT 1
+    ) AS answered
+    FROM asked
+    WHERE NOT EXISTS (
+        SELECT 1 FROM message
+        WHERE message.partner = asked.partner AND message.message_id = asked.message_id AND message.state = 'accepted'
+    ) AND NOT EXISTS (
+        SELECT 1 FROM fact WHERE fact.unit = asked.reporter AND fact.service = asked.service
+            AND fact.key = asked.key AND fact.milestone = asked.milestone
+    )
+    AND NOT EXISTS (SELECT 1 FROM signed_call WHERE signed_call.sha256 = asked.mark)
+)
+SELECT found.number, message.id, message.kind, message.sender, message.document_id, message.document_type, message.due,
+    message.lane, delivery.id AS delivery, delivery.status, delivery.answer
+FROM found
+JOIN message ON message.id = found.answered
+JOIN delivery ON delivery.message = message.id AND delivery.recipient = found.reporter
+WHERE message.lane IS NOT NULL
+""".strip(),
+    ("int", "text", "text", "text", "text", "text", "text", "text", "text", "text"),
+    locks=("delivery",),
+)
+#: The last delivery in each lane asked, and whether another one waits or is being sent there to the recipient.
+_PLACES = SetQuery(
+    """
+WITH asked (number, lane, recipient) AS (VALUES {rows})
+SELECT asked.number, asked.recipient, (SELECT max(delivery.id) FROM delivery WHERE delivery.lane = asked.lane) AS last,
+    EXISTS (
+        SELECT 1 FROM delivery
+        WHERE delivery.lane = asked.lane AND delivery.recipient = asked.recipient
+            AND delivery.state IN ('waiting', 'sending')
+    ) AS taken
+FROM asked
+""".strip(),
+    ("int", "text", "text"),
+)
+_ANSWER = SetQuery(
+    """
+WITH answered (id, status, changed_at) AS (VALUES {rows})
+UPDATE delivery SET status = answered.status, changed_at = answered.changed_at
+FROM answered WHERE delivery.id = answered.id
+""".strip(),
+    ("text", "text", "text"),
+)
 _MESSAGES, _CONTENTS, _FACTS = (
     SetInsert(message, skips=True),
     SetInsert(content, skips=True),
@@ -49,7 +114,7 @@ _MESSAGES, _CONTENTS, _FACTS = (
 
 @attrs.frozen(eq=False)
 class ReceivedMessage:
-    """A judged message as `record_new_documents` gets it."""
+    """A judged message as `record_message_sets` gets it."""
 
     entry: MessageEntry
     routes: Routes  #: the units and partners by which it was judged
@@ -58,12 +123,14 @@ class ReceivedMessage:
 
 @attrs.frozen(eq=False)
 class _Candidate:
-    """A message that may be a new document."""
+    """A message that may be a new document, or a new status of which the document is known."""
 
     number: int  #: its place among the messages of the commit
     received: ReceivedMessage
-    lane: str  #: of its deliveries, if it is new
-    locks: set[str]
+    lane: str  #: of its deliveries
+    locks: set[str] = attrs.field(factory=set)
+    answered: AnsweredDocument | None = None  #: of a status
+    answers: AnsweredDelivery | None = None  #: of a status
 
     @property
     def places(self) -> set[tuple[str, str]]:
@@ -71,45 +138,113 @@ class _Candidate:
         routes = self.received.entry.routes
         return {(self.lane, route.recipient) for route in routes if route.state is DeliveryState.WAITING}
 
+    def decide(self, last: str | None = None) -> Effects:
+        """Return the effects of the message. *last*: the last delivery in its lane."""
+        entry = self.received.entry
+        at = choose_later_time(last, entry.received_at) if last else entry.received_at
+        known = Known(
+            routing=self.received.routes,
+            routes=entry.routes,
+            lane=self.lane,
+            ids=sorted(make_id(at) for _ in entry.routes),
+            answered=self.answered,
+            answers=self.answers,
+        )
+        return decide(entry, known)
+
+
+#: The columns of `_ANSWERED` between the number and the delivery.
+_DOCUMENT = ("id", "kind", "sender", "document_id", "document_type", "due", "lane")
+
 
 class Contested(Exception):
     """Another node has written one of the messages meanwhile."""
 
 
-def record_new_documents(tx: Transaction, received: Sequence[ReceivedMessage]) -> list[RecordedMessage | None]:
-    """Record the new documents among *received* as a set. Return the result of each; None: it is to be recorded alone.
+def record_message_sets(tx: Transaction, received: Sequence[ReceivedMessage]) -> list[RecordedMessage | None]:
+    """Record the new documents and the new statuses among *received* as two sets.
 
-    Raises `Contested` where the set cannot be written. What it wrote must then be undone, and each recorded alone.
+    Return the result of each; None: it is to be recorded alone. Raises `Contested` where a set cannot be written. What
+    was written must then be undone, and each recorded alone.
     """
     results: list[RecordedMessage | None] = [None] * len(received)
-    found = _lock(tx, list(_choose_candidates(received)))
-    new = {row[0] for row in _NEW.read(tx, [_ask(each) for each in found])}
-    chosen = [each for each in found if each.number in new]
-    effects = [_decide(each) for each in chosen]
-    _write(tx, [each.received.entry for each in chosen], effects)
-    for each, effect in zip(chosen, effects, strict=True):
-        results[each.number] = effect.recorded
+    kinds = _sort(received)
+    for chosen in (
+        _find_new_documents(tx, kinds[PacketKind.DOCUMENT]),
+        _find_new_statuses(tx, kinds[PacketKind.STATUS]),
+    ):
+        effects = _write(tx, chosen)
+        for each, effect in zip(chosen, effects, strict=True):
+            results[each.number] = effect.recorded
     return results
 
 
-def _choose_candidates(received: Sequence[ReceivedMessage]) -> Iterator[_Candidate]:
-    """Yield the documents that may be new. No two of them have a name or a message id in common."""
+def _sort(received: Sequence[ReceivedMessage]) -> dict[PacketKind, dict[int, ReceivedMessage]]:
+    """Return the plain documents and statuses by their numbers. No two have a message id or a document in common."""
     taken: set[object] = set()
+    found: dict[PacketKind, dict[int, ReceivedMessage]] = {PacketKind.DOCUMENT: {}, PacketKind.STATUS: {}}
     for number, each in enumerate(received):
         entry, packet = each.entry, each.entry.packet
-        if packet is None or packet.kind is not PacketKind.DOCUMENT or not _is_plain(entry):
+        if packet is None or entry.problems:
             continue
-        locks = documents.list_document_locks(packet)
-        names = {*locks, (entry.partner, entry.message_id)}
-        if taken.isdisjoint(names):
-            lane = facts.make_business_key(each.routes.canonical(packet.sender), packet.document_id)
-            yield _Candidate(number, each, lane, locks)
+        about = {packet.responses[0].document_id} if packet.kind is PacketKind.STATUS and packet.responses else set()
+        names = {*documents.list_document_locks(packet), *about, (entry.partner, entry.message_id)}
+        if taken.isdisjoint(names) and packet.kind in found and _is_plain(entry):
+            found[packet.kind][number] = each
         taken |= names
+    return found
 
 
 def _is_plain(entry: MessageEntry) -> bool:
-    """Tell whether *entry* is accepted as far as it is judged, and small, and brings no work for later."""
-    return not entry.problems and not entry.rest and len(entry.content) <= blobs.PART and entry.message_id is not None
+    """Tell whether *entry* is small and brings no work for later."""
+    return not entry.rest and len(entry.content) <= blobs.PART and entry.message_id is not None
+
+
+def _find_new_documents(tx: Transaction, received: Mapping[int, ReceivedMessage]) -> list[_Candidate]:
+    """Return the documents of which the journal knows nothing. They and their lanes are locked."""
+    found = []
+    for number, each in received.items():
+        packet = each.entry.packet
+        assert packet is not None
+        lane = facts.make_business_key(each.routes.canonical(packet.sender), packet.document_id)
+        found.append(_Candidate(number, each, lane, documents.list_document_locks(packet)))
+    found = _lock(tx, found)
+    new = {row[0] for row in _NEW.read(tx, [_ask(each) for each in found])}
+    return [each for each in found if each.number in new]
+
+
+def _find_new_statuses(tx: Transaction, received: Mapping[int, ReceivedMessage]) -> list[_Candidate]:
+    """Return the first statuses of their kind of recipients of known documents, at most one a lane.
+
+    Their lanes and the answered deliveries are locked.
+    """
+    asked = [about for number, each in received.items() if (about := _ask_answered(number, each)) is not None]
+    lanes_taken: set[str] = set()
+    found = []
+    for number, *columns, which, status, answer in _ANSWERED.read(tx, asked):
+        document = AnsweredDocument(**dict(zip(_DOCUMENT, columns, strict=True)))
+        lane = document.lane
+        if lane is None or lane in lanes_taken or document.kind in changes.CHANGES:
+            continue
+        lanes_taken.add(lane)
+        due = None if document.due is None else date.fromisoformat(str(document.due))
+        document = attrs.evolve(document, due=due)
+        answers = AnsweredDelivery(which, status, answer)
+        found.append(_Candidate(number, received[number], lane, answered=document, answers=answers))
+    return _lock(tx, found)
+
+
+def _ask_answered(number: int, each: ReceivedMessage) -> tuple[object, ...] | None:
+    """Return what `_ANSWERED` asks about a status, or None if it names no document or is no report of a recipient."""
+    entry, packet = each.entry, each.entry.packet
+    assert packet is not None
+    answer, code = packet.responses[0], packet.status or ""
+    organ, reporter = each.routes.canonical(answer.organ), each.routes.canonical(packet.sender)
+    if not answer.document_id or organ == reporter or code in changes.ANSWERS:
+        return None
+    key = facts.make_business_key(organ, answer.document_id)
+    named = (entry.partner, entry.message_id, organ, reporter, answer.document_id)
+    return (number, *named, DOCUMENTS, key, f"status-{code}", each.mark.sha256 if each.mark else None)
 
 
 def _lock(tx: Transaction, found: list[_Candidate]) -> list[_Candidate]:
@@ -129,19 +264,25 @@ def _ask(each: _Candidate) -> tuple[object, ...]:
     return (each.number, *named, mark.sha256 if mark else None)
 
 
-def _decide(each: _Candidate) -> Effects:
-    entry = each.received.entry
-    ids = sorted(make_id(entry.received_at) for _ in entry.routes)
-    return decide(entry, Known(routing=each.received.routes, routes=entry.routes, lane=each.lane, ids=ids))
-
-
-def _write(tx: Transaction, entries: Sequence[MessageEntry], effects: Sequence[Effects]) -> None:
-    """Write *effects*, all of new documents, with their events in the order of the messages."""
+def _write(tx: Transaction, chosen: Sequence[_Candidate]) -> list[Effects]:
+    """Write the effects of *chosen*, all of one kind, with their events in the order of the messages. Return them."""
+    old = [each for each in chosen if each.answered is not None]  # of the others the lanes are new
+    places = [(each.number, each.lane, route.recipient) for each in old for route in each.received.entry.routes]
+    last: dict[int, str | None] = {}
+    taken: set[tuple[str, str]] = set()
+    lane_of = {each.number: each.lane for each in old}
+    for number, recipient, newest, is_taken in _PLACES.read(tx, places):
+        last[number] = newest
+        if is_taken:
+            taken.add((lane_of[number], recipient))
+    effects = [each.decide(last.get(each.number)) for each in chosen]
     rows = [effect.message for effect in effects if effect.message is not None]
     if _MESSAGES.run(tx, rows) != len(effects):
         raise Contested
-    _ = _CONTENTS.run(tx, [blobs.make_row(entry.sha256, entry.content) for entry in entries])
-    deliveries.insert_first_deliveries(tx, [row for effect in effects for row in effect.deliveries])
+    _ = _CONTENTS.run(tx, [blobs.make_row(each.received.entry.sha256, each.received.entry.content) for each in chosen])
+    deliveries.insert_delivery_set(tx, [row for effect in effects for row in effect.deliveries], taken)
+    moved = [effect.answered for effect in effects if effect.answered is not None]
+    _ANSWER.run(tx, [(each["which"], each["status"], write_instant(each["changed_at"])) for each in moved])
     new = [each for effect in effects for each in effect.facts]
     if _FACTS.run(tx, [facts.make_row(each) for each in new]) != len(new):
         raise Contested
@@ -151,3 +292,4 @@ def _write(tx: Transaction, entries: Sequence[MessageEntry], effects: Sequence[E
     events.append_event_set(tx, told)
     if any(effect.wakes for effect in effects):
         transactions.notify_nodes(tx)
+    return effects

@@ -20,6 +20,9 @@ HEAD = """-- The statements that a new document, its claim and its settlement ru
 #: What it is for, and the statement.
 STATEMENTS: list[tuple[str, HotStatement | SetQuery]] = [
     ("new documents: which of those received are new", message_sets._NEW),
+    ("new statuses: the documents that they answer", message_sets._ANSWERED),
+    ("new statuses: what their lanes hold", message_sets._PLACES),
+    ("new statuses: the answered deliveries", message_sets._ANSWER),
     ("one message: the accepted message with its id", messages._TWIN),
     ("one document: the lane of its predecessors", documents._LANE),
     ("one document: changes that came before it", documents._EARLY),

@@ -1,4 +1,4 @@
-"""New documents that are recorded as a set leave the same journal as documents recorded one by one."""
+"""Messages that are recorded as a set leave the same journal as messages recorded one by one."""
 
 from collections import Counter
 from typing import Any
@@ -13,7 +13,7 @@ from hub.domain.model import DeliveryState, Fact, MessageState, PacketKind, Prob
 from hub.intake.endpoint import record_message_once
 from hub.journal import events, messages, replay_guard
 from hub.journal import facts as journal_facts
-from hub.journal.message_sets import ReceivedMessage, record_new_documents
+from hub.journal.message_sets import ReceivedMessage, record_message_sets
 from hub.journal.queue import deliveries
 from hub.journal.replay_guard import ReplayMark
 from hub.store import transactions
@@ -113,10 +113,61 @@ def test_what_is_not_new_is_left_to_be_recorded_alone(engine):
     ]
     marks = {15: spent}
     with transactions.write_transaction(engine) as tx:
-        results = record_new_documents(
+        results = record_message_sets(
             tx, [ReceivedMessage(each, ROUTES, marks.get(int(each.id[-3:]))) for each in brought]
         )
     assert [each.id for each, result in zip(brought, results, strict=True) if result] == [brought[6].id, brought[7].id]
+
+
+def answer(number, about, code="03", **fields):
+    """A status of the province office's document, by its recipient."""
+    made = status(code, sender="H55.13", organ="H55.01", document_id=about)
+    return entry(made, number, partner="sotttt", **fields)
+
+
+def sent_by_office(number, **fields):
+    made = document("H55.01", "H55.13", document_id=f"D{number}")
+    return entry(attrs.evolve(made, code=f"D{number}/VPUB"), number, partner="vpub", **fields)
+
+
+def test_statuses_move_their_deliveries_and_go_to_the_sender_in_a_set(engine):
+    """In the lane of the document, behind what waits there; each is counted once."""
+    documents = [sent_by_office(1), sent_by_office(2)]
+    commit(engine, once(*documents))
+    first = [answer(11, "D1"), answer(12, "D2", "02")]
+    assert all(result.receipt for result in commit(engine, once(*first)))
+    second = [answer(21, "D1", "06"), answer(22, "D2", "02")]  # the second says again what was said
+    with transactions.write_transaction(engine) as tx:
+        taken = record_message_sets(tx, [ReceivedMessage(each, ROUTES, None) for each in second])
+        assert [result is not None for result in taken] == [True, False]
+        tx.rollback()
+    assert all(result.receipt for result in commit(engine, once(*second)))
+    with transactions.read_transaction(engine) as tx:
+        moved = [deliveries.read_message_deliveries(tx, each.id)[0].status for each in documents]
+        assert moved == ["06", "02"]
+        rows = tx.execute(
+            sa.select(delivery.c.message, delivery.c.free, delivery.c.lane).where(delivery.c.recipient == "H55.01")
+        )
+        heads = {row.message[-2:]: (row.free, row.lane) for row in rows}
+        lanes = {row.lane for row in tx.execute(sa.select(delivery.c.lane).where(delivery.c.recipient == "H55.13"))}
+        assert {name: free for name, (free, _) in heads.items()} == {"11": True, "12": True, "21": False, "22": False}
+        assert {lane for _, lane in heads.values()} == lanes
+        counted = Counter(fact.milestone for fact in journal_facts.read_facts(tx))
+        assert counted == {"sent": 2, "status-03": 1, "status-02": 1, "status-06": 1}
+        assert seen(tx, first[0].id) == ["message-accepted", "delivery-waiting", "fact-recorded"]
+        assert seen(tx, documents[0].id)[-2:] == ["status-moved", "status-moved"]
+
+
+def test_what_a_status_needs_a_set_for_is_known_else_it_is_left(engine):
+    """Of an unknown document, of the sender itself, the second of a document in one commit, an answer to a recall."""
+    commit(engine, once(sent_by_office(1), sent_by_office(2), sent_by_office(3)))
+    own = entry(status("13", sender="H55.01", organ="H55.01", document_id="D2"), 31, partner="vpub")
+    brought = [answer(30, "D9"), own, answer(32, "D1"), answer(33, "D1", "06"), answer(34, "D3", "15")]
+    with transactions.write_transaction(engine) as tx:
+        results = record_message_sets(tx, [ReceivedMessage(each, ROUTES, None) for each in brought])
+        tx.rollback()
+    assert [each.id[-2:] for each, result in zip(brought, results, strict=True) if result] == ["32"]
+    assert all(result.receipt for result in commit(engine, once(*brought)))
 
 
 def test_it_takes_a_handful_of_statements(engine):
@@ -184,7 +235,7 @@ def test_a_fact_that_is_there_already_is_not_counted_again(engine):
 
 BROUGHT = st.lists(
     st.tuples(
-        st.sampled_from(["document", "document", "document", "status", "recall", "refused"]),
+        st.sampled_from(["document", "document", "document", "status", "status", "recall", "refused"]),
         st.integers(1, 6),  # the document
         st.integers(1, 8),  # the message id
         st.booleans(),
@@ -197,7 +248,7 @@ BROUGHT = st.lists(
 def make(place, kind, about, name, several):
     recipients = ("H55.01", "G22.1") if several else ("H55.01",)
     if kind == "status":
-        made = entry(status("03", document_id=f"D{about}"), place, partner="vpub")
+        made = entry(status("03" if several else "06", document_id=f"D{about}"), place, partner="vpub")
     elif kind == "recall":
         recall = attrs.evolve(document(document_id=f"R{place}"), kind=PacketKind.RECALL, about=f"D{about}")
         made = entry(attrs.evolve(recall, code=f"R{place}/VPUB"), place)
@@ -221,7 +272,7 @@ def test_any_messages_leave_the_journal_of_one_by_one(tmp_path_factory, brought,
         for engine in (together, alone):
             commit(engine, once(each))
     with transactions.write_transaction(together) as tx:
-        chosen = record_new_documents(tx, [ReceivedMessage(each, ROUTES, None) for each in late])
+        chosen = record_message_sets(tx, [ReceivedMessage(each, ROUTES, None) for each in late])
         tx.rollback()
     order = sorted(range(len(late)), key=lambda number: chosen[number] is None)
     results = commit(together, once(*late))

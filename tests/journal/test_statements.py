@@ -16,7 +16,9 @@ def test_the_file_of_the_hot_statements_is_that_of_the_code():
     assert file.read_text("utf-8") == write_statements(), f"make it anew: {made}"
 
 
-@pytest.mark.parametrize("statement", [message_sets._NEW, settlement_sets._HELD])
+@pytest.mark.parametrize(
+    "statement", [message_sets._NEW, message_sets._ANSWERED, message_sets._PLACES, settlement_sets._HELD]
+)
 def test_a_set_is_found_by_indexes_on_sqlite(tmp_path, statement):
     """Nothing but the list of what is asked is read from its beginning to its end."""
     engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
@@ -25,4 +27,4 @@ def test_a_set_is_found_by_indexes_on_sqlite(tmp_path, statement):
         sql = f"EXPLAIN QUERY PLAN {statement.write_sql(engine.dialect, 2)}"
         ways = [row[3] for row in connection.exec_driver_sql(sql, tuple(asked))]
     scanned = {way.split()[1] for way in ways if way.startswith("SCAN")}
-    assert scanned & {"message", "delivery", "attempt", "change", "signed_call", "next"} == set(), ways
+    assert scanned & {"message", "delivery", "attempt", "change", "signed_call", "fact", "next"} == set(), ways

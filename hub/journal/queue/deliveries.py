@@ -36,7 +36,7 @@ _PLANNED = (
 #: Insert of a waiting delivery, which is free if it is the head of its lane, and of any other one.
 _WAITS = HotStatement(sa.insert(table).values(free=lanes.IS_NEW), keys=_PLANNED)
 _WAITS_NOT = HotStatement(sa.insert(table).values(free=False), keys=_PLANNED)
-_FIRST = SetInsert(table)
+_SET = SetInsert(table)
 _LAST = HotStatement(sa.select(sa.func.max(table.c.id).label("last")).where(table.c.lane == sa.bindparam("in")))
 _ONE = sa.update(table).where(table.c.id == sa.bindparam("which"))
 _MESSAGE = HotStatement(sa.select(message).where(message.c.id == sa.bindparam("of")))
@@ -169,9 +169,16 @@ def insert_deliveries(tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> Non
         _WAITS_NOT.run_many(tx, others)
 
 
-def insert_first_deliveries(tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Insert planned *rows*, each the first delivery of its lane to its recipient."""
-    _ = _FIRST.run(tx, [{**row, "free": row["state"] is DeliveryState.WAITING} for row in rows])
+def insert_delivery_set(tx: Transaction, rows: Iterable[Mapping[str, Any]], taken: Collection[tuple[str, str]]) -> None:
+    """Insert many planned *rows*, no two of them in one lane to one recipient.
+
+    *taken*: the places (lane and recipient) in which another delivery waits or is being sent.
+    """
+
+    def is_free(row: Mapping[str, Any]) -> bool:
+        return row["state"] is DeliveryState.WAITING and (row["lane"], row["recipient"]) not in taken
+
+    _ = _SET.run(tx, [{**row, "free": is_free(row)} for row in rows])
 
 
 def read_message_deliveries(tx: Transaction, message_id: str, *, to_move: bool = False) -> list[Delivery]:
