@@ -383,9 +383,10 @@ def _children(element: etree._Element, tags: Sequence[str]) -> list[etree._Eleme
     Comments, processing instructions and other elements are refused. Text between them is refused too: an enveloped
     Signature is not signed, so anyone may have written it there.
     """
-    children = list(element) if len(element) == len(tags) else None  # of very many children no list is made
-    if children is not None and (not tags or (_is_blank(element.text) and all(map(_fits, children, tags)))):
-        return children
+    if len(element) == len(tags):  # of very many children no list is made
+        children = list(element)
+        if not tags or (_is_blank(element.text) and all(map(_fits, children, tags))):
+            return children
     names = ", ".join(tag.rpartition("}")[2] for tag in tags) or "text"
     raise Unverified(
         "signature-invalid",

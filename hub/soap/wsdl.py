@@ -29,6 +29,8 @@ _BINARY = "xsd:base64Binary"
 #: Maximum places of one call that a refusal names, and maximum mistakes searched for them: each costs a walk through
 #: the tree.
 _PLACES, _MISTAKES = 5, 200
+#: Maximum letters of base64 values that libxml2 validates as fast as they are replaced by short ones.
+_SHORT = 8192
 #: Maximum children of one element. For each child that breaks the schema, libxml2 counts all children before it.
 _CHILDREN = 10_000
 
@@ -92,17 +94,22 @@ class Contract:
                         phrase("line {line}: {count} child elements", line=element.sourceline, count=len(element)),
                     )
                 )
-        schema = xsd.compile_schema(self._schema)
-        with _shortened(child, self._binary) as values:
-            valid = schema.validate(child)
-            stand_in = child if valid else _copy(child)
-        if not valid:
-            if any(len(each) for each in values):  # text between the children of a value is part of it
-                for each in (each for element in stand_in.iter(*self._binary) for each in element):
-                    each.tail = None
-            if not schema.validate(stand_in):
-                raise CallRefused(*_problems(schema, stand_in, child))
+        values = list(child.iter(*self._binary)) if self._binary else []
+        self._require_valid(child, values)
         return [_decoded(element, child, loads) for element in values]
+
+    def _require_valid(self, child: etree._Element, values: Sequence[etree._Element]) -> None:
+        schema = xsd.compile_schema(self._schema)
+        if sum(len(each.text or "") for each in values) <= _SHORT and schema.validate(child):
+            return
+        with _shortened(values):
+            if schema.validate(child):
+                return
+            stand_in = _copy(child)
+        for inside in (each for element in stand_in.iter(*self._binary) for each in element) if values else ():
+            inside.tail = None  # text between the children of a value is part of it
+        if not schema.validate(stand_in):
+            raise CallRefused(*_problems(schema, stand_in, child))
 
     def wsdl(self, address: str, schemas: str | None = None) -> bytes:
         """Return the WSDL for the service at *address*, with that `soap:address` and imports as `ADDRESS?xsd=NAME`.
@@ -203,16 +210,15 @@ def _clark(name: str, element: etree._Element) -> str:
 
 
 @contextmanager
-def _shortened(element: etree._Element, binary: frozenset[str]) -> Generator[list[etree._Element]]:
-    """Give each `xs:base64Binary` below *element* a short value temporarily. Return these elements."""
-    found = list(element.iter(*binary)) if binary else []
-    texts = [each.text for each in found]
-    for each in found:
+def _shortened(values: Sequence[etree._Element]) -> Generator[None]:
+    """Give each of *values*, which are `xs:base64Binary`, a short text temporarily."""
+    texts = [each.text for each in values]
+    for each in values:
         each.text = "QQ=="
     try:
-        yield found
+        yield
     finally:
-        for each, text in zip(found, texts, strict=True):
+        for each, text in zip(values, texts, strict=True):
             each.text = text
 
 
