@@ -68,7 +68,7 @@ class Hub(OrderedServices):
         frame = NodeFrame(live=live, reactor=reactor, now=self.now, node=node, wake=self._wake)
         self._database = builders.build_database(frame)
         workers = province.config.workers
-        counts = SharedCounts.create(workers + 1) if workers > 1 else LocalCounts()
+        counts = SharedCounts.create(workers + 1, self._data) if workers > 1 else LocalCounts()
         self._exchange = builders.build_exchange(frame, self._database, known, counts)
         self._reporting = builders.build_reporting(frame, self._database, self._turn_over)
         self._workers = build_workers(frame, self._database, self._exchange, ports["soap"])

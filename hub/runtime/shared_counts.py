@@ -18,6 +18,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import blake2b
+from pathlib import Path
 
 import structlog
 
@@ -60,9 +61,13 @@ class SharedCounts:
         self._values = [whole[start : start + (SLOTS + 1) * row].cast("q") for start in starts]
 
     @classmethod
-    def create(cls, columns: int) -> "SharedCounts":
-        """Return new counts for *columns* processes, as process 0. The file has no name and ends with the processes."""
-        with tempfile.TemporaryFile() as made:
+    def create(cls, columns: int, folder: Path | None = None) -> "SharedCounts":
+        """Return new counts for *columns* processes, as process 0.
+
+        The file lies in *folder* (None: the system's folder for temporary files), has no name, and ends with the
+        processes.
+        """
+        with tempfile.TemporaryFile(dir=folder) as made:
             file = os.dup(made.fileno())
         size = len(Counted) * (SLOTS * (_KEY + 8 * columns) + 8 * columns) + SLOTS * (_KEY + _TIME.size)
         os.ftruncate(file, size)

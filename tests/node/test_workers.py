@@ -14,6 +14,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from hub import config
+from hub.config.revocation_cache import RevocationAnswer, RevocationQuestion
 from hub.domain.errors import Rejected, Unready
 from hub.domain.fair_queue import HUB, Owner
 from hub.domain.model import Problem, Unit
@@ -24,10 +25,12 @@ from hub.node.workers.channel import Channel, InForce, Ping, Pong, Stop
 from hub.node.workers.config_pickle import pack_config, unpack_config
 from hub.node.workers.remote_journal import KEPT
 from hub.security.certificates import Anchors, Purpose
+from hub.security.crl_ocsp import OcspAnswer, RevocationList, RevocationStatus
 from hub.store.report_pool import ReportReader
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 from hub.units.routing import Routes
+from hub.units.unit_index import UnitIndex
 from tests import homes, pki, remote
 
 NOW = pki.NOW
@@ -225,6 +228,38 @@ def test_a_worker_that_ends_is_started_again_each_time_later(running):
         running._reactor.advance(pools.FIRST)
     assert [line["again"] for line in logs if line["event"] == "worker-ended"] == [0.5, 1.0, 2.0, 0.5]
     assert running.ended == 4
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(running, monkeypatch):
+    def full(*_args, **_more):
+        raise OSError("Resource temporarily unavailable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(running._reactor, "spawnProcess", full)
+        end(running._workers[0])
+        running._reactor.advance(0.5)
+        assert running.ready == 1
+    running._reactor.advance(1.0)
+    running._workers[0]._take(InForce(1))
+    assert running.ready == 2
+
+
+def test_a_new_day_brings_the_units_and_a_ca_its_answers(running):
+    index = UnitIndex.of([Unit("H55", "Tỉnh"), Unit("H55.13", "Sở")])
+    running._live.setup = live_with(Routes.of(index, [], province="H55", upstream="")).setup
+    _ = running.send_units()
+    issuer = pki.authority().certificate
+    crl = RevocationAnswer(RevocationQuestion(issuer, ("http://ca/crl",)), NOW, RevocationList(pki.authority().crl()))
+    ocsp = RevocationAnswer(
+        RevocationQuestion(issuer, ("http://ca",), issuer), NOW, OcspAnswer(RevocationStatus.GOOD, NOW, NOW)
+    )
+    octets = pack_config([crl, ocsp])
+    (units,) = sent(running._workers[0])
+    assert (units.version, units.units.canonical("H55.13")) == (2, "H55.13")
+    found = unpack_config(octets)
+    assert [one.question for one in found] == [crl.question, ocsp.question]
+    assert found[0].said.crl == crl.said.crl
+    assert found[1].said == ocsp.said
 
 
 def test_nothing_of_a_worker_that_ended_is_counted_any_more(running):

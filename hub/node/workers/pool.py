@@ -10,7 +10,7 @@ import socket
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ log = structlog.get_logger()
 FIRST, LONGEST, SETTLED = 0.5, 30.0, 60.0
 #: Interval of the question whether a worker still answers, and time after which a worker that does not is killed, in
 #: seconds.
-EVERY, PATIENCE = 5.0, 30.0
+EVERY, PATIENCE = 5.0, 60.0
 #: Seconds within which the workers must put a new configuration in force. One that does not is killed and started
 #: again, with that configuration.
 RELOAD = 15.0
@@ -290,13 +290,13 @@ class WorkerPool(Service):
             (self._reactor.addReader if wanted else self._reactor.removeReader)(self)
 
     def spawn(self, worker: "_WorkerProcess") -> socket.socket:
-        """Start the process of *worker*. Return the socket by which it gets connections."""
-        ours, theirs = socket.socketpair()
-        inlet, outlet = socket.socketpair()
-        with ours, theirs, outlet, open(os.devnull, "rb") as nothing:  # noqa: PTH123 - not a file
-            for each in (ours, inlet, outlet):
+        """Start the process of *worker*. Return the socket by which it gets connections. Raises OSError."""
+        with ExitStack() as opened:
+            ours, theirs = map(opened.enter_context, socket.socketpair())
+            inlet, outlet = map(opened.enter_context, socket.socketpair())
+            nothing = opened.enter_context(Path(os.devnull).open("rb"))
+            for each in (ours, theirs, inlet, outlet):
                 each.setblocking(False)
-            theirs.setblocking(False)
             self._reactor.adoptStreamConnection(
                 ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: worker.channel)
             )
@@ -316,7 +316,7 @@ class WorkerPool(Service):
                     channel.COUNTS: self._counts.file,
                 },
             )
-        return inlet
+            return socket.socket(fileno=inlet.detach())
 
 
 class _WorkerProcess(ProcessProtocol):
@@ -341,8 +341,12 @@ class _WorkerProcess(ProcessProtocol):
         self._waits: list[tuple[int, Deferred[None], IDelayedCall]] = []
         self._reports: dict[int, bool] = {}  #: reports that are being read, and whether they are wanted
         self.channel = Channel(self._take, self.kill)
-        self._inlet = self._pool.spawn(self)
-        self.channel.send(self._pool.start_message(self.index))
+        try:
+            self._inlet = self._pool.spawn(self)
+        except OSError as error:  # too many processes or open files
+            self._lose(str(error))
+        else:
+            self.channel.send(self._pool.start_message(self.index))
 
     def send(self, message: tuple[Any, ...]) -> None:
         """Send *message*, unless the process has ended."""
@@ -448,9 +452,15 @@ class _WorkerProcess(ProcessProtocol):
             logs.write_lines(lines.decode("utf-8", "replace"))
 
     def processEnded(self, reason: Failure) -> None:
-        """The process has ended. Start the next one, unless the node stops."""
-        self.ready = self._alive = False
+        """The process has ended."""
+        if self._lines:
+            logs.write_lines(self._lines.decode("utf-8", "replace"))
         self._inlet.close()
+        self._lose(reason.getErrorMessage())
+
+    def _lose(self, why: str) -> None:
+        """Start the next process after a while, unless the node stops."""
+        self.ready = self._alive = False
         self._reports.clear()
         self._pool.note_ended(self)
         for _, done, late in self._waits:
@@ -461,7 +471,7 @@ class _WorkerProcess(ProcessProtocol):
         if not self._stopping:
             settled = self._reactor.seconds() - self._began >= SETTLED
             self._delay = FIRST if settled else self._delay
-            log.error("worker-ended", worker=self.index, reason=reason.getErrorMessage(), again=self._delay)
+            log.error("worker-ended", worker=self.index, reason=why, again=self._delay)
             self._pool.ended += 1
             self._later = self._reactor.callLater(self._delay, self.spawn)
             self._delay = min(LONGEST, 2 * self._delay)

@@ -88,7 +88,8 @@ class Inlet:
     """Receives connections that the node's process has accepted."""
 
     _socket: socket.socket
-    _serve: Callable[[int, int], None]  #: called with the file descriptor and the address family of each
+    #: called with the file descriptor and the address family of each; -1: no more files could be opened
+    _serve: Callable[[int, int], None]
 
     def fileno(self) -> int:
         """Return the descriptor to wait for (IFileDescriptor)."""
@@ -105,8 +106,10 @@ class Inlet:
                 family, files, _flags, _address = socket.recv_fds(self._socket, 1, 1)
             except BlockingIOError:
                 return
+            if not family:
+                return  # the node's process has ended, which the channel says
+            self._serve(files[0] if files else -1, family[0])
             for file in files:
-                self._serve(file, family[0])
                 os.close(file)  # the reactor has its own duplicate
 
     def connectionLost(self, reason: Any) -> None:
@@ -122,7 +125,7 @@ class Worker:
     _wall: Callable[[], float]  #: seconds since 1970
     _counts_of: Callable[[int], NodeCounts]  #: returns the node's counts, for the column of this process
     _inlet: socket.socket  #: brings connections
-    _end: Callable[[], None]  #: ends the process at once
+    _end: Callable[[int], None]  #: ends the process at once, with an exit code
     channel: Channel = attrs.field(init=False)
     _requests: Requests = attrs.field(init=False)
     _live: Live = attrs.field(init=False)
@@ -133,7 +136,7 @@ class Worker:
     _factory: CountingTlsFactory = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.channel = Channel(self._take, self._end)
+        self.channel = Channel(self._take, partial(self._end, 1))
         self._requests = Requests(self.channel.send)
 
     def now(self) -> datetime:
@@ -167,7 +170,7 @@ class Worker:
                     _ = Deferred.fromCoroutine(self._stop())
         except Exception:
             log.exception("worker-failed")
-            self._end()
+            self._end(1)
 
     def _start(self, said: WorkerStart) -> None:
         structlog.contextvars.bind_contextvars(worker=said.worker)
@@ -210,19 +213,22 @@ class Worker:
     def _serve(self, file: int, family: int) -> None:
         try:
             self._reactor.adoptStreamConnection(file, socket.AddressFamily(family), self._factory)
-        except OSError:  # the peer has gone already
+        except OSError as error:  # or the peer has gone already
+            log.info("connection-not-served", error=str(error))
             self._factory.counts.add(Counted.HANDED, self._factory.name, -1)
+        except Exception:
+            log.exception("worker-failed")
+            self._end(1)
 
     async def _stop(self) -> None:
         """Finish the calls in progress, send their answers, and end."""
-        throttle, reactor = self._parts.throttle, self._reactor
+        throttle = self._parts.throttle
         throttle.close()
         await self._wait(lambda: throttle.is_empty, FINISH)
         for each in list(self._factory.protocols):
             each.loseConnection()
         await self._wait(lambda: not self._factory.protocols, FLUSH)
-        self._scheduler.stopService()
-        reactor.stop()
+        self._end(0)  # no thread has anything to finish
 
     async def _wait(self, reached: Callable[[], bool], patience: float) -> None:
         until = self._reactor.seconds() + patience
@@ -255,7 +261,7 @@ def run_worker(reactor: Any, wall: Callable[[], float], columns: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     globalLogBeginner.beginLoggingTo([logs.observer(sys.stdout)], redirectStandardIO=False)
     counts, inlet = partial(SharedCounts, COUNTS, columns=columns), socket.socket(fileno=CONNECTIONS)
-    worker = Worker(reactor, wall, counts, inlet, lambda: os._exit(1))
+    worker = Worker(reactor, wall, counts, inlet, os._exit)
     reactor.adoptStreamConnection(CHANNEL, socket.AF_UNIX, Factory.forProtocol(lambda: worker.channel))
     os.close(CHANNEL)  # the reactor has its own duplicate
     reactor.run(installSignalHandlers=False)

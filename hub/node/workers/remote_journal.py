@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 #: Versions of the routes that are known: of the province in force, and of those before it that a call may have begun
 #: with.
-KEPT = 8
+KEPT = 3
 #: Interval of the check whether a caller still waits for its report, in seconds.
 _LOOK = 1.0
 
