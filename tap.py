@@ -71,6 +71,9 @@ def run_worker_process() -> None:
     """Run one of the hub's worker processes (`workers` in hub.toml). Only the hub itself starts it."""
     import time
 
+    from hub.runtime.parent_death import end_with_parent
+
+    end_with_parent()  # before the rest is imported, which takes a second
     from twisted.internet import reactor
 
     from hub.node.workers.process import run_worker

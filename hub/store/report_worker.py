@@ -6,7 +6,6 @@ killed.
 """
 
 import contextlib
-import ctypes
 import gc
 import os
 import pickle
@@ -23,6 +22,7 @@ import sqlalchemy as sa
 
 from hub.domain.errors import Unready
 from hub.language.phrases import phrase
+from hub.runtime.parent_death import end_with_parent
 from hub.store import transactions
 
 #: File descriptor of the answers, and the length prefix of each question and answer.
@@ -37,7 +37,6 @@ STATEMENT = 60
 #: A process whose peak memory was larger takes no further report, in MiB. When it ends, the system gets the memory
 #: back.
 _LARGEST = 256
-_PR_SET_PDEATHSIG = 1
 _TOO_LONG = "57014"
 
 
@@ -130,9 +129,7 @@ def _give_way() -> None:
     gc.set_threshold(100_000)  # facts are allocated by the hundred thousand, and none is part of a reference cycle
     os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the hub's terminal: the hub ends this process
-    with contextlib.suppress(AttributeError):
-        # Linux: the kernel kills this process when the hub ends
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
 
 
 def main() -> None:

@@ -4,8 +4,6 @@ It verifies, judges and signs, and lets the node's process write. It opens no po
 delivers nothing. It ends at once when the node's process ends, and after the calls in progress when it is told to stop.
 """
 
-import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -67,7 +65,6 @@ log = structlog.get_logger()
 #: Seconds within which the calls in progress must end at a stop, and then the octets of their answers must be sent.
 FINISH, FLUSH = 10.0, 2.0
 _STEP = 0.02
-_PR_SET_PDEATHSIG = 1
 
 
 class CountingTlsFactory(TLSMemoryBIOFactory):
@@ -256,9 +253,6 @@ def run_worker(reactor: Any, wall: Callable[[], float], columns: int) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the node's process decides, also when the signal is sent to all
-    with contextlib.suppress(AttributeError):
-        # Linux: the kernel kills this process when the node's process ends
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     globalLogBeginner.beginLoggingTo([logs.observer(sys.stdout)], redirectStandardIO=False)
     counts, inlet = partial(SharedCounts, COUNTS, columns=columns), socket.socket(fileno=CONNECTIONS)
     worker = Worker(reactor, wall, counts, inlet, os._exit)
