@@ -5,8 +5,9 @@ before anything is read or kept.
 import shutil
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography import x509
@@ -220,3 +221,53 @@ def test_both_the_data_and_the_file_of_the_journal_need_room(tmp_path, monkeypat
     monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=1 if place.name == "far" else 100))
     config: Any = SimpleNamespace(data=tmp_path, database_url=f"sqlite:///{tmp_path}/far/hub.db", free_disk=10)
     assert str(disk_space.describe_lacking_space(config)) == f"{tmp_path}/far: 1 octets free, 10 needed"
+
+
+class Page:
+    """The body of an answer."""
+
+    content_type, size = "text/xml", 4
+
+    def read(self):
+        return b"<a/>"
+
+
+@pytest.mark.parametrize(("logged", "lines"), [(True, 0), (False, 1)])
+def test_what_has_a_line_in_the_log_has_none_in_the_access_log(tmp_path, logged, lines):
+    port, written = Port(tmp_path), BytesIO()
+    port.site.logFile = written
+    line, body = port.call(), cast("Any", Page())
+    port.desk.asked[0].callback(SignedResponse(body, logged=logged))
+    assert line.heard.startswith(b"HTTP/1.1 200 OK\r\nServer: ")
+    assert line.heard.endswith(b"\r\nContent-Type: text/xml\r\nContent-Length: 4\r\n\r\n<a/>")
+    port.site.logFile.flush()
+    assert written.getvalue().count(b'"POST /documents HTTP/1.1" 200 4 ') == lines
+
+
+def test_a_call_that_cannot_be_read_has_a_line_in_the_access_log(tmp_path):
+    port, written, noted = Port(tmp_path), BytesIO(), []
+    port.site.logFile = written
+    port.desk.record_refusal = lambda problem, _: noted.append(problem.code)
+    line = Caller()
+    line.protocol = port.site.buildProtocol(None)
+    line.protocol.makeConnection(line)
+    line.protocol.dataReceived(b"POST /documents HTTP/1.1\r\nHost: hub\r\nContent-Type: text/plain\r\n\r\n")
+    assert line.heard.startswith(b"HTTP/1.1 415 ")
+    port.site.logFile.flush()
+    assert written.getvalue().count(b" 415 ") == 1
+    assert noted == ["media-type"]
+
+
+def test_a_service_that_breaks_answers_so_and_serves_the_next(tmp_path):
+    port = Port(tmp_path)
+
+    def broken(_):
+        raise RuntimeError("the test says so")
+
+    port.desk.enter, enter = broken, port.desk.enter
+    line = port.call()
+    assert line.heard.startswith(b"HTTP/1.1 500 ")
+    assert not line.gone
+    port.desk.enter = enter
+    port.call()
+    assert len(port.desk.asked) == 1
