@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet import defer
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
@@ -25,7 +26,7 @@ from hub.node import admin
 from hub.node.builders import DatabaseParts, ExchangeParts, NodeFrame, ReportingParts
 from hub.node.soap_port import make_bounded_site, make_soap_site, name_https_url, name_service_url
 from hub.node.workers.pool import WorkerPool
-from hub.runtime.ports import Port
+from hub.runtime.ports import DirectTlsFactory, Port
 from hub.runtime.shared_counts import SharedCounts
 from hub.runtime.thread_pool import Work
 from hub.soap.wsdl import Contract
@@ -52,11 +53,11 @@ def build_ports(
     live, heard = frame.live, "syslog" in sockets
     listener = SyslogListener(live, exchange.access, frame.reactor, frame.now)
 
-    def port(name: str, site: Any) -> Port:
-        return Port(sockets[name], site, lambda: live.setup.contexts[name], frame.reactor)
+    def port(name: str, site: Any, tls: type[TLSMemoryBIOFactory] = TLSMemoryBIOFactory) -> Port:
+        return Port(sockets[name], site, lambda: live.setup.contexts[name], frame.reactor, tls)
 
     admin_site = _admin_site(frame, database, exchange, reporting, workers, listener.counts if heard else None)
-    soap = workers or port("soap", make_soap_site(live, frame.reactor, exchange.intake))
+    soap = workers or port("soap", make_soap_site(live, frame.reactor, exchange.intake), DirectTlsFactory)
     syslog = [port("syslog", listener.factory())] if heard else []
     return [port("admin", admin_site), soap, listener, *syslog]
 

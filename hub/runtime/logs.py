@@ -6,13 +6,16 @@ Configures structlog; does not know what is logged.
 """
 
 import io
+import json
 import os
 import select
 import stat
 import sys
 import threading
 from collections import deque
+from collections.abc import MutableMapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 
 import attrs
@@ -24,7 +27,9 @@ log = structlog.get_logger()
 
 #: Twisted logs the start and stop of the factory of each connection. The delivery that uses it logs more.
 _NOISE = {"twisted.web.client._HTTP11ClientFactory"}
-_LEVELS = {"warn": "warning"}
+_LEVELS = {"warn": "warning", "exception": "error"}
+#: Values that JSON has no form for are shown as Python shows them.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=repr)
 
 
 #: Maximum lines that wait for a reader. Those after them are lost, and counted.
@@ -120,19 +125,26 @@ def _watch(stream: TextIO) -> Any:
     return made
 
 
-def configure_logs(stream: TextIO | None = None) -> None:
-    """Make structlog write one JSON object per line to *stream* (default: standard output)."""
+def _render(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+    """Return the line of *event*: the last step of structlog, in one function and with one encoder, for half its CPU."""
+    event["level"] = _LEVELS.get(method, method)
+    moment = datetime.now(UTC)  # noqa: TID251 - the moment of a line is when it is written
+    event["timestamp"] = moment.isoformat().replace("+00:00", "Z")
+    if "exc_info" in event:
+        structlog.processors.format_exc_info(logger, method, event)
+    return _ENCODER.encode(event)
+
+
+def configure_logs(stream: TextIO | None = None, *, lasting: bool = False) -> None:
+    """Make structlog write one JSON object per line to *stream* (default: standard output).
+
+    With *lasting*, loggers that were used once may keep this configuration.
+    """
     lines = LineLogger(stream or cast("TextIO", sys.__stdout__))
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
+        processors=[structlog.contextvars.merge_contextvars, _render],
         logger_factory=lambda *_: lines,
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=lasting,
     )
 
 
@@ -143,7 +155,7 @@ def write_lines(text: str) -> None:
 
 def observer(stream: TextIO | None = None) -> ILogObserver:
     """Return an observer of Twisted's events: `twistd -n --logger hub.runtime.logs.observer lienthong`."""
-    configure_logs(stream)
+    configure_logs(stream, lasting=True)
 
     @provider(ILogObserver)
     def observe(event: LogEvent) -> None:

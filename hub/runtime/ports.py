@@ -11,7 +11,7 @@ from OpenSSL import SSL
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IOpenSSLContextFactory
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from hub.config import Listen
@@ -38,6 +38,15 @@ class OrderedServices(MultiService):
             await maybeDeferred(part.stopService)
 
 
+class DirectTlsFactory(TLSMemoryBIOFactory):
+    """Encrypts and sends each write at once, for a site that writes an answer in one piece.
+
+    Twisted's own keeps a write until the next turn of the reactor, to join it with others.
+    """
+
+    protocol = TLSMemoryBIOProtocol
+
+
 @implementer(IOpenSSLContextFactory)
 @attrs.define(eq=False)
 class Port(Service):
@@ -47,6 +56,7 @@ class Port(Service):
     _site: Any  #: a site, or another protocol factory
     _context: Callable[[], SSL.Context]  #: returns the current TLS context
     _reactor: Any
+    _tls: type[TLSMemoryBIOFactory] = TLSMemoryBIOFactory
     _port: IListeningPort | None = attrs.field(default=None, init=False)
 
     def getContext(self) -> SSL.Context:
@@ -56,7 +66,7 @@ class Port(Service):
     def startService(self) -> None:
         """Start listening."""
         Service.startService(self)
-        factory = TLSMemoryBIOFactory(self, False, self._site)
+        factory = self._tls(self, False, self._site)
         port = self._port = self._reactor.adoptStreamPort(self._socket.fileno(), self._socket.family, factory)
         limit_accepts(port)
         self._socket.close()  # the reactor has its own duplicate

@@ -4,7 +4,9 @@ import contextlib
 import io
 import json
 import os
+import re
 import threading
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -109,3 +111,42 @@ def test_when_the_reader_is_gone_whoever_waits_for_it_goes_on():
         logger.msg("as it was without a thread")
     with contextlib.suppress(BrokenPipeError):
         writer.close()
+
+
+def test_a_line_is_as_structlog_writes_it():
+    """Keys, order and characters, whatever the values are."""
+
+    class Odd:
+        def __repr__(self):
+            return "<odd>"
+
+    stream, peer = io.StringIO(), []
+    logs.configure_logs(stream)
+    log = structlog.get_logger()
+
+    def say():
+        with structlog.contextvars.bound_contextvars(partner="tỉnh Thái Nguyên"):
+            log.info("một", number=1, odd=Odd(), none=None, deep={"a": [1.5, "\x00\u2028"]})
+        log.warning("two")
+        try:
+            int("three")
+        except ValueError:
+            log.exception("three")
+
+    say()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=lambda *_: SimpleNamespace(info=peer.append, warning=peer.append, error=peer.append),
+    )
+    say()
+    moment = re.compile(r'"timestamp": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"')
+    written = [moment.sub("", line) for line in stream.getvalue().split("\n")[:-1]]
+    assert written == [moment.sub("", line) for line in peer]
+    assert len(written) == 3
+    assert "tỉnh Thái Nguyên" in written[0]

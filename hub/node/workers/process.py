@@ -22,7 +22,6 @@ from twisted.internet.interfaces import IOpenSSLContextFactory, IReadDescriptor
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.logger import globalLogBeginner
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from hub.config import revocation_cache
@@ -51,7 +50,7 @@ from hub.node.workers.channel import (
 from hub.node.workers.config_pickle import unpack_config
 from hub.node.workers.remote_journal import RemoteJournal, RemoteQueryRunner, Requests
 from hub.runtime import logs
-from hub.runtime.ports import ACCEPTS
+from hub.runtime.ports import ACCEPTS, DirectTlsFactory
 from hub.runtime.shared_counts import SharedCounts
 from hub.runtime.thread_pool import THRESHOLD, WorkScheduler
 from hub.security import tls
@@ -67,7 +66,7 @@ FINISH, FLUSH = 10.0, 2.0
 _STEP = 0.02
 
 
-class CountingTlsFactory(TLSMemoryBIOFactory):
+class CountingTlsFactory(DirectTlsFactory):
     """Takes each connection that ends out of the count of the worker's open connections."""
 
     counts: NodeCounts
