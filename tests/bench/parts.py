@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from hub.demo.run.postgres import Absent, find_postgres_programs
 from tests.conftest import ROOT
 
 HERE = Path(__file__).parent
@@ -108,30 +109,42 @@ def find_node_peer(*, install: bool = False) -> Path:
     return NODE / "server.mjs"
 
 
-#: Debian's packages with all optional parts; the last three compile the packages of the Node peer.
-SYSTEM = (
-    *(
-        "gcc",
-        "pkg-config",
-        "libc6-dev",
-        "libssl-dev",
-        "libxml2-dev",
-        "postgresql",
-        "default-jdk-headless",
-        "libwss4j-java",
-    ),
-    *("libxerial-sqlite-jdbc-java", "nodejs", "npm", "g++", "make", "python3"),
-)
+def _has_postgresql() -> bool:
+    try:
+        find_postgres_programs()
+    except Absent:
+        return False
+    return True
+
+
+#: Debian's packages, and how to see that one is here; the last three compile packages of the Node peer.
+SYSTEM: dict[str, Callable[[], bool]] = {
+    "gcc": lambda: shutil.which("gcc") is not None,
+    "pkg-config": lambda: shutil.which("pkg-config") is not None,
+    "libc6-dev": Path("/usr/include/stdio.h").exists,
+    "libssl-dev": Path("/usr/include/openssl/ssl.h").exists,
+    "libxml2-dev": Path("/usr/include/libxml2/libxml/c14n.h").exists,
+    "postgresql": _has_postgresql,
+    "default-jdk-headless": lambda: shutil.which("javac") is not None,
+    "libwss4j-java": (JARS / "wss4j.jar").exists,
+    "libxerial-sqlite-jdbc-java": (JARS / "sqlite-jdbc.jar").exists,
+    "nodejs": lambda: shutil.which("node") is not None,
+    "npm": lambda: shutil.which("npm") is not None,
+    "g++": lambda: shutil.which("g++") is not None,
+    "make": lambda: shutil.which("make") is not None,
+    "python3": lambda: shutil.which("python3") is not None,
+}
 
 
 def set_up(say: Callable[[str], None]) -> None:
-    """Install every optional part that this user may install, and name the others."""
-    say(f"packages of the system: {' '.join(SYSTEM)}")
-    if os.geteuid() == 0 and shutil.which("apt-get"):
+    """Install every optional part that is not here and that this user may install, and name the others."""
+    missing = [name for name, is_here in SYSTEM.items() if not is_here()]
+    say(f"packages of the system that are not here: {' '.join(missing) or 'none'}")
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         _run("apt-get", "-q", "update")
-        _run("apt-get", "-qy", "install", "--no-install-recommends", *SYSTEM)
-    else:
-        say(f"not installed by this user; type:  sudo apt-get install {' '.join(SYSTEM)}")
+        _run("apt-get", "-qy", "install", "--no-install-recommends", *missing)
+    elif missing:
+        say(f"not installed by this user; type:  sudo apt-get install {' '.join(missing)}")
     for name, install in (("Python peers", install_python_peers), ("Node peer", lambda: find_node_peer(install=True))):
         try:
             install()
