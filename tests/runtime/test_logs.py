@@ -120,7 +120,8 @@ def test_a_line_is_as_structlog_writes_it():
         def __repr__(self):
             return "<odd>"
 
-    stream, peer = io.StringIO(), []
+    stream = io.StringIO()
+    peer: list[str] = []
     logs.configure_logs(stream)
     log = structlog.get_logger()
 

@@ -56,14 +56,19 @@ class Desk:
         self.asked: list[Deferred[SignedResponse]] = []
         self.wanted: list[Callable[[], bool]] = []
         self.noted: tuple[str, x509.Certificate] | None = None
+        self.broken = False
         self.throttle = Throttle(lambda: 0.0)
 
     def enter(self, certificate):
+        if self.broken:
+            raise RuntimeError("the test says so")
         self.throttle.enter("sotttt", Policy())
         return partial(self.throttle.leave, "sotttt")
 
     def note(self, problem, certificate):
         self.noted = problem.code, certificate
+
+    record_refusal = note
 
     async def answer(self, body, manner, certificate, drawer, wanted):
         self.wanted.append(wanted)
@@ -245,9 +250,8 @@ def test_what_has_a_line_in_the_log_has_none_in_the_access_log(tmp_path, logged,
 
 
 def test_a_call_that_cannot_be_read_has_a_line_in_the_access_log(tmp_path):
-    port, written, noted = Port(tmp_path), BytesIO(), []
+    port, written = Port(tmp_path), BytesIO()
     port.site.logFile = written
-    port.desk.record_refusal = lambda problem, _: noted.append(problem.code)
     line = Caller()
     line.protocol = port.site.buildProtocol(None)
     line.protocol.makeConnection(line)
@@ -255,19 +259,15 @@ def test_a_call_that_cannot_be_read_has_a_line_in_the_access_log(tmp_path):
     assert line.heard.startswith(b"HTTP/1.1 415 ")
     port.site.logFile.flush()
     assert written.getvalue().count(b" 415 ") == 1
-    assert noted == ["media-type"]
+    assert port.desk.noted == ("media-type", ME.certificate)
 
 
 def test_a_service_that_breaks_answers_so_and_serves_the_next(tmp_path):
     port = Port(tmp_path)
-
-    def broken(_):
-        raise RuntimeError("the test says so")
-
-    port.desk.enter, enter = broken, port.desk.enter
+    port.desk.broken = True
     line = port.call()
     assert line.heard.startswith(b"HTTP/1.1 500 ")
     assert not line.gone
-    port.desk.enter = enter
+    port.desk.broken = False
     port.call()
     assert len(port.desk.asked) == 1
