@@ -109,9 +109,17 @@ def write(engine: sa.Engine, rows: Iterable[Row]) -> None:
         cursor = cast("Any", raw.cursor())
         if engine.dialect.name == "sqlite":
             cursor.execute("PRAGMA foreign_keys=OFF")
+            indexes = cursor.execute(
+                "SELECT name, sql FROM sqlite_master WHERE tbl_name = 'fact' AND sql LIKE 'CREATE INDEX%'"
+            ).fetchall()
             cursor.execute("BEGIN IMMEDIATE")
+            for name, _ in indexes:
+                cursor.execute(f"DROP INDEX {name}")
             cursor.executemany(f"INSERT INTO fact ({names}) VALUES ({', '.join('?' for _ in COLUMNS)})", rows)
+            for _, made_by in indexes:
+                cursor.execute(made_by)  # faster than keeping them up with each row
             cursor.execute("COMMIT")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             cursor.execute("PRAGMA foreign_keys=ON")
         else:
             cursor.execute("SET session_replication_role = replica")
