@@ -1,9 +1,10 @@
 """A small province for tests: one department that fetches, the province office that is pushed to, the axis above."""
 
 import hashlib
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
-from hub.domain.model import Packet, PacketKind, Receive, ResponseFor, Unit
+from hub.domain.ids import make_first_id
+from hub.domain.model import Message, Packet, PacketKind, Receive, ResponseFor, Unit
 from hub.journal.decisions import MessageEntry
 from hub.units.routing import RoutedPartner, Routes
 
@@ -24,6 +25,11 @@ POSTS = (
     RoutedPartner("any", ("*",), Receive.NONE),
 )
 ROUTES = Routes.of(UNITS, POSTS, province="H55", upstream="vpcp")
+
+
+def has_id_of_its_time(kept: Message) -> bool:
+    """Tell whether the id of a message contains its time of receipt, as every search of a period expects."""
+    return make_first_id(kept.received_at) <= kept.id < make_first_id(kept.received_at + timedelta(microseconds=1))
 
 
 def document(sender: str = "H55.13", *recipients: str, document_id: str = "D1", **fields: object) -> Packet:

@@ -101,8 +101,7 @@ def _list_ranges(tx: Transaction, wanted: MessageFilter) -> list[_Ranges]:
     """Return the ranges of each condition that an index answers, else those of all messages."""
     left = attrs.evolve(wanted, since=None, until=None, after=None)
     if wanted.ids is not None:
-        named = table.c.message_id.in_(wanted.ids)
-        others = sa.and_(named, table.c.id.not_in(wanted.ids))
+        others = sa.and_(table.c.message_id.in_(wanted.ids), table.c.id.not_in(wanted.ids))
         own = [table.c.id.in_(wanted.ids), sa.and_(others, ACCEPTED), sa.and_(others, REFUSED)]
         return [_Ranges(attrs.evolve(left, ids=None), own)]
     if wanted.message_id is not None:
@@ -110,11 +109,11 @@ def _list_ranges(tx: Transaction, wanted: MessageFilter) -> list[_Ranges]:
         return [_Ranges(attrs.evolve(left, message_id=None), [sa.and_(named, ACCEPTED), sa.and_(named, REFUSED)])]
     found = []
     if wanted.unit:
-        made = sa.and_(delivery.c.recipient == wanted.unit, TO_UNIT)
-        found.append(_list_shared_ranges(attrs.evolve(left, unit=None), table.c.sender, wanted.unit, made))
+        to_unit = sa.and_(delivery.c.recipient == wanted.unit, TO_UNIT)
+        found.append(_list_shared_ranges(attrs.evolve(left, unit=None), table.c.sender, wanted.unit, to_unit))
     if wanted.partner:
-        made = sa.and_(delivery.c.partner == wanted.partner, TO_PARTNER)
-        found.append(_list_shared_ranges(attrs.evolve(left, partner=None), table.c.partner, wanted.partner, made))
+        to_partner = sa.and_(delivery.c.partner == wanted.partner, TO_PARTNER)
+        found.append(_list_shared_ranges(attrs.evolve(left, partner=None), table.c.partner, wanted.partner, to_partner))
     if wanted.delivery_state and wanted.delivery_state != DeliveryState.DELIVERED:
         found.append(_list_undelivered_ranges(tx, attrs.evolve(left, delivery_state=None), wanted.delivery_state))
     if wanted.service or wanted.kind or (wanted.state and not found):
@@ -186,7 +185,7 @@ def _count_some(tx: Transaction, ranges: _Ranges, wanted: MessageFilter) -> int:
     for query in queries:
         left = _MANY - found
         if left:
-            found += tx.execute(sa.select(sa.func.count()).select_from(query.limit(left).subquery())).scalar_one()
+            found += _read_number(tx, sa.select(sa.func.count()).select_from(query.limit(left).subquery()))
     return found
 
 
@@ -232,14 +231,19 @@ def count_messages(tx: Transaction, wanted: MessageFilter) -> int:
     ranges = _choose_ranges(tx, wanted)
     number, period = sa.func.count(), _within(table.c.id, wanted)
     own = [_select_own(number, part, ranges.left).where(*period) for part in ranges.own]
-    count = sum(tx.execute(query).scalar_one() for query in own)
+    count = sum(_read_number(tx, query) for query in own)
     if ranges.made is None:
         return count
     messages = sa.func.count(delivery.c.message.distinct())
     made = _select_made(messages, ranges.made, ranges.left).where(*_within(delivery.c.message, wanted))
-    count += tx.execute(made).scalar_one()
+    count += _read_number(tx, made)
     twice = sa.exists().where(delivery.c.message == table.c.id, ranges.made)
-    return count - sum(tx.execute(query.where(twice)).scalar_one() for query in own)
+    return count - sum(_read_number(tx, query.where(twice)) for query in own)
+
+
+def _read_number(tx: Transaction, query: sa.Select[Any]) -> int:
+    number: int = tx.execute(query).scalar_one()
+    return number
 
 
 def read_message_row(row: sa.RowMapping) -> Message:

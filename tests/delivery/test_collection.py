@@ -27,6 +27,7 @@ from hub.store.tables import collection, message
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 from tests import homes, packets
+from tests.province import has_id_of_its_time
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 EVERY = timedelta(seconds=10)
@@ -196,6 +197,8 @@ def test_a_code_list_is_a_message_that_is_nobodys_work(node):
     assert node.shelf.heard == [("l1", "done"), ("l2", "fail list-unreadable")]
     with transactions.read_transaction(node.engine) as tx:
         taken, refused = sorted(search.find_messages(tx, search.MessageFilter()), key=lambda each: each.state)
+    assert has_id_of_its_time(taken)
+    assert has_id_of_its_time(refused)
     assert (taken.service, taken.kind, taken.subject, taken.sender) == ("categories", "LayDanhSachTTHC", "1 mục", None)
     assert refused.refusal == "list-unreadable: LayDanhMucLinhVuc: error_code -1"
 

@@ -25,6 +25,7 @@ from hub.units.province import Province
 from tests import databases, frontdesk, homes, pki
 from tests.packets import document
 from tests.pki import DAY, NOW
+from tests.province import has_id_of_its_time
 from tests.signatures import c14n
 
 CA, ME, OTHER = pki.authority(), pki.partner("sotttt"), pki.partner("vpub")
@@ -61,6 +62,7 @@ class Desk:
     def accepted(self):
         """Return how many messages were taken."""
         with transactions.read_transaction(self.engine) as tx:
+            assert all(map(has_id_of_its_time, search.find_messages(tx, search.MessageFilter())))
             return search.count_messages(tx, search.MessageFilter(state="accepted"))
 
     def change(self, **changed):

@@ -137,6 +137,7 @@ def steps(engine):
 
     with transactions.read_transaction(engine) as tx:
         raw = tx.connection.driver_connection
+        assert raw is not None
         raw.set_progress_handler(step, 1)
         yield tx, lambda: count
         raw.set_progress_handler(None, 0)

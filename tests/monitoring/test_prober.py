@@ -28,7 +28,7 @@ from hub.units.province import Province
 from hub.workload import unit_report
 from tests import databases
 from tests.pki import partner as identity
-from tests.province import ROUTES
+from tests.province import ROUTES, has_id_of_its_time
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 EVERY = timedelta(seconds=30)
@@ -235,6 +235,7 @@ def test_a_day_of_two_nodes_is_one_message_whose_facts_count_no_minute_twice(eng
         ("H55.13", "gate", "link-up"): 10,
     }
     assert {fact.day for fact in facts.values()} == {datetime(2026, 11, 24, tzinfo=UTC).date()}
+    assert has_id_of_its_time(message)
     assert (message.message_id, message.service, message.state) == ("links/2026-11-24", "links", "accepted")
 
 

@@ -13,6 +13,8 @@ from hub.config.incidents import IncidentSettings
 from hub.domain.errors import Unready
 from hub.domain.model import Receive
 from hub.intake.endpoint import JournalAccess
+from hub.journal import search
+from hub.journal.search import MessageFilter
 from hub.monitoring import syslog_listener
 from hub.monitoring.syslog_listener import AGAIN, GREETING, SyslogConnection, SyslogListener
 from hub.partner.policy import Policy
@@ -25,7 +27,7 @@ from hub.store.tables import fact, message
 from hub.units.live import Live, Setup
 from hub.units.routing import RoutedPartner, Routes
 from tests import databases, pki
-from tests.province import NOW, POSTS, ROUTES, UNITS
+from tests.province import NOW, POSTS, ROUTES, UNITS, has_id_of_its_time
 
 IDENTITY = pki.partner("hub")
 
@@ -106,7 +108,9 @@ def opening(number):
 
 def kept(journal):
     with transactions.read_transaction(journal.engine) as tx:
-        return len(tx.execute(message.select()).all())
+        found = list(search.find_messages(tx, MessageFilter()))
+        assert all(map(has_id_of_its_time, found))
+        return len(found)
 
 
 def test_while_the_journal_is_away_nothing_more_is_read_and_nothing_is_lost(heard, journal, clock):
