@@ -157,3 +157,16 @@ def test_a_refused_call_is_looked_at_by_the_id_that_its_caller_quotes(home, type
     for verb in (("show", tracking, "--raw"), ("show", "nothing"), ("trace", "nothing")):
         assert type_(*verb).exit_code == 4
     assert type_("messages", "--tracking", "nothing", "--json").stdout == ""
+
+
+def test_messages_are_listed_in_pages_of_which_each_begins_behind_the_one_before(type_):
+    def page(*words: str) -> list[str]:
+        done = type_("messages", "--service", "documents", "--kind", "document", "--limit", "2", "--json", *words)
+        assert done.exit_code == 0, done.output
+        return [json.loads(line)["message_id"] for line in done.stdout.splitlines()]
+
+    assert page() == ["m1", "m2"]
+    assert page("--after", "00000000-0000-7000-8000-000000000002") == ["m3"]
+    assert page("--after", "00000000-0000-7000-8000-000000000003") == []
+    assert type_("messages", "--kind", "document", "--count").stdout == "3\n"
+    assert type_("messages", "--kind", "status", "--count").stdout == "0\n"
