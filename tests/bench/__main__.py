@@ -2,6 +2,7 @@
 
 `./dev bench` puts the hub beside its alternatives (tests/bench/beside.py); `--help` names its options.
 `./dev bench attacks` measures what honest partners get while hostile ones attack (tests/bench/attacks.py).
+`./dev bench capacity` reckons what a province, all provinces and the nation need (tests/bench/capacity/page.py).
 `./dev bench against COMMIT` measures whether honest intake costs more or less than at that commit (tests/bench/against.py).
 `./dev bench --waiting 1000000` measures a claim beside a thousand deliveries and beside so many (tests/bench/claims.py).
 `./dev bench --searches 1000000 [DB=sqlite]` measures searches among 10,000 messages and among so many (tests/bench/searches.py).
@@ -15,8 +16,9 @@ import os
 import sys
 
 from tests.bench import against, attacks, beside, claims, closing, reports, searches
+from tests.bench.capacity import page
 
-WORDS = {"attacks": attacks.show, "against": against.show}
+WORDS = {"attacks": attacks.show, "against": against.show, "capacity": page.show}
 OPTIONS = {"--waiting", "--searches", "--closing", "--report", "--growth"}
 
 

@@ -66,7 +66,7 @@ def fast_partner(run: Run, hub: HubServer) -> Iterator[int]:
         process.wait(10)
 
 
-def _measure_whole(run: Run, hub: HubServer, count: int, connections: int) -> Figures:
+def measure_whole(run: Run, hub: HubServer, count: int, connections: int) -> Figures:
     """Send *count* documents that are pushed, and wait until the journal says that each is delivered and counted."""
     file = run.write_calls(count + connections, 4096, [hub.sender], calls.PUSHED)
     engine = transactions.open_journal(read_config(hub.hub.config).database_url, pooled=False)
@@ -126,6 +126,6 @@ def measure_delivery(run: Run, hub: HubServer, connections: int = 64) -> None:
             file = run.write_calls(count + connections, 4096, [hub.sender])
             series[ALONE].rounds.append(rounds.measure_round(run.load, hub, file, count, connections))
             file.unlink()
-            series[WHOLE].rounds.append(_measure_whole(run, hub, count, connections))
+            series[WHOLE].rounds.append(measure_whole(run, hub, count, connections))
     run.series["delivery"] = series
     run.note("delivery", run.find_ratio("delivery", "rate", WHOLE, ALONE))
