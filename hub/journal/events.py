@@ -6,7 +6,7 @@ runs once at a time, numbers the committed events and hashes each text with its 
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import attrs
 import sqlalchemy as sa
@@ -22,8 +22,7 @@ ORIGIN = "0" * 64
 #: PostgreSQL: advisory lock of the chainer ("chain" in ASCII).
 _CHAINER_LOCK = 0x636861696E
 _TRACKING = "tracking"
-_SET = SetInsert(table)
-_INSERT = HotStatement(sa.insert(table), keys=("message", "delivery", "text"))
+_INSERT = SetInsert(table)
 _UNCHAINED = HotStatement(
     sa.select(table.c.serial, table.c.text)
     .where(table.c.number.is_(None))
@@ -48,13 +47,7 @@ def append_events(tx: Transaction, *events: Event) -> None:
     The event of a call without a message is stored under the tracking id that its caller received, where
     `read_message_events` finds it.
     """
-    if events:
-        _INSERT.run_many(tx, map(_row, events))
-
-
-def append_event_set(tx: Transaction, events: Sequence[Event]) -> None:
-    """Append many *events* in this order, as `append_events` does, in few statements."""
-    _ = _SET.run(tx, [_row(each) for each in events])
+    _ = _INSERT.run(tx, [_row(each) for each in events])
 
 
 def _row(event: Event) -> dict[str, object]:

@@ -289,7 +289,7 @@ def _write(tx: Transaction, chosen: Sequence[_Candidate]) -> list[Effects]:
     told = []
     for effect in effects:
         told += [*effect.before, *map(facts.make_fact_event, effect.facts), *effect.after]
-    events.append_event_set(tx, told)
+    events.append_events(tx, *told)
     if any(effect.wakes for effect in effects):
         transactions.notify_nodes(tx)
     return effects

@@ -19,7 +19,7 @@ _Converts = tuple[tuple[int, str, Callable[[Any], Any]], ...]
 
 
 @attrs.frozen(eq=False)
-class _Compiled:
+class _DriverForm:
     """A statement in the SQL of one database."""
 
     sql: str
@@ -64,7 +64,7 @@ class HotStatement:
     _keys: Sequence[str] | None = attrs.field(default=None, kw_only=True)
     _lists: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     #: by name of the database and lengths of the lists
-    _forms: dict[tuple[object, ...], _Compiled] = attrs.field(factory=dict, init=False)
+    _forms: dict[tuple[object, ...], _DriverForm] = attrs.field(factory=dict, init=False)
 
     def read(self, tx: sa.Connection, values: Values) -> list[Any]:
         """Execute the query. Return its rows, as named tuples."""
@@ -96,7 +96,7 @@ class HotStatement:
         """Return the SQL for the driver of *dialect*, with two values for each list."""
         return self._compile(dialect, dict.fromkeys(self._lists, 2)).sql
 
-    def _form(self, tx: sa.Connection, values: Values) -> tuple[_Compiled, Values]:
+    def _form(self, tx: sa.Connection, values: Values) -> tuple[_DriverForm, Values]:
         """Return the compiled statement and the values by parameter, a list spread over its parameters."""
         lengths = {name: len(values[name]) for name in self._lists}
         place = (tx.dialect.name, *lengths.values())
@@ -108,7 +108,7 @@ class HotStatement:
         spread = {f"{name}_{number}": each for name in self._lists for number, each in enumerate(values[name], 1)}
         return form, {**values, **spread}
 
-    def _compile(self, dialect: sa.Dialect, lengths: Mapping[str, int]) -> _Compiled:
+    def _compile(self, dialect: sa.Dialect, lengths: Mapping[str, int]) -> _DriverForm:
         """Return the statement for *dialect*, with *lengths* of its lists."""
         compiled = cast(
             "SQLCompiler",
@@ -125,7 +125,7 @@ class HotStatement:
         columns = list(getattr(self._statement, "selected_columns", ()))
         reads = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
         named = cast("Any", namedtuple("Row", [column.key for column in columns], rename=True))  # noqa: PYI024
-        return _Compiled(
+        return _DriverForm(
             sql=state.statement,
             names=names,
             fixed={name: state.parameters[name] for name in names if parts.get(name, name) not in asked},
@@ -137,7 +137,7 @@ class HotStatement:
 
 
 #: Rows of one statement about a set. Each number is a statement of its own, prepared once.
-_SIZES = (64, 32, 16, 8, 4, 2, 1)
+_SIZES = (64, 32, 16, 8, 4, 3, 2, 1)
 
 
 def _cut(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:

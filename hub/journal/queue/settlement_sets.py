@@ -109,7 +109,7 @@ def settle_delivered_claims(tx: Transaction, ended: Sequence[EndedAttempt]) -> l
                 told.append(facts.make_fact_event(received))
     if _FACTS.run(tx, [facts.make_row(each) for each in counted]) != len(counted):
         raise Contested
-    events.append_event_set(tx, told)
+    events.append_events(tx, *told)
     lanes.free_next_in_lane(tx, [(row["lane"], row["recipient"]) for row in rows if row["more"]])
     for number in held:
         results[number] = True
