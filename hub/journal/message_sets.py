@@ -157,10 +157,6 @@ class _Candidate:
 _DOCUMENT = ("id", "kind", "sender", "document_id", "document_type", "due", "lane")
 
 
-class Contested(Exception):
-    """Another node has written one of the messages meanwhile."""
-
-
 def record_message_sets(tx: Transaction, received: Sequence[ReceivedMessage]) -> list[RecordedMessage | None]:
     """Record the new documents and the new statuses among *received* as two sets.
 
@@ -278,14 +274,14 @@ def _write(tx: Transaction, chosen: Sequence[_Candidate]) -> list[Effects]:
     effects = [each.decide(last.get(each.number)) for each in chosen]
     rows = [effect.message for effect in effects if effect.message is not None]
     if _MESSAGES.run(tx, rows) != len(effects):
-        raise Contested
+        raise transactions.Contested
     _ = _CONTENTS.run(tx, [blobs.make_row(each.received.entry.sha256, each.received.entry.content) for each in chosen])
     deliveries.insert_delivery_set(tx, [row for effect in effects for row in effect.deliveries], taken)
     moved = [effect.answered for effect in effects if effect.answered is not None]
     _ANSWER.run(tx, [(each["which"], each["status"], write_instant(each["changed_at"])) for each in moved])
     new = [each for effect in effects for each in effect.facts]
     if _FACTS.run(tx, [facts.make_row(each) for each in new]) != len(new):
-        raise Contested
+        raise transactions.Contested
     told = []
     for effect in effects:
         told += [*effect.before, *map(facts.make_fact_event, effect.facts), *effect.after]

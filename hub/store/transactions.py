@@ -388,6 +388,10 @@ def insert_new_rows(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str
     return {tuple(row) for row in tx.execute(once, ordered)}
 
 
+class Contested(Exception):
+    """A row that must be new is there already, so a set of steps cannot be written together."""
+
+
 class Occupied(Exception):
     """Another transaction holds a lock that is needed, and a step of a shared transaction does not wait."""
 

@@ -17,6 +17,7 @@ from hub.journal import events, facts
 from hub.journal.queue import lanes, partner_state
 from hub.journal.queue.claims import AttemptExchange, Claim, Heard, make_attempt_end
 from hub.partner.circuit_breaker import Breaker
+from hub.store import transactions
 from hub.store.hot_statements import SetInsert, SetQuery
 from hub.store.tables import fact, write_instant
 from hub.store.transactions import Transaction
@@ -79,10 +80,6 @@ class EndedAttempt:
     heard: Heard | None
 
 
-class Contested(Exception):
-    """One of the facts is there already, so the set cannot be written."""
-
-
 def settle_delivered_claims(tx: Transaction, ended: Sequence[EndedAttempt]) -> list[bool | None]:
     """Settle as a set the claims whose documents were delivered. Return True for each, or None: it is to be settled alone.
 
@@ -108,7 +105,7 @@ def settle_delivered_claims(tx: Transaction, ended: Sequence[EndedAttempt]) -> l
                 counted.append(received)
                 told.append(facts.make_fact_event(received))
     if _FACTS.run(tx, [facts.make_row(each) for each in counted]) != len(counted):
-        raise Contested
+        raise transactions.Contested
     events.append_events(tx, *told)
     lanes.free_next_in_lane(tx, [(row["lane"], row["recipient"]) for row in rows if row["more"]])
     for number in held:
