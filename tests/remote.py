@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from hub.node.workers.channel import CONNECTIONS, RequestFailure, Result
+from hub.node.workers.channel import CONNECTIONS, RequestFailure, Result, pack
 from hub.node.workers.pool import WorkerPool
 from hub.node.workers.remote_journal import RemoteJournal, RemoteQueryRunner, Requests
 from hub.runtime.shared_counts import SharedCounts
@@ -71,10 +71,10 @@ class Wire(Requests):
         return done
 
     def reply(self, number: int, found: Any) -> None:
-        self.tell(pickle.loads(pickle.dumps(Result(number, found))))
+        self.tell(Result(number, pack(found)))
 
     def refuse(self, number: int, failure: Any) -> None:
-        self.tell(pickle.loads(pickle.dumps(RequestFailure(number, PickledError.from_error(failure.value)))))
+        self.tell(RequestFailure(number, pack(PickledError.from_error(failure.value))))
 
     def note_report(self, _number: int) -> Any:
         return lambda: True

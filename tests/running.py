@@ -98,6 +98,8 @@ class RunningHub:
             self._copy(beside)
         else:
             self._init(database)
+        if workers := os.environ.get("HUB_WORKERS"):  # every test of real processes with so many workers
+            (home / "hub.toml").write_text(f"workers = {workers}\n" + (home / "hub.toml").read_text())
         said = tomllib.loads((home / "hub.toml").read_text())
         self.soap = f"https://127.0.0.1:{said['soap']['port']}/soap/documents"
         self.admin = f"https://127.0.0.1:{said['admin']['port']}"

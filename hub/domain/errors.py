@@ -235,6 +235,11 @@ def shorten_detail(detail: Detail, most: int) -> Detail:
     return verbatim(said[:most]) if isinstance(detail, Phrase) else said[:most]
 
 
+def _rebuild_error(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    """Return an error that was pickled. Its constructor takes other arguments than those that it keeps."""
+    return kind.__new__(kind, *args)
+
+
 class Rejected(Exception):
     """The sender's fault: the message is refused and the answer lists every problem."""
 
@@ -244,6 +249,9 @@ class Rejected(Exception):
     def __init__(self, *problems: Problem) -> None:
         super().__init__("; ".join(f"{problem.code}: {problem.detail}" for problem in problems))
         self.problems = problems
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_error, (type(self), self.args), vars(self)
 
 
 class CallRefused(Rejected):
@@ -263,6 +271,9 @@ class Unready(Exception):
         super().__init__(f"{code}: {detail}")
         self.problem = Problem(code, detail)
         self.retry_after = retry_after  #: seconds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_error, (type(self), self.args), vars(self)
 
 
 @attrs.frozen

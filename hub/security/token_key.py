@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 from cryptography import x509
@@ -197,6 +197,9 @@ class TokenIdentity:
     certificate: x509.Certificate
     chain: tuple[x509.Certificate, ...] = ()
     _vault: Vault = attrs.field(default=VAULT, eq=False, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TokenIdentity, (self.place, self.certificate, self.chain)  # another process opens the token itself
 
     @cached_property
     def token(self) -> str:

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from hub import config
 from hub.config.revocation_cache import RevocationAnswer, RevocationQuestion
-from hub.domain.errors import Rejected, Unready
+from hub.domain.errors import CallRefused, Rejected, Unready
 from hub.domain.fair_queue import HUB, Owner
 from hub.domain.model import Problem, Unit
 from hub.domain.node_counts import Counted
@@ -92,6 +92,39 @@ def test_a_refusal_comes_back_as_it_was_raised():
     refused = failure(journal.admit(Owner("vpub"), refuse))
     assert isinstance(refused, Rejected)
     assert refused.problems == (Problem("replayed", "m1"),)
+
+
+def answer_refused(_tx):
+    return [CallRefused(Problem("replayed", "m1")), Unready("hub-busy", "x", 7)]
+
+
+def test_a_refusal_may_also_be_a_result():
+    journal, _ = remote.connect(live_with(), Books())
+    refused, unready = journal.write(answer_refused).result
+    assert (type(refused), refused.problems, str(refused)) == (
+        CallRefused,
+        (Problem("replayed", "m1"),),
+        "replayed: m1",
+    )
+    assert (unready.problem.code, unready.retry_after) == ("hub-busy", 7)
+
+
+class Unreadable:
+    """Can be pickled, but not read again."""
+
+    def __reduce__(self):
+        return Unreadable, ("too", "many")
+
+
+def answer_unreadable(_tx):
+    return Unreadable()
+
+
+def test_what_cannot_be_read_again_fails_for_its_caller_alone():
+    journal, _ = remote.connect(live_with(), Books())
+    assert isinstance(failure(journal.write(answer_unreadable)), TypeError)
+    assert isinstance(failure(journal.write(note, Unreadable())), TypeError)
+    assert journal.write(note).result == 0
 
 
 def test_what_cannot_cross_fails_where_it_was_asked():

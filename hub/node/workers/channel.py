@@ -1,12 +1,13 @@
 """The channel between the node's own process and a worker process: pickled messages over an inherited socket pair.
 
 Only the two processes hold the sockets, so nobody else can send a message or read a key. Messages of one turn of the
-reactor are written together. Knows the form of the messages, not what they cause.
+reactor are written together. What a caller has asked for or gets is pickled by itself: where it cannot be read, that
+caller hears it, and no other. Knows the form of the messages, not what they cause.
 """
 
 import pickle
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
 import attrs
@@ -14,12 +15,21 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from hub.domain.model import Query
-from hub.store.report_worker import PickledError
 from hub.units.unit_index import UnitIndex
 
 #: File descriptors of a worker process: the channel, the socket that brings connections, and the node's counts.
 CHANNEL, CONNECTIONS, COUNTS = 3, 4, 5
 _HEAD = struct.Struct(">Q")
+
+
+def pack(value: object) -> bytes:
+    """Return *value* pickled. Raises whatever the pickling raises."""
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
+def unpack(octets: bytes | memoryview) -> Any:
+    """Return the value that `pack` has written. Raises whatever the pickling raises."""
+    return pickle.loads(octets)  # noqa: S301 - from a process of our own
 
 
 class RoutesAt(NamedTuple):
@@ -33,9 +43,7 @@ class WrittenStep(NamedTuple):
 
     number: int  #: of the request, for its result
     owner: str | None  #: name of the owner for `Journal.admit`; None for `Journal.write`
-    step: Callable[..., Any]
-    args: Sequence[Any]
-    kwargs: Mapping[str, Any]
+    packed: bytes  #: pickled: the step, its arguments and its keyword arguments
 
 
 class ReportStep(NamedTuple):
@@ -44,9 +52,7 @@ class ReportStep(NamedTuple):
     number: int
     reader: str  #: name of the reader
     longest: float | None
-    step: Callable[..., Any]
-    args: Sequence[Any]
-    kwargs: Mapping[str, Any]
+    packed: bytes  #: as of `WrittenStep`
 
 
 class Unwanted(NamedTuple):
@@ -68,14 +74,14 @@ class Result(NamedTuple):
     """Node: the result of a request."""
 
     number: int
-    found: Any
+    packed: bytes  #: pickled: what was found
 
 
 class RequestFailure(NamedTuple):
     """Node: the exception of a request."""
 
     number: int
-    error: PickledError
+    packed: bytes  #: pickled: a `PickledError`
 
 
 class WorkerStart(NamedTuple):
@@ -135,7 +141,7 @@ class Channel(Protocol):
 
     def send(self, message: tuple[Any, ...]) -> None:
         """Send *message*. Raises whatever its pickling raises; nothing is sent then."""
-        content = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        content = pack(message)
         transport = cast("Any", self.transport)
         transport.writeSequence([_HEAD.pack(len(content)), content])
 
@@ -148,7 +154,7 @@ class Channel(Protocol):
             end = at + _HEAD.size + size
             if end > len(view):
                 break
-            message = pickle.loads(memoryview(view)[at + _HEAD.size : end])  # noqa: S301 - from a process of our own
+            message = unpack(memoryview(view)[at + _HEAD.size : end])
             at = end
             self._take(message)
         del self._received[:at]

@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 import structlog
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
 from twisted.internet.protocol import Factory, ProcessProtocol
@@ -28,7 +28,6 @@ from zope.interface import implementer
 
 import hub
 from hub.config.revocation_cache import RevocationAnswer
-from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.domain.node_counts import Counted
 from hub.journal.decisions import RecordedMessage
@@ -52,6 +51,8 @@ from hub.node.workers.channel import (
     Unwanted,
     WorkerStart,
     WrittenStep,
+    pack,
+    unpack,
 )
 from hub.node.workers.config_pickle import pack_config
 from hub.node.workers.remote_journal import KEPT, forget_routes
@@ -188,25 +189,21 @@ class WorkerPool(Service):
 
     def perform(self, worker: "_WorkerProcess", message: WrittenStep | ReportStep | PartnerQuestion) -> None:
         """Do what a worker has asked for, and send it the result."""
-        done: Deferred[Any]
-        match message:
-            case WrittenStep(_, owner, step, args, kwargs):
-                done = self._write(owner, step, args, kwargs)
-            case ReportStep(number, reader, longest, step, args, kwargs):
-                wanted = worker.note_report(number)
-                done = self._journal.read_report(ReportReader(reader, wanted, longest), step, *args, **kwargs)
-            case PartnerQuestion():
-                done = Deferred.fromCoroutine(self._ask(message))
+        done = maybeDeferred(self._begin, worker, message)
         _ = done.addCallbacks(partial(worker.reply, message.number), partial(worker.refuse, message.number))
 
-    def _write(self, owner: str | None, step: Callable[..., Any], args: Any, kwargs: Any) -> Deferred[Any]:
-        try:
-            words = [self._find_routes(each) if isinstance(each, RoutesAt) else each for each in args]
-        except Unready as unready:
-            return Deferred.fromCoroutine(_raise(unready))
-        if owner is None:
+    def _begin(self, worker: "_WorkerProcess", message: WrittenStep | ReportStep | PartnerQuestion) -> Deferred[Any]:
+        if isinstance(message, PartnerQuestion):
+            return Deferred.fromCoroutine(self._ask(message))
+        step, args, kwargs = unpack(message.packed)
+        if isinstance(message, ReportStep):
+            reader = ReportReader(message.reader, worker.note_report(message.number), message.longest)
+            return self._journal.read_report(reader, step, *args, **kwargs)
+        words = [self._find_routes(each) if isinstance(each, RoutesAt) else each for each in args]
+        if message.owner is None:
             return self._journal.write(step, *words, **kwargs)
-        return self._journal.admit(Owner(owner), step, *words, **kwargs).addCallback(self._note_recorded)
+        admitted: Deferred[Any] = self._journal.admit(Owner(message.owner), step, *words, **kwargs)
+        return admitted.addCallback(self._note_recorded)
 
     def _note_recorded(self, result: Any) -> Any:
         if isinstance(result, RecordedMessage) and not result.problems:
@@ -378,7 +375,7 @@ class _WorkerProcess(ProcessProtocol):
         """Send the result of a request."""
         self._reports.pop(number, None)
         try:
-            self.send(Result(number, found))
+            self.send(Result(number, pack(found)))
         except Exception:  # noqa: BLE001 - a result that cannot be pickled; the caller hears it
             self.refuse(number, Failure())
 
@@ -386,7 +383,11 @@ class _WorkerProcess(ProcessProtocol):
         """Send the exception of a request."""
         self._reports.pop(number, None)
         assert failure.value is not None
-        self.send(RequestFailure(number, PickledError.from_error(failure.value)))
+        try:
+            packed = pack(PickledError.from_error(failure.value))
+        except Exception:  # noqa: BLE001 - an error that cannot be pickled
+            packed = pack(PickledError.from_error(RuntimeError(repr(failure.value))))
+        self.send(RequestFailure(number, packed))
 
     def note_report(self, number: int) -> Callable[[], bool]:
         """Note that a report is read. Return whether it is still wanted."""
@@ -476,7 +477,3 @@ class _WorkerProcess(ProcessProtocol):
             self._later = self._reactor.callLater(self._delay, self.spawn)
             self._delay = min(LONGEST, 2 * self._delay)
         self._gone.callback(None)
-
-
-async def _raise(error: Exception) -> Any:
-    raise error

@@ -27,6 +27,8 @@ from hub.node.workers.channel import (
     RoutesAt,
     Unwanted,
     WrittenStep,
+    pack,
+    unpack,
 )
 from hub.store.group_commit import Journal
 from hub.store.report_pool import ReportReader
@@ -70,10 +72,15 @@ class Requests:
     def tell(self, said: Result | RequestFailure) -> None:
         """Fire the Deferred of a request."""
         done = self._open.pop(said.number)
+        try:
+            found = unpack(said.packed)
+        except Exception:  # noqa: BLE001 - the caller of this step hears it
+            done.errback(Failure())
+            return
         if isinstance(said, Result):
-            done.callback(said.found)
+            done.callback(found)
         else:
-            done.errback(said.error.rebuild())
+            done.errback(found.rebuild())
 
 
 @attrs.define(eq=False)
@@ -106,7 +113,7 @@ class RemoteJournal:
             words = [self._name_routes(each) if isinstance(each, Routes) else each for each in args]
         except Unready as unready:
             return fail(unready)
-        return self._requests.ask(lambda number: WrittenStep(number, owner, step, words, kwargs))
+        return self._requests.ask(lambda number: WrittenStep(number, owner, pack((step, words, kwargs))))
 
     def _name_routes(self, routes: Routes) -> RoutesAt:
         for known, version in self._routes:
@@ -130,7 +137,9 @@ class RemoteJournal:
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
         """See `Journal.read_report`. The report takes one of the places that the node has for reports."""
-        done = self._requests.ask(lambda number: ReportStep(number, reader.name, reader.longest, step, args, kwargs))
+        done = self._requests.ask(
+            lambda number: ReportStep(number, reader.name, reader.longest, pack((step, args, kwargs)))
+        )
         number = self._requests.last
         looking = LoopingCall(self._look, reader, number)
         looking.clock = self._clock
