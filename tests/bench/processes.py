@@ -44,18 +44,23 @@ def wait_until_idle(pids: Iterable[int], patience: float = 5.0) -> None:
         before = now
 
 
-def read_tree_memory(pids: Iterable[int], field: str = "VmRSS") -> float:
-    """Return the MiB of *pids* and their descendants: `VmRSS` now, `VmHWM` the most since `forget_peak`.
+def read_memory(pids: Iterable[int], field: str = "VmRSS") -> float:
+    """Return the MiB of *pids*, without their descendants: `VmRSS` now, `VmHWM` the most since `forget_peak`.
 
     Pages that processes share count once for each.
     """
     kibibytes = 0
-    for pid in {each for root in pids for each in find_tree(root)}:
+    for pid in pids:
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{pid}/status").read_text().splitlines():
                 if line.startswith(f"{field}:"):
                     kibibytes += int(line.split()[1])
     return kibibytes / 1024
+
+
+def read_tree_memory(pids: Iterable[int], field: str = "VmRSS") -> float:
+    """Return the MiB of *pids* and their descendants, like `read_memory`."""
+    return read_memory({each for root in pids for each in find_tree(root)}, field)
 
 
 def forget_peak(pids: Iterable[int]) -> None:
