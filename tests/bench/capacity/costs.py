@@ -267,4 +267,4 @@ def renew_costs(scale: float = 1.0) -> Costs:
             Run(place, Plan(), parts.compile_program("load", place, "libssl", "libcrypto"), print), scale
         )
     write_costs(costs)
-    return costs
+    return read_costs()  # rounded, as the tests read them
