@@ -44,10 +44,10 @@ def append_row(text: str, row: str) -> str:
     return f"{text[:at]}{row}\n{text[at:]}"
 
 
-def write_row(run: Run, calibrated: str) -> str:
+def write_row(run: Run, commit: str, calibrated: str) -> str:
     """Return the row of this commit: its figures are those of the machine, its ratios are of one run."""
     main, costs = run.series["4k"], run.limit_costs
-    cells = [f"{datetime.now(UTC):%Y-%m-%d}", f"`{name_commit()}`", calibrated]
+    cells = [f"{datetime.now(UTC):%Y-%m-%d}", f"`{commit}`", calibrated]
     cells += [f"{main[HUB].median('rate'):.0f}", f"{main[HUB].median('cpu'):.0f}"]
     cells.append(f"{sorted(costs)[len(costs) // 2]:.0f}" if costs else "–")
     cells += [f"{run.values[key]:.2f}" if key in run.values else "–" for key in KEYS]
@@ -67,9 +67,10 @@ def write_table(values: Mapping[str, float]) -> list[str]:
 
 def keep_run(run: Run, printed: Sequence[str], calibrated: str, machine: str) -> None:
     """Write the row, the last run and the README's table."""
-    page = append_row(PAGE.read_text("utf-8"), write_row(run, calibrated))
+    commit = name_commit()  # before the pages differ from it
+    page = append_row(PAGE.read_text("utf-8"), write_row(run, commit, calibrated))
     page = replace_between(page, "last run", ["", "```text", *"\n".join(printed).splitlines(), "```", ""])
     PAGE.write_text(page, "utf-8")
     readme = README.read_text("utf-8")
-    about = f"The last full run, of commit `{name_commit()}`: {machine}. {calibrated}."
+    about = f"The last full run, of commit `{commit}`: {machine}. {calibrated}."
     README.write_text(replace_between(readme, "bench", ["", about, "", *write_table(run.values), ""]), "utf-8")
