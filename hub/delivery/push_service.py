@@ -297,12 +297,16 @@ class DeliveryService(Service):
         return step, exchange
 
 
+def _settle(tx: Transaction, *ended: Any) -> bool:
+    return claims.settle_claim(tx, *ended)
+
+
 def _settle_set(tx: Transaction, ended: Sequence[tuple[Any, ...]]) -> list[bool | None]:
     return settlement_sets.settle_delivered_claims(tx, [settlement_sets.EndedAttempt(*each) for each in ended])
 
 
 #: Settles a claim, alone or with others.
-_SETTLE = SetStep(claims.settle_claim, _settle_set)
+_SETTLE = SetStep(_settle, _settle_set)
 
 
 _Claims = list[tuple[Claim, Consignment | None]]

@@ -12,44 +12,50 @@ from pathlib import Path
 from twisted.scripts.twistd import run
 
 from hub.delivery import http_transport
-from hub.journal import blobs, duties, messages
-from hub.journal.queue import claims
+from hub.journal import blobs, duties, message_sets, messages
+from hub.journal.queue import claims, settlement_sets
 from hub.soap import documents_responses
 
-#: place -> (where the function lives, its name, whether the end comes before it or after it)
+#: What one message alone and what many messages of one commit go through.
+RECORDS = ((messages, "record_message"), (message_sets, "record_message_sets"))
+SETTLES = ((claims, "settle_claim"), (settlement_sets, "settle_delivered_claims"))
+#: place -> (where its functions live and their names, whether the end comes before them or after them)
 POINTS = {
-    "kept-not-named": (blobs, "keep_parts", "after"),
-    "inserted-not-committed": (messages, "record_message", "after"),
-    "committed-not-receipted": (documents_responses, "write_taken_response", "before"),
-    "claimed-not-sent": (http_transport.Sender, "send", "before"),
-    "sent-not-settled": (claims, "settle_claim", "before"),
-    "settled-not-committed": (claims, "settle_claim", "after"),
-    "enclosed-not-committed": (duties, "record_enclosed_facts", "after"),
-    "promised-not-written": (duties, "write_next_slice", "before"),
-    "written-not-committed": (duties, "write_next_slice", "after"),
-    "fetched-not-answered": (documents_responses, "build_document_response", "before"),
-    "confirmed-not-answered": (documents_responses, "build_confirmed_response", "before"),
+    "kept-not-named": (((blobs, "keep_parts"),), "after"),
+    "inserted-not-committed": (RECORDS, "after"),
+    "committed-not-receipted": (((documents_responses, "write_taken_response"),), "before"),
+    "claimed-not-sent": (((http_transport.Sender, "send"),), "before"),
+    "sent-not-settled": (SETTLES, "before"),
+    "settled-not-committed": (SETTLES, "after"),
+    "enclosed-not-committed": (((duties, "record_enclosed_facts"),), "after"),
+    "promised-not-written": (((duties, "write_next_slice"),), "before"),
+    "written-not-committed": (((duties, "write_next_slice"),), "after"),
+    "fetched-not-answered": (((documents_responses, "build_document_response"),), "before"),
+    "confirmed-not-answered": (((documents_responses, "build_confirmed_response"),), "before"),
 }
 
 
 def arm(point, passes, mark):
-    """Wrap the function of *point* so that its pass number *passes* is the last thing this process does."""
-    place, name, when = POINTS[point]
-    real = getattr(place, name)
+    """Wrap the functions of *point* so that pass number *passes* through them is the last thing this process does."""
+    places, when = POINTS[point]
     seen = 0
 
-    def wrapped(*args, **kwargs):
-        nonlocal seen
-        seen += 1
-        if seen < passes:
-            return real(*args, **kwargs)
-        if when == "after":
-            real(*args, **kwargs)
-        mark.write_text(point)
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError("not reached")
+    def wrap(real):
+        def wrapped(*args, **kwargs):
+            nonlocal seen
+            seen += 1
+            if seen < passes:
+                return real(*args, **kwargs)
+            if when == "after":
+                real(*args, **kwargs)
+            mark.write_text(point)
+            os.kill(os.getpid(), signal.SIGKILL)
+            raise AssertionError("not reached")
 
-    setattr(place, name, wrapped)
+        return wrapped
+
+    for place, name in places:
+        setattr(place, name, wrap(getattr(place, name)))
 
 
 if __name__ == "__main__":
