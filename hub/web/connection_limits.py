@@ -12,7 +12,8 @@ connections. Beyond the share, the owner's connection that has been idle longest
 connection gets status 503.
 
 Where several processes serve the port, an owner's share holds for all of them together, and a process closes only
-connections of its own. Each process has an equal part of the port's connections.
+connections of its own. Each process has an equal part of the port's connections, and `PAGES` of its own, which protect
+its reactor.
 
 All connections of a port together may send `PAGES` requests a second after their first, and each connection waits for
 its turn. The first request of a connection never waits.
