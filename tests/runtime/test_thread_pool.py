@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import CancelledError
 
 from hub.domain.fair_queue import HUB, Owner
-from hub.runtime.thread_pool import THRESHOLD, WorkScheduler
+from hub.runtime.thread_pool import LEAST, THRESHOLD, WorkScheduler, _Piece
 
 ONE, OTHER = Owner("sotttt"), Owner("vpub")
 DEAR = THRESHOLD
@@ -166,3 +166,57 @@ def test_cheap_work_that_fails_fails_for_who_asked_for_it_alone(reactor, room):
     for _ in range(4):
         reactor.turn()
     assert told == [ValueError] * 3 + ["done"]
+
+
+def test_what_follows_a_queued_piece_runs_with_it_before_what_waits(reactor, room):
+    """A call that is opened is judged at once; of each queued piece only the first further work goes on so."""
+    at = [0.0]
+    done: list[str] = []
+    room._used = lambda: at[0]
+
+    def cheap(name):
+        at[0] += 1.0  # longer than a turn
+        done.append(name)
+        return name
+
+    _ = room.work(ONE, THRESHOLD - 1, cheap, "first")
+    for name in ("a", "b"):
+
+        def follow(opened):
+            _ = room.work(ONE, THRESHOLD - 1, cheap, f"judge {opened}")
+            _ = room.work(ONE, THRESHOLD - 1, cheap, f"more of {opened}")
+
+        _ = room.work(ONE, THRESHOLD - 1, cheap, name).addCallback(follow)
+    assert room.busy
+    reactor.turn()
+    assert done == ["first", "a", "judge a"]
+    for _ in range(5):
+        reactor.turn()
+    assert done == ["first", "a", "judge a", "b", "judge b", "more of a", "more of b"]
+    assert not room.busy
+
+
+def test_the_least_work_waits_for_no_other_while_the_turn_has_time(reactor, room):
+    at = [0.0]
+    done: list[str] = []
+    room._used = lambda: at[0]
+
+    def work(name, took):
+        at[0] += took
+        done.append(name)
+
+    _ = room.work(ONE, THRESHOLD - 1, work, "first", 1.0)
+    _ = room.work(ONE, THRESHOLD - 1, work, "queued", 0.0)
+    _ = room.work(OTHER, LEAST, work, "an answer", 0.0)
+    assert done == ["first"], "this turn has used its time"
+    reactor.turn()
+    assert done == ["first", "queued", "an answer"]
+    _ = room.work(ONE, THRESHOLD - 1, work, "next", 0.0)
+    room._inline.put("sotttt", room_piece())
+    _ = room.work(OTHER, LEAST, work, "another answer", 0.0)
+    assert done[-2:] == ["next", "another answer"]
+
+
+def room_piece():
+    """A piece that waits."""
+    return _Piece(ONE, lambda: None)
