@@ -113,7 +113,8 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
     engine = _open_journal(frame, node=frame.node)
     apart = None if frame.alone else _open_journal(frame, pooled=False)
     settings = WorkerSettings(config.database_url, config.password_file, spool.name_spool_folder(config.data))
-    journal = Database(engine, reactor, apart, ReportPool(reactor, settings))
+    scheduler = WorkScheduler(reactor)
+    journal = Database(engine, reactor, apart, ReportPool(reactor, settings), more=lambda: scheduler.busy)
     heartbeat = Heartbeat(
         journal=journal,
         clock=reactor,
@@ -123,7 +124,6 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         alone=frame.alone,
         rescued=frame.wake,
     )
-    scheduler = WorkScheduler(reactor)
     leader_lock = LeaderLock(engine, publisher.LOCK, reactor)
     services = [
         *([leader_lock] if live.config.feed else []),  # stops after the database, which cuts a hanging connection

@@ -78,6 +78,7 @@ def build_workers(
         counts,
         soap,
         frame.live.config.workers,
+        database.journal.expect_steps,
     )
     exchange.revocation_fetcher.on_heard = pool.send_revocations
     return pool

@@ -130,6 +130,48 @@ def test_at_most_so_many_share_a_commit(running):
     queued.pop(0)()
 
 
+def test_while_more_steps_are_about_to_come_a_commit_waits_for_them_but_not_long(running):
+    made, clock, queued = running
+    more = True
+    made._more = lambda: more
+    made.write(lambda _tx: 1)
+    clock.advance(0)
+    assert queued == [], "the hub has work left that leads to further steps"
+    more = False
+    clock.advance(group_commit.SHORT)
+    assert len(queued) == 1, "nothing more comes"
+    queued.pop(0)()
+    more = True
+    made.write(lambda _tx: 2)
+    clock.advance(0)
+    clock.advance(group_commit.LINGER / 2)
+    assert queued == []
+    clock.advance(group_commit.LINGER)
+    assert len(queued) == 1, "the first has waited long enough"
+    queued.pop(0)()
+    for number in range(group_commit.ENOUGH):
+        made.write(lambda _tx, number=number: number)
+    clock.advance(0)
+    assert len(queued) == 1, "they are enough"
+    queued.pop(0)()
+
+
+def test_the_steps_of_a_busy_worker_are_waited_for_a_moment(running):
+    made, clock, queued = running
+    made.expect_steps()
+    made.write(lambda _tx: 1)
+    clock.advance(0)
+    clock.advance(group_commit.SHORT)
+    assert queued == []
+    clock.advance(group_commit.SOON)
+    assert len(queued) == 1
+    queued.pop(0)()
+    made.write(lambda _tx: 2)
+    clock.advance(0)
+    assert len(queued) == 1, "no worker is busy"
+    queued.pop(0)()
+
+
 @pytest.fixture
 def served(engine, monkeypatch):
     """A Database that asks its server, whose threads run when the test says so."""

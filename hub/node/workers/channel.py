@@ -44,6 +44,7 @@ class WrittenStep(NamedTuple):
     number: int  #: of the request, for its result
     owner: str | None  #: name of the owner for `Journal.admit`; None for `Journal.write`
     packed: bytes  #: pickled: the step, its arguments and its keyword arguments
+    busy: bool = False  #: whether the worker has work left that leads to further steps
 
 
 class ReportStep(NamedTuple):

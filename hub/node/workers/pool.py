@@ -96,6 +96,7 @@ class WorkerPool(Service):
     _counts: SharedCounts  #: this process is column 0, and the worker with the number n is column n + 1
     _socket: socket.socket  #: the SOAP port, which listens already
     _size: int  #: number of workers
+    _expect_steps: Callable[[], None] = lambda: None  #: called when a busy worker will send further steps
     #: command that starts a worker, before the number of columns
     _command: Sequence[str] = (sys.executable, "-c", "import tap; tap.run_worker_process()")
     ended: int = attrs.field(default=0, init=False)  #: workers that ended without being told to
@@ -200,6 +201,8 @@ class WorkerPool(Service):
             reader = ReportReader(message.reader, worker.note_report(message.number), message.longest)
             return self._journal.read_report(reader, step, *args, **kwargs)
         words = [self._find_routes(each) if isinstance(each, RoutesAt) else each for each in args]
+        if message.busy:
+            self._expect_steps()
         if message.owner is None:
             return self._journal.write(step, *words, **kwargs)
         admitted: Deferred[Any] = self._journal.admit(Owner(message.owner), step, *words, **kwargs)

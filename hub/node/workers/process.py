@@ -173,8 +173,8 @@ class Worker:
         counts, reactor = self._counts_of(said.worker + 1), self._reactor
         live = self._live = Live(self._set_up(unpack_config(said.province)))
         self._reads = _open_reads(live, reactor)
-        self._journal = RemoteJournal(self._requests, self._reads, reactor)
-        self._scheduler = WorkScheduler(reactor)
+        scheduler = self._scheduler = WorkScheduler(reactor)
+        self._journal = RemoteJournal(self._requests, self._reads, reactor, lambda: scheduler.busy)
 
         async def wait(services: CountedServices) -> None:
             await wait_for_facts(self._journal, reactor, services)

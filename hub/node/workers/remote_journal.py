@@ -90,6 +90,7 @@ class RemoteJournal:
     _requests: Requests
     _reads: Journal  #: reads the database; nothing is written with it
     _clock: Any  #: the reactor, for intervals
+    _is_busy: Callable[[], bool] = lambda: False  #: whether work is left that leads to further steps
     _routes: deque[tuple[Routes, int]] = attrs.field(factory=lambda: deque(maxlen=KEPT), init=False)
 
     def set_routes(self, routes: Routes, version: int) -> None:
@@ -113,7 +114,9 @@ class RemoteJournal:
             words = [self._name_routes(each) if isinstance(each, Routes) else each for each in args]
         except Unready as unready:
             return fail(unready)
-        return self._requests.ask(lambda number: WrittenStep(number, owner, pack((step, words, kwargs))))
+        return self._requests.ask(
+            lambda number: WrittenStep(number, owner, pack((step, words, kwargs)), self._is_busy())
+        )
 
     def _name_routes(self, routes: Routes) -> RoutesAt:
         for known, version in self._routes:
