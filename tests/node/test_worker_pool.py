@@ -10,7 +10,6 @@ import attrs
 import pytest
 from structlog.testing import capture_logs
 from twisted.internet.defer import succeed
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from hub import config
@@ -165,7 +164,7 @@ def test_a_small_content_crosses_and_of_a_large_one_only_its_length():
 def test_messages_arrive_whole_however_the_octets_do():
     taken: list[Any] = []
     one, other = Channel(lambda _: None, lambda: None), Channel(taken.append, lambda: None)
-    one.makeConnection(StringTransport())
+    one.makeConnection(cast("Any", remote.Pipe()))
     for number in range(5):
         one.send(InForce(number))
     octets = cast("Any", one.transport).value()
