@@ -89,8 +89,7 @@ def test_costs_are_read_as_they_were_kept(tmp_path):
     assert costs.read_costs(tmp_path / "costs.toml") == found
 
 
-@pytest.mark.slow
-@pytest.mark.processes
+@pytest.mark.soak
 def test_the_costs_are_measured(tmp_path):
     """The hub runs, with a partner and with workers; each message is accepted and in the journal."""
     try:
