@@ -8,10 +8,12 @@ id that is new.  A row is committed before the answer, which is not signed.  Kno
 # mypy: ignore-errors
 
 import base64
+import fcntl
 import os
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 
 from cryptography import x509
 from flask import Flask, Response, request
@@ -42,7 +44,10 @@ app = Flask(__name__)
 def database() -> sqlite3.Connection:
     """Return this worker's connection."""
     connection = sqlite3.connect(os.environ["PEER_DATABASE"], timeout=60, isolation_level=None)
-    connection.execute("PRAGMA journal_mode=WAL")
+    # of two that set the mode at once, one would fail
+    with Path(os.environ["PEER_DATABASE"] + ".lock").open("w") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(
         "CREATE TABLE IF NOT EXISTS message (id TEXT PRIMARY KEY, sender TEXT, received_at TEXT, packet BLOB) WITHOUT ROWID"
