@@ -32,6 +32,8 @@ from hub.store.tables import content, fact, message, write_instant
 from hub.store.transactions import Transaction
 from hub.units.routing import Routes
 
+#: Most octets of one set, for the same reason as `deliveries.MOST_IN_SET`.
+MOST_OCTETS = blobs.LARGE
 #: The numbers of those things asked that are new: no message has their message id or their document, no change and no
 #: delivery is about them, and their call was not refused before.
 _NEW = SetQuery(
@@ -177,6 +179,7 @@ def record_message_sets(tx: Transaction, received: Sequence[ReceivedMessage]) ->
 
 def _sort(received: Sequence[ReceivedMessage]) -> dict[PacketKind, dict[int, ReceivedMessage]]:
     """Return the plain documents and statuses by their numbers. No two have a message id or a document in common."""
+    octets = sent = 0
     taken: set[object] = set()
     found: dict[PacketKind, dict[int, ReceivedMessage]] = {PacketKind.DOCUMENT: {}, PacketKind.STATUS: {}}
     for number, each in enumerate(received):
@@ -186,7 +189,10 @@ def _sort(received: Sequence[ReceivedMessage]) -> dict[PacketKind, dict[int, Rec
         about = {packet.responses[0].document_id} if packet.kind is PacketKind.STATUS and packet.responses else set()
         names = {*documents.list_document_locks(packet), *about, (entry.partner, entry.message_id)}
         if taken.isdisjoint(names) and packet.kind in found and _is_plain(entry):
-            found[packet.kind][number] = each
+            more, further = octets + len(entry.content), sent + len(entry.routes)
+            if more <= MOST_OCTETS and further <= deliveries.MOST_IN_SET:
+                octets, sent = more, further
+                found[packet.kind][number] = each
         taken |= names
     return found
 

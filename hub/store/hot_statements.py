@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Values = Mapping[str, Any]
+#: Forms of one statement that are kept: one for each length of its lists, and a message may have a thousand recipients.
+KEPT = 64
 _Converts = tuple[tuple[int, str, Callable[[Any], Any]], ...]
 
 
@@ -102,6 +104,8 @@ class HotStatement:
         place = (tx.dialect.name, *lengths.values())
         form = self._forms.get(place)
         if form is None:
+            if len(self._forms) >= KEPT:
+                self._forms.clear()
             form = self._forms[place] = self._compile(tx.dialect, lengths)
         if not lengths:
             return form, values

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hub.domain.model import DeliveryState, Fact, MessageState, PacketKind, Problem
 from hub.intake.endpoint import record_message_once
-from hub.journal import events, messages, replay_guard
+from hub.journal import events, message_sets, messages, replay_guard
 from hub.journal import facts as journal_facts
 from hub.journal.message_sets import ReceivedMessage, record_message_sets
 from hub.journal.queue import deliveries
@@ -168,6 +168,20 @@ def test_what_a_status_needs_a_set_for_is_known_else_it_is_left(engine):
         tx.rollback()
     assert [each.id[-2:] for each, result in zip(brought, results, strict=True) if result] == ["32"]
     assert all(result.receipt for result in commit(engine, once(*brought)))
+
+
+def test_a_set_is_short(engine, monkeypatch):
+    """What is beyond its octets and its deliveries is recorded alone, within the budget of the commit."""
+    brought = [letter(1, "H55.01", "G22.1"), letter(2), letter(3), letter(4, content=b"x" * 40)]
+    for place, name, most, chosen in (
+        (deliveries, "MOST_IN_SET", 3, [1, 2]),
+        (message_sets, "MOST_OCTETS", 30, [1, 2, 3]),
+    ):
+        with monkeypatch.context() as bound, transactions.write_transaction(engine) as tx:
+            bound.setattr(place, name, most)
+            taken = record_message_sets(tx, [ReceivedMessage(each, ROUTES, None) for each in brought])
+            assert [number for number, result in enumerate(taken, 1) if result] == chosen, name
+            tx.rollback()
 
 
 def test_it_takes_a_handful_of_statements(engine):

@@ -172,6 +172,16 @@ def test_a_fact_that_is_there_already_is_not_counted_again(engine):
     assert seen(engine, claimed[1].message)[-1] == "delivery-delivered"
 
 
+def test_a_set_is_short(engine, monkeypatch):
+    claimed = send(engine, *letters(3))
+    monkeypatch.setattr(deliveries, "MOST_IN_SET", 2)
+    calls = [call(each) for each in claimed]
+    with transactions.write_transaction(engine) as tx:
+        assert many(tx, [each.args for each in calls]) == [True, True, None]
+        tx.rollback()
+    assert settle(engine, calls) == [True] * 3
+
+
 @pytest.mark.parametrize("count", [2, 33])
 def test_it_takes_a_handful_of_statements(engine, count):
     claimed = send(engine, *letters(count))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from hub.store import transactions
+from hub.store import hot_statements, transactions
 from hub.store.hot_statements import HotStatement
 from hub.store.tables import Instant, event, signed_call
 
@@ -47,6 +47,13 @@ def test_lists_of_any_length(engine):
             assert sorted(row.sha256 for row in _NAMED.read(tx, {"names": list(names)})) == sorted(
                 set(names) & set("abc")
             )
+
+
+def test_only_some_lengths_are_kept(engine):
+    with transactions.write_transaction(engine) as tx:
+        for length in range(3 * hot_statements.KEPT):
+            assert _NAMED.read(tx, {"names": ["x"] * length}) == []
+    assert len(_NAMED._forms) <= hot_statements.KEPT
 
 
 def test_a_taken_key_is_the_same_error_as_by_sqlalchemy_and_leaves_the_transaction(engine):

@@ -14,7 +14,7 @@ import attrs
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent, move_delivery
 from hub.domain.model import DOCUMENTS, DeliveryState, Event, Fact, PacketKind
 from hub.journal import events, facts
-from hub.journal.queue import lanes, partner_state
+from hub.journal.queue import deliveries, lanes, partner_state
 from hub.journal.queue.claims import AttemptExchange, Claim, Heard, make_attempt_end
 from hub.partner.circuit_breaker import Breaker
 from hub.store import transactions
@@ -116,7 +116,7 @@ def settle_delivered_claims(tx: Transaction, ended: Sequence[EndedAttempt]) -> l
 def _choose(tx: Transaction, ended: Sequence[EndedAttempt]) -> list[int]:
     """Return the numbers of those that may be settled together. Their lanes are locked, and no breaker moves."""
     breakers: dict[str, Breaker] = {}
-    found = []
+    found, sent = [], 0
     for number, each in enumerate(ended):
         if each.verdict.state is not DeliveryState.DELIVERED or each.verdict.due is not None or not each.verdict.counts:
             continue
@@ -126,7 +126,9 @@ def _choose(tx: Transaction, ended: Sequence[EndedAttempt]) -> list[int]:
                 breakers[name] = partner_state.read_partner_standing(tx, name).breaker
             if each.heard(breakers[name]) != breakers[name]:
                 continue
-        found.append(number)
+        if sent + len(each.claim.deliveries) <= deliveries.MOST_IN_SET:
+            sent += len(each.claim.deliveries)
+            found.append(number)
     places = {number: {(ended[number].claim.lane, each) for each in ended[number].claim.recipients} for number in found}
     open_lanes = lanes.try_lock_lanes(tx, {place for number in found for place in places[number]})
     return [number for number in found if places[number] <= open_lanes]
