@@ -89,7 +89,7 @@ class Desk:
             """What is configured of a partner, as it is now."""
 
             def __init__(self, code):
-                self.code = code
+                self.code, self.secrets = code, {"key": "s3cret-of-the-partner"}
 
             @property
             def policy(self):

@@ -193,17 +193,32 @@ SELECT asked.number, delivery.id AS delivery, delivery.recipient, delivery.lane,
         WHERE next.lane = delivery.lane AND next.recipient = delivery.recipient AND next.state = 'waiting'
     ) AS more,
     message.id, message.service, message.kind, message.sender, message.document_id, message.sha256,
-    message.received_at, message.document_type, message.paper, message.signature, message.due, message.outside
+    message.received_at, message.document_type, message.paper, message.signature, message.due, message.outside,
+    EXISTS (
+        SELECT 1 FROM attempt AS earlier
+        WHERE earlier.message = delivery.message AND earlier.partner = delivery.partner
+            AND earlier.exchange IS NOT NULL
+    ) AS tried
 FROM asked
 JOIN delivery ON delivery.id = asked.delivery AND delivery.state = 'sending' AND delivery.holder = asked.holder
 JOIN attempt ON attempt.id = asked.attempt AND attempt.ended_at IS NULL
 JOIN message ON message.id = delivery.message
 ORDER BY delivery.id;
 
+-- settlements: what is kept of earlier attempts, if there were any
+WITH asked (number, message, partner) AS (VALUES (?, ?, ?), (?, ?, ?))
+SELECT asked.number, attempt.exchange, SUM(attempt.exchange_octets)
+FROM asked JOIN attempt ON attempt.message = asked.message AND attempt.partner = asked.partner
+WHERE attempt.exchange IS NOT NULL
+GROUP BY asked.number, attempt.exchange;
+
 -- settlements: the ended attempts
-WITH ended (id, ended_at, outcome, detail, request_sha256, reply_sha256, reply_status) AS (VALUES (?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?))
+WITH ended (id, ended_at, outcome, detail, request_sha256, reply_sha256, reply_status, call_ms,
+    exchange, exchange_octets, varying) AS (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?))
 UPDATE attempt SET ended_at = ended.ended_at, outcome = ended.outcome, detail = ended.detail,
-    request_sha256 = ended.request_sha256, reply_sha256 = ended.reply_sha256, reply_status = ended.reply_status
+    request_sha256 = ended.request_sha256, reply_sha256 = ended.reply_sha256, reply_status = ended.reply_status,
+    call_ms = ended.call_ms, exchange = ended.exchange, exchange_octets = ended.exchange_octets,
+    varying = ended.varying
 FROM ended WHERE attempt.id = ended.id;
 
 -- settlements: the delivered deliveries
@@ -234,6 +249,9 @@ INSERT INTO fact (unit, service, "key", milestone, at, message, counterpart, out
 
 -- a set of rows of `event`
 INSERT INTO event (message, delivery, text) VALUES (?, ?, ?), (?, ?, ?);
+
+-- a set of rows of `exchange`
+INSERT INTO exchange (sha256, head, body) VALUES (?, ?, ?), (?, ?, ?) ON CONFLICT DO NOTHING;
 
 -- ===== PostgreSQL =====
 
@@ -426,17 +444,32 @@ SELECT asked.number, delivery.id AS delivery, delivery.recipient, delivery.lane,
         WHERE next.lane = delivery.lane AND next.recipient = delivery.recipient AND next.state = 'waiting'
     ) AS more,
     message.id, message.service, message.kind, message.sender, message.document_id, message.sha256,
-    message.received_at, message.document_type, message.paper, message.signature, message.due, message.outside
+    message.received_at, message.document_type, message.paper, message.signature, message.due, message.outside,
+    EXISTS (
+        SELECT 1 FROM attempt AS earlier
+        WHERE earlier.message = delivery.message AND earlier.partner = delivery.partner
+            AND earlier.exchange IS NOT NULL
+    ) AS tried
 FROM asked
 JOIN delivery ON delivery.id = asked.delivery AND delivery.state = 'sending' AND delivery.holder = asked.holder
 JOIN attempt ON attempt.id = asked.attempt AND attempt.ended_at IS NULL
 JOIN message ON message.id = delivery.message
 ORDER BY delivery.id FOR UPDATE OF delivery, attempt;
 
+-- settlements: what is kept of earlier attempts, if there were any
+WITH asked (number, message, partner) AS (VALUES (%s::int, %s::text, %s::text), (%s::int, %s::text, %s::text))
+SELECT asked.number, attempt.exchange, SUM(attempt.exchange_octets)
+FROM asked JOIN attempt ON attempt.message = asked.message AND attempt.partner = asked.partner
+WHERE attempt.exchange IS NOT NULL
+GROUP BY asked.number, attempt.exchange;
+
 -- settlements: the ended attempts
-WITH ended (id, ended_at, outcome, detail, request_sha256, reply_sha256, reply_status) AS (VALUES (%s::text, %s::text, %s::text, %s::text, %s::text, %s::text, %s::int), (%s::text, %s::text, %s::text, %s::text, %s::text, %s::text, %s::int))
+WITH ended (id, ended_at, outcome, detail, request_sha256, reply_sha256, reply_status, call_ms,
+    exchange, exchange_octets, varying) AS (VALUES (%s::text, %s::text, %s::text, %s::text, %s::text, %s::text, %s::int, %s::int, %s::text, %s::int, %s::text), (%s::text, %s::text, %s::text, %s::text, %s::text, %s::text, %s::int, %s::int, %s::text, %s::int, %s::text))
 UPDATE attempt SET ended_at = ended.ended_at, outcome = ended.outcome, detail = ended.detail,
-    request_sha256 = ended.request_sha256, reply_sha256 = ended.reply_sha256, reply_status = ended.reply_status
+    request_sha256 = ended.request_sha256, reply_sha256 = ended.reply_sha256, reply_status = ended.reply_status,
+    call_ms = ended.call_ms, exchange = ended.exchange, exchange_octets = ended.exchange_octets,
+    varying = ended.varying
 FROM ended WHERE attempt.id = ended.id;
 
 -- settlements: the delivered deliveries
@@ -467,3 +500,6 @@ INSERT INTO fact (unit, service, key, milestone, at, message, counterpart, outsi
 
 -- a set of rows of `event`
 INSERT INTO event (message, delivery, text) VALUES (%s, %s, %s), (%s, %s, %s);
+
+-- a set of rows of `exchange`
+INSERT INTO exchange (sha256, head, body) VALUES (%s, %s, %s), (%s, %s, %s) ON CONFLICT DO NOTHING;

@@ -28,6 +28,7 @@ from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.journal.queue.queue_view import read_queue_view
 from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
+from hub.partner.kept_exchange import keep_exchange
 from hub.partner.policy import Policy, choose_delay
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import Work
@@ -271,7 +272,13 @@ class DeliveryService(Service):
         self, claim: Claim, consignment: Consignment | None, partner: Partner
     ) -> tuple[Outcome, AttemptExchange]:
         """Run the adapter's conversation. Return its outcome and the last request and reply."""
-        exchange = AttemptExchange()
+        last = _LastCall()
+        outcome = await self._talk(claim, consignment, partner, last)
+        return outcome, last.describe(partner)
+
+    async def _talk(
+        self, claim: Claim, consignment: Consignment | None, partner: Partner, last: "_LastCall"
+    ) -> Outcome:
         try:
             if consignment is None:
                 consignment = await self._journal.read(consignments.read_consignment, claim)
@@ -279,22 +286,44 @@ class DeliveryService(Service):
             conversation = self.live.adapters[partner.code].deliver(consignment, self._now())
             step = await self._work(owner, size, _advance, conversation, None)
             while isinstance(step, Request):
-                exchange = AttemptExchange(request_sha256=hashlib.sha256(step.body).hexdigest())
-                reply = await self._send(step, partner)
-                exchange = attrs.evolve(
-                    exchange, reply_sha256=hashlib.sha256(reply.body).hexdigest(), reply_status=reply.status
-                )
+                last.request, last.reply, began = step, None, self._clock.seconds()
+                try:
+                    last.reply = reply = await self._send(step, partner)
+                finally:
+                    last.seconds = self._clock.seconds() - began
                 step = await self._work(owner, max(size, len(reply.body)), _advance, conversation, reply)
         except CancelledError:
             raise
         except Unreachable as unreachable:
-            return Unavailable(str(unreachable)), exchange
+            return Unavailable(str(unreachable))
         except Unready as unready:
-            return Postponed(self._now() + timedelta(seconds=unready.retry_after), str(unready)), exchange
+            return Postponed(self._now() + timedelta(seconds=unready.retry_after), str(unready))
         except Exception as error:
             log.exception("conversation-broke")
-            return Unavailable(f"hub-error: {error!r}", ours=True), exchange
-        return step, exchange
+            return Unavailable(f"hub-error: {error!r}", ours=True)
+        return step
+
+
+@attrs.define(eq=False)
+class _LastCall:
+    """The last call of a conversation."""
+
+    request: Request | None = None
+    reply: Reply | None = None  #: None: none came
+    seconds: float = 0.0  #: from the request to the reply, or to the failure
+
+    def describe(self, partner: Partner) -> AttemptExchange:
+        """Return what the journal keeps of it."""
+        if self.request is None:
+            return AttemptExchange()
+        reply = self.reply
+        return AttemptExchange(
+            request_sha256=hashlib.sha256(self.request.body).hexdigest(),
+            reply_sha256=None if reply is None else hashlib.sha256(reply.body).hexdigest(),
+            reply_status=None if reply is None else reply.status,
+            call_ms=max(0, round(self.seconds * 1000)),
+            kept=keep_exchange(self.request, reply, list(partner.secrets.values())),
+        )
 
 
 def _settle(tx: Transaction, *ended: Any) -> bool:

@@ -265,8 +265,22 @@ attempt = sa.Table(
     sa.Column("request_sha256", sa.String(64)),  # of the last request's body
     sa.Column("reply_sha256", sa.String(64)),
     sa.Column("reply_status", sa.Integer),
+    # what is kept of the last request and reply (hub/journal/queue/exchanges.py); null: nothing, or no longer
+    sa.Column("exchange", sa.String(64)),
+    sa.Column("exchange_octets", sa.Integer),  # kept for this attempt; of an exchange that was kept before: no body
+    sa.Column("varying", sa.Text),  # JSON object of the headers that differ in every reply
+    sa.Column("call_ms", sa.Integer),  # from the last request to its reply, in milliseconds
 )
 sa.Index("ix_attempt_message", attempt.c.message, attempt.c.partner)
+
+#: Requests and replies without secrets, each kept once (hub/journal/queue/exchanges.py).
+exchange = sa.Table(
+    "exchange",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("head", sa.Text, nullable=False),  # JSON object (hub/partner/kept_exchange.py)
+    sa.Column("body", sa.LargeBinary, nullable=False),  # the beginning of the reply's body
+)
 
 #: Recently accepted signed calls (hub/journal/replay_guard.py).
 signed_call = sa.Table(

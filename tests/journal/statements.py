@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hub.journal import documents, events, message_sets, messages, statuses
-from hub.journal.queue import claims, consignments, deliveries, lanes, partner_state, settlement_sets
+from hub.journal.queue import claims, consignments, deliveries, exchanges, lanes, partner_state, settlement_sets
 from hub.store.hot_statements import HotStatement, SetInsert, SetQuery
-from hub.store.tables import content, delivery, event, fact, message
+from hub.store.tables import content, delivery, event, exchange, fact, message
 
 DIALECTS: dict[str, sa.Dialect] = {"SQLite": sqlite.dialect(), "PostgreSQL": postgresql.psycopg.dialect()}
 HEAD = """-- The statements that a new document, its claim and its settlement run, as the drivers are given them.
@@ -40,6 +40,7 @@ STATEMENTS: list[tuple[str, HotStatement | SetQuery]] = [
     ("the chain: events without a number", events._UNCHAINED),
     ("the chain: their numbers and hashes", events._CHAIN),
     ("settlements: the deliveries that are being sent", settlement_sets._HELD),
+    ("settlements: what is kept of earlier attempts, if there were any", exchanges._EARLIER),
     ("settlements: the ended attempts", settlement_sets._END_ATTEMPTS),
     ("settlements: the delivered deliveries", settlement_sets._DELIVER),
     ("settlements: the next delivery of the lane", lanes._FREE_NEXT),
@@ -51,6 +52,7 @@ INSERTS: list[tuple[sa.Table, bool]] = [
     (delivery, False),
     (fact, True),
     (event, False),
+    (exchange, True),
 ]
 
 

@@ -24,10 +24,11 @@ from hub.domain.lifecycle import (
 )
 from hub.domain.model import DeliveryState, Event
 from hub.journal import events, nodes
-from hub.journal.queue import lanes, partner_state
+from hub.journal.queue import exchanges, lanes, partner_state
 from hub.journal.queue.deliveries import Rows, halt_deliveries, lock_deliveries, record_delivery_end
 from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Breaker
+from hub.partner.kept_exchange import KeptExchange
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement
@@ -57,11 +58,13 @@ class Claim:
 
 @attrs.frozen(kw_only=True)
 class AttemptExchange:
-    """The traffic of an attempt: hashes of the last request and reply, and the HTTP status of the reply."""
+    """The traffic of an attempt: hashes of the last request and reply, the HTTP status, and what is kept of them."""
 
     request_sha256: str | None = None
     reply_sha256: str | None = None
     reply_status: int | None = None
+    call_ms: int | None = None  #: from the last request to its reply, in milliseconds
+    kept: KeptExchange | None = None
 
 
 @attrs.frozen
@@ -244,7 +247,10 @@ _held_by_us = sa.and_(
 _MINE = HotStatement(sa.select(table).where(_held_by_us).order_by(table.c.id).with_for_update(), lists=("ids",))
 _END = HotStatement(
     sa.update(attempt).where(attempt.c.id == sa.bindparam("which"), attempt.c.ended_at.is_(None)),
-    keys=("ended_at", "outcome", "detail", *(field.name for field in attrs.fields(AttemptExchange))),
+    keys=("ended_at", "outcome", "detail", "request_sha256", "reply_sha256", "reply_status", "call_ms"),
+)
+_KEEP = HotStatement(
+    sa.update(attempt).where(attempt.c.id == sa.bindparam("which")), keys=("exchange", "exchange_octets", "varying")
 )
 
 
@@ -266,7 +272,9 @@ def settle_claim(
     mine = {"ids": claim.deliveries, "node": claim.holder}
     held = _MINE.read(tx, mine)
     told = verdict.reason or verdict.word
-    said = {"ended_at": now, "outcome": outcome, "detail": told} | attrs.asdict(exchange)
+    said: dict[str, object] = {"ended_at": now, "outcome": outcome, "detail": told, "call_ms": exchange.call_ms}
+    said |= {"request_sha256": exchange.request_sha256, "reply_sha256": exchange.reply_sha256}
+    said["reply_status"] = exchange.reply_status
     still_ours = _END.run(tx, said | {"which": claim.attempt})
     rows = held if still_ours else []
     if not rows:
@@ -279,6 +287,10 @@ def settle_claim(
             tx, Event("attempt-stale", now, claim.message, None, {"partner": claim.partner, "outcome": outcome})
         )
         return False
+    if exchange.kept is not None:
+        keeping = exchanges.keep_attempt_exchange(tx, claim.message, claim.partner, exchange.kept)
+        said = dict(zip(("exchange", "exchange_octets", "varying"), keeping.columns(), strict=True))
+        _ = _KEEP.run(tx, said | {"which": claim.attempt})
     state = move_delivery(DeliveryState.SENDING, outcome, verdict.state)
     values = _after(verdict) | {"reason": verdict.reason, "changed_at": now, "state": state}
     moved = _move(tuple(values), uncounted=not verdict.counts)

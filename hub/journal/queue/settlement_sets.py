@@ -14,8 +14,9 @@ import attrs
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent, move_delivery
 from hub.domain.model import DOCUMENTS, DeliveryState, Event, Fact, PacketKind
 from hub.journal import events, facts
-from hub.journal.queue import deliveries, lanes, partner_state
+from hub.journal.queue import deliveries, exchanges, lanes, partner_state
 from hub.journal.queue.claims import AttemptExchange, Claim, Heard, make_attempt_end
+from hub.journal.queue.exchanges import Keeping
 from hub.partner.circuit_breaker import Breaker
 from hub.store import transactions
 from hub.store.hot_statements import SetInsert, SetQuery
@@ -32,7 +33,12 @@ SELECT asked.number, delivery.id AS delivery, delivery.recipient, delivery.lane,
         WHERE next.lane = delivery.lane AND next.recipient = delivery.recipient AND next.state = 'waiting'
     ) AS more,
     message.id, message.service, message.kind, message.sender, message.document_id, message.sha256,
-    message.received_at, message.document_type, message.paper, message.signature, message.due, message.outside
+    message.received_at, message.document_type, message.paper, message.signature, message.due, message.outside,
+    EXISTS (
+        SELECT 1 FROM attempt AS earlier
+        WHERE earlier.message = delivery.message AND earlier.partner = delivery.partner
+            AND earlier.exchange IS NOT NULL
+    ) AS tried
 FROM asked
 JOIN delivery ON delivery.id = asked.delivery AND delivery.state = 'sending' AND delivery.holder = asked.holder
 JOIN attempt ON attempt.id = asked.attempt AND attempt.ended_at IS NULL
@@ -44,12 +50,15 @@ ORDER BY delivery.id
 )
 _END_ATTEMPTS = SetQuery(
     """
-WITH ended (id, ended_at, outcome, detail, request_sha256, reply_sha256, reply_status) AS (VALUES {rows})
+WITH ended (id, ended_at, outcome, detail, request_sha256, reply_sha256, reply_status, call_ms,
+    exchange, exchange_octets, varying) AS (VALUES {rows})
 UPDATE attempt SET ended_at = ended.ended_at, outcome = ended.outcome, detail = ended.detail,
-    request_sha256 = ended.request_sha256, reply_sha256 = ended.reply_sha256, reply_status = ended.reply_status
+    request_sha256 = ended.request_sha256, reply_sha256 = ended.reply_sha256, reply_status = ended.reply_status,
+    call_ms = ended.call_ms, exchange = ended.exchange, exchange_octets = ended.exchange_octets,
+    varying = ended.varying
 FROM ended WHERE attempt.id = ended.id
 """.strip(),
-    ("text", "text", "text", "text", "text", "text", "int"),
+    ("text", "text", "text", "text", "text", "text", "int", "int", "text", "int", "text"),
 )
 _DELIVER = SetQuery(
     """
@@ -64,7 +73,7 @@ _FACTS = SetInsert(fact, skips=True)
 _COLUMNS = (
     *("number", "delivery", "recipient", "lane", "more"),
     *("id", "service", "kind", "sender", "document_id", "sha256"),
-    *("received_at", "document_type", "paper", "signature", "due", "outside"),
+    *("received_at", "document_type", "paper", "signature", "due", "outside", "tried"),
 )
 
 
@@ -90,8 +99,11 @@ def settle_delivered_claims(tx: Transaction, ended: Sequence[EndedAttempt]) -> l
     held = _read_held(tx, {number: ended[number] for number in chosen})
     if not held:
         return results
+    keepings = _choose_keepings(tx, ended, held)
+    held = {number: found for number, found in held.items() if number in keepings}
     rows = [row for found in held.values() for row in found]
-    _END_ATTEMPTS.run(tx, [_end(ended[number]) for number in held])
+    exchanges.write_exchanges(tx, (each for each in keepings.values() if each is not None))
+    _END_ATTEMPTS.run(tx, [_end(ended[number], keepings[number]) for number in held])
     _DELIVER.run(tx, [_deliver(ended[row["number"]], row) for row in rows])
     told: list[Event] = []
     counted: list[Fact] = []
@@ -117,7 +129,11 @@ def _choose(tx: Transaction, ended: Sequence[EndedAttempt]) -> list[int]:
     """Return the numbers of those that may be settled together. Their lanes are locked, and no breaker moves."""
     breakers: dict[str, Breaker] = {}
     found, sent = [], 0
+    about: set[tuple[str, str]] = set()
     for number, each in enumerate(ended):
+        exchanged = (each.claim.message, each.claim.partner)
+        if exchanged in about:
+            continue  # what is kept of one depends on what is kept of the other
         if each.verdict.state is not DeliveryState.DELIVERED or each.verdict.due is not None or not each.verdict.counts:
             continue
         if each.heard is not None:
@@ -129,6 +145,7 @@ def _choose(tx: Transaction, ended: Sequence[EndedAttempt]) -> list[int]:
         if sent + len(each.claim.deliveries) <= deliveries.MOST_IN_SET:
             sent += len(each.claim.deliveries)
             found.append(number)
+            about.add(exchanged)
     places = {number: {(ended[number].claim.lane, each) for each in ended[number].claim.recipients} for number in found}
     open_lanes = lanes.try_lock_lanes(tx, {place for number in found for place in places[number]})
     return [number for number in found if places[number] <= open_lanes]
@@ -154,11 +171,31 @@ def _read_held(tx: Transaction, ended: Mapping[int, EndedAttempt]) -> dict[int, 
     }
 
 
-def _end(one: EndedAttempt) -> tuple[object, ...]:
+def _choose_keepings(
+    tx: Transaction, ended: Sequence[EndedAttempt], held: Mapping[int, list[dict[str, Any]]]
+) -> dict[int, Keeping | None]:
+    """Return by number how each exchange is kept (None: there is none), without those that displace another."""
+    tried = [number for number, rows in held.items() if ended[number].exchange.kept and rows[0]["tried"]]
+    claims = {number: ended[number].claim for number in tried}
+    earlier = exchanges.read_earlier_exchanges(tx, [(n, each.message, each.partner) for n, each in claims.items()])
+    found: dict[int, Keeping | None] = {}
+    for number in held:
+        kept, claim = ended[number].exchange.kept, ended[number].claim
+        if kept is None:
+            found[number] = None
+            continue
+        keeping = exchanges.choose_keeping(kept, earlier.get(number, {}), claim.message, claim.partner)
+        if keeping.displaced is None:
+            found[number] = keeping
+    return found
+
+
+def _end(one: EndedAttempt, keeping: Keeping | None) -> tuple[object, ...]:
     sent = one.exchange
     return (
         *(one.claim.attempt, write_instant(one.now), str(one.outcome), one.verdict.reason or one.verdict.word),
-        *(sent.request_sha256, sent.reply_sha256, sent.reply_status),
+        *(sent.request_sha256, sent.reply_sha256, sent.reply_status, sent.call_ms),
+        *((None, None, None) if keeping is None else keeping.columns()),
     )
 
 
