@@ -17,13 +17,17 @@ from hub.formats.spool import SMALL, Octets
 from hub.formats.streamed_xml import Loads
 from hub.partner.adapter_settings import Terms
 from hub.partner.reply_parsing import retry_after
-from hub.security import wss_verify
+from hub.security import signing, wss_verify
 from hub.security.certificates import Signer
 from hub.soap import attachments, documents_requests, documents_responses, envelope
 from hub.soap.attachments import Manner
 
 #: HTTP statuses under which a SOAP stack sends an envelope. Under any other the body is a proxy's, or an HTML page.
 _SOAP_STATUSES = {200, 400, 500}
+_HEADERS = (
+    ("Content-Type", envelope.CONTENT_TYPE),
+    ("SOAPAction", f'"{documents_requests.NAMESPACE}/{documents_requests.SendDocument.__name__}"'),
+)
 #: Comments and CDATA in the Body of an answer are allowed: only the result of the call is read from it.
 _REPLY = safe_xml.Limits(plain=frozenset({"Security"}))
 
@@ -40,20 +44,23 @@ class Documents:
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Send the packet inline. The MessageId is the hub's id of the message, the same on every repetition."""
-        call = documents_requests.SendDocument(b"", consignment.message.id)
-        element, loads = documents_requests.build_call_element(call), Loads()
-        documents_responses.fill_packets(
-            element, [Octets.of(consignment.content)], loads if len(consignment.content) > SMALL else None
+        reply = yield Request(self.url, self._call(consignment, now), _HEADERS)
+        return self._outcome(reply, reply.at or now)
+
+    def _call(self, consignment: Consignment, now: datetime) -> bytes:
+        """Return the signed call. A long packet stays outside the tree, a short one needs no tree."""
+        content, message_id = consignment.content, consignment.message.id
+        if len(content) <= SMALL:
+            child = documents_requests.write_send_document(content, message_id)
+            return signing.sign_canonical_body(child, envelope.SOAP11, self.identity, now)
+        element, loads = (
+            documents_requests.build_call_element(documents_requests.SendDocument(b"", message_id)),
+            Loads(),
         )
-        body = attachments.pack_envelope(
+        documents_responses.fill_packets(element, [Octets.of(content)], loads)
+        return attachments.pack_envelope(
             envelope.write_unsigned_envelope(element), loads, Manner(), self.identity, now
         ).read()
-        headers = (
-            ("Content-Type", envelope.CONTENT_TYPE),
-            ("SOAPAction", f'"{documents_requests.choose_soap_action(call)}"'),
-        )
-        reply = yield Request(self.url, body, headers)
-        return self._outcome(reply, reply.at or now)
 
     def _outcome(self, reply: Reply, now: datetime) -> Outcome:
         def unavailable(reason: str) -> Unavailable:

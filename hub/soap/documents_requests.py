@@ -1,9 +1,10 @@
 """Defines the calls of the documents service as values. Knows their elements in `urn:lienthong:documents:1`.
 
 Does not know who may call. `read_documents_call` expects an element that the contract has validated.
-`build_call_element` builds one.
+`build_call_element` builds one, `write_send_document` writes the most frequent one as text.
 """
 
+from binascii import b2a_base64
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from lxml import etree
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import safe_xml, xsd_types
+from hub.formats.canonical_xml import CanonicalElement, write_canonical_leaf
 from hub.formats.spool import Octets
 from hub.language.phrases import phrase
 from hub.soap.envelope import build_element
@@ -102,6 +104,15 @@ def choose_soap_action(call: Call) -> str:
 def build_call_element(call: Call) -> etree._Element:
     """Return the Body's child for *call*."""
     return build_element(NAMESPACE, type(call).__name__, _fields(call))
+
+
+def write_send_document(packet: bytes, message_id: str) -> CanonicalElement:
+    """Write the element that `build_call_element` builds for `SendDocument(packet, message_id)`.
+
+    Raises ValueError for a *message_id* that XML cannot represent.
+    """
+    before = f'<SendDocument xmlns="{NAMESPACE}">{write_canonical_leaf("MessageId", message_id)}<Packet>'
+    return CanonicalElement(b"".join((before.encode(), b2a_base64(packet, newline=False), b"</Packet></SendDocument>")))
 
 
 def read_documents_call(child: etree._Element, packets: Sequence[bytes | Octets]) -> Call:

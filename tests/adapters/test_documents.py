@@ -11,9 +11,10 @@ from adapters.documents import Documents, adapter
 from hub.config import Config, Partner
 from hub.delivery.transports import make_adapters
 from hub.domain.model import Accepted, Consignment, Message, MessageState, Problem, Receive, Refused, Reply, Unavailable
+from hub.formats.spool import SMALL
 from hub.partner.adapter_settings import Terms
 from hub.partner.policy import Policy
-from hub.security import wss_verify
+from hub.security import wss_verify, xmldsig
 from hub.security.certificates import Anchors
 from hub.soap import documents_requests, documents_responses, envelope
 from tests.pki import NOW, partner
@@ -39,10 +40,10 @@ NO = envelope.write_unsigned_envelope(
 )
 
 
-def begin(**more):
+def begin(content=CONTENT, **more):
     url = "https://vpub/soap/documents"
     push = adapter(Terms(partner="vpub", url=url, identity=HUB, certificates=[THEIRS.certificate], **more))
-    conversation = push.deliver(Consignment(message=MESSAGE, content=CONTENT, recipients=("H55.1",), attempt=1), NOW)
+    conversation = push.deliver(Consignment(message=MESSAGE, content=content, recipients=("H55.1",), attempt=1), NOW)
     return next(conversation), conversation
 
 
@@ -57,12 +58,15 @@ def signed(octets, identity=THEIRS, at=NOW):
     return wss_verify.sign_envelope(octets, identity, at)
 
 
-def test_the_push_is_signed_by_the_hub_and_carries_the_hub_s_id_of_the_message():
-    request, _ = begin()
+@pytest.mark.parametrize("content", [CONTENT, b"", b"x" * SMALL, b"x" * (SMALL + 1)], ids=len)
+def test_the_push_is_signed_by_the_hub_and_carries_the_hub_s_id_of_the_message(content):
+    request, _ = begin(content)
     verified = wss_verify.verify_envelope(
         etree.fromstring(request.body), [HUB.certificate], NOW, max_age=timedelta(seconds=900)
     )
     call = envelope.find_only_child(verified.body)
+    built = documents_requests.build_call_element(documents_requests.SendDocument(content, MESSAGE.id))
+    assert xmldsig.canonicalize_element(call, xmldsig.PLAIN) == xmldsig.canonicalize_element(built, xmldsig.PLAIN)
     assert documents_requests.read_documents_call(call, [CONTENT]) == documents_requests.SendDocument(
         CONTENT, MESSAGE.id
     )
