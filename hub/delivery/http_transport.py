@@ -8,7 +8,6 @@ used, and an answer is read up to a limit. Does not know the meaning of requests
 
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
-from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,15 +15,12 @@ import attrs
 import structlog
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTCP, IReactorTime
-from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool
-from twisted.web.http_headers import Headers
-from twisted.web.iweb import IBodyProducer, IResponse
 
 from hub.config import Config, Partner
 from hub.domain.model import Reply, Request
 from hub.partner.policy import PartnerTransport
 from hub.runtime import http_client
-from hub.runtime.http_client import Unreachable
+from hub.runtime.http_client import HttpClient, Unreachable
 from hub.runtime.peer_check import make_peer_checks
 from hub.security import tls
 from hub.units.live import Live
@@ -41,14 +37,14 @@ class SenderReactor(IReactorTCP, IReactorTime):
 
 @attrs.define(eq=False)
 class Sender:
-    """Sends requests, with one connection pool per partner."""
+    """Sends requests, with one HTTP client per partner."""
 
     _live: Live  #: the configuration and the adapters in force
     _reactor: SenderReactor  #: for connections and timeouts
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _carriers: Mapping[str, Carrier] = attrs.field(factory=dict)  #: transports of other schemes, by URL scheme
-    #: HTTP agent and pool by partner code, with the configuration and the partner they were made from
-    _agents: dict[str, tuple[Config, Partner, Agent, HTTPConnectionPool]] = attrs.field(factory=dict, init=False)
+    #: HTTP client by partner code, with the configuration and the partner it was made from
+    _clients: dict[str, tuple[Config, Partner, HttpClient]] = attrs.field(factory=dict, init=False)
 
     async def send(self, request: Request, partner: Partner) -> Reply:
         """Send *request* to *partner* and return the reply. Raises `Unreachable` when no reply comes in time."""
@@ -68,47 +64,28 @@ class Sender:
             raise Unreachable(http_client.describe_connection_error(error)) from error
 
     async def _over_http(self, request: Request, partner: Partner) -> Reply:
-        headers = Headers({name: [value] for name, value in request.headers})
-        asked = self._agent(partner).request(
-            request.method.encode(), request.url.encode("ascii"), headers, _producer(request.body)
+        answer = await self._client(partner).exchange(
+            request.method, request.url, request.headers, request.body, request.reply_limit
         )
-        return await _reply(asked, self._now, request.reply_limit)
+        return Reply(answer.status, answer.body, answer.headers, self._now())
 
     async def close(self) -> None:
         """Close every idle connection."""
-        for _, _, _, pool in self._agents.values():
-            await pool.closeCachedConnections()
-        self._agents.clear()
+        for _, _, client in self._clients.values():
+            await client.close()
+        self._clients.clear()
 
-    def _agent(self, partner: Partner) -> Agent:
-        config, held = self._live.config, self._agents.get(partner.code)
+    def _client(self, partner: Partner) -> HttpClient:
+        config, held = self._live.config, self._clients.get(partner.code)
         if held is not None and held[0] is config and held[1] is partner:
             return held[2]
         if held is not None:
-            _ = held[3].closeCachedConnections()
-        pool = http_client.make_connection_pool(self._reactor, persistent=True)
-        pool.maxPersistentPerHost = partner.policy.concurrency
-        pool.cachedConnectionTimeout = 30
+            _ = Deferred.fromCoroutine(held[2].close())
         shown = config.tls if partner.policy.transport == PartnerTransport.MUTUAL_TLS else None
         host = urlsplit(partner.url or "").hostname or ""
         check, stapled = make_peer_checks(partner, config.anchors, self._now, host)
-        policy = http_client.SharedTlsContext(tls.make_tls_context(shown, check, stapled=stapled), staple=True)
-        agent = Agent(self._reactor, policy, connectTimeout=partner.policy.timeout.total_seconds(), pool=pool)
-        self._agents[partner.code] = (config, partner, agent, pool)
-        return agent
-
-
-def _producer(body: bytes) -> IBodyProducer:
-    return FileBodyProducer(BytesIO(body), readSize=1 << 18)
-
-
-async def _reply(asked: Deferred[IResponse], now: Callable[[], datetime], limit: int) -> Reply:
-    response = await asked
-    body = await http_client.read_body(response, limit)
-    if not 100 <= response.code <= 999:  # Twisted accepts any number, but the journal cannot store any number
-        raise Unreachable("the answer has no valid HTTP status")
-    headers = {
-        name.decode("latin-1").lower(): values[-1].decode("latin-1")
-        for name, values in response.headers.getAllRawHeaders()
-    }
-    return Reply(response.code, body, headers, now())
+        context = http_client.SharedTlsContext(tls.make_tls_context(shown, check, stapled=stapled), staple=True)
+        patience = partner.policy.timeout.total_seconds()
+        client = HttpClient(self._reactor, context, patience, kept=partner.policy.concurrency)
+        self._clients[partner.code] = (config, partner, client)
+        return client

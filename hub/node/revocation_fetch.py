@@ -7,7 +7,6 @@ to a size limit, and is believed only for its signature.
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,14 +17,13 @@ from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
-from twisted.web.client import Agent, FileBodyProducer
-from twisted.web.http_headers import Headers
 
 from hub.config import revocation_cache
 from hub.config.revocation_cache import RevocationAnswer, RevocationQuestion
 from hub.domain.fair_queue import HUB
 from hub.domain.model import RevocationRule
 from hub.runtime import http_client
+from hub.runtime.http_client import HttpClient
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security import crl_ocsp, tls
 from hub.security.certificates import Anchors, Purpose
@@ -43,6 +41,7 @@ REST = timedelta(minutes=1)
 #: Maximum octets of a CRL. The CRL of a large CA has a few million.
 LARGEST_CRL = 32 * 1024 * 1024
 
+_OCSP_HEADERS = (("Content-Type", "application/ocsp-request"), ("Accept", "application/ocsp-response"))
 
 #: Fetches the answer to one question from one URL. The anchors check the server's own certificate, if the URL is https.
 Fetch = Callable[[Anchors, RevocationQuestion, str], Awaitable[bytes]]
@@ -173,22 +172,15 @@ def make_network_fetch(reactor: Any, now: Callable[[], datetime]) -> Fetch:
             anchors.check(shown, now(), above, purpose=Purpose.SERVER, unknown=RevocationRule.ALLOW)
             tls.check_host(shown, host)
 
-        pool = http_client.make_connection_pool(reactor, persistent=False)
-        agent = Agent(
-            reactor, http_client.SharedTlsContext(tls.make_tls_context(None, check)), connectTimeout=PATIENCE, pool=pool
-        )
+        client = HttpClient(reactor, http_client.SharedTlsContext(tls.make_tls_context(None, check)), PATIENCE)
         if question.certificate is None:
-            response = await agent.request(b"GET", url.encode("ascii"))
-            limit = LARGEST_CRL
+            answer = await client.exchange("GET", url, (), b"", LARGEST_CRL)
         else:
             asked = crl_ocsp.build_ocsp_request(question.certificate, question.issuer)
-            headers = Headers({"Content-Type": ["application/ocsp-request"], "Accept": ["application/ocsp-response"]})
-            response = await agent.request(b"POST", url.encode("ascii"), headers, FileBodyProducer(BytesIO(asked)))
-            limit = crl_ocsp.LARGEST_ANSWER
-        octets = await http_client.read_body(response, limit)
-        if response.code != 200:
-            raise RevocationUnusable(f"HTTP {response.code}")
-        return octets
+            answer = await client.exchange("POST", url, _OCSP_HEADERS, asked, crl_ocsp.LARGEST_ANSWER)
+        if answer.status != 200:
+            raise RevocationUnusable(f"HTTP {answer.status}")
+        return answer.body
 
     async def fetch(anchors: Anchors, question: RevocationQuestion, url: str) -> bytes:
         return await Deferred.fromCoroutine(exchange(anchors, question, url)).addTimeout(PATIENCE, reactor)

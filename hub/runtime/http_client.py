@@ -1,77 +1,40 @@
-"""Shared code of every HTTP call that the hub makes.
+"""Calls HTTP/1.1 servers over kept connections, with one TLS context for each caller.
 
-Sets up TLS, reads an answer up to a limit, and describes an error in one line. Builds on Twisted's HTTP client. Does
-not know which partner is called.
+Opens connections, sends a request, and returns the whole answer, up to a limit. Follows no redirect, uses no proxy, and
+never repeats a request: the caller decides. Does not know which partner is called or what the octets mean.
 """
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 from OpenSSL import SSL
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IPullProducer, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
-from twisted.web._newclient import HTTP11ClientProtocol, Request
-from twisted.web.client import HTTPConnectionPool, ResponseDone, ResponseFailed
-from twisted.web.iweb import IPolicyForHTTPS, IResponse
 from zope.interface import implementer
 
-#: Maximum size of an answer's head (status line and headers), in octets.
-HEAD = 256 * 1024
+from hub.runtime.http_answer import AnswerBroken, AnswerReader, BodyTooLong, HttpAnswer
+from hub.runtime.lazy_timer import LazyTimer
+
+#: Seconds for which an idle connection is kept.
+IDLE = 30.0
+#: Octets of a long body that are written at a time, so that not all of it is encrypted at once.
+_SLICE = 1 << 18
+_METHOD = re.compile(r"[A-Z]{1,20}")
+_PATH = re.compile(r"[\x21-\x7e]+")
+_PORTS = {"http": 80, "https": 443}
 
 
 class Unreachable(ConnectionError):
     """No reply came, through a fault of the network or the partner."""
-
-
-class BodyTooLong(Exception):
-    """The answer has more octets than allowed."""
-
-
-class _BoundedHead(HTTP11ClientProtocol):
-    """Closes a connection whose answer has an endless head.
-
-    Twisted limits the length of a header line, not their number.
-    """
-
-    _head = 0
-
-    def request(self, request: Request) -> Deferred[IResponse]:
-        """See `HTTP11ClientProtocol`."""
-        self._head = 0
-        return super().request(request)
-
-    def dataReceived(self, data: bytes) -> None:
-        """Count the octets until the body begins."""
-        if self._parser is not None and self._parser.state in {"STATUS", "HEADER"}:
-            self._head += len(data)
-            if self._head > HEAD:
-                over = BodyTooLong(f"the head of the answer is longer than {HEAD} octets")
-                self._giveUp(Failure(over))
-                return
-        super().dataReceived(data)
-
-
-class _Connecting(Factory):
-    """Makes the protocol of one connection of a pool."""
-
-    noisy = False
-
-    def __init__(self, quiescent: object, _metadata: str) -> None:
-        self._quiescent = quiescent
-
-    def buildProtocol(self, addr: object) -> _BoundedHead:
-        """See `Factory`."""
-        return _BoundedHead(self._quiescent)
-
-
-def make_connection_pool(reactor: object, *, persistent: bool) -> HTTPConnectionPool:
-    """Return a connection pool in which the head of every answer is bounded. It never retries; the caller decides."""
-    made = HTTPConnectionPool(reactor, persistent=persistent)
-    made._factory = _Connecting  # type: ignore[assignment]  # noqa: SLF001 - Twisted offers no public way
-    made.retryAutomatically = False
-    return made
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -93,7 +56,6 @@ class _Connections:
         return connection
 
 
-@implementer(IPolicyForHTTPS)
 @attrs.frozen
 class SharedTlsContext:
     """Uses the same TLS context for every host."""
@@ -102,58 +64,248 @@ class SharedTlsContext:
     _staple: bool = False  #: ask the server for an OCSP response about its certificate (stapling)
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
-        """See `IPolicyForHTTPS`."""
+        """Return what makes the TLS connection to *hostname*."""
         del port
         return _Connections(self._context, hostname, self._staple)
 
 
-async def read_body(response: IResponse, limit: int) -> bytes:
-    """Return the whole body of *response*.
+@attrs.frozen
+class HttpServer:
+    """A server that connections lead to."""
 
-    Raises BodyTooLong beyond *limit* octets, or the error that broke the connection.
+    secure: bool  #: over TLS
+    host: str  #: name or address, in lower case, without brackets
+    port: int
+
+
+@attrs.define(eq=False)
+class HttpClient:
+    """Calls servers, and keeps the connections that are idle."""
+
+    _reactor: Any  #: for connections and timers
+    _tls: SharedTlsContext
+    _patience: float  #: seconds within which a connection must be open
+    _kept: int = 0  #: connections to one server that are kept while they are idle
+    _idle: dict[HttpServer, list["HttpConnection"]] = attrs.field(factory=dict, init=False)
+    _closed: bool = attrs.field(default=False, init=False)
+
+    async def exchange(
+        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, limit: int
+    ) -> HttpAnswer:
+        """Send a request to *url*, which is http or https, and return the answer, whose body has at most *limit* octets.
+
+        Raises ValueError for a request that HTTP cannot express, and any error of the connection. Cancelling it ends
+        the connection.
+        """
+        server, path, host = split_http_url(url)
+        lasts = self._kept > 0
+        head = write_request_head(method, path, host, headers, len(body), lasts=lasts)
+        idle = self._idle.get(server)
+        connection = idle.pop() if idle else await self._connect(server)
+        asked = connection.exchange(head, body, AnswerReader(limit, method == "HEAD"))
+        return await asked
+
+    async def close(self) -> None:
+        """Close every idle connection, and each of the others after its answer."""
+        self._closed = True
+        idle = [connection for each in self._idle.values() for connection in each]
+        self._idle.clear()
+        await DeferredList([connection.abort() for connection in idle])
+
+    def keep(self, connection: "HttpConnection", server: HttpServer) -> bool:
+        """Keep *connection*, which is idle now. Returns False if it is to be closed."""
+        idle = self._idle.setdefault(server, [])
+        if self._closed or len(idle) >= self._kept:
+            return False
+        idle.append(connection)
+        return True
+
+    def forget(self, connection: "HttpConnection", server: HttpServer) -> None:
+        """Forget *connection*, which has ended or will."""
+        idle = self._idle.get(server, [])
+        if connection in idle:
+            idle.remove(connection)
+
+    async def _connect(self, server: HttpServer) -> "HttpConnection":
+        endpoint: Any = HostnameEndpoint(self._reactor, server.host, server.port, timeout=self._patience)
+        if server.secure:
+            endpoint = wrapClientTLS(self._tls.creatorForNetloc(server.host.encode("ascii"), server.port), endpoint)
+        timer = LazyTimer(self._reactor.seconds, self._reactor.callLater)
+        connection: HttpConnection = await endpoint.connect(_Connecting(HttpConnection(self, server, timer)))
+        return connection
+
+
+@lru_cache(maxsize=256)
+def split_http_url(url: str) -> tuple[HttpServer, str, str]:
+    """Return the server of *url*, the target of a request there, and the value of Host. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname or not url.isascii():
+        raise ValueError(f"not a URL of HTTP: {url[:200]}")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if not _PATH.fullmatch(target) or not _PATH.fullmatch(parts.hostname):
+        raise ValueError(f"not a URL of HTTP: {url[:200]}")
+    port = parts.port or _PORTS[parts.scheme]
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = name if port == _PORTS[parts.scheme] else f"{name}:{port}"
+    return HttpServer(parts.scheme == "https", parts.hostname, port), target, host
+
+
+def write_request_head(
+    method: str, path: str, host: str, headers: Sequence[tuple[str, str]], length: int, *, lasts: bool
+) -> bytes:
+    """Return the head of a request with a body of *length* octets. Unless it *lasts*, the connection ends after it.
+
+    A line break in a header becomes a space. Raises ValueError for a name or method that HTTP does not allow.
     """
-    reading = _BodyReader(limit)
-    response.deliverBody(reading)
-    return await reading.done
+    if not _METHOD.fullmatch(method):
+        raise ValueError(f"not a method of HTTP: {method[:20]}")
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}"]
+    if not lasts:
+        lines.append("Connection: close")
+    if length or method not in {"GET", "HEAD"}:
+        lines.append(f"Content-Length: {length}")
+    for name, value in headers:
+        if not _PATH.fullmatch(name) or ":" in name:
+            raise ValueError(f"not a header's name: {name[:100]}")
+        lines.append(f"{name}: {' '.join(each.strip() for each in value.splitlines())}")
+    return "\r\n".join([*lines, "\r\n"]).encode()
+
+
+class _Connecting(Factory):
+    """Gives one protocol to the connection that is being opened."""
+
+    noisy = False
+
+    def __init__(self, connection: "HttpConnection") -> None:
+        self._connection = connection
+
+    def buildProtocol(self, addr: object) -> "HttpConnection":
+        """See `Factory`."""
+        return self._connection
+
+
+class HttpConnection(Protocol):
+    """One connection, on which one request at a time is answered."""
+
+    def __init__(self, client: HttpClient, server: HttpServer, timer: LazyTimer) -> None:
+        self._client, self._server, self._timer = client, server, timer
+        self._reader: AnswerReader | None = None
+        self._asked: Deferred[HttpAnswer] | None = None
+        self._sending: _Sending | None = None
+        self._lost: Deferred[None] = Deferred()  #: fires when the connection has ended
+
+    def connectionMade(self) -> None:
+        """See `Protocol`."""
+        transport: Any = self.transport
+        if ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(True)
+
+    def exchange(self, head: bytes, body: bytes, reader: AnswerReader) -> Deferred[HttpAnswer]:
+        """Send a request and return the answer that *reader* reads. There must be no other under way."""
+        transport: Any = self.transport
+        self._timer.clear()
+        self._reader = reader
+        asked: Deferred[HttpAnswer] = Deferred(self._cancel)
+        self._asked = asked
+        if len(body) <= _SLICE:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            self._sending = _Sending(transport, body)
+            transport.registerProducer(self._sending, False)
+        return asked
+
+    def dataReceived(self, data: bytes) -> None:
+        """See `Protocol`."""
+        if self._reader is None:
+            self._abort()  # nothing was asked
+            return
+        try:
+            answer = self._reader.feed(data)
+        except Exception:  # noqa: BLE001 - it is the result of the exchange
+            self._abort()
+            self._fail(Failure())
+            return
+        if answer is not None:
+            self._finish(answer, self._reader)
+
+    def _finish(self, answer: HttpAnswer, reader: AnswerReader) -> None:
+        """Return *answer* to the caller, after the connection was kept or closed."""
+        asked, sent = self._asked, self._sending is None or self._sending.done
+        self._asked = self._reader = self._sending = None
+        if not sent:
+            self._abort()
+        elif reader.reusable and self._client.keep(self, self._server):
+            self._timer.set(IDLE, self._close)
+        else:
+            self._close()
+        if asked is not None:
+            asked.callback(answer)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See `Protocol`."""
+        self._timer.cancel()
+        self._client.forget(self, self._server)
+        self._fail(Failure(AnswerBroken(f"connection broke: {reason.getErrorMessage()}")))
+        self._lost.callback(None)
+
+    def abort(self) -> Deferred[None]:
+        """End the connection now. Return what fires when it has ended."""
+        self._abort()
+        return self._lost
+
+    def _cancel(self, _asked: Deferred[HttpAnswer]) -> None:
+        self._asked = None
+        self._abort()
+
+    def _fail(self, failure: Failure) -> None:
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            asked.errback(failure)
+
+    def _close(self) -> None:
+        """Close the connection in order, and end it when the server does not do its part."""
+        self._client.forget(self, self._server)
+        transport: Any = self.transport
+        self._timer.set(IDLE, self._abort)
+        transport.loseConnection()
+
+    def _abort(self) -> None:
+        self._client.forget(self, self._server)
+        self._reader = None
+        transport: Any = self.transport
+        transport.abortConnection()
+
+
+@implementer(IPullProducer)
+class _Sending:
+    """Writes a long body slice by slice, as the connection takes it."""
+
+    def __init__(self, transport: Any, body: bytes) -> None:
+        self._transport, self._left = transport, memoryview(body)
+
+    @property
+    def done(self) -> bool:
+        """Tell whether all was written."""
+        return not self._left
+
+    def resumeProducing(self) -> None:
+        """See `IPullProducer`."""
+        piece, self._left = self._left[:_SLICE], self._left[_SLICE:]
+        self._transport.write(bytes(piece))
+        if not self._left:
+            self._transport.unregisterProducer()
+
+    def stopProducing(self) -> None:
+        """See `IPullProducer`."""
 
 
 def describe_connection_error(error: Exception) -> str:
     """Describe in one line why no answer came."""
     match error:
-        case BodyTooLong():
+        case BodyTooLong() | AnswerBroken():
             return str(error)
         case ConnectError() | DNSLookupError() | ConnectingCancelledError():
             return f"connection failed: {error}"
-        case ResponseFailed():
-            return "connection broke: " + "; ".join(failure.getErrorMessage() for failure in error.reasons)
         case _:
             return f"{type(error).__name__}: {error}"
-
-
-class _BodyReader(Protocol):
-    """Collects a body up to a limit."""
-
-    def __init__(self, limit: int) -> None:
-        self.done: Deferred[bytes] = Deferred(lambda _: self._abort())
-        self._limit = limit
-        self._body = bytearray()  # not a list of chunks: each chunk of two octets would take fifty octets of memory
-
-    def dataReceived(self, data: bytes) -> None:
-        """Keep *data*, or abort the connection when the body is too long."""
-        self._body += data
-        if len(self._body) > self._limit and not self.done.called:
-            self._abort()
-            self.done.errback(Failure(BodyTooLong(f"the answer is longer than {self._limit} octets")))
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Return the whole body, or fail with the reason why there is none."""
-        if self.done.called:
-            return
-        if reason.check(ResponseDone):
-            self.done.callback(bytes(self._body))
-        else:
-            self.done.errback(reason)
-
-    def _abort(self) -> None:
-        if self.transport is not None and hasattr(self.transport, "abortConnection"):
-            self.transport.abortConnection()

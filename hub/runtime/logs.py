@@ -25,8 +25,6 @@ from zope.interface import provider
 
 log = structlog.get_logger()
 
-#: Twisted logs the start and stop of the factory of each connection. The delivery that uses it logs more.
-_NOISE = {"twisted.web.client._HTTP11ClientFactory"}
 _LEVELS = {"warn": "warning", "exception": "error"}
 #: Values that JSON has no form for are shown as Python shows them.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, default=repr)
@@ -159,8 +157,6 @@ def observer(stream: TextIO | None = None) -> ILogObserver:
 
     @provider(ILogObserver)
     def observe(event: LogEvent) -> None:
-        if event.get("log_namespace") in _NOISE:
-            return
         level = event["log_level"].name
         failure = event.get("log_failure")
         fields: dict[str, Any] = {"exception": failure.getTraceback()} if failure is not None else {}
