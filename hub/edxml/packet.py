@@ -12,7 +12,7 @@ path.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 
 import attrs
@@ -25,7 +25,7 @@ from hub.edxml.markings import Markings
 from hub.edxml.normalise import Branch, PacketNotes, TreeNormalisation, is_normal
 from hub.edxml.schema import QCVN, Schema
 from hub.formats import safe_xml, streamed_xml
-from hub.formats.base64_content import Carried, ContentUnfit, measure_base64
+from hub.formats.base64_content import Carried, ContentUnfit, Letters, measure_base64
 from hub.formats.base64_content import decode_base64_content as content_of
 from hub.formats.streamed_xml import Loads
 from hub.language.phrases import phrase
@@ -440,7 +440,7 @@ def _load(
     return None
 
 
-def _octets(letters: str | Iterable[str], most: int) -> bytes:
+def _octets(letters: Letters, most: int) -> bytes:
     try:
         return content_of(letters, most)
     except ContentUnfit:

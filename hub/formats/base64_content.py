@@ -23,6 +23,9 @@ ENTRIES = 10_000  #: maximum number of entries in a ZIP
 UNPACKED = 100 * 1024 * 1024  #: octets that any ZIP may unpack to
 RATIO = 100  #: a ZIP may unpack to more than `UNPACKED` up to this multiple of its own size
 
+#: The text of an `xs:base64Binary`, whole or in pieces, as characters or as octets of ASCII.
+Letters = str | Iterable[str] | Iterable[bytes]
+
 _UUID = re.compile(rb"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}(?:\.[^./]*)?", re.IGNORECASE)
 _DIRECTORY = 1 << 20  #: octets read from the end of a ZIP: more than the directory of `ENTRIES` entries needs
 _ZIP = b"PK\x03\x04"
@@ -50,7 +53,7 @@ class ContentUnfit(Exception):
         self.why = why
 
 
-def measure_base64(letters: str | Iterable[str]) -> Carried:
+def measure_base64(letters: Letters) -> Carried:
     """Measure the octets that *letters* encode, an `xs:base64Binary` whole or in pieces.
 
     Raises ValueError if *letters* is not base64 (XSD 1.0 part 2, 3.2.16: foreign characters, wrong padding, stray bits
@@ -73,7 +76,7 @@ def measure_base64(letters: str | Iterable[str]) -> Carried:
     return Carried(size, digest.hexdigest(), head, wrapped)
 
 
-def decode_base64_slices(letters: str | Iterable[str]) -> Iterator[bytes]:
+def decode_base64_slices(letters: Letters) -> Iterator[bytes]:
     """Yield the octets that *letters* encode, slice by slice. Raises ValueError like `measure_base64`."""
     padded = False
     for part in _quanta(letters):
@@ -83,13 +86,13 @@ def decode_base64_slices(letters: str | Iterable[str]) -> Iterator[bytes]:
             octets = a2b_base64(part, strict_mode=True)
         except ValueError as error:
             raise ValueError(str(error).lower()) from None
-        padded = part.endswith("=")
-        if padded and b2a_base64(octets[-(len(octets) % 3) :], newline=False).decode() != part[-4:]:
+        padded = part.endswith(b"=")
+        if padded and b2a_base64(octets[-(len(octets) % 3) :], newline=False) != part[-4:]:
             raise ValueError("stray bits before the padding")
         yield octets
 
 
-def decode_base64_content(letters: str | Iterable[str], most: int) -> bytes:
+def decode_base64_content(letters: Letters, most: int) -> bytes:
     """Return the octets that *letters* encode, at most *most*. A file in the VXP SDK's wrapping is extracted from it.
 
     *letters* must have passed `measure_base64`. Raises ContentUnfit if there are more than *most* octets or the ZIP
@@ -114,24 +117,40 @@ def decode_base64_content(letters: str | Iterable[str], most: int) -> bytes:
     return found
 
 
-def _quanta(letters: str | Iterable[str]) -> Iterator[str]:
+def _quanta(letters: Letters) -> Iterator[bytes]:
     """Yield *letters* without white space, in parts whose length is a multiple of four."""
-    part = ""
-    for piece in _slices(letters) if isinstance(letters, str) else letters:
-        part += piece
-        for space in " \t\r\n":
-            part = part.replace(space, "")
+    rest = b""
+    for piece in _slices(letters):
+        part = rest + _remove_white_space(piece)
         end = len(part) // 4 * 4
         if end:
             yield part[:end]
-        part = part[end:]
-    if part:
+        rest = part[end:]
+    if rest:
         raise ValueError("not a multiple of four letters")
 
 
-def _slices(letters: str) -> Iterator[str]:
-    for at in range(0, len(letters), SLICE):
-        yield letters[at : at + SLICE]
+def _slices(letters: Letters) -> Iterator[bytes]:
+    """Yield *letters* as octets. Raises ValueError for other characters than those of ASCII."""
+    pieces = (letters[at : at + SLICE] for at in range(0, len(letters), SLICE)) if isinstance(letters, str) else letters
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            yield piece
+            continue
+        if not piece.isascii():
+            raise ValueError("string argument should contain only ascii characters")
+        yield piece.encode("ascii")
+
+
+def _remove_white_space(part: bytes) -> bytes:
+    """Return *part* without the four characters of white space.
+
+    Looking for one that is absent takes a hundredth of the time that looking at each octet takes.
+    """
+    for space in (b"\n", b"\r", b" ", b"\t"):
+        if space in part:
+            part = part.replace(space, b"")
+    return part
 
 
 def list_zip_entries(tail: bytes, size: int) -> list[bytes]:
@@ -160,7 +179,7 @@ def list_zip_entries(tail: bytes, size: int) -> list[bytes]:
         )
     end = _before_record(tail, at, count, length)
     names, unpacked, place = [], 0, end - length
-    while 0 <= place <= end - _ENTRY.size and tail.startswith(b"PK\x01\x02", place):
+    while len(names) <= count and 0 <= place <= end - _ENTRY.size and tail.startswith(b"PK\x01\x02", place):
         fields = _ENTRY.unpack_from(tail, place)
         unpacked += fields[9]
         here = place + _ENTRY.size

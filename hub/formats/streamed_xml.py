@@ -2,20 +2,23 @@
 
 Knows octets. Does not know the meaning of elements.
 
-One pass of the scan that every document passes (hub.formats.safe_xml) gives the octet positions of elements. If an
-element is one of the requested names and its text is long and pure base64, lxml does not get the text. In its place the
-tree holds a token. The token is random for each document and is made after the document arrived, so that no sender can
-have written it. A reader that needs the text (a digest, a measurement) streams it through the token.
+The octets between a `>` and the next `<` are left out before anything is parsed, if there are many of them and each is
+a base64 character or white space. No markup contains or spans such octets, so what is left has the same structure, and
+the scan that every document passes (hub.formats.safe_xml) and lxml read only that. In their place stands a token. The
+token is random for each text and is made after the document arrived, so that no sender can have written it. A reader
+that needs the text (a digest, a measurement) streams it through the token.
 
-Texts in any other form stay in the tree, and so in memory: UTF-16, CDATA, text with a comment inside, and text with
-character references other than that of a carriage return (`&#13;`, which Java and .NET write at line ends).
+Only the whole text of an element with one of the requested names is left out. Where a token turns up anywhere else,
+such as in a comment, in CDATA or in another element, the document is parsed again with that text in it. A document that
+is refused without its texts is scanned as a whole, so that the scan alone words every refusal. Texts in any other form
+stay in the tree, and so in memory: UTF-16, and text with character references other than that of a carriage return
+(`&#13;`, which Java and .NET write at line ends).
 """
 
 import re
 import secrets
 from binascii import b2a_base64
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 from lxml import etree
@@ -23,17 +26,15 @@ from lxml import etree
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem
 from hub.formats import base64_content, safe_xml
+from hub.formats.long_texts import find_long_texts
 from hub.formats.spool import SLICE, Drawer, Octets
 
 #: A text of more octets is left out of the tree.
-LONG = 1 << 16
+LONG = 1 << 14
 #: A document of at most this many octets is parsed as it is.
-WHOLE = 1 << 17
+WHOLE = 1 << 15
 
 _LETTERS = bytes(sorted(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \t\n"))
-_TAG = re.compile(rb"<[^\"'>]*(?:\"[^\"]*\"[^\"'>]*|'[^']*'[^\"'>]*)*>")
-_LONGEST_TAG = 1 << 13  #: octets of a start tag that are searched for its end
-_CARRIAGE_RETURN = re.compile(rb"&#(?:13|x[dD]);")
 _TOKEN = re.compile(rb"~[0-9a-f]{32}~")
 #: Minimum letters per line. If a text has shorter lines, not all of its line ends are kept in the skeleton.
 _SHORTEST_LINE = 16
@@ -52,10 +53,10 @@ class Load:
             return (b2a_base64(piece, newline=False) for piece in self.octets.pieces(SLICE))
         return _canonical(self.octets.pieces())
 
-    def letters(self) -> Iterator[str]:
+    def letters(self) -> Iterator[bytes]:
         """Yield the text without carriage returns."""
         for piece in self.canonical():
-            yield piece.replace(b"&#xD;", b"").decode("ascii")
+            yield piece.replace(b"&#xD;", b"") if b"&" in piece else piece
 
     def __len__(self) -> int:
         """Return the number of octets that `canonical` yields. Only for a load that is `carried`."""
@@ -87,7 +88,7 @@ class Loads:
 
     def token(self, load: Load) -> str:
         """Return a new token that stands for *load*."""
-        token = f"~{secrets.token_hex(16)}~"
+        token = _make_token()
         self._by_token[token] = load
         return token
 
@@ -129,6 +130,21 @@ class Loads:
 NONE = Loads()
 
 
+@attrs.frozen
+class _Cut:
+    """A text that is left out: its octets, its line ends, and the token in its place."""
+
+    start: int
+    end: int
+    lines: int
+    token: str
+
+    @property
+    def placeholder(self) -> str:
+        """Return what stands in place of the text: the token, and line ends, so that line numbers do not change."""
+        return self.token + "\n" * min(self.lines, (self.end - self.start) // _SHORTEST_LINE)
+
+
 def parse_streamed_xml(
     octets: Octets, names: frozenset[str], drawer: Drawer, limits: safe_xml.Limits = safe_xml.LIMITS
 ) -> tuple[etree._Element, Loads]:
@@ -137,89 +153,46 @@ def parse_streamed_xml(
     These are the long texts of elements with one of the local *names*. Refuses what `parse_safe_xml` refuses, with the
     same texts. Line numbers are the same.
     """
-    loads = Loads(drawer)
     if len(octets) > limits.size:
         raise Rejected(Problem("too-large", f"{len(octets)} > {limits.size}"))
     if len(octets) <= WHOLE:
-        return safe_xml.parse_safe_xml(octets.read(), limits=limits), loads
+        return safe_xml.parse_safe_xml(octets.read(), limits=limits), Loads(drawer)
     safe_xml.refuse_unmarked(octets.cut(0, min(2, len(octets))).read())
-    spans: list[tuple[int, int, int]] = []
-    parser = safe_xml.make_scanner(limits)
-    _watch(parser, names, lambda *span: spans.append(span))
-    safe_xml.feed_scanner(parser, octets.pieces(), limits)
-    cuts = list(_cuts(octets, spans))
-    root = safe_xml.build_scanned_tree(b"".join(_skeleton(octets, cuts)))
-    _place(root, octets, cuts, loads)
-    return root, loads
+    loads, cuts = Loads(drawer), list(_find_cuts(octets))
+    while cuts:
+        try:
+            root = safe_xml.parse_safe_xml(b"".join(_skeleton(octets, cuts)), limits=limits)
+        except Rejected:
+            break  # refused as a whole too, and that decides in which words
+        placed = _place(root, names, cuts)
+        if len(placed) == len(cuts):
+            for element, cut in placed:
+                loads.put(element, Load(octets.cut(cut.start, cut.end)))
+            return root, loads
+        cuts = [cut for _, cut in placed]
+    safe_xml.feed_scanner(safe_xml.make_scanner(limits), octets.pieces(), limits)
+    return safe_xml.build_scanned_tree(octets.read()), loads
 
 
-@attrs.frozen
-class _Cut:
-    ordinal: int  #: position of the element in document order
-    start: int
-    end: int
-    lines: int  #: line ends between start and end
-
-
-def _watch(parser: Any, names: frozenset[str], found: Callable[[int, int, int], None]) -> None:
-    """Call *found* for each long element that contains only text.
-
-    The arguments are its ordinal and the positions of its start tag and its end tag in octets.
-    """
-    started, ended = parser.StartElementHandler, parser.EndElementHandler
-    commented, sectioned = parser.CommentHandler, parser.StartCdataSectionHandler
-    ordinal, opened = -1, -1
-
-    def start(name: str, attributes: list[str]) -> None:
-        nonlocal ordinal, opened
-        started(name, attributes)
-        ordinal += 1
-        opened = parser.CurrentByteIndex if name.rpartition(":")[2] in names else -1
-
-    def end(name: str) -> None:
-        nonlocal opened
-        ended(name)
-        if opened >= 0 and parser.CurrentByteIndex - opened > LONG:
-            found(ordinal, opened, parser.CurrentByteIndex)
-        opened = -1
-
-    def comment(text: str) -> None:
-        nonlocal opened
-        commented(text)
-        opened = -1
-
-    def section() -> None:
-        nonlocal opened
-        sectioned()
-        opened = -1
-
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CommentHandler = comment
-    parser.StartCdataSectionHandler = section
-
-
-def _cuts(octets: Octets, spans: Iterable[tuple[int, int, int]]) -> Iterator[_Cut]:
-    """Yield the texts to leave out. Nothing is left out of a document in UTF-16, whose octets may look like base64."""
-    head = octets.cut(0, 4).read()
+def _find_cuts(octets: Octets) -> Iterator[_Cut]:
+    """Yield the texts that may be left out. None of a document in UTF-16, whose octets may look like base64."""
+    head = octets.cut(0, min(4, len(octets))).read()
     if head[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in head:
         return
-    for ordinal, opened, end in spans:
-        tag = _TAG.match(octets.cut(opened, min(opened + _LONGEST_TAG, end)).read())
-        start = opened + tag.end() if tag else end
-        if end - start > LONG:
-            lines = _lines(octets.cut(start, end))
-            if lines >= 0:
-                yield _Cut(ordinal, start, end, lines)
+    for start, end in find_long_texts(octets, LONG):
+        lines = _lines(octets.cut(start, end))
+        if lines >= 0:
+            yield _Cut(start, end, lines, _make_token())
 
 
 def _lines(text: Octets) -> int:
     """Return the number of line ends in *text*; -1 if it contains anything but base64 characters and white space."""
     count = 0
     for piece in _canonical(text.pieces()):
-        if piece.replace(b"&#xD;", b"").translate(None, _LETTERS):
+        if (piece.replace(b"&#xD;", b"") if b"&" in piece else piece).translate(None, _LETTERS):
             return -1
-        count += piece.count(b"\n")
+        if b"\n" in piece:
+            count += piece.count(b"\n")
     return count
 
 
@@ -244,28 +217,29 @@ def _canonical(pieces: Iterable[bytes]) -> Iterator[bytes]:
 def _normal(text: bytes) -> bytes:
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return _CARRIAGE_RETURN.sub(b"&#xD;", text) if b"&" in text else text
+    return text.replace(b"&#13;", b"&#xD;").replace(b"&#xd;", b"&#xD;") if b"&" in text else text
 
 
 def _skeleton(octets: Octets, cuts: Iterable[_Cut]) -> Iterator[bytes]:
-    """Yield the document without its cuts. The line ends of the cuts stay, so that line numbers do not change."""
+    """Yield the document with a placeholder for each of *cuts*."""
     at = 0
     for cut in cuts:
         yield octets.cut(at, cut.start).read()
-        yield b"\n" * min(cut.lines, (cut.end - cut.start) // _SHORTEST_LINE)
+        yield cut.placeholder.encode()
         at = cut.end
     yield octets.cut(at, len(octets)).read()
 
 
-def _place(root: etree._Element, octets: Octets, cuts: Iterable[_Cut], loads: Loads) -> None:
-    """Put each cut's token into the element it was cut from, found by its ordinal."""
-    waiting = iter(cuts)
-    cut = next(waiting, None)
-    for ordinal, element in enumerate(root.iter("*")):
-        if cut is None:
-            return
-        if ordinal == cut.ordinal:
-            assert not len(element)
-            loads.put(element, Load(octets.cut(cut.start, cut.end)))
-            cut = next(waiting, None)
-    assert cut is None, "expat and lxml count elements alike"
+def _place(root: etree._Element, names: frozenset[str], cuts: Sequence[_Cut]) -> list[tuple[etree._Element, _Cut]]:
+    """Return those of *cuts* that are the whole text of an element with one of *names*, with these elements."""
+    by_text = {cut.placeholder: cut for cut in cuts}
+    found = []
+    for element in root.iter(*(f"{{*}}{name}" for name in names)):
+        cut = by_text.get(element.text or "")
+        if cut is not None and not len(element):
+            found.append((element, cut))
+    return found
+
+
+def _make_token() -> str:
+    return f"~{secrets.token_hex(16)}~"

@@ -5,14 +5,18 @@ on which an RSA-2048 signature takes 0.3 ms. Work estimated below the threshold 
 runs on the reactor thread. For a message below that threshold an estimate is never far too low, whatever the message
 contains. It may be too high.
 
-Beyond `WHOLE` octets only samples are counted. Such work runs on a worker thread in any case, and the fair sharing of
-threads charges the CPU time that was used, not the estimate.
+A long text without markup and blanks is not counted: at worst it costs an eighth of what as many octets of an ordinary
+message cost. Beyond `EXAMINED` octets even such texts are too much for the reactor thread, so nothing is looked for, and beyond
+`WHOLE` only samples are counted. Such work runs on a worker thread in any case, and the fair sharing of threads charges
+the CPU time that was used, not the estimate.
 """
 
+import binascii
 import re
 import threading
 from collections.abc import Mapping, Sequence
 
+from hub.formats.long_texts import find_long_texts
 from hub.formats.spool import Octets
 
 #: Octets that cost one microsecond.
@@ -39,6 +43,17 @@ WORST: Mapping[str, tuple[float, ...]] = {
 #: The estimate for content that cannot be examined. It never runs on the reactor thread, and no well-meant call of 8 KB
 #: has so high an estimate.
 DEAR = 256 * 1024
+#: A text of more octets without markup and blanks costs at most 16 ns per octet: it is searched, decoded, hashed, or
+#: refused. So many of its octets count as one.
+LONG, _TEXT = 1 << 14, 8
+_SHORTEST_LINE = 32  #: octets of a line in such a text
+#: Long texts are looked for in a message of at most this many octets: one long text of as many would run on a thread.
+EXAMINED = 256 * 1024
+#: How the base64 of a ZIP begins, or that it has not begun yet, and how many letters at either end are looked at.
+_ZIP_LETTERS, _END_LETTERS = re.compile(rb"[ \t\r\n]*(?:UEsD|&|\Z)"), 128
+_ZIP_ENTRY = 32  #: cost of an entry of a ZIP's directory: 4 µs
+#: The start tag of an element whose text is no name, so that what a packet may enclose does not depend on it.
+_NAMELESS = re.compile(rb"<(?:[\w.-]+:)?ContentTransferEncoded(?:\s[^<>]*)?>")
 #: A message of at most this many octets is counted whole. Of a larger one, `_SAMPLES` slices of `_SAMPLE` octets are
 #: counted.
 WHOLE = 128 * 1024
@@ -69,7 +84,7 @@ def estimate_worst_cost(reader: str, size: int) -> float:
 
 
 def estimate_call(body: bytes | Octets) -> int:
-    """Estimate the cost of `open_call` for *body*, an envelope or a multipart body. In octets, at least its length."""
+    """Estimate the cost of `open_call` for *body*, an envelope or a multipart body. In octets."""
     size, seen, factor = _seen(body)
     if _is_wide(seen) or (seen.lstrip()[:2] == b"--" and _HIDDEN.search(seen)):
         return max(size, DEAR)
@@ -77,12 +92,12 @@ def estimate_call(body: bytes | Octets) -> int:
 
 
 def estimate_packet(packet: bytes | Octets) -> int:
-    """Estimate the cost of `judge_message` for *packet*. In octets, at least its length.
+    """Estimate the cost of `judge_message` for *packet*. In octets.
 
     A packet that may enclose a calendar or an incident report gets at least `DEAR`, because a ZIP of a kilobyte may
     hold hundreds of them.
     """
-    size, seen, factor = _seen(packet)
+    size, seen, factor = _seen(packet, nameless=True)
     if _is_wide(seen) or _may_enclose(seen):
         return max(size, DEAR)
     return size + _markup(seen, _PACKET_TAG, factor)
@@ -90,7 +105,8 @@ def estimate_packet(packet: bytes | Octets) -> int:
 
 def estimate_record(content: bytes | Octets) -> int:
     """Estimate the cost of `judge_record` for *content*, the XML of a record. In octets, at least its length."""
-    size, seen, factor = _seen(content)
+    whole = Octets.of(content) if isinstance(content, bytes) else content
+    size, seen, factor = len(whole), *_sample(whole)
     return max(size, DEAR) if _is_wide(seen) else size + _markup(seen, _PACKET_TAG, factor)
 
 
@@ -135,15 +151,59 @@ def _count(content: bytes, octet: bytes) -> int:
     return count
 
 
-def _seen(octets: bytes | Octets) -> tuple[int, bytes, int]:
-    """Return the length, the octets to count, and the factor from these to the whole."""
-    whole = Octets.of(octets) if isinstance(octets, bytes) else octets
+def _seen(content: bytes | Octets, *, nameless: bool = False) -> tuple[int, bytes, int]:
+    """Return the cost of *content* without its markup, the octets to count, and the factor from these to the whole.
+
+    Long texts are left out of what is counted; with *nameless* only those that evidently are no name.
+    """
+    whole = Octets.of(content) if isinstance(content, bytes) else content
+    size = len(whole)
+    if size <= LONG or size > EXAMINED:
+        return size, *_sample(whole)
+    parts, at, left, entries = [], 0, 0, 0
+    for start, end in find_long_texts(whole, LONG):
+        part, text = whole.cut(at, start).read(), whole.cut(start, end).read()
+        if not _has_words(text) and (not nameless or _NAMELESS.fullmatch(part, part.rfind(b"<"))):
+            parts.append(part)
+            at, left = end, left + end - start
+            entries += _count_entries(text) if nameless else 0
+    parts.append(whole.cut(at, size).read())
+    seen = b"".join(parts)
+    if nameless and b"<!" in seen:  # a comment or a CDATA section may contain what looks like a tag
+        return size, *_sample(whole)
+    return size - left + left // _TEXT + entries * _ZIP_ENTRY, seen, 1
+
+
+def _has_words(text: bytes) -> bool:
+    """Tell whether *text* has blanks, or more line ends than base64 has: it is dear to collapse them."""
+    return b" " in text or b"\t" in text or (b"\n" in text and text.count(b"\n") > len(text) // _SHORTEST_LINE)
+
+
+def _count_entries(text: bytes) -> int:
+    """Return how many entries the directory of a ZIP whose base64 is *text* can have, by its end record.
+
+    The shortest entry has 46 octets. So many as fit are assumed if no end record is at the end.
+    """
+    if not _ZIP_LETTERS.match(text[:_END_LETTERS]):
+        return 0
+    end = text[-_END_LETTERS:].translate(None, b" \t\r\n")[-32:]
+    try:
+        record = binascii.a2b_base64(end)[-22:]
+    except binascii.Error:
+        record = b""
+    if record[:4] == b"PK\5\6" and record[-2:] == b"\0\0":
+        return int.from_bytes(record[10:12], "little")
+    return len(text) * 3 // 4 // 46
+
+
+def _sample(whole: Octets) -> tuple[bytes, int]:
+    """Return octets of *whole*, and the factor from these to all."""
     size = len(whole)
     if size <= WHOLE:
-        return size, octets if isinstance(octets, bytes) else whole.read(), 1
+        return whole.read(), 1
     step = size // _SAMPLES
     seen = b"".join(whole.cut(at, at + _SAMPLE).read() for at in range(0, step * _SAMPLES, step))
-    return size, seen, size // len(seen)
+    return seen, size // len(seen)
 
 
 def _markup(seen: bytes, tag: int, factor: int) -> int:

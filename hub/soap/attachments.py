@@ -27,6 +27,8 @@ from hub.soap import envelope
 from hub.soap.envelope import MEDIA, SOAP11, SOAP12
 
 INCLUDE = "{http://www.w3.org/2004/08/xop/include}Include"
+#: Maximum characters of a part's base64 in an element that is not known to hold any.
+MOST_INCLUDED = 64 * 1024
 #: Maximum octets that are kept of a multipart body whose envelope cannot be found.
 BEGINNING = 64 * 1024
 
@@ -257,10 +259,10 @@ def _include(root: etree._Element, parts: Mapping[str, MimePart], names: frozens
             )
         parent.remove(element)
         load = Load(part.octets, carried=True)
-        if len(load) <= streamed_xml.LONG:
-            parent.text = "".join(load.letters())
-        elif etree.QName(parent).localname in names:
+        if len(load) > streamed_xml.LONG and etree.QName(parent).localname in names:
             loads.put(parent, load)
+        elif len(load) <= MOST_INCLUDED:
+            parent.text = b"".join(load.letters()).decode("ascii")
         else:
             raise CallRefused(
                 Problem(

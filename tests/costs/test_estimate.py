@@ -1,10 +1,14 @@
 """What is estimated cheap is cheap: no message that is read on the reactor's thread costs over 5 ms more than an honest one of 8 KB."""
 
+import io
+import zipfile
 from random import Random
 from typing import Any
 
+import attrs
 import pytest
 
+from hub.demo.plan.packets import SEEN
 from hub.formats import xml_cost
 from hub.runtime.thread_pool import THRESHOLD
 from hub.security import signing
@@ -36,6 +40,51 @@ def test_an_honest_call_of_8_kb_is_read_on_the_reactors_thread():
     assert len(call) > 8 * 1024
     assert xml_cost.estimate_call(call) < THRESHOLD
     assert xml_cost.estimate_packet(packet) < THRESHOLD
+
+
+def _enclose(name: str, octets: bytes) -> bytes:
+    return document(attachments=[(name, octets)], variation=attrs.evolve(SEEN, wrapped=False))
+
+
+def test_an_honest_call_of_64_kb_is_read_on_the_reactors_thread():
+    for packet in (
+        _enclose("a.pdf", b"%PDF" + bytes(47_000)),
+        document(attachments=[("a.txt", Random(1).randbytes(47_000))]),
+    ):
+        call = signing.sign_envelope(
+            envelope.wrap_in_envelope(documents_requests.build_call_element(documents_requests.SendDocument(packet))),
+            stage.ME,
+            NOW,
+        )
+        assert len(call) > 80 * 1024
+        assert xml_cost.estimate_call(call) < THRESHOLD
+        assert xml_cost.estimate_packet(packet) < THRESHOLD
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        _enclose("a.pdf", b"%PDF" + bytes(300_000)),
+        _enclose("a.ics", bytes(47_000)),
+        _enclose("a.pdf", bytes(47_000)).replace(b">application/zip<", b">" + b" " * 20_000 + b"text/calendar<"),
+        _enclose("a.pdf", bytes(47_000)).replace(
+            b">a.pdf<", b"><!-- <ContentTransferEncoded -->" + b"a" * 20_000 + b".ics<"
+        ),
+        _enclose("a.pdf", bytes(47_000)).replace(b">a.pdf<", b">" + b"a" * 20_000 + b".ics<"),
+    ],
+    ids=["long", "ics", "type", "comment", "name"],
+)
+def test_a_long_text_that_may_be_dear_is_read_in_a_thread(packet):
+    assert xml_cost.estimate_packet(packet) >= THRESHOLD
+
+
+def test_a_zip_with_many_entries_is_read_in_a_thread():
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number in range(1200):
+            archive.writestr(zipfile.ZipInfo(str(number)), b"")
+    assert xml_cost.estimate_packet(_enclose("a.zip", packed.getvalue())) >= THRESHOLD
+    assert xml_cost.estimate_packet(_enclose("a.zip", b"PL" + packed.getvalue()[2:])) < THRESHOLD
 
 
 @pytest.mark.parametrize("reader", READERS)

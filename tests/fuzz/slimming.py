@@ -82,7 +82,7 @@ def _judge(content: bytes) -> None:
         assert b"".join(loads.spread(etree.tostring(root, method="c14n", exclusive=exclusive))) == expected
     for one, other in zip(root.iter("*"), whole.iter("*"), strict=True):
         load = loads.get(one)
-        text = one.text if load is None else "".join(load.letters())
+        text = one.text if load is None else b"".join(load.letters()).decode()
         assert (text or "").replace("\r", "") == (other.text or "").replace("\r", "")
         assert (
             one.sourceline == other.sourceline or b"\r" in content
