@@ -5,7 +5,7 @@ in memory as a whole.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
@@ -45,6 +45,9 @@ IDLE = 60
 #: Seconds before a caller over its limit of concurrent calls gets its 503. Without this delay it could retry as fast as
 #: the network allows.
 PAUSE = 1
+#: Maximum octets of a body that stays in memory although it is larger than `SMALL`, and of all such bodies together:
+#: writing and reading a file costs as much as half of all that a packet of 64 KB needs.
+HELD, MOST_HELD = 1 << 18, 1 << 24
 #: Maximum octets a second read and discarded of a refused body: 40 MB within `LINGER`, and no more of the reactor's
 #: time.
 DISCARDED = 8 << 20
@@ -84,7 +87,8 @@ class BoundedRequest(Request):
     def gotLength(self, length: int | None) -> None:
         """Refuse a body by its declared length, or prepare to store it.
 
-        A body above `SMALL` octets goes to a file in the spool folder. A client whose certificate belongs to no partner
+        A body above `SMALL` octets goes to a file in the spool folder, unless it has at most `HELD` octets and memory
+        for it is left. A client whose certificate belongs to no partner
         (a stranger) may send only small bodies.
         """
         site: BoundedSite = self.channel.site
@@ -100,8 +104,9 @@ class BoundedRequest(Request):
         if self._limit > SMALL if length is None else length > SMALL:
             try:
                 site.room()
-                self._take_room(length)
-                self.content = self._drawer.file()
+                if not self._hold(length):
+                    self._take_room(length)
+                    self.content = self._drawer.file()
             except Unready as unready:
                 self._refuse_unready(unready)
 
@@ -122,6 +127,16 @@ class BoundedRequest(Request):
             spool.write_spooled(self.content, data)
         except Unready as unready:
             self._refuse_unready(unready)
+
+    def _hold(self, length: int | None) -> bool:
+        """Reserve memory for a body of *length* octets until its drawer is closed. Return whether there is any."""
+        site: BoundedSite = self.channel.site
+        if length is None or length > HELD or site.held + length > MOST_HELD:
+            return False
+        assert self._drawer is not None
+        site.held += length
+        self._drawer.afterwards(partial(site.let_go, length))
+        return True
 
     def _take_room(self, length: int | None) -> None:
         """Reserve spool space for the body until its drawer is closed. Raises `Unready`."""
@@ -284,6 +299,7 @@ class BoundedSite(Site):
     )  #: when the Date field was written, by the reactor's clock, and what
     share_of: Callable[[Any], PortShare] | None = None  #: the share of a channel's owner; None: no shares
     spool_room: SpoolReservations | None = None  #: spool space that all bodies share
+    held = 0  #: octets of memory reserved for bodies of more than `SMALL` octets
     #: called with each refused body's problem and certificate
     note: Callable[[Problem, x509.Certificate], None] | None = None
 
@@ -305,6 +321,10 @@ class BoundedSite(Site):
         self.namespace = namespace
         self.reactor = reactor
         self.displayTracebacks = False
+
+    def let_go(self, octets: int) -> None:
+        """Release *octets* of memory that a body has reserved."""
+        self.held -= octets
 
     def divide_connections(self, processes: int, counts: NodeCounts) -> None:
         """Share the port with other processes, *processes* in all. Call it before the first connection."""

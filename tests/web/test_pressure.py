@@ -20,6 +20,7 @@ from twisted.web.resource import Resource
 
 from hub.domain.errors import Unready
 from hub.domain.model import Problem
+from hub.formats.spool import Drawer
 from hub.intake.intake import SignedResponse
 from hub.partner import throttle
 from hub.partner.policy import Policy
@@ -27,7 +28,8 @@ from hub.partner.throttle import Throttle
 from hub.runtime import disk_space
 from hub.runtime.disk_space import DiskSpace
 from hub.soap import envelope, wsdl
-from hub.web.soap_listener import PAUSE, BoundedSite, ServiceResource
+from hub.web import soap_listener
+from hub.web.soap_listener import HELD, PAUSE, BoundedSite, ServiceResource
 from tests import pki
 from tests.web.test_connections import Line
 
@@ -171,12 +173,33 @@ def test_a_large_body_is_read_no_further_when_the_disk_fills_meanwhile(tmp_path)
             raise Unready("disk-low", "data: 1 octets free, 2 needed", 60)
 
     port.site.room = room
-    line = port.call(envelope.SOAP11, 100_000, body=b"x" * 50_000)
+    line = port.call(envelope.SOAP11, 2 * HELD, body=b"x" * HELD)
     assert line.heard == b""
     full.append(True)
-    line.protocol.dataReceived(b"x" * 50_000)
+    line.protocol.dataReceived(b"x" * HELD)
     assert_postponed(line, envelope.SOAP11, "disk-low", 60)
     assert port.desk.asked == []
+
+
+def test_a_body_of_some_size_stays_in_memory_until_all_such_bodies_are_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr(soap_listener, "MOST_HELD", 250_000)
+    port, make, made = Port(tmp_path), Drawer.file, []
+    monkeypatch.setattr(Drawer, "file", lambda drawer: made.append(drawer) or make(drawer))
+    first, second = (port.call(envelope.SOAP11, 100_000, body=b"x" * 50_000) for _ in range(2))
+    assert (made, port.site.held) == ([], 200_000)
+    port.call(envelope.SOAP11, 100_000)
+    port.call(envelope.SOAP11, HELD + 1)
+    third = port.call(length=b"Transfer-Encoding: chunked", body=b"186a0\r\n" + b"x" * 100_000)
+    assert len(made) == 3, "no memory is left, too large, of unknown size"
+    third.protocol.connectionLost(Failure(ConnectionLost()))
+    first.protocol.connectionLost(Failure(ConnectionLost()))
+    second.protocol.dataReceived(b"x" * 50_000)
+    assert port.site.held == 100_000, "it is being answered"
+    for each in port.desk.asked:
+        each.errback(ConnectionError())
+    assert port.site.held == 0
+    port.call(envelope.SOAP11, 100_000)
+    assert len(made) == 3
 
 
 @pytest.mark.parametrize("soap", TYPES)
