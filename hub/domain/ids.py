@@ -21,9 +21,33 @@ def make_first_id(at: datetime) -> str:
     return str(uuid.UUID(int=_place_time(max(at, _EPOCH))))
 
 
+def read_moment(name: str) -> int:
+    """Return the time in the id *name*, in microseconds since 1970."""
+    number = int(name.replace("-", ""), 16)
+    return (number >> 80) * 1000 - (-(number >> 64 & 0xFFF) * 1000 // 4096)
+
+
+def make_moment(at: datetime) -> int:
+    """Return the instant *at* in microseconds since 1970; at the earliest 1970."""
+    return _count_microseconds(max(at, _EPOCH))
+
+
+def make_first_id_of(moment: int) -> str:
+    """Return the first id of *moment*, in microseconds since 1970."""
+    return str(uuid.UUID(int=_place_moment(moment)))
+
+
 def _place_time(at: datetime) -> int:
     """Return the number of a UUIDv7 of *at* whose random bits are zero."""
-    milliseconds, microseconds = divmod(int(at.timestamp()) * 1_000_000 + at.microsecond, 1000)
+    return _place_moment(_count_microseconds(at))
+
+
+def _count_microseconds(at: datetime) -> int:
+    return int(at.timestamp()) * 1_000_000 + at.microsecond
+
+
+def _place_moment(moment: int) -> int:
+    milliseconds, microseconds = divmod(moment, 1000)
     return milliseconds << 80 | 0x7 << 76 | (microseconds * 4096 // 1000) << 64 | 0b10 << 62
 
 

@@ -250,6 +250,7 @@ class Message:
     document_id: str | None = None  #: the edXML DocumentId; for a status, that of the document it answers
     subject: str | None = None
     signature: str | None = None  #: the packet's own signature: a `SignatureStanding`; None if no packet could be read
+    code: str | None = None  #: the document's number and notation; for a status, those of the document it answers
 
 
 @attrs.frozen(kw_only=True)

@@ -1,13 +1,14 @@
 """Searches messages in the journal. Changes nothing.
 
-A search reads ranges of indexes, each in the order of the hub's ids, and merges them. So a page costs the same in a
+A search reads ranges of indexes, each in the order of the hub's ids or against it, and merges them. So a page costs the same in a
 journal of any size, and a count reads only what it counts. The id of a message contains its time of receipt to the
 microsecond (hub/domain/ids.py), so the order of ids is the order of receipt, and a period is a range of ids. Of several
-conditions, one chooses the ranges. The others are tested on each message of these.
+conditions, one chooses the ranges. The others are tested on each message of these. Words, codes and hashes are found by
+an index of terms (hub.journal.search_index).
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import merge
 from itertools import groupby, islice
@@ -16,11 +17,14 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.ids import make_first_id
+from hub.domain import search_terms
+from hub.domain.ids import make_first_id, make_moment, read_moment
 from hub.domain.model import Delivery, DeliveryState, Message, MessageState
+from hub.journal import events, search_index
 from hub.journal.queue import deliveries
+from hub.journal.search_index import TermIndex
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
-from hub.store.tables import ACCEPTED, REFUSED, SEARCHED, TO_PARTNER, TO_UNIT, UNDELIVERED, delivery
+from hub.store.tables import ACCEPTED, REFUSED, SEARCHED, TO_PARTNER, TO_UNIT, UNDELIVERED, attempt, delivery, event
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 
@@ -30,6 +34,10 @@ Condition = sa.ColumnElement[bool]
 PAGE = 500
 #: The condition with the fewest messages chooses the ranges. Messages beyond this number are not counted for that.
 _MANY = 2_000
+#: Candidates that are looked up with one statement.
+_TOGETHER = 50
+#: With more units, a search of what these may see looks at the messages in their order.
+_UNITS = 20
 
 
 @attrs.frozen(kw_only=True)
@@ -46,7 +54,20 @@ class MessageFilter:
     since: datetime | None = None
     until: datetime | None = None
     after: str | None = None  #: hub id: only messages behind it in the order of ids
+    before: str | None = None  #: hub id: only messages ahead of it in the order of ids
     ids: tuple[str, ...] | None = None  #: hub ids or message ids
+    document_id: str | None = None
+    sha256: str | None = None  #: or its first digits, at least 12, in lower case
+    words: tuple[str, ...] = ()  #: of number, notation and subject, folded (`hub.domain.search_terms`)
+    refusal: str | None = None  #: a code of the hub's refusal
+    answer: str | None = None  #: a code of a partner's answer to a delivery
+    recipient: str | None = None  #: the unit of a delivery
+    sent_by: str | None = None  #: the sending partner
+    sent_to: str | None = None  #: the partner of a delivery
+    beside: str | None = None  #: a partner that neither sent it nor gets it
+    #: only accepted messages that one of these units sent or gets, or whose document they answer
+    visible: tuple[str, ...] | None = None
+    services_hidden: tuple[str, ...] = ()  #: services whose messages are left out
 
 
 @attrs.frozen
@@ -54,9 +75,16 @@ class _Ranges:
     """Ranges of indexes that contain all messages of a search, and the conditions that they do not answer."""
 
     left: MessageFilter  #: without a period
-    own: Sequence[Condition] = ()  #: on messages; no message is in two of them
+    own: Sequence[Condition] = ()  #: on messages; no message is in two of them, unless *shared*
     made: Condition | None = None  #: on deliveries, whose messages belong to the search, too
     parts: Sequence[Condition] = (sa.true(),)  #: ranges of *made*, each in the order of ids
+    terms: Sequence[str] = ()  #: the messages with all of these; then there are no other ranges
+    shared: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether the database can count the messages."""
+        return not self.terms and not self.left.words and not self.shared
 
 
 def _where(wanted: MessageFilter) -> list[Condition]:
@@ -71,12 +99,39 @@ def _where(wanted: MessageFilter) -> list[Condition]:
         wanted.service and table.c.service == wanted.service,
         wanted.kind and table.c.kind == wanted.kind,
         wanted.ids is not None and sa.or_(table.c.id.in_(wanted.ids), table.c.message_id.in_(wanted.ids)),
+        wanted.document_id and table.c.document_id == wanted.document_id,
+        wanted.sha256 and table.c.sha256.startswith(wanted.sha256, autoescape=True),
+        wanted.refusal and _has_code(table.c.refusal, wanted.refusal),
+        wanted.answer and _has_answer(wanted.answer),
+        wanted.recipient and made.where(other.c.recipient == wanted.recipient),
+        wanted.sent_by and table.c.partner == wanted.sent_by,
+        wanted.sent_to and made.where(other.c.partner == wanted.sent_to),
+        wanted.beside and sa.and_(table.c.partner != wanted.beside, ~made.where(other.c.partner == wanted.beside)),
+        wanted.visible is not None and _is_visible(wanted.visible),
+        wanted.services_hidden and table.c.service.not_in(wanted.services_hidden),
     ]
     return [*_within(table.c.id, wanted), *(each for each in conditions if isinstance(each, sa.ColumnElement))]
 
 
+def _has_code(column: sa.ColumnElement[Any], code: str) -> Condition:
+    """Return the condition that the stored reason in *column* has *code*, as `list_codes` reads it."""
+    pieces = sa.func.replace(sa.func.lower(column), ": ", "; ")
+    return ("; " + pieces + "; ").contains(search_terms.write_code_pieces(code), autoescape=True)
+
+
+def _has_answer(code: str) -> Condition:
+    about = sa.and_(attempt.c.message == table.c.id, _has_code(attempt.c.detail, code))
+    return sa.exists().where(about)
+
+
+def _is_visible(units: Sequence[str]) -> Condition:
+    other = delivery.alias()
+    gets = sa.exists().where(other.c.message == table.c.id, other.c.recipient.in_(units))
+    return sa.and_(ACCEPTED, sa.or_(table.c.sender.in_(units), table.c.answers_unit.in_(units), gets))
+
+
 def _within(column: sa.ColumnElement[str], wanted: MessageFilter) -> list[Condition]:
-    """Return the conditions that the id in *column* is of the period of *wanted*: at most one of them is a lower bound.
+    """Return the conditions that the id in *column* is of the period of *wanted*: at most one of each direction.
 
     Of two SQLite would use one for its index, perhaps the wider one.
     """
@@ -86,20 +141,21 @@ def _within(column: sa.ColumnElement[str], wanted: MessageFilter) -> list[Condit
         bounds.append(column > wanted.after)
     elif first is not None:
         bounds.append(column >= first)
-    if wanted.until is not None:
-        bounds.append(column < make_first_id(wanted.until))
+    ends = [*([make_first_id(wanted.until)] if wanted.until else []), *([wanted.before] if wanted.before else [])]
+    if ends:
+        bounds.append(column < min(ends))
     return bounds
 
 
-def _choose_ranges(tx: Transaction, wanted: MessageFilter) -> _Ranges:
+def _choose_ranges(tx: Transaction, wanted: MessageFilter, index: TermIndex) -> _Ranges:
     """Return the ranges of that condition which the fewest messages meet."""
     found = _list_ranges(tx, wanted)
-    return found[0] if len(found) == 1 else min(found, key=lambda each: _count_some(tx, each, wanted))
+    return found[0] if len(found) == 1 else min(found, key=lambda each: _count_some(tx, each, wanted, index))
 
 
 def _list_ranges(tx: Transaction, wanted: MessageFilter) -> list[_Ranges]:
     """Return the ranges of each condition that an index answers, else those of all messages."""
-    left = attrs.evolve(wanted, since=None, until=None, after=None)
+    left = attrs.evolve(wanted, since=None, until=None, after=None, before=None)
     if wanted.ids is not None:
         others = sa.and_(table.c.message_id.in_(wanted.ids), table.c.id.not_in(wanted.ids))
         own = [table.c.id.in_(wanted.ids), sa.and_(others, ACCEPTED), sa.and_(others, REFUSED)]
@@ -107,18 +163,51 @@ def _list_ranges(tx: Transaction, wanted: MessageFilter) -> list[_Ranges]:
     if wanted.message_id is not None:
         named = table.c.message_id == wanted.message_id
         return [_Ranges(attrs.evolve(left, message_id=None), [sa.and_(named, ACCEPTED), sa.and_(named, REFUSED)])]
-    found = []
-    if wanted.unit:
-        to_unit = sa.and_(delivery.c.recipient == wanted.unit, TO_UNIT)
-        found.append(_list_shared_ranges(attrs.evolve(left, unit=None), table.c.sender, wanted.unit, to_unit))
-    if wanted.partner:
-        to_partner = sa.and_(delivery.c.partner == wanted.partner, TO_PARTNER)
-        found.append(_list_shared_ranges(attrs.evolve(left, partner=None), table.c.partner, wanted.partner, to_partner))
+    if wanted.document_id is not None:
+        return [_Ranges(attrs.evolve(left, document_id=None), [table.c.document_id == wanted.document_id])]
+    found = [*_list_unit_ranges(left), *_list_partner_ranges(left)]
+    if terms := _list_terms(wanted):
+        found.append(_Ranges(left, terms=terms))
     if wanted.delivery_state and wanted.delivery_state != DeliveryState.DELIVERED:
         found.append(_list_undelivered_ranges(tx, attrs.evolve(left, delivery_state=None), wanted.delivery_state))
     if wanted.service or wanted.kind or (wanted.state and not found):
         found.append(_list_kind_ranges(tx, left))
     return found or [_Ranges(left, [sa.true()])]
+
+
+def _list_terms(wanted: MessageFilter) -> list[str]:
+    marks = (
+        wanted.refusal and search_terms.mark_refusal(wanted.refusal),
+        wanted.answer and search_terms.mark_answer(wanted.answer),
+        wanted.sha256 and search_terms.mark_sha256(wanted.sha256),
+    )
+    return [*(mark for mark in marks if mark), *wanted.words]
+
+
+def _list_unit_ranges(left: MessageFilter) -> Iterator[_Ranges]:
+    if left.unit:
+        to_unit = sa.and_(delivery.c.recipient == left.unit, TO_UNIT)
+        yield _list_shared_ranges(attrs.evolve(left, unit=None), table.c.sender, left.unit, to_unit)
+    if left.recipient:
+        to_unit = sa.and_(delivery.c.recipient == left.recipient, TO_UNIT)
+        yield _Ranges(attrs.evolve(left, recipient=None), (), to_unit)
+    if left.visible is not None and len(left.visible) <= _UNITS:
+        of_unit = [sa.and_(table.c.sender == unit, SEARCHED, ACCEPTED) for unit in left.visible]
+        answers = [sa.and_(table.c.answers_unit == unit, ACCEPTED) for unit in left.visible]
+        parts = [delivery.c.recipient == unit for unit in left.visible]
+        yield _Ranges(attrs.evolve(left, visible=None), [*of_unit, *answers], TO_UNIT, parts, shared=True)
+
+
+def _list_partner_ranges(left: MessageFilter) -> Iterator[_Ranges]:
+    if left.partner:
+        to_partner = sa.and_(delivery.c.partner == left.partner, TO_PARTNER)
+        yield _list_shared_ranges(attrs.evolve(left, partner=None), table.c.partner, left.partner, to_partner)
+    if left.sent_by:
+        shared = _list_shared_ranges(attrs.evolve(left, sent_by=None), table.c.partner, left.sent_by, sa.false())
+        yield attrs.evolve(shared, made=None)
+    if left.sent_to:
+        to_partner = sa.and_(delivery.c.partner == left.sent_to, TO_PARTNER)
+        yield _Ranges(attrs.evolve(left, sent_to=None), (), to_partner)
 
 
 def _list_shared_ranges(left: MessageFilter, sent: sa.Column[str], by: str, made: Condition) -> _Ranges:
@@ -175,13 +264,17 @@ def _select_made(ids: sa.ColumnElement[Any], part: Condition, left: MessageFilte
     )
 
 
-def _count_some(tx: Transaction, ranges: _Ranges, wanted: MessageFilter) -> int:
+def _count_some(tx: Transaction, ranges: _Ranges, wanted: MessageFilter, index: TermIndex) -> int:
     """Return how many rows of indexes are in *ranges*, at most `_MANY`."""
+    if ranges.terms:
+        moments = index.find_moments(ranges.terms, *_find_moment_bounds(wanted), newest_first=True)
+        return sum(1 for _ in islice(moments, _MANY))
     everything, found = MessageFilter(), 0
     queries = [_select_own(table.c.id, part, everything).where(*_within(table.c.id, wanted)) for part in ranges.own]
     if ranges.made is not None:
-        made = _select_made(delivery.c.message, ranges.made, everything)
-        queries.append(made.where(*_within(delivery.c.message, wanted)))
+        for part in ranges.parts:
+            made = _select_made(delivery.c.message, sa.and_(ranges.made, part), everything)
+            queries.append(made.where(*_within(delivery.c.message, wanted)))
     for query in queries:
         left = _MANY - found
         if left:
@@ -189,10 +282,30 @@ def _count_some(tx: Transaction, ranges: _Ranges, wanted: MessageFilter) -> int:
     return found
 
 
-def find_messages(tx: Transaction, wanted: MessageFilter, limit: int | None = None) -> Iterator[Message]:
-    """Yield the messages that match *wanted* in the order of their ids: oldest first."""
-    for page in _read_pages(_find_ids(tx, wanted, limit), PAGE):
-        rows = tx.execute(sa.select(table).where(table.c.id.in_(page)).order_by(table.c.id)).mappings().all()
+def _find_moment_bounds(wanted: MessageFilter) -> tuple[int, int]:
+    """Return the first moment of the period of *wanted*, and the moment behind the last one."""
+    firsts = [
+        *([make_moment(wanted.since)] if wanted.since else []),
+        *([read_moment(wanted.after)] if wanted.after else []),
+    ]
+    ends = [
+        *([make_moment(wanted.until)] if wanted.until else []),
+        *([read_moment(wanted.before) + 1] if wanted.before else []),
+    ]
+    return max(firsts, default=0), min(ends, default=1 << 52)
+
+
+def find_messages(
+    tx: Transaction,
+    wanted: MessageFilter | Sequence[MessageFilter],
+    limit: int | None = None,
+    *,
+    newest_first: bool = False,
+) -> Iterator[Message]:
+    """Yield the messages that match *wanted*, or one of several filters, in the order of their ids: oldest first."""
+    for page in _read_pages(find_message_ids(tx, wanted, limit, newest_first=newest_first), PAGE):
+        order = table.c.id.desc() if newest_first else table.c.id
+        rows = tx.execute(sa.select(table).where(table.c.id.in_(page)).order_by(order)).mappings().all()
         yield from map(read_message_row, rows)
 
 
@@ -201,34 +314,97 @@ def _read_pages(ids: Iterator[str], size: int) -> Iterator[list[str]]:
         yield page
 
 
-def _find_ids(tx: Transaction, wanted: MessageFilter, limit: int | None) -> Iterator[str]:
-    ranges, size = _choose_ranges(tx, wanted), PAGE if limit is None else min(limit, PAGE)
-    made = [] if ranges.made is None else [sa.and_(ranges.made, part) for part in ranges.parts]
-    walks = [
-        *(_walk(tx, table.c.id, _select_own(table.c.id, part, ranges.left), wanted, size) for part in ranges.own),
-        *(
-            _walk(tx, delivery.c.message, _select_made(delivery.c.message, part, ranges.left).distinct(), wanted, size)
-            for part in made
-        ),
+def find_message_ids(
+    tx: Transaction,
+    wanted: MessageFilter | Sequence[MessageFilter],
+    limit: int | None = None,
+    *,
+    newest_first: bool = False,
+) -> Iterator[str]:
+    """Yield the hub ids of the messages that `find_messages` yields."""
+    index, size = TermIndex(tx), PAGE if limit is None else min(limit, PAGE)
+    several = [wanted] if isinstance(wanted, MessageFilter) else wanted
+    walks = [walk for each in several for walk in _walk_filter(tx, each, index, size, newest_first=newest_first)]
+    return islice((each for each, _ in groupby(merge(*walks, reverse=newest_first))), limit)
+
+
+def _walk_filter(
+    tx: Transaction, wanted: MessageFilter, index: TermIndex, size: int, *, newest_first: bool
+) -> list[Iterator[str]]:
+    """Return the ids of each range of *wanted*, in order."""
+    ranges = _choose_ranges(tx, wanted, index)
+    if ranges.terms:
+        return [_walk_terms(tx, ranges, index, wanted, newest_first=newest_first)]
+    queries = [(table.c.id, _select_own(table.c.id, part, ranges.left)) for part in ranges.own]
+    for part in ranges.parts if ranges.made is not None else ():
+        assert ranges.made is not None
+        made = _select_made(delivery.c.message, sa.and_(ranges.made, part), ranges.left).distinct()
+        queries.append((delivery.c.message, made))
+    words = ranges.left.words
+    first = size if len(queries) < 8 and not words else max(20, size // max(1, len(queries)))
+    return [
+        _walk(tx, column, query, wanted, (first, size), words, newest_first=newest_first) for column, query in queries
     ]
-    return islice((each for each, _ in groupby(merge(*walks))), limit)
+
+
+def _walk_terms(
+    tx: Transaction, ranges: _Ranges, index: TermIndex, wanted: MessageFilter, *, newest_first: bool
+) -> Iterator[str]:
+    """Yield the ids of the messages with the terms of *ranges* that its conditions let through, in order."""
+    moments = index.find_moments(ranges.terms, *_find_moment_bounds(wanted), newest_first=newest_first)
+    order = table.c.id.desc() if newest_first else table.c.id
+    while some := list(islice(moments, _TOGETHER)):
+        here = search_index.write_candidate_ranges(table.c.id, some)
+        query = sa.select(table.c.id).where(here, *_where(ranges.left), *_within(table.c.id, wanted)).order_by(order)
+        yield from _keep_worded(tx, tx.scalars(query).all(), ranges.left.words)
+
+
+def _keep_worded(tx: Transaction, ids: Sequence[str], words: Collection[str]) -> Sequence[str]:
+    """Return those of *ids* whose messages have all *words*."""
+    if not words or not ids:
+        return ids
+    rows = tx.execute(sa.select(table.c.id, table.c.code, table.c.subject).where(table.c.id.in_(ids)))
+    kept = {row.id for row in rows if search_terms.has_words(words, row.code, row.subject)}
+    return [each for each in ids if each in kept]
 
 
 def _walk(
-    tx: Transaction, column: sa.Column[str], query: sa.Select[Any], wanted: MessageFilter, size: int
+    tx: Transaction,
+    column: sa.Column[str],
+    query: sa.Select[Any],
+    wanted: MessageFilter,
+    sizes: tuple[int, int],
+    words: Collection[str],
+    *,
+    newest_first: bool,
 ) -> Iterator[str]:
-    """Yield the ids that *query* finds in the period of *wanted*, in order, *size* with each statement."""
+    """Yield the ids that *query* finds in the period of *wanted*, in order.
+
+    *sizes*: how many the first statement reads, and how many a later one reads at most. Only messages with all *words*
+    are yielded.
+    """
+    size, most = sizes
     while True:
-        page = tx.scalars(query.where(*_within(column, wanted)).order_by(column).limit(size)).all()
-        yield from page
+        ordered = query.where(*_within(column, wanted)).order_by(column.desc() if newest_first else column)
+        page = tx.scalars(ordered.limit(size)).all()
+        yield from _keep_worded(tx, page, words)
         if len(page) < size:
             return
-        wanted = attrs.evolve(wanted, after=page[-1])
+        wanted = attrs.evolve(wanted, **{"before" if newest_first else "after": page[-1]})
+        size = min(4 * size, PAGE) if words else min(4 * size, most)
 
 
-def count_messages(tx: Transaction, wanted: MessageFilter) -> int:
-    """Return the exact number of messages that match *wanted*."""
-    ranges = _choose_ranges(tx, wanted)
+def count_messages(tx: Transaction, wanted: MessageFilter | Sequence[MessageFilter], most: int | None = None) -> int:
+    """Return the exact number of messages that match *wanted*, or one of several filters; at most *most*."""
+    if most is not None:
+        return sum(1 for _ in find_message_ids(tx, wanted, most, newest_first=True))
+    if not isinstance(wanted, MessageFilter):
+        if len(wanted) != 1:
+            return sum(1 for _ in find_message_ids(tx, wanted))
+        (wanted,) = wanted
+    ranges = _choose_ranges(tx, wanted, TermIndex(tx))
+    if not ranges.counts:
+        return sum(1 for _ in find_message_ids(tx, wanted))
     number, period = sa.func.count(), _within(table.c.id, wanted)
     own = [_select_own(number, part, ranges.left).where(*period) for part in ranges.own]
     count = sum(_read_number(tx, query) for query in own)
@@ -250,6 +426,79 @@ def read_message_row(row: sa.RowMapping) -> Message:
     """Return the `Message` of a row."""
     fields = {field.name: row[field.name] for field in attrs.fields(Message)}
     return Message(**fields | {"state": MessageState(row["state"])})
+
+
+@attrs.frozen(kw_only=True)
+class DeliverySummary:
+    """The deliveries of one message in one state."""
+
+    state: DeliveryState
+    count: int
+    reason: str | None  #: of one of them
+
+
+def summarise_deliveries(tx: Transaction, ids: Collection[str]) -> dict[str, list[DeliverySummary]]:
+    """Return for each of these messages its deliveries by state. A message without deliveries is left out."""
+    columns = (delivery.c.message, delivery.c.state, sa.func.count().label("count"), sa.func.max(delivery.c.reason))
+    query = sa.select(*columns).where(delivery.c.message.in_(list(ids))).group_by(*columns[:2]).order_by(*columns[:2])
+    found: dict[str, list[DeliverySummary]] = {}
+    for message, state, count, reason in tx.execute(query):
+        found.setdefault(message, []).append(DeliverySummary(state=DeliveryState(state), count=count, reason=reason))
+    return found
+
+
+@attrs.frozen(kw_only=True)
+class RefusedCall:
+    """A call that brought no message: the hub refused it, and its caller got a Tracking."""
+
+    tracking: str
+    at: datetime
+    code: str
+    detail: str
+    partner: str | None  #: None: the caller is no partner
+    operation: str | None
+    certificate: str | None  #: SHA-256 of the caller's, if it is no partner
+
+
+def find_refused_calls(tx: Transaction, wanted: MessageFilter, limit: int | None = None) -> Iterator[RefusedCall]:
+    """Yield the refused calls that the period, the partner and the refusal of *wanted* choose, newest first."""
+    bounds = _find_moment_bounds(wanted)
+    moments = TermIndex(tx).find_moments([search_terms.REFUSED_CALL], *bounds, newest_first=True)
+    codes = {wanted.partner, wanted.sent_by} - {None}
+    found = (
+        call
+        for moment in moments
+        for call in _read_refused_calls(tx, moment)
+        if codes <= {call.partner}
+        and (not wanted.refusal or call.code == wanted.refusal.lower())
+        and (wanted.before is None or call.tracking < wanted.before)
+    )
+    return islice(found, limit)
+
+
+def read_refused_call(tx: Transaction, tracking: str) -> RefusedCall | None:
+    """Return the refused call with the id *tracking*, or None."""
+    told = (said for said in events.read_call_events(tx, tracking) if said["event"] == "call-refused")
+    return next((_make_refused_call(tracking, said) for said in told), None)
+
+
+def _read_refused_calls(tx: Transaction, moment: int) -> list[RefusedCall]:
+    here = search_index.write_candidate_ranges(event.c.message, [moment])
+    rows = tx.execute(sa.select(event.c.message, event.c.text).where(here).order_by(event.c.message.desc()))
+    told = ((row.message, json.loads(row.text)) for row in rows)
+    return [_make_refused_call(name, said) for name, said in told if said["event"] == "call-refused"]
+
+
+def _make_refused_call(tracking: str, said: Mapping[str, Any]) -> RefusedCall:
+    return RefusedCall(
+        tracking=tracking,
+        at=datetime.fromisoformat(said["at"]),
+        code=said.get("code", ""),
+        detail=said.get("detail", ""),
+        partner=said.get("partner"),
+        operation=said.get("operation"),
+        certificate=said.get("certificate"),
+    )
 
 
 def find_messages_by_name(tx: Transaction, name: str) -> list[Message]:

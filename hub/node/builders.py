@@ -41,6 +41,7 @@ from hub.node.day_change import DayChangeDetector
 from hub.node.event_chain import EventChainer
 from hub.node.heartbeat import Heartbeat
 from hub.node.revocation_fetch import RevocationFetcher, make_network_fetch
+from hub.node.search_indexer import SearchIndexer
 from hub.node.soap_port import IntakeParts, build_intake, watch_disks
 from hub.report.form import book
 from hub.runtime.thread_pool import WorkScheduler
@@ -131,6 +132,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         heartbeat,
         scheduler,
         EventChainer(journal, reactor),
+        SearchIndexer(journal, reactor),
         ClockStepDetector(journal, reactor, frame.now, frame.wake),
     ]
     return DatabaseParts(

@@ -560,6 +560,33 @@ console_failure = sa.Table(
 )
 sa.Index("ix_console_failure_until", console_failure.c.until)
 
+#: Where each term of a search stands (hub/journal/search_index.py): the times of the messages that have it.
+search_posting = sa.Table(
+    "search_posting",
+    metadata,
+    sa.Column("term", sa.Text, primary_key=True),
+    sa.Column("bucket", sa.Integer, primary_key=True),  # the time of the messages, in units of 2^30 µs since 1970
+    sa.Column("batch", sa.BigInteger, primary_key=True),  # number of the last event that was read with them
+    sa.Column("moments", sa.LargeBinary, nullable=False),  # the rest of each time, 4 octets, little-endian, sorted
+)
+#: The number of the last event in `search_posting`. No row: none.
+search_progress = sa.Table(
+    "search_progress",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+)
+
+#: Searches that users of the console saved (hub/console/saved_searches.py).
+saved_search = sa.Table(
+    "saved_search",
+    metadata,
+    sa.Column("user", sa.String(64), primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("query", sa.Text, nullable=False),  # of the address of the list
+    sa.Column("saved_at", Instant, nullable=False),
+)
+
 #: The migrations that were applied, and their parts (hub/store/schema_version.py).
 upgrade = sa.Table(
     "upgrade",

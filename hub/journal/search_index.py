@@ -1,0 +1,282 @@
+"""Indexes messages by terms: words of number and subject, codes of refusals and answers, hashes. Contains no conditions.
+
+Intake writes nothing for it. An indexer follows the chain of events, which has each message once and in one order, and
+writes for each term the times of its messages, some hundred messages at once. A search reads the newest events, which
+are not indexed yet, as they stand. So it finds a message as soon as it is committed.
+
+A posting holds the messages of 2^30 µs, about 18 minutes, and of one step of the indexer: rows are only ever added, and
+those of a term are in the order of time. A search for several terms reads them side by side and skips what one of them
+lacks. So its cost is bounded by the number of 18 minutes in the journal, not by that of the messages with a term. Two
+messages of the same microsecond share a time: what an index yields is a candidate, which the search looks at.
+"""
+
+import json
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain import search_terms
+from hub.domain.ids import make_first_id_of, read_moment
+from hub.store import transactions
+from hub.store.hot_statements import SetInsert
+from hub.store.tables import event, message
+from hub.store.tables import search_posting as table
+from hub.store.tables import search_progress as progress
+from hub.store.transactions import Transaction
+
+#: Events that the indexer leaves to the searches, and events of one step. A search reads the former each time: fewer
+#: cost it less, more make fewer and longer rows.
+LEFT, STEP = 1_000, 4_000
+#: Events that a search reads at most, the newest ones, while the indexer is behind.
+READ = 5_000
+_SHIFT = 30
+_MASK = (1 << _SHIFT) - 1
+_NAME = "messages"
+#: Where the name of an event stands in its text, counted from 1, and the events that bring terms.
+_PLACE = len(f'{{"at":"{"_" * 27}","event":"') + 1
+_TOLD = ("message-accepted", "message-refused", "attempt-ended", "call-refused")
+_INSERT = SetInsert(table)
+#: Postings read with the first statement about a term, and with each later one.
+_FEW, _MANY = 16, 256
+
+#: The moments of each term in each bucket, as their low bits.
+Postings = Mapping[tuple[str, int], set[int]]
+
+
+@attrs.frozen(eq=False)
+class IndexStep:
+    """The postings of the events between two numbers."""
+
+    after: int
+    upto: int
+    postings: Postings
+
+
+def read_progress(tx: Transaction) -> int:
+    """Return the number of the last event that is indexed; 0: none."""
+    return tx.scalars(sa.select(progress.c.number).where(progress.c.name == _NAME)).first() or 0
+
+
+def is_behind(tx: Transaction) -> bool:
+    """Tell whether there are more events to index than a search reads, so that it may not find an older message."""
+    last = tx.scalar(sa.select(sa.func.max(event.c.number))) or 0
+    return last - read_progress(tx) > READ
+
+
+def read_step(tx: Transaction, left: int = LEFT) -> IndexStep | None:
+    """Return the next postings to write, of at most `STEP` events; None if at most *left* events are not indexed."""
+    after, last = read_progress(tx), tx.scalar(sa.select(sa.func.max(event.c.number))) or 0
+    if last - after <= left:
+        return None
+    upto = min(after + STEP, last)
+    numbered = sa.and_(event.c.number > after, event.c.number <= upto)
+    return IndexStep(after, upto, _collect(tx, _read_events(tx, numbered, event.c.number, STEP)))
+
+
+def write_step(tx: Transaction, step: IndexStep) -> bool:
+    """Write the postings of *step*, unless another node has. Return whether they were written."""
+    transactions.insert_missing_rows(tx, progress, [{"name": _NAME, "number": 0}])
+    mine = sa.and_(progress.c.name == _NAME, progress.c.number == step.after)
+    if not tx.execute(sa.update(progress).where(mine).values(number=step.upto)).rowcount:
+        return False
+    write_postings(tx, step.postings, step.upto)
+    return True
+
+
+def write_postings(tx: Transaction, postings: Postings, batch: int) -> None:
+    """Write *postings* as those of *batch*, in the order of their keys."""
+    rows = [
+        {"term": term, "bucket": bucket, "batch": batch, "moments": _pack(lows)}
+        for (term, bucket), lows in sorted(postings.items(), key=itemgetter(0))
+    ]
+    _ = _INSERT.run(tx, rows)
+
+
+def collect_rows(rows: Iterable[Any]) -> dict[tuple[str, int], set[int]]:
+    """Return the postings of rows with `id`, `code`, `subject`, `refusal` and `sha256`."""
+    found: dict[tuple[str, int], set[int]] = {}
+    for row in rows:
+        _put(found, row.id, search_terms.list_message_terms(row.code, row.subject, row.refusal, row.sha256))
+    return found
+
+
+def _pack(lows: Iterable[int]) -> bytes:
+    packed = array("I", sorted(lows))
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def _unpack(octets: bytes) -> "array[int]":
+    lows = array("I")
+    lows.frombytes(octets)
+    if sys.byteorder == "big":
+        lows.byteswap()
+    return lows
+
+
+def _put(postings: dict[tuple[str, int], set[int]], name: str, terms: Iterable[str]) -> None:
+    try:
+        moment = read_moment(name)
+    except ValueError:  # no id of ours
+        return
+    bucket, low = moment >> _SHIFT, moment & _MASK
+    for term in terms:
+        postings.setdefault((term, bucket), set()).add(low)
+
+
+def _read_events(
+    tx: Transaction, which: sa.ColumnElement[bool], newest: sa.Column[int], most: int
+) -> Sequence[sa.Row[Any]]:
+    """Return message and text of the events that bring terms, among the last *most* ones in the order of *newest*."""
+    some = sa.select(event.c.message, event.c.text).where(which).order_by(newest.desc()).limit(most).subquery()
+    told = [sa.func.substr(some.c.text, _PLACE, len(name) + 1) == f'{name}"' for name in _TOLD]
+    return tx.execute(sa.select(some).where(some.c.message.is_not(None), sa.or_(*told))).all()
+
+
+def _collect(tx: Transaction, told: Sequence[sa.Row[Any]]) -> dict[tuple[str, int], set[int]]:
+    """Return the postings of these events, and of the messages that they are about."""
+    found: dict[tuple[str, int], set[int]] = {}
+    arrived = []
+    for about, text in told:
+        name = text[_PLACE - 1 : text.index('"', _PLACE)]
+        if name == "attempt-ended":
+            codes = search_terms.list_codes(json.loads(text).get("reason"))
+            _put(found, about, map(search_terms.mark_answer, codes))
+        elif name == "call-refused":
+            _put(found, about, [search_terms.REFUSED_CALL])
+        else:
+            arrived.append(about)
+    columns = (message.c.id, message.c.code, message.c.subject, message.c.refusal, message.c.sha256)
+    for start in range(0, len(arrived), 500):
+        rows = tx.execute(sa.select(*columns).where(message.c.id.in_(arrived[start : start + 500])))
+        for key, lows in collect_rows(rows).items():
+            found.setdefault(key, set()).update(lows)
+    return found
+
+
+@attrs.define(eq=False)
+class TermIndex:
+    """Finds messages by terms in one transaction. The events that are not indexed are read once."""
+
+    _tx: Transaction
+    _rest: dict[str, dict[int, set[int]]] | None = attrs.field(default=None, init=False)
+
+    def find_moments(self, terms: Sequence[str], first: int, end: int, *, newest_first: bool) -> Iterator[int]:
+        """Yield the moments from *first* until before *end* of which a message may have all *terms*, in order."""
+        rest = self._read_rest()
+        walks = [_PostingWalk(self._tx, term, rest.get(term, {}), first, end, newest_first) for term in terms]
+        bucket = walks[0].seek(None)
+        while bucket is not None:
+            places = [walk.seek(bucket) for walk in walks]
+            if None in places:
+                return
+            furthest = min(places) if newest_first else max(places)  # type: ignore[type-var]
+            if all(place == bucket for place in places):
+                common = set.intersection(*(walk.lows for walk in walks))
+                for low in sorted(common, reverse=newest_first):
+                    moment = bucket << _SHIFT | low
+                    if first <= moment < end:
+                        yield moment
+                furthest = bucket - 1 if newest_first else bucket + 1
+            bucket = furthest
+
+    def _read_rest(self) -> dict[str, dict[int, set[int]]]:
+        """Return the postings of the events that are not indexed, by term and bucket."""
+        if self._rest is None:
+            after = read_progress(self._tx)
+            told = [
+                *_read_events(self._tx, event.c.number > after, event.c.number, READ),
+                *_read_events(self._tx, event.c.number.is_(None), event.c.serial, READ),
+            ]
+            self._rest = {}
+            for (term, bucket), lows in _collect(self._tx, told).items():
+                self._rest.setdefault(term, {})[bucket] = lows
+        return self._rest
+
+
+class _PostingWalk:
+    """Walks the buckets of one term in one direction."""
+
+    def __init__(
+        self, tx: Transaction, term: str, rest: Mapping[int, set[int]], first: int, end: int, newest_first: bool
+    ) -> None:
+        self._tx, self._term, self._rest, self._newest_first = tx, term, rest, newest_first
+        self._least, self._most = first >> _SHIFT, (end - 1) >> _SHIFT
+        self._kept: list[tuple[int, set[int]]] = []  # read, the next one last
+        self._over = False  # no further rows
+        self._size = _FEW
+        self.lows: set[int] = set()
+
+    def seek(self, bucket: int | None) -> int | None:
+        """Move to *bucket* or the next one behind it that has messages, and return it; None: there is none."""
+        start = self._most if self._newest_first else self._least
+        if bucket is not None:
+            start = min(bucket, self._most) if self._newest_first else max(bucket, self._least)
+        stored = self._seek_stored(start)
+        beside = self._find_rest(start)
+        found = [each for each in (stored, beside) if each is not None]
+        if not found:
+            return None
+        place = max(found) if self._newest_first else min(found)
+        self.lows = set(self._rest.get(place, ())) if beside == place else set()
+        if stored == place:
+            self.lows |= self._kept[-1][1]
+        return place
+
+    def _find_rest(self, start: int) -> int | None:
+        behind = [
+            each
+            for each in self._rest
+            if self._least <= each <= self._most and (each <= start if self._newest_first else each >= start)
+        ]
+        if not behind:
+            return None
+        return max(behind) if self._newest_first else min(behind)
+
+    def _seek_stored(self, start: int) -> int | None:
+        while True:
+            while self._kept and (self._kept[-1][0] > start if self._newest_first else self._kept[-1][0] < start):
+                self._kept.pop()
+            if self._kept:
+                return self._kept[-1][0]
+            if self._over:
+                return None
+            self._read(start)
+
+    def _read(self, start: int) -> None:
+        """Read the next buckets from *start* on, whole ones."""
+        column = table.c.bucket
+        low, high = (self._least, start) if self._newest_first else (start, self._most)
+        order = (column.desc(), table.c.batch.desc()) if self._newest_first else (column, table.c.batch)
+        query = (
+            sa.select(column, table.c.moments)
+            .where(table.c.term == self._term, column >= low, column <= high)
+            .order_by(*order)
+        )
+        while True:
+            rows = self._tx.execute(query.limit(self._size)).all()
+            groups = [
+                (bucket, set().union(*(_unpack(row.moments) for row in some)))
+                for bucket, some in groupby(rows, key=itemgetter(0))
+            ]
+            full = len(rows) == self._size
+            self._size = min(4 * self._size, _MANY) if len(groups) > 1 or not full else 4 * self._size
+            if not full:
+                self._over = True
+                break
+            if len(groups) > 1:
+                groups.pop()  # it may have more rows
+                break
+        self._kept = groups[::-1]
+
+
+def write_candidate_ranges(column: sa.ColumnElement[str], moments: Iterable[int]) -> sa.ColumnElement[bool]:
+    """Return the condition that the id in *column* is of one of *moments*."""
+    return sa.or_(*(sa.and_(column >= make_first_id_of(each), column < make_first_id_of(each + 1)) for each in moments))

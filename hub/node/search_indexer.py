@@ -1,0 +1,44 @@
+"""Indexes the messages for searches, in short steps beside the exchange. `hub.journal.search_index` contains the SQL.
+
+A step reads in a reader's turn and writes only what it found, so the writer is busy for some milliseconds. After an
+upgrade the same steps index the messages of the whole journal.
+"""
+
+import attrs
+import structlog
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+
+from hub.journal import search_index
+from hub.runtime.periodic import PeriodicService
+from hub.store.group_commit import Journal
+
+log = structlog.get_logger()
+
+_EVERY = 2.0  #: seconds
+#: Steps of one round. A hub with a large journal that is not indexed yet spends about a quarter of a core on it.
+_STEPS = 8
+
+
+@attrs.define(eq=False)
+class SearchIndexer(PeriodicService):
+    """The indexer of one node. Of two nodes that read the same step, one writes it."""
+
+    every = _EVERY
+    at_once = False
+
+    _journal: Journal  #: whose messages are indexed
+    _clock: IReactorTime  #: the reactor's clock, which times the rounds
+
+    async def run_once(self) -> None:
+        """Do the next steps, until few events are left."""
+        try:
+            for _ in range(_STEPS):
+                step = await self._journal.read(search_index.read_step)
+                if step is None or not await self._journal.write(search_index.write_step, step):
+                    return
+        except CancelledError:
+            raise
+        except Exception:
+            # the next round tries again; an error raised here would end the loop for ever
+            log.exception("indexing-failed")
