@@ -24,7 +24,7 @@ from hub.journal import events, search_index
 from hub.journal.queue import deliveries
 from hub.journal.search_index import TermIndex
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
-from hub.store.tables import ACCEPTED, REFUSED, SEARCHED, TO_PARTNER, TO_UNIT, UNDELIVERED, attempt, delivery, event
+from hub.store.tables import ACCEPTED, REFUSED, SEARCHED, TO_PARTNER, TO_UNIT, UNDELIVERED, attempt, delivery
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 
@@ -352,11 +352,14 @@ def _walk_terms(
 ) -> Iterator[str]:
     """Yield the ids of the messages with the terms of *ranges* that its conditions let through, in order."""
     moments = index.find_moments(ranges.terms, *_find_moment_bounds(wanted), newest_first=newest_first)
-    order = table.c.id.desc() if newest_first else table.c.id
+    conditions = [*_where(ranges.left), *_within(table.c.id, wanted)]
     while some := list(islice(moments, _TOGETHER)):
-        here = search_index.write_candidate_ranges(table.c.id, some)
-        query = sa.select(table.c.id).where(here, *_where(ranges.left), *_within(table.c.id, wanted)).order_by(order)
-        yield from _keep_worded(tx, tx.scalars(query).all(), ranges.left.words)
+        rows = search_index.read_candidates(tx, some)
+        words = ranges.left.words
+        ids = [row.id for row in rows if not words or search_terms.has_words(words, row.code, row.subject)]
+        if conditions and ids:
+            ids = list(tx.scalars(sa.select(table.c.id).where(table.c.id.in_(ids), *conditions)))
+        yield from sorted(ids, reverse=newest_first)
 
 
 def _keep_worded(tx: Transaction, ids: Sequence[str], words: Collection[str]) -> Sequence[str]:
@@ -483,8 +486,7 @@ def read_refused_call(tx: Transaction, tracking: str) -> RefusedCall | None:
 
 
 def _read_refused_calls(tx: Transaction, moment: int) -> list[RefusedCall]:
-    here = search_index.write_candidate_ranges(event.c.message, [moment])
-    rows = tx.execute(sa.select(event.c.message, event.c.text).where(here).order_by(event.c.message.desc()))
+    rows = sorted(search_index.read_call_candidates(tx, [moment]), reverse=True)
     told = ((row.message, json.loads(row.text)) for row in rows)
     return [_make_refused_call(name, said) for name, said in told if said["event"] == "call-refused"]
 

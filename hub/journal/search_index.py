@@ -106,6 +106,14 @@ def collect_rows(rows: Iterable[Any]) -> dict[tuple[str, int], set[int]]:
     return found
 
 
+def collect_answers(rows: Iterable[tuple[str, str | None]]) -> dict[tuple[str, int], set[int]]:
+    """Return the postings of messages and what a partner answered to an attempt to deliver them."""
+    found: dict[tuple[str, int], set[int]] = {}
+    for about, reason in rows:
+        _put(found, about, map(search_terms.mark_answer, search_terms.list_codes(reason)))
+    return found
+
+
 def _pack(lows: Iterable[int]) -> bytes:
     packed = array("I", sorted(lows))
     if sys.byteorder == "big":
@@ -140,15 +148,15 @@ def _read_events(
     return tx.execute(sa.select(some).where(some.c.message.is_not(None), sa.or_(*told))).all()
 
 
-def _collect(tx: Transaction, told: Sequence[sa.Row[Any]]) -> dict[tuple[str, int], set[int]]:
+def _collect(tx: Transaction, told: Iterable[Any]) -> dict[tuple[str, int], set[int]]:
     """Return the postings of these events, and of the messages that they are about."""
+    arrived: list[str] = []
+    answers: list[tuple[str, str | None]] = []
     found: dict[tuple[str, int], set[int]] = {}
-    arrived = []
     for about, text in told:
         name = text[_PLACE - 1 : text.index('"', _PLACE)]
         if name == "attempt-ended":
-            codes = search_terms.list_codes(json.loads(text).get("reason"))
-            _put(found, about, map(search_terms.mark_answer, codes))
+            answers.append((about, json.loads(text).get("reason")))
         elif name == "call-refused":
             _put(found, about, [search_terms.REFUSED_CALL])
         else:
@@ -158,6 +166,8 @@ def _collect(tx: Transaction, told: Sequence[sa.Row[Any]]) -> dict[tuple[str, in
         rows = tx.execute(sa.select(*columns).where(message.c.id.in_(arrived[start : start + 500])))
         for key, lows in collect_rows(rows).items():
             found.setdefault(key, set()).update(lows)
+    for key, lows in collect_answers(answers).items():
+        found.setdefault(key, set()).update(lows)
     return found
 
 
@@ -277,6 +287,25 @@ class _PostingWalk:
         self._kept = groups[::-1]
 
 
-def write_candidate_ranges(column: sa.ColumnElement[str], moments: Iterable[int]) -> sa.ColumnElement[bool]:
-    """Return the condition that the id in *column* is of one of *moments*."""
-    return sa.or_(*(sa.and_(column >= make_first_id_of(each), column < make_first_id_of(each + 1)) for each in moments))
+def read_candidates(tx: Transaction, moments: Sequence[int]) -> Sequence[sa.Row[Any]]:
+    """Return `id`, `code` and `subject` of the messages of *moments*, in no order."""
+    return _read_at(tx, "id, code, subject", message, message.c.id, moments)
+
+
+def read_call_candidates(tx: Transaction, moments: Sequence[int]) -> Sequence[sa.Row[Any]]:
+    """Return `message` and `text` of the events of the messages and calls of *moments*, in no order."""
+    return _read_at(tx, "message, text", event, event.c.message, moments)
+
+
+def _read_at(
+    tx: Transaction, columns: str, source: sa.Table, column: sa.Column[Any], moments: Sequence[int]
+) -> Sequence[sa.Row[Any]]:
+    """Return the rows whose id in *column* is of one of *moments*: by one statement, each moment a range of its index.
+
+    The driver takes it as text. SQLAlchemy would take longer to build it than the database to execute it.
+    """
+    place = "?" if tx.dialect.name == "sqlite" else "%s"
+    ranges = " OR ".join([f"({column.name} >= {place} AND {column.name} < {place})"] * len(moments))
+    bounds = [make_first_id_of(each) for moment in moments for each in (moment, moment + 1)]
+    sql = f"SELECT {columns} FROM {source.name} WHERE {ranges}"  # noqa: S608 - only names and places
+    return tx.exec_driver_sql(sql, tuple(bounds)).all()

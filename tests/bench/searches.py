@@ -19,9 +19,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from hub.demo.run import postgres
-from hub.journal import search
+from hub.journal import search, search_index
 from hub.journal.search import MessageFilter
 from hub.store import transactions
+from hub.store.tables import attempt, message
 from tests.bench.backlog import settle_down
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,7 +37,8 @@ WITH RECURSIVE counted(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM counted
 timed(i, ms) AS (SELECT i, {start} + i * {pace} FROM counted),
 n(i, at, id) AS (
   SELECT i, strftime('%Y-%m-%dT%H:%M:%S', ms / 1000, 'unixepoch') || '.000000Z',
-    substr(printf('%012x', ms), 1, 8) || '-' || substr(printf('%012x', ms), 9) || '-7000-8000-' || printf('%012d', i) FROM timed)
+    substr(printf('%012x', ms), 1, 8) || '-' || substr(printf('%012x', ms), 9) || '-7000-8000-' || printf('%012d', i) FROM timed),
+said(syllables) AS (SELECT '{syllables}')
 """,
     "postgresql": """
 WITH counted(i) AS (SELECT generate_series({first}::bigint, {last}::bigint)),
@@ -44,23 +46,26 @@ timed(i, ms) AS (SELECT i, {start} + i * {pace} FROM counted),
 n(i, at, id) AS (
   SELECT i, to_char(to_timestamp(ms / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS') || '.000000Z',
     substr(lpad(to_hex(ms), 12, '0'), 1, 8) || '-' || substr(lpad(to_hex(ms), 12, '0'), 9) || '-7000-8000-' || lpad(i::text, 12, '0')
-  FROM timed)
+  FROM timed),
+said(syllables) AS (SELECT '{syllables}')
 """,
 }
 #: 989 units, one of which sends a tenth and gets a fifth; 40 partners; one message in a hundred refused; seven tenths documents.
 _MESSAGES = """
 insert into message (id, partner, message_id, service, kind, state, received_at, sha256, size, sender, document_id, code, document_type,
-    answers_unit, lane)
+    answers_unit, lane, refusal, subject)
   select id, case when i % 10 = 0 then 'vpub' else 'p' || (i * 7919 % 40) end, 'named ' || (i * 7919 % 1000003) || ' ' || i,
     case when i % 10 = 9 then 'dossiers' else 'documents' end,
     case when i % 100 = 51 then 'unknown' when i % 10 = 9 then 'dossier' when i % 1000 = 7 then 'recall' when i % 10 > 6 then 'status'
       else 'document' end,
-    case when i % 100 = 51 then 'refused' else 'accepted' end, at, 'aa', 4096,
+    case when i % 100 = 51 then 'refused' else 'accepted' end, at, {hash}, 4096,
     case when i % 100 = 51 then null when i % 10 = 0 then 'H55.01' else 'H55.' || (i * 7919 % 989) end,
     case when i % 10 = 9 then null else 'D' || (i * 7919 % 1000003) || '-' || i end,
-    case when i % 10 = 9 then null else i || '/VP' end, '',
-    case when i % 10 in (7, 8) then 'H55.' || (i * 31 % 989) end, 'lane ' || (i * 7919 % 1000003) || ' ' || i
-  from n where true
+    case when i % 10 = 9 then null else (i % 4999) || '/' || {notation} || '-VP' end, '',
+    case when i % 10 in (7, 8) then 'H55.' || (i * 31 % 989) end, 'lane ' || (i * 7919 % 1000003) || ' ' || i,
+    case when i % 100 = 51 then case when i % 500 = 51 then 'not-yours: H55.01' else 'unit-unknown: H55.' || (i % 7) end end,
+    case when i % 10 <> 9 then 'V/v ' || {subject} end
+  from n, said where true
 """
 #: Each accepted message goes to a unit, and every fourth out of the province, too. One in 5,000 did not arrive, and the last 200 wait.
 _DELIVERIES = """
@@ -77,8 +82,37 @@ insert into delivery (id, message, recipient, via, partner, state, attempts, due
     'lane ' || (i * 7919 % 1000003) || ' ' || i, {no}
   from n where i % 4 = 0
 """
-#: Messages inserted by one statement.
-_TOGETHER = 250_000
+#: Each message that did not arrive was refused by its partner.
+_ATTEMPTS = """
+insert into attempt (id, message, partner, number, recipients, started_at, detail)
+  select id, id, 'p1', 1, '[]', at, case when i % 10000 = 1 then 'refused: E05: no such unit' else 'refused: E07' end
+  from n where i % 5000 = 1 and i % 100 <> 51
+"""
+#: Messages inserted by one statement, and indexed together.
+_TOGETHER, _BATCH = 250_000, 1_000
+#: Syllables of subjects, most of them rare, and how many a subject has.
+_SYLLABLES, _EACH = 900, 12
+_HASHES = {
+    "sqlite": "substr(printf('%010x', i * 2654435761 % 1099511627776) || printf('%054d', 0), 1, 64)",
+    "postgresql": "rpad(lpad(to_hex(i * 2654435761 % 1099511627776), 10, '0'), 64, '0')",
+}
+_NOTATIONS = "substr('SNVSTCSXDSYTUBDSGDSCTBCH', CAST(1 + 3 * (i * 7919 % 8) AS integer), 3)"
+
+
+def _write_subject() -> str:
+    """Return the SQL of a subject: syllables by a distribution in which the first ones are common."""
+    picks = (
+        f"(i * {7919 + 2 * place} % {_SYLLABLES}) * (i * {104729 + 2 * place} % {_SYLLABLES}) / {_SYLLABLES}"
+        for place in range(_EACH)
+    )
+    return " || ' ' || ".join(f"substr(syllables, CAST(1 + 4 * ({pick}) AS integer), 4)" for pick in picks)
+
+
+def _name_syllables() -> str:
+    """Return all syllables, four letters each, one after another."""
+    consonants, vowels = "bcdghklmnpqrstvx", "aeiouy"
+    found = [f"{a}{b}{c}{d}" for a in consonants for b in vowels for c in "nm" for d in "ghcp"]
+    return "".join((found + [each[::-1] for each in found])[:_SYLLABLES])
 
 
 def fill(engine: sa.Engine, count: int) -> None:
@@ -86,12 +120,32 @@ def fill(engine: sa.Engine, count: int) -> None:
     dialect, edges = engine.dialect.name, [*range(0, count, _TOGETHER), count]
     for first, last in pairwise(edges):
         values = {"first": first + 1, "last": last, "start": int(START.timestamp()) * 1000, "pace": PACE * 1000}
-        values |= {"most": count, "yes": "true", "no": "false"}
+        values |= {"most": count, "yes": "true", "no": "false", "hash": _HASHES[dialect], "notation": _NOTATIONS}
+        values |= {"subject": _write_subject(), "syllables": _name_syllables()}
         with _connect(engine) as tx, tx.begin():
-            for statement in (_MESSAGES, _DELIVERIES, _OUTSIDE):
+            for statement in (_MESSAGES, _DELIVERIES, _OUTSIDE, _ATTEMPTS):
                 filled = (_NUMBERS[dialect] + statement).format(**values)
                 tx.exec_driver_sql(filled if dialect == "sqlite" else filled.replace("%", "%%"))
+    _index(engine)
     settle_down(engine)
+
+
+def _index(engine: sa.Engine) -> None:
+    """Index all messages, as the hub's indexer does: no event tells of them."""
+    columns = (message.c.id, message.c.code, message.c.subject, message.c.refusal, message.c.sha256)
+    after, batch = "", 0
+    with _connect(engine) as tx:
+        while True:
+            with tx.begin():
+                some = sa.select(*columns).where(message.c.id > after).order_by(message.c.id).limit(_BATCH)
+                rows = tx.execute(some).all()
+                if not rows:
+                    break
+                after, batch = rows[-1].id, batch + len(rows)
+                search_index.write_postings(tx, search_index.collect_rows(rows), batch)
+        with tx.begin():
+            told = tx.execute(sa.select(attempt.c.message, attempt.c.detail)).all()
+            search_index.write_postings(tx, search_index.collect_answers(told), batch + 1)
 
 
 def _connect(engine: sa.Engine) -> sa.Connection:
@@ -122,6 +176,21 @@ def searches(count: int) -> Mapping[str, MessageFilter]:
         "dead": MessageFilter(delivery_state="dead"),
         "delivered": MessageFilter(delivery_state="delivered"),
         "message id": MessageFilter(message_id="named 7919 1"),
+        "document id": MessageFilter(document_id="D7919-1"),
+        "number": MessageFilter(words=("7", "syt", "vp")),
+        "number, of a unit": MessageFilter(words=("7", "syt", "vp"), unit="H55.7"),
+        "common word": MessageFilter(words=("bang",)),
+        "rare word": MessageFilter(words=("cpem",)),
+        "four words": MessageFilter(words=("bang", "banh", "banc", "bamg")),
+        "words, an hour": MessageFilter(words=("bang", "banh"), since=late),
+        "refusal code": MessageFilter(refusal="not-yours"),
+        "answer code": MessageFilter(answer="E05"),
+        "SHA-256": MessageFilter(sha256=f"{2654435761:010x}" + "0" * 54),
+        "recipient": MessageFilter(recipient="H55.7"),
+        "came from a partner": MessageFilter(sent_by="p7"),
+        "went to a partner": MessageFilter(sent_to="p7"),
+        "within the province": MessageFilter(beside="vpcp"),
+        "of a reader": MessageFilter(visible=("H55.7", "H55.8")),
     }
 
 
@@ -130,7 +199,7 @@ def once(engine: sa.Engine, wanted: MessageFilter) -> tuple[float, float, int]:
     clock = time.process_time if engine.dialect.name == "sqlite" else time.perf_counter
     with transactions.read_transaction(engine) as tx:
         begun = clock()
-        page = list(search.find_messages(tx, wanted, 50))
+        page = list(search.find_messages(tx, wanted, 50, newest_first=True))
         between = clock()
         count = search.count_messages(tx, wanted)
         ended = clock()

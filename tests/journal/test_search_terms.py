@@ -146,14 +146,14 @@ def test_a_search_by_terms_finds_what_a_look_at_every_message_finds(tx, seed, dr
 
 def test_a_message_is_found_by_its_words_in_the_transaction_that_brings_it_and_for_ever(tx):
     """The buckets of an hour, indexed in many steps, in any order."""
-    chance, names = random.Random(1), []
+    chance, names = random.Random(1), list[tuple[str, int]]()
     for number in range(24):
         at = BEGUN + timedelta(minutes=chance.randrange(200), microseconds=number)
         fields = {"partner": "p", "service": "documents", "kind": "document", "size": 1, "sha256": "aa"}
-        row = {"id": make_id(at), "received_at": at, "state": "accepted", "subject": f"Báo cáo số {number % 3}"}
-        tx.execute(sa.insert(message).values(row | fields))
-        events.append_events(tx, Event("message-accepted", at, row["id"], None, {}))
-        names.append((row["id"], number % 3))
+        name, said = make_id(at), {"received_at": at, "state": "accepted", "subject": f"Báo cáo số {number % 3}"}
+        tx.execute(sa.insert(message).values(id=name, **said, **fields))
+        events.append_events(tx, Event("message-accepted", at, name, None, {}))
+        names.append((name, number % 3))
         if number % 5 == 0:
             settle(tx, chance.randrange(4))
         for which in range(3):
@@ -168,6 +168,7 @@ def test_of_two_nodes_one_writes_a_step(tx):
     place(tx, random.Random(3), 1)
     events.chain_events(tx)
     step = search_index.read_step(tx, 0)
+    assert step is not None
     assert search_index.write_step(tx, step)
     assert not search_index.write_step(tx, step)
     assert search_index.read_step(tx, 0) is None
@@ -196,7 +197,9 @@ def test_refused_calls_are_found_newest_first(tx, indexed):
     assert [call.tracking for call in search.find_refused_calls(tx, MessageFilter(sent_by="vpub"))] == names[3::-2]
     assert [call.tracking for call in search.find_refused_calls(tx, MessageFilter(before=names[2]), 1)] == [names[1]]
     assert not list(search.find_refused_calls(tx, MessageFilter(refusal="hub-busy")))
-    assert search.read_refused_call(tx, names[0]).operation == "SendDocument"
+    call = search.read_refused_call(tx, names[0])
+    assert call is not None
+    assert call.operation == "SendDocument"
     assert search.read_refused_call(tx, make_id(BEGUN)) is None
 
 

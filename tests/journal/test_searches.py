@@ -16,7 +16,7 @@ from hub.journal.search import MessageFilter
 from hub.store import transactions
 from hub.store.tables import UNDELIVERED, delivery, message
 from hub.workload import publications, revisions
-from tests.bench.searches import fill, searches
+from tests.bench.searches import PACE, fill, searches
 from tests.databases import plans, sqlite
 from tests.province import ROUTES, document, entry, status
 
@@ -162,7 +162,12 @@ def test_a_page_costs_the_same_in_a_larger_journal(journals, name, monkeypatch):
     monkeypatch.setattr(search, "_MANY", 20)
     few, many = (read_page(engine, searches(count)[name]) for engine, count in journals)
     assert many[1] >= few[1]
-    assert many[0] <= max(1.5 * few[0], few[0] + 60 * (many[1] - few[1]) + 200), (few, many)
+    wanted = searches(2_000)[name]
+    each = 200 if wanted.words or wanted.refusal or wanted.visible else 60  # a candidate is looked at
+    allowed = max(1.5 * few[0], few[0] + each * (many[1] - few[1]) + 200)
+    # of several words, the postings of each 18 minutes are compared, by some steps of an index
+    allowed += 40 * max(0, len(wanted.words) - 1) * (10_000 - 2_000) * PACE * 1e6 / 2**30
+    assert many[0] <= allowed, (few, many)
 
 
 def read_page(engine, wanted):
@@ -180,8 +185,10 @@ def test_no_search_looks_at_every_message(journals, name):
         for statement, ways in plans(str(engine.url), look):
             scans = [way for way in ways if way.startswith("SCAN") and "anon" not in way]
             every = name in ("all", "delivered")
-            assert not scans or (every and all("INDEX" in way for way in scans)), (statement, ways)
-            assert "USE TEMP B-TREE FOR ORDER BY" not in ways or "message_id" in statement, (statement, ways)
+            beside = name == "within the province"  # most are, so a page is soon full
+            assert not scans or beside or (every and all("INDEX" in way for way in scans)), (statement, ways)
+            by_id = "message_id" in statement or "document_id = " in statement or "postings" in statement
+            assert "USE TEMP B-TREE FOR ORDER BY" not in ways or by_id, (statement, ways)
 
 
 @pytest.fixture(scope="module")
@@ -214,10 +221,12 @@ def test_no_search_looks_at_every_message_on_postgresql(large, name):
             assert search.count_messages(tx, wanted) >= len(page)
     finally:
         sa.event.remove(large, "before_cursor_execute", explain)
-    assert found
+    assert found or wanted.words  # whose terms no message has together
     for number, (statement, plan) in enumerate(found):
-        counts_every = number >= pages and name in ("all", "delivered", "large unit")
-        assert "Seq Scan" not in plan or counts_every, f"{statement}\n{plan}"
+        counts_every = number >= pages and name in ("all", "delivered", "large unit", "within the province")
+        assert not re.search("Seq Scan on (message|delivery|event|search)", plan) or counts_every, (
+            f"{statement}\n{plan}"
+        )
 
 
 def test_intake_uses_no_index_that_is_there_for_searches(tmp_path):
