@@ -4,17 +4,16 @@ Intake writes nothing for it. An indexer follows the chain of events, which has 
 writes for each term the times of its messages, some hundred messages at once. A search reads the newest events, which
 are not indexed yet, as they stand. So it finds a message as soon as it is committed.
 
-A posting holds the messages of 2^30 µs, about 18 minutes, and of one step of the indexer: rows are only ever added, and
-those of a term are in the order of time. A search for several terms reads them side by side and skips what one of them
-lacks. So its cost is bounded by the number of 18 minutes in the journal, not by that of the messages with a term. Two
+A posting holds the messages of 2^32 µs, a bucket of about 72 minutes, and of one step of the indexer: rows are only ever
+added, and those of a term are in the order of time. A search for several terms reads the buckets of the rarest one, and
+of the others only these. Two
 messages of the same microsecond share a time: what an index yields is a candidate, which the search looks at.
 """
 
 import json
 import sys
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -35,15 +34,16 @@ from hub.store.transactions import Transaction
 LEFT, STEP = 1_000, 4_000
 #: Events that a search reads at most, the newest ones, while the indexer is behind.
 READ = 5_000
-_SHIFT = 30
+_SHIFT = 32
 _MASK = (1 << _SHIFT) - 1
 _NAME = "messages"
 #: Where the name of an event stands in its text, counted from 1, and the events that bring terms.
 _PLACE = len(f'{{"at":"{"_" * 27}","event":"') + 1
 _TOLD = ("message-accepted", "message-refused", "attempt-ended", "call-refused")
 _INSERT = SetInsert(table)
-#: Postings read with the first statement about a term, and with each later one.
-_FEW, _MANY = 16, 256
+#: Postings read with the first statement about a term, and with a later one; postings by which a term is known as rare.
+_FEW, _MANY, _SAMPLE = 16, 256, 200
+_NONE: frozenset[int] = frozenset()
 
 #: The moments of each term in each bucket, as their low bits.
 Postings = Mapping[tuple[str, int], set[int]]
@@ -179,23 +179,66 @@ class TermIndex:
     _rest: dict[str, dict[int, set[int]]] | None = attrs.field(default=None, init=False)
 
     def find_moments(self, terms: Sequence[str], first: int, end: int, *, newest_first: bool) -> Iterator[int]:
-        """Yield the moments from *first* until before *end* of which a message may have all *terms*, in order."""
-        rest = self._read_rest()
-        walks = [_PostingWalk(self._tx, term, rest.get(term, {}), first, end, newest_first) for term in terms]
-        bucket = walks[0].seek(None)
-        while bucket is not None:
-            places = [walk.seek(bucket) for walk in walks]
-            if None in places:
-                return
-            furthest = min(places) if newest_first else max(places)  # type: ignore[type-var]
-            if all(place == bucket for place in places):
-                common = set.intersection(*(walk.lows for walk in walks))
-                for low in sorted(common, reverse=newest_first):
-                    moment = bucket << _SHIFT | low
-                    if first <= moment < end:
-                        yield moment
-                furthest = bucket - 1 if newest_first else bucket + 1
-            bucket = furthest
+        """Yield the moments from *first* until before *end* of which a message may have all *terms*, in order.
+
+        The buckets of the rarest term are read, some at a time, and of the other terms only those buckets.
+        """
+        span = range(first >> _SHIFT, (end - 1 >> _SHIFT) + 1)
+        rarest, *others = sorted(dict.fromkeys(terms), key=lambda each: self._estimate(each, span))
+        for some in self._read_runs(rarest, span, newest_first=newest_first):
+            left = some
+            for term in others:
+                beside = self._read_buckets(term, left)
+                left = {bucket: both for bucket, lows in left.items() if (both := lows & beside.get(bucket, _NONE))}
+            for bucket, lows in left.items():
+                moments = (bucket << _SHIFT | low for low in sorted(lows, reverse=newest_first))
+                yield from (moment for moment in moments if first <= moment < end)
+
+    def _estimate(self, term: str, span: range) -> tuple[int, int]:
+        """Return by what the rarest of several terms is known: its rows, and their octets, of the newest ones."""
+        here = sa.and_(table.c.term == term, table.c.bucket >= span.start, table.c.bucket < span.stop)
+        length = sa.func.length(table.c.moments).label("octets")
+        some = sa.select(length).where(here).order_by(table.c.bucket.desc()).limit(_SAMPLE).subquery()
+        rows, octets = self._tx.execute(sa.select(sa.func.count(), sa.func.sum(some.c.octets)).select_from(some)).one()
+        return rows, octets or 0
+
+    def _read_runs(self, term: str, span: range, *, newest_first: bool) -> Iterator[dict[int, set[int]]]:
+        """Yield the moments of *term* by bucket, in order, some whole buckets at a time."""
+        rest = self._read_rest().get(term, {})
+        order = table.c.bucket.desc() if newest_first else table.c.bucket
+        size, full = _FEW, True
+        while full and span:
+            here = sa.and_(table.c.term == term, table.c.bucket >= span.start, table.c.bucket < span.stop)
+            query = sa.select(table.c.bucket, table.c.moments).where(here).order_by(order).limit(size)
+            rows = self._tx.execute(query).all()
+            full = len(rows) == size
+            found = _unite(rows)
+            last = rows[-1].bucket if rows else span.start
+            size *= 4
+            if full:
+                found.pop(last)  # it may have more rows
+                if not found:
+                    continue
+                passed = range(last + 1, span.stop) if newest_first else range(span.start, last)
+                span = range(span.start, last + 1) if newest_first else range(last, span.stop)
+                size = min(size, _MANY)
+            else:
+                passed = span
+            for bucket, lows in rest.items():
+                if bucket in passed:
+                    found.setdefault(bucket, set()).update(lows)
+            yield {bucket: found[bucket] for bucket in sorted(found, reverse=newest_first)}
+
+    def _read_buckets(self, term: str, wanted: Collection[int]) -> dict[int, set[int]]:
+        """Return the moments of *term* in the buckets *wanted*."""
+        if not wanted:
+            return {}
+        query = sa.select(table.c.bucket, table.c.moments).where(table.c.term == term, table.c.bucket.in_(wanted))
+        found = _unite(self._tx.execute(query))
+        for bucket, lows in self._read_rest().get(term, {}).items():
+            if bucket in wanted:
+                found.setdefault(bucket, set()).update(lows)
+        return found
 
     def _read_rest(self) -> dict[str, dict[int, set[int]]]:
         """Return the postings of the events that are not indexed, by term and bucket."""
@@ -211,80 +254,16 @@ class TermIndex:
         return self._rest
 
 
-class _PostingWalk:
-    """Walks the buckets of one term in one direction."""
-
-    def __init__(
-        self, tx: Transaction, term: str, rest: Mapping[int, set[int]], first: int, end: int, newest_first: bool
-    ) -> None:
-        self._tx, self._term, self._rest, self._newest_first = tx, term, rest, newest_first
-        self._least, self._most = first >> _SHIFT, (end - 1) >> _SHIFT
-        self._kept: list[tuple[int, set[int]]] = []  # read, the next one last
-        self._over = False  # no further rows
-        self._size = _FEW
-        self.lows: set[int] = set()
-
-    def seek(self, bucket: int | None) -> int | None:
-        """Move to *bucket* or the next one behind it that has messages, and return it; None: there is none."""
-        start = self._most if self._newest_first else self._least
-        if bucket is not None:
-            start = min(bucket, self._most) if self._newest_first else max(bucket, self._least)
-        stored = self._seek_stored(start)
-        beside = self._find_rest(start)
-        found = [each for each in (stored, beside) if each is not None]
-        if not found:
-            return None
-        place = max(found) if self._newest_first else min(found)
-        self.lows = set(self._rest.get(place, ())) if beside == place else set()
-        if stored == place:
-            self.lows |= self._kept[-1][1]
-        return place
-
-    def _find_rest(self, start: int) -> int | None:
-        behind = [
-            each
-            for each in self._rest
-            if self._least <= each <= self._most and (each <= start if self._newest_first else each >= start)
-        ]
-        if not behind:
-            return None
-        return max(behind) if self._newest_first else min(behind)
-
-    def _seek_stored(self, start: int) -> int | None:
-        while True:
-            while self._kept and (self._kept[-1][0] > start if self._newest_first else self._kept[-1][0] < start):
-                self._kept.pop()
-            if self._kept:
-                return self._kept[-1][0]
-            if self._over:
-                return None
-            self._read(start)
-
-    def _read(self, start: int) -> None:
-        """Read the next buckets from *start* on, whole ones."""
-        column = table.c.bucket
-        low, high = (self._least, start) if self._newest_first else (start, self._most)
-        order = (column.desc(), table.c.batch.desc()) if self._newest_first else (column, table.c.batch)
-        query = (
-            sa.select(column, table.c.moments)
-            .where(table.c.term == self._term, column >= low, column <= high)
-            .order_by(*order)
-        )
-        while True:
-            rows = self._tx.execute(query.limit(self._size)).all()
-            groups = [
-                (bucket, set().union(*(_unpack(row.moments) for row in some)))
-                for bucket, some in groupby(rows, key=itemgetter(0))
-            ]
-            full = len(rows) == self._size
-            self._size = min(4 * self._size, _MANY) if len(groups) > 1 or not full else 4 * self._size
-            if not full:
-                self._over = True
-                break
-            if len(groups) > 1:
-                groups.pop()  # it may have more rows
-                break
-        self._kept = groups[::-1]
+def _unite(rows: Iterable[Any]) -> dict[int, set[int]]:
+    """Return the moments of rows of a bucket and its moments, by bucket."""
+    found: dict[int, set[int]] = {}
+    for bucket, octets in rows:
+        lows = _unpack(octets)
+        if bucket in found:
+            found[bucket].update(lows)
+        else:
+            found[bucket] = set(lows)
+    return found
 
 
 def read_candidates(tx: Transaction, moments: Sequence[int]) -> Sequence[sa.Row[Any]]:

@@ -565,7 +565,7 @@ search_posting = sa.Table(
     "search_posting",
     metadata,
     sa.Column("term", sa.Text, primary_key=True),
-    sa.Column("bucket", sa.Integer, primary_key=True),  # the time of the messages, in units of 2^30 µs since 1970
+    sa.Column("bucket", sa.Integer, primary_key=True),  # the time of the messages, in units of 2^32 µs since 1970
     sa.Column("batch", sa.BigInteger, primary_key=True),  # number of the last event that was read with them
     sa.Column("moments", sa.LargeBinary, nullable=False),  # the rest of each time, 4 octets, little-endian, sorted
 )
