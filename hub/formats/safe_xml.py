@@ -107,17 +107,17 @@ def parse_safe_xml(content: bytes, *, limits: Limits = LIMITS) -> etree._Element
     """
     if len(content) > limits.size:
         raise Rejected(Problem("too-large", f"{len(content)} > {limits.size}"))
-    root = _build_evident_tree(content, limits)
+    root = build_evident_tree(content, limits)
     if root is not None:
         return root
     scan_xml(content, limits)
     return build_scanned_tree(content)
 
 
-def _build_evident_tree(content: bytes, limits: Limits) -> etree._Element | None:
-    """Return the root of *content* if `scan_xml` evidently passes it. Return None if it must be scanned.
+def build_evident_tree(content: bytes, limits: Limits) -> etree._Element | None:
+    """Return the root of *content* if `scan_xml` evidently passes it, whatever its texts are.
 
-    A document that lxml refuses must be scanned, too, because the scan's message comes first.
+    Return None if it must be scanned. A document that lxml refuses must be scanned, too, because the scan's message comes first.
     """
     if not _is_evident(content, limits):
         return None
