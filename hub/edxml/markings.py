@@ -61,6 +61,11 @@ def _choose_rule(tag: str) -> str:
     return next((rule for rule, said in _read_rules().items() if name in map(str.casefold, said["elements"])), "")
 
 
+def is_marking(tag: str) -> bool:
+    """Tell whether an element with this *tag* may mark a packet as secret or state its hour."""
+    return bool(_choose_rule(tag))
+
+
 @cache
 def _list_open() -> frozenset[str]:
     return frozenset(map(str.casefold, _read_rules()["secret"]["open"]))

@@ -6,14 +6,16 @@ change. A packet that the standard allows as it is (`is_normal`) needs none of t
 """
 
 import re
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, Self, cast
 
 import attrs
 from lxml import etree
 
 from hub.domain.model import Detail, Problem
 from hub.edxml.schema import QCVN, Schema, SchemaPart, Shape, join_path, read_local_name
+from hub.formats.base64_content import Letters
+from hub.formats.streamed_xml import Load, Loads
 from hub.language.phrases import Phrase, phrase
 
 MOST = 50  #: maximum problems reported for one packet, and maximum deviations
@@ -64,6 +66,46 @@ class PacketNotes:
             )
 
 
+class PacketBranch(Protocol):
+    """An element of a packet, with its children by local name, as the reader of packets needs it."""
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a child *name* that has children itself."""
+        ...
+
+    def text(self, name: str) -> str:
+        """Return the stripped text of the child *name*. Return an empty text if there is none."""
+        ...
+
+    def texts(self, name: str) -> list[str]:
+        """Return the stripped texts of all children *name*."""
+        ...
+
+    def attribute(self, name: str) -> str:
+        """Return an attribute. Return an empty text if there is none."""
+        ...
+
+    def all(self, name: str) -> Sequence[Self]:
+        """Return the branches *name*."""
+        ...
+
+    def one(self, *names: str) -> Self:
+        """Return the branch at the path *names*. Return an empty branch if there is none."""
+        ...
+
+    def path(self, name: str) -> str:
+        """Return the path of the child *name* as problems name it."""
+        ...
+
+    def line(self, name: str = "") -> Phrase:
+        """Return `line N` of the child *name*, or of this element if there is no such child."""
+        ...
+
+    def take_letters(self, name: str, loads: Loads) -> Letters | None:
+        """Return the base64 of the child *name*, and remove it from the tree. Return None if there is no such leaf."""
+        ...
+
+
 @attrs.define(eq=False)
 class Branch:
     """An element of a normalised tree with its children by local name. Of repeated leaves, the last one."""
@@ -100,20 +142,29 @@ class Branch:
                 place = join_path(self.place, part.name, len(twins) + 1 if part.most > 1 else 0)
                 twins.append(Branch(child, place, part.shape))
 
+    def has(self, name: str) -> bool:
+        """See `PacketBranch`."""
+        return name in self.branches
+
     def text(self, name: str) -> str:
-        """Return the stripped text of the child *name*. Return an empty text if there is none."""
+        """See `PacketBranch`."""
         leaf = self.leaves.get(name)
         return "" if leaf is None else (leaf.text or "").strip(_SPACE)
 
     def texts(self, name: str) -> list[str]:
-        """Return the stripped texts of all children *name*."""
+        """See `PacketBranch`."""
         return [(leaf.text or "").strip(_SPACE) for leaf in self.element if read_local_name(leaf) == name]
 
+    def attribute(self, name: str) -> str:
+        """See `PacketBranch`."""
+        return self.element.get(name, "")
+
     def all(self, name: str) -> list["Branch"]:
+        """See `PacketBranch`."""
         return self.branches.get(name, [])
 
     def one(self, *names: str) -> "Branch":
-        """Return the branch at the path *names*. Return an empty branch if there is none."""
+        """See `PacketBranch`."""
         branch = self
         for name in names:
             found = branch.branches.get(name)
@@ -121,11 +172,31 @@ class Branch:
         return branch
 
     def path(self, name: str) -> str:
+        """See `PacketBranch`."""
         return join_path(self.place, name)
 
     def line(self, name: str = "") -> Phrase:
-        """Return `line N` of the child *name*, or of this element if there is no such child."""
+        """See `PacketBranch`."""
         return phrase("line {line}", line=self.leaves.get(name, self.element).sourceline)
+
+    def take_letters(self, name: str, loads: Loads) -> Letters | None:
+        """See `PacketBranch`."""
+        leaf = self.leaves.get(name)
+        if leaf is None or len(leaf):
+            return None  # the schema reports it
+        load, letters = loads.get(leaf), leaf.text or ""
+        leaf.text = None
+        return letters if load is None else _LoadLetters(load)
+
+
+@attrs.frozen(eq=False)
+class _LoadLetters:
+    """The letters of a load. They can be read again."""
+
+    _load: Load
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._load.letters()
 
 
 def is_normal(root: etree._Element, schema: Schema) -> bool:

@@ -12,7 +12,7 @@ path.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 
 import attrs
@@ -22,7 +22,7 @@ from hub.domain.errors import Rejected
 from hub.domain.model import Attachment, Packet, PacketKind, Problem, Replaced, ResponseFor
 from hub.edxml import markings, schema
 from hub.edxml.markings import Markings
-from hub.edxml.normalise import Branch, PacketNotes, TreeNormalisation, is_normal
+from hub.edxml.normalise import Branch, PacketBranch, PacketNotes, TreeNormalisation, is_normal
 from hub.edxml.schema import QCVN, Schema
 from hub.formats import safe_xml, streamed_xml
 from hub.formats.base64_content import Carried, ContentUnfit, Letters, measure_base64
@@ -45,15 +45,15 @@ READ_SIZE = 1 << 18  #: maximum octets of such an attachment
 READ_TOGETHER = 1 << 22
 #: The only element of a packet whose text may be large.
 LOADED = "ContentTransferEncoded"
-_LOADED = f"{{{QCVN}}}{LOADED}"
-_STATUS_CODE = f"{{{QCVN}}}StatusCode"
+LOADED_TAG = f"{{{QCVN}}}{LOADED}"
+STATUS_CODE = f"{{{QCVN}}}StatusCode"
 TIMED = 4  #: the Priority of a document that is sent at a given hour
 #: Maximum effects of a recall or a replacement: number of documents times number of units. They are all written in one
 #: transaction, during which no other message is accepted.
 EFFECTS = 2000
 #: The first octets of files of some types.
 _MAGIC = {"application/pdf": b"%PDF", "application/zip": b"PK"}
-_HREF = "{http://www.w3.org/1999/xlink}href"
+HREF = "{http://www.w3.org/1999/xlink}href"
 _HEADER = "/".join(f"{{{QCVN}}}{name}" for name in ("edXMLEnvelope", "edXMLHeader", "MessageHeader"))
 _YEAR_FIRST = re.compile(r"(\d{4})[/-](\d{1,2})[/-](\d{1,2})(?:[ T].*)?", re.ASCII)
 _DAY_FIRST = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})(?: .*)?", re.ASCII)
@@ -75,10 +75,11 @@ def read_packet(content: bytes | etree._Element, loads: Loads = streamed_xml.NON
 
 
 #: Reads the content of a normal tree, and notes what is wrong in it.
-_Read = Callable[[Branch, PacketNotes, Loads], Packet]
+_Read = Callable[[PacketBranch, PacketNotes, Loads], Packet]
 
 
-def _choose_reader(*, is_status: bool) -> tuple[Schema, _Read]:
+def choose_reader(*, is_status: bool) -> tuple[Schema, _Read]:
+    """Return the schemas of a status or of a document, and the function that reads its content."""
     if is_status:
         return schema.load_packet_schema("status"), _status
     return schema.load_packet_schema("document"), _document
@@ -89,13 +90,13 @@ def _read_normal(root: etree._Element, loads: Loads) -> Packet | None:
 
     A packet that must be refused is not normal either, so that all its problems are found together.
     """
-    special = list(root.iter(_LOADED, _STATUS_CODE, *markings.list_places()))
-    leaves = [each for each in special if each.tag == _LOADED and not len(each)]
+    special = list(root.iter(LOADED_TAG, STATUS_CODE, *markings.list_places()))
+    leaves = [each for each in special if each.tag == LOADED_TAG and not len(each)]
     texts = [leaf.text for leaf in leaves]
     for leaf in leaves:
         leaf.text = None  # the reader checks it, because libxml2 is slow at it
-    others = [each for each in special if each.tag != _LOADED]
-    packet_schema, read = _choose_reader(is_status=any(each.tag == _STATUS_CODE for each in others))
+    others = [each for each in special if each.tag != LOADED_TAG]
+    packet_schema, read = choose_reader(is_status=any(each.tag == STATUS_CODE for each in others))
     normal = is_normal(root, packet_schema)
     for leaf, text in zip(leaves, texts, strict=True):
         leaf.text = text
@@ -124,11 +125,11 @@ def _read_tidied(root: etree._Element, loads: Loads) -> Packet:
         raise Rejected(
             Problem("secret-refused", phrase("{place}: {detail}", place=secret.line, detail=secret.name[:280]))
         )
-    packet_schema, read = _choose_reader(is_status=_is_status(root))
+    packet_schema, read = choose_reader(is_status=_is_status(root))
     notes = PacketNotes()
     tidying = TreeNormalisation(packet_schema, notes)
     found = read(tidying.tidy(root), notes, loads)
-    for leaf in root.iter(_LOADED) if loads else ():
+    for leaf in root.iter(LOADED_TAG) if loads else ():
         if loads.get(leaf) is not None:  # one of two attachments with the same id, already refused
             leaf.text = "QQ=="
     tidying.judge(root)
@@ -157,7 +158,7 @@ def read_packet_date(text: str) -> date | None:
 
 def _is_status(root: etree._Element) -> bool:
     """Tell whether the packet is a status packet, by its StatusCode. Raises Rejected if it is also a document."""
-    code = root.find(f"{_HEADER}/{_STATUS_CODE}")
+    code = root.find(f"{_HEADER}/{STATUS_CODE}")
     if code is None:
         return False
     is_document = root.find(f"{_HEADER}/{{{QCVN}}}To") is not None
@@ -170,7 +171,7 @@ def _is_status(root: etree._Element) -> bool:
     return not is_document
 
 
-def _status(packet: Branch, notes: PacketNotes, loads: Loads) -> Packet:
+def _status(packet: PacketBranch, notes: PacketNotes, loads: Loads) -> Packet:
     del loads  # a status has no attachments
     message = packet.one("edXMLEnvelope", "edXMLHeader", "MessageHeader")
     answered = message.one("ResponseFor")
@@ -186,7 +187,7 @@ def _status(packet: Branch, notes: PacketNotes, loads: Loads) -> Packet:
     )
 
 
-def _document(packet: Branch, notes: PacketNotes, loads: Loads) -> Packet:
+def _document(packet: PacketBranch, notes: PacketNotes, loads: Loads) -> Packet:
     header = packet.one("edXMLEnvelope", "edXMLHeader")
     message, business = header.one("MessageHeader"), header.one("TraceHeaderList", "Bussiness")
     code, promulgation, other = message.one("Code"), message.one("PromulgationInfo"), message.one("OtherInfo")
@@ -220,7 +221,7 @@ def _document(packet: Branch, notes: PacketNotes, loads: Loads) -> Packet:
     )
 
 
-def _recipients(message: Branch, notes: PacketNotes) -> Iterator[str]:
+def _recipients(message: PacketBranch, notes: PacketNotes) -> Iterator[str]:
     seen = set()
     for to in message.all("To"):
         organ = to.text("OrganId")
@@ -232,7 +233,7 @@ def _recipients(message: Branch, notes: PacketNotes) -> Iterator[str]:
         yield organ
 
 
-def _responses(message: Branch) -> Iterator[ResponseFor]:
+def _responses(message: PacketBranch) -> Iterator[ResponseFor]:
     """Yield the documents that the packet answers. An empty element is skipped."""
     for each in message.all("ResponseFor"):
         texts = [each.text(name) for name in ("OrganId", "Code", "PromulgationDate", "DocumentId")]
@@ -240,7 +241,7 @@ def _responses(message: Branch) -> Iterator[ResponseFor]:
             yield ResponseFor(*texts)
 
 
-def _receivers(business: Branch, notes: PacketNotes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _receivers(business: PacketBranch, notes: PacketNotes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the units that an update adds and those that it removes (QCVN 102, 2.2.3).
 
     A unit in both lists is added.
@@ -269,13 +270,15 @@ def _receivers(business: Branch, notes: PacketNotes) -> tuple[tuple[str, ...], t
     return added, tuple(organ for organ in dict.fromkeys(found["0"]) if organ not in added)
 
 
-def _replaced(business: Branch) -> Iterator[Replaced]:
+def _replaced(business: PacketBranch) -> Iterator[Replaced]:
     for each in business.one("ReplacementInfoList").all("ReplacementInfo"):
         organs = each.one("OrganIdList").texts("OrganId")
         yield Replaced(each.text("DocumentId"), tuple(dict.fromkeys(filter(None, organs))))
 
 
-def _check_needs(kind: PacketKind, business: Branch, responses: tuple[ResponseFor, ...], notes: PacketNotes) -> None:
+def _check_needs(
+    kind: PacketKind, business: PacketBranch, responses: tuple[ResponseFor, ...], notes: PacketNotes
+) -> None:
     """Refuse a change that does not name its document or what changes (QCVN 102, 2.2.3 to 2.2.8)."""
     if kind is PacketKind.DOCUMENT:
         return
@@ -286,7 +289,7 @@ def _check_needs(kind: PacketKind, business: Branch, responses: tuple[ResponseFo
             phrase("{line}: no document to recall, and no ResponseFor", line=business.line()),
         )
     needed = {PacketKind.UPDATE: "BussinessDocumentInfo", PacketKind.REPLACEMENT: "ReplacementInfoList"}.get(kind)
-    if needed is not None and needed not in business.branches:
+    if needed is not None and not business.has(needed):
         notes.refuse("N", business.path(needed), phrase("{line}: Bussiness has none", line=business.line()))
     if not business.text("BussinessDocReason"):
         notes.tolerate(
@@ -304,7 +307,7 @@ def _check_needs(kind: PacketKind, business: Branch, responses: tuple[ResponseFo
 
 def _check_effects(
     kind: PacketKind,
-    business: Branch,
+    business: PacketBranch,
     recipients: tuple[str, ...],
     responses: tuple[ResponseFor, ...],
     replaces: tuple[Replaced, ...],
@@ -328,7 +331,7 @@ def _check_effects(
         )
 
 
-def _day(branch: Branch, name: str, notes: PacketNotes) -> date | None:
+def _day(branch: PacketBranch, name: str, notes: PacketNotes) -> date | None:
     """Read a date. A date that cannot be read is tolerated."""
     text = branch.text(name)
     found = read_packet_date(text)
@@ -339,7 +342,7 @@ def _day(branch: Branch, name: str, notes: PacketNotes) -> date | None:
     return found
 
 
-def _attachments(packet: Branch, kind: PacketKind, notes: PacketNotes, loads: Loads) -> Iterator[Attachment]:
+def _attachments(packet: PacketBranch, kind: PacketKind, notes: PacketNotes, loads: Loads) -> Iterator[Attachment]:
     """Yield the attachments in the order of their references. Removes their base64 from the tree."""
     manifest = packet.one("edXMLEnvelope", "edXMLBody", "edXMLManifest")
     encoded = packet.one("AttachmentEncoded")
@@ -381,11 +384,11 @@ def _attachments(packet: Branch, kind: PacketKind, notes: PacketNotes, loads: Lo
             yield _attachment(content_id, reference, attached[content_id], load, notes)
 
 
-def _by_content_id(branches: list[Branch], notes: PacketNotes) -> dict[str, Branch]:
+def _by_content_id(branches: Sequence[PacketBranch], notes: PacketNotes) -> dict[str, PacketBranch]:
     """Return *branches* by content id without `cid:`, which one of the two places often omits."""
-    found: dict[str, Branch] = {}
+    found: dict[str, PacketBranch] = {}
     for branch in branches:
-        content_id = (branch.text("ContentId") or branch.element.get(_HREF, "").strip(" ")).removeprefix("cid:")
+        content_id = (branch.text("ContentId") or branch.attribute(HREF).strip(" ")).removeprefix("cid:")
         if content_id and content_id not in found:
             found[content_id] = branch
             continue
@@ -405,28 +408,25 @@ def read_type(name: str, content_type: str) -> str:
     return READ.get(name.rpartition(".")[2].lower(), CALENDAR if content_type.lower().startswith(CALENDAR) else "")
 
 
-def _is_read(attachment: Branch, reference: Branch | None) -> bool:
+def _is_read(attachment: PacketBranch, reference: PacketBranch | None) -> bool:
     return any(
         read_type(each.text("AttachmentName"), each.text("ContentType")) for each in (attachment, reference) if each
     )
 
 
 def _load(
-    attachment: Branch, most: int | None, notes: PacketNotes, loads: Loads
+    attachment: PacketBranch, most: int | None, notes: PacketNotes, loads: Loads
 ) -> tuple[Carried, bytes | None] | None:
     """Measure the content of *attachment* and remove it from the tree, because validating it would be slow.
 
     If the hub reads the attachment, its octets are returned too, at most *most*. They are empty if there are more or if
     they cannot be unpacked.
     """
-    leaf = attachment.leaves.get(LOADED)
-    if leaf is None or len(leaf):
-        return None  # the schema reports it
-    load, letters = loads.get(leaf), leaf.text or ""
-    leaf.text = None
-
+    letters = attachment.take_letters(LOADED, loads)
+    if letters is None:
+        return None
     try:
-        found = measure_base64(letters if load is None else load.letters())
+        found = measure_base64(letters)
     except ValueError as error:
         said = phrase("{line}: not base64: {error}", line=attachment.line(LOADED), error=str(error))
         notes.refuse("T", attachment.path(LOADED), said)
@@ -435,7 +435,7 @@ def _load(
         notes.refuse("R", attachment.path(LOADED), said)
     else:
         if found.size:
-            return found, None if most is None else _octets(letters if load is None else load.letters(), most)
+            return found, None if most is None else _octets(letters, most)
         notes.refuse("N", attachment.path(LOADED), phrase("{line}: empty", line=attachment.line(LOADED)))
     return None
 
@@ -448,7 +448,11 @@ def _octets(letters: Letters, most: int) -> bytes:
 
 
 def _attachment(
-    content_id: str, reference: Branch, attachment: Branch, loaded: tuple[Carried, bytes | None], notes: PacketNotes
+    content_id: str,
+    reference: PacketBranch,
+    attachment: PacketBranch,
+    loaded: tuple[Carried, bytes | None],
+    notes: PacketNotes,
 ) -> Attachment:
     """Combine the parts of one attachment. A mismatch between its two descriptions and its octets is tolerated."""
     load, content = loaded

@@ -33,6 +33,31 @@ _LETTERS = {
 _PREAMBLE = re.compile(r"^Element '[^']*'(, attribute '[^']*')?: (\[facet '\w+'\] )?")
 
 
+#: A text that is longer is always left to the schemas.
+_LONGEST_TEXT = 1000
+
+
+@attrs.frozen
+class TextRule:
+    """Which texts of an element both schemas certainly allow, if their only white space is blanks inside.
+
+    It may leave out texts that the schemas allow.
+    """
+
+    least: int = 0  #: characters
+    most: int = _LONGEST_TEXT
+    pattern: re.Pattern[str] | None = None
+    values: frozenset[str] | None = None  #: its only values
+
+    def fits(self, text: str) -> bool:
+        """Tell whether both schemas certainly allow *text*."""
+        return (
+            self.least <= len(text) <= self.most
+            and (self.pattern is None or self.pattern.fullmatch(text) is not None)
+            and (self.values is None or text in self.values)
+        )
+
+
 @attrs.frozen
 class SchemaPart:
     """One kind of child: its position among its siblings, and whether it is required."""
@@ -46,6 +71,7 @@ class SchemaPart:
     binary: bool  #: base64, whose lines may be indented
     shape: "Shape | None"  #: None: text, or any content
     values: frozenset[str] | None = None  #: its only values, by the observed schema; None: any
+    rule: TextRule | None = None  #: None: its text is always left to the schemas
 
 
 @attrs.frozen(eq=False)
@@ -217,6 +243,7 @@ def _shape(name: str, observed: Mapping[str, etree._Element], strict: Mapping[st
             binary=kind == "xs:base64Binary",
             shape=_shape(kind, observed, strict) if _is_complex(strict.get(kind)) else None,
             values=_values(taken[child].get("type", ""), observed),
+            rule=_text_rule(kind, strict, _values(taken[child].get("type", ""), observed)),
         )
     return Shape(
         parts,
@@ -237,6 +264,60 @@ def _values(name: str, types: Mapping[str, etree._Element]) -> frozenset[str] | 
         return None
     own = frozenset(each.get("value", "") for each in restriction.iterfind(f"{_XS}enumeration"))
     return own or _values(restriction.get("base", ""), types)
+
+
+#: The rules of the built-in types. Those of numbers leave out signs, and numbers near the ends of their ranges.
+_BUILT_IN = {
+    "xs:token": TextRule(),
+    "xs:boolean": TextRule(values=frozenset({"true", "false", "1", "0"})),
+    "xs:int": TextRule(pattern=re.compile("[0-9]{1,9}")),
+    "xs:nonNegativeInteger": TextRule(pattern=re.compile("[0-9]{1,9}")),
+    "xs:unsignedShort": TextRule(pattern=re.compile("[0-9]{1,4}")),
+}
+#: A range of numbers is listed if it ends below this one.
+_FEW = 100
+#: What a pattern of the schemas may consist of to mean the same in Python, where `\\d` is limited to ASCII.
+_COMMON_PATTERN = re.compile(r"(?:[0-9A-Z/: ()?|]|\\[d.]|\[[0-9A-Z-]+\]|\{[0-9]+(?:,[0-9]+)?\})*")
+
+
+def _text_rule(name: str, types: Mapping[str, etree._Element], allowed: frozenset[str] | None) -> TextRule | None:
+    """Return the rule of the simple type *name* of the strict schema, whose values the observed one limits to
+    *allowed*.
+
+    Return None for a type with anything that is not known here.
+    """
+    if name in _BUILT_IN:
+        return attrs.evolve(_BUILT_IN[name], values=_both(_BUILT_IN[name].values, allowed))
+    restriction = types[name].find(f"{_XS}restriction") if name in types else None
+    rule = None if restriction is None else _text_rule(restriction.get("base", ""), types, allowed)
+    if restriction is None or rule is None:
+        return None
+    values: set[str] = set()
+    limits: dict[str, int] = {}
+    for facet in restriction.iterchildren("*"):
+        name, value = facet.tag.removeprefix(_XS), facet.get("value", "")
+        if name == "minLength":
+            rule = attrs.evolve(rule, least=max(rule.least, int(value)))
+        elif name == "maxLength":
+            rule = attrs.evolve(rule, most=min(rule.most, int(value)))
+        elif name == "enumeration":
+            values.add(value)
+        elif name in {"minInclusive", "maxInclusive"}:
+            limits[name] = int(value)
+        elif name == "pattern" and rule.pattern is None and _COMMON_PATTERN.fullmatch(value):
+            rule = attrs.evolve(rule, pattern=re.compile(value, re.ASCII))
+        else:
+            return None
+    if limits:  # of small numbers, which are all listed
+        least, most = limits.get("minInclusive", 0), limits.get("maxInclusive", _FEW)
+        if not 0 <= least <= most < _FEW or values:
+            return None
+        values.update(map(str, range(least, most + 1)))
+    return attrs.evolve(rule, values=_both(rule.values, frozenset(values) if values else None))
+
+
+def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    return other if one is None else one if other is None else one & other
 
 
 def _particles(kind: etree._Element, name: str) -> Iterator[etree._Element]:

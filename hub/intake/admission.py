@@ -26,8 +26,8 @@ from hub.domain.model import (
     Record,
     SignatureStanding,
 )
-from hub.edxml import changes, packet, packet_signature, rules
-from hub.formats import streamed_xml
+from hub.edxml import changes, known_packets, packet, packet_signature, rules
+from hub.formats import known_markup, streamed_xml
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
 from hub.intake import enclosures
@@ -76,11 +76,19 @@ def judge_message(
             **judged,
         )
 
+    small = content.read() if len(content) <= known_markup.SMALL else None
+    found = None if small is None else known_packets.read_known_packet(small)
     try:
-        root, loads = streamed_xml.parse_streamed_xml(content, frozenset({packet.LOADED}), drawer or Drawer())
-        signature = judge_signature(root, content, partner, province, now, loads)
-        require_signature(signature, partner.policy)
-        found = packet.read_packet(root, loads)
+        if found is not None:
+            signature = PacketSignature(standing=SignatureStanding.UNSIGNED)
+            require_signature(signature, partner.policy)
+        else:
+            root, loads = streamed_xml.parse_streamed_xml(content, frozenset({packet.LOADED}), drawer or Drawer())
+            signature = judge_signature(root, content, partner, province, now, loads)
+            require_signature(signature, partner.policy)
+            found = packet.read_packet(root, loads)
+            if small is not None:
+                known_packets.learn_packet(small, found)
         require_status_size(found, len(content))
     except Rejected as rejected:
         return enter(problems=rejected.problems)

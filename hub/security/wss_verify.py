@@ -52,7 +52,7 @@ _OURS = {
 }
 #: Maximum elements of one Security header. It normally holds one or two tokens, a Timestamp and a Signature.
 _MOST_TOKENS = 64
-_WSS, _WSS_ATTACHED = Dialect(pointers=True), Dialect(pointers=True, attached=True)
+ENVELOPE_DIALECT, _ATTACHED_DIALECT = Dialect(pointers=True), Dialect(pointers=True, attached=True)
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
 
 
@@ -134,12 +134,14 @@ def verify_envelope(
     """
     frame = envelope if isinstance(envelope, Frame) else Frame.of(envelope)
     header, body, security, timestamp = frame.header, frame.body, frame.security, frame.timestamp
-    signature = xmldsig.read_signature(frame.signature, sha1=sha1, dialect=_WSS if attached is None else _WSS_ATTACHED)
+    signature = xmldsig.read_signature(
+        frame.signature, sha1=sha1, dialect=ENVELOPE_DIALECT if attached is None else _ATTACHED_DIALECT
+    )
     ids = frame.ids
     certificate, chain = wss_tokens.find_token_signer(signature.key_info, security, certificates, ids)
     signature.check(certificate)
     # Nothing large is canonicalised or digested before all cheap checks have passed.
-    referred = _referred(signature, (body, timestamp, *security.iterchildren(TOKEN)), header, security, ids)
+    referred = list_referred(signature, (body, timestamp, *security.iterchildren(TOKEN)), header, security, ids)
     covered = [element for _, element in referred]
     missing = [safe_xml.read_local_name(part) for part in (body, timestamp) if part not in covered]
     if missing:
@@ -253,7 +255,7 @@ def _only_timestamp(security: etree._Element) -> etree._Element:
     return found[0]
 
 
-def _referred(
+def list_referred(
     signature: xmldsig.Signature,
     places: Sequence[etree._Element],
     header: etree._Element,
@@ -338,35 +340,50 @@ def _sealer(content: bytes, trusted: Anchors | Sequence[x509.Certificate], now: 
 # The time of signing
 
 
-def _lifetime(timestamp: etree._Element) -> tuple[datetime, datetime]:
+def list_lifetime_leaves(timestamp: etree._Element) -> list[etree._Element]:
+    """Return Created and Expires of a *timestamp*. Raises Unverified if it holds anything else."""
     parts = list(timestamp)
     if [part.tag for part in parts] != [_CREATED, _EXPIRES] or any(len(part) for part in parts):
         raise Unverified("timestamp-missing", phrase("Timestamp must hold Created and Expires"))
-    created, expires = (_time(part) for part in parts)
+    return parts
+
+
+def _lifetime(timestamp: etree._Element) -> tuple[datetime, datetime]:
+    created, expires = map(_time, list_lifetime_leaves(timestamp))
     return created, expires
 
 
 def _time(leaf: etree._Element) -> datetime:
     text = (leaf.text or "").strip(" \t\r\n")
-    if _TIME.fullmatch(text) is not None:
-        try:
-            return datetime.fromisoformat(text).astimezone(UTC)
-        except (ValueError, OverflowError):  # 30 February, or a time before the year 1
-            pass
-    raise Unverified(
-        "timestamp-missing",
-        phrase("{name} is not a time with a zone: {text}", name=safe_xml.read_local_name(leaf), text=repr(text[:50])),
-    )
+    found = read_timestamp(text)
+    if found is None:
+        raise Unverified(
+            "timestamp-missing",
+            phrase(
+                "{name} is not a time with a zone: {text}", name=safe_xml.read_local_name(leaf), text=repr(text[:50])
+            ),
+        )
+    return found
+
+
+def read_timestamp(text: str) -> datetime | None:
+    """Return the time in UTC that *text* in a Timestamp states. Return None if it is not a time with a zone."""
+    if _TIME.fullmatch(text) is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):  # 30 February, or a time before the year 1
+        return None
 
 
 def _judge_lifetime(
     created: datetime, expires: datetime, now: datetime, max_age: timedelta, skew: timedelta, signed: bytes
 ) -> None:
-    if wrong := _untimely(created, expires, now, max_age, skew):
+    if wrong := describe_untimely(created, expires, now, max_age, skew):
         raise Untimely(*wrong, signed, expires)
 
 
-def _untimely(
+def describe_untimely(
     created: datetime, expires: datetime, now: datetime, max_age: timedelta, skew: timedelta
 ) -> tuple[str, str] | None:
     """Return the code and the detail of what is wrong with a call's time. Return None if it is valid."""

@@ -97,8 +97,8 @@ class Reference:
     uri: str
     form: CanonicalForm
     enveloped: bool
-    _digest: Digest
-    _value: bytes
+    digest: Digest
+    value: bytes  #: the claimed digest
     pointer: bool = False  #: by STR-Transform: it names a SecurityTokenReference and covers the token
     attached: bool = False  #: it covers the octets of a part beside the envelope
 
@@ -134,7 +134,7 @@ class Reference:
         digest while it is written. For a tree with loads the canonical form is small and is kept in memory.
         """
         require_short_prefix_lists([(self, root)])
-        digest, slim = self._digest(b""), io.BytesIO()
+        digest, slim = self.digest(b""), io.BytesIO()
         document: Any = root.getroottree()  # the type stubs of write_c14n are incomplete
         how = {"exclusive": self.form.exclusive, "inclusive_ns_prefixes": _listed(self.form)}
         try:
@@ -147,13 +147,13 @@ class Reference:
         self._compare(digest)
 
     def _check(self, pieces: Iterable[bytes]) -> None:
-        digest = self._digest(b"")
+        digest = self.digest(b"")
         for piece in pieces:
             digest.update(piece)
         self._compare(digest)
 
     def _compare(self, digest: Any) -> None:
-        if not hmac.compare_digest(digest.digest(), self._value):
+        if not hmac.compare_digest(digest.digest(), self.value):
             raise Unverified("signature-invalid", phrase("the digest of {uri} differs", uri=self.uri or "the document"))
 
 
@@ -178,12 +178,12 @@ class Signature:
     sha1: bool  #: whether any part of it uses SHA-1
     _signed_info: etree._Element
     _form: CanonicalForm
-    _method: Method
+    method: Method
     object: etree._Element | None = None  #: the Object, if the dialect accepts one
 
     def check(self, certificate: x509.Certificate) -> None:
         """Check that the key of *certificate* made the value over SignedInfo. Raises Unverified."""
-        algorithms.check_signature_value(self._method, certificate, self.value, self.signed)
+        algorithms.check_signature_value(self.method, certificate, self.value, self.signed)
 
     @cached_property
     def signed(self) -> bytes:
@@ -217,7 +217,7 @@ def read_signature(element: etree._Element, *, sha1: bool = False, dialect: Dial
     _children(method_of_value, [])
     digests = {**DIGESTS, **SHA1_DIGESTS} if sha1 else DIGESTS
     references = tuple(_reference(part, digests, dialect) for part in listed)
-    weak = sha1 and (name in SHA1_METHODS or any(reference._digest is hashlib.sha1 for reference in references))  # noqa: SLF001
+    weak = sha1 and (name in SHA1_METHODS or any(reference.digest is hashlib.sha1 for reference in references))
     form, found = _form(form_of_info, dialect), objects[0] if objects else None
     return Signature(element, decode_base64_leaf(value), key_info, references, weak, signed_info, form, method, found)
 

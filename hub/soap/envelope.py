@@ -4,7 +4,7 @@ Nothing read here is trusted yet. The Body's child becomes a call only after hub
 very element.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import attrs
@@ -32,6 +32,16 @@ MOST_BLOCKS = 64
 _ADDRESSED = {
     SOAP11: ("actor", {"", "http://schemas.xmlsoap.org/soap/actor/next"}),
     SOAP12: ("role", {"", f"{SOAP12}/role/next", f"{SOAP12}/role/ultimateReceiver"}),
+}
+#: Header elements with the addressee of a call (WS-Addressing 1.0 Core, 3.2, and the submission of 2004), and the
+#: values that name none.
+_TO = {
+    f"{{{space}}}To"
+    for space in ("http://www.w3.org/2005/08/addressing", "http://schemas.xmlsoap.org/ws/2004/08/addressing")
+}
+_NOBODY = {
+    "http://www.w3.org/2005/08/addressing/anonymous",
+    "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous",
 }
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _INSTRUCTIONS = etree.XPath("//processing-instruction()")
@@ -98,6 +108,11 @@ def is_signed(envelope: Envelope) -> bool:
     return envelope.header is not None and any(
         True for _ in envelope.header.iter("{http://www.w3.org/2000/09/xmldsig#}Signature")
     )
+
+
+def list_addressees(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the addressees that signed header blocks name. *headers* are their tags and texts."""
+    return tuple(text for tag, text in headers if tag in _TO and text not in _NOBODY)
 
 
 def action_matches(header: str | None, action: str) -> bool:

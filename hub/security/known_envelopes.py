@@ -1,0 +1,192 @@
+"""Verifies signed envelopes of a form that was verified before. Knows which texts of a signed envelope may vary.
+
+The form of an envelope is all of it except a few texts: the times of the Timestamp, the digests, the signature value,
+and those that the caller names. Everything that `wss_verify.verify_envelope` decides from the other parts is the same
+for each envelope of one form: which elements are signed, by which algorithms, in which canonical form, and with which
+certificate. It is decided once, by the same functions, on a stand-in: the envelope with random texts in these places.
+Their canonical forms with the texts of another envelope are the canonical forms of that envelope, because these texts
+are plain (`hub.formats.known_markup`). What depends on the texts is checked for every envelope: digests, value, time.
+
+This module never refuses anything. An envelope that it does not accept is to be verified in the usual way.
+"""
+
+import hmac
+import re
+import secrets
+from binascii import Error, a2b_base64, b2a_base64
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import attrs
+from cryptography import x509
+from lxml import etree
+
+from hub.formats import xsd_types
+from hub.security import algorithms, wss_tokens, wss_verify, xmldsig
+from hub.security.algorithms import DS, Digest, Method, Unverified
+from hub.security.wss_tokens import TOKEN
+
+_DIGEST_VALUE = "/".join(f"{{{DS}}}{name}" for name in ("SignedInfo", "Reference", "DigestValue"))
+_SIGNATURE_VALUE = f"{{{DS}}}SignatureValue"
+_STAND_IN = 33  #: random octets of a stand-in: 44 characters of base64 without padding
+
+Texts = Sequence[bytes]
+
+
+def list_varied_texts(frame: wss_verify.Frame) -> list[etree._Element]:
+    """Return the elements of a verified envelope whose texts may vary: times, digests, value."""
+    return [
+        *wss_verify.list_lifetime_leaves(frame.timestamp),
+        *frame.signature.iterfind(_DIGEST_VALUE),
+        *frame.signature.iterfind(_SIGNATURE_VALUE),
+    ]
+
+
+def make_stand_in() -> bytes:
+    """Return a new random text that stands for one that varies. It is canonical base64, and plain."""
+    return encode_base64(secrets.token_bytes(_STAND_IN))
+
+
+@attrs.frozen(eq=False)
+class CanonicalPattern:
+    """A canonical form with places for texts."""
+
+    _pieces: tuple[bytes, ...]  #: empty at the places
+    _places: tuple[tuple[int, int], ...]  #: index of the piece, and index of its text
+
+    @classmethod
+    def of(cls, canonical: bytes, stand_ins: Mapping[bytes, int]) -> "CanonicalPattern":
+        """Return the pattern of *canonical*, in which each of the *stand_ins* stands for the text with its index."""
+        pieces, places = [], []
+        for at, piece in enumerate(re.split(b"(" + b"|".join(map(re.escape, stand_ins)) + b")", canonical)):
+            pieces.append(b"" if at % 2 else piece)
+            if at % 2:
+                places.append((at, stand_ins[piece]))
+        return cls(tuple(pieces), tuple(places))
+
+    def fill(self, texts: Texts) -> bytes:
+        """Return the canonical form with *texts* at its places."""
+        pieces = list(self._pieces)
+        for at, text in self._places:
+            pieces[at] = texts[text]
+        return b"".join(pieces)
+
+
+@attrs.frozen(eq=False)
+class _SignedPart:
+    """The claim of one Reference."""
+
+    pattern: CanonicalPattern
+    digest: Digest
+    value: int  #: index of the text of its DigestValue
+
+
+@attrs.frozen
+class KnownSignature:
+    """What the signature of an envelope of a known form proves."""
+
+    signed: bytes  #: as in `wss_verify.Verified.signed`
+    expires: datetime
+
+
+@attrs.frozen(eq=False)
+class EnvelopeForm:
+    """The form of an envelope that was verified once. Texts have the indices with which it was learned."""
+
+    certificates: Sequence[x509.Certificate]  #: those among which the signer was found
+    certificate: x509.Certificate  #: the signer's
+    chain: tuple[x509.Certificate, ...]
+    headers: tuple[tuple[str, str], ...]  #: tag and text of other signed children of the Header
+    _method: Method
+    _signed: CanonicalPattern
+    _parts: tuple[_SignedPart, ...]
+    value: int  #: its text is in no canonical form
+    _created: int
+    _expires: int
+
+    @classmethod
+    def learn(
+        cls,
+        root: etree._Element,
+        varied: Sequence[etree._Element],
+        stand_ins: Sequence[bytes],
+        certificates: Sequence[x509.Certificate],
+    ) -> "EnvelopeForm | None":
+        """Learn the form of the stand-in *root*, whose *varied* elements have the texts *stand_ins*.
+
+        An envelope with these tags and fixed texts has been verified with one of *certificates*, without SHA-1. Returns
+        None for a form that is always verified in the usual way: one with a Reference to a token by STR-Transform.
+        Raises Unverified.
+        """
+        frame = wss_verify.Frame.of(root)
+        header, body, security, timestamp = frame.header, frame.body, frame.security, frame.timestamp
+        signature = xmldsig.read_signature(frame.signature, dialect=wss_verify.ENVELOPE_DIALECT)
+        certificate, chain = wss_tokens.find_token_signer(signature.key_info, security, certificates, frame.ids)
+        places = (body, timestamp, *security.iterchildren(TOKEN))
+        referred = wss_verify.list_referred(signature, places, header, security, frame.ids)
+        covered = [element for _, element in referred]
+        if body not in covered or timestamp not in covered or any(reference.pointer for reference, _ in referred):
+            return None
+        xmldsig.require_short_prefix_lists(referred)
+        index = {text: at for at, text in enumerate(stand_ins)}
+        parts = [
+            _SignedPart(
+                CanonicalPattern.of(xmldsig.canonicalize_element(element, reference.form), index),
+                reference.digest,
+                index[encode_base64(reference.value)],
+            )
+            for reference, element in sorted(referred, key=lambda each: each[1] is not timestamp)
+        ]
+        created, expires = wss_verify.list_lifetime_leaves(timestamp)
+        return cls(
+            certificates,
+            certificate,
+            chain,
+            tuple((part.tag, xsd_types.read_xs_token(part)) for part in covered if part.getparent() is header),
+            signature.method,
+            CanonicalPattern.of(signature.signed, index),
+            tuple(parts),
+            index[encode_base64(signature.value)],
+            varied.index(created),
+            varied.index(expires),
+        )
+
+    def verify(self, texts: Texts, now: datetime, max_age: timedelta, skew: timedelta) -> KnownSignature | None:
+        """Verify the envelope with these *texts*, as `wss_verify.verify_envelope` does. Return None if in doubt.
+
+        The texts are plain, but there may be white space in the value, and in a text of the caller's that has no `&`,
+        `<`, `>` or carriage return. The cheap checks come first, so that an envelope that was changed costs one digest more than in the usual way.
+        """
+        created, expires = (wss_verify.read_timestamp(texts[at].decode()) for at in (self._created, self._expires))
+        if created is None or expires is None:
+            return None
+        if wss_verify.describe_untimely(created, expires, now, max_age, skew) is not None:
+            return None
+        for part in self._parts:
+            said = encode_base64(part.digest(part.pattern.fill(texts)).digest())
+            if not hmac.compare_digest(said, texts[part.value]):
+                return None
+        signed, value = self._signed.fill(texts), decode_plain_base64(texts[self.value])
+        try:
+            algorithms.check_signature_value(self._method, self.certificate, value, signed)
+        except Unverified:
+            return None
+        return KnownSignature(signed, expires)
+
+
+def encode_base64(content: bytes) -> bytes:
+    """Return *content* in canonical base64."""
+    return b2a_base64(content, newline=False)
+
+
+def decode_plain_base64(text: bytes) -> bytes:
+    """Return the octets of base64. Return nothing for a *text* that consists of anything but letters and blanks.
+
+    A canonical form contains blanks and line feeds as they are. A carriage return is in doubt, and so refused.
+    """
+    written = text.translate(None, b" \t\n") if b"\n" in text or b" " in text else text
+    try:
+        found = a2b_base64(written, strict_mode=True)
+    except Error:
+        return b""
+    return found if encode_base64(found) == written else b""
