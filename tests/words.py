@@ -130,6 +130,8 @@ SCOPES = {
     "role": ("Vai trò", "Roles"),
     "check": ("Những gì /readyz kiểm tra", "What /readyz checks"),
     "node": ("Tình trạng của nút", "States of a node"),
+    "content": ("Nội dung được mở", "Content that was opened"),
+    "relation": ("Các thông điệp liên quan", "Linked messages"),
     "link": ("Tình trạng của đường truyền", "States of a link"),
     "breaker": ("Ngắt mạch", "Breaker"),
     "duty": ("Phần việc còn lại", "Duties"),

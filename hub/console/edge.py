@@ -236,6 +236,8 @@ def _write_head(request: Any, answer: ConsoleResponse) -> None:
     if answer.retry_after is not None:
         request.setHeader("Retry-After", str(answer.retry_after))
     if answer.filename is not None:
+        # a browser that shows a file all the same lets it do nothing
+        request.setHeader("Content-Security-Policy", HEADERS["Content-Security-Policy"] + "; sandbox")
         request.setHeader("Content-Disposition", f'attachment; filename="{_SAFE.sub("_", answer.filename)}"')
     for each in answer.cookies:
         request.responseHeaders.addRawHeader("Set-Cookie", each)

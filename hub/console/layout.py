@@ -5,7 +5,7 @@ A page runs no script and has no inline style. It loads only the style sheet and
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -70,6 +70,28 @@ def write_size(octets: int, language: Language) -> str:
             text = f"{octets / step:.1f}"
             return f"{text if language == 'en' else text.replace('.', ',')} {unit}"
     return translate(phrases("{count} byte", "{count} bytes", count=octets), language)
+
+
+def write_duration(length: timedelta | float | None, language: Language) -> str:
+    """Write a duration (a number: in milliseconds) in its largest units; "–" for None."""
+    if length is None:
+        return "–"
+    milliseconds = length if isinstance(length, int | float) else length / timedelta(milliseconds=1)
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    seconds = milliseconds / 1000
+    if seconds < 60:
+        text = f"{seconds:.1f}"
+        return f"{text if language == 'en' else text.replace('.', ',')} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        written = translate(phrases("{count} day", "{count} days", count=days), language)
+        return f"{written} {hours} h" if hours else written
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
 def gloss_name(word: str, language: Language, scope: str) -> str:
@@ -149,6 +171,7 @@ _TEMPLATES.filters |= {
     "moment": words.write_moment,
     "second": write_second,
     "size": write_size,
+    "duration": write_duration,
     "gloss": gloss_name,
     "meaning": explain_word,
     "said": name_event_value,

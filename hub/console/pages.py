@@ -13,7 +13,9 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /signing/FORM/UNIT/PERIOD.xml                by POST: the file to sign
     /declarations/FORM/UNIT/PERIOD               the unit's declaration beside the count; by POST a new one
     /declarations/FORM/UNIT/PERIOD.xlsx          the workbook for a declaration
-    /messages/ID, /content, /receipt             a message; its exact bytes; the hub's receipt
+    /messages/ID, /content, /receipt             a message or a refused call; its exact bytes; the hub's receipt
+    /messages/ID/packet, /attachments/N          the packet for people; one attachment of it
+    /messages/ID/attempts/ATTEMPT                one attempt to deliver it: request and reply
     /readiness                                   the readiness checks with their details, for operators
     /help, /help/FOLDER/PAGE                     the documentation; without a sign-in, and with nothing of a session
 """
@@ -22,6 +24,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 import attrs
@@ -31,6 +34,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from hub.config.reports import ReportSettings
 from hub.console import help_pages, layout, passwords, reading, sessions, standing, users
 from hub.console import request as given
+from hub.console.message_views import MessageViews, list_reasons
 from hub.console.request import (
     BEGINNING,
     LANGUAGE,
@@ -45,6 +49,7 @@ from hub.console.request import (
 from hub.console.sessions import ConsoleSession
 from hub.console.sign_in_queue import SignInQueue
 from hub.console.users import Role
+from hub.console.visible_messages import RefusedCall
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
@@ -646,21 +651,25 @@ class ConsolePages:
         opened, names = await _queue(
             self._looking, lambda: self._journal.read(reading.open_visible_message, user, identity)
         )
-        match rest:
-            case ():
-                return self._page("message", visit, {"opened": opened, "names": names})
-            case ("content",) if opened.kept:
-                sha256 = opened.message.sha256
-                size = await self._journal.read(blobs.read_blob_size, sha256)
-                return ConsoleResponse(
-                    stored=sha256, size=size, content_type="application/octet-stream", filename=f"{identity}.xml"
-                )
-            case ("receipt",) if opened.receipt:
-                receipt = await self._journal.read(search.read_stored_receipt, identity)
-                assert receipt is not None
-                name = f"{identity}-receipt.xml"
-                return ConsoleResponse(content=receipt, content_type="application/octet-stream", filename=name)
-        raise refuse_as_absent()
+        if isinstance(opened, RefusedCall):
+            if rest:
+                raise refuse_as_absent()
+            said = {"call": opened, "reasons": list_reasons([(opened.code, opened.detail)])}
+            return self._page("call", visit, {**said, "error_help": help_pages.name_error_help})
+        if rest == ("receipt",) and opened.receipt:
+            receipt = await self._journal.read(search.read_stored_receipt, identity)
+            assert receipt is not None
+            name = f"{identity}-receipt.xml"
+            return ConsoleResponse(content=receipt, content_type="application/octet-stream", filename=name)
+        views = MessageViews(self._journal, self.live, partial(self._alone, self._heavy))
+        if rest:
+            answer = await views.open(user, opened, rest, visit.now)
+            if isinstance(answer, ConsoleResponse):
+                return answer
+            template, said = answer
+        else:
+            template, said = views.show(opened, names, await self._book())
+        return self._page(template, visit, {**said, "error_help": help_pages.name_error_help})
 
     async def _book(self) -> Book:
         """Return the province's forms. They are read again after a reload."""

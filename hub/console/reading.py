@@ -366,9 +366,15 @@ def read_unit_names(tx: Transaction) -> dict[str, str]:
 
 def open_visible_message(
     tx: Transaction, user: User, identity: str
-) -> tuple[visible_messages.ShownMessage, dict[str, str]]:
-    """Return a message and the names of all units. Raises `RequestRefused`."""
+) -> tuple[visible_messages.ShownMessage | visible_messages.RefusedCall, dict[str, str]]:
+    """Return a message, or the refused call with this tracking id, and the names of all units.
+
+    Raises `RequestRefused` if there is neither, or *user* may not see it.
+    """
     found = visible_messages.find_visible_message(tx, user, identity)
     if found is None:
-        raise refuse_as_absent()
+        call = visible_messages.find_refused_call(tx, user, identity)
+        if call is None:
+            raise refuse_as_absent()
+        return call, {}
     return found, read_unit_names(tx)

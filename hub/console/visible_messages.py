@@ -10,38 +10,36 @@ not shown at all.
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
 
 from hub.console import users
 from hub.console.users import Role, User
-from hub.domain.model import Delivery, Message, MessageState
-from hub.journal import blobs, events, search
-from hub.journal.queue import deliveries
+from hub.domain.model import Delivery, Event, Message, MessageState
+from hub.edxml.readable import PacketFinding
+from hub.journal import blobs, events, lineage, search
+from hub.journal.lineage import MessageLink
+from hub.journal.queue import deliveries, exchanges
+from hub.journal.queue.exchanges import AttemptRecord
+from hub.journal.timeline import DeliveryStage, list_delivery_stages
 from hub.services.lookups import operations
-from hub.store.tables import attempt
+from hub.store.tables import delivery
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 
 #: Maximum events, and maximum facts, shown of one message. The others are only counted.
 MOST = 500
+#: Deliveries of one message whose stages are shown.
+STAGED = 50
+#: The event of content that a user opened.
+OPENED = "content-opened"
 #: Event fields shown of a private message.
 _BARE = ("at", "event")
 #: Services whose messages reveal what an official asked about a person.
 PRIVATE = frozenset({operations.NAME})
-
-
-@attrs.frozen(kw_only=True)
-class Attempt:
-    """One attempt to deliver the message to a partner."""
-
-    partner: str
-    number: int  #: 1 for the first attempt
-    started_at: datetime
-    ended_at: datetime | None
-    outcome: str | None
-    detail: str | None
 
 
 @attrs.frozen(kw_only=True)
@@ -57,12 +55,36 @@ class ShownMessage:
     facts: Sequence[Mapping[str, object]]  #: facts counted from it, as their events state them; the first `MOST`
     more_facts: int  #: number of further facts
     deliveries: Sequence[Delivery]
-    attempts: Sequence[Attempt]
+    attempts: Sequence[AttemptRecord]  #: the first `MOST`
+    stages: Mapping[str, Sequence[DeliveryStage]]  #: by delivery: the periods in which it was in one state
+    links: Sequence[MessageLink]  #: messages that it is linked to, as far as the user may see them
+    code: str | None = None  #: number and notation of the document
+    seen: frozenset[str] | None = None  #: the units that the user sees; None: all
 
     @property
     def signature(self) -> Mapping[str, object] | None:
         """The event about the packet's own signature; None without one."""
         return next((event for event in self.happened if event["event"] == "packet-signature"), None)
+
+    @property
+    def reasons(self) -> Sequence[tuple[str, str]]:
+        """Why it was refused: each code, and what was found. Empty if it was accepted."""
+        told = next((event for event in self.happened if event["event"] == "message-refused"), None)
+        problems = told.get("problems") if told is not None else None
+        if isinstance(problems, list):
+            return [(str(each["code"]), str(each.get("detail") or "")) for each in problems]
+        each = (self.message.refusal or "").partition(": ")
+        return [(each[0], each[2])] if each[0] else []
+
+    @property
+    def findings(self) -> Sequence[PacketFinding]:
+        """What was found in the packet: the reasons of the refusal, and tolerated deviations."""
+        refused = [PacketFinding(code=code, detail=detail, refuses=True) for code, detail in self.reasons]
+        tolerated = [each for each in self.happened if each["event"] == "deviation-tolerated" and "code" in each]
+        return refused + [
+            PacketFinding(code=str(each["code"]), detail=str(each.get("detail") or ""), refuses=False)
+            for each in tolerated
+        ]
 
 
 def find_visible_message(tx: Transaction, user: User, identity: str) -> ShownMessage | None:
@@ -76,9 +98,14 @@ def find_visible_message(tx: Transaction, user: User, identity: str) -> ShownMes
     if not _is_open(tx, user, found, made, told):
         return None
     private = found.service in PRIVATE and user.role is not Role.OPERATOR
-    happened = [event for event in told if event["event"] != "fact-recorded"]
+    apart = {"fact-recorded"} | (set() if user.role is Role.OPERATOR else {OPENED})  # who opened it is not for all
+    happened = [event for event in told if event["event"] not in apart]
     facts = [event for event in told if event["event"] == "fact-recorded"]
+    code = tx.scalars(sa.select(table.c.code).where(table.c.id == identity)).first()
+    attempts = exchanges.read_attempts(tx, identity)
+    stages = {each.id: list_delivery_stages(each, told, attempts) for each in made[:STAGED]}
     if private:
+        code = None
         happened = [{key: event[key] for key in _BARE} for event in happened]
         found = attrs.evolve(found, subject=None)
     return ShownMessage(
@@ -91,8 +118,21 @@ def find_visible_message(tx: Transaction, user: User, identity: str) -> ShownMes
         facts=facts[:MOST],
         more_facts=max(0, len(facts) - MOST),
         deliveries=made,
-        attempts=_attempts(tx, identity),
+        attempts=attempts[:MOST],
+        stages=stages,
+        links=[] if private else _read_visible_links(tx, user, found, told),
+        code=code,
+        seen=users.read_visible_units(tx, user),
     )
+
+
+class OpenedContent(StrEnum):
+    """What of a message a user opened."""
+
+    BYTES = "bytes"
+    PACKET = "packet"
+    ATTACHMENT = "attachment"
+    REPLY = "reply"  #: of a partner, to an attempt
 
 
 @attrs.frozen
@@ -134,7 +174,61 @@ def _is_open(
     return not seen.isdisjoint(units - {None})
 
 
-def _attempts(tx: Transaction, identity: str) -> list[Attempt]:
-    columns = [attempt.c[field.name] for field in attrs.fields(Attempt)]
-    query = sa.select(*columns).where(attempt.c.message == identity).order_by(attempt.c.started_at, attempt.c.number)
-    return [Attempt(**row) for row in tx.execute(query).mappings()]
+def _read_visible_links(
+    tx: Transaction, user: User, found: Message, told: Sequence[Mapping[str, object]]
+) -> list[MessageLink]:
+    links = lineage.read_message_links(tx, found, told)
+    if user.role is Role.OPERATOR:
+        return links
+    links = [each for each in links if each.state == MessageState.ACCEPTED and each.service not in PRIVATE]
+    seen = users.read_visible_units(tx, user)
+    if seen is None:
+        return links
+    ids = [each.id for each in links]
+    sent = sa.select(table.c.id, table.c.sender, table.c.answers_unit).where(table.c.id.in_(ids))
+    open_to = {row.id for row in tx.execute(sent) if not seen.isdisjoint({row.sender, row.answers_unit} - {None})}
+    made = sa.select(delivery.c.message, delivery.c.recipient).where(delivery.c.message.in_(ids))
+    open_to |= {row.message for row in tx.execute(made) if row.recipient in seen}
+    return [each for each in links if each.id in open_to]
+
+
+@attrs.frozen(kw_only=True)
+class RefusedCall:
+    """A call that was refused before it brought a message."""
+
+    tracking: str
+    at: str
+    partner: str | None
+    operation: str | None
+    certificate: str | None
+    code: str
+    detail: str
+    happened: Sequence[Mapping[str, object]]
+
+
+def find_refused_call(tx: Transaction, user: User, tracking: str) -> RefusedCall | None:
+    """Return the refused call with this tracking id, for operators; None for others, or if there is none."""
+    if user.role is not Role.OPERATOR:
+        return None
+    told = events.read_call_events(tx, tracking)
+    said: Mapping[str, Any] | None = next((each for each in told if each["event"] == "call-refused"), None)
+    if said is None:
+        return None
+    return RefusedCall(
+        tracking=tracking,
+        at=said["at"],
+        partner=said.get("partner"),
+        operation=said.get("operation"),
+        certificate=said.get("certificate"),
+        code=said.get("code") or "",
+        detail=said.get("detail") or "",
+        happened=told[:MOST],
+    )
+
+
+def record_opening(
+    tx: Transaction, user: User, identity: str, what: OpenedContent, now: datetime, name: str = ""
+) -> None:
+    """Record that *user* opened content of a message: *what* of it, and its *name* if there are several."""
+    said = {"user": user.name, "content": what} | ({"name": name} if name else {})
+    events.append_events(tx, Event("content-opened", now, identity, None, said))

@@ -19,6 +19,7 @@ FIELDS: Mapping[str, Phrase] = {
     "by": phrase("done by"),
     "certificate": phrase("certificate"),
     "code": phrase("code"),
+    "content": phrase("content"),
     "counterpart": phrase("counterpart"),
     "crashed": phrase("the hub stopped suddenly"),
     "day": phrase("day"),
@@ -90,6 +91,7 @@ FIELDS: Mapping[str, Phrase] = {
 #: The scope of the words (`hub.language.terms`) that a field contains.
 _SCOPES = {
     "answer": "status",
+    "content": "content",
     "outcome": "attempt",
     "role": "role",
     "service": "service",

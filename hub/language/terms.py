@@ -14,6 +14,7 @@ state of a message, an answer to an invitation, and a verdict on a report. The k
     reports                        also the states of a report, and the steps before its first revision
     verdict, role, check           a declared cell beside the counted one; the roles of the console; what /readyz checks
     node, link, breaker, duty      the states of a node, of a link, of a breaker; the kinds of duties
+    content, relation              what of a message was opened; what a linked message is to another
     effect, revocation             what a change does to a delivery; the revocation status of a certificate
     receive, mark                  how a partner receives; where a unit of the registry comes from
 
@@ -238,6 +239,10 @@ TERMS: Mapping[str, Term] = {
         phrase("a password was changed"), phrase("The account has a new password; its sessions ended.")
     ),
     "event/user-removed": Term(phrase("an account was removed"), phrase("The user may no longer sign in.")),
+    "event/content-opened": Term(
+        phrase("content was opened"),
+        phrase("A user of the console opened the content of a message, of an attachment or of a partner's reply."),
+    ),
     "event/user-signed-in": Term(phrase("a user signed in"), phrase("A session began.")),
     "event/user-sign-in-failed": Term(phrase("a sign-in failed"), phrase("The name or the password was wrong.")),
     "event/user-signed-out": Term(phrase("a user signed out"), phrase("Sessions ended, by the user or an operator.")),
@@ -514,6 +519,22 @@ TERMS: Mapping[str, Term] = {
     "node/alive": Term(phrase("alive"), phrase("The node keeps saying that it runs.")),
     "node/lapsed": Term(phrase("lapsed"), phrase("The node has not been heard from for too long.")),
     "node/stopped": Term(phrase("stopped"), phrase("The node was stopped.")),
+    "content/bytes": Term(phrase("exact bytes"), phrase("The exact bytes of the message were downloaded.")),
+    "content/packet": Term(phrase("packet as text"), phrase("The packet was shown line by line.")),
+    "content/attachment": Term(phrase("attachment"), phrase("An attachment of the packet was downloaded.")),
+    "content/reply": Term(phrase("the partner's reply"), phrase("The reply of a partner to an attempt was shown.")),
+    "relation/answers": Term(phrase("answers"), phrase("This message is a status about that document.")),
+    "relation/answered-by": Term(phrase("answered by"), phrase("That message is a status about this document.")),
+    "relation/changes": Term(phrase("changes"), phrase("This message recalls, updates or replaces that document.")),
+    "relation/changed-by": Term(
+        phrase("changed by"), phrase("That message recalls, updates or replaces this document.")
+    ),
+    "relation/same-document": Term(
+        phrase("the same document"), phrase("That message carries the same document of the same unit.")
+    ),
+    "relation/same-id": Term(
+        phrase("the same sender's id"), phrase("Its sender gave that message the same message id.")
+    ),
     "link/unknown": Term(phrase("never probed"), phrase("The link was never probed.")),
     "link/up": Term(phrase("reachable"), phrase("The other side can be reached.")),
     "link/down": Term(phrase("unreachable"), phrase("The other side cannot be reached.")),

@@ -236,12 +236,13 @@ def test_every_page_of_the_console(town: Town, role: Role) -> None:
         pages["unsigned"] = browser.page
     assert len(pages) > 25
     events = r"\b[a-z_0-9]+: (?:[\w.-]+|\[.*\])(?=$| ·| \()"  # its keys and their values, as docs/reference/events.md has them
-    refusal = r"sender-not-allowed: "
+    refusal = r"sender-not-allowed(?:: )?"
+    certificate = r"CN=[^=]+,O=[^=]+,C=VN"  # its owner and its issuer
     formats = r"\b(?:CSV|HTML|JSON|PDF|XLSX|XML|SHA-256)\b"
     roman = r"\bI[IVX]+\b"
     readiness = r"unavailable|ok|/var/run/postgresql/.s.PGSQL.5432: <gone>"
     languages = r"^\s*(?:Tiếng Việt|English)\s*$"
-    data = (refusal, events, *SHOWN, r"\bqx\b", languages, readiness, formats, roman)
+    data = (refusal, events, certificate, *SHOWN, r"\bqx\b", languages, readiness, formats, roman)
     all_said((text for page in pages.values() for text in seen(page)), *data)
 
 

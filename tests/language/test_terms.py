@@ -9,6 +9,7 @@ import pytest
 
 from hub.console.standing import EarlyStep
 from hub.console.users import Role
+from hub.console.visible_messages import OpenedContent
 from hub.domain import lifecycle
 from hub.domain.model import (
     DOCUMENTS,
@@ -25,6 +26,7 @@ from hub.domain.model import (
 )
 from hub.edxml import changes
 from hub.journal.duties import DutyKind
+from hub.journal.lineage import Relation
 from hub.journal.nodes import NodeState
 from hub.language.catalogues import say_both
 from hub.language.phrases import Phrase
@@ -106,6 +108,8 @@ def words() -> Iterator[tuple[str, str]]:
         "effect": changes.Effect,
         "revocation": RevocationStatus,
         "receive": Receive,
+        "content": OpenedContent,
+        "relation": Relation,
     }.items():
         yield from ((scope, word) for word in enumeration)
     yield from (("link", word) for word in given("monitoring/link_rows.py", "state"))

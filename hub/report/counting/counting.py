@@ -506,6 +506,15 @@ def _flows(form: Form) -> Mapping[str, Sequence[tuple[Column, Callable[[Fact], b
     return found
 
 
+def list_flow_columns(form: Form, fact: Fact) -> list[Column]:
+    """Return the columns of *form* that count *fact* among the facts of its period, each once.
+
+    Columns that join it with another fact of its key are left out: whether they count it depends on that one.
+    """
+    found = [column for column, test in _flows(form).get(fact.milestone, ()) if not column.joins and test(fact)]
+    return [form.column(key) for key in dict.fromkeys(column.key for column in found)]
+
+
 def _test(conditions: Sequence[Condition]) -> Callable[[Fact], bool]:
     if not conditions:
         return _always

@@ -1,0 +1,253 @@
+"""Makes the pages of one message: its life, its packet for people, its attachments, and each attempt.
+
+Content is shown only to a user who may see it, and each time an event records who opened what. Contains no HTTP and no
+SQL.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+
+import attrs
+from cryptography import x509
+
+from hub.config import Config, Partner
+from hub.console import visible_messages
+from hub.console.request import ConsoleResponse, refuse_as_absent
+from hub.console.users import User
+from hub.console.visible_messages import OpenedContent, ShownMessage
+from hub.domain.errors import find_error_sentence
+from hub.domain.fair_queue import CONSOLE
+from hub.domain.model import Fact
+from hub.edxml import readable
+from hub.journal import blobs
+from hub.journal.queue import exchanges
+from hub.language.phrases import Phrase
+from hub.report.counting.counting import list_flow_columns
+from hub.report.form.book import Book
+from hub.report.form.form import Column, Form
+from hub.report.form.period import find_month_containing
+from hub.security.certificates import hash_certificate
+from hub.store.group_commit import Journal
+from hub.units.live import Live
+
+#: Cells of reports that are named for one fact.
+CELLS = 8
+#: Findings that are shown in a packet.
+FINDINGS = 200
+
+#: Runs a heavy computation when its turn comes.
+Alone = Callable[..., Awaitable[object]]
+#: The name of a template, and what it is given.
+View = tuple[str, dict[str, object]]
+
+
+@attrs.frozen(kw_only=True)
+class ShownCertificate:
+    """The certificate of a signature."""
+
+    fingerprint: str
+    subject: str = ""  #: empty: it is not configured any more
+    issuer: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ReportCell:
+    """A cell of a monthly report in which a fact is counted."""
+
+    form: Form
+    column: Column
+    period: str
+    unit: str
+
+
+@attrs.frozen(kw_only=True)
+class ShownReason:
+    """One reason of a refusal."""
+
+    code: str
+    sentence: Phrase | None  #: what the caller was told; None: the code is not known any more
+    detail: str
+
+
+@attrs.define(eq=False)
+class MessageViews:
+    """Makes the pages of one message that a user may see."""
+
+    _journal: Journal
+    _live: Live
+    _alone: Alone
+
+    def show(self, opened: ShownMessage, names: Mapping[str, str], book: Book) -> View:
+        """Return the page of the message."""
+        message = opened.message
+        partner = self._live.config.partners.get(message.partner)
+        signed = opened.signature or {}
+        return "message", {
+            "opened": opened,
+            "names": names,
+            "reasons": list_reasons(opened.reasons),
+            "certificate": find_certificate(partner, str(signed.get("certificate") or "")),
+            "sealer": _describe(self._live.config),
+            "cells": [list_cells(each, book, opened.seen) for each in opened.facts],
+        }
+
+    async def open(
+        self, user: User, opened: ShownMessage, rest: tuple[str, ...], now: datetime
+    ) -> View | ConsoleResponse:
+        """Return what stands behind the page of a message. Raises `RequestRefused` if it does not exist."""
+        match rest:
+            case ("content",) if opened.kept:
+                return await self._download(user, opened, now)
+            case ("packet",) if opened.kept:
+                return await self._packet(user, opened, now)
+            case ("attachments", number) if opened.kept and number.isdecimal() and len(number) < 5:
+                return await self._attachment(user, opened, int(number), now)
+            case ("attempts", name) if not opened.private:
+                return await self._attempt(user, opened, name, now)
+        raise refuse_as_absent()
+
+    async def _record(
+        self, user: User, opened: ShownMessage, what: OpenedContent, now: datetime, name: str = ""
+    ) -> None:
+        """Record that the content is opened, before any of it is shown."""
+        await self._journal.admit(CONSOLE, visible_messages.record_opening, user, opened.message.id, what, now, name)
+
+    async def _download(self, user: User, opened: ShownMessage, now: datetime) -> ConsoleResponse:
+        sha256 = opened.message.sha256
+        await self._record(user, opened, OpenedContent.BYTES, now)
+        return ConsoleResponse(
+            stored=sha256,
+            size=await self._journal.read(blobs.read_blob_size, sha256),
+            content_type="application/octet-stream",
+            filename=f"{opened.message.id}.xml",
+        )
+
+    async def _octets(self, opened: ShownMessage) -> bytes | None:
+        """Return the message's octets; None if there are too many to be shown."""
+        size = await self._journal.read(blobs.read_blob_size, opened.message.sha256)
+        if size is None or size > readable.LARGEST:
+            return None
+        return await self._journal.read(blobs.read_blob, opened.message.sha256)
+
+    async def _packet(self, user: User, opened: ShownMessage, now: datetime) -> View:
+        octets = await self._octets(opened)
+        packet = None
+        if octets is not None:
+            await self._record(user, opened, OpenedContent.PACKET, now)
+            packet = await self._alone(readable.write_readable_packet, octets, opened.findings[:FINDINGS])
+        return "packet", {"opened": opened, "packet": packet}
+
+    async def _attachment(self, user: User, opened: ShownMessage, number: int, now: datetime) -> ConsoleResponse:
+        octets = await self._octets(opened)
+        found = None if octets is None else await self._alone(readable.read_packet_attachment, octets, number)
+        if not isinstance(found, tuple):
+            raise refuse_as_absent()
+        listed, content = found
+        await self._record(user, opened, OpenedContent.ATTACHMENT, now, listed.name or str(number))
+        return ConsoleResponse(
+            content=content,
+            content_type="application/octet-stream",
+            filename=listed.name or f"{opened.message.id}-{number}",
+        )
+
+    async def _attempt(self, user: User, opened: ShownMessage, name: str, now: datetime) -> View:
+        place = next((place for place, each in enumerate(opened.attempts) if each.id == name), None)
+        if place is None:
+            raise refuse_as_absent()
+        attempt = opened.attempts[place]
+        body = None
+        if attempt.head is not None and attempt.head.size and attempt.exchange:
+            await self._record(user, opened, OpenedContent.REPLY, now, f"{attempt.partner} {attempt.number}")
+            body = await self._journal.read(exchanges.read_reply_body, attempt.exchange)
+        same = [each for each in opened.attempts if each.partner == attempt.partner]
+        at = same.index(attempt)
+        return "attempt", {
+            "opened": opened,
+            "attempt": attempt,
+            "body": None if body is None else body.decode("utf-8", "replace"),
+            "kept": 0 if body is None else len(body),
+            "before": same[at - 1] if at else None,
+            "after": same[at + 1] if at + 1 < len(same) else None,
+        }
+
+
+def list_reasons(reasons: Sequence[tuple[str, str]]) -> list[ShownReason]:
+    """Return the *reasons* of a refusal, codes and details, with the sentence that the caller got."""
+    return [ShownReason(code=code, sentence=_find_sentence(code), detail=detail) for code, detail in reasons]
+
+
+def _find_sentence(code: str) -> Phrase | None:
+    try:
+        return find_error_sentence(code)
+    except KeyError:
+        return None
+
+
+def find_certificate(partner: Partner | None, fingerprint: str) -> ShownCertificate | None:
+    """Return the certificate of *partner* with this *fingerprint*; without its names if it is not configured any more."""
+    if not fingerprint:
+        return None
+    for each in partner.certificates if partner is not None else ():
+        if hash_certificate(each) == fingerprint:
+            return _certificate(each)
+    return ShownCertificate(fingerprint=fingerprint)
+
+
+def _certificate(found: x509.Certificate) -> ShownCertificate:
+    return ShownCertificate(
+        fingerprint=hash_certificate(found),
+        subject=found.subject.rfc4514_string(),
+        issuer=found.issuer.rfc4514_string(),
+        since=found.not_valid_before_utc,
+        until=found.not_valid_after_utc,
+    )
+
+
+def _describe(config: Config) -> ShownCertificate | None:
+    """Return the certificate with which the hub seals receipts now."""
+    certificate = getattr(config.identity, "certificate", None)
+    return None if certificate is None else _certificate(certificate)
+
+
+def list_cells(event: Mapping[str, object], book: Book, seen: frozenset[str] | None) -> list[ReportCell]:
+    """Return the cells of monthly reports that count the fact of *event*, if its unit is *seen* (None: all are).
+
+    They are those of columns that count the facts of a period.
+    A fact that was recorded after its month was closed may stand in the next one.
+    """
+    fact = read_told_fact(event)
+    if fact is None or (seen is not None and fact.unit not in seen):
+        return []
+    found = []
+    for form in book.forms:
+        if form.service != fact.service:
+            continue
+        month = find_month_containing(fact.at, book.cuts)
+        if not ((form.since is None or form.since <= month.last) and (form.until is None or month.last < form.until)):
+            continue
+        found += [
+            ReportCell(form=form, column=column, period=month.text, unit=fact.unit)
+            for column in list_flow_columns(form, fact)
+        ]
+    return found[:CELLS]
+
+
+def read_told_fact(event: Mapping[str, object]) -> Fact | None:
+    """Return the fact that the event `fact-recorded` states; None if it is not one."""
+    said = {name: event[name] for name in ("unit", "service", "key", "milestone") if isinstance(event.get(name), str)}
+    attributes = event.get("attributes") or {}
+    if len(said) < 4 or not isinstance(attributes, Mapping):
+        return None
+    return Fact(
+        **said,  # type: ignore[arg-type]
+        at=datetime.fromisoformat(str(event["at"])),
+        message=str(event.get("message") or ""),
+        counterpart=str(event.get("counterpart") or ""),
+        outside=bool(event.get("outside")),
+        document_type=str(event.get("document_type") or ""),
+        paper=bool(event.get("paper")),
+        signature=str(event.get("signature") or "unsigned"),
+        attributes=tuple(sorted((str(key), str(value)) for key, value in attributes.items())),
+    )
