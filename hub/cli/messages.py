@@ -1,6 +1,7 @@
-"""`lienthong messages`, `show`, `trace`: lists messages of the journal, shows one message, and lists its events."""
+"""`lienthong messages`, `show`, `trace`: finds and lists messages, shows one message, and lists its events."""
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,16 @@ import click
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, WholeNumber, command, pass_screen, say, t
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from hub.config import Config
     from hub.domain.model import Delivery, Message
-    from hub.journal.search import MessageFilter
+    from hub.journal.search import MessageFilter, RefusedCall
+    from hub.journal.search_request import SearchPlan, SearchRequest
     from hub.store.transactions import Transaction
 
 _STATES = ("accepted", "refused")
+_DIRECTIONS = ("in", "out", "within")
 _DELIVERY_STATES = ("waiting", "sending", "held", "fetched", "delivered", "dead")
 
 
@@ -25,16 +31,19 @@ class _Time(click.ParamType[datetime]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Parse ISO 8601."""
+        """Read a time as people write it, or ISO 8601."""
         if isinstance(value, datetime):
             return value
-        from zoneinfo import ZoneInfo
+        from hub.domain.local_time import parse_local_time
 
         try:
-            read = datetime.fromisoformat(value)
+            return parse_local_time(value)
         except ValueError:
-            self.fail(t("{value} is not an ISO 8601 time", value=repr(value)), param, ctx)
-        return (read if read.tzinfo else read.replace(tzinfo=ZoneInfo("Asia/Ho_Chi_Minh"))).astimezone(UTC)
+            self.fail(
+                t("{value} is not a time; write 27/11/2026, 27/11/2026 08:00 or 2026-11-27 08:00", value=repr(value)),
+                param,
+                ctx,
+            )
 
 
 def add_filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,31 +69,66 @@ def add_filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def build_message_filter(
-    tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] | None = None
+    tx: "Transaction", options: Mapping[str, Any], config: "Config", ids: tuple[str, ...] | None = None
 ) -> "MessageFilter":
-    """Return the filter that the options of `add_filter_options` describe. A unit may be given by an alias."""
-    from hub.domain.local_time import find_local_day
-    from hub.journal import unit_registry
-    from hub.journal.search import MessageFilter
+    """Return the filter that the options of `add_filter_options` describe. A unit may be given by alias or name.
 
-    unit = options["unit"]
-    if unit is not None:
-        unit = unit_registry.resolve_unit_code(tx, unit, find_local_day(datetime.now(UTC)))
-    return MessageFilter(**{**options, "unit": unit, "ids": ids})
+    Raises `CommandStop` 4 for an unknown partner or unit.
+    """
+    from hub.journal.search_request import SearchRequest
+
+    (wanted,) = _plan(tx, SearchRequest(**options), config).filters
+    return attrs.evolve(wanted, ids=ids)
+
+
+def _plan(tx: "Transaction", asked: "SearchRequest", config: "Config") -> "SearchPlan":
+    """Return the filters of *asked*. Raises `CommandStop` 4 for an unknown partner or unit."""
+    from hub.domain.local_time import find_local_day
+    from hub.journal.search_request import plan_search
+
+    names = {code: partner.name for code, partner in config.partners.items()}
+    plan = plan_search(tx, asked, names, config.upstream, find_local_day(datetime.now(UTC)))
+    for each in plan.unknown:
+        if each.field == "partner":
+            said = t("there is no partner {value}; `lienthong partners list` shows all", value=each.value)
+        else:
+            said = t(
+                "there is no unit {value}, or there are several; `lienthong units list` shows all", value=each.value
+            )
+        raise CommandStop(said, NOT_FOUND)
+    return plan
+
+
+#: Rows on a terminal without `-n`, and messages that `--follow` looks back, in seconds: a commit may be that late.
+_SHOWN, _LATE = 20, 120
+#: Seconds between two looks of `--follow`.
+_AGAIN = 1.0
 
 
 @command(
     "messages",
-    t("List the messages of the journal, oldest first."),
-    "lienthong messages --state refused",
+    t("Find messages of the journal and list them, newest first. TEXT: whatever is at hand."),
+    "lienthong messages 15/SNV-VP",
+    "lienthong messages ket noi du lieu --since 27/11/2026",
+    'lienthong messages "Sở KHCN" --state refused -n 50',
+    "lienthong messages --refusal unit-unknown --csv",
     "lienthong messages --delivery-state dead --partner vpub --json",
     "lienthong messages --since 2026-11-01 --unit H55.01 --count",
     "lienthong messages --kind recall --limit 50 --after 0193…",
     "lienthong messages --tracking 0193…",
+    "lienthong messages --calls",
+    "lienthong messages --follow",
 )
+@click.argument("text", nargs=-1, metavar="[TEXT]...")
 @add_filter_options
-@click.option("--limit", type=WholeNumber(1), help=t("Maximum number; default all."))
+@click.option("--direction", type=click.Choice(_DIRECTIONS), help=t("Into the province, out of it, or within it."))
+@click.option("--refusal", metavar="CODE", help=t("The hub refused it with this code."))
+@click.option("--answer", metavar="CODE", help=t("A partner answered a delivery with this code."))
+@click.option("--recipient", help=t("A receiving unit."))
+@click.option("--newest", "-n", type=WholeNumber(1), help=t("The newest ones, so many."))
+@click.option("--limit", type=WholeNumber(1), help=t("The oldest ones, so many."))
 @click.option("--after", metavar="ID", help=t("Continue behind the message with this id, the last one of a page."))
+@click.option("--before", metavar="ID", help=t("Continue ahead of the message with this id, newest first."))
 @click.option("--count", "only_count", is_flag=True, help=t("Print only the number."))
 @click.option(
     "--tracking",
@@ -93,42 +137,186 @@ def build_message_filter(
         "The call with this tracking id, even if it produced no message.",
     ),
 )
+@click.option("--calls", is_flag=True, help=t("The refused calls, which brought no message."))
+@click.option("--follow", is_flag=True, help=t("Go on with new messages as they come, until interrupted."))
+@click.option("--csv", "as_csv", is_flag=True, help=t("As CSV, for a spreadsheet."))
 @pass_screen
-def list_messages(screen: Screen, /, limit: int | None, only_count: bool, tracking: str | None, **options: Any) -> None:
+def list_messages(screen: Screen, /, text: tuple[str, ...], tracking: str | None, follow: bool, **options: Any) -> None:
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.journal.search_request import Direction, SearchRequest
+    from hub.store import transactions
+
+    config = read_journal_config(screen)
+    own = ("newest", "limit", "after", "before", "only_count", "calls", "as_csv")
+    form = _ListForm(**{name: options.pop(name) for name in own}).fit(screen, follow)
+    direction = options.pop("direction")
+    asked = SearchRequest(text=" ".join(text), direction=direction and Direction(direction), **options)
+    with open_journal(config) as engine:
+        with transactions.read_transaction(engine) as tx:
+            plan = _plan(tx, asked, config)
+            _warn(tx, screen, plan)
+            found = _list_found(tx, screen, plan, form, tracking)
+        if not found and not screen.json and not follow:
+            screen.note(t("No messages."))
+        elif found == form.newest and not (follow or screen.json or form.as_csv):
+            screen.note(t("There may be more: -n for more rows, --count for the number."))
+        if follow:
+            _follow(engine, screen, plan)
+
+
+@attrs.frozen(kw_only=True)
+class _ListForm:
+    """Which of the found messages are printed, and how."""
+
+    newest: int | None
+    limit: int | None
+    after: str | None
+    before: str | None
+    only_count: bool
+    calls: bool
+    as_csv: bool
+    newest_first: bool = True
+    turned: bool = False  #: what is found newest first is printed newest last
+
+    def fit(self, screen: Screen, follow: bool) -> "_ListForm":
+        """Return the form with what nobody asked for decided."""
+        plain = not (screen.json or self.as_csv) and sys.stdout.isatty()
+        form = self if self.newest or self.limit or not (follow or plain) else attrs.evolve(self, newest=_SHOWN)
+        asked = bool(self.newest or self.before or follow or not screen.json)
+        return attrs.evolve(form, newest_first=asked and not (self.limit or self.after), turned=follow)
+
+
+def _warn(tx: "Transaction", screen: Screen, plan: "SearchPlan") -> None:
+    """Say what the search leaves out."""
+    from hub.journal import search_index
+
+    if plan.reading.many:
+        number = plan.reading.many
+        screen.note(t("The text names {number} agencies; none of them is looked for. Write more.", number=number))
+    if any(each.words for each in plan.filters) and search_index.is_behind(tx):
+        screen.note(t("The running hub still indexes older messages: their words are found later."))
+
+
+def _list_found(tx: "Transaction", screen: Screen, plan: "SearchPlan", form: _ListForm, tracking: str | None) -> int:
+    """Print what is found, or the number. Return the number of rows."""
+    from hub.journal import search
+
+    wanted = [attrs.evolve(each, after=form.after, before=form.before) for each in plan.filters]
+    if tracking is not None:
+        wanted = [attrs.evolve(each, ids=(tracking,)) for each in wanted]
+    name = tracking or next((look.id for look in plan.reading.looks if look.id), None)
+    call = None if name is None or search.count_messages(tx, wanted, 1) else _refused_call(tx, name)
+    if form.only_count:
+        click.echo(search.count_messages(tx, wanted) if call is None else 1)
+        return 1
+    limit = form.newest or form.limit
+    if form.as_csv:
+        return _print_csv(tx, wanted, limit, newest_first=form.newest_first)
+    if form.calls:
+        rows = map(_call_fields, search.find_refused_calls(tx, wanted[0], limit))
+    elif call is not None:
+        rows = iter([call])
+    else:
+        rows = map(attrs.asdict, search.find_messages(tx, wanted, limit, newest_first=form.newest_first))
+    shown = reversed(list(rows)) if form.turned and form.newest_first else rows
+    return screen.table(_columns(), _rows(tx, shown, screen))
+
+
+def _follow(engine: "Engine", screen: Screen, plan: "SearchPlan") -> None:
+    """Print the messages that come from now on, each once, until the user interrupts."""
+    from datetime import timedelta
+
+    from hub.domain.model import Message
     from hub.journal import search
     from hub.store import transactions
 
-    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
-        wanted = build_message_filter(tx, options, None if tracking is None else (tracking,))
-        call = None if tracking is None or search.count_messages(tx, wanted) else _refused_call(tx, tracking)
-        if only_count:
-            click.echo(search.count_messages(tx, wanted) if call is None else 1)
-            return
-        columns = {
-            "id": t("id"),
-            "received_at": t("received"),
-            "partner": t("partner"),
-            "kind": t("kind"),
-            "state": t("state"),
-            "sender": t("from"),
-            "subject": t("subject / refusal"),
-        }
-        rows = map(attrs.asdict, search.find_messages(tx, wanted, limit)) if call is None else [call]
-        found = screen.table(columns, _rows(rows, screen))
-    if not found and not screen.json:
-        screen.note(t("No messages."))
+    def look() -> list[Message]:
+        since = datetime.now(UTC) - timedelta(seconds=_LATE)
+        late = [attrs.evolve(each, since=max(since, each.since or since)) for each in plan.filters]
+        with transactions.read_transaction(engine) as tx:
+            return list(search.find_messages(tx, late))
+
+    known = {each.id for each in look()}
+    try:
+        while True:
+            time.sleep(_AGAIN)
+            found = look()
+            new = [each for each in found if each.id not in known]
+            known = {each.id for each in found} | (known if len(known) < 100_000 else set())
+            if new:
+                with transactions.read_transaction(engine) as tx:
+                    screen.table(_columns() if not screen.json else {}, _rows(tx, map(attrs.asdict, new), screen))
+    except KeyboardInterrupt:
+        return
 
 
-def _rows(found: Iterable[dict[str, Any]], screen: Screen) -> Iterator[dict[str, Any]]:
+def _print_csv(tx: "Transaction", wanted: "Sequence[MessageFilter]", limit: int | None, *, newest_first: bool) -> int:
+    from itertools import islice
+
+    from hub.cli.screen import read_language
+    from hub.console import search_export
+    from hub.journal import search
+
+    language, count = read_language(), 0
+    found = search.find_messages(tx, wanted, limit, newest_first=newest_first)
+    sys.stdout.buffer.write(search_export.write_csv_head(language))
+    while some := list(islice(found, search.PAGE)):
+        summaries = search.summarise_deliveries(tx, [each.id for each in some])
+        sys.stdout.buffer.write(search_export.write_csv_rows(some, summaries, language))
+        count += len(some)
+    sys.stdout.buffer.flush()
+    return max(count, 1)
+
+
+def _columns() -> dict[str, str]:
+    return {
+        "received_at": t("received"),
+        "code": t("number and notation"),
+        "kind": t("kind"),
+        "state": t("state"),
+        "sender": t("from"),
+        "partner": t("partner"),
+        "subject": t("subject of the document"),
+        "reason": t("reason"),
+        "id": t("id"),
+    }
+
+
+def _rows(tx: "Transaction", found: Iterable[dict[str, Any]], screen: Screen) -> Iterator[dict[str, Any]]:
+    """Yield the fields of each row; for people with what they read in their place, and times in Hà Nội."""
+    if screen.json:
+        yield from found
+        return
+    from itertools import islice
+
+    rest = iter(found)
+    while some := list(islice(rest, 500)):
+        yield from _say_rows(tx, some)
+
+
+def _say_rows(tx: "Transaction", some: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    from hub.cli.screen import read_language
     from hub.cli.words import say_filter_word
+    from hub.console import search_export
+    from hub.domain.local_time import write_local_time
+    from hub.journal import search
+    from hub.language.terms import describe_reason
 
-    for fields in found:
-        if not screen.json:
-            fields["subject"] = (fields["refusal"] or fields["subject"] or "")[:80]
-            fields["kind"] = _say_kind(fields)
-            fields["state"] = say_filter_word("message", fields["state"])
-        yield fields
+    summaries = search.summarise_deliveries(tx, [fields["id"] for fields in some])
+    for fields in some:
+        made = summaries.get(fields["id"], [])
+        reason = next((each.reason for each in made if each.reason), None)
+        at = fields["received_at"]
+        state = say_filter_word("message", fields["state"])
+        if made:
+            state = f"{state}: {search_export.say_deliveries(made, read_language())}"
+        yield fields | {
+            "received_at": write_local_time(datetime.fromisoformat(at) if isinstance(at, str) else at),
+            "kind": _say_kind(fields),
+            "state": state,
+            "subject": (fields["subject"] or "")[:60],
+            "reason": (fields["refusal"] or (say(describe_reason(reason)) if reason else ""))[:80],
+        }
 
 
 def _say_kind(fields: Mapping[str, Any]) -> str:
@@ -140,19 +328,24 @@ def _say_kind(fields: Mapping[str, Any]) -> str:
 
 def _refused_call(tx: "Transaction", tracking: str) -> dict[str, Any] | None:
     """Return the refused call with the id *tracking* in the fields of a message; None if there is none."""
-    from hub.domain.model import Message
-    from hub.journal import events
+    from hub.journal import search
 
-    said = next((each for each in events.read_call_events(tx, tracking) if each["event"] == "call-refused"), None)
-    if said is None:
-        return None
+    call = search.read_refused_call(tx, tracking)
+    return None if call is None else _call_fields(call)
+
+
+def _call_fields(call: "RefusedCall") -> dict[str, Any]:
+    """Return a refused call in the fields of a message."""
+    from hub.domain.model import Message
+
     fields: dict[str, Any] = dict.fromkeys(field.name for field in attrs.fields(Message))
-    refusal = ": ".join(str(said[key]) for key in ("code", "detail") if said.get(key))
-    told = {key: said[key] for key in ("partner", "operation", "certificate") if key in said}
+    refusal = ": ".join(each for each in (call.code, call.detail) if each)
+    said = {"partner": call.partner, "operation": call.operation, "certificate": call.certificate}
+    at = call.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
     return (
         fields
-        | {"id": tracking, "kind": "call", "state": "refused", "received_at": said["at"], "refusal": refusal}
-        | told
+        | {"id": call.tracking, "kind": "call", "state": "refused", "received_at": at, "refusal": refusal}
+        | {key: value for key, value in said.items() if value is not None}
     )
 
 
@@ -234,7 +427,8 @@ def _listed(fields: Mapping[str, Any], deliveries: Sequence[Mapping[str, object]
         "subject": fields["subject"],
         "refusal": _explain_refusal(fields["refusal"]),
     }
-    own = {"subject": t("subject of the document")}  # of an event it is that of a certificate
+    # of an event they are the subject of a certificate and the code of a problem
+    own = {"subject": t("subject of the document"), "code": t("number and notation")}
     lines = [(own.get(key) or say_field(key), said.get(key) or say_value(key, fields[key])) for key in fields]
     lines += [(t("delivery"), say_fields(each)) for each in deliveries]
     width = max(len(name) for name, value in lines if value)

@@ -64,7 +64,7 @@ def replay_dead_letters(
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
             routes = Province.of(config, unit_registry.read_unit_index(tx, find_local_day(datetime.now(UTC)))).routes
-            wanted = build_message_filter(tx, options, ids or None)
+            wanted = build_message_filter(tx, options, config, ids or None)
             plan = queue_replay.plan_replay(tx, wanted, routes.canonical(recipient) if recipient else None)
 
         def put_back(tx: "Transaction", some: "Sequence[Delivery]", now: datetime) -> "Sequence[Delivery]":
@@ -114,12 +114,13 @@ def give_up(
     from hub.store import transactions
 
     _check(ids, recipient, reason, options)
-    with open_journal(read_journal_config(screen)) as engine:
+    config = read_journal_config(screen)
+    with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
             unit = (
                 unit_registry.resolve_unit_code(tx, recipient, find_local_day(datetime.now(UTC))) if recipient else None
             )
-            plan = queue_replay.plan_give_up(tx, build_message_filter(tx, options, ids or None), unit)
+            plan = queue_replay.plan_give_up(tx, build_message_filter(tx, options, config, ids or None), unit)
 
         def let_die(tx: "Transaction", some: "Sequence[Delivery]", now: datetime) -> "Sequence[Delivery]":
             return queue_replay.give_up_deliveries(tx, some, reason=reason.strip(), by=getpass.getuser(), now=now)

@@ -1,9 +1,10 @@
 """Converts times to the day in Hà Nội, which counts for deadlines, periods and the active days of units.
 
-Reads no clock.
+Reads and writes times as people do. Reads no clock.
 """
 
-from datetime import date, datetime
+import re
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -12,3 +13,28 @@ HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 def find_local_day(now: datetime) -> date:
     """Return the calendar day in Hà Nội at *now*."""
     return now.astimezone(HANOI).date()
+
+
+#: `27/11/2026`, `27/11/2026 8:00`, `8:00 27/11/2026` with or without seconds.
+_CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(:(?P<second>\d{2}))?"
+_DAY = r"(?P<day>\d{1,2})/(?P<month>\d{1,2})/(?P<year>\d{4})"
+_WRITTEN = (re.compile(f"{_DAY}([ T]+{_CLOCK})?", re.ASCII), re.compile(f"{_CLOCK}[ ]+{_DAY}", re.ASCII))
+
+
+def parse_local_time(text: str) -> datetime:
+    """Return the instant that *text* names, in UTC: a day or a time as in Việt Nam, or in ISO 8601.
+
+    Without an offset it is in Hà Nội; a day is its beginning. Raises ValueError.
+    """
+    said = " ".join(text.split())
+    for form in _WRITTEN:
+        if found := form.fullmatch(said):
+            parts = {name: int(value) for name, value in found.groupdict().items() if value is not None}
+            return datetime(**parts, tzinfo=HANOI).astimezone(UTC)  # type: ignore[arg-type]
+    read = datetime.fromisoformat(said)
+    return (read if read.tzinfo else read.replace(tzinfo=HANOI)).astimezone(UTC)
+
+
+def write_local_time(value: datetime) -> str:
+    """Return an instant as dd/MM/yyyy HH:mm:ss in Hà Nội."""
+    return f"{value.astimezone(HANOI):%d/%m/%Y %H:%M:%S}"
