@@ -11,6 +11,7 @@ import hashlib
 import re
 import struct
 from binascii import a2b_base64, b2a_base64
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 import attrs
@@ -60,20 +61,35 @@ def measure_base64(letters: Letters) -> Carried:
     before the padding). Raises ContentUnfit for a ZIP that unpacks to too much, has a path outside its folder or cannot
     be bounded.
     """
-    digest, size, head, tail = hashlib.sha256(), 0, b"", bytearray()
+    digest, size, head, tail = hashlib.sha256(), 0, b"", _Tail()
     for octets in decode_base64_slices(letters):
         digest.update(octets)
         size += len(octets)
         head += octets[: 8 - len(head)]
         if len(head) < 8 or head.startswith(_ZIP):
-            tail += octets
-            if len(tail) > 2 * _DIRECTORY:
-                del tail[:-_DIRECTORY]
+            tail.add(octets)
     wrapped = False
     if head.startswith(_ZIP):
-        names = list_zip_entries(bytes(tail), size)
+        names = list_zip_entries(tail.read(), size)
         wrapped = len(names) == 1 and _UUID.fullmatch(names[0]) is not None
     return Carried(size, digest.hexdigest(), head, wrapped)
+
+
+@attrs.define
+class _Tail:
+    """The last pieces of content, with at least twice `_DIRECTORY` octets if there were as many."""
+
+    _pieces: deque[bytes] = attrs.field(factory=deque, init=False)
+    _size: int = attrs.field(default=0, init=False)
+
+    def add(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        while self._size - len(self._pieces[0]) >= 2 * _DIRECTORY:
+            self._size -= len(self._pieces.popleft())
+
+    def read(self) -> bytes:
+        return b"".join(self._pieces)
 
 
 def decode_base64_slices(letters: Letters) -> Iterator[bytes]:

@@ -93,6 +93,7 @@ class Drawer:
     """
 
     _folder: Path | None = None
+    memory: int = attrs.field(default=SMALL, kw_only=True)  #: octets of one content that may stay in memory
     _files: list[IO[bytes]] = attrs.field(factory=list, init=False)
     _then: list[Callable[[], None]] = attrs.field(factory=list, init=False)
 
@@ -106,12 +107,12 @@ class Drawer:
         return made
 
     def keep(self, pieces: Iterable[bytes]) -> Octets:
-        """Return the octets of *pieces*. Up to `SMALL` octets stay in memory. Raises Unready if the disk is full."""
+        """Return the octets of *pieces*. Up to `memory` octets stay in memory. Raises Unready if the disk is full."""
         held: list[bytes] = []
         size, file = 0, None
         for piece in pieces:
             size += len(piece)
-            if file is None and size > SMALL:
+            if file is None and size > self.memory:
                 file = self.file()
                 write_spooled(file, b"".join(held))
             if file is None:

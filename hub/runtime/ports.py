@@ -11,7 +11,9 @@ from OpenSSL import SSL
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IOpenSSLContextFactory
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hub.config import Listen
@@ -20,6 +22,8 @@ from hub.formats import spool
 from hub.language.phrases import phrase
 from hub.runtime import pidfile
 
+#: Maximum octets of a TLS record (RFC 8446, 5.1).
+_RECORD = 1 << 14
 #: Maximum number of connections of a port begun in one turn of the reactor. A handshake takes 2 ms, and calls in
 #: progress are served between turns. With 4, two hundred simultaneous connections delayed a call by 100 ms.
 ACCEPTS = 1
@@ -38,13 +42,42 @@ class OrderedServices(MultiService):
             await maybeDeferred(part.stopService)
 
 
+class DirectTlsProtocol(TLSMemoryBIOProtocol):
+    """Passes on at once all that one read of the socket brought: at most 64 KiB.
+
+    Twisted's own passes on each TLS record, so a large body in pieces of 16 KiB, and otherwise does the same.
+    """
+
+    def _flushReceiveBIO(self) -> None:
+        pieces: list[bytes] = []
+        ended = broken = None
+        while not self._lostTLSConnection:
+            try:
+                pieces.append(self._tlsConnection.recv(_RECORD))
+            except SSL.WantReadError:
+                break
+            except SSL.ZeroReturnError as error:
+                ended = error
+                break
+            except SSL.Error:
+                broken = Failure()
+                break
+        if pieces and not self._aborted:
+            ProtocolWrapper.dataReceived(self, pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if ended is not None:
+            self._shutdownTLS()
+        if ended is not None or broken is not None:
+            self._tlsShutdownFinished(broken)
+        self._flushSendBIO()
+
+
 class DirectTlsFactory(TLSMemoryBIOFactory):
     """Encrypts and sends each write at once, for a site that writes an answer in one piece.
 
     Twisted's own keeps a write until the next turn of the reactor, to join it with others.
     """
 
-    protocol = TLSMemoryBIOProtocol
+    protocol = DirectTlsProtocol
 
 
 @implementer(IOpenSSLContextFactory)

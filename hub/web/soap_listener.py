@@ -45,9 +45,11 @@ IDLE = 60
 #: Seconds before a caller over its limit of concurrent calls gets its 503. Without this delay it could retry as fast as
 #: the network allows.
 PAUSE = 1
-#: Maximum octets of a body that stays in memory although it is larger than `SMALL`, and of all such bodies together:
-#: writing and reading a file costs as much as half of all that a packet of 64 KB needs.
-HELD, MOST_HELD = 1 << 18, 1 << 24
+#: Maximum octets of a body that stays in memory although it is larger than `SMALL`. Writing and reading a file costs as
+#: much as half of all that a packet of 64 KB needs. At 1 MB memory costs as much as a file.
+HELD = 1 << 18
+#: Maximum octets of memory for all such bodies and for what is decoded from them.
+MOST_HELD = 1 << 24
 #: Maximum octets a second read and discarded of a refused body: 40 MB within `LINGER`, and no more of the reactor's
 #: time.
 DISCARDED = 8 << 20
@@ -129,13 +131,17 @@ class BoundedRequest(Request):
             self._refuse_unready(unready)
 
     def _hold(self, length: int | None) -> bool:
-        """Reserve memory for a body of *length* octets until its drawer is closed. Return whether there is any."""
+        """Reserve memory for a body of *length* octets, and for as many that are decoded from it.
+
+        It is released when the body's drawer is closed. Return whether there is any.
+        """
         site: BoundedSite = self.channel.site
-        if length is None or length > HELD or site.held + length > MOST_HELD:
+        if length is None or length > HELD or site.held + 2 * length > MOST_HELD:
             return False
         assert self._drawer is not None
-        site.held += length
-        self._drawer.afterwards(partial(site.let_go, length))
+        self._drawer.memory = length
+        site.held += 2 * length
+        self._drawer.afterwards(partial(site.let_go, 2 * length))
         return True
 
     def _take_room(self, length: int | None) -> None:
@@ -299,7 +305,7 @@ class BoundedSite(Site):
     )  #: when the Date field was written, by the reactor's clock, and what
     share_of: Callable[[Any], PortShare] | None = None  #: the share of a channel's owner; None: no shares
     spool_room: SpoolReservations | None = None  #: spool space that all bodies share
-    held = 0  #: octets of memory reserved for bodies of more than `SMALL` octets
+    held = 0  #: octets of memory reserved for bodies of more than `SMALL` octets and what is decoded from them
     #: called with each refused body's problem and certificate
     note: Callable[[Problem, x509.Certificate], None] | None = None
 

@@ -88,7 +88,7 @@ class Port:
         service = ServiceResource(desk, CONTRACT, lambda: "https://hub")
         root.putChild(b"documents", service)
         self.clock = Clock()
-        self.site = BoundedSite(root, 1 << 20, CONTRACT.namespace, self.clock, tmp_path)
+        self.site = BoundedSite(root, 8 << 20, CONTRACT.namespace, self.clock, tmp_path)
         self.site.services = {b"/documents": service}
 
     def call(self, soap=envelope.SOAP11, size=10, body=None, length=b"Content-Length: %d"):
@@ -182,19 +182,20 @@ def test_a_large_body_is_read_no_further_when_the_disk_fills_meanwhile(tmp_path)
 
 
 def test_a_body_of_some_size_stays_in_memory_until_all_such_bodies_are_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr(soap_listener, "MOST_HELD", 250_000)
+    monkeypatch.setattr(soap_listener, "MOST_HELD", 500_000)
+    monkeypatch.setattr(soap_listener, "HELD", 100_000)
     port, make, made = Port(tmp_path), Drawer.file, []
     monkeypatch.setattr(Drawer, "file", lambda drawer: made.append(drawer) or make(drawer))
     first, second = (port.call(envelope.SOAP11, 100_000, body=b"x" * 50_000) for _ in range(2))
-    assert (made, port.site.held) == ([], 200_000)
+    assert (made, port.site.held) == ([], 400_000)
     port.call(envelope.SOAP11, 100_000)
-    port.call(envelope.SOAP11, HELD + 1)
+    port.call(envelope.SOAP11, 100_001)
     third = port.call(length=b"Transfer-Encoding: chunked", body=b"186a0\r\n" + b"x" * 100_000)
     assert len(made) == 3, "no memory is left, too large, of unknown size"
     third.protocol.connectionLost(Failure(ConnectionLost()))
     first.protocol.connectionLost(Failure(ConnectionLost()))
     second.protocol.dataReceived(b"x" * 50_000)
-    assert port.site.held == 100_000, "it is being answered"
+    assert port.site.held == 200_000, "it is being answered"
     for each in port.desk.asked:
         each.errback(ConnectionError())
     assert port.site.held == 0

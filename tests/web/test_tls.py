@@ -2,10 +2,15 @@
 
 import ssl
 from contextlib import suppress
+from typing import Any, cast
 
 import pytest
 from OpenSSL import SSL
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
 
+from hub.runtime.ports import DirectTlsFactory, Port
 from hub.security import tls
 from tests import pki
 
@@ -113,3 +118,95 @@ def test_a_connection_keeps_the_certificate_that_it_began_with():
     here.renegotiate()
     with pytest.raises(SSL.Error, match="no renegotiation"):
         go_on()
+
+
+class Wire:
+    """The transport below TLS: keeps what is written."""
+
+    def __init__(self):
+        self.sent, self.lost = b"", False
+
+    def write(self, data):
+        self.sent += data
+
+    def writeSequence(self, many):
+        self.write(b"".join(many))
+
+    def loseConnection(self):
+        self.lost = True
+
+    abortConnection = loseConnection
+
+    def registerProducer(self, producer, streaming):
+        pass
+
+    def unregisterProducer(self):
+        pass
+
+
+class Heard(Protocol):
+    """Keeps what arrives, read by read, and the end."""
+
+    def __init__(self):
+        self.pieces, self.ended = [], None
+
+    def dataReceived(self, data):
+        self.pieces.append(data)
+
+    def connectionLost(self, reason=connectionDone):
+        self.ended = reason
+
+
+@pytest.fixture
+def line(tmp_path):
+    """Return a caller's end, its way out, the protocol that hears it, the hub's TLS around that, and the wire below."""
+    factory = Factory.forProtocol(Heard)
+    context = Port(cast("Any", None), factory, lambda: tls.make_tls_context(HUB), None)
+    served: Any = DirectTlsFactory(context, False, factory).buildProtocol(cast("Any", None))
+    wire = Wire()
+    served.makeConnection(wire)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    here = client(tmp_path).wrap_bio(incoming, outgoing)
+    for _ in range(3):
+        with suppress(ssl.SSLWantReadError):
+            here.do_handshake()
+        if sent := outgoing.read():
+            served.dataReceived(sent)
+        incoming.write(wire.sent)
+        wire.sent = b""
+    return here, outgoing, served.wrappedProtocol, served, wire
+
+
+def test_what_one_read_brings_is_passed_on_at_once(line):
+    here, outgoing, heard, served, _ = line
+    body = bytes(range(250)) * 200
+    here.write(body)
+    sent = outgoing.read()
+    served.dataReceived(sent[:20_000])
+    assert [len(each) for each in heard.pieces] == [16_384], "the second record is not whole yet"
+    served.dataReceived(sent[20_000:])
+    assert (len(heard.pieces), b"".join(heard.pieces)) == (2, body)
+    assert heard.ended is None
+
+
+def test_what_came_before_the_end_is_passed_on_before_it(line):
+    here, outgoing, heard, served, wire = line
+    here.write(b"x" * 40_000)
+    with suppress(ssl.SSLWantReadError):
+        here.unwrap()
+    served.dataReceived(outgoing.read())
+    served.connectionLost(Failure(ConnectionDone()))
+    assert (heard.pieces, wire.lost) == ([b"x" * 40_000], True)
+    assert heard.ended.check(ConnectionDone)
+
+
+def test_what_came_before_a_forged_record_is_passed_on_and_nothing_after_it(line):
+    here, outgoing, heard, served, wire = line
+    here.write(b"x" * 40_000)
+    sent = bytearray(outgoing.read())
+    sent[-1] ^= 1
+    here.write(b"more")
+    served.dataReceived(bytes(sent) + outgoing.read())
+    served.connectionLost(Failure(ConnectionDone()))
+    assert (heard.pieces, wire.lost) == ([b"x" * 32_768], True)
+    assert heard.ended.check(SSL.Error)
