@@ -15,6 +15,7 @@ import attrs
 import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 
+from hub.config import Partner
 from hub.config.officials import Officials
 from hub.config.reports import ReportSettings
 from hub.console import edge, passwords, users
@@ -44,6 +45,7 @@ class Town:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine, self.now, self.reports = engine, NOW, ReportSettings()
         self.officials: Officials | None = None
+        self.partners: dict[str, Partner] = {}
         self.checks = {"database": ("unavailable", "/var/run/postgresql/.s.PGSQL.5432: <gone>"), "disk": ("ok", "")}
         self._words = count(1)
         with transactions.write_transaction(engine) as tx:
@@ -57,7 +59,7 @@ class Town:
         config = SimpleNamespace(
             name="Tỉnh",
             identity=pki.partner("hub"),
-            partners={},
+            partners=self.partners,
             province="H55",
             reports=self.reports,
             officials=self.officials,

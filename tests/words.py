@@ -135,6 +135,7 @@ SCOPES = {
     "link": ("Tình trạng của đường truyền", "States of a link"),
     "breaker": ("Ngắt mạch", "Breaker"),
     "duty": ("Phần việc còn lại", "Duties"),
+    "concern": ("Điều cần chú ý", "What needs attention"),
     "revocation": ("Thu hồi chứng thư", "Revocation of a certificate"),
     "receive": ("Đối tác nhận thế nào", "How a partner receives"),
     "mark": ("Nguồn của một đơn vị", "Where a unit comes from"),

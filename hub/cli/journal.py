@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, t
 from hub.config import Config
 from hub.domain.errors import SENTENCES, ConfigurationFault, Mistake
-from hub.journal import duties, integrity
+from hub.journal import duties
+from hub.journal.upkeep import integrity
 from hub.language.phrases import verbatim
 from hub.node.consistency import find_version_mistake
 from hub.store import move_marks, schema_version, transactions

@@ -4,7 +4,9 @@ Checks what each user may see.
 
 Contains addresses, sessions and what each page reads from the journal. Contains no HTTP and no SQL.
 
-    /                                            units, forms, periods
+    /                                            operators: the overview; others: units, forms, periods
+    /units                                       units, forms, periods
+    /events                                      the events that no message leads to, for operators
     /sign-in, /sign-out, /account                by POST; the account also by GET
     /reports?form=F&unit=U&period=P              redirects to
     /reports/FORM/UNIT/PERIOD                    the report;  PERIOD.xlsx, .html, .csv, .json, .xml: as a file
@@ -32,7 +34,7 @@ import structlog
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from hub.config.reports import ReportSettings
-from hub.console import help_pages, layout, passwords, reading, sessions, standing, users
+from hub.console import events_page, help_pages, layout, overview_page, passwords, reading, sessions, standing, users
 from hub.console import request as given
 from hub.console.message_views import MessageViews, list_reasons
 from hub.console.request import (
@@ -58,6 +60,7 @@ from hub.journal import blobs, search
 from hub.language.catalogues import say_both, translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
+from hub.monitoring import overview
 from hub.report.form import book
 from hub.report.form.book import Book
 from hub.report.form.period import find_month_containing
@@ -203,13 +206,12 @@ class ConsolePages:
         """Answer a GET request."""
         match visit.asked.path:
             case ():
-                return await self._home(visit)
+                return await self._first(visit)
+            case ("units" | "events" | "account" | "readiness" as name,):
+                pages = {"units": self._home, "events": self._events, "readiness": self._readiness}
+                return await pages.get(name, self._account)(visit)
             case ("sign-in",):
                 return ConsoleResponse(status=303, location="/")
-            case ("account",):
-                return await self._account(visit)
-            case ("readiness",):
-                return await self._readiness(visit)
             case ("reports",):
                 return _chosen(visit.asked)
             case ("reports", form, unit, period):
@@ -392,6 +394,28 @@ class ConsolePages:
 
     # --- pages ----------------------------------------------------------------------------------------------------
 
+    async def _first(self, visit: Visit) -> ConsoleResponse:
+        """Show the first page: the overview to operators, unless they search for a unit as its address once said."""
+        searched = not visit.asked.query.keys().isdisjoint({"q", "form", "period"})
+        if visit.session.user.role is not Role.OPERATOR or searched:
+            return await self._home(visit)
+        found = await _queue(
+            self._looking,
+            lambda: self._journal.read(overview.measure_overview, self.live.config.partners, visit.now),
+        )
+        return self._page("overview", visit, overview_page.arrange_overview(found))
+
+    async def _events(self, visit: Visit) -> ConsoleResponse:
+        """Show one page of the events that no message leads to."""
+        if visit.session.user.role is not Role.OPERATOR:
+            raise refuse_as_absent()
+        search = events_page.read_event_search(visit.asked.query)
+        found = await _queue(
+            self._looking, lambda: self._journal.read(events_page.read_events_page, search, self.live.config.partners)
+        )
+        page = self._page("event_list", visit, events_page.arrange_events(search, found))
+        return attrs.evolve(page, status=422) if found.wrong else page
+
     async def _home(self, visit: Visit) -> ConsoleResponse:
         asked, user = visit.asked, visit.session.user
         query = asked.query.get("q", "")[:200]
@@ -404,6 +428,7 @@ class ConsolePages:
         texts = {each.text for _, members in shown.periods for each in members}
         said = {
             "query": query,
+            "here_units": layout.build_page_path(*asked.path),
             "units": found.found,
             "count": found.count,
             "names": found.names,

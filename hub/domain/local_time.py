@@ -26,13 +26,19 @@ def parse_local_time(text: str) -> datetime:
 
     Without an offset it is in Hà Nội; a day is its beginning. Raises ValueError.
     """
-    said = " ".join(text.split())
+    read = _read_written_time(" ".join(text.split()))
+    try:
+        return (read if read.tzinfo else read.replace(tzinfo=HANOI)).astimezone(UTC)
+    except OverflowError:  # at the edge of the calendar
+        raise ValueError(text) from None
+
+
+def _read_written_time(said: str) -> datetime:
     for form in _WRITTEN:
         if found := form.fullmatch(said):
             parts = {name: int(value) for name, value in found.groupdict().items() if value is not None}
-            return datetime(**parts, tzinfo=HANOI).astimezone(UTC)  # type: ignore[arg-type]
-    read = datetime.fromisoformat(said)
-    return (read if read.tzinfo else read.replace(tzinfo=HANOI)).astimezone(UTC)
+            return datetime(**parts, tzinfo=HANOI)  # type: ignore[arg-type]
+    return datetime.fromisoformat(said)
 
 
 def write_local_time(value: datetime) -> str:

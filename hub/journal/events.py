@@ -7,11 +7,13 @@ runs once at a time, numbers the committed events and hashes each text with its 
 import hashlib
 import json
 from collections.abc import Iterator
+from itertools import groupby
 
 import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import Event
+from hub.journal import event_index
 from hub.store.hot_statements import HotStatement, SetInsert, SetQuery
 from hub.store.tables import event as table
 from hub.store.tables import write_instant
@@ -23,6 +25,7 @@ ORIGIN = "0" * 64
 _CHAINER_LOCK = 0x636861696E
 _TRACKING = "tracking"
 _INSERT = SetInsert(table)
+_INSERT_ONE = sa.insert(table).returning(table.c.serial)
 _UNCHAINED = HotStatement(
     sa.select(table.c.serial, table.c.text)
     .where(table.c.number.is_(None))
@@ -45,9 +48,20 @@ def append_events(tx: Transaction, *events: Event) -> None:
     """Append *events* in this order, in the transaction of the change that they record.
 
     The event of a call without a message is stored under the tracking id that its caller received, where
-    `read_message_events` finds it.
+    `read_message_events` finds it. An event that no message leads to is also written into `hub.journal.event_index`.
     """
-    _ = _INSERT.run(tx, [_row(each) for each in events])
+    for listed, some in groupby(events, event_index.is_listed):
+        if listed:
+            for each in some:
+                _append_listed(tx, each)
+        else:
+            _ = _INSERT.run(tx, [_row(each) for each in some])
+
+
+def _append_listed(tx: Transaction, said: Event) -> None:
+    row = _row(said)
+    serial = tx.execute(_INSERT_ONE, row).scalar_one()
+    event_index.write_index_rows(tx, [event_index.make_index_row(serial, said.message, json.loads(str(row["text"])))])
 
 
 def _row(event: Event) -> dict[str, object]:

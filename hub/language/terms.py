@@ -15,6 +15,7 @@ state of a message, an answer to an invitation, and a verdict on a report. The k
     verdict, role, check           a declared cell beside the counted one; the roles of the console; what /readyz checks
     node, link, breaker, duty      the states of a node, of a link, of a breaker; the kinds of duties
     content, relation              what of a message was opened; what a linked message is to another
+    concern                        what the overview says needs attention
     effect, revocation             what a change does to a delivery; the revocation status of a certificate
     receive, mark                  how a partner receives; where a unit of the registry comes from
 
@@ -246,6 +247,13 @@ TERMS: Mapping[str, Term] = {
     "event/user-signed-in": Term(phrase("a user signed in"), phrase("A session began.")),
     "event/user-sign-in-failed": Term(phrase("a sign-in failed"), phrase("The name or the password was wrong.")),
     "event/user-signed-out": Term(phrase("a user signed out"), phrase("Sessions ended, by the user or an operator.")),
+    "event/configuration-reloaded": Term(
+        phrase("the configuration was reloaded"), phrase("The running hub took up the changed configuration.")
+    ),
+    "event/configuration-refused": Term(
+        phrase("a changed configuration was refused"),
+        phrase("The configuration has mistakes, so the hub keeps the old one."),
+    ),
     "event/lookup-asked": Term(
         phrase("the lookup was sent"),
         phrase("Written before a question of an official goes out to a partner, once for each try."),
@@ -545,6 +553,20 @@ TERMS: Mapping[str, Term] = {
     "duty/facts": Term(phrase("facts to write"), phrase("Facts of an accepted message that are still to be written.")),
     "duty/attachments": Term(
         phrase("attachments to read"), phrase("Attachments of an accepted message that are still to be read.")
+    ),
+    "concern/no-node": Term(phrase("no hub runs"), phrase("No node of the hub has reported within the last seconds.")),
+    "concern/breaker": Term(
+        phrase("the partner is cut off"), phrase("The circuit breaker is open, because the partner did not answer.")
+    ),
+    "concern/link": Term(phrase("the link is down"), phrase("The latest probes did not reach the partner.")),
+    "concern/certificate": Term(
+        phrase("the certificate ends"), phrase("The partner's last certificate has ended, or ends within 30 days.")
+    ),
+    "concern/late": Term(
+        phrase("a delivery is late"), phrase("A delivery has waited for more than an hour to be sent to the partner.")
+    ),
+    "concern/unconfigured": Term(
+        phrase("not configured"), phrase("Deliveries wait for a partner that the configuration does not name.")
     ),
     "effect/recalled": Term(phrase("stopped by a recall"), phrase("A recall stopped the delivery.")),
     "effect/removed": Term(phrase("stopped by an update"), phrase("An update removed the recipient.")),

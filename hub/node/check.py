@@ -23,7 +23,8 @@ from hub.config.revocation_cache import RevocationAnswer
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DOCUMENTS
-from hub.journal import integrity, unit_registry
+from hub.journal import unit_registry
+from hub.journal.upkeep import integrity
 from hub.language.phrases import phrase, verbatim
 from hub.node import consistency
 from hub.node.dry_run import rehearse_deliveries

@@ -22,8 +22,9 @@ from hub.config import Config, describe_config_changes
 from hub.config.revocation_cache import RevocationAnswer
 from hub.delivery.transports import make_adapters
 from hub.domain.errors import ConfigurationFault, Mistake
+from hub.domain.model import Event
 from hub.domain.node_counts import LocalCounts
-from hub.journal import unit_registry
+from hub.journal import events, unit_registry
 from hub.language.phrases import phrase, verbatim
 from hub.node import builders, check
 from hub.node.builders import NodeFrame
@@ -39,6 +40,9 @@ from hub.units.live import Live, Setup
 from hub.units.province import Province
 
 log = structlog.get_logger()
+
+#: Maximum changes, or mistakes, that the event of a reload names.
+_TOLD = 50
 
 
 class Hub(OrderedServices):
@@ -120,14 +124,22 @@ class Hub(OrderedServices):
 
     def _take_up(self, found: check.Findings) -> pidfile.ReloadVerdict:
         if found.mistakes or found.province is None:
-            log.warning("reload-refused", mistakes=[str(mistake) for mistake in found.mistakes])
+            mistakes = [str(mistake) for mistake in found.mistakes]
+            log.warning("reload-refused", mistakes=mistakes)
+            self._record(Event("configuration-refused", self.now(), body={"mistakes": mistakes[:_TOLD]}))
             return pidfile.ReloadVerdict(ok=False, mistakes=found.mistakes)
         old, new = self._live.config, found.province.config
         changed = tuple(describe_config_changes(old, new))
         self._live.setup = self._set_up(found.province)
         self._tell_parts(old, new, found.heard)
         log.info("reloaded", changes=changed)
+        self._record(Event("configuration-reloaded", self.now(), body={"changes": list(changed[:_TOLD])}))
         return pidfile.ReloadVerdict(ok=True, changes=changed)
+
+    def _record(self, said: Event) -> None:
+        """Journal what became of a reload. The reload does not wait for it."""
+        written = self._database.journal.write(events.append_events, said)
+        _ = written.addErrback(lambda failure: log.warning("reload-not-recorded", error=failure.getErrorMessage()))
 
     def _reload_workers(self, verdict: pidfile.ReloadVerdict) -> Deferred[pidfile.ReloadVerdict]:
         """Wait until the worker processes have the new configuration, too."""

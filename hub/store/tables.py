@@ -310,6 +310,35 @@ sa.Index(
     postgresql_where=event.c.number.is_(None),
 )
 
+#: The events that no message leads to, and the messages whose content a person looked at (hub/journal/event_index.py).
+event_index = sa.Table(
+    "event_index",
+    metadata,
+    sa.Column(
+        "serial",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        sa.ForeignKey("event.serial"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("partner", sa.Text),  # or the name of the link
+    sa.Column("account", sa.Text),  # of the console: the one that the event is about
+    sa.Column("actor", sa.Text),  # who did it
+    sa.Column("tracking", sa.String(36)),  # of a refused call
+    sa.Column("message", sa.String(36)),
+)
+sa.Index("ix_event_index_at", event_index.c.at, event_index.c.serial)
+sa.Index("ix_event_index_name", event_index.c.name, event_index.c.at, event_index.c.serial)
+for _column in (event_index.c.partner, event_index.c.account, event_index.c.actor):
+    _partial(
+        f"ix_event_index_{_column.name}",
+        *(_column, event_index.c.at, event_index.c.serial),
+        where=_column.is_not(None),
+    )
+_partial("ix_event_index_tracking", event_index.c.tracking, where=event_index.c.tracking.is_not(None))
+
 #: Last event published for each subscription (hub/journal/feed_cursor.py).
 subscription = sa.Table(
     "subscription",

@@ -227,7 +227,9 @@ def helped(browser):
 def test_each_page_leads_to_the_page_that_explains_it(town, op, language):
     message = town.take(1)
     expected = {
-        "/": "/help/howto/read-a-report",
+        "/": "/help/howto/operate",
+        "/units": "/help/howto/read-a-report",
+        "/events": "/help/reference/events",
         REPORT: "/help/howto/read-a-report",
         f"{REPORT}/sent": "/help/howto/read-a-report",
         REPORT.replace("reports", "declarations"): "/help/howto/declare-a-report",

@@ -375,7 +375,7 @@ def test_names_and_subjects_are_text_wherever_they_stand(town):
         changed = {"state": DeliveryState.DEAD, "reason": EVIL}
         assert tx.execute(delivery.update().where(delivery.c.message == message).values(changed)).rowcount
     report = f"/reports/edoc/H55.66/{PERIOD}"
-    for place in ("/", "/?q=" + "%3Cscript%3E", report, f"{report}/sent", f"/messages/{message}"):
+    for place in ("/", "/units", "/events", "/?q=" + "%3Cscript%3E", report, f"{report}/sent", f"/messages/{message}"):
         assert operator.get(place).status == 200, place
         assert "<script" not in operator.page.lower()
         assert "<img" not in operator.page.lower()
@@ -422,11 +422,11 @@ def test_an_operator_finds_every_unit(town):
 def test_the_periods_to_choose_are_those_that_have_begun_by_the_provinces_cut_off(town):
     assert (town.now.month, town.now.day) == (11, 24)
     operator = signed_in(town, "op", role=Role.OPERATOR)
-    operator.get("/")
+    operator.get("/units")
     assert ('value="2026-12"' in operator.page, "/reports/edoc/H55/2026-12" in operator.links()) == (True, True)
     town.reports = ReportSettings(cut_offs=((25, None),))
     other = signed_in(town, "other", role=Role.OPERATOR)
-    other.get("/")
+    other.get("/units")
     assert ('value="2026-12"' in other.page, "/reports/edoc/H55/2026-11" in other.links()) == (False, True)
     other.get("/reports/edoc/H55.13/2026-11")
     assert "25/10/2026" in other.page

@@ -8,7 +8,8 @@ import stat
 import pytest
 import sqlalchemy as sa
 
-from hub.journal import backup, blobs, events, integrity, messages
+from hub.journal import blobs, events, messages
+from hub.journal.upkeep import backup, integrity
 from hub.store import transactions
 from hub.store.tables import content, event
 from tests import databases

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Event
 from hub.journal import blobs, events, facts, messages, replay_guard, search, unit_registry
-from hub.journal import move as journal_move
-from hub.journal.move import JournalMove, Unmovable
 from hub.journal.queue import claims
 from hub.journal.search import MessageFilter
+from hub.journal.upkeep import move as journal_move
+from hub.journal.upkeep.move import JournalMove, Unmovable
 from hub.store import move_marks, transactions
 from hub.store.tables import metadata
 from tests import databases

@@ -154,6 +154,13 @@ partners grants --propose
 partners add x --certificate tinh/pki/partners/vpub.crt --unit H55.1
 partners add y --certificate tinh/hub.toml --unit H55.1 --policy timeout=soon
 links
+status
+status --every 5
+events
+events --kind nonsense
+events --partner nobody
+events --user nobody
+events --since nonsense
 trust list
 trust add tinh/pki/ca.crt
 units list

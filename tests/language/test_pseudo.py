@@ -136,7 +136,8 @@ def test_what_commands_say_over_a_hub_without_messages() -> None:
         r"error parsing asn1 value: .*",
         r"\bcode, name, parent, since, until, aliases, successors, mark\b|\bcolumns: ",
         r"\b(?:report-not-closed|not-well-formed): |\bURL\b|\breports\b|\bnope\b",
-        r"\b(?:sotttt|vpub|vpcp|nobody|qx(?:: x)?)\b",
+        r"\b(?:sotttt|vpub|vpcp|nobody|nonsense|qx(?:: x)?)\b",
+        r"^Trục liên thông tỉnh \(mẫu\)|\bpartner-(?:paused|resumed)\b",
         rf"\b(?:documents|categories|verdicts|{'|'.join(FORM_NAMES)})\b|\bservices\b|\((?:push|fetch)\)",
         CODE,
         r"\b[0-9a-f]{16}…",
@@ -242,7 +243,7 @@ def test_every_page_of_the_console(town: Town, role: Role) -> None:
     roman = r"\bI[IVX]+\b"
     readiness = r"unavailable|ok|/var/run/postgresql/.s.PGSQL.5432: <gone>"
     languages = r"^\s*(?:Tiếng Việt|English)\s*$"
-    data = (refusal, events, certificate, *SHOWN, r"\bqx\b", languages, readiness, formats, roman)
+    data = (refusal, events, certificate, *SHOWN, r"\b(?:qx|test)\b", languages, readiness, formats, roman)
     all_said((text for page in pages.values() for text in seen(page)), *data)
 
 

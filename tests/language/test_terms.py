@@ -31,6 +31,7 @@ from hub.journal.nodes import NodeState
 from hub.language.catalogues import say_both
 from hub.language.phrases import Phrase
 from hub.language.terms import TERMS, describe_reason, find_term, name_word
+from hub.monitoring.overview import Concern
 from hub.node import admin
 from hub.partner.circuit_breaker import BreakerPosition
 from hub.report.counting.reconciling import CellVerdict
@@ -105,6 +106,7 @@ def words() -> Iterator[tuple[str, str]]:
         "link": LinkState,
         "breaker": BreakerPosition,
         "duty": DutyKind,
+        "concern": Concern,
         "effect": changes.Effect,
         "revocation": RevocationStatus,
         "receive": Receive,

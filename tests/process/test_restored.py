@@ -9,7 +9,8 @@ from datetime import date
 import pytest
 
 from hub.demo.plan.packets import write_document_packet
-from hub.journal import integrity, search
+from hub.journal import search
+from hub.journal.upkeep import integrity
 from hub.store import transactions
 from tests.running import until
 

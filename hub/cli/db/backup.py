@@ -35,7 +35,7 @@ from hub.language.phrases import Phrase, verbatim
 @pass_screen
 def backup(screen: Screen, file: Path) -> None:
     from hub.cli.journal import read_journal_config
-    from hub.journal import backup as copying
+    from hub.journal.upkeep import backup as copying
 
     config = read_journal_config(screen)
     if not config.database_url.startswith("sqlite"):
@@ -124,7 +124,7 @@ def verify_journal(screen: Screen) -> None:
 
 def _problems(tx: sa.Connection) -> Iterator[Phrase]:
     """Yield each kind of damage found. Show a progress bar over the octets of the messages."""
-    from hub.journal import integrity
+    from hub.journal.upkeep import integrity
     from hub.store import transactions
     from hub.store.tables import content
 

@@ -1,0 +1,189 @@
+"""`lienthong status`: the overview of the exchange in a terminal. Counts nothing itself (`hub.monitoring.overview`)."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hub.cli.monitoring.repeating import EVERY, is_terminal, repeat
+from hub.cli.screen import PARTLY, UNAVAILABLE, Screen, command, exit_command, pass_screen, say, t
+from hub.language.phrases import phrase
+
+if TYPE_CHECKING:
+    from hub.config import Config
+    from hub.monitoring.overview import BoundedCount, ExchangeRate, Overview, PartnerOverview
+
+#: The keys of the counts of deliveries, in `--json` and as columns, by the state that they count.
+_COUNTED = {"waiting": phrase("waiting"), "held": phrase("held"), "dead": phrase("dead")}
+
+
+@command(
+    "status",
+    t(
+        "How the exchange stands: for each partner what waits, is held, dead, and was refused today; its breaker, pause, "
+        "link and certificate; how many messages come and go in a minute.\n\n"
+        "Exits 0 if all is well, 3 if something needs attention, 69 if no hub runs or the database does not answer. "
+        "A count ends at 10,000 and then shows a plus sign."
+    ),
+    "lienthong status",
+    "lienthong status --watch",
+    "lienthong status --json | jq 'select(.concerns != [])'",
+)
+@click.option("--watch", is_flag=True, help=t("Keep it fresh on the terminal, until Ctrl-C."))
+@click.option(
+    "--every",
+    type=click.FloatRange(min=1),
+    metavar="S",
+    help=t("With --watch: seconds between two readings; default 5. Needed if the output is not a terminal."),
+)
+@pass_screen
+def show_status(screen: Screen, watch: bool, every: float | None) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.monitoring import overview
+    from hub.store import transactions
+
+    if every is not None and not watch:
+        raise click.UsageError(t("--every needs --watch"))
+    if watch and every is None and not is_terminal():
+        raise click.UsageError(t("the output is not a terminal: say with --every how often to print"))
+    config = read_journal_config(screen)
+
+    def measure() -> "Overview":
+        with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+            return overview.measure_overview(tx, config.partners, datetime.now(UTC))
+
+    def step() -> None:
+        found = measure()
+        if is_terminal() and not screen.json:
+            click.clear()
+        _print(screen, config, found)
+
+    if watch:
+        repeat(step, every or EVERY)
+        return
+    found = measure()
+    _print(screen, config, found)
+    if found.concerns:
+        exit_command(PARTLY if found.nodes else UNAVAILABLE)
+
+
+def _print(screen: Screen, config: "Config", found: "Overview") -> None:
+    from hub.cli.words import say_word
+
+    if screen.json:
+        for fields in _list_fields(config, found):
+            screen.row(fields, "")
+        return
+    click.echo(_say_hub(config, found))
+    titles = {
+        "code": t("partner"),
+        **{key: say(title) for key, title in _COUNTED.items()},
+        "refused": t("refused today"),
+        "oldest": t("oldest waits"),
+        "breaker": t("breaker"),
+        "link": t("link"),
+        "days_left": t("certificate days left"),
+        "concerns": t("needs attention"),
+    }
+    rows = [_make_row(each, found) for each in found.partners]
+    screen.table(titles, rows)
+    if found.strangers.number:
+        screen.note(
+            t("Calls refused today of callers that are no partner: {count}", count=_say_bounded(found.strangers))
+        )
+    if not found.nodes:
+        screen.note(say_word("concern", "no-node"))
+
+
+def _say_hub(config: "Config", found: "Overview") -> str:
+    from hub.cli.screen import say_count
+    from hub.report.output.words import write_moment
+
+    return t(
+        "{name} · {time} · nodes that run: {nodes} · a minute: {accepted} received, {refused} refused, {delivered} delivered",
+        name=config.name,
+        time=write_moment(found.at),
+        nodes=say_count(found.nodes),
+        accepted=_say_rate(found.accepted),
+        refused=_say_rate(found.refused),
+        delivered=_say_rate(found.delivered),
+    )
+
+
+def _say_rate(rate: "ExchangeRate") -> str:
+    from hub.cli.screen import say_count
+
+    return ("≈ " if rate.estimated else "") + say_count(rate.number)
+
+
+def _say_bounded(count: "BoundedCount") -> str:
+    from hub.cli.screen import say_count
+
+    return say_count(count.number) + ("+" if count.more else "")
+
+
+def _make_row(partner: "PartnerOverview", found: "Overview") -> dict[str, object]:
+    from hub.cli.words import say_word
+
+    counts: dict[str, Any] = {str(state): each.count for state, each in partner.deliveries.items()}
+    refused = (partner.refused_messages, partner.refused_calls)
+    return {
+        "code": partner.code,
+        **{key: _say_bounded(counts[key]) for key in _COUNTED},
+        "refused": " + ".join(_say_bounded(each) for each in refused if each.number) or "0",
+        "oldest": "" if partner.oldest is None else _say_age((found.at - partner.oldest).total_seconds()),
+        "breaker": t("paused") if partner.pause else say_word("breaker", partner.standing.breaker.position),
+        "link": "" if partner.link is None else say_word("link", partner.link.state),
+        "days_left": partner.days_left,
+        "concerns": ", ".join(say_word("concern", each) for each in partner.concerns),
+    }
+
+
+def _say_age(seconds: float) -> str:
+    """Return a duration in its largest unit: `40 s`, `12 min`, `5 h`, `3 d`."""
+    from hub.language.durations import describe_age
+
+    return say(describe_age(seconds))
+
+
+def _list_fields(config: "Config", found: "Overview") -> Iterator[dict[str, object]]:
+    """Yield the object of the hub, then one for each partner."""
+    yield {
+        "kind": "hub",
+        "name": config.name,
+        "at": found.at,
+        "nodes": found.nodes,
+        "accepted_per_minute": found.accepted.number,
+        "refused_per_minute": found.refused.number,
+        "delivered_per_minute": found.delivered.number,
+        "estimated": found.accepted.estimated,
+        "strangers_refused_today": found.strangers.number,
+        "more": ["strangers_refused_today"] if found.strangers.more else [],
+        "concerns": list(found.concerns),
+    }
+    for partner in found.partners:
+        yield _list_partner_fields(partner)
+
+
+def _list_partner_fields(partner: "PartnerOverview") -> dict[str, object]:
+    breaker, pause, link = partner.standing.breaker, partner.pause, partner.link
+    counts = {str(state): each.count for state, each in partner.deliveries.items()}
+    counts |= {"refused_today": partner.refused_messages, "calls_refused_today": partner.refused_calls}
+    return {
+        "kind": "partner",
+        "code": partner.code,
+        "name": partner.name,
+        "receive": partner.receive,
+        **{key: count.number for key, count in counts.items()},
+        "more": [key for key, count in counts.items() if count.more],
+        "oldest_since": partner.oldest,
+        "breaker": breaker.position,
+        "breaker_until": breaker.until,
+        "breaker_reason": breaker.reason,
+        "paused": None if pause is None else {"at": pause.at, "by": pause.by, "reason": pause.reason},
+        "link": None if link is None else link.state,
+        "link_reason": None if link is None else link.reason,
+        "certificate_days_left": partner.days_left,
+        "concerns": list(partner.concerns),
+    }

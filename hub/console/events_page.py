@@ -1,0 +1,110 @@
+"""The list of events as a page: reads what its address asks for, and one page of the journal. No HTTP, no SQL."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+import attrs
+
+from hub.console import users
+from hub.console.layout import build_page_path
+from hub.console.request import refuse_as_absent
+from hub.domain.local_time import parse_local_time
+from hub.journal import event_index
+from hub.journal.event_index import EventCursor, EventFilter, EventsPage
+from hub.language.phrases import Phrase, phrase
+from hub.store.transactions import Transaction
+
+#: Events on one page.
+PAGE = 50
+#: Characters read of each field of the search.
+_LONGEST = 200
+#: Fields of an event that stand beside its name.
+_HIDDEN = frozenset({"at", "event", "message", "delivery", "partner", "link", "user", "by"})
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+#: The fields of the search, in the order of the page. They are also the names in the address.
+FIELDS = ("q", "kind", "partner", "user", "since", "until")
+
+
+@attrs.frozen(kw_only=True)
+class EventSearch:
+    """What the address of the page asks for."""
+
+    typed: Mapping[str, str]  #: the fields of the search as typed
+    wanted: EventFilter
+    before: EventCursor | None = None
+    wrong: Sequence[Phrase] = ()  #: what cannot be read; then nothing is searched
+    id: str | None = None  #: the typed text is an id: the Tracking of a call, or the id of a message
+
+
+@attrs.frozen(kw_only=True)
+class FoundEvents:
+    """One page of the list, and what the page offers to choose from."""
+
+    page: EventsPage
+    names: Sequence[str]  #: of the events that there are
+    partners: Sequence[str]  #: and links that they are about
+    wrong: Sequence[Phrase] = ()  #: why nothing was searched
+
+
+def read_event_search(query: Mapping[str, str]) -> EventSearch:
+    """Return what *query*, the query of the address, asks for. Raises `RequestRefused` for a cursor that is none."""
+    typed = {name: " ".join(query.get(name, "").split())[:_LONGEST] for name in FIELDS}
+    wrong: list[Phrase] = []
+    since, until = (_read_time(typed[name], wrong) for name in ("since", "until"))
+    text = typed["q"]
+    named = text.lower() if _ID.fullmatch(text.lower()) else None
+    wanted = EventFilter(
+        name=typed["kind"] or None,
+        partner=typed["partner"] or None,
+        user=typed["user"].lower() or None,
+        tracking=named,
+        text="" if named else text,
+        since=since,
+        until=until,
+    )
+    try:
+        before = EventCursor.parse(query["before"]) if "before" in query else None
+    except ValueError:
+        raise refuse_as_absent() from None
+    return EventSearch(typed=typed, wanted=wanted, before=before, wrong=wrong, id=named)
+
+
+def _read_time(text: str, wrong: list[Phrase]) -> datetime | None:
+    if not text:
+        return None
+    try:
+        return parse_local_time(text)
+    except ValueError:
+        wrong.append(phrase("“{text}” is no time. Write 27/11/2026 or 27/11/2026 08:30.", text=text))
+        return None
+
+
+def read_events_page(tx: Transaction, search: EventSearch, partners: Collection[str]) -> FoundEvents:
+    """Return one page of the events that *search* asks for. *partners*: the codes of the configuration.
+
+    A partner or an account that is not known is an error, so that no typo looks like “none”.
+    """
+    names, about = event_index.list_event_names(tx), event_index.list_event_partners(tx)
+    partner, user, wrong = search.wanted.partner, search.wanted.user, list(search.wrong)
+    if partner and partner not in partners and partner not in about:
+        wrong.append(phrase("There is no partner or link “{name}”.", name=partner))
+    if user and users.find_user(tx, user) is None and not event_index.has_event_user(tx, user):
+        wrong.append(phrase("There is no account or person “{name}”.", name=user))
+    page = EventsPage(found=()) if wrong else event_index.find_events(tx, search.wanted, PAGE, search.before)
+    return FoundEvents(page=page, names=names, partners=about, wrong=wrong)
+
+
+def arrange_events(search: EventSearch, found: FoundEvents) -> dict[str, object]:
+    """Return the values of the page."""
+    said = {name: text or None for name, text in search.typed.items()}
+    more = found.page.more
+    return {
+        "search": search,
+        "choices": found,
+        "page": found.page,
+        "wrong": found.wrong,
+        "hidden": _HIDDEN,
+        "first": build_page_path("events", **said) if search.before is not None else None,
+        "more": build_page_path("events", **said, before=more.text()) if more is not None else None,
+    }

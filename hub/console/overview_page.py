@@ -1,0 +1,72 @@
+"""What the overview page shows of each number, and where each leads. Pure; reads no journal.
+
+A number leads to the list of what it counts, where there is such a list.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import attrs
+
+from hub.console.layout import build_page_path
+from hub.domain.model import DeliveryState
+from hub.language.durations import describe_age
+from hub.monitoring.overview import MOST, BoundedCount, Overview, PartnerOverview
+
+
+@attrs.frozen(kw_only=True)
+class LinkedCount:
+    """A number of the overview."""
+
+    count: BoundedCount
+    place: str | None  #: the list of what it counts; None: there is none
+
+
+def arrange_overview(found: Overview) -> dict[str, object]:
+    """Return the values of the page."""
+    return {
+        "found": found,
+        "most": MOST,
+        "strangers": link_refused_calls(found.strangers, found.day, None),
+        "numbers": {each.code: _link_numbers(each, found.day) for each in found.partners},
+        "ages": {
+            each.code: describe_age((found.at - each.oldest).total_seconds()) for each in found.partners if each.oldest
+        },
+    }
+
+
+def _link_numbers(partner: PartnerOverview, day: datetime) -> dict[str, LinkedCount]:
+    return {
+        **link_deliveries(partner),
+        "refused": link_refused_messages(partner, day),
+        "calls": link_refused_calls(partner.refused_calls, day, partner.code),
+    }
+
+
+def link_refused_calls(count: BoundedCount, day: datetime, partner: str | None) -> LinkedCount:
+    """Return the number of calls refused since *day*: of *partner*, or (None) of callers that are no partner."""
+    place = build_page_path("events", kind="call-refused", partner=partner, since=f"{day:%d/%m/%Y}")
+    return LinkedCount(count=count, place=place)
+
+
+def link_deliveries(found: PartnerOverview) -> Mapping[str, LinkedCount]:
+    """Return the number of deliveries to a partner, by state."""
+    return {
+        str(state): LinkedCount(count=waiting.count, place=_place_of_deliveries(found.code, state))
+        for state, waiting in found.deliveries.items()
+    }
+
+
+def link_refused_messages(found: PartnerOverview, day: datetime) -> LinkedCount:
+    """Return the number of messages of a partner that were refused since *day*."""
+    return LinkedCount(count=found.refused_messages, place=_place_of_refused(found.code, day))
+
+
+def _place_of_deliveries(partner: str, state: DeliveryState) -> str | None:
+    del partner, state
+    return None
+
+
+def _place_of_refused(partner: str, day: datetime) -> str | None:
+    del partner, day
+    return None
