@@ -86,12 +86,13 @@ def write_duration(length: timedelta | float | None, language: Language) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
+    minute = translate(phrase("min"), language)
     if days:
         written = translate(phrases("{count} day", "{count} days", count=days), language)
         return f"{written} {hours} h" if hours else written
     if hours:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+        return f"{hours} h" + (f" {minutes} {minute}" if minutes else "")
+    return f"{minutes} {minute}" + (f" {rest} s" if rest else "")
 
 
 def gloss_name(word: str, language: Language, scope: str) -> str:

@@ -94,7 +94,7 @@ class MessageViews:
         }
 
     async def open(
-        self, user: User, opened: ShownMessage, rest: tuple[str, ...], now: datetime
+        self, user: User, opened: ShownMessage, names: Mapping[str, str], rest: tuple[str, ...], now: datetime
     ) -> View | ConsoleResponse:
         """Return what stands behind the page of a message. Raises `RequestRefused` if it does not exist."""
         match rest:
@@ -105,7 +105,8 @@ class MessageViews:
             case ("attachments", number) if opened.kept and number.isdecimal() and len(number) < 5:
                 return await self._attachment(user, opened, int(number), now)
             case ("attempts", name) if not opened.private:
-                return await self._attempt(user, opened, name, now)
+                template, said = await self._attempt(user, opened, name, now)
+                return template, {**said, "names": names}
         raise refuse_as_absent()
 
     async def _record(

@@ -688,7 +688,7 @@ class ConsolePages:
             return ConsoleResponse(content=receipt, content_type="application/octet-stream", filename=name)
         views = MessageViews(self._journal, self.live, partial(self._alone, self._heavy))
         if rest:
-            answer = await views.open(user, opened, rest, visit.now)
+            answer = await views.open(user, opened, names, rest, visit.now)
             if isinstance(answer, ConsoleResponse):
                 return answer
             template, said = answer
