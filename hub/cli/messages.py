@@ -382,12 +382,15 @@ def find_one_message(tx: "Transaction", name: str) -> "Message":
     ),
     "lienthong show 0193… --raw > packet.edxml",
     "lienthong show 0193… --signature",
+    "lienthong show 0193… --attempts",
 )
 @click.argument("name", metavar="ID|MESSAGE_ID|TRACKING")
 @click.option("--raw", is_flag=True, help=t("Only the exact bytes."))
 @click.option("--signature", is_flag=True, help=t("The stored signatures, verified again."))
+@click.option("--attempts", is_flag=True, help=t("Each attempt to deliver it, with request and reply."))
 @pass_screen
-def show_message(screen: Screen, name: str, raw: bool, signature: bool) -> None:
+def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts: bool) -> None:
+    from hub.cli import message_life
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.signatures import list_kept_signatures
     from hub.journal import search
@@ -396,7 +399,7 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool) -> None:
 
     config = read_journal_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
-        if not raw and not signature and (call := _only_call(tx, name)) is not None:
+        if not raw and not signature and not attempts and (call := _only_call(tx, name)) is not None:
             screen.row(call, _listed(call, ()))
             return
         message = find_one_message(tx, name)
@@ -409,12 +412,18 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool) -> None:
             for fields, text in list_kept_signatures(tx, message, config):
                 screen.row(fields, text)
             return
+        if attempts:
+            for fields, text in message_life.list_attempts(tx, message):
+                screen.row(fields, text)
+            return
         made = deliveries.read_message_deliveries(tx, message.id)
         receipt = search.read_stored_receipt(tx, message.id)
+        life = message_life.read_message_life(tx, message, made)
     fields = attrs.asdict(message)
     shown = [_delivery(delivery) for delivery in made]
-    text = "" if screen.json else _listed(fields, shown)
-    screen.row(fields | {"deliveries": shown, "receipt": receipt.decode() if receipt else None}, text)
+    text = "" if screen.json else "\n".join(filter(None, (_listed(fields, shown), life.text())))
+    said = {"deliveries": shown, "receipt": receipt.decode() if receipt else None, **life.fields()}
+    screen.row(fields | said, text)
 
 
 def _listed(fields: Mapping[str, Any], deliveries: Sequence[Mapping[str, object]]) -> str:

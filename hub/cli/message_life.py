@@ -1,0 +1,161 @@
+"""What `lienthong show` says of the life of a message: where its time went, each attempt, and linked messages.
+
+Contains the wording only. The journal works out the stages and finds the links.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from hub.cli.screen import read_language, t
+from hub.cli.words import say_value, say_word
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from hub.domain.model import Delivery, Message
+    from hub.journal.lineage import MessageLink
+    from hub.journal.queue.exchanges import AttemptRecord
+    from hub.journal.timeline import DeliveryStage
+    from hub.store.transactions import Transaction
+
+
+@attrs.frozen(kw_only=True)
+class MessageLife:
+    """The life of one message."""
+
+    deliveries: "Sequence[Delivery]"
+    stages: "Mapping[str, Sequence[DeliveryStage]]"  #: by delivery
+    attempts: "Sequence[AttemptRecord]"
+    links: "Sequence[MessageLink]"
+
+    def fields(self) -> dict[str, object]:
+        """Return what `show --json` prints of it."""
+        return {
+            "stages": [
+                {"recipient": each.recipient, **_stage(stage)}
+                for each in self.deliveries
+                for stage in self.stages[each.id]
+            ],
+            "attempts": [make_attempt_fields(each) for each in self.attempts],
+            "links": [attrs.asdict(each) for each in self.links],
+        }
+
+    def text(self) -> str:
+        """Return what `show` prints of it, each part under its heading; "" if there is nothing."""
+        parts = []
+        if self.deliveries:
+            parts.append(t("Where its time went"))
+            parts += [line for each in self.deliveries for line in self._lines(each)]
+        if self.attempts:
+            parts.append(t("Attempts"))
+            parts += [f"  {_write_attempt(each)}" for each in self.attempts]
+        if self.links:
+            parts.append(t("Linked messages"))
+            parts += [f"  {_write_link(each)}" for each in self.links]
+        return "\n".join(parts)
+
+    def _lines(self, delivery: "Delivery") -> Iterator[str]:
+        yield f"  {delivery.recipient} ({delivery.partner})"
+        for stage in self.stages[delivery.id]:
+            spent = "" if stage.is_last else _write_duration(stage.duration) if stage.duration else t("still")
+            tried = t("attempt {number}", number=stage.attempt) if stage.attempt else ""
+            why = say_value("reason", stage.why)
+            ended = say_word("attempt", stage.outcome)
+            said = [say_word("delivery", stage.state), tried, ended, spent, why]
+            yield f"    {_write_time(stage.begin)}  " + ", ".join(filter(None, said))
+
+
+def read_message_life(tx: "Transaction", message: "Message", made: "Sequence[Delivery]") -> MessageLife:
+    """Return the life of *message*, whose deliveries were *made*."""
+    from hub.journal import events, lineage
+    from hub.journal.queue import exchanges
+    from hub.journal.timeline import list_delivery_stages
+
+    told = events.read_message_events(tx, message.id)
+    attempts = exchanges.read_attempts(tx, message.id)
+    return MessageLife(
+        deliveries=made,
+        stages={each.id: list_delivery_stages(each, told, attempts) for each in made},
+        attempts=attempts,
+        links=lineage.read_message_links(tx, message, told),
+    )
+
+
+def list_attempts(tx: "Transaction", message: "Message") -> Iterator[tuple[dict[str, object], str]]:
+    """Yield fields and text of each attempt to deliver *message*, with its request and its reply."""
+    from hub.journal.queue import exchanges
+
+    for each in exchanges.read_attempts(tx, message.id):
+        body = None if each.exchange is None else exchanges.read_reply_body(tx, each.exchange)
+        shown = None if body is None else body.decode("utf-8", "replace")
+        yield make_attempt_fields(each) | {"body": shown}, "\n".join(_show_attempt(each, shown))
+
+
+def make_attempt_fields(attempt: "AttemptRecord") -> dict[str, object]:
+    """Return an attempt for JSON: without the reply's body."""
+    plain = attrs.asdict(attempt, filter=attrs.filters.exclude("head", "exchange", "varying"), recurse=False)
+    head = attempt.head
+    asked: dict[str, object] | None = None
+    heard: dict[str, object] | None = None
+    if head is not None:
+        asked = {"method": head.method, "url": head.url, "operation": head.operation, "headers": head.sent}
+        if head.status is not None:
+            headers = [*head.heard, *attempt.varying.items()]
+            heard = {"status": head.status, "headers": headers, "size": head.size, "left_out": head.left_out or None}
+    return {**plain, "request": asked, "reply": heard}
+
+
+def _show_attempt(attempt: "AttemptRecord", body: str | None) -> Iterator[str]:
+    yield _write_attempt(attempt)
+    head = attempt.head
+    if head is None:
+        yield f"  {t('nothing is kept of this exchange')}"
+        return
+    yield f"  > {head.method} {head.url}"
+    yield from (f"  > {name}: {value}" for name, value in head.sent)
+    if head.status is None:
+        yield f"  < {t('No reply came.')}"
+        return
+    yield f"  < {head.status}"
+    yield from (f"  < {name}: {value}" for name, value in (*head.heard, *attempt.varying.items()))
+    if head.left_out:
+        yield f"  {t('The body is not kept: it is compressed or no text.')}"
+    yield from (f"  {line}" for line in (body or "").splitlines())
+    if head.size is not None and body and head.size > len(body.encode()):
+        yield f"  … {t('the reply had {size} octets', size=head.size)}"
+
+
+def _write_attempt(attempt: "AttemptRecord") -> str:
+    number = t("attempt {number}", number=attempt.number)
+    said = [
+        number,
+        say_word("attempt", attempt.outcome) or t("under way"),
+        "" if attempt.reply_status is None else f"HTTP {attempt.reply_status}",
+        "" if attempt.duration is None else _write_duration(attempt.duration),
+        say_value("reason", attempt.detail),
+    ]
+    return f"{_write_time(attempt.started_at)}  {attempt.partner}  " + ", ".join(filter(None, said))
+
+
+def _write_link(link: "MessageLink") -> str:
+    said = [link.code, link.subject, say_word("message", link.state)]
+    return f"{say_word('relation', link.relation)}: {link.id}  " + ", ".join(filter(None, said))
+
+
+def _stage(stage: "DeliveryStage") -> dict[str, Any]:
+    spent = None if stage.duration is None else stage.duration.total_seconds()
+    return attrs.asdict(stage) | {"seconds": spent}
+
+
+def _write_time(at: "datetime") -> str:
+    from hub.console.layout import write_second
+
+    return write_second(at)
+
+
+def _write_duration(length: "timedelta") -> str:
+    from hub.console.layout import write_duration
+
+    return write_duration(length, read_language())
