@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hub.domain.model import Delivery, Message
     from hub.journal.lineage import MessageLink
     from hub.journal.queue.exchanges import AttemptRecord
-    from hub.journal.timeline import DeliveryStage
+    from hub.journal.queue.timeline import DeliveryStage
     from hub.store.transactions import Transaction
 
 
@@ -71,7 +71,7 @@ def read_message_life(tx: "Transaction", message: "Message", made: "Sequence[Del
     """Return the life of *message*, whose deliveries were *made*."""
     from hub.journal import events, lineage
     from hub.journal.queue import exchanges
-    from hub.journal.timeline import list_delivery_stages
+    from hub.journal.queue.timeline import list_delivery_stages
 
     told = events.read_message_events(tx, message.id)
     attempts = exchanges.read_attempts(tx, message.id)

@@ -51,7 +51,7 @@ from hub.console.request import (
 from hub.console.sessions import ConsoleSession
 from hub.console.sign_in_queue import SignInQueue
 from hub.console.users import Role
-from hub.console.visible_messages import RefusedCall
+from hub.console.visible_messages import ShownCall
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
@@ -676,10 +676,11 @@ class ConsolePages:
         opened, names = await _queue(
             self._looking, lambda: self._journal.read(reading.open_visible_message, user, identity)
         )
-        if isinstance(opened, RefusedCall):
+        if isinstance(opened, ShownCall):
             if rest:
                 raise refuse_as_absent()
-            said = {"call": opened, "reasons": list_reasons([(opened.code, opened.detail)])}
+            call = opened.call
+            said = {"call": call, "events": opened.happened, "reasons": list_reasons([(call.code, call.detail)])}
             return self._page("call", visit, {**said, "error_help": help_pages.name_error_help})
         if rest == ("receipt",) and opened.receipt:
             receipt = await self._journal.read(search.read_stored_receipt, identity)

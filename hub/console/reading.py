@@ -366,7 +366,7 @@ def read_unit_names(tx: Transaction) -> dict[str, str]:
 
 def open_visible_message(
     tx: Transaction, user: User, identity: str
-) -> tuple[visible_messages.ShownMessage | visible_messages.RefusedCall, dict[str, str]]:
+) -> tuple[visible_messages.ShownMessage | visible_messages.ShownCall, dict[str, str]]:
     """Return a message, or the refused call with this tracking id, and the names of all units.
 
     Raises `RequestRefused` if there is neither, or *user* may not see it.

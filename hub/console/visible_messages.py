@@ -11,7 +11,6 @@ not shown at all.
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -24,7 +23,8 @@ from hub.journal import blobs, events, lineage, search
 from hub.journal.lineage import MessageLink
 from hub.journal.queue import deliveries, exchanges
 from hub.journal.queue.exchanges import AttemptRecord
-from hub.journal.timeline import DeliveryStage, list_delivery_stages
+from hub.journal.queue.timeline import DeliveryStage, list_delivery_stages
+from hub.journal.search import RefusedCall
 from hub.services.lookups import operations
 from hub.store.tables import delivery
 from hub.store.tables import message as table
@@ -192,38 +192,19 @@ def _read_visible_links(
     return [each for each in links if each.id in open_to]
 
 
-@attrs.frozen(kw_only=True)
-class RefusedCall:
+@attrs.frozen
+class ShownCall:
     """A call that was refused before it brought a message."""
 
-    tracking: str
-    at: str
-    partner: str | None
-    operation: str | None
-    certificate: str | None
-    code: str
-    detail: str
-    happened: Sequence[Mapping[str, object]]
+    call: RefusedCall
+    happened: Sequence[Mapping[str, object]]  #: its events in order, the first `MOST`
 
 
-def find_refused_call(tx: Transaction, user: User, tracking: str) -> RefusedCall | None:
+def find_refused_call(tx: Transaction, user: User, tracking: str) -> ShownCall | None:
     """Return the refused call with this tracking id, for operators; None for others, or if there is none."""
-    if user.role is not Role.OPERATOR:
+    if user.role is not Role.OPERATOR or (call := search.read_refused_call(tx, tracking)) is None:
         return None
-    told = events.read_call_events(tx, tracking)
-    said: Mapping[str, Any] | None = next((each for each in told if each["event"] == "call-refused"), None)
-    if said is None:
-        return None
-    return RefusedCall(
-        tracking=tracking,
-        at=said["at"],
-        partner=said.get("partner"),
-        operation=said.get("operation"),
-        certificate=said.get("certificate"),
-        code=said.get("code") or "",
-        detail=said.get("detail") or "",
-        happened=told[:MOST],
-    )
+    return ShownCall(call, events.read_call_events(tx, tracking)[:MOST])
 
 
 def record_opening(

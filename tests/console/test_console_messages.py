@@ -79,7 +79,7 @@ def test_number_and_subject_are_the_heading_and_the_timeline_says_where_the_time
     assert "<h1>7816/VPUB: V/v kết nối</h1>" in operator.page
     life = text(operator).partition("Where its time went")[2].partition("Deliveries")[0]
     told = re.sub(r"\d\d/\d\d/\d{4} \d\d:\d\d:\d\d", "|", life)
-    assert "received | waiting 1 min | being sent attempt 1: unavailable 2.0 s HTTP 503" in told
+    assert "received by the hub | waiting 1 min | being sent attempt 1: unavailable 2.0 s HTTP 503" in told
     assert (
         "| waiting 58.0 s HTTP 503 | being sent attempt 2: accepted by the partner 2.0 s their id 7 | delivered" in told
     )

@@ -8,7 +8,7 @@ from hub.domain.model import Delivery, DeliveryState, PacketKind, Problem
 from hub.journal import events, lineage, messages, search
 from hub.journal.lineage import Relation
 from hub.journal.queue.exchanges import AttemptRecord
-from hub.journal.timeline import list_delivery_stages
+from hub.journal.queue.timeline import list_delivery_stages
 from hub.store import transactions
 from tests.province import NOW, ROUTES, document, entry, status
 
