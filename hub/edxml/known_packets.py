@@ -10,6 +10,7 @@ costs about as much as reading.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import le
 from typing import NoReturn, Self
 
 import attrs
@@ -19,9 +20,9 @@ from hub.domain.model import Packet
 from hub.edxml import markings, packet
 from hub.edxml.normalise import PacketNotes, is_normal
 from hub.edxml.schema import Shape, TextRule
-from hub.formats import known_markup, streamed_xml
+from hub.formats import known_markup, markup_memory, streamed_xml
 from hub.formats.base64_content import Letters
-from hub.formats.known_markup import MarkupMemory, SplitDocument, Texts
+from hub.formats.markup_memory import MarkupMemory, SplitDocument, Texts
 from hub.formats.streamed_xml import Loads
 from hub.language.phrases import Phrase
 from hub.security import xmldsig
@@ -52,7 +53,7 @@ class Outline:
 _EMPTY = Outline({}, {}, {}, {})
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class KnownBranch:
     """An element of a packet with known tags, with its texts. See `PacketBranch`."""
 
@@ -101,6 +102,28 @@ class KnownBranch:
 
 
 @attrs.frozen(eq=False)
+class PlainRules:
+    """The rules of many texts, in their order. Lengths are compared for all at once."""
+
+    _least: Sequence[int]
+    _most: Sequence[int]
+    _others: Sequence[tuple[int, TextRule]]  #: index and rule of each text with a pattern or with listed values
+
+    @classmethod
+    def of(cls, rules: Sequence[TextRule]) -> "PlainRules":
+        """Return the rules of texts in this order."""
+        others = [(at, rule) for at, rule in enumerate(rules) if rule.pattern is not None or rule.values is not None]
+        return cls([rule.least for rule in rules], [rule.most for rule in rules], others)
+
+    def fit(self, texts: Sequence[str]) -> bool:
+        """Tell whether there are as many *texts* as rules, and each one fits its rule."""
+        lengths = list(map(len, texts))
+        if len(lengths) != len(self._least) or not all(map(le, self._least, lengths)):
+            return False
+        return all(map(le, lengths, self._most)) and all(rule.fits(texts[at]) for at, rule in self._others)
+
+
+@attrs.frozen(eq=False)
 class PacketForm:
     """What is known of packets with the same tags. Their texts are the plain ones, then base64, then an empty one."""
 
@@ -108,7 +131,7 @@ class PacketForm:
     _take_plain: Callable[[Texts], Texts]
     _take_base64: Callable[[Texts], Texts]
     _fixed: Texts
-    _rules: Sequence[TextRule]  #: of the plain texts
+    _rules: PlainRules
     _root: Outline
     _is_status: bool
 
@@ -122,9 +145,9 @@ class PacketForm:
         except UnicodeDecodeError:
             return None
         texts = plain.split(_BETWEEN)[1:-1]
-        if len(texts) != len(self._rules) or not plain.isprintable() or any(each in plain for each in _DOUBTFUL):
+        if not plain.isprintable() or any(each in plain for each in _DOUBTFUL):
             return None
-        if not all(map(TextRule.fits, self._rules, texts)):
+        if not self._rules.fit(texts):
             return None
         notes = PacketNotes()
         _, read = packet.choose_reader(is_status=self._is_status)
@@ -143,14 +166,14 @@ def read_known_packet(content: bytes) -> Packet | None:
 
     The result is that of `packet.read_packet`.
     """
-    split = known_markup.split_document(content)
+    split = markup_memory.split_document(content)
     form: PacketForm | None = split and _KNOWN.get(split.tags)
     return form.read(split) if split is not None and form is not None else None
 
 
 def learn_packet(content: bytes, found: Packet) -> None:
     """Learn the tags of *content*, if they are due, from the result *found* of reading it in the usual way."""
-    split = known_markup.split_document(content) if not found.deviations else None
+    split = markup_memory.split_document(content) if not found.deviations else None
     if split is None or not _KNOWN.is_due(split.tags, sum(map(len, split.tags))) or _KNOWN.get(split.tags) is not None:
         return
     form = _learn_form(content, split)
@@ -182,7 +205,7 @@ def _learn_form(content: bytes, split: SplitDocument) -> PacketForm | None:
         take_plain=known_markup.make_text_getter([place for place, _ in plain]),
         take_base64=known_markup.make_text_getter(base64),
         fixed=take(split.texts),
-        rules=[rule for _, rule in plain],
+        rules=PlainRules.of([rule for _, rule in plain]),
         root=_outline(root, schema.root, places, indices),
         is_status=is_status,
     )

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from hub.formats.long_texts import find_long_texts
+from hub.formats.markup_memory import MarkupMemory, split_document
 from hub.formats.spool import Octets
 
 #: Octets that cost one microsecond.
@@ -74,6 +75,8 @@ _PREFIXES = 32
 _HIDDEN = re.compile(rb"transfer-encoding:\s*base64", re.IGNORECASE)
 #: Parts of the names and types of attachments that the hub unpacks and reads (`hub.edxml.packet.READ`).
 _ENCLOSED = (b".ics", b".xml", b"text/calendar")
+#: The cost of the markup of small documents, by the cost of a tag and by their tags: it does not depend on texts.
+_COSTS = MarkupMemory()
 _CARRIAGE_RETURN = re.compile(rb"&#(?:13|xd);")
 
 
@@ -207,11 +210,25 @@ def _sample(whole: Octets) -> tuple[bytes, int]:
 
 
 def _markup(seen: bytes, tag: int, factor: int) -> int:
+    """Return the cost of the markup of *seen*, in octets, times *factor*. *tag* is the cost of one tag."""
+    split = split_document(seen)
+    if split is None:
+        return factor * _count_markup(seen, tag)
+    cost: int | None = _COSTS.get((tag, split.tags))
+    if cost is None:
+        markup = b"<".join((b"", *split.tags))
+        cost = _count_markup(markup, tag)
+        if _COSTS.is_due((tag, split.tags), len(markup)):
+            _COSTS.keep((tag, split.tags), cost)
+    return factor * cost
+
+
+def _count_markup(seen: bytes, tag: int) -> int:
     parts = split_tags(seen)
     tags, attributes = seen.count(b"<") if parts is None else len(parts) - 1, _count(seen, b"=")
     declared = seen.count(b"xmlns")
     pairs = declared * (declared + _PREFIXES) * tags
-    return factor * (tags * tag + attributes * _ATTRIBUTE + pairs * _PAIR) * MICROSECOND // 1000
+    return (tags * tag + attributes * _ATTRIBUTE + pairs * _PAIR) * MICROSECOND // 1000
 
 
 def _may_enclose(seen: bytes) -> bool:
@@ -220,14 +237,14 @@ def _may_enclose(seen: bytes) -> bool:
     A comment or a character reference may hide its name.
     """
     low = seen.lower()
-    if b"<!" in low:
+    if b"!" in low and b"<!" in low:
         first, *others = low.split(b"<!--")
         parts = [each.partition(b"-->") for each in others]
         low = b"".join((first, *(after for _, _, after in parts)))
         # a CDATA section may contain text that looks like a comment
         if b"<!" in low or not all(end for _, end, _ in parts):
             return True
-    if b"&#" in low and b"&#" in _CARRIAGE_RETURN.sub(b"", low):
+    if b"&" in low and b"&#" in _CARRIAGE_RETURN.sub(b"", low):
         return True
     return any(each in low for each in _ENCLOSED)
 

@@ -27,7 +27,7 @@ from hub.domain.model import (
     SignatureStanding,
 )
 from hub.edxml import changes, known_packets, packet, packet_signature, rules
-from hub.formats import known_markup, streamed_xml
+from hub.formats import markup_memory, streamed_xml
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
 from hub.intake import enclosures
@@ -76,7 +76,7 @@ def judge_message(
             **judged,
         )
 
-    small = content.read() if len(content) <= known_markup.SMALL else None
+    small = content.read() if len(content) <= markup_memory.SMALL else None
     found = None if small is None else known_packets.read_known_packet(small)
     try:
         if found is not None:

@@ -14,8 +14,9 @@ from cryptography import x509
 
 from hub.domain.errors import Rejected
 from hub.domain.model import DOCUMENTS
-from hub.formats import known_markup
-from hub.formats.known_markup import MarkupMemory, SplitDocument, VariedTexts
+from hub.formats import known_markup, markup_memory
+from hub.formats.known_markup import VariedTexts
+from hub.formats.markup_memory import MarkupMemory, SplitDocument
 from hub.security import known_envelopes, wss_verify
 from hub.security.known_envelopes import EnvelopeForm
 from hub.soap import documents_requests, envelope
@@ -68,7 +69,7 @@ class KnownCalls:
 
     def find(self, content: bytes, contract: Contract) -> tuple[CallForm, Sequence[bytes]] | None:
         """Return the form of the call *content*, and its texts that vary. Return None if it is not known."""
-        split = known_markup.split_document(content)
+        split = markup_memory.split_document(content)
         layout: VariedTexts | None = split and self._layouts.get((contract.name, split.tags))
         if split is None or layout is None:
             return None
@@ -83,7 +84,7 @@ class KnownCalls:
         *content* is a call that was opened, signed with one of *certificates* without SHA-1. The caller compares what
         the form says of it before it calls `keep`.
         """
-        split = known_markup.split_document(content) if contract.name == DOCUMENTS else None
+        split = markup_memory.split_document(content) if contract.name == DOCUMENTS else None
         if split is None:
             return None
         key = (contract.name, split.tags)
@@ -106,7 +107,7 @@ class KnownCalls:
 
     def keep(self, content: bytes, contract: Contract, form: CallForm) -> None:
         """Remember the *form* that was learned from *content*."""
-        split = known_markup.split_document(content)
+        split = markup_memory.split_document(content)
         layout = split and self._layouts.get((contract.name, split.tags))
         if split is not None and layout is not None:
             self._forms.keep((layout, layout.take_fixed(split.texts)), form)

@@ -18,7 +18,7 @@ from lxml import etree
 from hub.config import Config, Partner
 from hub.domain.errors import CallRefused, Rejected
 from hub.domain.model import Detail, Problem
-from hub.formats import known_markup, xsd_types
+from hub.formats import markup_memory, xsd_types
 from hub.formats.spool import Drawer, Octets
 from hub.intake import grants, known_calls
 from hub.intake.known_calls import KnownCalls
@@ -75,7 +75,7 @@ def open_call(
     operation that the signer may not call.
     """
     octets = Octets.of(body) if isinstance(body, bytes) else body
-    small = octets.read() if len(octets) <= known_markup.SMALL and manner.carriage is Carriage.INLINE else None
+    small = octets.read() if len(octets) <= markup_memory.SMALL and manner.carriage is Carriage.INLINE else None
     if small is not None and read is documents_requests.read_documents_call:
         found = _KNOWN.find(small, contract)
         opened_known = found and _open_known(*found, manner, callers, province, contract, now)

@@ -16,8 +16,8 @@ from hub.domain.errors import Rejected
 from hub.edxml import known_packets, markings, packet, schema
 from hub.edxml.normalise import is_normal
 from hub.edxml.schema import QCVN, TextRule
-from hub.formats import known_markup, safe_xml
-from hub.formats.known_markup import MarkupMemory
+from hub.formats import markup_memory, safe_xml
+from hub.formats.markup_memory import MarkupMemory
 from tests.fuzz import changing
 from tests.packets import BARE, Seal, document, letter
 from tests.pki import partner
@@ -245,7 +245,7 @@ def test_whatever_a_text_says_it_is_read_as_usual_or_not_at_all(name, data):
     known_packets._KNOWN.clear()
     content = FORMS[name]
     learn(content)
-    split = known_markup.split_document(content)
+    split = markup_memory.split_document(content)
     leaves = [at for at, tag in enumerate(split.tags[:-1]) if split.tags[at + 1] == b"/" + tag.partition(b" ")[0]]
     changes = data.draw(st.dictionaries(st.sampled_from(leaves), TEXTS, min_size=1, max_size=3))
     agrees(split.put({at: text.encode() for at, text in changes.items()}).join())
@@ -257,7 +257,7 @@ def test_changed_packets_are_read_as_usual_or_not_at_all(name):
     learn(content)
     trees = changing.Trees(words=["H55.01", "2026/11/20", "0", "1"], blindly=0)
     for seed in range(150):
-        agrees(trees.change(content, known_markup.SMALL, seed))
+        agrees(trees.change(content, markup_memory.SMALL, seed))
     random_ = random.Random(5)
     for _ in range(300):
         at = random_.randrange(len(content))

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from hub.formats import known_markup, safe_xml
-from hub.formats.known_markup import MarkupMemory, SplitDocument, VariedTexts
+from hub.formats import known_markup, markup_memory, safe_xml
+from hub.formats.known_markup import VariedTexts
+from hub.formats.markup_memory import MarkupMemory, SplitDocument
 
 WITH_ALL = b"""<?xml version='1.0' encoding='UTF-8'?>
 <a xmlns="urn:a" xmlns:b="urn:b" x='"'><b:c Id="1">text</b:c>
@@ -17,7 +18,7 @@ LETTERS = st.text(st.sampled_from("aZ0+/=-.:,'\"!?/ \t\n\r&<>;[]\x00\x7f\x85\xa0
 
 
 def split(content: bytes) -> SplitDocument:
-    found = known_markup.split_document(content)
+    found = markup_memory.split_document(content)
     assert found is not None
     return found
 
@@ -50,12 +51,12 @@ def test_each_leaf_is_found_with_its_text():
         b"<a",
         b"<a><b</a>>",
         b"<a<b>></a>",
-        b"<a>" + b"<b></b>" * known_markup.MOST_TAGS + b"</a>",
-        b"<a>" + b" " * known_markup.SMALL + b"</a>",
+        b"<a>" + b"<b></b>" * markup_memory.MOST_TAGS + b"</a>",
+        b"<a>" + b" " * markup_memory.SMALL + b"</a>",
     ],
 )
 def test_where_the_end_of_a_tag_is_in_doubt_nothing_is_split(content):
-    assert known_markup.split_document(content) is None
+    assert markup_memory.split_document(content) is None
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_where_the_end_of_a_tag_is_in_doubt_nothing_is_split(content):
 )
 def test_only_elements_are_known(content):
     """They are split, because a comment looks like a tag, but no tree is made of them."""
-    assert known_markup.split_document(content) is not None
+    assert markup_memory.split_document(content) is not None
     assert known_markup.parse_evident(content) is None
 
 
@@ -78,7 +79,7 @@ def test_plain_texts_change_nothing_else(texts):
     varied = [place for place in places.values() if place is not None]
     octets = [text.encode("utf-8") for text, _ in zip(texts, varied, strict=False)]
     other = known.put(dict(zip(varied, octets, strict=True))).join()
-    again = known_markup.split_document(other)
+    again = markup_memory.split_document(other)
     if not known_markup.are_plain(octets):
         return
     assert again is not None
@@ -113,8 +114,8 @@ def test_texts_are_taken_by_their_places():
 def test_something_is_learned_when_it_comes_again():
     memory = MarkupMemory()
     assert [memory.is_due("a", 1), memory.is_due("b", 1), memory.is_due("a", 1)] == [False, False, True]
-    assert not memory.is_due("long", known_markup.MOST_MARKUP + 1)
-    assert not memory.is_due("long", known_markup.MOST_MARKUP + 1)
+    assert not memory.is_due("long", markup_memory.MOST_MARKUP + 1)
+    assert not memory.is_due("long", markup_memory.MOST_MARKUP + 1)
 
 
 def test_a_memory_is_bounded():

@@ -15,7 +15,7 @@ from lxml import etree
 from hub import config
 from hub.domain.errors import Rejected
 from hub.domain.model import Receive, Unit
-from hub.formats import known_markup
+from hub.formats import markup_memory
 from hub.intake import known_calls, verification
 from hub.intake.known_calls import KnownCalls
 from hub.partner.policy import Policy
@@ -244,7 +244,7 @@ def test_a_changed_call_is_the_same_as_to_a_hub_that_knows_nothing(province, mon
     trees = changing.Trees(words=[*words, "m-1", "A" * 201, "QQ==", "QR=="], finish=sign, finished=0.8, blindly=0)
     accepted = 0
     for seed in range(150):
-        changed = trees.change(begun, known_markup.SMALL, seed)
+        changed = trees.change(begun, markup_memory.SMALL, seed)
         found = opened(province, changed, soap=soap)
         assert found == usually(province, changed, monkeypatch, soap=soap), seed
         accepted += isinstance(found, verification.VerifiedCall)
@@ -331,7 +331,7 @@ def test_forms_are_bounded(province, known):
             opened(province, body)
     assert len(known._forms._known) == 5
     assert known._forms._most == known_calls._MOST_FORMS
-    long = call(declared=f'xmlns:n="urn:{"x" * known_markup.MOST_MARKUP}"')
+    long = call(declared=f'xmlns:n="urn:{"x" * markup_memory.MOST_MARKUP}"')
     for _ in range(4):
         opened(province, long)
     assert len(known._forms._known) == 5
@@ -339,7 +339,7 @@ def test_forms_are_bounded(province, known):
 
 def test_only_the_service_of_documents_is_known(province, known):
     assert documents_requests.NAMESPACE == "urn:lienthong:documents:1"
-    split = known_markup.split_document(call())
+    split = markup_memory.split_document(call())
     assert split is not None
     others = wsdl.load_contract("mail")
     for _ in range(4):
