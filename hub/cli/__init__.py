@@ -28,6 +28,7 @@ COMMANDS = {
         "hub.cli.replay:replay_dead_letters",
         phrase("Replay dead deliveries, with a plan and a reason"),
     ),
+    "replays": ("hub.cli.replays:replays", phrase("Plans to replay: show, pause, resume, cancel, approve")),
     "give-up": ("hub.cli.replay:give_up", phrase("Give up waiting deliveries")),
     "pause": ("hub.cli.pause:pause_sending", phrase("Pause sending to a partner")),
     "resume": ("hub.cli.pause:resume_sending", phrase("Resume sending to a partner")),

@@ -1,91 +1,268 @@
 """`lienthong replay` and `lienthong give-up`: put dead deliveries back to waiting, and give up waiting ones.
 
-Both print a plan first and need a reason.
+Both print a plan first and need a reason. `lienthong replays` (hub.cli.replays) shows and steers the plans that run.
 """
 
 import getpass
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
+import attrs
 import click
 
 from hub.cli.messages import add_filter_options, build_message_filter
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, say, say_count, t
+from hub.cli.screen import NOT_FOUND, PARTLY, CommandStop, Screen, WholeNumber, command, pass_screen, say, say_count, t
 from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from hub.domain.model import Delivery
-    from hub.journal.queue.replay import ReplayPlan
-    from hub.store.transactions import Transaction
+    from hub.domain.model import Delivery, Message
+    from hub.journal.queue.replay import ChosenDeliveries, ReplayChoice
+    from hub.journal.queue.replay_plans import PlannedItem, ReplayPlan
+    from hub.partner.rate_limit import Rate
+    from hub.units.routing import Routes
 
+#: Seconds until the command looks again whether a running hub has taken the step that it was taking.
+_AGAIN = 0.05
 
 #: What a row of a plan says of its delivery.
 _ACTIONS = {
     "planned": phrase("planned"),
-    "replayed": phrase("replayed"),
+    "replayed": phrase("queued"),
     "given up": phrase("given up"),
     "left": phrase("left alone"),
     "excluded": phrase("excluded"),
 }
+#: State of an item of a plan -> what its row says.
+_ITEM_ACTIONS = {"planned": "planned", "queued": "replayed", "left": "left", "excluded": "excluded"}
+
+
+class _Rate(click.ParamType["Rate"]):
+    """A number of deliveries in a time, such as 600/m."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Rate":
+        """Parse the notation of a partner's rate."""
+        from hub.partner.rate_limit import EXPECTED, Rate
+
+        try:
+            return value if isinstance(value, Rate) else Rate.read(value)
+        except ValueError:
+            self.fail(t("{value} is not a rate: {expected}", value=repr(value), expected=say(EXPECTED)), param, ctx)
 
 
 @command(
     "replay",
     t(
-        "Replay dead deliveries. Prints the plan; --yes runs it.\n\nChoose messages by ID (the hub's or "
-        "the sender's) or by filters. Bytes and message id stay the same, so neither the recipient nor "
-        "the report counts a message twice."
+        "Replay deliveries. Prints the plan; --yes runs it.\n\nChoose messages by ID (the hub's or "
+        "the sender's) or by filters. Dead deliveries are chosen, with --again also delivered ones. Bytes and "
+        "message id stay the same, so neither the recipient nor the report counts a message twice."
     ),
     'lienthong replay --partner vpub --reason "máy chủ đã chạy lại"',
     'lienthong replay 0193… --recipient H55.01 --reason "đã sửa" --yes',
+    'lienthong replay --again --to vpub --since 2026-11-26 --reason "khôi phục bản sao lưu" --rate 600/m --yes',
 )
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @add_filter_options
 @click.option("--recipient", help=t("Only deliveries to this unit."))
+@click.option("--to", metavar="CODE", help=t("Only deliveries to this partner."))
+@click.option("--again", is_flag=True, help=t("Also deliveries that were delivered."))
 @click.option("--reason", required=True, help=t("Why; it is recorded."))
+@click.option("--rate", type=_Rate(), help=t("Queue at most so many, such as 600/m; the running hub does it."))
+@click.option(
+    "--stop-after", type=WholeNumber(1), help=t("Stop when so many have died again; the running hub does it.")
+)
+@click.option("--key", help=t("A name for this order: given twice with one name, it runs once."))
 @click.option("--yes", is_flag=True, help=t("Run the plan."))
 @pass_screen
 def replay_dead_letters(
-    screen: Screen, /, ids: tuple[str, ...], recipient: str | None, reason: str, yes: bool, **options: Any
+    screen: Screen,
+    /,
+    ids: tuple[str, ...],
+    recipient: str | None,
+    to: str | None,
+    again: bool,
+    reason: str,
+    rate: "Rate | None",
+    stop_after: int | None,
+    key: str | None,
+    yes: bool,
+    **options: Any,
 ) -> None:
     from hub.cli.journal import open_journal
     from hub.config import read_config
     from hub.domain.local_time import find_local_day
     from hub.journal import unit_registry
-    from hub.journal.queue import replay as queue_replay
+    from hub.journal.queue.replay import ReplayChoice
     from hub.store import transactions
     from hub.units.province import Province
 
-    _check(ids, recipient, reason, options)
-    config = read_config(screen.config)
+    _check(ids, recipient or to, reason, options)
+    config, now = read_config(screen.config), datetime.now(UTC)
+    if to is not None and to not in config.partners:
+        raise CommandStop(t("there is no partner {code}", code=to), NOT_FOUND)
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
-            routes = Province.of(config, unit_registry.read_unit_index(tx, find_local_day(datetime.now(UTC)))).routes
+            routes = Province.of(config, unit_registry.read_unit_index(tx, find_local_day(now))).routes
             wanted = build_message_filter(tx, options, config, ids or None)
-            plan = queue_replay.plan_replay(tx, wanted, routes.canonical(recipient) if recipient else None)
+        unit = routes.canonical(recipient) if recipient else None
+        choice = ReplayChoice.of(wanted, unit, to, again=again, made_at=now)
+        if not yes:
+            _show_plan(screen, engine, choice, routes)
+            return
+        order = _Order(key or str(uuid4()), reason.strip(), rate, stop_after)
+        plan = _run(engine, choice, order, routes, config.replay.approve_over)
+        with transactions.read_transaction(engine) as tx:
+            _show_items(screen, tx, plan.id)
+    _tell(screen, plan)
 
-        def put_back(tx: "Transaction", some: "Sequence[Delivery]", now: datetime) -> "Sequence[Delivery]":
-            return queue_replay.replay_deliveries(
-                tx, some, routes, reason=reason.strip(), by=getpass.getuser(), now=now
+
+@attrs.frozen
+class _Order:
+    """What the options say of the run."""
+
+    key: str
+    reason: str
+    rate: "Rate | None"
+    stop_after: int | None
+
+
+def _show_plan(screen: Screen, engine: "sa.Engine", choice: "ReplayChoice", routes: "Routes") -> None:
+    """Print what would be queued. Changes nothing."""
+    from hub.store import transactions
+
+    totals = _Totals()
+    with transactions.read_transaction(engine) as tx:
+        _print_rows(screen, totals.count(tx, choice, routes))
+    if not totals.chosen:
+        raise CommandStop(t("no delivery was chosen"), NOT_FOUND)
+    screen.note(
+        t(
+            "Plan: {count} deliveries, {octets} octets. Add --yes to run it.",
+            count=say_count(totals.chosen),
+            octets=say_count(totals.octets),
+        ),
+    )
+    if totals.delivered:
+        screen.note(t("Delivered before: {count}. Reports count nothing twice.", count=say_count(totals.delivered)))
+
+
+@attrs.define
+class _Totals:
+    """Counts the deliveries of a plan while they are printed."""
+
+    chosen: int = 0
+    delivered: int = 0
+    octets: int = 0
+
+    def count(self, tx: "sa.Connection", choice: "ReplayChoice", routes: "Routes") -> Iterator[dict[str, object]]:
+        """Yield the row of each delivery."""
+        from hub.journal.queue import replay as queue_replay
+
+        after: str | None = None
+        while True:
+            found = queue_replay.choose_deliveries(tx, choice, routes, after)
+            self.chosen += len(found.moves)
+            self.delivered += sum(1 for _, each in found.moves if each.state == "delivered")
+            self.octets += found.octets
+            yield from _list_rows(found, set(), done="", yes=False)
+            if found.last is None:
+                return
+            after = found.last
+
+
+def _run(
+    engine: "sa.Engine", choice: "ReplayChoice", order: _Order, routes: "Routes", approve_over: int | None
+) -> "ReplayPlan":
+    """Record the order, choose its deliveries and queue them; a running hub goes on with what takes long.
+
+    If this process is killed, the running hub goes on with all of it.
+    """
+    from hub.journal.queue import replay as queue_replay
+    from hub.journal.queue import replay_plans
+    from hub.journal.queue.replay_rules import PlanState
+    from hub.store import transactions
+
+    with transactions.write_transaction(engine) as tx:
+        try:
+            plan = replay_plans.make_plan(
+                tx,
+                choice,
+                key=order.key,
+                reason=order.reason,
+                by=getpass.getuser(),
+                now=datetime.now(UTC),
+                goes=True,
+                rate=order.rate,
+                stop_after=order.stop_after,
             )
+        except replay_plans.KeyReused:
+            raise CommandStop(t("the key {key} was given before, with another order", key=order.key)) from None
+    ours = {PlanState.PLANNING} | ({PlanState.RUNNING} if order.rate is None and order.stop_after is None else set())
+    while plan.state in ours:
+        limit = queue_replay.PAGE if plan.state is PlanState.PLANNING else queue_replay.TOGETHER
+        with transactions.write_transaction(engine) as tx:
+            after = replay_plans.take_step(
+                tx, plan.id, routes, datetime.now(UTC), approve_over=approve_over, limit=limit
+            )
+        if after is None:
+            time.sleep(_AGAIN)
+            with transactions.read_transaction(engine) as tx:
+                after = replay_plans.read_plan(tx, plan.id)
+        plan = after
+    return plan
 
-        moved = _carry_out(engine, plan, put_back) if yes else set()
-    _show(screen, plan, moved, done="replayed", yes=yes)
-    if not plan.moves:
-        raise CommandStop(t("no dead delivery was chosen"), NOT_FOUND)
-    if yes:
-        screen.note(t("{count} deliveries replayed.", count=say_count(len(moved))))
-    else:
-        screen.note(
-            t(
-                "Plan: {count} deliveries, {octets} octets. Add --yes to run it.",
-                count=say_count(len(plan.moves)),
-                octets=say_count(plan.octets),
-            ),
-        )
+
+def _show_items(screen: Screen, tx: "sa.Connection", plan_id: str) -> None:
+    from hub.journal.queue import replay_plans
+
+    _print_rows(screen, map(make_item_row, replay_plans.iterate_items(tx, plan_id)))
+
+
+def make_item_row(item: "PlannedItem") -> dict[str, object]:
+    """Return what `replay --json` says of one delivery of a plan."""
+    row = _make_row(item.message, item.delivery, _ITEM_ACTIONS[item.state])
+    row["reason"] = item.why if item.why is not None else item.was_reason
+    return row
+
+
+def _tell(screen: Screen, plan: "ReplayPlan") -> None:
+    """Say what happened: what is queued is not sent yet."""
+    if not plan.chosen:
+        raise CommandStop(t("no delivery was chosen"), NOT_FOUND)
+    count, name = say_count(plan.queued), plan.id
+    match plan.state:
+        case "awaiting":
+            screen.note(
+                t(
+                    "Plan {name}: {count} deliveries await the approval of another person: "
+                    "lienthong replays approve {name}",
+                    name=name,
+                    count=say_count(plan.chosen),
+                )
+            )
+            raise click.exceptions.Exit(PARTLY)
+        case "done":
+            screen.note(
+                t(
+                    "{count} deliveries queued. What becomes of them: lienthong replays show {name}",
+                    count=count,
+                    name=name,
+                )
+            )
+        case _:
+            screen.note(
+                t(
+                    "The running hub queues {chosen} deliveries: lienthong replays show {name}",
+                    chosen=say_count(plan.chosen),
+                    name=name,
+                )
+            )
 
 
 @command(
@@ -121,12 +298,8 @@ def give_up(
                 unit_registry.resolve_unit_code(tx, recipient, find_local_day(datetime.now(UTC))) if recipient else None
             )
             plan = queue_replay.plan_give_up(tx, build_message_filter(tx, options, config, ids or None), unit)
-
-        def let_die(tx: "Transaction", some: "Sequence[Delivery]", now: datetime) -> "Sequence[Delivery]":
-            return queue_replay.give_up_deliveries(tx, some, reason=reason.strip(), by=getpass.getuser(), now=now)
-
-        moved = _carry_out(engine, plan, let_die) if yes else set()
-    _show(screen, plan, moved, done="given up", yes=yes)
+        moved = _give_up_all(engine, [delivery for _, delivery in plan.moves], reason.strip()) if yes else set()
+    _print_rows(screen, _list_rows(plan, moved, done="given up", yes=yes))
     if not plan.moves:
         raise CommandStop(t("no waiting delivery was chosen"), NOT_FOUND)
     if yes:
@@ -137,50 +310,50 @@ def give_up(
         )
 
 
-def _check(ids: tuple[str, ...], recipient: str | None, reason: str, options: Mapping[str, object]) -> None:
+def _check(ids: tuple[str, ...], narrowed: str | None, reason: str, options: Mapping[str, object]) -> None:
     if not reason.strip():
         raise click.UsageError(t("--reason must not be empty"))
-    if not ids and not recipient and not any(value is not None for value in options.values()):
+    if not ids and not narrowed and not any(value is not None for value in options.values()):
         raise click.UsageError(t("an ID or a filter is needed"))
 
 
-def _carry_out(
-    engine: "sa.Engine",
-    plan: "ReplayPlan",
-    move: "Callable[[Transaction, Sequence[Delivery], datetime], Sequence[Delivery]]",
-) -> set[str]:
-    """Move the planned deliveries in batches, so that a running hub never waits long. Return the ids of those moved."""
+def _give_up_all(engine: "sa.Engine", waiting: "Sequence[Delivery]", reason: str) -> set[str]:
+    """Give up deliveries in batches, so that a running hub never waits long. Return the ids of those that moved."""
     from hub.journal.queue import replay as queue_replay
     from hub.store import transactions
 
     moved: set[str] = set()
-    for begin in range(0, len(plan.moves), queue_replay.TOGETHER):
-        some = [delivery for _, delivery in plan.moves[begin : begin + queue_replay.TOGETHER]]
+    for begin in range(0, len(waiting), queue_replay.TOGETHER):
+        some = waiting[begin : begin + queue_replay.TOGETHER]
         with transactions.write_transaction(engine) as tx:
-            moved |= {delivery.id for delivery in move(tx, some, datetime.now(UTC))}
+            done = queue_replay.give_up_deliveries(tx, some, reason=reason, by=getpass.getuser(), now=datetime.now(UTC))
+        moved |= {delivery.id for delivery in done}
     return moved
 
 
-def _show(screen: Screen, plan: "ReplayPlan", moved: set[str], *, done: str, yes: bool) -> None:
-    rows: list[dict[str, object]] = [
-        {
-            "id": message.id,
-            "message_id": message.message_id,
-            "recipient": delivery.recipient,
-            "partner": delivery.partner,
-            "attempts": delivery.attempts,
-            "reason": delivery.reason,
-            "size": message.size,
-            "action": done if delivery.id in moved else "left" if yes else "planned",
-        }
-        for message, delivery in plan.moves
-    ]
+def _list_rows(plan: "ChosenDeliveries", moved: set[str], *, done: str, yes: bool) -> Iterator[dict[str, object]]:
+    """Yield the row of each delivery of *plan*, the excluded ones last."""
+    for message, delivery in plan.moves:
+        yield _make_row(message, delivery, done if delivery.id in moved else "left" if yes else "planned")
     for each in plan.excluded:
-        left = each.delivery
-        rows.append(
-            {"id": left.message, "recipient": left.recipient, "partner": left.partner, "reason": each.why}
-            | {"attempts": left.attempts, "action": "excluded"}
-        )
+        yield _make_row(each.message, each.delivery, "excluded") | {"reason": each.why}
+
+
+def _make_row(message: "Message", delivery: "Delivery", action: str) -> dict[str, object]:
+    return {
+        "id": message.id,
+        "message_id": message.message_id,
+        "recipient": delivery.recipient,
+        "partner": delivery.partner,
+        "attempts": delivery.attempts,
+        "reason": delivery.reason,
+        "size": message.size,
+        "action": action,
+        "state": str(delivery.state),
+    }
+
+
+def _print_rows(screen: Screen, rows: Iterator[dict[str, object]]) -> None:
     columns = {
         "id": t("id"),
         "recipient": t("recipient"),
@@ -194,9 +367,11 @@ def _show(screen: Screen, plan: "ReplayPlan", moved: set[str], *, done: str, yes
 
 def _say_row(row: "Mapping[str, object]") -> dict[str, object]:
     """Return a row of a plan as a person reads it."""
-    from hub.cli.words import say_value, say_word
+    from hub.cli.words import say_value
+    from hub.language.terms import find_term
 
     why = row["reason"]
-    # a delivery that is being sent cannot be given up; its state stands for the reason
-    reason = say_word("delivery", why) if why == "sending" else say_value("reason", why)
+    # the hub's own word for why a delivery is excluded; or its state: one that is being sent cannot be given up
+    term = next((found for scope in ("replay", "delivery") if (found := find_term(scope, str(why)))), None)
+    reason = say_value("reason", why) if term is None else say(term.name)
     return {**row, "action": say(_ACTIONS[str(row["action"])]), "reason": reason}

@@ -24,7 +24,17 @@ from hub.config import reports as reporting
 from hub.config.identities import OwnIdentities
 from hub.config.table import ConfigTable
 from hub.config.trusting import is_authority
-from hub.config.values import ANY, FREE_DISK, Broker, Config, Listen, Partner, PortalSettings, RevocationSource
+from hub.config.values import (
+    ANY,
+    FREE_DISK,
+    Broker,
+    Config,
+    Listen,
+    Partner,
+    PortalSettings,
+    ReplaySettings,
+    RevocationSource,
+)
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import HUB, Receive
 from hub.domain.sanitize import show_value
@@ -92,7 +102,7 @@ def read_config(
     syslog = _syslog(table.table("syslog"))
     told = incidents.read_incident_settings(table.table("incidents"))
     links_table = table.table("links")
-    portal = _portal(table.table("portal"))
+    portal, replay = _portal(table.table("portal")), _replay(table.table("replay"))
     reports = reporting.read_report_settings(table.table("reports"), home)
     lookups = asking.read_lookup_settings(table.table("lookups"), home)
     sources, asked = _sources(home, mistakes), table.table("officials")
@@ -167,6 +177,7 @@ def read_config(
         links=links,
         portal=portal,
         reports=reports,
+        replay=replay,
         lookups=lookups,
         officials=signing,
         partners=partners,
@@ -333,6 +344,13 @@ def _portal(table: ConfigTable) -> PortalSettings | None:
         _check_url(table, "url", url, PLAIN_SCHEMES)
     table.close()
     return PortalSettings(url.rstrip("/")) if publish else None
+
+
+def _replay(table: ConfigTable) -> ReplaySettings:
+    """Return the settings of replay plans."""
+    over = table.number("approve-over", -1, least=0, most=1_000_000_000)
+    table.close()
+    return ReplaySettings(None if over < 0 else over)
 
 
 def _feed(table: ConfigTable, home: Path) -> Broker | None:

@@ -94,6 +94,14 @@ class PortalSettings:
     url: str  #: the public URL of `/public`; empty: that of the admin port
 
 
+@attrs.frozen
+class ReplaySettings:
+    """The rules for replay plans: `[replay]`."""
+
+    #: a plan for more deliveries needs the approval of a second person; None: no plan does
+    approve_over: int | None = None
+
+
 @attrs.frozen(kw_only=True)
 class Config:
     """The values of `hub.toml` and of the files beside it."""
@@ -123,6 +131,7 @@ class Config:
     links: LinkSettings | None = None  #: how links are probed; None: they are not probed
     portal: PortalSettings | None = None
     reports: ReportSettings = attrs.field(factory=ReportSettings)
+    replay: ReplaySettings = attrs.field(factory=ReplaySettings)
     lookups: LookupSettings | None = None  #: None: no lookup is answered
     #: officials who may sign reports; None: there are none, and no report needs a signature
     officials: Officials | None = None

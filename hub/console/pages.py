@@ -18,6 +18,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /messages/ID, /content, /receipt             a message or a refused call; its exact bytes; the hub's receipt
     /messages/ID/packet, /attachments/N          the packet for people; one attachment of it
     /messages/ID/attempts/ATTEMPT                one attempt to deliver it: request and reply
+    /replays, /replays/new, /replays/ID          plans to replay deliveries, for operators (`replay_pages`)
     /readiness                                   the readiness checks with their details, for operators
     /help, /help/FOLDER/PAGE                     the documentation; without a sign-in, and with nothing of a session
 """
@@ -37,6 +38,7 @@ from hub.config.reports import ReportSettings
 from hub.console import events_page, help_pages, layout, overview_page, passwords, reading, sessions, standing, users
 from hub.console import request as given
 from hub.console.message_views import MessageViews, list_reasons
+from hub.console.replay_pages import ReplayPages
 from hub.console.request import (
     BEGINNING,
     LANGUAGE,
@@ -138,6 +140,10 @@ class ConsolePages:
     _turns: SignInQueue = attrs.field(
         default=attrs.Factory(lambda self: SignInQueue(self._now), takes_self=True), init=False
     )
+    _replays: ReplayPages = attrs.field(
+        default=attrs.Factory(lambda self: ReplayPages(self._journal, self.live, self._word), takes_self=True),
+        init=False,
+    )
     _library: help_pages.HelpLibrary = attrs.field(factory=help_pages.read_help_library, init=False, repr=False)
 
     async def answer(self, asked: ConsoleRequest) -> ConsoleResponse:
@@ -194,6 +200,8 @@ class ConsolePages:
                 return await self._sign_out(visit)
             case ("account",):
                 return await self._change_password(visit)
+            case ("replays", *_):
+                return await self._replay(visit)
             case ("declarations", form, unit, period):
                 return await self._declare(visit, form, unit, period)
             case ("signing", form, unit, period):
@@ -212,6 +220,8 @@ class ConsolePages:
                 return await pages.get(name, self._account)(visit)
             case ("sign-in",):
                 return ConsoleResponse(status=303, location="/")
+            case ("replays", *_):
+                return await self._replay(visit)
             case ("reports",):
                 return _chosen(visit.asked)
             case ("reports", form, unit, period):
@@ -292,6 +302,19 @@ class ConsolePages:
         if visit.session.user.role is not Role.OPERATOR:
             raise refuse_as_absent()
         return self._page("readiness", visit, {"checks": await self._checks()})
+
+    async def _replay(self, visit: Visit) -> ConsoleResponse:
+        user, asked = visit.session.user, visit.asked
+        if user.role is not Role.OPERATOR:
+            raise refuse_as_absent()
+        shown = (
+            await self._replays.act(asked, user.name, visit.now)
+            if asked.method == "POST"
+            else await _queue(self._looking, lambda: Deferred.fromCoroutine(self._replays.show(asked)))
+        )
+        if isinstance(shown, str):
+            return ConsoleResponse(status=303, location=shown)
+        return attrs.evolve(self._page(shown.template, visit, dict(shown.said)), status=shown.status)
 
     async def _sign_out(self, visit: Visit) -> ConsoleResponse:
         everywhere = visit.asked.form.get("everywhere") == "1"

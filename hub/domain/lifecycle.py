@@ -95,6 +95,7 @@ DELIVER = MappingProxyType(
         (DeliveryState.FETCHED, DeliveryEvent.FETCH): frozenset({DeliveryState.FETCHED}),
         (DeliveryState.FETCHED, DeliveryEvent.CONFIRM): frozenset({DeliveryState.DELIVERED}),
         (DeliveryState.DELIVERED, DeliveryEvent.CONFIRM): frozenset({DeliveryState.DELIVERED}),
+        (DeliveryState.DELIVERED, DeliveryEvent.REPLAY): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
         (DeliveryState.DEAD, DeliveryEvent.REPLAY): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
         (DeliveryState.DEAD, DeliveryEvent.STOP): frozenset({DeliveryState.DEAD}),
     }

@@ -274,6 +274,7 @@ class Delivery:
     via: str = ""  #: the unit whose system receives: the recipient, or an ancestor
     answer: str | None = None  #: answer to a recall, update or replacement: 15 agreed, 16 refused
     crashes: int = 0  #: number of attempts in a row in which the hub itself broke
+    again: bool = False  #: a person sent it again after it had been delivered
 
 
 @attrs.frozen(kw_only=True)
@@ -284,6 +285,8 @@ class Consignment:
     content: bytes
     recipients: tuple[str, ...]
     attempt: int
+    #: a person sends it again to a recipient that had it: an adapter whose protocol can mark a repetition does so
+    again: bool = False
 
 
 @attrs.frozen

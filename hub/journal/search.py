@@ -425,7 +425,7 @@ def _read_number(tx: Transaction, query: sa.Select[Any]) -> int:
     return number
 
 
-def read_message_row(row: sa.RowMapping) -> Message:
+def read_message_row(row: sa.RowMapping | Mapping[str, Any]) -> Message:
     """Return the `Message` of a row."""
     fields = {field.name: row[field.name] for field in attrs.fields(Message)}
     return Message(**fields | {"state": MessageState(row["state"])})

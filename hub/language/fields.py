@@ -19,6 +19,7 @@ FIELDS: Mapping[str, Phrase] = {
     "by": phrase("done by"),
     "certificate": phrase("certificate"),
     "changes": phrase("changes"),
+    "chosen": phrase("chosen"),
     "code": phrase("code"),
     "content": phrase("content"),
     "counterpart": phrase("counterpart"),
@@ -60,9 +61,12 @@ FIELDS: Mapping[str, Phrase] = {
     "partner": phrase("partner"),
     "period": phrase("period"),
     "place": phrase("place"),
+    "plan": phrase("replay plan"),
+    "plan_state": phrase("state of the plan"),
     "problems": phrase("reasons of the refusal"),
     "purpose": phrase("purpose"),
     "question": phrase("digest of the question"),
+    "queued": phrase("queued"),
     "reason": phrase("reason"),
     "received_at": phrase("received"),
     "recipient": phrase("recipient"),
@@ -89,17 +93,20 @@ FIELDS: Mapping[str, Phrase] = {
     "until": phrase("until"),
     "urgency": phrase("urgency"),
     "user": phrase("account"),
+    "was": phrase("state before"),
 }
 #: The scope of the words (`hub.language.terms`) that a field contains.
 _SCOPES = {
     "answer": "status",
     "content": "content",
     "outcome": "attempt",
+    "plan_state": "plan",
     "role": "role",
     "service": "service",
     "signature": "signature",
     "state": "delivery",
     "status": "status",
+    "was": "delivery",
 }
 _OF_SERVICE = {"kind", "milestone", "outcome"}  #: fields whose words are first of all those of a service
 

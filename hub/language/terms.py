@@ -16,6 +16,7 @@ state of a message, an answer to an invitation, and a verdict on a report. The k
     node, link, breaker, duty      the states of a node, of a link, of a breaker; the kinds of duties
     content, relation              what of a message was opened; what a linked message is to another
     concern                        what the overview says needs attention
+    plan, item, replay             the states of a replay plan and of its deliveries; why a delivery is not replayed
     effect, revocation             what a change does to a delivery; the revocation status of a certificate
     receive, mark                  how a partner receives; where a unit of the registry comes from
 
@@ -173,7 +174,7 @@ TERMS: Mapping[str, Term] = {
         phrase("delivery: will not be sent"), phrase("A change stops it while it is being sent or is already dead.")
     ),
     "event/delivery-replayed": Term(
-        phrase("delivery: replayed"), phrase("A person put a dead letter back into the queue.")
+        phrase("delivery: queued again"), phrase("A person put a dead or delivered one back into the queue.")
     ),
     "event/attempt-started": Term(
         phrase("an attempt began"), phrase("A node took up the attempt; this is written before the call goes out.")
@@ -233,7 +234,12 @@ TERMS: Mapping[str, Term] = {
         phrase("A unit's row of a closed month was different when it was counted again."),
     ),
     "event/report-published": Term(phrase("the report was published"), phrase("A person published the report.")),
-    "event/replay": Term(phrase("a replay of dead letters"), phrase("A person put dead letters back into the queue.")),
+    "event/replay": Term(
+        phrase("deliveries queued again"), phrase("A person put dead or delivered ones back into the queue.")
+    ),
+    "event/replay-plan": Term(
+        phrase("a replay plan changed"), phrase("A plan to replay was made, started, paused, ended or cancelled.")
+    ),
     "event/give-up": Term(phrase("waiting deliveries were given up"), phrase("A person gave waiting deliveries up.")),
     "event/user-added": Term(phrase("an account was added"), phrase("A user may sign in at the console.")),
     "event/user-password-changed": Term(
@@ -287,6 +293,32 @@ TERMS: Mapping[str, Term] = {
     "delivery/fetched": Term(phrase("fetched"), phrase("The partner has fetched it and not confirmed it yet.")),
     "delivery/delivered": Term(phrase("delivered"), phrase("The partner has it and has confirmed that.")),
     "delivery/dead": Term(phrase("dead"), phrase("It is not sent any more unless a person replays it.")),
+    "plan/planning": Term(phrase("being planned"), phrase("The hub is choosing the deliveries of the plan.")),
+    "plan/planned": Term(phrase("planned"), phrase("The deliveries are chosen; nobody has started the plan.")),
+    "plan/awaiting": Term(phrase("awaits approval"), phrase("Another person must approve the plan.")),
+    "plan/running": Term(phrase("running"), phrase("The hub is queueing the deliveries of the plan.")),
+    "plan/paused": Term(phrase("paused"), phrase("A person paused the plan.")),
+    "plan/stopped": Term(phrase("stopped by errors"), phrase("As many deliveries died again as the plan allows.")),
+    "plan/done": Term(
+        phrase("all queued"), phrase("Every chosen delivery is queued or was left alone; partners may still take time.")
+    ),
+    "plan/cancelled": Term(phrase("cancelled"), phrase("A person cancelled the plan; what it queued stays queued.")),
+    "item/planned": Term(phrase("planned"), phrase("It is chosen and not queued yet.")),
+    "item/queued": Term(phrase("queued"), phrase("The plan has put it into the queue again.")),
+    "item/left": Term(phrase("left alone"), phrase("It had changed since it was chosen.")),
+    "item/excluded": Term(phrase("excluded"), phrase("The plan does not replay it.")),
+    "replay/stopped": Term(
+        phrase("taken back by a recall, an update or a replacement"),
+        phrase("A recall, an update or a replacement took the document from this recipient."),
+    ),
+    "replay/under-way": Term(phrase("still under way"), phrase("It has not ended yet, so it needs no replay.")),
+    "replay/no-partner": Term(
+        phrase("its partner does not receive any more"), phrase("The partner is not configured to receive.")
+    ),
+    "replay/not-kept": Term(phrase("its bytes are not kept"), phrase("The journal does not hold the bytes.")),
+    "replay/moved": Term(
+        phrase("somebody else was faster"), phrase("It was replayed, or changed, after it had been chosen.")
+    ),
     "attempt/accepted": Term(phrase("accepted by the partner"), phrase("The partner accepted the message.")),
     "attempt/refused": Term(
         phrase("refused by the partner"), phrase("The partner will never accept the message; it is not tried again.")

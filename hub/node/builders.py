@@ -23,6 +23,7 @@ from hub.delivery.imap_idle import MailWatch
 from hub.delivery.mail_connection import MailConnector
 from hub.delivery.pull_service import CollectionService
 from hub.delivery.push_service import POLL, DeliveryService
+from hub.delivery.replay_service import ReplayService
 from hub.delivery.transports import list_carriers
 from hub.domain.model import Reply, Request
 from hub.domain.node_counts import NodeCounts
@@ -201,6 +202,7 @@ def build_exchange(
     services = [
         DutyService(journal, work, live, reactor),
         AnswerExpiry(journal, reactor, now),
+        ReplayService(journal, live, reactor, now, check, frame.wake),
         revocation_fetcher,
         *([feed] if feed else []),
         delivery,

@@ -152,6 +152,8 @@ delivery = sa.Table(
     sa.Column("free", sa.Boolean, nullable=False, server_default=sa.false()),
     # consecutive attempts that a crash of the hub interrupted
     sa.Column("crashes", sa.SmallInteger, nullable=False, server_default="0"),
+    # a person sent it again after it had been delivered
+    sa.Column("again", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("message", "recipient"),
 )
 
@@ -280,6 +282,57 @@ exchange = sa.Table(
     sa.Column("sha256", sa.String(64), primary_key=True),
     sa.Column("head", sa.Text, nullable=False),  # JSON object (hub/partner/kept_exchange.py)
     sa.Column("body", sa.LargeBinary, nullable=False),  # the beginning of the reply's body
+)
+
+#: Orders of people to replay many deliveries (hub/journal/queue/replay_plans.py).
+replay_plan = sa.Table(
+    "replay_plan",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("key", sa.Text, nullable=False, unique=True),  # the same key is the same order, however often it is given
+    sa.Column("made_at", Instant, nullable=False),
+    sa.Column("made_by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("chooses", sa.Text, nullable=False),  # JSON: which deliveries
+    sa.Column("goes", sa.Boolean, nullable=False),  # it runs as soon as its deliveries are chosen
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("changed_at", Instant, nullable=False),
+    sa.Column("changed_by", sa.Text, nullable=False),
+    sa.Column("approved_at", Instant),
+    sa.Column("approved_by", sa.Text),
+    sa.Column("rate", sa.Text),  # such as 600/m; null: as fast as the hub can
+    sa.Column("stop_after", sa.Integer),  # deliveries that may die again; null: any number
+    sa.Column("next_at", Instant),  # when the rate allows the next delivery
+    sa.Column("cursor", sa.String(36)),  # the last message whose deliveries were considered
+    sa.Column("items", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("chosen", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("delivered", sa.BigInteger, nullable=False, server_default="0"),  # of these, delivered before
+    sa.Column("closed", sa.BigInteger, nullable=False, server_default="0"),  # of these, of a closed month
+    sa.Column("octets", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("partners", sa.Text, nullable=False, server_default="{}"),  # JSON object: partner → chosen deliveries
+    sa.Column("left_out", sa.Text, nullable=False, server_default="{}"),  # JSON object: reason → deliveries
+    sa.Column("reached", sa.BigInteger, nullable=False, server_default="0"),  # items up to here are queued or left
+    sa.Column("queued", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("skipped", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("settled", sa.BigInteger, nullable=False, server_default="0"),  # with stop_after: results seen up to here
+    sa.Column("errors", sa.BigInteger, nullable=False, server_default="0"),  # of these, the deliveries that died again
+)
+sa.Index("ix_replay_plan_state", replay_plan.c.state)
+
+#: The deliveries of a plan, in the order of receipt of their messages.
+replay_item = sa.Table(
+    "replay_item",
+    metadata,
+    sa.Column("plan", sa.String(36), sa.ForeignKey("replay_plan.id"), primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),  # from 1
+    sa.Column("delivery", sa.String(36), nullable=False),
+    sa.Column("message", sa.String(36), nullable=False),
+    sa.Column("was", sa.Text, nullable=False),  # state of the delivery when it was chosen
+    sa.Column("reason", sa.Text),  # its reason then
+    sa.Column("since", Instant, nullable=False),  # its `since` then: a later one is that of another replay
+    sa.Column("state", sa.Text, nullable=False),  # planned · queued · left · excluded
+    sa.Column("why", sa.Text),  # why it was left or excluded
+    sa.Column("queued_at", Instant),
 )
 
 #: Recently accepted signed calls (hub/journal/replay_guard.py).

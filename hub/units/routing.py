@@ -205,6 +205,11 @@ class Routes:
             unit = held.parent if held else None
         return False
 
+    def delivers_to(self, partner: str) -> bool:
+        """Tell whether *partner* is configured to receive."""
+        post = self._partners.get(partner)
+        return post is not None and post.receive is not Receive.NONE
+
     def find_first_state(self, partner: str) -> DeliveryState:
         """Return the initial state of a delivery to *partner*: `held` if it fetches, else `waiting`."""
         post = self._partners.get(partner)

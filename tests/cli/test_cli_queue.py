@@ -117,7 +117,7 @@ def test_what_waits_is_given_up_by_plan_and_a_replay_brings_it_back(home, type_)
     assert [(row["action"], row.get("message_id")) for row in planned] == [
         ("planned", "m2"),
         ("planned", "m3"),
-        ("excluded", None),
+        ("excluded", "m1"),
     ]
     done = [json.loads(line)["action"] for line in type_(*words, "--yes").stdout.splitlines()]
     assert done == ["given up", "given up", "excluded"]

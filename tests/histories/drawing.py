@@ -168,6 +168,18 @@ DRAWN: list[tuple[int, Callable[..., Any], dict[str, Callable[[Random], object]]
             "pick": one_of(None, None, 0, 2, 5),
             "unit": one_of(*[None] * 6, "H55.13", "H55.01"),
             "to": one_of(*[None] * 20, *TO),
+            "again": one_of(False, False, True),
+            "at_once": ANY,
+            "fault": FAULT,
+        },
+    ),
+    (
+        4,
+        Steps.go_on,
+        {
+            "pick": PICK,
+            "limit": one_of(1, 2, 5),
+            "what": one_of(*[None] * 8, "pause", "resume", "resume", "cancel"),
             "fault": FAULT,
         },
     ),

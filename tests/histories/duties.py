@@ -108,9 +108,9 @@ class Duties(Steps):
     def day(self, difference):
         return places.day(self.history.now) + timedelta(days=difference)
 
-    def replay(self, pick, unit, to, fault):
+    def replay(self, pick, unit, to, again, at_once, fault):
         """Replay packets alone: the story knows no others."""
-        super().replay(len(self.history.story.messages) if pick is None else pick, unit, to, fault)
+        super().replay(len(self.history.story.messages) if pick is None else pick, unit, to, again, at_once, fault)
 
     def serve(self, hours, code, due):
         """A document comes, is fetched at once, and is answered so many hours later."""

@@ -24,9 +24,12 @@ from hub.intake.endpoint import record_message_once
 from hub.journal import blobs
 from hub.journal import messages as journal_messages
 from hub.journal.decisions import MessageEntry, RecordedMessage
-from hub.journal.queue import claims, pickup
+from hub.journal.queue import claims, pickup, replay_plans
 from hub.journal.queue import replay as queue_replay
 from hub.journal.queue.claims import AttemptExchange, Claim
+from hub.journal.queue.replay import ReplayChoice
+from hub.journal.queue.replay_plans import ReplayPlan
+from hub.journal.queue.replay_rules import PlanEvent, PlanUnmovable
 from hub.journal.search import MessageFilter
 from hub.store import transactions
 from hub.store.group_commit import StepCall, commit_steps
@@ -56,6 +59,16 @@ class Open:
 
 
 @attrs.define(eq=False)
+class OpenPlan:
+    """A replay plan, with the chosen deliveries that are not queued yet: each with its state and `since` when chosen."""
+
+    id: str
+    again: bool
+    state: str = "planning"
+    left: list[tuple[Sent, str, datetime]] = attrs.field(factory=list)
+
+
+@attrs.define(eq=False)
 class History:
     """One journal, empty at first; its nodes with what they have in memory; the story; and what partners were told."""
 
@@ -67,6 +80,7 @@ class History:
     open: dict[str, Open] = attrs.field(factory=dict)  #: by attempt
     receipts: dict[str, bytes | None] = attrs.field(factory=dict)
     letters: list[Letter] = attrs.field(factory=list)  #: those that were accepted
+    plans: list[OpenPlan] = attrs.field(factory=list)  #: replays that were ordered
     _heard: int = 0
 
     def __attrs_post_init__(self) -> None:
@@ -412,29 +426,105 @@ class History:
 
     # --- people -----------------------------------------------------------------------------------------------------------
 
-    def replay(self, wanted: MessageFilter, recipient: str | None, fault: Fault = "") -> None:
-        """Plan a replay of everything that is dead of the messages *wanted*, then do it."""
+    def replay(
+        self,
+        wanted: MessageFilter,
+        recipient: str | None,
+        fault: Fault = "",
+        *,
+        again: bool = False,
+        at_once: bool = True,
+    ) -> None:
+        """Order a replay of everything that is dead (or, *again*, that ended) of the messages *wanted*, and choose it.
+
+        *at_once*: queue it all now; else `replay_some` does, while other things happen.
+        """
         self.pass_time(timedelta(seconds=1))
+        choice = ReplayChoice.of(wanted, recipient, again=again, made_at=self.now)
+        made: list[str] = []
+
+        def order(run: Callable[..., object]) -> None:
+            said = {"key": f"{self.now}", "reason": "sửa xong", "by": "an", "now": self.now, "goes": True}
+            plan = run(replay_plans.make_plan, choice, **said)
+            assert isinstance(plan, ReplayPlan)
+            made[:] = [plan.id]
+            self.story.hear(self.news())
+
+        self.do("untold" if fault else "", order)
+        plan = OpenPlan(made[0], again=again)
+        while plan.state == "planning":
+            if fault:
+                self._step(plan, 3, "undone")
+            self._step(plan, 3, "")
+        self._is_chosen(plan, wanted, recipient)
+        self.plans.append(plan)
+        while at_once and plan.state == "running":
+            if fault:
+                self.replay_some(plan, 3, "undone")
+            self.replay_some(plan, 3)
+
+    def _is_chosen(self, plan: OpenPlan, wanted: MessageFilter, recipient: str | None) -> None:
+        """Compare the deliveries that were chosen with the story's."""
+        every = [one for one in self.story.every() if self._is_wanted(one, wanted, recipient)]
+        meant = [one for one in every if plan.again or one.state == "dead"]
+        ends = {one: one.state in ("dead", "delivered") for one in meant}
         with transactions.read_transaction(self.engine) as tx:
-            plan = queue_replay.plan_replay(tx, wanted, recipient)
-        dead = [
-            sent for sent in self.story.every() if sent.state == "dead" and self._is_wanted(sent, wanted, recipient)
-        ]
-        planned = Counter((made.message, made.recipient) for _, made in plan.moves)
-        assert planned == Counter((one.message.id, one.recipient) for one in dead if one.stopped is None)
-        excluded = Counter((each.delivery.message, each.delivery.recipient, each.why) for each in plan.excluded)
-        assert excluded == Counter((one.message.id, one.recipient, one.stopped) for one in dead if one.stopped)
-        every = [made for _, made in plan.moves] + [each.delivery for each in plan.excluded]
+            items = list(replay_plans.iterate_items(tx, plan.id))
+        found = {(each.message.id, each.delivery.recipient): each for each in items}
+        assert len(items) == len(found) == len(meant)
+        for one in meant:
+            each, reasons = found[one.message.id, one.recipient], self.story.withheld(one)
+            if not ends[one] and not reasons:
+                reasons = {"under-way"}
+            assert each.was == one.state
+            assert (each.state == "excluded", each.why in reasons) == (bool(reasons), bool(reasons)), (
+                each.why,
+                reasons,
+            )
+        assert [each.message.id for each in items] == sorted(each.message.id for each in items)
+        by_place = {(one.message.id, one.recipient): one for one in meant}
+        chosen = [by_place[each.message.id, each.delivery.recipient] for each in items if each.state == "planned"]
+        plan.left = [(one, one.state, one.since) for one in chosen]
+
+    def replay_some(self, plan: OpenPlan, limit: int, fault: Fault = "") -> None:
+        """Queue the next deliveries of a plan, each once: those that are still as they were chosen."""
+        self.pass_time(timedelta(seconds=1))
+        self._step(plan, limit, fault)
+
+    def _step(self, plan: OpenPlan, limit: int, fault: Fault) -> None:
+        def attempt(run: Callable[..., object]) -> None:
+            some = plan.left[:limit] if plan.state == "running" else []
+            goes = [
+                one
+                for one, was, since in some
+                if (one.state, one.since) == (was, since) and not self.story.withheld(one)
+            ]
+            after = run(replay_plans.take_step, plan.id, province().routes, self.now, approve_over=None, limit=limit)
+            assert isinstance(after, ReplayPlan)
+            said = self.news()
+            told = [(each["message"], each["recipient"]) for each in said if each["event"] == "delivery-replayed"]
+            assert sorted(told) == sorted((one.message.id, one.recipient) for one in goes)
+            self.story.hear(said)
+            assert all(one.state in ("waiting", "held") for one in goes)
+            plan.left, plan.state = plan.left[len(some) :], after.state
+            if after.state == "done":
+                assert plan.left == []
+
+        self.do(fault, attempt)
+
+    def hold(self, plan: OpenPlan, what: PlanEvent, fault: Fault = "") -> None:
+        """Let a person pause, resume or cancel a plan."""
+        self.pass_time(timedelta(seconds=1))
 
         def attempt(run: Callable[..., object]) -> None:
-            goes = [one for one in dead if one.stopped is None and one.state == "dead"]
-            moved = run(
-                queue_replay.replay_deliveries, every, province().routes, reason="sửa xong", by="an", now=self.now
-            )
-            assert isinstance(moved, Sequence)
-            assert len(moved) == len(goes)
-            self.story.hear(self.news())
-            assert all(one.state in ("waiting", "held") for one in goes)
+            try:
+                after = run(replay_plans.change_plan, plan.id, what, by="bình", now=self.now)
+            except PlanUnmovable:
+                assert self.news() == []
+                return
+            assert isinstance(after, ReplayPlan)
+            plan.state = after.state
+            assert {each["event"] for each in self.news()} <= {"replay-plan"}
 
         self.do(fault, attempt)
 

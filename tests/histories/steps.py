@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from hub.demo.plan import packets
 from hub.demo.plan.packets import Answered
 from hub.domain.model import Accepted, Outcome, Postponed, Refused, Unavailable
+from hub.journal.queue.replay_rules import PlanEvent
 from hub.journal.search import MessageFilter
 from tests.histories import office
 from tests.histories.history import History
@@ -275,12 +276,21 @@ class Steps:
             else:
                 self.history.confirm(partner, message, unit)
 
-    def replay(self, pick, unit, to, fault):
+    def replay(self, pick, unit, to, again, at_once, fault):
         messages = self.history.story.messages
         if not messages:
             return
         ids = None if pick is None else tuple(one.id for one in messages[-1 - pick % len(messages) :])
-        self.history.replay(MessageFilter(ids=ids, unit=unit), to, fault)
+        self.history.replay(MessageFilter(ids=ids, unit=unit), to, fault, again=again, at_once=at_once)
+
+    def go_on(self, pick, limit, what, fault):
+        """Queue some more of a replay, or let a person hold it (*what*)."""
+        if self.history.plans:
+            plan = self.history.plans[-1 - pick % len(self.history.plans)]
+            if what is None:
+                self.history.replay_some(plan, limit, fault)
+            else:
+                self.history.hold(plan, PlanEvent(what), fault)
 
     def give_up(self, pick, unit, to, fault):
         """A person gives up what waits of some of the latest messages."""

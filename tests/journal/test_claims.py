@@ -15,6 +15,7 @@ from hub.domain.model import DeliveryState
 from hub.journal import messages
 from hub.journal.queue import claims, deliveries, pickup, queue_view, replay
 from hub.journal.queue.claims import AttemptExchange
+from hub.journal.queue.replay import ReplayChoice
 from hub.journal.search import MessageFilter
 from hub.store import transactions
 from hub.units.routing import Route
@@ -103,7 +104,7 @@ def work(engine: sa.Engine) -> dict[str, int]:
     waiting = [made for _, made in plan.moves]
     dead = once("give up", replay.give_up_deliveries, waiting, reason="no", by="an", now=LATER)
     with transactions.read_transaction(engine) as tx:
-        plan = replay.plan_replay(tx, MessageFilter(ids=(last,)))
+        plan = replay.choose_deliveries(tx, ReplayChoice(MessageFilter(ids=(last,))), ROUTES)
     assert once(
         "replay", replay.replay_deliveries, [made for _, made in plan.moves], ROUTES, reason="", by="an", now=LATER
     )

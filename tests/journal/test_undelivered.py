@@ -4,16 +4,17 @@ import pytest
 
 from hub.journal import metrics, search
 from hub.journal.queue import replay
+from hub.journal.queue.replay import ReplayChoice
 from hub.journal.search import MessageFilter
 from tests.databases import plans, sqlite
-from tests.province import NOW
+from tests.province import NOW, ROUTES
 
 
 @pytest.mark.parametrize(
     "look",
     [
         lambda tx: metrics.measure_journal(tx, NOW, None),
-        lambda tx: replay.plan_replay(tx, MessageFilter()),
+        lambda tx: replay.choose_deliveries(tx, ReplayChoice(MessageFilter()), ROUTES),
         lambda tx: replay.plan_give_up(tx, MessageFilter(partner="vpub"), "H55.13"),
         lambda tx: list(search.find_messages(tx, MessageFilter(delivery_state="dead"), 50)),
     ],

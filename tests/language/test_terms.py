@@ -28,6 +28,7 @@ from hub.edxml import changes
 from hub.journal.duties import DutyKind
 from hub.journal.lineage import Relation
 from hub.journal.nodes import NodeState
+from hub.journal.queue import replay_rules
 from hub.language.catalogues import say_both
 from hub.language.phrases import Phrase
 from hub.language.terms import TERMS, describe_reason, find_term, name_word
@@ -112,8 +113,12 @@ def words() -> Iterator[tuple[str, str]]:
         "receive": Receive,
         "content": OpenedContent,
         "relation": Relation,
+        "plan": replay_rules.PlanState,
+        "item": replay_rules.ItemState,
+        "replay": replay_rules.Exclusion,
     }.items():
         yield from ((scope, word) for word in enumeration)
+    yield "replay", replay_rules.STOPPED
     yield from (("link", word) for word in given("monitoring/link_rows.py", "state"))
     yield from (("mark", mark) for mark in UnitMark if mark)  # a usual unit has none
     yield from (("reports", word) for word in (*ReportState, *EarlyStep))

@@ -34,6 +34,7 @@ class Sent:
     answer: str | None = None
     told_overdue: bool = False
     crashes: int = 0  #: attempts in a row that a crash cut short
+    again: bool = False  #: it had arrived before a person sent it once more
 
     @property
     def place(self) -> tuple[str, str]:

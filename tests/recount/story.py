@@ -107,7 +107,7 @@ class Story:
                 self._replay(self._sent(event), at)
             case "delivery-overdue-held":
                 self._overdue(self._sent(event), at)
-            case "attempt-stale" | "replay" | "give-up":
+            case "attempt-stale" | "replay" | "give-up" | "replay-plan":
                 pass
             case name:
                 raise AssertionError(f"nobody knows {name}")
@@ -339,7 +339,7 @@ class Story:
             elif outcome == "refused" or (outcome == "unavailable" and at - since >= GIVE_UP):
                 self._die(sent, event["reason"], at)
                 assert event["reason"].startswith(("refused: ", "given up: "))
-                self.log.append((at, "failed", sent.message, sent.recipient))
+                self._fail(sent, at)
             else:
                 assert due is not None
                 sent.due = due
@@ -356,6 +356,10 @@ class Story:
         for sent in given_up:
             assert sent.state == "waiting"
             self._die(sent, reason, at)
+            self._fail(sent, at)
+
+    def _fail(self, sent: Sent, at: datetime) -> None:
+        if not sent.again:
             self.log.append((at, "failed", sent.message, sent.recipient))
 
     def _die(self, sent: Sent, reason: str, at: datetime) -> None:
@@ -368,7 +372,7 @@ class Story:
             sent.crashes += crashed
             if crashed and sent.crashes == SET_ASIDE:
                 self._die(sent, f"set aside: the hub stopped {SET_ASIDE} times in a row while it was sent", at)
-                self.log.append((at, "failed", sent.message, sent.recipient))
+                self._fail(sent, at)
                 continue
             late = sent.crashes > 1 and crashed
             sent.due = at + timedelta(seconds=10 * 2 ** (sent.crashes - 2)) if late else at
@@ -378,7 +382,8 @@ class Story:
     def _arrive(self, sent: Sent, at: datetime) -> None:
         assert sent.state in ("sending", "fetched")
         sent.state, sent.reason = "delivered", None
-        self.log.append((at, "received", sent.message, sent.recipient))
+        if not sent.again:
+            self.log.append((at, "received", sent.message, sent.recipient))
 
     def _fetch(self, sent: Sent, at: datetime) -> None:
         assert (sent.state, sent.stopped) == ("held", None), f"{sent} cannot be fetched"
@@ -386,10 +391,30 @@ class Story:
         sent.state = "fetched"
 
     def _replay(self, sent: Sent, at: datetime) -> None:
-        assert (sent.state, sent.stopped) == ("dead", None), f"{sent} cannot be replayed"
+        assert sent.state in ("dead", "delivered"), f"{sent} cannot be replayed"
+        assert self.withheld(sent) == set(), f"{sent} was taken back"
+        sent.again = sent.again or sent.state == "delivered"
         sent.state = "held" if places.PARTNERS[sent.partner][1] == "fetch" else "waiting"
         sent.due = sent.since = at
         sent.reason, sent.told_overdue, sent.crashes = None, False, 0
+
+    def withheld(self, sent: Sent) -> set[str]:
+        """Return the reasons for which a delivery that ended must not be replayed: what took the document back there."""
+        if sent.stopped is not None:
+            return {sent.stopped}
+        message = sent.message
+        if sent.state != "delivered" or message.letter.kind not in ("document", "replacement", "update"):
+            return set()
+        carried = message.about if message.letter.kind == "update" else (message.letter.document_id,)
+        later = self.messages[self.messages.index(message) + 1 :]
+        return {
+            f"{effect}: {change.id}"
+            for change in later
+            if change.sender == message.sender
+            and (change.partner == message.partner or places.stands_for(change.partner, change.sender))
+            for unit, effect, about in documents.effects(change)
+            if about in carried and unit in ("", sent.recipient)
+        }
 
     def _overdue(self, sent: Sent, at: datetime) -> None:
         assert sent in self.overdue(at), f"{sent} is not overdue"

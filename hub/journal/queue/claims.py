@@ -54,6 +54,7 @@ class Claim:
     crashes: int = 0  #: consecutive attempts before this one that a crash of the hub interrupted
     since: datetime  #: since when the oldest delivery waits
     holder: str  #: name of the node
+    again: bool = False  #: a person sends it again to a recipient that had it
 
 
 @attrs.frozen(kw_only=True)
@@ -225,6 +226,7 @@ def _taken(holder: str, now: datetime, message_id: str, rows: Rows) -> Claim:
         crashes=max(row.crashes for row in rows),
         since=min(row.since for row in rows),
         holder=holder,
+        again=any(row.again for row in rows),
     )
 
 
@@ -300,7 +302,9 @@ def settle_claim(
         halt_deliveries(tx, rows, now)
     else:
         for row in rows:
-            record_delivery_end(tx, claim.message, row.id, row.recipient, row.partner, state, now, verdict.reason)
+            record_delivery_end(
+                tx, claim.message, row.id, row.recipient, row.partner, state, now, verdict.reason, again=row.again
+            )
     lanes.free_next_in_lane(tx, [(row.lane, row.recipient) for row in rows])
     if heard is not None:
         partner_state.move_breaker(tx, claim.partner, heard, now)
@@ -411,7 +415,9 @@ def _give_back(
         if state is DeliveryState.WAITING:
             back.append(row)
         else:
-            record_delivery_end(tx, row.message, row.id, row.recipient, row.partner, state, now, verdict.reason)
+            record_delivery_end(
+                tx, row.message, row.id, row.recipient, row.partner, state, now, verdict.reason, again=row.again
+            )
     halt_deliveries(tx, back, now)
     lanes.free_next_in_lane(tx, [(row.lane, row.recipient) for row in rows])
     return len(rows)

@@ -27,6 +27,7 @@ def read_consignment(tx: Transaction, claim: Claim) -> Consignment:
         content=blobs.read_blob(tx, found.sha256),
         recipients=claim.recipients,
         attempt=claim.number,
+        again=claim.again,
     )
 
 
@@ -41,6 +42,7 @@ def read_small_consignments(tx: Transaction, claims: Sequence[Claim]) -> list[Co
             content=bytes(found[claim.message]["octets"]),
             recipients=claim.recipients,
             attempt=claim.number,
+            again=claim.again,
         )
         if claim.message in found
         else None

@@ -20,7 +20,7 @@ from hub.journal.queue import lanes
 from hub.services import list_services
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement, SetInsert
-from hub.store.tables import FREE, message, write_instant
+from hub.store.tables import FREE, Instant, message, write_instant
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Route
@@ -40,6 +40,13 @@ _SET = SetInsert(table)
 #: Most deliveries that are created or settled as one set. A set is not divided by the budget of a commit, so it must be
 #: short by itself, about 50 ms; what is beyond is done one by one, within that budget.
 MOST_IN_SET = 256
+#: A dead or delivered delivery `which`, in the state and with the `since` that it had when it was read.
+_REVIVE = HotStatement(
+    sa.update(table)
+    .where(table.c.id == sa.bindparam("which"), table.c.state == sa.bindparam("was"))
+    .where(table.c.since == sa.bindparam("old", type_=Instant), table.c.stopped.is_(None)),
+    keys=("state", "again", "due", "since", "changed_at", "alarmed_at", "crashes", "reason", "holder", "lease_until"),
+)
 _LAST = HotStatement(sa.select(sa.func.max(table.c.id).label("last")).where(table.c.lane == sa.bindparam("in")))
 _ONE = sa.update(table).where(table.c.id == sa.bindparam("which"))
 _MESSAGE = HotStatement(sa.select(message).where(message.c.id == sa.bindparam("of")))
@@ -190,7 +197,13 @@ def read_message_deliveries(tx: Transaction, message_id: str, *, to_move: bool =
     return [read_delivery_row(row) for row in tx.execute(query.with_for_update() if to_move else query).mappings()]
 
 
-def read_delivery_row(row: sa.RowMapping) -> Delivery:
+def read_deliveries_of(tx: Transaction, messages: Collection[str]) -> list[Delivery]:
+    """Return the deliveries of *messages*, by message and in the order of creation."""
+    query = sa.select(table).where(table.c.message.in_(list(messages))).order_by(table.c.message, table.c.id)
+    return [read_delivery_row(row) for row in tx.execute(query).mappings()]
+
+
+def read_delivery_row(row: sa.RowMapping | Mapping[str, Any]) -> Delivery:
     """Return the `Delivery` of a row."""
     fields = {field.name: row[field.name] for field in attrs.fields(Delivery)}
     return Delivery(**fields | {"state": DeliveryState(row["state"])})
@@ -205,10 +218,18 @@ def record_delivery_end(
     state: DeliveryState,
     now: datetime,
     reason: str | None,
+    *,
+    again: bool,
 ) -> None:
-    """Record that a delivery became `delivered`, or `dead` after a failure: its event and its fact."""
+    """Record that a delivery became `delivered`, or `dead` after a failure: its event and its fact.
+
+    *again*: it had been delivered before, and a person sent it again. It makes no fact, because the first delivery has
+    been counted: a repetition that fails is no failure of the document.
+    """
     body = {"recipient": recipient, "partner": partner} | ({"reason": reason} if reason else {})
     events.append_events(tx, Event(f"delivery-{state}", now, message_id, delivery_id, body))
+    if again:
+        return
     row = _MESSAGE.first(tx, {"of": message_id})._asdict()
     if row["service"] != DOCUMENTS:
         milestone = list_services()[row["service"]].synced
@@ -227,36 +248,47 @@ def record_delivery_end(
     facts.record_facts(tx, [fact])
 
 
-def revive_delivery(
-    tx: Transaction, dead: Delivery, state: DeliveryState, *, reason: str, by: str, now: datetime
-) -> bool:
-    """Put a dead delivery back to *state* (`waiting` or `held`) for a person's replay.
+def revive_deliveries(
+    tx: Transaction,
+    ended: Iterable[tuple[Delivery, DeliveryState]],
+    *,
+    reason: str,
+    by: str,
+    now: datetime,
+    plan: str | None = None,
+) -> list[Delivery]:
+    """Put dead or delivered deliveries back to a state (`waiting` or `held`) for a person's replay, by *plan* if one.
 
-    Returns False when it is not dead any more, or a change stopped it.
+    Return those that moved. One that has moved since it was read, or that a change stopped, stays as it is.
     """
-    waits = state is DeliveryState.WAITING
-    if waits:
-        lanes.lock_lanes(tx, dead.lane, [dead.recipient])
-    fresh = {"due": now, "since": now, "alarmed_at": None, "crashes": 0}
-    moved = tx.execute(
-        sa.update(table)
-        .where(table.c.id == dead.id, table.c.state == DeliveryState.DEAD, table.c.stopped.is_(None))
-        .values(
-            state=move_delivery(DeliveryState.DEAD, DeliveryEvent.REPLAY, state),
-            changed_at=now,
-            reason=None,
-            holder=None,
-            lease_until=None,
-            **fresh,
-        )
-    ).rowcount
+    asked = list(ended)
+    lanes.lock_all_lanes(tx, {(each.lane, each.recipient) for each, state in asked if state is DeliveryState.WAITING})
+    fresh = {"due": now, "since": now, "changed_at": now, "alarmed_at": None, "crashes": 0, "reason": None}
+    fresh |= {"holder": None, "lease_until": None}
+    moved: list[Delivery] = []
+    places: dict[tuple[str, str], None] = {}
+    told = []
+    for each, state in asked:
+        again = each.state is DeliveryState.DELIVERED
+        if each.state is not DeliveryState.DEAD and not again:
+            continue
+        becomes = {
+            "state": move_delivery(each.state, DeliveryEvent.REPLAY, state),
+            "again": again or each.again,
+        }
+        if not _REVIVE.run(tx, {**fresh, **becomes, "which": each.id, "was": each.state, "old": each.since}):
+            continue
+        moved.append(each)
+        if state is DeliveryState.WAITING:
+            places[each.lane, each.recipient] = None
+        body = {"recipient": each.recipient, "partner": each.partner, "reason": reason, "by": by}
+        body |= ({"plan": plan} if plan else {}) | ({"was": str(each.state)} if again else {})
+        told.append(Event("delivery-replayed", now, each.message, each.id, body))
     if moved:
         transactions.notify_nodes(tx)
-        if waits:
-            lanes.correct_lane_heads(tx, [(dead.lane, dead.recipient)])
-        body = {"recipient": dead.recipient, "partner": dead.partner, "reason": reason, "by": by}
-        events.append_events(tx, Event("delivery-replayed", now, dead.message, dead.id, body))
-    return bool(moved)
+        lanes.correct_lane_heads(tx, places)
+        events.append_events(tx, *told)
+    return moved
 
 
 def give_up_delivery(tx: Transaction, waiting: Delivery, *, reason: str, by: str, now: datetime) -> bool:
@@ -272,7 +304,15 @@ def give_up_delivery(tx: Transaction, waiting: Delivery, *, reason: str, by: str
     ).rowcount
     if moved:
         record_delivery_end(
-            tx, waiting.message, waiting.id, waiting.recipient, waiting.partner, DeliveryState.DEAD, now, said
+            tx,
+            waiting.message,
+            waiting.id,
+            waiting.recipient,
+            waiting.partner,
+            DeliveryState.DEAD,
+            now,
+            said,
+            again=waiting.again,
         )
         lanes.free_next_in_lane(tx, [(waiting.lane, waiting.recipient)])
     return bool(moved)
@@ -303,7 +343,9 @@ def expire_deliveries(
             "changed_at": now,
         }
         tx.execute(sa.update(table).where(table.c.id == row.id).values(dead))
-        record_delivery_end(tx, row.message, row.id, row.recipient, row.partner, DeliveryState.DEAD, now, said)
+        record_delivery_end(
+            tx, row.message, row.id, row.recipient, row.partner, DeliveryState.DEAD, now, said, again=row.again
+        )
     lanes.free_next_in_lane(tx, [(row.lane, row.recipient) for row in rows])
     return len(rows)
 

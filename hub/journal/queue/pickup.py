@@ -86,7 +86,9 @@ def confirm_receipt(
                 .where(table.c.id == row.id)
                 .values(state=move_delivery(DeliveryState.FETCHED, DeliveryEvent.CONFIRM), changed_at=now)
             )
-            record_delivery_end(tx, message_id, row.id, row.recipient, partner, DeliveryState.DELIVERED, now, None)
+            record_delivery_end(
+                tx, message_id, row.id, row.recipient, partner, DeliveryState.DELIVERED, now, None, again=row.again
+            )
 
 
 def _of_partner(tx: Transaction, partner: str, message_id: str) -> Sequence[sa.Row[tuple[object, ...]]]:

@@ -1,38 +1,49 @@
-"""Replays and gives up deliveries on a person's order: a plan first, then the move with a reason.
+"""Chooses the deliveries that a person may replay or give up, says why others are left out, and moves them.
 
-Knows which deliveries may be moved, not who may order it.
+Knows which deliveries may be moved. Does not know who may order it, nor how a plan is kept (`replay_plans`).
 """
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import attrs
+import sqlalchemy as sa
 
-from hub.domain.model import Delivery, DeliveryState, Event, Message
-from hub.journal import events, search
+from hub.domain.model import DOCUMENTS, Delivery, DeliveryState, Event, Message, PacketKind
+from hub.edxml import changes
+from hub.edxml.changes import Effect
+from hub.journal import documents, events, search
 from hub.journal.queue import deliveries
+from hub.journal.queue.replay_rules import judge_replay
 from hub.journal.search import MessageFilter
+from hub.store.tables import change, content
 from hub.store.transactions import Transaction
 from hub.units.routing import Routes
 
+#: Messages whose deliveries are considered in one step.
+PAGE = 200
 #: Deliveries moved in one transaction. A running hub waits for that transaction.
 TOGETHER = 500
 
 
 @attrs.frozen
 class ExcludedDelivery:
-    """A delivery that a plan does not move, and why."""
+    """A delivery that is not moved, and why."""
 
     delivery: Delivery
-    why: str  #: the change that stopped it, or its state
+    why: str  #: the change that stopped it, a word of `Exclusion`, or its state
+    message: Message
 
 
 @attrs.frozen
-class ReplayPlan:
+class ChosenDeliveries:
     """The deliveries that would be moved, each with its message, and the excluded ones."""
 
     moves: tuple[tuple[Message, Delivery], ...]
     excluded: tuple[ExcludedDelivery, ...]
+    last: str | None = None  #: hub id of the last message that was considered; None: there are no more
 
     @property
     def octets(self) -> int:
@@ -40,50 +51,205 @@ class ReplayPlan:
         return sum({message.id: message.size for message, _ in self.moves}.values())
 
 
-def plan_replay(tx: Transaction, wanted: MessageFilter, recipient: str | None = None) -> ReplayPlan:
-    """Return the plan to replay the dead deliveries of the messages that *wanted* selects. Changes nothing.
+@attrs.frozen
+class ReplayChoice:
+    """Which deliveries a person wants replayed."""
 
-    A delivery that a recall, an update or a replacement stopped is never replayed.
+    wanted: MessageFilter
+    recipient: str | None = None  #: only those to this unit
+    partner: str | None = None  #: only those to this partner
+    again: bool = False  #: also those that were delivered
+
+    @classmethod
+    def of(
+        cls,
+        wanted: MessageFilter,
+        recipient: str | None = None,
+        partner: str | None = None,
+        *,
+        again: bool = False,
+        made_at: datetime,
+    ) -> "ReplayChoice":
+        """Return the choice among the messages received before *made_at*, when the order was given.
+
+        A filter for deliveries to a unit or a partner also narrows the deliveries. Who sends again what was delivered means a partner that receives. So with *again* the partner of *wanted* also
+        narrows the deliveries; without this, the messages that it sent would go again to all their recipients.
+        """
+        until = made_at if wanted.until is None else min(wanted.until, made_at)
+        narrowed = partner or wanted.sent_to or (wanted.partner if again else None)
+        return cls(attrs.evolve(wanted, until=until), recipient or wanted.recipient, narrowed, again)
+
+    def build_filter(self, after: str | None) -> MessageFilter:
+        """Return the filter for the messages behind *after* that have such deliveries."""
+        state = self.wanted.delivery_state if self.again else DeliveryState.DEAD
+        partner = self.wanted.partner or self.partner  # the index of the partner holds what goes to it, too
+        return attrs.evolve(self.wanted, delivery_state=state, partner=partner, after=after)
+
+    def write(self) -> str:
+        """Return the choice as JSON, with its times in ISO 8601 under a key of their own."""
+        wanted = {
+            field.name: _write(getattr(self.wanted, field.name))
+            for field in attrs.fields(MessageFilter)
+            if getattr(self.wanted, field.name) != field.default
+        }
+        said = {"recipient": self.recipient, "partner": self.partner, "again": self.again, "wanted": wanted}
+        return json.dumps(said, ensure_ascii=False, sort_keys=True)
+
+    @classmethod
+    def read(cls, text: str) -> "ReplayChoice":
+        """Return the choice that `write` wrote."""
+        said = json.loads(text)
+        wanted = {name: _read(value) for name, value in said["wanted"].items()}
+        return cls(MessageFilter(**wanted), said["recipient"], said["partner"], said["again"])
+
+
+def _write(value: object) -> object:
+    return {"time": value.isoformat()} if isinstance(value, datetime) else value
+
+
+def _read(value: Any) -> Any:
+    match value:
+        case {"time": text}:
+            return datetime.fromisoformat(text)
+        case list():
+            return tuple(value)
+    return value
+
+
+def choose_deliveries(
+    tx: Transaction, choice: ReplayChoice, routes: Routes, after: str | None = None, limit: int = PAGE
+) -> ChosenDeliveries:
+    """Return what *choice* selects of the next *limit* messages behind the message *after*. Changes nothing.
+
+    Considers more than *limit* deliveries only where one message has so many. Without *again*, deliveries that are not
+    dead are not mentioned at all.
     """
-    replays, excluded = [], []
-    for message, delivery in search.find_deliveries_in_state(tx, [DeliveryState.DEAD], wanted, recipient):
-        if delivery.stopped is not None:
-            excluded.append(ExcludedDelivery(delivery, delivery.stopped))
+    found = list(search.find_messages(tx, choice.build_filter(after), limit))
+    by_id = {message.id: message for message in found}
+    made = [each for each in deliveries.read_deliveries_of(tx, by_id) if _is_meant(choice, each)] if found else []
+    last = found[-1].id if len(found) == limit else None
+    if len(made) > limit:
+        last = made[limit - 1].message  # a message is considered whole
+        made = [each for each in made if each.message <= last]
+        last = None if last == found[-1].id and len(found) < limit else last
+    return judge_deliveries(tx, [(by_id[each.message], each) for each in made], routes, again=choice.again, last=last)
+
+
+def _is_meant(choice: ReplayChoice, delivery: Delivery) -> bool:
+    return (
+        (choice.again or delivery.state is DeliveryState.DEAD)
+        and choice.recipient in (None, delivery.recipient)
+        and choice.partner in (None, delivery.partner)
+    )
+
+
+def judge_deliveries(
+    tx: Transaction,
+    made: Sequence[tuple[Message, Delivery]],
+    routes: Routes,
+    *,
+    again: bool,
+    last: str | None = None,
+) -> ChosenDeliveries:
+    """Return which of the deliveries *made* may be replayed now."""
+    kept = _list_kept(tx, {message.sha256 for message, _ in made})
+    changed = _Changes(tx, routes)
+    moves, excluded = [], []
+    for message, delivery in made:
+        why = judge_replay(
+            delivery,
+            again=again,
+            kept=message.sha256 in kept,
+            served=routes.delivers_to(delivery.partner),
+            changed=changed.find(message, delivery),
+        )
+        if why is None:
+            moves.append((message, delivery))
         else:
-            replays.append((message, delivery))
-    return ReplayPlan(tuple(replays), tuple(excluded))
+            excluded.append(ExcludedDelivery(delivery, str(why), message))
+    return ChosenDeliveries(tuple(moves), tuple(excluded), last)
+
+
+def _list_kept(tx: Transaction, hashes: Iterable[str]) -> frozenset[str]:
+    query = sa.select(content.c.sha256).where(content.c.sha256.in_(list(hashes)), content.c.part == 0)
+    return frozenset(tx.scalars(query))
+
+
+class _Changes:
+    """Finds the changes that came after a document was delivered.
+
+    A change stops what is not delivered yet, and then the delivery says so. One that was delivered cannot be stopped,
+    so nothing marks it: the recall would be undone if the document were sent again behind it.
+    """
+
+    def __init__(self, tx: Transaction, routes: Routes) -> None:
+        self._tx, self._routes = tx, routes
+        self._of: dict[str, Mapping[str, str]] = {}
+
+    def find(self, message: Message, delivery: Delivery) -> str | None:
+        """Return the reason of the first later change that takes the document from the recipient of *delivery*."""
+        if delivery.state is not DeliveryState.DELIVERED or message.service != DOCUMENTS or message.sender is None:
+            return None
+        if message.id not in self._of:
+            self._of[message.id] = self._read(message, message.sender)
+        found = self._of[message.id]
+        return found.get(delivery.recipient) or found.get(changes.EVERY)
+
+    def _read(self, message: Message, sender: str) -> Mapping[str, str]:
+        """Return the reasons by unit."""
+        first: dict[str, str] = {}
+        for document in self._list_carried(message):
+            for each in sorted(documents.read_early_changes(self._tx, sender, document), key=lambda one: one.message):
+                allowed = each.partner == message.partner or self._routes.stands_for(each.partner, sender)
+                if each.message > message.id and allowed:
+                    first.setdefault(each.unit, changes.write_stop_reason(each.effect, each.message))
+        return first
+
+    def _list_carried(self, message: Message) -> list[str]:
+        """Return the documents that *message* carries to its recipients."""
+        if message.kind in changes.DOCUMENTS:
+            return [message.document_id] if message.document_id else []
+        if message.kind != PacketKind.UPDATE:
+            return []
+        updated = sa.select(change.c.document_id).where(
+            change.c.message == message.id, change.c.effect == Effect.UPDATED
+        )
+        return list(self._tx.scalars(updated.distinct()))
 
 
 def replay_deliveries(
-    tx: Transaction, dead: Iterable[Delivery], routes: Routes, *, reason: str, by: str, now: datetime
+    tx: Transaction,
+    ended: Iterable[Delivery],
+    routes: Routes,
+    *,
+    reason: str,
+    by: str,
+    now: datetime,
+    plan: str | None = None,
 ) -> Sequence[Delivery]:
-    """Put dead deliveries back to `waiting`, or to `held` where the partner fetches. Return those that moved.
+    """Put ended deliveries back to `waiting`, or to `held` where the partner fetches. Return those that moved.
 
-    A delivery that is no longer dead (another person was faster) is left alone.
+    A delivery that has changed since it was read (another person was faster) is left alone.
     """
-    moved = [
-        delivery
-        for delivery in dead
-        if deliveries.revive_delivery(
-            tx, delivery, routes.find_first_state(delivery.partner), reason=reason, by=by, now=now
-        )
-    ]
+    states = ((each, routes.find_first_state(each.partner)) for each in ended)
+    moved = deliveries.revive_deliveries(tx, states, reason=reason, by=by, now=now, plan=plan)
     if moved:
-        events.append_events(
-            tx, Event("replay", now, None, None, {"reason": reason, "by": by, "deliveries": len(moved)})
-        )
+        said = {"reason": reason, "by": by, "deliveries": len(moved)} | ({"plan": plan} if plan else {})
+        events.append_events(tx, Event("replay", now, None, None, said))
     return moved
 
 
-def plan_give_up(tx: Transaction, wanted: MessageFilter, recipient: str | None = None) -> ReplayPlan:
-    """Return the plan to give up the waiting deliveries of the messages that *wanted* selects. Changes nothing.
+def plan_give_up(tx: Transaction, wanted: MessageFilter, recipient: str | None = None) -> ChosenDeliveries:
+    """Return what would be given up of the waiting deliveries of the messages that *wanted* selects. Changes nothing.
 
     A delivery that is being sent is excluded: it may still arrive.
     """
     found = search.find_deliveries_in_state(tx, [DeliveryState.WAITING, DeliveryState.SENDING], wanted, recipient)
     waiting = tuple((message, delivery) for message, delivery in found if delivery.state is DeliveryState.WAITING)
-    sending = (delivery for _, delivery in found if delivery.state is DeliveryState.SENDING)
-    return ReplayPlan(waiting, tuple(ExcludedDelivery(delivery, "sending") for delivery in sending))
+    sending = ((message, delivery) for message, delivery in found if delivery.state is DeliveryState.SENDING)
+    return ChosenDeliveries(
+        waiting, tuple(ExcludedDelivery(delivery, "sending", message) for message, delivery in sending)
+    )
 
 
 def give_up_deliveries(

@@ -136,6 +136,8 @@ def _choose(tx: Transaction, ended: Sequence[EndedAttempt]) -> list[int]:
             continue  # what is kept of one depends on what is kept of the other
         if each.verdict.state is not DeliveryState.DELIVERED or each.verdict.due is not None or not each.verdict.counts:
             continue
+        if each.claim.again:  # a repetition makes no fact
+            continue
         if each.heard is not None:
             name = each.claim.partner
             if name not in breakers:

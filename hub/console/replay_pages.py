@@ -1,0 +1,263 @@
+"""The pages of replay plans: the list, a new plan, one plan with its deliveries and the buttons that steer it.
+
+Contains the fields of the forms and what each page reads. Contains no HTTP, no SQL and no check of the user's role.
+
+    /replays[?before=ID]                 the plans, newest first
+    /replays/new?FIELD=VALUE…            the form for a new plan, filled in with the fields of a search
+    /replays                             by POST: makes the plan; the hub chooses its deliveries
+    /replays/ID[?after=NUMBER][&live=1]  one plan; live: the page loads itself again
+    /replays/ID                          by POST, with `do`: start, pause, resume, cancel, approve
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from hub.console import layout
+from hub.console.request import ConsoleRequest, refuse_as_absent
+from hub.domain.fair_queue import CONSOLE
+from hub.domain.local_time import HANOI
+from hub.domain.sanitize import replace_controls
+from hub.journal.queue import replay_plans
+from hub.journal.queue.replay import ReplayChoice
+from hub.journal.queue.replay_plans import KeyReused, PlannedItem, ReplayPlan, SamePerson
+from hub.journal.queue.replay_rules import ACTIVE, PLAN, PlanEvent, PlanUnmovable
+from hub.journal.search import MessageFilter
+from hub.language.phrases import Phrase, phrase
+from hub.partner import rate_limit
+from hub.partner.rate_limit import Rate
+from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
+from hub.units.live import Live
+
+#: Plans, and deliveries of a plan, on one page.
+PLANS, ITEMS = 50, 100
+#: Maximum characters of a field; the forms have the same limits.
+_LONGEST, _REASON = 200, 500
+#: Fields of a search that choose messages, by the name of the filter.
+_TEXTS = ("state", "delivery_state", "partner", "message_id", "unit", "service", "kind")
+_TIMES = ("since", "until")
+#: Fields of the form for a new plan.
+FIELDS = ("id", *_TEXTS, *_TIMES, "recipient", "to", "again", "reason", "rate", "stop_after", "key")
+
+
+@attrs.frozen
+class ReplayPage:
+    """One page: its template and what it says."""
+
+    template: str
+    said: Mapping[str, object]
+    status: int = 200
+
+
+class _Unfit(Exception):
+    """A field of the form does not fit."""
+
+    def __init__(self, why: Phrase) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
+@attrs.define(eq=False)
+class ReplayPages:
+    """Makes the pages of replay plans."""
+
+    _journal: Journal  #: the journal to read and write
+    _live: Live  #: the configuration and the province in force
+    _word: Callable[[], str]  #: returns a new random word: the key of an order
+
+    async def show(self, asked: ConsoleRequest) -> ReplayPage:
+        """Return the page for a GET request."""
+        match asked.path[1:]:
+            case ():
+                return await self._list(asked)
+            case ("new",):
+                return self._ask(asked.query)
+            case (plan,):
+                return await self._show(asked, plan)
+        raise refuse_as_absent()
+
+    async def act(self, asked: ConsoleRequest, by: str, now: datetime) -> ReplayPage | str:
+        """Do what a form asks, for the user *by*. Return the address of the next page, or the page that says why not."""
+        match asked.path[1:]:
+            case ():
+                return await self._make(asked.form, by, now)
+            case (plan,):
+                return await self._steer(asked, plan, by, now)
+        raise refuse_as_absent()
+
+    async def _list(self, asked: ConsoleRequest) -> ReplayPage:
+        before = asked.query.get("before", "")[:36] or None
+        plans = await self._journal.read(replay_plans.list_plans, PLANS + 1, before)
+        more = layout.build_page_path("replays", before=plans[PLANS - 1].id) if len(plans) > PLANS else None
+        return ReplayPage("replays", {"plans": plans[:PLANS], "more": more, "before": before})
+
+    def _ask(self, given: Mapping[str, str], wrong: Phrase | None = None) -> ReplayPage:
+        fields = {name: given.get(name, "")[:_REASON] for name in FIELDS}
+        said = {
+            "fields": fields | {"key": fields["key"] or self._word()},
+            "wrong": wrong,
+            "partners": sorted(self._live.config.partners),
+            "filters": (*_TEXTS, *_TIMES),
+        }
+        return ReplayPage("replay_new", said, 422 if wrong else 200)
+
+    async def _make(self, form: Mapping[str, str], by: str, now: datetime) -> ReplayPage | str:
+        try:
+            choice = self._read_choice(form, now)
+            reason = _read_reason(form.get("reason", ""))
+            rate, stop_after = _read_rate(form.get("rate", "")), _read_number(form.get("stop_after", ""))
+            plan = await self._journal.admit(
+                CONSOLE,
+                replay_plans.make_plan,
+                choice,
+                key=f"{by} {form.get('key', '')[:_LONGEST] or self._word()}",
+                reason=reason,
+                by=by,
+                now=now,
+                goes=False,
+                rate=rate,
+                stop_after=stop_after,
+            )
+        except _Unfit as unfit:
+            return self._ask(form, unfit.why)
+        except KeyReused:
+            again = {name: value for name, value in form.items() if name != "key"}
+            return self._ask(
+                again, phrase("This form was sent before with other values. Send it again to make another plan.")
+            )
+        return layout.build_page_path("replays", plan.id)
+
+    def _read_choice(self, form: Mapping[str, str], now: datetime) -> ReplayChoice:
+        said = {name: _clean(form.get(name, ""), _LONGEST) for name in (*_TEXTS, *_TIMES, "id", "recipient", "to")}
+        if not any(said.values()):
+            raise _Unfit(phrase("Choose by at least one field; everything at once is refused."))
+        routes = self._live.province.routes
+        fields: dict[str, Any] = {name: said[name] or None for name in _TEXTS}
+        fields |= {name: _read_time(said[name]) for name in _TIMES}
+        if said["unit"]:
+            fields["unit"] = routes.canonical(said["unit"])
+        for code in (said["partner"], said["to"]):
+            if code and code not in self._live.config.partners:
+                raise _Unfit(phrase("There is no partner {code}.", code=code))
+        wanted = MessageFilter(**fields, ids=tuple(said["id"].split()) or None)
+        recipient = routes.canonical(said["recipient"]) if said["recipient"] else None
+        return ReplayChoice.of(wanted, recipient, said["to"] or None, again=form.get("again") == "1", made_at=now)
+
+    async def _show(
+        self, asked: ConsoleRequest, plan_id: str, wrong: Phrase | None = None, status: int = 200
+    ) -> ReplayPage:
+        after = asked.query.get("after", "")
+        try:
+            seen = await self._journal.read(_read_shown, plan_id, int(after) if after.isdecimal() else 0)
+        except KeyError:
+            raise refuse_as_absent() from None
+        plan = seen.plan
+        shown = {name: value for name, value in asked.query.items() if name in {"after", "live"}}
+        more = seen.items[-1].number if len(seen.items) == ITEMS else None
+        live = asked.query.get("live") == "1" and plan.state in ACTIVE
+        said = {
+            "plan": plan,
+            "results": seen.results,
+            "items": seen.items,
+            "wrong": wrong,
+            "may": [what for what in _BUTTONS if (plan.state, _BUTTONS[what]) in PLAN],
+            "active": plan.state in ACTIVE,
+            "live": live,
+            "here_again": layout.build_page_path("replays", plan.id, **shown),
+            "live_address": layout.build_page_path("replays", plan.id, **shown | {"live": None if live else "1"}),
+            "more": layout.build_page_path("replays", plan.id, after=str(more)) if more else None,
+            "first": layout.build_page_path("replays", plan.id) if after else None,
+        }
+        return ReplayPage("replay", said, status)
+
+    async def _steer(self, asked: ConsoleRequest, plan_id: str, by: str, now: datetime) -> ReplayPage | str:
+        what = asked.form.get("do", "")
+        if what not in _BUTTONS:
+            raise refuse_as_absent()
+        try:
+            await self._change(plan_id, what, by, now)
+        except KeyError:
+            raise refuse_as_absent() from None
+        except SamePerson:
+            return await self._show(asked, plan_id, phrase("You made this plan: another person must approve it."), 409)
+        except PlanUnmovable:
+            return await self._show(asked, plan_id, phrase("The plan has changed meanwhile; see its state below."), 409)
+        return layout.build_page_path("replays", plan_id)
+
+    async def _change(self, plan_id: str, what: str, by: str, now: datetime) -> ReplayPlan:
+        if what == "start":
+            over = self._live.config.replay.approve_over
+            return await self._journal.admit(
+                CONSOLE, replay_plans.start_plan, plan_id, by=by, now=now, approve_over=over
+            )
+        if what == "approve":
+            return await self._journal.admit(CONSOLE, replay_plans.approve_plan, plan_id, by=by, now=now)
+        return await self._journal.admit(CONSOLE, replay_plans.change_plan, plan_id, _BUTTONS[what], by=by, now=now)
+
+
+#: The buttons of a plan, and the event for which a state must have room.
+_BUTTONS = {
+    "start": PlanEvent.RUN,
+    "approve": PlanEvent.APPROVE,
+    "pause": PlanEvent.PAUSE,
+    "resume": PlanEvent.RESUME,
+    "cancel": PlanEvent.CANCEL,
+}
+
+
+@attrs.frozen
+class _Shown:
+    plan: ReplayPlan
+    results: Mapping[str, int]  #: the queued deliveries by their state now
+    items: list[PlannedItem]
+
+
+def _read_shown(tx: Transaction, plan_id: str, after: int) -> _Shown:
+    plan = replay_plans.read_plan(tx, plan_id)
+    results = replay_plans.count_results(tx, plan_id) if plan.queued else {}
+    return _Shown(plan, results, replay_plans.list_items(tx, plan_id, after, ITEMS))
+
+
+def _clean(text: str, longest: int) -> str:
+    return replace_controls(" ".join(text.split()))[:longest]
+
+
+def _read_reason(text: str) -> str:
+    reason = _clean(text, _REASON)
+    if not reason:
+        raise _Unfit(phrase("Say why; the reason is recorded."))
+    return reason
+
+
+def _read_time(text: str) -> datetime | None:
+    """Return the instant of a day or a time, in Hà Nội unless it has an offset: 2026-11-27 or 27/11/2026, with HH:MM."""
+    if not text:
+        return None
+    for form in ("%d/%m/%Y", "%d/%m/%Y %H:%M"):
+        try:
+            return datetime.strptime(text, form).replace(tzinfo=HANOI).astimezone(UTC)
+        except ValueError:
+            continue
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        raise _Unfit(phrase("{text} is not a time: write 27/11/2026 or 2026-11-27 08:00.", text=text)) from None
+    return (read if read.tzinfo else read.replace(tzinfo=HANOI)).astimezone(UTC)
+
+
+def _read_rate(text: str) -> Rate | None:
+    try:
+        return Rate.read(text.strip()) if text.strip() else None
+    except ValueError:
+        raise _Unfit(phrase("The rate must be {expected}.", expected=rate_limit.EXPECTED)) from None
+
+
+def _read_number(text: str) -> int | None:
+    if not text.strip():
+        return None
+    if not text.strip().isdecimal() or not 0 < int(text.strip()[:10]) < 1_000_000_000:
+        raise _Unfit(phrase("The number of errors must be a whole number from 1."))
+    return int(text)

@@ -1,0 +1,99 @@
+"""Goes on with the replay plans that people have ordered, in short steps. Decides when, not how.
+
+Each step is one commit of a few deliveries, behind the steps of the exchange, followed by a pause as long as the step
+took. So the writer is free for others at least half of the time, however large a plan is. All nodes that share a
+journal run this service. The row of a plan is locked by the node, or the command line, that takes a step of it.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import attrs
+import structlog
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from hub.domain.errors import Unready
+from hub.domain.fair_queue import Owner
+from hub.journal.queue import replay_plans
+from hub.journal.queue.replay_rules import ACTIVE
+from hub.runtime.periodic import PeriodicService
+from hub.store.group_commit import Journal
+from hub.units.live import Live
+
+log = structlog.get_logger()
+
+#: Owner of this work at the writer, with a name that no partner can have.
+OWNER = Owner("?replays")
+#: Deliveries of one step: about 20 ms of the writer.
+LIMIT = 50
+#: Steps of one plan in one run. The others come in the next run, a second later.
+STEPS = 20
+#: Longest pause between two steps, in seconds: a step that took longer waited for others.
+REST = 0.05
+
+
+@attrs.define(eq=False)
+class ReplayService(PeriodicService):
+    """Chooses and queues the deliveries of active plans."""
+
+    every = replay_plans.TICK.total_seconds()
+
+    _journal: Journal  #: the journal with the plans
+    _live: Live  #: the configuration and the province in force
+    _clock: IReactorTime  #: the reactor's clock, for intervals and pauses
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
+    _may_work: Callable[[], None]  #: raises `Unready` while this node must accept nothing
+    _queued: Callable[[], None]  #: called when deliveries were queued
+    _stopping: bool = attrs.field(default=False, init=False)  #: set by a stop: no further step is begun
+
+    def startService(self) -> None:
+        """Start, with the plans that were active when the hub was last stopped or killed."""
+        self._stopping = False
+        super().startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Begin no further step. The next start continues."""
+        self._stopping = True
+        return super().stopService()
+
+    async def run_once(self) -> None:
+        """Take the next steps of each active plan."""
+        try:
+            self._may_work()
+            for plan in await self._journal.read(replay_plans.list_active_plans):
+                await self._go_on(plan)
+        except CancelledError:
+            raise
+        except Unready as unready:
+            log.warning("replays-wait", reason=str(unready))  # tried again in the next run
+        except Exception:
+            log.exception("replay-failed")  # the plan stays as it is
+
+    async def _go_on(self, plan_id: str) -> None:
+        before = None
+        for _ in range(STEPS):
+            if self._stopping:
+                return
+            begun = self._clock.seconds()
+            plan = await self._journal.admit(
+                OWNER,
+                replay_plans.take_step,
+                plan_id,
+                self._live.province.routes,
+                self._now(),
+                approve_over=self._live.config.replay.approve_over,
+                limit=LIMIT,
+            )
+            if plan is None:
+                return  # another node, or the command line, is at it
+            if plan.queued and (before is None or plan.queued != before.queued):
+                self._queued()
+            if plan.state not in ACTIVE:
+                log.info("replay-plan", plan=plan.id, state=plan.state, queued=plan.queued, chosen=plan.chosen)
+                return
+            if plan == before:
+                return  # its rate, or its limit of errors, allows no more now
+            before = plan
+            await deferLater(self._clock, min(self._clock.seconds() - begun, REST))

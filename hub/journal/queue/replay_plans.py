@@ -1,0 +1,512 @@
+"""Keeps the plans of people to replay many deliveries: chooses their deliveries and queues them, step by step.
+
+A plan is a row, and each delivery that it considered is a row of its own. Each function is one short step of one
+transaction, so a plan for a million deliveries never holds the writer. The move of a delivery and the note that it was
+queued are in one transaction: whenever a process is killed, the next step continues behind the last delivery that was
+queued, and each chosen delivery is queued once. The row of the plan is locked by the process that takes a step.
+
+Knows the life of a plan. Does not know who takes the steps: the command line, or the service of a node.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.ids import make_id
+from hub.domain.local_time import find_local_day
+from hub.domain.model import Delivery, DeliveryState, Event, Message
+from hub.journal import events, search
+from hub.journal.queue import replay
+from hub.journal.queue.deliveries import read_delivery_row
+from hub.journal.queue.replay import PAGE, ChosenDeliveries, ReplayChoice
+from hub.journal.queue.replay_rules import (
+    ACTIVE,
+    Exclusion,
+    ItemState,
+    PlanEvent,
+    PlanState,
+    choose_next_at,
+    count_room,
+    move_plan,
+    name_exclusion,
+)
+from hub.partner.rate_limit import Rate
+from hub.store import transactions
+from hub.store.hot_statements import SetInsert
+from hub.store.tables import closing, delivery, message
+from hub.store.tables import replay_item as item
+from hub.store.tables import replay_plan as table
+from hub.store.transactions import Transaction
+from hub.units.routing import Routes
+
+#: How often the service of a node looks at the plans. Within this time a rate may be used up at once.
+TICK = timedelta(seconds=1)
+#: Deliveries of a plan with `stop_after` whose results are unknown, at most: beyond the errors that it allows, so many
+#: more may still die.
+AHEAD = 100
+
+_INSERT = SetInsert(item)
+
+
+class KeyReused(Exception):
+    """The key of the order was given before, with another order."""
+
+
+class SamePerson(Exception):
+    """The plan must be approved by a person other than the one who made it."""
+
+
+@attrs.frozen(kw_only=True)
+class ReplayPlan:
+    """A plan, without its deliveries."""
+
+    id: str
+    key: str
+    made_at: datetime
+    made_by: str
+    reason: str
+    choice: ReplayChoice
+    goes: bool  #: it runs as soon as its deliveries are chosen
+    state: PlanState
+    changed_at: datetime
+    changed_by: str
+    approved_at: datetime | None
+    approved_by: str | None
+    rate: Rate | None
+    stop_after: int | None
+    next_at: datetime | None
+    cursor: str | None
+    items: int  #: deliveries that were considered
+    chosen: int
+    delivered: int  #: chosen ones that were delivered before
+    closed: int  #: chosen ones whose message was received in a month that is closed
+    octets: int  #: total size of the messages of the chosen deliveries
+    partners: dict[str, int]  #: chosen deliveries by partner
+    left_out: dict[str, int]  #: excluded deliveries by reason: a word of `Exclusion`, or `stopped`
+    reached: int  #: all items up to this number are queued, left or excluded
+    queued: int
+    skipped: int  #: chosen deliveries that were left alone, because they had changed
+    settled: int
+    errors: int
+
+    @property
+    def waits(self) -> int:
+        """Return the number of chosen deliveries that are not queued yet."""
+        return self.chosen - self.queued - self.skipped
+
+
+@attrs.frozen(kw_only=True)
+class PlannedItem:
+    """One delivery of a plan, with the state that it had and the one that it has now."""
+
+    number: int
+    message: Message
+    delivery: Delivery
+    was: DeliveryState
+    was_reason: str | None
+    state: ItemState
+    why: str | None
+    queued_at: datetime | None
+
+
+# --- orders -----------------------------------------------------------------------------------------------------------
+
+
+def make_plan(
+    tx: Transaction,
+    choice: ReplayChoice,
+    *,
+    key: str,
+    reason: str,
+    by: str,
+    now: datetime,
+    goes: bool,
+    rate: Rate | None = None,
+    stop_after: int | None = None,
+) -> ReplayPlan:
+    """Record the order to replay what *choice* selects, and return its plan; for a known *key* the plan made with it.
+
+    *goes*: it runs as soon as its deliveries are chosen; otherwise it waits for `start_plan`. Raises `KeyReused` if
+    *key* stands for another order.
+    """
+    row = {
+        "id": make_id(now),
+        "key": key,
+        "made_at": now,
+        "made_by": by,
+        "reason": reason,
+        "chooses": choice.write(),
+        "goes": goes,
+        "state": PlanState.PLANNING,
+        "changed_at": now,
+        "changed_by": by,
+        "rate": None if rate is None else str(rate),
+        "stop_after": stop_after,
+    }
+    new = transactions.insert_missing_rows(tx, table, [row])
+    plan = _read(tx.execute(sa.select(table).where(table.c.key == key)).mappings().one())
+    if new:
+        _tell(tx, plan, now, by)
+        transactions.notify_nodes(tx)
+    elif (plan.made_by, plan.reason, _undated(plan.choice)) != (by, reason, _undated(choice)):
+        raise KeyReused(key)
+    return plan
+
+
+def _undated(choice: ReplayChoice) -> ReplayChoice:
+    """Return *choice* without its end, which is the time of the order unless a person said an earlier one."""
+    return attrs.evolve(choice, wanted=attrs.evolve(choice.wanted, until=None))
+
+
+def start_plan(tx: Transaction, plan_id: str, *, by: str, now: datetime, approve_over: int | None) -> ReplayPlan:
+    """Run a planned plan; one of more than *approve_over* deliveries (None: any number) then awaits approval.
+
+    A plan that was started before stays as it is. Raises `PlanUnmovable` if it was cancelled, and KeyError if there is
+    none.
+    """
+    plan = _lock(tx, plan_id)
+    if plan.goes and plan.state is not PlanState.CANCELLED:
+        return plan
+    return _start(tx, attrs.evolve(plan, goes=True), by, now, approve_over)
+
+
+def _start(tx: Transaction, plan: ReplayPlan, by: str, now: datetime, approve_over: int | None) -> ReplayPlan:
+    if plan.state is PlanState.PLANNING:  # its deliveries are not all chosen: it will start then
+        return _write(tx, plan)
+    over = approve_over is not None and plan.chosen > approve_over
+    return _move(tx, plan, PlanEvent.AWAIT if over else PlanEvent.RUN, by, now)
+
+
+def approve_plan(tx: Transaction, plan_id: str, *, by: str, now: datetime) -> ReplayPlan:
+    """Run a plan that awaits approval. A plan that was approved before stays as it is.
+
+    Raises `SamePerson`, `PlanUnmovable`, and KeyError if there is none.
+    """
+    plan = _lock(tx, plan_id)
+    if plan.approved_by is not None:
+        return plan
+    if plan.state is PlanState.AWAITING and plan.made_by.casefold() == by.casefold():
+        raise SamePerson(by)
+    return _move(tx, attrs.evolve(plan, approved_by=by, approved_at=now), PlanEvent.APPROVE, by, now)
+
+
+def change_plan(tx: Transaction, plan_id: str, what: PlanEvent, *, by: str, now: datetime) -> ReplayPlan:
+    """Pause, resume or cancel a plan (*what*). A plan that is already paused, running or cancelled stays as it is.
+
+    Resuming a plan that errors stopped counts its errors anew. Raises `PlanUnmovable`, and KeyError if there is none.
+    """
+    plan = _lock(tx, plan_id)
+    already = {
+        PlanEvent.PAUSE: PlanState.PAUSED,
+        PlanEvent.RESUME: PlanState.RUNNING,
+        PlanEvent.CANCEL: PlanState.CANCELLED,
+    }
+    if plan.state is already[what]:
+        return plan
+    if what is PlanEvent.RESUME and plan.state is PlanState.STOPPED:
+        plan = attrs.evolve(plan, settled=plan.reached, errors=0)
+    return _move(tx, plan, what, by, now)
+
+
+# --- steps ------------------------------------------------------------------------------------------------------------
+
+
+def take_step(
+    tx: Transaction, plan_id: str, routes: Routes, now: datetime, *, approve_over: int | None, limit: int = PAGE
+) -> ReplayPlan | None:
+    """Take the next step of a plan: choose or queue its next deliveries, about *limit*. Return the plan after it.
+
+    Returns None while another process is taking a step of it. A plan that is not active stays as it is. Raises KeyError
+    if there is none.
+    """
+    row = tx.execute(sa.select(table).where(table.c.id == plan_id).with_for_update(skip_locked=True)).mappings().first()
+    if row is None:
+        _ = read_plan(tx, plan_id)
+        return None
+    plan = _read(row)
+    if plan.state is PlanState.PLANNING:
+        return _choose_some(tx, plan, routes, now, approve_over, limit)
+    if plan.state is PlanState.RUNNING:
+        return _queue_some(tx, plan, routes, now, limit)
+    return plan
+
+
+def _choose_some(
+    tx: Transaction, plan: ReplayPlan, routes: Routes, now: datetime, approve_over: int | None, limit: int
+) -> ReplayPlan:
+    found = replay.choose_deliveries(tx, plan.choice, routes, plan.cursor, limit)
+    _insert_items(tx, plan, found)
+    plan = _count(plan, found, _read_closed_day(tx))
+    if found.last is not None:
+        return _write(tx, attrs.evolve(plan, cursor=found.last))
+    plan = _move(tx, plan, PlanEvent.CHOOSE, plan.changed_by, now)
+    return _start(tx, plan, plan.made_by, now, approve_over) if plan.goes else plan
+
+
+def _insert_items(tx: Transaction, plan: ReplayPlan, found: ChosenDeliveries) -> None:
+    rows = [(each, None) for _, each in found.moves] + [(each.delivery, each.why) for each in found.excluded]
+    rows.sort(key=lambda row: (row[0].message, row[0].id))
+    _ = _INSERT.run(
+        tx,
+        [
+            {
+                "plan": plan.id,
+                "number": number,
+                "delivery": each.id,
+                "message": each.message,
+                "was": each.state,
+                "reason": each.reason,
+                "since": each.since,
+                "state": ItemState.PLANNED if why is None else ItemState.EXCLUDED,
+                "why": why,
+            }
+            for number, (each, why) in enumerate(rows, plan.items + 1)
+        ],
+    )
+
+
+def _read_closed_day(tx: Transaction) -> date | None:
+    """Return the last day of the latest closed month of any form."""
+    found: date | None = tx.scalar(sa.select(sa.func.max(closing.c.last_day)))
+    return found
+
+
+def _count(plan: ReplayPlan, found: ChosenDeliveries, closed: date | None) -> ReplayPlan:
+    """Return *plan* with what was *found* counted."""
+    in_closed = sum(1 for each, _ in found.moves if closed is not None and find_local_day(each.received_at) <= closed)
+    return attrs.evolve(
+        plan,
+        items=plan.items + len(found.moves) + len(found.excluded),
+        chosen=plan.chosen + len(found.moves),
+        delivered=plan.delivered + sum(1 for _, each in found.moves if each.state is DeliveryState.DELIVERED),
+        closed=plan.closed + in_closed,
+        octets=plan.octets + found.octets,
+        partners=dict(Counter(plan.partners) + Counter(each.partner for _, each in found.moves)),
+        left_out=dict(Counter(plan.left_out) + Counter(name_exclusion(each.why) for each in found.excluded)),
+    )
+
+
+def _queue_some(tx: Transaction, plan: ReplayPlan, routes: Routes, now: datetime, limit: int) -> ReplayPlan:
+    before, most = plan, plan.stop_after
+    if most is not None:
+        plan, unknown, died = _see_results(tx, plan)
+        if died >= most:
+            return _move(tx, plan, PlanEvent.STOP, plan.changed_by, now)
+        limit = min(limit, AHEAD - unknown)
+    room = count_room(plan.rate, plan.next_at, now, limit, TICK)
+    if room <= 0 and plan.waits:
+        return plan if plan == before else _write(tx, plan)
+    rows = _read_next(tx, plan, max(room, 0))
+    made = [(_read_message(row), _read_delivery(row)) for row in rows]
+    unmoved = [
+        pair for row, pair in zip(rows, made, strict=True) if (row["was"], row["chosen_since"]) == _mark_of(pair[1])
+    ]
+    judged = replay.judge_deliveries(tx, unmoved, routes, again=True)
+    moved = replay.replay_deliveries(
+        tx, [each for _, each in judged.moves], routes, reason=plan.reason, by=plan.made_by, now=now, plan=plan.id
+    )
+    why = {each.delivery.id: each.why for each in judged.excluded}
+    _note(tx, plan, rows, {each.id for each in moved}, why, now)
+    reached = rows[-1]["number"] if len(rows) == room else plan.items
+    plan = attrs.evolve(
+        plan,
+        reached=reached,
+        queued=plan.queued + len(moved),
+        skipped=plan.skipped + len(rows) - len(moved),
+        next_at=choose_next_at(plan.rate, plan.next_at, now, len(moved), TICK),
+    )
+    return _write(tx, plan) if plan.waits else _move(tx, plan, PlanEvent.FINISH, plan.changed_by, now)
+
+
+def _mark_of(found: Delivery) -> tuple[str, datetime]:
+    """Return what tells whether a delivery was replayed, or died, since it was chosen."""
+    return found.state, found.since
+
+
+def _see_results(tx: Transaction, plan: ReplayPlan) -> tuple[ReplayPlan, int, int]:
+    """Return the plan, how many results of its queued deliveries are unknown, and how many died again.
+
+    Looks at the items behind `settled`, at most about `AHEAD`: all before have their result.
+    """
+    query = (
+        sa.select(item.c.number, delivery.c.state)
+        .join(delivery, delivery.c.id == item.c.delivery)
+        .where(item.c.plan == plan.id, item.c.number > plan.settled, item.c.number <= plan.reached)
+        .where(item.c.state == ItemState.QUEUED)
+        .order_by(item.c.number)
+    )
+    settled, errors, unknown, died = plan.settled, plan.errors, 0, plan.errors
+    for number, state in tx.execute(query):
+        ended = state in {DeliveryState.DELIVERED, DeliveryState.DEAD}
+        unknown += not ended
+        died += state == DeliveryState.DEAD
+        if not unknown:
+            settled, errors = number, died
+    return attrs.evolve(plan, settled=settled, errors=errors), unknown, died
+
+
+def _select_items(*where: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Return the query of items with their deliveries (`delivery_…`) and messages (`message_…`)."""
+    made = [column.label(f"delivery_{column.name}") for column in delivery.c]
+    sent = [message.c[field.name].label(f"message_{field.name}") for field in attrs.fields(Message)]
+    return (
+        sa.select(
+            item.c.number, item.c.was, item.c.reason, item.c.since.label("chosen_since"), item.c.state, item.c.why
+        )
+        .add_columns(item.c.queued_at, *made, *sent)
+        .join(delivery, delivery.c.id == item.c.delivery)
+        .join(message, message.c.id == item.c.message)
+        .where(*where)
+        .order_by(item.c.number)
+    )
+
+
+def _read_next(tx: Transaction, plan: ReplayPlan, limit: int) -> Sequence[sa.RowMapping]:
+    ours = (item.c.plan == plan.id, item.c.number > plan.reached, item.c.state == ItemState.PLANNED)
+    return tx.execute(_select_items(*ours).limit(limit)).mappings().all()
+
+
+def _read_delivery(row: sa.RowMapping) -> Delivery:
+    return read_delivery_row({column.name: row[f"delivery_{column.name}"] for column in delivery.c})
+
+
+def _read_message(row: sa.RowMapping) -> Message:
+    return search.read_message_row({field.name: row[f"message_{field.name}"] for field in attrs.fields(Message)})
+
+
+def _note(
+    tx: Transaction,
+    plan: ReplayPlan,
+    rows: Sequence[sa.RowMapping],
+    moved: set[str],
+    why: dict[str, str],
+    now: datetime,
+) -> None:
+    """Write what became of the items *rows*."""
+    ours = sa.update(item).where(item.c.plan == plan.id, item.c.number == sa.bindparam("of"))
+    queued = [{"of": row["number"]} for row in rows if row["delivery_id"] in moved]
+    if queued:
+        tx.execute(ours.values(state=ItemState.QUEUED, queued_at=now), queued)
+    others = [
+        {"of": row["number"], "because": why.get(row["delivery_id"], str(Exclusion.MOVED))}
+        for row in rows
+        if row["delivery_id"] not in moved
+    ]
+    if others:
+        tx.execute(ours.values(state=ItemState.LEFT, why=sa.bindparam("because")), others)
+
+
+# --- what people read -------------------------------------------------------------------------------------------------
+
+
+def read_plan(tx: Transaction, plan_id: str) -> ReplayPlan:
+    """Return the plan with this id. Raises KeyError if there is none."""
+    row = tx.execute(sa.select(table).where(table.c.id == plan_id)).mappings().first()
+    if row is None:
+        raise KeyError(plan_id)
+    return _read(row)
+
+
+def list_plans(tx: Transaction, limit: int, before: str | None = None) -> list[ReplayPlan]:
+    """Return the plans made before the plan *before*, newest first, at most *limit*."""
+    query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(table.c.id < before)
+    return [_read(row) for row in tx.execute(query).mappings()]
+
+
+def list_active_plans(tx: Transaction) -> list[str]:
+    """Return the ids of the plans for which there is work to do, oldest first."""
+    return list(tx.scalars(sa.select(table.c.id).where(table.c.state.in_(list(ACTIVE))).order_by(table.c.id)))
+
+
+def count_results(tx: Transaction, plan_id: str) -> dict[str, int]:
+    """Return how many deliveries that a plan queued are now in each state. Reads each of them."""
+    query = (
+        sa.select(delivery.c.state, sa.func.count().label("found"))
+        .select_from(item)
+        .join(delivery, delivery.c.id == item.c.delivery)
+        .where(item.c.plan == plan_id, item.c.state == ItemState.QUEUED)
+        .group_by(delivery.c.state)
+    )
+    return {row.state: row.found for row in tx.execute(query)}
+
+
+def list_items(
+    tx: Transaction, plan_id: str, after: int = 0, limit: int = PAGE, state: ItemState | None = None
+) -> list[PlannedItem]:
+    """Return the deliveries of a plan behind number *after*, at most *limit*."""
+    ours = [item.c.plan == plan_id, item.c.number > after, *([item.c.state == state] if state else [])]
+    return [
+        PlannedItem(
+            number=row["number"],
+            message=_read_message(row),
+            delivery=_read_delivery(row),
+            was=DeliveryState(row["was"]),
+            was_reason=row["reason"],
+            state=ItemState(row["state"]),
+            why=row["why"],
+            queued_at=row["queued_at"],
+        )
+        for row in tx.execute(_select_items(*ours).limit(limit)).mappings()
+    ]
+
+
+def iterate_items(tx: Transaction, plan_id: str) -> Iterator[PlannedItem]:
+    """Yield all deliveries of a plan, `PAGE` with each statement."""
+    after = 0
+    while some := list_items(tx, plan_id, after):
+        yield from some
+        after = some[-1].number
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _lock(tx: Transaction, plan_id: str) -> ReplayPlan:
+    row = tx.execute(sa.select(table).where(table.c.id == plan_id).with_for_update()).mappings().first()
+    if row is None:
+        raise KeyError(plan_id)
+    return _read(row)
+
+
+def _read(row: sa.RowMapping) -> ReplayPlan:
+    names = {field.name for field in attrs.fields(ReplayPlan)}
+    fields = {name: value for name, value in row.items() if name in names}
+    return ReplayPlan(
+        **fields
+        | {
+            "choice": ReplayChoice.read(row["chooses"]),
+            "state": PlanState(row["state"]),
+            "rate": None if row["rate"] is None else Rate.read(row["rate"]),
+            "partners": json.loads(row["partners"]),
+            "left_out": json.loads(row["left_out"]),
+        }
+    )
+
+
+def _write(tx: Transaction, plan: ReplayPlan) -> ReplayPlan:
+    """Write everything of *plan* that may change."""
+    fixed = {"id", "key", "made_at", "made_by", "reason", "choice", "rate", "stop_after"}
+    values = {field.name: getattr(plan, field.name) for field in attrs.fields(ReplayPlan) if field.name not in fixed}
+    values |= {name: json.dumps(getattr(plan, name), ensure_ascii=False) for name in ("partners", "left_out")}
+    tx.execute(sa.update(table).where(table.c.id == plan.id).values(values))
+    return plan
+
+
+def _move(tx: Transaction, plan: ReplayPlan, what: PlanEvent, by: str, now: datetime) -> ReplayPlan:
+    moved = attrs.evolve(plan, state=move_plan(plan.state, what), changed_at=now, changed_by=by)
+    _tell(tx, moved, now, by)
+    return _write(tx, moved)
+
+
+def _tell(tx: Transaction, plan: ReplayPlan, now: datetime, by: str) -> None:
+    said: dict[str, object] = {"plan": plan.id, "plan_state": str(plan.state), "by": by, "reason": plan.reason}
+    if plan.state is not PlanState.PLANNING:
+        said |= {"chosen": plan.chosen, "queued": plan.queued}
+    events.append_events(tx, Event("replay-plan", now, None, None, said))

@@ -1,0 +1,170 @@
+"""Replaying at the console: an operator plans, starts, pauses, resumes, cancels, and another one approves."""
+
+import re
+from typing import Any
+
+import pytest
+
+from hub.config.values import ReplaySettings
+from hub.console.users import Role
+from hub.domain.model import DeliveryState
+from hub.journal.queue import replay_plans
+from hub.journal.queue.replay_rules import PlanState
+from hub.store import transactions
+from tests.console_town import Browser
+from tests.journal.test_replay_plans import push
+from tests.province import ROUTES
+
+
+@pytest.fixture
+def an(town):
+    """The browser of an operator, beside three deliveries of which one is dead."""
+    for number in (1, 2, 3):
+        town.take(number, "H55.13", "H55.01")
+    push(town.engine, DeliveryState.DEAD, DeliveryState.DELIVERED)
+    return signed_in(town, "an")
+
+
+def signed_in(town, name, role=Role.OPERATOR, address="10.0.0.1"):
+    town.add(name, role=role) if role is Role.OPERATOR else town.add(name, "H55.13", role=role)
+    browser = Browser(town, address)
+    config: Any = browser.pages.live.config
+    config.partners, config.replay = {"vpub": None, "sotttt": None}, ReplaySettings()
+    browser.sign_in(name)
+    return browser
+
+
+def go_on(town, **said):
+    """Take the steps that the service of a node takes."""
+    with transactions.write_transaction(town.engine) as tx:
+        for plan in replay_plans.list_active_plans(tx):
+            while (after := replay_plans.take_step(tx, plan, ROUTES, town.now, approve_over=None)) is not None:
+                if after.state not in (PlanState.PLANNING, PlanState.RUNNING):
+                    break
+
+
+def make(town, browser, **form):
+    browser.get("/replays/new")
+    (key,) = re.findall(r'name="key" value="([^"]+)"', browser.page)
+    said = {"key": key, "to": "vpub", "reason": "khôi phục"} | form
+    answer = browser.post("/replays", **said)
+    if answer.status == 303:
+        town.page = answer.location
+    return answer, said
+
+
+def test_a_dead_delivery_is_planned_started_and_its_words_say_what_happened(town, an):
+    answer, _ = make(town, an)
+    assert answer.status == 303
+    an.get(answer.location)
+    assert "đang lập" in an.page
+    go_on(town)
+    an.get(answer.location)
+    assert "Xếp hàng gửi lại 1 lượt chuyển" in an.page
+    assert "refused" not in an.page, "a reason is said in the reader's language"
+    assert an.post(answer.location, do="start").status == 303
+    go_on(town)
+    an.get(answer.location)
+    assert "đã xếp hàng hết" in an.page
+    push(town.engine, DeliveryState.DELIVERED, now=town.now)
+    an.get(answer.location)
+    assert "đã đến nơi" in an.page
+    an.get("/replays")
+    assert answer.location in an.links()
+
+
+def test_a_double_click_and_two_tabs_make_one_plan_and_run_it_once(town, an):
+    first, said = make(town, an, again="1")
+    an.get("/replays/new")
+    second = an.post("/replays", **said)
+    assert (first.status, second.status, first.location) == (303, 303, second.location)
+    go_on(town)
+    an.get(first.location)
+    for _ in range(2):
+        assert an.post(first.location, do="start").status == 303
+        an.get(first.location)
+    go_on(town)
+    push(town.engine, DeliveryState.DELIVERED, now=town.now)
+    assert len(town.told("delivery-replayed")) == 3
+    an.get("/replays/new")
+    assert an.post("/replays", **said | {"reason": "khác"}).status == 422, "another order under the same key"
+
+
+def test_a_plan_is_paused_resumed_and_cancelled(town, an):
+    answer, _ = make(town, an, again="1", rate="60/m")
+    go_on(town)
+    an.get(answer.location)
+    an.post(answer.location, do="start")
+    for what, state in (("pause", "tạm dừng"), ("resume", "đang chạy"), ("cancel", "đã hủy")):
+        an.get(answer.location)
+        assert f'value="{what}"' in an.page
+        assert an.post(answer.location, do=what).status == 303
+        an.get(answer.location)
+        assert state in an.page
+    assert an.post(answer.location, do="resume", proof=signed_proof(an)).status == 409
+    assert an.post(answer.location, do="sing", proof=signed_proof(an)).status == 404
+
+
+def signed_proof(browser):
+    browser.get("/account")
+    return browser.proof
+
+
+def test_another_person_approves_what_is_large(town, an):
+    binh = signed_in(town, "binh", address="10.0.0.2")
+    for browser in (an, binh):
+        config: Any = browser.pages.live.config
+        config.replay = ReplaySettings(approve_over=1)
+    answer, _ = make(town, an, again="1")
+    go_on(town)
+    an.get(answer.location)
+    an.post(answer.location, do="start")
+    an.get(answer.location)
+    assert "chờ duyệt" in an.page
+    assert an.post(answer.location, do="approve").status == 409
+    assert town.told("delivery-replayed") == []
+    binh.get(answer.location)
+    assert binh.post(answer.location, do="approve").status == 303
+    go_on(town)
+    assert len(town.told("delivery-replayed")) == 3
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"reason": " "},
+        {"to": ""},
+        {"to": "nobody"},
+        {"since": "hôm qua"},
+        {"rate": "fast"},
+        {"stop_after": "-1"},
+    ],
+)
+def test_a_form_that_does_not_fit_says_why_and_makes_nothing(town, an, form):
+    answer, _ = make(town, an, **form)
+    assert answer.status == 422
+    assert 'role="alert"' in an.page
+    an.get("/replays")
+    assert "Chưa có kế hoạch" in an.page
+
+
+def test_the_fields_of_a_search_fill_the_form_in(an):
+    an.get("/replays/new?to=vpub&since=27/11/2026&again=1&id=a+b")
+    assert 'value="27/11/2026"' in an.page
+    assert 'value="a b"' in an.page
+    assert re.search(r'<option value="vpub" selected>', an.page)
+
+
+def test_nobody_but_an_operator_replays_and_nobody_from_another_site(town, an):
+    answer, said = make(town, an)
+    clerk = signed_in(town, "chi", Role.CLERK, address="10.0.0.3")
+    for place in ("/replays", "/replays/new", answer.location):
+        assert clerk.get(place).status == 404
+        assert "/replays" not in clerk.links()
+    proof = signed_proof(clerk)
+    assert clerk.post("/replays", proof=proof, **said).status == 404
+    assert clerk.post(answer.location, proof=proof, do="start").status == 404
+    an.get(answer.location)
+    assert an.post(answer.location, do="cancel", origin="https://evil.example").status == 403
+    assert an.post(answer.location, do="cancel", proof="x").status == 403
+    assert an.get("/replays/" + "0" * 36).status == 404
