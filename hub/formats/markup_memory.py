@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 
 import attrs
 
-#: Maximum octets of a document that is known by its markup.
-SMALL = 32 * 1024
+#: Maximum octets of a document that is known by its markup: a call with a packet of 64 KB, and twice that. Only its
+#: texts are long.
+SMALL = 256 * 1024
+#: Maximum octets of a document that is split at all brackets at once. In a longer one a long text is skipped.
+_SHORT = 16 * 1024
 #: Maximum octets of the tags and the fixed texts of one such document, and maximum tags. One is kept in at most 100 kB.
 MOST_MARKUP, MOST_TAGS = 16 * 1024, 1000
 #: Maximum markups that one memory keeps.
@@ -62,12 +65,30 @@ def split_document(content: bytes) -> SplitDocument | None:
 
 
 def _split(content: bytes) -> SplitDocument | None:
+    if len(content) > _SHORT:
+        return _split_long(content)
     brackets = content.translate(None, _NO_BRACKETS)
     count = len(brackets) // 2
     if count > MOST_TAGS or brackets != b"<>" * count or content[:1] != b"<":
         return None
     parts = content.replace(b">", b"<").split(b"<")
     return SplitDocument(tuple(parts[1::2]), tuple(parts[2::2]))
+
+
+def _split_long(content: bytes) -> SplitDocument | None:
+    tags: list[bytes] = []
+    texts: list[bytes] = []
+    start = 0 if content[:1] == b"<" else -1
+    while start >= 0:
+        end = content.find(b">", start)
+        after = content.find(b"<", end)
+        tag, text = content[start + 1 : end], content[end + 1 : after if after >= 0 else len(content)]
+        if end < 0 or b"<" in tag or b">" in text or len(tags) == MOST_TAGS:
+            return None
+        tags.append(tag)
+        texts.append(text)
+        start = after
+    return SplitDocument(tuple(tags), tuple(texts)) if tags else None
 
 
 @attrs.define(eq=False)

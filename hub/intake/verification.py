@@ -96,7 +96,10 @@ def open_call(
             raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
     if manner.carriage is Carriage.SWA:
         attachments.attach_parts(child, contract.binary, unpacked.attached, believed.attached, unpacked.loads)
-    call = read(child, contract.validate(child, unpacked.loads))
+    values = contract.validate(child, unpacked.loads)
+    if small is not None:  # it is in memory already, and what a known form says is compared with it
+        values = [each.read() if isinstance(each, Octets) else each for each in values]
+    call = read(child, values)
     verified = VerifiedCall(believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark)
     if small is not None and verified.mark is not None and verified.sha1 is None:
         learned = _KNOWN.learn(small, contract, verified.partner.certificates)

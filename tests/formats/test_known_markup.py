@@ -59,6 +59,15 @@ def test_where_the_end_of_a_tag_is_in_doubt_nothing_is_split(content):
     assert markup_memory.split_document(content) is None
 
 
+@given(st.text(alphabet="<>a/ ", max_size=30))
+def test_a_long_document_is_split_like_a_short_one(text):
+    content = text.encode()
+    with pytest.MonkeyPatch.context() as patch:
+        short = markup_memory._split(content)
+        patch.setattr(markup_memory, "_SHORT", 0)
+        assert markup_memory._split(content) == short
+
+
 @pytest.mark.parametrize(
     "content", [b"<a><!-- c --></a>", b"<a><![CDATA[c]]></a>", b"<a><?x y?></a>", b"<!DOCTYPE a><a/>"]
 )

@@ -155,6 +155,17 @@ def test_without_a_message_id_and_with_a_status_too(province, monkeypatch, opera
     assert type(found.call).__name__ == operation
 
 
+def test_a_form_is_learned_from_calls_with_packets_of_64_kb_too(province, monkeypatch):
+    packets = [document(random.Random(seed).randbytes(22_500).hex()) for seed in range(4)]
+    bodies = [call(content=content(packet, f"m-{at}")) for at, packet in enumerate(packets)]
+    assert len(bodies[0]) > 80 * 1024
+    for body in bodies[:3]:
+        opened(province, body)
+    found = without_parser(province, bodies[3], monkeypatch)
+    assert found == usually(province, bodies[3], monkeypatch)
+    assert found.call.packet == packets[3]
+
+
 def test_a_form_is_not_known_before_it_came_thrice(province, monkeypatch):
     for _ in range(2):
         opened(province, call())

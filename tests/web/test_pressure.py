@@ -185,7 +185,12 @@ def test_a_body_of_some_size_stays_in_memory_until_all_such_bodies_are_too_much(
     monkeypatch.setattr(soap_listener, "MOST_HELD", 500_000)
     monkeypatch.setattr(soap_listener, "HELD", 100_000)
     port, make, made = Port(tmp_path), Drawer.file, []
-    monkeypatch.setattr(Drawer, "file", lambda drawer: made.append(drawer) or make(drawer))
+
+    def file(drawer):
+        made.append(drawer)
+        return make(drawer)
+
+    monkeypatch.setattr(Drawer, "file", file)
     first, second = (port.call(envelope.SOAP11, 100_000, body=b"x" * 50_000) for _ in range(2))
     assert (made, port.site.held) == ([], 400_000)
     port.call(envelope.SOAP11, 100_000)
