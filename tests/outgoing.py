@@ -158,5 +158,10 @@ class Desk:
         with transactions.read_transaction(self.engine) as tx:
             return tx.scalar(sa.select(sa.func.count()).select_from(delivery).where(delivery.c.state == state)) or 0
 
+    def attempts(self) -> list[tuple[str, int]]:
+        """Return the state and the counted attempts of each delivery."""
+        with transactions.read_transaction(self.engine) as tx:
+            return [(row.state, row.attempts) for row in tx.execute(sa.select(delivery.c.state, delivery.c.attempts))]
+
     def pass_time(self, seconds, step=0.5):
         self.clock.pump([step] * round(seconds / step))

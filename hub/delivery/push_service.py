@@ -5,7 +5,8 @@ no adapter logic and no SQL.
 """
 
 import hashlib
-from collections import Counter
+import math
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -27,7 +28,7 @@ from hub.journal.queue import claims, consignments, deliveries, pickup, settleme
 from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.journal.queue.queue_view import read_queue_view
 from hub.partner import circuit_breaker
-from hub.partner.circuit_breaker import Breaker, BreakerPosition
+from hub.partner.circuit_breaker import Breaker, BreakerEvent, BreakerPosition
 from hub.partner.kept_exchange import keep_exchange
 from hub.partner.policy import Policy, choose_delay
 from hub.runtime.http_client import Unreachable
@@ -47,6 +48,15 @@ POLL = 1.0
 SOON = 0.05
 #: A conversation may take this many call timeouts. Then it is cancelled.
 CALLS = 3
+#: Claims that wait in this process until a conversation with their partner ends, for a partner that is quick. So no
+#: conversation waits for a commit, and a commit settles more of them. All partners together have at most `PLACES`.
+AHEAD = 24
+#: A partner is quick while its conversations end with a proper answer within this time, in seconds.
+QUICK = 0.25
+#: While they end within this time, in seconds, a commit waits for more of them.
+AT_ONCE = 0.02
+#: A claim that waited this long in this process is released, in seconds.
+STALE = 1.0
 #: Interval of the search for lost claims, in seconds.
 RESCUE = 10.0
 #: A held delivery that is not fetched and confirmed for this long gets an alarm event.
@@ -57,6 +67,24 @@ DRAIN = 10.0
 
 Send = Callable[[Request, Partner], Awaitable[Reply]]
 T = TypeVar("T")
+_Claims = list[tuple[Claim, Consignment | None]]
+
+
+@attrs.define(eq=False)
+class PartnerFlow:
+    """What this node does for one partner now."""
+
+    conversing: int = 0  #: running conversations; those that have ended and are being settled do not count
+    #: how long the last conversation took, in seconds; infinite if it brought no proper answer
+    took: float = math.inf
+    asked: int = 0  #: claims asked of the journal, and not answered yet
+    #: claims that wait for a conversation to end, with their content and the time since when, by the steady clock
+    ready: deque[tuple[Claim, Consignment | None, float]] = attrs.field(factory=deque)
+
+    @property
+    def is_low(self) -> bool:
+        """Tell whether more claims should be made ahead."""
+        return len(self.ready) <= AHEAD // 2
 
 
 @attrs.define(eq=False)
@@ -76,8 +104,11 @@ class DeliveryService(Service):
     _may_take: Callable[[], None] = lambda: None  #: raises `Unready` while this node must accept nothing
     #: running conversations and their claims
     _under_way: dict[Deferred[bool], Claim] = attrs.field(factory=dict, init=False)
-    #: claims that conversations which ended have asked for
-    _continuing: set[Deferred[dict[str, int]]] = attrs.field(factory=set, init=False)
+    _flows: dict[str, PartnerFlow] = attrs.field(factory=dict, init=False)  #: by partner code
+    #: claims asked of the journal, and releases of claims
+    _writing: set[Deferred[None]] = attrs.field(factory=set, init=False)
+    #: lost claims are being looked for, so none may be on its way from the journal
+    _rescuing: bool = attrs.field(default=False, init=False)
     _looking: Deferred[float] | None = attrs.field(default=None, init=False)  #: the running check of the queue
     _again: bool = attrs.field(default=False, init=False)  #: another check was requested during the running one
     _next: IDelayedCall | None = attrs.field(default=None, init=False)  #: the next check
@@ -90,6 +121,11 @@ class DeliveryService(Service):
         Service.startService(self)
         self.wake()
 
+    @property
+    def is_flowing(self) -> bool:
+        """Tell whether more conversations are about to end, so that a commit that waits settles more of them."""
+        return any(flow.took <= AT_ONCE and not flow.is_low for flow in self._flows.values())
+
     def stopService(self) -> Deferred[None]:
         """Claim nothing more, finish the conversations in progress within `DRAIN`, then release the rest."""
         Service.stopService(self)
@@ -100,13 +136,21 @@ class DeliveryService(Service):
             self._next.cancel()
         if self._looking is not None:
             await _ended(self._looking)
-        await DeferredList([_ended(task) for task in self._continuing])
+        for flow in self._flows.values():
+            self._release_ready(flow)
+        await self._written()
         under_way = list(self._under_way)
         if under_way:
             limit = self._clock.callLater(DRAIN, _cancel, under_way)
             await DeferredList([_ended(task) for task in under_way])
             if limit.active():
                 limit.cancel()
+        await self._written()
+
+    async def _written(self) -> None:
+        """Wait until no claim is on its way from the journal or back to it."""
+        while self._writing:
+            await DeferredList(list(self._writing))
 
     def wake(self) -> None:
         """Check the queue now."""
@@ -133,26 +177,19 @@ class DeliveryService(Service):
 
     async def _look(self) -> float:
         """Claim due deliveries and start them. Return the seconds until the next check."""
-        try:
-            self._may_take()
-        except Unready:
+        if not self._is_allowed():
             return self._poll()
         now = self._now()
         steady = self._clock.seconds()
+        for flow in self._flows.values():
+            if flow.ready and flow.ready[0][2] <= steady - STALE:
+                self._release_ready(flow)
         if self._rescued_at is None or steady - self._rescued_at > RESCUE:
-            lost = await self._journal.write(
-                claims.release_lost_claims,
-                now,
-                alone=self._alone and self._rescued_at is None,
-                first=self._rescued_at is None,
-                holder=self._node,
-                under_way=[delivery for claim in self._under_way.values() for delivery in claim.deliveries],
-            )
-            self._rescued_at = steady
-            if lost:
-                log.warning("deliveries-rescued", count=lost)
-            if overdue := await self._journal.write(pickup.record_unfetched_alarms, now, HELD_ALARM):
-                log.warning("deliveries-overdue-held", count=overdue)
+            self._rescuing = True
+            try:
+                await self._rescue(now)
+            finally:
+                self._rescuing = False
         known = self.live.config.partners
         sight = await self._journal.read(read_queue_view, now)
         policies = {code: known[code].policy for code in self.live.adapters if code in known}
@@ -162,70 +199,136 @@ class DeliveryService(Service):
         busy = Counter(claim.partner for claim in self._under_way.values())
         shares = divide_capacity(PLACES, rooms, busy, after=self._first)
         self._first = next(iter(shares), "")
-        taken = await self._claim([(known[code], share) for code, share in shares.items() if share], now)
-        if not all(taken.values()):
+        if not self.running:
+            return self._poll()
+        chosen = {code: share for code, share in shares.items() if share}
+        asked = [self._claim(known[code], share) for code, share in chosen.items()]
+        answers = await DeferredList(asked)
+        taken = {code: count for code, (_, count) in zip(chosen, answers, strict=True)}
+        if 0 in taken.values():
             return SOON  # another node was faster or is claiming
-        left = {code: room - taken.get(code, 0) for code, room in rooms.items()}
+        left = {code: room - (taken.get(code) or 0) for code, room in rooms.items()}
         soon = [max(SOON, (at - self._now()).total_seconds()) for at in sight.next_changes(left)]
         return min([self._poll(), *soon])
 
-    async def _claim(self, shares: Sequence[tuple[Partner, int]], now: datetime) -> dict[str, int]:
-        """Claim due messages in one commit and start them. Return the number per partner."""
-        if not self.running:
-            return {}
-        asked = [self._journal.write(_CLAIM, partner, share, self._node, now) for partner, share in shares]
-        taken: dict[str, int] = {}
-        for (partner, _), done in zip(shares, await DeferredList(asked, consumeErrors=True), strict=True):
-            if isinstance(done[1], Failure):
-                log.error("delivery-look-failed", error=done[1].getErrorMessage(), traceback=done[1].getTraceback())
-                continue
-            for claim, consignment in done[1]:
-                self._start(claim, consignment, partner, partner.policy.timeout * CALLS)
-            taken[partner.code] = len(done[1])
-        return taken
+    async def _rescue(self, now: datetime) -> None:
+        """Release the claims that nobody will settle."""
+        await self._written()
+        steady, first = self._clock.seconds(), self._rescued_at is None
+        held = [claim for flow in self._flows.values() for claim, _, _ in flow.ready]
+        lost = await self._journal.write(
+            claims.release_lost_claims,
+            now,
+            alone=self._alone and first,
+            first=first,
+            holder=self._node,
+            under_way=[delivery for claim in (*self._under_way.values(), *held) for delivery in claim.deliveries],
+        )
+        self._rescued_at = steady
+        if lost:
+            log.warning("deliveries-rescued", count=lost)
+        if overdue := await self._journal.write(pickup.record_unfetched_alarms, now, HELD_ALARM):
+            log.warning("deliveries-overdue-held", count=overdue)
 
-    def _start(self, claim: Claim, consignment: Consignment | None, partner: Partner, lease: timedelta) -> None:
-        task = Deferred.fromCoroutine(self._deliver(claim, consignment, partner))
+    def _claim(self, partner: Partner, limit: int, ahead: int = 0) -> Deferred[int | None]:
+        """Claim up to *limit* messages, *ahead* of them beyond the partner's concurrency, and start what may start.
+
+        Returns how many were claimed, or None after an error, which is logged.
+        """
+        flow = self._flows.setdefault(partner.code, PartnerFlow())
+        flow.asked += limit
+        asked = self._journal.write(_CLAIM, partner, limit, self._node, self._now(), ahead)
+        return self._track(asked.addBoth(self._claimed, partner, flow, limit))
+
+    def _claimed(self, result: _Claims | Failure, partner: Partner, flow: PartnerFlow, limit: int) -> int | None:
+        flow.asked -= limit
+        if isinstance(result, Failure):
+            log.error("delivery-look-failed", error=result.getErrorMessage(), traceback=result.getTraceback())
+            return None
+        flow.ready.extend((*each, self._clock.seconds()) for each in result)
+        self._start_ready(partner, flow)
+        return len(result)
+
+    def _start_ready(self, partner: Partner, flow: PartnerFlow) -> None:
+        """Start as many of the waiting claims as the partner's concurrency allows. Release the rest if it failed."""
+        while self.running and flow.ready and (room := partner.policy.concurrency - flow.conversing) > 0:
+            for claim, consignment, _ in [flow.ready.popleft() for _ in range(min(room, len(flow.ready)))]:
+                self._start(claim, consignment, partner, flow)
+        if not self.running or flow.took == math.inf:
+            self._release_ready(flow)
+
+    def _release_ready(self, flow: PartnerFlow) -> None:
+        """Release the claims that wait for a conversation to end. Their attempts do not count."""
+        ready, flow.ready = flow.ready, deque()
+        for claim, _, _ in ready:
+            released = self._journal.write(claims.release_claim, claim, self._now())
+            _ = self._track(released.addErrback(_log_failed_release))
+
+    def _track(self, writing: Deferred[T]) -> Deferred[T]:
+        """Remember *writing* until it has ended."""
+        ended = _ended(writing)
+        self._writing.add(ended)
+        _ = ended.addCallback(lambda _: self._writing.discard(ended))
+        return writing
+
+    def _start(self, claim: Claim, consignment: Consignment | None, partner: Partner, flow: PartnerFlow) -> None:
+        flow.conversing += 1
+        task = Deferred.fromCoroutine(self._deliver(claim, consignment, partner, flow))
         self._under_way[task] = claim
-        _ = task.addTimeout(lease.total_seconds(), self._clock)
-        _ = task.addBoth(self._ended, task)
+        _ = task.addTimeout(partner.policy.timeout.total_seconds() * CALLS, self._clock)
+        _ = task.addBoth(self._delivered, task)
 
-    def _ended(self, result: object, task: Deferred[bool]) -> None:
+    def _delivered(self, result: object, task: Deferred[bool]) -> None:
         del self._under_way[task]
         if isinstance(result, Failure):
             log.error("delivery-failed", error=result.getErrorMessage(), traceback=result.getTraceback())
         if result is not True:
             self.wake()
 
-    def _continue(self, code: str) -> bool:
-        """Claim the next message for the partner *code*, in the commit that settles its last one.
+    def _go_on(self, code: str, flow: PartnerFlow) -> bool:
+        """Start the next conversations with the partner *code*, and claim more in the commit that settles the last one.
 
         Returns False where the next check of the queue must choose the partner instead, because places are scarce.
         """
         partner = self.live.config.partners.get(code)
-        if not self.running or partner is None or code not in self.live.adapters or len(self._under_way) > PLACES // 2:
+        if not self.running or partner is None or code not in self.live.adapters or not self._is_allowed():
+            self._release_ready(flow)
             return False
+        if flow.took == math.inf:
+            self._release_ready(flow)  # before another one meets the same fault
+        self._start_ready(partner, flow)
+        if self._rescuing or len(self._under_way) > PLACES // 2:
+            return False
+        policy = partner.policy
+        if flow.took > QUICK or not self._alone or policy.rate is not None:
+            if flow.ready:
+                return True
+            limit, ahead = 1, 0
+        elif flow.asked or not flow.is_low:
+            return True
+        else:
+            ahead = min(AHEAD, PLACES - sum(len(each.ready) for each in self._flows.values() if each is not flow))
+            limit = max(1, policy.concurrency + ahead - flow.conversing - len(flow.ready))
+        # when nothing is due for it, the check of the queue finds out when something will be
+        _ = self._claim(partner, limit, ahead).addCallback(lambda count: None if count else self.wake())
+        return True
+
+    def _is_allowed(self) -> bool:
+        """Tell whether this node may send now."""
         try:
             self._may_take()
         except Unready:
             return False
-        task = Deferred.fromCoroutine(self._claim([(partner, 1)], self._now()))
-        self._continuing.add(task)
-        _ = task.addBoth(self._continued, task, code)
         return True
 
-    def _continued(self, result: object, task: Deferred[dict[str, int]], code: str) -> None:
-        self._continuing.discard(task)
-        if isinstance(result, Failure):
-            log.error("delivery-look-failed", error=result.getErrorMessage(), traceback=result.getTraceback())
-        if not isinstance(result, dict) or not result.get(code):
-            self.wake()  # nothing is due for it; the check finds out when something will be
-
-    async def _deliver(self, claim: Claim, consignment: Consignment | None, partner: Partner) -> bool:
+    async def _deliver(
+        self, claim: Claim, consignment: Consignment | None, partner: Partner, flow: PartnerFlow
+    ) -> bool:
         """Run one claim to its end. An interrupted claim is released, and its attempt does not count.
 
         Return whether the next claim for the partner has been asked for.
         """
+        begun = self._clock.seconds()
         with bound_contextvars(message=claim.message, partner=claim.partner, attempt=claim.number):
             try:
                 outcome, exchange = await self._converse(claim, consignment, partner)
@@ -234,6 +337,10 @@ class DeliveryService(Service):
                     await self._journal.write(claims.release_claim, claim, self._now())
                     return False
                 outcome, exchange = Unavailable("the conversation took too long"), AttemptExchange()
+            finally:
+                flow.conversing -= 1
+            answered = circuit_breaker.classify_outcome(outcome) is BreakerEvent.SUCCESS
+            flow.took = self._clock.seconds() - begun if answered else math.inf
             now, policy = self._now(), partner.policy
             wait = choose_delay(policy, claim.number, self._random())
             verdict = judge_outcome(
@@ -243,7 +350,7 @@ class DeliveryService(Service):
             moved: list[tuple[Breaker, Breaker]] = []
             heard = self._heard(outcome, policy, now, moved)
             settling = self._journal.write(_SETTLE, claim, name, verdict, exchange, now, heard)
-            continues = self._continue(partner.code)
+            continues = self._go_on(partner.code, flow)
             settled = await settling
             log.info("delivery-settled", state=verdict.state, outcome=name, reason=verdict.reason, ours=settled)
             for before, after in moved:
@@ -338,11 +445,11 @@ def _settle_set(tx: Transaction, ended: Sequence[tuple[Any, ...]]) -> list[bool 
 _SETTLE = SetStep(_settle, _settle_set)
 
 
-_Claims = list[tuple[Claim, Consignment | None]]
+def _claim(tx: Transaction, partner: Partner, limit: int, node: str, now: datetime, ahead: int = 0) -> _Claims:
+    """Claim up to *limit* due messages for *partner*, with their content where it is short.
 
-
-def _claim(tx: Transaction, partner: Partner, limit: int, node: str, now: datetime) -> _Claims:
-    """Claim up to *limit* due messages for *partner*, with their content where it is short."""
+    *ahead* are the messages that may be claimed beyond the partner's concurrency.
+    """
     policy = partner.policy
     taken = claims.claim_deliveries(
         tx,
@@ -351,22 +458,24 @@ def _claim(tx: Transaction, partner: Partner, limit: int, node: str, now: dateti
         limit=limit,
         holder=node,
         lease=policy.timeout * CALLS + timedelta(seconds=DRAIN),
-        concurrency=policy.concurrency,
+        concurrency=policy.concurrency + ahead,
         rate=policy.rate,
     )
     return list(zip(taken, consignments.read_small_consignments(tx, taken), strict=True))
 
 
-def _claim_set(tx: Transaction, asked: Sequence[tuple[Partner, int, str, datetime]]) -> list[_Claims | None]:
+def _claim_set(tx: Transaction, asked: Sequence[tuple[Partner, int, str, datetime, int]]) -> list[_Claims | None]:
     """Claim for several callers: at once for those of the same partner."""
     limits: Counter[str] = Counter()
-    for partner, limit, _, _ in asked:
+    beyond: dict[str, int] = {}
+    for partner, limit, _, _, ahead in asked:
         limits[partner.code] += limit
+        beyond[partner.code] = max(ahead, beyond.get(partner.code, 0))
     taken: dict[str, _Claims] = {}
     given: list[_Claims | None] = []
-    for partner, limit, node, now in asked:
+    for partner, limit, node, now, _ in asked:
         if partner.code not in taken:
-            taken[partner.code] = _claim(tx, partner, limits[partner.code], node, now)
+            taken[partner.code] = _claim(tx, partner, limits[partner.code], node, now, beyond[partner.code])
         left = taken[partner.code]
         given.append(left[:limit])
         taken[partner.code] = left[limit:]
@@ -375,6 +484,11 @@ def _claim_set(tx: Transaction, asked: Sequence[tuple[Partner, int, str, datetim
 
 #: Claims due messages of a partner, alone or with other callers of this node.
 _CLAIM = SetStep(_claim, _claim_set)
+
+
+def _log_failed_release(failure: Failure) -> None:
+    """Log that a claim was not released. The search for lost claims finds it."""
+    log.error("delivery-look-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
 
 
 def _cancel(tasks: list[Deferred[bool]]) -> None:

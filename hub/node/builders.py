@@ -82,6 +82,7 @@ class DatabaseParts:
     journal: Database
     heartbeat: Heartbeat
     scheduler: WorkScheduler
+    gathers: list[Callable[[], bool]]  #: each tells whether more steps for the journal are about to come
     leader_lock: LeaderLock  #: the leader lock for publishing events
     services: Sequence[Service]
 
@@ -116,7 +117,10 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
     apart = None if frame.alone else _open_journal(frame, pooled=False)
     settings = WorkerSettings(config.database_url, config.password_file, spool.name_spool_folder(config.data))
     scheduler = WorkScheduler(reactor)
-    journal = Database(engine, reactor, apart, ReportPool(reactor, settings), more=lambda: scheduler.busy)
+    gathers: list[Callable[[], bool]] = [lambda: scheduler.busy]
+    journal = Database(
+        engine, reactor, apart, ReportPool(reactor, settings), more=lambda: any(each() for each in gathers)
+    )
     heartbeat = Heartbeat(
         journal=journal,
         clock=reactor,
@@ -137,7 +141,12 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
         ClockStepDetector(journal, reactor, frame.now, frame.wake),
     ]
     return DatabaseParts(
-        journal=journal, heartbeat=heartbeat, scheduler=scheduler, leader_lock=leader_lock, services=services
+        journal=journal,
+        heartbeat=heartbeat,
+        scheduler=scheduler,
+        gathers=gathers,
+        leader_lock=leader_lock,
+        services=services,
     )
 
 
@@ -175,6 +184,7 @@ def build_exchange(
         poll=lambda: SLOW_POLL if listener is not None and listener.is_listening else POLL,
         may_take=check,
     )
+    database.gathers.append(lambda: delivery.is_flowing)
 
     async def wait(services: Counted) -> None:
         """Wait until all earlier facts of *services* are written. Raises `Unready`."""
