@@ -22,6 +22,7 @@ COMMANDS = {
     "status": ("hub.cli.monitoring.status:show_status", phrase("How the exchange stands, partner by partner")),
     "messages": ("hub.cli.messages:list_messages", phrase("List messages")),
     "show": ("hub.cli.messages:show_message", phrase("Show one message")),
+    "compare": ("hub.cli.message.life:compare", phrase("Compare two messages or two attempts")),
     "trace": ("hub.cli.messages:trace", phrase("All events of a message")),
     "events": ("hub.cli.monitoring.events:list_events", phrase("Events that no message leads to")),
     "replay": (

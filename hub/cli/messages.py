@@ -390,9 +390,9 @@ def find_one_message(tx: "Transaction", name: str) -> "Message":
 @click.option("--attempts", is_flag=True, help=t("Each attempt to deliver it, with request and reply."))
 @pass_screen
 def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts: bool) -> None:
-    from hub.cli import message_life
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.cli.signatures import list_kept_signatures
+    from hub.cli.message import life
+    from hub.cli.message.signatures import list_kept_signatures
     from hub.journal import search
     from hub.journal.queue import deliveries
     from hub.store import transactions
@@ -413,16 +413,16 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts
                 screen.row(fields, text)
             return
         if attempts:
-            for fields, text in message_life.list_attempts(tx, message):
+            for fields, text in life.list_attempts(tx, message):
                 screen.row(fields, text)
             return
         made = deliveries.read_message_deliveries(tx, message.id)
         receipt = search.read_stored_receipt(tx, message.id)
-        life = message_life.read_message_life(tx, message, made)
+        lived = life.read_message_life(tx, message, made)
     fields = attrs.asdict(message)
     shown = [_delivery(delivery) for delivery in made]
-    text = "" if screen.json else "\n".join(filter(None, (_listed(fields, shown), life.text())))
-    said = {"deliveries": shown, "receipt": receipt.decode() if receipt else None, **life.fields()}
+    text = "" if screen.json else "\n".join(filter(None, (_listed(fields, shown), lived.text())))
+    said = {"deliveries": shown, "receipt": receipt.decode() if receipt else None, **lived.fields()}
     screen.row(fields | said, text)
 
 

@@ -19,6 +19,7 @@ from hub.domain.errors import find_error_sentence
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Fact
 from hub.edxml import readable
+from hub.formats.line_difference import LineDifference, compare_lines
 from hub.journal import blobs
 from hub.journal.queue import exchanges
 from hub.language.phrases import Phrase
@@ -104,6 +105,10 @@ class MessageViews:
                 return await self._packet(user, opened, now)
             case ("attachments", number) if opened.kept and number.isdecimal() and len(number) < 5:
                 return await self._attachment(user, opened, int(number), now)
+            case ("compare", other) if opened.kept:
+                return await self._compare(user, opened, other, now)
+            case ("attempts", one, "compare", other) if not opened.private:
+                return await self._compare_attempts(user, opened, one, other, now)
             case ("attempts", name) if not opened.private:
                 template, said = await self._attempt(user, opened, name, now)
                 return template, {**said, "names": names}
@@ -172,6 +177,49 @@ class MessageViews:
             "before": same[at - 1] if at else None,
             "after": same[at + 1] if at + 1 < len(same) else None,
         }
+
+    async def _compare(self, user: User, opened: ShownMessage, other: str, now: datetime) -> View:
+        """Compare the packet with that of another message that the user may see."""
+        second = await self._journal.read(visible_messages.find_visible_message, user, other)
+        if second is None or not second.kept:
+            raise refuse_as_absent()
+        octets = [await self._octets(opened), await self._octets(second)]
+        difference = None
+        if octets[0] is not None and octets[1] is not None:
+            for each in (opened, second):
+                await self._record(user, each, OpenedContent.PACKET, now)
+            difference = await self._alone(_compare_packets, *octets)
+        names = [each.code or each.message.message_id or each.message.id for each in (opened, second)]
+        places = [("messages", each.message.id) for each in (opened, second)]
+        return "compare", {"opened": opened, "parts": [(None, difference)], "names": names, "places": places}
+
+    async def _compare_attempts(self, user: User, opened: ShownMessage, one: str, other: str, now: datetime) -> View:
+        """Compare the requests and the replies of two attempts."""
+        by_name = {each.id: each for each in opened.attempts}
+        if one not in by_name or other not in by_name:
+            raise refuse_as_absent()
+        bodies = []
+        for attempt in (by_name[one], by_name[other]):
+            body = b""
+            if attempt.exchange:
+                await self._record(user, opened, OpenedContent.REPLY, now, f"{attempt.partner} {attempt.number}")
+                body = await self._journal.read(exchanges.read_reply_body, attempt.exchange) or b""
+            bodies.append(body)
+        first, second = by_name[one], by_name[other]
+        requests = await self._alone(compare_lines, first.write_request_lines(), second.write_request_lines())
+        replies = await self._alone(
+            compare_lines, first.write_reply_lines(bodies[0]), second.write_reply_lines(bodies[1])
+        )
+        return "compare", {
+            "opened": opened,
+            "parts": [("request", requests), ("reply", replies)],
+            "names": [f"{each.partner} {each.number}" for each in (first, second)],
+            "places": [("messages", opened.message.id, "attempts", each.id) for each in (first, second)],
+        }
+
+
+def _compare_packets(first: bytes, second: bytes) -> LineDifference:
+    return compare_lines(readable.write_packet_lines(first), readable.write_packet_lines(second))
 
 
 def list_reasons(reasons: Sequence[tuple[str, str]]) -> list[ShownReason]:

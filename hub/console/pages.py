@@ -17,7 +17,8 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /declarations/FORM/UNIT/PERIOD.xlsx          the workbook for a declaration
     /messages/ID, /content, /receipt             a message or a refused call; its exact bytes; the hub's receipt
     /messages/ID/packet, /attachments/N          the packet for people; one attachment of it
-    /messages/ID/attempts/ATTEMPT                one attempt to deliver it: request and reply
+    /messages/ID/attempts/ATTEMPT                one attempt to deliver it: request and reply; /compare/OTHER
+    /messages/ID/compare/OTHER                   its packet beside that of another message
     /replays, /replays/new, /replays/ID          plans to replay deliveries, for operators (`replay_pages`)
     /readiness                                   the readiness checks with their details, for operators
     /help, /help/FOLDER/PAGE                     the documentation; without a sign-in, and with nothing of a session

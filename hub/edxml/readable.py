@@ -4,6 +4,7 @@ Reads any XML safely, also a packet that was refused. Octets that are no XML are
 are. Knows no units and no journal.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
@@ -95,6 +96,36 @@ def write_readable_packet(octets: bytes, findings: Sequence[PacketFinding]) -> R
     )
 
 
+def write_packet_lines(octets: bytes) -> list[str]:
+    """Return the packet in *octets* as lines to compare: equal for packets that differ only in how they are written.
+
+    In place of an attachment's content stands the SHA-256 of its base64, without white space.
+    """
+    drawer = Drawer()
+    try:
+        root, loads = _parse(octets, drawer)
+        digests = {number: _digest(each, loads) for number, each in enumerate(root.iter(_ATTACHMENT), 1)}
+        lines = list(_cut(_write(root, loads)))
+    except Rejected:
+        return [each[:LETTERS] for each in octets[: LINES * LETTERS].decode("utf-8", "replace").splitlines()[:LINES]]
+    finally:
+        drawer.close()
+    return [
+        "  " * line.depth + line.text + (f" SHA-256 {digests.get(line.attachment)}" if line.attachment else "")
+        for line in lines
+    ]
+
+
+def _digest(attachment: etree._Element, loads: streamed_xml.Loads) -> str:
+    leaf = attachment.find(_LOADED)
+    if leaf is None:
+        return ""
+    load, digest = loads.get(leaf), hashlib.sha256()
+    for piece in [leaf.text or ""] if load is None else load.letters():
+        digest.update("".join(piece.split()).encode())
+    return digest.hexdigest()
+
+
 def read_packet_attachment(octets: bytes, number: int) -> tuple[ListedAttachment, bytes] | None:
     """Return attachment *number* (from 1) of the packet in *octets*, unpacked; None if it cannot be had."""
     drawer = Drawer()
@@ -145,9 +176,12 @@ def _element(
     prefix = f"{element.prefix}:" if element.prefix else ""
     name = f"{prefix}{read_local_name(element)}"
     own = {key or "": uri for key, uri in element.nsmap.items()}
-    declared = [f'xmlns{":" + key if key else ""}="{uri}"' for key, uri in own.items() if spaces.get(key) != uri]
+    # in the order of the canonical form, so that two packets can be compared
+    declared = [
+        f'xmlns{":" + key if key else ""}="{uri}"' for key, uri in sorted(own.items()) if spaces.get(key) != uri
+    ]
     known = {uri: key for key, uri in own.items() if key}
-    named = [f'{_qualify(str(key), known)}="{_escape(str(value))}"' for key, value in element.attrib.items()]
+    named = [f'{_qualify(str(key), known)}="{_escape(str(value))}"' for key, value in sorted(element.attrib.items())]
     head = " ".join([name, *declared, *named])[:LETTERS]
     text = element.text or ""
     line = cast("int | None", element.sourceline)
@@ -159,7 +193,7 @@ def _element(
             depth=depth,
             text=f"<{head}>…</{name}>",
             hidden=letters,
-            attachment=numbers.get(element.getparent()),
+            attachment=numbers.get(parent) if (parent := element.getparent()) is not None else None,
         )
     elif len(element):
         shown = text.strip()

@@ -44,14 +44,14 @@ def type_(tmp_path: Path) -> Callable[..., Result]:
                 if outcome is DeliveryEvent.ACCEPTED
                 else AttemptVerdict(DeliveryState.WAITING, "away", now)
             )
-            said = AttemptExchange(reply_status=reply and reply.status, kept=keep_exchange(ASKED, reply, ()))
+            said = AttemptExchange(reply_status=reply.status if reply else None, kept=keep_exchange(ASKED, reply, ()))
             assert claims.settle_claim(tx, claimed, outcome, verdict, said, now + timedelta(seconds=3))
         assert not messages.record_message(tx, entry(status("03"), 2, partner="vpub"), ROUTES).problems
 
-    def run(*words: str, language: str = "en") -> Result:
+    def run(*words: str, language: str = "en", code: int = 0) -> Result:
         runner = CliRunner(env={"LANG": f"{language}.UTF-8", "LIENTHONG_CONFIG": str(home / "hub.toml")})
         done = runner.invoke(lienthong, list(words))
-        assert done.exit_code == 0, done.output
+        assert done.exit_code == code, done.output
         return done
 
     return run
@@ -109,3 +109,14 @@ def test_each_attempt_is_shown_with_what_was_asked_and_heard(type_):
     assert "c2VjcmV0" not in said
     bodies = [json.loads(line)["body"] for line in type_("show", "m1", "--attempts", "--json").stdout.splitlines()]
     assert bodies == ["<away>\n</away>", "", ""]
+
+
+def test_two_attempts_and_two_messages_are_compared(type_):
+    first, second, _ = (each["id"] for each in json.loads(type_("show", "m1", "--json").stdout)["attempts"])
+    lines = [json.loads(line) for line in type_("compare", first, second, "--json", code=1).stdout.splitlines()]
+    assert {"part": "reply", "sign": "-", "text": "HTTP 503"} in lines
+    assert {each["part"] for each in lines} == {"reply"}, "the requests are equal"
+    assert "Nothing differs." in type_("compare", first, first).output
+    assert "- packet 1\n+ packet 2\n" in type_("compare", "m1", "m2", code=1).output
+    type_("compare", "m1", first, code=2)
+    type_("compare", "m1", "no-such", code=4)

@@ -40,7 +40,7 @@ def test_the_pages_of_a_message_in_a_browser(town, scheme):
     broken = town.take(3, content=b"<a>", problems=(Problem("not-well-formed", "line 1: no element found"),))
     call(town)
     operator.get(f"/messages/{message}")
-    first, *_ = attempts(operator, message)
+    first, *_, last = attempts(operator, message)
     places = {
         "message": f"/messages/{message}",
         "packet": f"/messages/{message}/packet",
@@ -49,6 +49,8 @@ def test_the_pages_of_a_message_in_a_browser(town, scheme):
         "refused-packet": f"/messages/{refused}/packet",
         "broken-packet": f"/messages/{broken}/packet",
         "call": f"/messages/{TRACKING}",
+        "compare": f"/messages/{message}/compare/{broken}",
+        "compare-attempts": f"{first}/compare/{last.rpartition('/')[2]}",
     }
 
     def answer(route: Any) -> None:

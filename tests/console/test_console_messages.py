@@ -103,6 +103,21 @@ def test_each_attempt_opens_to_its_request_and_its_reply_without_secrets(town, o
     assert told == [("reply", "vpub 1", "op"), ("reply", "vpub 2", "op")]
 
 
+def test_two_attempts_are_compared(town, operator):
+    message = town.take(1)
+    try_to_deliver(town, (503, b"<a><b>one</b></a>"), (200, b"<a><b>two</b></a>"))
+    operator.get(f"/messages/{message}")
+    first, second = attempts(operator, message)
+    operator.get(second)
+    (place,) = [link for link in operator.links() if "/compare/" in link]
+    assert place == f"{first}/compare/{second.rpartition('/')[2]}"
+    assert operator.get(place).status == 200
+    said = text(operator)
+    for each in ("Request Nothing differs.", "only in the first HTTP 503", "only in the second <b>two</b>"):
+        assert each in said, each
+    assert operator.get(f"{first}/compare/none").status == 404
+
+
 def test_an_attempt_of_which_nothing_is_kept_says_so(town, operator):
     message = town.take(1)
     try_to_deliver(town, (200, b""))
@@ -137,6 +152,24 @@ def test_a_refused_message_and_the_corrected_one_lead_to_each_other(town, operat
     assert "the same sender's id" in text(operator)
     operator.get(f"/messages/{accepted}")
     assert f"/messages/{refused}" in operator.links()
+
+
+def test_two_packets_are_compared(town, operator):
+    first = packet(town, 1)
+    content = make_sample_packet("H55.13", "H55.01", "V/v khác", NOW.date())
+    made = entry(document(document_id="D1"), 2, content=content)
+    with transactions.write_transaction(town.engine) as tx:
+        messages.record_message(tx, made, ROUTES)
+    operator.get(f"/messages/{first}")
+    place = f"/messages/{first}/compare/{made.id}"
+    assert place in operator.links()
+    assert operator.get(place).status == 200
+    said = text(operator)
+    assert "only in the first <edXML:Subject>V/v &lt;kết nối" in said
+    assert "only in the second <edXML:Subject>V/v khác" in said
+    assert [each["content"] for each in town.told("content-opened")] == ["packet", "packet"]
+    assert operator.get(f"/messages/{first}/compare/{first}").status == 200
+    assert "Nothing differs." in operator.page
 
 
 def test_links_lead_only_where_the_reader_may_go(town):
@@ -281,6 +314,10 @@ def test_who_may_open_what(town):
         f"/messages/{refused}": {"operator"},
         f"/messages/{refused}/packet": {"operator"},
         f"/messages/{refused}/attachments/1": {"operator"},
+        f"/messages/{message}/compare/{refused}": {"operator"},
+        f"/messages/{message}/compare/{private}": {"operator"},
+        f"/messages/{message}/compare/{TRACKING}": set(),
+        f"{attempt}/compare/{attempt.rpartition('/')[2]}": own,
         f"/messages/{TRACKING}": {"operator"},
         attempt.replace(message, refused): set(),
     }
@@ -292,7 +329,8 @@ def test_who_may_open_what(town):
             expected = 200 if name in may else 401 if name == "nobody" else 404
             assert answer.status == expected, (place, name)
             opened = len(town.told("content-opened")) - before
-            assert opened == (1 if expected == 200 and place.endswith(shows) else 0), (place, name)
+            shown = 2 if "/compare/" in place else 1 if place.endswith(shows) else 0
+            assert opened == (shown if expected == 200 else 0), (place, name)
 
 
 def test_who_opened_it_is_told_to_operators_alone(town, operator):

@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -139,10 +140,36 @@ class AttemptRecord:
         """Return the time from the claim to the result; None while it is under way."""
         return None if self.ended_at is None else self.ended_at - self.started_at
 
+    def write_request_lines(self) -> list[str]:
+        """Return the request as lines to compare: what is kept of its head, and the SHA-256 of its body."""
+        head = [] if self.head is None else [f"{self.head.method} {self.head.url}", *_write_headers(self.head.sent)]
+        return [*head, f"SHA-256 {self.request_sha256 or '-'}"]
+
+    def write_reply_lines(self, body: bytes) -> list[str]:
+        """Return the reply as lines to compare. An element begins a line, so that a reply of one line has several."""
+        if self.head is None or self.head.status is None:
+            return []
+        text = body.decode("utf-8", "replace").replace("><", ">\n<")
+        headers = (*self.head.heard, *self.varying.items())
+        return [f"HTTP {self.head.status}", *_write_headers(headers), *text.splitlines()]
+
+
+def _write_headers(headers: Iterable[tuple[str, str]]) -> list[str]:
+    return sorted(f"{name.lower()}: {value}" for name, value in headers)
+
 
 def read_attempts(tx: Transaction, message: str) -> list[AttemptRecord]:
     """Return the attempts to deliver *message*, in order."""
     query = sa.select(attempt).where(attempt.c.message == message).order_by(attempt.c.started_at, attempt.c.number)
+    return _make_records(tx, query)
+
+
+def find_attempt(tx: Transaction, name: str) -> AttemptRecord | None:
+    """Return the attempt with the id *name*, or None."""
+    return next(iter(_make_records(tx, sa.select(attempt).where(attempt.c.id == name))), None)
+
+
+def _make_records(tx: Transaction, query: sa.Select[Any]) -> list[AttemptRecord]:
     rows = tx.execute(query).all()
     keys = sorted({row.exchange for row in rows if row.exchange})
     found = tx.execute(sa.select(exchange.c.sha256, exchange.c.head).where(exchange.c.sha256.in_(keys)))

@@ -1,4 +1,4 @@
-"""What `lienthong show` says of the life of a message: where its time went, each attempt, and linked messages.
+"""What `lienthong show` says of the life of a message, and `lienthong compare`, which compares two messages or attempts.
 
 Contains the wording only. The journal works out the stages and finds the links.
 """
@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import click
 
-from hub.cli.screen import read_language, t
+from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, command, exit_command, pass_screen, read_language, t
 from hub.cli.words import say_value, say_word
+from hub.domain.sanitize import replace_controls
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from hub.journal.queue.exchanges import AttemptRecord
     from hub.journal.queue.timeline import DeliveryStage
     from hub.store.transactions import Transaction
+
+
+_COLOURS = {"-": "red", "+": "green"}
 
 
 @attrs.frozen(kw_only=True)
@@ -54,7 +59,7 @@ class MessageLife:
         if self.links:
             parts.append(t("Linked messages"))
             parts += [f"  {_write_link(each)}" for each in self.links]
-        return "\n".join(parts)
+        return "\n".join(map(replace_controls, parts))
 
     def _lines(self, delivery: "Delivery") -> Iterator[str]:
         yield f"  {delivery.recipient} ({delivery.partner})"
@@ -90,7 +95,8 @@ def list_attempts(tx: "Transaction", message: "Message") -> Iterator[tuple[dict[
     for each in exchanges.read_attempts(tx, message.id):
         body = None if each.exchange is None else exchanges.read_reply_body(tx, each.exchange)
         shown = None if body is None else body.decode("utf-8", "replace")
-        yield make_attempt_fields(each) | {"body": shown}, "\n".join(_show_attempt(each, shown))
+        lines = map(replace_controls, _show_attempt(each, shown))
+        yield make_attempt_fields(each) | {"body": shown}, "\n".join(lines)
 
 
 def make_attempt_fields(attempt: "AttemptRecord") -> dict[str, object]:
@@ -159,3 +165,56 @@ def _write_duration(length: "timedelta") -> str:
     from hub.console.layout import write_duration
 
     return write_duration(length, read_language())
+
+
+@command(
+    "compare",
+    t(
+        "Compare the packets of two messages, line by line, or the requests and replies of two attempts (their ids: "
+        "show ID --json). Exits 1 if they differ."
+    ),
+    "lienthong compare 0193… 0194…",
+)
+@click.argument("one", metavar="ID|ATTEMPT")
+@click.argument("other", metavar="ID|ATTEMPT")
+@pass_screen
+def compare(screen: Screen, one: str, other: str) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.formats.line_difference import compare_lines
+    from hub.store import transactions
+
+    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+        first, second = _read_lines(tx, one), _read_lines(tx, other)
+    if first.keys() != second.keys():
+        raise CommandStop(t("one of both is a message and the other an attempt"), USAGE)
+    differs = False
+    for part, lines in first.items():
+        found = compare_lines(lines, second[part])
+        differs = differs or not found.is_equal
+        for line in found.lines:
+            text = click.style(f"{line.sign} {replace_controls(line.text)}", fg=_COLOURS.get(line.sign))
+            screen.row({"part": part, "sign": line.sign, "text": line.text}, text)
+        if found.cut:
+            screen.note(t("More differs than is compared here."))
+    if not differs:
+        screen.note(t("Nothing differs."))
+    exit_command(int(differs))
+
+
+def _read_lines(tx: "Transaction", name: str) -> dict[str, list[str]]:
+    """Return the lines to compare of the attempt or the message *name*, by part. Raises `CommandStop` 4."""
+    from hub.cli.messages import find_one_message
+    from hub.edxml import readable
+    from hub.journal import blobs
+    from hub.journal.queue import exchanges
+
+    attempt = exchanges.find_attempt(tx, name)
+    if attempt is not None:
+        body = b"" if attempt.exchange is None else exchanges.read_reply_body(tx, attempt.exchange) or b""
+        return {"request": attempt.write_request_lines(), "reply": attempt.write_reply_lines(body)}
+    message = find_one_message(tx, name)
+    if not 0 < (blobs.read_blob_size(tx, message.sha256) or 0) <= readable.LARGEST:
+        raise CommandStop(
+            t("the bytes of {id_} are not stored, or too large to be compared", id_=message.id), NOT_FOUND
+        )
+    return {"packet": readable.write_packet_lines(blobs.read_blob(tx, message.sha256))}

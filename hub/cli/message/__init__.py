@@ -1,0 +1,1 @@
+"""What the command line says of one message: its life, its stored signatures."""
