@@ -14,7 +14,7 @@ from lxml import etree
 
 from hub.domain.model import Detail, Problem
 from hub.edxml.schema import QCVN, Schema, SchemaPart, Shape, join_path, read_local_name
-from hub.formats.base64_content import Letters
+from hub.formats.base64_content import Carried, ContentUnfit, Letters, measure_base64
 from hub.formats.streamed_xml import Load, Loads
 from hub.language.phrases import Phrase, phrase
 
@@ -186,17 +186,23 @@ class Branch:
             return None  # the schema reports it
         load, letters = loads.get(leaf), leaf.text or ""
         leaf.text = None
-        return letters if load is None else _LoadLetters(load)
+        return letters if load is None else LoadLetters(load)
 
 
 @attrs.frozen(eq=False)
-class _LoadLetters:
+class LoadLetters:
     """The letters of a load. They can be read again."""
 
     _load: Load
 
     def __iter__(self) -> Iterator[bytes]:
         return self._load.letters()
+
+    def measure(self) -> Carried:
+        """Return what was measured when the load was found, or measure it now. Raises like `measure_base64`."""
+        if isinstance(self._load.taken, ContentUnfit):
+            raise self._load.taken
+        return self._load.taken if isinstance(self._load.taken, Carried) else measure_base64(self)
 
 
 def is_normal(root: etree._Element, schema: Schema) -> bool:

@@ -12,7 +12,7 @@ path.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 
 import attrs
@@ -22,10 +22,10 @@ from hub.domain.errors import Rejected
 from hub.domain.model import Attachment, Packet, PacketKind, Problem, Replaced, ResponseFor
 from hub.edxml import markings, schema
 from hub.edxml.markings import Markings
-from hub.edxml.normalise import Branch, PacketBranch, PacketNotes, TreeNormalisation, is_normal
+from hub.edxml.normalise import Branch, LoadLetters, PacketBranch, PacketNotes, TreeNormalisation, is_normal
 from hub.edxml.schema import QCVN, Schema
 from hub.formats import safe_xml, streamed_xml
-from hub.formats.base64_content import Carried, ContentUnfit, Letters, measure_base64
+from hub.formats.base64_content import Carried, ContentUnfit, Letters, measure_base64, measure_octets
 from hub.formats.base64_content import decode_base64_content as content_of
 from hub.formats.streamed_xml import Loads
 from hub.language.phrases import phrase
@@ -414,6 +414,14 @@ def _is_read(attachment: PacketBranch, reference: PacketBranch | None) -> bool:
     )
 
 
+def measure_long_text(octets: Iterable[bytes]) -> Carried | ContentUnfit:
+    """Measure the *octets* that a long text encodes, while its packet is parsed. Return the refusal if they are unfit."""
+    try:
+        return measure_octets(octets)
+    except ContentUnfit as unfit:
+        return unfit
+
+
 def _load(
     attachment: PacketBranch, most: int | None, notes: PacketNotes, loads: Loads
 ) -> tuple[Carried, bytes | None] | None:
@@ -426,7 +434,7 @@ def _load(
     if letters is None:
         return None
     try:
-        found = measure_base64(letters)
+        found = letters.measure() if isinstance(letters, LoadLetters) else measure_base64(letters)
     except ValueError as error:
         said = phrase("{line}: not base64: {error}", line=attachment.line(LOADED), error=str(error))
         notes.refuse("T", attachment.path(LOADED), said)

@@ -61,8 +61,13 @@ def measure_base64(letters: Letters) -> Carried:
     before the padding). Raises ContentUnfit for a ZIP that unpacks to too much, has a path outside its folder or cannot
     be bounded.
     """
+    return measure_octets(decode_base64_slices(letters))
+
+
+def measure_octets(pieces: Iterable[bytes]) -> Carried:
+    """Measure the octets in *pieces*. Raises ContentUnfit like `measure_base64`, after all of them were taken."""
     digest, size, head, tail = hashlib.sha256(), 0, b"", _Tail()
-    for octets in decode_base64_slices(letters):
+    for octets in pieces:
         digest.update(octets)
         size += len(octets)
         head += octets[: 8 - len(head)]

@@ -2,8 +2,8 @@
 
 Knows octets. Does not know the meaning of elements.
 
-The octets between a `>` and the next `<` are left out before anything is parsed, if there are many of them and each is
-a base64 character or white space. No markup contains or spans such octets, so what is left has the same structure, and
+The octets between a `>` and the next `<` are left out before anything is parsed, if there are many of them and they are
+base64. They are decoded to find that out, so what becomes of the decoded octets is decided then. No markup contains or spans such octets, so what is left has the same structure, and
 the scan that every document passes (hub.formats.safe_xml) and lxml read only that. In their place stands a token. The
 token is random for each text and is made after the document arrived, so that no sender can have written it. A reader
 that needs the text (a digest, a measurement) streams it through the token.
@@ -18,7 +18,7 @@ stay in the tree, and so in memory: UTF-16, and text with character references o
 import re
 import secrets
 from binascii import b2a_base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 from lxml import etree
@@ -34,7 +34,6 @@ LONG = 1 << 14
 #: A document of at most this many octets is parsed as it is.
 WHOLE = 1 << 15
 
-_LETTERS = bytes(sorted(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \t\n"))
 _TOKEN = re.compile(rb"~[0-9a-f]{32}~")
 #: Minimum letters per line. If a text has shorter lines, not all of its line ends are kept in the skeleton.
 _SHORTEST_LINE = 16
@@ -46,6 +45,7 @@ class Load:
 
     octets: Octets
     carried: bool = False  #: *octets* are the decoded octets, and the text is their canonical base64
+    taken: object = None  #: what became of the decoded octets when the text was found
 
     def canonical(self) -> Iterator[bytes]:
         """Yield the text in its canonical form."""
@@ -55,8 +55,7 @@ class Load:
 
     def letters(self) -> Iterator[bytes]:
         """Yield the text without carriage returns."""
-        for piece in self.canonical():
-            yield piece.replace(b"&#xD;", b"") if b"&" in piece else piece
+        return _letters(self.canonical())
 
     def __len__(self) -> int:
         """Return the number of octets that `canonical` yields. Only for a load that is `carried`."""
@@ -103,6 +102,8 @@ class Loads:
         """
         if load.carried:
             return load.octets
+        if isinstance(load.taken, Octets):
+            return load.taken
         assert self._drawer is not None
         return self._drawer.keep(base64_content.decode_base64_slices(load.letters()))
 
@@ -130,14 +131,19 @@ class Loads:
 NONE = Loads()
 
 
+def _make_token() -> str:
+    return f"~{secrets.token_hex(16)}~"
+
+
 @attrs.frozen
 class _Cut:
-    """A text that is left out: its octets, its line ends, and the token in its place."""
+    """A text that is left out: its octets, its line ends, what was taken from it, and the token in its place."""
 
     start: int
     end: int
     lines: int
-    token: str
+    taken: object
+    token: str = attrs.field(factory=_make_token)
 
     @property
     def placeholder(self) -> str:
@@ -145,20 +151,29 @@ class _Cut:
         return self.token + "\n" * min(self.lines, (self.end - self.start) // _SHORTEST_LINE)
 
 
+#: Takes the octets that a long text encodes, slice by slice. What it returns becomes `Load.taken`.
+Take = Callable[[Iterator[bytes]], object]
+
+
 def parse_streamed_xml(
-    octets: Octets, names: frozenset[str], drawer: Drawer, limits: safe_xml.Limits = safe_xml.LIMITS
+    octets: Octets,
+    names: frozenset[str],
+    drawer: Drawer,
+    limits: safe_xml.Limits = safe_xml.LIMITS,
+    take: Take | None = None,
 ) -> tuple[etree._Element, Loads]:
     """Return the root of the document *octets*, and the long texts that were left out of its tree.
 
-    These are the long texts of elements with one of the local *names*. Refuses what `parse_safe_xml` refuses, with the
-    same texts. Line numbers are the same.
+    These are the long texts of elements with one of the local *names*, if they are base64. *take* is called for each,
+    and must take all of it; by default its octets are kept in *drawer*. Refuses what `parse_safe_xml` refuses, with the
+    same texts. Line numbers are the same. Raises Unready if the disk is full.
     """
     if len(octets) > limits.size:
         raise Rejected(Problem("too-large", f"{len(octets)} > {limits.size}"))
     if len(octets) <= WHOLE:
         return safe_xml.parse_safe_xml(octets.read(), limits=limits), Loads(drawer)
     safe_xml.refuse_unmarked(octets.cut(0, min(2, len(octets))).read())
-    loads, cuts = Loads(drawer), list(_find_cuts(octets))
+    loads, cuts = Loads(drawer), list(_find_cuts(octets, take or drawer.keep))
     while cuts:
         try:
             root = safe_xml.parse_safe_xml(b"".join(_skeleton(octets, cuts)), limits=limits)
@@ -167,33 +182,40 @@ def parse_streamed_xml(
         placed = _place(root, names, cuts)
         if len(placed) == len(cuts):
             for element, cut in placed:
-                loads.put(element, Load(octets.cut(cut.start, cut.end)))
+                loads.put(element, Load(octets.cut(cut.start, cut.end), taken=cut.taken))
             return root, loads
         cuts = [cut for _, cut in placed]
     safe_xml.feed_scanner(safe_xml.make_scanner(limits), octets.pieces(), limits)
     return safe_xml.build_scanned_tree(octets.read()), loads
 
 
-def _find_cuts(octets: Octets) -> Iterator[_Cut]:
+def _find_cuts(octets: Octets, take: Take) -> Iterator[_Cut]:
     """Yield the texts that may be left out. None of a document in UTF-16, whose octets may look like base64."""
     head = octets.cut(0, min(4, len(octets))).read()
     if head[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in head:
         return
     for start, end in find_long_texts(octets, LONG):
-        lines = _lines(octets.cut(start, end))
-        if lines >= 0:
-            yield _Cut(start, end, lines, _make_token())
+        lines: list[int] = []
+        text = _count_lines(_canonical(octets.cut(start, end).pieces()), lines)
+        try:
+            taken = take(base64_content.decode_base64_slices(_letters(text)))
+        except ValueError:
+            continue
+        yield _Cut(start, end, sum(lines), taken)
 
 
-def _lines(text: Octets) -> int:
-    """Return the number of line ends in *text*; -1 if it contains anything but base64 characters and white space."""
-    count = 0
-    for piece in _canonical(text.pieces()):
-        if (piece.replace(b"&#xD;", b"") if b"&" in piece else piece).translate(None, _LETTERS):
-            return -1
+def _count_lines(pieces: Iterable[bytes], lines: list[int]) -> Iterator[bytes]:
+    """Yield *pieces*, and append the line ends of each to *lines*."""
+    for piece in pieces:
         if b"\n" in piece:
-            count += piece.count(b"\n")
-    return count
+            lines.append(piece.count(b"\n"))
+        yield piece
+
+
+def _letters(canonical: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield *canonical* text without carriage returns."""
+    for piece in canonical:
+        yield piece.replace(b"&#xD;", b"") if b"&" in piece else piece
 
 
 def _canonical(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -239,7 +261,3 @@ def _place(root: etree._Element, names: frozenset[str], cuts: Sequence[_Cut]) ->
         if cut is not None and not len(element):
             found.append((element, cut))
     return found
-
-
-def _make_token() -> str:
-    return f"~{secrets.token_hex(16)}~"

@@ -83,7 +83,9 @@ def judge_message(
             signature = PacketSignature(standing=SignatureStanding.UNSIGNED)
             require_signature(signature, partner.policy)
         else:
-            root, loads = streamed_xml.parse_streamed_xml(content, frozenset({packet.LOADED}), drawer or Drawer())
+            root, loads = streamed_xml.parse_streamed_xml(
+                content, frozenset({packet.LOADED}), drawer or Drawer(), take=packet.measure_long_text
+            )
             signature = judge_signature(root, content, partner, province, now, loads)
             require_signature(signature, partner.policy)
             found = packet.read_packet(root, loads)
