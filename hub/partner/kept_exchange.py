@@ -58,7 +58,10 @@ _NEEDLES = (
     *(b"authorization", b"cookie", b"sessionid", b"session_id", b"bearer", b"basic", b"private key"),
 )
 #: What has `token` in it without being one: the certificates of a signed reply, and where they stand.
-_NO_TOKENS = (b"binarysecuritytoken", b"tokenreference", b"tokentype", b"-token-profile")
+_NO_TOKENS = (
+    *(b"binarysecuritytoken", b"tokenreference", b"tokentype", b"-token-profile"),
+    *(b'wsu:id="lt-token"', b'uri="#lt-token"'),  # as the hub itself signs (hub.security.signing)
+)
 _FLAGS = re.IGNORECASE | re.DOTALL
 _MARK = CUT.encode()
 #: Each pattern and what takes its place. A secret ends with its delimiter, or with the octets at hand.

@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 from hub.domain.model import Reply, Request
 from hub.partner import kept_exchange
 from hub.partner.kept_exchange import BODY, HEAD, LARGEST, VARYING, keep_exchange, read_exchange_head
+from hub.security.signing import sign_envelope
+from hub.soap import documents_responses, envelope
+from tests.pki import NOW, partner
 
 ASKED = Request("https://axis.example/send?v=1", b"<packet/>", (("SOAPAction", '"Send"'), ("Content-Type", "text/xml")))
 HEARD = Reply(200, b"<ok/>", {"content-type": "text/xml", "date": "Tue, 24 Nov 2026 08:00:00 GMT"})
 HIDDEN = "Hunter2-và-3"
+YES = envelope.write_unsigned_envelope(documents_responses.build_confirmed_response())
 
 
 def kept(body=b"", headers=None, request=ASKED, secrets=()):
@@ -166,6 +170,13 @@ def test_whatever_comes_is_kept_within_bounds(url, sent, heard, body, secrets):
     assert made.size + len(made.varying) <= LARGEST
     assert made.head.isascii()
     read_exchange_head(made.head)
+
+
+def test_a_reply_as_the_hub_signs_it_is_not_searched_but_a_secret_in_it_is_cut():
+    signed = sign_envelope(YES, partner("vpub"), NOW)
+    assert not kept_exchange._may_hold_secrets(signed)
+    assert kept(signed).body == signed
+    assert b"Hunter2" not in kept(signed.replace(b"<soap:Body", b"<lt-token>Hunter2</lt-token><soap:Body")).body
 
 
 def test_a_spoilt_body_costs_little():
