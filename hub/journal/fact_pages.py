@@ -47,9 +47,10 @@ class FactScan:
 
     def list_stretches(
         self, tx: Transaction, after: Place | None = None
-    ) -> Iterator[tuple[list[Fact], datetime | None]]:
+    ) -> Iterator[tuple[list[tuple[Fact, bool]], datetime | None]]:
         """Yield facts behind the place *after*, at most `_TOGETHER` at a time, each time with the time that was reached:
-        None while further facts may have the time of the last one, else the time before which nothing is left.
+        None while further facts may have the time of the last one, else the time before which nothing is left. With each
+        fact, yield whether its business key has no other.
 
         A stretch may be empty: the caller decides how long it goes on. Ends when there are no more facts.
         """
@@ -64,7 +65,7 @@ class FactScan:
             with tx.execute(self._select(since, self.until if ended else until, after)) as rows:
                 for some in rows.partitions():
                     found += len(some)
-                    yield [read_raw_fact(row) for row in some], None
+                    yield [(read_raw_fact(row), not more) for *row, more in some], None
             if ended or until is None:
                 return
             yield [], until
@@ -111,8 +112,18 @@ class FactScan:
         if self.carried is not None:
             wanted.append(_is_current(self.carried))
         order = (table.c.at, table.c.message, table.c.unit, table.c.milestone, table.c.key)
-        query = RAW_FACT.where(*wanted).order_by(*order).execution_options(yield_per=_TOGETHER)
+        query = RAW_FACT.add_columns(_HAS_MORE).where(*wanted).order_by(*order).execution_options(yield_per=_TOGETHER)
         return self._indexed(query)
+
+
+def _build_has_more() -> sa.ColumnElement[bool]:
+    """Return the condition that a fact's business key has another fact."""
+    other = table.alias("other")
+    same = sa.and_(other.c.unit == table.c.unit, other.c.service == table.c.service, other.c.key == table.c.key)
+    return sa.exists().where(same, other.c.milestone != table.c.milestone)
+
+
+_HAS_MORE = _build_has_more()
 
 
 def _is_current(since: CarriedSince) -> sa.ColumnElement[bool]:

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from hub.domain.time_window import TimeWindow
 from hub.journal import events
 from hub.report.counting.lines import read_fact_members
 from hub.store import transactions
+from hub.store.hot_statements import HotStatement
 from hub.store.tables import carried
 from hub.store.tables import fact as table
 from hub.store.transactions import Transaction
@@ -40,6 +41,8 @@ _FIELDS = tuple(field.name for field in attrs.fields(Fact))
 _ASKED = 200  #: keys per statement; SQLite allows about 8,000
 #: Business keys whose facts are read at a time.
 _KEYS = 500
+#: The maximum number of rows that `FactSearch.list_rows` yields at a time.
+_TOGETHER = 2_000
 
 _TOLD = tuple(field.name for field in attrs.fields(Fact) if field.name not in {"at", "message"})
 #: Values that an event leaves out: those of every document.
@@ -216,7 +219,8 @@ class FactSearch:
 
     _keys: sa.Select[Any] | sa.CompoundSelect[Any]  #: query for the business keys of a unit
     _facts: sa.Select[Any]  #: query for the facts of some keys of a unit
-    _all: sa.Select[Any] | None  #: query for all facts of a unit, if all of its past is searched
+    _rows: sa.Select[Any]  #: likewise for their rows without unit and service
+    _all: HotStatement | None  #: query for the rows of all facts of a unit, if all of its past is searched
 
     @classmethod
     def for_period(
@@ -234,10 +238,10 @@ class FactSearch:
             looked_for.append(keys.where(build_carried_condition(period)))
         keys_of = (sa.union(*looked_for) if len(looked_for) > 1 else looked_for[0].distinct()).subquery()
         some = sa.bindparam("keys", expanding=True, type_=sa.Text)
-        facts = RAW_FACT.where(mine, table.c.key.in_(some)).order_by(table.c.key)
+        facts, rows = (each.where(mine, table.c.key.in_(some)).order_by(table.c.key) for each in (RAW_FACT, _OWN))
         past = any(window == TimeWindow(until=window.until) for window in windows)
-        every = RAW_FACT.where(mine).order_by(table.c.key).execution_options(yield_per=_KEYS) if past else None
-        return cls(sa.select(keys_of.c.key).execution_options(yield_per=_KEYS), facts, every)
+        every = HotStatement(_OWN.where(mine).order_by(table.c.key)) if past else None
+        return cls(sa.select(keys_of.c.key).execution_options(yield_per=_KEYS), facts, rows, every)
 
     def histories(self, tx: Transaction, unit: str) -> Iterator[list[Fact]]:
         """Yield the facts of *unit*, grouped by business key. Holds the facts of `_KEYS` keys in memory."""
@@ -247,17 +251,20 @@ class FactSearch:
                 for _, history in groupby(rows, _key_of):
                     yield [read_raw_fact(row) for row in history]
 
-    def list_rows(self, tx: Transaction, unit: str) -> Iterator[Sequence[Sequence[Any]]]:
-        """Yield the rows (`read_raw_fact`) of the facts that `histories` yields, in the order of their keys and some
-        hundred at a time. If all of the past is searched, also rows of later keys.
+    def list_rows(self, tx: Transaction, unit: str) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the rows of the facts that `histories` yields, in the order of their keys and some hundred at a time. If
+        all of the past is searched, also rows of later keys.
+
+        The rows are those of `RAW_FACT` without unit and service, as the driver gives them: on SQLite, 0 and 1 are false
+        and true. SQLAlchemy takes half as long to make its own rows as the database takes to find them.
         """
         if self._all is not None:
-            with tx.execute(self._all, {"of": unit}) as rows:
-                yield from rows.partitions()
+            yield from self._all.stream(tx, {"of": unit}, _TOGETHER)
             return
         with tx.execute(self._keys, {"of": unit}) as keys:
             for some in keys.partitions():
-                yield tx.execute(self._facts, {"of": unit, "keys": [key for (key,) in some]}).all()
+                with tx.execute(self._rows, {"of": unit, "keys": [key for (key,) in some]}) as rows:
+                    yield cast("Any", rows.cursor).fetchall()
 
 
 def build_carried_condition(period: str) -> sa.ColumnElement[bool]:
@@ -279,12 +286,12 @@ def _within(window: TimeWindow) -> Iterator[sa.ColumnElement[bool]]:
 
 
 #: Columns of a fact in stored form: converting each value by its type would take longer than the counting.
-RAW_FACT = sa.select(
-    *(
-        column if isinstance(column.type, sa.Boolean | sa.Integer) else sa.type_coerce(column, sa.String)
-        for column in table.c
-    )
-)
+_STORED = [
+    column if isinstance(column.type, sa.Boolean | sa.Integer) else sa.type_coerce(column, sa.String)
+    for column in table.c
+]
+RAW_FACT = sa.select(*_STORED)
+_OWN = sa.select(*_STORED[2:])
 _key_of = itemgetter(2)
 _pairs = lru_cache(4096)(lambda text: tuple(json.loads(text).items()))
 

@@ -555,7 +555,7 @@ class NamedLines(EvidenceLines):
         rest = iter(self._listed)
         while some := list(islice(rest, 500)):
             ids = read_message_ids(self._tx, (line.fact.message for line in some))
-            yield from (attrs.evolve(line, message_id=ids.get(line.fact.message)) for line in some)
+            yield from (EvidenceLine(line.fact, line.columns, ids.get(line.fact.message)) for line in some)
 
 
 def find_messages_about(

@@ -8,6 +8,7 @@ by SQLAlchemy. Contains no table.
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any, cast
 
 import attrs
@@ -78,6 +79,16 @@ class HotStatement:
         form, values = self._form(tx, values)
         row = _execute(tx, form.sql, form.pack(values)).fetchone()
         return None if row is None else form.unpack(row)
+
+    def stream(self, tx: sa.Connection, values: Values, together: int) -> Iterator[list[Any]]:
+        """Execute the query. Yield its rows as the driver gives them, at most *together* at a time. PostgreSQL sends them
+        when they are asked for.
+        """
+        form, values = self._form(tx, values)
+        named = () if form.positional else ("streamed",)
+        with closing(_execute(tx, form.sql, form.pack(values), named=named)) as cursor:
+            while some := cursor.fetchmany(together):
+                yield some
 
     def run(self, tx: sa.Connection, values: Values) -> int:
         """Execute the statement. Return the number of rows that it inserted, changed or deleted."""
@@ -245,8 +256,9 @@ def write_places(dialect: sa.Dialect, types: Sequence[str], count: int) -> str:
     return ", ".join([f"({row})"] * count)
 
 
-def _execute(tx: sa.Connection, sql: str, packed: Any, *, many: bool = False) -> Any:
-    cursor = cast("Any", tx.connection.dbapi_connection).cursor()
+def _execute(tx: sa.Connection, sql: str, packed: Any, *, many: bool = False, named: Sequence[str] = ()) -> Any:
+    """Return the cursor that executed *sql*. *named*: the name of a cursor of the server."""
+    cursor = cast("Any", tx.connection.dbapi_connection).cursor(*named)
     for listener in tx.dispatch.before_cursor_execute:
         listener(tx, cursor, sql, packed, None, many)
     try:

@@ -24,7 +24,7 @@ from hub.report.counting.evidence import EvidenceLine, EvidenceLines, hash_rows
 from hub.report.counting.listing import Place, find_fact_position, write_sortable_time
 from hub.report.counting.posting import make_poster
 from hub.report.form.form import Column, ColumnKind, Form, LatePolicy
-from hub.workload.quick_count import UnitEvidence, can_count_quickly, count_quickly
+from hub.workload.quick_count import UnitEvidence, count_quickly
 from hub.workload.unit_report import Difference, ReportPart, ReportSources
 
 #: The facts behind a number of a report that counts more facts than this are read in pages. Up to here, all facts are
@@ -148,8 +148,8 @@ def open_evidence_to_list(asked: ReportSources, now: datetime) -> Generator[Evid
             }
             yield EvidenceToList(asked.count(now), ReadEvidence(asked, now, closed), None)
             return
-        if can_count_quickly(asked):
-            counted = count_quickly(asked, now)
+        counted = count_quickly(asked, now)
+        if counted is not None:
             yield EvidenceToList(counted.report, ReadEvidence(asked, now, counted.units), ())
             return
     with asked.open_evidence(now) as found:
@@ -226,10 +226,10 @@ class _ColumnFacts:
         scan, alone = self._make_scan(), all(_is_plain(rule) for rule in self.rules)
         moving, post = all(rule.kind in _BY_TIME for rule in self.rules), make_poster(self.form, part.books)
         for facts, reached in scan.list_stretches(part.tx, after):
-            keys = set() if alone else {(fact.unit, fact.key) for fact in facts}
+            keys = set() if alone else {(fact.unit, fact.key) for fact, single in facts if not single}
             histories = fact_pages.read_histories(part.tx, self.form.service, keys)
-            for fact in facts:
-                history = (fact,) if alone else histories[fact.unit, fact.key]
+            for fact, single in facts:
+                history = (fact,) if alone or single else histories[fact.unit, fact.key]
                 takers = self._find_takers(fact, history, post(fact) if moving else None)
                 yield find_fact_position(fact), fact, takers
             if reached is not None:

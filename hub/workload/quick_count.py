@@ -1,25 +1,28 @@
 """Counts a large open report with the SHA-256 of its evidence, from the stored rows of its facts.
 
 `ReportSources.open_evidence` makes a `Fact` of each row, places it, and sorts the evidence on disk: 25 µs for each fact.
-Here the decision about a key with one fact is made once for all facts that look alike to the rules, and a unit's evidence
-is sorted in memory. The rules stay where they are (`hub.report.counting`): this module only calls them less often. It
-counts forms whose facts count at the time of their recording, and whose columns are decided by one key, or are a time.
+Here the decision about a key with one fact is made once for all facts of a unit that look alike to the rules, and a
+unit's evidence is sorted in memory. What is done for each fact is done by functions written in C, on the driver's own
+rows. The rules stay where they are (`hub.report.counting`): this module only calls them less often. It counts forms
+whose facts count at the time of their recording, and whose columns are decided by one key, or are a time.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from hashlib import sha256
-from itertools import groupby
-from operator import itemgetter
+from itertools import compress, groupby, islice, pairwise
+from operator import eq, itemgetter
 from typing import Any
 
 import attrs
 
 from hub.domain.local_time import find_local_day
-from hub.journal import fact_pages
+from hub.domain.model import Fact
 from hub.journal.facts import read_raw_fact
 from hub.report.counting.counting import Cells, Placing, Report
-from hub.report.counting.evidence import MEMBERS, EvidenceSummary, hash_rows, write_hashed_row
+from hub.report.counting.evidence import MEMBERS, EvidenceSummary, hash_rows, write_hashed_rows
 from hub.report.form.form import ATTRIBUTES, Column, ColumnKind, Form
 from hub.store.tables import write_instant
 from hub.workload.unit_report import ReportPart, ReportSources
@@ -28,13 +31,16 @@ from hub.workload.unit_report import ReportPart, ReportSources
 _LARGEST = 100_000
 _KINDS = frozenset({ColumnKind.FLOW, ColumnKind.STOCK, ColumnKind.END, ColumnKind.TIME})
 
-_Row = Sequence[Any]
-_AT, _MILESTONE, _DUE, _AMOUNT, _ATTRIBUTES = (
-    MEMBERS.index(name) for name in ("at", "milestone", "due", "amount", "attributes")
+_Row = tuple[Any, ...]  # of `FactSearch.list_rows`
+_PLACES = {name: place for place, name in enumerate(MEMBERS[2:])}
+_KEY, _MILESTONE, _AT, _DUE, _AMOUNT, _ATTRIBUTES = (
+    _PLACES[name] for name in ("key", "milestone", "at", "due", "amount", "attributes")
 )
-_key_of = itemgetter(MEMBERS.index("key"))
+_key_of, _milestone_of, _at_of = itemgetter(_KEY), itemgetter(_MILESTONE), itemgetter(_AT)
 #: The sort key of a row within its unit (`dates.make_fact_sort_key`): times in stored form sort in the order of time.
-_order = itemgetter(*(MEMBERS.index(name) for name in ("at", "message", "milestone", "key")))
+_order = itemgetter(*(_PLACES[name] for name in ("at", "message", "milestone", "key")))
+#: Lines of evidence that are hashed at a time.
+_HASHED = 500
 
 
 @attrs.frozen
@@ -61,32 +67,32 @@ class QuickCount:
 
 
 def can_count_quickly(asked: ReportSources) -> bool:
-    """Return whether `count_quickly` counts the report."""
+    """Return whether `count_quickly` counts the report, if its units are not too large."""
     if asked.bases or asked.form.by_day or len(asked.parts) != 1 or asked.parts[0].rows is not None:
         return False
-    kinds, part = {rule.kind for rule in asked.form.rules}, asked.parts[0]
-    return kinds <= _KINDS and not any(
-        fact_pages.count_facts(part.tx, asked.form.service, (unit,), None, part.period.end, _LARGEST) > _LARGEST
-        for unit in asked.members
-    )
+    return {rule.kind for rule in asked.form.rules} <= _KINDS
 
 
 def count_with_summary(asked: ReportSources, now: datetime) -> tuple[Report, EvidenceSummary]:
     """Return the report with the number and the SHA-256 of the facts behind it."""
-    if can_count_quickly(asked):
-        counted = count_quickly(asked, now)
+    counted = count_quickly(asked, now)
+    if counted is not None:
         return counted.report, counted.summary
     with asked.open_evidence(now) as found:
         return found.report, found.listing.summary
 
 
-def count_quickly(asked: ReportSources, now: datetime) -> QuickCount:
-    """Return the report as counted at *now*, with the evidence of its units."""
+def count_quickly(asked: ReportSources, now: datetime) -> QuickCount | None:
+    """Return the report as counted at *now*, with the evidence of its units. None: it is not counted here."""
+    if not can_count_quickly(asked):
+        return None
     part, counter = asked.parts[0], _RowCounter.of(asked.parts[0], now)
     search, cells, units = part.make_search(), dict[str, Cells](), dict[str, UnitEvidence]()
     for unit in part.members:
-        rows = (row for some in search.list_rows(part.tx, unit) for row in some)
-        found = counter.count_unit(rows)
+        rows = counter.gather_rows(search.list_rows(part.tx, unit))
+        if rows is None:
+            return None
+        found = counter.count_unit(unit, rows)
         if found is not None:
             cells[unit], units[unit] = found
     return QuickCount(asked.compose(cells, now), units)
@@ -98,96 +104,138 @@ class _RowCounter:
 
     _form: Form
     _place: Placing  #: of all columns but times
-    _look: Callable[[_Row], object]  #: what the rules see of a fact that is alone with its key
+    #: what the rules see of a fact beside its time; then its due date and its amount
+    _look: Callable[[_Row], Sequence[Any]]
     _joined: frozenset[str]  #: milestones of rules that compare times: each fact is decided for itself
     _times: Sequence[Column]
     _start: str
     _end: str
-    _known: dict[object, Sequence[Column]] = attrs.field(factory=dict, init=False)  #: the decisions by `_look`
+    _after: str  #: the first time after the moment of the report
+    _today: str
+    _first: str
+    _known: dict[object, Sequence[Column]] = attrs.field(factory=dict, init=False)  #: the decisions
 
     @classmethod
     def of(cls, part: ReportPart, now: datetime) -> "_RowCounter":
         """Return the counter for *part* as of *now*."""
         form, period = part.form, part.period
         others = tuple(column for column in form.columns if column.kind is not ColumnKind.TIME)
-        start, end = write_instant(period.start), write_instant(period.end)
         named = {condition.attribute for rule in form.rules for condition in rule.conditions}
-        seen = itemgetter(
-            *sorted(MEMBERS.index(name) if name in ATTRIBUTES else _ATTRIBUTES for name in named), _MILESTONE
-        )
-        moment = write_instant(now)
-        today, first = find_local_day(min(period.end, now)).isoformat(), period.first.isoformat()
-
-        def look(row: _Row) -> object:
-            at, due = row[_AT], row[_DUE]
-            late = due is not None and (due < today, due < first)
-            return seen(row), at < start, at < end, at <= moment, late
-
+        seen = sorted({_PLACES[name] if name in ATTRIBUTES else _ATTRIBUTES for name in named})
         return cls(
             form=form,
             place=Placing.of(attrs.evolve(form, columns=others), period, now, part.books),
-            look=look,
+            look=itemgetter(*seen, _MILESTONE, _DUE, _AMOUNT),
             joined=frozenset[str]().union(*(rule.milestones for rule in form.rules if rule.joins)),
             times=[rule for rule in form.rules if rule.kind is ColumnKind.TIME],
-            start=start,
-            end=end,
+            start=write_instant(period.start),
+            end=write_instant(period.end),
+            after=write_instant(now + timedelta(microseconds=1)),
+            today=find_local_day(min(period.end, now)).isoformat(),
+            first=period.first.isoformat(),
         )
 
-    def count_unit(self, rows: Iterator[_Row]) -> tuple[Cells, UnitEvidence] | None:
-        """Return the cells and the evidence of the unit of *rows*, which are in the order of their keys; None if it
-        counts nothing.
+    def gather_rows(self, found: Iterable[Sequence[_Row]]) -> list[_Row] | None:
+        """Return the rows *found* of a unit that lie before the period's end; None if they are too many."""
+        end, rows = self._end, list[_Row]()
+        for some in found:
+            rows += [row for row in some if row[_AT] < end]
+            if len(rows) > _LARGEST:
+                return None
+        return rows
+
+    def count_unit(self, unit: str, rows: list[_Row]) -> tuple[Cells, UnitEvidence] | None:
+        """Return the cells and the evidence of *unit*, of which *rows* are in the order of their keys; None if it counts
+        nothing. Sorts *rows*.
         """
-        cells, listed = Cells.none(self._form), list[_Row]()
-        sums, latest, looked = cells.sums, dict[str, _Row](), bool(self._times)
+        together = self._find_together(rows)
+        rows.sort(key=_at_of)
+        alone = rows if together is None else [row for row in rows if row[_KEY] not in together[0]]
+        cells = Cells.none(self._form)
+        start, after = (bisect_left(alone, time, key=_at_of) for time in (self._start, self._after))
+        places, listed = sorted({0, start, after, len(alone)}), list[_Row]()
+        for first, last in pairwise(places):
+            listed += self._count_alone(unit, alone[first:last], (first < start, first < after), cells.sums)
+        if together is not None:
+            listed += self._count_together(unit, together[1], cells.sums)
+        for key, row in self._find_latest(rows).items():
+            cells.times[key] = datetime.fromisoformat(row[_AT])
+            if row not in listed:
+                listed.append(row)
+        if not listed:
+            return None
+        return cells, UnitEvidence(self._hash(unit, listed), len(listed), dict(cells.times))
+
+    def _find_together(self, rows: Sequence[_Row]) -> tuple[Collection[str], Sequence[_Row]] | None:
+        """Return the keys of which one fact alone does not decide, and their rows in the order of *rows*."""
+        keys, joined = list(map(_key_of, rows)), self._joined
+        found = set(compress(keys, map(eq, keys, islice(keys, 1, None))))
+        if not joined.isdisjoint(map(_milestone_of, rows)):
+            found.update(row[_KEY] for row in rows if row[_MILESTONE] in joined)
+        return (found, [row for row in rows if row[_KEY] in found]) if found else None
+
+    def _count_alone(
+        self, unit: str, rows: Sequence[_Row], when: tuple[bool, bool], sums: dict[str, int]
+    ) -> Sequence[_Row]:
+        """Add the amounts of *rows*, each the only fact of its key, to *sums*. Return those that some column counts.
+
+        *when*: whether they were recorded before the period, and not after the moment of the report.
+        """
+        looks = list(map(self._look, rows))
+        some, counting = dict(zip(looks, rows, strict=True)), set[object]()
+        for look, number in Counter(looks).items():
+            takers = self._place_alone(unit, some[look], look, when)
+            for column in takers:
+                sums[column.key] += number * look[-1]
+            if takers:
+                counting.add(look)
+        return rows if len(counting) == len(some) else list(compress(rows, map(counting.__contains__, looks)))
+
+    def _place_alone(self, unit: str, row: _Row, look: Sequence[Any], when: tuple[bool, bool]) -> Sequence[Column]:
+        """Return the columns that count the only fact of a key, a column once for each of its rules."""
+        due = look[-2]
+        late = due is not None and (due < self._today, due < self._first)
+        known = (look[:-2], when, late)
+        takers = self._known.get(known)
+        if takers is None:
+            history = [self._read(unit, row)]
+            takers = self._known[known] = [column for column, _ in self._place.place_history(history)]
+        return takers
+
+    def _count_together(self, unit: str, rows: Iterable[_Row], sums: dict[str, int]) -> Iterator[_Row]:
+        """Add the amounts of *rows*, the facts of some keys, to *sums*. Yield those that some column counts."""
         for _, together in groupby(rows, _key_of):
-            history = list(together)
-            told: Iterable[tuple[_Row, Sequence[Column]]]
-            if len(history) > 1 or history[0][_MILESTONE] in self._joined:
-                told = self._place_together(history)
-            else:
-                told = ((history[0], self._place_alone(history[0])),)
-            for row, takers in told:
+            history, found = list(together), dict[str, list[Column]]()
+            for column, fact in self._place.place_history([self._read(unit, row) for row in history]):
+                found.setdefault(fact.milestone, []).append(column)
+            for row in history:
+                takers = found.get(row[_MILESTONE], ())
                 for column in takers:
                     sums[column.key] += row[_AMOUNT]
                 if takers:
-                    listed.append(row)
-                if looked and self._start <= row[_AT] < self._end:
-                    self._see(row, latest)
-        if latest:
-            for key, row in latest.items():
-                cells.times[key] = datetime.fromisoformat(row[_AT])
-            known = {id(row) for row in listed}
-            listed += {id(row): row for row in latest.values() if id(row) not in known}.values()
-        if not listed:
-            return None
-        listed.sort(key=_order)
-        digest = sha256("".join(map(_write_line, listed)).encode()).hexdigest()
-        return cells, UnitEvidence(digest, len(listed), dict(cells.times))
+                    yield row
 
-    def _place_alone(self, row: _Row) -> Sequence[Column]:
-        """Return the columns that count the only fact of a key, a column once for each of its rules."""
-        look = self._look(row)
-        takers = self._known.get(look)
-        if takers is None:
-            takers = self._known[look] = [column for column, _ in self._place.place_history([read_raw_fact(row)])]
-        return takers
-
-    def _place_together(self, history: Sequence[_Row]) -> Iterator[tuple[_Row, Sequence[Column]]]:
-        """Yield each row of a key with the columns that count it."""
-        found: dict[str, list[Column]] = {}
-        for column, fact in self._place.place_history([read_raw_fact(row) for row in history]):
-            found.setdefault(fact.milestone, []).append(column)
-        for row in history:
-            yield row, found.get(row[_MILESTONE], ())
-
-    def _see(self, row: _Row, latest: dict[str, _Row]) -> None:
-        """Remember the latest row of each time column."""
+    def _find_latest(self, rows: Sequence[_Row]) -> dict[str, _Row]:
+        """Return the latest row in the period that each time column counts, by its key. *rows* are sorted by time."""
+        found = {}
         for column in self._times:
-            if not column.milestones or row[_MILESTONE] in column.milestones:
-                before = latest.get(column.key)
-                if before is None or (row[_AT] >= before[_AT] and _order(row) > _order(before)):
-                    latest[column.key] = row
+            mine = (row for row in reversed(rows) if not column.milestones or row[_MILESTONE] in column.milestones)
+            for _, same in islice(groupby(mine, _at_of), 1):
+                row = max(same, key=_order)
+                if row[_AT] >= self._start:
+                    found[column.key] = row
+        return found
 
+    def _hash(self, unit: str, rows: list[_Row]) -> str:
+        """Return the SHA-256 of the evidence of *unit* (`evidence.hash_row`). Sorts *rows*."""
+        rows.sort(key=_at_of)
+        times = list(map(_at_of, rows))
+        if any(map(eq, times, islice(times, 1, None))):
+            rows.sort(key=_order)
+        written, lines = sha256(), write_hashed_rows(unit, self._form.service, rows)
+        while some := list(islice(lines, _HASHED)):
+            written.update("".join(some).encode())
+        return written.hexdigest()
 
-def _write_line(row: _Row) -> str:
-    return write_hashed_row(row, () if row[_ATTRIBUTES] == "{}" else read_raw_fact(row).attributes)
+    def _read(self, unit: str, row: _Row) -> Fact:
+        return read_raw_fact((unit, self._form.service, *row))

@@ -28,7 +28,7 @@ from hub.report.form.period import CutOff, Cuts, Period, parse_period
 from hub.store import transactions
 from hub.store.tables import carried, event, message
 from hub.store.tables import fact as facts_table
-from hub.workload import closing, unit_report
+from hub.workload import closing, quick_count, unit_report
 from hub.workload import facts_behind as facts_behind_of
 from hub.workload.closing import CarriedKeys, ClosingElsewhere, MonthDraft, OutOfTurn, TooEarly
 from hub.workload.facts_behind import ReadEvidence, can_page, list_facts_behind, open_evidence_to_list, read_facts_page
@@ -601,6 +601,9 @@ def _see_pages(asked: ReportSources, facts: Sequence[Fact], books: ClosedMonths,
         assert evidence.hash_evidence(read.lines) == evidence.hash_evidence(lines)
         assert read.report == asked.count(AFTER)
     assert not can_count_quickly(asked) or isinstance(read.lines, ReadEvidence)
+    with mock.patch.object(quick_count, "_LARGEST", 0):  # a unit that is too large to be held in memory
+        report, summary = quick_count.count_with_summary(asked, AFTER)
+    assert (report, summary.sha256, len(summary)) == (read.report, read.lines.sha256, len(lines))
     parts = [attrs.evolve(part, members=UNITS) for part in asked.parts]
     for source in (asked, attrs.evolve(asked, members=UNITS, parts=parts)):
         for column in filter(partial(can_page, source), (column.key for column in source.form.columns)):

@@ -31,6 +31,17 @@ def test_values_are_converted_on_the_way_in_and_out(engine):
         assert tx.execute(sa.select(signed_call.c.until)).scalars().all() == [NOW, NOW]
 
 
+def test_rows_are_streamed_as_the_driver_gives_them_and_a_stream_may_be_left(engine):
+    with transactions.write_transaction(engine) as tx:
+        _PUT.run_many(tx, [{"sha256": name, "until": NOW} for name in "abcde"])
+    with transactions.read_transaction(engine) as tx:
+        for _ in range(2):
+            next(_ALL.stream(tx, {}, 1)).clear()
+        found = [[name for name, _ in some] for some in _ALL.stream(tx, {}, 2)]
+        assert found == [["a", "b"], ["c", "d"], ["e"]]
+        assert all(type(until) is str for some in _ALL.stream(tx, {}, 2) for _, until in some)
+
+
 def test_it_tells_how_many_rows_it_changed(engine):
     later = datetime(2027, 1, 1, tzinfo=UTC)
     with transactions.write_transaction(engine) as tx:

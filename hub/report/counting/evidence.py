@@ -8,7 +8,7 @@ can compute them again; see docs/reference/reports.md.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -148,29 +148,30 @@ def write_hashed_line(fact: Fact) -> str:
     )
 
 
-def write_hashed_row(row: Sequence[Any], attributes: Iterable[tuple[str, str]] = ()) -> str:
-    """Return what `write_hashed_line` returns for the fact of *row*: its members in stored form, in the order of
-    `MEMBERS`. *attributes* replaces the last.
+def write_hashed_rows(unit: str, service: str, rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Yield what `write_hashed_line` returns for the fact of each of *rows*, the facts of one unit.
+
+    A row has the members of `MEMBERS` behind the service, in stored form.
     """
-    unit, service, key, milestone, at, message = row[:6]
-    fraction = "" if at[19:26] == ".000000" else at[19:26]
-    pairs = ",".join(f"[{_text(name)},{_text(value)}]" for name, value in attributes) if attributes else ""
-    return (
-        f"[{_often(unit)},{_often(service)},{_text(key)},{_often(milestone)},"
-        f'"{at[:19]}{fraction}+00:00",{_text(message)},{_write_middle(row[6:11])},{_write_days(row[11:14])},[{pairs}]]\n'
-    )
+    head, often, middle, rest = f"[{_text(unit)},{_text(service)},", _often, _write_middle, _write_rest
+    for key, milestone, at, message, counterpart, outside, kind, paper, signature, due, day, amount, attributes in rows:
+        fraction = "" if at[19:26] == ".000000" else at[19:26]
+        yield (
+            f'{head}{_text(key)},{often(milestone)},"{at[:19]}{fraction}+00:00",{_text(message)},'
+            f"{middle(counterpart, outside, kind, paper, signature)},{rest(due, day, amount, attributes)}]\n"
+        )
 
 
 @lru_cache(4096)
-def _write_middle(members: Sequence[Any]) -> str:
-    counterpart, outside, kind, paper, signature = members
-    return f"{_text(counterpart)},{_TRUTH[outside]},{_text(kind)},{_TRUTH[paper]},{_text(signature)}"
+def _write_middle(counterpart: str, outside: object, kind: str, paper: object, signature: str) -> str:
+    return f"{_text(counterpart)},{_TRUTH[bool(outside)]},{_text(kind)},{_TRUTH[bool(paper)]},{_text(signature)}"
 
 
 @lru_cache(4096)
-def _write_days(members: Sequence[Any]) -> str:
-    due, day = ("null" if each is None else f'"{each}"' for each in members[:2])
-    return f"{due},{day},{members[2]}"
+def _write_rest(due: str | None, day: str | None, amount: int, attributes: str) -> str:
+    days = ",".join("null" if each is None else f'"{each}"' for each in (due, day))
+    pairs = ",".join(f"[{_text(name)},{_text(value)}]" for name, value in json.loads(attributes).items())
+    return f"{days},{amount},[{pairs}]"
 
 
 _text = json.encoder.encode_basestring

@@ -5,7 +5,8 @@ Knows the XML of a row. XlsxWriter keeps a cell in about 300 octets and writes i
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -16,6 +17,8 @@ from hub.report.output.words import FORMULA
 _TEXT = 32_767  # the maximum characters of a cell
 #: What a text must be changed for: markup, control characters, what Excel reads as an escaped character, outer spaces.
 _SPECIAL = re.compile(r"[&<>\x00-\x1f\x7f\ufffe\uffff]|_x[0-9a-fA-F]{4}_|^\s|\s$")
+#: Cells of a column whose XML is kept, where most texts stand in many rows.
+_KEPT = 2_000
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -25,6 +28,7 @@ class TextFormat:
 
     plain: Any
     quoted: Any  #: of a text that begins as a formula does: it remains a text, even when someone edits the cell
+    often: bool = False  #: most texts stand in many rows
 
 
 class StreamedSheet(Worksheet):  # type: ignore[misc]  # XlsxWriter is untyped
@@ -51,22 +55,26 @@ class StreamedSheet(Worksheet):  # type: ignore[misc]  # XlsxWriter is untyped
             self.fh.write(row)
 
     def _write_streamed(self, first: int) -> Iterator[str]:
-        styles = [
-            (each.plain._get_xf_index(), each.quoted._get_xf_index())  # noqa: SLF001
-            if isinstance(each, TextFormat)
-            else each._get_xf_index()  # noqa: SLF001
-            for each in self._formats
+        columns = [
+            (f'<c r="{letter}', _make_writer(each)) for letter, each in zip(_LETTERS, self._formats, strict=False)
         ]
-        columns = list(zip(_LETTERS, styles, strict=False))
         for number, row in enumerate(self._streamed, first):
-            cells = []
-            for (letter, style), value in zip(columns, row, strict=True):
-                if isinstance(value, str):
-                    index = style[value.lstrip(" ").startswith(FORMULA)]
-                    cells.append(f'<c r="{letter}{number}" s="{index}" t="inlineStr"><is>{_write_text(value)}</is></c>')
-                else:
-                    cells.append(f'<c r="{letter}{number}" s="{style}"><v>{value:.16G}</v></c>')
+            cells = [f"{begin}{number}{write(value)}" for (begin, write), value in zip(columns, row, strict=True)]
             yield f'<row r="{number}">{"".join(cells)}</row>'
+
+
+def _make_writer(format: Any) -> Callable[[Any], str]:  # noqa: A002 - as XlsxWriter calls it
+    """Return what writes a cell of a column behind the cell's number."""
+    if not isinstance(format, TextFormat):
+        style = format._get_xf_index()  # noqa: SLF001
+        return lambda value: f'" s="{style}"><v>{value:.16G}</v></c>'
+    plain, quoted = format.plain._get_xf_index(), format.quoted._get_xf_index()  # noqa: SLF001
+
+    def write(text: str) -> str:
+        index = quoted if text.lstrip(" ").startswith(FORMULA) else plain
+        return f'" s="{index}" t="inlineStr"><is>{_write_text(text)}</is></c>'
+
+    return lru_cache(_KEPT)(write) if format.often else write
 
 
 def _write_text(text: str) -> str:

@@ -232,8 +232,7 @@ def _write_cell(
         return
     value: int | Decimal | None = row.numbers[column.key]
     form = book.format(**look, num_format=book.number_format_of(value), align="right", indent=1)
-    formula = _formula(book.report.form, column, {key: xl_rowcol_to_cell(line, at) for key, at in spots.items()})
-    if formula:
+    if formula := _formula(book.report.form, column, line, spots):
         sheet.write_formula(line, spot, f"={formula}", form, NONE if value is None else value)
     elif value is None:
         sheet.write_string(line, spot, NONE, form)
@@ -243,11 +242,14 @@ def _write_cell(
         sheet.write_number(line, spot, value, form)
 
 
-def _formula(form: Form, column: Column, cells: Mapping[str, str]) -> str:
+def _formula(form: Form, column: Column, line: int, spots: Mapping[str, int]) -> str:
     """Return the formula of a column that is computed from others in the same row; "" for a column that counts.
 
     A ratio is rounded as `deriving` rounds it. Points are computed from the ratio before it is rounded.
     """
+    if not (column.sum or column.part or column.of):
+        return ""
+    cells = {key: xl_rowcol_to_cell(line, at) for key, at in spots.items()}
     if column.sum:
         return _added(column.sum, cells)
     if column.part:
@@ -484,7 +486,8 @@ def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, 
             named = (line.message_id or "", fact.message, fact.counterpart, fact.key, counted(line.columns))
             yield place, fact.unit, milestone(fact.service, fact.milestone), at, *named
 
-    formats = (numbered, wrapped, text, when, *(wrapped,) * 5)
+    often = attrs.evolve(wrapped, often=True)
+    formats = (numbered, often, attrs.evolve(text, often=True), when, wrapped, wrapped, often, wrapped, often)
     sheet.stream_rows(formats, rows(), min(most, len(lines)))
     if lines:
         sheet.autofilter(2, 0, 2 + min(most, len(lines)), len(headings) - 1)
