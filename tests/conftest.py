@@ -28,6 +28,15 @@ DATABASES = ("sqlite", "postgresql")
 
 #: Where slow tests have real processes of their own.
 _REAL = ("attacker", "faults", "interop", "patroni", "process")
+#: The files of these tests that take longest, in this order: whoever began with one of them last would finish alone.
+_LONGEST = (
+    *("process/test_demo.py", "process/test_kill.py", "faults/test_matrix.py", "process/test_console_port.py"),
+    *("faults/test_network.py", "process/test_pages.py", "faults/test_broker.py", "process/test_hostile.py"),
+    *("process/test_move.py", "faults/test_random.py", "process/test_disk.py", "process/test_postgresql.py"),
+    *("patroni/test_failover.py", "faults/test_postgresql.py", "process/test_declared.py", "process/test_nodes.py"),
+    *("faults/test_crowd.py", "faults/test_failover.py", "attacker/test_attacker.py", "process/test_workers.py"),
+    *("process/test_replayed.py", "process/test_outage.py"),
+)
 
 if os.environ.get("CI") != "true":  # there hypothesis brings its own: the same cases each time, and no deadline either
     settings.register_profile(
@@ -53,7 +62,11 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of real processes; and as slow those that need a server of PostgreSQL: the fast part starts none."""
+    """Mark the tests of real processes; and as slow those that need a server of PostgreSQL: the fast part starts none.
+    Begin with the files that take longest.
+    """
+    ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
     for item in items:
         if _needs_postgresql(item) and not item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.slow)
