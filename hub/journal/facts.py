@@ -17,6 +17,8 @@ from typing import Any, cast
 
 import attrs
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from hub.domain.model import DOCUMENTS, Event, Fact, PacketKind, SignatureStanding
 from hub.domain.time_window import TimeWindow
@@ -252,11 +254,12 @@ class FactSearch:
                     yield [read_raw_fact(row) for row in history]
 
     def list_rows(self, tx: Transaction, unit: str) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the rows of the facts that `histories` yields, in the order of their keys and some hundred at a time. If
-        all of the past is searched, also rows of later keys.
+        """Yield rows of the facts that `histories` yields, in the order of their keys and at most `_TOGETHER` at a time.
+        If all of the past is searched, also rows of later keys.
 
-        The rows are those of `RAW_FACT` without unit and service, as the driver gives them: on SQLite, 0 and 1 are false
-        and true. SQLAlchemy takes half as long to make its own rows as the database takes to find them.
+        A row has the members `ROW`, in stored form, as the driver gives it: SQLAlchemy takes half as long to make rows of
+        its own as the database takes to find them. The last is a JSON array of the members `ALIKE`, which many facts
+        have in common: one text is read in half the time of seven.
         """
         if self._all is not None:
             yield from self._all.stream(tx, {"of": unit}, _TOGETHER)
@@ -291,7 +294,30 @@ _STORED = [
     for column in table.c
 ]
 RAW_FACT = sa.select(*_STORED)
-_OWN = sa.select(*_STORED[2:])
+#: The members of a row of `FactSearch.list_rows`.
+ROW = ("key", "at", "message", "due", "day", "amount")
+ALIKE = ("milestone", "counterpart", "outside", "document_type", "paper", "signature", "attributes")
+
+
+class _JsonArray(sa.sql.functions.FunctionElement[str]):
+    """A JSON array as text."""
+
+    type = sa.String()
+    inherit_cache = True
+
+
+@compiles(_JsonArray, "sqlite")
+def _write_for_sqlite(element: _JsonArray, compiler: SQLCompiler, **how: Any) -> str:
+    return f"json_array({compiler.process(element.clauses, **how)})"
+
+
+@compiles(_JsonArray, "postgresql")
+def _write_for_postgresql(element: _JsonArray, compiler: SQLCompiler, **how: Any) -> str:
+    return f"CAST(json_build_array({compiler.process(element.clauses, **how)}) AS TEXT)"
+
+
+_BY_NAME = {column.name: stored for column, stored in zip(table.c, _STORED, strict=True)}
+_OWN = sa.select(*(_BY_NAME[name] for name in ROW), _JsonArray(*(_BY_NAME[name] for name in ALIKE)))
 _key_of = itemgetter(2)
 _pairs = lru_cache(4096)(lambda text: tuple(json.loads(text).items()))
 

@@ -3,26 +3,28 @@
 `ReportSources.open_evidence` makes a `Fact` of each row, places it, and sorts the evidence on disk: 25 µs for each fact.
 Here the decision about a key with one fact is made once for all facts of a unit that look alike to the rules, and a
 unit's evidence is sorted in memory. What is done for each fact is done by functions written in C, on the driver's own
-rows. The rules stay where they are (`hub.report.counting`): this module only calls them less often. It counts forms
-whose facts count at the time of their recording, and whose columns are decided by one key, or are a time.
+rows (`FactSearch.list_rows`). The rules stay where they are (`hub.report.counting`): this module only calls them less
+often. It counts forms whose facts count at the time of their recording, and whose columns are decided by one key, or
+are a time.
 """
 
+import json
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from itertools import compress, groupby, islice, pairwise
-from operator import eq, itemgetter
+from operator import attrgetter, eq, itemgetter
 from typing import Any
 
 import attrs
 
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact
-from hub.journal.facts import read_raw_fact
+from hub.journal.facts import ALIKE, ROW, read_raw_fact
 from hub.report.counting.counting import Cells, Placing, Report
-from hub.report.counting.evidence import MEMBERS, EvidenceSummary, hash_rows, write_hashed_rows
+from hub.report.counting.evidence import MEMBERS, EvidenceSummary, HashedMembers, hash_rows, write_hashed_rows
 from hub.report.form.form import ATTRIBUTES, Column, ColumnKind, Form
 from hub.store.tables import write_instant
 from hub.workload.unit_report import ReportPart, ReportSources
@@ -31,14 +33,11 @@ from hub.workload.unit_report import ReportPart, ReportSources
 _LARGEST = 100_000
 _KINDS = frozenset({ColumnKind.FLOW, ColumnKind.STOCK, ColumnKind.END, ColumnKind.TIME})
 
-_Row = tuple[Any, ...]  # of `FactSearch.list_rows`
-_PLACES = {name: place for place, name in enumerate(MEMBERS[2:])}
-_KEY, _MILESTONE, _AT, _DUE, _AMOUNT, _ATTRIBUTES = (
-    _PLACES[name] for name in ("key", "milestone", "at", "due", "amount", "attributes")
-)
-_key_of, _milestone_of, _at_of = itemgetter(_KEY), itemgetter(_MILESTONE), itemgetter(_AT)
-#: The sort key of a row within its unit (`dates.make_fact_sort_key`): times in stored form sort in the order of time.
-_order = itemgetter(*(_PLACES[name] for name in ("at", "message", "milestone", "key")))
+_Row = tuple[Any, ...]
+_KEY, _AT, _MESSAGE, _DUE, _DAY, _AMOUNT, _ALIKE = range(len(ROW) + 1)
+_key_of, _at_of, _due_of, _amount_of, _alike_of = map(itemgetter, (_KEY, _AT, _DUE, _AMOUNT, _ALIKE))
+#: The maximum number of different `ALIKE` texts that are kept from one unit to the next; each takes about 1 KB.
+_KEPT = 10_000
 #: Lines of evidence that are hashed at a time.
 _HASHED = 500
 
@@ -98,14 +97,22 @@ def count_quickly(asked: ReportSources, now: datetime) -> QuickCount | None:
     return QuickCount(asked.compose(cells, now), units)
 
 
+@attrs.frozen
+class _Alike:
+    """What the rows with the same `ALIKE` text have in common."""
+
+    members: Sequence[Any]
+    milestone: str
+    joined: bool  #: its milestone is one of those of which each fact is decided for itself
+
+
 @attrs.define
 class _RowCounter:
     """Counts the rows of one unit after the other."""
 
     _form: Form
     _place: Placing  #: of all columns but times
-    #: what the rules see of a fact beside its time; then its due date and its amount
-    _look: Callable[[_Row], Sequence[Any]]
+    _seen: Callable[[Fact], object]  #: what the rules see of a fact beside its time and its due date
     _joined: frozenset[str]  #: milestones of rules that compare times: each fact is decided for itself
     _times: Sequence[Column]
     _start: str
@@ -114,6 +121,9 @@ class _RowCounter:
     _today: str
     _first: str
     _known: dict[object, Sequence[Column]] = attrs.field(factory=dict, init=False)  #: the decisions
+    _alike: dict[str, _Alike] = attrs.field(factory=dict, init=False)
+    _hashed: dict[str, HashedMembers] = attrs.field(factory=dict, init=False)
+    _looks: dict[str, object] = attrs.field(factory=dict, init=False)  #: `_seen` of the facts with an `ALIKE` text
 
     @classmethod
     def of(cls, part: ReportPart, now: datetime) -> "_RowCounter":
@@ -121,11 +131,11 @@ class _RowCounter:
         form, period = part.form, part.period
         others = tuple(column for column in form.columns if column.kind is not ColumnKind.TIME)
         named = {condition.attribute for rule in form.rules for condition in rule.conditions}
-        seen = sorted({_PLACES[name] if name in ATTRIBUTES else _ATTRIBUTES for name in named})
+        seen = attrgetter("milestone", *sorted({name if name in ATTRIBUTES else "attributes" for name in named}))
         return cls(
             form=form,
             place=Placing.of(attrs.evolve(form, columns=others), period, now, part.books),
-            look=itemgetter(*seen, _MILESTONE, _DUE, _AMOUNT),
+            seen=seen,
             joined=frozenset[str]().union(*(rule.milestones for rule in form.rules if rule.joins)),
             times=[rule for rule in form.rules if rule.kind is ColumnKind.TIME],
             start=write_instant(period.start),
@@ -148,6 +158,7 @@ class _RowCounter:
         """Return the cells and the evidence of *unit*, of which *rows* are in the order of their keys; None if it counts
         nothing. Sorts *rows*.
         """
+        self._learn(unit, rows)
         together = self._find_together(rows)
         rows.sort(key=_at_of)
         alone = rows if together is None else [row for row in rows if row[_KEY] not in together[0]]
@@ -166,12 +177,25 @@ class _RowCounter:
             return None
         return cells, UnitEvidence(self._hash(unit, listed), len(listed), dict(cells.times))
 
+    def _learn(self, unit: str, rows: Sequence[_Row]) -> None:
+        """Read the `ALIKE` texts of *rows* that are not known yet."""
+        if len(self._alike) > _KEPT:
+            for kept in (self._alike, self._hashed, self._looks):
+                kept.clear()
+        examples = dict(zip(map(_alike_of, rows), rows, strict=True))
+        for text in examples.keys() - self._alike.keys():
+            members = json.loads(text)
+            fact = self._make_fact(unit, examples[text], members)
+            self._hashed[text], self._looks[text] = HashedMembers.of(fact), self._seen(fact)
+            self._alike[text] = _Alike(members, fact.milestone, fact.milestone in self._joined)
+
     def _find_together(self, rows: Sequence[_Row]) -> tuple[Collection[str], Sequence[_Row]] | None:
         """Return the keys of which one fact alone does not decide, and their rows in the order of *rows*."""
-        keys, joined = list(map(_key_of, rows)), self._joined
+        keys = list(map(_key_of, rows))
         found = set(compress(keys, map(eq, keys, islice(keys, 1, None))))
-        if not joined.isdisjoint(map(_milestone_of, rows)):
-            found.update(row[_KEY] for row in rows if row[_MILESTONE] in joined)
+        if self._joined:
+            joined = {text for text in set(map(_alike_of, rows)) if self._alike[text].joined}
+            found.update(row[_KEY] for row in rows if joined and row[_ALIKE] in joined)
         return (found, [row for row in rows if row[_KEY] in found]) if found else None
 
     def _count_alone(
@@ -181,25 +205,28 @@ class _RowCounter:
 
         *when*: whether they were recorded before the period, and not after the moment of the report.
         """
-        looks = list(map(self._look, rows))
+        alike, dues, amounts = (map(get, rows) for get in (_alike_of, _due_of, _amount_of))
+        looks = list(zip(map(self._looks.__getitem__, alike), dues, amounts, strict=True))
         some, counting = dict(zip(looks, rows, strict=True)), set[object]()
         for look, number in Counter(looks).items():
-            takers = self._place_alone(unit, some[look], look, when)
+            seen, due, amount = look
+            takers = self._place_alone(unit, some[look], (seen, when, self._is_late(due)))
             for column in takers:
-                sums[column.key] += number * look[-1]
+                sums[column.key] += number * amount
             if takers:
                 counting.add(look)
         return rows if len(counting) == len(some) else list(compress(rows, map(counting.__contains__, looks)))
 
-    def _place_alone(self, unit: str, row: _Row, look: Sequence[Any], when: tuple[bool, bool]) -> Sequence[Column]:
+    def _is_late(self, due: str | None) -> object:
+        """Return what the rules see of a due date."""
+        return due is not None and (due < self._today, due < self._first)
+
+    def _place_alone(self, unit: str, row: _Row, look: object) -> Sequence[Column]:
         """Return the columns that count the only fact of a key, a column once for each of its rules."""
-        due = look[-2]
-        late = due is not None and (due < self._today, due < self._first)
-        known = (look[:-2], when, late)
-        takers = self._known.get(known)
+        takers = self._known.get(look)
         if takers is None:
-            history = [self._read(unit, row)]
-            takers = self._known[known] = [column for column, _ in self._place.place_history(history)]
+            placed = self._place.place_history([self._read(unit, row)])
+            takers = self._known[look] = [column for column, _ in placed]
         return takers
 
     def _count_together(self, unit: str, rows: Iterable[_Row], sums: dict[str, int]) -> Iterator[_Row]:
@@ -209,7 +236,7 @@ class _RowCounter:
             for column, fact in self._place.place_history([self._read(unit, row) for row in history]):
                 found.setdefault(fact.milestone, []).append(column)
             for row in history:
-                takers = found.get(row[_MILESTONE], ())
+                takers = found.get(self._alike[row[_ALIKE]].milestone, ())
                 for column in takers:
                     sums[column.key] += row[_AMOUNT]
                 if takers:
@@ -219,23 +246,38 @@ class _RowCounter:
         """Return the latest row in the period that each time column counts, by its key. *rows* are sorted by time."""
         found = {}
         for column in self._times:
-            mine = (row for row in reversed(rows) if not column.milestones or row[_MILESTONE] in column.milestones)
+            mine = (row for row in reversed(rows) if self._is_timed(column, row))
             for _, same in islice(groupby(mine, _at_of), 1):
-                row = max(same, key=_order)
+                row = max(same, key=self._order)
                 if row[_AT] >= self._start:
                     found[column.key] = row
         return found
+
+    def _is_timed(self, column: Column, row: _Row) -> bool:
+        return not column.milestones or self._alike[row[_ALIKE]].milestone in column.milestones
+
+    def _order(self, row: _Row) -> tuple[str, str, str, str]:
+        """Return the sort key of a row within its unit (`dates.make_fact_sort_key`): times in stored form sort in the
+        order of time.
+        """
+        return row[_AT], row[_MESSAGE], self._alike[row[_ALIKE]].milestone, row[_KEY]
 
     def _hash(self, unit: str, rows: list[_Row]) -> str:
         """Return the SHA-256 of the evidence of *unit* (`evidence.hash_row`). Sorts *rows*."""
         rows.sort(key=_at_of)
         times = list(map(_at_of, rows))
         if any(map(eq, times, islice(times, 1, None))):
-            rows.sort(key=_order)
-        written, lines = sha256(), write_hashed_rows(unit, self._form.service, rows)
+            rows.sort(key=self._order)
+        written, lines = sha256(), write_hashed_rows(unit, self._form.service, rows, self._hashed)
         while some := list(islice(lines, _HASHED)):
             written.update("".join(some).encode())
         return written.hexdigest()
 
     def _read(self, unit: str, row: _Row) -> Fact:
-        return read_raw_fact((unit, self._form.service, *row))
+        return self._make_fact(unit, row, self._alike[row[_ALIKE]].members)
+
+    def _make_fact(self, unit: str, row: _Row, members: Sequence[Any]) -> Fact:
+        known = dict(zip(ROW, row, strict=False)) | dict(zip(ALIKE, members, strict=True))
+        known |= {"unit": unit, "service": self._form.service}
+        known |= {name: bool(known[name]) for name in ("outside", "paper")}  # SQLite has 0 and 1
+        return read_raw_fact([known[name] for name in MEMBERS])

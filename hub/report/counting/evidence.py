@@ -16,7 +16,7 @@ from typing import Any
 
 import attrs
 
-from hub.domain.model import Fact
+from hub.domain.model import Attributes, Fact
 from hub.report.counting.counting import place_facts
 from hub.report.counting.dates import make_fact_sort_key
 from hub.report.counting.posting import OPEN, ClosedMonths
@@ -139,39 +139,57 @@ MEMBERS = (
 def write_hashed_line(fact: Fact) -> str:
     """Return the hashed text of *fact*: compact JSON as `json.dumps` writes it, with a line feed."""
     at = fact.at if fact.at.tzinfo is UTC else fact.at.astimezone(UTC)
-    attributes = ",".join(f"[{_text(name)},{_text(value)}]" for name, value in fact.attributes)
     return (
         f"[{_often(fact.unit)},{_often(fact.service)},{_text(fact.key)},{_often(fact.milestone)},"
         f'"{at.isoformat()}",{_text(fact.message)},{_often(fact.counterpart)},{_TRUTH[fact.outside]},'
         f"{_often(fact.document_type)},{_TRUTH[fact.paper]},{_often(fact.signature)},{_day(fact.due)},{_day(fact.day)},"
-        f"{fact.amount},[{attributes}]]\n"
+        f"{fact.amount},[{_write_pairs(fact.attributes)}]]\n"
     )
 
 
-def write_hashed_rows(unit: str, service: str, rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+@attrs.frozen
+class HashedMembers:
+    """The hashed texts of the members that many facts have in common."""
+
+    milestone: str
+    middle: str  #: from the counterpart to the signature
+    attributes: str
+
+    @classmethod
+    def of(cls, fact: Fact) -> "HashedMembers":
+        """Return the texts of *fact*."""
+        middle = (
+            f"{_text(fact.counterpart)},{_TRUTH[fact.outside]},{_text(fact.document_type)},{_TRUTH[fact.paper]},"
+            f"{_text(fact.signature)}"
+        )
+        return cls(_text(fact.milestone), middle, _write_pairs(fact.attributes))
+
+
+def write_hashed_rows(
+    unit: str, service: str, rows: Iterable[Sequence[Any]], members: Mapping[str, HashedMembers]
+) -> Iterator[str]:
     """Yield what `write_hashed_line` returns for the fact of each of *rows*, the facts of one unit.
 
-    A row has the members of `MEMBERS` behind the service, in stored form.
+    A row has the business key, `at`, `message`, `due`, `day` and `amount` in stored form, and a key of *members*.
     """
-    head, often, middle, rest = f"[{_text(unit)},{_text(service)},", _often, _write_middle, _write_rest
-    for key, milestone, at, message, counterpart, outside, kind, paper, signature, due, day, amount, attributes in rows:
+    head = f"[{_text(unit)},{_text(service)},"
+    for key, at, message, due, day, amount, alike in rows:
+        said = members[alike]
         fraction = "" if at[19:26] == ".000000" else at[19:26]
+        days = "null,null" if due is None and day is None else _write_days(due, day)
         yield (
-            f'{head}{_text(key)},{often(milestone)},"{at[:19]}{fraction}+00:00",{_text(message)},'
-            f"{middle(counterpart, outside, kind, paper, signature)},{rest(due, day, amount, attributes)}]\n"
+            f'{head}{_text(key)},{said.milestone},"{at[:19]}{fraction}+00:00",{_text(message)},'
+            f"{said.middle},{days},{amount},[{said.attributes}]]\n"
         )
 
 
 @lru_cache(4096)
-def _write_middle(counterpart: str, outside: object, kind: str, paper: object, signature: str) -> str:
-    return f"{_text(counterpart)},{_TRUTH[bool(outside)]},{_text(kind)},{_TRUTH[bool(paper)]},{_text(signature)}"
+def _write_days(*days: str | None) -> str:
+    return ",".join("null" if each is None else f'"{each}"' for each in days)
 
 
-@lru_cache(4096)
-def _write_rest(due: str | None, day: str | None, amount: int, attributes: str) -> str:
-    days = ",".join("null" if each is None else f'"{each}"' for each in (due, day))
-    pairs = ",".join(f"[{_text(name)},{_text(value)}]" for name, value in json.loads(attributes).items())
-    return f"{days},{amount},[{pairs}]"
+def _write_pairs(attributes: Attributes) -> str:
+    return ",".join(f"[{_text(name)},{_text(value)}]" for name, value in attributes)
 
 
 _text = json.encoder.encode_basestring
