@@ -42,14 +42,14 @@ class SplitDocument(NamedTuple):
         return b"".join(b"<%b>%b" % part for part in zip(self.tags, self.texts, strict=True))
 
 
-class _Split(threading.local):
+class _LastSplit(threading.local):
     """The document that one thread has split last: its cost is estimated just before it is read."""
 
     content = b""
     found: SplitDocument | None = None
 
 
-_SPLIT_LAST = _Split()
+_SPLIT_LAST = _LastSplit()
 
 
 def split_document(content: bytes) -> SplitDocument | None:

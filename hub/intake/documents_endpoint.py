@@ -125,7 +125,10 @@ class DocumentsEndpoint:
             case.drawer,
         )
         taken = await self._access.record(
-            case.owner, attrs.evolve(entry, sha1=case.sha1), province.routes, case.opened.mark
+            case.owner,
+            entry if case.sha1 is None else attrs.evolve(entry, sha1=case.sha1),
+            province.routes,
+            case.opened.mark,
         )
         if taken.problems:
             return documents_responses.build_refused_response(case.opened.operation, taken.problems)
