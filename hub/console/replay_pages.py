@@ -10,21 +10,20 @@ Contains the fields of the forms and what each page reads. Contains no HTTP, no 
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 import attrs
 
 from hub.console import layout
 from hub.console.request import ConsoleRequest, refuse_as_absent
 from hub.domain.fair_queue import CONSOLE
-from hub.domain.local_time import HANOI
+from hub.domain.local_time import find_local_day, parse_local_time
 from hub.domain.sanitize import replace_controls
 from hub.journal.queue import replay_plans
 from hub.journal.queue.replay import ReplayChoice
 from hub.journal.queue.replay_plans import KeyReused, PlannedItem, ReplayPlan, SamePerson
 from hub.journal.queue.replay_rules import ACTIVE, PLAN, PlanEvent, PlanUnmovable
-from hub.journal.search import MessageFilter
+from hub.journal.search_request import Direction, SearchRequest, plan_search
 from hub.language.phrases import Phrase, phrase
 from hub.partner import rate_limit
 from hub.partner.rate_limit import Rate
@@ -36,11 +35,13 @@ from hub.units.live import Live
 PLANS, ITEMS = 50, 100
 #: Maximum characters of a field; the forms have the same limits.
 _LONGEST, _REASON = 200, 500
-#: Fields of a search that choose messages, by the name of the filter.
-_TEXTS = ("state", "delivery_state", "partner", "message_id", "unit", "service", "kind")
-_TIMES = ("since", "until")
+#: Fields that choose messages, as in the address of a search.
+SEARCH = (
+    *("q", "since", "until", "direction", "state", "delivery", "kind"),
+    *("partner", "unit", "recipient", "refusal", "answer"),
+)
 #: Fields of the form for a new plan.
-FIELDS = ("id", *_TEXTS, *_TIMES, "recipient", "to", "again", "reason", "rate", "stop_after", "key")
+FIELDS = (*SEARCH, "id", "to", "again", "reason", "rate", "stop_after", "key")
 
 
 @attrs.frozen
@@ -100,13 +101,12 @@ class ReplayPages:
             "fields": fields | {"key": fields["key"] or self._word()},
             "wrong": wrong,
             "partners": sorted(self._live.config.partners),
-            "filters": (*_TEXTS, *_TIMES),
         }
         return ReplayPage("replay_new", said, 422 if wrong else 200)
 
     async def _make(self, form: Mapping[str, str], by: str, now: datetime) -> ReplayPage | str:
         try:
-            choice = self._read_choice(form, now)
+            choice = await self._read_choice(form, now)
             reason = _read_reason(form.get("reason", ""))
             rate, stop_after = _read_rate(form.get("rate", "")), _read_number(form.get("stop_after", ""))
             plan = await self._journal.admit(
@@ -130,21 +130,22 @@ class ReplayPages:
             )
         return layout.build_page_path("replays", plan.id)
 
-    def _read_choice(self, form: Mapping[str, str], now: datetime) -> ReplayChoice:
-        said = {name: _clean(form.get(name, ""), _LONGEST) for name in (*_TEXTS, *_TIMES, "id", "recipient", "to")}
+    async def _read_choice(self, form: Mapping[str, str], now: datetime) -> ReplayChoice:
+        said = {name: _clean(form.get(name, ""), _LONGEST) for name in (*SEARCH, "id", "to")}
         if not any(said.values()):
             raise _Unfit(phrase("Choose by at least one field; everything at once is refused."))
-        routes = self._live.province.routes
-        fields: dict[str, Any] = {name: said[name] or None for name in _TEXTS}
-        fields |= {name: _read_time(said[name]) for name in _TIMES}
-        if said["unit"]:
-            fields["unit"] = routes.canonical(said["unit"])
-        for code in (said["partner"], said["to"]):
-            if code and code not in self._live.config.partners:
-                raise _Unfit(phrase("There is no partner {code}.", code=code))
-        wanted = MessageFilter(**fields, ids=tuple(said["id"].split()) or None)
-        recipient = routes.canonical(said["recipient"]) if said["recipient"] else None
-        return ReplayChoice.of(wanted, recipient, said["to"] or None, again=form.get("again") == "1", made_at=now)
+        config = self._live.config
+        names = {code: partner.name for code, partner in config.partners.items()}
+        if said["to"] and said["to"] not in names:
+            raise _Unfit(phrase("There is no partner {code}.", code=said["to"]))
+        plan = await self._journal.read(plan_search, _read_request(said), names, config.upstream, find_local_day(now))
+        for each in plan.unknown:
+            wrong = phrase("There is no partner {code}.", code=each.value)
+            unit = phrase("There is no unit {code}, or there are several.", code=each.value)
+            raise _Unfit(wrong if each.field == "partner" else unit)
+        ids = tuple(said["id"].split())
+        wanted = [attrs.evolve(each, ids=ids or each.ids) for each in plan.filters]
+        return ReplayChoice.of(wanted, None, said["to"] or None, again=form.get("again") == "1", made_at=now)
 
     async def _show(
         self, asked: ConsoleRequest, plan_id: str, wrong: Phrase | None = None, status: int = 200
@@ -232,20 +233,30 @@ def _read_reason(text: str) -> str:
     return reason
 
 
-def _read_time(text: str) -> datetime | None:
-    """Return the instant of a day or a time, in Hà Nội unless it has an offset: 2026-11-27 or 27/11/2026, with HH:MM."""
-    if not text:
-        return None
-    for form in ("%d/%m/%Y", "%d/%m/%Y %H:%M"):
-        try:
-            return datetime.strptime(text, form).replace(tzinfo=HANOI).astimezone(UTC)
-        except ValueError:
-            continue
+def _read_request(said: Mapping[str, str]) -> SearchRequest:
+    """Return what the fields of a search ask for."""
+    service, _, kind = said["kind"].partition("/")
     try:
-        read = datetime.fromisoformat(text)
-    except ValueError:
+        direction = Direction(said["direction"]) if said["direction"] else None
+        times = [parse_local_time(said[name]) if said[name] else None for name in ("since", "until")]
+    except (ValueError, OverflowError):
+        text = said["since"] if said["until"] == "" else f"{said['since']} {said['until']}".strip()
         raise _Unfit(phrase("{text} is not a time: write 27/11/2026 or 2026-11-27 08:00.", text=text)) from None
-    return (read if read.tzinfo else read.replace(tzinfo=HANOI)).astimezone(UTC)
+    return SearchRequest(
+        text=said["q"],
+        direction=direction,
+        since=times[0],
+        until=times[1],
+        state=said["state"] or None,
+        delivery_state=said["delivery"] or None,
+        service=service or None,
+        kind=kind or None,
+        refusal=said["refusal"] or None,
+        answer=said["answer"] or None,
+        partner=said["partner"] or None,
+        unit=said["unit"] or None,
+        recipient=said["recipient"] or None,
+    )
 
 
 def _read_rate(text: str) -> Rate | None:

@@ -1,6 +1,7 @@
 """Replaying at the console: an operator plans, starts, pauses, resumes, cancels, and another one approves."""
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,7 +30,8 @@ def signed_in(town, name, role=Role.OPERATOR, address="10.0.0.1"):
     town.add(name, role=role) if role is Role.OPERATOR else town.add(name, "H55.13", role=role)
     browser = Browser(town, address)
     config: Any = browser.pages.live.config
-    config.partners, config.replay = {"vpub": None, "sotttt": None}, ReplaySettings()
+    config.partners = {code: SimpleNamespace(name=code) for code in ("vpub", "sotttt")}
+    config.replay, config.upstream = ReplaySettings(), "vpcp"
     browser.sign_in(name)
     return browser
 
@@ -136,6 +138,9 @@ def test_another_person_approves_what_is_large(town, an):
         {"to": ""},
         {"to": "nobody"},
         {"since": "hôm qua"},
+        {"partner": "nobody"},
+        {"unit": "H55.77"},
+        {"direction": "up"},
         {"rate": "fast"},
         {"stop_after": "-1"},
     ],
@@ -153,6 +158,28 @@ def test_the_fields_of_a_search_fill_the_form_in(an):
     assert 'value="27/11/2026"' in an.page
     assert 'value="a b"' in an.page
     assert re.search(r'<option value="vpub" selected>', an.page)
+
+
+def test_a_plan_is_made_of_a_search(town, an):
+    town.take(4, "H55.13", "H55.01", subject="V/v đê điều")
+    push(town.engine, DeliveryState.DELIVERED)
+    answer, _ = make(town, an, to="", q="đê điều", again="1", kind="documents/document")
+    assert answer.status == 303
+    go_on(town)
+    with transactions.read_transaction(town.engine) as tx:
+        (plan,) = replay_plans.list_plans(tx, 5)
+        (item,) = replay_plans.list_items(tx, plan.id)
+    assert (plan.chosen, item.message.subject) == (1, "V/v đê điều")
+
+
+def test_a_delivery_that_ended_leads_to_a_plan_for_it(town, an):
+    name = "00000000-0000-7000-8000-000000000001"
+    an.get(f"/messages/{name}")
+    (link,) = [each for each in an.links() if each.startswith("/replays/new")]
+    an.get(link)
+    assert re.search(r'<option value="vpub" selected>', an.page)
+    assert f'value="{name}"' in an.page
+    assert 'value="H55.01"' in an.page
 
 
 def test_nobody_but_an_operator_replays_and_nobody_from_another_site(town, an):

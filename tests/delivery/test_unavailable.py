@@ -218,7 +218,7 @@ def test_what_a_person_gives_up_is_sent_no_more_and_a_replay_brings_it_back(desk
     assert desk.reason(first) == "given up by an: gửi nhầm"
     assert desk.states(second)["H55.01"][0] is DeliveryState.DELIVERED
     with transactions.write_transaction(desk.engine) as tx:
-        plan = replay.choose_deliveries(tx, ReplayChoice(MessageFilter(ids=(first,))), ROUTES)
+        plan = replay.choose_deliveries(tx, ReplayChoice((MessageFilter(ids=(first,)),)), ROUTES)
         replay.replay_deliveries(tx, [made for _, made in plan.moves], ROUTES, reason="sửa", by="an", now=desk.now())
     desk.pass_time(2)
     assert desk.states(first)["H55.01"][0] is DeliveryState.DELIVERED

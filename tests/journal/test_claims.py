@@ -104,7 +104,7 @@ def work(engine: sa.Engine) -> dict[str, int]:
     waiting = [made for _, made in plan.moves]
     dead = once("give up", replay.give_up_deliveries, waiting, reason="no", by="an", now=LATER)
     with transactions.read_transaction(engine) as tx:
-        plan = replay.choose_deliveries(tx, ReplayChoice(MessageFilter(ids=(last,))), ROUTES)
+        plan = replay.choose_deliveries(tx, ReplayChoice((MessageFilter(ids=(last,)),)), ROUTES)
     assert once(
         "replay", replay.replay_deliveries, [made for _, made in plan.moves], ROUTES, reason="", by="an", now=LATER
     )

@@ -120,7 +120,7 @@ def test_a_dead_delivery_is_a_failed_fact_and_only_a_replay_moves_it(tx, sent):
     settle(tx, taken, AttemptVerdict(DeliveryState.DEAD, "refused: no"), "refused")
     assert {(f.unit, f.milestone) for f in facts.read_facts(tx)} == {("H55.13", "sent"), ("H55.13", "failed")}
     assert claim(tx, now=NOW + timedelta(days=30)) == []
-    plan = replay.choose_deliveries(tx, ReplayChoice(MessageFilter(partner="vpub")), ROUTES)
+    plan = replay.choose_deliveries(tx, ReplayChoice((MessageFilter(partner="vpub"),)), ROUTES)
     assert [made.recipient for _, made in plan.moves] == ["H55.01"]
     assert state(tx, sent)[0][0] is DeliveryState.DEAD, "a plan changes nothing"
     dead = [made for _, made in plan.moves]
@@ -139,7 +139,7 @@ def test_what_was_recalled_is_never_replayed(tx, sent):
     waiting = deliveries.lock_stoppable_deliveries(tx, [sent], ["H55.01"])
     deliveries.write_stops(tx, deliveries.plan_stops([(Effect.RECALLED, waiting)], "R", NOW))
     (made,) = deliveries.read_message_deliveries(tx, sent)
-    plan = replay.choose_deliveries(tx, ReplayChoice(MessageFilter()), ROUTES)
+    plan = replay.choose_deliveries(tx, ReplayChoice((MessageFilter(),)), ROUTES)
     assert (plan.moves, [each.why for each in plan.excluded]) == ((), ["recalled: R"])
     assert replay.replay_deliveries(tx, [made], ROUTES, reason="anyway", by="an", now=NOW) == []
     assert state(tx, sent) == [(DeliveryState.DEAD, 0)]

@@ -299,6 +299,9 @@ def test_a_choice_is_read_as_it_was_written():
     choice = ReplayChoice.of(wanted, "H55.01", again=True, made_at=LATER)
     assert ReplayChoice.read(choice.write()) == choice
     assert choice.partner == "vpub"
+    both = ReplayChoice.of((wanted, MessageFilter(partner="sotttt", words=("a",))), again=True, made_at=LATER)
+    assert ReplayChoice.read(both.write()) == both
+    assert both.partner is None, "neither of them"
 
 
 @settings(max_examples=25, deadline=None)

@@ -14,7 +14,7 @@ from tests.province import NOW, ROUTES
     "look",
     [
         lambda tx: metrics.measure_journal(tx, NOW, None),
-        lambda tx: replay.choose_deliveries(tx, ReplayChoice(MessageFilter()), ROUTES),
+        lambda tx: replay.choose_deliveries(tx, ReplayChoice((MessageFilter(),)), ROUTES),
         lambda tx: replay.plan_give_up(tx, MessageFilter(partner="vpub"), "H55.13"),
         lambda tx: list(search.find_messages(tx, MessageFilter(delivery_state="dead"), 50)),
     ],

@@ -147,7 +147,7 @@ EXPECTED = {
     "docs/tutorial.md": ["sender-not-allowed", "exit code 1", "new status", "delivery: delivered", "taken on"],
     "docs/howto/connect-a-partner.md": ["added: partners/sotc", "1 messages into den"],
     "docs/howto/operate.md": ['"ready": true', "Nothing changed", "hub-backup.db: ", "Undamaged: "],
-    "docs/howto/replay.md": ["given up: ", "Plan: 1 deliveries", "1 deliveries replayed."],
+    "docs/howto/replay.md": ["given up: ", "Plan: 1 deliveries", "1 deliveries queued."],
     "docs/vi/tutorial.md": [
         "sender-not-allowed",
         "trạng thái mới",
@@ -156,7 +156,7 @@ EXPECTED = {
         "Mọi thứ đều đúng.",
     ],
     "docs/vi/howto/connect-a-partner.md": ["1 thông điệp vào den"],
-    "docs/vi/howto/replay.md": ["thôi gửi: ", "Kế hoạch: 1 lượt chuyển", "Đã gửi lại 1 lượt chuyển."],
+    "docs/vi/howto/replay.md": ["thôi gửi: ", "Kế hoạch: 1 lượt chuyển", "Đã xếp hàng 1 lượt chuyển."],
 }
 
 

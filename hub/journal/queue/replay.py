@@ -55,15 +55,15 @@ class ChosenDeliveries:
 class ReplayChoice:
     """Which deliveries a person wants replayed."""
 
-    wanted: MessageFilter
-    recipient: str | None = None  #: only those to this unit
-    partner: str | None = None  #: only those to this partner
+    wanted: tuple[MessageFilter, ...]  #: messages that one of these lets through
+    recipient: str | None = None  #: only deliveries to this unit
+    partner: str | None = None  #: only deliveries to this partner
     again: bool = False  #: also those that were delivered
 
     @classmethod
     def of(
         cls,
-        wanted: MessageFilter,
+        wanted: MessageFilter | Sequence[MessageFilter],
         recipient: str | None = None,
         partner: str | None = None,
         *,
@@ -72,42 +72,56 @@ class ReplayChoice:
     ) -> "ReplayChoice":
         """Return the choice among the messages received before *made_at*, when the order was given.
 
-        A filter for deliveries to a unit or a partner also narrows the deliveries. Who sends again what was delivered means a partner that receives. So with *again* the partner of *wanted* also
-        narrows the deliveries; without this, the messages that it sent would go again to all their recipients.
+        A search for deliveries to a unit or a partner also narrows the deliveries. Who sends again what was delivered
+        means a partner that receives. So with *again* the partner of *wanted* narrows the deliveries, too; without
+        this, the messages that it sent would go again to all their recipients.
         """
-        until = made_at if wanted.until is None else min(wanted.until, made_at)
-        narrowed = partner or wanted.sent_to or (wanted.partner if again else None)
-        return cls(attrs.evolve(wanted, until=until), recipient or wanted.recipient, narrowed, again)
+        filters = (wanted,) if isinstance(wanted, MessageFilter) else tuple(wanted)
+        narrowed = partner or _find_common(filters, "sent_to") or (_find_common(filters, "partner") if again else None)
+        dated = [attrs.evolve(each, until=min(each.until or made_at, made_at)) for each in filters]
+        return cls(tuple(dated), recipient or _find_common(filters, "recipient"), narrowed, again)
 
-    def build_filter(self, after: str | None) -> MessageFilter:
-        """Return the filter for the messages behind *after* that have such deliveries."""
-        state = self.wanted.delivery_state if self.again else DeliveryState.DEAD
-        partner = self.wanted.partner or self.partner  # the index of the partner holds what goes to it, too
-        return attrs.evolve(self.wanted, delivery_state=state, partner=partner, after=after)
+    def build_filters(self, after: str | None) -> list[MessageFilter]:
+        """Return the filters for the messages behind *after* that have such deliveries."""
+        return [self._narrow(each, after) for each in self.wanted]
+
+    def _narrow(self, one: MessageFilter, after: str | None) -> MessageFilter:
+        state = one.delivery_state if self.again else DeliveryState.DEAD
+        partner = one.partner or self.partner  # the index of the partner holds what goes to it, too
+        return attrs.evolve(one, delivery_state=state, partner=partner, after=after)
 
     def write(self) -> str:
         """Return the choice as JSON, with its times in ISO 8601 under a key of their own."""
-        wanted = {
-            field.name: _write(getattr(self.wanted, field.name))
-            for field in attrs.fields(MessageFilter)
-            if getattr(self.wanted, field.name) != field.default
-        }
-        said = {"recipient": self.recipient, "partner": self.partner, "again": self.again, "wanted": wanted}
-        return json.dumps(said, ensure_ascii=False, sort_keys=True)
+        said = {"recipient": self.recipient, "partner": self.partner, "again": self.again}
+        return json.dumps(said | {"wanted": list(map(_write_filter, self.wanted))}, ensure_ascii=False, sort_keys=True)
 
     @classmethod
     def read(cls, text: str) -> "ReplayChoice":
         """Return the choice that `write` wrote."""
         said = json.loads(text)
-        wanted = {name: _read(value) for name, value in said["wanted"].items()}
-        return cls(MessageFilter(**wanted), said["recipient"], said["partner"], said["again"])
+        wanted = tuple(
+            MessageFilter(**{name: _read_value(value) for name, value in each.items()}) for each in said["wanted"]
+        )
+        return cls(wanted, said["recipient"], said["partner"], said["again"])
 
 
-def _write(value: object) -> object:
+def _find_common(filters: Sequence[MessageFilter], field: str) -> str | None:
+    """Return the value of *field* in all *filters*, or None if they differ."""
+    values = {getattr(each, field) for each in filters}
+    return values.pop() if len(values) == 1 else None
+
+
+def _write_filter(one: MessageFilter) -> dict[str, object]:
+    """Return the conditions of a filter that are given."""
+    fields = {field.name: (getattr(one, field.name), field.default) for field in attrs.fields(MessageFilter)}
+    return {name: _write_value(value) for name, (value, default) in fields.items() if value != default}
+
+
+def _write_value(value: object) -> object:
     return {"time": value.isoformat()} if isinstance(value, datetime) else value
 
 
-def _read(value: Any) -> Any:
+def _read_value(value: Any) -> Any:
     match value:
         case {"time": text}:
             return datetime.fromisoformat(text)
@@ -124,7 +138,7 @@ def choose_deliveries(
     Considers more than *limit* deliveries only where one message has so many. Without *again*, deliveries that are not
     dead are not mentioned at all.
     """
-    found = list(search.find_messages(tx, choice.build_filter(after), limit))
+    found = list(search.find_messages(tx, choice.build_filters(after), limit))
     by_id = {message.id: message for message in found}
     made = [each for each in deliveries.read_deliveries_of(tx, by_id) if _is_meant(choice, each)] if found else []
     last = found[-1].id if len(found) == limit else None

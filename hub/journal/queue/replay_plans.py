@@ -160,7 +160,7 @@ def make_plan(
 
 def _undated(choice: ReplayChoice) -> ReplayChoice:
     """Return *choice* without its end, which is the time of the order unless a person said an earlier one."""
-    return attrs.evolve(choice, wanted=attrs.evolve(choice.wanted, until=None))
+    return attrs.evolve(choice, wanted=tuple(attrs.evolve(each, until=None) for each in choice.wanted))
 
 
 def start_plan(tx: Transaction, plan_id: str, *, by: str, now: datetime, approve_over: int | None) -> ReplayPlan:
