@@ -87,7 +87,7 @@ def read_events_page(tx: Transaction, search: EventSearch, partners: Collection[
     """
     names, about = event_index.list_event_names(tx), event_index.list_event_partners(tx)
     partner, user, wrong = search.wanted.partner, search.wanted.user, list(search.wrong)
-    if partner and partner not in partners and partner not in about:
+    if partner and partner not in (*partners, *about, event_index.NOBODY):
         wrong.append(phrase("There is no partner or link “{name}”.", name=partner))
     if user and users.find_user(tx, user) is None and not event_index.has_event_user(tx, user):
         wrong.append(phrase("There is no account or person “{name}”.", name=user))

@@ -4,6 +4,7 @@ A page runs no script and has no inline style. It loads only the style sheet and
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,9 @@ _FOLDER = Path(__file__).parent / "templates"
 
 #: Static files: name -> media type.
 BESIDE = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+
+
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def read_static_file(name: str) -> bytes:
@@ -123,6 +127,11 @@ def name_event_value(value: object, field: str, service: str, language: Language
     return value
 
 
+def localise_times(value: object) -> object:
+    """Return *value*; an instant in ISO 8601, as an event has it, as dd/MM/yyyy HH:mm:ss in Hà Nội."""
+    return write_second(value) if isinstance(value, str) and _INSTANT.fullmatch(value) else value
+
+
 def name_event_field(key: str, language: Language) -> str:
     """Return what a field of an event is called."""
     return translate(name_field(key), language)
@@ -176,6 +185,7 @@ _TEMPLATES.filters |= {
     "gloss": gloss_name,
     "meaning": explain_word,
     "said": name_event_value,
+    "local": localise_times,
     "field": name_event_field,
     "because": describe_stored_reason,
     "refusal": write_refusal,

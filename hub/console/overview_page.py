@@ -10,6 +10,7 @@ import attrs
 
 from hub.console.layout import build_page_path
 from hub.domain.model import DeliveryState
+from hub.journal.event_index import NOBODY
 from hub.language.durations import describe_age
 from hub.monitoring.overview import MOST, BoundedCount, Overview, PartnerOverview
 
@@ -45,7 +46,8 @@ def _link_numbers(partner: PartnerOverview, day: datetime) -> dict[str, LinkedCo
 
 def link_refused_calls(count: BoundedCount, day: datetime, partner: str | None) -> LinkedCount:
     """Return the number of calls refused since *day*: of *partner*, or (None) of callers that are no partner."""
-    place = build_page_path("events", kind="call-refused", partner=partner, since=f"{day:%d/%m/%Y}")
+    about = NOBODY if partner is None else partner
+    place = build_page_path("events", kind="call-refused", partner=about, since=f"{day:%d/%m/%Y}")
     return LinkedCount(count=count, place=place)
 
 

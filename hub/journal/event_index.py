@@ -30,6 +30,8 @@ MOST_READ = 5_000
 _BLOCK = 250
 #: Events that are listed although they are about a message: a person looked at its content.
 LISTED = frozenset({"content-opened"})
+#: Instead of a partner: events that are about none, such as calls of strangers. No partner has this code.
+NOBODY = "-"
 #: Fields whose value is the partner that an event is about, in this order. A link has the name of its partner.
 _PARTNER = ("partner", "link")
 
@@ -41,7 +43,7 @@ class EventFilter:
     """Conditions for events. All given conditions must hold. *since* is inclusive, *until* is exclusive."""
 
     name: str | None = None  #: the event's name, such as `user-signed-in`
-    partner: str | None = None  #: code of the partner, or name of the link, that it is about
+    partner: str | None = None  #: code of the partner, or name of the link, that it is about; or `NOBODY`
     user: str | None = None  #: the account that it is about, or the person who did it
     tracking: str | None = None  #: Tracking of a refused call
     text: str = ""  #: words that stand in the event, in any letter case, with diacritics or without
@@ -147,7 +149,7 @@ def _choose_ranges(wanted: EventFilter) -> list[Condition]:
         return [table.c.tracking == wanted.tracking]
     if wanted.user:
         return [table.c.account == wanted.user, table.c.actor == wanted.user]
-    if wanted.partner:
+    if wanted.partner and wanted.partner != NOBODY:
         return [table.c.partner == wanted.partner]
     return [table.c.name == wanted.name] if wanted.name else [sa.true()]
 
@@ -186,11 +188,16 @@ def matches_event(one: ListedEvent, wanted: EventFilter) -> bool:
     fields = one.fields
     return (
         wanted.name in (None, fields.get("event"))
-        and wanted.partner in (None, *(fields.get(key) for key in _PARTNER))
+        and _is_about(fields, wanted.partner)
         and wanted.user in (None, fields.get("user"), fields.get("by"))
         and wanted.tracking in (None, fields.get("tracking"))
         and _has_words(fields, wanted.text)
     )
+
+
+def _is_about(fields: Mapping[str, Any], partner: str | None) -> bool:
+    about = [str(fields[key]) for key in _PARTNER if fields.get(key)]
+    return partner is None or partner in about or (partner == NOBODY and not about)
 
 
 def _has_words(fields: Mapping[str, Any], text: str) -> bool:

@@ -255,6 +255,7 @@ def _measure_rates(tx: Transaction, now: datetime) -> tuple[ExchangeRate, Exchan
     They are counted among the newest events. If these do not reach back a minute, the numbers are projected.
     """
     since = now - timedelta(minutes=1)
+    numbers, oldest = [0, 0, 0], None
     for most in _NEWEST:
         row = _COUNT_EVENTS.first(tx, {"since": write_instant(since), "most": most})
         assert row is not None
@@ -262,6 +263,7 @@ def _measure_rates(tx: Transaction, now: datetime) -> tuple[ExchangeRate, Exchan
         numbers = [number or 0 for number in (row.accepted, row.refused, row.delivered)]
         if row.number < most or oldest is None or oldest < since:
             return _make_rates(numbers)
+    assert oldest is not None
     seconds = max((now - oldest).total_seconds(), 1.0)
     return _make_rates([round(number * 60 / seconds) for number in numbers], estimated=True)
 

@@ -72,6 +72,15 @@ def test_a_refused_call_leads_to_its_page(op):
     assert op.get(f"/messages/{TRACKING}").status == 200
 
 
+def test_times_within_an_event_are_of_ha_noi_too(op, town):
+    with transactions.write_transaction(town.engine) as tx:
+        said = {"partner": "vpub", "until": "2026-11-24T09:00:00+00:00", "reason": "x"}
+        events.append_events(tx, Event("breaker-opened", NOW, body=said))
+    listed(op, "?kind=breaker-opened")
+    assert "24/11/2026 16:00:00" in op.page
+    assert "09:00:00" not in op.page
+
+
 def test_an_id_that_is_no_tracking_may_be_a_message(op, town):
     message = town.take(1)
     assert listed(op, f"?q={message}") == []

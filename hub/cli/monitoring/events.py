@@ -53,7 +53,7 @@ class _LocalTime(click.ParamType[datetime]):
     "lienthong events --partner vpub --follow",
 )
 @click.option("--kind", "name", metavar="EVENT", help=t("Events of this name, such as user-signed-in."))
-@click.option("--partner", help=t("About this partner, or the link of this name."))
+@click.option("--partner", help=t("About this partner, or the link of this name; - : about none."))
 @click.option("--user", help=t("About this account, or done by this person."))
 @click.option("--tracking", metavar="ID", help=t("The call that was refused under this tracking id."))
 @click.option("--text", default="", help=t("Words that stand in the event, with diacritics or without."))
@@ -122,12 +122,13 @@ def _refuse_unknown(tx: "Transaction", config: "Config", wanted: "EventFilter") 
     from hub.language.terms import find_term
 
     if wanted.name and find_term("event", wanted.name) is None:
-        known = ", ".join(event_index.list_event_names(tx))
+        names = ", ".join(event_index.list_event_names(tx))
         raise CommandStop(
-            t("there is no event {name}; the journal has: {known}", name=wanted.name, known=known), NOT_FOUND
+            t("there is no event {name}; the journal has: {known}", name=wanted.name, known=names), NOT_FOUND
         )
     partner = wanted.partner
-    if partner and partner not in config.partners and partner not in event_index.list_event_partners(tx):
+    known = (event_index.NOBODY, *config.partners, *event_index.list_event_partners(tx)) if partner else ()
+    if partner and partner not in known:
         raise CommandStop(t("there is no partner {code}", code=partner), NOT_FOUND)
     user = wanted.user
     if user and users.find_user(tx, user) is None and not event_index.has_event_user(tx, user):
@@ -178,5 +179,18 @@ def _make_row(fields: Mapping[str, Any]) -> dict[str, object]:
         "event": say_word("event", fields["event"]),
         "partner": fields.get("partner") or fields.get("link"),
         "user": " ← ".join(dict.fromkeys(people)),
-        "told": say_fields({key: value for key, value in fields.items() if key not in _SHOWN}),
+        "told": say_fields({key: _localise(value) for key, value in fields.items() if key not in _SHOWN}),
     }
+
+
+def _localise(value: object) -> object:
+    """Return *value*; an instant in ISO 8601 as a time in Hà Nội."""
+    from hub.domain.local_time import write_local_time
+
+    if not isinstance(value, str) or value[10:11] != "T":
+        return value
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    return write_local_time(at) if at.tzinfo else value

@@ -10,7 +10,7 @@ import click
 EVERY = 5.0
 
 
-def repeat(step: Callable[[], None], seconds: float) -> None:
+def repeat(step: Callable[[], object], seconds: float) -> None:
     """Call *step* now and every *seconds* until Ctrl-C, which ends quietly."""
     try:
         while True:
