@@ -10,6 +10,7 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
+from adapters.documents.known_replies import KnownReplies
 from hub.domain.errors import Rejected
 from hub.domain.model import Accepted, Consignment, Conversation, Outcome, Problem, Refused, Reply, Request, Unavailable
 from hub.formats import safe_xml
@@ -41,6 +42,9 @@ class Documents:
     certificates: Sequence[x509.Certificate]
     max_age: timedelta  #: the maximum age of a signed reply
     skew: timedelta  #: the maximum difference of the signer's clock
+    _known: KnownReplies = attrs.field(
+        default=attrs.Factory(lambda self: KnownReplies(self.certificates), takes_self=True), init=False, eq=False
+    )
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Send the packet inline. The MessageId is the hub's id of the message, the same on every repetition."""
@@ -68,8 +72,11 @@ class Documents:
 
         if reply.status not in _SOAP_STATUSES:
             return unavailable("no SOAP answer")
+        named = self._known.read(reply.body, now, self.max_age, self.skew) if reply.status == 200 else None
+        if named is not None:
+            return _accept(named)
         try:
-            child = self._heard(reply.body, now)
+            child, signed = self._heard(reply.body, now)
             fault = envelope.read_fault(child)
             report = None if fault else documents_responses.read_report(child, "SendDocument")
         except (Rejected, ValueError) as error:
@@ -82,23 +89,29 @@ class Documents:
             return Refused(_told(report.problems) or "IsSuccess=false, without a reason")
         if reply.status != 200:
             return unavailable("IsSuccess=true")
-        theirs = documents_requests.read_child_text(child, "DocumentId")
-        return Accepted(f"DocumentId {theirs}" if theirs else "")
+        theirs = documents_requests.read_child_text(child, "DocumentId") or ""
+        if signed:
+            self._known.learn(reply.body, theirs, now, self.max_age, self.skew)
+        return _accept(theirs)
 
-    def _heard(self, body: bytes, now: datetime) -> etree._Element:
-        """Return the child of the Body. In a signed reply it is the signed child."""
+    def _heard(self, body: bytes, now: datetime) -> tuple[etree._Element, bool]:
+        """Return the child of the Body, and whether the reply is signed. Then it is the signed child."""
         opened = envelope.open_reply(safe_xml.parse_safe_xml(body, limits=_REPLY))
         if not envelope.is_signed(opened):
-            return opened.child
+            return opened.child, False
         root = opened.body.getparent()
         assert root is not None
         verified = wss_verify.verify_envelope(root, self.certificates, now, max_age=self.max_age, skew=self.skew)
-        return envelope.find_only_child(verified.body)
+        return envelope.find_only_child(verified.body), True
 
 
 def adapter(terms: Terms) -> Documents:
     """Return the adapter of one partner. Every adapter folder has this function."""
     return Documents(terms.url, terms.identity, tuple(terms.certificates), terms.max_age, terms.skew)
+
+
+def _accept(document_id: str) -> Accepted:
+    return Accepted(f"DocumentId {document_id}" if document_id else "")
 
 
 def _told(problems: Sequence[Problem]) -> str:

@@ -39,7 +39,7 @@ class BodyTooLong(Exception):
 
 
 @attrs.frozen
-class HttpAnswer:
+class CompleteAnswer:
     """A whole answer."""
 
     status: int
@@ -53,7 +53,7 @@ class AnswerReader:
 
     _limit: int  #: maximum size of the body, in octets
     _bodiless: bool = False  #: the request was HEAD, whose answer has no body
-    answer: HttpAnswer | None = attrs.field(default=None, init=False)  #: the answer, when it is whole
+    answer: CompleteAnswer | None = attrs.field(default=None, init=False)  #: the answer, when it is whole
     #: whether the connection can be used again: the server does not close it, and sent nothing after the answer
     reusable: bool = attrs.field(default=False, init=False)
     _read: bytearray = attrs.field(factory=bytearray, init=False)  #: the head so far, then the body so far
@@ -63,7 +63,7 @@ class AnswerReader:
     _length: int = attrs.field(default=0, init=False)  #: octets of the body, unless it comes in chunks
     _chunks: _ChunkedTransferDecoder | None = attrs.field(default=None, init=False)
 
-    def feed(self, data: bytes) -> HttpAnswer | None:
+    def feed(self, data: bytes) -> CompleteAnswer | None:
         """Read *data* and return the answer when it is whole. Raises AnswerBroken or BodyTooLong."""
         if self._status:
             return self._read_body(data)
@@ -109,7 +109,7 @@ class AnswerReader:
         self.reusable = self.reusable and "content-length" not in headers  # RFC 9112, 6.3
         self._chunks = _ChunkedTransferDecoder(self._keep, self._end)
 
-    def _read_body(self, data: bytes) -> HttpAnswer | None:
+    def _read_body(self, data: bytes) -> CompleteAnswer | None:
         if self._chunks is not None:
             try:
                 self._chunks.dataReceived(data)
@@ -137,7 +137,7 @@ class AnswerReader:
 
     def _finish(self, body: bytes, rest: bytes) -> None:
         self.reusable = self.reusable and not rest
-        self.answer = HttpAnswer(self._status, self._headers, body)
+        self.answer = CompleteAnswer(self._status, self._headers, body)
 
 
 def _read_headers(lines: bytes) -> dict[str, list[str]]:

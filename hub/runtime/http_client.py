@@ -21,7 +21,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from hub.runtime.http_answer import AnswerBroken, AnswerReader, BodyTooLong, HttpAnswer
+from hub.runtime.http_answer import AnswerBroken, AnswerReader, BodyTooLong, CompleteAnswer
 from hub.runtime.lazy_timer import LazyTimer
 
 #: Seconds for which an idle connection is kept.
@@ -91,7 +91,7 @@ class HttpClient:
 
     async def exchange(
         self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, limit: int
-    ) -> HttpAnswer:
+    ) -> CompleteAnswer:
         """Send a request to *url*, which is http or https, and return the answer, whose body has at most *limit* octets.
 
         Raises ValueError for a request that HTTP cannot express, and any error of the connection. Cancelling it ends
@@ -190,7 +190,7 @@ class HttpConnection(Protocol):
     def __init__(self, client: HttpClient, server: HttpServer, timer: LazyTimer) -> None:
         self._client, self._server, self._timer = client, server, timer
         self._reader: AnswerReader | None = None
-        self._asked: Deferred[HttpAnswer] | None = None
+        self._asked: Deferred[CompleteAnswer] | None = None
         self._sending: _Sending | None = None
         self._lost: Deferred[None] = Deferred()  #: fires when the connection has ended
 
@@ -200,12 +200,12 @@ class HttpConnection(Protocol):
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
 
-    def exchange(self, head: bytes, body: bytes, reader: AnswerReader) -> Deferred[HttpAnswer]:
+    def exchange(self, head: bytes, body: bytes, reader: AnswerReader) -> Deferred[CompleteAnswer]:
         """Send a request and return the answer that *reader* reads. There must be no other under way."""
         transport: Any = self.transport
         self._timer.clear()
         self._reader = reader
-        asked: Deferred[HttpAnswer] = Deferred(self._cancel)
+        asked: Deferred[CompleteAnswer] = Deferred(self._cancel)
         self._asked = asked
         if len(body) <= _SLICE:
             transport.write(head + body)
@@ -229,7 +229,7 @@ class HttpConnection(Protocol):
         if answer is not None:
             self._finish(answer, self._reader)
 
-    def _finish(self, answer: HttpAnswer, reader: AnswerReader) -> None:
+    def _finish(self, answer: CompleteAnswer, reader: AnswerReader) -> None:
         """Return *answer* to the caller, after the connection was kept or closed."""
         asked, sent = self._asked, self._sending is None or self._sending.done
         self._asked = self._reader = self._sending = None
@@ -254,7 +254,7 @@ class HttpConnection(Protocol):
         self._abort()
         return self._lost
 
-    def _cancel(self, _asked: Deferred[HttpAnswer]) -> None:
+    def _cancel(self, _asked: Deferred[CompleteAnswer]) -> None:
         self._asked = None
         self._abort()
 

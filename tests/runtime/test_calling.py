@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 
 from hub.delivery.imap_transport import LIMIT, ImapSession
 from hub.runtime import http_answer, http_client
-from hub.runtime.http_answer import AnswerReader, BodyTooLong, HttpAnswer
+from hub.runtime.http_answer import AnswerReader, BodyTooLong, CompleteAnswer
 from hub.runtime.http_client import IDLE, HttpClient, HttpConnection, HttpServer, SharedTlsContext
 from hub.runtime.lazy_timer import LazyTimer
 from hub.runtime.line_protocol import ConnectionBroken, LineConnection
@@ -58,7 +58,7 @@ class Call:
         self.line.protocol = self.connection
         self.connection.makeConnection(cast("Any", self.line))
 
-    def ask(self, body: bytes = b"", limit: int = 10, method: str = "POST") -> Deferred[HttpAnswer]:
+    def ask(self, body: bytes = b"", limit: int = 10, method: str = "POST") -> Deferred[CompleteAnswer]:
         self.client.forget(self.connection, SERVER)  # as the client does when it takes it
         head = http_client.write_request_head(method, "/", "x", (), len(body), lasts=True)
         asked = self.connection.exchange(head, body, AnswerReader(limit, method == "HEAD"))
