@@ -26,7 +26,7 @@ from lxml import etree
 
 from hub.domain.errors import Rejected
 from hub.domain.model import Detail, Problem
-from hub.formats import xml_cost
+from hub.formats import markup_memory, xml_cost
 from hub.language.phrases import Phrase, phrase
 
 ENCODINGS = frozenset({"UTF-8", "UTF-16"})
@@ -139,17 +139,19 @@ def _is_evident(content: bytes, limits: Limits) -> bool:
     """
     if len(content) > EVIDENT or content[:1] != b"<" or b"\0" in content:
         return False
-    tags = xml_cost.split_tags(content)
+    split = markup_memory.split_document(content)
+    tags = xml_cost.split_tags(content) if split is None else (b"", *split.tags)
     if tags is None:
         return False
     marks = [each for each in tags if each[:1] in _MARKS]
     declaration = _DECLARATION.match(content)
     if len(marks) > 1 or (marks and (declaration is None or marks[0] is not tags[1])):
         return False
+    markup = content if split is None else b"".join(tags)
     count, most_names = len(tags), min(limits.names, limits.nodes, limits.header)
-    if count + len(content) // _SHORTEST_ATTRIBUTE > most_names and count + content.count(b"=") > most_names:
+    if count + len(markup) // _SHORTEST_ATTRIBUTE > most_names and count + markup.count(b"=") > most_names:
         return False
-    if count * content.count(b"xmlns") ** 2 > limits.spaces:
+    if count * markup.count(b"xmlns") ** 2 > limits.spaces:
         return False
     most = min(limits.name - len(_SPACE), limits.attributes * _SHORTEST_ATTRIBUTE)
     if content.isascii():
@@ -162,7 +164,7 @@ def _is_evident(content: bytes, limits: Limits) -> bool:
 
 
 def _is_evident_tag(opened: bytes, most: int, limits: Limits) -> bool:
-    """Tell whether a tag is within *limits* and in ASCII. *opened* is what follows its `<`, with the text behind it.
+    """Tell whether a tag is within *limits* and in ASCII. *opened* is what follows its `<`, perhaps with the text behind.
 
     A tag of at most *most* octets is within any limits. If there is another `>`, the tag may end there.
     """

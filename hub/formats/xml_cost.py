@@ -213,20 +213,19 @@ def _markup(seen: bytes, tag: int, factor: int) -> int:
     """Return the cost of the markup of *seen*, in octets, times *factor*. *tag* is the cost of one tag."""
     split = split_document(seen)
     if split is None:
-        return factor * _count_markup(seen, tag)
+        parts = split_tags(seen)
+        return factor * _count_markup(seen, seen.count(b"<") if parts is None else len(parts) - 1, tag)
     cost: int | None = _COSTS.get((tag, split.tags))
     if cost is None:
-        markup = b"<".join((b"", *split.tags))
-        cost = _count_markup(markup, tag)
+        markup = b" ".join(split.tags)
+        cost = _count_markup(markup, len(split.tags), tag)
         if _COSTS.is_due((tag, split.tags), len(markup)):
             _COSTS.keep((tag, split.tags), cost)
     return factor * cost
 
 
-def _count_markup(seen: bytes, tag: int) -> int:
-    parts = split_tags(seen)
-    tags, attributes = seen.count(b"<") if parts is None else len(parts) - 1, _count(seen, b"=")
-    declared = seen.count(b"xmlns")
+def _count_markup(markup: bytes, tags: int, tag: int) -> int:
+    attributes, declared = _count(markup, b"="), markup.count(b"xmlns")
     pairs = declared * (declared + _PREFIXES) * tags
     return (tags * tag + attributes * _ATTRIBUTE + pairs * _PAIR) * MICROSECOND // 1000
 
