@@ -205,10 +205,14 @@ def _run(
             raise CommandStop(t("the key {key} was given before, with another order", key=order.key)) from None
     ours = {PlanState.PLANNING} | ({PlanState.RUNNING} if order.rate is None and order.stop_after is None else set())
     while plan.state in ours:
-        limit = queue_replay.PAGE if plan.state is PlanState.PLANNING else queue_replay.TOGETHER
+        chosen = None
+        if plan.state is PlanState.PLANNING:
+            with transactions.read_transaction(engine) as tx:
+                chosen = replay_plans.choose_next(tx, plan.id, routes)
         with transactions.write_transaction(engine) as tx:
+            now = datetime.now(UTC)
             after = replay_plans.take_step(
-                tx, plan.id, routes, datetime.now(UTC), approve_over=approve_over, limit=limit
+                tx, plan.id, routes, now, approve_over=approve_over, limit=queue_replay.TOGETHER, chosen=chosen
             )
         if after is None:
             time.sleep(_AGAIN)

@@ -161,6 +161,20 @@ def test_a_document_that_was_recalled_after_its_delivery_is_not_sent_again(engin
     assert (item.state, item.why) == ("left", "recalled: 00000000-0000-7000-8000-000000000007")
 
 
+def test_what_was_read_for_a_step_counts_only_where_nobody_was_faster(engine):
+    bring(engine, 5)
+    push(engine, DeliveryState.DEAD)
+    plan = order(engine, goes=False)
+    read_first = read(engine, replay_plans.choose_next, plan.id, ROUTES, 2)
+    for chosen in (read_first, read_first, None):
+        plan = write(engine, replay_plans.take_step, plan.id, ROUTES, LATER, approve_over=None, limit=2, chosen=chosen)
+    items = read(engine, replay_plans.list_items, plan.id)
+    assert (plan.state, plan.chosen) == (PlanState.PLANNED, 5)
+    assert [item.number for item in items] == [1, 2, 3, 4, 5]
+    assert len({item.delivery.id for item in items}) == 5
+    assert read(engine, replay_plans.choose_next, plan.id, ROUTES) is None
+
+
 def test_a_partner_that_is_gone_gets_nothing(engine):
     bring(engine, 1)
     push(engine, DeliveryState.DEAD)

@@ -216,13 +216,41 @@ def change_plan(tx: Transaction, plan_id: str, what: PlanEvent, *, by: str, now:
 # --- steps ------------------------------------------------------------------------------------------------------------
 
 
+@attrs.frozen
+class NextChoice:
+    """The deliveries that a plan considers next, read before the step that records them."""
+
+    cursor: str | None  #: the plan's cursor when they were read
+    found: ChosenDeliveries
+
+
+def choose_next(tx: Transaction, plan_id: str, routes: Routes, limit: int = PAGE) -> NextChoice | None:
+    """Return the deliveries that a plan considers next; None if they are all chosen. Changes nothing.
+
+    A search may take long, so it is done by a reader, not by the writer. What changes until the step is found out when
+    the delivery is to be queued. Raises KeyError if there is no such plan.
+    """
+    plan = read_plan(tx, plan_id)
+    if plan.state is not PlanState.PLANNING:
+        return None
+    return NextChoice(plan.cursor, replay.choose_deliveries(tx, plan.choice, routes, plan.cursor, limit))
+
+
 def take_step(
-    tx: Transaction, plan_id: str, routes: Routes, now: datetime, *, approve_over: int | None, limit: int = PAGE
+    tx: Transaction,
+    plan_id: str,
+    routes: Routes,
+    now: datetime,
+    *,
+    approve_over: int | None,
+    limit: int = PAGE,
+    chosen: NextChoice | None = None,
 ) -> ReplayPlan | None:
     """Take the next step of a plan: choose or queue its next deliveries, about *limit*. Return the plan after it.
 
-    Returns None while another process is taking a step of it. A plan that is not active stays as it is. Raises KeyError
-    if there is none.
+    *chosen*: what `choose_next` has read for this step; without it, or if another process was faster, the step reads it
+    itself. Returns None while another process is taking a step of the plan. A plan that is not active stays as it is.
+    Raises KeyError if there is none.
     """
     row = tx.execute(sa.select(table).where(table.c.id == plan_id).with_for_update(skip_locked=True)).mappings().first()
     if row is None:
@@ -230,16 +258,19 @@ def take_step(
         return None
     plan = _read(row)
     if plan.state is PlanState.PLANNING:
-        return _choose_some(tx, plan, routes, now, approve_over, limit)
+        if chosen is None or chosen.cursor != plan.cursor:
+            found = replay.choose_deliveries(tx, plan.choice, routes, plan.cursor, limit)
+        else:
+            found = chosen.found
+        return _record_chosen(tx, plan, found, now, approve_over)
     if plan.state is PlanState.RUNNING:
         return _queue_some(tx, plan, routes, now, limit)
     return plan
 
 
-def _choose_some(
-    tx: Transaction, plan: ReplayPlan, routes: Routes, now: datetime, approve_over: int | None, limit: int
+def _record_chosen(
+    tx: Transaction, plan: ReplayPlan, found: ChosenDeliveries, now: datetime, approve_over: int | None
 ) -> ReplayPlan:
-    found = replay.choose_deliveries(tx, plan.choice, routes, plan.cursor, limit)
     _insert_items(tx, plan, found)
     plan = _count(plan, found, _read_closed_day(tx))
     if found.last is not None:
