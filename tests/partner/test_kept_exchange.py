@@ -57,6 +57,7 @@ def test_equal_replies_at_other_times_are_equal_and_other_ones_are_not():
         "<token><![CDATA[{}]]></token>",
         "<token><value>{}</value></token>",
         "<accessToken>{}",
+        "<BinarySecurityTokenReference/><token>{}</token>",
         "<r>&lt;Password&gt;{}&lt;/Password&gt;</r>",
         "<login password='{}'/>",
         '<login api_key="{}">',

@@ -25,6 +25,8 @@ PASSWORD = "một mật khẩu dài"
 PERIOD = find_month_containing(datetime.now(UTC)).text
 ENDED = f"{datetime.now(UTC).year - 1}-10"
 EVIL = "</a><script src=//evil.example/x.js></script><img src=//evil.example/x>"
+#: What is downloaded may do nothing, even where a browser shows it.
+OF_A_FILE = HEADERS | {"Content-Security-Policy": f"{HEADERS['Content-Security-Policy']}; sandbox"}
 
 
 def ready(hub: RunningHub, *, users=True) -> RunningHub:
@@ -162,13 +164,15 @@ def test_every_answer_carries_the_headers_and_no_trick_opens_anything(hub):
     for method, path, body, expected in asked:
         status, headers = an.call(method, path, body)
         assert status == expected, (method, path)
-        assert {name: headers[name] for name in HEADERS} == HEADERS, (method, path)
+        policy = OF_A_FILE if "Content-Disposition" in headers else HEADERS
+        assert {name: headers[name] for name in HEADERS} == policy, (method, path)
         assert "evil.example/x" not in an.page.replace("&lt;", "").partition("<script")[2]
         assert "<script" not in an.page
     for path in ("/", "/account", f"/reports/edoc/H55.13/{PERIOD}.xlsx", "/messages/x", "/none"):
         status, headers = stranger.call("GET", path)
         assert status == (200 if path == "/" else 401)
-        assert {name: headers[name] for name in HEADERS} == HEADERS
+        policy = OF_A_FILE if "Content-Disposition" in headers else HEADERS
+        assert {name: headers[name] for name in HEADERS} == policy
         assert "H55.13" not in stranger.page.replace(f"/reports/edoc/H55.13/{PERIOD}.xlsx", "")
     assert stranger.call("POST", "/sign-in", big)[0] == 413, "a large body comes only in a session"
     assert stranger.call("POST", "/sign-in", big, Cookie="__Host-lienthong=" + "A" * 43)[0] == 413
@@ -206,7 +210,7 @@ def test_a_report_is_signed_over_http(hub):
     octets = clerk.content
     assert (status, headers["Content-Length"]) == (200, str(len(octets)))
     assert headers["Content-Disposition"] == f'attachment; filename="edoc_H55.13_{ENDED}_1.xml"'
-    assert {name: headers[name] for name in HEADERS} == HEADERS
+    assert {name: headers[name] for name in HEADERS} == OF_A_FILE
     assert hub.cli("report", "H55.13", ENDED, "--format", "xml", text=True) == octets.decode(), "as at the command line"
     clerk.call("GET", place)
     assert clerk.hand_in(place, octets) == 422
