@@ -6,6 +6,7 @@ Knows octets and keys. Does not know XML.
 import binascii
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 from cryptography import x509
@@ -135,15 +136,28 @@ def _names_its_curve(certificate: x509.Certificate) -> bool:
 
 def check_signature_value(method: Method, certificate: x509.Certificate, value: bytes, content: bytes) -> None:
     """Check that the key of *certificate* made the signature *value* over *content*. Raises Unverified."""
+    check_value_of_key(method, require_fitting_key(method, certificate), value, content)
+
+
+def require_fitting_key(method: Method, certificate: x509.Certificate) -> RSAPublicKey | EllipticCurvePublicKey:
+    """Return the key of *certificate*, which must be strong and of the kind that *method* is for. Raises Unverified."""
     key = require_strong_key(certificate)
     if not isinstance(key, method.kind) or (is_pss(certificate) and not isinstance(method.padding, PSS)):
         raise Unverified("algorithm-refused", phrase("the signature method is not for the certificate's kind of key"))
+    return key
+
+
+def check_value_of_key(
+    method: Method, key: RSAPublicKey | EllipticCurvePublicKey, value: bytes, content: bytes
+) -> None:
+    """Check that *key*, which fits *method*, made the signature *value* over *content*. Raises Unverified."""
     try:
-        if isinstance(key, RSAPublicKey):
-            assert method.padding is not None
+        if method.padding is not None:
+            assert isinstance(key, RSAPublicKey)
             key.verify(value, content, method.padding, method.hash)
         else:
-            key.verify(_der(value, key), content, ECDSA(method.hash))
+            assert isinstance(key, EllipticCurvePublicKey)
+            key.verify(_der(value, key), content, _ecdsa(type(method.hash)))
     except InvalidSignature:
         raise Unverified(
             "signature-invalid", phrase("the signature value does not match SignedInfo and the key")
@@ -171,7 +185,7 @@ def make_signature_value(method: Method, key: PrivateKey, content: bytes) -> byt
     Raises TypeError if *method* is for another kind of key.
     """
     if isinstance(key, EllipticCurvePrivateKey):
-        r, s = decode_dss_signature(key.sign(content, _repeatable(method.hash)))
+        r, s = decode_dss_signature(key.sign(content, _repeatable(type(method.hash))))
         size = (key.curve.key_size + 7) // 8
         return r.to_bytes(size) + s.to_bytes(size)
     if method.padding is None:
@@ -179,12 +193,18 @@ def make_signature_value(method: Method, key: PrivateKey, content: bytes) -> byt
     return key.sign(content, method.padding, method.hash)
 
 
-def _repeatable(hash_: Hash) -> ECDSA:
+@cache
+def _ecdsa(hash_: type[Hash]) -> ECDSA:
+    return ECDSA(hash_())
+
+
+@cache
+def _repeatable(hash_: type[Hash]) -> ECDSA:
     """Return ECDSA with deterministic signatures (RFC 6979). The same content signed again gives the same message."""
     try:
-        return ECDSA(hash_, deterministic_signing=True)
+        return ECDSA(hash_(), deterministic_signing=True)
     except UnsupportedAlgorithm:  # OpenSSL before 3.2
-        return ECDSA(hash_)
+        return ECDSA(hash_())
 
 
 def encode_base64_text(content: bytes) -> str:

@@ -19,6 +19,8 @@ from datetime import datetime, timedelta
 
 import attrs
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from lxml import etree
 
 from hub.formats import xsd_types
@@ -98,6 +100,7 @@ class EnvelopeForm:
     chain: tuple[x509.Certificate, ...]
     headers: tuple[tuple[str, str], ...]  #: tag and text of other signed children of the Header
     _method: Method
+    _key: RSAPublicKey | EllipticCurvePublicKey  #: the certificate's, which fits the method
     _signed: CanonicalPattern
     _parts: tuple[_SignedPart, ...]
     value: int  #: its text is in no canonical form
@@ -144,6 +147,7 @@ class EnvelopeForm:
             chain,
             tuple((part.tag, xsd_types.read_xs_token(part)) for part in covered if part.getparent() is header),
             signature.method,
+            algorithms.require_fitting_key(signature.method, certificate),
             CanonicalPattern.of(signature.signed, index),
             tuple(parts),
             index[encode_base64(signature.value)],
@@ -168,7 +172,7 @@ class EnvelopeForm:
                 return None
         signed, value = self._signed.fill(texts), decode_plain_base64(texts[self.value])
         try:
-            algorithms.check_signature_value(self._method, self.certificate, value, signed)
+            algorithms.check_value_of_key(self._method, self._key, value, signed)
         except Unverified:
             return None
         return KnownSignature(signed, expires)
