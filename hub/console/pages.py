@@ -36,7 +36,18 @@ import structlog
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from hub.config.reports import ReportSettings
-from hub.console import events_page, help_pages, layout, overview_page, passwords, reading, sessions, standing, users
+from hub.console import (
+    events_page,
+    help_pages,
+    layout,
+    overview_page,
+    passwords,
+    reading,
+    sessions,
+    standing,
+    users,
+    waiting,
+)
 from hub.console import request as given
 from hub.console.message_views import MessageViews, list_reasons
 from hub.console.replay_pages import ReplayPages
@@ -445,6 +456,7 @@ class ConsolePages:
         query = asked.query.get("q", "")[:200]
         found = await _queue(self._looking, lambda: self._journal.read(reading.find_units, user, query))
         book = await self._journal.read(closing.keep_closed_workdays, await self._book())
+        waits = await self._journal.read(waiting.list_waiting_reports, user, book, visit.now)
         shown = await self._work(CONSOLE, THRESHOLD, reading.list_report_choices, visit.now, book)
         ids = {form.id for form in shown.forms}
         form = asked.query.get("form", _DEFAULT_FORM)
@@ -452,6 +464,7 @@ class ConsolePages:
         texts = {each.text for _, members in shown.periods for each in members}
         said = {
             "query": query,
+            "waits": waits,
             "here_units": layout.build_page_path(*asked.path),
             "units": found.found,
             "count": found.count,

@@ -60,7 +60,7 @@ def test_the_first_page_of_an_operator_shows_each_partner(town, op):
     cells = row(op, "vpub")
     assert cells[0] == "vpub Văn phòng &lt;UBND&gt;"
     assert cells[1:6] == ["2", "0", "0", "0", "1 giờ"]
-    assert cells[6].endswith("đang tạm dừng do binh: bảo trì")
+    assert cells[6].endswith("tạm dừng do binh: bảo trì")
     assert row(op, "sotttt")[6] == "–"
     assert "có lượt chuyển chậm" in op.page
     assert "không có trục nào" not in op.page

@@ -1,0 +1,74 @@
+"""Lists the reports that wait for a clerk: of the last ended month, closed with facts, and not signed yet or returned.
+
+Reads the journal and changes nothing. Other roles have no step to do, so nothing waits for them.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+import attrs
+import sqlalchemy as sa
+
+from hub.console.standing import EarlyStep
+from hub.console.users import Role, User
+from hub.domain.model import HUB, ReportState
+from hub.journal import search, unit_registry
+from hub.report.counting.family import list_unit_family
+from hub.report.form.book import Book
+from hub.report.form.form import Form
+from hub.report.form.period import Period, find_month_containing
+from hub.services import reports
+from hub.store.tables import closed_row
+from hub.store.transactions import Transaction
+from hub.workload import closing, revisions
+
+#: Units of an account whose reports are looked at.
+_UNITS = 20
+#: States in which a clerk has the next step.
+_OURS = frozenset({EarlyStep.READY, ReportState.CLOSED, ReportState.RETURNED})
+
+
+@attrs.frozen(kw_only=True)
+class WaitingReport:
+    """A report whose next step is the clerk's."""
+
+    form: Form
+    unit: str
+    name: str  #: of the unit
+    period: Period
+    step: EarlyStep | ReportState
+
+
+def list_waiting_reports(tx: Transaction, user: User, book: Book, now: datetime) -> Sequence[WaitingReport]:
+    """Return the reports of the last ended month that wait for *user*, unit by unit."""
+    if user.role is not Role.CLERK or user.sees_all:
+        return ()
+    month = find_month_containing(find_month_containing(now, book.cuts).start - timedelta(seconds=1), book.cuts)
+    units = unit_registry.list_registry_units(tx)
+    names = {unit.code: unit.name for unit in units}
+    own = [unit_registry.resolve_unit_code(tx, unit, month.last) for unit in user.units[:_UNITS]]
+    found = []
+    for unit in dict.fromkeys(own):
+        family = list_unit_family(units, unit, month.last + timedelta(days=1))
+        for form in _list_closed_forms(tx, book, family, month):
+            step = _find_step(tx, unit, form, month)
+            if step in _OURS:
+                named = names.get(unit, unit)
+                found.append(WaitingReport(form=form, unit=unit, name=named, period=month, step=step))
+    return found
+
+
+def _list_closed_forms(tx: Transaction, book: Book, family: Sequence[str], month: Period) -> Iterator[Form]:
+    """Yield the forms whose closed *month* has facts of a unit of *family*."""
+    forms = {form.id: form for form in book.forms}
+    counting = closing.list_counting_forms(book.forms)
+    closed = sa.and_(closed_row.c.form.in_(counting), closed_row.c.period == month.text, closed_row.c.facts > 0)
+    query = sa.select(closed_row.c.form).where(closed, closed_row.c.unit.in_(family)).distinct()
+    yield from (forms[form] for form in sorted(tx.scalars(query)))
+
+
+def _find_step(tx: Transaction, unit: str, form: Form, month: Period) -> EarlyStep | ReportState:
+    first = revisions.name_revision(reports.NAME, form.id, unit, month.text, 1)
+    if search.find_accepted_message(tx, HUB, first) is None:  # by an index, unlike the list of revisions
+        return EarlyStep.READY
+    return revisions.list_revisions(tx, unit, form.id, month.text)[-1].state
