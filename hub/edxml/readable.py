@@ -121,8 +121,8 @@ def _digest(attachment: etree._Element, loads: streamed_xml.Loads) -> str:
     if leaf is None:
         return ""
     load, digest = loads.get(leaf), hashlib.sha256()
-    for piece in [leaf.text or ""] if load is None else load.letters():
-        digest.update("".join(piece.split()).encode())
+    for piece in [(leaf.text or "").encode()] if load is None else load.letters():
+        digest.update(b"".join(piece.split()))
     return digest.hexdigest()
 
 

@@ -199,7 +199,8 @@ def list_zip_entries(tail: bytes, size: int) -> list[bytes]:
             )
         )
     end = _before_record(tail, at, count, length)
-    names, unpacked, place = [], 0, end - length
+    names: list[bytes] = []
+    unpacked, place = 0, end - length
     while len(names) <= count and 0 <= place <= end - _ENTRY.size and tail.startswith(b"PK\x01\x02", place):
         fields = _ENTRY.unpack_from(tail, place)
         unpacked += fields[9]

@@ -67,7 +67,10 @@ def test_lines_to_compare_are_those_of_the_content_not_of_the_writing():
     other = b"<?xml version='1.0'?>\n<a x='2'\n y='1'>\n  <b/>\n  <c>t</c>\n</a>"
     assert write_packet_lines(one) == write_packet_lines(other)
     assert write_packet_lines(one) != write_packet_lines(one.replace(b"t", b"u"))
-    assert write_packet_lines(with_attachment(b"one")) != write_packet_lines(with_attachment(b"two"))
+    for more in (b"", bytes(60_000)):
+        assert write_packet_lines(with_attachment(b"one" + more)) != write_packet_lines(with_attachment(b"two" + more))
+    whole = with_attachment(bytes(60_000))
+    assert write_packet_lines(whole.replace(b"A" * 400, b"A" * 200 + b"\n" + b"A" * 200)) == write_packet_lines(whole)
 
 
 @settings(max_examples=80, deadline=None)
