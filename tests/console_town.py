@@ -61,6 +61,7 @@ class Town:
             identity=pki.partner("hub"),
             partners=self.partners,
             province="H55",
+            upstream="vpcp",
             reports=self.reports,
             officials=self.officials,
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hub.config import Config
     from hub.domain.model import Delivery, Message
-    from hub.journal.search import MessageFilter, RefusedCall
+    from hub.journal.search import FoundCall, MessageFilter
     from hub.journal.search_request import SearchPlan, SearchRequest
     from hub.store.transactions import Transaction
 
@@ -334,7 +334,7 @@ def _refused_call(tx: "Transaction", tracking: str) -> dict[str, Any] | None:
     return None if call is None else _call_fields(call)
 
 
-def _call_fields(call: "RefusedCall") -> dict[str, Any]:
+def _call_fields(call: "FoundCall") -> dict[str, Any]:
     """Return a refused call in the fields of a message."""
     from hub.domain.model import Message
 

@@ -5,6 +5,7 @@ nothing from elsewhere.
 """
 
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -92,7 +93,10 @@ class Console(Resource):
         if tap.closed:
             return
         _write_head(request, answer)
-        if answer.stored is None:
+        if answer.parts is not None:
+            if request.method != b"HEAD":
+                await _pour_parts(request, answer.parts, tap)
+        elif answer.stored is None:
             request.write(answer.content)
         elif request.method != b"HEAD":
             await self._pour(request, answer.stored, tap)
@@ -113,6 +117,19 @@ class Console(Resource):
             await tap.flows()
         if not tap.closed:
             request.unregisterProducer()
+
+
+async def _pour_parts(request: Any, parts: AsyncIterator[bytes], tap: "_Tap") -> None:
+    """Send *parts*, each made when the caller has read the one before."""
+    request.channel.must_be_read()
+    request.registerProducer(tap, True)
+    async for part in parts:
+        if tap.closed:
+            return
+        request.write(part)
+        await tap.flows()
+    if not tap.closed:
+        request.unregisterProducer()
 
 
 @implementer(IPushProducer)
@@ -230,7 +247,8 @@ def _write_head(request: Any, answer: ConsoleResponse) -> None:
     request.setHeader("Content-Type", answer.content_type)
     request.setHeader("Cache-Control", "private, max-age=31536000, immutable" if answer.lasting else "no-store")
     size = answer.size if answer.stored is not None else len(answer.content)
-    request.setHeader("Content-Length", str(size))
+    if answer.parts is None:
+        request.setHeader("Content-Length", str(size))
     if answer.location is not None:
         request.setHeader("Location", answer.location)
     if answer.retry_after is not None:

@@ -15,6 +15,8 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /signing/FORM/UNIT/PERIOD.xml                by POST: the file to sign
     /declarations/FORM/UNIT/PERIOD               the unit's declaration beside the count; by POST a new one
     /declarations/FORM/UNIT/PERIOD.xlsx          the workbook for a declaration
+    /messages?q=TEXT&…                           the list of messages; by POST saves or removes a search
+    /messages.csv?…, /messages.jsonl?…           what it finds, as a file
     /messages/ID, /content, /receipt             a message or a refused call; its exact bytes; the hub's receipt
     /messages/ID/packet, /attachments/N          the packet for people; one attachment of it
     /messages/ID/attempts/ATTEMPT                one attempt to deliver it: request and reply; /compare/OTHER
@@ -26,8 +28,8 @@ Contains addresses, sessions and what each page reads from the journal. Contains
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import date, datetime
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -40,9 +42,11 @@ from hub.console import (
     events_page,
     help_pages,
     layout,
+    message_list,
     overview_page,
     passwords,
     reading,
+    saved_searches,
     sessions,
     standing,
     users,
@@ -62,13 +66,15 @@ from hub.console.request import (
     require_form_proof,
     write_set_cookie,
 )
+from hub.console.saved_searches import SavedSearch
 from hub.console.sessions import ConsoleSession
 from hub.console.sign_in_queue import SignInQueue
 from hub.console.users import Role
 from hub.console.visible_messages import ShownCall
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
-from hub.domain.model import Problem
+from hub.domain.local_time import find_local_day
+from hub.domain.model import DeliveryState, MessageState, Problem
 from hub.domain.sanitize import replace_controls
 from hub.journal import blobs, search
 from hub.language.catalogues import say_both, translate
@@ -214,6 +220,8 @@ class ConsolePages:
                 return await self._change_password(visit)
             case ("replays", *_):
                 return await self._replay(visit)
+            case ("messages",):
+                return await self._keep_search(visit)
             case ("declarations", form, unit, period):
                 return await self._declare(visit, form, unit, period)
             case ("signing", form, unit, period):
@@ -244,6 +252,16 @@ class ConsolePages:
                 return await self._declared(visit, form, unit, period)
             case ("signing", form, unit, period):
                 return await self._signing(visit, form, unit, period)
+            case ("messages" | "messages.csv" | "messages.jsonl", *_):
+                return await self._show_messages(visit)
+        raise refuse_as_absent()
+
+    async def _show_messages(self, visit: Visit) -> ConsoleResponse:
+        match visit.asked.path:
+            case ("messages",):
+                return await self._messages(visit)
+            case ("messages.csv" | "messages.jsonl" as file,):
+                return self._export(visit, file.partition(".")[2])
             case ("messages", identity, *rest) if _MESSAGE.fullmatch(identity):
                 return await self._message(visit, identity, tuple(rest))
         raise refuse_as_absent()
@@ -733,6 +751,64 @@ class ConsolePages:
         else:
             template, said = views.show(opened, names, await self._book())
         return self._page(template, visit, {**said, "error_help": help_pages.name_error_help})
+
+    def _names(self) -> tuple[dict[str, str], str, date]:
+        """Return what a search needs besides the journal: names of partners by code, the upstream partner, the day."""
+        config = self.live.config
+        names = {code: partner.name for code, partner in config.partners.items()}
+        return names, config.upstream, find_local_day(self._now())
+
+    async def _messages(self, visit: Visit) -> ConsoleResponse:
+        """Show a page of the list of messages. What is not understood is said on it."""
+        user, names = visit.session.user, self._names()
+        query = message_list.parse_list_query(visit.asked.query)
+        page = await _queue(
+            self._looking, lambda: self._journal.read(message_list.find_message_page, user, query, *names)
+        )
+        said = {
+            "query": query,
+            "given": query.given,
+            "page": page,
+            "rows": list(message_list.list_row_texts(page, visit.asked.language)),
+            "partners": names[0],
+            "operator": user.role is Role.OPERATOR,
+            "states": [*MessageState, *([message_list.CALLS] if user.role is Role.OPERATOR else [])],
+            "delivery_states": list(DeliveryState),
+            "exported": message_list.EXPORTED,
+            "files": {"csv": "CSV", "jsonl": "JSON Lines"},
+            "is_open": any(name not in {"q", "since", "until", "state"} for name in query.given),
+        }
+        answer = self._page("messages", visit, said)
+        return attrs.evolve(answer, status=422) if query.wrong or page.plan.unknown else answer
+
+    async def _keep_search(self, visit: Visit) -> ConsoleResponse:
+        """Save the search of the open page under a name, or remove the one with that name."""
+        form, user = visit.asked.form, visit.session.user.name
+        name = " ".join(replace_controls(form.get("name", "")).split())[: saved_searches.NAME]
+        query = message_list.normalise_saved_query(form.get("query", ""))
+        if form.get("action") == "remove":
+            await self._journal.admit(CONSOLE, saved_searches.remove_saved_search, user, name)
+        elif name:
+            saved = SavedSearch(name, query)
+            await self._journal.admit(CONSOLE, saved_searches.save_search, user, saved, visit.now)
+        return ConsoleResponse(status=303, location=f"/messages?{query}" if query else "/messages")
+
+    def _export(self, visit: Visit, kind: str) -> ConsoleResponse:
+        """Return what the list finds as a file, at most `EXPORTED` rows."""
+        query, user, names = message_list.parse_list_query(visit.asked.query), visit.session.user, self._names()
+
+        async def write() -> AsyncIterator[bytes]:
+            count, before = 0, None
+            while count < message_list.EXPORTED:
+                words = (user, query, *names, kind, visit.asked.language, before)
+                part = await self._journal.read(message_list.write_export_part, *words)
+                yield part.octets
+                count, before = count + part.count, part.last
+                if before is None:
+                    return
+
+        name = message_list.name_file(visit.now, kind)
+        return ConsoleResponse(parts=write(), content_type=message_list.FILES[kind], filename=name)
 
     async def _book(self) -> Book:
         """Return the province's forms. They are read again after a reload."""

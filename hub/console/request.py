@@ -4,7 +4,7 @@ Contains no Twisted and no journal.
 """
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from urllib.parse import urlsplit
 
 import attrs
@@ -53,7 +53,7 @@ class ConsoleRequest:
 
 @attrs.frozen(kw_only=True)
 class ConsoleResponse:
-    """One answer: a page, a redirect, a file, or a blob of the journal."""
+    """One answer: a page, a redirect, a file, a blob of the journal, or content in parts."""
 
     status: int = 200
     content: bytes = b""
@@ -63,6 +63,8 @@ class ConsoleResponse:
     filename: str | None = None  #: if set, the browser saves the content as a file
     stored: str | None = None  #: SHA-256 of a blob in the journal that is sent instead of `content`
     size: int | None = None  #: octets of that blob
+    #: the content in parts that are made while it is sent; its length is not known
+    parts: AsyncIterator[bytes] | None = attrs.field(default=None, eq=False, repr=False)
     retry_after: int | None = None
     lasting: bool = False  #: whether the browser may cache it for a year
 

@@ -13,6 +13,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.config import ANY
+from hub.console import saved_searches
 from hub.domain.model import Event
 from hub.journal import events, unit_registry
 from hub.report.counting.family import list_unit_family
@@ -115,8 +116,9 @@ def change_password(tx: Transaction, name: str, hashed: str, *, by: str, now: da
 
 
 def remove_user(tx: Transaction, name: str, *, by: str, now: datetime) -> bool:
-    """Remove a user and end the user's sessions. Return False if there is none."""
+    """Remove a user with the saved searches, and end the user's sessions. Return False if there is none."""
     ended = _end_sessions(tx, name)
+    saved_searches.remove_all_searches(tx, name)
     removed = tx.execute(sa.delete(console_user).where(console_user.c.name == name)).rowcount
     if removed:
         events.append_events(tx, Event("user-removed", now, None, None, {"user": name, "sessions": ended, "by": by}))

@@ -37,7 +37,7 @@ _MANY = 2_000
 #: Candidates that are looked up with one statement.
 _TOGETHER = 50
 #: With more units, a search of what these may see looks at the messages in their order.
-_UNITS = 20
+_UNITS = 40
 
 
 @attrs.frozen(kw_only=True)
@@ -451,7 +451,7 @@ def summarise_deliveries(tx: Transaction, ids: Collection[str]) -> dict[str, lis
 
 
 @attrs.frozen(kw_only=True)
-class RefusedCall:
+class FoundCall:
     """A call that brought no message: the hub refused it, and its caller got a Tracking."""
 
     tracking: str
@@ -463,7 +463,7 @@ class RefusedCall:
     certificate: str | None  #: SHA-256 of the caller's, if it is no partner
 
 
-def find_refused_calls(tx: Transaction, wanted: MessageFilter, limit: int | None = None) -> Iterator[RefusedCall]:
+def find_refused_calls(tx: Transaction, wanted: MessageFilter, limit: int | None = None) -> Iterator[FoundCall]:
     """Yield the refused calls that the period, the partner and the refusal of *wanted* choose, newest first."""
     bounds = _find_moment_bounds(wanted)
     moments = TermIndex(tx).find_moments([search_terms.REFUSED_CALL], *bounds, newest_first=True)
@@ -479,20 +479,20 @@ def find_refused_calls(tx: Transaction, wanted: MessageFilter, limit: int | None
     return islice(found, limit)
 
 
-def read_refused_call(tx: Transaction, tracking: str) -> RefusedCall | None:
+def read_refused_call(tx: Transaction, tracking: str) -> FoundCall | None:
     """Return the refused call with the id *tracking*, or None."""
     told = (said for said in events.read_call_events(tx, tracking) if said["event"] == "call-refused")
     return next((_make_refused_call(tracking, said) for said in told), None)
 
 
-def _read_refused_calls(tx: Transaction, moment: int) -> list[RefusedCall]:
+def _read_refused_calls(tx: Transaction, moment: int) -> list[FoundCall]:
     rows = sorted(search_index.read_call_candidates(tx, [moment]), reverse=True)
     told = ((row.message, json.loads(row.text)) for row in rows)
     return [_make_refused_call(name, said) for name, said in told if said["event"] == "call-refused"]
 
 
-def _make_refused_call(tracking: str, said: Mapping[str, Any]) -> RefusedCall:
-    return RefusedCall(
+def _make_refused_call(tracking: str, said: Mapping[str, Any]) -> FoundCall:
+    return FoundCall(
         tracking=tracking,
         at=datetime.fromisoformat(said["at"]),
         code=said.get("code", ""),
@@ -588,6 +588,16 @@ def find_messages_about(
     with tx.execute(query.execution_options(yield_per=100)) as rows:
         exact = (row for row in rows.mappings() if key in json.loads(row["keys"]))  # SQLite's LIKE ignores case
         return list(islice(exact, most))
+
+
+def list_kinds(tx: Transaction) -> list[tuple[str, str]]:
+    """Return the services and kinds of the messages of the journal."""
+    services = _list_values(tx, table.c.service, SEARCHED)
+    return [
+        (service, kind)
+        for service in services
+        for kind in _list_values(tx, table.c.kind, sa.and_(SEARCHED, table.c.service == service))
+    ]
 
 
 def list_accepted_kinds(tx: Transaction, since: datetime | None = None) -> dict[str, set[tuple[str, str]]]:

@@ -235,6 +235,7 @@ def test_each_page_leads_to_the_page_that_explains_it(town, op, language):
         REPORT.replace("reports", "declarations"): "/help/howto/declare-a-report",
         REPORT.replace("reports", "signing"): "/help/howto/sign-a-report",
         f"/messages/{message}": "/help/reference/console",
+        "/messages": "/help/reference/console",
         "/readiness": "/help/howto/operate",
         "/account": "/help/reference/console",
         "/none": "/help/reference/console",

@@ -1,0 +1,234 @@
+"""Finds the messages of the list page for one user. Contains no HTTP and no SQL.
+
+The address is the search: everything that a page shows is in its query. A user finds what this user may open
+(hub.console.visible_messages), and of that what its units sent or get, or whose documents they answer. Lookups, refused
+messages and refused calls are found by operators only.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import attrs
+
+from hub.console import reading, saved_searches, search_export, users
+from hub.console.saved_searches import SavedSearch
+from hub.console.users import Role, User
+from hub.console.visible_messages import PRIVATE
+from hub.domain.local_time import parse_local_time
+from hub.domain.model import Message, MessageState
+from hub.journal import search, search_index
+from hub.journal.search import DeliverySummary, FoundCall, MessageFilter
+from hub.journal.search_request import Direction, SearchPlan, SearchRequest, plan_search
+from hub.language.languages import Language
+from hub.language.phrases import Phrase, phrase
+from hub.store.transactions import Transaction
+
+#: Rows of a page; messages that are counted for an operator, and for other users; rows of an export and of its parts.
+PAGE, COUNTED, COUNTED_OWN, EXPORTED, PART = 50, 1_000, 200, 100_000, 500
+#: The value of `state` that lists refused calls instead of messages.
+CALLS = "call"
+#: The parameters of the address that choose messages, and the field of the request that each one sets.
+CHOOSING: Mapping[str, str] = {
+    "q": "text",
+    "since": "since",
+    "until": "until",
+    "direction": "direction",
+    "state": "state",
+    "delivery": "delivery_state",
+    "kind": "kind",
+    "partner": "partner",
+    "unit": "unit",
+    "recipient": "recipient",
+    "refusal": "refusal",
+    "answer": "answer",
+}
+#: Kinds of files: media type of each.
+FILES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
+_LONGEST = 200
+
+
+@attrs.frozen(kw_only=True)
+class ListQuery:
+    """What the address of the list asks for."""
+
+    given: Mapping[str, str]  #: the parameters that choose messages, as they were typed
+    asked: SearchRequest
+    calls: bool = False  #: the refused calls are asked for
+    before: str | None = None  #: hub id: the page of older rows
+    after: str | None = None  #: hub id: the page of newer rows
+    wrong: tuple[Phrase, ...] = ()  #: what cannot be understood
+
+    @property
+    def text(self) -> str:
+        """The query of the address, without a page."""
+        return urlencode(self.given)
+
+    def page(self, **place: str) -> str:
+        """Return the query of the address of the page at *place*."""
+        return urlencode({**self.given, **place})
+
+
+@attrs.frozen(kw_only=True)
+class MessagePage:
+    """One page of the list."""
+
+    messages: Sequence[Message] = ()
+    calls: Sequence[FoundCall] = ()
+    summaries: Mapping[str, Sequence[DeliverySummary]] = attrs.field(factory=dict)
+    count: int = 0  #: of all that is found, at most `most`
+    most: int = COUNTED
+    newer: str | None = None  #: hub id for `after`, if there are newer rows
+    older: str | None = None  #: hub id for `before`, if there are older rows
+    plan: SearchPlan
+    behind: bool = False  #: older messages are not found by words yet
+    names: Mapping[str, str]  #: of units, by code
+    kinds: Sequence[tuple[str, str]]  #: service and kind of the messages of the journal
+    saved: Sequence[SavedSearch]
+
+
+def parse_list_query(query: Mapping[str, str]) -> ListQuery:
+    """Return what the parameters of an address ask for."""
+    given = {name: query[name].strip()[:_LONGEST] for name in CHOOSING if query.get(name, "").strip()}
+    said: dict[str, Any] = {CHOOSING[name]: value for name, value in given.items()}
+    wrong = []
+    for name in ("since", "until"):
+        if name in said:
+            try:
+                said[name] = parse_local_time(said[name])
+            except (ValueError, OverflowError):
+                wrong.append(
+                    phrase("“{text}” is not a time; write 27/11/2026 or 27/11/2026 08:00", text=said.pop(name))
+                )
+    if "direction" in said:
+        said["direction"] = Direction(said["direction"]) if said["direction"] in {*Direction} else None
+    if "kind" in said:
+        service, _, kind = said.pop("kind").partition("/")
+        said |= {"service": service or None, "kind": kind or None}
+    calls = said.get("state") == CALLS
+    if said.get("state") not in {*MessageState}:
+        said.pop("state", None)
+    places = {name: query[name] for name in ("before", "after") if len(query.get(name, "")) == 36}
+    return ListQuery(given=given, asked=SearchRequest(**said), calls=calls, wrong=tuple(wrong), **places)
+
+
+def normalise_saved_query(text: str) -> str:
+    """Return the query *text* with the parameters that choose messages only."""
+    return parse_list_query(dict(parse_qsl(text, max_num_fields=50))).text
+
+
+def find_message_page(
+    tx: Transaction, user: User, query: ListQuery, partners: Mapping[str, str], upstream: str, on: date
+) -> MessagePage:
+    """Return one page of what *user* finds. *partners*: names by code."""
+    plan = plan_search(tx, query.asked, partners, upstream, on)
+    seen = users.read_visible_units(tx, user)
+    around: dict[str, Any] = {
+        "plan": plan,
+        "behind": any(each.words for each in plan.filters) and search_index.is_behind(tx),
+        "names": reading.read_unit_names(tx),
+        "kinds": search.list_kinds(tx),
+        "saved": saved_searches.list_saved_searches(tx, user.name),
+        "most": COUNTED if user.role is Role.OPERATOR else COUNTED_OWN,
+    }
+    if query.wrong or plan.unknown:
+        return MessagePage(**around)
+    filters = limit_filters(user, seen, plan.filters)
+    if query.calls:
+        calls = _find_calls(tx, user, query, plan.filters[0])
+        return MessagePage(calls=calls[:PAGE], older=calls[PAGE - 1].tracking if len(calls) > PAGE else None, **around)
+    rows = _read_rows(tx, query, filters)
+    if not rows and (call := _find_call(tx, user, plan)) is not None:
+        return MessagePage(calls=[call], **around)
+    shown = rows[-PAGE:] if query.after else rows[:PAGE]
+    more = len(rows) > PAGE
+    return MessagePage(
+        messages=shown,
+        summaries=search.summarise_deliveries(tx, [each.id for each in shown]),
+        count=search.count_messages(tx, filters, around["most"] + 1),
+        newer=shown[0].id if shown and (query.before or (query.after and more)) else None,
+        older=shown[-1].id if shown and (query.after or more) else None,
+        **around,
+    )
+
+
+def limit_filters(user: User, seen: frozenset[str] | None, filters: Sequence[MessageFilter]) -> list[MessageFilter]:
+    """Return *filters* with what *user*, who sees the units *seen* (None: all), may find."""
+    if user.role is Role.OPERATOR:
+        return list(filters)
+    own = [each for each in filters if each.state in (None, MessageState.ACCEPTED)]
+    units = None if seen is None else tuple(sorted(seen))
+    return [
+        attrs.evolve(each, state=MessageState.ACCEPTED, visible=units, services_hidden=tuple(sorted(PRIVATE)))
+        for each in own
+    ]
+
+
+def _read_rows(tx: Transaction, query: ListQuery, filters: Sequence[MessageFilter]) -> list[Message]:
+    """Return the rows of the page and one more, if there is one; newest first."""
+    if query.after:
+        behind = [attrs.evolve(each, after=query.after) for each in filters]
+        return list(search.find_messages(tx, behind, PAGE + 1))[::-1]
+    ahead = [attrs.evolve(each, before=query.before) for each in filters]
+    return list(search.find_messages(tx, ahead, PAGE + 1, newest_first=True))
+
+
+def _find_calls(tx: Transaction, user: User, query: ListQuery, wanted: MessageFilter) -> list[FoundCall]:
+    if user.role is not Role.OPERATOR:
+        return []
+    return list(search.find_refused_calls(tx, attrs.evolve(wanted, before=query.before), PAGE + 1))
+
+
+def _find_call(tx: Transaction, user: User, plan: SearchPlan) -> FoundCall | None:
+    """Return the refused call whose Tracking stands in the box."""
+    name = next((look.id for look in plan.reading.looks if look.id), None)
+    return None if name is None or user.role is not Role.OPERATOR else search.read_refused_call(tx, name)
+
+
+@attrs.frozen
+class ExportPart:
+    """Some rows of an export."""
+
+    octets: bytes
+    last: str | None  #: the hub id of the last row; None: there are no more
+    count: int
+
+
+def write_export_part(
+    tx: Transaction,
+    user: User,
+    query: ListQuery,
+    partners: Mapping[str, str],
+    upstream: str,
+    on: date,
+    kind: str,
+    language: Language,
+    before: str | None,
+) -> ExportPart:
+    """Return the next rows of the export, behind the row *before*, newest first; at first with the headings of CSV."""
+    plan = plan_search(tx, query.asked, partners, upstream, on)
+    head = search_export.write_csv_head(language) if kind == "csv" and before is None else b""
+    if query.wrong or plan.unknown:
+        return ExportPart(head, None, 0)
+    filters = limit_filters(user, users.read_visible_units(tx, user), plan.filters)
+    ahead = [attrs.evolve(each, before=before) for each in filters]
+    found = list(search.find_messages(tx, ahead, PART, newest_first=True))
+    summaries = search.summarise_deliveries(tx, [each.id for each in found])
+    if kind == "csv":
+        octets = search_export.write_csv_rows(found, summaries, language)
+    else:
+        octets = search_export.write_json_lines(found, summaries)
+    return ExportPart(head + octets, found[-1].id if len(found) == PART else None, len(found))
+
+
+def list_row_texts(page: MessagePage, language: Language) -> Iterator[tuple[Message, str, str]]:
+    """Yield each message with what the list says of its deliveries, and the reason of a refusal or a partner's answer."""
+    for each in page.messages:
+        made = page.summaries.get(each.id, ())
+        yield each, search_export.say_deliveries(made, language), search_export.say_reason(each, made, language)
+
+
+def name_file(now: datetime, kind: str) -> str:
+    """Return the name of an exported file."""
+    return f"messages-{now:%Y%m%d-%H%M%S}.{kind}"
