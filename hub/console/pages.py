@@ -775,7 +775,7 @@ class ConsolePages:
             "states": [*MessageState, *([message_list.CALLS] if user.role is Role.OPERATOR else [])],
             "delivery_states": list(DeliveryState),
             "exported": message_list.EXPORTED,
-            "files": {"csv": "CSV", "jsonl": "JSON Lines"},
+            "files": {"csv": "CSV", "jsonl": "JSON"},
             "is_open": any(name not in {"q", "since", "until", "state"} for name in query.given),
         }
         answer = self._page("messages", visit, said)

@@ -298,17 +298,6 @@ def test_the_whole_way_in_a_browser(hub, tmp_path):
                 page.get_by_text("Tải nguyên bản").click()
             download.value.save_as(tmp_path / "bytes")
             assert (tmp_path / "bytes").read_bytes() == (hub.home / "packet.edxml").read_bytes()
-            page.goto(f"{hub.admin}/messages")
-            page.locator("#q").fill("ket noi")
-            page.keyboard.press("Enter")
-            page.wait_for_url("**/messages?q=ket+noi*")
-            judge(page)
-            page.locator("summary").click()
-            judge(page)
-            with page.expect_download() as download:
-                page.get_by_role("link", name="CSV").click()
-            download.value.save_as(tmp_path / "found.csv")
-            assert len((tmp_path / "found.csv").read_text("utf-8-sig").splitlines()) > 1
             page.goto(f"{hub.admin}/?q=so+thong+tin")
             judge(page)
             page.goto(f"{hub.admin}/signing/edoc/H55.13/{ENDED}")
