@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hub.config import Config
     from hub.domain.model import Delivery, Message
-    from hub.journal.search import FoundCall, MessageFilter
+    from hub.journal.search import MessageFilter, RefusedCall
     from hub.journal.search_request import SearchPlan, SearchRequest
     from hub.store.transactions import Transaction
 
@@ -212,6 +212,7 @@ def _list_found(tx: "Transaction", screen: Screen, plan: "SearchPlan", form: _Li
     limit = form.newest or form.limit
     if form.as_csv:
         return _print_csv(tx, wanted, limit, newest_first=form.newest_first)
+    rows: Iterator[dict[str, Any]]
     if form.calls:
         rows = map(_call_fields, search.find_refused_calls(tx, wanted[0], limit))
     elif call is not None:
@@ -334,7 +335,7 @@ def _refused_call(tx: "Transaction", tracking: str) -> dict[str, Any] | None:
     return None if call is None else _call_fields(call)
 
 
-def _call_fields(call: "FoundCall") -> dict[str, Any]:
+def _call_fields(call: "RefusedCall") -> dict[str, Any]:
     """Return a refused call in the fields of a message."""
     from hub.domain.model import Message
 

@@ -19,7 +19,7 @@ from hub.console.visible_messages import PRIVATE
 from hub.domain.local_time import parse_local_time
 from hub.domain.model import Message, MessageState
 from hub.journal import search, search_index
-from hub.journal.search import DeliverySummary, FoundCall, MessageFilter
+from hub.journal.search import DeliverySummary, MessageFilter, RefusedCall
 from hub.journal.search_request import Direction, SearchPlan, SearchRequest, plan_search
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
@@ -75,7 +75,7 @@ class MessagePage:
     """One page of the list."""
 
     messages: Sequence[Message] = ()
-    calls: Sequence[FoundCall] = ()
+    calls: Sequence[RefusedCall] = ()
     summaries: Mapping[str, Sequence[DeliverySummary]] = attrs.field(factory=dict)
     count: int = 0  #: of all that is found, at most `most`
     most: int = COUNTED
@@ -174,13 +174,13 @@ def _read_rows(tx: Transaction, query: ListQuery, filters: Sequence[MessageFilte
     return list(search.find_messages(tx, ahead, PAGE + 1, newest_first=True))
 
 
-def _find_calls(tx: Transaction, user: User, query: ListQuery, wanted: MessageFilter) -> list[FoundCall]:
+def _find_calls(tx: Transaction, user: User, query: ListQuery, wanted: MessageFilter) -> list[RefusedCall]:
     if user.role is not Role.OPERATOR:
         return []
     return list(search.find_refused_calls(tx, attrs.evolve(wanted, before=query.before), PAGE + 1))
 
 
-def _find_call(tx: Transaction, user: User, plan: SearchPlan) -> FoundCall | None:
+def _find_call(tx: Transaction, user: User, plan: SearchPlan) -> RefusedCall | None:
     """Return the refused call whose Tracking stands in the box."""
     name = next((look.id for look in plan.reading.looks if look.id), None)
     return None if name is None or user.role is not Role.OPERATOR else search.read_refused_call(tx, name)

@@ -451,7 +451,7 @@ def summarise_deliveries(tx: Transaction, ids: Collection[str]) -> dict[str, lis
 
 
 @attrs.frozen(kw_only=True)
-class FoundCall:
+class RefusedCall:
     """A call that brought no message: the hub refused it, and its caller got a Tracking."""
 
     tracking: str
@@ -463,7 +463,7 @@ class FoundCall:
     certificate: str | None  #: SHA-256 of the caller's, if it is no partner
 
 
-def find_refused_calls(tx: Transaction, wanted: MessageFilter, limit: int | None = None) -> Iterator[FoundCall]:
+def find_refused_calls(tx: Transaction, wanted: MessageFilter, limit: int | None = None) -> Iterator[RefusedCall]:
     """Yield the refused calls that the period, the partner and the refusal of *wanted* choose, newest first."""
     bounds = _find_moment_bounds(wanted)
     moments = TermIndex(tx).find_moments([search_terms.REFUSED_CALL], *bounds, newest_first=True)
@@ -479,20 +479,20 @@ def find_refused_calls(tx: Transaction, wanted: MessageFilter, limit: int | None
     return islice(found, limit)
 
 
-def read_refused_call(tx: Transaction, tracking: str) -> FoundCall | None:
+def read_refused_call(tx: Transaction, tracking: str) -> RefusedCall | None:
     """Return the refused call with the id *tracking*, or None."""
     told = (said for said in events.read_call_events(tx, tracking) if said["event"] == "call-refused")
     return next((_make_refused_call(tracking, said) for said in told), None)
 
 
-def _read_refused_calls(tx: Transaction, moment: int) -> list[FoundCall]:
+def _read_refused_calls(tx: Transaction, moment: int) -> list[RefusedCall]:
     rows = sorted(search_index.read_call_candidates(tx, [moment]), reverse=True)
     told = ((row.message, json.loads(row.text)) for row in rows)
     return [_make_refused_call(name, said) for name, said in told if said["event"] == "call-refused"]
 
 
-def _make_refused_call(tracking: str, said: Mapping[str, Any]) -> FoundCall:
-    return FoundCall(
+def _make_refused_call(tracking: str, said: Mapping[str, Any]) -> RefusedCall:
+    return RefusedCall(
         tracking=tracking,
         at=datetime.fromisoformat(said["at"]),
         code=said.get("code", ""),

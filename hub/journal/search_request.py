@@ -81,7 +81,7 @@ def plan_search(
     unknown = []
     if asked.partner and not is_known_partner(tx, asked.partner, partners):
         unknown.append(UnknownName("partner", asked.partner))
-    codes = {}
+    codes: dict[str, str | None] = {}
     for field in ("unit", "recipient"):
         name = getattr(asked, field)
         codes[field] = name and resolve_unit_name(tx, name, units, on)
@@ -101,7 +101,8 @@ def plan_search(
         sent_by=(upstream or "-") if asked.direction is Direction.IN else None,
         sent_to=(upstream or "-") if asked.direction is Direction.OUT else None,
         beside=upstream if asked.direction is Direction.WITHIN and upstream else None,
-        **codes,
+        unit=codes["unit"],
+        recipient=codes["recipient"],
     )
     reading = read_box(asked.text, units, partners)
     filters = tuple(narrow for each in reading.looks if (narrow := _narrow(base, each)) is not None)

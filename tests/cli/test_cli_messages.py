@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hub.cli import lienthong
-from hub.cli import messages as listing
 from hub.config import read_config
 from hub.domain.ids import make_id
 from hub.domain.local_time import parse_local_time, write_local_time
@@ -196,7 +195,7 @@ def test_follow_prints_each_new_message_once(home, type_, monkeypatch):
             with transactions.write_transaction(engine_of(home)) as tx:
                 take(tx, 9 + len(rounds), code="1/A", subject="mới", at=datetime.now(UTC))
 
-    monkeypatch.setattr(listing.time, "sleep", sleep)
+    monkeypatch.setattr("hub.cli.messages.time.sleep", sleep)
     done = type_("--follow", "--json")
     assert done.exit_code == 0, done.output
     ids = [json.loads(line)["message_id"] for line in done.stdout.splitlines()]

@@ -9,9 +9,8 @@ from io import StringIO
 from urllib.parse import quote
 
 import pytest
-from twisted.internet.defer import Deferred
 
-from hub.console import message_list, saved_searches
+from hub.console import message_list, saved_searches, users
 from hub.console.message_list import COUNTED, PAGE
 from hub.console.users import Role
 from hub.domain.ids import make_id
@@ -20,7 +19,7 @@ from hub.journal import events
 from hub.services.lookups import operations
 from hub.store import transactions
 from hub.store.tables import message as table
-from tests.console_town import Browser
+from tests.console_town import Browser, done
 from tests.province import NOW
 
 
@@ -50,14 +49,11 @@ def take(town, number, sender="H55.13", *recipients, minutes=0, **fields):
 
 def read_parts(answer):
     """Return the octets of an answer in parts."""
-    octets = []
 
     async def read():
-        octets.extend([part async for part in answer.parts])
+        return [part async for part in answer.parts]
 
-    failures = []
-    _ = Deferred.fromCoroutine(read()).addErrback(failures.append)
-    assert not failures
+    octets = done(read())
     return b"".join(octets), len(octets)
 
 
@@ -174,7 +170,7 @@ def test_pages_lead_back_and_forth_and_show_each_message_once(town, op, monkeypa
         pages.append(found(op, older[0].partition("?")[2]))
     assert [each for page in pages for each in page] == taken
     assert [len(page) for page in pages] == [3, 3, 2]
-    back = []
+    back = list[list[str]]()
     while len(back) < 5 and (newer := places(op, "after=")):
         back.append(found(op, newer[0].partition("?")[2]))
     assert back == [pages[1], pages[0]]
@@ -256,7 +252,7 @@ def test_saved_searches_are_few_and_go_with_their_user(town, op):
         assert not saved_searches.save_search(tx, "op", saved_searches.SavedSearch("", "q=1"), NOW)
         assert not saved_searches.save_search(tx, "op", saved_searches.SavedSearch("s1", "q" * 2_001), NOW)
         assert len(saved_searches.list_saved_searches(tx, "op")) == saved_searches.MOST
-        assert message_list.users.remove_user(tx, "op", by="test", now=NOW)
+        assert users.remove_user(tx, "op", by="test", now=NOW)
         assert saved_searches.list_saved_searches(tx, "op") == []
 
 
