@@ -52,7 +52,8 @@ class MessageLink:
 
 def read_message_links(tx: Transaction, found: Message, events: Iterable[Mapping[str, Any]]) -> list[MessageLink]:
     """Return the links of *found*, by relation and then in the order of receipt. *events*: those of the message."""
-    links = list(_read(tx, Relation.ANSWERS, table.c.id == _answered(tx, found)))
+    answered = _find_answered(tx, found)
+    links = _read(tx, Relation.ANSWERS, table.c.id == answered) if answered else []
     by = sorted({str(each["by"]) for each in events if each["event"] in _ANSWERS and each.get("by")})[:MOST]
     links += _read(tx, Relation.ANSWERED_BY, table.c.id.in_(by)) if by else []
     if found.kind in changes.CHANGES:
@@ -61,8 +62,9 @@ def read_message_links(tx: Transaction, found: Message, events: Iterable[Mapping
             links += _read(tx, Relation.CHANGES, _document(sender, document), table.c.kind.in_(changes.DOCUMENTS))
     if found.sender and found.document_id and found.kind != PacketKind.STATUS:
         same = sa.and_(change.c.sender == found.sender, change.c.document_id == found.document_id)
-        named = tx.scalars(sa.select(change.c.message).where(same, change.c.message != found.id).distinct().limit(MOST))
-        links += _read(tx, Relation.CHANGED_BY, table.c.id.in_(named.all()))
+        changing = sa.select(change.c.message).where(same, change.c.message != found.id).distinct().limit(MOST)
+        named = tx.scalars(changing).all()
+        links += _read(tx, Relation.CHANGED_BY, table.c.id.in_(named)) if named else []
         others = sa.and_(_document(found.sender, found.document_id), table.c.id != found.id)
         links += _read(tx, Relation.SAME_DOCUMENT, others, table.c.kind != PacketKind.STATUS)
     if found.message_id:
@@ -76,7 +78,7 @@ def read_message_links(tx: Transaction, found: Message, events: Iterable[Mapping
     return sorted(seen.values(), key=lambda each: (list(Relation).index(each.relation), each.id))
 
 
-def _answered(tx: Transaction, found: Message) -> str | None:
+def _find_answered(tx: Transaction, found: Message) -> str | None:
     return tx.scalars(sa.select(table.c.answers).where(table.c.id == found.id)).first()
 
 

@@ -1,15 +1,19 @@
 """Where the time of a delivery went, from its events and attempts; and the messages that a message is linked to."""
 
 from datetime import timedelta
+from typing import Any
 
 import attrs
+import sqlalchemy as sa
 
 from hub.domain.model import Delivery, DeliveryState, PacketKind, Problem
 from hub.journal import events, lineage, messages, search
 from hub.journal.lineage import Relation
+from hub.journal.queue import exchanges
 from hub.journal.queue.exchanges import AttemptRecord
 from hub.journal.queue.timeline import list_delivery_stages
 from hub.store import transactions
+from tests import databases
 from tests.province import NOW, ROUTES, document, entry, status
 
 
@@ -124,3 +128,26 @@ def test_links_lead_both_ways(engine):
     assert links(engine, recall) == {(Relation.CHANGES, letter.id), (Relation.CHANGES, again.id)}
     assert (Relation.SAME_ID, letter.id) in links(engine, wrong)
     assert links(engine, other) == set()
+
+
+def test_links_are_found_by_indexes_on_sqlite(tmp_path):
+    """Whatever the size of the journal, no table is read from its beginning to its end."""
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    transactions.upgrade_schema(engine)
+    letter, answer = entry(document(), 1), entry(status("03"), 2, partner="vpub")
+    recall = entry(attrs.evolve(document(document_id="R1"), kind=PacketKind.RECALL, about="D1"), 3)
+    with transactions.write_transaction(engine) as tx:
+        for each in (letter, answer, recall):
+            messages.record_message(tx, each, ROUTES)
+    asked: list[tuple[str, Any]] = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
+    for each in (letter, answer, recall):
+        assert links(engine, each)
+    with transactions.read_transaction(engine) as tx:
+        exchanges.read_attempts(tx, letter.id)
+    queries = [(sql, values) for sql, values in asked if sql.startswith("SELECT")]
+    assert len(queries) > 10
+    with engine.connect() as connection:
+        for sql, values in queries:
+            ways = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)]
+            assert not [way for way in ways if way.startswith("SCAN")], (sql, ways)

@@ -172,7 +172,8 @@ def find_attempt(tx: Transaction, name: str) -> AttemptRecord | None:
 def _make_records(tx: Transaction, query: sa.Select[Any]) -> list[AttemptRecord]:
     rows = tx.execute(query).all()
     keys = sorted({row.exchange for row in rows if row.exchange})
-    found = tx.execute(sa.select(exchange.c.sha256, exchange.c.head).where(exchange.c.sha256.in_(keys)))
+    query_of_heads = sa.select(exchange.c.sha256, exchange.c.head).where(exchange.c.sha256.in_(keys))
+    found = tx.execute(query_of_heads).all() if keys else []
     heads = {row.sha256: read_exchange_head(row.head) for row in found}
     return [
         AttemptRecord(
