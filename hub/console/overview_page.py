@@ -1,6 +1,6 @@
 """What the overview page shows of each number, and where each leads. Pure; reads no journal.
 
-A number leads to the list of what it counts, where there is such a list.
+A number leads to the list of what it counts. The list of messages also finds those that the partner itself sent.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from datetime import datetime
 import attrs
 
 from hub.console.layout import build_page_path
-from hub.domain.model import DeliveryState
+from hub.domain.model import DeliveryState, MessageState
 from hub.journal.event_index import NOBODY
 from hub.language.durations import describe_age
 from hub.monitoring.overview import MOST, BoundedCount, Overview, PartnerOverview
@@ -20,7 +20,7 @@ class LinkedCount:
     """A number of the overview."""
 
     count: BoundedCount
-    place: str | None  #: the list of what it counts; None: there is none
+    place: str  #: the list of what it counts
 
 
 def arrange_overview(found: Overview) -> dict[str, object]:
@@ -64,11 +64,9 @@ def link_refused_messages(found: PartnerOverview, day: datetime) -> LinkedCount:
     return LinkedCount(count=found.refused_messages, place=_place_of_refused(found.code, day))
 
 
-def _place_of_deliveries(partner: str, state: DeliveryState) -> str | None:
-    del partner, state
-    return None
+def _place_of_deliveries(partner: str, state: DeliveryState) -> str:
+    return build_page_path("messages", partner=partner, delivery=str(state))
 
 
-def _place_of_refused(partner: str, day: datetime) -> str | None:
-    del partner, day
-    return None
+def _place_of_refused(partner: str, day: datetime) -> str:
+    return build_page_path("messages", partner=partner, state=str(MessageState.REFUSED), since=f"{day:%d/%m/%Y}")

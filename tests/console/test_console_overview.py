@@ -9,7 +9,7 @@ from hub import config
 from hub.console import layout, overview_page
 from hub.console.users import Role
 from hub.domain.ids import make_id
-from hub.domain.model import Event, Receive
+from hub.domain.model import Event, Problem, Receive
 from hub.journal import events, nodes
 from hub.journal.queue import partner_state
 from hub.language.languages import Language
@@ -78,8 +78,19 @@ def test_a_number_leads_to_the_list_of_what_it_counts(town, op):
             Event("call-refused", NOW, body={"certificate": "ab", "code": "certificate-unknown"}),
             Event("call-refused", NOW - timedelta(days=1), body=refused),
         )
+    waiting = town.take(1)
+    refused_message = town.take(2, id=make_id(NOW), problems=(Problem("unit-unknown", "H55.99"),))
     op.get("/")
+    assert [link for link in op.links() if link.startswith("/messages?")] == [
+        "/messages?partner=sotttt&state=refused&since=24%2F11%2F2026",
+        "/messages?partner=vpub&delivery=waiting",
+    ]
     places = [link for link in op.links() if link.startswith("/events?kind=")]
+    op.get("/messages?partner=sotttt&state=refused&since=24%2F11%2F2026")
+    assert [link for link in op.links() if link.startswith("/messages/")] == [f"/messages/{refused_message}"]
+    op.get("/messages?partner=vpub&delivery=waiting")
+    assert [link for link in op.links() if link.startswith("/messages/")] == [f"/messages/{waiting}"]
+    op.get("/")
     assert places == [
         "/events?kind=call-refused&partner=-&since=24%2F11%2F2026",
         "/events?kind=call-refused&partner=vpub&since=24%2F11%2F2026",
