@@ -2,7 +2,7 @@
 
 Each step is one commit of a few deliveries, behind the steps of the exchange, followed by a pause as long as the step
 took. So the writer is free for others at least half of the time, however large a plan is. All nodes that share a
-journal run this service. The row of a plan is locked by the node, or the command line, that takes a step of it.
+journal run this service. A plan is locked by the node, or the command line, that takes a step of it.
 """
 
 from collections.abc import Callable

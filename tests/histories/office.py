@@ -23,6 +23,7 @@ from tests import pki
 from tests.recount import places
 
 TABLES = (
+    "event_index",
     "replay_item",
     "replay_plan",
     *("carried", "closed_row", "closing", "change", "duty_slice", "duty", "fact", "event", "attempt", "delivery"),

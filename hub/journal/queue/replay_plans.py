@@ -3,7 +3,7 @@
 A plan is a row, and each delivery that it considered is a row of its own. Each function is one short step of one
 transaction, so a plan for a million deliveries never holds the writer. The move of a delivery and the note that it was
 queued are in one transaction: whenever a process is killed, the next step continues behind the last delivery that was
-queued, and each chosen delivery is queued once. The row of the plan is locked by the process that takes a step.
+queued, and each chosen delivery is queued once. The plan is locked by the process that takes a step.
 
 Knows the life of a plan. Does not know who takes the steps: the command line, or the service of a node.
 """
@@ -252,11 +252,10 @@ def take_step(
     itself. Returns None while another process is taking a step of the plan. A plan that is not active stays as it is.
     Raises KeyError if there is none.
     """
-    row = tx.execute(sa.select(table).where(table.c.id == plan_id).with_for_update(skip_locked=True)).mappings().first()
-    if row is None:
-        _ = read_plan(tx, plan_id)
+    locked = transactions.try_lock_names(tx, {_name_lock(plan_id)})
+    plan = read_plan(tx, plan_id)
+    if not locked:
         return None
-    plan = _read(row)
     if plan.state is PlanState.PLANNING:
         if chosen is None or chosen.cursor != plan.cursor:
             found = replay.choose_deliveries(tx, plan.choice, routes, plan.cursor, limit)
@@ -500,10 +499,13 @@ def iterate_items(tx: Transaction, plan_id: str) -> Iterator[PlannedItem]:
 
 
 def _lock(tx: Transaction, plan_id: str) -> ReplayPlan:
-    row = tx.execute(sa.select(table).where(table.c.id == plan_id).with_for_update()).mappings().first()
-    if row is None:
-        raise KeyError(plan_id)
-    return _read(row)
+    """Lock a plan and return it. In a transaction with other steps it raises `Occupied` instead of waiting."""
+    transactions.lock_names(tx, {_name_lock(plan_id)})
+    return read_plan(tx, plan_id)
+
+
+def _name_lock(plan_id: str) -> str:
+    return f"replay-plan {plan_id}"
 
 
 def _read(row: sa.RowMapping) -> ReplayPlan:
