@@ -14,16 +14,16 @@ from datetime import datetime
 
 import attrs
 
-from hub.console import layout
+from hub.console import layout, message_list
 from hub.console.request import ConsoleRequest, refuse_as_absent
 from hub.domain.fair_queue import CONSOLE
-from hub.domain.local_time import find_local_day, parse_local_time
+from hub.domain.local_time import find_local_day
 from hub.domain.sanitize import replace_controls
 from hub.journal.queue import replay_plans
 from hub.journal.queue.replay import ReplayChoice
 from hub.journal.queue.replay_plans import KeyReused, PlannedItem, ReplayPlan, SamePerson
 from hub.journal.queue.replay_rules import ACTIVE, PLAN, PlanEvent, PlanUnmovable
-from hub.journal.search_request import Direction, SearchRequest, plan_search
+from hub.journal.search_request import SearchRequest, plan_search
 from hub.language.phrases import Phrase, phrase
 from hub.partner import rate_limit
 from hub.partner.rate_limit import Rate
@@ -36,10 +36,7 @@ PLANS, ITEMS = 50, 100
 #: Maximum characters of a field; the forms have the same limits.
 _LONGEST, _REASON = 200, 500
 #: Fields that choose messages, as in the address of a search.
-SEARCH = (
-    *("q", "since", "until", "direction", "state", "delivery", "kind"),
-    *("partner", "unit", "recipient", "refusal", "answer"),
-)
+SEARCH = tuple(message_list.CHOOSING)
 #: Fields of the form for a new plan.
 FIELDS = (*SEARCH, "id", "to", "again", "reason", "rate", "stop_after", "key")
 
@@ -234,29 +231,13 @@ def _read_reason(text: str) -> str:
 
 
 def _read_request(said: Mapping[str, str]) -> SearchRequest:
-    """Return what the fields of a search ask for."""
-    service, _, kind = said["kind"].partition("/")
-    try:
-        direction = Direction(said["direction"]) if said["direction"] else None
-        times = [parse_local_time(said[name]) if said[name] else None for name in ("since", "until")]
-    except (ValueError, OverflowError):
-        text = said["since"] if said["until"] == "" else f"{said['since']} {said['until']}".strip()
-        raise _Unfit(phrase("{text} is not a time: write 27/11/2026 or 2026-11-27 08:00.", text=text)) from None
-    return SearchRequest(
-        text=said["q"],
-        direction=direction,
-        since=times[0],
-        until=times[1],
-        state=said["state"] or None,
-        delivery_state=said["delivery"] or None,
-        service=service or None,
-        kind=kind or None,
-        refusal=said["refusal"] or None,
-        answer=said["answer"] or None,
-        partner=said["partner"] or None,
-        unit=said["unit"] or None,
-        recipient=said["recipient"] or None,
-    )
+    """Return what the fields of a search ask for. A search that would be widened is refused."""
+    query = message_list.parse_list_query(said)
+    for wrong in query.wrong:
+        raise _Unfit(wrong)
+    if bool(said["state"]) != bool(query.asked.state) or bool(said["direction"]) != bool(query.asked.direction):
+        raise _Unfit(phrase("This search finds no messages that could be replayed."))
+    return query.asked
 
 
 def _read_rate(text: str) -> Rate | None:

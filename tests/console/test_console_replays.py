@@ -141,6 +141,7 @@ def test_another_person_approves_what_is_large(town, an):
         {"partner": "nobody"},
         {"unit": "H55.77"},
         {"direction": "up"},
+        {"state": "call"},
         {"rate": "fast"},
         {"stop_after": "-1"},
     ],
@@ -170,6 +171,13 @@ def test_a_plan_is_made_of_a_search(town, an):
         (plan,) = replay_plans.list_plans(tx, 5)
         (item,) = replay_plans.list_items(tx, plan.id)
     assert (plan.chosen, item.message.subject) == (1, "V/v đê điều")
+
+
+def test_the_list_of_messages_leads_to_a_plan_for_what_it_found(an):
+    an.get("/messages?q=ket+noi&partner=vpub")
+    (link,) = [each for each in an.links() if each.startswith("/replays/new")]
+    an.get(link)
+    assert 'value="ket noi"' in an.page
 
 
 def test_a_delivery_that_ended_leads_to_a_plan_for_it(town, an):
