@@ -203,7 +203,8 @@ class MessageViews:
             body = b""
             if attempt.exchange:
                 await self._record(user, opened, OpenedContent.REPLY, now, f"{attempt.partner} {attempt.number}")
-                body = await self._journal.read(exchanges.read_reply_body, attempt.exchange) or b""
+                kept = await self._journal.read(exchanges.read_reply_body, attempt.exchange)
+                body = kept or b""
             bodies.append(body)
         first, second = by_name[one], by_name[other]
         requests = await self._alone(compare_lines, first.write_request_lines(), second.write_request_lines())
