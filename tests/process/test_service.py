@@ -158,6 +158,10 @@ def test_a_broken_configuration_is_refused_on_reload_and_the_old_one_stays(hub):
         client.send(packet())
     path.write_text(good)
     hub.cli("reload")
+    told = ["configuration-reloaded", "configuration-refused"]
+    until(lambda: [each["event"] for each in hub.cli("events", "--json")] == told, "both reloads to be in the journal")
+    assert hub.cli("events", "--kind", told[1], "--json")[0]["mistakes"]
+    assert hub.cli("status", "--json")[0]["nodes"] == 1
 
 
 def test_reload_without_a_hub_is_69(hub):
