@@ -37,7 +37,7 @@ def _read_written_time(said: str) -> datetime:
     for form in _WRITTEN:
         if found := form.fullmatch(said):
             parts = {name: int(value) for name, value in found.groupdict().items() if value is not None}
-            return datetime(**parts, tzinfo=HANOI)  # type: ignore[arg-type]
+            return datetime(**parts, tzinfo=HANOI)
     return datetime.fromisoformat(said)
 
 
