@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import merge
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -28,6 +29,7 @@ from hub.store.transactions import Transaction
 MOST_READ = 5_000
 #: Rows read with one statement.
 _BLOCK = 250
+_order = attrgetter("moment", "serial")
 #: Events that are listed although they are about a message: a person looked at its content.
 LISTED = frozenset({"content-opened"})
 #: Instead of a partner: events that are about none, such as calls of strangers. No partner has this code.
@@ -158,7 +160,7 @@ def _walk_range(
     tx: Transaction, chosen: Condition, wanted: EventFilter, before: EventCursor | None
 ) -> Iterator[ListedEvent]:
     while True:
-        rows = tx.execute(_select_block(chosen, wanted, before)).all()
+        rows = sorted(tx.execute(_select_block(chosen, wanted, before)), key=_order, reverse=True)
         for row in rows:
             cursor = EventCursor(row.moment, row.serial)
             yield ListedEvent(cursor=cursor, number=row.number, fields=json.loads(row.text))
@@ -168,19 +170,23 @@ def _walk_range(
 
 
 def _select_block(chosen: Condition, wanted: EventFilter, before: EventCursor | None) -> sa.Select[Any]:
+    """Return the query of the next rows of a range and of their events, in any order.
+
+    The rows are chosen in a query of their own: PostgreSQL would else join all events before it takes the newest.
+    """
     moment = sa.type_coerce(table.c.at, sa.String)
-    query = sa.select(moment.label("moment"), table.c.serial, event.c.number, event.c.text)
-    query = query.join_from(table, event, event.c.serial == table.c.serial).where(chosen)
+    query = sa.select(moment.label("moment"), table.c.serial).where(chosen)
     if wanted.since is not None:
         query = query.where(moment >= write_instant(wanted.since))
     until = None if wanted.until is None else write_instant(wanted.until)
-    if before is not None and (
-        until is None or before.at < until
-    ):  # SQLite would use one of two bounds, perhaps the wider
+    # of two bounds SQLite would use one, perhaps the wider
+    if before is not None and (until is None or before.at < until):
         query = query.where(sa.tuple_(moment, table.c.serial) < sa.tuple_(before.at, before.serial))
     elif until is not None:
         query = query.where(moment < until)
-    return query.order_by(table.c.at.desc(), table.c.serial.desc()).limit(_BLOCK)
+    newest = query.order_by(table.c.at.desc(), table.c.serial.desc()).limit(_BLOCK).subquery()
+    columns = (newest.c.moment, newest.c.serial, event.c.number, event.c.text)
+    return sa.select(*columns).join_from(newest, event, event.c.serial == newest.c.serial)
 
 
 def matches_event(one: ListedEvent, wanted: EventFilter) -> bool:
