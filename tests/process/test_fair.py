@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from hub.demo.plan.packets import write_document_packet
+from hub.formats import xml_cost
 from hub.runtime.thread_pool import THREADS, THRESHOLD
 from hub.security import signing
 from hub.security.certificates import Identity
@@ -50,13 +51,14 @@ def dear(hub: RunningHub, who: tuple[str, str], name: str) -> bytes:
         notation="TAI",
         subject="x",
         promulgated=date(2026, 11, 20),
-        attachments=[("a.txt", os.urandom(2 * THRESHOLD))],
+        attachments=[("a.txt", os.urandom(xml_cost.EXAMINED))],
     )
     body = signing.sign_envelope(
         envelope.wrap_in_envelope(documents_requests.build_call_element(documents_requests.SendDocument(packet, name))),
         Identity.read(files["key"], files["certificate"]),
         datetime.now(UTC),
     )
+    assert xml_cost.estimate_call(body) >= THRESHOLD
     place = urlsplit(hub.soap)
     head = f"POST {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: {envelope.CONTENT_TYPE}\r\n"
     return f'{head}SOAPAction: ""\r\nContent-Length: {len(body)}\r\n\r\n'.encode() + body
