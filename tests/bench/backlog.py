@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from hub.store import transactions
-from hub.store.tables import write_instant
+from hub.store.tables import content, write_instant
 
 #: name -> how many deliveries each lane holds, as a part of all: everything by itself, or 50 very long lanes.
 SHAPES = {"free": None, "50 lanes": 50}
@@ -26,6 +26,8 @@ insert into message (id, partner, message_id, service, kind, state, received_at,
   select {id}, 'sotttt', 'backlog ' || i, 'documents', 'document', 'accepted', '{at}', 'aa', 5, 'H55.13', 'D' || i, '', {no}, {no}
   from n
 """
+#: All messages have the same octets, which the journal keeps.
+_CONTENT = {"sha256": "aa", "part": 0, "octets": b"12345"}
 _DELIVERIES = """
 {numbers}
 insert into delivery (id, message, recipient, via, partner, state, attempts, due, since, changed_at, lane, free)
@@ -56,6 +58,7 @@ def fill(
         "lane": "i" if lanes is None else f"(i - i / {lanes} * {lanes})",
         "free": "true" if lanes is None else f"i <= {lanes}",
     }
+    transactions.insert_missing_rows(tx, content, [_CONTENT])
     for statement in (_MESSAGES, _DELIVERIES):
         tx.exec_driver_sql(statement.format(**values))
 
