@@ -3,22 +3,19 @@
 Knows which texts of a partner's answer may vary: those of its signature (`hub.security.known_envelopes`), its document
 id, and what its receipt says. Refuses nothing: an answer that is not known, or in doubt, is to be read in the usual way.
 
-A form is learned only from an acceptance that was read in the usual way, and only when its tags, and then its fixed
-texts, come for the second time.
+A form is learned only from an acceptance that was read in the usual way (`hub.security.form_memory`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub.domain.errors import Rejected
-from hub.formats import known_markup, markup_memory
-from hub.formats.known_markup import VariedTexts
-from hub.formats.markup_memory import MarkupMemory, SplitDocument
+from hub.formats import known_markup
 from hub.security import known_envelopes, wss_verify
+from hub.security.form_memory import FormMemory, StandIn
 from hub.security.known_envelopes import EnvelopeForm
 from hub.soap import documents_requests, documents_responses, envelope
 from hub.soap.documents_requests import NAMESPACE
@@ -47,87 +44,49 @@ class ReplyForm:
         return "" if self._document_id is None else texts[self._document_id].decode()
 
 
-@attrs.frozen(eq=False)
 class KnownReplies:
-    """The known forms of the acceptances of one partner."""
+    """The known forms of the acceptances of one partner, who signs with one of *certificates*."""
 
-    _certificates: Sequence[x509.Certificate]  #: the partner signs with one of these
-    _layouts: MarkupMemory = attrs.field(factory=lambda: MarkupMemory(_MOST), init=False)  #: `VariedTexts` by tags
-    _forms: MarkupMemory = attrs.field(factory=lambda: MarkupMemory(_MOST), init=False)
+    def __init__(self, certificates: Sequence[x509.Certificate]) -> None:
+        self._certificates = certificates
+        self._memory: FormMemory[ReplyForm] = FormMemory(_MOST, _MOST)
 
     def read(self, body: bytes, now: datetime, max_age: timedelta, skew: timedelta) -> str | None:
         """Return the document id in *body*, an acceptance that is signed and timely, or "" if it names none.
 
         Returns None for any other answer, and for one of which this knows nothing.
         """
-        split = markup_memory.split_document(body) if len(body) <= _LONGEST else None
-        layout: VariedTexts | None = split and self._layouts.get(split.tags)
-        if split is None or layout is None:
+        found = self._memory.find(body) if len(body) <= _LONGEST else None
+        if found is None:
             return None
-        form: ReplyForm | None = self._forms.get((layout, layout.take_fixed(split.texts)))
-        return None if form is None else form.read(layout.take_varied(split.texts), now, max_age, skew)
+        form, texts = found
+        return form.read(texts, now, max_age, skew)
 
     def learn(self, body: bytes, document_id: str, now: datetime, max_age: timedelta, skew: timedelta) -> None:
         """Learn the form of *body*, a signed acceptance that was read in the usual way and names *document_id*."""
-        split = markup_memory.split_document(body) if len(body) <= _LONGEST else None
-        if split is None:
-            return
-        layout: VariedTexts | None = self._layouts.get(split.tags)
-        if layout is None and self._layouts.is_due(split.tags, sum(map(len, split.tags))):
-            layout = _find_layout(body, split)
-            if layout is not None:
-                self._layouts.keep(split.tags, layout)
-        if layout is None:
-            return
-        fixed = layout.take_fixed(split.texts)
-        if not self._forms.is_due((layout, fixed), sum(map(len, fixed))):
-            return
-        try:
-            form = _learn_form(split, layout, self._certificates)
-        except (Rejected, ValueError):
-            return
-        if form is not None and form.read(layout.take_varied(split.texts), now, max_age, skew) == document_id:
-            self._forms.keep((layout, fixed), form)
+        learned = self._memory.learn(body, _list_varied, self._learn_form) if len(body) <= _LONGEST else None
+        if learned is not None and learned.form.read(learned.texts, now, max_age, skew) == document_id:
+            self._memory.keep(learned)
+
+    def _learn_form(self, stand_in: StandIn) -> ReplyForm | None:
+        """Learn the form from a stand-in. Raises Rejected or ValueError if it is no acceptance."""
+        form, texts = stand_in.learn_envelope(self._certificates), stand_in.texts
+        child: etree._Element = envelope.open_reply(stand_in.root).child
+        if form is None or envelope.read_fault(child) is not None:
+            return None
+        if not documents_responses.read_report(child, "SendDocument").success:
+            return None
+        named = documents_requests.read_child_text(child, "DocumentId")
+        document_id = None if named is None else texts.index(named.encode())
+        return ReplyForm(form, document_id, tuple(at for at in range(len(texts)) if at != form.value))
 
 
-def _find_layout(body: bytes, split: SplitDocument) -> VariedTexts | None:
-    """Return where the texts of an acceptance with these tags may vary. None: its form is never known."""
-    root = known_markup.parse_evident(body)
-    places = None if root is None else known_markup.find_texts(root, split)
-    if root is None or places is None:
-        return None
-    try:
-        child, frame = envelope.open_reply(root).child, wss_verify.Frame.of(root)
-        signed = known_envelopes.list_varied_texts(frame)
-    except Rejected:
-        return None
+def _list_varied(root: etree._Element, places: Mapping[etree._Element, int | None]) -> list[etree._Element]:
+    """Return the elements of an acceptance whose texts may vary. Raises Rejected."""
+    child, frame = envelope.open_reply(root).child, wss_verify.Frame.of(root)
     receipts = [leaf for receipt in child.iterchildren(_RECEIPT) for leaf in receipt.iter("*") if not len(leaf)]
-    varied = [
-        *signed,
+    return [
+        *known_envelopes.list_varied_texts(frame),
         *child.iterchildren(_DOCUMENT_ID),
         *(leaf for leaf in receipts if places.get(leaf) is not None),
     ]
-    found = [place for place in map(places.get, varied) if place is not None]
-    return VariedTexts.of(found, len(split.texts)) if len(found) == len(varied) else None
-
-
-def _learn_form(
-    split: SplitDocument, layout: VariedTexts, certificates: Sequence[x509.Certificate]
-) -> ReplyForm | None:
-    """Learn the form from a stand-in with other texts. Raises Rejected or ValueError if it is no acceptance."""
-    stand_ins = [known_envelopes.make_stand_in() for _ in layout.places]
-    stood = split.put(dict(zip(layout.places, stand_ins, strict=True)))
-    root = known_markup.parse_evident(stood.join())
-    places = None if root is None else known_markup.find_texts(root, stood)
-    if root is None or places is None:
-        return None
-    elements = {place: element for element, place in places.items()}
-    form = EnvelopeForm.learn(root, [elements[place] for place in layout.places], stand_ins, certificates)
-    child: etree._Element = envelope.open_reply(root).child
-    if form is None or envelope.read_fault(child) is not None:
-        return None
-    if not documents_responses.read_report(child, "SendDocument").success:
-        return None
-    named = documents_requests.read_child_text(child, "DocumentId")
-    document_id = None if named is None else stand_ins.index(named.encode())
-    return ReplyForm(form, document_id, tuple(at for at in range(len(stand_ins)) if at != form.value))

@@ -103,8 +103,10 @@ def open_call(
     verified = VerifiedCall(believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark)
     if small is not None and verified.mark is not None and verified.sha1 is None:
         learned = _KNOWN.learn(small, contract, verified.partner.certificates)
-        if learned and _open_known(*learned, manner, (verified.partner,), province, contract, now) == verified:
-            _KNOWN.keep(small, contract, learned[0])
+        if learned is not None:
+            form, texts, _ = learned
+            if _open_known(form, texts, manner, (verified.partner,), province, contract, now) == verified:
+                _KNOWN.keep(learned)
     return verified
 
 

@@ -79,7 +79,7 @@ def test_a_form_is_learned_from_nothing_but_a_signed_acceptance(unparsed):
     for _ in range(4):
         assert outcome(push, YES) == Accepted()
         assert isinstance(outcome(push, wss_verify.sign_envelope(NO, THEIRS, NOW)), Refused)
-    assert not push._known._forms._known
+    assert not push._known._memory._forms._known
     unparsed()
     with pytest.raises(AssertionError, match="parsed"):
         outcome(push, YES)
@@ -140,5 +140,5 @@ def test_no_more_forms_are_remembered_than_may_be():
         tagged = YES.replace(b"<Report>", b'<Report xmlns:n%d="urn:x">' % number)
         for _ in range(3):
             outcome(push, wss_verify.sign_envelope(tagged, THEIRS, NOW))
-    assert 0 < len(push._known._forms._known) <= 16
-    assert len(push._known._layouts._known) <= 16
+    assert 0 < len(push._known._memory._forms._known) <= 16
+    assert len(push._known._memory._layouts._known) <= 16

@@ -340,12 +340,12 @@ def test_forms_are_bounded(province, known):
         for _ in range(3):
             body = call(declared=f'xmlns:n{number}="urn:{number}"')
             opened(province, body)
-    assert len(known._forms._known) == 5
-    assert known._forms._most == known_calls._MOST_FORMS
+    assert len(known._memory._forms._known) == 5
+    assert known._memory._forms._most == known_calls._MOST_FORMS
     long = call(declared=f'xmlns:n="urn:{"x" * markup_memory.MOST_MARKUP}"')
     for _ in range(4):
         opened(province, long)
-    assert len(known._forms._known) == 5
+    assert len(known._memory._forms._known) == 5
 
 
 def test_only_the_service_of_documents_is_known(province, known):
