@@ -10,7 +10,7 @@ from datetime import datetime
 
 import attrs
 import structlog
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
@@ -46,17 +46,6 @@ class ReplayService(PeriodicService):
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _may_work: Callable[[], None]  #: raises `Unready` while this node must accept nothing
     _queued: Callable[[], None]  #: called when deliveries were queued
-    _stopping: bool = attrs.field(default=False, init=False)  #: set by a stop: no further step is begun
-
-    def startService(self) -> None:
-        """Start, with the plans that were active when the hub was last stopped or killed."""
-        self._stopping = False
-        super().startService()
-
-    def stopService(self) -> Deferred[None]:
-        """Begin no further step. The next start continues."""
-        self._stopping = True
-        return super().stopService()
 
     async def run_once(self) -> None:
         """Take the next steps of each active plan."""
@@ -74,7 +63,7 @@ class ReplayService(PeriodicService):
     async def _go_on(self, plan_id: str) -> None:
         before = None
         for _ in range(STEPS):
-            if self._stopping:
+            if self.stopping:
                 return
             begun = self._clock.seconds()
             routes, chosen = self._live.province.routes, None

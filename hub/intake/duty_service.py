@@ -10,7 +10,7 @@ from functools import partial
 
 import attrs
 import structlog
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
@@ -48,22 +48,11 @@ class DutyService(PeriodicService):
     _work: Work  #: reads attachments in worker threads
     _live: Live  #: the province in force
     _clock: IReactorTime  #: the reactor's clock, for intervals and pauses
-    _stopping: bool = attrs.field(default=False, init=False)  #: set by a stop: no further slice is begun
-
-    def startService(self) -> None:
-        """Start, with the duties left when the hub was last stopped or killed."""
-        self._stopping = False
-        super().startService()
-
-    def stopService(self) -> Deferred[None]:
-        """Begin no further slice. The next start continues."""
-        self._stopping = True
-        return super().stopService()
 
     async def run_once(self) -> None:
         """Do all outstanding duties."""
         try:
-            while not self._stopping and (of := await self._journal.read(duties.read_next_duty)) is not None:
+            while not self.stopping and (of := await self._journal.read(duties.read_next_duty)) is not None:
                 begun = self._clock.seconds()
                 if not await self._do(of):
                     return  # another node is doing it

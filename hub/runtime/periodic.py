@@ -21,9 +21,11 @@ class PeriodicService(Service):
     _clock: IReactorTime  #: a monotonic clock, such as the reactor's
     _loop: LoopingCall
     _running: Deferred[LoopingCall] | None = None
+    stopping: bool = False  #: whether the service is being stopped: `run_once` then begins no further step
 
     def startService(self) -> None:
         """Start the loop."""
+        self.stopping = False
         Service.startService(self)
         self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self.run_once()))
         self._loop.clock = self._clock
@@ -31,6 +33,7 @@ class PeriodicService(Service):
 
     def stopService(self) -> Deferred[None]:
         """Stop the loop, wait for the running call, and call `finish`."""
+        self.stopping = True
         Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
 

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import attrs
 import structlog
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.errors import ConfigurationFault, Unready
@@ -54,17 +54,6 @@ class MonthEnd(PeriodicService):
     #: form and month that was counted again on the day after its closing
     _checked: set[tuple[str, str]] = attrs.field(factory=set, init=False)
     _begun: datetime | None = attrs.field(default=None, init=False)  #: when the day's work was first tried
-    _stopping: bool = attrs.field(default=False, init=False)
-
-    def startService(self) -> None:
-        """Start looking once a minute."""
-        self._stopping = False
-        super().startService()
-
-    def stopService(self) -> Deferred[None]:
-        """Stop looking, and cancel the counting that is running."""
-        self._stopping = True
-        return super().stopService()
 
     async def run_once(self) -> None:
         """Do the day's work, unless it is done."""
@@ -166,14 +155,14 @@ class MonthEnd(PeriodicService):
 
     async def _read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the counting *step* in a separate process. A stop of the service ends it."""
-        reader = ReportReader("?closing", lambda: not self._stopping, longest=None, background=True)
+        reader = ReportReader("?closing", lambda: not self.stopping, longest=None, background=True)
         try:
             found = await self._journal.read_report(reader, step, *args, **kwargs)
         except CancelledError:
-            if self._stopping:
+            if self.stopping:
                 raise _Stopped from None
             raise
-        if self._stopping:
+        if self.stopping:
             raise _Stopped
         return found
 

@@ -93,7 +93,7 @@ def test_it_comes_again_when_the_hub_is_busy(place):
 
 def test_a_stop_begins_no_other_slice_and_the_next_start_goes_on(place):
     place.take(1, 4 * duties.SLICE)
-    place.service._stopping = True
+    place.service.stopping = True
     place.service.startService()
     ended = place.service.stopService()
     place.clock.advance(REST)
