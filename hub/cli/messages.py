@@ -1,7 +1,6 @@
 """`lienthong messages`, `show`, `trace`: finds and lists messages, shows one message, and lists its events."""
 
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, WholeNumber, command, pass_screen, say, t
+from hub.cli.monitoring.repeating import repeat
+from hub.cli.screen import NOT_FOUND, CommandStop, LocalTime, Screen, WholeNumber, command, pass_screen, say, t
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -23,27 +23,6 @@ if TYPE_CHECKING:
 _STATES = ("accepted", "refused")
 _DIRECTIONS = ("in", "out", "within")
 _DELIVERY_STATES = ("waiting", "sending", "held", "fetched", "delivered", "dead")
-
-
-class _Time(click.ParamType[datetime]):
-    """A day or a time. Without an offset it is in Hà Nội."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read a time as people write it, or ISO 8601."""
-        if isinstance(value, datetime):
-            return value
-        from hub.domain.local_time import parse_local_time
-
-        try:
-            return parse_local_time(value)
-        except ValueError:
-            self.fail(
-                t("{value} is not a time; write 27/11/2026, 27/11/2026 08:00 or 2026-11-27 08:00", value=repr(value)),
-                param,
-                ctx,
-            )
 
 
 def add_filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,8 +39,8 @@ def add_filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--unit", help=t("The sending or a receiving unit.")),
         click.option("--service", help=t("Service of the message.")),
         click.option("--kind", help=t("Kind of the message.")),
-        click.option("--since", type=_Time(), help=t("From this time on.")),
-        click.option("--until", type=_Time(), help=t("Before this time.")),
+        click.option("--since", type=LocalTime(), help=t("From this time on.")),
+        click.option("--until", type=LocalTime(), help=t("Before this time.")),
     )
     for option in reversed(options):
         function = option(function)
@@ -237,18 +216,19 @@ def _follow(engine: "Engine", screen: Screen, plan: "SearchPlan") -> None:
         with transactions.read_transaction(engine) as tx:
             return list(search.find_messages(tx, late))
 
-    known = {each.id for each in look()}
-    try:
-        while True:
-            time.sleep(_AGAIN)
-            found = look()
-            new = [each for each in found if each.id not in known]
-            known = {each.id for each in found} | (known if len(known) < 100_000 else set())
-            if new:
-                with transactions.read_transaction(engine) as tx:
-                    screen.table(_columns() if not screen.json else {}, _rows(tx, map(attrs.asdict, new), screen))
-    except KeyboardInterrupt:
-        return
+    known: set[str] | None = None  # until the first look, which finds what was listed already
+
+    def print_new() -> None:
+        nonlocal known
+        found = look()
+        known = known if known is not None else {each.id for each in found}
+        new = [each for each in found if each.id not in known]
+        known = {each.id for each in found} | (known if len(known) < 100_000 else set())
+        if new:
+            with transactions.read_transaction(engine) as tx:
+                screen.table(_columns() if not screen.json else {}, _rows(tx, map(attrs.asdict, new), screen))
+
+    repeat(print_new, _AGAIN)
 
 
 def _print_csv(tx: "Transaction", wanted: "Sequence[MessageFilter]", limit: int | None, *, newest_first: bool) -> int:

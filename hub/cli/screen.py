@@ -201,6 +201,27 @@ class WholeNumber(click.IntRange):
         self.name = t("whole number")
 
 
+class LocalTime(click.ParamType[datetime]):
+    """A day or a time. Without an offset it is in Hà Nội."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read a time as people write it, or ISO 8601."""
+        if isinstance(value, datetime):
+            return value
+        from hub.domain.local_time import parse_local_time
+
+        try:
+            return parse_local_time(value)
+        except ValueError:
+            self.fail(
+                t("{value} is not a time; write 27/11/2026, 27/11/2026 08:00 or 2026-11-27 08:00", value=repr(value)),
+                param,
+                ctx,
+            )
+
+
 pass_screen = click.make_pass_decorator(Screen, ensure=True)
 
 

@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 
 import attrs
 
 from hub.console import users
 from hub.console.layout import build_page_path
-from hub.console.request import refuse_as_absent
-from hub.domain.local_time import parse_local_time
+from hub.console.request import read_time, refuse_as_absent
 from hub.journal import event_index
 from hub.journal.event_index import EventCursor, EventFilter, EventsPage
 from hub.language.phrases import Phrase, phrase
@@ -51,7 +49,7 @@ def read_event_search(query: Mapping[str, str]) -> EventSearch:
     """Return what *query*, the query of the address, asks for. Raises `RequestRefused` for a cursor that is none."""
     typed = {name: " ".join(query.get(name, "").split())[:_LONGEST] for name in FIELDS}
     wrong: list[Phrase] = []
-    since, until = (_read_time(typed[name], wrong) for name in ("since", "until"))
+    since, until = (read_time(typed[name], wrong) for name in ("since", "until"))
     text = typed["q"]
     named = text.lower() if _ID.fullmatch(text.lower()) else None
     wanted = EventFilter(
@@ -68,16 +66,6 @@ def read_event_search(query: Mapping[str, str]) -> EventSearch:
     except ValueError:
         raise refuse_as_absent() from None
     return EventSearch(typed=typed, wanted=wanted, before=before, wrong=wrong, id=named)
-
-
-def _read_time(text: str, wrong: list[Phrase]) -> datetime | None:
-    if not text:
-        return None
-    try:
-        return parse_local_time(text)
-    except ValueError:
-        wrong.append(phrase("“{text}” is no time. Write 27/11/2026 or 27/11/2026 08:30.", text=text))
-        return None
 
 
 def read_events_page(tx: Transaction, search: EventSearch, partners: Collection[str]) -> FoundEvents:

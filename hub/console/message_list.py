@@ -13,16 +13,16 @@ from urllib.parse import parse_qsl, urlencode
 import attrs
 
 from hub.console import reading, saved_searches, search_export, users
+from hub.console.request import read_time
 from hub.console.saved_searches import SavedSearch
 from hub.console.users import Role, User
 from hub.console.visible_messages import PRIVATE
-from hub.domain.local_time import parse_local_time
 from hub.domain.model import Message, MessageState
 from hub.journal import search, search_index
 from hub.journal.search import DeliverySummary, MessageFilter, RefusedCall
 from hub.journal.search_request import Direction, SearchPlan, SearchRequest, plan_search
 from hub.language.languages import Language
-from hub.language.phrases import Phrase, phrase
+from hub.language.phrases import Phrase
 from hub.store.transactions import Transaction
 
 #: Rows of a page; messages that are counted for an operator, and for other users; rows of an export and of its parts.
@@ -92,15 +92,8 @@ def parse_list_query(query: Mapping[str, str]) -> ListQuery:
     """Return what the parameters of an address ask for."""
     given = {name: query[name].strip()[:_LONGEST] for name in CHOOSING if query.get(name, "").strip()}
     said: dict[str, Any] = {CHOOSING[name]: value for name, value in given.items()}
-    wrong = []
-    for name in ("since", "until"):
-        if name in said:
-            try:
-                said[name] = parse_local_time(said[name])
-            except (ValueError, OverflowError):
-                wrong.append(
-                    phrase("“{text}” is not a time; write 27/11/2026 or 27/11/2026 08:00", text=said.pop(name))
-                )
+    wrong: list[Phrase] = []
+    said |= {name: read_time(said.get(name, ""), wrong) for name in ("since", "until")}
     if "direction" in said:
         said["direction"] = Direction(said["direction"]) if said["direction"] in {*Direction} else None
     if "kind" in said:

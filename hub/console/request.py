@@ -5,11 +5,13 @@ Contains no Twisted and no journal.
 
 import hmac
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import attrs
 
 from hub.console import layout, sessions
+from hub.domain.local_time import parse_local_time
 from hub.formats.spool import Octets
 from hub.language.languages import Language, choose_language
 from hub.language.phrases import Phrase, phrase
@@ -75,6 +77,17 @@ class RequestRefused(Exception):
     def __init__(self, status: int, wrong: Phrase, do: Phrase, retry_after: int | None = None) -> None:
         super().__init__(f"{status} {wrong}")
         self.status, self.wrong, self.do, self.retry_after = status, wrong, do, retry_after
+
+
+def read_time(text: str, wrong: list[Phrase]) -> datetime | None:
+    """Return the time that a person typed; None if there is no text, or if it is no time, which *wrong* then says."""
+    if not text:
+        return None
+    try:
+        return parse_local_time(text)
+    except ValueError:
+        wrong.append(phrase("“{text}” is not a time; write 27/11/2026 or 27/11/2026 08:00", text=text))
+        return None
 
 
 def refuse_as_absent() -> RequestRefused:

@@ -195,7 +195,7 @@ def test_follow_prints_each_new_message_once(home, type_, monkeypatch):
             with transactions.write_transaction(engine_of(home)) as tx:
                 take(tx, 9 + len(rounds), code="1/A", subject="mới", at=datetime.now(UTC))
 
-    monkeypatch.setattr("hub.cli.messages.time.sleep", sleep)
+    monkeypatch.setattr("hub.cli.monitoring.repeating.sleep", sleep)
     done = type_("--follow", "--json")
     assert done.exit_code == 0, done.output
     ids = [json.loads(line)["message_id"] for line in done.stdout.splitlines()]

@@ -8,8 +8,7 @@ import attrs
 import click
 
 from hub.cli.monitoring.repeating import repeat
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, WholeNumber, command, pass_screen, t
-from hub.domain.local_time import parse_local_time
+from hub.cli.screen import NOT_FOUND, CommandStop, LocalTime, Screen, WholeNumber, command, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -24,20 +23,6 @@ _AGAIN = 1.0
 _SLACK = timedelta(seconds=30)
 #: Fields that the list shows in columns of their own.
 _SHOWN = frozenset({"at", "event", "partner", "link", "user", "by"})
-
-
-class _LocalTime(click.ParamType[datetime]):
-    """A day or a time, in Hà Nội unless it has an offset."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            return parse_local_time(value)
-        except ValueError:
-            self.fail(t("{value} is no time; write 27/11/2026 or 27/11/2026 08:30", value=repr(value)), param, ctx)
 
 
 @command(
@@ -57,8 +42,8 @@ class _LocalTime(click.ParamType[datetime]):
 @click.option("--user", help=t("About this account, or done by this person."))
 @click.option("--tracking", metavar="ID", help=t("The call that was refused under this tracking id."))
 @click.option("--text", default="", help=t("Words that stand in the event, with diacritics or without."))
-@click.option("--since", type=_LocalTime(), help=t("From this time on."))
-@click.option("--until", type=_LocalTime(), help=t("Before this time."))
+@click.option("--since", type=LocalTime(), help=t("From this time on."))
+@click.option("--until", type=LocalTime(), help=t("Before this time."))
 @click.option("-n", "--limit", type=WholeNumber(1), help=t("Maximum number; default 20, with --json all."))
 @click.option("--follow", is_flag=True, help=t("Print the newest, oldest first, then each new one until Ctrl-C."))
 @pass_screen
