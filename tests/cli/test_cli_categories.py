@@ -4,9 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from click.testing import CliRunner
 
-from hub.cli import lienthong
 from hub.cli.screen import NOT_FOUND
 from hub.config import read_config
 from hub.domain.ids import make_id
@@ -47,11 +45,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture
 def type_(home):
-    def run(*words, language="en"):
-        runner = CliRunner(env={"LANG": f"{language}.UTF-8", "LIENTHONG_CONFIG": str(home / "hub.toml")})
-        return runner.invoke(lienthong, ["categories", *words])
-
-    return run
+    return homes.typing(home, "categories")
 
 
 def lines(done):

@@ -4,17 +4,13 @@ import csv
 import json
 import re
 import shlex
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 
 import attrs
 import pytest
-from click.testing import CliRunner, Result
 
-from hub.cli import lienthong
-from hub.config import read_config
 from hub.domain.ids import make_id
 from hub.domain.local_time import parse_local_time, write_local_time
 from hub.domain.model import Event, Problem
@@ -22,9 +18,9 @@ from hub.journal import events, messages
 from hub.store import transactions
 from tests import homes
 from tests.conftest import ROOT
+from tests.homes import Type, engine_of
 from tests.province import NOW, ROUTES, document, entry
 
-Type = Callable[..., Result]
 TRACKING = make_id(NOW + timedelta(seconds=9))
 
 
@@ -50,17 +46,9 @@ def take(tx, number, *, code, subject, at=None, **fields):
     return made.id
 
 
-def engine_of(home):
-    return transactions.open_journal(read_config(home / "hub.toml").database_url, pooled=False)
-
-
 @pytest.fixture
 def type_(home: Path) -> Type:
-    def run(*words: str, language: str = "en") -> Result:
-        runner = CliRunner(env={"LANG": f"{language}.UTF-8", "LIENTHONG_CONFIG": str(home / "hub.toml")})
-        return runner.invoke(lienthong, ["messages", *words])
-
-    return run
+    return homes.typing(home, "messages")
 
 
 def found(type_, *words):

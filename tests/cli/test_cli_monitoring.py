@@ -1,17 +1,14 @@
 """What an operator types to see how the exchange stands and what happened: `status` and `events`."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from hub.cli import lienthong
 from hub.cli.monitoring import repeating, status
 from hub.cli.monitoring.events import EventFollower
-from hub.config import read_config
 from hub.domain.ids import make_id
 from hub.domain.model import Event
 from hub.journal import events, messages, nodes
@@ -19,9 +16,9 @@ from hub.journal.event_index import EventCursor, ListedEvent
 from hub.journal.queue import partner_state
 from hub.store import transactions
 from tests import homes
+from tests.homes import Type, engine_of
 from tests.province import NOW, ROUTES, document, entry
 
-Type = Callable[..., Result]
 TRACKING = make_id(NOW)
 
 
@@ -48,17 +45,9 @@ def beat(home: Path) -> None:
         nodes.record_heartbeat(tx, node, datetime.now(UTC) + timedelta(minutes=5))
 
 
-def engine_of(home: Path):
-    return transactions.open_journal(read_config(home / "hub.toml").database_url, pooled=False)
-
-
 @pytest.fixture
 def type_(home: Path) -> Type:
-    def run(*words: str, language: str = "en") -> Result:
-        runner = CliRunner(env={"LANG": f"{language}.UTF-8", "LIENTHONG_CONFIG": str(home / "hub.toml")})
-        return runner.invoke(lienthong, list(words))
-
-    return run
+    return homes.typing(home)
 
 
 def rows(done: Result) -> list[dict[str, object]]:

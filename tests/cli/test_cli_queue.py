@@ -1,17 +1,13 @@
 """What a clerk types when a partner is down: look, pause, give up, resume."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from hub.cli import lienthong
-from hub.config import read_config
 from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Event, Unavailable
 from hub.journal import events, messages, search
@@ -20,9 +16,8 @@ from hub.partner import circuit_breaker
 from hub.partner.policy import Policy
 from hub.store import transactions
 from tests import homes
+from tests.homes import Type, engine_of
 from tests.province import NOW, ROUTES, document, entry
-
-Type = Callable[..., Result]
 
 
 @pytest.fixture
@@ -38,17 +33,9 @@ def home(tmp_path: Path) -> Path:
     return home
 
 
-def engine_of(home: Path):
-    return transactions.open_journal(read_config(home / "hub.toml").database_url, pooled=False)
-
-
 @pytest.fixture
 def type_(home: Path) -> Type:
-    def run(*words: str, language: str = "en") -> Result:
-        runner = CliRunner(env={"LANG": f"{language}.UTF-8", "LIENTHONG_CONFIG": str(home / "hub.toml")})
-        return runner.invoke(lienthong, list(words))
-
-    return run
+    return homes.typing(home)
 
 
 def listed(type_: Type) -> dict[str, dict[str, Any]]:

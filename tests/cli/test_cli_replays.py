@@ -2,18 +2,15 @@
 
 import json
 import shlex
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from hub.cli import lienthong
 from hub.cli.replays import replays
-from hub.config import read_config
 from hub.domain.model import DeliveryState
 from hub.journal import facts
 from hub.journal.queue import replay_plans
@@ -21,10 +18,9 @@ from hub.journal.queue.replay_rules import PlanEvent
 from hub.store import transactions
 from tests import homes
 from tests.conftest import ROOT
+from tests.homes import Type, engine_of
 from tests.journal.test_replay_plans import LATER, bring, order, push, read, run, states, told
 from tests.province import NOW, ROUTES
-
-Type = Callable[..., Result]
 
 
 @pytest.fixture
@@ -36,17 +32,9 @@ def home(tmp_path: Path) -> Path:
     return home
 
 
-def engine_of(home: Path):
-    return transactions.open_journal(read_config(home / "hub.toml").database_url, pooled=False)
-
-
 @pytest.fixture
 def type_(home: Path) -> Type:
-    def run(*words: str, language: str = "en") -> Result:
-        runner = CliRunner(env={"LANG": f"{language}.UTF-8", "LIENTHONG_CONFIG": str(home / "hub.toml")})
-        return runner.invoke(lienthong, list(words))
-
-    return run
+    return homes.typing(home)
 
 
 def rows(done: Result, code: int = 0) -> list[dict[str, Any]]:
