@@ -1,7 +1,6 @@
 """The pages of a message in Chromium: judged by axe wide and narrow, light and dark, in both languages; none is wider than its window."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,23 +10,15 @@ import pytest
 from hub.console.edge import HEADERS
 from hub.console.users import Role
 from hub.domain.model import Problem
-from tests.conftest import cannot_be_had
+from tests.browsing import chromium, judge, window
 from tests.console.test_console_messages import TRACKING, attempts, call, packet, signed_in, try_to_deliver
 from tests.console_town import HOST
-
-RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "languages"), [("light", ("vi", "en")), ("dark", ("en", "vi"))])
 def test_the_pages_of_a_message_in_a_browser(town, scheme, languages):
     """Where `PICTURES` is set, a picture of each page is left in that folder."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    from axe_playwright_python.sync_playwright import Axe
-
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        cannot_be_had("Chromium", "it is not installed; Debian: apt-get install chromium")
     operator = signed_in(town, "op", role=Role.OPERATOR)
     long = b"<soap:Fault>" + b"<detail>the queue of the receiving system is full, try again later</detail>" * 40
     message = packet(town, 1)
@@ -58,10 +49,9 @@ def test_the_pages_of_a_message_in_a_browser(town, scheme, languages):
         said = operator.get(f"{asked.path}?{asked.query}" if asked.query else asked.path)
         route.fulfill(status=said.status, body=said.content, headers={**HEADERS, "Content-Type": said.content_type})
 
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         for width, language in ((1280, languages[0]), (390, languages[1])):
-            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            context = window(browser, width, scheme)
             context.route("**/*", answer)
             page = context.new_page()
             for name, place in places.items():
@@ -70,9 +60,5 @@ def test_the_pages_of_a_message_in_a_browser(town, scheme, languages):
                 if folder := os.environ.get("PICTURES"):
                     picture = Path(folder) / f"{name}-{width}-{scheme}-{language}.png"
                     page.screenshot(path=picture, full_page=True)
-                found = Axe().run(page, options={"runOnly": RULES})
-                assert [(each["id"], each["nodes"]) for each in found.response["violations"]] == [], page.url
-                wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                assert wide <= 0, f"{page.url} must be scrolled sideways"
+                judge(page)
             context.close()
-        browser.close()

@@ -1,35 +1,20 @@
 """The overview and the events in Chromium: by clicks and by keyboard, wide and narrow, light and dark, in both languages."""
 
-import shutil
-
 import pytest
 
-from tests.conftest import cannot_be_had
+from tests.browsing import chromium, judge, window
 from tests.process.test_console_port import PASSWORD, Caller, ready
 
 pytestmark = pytest.mark.slow
 
 
 def test_an_operator_goes_from_a_number_to_its_list_and_finds_what_happened(hub):
-    sync_api = pytest.importorskip("playwright.sync_api")
-    from axe_playwright_python.sync_playwright import Axe
-
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        cannot_be_had("Chromium", "it is not installed; Debian: apt-get install chromium")
     ready(hub)
     hub.cli("pause", "vpub", "--reason", "bảo trì máy chủ")
     assert Caller(hub).sign_in("an", "wrong") == 401
-    axe, asked = Axe(), []
+    asked = []
 
-    def judge(page):
-        found = axe.run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]})
-        assert [(each["id"], each["nodes"]) for each in found.response["violations"]] == [], page.url
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, f"{page.url} must be scrolled sideways"
-
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         for width, scheme, script in (
             (1280, "light", True),
             (1280, "dark", True),
@@ -37,13 +22,7 @@ def test_an_operator_goes_from_a_number_to_its_list_and_finds_what_happened(hub)
             (390, "dark", True),
             (390, "light", False),
         ):
-            context = browser.new_context(
-                ignore_https_errors=True,
-                viewport={"width": width, "height": 900},
-                color_scheme=scheme,
-                locale="vi-VN",
-                java_script_enabled=script,
-            )
+            context = window(browser, width, scheme, java_script_enabled=script)
             page = context.new_page()
             page.on("request", lambda request: asked.append(request.url))
             page.goto(hub.admin)
@@ -55,7 +34,7 @@ def test_an_operator_goes_from_a_number_to_its_list_and_finds_what_happened(hub)
             page.get_by_role("link", name="Sự kiện của vpub").click()
             page.get_by_role("listitem").filter(has_text="dừng gửi tới đối tác").first.wait_for()
             page.get_by_label("Đối tác hoặc đường truyền").fill("")
-            page.get_by_label("Mã tra cứu (Tracking)").fill("an 127.0.0.1")
+            page.get_by_label("Mã theo dõi (Tracking)").fill("an 127.0.0.1")
             page.get_by_role("combobox", name="Sự kiện").select_option("user-sign-in-failed")
             page.get_by_role("button", name="Tìm").click()
             page.get_by_text("1 sự kiện").wait_for()
@@ -71,5 +50,4 @@ def test_an_operator_goes_from_a_number_to_its_list_and_finds_what_happened(hub)
                         page.goto(f"{hub.admin}{place}lang={language}")
                         judge(page)
             context.close()
-        browser.close()
     assert {url.split("/")[2] for url in asked} == {hub.admin.removeprefix("https://")}

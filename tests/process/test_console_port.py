@@ -3,7 +3,6 @@
 import hashlib
 import http.client
 import re
-import shutil
 import ssl
 from datetime import UTC, datetime
 from urllib.parse import urlencode
@@ -12,7 +11,8 @@ import pytest
 
 from hub.console.edge import HEADERS
 from hub.report.form.period import find_month_containing
-from tests.conftest import DATABASES, cannot_be_had
+from tests.browsing import chromium, judge, window
+from tests.conftest import DATABASES
 from tests.declaring import filled
 from tests.officials import by_signxml
 from tests.packets import document
@@ -248,31 +248,12 @@ def test_without_users_the_console_says_how_to_make_the_first(hub):
 
 def test_the_whole_way_in_a_browser(hub, tmp_path):
     """By keyboard and by clicks, wide and narrow, light and dark: it is read, judged by axe, and nothing leaves this host."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    from axe_playwright_python.sync_playwright import Axe
-
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        cannot_be_had("Chromium", "it is not installed; Debian: apt-get install chromium")
     ready(hub)
-    axe, asked, complaints = Axe(), [], []
+    asked, complaints = [], []
 
-    def judge(page):
-        found = axe.run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]})
-        assert [(each["id"], each["nodes"]) for each in found.response["violations"]] == [], page.url
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, f"{page.url} must be scrolled sideways"
-
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         for width, scheme in ((1280, "light"), (390, "dark")):
-            context = browser.new_context(
-                ignore_https_errors=True,
-                viewport={"width": width, "height": 900},
-                color_scheme=scheme,
-                locale="vi-VN",
-                accept_downloads=True,
-            )
+            context = window(browser, width, scheme, accept_downloads=True)
             page = context.new_page()
             page.on("request", lambda request: asked.append(request.url))
             page.on("console", lambda said: complaints.append(said.text))
@@ -322,7 +303,6 @@ def test_the_whole_way_in_a_browser(hub, tmp_path):
             page.go_back()
             assert "Change the password" not in page.content(), "nothing is kept for who comes after"
             context.close()
-        browser.close()
     assert {url.split("/")[2] for url in asked} == {hub.admin.removeprefix("https://")}
     assert [said for said in complaints if "Failed to load resource" not in said] == []
     until(lambda: hub.cli("users", "sessions", "--json") == [], "both to be signed out")

@@ -1,18 +1,15 @@
 """The list of messages in Chromium: found by number, filtered, opened; with and without script; judged by axe."""
 
 import os
-import shutil
 
 import pytest
 
-from tests.conftest import cannot_be_had
+from tests.browsing import chromium, judge, window
 from tests.packets import document
 from tests.process.test_console_port import PASSWORD, Caller, ready
 from tests.running import RunningHub, until
 
 pytestmark = pytest.mark.slow
-
-RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.fixture
@@ -35,40 +32,22 @@ def sign_in(page, hub):
 
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without"])
 def test_a_refused_document_is_found_by_its_number_and_opened(town, tmp_path, script):
-    sync_api = pytest.importorskip("playwright.sync_api")
-    from axe_playwright_python.sync_playwright import Axe
+    shots = os.environ.get("SCREENSHOTS")
 
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        cannot_be_had("Chromium", "it is not installed; Debian: apt-get install chromium")
-    axe, shots = Axe(), os.environ.get("SCREENSHOTS")
-
-    def judge(page, name):
+    def look(page, name):
         if shots:
             page.screenshot(path=f"{shots}/{name}.png", full_page=True)
-        if not script:  # axe is one
-            return
-        found = axe.run(page, options={"runOnly": RULES})
-        assert [(each["id"], each["nodes"]) for each in found.response["violations"]] == [], page.url
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, f"{page.url} must be scrolled sideways"
+        if script:  # axe is one
+            judge(page)
 
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         for width, scheme in (
             ((1280, "light"), (390, "dark"), (1280, "dark"), (390, "light")) if script else ((390, "light"),)
         ):
-            context = browser.new_context(
-                ignore_https_errors=True,
-                viewport={"width": width, "height": 900},
-                color_scheme=scheme,
-                locale="vi-VN",
-                accept_downloads=True,
-                java_script_enabled=script,
-            )
+            context = window(browser, width, scheme, accept_downloads=True, java_script_enabled=script)
             page = context.new_page()
             sign_in(page, town)
-            judge(page, f"{width}-{scheme}-list")
+            look(page, f"{width}-{scheme}-list")
             page.locator("#q").fill("bao cao thang")
             page.locator("#state").select_option("refused")
             page.get_by_role("button", name="Tìm", exact=True).click()
@@ -76,7 +55,7 @@ def test_a_refused_document_is_found_by_its_number_and_opened(town, tmp_path, sc
             assert page.locator("table.stacked tbody tr").count() == 1
             assert "unit-unknown" in page.locator("table.stacked").inner_text()
             page.locator("summary").click()
-            judge(page, f"{width}-{scheme}-found")
+            look(page, f"{width}-{scheme}-found")
             with page.expect_download() as download:
                 page.get_by_role("link", name="CSV").click()
             download.value.save_as(tmp_path / "found.csv")
@@ -85,15 +64,14 @@ def test_a_refused_document_is_found_by_its_number_and_opened(town, tmp_path, sc
             page.get_by_role("button", name="Lưu", exact=True).click()
             page.get_by_role("link", name=f"báo cáo {width}").wait_for()
             page.goto(f"{town.admin}/messages?state=call&lang=en")
-            judge(page, f"{width}-{scheme}-calls")
+            look(page, f"{width}-{scheme}-calls")
             page.goto(f"{town.admin}/messages?partner=nobody&since=x&lang=en")
-            judge(page, f"{width}-{scheme}-wrong")
+            look(page, f"{width}-{scheme}-wrong")
             page.goto(f"{town.admin}/messages?q=bao+cao+thang&lang=vi")
             page.locator("table.stacked tbody th a").click()
             page.wait_for_url("**/messages/*")
             assert "unit-unknown" in page.content()
             context.close()
-        browser.close()
 
 
 def test_a_file_comes_in_parts_and_its_length_is_not_promised(town):
