@@ -170,11 +170,6 @@ def read_varying_headers(varying: str | None) -> Mapping[str, str]:
     return dict(json.loads(varying)) if varying else {}
 
 
-def cut_secrets(text: bytes, secrets: Collection[str]) -> bytes:
-    """Return *text* with `CUT` in place of passwords, tokens and the like, and of the *secrets* of the partner."""
-    return _cut(text, _spell(frozenset(secrets)))
-
-
 @lru_cache(64)
 def _spell(secrets: frozenset[str]) -> tuple[bytes, ...]:
     """Return how *secrets* may be written: plainly, in a URL, in JSON. The longest first."""
