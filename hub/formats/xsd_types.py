@@ -5,13 +5,13 @@ Knows no element names and no schema.
 Each reader takes an element and raises ValueError if its text is not of the type.
 """
 
-from binascii import Error, a2b_base64, b2a_base64
 from datetime import UTC, datetime
 
 from lxml import etree
 
+from hub.formats.base64_text import decode_strict_base64, encode_base64, remove_white_space
+
 _WHITE = " \t\r\n"
-_SPACES = [space.encode() for space in _WHITE]
 
 
 def read_leaf_text(element: etree._Element) -> str:
@@ -83,21 +83,15 @@ def read_xs_base64(element: etree._Element) -> bytes:
         letters = content.encode("ascii")
     except UnicodeEncodeError as error:
         raise ValueError(f"character {error.start + 1} is not a base64 letter") from None
-    if any(space in letters for space in _SPACES):  # without white space, looking for it is faster than removing it
-        letters = letters.translate(None, _WHITE.encode())
     try:
-        found = a2b_base64(letters, strict_mode=True)
-    except Error as error:
-        raise ValueError(f"not base64: {str(error).lower()}") from None
-    tail = len(found) % 3
-    if tail and b2a_base64(found[-tail:], newline=False) != letters[-4:]:
-        raise ValueError("not base64: stray bits before the padding")
-    return found
+        return decode_strict_base64(remove_white_space(letters))
+    except ValueError as error:
+        raise ValueError(f"not base64: {error}") from None
 
 
 def encode_canonical_base64(content: bytes) -> str:
     """Return *content* as canonical base64 on one line."""
-    return b2a_base64(content, newline=False).decode("ascii")
+    return encode_base64(content).decode("ascii")
 
 
 def _written(element: etree._Element) -> str:

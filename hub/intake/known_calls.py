@@ -15,6 +15,7 @@ from lxml import etree
 
 from hub.domain.model import DOCUMENTS
 from hub.formats import known_markup
+from hub.formats.base64_text import encode_base64
 from hub.formats.markup_memory import MOST
 from hub.security import known_envelopes, wss_verify
 from hub.security.form_memory import FormMemory, LearnedForm, StandIn
@@ -108,7 +109,7 @@ def _learn_form(stand_in: StandIn, contract: Contract, certificates: Sequence[x5
     call = documents_requests.read_documents_call(child, contract.validate(child))
     if form is None or not isinstance(call, SendDocument | UpdateTraces) or not isinstance(call.packet, bytes):
         return None
-    packet = texts.index(known_envelopes.encode_base64(call.packet))
+    packet = texts.index(encode_base64(call.packet))
     message_id = None if call.message_id is None else texts.index(call.message_id.encode())
     others = tuple(at for at in range(len(texts)) if at not in {packet, form.value})
     addressees = envelope.list_addressees(form.headers)

@@ -3,7 +3,6 @@
 Knows octets and keys. Does not know XML.
 """
 
-import binascii
 import hashlib
 from collections.abc import Callable
 from functools import cache
@@ -205,11 +204,6 @@ def _repeatable(hash_: type[Hash]) -> ECDSA:
         return ECDSA(hash_(), deterministic_signing=True)
     except UnsupportedAlgorithm:  # OpenSSL before 3.2
         return ECDSA(hash_())
-
-
-def encode_base64_text(content: bytes) -> str:
-    """Return *content* in base64 on one line: the text of a DigestValue or SignatureValue."""
-    return binascii.b2a_base64(content, newline=False).decode("ascii")
 
 
 def _der(value: bytes, key: EllipticCurvePublicKey) -> bytes:

@@ -13,7 +13,6 @@ This module never refuses anything. An envelope that it does not accept is to be
 import hmac
 import re
 import secrets
-from binascii import Error, a2b_base64, b2a_base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from lxml import etree
 
 from hub.formats import xsd_types
+from hub.formats.base64_text import decode_strict_base64, encode_base64
 from hub.security import algorithms, wss_tokens, wss_verify, xmldsig
 from hub.security.algorithms import DS, Digest, Method, Unverified
 from hub.security.wss_tokens import TOKEN
@@ -178,11 +178,6 @@ class EnvelopeForm:
         return KnownSignature(signed, expires)
 
 
-def encode_base64(content: bytes) -> bytes:
-    """Return *content* in canonical base64."""
-    return b2a_base64(content, newline=False)
-
-
 def decode_plain_base64(text: bytes) -> bytes:
     """Return the octets of base64. Return nothing for a *text* with anything else, or stray bits.
 
@@ -190,8 +185,6 @@ def decode_plain_base64(text: bytes) -> bytes:
     """
     written = text.translate(None, b" \t\n") if b"\n" in text or b" " in text else text
     try:
-        found = a2b_base64(written, strict_mode=True)
-    except Error:
+        return decode_strict_base64(written)
+    except ValueError:
         return b""
-    tail = len(found) % 3
-    return b"" if tail and encode_base64(found[-tail:]) != written[-4:] else found

@@ -11,11 +11,11 @@ from xml.parsers import expat
 
 from lxml import etree
 
-from hub.formats import safe_xml, streamed_xml
+from hub.formats import safe_xml, streamed_xml, xsd_types
 from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Loads
-from hub.security import algorithms, xmldsig
+from hub.security import xmldsig
 from hub.security.algorithms import DS, SHA256
 from hub.security.certificates import Signer
 from hub.security.wss_tokens import BASE64, WSSE, WSU, WSU_ID, X509V3
@@ -183,7 +183,7 @@ def _reference(uri: str, transforms: Sequence[str], pieces: Iterable[bytes]) -> 
     content = sha256()
     for piece in pieces:
         content.update(piece)
-    digest = algorithms.encode_base64_text(content.digest())
+    digest = xsd_types.encode_canonical_base64(content.digest())
     steps = "".join(f'<ds:Transform Algorithm="{transform}"></ds:Transform>' for transform in transforms)
     return (
         f'<ds:Reference URI="{uri}"><ds:Transforms>{steps}</ds:Transforms><ds:DigestMethod Algorithm="{SHA256}">'
@@ -197,7 +197,7 @@ def _signature(identity: Signer, references: Sequence[str], key_info: str) -> st
         f'<ds:SignatureMethod Algorithm="{identity.method}"></ds:SignatureMethod>'
         f"{''.join(references)}</ds:SignedInfo>"
     )
-    value = algorithms.encode_base64_text(identity.sign(signed_info.encode()))
+    value = xsd_types.encode_canonical_base64(identity.sign(signed_info.encode()))
     return (
         f'<ds:Signature xmlns:ds="{DS}">{signed_info}<ds:SignatureValue>{value}</ds:SignatureValue>'
         f"<ds:KeyInfo>{key_info}</ds:KeyInfo></ds:Signature>"
