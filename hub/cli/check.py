@@ -35,12 +35,12 @@ def check_hub(screen: Screen, connect: bool) -> None:
     mistakes = list(findings.mistakes)
     unreachable: list[Mistake] = []
     if connect and findings.province:
-        from hub.cli.handshake import try_partners
+        from hub.cli.partner.handshake import try_partners
 
         refused, unreachable = try_partners(findings.province.config, now)
         mistakes += refused
         if findings.province.config.feed is not None and not mistakes:
-            from hub.cli.handshake import try_broker
+            from hub.cli.partner.handshake import try_broker
 
             refused, unreached = try_broker(findings.province.config)
             mistakes += refused

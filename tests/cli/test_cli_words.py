@@ -157,7 +157,7 @@ def test_every_field_of_an_event_has_a_name_in_both_languages():
 
 def test_what_may_be_called_has_a_name(monkeypatch):
     monkeypatch.setenv("LANG", "vi_VN.UTF-8")
-    from hub.cli.partners import _name_grant
+    from hub.cli.partner.partners import _name_grant
 
     assert all(_name_grant(each) for each in grants.list_grant_names())
     assert _name_grant("lookups.VerifyCitizen") == say_both(TERMS["lookups/verify-citizen"].name)[0]

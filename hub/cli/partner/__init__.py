@@ -1,0 +1,1 @@
+"""Commands about partners and trusted CAs: list, show, add, change, test, remove."""
