@@ -30,14 +30,12 @@ import hashlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
-from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 import attrs
 import structlog
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 
-from hub.config.reports import ReportSettings
 from hub.console import (
     events_page,
     help_pages,
@@ -69,11 +67,11 @@ from hub.console.request import (
 from hub.console.saved_searches import SavedSearch
 from hub.console.sessions import ConsoleSession
 from hub.console.sign_in_queue import SignInQueue
+from hub.console.turns import ReadingTurns, queue_turn
 from hub.console.users import Role
 from hub.console.visible_messages import ShownCall
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
-from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, MessageState, Problem
 from hub.domain.sanitize import replace_controls
 from hub.journal import blobs, search
@@ -81,7 +79,6 @@ from hub.language.catalogues import say_both, translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring import overview
-from hub.report.form import book
 from hub.report.form.book import Book
 from hub.report.form.period import find_month_containing
 from hub.report.output.body import arrange_body, write_check_findings
@@ -90,7 +87,6 @@ from hub.report.signed import sealed, signed
 from hub.report.signed.declaration_workbook import Misfilled
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
-from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.workload import closing, declarations, submission
@@ -100,10 +96,6 @@ log = structlog.get_logger()
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Heavy computations at a time, and requests that may wait for one. Further requests get status 503.
-HEAVY, WAITING = 2, 20
-#: Prefix of a user's name as a reader of reports. No partner code begins with it.
-_USER = "?user "
 #: Cost estimate: writing one row costs as much as parsing this many octets of XML.
 _ROW = 4096
 #: Maximum characters of a reason; its form has the same limit.
@@ -146,13 +138,13 @@ class ConsolePages:
     _facts: Callable[[Callable[[], frozenset[str] | None]], Awaitable[None]]
     #: secret words of sessions seen by this node, and when each session ends at the latest
     _known: dict[str, datetime] = attrs.field(factory=dict, init=False, repr=False)
-    #: the forms, and the configuration that they were read from
-    _forms: tuple[ReportSettings, Book] | None = attrs.field(default=None, init=False, repr=False)
-    #: limits heavy computations
-    _heavy: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(HEAVY), init=False)
-    #: One list of all units, or one message with all its events, is read at a time. The other readers of the journal
-    #: are kept for the exchange.
-    _looking: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(1), init=False)
+    #: limits what is read, and heavy computations; the API has the same
+    turns: ReadingTurns = attrs.field(
+        default=attrs.Factory(
+            lambda self: ReadingTurns(self._journal, self._work, self.live, self._facts), takes_self=True
+        ),
+        init=False,
+    )
     #: One password is compared at a time, because each takes 32 MiB. One attempt is committed at a time: two nodes that
     #: lock the same rows in different order would block each other's writers.
     _turns: SignInQueue = attrs.field(
@@ -340,7 +332,7 @@ class ConsolePages:
         shown = (
             await self._replays.act(asked, user.name, visit.now)
             if asked.method == "POST"
-            else await _queue(self._looking, lambda: Deferred.fromCoroutine(self._replays.show(asked)))
+            else await queue_turn(self.turns.looking, lambda: Deferred.fromCoroutine(self._replays.show(asked)))
         )
         if isinstance(shown, str):
             return ConsoleResponse(status=303, location=shown)
@@ -422,10 +414,6 @@ class ConsolePages:
         except Unready as unready:  # the journal does not answer; a few failures have no effect
             log.warning("sign-in-still-counted", detail=str(unready.problem.detail))
 
-    async def _alone(self, turn: DeferredSemaphore, step: Callable[..., T], *words: object) -> T:
-        """Run a heavy computation in a worker thread when its turn comes."""
-        return await _queue(turn, lambda: self._work(CONSOLE, THRESHOLD, step, *words))
-
     # --- help -----------------------------------------------------------------------------------------------------
 
     async def _help(self, asked: ConsoleRequest) -> ConsoleResponse:
@@ -452,10 +440,7 @@ class ConsolePages:
         searched = not visit.asked.query.keys().isdisjoint({"q", "form", "period"})
         if visit.session.user.role is not Role.OPERATOR or searched:
             return await self._home(visit)
-        found = await _queue(
-            self._looking,
-            lambda: self._journal.read(overview.measure_overview, self.live.config.partners, visit.now),
-        )
+        found = await self.turns.look(overview.measure_overview, self.live.config.partners, visit.now)
         return self._page("overview", visit, overview_page.arrange_overview(found))
 
     async def _events(self, visit: Visit) -> ConsoleResponse:
@@ -463,16 +448,14 @@ class ConsolePages:
         if visit.session.user.role is not Role.OPERATOR:
             raise refuse_as_absent()
         search = events_page.read_event_search(visit.asked.query)
-        found = await _queue(
-            self._looking, lambda: self._journal.read(events_page.read_events_page, search, self.live.config.partners)
-        )
+        found = await self.turns.look(events_page.read_events_page, search, self.live.config.partners)
         page = self._page("event_list", visit, events_page.arrange_events(search, found))
         return attrs.evolve(page, status=422) if found.wrong else page
 
     async def _home(self, visit: Visit) -> ConsoleResponse:
         asked, user = visit.asked, visit.session.user
         query = asked.query.get("q", "")[:200]
-        found = await _queue(self._looking, lambda: self._journal.read(reading.find_units, user, query))
+        found = await self.turns.look(reading.find_units, user, query)
         book = await self._journal.read(closing.keep_closed_workdays, await self._book())
         waits = await self._journal.read(waiting.list_waiting_reports, user, book, visit.now)
         shown = await self._work(CONSOLE, THRESHOLD, reading.list_report_choices, visit.now, book)
@@ -587,7 +570,7 @@ class ConsolePages:
             asked = await self._counted(
                 visit, form, reading.find_visible_report, user, await self._book(), form, unit, text
             )
-            made = await self._alone(self._heavy, reading.write_declaration_template, asked, visit.asked.language)
+            made = await self.turns.alone(reading.write_declaration_template, asked, visit.asked.language)
             name = f"khai_{asked.form.id}_{asked.members[0]}_{asked.period.text}.xlsx"
             return ConsoleResponse(content=made, content_type=reading.KINDS["xlsx"], filename=name)
         asked, compared = await self._counted(
@@ -619,7 +602,7 @@ class ConsolePages:
             visit, form, reading.find_visible_report, user, await self._book(), form, unit, period
         )
         try:
-            said = await self._alone(self._heavy, reading.read_filled_workbook, file.read() if file else b"", asked)
+            said = await self.turns.alone(reading.read_filled_workbook, file.read() if file else b"", asked)
         except Misfilled as misfilled:
             wrong = [
                 f"{each.cell}: {translate(each.wrong, language)}" if each.cell else translate(each.wrong, language)
@@ -712,7 +695,7 @@ class ConsolePages:
         uploaded = file.read() if file else b""
         by, now = user.name, visit.now
         try:
-            said = await self._alone(self._heavy, signed.verify_official_signature, octets, uploaded)
+            said = await self.turns.alone(signed.verify_official_signature, octets, uploaded)
             await self._journal.admit(
                 CONSOLE, submission.accept_signed_report, self.live.province, kept, uploaded, by=by, now=now, found=said
             )
@@ -728,9 +711,7 @@ class ConsolePages:
 
     async def _message(self, visit: Visit, identity: str, rest: tuple[str, ...]) -> ConsoleResponse:
         user = visit.session.user
-        opened, names = await _queue(
-            self._looking, lambda: self._journal.read(reading.open_visible_message, user, identity)
-        )
+        opened, names = await self.turns.look(reading.open_visible_message, user, identity)
         if isinstance(opened, ShownCall):
             if rest:
                 raise refuse_as_absent()
@@ -742,7 +723,7 @@ class ConsolePages:
             assert receipt is not None
             name = f"{identity}-receipt.xml"
             return ConsoleResponse(content=receipt, content_type="application/octet-stream", filename=name)
-        views = MessageViews(self._journal, self.live, partial(self._alone, self._heavy))
+        views = MessageViews(self._journal, self.live, self.turns.alone)
         if rest:
             answer = await views.open(user, opened, names, rest, visit.now)
             if isinstance(answer, ConsoleResponse):
@@ -752,19 +733,15 @@ class ConsolePages:
             template, said = views.show(opened, names, await self._book())
         return self._page(template, visit, {**said, "error_help": help_pages.name_error_help})
 
-    def _names(self) -> tuple[dict[str, str], str, date]:
+    def _names(self) -> tuple[Mapping[str, str], str, date]:
         """Return what a search needs besides the journal: names of partners by code, the upstream partner, the day."""
-        config = self.live.config
-        names = {code: partner.name for code, partner in config.partners.items()}
-        return names, config.upstream, find_local_day(self._now())
+        return self.turns.list_names(self._now())
 
     async def _messages(self, visit: Visit) -> ConsoleResponse:
         """Show a page of the list of messages. What is not understood is said on it."""
         user, names = visit.session.user, self._names()
         query = message_list.parse_list_query(visit.asked.query)
-        page = await _queue(
-            self._looking, lambda: self._journal.read(message_list.find_message_page, user, query, *names)
-        )
+        page = await self.turns.look(message_list.find_message_page, user, query, *names)
         said = {
             "query": query,
             "given": query.given,
@@ -811,23 +788,14 @@ class ConsolePages:
         return ConsoleResponse(parts=write(), content_type=message_list.FILES[kind], filename=name)
 
     async def _book(self) -> Book:
-        """Return the province's forms. They are read again after a reload."""
-        reports = self.live.config.reports
-        if self._forms is None or self._forms[0] is not reports:
-            self._forms = (reports, await self._work(CONSOLE, THRESHOLD, book.read_book, reports))
-        return self._forms[1]
+        """Return the province's forms."""
+        return await self.turns.read_book()
 
     async def _counted(
         self, visit: Visit, form: str, step: Callable[Concatenate[Transaction, P], T], *words: P.args, **named: P.kwargs
     ) -> T:
-        """Read what a report needs from the journal, which may be a large amount.
-
-        The reads of a user take turns with other readers, and stop if the browser does not wait any more.
-        """
-        known = await self._book()
-        await self._facts(lambda: known.services(form))
-        reader = ReportReader(_USER + visit.session.user.name, visit.asked.wanted)
-        return await self._journal.read_report(reader, step, *words, **named)
+        """Read what a report needs from the journal, which may be a large amount."""
+        return await self.turns.count(visit.session.user.name, visit.asked.wanted, form, step, *words, **named)
 
     def _page(self, template: str, visit: Visit, said: dict[str, object]) -> ConsoleResponse:
         return ConsoleResponse(
@@ -863,10 +831,3 @@ def _beside(asked: ConsoleRequest) -> ConsoleResponse:
 
 def _said(text: Phrase | None, asked: ConsoleRequest) -> str:
     return "" if text is None else translate(text, asked.language)
-
-
-async def _queue(turn: DeferredSemaphore, step: Callable[[], Deferred[T]]) -> T:
-    """Call *step* when its turn comes. Raises `RequestRefused` if too many wait already."""
-    if len(turn.waiting) >= WAITING:
-        raise given.refuse_as_busy()
-    return await turn.run(step)
