@@ -13,14 +13,14 @@ RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """Start Chromium."""
+def chromium(*words: str) -> Iterator[Any]:
+    """Start Chromium, with more *words* on its command line."""
     sync_api = pytest.importorskip("playwright.sync_api")
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         cannot_be_had("Chromium", "it is not installed; Debian: apt-get install chromium")
     with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = play.chromium.launch(executable_path=found, args=["--no-sandbox", *words])
         yield browser
         browser.close()
 

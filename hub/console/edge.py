@@ -1,7 +1,7 @@
 """Connects the console to HTTP on the admin port: header fields, cookies, bodies. Does not make pages.
 
 Every answer, including refusals, carries the same security header fields: it runs no script, cannot be framed and loads
-nothing from elsewhere.
+nothing from elsewhere. Only the signing page runs a script, the hub's own.
 """
 
 import re
@@ -18,6 +18,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from hub.console import request as given
+from hub.console import signing_tool
 from hub.console.pages import ConsolePages
 from hub.console.request import BEGINNING, LANGUAGE, SESSION, ConsoleRequest, ConsoleResponse, RequestRefused
 from hub.domain.errors import CallRefused
@@ -30,9 +31,10 @@ from hub.store.group_commit import Journal
 
 log = structlog.get_logger()
 
+_POLICY = "Content-Security-Policy"
 #: Header fields of every answer.
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    _POLICY: "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -41,6 +43,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+#: The policy of the signing page: its script may connect to the hub, for the file to sign, and to the signing tool.
+SIGNING_POLICY = f"{HEADERS[_POLICY]}; script-src 'self'; connect-src 'self' {signing_tool.ORIGIN}"
 #: Maximum octets of a body; and of a body with a file, which only a signed-in user may send.
 LIMIT, LARGEST = 64 * 1024, (8 << 20) + 64 * 1024
 #: Requests answered at a time. A waiting request keeps a file descriptor open, and the SOAP port needs some too.
@@ -244,6 +248,8 @@ def _write_head(request: Any, answer: ConsoleResponse) -> None:
     request.setResponseCode(answer.status)
     for name, value in HEADERS.items():
         request.setHeader(name, value)
+    if answer.scripted:
+        request.setHeader(_POLICY, SIGNING_POLICY)
     request.setHeader("Content-Type", answer.content_type)
     request.setHeader("Cache-Control", "private, max-age=31536000, immutable" if answer.lasting else "no-store")
     size = answer.size if answer.stored is not None else len(answer.content)
@@ -255,7 +261,7 @@ def _write_head(request: Any, answer: ConsoleResponse) -> None:
         request.setHeader("Retry-After", str(answer.retry_after))
     if answer.filename is not None:
         # a browser that shows a file all the same lets it do nothing
-        request.setHeader("Content-Security-Policy", HEADERS["Content-Security-Policy"] + "; sandbox")
+        request.setHeader(_POLICY, HEADERS[_POLICY] + "; sandbox")
         request.setHeader("Content-Disposition", f'attachment; filename="{_SAFE.sub("_", answer.filename)}"')
     for each in answer.cookies:
         request.responseHeaders.addRawHeader("Set-Cookie", each)

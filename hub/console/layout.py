@@ -1,6 +1,7 @@
 """Renders the pages of the console: templates, languages, links. Contains no texts, no sessions and no journal.
 
-A page runs no script and has no inline style. It loads only the style sheet and the icon.
+A page has no inline style and no inline script. It loads only the style sheet and the icon; the signing page also loads
+its script.
 """
 
 import hashlib
@@ -28,7 +29,11 @@ from hub.report.output.charts import make_plots
 _FOLDER = Path(__file__).parent / "templates"
 
 #: Static files: name -> media type.
-BESIDE = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+BESIDE = {
+    "style.css": "text/css; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+    "signing.js": "text/javascript; charset=utf-8",
+}
 
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -167,7 +172,11 @@ def _day(value: date | str) -> str:
     return words.write_day(date.fromisoformat(value) if isinstance(value, str) else value)
 
 
-_STYLE = hashlib.sha256(read_static_file("style.css")).hexdigest()[:16]
+def _name_version(name: str) -> str:
+    """Return the address of a static file. It changes with the content, because browsers keep the file."""
+    return f"/console/{name}?{hashlib.sha256(read_static_file(name)).hexdigest()[:16]}"
+
+
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_FOLDER),
     autoescape=True,
@@ -191,4 +200,9 @@ _TEMPLATES.filters |= {
     "refusal": write_refusal,
     "translate": translate,
 }
-_TEMPLATES.globals |= {"path": build_page_path, "TIME": ColumnKind.TIME, "style": f"/console/style.css?{_STYLE}"}
+_TEMPLATES.globals |= {
+    "path": build_page_path,
+    "TIME": ColumnKind.TIME,
+    "style": _name_version("style.css"),
+    "script": _name_version("signing.js"),
+}

@@ -46,6 +46,7 @@ from hub.console import (
     reading,
     saved_searches,
     sessions,
+    signing_tool,
     standing,
     users,
     waiting,
@@ -72,7 +73,7 @@ from hub.console.users import Role
 from hub.console.visible_messages import ShownCall
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
-from hub.domain.model import DeliveryState, MessageState, Problem
+from hub.domain.model import DeliveryState, MessageState, Problem, ReportState
 from hub.domain.sanitize import replace_controls
 from hub.journal import blobs, search
 from hub.language.catalogues import say_both, translate
@@ -633,6 +634,7 @@ class ConsolePages:
             return ConsoleResponse(
                 status=303, location=layout.build_page_path("signing", form, asked.members[0], period)
             )
+        scripted = user.role in DECLARING and found.step in {standing.EarlyStep.READY, ReportState.CLOSED}
         said = {
             "standing": found,
             "form": asked.form,
@@ -640,11 +642,13 @@ class ConsolePages:
             "unit": asked.members[0],
             "names": asked.names,
             "may": user.role in DECLARING,
+            "scripted": scripted,
+            "tool": signing_tool.SIGN_XML,
             "wrong": [(each.code, describe_problem(each, language)) for each in problems],
             "problem": None if found.problem is None else describe_problem(found.problem, language),
             "error_help": help_pages.name_error_help,
         }
-        page = self._page("signing", visit, said)
+        page = attrs.evolve(self._page("signing", visit, said), scripted=scripted)
         return attrs.evolve(page, status=422) if problems else page
 
     async def _give_out(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
@@ -822,7 +826,7 @@ def _chosen(asked: ConsoleRequest) -> ConsoleResponse:
 
 
 def _beside(asked: ConsoleRequest) -> ConsoleResponse:
-    """Return the style sheet or the icon."""
+    """Return the style sheet, the icon or the script."""
     if asked.method != "GET" or len(asked.path) != 2 or asked.path[1] not in layout.BESIDE:
         raise refuse_as_absent()
     name = asked.path[1]

@@ -69,6 +69,8 @@ class ConsoleResponse:
     parts: AsyncIterator[bytes] | None = attrs.field(default=None, eq=False, repr=False)
     retry_after: int | None = None
     lasting: bool = False  #: whether the browser may cache it for a year
+    #: whether the page runs the signing script, which connects to the signing tool of `signing_tool`
+    scripted: bool = False
 
 
 class RequestRefused(Exception):

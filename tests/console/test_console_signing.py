@@ -1,6 +1,7 @@
 """Signing at the console: a clerk gets the very octets, an official signs them elsewhere, and the page says where the report stands and what comes next."""
 
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -96,6 +97,22 @@ def test_from_the_closed_numbers_to_the_signed_report(town, clerk):
     place = f"/messages/{one.signing.message}"
     assert place in clerk.links()
     assert clerk.get(place).status == 200, "who may see the report may see what was signed"
+
+
+def test_only_who_may_sign_gets_the_script_and_only_while_there_is_something_to_sign(town, clerk):
+    assert clerk.get(PLACE).scripted
+    script = re.search(r'<script src="(/console/signing.js[?][0-9a-f]{16})" defer></script>', clerk.page)
+    assert script, clerk.page
+    answer = clerk.get(script[1])
+    assert (answer.content_type, answer.lasting, answer.scripted) == ("text/javascript; charset=utf-8", True, False)
+    assert 'data-address="wss://127.0.0.1:8987/SignXML" hidden' in clerk.get(PLACE).content.decode()
+    assert not clerk.get(REPORT).scripted
+    assert not signed_in(town, "an", Role.READER).get(PLACE).scripted
+    assert not clerk.get("/signing/edoc/H55.13/2026-12").scripted, "the period runs"
+    assert hand_in(clerk, get(clerk)).scripted, "refused: it can be tried again at once"
+    assert hand_in(clerk, by_signxml(get(clerk))).status == 303
+    assert not clerk.get(PLACE).scripted
+    assert "<script" not in clerk.page
 
 
 @pytest.mark.parametrize(

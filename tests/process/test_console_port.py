@@ -145,6 +145,7 @@ def test_every_answer_carries_the_headers_and_no_trick_opens_anything(hub):
         ("GET", "/sign-in", None, 303),
         ("GET", "/console/style.css", None, 200),
         ("GET", "/console/icon.svg", None, 200),
+        ("GET", "/console/signing.js", None, 200),
         ("GET", "/console/base.html.jinja", None, 404),
         ("GET", "/console/..%2f..%2fpages.py", None, 404),
         ("GET", "/console/%2e%2e/pages.py", None, 404),
