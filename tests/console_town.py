@@ -20,8 +20,9 @@ from hub.config.officials import Officials
 from hub.config.reports import ReportSettings
 from hub.console import edge, passwords, users
 from hub.console.pages import ConsolePages
+from hub.console.permissions import Role
 from hub.console.request import ConsoleRequest, ConsoleResponse
-from hub.console.users import Role, User
+from hub.console.users import User
 from hub.journal import messages, unit_registry
 from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions
@@ -76,9 +77,17 @@ class Town:
     def _word(self) -> str:
         return f"{next(self._words):A>43}"
 
-    def add(self, name: str, *units: str, role: Role = Role.READER, password: str = PASSWORD) -> None:
-        """Add a user."""
-        user = User(name=name, role=role, units=units, added_at=self.now, changed_at=self.now)
+    def add(
+        self,
+        name: str,
+        *units: str,
+        role: Role = Role.READER,
+        password: str = PASSWORD,
+        partners: tuple[str, ...] = ("*",),
+    ) -> None:
+        """Add a user. One of the exchange sees every unit, unless *units* are given."""
+        units = units if units or role.is_official else ("*",)
+        user = User(name=name, role=role, units=units, partners=partners, added_at=self.now, changed_at=self.now)
         with transactions.write_transaction(self.engine) as tx:
             assert users.add_user(
                 tx, user, passwords.hash_password(password, b"1" * 16, CHEAP), by="test", now=self.now

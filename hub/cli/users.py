@@ -1,4 +1,4 @@
-"""`lienthong users`: manages the users of the console, the units that they see, and their sessions."""
+"""`lienthong users`: manages the users of the console, their roles and limits, and their sessions."""
 
 import getpass
 import secrets
@@ -7,14 +7,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 import click
 
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, command_group, pass_screen, say, say_count, t
+from hub.console.permissions import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
-_ROLES = ("reader", "clerk", "operator")
+    from hub.config import Config
+    from hub.console.users import User
+    from hub.store.transactions import Transaction
 
 _password_file = click.option(
     "--password-file",
@@ -22,11 +27,39 @@ _password_file = click.option(
     help=t("A file that contains the password; without it the command asks."),
 )
 _name = click.argument("name")
+_units = click.option(
+    "--unit",
+    "units",
+    multiple=True,
+    metavar="CODE|'*'",
+    help=t("A visible unit, including the units below it; repeatable. Roles of the exchange need none: every unit."),
+)
+_partners = click.option(
+    "--partner",
+    "partners",
+    multiple=True,
+    metavar="CODE|'*'",
+    help=t("A partner whose messages and deliveries are visible; repeatable. Without it, all."),
+)
+
+
+def _choose_role(*, required: bool) -> "Callable[[Any], Any]":
+    """Return the option `--role`."""
+    return click.option(
+        "--role",
+        type=click.Choice([role.value for role in Role]),
+        required=required,
+        help=t(
+            "viewer: reports, without content of messages; reader: also content; clerk: also declares and signs; "
+            "engineer: the exchange and replays; approver: approves replays; operator: all this; "
+            "administrator: also the users."
+        ),
+    )
 
 
 @command_group(
     "users",
-    t("The users of the console: add, change password, remove, sessions."),
+    t("The users of the console: add, set, change password, remove, sessions."),
 )
 def users() -> None:
     pass
@@ -37,45 +70,42 @@ def users() -> None:
     t("Add a user. The password is asked for, or read from a file; it is never an argument."),
     "lienthong users add nguyenvana --role clerk --unit H55.13",
     "lienthong users add vanphong --role reader --unit '*'",
+    "lienthong users add kysu --role engineer --partner vpub --partner sotttt",
 )
 @_name
-@click.option(
-    "--role",
-    type=click.Choice(_ROLES),
-    required=True,
-    help=t(
-        "reader: reads; clerk: also declares figures; operator: all units, and refused messages.",
-    ),
-)
-@click.option(
-    "--unit",
-    "units",
-    multiple=True,
-    metavar="CODE|'*'",
-    help=t("A visible unit, including the units below it; repeatable."),
-)
+@_choose_role(required=True)
+@_units
+@_partners
 @_password_file
 @pass_screen
-def add_console_user(screen: Screen, name: str, role: str, units: tuple[str, ...], password_file: Path | None) -> None:
+def add_console_user(
+    screen: Screen,
+    name: str,
+    role: str,
+    units: tuple[str, ...],
+    partners: tuple[str, ...],
+    password_file: Path | None,
+) -> None:
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.config import ANY
     from hub.console import users as people
     from hub.store import transactions
 
+    if not units and Role(role).is_official:
+        raise click.UsageError(t("--unit is needed"))
     user = people.User(
         name=_named(name),
-        role=people.Role(role),
-        units=tuple(dict.fromkeys(units)),
+        role=Role(role),
+        units=tuple(dict.fromkeys(units or [ANY])),
+        partners=tuple(dict.fromkeys(partners or [ANY])),
         added_at=(now := datetime.now(UTC)),
         changed_at=now,
     )
-    if not user.units and user.role is not people.Role.OPERATOR:
-        raise click.UsageError(t("--unit is needed"))
-    with open_journal(read_journal_config(screen)) as engine:
+    config = read_journal_config(screen)
+    with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
-            unknown, taken = people.find_unknown_units(tx, user.units), people.find_user(tx, user.name) is not None
-        if unknown:
-            codes = " ".join(unknown)
-            raise CommandStop(t("there is no unit {codes}", codes=codes), NOT_FOUND)
+            taken = people.find_user(tx, user.name) is not None
+            _check_limits(tx, user, config)
         hashed = "" if taken else _hashed(user.name, password_file)
         with transactions.write_transaction(engine) as tx:
             if taken or not people.add_user(tx, user, hashed, by=getpass.getuser(), now=now):
@@ -84,8 +114,55 @@ def add_console_user(screen: Screen, name: str, role: str, units: tuple[str, ...
 
 
 @command(
+    "set",
+    t("Change what a user may do: the role, the units or the partners. What is not given stays; sessions go on."),
+    "lienthong users set nguyenvana --role clerk",
+    "lienthong users set kysu --unit H55.13 --partner '*'",
+)
+@_name
+@_choose_role(required=False)
+@_units
+@_partners
+@pass_screen
+def set_console_user(
+    screen: Screen, name: str, role: str | None, units: tuple[str, ...], partners: tuple[str, ...]
+) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.console import users as people
+    from hub.store import transactions
+
+    if role is None and not units and not partners:
+        raise click.UsageError(t("give --role, --unit or --partner"))
+    name, config = _named(name), read_journal_config(screen)
+    with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
+        user = people.find_user(tx, name)
+        if user is None:
+            raise _make_absent(name)
+        user = attrs.evolve(
+            user,
+            role=Role(role) if role else user.role,
+            units=tuple(dict.fromkeys(units)) or user.units,
+            partners=tuple(dict.fromkeys(partners)) or user.partners,
+        )
+        _check_limits(tx, user, config)
+        people.change_user(tx, user, by=getpass.getuser(), now=datetime.now(UTC))
+    screen.row(_row(user), t("Changed {name}.", name=user.name))
+
+
+def _check_limits(tx: "Transaction", user: "User", config: "Config") -> None:
+    """Check that the units and partners of *user* exist. Raises `CommandStop`."""
+    from hub.config import ANY
+    from hub.console import users as people
+
+    if unknown := people.find_unknown_units(tx, user.units):
+        raise CommandStop(t("there is no unit {codes}", codes=" ".join(unknown)), NOT_FOUND)
+    if unknown := [code for code in user.partners if code != ANY and code not in config.partners]:
+        raise CommandStop(t("there is no partner {code}", code=" ".join(unknown)), NOT_FOUND)
+
+
+@command(
     "list",
-    t("List the users, their roles and the units they see."),
+    t("List the users, their roles, and the units and partners they see."),
     "lienthong users list --json",
 )
 @pass_screen
@@ -101,6 +178,7 @@ def list_users(screen: Screen) -> None:
         "name": t("name"),
         "role": t("role"),
         "units": t("units"),
+        "partners": t("partners"),
         "changed_at": t("password set"),
     }
     rows: Iterable[Mapping[str, object]] = map(_row, found)
@@ -213,7 +291,11 @@ def _named(text: str) -> str:
 
 def _must_be(there: bool, name: str) -> None:
     if not there:
-        raise CommandStop(t("there is no user {name}", name=name), NOT_FOUND)
+        raise _make_absent(name)
+
+
+def _make_absent(name: str) -> CommandStop:
+    return CommandStop(t("there is no user {name}", name=name), NOT_FOUND)
 
 
 def _hashed(name: str, file: Path | None) -> str:
@@ -236,8 +318,8 @@ def _hashed(name: str, file: Path | None) -> str:
 
 
 def _row(user: object) -> "Mapping[str, object]":
-    return {key: getattr(user, key) for key in ("name", "role", "units", "added_at", "changed_at")}
+    return {key: getattr(user, key) for key in ("name", "role", "units", "partners", "added_at", "changed_at")}
 
 
-for each in (list_users, add_console_user, set_user_password, remove_console_user, list_sessions):
+for each in (list_users, add_console_user, set_console_user, set_user_password, remove_console_user, list_sessions):
     users.add_command(each)

@@ -2,7 +2,7 @@
 
 The address is the search: everything that a page shows is in its query. A user finds what this user may open
 (hub.console.visible_messages), and of that what its units sent or get, or whose documents they answer. Lookups, refused
-messages and refused calls are found by operators only.
+messages and refused calls are found with a permission only.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,10 +13,11 @@ from urllib.parse import parse_qsl, urlencode
 import attrs
 
 from hub.console import reading, saved_searches, search_export, users
+from hub.console.permissions import Permission
 from hub.console.request import read_time
 from hub.console.saved_searches import SavedSearch
-from hub.console.users import Role, User
-from hub.console.visible_messages import PRIVATE
+from hub.console.users import User
+from hub.console.visible_messages import PRIVATE, may_see_refused
 from hub.domain.model import Message, MessageState
 from hub.journal import search, search_index
 from hub.journal.search import DeliverySummary, MessageFilter, RefusedCall
@@ -25,7 +26,7 @@ from hub.language.languages import Language
 from hub.language.phrases import Phrase
 from hub.store.transactions import Transaction
 
-#: Rows of a page; messages that are counted for an operator, and for other users; rows of an export and of its parts.
+#: Rows of a page; messages that are counted for a user who sees everything, and for others; rows of an export and of its parts.
 PAGE, COUNTED, COUNTED_OWN, EXPORTED, PART = 50, 1_000, 200, 100_000, 500
 #: The value of `state` that lists refused calls instead of messages.
 CALLS = "call"
@@ -123,7 +124,7 @@ def find_message_page(
         "names": reading.read_unit_names(tx),
         "kinds": search.list_kinds(tx),
         "saved": saved_searches.list_saved_searches(tx, user.name),
-        "most": COUNTED if user.role is Role.OPERATOR else COUNTED_OWN,
+        "most": COUNTED if may_see_refused(user) else COUNTED_OWN,
     }
     if query.wrong or plan.unknown:
         return MessagePage(**around)
@@ -148,14 +149,13 @@ def find_message_page(
 
 def limit_filters(user: User, seen: frozenset[str] | None, filters: Sequence[MessageFilter]) -> list[MessageFilter]:
     """Return *filters* with what *user*, who sees the units *seen* (None: all), may find."""
-    if user.role is Role.OPERATOR:
-        return list(filters)
-    own = [each for each in filters if each.state in (None, MessageState.ACCEPTED)]
+    hidden = () if user.may(Permission.SEE_PRIVATE) else tuple(sorted(PRIVATE))
     units = None if seen is None else tuple(sorted(seen))
-    return [
-        attrs.evolve(each, state=MessageState.ACCEPTED, visible=units, services_hidden=tuple(sorted(PRIVATE)))
-        for each in own
-    ]
+    limited = [attrs.evolve(each, visible=units, services_hidden=hidden) for each in filters]
+    if may_see_refused(user):
+        return limited
+    own = [each for each in limited if each.state in (None, MessageState.ACCEPTED)]
+    return [attrs.evolve(each, state=MessageState.ACCEPTED) for each in own]
 
 
 def _read_rows(tx: Transaction, query: ListQuery, filters: Sequence[MessageFilter]) -> list[Message]:
@@ -168,7 +168,7 @@ def _read_rows(tx: Transaction, query: ListQuery, filters: Sequence[MessageFilte
 
 
 def _find_calls(tx: Transaction, user: User, query: ListQuery, wanted: MessageFilter) -> list[RefusedCall]:
-    if user.role is not Role.OPERATOR:
+    if not may_see_refused(user):
         return []
     return list(search.find_refused_calls(tx, attrs.evolve(wanted, before=query.before), PAGE + 1))
 
@@ -176,7 +176,7 @@ def _find_calls(tx: Transaction, user: User, query: ListQuery, wanted: MessageFi
 def _find_call(tx: Transaction, user: User, plan: SearchPlan) -> RefusedCall | None:
     """Return the refused call whose Tracking stands in the box."""
     name = next((look.id for look in plan.reading.looks if look.id), None)
-    return None if name is None or user.role is not Role.OPERATOR else search.read_refused_call(tx, name)
+    return None if name is None or not may_see_refused(user) else search.read_refused_call(tx, name)
 
 
 @attrs.frozen

@@ -1,6 +1,7 @@
 """Makes the pages of one message: its life, its packet for people, its attachments, and each attempt.
 
-Content is shown only to a user who may see it, and each time an event records who opened what. Contains no HTTP and no
+Content is shown only to a user with the permission `see-content` who may see the message, and each time an event
+records who opened what. Contains no HTTP and no
 SQL.
 """
 
@@ -107,9 +108,9 @@ class MessageViews:
                 return await self._attachment(user, opened, int(number), now)
             case ("compare", other) if opened.kept:
                 return await self._compare(user, opened, other, now)
-            case ("attempts", one, "compare", other) if not opened.private:
+            case ("attempts", one, "compare", other) if opened.may_open:
                 return await self._compare_attempts(user, opened, one, other, now)
-            case ("attempts", name) if not opened.private:
+            case ("attempts", name) if opened.may_open:
                 template, said = await self._attempt(user, opened, name, now)
                 return template, {**said, "names": names}
         raise refuse_as_absent()
@@ -164,8 +165,9 @@ class MessageViews:
             raise refuse_as_absent()
         attempt = opened.attempts[place]
         body = None
-        if attempt.head is not None and attempt.head.size and attempt.exchange:
+        if attempt.head is not None:
             await self._record(user, opened, OpenedContent.REPLY, now, f"{attempt.partner} {attempt.number}")
+        if attempt.head is not None and attempt.head.size and attempt.exchange:
             body = await self._journal.read(exchanges.read_reply_body, attempt.exchange)
         same = [each for each in opened.attempts if each.partner == attempt.partner]
         at = same.index(attempt)
@@ -201,8 +203,9 @@ class MessageViews:
         bodies = []
         for attempt in (by_name[one], by_name[other]):
             body = b""
-            if attempt.exchange:
+            if attempt.head is not None:
                 await self._record(user, opened, OpenedContent.REPLY, now, f"{attempt.partner} {attempt.number}")
+            if attempt.head is not None and attempt.exchange:
                 kept = await self._journal.read(exchanges.read_reply_body, attempt.exchange)
                 body = kept or b""
             bodies.append(body)

@@ -1,12 +1,12 @@
 """Answers the requests of the console: signing in, reports, the facts behind a number, messages.
 
-Checks what each user may see.
+Checks what each user may do (`access`, `permissions`).
 
 Contains addresses, sessions and what each page reads from the journal. Contains no HTTP and no SQL.
 
-    /                                            operators: the overview; others: units, forms, periods
+    /                                            the overview, for who may see it; else units, forms, periods
     /units                                       units, forms, periods
-    /events                                      the events that no message leads to, for operators
+    /events                                      the events that no message leads to
     /sign-in, /sign-out, /account                by POST; the account also by GET
     /reports?form=F&unit=U&period=P              redirects to
     /reports/FORM/UNIT/PERIOD                    the report;  PERIOD.xlsx, .html, .csv, .json, .xml: as a file
@@ -21,8 +21,8 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /messages/ID/packet, /attachments/N          the packet for people; one attachment of it
     /messages/ID/attempts/ATTEMPT                one attempt to deliver it: request and reply; /compare/OTHER
     /messages/ID/compare/OTHER                   its packet beside that of another message
-    /replays, /replays/new, /replays/ID          plans to replay deliveries, for operators (`replay_pages`)
-    /readiness                                   the readiness checks with their details, for operators
+    /replays, /replays/new, /replays/ID          plans to replay deliveries (`replay_pages`)
+    /readiness                                   the readiness checks with their details
     /help, /help/FOLDER/PAGE                     the documentation; without a sign-in, and with nothing of a session
 """
 
@@ -30,6 +30,7 @@ import hashlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
+from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 import attrs
@@ -37,6 +38,7 @@ import structlog
 from twisted.internet.defer import Deferred
 
 from hub.console import (
+    access,
     events_page,
     help_pages,
     layout,
@@ -53,6 +55,7 @@ from hub.console import (
 )
 from hub.console import request as given
 from hub.console.message_views import MessageViews, list_reasons
+from hub.console.permissions import Permission
 from hub.console.replay_pages import ReplayPages
 from hub.console.request import (
     BEGINNING,
@@ -69,8 +72,7 @@ from hub.console.saved_searches import SavedSearch
 from hub.console.sessions import ConsoleSession
 from hub.console.sign_in_queue import SignInQueue
 from hub.console.turns import ReadingTurns, queue_turn
-from hub.console.users import Role
-from hub.console.visible_messages import ShownCall
+from hub.console.visible_messages import ShownCall, may_see_refused
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import DeliveryState, MessageState, Problem, ReportState
@@ -107,8 +109,6 @@ _HELP_WITHOUT_CODE = "/help/reference/console"
 _MESSAGE = re.compile(r"[0-9a-f-]{36}", re.ASCII)
 #: Ending of the address of the file to sign.
 _GIVEN = ".xml"
-#: Roles that may declare, get reports to sign and hand in signed reports, each for the units it sees.
-DECLARING = frozenset({Role.CLERK, Role.OPERATOR})
 _WORD = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _YEAR = 365 * 24 * 3600
 
@@ -206,6 +206,7 @@ class ConsolePages:
 
     async def _do(self, visit: Visit) -> ConsoleResponse:
         """Answer a form sent by POST."""
+        _require_access(visit)
         match visit.asked.path:
             case ("sign-out",):
                 return await self._sign_out(visit)
@@ -225,6 +226,7 @@ class ConsolePages:
 
     async def _show(self, visit: Visit) -> ConsoleResponse:
         """Answer a GET request."""
+        _require_access(visit)
         match visit.asked.path:
             case ():
                 return await self._first(visit)
@@ -322,18 +324,14 @@ class ConsolePages:
         )
 
     async def _readiness(self, visit: Visit) -> ConsoleResponse:
-        if visit.session.user.role is not Role.OPERATOR:
-            raise refuse_as_absent()
         return self._page("readiness", visit, {"checks": await self._checks()})
 
     async def _replay(self, visit: Visit) -> ConsoleResponse:
         user, asked = visit.session.user, visit.asked
-        if user.role is not Role.OPERATOR:
-            raise refuse_as_absent()
         shown = (
-            await self._replays.act(asked, user.name, visit.now)
+            await self._replays.act(asked, user, visit.now)
             if asked.method == "POST"
-            else await queue_turn(self.turns.looking, lambda: Deferred.fromCoroutine(self._replays.show(asked)))
+            else await queue_turn(self.turns.looking, lambda: Deferred.fromCoroutine(self._replays.show(asked, user)))
         )
         if isinstance(shown, str):
             return ConsoleResponse(status=303, location=shown)
@@ -437,17 +435,15 @@ class ConsolePages:
     # --- pages ----------------------------------------------------------------------------------------------------
 
     async def _first(self, visit: Visit) -> ConsoleResponse:
-        """Show the first page: the overview to operators, unless they search for a unit as its address once said."""
+        """Show the overview to who may see it, unless a unit is searched for as the address once said; else the units."""
         searched = not visit.asked.query.keys().isdisjoint({"q", "form", "period"})
-        if visit.session.user.role is not Role.OPERATOR or searched:
+        if searched or not access.may_open(visit.session.user, access.OVERVIEW):
             return await self._home(visit)
         found = await self.turns.look(overview.measure_overview, self.live.config.partners, visit.now)
         return self._page("overview", visit, overview_page.arrange_overview(found))
 
     async def _events(self, visit: Visit) -> ConsoleResponse:
         """Show one page of the events that no message leads to."""
-        if visit.session.user.role is not Role.OPERATOR:
-            raise refuse_as_absent()
         search = events_page.read_event_search(visit.asked.query)
         found = await self.turns.look(events_page.read_events_page, search, self.live.config.partners)
         page = self._page("event_list", visit, events_page.arrange_events(search, found))
@@ -508,7 +504,7 @@ class ConsolePages:
                 "periods": shown.periods,
                 "kinds": tuple(reading.KINDS),
                 "standing": stands,
-                "may": visit.session.user.role in DECLARING,
+                "may": visit.session.user.may(Permission.SIGN),
             }
             return layout.render_page("report", language, self._around(visit.asked, visit.word, visit) | said)
 
@@ -589,7 +585,7 @@ class ConsolePages:
             "names": asked.names,
             "compared": compared,
             "headings": reading.name_form_columns(asked.form, visit.asked.language),
-            "may": user.role in DECLARING,
+            "may": user.may(Permission.DECLARE),
             "wrong": wrong,
         }
         page = await self._work(CONSOLE, len(asked.members) * _ROW, self._page, "declared", visit, said)
@@ -597,7 +593,7 @@ class ConsolePages:
 
     async def _declare(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
         user, file, language = visit.session.user, visit.asked.file, visit.asked.language
-        if user.role not in DECLARING:
+        if not user.may(Permission.DECLARE):
             raise given.refuse_declaration()
         asked = await self._counted(
             visit, form, reading.find_visible_report, user, await self._book(), form, unit, period
@@ -634,14 +630,14 @@ class ConsolePages:
             return ConsoleResponse(
                 status=303, location=layout.build_page_path("signing", form, asked.members[0], period)
             )
-        scripted = user.role in DECLARING and found.step in {standing.EarlyStep.READY, ReportState.CLOSED}
+        scripted = user.may(Permission.SIGN) and found.step in {standing.EarlyStep.READY, ReportState.CLOSED}
         said = {
             "standing": found,
             "form": asked.form,
             "period": asked.period,
             "unit": asked.members[0],
             "names": asked.names,
-            "may": user.role in DECLARING,
+            "may": user.may(Permission.SIGN),
             "scripted": scripted,
             "tool": signing_tool.SIGN_XML,
             "wrong": [(each.code, describe_problem(each, language)) for each in problems],
@@ -655,7 +651,7 @@ class ConsolePages:
         """Return the file to sign: the same octets each time, or a new revision if a reason is given."""
         user, said = visit.session.user, visit.asked.form.get("reason")
         reason = None if said is None else replace_controls(" ".join(said.split()))[:_REASON]
-        if user.role not in DECLARING:
+        if not user.may(Permission.SIGN):
             raise given.refuse_signing()
         if reason == "":
             return await self._signing(visit, form, unit, period, [Problem("reason-missing")])
@@ -688,7 +684,7 @@ class ConsolePages:
     async def _take_signed(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
         """Record what an official has signed. Of a refused file, the SHA-256 and the reasons are recorded."""
         user, file = visit.session.user, visit.asked.file
-        if user.role not in DECLARING:
+        if not user.may(Permission.SIGN):
             raise given.refuse_signing()
         found = await self._counted(
             visit, form, standing.read_given_revision, user, await self._book(), form, unit, period
@@ -752,8 +748,7 @@ class ConsolePages:
             "page": page,
             "rows": list(message_list.list_row_texts(page, visit.asked.language)),
             "partners": names[0],
-            "operator": user.role is Role.OPERATOR,
-            "states": [*MessageState, *([message_list.CALLS] if user.role is Role.OPERATOR else [])],
+            "states": [*MessageState, *([message_list.CALLS] if may_see_refused(user) else [])],
             "delivery_states": list(DeliveryState),
             "exported": message_list.EXPORTED,
             "files": {"csv": "CSV", "jsonl": "JSON"},
@@ -814,8 +809,16 @@ class ConsolePages:
             "hub": self.live.config.name,
             "here": asked.here,
             "visitor": visit.session.user if visit else None,
+            "opens": partial(access.may_open, visit.session.user) if visit else None,
             "proof": sessions.make_form_proof(word) if word else "",
         }
+
+
+def _require_access(visit: Visit) -> None:
+    """Check that the user may open the address. Raises `RequestRefused`, as for an address that does not exist."""
+    path = visit.asked.path
+    if path and not access.may_open(visit.session.user, path[0]):
+        raise refuse_as_absent()
 
 
 def _chosen(asked: ConsoleRequest) -> ConsoleResponse:

@@ -16,8 +16,9 @@ from itertools import islice
 import attrs
 
 from hub.console import users, visible_messages
+from hub.console.permissions import Permission
 from hub.console.request import refuse_as_absent
-from hub.console.users import Role, User
+from hub.console.users import User
 from hub.domain import local_time
 from hub.domain.model import Fact, Unit
 from hub.journal import search, unit_registry
@@ -248,7 +249,8 @@ def write_report_file(
 ) -> ReportFile:
     """Return the report as a file of *kind* for *user*. Raises `RequestRefused`.
 
-    A fact of a private service names what it is about, such as a dossier. Only an operator gets these facts listed.
+    A fact of a private service names what it is about, such as a dossier. These facts are listed only for a user with
+    the permission `see-private`.
     """
     asked = read_visible_sources(tx, user, book, form, unit, period)
     if kind not in LISTED:
@@ -258,7 +260,8 @@ def write_report_file(
         return ReportFile(asked.bare, submission.CountedReport(report=report, names=dict(asked.names), lines=summary))
     with facts_behind.open_evidence_to_list(asked, now) as found:
         report, listing = found.report, found.lines
-        hidden = kind == "xlsx" and report.form.service in visible_messages.PRIVATE and user.role is not Role.OPERATOR
+        private = kind == "xlsx" and report.form.service in visible_messages.PRIVATE
+        hidden = private and not user.may(Permission.SEE_PRIVATE)
         lines = listing.sha256 if hidden else search.NamedLines(tx, listing)
         return ReportFile(asked.bare, _written(kind, asked, report, lines, language))
 

@@ -1,6 +1,7 @@
 """The pages of replay plans: the list, a new plan, one plan with its deliveries and the buttons that steer it.
 
-Contains the fields of the forms and what each page reads. Contains no HTTP, no SQL and no check of the user's role.
+Contains the fields of the forms, what each page reads, and which button needs which permission. Contains no HTTP and
+no SQL.
 
     /replays[?before=ID]                 the plans, newest first
     /replays/new?FIELD=VALUE…            the form for a new plan, filled in with the fields of a search
@@ -15,7 +16,9 @@ from datetime import datetime
 import attrs
 
 from hub.console import layout, message_list
+from hub.console.permissions import Permission
 from hub.console.request import ConsoleRequest, refuse_as_absent
+from hub.console.users import User
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
 from hub.domain.sanitize import replace_controls
@@ -66,24 +69,24 @@ class ReplayPages:
     _live: Live  #: the configuration and the province in force
     _word: Callable[[], str]  #: returns a new random word: the key of an order
 
-    async def show(self, asked: ConsoleRequest) -> ReplayPage:
-        """Return the page for a GET request."""
+    async def show(self, asked: ConsoleRequest, user: User) -> ReplayPage:
+        """Return the page for a GET request of *user*."""
         match asked.path[1:]:
             case ():
                 return await self._list(asked)
-            case ("new",):
+            case ("new",) if user.may(Permission.REPLAY):
                 return self._ask(asked.query)
-            case (plan,):
-                return await self._show(asked, plan)
+            case (plan,) if plan != "new":
+                return await self._show(asked, user, plan)
         raise refuse_as_absent()
 
-    async def act(self, asked: ConsoleRequest, by: str, now: datetime) -> ReplayPage | str:
-        """Do what a form asks, for the user *by*. Return the address of the next page, or the page that says why not."""
+    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> ReplayPage | str:
+        """Do what a form of *user* asks. Return the address of the next page, or the page that says why not."""
         match asked.path[1:]:
-            case ():
-                return await self._make(asked.form, by, now)
+            case () if user.may(Permission.REPLAY):
+                return await self._make(asked.form, user.name, now)
             case (plan,):
-                return await self._steer(asked, plan, by, now)
+                return await self._steer(asked, user, plan, now)
         raise refuse_as_absent()
 
     async def _list(self, asked: ConsoleRequest) -> ReplayPage:
@@ -145,7 +148,7 @@ class ReplayPages:
         return ReplayChoice.of(wanted, None, said["to"] or None, again=form.get("again") == "1", made_at=now)
 
     async def _show(
-        self, asked: ConsoleRequest, plan_id: str, wrong: Phrase | None = None, status: int = 200
+        self, asked: ConsoleRequest, user: User, plan_id: str, wrong: Phrase | None = None, status: int = 200
     ) -> ReplayPage:
         after = asked.query.get("after", "")
         try:
@@ -161,7 +164,7 @@ class ReplayPages:
             "results": seen.results,
             "items": seen.items,
             "wrong": wrong,
-            "may": [what for what in _BUTTONS if (plan.state, _BUTTONS[what]) in PLAN],
+            "may": [what for what in _BUTTONS if may_press(user, what) and (plan.state, _BUTTONS[what]) in PLAN],
             "active": plan.state in ACTIVE,
             "live": live,
             "here_again": layout.build_page_path("replays", plan.id, **shown),
@@ -171,18 +174,22 @@ class ReplayPages:
         }
         return ReplayPage("replay", said, status)
 
-    async def _steer(self, asked: ConsoleRequest, plan_id: str, by: str, now: datetime) -> ReplayPage | str:
+    async def _steer(self, asked: ConsoleRequest, user: User, plan_id: str, now: datetime) -> ReplayPage | str:
         what = asked.form.get("do", "")
-        if what not in _BUTTONS:
+        if not may_press(user, what):
             raise refuse_as_absent()
         try:
-            await self._change(plan_id, what, by, now)
+            await self._change(plan_id, what, user.name, now)
         except KeyError:
             raise refuse_as_absent() from None
         except SamePerson:
-            return await self._show(asked, plan_id, phrase("You made this plan: another person must approve it."), 409)
+            return await self._show(
+                asked, user, plan_id, phrase("You made this plan: another person must approve it."), 409
+            )
         except PlanUnmovable:
-            return await self._show(asked, plan_id, phrase("The plan has changed meanwhile; see its state below."), 409)
+            return await self._show(
+                asked, user, plan_id, phrase("The plan has changed meanwhile; see its state below."), 409
+            )
         return layout.build_page_path("replays", plan_id)
 
     async def _change(self, plan_id: str, what: str, by: str, now: datetime) -> ReplayPlan:
@@ -196,6 +203,14 @@ class ReplayPages:
         return await self._journal.admit(CONSOLE, replay_plans.change_plan, plan_id, _BUTTONS[what], by=by, now=now)
 
 
+#: The permission that each button needs. Who may approve a plan may also reject it.
+_NEEDED = {
+    "start": {Permission.REPLAY},
+    "approve": {Permission.APPROVE},
+    "pause": {Permission.REPLAY},
+    "resume": {Permission.REPLAY},
+    "cancel": {Permission.REPLAY, Permission.APPROVE},
+}
 #: The buttons of a plan, and the event for which a state must have room.
 _BUTTONS = {
     "start": PlanEvent.RUN,
@@ -204,6 +219,11 @@ _BUTTONS = {
     "resume": PlanEvent.RESUME,
     "cancel": PlanEvent.CANCEL,
 }
+
+
+def may_press(user: User, what: str) -> bool:
+    """Tell whether *user* may press the button *what*: has one of the permissions that it needs."""
+    return any(map(user.may, _NEEDED.get(what, ())))
 
 
 @attrs.frozen

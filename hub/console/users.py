@@ -1,4 +1,4 @@
-"""Stores the users of the console: names, roles, units and password hashes. Contains one table, no browser.
+"""Stores the users of the console: names, roles, limits and password hashes. Contains one table, no browser.
 
 Each function is one step of a transaction. Each change writes an event that names who made it.
 """
@@ -7,13 +7,13 @@ import json
 import re
 from collections.abc import Iterable
 from datetime import date, datetime
-from enum import StrEnum
 
 import attrs
 import sqlalchemy as sa
 
 from hub.config import ANY
 from hub.console import saved_searches
+from hub.console.permissions import Permission, Role
 from hub.domain.model import Event
 from hub.journal import events, unit_registry
 from hub.report.counting.family import list_unit_family
@@ -24,14 +24,6 @@ from hub.store.transactions import Transaction
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}", re.ASCII)
 
 
-class Role(StrEnum):
-    """What a user may do."""
-
-    READER = "reader"  #: reads the reports of its units, and the messages behind them
-    CLERK = "clerk"  #: also declares figures and hands in signed reports for its units
-    OPERATOR = "operator"  #: sees every unit, and refused messages
-
-
 @attrs.frozen(kw_only=True)
 class User:
     """A person who may sign in."""
@@ -39,13 +31,27 @@ class User:
     name: str
     role: Role
     units: tuple[str, ...]  #: unit codes, each including the units below it, or `*`
+    partners: tuple[str, ...] = (ANY,)  #: codes of the partners whose messages and deliveries it sees, or `*`
     added_at: datetime
     changed_at: datetime  #: when the password was set last
 
     @property
     def sees_all(self) -> bool:
         """Whether the user sees every unit, including units that the registry does not contain."""
-        return self.role is Role.OPERATOR or ANY in self.units
+        return ANY in self.units
+
+    @property
+    def visible_partners(self) -> tuple[str, ...] | None:
+        """The partners whose messages and deliveries the user sees; None: all, also those that are not configured."""
+        return None if ANY in self.partners else self.partners
+
+    def sees_partner(self, code: str | None) -> bool:
+        """Tell whether the user sees what concerns the partner *code* (None: a caller that is no partner)."""
+        return ANY in self.partners or code in self.partners
+
+    def may(self, what: Permission) -> bool:
+        """Tell whether the user's role has the permission *what*."""
+        return self.role.may(what)
 
 
 class NameUnfit(ValueError):
@@ -93,12 +99,33 @@ def find_unknown_units(tx: Transaction, units: Iterable[str]) -> list[str]:
 
 def add_user(tx: Transaction, user: User, hashed: str, *, by: str, now: datetime) -> bool:
     """Add *user* with a password hash. Return False if the name is taken."""
-    row = attrs.asdict(user) | {"units": json.dumps(user.units), "role": str(user.role), "password": hashed}
+    row = attrs.asdict(user) | _write_limits(user) | {"password": hashed}
     if not transactions.insert_missing_rows(tx, console_user, [row]):
         return False
-    said = {"user": user.name, "role": str(user.role), "units": list(user.units), "by": by}
-    events.append_events(tx, Event("user-added", now, None, None, said))
+    events.append_events(tx, Event("user-added", now, None, None, _tell_limits(user) | {"by": by}))
     return True
+
+
+def change_user(tx: Transaction, user: User, *, by: str, now: datetime) -> bool:
+    """Give the user the role, units and partners of *user*. Return False if there is no such user.
+
+    The open sessions of the user go on, with the new limits.
+    """
+    where = console_user.c.name == user.name
+    changed = tx.execute(sa.update(console_user).where(where).values(_write_limits(user))).rowcount
+    if changed:
+        events.append_events(tx, Event("user-changed", now, None, None, _tell_limits(user) | {"by": by}))
+    return bool(changed)
+
+
+def _write_limits(user: User) -> dict[str, str]:
+    """Return the columns of what the user may do, and to what."""
+    return {"role": str(user.role), "units": json.dumps(user.units), "partners": json.dumps(user.partners)}
+
+
+def _tell_limits(user: User) -> dict[str, object]:
+    said: dict[str, object] = {"user": user.name, "role": str(user.role), "units": list(user.units)}
+    return said if ANY in user.partners else said | {"partners": list(user.partners)}
 
 
 def change_password(tx: Transaction, name: str, hashed: str, *, by: str, now: datetime, was: str | None = None) -> bool:
@@ -146,6 +173,7 @@ def _read(row: sa.RowMapping) -> User:
         name=row["name"],
         role=Role(row["role"]),
         units=tuple(json.loads(row["units"])),
+        partners=tuple(json.loads(row["partners"])),
         added_at=row["added_at"],
         changed_at=row["changed_at"],
     )

@@ -1,11 +1,11 @@
 """Reads a message with its events, deliveries and facts, if the user may see it. Contains SQL, no pages.
 
 An accepted message is visible to a user who sees one of its units: the From unit, a recipient, the unit whose document
-it answers, or a unit with a fact from it. A refused message is visible to operators only, because its unit was never
-established.
+it answers, or a unit with a fact from it. The unit of a refused message was never established, so it is visible to a
+user who sees every unit and has the permission `see-refused`.
 
-The official who made a lookup, its purpose and its dossier are visible to operators only. The answers of lookups are
-not shown at all.
+The official who made a lookup, its purpose and its dossier are visible with the permission `see-private`. The answers
+of lookups are not shown at all.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +16,8 @@ import attrs
 import sqlalchemy as sa
 
 from hub.console import users
-from hub.console.users import Role, User
+from hub.console.permissions import Permission
+from hub.console.users import User
 from hub.domain.model import Delivery, Event, Message, MessageState
 from hub.edxml.readable import PacketFinding
 from hub.journal import blobs, events, lineage, search
@@ -48,7 +49,8 @@ class ShownMessage:
 
     message: Message
     private: bool  #: whether its bytes and event bodies are withheld
-    kept: bool  #: whether its bytes are in the journal
+    may_open: bool  #: whether the user may open its content
+    kept: bool  #: whether the user may open its content, and its bytes are in the journal
     receipt: bool  #: whether the hub gave a signed receipt
     happened: Sequence[Mapping[str, object]]  #: events in order, without facts; the first `MOST`
     more: int  #: number of further events
@@ -87,6 +89,11 @@ class ShownMessage:
         ]
 
 
+def may_see_refused(user: User) -> bool:
+    """Tell whether *user* may see what the hub refused. It has no unit, so a user who is limited to some may not."""
+    return user.sees_all and user.may(Permission.SEE_REFUSED)
+
+
 def find_visible_message(tx: Transaction, user: User, identity: str) -> ShownMessage | None:
     """Return the message with the hub's id *identity*; None if it does not exist or *user* may not see it."""
     try:
@@ -97,10 +104,11 @@ def find_visible_message(tx: Transaction, user: User, identity: str) -> ShownMes
     told = events.read_message_events(tx, identity)
     if not _is_open(tx, user, found, made, told):
         return None
-    private = found.service in PRIVATE and user.role is not Role.OPERATOR
-    apart = {"fact-recorded"} | (set() if user.role is Role.OPERATOR else {OPENED})  # who opened it is not for all
+    private = found.service in PRIVATE and not user.may(Permission.SEE_PRIVATE)
+    apart = {"fact-recorded"} | (set() if user.may(Permission.SEE_EVENTS) else {OPENED})  # who opened it is not for all
     happened = [event for event in told if event["event"] not in apart]
     facts = [event for event in told if event["event"] == "fact-recorded"]
+    may_open = not private and user.may(Permission.SEE_CONTENT)
     code = tx.scalars(sa.select(table.c.code).where(table.c.id == identity)).first()
     attempts = exchanges.read_attempts(tx, identity)
     stages = {each.id: list_delivery_stages(each, told, attempts) for each in made[:STAGED]}
@@ -111,7 +119,8 @@ def find_visible_message(tx: Transaction, user: User, identity: str) -> ShownMes
     return ShownMessage(
         message=found,
         private=private,
-        kept=not private and blobs.read_blob_size(tx, found.sha256) is not None,
+        may_open=may_open,
+        kept=may_open and blobs.read_blob_size(tx, found.sha256) is not None,
         receipt=not private and search.read_stored_receipt(tx, identity) is not None,
         happened=happened[:MOST],
         more=max(0, len(happened) - MOST),
@@ -149,7 +158,7 @@ def name_visible_messages(tx: Transaction, user: User, ids: Collection[str]) -> 
     columns = (table.c.id, table.c.service, table.c.message_id, table.c.code, table.c.subject)
     found = {}
     for row in tx.execute(sa.select(*columns).where(table.c.id.in_(list(ids)))):
-        private = row.service in PRIVATE and user.role is not Role.OPERATOR
+        private = row.service in PRIVATE and not user.may(Permission.SEE_PRIVATE)
         found[row.id] = MessageName(row.message_id, row.code, None if private else row.subject)
     return found
 
@@ -161,10 +170,8 @@ def _is_open(
     made: Sequence[Delivery],
     told: Sequence[Mapping[str, object]],
 ) -> bool:
-    if user.role is Role.OPERATOR:
-        return True
     if found.state is not MessageState.ACCEPTED:
-        return False
+        return may_see_refused(user)
     seen = users.read_visible_units(tx, user)
     if seen is None:
         return True
@@ -178,9 +185,10 @@ def _read_visible_links(
     tx: Transaction, user: User, found: Message, told: Sequence[Mapping[str, object]]
 ) -> list[MessageLink]:
     links = lineage.read_message_links(tx, found, told)
-    if user.role is Role.OPERATOR:
-        return links
-    links = [each for each in links if each.state == MessageState.ACCEPTED and each.service not in PRIVATE]
+    if not may_see_refused(user):
+        links = [each for each in links if each.state == MessageState.ACCEPTED]
+    if not user.may(Permission.SEE_PRIVATE):
+        links = [each for each in links if each.service not in PRIVATE]
     seen = users.read_visible_units(tx, user)
     if seen is None:
         return links
@@ -201,8 +209,8 @@ class ShownCall:
 
 
 def find_refused_call(tx: Transaction, user: User, tracking: str) -> ShownCall | None:
-    """Return the refused call with this tracking id, for operators; None for others, or if there is none."""
-    if user.role is not Role.OPERATOR or (call := search.read_refused_call(tx, tracking)) is None:
+    """Return the refused call with this tracking id; None if there is none or *user* may not see it."""
+    if not may_see_refused(user) or (call := search.read_refused_call(tx, tracking)) is None:
         return None
     return ShownCall(call, events.read_call_events(tx, tracking)[:MOST])
 

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 import attrs
 import sqlalchemy as sa
 
+from hub.console.permissions import Permission
 from hub.console.standing import EarlyStep
-from hub.console.users import Role, User
+from hub.console.users import User
 from hub.domain.model import HUB, ReportState
 from hub.journal import search, unit_registry
 from hub.report.counting.family import list_unit_family
@@ -41,7 +42,7 @@ class WaitingReport:
 
 def list_waiting_reports(tx: Transaction, user: User, book: Book, now: datetime) -> Sequence[WaitingReport]:
     """Return the reports of the last ended month that wait for *user*, unit by unit."""
-    if user.role is not Role.CLERK or user.sees_all:
+    if user.sees_all or not (user.role.is_official and user.may(Permission.SIGN)):
         return ()
     month = find_month_containing(find_month_containing(now, book.cuts).start - timedelta(seconds=1), book.cuts)
     units = unit_registry.list_registry_units(tx)

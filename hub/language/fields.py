@@ -59,6 +59,7 @@ FIELDS: Mapping[str, Phrase] = {
     "outside": phrase("outside the province"),
     "paper": phrase("also on paper"),
     "partner": phrase("partner"),
+    "partners": phrase("partners"),
     "period": phrase("period"),
     "place": phrase("place"),
     "plan": phrase("replay plan"),

@@ -242,6 +242,9 @@ TERMS: Mapping[str, Term] = {
     ),
     "event/give-up": Term(phrase("waiting deliveries were given up"), phrase("A person gave waiting deliveries up.")),
     "event/user-added": Term(phrase("an account was added"), phrase("A user may sign in at the console.")),
+    "event/user-changed": Term(
+        phrase("an account was changed"), phrase("The account has another role, or sees other units or partners.")
+    ),
     "event/user-password-changed": Term(
         phrase("a password was changed"), phrase("The account has a new password; its sessions ended.")
     ),
@@ -537,9 +540,18 @@ TERMS: Mapping[str, Term] = {
     "verdict/no-evidence": Term(
         phrase("no evidence"), phrase("A number above 0 was declared, and no fact is behind the cell.")
     ),
+    "role/viewer": Term(
+        phrase("viewer"),
+        phrase("Reads the reports of its units, and finds the messages behind them without their content."),
+    ),
     "role/reader": Term(phrase("reader"), phrase("Reads the reports of its units, and the messages behind them.")),
     "role/clerk": Term(phrase("clerk"), phrase("Also declares figures and submits signed reports for its units.")),
-    "role/operator": Term(phrase("operator"), phrase("Sees every unit, and refused messages.")),
+    "role/engineer": Term(phrase("engineer"), phrase("Follows the exchange, opens content and replays deliveries.")),
+    "role/approver": Term(
+        phrase("approver"), phrase("Follows the exchange, opens content and approves what others plan to replay.")
+    ),
+    "role/operator": Term(phrase("operator"), phrase("May do everything but manage the accounts.")),
+    "role/administrator": Term(phrase("administrator"), phrase("May do everything, and manages the accounts.")),
     "check/database": Term(phrase("database"), phrase("The database answers.")),
     "check/schema": Term(
         phrase("version of the database"), phrase("The database has the version that the program needs.")

@@ -58,6 +58,17 @@ def test_a_user_is_added_listed_given_another_password_and_removed(home, typed):
     assert typed("list", "--json") == []
 
 
+def test_a_role_and_limits_are_given_and_changed(typed):
+    password = ("--password-file", "@word", "--json")
+    (said,) = typed("add", "ky", "--role", "engineer", "--partner", "vpub", "--partner", "vpub", *password)
+    assert (said["role"], said["units"], said["partners"]) == ("engineer", ["*"], ["vpub"])
+    (said,) = typed("set", "ky", "--role", "approver", "--unit", "H55.13", "--json")
+    assert (said["role"], said["units"], said["partners"]) == ("approver", ["H55.13"], ["vpub"])
+    (said,) = typed("set", "KY", "--partner", "*", "--json")
+    assert typed("list", "--json") == [said]
+    assert (said["role"], said["units"], said["partners"]) == ("approver", ["H55.13"], ["*"])
+
+
 def test_what_does_not_fit_is_told_by_the_exit_code(typed):
     typed("add", "an", "--role", "reader", "--password-file", "@word", code=2)
     typed("add", "an", "--role", "king", "--unit", "H55", "--password-file", "@word", code=2)
@@ -65,6 +76,10 @@ def test_what_does_not_fit_is_told_by_the_exit_code(typed):
     typed("add", "an", "--role", "reader", "--unit", "H55", code=2)  # no terminal to ask on
     typed("add", "an", "--role", "reader", "--unit", "H55.99", "--password-file", "@word", code=4)
     typed("add", "an", "--role", "reader", "--unit", "H55", "--password-file", "@short", code=1)
+    typed("add", "an", "--role", "viewer", "--password-file", "@word", code=2)
+    typed("add", "an", "--role", "engineer", "--partner", "nobody", "--password-file", "@word", code=4)
+    typed("set", "an", "--role", "viewer", code=4)
+    typed("set", "an", code=2)
     typed("password", "an", "--password-file", "@word", code=4)
     typed("remove", "an", code=4)
     typed("sessions", "an", code=4)

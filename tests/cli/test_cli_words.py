@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from hub.cli import lienthong, screen, send
 from hub.config import read_config
-from hub.console import users
+from hub.console import permissions
 from hub.domain import errors
 from hub.domain.model import DeliveryState, Event, MessageState, Receive
 from hub.intake import grants
@@ -32,7 +32,7 @@ Type = Callable[..., Result]
 RAW = {
     word for key in TERMS for scope, word in [key.split("/")] if scope in {"event", "attempt", "documents", "status"}
 }
-FILTERS = {*MessageState, *DeliveryState, *users.Role, *Receive}
+FILTERS = {*MessageState, *DeliveryState, *permissions.Role, *Receive}
 
 
 @pytest.fixture(scope="module")

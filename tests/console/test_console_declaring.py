@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.console.users import Role
+from hub.console.permissions import Role
 from hub.formats.spool import Octets
 from hub.report.form.form import choose_form
 from hub.report.form.period import parse_period

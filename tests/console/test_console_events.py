@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from hub.console import events_page
-from hub.console.users import Role
+from hub.console.permissions import Role
 from hub.domain.model import Event
 from hub.journal import events
 from hub.store import transactions

@@ -9,8 +9,8 @@ import pytest
 
 from hub.console import help_pages, layout
 from hub.console.help_pages import HelpLibrary, name_error_help, read_help_folder, read_help_library
+from hub.console.permissions import Role
 from hub.console.request import LANGUAGE, RequestRefused
-from hub.console.users import Role
 from hub.domain.errors import SENTENCES, Unready
 from hub.language.languages import Language
 from tests.conftest import ROOT

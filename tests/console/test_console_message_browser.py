@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from hub.console.edge import HEADERS
-from hub.console.users import Role
+from hub.console.permissions import Role
 from hub.domain.model import Problem
 from tests.browsing import chromium, judge, window
 from tests.console.test_console_messages import TRACKING, attempts, call, packet, signed_in, try_to_deliver

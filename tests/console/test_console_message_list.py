@@ -12,7 +12,7 @@ import pytest
 
 from hub.console import message_list, saved_searches, users
 from hub.console.message_list import COUNTED, PAGE
-from hub.console.users import Role
+from hub.console.permissions import Role
 from hub.domain.ids import make_id
 from hub.domain.model import Event, Problem
 from hub.journal import events

@@ -9,7 +9,7 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub.console.users import Role
+from hub.console.permissions import Role
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Event, Problem, Reply, Request
 from hub.edxml.sample import make_sample_packet
@@ -284,7 +284,7 @@ def test_what_is_no_xml_is_shown_as_text(town, operator, content):
 
 
 def test_who_may_open_what(town):
-    """Every place of a message × every kind of user: content is never shown without an event of it."""
+    """Every place of a message × every kind of user: content is never shown without the permission and an event."""
     message = packet(town, 1)
     try_to_deliver(town, (200, b"<taken/>"))
     private = town.take(2, service="lookups", subject="tra cứu")
@@ -296,29 +296,33 @@ def test_who_may_open_what(town):
         "recipient": signed_in(town, "binh", "H55.01", role=Role.CLERK),
         "foreign": signed_in(town, "chi", "H55.30"),
         "everywhere": signed_in(town, "dung", "*"),
+        "viewer": signed_in(town, "giang", "*", role=Role.VIEWER),
+        "engineer": signed_in(town, "hai", role=Role.ENGINEER),
+        "of a unit": signed_in(town, "khanh", "H55.13", role=Role.OPERATOR),
         "nobody": Browser(town),
     }
     users["operator"].get(f"/messages/{message}")
     (attempt,) = attempts(users["operator"], message)
-    own = {"operator", "sender", "recipient", "everywhere"}
+    own = {"operator", "sender", "recipient", "everywhere", "engineer", "of a unit"}
+    every = {"operator", "engineer"}  # those who see what belongs to no unit
     places = {
-        f"/messages/{message}": own,
-        f"/messages/{message}/receipt": own,
+        f"/messages/{message}": own | {"viewer"},
+        f"/messages/{message}/receipt": own | {"viewer"},
         f"/messages/{message}/content": own,
         f"/messages/{message}/packet": own,
         f"/messages/{message}/attachments/1": own,
         attempt: own,
-        f"/messages/{private}": own,
-        f"/messages/{private}/content": {"operator"},
-        f"/messages/{private}/packet": {"operator"},
-        f"/messages/{refused}": {"operator"},
-        f"/messages/{refused}/packet": {"operator"},
-        f"/messages/{refused}/attachments/1": {"operator"},
-        f"/messages/{message}/compare/{refused}": {"operator"},
-        f"/messages/{message}/compare/{private}": {"operator"},
+        f"/messages/{private}": own | {"viewer"},
+        f"/messages/{private}/content": {"operator", "of a unit"},
+        f"/messages/{private}/packet": {"operator", "of a unit"},
+        f"/messages/{refused}": every,
+        f"/messages/{refused}/packet": every,
+        f"/messages/{refused}/attachments/1": every,
+        f"/messages/{message}/compare/{refused}": every,
+        f"/messages/{message}/compare/{private}": {"operator", "of a unit"},
         f"/messages/{message}/compare/{TRACKING}": set(),
         f"{attempt}/compare/{attempt.rpartition('/')[2]}": own,
-        f"/messages/{TRACKING}": {"operator"},
+        f"/messages/{TRACKING}": every,
         attempt.replace(message, refused): set(),
     }
     shows = ("/content", "/packet", "/attachments/1", attempt)

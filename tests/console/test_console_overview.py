@@ -7,7 +7,7 @@ import pytest
 
 from hub import config
 from hub.console import layout, overview_page
-from hub.console.users import Role
+from hub.console.permissions import Role
 from hub.domain.ids import make_id
 from hub.domain.model import Event, Problem, Receive
 from hub.journal import events, nodes

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hub.config.values import ReplaySettings
-from hub.console.users import Role
+from hub.console.permissions import Role
 from hub.domain.model import DeliveryState
 from hub.journal.queue import replay_plans
 from hub.journal.queue.replay_rules import PlanState

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from hub.config.reports import ReportSettings
 from hub.console import reading
+from hub.console.permissions import Role
 from hub.console.reading import PAGE, FactCursor
 from hub.console.request import RequestRefused
-from hub.console.users import Role
 from hub.domain.errors import Unready
 from hub.domain.model import DeliveryState, Fact, Problem, Unit
 from hub.intake.endpoint import Counted

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 
-from hub.console import passwords, sessions, sign_in_queue, users
+from hub.console import passwords, permissions, sessions, sign_in_queue, users
 from hub.console.request import BEGINNING, SESSION
 from hub.console.sign_in_queue import OF_ONE_PLACE, WAITING
 from hub.domain.errors import Unready
@@ -43,7 +43,7 @@ def change_password(town, name="an", password="another long word"):
 def test_operators_alone_read_what_the_hub_finds_of_itself_in_its_own_words(town, an):
     assert an.get("/readiness").status == 404
     assert 'href="/readiness"' not in an.page
-    town.add("op", role=users.Role.OPERATOR)
+    town.add("op", role=permissions.Role.OPERATOR)
     operator = Browser(town, "10.0.0.3")
     assert operator.get("/readiness").status == 401
     assert operator.sign_in("op").status == 303

@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from hub.console import standing as console
-from hub.console.users import Role, User
+from hub.console.permissions import Role
+from hub.console.users import User
 from hub.domain.errors import SENTENCES
 from hub.domain.model import HUB, ReportState
 from hub.formats.spool import Octets
@@ -210,7 +211,7 @@ def test_a_report_that_came_back_says_why_and_is_signed_anew(town, clerk):
     old = get(clerk)
     assert hand_in(clerk, by_xmlsec(old)).status == 303
     province = clerk.pages.live.province
-    user = User(name="chi", role=Role.OPERATOR, units=(), added_at=NOW, changed_at=NOW)
+    user = User(name="chi", role=Role.OPERATOR, units=("*",), added_at=NOW, changed_at=NOW)
     with transactions.write_transaction(town.engine) as tx:
         counted = console.count_report_for_release(tx, user, read_shipped_book(), "edoc", "H55.13", PERIOD, NOW)
         submission.submit_report(tx, province, counted, "baocao", reason="", by="vanhanh", now=NOW)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hub.console.users import Role
+from hub.console.permissions import Role
 from hub.formats.spool import Octets
 from hub.journal import blobs
 from hub.report.form.book import read_shipped_book

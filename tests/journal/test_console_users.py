@@ -6,7 +6,8 @@ import attrs
 import pytest
 
 from hub.console import sessions, users
-from hub.console.users import Role, User
+from hub.console.permissions import PERMISSIONS, Permission, Role
+from hub.console.users import User
 from hub.domain.model import Unit
 from hub.journal import unit_registry
 from hub.store import transactions
@@ -74,6 +75,25 @@ def test_two_tries_at_once_are_two_tries(engine):
     assert None not in waits[6:]
 
 
+def test_a_user_gets_another_role_and_other_limits_and_keeps_its_sessions(tx):
+    add(tx)
+    session = enter(tx)
+    changed = attrs.evolve(AN, role=Role.ENGINEER, units=("*",), partners=("vpub",))
+    assert users.change_user(tx, changed, by="test", now=NOW)
+    assert users.find_user(tx, "an") == changed
+    assert sessions.find_session(tx, session.sha256, NOW) == attrs.evolve(session, user=changed)
+    assert not users.change_user(tx, attrs.evolve(changed, name="binh"), by="test", now=NOW)
+    assert changed.visible_partners == ("vpub",)
+    assert AN.visible_partners is None
+
+
+@pytest.mark.parametrize("role", [*Role])
+def test_a_permission_is_of_the_role_alone(role):
+    user = attrs.evolve(AN, role=role)
+    assert {each for each in Permission if user.may(each)} == PERMISSIONS[role]
+    assert role.is_official == user.role.is_official == (Permission.SEE_OVERVIEW not in PERMISSIONS[role])
+
+
 @pytest.mark.parametrize(
     ("units", "seen"),
     [
@@ -86,5 +106,4 @@ def test_two_tries_at_once_are_two_tries(engine):
 def test_a_user_sees_its_units_and_those_below(tx, units, seen):
     unit_registry.write_registry_units(tx, [*UNITS, Unit("H55.77", "Đơn vị ngoài", "H55.99")])
     assert users.read_visible_units(tx, attrs.evolve(AN, units=units)) == (None if seen is None else frozenset(seen))
-    assert users.read_visible_units(tx, attrs.evolve(AN, units=units, role=Role.OPERATOR)) is None
     assert users.find_unknown_units(tx, ("H55", "H98", "*")) == ["H98"]

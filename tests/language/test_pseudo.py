@@ -26,7 +26,8 @@ from twisted.web.test.requesthelper import DummyRequest
 from adapters.mail.letter import write_mail
 from hub.console import request as refusals
 from hub.console import standing
-from hub.console.users import Role, User
+from hub.console.permissions import Role
+from hub.console.users import User
 from hub.domain.errors import SENTENCES
 from hub.domain.model import Fact, Problem
 from hub.formats.spool import Octets
@@ -281,7 +282,7 @@ def test_signing_in_and_what_is_refused(town: Town) -> None:
 
 
 def test_the_public_pages_and_the_page_of_contracts(town: Town) -> None:
-    operator = User(name="op", role=Role.OPERATOR, units=(), added_at=NOW, changed_at=NOW)
+    operator = User(name="op", role=Role.OPERATOR, units=("*",), added_at=NOW, changed_at=NOW)
     with pseudo.spoken():
         live = town.pages().live
         with transactions.write_transaction(town.engine) as tx:

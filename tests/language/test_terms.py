@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
+from hub.console.permissions import Role
 from hub.console.standing import EarlyStep
-from hub.console.users import Role
 from hub.console.visible_messages import OpenedContent
 from hub.domain import lifecycle
 from hub.domain.model import (

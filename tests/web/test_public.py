@@ -3,7 +3,8 @@
 from typing import Any, cast
 
 from hub.console import standing
-from hub.console.users import Role, User
+from hub.console.permissions import Role
+from hub.console.users import User
 from hub.report.form.book import read_shipped_book
 from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions
@@ -13,7 +14,7 @@ from hub.workload import submission
 from tests.console_town import done
 from tests.province import NOW
 
-OPERATOR = User(name="op", role=Role.OPERATOR, units=(), added_at=NOW, changed_at=NOW)
+OPERATOR = User(name="op", role=Role.OPERATOR, units=("*",), added_at=NOW, changed_at=NOW)
 
 
 def publish(town, period):

@@ -1,0 +1,36 @@
+"""Which permission each address of the console needs. Pure: knows no requests and no journal.
+
+The first piece of an address decides. What a page then shows is limited to the units and partners of the account by
+the functions that read it.
+"""
+
+from collections.abc import Mapping
+
+from hub.console.permissions import Permission
+from hub.console.users import User
+
+#: The name of the first page of those who follow the exchange. It has the address `/`.
+OVERVIEW = "overview"
+#: The permission that an address needs, by its first piece. Every signed-in user may open the others: `/`, the account.
+NEEDED: Mapping[str, Permission] = {
+    OVERVIEW: Permission.SEE_OVERVIEW,
+    "units": Permission.SEE_REPORTS,
+    "reports": Permission.SEE_REPORTS,
+    "declarations": Permission.SEE_REPORTS,
+    "signing": Permission.SEE_REPORTS,
+    "messages": Permission.FIND_MESSAGES,
+    "messages.csv": Permission.FIND_MESSAGES,
+    "messages.jsonl": Permission.FIND_MESSAGES,
+    "events": Permission.SEE_EVENTS,
+    "readiness": Permission.SEE_READINESS,
+    "replays": Permission.SEE_REPLAYS,
+}
+#: Pages about what belongs to no unit. A user who is limited to some units may not open them.
+OF_NO_UNIT = frozenset({OVERVIEW, "events"})
+
+
+def may_open(user: User, name: str) -> bool:
+    """Tell whether *user* may open the addresses that begin with *name*."""
+    if name in OF_NO_UNIT and not user.sees_all:
+        return False
+    return name not in NEEDED or user.may(NEEDED[name])
