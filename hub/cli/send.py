@@ -237,7 +237,7 @@ def _connected(screen: Screen, caller: Caller) -> Generator[tuple["DocumentsClie
                 "give --as PARTNER, or all of --key, --certificate, --ca and --url",
             )
         )
-    url = caller.url or _address(config())
+    url = caller.url or find_documents_url(config())
     try:
         signers = certificates(caller.hub_certificate.read_bytes()) if caller.hub_certificate else ()
         # this hub signs with another certificate than that of its TLS
@@ -258,7 +258,7 @@ def _connected(screen: Screen, caller: Caller) -> Generator[tuple["DocumentsClie
         yield client, config
 
 
-def _address(config: "Config") -> str:
+def find_documents_url(config: "Config") -> str:
     """Return the URL of the hub in the configuration: its public address, or its port on this machine."""
     if config.public_url:
         return f"{config.public_url.rstrip('/')}/soap/documents"

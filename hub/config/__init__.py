@@ -1,7 +1,7 @@
 """The operator's configuration: `hub.toml`, `partners/*.toml`, `trust/`. All keys: docs/reference/configuration.md."""
 
 from hub.config.changes import describe_config_changes
-from hub.config.reading import read_config, read_data_directory
+from hub.config.reading import is_partner_code, read_config, read_data_directory
 from hub.config.values import ANY, Broker, Config, Listen, Partner, RevocationSource
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Partner",
     "RevocationSource",
     "describe_config_changes",
+    "is_partner_code",
     "read_config",
     "read_data_directory",
 ]

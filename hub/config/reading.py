@@ -430,6 +430,11 @@ def _partners(home: Path, candidates: Mapping[str, str]) -> tuple[dict[str, Part
     return partners, mistakes
 
 
+def is_partner_code(code: str) -> bool:
+    """Tell whether *code* may be the code of a partner, and so the name of its file."""
+    return re.fullmatch(_CODE, code) is not None and code != HUB
+
+
 def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake]) -> Partner:
     receive = (
         table.text(
@@ -443,7 +448,7 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake])
         for name in table.texts("certificates", ())
     ]
     certificates = [file[0] for file in named if file]
-    if not re.fullmatch(_CODE, code) or code == HUB:
+    if not is_partner_code(code):
         table.wrong(
             "",
             phrase("{code} is not a valid partner code", code=repr(code)),

@@ -15,8 +15,8 @@ _PACKET = """<?xml version="1.0" encoding="UTF-8"?>
 <edXML:MessageHeader>
 <edXML:From>{sender}</edXML:From>
 <edXML:To>{recipient}</edXML:To>
-<edXML:DocumentId>{code},{day},1/CHECK</edXML:DocumentId>
-<edXML:Code><edXML:CodeNumber>1</edXML:CodeNumber><edXML:CodeNotation>CHECK</edXML:CodeNotation></edXML:Code>
+<edXML:DocumentId>{code},{day},{number}/{notation}</edXML:DocumentId>
+<edXML:Code><edXML:CodeNumber>{number}</edXML:CodeNumber><edXML:CodeNotation>{notation}</edXML:CodeNotation></edXML:Code>
 <edXML:PromulgationInfo><edXML:Place>Thái Nguyên</edXML:Place><edXML:PromulgationDate>{day}</edXML:PromulgationDate></edXML:PromulgationInfo>
 <edXML:DocumentType><edXML:Type>1</edXML:Type><edXML:TypeDetail>0</edXML:TypeDetail><edXML:TypeName>Công văn</edXML:TypeName></edXML:DocumentType>
 <edXML:Subject>{subject}</edXML:Subject>
@@ -49,10 +49,12 @@ _PACKET = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def make_sample_packet(sender: str, recipient: str, subject: str, promulgated: date) -> bytes:
+def make_sample_packet(
+    sender: str, recipient: str, subject: str, promulgated: date, *, number: int = 1, notation: str = "CHECK"
+) -> bytes:
     """Return a new document from the unit *sender* to the unit *recipient*.
 
-    It has the form of the VXP SDK and one attachment.
+    It has the form of the VXP SDK and one attachment. Its DocumentId contains its *number* and *notation*.
     """
     day = promulgated.strftime("%Y/%m/%d")
     packet = _PACKET.format(
@@ -61,6 +63,8 @@ def make_sample_packet(sender: str, recipient: str, subject: str, promulgated: d
         recipient=_organization(recipient),
         code=escape(sender),
         day=day,
+        number=number,
+        notation=escape(notation),
         subject=escape(subject),
     )
     return packet.encode()

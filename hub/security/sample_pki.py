@@ -14,7 +14,7 @@ import attrs
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 MARK = "Lien Thong SAMPLE - not for production"
@@ -107,6 +107,18 @@ def write_sample_pki(
     for partner in partners:
         _pair(directory / "partners" / partner, *authority.issue(partner, now))
     (directory / "crl.pem").write_bytes(authority.revoke(now=now).public_bytes(Encoding.PEM))
+
+
+def add_sample_partner(directory: Path, name: str, now: datetime) -> None:
+    """Write `partners/NAME.crt|.key` into *directory*, issued by its sample CA.
+
+    Raises OSError, ValueError or TypeError if the CA cannot be read, and FileExistsError if the key exists.
+    """
+    key = load_pem_private_key((directory / "ca.key").read_bytes(), None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise TypeError(f"{directory / 'ca.key'}: not an RSA key")
+    authority = Authority(key, x509.load_pem_x509_certificate((directory / "ca.crt").read_bytes()))
+    _pair(directory / "partners" / name, *authority.issue(name, now))
 
 
 def write_secret(path: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ import click
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, colour_difference, command, command_group, pass_screen, t
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import DOCUMENTS
-from hub.language.phrases import Phrase
+from hub.language.phrases import Phrase, phrase
 
 #: Special values of --calls and --tells.
 NONE, DEFAULT = "none", "default"
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @command_group(
     "partners",
     t("Partners: list them, add or change one, what each may call."),
+    table={"simulate": ("hub.cli.partner.simulate:simulate_partner", phrase("Be a partner that answers as told"))},
 )
 def partners() -> None:
     pass

@@ -1,0 +1,655 @@
+"""`lienthong partners simulate`: is a partner that answers as it is told, until it is stopped.
+
+Finds the partner's key and the hub's certificates, prints each call, and reads new answers from the keyboard.
+`hub.simulator` serves the calls. The reactor is imported only here, when the command runs.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from itertools import count
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+import click
+
+from hub.cli.screen import (
+    FAILED,
+    NOT_FOUND,
+    OK,
+    PARTLY,
+    UNAVAILABLE,
+    CommandStop,
+    Screen,
+    WholeNumber,
+    command,
+    exit_command,
+    pass_screen,
+    say,
+    say_count,
+    t,
+)
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from hub.cli.documents_client import DocumentsClient
+    from hub.config import Config, Partner
+    from hub.domain.model import Problem
+    from hub.security.certificates import Identity
+    from hub.simulator.answers import AnswerPlan, ScriptLine, ToldAnswer
+    from hub.simulator.partner_site import SimulatedCall, SimulatedPartner
+    from hub.simulator.tally import SimulationTally
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_PATH = "/soap/documents"
+#: Seconds that one call to the hub may take.
+_PATIENCE = 15.0
+#: Maximum octets of a typed line.
+_LINE = 4096
+#: Seconds that the last answer has to leave.
+_LEAVE = 0.2
+
+
+def _read_answer(_context: click.Context, _option: click.Parameter, value: str) -> "ToldAnswer":
+    from hub.simulator.answers import AnswerUnfit, parse_answer
+
+    try:
+        return parse_answer(value)
+    except AnswerUnfit as unfit:
+        raise click.BadParameter(say(unfit.reason)) from unfit
+
+
+def _read_script(_context: click.Context, _option: click.Parameter, value: Path | None) -> "tuple[ScriptLine, ...]":
+    from hub.simulator.answers import AnswerUnfit, parse_script
+
+    try:
+        return () if value is None else parse_script(value.read_text("utf-8"))
+    except AnswerUnfit as unfit:
+        raise click.BadParameter(say(unfit.reason)) from unfit
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@attrs.frozen(kw_only=True)
+class SimulationFiles:
+    """Where the key of the partner and the certificates of the hub are."""
+
+    key: Path | None
+    certificate: Path | None
+    ca: Path | None
+    hub_certificate: Path | None
+    url: str | None
+
+
+@attrs.frozen(kw_only=True)
+class SimulationOptions:
+    """What the partner is to do."""
+
+    usual: "ToldAnswer"
+    script: "tuple[ScriptLine, ...]"
+    host: str
+    port: int | None
+    add: bool
+    units: tuple[str, ...]
+    number: int  #: documents to send
+    rate: float  #: documents a second
+    sender: str | None
+    recipient: str | None
+    most_calls: int | None
+    most_seconds: float | None
+    yes: bool
+
+
+@command(
+    "simulate",
+    t(
+        "Be the partner CODE: serve SendDocument over TLS, check each call of the hub (signature, contract, packet), "
+        "and answer as told, until Ctrl-C.\n\nAnswers: accept · refuse:CODE:DETAIL · slow:SECONDS · down · garbage · "
+        "timeout. Type another one and press Enter to change it while it runs. A script gives one answer a line; `xN` "
+        "behind an answer is for N calls, and after the last line --answer holds again.\n\nThe partner's key and "
+        "certificate are pki/partners/CODE.key and .crt. Without them, and without a file partners/CODE.toml, they "
+        "are made with the sample CA, and the lines of the partner's file are printed; --add writes them. Away "
+        "from any hub, give --key, --certificate and --hub-certificate.\n\n--send makes it also send signed documents. "
+        "The hub counts them like any others, so use a hub that is for tests.\n\nExits 0 if each call passed all checks "
+        "and each document was accepted, 1 if not, 3 if some documents were accepted, 69 if the hub or the port "
+        "cannot be had."
+    ),
+    "lienthong -c tinh/hub.toml partners simulate vpub",
+    "lienthong -c tinh/hub.toml partners simulate vpub --answer refuse:unit-unknown:H55.99",
+    "lienthong -c tinh/hub.toml partners simulate vpub --script ba-ngay.txt --calls 20 --json",
+    "lienthong -c tinh/hub.toml partners simulate thu --add --unit H55.90 --send 100 --rate 5 --to H55.13",
+    "lienthong partners simulate vpub --key k.key --certificate k.crt --hub-certificate hub.crt --port 9443",
+)
+@click.argument("code")
+@click.option(
+    "--answer",
+    "usual",
+    default="accept",
+    show_default=True,
+    metavar=t("ANSWER"),
+    callback=_read_answer,
+    help=t("The answer to each call."),
+)
+@click.option("--script", type=_FILE, metavar=t("FILE"), callback=_read_script, help=t("Answers to the first calls."))
+@click.option("--host", default="127.0.0.1", show_default=True, help=t("The address to listen at."))
+@click.option(
+    "--port",
+    type=WholeNumber(0, 65535),
+    help=t("The port to listen at; default that of the partner's file, otherwise a free one."),
+)
+@click.option("--add", is_flag=True, help=t("Add the partner to the hub if it is not known yet."))
+@click.option("--unit", "units", metavar=t("CODE"), multiple=True, help=t("A unit of the partner that is added."))
+@click.option("--send", "number", type=WholeNumber(0), default=0, metavar="N", help=t("Also send N documents."))
+@click.option("--rate", type=float, default=1.0, show_default=True, metavar="N", help=t("Documents a second."))
+@click.option("--from", "sender", metavar=t("CODE"), help=t("The unit that sends; default the first of the partner."))
+@click.option("--to", "recipient", metavar=t("CODE"), help=t("The unit to send to; default one of another partner."))
+@click.option("--yes", is_flag=True, help=t("Also send to a hub that is not on this machine."))
+@click.option("--calls", "most_calls", type=WholeNumber(1), metavar="N", help=t("Stop after N calls."))
+@click.option("--seconds", "most_seconds", type=float, metavar="N", help=t("Stop after N seconds."))
+@click.option("--url", metavar="URL", help=t("Address of the hub's documents service, to send to."))
+@click.option("--key", type=_FILE, help=t("Private key (PEM)."))
+@click.option("--certificate", type=_FILE, help=t("Certificate (PEM)."))
+@click.option("--ca", type=_FILE, help=t("The hub's CA (PEM)."))
+@click.option("--hub-certificate", type=_FILE, help=t("The certificates that the hub shows and signs with (PEM)."))
+@pass_screen
+def simulate_partner(
+    screen: Screen,
+    code: str,
+    url: str | None,
+    key: Path | None,
+    certificate: Path | None,
+    ca: Path | None,
+    hub_certificate: Path | None,
+    **given: Any,
+) -> None:
+    options = SimulationOptions(**given)
+    if options.rate <= 0 or (options.most_seconds or 1) <= 0:
+        raise click.UsageError(t("--rate and --seconds must be above 0"))
+    files = SimulationFiles(key=key, certificate=certificate, ca=ca, hub_certificate=hub_certificate, url=url)
+    setting = _find_setting(screen, code, files, options)
+    _run(screen, code, setting, options)
+
+
+@attrs.frozen(kw_only=True)
+class SimulationSetting:
+    """What was found of the partner and of the hub."""
+
+    identity: "Identity"
+    hub: "tuple[x509.Certificate, ...]"
+    port: int
+    client: "Callable[[], DocumentsClient] | None"  #: None: nothing is to be sent
+    hub_url: str | None
+    sender: str | None
+    recipient: str | None
+
+
+def _find_setting(screen: Screen, code: str, files: SimulationFiles, options: SimulationOptions) -> SimulationSetting:
+    from cryptography.x509 import load_pem_x509_certificates
+
+    from hub.security.certificates import Identity
+
+    given = files.key and files.certificate and files.hub_certificate
+    config = None if given and not options.add else _read_config(screen, code)
+    partner = None if config is None else config.partners.get(code)
+    try:
+        if files.key and files.certificate:
+            key, certificate = files.key, files.certificate
+        else:
+            assert config is not None
+            key, certificate = _find_pair(screen, config.path.parent / "pki", code, partner)
+        identity = Identity.read(key, certificate)
+        if files.hub_certificate:
+            hub = tuple(load_pem_x509_certificates(files.hub_certificate.read_bytes()))
+        else:
+            assert config is not None
+            hub = tuple(signer.certificate for _, signer in config.own)
+    except (OSError, ValueError, TypeError) as error:
+        raise CommandStop(str(error)) from error
+    if partner is not None and identity.certificate not in partner.certificates:
+        raise CommandStop(
+            t("{certificate} is not a certificate of the partner {code}", certificate=certificate, code=code)
+        )
+    port = _choose_port(options, partner)
+    if config is not None and partner is None:
+        _introduce(screen, code, certificate, f"https://{_write_host(options.host)}:{port}{_PATH}", options)
+    elif partner is not None and not _is_served(partner, port):
+        screen.note(
+            t(
+                "The hub does not push to this port: the file of {code} says {url}",
+                code=code,
+                url=partner.url or "–",
+            )
+        )
+    sender, recipient = options.sender, options.recipient
+    if config is not None and options.number:
+        sender = sender or _first_unit(config, [code]) or (options.units[0] if options.units else None)
+        recipient = recipient or _first_unit(config, [each for each in config.partners if each != code])
+    hub_url, client = _find_client(files, config, options, key, certificate, hub)
+    if client is not None and not (sender and recipient):
+        raise click.UsageError(t("give --from and --to"))
+    return SimulationSetting(
+        identity=identity,
+        hub=hub,
+        port=port,
+        client=client,
+        hub_url=hub_url,
+        sender=sender,
+        recipient=recipient,
+    )
+
+
+def _read_config(screen: Screen, code: str) -> "Config":
+    from hub.config import is_partner_code, read_config
+
+    if not is_partner_code(code):
+        raise CommandStop(t("{code} is not a valid partner code", code=repr(code)))
+    return read_config(screen.config)
+
+
+def _find_pair(screen: Screen, pki: Path, code: str, partner: "Partner | None") -> tuple[Path, Path]:
+    """Return the partner's key and certificate. If the hub does not know it yet, they may be made here."""
+    from hub.security import sample_pki
+
+    key, certificate = (pki / "partners" / f"{code}.{ending}" for ending in ("key", "crt"))
+    if key.exists() and certificate.exists():
+        return key, certificate
+    if partner is not None or not (pki / "ca.key").exists():
+        raise CommandStop(t("there is no {key}; give --key and --certificate", key=key), NOT_FOUND)
+    sample_pki.add_sample_partner(pki, code, datetime.now(UTC))
+    screen.note(t("Wrote {path}", path=certificate))
+    return key, certificate
+
+
+def _choose_port(options: SimulationOptions, partner: "Partner | None") -> int:
+    from hub.runtime.free_ports import find_free_ports
+
+    if options.port:
+        return options.port
+    if options.port is None and partner is not None and partner.url:
+        parts = urlsplit(partner.url)
+        if parts.scheme == "https" and _is_here(parts.hostname or "") and parts.port:
+            return parts.port
+    return find_free_ports(1)[0]
+
+
+def _is_served(partner: "Partner", port: int) -> bool:
+    """Tell whether the hub pushes to *port* of this machine."""
+    parts = urlsplit(partner.url or "")
+    return partner.takes_documents and _is_here(parts.hostname or "") and parts.port == port
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _write_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _introduce(screen: Screen, code: str, certificate: Path, url: str, options: SimulationOptions) -> None:
+    """Add the partner to the hub, or print the lines of its file."""
+    from hub.cli.partners import add_partner
+    from hub.config.writing import write_partner_toml
+
+    if options.add:
+        if not options.units:
+            raise click.UsageError(t("--add needs --unit"))
+        context = click.get_current_context()
+        context.invoke(add_partner, code=code, certificate_files=(certificate,), units=options.units, push=url)
+        return
+    lines = write_partner_toml(
+        name=code,
+        certificates=[os.path.relpath(certificate, screen.config.absolute().parent)],
+        units=options.units,
+        receive="push",
+        url=url,
+    )
+    screen.note(t("The hub does not know {code}. Its file partners/{code}.toml would be:", code=code))
+    screen.note(f"\n{lines}")
+    screen.note(t("Run it again with --add --unit CODE to write it, then `lienthong reload`."))
+
+
+def _first_unit(config: "Config", codes: Sequence[str]) -> str | None:
+    """Return the first unit of the partners *codes*."""
+    from hub.config import ANY
+
+    units = (unit for code in codes if code in config.partners for unit in config.partners[code].units)
+    return next((unit for unit in units if unit != ANY), None)
+
+
+def _find_client(
+    files: SimulationFiles,
+    config: "Config | None",
+    options: SimulationOptions,
+    key: Path,
+    certificate: Path,
+    hub: "Sequence[x509.Certificate]",
+) -> "tuple[str | None, Callable[[], DocumentsClient] | None]":
+    """Return the address to send to, and what makes the connection. None: nothing is to be sent."""
+    from hub.cli.documents_client import DocumentsClient
+    from hub.cli.send import find_documents_url
+
+    if not options.number:
+        return None, None
+    ca = files.ca or (None if config is None else config.path.parent / "pki" / "ca.crt")
+    url = files.url or (None if config is None else find_documents_url(config))
+    if ca is None or url is None or not ca.exists():
+        raise click.UsageError(t("--send needs --url and --ca"))
+    if not _is_here(urlsplit(url).hostname or "") and not options.yes:
+        raise CommandStop(t("{url} is not on this machine, and it counts what is sent; add --yes", url=url))
+
+    def connect() -> DocumentsClient:
+        return DocumentsClient(
+            url,
+            key=key,
+            certificate=certificate,
+            ca=ca,
+            now=lambda: datetime.now(UTC),
+            timeout=_PATIENCE,
+            signers=hub,
+        )
+
+    return url, connect
+
+
+# --- while it runs ---------------------------------------------------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class SimulationRun:
+    """One simulation: its reactor, its numbers, and what ends it."""
+
+    screen: Screen
+    reactor: Any
+    options: SimulationOptions
+    plan: "AnswerPlan"
+    tally: "SimulationTally"
+    #: set when the simulation ends; the thread that sends waits for it
+    ended: threading.Event = attrs.field(factory=threading.Event, init=False)
+
+    def tell_call(self, call: "SimulatedCall") -> None:
+        """Print one call, and stop after the last one that was asked for."""
+        self.tally.count_call(call)
+        self.screen.row(_write_call(call), "" if self.screen.json else _say_call(call))
+        if self.tally.calls == self.options.most_calls:
+            wait = call.answer.seconds if call.answer is not None else 0.0
+            self.reactor.callLater(wait + _LEAVE, self.stop)
+
+    def obey(self, typed: str) -> None:
+        """Do what was typed: another answer, `?` for the numbers, `q` to stop."""
+        from hub.simulator.answers import AnswerUnfit, parse_answer
+
+        match typed.strip():
+            case "":
+                return
+            case "q":
+                self.stop()
+            case "?":
+                self.screen.note(_say_summary(self.tally, 0))
+            case text:
+                try:
+                    self.plan.change(parse_answer(text))
+                except AnswerUnfit as unfit:
+                    self.screen.note(say(unfit.reason))
+                else:
+                    fields = {"kind": "answer", "answer": str(self.plan.next)}
+                    self.screen.row(fields, t("From now on: {answer}", answer=self.plan.next))
+
+    def stop(self) -> None:
+        """End the simulation."""
+        if self.reactor.running:
+            self.reactor.stop()
+
+
+def _run(screen: Screen, code: str, setting: SimulationSetting, options: SimulationOptions) -> None:
+    import sys
+
+    from twisted.internet import reactor
+
+    from hub.config import Listen
+    from hub.runtime.logs import configure_logs
+    from hub.runtime.ports import Port, bind_port
+    from hub.simulator.answers import AnswerPlan
+    from hub.simulator.partner_site import LARGEST, PartnerSite, PartnerTlsFactory, SimulatedPartner
+    from hub.simulator.tally import SimulationTally
+    from hub.soap import wsdl
+
+    configure_logs(sys.stderr)
+    loop: Any = reactor
+    plan = AnswerPlan(options.usual, options.script)
+    run = SimulationRun(screen, loop, options, plan, SimulationTally())
+    partner = SimulatedPartner(
+        setting.identity, setting.hub, wsdl.load_contract("documents"), plan, lambda: datetime.now(UTC), run.tell_call
+    )
+    try:
+        bound = bind_port(Listen(options.host, setting.port, LARGEST))
+    except OSError as error:
+        place = f"{options.host}:{setting.port}"
+        raise CommandStop(f"{place}: {error.strerror}", UNAVAILABLE) from error
+    context = partner.make_context()
+    port = Port(bound, PartnerSite(partner, loop), lambda: context, loop, PartnerTlsFactory)
+    port.startService()
+    _say_ready(screen, code, setting, options, plan)
+    threading.Thread(target=_read_typed, args=(lambda line: loop.callFromThread(run.obey, line),), daemon=True).start()
+    loop.addSystemEventTrigger("before", "shutdown", run.ended.set)
+    if setting.client is not None:
+        loop.callWhenRunning(loop.callInThread, _send_documents, run, setting)
+    if options.most_seconds is not None:
+        loop.callLater(options.most_seconds, run.stop)
+    loop.run()
+    fields = _write_summary(run.tally, partner)
+    screen.row(fields, "" if screen.json else _say_summary(run.tally, partner.turned_away))
+    exit_command(_choose_exit_code(run.tally))
+
+
+def _say_ready(
+    screen: Screen, code: str, setting: SimulationSetting, options: SimulationOptions, plan: "AnswerPlan"
+) -> None:
+    from hub.security.certificates import hash_certificate
+
+    url = f"https://{_write_host(options.host)}:{setting.port}{_PATH}"
+    fields = {
+        "kind": "ready",
+        "code": code,
+        "url": url,
+        "answer": str(plan.next),
+        "certificate": hash_certificate(setting.identity.certificate),
+    }
+    text = t("{code} listens at {url} and answers: {answer}. Ctrl-C ends it.", code=code, url=url, answer=plan.next)
+    screen.row(fields, text)
+
+
+def _read_typed(tell: Callable[[str], None]) -> None:
+    """Pass each typed line to *tell*, in a thread of its own.
+
+    Reads the descriptor itself: a thread that waits in a buffered reader would break the end of the program.
+    """
+    left = b""
+    while True:
+        try:
+            octets = os.read(0, _LINE)
+        except OSError:
+            return
+        if not octets:
+            return
+        *lines, left = (left + octets).split(b"\n")
+        left = left[-_LINE:]
+        for line in lines:
+            tell(line.decode("utf-8", "replace"))
+
+
+def _send_documents(run: SimulationRun, setting: SimulationSetting) -> None:
+    """Send the documents one after another, in a thread of its own, and tell of each."""
+    from hub.cli.documents_client import HubUnavailable, SubmissionRefused
+    from hub.simulator.tally import SentOutcome
+
+    assert setting.client is not None
+    begun = monotonic()
+    with setting.client() as client:
+        for number, packet in zip(range(1, run.options.number + 1), _make_packets(setting), strict=False):
+            wait = begun + (number - 1) / run.options.rate - monotonic()
+            if run.ended.wait(max(0.0, wait)):
+                return
+            fields: dict[str, object] = {"kind": "sent", "number": number}
+            at = monotonic()
+            try:
+                sent = client.send(packet)
+            except SubmissionRefused as refused:
+                outcome, why = SentOutcome.REFUSED, _say_problems(refused.problems)
+                fields |= {"tracking": refused.tracking}
+            except HubUnavailable as outage:
+                outcome, why = SentOutcome.UNAVAILABLE, str(outage)
+            else:
+                outcome, why = SentOutcome.ACCEPTED, sent.document_id
+            fields |= {"outcome": str(outcome), "detail": why, "milliseconds": round((monotonic() - at) * 1000)}
+            run.reactor.callFromThread(_tell_sent, run, outcome, fields)
+
+
+def _make_packets(setting: SimulationSetting) -> Iterator[bytes]:
+    from hub.domain.local_time import HANOI, find_local_day
+    from hub.edxml.sample import make_sample_packet
+
+    assert setting.sender is not None
+    assert setting.recipient is not None
+    now = datetime.now(UTC)
+    notation = f"THU-{now.astimezone(HANOI):%H%M%S}"
+    for number in count(1):
+        subject = f"Văn bản thử số {number}"
+        yield make_sample_packet(
+            setting.sender, setting.recipient, subject, find_local_day(now), number=number, notation=notation
+        )
+
+
+def _tell_sent(run: SimulationRun, outcome: Any, fields: dict[str, object]) -> None:
+    run.tally.count_sent(outcome)
+    line = f"{_say_time(datetime.now(UTC))}  → {fields['number']}  {_say_outcome(outcome)}  {fields['detail']}"
+    run.screen.row(fields, f"{line}  {fields['milliseconds']} ms")
+    if sum(run.tally.sent.values()) == run.options.number:
+        run.screen.note(t("All documents are sent."))
+
+
+def _say_outcome(outcome: Any) -> str:
+    return {"accepted": t("accepted"), "refused": t("refused"), "unavailable": t("unavailable")}[str(outcome)]
+
+
+# --- what is printed -------------------------------------------------------------------------------------------------
+
+
+def _write_call(call: "SimulatedCall") -> dict[str, object]:
+    """Return one call for `--json`."""
+    fields: dict[str, object] = {
+        "kind": "call",
+        "number": call.number,
+        "at": call.at,
+        "answer": None if call.answer is None else str(call.answer),
+        "again": call.again,
+    }
+    if (received := call.received) is None:
+        return fields | {"passed": None}
+    fields |= {
+        "passed": received.failed is None,
+        "check": None if received.failed is None else str(received.failed),
+        "problems": [{"code": each.code, "detail": str(each.detail)} for each in received.problems],
+        "message_id": received.message_id,
+        "sha256": received.sha256,
+        "size": received.size,
+    }
+    if (packet := received.packet) is not None:
+        fields["packet"] = {
+            "kind": str(packet.kind),
+            "code": packet.code,
+            "subject": packet.subject,
+            "sender": packet.sender,
+            "recipients": list(packet.recipients),
+            "status": packet.status,
+        }
+    return fields
+
+
+def _say_call(call: "SimulatedCall") -> str:
+    answer = t("fault") if call.answer is None else str(call.answer)
+    words = [_say_time(call.at), f"← {call.number}", answer]
+    if (received := call.received) is None:
+        return "  ".join([*words, t("connection closed")])
+    if received.failed is not None:
+        failed = f"{_say_check(received.failed)}: {_say_problems(received.problems)}"
+        return "  ".join([*words, t("NOT right: {what}", what=failed)])
+    words += [t("all right"), received.message_id]
+    if (packet := received.packet) is not None:
+        recipients = ", ".join(packet.recipients) or ", ".join(each.organ for each in packet.responses)
+        words.append(f"{packet.status or packet.code} {packet.sender} → {recipients}")
+    return "  ".join([*words, *([t("again")] if call.again else [])])
+
+
+def _say_check(check: str) -> str:
+    return {
+        "envelope": t("envelope"),
+        "signature": t("signature"),
+        "contract": t("contract"),
+        "packet": t("packet"),
+    }[str(check)]
+
+
+def _say_problems(problems: "Sequence[Problem]") -> str:
+    """Return the codes and details. A detail that is an answer of a hub is already a sentence."""
+    return "; ".join(f"{each.code}: {say(each.detail)}" if each.detail else each.code for each in problems)[:500]
+
+
+def _say_time(at: datetime) -> str:
+    from hub.domain.local_time import HANOI
+
+    return f"{at.astimezone(HANOI):%H:%M:%S}"
+
+
+def _write_summary(tally: "SimulationTally", partner: "SimulatedPartner") -> dict[str, object]:
+    """Return the summary for `--json`."""
+    return {
+        "kind": "summary",
+        "calls": tally.calls,
+        "again": tally.again,
+        "answers": dict(tally.answers),
+        "failed": dict(tally.failed),
+        "turned_away": partner.turned_away,
+        "sent": dict(tally.sent),
+    }
+
+
+def _say_summary(tally: "SimulationTally", turned_away: int) -> str:
+    answers = ", ".join(f"{kind} {say_count(number)}" for kind, number in sorted(tally.answers.items()))
+    lines = [
+        t(
+            "{calls} calls ({answers}), {again} of them again",
+            calls=say_count(tally.calls),
+            answers=answers or "–",
+            again=say_count(tally.again),
+        )
+    ]
+    if tally.failed:
+        failed = ", ".join(f"{_say_check(check)} {say_count(number)}" for check, number in sorted(tally.failed.items()))
+        lines.append(t("Did not pass a check: {failed}", failed=failed))
+    if turned_away:
+        lines.append(t("Connections of others than the hub: {number}", number=say_count(turned_away)))
+    if tally.sent:
+        sent = ", ".join(
+            f"{_say_outcome(outcome)} {say_count(number)}" for outcome, number in sorted(tally.sent.items())
+        )
+        lines.append(t("Sent: {sent}", sent=sent))
+    return "\n".join(lines)
+
+
+def _choose_exit_code(tally: "SimulationTally") -> int:
+    accepted, refused = tally.sent["accepted"], tally.sent["refused"]
+    if not tally.passed or (refused and not accepted):
+        return FAILED
+    if tally.sent["unavailable"] and not accepted:
+        return UNAVAILABLE
+    return PARTLY if refused or tally.sent["unavailable"] else OK
