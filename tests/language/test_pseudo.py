@@ -115,7 +115,7 @@ def test_the_help_of_every_command_and_what_click_says_of_a_wrong_line() -> None
         r"\[(?:[a-z0-9-]+\|)+[a-z0-9-]+\]",
         r"'[^']*'",
         r"\b[A-Z]{2,}(?:\.{3})?(?: RANGE)?\b",  # metavars
-        r"\b(?:sqlite:///data/hub\.db|sqlite|edoc|rsa)\]",  # defaults
+        r"\b(?:sqlite:///data/hub\.db|sqlite|edoc|rsa|accept)\]",  # defaults
         r'"(?:sqlite:///PATH|postgresql://USER@HOST/DATABASE)"',
     )
     all_said(pages.values(), *data)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -26,10 +27,10 @@ class Simulated:
     def __init__(self, hub, *words):
         command = [BIN / "lienthong", "-c", hub.config, "partners", "simulate", "vpub", "--json", *words]
         env = os.environ | {"LANG": "C.UTF-8"}
-        self.process = warm.start(
+        self.process: Any = warm.start(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, cwd=hub.home
         )
-        self.lines: queue.Queue[dict] = queue.Queue()
+        self.lines: queue.Queue[dict[str, Any]] = queue.Queue()
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         assert self.next("ready")["code"] == "vpub"

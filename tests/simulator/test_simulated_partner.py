@@ -41,7 +41,8 @@ class Simulation:
     """A simulated partner, and the hub that calls it."""
 
     def __init__(self, answer="accept", script=""):
-        self.clock, self.told = Clock(), []
+        self.clock = Clock()
+        self.told: list[Any] = []
         self.plan = AnswerPlan(parse_answer(answer), parse_script(script))
         self.partner = SimulatedPartner(THEIRS, (HUB.certificate,), CONTRACT, self.plan, lambda: NOW, self.told.append)
         self.site = PartnerSite(self.partner, self.clock)
@@ -125,8 +126,9 @@ def test_a_caller_that_hangs_up_before_a_slow_answer_leaves_no_timer():
     simulation = Simulation("slow:5")
     simulation.deliver()
     (line,) = simulation.site._connections.answering
-    line.transport.abortConnection()
-    assert not [each for each in simulation.clock.getDelayedCalls() if each.func.__name__ == "answer"]
+    cast("Hub", line.transport).abortConnection()
+    calls = cast("list[Any]", simulation.clock.getDelayedCalls())
+    assert not [each for each in calls if each.func.__name__ == "answer"]
 
 
 @pytest.mark.parametrize("answer", ["garbage"])

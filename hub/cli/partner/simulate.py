@@ -160,6 +160,7 @@ class SimulationOptions:
 @pass_screen
 def simulate_partner(
     screen: Screen,
+    /,
     code: str,
     url: str | None,
     key: Path | None,
@@ -297,7 +298,7 @@ def _write_host(host: str) -> str:
 
 def _introduce(screen: Screen, code: str, certificate: Path, url: str, options: SimulationOptions) -> None:
     """Add the partner to the hub, or print the lines of its file."""
-    from hub.cli.partners import add_partner
+    from hub.cli.partner.partners import add_partner
     from hub.config.writing import write_partner_toml
 
     if options.add:
