@@ -8,6 +8,7 @@ import attrs
 from hub.console import users
 from hub.console.layout import build_page_path
 from hub.console.request import read_time, refuse_as_absent
+from hub.console.users import User
 from hub.journal import event_index
 from hub.journal.event_index import EventCursor, EventFilter, EventsPage
 from hub.language.phrases import Phrase, phrase
@@ -68,18 +69,21 @@ def read_event_search(query: Mapping[str, str]) -> EventSearch:
     return EventSearch(typed=typed, wanted=wanted, before=before, wrong=wrong, id=named)
 
 
-def read_events_page(tx: Transaction, search: EventSearch, partners: Collection[str]) -> FoundEvents:
+def read_events_page(tx: Transaction, search: EventSearch, partners: Collection[str], user: User) -> FoundEvents:
     """Return one page of the events that *search* asks for. *partners*: the codes of the configuration.
 
+    If *user* is limited to some partners, the page has the events about these.
     A partner or an account that is not known is an error, so that no typo looks like “none”.
     """
-    names, about = event_index.list_event_names(tx), event_index.list_event_partners(tx)
-    partner, user, wrong = search.wanted.partner, search.wanted.user, list(search.wrong)
-    if partner and partner not in (*partners, *about, event_index.NOBODY):
+    names, wanted = event_index.list_event_names(tx), attrs.evolve(search.wanted, partners=user.visible_partners)
+    about = [code for code in event_index.list_event_partners(tx) if user.sees_partner(code)]
+    known = [code for code in (*partners, *about, event_index.NOBODY) if user.sees_partner(code)]
+    partner, person, wrong = wanted.partner, wanted.user, list(search.wrong)
+    if partner and partner not in known:
         wrong.append(phrase("There is no partner or link “{name}”.", name=partner))
-    if user and users.find_user(tx, user) is None and not event_index.has_event_user(tx, user):
-        wrong.append(phrase("There is no account or person “{name}”.", name=user))
-    page = EventsPage(found=()) if wrong else event_index.find_events(tx, search.wanted, PAGE, search.before)
+    if person and users.find_user(tx, person) is None and not event_index.has_event_user(tx, person):
+        wrong.append(phrase("There is no account or person “{name}”.", name=person))
+    page = EventsPage(found=()) if wrong else event_index.find_events(tx, wanted, PAGE, search.before)
     return FoundEvents(page=page, names=names, partners=about, wrong=wrong)
 
 

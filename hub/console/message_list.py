@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import attrs
 
-from hub.console import reading, saved_searches, search_export, users
+from hub.console import reading, saved_searches, search_export, users, visible_messages
 from hub.console.permissions import Permission
 from hub.console.request import read_time
 from hub.console.saved_searches import SavedSearch
@@ -116,7 +116,7 @@ def find_message_page(
     tx: Transaction, user: User, query: ListQuery, partners: Mapping[str, str], upstream: str, on: date
 ) -> MessagePage:
     """Return one page of what *user* finds. *partners*: names by code."""
-    plan = plan_search(tx, query.asked, partners, upstream, on)
+    plan = plan_search(tx, query.asked, user.keep_visible(partners), upstream, on)
     seen = users.read_visible_units(tx, user)
     around: dict[str, Any] = {
         "plan": plan,
@@ -124,7 +124,7 @@ def find_message_page(
         "names": reading.read_unit_names(tx),
         "kinds": search.list_kinds(tx),
         "saved": saved_searches.list_saved_searches(tx, user.name),
-        "most": COUNTED if may_see_refused(user) else COUNTED_OWN,
+        "most": COUNTED if may_see_refused(user) and user.visible_partners is None else COUNTED_OWN,
     }
     if query.wrong or plan.unknown:
         return MessagePage(**around)
@@ -139,7 +139,7 @@ def find_message_page(
     more = len(rows) > PAGE
     return MessagePage(
         messages=shown,
-        summaries=search.summarise_deliveries(tx, [each.id for each in shown]),
+        summaries=search.summarise_deliveries(tx, [each.id for each in shown], user.visible_partners),
         count=search.count_messages(tx, filters, around["most"] + 1),
         newer=shown[0].id if shown and (query.before or (query.after and more)) else None,
         older=shown[-1].id if shown and (query.after or more) else None,
@@ -151,7 +151,9 @@ def limit_filters(user: User, seen: frozenset[str] | None, filters: Sequence[Mes
     """Return *filters* with what *user*, who sees the units *seen* (None: all), may find."""
     hidden = () if user.may(Permission.SEE_PRIVATE) else tuple(sorted(PRIVATE))
     units = None if seen is None else tuple(sorted(seen))
-    limited = [attrs.evolve(each, visible=units, services_hidden=hidden) for each in filters]
+    limited = [
+        attrs.evolve(each, visible=units, partners=user.visible_partners, services_hidden=hidden) for each in filters
+    ]
     if may_see_refused(user):
         return limited
     own = [each for each in limited if each.state in (None, MessageState.ACCEPTED)]
@@ -170,13 +172,15 @@ def _read_rows(tx: Transaction, query: ListQuery, filters: Sequence[MessageFilte
 def _find_calls(tx: Transaction, user: User, query: ListQuery, wanted: MessageFilter) -> list[RefusedCall]:
     if not may_see_refused(user):
         return []
-    return list(search.find_refused_calls(tx, attrs.evolve(wanted, before=query.before), PAGE + 1))
+    chosen = attrs.evolve(wanted, before=query.before, partners=user.visible_partners)
+    return list(search.find_refused_calls(tx, chosen, PAGE + 1))
 
 
 def _find_call(tx: Transaction, user: User, plan: SearchPlan) -> RefusedCall | None:
     """Return the refused call whose Tracking stands in the box."""
     name = next((look.id for look in plan.reading.looks if look.id), None)
-    return None if name is None or not may_see_refused(user) else search.read_refused_call(tx, name)
+    shown = None if name is None else visible_messages.find_refused_call(tx, user, name)
+    return None if shown is None else shown.call
 
 
 @attrs.frozen
@@ -200,14 +204,14 @@ def write_export_part(
     before: str | None,
 ) -> ExportPart:
     """Return the next rows of the export, behind the row *before*, newest first; at first with the headings of CSV."""
-    plan = plan_search(tx, query.asked, partners, upstream, on)
+    plan = plan_search(tx, query.asked, user.keep_visible(partners), upstream, on)
     head = search_export.write_csv_head(language) if kind == "csv" and before is None else b""
     if query.wrong or plan.unknown:
         return ExportPart(head, None, 0)
     filters = limit_filters(user, users.read_visible_units(tx, user), plan.filters)
     ahead = [attrs.evolve(each, before=before) for each in filters]
     found = list(search.find_messages(tx, ahead, PART, newest_first=True))
-    summaries = search.summarise_deliveries(tx, [each.id for each in found])
+    summaries = search.summarise_deliveries(tx, [each.id for each in found], user.visible_partners)
     if kind == "csv":
         octets = search_export.write_csv_rows(found, summaries, language)
     else:

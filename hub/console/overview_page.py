@@ -9,6 +9,7 @@ from datetime import datetime
 import attrs
 
 from hub.console.layout import build_page_path
+from hub.console.users import User
 from hub.domain.model import DeliveryState, MessageState
 from hub.journal.event_index import NOBODY
 from hub.language.durations import describe_age
@@ -23,10 +24,16 @@ class LinkedCount:
     place: str  #: the list of what it counts
 
 
-def arrange_overview(found: Overview) -> dict[str, object]:
-    """Return the values of the page."""
+def limit_overview(found: Overview, user: User) -> Overview:
+    """Return the overview with the partners that *user* sees."""
+    return attrs.evolve(found, partners=[each for each in found.partners if user.sees_partner(each.code)])
+
+
+def arrange_overview(found: Overview, *, limited: bool = False) -> dict[str, object]:
+    """Return the values of the page. *limited*: it shows only some partners, so nothing of the whole exchange."""
     return {
         "found": found,
+        "limited": limited,
         "most": MOST,
         "strangers": link_refused_calls(found.strangers, found.day, None),
         "numbers": {each.code: _link_numbers(each, found.day) for each in found.partners},

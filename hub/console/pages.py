@@ -440,12 +440,16 @@ class ConsolePages:
         if searched or not access.may_open(visit.session.user, access.OVERVIEW):
             return await self._home(visit)
         found = await self.turns.look(overview.measure_overview, self.live.config.partners, visit.now)
-        return self._page("overview", visit, overview_page.arrange_overview(found))
+        user = visit.session.user
+        shown, limited = overview_page.limit_overview(found, user), user.visible_partners is not None
+        return self._page("overview", visit, overview_page.arrange_overview(shown, limited=limited))
 
     async def _events(self, visit: Visit) -> ConsoleResponse:
         """Show one page of the events that no message leads to."""
         search = events_page.read_event_search(visit.asked.query)
-        found = await self.turns.look(events_page.read_events_page, search, self.live.config.partners)
+        found = await self.turns.look(
+            events_page.read_events_page, search, self.live.config.partners, visit.session.user
+        )
         page = self._page("event_list", visit, events_page.arrange_events(search, found))
         return attrs.evolve(page, status=422) if found.wrong else page
 
@@ -747,7 +751,7 @@ class ConsolePages:
             "given": query.given,
             "page": page,
             "rows": list(message_list.list_row_texts(page, visit.asked.language)),
-            "partners": names[0],
+            "partners": user.keep_visible(names[0]),
             "states": [*MessageState, *([message_list.CALLS] if may_see_refused(user) else [])],
             "delivery_states": list(DeliveryState),
             "exported": message_list.EXPORTED,

@@ -10,12 +10,12 @@ no SQL.
     /replays/ID                          by POST, with `do`: start, pause, resume, cancel, approve
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import attrs
 
-from hub.console import layout, message_list
+from hub.console import layout, message_list, users
 from hub.console.permissions import Permission
 from hub.console.request import ConsoleRequest, refuse_as_absent
 from hub.console.users import User
@@ -26,6 +26,7 @@ from hub.journal.queue import replay_plans
 from hub.journal.queue.replay import ReplayChoice
 from hub.journal.queue.replay_plans import KeyReused, PlannedItem, ReplayPlan, SamePerson
 from hub.journal.queue.replay_rules import ACTIVE, PLAN, PlanEvent, PlanUnmovable
+from hub.journal.search import MessageFilter
 from hub.journal.search_request import SearchRequest, plan_search
 from hub.language.phrases import Phrase, phrase
 from hub.partner import rate_limit
@@ -73,9 +74,9 @@ class ReplayPages:
         """Return the page for a GET request of *user*."""
         match asked.path[1:]:
             case ():
-                return await self._list(asked)
+                return await self._list(asked, user)
             case ("new",) if user.may(Permission.REPLAY):
-                return self._ask(asked.query)
+                return self._ask(user, asked.query)
             case (plan,) if plan != "new":
                 return await self._show(asked, user, plan)
         raise refuse_as_absent()
@@ -84,58 +85,58 @@ class ReplayPages:
         """Do what a form of *user* asks. Return the address of the next page, or the page that says why not."""
         match asked.path[1:]:
             case () if user.may(Permission.REPLAY):
-                return await self._make(asked.form, user.name, now)
+                return await self._make(asked.form, user, now)
             case (plan,):
                 return await self._steer(asked, user, plan, now)
         raise refuse_as_absent()
 
-    async def _list(self, asked: ConsoleRequest) -> ReplayPage:
+    async def _list(self, asked: ConsoleRequest, user: User) -> ReplayPage:
         before = asked.query.get("before", "")[:36] or None
-        plans = await self._journal.read(replay_plans.list_plans, PLANS + 1, before)
+        plans = await self._journal.read(_list_visible_plans, user, PLANS + 1, before)
         more = layout.build_page_path("replays", before=plans[PLANS - 1].id) if len(plans) > PLANS else None
         return ReplayPage("replays", {"plans": plans[:PLANS], "more": more, "before": before})
 
-    def _ask(self, given: Mapping[str, str], wrong: Phrase | None = None) -> ReplayPage:
+    def _ask(self, user: User, given: Mapping[str, str], wrong: Phrase | None = None) -> ReplayPage:
         fields = {name: given.get(name, "")[:_REASON] for name in FIELDS}
         said = {
             "fields": fields | {"key": fields["key"] or self._word()},
             "wrong": wrong,
-            "partners": sorted(self._live.config.partners),
+            "partners": sorted(user.keep_visible(self._live.config.partners)),
         }
         return ReplayPage("replay_new", said, 422 if wrong else 200)
 
-    async def _make(self, form: Mapping[str, str], by: str, now: datetime) -> ReplayPage | str:
+    async def _make(self, form: Mapping[str, str], user: User, now: datetime) -> ReplayPage | str:
         try:
-            choice = await self._read_choice(form, now)
+            choice = await self._read_choice(form, user, now)
             reason = _read_reason(form.get("reason", ""))
             rate, stop_after = _read_rate(form.get("rate", "")), _read_number(form.get("stop_after", ""))
             plan = await self._journal.admit(
                 CONSOLE,
                 replay_plans.make_plan,
                 choice,
-                key=f"{by} {form.get('key', '')[:_LONGEST] or self._word()}",
+                key=f"{user.name} {form.get('key', '')[:_LONGEST] or self._word()}",
                 reason=reason,
-                by=by,
+                by=user.name,
                 now=now,
                 goes=False,
                 rate=rate,
                 stop_after=stop_after,
             )
         except _Unfit as unfit:
-            return self._ask(form, unfit.why)
+            return self._ask(user, form, unfit.why)
         except KeyReused:
             again = {name: value for name, value in form.items() if name != "key"}
             return self._ask(
-                again, phrase("This form was sent before with other values. Send it again to make another plan.")
+                user, again, phrase("This form was sent before with other values. Send it again to make another plan.")
             )
         return layout.build_page_path("replays", plan.id)
 
-    async def _read_choice(self, form: Mapping[str, str], now: datetime) -> ReplayChoice:
+    async def _read_choice(self, form: Mapping[str, str], user: User, now: datetime) -> ReplayChoice:
         said = {name: _clean(form.get(name, ""), _LONGEST) for name in (*SEARCH, "id", "to")}
         if not any(said.values()):
             raise _Unfit(phrase("Choose by at least one field; everything at once is refused."))
         config = self._live.config
-        names = {code: partner.name for code, partner in config.partners.items()}
+        names = {code: partner.name for code, partner in user.keep_visible(config.partners).items()}
         if said["to"] and said["to"] not in names:
             raise _Unfit(phrase("There is no partner {code}.", code=said["to"]))
         plan = await self._journal.read(plan_search, _read_request(said), names, config.upstream, find_local_day(now))
@@ -144,7 +145,8 @@ class ReplayPages:
             unit = phrase("There is no unit {code}, or there are several.", code=each.value)
             raise _Unfit(wrong if each.field == "partner" else unit)
         ids = tuple(said["id"].split())
-        wanted = [attrs.evolve(each, ids=ids or each.ids) for each in plan.filters]
+        filters = await self._journal.read(_limit_filters, user, plan.filters)
+        wanted = [attrs.evolve(each, ids=ids or each.ids) for each in filters]
         return ReplayChoice.of(wanted, None, said["to"] or None, again=form.get("again") == "1", made_at=now)
 
     async def _show(
@@ -152,7 +154,7 @@ class ReplayPages:
     ) -> ReplayPage:
         after = asked.query.get("after", "")
         try:
-            seen = await self._journal.read(_read_shown, plan_id, int(after) if after.isdecimal() else 0)
+            seen = await self._journal.read(_read_shown, user, plan_id, int(after) if after.isdecimal() else 0)
         except KeyError:
             raise refuse_as_absent() from None
         plan = seen.plan
@@ -179,6 +181,7 @@ class ReplayPages:
         if not may_press(user, what):
             raise refuse_as_absent()
         try:
+            await self._journal.read(_read_visible_plan, user, plan_id)
             await self._change(plan_id, what, user.name, now)
         except KeyError:
             raise refuse_as_absent() from None
@@ -233,8 +236,25 @@ class _Shown:
     items: list[PlannedItem]
 
 
-def _read_shown(tx: Transaction, plan_id: str, after: int) -> _Shown:
+def _list_visible_plans(tx: Transaction, user: User, limit: int, before: str | None) -> list[ReplayPlan]:
+    seen = users.read_visible_units(tx, user)
+    return replay_plans.list_plans_within(tx, limit, before, seen, user.visible_partners)
+
+
+def _read_visible_plan(tx: Transaction, user: User, plan_id: str) -> ReplayPlan:
+    """Return the plan. Raises KeyError if there is none, or if it may concern what *user* does not see."""
     plan = replay_plans.read_plan(tx, plan_id)
+    if not plan.choice.is_within(users.read_visible_units(tx, user), user.visible_partners):
+        raise KeyError(plan_id)
+    return plan
+
+
+def _limit_filters(tx: Transaction, user: User, filters: Sequence[MessageFilter]) -> list[MessageFilter]:
+    return message_list.limit_filters(user, users.read_visible_units(tx, user), filters)
+
+
+def _read_shown(tx: Transaction, user: User, plan_id: str, after: int) -> _Shown:
+    plan = _read_visible_plan(tx, user, plan_id)
     results = replay_plans.count_results(tx, plan_id) if plan.queued else {}
     return _Shown(plan, results, replay_plans.list_items(tx, plan_id, after, ITEMS))
 

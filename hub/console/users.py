@@ -5,8 +5,9 @@ Each function is one step of a transaction. Each change writes an event that nam
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
+from typing import TypeVar
 
 import attrs
 import sqlalchemy as sa
@@ -20,6 +21,8 @@ from hub.report.counting.family import list_unit_family
 from hub.store import transactions
 from hub.store.tables import console_session, console_user
 from hub.store.transactions import Transaction
+
+T = TypeVar("T")
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}", re.ASCII)
 
@@ -48,6 +51,10 @@ class User:
     def sees_partner(self, code: str | None) -> bool:
         """Tell whether the user sees what concerns the partner *code* (None: a caller that is no partner)."""
         return ANY in self.partners or code in self.partners
+
+    def keep_visible(self, partners: Mapping[str, T]) -> dict[str, T]:
+        """Return those of *partners*, by code, that the user sees."""
+        return {code: each for code, each in partners.items() if self.sees_partner(code)}
 
     def may(self, what: Permission) -> bool:
         """Tell whether the user's role has the permission *what*."""

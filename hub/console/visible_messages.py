@@ -1,7 +1,8 @@
 """Reads a message with its events, deliveries and facts, if the user may see it. Contains SQL, no pages.
 
 An accepted message is visible to a user who sees one of its units: the From unit, a recipient, the unit whose document
-it answers, or a unit with a fact from it. The unit of a refused message was never established, so it is visible to a
+it answers, or a unit with a fact from it. A user who is limited to some partners sees it if one of these sent it or
+gets it, and of its deliveries those to these partners. The unit of a refused message was never established, so it is visible to a
 user who sees every unit and has the permission `see-refused`.
 
 The official who made a lookup, its purpose and its dossier are visible with the permission `see-private`. The answers
@@ -100,17 +101,19 @@ def find_visible_message(tx: Transaction, user: User, identity: str) -> ShownMes
         found = search.read_message(tx, identity)
     except KeyError:
         return None
-    made = deliveries.read_message_deliveries(tx, identity)
-    told = events.read_message_events(tx, identity)
-    if not _is_open(tx, user, found, made, told):
+    all_made = deliveries.read_message_deliveries(tx, identity)
+    all_told = events.read_message_events(tx, identity)
+    if not _is_open(tx, user, found, all_made, all_told):
         return None
+    made = [each for each in all_made if user.sees_partner(each.partner)]
+    told = all_told if len(made) == len(all_made) else _keep_seen_events(user, found, made, all_told)
     private = found.service in PRIVATE and not user.may(Permission.SEE_PRIVATE)
     apart = {"fact-recorded"} | (set() if user.may(Permission.SEE_EVENTS) else {OPENED})  # who opened it is not for all
     happened = [event for event in told if event["event"] not in apart]
     facts = [event for event in told if event["event"] == "fact-recorded"]
     may_open = not private and user.may(Permission.SEE_CONTENT)
     code = tx.scalars(sa.select(table.c.code).where(table.c.id == identity)).first()
-    attempts = exchanges.read_attempts(tx, identity)
+    attempts = [each for each in exchanges.read_attempts(tx, identity) if user.sees_partner(each.partner)]
     stages = {each.id: list_delivery_stages(each, told, attempts) for each in made[:STAGED]}
     if private:
         code = None
@@ -154,10 +157,17 @@ class MessageName:
 
 
 def name_visible_messages(tx: Transaction, user: User, ids: Collection[str]) -> dict[str, MessageName]:
-    """Return the names of the messages with these hub ids. *user* must be allowed to see a fact of each."""
+    """Return the names of the messages with these hub ids. *user* must be allowed to see a fact of each.
+
+    A message of partners that *user* does not see is left out.
+    """
     columns = (table.c.id, table.c.service, table.c.message_id, table.c.code, table.c.subject)
-    found = {}
-    for row in tx.execute(sa.select(*columns).where(table.c.id.in_(list(ids)))):
+    partners, found = user.visible_partners, {}
+    query = sa.select(*columns).where(table.c.id.in_(list(ids)))
+    if partners is not None:
+        gets = sa.exists().where(delivery.c.message == table.c.id, delivery.c.partner.in_(partners))
+        query = query.where(sa.or_(table.c.partner.in_(partners), gets))
+    for row in tx.execute(query):
         private = row.service in PRIVATE and not user.may(Permission.SEE_PRIVATE)
         found[row.id] = MessageName(row.message_id, row.code, None if private else row.subject)
     return found
@@ -170,6 +180,8 @@ def _is_open(
     made: Sequence[Delivery],
     told: Sequence[Mapping[str, object]],
 ) -> bool:
+    if not (user.sees_partner(found.partner) or any(user.sees_partner(each.partner) for each in made)):
+        return False
     if found.state is not MessageState.ACCEPTED:
         return may_see_refused(user)
     seen = users.read_visible_units(tx, user)
@@ -181,6 +193,19 @@ def _is_open(
     return not seen.isdisjoint(units - {None})
 
 
+def _keep_seen_events(
+    user: User, found: Message, made: Sequence[Delivery], told: Sequence[Mapping[str, object]]
+) -> list[Mapping[str, object]]:
+    """Return the events without those of deliveries and attempts to partners that *user* does not see."""
+    own = {each.id for each in made}
+    return [
+        event
+        for event in told
+        if event.get("delivery") in {None, *own}
+        and (event.get("partner") in {None, found.partner} or user.sees_partner(str(event["partner"])))
+    ]
+
+
 def _read_visible_links(
     tx: Transaction, user: User, found: Message, told: Sequence[Mapping[str, object]]
 ) -> list[MessageLink]:
@@ -190,14 +215,19 @@ def _read_visible_links(
     if not user.may(Permission.SEE_PRIVATE):
         links = [each for each in links if each.service not in PRIVATE]
     seen = users.read_visible_units(tx, user)
-    if seen is None:
+    if seen is None and user.visible_partners is None:
         return links
     ids = [each.id for each in links]
+    made = sa.select(delivery.c.message, delivery.c.recipient, delivery.c.partner).where(delivery.c.message.in_(ids))
+    gets = tx.execute(made).all()
+    of_partner = {each.id for each in links if user.sees_partner(each.partner)}
+    of_partner |= {row.message for row in gets if user.sees_partner(row.partner)}
+    if seen is None:
+        return [each for each in links if each.id in of_partner]
     sent = sa.select(table.c.id, table.c.sender, table.c.answers_unit).where(table.c.id.in_(ids))
-    open_to = {row.id for row in tx.execute(sent) if not seen.isdisjoint({row.sender, row.answers_unit} - {None})}
-    made = sa.select(delivery.c.message, delivery.c.recipient).where(delivery.c.message.in_(ids))
-    open_to |= {row.message for row in tx.execute(made) if row.recipient in seen}
-    return [each for each in links if each.id in open_to]
+    of_unit = {row.id for row in tx.execute(sent) if not seen.isdisjoint({row.sender, row.answers_unit} - {None})}
+    of_unit |= {row.message for row in gets if row.recipient in seen}
+    return [each for each in links if each.id in of_partner & of_unit]
 
 
 @attrs.frozen
@@ -211,6 +241,8 @@ class ShownCall:
 def find_refused_call(tx: Transaction, user: User, tracking: str) -> ShownCall | None:
     """Return the refused call with this tracking id; None if there is none or *user* may not see it."""
     if not may_see_refused(user) or (call := search.read_refused_call(tx, tracking)) is None:
+        return None
+    if not user.sees_partner(call.partner):
         return None
     return ShownCall(call, events.read_call_events(tx, tracking)[:MOST])
 

@@ -46,6 +46,7 @@ class EventFilter:
 
     name: str | None = None  #: the event's name, such as `user-signed-in`
     partner: str | None = None  #: code of the partner, or name of the link, that it is about; or `NOBODY`
+    partners: tuple[str, ...] | None = None  #: only events about one of these partners or links
     user: str | None = None  #: the account that it is about, or the person who did it
     tracking: str | None = None  #: Tracking of a refused call
     text: str = ""  #: words that stand in the event, in any letter case, with diacritics or without
@@ -153,6 +154,8 @@ def _choose_ranges(wanted: EventFilter) -> list[Condition]:
         return [table.c.account == wanted.user, table.c.actor == wanted.user]
     if wanted.partner and wanted.partner != NOBODY:
         return [table.c.partner == wanted.partner]
+    if wanted.partners is not None:
+        return [table.c.partner == each for each in wanted.partners]
     return [table.c.name == wanted.name] if wanted.name else [sa.true()]
 
 
@@ -195,6 +198,7 @@ def matches_event(one: ListedEvent, wanted: EventFilter) -> bool:
     return (
         wanted.name in (None, fields.get("event"))
         and _is_about(fields, wanted.partner)
+        and (wanted.partners is None or any(_is_about(fields, each) for each in wanted.partners))
         and wanted.user in (None, fields.get("user"), fields.get("by"))
         and wanted.tracking in (None, fields.get("tracking"))
         and _has_words(fields, wanted.text)

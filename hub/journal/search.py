@@ -67,6 +67,8 @@ class MessageFilter:
     beside: str | None = None  #: a partner that neither sent it nor gets it
     #: only accepted messages that one of these units sent or gets, or whose document they answer
     visible: tuple[str, ...] | None = None
+    #: only messages that one of these partners sent or gets. Conditions for deliveries look at deliveries to these only
+    partners: tuple[str, ...] | None = None
     services_hidden: tuple[str, ...] = ()  #: services whose messages are left out
 
 
@@ -89,7 +91,8 @@ class _Ranges:
 
 def _where(wanted: MessageFilter) -> list[Condition]:
     other = delivery.alias()  # an alias, because the outer query may use `delivery` too
-    made = sa.exists().where(other.c.message == table.c.id)
+    gets = sa.exists().where(other.c.message == table.c.id)
+    made = gets.where(*_is_to(other.c.partner, wanted.partners))
     conditions = [
         wanted.state and table.c.state == wanted.state,
         wanted.delivery_state and made.where(other.c.state == wanted.delivery_state),
@@ -102,12 +105,13 @@ def _where(wanted: MessageFilter) -> list[Condition]:
         wanted.document_id and table.c.document_id == wanted.document_id,
         wanted.sha256 and table.c.sha256.startswith(wanted.sha256, autoescape=True),
         wanted.refusal and _has_code(table.c.refusal, wanted.refusal),
-        wanted.answer and _has_answer(wanted.answer),
+        wanted.answer and _has_answer(wanted.answer, wanted.partners),
         wanted.recipient and made.where(other.c.recipient == wanted.recipient),
         wanted.sent_by and table.c.partner == wanted.sent_by,
         wanted.sent_to and made.where(other.c.partner == wanted.sent_to),
-        wanted.beside and sa.and_(table.c.partner != wanted.beside, ~made.where(other.c.partner == wanted.beside)),
+        wanted.beside and sa.and_(table.c.partner != wanted.beside, ~gets.where(other.c.partner == wanted.beside)),
         wanted.visible is not None and _is_visible(wanted.visible),
+        wanted.partners is not None and sa.or_(table.c.partner.in_(wanted.partners), made),
         wanted.services_hidden and table.c.service.not_in(wanted.services_hidden),
     ]
     return [*_within(table.c.id, wanted), *(each for each in conditions if isinstance(each, sa.ColumnElement))]
@@ -119,9 +123,14 @@ def _has_code(column: sa.ColumnElement[Any], code: str) -> Condition:
     return ("; " + pieces + "; ").contains(search_terms.write_code_pieces(code), autoescape=True)
 
 
-def _has_answer(code: str) -> Condition:
+def _has_answer(code: str, partners: Sequence[str] | None) -> Condition:
     about = sa.and_(attempt.c.message == table.c.id, _has_code(attempt.c.detail, code))
-    return sa.exists().where(about)
+    return sa.exists().where(about, *_is_to(attempt.c.partner, partners))
+
+
+def _is_to(column: sa.ColumnElement[str], partners: Sequence[str] | None) -> list[Condition]:
+    """Return the condition that the partner in *column* is one of *partners* (None: any)."""
+    return [] if partners is None else [column.in_(partners)]
 
 
 def _is_visible(units: Sequence[str]) -> Condition:
@@ -185,11 +194,12 @@ def _list_terms(wanted: MessageFilter) -> list[str]:
 
 
 def _list_unit_ranges(left: MessageFilter) -> Iterator[_Ranges]:
+    ours = _is_to(delivery.c.partner, left.partners)
     if left.unit:
-        to_unit = sa.and_(delivery.c.recipient == left.unit, TO_UNIT)
+        to_unit = sa.and_(delivery.c.recipient == left.unit, TO_UNIT, *ours)
         yield _list_shared_ranges(attrs.evolve(left, unit=None), table.c.sender, left.unit, to_unit)
     if left.recipient:
-        to_unit = sa.and_(delivery.c.recipient == left.recipient, TO_UNIT)
+        to_unit = sa.and_(delivery.c.recipient == left.recipient, TO_UNIT, *ours)
         yield _Ranges(attrs.evolve(left, recipient=None), (), to_unit)
     if left.visible is not None and len(left.visible) <= _UNITS:
         of_unit = [sa.and_(table.c.sender == unit, SEARCHED, ACCEPTED) for unit in left.visible]
@@ -199,15 +209,27 @@ def _list_unit_ranges(left: MessageFilter) -> Iterator[_Ranges]:
 
 
 def _list_partner_ranges(left: MessageFilter) -> Iterator[_Ranges]:
+    ours = _is_to(delivery.c.partner, left.partners)
     if left.partner:
-        to_partner = sa.and_(delivery.c.partner == left.partner, TO_PARTNER)
+        to_partner = sa.and_(delivery.c.partner == left.partner, TO_PARTNER, *ours)
         yield _list_shared_ranges(attrs.evolve(left, partner=None), table.c.partner, left.partner, to_partner)
     if left.sent_by:
         shared = _list_shared_ranges(attrs.evolve(left, sent_by=None), table.c.partner, left.sent_by, sa.false())
         yield attrs.evolve(shared, made=None)
     if left.sent_to:
-        to_partner = sa.and_(delivery.c.partner == left.sent_to, TO_PARTNER)
+        to_partner = sa.and_(delivery.c.partner == left.sent_to, TO_PARTNER, *ours)
         yield _Ranges(attrs.evolve(left, sent_to=None), (), to_partner)
+    if left.partners is not None and len(left.partners) <= _UNITS:
+        states = _list_states(left)
+        sent = [
+            sa.and_(table.c.partner == each, SEARCHED, table.c.state == state)
+            for each in left.partners
+            for state in states
+        ]
+        parts = [delivery.c.partner == each for each in left.partners] if MessageState.ACCEPTED in states else []
+        yield _Ranges(
+            attrs.evolve(left, state=None), sent, TO_PARTNER if parts else None, parts or (sa.true(),), shared=True
+        )
 
 
 def _list_shared_ranges(left: MessageFilter, sent: sa.Column[str], by: str, made: Condition) -> _Ranges:
@@ -222,7 +244,9 @@ def _list_shared_ranges(left: MessageFilter, sent: sa.Column[str], by: str, made
 
 def _list_undelivered_ranges(tx: Transaction, left: MessageFilter, state: str) -> _Ranges:
     made = sa.and_(UNDELIVERED, delivery.c.state == state)
-    parts = [delivery.c.partner == partner for partner in _list_values(tx, delivery.c.partner, made)]
+    waiting = _list_values(tx, delivery.c.partner, made)
+    ours = [each for each in waiting if left.partners is None or each in left.partners]
+    parts = [delivery.c.partner == partner for partner in ours]
     return _Ranges(left, (), made, parts)
 
 
@@ -440,10 +464,16 @@ class DeliverySummary:
     reason: str | None  #: of one of them
 
 
-def summarise_deliveries(tx: Transaction, ids: Collection[str]) -> dict[str, list[DeliverySummary]]:
-    """Return for each of these messages its deliveries by state. A message without deliveries is left out."""
+def summarise_deliveries(
+    tx: Transaction, ids: Collection[str], partners: Sequence[str] | None = None
+) -> dict[str, list[DeliverySummary]]:
+    """Return for each of these messages its deliveries to *partners* (None: all) by state.
+
+    A message without such deliveries is left out.
+    """
     columns = (delivery.c.message, delivery.c.state, sa.func.count().label("count"), sa.func.max(delivery.c.reason))
-    query = sa.select(*columns).where(delivery.c.message.in_(list(ids))).group_by(*columns[:2]).order_by(*columns[:2])
+    where = (delivery.c.message.in_(list(ids)), *_is_to(delivery.c.partner, partners))
+    query = sa.select(*columns).where(*where).group_by(*columns[:2]).order_by(*columns[:2])
     found: dict[str, list[DeliverySummary]] = {}
     for message, state, count, reason in tx.execute(query):
         found.setdefault(message, []).append(DeliverySummary(state=DeliveryState(state), count=count, reason=reason))
@@ -473,6 +503,7 @@ def find_refused_calls(tx: Transaction, wanted: MessageFilter, limit: int | None
         for moment in moments
         for call in _read_refused_calls(tx, moment)
         if codes <= {call.partner}
+        and (wanted.partners is None or call.partner in wanted.partners)
         and (not wanted.refusal or call.code == wanted.refusal.lower())
         and (wanted.before is None or call.tracking < wanted.before)
     )

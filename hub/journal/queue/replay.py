@@ -4,7 +4,7 @@ Knows which deliveries may be moved. Does not know who may order it, nor how a p
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -81,6 +81,14 @@ class ReplayChoice:
         dated = [attrs.evolve(each, until=min(each.until or made_at, made_at)) for each in filters]
         return cls(tuple(dated), recipient or _find_common(filters, "recipient"), narrowed, again)
 
+    def is_within(self, units: Collection[str] | None, partners: Collection[str] | None) -> bool:
+        """Tell whether every delivery that can be chosen is of these *units* and *partners* (None: all)."""
+        return all(
+            _is_subset(each.visible, units)
+            and (_is_subset(each.partners, partners) or (self.partner is not None and self.partner in (partners or ())))
+            for each in self.wanted
+        )
+
     def build_filters(self, after: str | None) -> list[MessageFilter]:
         """Return the filters for the messages behind *after* that have such deliveries."""
         return [self._narrow(each, after) for each in self.wanted]
@@ -103,6 +111,11 @@ class ReplayChoice:
             MessageFilter(**{name: _read_value(value) for name, value in each.items()}) for each in said["wanted"]
         )
         return cls(wanted, said["recipient"], said["partner"], said["again"])
+
+
+def _is_subset(some: Collection[str] | None, most: Collection[str] | None) -> bool:
+    """Tell whether *some* (None: all) are among *most* (None: all)."""
+    return most is None or (some is not None and set(some) <= set(most))
 
 
 def _find_common(filters: Sequence[MessageFilter], field: str) -> str | None:
@@ -140,7 +153,8 @@ def choose_deliveries(
     """
     found = list(search.find_messages(tx, choice.build_filters(after), limit))
     by_id = {message.id: message for message in found}
-    made = [each for each in deliveries.read_deliveries_of(tx, by_id) if _is_meant(choice, each)] if found else []
+    made = deliveries.read_deliveries_of(tx, by_id) if found else ()
+    made = [each for each in made if _is_meant(choice, by_id[each.message], each)]
     last = found[-1].id if len(found) == limit else None
     if len(made) > limit:
         last = made[limit - 1].message  # a message is considered whole
@@ -149,11 +163,23 @@ def choose_deliveries(
     return judge_deliveries(tx, [(by_id[each.message], each) for each in made], routes, again=choice.again, last=last)
 
 
-def _is_meant(choice: ReplayChoice, delivery: Delivery) -> bool:
+def _is_meant(choice: ReplayChoice, message: Message, delivery: Delivery) -> bool:
     return (
         (choice.again or delivery.state is DeliveryState.DEAD)
         and choice.recipient in (None, delivery.recipient)
         and choice.partner in (None, delivery.partner)
+        and any(_is_reached(each, message, delivery) for each in choice.wanted)
+    )
+
+
+def _is_reached(wanted: MessageFilter, message: Message, delivery: Delivery) -> bool:
+    """Tell whether a person who is limited to what *wanted* shows may move the delivery.
+
+    It must be to one of the partners, and from or to one of the units.
+    """
+    units, partners = wanted.visible, wanted.partners
+    return (partners is None or delivery.partner in partners) and (
+        units is None or message.sender in units or delivery.recipient in units
     )
 
 

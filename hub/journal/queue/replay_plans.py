@@ -10,8 +10,9 @@ Knows the life of a plan. Does not know who takes the steps: the command line, o
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -49,6 +50,9 @@ TICK = timedelta(seconds=1)
 #: Deliveries of a plan with `stop_after` whose results are unknown, at most: beyond the errors that it allows, so many
 #: more may still die.
 AHEAD = 100
+
+#: Plans that are looked at to find those of a person who is limited to some partners or units.
+LOOKED_AT = 1_000
 
 _INSERT = SetInsert(item)
 
@@ -448,6 +452,23 @@ def list_plans(tx: Transaction, limit: int, before: str | None = None) -> list[R
     if before is not None:
         query = query.where(table.c.id < before)
     return [_read(row) for row in tx.execute(query).mappings()]
+
+
+def list_plans_within(
+    tx: Transaction,
+    limit: int,
+    before: str | None,
+    units: Collection[str] | None,
+    partners: Collection[str] | None,
+) -> list[ReplayPlan]:
+    """Return those of the plans that concern only these *units* and *partners* (`ReplayChoice.is_within`).
+
+    Looks at the newest `LOOKED_AT` plans at most.
+    """
+    if units is None and partners is None:
+        return list_plans(tx, limit, before)
+    looked_at = list_plans(tx, LOOKED_AT, before)
+    return list(islice((plan for plan in looked_at if plan.choice.is_within(units, partners)), limit))
 
 
 def list_active_plans(tx: Transaction) -> list[str]:
