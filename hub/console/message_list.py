@@ -12,14 +12,14 @@ from urllib.parse import parse_qsl, urlencode
 
 import attrs
 
-from hub.console import reading, saved_searches, search_export, users, visible_messages
+from hub.console import saved_searches, search_export, users, visible_messages
 from hub.console.permissions import Permission
 from hub.console.request import read_time
 from hub.console.saved_searches import SavedSearch
 from hub.console.users import User
 from hub.console.visible_messages import PRIVATE, may_see_refused
 from hub.domain.model import Message, MessageState
-from hub.journal import search, search_index
+from hub.journal import search, search_index, unit_registry
 from hub.journal.search import DeliverySummary, MessageFilter, RefusedCall
 from hub.journal.search_request import Direction, SearchPlan, SearchRequest, plan_search
 from hub.language.languages import Language
@@ -121,7 +121,7 @@ def find_message_page(
     around: dict[str, Any] = {
         "plan": plan,
         "behind": any(each.words for each in plan.filters) and search_index.is_behind(tx),
-        "names": reading.read_unit_names(tx),
+        "names": unit_registry.read_unit_names(tx),
         "kinds": search.list_kinds(tx),
         "saved": saved_searches.list_saved_searches(tx, user.name),
         "most": COUNTED if may_see_refused(user) and user.visible_partners is None else COUNTED_OWN,

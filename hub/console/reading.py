@@ -362,11 +362,6 @@ def read_cell_value(cells: Row, column: Column) -> Decimal | int | datetime | No
     return cells.times[column.key] if column.kind is ColumnKind.TIME else cells.numbers[column.key]
 
 
-def read_unit_names(tx: Transaction) -> dict[str, str]:
-    """Return the names of all units of the province, by code."""
-    return {unit.code: unit.name for unit in unit_registry.list_registry_units(tx)}
-
-
 def open_visible_message(
     tx: Transaction, user: User, identity: str
 ) -> tuple[visible_messages.ShownMessage | visible_messages.ShownCall, dict[str, str]]:
@@ -380,4 +375,4 @@ def open_visible_message(
         if call is None:
             raise refuse_as_absent()
         return call, {}
-    return found, read_unit_names(tx)
+    return found, unit_registry.read_unit_names(tx)

@@ -5,13 +5,14 @@ Does not know which partner serves a unit.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
+from typing import Any
 
 import sqlalchemy as sa
 
 from hub.domain.model import Unit, UnitMark, find_code_holder
 from hub.store import transactions
+from hub.store.tables import OWN, unit_alias, unit_successor
 from hub.store.tables import unit as table
-from hub.store.tables import unit_alias, unit_successor
 from hub.store.transactions import Transaction
 from hub.units.unit_index import UnitIndex
 
@@ -21,6 +22,12 @@ _BATCH = 5000
 def list_registry_units(tx: Transaction, *, outside: bool = False) -> list[Unit]:
     """Return every unit of the province, by code. With *outside*, also the agencies of the national list."""
     return list(_units(tx, outside=outside))
+
+
+def read_unit_names(tx: Transaction) -> dict[str, str]:
+    """Return the names of all units of the province, by code, in the order of the codes."""
+    rows = tx.execute(sa.select(table.c.code, table.c.name).where(OWN))
+    return dict(sorted((row.code, row.name) for row in rows))
 
 
 def read_unit_index(tx: Transaction, on: date) -> UnitIndex:
@@ -39,18 +46,23 @@ def resolve_unit_code(tx: Transaction, code: str, on: date) -> str:
 
 
 def _units(tx: Transaction, *, outside: bool) -> Iterator[Unit]:
-    aliases, successors = _listed(tx, unit_alias.c.alias), _listed(tx, unit_successor.c.successor)
-    wanted = sa.select(table) if outside else sa.select(table).where(table.c.mark != UnitMark.NATIONAL)
-    rows = [tuple(row) for row in tx.execute(wanted)]
-    rows.sort()  # sorted in Python, because a database may sort by the rules of a language
+    wanted: sa.Select[Any] = sa.select(table)
+    owned = sa.select(unit_alias.c.unit, unit_alias.c.alias)
+    if not outside:
+        wanted, owned = wanted.where(OWN), owned.where(unit_alias.c.unit.in_(sa.select(table.c.code).where(OWN)))
+    aliases = _collect(tx, owned)
+    successors = _collect(tx, sa.select(unit_successor.c.unit, unit_successor.c.successor))
+    rows = sorted(
+        tx.execute(wanted), key=lambda row: row.code
+    )  # in Python: a database may sort by the rules of a language
     for code, name, parent, since, until, mark in rows:
         yield Unit(code, name, parent, since, until, aliases.get(code, ()), mark, successors.get(code, ()))
 
 
-def _listed(tx: Transaction, column: sa.Column[str]) -> dict[str, tuple[str, ...]]:
-    """Return the values of *column* by unit."""
+def _collect(tx: Transaction, pairs: sa.Select[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return the second values of *pairs* by the first ones, which are units."""
     found: dict[str, tuple[str, ...]] = {}
-    for unit, value in sorted((row[0], row[1]) for row in tx.execute(sa.select(column.table.c.unit, column))):
+    for unit, value in sorted((row[0], row[1]) for row in tx.execute(pairs)):
         found[unit] = (*found.get(unit, ()), value)
     return found
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-from hub.domain.model import DeliveryState, MessageState
+from hub.domain.model import DeliveryState, MessageState, UnitMark
 
 
 class Instant(TypeDecorator[datetime]):
@@ -545,6 +545,9 @@ unit = sa.Table(
     sa.Column("until", DayType),
     sa.Column("mark", sa.Text, nullable=False, server_default=""),
 )
+#: A unit of the province. A hundred times as many agencies of the national list stand beside them.
+OWN = unit.c.mark != sa.literal(UnitMark.NATIONAL, sa.Text, literal_execute=True)
+_partial("ix_unit_own", unit.c.code, where=OWN)
 
 unit_alias = sa.Table(
     "unit_alias",
@@ -553,6 +556,7 @@ unit_alias = sa.Table(
     # several units, one after another in time
     sa.Column("unit", sa.Text, sa.ForeignKey("unit.code"), primary_key=True),
 )
+sa.Index("ix_unit_alias_unit", unit_alias.c.unit)
 
 #: Units that continue the work of a unit that has ended.
 unit_successor = sa.Table(
