@@ -132,7 +132,7 @@ def find_message_page(
     if query.calls:
         calls = _find_calls(tx, user, query, plan.filters[0])
         return MessagePage(calls=calls[:PAGE], older=calls[PAGE - 1].tracking if len(calls) > PAGE else None, **around)
-    rows = _read_rows(tx, query, filters)
+    rows, count = _read_rows(tx, query, filters, around["most"] + 1)
     if not rows and (call := _find_call(tx, user, plan)) is not None:
         return MessagePage(calls=[call], **around)
     shown = rows[-PAGE:] if query.after else rows[:PAGE]
@@ -140,7 +140,7 @@ def find_message_page(
     return MessagePage(
         messages=shown,
         summaries=search.summarise_deliveries(tx, [each.id for each in shown], user.visible_partners),
-        count=search.count_messages(tx, filters, around["most"] + 1),
+        count=count,
         newer=shown[0].id if shown and (query.before or (query.after and more)) else None,
         older=shown[-1].id if shown and (query.after or more) else None,
         **around,
@@ -160,13 +160,22 @@ def limit_filters(user: User, seen: frozenset[str] | None, filters: Sequence[Mes
     return [attrs.evolve(each, state=MessageState.ACCEPTED) for each in own]
 
 
-def _read_rows(tx: Transaction, query: ListQuery, filters: Sequence[MessageFilter]) -> list[Message]:
-    """Return the rows of the page and one more, if there is one; newest first."""
+def _read_rows(
+    tx: Transaction, query: ListQuery, filters: Sequence[MessageFilter], most: int
+) -> tuple[list[Message], int]:
+    """Return the rows of the page and one more, if there is one, newest first; and how many are found, at most *most*.
+
+    The first page is the beginning of what is counted.
+    """
+    if not query.after and not query.before:
+        ids = list(search.find_message_ids(tx, filters, most, newest_first=True))
+        return search.read_messages(tx, ids[: PAGE + 1]), len(ids)
+    count = search.count_messages(tx, filters, most)
     if query.after:
         behind = [attrs.evolve(each, after=query.after) for each in filters]
-        return list(search.find_messages(tx, behind, PAGE + 1))[::-1]
+        return list(search.find_messages(tx, behind, PAGE + 1))[::-1], count
     ahead = [attrs.evolve(each, before=query.before) for each in filters]
-    return list(search.find_messages(tx, ahead, PAGE + 1, newest_first=True))
+    return list(search.find_messages(tx, ahead, PAGE + 1, newest_first=True)), count
 
 
 def _find_calls(tx: Transaction, user: User, query: ListQuery, wanted: MessageFilter) -> list[RefusedCall]:

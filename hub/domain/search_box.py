@@ -6,6 +6,7 @@ abbreviation, a partner, a hash. Ambiguous text is looked for in several places.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import attrs
 
@@ -82,9 +83,14 @@ def find_agencies(text: str, units: Iterable[Unit]) -> list[Unit]:
     for unit in units:
         if code == unit.code.casefold() or code in map(str.casefold, unit.aliases):
             ranked.setdefault(0, []).append(unit)
-        elif words and (rank := _rank(words, split_words(unit.name))):
+        elif words and (rank := _rank(words, _split_name(unit.name))):
             ranked.setdefault(rank, []).append(unit)
     return ranked[min(ranked)] if ranked else []
+
+
+@lru_cache(maxsize=4096)  # the units of a province: each search reads all their names
+def _split_name(name: str) -> tuple[str, ...]:
+    return tuple(split_words(name))
 
 
 def _rank(words: Sequence[str], name: Sequence[str]) -> int:
@@ -96,7 +102,9 @@ def _rank(words: Sequence[str], name: Sequence[str]) -> int:
         return 2
     if len(words) == 1 and len(words[0]) < 3:
         return 0
-    return 3 if any(_match(words, name, start) is not None for start in range(1, len(name))) else 0
+    # No word matches from a place with another letter: what begins with skipped words is matched from behind these, too.
+    starts = [start for start in range(1, len(name)) if name[start][0] == words[0][0]]
+    return 3 if any(_match(words, name, start) is not None for start in starts) else 0
 
 
 def _match(words: Sequence[str], name: Sequence[str], at: int) -> int | None:

@@ -328,9 +328,14 @@ def find_messages(
 ) -> Iterator[Message]:
     """Yield the messages that match *wanted*, or one of several filters, in the order of their ids: oldest first."""
     for page in _read_pages(find_message_ids(tx, wanted, limit, newest_first=newest_first), PAGE):
-        order = table.c.id.desc() if newest_first else table.c.id
-        rows = tx.execute(sa.select(table).where(table.c.id.in_(page)).order_by(order)).mappings().all()
-        yield from map(read_message_row, rows)
+        yield from read_messages(tx, page)
+
+
+def read_messages(tx: Transaction, ids: Sequence[str]) -> list[Message]:
+    """Return the messages with these hub ids, at most `PAGE`, in this order. Raises KeyError if one does not exist."""
+    rows = tx.execute(sa.select(table).where(table.c.id.in_(ids))).mappings()
+    found = {row["id"]: read_message_row(row) for row in rows}
+    return [found[each] for each in ids]
 
 
 def _read_pages(ids: Iterator[str], size: int) -> Iterator[list[str]]:

@@ -5,12 +5,16 @@ after d, ê after e, ô and ơ after o, ư after u. Words that differ only in th
 sắc, nặng. Babel has no collation, and ICU would be a library of the system's for this alone.
 """
 
+import re
 import unicodedata
 
 _ALPHABET = "aăâbcdđeêfghijklmnoôơpqrstuưvwxyz"
 _RANKS = {letter: place for place, letter in enumerate(_ALPHABET, start=1)}
 #: The marks that make another letter of the alphabet, and the tones in their order.
 _LETTER_MARKS = ("\u0306", "\u0302", "\u031b")
+#: The combining characters of the Latin script, and characters among which there may be others.
+_MARKS = re.compile("[\u0300-\u034e\u0350-\u036f]+")
+_OTHERS = re.compile("[^\x00-\u036f]")
 _TONES = {mark: place for place, mark in enumerate(("\u0300", "\u0309", "\u0303", "\u0301", "\u0323"), start=1)}
 
 
@@ -41,5 +45,9 @@ def fold_text(text: str) -> str:
 
     `Sở Nội vụ Đà Lạt` becomes `so noi vu da lat`.
     """
-    apart = unicodedata.normalize("NFD", text.casefold().replace("đ", "d"))
-    return " ".join("".join(each for each in apart if not unicodedata.combining(each)).split())
+    bare = _MARKS.sub("", unicodedata.normalize("NFD", text.casefold().replace("đ", "d")))
+    return " ".join(_OTHERS.sub(_drop_mark, bare).split())
+
+
+def _drop_mark(found: re.Match[str]) -> str:
+    return "" if unicodedata.combining(found[0]) else found[0]

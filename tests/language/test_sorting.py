@@ -1,8 +1,11 @@
 """Names in the order of a Vietnamese dictionary."""
 
+import unicodedata
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub.language.sorting import fold_text, make_name_sort_key
 
@@ -33,3 +36,10 @@ def test_the_tone_counts_only_where_the_letters_are_the_same() -> None:
 @pytest.mark.parametrize(("text", "plain"), [("Sở Nội vụ Đà Lạt", "so noi vu da lat"), ("  ỦY BAN  ", "uy ban")])
 def test_a_search_needs_no_diacritics(text: str, plain: str) -> None:
     assert fold_text(text) == plain
+
+
+@given(st.text())
+def test_no_combining_character_is_left(text: str) -> None:
+    """Whatever the script: a search for a word finds it however its accents were typed."""
+    apart = unicodedata.normalize("NFD", text.casefold().replace("đ", "d"))
+    assert fold_text(text) == " ".join("".join(each for each in apart if not unicodedata.combining(each)).split())
