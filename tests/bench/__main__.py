@@ -6,6 +6,7 @@
 `./dev bench against COMMIT` measures whether honest intake costs more or less than at that commit (tests/bench/against.py).
 `./dev bench --waiting 1000000` measures a claim beside a thousand deliveries and beside so many (tests/bench/claims.py).
 `./dev bench --searches 1000000 [DB=sqlite]` measures searches among 10,000 messages and among so many (tests/bench/searches.py).
+`./dev bench --pages 1000000 [DB=sqlite]` measures the console's pages about messages among so many (tests/bench/console_pages.py).
 `./dev bench --closing [--facts 10000000] [DB=sqlite]` measures the closing of months (tests/bench/closing.py).
 `./dev bench --growth 1000000 [DB=postgresql]` measures the reports of a province, and the closing of its month (tests/bench/reports.py).
 `./dev bench --report [--facts 450000] [DB=postgresql]` measures the report of one large unit (tests/bench/reports.py).
@@ -15,11 +16,11 @@ import argparse
 import os
 import sys
 
-from tests.bench import against, attacks, beside, claims, closing, reports, searches
+from tests.bench import against, attacks, beside, claims, closing, console_pages, reports, searches
 from tests.bench.capacity import page
 
 WORDS = {"attacks": attacks.show, "against": against.show, "capacity": page.show}
-OPTIONS = {"--waiting", "--searches", "--closing", "--report", "--growth"}
+OPTIONS = {"--waiting", "--searches", "--pages", "--closing", "--report", "--growth"}
 
 
 def main() -> None:
@@ -34,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("--waiting", type=int, metavar="N", help="the queue beside N that wait, on both databases")
     parser.add_argument("--searches", type=int, metavar="N", help="searches among N messages, on both databases or DB")
+    parser.add_argument("--pages", type=int, metavar="N", help="pages about N messages, on both databases or DB")
     parser.add_argument("--closing", action="store_true", help="the closing of months, on both databases or DB")
     parser.add_argument("--report", action="store_true", help="one unit's large report, on SQLite or DB")
     parser.add_argument(
@@ -49,6 +51,8 @@ def main() -> None:
         claims.show(options.waiting, as_json=options.json)
     elif options.searches:
         searches.show(options.searches, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
+    elif options.pages:
+        console_pages.show(options.pages, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
     elif options.closing:
         closing.show(options.facts or 1_000_000, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
     elif options.growth:

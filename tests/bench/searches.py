@@ -22,7 +22,7 @@ from hub.demo.run import postgres
 from hub.journal import search, search_index
 from hub.journal.search import MessageFilter
 from hub.store import transactions
-from hub.store.tables import attempt, message
+from hub.store.tables import attempt, message, search_progress
 from tests.bench.backlog import settle_down
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -88,6 +88,13 @@ insert into attempt (id, message, partner, number, recipients, started_at, detai
   select id, id, 'p1', 1, '[]', at, case when i % 10000 = 1 then 'refused: E05: no such unit' else 'refused: E07' end
   from n where i % 5000 = 1 and i % 100 <> 51
 """
+#: What a receipt writes first; the chain's numbers are those of the messages.
+_EVENTS = """
+insert into event (message, text, number, hash)
+  select id, '{{"at":"' || at || '","event":"message-' || case when i % 100 = 51 then 'refused' else 'accepted' end
+    || '","message":"' || id || '"}}', i, ''
+  from n where true
+"""
 #: Messages inserted by one statement, and indexed together.
 _TOGETHER, _BATCH = 250_000, 1_000
 #: Syllables of subjects, most of them rare, and how many a subject has.
@@ -108,25 +115,34 @@ def _write_subject() -> str:
     return " || ' ' || ".join(f"substr(syllables, CAST(1 + 4 * ({pick}) AS integer), 4)" for pick in picks)
 
 
-def _name_syllables() -> str:
-    """Return all syllables, four letters each, one after another."""
+def name_syllables() -> list[str]:
+    """Return all syllables, four letters each; the first ones are common."""
     consonants, vowels = "bcdghklmnpqrstvx", "aeiouy"
     found = [f"{a}{b}{c}{d}" for a in consonants for b in vowels for c in "nm" for d in "ghcp"]
-    return "".join((found + [each[::-1] for each in found])[:_SYLLABLES])
+    return (found + [each[::-1] for each in found])[:_SYLLABLES]
 
 
-def fill(engine: sa.Engine, count: int) -> None:
-    """Make *count* messages with their deliveries."""
+def name_message(number: int) -> str:
+    """Return the hub's id of a message; numbers begin with 1."""
+    written = f"{int(START.timestamp()) * 1000 + number * PACE * 1000:012x}"
+    return f"{written[:8]}-{written[8:]}-7000-8000-{number:012d}"
+
+
+def fill(engine: sa.Engine, count: int, *, told: bool = False) -> None:
+    """Make *count* messages with their deliveries; if *told*, each with an event."""
     dialect, edges = engine.dialect.name, [*range(0, count, _TOGETHER), count]
     for first, last in pairwise(edges):
         values = {"first": first + 1, "last": last, "start": int(START.timestamp()) * 1000, "pace": PACE * 1000}
         values |= {"most": count, "yes": "true", "no": "false", "hash": _HASHES[dialect], "notation": _NOTATIONS}
-        values |= {"subject": _write_subject(), "syllables": _name_syllables()}
+        values |= {"subject": _write_subject(), "syllables": "".join(name_syllables())}
         with _connect(engine) as tx, tx.begin():
-            for statement in (_MESSAGES, _DELIVERIES, _OUTSIDE, _ATTEMPTS):
+            for statement in (_MESSAGES, _DELIVERIES, _OUTSIDE, _ATTEMPTS, *([_EVENTS] if told else [])):
                 filled = (_NUMBERS[dialect] + statement).format(**values)
                 tx.exec_driver_sql(filled if dialect == "sqlite" else filled.replace("%", "%%"))
     _index(engine)
+    if told:
+        with _connect(engine) as tx, tx.begin():
+            transactions.insert_missing_rows(tx, search_progress, [{"name": "messages", "number": count}])
     settle_down(engine)
 
 

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from hub.security.sample_pki import KeyType, create_sample_ca
-from tests.bench import bare, bars, beside, calls, parts, profiling, record, servers
+from tests.bench import bare, bars, beside, calls, console_pages, parts, profiling, record, servers
 from tests.bench.run import FLASK, HUB, Plan, Run
 from tests.conftest import ROOT, cannot_be_had
 
@@ -103,3 +103,17 @@ def test_the_checks_in_python_take_what_holds_and_nothing_else(tmp_path):
         False,
         True,
     ]
+
+
+@pytest.mark.slow
+def test_the_pages_about_messages_are_measured():
+    """None is refused, and the lists find something; `./dev bench --pages` has the sizes that count."""
+    with console_pages.opened_journal("sqlite", 6_000) as engine:
+        browser = console_pages.sign_in(engine, agencies=10)
+        measured = {row["page"] for row in console_pages.measure_pages(browser, 6_000, times=1)}
+        assert measured == set(console_pages.list_pages(6_000, 0))
+        found = set()
+        for name, place in console_pages.list_pages(6_000, 0).items():
+            browser.get(place)
+            found |= {name} if "/messages/0" in browser.page else set()
+        assert {"list", "number of a document", "DocumentId", "a unit", "dead"} <= found
