@@ -5,7 +5,7 @@
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 import attrs
@@ -21,7 +21,7 @@ from signxml import (
 from signxml.util import SigningSettings, ds_tag, xades_tag
 from signxml.xades import XAdESSigner
 
-from hub.config.officials import Official, Officials
+from hub.config.officials import Official, Officials, SignaturePlace
 from hub.domain.model import Fact
 from hub.report.counting import counting, evidence
 from hub.report.form.period import parse_period
@@ -60,10 +60,21 @@ def official(code: str = "an", identity: Identity = AN, **said: object) -> Offic
     )
 
 
-def officials(*people: Official, anchors: Anchors | None = None, required: bool = True) -> Officials:
+def officials(
+    *people: Official, anchors: Anchors | None = None, required: bool = True, drafted: Collection[str] = ()
+) -> Officials:
     trusted = anchors or Anchors([PERSONS.certificate], committing=True)
     named = {each.code: each for each in people or (official(),)}
-    return Officials(anchors=trusted, authorities=(PERSONS.certificate,), people=named, required=required)
+    rules = {"required": required, "drafted": frozenset(drafted)}
+    return Officials(anchors=trusted, authorities=(PERSONS.certificate,), people=named, **rules)  # type: ignore[arg-type]
+
+
+#: Bình draws the reports of H55.13 up, and An is the head of the unit.
+TWO = officials(
+    official(),
+    official("binh", BINH, name="Trần Thị Bình", signs_as=frozenset({SignaturePlace.DRAFTER})),
+    drafted=["*"],
+)
 
 
 class _Signer(XAdESSigner):
@@ -124,6 +135,7 @@ class Tool:
     time: str = ""  #: SigningTime as it is written
     more: str = ""  #: behind SignedProperties
     reference: str = 'URI=""'
+    name: str = ""  #: ends the Ids, which no two signatures of a document may share
 
     def template(self, identity: Identity, at: datetime) -> str:
         der = identity.certificate.public_bytes(Encoding.DER)
@@ -132,19 +144,19 @@ class Tool:
         document = self.document or f'<ds:Transform Algorithm="{ENVELOPED}"/>{step}'
         empty = f'<ds:DigestMethod Algorithm="{self.digest}"/><ds:DigestValue></ds:DigestValue></ds:Reference>'
         properties = (
-            f'<ds:Reference URI="#props" Type="http://uri.etsi.org/01903#SignedProperties"><ds:Transforms>{step}'
+            f'<ds:Reference URI="#props{self.name}" Type="http://uri.etsi.org/01903#SignedProperties"><ds:Transforms>{step}'
             f"</ds:Transforms>{empty}"
         )
         method = self.method or identity.method
         time = self.time or f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         return (
-            f'<ds:Signature xmlns:ds="{DS}" Id="sig"><ds:SignedInfo><ds:CanonicalizationMethod Algorithm="{self.c14n}"/>'
+            f'<ds:Signature xmlns:ds="{DS}" Id="sig{self.name}"><ds:SignedInfo><ds:CanonicalizationMethod Algorithm="{self.c14n}"/>'
             f'<ds:SignatureMethod Algorithm="{method}"/><ds:Reference {self.reference}><ds:Transforms>{document}'
             f"</ds:Transforms>{empty}{properties if self.signs_properties else ''}</ds:SignedInfo>"
             "<ds:SignatureValue></ds:SignatureValue>"
             f"<ds:KeyInfo><ds:X509Data><ds:X509Certificate>{identity.token}</ds:X509Certificate></ds:X509Data></ds:KeyInfo>"
-            f'<ds:Object><xades:QualifyingProperties xmlns:xades="{ETSI}" Target="#sig">'
-            f'<xades:SignedProperties Id="props"><xades:SignedSignatureProperties><xades:SigningTime>{time}'
+            f'<ds:Object><xades:QualifyingProperties xmlns:xades="{ETSI}" Target="#sig{self.name}">'
+            f'<xades:SignedProperties Id="props{self.name}"><xades:SignedSignatureProperties><xades:SigningTime>{time}'
             f"</xades:SigningTime><xades:{self.property}><xades:Cert><xades:CertDigest>"
             f'<ds:DigestMethod Algorithm="{self.hash_name}"/><ds:DigestValue>{named}</ds:DigestValue></xades:CertDigest>'
             f"</xades:Cert></xades:{self.property}></xades:SignedSignatureProperties></xades:SignedProperties>{self.more}"

@@ -226,7 +226,7 @@ def _report_or_signed(
         return (yield from audit_sealed_report(content, "", sealers))
     yield from audit_official_signature(content, "", sealers.trust)
     try:
-        inside = signed.extract_sealed_report(content)
+        inside = signed.list_signing_steps(content)[0]
     except Rejected:
         return None  # `audit_official_signature` has reported it
     return (yield from audit_sealed_report(inside, "", sealers))
@@ -235,20 +235,27 @@ def _report_or_signed(
 def audit_official_signature(
     content: bytes, place: str, trust: AuditTrust, of: bytes | None = None
 ) -> Iterator[AuditFinding]:
-    """Yield whether an official's signature in *content* is valid and covers the whole sealed report.
+    """Yield, for each signature of an official in *content*, whether it is valid and covers the whole sealed report.
 
-    *of*: the sealed report that must have been signed. Whether this person may sign for this unit is not checked. Only
-    the hub knows it, and it checked it when the report was returned.
+    Of two signatures the second, of the head of the unit, covers the first too. *of*: the sealed report that must have
+    been signed. Whether this person may sign for this unit is not checked. Only the hub knows it, and it checked it when
+    the report was returned.
     """
     try:
-        found = _signed(content, of)
-        (trust.persons or trust.anchors).check(found.certificate, found.at, found.chain, purpose=Purpose.SIGN)
+        for step in _list_signed_steps(content, of):
+            yield _audit_signature(step, place, trust)
     except Rejected as rejected:
         yield deny_finding("official", place, explain_rejection(rejected))
-        return
+
+
+def _audit_signature(step: bytes, place: str, trust: AuditTrust) -> AuditFinding:
+    """Return the finding about the last signature of *step*. Raises Rejected."""
+    root = safe_xml.parse_safe_xml(step)
+    found = xades.verify_xades(root, root[-1])
+    (trust.persons or trust.anchors).check(found.certificate, found.at, found.chain, purpose=Purpose.SIGN)
     name, printed = found.certificate.subject.rfc4514_string(), hash_certificate(found.certificate)
     at = found.at.isoformat(timespec="seconds")
-    yield confirm_finding(
+    return confirm_finding(
         "official",
         place,
         phrase(
@@ -261,14 +268,14 @@ def audit_official_signature(
     )
 
 
-def _signed(content: bytes, of: bytes | None) -> xades.Signed:
-    """Return the content of the official's signature. Raises Rejected."""
-    inside, root = signed.extract_sealed_report(content), safe_xml.parse_safe_xml(content)
+def _list_signed_steps(content: bytes, of: bytes | None) -> list[bytes]:
+    """Return the report as it was after the signature of each official. Raises Rejected."""
+    inside, *steps = signed.list_signing_steps(content)
     if safe_xml.may_hold_comment_or_cdata([content]):
         raise Rejected(Problem("report-changed", phrase("a comment or CDATA section")))
     if of is not None and xmldsig.canonicalize_element(safe_xml.parse_safe_xml(of), _WHOLE) != inside:
         raise Rejected(Problem("report-changed", phrase("another report was signed")))
-    return xades.verify_xades(root, root[-1])
+    return steps
 
 
 # --- a receipt --------------------------------------------------------------------------------------------------------

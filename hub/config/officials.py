@@ -5,6 +5,7 @@ Does not verify signatures. The hub never holds a person's private key, only cer
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,15 @@ from hub.config.table import ConfigTable
 from hub.language.phrases import phrase
 from hub.security.certificates import Anchors, hash_certificate
 
+
+class SignaturePlace(StrEnum):
+    """A place for a signature on the form of a report, in the order of signing."""
+
+    DRAFTER = "drafter"  #: drawn up by
+    HEAD = "head"  #: the head of the unit; the only place where one signature is enough
+
+
+_ALL_FORMS = "*"
 _UNIT_EXPECTED = phrase("an agency code without spaces, such as H55.13")
 
 
@@ -29,6 +39,7 @@ class Official:
     chain: tuple[x509.Certificate, ...] = ()  #: CAs between these certificates and an anchor; not trusted by themselves
     units: tuple[str, ...]
     below: bool = False  #: also for every unit below these units
+    signs_as: frozenset[SignaturePlace] = frozenset({SignaturePlace.HEAD})
     since: date | None = None
     until: date | None = None  #: the first day after the assignment
 
@@ -49,7 +60,12 @@ class Officials:
     authorities: tuple[x509.Certificate, ...]  #: the certificates of the anchors
     crls: tuple[x509.CertificateRevocationList, ...] = ()
     required: bool = True  #: a report may only be submitted with a signature
+    drafted: frozenset[str] = frozenset()  #: the forms that two persons sign; `*`: every form
     people: Mapping[str, Official] = attrs.field(factory=dict)
+
+    def needs_drafter(self, form: str) -> bool:
+        """Tell whether the reports of *form* are signed by two persons: the drafter, then the head of the unit."""
+        return form in self.drafted or _ALL_FORMS in self.drafted
 
     @property
     def certificates(self) -> tuple[x509.Certificate, ...]:
@@ -73,7 +89,7 @@ def read_officials(
     *open_file* takes a file's path and its name in messages. It returns the table of the file, or None after a mistake,
     which it has recorded. *sourced*: CAs whose revocations are fetched over the network.
     """
-    given = table.given("anchors") or table.given("crls") or table.given("signature")
+    given = any(map(table.given, ("anchors", "crls", "signature", "drafted")))
     paths = sorted(path for path in (home / "officials").glob("*.toml") if not path.name.startswith("."))
     if not given:
         table.close()
@@ -86,6 +102,7 @@ def read_officials(
         return None
     authorities, crls = files.read_trusted_files(table, home)
     signature = table.text("signature", "required", like="required|optional", expected=phrase("required or optional"))
+    drafted = table.texts("drafted", ())
     table.close()
     people: dict[str, Official] = {}
     seen: dict[str, str] = {}
@@ -108,6 +125,7 @@ def read_officials(
         authorities=tuple(authorities),
         crls=tuple(crls),
         required=signature != "optional",
+        drafted=frozenset(drafted),
         people=people,
     )
 
@@ -121,6 +139,10 @@ def _official(code: str, table: ConfigTable, home: Path) -> Official:
     for unit in units:
         if len(unit) > 64 or not unit.isprintable() or " " in unit or "*" in unit:
             table.wrong("units", phrase("{unit} does not fit", unit=repr(unit)), _UNIT_EXPECTED)
+    places = table.texts("signs-as", (SignaturePlace.HEAD,))
+    for place in places:
+        if place not in {*SignaturePlace}:
+            table.wrong("signs-as", phrase("{place} does not fit", place=repr(place)), phrase("drafter or head"))
     found = Official(
         code=code,
         name=table.text("name"),
@@ -128,6 +150,7 @@ def _official(code: str, table: ConfigTable, home: Path) -> Official:
         chain=tuple(link for file in named for link in file[1:]),
         units=units,
         below=table.flag("below", default=False),
+        signs_as=frozenset(place for place in SignaturePlace if place in places),
         since=table.day("since"),
         until=table.day("until"),
     )

@@ -109,6 +109,8 @@ _HELP_WITHOUT_CODE = "/help/reference/console"
 _MESSAGE = re.compile(r"[0-9a-f-]{36}", re.ASCII)
 #: Ending of the address of the file to sign.
 _GIVEN = ".xml"
+#: Steps of a report at which there is something to sign.
+_TO_SIGN = frozenset({standing.EarlyStep.READY, ReportState.CLOSED, ReportState.DRAFTED})
 _WORD = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _YEAR = 365 * 24 * 3600
 
@@ -508,6 +510,7 @@ class ConsolePages:
                 "periods": shown.periods,
                 "kinds": tuple(reading.KINDS),
                 "standing": stands,
+                "needs_drafter": self._needs_drafter(form),
                 "may": visit.session.user.may(Permission.SIGN),
             }
             return layout.render_page("report", language, self._around(visit.asked, visit.word, visit) | said)
@@ -634,9 +637,10 @@ class ConsolePages:
             return ConsoleResponse(
                 status=303, location=layout.build_page_path("signing", form, asked.members[0], period)
             )
-        scripted = user.may(Permission.SIGN) and found.step in {standing.EarlyStep.READY, ReportState.CLOSED}
+        scripted = user.may(Permission.SIGN) and found.step in _TO_SIGN
         said = {
             "standing": found,
+            "needs_drafter": self._needs_drafter(form),
             "form": asked.form,
             "period": asked.period,
             "unit": asked.members[0],
@@ -650,6 +654,10 @@ class ConsolePages:
         }
         page = attrs.evolve(self._page("signing", visit, said), scripted=scripted)
         return attrs.evolve(page, status=422) if problems else page
+
+    def _needs_drafter(self, form: str) -> bool:
+        officials = self.live.config.officials
+        return officials is not None and officials.needs_drafter(form)
 
     async def _give_out(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
         """Return the file to sign: the same octets each time, or a new revision if a reason is given."""
@@ -677,12 +685,13 @@ class ConsolePages:
             return await self._signing(visit, form, unit, period, [Problem("period-not-ended")])
         except submission.Unclosed as unclosed:
             return await self._signing(visit, form, unit, period, [Problem("period-not-closed", str(unclosed))])
-        sha256, report = kept.message.sha256, kept.said.report
+        base, report = await self._journal.read(submission.read_signing_base, kept), kept.said.report
+        sha256, step = base.sha256, "" if base.id == kept.message.id else "_drafted"
         return ConsoleResponse(
             stored=sha256,
             size=await self._journal.read(blobs.read_blob_size, sha256),
             content_type=reading.KINDS["xml"],
-            filename=f"{report.form.id}_{report.total.unit}_{report.period.text}_{kept.said.revision}.xml",
+            filename=f"{report.form.id}_{report.total.unit}_{report.period.text}_{kept.said.revision}{step}.xml",
         )
 
     async def _take_signed(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
@@ -695,13 +704,22 @@ class ConsolePages:
         )
         if found is None:
             return await self._signing(visit, form, unit, period, [Problem("report-not-closed")])
-        kept, octets = found
-        uploaded = file.read() if file else b""
+        kept, uploaded = found.kept, file.read() if file else b""
         by, now = user.name, visit.now
         try:
-            said = await self.turns.alone(signed.verify_official_signature, octets, uploaded)
+            said = None  # the drafter's document once more is recognised in the transaction
+            if uploaded != found.octets or found.sha256 == kept.message.sha256:
+                said = await self.turns.alone(signed.verify_official_signature, found.octets, uploaded)
             await self._journal.admit(
-                CONSOLE, submission.accept_signed_report, self.live.province, kept, uploaded, by=by, now=now, found=said
+                CONSOLE,
+                submission.accept_signed_report,
+                self.live.province,
+                kept,
+                uploaded,
+                by=by,
+                now=now,
+                found=said,
+                over=found.sha256,
             )
         except Rejected as rejected:
             sha256 = hashlib.sha256(uploaded).hexdigest()

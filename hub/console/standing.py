@@ -101,16 +101,25 @@ def count_report_for_release(
     return _counted(tx, reading.read_visible_sources(tx, user, book, form, unit, period), now)
 
 
+@attrs.frozen(kw_only=True)
+class GivenRevision:
+    """The newest revision, and the document that the next official signs."""
+
+    kept: KeptRevision
+    sha256: str  #: of that document
+    octets: bytes
+
+
 def read_given_revision(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str
-) -> tuple[KeptRevision, bytes] | None:
-    """Return the newest revision and its octets, to compare a signed file with; None without one.
-
-    Raises `RequestRefused`.
-    """
+) -> GivenRevision | None:
+    """Return what a signed file is compared with; None without a revision. Raises `RequestRefused`."""
     asked = reading.read_visible_sources(tx, user, book, form, unit, period)
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
-    return None if kept is None else (kept, blobs.read_blob(tx, kept.message.sha256))
+    if kept is None:
+        return None
+    sha256 = submission.read_signing_base(tx, kept).sha256
+    return GivenRevision(kept=kept, sha256=sha256, octets=blobs.read_blob(tx, sha256))
 
 
 def _counted(tx: Transaction, asked: ReportSources, now: datetime) -> submission.CountedReport:

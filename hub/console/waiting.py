@@ -1,4 +1,4 @@
-"""Lists the reports that wait for a clerk: of the last ended month, closed with facts, and not signed yet or returned.
+"""Lists the reports that wait for a clerk: of the last ended month, closed with facts, and not wholly signed yet or returned.
 
 Reads the journal and changes nothing. Other roles have no step to do, so nothing waits for them.
 """
@@ -26,7 +26,7 @@ from hub.workload import closing, revisions
 #: Units of an account whose reports are looked at.
 _UNITS = 20
 #: States in which a clerk has the next step.
-_OURS = frozenset({EarlyStep.READY, ReportState.CLOSED, ReportState.RETURNED})
+_OURS = frozenset({EarlyStep.READY, ReportState.CLOSED, ReportState.DRAFTED, ReportState.RETURNED})
 
 
 @attrs.frozen(kw_only=True)

@@ -161,6 +161,10 @@ SENTENCES: dict[str, Phrase] = {
     "signature-invalid": phrase(
         "The signature is invalid: the content changed after signing, or was signed incorrectly"
     ),
+    "signature-order": phrase(
+        "Two different persons sign this report: first the one who draws it up, then, over that signature, the head of the "
+        "unit; let the right one sign the file that the hub gives out now"
+    ),
     "signing-time": phrase(
         "The signing time is in the future or before the report was closed; correct the clock of the "
         "signing machine and sign again"

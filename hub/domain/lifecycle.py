@@ -58,7 +58,8 @@ class ReportEvent(StrEnum):
     """An event that moves a report."""
 
     CLOSE = "close"
-    SIGN = "sign"
+    DRAFT = "draft"  #: the signature of the person who drew it up
+    SIGN = "sign"  #: the only signature, or that of the head of the unit
     SUBMIT = "submit"
     ACCEPT = "accept"
     RETURN = "return"
@@ -106,9 +107,13 @@ DELIVER = MappingProxyType(
 REPORT = MappingProxyType(
     {
         (ReportState.OPEN, ReportEvent.CLOSE): ReportState.CLOSED,
+        (ReportState.CLOSED, ReportEvent.DRAFT): ReportState.DRAFTED,  # where two persons sign
         (ReportState.CLOSED, ReportEvent.SIGN): ReportState.SIGNED,
         (ReportState.CLOSED, ReportEvent.SUBMIT): ReportState.SUBMITTED,  # where no signature is required
         (ReportState.CLOSED, ReportEvent.REVISE): ReportState.CLOSED,
+        (ReportState.DRAFTED, ReportEvent.SIGN): ReportState.SIGNED,
+        (ReportState.DRAFTED, ReportEvent.SUBMIT): ReportState.SUBMITTED,  # where no signature is required
+        (ReportState.DRAFTED, ReportEvent.REVISE): ReportState.CLOSED,
         (ReportState.SIGNED, ReportEvent.SUBMIT): ReportState.SUBMITTED,
         (ReportState.SIGNED, ReportEvent.REVISE): ReportState.CLOSED,
         (ReportState.SUBMITTED, ReportEvent.SUBMIT): ReportState.SUBMITTED,  # to another partner too

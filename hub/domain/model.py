@@ -77,6 +77,7 @@ class ReportState(StrEnum):
 
     OPEN = "open"
     CLOSED = "closed"
+    DRAFTED = "drafted"  #: signed by the person who drew it up; waits for the head of the unit
     SIGNED = "signed"
     SUBMITTED = "submitted"
     ACCEPTED = "accepted"

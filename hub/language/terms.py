@@ -213,6 +213,10 @@ TERMS: Mapping[str, Term] = {
     "event/report-signed": Term(
         phrase("the signed report was accepted"), phrase("The document signed by an official was accepted.")
     ),
+    "event/report-drafted": Term(
+        phrase("the report signed by the drafter was accepted"),
+        phrase("The document signed by the person who drew it up was accepted; it waits for the head of the unit."),
+    ),
     "event/report-signature-refused": Term(
         phrase("a signed report was refused"), phrase("A document was not accepted as this report, signed.")
     ),
@@ -528,6 +532,10 @@ TERMS: Mapping[str, Term] = {
     "reports/open": Term(phrase("not closed yet"), phrase("No revision of the report exists yet.")),
     "reports/closed": Term(
         phrase("closed, waits for signature"), phrase("The revision was given out and does not change any more.")
+    ),
+    "reports/drafted": Term(
+        phrase("signed by the drafter, waits for the head of the unit"),
+        phrase("The person who drew the report up has signed it; the head of the unit has not yet."),
     ),
     "reports/signed": Term(phrase("signed"), phrase("The document signed by an official was accepted.")),
     "reports/submitted": Term(phrase("submitted"), phrase("The report was submitted to its recipient.")),

@@ -149,7 +149,7 @@ def write_evidence_file(
 def _report(
     tx: Transaction, asked: ReportSources, report: Report, found: EvidenceSummary, identity: Signer
 ) -> tuple[bytes, bytes | None, int | None]:
-    """Return the sealed report, the document signed by an official (None: none), and the revision (None: the report is
+    """Return the sealed report, the document signed by one official or two (None: none), and the revision (None: the report is
     sealed now).
 
     If the newest revision in the journal has the same numbers and facts, return exactly that revision. Otherwise seal
@@ -157,7 +157,7 @@ def _report(
     """
     before = submission.read_newest_revision(tx, report.total.unit, asked.form.id, asked.period.text)
     if before is not None and before.said.says(report, found.sha256):
-        signed = revisions.find_signed_message(tx, before.said)
+        signed = revisions.find_signed_message(tx, before.said) or revisions.find_drafted_message(tx, before.said)
         document = None if signed is None else blobs.read_blob(tx, signed.sha256)
         return blobs.read_blob(tx, before.message.sha256), document, before.said.revision
     return sealed.seal_report(report, asked.names, found, identity), None, None

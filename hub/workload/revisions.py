@@ -22,7 +22,7 @@ from hub.services import verdicts as told
 from hub.store.tables import SEARCHED, fact, message
 from hub.store.transactions import Transaction
 
-_SIGNED = "signed"
+_DRAFTED, _SIGNED = "drafted", "signed"
 
 
 @attrs.frozen(kw_only=True)
@@ -69,14 +69,21 @@ class Revision:
     closed_at: datetime
     reason: str = ""  #: why this revision was made; "" for the first
     by: str = ""  #: the person who made this revision; "" for the first
-    signing: RevisionSignature | None = None
+    #: the signature of the person who drew it up, where two persons sign
+    drafting: RevisionSignature | None = None
+    signing: RevisionSignature | None = None  #: the only signature, or that of the head of the unit
     handed_in: tuple[ReportSubmission, ...] = ()
     verdicts: tuple[RevisionVerdict, ...] = ()
 
 
-def name_revision(service: str, form: str, unit: str, period: str, revision: int, *, signed: bool = False) -> str:
-    """Return the message id of a revision of a report, or of the document with an official's signature (*signed*)."""
-    return f"{service}/{form}/{unit}/{period}/{revision}" + (f"/{_SIGNED}" if signed else "")
+def name_revision(
+    service: str, form: str, unit: str, period: str, revision: int, *, signed: bool = False, drafted: bool = False
+) -> str:
+    """Return the message id of a revision of a report, or of the document with an official's signature (*signed*), or
+    with the first of two signatures (*drafted*).
+    """
+    step = f"/{_SIGNED}" if signed else f"/{_DRAFTED}" if drafted else ""
+    return f"{service}/{form}/{unit}/{period}/{revision}{step}"
 
 
 def list_sealed_messages(tx: Transaction, unit: str, form: str, period: str) -> list[Message]:
@@ -107,11 +114,19 @@ def find_signed_message(tx: Transaction, said: Sealed) -> Message | None:
     """Return the document with an official's signature on the sealed report *said*; None if no official has signed
     it.
     """
+    return search.find_accepted_message(tx, HUB, name_revision(*_name_parts(said), signed=True))
+
+
+def find_drafted_message(tx: Transaction, said: Sealed) -> Message | None:
+    """Return the document with the drafter's signature on the sealed report *said*, where two persons sign; None if the
+    drafter has not signed it.
+    """
+    return search.find_accepted_message(tx, HUB, name_revision(*_name_parts(said), drafted=True))
+
+
+def _name_parts(said: Sealed) -> tuple[str, str, str, str, int]:
     report = said.report
-    name = name_revision(
-        reports.NAME, report.form.id, report.total.unit, report.period.text, said.revision, signed=True
-    )
-    return search.find_accepted_message(tx, HUB, name)
+    return reports.NAME, report.form.id, report.total.unit, report.period.text, said.revision
 
 
 def list_revisions(tx: Transaction, unit: str, form: str, period: str) -> list[Revision]:
@@ -146,11 +161,15 @@ def _reasons(tx: Transaction, verdict: str) -> tuple[str, ...]:
 
 def _revision(tx: Transaction, unit: str, form: str, period: str, number: int, first: Message) -> Revision:
     key = reports.make_revision_key(form, unit, period, number)
-    names = [name_revision(reports.NAME, form, unit, period, number, signed=flag) for flag in (False, True)]
-    sealed, signed = (search.find_accepted_message(tx, HUB, name) for name in names)
-    happened = [each for one in (first, sealed, signed) if one is not None for each in _events(tx, one.id)]
+    parts = (reports.NAME, form, unit, period, number)
+    names = (name_revision(*parts), name_revision(*parts, drafted=True), name_revision(*parts, signed=True))
+    sealed, drafted, signed = (search.find_accepted_message(tx, HUB, name) for name in names)
+    happened = [each for one in (first, sealed, drafted, signed) if one is not None for each in _events(tx, one.id)]
     revised = next((each for each in happened if each["event"] == "report-revised"), {})
-    signing = next((_signing(signed, each) for each in happened if signed and each["event"] == "report-signed"), None)
+    drafting, signing = (
+        next((_signing(one, each) for each in happened if one and each["event"] == name), None)
+        for one, name in ((drafted, "report-drafted"), (signed, "report-signed"))
+    )
     handed = {(each["at"], each["partner"]): each for each in happened if each["event"] == "report-handed-in"}
     outcomes = list_revision_verdicts(tx, unit, key)
     handed_in = tuple(
@@ -159,12 +178,13 @@ def _revision(tx: Transaction, unit: str, form: str, period: str, number: int, f
     )
     return Revision(
         revision=number,
-        state=_state(signing, handed_in, outcomes),
+        state=_state(drafting, signing, handed_in, outcomes),
         message=(sealed or first).id,
         sha256=first.sha256,
         closed_at=first.received_at,
         reason=str(revised.get("reason", "")),
         by=str(revised.get("by", "")),
+        drafting=drafting,
         signing=signing,
         handed_in=handed_in,
         verdicts=tuple(outcomes),
@@ -172,15 +192,19 @@ def _revision(tx: Transaction, unit: str, form: str, period: str, number: int, f
 
 
 def _state(
-    signing: RevisionSignature | None, handed_in: tuple[ReportSubmission, ...], outcomes: list[RevisionVerdict]
+    drafting: RevisionSignature | None,
+    signing: RevisionSignature | None,
+    handed_in: tuple[ReportSubmission, ...],
+    outcomes: list[RevisionVerdict],
 ) -> ReportState:
     """Return the state that the history leads to, by the transition table of `hub.domain.lifecycle`.
 
-    The steps are applied in this order: the signature, the submission, the verdicts. Two partners may each give a
+    The steps are applied in this order: the signatures, the submission, the verdicts. Two partners may each give a
     verdict.
     """
     words = {reports.ACCEPTED: ReportEvent.ACCEPT, reports.RETURNED: ReportEvent.RETURN}
     steps = [ReportEvent.CLOSE]
+    steps += [ReportEvent.DRAFT] if drafting else []
     steps += [ReportEvent.SIGN] if signing else []
     steps += [ReportEvent.SUBMIT] if handed_in else []
     steps += [words[each.result] for each in outcomes if handed_in]

@@ -13,7 +13,7 @@ import attrs
 import sqlalchemy as sa
 from cryptography import x509
 
-from hub.config.officials import Official
+from hub.config.officials import Official, SignaturePlace
 from hub.domain.errors import Rejected, write_problem_json
 from hub.domain.ids import make_id
 from hub.domain.model import HUB, DeliveryState, Event, Message, Problem, Receive, ReportState
@@ -87,6 +87,7 @@ class SignedReturn:
 
     message: Message  #: the signed document
     revision: int
+    place: SignaturePlace
     official: Official
     certificate: x509.Certificate
     at: datetime  #: the time of signing, by the official's clock
@@ -139,6 +140,13 @@ def issue_report(
     return kept
 
 
+def read_signing_base(tx: Transaction, kept: KeptRevision) -> Message:
+    """Return the document that the next official signs: the sealed report *kept*, or, once the first of two persons has
+    signed it, that document.
+    """
+    return revisions.find_drafted_message(tx, kept.said) or kept.message
+
+
 def accept_signed_report(
     tx: Transaction,
     province: Province,
@@ -148,27 +156,44 @@ def accept_signed_report(
     by: str,
     now: datetime,
     found: Signed | None = None,
+    over: str = "",
 ) -> SignedReturn:
     """Accept the document *uploaded*: the report *kept*, the newest revision, signed by an official who may sign it.
 
-    *found*: the result of `verify_official_signature` for the two, if the caller verified outside the transaction;
-    None: verify here. The same document again returns the same message.
+    Where two persons sign, the drafter signs the sealed report and the head of the unit signs the document that the
+    drafter has signed (`read_signing_base`).
+
+    *found*: the result of `verify_official_signature` with the octets of the SHA-256 *over*, if the caller verified
+    outside the transaction. If it is None, or *over* is not what must be signed now: verify here. The same document again
+    returns the same message.
 
     Raises Rejected: as `verify_official_signature` and `judge_official` do; `report-already-signed`;
     `report-other-revision` if there is a newer revision by now; `report-not-closed` if the revision has advanced
-    without a signature.
+    without a signature; `signature-order` if one person signs at both places.
     """
     report, officials = kept.said.report, province.config.officials
     unit, revision = report.total.unit, kept.said.revision
     transactions.lock_names(tx, [f"report {report.form.id} {unit} {report.period.text}"])
-    if found is None:
-        found = signed.verify_official_signature(blobs.read_blob(tx, kept.message.sha256), uploaded)
+    drafted = revisions.find_drafted_message(tx, kept.said)
+    again = drafted is not None and blobs.read_blob(tx, drafted.sha256) == uploaded
+    base = kept.message if drafted is None or again else drafted
+    if found is None or over != base.sha256:
+        found = signed.verify_official_signature(blobs.read_blob(tx, base.sha256), uploaded)
     if officials is None:
         raise Rejected(Problem("official-unknown", "hub.toml: [officials]"))
+    first = again or (drafted is None and officials.needs_drafter(report.form.id))
+    place = SignaturePlace.DRAFTER if first else SignaturePlace.HEAD
     ancestors = list_unit_lineage(unit_registry.list_registry_units(tx), unit)
-    official = signed.judge_official(found, officials, ancestors, report.made_at, now)
-    name = name_revision(reports.NAME, report.form.id, unit, report.period.text, revision, signed=True)
-    said = {"revision": revision, "official": official, "certificate": found.certificate, "at": found.at}
+    official = signed.judge_official(found, officials, ancestors, report.made_at, now, place)
+    named = (reports.NAME, report.form.id, unit, report.period.text, revision)
+    name = name_revision(*named, drafted=first, signed=not first)
+    said = {
+        "revision": revision,
+        "place": place,
+        "official": official,
+        "certificate": found.certificate,
+        "at": found.at,
+    }
     known = search.find_accepted_message(tx, HUB, name)
     if known is not None:
         if blobs.read_blob(tx, known.sha256) != uploaded:
@@ -182,8 +207,10 @@ def accept_signed_report(
                 phrase("{name}: the newest is {revision}", name=name, revision=standing.revision),
             )
         )
-    if standing.state is not ReportState.CLOSED:
+    if standing.state is not (ReportState.CLOSED if drafted is None else ReportState.DRAFTED):
         raise Rejected(Problem("report-not-closed", f"{name}: {standing.state}"))
+    if standing.drafting is not None and standing.drafting.official == official.code:
+        raise Rejected(Problem("signature-order", phrase("{official} is the drafter", official=official.code)))
     message = _take(tx, province, reports.NAME, uploaded, name, (), now)
     body = {
         "revision": revision,
@@ -195,7 +222,8 @@ def accept_signed_report(
         "signed-at": found.at.isoformat(),
         "by": by,
     }
-    events.append_events(tx, Event("report-signed", now, message.id, body=body))
+    event = "report-drafted" if first else "report-signed"
+    events.append_events(tx, Event(event, now, message.id, body=body))
     return SignedReturn(message=message, fresh=True, **said)  # type: ignore[arg-type]
 
 

@@ -98,6 +98,24 @@ def test_from_the_first_look_to_the_government_s_door(typed: Type, tmp_path: Pat
     assert shown == file.read_bytes(), "the very octets that were signed"
 
 
+def test_two_persons_sign_one_after_the_other(typed: Type, home: Path, tmp_path: Path) -> None:
+    draws = CA.issue("Chi")
+    (home / "officials/chi.crt").write_bytes(people.pem(draws.certificate))
+    said = 'name = "Lê Chi"\ncertificates = ["officials/chi.crt"]\nunits = ["H55.13"]\nsigns-as = ["drafter"]\n'
+    (home / "officials/chi.toml").write_text(said)
+    with (home / "hub.toml").open("a") as settings:
+        settings.write('drafted = ["incidents"]\n')
+    for identity, place, then in ((draws, "drafter", "drafted"), (AN, "head", "signed")):
+        file = signed(typed, tmp_path, "incidents", identity, by_signxml)
+        done = typed("report", "import-signed", "H55.13", PERIOD, file, "--form", "incidents", "--json")
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["place"] == place
+        (standing,) = state(typed, "incidents")
+        assert (standing["state"], standing["drafting"]["name"]) == (then, "Lê Chi")  # type: ignore[index]
+    page = typed("report", "state", "H55.13", PERIOD, "--form", "incidents").stdout
+    assert page.index("người lập đã ký: Lê Chi") < page.index("ký: an — CN=An")
+
+
 def test_the_wrong_person_is_told_what_to_do_in_both_languages(typed: Type, tmp_path: Path) -> None:
     file = signed(typed, tmp_path, "mail", BINH)
     done = typed("report", "import-signed", "H55.13", PERIOD, file, "--form", "mail")

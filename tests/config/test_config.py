@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.config import Config, describe_config_changes, read_config
+from hub.config.officials import SignaturePlace
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import Receive
 from hub.node import init_province
@@ -405,6 +406,20 @@ def test_who_may_sign_stands_in_officials(home: Path, persons: Path) -> None:
     assert describe_config_changes(config_of(home), attrs.evolve(config_of(home), officials=optional)) == [
         "~ officials"
     ]
+
+
+def test_which_reports_two_persons_sign_and_at_which_place_each(home: Path, persons: Path, rewrite: Rewrite) -> None:
+    append(home / "hub.toml", 'drafted = ["ii06a"]\n')
+    found = config_of(home).officials
+    assert found is not None
+    assert [found.needs_drafter(form) for form in ("ii06a", "edoc")] == [True, False]
+    assert found.people["an"].signs_as == {SignaturePlace.HEAD}
+    rewrite("hub.toml", 'drafted = ["ii06a"]', 'drafted = ["*"]')
+    every = config_of(home).officials
+    assert every is not None
+    assert every.needs_drafter("edoc")
+    append(persons / "an.toml", 'signs-as = ["drafter", "chief"]\n')
+    assert list(mistakes_of(home)) == ["officials/an.toml: signs-as"]
 
 
 def test_without_the_table_nobody_signs(home: Path) -> None:

@@ -24,7 +24,7 @@ from hub.store import transactions
 from hub.store.tables import closed_row
 from hub.workload import closing, revisions, submission
 from tests.console_town import Browser
-from tests.officials import AN, BINH, by_signxml, by_xmlsec, official, officials
+from tests.officials import AN, BINH, TWO, Tool, by_signxml, by_xmlsec, official, officials
 from tests.province import NOW, ROUTES
 
 PERIOD = "2026-11"
@@ -114,6 +114,33 @@ def test_only_who_may_sign_gets_the_script_and_only_while_there_is_something_to_
     assert hand_in(clerk, by_signxml(get(clerk))).status == 303
     assert not clerk.get(PLACE).scripted
     assert "<script" not in clerk.page
+
+
+def test_two_persons_sign_one_after_the_other(town, clerk):
+    town.officials = TWO
+    clerk.pages = town.pages()
+    octets = get(clerk)
+    clerk.get(PLACE)
+    assert "Hai người ký: người lập biểu ký trước" in text(clerk)
+    assert hand_in(clerk, by_xmlsec(octets)).status == 422
+    assert "<code>signature-order</code>" in clerk.page
+    drafted = by_xmlsec(octets, BINH, tool=Tool(name="1"))
+    for _ in range(2):  # sent twice, it is taken once
+        assert hand_in(clerk, drafted).status == 303
+    for page in (PLACE, REPORT):
+        clerk.get(page)
+        assert "Bản lần 1: người lập đã ký, chờ thủ trưởng đơn vị." in text(clerk)
+        assert "người lập biểu Trần Thị Bình đã ký" in text(clerk)
+    assert clerk.get(PLACE).scripted, "the head may sign with the tool"
+    assert get(clerk) == drafted, "the file to sign has the first signature"
+    clerk.get(PLACE)
+    assert clerk.post(f"{PLACE}.xml").filename == "edoc_H55.13_2026-11_1_drafted.xml"
+    assert hand_in(clerk, by_signxml(drafted)).status == 303
+    clerk.get(PLACE)
+    assert "Bản lần 1: đã ký." in text(clerk)
+    (one,) = standing(town)
+    assert (one.drafting.official, one.signing.official) == ("binh", "an")
+    assert len(town.told("report-drafted")) == len(town.told("report-signed")) == 1
 
 
 @pytest.mark.parametrize(

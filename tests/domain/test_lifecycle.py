@@ -160,8 +160,9 @@ def test_repeating_a_status_changes_nothing_and_the_rank_never_falls(history):
         now = after
 
 
-def test_a_report_is_signed_only_while_it_is_closed_and_only_a_revision_mends_what_came_back():
-    assert {state for state, what in REPORT if what == "sign"} == {ReportState.CLOSED}
+def test_a_report_is_signed_only_while_it_is_closed_or_drafted_and_only_a_revision_mends_what_came_back():
+    assert {state for state, what in REPORT if what == "sign"} == {ReportState.CLOSED, ReportState.DRAFTED}
+    assert {state for state, what in REPORT if what == "draft"} == {ReportState.CLOSED}
     after = {becomes for (state, what), becomes in REPORT.items() if state is ReportState.RETURNED and what != "revise"}
     assert after == {ReportState.RETURNED}
     assert {becomes for (_, what), becomes in REPORT.items() if what in {"close", "revise"}} == {ReportState.CLOSED}

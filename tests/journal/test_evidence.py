@@ -57,7 +57,7 @@ from tests.evidencing import (
     take,
     written,
 )
-from tests.officials import by_signxml, by_xmlsec
+from tests.officials import Tool, by_signxml, by_xmlsec
 from tests.opened import lines_of
 from tests.pki import authority, pem, unreadable
 
@@ -679,6 +679,20 @@ def test_the_evidence_has_what_was_signed_and_it_must_be_the_same_report(edoc):
     cell.text = str(int(cell.text) + 1)
     other = by_signxml(signing.seal_element(root, HUB), AN, ENDED)
     assert false(with_signed(edoc, other), KNOWS_AN) == [("official", "signed.xml")]
+
+
+def test_of_two_signatures_each_is_judged(edoc):
+    binh = PERSONS.issue("Trần Thị Bình", begins=BEGINS, ends=ENDS)
+    stranger = authority("CA of others", now=BEGINS, ends=ENDS).issue("Lạ", begins=BEGINS, ends=ENDS)
+    report = members(edoc)["report.xml"]
+    drafted = by_xmlsec(report, binh, ENDED, Tool(name="1"))
+    told = found(with_signed(edoc, by_signxml(drafted, AN, ENDED)), KNOWS_AN)
+    said = [str(each.text) for each in told if each.holds and each.check == "official"]
+    assert ["Bình" in each for each in said] == [True, False]
+    assert [each for each in told if each.holds is False] == []
+    for document in (by_signxml(drafted, stranger, ENDED), by_signxml(by_xmlsec(report, stranger, ENDED), AN, ENDED)):
+        assert false(document, KNOWS_AN) == [("official", "")]
+    assert found(drafted, KNOWS_AN)[0].holds
 
 
 def with_signed(content: bytes, document: bytes) -> bytes:

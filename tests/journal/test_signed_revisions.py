@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub.config import Partner
+from hub.config.officials import SignaturePlace
 from hub.domain import lifecycle
 from hub.domain.errors import Rejected
 from hub.domain.lifecycle import ReportEvent
@@ -27,7 +28,7 @@ from hub.store import transactions
 from hub.units.province import Province
 from hub.workload import closing, revisions, submission
 from tests.journal.test_closing import put
-from tests.officials import AN, BINH, by_signxml, by_xmlsec, official, officials
+from tests.officials import AN, BINH, TWO, Tool, by_signxml, by_xmlsec, official, officials
 from tests.officials import HUB as SEAL
 from tests.pki import DAY, NOW
 from tests.province import ROUTES
@@ -198,7 +199,8 @@ def test_what_was_verified_before_is_taken_like_the_rest(tx):
     kept, octets = give_out(tx)
     document = by_xmlsec(octets)
     found = signed.verify_official_signature(octets, document)
-    taken = submission.accept_signed_report(tx, province(), kept, document, by="clerk", now=NOW, found=found)
+    by, over = "clerk", kept.message.sha256
+    taken = submission.accept_signed_report(tx, province(), kept, document, by=by, now=NOW, found=found, over=over)
     assert take_back(tx, kept, document) == attrs.evolve(taken, fresh=False)
 
 
@@ -272,6 +274,80 @@ def test_without_officials_nobody_signs(tx):
     nobody = attrs.evolve(officials(), people={})
     with pytest.raises(Rejected, match="official-unknown"):
         submission.accept_signed_report(tx, province(people=nobody), kept, by_xmlsec(octets), by="clerk", now=NOW)
+
+
+def sign_in_turn(tx, kept, document, people=TWO):
+    return submission.accept_signed_report(tx, province(people=people), kept, document, by="clerk", now=NOW)
+
+
+def test_where_two_sign_the_head_signs_what_the_drafter_has_signed(tx):
+    kept, octets = give_out(tx)
+    assert submission.read_signing_base(tx, kept) == kept.message
+    with pytest.raises(Rejected, match="signature-order"):
+        sign_in_turn(tx, kept, by_xmlsec(octets))
+    drafted = by_xmlsec(octets, BINH, tool=Tool(name="1"))
+    taken = sign_in_turn(tx, kept, drafted)
+    assert (taken.place, taken.official.code, taken.fresh) == (SignaturePlace.DRAFTER, "binh", True)
+    assert sign_in_turn(tx, kept, drafted) == attrs.evolve(taken, fresh=False)
+    assert taken.message.message_id == "reports/edoc/H55.13/2026-11/1/drafted"
+    assert told(tx, taken.message) == ["message-accepted", "report-drafted"]
+    (one,) = standing(tx)
+    assert (one.state, one.drafting.name, one.signing) == (ReportState.DRAFTED, "Trần Thị Bình", None)
+    base = submission.read_signing_base(tx, kept)
+    assert base == taken.message
+    with pytest.raises(submission.Unsigned):
+        hand_in(tx)
+    for wrong in (by_xmlsec(octets), by_xmlsec(drafted, BINH, tool=Tool(name="2"))):
+        with pytest.raises(Rejected, match="signature-order"):
+            sign_in_turn(tx, kept, wrong)
+    found = signed.verify_official_signature(octets, by_xmlsec(octets))
+    with pytest.raises(Rejected, match="signature-order"):  # what was verified over other octets is verified again
+        submission.accept_signed_report(
+            tx, province(people=TWO), kept, by_xmlsec(octets), by="x", now=NOW, found=found, over=kept.message.sha256
+        )
+    both = by_signxml(drafted)
+    done = sign_in_turn(tx, kept, both)
+    assert (done.place, done.official.code) == (SignaturePlace.HEAD, "an")
+    assert sign_in_turn(tx, kept, both) == attrs.evolve(done, fresh=False)
+    assert hand_in(tx).message == done.message
+    (one,) = standing(tx)
+    assert (one.state, one.drafting.official, one.signing.official) == (ReportState.SUBMITTED, "binh", "an")
+    assert going(tx, taken.message) == []
+    with pytest.raises(Rejected, match="report-already-signed"):
+        sign_in_turn(tx, kept, by_xmlsec(drafted, tool=Tool(name="2")))
+
+
+def test_one_person_does_not_sign_at_both_places(tx):
+    both = frozenset(SignaturePlace)
+    people = officials(official(signs_as=both), drafted=["edoc"])
+    kept, octets = give_out(tx)
+    drafted = by_xmlsec(octets, tool=Tool(name="1"))
+    sign_in_turn(tx, kept, drafted, people)
+    with pytest.raises(Rejected, match="signature-order: an is the drafter"):
+        sign_in_turn(tx, kept, by_xmlsec(drafted, tool=Tool(name="2")), people)
+    assert [each.state for each in standing(tx)] == [ReportState.DRAFTED]
+
+
+def test_where_one_signs_a_drafter_is_not_enough_and_what_was_drafted_goes_on(tx):
+    kept, octets = give_out(tx)
+    alone = attrs.evolve(TWO, drafted=frozenset({"mail"}))
+    with pytest.raises(Rejected, match="signature-order"):
+        sign_in_turn(tx, kept, by_xmlsec(octets, BINH), alone)
+    drafted = by_xmlsec(octets, BINH, tool=Tool(name="1"))
+    sign_in_turn(tx, kept, drafted)
+    assert sign_in_turn(tx, kept, by_xmlsec(drafted, tool=Tool(name="2")), alone).place is SignaturePlace.HEAD
+    assert [each.state for each in standing(tx)] == [ReportState.SIGNED]
+
+
+def test_a_new_revision_of_what_was_drafted_begins_with_the_drafter(tx):
+    kept, octets = give_out(tx)
+    sign_in_turn(tx, kept, by_xmlsec(octets, BINH))
+    second, other = give_out(tx, sent=2, reason="gói tin đến muộn")
+    assert submission.read_signing_base(tx, second) == second.message
+    with pytest.raises(Rejected, match="signature-order"):
+        sign_in_turn(tx, second, by_xmlsec(other))
+    assert hand_in(tx, sent=2, required=False).message == second.message
+    assert [each.state for each in standing(tx)] == [ReportState.DRAFTED, ReportState.SUBMITTED]
 
 
 def signing(tx, kept, octets, latest, now):

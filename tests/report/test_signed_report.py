@@ -108,7 +108,7 @@ def test_what_xmlsec_signs_is_taken(tool):
 def test_a_signed_report_is_still_a_report_and_the_sealed_one_is_inside():
     check_report_element(SIGNED)
     assert read_sealed_report(SIGNED) == read_sealed_report(GIVEN)
-    root, certificate = wss_verify.unseal_document(signed.extract_sealed_report(SIGNED), [HUB.certificate], NOW)
+    root, certificate = wss_verify.unseal_document(signed.list_signing_steps(SIGNED)[0], [HUB.certificate], NOW)
     assert certificate == HUB.certificate
     assert root.get("revision") == "1"
 
@@ -118,7 +118,7 @@ def test_toolkits_that_nobody_here_wrote_verify_the_signature_and_the_seal_below
     persons, hub = PERSONS.certificate, authority("Hub CA", NOW).certificate
     assert by_xmlsec1(document, persons, tmp_path)
     assert signxml_finds(document) == AN.certificate
-    assert by_xmlsec1(signed.extract_sealed_report(document), hub, tmp_path)
+    assert by_xmlsec1(signed.list_signing_steps(document)[0], hub, tmp_path)
     changed = document.replace(b">3<", b">4<", 1)
     assert not by_xmlsec1(changed, persons, tmp_path)
     assert signxml_finds(changed) is None
@@ -209,6 +209,60 @@ def test_white_space_that_a_tool_lost_is_a_change():
 def test_two_signatures_are_one_too_many():
     assert code(by_xmlsec(SIGNED, BINH, tool=Tool()).replace(b'Id="sig"', b'Id="other"', 1)) == "report-signatures"
     assert code(by_signxml(SIGNED, BINH, method=SignatureMethod.ECDSA_SHA256)) == "report-signatures"
+
+
+DRAFTED = by_xmlsec(GIVEN, BINH, tool=Tool(name="1"))
+BOTH = by_xmlsec(DRAFTED, AN, tool=Tool(name="2"))
+
+
+def test_a_second_signature_covers_the_first():
+    assert signed.verify_official_signature(GIVEN, DRAFTED).certificate == BINH.certificate
+    assert signed.verify_official_signature(DRAFTED, BOTH).certificate == AN.certificate
+    by_other_tool = by_signxml(DRAFTED)
+    assert signed.verify_official_signature(DRAFTED, by_other_tool).certificate == AN.certificate
+    check_report_element(BOTH)
+    assert read_sealed_report(BOTH) == read_sealed_report(GIVEN)
+    given, drafted, both = signed.list_signing_steps(BOTH)
+    assert (code(drafted, GIVEN), code(both, drafted)) == ("taken", "taken")
+    assert given == signed.list_signing_steps(DRAFTED)[0]
+
+
+def test_two_signatures_are_verified_by_a_tool_that_nobody_here_wrote(tmp_path):
+    _, drafted, both = signed.list_signing_steps(BOTH)
+    assert by_xmlsec1(both, PERSONS.certificate, tmp_path)
+    assert by_xmlsec1(drafted, PERSONS.certificate, tmp_path)
+    assert not by_xmlsec1(both.replace(BINH.token.encode(), AN.token.encode()), PERSONS.certificate, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("uploaded", "wanted"),
+    [
+        (GIVEN, "report-unsigned"),
+        (DRAFTED, "report-unsigned"),
+        (SIGNED, "signature-order"),
+        (by_xmlsec(GIVEN, BINH), "signature-order"),
+        (by_xmlsec(BOTH, BINH, tool=Tool(name="3")), "report-signatures"),
+        (by_xmlsec(DRAFTED, tool=Tool(name="1")), "signature-invalid"),
+        (by_xmlsec(DRAFTED.replace(b">3<", b">4<", 1), tool=Tool(name="2")), "report-changed"),
+        (by_xmlsec(by_xmlsec(sealed(2), BINH, tool=Tool(name="1")), tool=Tool(name="2")), "report-other-revision"),
+        (BOTH.replace(b"#props1", b"#props2"), "report-changed"),
+    ],
+    ids=["sealed", "drafted", "head alone", "drafter anew", "three", "same Ids", "changed", "other revision", "inner"],
+)
+def test_what_is_no_second_signature_over_the_first_is_refused(uploaded, wanted):
+    assert code(uploaded, DRAFTED) == wanted
+
+
+def test_signatures_that_stand_elsewhere_are_no_steps():
+    moved = plain(BOTH)
+    moved.insert(0, moved[-1])
+    for hostile in (
+        etree.tostring(moved),
+        b"<Both>" + b"".join(each.partition(b"?>")[2] for each in (BOTH, BOTH)) + b"</Both>",
+    ):
+        assert code(hostile, DRAFTED) == "report-signatures"
+        with pytest.raises(Rejected, match="report-signatures"):
+            signed.list_signing_steps(hostile)
 
 
 def test_two_reports_in_one_file_are_refused():

@@ -44,7 +44,7 @@ LARGEST = 64 * 1024 * 1024  #: maximum octets of a signed report; the report of 
     t(
         "Import the XML report that an official has signed. Prints who signed it, or why it is "
         "refused.\n\n{periods} `lienthong report show UNIT PERIOD --format xml` writes the document to "
-        "sign.",
+        "sign; where two persons sign, after the first signature the document with it.",
         periods=PERIODS,
     ),
     "lienthong report import-signed H55 2026-12 bao-cao.signed.xml",
@@ -55,7 +55,9 @@ LARGEST = 64 * 1024 * 1024  #: maximum octets of a signed report; the report of 
 def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path) -> None:
     from hub.cli.journal import open_journal
     from hub.config import read_config, revocation_cache
+    from hub.config.officials import SignaturePlace
     from hub.domain.errors import Rejected, Unready
+    from hub.domain.model import ReportState
     from hub.report.form import book
     from hub.store import transactions
     from hub.workload import submission
@@ -83,6 +85,7 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
         "message": taken.message.id,
         "message_id": taken.message.message_id,
         "revision": taken.revision,
+        "place": taken.place,
         "official": taken.official.code,
         "name": taken.official.name,
         "subject": subject,
@@ -92,6 +95,8 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
         "fresh": taken.fresh,
     }
     made = t("signed report accepted") if taken.fresh else t("already recorded")
+    if taken.place is SignaturePlace.DRAFTER:
+        made = f"{made}; {say_word('reports', ReportState.DRAFTED)}"
     screen.row(fields, f"{taken.message.message_id}: {made}; {taken.official.name} ({subject})")
 
 
@@ -129,10 +134,10 @@ def _lines(name: str, found: "Revision") -> list[str]:
     lines = [f"{name} {t('revision')} {found.revision}: {say_word('reports', found.state)}"]
     why = f": {found.reason} ({found.by})" if found.reason else ""
     lines.append(f"  {_at(found.closed_at)}  {t('closed')}{why}")
-    if found.signing is not None:
-        one = found.signing
-        who = f"{one.name} — {one.subject}, {t('serial')} {one.serial}"
-        lines.append(f"  {_at(one.at)}  {t('signed')}: {who}")
+    for one, what in ((found.drafting, t("signed by the drafter")), (found.signing, t("signed"))):
+        if one is not None:
+            who = f"{one.name} — {one.subject}, {t('serial')} {one.serial}"
+            lines.append(f"  {_at(one.at)}  {what}: {who}")
     lines += [f"  {_at(each.at)}  {t('submitted')}: {each.partner} ({each.by})" for each in found.handed_in]
     for each in found.verdicts:
         reasons = f": {'; '.join(each.reasons)}" if each.reasons else ""

@@ -99,6 +99,7 @@ def issue_report(screen: Screen, unit: str, period: str, form: str, reason: str)
     """Return the sealed report of an ended period: the same octets each time. None while the period has not ended.
 
     The first call records the report in the journal and closes it. After that, only a *reason* makes a new revision.
+    Where two persons sign, it is the document with the first signature as soon as there is one.
     """
     from hub.cli.journal import open_journal
     from hub.config import read_config
@@ -114,7 +115,7 @@ def issue_report(screen: Screen, unit: str, period: str, form: str, reason: str)
             with transactions.write_transaction(engine) as tx:
                 province, counted, by = _counted(tx, config, unit, period, form, now)
                 kept = submission.issue_report(tx, province, counted, reason=reason, by=by, now=now)
-                content = blobs.read_blob(tx, kept.message.sha256)
+                content = blobs.read_blob(tx, submission.read_signing_base(tx, kept).sha256)
         except submission.Unended:
             return None
         except submission.Unclosed as unclosed:

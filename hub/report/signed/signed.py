@@ -1,9 +1,10 @@
 """Verifies a sealed report that an official has signed against the one that was given out. Knows no journal and no
 clock.
 
-The seal was made first and covers the report. The signature was made second and covers both. So a signed report is the
-sealed report with one more Signature as its last child. Without this Signature, its canonical form equals that of the
-report that was given out.
+The seal was made first and covers the report. A signature was made after it and covers both. So a signed report is the
+report that was given out with one more Signature as its last child. Without this Signature, its canonical form equals
+that of the report that was given out. Where two persons sign, the second signs the report that the first has signed, and
+so covers that signature too.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -13,7 +14,7 @@ from itertools import zip_longest
 from cryptography import x509
 from lxml import etree
 
-from hub.config.officials import Official, Officials
+from hub.config.officials import Official, Officials, SignaturePlace
 from hub.domain.errors import Rejected, shorten_detail
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Problem
@@ -28,6 +29,7 @@ from hub.security.xmldsig import SIGNATURE, CanonicalForm
 #: The maximum difference between an official's clock and the hub's.
 SKEW = timedelta(minutes=5)
 
+_SEAL = 1  #: the number of seals in a report, before the signatures of officials
 _WHOLE = CanonicalForm(exclusive=False)
 _NOWHERE = phrase("the document")
 #: unused by the check: the seal's certificate is given, so its dates are not checked
@@ -35,41 +37,49 @@ _NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def verify_official_signature(given: bytes, uploaded: bytes) -> Signed:
-    """Return the official's signature in *uploaded*, which must be *given*, a sealed report, with that signature and no
-    other change.
+    """Return the official's signature in *uploaded*, which must be *given* with that signature and no other change.
 
-    *given*: octets that the hub itself wrote and kept. Raises Rejected: as `parse_safe_xml` and `verify_xades` do;
-    `report-unsigned`; `report-signatures`; `report-changed` with the first place that differs; `report-other-revision`.
+    *given*: a sealed report that the hub itself wrote, or one that it has verified with the drafter's signature. Raises
+    Rejected: as `parse_safe_xml` and `verify_xades` do; `report-unsigned`; `report-signatures`; `report-changed` with the
+    first place that differs; `report-other-revision`; `signature-order` if the drafter's signature is missing.
     """
     ours, root = safe_xml.parse_safe_xml(given), safe_xml.parse_safe_xml(uploaded)
-    element = _official(root, ours)
+    known = len(xmldsig.find_claimed_signatures(ours))
+    element = _last_signature(root, ours, known)
     if safe_xml.may_hold_comment_or_cdata([uploaded]):
         raise Rejected(Problem("report-changed", phrase("a comment or CDATA section")))
     without = xmldsig.canonicalize_element(root, _WHOLE, without=element)
     if without != xmldsig.canonicalize_element(ours, _WHOLE):
         raise Rejected(_difference(ours, safe_xml.parse_safe_xml(without)))
-    wss_verify.unseal_document(without, [_sealer(ours)], _NO_TIME)
+    if known == _SEAL:  # else it was unsealed with the first signature
+        wss_verify.unseal_document(without, [_sealer(ours)], _NO_TIME)
     return xades.verify_xades(root, element)
 
 
-def extract_sealed_report(uploaded: bytes) -> bytes:
-    """Return the sealed report inside a signed one, in canonical form, which is what `unseal_document` verifies.
-    Verifies nothing itself.
+def list_signing_steps(uploaded: bytes) -> list[bytes]:
+    """Return a signed report as it was after each step, in canonical form: sealed, signed once, signed twice.
 
-    Raises Rejected as `verify_official_signature` does: `report-unsigned`, `report-signatures`.
+    The first is what `unseal_document` verifies. Verifies nothing itself. Raises Rejected as
+    `verify_official_signature` does: `report-unsigned`, `report-signatures`.
     """
     root = safe_xml.parse_safe_xml(uploaded)
-    return xmldsig.canonicalize_element(root, _WHOLE, without=_official(root, root))
+    _check_signatures(root)
+    return _peel(root)
 
 
 def judge_official(
-    signed: Signed, officials: Officials, lineage: Sequence[str], made_at: datetime, now: datetime
+    signed: Signed,
+    officials: Officials,
+    lineage: Sequence[str],
+    made_at: datetime,
+    now: datetime,
+    place: SignaturePlace = SignaturePlace.HEAD,
 ) -> Official:
-    """Return the official who made the signature, if that official may sign for the unit at *now*.
+    """Return the official who made the signature, if that official may sign for the unit at *place* at *now*.
 
     *lineage*: the unit, its parent, and so on. *made_at*: when the report was closed. Raises Rejected:
-    `official-unknown`, `official-not-for-unit`, `official-not-in-office`, `signing-time`, and what `Anchors.check`
-    raises.
+    `official-unknown`, `official-not-for-unit`, `official-not-in-office`, `signature-order`, `signing-time`, and what
+    `Anchors.check` raises.
     """
     found = next((each for each in officials.people.values() if signed.certificate in each.certificates), None)
     if found is None:
@@ -77,6 +87,8 @@ def judge_official(
     officials.anchors.check(signed.certificate, now, (*signed.chain, *found.chain), purpose=Purpose.SIGN)
     if not found.may_sign(lineage):
         raise Rejected(Problem("official-not-for-unit", f"{found.code}: {lineage[0]}"))
+    if place not in found.signs_as:
+        raise Rejected(Problem("signature-order", f"{found.code}: signs-as, {place}"))
     if not made_at - SKEW <= signed.at <= now + SKEW:
         told = phrase(
             "signed at {at}, closed at {closed}, now {now}",
@@ -93,25 +105,42 @@ def judge_official(
     return found
 
 
-def _official(root: etree._Element, ours: etree._Element) -> etree._Element:
-    """Return the Signature of the official: the last child of *root*, after the seal."""
-    found, sealed = xmldsig.find_claimed_signatures(root), ours is not root
-    if len(found) <= 1:
-        if (
-            sealed
-            and len(found) == 1
-            and xmldsig.canonicalize_element(root, _WHOLE) != xmldsig.canonicalize_element(ours, _WHOLE)
-        ):
-            raise Rejected(_difference(ours, root))
+def _last_signature(root: etree._Element, ours: etree._Element, known: int) -> etree._Element:
+    """Return the official's Signature: the last child of *root*, after the *known* signatures of *ours*."""
+    found = xmldsig.find_claimed_signatures(root)
+    if len(found) <= known:
+        one, other = (xmldsig.canonicalize_element(each, _WHOLE) for each in (root, ours))
+        if len(found) < known or one == other:
+            raise Rejected(Problem("report-unsigned"))
+        if known > _SEAL:
+            _check_signatures(root)
+            if _peel(root)[0] == _peel(ours)[0]:
+                raise Rejected(Problem("signature-order", phrase("it was signed without the drafter's signature")))
+        raise Rejected(_difference(ours, root))
+    _check_signatures(root, known + 1)
+    return found[-1]
+
+
+def _check_signatures(root: etree._Element, most: int = _SEAL + len(SignaturePlace)) -> None:
+    """Check that the signatures in *root* are its last children: the seal, then at least one of an official."""
+    found = xmldsig.find_claimed_signatures(root)
+    if len(found) <= _SEAL:
         raise Rejected(Problem("report-unsigned"))
-    if len(found) > 2:
+    if len(found) > most:
         raise Rejected(Problem("report-signatures", phrase("{count} signatures, including the seal", count=len(found))))
-    children = list(root)
-    if [each.tag for each in found] != [SIGNATURE] * 2 or found != children[-2:]:
+    if any(each.tag != SIGNATURE for each in found) or found != list(root)[-len(found) :]:
         raise Rejected(
             Problem("report-signatures", phrase("the Signature is not the last child of the root, after the seal"))
         )
-    return found[1]
+
+
+def _peel(root: etree._Element) -> list[bytes]:
+    """Return the canonical forms of a checked report: sealed, then after each signature of an official."""
+    steps = [xmldsig.canonicalize_element(root, _WHOLE)]
+    for _ in range(len(xmldsig.find_claimed_signatures(root)) - _SEAL):
+        inner = safe_xml.parse_safe_xml(steps[0])
+        steps.insert(0, xmldsig.canonicalize_element(inner, _WHOLE, without=inner[-1]))
+    return steps
 
 
 def _sealer(ours: etree._Element) -> x509.Certificate:
