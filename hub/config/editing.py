@@ -1,16 +1,21 @@
-"""Edits an operator's TOML file in place. Only the named keys change; comments, order and all other keys stay.
+"""Edits an operator's files in place. Only the named keys of a TOML file change; comments, order and other keys stay.
 
-Knows TOML as text and whole files. Does not know the meaning of keys. Only the command line edits files.
+Knows TOML as text and whole files. Does not know the meaning of keys. An edit is planned from the content that was read,
+and written only if the file still has that content.
 """
 
 import difflib
-from collections.abc import Mapping
+import fcntl
+import os
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Array, Table
+from tomlkit.items import Array, InlineTable, Table
 
 from hub.config.writing import write_atomically
 from hub.domain.errors import ConfigurationFault, Mistake
@@ -20,6 +25,23 @@ from hub.language.phrases import phrase
 _LONG = 100
 #: The value of a key: a text, a list of texts, or the keys of a table. None removes the key.
 Value = str | tuple[str, ...] | Mapping[str, "Value"] | None
+
+
+class FileChangedMeanwhile(Exception):
+    """A file is not what the edit was planned from. The argument is its path."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self.path = path
+
+
+@attrs.frozen
+class FileEdit:
+    """One file to write, or to take away."""
+
+    path: Path
+    before: bytes | None  #: the content that the edit was planned from; None: there was no such file
+    after: bytes | None  #: the new content; None: the file goes. Its content stays in `NAME.old`
 
 
 def edit_toml(text: str, changes: Mapping[str, Value], shown: str) -> str:
@@ -42,10 +64,10 @@ def _edit(table: Any, changes: Mapping[str, Value], shown: str) -> None:
     for key, value in changes.items():
         if isinstance(value, Mapping):
             if key not in table:
-                if not value:
+                if all(each is None for each in value.values()):
                     continue
                 table[key] = tomlkit.table()
-            if not isinstance(table[key], Table):
+            if not isinstance(table[key], Table | InlineTable):
                 raise ConfigurationFault(
                     [
                         Mistake(
@@ -60,8 +82,28 @@ def _edit(table: Any, changes: Mapping[str, Value], shown: str) -> None:
             table.pop(key, None)
         else:
             wanted = list(value) if isinstance(value, tuple) else value
-            if key not in table or table[key] != wanted:
-                table[key] = _written(table.get(key), wanted)
+            if key not in table:
+                table[key] = _written(None, wanted)
+            elif table[key] != wanted and not _edit_list(table[key], wanted):
+                table[key] = _written(table[key], wanted)
+
+
+def _edit_list(before: object, wanted: str | list[str]) -> bool:
+    """Remove items from the list *before* and append others, so that it becomes *wanted*. Tell whether that was possible.
+
+    What stays keeps its line and its comment. It is not possible if what stays would change its order.
+    """
+    if not isinstance(before, Array) or not isinstance(wanted, list) or "#" not in before.as_string():
+        return False
+    stays = [each for each in before.unwrap() if each in wanted]
+    if wanted[: len(stays)] != stays or not stays:
+        return False
+    for place in reversed(range(len(before))):
+        if before[place] not in wanted:
+            del before[place]
+    for each in wanted[len(stays) :]:
+        before.append(each)
+    return bool(before.unwrap() == wanted)
 
 
 def _written(before: object, wanted: str | list[str]) -> Any:
@@ -100,13 +142,94 @@ def replace_file(path: Path, content: bytes) -> Path | None:
 
     None means that there was no file, or that it already had this *content*. In the second case nothing is written.
     """
-    before = path.read_bytes() if path.exists() else None
+    before = _read_file(path)
     if before == content:
         return None
-    kept = None
-    if before is not None:
-        kept = path.with_name(f"{path.name}.old")
-        write_atomically(kept, before)
-        kept.chmod(path.stat().st_mode & 0o7777)
+    kept = None if before is None else _keep_file(path, before)
     write_atomically(path, content)
     return kept
+
+
+def write_edits(home: Path, edits: Sequence[FileEdit]) -> list[Path]:
+    """Write all *edits* of files below *home*, or none. Return the backups of the files that were there before.
+
+    Of two writers at the same time the second sees what the first has written. Raises `FileChangedMeanwhile` if a file
+    is not what its edit was planned from, and OSError.
+    """
+    with _lock_folder(home):
+        for edit in edits:
+            if _read_file(edit.path) != edit.before:
+                raise FileChangedMeanwhile(edit.path)
+        done: list[FileEdit] = []
+        kept: list[Path] = []
+        try:
+            for edit in edits:
+                done.append(edit)
+                kept += _write_edit(edit)
+        except BaseException:
+            _take_back(done)
+            raise
+        return kept
+
+
+def undo_edits(home: Path, edits: Iterable[FileEdit]) -> None:
+    """Give each file of *edits* the content that it had before, unless another writer has changed it since."""
+    with _lock_folder(home):
+        _take_back([edit for edit in edits if _read_file(edit.path) == edit.after])
+
+
+def _write_edit(edit: FileEdit) -> list[Path]:
+    if edit.after == edit.before:
+        return []
+    kept = [] if edit.before is None else [_keep_file(edit.path, edit.before)]
+    if edit.after is None:
+        edit.path.unlink(missing_ok=True)
+    else:
+        _write_with_mode(edit.path, edit.after)
+    return kept
+
+
+def _take_back(edits: Sequence[FileEdit]) -> None:
+    for edit in reversed(edits):
+        if edit.before is None:
+            edit.path.unlink(missing_ok=True)
+        else:
+            _write_with_mode(edit.path, edit.before)
+
+
+def _write_with_mode(path: Path, content: bytes) -> None:
+    """Write *content* to *path* with the permissions of the file that is or was there."""
+    alike = next((each for each in (path, _name_backup(path)) if each.exists()), None)
+    mode = None if alike is None else alike.stat().st_mode & 0o7777
+    write_atomically(path, content)
+    if mode is not None:
+        path.chmod(mode)
+
+
+def _name_backup(path: Path) -> Path:
+    return path.with_name(f"{path.name}.old")
+
+
+def _keep_file(path: Path, content: bytes) -> Path:
+    kept = _name_backup(path)
+    write_atomically(kept, content)
+    kept.chmod(path.stat().st_mode & 0o7777)
+    return kept
+
+
+def _read_file(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def _lock_folder(folder: Path) -> Generator[None]:
+    """Keep other writers of *folder* out. Waits for the one that is writing, which takes milliseconds."""
+    held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)

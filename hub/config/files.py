@@ -29,7 +29,7 @@ _CURVES = (ec.SECP256R1, ec.SECP384R1)
 
 def read_certificate_file(path: Path, wrong: Wrong) -> tuple[x509.Certificate, ...]:
     """Return the certificates of the file *path* in order, PEM (any number) or DER. Return none after a mistake."""
-    return tuple(_load(path, wrong, phrase("a file of X.509 certificates, PEM or DER"), _read_certificates) or ())
+    return tuple(_load(path, wrong, phrase("a file of X.509 certificates, PEM or DER"), parse_certificates) or ())
 
 
 def read_crl_file(path: Path, wrong: Wrong) -> tuple[x509.CertificateRevocationList, ...]:
@@ -60,7 +60,8 @@ def read_trusted_files(
     return authorities, crls
 
 
-def _read_certificates(content: bytes) -> list[x509.Certificate]:
+def parse_certificates(content: bytes) -> list[x509.Certificate]:
+    """Return the certificates in *content* in order, PEM (any number) or DER. Raises ValueError."""
     try:
         is_pem = b"-----BEGIN" in content
         found = x509.load_pem_x509_certificates(content) if is_pem else [x509.load_der_x509_certificate(content)]

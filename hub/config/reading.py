@@ -66,13 +66,13 @@ _UNIT_EXPECTED = phrase("an agency code without spaces, such as H55.13, or '*'")
 def read_config(
     path: Path,
     environment: Mapping[str, str] | None = None,
-    candidates: Mapping[str, str] | None = None,
+    candidates: Mapping[str, str | None] | None = None,
     *,
     set_aside: Callable[[Sequence[Mistake]], None] | None = None,
 ) -> Config:
     """Return the configuration at *path*. `LIENTHONG_TABLE_KEY` in *environment* overrides hub.toml.
 
-    *candidates* (partner code -> TOML) replace partner files that are not written yet. If *set_aside* is given, it
+    *candidates* (partner code -> TOML) stand in for partner files that are not written yet; None: the file is away. If *set_aside* is given, it
     receives the mistakes of partner files, and the configuration omits these partners. It serves callers that need only
     the rest. Raises `ConfigurationFault` with all mistakes that the files alone show. hub/node/check.py finds those
     that need a clock, a database or a socket.
@@ -111,13 +111,13 @@ def read_config(
 
     partners, wrong = _partners(home, candidates or {})
     links = link_settings.read_link_settings(
-        links_table, frozenset(partners) | {path.stem for path in _partner_files(home)}
+        links_table, frozenset(partners) | _list_partner_files(home, candidates or {}).keys()
     )
     if public_url:
         _check_url(table, "public-url", public_url)
     if soap.port and (soap.host, soap.port) == (admin.host, admin.port):
         table.wrong("admin.port", phrase("{port} is also the SOAP port", port=admin.port), phrase("another port"))
-    if upstream and upstream not in partners and not (home / f"partners/{upstream}.toml").exists():
+    if upstream and upstream not in partners and upstream not in _list_partner_files(home, candidates or {}):
         expected = (
             phrase("one of {partners}", partners=", ".join(partners))
             if partners
@@ -399,8 +399,11 @@ def _feed(table: ConfigTable, home: Path) -> Broker | None:
     )
 
 
-def _partner_files(home: Path) -> list[Path]:
-    return [path for path in (home / "partners").glob("*.toml") if not path.name.startswith(".")]
+def _list_partner_files(home: Path, candidates: Mapping[str, str | None]) -> dict[str, Path]:
+    """Return the file of each partner by code, those of *candidates* included, those that are away not."""
+    there = [path.stem for path in (home / "partners").glob("*.toml") if not path.name.startswith(".")]
+    away = {code for code, text in candidates.items() if text is None}
+    return {code: home / f"partners/{code}.toml" for code in {*there, *candidates} - away}
 
 
 def _without(
@@ -413,18 +416,14 @@ def _without(
     return {code: partner for code, partner in partners.items() if f"partners/{code}.toml" not in files}
 
 
-def _partners(home: Path, candidates: Mapping[str, str]) -> tuple[dict[str, Partner], list[Mistake]]:
+def _partners(home: Path, candidates: Mapping[str, str | None]) -> tuple[dict[str, Partner], list[Mistake]]:
     """Return the partners whose files can be read, and all mistakes of these files."""
-    paths = {path.stem: path for path in _partner_files(home)}
     partners: dict[str, Partner] = {}
     mistakes: list[Mistake] = []
-    for code in sorted({*paths, *candidates}):
+    for code, path in sorted(_list_partner_files(home, candidates).items()):
         shown = f"partners/{code}.toml"
-        before = len(mistakes)
-        if code in candidates:
-            content: Mapping[str, object] = tomllib.loads(candidates[code])
-        else:
-            content = _toml(paths[code], shown, mistakes)
+        before, text = len(mistakes), candidates.get(code)
+        content: Mapping[str, object] = _toml(path, shown, mistakes) if text is None else tomllib.loads(text)
         if len(mistakes) == before:
             partners[code] = _partner(code, ConfigTable(content, shown, mistakes), home, mistakes)
     return partners, mistakes

@@ -286,6 +286,15 @@ TERMS: Mapping[str, Term] = {
         phrase("sending to the partner was resumed"),
         phrase("A person resumed sending, or had an unavailable partner tried at once."),
     ),
+    "event/partner-changed": Term(
+        phrase("a partner was changed"), phrase("A person changed settings or certificates of the partner.")
+    ),
+    "event/partner-removed": Term(
+        phrase("a partner was removed"), phrase("A person removed the partner from the configuration.")
+    ),
+    "event/trust-removed": Term(
+        phrase("a CA is trusted no longer"), phrase("A person removed a CA from those that the hub trusts.")
+    ),
     "event/link-down": Term(phrase("the link is down"), phrase("Three probes of the link in a row failed.")),
     "event/link-up": Term(phrase("the link is up again"), phrase("Two probes of the link in a row succeeded.")),
     "message/accepted": Term(

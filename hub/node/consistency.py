@@ -25,6 +25,7 @@ from hub.security.certificates import Purpose, Untrusted
 from hub.security.encryption import KEY_EXPECTED
 from hub.services import list_services
 from hub.services.lookups.operations import OPERATIONS
+from hub.units.province import Province
 from hub.units.routing import Routes
 from hub.units.unit_index import UnitIndex
 
@@ -50,21 +51,46 @@ def find_partner_mistakes(config: Config, code: str, units: UnitIndex, now: date
 
     Mistakes that exist without it are left out. Its units may be missing in the registry: they are added with it.
     """
-    new = [unit for unit in config.partners[code].units if units.canonical(unit) not in units]
+    others = {other: partner for other, partner in config.partners.items() if other != code}
+    mistakes, warnings = find_added_mistakes(attrs.evolve(config, partners=others), config, units, now)
+    return [*mistakes, *warnings]
+
+
+def find_added_mistakes(
+    before: Config, after: Config, units: UnitIndex, now: datetime
+) -> tuple[list[Mistake], list[Mistake]]:
+    """Return the mistakes and the warnings of *after* that *before* does not have.
+
+    Units of a partner may be missing in the registry: they are added with it. A warning is a certificate whose revocation
+    status is not known yet.
+    """
+    everyone = [unit for partner in after.partners.values() for unit in partner.units if unit != ANY]
+    new = [unit for unit in dict.fromkeys(everyone) if units.canonical(unit) not in units]
     known = UnitIndex.of([*units, *(Unit(unit, unit) for unit in new)], find_local_day(now)) if new else units
 
     def found(config: Config) -> list[Mistake]:
-        certificates = [mistake for mistake, _grave in find_partner_certificate_flaws(config, now)]
         return [
             *find_adapter_mistakes(config),
             *find_grant_mistakes(config),
-            *certificates,
             *find_routing_mistakes(config, known),
         ]
 
-    others = {other: partner for other, partner in config.partners.items() if other != code}
-    before = set(found(attrs.evolve(config, partners=others)))
-    return [mistake for mistake in found(config) if mistake not in before]
+    old, flaws = set(found(before)), {_key(each) for each, _ in find_partner_certificate_flaws(before, now)}
+    mistakes = [mistake for mistake in found(after) if mistake not in old]
+    warnings: list[Mistake] = []
+    for flaw, _ in find_partner_certificate_flaws(after, now):
+        if _key(flaw) not in flaws:
+            (warnings if flaw.wrong.arguments.get("code") == "revocation-unknown" else mistakes).append(flaw)
+    if not mistakes and not old:
+        today = find_local_day(now)
+        told = set(find_report_mistakes(before, Province.of(before, known).routes, today))
+        routes = Province.of(after, known).routes
+        mistakes += [each for each in find_report_mistakes(after, routes, today) if each not in told]
+    return mistakes, warnings
+
+
+def _key(mistake: Mistake) -> tuple[str, str]:
+    return mistake.path, str(mistake.wrong)
 
 
 def find_routing_mistakes(config: Config, units: UnitIndex) -> Iterable[Mistake]:

@@ -157,11 +157,11 @@ def test_every_field_of_an_event_has_a_name_in_both_languages():
 
 def test_what_may_be_called_has_a_name(monkeypatch):
     monkeypatch.setenv("LANG", "vi_VN.UTF-8")
-    from hub.cli.partner.partners import _name_grant
+    from hub.cli.partner.partners import name_grant
 
-    assert all(_name_grant(each) for each in grants.list_grant_names())
-    assert _name_grant("lookups.VerifyCitizen") == say_both(TERMS["lookups/verify-citizen"].name)[0]
-    assert _name_grant("unheard") == ""
+    assert all(name_grant(each) for each in grants.list_grant_names())
+    assert name_grant("lookups.VerifyCitizen") == say_both(TERMS["lookups/verify-citizen"].name)[0]
+    assert name_grant("unheard") == ""
 
 
 @pytest.mark.parametrize(("language", "said"), [("vi_VN.UTF-8", "-1.234.567"), ("en_US.UTF-8", "-1,234,567")])

@@ -10,7 +10,7 @@ import pytest
 
 import adapters
 import hub.delivery
-from hub.cli import handshake
+from hub.cli.partner import handshake
 from hub.config import Partner, read_config
 from hub.delivery.mail_connection import MailConnector
 from hub.delivery.transports import list_carriers

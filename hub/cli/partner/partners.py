@@ -24,8 +24,21 @@ if TYPE_CHECKING:
 
 @command_group(
     "partners",
-    t("Partners: list them, add or change one, what each may call."),
-    table={"simulate": ("hub.cli.partner.simulate:simulate_partner", phrase("Be a partner that answers as told"))},
+    t("Partners: list them, add, change, test or remove one, what each may call."),
+    table={
+        "show": ("hub.cli.partner.show:show_partner", phrase("Show all that is known of one partner.")),
+        "set": ("hub.cli.partner.change:set_partner", phrase("Set keys of a partner.")),
+        "certificate": (
+            "hub.cli.partner.change:certificate",
+            phrase("The certificates of a partner: accept one more, or one no longer."),
+        ),
+        "test": (
+            "hub.cli.partner.connection:try_connection",
+            phrase("Test the connection with a partner in both directions."),
+        ),
+        "remove": ("hub.cli.partner.removal:remove_partner", phrase("Remove a partner.")),
+        "simulate": ("hub.cli.partner.simulate:simulate_partner", phrase("Be a partner that answers as told")),
+    },
 )
 def partners() -> None:
     pass
@@ -38,14 +51,14 @@ def list_partners(screen: Screen) -> None:
     from hub.config import read_config
 
     config = read_config(screen.config)
-    standings = _standings(screen, config)
-    rows = [_fields(config, partner, standings) for partner in config.partners.values()]
+    standings = read_standings(screen, config)
+    rows = [list_fields(config, partner, standings) for partner in config.partners.values()]
     if not screen.json:
         rows = [
             row
             | {
                 "receive": say_filter_word("receive", row["receive"]),
-                "sending": _said(standings.get(str(row["code"]))),
+                "sending": say_standing(standings.get(str(row["code"]))),
             }
             for row in rows
         ]
@@ -59,7 +72,7 @@ def list_partners(screen: Screen) -> None:
     screen.table(titles, rows)
 
 
-def _fields(config: "Config", partner: "Partner", standings: Mapping[str, Mapping[str, object]]) -> dict[str, Any]:
+def list_fields(config: "Config", partner: "Partner", standings: Mapping[str, Mapping[str, object]]) -> dict[str, Any]:
     """Return all fields of a partner, as in `--json`."""
     from hub.intake import grants
     from hub.partner.policy import write_policy
@@ -89,54 +102,12 @@ def _fields(config: "Config", partner: "Partner", standings: Mapping[str, Mappin
     }
 
 
-@command(
-    "show",
-    t("Show one partner, and what it may call."),
-    "lienthong partners show soyte",
-)
-@click.argument("code")
-@pass_screen
-def show_partner(screen: Screen, code: str) -> None:
-    from hub.cli.words import say_filter_word
-    from hub.config import read_config
-
-    config = read_config(screen.config)
-    partner = config.partners.get(code)
-    if partner is None:
-        raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
-    standings = _standings(screen, config)
-    fields = _fields(config, partner, standings)
-    titles = {
-        "name": t("name"),
-        "receive": t("receive"),
-        "url": "URL",
-        "adapter": t("adapter"),
-        "units": t("units"),
-        "tells": t("reports about"),
-    }
-    shown = {**fields, "receive": say_filter_word("receive", partner.receive.value)}
-    lines = [(title, _words(shown[key])) for key, title in titles.items() if shown[key]]
-    granted = _say_granted(fields["granted"]) or t("nothing")
-    why = t("by the key calls") if partner.calls is not None else t("by its kind, without the key calls")
-    lines.append((t("may call"), f"{granted} ({why})"))
-    lines += [
-        (
-            t("certificate"),
-            f"{certificate.subject.rfc4514_string()} → {certificate.not_valid_after_utc:%Y-%m-%d}",
-        )
-        for certificate in partner.certificates
-    ]
-    lines += [(t("sending"), _said(standings[code]))] if code in standings else []
-    width = max(len(title) for title, _ in lines)
-    screen.row(fields, "\n".join([code, *(f"  {title.ljust(width)}  {text}" for title, text in lines)]))
-
-
-def _say_granted(names: "Iterable[str]") -> str:
+def say_granted(names: "Iterable[str]") -> str:
     """Return what may be called, each with its name: `lookups.VerifyCitizen (citizen verified)`."""
-    return ", ".join(f"{each} ({name})" if (name := _name_grant(each)) else each for each in names)
+    return ", ".join(f"{each} ({name})" if (name := name_grant(each)) else each for each in names)
 
 
-def _name_grant(granted: str) -> str:
+def name_grant(granted: str) -> str:
     """Return the name of a service, or of a lookup; of another operation the name of its service; "" if it has none."""
     from hub.cli.words import say_word
     from hub.services.lookups import operations
@@ -148,11 +119,7 @@ def _name_grant(granted: str) -> str:
     return "" if name == service else name
 
 
-def _words(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _standings(screen: Screen, config: "Config") -> dict[str, dict[str, object]]:
+def read_standings(screen: Screen, config: "Config") -> dict[str, dict[str, object]]:
     """Return the sending state of each partner that the hub pushes to.
 
     If the journal cannot be opened, print a note and return nothing.
@@ -185,7 +152,7 @@ def _standings(screen: Screen, config: "Config") -> dict[str, dict[str, object]]
     return found
 
 
-def _said(standing: Mapping[str, object] | None) -> str:
+def say_standing(standing: Mapping[str, object] | None) -> str:
     """Return the sending state in a few words."""
     from hub.cli.words import say_value, say_word
 
@@ -419,7 +386,7 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
         }
         if not propose:
             why = "" if partner.calls is not None else t(" (by its kind)")
-            screen.row(fields, f"{partner.code}: {_say_granted(now) or t('nothing')}{why}")
+            screen.row(fields, f"{partner.code}: {say_granted(now) or t('nothing')}{why}")
             continue
         own = done.get(partner.code, set())
         if not own:
@@ -456,7 +423,7 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
                 t(
                     "{code}: may no longer call {gone}; the journal shows no use of them",
                     code=partner.code,
-                    gone=_say_granted(gone),
+                    gone=say_granted(gone),
                 ),
             )
         if kept:
@@ -510,6 +477,5 @@ def _pem(file: Path, place: Path) -> bytes | None:
 
 
 partners.add_command(list_partners)
-partners.add_command(show_partner)
 partners.add_command(add_partner)
 partners.add_command(grants_command)

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@command_group("trust", t("Trust anchors (CA certificates) and CRLs."))
+@command_group(
+    "trust",
+    t("Trust anchors (CA certificates) and CRLs."),
+    table={"remove": ("hub.cli.partner.removal:remove_anchor", phrase("Trust a CA no longer."))},
+)
 def trust() -> None:
     pass
 

@@ -1,0 +1,82 @@
+"""`lienthong partners test`: tries the connection with a partner in both directions, and says what to do about each fault."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from hub.cli.screen import (
+    FAILED,
+    NOT_FOUND,
+    UNAVAILABLE,
+    CommandStop,
+    Screen,
+    command,
+    exit_command,
+    pass_screen,
+    say,
+    t,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hub.monitoring.connection_steps import ConnectionStep
+
+
+@command(
+    "test",
+    t(
+        "Test the connection with the partner CODE in both directions: each step with a verdict and what to do.\n\nThe hub "
+        "to the partner: name, TCP, TLS with each certificate, a harmless GET. The partner to the hub: its certificates, "
+        "rights, last call, what was refused today. No document is sent. Exits 69 if the way to the partner fails, 1 if "
+        "only the other way does."
+    ),
+    "lienthong partners test soyte",
+    "lienthong partners test soyte --json | jq 'select(.verdict == \"failed\")'",
+)
+@click.argument("code")
+@pass_screen
+def try_connection(screen: Screen, code: str) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
+    from hub.monitoring.connection_steps import CallDirection
+    from hub.monitoring.inbound_check import check_inbound
+    from hub.monitoring.outbound_check import check_outbound
+    from hub.store import transactions
+
+    config, now = read_journal_config(screen), datetime.now(UTC)
+    partner = config.partners.get(code)
+    if partner is None:
+        raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
+    set_revocation_answers(config, load_revocation_answers(config, now))
+    failed = _tell(screen, CallDirection.OUT, check_outbound(partner, config, now))
+    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+        failed |= _tell(screen, CallDirection.IN, check_inbound(tx, partner, config, now))
+    if CallDirection.OUT in failed:
+        exit_command(UNAVAILABLE)
+    if failed:
+        exit_command(FAILED)
+
+
+def _tell(screen: Screen, direction: str, steps: "Iterable[ConnectionStep]") -> set[str]:
+    """Print each step as it comes. Return the direction if one failed."""
+    from hub.monitoring.connection_steps import DIRECTION_NAMES, STEP_NAMES, VERDICT_NAMES, CallDirection, StepVerdict
+
+    colours = {StepVerdict.GOOD: "green", StepVerdict.WARNING: "yellow", StepVerdict.FAILED: "red"}
+    if not screen.json:
+        click.secho(say(DIRECTION_NAMES[CallDirection(direction)]), bold=True)
+    failed: set[str] = set()
+    for step in steps:
+        fields = {
+            "direction": step.direction,
+            "step": step.name,
+            "verdict": step.verdict,
+            "found": str(step.found),
+            "do": None if step.do is None else str(step.do),
+        }
+        verdict = click.style(say(VERDICT_NAMES[step.verdict]), fg=colours.get(step.verdict))
+        text = f"  {say(STEP_NAMES[step.name])}: {verdict}: {say(step.found)}"
+        screen.row(fields, text if step.do is None else f"{text} → {say(step.do)}")
+        failed |= {direction} if step.failed else set()
+    return failed

@@ -1,0 +1,161 @@
+"""`lienthong partners show`: all that is known of one partner, and where each setting comes from."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hub.cli.partner.partners import list_fields, read_standings, say_granted, say_standing
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, say_count, t
+from hub.domain.errors import ConfigurationFault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hub.config import Config
+    from hub.config.partner_settings import PartnerSetting
+    from hub.monitoring.overview import BoundedCount, PartnerOverview
+    from hub.monitoring.partner_view import PartnerCertificate, PartnerView
+
+
+@command(
+    "show",
+    t(
+        "Show all that is known of the partner CODE: each setting with its default and the line of the file that sets it, "
+        "the certificates with the days left, what it may call, and how the exchange with it stands."
+    ),
+    "lienthong partners show soyte",
+    "lienthong partners show soyte --json | jq '.settings[] | select(.line)'",
+)
+@click.argument("code")
+@click.option("--changed", is_flag=True, help=t("Of the settings, only those that the file sets."))
+@pass_screen
+def show_partner(screen: Screen, code: str, changed: bool) -> None:
+    from hub.config import read_config
+    from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
+    from hub.monitoring.partner_view import view_partner
+
+    config, now = read_config(screen.config), datetime.now(UTC)
+    if code not in config.partners:
+        raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
+    set_revocation_answers(config, load_revocation_answers(config, now))
+    view, standings = view_partner(config, code, now), read_standings(screen, config)
+    stands = _measure(config, code, now)
+    shown = [each for each in view.settings if each.is_set or not changed]
+    fields = list_fields(config, view.partner, standings) | _list_more(view, shown, stands)
+    lines = [
+        f"{code}  {view.partner.name}",
+        *_section(t("Settings"), _say_settings(code, shown)),
+        *_section(t("Certificates"), map(_say_certificate, view.certificates)),
+        *_section(t("Permitted calls"), [_say_grants(view)]),
+        *_section(t("State"), _say_state(stands, say_standing(standings.get(code)))),
+    ]
+    screen.row(fields, "\n".join(lines))
+
+
+def _measure(config: "Config", code: str, now: datetime) -> "PartnerOverview | None":
+    """Return the state of the exchange; None if the journal cannot be read, which another note tells."""
+    from hub.cli.journal import open_journal
+    from hub.monitoring.partner_view import measure_partner
+    from hub.store import transactions
+
+    try:
+        with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+            return measure_partner(tx, config.partners, code, now)
+    except (CommandStop, ConfigurationFault):
+        return None
+
+
+def _section(title: str, lines: "Iterable[str]") -> "Iterator[str]":
+    found = list(lines)
+    if found:
+        yield click.style(title, bold=True)
+        yield from (f"  {line}" for line in found)
+
+
+def _say_settings(code: str, settings: "Iterable[PartnerSetting]") -> "Iterator[str]":
+    found = list(settings)
+    width = max((len(each.key) for each in found), default=0)
+    for each in found:
+        yield f"{each.key.ljust(width)}  {_say_value(each)}  ({_say_origin(code, each)})"
+
+
+def _say_value(setting: "PartnerSetting") -> str:
+    value = setting.value
+    return (", ".join(value) if isinstance(value, tuple) else value) or "–"
+
+
+def _say_origin(code: str, setting: "PartnerSetting") -> str:
+    default = setting.default
+    written = (", ".join(default) if isinstance(default, tuple) else default) or "–"
+    if setting.is_set:
+        return t("partners/{code}.toml, line {line}; default {default}", code=code, line=setting.line, default=written)
+    return t("default")
+
+
+def _say_certificate(certificate: "PartnerCertificate") -> str:
+    from hub.cli.screen import read_language
+    from hub.domain.errors import describe_problem
+    from hub.domain.local_time import write_local_time
+
+    said = t(
+        "{sha256}…  {subject}  until {end}, {days} days left  {file}",
+        sha256=certificate.sha256[:16],
+        subject=certificate.subject,
+        end=write_local_time(certificate.not_after)[:10],
+        days=say_count(certificate.days_left),
+        file=certificate.file,
+    )
+    return said if certificate.problem is None else f"{said}: {describe_problem(certificate.problem, read_language())}"
+
+
+def _say_grants(view: "PartnerView") -> str:
+    why = t("by the key calls") if view.partner.calls is not None else t("by its kind, without the key calls")
+    return f"{say_granted(view.granted) or t('nothing')} ({why})"
+
+
+def _say_state(stands: "PartnerOverview | None", standing: str) -> "Iterator[str]":
+    from hub.cli.words import say_word
+
+    if stands is not None:
+        counts = [(say_word("delivery", state), each.count) for state, each in stands.deliveries.items()]
+        counts.append((t("refused today"), stands.refused_messages))
+        counts.append((t("refused calls today"), stands.refused_calls))
+        yield ", ".join(f"{name} {_say_bounded(count)}" for name, count in counts)
+        if stands.link is not None:
+            yield f"{t('link')}: {say_word('link', stands.link.state)}"
+    if standing:
+        yield f"{t('sending')}: {standing}"
+
+
+def _say_bounded(count: "BoundedCount") -> str:
+    return say_count(count.number) + ("+" if count.more else "")
+
+
+def _list_more(
+    view: "PartnerView", settings: "Iterable[PartnerSetting]", stands: "PartnerOverview | None"
+) -> dict[str, Any]:
+    """Return the fields of `--json` beyond those of `partners list`."""
+    return {
+        "certificates": [
+            {
+                "sha256": each.sha256,
+                "subject": each.subject,
+                "issuer": each.issuer,
+                "not_before": each.not_before,
+                "not_after": each.not_after,
+                "days_left": each.days_left,
+                "file": each.file,
+                "problem": None if each.problem is None else f"{each.problem.code}: {each.problem.detail}",
+            }
+            for each in view.certificates
+        ],
+        "settings": [
+            {"key": each.key, "value": each.value, "default": each.default, "line": each.line} for each in settings
+        ],
+        "deliveries": None
+        if stands is None
+        else {str(state): each.count.number for state, each in stands.deliveries.items()},
+        "refused_today": None if stands is None else stands.refused_messages.number,
+        "refused_calls_today": None if stands is None else stands.refused_calls.number,
+    }

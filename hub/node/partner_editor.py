@@ -1,0 +1,194 @@
+"""Plans a change of one partner: makes the new files, and judges them as `lienthong check` does. Writes nothing itself.
+
+A plan is made from the files as they are, and can be written only while they are still the same
+(`hub.config.editing`). The command line and the console use the same plans.
+"""
+
+import tempfile
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import attrs
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from hub.config import ANY, Config, read_config
+from hub.config.editing import FileEdit, Value, edit_toml, read_text, write_difference
+from hub.config.files import parse_certificates
+from hub.config.partner_edit import LastCertificate, PartnerEdit, describe_partner_change, find_certificate
+from hub.config.partner_settings import CERTIFICATES, parse_partner_changes
+from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
+from hub.domain.errors import ConfigurationFault, Mistake
+from hub.language.phrases import phrase
+from hub.monitoring.partner_view import list_certificate_files, list_partner_certificates
+from hub.node.consistency import find_added_mistakes, find_grant_warnings
+from hub.units.unit_index import UnitIndex
+
+
+@attrs.frozen
+class PartnerEditor:
+    """Plans changes of the partners beside one `hub.toml`."""
+
+    path: Path  #: `hub.toml`
+
+    @property
+    def home(self) -> Path:
+        """Return the folder of `hub.toml`."""
+        return self.path.absolute().parent
+
+    def plan_settings(
+        self, code: str, assignments: Iterable[str], unset: Iterable[str], units: UnitIndex, now: datetime
+    ) -> PartnerEdit:
+        """Return the plan to set and unset keys. Raises AssignmentUnfit, ConfigurationFault, KeyError without the partner."""
+        before = self._read(code)
+        changes = parse_partner_changes(assignments, unset, _read_toml(before))
+        after = edit_toml(before, changes, _show(code))
+        return self._plan(code, before, after, after, (), units, now)
+
+    def plan_certificate(self, code: str, content: bytes, units: UnitIndex, now: datetime) -> PartnerEdit:
+        """Return the plan to accept one certificate more. *content*: the certificate and its chain, PEM or DER.
+
+        The plan is empty if the partner has it. Raises ConfigurationFault, KeyError without the partner.
+        """
+        before = self._read(code)
+        found = self._parse(code, content)
+        held = self._read_before().partners.get(code)
+        if held is not None and found[0] in held.certificates:
+            return PartnerEdit(code=code, files=(), diff=(), changes=())
+        place = self._find_free_place(code)
+        pem = b"".join(each.public_bytes(Encoding.PEM) for each in found)
+        after = _add_certificate(before, code, place)
+        with tempfile.NamedTemporaryFile(suffix=".crt") as file:
+            _ = file.write(pem)
+            file.flush()
+            trial = _add_certificate(before, code, file.name)
+            return self._plan(code, before, after, trial, (FileEdit(self.home / place, None, pem),), units, now)
+
+    def plan_certificate_removal(
+        self, code: str, wanted: str, units: UnitIndex, now: datetime, *, last: bool = False
+    ) -> PartnerEdit:
+        """Return the plan to accept a certificate no longer. *wanted*: the beginning of its SHA-256, or its file.
+
+        Its file stays. Raises LastCertificate unless *last* is allowed, CertificateNotFound, ConfigurationFault, and
+        KeyError without the partner.
+        """
+        before = self._read(code)
+        config = read_config(self.path)
+        set_revocation_answers(config, load_revocation_answers(config, now))
+        held = list_partner_certificates(config, config.partners[code], before, now)
+        sha256 = find_certificate({each.sha256: each.file for each in held}, wanted)
+        if not last and not any(each.problem is None for each in held if each.sha256 != sha256):
+            raise LastCertificate(
+                phrase(
+                    "{sha256}… is the last certificate of {code} that is valid: without it the partner can neither call "
+                    "nor be called over mutual TLS",
+                    sha256=sha256[:16],
+                    code=code,
+                )
+            )
+        gone = next(each.file for each in held if each.sha256 == sha256)
+        after = edit_toml(
+            before, {CERTIFICATES: tuple(each for each in list_certificate_files(before) if each != gone)}, _show(code)
+        )
+        return self._plan(code, before, after, after, (), units, now)
+
+    def plan_removal(self, code: str, units: UnitIndex, now: datetime) -> PartnerEdit:
+        """Return the plan to remove the partner. Its certificates' files stay, and its own as `CODE.toml.old`.
+
+        Raises ConfigurationFault where something still names it, and KeyError without the partner.
+        """
+        before = self._read(code)
+        old = self._read_before()
+        new = read_config(self.path, candidates={code: None})
+        for each in (old, new):
+            set_revocation_answers(each, load_revocation_answers(each, now))
+        mistakes, warnings = find_added_mistakes(old, new, units, now)
+        if mistakes:
+            raise ConfigurationFault(mistakes)
+        return PartnerEdit(
+            code=code,
+            files=(FileEdit(self.home / _show(code), before.encode(), None),),
+            diff=tuple(write_difference(before, "", _show(code))),
+            changes=describe_partner_change(old.partners.get(code), None),
+            warnings=tuple(warnings),
+            removed=True,
+        )
+
+    def _plan(
+        self,
+        code: str,
+        before: str,
+        after: str,
+        trial: str,
+        files: tuple[FileEdit, ...],
+        units: UnitIndex,
+        now: datetime,
+    ) -> PartnerEdit:
+        """Return the plan that turns the partner's file from *before* to *after*. *trial* is read in its place."""
+        if after == before:
+            return PartnerEdit(code=code, files=(), diff=(), changes=())
+        old, new = self._read_before(), read_config(self.path, candidates={code: trial})
+        for each in (old, new):
+            set_revocation_answers(each, load_revocation_answers(each, now))
+        mistakes, warnings = find_added_mistakes(old, new, units, now)
+        if mistakes:
+            raise ConfigurationFault(mistakes)
+        partner, place = new.partners[code], f"{_show(code)}:"
+        warnings += [each for each in find_grant_warnings(new) if each.path.startswith(place)]
+        named = [unit for unit in partner.units if unit != ANY]
+        return PartnerEdit(
+            code=code,
+            files=(*files, FileEdit(self.home / _show(code), before.encode(), after.encode())),
+            diff=tuple(write_difference(before, after, _show(code))),
+            changes=describe_partner_change(old.partners.get(code), partner),
+            warnings=tuple(warnings),
+            units=tuple(unit for unit in named if units.canonical(unit) not in units),
+        )
+
+    def _read(self, code: str) -> str:
+        """Return the content of the partner's file. Raises KeyError if there is none."""
+        if not _is_file_name(code) or not (self.home / _show(code)).is_file():
+            raise KeyError(code)
+        return read_text(self.home / _show(code), _show(code))
+
+    def _read_before(self) -> Config:
+        """Return the configuration as it is, without a partner whose file is wrong: the change may mend that file."""
+        return read_config(self.path, set_aside=lambda _mistakes: None)
+
+    def _parse(self, code: str, content: bytes) -> tuple[x509.Certificate, ...]:
+        try:
+            found = parse_certificates(content)
+        except (ValueError, TypeError) as error:
+            wrong = phrase("it cannot be used: {error}", error=error)
+            expected = phrase("a file of X.509 certificates, PEM or DER")
+            raise ConfigurationFault([Mistake(f"{_show(code)}: certificates", wrong, expected)]) from error
+        return tuple(found)
+
+    def _find_free_place(self, code: str) -> str:
+        """Return the name of a file that does not exist, for one certificate more."""
+        places = (f"partners/{code}{f'-{number}' if number > 1 else ''}.crt" for number in count(1))
+        return next(place for place in places if not (self.home / place).exists())
+
+
+def _show(code: str) -> str:
+    return f"partners/{code}.toml"
+
+
+def _is_file_name(code: str) -> bool:
+    return bool(code) and code == Path(code).name and not code.startswith(".")
+
+
+def _read_toml(text: str) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except ValueError:
+        return {}  # the edit of the text says what is wrong
+
+
+def _add_certificate(before: str, code: str, place: str) -> str:
+    changes: dict[str, Value] = {CERTIFICATES: (*list_certificate_files(before), place)}
+    return edit_toml(before, changes, _show(code))
