@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from hub.config import Config
+    from hub.console.visible_messages import OpenedContent
     from hub.domain.model import Delivery, Message
     from hub.journal.search import MessageFilter, RefusedCall
     from hub.journal.search_request import SearchPlan, SearchRequest
@@ -374,37 +375,55 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.message import life
     from hub.cli.message.signatures import list_kept_signatures
+    from hub.cli.person import record_openings
     from hub.journal import search
     from hub.journal.queue import deliveries
     from hub.store import transactions
 
     config = read_journal_config(screen)
-    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
-        if not raw and not signature and not attempts and (call := _only_call(tx, name)) is not None:
-            screen.row(call, _listed(call, ()))
-            return
-        message = find_one_message(tx, name)
-        if raw:
-            for octets in _pieces(tx, message):
-                sys.stdout.buffer.write(octets)
-            sys.stdout.buffer.flush()
-            return
-        if signature:
-            for fields, text in list_kept_signatures(tx, message, config):
-                screen.row(fields, text)
-            return
-        if attempts:
-            for fields, text in life.list_attempts(tx, message):
-                screen.row(fields, text)
-            return
-        made = deliveries.read_message_deliveries(tx, message.id)
-        receipt = search.read_stored_receipt(tx, message.id)
-        lived = life.read_message_life(tx, message, made)
+    with open_journal(config) as engine:
+        with transactions.read_transaction(engine) as tx:
+            if not raw and not signature and not attempts and (call := _only_call(tx, name)) is not None:
+                screen.row(call, _listed(call, ()))
+                return
+            message = find_one_message(tx, name)
+            opened = _find_opened(tx, message, raw=raw, attempts=attempts or (screen.json and not signature))
+        if opened is not None:
+            record_openings(engine, [(message.id, opened, "")])
+        with transactions.read_transaction(engine) as tx:
+            if raw:
+                for octets in _pieces(tx, message):
+                    sys.stdout.buffer.write(octets)
+                sys.stdout.buffer.flush()
+                return
+            if signature:
+                for fields, text in list_kept_signatures(tx, message, config):
+                    screen.row(fields, text)
+                return
+            if attempts:
+                for fields, text in life.list_attempts(tx, message):
+                    screen.row(fields, text)
+                return
+            made = deliveries.read_message_deliveries(tx, message.id)
+            receipt = search.read_stored_receipt(tx, message.id)
+            lived = life.read_message_life(tx, message, made)
     fields = attrs.asdict(message)
     shown = [_delivery(delivery) for delivery in made]
     text = "" if screen.json else "\n".join(filter(None, (_listed(fields, shown), lived.text())))
     said = {"deliveries": shown, "receipt": receipt.decode() if receipt else None, **lived.fields()}
     screen.row(fields | said, text)
+
+
+def _find_opened(tx: "Transaction", message: "Message", *, raw: bool, attempts: bool) -> "OpenedContent | None":
+    """Return what of *message* the command is going to show: its bytes, or the exchanges of its attempts, or nothing."""
+    from hub.console.visible_messages import OpenedContent
+    from hub.journal import blobs
+    from hub.journal.queue import exchanges
+
+    if raw:
+        return None if blobs.read_blob_size(tx, message.sha256) is None else OpenedContent.BYTES
+    kept = attempts and any(each.head is not None for each in exchanges.read_attempts(tx, message.id))
+    return OpenedContent.REPLY if kept else None
 
 
 def _listed(fields: Mapping[str, Any], deliveries: Sequence[Mapping[str, object]]) -> str:

@@ -3,7 +3,6 @@
 Both print a plan first and need a reason. `lienthong replays` (hub.cli.replays) shows and steers the plans that run.
 """
 
-import getpass
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from uuid import uuid4
 import attrs
 import click
 
+from hub.cli import person
 from hub.cli.messages import add_filter_options, build_message_filter
 from hub.cli.screen import NOT_FOUND, PARTLY, CommandStop, Screen, WholeNumber, command, pass_screen, say, say_count, t
 from hub.language.phrases import phrase
@@ -195,7 +195,7 @@ def _run(
                 choice,
                 key=order.key,
                 reason=order.reason,
-                by=getpass.getuser(),
+                by=person.name_person(),
                 now=datetime.now(UTC),
                 goes=True,
                 rate=order.rate,
@@ -330,7 +330,9 @@ def _give_up_all(engine: "sa.Engine", waiting: "Sequence[Delivery]", reason: str
     for begin in range(0, len(waiting), queue_replay.TOGETHER):
         some = waiting[begin : begin + queue_replay.TOGETHER]
         with transactions.write_transaction(engine) as tx:
-            done = queue_replay.give_up_deliveries(tx, some, reason=reason, by=getpass.getuser(), now=datetime.now(UTC))
+            done = queue_replay.give_up_deliveries(
+                tx, some, reason=reason, by=person.name_person(), now=datetime.now(UTC)
+            )
         moved |= {delivery.id for delivery in done}
     return moved
 

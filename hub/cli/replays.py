@@ -1,12 +1,12 @@
 """`lienthong replays`: shows the plans to replay many deliveries, and pauses, resumes, cancels and approves them."""
 
-import getpass
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hub.cli import person
 from hub.cli.screen import (
     NOT_FOUND,
     CommandStop,
@@ -188,7 +188,29 @@ def cancel_replay_plan(screen: Screen, plan: str) -> None:
 def approve_replay_plan(screen: Screen, plan: str) -> None:
     from hub.journal.queue import replay_plans
 
-    _change(screen, plan, lambda tx, said: replay_plans.approve_plan(tx, plan, **said))
+    def approve(tx: "Transaction", said: dict[str, Any]) -> "ReplayPlan":
+        _require_approver(tx, plan, said["by"])
+        return replay_plans.approve_plan(tx, plan, **said)
+
+    _change(screen, plan, approve)
+
+
+def _require_approver(tx: "Transaction", plan: str, name: str) -> None:
+    """Check that the account *name* of the machine is an account of the console that may approve the plan.
+
+    So that a person is one identity here and there. Raises `CommandStop`, and KeyError if there is no such plan.
+    """
+    from hub.console import users
+    from hub.console.permissions import Permission
+    from hub.journal.queue import replay_plans
+
+    user, found = users.find_user(tx, name.lower()), replay_plans.read_plan(tx, plan)
+    if user is None or not user.may(Permission.APPROVE):
+        raise CommandStop(
+            t("{name} is no account of the console that may approve: sign in there, and approve it", name=name)
+        )
+    if not found.choice.is_within(users.read_visible_units(tx, user), user.visible_partners):
+        raise KeyError(plan)
 
 
 def _change_by(screen: Screen, plan: str, what: str) -> None:
@@ -206,7 +228,7 @@ def _change(screen: Screen, plan: str, step: "Callable[[Transaction, dict[str, A
     from hub.journal.queue.replay_rules import PlanUnmovable
     from hub.store import transactions
 
-    said = {"by": getpass.getuser(), "now": datetime.now(UTC)}
+    said = {"by": person.name_person(), "now": datetime.now(UTC)}
     with open_journal(read_journal_config(screen)) as engine:
         try:
             with transactions.write_transaction(engine) as tx:

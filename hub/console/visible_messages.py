@@ -253,3 +253,11 @@ def record_opening(
     """Record that *user* opened content of a message: *what* of it, and its *name* if there are several."""
     said = {"user": user.name, "content": what} | ({"name": name} if name else {})
     events.append_events(tx, Event("content-opened", now, identity, None, said))
+
+
+def record_opening_by(
+    tx: Transaction, by: str, identity: str, what: OpenedContent, now: datetime, name: str = ""
+) -> None:
+    """Record that the person *by*, who is at the command line, opened content of a message."""
+    said = {"by": by, "content": what} | ({"name": name} if name else {})
+    events.append_events(tx, Event("content-opened", now, identity, None, said))

@@ -255,7 +255,7 @@ TERMS: Mapping[str, Term] = {
     "event/user-removed": Term(phrase("an account was removed"), phrase("The user may no longer sign in.")),
     "event/content-opened": Term(
         phrase("content was opened"),
-        phrase("A user of the console opened the content of a message, of an attachment or of a partner's reply."),
+        phrase("A person opened the content of a message, of an attachment or of a partner's reply."),
     ),
     "event/user-signed-in": Term(phrase("a user signed in"), phrase("A session began.")),
     "event/user-sign-in-failed": Term(phrase("a sign-in failed"), phrase("The name or the password was wrong.")),

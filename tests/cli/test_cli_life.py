@@ -97,6 +97,23 @@ def test_under_json_it_has_its_stages_attempts_and_links(type_):
     assert (back["relation"], back["id"]) == ("answers", shown["id"])
 
 
+def test_content_is_shown_on_record_alone(type_, monkeypatch):
+    monkeypatch.setattr("hub.cli.person.name_person", lambda: "an")
+
+    def opened() -> list[tuple[str, str, str]]:
+        told = [json.loads(line) for line in type_("events", "--kind", "content-opened", "--json").stdout.splitlines()]
+        return [(each["content"], each.get("name", ""), each["by"]) for each in told]
+
+    type_("show", "m1")
+    type_("show", "m1", "--signature")
+    type_("show", "m2", "--json")
+    assert opened() == []
+    type_("show", "m1", "--raw")
+    type_("show", "m1", "--attempts")
+    type_("show", "m1", "--json")
+    assert opened()[::-1] == [("bytes", "", "an"), ("reply", "", "an"), ("reply", "", "an")]
+
+
 def test_each_attempt_is_shown_with_what_was_asked_and_heard(type_):
     said = type_("show", "m1", "--attempts").output
     for each in (

@@ -11,6 +11,9 @@ import sqlalchemy as sa
 from click.testing import Result
 
 from hub.cli.replays import replays
+from hub.console import users
+from hub.console.permissions import Role
+from hub.console.users import User
 from hub.domain.model import DeliveryState
 from hub.journal import facts
 from hub.journal.queue import replay_plans
@@ -93,17 +96,37 @@ def test_with_a_rate_the_running_hub_does_it(home, type_):
     assert (wrong.exit_code, "«cancelled»" in wrong.stderr) == (1, True)
 
 
+def be(monkeypatch, name):
+    """Let *name* type the commands."""
+    monkeypatch.setattr("hub.cli.person.name_person", lambda: name)
+
+
+def account(home, name, role, partners):
+    """Give *name* an account of the console, or change it."""
+    user = User(name=name, role=role, units=("*",), partners=partners, added_at=LATER, changed_at=LATER)
+    with transactions.write_transaction(engine_of(home)) as tx:
+        if not users.change_user(tx, user, by="x", now=LATER):
+            assert users.add_user(tx, user, "hash", by="x", now=LATER)
+
+
 def test_a_large_plan_awaits_another_person(home, type_, monkeypatch):
     with (home / "hub.toml").open("a") as file:
         file.write("\n[replay]\napprove-over = 2\n")
-    monkeypatch.setattr("getpass.getuser", lambda: "an")
+    be(monkeypatch, "an")
     done = type_("replay", "--again", "--to", "vpub", "--reason", "x", "--yes")
     assert (done.exit_code, "approve" in done.stderr) == (3, True)
     plan = plan_of(type_)
+    account(home, "an", Role.OPERATOR, ("*",))
     same = type_("replays", "approve", plan)
     assert (same.exit_code, "another person" in same.stderr) == (1, True)
     assert told(engine_of(home), "delivery-replayed") == []
-    monkeypatch.setattr("getpass.getuser", lambda: "binh")
+    be(monkeypatch, "binh")
+    for role, partners in ((None, ()), (Role.ENGINEER, ("*",)), (Role.APPROVER, ("sotttt",))):
+        if role is not None:
+            account(home, "binh", role, partners)
+        refused = type_("replays", "approve", plan)
+        assert refused.exit_code in (1, 4), refused.output
+    account(home, "binh", Role.APPROVER, ("vpub",))
     assert rows(type_("replays", "approve", plan, "--json"))[0]["approved_by"] == "binh"
     made = run(engine_of(home), read(engine_of(home), replay_plans.read_plan, plan), now=LATER + timedelta(days=400))
     assert made.queued == 3

@@ -32,6 +32,7 @@ def told(name, seconds, delivery="d", **body):
 
 def tried(number, begin, end, outcome, *, recipients=("H55.01",), partner="vpub"):
     return AttemptRecord(
+        message="m",
         id=f"a{number}",
         partner=partner,
         number=number,

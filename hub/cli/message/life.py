@@ -16,6 +16,7 @@ from hub.domain.sanitize import replace_controls
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from hub.console.visible_messages import OpenedContent
     from hub.domain.model import Delivery, Message
     from hub.journal.lineage import MessageLink
     from hub.journal.queue.exchanges import AttemptRecord
@@ -101,7 +102,7 @@ def list_attempts(tx: "Transaction", message: "Message") -> Iterator[tuple[dict[
 
 def make_attempt_fields(attempt: "AttemptRecord") -> dict[str, object]:
     """Return an attempt for JSON: without the reply's body."""
-    plain = attrs.asdict(attempt, filter=attrs.filters.exclude("head", "exchange", "varying"), recurse=False)
+    plain = attrs.asdict(attempt, filter=attrs.filters.exclude("message", "head", "exchange", "varying"), recurse=False)
     head = attempt.head
     asked: dict[str, object] | None = None
     heard: dict[str, object] | None = None
@@ -180,13 +181,16 @@ def _write_duration(length: "timedelta") -> str:
 @pass_screen
 def compare(screen: Screen, one: str, other: str) -> None:
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.person import record_openings
     from hub.formats.line_difference import compare_lines
     from hub.store import transactions
 
-    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
-        first, second = _read_lines(tx, one), _read_lines(tx, other)
-    if first.keys() != second.keys():
-        raise CommandStop(t("one of both is a message and the other an attempt"), USAGE)
+    with open_journal(read_journal_config(screen)) as engine:
+        with transactions.read_transaction(engine) as tx:
+            (opened, first), (also_opened, second) = _read_lines(tx, one), _read_lines(tx, other)
+        if first.keys() != second.keys():
+            raise CommandStop(t("one of both is a message and the other an attempt"), USAGE)
+        record_openings(engine, (opened, also_opened))
     differs = False
     for part, lines in first.items():
         found = compare_lines(lines, second[part])
@@ -201,9 +205,13 @@ def compare(screen: Screen, one: str, other: str) -> None:
     exit_command(int(differs))
 
 
-def _read_lines(tx: "Transaction", name: str) -> dict[str, list[str]]:
-    """Return the lines to compare of the attempt or the message *name*, by part. Raises `CommandStop` 4."""
+def _read_lines(tx: "Transaction", name: str) -> "tuple[tuple[str, OpenedContent, str], dict[str, list[str]]]":
+    """Return what of the attempt or the message *name* is opened, and the lines to compare, by part.
+
+    Raises `CommandStop` 4.
+    """
     from hub.cli.messages import find_one_message
+    from hub.console.visible_messages import OpenedContent
     from hub.edxml import readable
     from hub.journal import blobs
     from hub.journal.queue import exchanges
@@ -211,10 +219,12 @@ def _read_lines(tx: "Transaction", name: str) -> dict[str, list[str]]:
     attempt = exchanges.find_attempt(tx, name)
     if attempt is not None:
         body = b"" if attempt.exchange is None else exchanges.read_reply_body(tx, attempt.exchange) or b""
-        return {"request": attempt.write_request_lines(), "reply": attempt.write_reply_lines(body)}
+        opened = (attempt.message, OpenedContent.REPLY, f"{attempt.partner} {attempt.number}")
+        return opened, {"request": attempt.write_request_lines(), "reply": attempt.write_reply_lines(body)}
     message = find_one_message(tx, name)
     if not 0 < (blobs.read_blob_size(tx, message.sha256) or 0) <= readable.LARGEST:
         raise CommandStop(
             t("the bytes of {id_} are not stored, or too large to be compared", id_=message.id), NOT_FOUND
         )
-    return {"packet": readable.write_packet_lines(blobs.read_blob(tx, message.sha256))}
+    lines = readable.write_packet_lines(blobs.read_blob(tx, message.sha256))
+    return (message.id, OpenedContent.PACKET, ""), {"packet": lines}

@@ -120,6 +120,7 @@ class AttemptRecord:
     """One attempt to deliver a message to a partner, with the head of what was kept of it."""
 
     id: str
+    message: str  #: hub id
     partner: str
     number: int  #: 1 for the first attempt
     recipients: tuple[str, ...]
@@ -178,6 +179,7 @@ def _make_records(tx: Transaction, query: sa.Select[Any]) -> list[AttemptRecord]
     return [
         AttemptRecord(
             id=row.id,
+            message=row.message,
             partner=row.partner,
             number=row.number,
             recipients=tuple(json.loads(row.recipients)),
