@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 import sqlalchemy as sa
 
-from hub.console.users import Role
+from hub.console.permissions import Role
 from hub.demo.run import postgres
 from hub.domain.model import Unit, UnitMark
 from hub.journal import unit_registry
