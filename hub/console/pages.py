@@ -39,11 +39,9 @@ from twisted.internet.defer import Deferred
 
 from hub.console import (
     access,
-    events_page,
     help_pages,
     layout,
     message_list,
-    overview_page,
     passwords,
     reading,
     saved_searches,
@@ -54,6 +52,7 @@ from hub.console import (
     waiting,
 )
 from hub.console import request as given
+from hub.console.exchange import events_page, overview_page
 from hub.console.message_views import MessageViews, list_reasons
 from hub.console.permissions import Permission
 from hub.console.replay_pages import ReplayPages

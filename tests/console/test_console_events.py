@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from hub.console import events_page
+from hub.console.exchange import events_page
 from hub.console.permissions import Role
 from hub.domain.model import Event
 from hub.journal import events

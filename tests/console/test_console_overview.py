@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from hub import config
-from hub.console import layout, overview_page
+from hub.console import layout
+from hub.console.exchange import overview_page
 from hub.console.permissions import Role
 from hub.domain.ids import make_id
 from hub.domain.model import Event, Problem, Receive
