@@ -4,7 +4,7 @@ The signature is written as text that is already canonical, so only the Body or 
 neither if its writer knows its canonical form.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from xml.parsers import expat
@@ -156,6 +156,59 @@ def sign_packet(packet: bytes, identity: Signer) -> bytes:
     signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), (content,)),), key_info)
     at = _end_of_header(packet)
     return b"".join((packet[:at], signature.encode(), memoryview(packet)[at:]))
+
+
+def remove_signatures(packet: bytes) -> bytes:
+    """Return *packet* without the elements that claim to be a signature of it. No other octet changes.
+
+    UTF-16 becomes UTF-8 where there is one. Raises Rejected like `parse_safe_xml`.
+    """
+    root = safe_xml.parse_safe_xml(packet)
+    claimed = {_find_wrapper(each) for each in xmldsig.find_claimed_signatures(root)}
+    if not claimed:
+        return packet
+    if root.getroottree().docinfo.encoding not in {None, "UTF-8"}:
+        packet = etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    numbers = {number for number, each in enumerate(root.iter("*")) if each in claimed}
+    kept, at = [], 0
+    for begin, end in _find_places(packet, numbers):
+        kept.append(packet[at:begin])
+        at = packet.index(b">", end) + 1
+    return b"".join((*kept, packet[at:]))
+
+
+def _find_wrapper(signature: etree._Element) -> etree._Element:
+    """Return the DigitalSignature around *signature*, or *signature* itself."""
+    around = signature.getparent()
+    if around is not None and etree.QName(around).localname == "DigitalSignature":
+        return around
+    return signature
+
+
+def _find_places(packet: bytes, numbers: Collection[int]) -> list[tuple[int, int]]:
+    """Return where the start tag and the end tag of each element begins whose number, in document order, is given.
+
+    An element inside another one of them is left out.
+    """
+    parser, count, found = expat.ParserCreate(), -1, []
+    path: list[int] = []
+    begins: list[tuple[int, int]] = []
+
+    def start(_name: str, _attributes: object) -> None:
+        nonlocal count
+        count += 1
+        path.append(count)
+        if count in numbers and not begins:
+            begins.append((count, parser.CurrentByteIndex))
+
+    def end(_name: str) -> None:
+        if begins and path[-1] == begins[0][0]:
+            found.append((begins.pop()[1], parser.CurrentByteIndex))
+        path.pop()
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.Parse(packet, True)
+    return found
 
 
 def _end_of_header(packet: bytes) -> int:
