@@ -136,7 +136,7 @@ class Browser:
         """Return what `post` sends."""
         said: dict[str, Any] = {name: form.pop(name) for name in ("origin", "site", "host") if name in form}
         form |= {"proof": self.proof if proof is None else proof}
-        said["file"] = form.pop("file", None)
+        said |= {name: form.pop(name, None) for name in ("file", "packet")}
         said = {"origin": f"https://{HOST}", "site": "same-origin"} | said
         return self._asked(method="POST", path=edge._pieces(place.encode()), form=form, **said)
 

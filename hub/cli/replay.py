@@ -6,7 +6,7 @@ Both print a plan first and need a reason. `lienthong replays` (hub.cli.replays)
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 
 import attrs
@@ -66,12 +66,19 @@ class _Rate(click.ParamType["Rate"]):
     'lienthong replay --partner vpub --reason "máy chủ đã chạy lại"',
     'lienthong replay 0193… --recipient H55.01 --reason "đã sửa" --yes',
     'lienthong replay --again --to vpub --since 2026-11-26 --reason "khôi phục bản sao lưu" --rate 600/m --yes',
+    'lienthong replay 0193… --corrected da-sua.edxml --reason "sai mã cơ quan" --yes',
 )
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @add_filter_options
 @click.option("--recipient", help=t("Only deliveries to this unit."))
 @click.option("--to", metavar="CODE", help=t("Only deliveries to this partner."))
 @click.option("--again", is_flag=True, help=t("Also deliveries that were delivered."))
+@click.option(
+    "--corrected",
+    type=click.File("rb"),
+    metavar="FILE",
+    help=t("Send this packet in place of the one message ID, which the hub refused or which has dead deliveries."),
+)
 @click.option("--reason", required=True, help=t("Why; it is recorded."))
 @click.option("--rate", type=_Rate(), help=t("Queue at most so many, such as 600/m; the running hub does it."))
 @click.option(
@@ -87,6 +94,7 @@ def replay_dead_letters(
     recipient: str | None,
     to: str | None,
     again: bool,
+    corrected: IO[bytes] | None,
     reason: str,
     rate: "Rate | None",
     stop_after: int | None,
@@ -94,6 +102,7 @@ def replay_dead_letters(
     yes: bool,
     **options: Any,
 ) -> None:
+    from hub.cli.correction import send_corrected
     from hub.cli.journal import open_journal
     from hub.config import read_config
     from hub.domain.local_time import find_local_day
@@ -103,6 +112,13 @@ def replay_dead_letters(
     from hub.units.province import Province
 
     _check(ids, recipient or to, reason, options)
+    if corrected is not None:
+        if len(ids) != 1 or recipient or to or again or rate or stop_after or any(each for each in options.values()):
+            raise click.UsageError(
+                t("--corrected goes with one ID and no filter, --to, --again, --rate or --stop-after")
+            )
+        send_corrected(screen, ids[0], corrected.read(), reason.strip(), key or str(uuid4()), yes=yes)
+        return
     config, now = read_config(screen.config), datetime.now(UTC)
     if to is not None and to not in config.partners:
         raise CommandStop(t("there is no partner {code}", code=to), NOT_FOUND)
@@ -138,7 +154,7 @@ def _show_plan(screen: Screen, engine: "sa.Engine", choice: "ReplayChoice", rout
 
     totals = _Totals()
     with transactions.read_transaction(engine) as tx:
-        _print_rows(screen, totals.count(tx, choice, routes))
+        print_plan_rows(screen, totals.count(tx, choice, routes))
     if not totals.chosen:
         raise CommandStop(t("no delivery was chosen"), NOT_FOUND)
     screen.note(
@@ -225,7 +241,7 @@ def _run(
 def _show_items(screen: Screen, tx: "sa.Connection", plan_id: str) -> None:
     from hub.journal.queue import replay_plans
 
-    _print_rows(screen, map(make_item_row, replay_plans.iterate_items(tx, plan_id)))
+    print_plan_rows(screen, map(make_item_row, replay_plans.iterate_items(tx, plan_id)))
 
 
 def make_item_row(item: "PlannedItem") -> dict[str, object]:
@@ -303,7 +319,7 @@ def give_up(
             )
             plan = queue_replay.plan_give_up(tx, build_message_filter(tx, options, config, ids or None), unit)
         moved = _give_up_all(engine, [delivery for _, delivery in plan.moves], reason.strip()) if yes else set()
-    _print_rows(screen, _list_rows(plan, moved, done="given up", yes=yes))
+    print_plan_rows(screen, _list_rows(plan, moved, done="given up", yes=yes))
     if not plan.moves:
         raise CommandStop(t("no waiting delivery was chosen"), NOT_FOUND)
     if yes:
@@ -359,7 +375,8 @@ def _make_row(message: "Message", delivery: "Delivery", action: str) -> dict[str
     }
 
 
-def _print_rows(screen: Screen, rows: Iterator[dict[str, object]]) -> None:
+def print_plan_rows(screen: Screen, rows: Iterator[dict[str, object]]) -> None:
+    """Print the rows of a plan, each with what is done with one delivery."""
     columns = {
         "id": t("id"),
         "recipient": t("recipient"),

@@ -277,6 +277,8 @@ def _write_plan(plan: "ReplayPlan") -> dict[str, Any]:
         "left": plan.skipped,
         "waits": plan.waits,
         "key": plan.key,
+        "corrects": plan.corrects,
+        "corrected": plan.corrected,
     }
 
 
@@ -293,6 +295,8 @@ def _say_plan(plan: "ReplayPlan", results: dict[str, int]) -> str:
         (say_field("state"), say_filter_word("plan", plan.state)),
         (say_field("by"), plan.made_by),
         (say_field("reason"), plan.reason),
+        (say_field("original"), plan.corrects or ""),
+        (say_field("corrected"), plan.corrected or ""),
         (t("approved by"), plan.approved_by or ""),
         (t("rate"), "" if plan.rate is None else str(plan.rate)),
         (t("stops after so many errors"), "" if plan.stop_after is None else say_count(plan.stop_after)),

@@ -349,8 +349,9 @@ def _portal(table: ConfigTable) -> PortalSettings | None:
 def _replay(table: ConfigTable) -> ReplaySettings:
     """Return the settings of replay plans."""
     over = table.number("approve-over", -1, least=0, most=1_000_000_000)
+    corrected = table.flag("approve-corrected", default=False)
     table.close()
-    return ReplaySettings(None if over < 0 else over)
+    return ReplaySettings(None if over < 0 else over, corrected)
 
 
 def _feed(table: ConfigTable, home: Path) -> Broker | None:

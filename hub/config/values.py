@@ -100,6 +100,13 @@ class ReplaySettings:
 
     #: a plan for more deliveries needs the approval of a second person; None: no plan does
     approve_over: int | None = None
+    approve_corrected: bool = False  #: a corrected message needs the approval of a second person
+
+    def need_approval(self, deliveries: int, *, corrected: bool = False) -> bool:
+        """Tell whether a second person must approve a plan for so many *deliveries*. *corrected*: it corrects a message."""
+        return (corrected and self.approve_corrected) or (
+            self.approve_over is not None and deliveries > self.approve_over
+        )
 
 
 @attrs.frozen(kw_only=True)

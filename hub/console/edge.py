@@ -51,6 +51,9 @@ LIMIT, LARGEST = 64 * 1024, (8 << 20) + 64 * 1024
 ANSWERING = 150
 #: Maximum fields and octets of a form.
 _FIELDS, _FORM = 20, 16 * 1024
+#: Maximum octets of the text area of a packet (`editable.LARGEST_TEXT`, each letter in at most three, each line ending
+#: in two).
+_PACKET = 1 << 20
 _SAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -238,10 +241,11 @@ def _form(header: str, body: Octets) -> dict[str, Any]:
         fields = mime.read_form_data(body, header)
     except CallRefused:
         raise given.refuse_unproven_form() from None
-    file = fields.pop("file", None)
-    if sum(map(len, fields.values())) > _FORM:
+    file, packet = fields.pop("file", None), fields.pop("packet", None)
+    if sum(map(len, fields.values())) > _FORM or (packet is not None and len(packet) > _PACKET):
         raise given.refuse_too_large()
-    return {"form": {name: octets.read().decode("utf-8", "replace") for name, octets in fields.items()}, "file": file}
+    form = {name: octets.read().decode("utf-8", "replace") for name, octets in fields.items()}
+    return {"form": form, "file": file, "packet": packet}
 
 
 def _write_head(request: Any, answer: ConsoleResponse) -> None:

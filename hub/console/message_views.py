@@ -190,7 +190,7 @@ class MessageViews:
         if octets[0] is not None and octets[1] is not None:
             for each in (opened, second):
                 await self._record(user, each, OpenedContent.PACKET, now)
-            difference = await self._alone(_compare_packets, *octets)
+            difference = await self._alone(compare_packets, *octets)
         names = [each.code or each.message.message_id or each.message.id for each in (opened, second)]
         places = [("messages", each.message.id) for each in (opened, second)]
         return "compare", {"opened": opened, "parts": [(None, difference)], "names": names, "places": places}
@@ -222,7 +222,8 @@ class MessageViews:
         }
 
 
-def _compare_packets(first: bytes, second: bytes) -> LineDifference:
+def compare_packets(first: bytes, second: bytes) -> LineDifference:
+    """Compare two packets line by line, whatever way they are written."""
     return compare_lines(readable.write_packet_lines(first), readable.write_packet_lines(second))
 
 

@@ -7,7 +7,6 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /                                            the overview, for who may see it; else units, forms, periods
     /units                                       units, forms, periods
     /events                                      the events that no message leads to
-    /failures                                    what failed, by cause
     /sign-in, /sign-out, /account                by POST; the account also by GET
     /reports?form=F&unit=U&period=P              redirects to
     /reports/FORM/UNIT/PERIOD                    the report;  PERIOD.xlsx, .html, .csv, .json, .xml: as a file
@@ -53,10 +52,10 @@ from hub.console import (
     waiting,
 )
 from hub.console import request as given
-from hub.console.exchange import events_page, failures_page, overview_page
+from hub.console.exchange import events_page, overview_page
 from hub.console.message_views import MessageViews, list_reasons
 from hub.console.permissions import Permission
-from hub.console.replay_pages import ReplayPages
+from hub.console.replays.replay_pages import ReplayPages
 from hub.console.request import (
     BEGINNING,
     LANGUAGE,
@@ -154,7 +153,9 @@ class ConsolePages:
         default=attrs.Factory(lambda self: SignInQueue(self._now), takes_self=True), init=False
     )
     _replays: ReplayPages = attrs.field(
-        default=attrs.Factory(lambda self: ReplayPages(self._journal, self.live, self._word), takes_self=True),
+        default=attrs.Factory(
+            lambda self: ReplayPages(self._journal, self.live, self._word, self._work, self._now), takes_self=True
+        ),
         init=False,
     )
     _library: help_pages.HelpLibrary = attrs.field(factory=help_pages.read_help_library, init=False, repr=False)
@@ -232,13 +233,8 @@ class ConsolePages:
         match visit.asked.path:
             case ():
                 return await self._first(visit)
-            case ("units" | "events" | "failures" | "account" | "readiness" as name,):
-                pages = {
-                    "units": self._home,
-                    "events": self._events,
-                    "failures": self._failures,
-                    "readiness": self._readiness,
-                }
+            case ("units" | "events" | "account" | "readiness" as name,):
+                pages = {"units": self._home, "events": self._events, "readiness": self._readiness}
                 return await pages.get(name, self._account)(visit)
             case ("sign-in",):
                 return ConsoleResponse(status=303, location="/")
@@ -338,11 +334,14 @@ class ConsolePages:
         shown = (
             await self._replays.act(asked, user, visit.now)
             if asked.method == "POST"
-            else await queue_turn(self.turns.looking, lambda: Deferred.fromCoroutine(self._replays.show(asked, user)))
+            else await queue_turn(
+                self.turns.looking, lambda: Deferred.fromCoroutine(self._replays.show(asked, user, visit.now))
+            )
         )
         if isinstance(shown, str):
             return ConsoleResponse(status=303, location=shown)
-        return attrs.evolve(self._page(shown.template, visit, dict(shown.said)), status=shown.status)
+        said = {**shown.said, "error_help": help_pages.name_error_help}
+        return attrs.evolve(self._page(shown.template, visit, said), status=shown.status)
 
     async def _sign_out(self, visit: Visit) -> ConsoleResponse:
         everywhere = visit.asked.form.get("everywhere") == "1"
@@ -458,16 +457,6 @@ class ConsolePages:
             events_page.read_events_page, search, self.live.config.partners, visit.session.user
         )
         page = self._page("event_list", visit, events_page.arrange_events(search, found))
-        return attrs.evolve(page, status=422) if found.wrong else page
-
-    async def _failures(self, visit: Visit) -> ConsoleResponse:
-        """Show the failures by cause."""
-        partners = self.live.config.partners
-        search = failures_page.read_failure_search(visit.asked.query, visit.now)
-        user = visit.session.user
-        found = await self.turns.look(failures_page.read_failures_page, user, search, partners)
-        seen = [code for code in partners if user.sees_partner(code)]
-        page = self._page("failures", visit, failures_page.arrange_failures(search, found, seen))
         return attrs.evolve(page, status=422) if found.wrong else page
 
     async def _home(self, visit: Visit) -> ConsoleResponse:

@@ -33,6 +33,8 @@ class ConsoleRequest:
     form: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     #: the uploaded file; it can be read until the answer is ready
     file: Octets | None = attrs.field(default=None, repr=False)
+    #: the text area of a packet, which may be longer than all other fields
+    packet: Octets | None = attrs.field(default=None, repr=False)
     cookies: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     host: str = ""
     origin: str = ""

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from hub.console import users
 from hub.console.permissions import Permission
 from hub.console.users import User
-from hub.domain.model import Delivery, Event, Message, MessageState
+from hub.domain.model import DOCUMENTS, HUB, Delivery, DeliveryState, Event, Message, MessageState
 from hub.edxml.readable import PacketFinding
 from hub.journal import blobs, events, lineage, search
 from hub.journal.lineage import MessageLink
@@ -68,6 +68,19 @@ class ShownMessage:
     def signature(self) -> Mapping[str, object] | None:
         """The event about the packet's own signature; None without one."""
         return next((event for event in self.happened if event["event"] == "packet-signature"), None)
+
+    @property
+    def corrections(self) -> Sequence[Mapping[str, object]]:
+        """The events of its correction: that it was corrected, or that it is a corrected one."""
+        return [event for event in self.happened if event["event"] in {"message-corrected", "message-corrects"}]
+
+    @property
+    def is_correctable(self) -> bool:
+        """Whether it may be worth while to correct it: it is a packet that was refused or has dead deliveries."""
+        ours = self.kept and self.message.service == DOCUMENTS and self.message.partner != HUB
+        done = any(event["event"] == "message-corrected" for event in self.happened)
+        dead = any(each.state is DeliveryState.DEAD and each.stopped is None for each in self.deliveries)
+        return ours and not done and (self.message.state is MessageState.REFUSED or dead)
 
     @property
     def reasons(self) -> Sequence[tuple[str, str]]:

@@ -14,11 +14,13 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
+from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.journal.queue import replay_plans
 from hub.journal.queue.replay_rules import ACTIVE, PlanState
 from hub.runtime.periodic import PeriodicService
+from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 
@@ -46,6 +48,7 @@ class ReplayService(PeriodicService):
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     _may_work: Callable[[], None]  #: raises `Unready` while this node must accept nothing
     _queued: Callable[[], None]  #: called when deliveries were queued
+    _work: Work  #: runs XML work where its cost says
 
     async def run_once(self) -> None:
         """Take the next steps of each active plan."""
@@ -81,6 +84,9 @@ class ReplayService(PeriodicService):
             )
             if plan is None:
                 return  # another node, or the command line, is at it
+            if plan.corrects is not None and plan.state is PlanState.RUNNING:
+                runner = CorrectionRunner(OWNER, self._journal, self._live, self._work, self._now)
+                plan = await runner.run(plan)
             if plan.queued and (before is None or plan.queued != before.queued):
                 self._queued()
             if plan.state not in ACTIVE:

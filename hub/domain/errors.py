@@ -55,6 +55,10 @@ SENTENCES: dict[str, Phrase] = {
         "The form has no such column, or the column takes no declared figure; use one of the keys named"
     ),
     "contract-broken": phrase("The call breaks the service contract; compare it with the WSDL"),
+    "correction-differs": phrase(
+        "The message was accepted and counted, so a corrected one keeps its kind, From and DocumentId; write them as "
+        "they were"
+    ),
     "declaration-missing": phrase(
         "The unit has declared nothing for this form and period; call SubmitWorkloadReport first"
     ),
@@ -86,6 +90,11 @@ SENTENCES: dict[str, Phrase] = {
         "The HTTP media type is not supported; send text/xml, application/soap+xml or multipart/related, not compressed"
     ),
     "multipart-broken": phrase("The multipart/related body is malformed; compare it with RFC 2387 and MTOM"),
+    "nobody-left": phrase(
+        "Each recipient has the document, is still to get it, or had it taken back, so there is nobody to send the "
+        "corrected packet to; check the recipients"
+    ),
+    "not-correctable": phrase("This message cannot be corrected; see what was found"),
     "not-fetched": phrase("The message was not fetched, so it cannot be confirmed; call GetDocument first"),
     "not-must-understand": phrase("A mustUnderstand header is not understood; remove it"),
     "not-ours": phrase("No recipient belongs to the province; check the recipients"),
@@ -113,6 +122,9 @@ SENTENCES: dict[str, Phrase] = {
         "registered certificate"
     ),
     "packet-unreadable": phrase("This is not an edXML packet of QCVN 102; check its root element and namespace"),
+    "packet-unsignable": phrase(
+        "The hub cannot sign the packet: take out comments and CDATA sections, and keep one edXMLHeader"
+    ),
     "packet-unsigned": phrase("The packet is not signed; sign the whole packet (enveloped XMLDSig)"),
     "period-not-closed": phrase(
         "The month named is not closed; wait until the hub closes it early in the morning, or ask the "

@@ -33,6 +33,7 @@ class Effect(StrEnum):
     REMOVED = "removed"
     REPLACED = "replaced"
     UPDATED = "updated"  #: stops nothing: the update follows the document
+    CORRECTED = "corrected"  #: no packet does that: a person has corrected the message, which goes as another one
 
 
 @attrs.frozen

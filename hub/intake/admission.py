@@ -54,8 +54,14 @@ def judge_message(
     now: datetime,
     message: str,
     drawer: Drawer | None = None,
+    *,
+    corrected: bool = False,
 ) -> MessageEntry:
-    """Judge the packet of *call*: read and check it, authorise its sender, route it, and write its receipt."""
+    """Judge the packet of *call*: read and check it, authorise its sender, route it, and write its receipt.
+
+    *corrected*: a person corrected it for the partner. Its signature is then the hub's or missing, and none is required;
+    the packet counts as one without a signature of its sender.
+    """
     content = Octets.of(call.packet) if isinstance(call.packet, bytes) else call.packet
     sha256 = content.sha256()
     message_id = call.message_id or sha256
@@ -76,7 +82,7 @@ def judge_message(
             **judged,
         )
 
-    small = content.read() if len(content) <= markup_memory.SMALL else None
+    small = content.read() if len(content) <= markup_memory.SMALL and not corrected else None
     found = None if small is None else known_packets.read_known_packet(small)
     try:
         if found is not None:
@@ -86,8 +92,11 @@ def judge_message(
             root, loads = streamed_xml.parse_streamed_xml(
                 content, frozenset({packet.LOADED}), drawer or Drawer(), take=packet.measure_long_text
             )
-            signature = judge_signature(root, content, partner, province, now, loads)
-            require_signature(signature, partner.policy)
+            if corrected:
+                signature = PacketSignature(standing=SignatureStanding.UNSIGNED, code="signed-by-hub")
+            else:
+                signature = judge_signature(root, content, partner, province, now, loads)
+                require_signature(signature, partner.policy)
             found = packet.read_packet(root, loads)
             if small is not None:
                 known_packets.learn_packet(small, found)

@@ -134,16 +134,8 @@ class JournalAccess:
         return taken
 
     async def store_octets(self, owner: Owner, entry: MessageEntry) -> None:
-        """Write the octets of a large *entry* before the transaction that refers to them, in short batches."""
-        size = len(entry.content)
-        if size <= blobs.LARGE or not keeps_bytes(entry):
-            return
-        if await self.journal.read(blobs.read_blob_size, entry.sha256) == size:
-            return  # it was written before
-        whole = Octets.of(entry.content) if isinstance(entry.content, bytes) else entry.content
-        for numbers in blobs.batch_part_numbers(size):
-            piece = whole.cut(numbers[0] * blobs.PART, min((numbers[-1] + 1) * blobs.PART, size))
-            await self.journal.admit(owner, blobs.keep_parts, entry.sha256, piece, numbers, numbers[0])
+        """See `store_large_octets`."""
+        await store_large_octets(self.journal, owner, entry)
 
     async def run_once(
         self, owner: Owner, mark: ReplayMark | None, now: datetime, step: Callable[..., T], *args: object
@@ -156,6 +148,19 @@ class JournalAccess:
         if isinstance(found, Rejected):
             raise found
         return found
+
+
+async def store_large_octets(journal: Journal, owner: Owner, entry: MessageEntry) -> None:
+    """Write the octets of a large *entry* before the transaction that refers to them, in short batches."""
+    size = len(entry.content)
+    if size <= blobs.LARGE or not keeps_bytes(entry):
+        return
+    if await journal.read(blobs.read_blob_size, entry.sha256) == size:
+        return  # it was written before
+    whole = Octets.of(entry.content) if isinstance(entry.content, bytes) else entry.content
+    for numbers in blobs.batch_part_numbers(size):
+        piece = whole.cut(numbers[0] * blobs.PART, min((numbers[-1] + 1) * blobs.PART, size))
+        await journal.admit(owner, blobs.keep_parts, entry.sha256, piece, numbers, numbers[0])
 
 
 def perform_once(

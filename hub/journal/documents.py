@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 
-from hub.domain.model import MessageState, Packet, PacketKind
+from hub.domain.model import DeliveryState, MessageState, Packet, PacketKind
 from hub.edxml import changes
 from hub.journal import facts
 from hub.journal.decisions import AnsweredDocument, EarlyChange
@@ -153,6 +153,13 @@ def read_early_changes(tx: Transaction, sender: str, document_id: str) -> list[E
     """Return the changes that stop a document of the unit *sender* and came before it, of all partners."""
     rows = _EARLY.read(tx, {"by": sender, "about": document_id})
     return [EarlyChange(row.unit, changes.Effect(row.effect), row.partner, row.message) for row in rows]
+
+
+def read_served_recipients(tx: Transaction, sender: str, document_id: str) -> frozenset[str]:
+    """Return the recipients that have the document of the unit *sender*, or a carrier of it, or are still to get it."""
+    carriers = _carriers(tx, sender, document_id, sa.true())
+    served = sa.select(delivery.c.recipient).where(delivery.c.message.in_(carriers))
+    return frozenset(tx.scalars(served.where(delivery.c.state != DeliveryState.DEAD).distinct()))
 
 
 def read_reached_recipients(tx: Transaction, sender: str, document_id: str) -> frozenset[str]:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from hub.domain.model import Message, PacketKind
 from hub.edxml import changes
-from hub.store.tables import ACCEPTED, REFUSED, change
+from hub.store.tables import ACCEPTED, REFUSED, change, replay_plan
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 
@@ -30,6 +30,8 @@ class Relation(StrEnum):
     ANSWERED_BY = "answered-by"  #: it is a status about this document
     CHANGES = "changes"  #: this recall, update or replacement is about it
     CHANGED_BY = "changed-by"  #: it recalls, updates or replaces this document
+    CORRECTS = "corrects"  #: a person corrected that message, and this one went in its place
+    CORRECTED_BY = "corrected-by"  #: a person corrected this message, and that one went in its place
     SAME_DOCUMENT = "same-document"  #: it carries the same document of the same unit
     SAME_ID = "same-id"  #: its sender gave it the same message id
 
@@ -52,10 +54,15 @@ class MessageLink:
 
 def read_message_links(tx: Transaction, found: Message, events: Iterable[Mapping[str, Any]]) -> list[MessageLink]:
     """Return the links of *found*, by relation and then in the order of receipt. *events*: those of the message."""
+    of = sa.select(replay_plan.c.corrects).where(replay_plan.c.corrected == found.id)
+    by = sa.select(replay_plan.c.corrected).where(
+        replay_plan.c.corrects == found.id, replay_plan.c.corrected.is_not(None)
+    )
+    links = _read(tx, Relation.CORRECTS, table.c.id.in_(of)) + _read(tx, Relation.CORRECTED_BY, table.c.id.in_(by))
     answered = _find_answered(tx, found)
-    links = _read(tx, Relation.ANSWERS, table.c.id == answered) if answered else []
-    by = sorted({str(each["by"]) for each in events if each["event"] in _ANSWERS and each.get("by")})[:MOST]
-    links += _read(tx, Relation.ANSWERED_BY, table.c.id.in_(by)) if by else []
+    links += _read(tx, Relation.ANSWERS, table.c.id == answered) if answered else []
+    answers = sorted({str(each["by"]) for each in events if each["event"] in _ANSWERS and each.get("by")})[:MOST]
+    links += _read(tx, Relation.ANSWERED_BY, table.c.id.in_(answers)) if answers else []
     if found.kind in changes.CHANGES:
         about = sa.select(change.c.sender, change.c.document_id).where(change.c.message == found.id).distinct()
         for sender, document in tx.execute(about.limit(MOST)).all():

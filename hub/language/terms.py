@@ -76,7 +76,7 @@ _REASONS: Mapping[str, Phrase] = {
     r"the hub stopped (?P<times>\d+) times in a row while it was sent": phrase(
         "the hub stopped {times} times in a row while it was sent"
     ),
-    r"(?P<effect>recalled|removed|replaced|updated): (?P<change>.*)": phrase("{effect}, message {change}"),
+    r"(?P<effect>recalled|removed|replaced|updated|corrected): (?P<change>.*)": phrase("{effect}, message {change}"),
     r"connection failed: (?P<reason>.*)": phrase("connection failed: {reason}"),
     r"connection broke: (?P<reason>.*)": phrase("connection broke: {reason}"),
     r"Connection was refused by other side.*": phrase("the other side refuses the connection"),
@@ -241,6 +241,12 @@ TERMS: Mapping[str, Term] = {
     "event/replay": Term(
         phrase("deliveries queued again"), phrase("A person put dead or delivered ones back into the queue.")
     ),
+    "event/message-corrected": Term(
+        phrase("corrected"), phrase("A person corrected the message; another message went in its place.")
+    ),
+    "event/message-corrects": Term(
+        phrase("goes in place of another"), phrase("A person made this message by correcting another one.")
+    ),
     "event/replay-plan": Term(
         phrase("a replay plan changed"), phrase("A plan to replay was made, started, paused, ended or cancelled.")
     ),
@@ -326,6 +332,13 @@ TERMS: Mapping[str, Term] = {
     "replay/stopped": Term(
         phrase("taken back by a recall, an update or a replacement"),
         phrase("A recall, an update or a replacement took the document from this recipient."),
+    ),
+    "replay/corrected": Term(
+        phrase("closed by a correction"), phrase("A person corrected the message, which went as another one instead.")
+    ),
+    "replay/has-it": Term(
+        phrase("the recipient has the document"),
+        phrase("The recipient has the document, or is still to get it, so the corrected one does not go there."),
     ),
     "replay/under-way": Term(phrase("still under way"), phrase("It has not ended yet, so it needs no replay.")),
     "replay/no-partner": Term(
@@ -598,6 +611,12 @@ TERMS: Mapping[str, Term] = {
     "relation/changed-by": Term(
         phrase("changed by"), phrase("That message recalls, updates or replaces this document.")
     ),
+    "relation/corrects": Term(
+        phrase("corrects"), phrase("A person corrected that message, and this one went in its place.")
+    ),
+    "relation/corrected-by": Term(
+        phrase("corrected by"), phrase("A person corrected this message, and that one went in its place.")
+    ),
     "relation/same-document": Term(
         phrase("the same document"), phrase("That message carries the same document of the same unit.")
     ),
@@ -631,6 +650,9 @@ TERMS: Mapping[str, Term] = {
     ),
     "effect/recalled": Term(phrase("stopped by a recall"), phrase("A recall stopped the delivery.")),
     "effect/removed": Term(phrase("stopped by an update"), phrase("An update removed the recipient.")),
+    "effect/corrected": Term(
+        phrase("closed by a correction"), phrase("A person corrected the message, which went as another one instead.")
+    ),
     "effect/replaced": Term(phrase("stopped by a replacement"), phrase("Another document replaces this one.")),
     "effect/updated": Term(phrase("updated"), phrase("An update follows the document; it stops nothing.")),
     "revocation/good": Term(phrase("not revoked"), phrase("The certificate is not revoked.")),

@@ -212,7 +212,7 @@ def build_exchange(
     services = [
         DutyService(journal, work, live, reactor),
         AnswerExpiry(journal, reactor, now),
-        ReplayService(journal, live, reactor, now, check, frame.wake),
+        ReplayService(journal, live, reactor, now, check, frame.wake, work),
         revocation_fetcher,
         *([feed] if feed else []),
         delivery,

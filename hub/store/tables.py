@@ -125,7 +125,6 @@ message = sa.Table(
     sa.Column("receipt", sa.LargeBinary),
     sa.Column("signature", sa.Text),  # result of checking the packet's own signature; null where no packet was read
     sa.Column("keys", sa.Text),  # JSON list of the business keys of the message; null for packets
-    sa.Column("cause", sa.String(16)),  # digest of the cause of a refusal (hub/domain/failure_causes.py)
 )
 delivery = sa.Table(
     "delivery",
@@ -155,7 +154,6 @@ delivery = sa.Table(
     sa.Column("crashes", sa.SmallInteger, nullable=False, server_default="0"),
     # a person sent it again after it had been delivered
     sa.Column("again", sa.Boolean, nullable=False, server_default=sa.false()),
-    sa.Column("cause", sa.String(16)),  # digest of the cause why it is dead; null: stopped, or not dead
     sa.UniqueConstraint("message", "recipient"),
 )
 
@@ -219,18 +217,6 @@ _partial(
     *(delivery.c.state, delivery.c.partner, delivery.c.message, delivery.c.since),
     where=UNDELIVERED,
 )
-#: Failures by cause (hub/monitoring/failures.py), by time of the failure and by message.
-_partial(
-    "ix_delivery_cause",
-    *(delivery.c.state, delivery.c.partner, delivery.c.cause, delivery.c.changed_at),
-    where=delivery.c.cause.is_not(None),
-)
-_partial(
-    "ix_delivery_cause_message",
-    *(delivery.c.partner, delivery.c.cause, delivery.c.message),
-    where=delivery.c.cause.is_not(None),
-)
-_partial("ix_message_cause", message.c.partner, message.c.cause, message.c.id, where=message.c.cause.is_not(None))
 sa.Index("ix_delivery_lane", delivery.c.lane, delivery.c.recipient, delivery.c.state, delivery.c.id)
 sa.Index("ix_delivery_last", delivery.c.lane, delivery.c.id)
 _partial("ix_delivery_to_unit", delivery.c.recipient, delivery.c.message, where=TO_UNIT)
@@ -330,8 +316,17 @@ replay_plan = sa.Table(
     sa.Column("skipped", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("settled", sa.BigInteger, nullable=False, server_default="0"),  # with stop_after: results seen up to here
     sa.Column("errors", sa.BigInteger, nullable=False, server_default="0"),  # of these, the deliveries that died again
+    # of a correction (hub/journal/queue/corrections.py)
+    sa.Column("corrects", sa.String(36)),  # hub id of the original
+    sa.Column("given", sa.String(64)),  # SHA-256 of the octets that the person gave
+    sa.Column("packet", sa.String(64)),  # SHA-256 of the octets that are sent, signed by the hub
+    sa.Column("corrected", sa.String(36)),  # hub id of the corrected message, once it is recorded
 )
 sa.Index("ix_replay_plan_state", replay_plan.c.state)
+#: A message is corrected once; and whose correction a message is.
+_CORRECTED = replay_plan.c.corrected.is_not(None)
+_partial("uq_replay_plan_corrects", replay_plan.c.corrects, where=_CORRECTED, unique=True)
+_partial("ix_replay_plan_corrected", replay_plan.c.corrected, where=_CORRECTED)
 
 #: The deliveries of a plan, in the order of receipt of their messages.
 replay_item = sa.Table(
@@ -395,7 +390,6 @@ event_index = sa.Table(
     sa.Column("actor", sa.Text),  # who did it
     sa.Column("tracking", sa.String(36)),  # of a refused call
     sa.Column("message", sa.String(36)),
-    sa.Column("cause", sa.String(16)),  # of a refused call: digest of the cause
 )
 sa.Index("ix_event_index_at", event_index.c.at, event_index.c.serial)
 sa.Index("ix_event_index_name", event_index.c.name, event_index.c.at, event_index.c.serial)
@@ -405,11 +399,6 @@ for _column in (event_index.c.partner, event_index.c.account, event_index.c.acto
         *(_column, event_index.c.at, event_index.c.serial),
         where=_column.is_not(None),
     )
-_partial(
-    "ix_event_index_cause",
-    *(event_index.c.partner, event_index.c.cause, event_index.c.at, event_index.c.serial),
-    where=event_index.c.cause.is_not(None),
-)
 _partial("ix_event_index_tracking", event_index.c.tracking, where=event_index.c.tracking.is_not(None))
 
 #: Last event published for each subscription (hub/journal/feed_cursor.py).

@@ -16,6 +16,7 @@ from hub.domain.model import DeliveryState
 from hub.journal.queue import replay_plans
 from hub.journal.queue.replay_rules import PlanState
 from hub.partner.rate_limit import Rate
+from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.units.live import Live, Setup
@@ -43,7 +44,8 @@ class Node:
         self.clock, self.journal, self.woken, self.may = Clock(), Busy(engine), 0, True
         config = SimpleNamespace(replay=ReplaySettings())
         province = cast("Any", SimpleNamespace(routes=ROUTES, config=config))
-        self.service = ReplayService(self.journal, Live(Setup(province)), self.clock, self.now, self.check, self.wake)
+        words = (self.journal, Live(Setup(province)), self.clock, self.now, self.check, self.wake)
+        self.service = ReplayService(*words, run_at_once)
 
     def now(self):
         return LATER + replay_plans.TICK * self.clock.seconds()

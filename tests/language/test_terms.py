@@ -118,7 +118,7 @@ def words() -> Iterator[tuple[str, str]]:
         "replay": replay_rules.Exclusion,
     }.items():
         yield from ((scope, word) for word in enumeration)
-    yield "replay", replay_rules.STOPPED
+    yield from (("replay", word) for word in (replay_rules.STOPPED, replay_rules.CORRECTED))
     yield from (("link", word) for word in given("monitoring/link_rows.py", "state"))
     yield from (("mark", mark) for mark in UnitMark if mark)  # a usual unit has none
     yield from (("reports", word) for word in (*ReportState, *EarlyStep))

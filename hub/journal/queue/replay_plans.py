@@ -10,7 +10,7 @@ Knows the life of a plan. Does not know who takes the steps: the command line, o
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -36,6 +36,7 @@ from hub.journal.queue.replay_rules import (
     move_plan,
     name_exclusion,
 )
+from hub.journal.search import MessageFilter
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
 from hub.store.hot_statements import SetInsert
@@ -97,6 +98,10 @@ class ReplayPlan:
     skipped: int  #: chosen deliveries that were left alone, because they had changed
     settled: int
     errors: int
+    corrects: str | None  #: of a correction: hub id of the original. Such a plan has no deliveries of its own
+    given: str | None  #: of a correction: SHA-256 of the octets that the person gave
+    packet: str | None  #: of a correction: SHA-256 of the octets that are sent, signed by the hub
+    corrected: str | None  #: of a correction: hub id of the corrected message, once it is recorded
 
     @property
     def waits(self) -> int:
@@ -159,6 +164,26 @@ def make_plan(
         transactions.notify_nodes(tx)
     elif (plan.made_by, plan.reason, _undated(plan.choice)) != (by, reason, _undated(choice)):
         raise KeyReused(key)
+    return plan
+
+
+def insert_correction_plan(
+    tx: Transaction, packet: Mapping[str, Any], *, key: str, reason: str, by: str, now: datetime, goes: bool
+) -> ReplayPlan:
+    """Insert the plan of a correction and return it; if another process was faster with this *key*, its plan.
+
+    *packet*: the columns that say what is corrected, with what, and for whom. *goes*: it runs at once; otherwise it waits
+    for `start_plan`.
+    """
+    choice = ReplayChoice.of(MessageFilter(ids=(packet["corrects"],)), made_at=now)
+    state = PlanState.RUNNING if goes else PlanState.PLANNED
+    row = {"id": make_id(now), "key": key, "made_at": now, "made_by": by, "reason": reason, "chooses": choice.write()}
+    row |= {"goes": goes, "state": state, "changed_at": now, "changed_by": by, **packet}
+    new = transactions.insert_missing_rows(tx, table, [row])
+    plan = _read(tx.execute(sa.select(table).where(table.c.key == key)).mappings().one())
+    if new:
+        _tell(tx, plan, now, by)
+        transactions.notify_nodes(tx)
     return plan
 
 
@@ -256,9 +281,8 @@ def take_step(
     itself. Returns None while another process is taking a step of the plan. A plan that is not active stays as it is.
     Raises KeyError if there is none.
     """
-    locked = transactions.try_lock_names(tx, {_name_lock(plan_id)})
-    plan = read_plan(tx, plan_id)
-    if not locked:
+    plan = try_lock_plan(tx, plan_id)
+    if plan is None:
         return None
     if plan.state is PlanState.PLANNING:
         if chosen is None or chosen.cursor != plan.cursor:
@@ -266,7 +290,7 @@ def take_step(
         else:
             found = chosen.found
         return _record_chosen(tx, plan, found, now, approve_over)
-    if plan.state is PlanState.RUNNING:
+    if plan.state is PlanState.RUNNING and plan.corrects is None:  # a correction is carried out by `corrections`
         return _queue_some(tx, plan, routes, now, limit)
     return plan
 
@@ -446,6 +470,12 @@ def read_plan(tx: Transaction, plan_id: str) -> ReplayPlan:
     return _read(row)
 
 
+def find_plan(tx: Transaction, *where: sa.ColumnElement[bool]) -> ReplayPlan | None:
+    """Return the first plan that meets the conditions *where*, or None."""
+    row = tx.execute(sa.select(table).where(*where).order_by(table.c.id).limit(1)).mappings().first()
+    return None if row is None else _read(row)
+
+
 def list_plans(tx: Transaction, limit: int, before: str | None = None) -> list[ReplayPlan]:
     """Return the plans made before the plan *before*, newest first, at most *limit*."""
     query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
@@ -525,6 +555,18 @@ def _lock(tx: Transaction, plan_id: str) -> ReplayPlan:
     return read_plan(tx, plan_id)
 
 
+def try_lock_plan(tx: Transaction, plan_id: str) -> ReplayPlan | None:
+    """Lock a plan for a step and return it; None while another process takes a step. Raises KeyError if there is none."""
+    locked = transactions.try_lock_names(tx, {_name_lock(plan_id)})
+    plan = read_plan(tx, plan_id)
+    return plan if locked else None
+
+
+def move_correction(tx: Transaction, plan: ReplayPlan, what: PlanEvent, now: datetime) -> ReplayPlan:
+    """Write a correction's locked *plan*, moved by *what*."""
+    return _move(tx, plan, what, plan.changed_by, now)
+
+
 def _name_lock(plan_id: str) -> str:
     return f"replay-plan {plan_id}"
 
@@ -546,7 +588,7 @@ def _read(row: sa.RowMapping) -> ReplayPlan:
 
 def _write(tx: Transaction, plan: ReplayPlan) -> ReplayPlan:
     """Write everything of *plan* that may change."""
-    fixed = {"id", "key", "made_at", "made_by", "reason", "choice", "rate", "stop_after"}
+    fixed = {"id", "key", "made_at", "made_by", "reason", "choice", "rate", "stop_after", "corrects", "given", "packet"}
     values = {field.name: getattr(plan, field.name) for field in attrs.fields(ReplayPlan) if field.name not in fixed}
     values |= {name: json.dumps(getattr(plan, name), ensure_ascii=False) for name in ("partners", "left_out")}
     tx.execute(sa.update(table).where(table.c.id == plan.id).values(values))

@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from hub.domain.model import Delivery, DeliveryState
+from hub.edxml.changes import Effect
 from hub.partner.rate_limit import Rate
 
 
@@ -54,10 +55,11 @@ class Exclusion(StrEnum):
     NO_PARTNER = "no-partner"  #: its partner is no longer configured to receive
     NOT_KEPT = "not-kept"  #: the journal does not hold the bytes
     MOVED = "moved"  #: after the plan somebody else replayed it, or it changed otherwise
+    HAS_IT = "has-it"  #: of a correction: the recipient has the document, or is still to get it
 
 
-#: The key under which stopped deliveries are counted. Their reasons name the change, so they all differ.
-STOPPED = "stopped"
+#: The keys under which stopped deliveries are counted. Their reasons name the message, so they all differ.
+STOPPED, CORRECTED = "stopped", "corrected"
 
 #: (state, event) -> new state of a plan.
 PLAN = MappingProxyType(
@@ -65,6 +67,7 @@ PLAN = MappingProxyType(
         (PlanState.PLANNING, PlanEvent.CHOOSE): PlanState.PLANNED,
         (PlanState.PLANNED, PlanEvent.RUN): PlanState.RUNNING,
         (PlanState.PLANNED, PlanEvent.AWAIT): PlanState.AWAITING,
+        (PlanState.RUNNING, PlanEvent.AWAIT): PlanState.AWAITING,  # a correction, before it is carried out
         (PlanState.AWAITING, PlanEvent.APPROVE): PlanState.RUNNING,
         (PlanState.RUNNING, PlanEvent.PAUSE): PlanState.PAUSED,
         (PlanState.RUNNING, PlanEvent.STOP): PlanState.STOPPED,
@@ -119,7 +122,9 @@ def judge_replay(delivery: Delivery, *, again: bool, kept: bool, served: bool, c
 
 def name_exclusion(why: str) -> str:
     """Return the word under which a plan counts the reason *why*."""
-    return why if why in {*Exclusion} else STOPPED
+    if why in {*Exclusion}:
+        return why
+    return CORRECTED if why.startswith(f"{Effect.CORRECTED}: ") else STOPPED
 
 
 def count_room(rate: Rate | None, next_at: datetime | None, now: datetime, limit: int, tick: timedelta) -> int:

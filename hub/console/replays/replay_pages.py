@@ -8,6 +8,8 @@ no SQL.
     /replays                             by POST: makes the plan; the hub chooses its deliveries
     /replays/ID[?after=NUMBER][&live=1]  one plan; live: the page loads itself again
     /replays/ID                          by POST, with `do`: start, pause, resume, cancel, approve
+    /replays/ID/compare                  the packet of a correction beside that of the original
+    /replays/correct/MESSAGE             the packet of a message in a text area; by POST plans its correction
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,20 +19,29 @@ import attrs
 
 from hub.console import layout, message_list, users
 from hub.console.permissions import Permission
+from hub.console.replays.correction_pages import (
+    REASON,
+    CorrectionPages,
+    FieldUnfit,
+    ReplayPage,
+    clean_field,
+    read_reason,
+)
 from hub.console.request import ConsoleRequest, refuse_as_absent
 from hub.console.users import User
+from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
-from hub.domain.sanitize import replace_controls
 from hub.journal.queue import replay_plans
 from hub.journal.queue.replay import ReplayChoice
 from hub.journal.queue.replay_plans import KeyReused, PlannedItem, ReplayPlan, SamePerson
-from hub.journal.queue.replay_rules import ACTIVE, PLAN, PlanEvent, PlanUnmovable
+from hub.journal.queue.replay_rules import ACTIVE, PLAN, PlanEvent, PlanState, PlanUnmovable
 from hub.journal.search import MessageFilter
 from hub.journal.search_request import SearchRequest, plan_search
 from hub.language.phrases import Phrase, phrase
 from hub.partner import rate_limit
 from hub.partner.rate_limit import Rate
+from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
@@ -38,28 +49,13 @@ from hub.units.live import Live
 #: Plans, and deliveries of a plan, on one page.
 PLANS, ITEMS = 50, 100
 #: Maximum characters of a field; the forms have the same limits.
-_LONGEST, _REASON = 200, 500
+_LONGEST = 200
 #: Fields that choose messages, as in the address of a search.
 SEARCH = tuple(message_list.CHOOSING)
+#: Addresses that are no plan's.
+_NO_PLANS = frozenset({"new", "correct"})
 #: Fields of the form for a new plan.
 FIELDS = (*SEARCH, "id", "to", "again", "reason", "rate", "stop_after", "key")
-
-
-@attrs.frozen
-class ReplayPage:
-    """One page: its template and what it says."""
-
-    template: str
-    said: Mapping[str, object]
-    status: int = 200
-
-
-class _Unfit(Exception):
-    """A field of the form does not fit."""
-
-    def __init__(self, why: Phrase) -> None:
-        super().__init__(str(why))
-        self.why = why
 
 
 @attrs.define(eq=False)
@@ -69,16 +65,30 @@ class ReplayPages:
     _journal: Journal  #: the journal to read and write
     _live: Live  #: the configuration and the province in force
     _word: Callable[[], str]  #: returns a new random word: the key of an order
+    _work: Work  #: runs XML work where its cost says
+    _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
 
-    async def show(self, asked: ConsoleRequest, user: User) -> ReplayPage:
+    @property
+    def _runner(self) -> CorrectionRunner:
+        return CorrectionRunner(CONSOLE, self._journal, self._live, self._work, self._now)
+
+    @property
+    def _corrections(self) -> CorrectionPages:
+        return CorrectionPages(self._journal, self._runner, self._word, self._work)
+
+    async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> ReplayPage:
         """Return the page for a GET request of *user*."""
         match asked.path[1:]:
             case ():
                 return await self._list(asked, user)
             case ("new",) if user.may(Permission.REPLAY):
                 return self._ask(user, asked.query)
-            case (plan,) if plan != "new":
+            case ("correct", message) if user.may(Permission.CORRECT):
+                return await self._corrections.show(user, message, now)
+            case (plan,) if plan not in _NO_PLANS:
                 return await self._show(asked, user, plan)
+            case (plan, "compare") if plan not in _NO_PLANS:
+                return await self._corrections.compare(user, plan, now)
         raise refuse_as_absent()
 
     async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> ReplayPage | str:
@@ -86,6 +96,8 @@ class ReplayPages:
         match asked.path[1:]:
             case () if user.may(Permission.REPLAY):
                 return await self._make(asked.form, user, now)
+            case ("correct", message) if user.may(Permission.CORRECT):
+                return await self._corrections.order(asked, user, message, now)
             case (plan,):
                 return await self._steer(asked, user, plan, now)
         raise refuse_as_absent()
@@ -97,7 +109,7 @@ class ReplayPages:
         return ReplayPage("replays", {"plans": plans[:PLANS], "more": more, "before": before})
 
     def _ask(self, user: User, given: Mapping[str, str], wrong: Phrase | None = None) -> ReplayPage:
-        fields = {name: given.get(name, "")[:_REASON] for name in FIELDS}
+        fields = {name: given.get(name, "")[:REASON] for name in FIELDS}
         said = {
             "fields": fields | {"key": fields["key"] or self._word()},
             "wrong": wrong,
@@ -108,7 +120,7 @@ class ReplayPages:
     async def _make(self, form: Mapping[str, str], user: User, now: datetime) -> ReplayPage | str:
         try:
             choice = await self._read_choice(form, user, now)
-            reason = _read_reason(form.get("reason", ""))
+            reason = read_reason(form.get("reason", ""))
             rate, stop_after = _read_rate(form.get("rate", "")), _read_number(form.get("stop_after", ""))
             plan = await self._journal.admit(
                 CONSOLE,
@@ -122,7 +134,7 @@ class ReplayPages:
                 rate=rate,
                 stop_after=stop_after,
             )
-        except _Unfit as unfit:
+        except FieldUnfit as unfit:
             return self._ask(user, form, unfit.why)
         except KeyReused:
             again = {name: value for name, value in form.items() if name != "key"}
@@ -132,21 +144,18 @@ class ReplayPages:
         return layout.build_page_path("replays", plan.id)
 
     async def _read_choice(self, form: Mapping[str, str], user: User, now: datetime) -> ReplayChoice:
-        said = {name: _clean(form.get(name, ""), _LONGEST) for name in (*SEARCH, "id", "to")}
+        said = {name: clean_field(form.get(name, ""), _LONGEST) for name in (*SEARCH, "id", "to")}
         if not any(said.values()):
-            raise _Unfit(phrase("Choose by at least one field; everything at once is refused."))
+            raise FieldUnfit(phrase("Choose by at least one field; everything at once is refused."))
         config = self._live.config
         names = {code: partner.name for code, partner in user.keep_visible(config.partners).items()}
         if said["to"] and said["to"] not in names:
-            raise _Unfit(phrase("There is no partner {code}.", code=said["to"]))
+            raise FieldUnfit(phrase("There is no partner {code}.", code=said["to"]))
         plan = await self._journal.read(plan_search, _read_request(said), names, config.upstream, find_local_day(now))
         for each in plan.unknown:
-            match each.field:
-                case "partner":
-                    raise _Unfit(phrase("There is no partner {code}.", code=each.value))
-                case "cause":
-                    raise _Unfit(phrase("“{value}” is no cause; the page of failures has them.", value=each.value))
-            raise _Unfit(phrase("There is no unit {code}, or there are several.", code=each.value))
+            wrong = phrase("There is no partner {code}.", code=each.value)
+            unit = phrase("There is no unit {code}, or there are several.", code=each.value)
+            raise FieldUnfit(wrong if each.field == "partner" else unit)
         ids = tuple(said["id"].split())
         filters = await self._journal.read(_limit_filters, user, plan.filters)
         wanted = [attrs.evolve(each, ids=ids or each.ids) for each in filters]
@@ -169,7 +178,11 @@ class ReplayPages:
             "results": seen.results,
             "items": seen.items,
             "wrong": wrong,
-            "may": [what for what in _BUTTONS if may_press(user, what) and (plan.state, _BUTTONS[what]) in PLAN],
+            "may": [
+                what
+                for what in _BUTTONS
+                if may_press(user, what, corrects=plan.corrects is not None) and (plan.state, _BUTTONS[what]) in PLAN
+            ],
             "active": plan.state in ACTIVE,
             "live": live,
             "here_again": layout.build_page_path("replays", plan.id, **shown),
@@ -184,8 +197,14 @@ class ReplayPages:
         if not may_press(user, what):
             raise refuse_as_absent()
         try:
-            await self._journal.read(_read_visible_plan, user, plan_id)
-            await self._change(plan_id, what, user.name, now)
+            corrects = (await self._journal.read(_read_visible_plan, user, plan_id)).corrects
+            if corrects is not None and not (
+                may_press(user, what, corrects=True) and await self._corrections.sees(user, corrects)
+            ):
+                raise refuse_as_absent()
+            plan = await self._change(plan_id, what, user.name, now)
+            if plan.corrects is not None and plan.state is PlanState.RUNNING:
+                _ = await self._runner.run(plan)
         except KeyError:
             raise refuse_as_absent() from None
         except SamePerson:
@@ -227,8 +246,13 @@ _BUTTONS = {
 }
 
 
-def may_press(user: User, what: str) -> bool:
-    """Tell whether *user* may press the button *what*: has one of the permissions that it needs."""
+def may_press(user: User, what: str, *, corrects: bool = False) -> bool:
+    """Tell whether *user* may press the button *what*: has one of the permissions that it needs.
+
+    *corrects*: the plan is a correction. It is one commit, so it is never paused, and who sends it may correct.
+    """
+    if corrects and what in {"start", "resume", "pause"}:
+        return what != "pause" and user.may(Permission.CORRECT)
     return any(map(user.may, _NEEDED.get(what, ())))
 
 
@@ -262,24 +286,13 @@ def _read_shown(tx: Transaction, user: User, plan_id: str, after: int) -> _Shown
     return _Shown(plan, results, replay_plans.list_items(tx, plan_id, after, ITEMS))
 
 
-def _clean(text: str, longest: int) -> str:
-    return replace_controls(" ".join(text.split()))[:longest]
-
-
-def _read_reason(text: str) -> str:
-    reason = _clean(text, _REASON)
-    if not reason:
-        raise _Unfit(phrase("Say why; the reason is recorded."))
-    return reason
-
-
 def _read_request(said: Mapping[str, str]) -> SearchRequest:
     """Return what the fields of a search ask for. A search that would be widened is refused."""
     query = message_list.parse_list_query(said)
     for wrong in query.wrong:
-        raise _Unfit(wrong)
+        raise FieldUnfit(wrong)
     if bool(said["state"]) != bool(query.asked.state) or bool(said["direction"]) != bool(query.asked.direction):
-        raise _Unfit(phrase("This search finds no messages that could be replayed."))
+        raise FieldUnfit(phrase("This search finds no messages that could be replayed."))
     return query.asked
 
 
@@ -287,12 +300,12 @@ def _read_rate(text: str) -> Rate | None:
     try:
         return Rate.read(text.strip()) if text.strip() else None
     except ValueError:
-        raise _Unfit(phrase("The rate must be {expected}.", expected=rate_limit.EXPECTED)) from None
+        raise FieldUnfit(phrase("The rate must be {expected}.", expected=rate_limit.EXPECTED)) from None
 
 
 def _read_number(text: str) -> int | None:
     if not text.strip():
         return None
     if not text.strip().isdecimal() or not 0 < int(text.strip()[:10]) < 1_000_000_000:
-        raise _Unfit(phrase("The number of errors must be a whole number from 1."))
+        raise FieldUnfit(phrase("The number of errors must be a whole number from 1."))
     return int(text)

@@ -1,0 +1,1 @@
+"""The pages of replay plans and of corrections."""
