@@ -1,8 +1,11 @@
 """A small PKI for tests: CAs, CRLs and leaf certificates with whatever is wrong with them.  Knows no clock: times are arguments.
 
-Keys are made once for a test session and named by a label, because making an RSA key takes longer than a test should.
+Keys are named by a label and made once for a working copy, because making an RSA key takes longer than a test should: the next session
+finds them in pytest's cache.
 """
 
+import hashlib
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -13,7 +16,7 @@ import attrs
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -32,15 +35,33 @@ _CURVES: dict[str, type[ec.EllipticCurve]] = {
     "k256": ec.SECP256K1,
     "brainpool": ec.BrainpoolP256R1,
 }
+#: Where the keys are kept from one session to the next.
+_KEYS = Path(__file__).resolve().parent.parent / ".pytest_cache" / "keys"
 _NAMES = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
 
 
 @cache
 def key(label: str, kind: str = "rsa") -> Key:
-    """Return the key of that *label*, the same for the whole session; *kind*: `rsa`, `rsa1024`, `rsa3072`, or one of `_CURVES`."""
+    """Return the key of that *label*, the same in each session; *kind*: `rsa`, `rsa1024`, `rsa3072`, or one of `_CURVES`."""
     if kind in _CURVES:
         return ec.generate_private_key(_CURVES[kind]())
-    return rsa.generate_private_key(65537, int(kind.removeprefix("rsa") or 2048))
+    place = _KEYS / f"{kind}-{hashlib.sha256(label.encode()).hexdigest()[:32]}"
+    try:
+        kept = load_der_private_key(place.read_bytes(), None, unsafe_skip_rsa_key_validation=True)
+    except FileNotFoundError:
+        made = rsa.generate_private_key(65537, int(kind.removeprefix("rsa") or 2048))
+        _keep(place, made.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+        return made
+    assert isinstance(kept, rsa.RSAPrivateKey)
+    return kept
+
+
+def _keep(place: Path, content: bytes) -> None:
+    """Write a file that others see whole or not at all."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.with_suffix(f".{os.getpid()}")
+    beside.write_bytes(content)
+    beside.replace(place)
 
 
 def unreadable(identity: Identity) -> Identity:
