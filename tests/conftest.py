@@ -1,5 +1,6 @@
 """What every test may rely on.  Knows when a skip is honest; not what is tested."""
 
+import gc
 import os
 from collections.abc import Generator, Iterator
 from functools import cache
@@ -19,6 +20,7 @@ from hub.store import transactions
 from tests import databases
 from tests.console_town import NOBODY, Town
 from tests.databases import Postgresql
+from tests.examples import at_most
 from tests.outgoing import Desk
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +45,7 @@ if os.environ.get("CI") != "true":  # there hypothesis brings its own: the same 
         "unhurried",
         deadline=None,  # a busy machine fails no test
         suppress_health_check=[HealthCheck.too_slow],
-        max_examples=30 if os.environ.get("FAST") == "1" else 100,
+        max_examples=at_most(100),
     )
     settings.load_profile("unhurried")
 
@@ -57,6 +59,9 @@ structlog.configure(
 
 # A key's numbers are proved, which takes thirty milliseconds, once however many tests read its file.
 pytest.MonkeyPatch().setattr("hub.security.certificates.load_pem_private_key", cache(load_pem_private_key))
+
+# What is imported and collected stays until the end: from `pytest_collection_finish` on it is not searched for rubbish again and again.
+gc.disable()
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -73,6 +78,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         if item.get_closest_marker("slow") and item.path.relative_to(ROOT / "tests").parts[0] in _REAL:
             item.add_marker(pytest.mark.processes)
+
+
+def pytest_collection_finish() -> None:
+    """Search for rubbish again, but only in what the tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 def _needs_postgresql(item: pytest.Item) -> bool:

@@ -14,6 +14,7 @@ from hub.demo.plan import packets
 from hub.demo.plan.packets import Answered, Variation
 from hub.edxml import packet
 from hub.edxml.schema import QCVN
+from tests.examples import at_most
 from tests.packets import document
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=30).filter(str.strip)
@@ -68,7 +69,7 @@ def again(content: bytes, namespace: str = EDOC) -> bytes:
     return join_packet(taken.header, taken.manifest if len(taken.manifest) else None, taken.files)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=at_most(60), deadline=None)
 @given(DOCUMENTS, st.sampled_from((EDOC, QCVN)))
 def test_a_document_says_the_same_when_it_was_apart(content: bytes, namespace: str) -> None:
     before, after = said(content), said(again(content, namespace))
@@ -76,13 +77,13 @@ def test_a_document_says_the_same_when_it_was_apart(content: bytes, namespace: s
     assert after[1] <= before[1]  # what only the lost halves of the descriptions had is no deviation any more
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=at_most(30), deadline=None)
 @given(STATUSES)
 def test_a_status_says_the_same_when_it_was_apart(content: bytes) -> None:
     assert said(again(content)) == said(content)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=at_most(30), deadline=None)
 @given(DOCUMENTS, st.sampled_from((EDOC, QCVN)))
 def test_put_together_it_has_one_form_that_stays(content: bytes, namespace: str) -> None:
     once = again(content, namespace)

@@ -26,6 +26,7 @@ from hub.security.certificates import Anchors
 from hub.security.signing import sign_packet
 from tests import packets, pki
 from tests.effort import signatures
+from tests.examples import at_most
 from tests.mailing import CONTENT, consignment, mail, signed
 from tests.pki import NOW, authority, partner
 
@@ -447,7 +448,7 @@ def test_of_a_signature_that_stands_beside_what_it_signs_no_more_is_read_than_an
     assert "at most" in why(beside(b"0" * (opening.SIGNATURE + 1)))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=at_most(100))
 @given(
     st.recursive(
         st.binary(max_size=60) | st.sampled_from([b"", b"--1", b"--1-x", b"\r\n--2\r\n", b"\n\n"]),

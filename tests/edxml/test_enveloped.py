@@ -20,6 +20,7 @@ from hub.formats.spool import Octets
 from hub.security import signing
 from hub.security.certificates import Anchors, Identity
 from tests import pki, samples
+from tests.examples import at_most
 from tests.packets import ENVELOPED_STEP, QCVN, VXP_C14N, Seal, document, vxp, x509_data
 from tests.pki import NOW
 from tests.signatures import DS, INCLUSIVE, by_signxml, by_xmlsec, c14n, forge, plain, shuffled
@@ -334,7 +335,7 @@ def test_a_partner_may_have_several_certificates():
 # What no change can do
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=at_most(300), deadline=None)
 @given(st.data())
 def test_octets_changed_put_in_or_taken_out_are_noticed_or_harmless(data):
     at = data.draw(st.integers(0, len(HONEST) - 1))
@@ -358,7 +359,7 @@ def test_octets_changed_put_in_or_taken_out_are_noticed_or_harmless(data):
 ELEMENTS = len(list(plain(HONEST).iter()))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=at_most(300), deadline=None)
 @given(st.integers(1, ELEMENTS - 1), st.integers(0, ELEMENTS - 1), st.booleans(), st.booleans())
 def test_an_element_moved_or_repeated_is_noticed_or_harmless(taken, target, repeated, inside):
     content = shuffled(HONEST, taken, target, repeated=repeated, inside=inside)

@@ -18,6 +18,7 @@ from hub.edxml.normalise import is_normal
 from hub.edxml.schema import QCVN, TextRule
 from hub.formats import markup_memory, safe_xml
 from hub.formats.markup_memory import MarkupMemory
+from tests.examples import at_most
 from tests.fuzz import changing
 from tests.packets import BARE, Seal, document, letter
 from tests.pki import partner
@@ -238,7 +239,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=at_most(40))
 @given(st.data())
 @pytest.mark.parametrize("name", ["document", "answer", "recall", "update", "replacement", "status", "two files"])
 def test_whatever_a_text_says_it_is_read_as_usual_or_not_at_all(name, data):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hub.edxml import readable
 from hub.edxml.readable import LETTERS, LINES, PacketFinding, write_packet_lines, write_readable_packet
 from hub.edxml.sample import make_sample_packet
+from tests.examples import at_most
 from tests.province import NOW
 
 PACKET = make_sample_packet("H55.13", "H55.01", "V/v kết nối", NOW.date())
@@ -73,7 +74,7 @@ def test_lines_to_compare_are_those_of_the_content_not_of_the_writing():
     assert write_packet_lines(whole.replace(b"A" * 400, b"A" * 200 + b"\n" + b"A" * 200)) == write_packet_lines(whole)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=at_most(80), deadline=None)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode), st.text(max_size=30), st.text(max_size=30))
 def test_any_octets_are_shown(octets, code, detail):
     for content in (octets, b"<a>" + octets + b"</a>", PACKET.replace(b"V/v", octets)):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hub.formats.rrule import list_rule_days, parse_rrule
 from tests.effort import signatures
+from tests.examples import at_most
 
 DAYS = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
 EVERY_WAY = ",".join(f"{number or ''}{day}" for number in range(-5, 6) for day in DAYS)
@@ -46,7 +47,7 @@ def rules(draw):
     return ";".join(parts)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=at_most(150))
 @given(rules(), st.dates(date(2024, 1, 1), date(2030, 12, 27)))
 def test_a_rule_falls_on_the_days_on_which_dateutil_says_it_falls(rule, first):
     if first.day > 28:
@@ -87,7 +88,7 @@ def numbers(allowed):
     return st.lists(st.sampled_from(list(allowed)).map(str), min_size=1, max_size=8).map(",".join)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=at_most(150))
 @given(any_rules(), st.dates(date(2023, 1, 1), date(2031, 12, 31)), st.sampled_from([0, 40, 366, 366, 800]))
 def test_a_rule_falls_on_the_days_that_fit_it_one_by_one(text, first, span):
     rule, last = parse_rrule(text), first + timedelta(span)

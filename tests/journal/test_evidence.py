@@ -57,6 +57,7 @@ from tests.evidencing import (
     take,
     written,
 )
+from tests.examples import at_most
 from tests.officials import Tool, by_signxml, by_xmlsec
 from tests.opened import lines_of
 from tests.pki import authority, pem, unreadable
@@ -279,7 +280,7 @@ def test_evidence_that_is_no_longer_what_was_closed_is_told_and_does_not_hold(tx
 # --- whatever is changed is found ----------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=at_most(60))
 @given(data=st.data())
 def test_no_octet_of_the_file_can_be_another_one(place, data):
     content = bytearray(made("links", place))
@@ -288,7 +289,7 @@ def test_no_octet_of_the_file_can_be_another_one(place, data):
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=at_most(60))
 @given(data=st.data())
 def test_no_octet_of_any_member_can_be_another_one_though_the_zip_is_made_again(place, data):
     parts = members(made("links", place))

@@ -21,6 +21,7 @@ from hub.partner.kept_exchange import BODY, KeptExchange, keep_exchange
 from hub.store import transactions
 from hub.store.group_commit import SetStep, StepCall, commit_steps
 from hub.store.tables import attempt, exchange
+from tests.examples import at_most
 from tests.province import NOW, ROUTES, document, entry
 
 LEASE = timedelta(seconds=60)
@@ -144,7 +145,7 @@ def test_the_last_one_stays_with_every_attempt_that_heard_it(engine):
     assert rows(engine) == 16
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=at_most(150), deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 40), st.sampled_from([0, 100, BODY, BODY + 8000]), st.sampled_from([0, 30, 512])),

@@ -20,6 +20,7 @@ from hub.store import transactions
 from hub.store.group_commit import StepCall, commit_steps
 from hub.store.tables import content, delivery, message
 from tests.databases import sqlite
+from tests.examples import at_most
 from tests.province import NOW, ROUTES, document, entry, status
 
 LATER = NOW.replace(year=2027)
@@ -274,7 +275,7 @@ def make(place, kind, about, name, several):
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=at_most(60), deadline=None)
 @given(BROUGHT, st.integers(0, 4))
 def test_any_messages_leave_the_journal_of_one_by_one(tmp_path_factory, brought, before):
     """Some come one by one, the others in one commit.  One by one they are recorded in the order of the commit: the set first."""

@@ -24,6 +24,7 @@ from hub.partner.rate_limit import Rate
 from hub.store import transactions
 from hub.store.tables import event
 from tests.databases import sqlite
+from tests.examples import at_most
 from tests.province import NOW, ROUTES, document, entry
 
 LATER = NOW + timedelta(hours=1)
@@ -318,7 +319,8 @@ def test_a_choice_is_read_as_it_was_written():
     assert both.partner is None, "neither of them"
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=at_most(25), deadline=None)
 @given(
     st.lists(
         st.one_of(

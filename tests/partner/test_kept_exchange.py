@@ -12,6 +12,7 @@ from hub.partner import kept_exchange
 from hub.partner.kept_exchange import BODY, HEAD, LARGEST, VARYING, keep_exchange, read_exchange_head
 from hub.security.signing import sign_envelope
 from hub.soap import documents_responses, envelope
+from tests.examples import at_most
 from tests.pki import NOW, partner
 
 ASKED = Request("https://axis.example/send?v=1", b"<packet/>", (("SOAPAction", '"Send"'), ("Content-Type", "text/xml")))
@@ -159,7 +160,7 @@ headers = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=at_most(60), deadline=None)
 @given(
     st.text(max_size=3000), headers, headers, st.binary(max_size=300) | st.just(b"<token>" * 20_000), st.lists(texts)
 )

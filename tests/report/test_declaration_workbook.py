@@ -25,6 +25,7 @@ from hub.report.signed.declaration_workbook import Misfilled
 from hub.report.signed.xlsx_reader import WorkbookUnreadable
 from tests.conftest import cannot_be_had
 from tests.declaring import filled, places, saved
+from tests.examples import at_most
 
 FORMS = {form.id: form for form in read_form_folder()}
 EDOC, DOSSIERS = FORMS["edoc"], FORMS["dossiers"]
@@ -310,7 +311,7 @@ def test_another_workbook_is_told_to_be_none_of_the_hubs():
     assert "lienthong report template" in said
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=at_most(150), deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 30))
 def test_garbage_is_refused_or_read_and_never_breaks_anything(chance: random.Random, flips):
     content = bytearray(GOOD)
@@ -339,7 +340,7 @@ MARKUP = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=at_most(150), deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 12))
 def test_garbage_inside_a_sound_container_is_refused_or_read(chance: random.Random, changes):
     name = chance.choice(["xl/worksheets/sheet1.xml", "xl/sharedStrings.xml", "xl/workbook.xml", "[Content_Types].xml"])

@@ -37,6 +37,7 @@ from hub.report.signed.sealed import read_sealed_report as read_sealed
 from hub.security import signing, wss_verify
 from tests import pki
 from tests.conftest import cannot_be_had
+from tests.examples import at_most
 from tests.pki import NOW, pem
 from tests.readback import (
     FIRST,
@@ -116,7 +117,7 @@ def cells_of(rows: Sequence[Row]) -> Table:
 
 @pytest.mark.slow
 @given(histories())
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=at_most(40))
 def test_every_output_of_a_report_agrees_with_every_other_in_every_cell(history):
     report, lines = counted(history)
     workbook, document = write_xlsx_report(report, NAMES, lines), sealed(report, lines)
@@ -130,6 +131,7 @@ def test_every_output_of_a_report_agrees_with_every_other_in_every_cell(history)
     check_report_element(document)
 
 
+@pytest.mark.slow
 @given(histories())
 @settings(deadline=None, max_examples=6)
 def test_the_printed_report_agrees_in_every_cell(history):
@@ -224,7 +226,7 @@ def printed(report: Report) -> Table:
 
 @pytest.mark.slow
 @given(histories())
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=at_most(20))
 def test_a_sealed_report_read_back_says_the_same_in_every_output(history):
     report, lines = counted(history)
     found = read_sealed(sealed(report, lines))
@@ -257,7 +259,7 @@ def test_what_is_no_sealed_report_is_not_read():
 
 @pytest.mark.slow
 @given(histories())
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=at_most(40))
 def test_a_unit_s_total_is_the_sum_over_it_and_all_units_below_it(history):
     def alone(unit: str) -> Mapping[str, Any]:
         return count_report(EDOC, history, PERIOD, NOW, (unit,)).total.numbers

@@ -22,6 +22,7 @@ from hub.soap import envelope, wsdl
 from hub.workload.soap_operations import list_begun_periods
 from tests import wsdls
 from tests.declaring import declaration, octets
+from tests.examples import at_most
 
 OPERATIONS = {"SubmitWorkloadReport", "GetWorkloadReport", "GetReconciliation", "ListPeriods"}
 NOON = datetime(2026, 11, 30, 5, tzinfo=UTC)
@@ -104,7 +105,7 @@ def judges():
 TEXTS = st.sampled_from(["", " ", "H55.13", "x" * 201, " 1 ", "-1", "+1", "1.50", "1.505", "1e3", "é"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=at_most(200), deadline=None)
 @given(st.sampled_from([b"H55.13", b"edoc", b">2<", b">3<", b"Lan"]), TEXTS)
 def test_two_judges_agree_on_what_keeps_the_schema(judges, place, text):
     ours, second = judges

@@ -18,6 +18,7 @@ from hub.security.certificates import Identity, load_certificate
 from tests import pki, vectors
 from tests.conftest import ROOT
 from tests.costs import drawing, stage
+from tests.examples import at_most
 from tests.pki import NOW
 from tests.signatures import (
     ENVELOPED,
@@ -229,7 +230,7 @@ def trees(draw, depth: int = 3, scope: frozenset[str] = frozenset()) -> str:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=at_most(150), deadline=None)
 @given(trees(), st.dictionaries(NAMES, URIS, max_size=3), TRANSFORMS)
 def test_our_canonical_forms_are_those_of_xmlsec(content, outside, transforms):
     message = Layout(declared=declarations(outside), content=content, body_transforms=transforms).signed(PARTNER)
@@ -261,7 +262,7 @@ def assert_harmless(content: bytes) -> str:
     return verdict
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=at_most(300), deadline=None)
 @given(st.data())
 def test_octets_changed_put_in_or_taken_out_are_refused_or_harmless(data):
     at = data.draw(st.integers(0, len(HONEST) - 1))
@@ -281,7 +282,7 @@ def test_one_bit_changed_anywhere_is_refused_or_harmless(bit):
 ELEMENTS = len(list(plain(HONEST).iter()))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=at_most(300), deadline=None)
 @given(st.integers(1, ELEMENTS - 1), st.integers(0, ELEMENTS - 1), st.booleans(), st.booleans())
 def test_an_element_moved_or_repeated_is_refused_or_harmless(taken, target, repeated, inside):
     content = shuffled(HONEST, taken, target, repeated=repeated, inside=inside)

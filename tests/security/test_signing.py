@@ -26,6 +26,7 @@ from hub.security.wss_verify import Unverified
 from hub.soap import documents_responses, envelope
 from tests import pki
 from tests.conftest import ROOT, cannot_be_had
+from tests.examples import at_most
 from tests.pki import NOW
 from tests.signatures import (
     CONTENT,
@@ -90,7 +91,7 @@ def parts(text, namespace):
     st.sampled_from(IDENTITIES),
     st.sampled_from([SOAP11, SOAP12]),
 )
-@settings(max_examples=60)
+@settings(max_examples=at_most(60))
 def test_what_is_written_in_canonical_form_is_what_is_canonicalised(text, identity, soap):
     text, namespace = text.replace("\ufffe", "").replace("\uffff", ""), "urn:lienthong:documents:1"
     receipt, answer = parts(text, namespace)
@@ -245,7 +246,7 @@ def test_no_reader_is_made_to_understand_the_signature():
     assert not security.attrib
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=at_most(60), deadline=None)
 @given(
     st.text(
         st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"), max_size=40
