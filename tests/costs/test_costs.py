@@ -63,10 +63,11 @@ def test_nothing_is_stated_to_cost_more_than_is_promised():
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_the_worst_that_is_known_costs_no_more_than_is_stated(reader):
+@pytest.mark.parametrize("size", [SMALL, pytest.param(3 * SMALL, marks=pytest.mark.slow)])
+def test_the_worst_that_is_known_costs_no_more_than_is_stated(reader, size):
     module = warm(reader)
     for counts, form in module.WORST:
-        for size in (SMALL,) if module.FILLER in counts else (SMALL, 3 * SMALL):
+        if size == SMALL or module.FILLER not in counts:
             content = drawing.filled(module, counts, form, size)
             stated = xml_cost.estimate_worst_cost(reader, len(content))
             seconds, said = drawing.seconds_of(module.read, content)

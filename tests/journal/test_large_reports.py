@@ -100,6 +100,7 @@ def test_a_report_is_counted_a_few_keys_at_a_time_and_says_the_same(engine, form
     assert sealed < LARGEST, "evidence"
 
 
+@pytest.mark.slow
 def test_the_evidence_that_a_workbook_lists_is_that_of_the_count_and_no_line_is_held(engine, monkeypatch):
     monkeypatch.setattr(facts_behind_of, "LARGE", FACTS // 2)
     with transactions.read_transaction(engine) as tx:

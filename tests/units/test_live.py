@@ -15,7 +15,9 @@ ROOMS = ("intake", "workload", "monitoring", "delivery", "feed", "web", "console
 
 def kept(source: str) -> list[str]:
     """Return the fields of mutable attrs classes that would keep what a reload replaces, past the reload."""
-    found = []
+    found: list[str] = []
+    if "attrs.define" not in source:
+        return found
     for made in ast.walk(ast.parse(source)):
         if not isinstance(made, ast.ClassDef) or made.name.startswith("_"):
             continue  # what a module makes for itself ends with the call
