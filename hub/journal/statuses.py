@@ -16,7 +16,7 @@ from hub.edxml import changes
 from hub.journal.decisions import AnsweredDelivery, AnsweredDocument
 from hub.journal.queue import deliveries
 from hub.store.hot_statements import HotStatement
-from hub.store.tables import ACCEPTED, TO_UNIT, change, delivery
+from hub.store.tables import ACCEPTED, TO_UNIT, change, delivery, replay_plan
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Route, Routes
@@ -152,7 +152,7 @@ def read_status_traces(
 ) -> Sequence[StatusTrace]:
     """Return the statuses addressed to *unit* in order of arrival, optionally restricted.
 
-    *document*: only about it. *since*: only received from then on. *carried_by*: only about documents that this partner
+    *document*: only about it, its changes, and the message that was sent in its place. *since*: only received from then on. *carried_by*: only about documents that this partner
     sent.
     """
     # Two subqueries, each with its own index. A single condition would test both for every message in the journal.
@@ -172,7 +172,12 @@ def read_status_traces(
             .join(old, sa.and_(old.c.sender == change.c.sender, old.c.document_id == change.c.document_id))
             .where(old.c.id == document, old.c.kind.in_(changes.DOCUMENTS))
         )
-        query = query.where(sa.or_(table.c.answers == document, table.c.answers.in_(about)))
+        corrected = sa.select(replay_plan.c.corrected).where(
+            replay_plan.c.corrects == document, replay_plan.c.corrected.is_not(None)
+        )
+        query = query.where(
+            sa.or_(table.c.answers == document, table.c.answers.in_(about), table.c.answers.in_(corrected))
+        )
     if since is not None:
         query = query.where(table.c.received_at >= since)
     if carried_by is not None:

@@ -1,20 +1,27 @@
 """Correcting at the console: the packet in a text area, what is wrong at its line, the plan, and one new message."""
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from twisted.internet.task import Clock
 
 from hub.config.values import ReplaySettings
 from hub.console.permissions import Role
+from hub.delivery.replay_service import ReplayService
 from hub.domain.model import DeliveryState
 from hub.edxml import editable
 from hub.formats.spool import Octets
 from hub.journal import blobs, search
+from hub.journal.queue import replay_plans
+from hub.journal.queue.replay_rules import PlanState
 from hub.partner.policy import Policy
+from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions
+from hub.store.group_commit import InlineDatabase
 from tests.cli.test_cli_corrected import LINE, PACKET, REFUSAL, WRONG
-from tests.console_town import Browser
+from tests.console_town import Browser, done
 from tests.journal.test_replay_plans import push
 
 #: From a unit of `sotttt` to one of `vpub` in the units of the town.
@@ -156,3 +163,26 @@ def test_what_cannot_be_corrected_says_why(town):
     assert "không có lượt chuyển lỗi nào" in an.page
     assert "<textarea" not in an.page
     assert an.get("/replays/correct/00000000-0000-7000-8000-000000000099").status == 404
+
+
+def test_the_service_of_a_node_carries_out_what_a_crash_interrupted(town, original):
+    an = signed_in(town, "an")
+    an.get(f"/replays/correct/{original}")
+    (plan,) = re.findall(r"[0-9a-f-]{36}$", post(an, original, GOOD).location)
+    with transactions.write_transaction(town.engine) as tx:
+        replay_plans.start_plan(tx, plan, by="an", now=town.now, approve_over=None)
+    woken = []
+    words = (
+        InlineDatabase(town.engine),
+        an.pages.live,
+        Clock(),
+        lambda: town.now,
+        lambda: None,
+        lambda: woken.append(1),
+    )
+    service = ReplayService(*words, run_at_once)
+    for _ in range(2):
+        done(service.run_once())
+    with transactions.read_transaction(town.engine) as tx:
+        assert replay_plans.read_plan(tx, plan).state is PlanState.DONE
+    assert (len(town.told("message-corrected")), woken) == (1, [1])

@@ -9,7 +9,7 @@ import pytest
 from hub.config.values import ReplaySettings
 from hub.domain.errors import Rejected
 from hub.domain.model import DeliveryState, PacketKind, Problem
-from hub.journal import events, facts, lineage, messages, search
+from hub.journal import events, facts, lineage, messages, search, statuses
 from hub.journal.queue import corrections, deliveries, replay_plans
 from hub.journal.queue.corrections import CorrectionOrder
 from hub.journal.queue.replay_plans import KeyReused
@@ -274,3 +274,13 @@ def test_the_events_of_both_are_read_with_them(engine):
     done = correct(engine, original, document())
     assert "message-corrected" in [each["event"] for each in read(engine, events.read_message_events, original)]
     assert "message-corrects" in [each["event"] for each in read(engine, events.read_message_events, done.corrected)]
+
+
+def test_a_status_about_the_corrected_one_is_found_under_the_original(engine):
+    original = bring(engine, document())
+    push(engine, DeliveryState.DEAD)
+    done = correct(engine, original, document())
+    push(engine, DeliveryState.DELIVERED, now=LATER)
+    bring(engine, status("03"), 7, partner="vpub", at=LATER)
+    (trace,) = read(engine, statuses.read_status_traces, "H55.13", document=original)
+    assert trace.document == done.corrected
