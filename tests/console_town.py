@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred
 from hub.config import Partner
 from hub.config.officials import Officials
 from hub.config.reports import ReportSettings
+from hub.config.values import ConsoleSettings
 from hub.console import edge, passwords, users
 from hub.console.pages import ConsolePages
 from hub.console.permissions import Role
@@ -47,6 +48,7 @@ class Town:
         self.engine, self.now, self.reports = engine, NOW, ReportSettings()
         self.officials: Officials | None = None
         self.partners: dict[str, Partner] = {}
+        self.settings = ConsoleSettings()
         self.checks = {"database": ("unavailable", "/var/run/postgresql/.s.PGSQL.5432: <gone>"), "disk": ("ok", "")}
         self._words = count(1)
         with transactions.write_transaction(engine) as tx:
@@ -65,6 +67,7 @@ class Town:
             upstream="vpcp",
             reports=self.reports,
             officials=self.officials,
+            console=self.settings,
         )
         province = cast("Province", SimpleNamespace(config=config, routes=ROUTES))
         database = InlineDatabase(self.engine)

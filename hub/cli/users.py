@@ -110,7 +110,7 @@ def add_console_user(
         with transactions.write_transaction(engine) as tx:
             if taken or not people.add_user(tx, user, hashed, by=getpass.getuser(), now=now):
                 raise CommandStop(t("the user {name} exists already", name=user.name))
-    screen.row(_row(user), t("Added {name}.", name=user.name))
+    screen.row(_row(user, totp=False), t("Added {name}.", name=user.name))
 
 
 @command(
@@ -128,6 +128,7 @@ def set_console_user(
     screen: Screen, name: str, role: str | None, units: tuple[str, ...], partners: tuple[str, ...]
 ) -> None:
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.console import second_factor
     from hub.console import users as people
     from hub.store import transactions
 
@@ -145,8 +146,9 @@ def set_console_user(
             partners=tuple(dict.fromkeys(partners)) or user.partners,
         )
         _check_limits(tx, user, config)
+        coded = second_factor.has_codes(tx, name)
         people.change_user(tx, user, by=getpass.getuser(), now=datetime.now(UTC))
-    screen.row(_row(user), t("Changed {name}.", name=user.name))
+    screen.row(_row(user, totp=coded), t("Changed {name}.", name=user.name))
 
 
 def _check_limits(tx: "Transaction", user: "User", config: "Config") -> None:
@@ -169,21 +171,26 @@ def _check_limits(tx: "Transaction", user: "User", config: "Config") -> None:
 def list_users(screen: Screen) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.words import say_filter_word
+    from hub.console import second_factor
     from hub.console import users as people
     from hub.store import transactions
 
     with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
-        found = people.list_users(tx)
+        found, coded = people.list_users(tx), second_factor.list_users_with_codes(tx)
     titles = {
         "name": t("name"),
         "role": t("role"),
         "units": t("units"),
         "partners": t("partners"),
+        "totp": t("one-time codes"),
         "changed_at": t("password set"),
     }
-    rows: Iterable[Mapping[str, object]] = map(_row, found)
+    rows: Iterable[Mapping[str, object]] = (_row(user, totp=user.name in coded) for user in found)
     if not screen.json:
-        rows = ({**row, "role": say_filter_word("role", row["role"])} for row in rows)
+        yes = t("yes")
+        rows = (
+            {**row, "role": say_filter_word("role", row["role"]), "totp": yes if row["totp"] else ""} for row in rows
+        )
     if not screen.table(titles, rows) and not screen.json:
         screen.note(t("There is no user yet: lienthong users add"))
 
@@ -210,6 +217,43 @@ def set_user_password(screen: Screen, name: str, password_file: Path | None) -> 
             by, now = getpass.getuser(), datetime.now(UTC)
             _must_be(people.change_password(tx, name, hashed, by=by, now=now), name)
     screen.row({"name": name}, t("Changed the password of {name}.", name=name))
+
+
+@command(
+    "totp",
+    t(
+        "Let a user sign in with one-time codes (TOTP): prints a new secret once, and its address for an app, and ends "
+        "all sessions of the user; --remove: without codes again."
+    ),
+    "lienthong users totp nguyenvana",
+    "lienthong users totp nguyenvana --remove",
+)
+@_name
+@click.option("--remove", is_flag=True, help=t("Sign in without codes again."))
+@pass_screen
+def set_one_time_codes(screen: Screen, name: str, remove: bool) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.console import second_factor
+    from hub.store import transactions
+
+    name, config, by, now = _named(name), read_journal_config(screen), getpass.getuser(), datetime.now(UTC)
+    secret = second_factor.write_secret(secrets.token_bytes(second_factor.SECRET))
+    with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
+        if remove:
+            done = second_factor.remove_codes(tx, name, by=by, now=now)
+        else:
+            done = second_factor.enrol_user(tx, name, secret, by=by, now=now)
+    if not done and remove:
+        raise CommandStop(t("there is no user {name} with one-time codes", name=name), NOT_FOUND)
+    _must_be(done, name)
+    if remove:
+        screen.row({"name": name}, t("{name} signs in without codes.", name=name))
+        return
+    address = second_factor.write_enrolment_address(secret, name, config.name)
+    said = t(
+        "Type this secret into the app of {name}, or show the address as a QR code. It is not shown again.", name=name
+    )
+    screen.row({"name": name, "secret": secret, "uri": address}, f"{said}\n{secret}\n{address}")
 
 
 @command(
@@ -317,9 +361,18 @@ def _hashed(name: str, file: Path | None) -> str:
     return passwords.hash_password(given, secrets.token_bytes(16))
 
 
-def _row(user: object) -> "Mapping[str, object]":
-    return {key: getattr(user, key) for key in ("name", "role", "units", "partners", "added_at", "changed_at")}
+def _row(user: "User", *, totp: bool) -> "Mapping[str, object]":
+    keys = ("name", "role", "units", "partners", "added_at", "changed_at")
+    return {key: getattr(user, key) for key in keys} | {"totp": totp}
 
 
-for each in (list_users, add_console_user, set_console_user, set_user_password, remove_console_user, list_sessions):
+for each in (
+    list_users,
+    add_console_user,
+    set_console_user,
+    set_user_password,
+    set_one_time_codes,
+    remove_console_user,
+    list_sessions,
+):
     users.add_command(each)

@@ -29,6 +29,7 @@ from hub.config.values import (
     FREE_DISK,
     Broker,
     Config,
+    ConsoleSettings,
     Listen,
     Partner,
     PortalSettings,
@@ -102,7 +103,11 @@ def read_config(
     syslog = _syslog(table.table("syslog"))
     told = incidents.read_incident_settings(table.table("incidents"))
     links_table = table.table("links")
-    portal, replay = _portal(table.table("portal")), _replay(table.table("replay"))
+    portal, replay, console = (
+        _portal(table.table("portal")),
+        _replay(table.table("replay")),
+        _console(table.table("console")),
+    )
     reports = reporting.read_report_settings(table.table("reports"), home)
     lookups = asking.read_lookup_settings(table.table("lookups"), home)
     sources, asked = _sources(home, mistakes), table.table("officials")
@@ -178,6 +183,7 @@ def read_config(
         portal=portal,
         reports=reports,
         replay=replay,
+        console=console,
         lookups=lookups,
         officials=signing,
         partners=partners,
@@ -352,6 +358,13 @@ def _replay(table: ConfigTable) -> ReplaySettings:
     corrected = table.flag("approve-corrected", default=False)
     table.close()
     return ReplaySettings(None if over < 0 else over, corrected)
+
+
+def _console(table: ConfigTable) -> ConsoleSettings:
+    """Return the settings of the accounts of the console."""
+    needed = table.flag("administrators-need-codes", default=False)
+    table.close()
+    return ConsoleSettings(needed)
 
 
 def _feed(table: ConfigTable, home: Path) -> Broker | None:

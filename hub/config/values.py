@@ -109,6 +109,13 @@ class ReplaySettings:
         )
 
 
+@attrs.frozen
+class ConsoleSettings:
+    """The rules for the accounts of the console: `[console]`."""
+
+    administrators_need_codes: bool = False  #: administrators sign in with one-time codes only
+
+
 @attrs.frozen(kw_only=True)
 class Config:
     """The values of `hub.toml` and of the files beside it."""
@@ -139,6 +146,7 @@ class Config:
     portal: PortalSettings | None = None
     reports: ReportSettings = attrs.field(factory=ReportSettings)
     replay: ReplaySettings = attrs.field(factory=ReplaySettings)
+    console: ConsoleSettings = attrs.field(factory=ConsoleSettings)
     lookups: LookupSettings | None = None  #: None: no lookup is answered
     #: officials who may sign reports; None: there are none, and no report needs a signature
     officials: Officials | None = None

@@ -8,6 +8,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /units                                       units, forms, periods
     /events                                      the events that no message leads to
     /sign-in, /sign-out, /account                by POST; the account also by GET
+    /sign-in/code                                the one-time code of a sign-in
     /reports?form=F&unit=U&period=P              redirects to
     /reports/FORM/UNIT/PERIOD                    the report;  PERIOD.xlsx, .html, .csv, .json, .xml: as a file
     /reports/FORM/UNIT/PERIOD/COLUMN[?unit=ROW]  the facts behind a number
@@ -45,6 +46,7 @@ from hub.console import (
     passwords,
     reading,
     saved_searches,
+    second_factor,
     sessions,
     signing_tool,
     standing,
@@ -54,7 +56,7 @@ from hub.console import (
 from hub.console import request as given
 from hub.console.exchange import events_page, overview_page
 from hub.console.message_views import MessageViews, list_reasons
-from hub.console.permissions import Permission
+from hub.console.permissions import Permission, Role
 from hub.console.replays.replay_pages import ReplayPages
 from hub.console.request import (
     BEGINNING,
@@ -68,9 +70,10 @@ from hub.console.request import (
     write_set_cookie,
 )
 from hub.console.saved_searches import SavedSearch
-from hub.console.sessions import ConsoleSession
+from hub.console.sessions import CodeMissing, CodeWait, ConsoleSession
 from hub.console.sign_in_queue import SignInQueue
 from hub.console.turns import ReadingTurns, queue_turn
+from hub.console.users import User
 from hub.console.visible_messages import ShownCall, may_see_refused
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
@@ -197,6 +200,8 @@ class ConsolePages:
             return await self._help(asked)
         if (asked.method, asked.path) == ("POST", ("sign-in",)):
             return await self._sign_in(asked)
+        if asked.path == ("sign-in", "code"):
+            return await self._sign_in_by_code(asked)
         visit = await self._visit(asked)
         if visit is None:
             if asked.method == "POST":
@@ -276,12 +281,20 @@ class ConsolePages:
             return None
         now, name = self._now(), sessions.hash_session_word(word)
         session = await self._journal.read(sessions.find_session, name, now)
-        if session is None:
+        if session is None or not await self._has_needed_codes(session.user):
             return None
         self._known = {each: until for each, until in self._known.items() if until > now} | {word: session.until}
         if sessions.is_stale(session, now):
             await self._journal.admit(CONSOLE, sessions.touch_session, name, now)
         return Visit(asked, session, word, now)
+
+    def _code_roles(self) -> frozenset[Role]:
+        """Return the roles whose users need one-time codes."""
+        return frozenset({Role.ADMINISTRATOR} if self.live.config.console.administrators_need_codes else ())
+
+    async def _has_needed_codes(self, user: User) -> bool:
+        """Tell whether *user* has one-time codes, if the user's role needs them."""
+        return user.role not in self._code_roles() or await self._journal.read(second_factor.has_codes, user.name)
 
     async def _ask_to_sign_in(
         self, asked: ConsoleRequest, wrong: Phrase | None = None, status: int = 401
@@ -307,24 +320,73 @@ class ConsolePages:
         password = asked.form.get("password", "")[: passwords.LONGEST + 1]
         word = self._word()
 
-        async def enter(kept: str) -> ConsoleSession | None:
-            named = sessions.hash_session_word(word)
-            return await self._journal.write(sessions.begin_session, name, kept, named, asked.address, self._now())
+        async def enter(kept: str) -> ConsoleSession | CodeWait | CodeMissing | None:
+            named, roles = sessions.hash_session_word(word), self._code_roles()
+            return await self._journal.write(
+                sessions.begin_session, name, kept, named, asked.address, self._now(), roles
+            )
 
-        again, session = await self._try(name, password, asked.address, enter)
+        again, found = await self._try(name, asked.address, partial(self._compare, password, enter))
         if again is not None:
-            seconds = max(0, int((again - self._now()).total_seconds())) + 1
-            later = phrase("Too many attempts. Try again in {seconds} s.", seconds=seconds)
-            refused = await self._ask_to_sign_in(asked, later, 429)
-            return attrs.evolve(refused, retry_after=seconds)
+            later, seconds = self._say_later(again)
+            return attrs.evolve(await self._ask_to_sign_in(asked, later, 429), retry_after=seconds)
+        following = given.sanitize_redirect(asked.form.get("next", ""))
+        match found:
+            case CodeWait():
+                place = layout.build_page_path("sign-in", "code", next=following)
+                return ConsoleResponse(status=303, location=place, cookies=(write_set_cookie(BEGINNING, word),))
+            case CodeMissing():
+                return await self._ask_to_sign_in(
+                    asked, phrase("This account needs one-time codes to sign in. Ask an operator to set them up.")
+                )
+            case None:
+                return await self._ask_to_sign_in(asked, phrase("The name or the password is wrong."))
+        return _enter(word, following)
+
+    async def _sign_in_by_code(self, asked: ConsoleRequest) -> ConsoleResponse:
+        """Ask for the one-time code of a sign-in whose password was right; by POST, judge it."""
+        begun = asked.cookies.get(BEGINNING, "")
+        if not _WORD.fullmatch(begun):
+            return ConsoleResponse(status=303, location="/sign-in")
+        named = sessions.hash_session_word(begun)
+        if asked.method == "POST":
+            require_form_proof(asked, begun)
+        wait = await self._journal.read(sessions.find_code_wait, named, self._now())
+        if wait is None:
+            if asked.method == "POST":
+                return await self._ask_to_sign_in(asked, phrase("The sign-in has ended. Type name and password again."))
+            return ConsoleResponse(status=303, location="/sign-in")
+        if asked.method == "GET":
+            return self._ask_for_code(asked, begun)
+        code, word = "".join(asked.form.get("code", "")[:20].split()), self._word()
+
+        async def judge(_kept: str | None) -> ConsoleSession | None:
+            new = sessions.hash_session_word(word)
+            return await self._journal.write(
+                sessions.begin_session_by_code, wait, code, new, asked.address, self._now()
+            )
+
+        again, session = await self._try(wait.name, asked.address, judge)
+        if again is not None:
+            later, seconds = self._say_later(again)
+            return attrs.evolve(self._ask_for_code(asked, begun, later, 429), retry_after=seconds)
         if session is None:
-            return await self._ask_to_sign_in(asked, phrase("The name or the password is wrong."))
-        given_up = write_set_cookie(BEGINNING, "", 0)
-        return ConsoleResponse(
-            status=303,
-            location=given.sanitize_redirect(asked.form.get("next", "")),
-            cookies=(write_set_cookie(SESSION, word), given_up),  # a new word, so nobody can have planted it before
-        )
+            wrong = phrase("The code is wrong, or was used before. Wait for the next one.")
+            return self._ask_for_code(asked, begun, wrong, 401)
+        return _enter(word, given.sanitize_redirect(asked.form.get("next", "")))
+
+    def _ask_for_code(
+        self, asked: ConsoleRequest, word: str, wrong: Phrase | None = None, status: int = 200
+    ) -> ConsoleResponse:
+        place = asked.form.get("next", "") if asked.method == "POST" else asked.query.get("next", "")
+        said = {"wrong": _said(wrong, asked), "next": given.sanitize_redirect(place)}
+        content = layout.render_page("code", asked.language, self._around(asked, word) | said)
+        return ConsoleResponse(status=status, content=content)
+
+    def _say_later(self, again: datetime) -> tuple[Phrase, int]:
+        """Return how the page says that attempts are permitted from *again* on, and the seconds until then."""
+        seconds = max(0, int((again - self._now()).total_seconds())) + 1
+        return phrase("Too many attempts. Try again in {seconds} s.", seconds=seconds), seconds
 
     async def _readiness(self, visit: Visit) -> ConsoleResponse:
         return self._page("readiness", visit, {"checks": await self._checks()})
@@ -372,7 +434,7 @@ class ConsolePages:
             return (await self._journal.write(users.change_password, name, hashed, by=name, now=visit.now, was=kept),)
 
         given_old = old[: passwords.LONGEST + 1]
-        again, changed = await self._try(name, given_old, visit.asked.address, change)
+        again, changed = await self._try(name, visit.asked.address, partial(self._compare, given_old, change))
         if again is not None:
             return await self._account(visit, phrase("Too many attempts; wait."))
         if changed is None:
@@ -381,25 +443,29 @@ class ConsolePages:
             raise given.refuse_unproven_form()
         return ConsoleResponse(status=303, location="/", cookies=(write_set_cookie(SESSION, "", 0),))
 
-    async def _try(
-        self, name: str, password: str, address: str, then: Callable[[str], Awaitable[T | None]]
-    ) -> tuple[datetime | None, T | None]:
-        """Compare a password when its turn comes. If it is right, call *then* with the stored hash.
+    async def _compare(self, password: str, then: Callable[[str], Awaitable[T | None]], stored: str | None) -> T | None:
+        """Compare a password with the *stored* hash. If it is right, return the result of *then* with this hash."""
+        kept = stored or passwords.NOBODY
+        right = await self._work(CONSOLE, THRESHOLD, passwords.matches_hash, password, kept)
+        return await then(kept) if right and stored is not None else None
 
-        Return the time of the next permitted attempt, or None; and the result of *then*, or None for a wrong password.
-        An attempt that an internal error ended does not count.
+    async def _try(
+        self, name: str, address: str, judge: Callable[[str | None], Awaitable[T | None]]
+    ) -> tuple[datetime | None, T | None]:
+        """Judge a password or a code when its turn comes: call *judge* with the stored hash of the password, if any.
+
+        Return the time of the next permitted attempt, or None; and the result of *judge*, which is None if it was
+        wrong. An attempt that an internal error ended does not count.
         """
         place = sessions.find_address_network(address)
 
-        async def compare() -> tuple[datetime | None, T | None]:
+        async def attempt() -> tuple[datetime | None, T | None]:
             now = self._now()  # later than `now` of a caller that waited
             leave = await self._journal.admit(CONSOLE, sessions.permit_sign_in, name, address, now)
             if leave.again is not None:
                 return leave.again, None
             try:
-                kept = leave.password or passwords.NOBODY
-                right = await self._work(CONSOLE, THRESHOLD, passwords.matches_hash, password, kept)
-                done = await then(kept) if right and leave.password is not None else None
+                done = await judge(leave.password)
                 if done is None:
                     await self._journal.write(sessions.record_failed_sign_in, name, address, now)
             except Exception:
@@ -410,7 +476,7 @@ class ConsolePages:
             return None, done
 
         known = await self._journal.read(sessions.is_known, name, address, self._now())
-        return await self._turns.run_in_turn(place, name, known, compare)
+        return await self._turns.run_in_turn(place, name, known, attempt)
 
     async def _take_back(self, name: str, address: str, now: datetime) -> None:
         """Undo the count of an attempt that an internal error ended."""
@@ -845,6 +911,13 @@ def _require_access(visit: Visit) -> None:
     path = visit.asked.path
     if path and not access.may_open(visit.session.user, path[0]):
         raise refuse_as_absent()
+
+
+def _enter(word: str, following: str) -> ConsoleResponse:
+    """Return the answer that begins the session with the secret *word*, and leads to the page *following*."""
+    # the word is new, so nobody can have planted it before
+    cookies = (write_set_cookie(SESSION, word), write_set_cookie(BEGINNING, "", 0))
+    return ConsoleResponse(status=303, location=following, cookies=cookies)
 
 
 def _chosen(asked: ConsoleRequest) -> ConsoleResponse:

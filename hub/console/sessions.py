@@ -1,6 +1,6 @@
 """Manages console sessions and limits failed sign-ins.
 
-Contains two tables, times and delays, but no cookies and no passwords.
+Contains three tables, times and delays, but no cookies and no passwords.
 
 The browser holds a session's random word. The journal stores only its SHA-256, so every node can check it, and nobody
 who reads the journal can take the session over.
@@ -9,25 +9,31 @@ A sign-in attempt is counted as a failure before the password is compared; the c
 attempt is free, however many arrive at once. Failures are counted per name and address, per address, and per name. The
 count per name does not apply where the name has signed in before from that address. Otherwise attackers at many
 addresses could use up every attempt and lock the user out.
+
+If the user needs a one-time code, the right password begins no session, but a wait for the code. A wrong code counts as
+a wrong password does, and nothing but the right code forgets the failures.
 """
 
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import attrs
 import sqlalchemy as sa
 
-from hub.console import users
+from hub.console import second_factor, users
+from hub.console.permissions import Role
 from hub.console.users import User
 from hub.domain.model import Event
 from hub.journal import events
 from hub.store import transactions
-from hub.store.tables import console_failure, console_session
+from hub.store.tables import console_code_wait, console_failure, console_session
 from hub.store.transactions import Transaction
 
+#: A sign-in whose password was right waits so long for a code, and for so many wrong ones.
+CODE_WAIT, WRONG_CODES = timedelta(minutes=5), 5
 IDLE = timedelta(minutes=30)  #: a session unused for this long has ended
 LONGEST = timedelta(hours=12)  #: every session ends after this time
 _TO_THE_MINUTE = timedelta(minutes=1)
@@ -137,16 +143,80 @@ def permit_sign_in(tx: Transaction, name: str, address: str, now: datetime) -> S
     return SignInPermit(None, users.read_password_hash(tx, name))
 
 
-def begin_session(
-    tx: Transaction, name: str, password: str, sha256: str, address: str, now: datetime
-) -> ConsoleSession | None:
-    """Begin a session of *name*. Return None if the password changed since its hash *password* was read.
+@attrs.frozen
+class CodeWait:
+    """A sign-in whose password was right and that waits for a code."""
 
-    *sha256* is the hash of the session's secret word (`hash_session_word`).
+    sha256: str  #: hash of the browser's secret word
+    name: str
+
+
+@attrs.frozen
+class CodeMissing:
+    """The password was right, but the user's role needs one-time codes and the user has none."""
+
+    name: str
+
+
+def begin_session(
+    tx: Transaction,
+    name: str,
+    password: str,
+    sha256: str,
+    address: str,
+    now: datetime,
+    code_roles: Collection[Role] = (),
+) -> ConsoleSession | CodeWait | CodeMissing | None:
+    """Begin a session of *name*, or the wait for a code. Return None if the password changed since *password* was read.
+
+    *password* is the hash that was compared. *sha256* is the hash of the browser's secret word (`hash_session_word`).
+    Users of *code_roles* need one-time codes.
     """
     user = users.find_user(tx, name)
     if user is None or users.read_password_hash(tx, name, to_move=True) != password:
         return None
+    if second_factor.has_codes(tx, name):
+        undo_failed_sign_in(tx, name, address, now, at_once=True)
+        tx.execute(sa.delete(console_code_wait).where(console_code_wait.c.until <= now))
+        wait = {"sha256": sha256, "name": name, "wrong": 0, "until": now + CODE_WAIT}
+        tx.execute(sa.insert(console_code_wait), wait)
+        return CodeWait(sha256, name)
+    if user.role in code_roles:
+        undo_failed_sign_in(tx, name, address, now)
+        return CodeMissing(name)
+    return _begin_session(tx, user, sha256, address, now)
+
+
+def find_code_wait(tx: Transaction, sha256: str, now: datetime) -> CodeWait | None:
+    """Return the sign-in that waits for a code, or None if it has ended."""
+    query = sa.select(console_code_wait.c.name).where(
+        console_code_wait.c.sha256 == sha256, console_code_wait.c.until > now
+    )
+    name = tx.scalar(query)
+    return None if name is None else CodeWait(sha256, name)
+
+
+def begin_session_by_code(
+    tx: Transaction, wait: CodeWait, code: str, sha256: str, address: str, now: datetime
+) -> ConsoleSession | None:
+    """Begin the session of a sign-in that waits for a code. Return None if it has ended, or for a wrong code.
+
+    A code that was accepted before is wrong. After `WRONG_CODES` the sign-in has ended.
+    """
+    ours = console_code_wait.c.sha256 == wait.sha256
+    user = None if find_code_wait(tx, wait.sha256, now) is None else users.find_user(tx, wait.name)
+    if user is None:
+        return None
+    if not second_factor.use_code(tx, wait.name, code, now):
+        tx.execute(sa.update(console_code_wait).where(ours).values(wrong=console_code_wait.c.wrong + 1))
+        tx.execute(sa.delete(console_code_wait).where(ours, console_code_wait.c.wrong >= WRONG_CODES))
+        return None
+    ended = tx.execute(sa.delete(console_code_wait).where(ours)).rowcount
+    return _begin_session(tx, user, sha256, address, now) if ended else None  # else a new password was faster
+
+
+def _begin_session(tx: Transaction, user: User, sha256: str, address: str, now: datetime) -> ConsoleSession:
+    name = user.name
     tries = list_failure_keys(name, address)
     transactions.lock_names(tx, [each.name for each in tries])
     pair, place, anywhere = tries
@@ -164,8 +234,11 @@ def begin_session(
     return session
 
 
-def undo_failed_sign_in(tx: Transaction, name: str, address: str, now: datetime) -> None:
-    """Undo the count of an attempt that an internal error ended."""
+def undo_failed_sign_in(tx: Transaction, name: str, address: str, now: datetime, *, at_once: bool = False) -> None:
+    """Undo the count of an attempt that an internal error ended, or whose password was right.
+
+    With *at_once* the next attempt need not wait: it is the code of the same sign-in.
+    """
     tries = list_failure_keys(name, address)
     transactions.lock_names(tx, [each.name for each in tries])
     known = _known(name, address)
@@ -173,7 +246,7 @@ def undo_failed_sign_in(tx: Transaction, name: str, address: str, now: datetime)
     held = {row.sha256: row.failures for row in tx.execute(sa.select(console_failure).where(wanted))}
     for each in tries[:2] if known in held else tries:
         if held.get(each.name):
-            _count(tx, each, held[each.name] - 1, now)
+            _count(tx, each, held[each.name] - 1, now, at_once=at_once)
 
 
 def record_failed_sign_in(tx: Transaction, name: str, address: str, now: datetime) -> None:
@@ -235,9 +308,10 @@ def forget_ended_sessions(tx: Transaction, now: datetime) -> None:
     tx.execute(sa.delete(console_session).where(over))
 
 
-def _count(tx: Transaction, which: FailureCount, failures: int, now: datetime) -> None:
+def _count(tx: Transaction, which: FailureCount, failures: int, now: datetime, *, at_once: bool = False) -> None:
     longest = which.delay(failures)
-    _keep(tx, which.name, {"failures": failures, "next_at": now + longest, "until": now + longest + FORGOTTEN})
+    next_at = now if at_once else now + longest
+    _keep(tx, which.name, {"failures": failures, "next_at": next_at, "until": now + longest + FORGOTTEN})
 
 
 def _keep(tx: Transaction, sha256: str, values: Mapping[str, object]) -> None:

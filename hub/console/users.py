@@ -1,4 +1,4 @@
-"""Stores the users of the console: names, roles, limits and password hashes. Contains one table, no browser.
+"""Stores the users of the console: names, roles, limits and password hashes. Contains no browser.
 
 Each function is one step of a transaction. Each change writes an event that names who made it.
 """
@@ -19,7 +19,7 @@ from hub.domain.model import Event
 from hub.journal import events, unit_registry
 from hub.report.counting.family import list_unit_family
 from hub.store import transactions
-from hub.store.tables import console_session, console_user
+from hub.store.tables import console_code_wait, console_session, console_totp, console_user
 from hub.store.transactions import Transaction
 
 T = TypeVar("T")
@@ -143,15 +143,19 @@ def change_password(tx: Transaction, name: str, hashed: str, *, by: str, now: da
     where = [console_user.c.name == name, *([console_user.c.password == was] if was is not None else [])]
     changed = tx.execute(sa.update(console_user).where(*where).values(password=hashed, changed_at=now)).rowcount
     if changed:
-        ended = _end_sessions(tx, name)
+        ended = end_sessions(tx, name)
         said = {"user": name, "sessions": ended, "by": by}
         events.append_events(tx, Event("user-password-changed", now, None, None, said))
     return bool(changed)
 
 
 def remove_user(tx: Transaction, name: str, *, by: str, now: datetime) -> bool:
-    """Remove a user with the saved searches, and end the user's sessions. Return False if there is none."""
-    ended = _end_sessions(tx, name)
+    """Remove a user with the saved searches and one-time codes, and end the user's sessions.
+
+    Return False if there is none.
+    """
+    ended = end_sessions(tx, name)
+    tx.execute(sa.delete(console_totp).where(console_totp.c.name == name))
     saved_searches.remove_all_searches(tx, name)
     removed = tx.execute(sa.delete(console_user).where(console_user.c.name == name)).rowcount
     if removed:
@@ -171,7 +175,9 @@ def read_visible_units(tx: Transaction, user: User) -> frozenset[str] | None:
     )
 
 
-def _end_sessions(tx: Transaction, name: str) -> int:
+def end_sessions(tx: Transaction, name: str) -> int:
+    """End all sessions of a user, and the sign-ins that wait for a code. Return the number of sessions."""
+    tx.execute(sa.delete(console_code_wait).where(console_code_wait.c.name == name))
     return tx.execute(sa.delete(console_session).where(console_session.c.name == name)).rowcount
 
 

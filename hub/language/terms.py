@@ -258,6 +258,12 @@ TERMS: Mapping[str, Term] = {
     "event/user-password-changed": Term(
         phrase("a password was changed"), phrase("The account has a new password; its sessions ended.")
     ),
+    "event/user-codes-set": Term(
+        phrase("one-time codes were set up"), phrase("The account needs one-time codes to sign in; its sessions ended.")
+    ),
+    "event/user-codes-removed": Term(
+        phrase("one-time codes were removed"), phrase("The account signs in without codes again; its sessions ended.")
+    ),
     "event/user-removed": Term(phrase("an account was removed"), phrase("The user may no longer sign in.")),
     "event/content-opened": Term(
         phrase("content was opened"),

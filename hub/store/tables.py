@@ -645,6 +645,25 @@ console_session = sa.Table(
 )
 sa.Index("ix_console_session_name", console_session.c.name)
 
+#: Users who need a one-time code to sign in (hub/console/second_factor.py).
+console_totp = sa.Table(
+    "console_totp",
+    metadata,
+    sa.Column("name", sa.String(64), sa.ForeignKey("console_user.name"), primary_key=True),
+    sa.Column("secret", sa.Text, nullable=False),  # in base32
+    sa.Column("used", sa.BigInteger, nullable=False),  # the last time step whose code was accepted
+    sa.Column("added_at", Instant, nullable=False),
+)
+#: Sign-ins whose password was right and that wait for a code. Of the browser's token only the SHA-256 is stored.
+console_code_wait = sa.Table(
+    "console_code_wait",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(64), sa.ForeignKey("console_user.name"), nullable=False),
+    sa.Column("wrong", sa.Integer, nullable=False),  # wrong codes so far
+    sa.Column("until", Instant, nullable=False),
+)
+
 #: Recent failed sign-ins by name and address (a hash): consecutive failures, and the earliest time of the next attempt.
 console_failure = sa.Table(
     "console_failure",

@@ -1,5 +1,6 @@
 """`lienthong users`: who may sign in, told by exit codes; a password never stands in an argument."""
 
+import base64
 import json
 
 import pytest
@@ -67,6 +68,21 @@ def test_a_role_and_limits_are_given_and_changed(typed):
     (said,) = typed("set", "KY", "--partner", "*", "--json")
     assert typed("list", "--json") == [said]
     assert (said["role"], said["units"], said["partners"]) == ("approver", ["H55.13"], ["*"])
+
+
+def test_one_time_codes_are_set_up_and_removed(typed):
+    typed("add", "an", "--role", "operator", "--password-file", "@word")
+    (said,) = typed("totp", "An", "--json")
+    assert said["name"] == "an"
+    assert len(base64.b32decode(said["secret"])) == 20
+    assert f"secret={said['secret']}" in said["uri"]
+    assert [each["totp"] for each in typed("list", "--json")] == [True]
+    (again,) = typed("totp", "an", "--json")
+    assert again["secret"] != said["secret"]
+    typed("totp", "an", "--remove")
+    assert [each["totp"] for each in typed("list", "--json")] == [False]
+    typed("totp", "an", "--remove", code=4)
+    typed("totp", "binh", code=4)
 
 
 def test_what_does_not_fit_is_told_by_the_exit_code(typed):

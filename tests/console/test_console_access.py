@@ -32,6 +32,7 @@ from tests.province import NOW, ROUTES, document, entry
 
 #: Stands in everything that an account without the right limits must not see.
 SECRET = "V/v bí mật"
+CODES = ("vpub", "sotttt2")
 TRACKING = "0193aaaa-0000-7000-8000-000000000001"
 PERIOD = "2026-11"
 REPORT = f"edoc/H55.13/{PERIOD}"
@@ -83,9 +84,8 @@ class Stage:
 
 @pytest.fixture
 def stage(town: Town) -> Stage:
-    town.partners = {
-        code: SimpleNamespace(code=code, name=code, certificates=(), receive="push") for code in ("vpub", "sotttt2")
-    }  # type: ignore[misc]
+    known: Any = {code: SimpleNamespace(code=code, name=code, certificates=(), receive="push") for code in CODES}
+    town.partners = known
     message = bring(town, 1)
     try_to_deliver(town, (200, b"<taken/>"))
     dead = bring(town, 2)
@@ -210,10 +210,10 @@ def test_every_address_opens_for_its_roles_and_limits_and_content_on_record_alon
         if role in EXCHANGE:
             browser.get("/replays")
             assert (stage.plan in browser.page) == (limit in OF_NO_UNIT), (role, limit)
-            for place in ("/", "/events"):
+            for name in ("/", "/events"):
                 known = limit in OF_NO_UNIT
-                assert ("vpub" in browser.get(place).content.decode()) == known or limit not in EVERY_UNIT, (
-                    place,
+                assert ("vpub" in browser.get(name).content.decode()) == known or limit not in EVERY_UNIT, (
+                    name,
                     limit,
                 )
 

@@ -25,7 +25,7 @@ from twisted.web.test.requesthelper import DummyRequest
 
 from adapters.mail.letter import write_mail
 from hub.console import request as refusals
-from hub.console import standing
+from hub.console import second_factor, standing
 from hub.console.permissions import Role
 from hub.console.users import User
 from hub.domain.errors import SENTENCES
@@ -271,6 +271,13 @@ def test_signing_in_and_what_is_refused(town: Town) -> None:
             browser.get("/account")
             browser.post("/account", old=old, new=new, again=again)
             pages.append(browser.page)
+        with transactions.write_transaction(town.engine) as tx:
+            assert second_factor.enrol_user(tx, "qx", "A" * 32, by="x", now=town.now)
+        coded = Browser(town)
+        assert coded.get(str(coded.sign_in("qx").location)).status == 200
+        pages.append(coded.page)
+        coded.post("/sign-in/code", code="x", next="/")
+        pages.append(coded.page)
         refused = [each for name, each in vars(refusals).items() if name.startswith("refuse_")]
         assert len(refused) >= 8
         for each in refused:
