@@ -128,7 +128,7 @@ class Browser:
     def get(self, place: str, **said: Any) -> ConsoleResponse:
         """Open a page; `self.page` is its text."""
         path, _, query = place.partition("?")
-        asked = self._asked(path=edge._pieces(path.encode()), query=edge._pairs(query.encode()), **said)
+        asked = self._asked(path=edge.read_path_pieces(path.encode()), query=edge._pairs(query.encode()), **said)
         return self._answer(asked)
 
     def post(self, place: str, *, proof: str | None = None, **form: Any) -> ConsoleResponse:
@@ -141,7 +141,7 @@ class Browser:
         form |= {"proof": self.proof if proof is None else proof}
         said |= {name: form.pop(name, None) for name in ("file", "packet")}
         said = {"origin": f"https://{HOST}", "site": "same-origin"} | said
-        return self._asked(method="POST", path=edge._pieces(place.encode()), form=form, **said)
+        return self._asked(method="POST", path=edge.read_path_pieces(place.encode()), form=form, **said)
 
     @property
     def proof(self) -> str:

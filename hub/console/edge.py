@@ -5,7 +5,7 @@ nothing from elsewhere. Only the signing page runs a script, the hub's own.
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -57,20 +57,18 @@ _PACKET = 1 << 20
 _SAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
-class Console(Resource):
-    """All pages of the admin port that need a sign-in."""
+class AnsweringResource(Resource):
+    """Sends the answers that a part of the hub makes: pages, files, blobs of the journal, content in parts."""
 
     isLeaf = True
 
-    def __init__(self, pages: ConsolePages, journal: Journal) -> None:
+    def __init__(self, journal: Journal) -> None:
         super().__init__()
-        self._pages = pages
         self._journal = journal
 
-    def limit(self, request: Any) -> int:
-        """Return the maximum octets of the body of *request*. Only a session known to this node may send a file."""
-        word = (request.getCookie(SESSION.encode()) or b"").decode("latin-1")
-        return LARGEST if self._pages.knows(word) else LIMIT
+    async def make_answer(self, request: Any, wanted: Callable[[], bool]) -> ConsoleResponse:
+        """Return the answer to *request*. *wanted* tells whether the caller still waits for it."""
+        raise NotImplementedError
 
     def render(self, request: Request) -> int:
         """Answer a request of any method."""
@@ -80,23 +78,10 @@ class Console(Resource):
         return NOT_DONE_YET
 
     async def _answer(self, request: Any, tap: "_Tap") -> None:
-        asked, drawer = ConsoleRequest(), None
         try:
-            asked = attrs.evolve(_read(request), wanted=lambda: not tap.closed)
-            if request.method == b"POST":
-                octets, drawer = request.take_body()
-                asked = attrs.evolve(asked, **_form(request.getHeader("content-type") or "", octets))
-            answer = await self._pages.answer(asked)
-        except RequestRefused as refused:
-            answer = self._pages.refusal(asked, refused)
+            answer = await self.make_answer(request, lambda: not tap.closed)
         except CancelledError:
             return  # the caller disconnected
-        except Exception:
-            log.exception("console-failed")
-            answer = self._pages.refusal(asked, given.refuse_as_failed())
-        finally:
-            if drawer is not None:
-                drawer.close()
         if tap.closed:
             return
         _write_head(request, answer)
@@ -124,6 +109,39 @@ class Console(Resource):
             await tap.flows()
         if not tap.closed:
             request.unregisterProducer()
+
+
+class Console(AnsweringResource):
+    """All pages of the admin port that need a sign-in."""
+
+    def __init__(self, pages: ConsolePages, journal: Journal) -> None:
+        super().__init__(journal)
+        self._pages = pages
+
+    def limit(self, request: Any) -> int:
+        """Return the maximum octets of the body of *request*. Only a session known to this node may send a file."""
+        word = (request.getCookie(SESSION.encode()) or b"").decode("latin-1")
+        return LARGEST if self._pages.knows(word) else LIMIT
+
+    async def make_answer(self, request: Any, wanted: Callable[[], bool]) -> ConsoleResponse:
+        """Return the page that *request* asks for, or the page of its refusal."""
+        asked, drawer = ConsoleRequest(), None
+        try:
+            asked = attrs.evolve(_read(request), wanted=wanted)
+            if request.method == b"POST":
+                octets, drawer = request.take_body()
+                asked = attrs.evolve(asked, **_form(request.getHeader("content-type") or "", octets))
+            return await self._pages.answer(asked)
+        except RequestRefused as refused:
+            return self._pages.refusal(asked, refused)
+        except CancelledError:
+            raise
+        except Exception:
+            log.exception("console-failed")
+            return self._pages.refusal(asked, given.refuse_as_failed())
+        finally:
+            if drawer is not None:
+                drawer.close()
 
 
 async def _pour_parts(request: Any, parts: AsyncIterator[bytes], tap: "_Tap") -> None:
@@ -187,7 +205,7 @@ def _read(request: Any) -> ConsoleRequest:
             cookies[each] = value.decode("latin-1")
     return ConsoleRequest(
         method="GET" if method == "HEAD" else method,
-        path=_pieces(path),
+        path=read_path_pieces(path),
         query=_pairs(query),
         cookies=cookies,
         host=head["host"],
@@ -198,7 +216,7 @@ def _read(request: Any) -> ConsoleRequest:
     )
 
 
-def _pieces(path: bytes) -> tuple[str, ...]:
+def read_path_pieces(path: bytes) -> tuple[str, ...]:
     """Return the pieces of a path, each decoded once. Raises `RequestRefused`.
 
     An empty piece, `.`, `..` or a piece that is not UTF-8 matches no page.
@@ -259,6 +277,8 @@ def _write_head(request: Any, answer: ConsoleResponse) -> None:
     size = answer.size if answer.stored is not None else len(answer.content)
     if answer.parts is None:
         request.setHeader("Content-Length", str(size))
+    for name, value in answer.fields.items():
+        request.setHeader(name, value)
     if answer.location is not None:
         request.setHeader("Location", answer.location)
     if answer.retry_after is not None:

@@ -138,7 +138,7 @@ class ConsolePages:
     _word: Callable[[], str]  #: returns a new random word of 43 letters
     _salt: Callable[[], bytes]  #: returns a new random salt of 16 octets
     #: the checks of `/readyz`: code and details of each
-    _checks: Callable[[], Awaitable[Mapping[str, tuple[str, Phrase | str]]]]
+    list_checks: Callable[[], Awaitable[Mapping[str, tuple[str, Phrase | str]]]]
     #: Waits until all earlier facts of some services are written. Raises `Unready`.
     _facts: Callable[[Callable[[], frozenset[str] | None]], Awaitable[None]]
     #: secret words of sessions seen by this node, and when each session ends at the latest
@@ -389,7 +389,7 @@ class ConsolePages:
         return phrase("Too many attempts. Try again in {seconds} s.", seconds=seconds), seconds
 
     async def _readiness(self, visit: Visit) -> ConsoleResponse:
-        return self._page("readiness", visit, {"checks": await self._checks()})
+        return self._page("readiness", visit, {"checks": await self.list_checks()})
 
     async def _replay(self, visit: Visit) -> ConsoleResponse:
         user, asked = visit.session.user, visit.asked

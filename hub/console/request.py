@@ -73,6 +73,7 @@ class ConsoleResponse:
     lasting: bool = False  #: whether the browser may cache it for a year
     #: whether the page runs the signing script, which connects to the signing tool of `signing_tool`
     scripted: bool = False
+    fields: Mapping[str, str] = attrs.field(factory=dict)  #: further header fields
 
 
 class RequestRefused(Exception):

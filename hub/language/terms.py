@@ -265,6 +265,13 @@ TERMS: Mapping[str, Term] = {
         phrase("one-time codes were removed"), phrase("The account signs in without codes again; its sessions ended.")
     ),
     "event/user-removed": Term(phrase("an account was removed"), phrase("The user may no longer sign in.")),
+    "event/token-added": Term(
+        phrase("a token was added"), phrase("A program may use the API with it, as far as its scopes and limits go.")
+    ),
+    "event/token-removed": Term(phrase("a token was removed"), phrase("The API refuses it from now on.")),
+    "event/token-refused": Term(
+        phrase("a token was refused"), phrase("A program sent a token that the API does not know, or that has expired.")
+    ),
     "event/content-opened": Term(
         phrase("content was opened"),
         phrase("A person opened the content of a message, of an attachment or of a partner's reply."),

@@ -15,10 +15,14 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from hub.api.edge import ApiResource, write_early_problem
+from hub.api.operation import ApiParts
+from hub.api.service import ApiService
 from hub.console import edge
 from hub.console.pages import ConsolePages
 from hub.console.sessions import find_address_network
 from hub.domain.fair_queue import HUB, PortShare
+from hub.domain.model import Problem
 from hub.journal import metrics
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.syslog_listener import LineOutcome, SyslogListener
@@ -33,6 +37,7 @@ from hub.soap.wsdl import Contract
 from hub.units.live import Live
 from hub.web import public_pages
 from hub.web.public_pages import Public
+from hub.web.soap_listener import BoundedRequest
 
 #: Seconds that `/readyz` waits for a key in a token.
 KEY_PATIENCE = 5.0
@@ -145,10 +150,12 @@ def _admin_site(
         )
 
     tell = admin.SharedMeasurement(measured, seconds).get if live.config.admin.metrics else None
-    console = _console(frame, database, exchange, measure)
+    pages = _console_pages(frame, database, exchange, measure)
+    console = edge.Console(pages, journal)
     served = admin.make_admin_resource(measure, wsdls, tell, _public(frame, database), console)
+    served.putChild(b"api", _api(frame, database, pages))
     site = make_bounded_site(served, edge.LIMIT, live, frame.reactor, exchange.intake)
-    site.refusal, site.limit, site.answering = edge.write_early_refusal, console.limit, edge.ANSWERING
+    site.refusal, site.limit, site.answering = _refuse_early, console.limit, edge.ANSWERING
     site.share_of = _share_of_address
     return site
 
@@ -161,27 +168,41 @@ def _public(frame: NodeFrame, database: DatabaseParts) -> Resource | None:
     return Public(public_pages.PublicPages(database.journal, database.scheduler.work, frame.live, lambda: url))
 
 
-def _console(
+def _refuse_early(problem: Problem, request: BoundedRequest) -> tuple[dict[str, str], bytes]:
+    """Return header fields and text of a refusal before the request is complete: to a program, or to a person."""
+    if request.target.startswith(b"/api/"):
+        return write_early_problem(problem, request.getHeader("accept-language") or "")
+    return edge.write_early_refusal(problem)
+
+
+def _api(frame: NodeFrame, database: DatabaseParts, pages: ConsolePages) -> ApiResource:
+    """Return the API, which has its turns with the pages."""
+    parts = ApiParts(
+        journal=database.journal, live=frame.live, turns=pages.turns, now=frame.now, checks=pages.list_checks
+    )
+    return ApiResource(ApiService(parts), database.journal)
+
+
+def _console_pages(
     frame: NodeFrame,
     database: DatabaseParts,
     exchange: ExchangeParts,
     measure: Callable[[], defer.Deferred[admin.Readiness]],
-) -> edge.Console:
+) -> ConsolePages:
     async def checks() -> dict[str, tuple[str, Phrase | str]]:
         found = await measure()
         return {name: (code, found.reasons[name]) for name, code in found.codes.items()}
 
-    pages = ConsolePages(
+    return ConsolePages(
         database.journal,
         database.scheduler.work,
         frame.live,
         frame.now,
         word=lambda: secrets.token_urlsafe(32),
         salt=lambda: secrets.token_bytes(16),
-        checks=checks,
+        list_checks=checks,
         facts=exchange.access.wait_for_facts,
     )
-    return edge.Console(pages, database.journal)
 
 
 def _share_of_address(channel: Any) -> PortShare:

@@ -675,6 +675,36 @@ console_failure = sa.Table(
 )
 sa.Index("ix_console_failure_until", console_failure.c.until)
 
+#: Tokens of programs that use the API (hub/api/tokens.py). Of a token only the SHA-256 and the first letters are stored.
+api_token = sa.Table(
+    "api_token",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("prefix", sa.String(16), nullable=False, unique=True),  # its first letters
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),  # the person who answers for it
+    sa.Column("scopes", sa.Text, nullable=False),  # JSON list of permissions (hub/console/permissions.py)
+    sa.Column("units", sa.Text, nullable=False),  # JSON list of unit codes, each with the units below it, or "*"
+    sa.Column("partners", sa.Text, nullable=False),  # JSON list of partner codes, or "*"
+    sa.Column("made_at", Instant, nullable=False),
+    sa.Column("made_by", sa.Text, nullable=False),
+    sa.Column("until", Instant, nullable=False),
+    sa.Column("used_at", Instant),  # to the minute
+)
+
+#: The answers of the API to orders, by the idempotency key of the caller (hub/api/idempotency.py).
+api_key = sa.Table(
+    "api_key",
+    metadata,
+    sa.Column("token", sa.String(16), primary_key=True),  # the prefix of the token
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("request", sa.String(64), nullable=False),  # SHA-256 of method, path and body
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("location", sa.Text),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("until", Instant, nullable=False),  # then the row is deleted
+)
+
 #: Where each term of a search stands (hub/journal/search_index.py): the times of the messages that have it.
 search_posting = sa.Table(
     "search_posting",

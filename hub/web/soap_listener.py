@@ -86,6 +86,11 @@ class BoundedRequest(Request):
         value = super().getHeader(key.encode("ascii"))
         return None if value is None else value.decode("latin-1")
 
+    @property
+    def target(self) -> bytes:
+        """The target of the request line, which is known before the body is complete."""
+        return getattr(self.channel, "_path", None) or self.uri
+
     def gotLength(self, length: int | None) -> None:
         """Refuse a body by its declared length, or prepare to store it.
 
@@ -254,7 +259,7 @@ class BoundedRequest(Request):
         self.close_body()
         self.requestHeaders.removeHeader(b"expect")  # the refusal is the final answer: no `100 Continue` may follow
         site: BoundedSite = self.channel.site
-        headers, body = self._fault(problem, ours=ours) if site.refusal is None else site.refusal(problem)
+        headers, body = self._fault(problem, ours=ours) if site.refusal is None else site.refusal(problem, self)
         said = {"Connection": "close", **headers, "Content-Length": str(len(body))}
         lines = "".join(f"{name}: {value}\r\n" for name, value in said.items()).encode("ascii")
         self.channel.transport.write(b"HTTP/1.1 %s\r\n%s\r\n%s" % (status, lines, body))
@@ -294,7 +299,7 @@ class BoundedSite(Site):
     #: maximum octets of a request's body, where it depends on the header fields
     limit: Callable[[Request], int] | None = None
     #: header fields and body of a refusal, where it is not a SOAP fault
-    refusal: Callable[[Problem], tuple[dict[str, str], bytes]] | None = None
+    refusal: "Callable[[Problem, BoundedRequest], tuple[dict[str, str], bytes]] | None" = None
     #: why a certificate may only bring small bodies; None: it may bring large ones
     stranger: Callable[[x509.Certificate], Problem | None] | None = None
     answering: int | None = None  #: requests answered at a time; None: the resource limits them

@@ -15,7 +15,7 @@ from hub.language.sorting import fold_text
 
 @given(st.lists(st.text(min_size=1).filter(lambda text: text.isprintable() and text not in {".", ".."}), max_size=4))
 def test_an_address_leads_back_to_what_it_was_made_of(pieces):
-    assert edge._pieces(layout.build_page_path(*pieces).encode("ascii")) == tuple(pieces)
+    assert edge.read_path_pieces(layout.build_page_path(*pieces).encode("ascii")) == tuple(pieces)
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,12 @@ def test_an_address_leads_back_to_what_it_was_made_of(pieces):
 )
 def test_a_path_with_a_trick_in_it_names_nothing(path):
     with pytest.raises(RequestRefused) as refused:
-        edge._pieces(path.encode())
+        edge.read_path_pieces(path.encode())
     assert refused.value.status == 404
 
 
 def test_a_piece_is_decoded_once():
-    assert edge._pieces(b"/%252e%252e/a%2Fb") == ("%2e%2e", "a/b")
+    assert edge.read_path_pieces(b"/%252e%252e/a%2Fb") == ("%2e%2e", "a/b")
 
 
 @pytest.mark.parametrize("query", ["a=%ff", "é=1", "&".join(f"a{n}=1" for n in range(40))])

@@ -1,1 +1,1 @@
-"""The pages of replay plans and of corrections."""
+"""Orders to replay deliveries and corrections: reads and steers them, for the pages and the API; and their pages."""

@@ -29,6 +29,7 @@ from hub.journal.queue.replay_plans import KeyReused
 from hub.language.phrases import Phrase, phrase
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
 
 #: Maximum characters of a reason, and of the key of an order; the forms have the same limits.
 REASON, _KEY = 500, 200
@@ -62,6 +63,17 @@ def read_reason(text: str) -> str:
     if not reason:
         raise FieldUnfit(phrase("Say why; the reason is recorded."))
     return reason
+
+
+def sees_original(tx: Transaction, user: User, message_id: str) -> bool:
+    """Tell whether *user* may see the message *message_id*, which a plan corrects, and open its content.
+
+    A corrected packet may name other units, so an account that is limited to some units or partners sees none.
+    """
+    if not user.sees_all or user.visible_partners is not None:
+        return False
+    opened = visible_messages.find_visible_message(tx, user, message_id)
+    return opened is not None and opened.kept
 
 
 @attrs.frozen(kw_only=True)
@@ -122,16 +134,6 @@ class CorrectionPages:
         except Rejected as rejected:
             return await self._write(opened, attrs.evolve(draft, problems=rejected.problems), 422)
         return layout.build_page_path("replays", plan.id)
-
-    async def sees(self, user: User, message_id: str) -> bool:
-        """Tell whether *user* may see the message *message_id* and open its content.
-
-        A corrected packet may name other units, so an account that is limited to some units or partners sees none.
-        """
-        if not user.sees_all or user.visible_partners is not None:
-            return False
-        opened = await self._journal.read(visible_messages.find_visible_message, user, message_id)
-        return opened is not None and opened.kept
 
     async def compare(self, user: User, plan_id: str, now: datetime) -> ReplayPage:
         """Return the page that compares the packet of a correction with that of the original."""

@@ -219,9 +219,14 @@ def approve_plan(tx: Transaction, plan_id: str, *, by: str, now: datetime) -> Re
     plan = _lock(tx, plan_id)
     if plan.approved_by is not None:
         return plan
-    if plan.state is PlanState.AWAITING and plan.made_by.casefold() == by.casefold():
+    if plan.state is PlanState.AWAITING and _name_person(plan.made_by) == _name_person(by):
         raise SamePerson(by)
     return _move(tx, attrs.evolve(plan, approved_by=by, approved_at=now), PlanEvent.APPROVE, by, now)
+
+
+def _name_person(by: str) -> str:
+    """Return the person in *by*. A token acts for its owner (`OWNER/TOKEN`, hub.api.tokens)."""
+    return by.partition("/")[0].casefold()
 
 
 def change_plan(tx: Transaction, plan_id: str, what: PlanEvent, *, by: str, now: datetime) -> ReplayPlan:

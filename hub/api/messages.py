@@ -1,0 +1,354 @@
+"""The operations on messages: search, read, content, packet, attempts, comparison; and on refused calls.
+
+Reads what the pages read (`hub.console.message_list`, `hub.console.message_views`), with the same bounds and events.
+"""
+
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from typing import Any
+
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value, in_path
+from hub.api.problems import ApiProblem, NamedFlaw
+from hub.api.values import (
+    ApiCallDetails,
+    ApiComparison,
+    ApiDifference,
+    ApiEvent,
+    ApiExchange,
+    ApiMessageDetails,
+    ApiMessageEvents,
+    ApiMessageList,
+    ApiMessageRow,
+    ApiPacket,
+    ApiRefusedCalls,
+)
+from hub.console import message_list, reading
+from hub.console.message_list import ListQuery
+from hub.console.message_views import MessageViews, list_reasons
+from hub.console.permissions import Permission
+from hub.console.request import ConsoleResponse
+from hub.console.visible_messages import ShownCall, ShownMessage
+from hub.domain.model import DeliveryState, MessageState
+from hub.edxml import readable
+from hub.journal import search
+from hub.journal.search_request import Direction, SearchPlan, plan_search
+from hub.language.phrases import phrase
+
+OCTETS = "application/octet-stream"
+
+#: The parameters that choose messages, as in the address of the page `/messages`.
+CHOOSING = (
+    ApiParameter("q", phrase("whatever is at hand: number, subject, agency, partner, id, Tracking, SHA-256")),
+    ApiParameter("since", phrase("from this time on: 2026-11-27, 27/11/2026 08:00, or ISO 8601 with an offset")),
+    ApiParameter("until", phrase("before this time")),
+    ApiParameter("direction", phrase("into the province, out of it, or within it"), kind=Direction),
+    ApiParameter("state", phrase("state of the message"), kind=MessageState),
+    ApiParameter("delivery", phrase("it has a delivery in this state"), kind=DeliveryState),
+    ApiParameter("kind", phrase("service and kind, such as documents/document")),
+    ApiParameter("partner", phrase("sending or receiving partner")),
+    ApiParameter("unit", phrase("sending or receiving agency")),
+    ApiParameter("recipient", phrase("receiving agency")),
+    ApiParameter("refusal", phrase("code of the hub's refusal")),
+    ApiParameter("answer", phrase("code of a partner's answer")),
+)
+CURSOR = ApiParameter("cursor", phrase("next of the page before"))
+_MESSAGE = in_path("message", phrase("the hub's id of the message"))
+_OTHER = in_path("other", phrase("the hub's id of the other message"))
+_ATTEMPT = in_path("attempt", phrase("id of the attempt"))
+
+
+class ExportFormat(StrEnum):
+    """The format of an export."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+def parse_search(call: ApiCall, *, calls: bool = False) -> ListQuery:
+    """Return what the parameters of *call* ask for. Raises `ApiProblem` for a time that cannot be read."""
+    said = {name: call.text(name) for name in message_list.CHOOSING}
+    said |= {"before": call.text("cursor"), "after": call.text("after")}
+    for name in ("cursor", "after"):
+        if call.text(name) and len(call.text(name)) != 36:
+            raise ApiProblem("parameter-wrong", flaws=[NamedFlaw(name, phrase("is no cursor of this list"))])
+    query = message_list.parse_list_query(said | ({"state": message_list.CALLS} if calls else {}))
+    if query.wrong:
+        raise ApiProblem("search-unfit", flaws=[NamedFlaw("since, until", each) for each in query.wrong])
+    return query
+
+
+def require_known(plan: SearchPlan) -> None:
+    """Raise `ApiProblem` if the search names a partner or a unit that nobody knows."""
+    if plan.unknown:
+        partner = phrase("There is no such partner")
+        unit = phrase("There is no such unit, or there are several")
+        raise ApiProblem(
+            "search-unfit",
+            flaws=[NamedFlaw(each.field, partner if each.field == "partner" else unit) for each in plan.unknown],
+        )
+
+
+async def list_messages(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with one page of the messages that a search finds."""
+    query = parse_search(call)
+    page = await parts.turns.look(message_list.find_message_page, call.user, query, *parts.names())
+    require_known(page.plan)
+    said = ApiMessageList(
+        items=[ApiMessageRow.of(each, page.summaries.get(each.id, ())) for each in page.messages],
+        next=page.older,
+        newer=page.newer,
+        count=min(page.count, page.most),
+        most=page.most,
+        behind=page.behind,
+    )
+    return answer_value(said, call)
+
+
+async def export_messages(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with all that a search finds as a file, at most `EXPORTED` rows."""
+    query, kind = parse_search(call), call.text("format") or ExportFormat.JSONL
+    names = parts.names()
+    require_known(await parts.journal.read(plan_search, query.asked, call.user.keep_visible(names[0]), *names[1:]))
+
+    async def write() -> AsyncIterator[bytes]:
+        count, before = 0, None
+        while count < message_list.EXPORTED:
+            words = (call.user, query, *names, kind, call.language, before)
+            part = await parts.journal.read(message_list.write_export_part, *words)
+            yield part.octets
+            count, before = count + part.count, part.last
+            if before is None:
+                return
+
+    name = message_list.name_file(call.now, kind)
+    return ConsoleResponse(parts=write(), content_type=message_list.FILES[kind], filename=name)
+
+
+async def list_calls(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with one page of the refused calls, which brought no message."""
+    query = parse_search(call, calls=True)
+    page = await parts.turns.look(message_list.find_message_page, call.user, query, *parts.names())
+    require_known(page.plan)
+    return answer_value(ApiRefusedCalls(items=page.calls, next=page.older), call)
+
+
+async def read_call(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with one refused call."""
+    opened, _ = await parts.turns.look(reading.open_visible_message, call.user, call.text("tracking"))
+    if not isinstance(opened, ShownCall):
+        raise ApiProblem("not-found")
+    (reason,) = list_reasons([(opened.call.code, opened.call.detail)])
+    return answer_value(ApiCallDetails.of(opened, reason.sentence), call)
+
+
+async def _open(parts: ApiParts, call: ApiCall) -> ShownMessage:
+    """Return the message that the call names, if its token may see it. Raises `ApiProblem`."""
+    opened, _ = await parts.turns.look(reading.open_visible_message, call.user, call.text("message"))
+    if not isinstance(opened, ShownMessage):
+        raise ApiProblem("not-found")
+    return opened
+
+
+def _views(parts: ApiParts) -> MessageViews:
+    return MessageViews(parts.journal, parts.live, parts.turns.alone)
+
+
+async def read_message(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with one message: why it was refused, its deliveries, attempts, links and facts."""
+    opened = await _open(parts, call)
+    _, said = _views(parts).show(opened, {}, await parts.turns.read_book())
+    return answer_value(ApiMessageDetails.of(opened, list_reasons(opened.reasons), said["cells"]), call)  # type: ignore[arg-type]
+
+
+async def list_message_events(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the events of one message."""
+    opened = await _open(parts, call)
+    said = ApiMessageEvents(items=[ApiEvent.of(each) for each in opened.happened], more=opened.more)
+    return answer_value(said, call)
+
+
+async def read_receipt(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the receipt that the hub signed."""
+    opened = await _open(parts, call)
+    receipt = await parts.journal.read(search.read_stored_receipt, opened.message.id) if opened.receipt else None
+    if receipt is None:
+        raise ApiProblem("not-found")
+    return ConsoleResponse(content=receipt, content_type=OCTETS, filename=f"{opened.message.id}-receipt.xml")
+
+
+async def _view(parts: ApiParts, call: ApiCall, *rest: str) -> dict[str, object] | ConsoleResponse:
+    """Return what the page behind a message shows. It records who opened what."""
+    opened = await _open(parts, call)
+    answer = await _views(parts).open(call.user, opened, {}, rest, call.now)
+    return answer if isinstance(answer, ConsoleResponse) else answer[1]
+
+
+async def open_content(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the exact octets of a message."""
+    answer = await _view(parts, call, "content")
+    assert isinstance(answer, ConsoleResponse)
+    return answer
+
+
+async def open_attachment(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with an attachment, unpacked."""
+    answer = await _view(parts, call, "attachments", call.text("number"))
+    assert isinstance(answer, ConsoleResponse)
+    return answer
+
+
+async def open_packet(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the packet line by line, each finding at its line."""
+    said = await _view(parts, call, "packet")
+    packet = said["packet"] if isinstance(said, dict) else None
+    if not isinstance(packet, readable.ReadablePacket):
+        raise ApiProblem("not-found", phrase("The packet is too large to be shown; open its content"))
+    return answer_value(ApiPacket.of(packet), call)
+
+
+async def open_attempt(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the request and the reply of one attempt."""
+    said = await _view(parts, call, "attempts", call.text("attempt"))
+    assert isinstance(said, dict)
+    return answer_value(ApiExchange.of(said["attempt"], said["body"]), call)  # type: ignore[arg-type]
+
+
+async def compare_messages(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with what differs between two packets."""
+    return _answer_comparison(await _view(parts, call, "compare", call.text("other")), call)
+
+
+async def compare_attempts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with what differs between the requests and the replies of two attempts."""
+    rest = ("attempts", call.text("attempt"), "compare", call.text("other"))
+    return _answer_comparison(await _view(parts, call, *rest), call)
+
+
+def _answer_comparison(said: object, call: ApiCall) -> ConsoleResponse:
+    assert isinstance(said, dict)
+    found = [ApiDifference.of(part, each) for part, each in said["parts"] if each is not None]
+    if not found:
+        raise ApiProblem("not-found", phrase("The packets are too large to be compared"))
+    return answer_value(ApiComparison(parts=found), call)
+
+
+def _one(name: str, path: str, *, scope: Permission = Permission.FIND_MESSAGES, **said: Any) -> ApiOperation:
+    return ApiOperation(name=name, path=path, tag="messages", scopes=(scope,), **said)
+
+
+OPERATIONS = (
+    _one(
+        "listMessages",
+        "/messages",
+        about=phrase("Find messages, newest first, 50 on a page."),
+        parameters=(*CHOOSING, CURSOR, ApiParameter("after", phrase("newer of the page before: the newer messages"))),
+        answers=ApiMessageList,
+        run=list_messages,
+    ),
+    _one(
+        "exportMessages",
+        "/messages/export",
+        about=phrase("Get all that a search finds as a file, at most 100,000 rows."),
+        parameters=(*CHOOSING, ApiParameter("format", phrase("format of the file"), kind=ExportFormat)),
+        media=("application/jsonl", "text/csv"),
+        run=export_messages,
+    ),
+    _one(
+        "getMessage",
+        "/messages/{message}",
+        about=phrase("Read one message: why it was refused, its deliveries, attempts, links and facts."),
+        parameters=(_MESSAGE,),
+        answers=ApiMessageDetails,
+        run=read_message,
+    ),
+    _one(
+        "listMessageEvents",
+        "/messages/{message}/events",
+        about=phrase("Trace one message: its events in order, at most 500."),
+        parameters=(_MESSAGE,),
+        answers=ApiMessageEvents,
+        run=list_message_events,
+    ),
+    _one(
+        "getReceipt",
+        "/messages/{message}/receipt",
+        about=phrase("Get the receipt that the hub signed."),
+        parameters=(_MESSAGE,),
+        media=(OCTETS,),
+        run=read_receipt,
+    ),
+    _one(
+        "getContent",
+        "/messages/{message}/content",
+        about=phrase("Open the exact bytes of a message. The opening is recorded."),
+        parameters=(_MESSAGE,),
+        media=(OCTETS,),
+        scope=Permission.SEE_CONTENT,
+        run=open_content,
+    ),
+    _one(
+        "getPacket",
+        "/messages/{message}/packet",
+        about=phrase("Open the packet line by line, each finding at its line. The opening is recorded."),
+        parameters=(_MESSAGE,),
+        answers=ApiPacket,
+        scope=Permission.SEE_CONTENT,
+        run=open_packet,
+    ),
+    _one(
+        "getAttachment",
+        "/messages/{message}/attachments/{number}",
+        about=phrase("Open an attachment of the packet. The opening is recorded."),
+        parameters=(_MESSAGE, in_path("number", phrase("number of the attachment, from 1"))),
+        media=(OCTETS,),
+        scope=Permission.SEE_CONTENT,
+        run=open_attachment,
+    ),
+    _one(
+        "compareMessages",
+        "/messages/{message}/compare/{other}",
+        about=phrase("Compare the packets of two messages. The opening is recorded."),
+        parameters=(_MESSAGE, _OTHER),
+        answers=ApiComparison,
+        scope=Permission.SEE_CONTENT,
+        run=compare_messages,
+    ),
+    _one(
+        "getAttempt",
+        "/messages/{message}/attempts/{attempt}",
+        about=phrase("Open the request and the reply of an attempt. The opening is recorded."),
+        parameters=(_MESSAGE, _ATTEMPT),
+        answers=ApiExchange,
+        scope=Permission.SEE_CONTENT,
+        run=open_attempt,
+    ),
+    _one(
+        "compareAttempts",
+        "/messages/{message}/attempts/{attempt}/compare/{other}",
+        about=phrase("Compare the requests and the replies of two attempts. The opening is recorded."),
+        parameters=(_MESSAGE, _ATTEMPT, in_path("other", phrase("id of the other attempt"))),
+        answers=ApiComparison,
+        scope=Permission.SEE_CONTENT,
+        run=compare_attempts,
+    ),
+    _one(
+        "listRefusedCalls",
+        "/calls",
+        about=phrase("List the refused calls, which brought no message, newest first, 50 on a page."),
+        parameters=(*(each for each in CHOOSING if each.name in {"since", "until", "partner", "refusal"}), CURSOR),
+        answers=ApiRefusedCalls,
+        scope=Permission.SEE_REFUSED,
+        whole=True,
+        run=list_calls,
+    ),
+    _one(
+        "getRefusedCall",
+        "/calls/{tracking}",
+        about=phrase("Read one refused call by its Tracking."),
+        parameters=(in_path("tracking", phrase("the Tracking that its caller got")),),
+        answers=ApiCallDetails,
+        scope=Permission.SEE_REFUSED,
+        whole=True,
+        run=read_call,
+    ),
+)

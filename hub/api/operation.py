@@ -1,0 +1,147 @@
+"""Defines an operation of the API as data: address, parameters, body, answer, scope, and the function that does it.
+
+Contains no operation, no HTTP and no journal. `hub.api.table` lists them, `hub.api.openapi` describes them,
+`hub.api.service` runs them.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+from hub.api.idempotency import OrderedAnswer
+from hub.api.schemas import write_json
+from hub.api.tokens import ApiToken, TokenUser
+from hub.console.permissions import Permission
+from hub.console.request import ConsoleResponse
+from hub.console.turns import ReadingTurns
+from hub.language.languages import Language
+from hub.language.phrases import Phrase
+from hub.store.group_commit import Journal
+from hub.units.live import Live
+
+#: First pieces of every address.
+ROOT = ("api", "v1")
+#: Characters of a parameter.
+LONGEST = 500
+
+
+class ParameterPlace(StrEnum):
+    """Where a parameter stands in the address."""
+
+    PATH = "path"
+    QUERY = "query"
+
+
+@attrs.frozen
+class ApiParameter:
+    """One parameter of an operation."""
+
+    name: str
+    about: Phrase
+    place: ParameterPlace = ParameterPlace.QUERY
+    kind: type = str  #: `str`, or an enumeration
+    required: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What it may be, if it is of an enumeration."""
+        return tuple(str(each) for each in self.kind) if issubclass(self.kind, StrEnum) else ()
+
+
+def in_path(name: str, about: Phrase) -> ApiParameter:
+    """Return a parameter that is a piece of the path."""
+    return ApiParameter(name, about, ParameterPlace.PATH)
+
+
+@attrs.frozen(kw_only=True)
+class ApiParts:
+    """What the operations work with."""
+
+    journal: Journal
+    live: Live
+    turns: ReadingTurns  #: the same as those of the pages: both together have their bound
+    now: Callable[[], datetime]  #: the wall clock, aware and in UTC
+    checks: Callable[[], Awaitable[Mapping[str, tuple[str, Phrase | str]]]]  #: of `/readyz`: code and details of each
+
+    def names(self) -> tuple[Mapping[str, str], str, date]:
+        """Return what a search needs besides the journal."""
+        return self.turns.list_names(self.now())
+
+
+@attrs.frozen(kw_only=True)
+class ApiCall:
+    """One request to an operation, checked."""
+
+    token: ApiToken
+    user: TokenUser  #: what the token may see and do
+    parameters: Mapping[str, str]  #: those that were given, also those of the path
+    body: Any = None  #: of the class that the operation takes
+    request: str = ""  #: `hash_request` of the request
+    key: str | None = None  #: the Idempotency-Key
+    language: Language
+    now: datetime
+    wanted: Callable[[], bool] = lambda: True  #: tells whether the caller still waits
+
+    def text(self, name: str) -> str:
+        """Return a parameter, or an empty text."""
+        return self.parameters.get(name, "")
+
+
+Deed = Callable[[ApiParts, ApiCall], Awaitable[ConsoleResponse]]
+
+
+@attrs.frozen(kw_only=True)
+class ApiOperation:
+    """One operation."""
+
+    name: str  #: its operationId
+    method: str = "GET"
+    path: str  #: behind `/api/v1`, with `{name}` for each parameter of the path
+    tag: str
+    about: Phrase
+    scopes: tuple[Permission, ...]  #: the permissions of which a token needs one; empty: any token
+    whole: bool = False  #: it is about what belongs to no unit, so a token that is limited to some units may not
+    parameters: tuple[ApiParameter, ...] = ()
+    takes: type | None = None  #: the class of its body
+    answers: type | None = None  #: the class of its answer; None: a file
+    media: tuple[str, ...] = ()  #: the media types of a file
+    status: int = 200
+    keyed: bool = False  #: an Idempotency-Key must be sent; it may be sent with any POST
+    run: Deed
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """The pieces of the path."""
+        return tuple(self.path.strip("/").split("/"))
+
+    def match(self, pieces: tuple[str, ...]) -> Mapping[str, str] | None:
+        """Return the parameters of the path *pieces*; None if it is no address of this operation."""
+        if len(pieces) != len(self.pieces):
+            return None
+        found = {}
+        for ours, given in zip(self.pieces, pieces, strict=True):
+            if ours.startswith("{"):
+                found[ours[1:-1]] = given
+            elif ours != given:
+                return None
+        return found
+
+
+def answer_value(value: object, call: ApiCall, *, status: int = 200, location: str | None = None) -> ConsoleResponse:
+    """Return *value*, of an attrs class, as the answer."""
+    content = write_json(value, call.language)
+    return ConsoleResponse(status=status, content=content, content_type="application/json", location=location)
+
+
+def answer_order(made: OrderedAnswer) -> ConsoleResponse:
+    """Return the answer to an order."""
+    return ConsoleResponse(
+        status=made.status,
+        content=made.content,
+        content_type="application/json",
+        location=made.location,
+        fields={"Idempotency-Replayed": "true"} if made.again else {},
+    )

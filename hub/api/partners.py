@@ -1,0 +1,176 @@
+"""The operations on partners and units: list, read, pause, resume."""
+
+import attrs
+
+from hub.api.idempotency import OrderedAnswer, run_once
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_order, answer_value, in_path
+from hub.api.problems import ApiProblem, NamedFlaw
+from hub.api.schemas import write_json
+from hub.api.values import ApiPartner, ApiPartnerList, ApiPauseResult, ApiUnitList
+from hub.config import Partner
+from hub.console import reading
+from hub.console.permissions import Permission
+from hub.console.request import ConsoleResponse
+from hub.domain.fair_queue import CONSOLE
+from hub.domain.model import Receive, Unit
+from hub.domain.sanitize import replace_controls
+from hub.journal.queue import partner_state
+from hub.journal.queue.partner_state import PartnerStanding
+from hub.language.phrases import phrase
+from hub.store.transactions import Transaction
+
+#: Characters of a reason.
+REASON = 500
+_CODE = in_path("partner", phrase("code of the partner"))
+
+
+@attrs.frozen(kw_only=True)
+class ApiReasonGiven:
+    """Why something is done; it is recorded."""
+
+    asked = True
+    reason: str
+
+
+def clean_reason(text: str) -> str:
+    """Return a reason in one line. Raises `ApiProblem` if there is none."""
+    reason = replace_controls(" ".join(text.split()))[:REASON]
+    if not reason:
+        raise ApiProblem("order-unfit", flaws=[NamedFlaw("reason", phrase("Say why; the reason is recorded."))])
+    return reason
+
+
+def _find_partner(parts: ApiParts, call: ApiCall) -> Partner:
+    """Return the partner that the call names. Raises `ApiProblem` if there is none, or not for the token."""
+    code = call.text("partner")
+    partner = parts.live.config.partners.get(code)
+    if partner is None or not call.user.sees_partner(code):
+        raise ApiProblem("not-found")
+    return partner
+
+
+async def list_partners(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the partners of the token."""
+    standings = await parts.turns.look(partner_state.read_partner_standings)
+    config = parts.live.config
+    said = [
+        ApiPartner.of(config.partners[code], standings.get(code, PartnerStanding()), config.upstream)
+        for code in sorted(config.partners)
+        if call.user.sees_partner(code)
+    ]
+    return answer_value(ApiPartnerList(items=said), call)
+
+
+async def read_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with one partner."""
+    partner = _find_partner(parts, call)
+    standing = await parts.turns.look(partner_state.read_partner_standing, partner.code)
+    return answer_value(ApiPartner.of(partner, standing, parts.live.config.upstream), call)
+
+
+async def pause_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Pause the sending to a partner."""
+    return await _change(parts, call, paused=True)
+
+
+async def resume_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Resume the sending to a partner."""
+    return await _change(parts, call, paused=False)
+
+
+async def _change(parts: ApiParts, call: ApiCall, *, paused: bool) -> ConsoleResponse:
+    partner, reason = _find_partner(parts, call), clean_reason(call.body.reason)
+    if partner.receive is not Receive.PUSH:
+        raise ApiProblem("not-pushed")
+    deed = partner_state.pause_partner if paused else partner_state.resume_partner
+
+    def step(tx: Transaction) -> OrderedAnswer:
+        changed = deed(tx, partner.code, reason=reason, by=call.token.by, now=call.now)
+        said = ApiPauseResult(code=partner.code, paused=paused, changed=changed)
+        return OrderedAnswer(status=200, content=write_json(said, call.language))
+
+    made = await parts.journal.admit(CONSOLE, run_once, call.token.prefix, call.key, call.request, call.now, step)
+    return answer_order(made)
+
+
+async def list_units(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the units of the token that match a text."""
+    found = await parts.turns.look(reading.find_units, call.user, call.text("q"))
+    return answer_value(ApiUnitList(items=found.found, next=None, count=found.count), call)
+
+
+async def read_unit(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with one unit."""
+    code = call.text("unit")
+    found = await parts.turns.look(reading.find_units, call.user, code)
+    unit: Unit | None = next((each for each in found.found if each.code == code), None)
+    if unit is None:
+        raise ApiProblem("not-found")
+    return answer_value(unit, call)
+
+
+OPERATIONS = (
+    ApiOperation(
+        name="listPartners",
+        path="/partners",
+        tag="partners",
+        about=phrase("List the partners, with their certificates, pause and breaker."),
+        scopes=(Permission.SEE_PARTNERS,),
+        answers=ApiPartnerList,
+        run=list_partners,
+    ),
+    ApiOperation(
+        name="getPartner",
+        path="/partners/{partner}",
+        tag="partners",
+        about=phrase("Read one partner."),
+        scopes=(Permission.SEE_PARTNERS,),
+        parameters=(_CODE,),
+        answers=ApiPartner,
+        run=read_partner,
+    ),
+    ApiOperation(
+        name="pausePartner",
+        method="POST",
+        path="/partners/{partner}/pause",
+        tag="partners",
+        about=phrase("Pause the sending to a partner, on all nodes. Its messages wait."),
+        scopes=(Permission.MANAGE_PARTNERS,),
+        parameters=(_CODE,),
+        takes=ApiReasonGiven,
+        answers=ApiPauseResult,
+        run=pause_partner,
+    ),
+    ApiOperation(
+        name="resumePartner",
+        method="POST",
+        path="/partners/{partner}/resume",
+        tag="partners",
+        about=phrase("Resume the sending to a partner. If its breaker is open, it is tried at once."),
+        scopes=(Permission.MANAGE_PARTNERS,),
+        parameters=(_CODE,),
+        takes=ApiReasonGiven,
+        answers=ApiPauseResult,
+        run=resume_partner,
+    ),
+    ApiOperation(
+        name="listUnits",
+        path="/units",
+        tag="units",
+        about=phrase("Find units by code or name; the first 50."),
+        scopes=(Permission.SEE_REPORTS,),
+        parameters=(ApiParameter("q", phrase("code, or part of a name, with or without diacritics")),),
+        answers=ApiUnitList,
+        run=list_units,
+    ),
+    ApiOperation(
+        name="getUnit",
+        path="/units/{unit}",
+        tag="units",
+        about=phrase("Read one unit."),
+        scopes=(Permission.SEE_REPORTS,),
+        parameters=(in_path("unit", phrase("code of the unit")),),
+        answers=Unit,
+        run=read_unit,
+    ),
+)

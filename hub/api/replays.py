@@ -1,0 +1,256 @@
+"""The operations on replay plans: make, list, read, start, pause, resume, cancel, approve.
+
+An order is read as the page reads its form (`hub.console.replays.replay_orders`). The plan is the job: making one answers 202
+with its address, and the plan tells how far it is.
+"""
+
+from typing import Any
+
+import attrs
+
+from hub.api.idempotency import OrderedAnswer, run_once
+from hub.api.messages import CURSOR
+from hub.api.operation import (
+    ROOT,
+    ApiCall,
+    ApiOperation,
+    ApiParts,
+    answer_order,
+    answer_value,
+    in_path,
+)
+from hub.api.problems import ApiProblem, NamedFlaw
+from hub.api.schemas import write_json
+from hub.api.values import ApiPlan, ApiPlanItem, ApiPlanItems, ApiPlanList
+from hub.console import message_list
+from hub.console.layout import build_page_path
+from hub.console.permissions import Permission
+from hub.console.replays import replay_orders
+from hub.console.replays.correction_pages import FieldUnfit
+from hub.console.replays.replay_orders import ShownPlan
+from hub.console.replays.replay_pages import ITEMS, PLANS
+from hub.console.request import ConsoleResponse
+from hub.domain.fair_queue import CONSOLE
+from hub.journal.queue import replay_plans
+from hub.journal.queue.replay_plans import KeyReused, ReplayPlan, SamePerson
+from hub.journal.queue.replay_rules import PlanUnmovable
+from hub.language.phrases import phrase
+from hub.store.transactions import Transaction
+
+_PLAN = in_path("plan", phrase("id of the plan"))
+
+
+@attrs.frozen(kw_only=True)
+class ApiReplayOrder:
+    """An order to replay deliveries: conditions as in the search of messages, and how to go about it."""
+
+    asked = True
+    reason: str  # first, because it must be there
+    q: str | None = None
+    since: str | None = None
+    until: str | None = None
+    direction: str | None = None
+    state: str | None = None
+    delivery: str | None = None
+    kind: str | None = None
+    partner: str | None = None
+    unit: str | None = None
+    recipient: str | None = None
+    refusal: str | None = None
+    answer: str | None = None
+    id: tuple[str, ...] = ()
+    to: str | None = None
+    again: bool = False
+    rate: str | None = None
+    stop_after: int | None = None
+    start: bool = False
+
+    def fields(self) -> dict[str, str]:
+        """Return the order as the form of the page has it."""
+        said = {name: getattr(self, name) or "" for name in (*message_list.CHOOSING, "to", "reason", "rate")}
+        numbers = {"stop_after": "" if self.stop_after is None else str(self.stop_after)}
+        return said | numbers | {"id": " ".join(self.id), "again": "1" if self.again else ""}
+
+
+async def make_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Record an order to replay deliveries. The hub chooses them from now on; the plan tells how far it is."""
+    wanted: ApiReplayOrder = call.body
+    try:
+        order = await replay_orders.read_order(parts.journal, parts.live, call.user, wanted.fields(), call.now)
+    except FieldUnfit as unfit:
+        raise ApiProblem("order-unfit", unfit.why) from None
+
+    def step(tx: Transaction) -> OrderedAnswer:
+        plan = replay_plans.make_plan(
+            tx,
+            order.choice,
+            key=f"{call.token.prefix} {call.key}",
+            reason=order.reason,
+            by=call.token.by,
+            now=call.now,
+            goes=wanted.start,
+            rate=order.rate,
+            stop_after=order.stop_after,
+        )
+        return _answer_plan(call, plan, status=202)
+
+    return await _order(parts, call, step)
+
+
+def _answer_plan(call: ApiCall, plan: ReplayPlan, status: int = 200) -> OrderedAnswer:
+    location = build_page_path(*ROOT, "replays", plan.id) if status == 202 else None
+    return OrderedAnswer(status=status, content=write_json(ApiPlan.of(plan), call.language), location=location)
+
+
+async def _order(parts: ApiParts, call: ApiCall, step: Any) -> ConsoleResponse:
+    try:
+        made = await parts.journal.admit(CONSOLE, run_once, call.token.prefix, call.key, call.request, call.now, step)
+    except KeyError:
+        raise ApiProblem("not-found") from None
+    except KeyReused:
+        raise ApiProblem("key-reused") from None
+    except SamePerson:
+        raise ApiProblem("same-person") from None
+    except PlanUnmovable as unmovable:
+        raise ApiProblem("state-unfit", str(unmovable.state)) from None
+    return answer_order(made)
+
+
+async def start_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Start a plan."""
+    return await _steer(parts, call, "start")
+
+
+async def pause_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Pause a plan."""
+    return await _steer(parts, call, "pause")
+
+
+async def resume_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Resume a plan."""
+    return await _steer(parts, call, "resume")
+
+
+async def cancel_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Cancel a plan."""
+    return await _steer(parts, call, "cancel")
+
+
+async def approve_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Approve a plan."""
+    return await _steer(parts, call, "approve")
+
+
+async def _steer(parts: ApiParts, call: ApiCall, what: str) -> ConsoleResponse:
+    over = parts.live.config.replay.approve_over
+
+    def step(tx: Transaction) -> OrderedAnswer:
+        plan = replay_orders.steer_plan(tx, call.user, call.text("plan"), what, now=call.now, approve_over=over)
+        return _answer_plan(call, plan)
+
+    return await _order(parts, call, step)
+
+
+async def list_plans(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with one page of the plans."""
+    before = call.text("cursor") or None
+    plans = await parts.turns.look(replay_orders.list_visible_plans, call.user, PLANS + 1, before)
+    shown = plans[:PLANS]
+    said = ApiPlanList(items=list(map(ApiPlan.of, shown)), next=shown[-1].id if len(plans) > PLANS else None)
+    return answer_value(said, call)
+
+
+async def read_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with one plan and what has become of its deliveries."""
+    seen = await _read_shown(parts, call, 0, 0)
+    return answer_value(ApiPlan.of(seen.plan, seen.results), call)
+
+
+async def _read_shown(parts: ApiParts, call: ApiCall, after: int, limit: int) -> ShownPlan:
+    try:
+        return await parts.turns.look(replay_orders.read_shown_plan, call.user, call.text("plan"), after, limit)
+    except KeyError:
+        raise ApiProblem("not-found") from None
+
+
+async def list_plan_items(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with some deliveries of a plan, each with its state before and now."""
+    after = call.text("cursor") or "0"
+    if not (after.isascii() and after.isdecimal() and len(after) <= 18):
+        raise ApiProblem("parameter-wrong", flaws=[NamedFlaw("cursor", phrase("is no cursor of this list"))])
+    found = (await _read_shown(parts, call, int(after), ITEMS + 1)).items
+    following = str(found[ITEMS - 1].number) if len(found) > ITEMS else None
+    said = ApiPlanItems(items=list(map(ApiPlanItem.of, found[:ITEMS])), next=following)
+    return answer_value(said, call)
+
+
+def _plan_operation(
+    name: str, path: str, *, scopes: tuple[Permission, ...] = (Permission.SEE_REPLAYS,), **said: Any
+) -> ApiOperation:
+    return ApiOperation(name=name, path=path, tag="replays", scopes=scopes, **said)
+
+
+def _steering(name: str, what: str, **said: Any) -> ApiOperation:
+    return _plan_operation(
+        name,
+        f"/replays/{{plan}}/{what}",
+        method="POST",
+        scopes=tuple(replay_orders.NEEDED[what]),
+        parameters=(_PLAN,),
+        answers=ApiPlan,
+        **said,
+    )
+
+
+OPERATIONS = (
+    _plan_operation(
+        "listPlans",
+        "/replays",
+        about=phrase("List the plans, newest first, 50 on a page."),
+        parameters=(CURSOR,),
+        answers=ApiPlanList,
+        run=list_plans,
+    ),
+    _plan_operation(
+        "makePlan",
+        "/replays",
+        method="POST",
+        about=phrase(
+            "Order to replay deliveries, again or for the first time. The plan is the job: read how far it is."
+        ),
+        scopes=(Permission.REPLAY,),
+        takes=ApiReplayOrder,
+        answers=ApiPlan,
+        status=202,
+        keyed=True,
+        run=make_plan,
+    ),
+    _plan_operation(
+        "getPlan",
+        "/replays/{plan}",
+        about=phrase("Read one plan, and what has become of its deliveries."),
+        parameters=(_PLAN,),
+        answers=ApiPlan,
+        run=read_plan,
+    ),
+    _plan_operation(
+        "listPlanItems",
+        "/replays/{plan}/deliveries",
+        about=phrase("List the deliveries of a plan with their state before and now, 100 on a page."),
+        parameters=(_PLAN, CURSOR),
+        answers=ApiPlanItems,
+        run=list_plan_items,
+    ),
+    _steering("startPlan", "start", about=phrase("Start a plan whose deliveries are chosen."), run=start_plan),
+    _steering("pausePlan", "pause", about=phrase("Pause a plan. What it has queued stays queued."), run=pause_plan),
+    _steering(
+        "resumePlan", "resume", about=phrase("Resume a plan that was paused or that errors stopped."), run=resume_plan
+    ),
+    _steering("cancelPlan", "cancel", about=phrase("Cancel a plan. What it has queued stays queued."), run=cancel_plan),
+    _steering(
+        "approvePlan",
+        "approve",
+        about=phrase("Approve a plan that another person has made."),
+        run=approve_plan,
+    ),
+)

@@ -1,0 +1,162 @@
+"""The operations on reports: which there are, one report, the facts behind a number, the report as a file.
+
+Counts and reads as the pages do (`hub.console.reading`, `hub.console.standing`), in processes beside the hub.
+"""
+
+import json
+from enum import StrEnum
+
+from hub.api.messages import CURSOR
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value, in_path
+from hub.api.problems import ApiProblem, NamedFlaw
+from hub.api.values import ApiFactList, ApiForm, ApiPeriod, ApiReport, ApiReportList, ApiReportStanding
+from hub.console import reading, standing
+from hub.console.permissions import Permission
+from hub.console.request import ConsoleResponse, RequestRefused
+from hub.console.visible_messages import PRIVATE
+from hub.domain.fair_queue import CONSOLE
+from hub.language.phrases import phrase
+from hub.report.output import outputs
+from hub.report.signed import sealed
+from hub.runtime.thread_pool import THRESHOLD
+from hub.workload import closing
+
+
+class ReportFormat(StrEnum):
+    """The format of a report as a file."""
+
+    XLSX = "xlsx"
+    PDF = "pdf"
+    HTML = "html"
+    CSV = "csv"
+    JSON = "json"
+    XML = "xml"
+
+
+_FORM = in_path("form", phrase("id of the form, such as edoc"))
+_UNIT = in_path("unit", phrase("code of the unit"))
+_PERIOD = in_path("period", phrase("the period: 2026-11, 2026-Q4, 2026-H1, 2026-9M or 2026"))
+_ADDRESS = (_FORM, _UNIT, _PERIOD)
+_COLUMN = in_path("column", phrase("key of the column"))
+
+
+def _name(call: ApiCall) -> tuple[str, str, str]:
+    return call.text("form"), call.text("unit"), call.text("period")
+
+
+async def list_reports(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the forms and periods of which there are reports."""
+    book = await parts.journal.read(closing.keep_closed_workdays, await parts.turns.read_book())
+    shown = await parts.turns.work(CONSOLE, THRESHOLD, reading.list_report_choices, call.now, book)
+    said = ApiReportList(
+        forms=[
+            ApiForm(
+                id=each.id,
+                title=each.title.say(call.language),
+                service=each.service,
+                since=each.since,
+                until=each.until,
+            )
+            for each in shown.forms
+        ],
+        periods=[
+            ApiPeriod(text=each.text, first=each.first, last=each.last)
+            for _, members in shown.periods
+            for each in members
+        ],
+    )
+    return answer_value(said, call)
+
+
+async def read_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with one report and its state."""
+    form, unit, period = _name(call)
+    book = await parts.journal.read(closing.keep_closed_workdays, await parts.turns.read_book())
+    words = (call.user, book, form, unit, period, call.now)
+    counted, stands = await parts.turns.count(
+        call.user.name, call.wanted, form, standing.count_report_with_standing, *words, charted=False
+    )
+    asked = counted.asked
+    said = ApiReport(
+        form=asked.form.id,
+        unit=asked.members[0],
+        period=asked.period.text,
+        complete=asked.complete,
+        revision=asked.revision,
+        standing=ApiReportStanding.of(stands),
+        report=json.loads(outputs.write_json_report(counted.report, asked.names)),
+    )
+    return answer_value(said, call)
+
+
+async def list_facts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with one page of the facts behind a number."""
+    form, unit, period = _name(call)
+    try:
+        after = reading.FactCursor.parse(call.text("cursor")) if call.text("cursor") else None
+    except RequestRefused:
+        flaw = NamedFlaw("cursor", phrase("is no cursor of this list"))
+        raise ApiProblem("parameter-wrong", flaws=[flaw]) from None
+    address = (form, unit, period, call.text("column"))
+    words = (call.user, await parts.turns.read_book(), address, call.text("of") or None, after, call.now)
+    page = await parts.turns.count(call.user.name, call.wanted, form, reading.read_facts_page, *words)
+    return answer_value(ApiFactList.of(page, () if call.user.may(Permission.SEE_PRIVATE) else PRIVATE), call)
+
+
+async def read_file(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the report as a file."""
+    form, unit, period = _name(call)
+    kind = call.text("format")
+    words = (call.user, await parts.turns.read_book(), form, unit, period, call.now, kind, call.language)
+    made = await parts.turns.count(call.user.name, call.wanted, form, reading.write_report_file, *words)
+    content = made.content
+    if not isinstance(content, bytes):
+        identity = parts.live.config.identity
+        content = await parts.turns.work(
+            CONSOLE, THRESHOLD, sealed.seal_report, content.report, content.names, content.lines, identity
+        )
+    name = f"{made.asked.form.id}_{made.asked.members[0]}_{made.asked.period.text}.{kind}"
+    return ConsoleResponse(content=content, content_type=reading.KINDS[kind], filename=name)
+
+
+OPERATIONS = (
+    ApiOperation(
+        name="listReports",
+        path="/reports",
+        tag="reports",
+        about=phrase("List the forms and periods of which there are reports."),
+        scopes=(Permission.SEE_REPORTS,),
+        answers=ApiReportList,
+        run=list_reports,
+    ),
+    ApiOperation(
+        name="getReport",
+        path="/reports/{form}/{unit}/{period}",
+        tag="reports",
+        about=phrase("Read one report and its state."),
+        scopes=(Permission.SEE_REPORTS,),
+        parameters=_ADDRESS,
+        answers=ApiReport,
+        run=read_report,
+    ),
+    ApiOperation(
+        name="listReportFacts",
+        path="/reports/{form}/{unit}/{period}/cells/{column}",
+        tag="reports",
+        about=phrase("List the facts behind a number of a report, 100 on a page."),
+        scopes=(Permission.SEE_REPORTS,),
+        parameters=(*_ADDRESS, _COLUMN, ApiParameter("of", phrase("the unit of the row; none: the total")), CURSOR),
+        answers=ApiFactList,
+        run=list_facts,
+    ),
+    ApiOperation(
+        name="getReportFile",
+        path="/reports/{form}/{unit}/{period}/file",
+        tag="reports",
+        about=phrase("Get a report as a file."),
+        scopes=(Permission.SEE_REPORTS,),
+        parameters=(*_ADDRESS, ApiParameter("format", phrase("format of the file"), kind=ReportFormat, required=True)),
+        media=tuple(each.partition(";")[0] for each in reading.KINDS.values()),
+        run=read_file,
+    ),
+)

@@ -1,0 +1,27 @@
+"""Lists the operations of the API. The list routes the requests and makes the OpenAPI document.
+
+An operation with a fixed piece stands before one that has a parameter in its place.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from hub.api import messages, partners, replays, reports, watching
+from hub.api.operation import ApiOperation
+
+OPERATIONS: Sequence[ApiOperation] = (
+    *watching.OPERATIONS,
+    *messages.OPERATIONS,
+    *replays.OPERATIONS,
+    *partners.OPERATIONS,
+    *reports.OPERATIONS,
+)
+
+
+def find_operations(pieces: tuple[str, ...]) -> dict[str, tuple[ApiOperation, Mapping[str, str]]]:
+    """Return the operations at the address *pieces* behind `/api/v1`, by method, with the parameters of the path."""
+    found: dict[str, tuple[ApiOperation, Mapping[str, str]]] = {}
+    for each in OPERATIONS:
+        said = each.match(pieces)
+        if said is not None:
+            found.setdefault(each.method, (each, said))
+    return found

@@ -1,0 +1,178 @@
+"""Stores the tokens of programs that use the API: scopes, units, partners, expiry. Contains one table, no HTTP.
+
+A token is shown once, when it is made. The journal keeps the SHA-256 of it, so nobody who reads the journal can use it,
+and its first letters, by which it is found: in the journal, in a log, in a repository where somebody left it. A token
+has 256 random bits, so no attempt to guess one is worth while; wrong ones are counted all the same
+(`hub.api.token_check`).
+
+A token acts for its owner, the person who answers for it. In `by` of an event stands `OWNER/TOKEN`: who made a plan
+cannot approve it by a token of one's own.
+
+Each function is one step of a transaction. Each change writes an event that names who made it.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import attrs
+import sqlalchemy as sa
+
+from hub.console.permissions import Permission, Role
+from hub.console.users import User
+from hub.domain.model import Event
+from hub.journal import events
+from hub.store import transactions
+from hub.store.tables import api_key, api_token
+from hub.store.transactions import Transaction
+
+#: What every token begins with.
+MARK = "lt"
+_TOKEN = re.compile(rf"{MARK}_([0-9a-f]{{8}})_([A-Za-z0-9_-]{{43}})", re.ASCII)
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
+#: A token lasts at most so many days.
+LONGEST = 730
+#: The last use is written again after this time.
+_STALE = timedelta(minutes=1)
+
+
+@attrs.frozen(kw_only=True)
+class ApiToken:
+    """A token, without its secret."""
+
+    name: str
+    prefix: str  #: its letters up to the secret: `lt_1a2b3c4d`
+    owner: str  #: the person who answers for it
+    scopes: tuple[str, ...]  #: permissions
+    units: tuple[str, ...]  #: unit codes, each including the units below it, or `*`
+    partners: tuple[str, ...]  #: partner codes, or `*`
+    made_at: datetime
+    made_by: str
+    until: datetime
+    used_at: datetime | None = None  #: to the minute
+
+    @property
+    def by(self) -> str:
+        """What events name as the person who did something with it."""
+        return f"{self.owner}/{self.name}"
+
+    def is_stale(self, now: datetime) -> bool:
+        """Tell whether the last use should be written again."""
+        return self.used_at is None or now - self.used_at >= _STALE
+
+
+@attrs.frozen(kw_only=True)
+class TokenUser(User):
+    """What the pages' functions take as their user: a token, whose permissions are its scopes."""
+
+    scopes: frozenset[Permission]
+
+    @classmethod
+    def of(cls, token: ApiToken) -> "TokenUser":
+        """Return *token* as a user. A scope that is no permission any more gives none."""
+        return cls(
+            name=token.by,
+            role=Role.VIEWER,
+            units=token.units,
+            partners=token.partners,
+            added_at=token.made_at,
+            changed_at=token.made_at,
+            scopes=frozenset(Permission(each) for each in token.scopes if each in {*Permission}),
+        )
+
+    def may(self, what: Permission) -> bool:
+        """Tell whether the token has the scope *what*."""
+        return what in self.scopes
+
+
+class TokenUnfit(ValueError):
+    """The text is not a valid name of a token."""
+
+
+def normalise_token_name(text: str) -> str:
+    """Return the name of a token in *text*, in lower case. Raises `TokenUnfit`."""
+    name = text.strip().lower()
+    if not _NAME.fullmatch(name):
+        raise TokenUnfit(text)
+    return name
+
+
+def write_token(prefix: str, secret: str) -> str:
+    """Return the token of a prefix of 8 hexadecimal digits and a secret of 43 letters of URL-safe base64."""
+    return f"{MARK}_{prefix}_{secret}"
+
+
+def find_prefix(token: str) -> str | None:
+    """Return the first letters of *token*, by which it is found; None if it is no token."""
+    found = _TOKEN.fullmatch(token)
+    return f"{MARK}_{found[1]}" if found else None
+
+
+def hash_token(token: str) -> str:
+    """Return the hash under which the journal stores a token."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def add_token(tx: Transaction, token: ApiToken, sha256: str) -> bool:
+    """Add a token with the hash of it. Return False if the name is taken."""
+    row = attrs.asdict(token) | {"sha256": sha256}
+    row |= {name: json.dumps(row[name]) for name in ("scopes", "units", "partners")}
+    if not transactions.insert_missing_rows(tx, api_token, [row]):
+        return False
+    said: dict[str, object] = {name: list(getattr(token, name)) for name in ("scopes", "units", "partners")}
+    said |= {"token": token.name, "prefix": token.prefix, "owner": token.owner, "until": token.until.isoformat()}
+    events.append_events(tx, Event("token-added", token.made_at, None, None, said | {"by": token.made_by}))
+    return True
+
+
+def list_tokens(tx: Transaction) -> Sequence[ApiToken]:
+    """Return all tokens, sorted by name."""
+    return [_read(row) for row in tx.execute(sa.select(api_token).order_by(api_token.c.name)).mappings()]
+
+
+def remove_token(tx: Transaction, name: str, *, by: str, now: datetime) -> bool:
+    """Remove the token *name*: from now on it is not known. Return False if there is none."""
+    row = tx.execute(sa.select(api_token).where(api_token.c.name == name)).mappings().first()
+    if row is None:
+        return False
+    tx.execute(sa.delete(api_key).where(api_key.c.token == row["prefix"]))
+    tx.execute(sa.delete(api_token).where(api_token.c.name == name))
+    said = {"token": name, "prefix": row["prefix"], "by": by}
+    events.append_events(tx, Event("token-removed", now, None, None, said))
+    return True
+
+
+def find_token(tx: Transaction, token: str) -> ApiToken | None:
+    """Return the token whose secret *token* has, also if it has expired; None for any other text.
+
+    The hashes are compared in a time that does not depend on them.
+    """
+    prefix = find_prefix(token)
+    if prefix is None:
+        return None
+    row = tx.execute(sa.select(api_token).where(api_token.c.prefix == prefix)).mappings().first()
+    kept = "" if row is None else row["sha256"]
+    return _read(row) if hmac.compare_digest(kept, hash_token(token)) and row is not None else None
+
+
+def touch_token(tx: Transaction, name: str, now: datetime) -> None:
+    """Write the time of the token's last use."""
+    tx.execute(sa.update(api_token).where(api_token.c.name == name).values(used_at=now))
+
+
+def record_refused_token(tx: Transaction, prefix: str | None, address: str, why: str, now: datetime) -> None:
+    """Write the event of a wrong token. *prefix*: its first letters, if there is such a token."""
+    if prefix is not None and tx.scalar(sa.select(api_token.c.name).where(api_token.c.prefix == prefix)) is None:
+        prefix = None  # it may be the secret of something else
+    events.append_events(
+        tx, Event("token-refused", now, None, None, {"prefix": prefix, "address": address, "reason": why})
+    )
+
+
+def _read(row: sa.RowMapping) -> ApiToken:
+    names = {field.name for field in attrs.fields(ApiToken)}
+    fields = {name: value for name, value in row.items() if name in names}
+    return ApiToken(**fields | {name: tuple(json.loads(row[name])) for name in ("scopes", "units", "partners")})

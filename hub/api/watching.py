@@ -1,0 +1,114 @@
+"""The operations that watch the exchange: overview, readiness, events; and the token of the request.
+
+Reads what the pages read (`hub.console.events_page`, `hub.monitoring.overview`).
+"""
+
+from hub.api.messages import CURSOR
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value
+from hub.api.problems import ApiProblem, NamedFlaw
+from hub.api.values import ApiCheck, ApiEventList, ApiReadiness, ApiStatus, ApiTokenInfo
+from hub.console.exchange import events_page, overview_page
+from hub.console.permissions import Permission
+from hub.console.request import ConsoleResponse, RequestRefused
+from hub.language.phrases import phrase
+from hub.monitoring import overview
+
+
+async def read_status(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the overview of the exchange."""
+    config = parts.live.config
+    found = await parts.turns.look(overview.measure_overview, config.partners, call.now)
+    return answer_value(ApiStatus.of(config.name, overview_page.limit_overview(found, call.user)), call)
+
+
+async def read_readiness(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the checks of `/readyz`, with details."""
+    checks = await parts.checks()
+    said = [ApiCheck(name=name, code=code, detail=detail) for name, (code, detail) in checks.items()]
+    return answer_value(ApiReadiness(items=said), call)
+
+
+async def list_events(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with one page of the events that no message leads to."""
+    asked = {name: call.text(name) for name in events_page.FIELDS}
+    if call.text("cursor"):
+        asked["before"] = call.text("cursor")
+    try:
+        search = events_page.read_event_search(asked)
+    except RequestRefused:
+        flaw = NamedFlaw("cursor", phrase("is no cursor of this list"))
+        raise ApiProblem("parameter-wrong", flaws=[flaw]) from None
+    found = await parts.turns.look(events_page.read_events_page, search, parts.live.config.partners, call.user)
+    if found.wrong:
+        raise ApiProblem("search-unfit", flaws=[NamedFlaw("", each) for each in found.wrong])
+    page = found.page
+    more = None if page.more is None else page.more.text()
+    return answer_value(ApiEventList.of(page.found, more, page.reached), call)
+
+
+async def read_token(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with what the token of the request may see and do."""
+    token = call.token
+    said = ApiTokenInfo(
+        name=token.name,
+        prefix=token.prefix,
+        owner=token.owner,
+        scopes=token.scopes,
+        units=token.units,
+        partners=token.partners,
+        until=token.until,
+    )
+    return answer_value(said, call)
+
+
+OPERATIONS = (
+    ApiOperation(
+        name="getToken",
+        path="/token",
+        tag="token",
+        about=phrase("Read what the token of the request may see and do."),
+        scopes=(),
+        answers=ApiTokenInfo,
+        run=read_token,
+    ),
+    ApiOperation(
+        name="getStatus",
+        path="/status",
+        tag="status",
+        about=phrase("Read the overview: each partner's deliveries, refusals, breaker, pause, link and certificate."),
+        scopes=(Permission.SEE_OVERVIEW,),
+        whole=True,
+        answers=ApiStatus,
+        run=read_status,
+    ),
+    ApiOperation(
+        name="getReadiness",
+        path="/readiness",
+        tag="status",
+        about=phrase("Read the checks of the readiness, with details."),
+        scopes=(Permission.SEE_READINESS,),
+        answers=ApiReadiness,
+        run=read_readiness,
+    ),
+    ApiOperation(
+        name="listEvents",
+        path="/events",
+        tag="events",
+        about=phrase("Find the events that no message leads to, newest first, 50 on a page."),
+        scopes=(Permission.SEE_EVENTS,),
+        whole=True,
+        parameters=(
+            ApiParameter("q", phrase("Tracking, or words that stand in the event")),
+            ApiParameter("kind", phrase("name of the event, such as user-signed-in")),
+            ApiParameter("partner", phrase("partner or link that it is about; -: about none")),
+            ApiParameter("user", phrase("account or person")),
+            ApiParameter(
+                "since", phrase("from this time on: 2026-11-27, 27/11/2026 08:00, or ISO 8601 with an offset")
+            ),
+            ApiParameter("until", phrase("before this time")),
+            CURSOR,
+        ),
+        answers=ApiEventList,
+        run=list_events,
+    ),
+)

@@ -1,0 +1,183 @@
+"""`lienthong tokens`: manages the tokens of programs that use the API."""
+
+import getpass
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import attrs
+import click
+
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, WholeNumber, command, command_group, pass_screen, t
+from hub.console.permissions import PERMISSIONS, Permission, Role
+
+if TYPE_CHECKING:
+    from hub.api.tokens import ApiToken
+    from hub.config import Config
+    from hub.store.transactions import Transaction
+
+_SCOPES = [each.value for each in Permission]
+
+
+@command_group("tokens", t("The tokens of programs that use the API: add, list, remove."))
+def tokens() -> None:
+    pass
+
+
+@command(
+    "add",
+    t(
+        "Add a token. It is printed once, and cannot be shown again: only its SHA-256 is kept.\n\nEach scope is a "
+        "permission of the console; --role gives all of a role. A program sends the token in the header "
+        "Authorization: Bearer TOKEN."
+    ),
+    "lienthong tokens add kho-du-lieu --scope find-messages --scope see-reports",
+    "lienthong tokens add giam-sat --scope see-overview --scope see-events --days 365",
+    "lienthong tokens add gui-lai --role engineer --partner vpub --owner nguyenvana",
+)
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(_SCOPES),
+    multiple=True,
+    metavar="SCOPE",
+    help=t("What it may do; repeatable: {scopes}.", scopes=", ".join(_SCOPES)),
+)
+@click.option(
+    "--role", type=click.Choice([each.value for each in Role]), help=t("All permissions of this role as scopes.")
+)
+@click.option(
+    "--unit",
+    "units",
+    multiple=True,
+    metavar="CODE|'*'",
+    help=t("A unit that it sees, including the units below it; repeatable. Without it, all."),
+)
+@click.option(
+    "--partner",
+    "partners",
+    multiple=True,
+    metavar="CODE|'*'",
+    help=t("A partner whose messages and deliveries it sees; repeatable. Without it, all."),
+)
+@click.option("--days", type=WholeNumber(1), default=90, show_default=True, help=t("It expires after so many days."))
+@click.option("--owner", help=t("The person who answers for it; without it, who runs the command."))
+@pass_screen
+def add_api_token(
+    screen: Screen,
+    name: str,
+    scopes: tuple[str, ...],
+    role: str | None,
+    units: tuple[str, ...],
+    partners: tuple[str, ...],
+    days: int,
+    owner: str | None,
+) -> None:
+    from hub.api.tokens import LONGEST, ApiToken, add_token, find_prefix, hash_token, write_token
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.config import ANY
+    from hub.store import transactions
+
+    granted = sorted({*scopes, *(PERMISSIONS[Role(role)] if role else ())})
+    if not granted:
+        raise click.UsageError(t("--scope or --role is needed"))
+    if days > LONGEST:
+        raise click.UsageError(t("a token lasts at most {days} days", days=LONGEST))
+    now, by = datetime.now(UTC), getpass.getuser()
+    text = write_token(secrets.token_hex(4), secrets.token_urlsafe(32))
+    token = ApiToken(
+        name=_named(name),
+        prefix=find_prefix(text) or "",
+        owner=" ".join((owner or by).split()),
+        scopes=tuple(str(each) for each in granted),
+        units=tuple(dict.fromkeys(units or [ANY])),
+        partners=tuple(dict.fromkeys(partners or [ANY])),
+        made_at=now,
+        made_by=by,
+        until=now + timedelta(days=days),
+    )
+    config = read_journal_config(screen)
+    with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
+        _check_limits(tx, token, config)
+        if not add_token(tx, token, hash_token(text)):
+            raise CommandStop(t("the token {name} exists already", name=token.name))
+    screen.row(_row(token) | {"token": text}, text)
+    screen.note(t("Added {name}. Keep the token now: it cannot be shown again.", name=token.name))
+
+
+def _check_limits(tx: "Transaction", token: "ApiToken", config: "Config") -> None:
+    """Check that the units and partners of *token* exist. Raises `CommandStop`."""
+    from hub.config import ANY
+    from hub.console.users import find_unknown_units
+
+    if unknown := find_unknown_units(tx, token.units):
+        raise CommandStop(t("there is no unit {codes}", codes=" ".join(unknown)), NOT_FOUND)
+    if unknown := [code for code in token.partners if code != ANY and code not in config.partners]:
+        raise CommandStop(t("there is no partner {code}", code=" ".join(unknown)), NOT_FOUND)
+
+
+@command(
+    "list",
+    t("List the tokens: their scopes and limits, when they expire, and when each was used last."),
+    "lienthong tokens list",
+    "lienthong tokens list --json | jq 'select(.prefix == \"lt_1a2b3c4d\")'",
+)
+@pass_screen
+def list_api_tokens(screen: Screen) -> None:
+    from hub.api.tokens import list_tokens
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.store import transactions
+
+    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+        found = list_tokens(tx)
+    titles = {
+        "name": t("name"),
+        "prefix": t("begins with"),
+        "owner": t("owner"),
+        "scopes": t("scopes"),
+        "units": t("units"),
+        "partners": t("partners"),
+        "until": t("expires"),
+        "used_at": t("last used"),
+    }
+    if not screen.table(titles, map(_row, found)) and not screen.json:
+        screen.note(t("There is no token yet: lienthong tokens add"))
+
+
+@command(
+    "remove",
+    t("Remove a token. From now on the API refuses it."),
+    "lienthong tokens remove kho-du-lieu",
+)
+@click.argument("name")
+@pass_screen
+def remove_api_token(screen: Screen, name: str) -> None:
+    from hub.api.tokens import remove_token
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.store import transactions
+
+    name = _named(name)
+    with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
+        if not remove_token(tx, name, by=getpass.getuser(), now=datetime.now(UTC)):
+            raise CommandStop(t("there is no token {name}", name=name), NOT_FOUND)
+    screen.row({"name": name}, t("Removed {name}.", name=name))
+
+
+def _named(text: str) -> str:
+    from hub.api.tokens import TokenUnfit, normalise_token_name
+
+    try:
+        return normalise_token_name(text)
+    except TokenUnfit:
+        said = t("{name} is not a valid name: letters a to z, digits, . _ -", name=repr(text))
+        raise click.UsageError(said) from None
+
+
+def _row(token: "ApiToken") -> Mapping[str, object]:
+    return attrs.asdict(token)
+
+
+for each in (add_api_token, list_api_tokens, remove_api_token):
+    tokens.add_command(each)

@@ -1,0 +1,179 @@
+"""Reads an order to replay deliveries from the fields of a form, and steers plans. The pages and the API share it.
+
+An order reaches only what its user sees: the messages of the user's units, and deliveries to the user's partners.
+Contains no HTTP, no page and no SQL.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import attrs
+
+from hub.console import message_list, users
+from hub.console.permissions import Permission
+from hub.console.replays.correction_pages import FieldUnfit, clean_field, read_reason, sees_original
+from hub.console.users import User
+from hub.domain.local_time import find_local_day
+from hub.journal.queue import replay_plans
+from hub.journal.queue.replay import ReplayChoice
+from hub.journal.queue.replay_plans import PlannedItem, ReplayPlan
+from hub.journal.queue.replay_rules import PlanEvent
+from hub.journal.search import MessageFilter
+from hub.journal.search_request import SearchRequest, plan_search
+from hub.language.phrases import phrase
+from hub.partner import rate_limit
+from hub.partner.rate_limit import Rate
+from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
+from hub.units.live import Live
+
+#: Maximum characters of a field; the forms have the same limits.
+LONGEST = 200
+#: Fields that choose messages, as in the address of a search.
+SEARCH = tuple(message_list.CHOOSING)
+#: What a person may do with a plan, and the event for which its state must have room.
+STEPS = {
+    "start": PlanEvent.RUN,
+    "approve": PlanEvent.APPROVE,
+    "pause": PlanEvent.PAUSE,
+    "resume": PlanEvent.RESUME,
+    "cancel": PlanEvent.CANCEL,
+}
+#: The permissions of which a step needs one. Who may approve a plan may also reject it.
+NEEDED = {
+    "start": (Permission.REPLAY,),
+    "approve": (Permission.APPROVE,),
+    "pause": (Permission.REPLAY,),
+    "resume": (Permission.REPLAY,),
+    "cancel": (Permission.REPLAY, Permission.APPROVE),
+}
+
+
+@attrs.frozen(kw_only=True)
+class ReplayOrder:
+    """What a person orders."""
+
+    choice: ReplayChoice
+    reason: str
+    rate: Rate | None
+    stop_after: int | None
+
+
+def may_press(user: User, what: str, *, corrects: bool = False) -> bool:
+    """Tell whether *user* may take the step *what* of a plan: has one of the permissions that it needs.
+
+    *corrects*: the plan is a correction. It is one commit, so it is never paused, and who sends it may correct.
+    """
+    if corrects and what in {"start", "resume", "pause"}:
+        return what != "pause" and user.may(Permission.CORRECT)
+    return any(map(user.may, NEEDED.get(what, ())))
+
+
+async def read_order(journal: Journal, live: Live, user: User, form: Mapping[str, str], now: datetime) -> ReplayOrder:
+    """Return the order in the fields *form* of *user*. Raises `FieldUnfit`."""
+    choice = await _read_choice(journal, live, user, form, now)
+    return ReplayOrder(
+        choice=choice,
+        reason=read_reason(form.get("reason", "")),
+        rate=_read_rate(form.get("rate", "")),
+        stop_after=_read_number(form.get("stop_after", "")),
+    )
+
+
+async def _read_choice(
+    journal: Journal, live: Live, user: User, form: Mapping[str, str], now: datetime
+) -> ReplayChoice:
+    said = {name: clean_field(form.get(name, ""), LONGEST) for name in (*SEARCH, "id", "to")}
+    if not any(said.values()):
+        raise FieldUnfit(phrase("Choose by at least one field; everything at once is refused."))
+    config = live.config
+    names = {code: partner.name for code, partner in user.keep_visible(config.partners).items()}
+    if said["to"] and said["to"] not in names:
+        raise FieldUnfit(phrase("There is no partner {code}.", code=said["to"]))
+    plan = await journal.read(plan_search, _read_request(said), names, config.upstream, find_local_day(now))
+    for each in plan.unknown:
+        wrong = phrase("There is no partner {code}.", code=each.value)
+        unit = phrase("There is no unit {code}, or there are several.", code=each.value)
+        raise FieldUnfit(wrong if each.field == "partner" else unit)
+    ids = tuple(said["id"].split())
+    filters = await journal.read(_limit_filters, user, plan.filters)
+    wanted = [attrs.evolve(each, ids=ids or each.ids) for each in filters]
+    return ReplayChoice.of(wanted, None, said["to"] or None, again=form.get("again") == "1", made_at=now)
+
+
+def _limit_filters(tx: Transaction, user: User, filters: Sequence[MessageFilter]) -> list[MessageFilter]:
+    return message_list.limit_filters(user, users.read_visible_units(tx, user), filters)
+
+
+def list_visible_plans(tx: Transaction, user: User, limit: int, before: str | None) -> list[ReplayPlan]:
+    """Return at most *limit* plans that *user* sees, newest first: those ahead of the plan *before*."""
+    seen = users.read_visible_units(tx, user)
+    return replay_plans.list_plans_within(tx, limit, before, seen, user.visible_partners)
+
+
+def read_visible_plan(tx: Transaction, user: User, plan_id: str) -> ReplayPlan:
+    """Return the plan. Raises KeyError if there is none, or if it may concern what *user* does not see."""
+    plan = replay_plans.read_plan(tx, plan_id)
+    if not plan.choice.is_within(users.read_visible_units(tx, user), user.visible_partners):
+        raise KeyError(plan_id)
+    return plan
+
+
+@attrs.frozen
+class ShownPlan:
+    """A plan, and some of its deliveries."""
+
+    plan: ReplayPlan
+    results: Mapping[str, int]  #: the queued deliveries by their state now
+    items: list[PlannedItem]
+
+
+def read_shown_plan(tx: Transaction, user: User, plan_id: str, after: int, limit: int) -> ShownPlan:
+    """Return a plan and its next *limit* deliveries behind the number *after*. Raises KeyError as `read_visible_plan`."""
+    plan = read_visible_plan(tx, user, plan_id)
+    results = replay_plans.count_results(tx, plan_id) if plan.queued else {}
+    return ShownPlan(plan, results, replay_plans.list_items(tx, plan_id, after, limit) if limit else [])
+
+
+def steer_plan(
+    tx: Transaction, user: User, plan_id: str, what: str, *, now: datetime, approve_over: int | None
+) -> ReplayPlan:
+    """Take the step *what*, one of `STEPS`, of a plan for *user*.
+
+    A running correction is carried out by the service of a node, or by who started it. Raises `SamePerson`,
+    `PlanUnmovable`, and KeyError as `read_visible_plan`, or if *user* may not take the step of this correction.
+    """
+    corrects = read_visible_plan(tx, user, plan_id).corrects
+    if corrects is not None and not (may_press(user, what, corrects=True) and sees_original(tx, user, corrects)):
+        raise KeyError(plan_id)
+    by = user.name
+    if what == "start":
+        return replay_plans.start_plan(tx, plan_id, by=by, now=now, approve_over=approve_over)
+    if what == "approve":
+        return replay_plans.approve_plan(tx, plan_id, by=by, now=now)
+    return replay_plans.change_plan(tx, plan_id, STEPS[what], by=by, now=now)
+
+
+def _read_request(said: Mapping[str, str]) -> SearchRequest:
+    """Return what the fields of a search ask for. A search that would be widened is refused."""
+    query = message_list.parse_list_query(said)
+    for wrong in query.wrong:
+        raise FieldUnfit(wrong)
+    if bool(said["state"]) != bool(query.asked.state) or bool(said["direction"]) != bool(query.asked.direction):
+        raise FieldUnfit(phrase("This search finds no messages that could be replayed."))
+    return query.asked
+
+
+def _read_rate(text: str) -> Rate | None:
+    try:
+        return Rate.read(text.strip()) if text.strip() else None
+    except ValueError:
+        raise FieldUnfit(phrase("The rate must be {expected}.", expected=rate_limit.EXPECTED)) from None
+
+
+def _read_number(text: str) -> int | None:
+    if not text.strip():
+        return None
+    if not text.strip().isdecimal() or not 0 < int(text.strip()[:10]) < 1_000_000_000:
+        raise FieldUnfit(phrase("The number of errors must be a whole number from 1."))
+    return int(text)

@@ -1,0 +1,186 @@
+"""What programs read by the API: messages, their content, events, the overview, partners, units, reports."""
+
+import pytest
+from openapi_spec_validator import validate
+
+from hub.api.openapi import make_openapi
+from hub.api.table import OPERATIONS
+from hub.config import Partner
+from hub.domain.model import Event, Problem, Receive
+from hub.edxml.sample import make_sample_packet
+from hub.journal import events
+from hub.language.languages import Language
+from hub.store import transactions
+from tests import pki
+from tests.api_callers import Program
+from tests.console.test_console_messages import TRACKING, try_to_deliver
+from tests.console_town import done
+from tests.province import NOW
+
+
+def give_partners(town):
+    town.partners = {
+        code: Partner(code=code, name=code.upper(), certificates=(pki.partner(code).certificate,), receive=Receive.PUSH)
+        for code in ("vpub", "sotttt")
+    }
+
+
+@pytest.fixture
+def program(town):
+    give_partners(town)
+    return Program(town)
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_the_document_is_one_of_openapi_in_both_languages(language):
+    validate(make_openapi(language))
+
+
+def test_the_document_is_public_and_names_every_operation(program):
+    assert program.get("/openapi.json", authorization="").status == 200
+    told = [(path, method) for path, each in program.said["paths"].items() for method in each]
+    assert sorted(told) == sorted((each.path, each.method.lower()) for each in OPERATIONS)
+    assert len({each.name for each in OPERATIONS}) == len(OPERATIONS)
+
+
+def test_a_refused_document_is_found_by_its_number_and_says_why(town, program):
+    town.take(7, problems=(Problem("unit-unknown", "H55.99"),))
+    town.take(1)
+    assert program.get("/messages?q=7816/VPUB&state=refused").status == 200
+    (found,) = program.said["items"]
+    assert found["refusal"] == "unit-unknown: H55.99"
+    program.get(f"/messages/{found['id']}")
+    reason = {"code": "unit-unknown", "sentence": "No unit has this code; check it", "detail": "H55.99"}
+    assert program.said["reasons"] == [reason]
+    program.language = "vi"
+    program.get(f"/messages/{found['id']}")
+    assert program.said["reasons"][0]["sentence"] == "Không có đơn vị mang mã này; hãy kiểm tra mã"
+
+
+def test_messages_come_page_by_page_newest_first_and_newer_ones_are_asked_for(town, program):
+    ids = [town.take(number) for number in range(1, 121)][::-1]
+    assert program.get("/messages").status == 200
+    first, cursor = program.said, program.said["next"]
+    assert [each["id"] for each in first["items"]] == ids[:50]
+    assert (first["count"], first["newer"]) == (120, None)
+    program.get(f"/messages?cursor={cursor}")
+    assert [each["id"] for each in program.said["items"]] == ids[50:100]
+    newer = program.said["newer"]
+    program.get(f"/messages?cursor={program.said['next']}")
+    assert ([each["id"] for each in program.said["items"]], program.said["next"]) == (ids[100:], None)
+    program.get(f"/messages?after={newer}")
+    assert [each["id"] for each in program.said["items"]] == ids[:50]
+
+
+def test_what_a_search_finds_comes_as_a_file(town, program):
+    town.take(1)
+
+    async def collect(parts):
+        return b"".join([part async for part in parts])
+
+    for kind, begins in (("jsonl", b'{"id"'), ("csv", b"\xef\xbb\xbf")):
+        answer = program.get(f"/messages/export?format={kind}&q=7816/VPUB")
+        assert done(collect(answer.parts)).startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [("partner=nobody", "partner"), ("unit=H99", "unit"), ("since=h%C3%B4m%20qua", "since, until")],
+)
+def test_a_search_for_what_there_is_not_is_refused_and_not_nothing(program, query, name):
+    for place in ("/messages", "/messages/export", "/calls" if name != "unit" else "/messages"):
+        assert program.get(f"{place}?{query}").status == 422
+        assert (program.said["code"], program.said["problems"][0]["name"]) == ("search-unfit", name)
+
+
+def test_content_is_opened_on_record_in_the_name_of_the_token(town):
+    give_partners(town)
+    program = Program(town, name="kho", owner="an")
+    message = town.take(1, content=make_sample_packet("H55.13", "H55.01", "V/v kết nối", NOW.date()))
+    answer = program.get(f"/messages/{message}/content")
+    assert (answer.stored is not None, answer.content_type) == (True, "application/octet-stream")
+    program.get(f"/messages/{message}/packet")
+    assert program.said["is_xml"]
+    assert program.said["lines"]
+    number = program.said["attachments"][0]["number"]
+    assert program.get(f"/messages/{message}/attachments/{number}").status == 200
+    other = town.take(2, content=make_sample_packet("H55.13", "H55.01", "V/v khác", NOW.date()))
+    program.get(f"/messages/{message}/compare/{other}")
+    assert not program.said["parts"][0]["equal"]
+    opened = town.told("content-opened")
+    assert [each["content"] for each in opened] == ["bytes", "packet", "attachment", "packet", "packet"]
+    assert {each["user"] for each in opened} == {"an/kho"}
+
+
+def test_attempts_are_read_compared_and_traced(town, program):
+    message = town.take(1)
+    try_to_deliver(town, (503, b"away"), (200, b"<taken/>"))
+    program.get(f"/messages/{message}")
+    first, second = program.said["attempts"]
+    assert (first["reply_status"], second["outcome"]) == (503, "accepted")
+    assert [each["state"] for each in program.said["deliveries"][0]["stages"]][-1] == "delivered"
+    program.get(f"/messages/{message}/attempts/{second['id']}")
+    assert (program.said["status"], program.said["body"]) == (200, "<taken/>")
+    assert {"name": "authorization", "value": "***"} in [
+        {"name": each["name"].lower(), "value": each["value"]} for each in program.said["sent"]
+    ]
+    program.get(f"/messages/{message}/attempts/{first['id']}/compare/{second['id']}")
+    assert [each["part"] for each in program.said["parts"]] == ["request", "reply"]
+    program.get(f"/messages/{message}/events")
+    assert [each["event"] for each in program.said["items"]][:2] == ["message-accepted", "delivery-waiting"]
+    assert program.get(f"/messages/{message}/receipt").content == b"<receipt 1/>"
+
+
+def test_a_refused_call_is_found_by_its_tracking(town, program):
+    said = {"code": "certificate-unknown", "tracking": TRACKING, "certificate": "ab" * 32}
+    with transactions.write_transaction(town.engine) as tx:
+        events.append_events(tx, Event("call-refused", town.now, None, None, said))
+    program.get(f"/calls/{TRACKING}")
+    assert program.said["call"]["code"] == "certificate-unknown"
+    assert program.get(f"/messages/{TRACKING}").status == 404
+    program.get("/calls")
+    assert [each["tracking"] for each in program.said["items"]] == [TRACKING]
+
+
+def test_events_overview_and_readiness_are_those_of_the_pages(town, program):
+    town.add("binh", "H55.13")
+    program.get("/events?kind=user-added")
+    assert [each["fields"]["user"] for each in program.said["items"]] == ["binh"]
+    assert program.get("/events?cursor=x").status == 400
+    assert program.get("/events?partner=nobody").status == 422
+    town.take(1)
+    program.get("/status")
+    vpub = next(each for each in program.said["partners"] if each["code"] == "vpub")
+    assert vpub["deliveries"]["waiting"] == {"number": 1, "more": False}
+    program.get("/readiness")
+    assert {"name": "disk", "code": "ok", "detail": ""} in program.said["items"]
+    program.get("/token")
+    assert program.said["units"] == ["*"]
+
+
+def test_partners_and_units_are_read(program):
+    program.get("/partners")
+    assert [each["code"] for each in program.said["items"]] == ["sotttt", "vpub"]
+    program.get("/partners/vpub")
+    assert program.said["certificates"][0]["sha256"]
+    program.get("/units?q=so tttt")
+    assert program.get("/units/H55.13").status == 200
+    assert program.said["aliases"] == ["000.00.13.H55"]
+    assert program.get("/units/H55.99").status == 404
+
+
+def test_a_report_is_read_down_to_the_facts_of_a_cell(town, program):
+    message = town.take(1)
+    program.get("/reports")
+    assert "edoc" in [each["id"] for each in program.said["forms"]]
+    program.get("/reports/edoc/H55.13/2026-12")
+    assert program.said["report"]["total"]["sent_inside"] == 1
+    assert program.said["standing"]["step"] == "running"
+    program.get("/reports/edoc/H55.13/2026-12/cells/sent_inside")
+    assert (program.said["value"], [each["message"] for each in program.said["items"]]) == (1, [message])
+    assert program.get("/reports/edoc/H55.13/2026-12/cells/nothing").status == 404
+    for kind in ("csv", "json", "html", "xml"):
+        answer = program.get(f"/reports/edoc/H55.13/2026-12/file?format={kind}")
+        assert answer.filename == f"edoc_H55.13_2026-12.{kind}"
+    assert program.get("/reports/edoc/H55.13/2026-12/file").status == 400
+    assert program.get("/reports/edoc/H55.99/2026-12").status == 404
