@@ -37,7 +37,7 @@ from hub.report.signed.declaration_workbook import read_declaration_workbook as 
 from hub.report.signed.declaration_workbook import write_declaration_workbook
 from hub.report.signed.declaring import Declaration
 from hub.store.transactions import Transaction
-from hub.workload import closing, declarations, facts_behind, submission, unit_report
+from hub.workload import closing, declarations, facts_behind, given_paper, submission, unit_report
 from hub.workload.declarations import ComparedDeclaration
 from hub.workload.quick_count import count_with_summary
 from hub.workload.unit_report import Difference, ReportSources
@@ -59,6 +59,8 @@ KINDS: Mapping[str, str] = {
 }
 #: Kinds that list the evidence.
 LISTED = frozenset({"xlsx", "pdf", "xml"})
+#: Formats that show the newest revision that was given out.
+PAPER = frozenset({"html", "pdf"})
 
 
 @attrs.frozen
@@ -247,12 +249,18 @@ def write_report_file(
     kind: str,
     language: Language,
 ) -> ReportFile:
-    """Return the report as a file of *kind* for *user*. Raises `RequestRefused`.
+    """Return the report as a file of *kind* for *user*: on paper, the newest revision that was given out, if there is one.
+    Raises `RequestRefused`.
 
     A fact of a private service names what it is about, such as a dossier. These facts are listed only for a user with
     the permission `see-private`.
     """
     asked = read_visible_sources(tx, user, book, form, unit, period)
+    given = given_paper.read_given_paper(tx, asked.bare) if kind in PAPER else None
+    if given is not None:
+        words = (given.report, given.names, given.evidence, language, None)
+        content = formats.write_report(kind, *words, receiver=asked.receiver, revision=given.revision)
+        return ReportFile(asked.bare, content)
     if kind not in LISTED:
         return ReportFile(asked.bare, _written(kind, asked, asked.count(now), (), language))
     if kind == "xml":

@@ -3,9 +3,11 @@
 import hashlib
 import re
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 
 import pytest
 import sqlalchemy as sa
+from pypdf import PdfReader
 
 from hub.console import standing as console
 from hub.console.permissions import Role
@@ -114,6 +116,30 @@ def test_only_who_may_sign_gets_the_script_and_only_while_there_is_something_to_
     assert hand_in(clerk, by_signxml(get(clerk))).status == 303
     assert not clerk.get(PLACE).scripted
     assert "<script" not in clerk.page
+
+
+def test_the_paper_of_a_report_that_was_given_out_is_that_revision(town, clerk):
+    before = paper(clerk)
+    assert "Bản lần" not in before
+    octets = get(clerk)
+    town.take(2, at=INSIDE)
+    town.wait(minutes=5)
+    assert "Bản lần 1 – đã khóa, chờ ký" in paper(clerk)
+    assert paper(clerk, "html").count('<td data-column="sent">1</td>') == 2, "of the total and of the unit"
+    assert hand_in(clerk, by_signxml(octets)).status == 303
+    for kind in ("pdf", "html"):
+        signed = paper(clerk, kind)
+        assert "Bản lần 1 – đã ký" in signed
+        assert "Nguyễn Văn An" in signed
+    assert b",2," in clerk.get(f"{REPORT}.csv").content, "what is counted now"
+
+
+def paper(browser, kind="pdf"):
+    """Return the words of the report on paper."""
+    content = browser.get(f"{REPORT}.{kind}").content
+    if kind == "html":
+        return " ".join(content.decode().split())
+    return " ".join(" ".join(page.extract_text() for page in PdfReader(BytesIO(content)).pages).split())
 
 
 def test_two_persons_sign_one_after_the_other(town, clerk):

@@ -65,7 +65,8 @@ SHA256 = r"\b[0-9a-f]{16,64}\b"
 NAMES = {unit.code: unit.name for unit in UNITS}
 UNIT_NAMES = "|".join(
     re.escape(name).replace(r"\ ", r"\s+").replace(r"\&", "&+")
-    for name in sorted(NAMES.values(), key=len, reverse=True)
+    for unit in sorted(NAMES.values(), key=len, reverse=True)
+    for name in (unit, unit.upper())  # a heading on paper is in capitals
 )
 FORMS = read_form_folder()
 FORM_NAMES = [form.id for form in FORMS]

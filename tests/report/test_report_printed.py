@@ -13,7 +13,7 @@ import pytest
 from lxml import etree
 from pypdf import PdfReader
 
-from hub.domain.model import Fact
+from hub.domain.model import Fact, ReportState
 from hub.language.languages import Language
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row, Section, count_report
@@ -22,6 +22,8 @@ from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
 from hub.report.output import pdf
 from hub.report.output.charts import make_plots
+from hub.report.output.outputs import write_html_report
+from hub.report.output.paper import PrintedRevision, PrintedSignature
 from hub.report.output.pdf import make_printable, write_pdf_report
 from tests.pdftags import tree
 
@@ -198,6 +200,55 @@ def test_charts_are_figures_with_words_for_who_does_not_see_them():
     content = write_pdf_report(report, NAMES, SHA, charts=make_plots(report, NAMES, months))
     assert len(list(tree(content).all("Figure"))) == 1
     assert "Văn bản gửi và nhận theo tháng" in said(content)
+
+
+# Where people sign
+
+
+GIVEN = PrintedRevision(
+    revision=2,
+    state=ReportState.SIGNED,
+    sha256="cd" * 32,
+    drafter=PrintedSignature(name="Trần Thị Bình", serial="1f", at=NOW),
+    head=PrintedSignature(name="Nguyễn Văn An", serial="2e", at=NOW + timedelta(hours=20)),
+)
+
+
+def test_paper_names_its_unit_and_leaves_place_and_day_to_be_written():
+    text = said(write_pdf_report(example(), NAMES, SHA))
+    assert "TẠI ỦY BAN NHÂN DÂN TỈNH" in text
+    assert "…………, ngày … tháng … năm …" in text
+    assert "Bản lần" not in text
+
+
+def test_paper_of_a_revision_names_it_its_state_and_who_signed():
+    text = said(write_pdf_report(example(), NAMES, SHA, revision=GIVEN))
+    assert f"Bản lần 2 – đã ký · SHA-256 {'cd' * 32}" in text
+    assert "ngày 25 tháng 11 năm 2026" in text, "the head's day of signing, in Hà Nội"
+    prepared, head = text.index("NGƯỜI LẬP BIỂU"), text.index("THỦ TRƯỞNG ĐƠN VỊ")
+    assert prepared < text.index("Trần Thị Bình Đã ký số lúc 24/11/2026 10:15 chứng thư số 1f") < head
+    assert head < text.index("Nguyễn Văn An Đã ký số lúc 25/11/2026 06:15 chứng thư số 2e")
+    waiting = said(write_pdf_report(example(), NAMES, SHA, revision=attrs.evolve(GIVEN, head=None)))
+    assert "ngày … tháng" in waiting
+    assert "Trần Thị Bình" in waiting
+    page = write_html_report(example(), NAMES, revision=GIVEN)
+    for words in ("Tại Ủy ban nhân dân tỉnh", "Bản lần 2 – đã ký", "ngày 25 tháng 11 năm 2026", "Nguyễn Văn An"):
+        assert words in page
+
+
+@pytest.mark.parametrize("notes", [True, False])
+@pytest.mark.parametrize("units", [8, 14, 20, 30])
+def test_who_signs_never_signs_a_page_of_its_own(units, notes):
+    report = example(*(f"H55.{place}" for place in range(1, units)))
+    form = EDOC if notes else attrs.evolve(EDOC, notes=())
+    content = write_pdf_report(attrs.evolve(report, form=form), NAMES, SHA)
+    *_, last = (" ".join(page.extract_text().split()) for page in opened(content).pages)
+    before = last.partition("Trục liên thông lập lúc")[0]
+    assert "THỦ TRƯỞNG ĐƠN VỊ" in last
+    assert ("bản đó." if notes else f"H55.{units - 1}") in before, "the last of what it is about stands with it"
+    rows = [list(row.all("TH", "TD")) for table in tree(content).all("Table") for row in table.all("TR")]
+    found = [row[1].text.split()[-1] for row in rows if len(row) > 1 and "H55." in row[1].text]
+    assert found == [f"H55.{place}" for place in range(1, units)], "every row once"
 
 
 # What a name may be

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from hub.domain.model import Fact
     from hub.report.counting.counting import Report
     from hub.report.counting.evidence import EvidenceLine, EvidenceLines
+    from hub.report.form.book import Book
     from hub.security.certificates import Signer
     from hub.store.transactions import Transaction
+    from hub.workload.given_paper import GivenPaper
     from hub.workload.unit_report import Difference, ReportSources
 
 _FILES = ("pdf", "xlsx", "xml")  #: formats that are not printed on a terminal, and that list the evidence
+_PAPER = ("html", "pdf")  #: formats that show the newest revision that was given out, if there is one
 _TOGETHER = 500  #: facts whose messages are looked up in one query
 _CHARTED = ("html", "pdf", "xlsx")  #: formats that can contain charts
 
@@ -75,7 +78,8 @@ def add_show_options(function: Callable[..., Any]) -> Callable[..., Any]:
     t(
         "The workload report of a unit (and of the units below it) for a period.\n\n{periods} --explain "
         "COLUMN lists exactly the messages behind a number. --format xml of an ended period is the "
-        "document to sign: the same octets each time.",
+        "document to sign: the same octets each time. --format pdf and html of a report that was given out show its "
+        "newest revision, with its number, state and signatures.",
         periods=PERIODS,
     ),
     "lienthong report show H55.01 2026-12 --format html -o baocao.html",
@@ -170,7 +174,7 @@ def print_report(
     from hub.journal import search, unit_registry
     from hub.report.form import book
     from hub.store import transactions
-    from hub.workload import facts_behind
+    from hub.workload import facts_behind, given_paper
     from hub.workload.unit_report import ReportWithEvidence, count_neighbour_reports
 
     check_column(explain, row)
@@ -186,6 +190,10 @@ def print_report(
         if explain is not None:
             row = None if row is None else unit_registry.resolve_unit_code(tx, row, asked.period.last)
             _explain(screen, tx, asked, explain, row, now)
+            return
+        given = given_paper.read_given_paper(tx, asked) if kind in _PAPER else None
+        if given is not None:
+            _write(screen, _written_paper(kind, tx, given, asked, forms, now, charted=charted), output)
             return
         if kind not in _FILES:
             counted = asked.count(now)
@@ -313,6 +321,28 @@ def _written(
     language, names = read_language(), asked.names
     charts = () if others is None else make_plots(counted, names, others, language)
     return formats.write_report(kind, counted, names, lines, language, identity, receiver=asked.receiver, charts=charts)
+
+
+def _written_paper(
+    kind: str,
+    tx: "Transaction",
+    given: "GivenPaper",
+    asked: "ReportSources",
+    forms: "Book",
+    now: datetime,
+    *,
+    charted: bool,
+) -> bytes:
+    """Return a revision that was given out in the format *kind*."""
+    from hub.report.output import formats
+    from hub.report.output.charts import make_plots
+    from hub.workload.unit_report import count_neighbour_reports
+
+    language, report = read_language(), given.report
+    others = count_neighbour_reports(tx, report, now, forms) if charted else None
+    charts = () if others is None else make_plots(report, given.names, others, language)
+    more: dict[str, Any] = {"receiver": asked.receiver, "charts": charts, "revision": given.revision}
+    return formats.write_report(kind, report, given.names, given.evidence, language, None, **more)
 
 
 def _fact_rows(tx: "Transaction", facts: "Iterable[Fact]") -> "Iterator[dict[str, object]]":

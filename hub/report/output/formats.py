@@ -10,6 +10,7 @@ from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines, EvidenceSummary
 from hub.report.output import outputs
 from hub.report.output.charts import Plot
+from hub.report.output.paper import PrintedRevision
 from hub.report.signed import sealed
 from hub.security.certificates import Signer
 
@@ -24,19 +25,23 @@ def write_report(
     *,
     receiver: str = "",
     charts: Iterable[Plot] = (),
+    revision: PrintedRevision | None = None,
 ) -> bytes:
     """Return *report* as `csv`, `html`, `json`, `pdf`, `xlsx` or `xml`.
 
     *lines*: its evidence, which the last three contain; for `pdf` and `xlsx` its SHA-256 is enough. *identity*: the
     hub's own key, which seals XML (None: XML is not requested); the seal vouches for the numbers and for no person.
-    *charts*: drawn in html, pdf and xlsx. Raises Unready when the report cannot be sealed now; KeyError for another
+    *charts*: drawn in html, pdf and xlsx. *revision*: printed in html and pdf. Raises Unready when the report cannot be sealed now; KeyError for another
     format.
     """
     match kind:
         case "json":
             return (outputs.write_json_report(report, names).rstrip("\n") + "\n").encode()
         case "html":
-            return outputs.write_html_report(report, names, language, receiver=receiver, charts=charts).encode()
+            written = outputs.write_html_report(
+                report, names, language, receiver=receiver, charts=charts, revision=revision
+            )
+            return written.encode()
         case "csv":
             return outputs.write_csv_report(report, names, language)
         case "xlsx":
@@ -47,7 +52,9 @@ def write_report(
         case "pdf":
             from hub.report.output.pdf import write_pdf_report
 
-            return write_pdf_report(report, names, lines, language, receiver=receiver, charts=tuple(charts))
+            return write_pdf_report(
+                report, names, lines, language, receiver=receiver, charts=tuple(charts), revision=revision
+            )
         case "xml":
             assert not isinstance(lines, str)
             assert identity is not None

@@ -20,9 +20,10 @@ from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.counting import Report, Row
 from hub.report.form.form import Column, ColumnKind, Form
-from hub.report.output import svg
+from hub.report.output import paper, svg
 from hub.report.output.body import LineMark, arrange_body, write_check_findings
 from hub.report.output.charts import Plot
+from hub.report.output.paper import PrintedRevision
 from hub.report.output.words import (
     FORMULA,
     group_columns,
@@ -122,11 +123,13 @@ def write_html_report(
     receiver: str = "",
     charts: Iterable[Plot] = (),
     link: Callable[[str | None, str], str | None] | None = None,
+    revision: PrintedRevision | None = None,
 ) -> str:
     """Return one HTML page without scripts and without network requests, to be read and to be printed on A4 landscape.
 
     *receiver*: the receiver of the report; if empty, a blank space is printed. *link*: returns the URL of the cell of a
-    unit (None: the total) and a column's key, or None for a cell without a link.
+    unit (None: the total) and a column's key, or None for a cell without a link. *revision*: what is printed of a
+    revision that was given out.
     """
 
     def said(id: str, /, **arguments: object) -> str:  # noqa: A002 - what gettext calls it
@@ -145,6 +148,9 @@ def write_html_report(
         due=write_due_sentence(report, language),
         charts=[Markup(svg.draw_plot(plot, language, f"chart-{place}")) for place, plot in enumerate(charts, 1)],  # noqa: S704
         link=link,
+        revision=paper.write_revision_line(revision, language),
+        dated=paper.write_place_and_date(revision, language),
+        places=paper.list_signing_places(revision, language),
         lines=arrange_body(report, names, language),
         findings=write_check_findings(report, names, language),
     )

@@ -22,9 +22,10 @@ from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.form.form import Column
-from hub.report.output import svg
+from hub.report.output import paper, svg
 from hub.report.output.body import LineMark, arrange_body, write_check_findings
 from hub.report.output.charts import Plot
+from hub.report.output.paper import PrintedRevision
 from hub.report.output.words import (
     group_columns,
     name_row_unit,
@@ -66,25 +67,32 @@ def write_pdf_report(
     *,
     receiver: str = "",
     charts: Iterable[Plot] = (),
+    revision: PrintedRevision | None = None,
 ) -> bytes:
     """Return the PDF. *lines*: the evidence, of which the PDF states the number and the SHA-256; or only that SHA-256.
 
-    *receiver*: the name of the receiver; if empty, a blank space is printed. A character that the fonts lack is shown
-    as □. Texts are never interpreted as markup. A RuntimeError of typst would be an error of the hub.
+    *receiver*: the name of the receiver; if empty, a blank space is printed. *revision*: what is printed of a revision
+    that was given out. A character that the fonts lack is shown as □. Texts are never interpreted as markup. A
+    RuntimeError of typst would be an error of the hub.
     """
-    import typst
+    from typst import Compiler
 
-    pages = _Pages(report, names, language)
-    written = typst.compile(
-        _HERE / "report.typ",
-        root=_HERE,
-        font_paths=_fonts(),
+    given = _Pages(report, names, language, revision).given(lines, receiver, charts)
+    compiler = Compiler(_HERE / "report.typ", root=_HERE, font_paths=_fonts(), sys_inputs=_write_inputs(given))
+    pages = json.loads(compiler.query("<pages>", field="value", one=True))
+    alone = pages["signing"] > pages["before"]
+    written = compiler.compile(
         format="pdf",
-        sys_inputs={"report": json.dumps(pages.given(lines, receiver, charts), ensure_ascii=False)},
+        sys_inputs=_write_inputs(given | {"keep": alone}),
         pdf_standards=["a-2a", "ua-1"],
     )
+    assert isinstance(written, bytes)
     _forget()
     return written
+
+
+def _write_inputs(given: dict[str, Any]) -> dict[str, str]:
+    return {"report": json.dumps(given, ensure_ascii=False)}
 
 
 def make_printable(text: str) -> str:
@@ -104,6 +112,7 @@ class _Pages:
     report: Report
     names: Mapping[str, str]
     language: Language
+    revision: PrintedRevision | None = None
 
     def t(self, id: str, /, **arguments: object) -> str:  # noqa: A002 - what gettext calls it
         return translate(Phrase(id, arguments), self.language)
@@ -124,7 +133,7 @@ class _Pages:
         first, last = write_day(period.first), write_day(period.last)
         made_by = t("Made by the interconnection hub at {at} (Hà Nội time).", at=at)
         rows = self._rows()
-        paper, size, widths = _fit(form.columns, [row["cells"] for row in rows], self.language)
+        sheet, size, widths = _fit(form.columns, [row["cells"] for row in rows], self.language)
         return {
             "language": self.language,
             "region": _REGIONS[self.language],
@@ -145,6 +154,10 @@ class _Pages:
                 "page": t("Page"),
             },
             "heading": title,
+            "at": make_printable(t("At {unit}", unit=name_row_unit(report.total, self.names)).upper()),
+            "revision": make_printable(paper.write_revision_line(self.revision, self.language)),
+            "dated": paper.write_place_and_date(self.revision, self.language),
+            "keep": False,
             "basis": make_printable(form.basis.say(self.language)),
             "unit": unit,
             "code": f"{t('Agency code')}: {make_printable(report.total.unit)}",
@@ -153,7 +166,7 @@ class _Pages:
             "due": make_printable(write_due_sentence(report, self.language)),
             "open": "" if report.ended else t("The period has not ended: numbers as of {at}", at=at),
             "counted": f"{t('Unit of count')}: {make_printable(form.counted.say(self.language))}",
-            "paper": paper,
+            "paper": sheet,
             "size": size,
             "widths": widths,
             "headings": self._headings(),
@@ -165,11 +178,8 @@ class _Pages:
             "made": f"{made_by} {self._evidence(lines, digest)}",
             "footer": f"{make_printable(form.id)} · {make_printable(report.total.unit)} · {called} · {write_moment(report.made_at)} · SHA-256 {digest[:16]}…",
             "people": [
-                {"who": t("Prepared by"), "how": t("(Signature and full name)")},
-                {
-                    "who": t("Head of the unit"),
-                    "how": t("(Signature, full name and seal)"),
-                },
+                {"who": each.who, "how": each.how, "signed": [make_printable(line) for line in each.signed]}
+                for each in paper.list_signing_places(self.revision, self.language)
             ],
             "charts": [self._chart(plot, place) for place, plot in enumerate(charts, 1)],
         }  # fmt: skip
