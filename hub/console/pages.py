@@ -413,7 +413,13 @@ class ConsolePages:
     async def _account(self, visit: Visit, wrong: Phrase | None = None) -> ConsoleResponse:
         name = visit.session.user.name
         open_now = await self._journal.read(sessions.list_sessions, visit.now, name)
-        said = {"sessions": open_now, "own": visit.session.sha256, "wrong": _said(wrong, visit.asked)}
+        coded = await self._journal.read(second_factor.has_codes, name)
+        said = {
+            "sessions": open_now,
+            "own": visit.session.sha256,
+            "coded": coded,
+            "wrong": _said(wrong, visit.asked),
+        }
         content = layout.render_page(
             "account", visit.asked.language, self._around(visit.asked, visit.word, visit) | said
         )

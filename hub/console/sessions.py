@@ -287,7 +287,7 @@ def end_own_session(tx: Transaction, session: ConsoleSession, now: datetime, *, 
 
 def end_user_sessions(tx: Transaction, name: str, *, by: str, now: datetime) -> int:
     """End every session of the user *name* on an operator's command. Return the number of sessions ended."""
-    ended = tx.execute(sa.delete(console_session).where(console_session.c.name == name)).rowcount
+    ended = users.end_sessions(tx, name)
     events.append_events(tx, Event("user-signed-out", now, None, None, {"user": name, "sessions": ended, "by": by}))
     return ended
 

@@ -141,6 +141,9 @@ def stage(town: Town) -> Stage:
         Place("/replays", EXCHANGE, ALL),
         Place("/replays/new", REPLAYING, ALL),
         Place(f"/replays/{plan.id}", EXCHANGE, OF_NO_UNIT),
+        Place(f"/replays/correct/{message}", REPLAYING, {"none"}, 1),
+        Place(f"/replays/correct/{refused}", REPLAYING, {"none"}, 1),
+        Place(f"/replays/{plan.id}/compare", set(), set()),
     ]
     return Stage(town, places, plan.id, message)
 

@@ -186,6 +186,20 @@ def test_setting_up_and_removing_codes_ends_sessions_and_is_told(town):
     assert SECRET not in str(town.told("user-codes-set"))
 
 
+def test_an_operator_ends_the_waits_too(town, an):
+    with transactions.write_transaction(town.engine) as tx:
+        assert sessions.end_user_sessions(tx, "an", by="root", now=town.now) == 0
+    assert type_code(an, code_at(town.now)).status == 401
+    assert SESSION not in an.cookies
+
+
+def test_the_account_says_whether_a_code_is_needed(town, an):
+    type_code(an, code_at(town.now))
+    an.get("/account?lang=en")
+    assert "needed to sign in" in an.page
+    assert "not needed to sign in" not in an.page
+
+
 def test_a_user_with_codes_is_removed(town, an):
     from hub.console import users
 

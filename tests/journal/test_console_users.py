@@ -1,11 +1,14 @@
 """Users and sessions in the journal: the same on each database."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import attrs
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
-from hub.console import sessions, users
+from hub.console import second_factor, sessions, users
 from hub.console.permissions import PERMISSIONS, Permission, Role
 from hub.console.users import User
 from hub.domain.model import Unit
@@ -85,6 +88,43 @@ def test_a_user_gets_another_role_and_other_limits_and_keeps_its_sessions(tx):
     assert not users.change_user(tx, attrs.evolve(changed, name="binh"), by="test", now=NOW)
     assert changed.visible_partners == ("vpub",)
     assert AN.visible_partners is None
+
+
+def test_a_code_is_used_once_however_many_come_together(engine):
+    secret = second_factor.write_secret(b"1" * 20)
+    codes = TOTP(b"1" * 20, 6, SHA1(), 30)
+    with transactions.write_transaction(engine) as tx:
+        add(tx)
+        assert second_factor.enrol_user(tx, "an", secret, by="x", now=NOW)
+    code = codes.generate(int(NOW.timestamp())).decode()
+
+    def use() -> bool:
+        with transactions.write_transaction(engine) as tx:
+            return second_factor.use_code(tx, "an", code, NOW)
+
+    with ThreadPoolExecutor(4) as pool:
+        used = [one.result() for one in [pool.submit(use) for _ in range(4)]]
+    assert sorted(used) == [False, False, False, True]
+    with transactions.write_transaction(engine) as tx:
+        assert second_factor.has_codes(tx, "an")
+        assert second_factor.list_users_with_codes(tx) == {"an"}
+        assert second_factor.remove_codes(tx, "an", by="x", now=NOW)
+        assert not second_factor.use_code(tx, "an", code, NOW)
+
+
+def test_a_password_alone_begins_a_wait_and_the_code_the_session(tx):
+    add(tx)
+    second_factor.enrol_user(tx, "an", second_factor.write_secret(b"1" * 20), by="x", now=NOW)
+    wait = enter(tx)
+    assert wait == sessions.CodeWait(sessions.hash_session_word("w" * 43), "an")
+    assert sessions.list_sessions(tx, NOW) == []
+    code = TOTP(b"1" * 20, 6, SHA1(), 30).generate(int(NOW.timestamp())).decode()
+    assert sessions.begin_session_by_code(tx, wait, "0", "s" * 64, HERE, NOW) is None
+    late = NOW + sessions.CODE_WAIT
+    assert sessions.begin_session_by_code(tx, wait, code, "s" * 64, HERE, late) is None
+    session = sessions.begin_session_by_code(tx, wait, code, "s" * 64, HERE, NOW)
+    assert sessions.list_sessions(tx, NOW) == [session]
+    assert sessions.begin_session_by_code(tx, wait, code, "t" * 64, HERE, NOW) is None
 
 
 @pytest.mark.parametrize("role", [*Role])
