@@ -161,7 +161,7 @@ WHERE delivery.partner = ? AND delivery.free = 1 AND delivery.urgency = ? AND de
  LIMIT ? OFFSET ?) AS anon_5;
 
 -- claims: their deliveries
-SELECT delivery.id, delivery.message, delivery.recipient, delivery.via, delivery.partner, delivery.state, delivery.status, delivery.attempts, delivery.due, delivery.since, delivery.changed_at, delivery.reason, delivery.holder, delivery.lease_until, delivery.urgency, delivery.lane, delivery.stopped, delivery.answer, delivery.alarmed_at, delivery.free, delivery.crashes, delivery.again
+SELECT delivery.id, delivery.message, delivery.recipient, delivery.via, delivery.partner, delivery.state, delivery.status, delivery.attempts, delivery.due, delivery.since, delivery.changed_at, delivery.reason, delivery.holder, delivery.lease_until, delivery.urgency, delivery.lane, delivery.stopped, delivery.answer, delivery.alarmed_at, delivery.free, delivery.crashes, delivery.again, delivery.cause
 FROM delivery
 WHERE delivery.message IN (?, ?) AND coalesce(delivery.partner, ?) = ? AND coalesce(delivery.free, 0) = 1 AND delivery.due <= ? ORDER BY delivery.id;
 
@@ -172,7 +172,7 @@ UPDATE delivery SET state=?, attempts=(delivery.attempts + ?), changed_at=?, hol
 INSERT INTO attempt (id, message, partner, number, recipients, started_at) VALUES (?, ?, ?, ?, ?, ?);
 
 -- claims: short contents
-SELECT message.id, message.partner, message.message_id, message.service, message.kind, message.state, message.received_at, message.sha256, message.size, message.refusal, message.sender, message.outside, message.document_id, message.code, message.promulgation_date, message.subject, message.due, message.document_type, message.paper, message.status, message.answers_unit, message.answers, message.lane, message.receipt, message.signature, message.keys, content.octets
+SELECT message.id, message.partner, message.message_id, message.service, message.kind, message.state, message.received_at, message.sha256, message.size, message.refusal, message.sender, message.outside, message.document_id, message.code, message.promulgation_date, message.subject, message.due, message.document_type, message.paper, message.status, message.answers_unit, message.answers, message.lane, message.receipt, message.signature, message.keys, message.cause, content.octets
 FROM message JOIN content ON content.sha256 = message.sha256 AND content.part = ?
 WHERE message.id IN (?, ?) AND message.size <= ?;
 
@@ -236,13 +236,13 @@ FROM delivery AS under_way
 WHERE under_way.lane = ? AND under_way.recipient = ? AND under_way.state = ?));
 
 -- a set of rows of `message`
-INSERT INTO message (id, partner, message_id, service, kind, state, received_at, sha256, size, refusal, sender, outside, document_id, code, promulgation_date, subject, due, document_type, paper, status, answers_unit, answers, lane, receipt, signature, keys) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
+INSERT INTO message (id, partner, message_id, service, kind, state, received_at, sha256, size, refusal, sender, outside, document_id, code, promulgation_date, subject, due, document_type, paper, status, answers_unit, answers, lane, receipt, signature, keys, cause) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
 
 -- a set of rows of `content`
 INSERT INTO content (sha256, part, octets) VALUES (?, ?, ?), (?, ?, ?) ON CONFLICT DO NOTHING;
 
 -- a set of rows of `delivery`
-INSERT INTO delivery (id, message, recipient, via, partner, state, status, attempts, due, since, changed_at, reason, holder, lease_until, urgency, lane, stopped, answer, alarmed_at, free, crashes, again) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO delivery (id, message, recipient, via, partner, state, status, attempts, due, since, changed_at, reason, holder, lease_until, urgency, lane, stopped, answer, alarmed_at, free, crashes, again, cause) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- a set of rows of `fact`
 INSERT INTO fact (unit, service, "key", milestone, at, message, counterpart, outside, document_type, paper, signature, due, day, amount, attributes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
@@ -412,7 +412,7 @@ WHERE delivery.partner = %(code)s::VARCHAR AND delivery.free AND delivery.urgenc
  LIMIT %(most)s::INTEGER) AS anon_5;
 
 -- claims: their deliveries
-SELECT delivery.id, delivery.message, delivery.recipient, delivery.via, delivery.partner, delivery.state, delivery.status, delivery.attempts, delivery.due, delivery.since, delivery.changed_at, delivery.reason, delivery.holder, delivery.lease_until, delivery.urgency, delivery.lane, delivery.stopped, delivery.answer, delivery.alarmed_at, delivery.free, delivery.crashes, delivery.again
+SELECT delivery.id, delivery.message, delivery.recipient, delivery.via, delivery.partner, delivery.state, delivery.status, delivery.attempts, delivery.due, delivery.since, delivery.changed_at, delivery.reason, delivery.holder, delivery.lease_until, delivery.urgency, delivery.lane, delivery.stopped, delivery.answer, delivery.alarmed_at, delivery.free, delivery.crashes, delivery.again, delivery.cause
 FROM delivery
 WHERE delivery.message IN (%(messages_1)s::VARCHAR, %(messages_2)s::VARCHAR) AND coalesce(delivery.partner, %(coalesce_1)s::VARCHAR) = %(code)s::VARCHAR AND coalesce(delivery.free, false) AND delivery.due <= %(now)s::VARCHAR ORDER BY delivery.id FOR UPDATE SKIP LOCKED;
 
@@ -423,7 +423,7 @@ UPDATE delivery SET state=%(state)s::VARCHAR, attempts=(delivery.attempts + %(at
 INSERT INTO attempt (id, message, partner, number, recipients, started_at) VALUES (%(id)s::VARCHAR, %(message)s::VARCHAR, %(partner)s::VARCHAR, %(number)s::INTEGER, %(recipients)s::VARCHAR, %(started_at)s::VARCHAR);
 
 -- claims: short contents
-SELECT message.id, message.partner, message.message_id, message.service, message.kind, message.state, message.received_at, message.sha256, message.size, message.refusal, message.sender, message.outside, message.document_id, message.code, message.promulgation_date, message.subject, message.due, message.document_type, message.paper, message.status, message.answers_unit, message.answers, message.lane, message.receipt, message.signature, message.keys, content.octets
+SELECT message.id, message.partner, message.message_id, message.service, message.kind, message.state, message.received_at, message.sha256, message.size, message.refusal, message.sender, message.outside, message.document_id, message.code, message.promulgation_date, message.subject, message.due, message.document_type, message.paper, message.status, message.answers_unit, message.answers, message.lane, message.receipt, message.signature, message.keys, message.cause, content.octets
 FROM message JOIN content ON content.sha256 = message.sha256 AND content.part = %(part_1)s::INTEGER
 WHERE message.id IN (%(ids_1)s::VARCHAR, %(ids_2)s::VARCHAR) AND message.size <= %(size_1)s::BIGINT;
 
@@ -487,13 +487,13 @@ FROM delivery AS under_way
 WHERE under_way.lane = %(in_lane)s::VARCHAR AND under_way.recipient = %(to_recipient)s::VARCHAR AND under_way.state = %(state_2)s::VARCHAR));
 
 -- a set of rows of `message`
-INSERT INTO message (id, partner, message_id, service, kind, state, received_at, sha256, size, refusal, sender, outside, document_id, code, promulgation_date, subject, due, document_type, paper, status, answers_unit, answers, lane, receipt, signature, keys) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s), (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING;
+INSERT INTO message (id, partner, message_id, service, kind, state, received_at, sha256, size, refusal, sender, outside, document_id, code, promulgation_date, subject, due, document_type, paper, status, answers_unit, answers, lane, receipt, signature, keys, cause) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s), (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING;
 
 -- a set of rows of `content`
 INSERT INTO content (sha256, part, octets) VALUES (%s, %s, %s), (%s, %s, %s) ON CONFLICT DO NOTHING;
 
 -- a set of rows of `delivery`
-INSERT INTO delivery (id, message, recipient, via, partner, state, status, attempts, due, since, changed_at, reason, holder, lease_until, urgency, lane, stopped, answer, alarmed_at, free, crashes, again) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s), (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
+INSERT INTO delivery (id, message, recipient, via, partner, state, status, attempts, due, since, changed_at, reason, holder, lease_until, urgency, lane, stopped, answer, alarmed_at, free, crashes, again, cause) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s), (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
 -- a set of rows of `fact`
 INSERT INTO fact (unit, service, key, milestone, at, message, counterpart, outside, document_type, paper, signature, due, day, amount, attributes) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s), (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING;

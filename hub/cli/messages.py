@@ -40,6 +40,7 @@ def add_filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--unit", help=t("The sending or a receiving unit.")),
         click.option("--service", help=t("Service of the message.")),
         click.option("--kind", help=t("Kind of the message.")),
+        click.option("--cause", metavar="CAUSE", help=t("It failed for this cause, as `lienthong failures` shows it.")),
         click.option("--since", type=LocalTime(), help=t("From this time on.")),
         click.option("--until", type=LocalTime(), help=t("Before this time.")),
     )
@@ -71,6 +72,8 @@ def _plan(tx: "Transaction", asked: "SearchRequest", config: "Config") -> "Searc
     for each in plan.unknown:
         if each.field == "partner":
             said = t("there is no partner {value}; `lienthong partners list` shows all", value=each.value)
+        elif each.field == "cause":
+            said = t("{value} is no cause; `lienthong failures` shows all", value=each.value)
         else:
             said = t(
                 "there is no unit {value}, or there are several; `lienthong units list` shows all", value=each.value

@@ -22,11 +22,12 @@ NEEDED: Mapping[str, Permission] = {
     "messages.csv": Permission.FIND_MESSAGES,
     "messages.jsonl": Permission.FIND_MESSAGES,
     "events": Permission.SEE_EVENTS,
+    "failures": Permission.SEE_REFUSED,
     "readiness": Permission.SEE_READINESS,
     "replays": Permission.SEE_REPLAYS,
 }
 #: Pages about what belongs to no unit. A user who is limited to some units may not open them.
-OF_NO_UNIT = frozenset({OVERVIEW, "events"})
+OF_NO_UNIT = frozenset({OVERVIEW, "events", "failures"})
 
 
 def may_open(user: User, name: str) -> bool:

@@ -44,6 +44,7 @@ CHOOSING: Mapping[str, str] = {
     "recipient": "recipient",
     "refusal": "refusal",
     "answer": "answer",
+    "cause": "cause",
 }
 #: Kinds of files: media type of each.
 FILES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}

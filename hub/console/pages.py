@@ -7,6 +7,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /                                            the overview, for who may see it; else units, forms, periods
     /units                                       units, forms, periods
     /events                                      the events that no message leads to
+    /failures                                    what failed, by cause
     /sign-in, /sign-out, /account                by POST; the account also by GET
     /sign-in/code                                the one-time code of a sign-in
     /reports?form=F&unit=U&period=P              redirects to
@@ -54,7 +55,7 @@ from hub.console import (
     waiting,
 )
 from hub.console import request as given
-from hub.console.exchange import events_page, overview_page
+from hub.console.exchange import events_page, failures_page, overview_page
 from hub.console.message_views import MessageViews, list_reasons
 from hub.console.permissions import Permission, Role
 from hub.console.replays.replay_pages import ReplayPages
@@ -238,8 +239,13 @@ class ConsolePages:
         match visit.asked.path:
             case ():
                 return await self._first(visit)
-            case ("units" | "events" | "account" | "readiness" as name,):
-                pages = {"units": self._home, "events": self._events, "readiness": self._readiness}
+            case ("units" | "events" | "failures" | "account" | "readiness" as name,):
+                pages = {
+                    "units": self._home,
+                    "events": self._events,
+                    "failures": self._failures,
+                    "readiness": self._readiness,
+                }
                 return await pages.get(name, self._account)(visit)
             case ("sign-in",):
                 return ConsoleResponse(status=303, location="/")
@@ -529,6 +535,16 @@ class ConsolePages:
             events_page.read_events_page, search, self.live.config.partners, visit.session.user
         )
         page = self._page("event_list", visit, events_page.arrange_events(search, found))
+        return attrs.evolve(page, status=422) if found.wrong else page
+
+    async def _failures(self, visit: Visit) -> ConsoleResponse:
+        """Show the failures by cause."""
+        partners = self.live.config.partners
+        search = failures_page.read_failure_search(visit.asked.query, visit.now)
+        user = visit.session.user
+        found = await self.turns.look(failures_page.read_failures_page, user, search, partners)
+        seen = [code for code in partners if user.sees_partner(code)]
+        page = self._page("failures", visit, failures_page.arrange_failures(search, found, seen))
         return attrs.evolve(page, status=422) if found.wrong else page
 
     async def _home(self, visit: Visit) -> ConsoleResponse:

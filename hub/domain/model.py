@@ -276,6 +276,9 @@ class Delivery:
     answer: str | None = None  #: answer to a recall, update or replacement: 15 agreed, 16 refused
     crashes: int = 0  #: number of attempts in a row in which the hub itself broke
     again: bool = False  #: a person sent it again after it had been delivered
+    cause: str | None = (
+        None  #: digest of the cause why it is dead (`hub.domain.failure_causes`); None: stopped, or alive
+    )
 
 
 @attrs.frozen(kw_only=True)

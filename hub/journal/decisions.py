@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from hub.domain.errors import write_problem_json
+from hub.domain.failure_causes import find_cause
 from hub.domain.lifecycle import HeldContent, Judgement, advance_status, receive_message
 from hub.domain.model import (
     DOCUMENTS,
@@ -210,7 +211,8 @@ def _refuse(entry: MessageEntry, routing: Routes) -> Effects:
     told = Event("message-refused", entry.received_at, entry.id, None, body)
     return Effects(
         recorded=RecordedMessage(entry.id, None, entry.problems),
-        message=_message_row(entry, routing) | {"state": MessageState.REFUSED, "refusal": refusal},
+        message=_message_row(entry, routing)
+        | {"state": MessageState.REFUSED, "refusal": refusal, "cause": find_cause(entry.partner, refusal).digest},
         keeps=keeps_bytes(entry),
         before=(told, *_call_events(entry, entry.id), *_signature_events(entry)),
     )

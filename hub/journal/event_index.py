@@ -19,6 +19,7 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
+from hub.domain.failure_causes import find_cause, read_cause_name
 from hub.domain.model import Event
 from hub.language.sorting import fold_text
 from hub.store.tables import event, write_instant
@@ -30,6 +31,8 @@ MOST_READ = 5_000
 #: Rows read with one statement.
 _BLOCK = 250
 _order = attrgetter("moment", "serial")
+#: The event of a call that the hub refused.
+REFUSED_CALL = "call-refused"
 #: Events that are listed although they are about a message: a person looked at its content.
 LISTED = frozenset({"content-opened"})
 #: Instead of a partner: events that are about none, such as calls of strangers. No partner has this code.
@@ -49,6 +52,7 @@ class EventFilter:
     partners: tuple[str, ...] | None = None  #: only events about one of these partners or links
     user: str | None = None  #: the account that it is about, or the person who did it
     tracking: str | None = None  #: Tracking of a refused call
+    cause: str | None = None  #: name of the cause of a refused call (`hub.domain.failure_causes`)
     text: str = ""  #: words that stand in the event, in any letter case, with diacritics or without
     since: datetime | None = None
     until: datetime | None = None
@@ -105,17 +109,28 @@ def is_listed(said: Event) -> bool:
 
 def make_index_row(serial: int, message: str | None, fields: Mapping[str, Any]) -> dict[str, object]:
     """Return the row of an event with these *fields*. *message*: the hub's id of the message it is about."""
-    tracking = fields.get("tracking")
+    tracking, partner = fields.get("tracking"), _find_partner(fields)
+    refused = fields.get("event") == REFUSED_CALL
     return {
         "serial": serial,
         "at": fields["at"],
         "name": fields.get("event", ""),
-        "partner": next((str(fields[key]) for key in _PARTNER if fields.get(key)), None),
+        "partner": partner,
         "account": _read_text(fields, "user"),
         "actor": _read_text(fields, "by"),
         "tracking": tracking if isinstance(tracking, str) and len(tracking) <= 36 else None,
         "message": message,
+        "cause": find_cause(partner, write_call_reason(fields)).digest if refused else None,
     }
+
+
+def write_call_reason(fields: Mapping[str, Any]) -> str:
+    """Return why a call was refused, from the fields of its event, in the form in which a message's refusal is stored."""
+    return ": ".join(str(fields[key]) for key in ("code", "detail") if fields.get(key))
+
+
+def _find_partner(fields: Mapping[str, Any]) -> str | None:
+    return next((str(fields[key]) for key in _PARTNER if fields.get(key)), None)
 
 
 def _read_text(fields: Mapping[str, Any], key: str) -> str | None:
@@ -150,6 +165,8 @@ def _choose_ranges(wanted: EventFilter) -> list[Condition]:
     """Return the ranges of the one condition by which the rows are read."""
     if wanted.tracking:
         return [table.c.tracking == wanted.tracking]
+    if wanted.cause:
+        return [_has_cause(*(read_cause_name(wanted.cause) or ("", "")))]
     if wanted.user:
         return [table.c.account == wanted.user, table.c.actor == wanted.user]
     if wanted.partner and wanted.partner != NOBODY:
@@ -157,6 +174,11 @@ def _choose_ranges(wanted: EventFilter) -> list[Condition]:
     if wanted.partners is not None:
         return [table.c.partner == each for each in wanted.partners]
     return [table.c.name == wanted.name] if wanted.name else [sa.true()]
+
+
+def _has_cause(partner: str, digest: str) -> Condition:
+    about = table.c.partner.is_(None) if partner == NOBODY else table.c.partner == partner
+    return sa.and_(about, table.c.cause.is_not(None), table.c.cause == digest)
 
 
 def _walk_range(
@@ -201,8 +223,15 @@ def matches_event(one: ListedEvent, wanted: EventFilter) -> bool:
         and (wanted.partners is None or any(_is_about(fields, each) for each in wanted.partners))
         and wanted.user in (None, fields.get("user"), fields.get("by"))
         and wanted.tracking in (None, fields.get("tracking"))
+        and wanted.cause in (None, _name_cause(fields))
         and _has_words(fields, wanted.text)
     )
+
+
+def _name_cause(fields: Mapping[str, Any]) -> str | None:
+    if fields.get("event") != REFUSED_CALL:
+        return None
+    return find_cause(_find_partner(fields), write_call_reason(fields)).name
 
 
 def _is_about(fields: Mapping[str, Any], partner: str | None) -> bool:

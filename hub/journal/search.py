@@ -18,6 +18,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain import search_terms
+from hub.domain.failure_causes import read_cause_name
 from hub.domain.ids import make_first_id, make_moment, read_moment
 from hub.domain.model import Delivery, DeliveryState, Message, MessageState
 from hub.journal import events, search_index
@@ -61,6 +62,7 @@ class MessageFilter:
     words: tuple[str, ...] = ()  #: of number, notation and subject, folded (`hub.domain.search_terms`)
     refusal: str | None = None  #: a code of the hub's refusal
     answer: str | None = None  #: a code of a partner's answer to a delivery
+    cause: str | None = None  #: name of the cause of its refusal, or of a dead delivery (`hub.domain.failure_causes`)
     recipient: str | None = None  #: the unit of a delivery
     sent_by: str | None = None  #: the sending partner
     sent_to: str | None = None  #: the partner of a delivery
@@ -106,6 +108,7 @@ def _where(wanted: MessageFilter) -> list[Condition]:
         wanted.sha256 and table.c.sha256.startswith(wanted.sha256, autoescape=True),
         wanted.refusal and _has_code(table.c.refusal, wanted.refusal),
         wanted.answer and _has_answer(wanted.answer, wanted.partners),
+        wanted.cause and _has_cause(wanted.cause, wanted.partners),
         wanted.recipient and made.where(other.c.recipient == wanted.recipient),
         wanted.sent_by and table.c.partner == wanted.sent_by,
         wanted.sent_to and made.where(other.c.partner == wanted.sent_to),
@@ -131,6 +134,20 @@ def _has_answer(code: str, partners: Sequence[str] | None) -> Condition:
 def _is_to(column: sa.ColumnElement[str], partners: Sequence[str] | None) -> list[Condition]:
     """Return the condition that the partner in *column* is one of *partners* (None: any)."""
     return [] if partners is None else [column.in_(partners)]
+
+
+def _has_cause(name: str, partners: Sequence[str] | None) -> Condition:
+    other = delivery.alias()
+    died = sa.exists().where(other.c.message == table.c.id, _is_of_cause(other, name, partners))
+    return sa.or_(_is_of_cause(table, name, partners), died)
+
+
+def _is_of_cause(source: Any, name: str, partners: Sequence[str] | None) -> Condition:
+    """Return the condition that a message or a delivery failed for the cause *name*, of one of *partners* (None: all)."""
+    partner, digest = read_cause_name(name) or ("", "")
+    if partners is not None and partner not in partners:
+        return sa.false()
+    return sa.and_(source.c.partner == partner, source.c.cause.is_not(None), source.c.cause == digest)
 
 
 def _is_visible(units: Sequence[str]) -> Condition:
@@ -174,6 +191,9 @@ def _list_ranges(tx: Transaction, wanted: MessageFilter) -> list[_Ranges]:
         return [_Ranges(attrs.evolve(left, message_id=None), [sa.and_(named, ACCEPTED), sa.and_(named, REFUSED)])]
     if wanted.document_id is not None:
         return [_Ranges(attrs.evolve(left, document_id=None), [table.c.document_id == wanted.document_id])]
+    if wanted.cause is not None:
+        refused, made = (_is_of_cause(each, wanted.cause, wanted.partners) for each in (table, delivery))
+        return [_Ranges(attrs.evolve(left, cause=None), [refused], made)]
     found = [*_list_unit_ranges(left), *_list_partner_ranges(left)]
     if terms := _list_terms(wanted):
         found.append(_Ranges(left, terms=terms))

@@ -11,6 +11,7 @@ from enum import StrEnum
 import attrs
 import sqlalchemy as sa
 
+from hub.domain.failure_causes import read_cause_name
 from hub.domain.model import HUB, Unit
 from hub.domain.search_box import BoxLook, BoxReading, find_agencies, read_box
 from hub.journal import unit_registry
@@ -41,6 +42,7 @@ class SearchRequest:
     kind: str | None = None
     refusal: str | None = None
     answer: str | None = None
+    cause: str | None = None  #: the name of the cause of a failure
     partner: str | None = None  #: the sender's, or that of a delivery
     unit: str | None = None  #: the From unit or a recipient: a code, an alias, a name or its abbreviation
     recipient: str | None = None  #: likewise
@@ -54,7 +56,7 @@ class SearchRequest:
 
 @attrs.frozen
 class UnknownName:
-    """A partner or unit that nobody knows."""
+    """A partner, a unit or a cause that nobody knows."""
 
     field: str  #: of the request
     value: str
@@ -81,6 +83,8 @@ def plan_search(
     unknown = []
     if asked.partner and not is_known_partner(tx, asked.partner, partners):
         unknown.append(UnknownName("partner", asked.partner))
+    if asked.cause and not _is_known_cause(tx, asked.cause, partners):
+        unknown.append(UnknownName("cause", asked.cause))
     codes: dict[str, str | None] = {}
     for field in ("unit", "recipient"):
         name = getattr(asked, field)
@@ -96,6 +100,7 @@ def plan_search(
         kind=asked.kind,
         refusal=asked.refusal,
         answer=asked.answer,
+        cause=asked.cause,
         partner=asked.partner,
         message_id=asked.message_id,
         sent_by=(upstream or "-") if asked.direction is Direction.IN else None,
@@ -131,6 +136,12 @@ def is_known_partner(tx: Transaction, code: str, partners: Mapping[str, str]) ->
     sent = sa.select(message.c.id).where(message.c.partner == code, SEARCHED).limit(1)
     got = sa.select(delivery.c.id).where(delivery.c.partner == code, TO_PARTNER).limit(1)
     return any(tx.execute(query).first() for query in (sent, got))
+
+
+def _is_known_cause(tx: Transaction, name: str, partners: Mapping[str, str]) -> bool:
+    """Tell whether *name* may be the name of a cause. A cause that no failure has any more is one, too."""
+    named = read_cause_name(name)
+    return named is not None and is_known_partner(tx, named[0], partners)
 
 
 def resolve_unit_name(tx: Transaction, name: str, units: Sequence[Unit], on: date) -> str | None:

@@ -125,6 +125,7 @@ message = sa.Table(
     sa.Column("receipt", sa.LargeBinary),
     sa.Column("signature", sa.Text),  # result of checking the packet's own signature; null where no packet was read
     sa.Column("keys", sa.Text),  # JSON list of the business keys of the message; null for packets
+    sa.Column("cause", sa.String(16)),  # digest of the cause of a refusal (hub/domain/failure_causes.py)
 )
 delivery = sa.Table(
     "delivery",
@@ -154,6 +155,7 @@ delivery = sa.Table(
     sa.Column("crashes", sa.SmallInteger, nullable=False, server_default="0"),
     # a person sent it again after it had been delivered
     sa.Column("again", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("cause", sa.String(16)),  # digest of the cause why it is dead; null: stopped, or not dead
     sa.UniqueConstraint("message", "recipient"),
 )
 
@@ -217,6 +219,18 @@ _partial(
     *(delivery.c.state, delivery.c.partner, delivery.c.message, delivery.c.since),
     where=UNDELIVERED,
 )
+#: Failures by cause (hub/monitoring/failures.py), by time of the failure and by message.
+_partial(
+    "ix_delivery_cause",
+    *(delivery.c.state, delivery.c.partner, delivery.c.cause, delivery.c.changed_at),
+    where=delivery.c.cause.is_not(None),
+)
+_partial(
+    "ix_delivery_cause_message",
+    *(delivery.c.partner, delivery.c.cause, delivery.c.message),
+    where=delivery.c.cause.is_not(None),
+)
+_partial("ix_message_cause", message.c.partner, message.c.cause, message.c.id, where=message.c.cause.is_not(None))
 sa.Index("ix_delivery_lane", delivery.c.lane, delivery.c.recipient, delivery.c.state, delivery.c.id)
 sa.Index("ix_delivery_last", delivery.c.lane, delivery.c.id)
 _partial("ix_delivery_to_unit", delivery.c.recipient, delivery.c.message, where=TO_UNIT)
@@ -390,6 +404,7 @@ event_index = sa.Table(
     sa.Column("actor", sa.Text),  # who did it
     sa.Column("tracking", sa.String(36)),  # of a refused call
     sa.Column("message", sa.String(36)),
+    sa.Column("cause", sa.String(16)),  # of a refused call: digest of the cause
 )
 sa.Index("ix_event_index_at", event_index.c.at, event_index.c.serial)
 sa.Index("ix_event_index_name", event_index.c.name, event_index.c.at, event_index.c.serial)
@@ -399,6 +414,11 @@ for _column in (event_index.c.partner, event_index.c.account, event_index.c.acto
         *(_column, event_index.c.at, event_index.c.serial),
         where=_column.is_not(None),
     )
+_partial(
+    "ix_event_index_cause",
+    *(event_index.c.partner, event_index.c.cause, event_index.c.at, event_index.c.serial),
+    where=event_index.c.cause.is_not(None),
+)
 _partial("ix_event_index_tracking", event_index.c.tracking, where=event_index.c.tracking.is_not(None))
 
 #: Last event published for each subscription (hub/journal/feed_cursor.py).

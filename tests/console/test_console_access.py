@@ -113,6 +113,8 @@ def stage(town: Town) -> Stage:
         Place("/units", EVERYBODY, ALL),
         Place("/events", EXCHANGE, EVERY_UNIT),
         Place("/events?partner=vpub", EXCHANGE, OF_NO_UNIT),
+        Place("/failures", EXCHANGE, EVERY_UNIT),
+        Place("/failures?partner=vpub", EXCHANGE, OF_NO_UNIT),
         Place("/readiness", EXCHANGE, ALL),
         Place(f"/reports/{REPORT}", EVERYBODY, OF_UNIT),
         Place(f"/reports/{REPORT}/sent_inside", EVERYBODY, OF_UNIT),

@@ -230,6 +230,7 @@ def test_each_page_leads_to_the_page_that_explains_it(town, op, language):
         "/": "/help/howto/operate",
         "/units": "/help/howto/read-a-report",
         "/events": "/help/reference/events",
+        "/failures": "/help/howto/replay",
         REPORT: "/help/howto/read-a-report",
         f"{REPORT}/sent": "/help/howto/read-a-report",
         REPORT.replace("reports", "declarations"): "/help/howto/declare-a-report",

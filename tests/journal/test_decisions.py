@@ -192,7 +192,7 @@ def test_a_recall_stops_what_did_not_arrive(state, marked, died, told):
     stoppable = {("D1", Effect.RECALLED): [queued(state)]}
     effects = decide(recall(), known(recall(), named={"D1": True}, stoppable=stoppable))
     reason = f"recalled: {recall().id}"
-    assert effects.stops.marked == (({"which": "d1", "stopped": reason},) if marked else ())
+    assert effects.stops.marked == (({"which": "d1", "stopped": reason, "cause": None},) if marked else ())
     assert [(row["which"], row["state"], row["reason"]) for row in effects.stops.died] == (
         [("d1", DeliveryState.DEAD, reason)] if died else []
     )

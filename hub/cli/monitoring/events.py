@@ -41,6 +41,9 @@ _SHOWN = frozenset({"at", "event", "partner", "link", "user", "by"})
 @click.option("--partner", help=t("About this partner, or the link of this name; - : about none."))
 @click.option("--user", help=t("About this account, or done by this person."))
 @click.option("--tracking", metavar="ID", help=t("The call that was refused under this tracking id."))
+@click.option(
+    "--cause", metavar="CAUSE", help=t("The call was refused for this cause, as `lienthong failures` shows it.")
+)
 @click.option("--text", default="", help=t("Words that stand in the event, with diacritics or without."))
 @click.option("--since", type=LocalTime(), help=t("From this time on."))
 @click.option("--until", type=LocalTime(), help=t("Before this time."))
@@ -103,6 +106,7 @@ class EventFollower:
 def _refuse_unknown(tx: "Transaction", config: "Config", wanted: "EventFilter") -> None:
     """Raise `CommandStop` 4 for a name, a partner or an account that is not known, so that no typo looks like "none"."""
     from hub.console import users
+    from hub.domain.failure_causes import read_cause_name
     from hub.journal import event_index
     from hub.language.terms import find_term
 
@@ -111,6 +115,8 @@ def _refuse_unknown(tx: "Transaction", config: "Config", wanted: "EventFilter") 
         raise CommandStop(
             t("there is no event {name}; the journal has: {known}", name=wanted.name, known=names), NOT_FOUND
         )
+    if wanted.cause and read_cause_name(wanted.cause) is None:
+        raise CommandStop(t("{value} is no cause; `lienthong failures` shows all", value=wanted.cause), NOT_FOUND)
     partner = wanted.partner
     known = (event_index.NOBODY, *config.partners, *event_index.list_event_partners(tx)) if partner else ()
     if partner and partner not in known:

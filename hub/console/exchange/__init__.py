@@ -1,1 +1,1 @@
-"""The pages of those who follow the exchange: the overview, the events, the partners."""
+"""The pages of those who follow the exchange: the overview, the failures, the events, the partners."""

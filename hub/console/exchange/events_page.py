@@ -22,7 +22,7 @@ _LONGEST = 200
 _HIDDEN = frozenset({"at", "event", "message", "delivery", "partner", "link", "user", "by"})
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 #: The fields of the search, in the order of the page. They are also the names in the address.
-FIELDS = ("q", "kind", "partner", "user", "since", "until")
+FIELDS = ("q", "kind", "partner", "user", "since", "until", "cause")
 
 
 @attrs.frozen(kw_only=True)
@@ -58,6 +58,7 @@ def read_event_search(query: Mapping[str, str]) -> EventSearch:
         partner=typed["partner"] or None,
         user=typed["user"].lower() or None,
         tracking=named,
+        cause=typed["cause"] or None,
         text="" if named else text,
         since=since,
         until=until,

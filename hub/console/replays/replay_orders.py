@@ -92,9 +92,12 @@ async def _read_choice(
         raise FieldUnfit(phrase("There is no partner {code}.", code=said["to"]))
     plan = await journal.read(plan_search, _read_request(said), names, config.upstream, find_local_day(now))
     for each in plan.unknown:
-        wrong = phrase("There is no partner {code}.", code=each.value)
-        unit = phrase("There is no unit {code}, or there are several.", code=each.value)
-        raise FieldUnfit(wrong if each.field == "partner" else unit)
+        match each.field:
+            case "partner":
+                raise FieldUnfit(phrase("There is no partner {code}.", code=each.value))
+            case "cause":
+                raise FieldUnfit(phrase("“{value}” is no cause; the page of failures has them.", value=each.value))
+        raise FieldUnfit(phrase("There is no unit {code}, or there are several.", code=each.value))
     ids = tuple(said["id"].split())
     filters = await journal.read(_limit_filters, user, plan.filters)
     wanted = [attrs.evolve(each, ids=ids or each.ids) for each in filters]

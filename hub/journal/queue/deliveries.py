@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
+from hub.domain.failure_causes import find_cause
 from hub.domain.ids import choose_later_time, make_id
 from hub.domain.lifecycle import URGENCIES, DeliveryEvent, move_delivery
 from hub.domain.model import DOCUMENTS, Delivery, DeliveryState, Event, PacketKind
@@ -45,8 +46,12 @@ _REVIVE = HotStatement(
     sa.update(table)
     .where(table.c.id == sa.bindparam("which"), table.c.state == sa.bindparam("was"))
     .where(table.c.since == sa.bindparam("old", type_=Instant), table.c.stopped.is_(None)),
-    keys=("state", "again", "due", "since", "changed_at", "alarmed_at", "crashes", "reason", "holder", "lease_until"),
+    keys=(
+        *("state", "again", "due", "since", "changed_at", "alarmed_at", "crashes", "reason", "cause"),
+        *("holder", "lease_until"),
+    ),
 )
+_CAUSE = HotStatement(sa.update(table).where(table.c.id == sa.bindparam("which")), keys=("cause",))
 _LAST = HotStatement(sa.select(sa.func.max(table.c.id).label("last")).where(table.c.lane == sa.bindparam("in")))
 _ONE = sa.update(table).where(table.c.id == sa.bindparam("which"))
 _MESSAGE = HotStatement(sa.select(message).where(message.c.id == sa.bindparam("of")))
@@ -221,13 +226,15 @@ def record_delivery_end(
     *,
     again: bool,
 ) -> None:
-    """Record that a delivery became `delivered`, or `dead` after a failure: its event and its fact.
+    """Record that a delivery became `delivered`, or `dead` after a failure: its event, its cause and its fact.
 
     *again*: it had been delivered before, and a person sent it again. It makes no fact, because the first delivery has
     been counted: a repetition that fails is no failure of the document.
     """
     body = {"recipient": recipient, "partner": partner} | ({"reason": reason} if reason else {})
     events.append_events(tx, Event(f"delivery-{state}", now, message_id, delivery_id, body))
+    if state is not DeliveryState.DELIVERED:
+        _ = _CAUSE.run(tx, {"which": delivery_id, "cause": find_cause(partner, reason or "").digest})
     if again:
         return
     row = _MESSAGE.first(tx, {"of": message_id})._asdict()
@@ -264,7 +271,7 @@ def revive_deliveries(
     asked = list(ended)
     lanes.lock_all_lanes(tx, {(each.lane, each.recipient) for each, state in asked if state is DeliveryState.WAITING})
     fresh = {"due": now, "since": now, "changed_at": now, "alarmed_at": None, "crashes": 0, "reason": None}
-    fresh |= {"holder": None, "lease_until": None}
+    fresh |= {"cause": None, "holder": None, "lease_until": None}
     moved: list[Delivery] = []
     places: dict[tuple[str, str], None] = {}
     told = []
@@ -383,7 +390,7 @@ def plan_stops(
             becomes = changes.stop_delivery_state(row.state)
             if becomes is None or row.id in marked:
                 continue
-            marked[row.id] = {"which": row.id, "stopped": reason}
+            marked[row.id] = {"which": row.id, "stopped": reason, "cause": None}
             ends = becomes != row.state
             if ends:
                 died.append(_dead(row.id, row.state, reason, now))

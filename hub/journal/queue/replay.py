@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
+from hub.domain.failure_causes import write_cause_name
 from hub.domain.model import DOCUMENTS, Delivery, DeliveryState, Event, Message, PacketKind
 from hub.edxml import changes
 from hub.edxml.changes import Effect
@@ -59,6 +60,7 @@ class ReplayChoice:
     recipient: str | None = None  #: only deliveries to this unit
     partner: str | None = None  #: only deliveries to this partner
     again: bool = False  #: also those that were delivered
+    cause: str | None = None  #: only deliveries that died for this cause
 
     @classmethod
     def of(
@@ -72,14 +74,15 @@ class ReplayChoice:
     ) -> "ReplayChoice":
         """Return the choice among the messages received before *made_at*, when the order was given.
 
-        A search for deliveries to a unit or a partner also narrows the deliveries. Who sends again what was delivered
+        A search for deliveries to a unit, to a partner or of a cause also narrows the deliveries. Who sends again what was delivered
         means a partner that receives. So with *again* the partner of *wanted* narrows the deliveries, too; without
         this, the messages that it sent would go again to all their recipients.
         """
         filters = (wanted,) if isinstance(wanted, MessageFilter) else tuple(wanted)
         narrowed = partner or _find_common(filters, "sent_to") or (_find_common(filters, "partner") if again else None)
         dated = [attrs.evolve(each, until=min(each.until or made_at, made_at)) for each in filters]
-        return cls(tuple(dated), recipient or _find_common(filters, "recipient"), narrowed, again)
+        cause = _find_common(filters, "cause")
+        return cls(tuple(dated), recipient or _find_common(filters, "recipient"), narrowed, again, cause)
 
     def is_within(self, units: Collection[str] | None, partners: Collection[str] | None) -> bool:
         """Tell whether every delivery that can be chosen is of these *units* and *partners* (None: all)."""
@@ -100,7 +103,7 @@ class ReplayChoice:
 
     def write(self) -> str:
         """Return the choice as JSON, with its times in ISO 8601 under a key of their own."""
-        said = {"recipient": self.recipient, "partner": self.partner, "again": self.again}
+        said = {"recipient": self.recipient, "partner": self.partner, "again": self.again, "cause": self.cause}
         return json.dumps(said | {"wanted": list(map(_write_filter, self.wanted))}, ensure_ascii=False, sort_keys=True)
 
     @classmethod
@@ -110,7 +113,7 @@ class ReplayChoice:
         wanted = tuple(
             MessageFilter(**{name: _read_value(value) for name, value in each.items()}) for each in said["wanted"]
         )
-        return cls(wanted, said["recipient"], said["partner"], said["again"])
+        return cls(wanted, said["recipient"], said["partner"], said["again"], said.get("cause"))
 
 
 def _is_subset(some: Collection[str] | None, most: Collection[str] | None) -> bool:
@@ -168,6 +171,7 @@ def _is_meant(choice: ReplayChoice, message: Message, delivery: Delivery) -> boo
         (choice.again or delivery.state is DeliveryState.DEAD)
         and choice.recipient in (None, delivery.recipient)
         and choice.partner in (None, delivery.partner)
+        and choice.cause in (None, write_cause_name(delivery.partner, delivery.cause or ""))
         and any(_is_reached(each, message, delivery) for each in choice.wanted)
     )
 

@@ -1,0 +1,133 @@
+"""`lienthong failures`: lists what failed, by cause. Contains no SQL (`hub.monitoring.failures`)."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from hub.cli.screen import (
+    NOT_FOUND,
+    CommandStop,
+    LocalTime,
+    Screen,
+    WholeNumber,
+    command,
+    pass_screen,
+    say,
+    say_count,
+    t,
+)
+from hub.language.phrases import phrase
+
+if TYPE_CHECKING:
+    from hub.config import Config
+    from hub.monitoring.failures import FailureGroup, FailureList
+    from hub.store.transactions import Transaction
+
+#: What failed, and what a row says of it.
+_NAMES = {
+    "dead": phrase("dead delivery"),
+    "refused": phrase("refused message"),
+    "call": phrase("refused call"),
+}
+
+
+@command(
+    "failures",
+    t(
+        "List dead deliveries, refused messages and refused calls by cause, the latest first.\n\nOne cause: the same "
+        "partner and the same reason, but for ids, numbers, times, addresses and names. `lienthong replay --cause` replays "
+        "the dead deliveries of one, `lienthong messages --cause` and `lienthong events --cause` list what has it."
+    ),
+    "lienthong failures",
+    "lienthong failures --partner vpub --state dead --since 27/11/2026",
+    "lienthong failures --json",
+)
+@click.option("--partner", help=t("Failures with this partner; - : calls of callers that are no partner."))
+@click.option(
+    "--state", "kind", type=click.Choice(tuple(_NAMES)), help=t("Dead deliveries, refused messages, or refused calls.")
+)
+@click.option(
+    "--since", type=LocalTime(), help=t("Causes with a failure from this time on; default: of the last 30 days.")
+)
+@click.option("--until", type=LocalTime(), help=t("Causes with a failure before this time."))
+@click.option("-n", "--limit", type=WholeNumber(1), default=100, help=t("Maximum number of causes; default 100."))
+@pass_screen
+def list_failure_groups(
+    screen: Screen, /, partner: str | None, kind: str | None, since: datetime | None, until: datetime | None, limit: int
+) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.monitoring import failures
+    from hub.store import transactions
+
+    wanted = failures.FailureFilter(
+        partner=partner,
+        kind=None if kind is None else failures.FailureKind(kind),
+        since=since or datetime.now(UTC) - failures.BACK,
+        until=until,
+    )
+    config = read_journal_config(screen)
+    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+        _refuse_unknown(tx, config, partner)
+        found = failures.list_failures(tx, wanted, limit)
+    _print(screen, found)
+
+
+def _refuse_unknown(tx: "Transaction", config: "Config", partner: str | None) -> None:
+    """Raise `CommandStop` 4 for a partner that is not known, so that no typo looks like "none"."""
+    from hub.domain.failure_causes import NOBODY
+    from hub.journal.search_request import is_known_partner
+
+    names = {code: each.name for code, each in config.partners.items()}
+    if partner and partner != NOBODY and not is_known_partner(tx, partner, names):
+        raise CommandStop(t("there is no partner {code}", code=partner), NOT_FOUND)
+
+
+def _print(screen: Screen, found: "FailureList") -> None:
+    titles = {
+        "state": t("state"),
+        "partner": t("partner"),
+        "count": t("number"),
+        "first": t("first"),
+        "last": t("last"),
+        "reason": t("reason"),
+        "cause": t("cause"),
+        "example": t("example"),
+    }
+    rows = (_list_fields(each) if screen.json else _make_row(each) for each in found.groups)
+    count = screen.table(titles, rows)
+    if not count and not screen.json:
+        screen.note(t("No failures."))
+    if found.others:
+        screen.note(t("More causes: {count}. Narrow the search, or raise -n.", count=say_count(found.others)))
+    if found.unread:
+        screen.note(t("Of {names} there are more causes than are read.", names=", ".join(found.unread)))
+
+
+def _list_fields(group: "FailureGroup") -> dict[str, object]:
+    """Return what `--json` says of a group."""
+    return {
+        "cause": group.cause,
+        "state": str(group.kind),
+        "partner": group.partner,
+        "codes": list(group.codes),
+        "detail": group.text,
+        "count": group.count,
+        "more": group.more,
+        "first": group.first,
+        "last": group.last,
+        "example": group.example,
+    }
+
+
+def _make_row(group: "FailureGroup") -> dict[str, object]:
+    from hub.domain.local_time import write_local_time
+    from hub.language.terms import describe_reason
+
+    return _list_fields(group) | {
+        "state": say(_NAMES[str(group.kind)]),
+        "count": say_count(group.count) + ("+" if group.more else ""),
+        "first": write_local_time(group.first),
+        "last": write_local_time(group.last),
+        "reason": say(describe_reason(group.text)),
+    }
