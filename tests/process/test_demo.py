@@ -9,7 +9,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -136,25 +136,40 @@ def test_the_progress_is_told_beside_the_line(run: Run) -> None:
 
 
 def test_a_kept_demo_on_postgresql_runs_until_it_is_stopped(tmp_path: Path) -> None:
-    """The same line; after it the hub still answers; Ctrl-C ends everything in order, the database's server too."""
+    """The same line; after it the day's hub still answers, with something to do for each kind of person.
+
+    Ctrl-C ends everything in order, the database's server too.
+    """
     demo = subprocess.Popen(
         [LIENTHONG, "demo", "--keep", "--database", "postgresql"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"LANG": "C.UTF-8"},
     )
     try:
         assert demo.stdout is not None
+        assert demo.stderr is not None
         line = json.loads(demo.stdout.readline())
         assert line["accepted"] >= 60
         assert (line["dead"], line["lost"]) == (0, 0)
-        site = Site(tmp_path / "var/demo/1/hub")
+        said = read_until(demo, "SOAP  ")
+        site = Site(tmp_path / "var/demo/1/day/hub")
         ready = requests.get(f"{site.address('admin')}/readyz", verify=str(site.pki("ca.crt")), timeout=30)
         assert ready.status_code == 200
-        shown = signed_in(site, tmp_path / "var/demo/1/console-password")
-        assert shown.status_code == 200
-        assert 'data-column="sent"' in shown.text
-        url = tomllib.loads((tmp_path / "var/demo/1/hub/hub.toml").read_text())["database"]["url"]
+        persons = re.findall(r"^  ([a-z-]+) +\S.*\n +https://[^/]+(/\S*)$", said, re.MULTILINE)
+        assert len(persons) == 6
+        password = (tmp_path / "var/demo/1/console-password").read_text().strip()
+        pages = {name: signed_in(site, name, password, place) for name, place in persons}
+        assert {name for name, page in pages.items() if page.status_code != 200} == set()
+        assert pages["ky-su"].text.count('href="/messages/0') >= 3, "dead letters"
+        assert 'data-column="total"' in pages["lanh-dao"].text
+        ended = json.loads(
+            lienthong(site, "report", "H55", find_ended_month(), "--form", "dossiers", "--format", "json")
+        )
+        assert ended["total"]["total"] > 0, "there is something to sign"
+        url = tomllib.loads(site.config.read_text())["database"]["url"]
         assert url.startswith("postgresql://")
         server = Path(unquote(url.partition("host=")[2]))
         assert server.exists()
@@ -169,18 +184,34 @@ def test_a_kept_demo_on_postgresql_runs_until_it_is_stopped(tmp_path: Path) -> N
         demo.communicate()
 
 
-def signed_in(site: Site, password: Path) -> requests.Response:
-    """Return the province's report of this month, as whoever signs in is shown it."""
+def read_until(demo: subprocess.Popen[str], word: str) -> str:
+    """Return what the demo says up to the line that has *word*."""
+    assert demo.stderr is not None
+    said: list[str] = []
+    for line in demo.stderr:
+        said.append(line)
+        if word in line:
+            break
+    return "".join(said)
+
+
+def find_ended_month() -> str:
+    """Return the last month of reports that has ended."""
+    return find_month_containing(find_month_containing(datetime.now(UTC)).start - timedelta(days=1)).text
+
+
+def lienthong(site: Site, *words: str) -> bytes:
+    """Return what a command of the kept hub prints."""
+    return subprocess.run([LIENTHONG, "-c", site.config, *words], check=True, capture_output=True).stdout
+
+
+def signed_in(site: Site, name: str, password: str, place: str) -> requests.Response:
+    """Return the page that *name* is shown after signing in."""
     console = requests.Session()
     console.trust_env, console.verify = False, str(site.pki("ca.crt"))  # the environment's CAs would go before ours
     page = console.get(f"{site.address('admin')}/", timeout=30).text
     (proof,) = re.findall(r'name="proof" value="(\w+)"', page)
-    form = {
-        "name": "demo",
-        "password": password.read_text().strip(),
-        "proof": proof,
-        "next": f"/reports/edoc/H55/{find_month_containing(datetime.now(UTC)).text}",
-    }
+    form = {"name": name, "password": password, "proof": proof, "next": place}
     said = {"Origin": site.address("admin")}
     return console.post(f"{site.address('admin')}/sign-in", data=form, headers=said, timeout=30)
 

@@ -3,6 +3,7 @@
 Knows how an operator sets up such a hub, and what is compared in the end. Plays nothing itself.
 """
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -107,10 +108,30 @@ class Played:
         return self.lost + self.differences
 
 
+@attrs.frozen
+class Dusk:
+    """What is there after a day was played: everything still runs."""
+
+    played: Played
+    stage: "Stage"
+    town: "Town"
+    outbox: Path
+    ended: str  #: the period before the current one
+    left: str  #: a unit with numbers in it, whose official may sign and has not
+
+
 def play_day(
-    directory: Path, operator: "Operator", narrator: "Narrator", scale: "Scale", words: Sequence[str]
-) -> Played:
-    """Set up the hub of the day in *directory*, play the day, and compare. Raises StageFailed, CommandStop."""
+    around: contextlib.ExitStack,
+    directory: Path,
+    operator: "Operator",
+    narrator: "Narrator",
+    scale: "Scale",
+    words: Sequence[str],
+) -> Dusk:
+    """Set up the hub of the day in *directory*, play the day, and compare. Raises StageFailed, CommandStop.
+
+    The hub and the partners run until *around* is closed.
+    """
     from hub.demo.run.stage import Site, Stage
     from hub.report.form.period import find_month_containing
 
@@ -120,32 +141,35 @@ def play_day(
         operator.run_command("units", "seed", "-o", str(directory / "units.csv"))
         operator.run_command("units", "import", str(directory / "units.csv"), "--yes")
     town = _town(operator, scale)
-    with Stage.open(site, directory) as stage:
-        with stage.start_together():
-            _found(stage, site, town, scale)
-            evening.open_report_systems(stage, site, town.fetching[0])
-            hubs.open_hubs(stage, site, operator, town, directory / "agencies.csv")
-            stage.start_hub()
-        _call_in(stage, town, scale)
-        outbox = directory / "outbox"
-        outbox.mkdir()
-        day = _conducted(stage, operator, narrator, town, scale, outbox, period.first)
-        before = find_month_containing(period.start - timedelta(days=1)).text
-        last = evening.Evening(stage, operator, narrator, before, period.text, town.fetching[0])
-        last.leave()
-        day.play()
-        last.play()
-        days = (period.first, town.today)
-        declared = tuple(
-            demo_declared.play_declarations(stage, operator, narrator, _offices(town, scale)[0], period.text, days)
-        )
-        narrator.act(
-            phrase("Each unit's report against the partners' files"),
-        )
-        compared = _compare(stage, operator, day, period.text, directory / "reports")
-        differences = (*stage.complaints(), *compared.differences, *last.differences(), *declared)
-        pages = _write(operator, site.read()["province"], period.text, "reporting", directory / "reports")
-    return attrs.evolve(compared, differences=differences, pages=(*compared.pages, *pages))
+    stage = around.enter_context(Stage.open(site, directory))
+    planted, left = town.fetching[0], _offices(town, scale)[-1]
+    with stage.start_together():
+        _found(stage, site, town, scale)
+        evening.open_report_systems(stage, site, (planted, left))
+        hubs.open_hubs(stage, site, operator, town, directory / "agencies.csv")
+        stage.start_hub()
+    _call_in(stage, town, scale)
+    outbox = directory / "outbox"
+    outbox.mkdir()
+    day = _conducted(stage, operator, narrator, town, scale, outbox, period.first)
+    before = find_month_containing(period.start - timedelta(days=1)).text
+    last = evening.Evening(stage, operator, narrator, before, period.text, planted)
+    day.play_past(period.first)
+    last.leave()
+    day.play()
+    last.play()
+    days = (period.first, town.today)
+    declared = tuple(
+        demo_declared.play_declarations(stage, operator, narrator, _offices(town, scale)[0], period.text, days)
+    )
+    narrator.act(
+        phrase("Each unit's report against the partners' files"),
+    )
+    compared = _compare(stage, operator, day, period.text, directory / "reports")
+    differences = (*stage.complaints(), *compared.differences, *last.differences(), *declared)
+    pages = _write(operator, site.read()["province"], period.text, "reporting", directory / "reports")
+    played = attrs.evolve(compared, differences=differences, pages=(*compared.pages, *pages))
+    return Dusk(played, stage, town, outbox, before, left)
 
 
 def _town(operator: "Operator", scale: "Scale") -> "Town":

@@ -6,11 +6,8 @@ Knows the order of a run and its last line. Asks the hub only what an operator m
 import contextlib
 import json
 import os
-import secrets
 import signal
-import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -23,8 +20,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 import click
 
+from hub.cli.demo import kept
 from hub.cli.demo.child_process import run_in_child_process
-from hub.cli.demo.day import Played, ReportPage, play_day
+from hub.cli.demo.day import Dusk, Played, ReportPage, play_day
 from hub.cli.demo.operator import Narrator, Operator
 from hub.cli.screen import FAILED, UNAVAILABLE, CommandStop, Screen, command, exit_command, pass_screen, t
 from hub.language.phrases import phrase
@@ -106,24 +104,29 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
             operator.run_command("init", str(site.directory), *words)
             stage = around.enter_context(Stage.open(site, directory))
             story = _play_story(stage, operator, narrator, directory)
-            sign_in = _let_in(operator, directory) if keep else None
-            if not keep:
-                stage.dismiss_all()
+            stage.dismiss_all()
             narrator.act(
                 phrase("The report of each unit; recounting from the partners' files and the bytes"),
             )
-            plays = []
+            dusk = None
             with run_in_child_process(
                 "the recount", partial(_recount_story, stage, operator, directory, story)
             ) as recounted:
                 if story.failure is None:
                     (directory / "day").mkdir()
-                    day_operator = Operator(directory / "day/hub/hub.toml")
-                    plays.append(play_day(directory / "day", day_operator, narrator, WHOLE if full else SMALL, apart))
-                plays.insert(0, recounted())
+                    dusk = play_day(
+                        around,
+                        directory / "day",
+                        Operator(directory / "day/hub/hub.toml"),
+                        narrator,
+                        WHOLE if full else SMALL,
+                        apart,
+                    )
+                plays = [recounted(), *([dusk.played] if dusk else [])]
             clean = _conclude(plays, narrator, directory)
-            if sign_in is not None:
-                _stay(stage, directory, sign_in)
+            if keep and dusk is not None:
+                stage.clear()
+                _stay(dusk, narrator, directory)
     except (Absent, StageFailed) as broken:
         raise CommandStop(str(broken)) from broken
     if not clean:
@@ -326,41 +329,12 @@ def _write_index(directory: Path, pages: Sequence[ReportPage]) -> Path:
     return index
 
 
-def _let_in(operator: Operator, directory: Path) -> tuple[str, str]:
-    """Create a console user. Return the name and the password."""
-    name, word = "demo", secrets.token_urlsafe(12)
-    file = directory / "console-password"
-    file.touch(mode=0o600)
-    file.write_text(f"{word}\n", "utf-8")
-    operator.run_command("users", "add", name, "--role", "operator", "--password-file", str(file))
-    return name, word
-
-
-def _stay(stage: "Stage", directory: Path, sign_in: tuple[str, str]) -> None:
-    """Print all addresses, and wait for Ctrl-C."""
-    site = stage.site
-    config = site.config
-    lienthong = Path(sys.executable).with_name("lienthong")
-    soap, admin = site.address("soap"), site.address("admin")
-    for line in (
-        t("Running; Ctrl-C stops it."),
-        f"  SOAP   {soap}/soap/documents",
-        f"  admin  {admin}/readyz  {admin}/contracts/",
-        t(
-            "  console  {admin}/  user {sign_in}, password {sign_in2}",
-            admin=admin,
-            sign_in=sign_in[0],
-            sign_in2=sign_in[1],
-        ),
-        t("Try:"),
-        f"  {lienthong} -c {config} messages",
-        f"  {lienthong} -c {config} trace ID",
-        f"  {lienthong} -c {config} report H55 {_period()} --format csv",
-        f"  curl --cacert {site.pki('ca.crt')} {admin}/readyz",
-        f"  ls {directory}",
-    ):
-        click.echo(line, err=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            stage.must_live()
-            time.sleep(0.5)
+def _stay(dusk: Dusk, narrator: Narrator, directory: Path) -> None:
+    """Leave the day running, with work for each kind of person, until Ctrl-C."""
+    narrator.act(phrase("It stays"))
+    site = dusk.stage.site
+    operator = Operator(site.config)
+    kept.leave_work(dusk.stage, operator, narrator, dusk.town, dusk.outbox)
+    persons = kept.list_persons(str(site.read()["province"]), dusk.left, dusk.ended)
+    word = kept.let_in(operator, directory, persons)
+    kept.stay(dusk.stage, persons, word, dusk.ended)

@@ -11,7 +11,7 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -63,14 +63,14 @@ max-retry = "2s"
 {more}"""
 
 
-def open_report_systems(stage: "Stage", site: "Site", planted: str) -> None:
+def open_report_systems(stage: "Stage", site: "Site", signing: Iterable[str]) -> None:
     """Start the two systems that accept reports, write their files as an operator would, and enable the link probes.
 
-    One official may sign for the province, and one for the unit *planted*.
+    One official may sign for the province, and one for each of the units *signing*.
     """
     from hub.security import sample_pki
 
-    officials.enrol_officials(site, (str(site.read()["province"]), planted))
+    officials.enrol_officials(site, (str(site.read()["province"]), *signing))
     partners = site.directory / "partners"
     for code, (adapter, service, name, units, secret) in _TAKERS.items():
         file = partners / f"{code}.secret"

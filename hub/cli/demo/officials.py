@@ -3,12 +3,15 @@
 Knows files, commands and the signing program. An official's key lies outside the hub's directory.
 """
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hub.cli.screen import t
 
 if TYPE_CHECKING:
     from hub.cli.demo.operator import Operator
@@ -66,10 +69,8 @@ def sign_unit_report(site: "Site", operator: "Operator", unit: str, period: str,
     asked = (unit, period, "--form", form)
     given, signed = (_home(site) / f"{form}_{unit}{end}" for end in (".xml", ".signed.xml"))
     given.write_bytes(operator.run_command("report", "show", *asked, "--format", "xml", *more))
-    key, certificate = (_home(site) / f"{unit}.{kind}" for kind in ("key", "crt"))
-    words = ["-m", "hub.demo.partners.official", "--key", key, "--certificate", certificate, given, signed]
-    home = _home(site)
-    tool = Child.start("official", [sys.executable, *map(str, words)], home / "official.log", cwd=home)
+    home, words = _home(site), [*_list_signing_words(site, unit), str(given), str(signed)]
+    tool = Child.start("official", words, home / "official.log", cwd=home)
     try:
         ended = tool.process.wait(_PATIENCE)
     except subprocess.TimeoutExpired:
@@ -79,6 +80,16 @@ def sign_unit_report(site: "Site", operator: "Operator", unit: str, period: str,
     if ended != 0:
         raise StageFailed(f"the tool of the official of {unit} ended with {ended}; see {tool.log}")
     operator.run_command("report", "import-signed", *asked, str(signed))
+
+
+def write_signing_command(site: "Site", unit: str) -> str:
+    """Return the command by which the official of *unit* signs a file, for a shell."""
+    return " ".join((shlex.join(_list_signing_words(site, unit)), t("FILE"), t("SIGNED-FILE")))
+
+
+def _list_signing_words(site: "Site", unit: str) -> list[str]:
+    key, certificate = (str(_home(site) / f"{unit}.{kind}") for kind in ("key", "crt"))
+    return [sys.executable, "-m", "hub.demo.partners.official", "--key", key, "--certificate", certificate]
 
 
 def _home(site: "Site") -> Path:

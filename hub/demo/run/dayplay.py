@@ -27,6 +27,8 @@ from hub.language.phrases import phrase
 
 AXIS, ONE_STOP, WATCHMAN = "vpcp", "motcua", "giamsat"
 MAIL, OFFICERS, SERVICES = "thudientu", "canbo", "ngsp"
+#: Days of the ended period on which dossiers are worked on, and dossiers of each office.
+PAST, EACH = 4, 3
 _PAUSE = 0.3  #: seconds between two looks
 
 
@@ -43,6 +45,15 @@ class DayPlay:
     look: Callable[[], Look]
     deadline: float  #: maximum seconds without any progress
     neighbours: Neighbours
+
+    def play_past(self, first: date) -> None:
+        """Let the one-stop offices report the last days before *first*, so that the ended period has numbers.
+
+        Raises StageFailed if a call is refused.
+        """
+        days = [first - timedelta(ago) for ago in reversed(range(1, PAST + 1))]
+        taken = self._work_days(days, EACH * self.scale.offices)
+        self.voice.say(phrase("one-stop: the days before {first} in {taken} messages", first=first, taken=taken))
 
     def play(self) -> None:
         """Play the whole day. Raises StageFailed."""
@@ -124,15 +135,20 @@ class DayPlay:
 
         Raises StageFailed if a call is refused.
         """
+        days = [self.town.today - timedelta(ago) for ago in reversed(range(self.scale.days))]
+        taken = self._work_days(days, self.scale.dossiers)
+        total = self.scale.dossiers
+        self.voice.say(phrase("one-stop: {total} dossiers in {taken} messages", total=total, taken=taken))
+
+    def _work_days(self, days: Sequence[date], dossiers: int) -> int:
+        """Let the offices accept so many *dossiers* on the first of *days*, and work on them. Return the messages."""
         order, taken = self.stage.partners[ONE_STOP].order, 0
-        for ago in reversed(range(self.scale.days)):
-            new = self.scale.dossiers // self.scale.offices if ago == self.scale.days - 1 else 0
-            told = order("day", day=f"{self.town.today - timedelta(ago)}", new=new)
+        for number, each in enumerate(days):
+            told = order("day", day=f"{each}", new=0 if number else dossiers // self.scale.offices)
             if told["refused"]:
                 raise StageFailed(f"{ONE_STOP} was refused: {told['refused'][0]}")
             taken += told["accepted"]
-        total = self.scale.dossiers
-        self.voice.say(phrase("one-stop: {total} dossiers in {taken} messages", total=total, taken=taken))
+        return taken
 
     def _watch(self) -> None:
         """Let the monitoring system report what it observed since last night."""
