@@ -68,6 +68,11 @@ class Town:
             reports=self.reports,
             officials=self.officials,
             console=self.settings,
+            soap=SimpleNamespace(body_limit=40_000_000),
+            own=(("pki.certificate", pki.partner("hub")),),
+            authorities=(pki.authority().certificate,),
+            sample=True,
+            name_soap_address=lambda: "https://hub.tinh.gov.vn:8443",
         )
         province = cast("Province", SimpleNamespace(config=config, routes=ROUTES))
         database = InlineDatabase(self.engine)

@@ -159,6 +159,11 @@ class Config:
         found = (("soap", self.soap), ("admin", self.admin))
         return (*found, ("syslog", self.syslog)) if self.syslog else found
 
+    def name_soap_address(self) -> str:
+        """Return the https address of the SOAP port, without a path: the public one, or that of the port itself."""
+        host = f"[{self.soap.host}]" if ":" in self.soap.host else self.soap.host
+        return (self.public_url or f"https://{host}:{self.soap.port}").rstrip("/")
+
     @property
     def own(self) -> tuple[tuple[str, Signer], ...]:
         """Return the hub's identities, each with the hub.toml key of its certificate.

@@ -25,6 +25,7 @@ NEEDED: Mapping[str, Permission] = {
     "failures": Permission.SEE_REFUSED,
     "readiness": Permission.SEE_READINESS,
     "replays": Permission.SEE_REPLAYS,
+    "integration": Permission.SEE_PARTNERS,
 }
 #: Pages about what belongs to no unit. A user who is limited to some units may not open them.
 OF_NO_UNIT = frozenset({OVERVIEW, "events", "failures"})

@@ -56,6 +56,12 @@ def render_page(template: str, language: Language, said: Mapping[str, object]) -
     return _TEMPLATES.get_template(f"{template}.html.jinja").render(given).encode()
 
 
+def render_kit_page(language: Language, said: Mapping[str, object]) -> bytes:
+    """Return the page of a partner's kit in *language*, with the style sheet in it: it is read away from the hub."""
+    css = Markup(read_static_file("style.css").decode())  # noqa: S704 - it is ours
+    return render_page("kit", language, {**said, "css": css})
+
+
 def render_charts(
     report: Report, names: Mapping[str, str], others: Sequence[Report] | None, language: Language
 ) -> list[Markup] | None:

@@ -25,6 +25,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /messages/ID/compare/OTHER                   its packet beside that of another message
     /replays, /replays/new, /replays/ID          plans to replay deliveries (`replay_pages`)
     /readiness                                   the readiness checks with their details
+    /integration/PARTNER, /kit.zip               what the developers of a partner need; as a file
     /help, /help/FOLDER/PAGE                     the documentation; without a sign-in, and with nothing of a session
 """
 
@@ -85,6 +86,10 @@ from hub.language.catalogues import say_both, translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring import overview
+from hub.monitoring.integration.facts import gather_facts
+from hub.monitoring.integration.kit import KIT, make_kit, name_kit
+from hub.monitoring.integration.page import arrange_integration
+from hub.monitoring.integration.reading import read_integration
 from hub.report.form.book import Book
 from hub.report.form.period import find_month_containing
 from hub.report.output.body import arrange_body, write_check_findings
@@ -251,6 +256,8 @@ class ConsolePages:
                 return ConsoleResponse(status=303, location="/")
             case ("replays", *_):
                 return await self._replay(visit)
+            case ("integration", code, *rest):
+                return await self._integration(visit, code, tuple(rest))
             case ("reports",):
                 return _chosen(visit.asked)
             case ("reports", form, unit, period):
@@ -410,6 +417,19 @@ class ConsolePages:
             return ConsoleResponse(status=303, location=shown)
         said = {**shown.said, "error_help": help_pages.name_error_help}
         return attrs.evolve(self._page(shown.template, visit, said), status=shown.status)
+
+    async def _integration(self, visit: Visit, code: str, rest: tuple[str, ...]) -> ConsoleResponse:
+        """Show what the developers of a partner need, or make it a file."""
+        config = self.live.config
+        partner = config.partners.get(code)
+        if partner is None or not visit.session.user.sees_partner(code) or rest not in {(), (KIT,)}:
+            raise refuse_as_absent()
+        units, steps = await self.turns.look(read_integration, partner, config.upstream)
+        facts = gather_facts(config, partner, units)
+        if rest:
+            kit = await self.turns.alone(make_kit, facts, steps, visit.now, layout.render_kit_page)
+            return ConsoleResponse(content=kit, content_type="application/zip", filename=name_kit(code))
+        return self._page("integration", visit, arrange_integration(facts, steps) | {"at": visit.now})
 
     async def _sign_out(self, visit: Visit) -> ConsoleResponse:
         everywhere = visit.asked.form.get("everywhere") == "1"

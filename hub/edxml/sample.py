@@ -1,4 +1,4 @@
-"""Makes one packet as real systems write it, for a dry run.
+"""Makes packets as real systems write them, for a dry run, a simulation and as samples.
 
 Knows the order of the elements. Does not know who reads it.
 """
@@ -48,6 +48,17 @@ _PACKET = """<?xml version="1.0" encoding="UTF-8"?>
 </edXML>
 """
 
+_STATUS = """<?xml version="1.0" encoding="UTF-8"?>
+<edXML xmlns="{namespace}"><edXMLEnvelope><edXMLHeader><MessageHeader>
+<From><OrganId>{sender}</OrganId><OrganName>{sender}</OrganName></From>
+<ResponseFor><OrganId>{answered}</OrganId><Code>{number}/{notation}</Code><PromulgationDate>{day}</PromulgationDate><DocumentId>{answered},{day},{number}/{notation}</DocumentId></ResponseFor>
+<StaffInfo><Department>Văn thư</Department><Staff>Cán Bộ Mẫu</Staff></StaffInfo>
+<StatusCode>03</StatusCode>
+<Description>Đã tiếp nhận</Description>
+<Timestamp>{day} 09:00:00</Timestamp>
+</MessageHeader></edXMLHeader></edXMLEnvelope></edXML>
+"""
+
 
 def make_sample_packet(
     sender: str, recipient: str, subject: str, promulgated: date, *, number: int = 1, notation: str = "CHECK"
@@ -68,6 +79,21 @@ def make_sample_packet(
         subject=escape(subject),
     )
     return packet.encode()
+
+
+def make_sample_status(
+    sender: str, answered: str, promulgated: date, *, number: int = 1, notation: str = "CHECK"
+) -> bytes:
+    """Return the status 03 (received) of the unit *sender* for a document that `make_sample_packet` made for *answered*."""
+    status = _STATUS.format(
+        namespace=QCVN,
+        sender=escape(sender),
+        answered=escape(answered),
+        number=number,
+        notation=escape(notation),
+        day=promulgated.strftime("%Y/%m/%d"),
+    )
+    return status.encode()
 
 
 def _organization(code: str) -> str:

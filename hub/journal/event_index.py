@@ -259,6 +259,19 @@ def find_new_events(tx: Transaction, wanted: EventFilter, after: int) -> list[Li
     return [one for one in found if matches_event(one, wanted)]
 
 
+def find_first_events(tx: Transaction, partner: str, limit: int) -> list[ListedEvent]:
+    """Return the first *limit* events about the partner or link *partner*, oldest first."""
+    moment = sa.type_coerce(table.c.at, sa.String).label("moment")
+    first = sa.select(moment, table.c.serial).where(table.c.partner == partner)
+    chosen = first.order_by(table.c.at, table.c.serial).limit(limit).subquery()
+    columns = (chosen.c.moment, chosen.c.serial, event.c.number, event.c.text)
+    rows = tx.execute(sa.select(*columns).join_from(chosen, event, event.c.serial == chosen.c.serial))
+    return [
+        ListedEvent(cursor=EventCursor(row.moment, row.serial), number=row.number, fields=json.loads(row.text))
+        for row in sorted(rows, key=_order)
+    ]
+
+
 def read_last_serial(tx: Transaction) -> int:
     """Return the serial of the event that was written last; 0 without any."""
     return tx.scalar(sa.select(sa.func.max(event.c.serial))) or 0

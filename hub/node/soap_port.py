@@ -118,7 +118,7 @@ def make_bounded_site(root: Resource, limit: int, live: Live, reactor: Any, part
 
 def name_service_url(live: Live, service: str) -> str:
     """Return a service's public URL. It comes from the configuration, never from a caller's Host header."""
-    return f"{live.config.public_url or name_https_url(live.config.soap)}/soap/{service}"
+    return f"{live.config.name_soap_address()}/soap/{service}"
 
 
 def name_https_url(listen: Listen) -> str:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
             phrase("Test the connection with a partner in both directions."),
         ),
         "remove": ("hub.cli.partner.removal:remove_partner", phrase("Remove a partner.")),
+        "kit": ("hub.cli.partner.kit:make_partner_kit", phrase("First messages of a partner, and the file for it")),
         "simulate": ("hub.cli.partner.simulate:simulate_partner", phrase("Be a partner that answers as told")),
     },
 )

@@ -1,0 +1,83 @@
+"""`lienthong partners kit`: the checklist of a new partner, and the ZIP file for its developers."""
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, say, t
+
+if TYPE_CHECKING:
+    from hub.monitoring.integration.first_messages import StepState
+
+
+@command(
+    "kit",
+    t(
+        "Show which first messages the partner CODE has exchanged, and write the file for its developers.\n\nThe ZIP "
+        "file has a page in both languages, the contracts, the hub's certificates, the error list and signed samples "
+        "of each operation. It contains no private key. The samples are signed with a throw-away key that no hub "
+        "accepts."
+    ),
+    "lienthong partners kit soyte",
+    "lienthong partners kit soyte -o soyte.zip",
+)
+@click.argument("code")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar=t("FILE"),
+    help=t("Write the ZIP file."),
+)
+@pass_screen
+def make_partner_kit(screen: Screen, code: str, output: Path | None) -> None:
+    from hub.cli.journal import open_journal
+    from hub.config import read_config
+    from hub.config.writing import write_atomically
+    from hub.console.layout import render_kit_page
+    from hub.monitoring.integration.facts import gather_facts
+    from hub.monitoring.integration.kit import make_kit
+    from hub.monitoring.integration.reading import read_integration
+    from hub.store import transactions
+
+    config = read_config(screen.config)
+    partner = config.partners.get(code)
+    if partner is None:
+        raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
+    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+        units, steps = read_integration(tx, partner, config.upstream)
+    for state in steps:
+        screen.row(_write_step(state), "" if screen.json else _say_step(state))
+    if output is None:
+        return
+    kit = make_kit(gather_facts(config, partner, units), steps, datetime.now(UTC), render_kit_page)
+    try:
+        write_atomically(output.absolute(), kit)
+    except OSError as error:
+        raise CommandStop(f"{output}: {error.strerror}") from error
+    fields = {"kind": "kit", "file": str(output), "size": len(kit), "sha256": sha256(kit).hexdigest()}
+    screen.row(fields, t("Wrote {path}", path=output))
+
+
+def _write_step(state: "StepState") -> dict[str, object]:
+    """Return a step for `--json`."""
+    return {
+        "kind": "step",
+        "step": str(state.step),
+        "at": state.at,
+        "message": state.message,
+        "code": state.code or None,
+    }
+
+
+def _say_step(state: "StepState") -> str:
+    from hub.domain.local_time import write_local_time
+    from hub.monitoring.integration.page import STEPS
+
+    name, do = STEPS[state.step]
+    if state.at is None:
+        return f"[ ] {say(name)}\n      {say(do)}"
+    return "  ".join(filter(None, [f"[x] {say(name)}", write_local_time(state.at), state.message, state.code]))

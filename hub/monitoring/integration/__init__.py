@@ -1,0 +1,1 @@
+"""What the developers of a partner must know, the ZIP file for them, and which first messages have come."""
