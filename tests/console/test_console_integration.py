@@ -22,6 +22,7 @@ from hub.security import wss_verify
 from hub.security.certificates import hash_certificate
 from hub.soap import envelope, wsdl
 from tests import pki
+from tests.browsing import chromium, judge, window
 from tests.console_town import Browser
 from tests.province import NOW
 
@@ -175,3 +176,20 @@ def test_the_two_pages_of_the_kit_say_the_same_in_two_languages(op):
 def test_a_sample_key_is_never_the_same():
     one, other = (samples.make_sandbox_key(NOW) for _ in range(2))
     assert one.identity.certificate != other.identity.certificate
+
+
+@pytest.mark.slow
+def test_the_kit_is_read_in_a_browser_without_the_hub(op, tmp_path):
+    for name, content in kit(op, "vpub").items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    with chromium() as browser:
+        for width, scheme in ((1280, "light"), (390, "dark")):
+            context = window(browser, width, scheme)
+            page = context.new_page()
+            page.goto((tmp_path / "huong-dan.html").as_uri())
+            judge(page)
+            page.get_by_role("link", name="English").click()
+            page.get_by_role("heading", name="First messages").wait_for()
+            judge(page)
+            context.close()

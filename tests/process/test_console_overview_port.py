@@ -46,6 +46,7 @@ def test_an_operator_goes_from_a_number_to_its_list_and_finds_what_happened(hub)
                         "/events?",
                         "/events?kind=breaker-opened&",
                         "/events?partner=x&since=y&",
+                        "/integration/vpub?",
                     ):
                         page.goto(f"{hub.admin}{place}lang={language}")
                         judge(page)
