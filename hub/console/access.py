@@ -28,7 +28,7 @@ NEEDED: Mapping[str, Permission] = {
     "integration": Permission.SEE_PARTNERS,
 }
 #: Pages about what belongs to no unit. A user who is limited to some units may not open them.
-OF_NO_UNIT = frozenset({OVERVIEW, "events", "failures"})
+OF_NO_UNIT = frozenset({OVERVIEW, "events", "failures", "integration"})
 
 
 def may_open(user: User, name: str) -> bool:

@@ -8,22 +8,23 @@ import re
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import attrs
 import pytest
 
+from hub import config
 from hub.config.values import ReplaySettings
 from hub.console import access, pages
 from hub.console.permissions import Role
-from hub.domain.model import DeliveryState, Event, Problem
+from hub.domain.model import DeliveryState, Event, Problem, Receive
 from hub.edxml.sample import make_sample_packet
 from hub.formats.spool import Octets
 from hub.journal import events, messages
 from hub.journal.queue import replay_plans
 from hub.journal.queue.replay import ReplayChoice
 from hub.journal.search import MessageFilter
+from hub.monitoring.integration import kit, samples
 from hub.store import transactions
 from tests.console.test_console_messages import try_to_deliver
 from tests.console_town import Browser, Town, done
@@ -83,9 +84,12 @@ class Stage:
 
 
 @pytest.fixture
-def stage(town: Town) -> Stage:
-    known: Any = {code: SimpleNamespace(code=code, name=code, certificates=(), receive="push") for code in CODES}
-    town.partners = known
+def stage(town: Town, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    key = samples.make_sandbox_key(NOW)
+    monkeypatch.setattr(kit, "make_sandbox_key", lambda _now: key)
+    town.partners = {
+        code: config.Partner(code=code, name=code, certificates=(), receive=Receive.PUSH) for code in CODES
+    }
     message = bring(town, 1)
     try_to_deliver(town, (200, b"<taken/>"))
     dead = bring(town, 2)
@@ -116,6 +120,8 @@ def stage(town: Town) -> Stage:
         Place("/failures", EXCHANGE, EVERY_UNIT),
         Place("/failures?partner=vpub", EXCHANGE, OF_NO_UNIT),
         Place("/readiness", EXCHANGE, ALL),
+        Place("/integration/vpub", EXCHANGE, OF_NO_UNIT),
+        Place("/integration/vpub/kit.zip", EXCHANGE, OF_NO_UNIT),
         Place(f"/reports/{REPORT}", EVERYBODY, OF_UNIT),
         Place(f"/reports/{REPORT}/sent_inside", EVERYBODY, OF_UNIT),
         *(Place(f"/reports/{REPORT}.{kind}", EVERYBODY, OF_UNIT) for kind in ("csv", "xlsx", "json")),
