@@ -50,6 +50,7 @@ CHOOSING = (
     ApiParameter("recipient", phrase("receiving agency")),
     ApiParameter("refusal", phrase("code of the hub's refusal")),
     ApiParameter("answer", phrase("code of a partner's answer")),
+    ApiParameter("cause", phrase("cause of a failure, as the list of failures names it")),
 )
 CURSOR = ApiParameter("cursor", phrase("next of the page before"))
 _MESSAGE = in_path("message", phrase("the hub's id of the message"))
@@ -77,15 +78,18 @@ def parse_search(call: ApiCall, *, calls: bool = False) -> ListQuery:
     return query
 
 
+_UNKNOWN = {
+    "partner": phrase("There is no such partner"),
+    "unit": phrase("There is no such unit, or there are several"),
+    "recipient": phrase("There is no such unit, or there are several"),
+    "cause": phrase("There is no such cause"),
+}
+
+
 def require_known(plan: SearchPlan) -> None:
     """Raise `ApiProblem` if the search names a partner or a unit that nobody knows."""
     if plan.unknown:
-        partner = phrase("There is no such partner")
-        unit = phrase("There is no such unit, or there are several")
-        raise ApiProblem(
-            "search-unfit",
-            flaws=[NamedFlaw(each.field, partner if each.field == "partner" else unit) for each in plan.unknown],
-        )
+        raise ApiProblem("search-unfit", flaws=[NamedFlaw(each.field, _UNKNOWN[each.field]) for each in plan.unknown])
 
 
 async def list_messages(parts: ApiParts, call: ApiCall) -> ConsoleResponse:

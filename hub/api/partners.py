@@ -3,6 +3,7 @@
 import attrs
 
 from hub.api.idempotency import OrderedAnswer, run_once
+from hub.api.messages import CURSOR
 from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_order, answer_value, in_path
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.schemas import write_json
@@ -95,8 +96,8 @@ async def _change(parts: ApiParts, call: ApiCall, *, paused: bool) -> ConsoleRes
 
 async def list_units(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the units of the token that match a text."""
-    found = await parts.turns.look(reading.find_units, call.user, call.text("q"))
-    return answer_value(ApiUnitList(items=found.found, next=None, count=found.count), call)
+    found = await parts.turns.look(reading.find_units, call.user, call.text("q"), call.text("cursor") or None)
+    return answer_value(ApiUnitList(items=found.found, next=found.more, count=found.count), call)
 
 
 async def read_unit(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
@@ -157,9 +158,9 @@ OPERATIONS = (
         name="listUnits",
         path="/units",
         tag="units",
-        about=phrase("Find units by code or name; the first 50."),
+        about=phrase("Find units by code or name, 50 on a page."),
         scopes=(Permission.SEE_REPORTS,),
-        parameters=(ApiParameter("q", phrase("code, or part of a name, with or without diacritics")),),
+        parameters=(ApiParameter("q", phrase("code, or part of a name, with or without diacritics")), CURSOR),
         answers=ApiUnitList,
         run=list_units,
     ),

@@ -58,6 +58,7 @@ class ApiReplayOrder:
     recipient: str | None = None
     refusal: str | None = None
     answer: str | None = None
+    cause: str | None = None
     id: tuple[str, ...] = ()
     to: str | None = None
     again: bool = False

@@ -29,6 +29,7 @@ from hub.journal.queue.replay_rules import ItemState, PlanState
 from hub.journal.queue.timeline import DeliveryStage
 from hub.journal.search import DeliverySummary, RefusedCall
 from hub.language.phrases import Phrase, phrase
+from hub.monitoring.failures import FailureGroup
 from hub.monitoring.overview import BoundedCount, Concern, Overview, PartnerOverview
 from hub.partner.circuit_breaker import BreakerPosition
 from hub.security.certificates import hash_certificate
@@ -687,6 +688,15 @@ class ApiStatus:
             concerns=found.concerns,
             partners=list(map(ApiPartnerStatus.of, found.partners)),
         )
+
+
+@attrs.frozen(kw_only=True)
+class ApiFailureList:
+    """Groups of failures by cause; the one with the latest failure is the first."""
+
+    items: Sequence[FailureGroup]
+    others: Annotated[int, phrase("number of groups that are not listed")]
+    unread: Annotated[Sequence[str], phrase("partners that have more causes than are read")]
 
 
 @attrs.frozen(kw_only=True)

@@ -6,12 +6,13 @@ Reads what the pages read (`hub.console.events_page`, `hub.monitoring.overview`)
 from hub.api.messages import CURSOR
 from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value
 from hub.api.problems import ApiProblem, NamedFlaw
-from hub.api.values import ApiCheck, ApiEventList, ApiReadiness, ApiStatus, ApiTokenInfo
-from hub.console.exchange import events_page, overview_page
+from hub.api.values import ApiCheck, ApiEventList, ApiFailureList, ApiReadiness, ApiStatus, ApiTokenInfo
+from hub.console.exchange import events_page, failures_page, overview_page
 from hub.console.permissions import Permission
 from hub.console.request import ConsoleResponse, RequestRefused
 from hub.language.phrases import phrase
 from hub.monitoring import overview
+from hub.monitoring.failures import FailureKind
 
 
 async def read_status(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
@@ -44,6 +45,16 @@ async def list_events(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     page = found.page
     more = None if page.more is None else page.more.text()
     return answer_value(ApiEventList.of(page.found, more, page.reached), call)
+
+
+async def list_failures(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the failures by cause."""
+    search = failures_page.read_failure_search({name: call.text(name) for name in failures_page.FIELDS}, call.now)
+    found = await parts.turns.look(failures_page.read_failures_page, call.user, search, parts.live.config.partners)
+    if found.wrong:
+        raise ApiProblem("search-unfit", flaws=[NamedFlaw("", each) for each in found.wrong])
+    said = ApiFailureList(items=found.list.groups, others=found.list.others, unread=found.list.unread)
+    return answer_value(said, call)
 
 
 async def read_token(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
@@ -106,9 +117,26 @@ OPERATIONS = (
                 "since", phrase("from this time on: 2026-11-27, 27/11/2026 08:00, or ISO 8601 with an offset")
             ),
             ApiParameter("until", phrase("before this time")),
+            ApiParameter("cause", phrase("cause of a failure, as the list of failures names it")),
             CURSOR,
         ),
         answers=ApiEventList,
         run=list_events,
+    ),
+    ApiOperation(
+        name="listFailures",
+        path="/failures",
+        tag="failures",
+        about=phrase("List dead deliveries, refused messages and refused calls by cause, at most 100 groups."),
+        scopes=(Permission.SEE_REFUSED,),
+        whole=True,
+        parameters=(
+            ApiParameter("partner", phrase("partner of the cause; -: the callers are no partners")),
+            ApiParameter("state", phrase("what failed"), kind=FailureKind),
+            ApiParameter("since", phrase("with a failure from this time on; without it, of 30 days")),
+            ApiParameter("until", phrase("with a failure before this time")),
+        ),
+        answers=ApiFailureList,
+        run=list_failures,
     ),
 )

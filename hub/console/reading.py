@@ -78,6 +78,7 @@ class FoundUnits:
     found: Sequence[Unit]
     count: int
     names: Mapping[str, str]
+    more: str | None = None  #: the code of the last one, if there are units behind it
 
 
 @attrs.frozen
@@ -168,10 +169,11 @@ def list_report_choices(
     return ReportChoice(tuple(by_id.values()), [(label, members) for label, members in shown if members])
 
 
-def find_units(tx: Transaction, user: User, typed: str) -> FoundUnits:
+def find_units(tx: Transaction, user: User, typed: str, after: str | None = None) -> FoundUnits:
     """Return the units visible to *user* that match *typed*, a code or a part of a name.
 
-    Exact codes come first. Without *typed*, all visible units are returned, topmost units first.
+    Exact codes come first. Without *typed*, all visible units are returned, topmost units first. With *after*, the code
+    of a unit among them, those behind it are returned; none if it is not among them.
     """
     units = unit_registry.list_registry_units(tx)
     seen = users.read_visible_units(tx, user)
@@ -185,7 +187,11 @@ def find_units(tx: Transaction, user: User, typed: str) -> FoundUnits:
         exact = [unit for unit in open_to if code == unit.code.casefold() or code in map(str.casefold, unit.aliases)]
         named = [unit for unit in open_to if words in fold_text(unit.name) or code in unit.code.casefold()]
         open_to = list({unit.code: unit for unit in [*exact, *named]}.values())
-    return FoundUnits(open_to[:UNITS], len(open_to), names)
+    codes = [unit.code for unit in open_to]
+    first = 0 if after is None else codes.index(after) + 1 if after in codes else len(codes)
+    shown = open_to[first : first + UNITS]
+    more = shown[-1].code if first + UNITS < len(open_to) else None
+    return FoundUnits(shown, len(open_to), names, more)
 
 
 @attrs.frozen

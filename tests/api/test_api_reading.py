@@ -1,12 +1,18 @@
 """What programs read by the API: messages, their content, events, the overview, partners, units, reports."""
 
+import attrs
 import pytest
 from openapi_spec_validator import validate
 
+from hub.api.messages import CHOOSING
 from hub.api.openapi import make_openapi
+from hub.api.replays import ApiReplayOrder
 from hub.api.table import OPERATIONS
 from hub.config import Partner
-from hub.domain.model import Event, Problem, Receive
+from hub.console import access, message_list, reading
+from hub.console.exchange import events_page, failures_page
+from hub.console.replays import replay_pages
+from hub.domain.model import DeliveryState, Event, Problem, Receive
 from hub.edxml.sample import make_sample_packet
 from hub.journal import events
 from hub.language.languages import Language
@@ -15,7 +21,8 @@ from tests import pki
 from tests.api_callers import Program
 from tests.console.test_console_messages import TRACKING, try_to_deliver
 from tests.console_town import done
-from tests.province import NOW
+from tests.journal.test_replay_plans import push
+from tests.province import NOW, UNITS
 
 
 def give_partners(town):
@@ -184,3 +191,44 @@ def test_a_report_is_read_down_to_the_facts_of_a_cell(town, program):
         assert answer.filename == f"edoc_H55.13_2026-12.{kind}"
     assert program.get("/reports/edoc/H55.13/2026-12/file").status == 400
     assert program.get("/reports/edoc/H55.99/2026-12").status == 404
+
+
+def test_units_come_page_by_page(town, program, monkeypatch):
+    monkeypatch.setattr(reading, "UNITS", 2)
+    found, cursor = [], ""
+    while cursor is not None:
+        program.get(f"/units?cursor={cursor}" if cursor else "/units")
+        found += [each["code"] for each in program.said["items"]]
+        cursor = program.said["next"]
+    assert found == [unit.code for unit in UNITS]
+    assert program.get("/units?cursor=H99").status == 200
+    assert program.said["items"] == []
+
+
+def test_failures_are_listed_by_cause_and_lead_to_their_messages(town, program):
+    message = town.take(7)
+    push(town.engine, DeliveryState.DEAD)
+    program.get("/failures?state=dead")
+    (group,) = program.said["items"]
+    assert (group["codes"], group["example"], group["count"]) == (["no"], message, 1)
+    program.get(f"/messages?cause={group['cause']}&delivery=dead")
+    assert [each["id"] for each in program.said["items"]] == [message]
+    assert program.get("/messages?cause=x").status == 422
+    assert program.get("/failures?partner=nobody").status == 422
+
+
+def test_searches_take_the_same_parameters_as_the_pages():
+    by_name = {each.name: [one.name for one in each.parameters] for each in OPERATIONS}
+    searched = [*message_list.CHOOSING]
+    assert [each.name for each in CHOOSING] == searched
+    assert by_name["listMessages"] == [*searched, "cursor", "after"]
+    assert by_name["listEvents"] == [*events_page.FIELDS, "cursor"]
+    assert by_name["listFailures"] == [*failures_page.FIELDS]
+    order = [each.name for each in attrs.fields(ApiReplayOrder)]
+    assert {name for name in replay_pages.FIELDS if name != "key"} == {*order} - {"start"}
+
+
+def test_what_a_page_may_show_an_operation_may():
+    """Signing and declaring are steps of officials in their pages."""
+    scopes = {scope for each in OPERATIONS for scope in each.scopes}
+    assert {*access.NEEDED.values()} <= scopes
