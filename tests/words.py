@@ -115,6 +115,7 @@ SCOPES = {
     "status": ("Trạng thái của văn bản (QCVN 102)", "Statuses of a document (QCVN 102)"),
     "signature": ("Chữ ký của gói tin", "A packet's own signature"),
     "effect": ("Một thay đổi làm gì với lượt chuyển", "What a change does to a delivery"),
+    "effect-of-rules": ("Quy tắc khác làm thay đổi gì", "What other rules would change"),
     "plan": ("Tình trạng của kế hoạch gửi lại", "States of a replay plan"),
     "item": ("Lượt chuyển trong kế hoạch gửi lại", "Deliveries of a replay plan"),
     "replay": ("Vì sao không gửi lại", "Why a delivery is not replayed"),

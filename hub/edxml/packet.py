@@ -14,6 +14,7 @@ path.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
+from pathlib import Path
 
 import attrs
 from lxml import etree
@@ -59,10 +60,13 @@ _YEAR_FIRST = re.compile(r"(\d{4})[/-](\d{1,2})[/-](\d{1,2})(?:[ T].*)?", re.ASC
 _DAY_FIRST = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})(?: .*)?", re.ASCII)
 
 
-def read_packet(content: bytes | etree._Element, loads: Loads = streamed_xml.NONE) -> Packet:
+def read_packet(
+    content: bytes | etree._Element, loads: Loads = streamed_xml.NONE, schemas: Path | None = None
+) -> Packet:
     """Return the content of a packet, with the deviations that were tolerated.
 
-    *content*: its octets, or a tree of `parse_safe_xml` without the *loads*. Reading changes the tree. Raises Rejected:
+    *content*: its octets, or a tree of `parse_safe_xml` without the *loads*. Reading changes the tree. *schemas*: the
+    folder of schemas by which it is judged (`load_packet_schema`); None: those of the hub. Raises Rejected:
     like `parse_safe_xml` for XML that is not well-formed, `packet-unreadable` for another vocabulary, `secret-refused`
     for a packet marked as secret, otherwise with every problem by path and line.
     """
@@ -71,18 +75,18 @@ def read_packet(content: bytes | etree._Element, loads: Loads = streamed_xml.NON
         raise Rejected(
             Problem("packet-unreadable", phrase("line {line}: {reason}", line=root.sourceline, reason=root.tag[:280]))
         )
-    return _read_normal(root, loads) or _read_tidied(root, loads)
+    return (_read_normal(root, loads) if schemas is None else None) or _read_tidied(root, loads, schemas)
 
 
 #: Reads the content of a normal tree, and notes what is wrong in it.
 _Read = Callable[[PacketBranch, PacketNotes, Loads], Packet]
 
 
-def choose_reader(*, is_status: bool) -> tuple[Schema, _Read]:
-    """Return the schemas of a status or of a document, and the function that reads its content."""
+def choose_reader(*, is_status: bool, schemas: Path | None = None) -> tuple[Schema, _Read]:
+    """Return the schemas of a status or of a document, from the folder *schemas*, and the function that reads it."""
     if is_status:
-        return schema.load_packet_schema("status"), _status
-    return schema.load_packet_schema("document"), _document
+        return schema.load_packet_schema("status", schemas), _status
+    return schema.load_packet_schema("document", schemas), _document
 
 
 def _read_normal(root: etree._Element, loads: Loads) -> Packet | None:
@@ -118,14 +122,14 @@ def _complete(found: Packet, notes: PacketNotes, marked: Markings) -> Packet:
     return attrs.evolve(found, deviations=notes.tolerated, hour=hour) if notes.tolerated or hour else found
 
 
-def _read_tidied(root: etree._Element, loads: Loads) -> Packet:
+def _read_tidied(root: etree._Element, loads: Loads, schemas: Path | None = None) -> Packet:
     """Return the content of a packet whose tree is normalised first. Raises Rejected with all its problems."""
     marked = markings.find_markings(root)
     if secret := marked.secret:
         raise Rejected(
             Problem("secret-refused", phrase("{place}: {detail}", place=secret.line, detail=secret.name[:280]))
         )
-    packet_schema, read = choose_reader(is_status=_is_status(root))
+    packet_schema, read = choose_reader(is_status=_is_status(root), schemas=schemas)
     notes = PacketNotes()
     tidying = TreeNormalisation(packet_schema, notes)
     found = read(tidying.tidy(root), notes, loads)

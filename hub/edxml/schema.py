@@ -203,14 +203,15 @@ def read_local_name(element: etree._Element) -> str:
 
 
 @cache
-def load_packet_schema(kind: str) -> Schema:
-    """Load the schemas of *kind*, `document` or `status`.
+def load_packet_schema(kind: str, folder: Path | None = None) -> Schema:
+    """Load the schemas of *kind*, `document` or `status`, from *folder*; None: those of the hub.
 
-    Raises OSError or etree.LxmlError if they are missing or broken.
+    The folder has the folders `observed` and `strict`, or the files themselves, which are then both. Raises OSError,
+    etree.LxmlError or KeyError if they are missing or broken.
     """
-    observed, strict = (
-        xsd_schemas.find_schema_root() / "xsd/qcvn102" / profile / f"{kind}.xsd" for profile in ("observed", "strict")
-    )
+    place = folder or xsd_schemas.find_schema_root() / "xsd/qcvn102"
+    flat = (place / f"{kind}.xsd").exists()
+    observed, strict = ((place if flat else place / profile) / f"{kind}.xsd" for profile in ("observed", "strict"))
     shape = _shape("Packet", read_schema_types(observed), read_schema_types(strict))
     values = {part.tag: part.values for part in shape.every_part() if part.values is not None}
     return Schema(shape, values, observed, strict)

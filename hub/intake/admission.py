@@ -5,6 +5,7 @@ Knows the rules and their order. Does not know how the call arrived or what is i
 
 import hashlib
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -56,11 +57,14 @@ def judge_message(
     drawer: Drawer | None = None,
     *,
     corrected: bool = False,
+    schemas: Path | None = None,
+    sealed: bool = True,
 ) -> MessageEntry:
     """Judge the packet of *call*: read and check it, authorise its sender, route it, and write its receipt.
 
     *corrected*: a person corrected it for the partner. Its signature is then the hub's or missing, and none is required;
-    the packet counts as one without a signature of its sender.
+    the packet counts as one without a signature of its sender. *schemas*: the folder of schemas to judge by; None: those
+    of the hub. *sealed*: write the receipt, which the hub's key signs.
     """
     content = Octets.of(call.packet) if isinstance(call.packet, bytes) else call.packet
     sha256 = content.sha256()
@@ -82,7 +86,7 @@ def judge_message(
             **judged,
         )
 
-    small = content.read() if len(content) <= markup_memory.SMALL and not corrected else None
+    small = content.read() if len(content) <= markup_memory.SMALL and not (corrected or schemas) else None
     found = None if small is None else known_packets.read_known_packet(small)
     try:
         if found is not None:
@@ -97,7 +101,7 @@ def judge_message(
             else:
                 signature = judge_signature(root, content, partner, province, now, loads)
                 require_signature(signature, partner.policy)
-            found = packet.read_packet(root, loads)
+            found = packet.read_packet(root, loads, schemas)
             if small is not None:
                 known_packets.learn_packet(small, found)
         require_status_size(found, len(content))
@@ -110,8 +114,10 @@ def judge_message(
         routes = authorise_call(read, partner.code, province, now, only_status=only_status)
     except Rejected as rejected:
         return enter(problems=rejected.problems)
-    said = documents_responses.Receipt(document_id=message, message_id=message_id, sha256=sha256, time=now)
-    receipt = signing.seal_canonical(documents_responses.write_receipt(said), province.config.identity)
+    receipt = None
+    if sealed:
+        said = documents_responses.Receipt(document_id=message, message_id=message_id, sha256=sha256, time=now)
+        receipt = signing.seal_canonical(documents_responses.write_receipt(said), province.config.identity)
     return enter(routes=routes, receipt=receipt, rest=duties.pack_attachments(enclosures.find_enclosures(read)))
 
 

@@ -668,6 +668,11 @@ TERMS: Mapping[str, Term] = {
     ),
     "effect/replaced": Term(phrase("stopped by a replacement"), phrase("Another document replaces this one.")),
     "effect/updated": Term(phrase("updated"), phrase("An update follows the document; it stops nothing.")),
+    "effect-of-rules/would-refuse": Term(phrase("would be refused"), phrase("It is accepted now.")),
+    "effect-of-rules/would-accept": Term(phrase("would be accepted"), phrase("It is refused now.")),
+    "effect-of-rules/other-reasons": Term(
+        phrase("would be refused for other reasons"), phrase("It is refused now, for other reasons.")
+    ),
     "revocation/good": Term(phrase("not revoked"), phrase("The certificate is not revoked.")),
     "revocation/revoked": Term(phrase("revoked by the issuer"), phrase("The issuer has revoked the certificate.")),
     "revocation/unknown": Term(

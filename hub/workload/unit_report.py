@@ -308,12 +308,13 @@ class StoredFacts:
 
 
 def resolve_report_sources(
-    tx: Transaction, unit: str, period: str, form: str, book: Book | None = None
+    tx: Transaction, unit: str, period: str, form: str, book: Book | None = None, *, closings: bool = True
 ) -> ReportSources:
     """Return the sources of the report *form* of *unit* (a code or an alias) for *period*, such as `2026-12`.
 
-    *book*: the province's own book (`read_book(config.reports)`); None: the one shipped with the hub. Raises
-    PeriodUnreadable; FormMissing when there is no such form for the period.
+    *book*: the province's own book (`read_book(config.reports)`); None: the one shipped with the hub. *closings*: closed
+    months are as they were closed; otherwise all is counted anew by the form of the book. Raises PeriodUnreadable;
+    FormMissing when there is no such form for the period.
     """
     book = closing.keep_closed_workdays(tx, book or read_shipped_book())
     span = parse_period(period, book.cuts)
@@ -321,7 +322,9 @@ def resolve_report_sources(
     names = {held.code: held.name for held in units}
     parent = next((held.parent for held in units if held.code == code), None)
     members = list_unit_family(units, code, span.last + timedelta(days=1)) if code in names else (code,)
-    asked = _asked(tx, _UnitFamily(members, names, names.get(parent or "", "")), span, form, book.forms)
+    asked = _asked(
+        tx, _UnitFamily(members, names, names.get(parent or "", "")), span, form, book.forms, closings=closings
+    )
     return attrs.evolve(asked, due=book.due(asked.form, asked.period))
 
 
@@ -334,15 +337,19 @@ class _UnitFamily:
     receiver: str
 
 
-def _asked(tx: Transaction, units: _UnitFamily, span: Period, form: str, known: Sequence[Form]) -> ReportSources:
-    made = closing.read_closings(tx, form)
+def _asked(
+    tx: Transaction, units: _UnitFamily, span: Period, form: str, known: Sequence[Form], *, closings: bool
+) -> ReportSources:
+    made = closing.read_closings(tx, form) if closings else ()
     this = next((each for each in made if each.period.text == span.text), None)
     if this is not None:
         span, chosen = this.period, this.form
     else:
         chosen = choose_form(known, form, span)
     if chosen.bases:
-        return _derived(chosen, span, {base: _asked(tx, units, span, base, known) for base in chosen.bases})
+        return _derived(
+            chosen, span, {base: _asked(tx, units, span, base, known, closings=closings) for base in chosen.bases}
+        )
     members = units.members
     parts = _parts(tx, chosen, span, members, made)
     rows = [row for part in parts for row in (part.rows or {}).values()]

@@ -25,6 +25,7 @@ from hub.domain.model import (
     UnitMark,
 )
 from hub.edxml import changes
+from hub.intake.what_if import RulesEffect
 from hub.journal.duties import DutyKind
 from hub.journal.lineage import Relation
 from hub.journal.nodes import NodeState
@@ -109,6 +110,7 @@ def words() -> Iterator[tuple[str, str]]:
         "duty": DutyKind,
         "concern": Concern,
         "effect": changes.Effect,
+        "effect-of-rules": RulesEffect,
         "revocation": RevocationStatus,
         "receive": Receive,
         "content": OpenedContent,

@@ -7,7 +7,7 @@ how a packet is judged or signed (`hub.intake.correction`).
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,8 @@ from hub.config.values import ReplaySettings
 from hub.domain.errors import Rejected
 from hub.domain.model import DOCUMENTS, HUB, Delivery, DeliveryState, Event, Message, MessageState, PacketKind, Problem
 from hub.edxml.changes import Effect
-from hub.journal import blobs, documents, events, messages, search
+from hub.journal import blobs, documents, events, search
+from hub.journal import messages as journal
 from hub.journal.decisions import MessageEntry
 from hub.journal.queue import deliveries, replay_plans
 from hub.journal.queue.replay_plans import KeyReused, ReplayPlan
@@ -108,6 +109,12 @@ def _find_obstacle(tx: Transaction, original: CorrectableMessage) -> Phrase | No
 def find_correction(tx: Transaction, message_id: str) -> ReplayPlan | None:
     """Return the plan by which the message *message_id* was corrected; None if it was not."""
     return replay_plans.find_plan(tx, replay_plan.c.corrects == message_id, replay_plan.c.corrected.is_not(None))
+
+
+def find_corrected_messages(tx: Transaction, messages: Collection[str]) -> frozenset[str]:
+    """Return those of *messages* that a person made by correcting others."""
+    found = sa.select(replay_plan.c.corrected).where(replay_plan.c.corrected.in_(list(messages)))
+    return frozenset(tx.scalars(found))
 
 
 def choose_recipients(
@@ -222,7 +229,7 @@ def _correct(
     recipients = choose_recipients(tx, original, entry, routing)
     # of an accepted original the facts exist: those of its attachments are not read again
     narrowed = attrs.evolve(entry, routes=recipients.goes, rest=() if original.is_accepted else entry.rest)
-    recorded = messages.record_message(tx, narrowed, routing)
+    recorded = journal.record_message(tx, narrowed, routing)
     if recorded.problems:
         raise Rejected(*recorded.problems)
     _close_deliveries(tx, original, recorded.id, [route.recipient for route in recipients.goes], now)

@@ -114,9 +114,9 @@ def read_form_folder(
         except ConfigurationFault as fault:
             mistakes += fault.mistakes
             continue
-        if not is_own and any(form.id == other.id and _meet(form, other) for other in mine):
+        if not is_own and any(form.id == other.id and overlap_forms(form, other) for other in mine):
             continue
-        if any(form.id == other.id and _meet(form, other) for other in found):
+        if any(form.id == other.id and overlap_forms(form, other) for other in found):
             mistakes.append(
                 Mistake(
                     f"{path.name}: since",
@@ -153,7 +153,7 @@ def _takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
         if column.taken is None:
             continue
         base, key = column.taken
-        versions = [other for other in others if other.id == base and _meet(form, other)]
+        versions = [other for other in others if other.id == base and overlap_forms(form, other)]
         kinds = {each.key: each.kind for other in versions for each in other.columns}
         place = f"{form.id}: column {column.key}"
         if not versions or any(other.bases for other in versions):
@@ -607,6 +607,6 @@ def _key(table: FormTable, word: str) -> str:
     return text
 
 
-def _meet(one: Form, other: Form) -> bool:
-    """Return whether both forms are in force on a common day."""
+def overlap_forms(one: Form, other: Form) -> bool:
+    """Tell whether both forms are in force on a common day."""
     return (one.since or date.min) < (other.until or date.max) and (other.since or date.min) < (one.until or date.max)

@@ -1,0 +1,316 @@
+"""`lienthong what-if`: what other schemas, another policy or another form would change for past messages and reports.
+
+Sends nothing and writes nothing. Contains the options and the wording only.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from hub.cli.messages import add_filter_options, build_message_filter
+from hub.cli.screen import (
+    CommandStop,
+    Screen,
+    WholeNumber,
+    command,
+    exit_command,
+    pass_screen,
+    progress_bar,
+    read_language,
+    say,
+    say_count,
+    t,
+)
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from hub.domain.model import Message
+    from hub.intake.what_if import RejudgedMessage, TriedRules
+    from hub.journal.search import MessageFilter
+    from hub.report.form.form import Form
+    from hub.units.province import Province
+
+#: Messages read with one statement; the newest ones that are judged without `-n`.
+_PAGE, _MOST = 200, 10_000
+
+
+@command(
+    "what-if",
+    t(
+        "Say what other schemas, another policy or another form would change. Nothing is sent or written.\n\n--schema and "
+        "--policy judge past packets again, the newest first. --form counts a report again. Exits 1 if something would "
+        "change."
+    ),
+    "lienthong what-if --schema xsd-moi --since 2026-11-01",
+    "lienthong what-if --policy profile=strict --partner sotttt -n 1000 --json",
+    "lienthong what-if --form edoc-moi.toml --period 2026-11 --unit H55",
+)
+@click.option(
+    "--schema",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help=t("A folder with the schemas of packets: document.xsd and status.xsd, or observed/ and strict/ with both."),
+)
+@click.option("--policy", multiple=True, metavar="KEY=VALUE", help=t("A key of the policy, for every partner."))
+@click.option(
+    "--form",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help=t("A form; with --period, and --unit for another unit than the province."),
+)
+@click.option("--period", help=t("The period of the report: 2026-11, 2026-Q4, 2026-H1, 2026-9M, 2026."))
+@add_filter_options
+@click.option(
+    "--newest", "-n", type=WholeNumber(1), default=_MOST, show_default=True, help=t("The newest ones, so many.")
+)
+@pass_screen
+def show_what_if(
+    screen: Screen,
+    /,
+    schema: Path | None,
+    policy: tuple[str, ...],
+    form: Path | None,
+    period: str | None,
+    newest: int,
+    **options: Any,
+) -> None:
+    if form is not None:
+        others = {name: value for name, value in options.items() if name != "unit"}
+        if schema or policy or any(others.values()) or not period:
+            raise click.UsageError(t("--form goes with --period and --unit, and with nothing else"))
+        changed = _try_form(screen, form, period, options["unit"])
+    else:
+        if period or not (schema or policy):
+            raise click.UsageError(t("say what to try: --schema, --policy, or --form with --period"))
+        changed = _try_rules(screen, _read_rules(schema, policy), newest, options)
+    exit_command(int(changed))
+
+
+def _read_rules(schema: Path | None, policy: tuple[str, ...]) -> "TriedRules":
+    """Return the rules to try. Raises `UsageError` for what cannot be tried."""
+    from lxml import etree
+
+    from hub.intake.what_if import JUDGING, TriedRules, parse_tried_policy
+
+    for each in policy:
+        if each.partition("=")[0].strip() not in JUDGING:
+            keys = ", ".join(JUDGING)
+            raise click.UsageError(t("{key} judges no message; these keys do: {keys}", key=repr(each), keys=keys))
+    tried, mistakes = parse_tried_policy(policy)
+    for mistake in mistakes:
+        raise click.UsageError(f"{mistake.path}: {say(mistake.wrong)} ({say(mistake.expected)})")
+    rules = TriedRules(schemas=schema and schema.resolve(), policy=tried)
+    try:
+        rules.require_schemas()
+    except (OSError, etree.LxmlError, KeyError) as error:
+        raise click.UsageError(t("{folder}: no schemas of packets: {error}", folder=schema, error=error)) from error
+    return rules
+
+
+@attrs.define
+class _RejudgedCount:
+    """Counts messages while they are judged."""
+
+    judged: int = 0
+    left: int = 0  #: their bytes are not kept or too many, or their partner is not configured any more
+    effects: dict[str, int] = attrs.field(factory=dict)
+
+
+def _try_rules(screen: Screen, rules: "TriedRules", most: int, options: dict[str, Any]) -> bool:
+    """Judge past packets by *rules*, and print those for which something would change. Tell whether there is one."""
+    from hub.cli.journal import open_journal
+    from hub.config import read_config
+    from hub.domain.local_time import find_local_day
+    from hub.domain.model import DOCUMENTS
+    from hub.journal import search, unit_registry
+    from hub.store import transactions
+    from hub.units.province import Province
+
+    if options["service"] not in (None, DOCUMENTS):
+        raise click.UsageError(t("only packets are judged again: --service documents"))
+    config, tally = read_config(screen.config), _RejudgedCount()
+    with open_journal(config) as engine:
+        with transactions.read_transaction(engine) as tx:
+            index = unit_registry.read_unit_index(tx, find_local_day(datetime.now(UTC)))
+            wanted = build_message_filter(tx, {**options, "service": DOCUMENTS}, config)
+            total = search.count_messages(tx, wanted, most)
+        province = Province.of(config, index)
+        with progress_bar(t("Judging")) as tell:
+            changes = _rejudge(engine, province, rules, wanted, most, tally)
+            rows = (_make_row(each) for each in _watch(changes, tally, lambda: tell(tally.judged, total)))
+            screen.table(_columns(), rows if screen.json else map(_say_row, rows))
+    _tell_tally(screen, tally)
+    return bool(tally.effects)
+
+
+def _watch(
+    changes: "Iterator[RejudgedMessage | None]", tally: _RejudgedCount, tell: Any
+) -> "Iterator[RejudgedMessage]":
+    """Yield the changes, and tell the progress after each message."""
+    for each in changes:
+        tell()
+        if each is not None:
+            tally.effects[each.effect] = tally.effects.get(each.effect, 0) + 1
+            yield each
+
+
+def _rejudge(
+    engine: "sa.Engine",
+    province: "Province",
+    rules: "TriedRules",
+    wanted: "MessageFilter",
+    most: int,
+    tally: _RejudgedCount,
+) -> "Iterator[RejudgedMessage | None]":
+    """Judge the newest *most* messages that *wanted* lets through. Yield what would change for each, or None.
+
+    Each statement is a transaction of its own, so that a running hub can clean up behind it.
+    """
+    from hub.intake.what_if import rejudge_message
+
+    for message, content, corrected in _list_packets(engine, wanted, most):
+        if content is None or message.partner not in province.config.partners:
+            tally.left += 1
+            yield None
+            continue
+        tally.judged += 1
+        yield rejudge_message(content, message, province, rules, corrected=corrected)
+
+
+def _list_packets(
+    engine: "sa.Engine", wanted: "MessageFilter", most: int
+) -> "Iterator[tuple[Message, bytes | None, bool]]":
+    """Yield messages, newest first, with their octets (None: not kept, or too many) and whether they are corrected."""
+    from hub.edxml import readable
+    from hub.journal import blobs, search
+    from hub.journal.queue import corrections
+    from hub.store import transactions
+
+    before, left = wanted.before, most
+    while left > 0:
+        with transactions.read_transaction(engine) as tx:
+            page = attrs.evolve(wanted, before=before)
+            found = list(search.find_messages(tx, page, min(left, _PAGE), newest_first=True))
+            corrected = corrections.find_corrected_messages(tx, [each.id for each in found])
+        for message in found:
+            with transactions.read_transaction(engine) as tx:
+                size = blobs.read_blob_size(tx, message.sha256) if message.size <= readable.LARGEST else None
+                content = blobs.read_blob(tx, message.sha256) if size else None
+            yield message, content, message.id in corrected
+        if len(found) < min(left, _PAGE):
+            return
+        before, left = found[-1].id, left - len(found)
+
+
+def _make_row(found: "RejudgedMessage") -> dict[str, object]:
+    from hub.edxml.readable import PacketFinding
+
+    problems = [PacketFinding(code=each.code, detail=str(each.detail), refuses=True) for each in found.problems]
+    message = found.message
+    return {
+        "id": message.id,
+        "received_at": message.received_at,
+        "partner": message.partner,
+        "code": message.code,
+        "state": str(message.state),
+        "effect": str(found.effect),
+        "problems": [{"code": each.code, "line": each.line, "detail": each.detail} for each in problems],
+    }
+
+
+def _columns() -> dict[str, str]:
+    return {
+        "received_at": t("received"),
+        "code": t("number and notation"),
+        "partner": t("partner"),
+        "effect": t("what would change"),
+        "problem": t("reason"),
+        "id": t("id"),
+    }
+
+
+def _say_row(row: "Mapping[str, Any]") -> dict[str, object]:
+    from hub.cli.words import say_word
+    from hub.domain.local_time import write_local_time
+
+    first, *others = row["problems"]
+    more = f" (+{len(others)})" if others else ""
+    return {
+        **row,
+        "received_at": write_local_time(row["received_at"]),
+        "effect": say_word("effect-of-rules", row["effect"]),
+        "problem": f"{first['code']}: {first['detail']}"[:160] + more,
+    }
+
+
+def _tell_tally(screen: Screen, tally: _RejudgedCount) -> None:
+    from hub.cli.words import say_word
+
+    changed = sum(tally.effects.values())
+    screen.note(
+        t(
+            "{judged} packets judged again; something would change for {changed}. Nothing was sent or written.",
+            judged=say_count(tally.judged),
+            changed=say_count(changed),
+        )
+    )
+    for effect, count in tally.effects.items():
+        screen.note(f"{say_word('effect-of-rules', effect)}: {say_count(count)}")
+    if tally.left:
+        screen.note(t("{count} were not judged: their bytes or their partner are gone.", count=say_count(tally.left)))
+
+
+def _try_form(screen: Screen, file: Path, period: str, unit: str | None) -> bool:
+    """Count the report by the form in *file*, and print the cells that differ. Tell whether there is one."""
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.journal import unit_registry
+    from hub.report.form import book
+    from hub.report.form.form import FormMissing
+    from hub.report.form.period import PeriodUnreadable
+    from hub.report.form.toml import read_form_toml
+    from hub.store import transactions
+    from hub.workload import form_trial
+
+    config = read_journal_config(screen)
+    tried = read_form_toml(file.read_bytes(), file.name)
+    forms = book.read_book(config.reports)
+    with (
+        open_journal(config, counts=forms.services(tried.id)) as engine,
+        transactions.read_transaction(engine) as tx,
+    ):
+        code = unit or config.province
+        if unit_registry.resolve_unit_code(tx, code, datetime.now(UTC).date()) not in {
+            each.code for each in unit_registry.list_registry_units(tx)
+        }:
+            raise CommandStop(t("there is no unit {unit}", unit=code), 4)
+        try:
+            before, after = form_trial.count_form_trial(tx, code, period, tried, forms, datetime.now(UTC))
+        except (PeriodUnreadable, FormMissing) as error:
+            raise click.UsageError(say(error.said)) from None
+    cells = list(form_trial.list_differing_cells(before, after))
+    columns = {
+        "unit": t("unit"),
+        "column": t("column"),
+        "before": t("in force"),
+        "after": t("tried"),
+    }
+    rows = (attrs.asdict(each) for each in cells)
+    screen.table(columns, rows if screen.json else (_say_cell(each, tried) for each in rows))
+    if cells:
+        screen.note(
+            t("{count} cells would differ. A closed month keeps its numbers all the same.", count=say_count(len(cells)))
+        )
+    else:
+        screen.note(t("No cell would differ."))
+    return bool(cells)
+
+
+def _say_cell(cell: dict[str, Any], tried: "Form") -> dict[str, object]:
+    heading = next((each.heading.say(read_language()) for each in tried.columns if each.key == cell["column"]), "")
+    unit = f"{cell['unit']} {t('total')}" if cell["total"] else cell["unit"]
+    return {**cell, "unit": unit, "column": f"{cell['column']} {heading}".rstrip()}
