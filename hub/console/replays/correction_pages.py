@@ -154,7 +154,7 @@ class CorrectionPages:
 
     async def _open(self, user: User, message_id: str, now: datetime) -> tuple[ShownMessage, bytes]:
         """Return a message that *user* may see, and its octets, after recording that they are opened."""
-        if not await self.sees(user, message_id):
+        if not await self._journal.read(sees_original, user, message_id):
             raise refuse_as_absent()
         opened = await self._journal.read(visible_messages.find_visible_message, user, message_id)
         if opened is None or not opened.kept or opened.message.size > readable.LARGEST:
