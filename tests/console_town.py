@@ -20,6 +20,7 @@ from hub.config.officials import Officials
 from hub.config.reports import ReportSettings
 from hub.config.values import ConsoleSettings
 from hub.console import edge, passwords, users
+from hub.console.exchange.partner_pages import PartnerManaging
 from hub.console.pages import ConsolePages
 from hub.console.permissions import Role
 from hub.console.request import ConsoleRequest, ConsoleResponse
@@ -49,6 +50,8 @@ class Town:
         self.officials: Officials | None = None
         self.partners: dict[str, Partner] = {}
         self.settings = ConsoleSettings()
+        self.live: Live | None = None  #: instead of what the others say
+        self.manager: PartnerManaging | None = None
         self.checks = {"database": ("unavailable", "/var/run/postgresql/.s.PGSQL.5432: <gone>"), "disk": ("ok", "")}
         self._words = count(1)
         with transactions.write_transaction(engine) as tx:
@@ -76,8 +79,9 @@ class Town:
         )
         province = cast("Province", SimpleNamespace(config=config, routes=ROUTES))
         database = InlineDatabase(self.engine)
-        words = (database, run_at_once, Live(Setup(province)), lambda: self.now, self._word, lambda: b"0" * 16)
-        return ConsolePages(*words, self._checks, self.facts)
+        live = self.live or Live(Setup(province))
+        words = (database, run_at_once, live, lambda: self.now, self._word, lambda: b"0" * 16)
+        return ConsolePages(*words, self._checks, self.facts, self.manager)
 
     async def _checks(self) -> dict[str, tuple[str, str]]:
         return dict(self.checks)

@@ -6,7 +6,7 @@ import attrs
 
 from hub.config.editing import FileEdit
 from hub.config.partner_settings import LISTS, TEXTS
-from hub.config.values import Partner
+from hub.config.values import Config, Partner
 from hub.domain.errors import Mistake
 from hub.language.phrases import Phrase, phrase
 from hub.partner.policy import write_policy
@@ -27,6 +27,28 @@ class PartnerEdit:
     warnings: tuple[Mistake, ...] = ()
     units: tuple[str, ...] = ()  #: units of the partner that the registry lacks; they are added with it
     removed: bool = False  #: the partner goes
+
+
+@attrs.frozen(kw_only=True)
+class PartnerOrder:
+    """What a person asks to change of one partner: settings, one certificate, or that it goes."""
+
+    assignments: tuple[str, ...] = ()  #: `KEY=VALUE`, as after `partners set`
+    unset: tuple[str, ...] = ()  #: keys to remove
+    added: bytes | None = None  #: a certificate to accept, with its chain
+    removed: str | None = None  #: the SHA-256 of a certificate to accept no longer
+    last: bool = False  #: even if it is the last one that is valid
+    leaves: bool = False  #: the partner goes
+
+
+@attrs.frozen(kw_only=True)
+class PartnerLook:
+    """A partner as its file says, which may be ahead of what the running hub uses."""
+
+    config: Config  #: the configuration that the files say; the one in force where they are wrong
+    sha256: str  #: of the partner's file
+    pending: tuple[str, ...] = ()  #: changes of the file that are not in force yet
+    mistakes: tuple[Mistake, ...] = ()  #: why the files could not be read
 
 
 class LastCertificate(Exception):

@@ -26,9 +26,10 @@ NEEDED: Mapping[str, Permission] = {
     "readiness": Permission.SEE_READINESS,
     "replays": Permission.SEE_REPLAYS,
     "integration": Permission.SEE_PARTNERS,
+    "partners": Permission.SEE_PARTNERS,
 }
 #: Pages about what belongs to no unit. A user who is limited to some units may not open them.
-OF_NO_UNIT = frozenset({OVERVIEW, "events", "failures", "integration"})
+OF_NO_UNIT = frozenset({OVERVIEW, "events", "failures", "integration", "partners"})
 
 
 def may_open(user: User, name: str) -> bool:

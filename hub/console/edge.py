@@ -49,8 +49,8 @@ SIGNING_POLICY = f"{HEADERS[_POLICY]}; script-src 'self'; connect-src 'self' {si
 LIMIT, LARGEST = 64 * 1024, (8 << 20) + 64 * 1024
 #: Requests answered at a time. A waiting request keeps a file descriptor open, and the SOAP port needs some too.
 ANSWERING = 150
-#: Maximum fields and octets of a form.
-_FIELDS, _FORM = 20, 16 * 1024
+#: Maximum fields of a query, fields of a form, and octets of a form.
+_FIELDS, _FORM_FIELDS, _FORM = 20, 80, 16 * 1024
 #: Maximum octets of the text area of a packet (`editable.LARGEST_TEXT`, each letter in at most three, each line ending
 #: in two).
 _PACKET = 1 << 20
@@ -234,11 +234,11 @@ def read_path_pieces(path: bytes) -> tuple[str, ...]:
     return pieces
 
 
-def _pairs(text: bytes) -> dict[str, str]:
+def _pairs(text: bytes, most: int = _FIELDS) -> dict[str, str]:
     """Return names and values; for a repeated name, the first value. Raises `RequestRefused`."""
     try:
         pairs = parse_qsl(
-            text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_FIELDS, strict_parsing=False
+            text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=most, strict_parsing=False
         )
     except ValueError:
         raise given.refuse_as_absent() from None
@@ -254,7 +254,7 @@ def _form(header: str, body: Octets) -> dict[str, Any]:
     if kind != "multipart/form-data":
         if len(body) > _FORM:
             raise given.refuse_too_large()
-        return {"form": _pairs(body.read()) if kind == "application/x-www-form-urlencoded" else {}}
+        return {"form": _pairs(body.read(), _FORM_FIELDS) if kind == "application/x-www-form-urlencoded" else {}}
     try:
         fields = mime.read_form_data(body, header)
     except CallRefused:

@@ -24,6 +24,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /messages/ID/attempts/ATTEMPT                one attempt to deliver it: request and reply; /compare/OTHER
     /messages/ID/compare/OTHER                   its packet beside that of another message
     /replays, /replays/new, /replays/ID          plans to replay deliveries (`replay_pages`)
+    /partners, /partners/CODE/…                  the partners of the exchange (`exchange.partner_pages`)
     /readiness                                   the readiness checks with their details
     /integration/PARTNER, /kit.zip               what the developers of a partner need; as a file
     /help, /help/FOLDER/PAGE                     the documentation; without a sign-in, and with nothing of a session
@@ -57,6 +58,7 @@ from hub.console import (
 )
 from hub.console import request as given
 from hub.console.exchange import events_page, failures_page, overview_page
+from hub.console.exchange.partner_pages import PartnerManaging, PartnerPages
 from hub.console.message_views import MessageViews, list_reasons
 from hub.console.permissions import Permission, Role
 from hub.console.replays.replay_pages import ReplayPages
@@ -147,6 +149,7 @@ class ConsolePages:
     list_checks: Callable[[], Awaitable[Mapping[str, tuple[str, Phrase | str]]]]
     #: Waits until all earlier facts of some services are written. Raises `Unready`.
     _facts: Callable[[Callable[[], frozenset[str] | None]], Awaitable[None]]
+    _manager: PartnerManaging | None = None  #: reads, tests and changes partners; None: there are no pages of partners
     #: secret words of sessions seen by this node, and when each session ends at the latest
     _known: dict[str, datetime] = attrs.field(factory=dict, init=False, repr=False)
     #: limits what is read, and heavy computations; the API has the same
@@ -164,6 +167,12 @@ class ConsolePages:
     _replays: ReplayPages = attrs.field(
         default=attrs.Factory(
             lambda self: ReplayPages(self._journal, self.live, self._word, self._work, self._now), takes_self=True
+        ),
+        init=False,
+    )
+    _partners: PartnerPages = attrs.field(
+        default=attrs.Factory(
+            lambda self: PartnerPages(self._journal, self._work, self.live, self.turns, self._manager), takes_self=True
         ),
         init=False,
     )
@@ -228,6 +237,8 @@ class ConsolePages:
                 return await self._change_password(visit)
             case ("replays", *_):
                 return await self._replay(visit)
+            case ("partners", *_):
+                return await self._partner(visit)
             case ("messages",):
                 return await self._keep_search(visit)
             case ("declarations", form, unit, period):
@@ -254,10 +265,8 @@ class ConsolePages:
                 return await pages.get(name, self._account)(visit)
             case ("sign-in",):
                 return ConsoleResponse(status=303, location="/")
-            case ("replays", *_):
-                return await self._replay(visit)
-            case ("integration", code, *rest):
-                return await self._integration(visit, code, tuple(rest))
+            case ("replays" | "integration" | "partners", *_):
+                return await self._show_exchange(visit)
             case ("reports",):
                 return _chosen(visit.asked)
             case ("reports", form, unit, period):
@@ -270,6 +279,16 @@ class ConsolePages:
                 return await self._signing(visit, form, unit, period)
             case ("messages" | "messages.csv" | "messages.jsonl", *_):
                 return await self._show_messages(visit)
+        raise refuse_as_absent()
+
+    async def _show_exchange(self, visit: Visit) -> ConsoleResponse:
+        match visit.asked.path:
+            case ("replays", *_):
+                return await self._replay(visit)
+            case ("partners", *_):
+                return await self._partner(visit)
+            case ("integration", code, *rest):
+                return await self._integration(visit, code, tuple(rest))
         raise refuse_as_absent()
 
     async def _show_messages(self, visit: Visit) -> ConsoleResponse:
@@ -430,6 +449,14 @@ class ConsolePages:
             kit = await self.turns.alone(make_kit, facts, steps, visit.now, layout.render_kit_page)
             return ConsoleResponse(content=kit, content_type="application/zip", filename=name_kit(code))
         return self._page("integration", visit, arrange_integration(facts, steps) | {"at": visit.now})
+
+    async def _partner(self, visit: Visit) -> ConsoleResponse:
+        user, asked = visit.session.user, visit.asked
+        deed = self._partners.act if asked.method == "POST" else self._partners.show
+        shown = await deed(asked, user, visit.now)
+        if isinstance(shown, str):
+            return ConsoleResponse(status=303, location=shown)
+        return attrs.evolve(self._page(shown.template, visit, dict(shown.said)), status=shown.status)
 
     async def _sign_out(self, visit: Visit) -> ConsoleResponse:
         everywhere = visit.asked.form.get("everywhere") == "1"

@@ -50,7 +50,8 @@ def view_partner(config: Config, code: str, now: datetime) -> PartnerView:
     The partner's file is read again, for the lines of its keys.
     """
     partner = config.partners[code]
-    text = read_text(config.path.parent / f"partners/{code}.toml", f"partners/{code}.toml")
+    path, shown = config.path.parent / f"partners/{code}.toml", f"partners/{code}.toml"
+    text = read_text(path, shown) if path.exists() else ""  # a file that is gone may still be in force
     own = adapters.list_adapter_settings(partner.adapter) if partner.adapter in adapters.list_adapter_names() else ()
     return PartnerView(
         partner=partner,

@@ -76,7 +76,9 @@ class Hub(OrderedServices):
         self._exchange = builders.build_exchange(frame, self._database, known, counts)
         self._reporting = builders.build_reporting(frame, self._database, self._turn_over)
         self._workers = build_workers(frame, self._database, self._exchange, ports["soap"])
-        served = build_ports(frame, self._database, self._exchange, self._reporting, self._workers, ports)
+        served = build_ports(
+            frame, self._database, self._exchange, self._reporting, self._workers, ports, self.reload_configuration
+        )
         self._set_threshold()
         hold = DirectoryLockService(self._data, self.reload, reactor)
         for part in (
@@ -96,16 +98,19 @@ class Hub(OrderedServices):
         self._exchange.delivery.wake()
 
     def reload(self) -> None:
-        """Read configuration, registry, certificates and CRLs again, and write the verdict for the process that asked.
+        """Reload the configuration, and write the verdict for the process that asked."""
+        data = self._data  # the data directory of the start, even if the file now names another
+        nonce = pidfile.read_reload_nonce(data)
+        _ = self.reload_configuration().addCallback(_tell, data, nonce)
+
+    def reload_configuration(self) -> Deferred[pidfile.ReloadVerdict]:
+        """Read configuration, registry, certificates and CRLs again, and return the verdict.
 
         If anything is wrong, the old configuration stays in force. Open connections and conversations continue with the
         configuration that they started with.
         """
-        data = self._data  # the data directory of the start, even if the file now names another
-        nonce = pidfile.read_reload_nonce(data)
         asked = self._database.journal.read(lambda _tx: check.check_config(self._live.config.path, self.now()))
-        taken = asked.addCallback(self._take_up).addCallback(self._reload_workers)
-        _ = taken.addErrback(_refuse).addCallback(_tell, data, nonce)
+        return asked.addCallback(self._take_up).addCallback(self._reload_workers).addErrback(_refuse)
 
     async def _turn_over(self, today: date) -> None:
         """Rebuild the province with the registry's unit codes as valid on *today*."""

@@ -19,7 +19,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hub.config import ANY, Config, read_config
 from hub.config.editing import FileEdit, Value, edit_toml, read_text, write_difference
 from hub.config.files import parse_certificates
-from hub.config.partner_edit import LastCertificate, PartnerEdit, describe_partner_change, find_certificate
+from hub.config.partner_edit import (
+    LastCertificate,
+    PartnerEdit,
+    PartnerOrder,
+    describe_partner_change,
+    find_certificate,
+)
 from hub.config.partner_settings import CERTIFICATES, parse_partner_changes
 from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
 from hub.domain.errors import ConfigurationFault, Mistake
@@ -39,6 +45,16 @@ class PartnerEditor:
     def home(self) -> Path:
         """Return the folder of `hub.toml`."""
         return self.path.absolute().parent
+
+    def plan_order(self, code: str, order: PartnerOrder, units: UnitIndex, now: datetime) -> PartnerEdit:
+        """Return the plan of *order*. Raises what the plan of its kind raises."""
+        if order.leaves:
+            return self.plan_removal(code, units, now)
+        if order.added is not None:
+            return self.plan_certificate(code, order.added, units, now)
+        if order.removed is not None:
+            return self.plan_certificate_removal(code, order.removed, units, now, last=order.last)
+        return self.plan_settings(code, order.assignments, order.unset, units, now)
 
     def plan_settings(
         self, code: str, assignments: Iterable[str], unset: Iterable[str], units: UnitIndex, now: datetime

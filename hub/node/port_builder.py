@@ -28,8 +28,10 @@ from hub.language.phrases import Phrase, phrase
 from hub.monitoring.syslog_listener import LineOutcome, SyslogListener
 from hub.node import admin
 from hub.node.builders import DatabaseParts, ExchangeParts, NodeFrame, ReportingParts
+from hub.node.partner_manager import PartnerManager, run_in_reactor_pool
 from hub.node.soap_port import make_bounded_site, make_soap_site, name_https_url, name_service_url
 from hub.node.workers.pool import WorkerPool
+from hub.runtime.pidfile import ReloadVerdict
 from hub.runtime.ports import DirectTlsFactory, Port
 from hub.runtime.shared_counts import SharedCounts
 from hub.runtime.thread_pool import Work
@@ -50,10 +52,11 @@ def build_ports(
     reporting: ReportingParts,
     workers: WorkerPool | None,
     sockets: Mapping[str, socket.socket],
+    reload: Callable[[], defer.Deferred[ReloadVerdict]],
 ) -> Sequence[Service]:
     """Return the services that listen on *sockets* (by section of `hub.toml`), in start order.
 
-    *workers* serve the SOAP port; None: this process serves it.
+    *workers* serve the SOAP port; None: this process serves it. *reload* reloads the configuration.
     """
     live, heard = frame.live, "syslog" in sockets
     listener = SyslogListener(live, exchange.access, frame.reactor, frame.now)
@@ -61,7 +64,8 @@ def build_ports(
     def port(name: str, site: Any, tls: type[TLSMemoryBIOFactory] = TLSMemoryBIOFactory) -> Port:
         return Port(sockets[name], site, lambda: live.setup.contexts[name], frame.reactor, tls)
 
-    admin_site = _admin_site(frame, database, exchange, reporting, workers, listener.counts if heard else None)
+    counts = listener.counts if heard else None
+    admin_site = _admin_site(frame, database, exchange, reporting, workers, counts, reload)
     soap = workers or port("soap", make_soap_site(live, frame.reactor, exchange.intake), DirectTlsFactory)
     syslog = [port("syslog", listener.factory())] if heard else []
     return [port("admin", admin_site), soap, listener, *syslog]
@@ -108,6 +112,7 @@ def _admin_site(
     reporting: ReportingParts,
     workers: WorkerPool | None,
     syslog: Mapping[LineOutcome, int] | None,
+    reload: Callable[[], defer.Deferred[ReloadVerdict]],
 ) -> Site:
     """Return the site of the admin port, which also serves the console.
 
@@ -150,7 +155,7 @@ def _admin_site(
         )
 
     tell = admin.SharedMeasurement(measured, seconds).get if live.config.admin.metrics else None
-    pages = _console_pages(frame, database, exchange, measure)
+    pages = _console_pages(frame, database, exchange, measure, reload)
     console = edge.Console(pages, journal)
     served = admin.make_admin_resource(measure, wsdls, tell, _public(frame, database), console)
     served.putChild(b"api", _api(frame, database, pages))
@@ -188,6 +193,7 @@ def _console_pages(
     database: DatabaseParts,
     exchange: ExchangeParts,
     measure: Callable[[], defer.Deferred[admin.Readiness]],
+    reload: Callable[[], defer.Deferred[ReloadVerdict]],
 ) -> ConsolePages:
     async def checks() -> dict[str, tuple[str, Phrase | str]]:
         found = await measure()
@@ -202,6 +208,7 @@ def _console_pages(
         salt=lambda: secrets.token_bytes(16),
         list_checks=checks,
         facts=exchange.access.wait_for_facts,
+        manager=PartnerManager(frame.live, reload, run_in_reactor_pool(frame.reactor)),
     )
 
 

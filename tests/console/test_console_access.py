@@ -122,6 +122,7 @@ def stage(town: Town, monkeypatch: pytest.MonkeyPatch) -> Stage:
         Place("/readiness", EXCHANGE, ALL),
         Place("/integration/vpub", EXCHANGE, OF_NO_UNIT),
         Place("/integration/vpub/kit.zip", EXCHANGE, OF_NO_UNIT),
+        Place("/partners", EXCHANGE, EVERY_UNIT),
         Place(f"/reports/{REPORT}", EVERYBODY, OF_UNIT),
         Place(f"/reports/{REPORT}/sent_inside", EVERYBODY, OF_UNIT),
         *(Place(f"/reports/{REPORT}.{kind}", EVERYBODY, OF_UNIT) for kind in ("csv", "xlsx", "json")),
@@ -221,7 +222,7 @@ def test_every_address_opens_for_its_roles_and_limits_and_content_on_record_alon
         if role in EXCHANGE:
             browser.get("/replays")
             assert (stage.plan in browser.page) == (limit in OF_NO_UNIT), (role, limit)
-            for name in ("/", "/events"):
+            for name in ("/", "/events", "/partners"):
                 known = limit in OF_NO_UNIT
                 assert ("vpub" in browser.get(name).content.decode()) == known or limit not in EVERY_UNIT, (
                     name,

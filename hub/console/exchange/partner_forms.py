@@ -1,0 +1,108 @@
+"""The form in which a person changes the settings of a partner, and what was changed in it. Pure: knows no HTTP, no files.
+
+A field that the person leaves as it was asks for nothing. An emptied field removes the key, so that its default holds.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+
+from hub.config.partner_edit import PartnerOrder
+from hub.config.partner_settings import LISTS, POLICY, SETTINGS, PartnerSetting
+from hub.language.phrases import Phrase, phrase
+
+#: Written in the field `calls`: the partner may call nothing. An empty field: what its kind may call.
+NOTHING = "none"
+#: Maximum characters of a field, and of a reason; the forms have the same limits.
+LONGEST, REASON = 4000, 500
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "receive": ("none", "fetch", "push"),
+    "tells": ("*",),
+    f"{POLICY}.signature": ("message", "packet", "both"),
+    f"{POLICY}.profile": ("observed", "strict"),
+    f"{POLICY}.sha1": ("no", "yes"),
+    f"{POLICY}.vxp-signature": ("no", "yes"),
+    f"{POLICY}.revocation": ("configured", "require", "allow"),
+    f"{POLICY}.transport": ("mutual-tls", "tls", "plain"),
+}
+#: What a setting is for, where its key does not say it.
+_MEANINGS: Mapping[str, Phrase] = {
+    "name": phrase("The displayed name."),
+    "receive": phrase("fetch: it fetches its messages; push: the hub sends them to the URL."),
+    "url": phrase("The URL at which the hub calls it."),
+    "adapter": phrase("The dialect that it speaks."),
+    "units": phrase("Codes of its units, with commas between; *: it may send for any unit."),
+    "calls": phrase("What it may call, with commas between; none: nothing; empty: by its kind."),
+    "services": phrase("Services whose messages are sent to it."),
+    "lookups": phrase("Lookups that it answers."),
+    "tells": phrase("*: it may report figures about any unit."),
+}
+
+
+@attrs.frozen(kw_only=True)
+class SettingField:
+    """One field of the form."""
+
+    key: str
+    value: str  #: empty: the default holds
+    default: str  #: shown in an empty field
+    choices: tuple[str, ...] = ()  #: the values that it may have; none: any text
+    meaning: Phrase | None = None
+
+
+def list_setting_fields(
+    settings: Sequence[PartnerSetting], adapters: Sequence[str], typed: Mapping[str, str] | None = None
+) -> list[SettingField]:
+    """Return the fields of the form. *typed*: what the person has written into them, where the form is shown again."""
+    choices = {**_CHOICES, "adapter": tuple(adapters)}
+    return [
+        SettingField(
+            key=each.key,
+            value=write_field(each) if typed is None else typed.get(each.key, ""),
+            default=_join(each.default),
+            choices=choices.get(each.key, ()),
+            meaning=_MEANINGS.get(each.key),
+        )
+        for each in settings
+    ]
+
+
+def write_field(setting: PartnerSetting) -> str:
+    """Return a setting as it stands in its field: empty if the file does not set it."""
+    if not setting.is_set:
+        return ""
+    return _join(setting.value) or (NOTHING if setting.key == "calls" else "")
+
+
+def _join(value: str | tuple[str, ...] | None) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else value or ""
+
+
+def read_typed_settings(form: Mapping[str, str], settings: Sequence[PartnerSetting]) -> dict[str, str]:
+    """Return what *form* says of the *settings*, by key, with single spaces and at most `LONGEST` characters each."""
+    return {each.key: " ".join(form.get(each.key, "").split())[:LONGEST] for each in settings}
+
+
+def make_settings_order(typed: Mapping[str, str], settings: Sequence[PartnerSetting]) -> PartnerOrder:
+    """Return the changes that the person has typed."""
+    return PartnerOrder(
+        assignments=tuple(_list_assignments(typed, settings)),
+        unset=tuple(each.key for each in settings if not typed[each.key] and each.is_set and write_field(each)),
+    )
+
+
+def _list_assignments(typed: Mapping[str, str], settings: Sequence[PartnerSetting]) -> Iterator[str]:
+    for each in settings:
+        said = typed[each.key]
+        if not said or _normalise(each.key, said) == _normalise(each.key, write_field(each)):
+            continue
+        yield f"{each.key}={'' if each.key == 'calls' and said == NOTHING else said}"
+
+
+def _normalise(key: str, text: str) -> str | tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(",") if each.strip()) if key in LISTS else text
+
+
+def name_group(key: str) -> str:
+    """Return the table of the file in which *key* stands; "" at its top."""
+    return key.partition(".")[0] if key.partition(".")[0] in {POLICY, SETTINGS} and "." in key else ""

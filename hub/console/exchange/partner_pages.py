@@ -1,0 +1,409 @@
+"""The pages of partners: the list, one partner, its settings and certificates, the connection test, its removal.
+
+Contains what each page reads and the steps of a change. A change is shown before it is made: the plan is judged, written
+only while the partner's file is the one that the person saw, recorded with its reason, and taken back if the hub
+refuses it. Contains no HTTP, no TOML and no SQL.
+
+    /partners                       the partners that the user sees
+    /partners/CODE                  one partner
+    /partners/CODE/test             by POST: the connection test
+    /partners/CODE/settings         the form of its settings; by POST the plan, and with `do=apply` the change
+    /partners/CODE/certificates     by POST: a file to accept, or `remove` with a SHA-256; then as above
+    /partners/CODE/removal          by POST: the plan to remove it; then as above
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, time
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+from cryptography.hazmat.primitives.serialization import Encoding
+from twisted.internet.defer import Deferred, DeferredSemaphore
+
+import adapters
+from hub.config import Config
+from hub.config.editing import FileChangedMeanwhile
+from hub.config.files import parse_certificates
+from hub.config.partner_edit import CertificateNotFound, LastCertificate, PartnerEdit, PartnerLook, PartnerOrder
+from hub.config.partner_settings import AssignmentUnfit
+from hub.console.exchange import overview_page
+from hub.console.exchange.partner_forms import (
+    REASON,
+    list_setting_fields,
+    make_settings_order,
+    name_group,
+    read_typed_settings,
+    write_field,
+)
+from hub.console.layout import build_page_path
+from hub.console.permissions import Permission
+from hub.console.request import ConsoleRequest, RequestRefused, refuse_as_absent, refuse_as_busy
+from hub.console.turns import ReadingTurns
+from hub.console.users import User
+from hub.domain.errors import ConfigurationFault
+from hub.domain.fair_queue import CONSOLE
+from hub.domain.local_time import HANOI, find_local_day
+from hub.domain.sanitize import replace_controls
+from hub.journal import nodes, partner_changes
+from hub.language.phrases import Phrase, phrase, verbatim
+from hub.monitoring import overview
+from hub.monitoring.connection_steps import DIRECTION_NAMES, STEP_NAMES, VERDICT_NAMES, CallDirection, ConnectionStep
+from hub.monitoring.inbound_check import check_inbound
+from hub.monitoring.overview import PartnerOverview
+from hub.monitoring.partner_traffic import count_undelivered
+from hub.monitoring.partner_view import measure_partner, view_partner
+from hub.runtime.pidfile import ReloadVerdict
+from hub.runtime.thread_pool import THRESHOLD, Work
+from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
+from hub.units.live import Live
+
+#: Persons who may wait for a connection test; one is made at a time.
+TESTS = 3
+#: Maximum octets of a certificate file.
+_CERTIFICATE = 64 * 1024
+
+
+class PartnerManaging(Protocol):
+    """What a node lets its console do with the files of partners. Raises as `hub.node.partner_manager`."""
+
+    def look(self, code: str, now: datetime) -> PartnerLook: ...
+    def plan(self, tx: Transaction, code: str, order: PartnerOrder, now: datetime) -> PartnerEdit: ...
+    def write(self, edit: PartnerEdit) -> list[Path]: ...
+    def undo(self, edit: PartnerEdit) -> None: ...
+    def reload(self) -> Deferred[ReloadVerdict]: ...
+    def test(self, config: Config, code: str, now: datetime) -> Deferred[Sequence[ConnectionStep]]: ...
+
+
+@attrs.frozen
+class PartnerPage:
+    """One page: its template and what it says."""
+
+    template: str
+    said: Mapping[str, object]
+    status: int = 200
+
+
+@attrs.frozen(kw_only=True)
+class _Wanted:
+    """One change that a form asks for."""
+
+    code: str
+    kind: str  #: the last piece of the page's address
+    title: Phrase
+    order: PartnerOrder
+    kept: Mapping[str, str]  #: fields that the page with the plan sends again
+    seen: str  #: SHA-256 of the partner's file when the person saw it
+    reason: str
+
+
+@attrs.define(eq=False)
+class PartnerPages:
+    """Makes the pages of partners."""
+
+    _journal: Journal  #: the journal to read and write
+    _work: Work  #: runs what reads files in worker threads
+    _live: Live  #: the configuration in force
+    _turns: ReadingTurns  #: limits what is read
+    _manager: PartnerManaging | None  #: reads, tests and changes partners
+    _testing: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(1), init=False)
+
+    @property
+    def _managed(self) -> PartnerManaging:
+        if self._manager is None:
+            raise refuse_as_absent()
+        return self._manager
+
+    async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> PartnerPage:
+        """Return the page for a GET request."""
+        match asked.path[1:]:
+            case ():
+                return await self._list(user, now)
+            case (code,) if user.sees_partner(code):
+                return await self._show(code, user, now, done=asked.query.get("done", ""))
+            case (code, "settings") if user.sees_partner(code):
+                _require_managing(user, code)
+                return await self._ask_settings(code, now)
+        raise refuse_as_absent()
+
+    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> PartnerPage | str:
+        """Do what a form asks. Return the address of the next page, or the page that says what comes or why not."""
+        match asked.path[1:]:
+            case (code, "test") if user.sees_partner(code):
+                return await self._test(code, now)
+            case (code, "settings" | "certificates" | "removal" as kind):
+                _require_managing(user, code)
+                return await self._change(asked, code, kind, user, now)
+        raise refuse_as_absent()
+
+    async def _list(self, user: User, now: datetime) -> PartnerPage:
+        partners = user.keep_visible(self._live.config.partners)
+        found = await self._turns.look(overview.measure_overview, partners, now)
+        states = {each.code: each for each in found.partners}
+        return PartnerPage("partners", {"partners": list(partners.values()), "states": states, "most": overview.MOST})
+
+    async def _look(self, code: str, now: datetime) -> PartnerLook:
+        try:
+            return await self._work(CONSOLE, THRESHOLD, self._managed.look, code, now)
+        except KeyError:
+            raise refuse_as_absent() from None
+
+    async def _show(self, code: str, user: User, now: datetime, done: str = "") -> PartnerPage:
+        look = await self._look(code, now)
+        state = await self._turns.look(measure_partner, self._live.config.partners, code, now)
+        view = await self._work(CONSOLE, THRESHOLD, view_partner, look.config, code, now)
+        running = await self._turns.look(_count_nodes, now)
+        said = {
+            "code": code,
+            "view": view,
+            "look": look,
+            "state": state,
+            "numbers": {} if state is None else _link_numbers(state, now),
+            "manages": user.may(Permission.MANAGE_PARTNERS),
+            "done": done,
+            "nodes": running,
+            "write_field": write_field,
+        }
+        return PartnerPage("partner", said)
+
+    async def _test(self, code: str, now: datetime) -> PartnerPage:
+        config = self._live.config
+        if code not in config.partners:
+            raise refuse_as_absent()
+        if len(self._testing.waiting) >= TESTS:
+            raise refuse_as_busy(10)
+        out = await self._testing.run(self._managed.test, config, code, now)
+        into = await self._turns.look(_list_inbound, config, code, now)
+        said = {
+            "code": code,
+            "directions": [
+                (DIRECTION_NAMES[CallDirection.OUT], list(out)),
+                (DIRECTION_NAMES[CallDirection.IN], into),
+            ],
+            "step_names": STEP_NAMES,
+            "verdict_names": VERDICT_NAMES,
+        }
+        return PartnerPage("partner_test", said)
+
+    # --- changes -------------------------------------------------------------------------------------------------------
+
+    async def _ask_settings(
+        self,
+        code: str,
+        now: datetime,
+        typed: Mapping[str, str] | None = None,
+        wrong: Sequence[tuple[str, Phrase, Phrase | None]] = (),
+        status: int = 200,
+    ) -> PartnerPage:
+        """Return the form of the settings. *typed* stands in its fields if it is shown again, with what is *wrong*."""
+        look = await self._look(code, now)
+        view = await self._work(CONSOLE, THRESHOLD, view_partner, look.config, code, now)
+        fields = list_setting_fields(view.settings, adapters.list_adapter_names(), typed)
+        groups: dict[str, list[object]] = {}
+        for field in fields:
+            groups.setdefault(name_group(field.key), []).append(field)
+        said = {"code": code, "name": view.partner.name, "groups": groups, "seen": look.sha256, "wrong": wrong}
+        return PartnerPage("partner_settings", said, status)
+
+    async def _change(
+        self, asked: ConsoleRequest, code: str, kind: str, user: User, now: datetime
+    ) -> PartnerPage | str:
+        """Show the plan of a change, or make it."""
+        look = await self._look(code, now)
+        wanted = await self._read_wanted(asked, code, kind, look, now)
+        if wanted.seen != look.sha256:
+            return await self._refuse_stale(wanted, look, now)
+        try:
+            edit = await self._journal.read(self._managed.plan, code, wanted.order, now)
+        except KeyError:
+            raise refuse_as_absent() from None
+        except AssignmentUnfit as unfit:
+            return await self._refuse(wanted, [("", unfit.why, None)], now)
+        except CertificateNotFound as missing:
+            return await self._refuse(wanted, [("", missing.why, None)], now)
+        except LastCertificate as last:
+            return self._confirm(wanted, None, look, last=last.why)
+        except ConfigurationFault as fault:
+            wrong = [(each.path, each.wrong, each.expected) for each in fault.mistakes]
+            return await self._refuse(wanted, wrong, now)
+        left = await self._journal.read(count_undelivered, code) if wanted.order.leaves else {}
+        if asked.form.get("do") != "apply":
+            return self._confirm(wanted, edit, look, left=left)
+        if not wanted.reason:
+            return self._confirm(wanted, edit, look, left=left, wrong=phrase("Say why; the reason is recorded."))
+        if left and asked.form.get("leave") != "1":
+            refused = phrase(
+                "Deliveries to the partner are left. Tick that they stay in the journal, or replay them first."
+            )
+            return self._confirm(wanted, edit, look, left=left, wrong=refused)
+        return await self._make(wanted, edit, user, now, sum(left.values()))
+
+    async def _read_wanted(
+        self, asked: ConsoleRequest, code: str, kind: str, look: PartnerLook, now: datetime
+    ) -> _Wanted:
+        form = asked.form
+        common = {
+            "code": code,
+            "kind": kind,
+            "seen": form.get("seen", ""),
+            "reason": replace_controls(" ".join(form.get("reason", "").split()))[:REASON],
+        }
+        if kind == "removal":
+            return _Wanted(**common, title=phrase("Remove the partner"), order=PartnerOrder(leaves=True), kept={})
+        if kind == "settings":
+            view = await self._work(CONSOLE, THRESHOLD, view_partner, look.config, code, now)
+            typed = read_typed_settings(form, view.settings)
+            order = make_settings_order(typed, view.settings)
+            return _Wanted(**common, title=phrase("Change the settings"), order=order, kept=typed)
+        if fingerprint := form.get("remove", "")[:64]:
+            order = PartnerOrder(removed=fingerprint, last=form.get("last") == "1")
+            kept = {"remove": fingerprint} | ({"last": "1"} if order.last else {})
+            return _Wanted(**common, title=phrase("Accept a certificate no longer"), order=order, kept=kept)
+        content = asked.file.read() if asked.file else form.get("pem", "").encode()
+        order = PartnerOrder(added=content[:_CERTIFICATE])
+        kept = {"pem": _write_pem(content[:_CERTIFICATE])}
+        return _Wanted(**common, title=phrase("Accept one more certificate"), order=order, kept=kept)
+
+    def _confirm(
+        self,
+        wanted: _Wanted,
+        edit: PartnerEdit | None,
+        look: PartnerLook,
+        *,
+        last: Phrase | None = None,
+        left: Mapping[Any, int] | None = None,
+        wrong: Phrase | None = None,
+    ) -> PartnerPage:
+        """Return the page that shows the plan before it is made. Without an *edit* it asks whether the *last* one may go."""
+        partner = look.config.partners.get(wanted.code)
+        said = {
+            "code": wanted.code,
+            "name": "" if partner is None else partner.name,
+            "action": build_page_path("partners", wanted.code, wanted.kind),
+            "title_of": wanted.title,
+            "edit": edit,
+            "kept": wanted.kept,
+            "seen": wanted.seen,
+            "reason": wanted.reason,
+            "last": last,
+            "left": left or {},
+            "wrong": wrong,
+        }
+        return PartnerPage("partner_plan", said, 422 if wrong else 200)
+
+    async def _refuse(
+        self,
+        wanted: _Wanted,
+        wrong: Sequence[tuple[str, Phrase, Phrase | None]],
+        now: datetime,
+        status: int = 422,
+    ) -> PartnerPage:
+        """Return the page that says why the change is not possible. Nothing was written."""
+        if wanted.kind == "settings":
+            return await self._ask_settings(wanted.code, now, wanted.kept, wrong, status)
+        said = {"code": wanted.code, "title_of": wanted.title, "wrong": wrong}
+        return PartnerPage("partner_refused", said, status)
+
+    async def _refuse_stale(self, wanted: _Wanted, look: PartnerLook, now: datetime) -> PartnerPage:
+        """Tell that the file was changed since the person saw it; the form shows what it says now."""
+        why = phrase("The partner's file has changed since this page was loaded. Nothing was written.")
+        if wanted.kind != "settings":
+            again = phrase("Open the partner's page again and repeat the step.")
+            return await self._refuse(wanted, [("", why, again)], now, 409)
+        view = await self._work(CONSOLE, THRESHOLD, view_partner, look.config, wanted.code, now)
+        differing = [
+            (each.key, verbatim(wanted.kept[each.key] or "–"), None)
+            for each in view.settings
+            if wanted.kept[each.key] != write_field(each)
+        ]
+        again = phrase(
+            "The fields show the file as it is now. What you had written and it does not say is listed here."
+        )
+        return await self._ask_settings(wanted.code, now, None, [("", why, again), *differing], 409)
+
+    async def _make(
+        self, wanted: _Wanted, edit: PartnerEdit, user: User, now: datetime, left: int
+    ) -> PartnerPage | str:
+        """Write the change, record it, and have the hub use it. What fails is taken back."""
+        place = build_page_path("partners", wanted.code, done="1")
+        if not edit.files:
+            return place
+        try:
+            _ = await self._work(CONSOLE, THRESHOLD, self._managed.write, edit)
+        except FileChangedMeanwhile:
+            why = phrase("The partner's file has changed since this page was loaded. Nothing was written.")
+            return await self._refuse(wanted, [("", why, None)], now, 409)
+        except OSError as error:
+            raise _refuse_unwritable(error) from error
+        try:
+            await self._record(wanted, edit, user, now, left)
+        except BaseException:
+            _ = await self._work(CONSOLE, THRESHOLD, self._managed.undo, edit)
+            raise
+        verdict = await self._managed.reload()
+        if verdict.ok:
+            return build_page_path("partners") if edit.removed else place
+        _ = await self._work(CONSOLE, THRESHOLD, self._managed.undo, edit)
+        await self._journal.admit(
+            CONSOLE,
+            partner_changes.record_partner_change,
+            wanted.code,
+            [],
+            (),
+            by=user.name,
+            reason="taken back: the reload was refused",
+            now=now,
+        )
+        wrong = [(each.path, each.wrong, each.expected) for each in verdict.mistakes]
+        refused = phrase("The hub refused the change, so the files are as before.")
+        return await self._refuse(wanted, [("", refused, None), *wrong], now)
+
+    async def _record(self, wanted: _Wanted, edit: PartnerEdit, user: User, now: datetime, left: int) -> None:
+        who: dict[str, Any] = {"by": user.name, "reason": wanted.reason, "now": now}
+        if edit.removed:
+            await self._journal.admit(CONSOLE, partner_changes.record_partner_removal, wanted.code, left=left, **who)
+        else:
+            await self._journal.admit(
+                CONSOLE, partner_changes.record_partner_change, wanted.code, edit.changes, edit.units, **who
+            )
+
+
+def _require_managing(user: User, code: str) -> None:
+    """Check that the user may change the partner *code*. Raises `RequestRefused`, as for a page that does not exist."""
+    if not user.may(Permission.MANAGE_PARTNERS) or not user.sees_partner(code):
+        raise refuse_as_absent()
+
+
+def _refuse_unwritable(error: OSError) -> RequestRefused:
+    return RequestRefused(
+        500,
+        phrase("The hub cannot write the partner's file: {error}", error=error.strerror or str(error)),
+        phrase("Nothing was changed. Let the hub's account write in partners/, or use `lienthong partners set`."),
+    )
+
+
+def _write_pem(content: bytes) -> str:
+    """Return a certificate file as text, which the page with the plan sends again; "" if it cannot be read."""
+    try:
+        found = parse_certificates(content)
+    except (ValueError, TypeError):
+        return ""
+    return b"".join(each.public_bytes(Encoding.PEM) for each in found).decode("ascii")
+
+
+def _count_nodes(tx: Transaction, now: datetime) -> int:
+    return len(nodes.list_live_nodes(tx, now))
+
+
+def _list_inbound(tx: Transaction, config: Config, code: str, now: datetime) -> list[ConnectionStep]:
+    return list(check_inbound(tx, config.partners[code], config, now))
+
+
+def _link_numbers(state: PartnerOverview, now: datetime) -> dict[str, object]:
+    day = datetime.combine(find_local_day(now), time(), HANOI)
+    return {
+        **overview_page.link_deliveries(state),
+        "refused": overview_page.link_refused_messages(state, day),
+        "calls": overview_page.link_refused_calls(state.refused_calls, day, state.code),
+    }
