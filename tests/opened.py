@@ -4,7 +4,8 @@ from datetime import datetime
 
 from hub.domain.model import Fact
 from hub.report.counting.evidence import EvidenceLine
-from hub.workload.unit_report import Difference, ReportSources
+from hub.report.form.form import ColumnKind
+from hub.workload.unit_report import Difference, ReportSources, ReportWithEvidence, StoredFacts
 
 
 def evidence_of(asked: ReportSources, now: datetime) -> tuple[tuple[EvidenceLine, ...], tuple[Difference, ...]]:
@@ -24,3 +25,12 @@ def facts_behind(asked: ReportSources, column: str, now: datetime, unit: str | N
         found = tuple(behind.facts())
         assert len(behind) == len(found)
         return found
+
+
+def facts_among(
+    asked: ReportSources, gathered: ReportWithEvidence, column: str, unit: str | None = None
+) -> tuple[Fact, ...]:
+    """Return the facts behind the number of *column* among those that were gathered for all columns at once."""
+    keys = {part.key for part in asked.form.parts(column)}
+    latest = asked.form.column(column).kind is ColumnKind.TIME
+    return tuple(StoredFacts(gathered, keys, unit, each=not asked.bases, latest=latest).facts())

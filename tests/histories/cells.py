@@ -3,17 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import count
 
 import attrs
 
 from hub.report.counting.counting import Report, Row
 from hub.store import transactions
 from hub.workload import unit_report
-from hub.workload.unit_report import ReportSources
+from hub.workload.unit_report import ReportSources, ReportWithEvidence
 from tests import pki
 from tests.histories.history import History
 from tests.histories.office import book, identity
-from tests.opened import evidence_of, facts_behind
+from tests.opened import facts_among, facts_behind
 from tests.recount import cells, derived, exported, letter, places, results
 from tests.recount.cells import PEAKS, TIMES, Behind, Recount
 from tests.recount.documents import Message
@@ -37,6 +38,7 @@ class Cells:
     history: History
     taken_up: bool = False  #: a night has gone by, so that no revision is due
     recount: Recount = attrs.field(init=False)
+    _turns: Iterator[int] = attrs.field(factory=count, init=False)
 
     def __attrs_post_init__(self) -> None:
         with transactions.read_transaction(self.history.engine) as tx:
@@ -61,11 +63,25 @@ class Cells:
                     told = [(each.unit, each.check.before, each.left, each.right) for each in report.findings]
                     assert Counter(told) == Counter(self.recount.broken(members, period, self.history.now)), told
                 due = self.recount.due(form, period)
-                assert {each.unit for each in evidence_of(asked, self.history.now)[1]} <= due, "not what was closed"
-                for column in self.recount.columns(form):
-                    self._column(asked, report, column, members, due)
+                columns = sorted(self.recount.columns(form))
+                with asked.open_evidence(self.history.now) as gathered:
+                    assert {each.unit for each in gathered.differences} <= due, "not what was closed"
+                    for column in columns:
+                        self._column(asked, report, gathered, column, members, due)
+                    # Opened alone, as people do, a column says the same: one in each report, in turn.
+                    alone = columns[next(self._turns) % len(columns)]
+                    if is_opened(form, alone):
+                        assert facts_behind(asked, alone, self.history.now) == facts_among(asked, gathered, alone)
 
-    def _column(self, asked: ReportSources, report: Report, column: str, members: list[str], due: set[str]) -> None:
+    def _column(
+        self,
+        asked: ReportSources,
+        report: Report,
+        gathered: ReportWithEvidence,
+        column: str,
+        members: list[str],
+        due: set[str],
+    ) -> None:
         form, period, now = asked.form.id, asked.period.text, self.history.now
         rows = {row.unit: row for row in report.rows}
         places = [("total", report.total, members), *((unit, rows[unit], [unit]) for unit in members)]
@@ -79,7 +95,7 @@ class Cells:
         every = [one for found in behind.values() for one in found]
         explained = [
             Behind(f.unit, f.milestone, f.message, f.amount, f.at)
-            for f in facts_behind(asked, column, now)
+            for f in facts_among(asked, gathered, column)
             if f.unit not in due
         ]
         if column in TIMES:

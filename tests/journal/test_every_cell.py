@@ -23,7 +23,6 @@ from tests.histories.duties import Duties
 from tests.histories.months import months
 from tests.recount.cells import REVISED
 
-LONG = ("edoc", "dossiers", "mail", "ii06a")  #: forms of which one history takes a second
 SIMPLE = ("lookups", "links", "reporting")  #: forms of which fewer histories are enough
 ALIASED = ("000.00.13.H55", "H55.01")
 
@@ -83,9 +82,7 @@ def run(engine: sa.Engine, form: str, steps: tuple[int, int], examples: int, *, 
 
 
 @pytest.mark.parametrize("journal_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize(
-    "form", [pytest.param(form, marks=[pytest.mark.slow] if form in LONG else []) for form in FORMS]
-)
+@pytest.mark.parametrize("form", FORMS)
 def test_a_short_history_of_months(engine: sa.Engine, form: str) -> None:
     """The longer ones below are of both databases."""
     run(engine, form, (5, 15), examples=1)
