@@ -132,7 +132,7 @@ def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]
 @pytest.fixture
 def engine(journal_url: str) -> Iterator[sa.Engine]:
     """An empty journal of the latest version, on each database."""
-    made = transactions.open_journal(journal_url, pooled=False)
+    made = transactions.open_journal(journal_url)
     yield made
     made.dispose()
 
@@ -147,7 +147,7 @@ def tx(engine: sa.Engine) -> Iterator[transactions.Transaction]:
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     """The outgoing desk of a hub with an empty journal, not started."""
-    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
     made = Desk(engine)
     yield made
     if made.service is not None and made.service.running:

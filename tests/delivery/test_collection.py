@@ -134,7 +134,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def node(made, journal_url):
-    engine = transactions.open_journal(journal_url, pooled=False)
+    engine = transactions.open_journal(journal_url)
     axis = config.Partner(code="axis", name="Axis", certificates=(), policy=POLICY)
     dept = attrs.evolve(made.partners["sotttt"], code="dept", units=("H55.13",))
     changed = attrs.evolve(made, partners={"axis": axis, "dept": dept}, upstream="axis")

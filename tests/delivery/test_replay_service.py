@@ -60,7 +60,7 @@ class Node:
 
 @pytest.fixture
 def engine(tmp_path):
-    made = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    made = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
     bring(made, 12)
     push(made, DeliveryState.DEAD)
     yield made

@@ -96,7 +96,7 @@ class Story:
 
 @pytest.fixture
 def story(tmp_path):
-    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
     made = Story(engine)
     yield made
     made.waits = None

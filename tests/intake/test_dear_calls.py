@@ -18,7 +18,7 @@ ME, OTHER = pki.partner("sotttt"), pki.partner("vpub")
 
 @pytest.fixture
 def engine(tmp_path):
-    made = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    made = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
     yield made
     made.dispose()
 

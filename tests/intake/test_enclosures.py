@@ -53,7 +53,7 @@ def province(tmp_path_factory):
 
 @pytest.fixture
 def engine(tmp_path):
-    made = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    made = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
     yield made
     made.dispose()
 

@@ -186,7 +186,7 @@ def made(tmp_path_factory):
 @pytest.fixture(params=["one process", "workers"])
 def hub(made, tmp_path, request):
     """Return a hub with a partner of a kind, whose unit it receives for if it has one."""
-    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
 
     def of(code: str = "sotttt", **said: Any) -> Hub:
         who = pki.partner("me")

@@ -319,7 +319,7 @@ def test_under_strict_each_sample_packet_is_refused_for_what_departs_in_it(provi
 
 @pytest.fixture
 def tx(tmp_path):
-    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
     with transactions.write_transaction(engine) as transaction:
         yield transaction
     engine.dispose()

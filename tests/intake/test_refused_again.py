@@ -78,7 +78,7 @@ class Desk:
 
 @contextmanager
 def opened(made, url):
-    engine = transactions.open_journal(url, pooled=False)
+    engine = transactions.open_journal(url)
 
     def room():
         if there.full:

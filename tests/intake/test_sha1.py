@@ -55,7 +55,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def desk(made, journal_url):
     """Return a desk, as the partner's policy has it."""
-    engine = transactions.open_journal(journal_url, pooled=False)
+    engine = transactions.open_journal(journal_url)
 
     def of(*, sha1):
         me = frontdesk.partner("me", ME, "H55.13", "*", policy=Policy(sha1=sha1))

@@ -34,7 +34,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def desk(made, tmp_path):
     """Return the intake of a hub whose partner `me` has the certificates of *identities*; `other` is another."""
-    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
 
     def of(*identities, relay="", **policy):
         me = frontdesk.partner("me", LINE, "H55.13", policy=Policy(relay=relay, **policy))

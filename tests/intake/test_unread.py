@@ -33,7 +33,7 @@ class Port:
 @pytest.fixture
 def port(tmp_path):
     made = config.read_config(homes.begin(tmp_path / "tinh") / "hub.toml")
-    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
     me, other = frontdesk.partner("me", ME, "H55.13"), frontdesk.partner("other", OTHER, "H55.01")
     yield Port(frontdesk.intake(made, engine, me, other))
     engine.dispose()

@@ -500,14 +500,12 @@ def whole(form: Form, facts: Sequence[Fact], period, books: ClosedMonths) -> dic
 def lasting(request, tmp_path_factory):
     """A journal for many stories, each undone."""
     if request.param == "sqlite":
-        engine = transactions.open_journal(
-            databases.sqlite(tmp_path_factory.mktemp("closing") / "hub.db"), pooled=False
-        )
+        engine = transactions.open_journal(databases.sqlite(tmp_path_factory.mktemp("closing") / "hub.db"))
         yield engine
         engine.dispose()
         return
     with request.getfixturevalue("postgresql").database() as url:
-        engine = transactions.open_journal(url, pooled=False)
+        engine = transactions.open_journal(url)
         yield engine
         engine.dispose()
 

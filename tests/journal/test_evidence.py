@@ -68,7 +68,7 @@ Members = dict[str, bytes]
 @cache
 def made(form: str, place: str, keys: int = 3) -> bytes:
     """Return the evidence of the report *form*, made once, with octets."""
-    engine = transactions.open_journal(databases.sqlite(Path(place) / f"{form}-{keys}.db"), pooled=False)
+    engine = transactions.open_journal(databases.sqlite(Path(place) / f"{form}-{keys}.db"))
     with transactions.write_transaction(engine) as tx:
         fill(tx, FORMS[form], keys=keys)
     with transactions.read_transaction(engine) as tx:

@@ -334,7 +334,7 @@ def test_a_choice_is_read_as_it_was_written():
 )
 def test_whatever_happens_each_chosen_delivery_is_replayed_once(tmp_path_factory, happenings):
     """Steps of a plan, some undone by a crash, among pauses, deliveries and the replay of another person."""
-    engine = transactions.open_journal(sqlite(tmp_path_factory.mktemp("plan") / "hub.db"), pooled=False)
+    engine = transactions.open_journal(sqlite(tmp_path_factory.mktemp("plan") / "hub.db"))
     bring(engine, 6)
     push(engine, DeliveryState.DELIVERED, DeliveryState.DELIVERED, DeliveryState.DEAD)
     counted = [fact for fact in read(engine, lambda tx: list(facts.read_facts(tx))) if fact.milestone == "received"]

@@ -148,7 +148,7 @@ def journals(tmp_path_factory):
     """Two journals alike, one five times as large."""
     engines = []
     for count in (2_000, 10_000):
-        engine = transactions.open_journal(sqlite(tmp_path_factory.mktemp("kept") / "hub.db"), pooled=False)
+        engine = transactions.open_journal(sqlite(tmp_path_factory.mktemp("kept") / "hub.db"))
         fill(engine, count)
         engines.append((engine, count))
     yield engines
@@ -195,7 +195,7 @@ def test_no_search_looks_at_every_message(journals, name):
 def large(postgresql):
     """A journal on PostgreSQL with so many messages that a look at all of them is not the fastest way."""
     with postgresql.database() as url:
-        engine = transactions.open_journal(url, pooled=False)
+        engine = transactions.open_journal(url)
         fill(engine, 20_000)
         yield engine
         engine.dispose()

@@ -27,7 +27,7 @@ def test_the_units_of_the_province_are_listed_without_the_agencies_of_the_nation
 def test_no_list_of_the_province_reads_all_agencies_of_the_nation(tmp_path):
     """A hundred times as many: a page of the console would take a quarter of a second."""
     own = sa.select(unit.c.code).where(OWN)
-    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
     with transactions.read_transaction(engine) as tx:
         for query in (own, sa.select(unit_alias).where(unit_alias.c.unit.in_(own))):
             spelled = str(query.compile(engine, compile_kwargs={"literal_binds": True}))

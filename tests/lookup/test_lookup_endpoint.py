@@ -166,7 +166,7 @@ def said(answer):
 
 @pytest.fixture
 def counter(tmp_path):
-    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
     yield Counter(engine, tmp_path)
     engine.dispose()
 

@@ -76,7 +76,7 @@ class Net:
 
 @pytest.fixture
 def engine(tmp_path):
-    made = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    made = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
     yield made
     made.dispose()
 

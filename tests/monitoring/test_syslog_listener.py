@@ -70,7 +70,7 @@ def clock():
 
 @pytest.fixture
 def journal(tmp_path):
-    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
     yield Journal(engine)
     engine.dispose()
 

@@ -28,7 +28,7 @@ class Wall:
 
 @pytest.fixture
 def engine(tmp_path):
-    made = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    made = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
     yield made
     made.dispose()
 
