@@ -33,7 +33,7 @@ _STILL, _PAUSE = 60.0, 0.2  #: maximum seconds of a wait; seconds between two lo
 
 
 @attrs.frozen
-class Person:
+class ConsolePerson:
     """An account of the console."""
 
     name: str
@@ -43,32 +43,32 @@ class Person:
     unit: str | None = None  #: None: every unit
 
 
-def list_persons(province: str, unit: str, ended: str) -> list[Person]:
+def list_persons(province: str, unit: str, ended: str) -> list[ConsolePerson]:
     """Return one person of each kind. *unit*: whose report of the period *ended* is left to be signed."""
     return [
-        Person(
+        ConsolePerson(
             "ky-su",
             "engineer",
             phrase("engineer: what died, why, and sending it again"),
             "/messages?delivery_state=dead",
         ),
-        Person("van-hanh", "operator", phrase("operator: how the exchange stands"), "/"),
-        Person("phe-duyet", "approver", phrase("approver: the replays of others"), "/replays"),
-        Person(
+        ConsolePerson("van-hanh", "operator", phrase("operator: how the exchange stands"), "/"),
+        ConsolePerson("phe-duyet", "approver", phrase("approver: the replays of others"), "/replays"),
+        ConsolePerson(
             "van-thu",
             "clerk",
             phrase("clerk of {unit}: a report to be signed", unit=unit),
             f"/signing/{SIGNED}/{unit}/{ended}",
             unit,
         ),
-        Person(
+        ConsolePerson(
             "lanh-dao",
             "viewer",
             phrase("leader: the report of the province"),
             f"/reports/{SIGNED}/{province}/{ended}",
             province,
         ),
-        Person("quan-tri", "administrator", phrase("administrator: everything, also the accounts"), "/"),
+        ConsolePerson("quan-tri", "administrator", phrase("administrator: everything, also the accounts"), "/"),
     ]
 
 
@@ -117,7 +117,7 @@ def _send(stage: "Stage", outbox: Path, letter: "Letter") -> bool:
     return bool(stage.partners[letter.partner].order("send", file=str(file), **fields)["accepted"])
 
 
-def let_in(operator: "Operator", directory: Path, persons: list[Person]) -> str:
+def let_in(operator: "Operator", directory: Path, persons: list[ConsolePerson]) -> str:
     """Add an account for each person. Return the password, which is the same for all and is kept in a file."""
     word, file = secrets.token_urlsafe(12), directory / "console-password"
     file.touch(mode=0o600)
@@ -128,7 +128,7 @@ def let_in(operator: "Operator", directory: Path, persons: list[Person]) -> str:
     return word
 
 
-def stay(stage: "Stage", persons: list[Person], word: str, ended: str) -> None:
+def stay(stage: "Stage", persons: list[ConsolePerson], word: str, ended: str) -> None:
     """Print an address for each person, and wait for Ctrl-C. Raises StageFailed if a process ends before."""
     site = stage.site
     admin, lienthong = site.address("admin"), Path(sys.executable).with_name("lienthong")
