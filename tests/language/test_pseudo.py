@@ -117,6 +117,7 @@ def test_the_help_of_every_command_and_what_click_says_of_a_wrong_line() -> None
         r"'[^']*'",
         r"\b[A-Z]{2,}(?:\.{3})?(?: RANGE)?\b",  # metavars
         r"\b(?:sqlite:///data/hub\.db|sqlite|edoc|rsa|accept)\]",  # defaults
+        r"see-reports,[a-z,\s-]+\.",  # permissions
         r'"(?:sqlite:///PATH|postgresql://USER@HOST/DATABASE)"',
     )
     all_said(pages.values(), *data)
@@ -129,6 +130,8 @@ def test_what_commands_say_over_a_hub_without_messages() -> None:
     data = (
         r"(?m)^ +(?:lienthong|twistd) .*",  # the next command
         r"(?m)^[^ \n]+: lienthong.*",  # usage
+        r"(?m)^  [a-z][\w.-]+ {2,}\S.*?(?=  \()",  # a setting and its value,
+        rf"(?<={disguised('default')} )\S+(?=\))",  # and its default
         r"\bCN=[^→;]*",
         r"(?:  |,)[^,\n\u0400-\u04ff]*?\(mẫu\)",  # names of units and partners
         r"(?m)^[^ \n]+ +[a-z]+ ",  # of `verify`: whether it holds, and the code of the check
