@@ -42,8 +42,7 @@ def tokens() -> None:
     "scopes",
     type=click.Choice(_SCOPES),
     multiple=True,
-    metavar="SCOPE",
-    help=t("What it may do; repeatable: {scopes}.", scopes=", ".join(_SCOPES)),
+    help=t("What it may do; repeatable."),
 )
 @click.option(
     "--role", type=click.Choice([each.value for each in Role]), help=t("All permissions of this role as scopes.")
@@ -103,7 +102,7 @@ def add_api_token(
         _check_limits(tx, token, config)
         if not add_token(tx, token, hash_token(text)):
             raise CommandStop(t("the token {name} exists already", name=token.name))
-    screen.row(_row(token) | {"token": text}, text)
+    screen.row({**_row(token), "token": text}, text)
     screen.note(t("Added {name}. Keep the token now: it cannot be shown again.", name=token.name))
 
 
