@@ -25,7 +25,7 @@ from hub.store.tables import delivery, event, event_index, message, write_instan
 from hub.store.transactions import Transaction
 
 #: Causes that are read of one partner and kind; groups of a list; failures that are counted of a group.
-LOOKED, SHOWN, COUNTED = 2_000, 100, 1_000
+LOOKED, SHOWN, COUNTED = 2_000, 50, 1_000
 #: A list goes back this far unless its reader says otherwise.
 BACK = timedelta(days=30)
 
@@ -91,11 +91,10 @@ class _Source:
     nobody: bool = False  #: the rows have no partner
     partners: HotStatement = attrs.field(init=False)
     causes: HotStatement = attrs.field(init=False)
-    count: HotStatement = attrs.field(init=False)
     last: HotStatement = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        for name in ("partners", "causes", "count", "last"):
+        for name in ("partners", "causes", "last"):
             object.__setattr__(self, name, HotStatement(getattr(self, f"_select_{name}")()))
 
     def _failed(self, table: Any) -> list[sa.ColumnElement[bool]]:
@@ -135,21 +134,18 @@ class _Source:
         columns = (found.c.cause, first.label("first"), last.label("last"), since.scalar_subquery().label("since"))
         return sa.select(*columns).where(found.c.cause.is_not(None)).limit(sa.bindparam("most", type_=sa.Integer))
 
-    def _select_count(self) -> sa.Select[Any]:
-        some = sa.select(self.table.c.cause).where(*self._of_cause(self.table))
-        some = some.limit(sa.bindparam("most", type_=sa.Integer))
-        return sa.select(sa.func.count().label("number")).select_from(some.subquery())
-
     def _select_last(self) -> sa.Select[Any]:
-        """Return the query of the last failure of a cause: what it is shown by, and its reason."""
-        table = self.table
+        """Return the query of the last failure of a cause: what it is shown by, its reason, and how many there are."""
+        table, other = self.table, self.table.alias("other")
+        some = sa.select(other.c.cause).where(*self._of_cause(other)).limit(sa.bindparam("most", type_=sa.Integer))
+        number = sa.select(sa.func.count()).select_from(some.subquery("some")).scalar_subquery().label("number")
         if table is message:
-            query = sa.select(table.c.id.label("example"), table.c.refusal.label("reason"))
+            query = sa.select(number, table.c.id.label("example"), table.c.refusal.label("reason"))
         elif table is delivery:
-            query = sa.select(table.c.message.label("example"), table.c.reason)
+            query = sa.select(number, table.c.message.label("example"), table.c.reason)
         else:
-            query = sa.select(table.c.tracking.label("example"), event.c.text.label("reason"))
-            query = query.join(event, event.c.serial == table.c.serial)
+            query = sa.select(number, table.c.tracking.label("example"), event.c.text.label("reason"))
+            query = query.join_from(table, event, event.c.serial == table.c.serial)
         return query.where(*self._of_cause(table)).order_by(table.c[self.key].desc()).limit(1)
 
     def write_key(self, at: datetime) -> str:
@@ -230,8 +226,7 @@ def _read_causes(tx: Transaction, source: _Source, partner: str, wanted: Failure
 def _describe(tx: Transaction, found: _Found) -> FailureGroup:
     source, digest = found.source, found.row.cause
     values = {"cause": digest, "partner": found.partner}
-    number = source.count.first(tx, values | {"most": COUNTED + 1}).number
-    last = source.last.first(tx, values)
+    last = source.last.first(tx, values | {"most": COUNTED + 1})
     reason = write_call_reason(json.loads(last.reason)) if source.table is event_index else last.reason or ""
     cause = find_cause(None if source.nobody else found.partner, reason)
     return FailureGroup(
@@ -240,8 +235,8 @@ def _describe(tx: Transaction, found: _Found) -> FailureGroup:
         partner=found.partner,
         codes=cause.codes,
         text=cause.text,
-        count=min(number, COUNTED),
-        more=number > COUNTED,
+        count=min(last.number, COUNTED),
+        more=last.number > COUNTED,
         first=source.read_key(found.row.first),
         last=found.last,
         example=last.example,

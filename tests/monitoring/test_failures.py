@@ -215,8 +215,7 @@ def test_every_step_of_a_list_is_a_look_up_in_an_index(tmp_path):
         list_failures(tx, FailureFilter(since=NOW))
         for source in failures._SOURCES:
             source.causes.read(tx, {"partner": "vpub", "since": "", "most": 1})
-            source.count.first(tx, {"partner": "vpub", "cause": "a", "most": 1})
-            source.last.first(tx, {"partner": "vpub", "cause": "a"})
+            source.last.first(tx, {"partner": "vpub", "cause": "a", "most": 1})
         list(search.find_messages(tx, MessageFilter(cause=cause)))
         search.count_messages(tx, MessageFilter(cause=cause))
         find_events(tx, EventFilter(cause=cause), 9)
@@ -225,7 +224,7 @@ def test_every_step_of_a_list_is_a_look_up_in_an_index(tmp_path):
     assert len(found) > 30
     for statement, way in found:
         if "SCAN" in way:
-            assert any(name in way for name in ("found", "CONSTANT ROW", "anon", "one", "other")), (statement, way)
+            assert any(name in way for name in ("found", "CONSTANT ROW", "anon", "one", "other", "some")), (statement, way)
         if way.startswith("SEARCH") and "cause" in statement:
             assert "_cause" in way or "autoindex" in way or "PRIMARY KEY" in way, (statement, way)
     assert not any("TEMP B-TREE FOR ORDER BY" in way for _, way in found)

@@ -51,7 +51,7 @@ _NAMES = {
     "--since", type=LocalTime(), help=t("Causes with a failure from this time on; default: of the last 30 days.")
 )
 @click.option("--until", type=LocalTime(), help=t("Causes with a failure before this time."))
-@click.option("-n", "--limit", type=WholeNumber(1), default=100, help=t("Maximum number of causes; default 100."))
+@click.option("-n", "--limit", type=WholeNumber(1), default=50, help=t("Maximum number of causes; default 50."))
 @pass_screen
 def list_failure_groups(
     screen: Screen, /, partner: str | None, kind: str | None, since: datetime | None, until: datetime | None, limit: int
