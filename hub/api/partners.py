@@ -1,5 +1,7 @@
 """The operations on partners and units: list, read, pause, resume."""
 
+from functools import partial
+
 import attrs
 
 from hub.api.idempotency import OrderedAnswer, run_once
@@ -16,7 +18,9 @@ from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Receive, Unit
 from hub.domain.sanitize import replace_controls
 from hub.journal.queue import partner_state
+from hub.journal.queue.deliveries import resume_deliveries
 from hub.journal.queue.partner_state import PartnerStanding
+from hub.journal.queue.replay import TOGETHER
 from hub.language.phrases import phrase
 from hub.store.transactions import Transaction
 
@@ -75,7 +79,7 @@ async def pause_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 
 async def resume_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
-    """Resume the sending to a partner."""
+    """Resume the sending to a partner, and its suspended deliveries."""
     return await _change(parts, call, paused=False)
 
 
@@ -84,13 +88,21 @@ async def _change(parts: ApiParts, call: ApiCall, *, paused: bool) -> ConsoleRes
     if partner.receive is not Receive.PUSH:
         raise ApiProblem("not-pushed")
     deed = partner_state.pause_partner if paused else partner_state.resume_partner
+    resume = partial(resume_deliveries, reason=reason, by=call.token.by, now=call.now)
+    resumed = 0
 
     def step(tx: Transaction) -> OrderedAnswer:
+        nonlocal resumed
         changed = deed(tx, partner.code, reason=reason, by=call.token.by, now=call.now)
+        if not paused:
+            resumed = len(resume(tx, partner.code, TOGETHER))
+            changed = changed or bool(resumed)
         said = ApiPauseResult(code=partner.code, paused=paused, changed=changed)
         return OrderedAnswer(status=200, content=write_json(said, call.language))
 
     made = await parts.journal.admit(CONSOLE, run_once, call.token.prefix, call.key, call.request, call.now, step)
+    while resumed == TOGETHER:  # the others in steps of their own, so that the exchange never waits long
+        resumed = len(await parts.journal.admit(CONSOLE, resume, partner.code, TOGETHER))
     return answer_order(made)
 
 
@@ -150,7 +162,10 @@ OPERATIONS = (
         method="POST",
         path="/partners/{partner}/resume",
         tag="partners",
-        about=phrase("Resume the sending to a partner. If its breaker is open, it is tried at once."),
+        about=phrase(
+            "Resume the sending to a partner. If its breaker is open, it is tried at once. Suspended deliveries wait for "
+            "their turn again."
+        ),
         scopes=(Permission.MANAGE_PARTNERS,),
         whole=True,
         parameters=(_CODE,),

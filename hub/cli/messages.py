@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _STATES = ("accepted", "refused")
 _DIRECTIONS = ("in", "out", "within")
-_DELIVERY_STATES = ("waiting", "sending", "held", "fetched", "delivered", "dead")
+_DELIVERY_STATES = ("waiting", "sending", "held", "fetched", "delivered", "suspended", "dead")
 
 
 def add_filter_options(function: Callable[..., Any]) -> Callable[..., Any]:

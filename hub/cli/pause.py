@@ -2,10 +2,14 @@
 
 import getpass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, command, pass_screen, t
+from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, command, pass_screen, say_count, t
+
+if TYPE_CHECKING:
+    from hub.config import Config
 
 
 @command(
@@ -21,7 +25,7 @@ from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, command, pass_
 @click.option("--reason", required=True, help=t("Why; it is recorded."))
 @pass_screen
 def pause_sending(screen: Screen, code: str, reason: str) -> None:
-    if _tell(screen, code, reason, paused=True):
+    if _pause(screen, code, reason.strip()):
         screen.note(t("Sending to {code} is paused.", code=code))
     else:
         screen.note(t("{code} was already paused.", code=code))
@@ -29,25 +33,69 @@ def pause_sending(screen: Screen, code: str, reason: str) -> None:
 
 @command(
     "resume",
-    t("Resume sending to the partner CODE.\n\nIf the breaker is open, the partner is tried at once, without waiting."),
+    t(
+        "Resume sending to the partner CODE.\n\nIf the breaker is open, the partner is tried at once, without waiting. "
+        "Suspended deliveries wait for their turn again."
+    ),
     "lienthong resume vpub",
 )
 @click.argument("code")
 @click.option("--reason", default="", help=t("Why; it is recorded."))
 @pass_screen
 def resume_sending(screen: Screen, code: str, reason: str) -> None:
-    if _tell(screen, code, reason, paused=False):
+    changed, resumed = _resume(screen, code, reason.strip())
+    if changed:
         screen.note(t("Sending to {code} is resumed.", code=code))
-    else:
+    if resumed:
+        screen.note(t("Suspended deliveries that wait again: {count}.", count=say_count(resumed)))
+    if not changed and not resumed:
         screen.note(t("{code} was not paused.", code=code))
 
 
-def _tell(screen: Screen, code: str, reason: str, *, paused: bool) -> bool:
-    """Record the change in the journal. Return whether anything changed."""
-    from hub.cli.journal import open_journal, read_journal_config
-    from hub.domain.model import Receive
+def _pause(screen: Screen, code: str, reason: str) -> bool:
+    """Pause the sending. Return False if it is already paused."""
+    from hub.cli.journal import open_journal
     from hub.journal.queue import partner_state
     from hub.store import transactions
+
+    config = _read_config(screen, code)
+    if not reason:
+        raise click.UsageError(t("--reason must not be empty"))
+    with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
+        changed = partner_state.pause_partner(tx, code, reason=reason, by=getpass.getuser(), now=datetime.now(UTC))
+    screen.row({"code": code, "paused": True, "changed": changed}, code)
+    return changed
+
+
+def _resume(screen: Screen, code: str, reason: str) -> tuple[bool, int]:
+    """Resume the sending, and then the suspended deliveries, in batches, so that a running hub never waits long.
+
+    Return whether there was a pause or an open breaker, and the number of deliveries.
+    """
+    from hub.cli.journal import open_journal
+    from hub.journal.queue import deliveries, partner_state
+    from hub.journal.queue.replay import TOGETHER
+    from hub.store import transactions
+
+    by, resumed = getpass.getuser(), 0
+    with open_journal(_read_config(screen, code)) as engine:
+        with transactions.write_transaction(engine) as tx:
+            changed = partner_state.resume_partner(tx, code, reason=reason, by=by, now=datetime.now(UTC))
+        while True:
+            with transactions.write_transaction(engine) as tx:
+                now = datetime.now(UTC)
+                moved = deliveries.resume_deliveries(tx, code, TOGETHER, reason=reason, by=by, now=now)
+            resumed += len(moved)
+            if len(moved) < TOGETHER:
+                break
+    screen.row({"code": code, "paused": False, "changed": changed or bool(resumed), "resumed": resumed}, code)
+    return changed, resumed
+
+
+def _read_config(screen: Screen, code: str) -> "Config":
+    """Return the configuration. Raises `CommandStop` if the hub does not push to the partner *code*."""
+    from hub.cli.journal import read_journal_config
+    from hub.domain.model import Receive
 
     config = read_journal_config(screen)
     partner = config.partners.get(code)
@@ -55,10 +103,4 @@ def _tell(screen: Screen, code: str, reason: str, *, paused: bool) -> bool:
         raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
     if partner is not None and partner.receive is not Receive.PUSH:
         raise CommandStop(t("the hub does not push to {code}", code=code), USAGE)
-    if paused and not reason.strip():
-        raise click.UsageError(t("--reason must not be empty"))
-    deed = partner_state.pause_partner if paused else partner_state.resume_partner
-    with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
-        changed = deed(tx, code, reason=reason.strip(), by=getpass.getuser(), now=datetime.now(UTC))
-    screen.row({"code": code, "paused": paused, "changed": changed}, code)
-    return changed
+    return config

@@ -194,7 +194,10 @@ class DeliveryService(Service):
         sight = await self._journal.read(read_queue_view, now)
         policies = {code: known[code].policy for code in self.live.adapters if code in known}
         for code, reason in sight.expired_partners(policies):
-            await self._journal.write(deliveries.expire_deliveries, code, now, policies[code].give_up, reason)
+            over = policies[code]
+            await self._journal.write(
+                deliveries.expire_deliveries, code, now, over.give_up, reason, then=over.after_give_up
+            )
         rooms = sight.capacities(policies)
         busy = Counter(claim.partner for claim in self._under_way.values())
         shares = divide_capacity(PLACES, rooms, busy, after=self._first)
@@ -344,7 +347,13 @@ class DeliveryService(Service):
             now, policy = self._now(), partner.policy
             wait = choose_delay(policy, claim.number, self._random())
             verdict = judge_outcome(
-                outcome, since=claim.since, now=now, delay=wait, give_up=policy.give_up, crashes=claim.crashes
+                outcome,
+                since=claim.since,
+                now=now,
+                delay=wait,
+                give_up=policy.give_up,
+                crashes=claim.crashes,
+                then=policy.after_give_up,
             )
             name = name_outcome(outcome)
             moved: list[tuple[Breaker, Breaker]] = []

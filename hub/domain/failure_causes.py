@@ -20,7 +20,7 @@ GAP = "…"
 #: Instead of a partner's code: the caller is no partner.
 NOBODY = "-"
 #: How the hub begins the reason of a dead delivery. The partner's words follow.
-_BEGINNINGS = ("refused: ", "given up: ", "set aside: ")
+_BEGINNINGS = ("refused: ", "given up: ", "suspended: ", "set aside: ")
 #: A code, such as `unit-unknown`, `E05`, `HTTP 503`, `N.From`.
 _CODE = re.compile(r"(?:HTTP )?[A-Za-z0-9._-]{1,32}", re.ASCII)
 #: Of the same letters, but an id, a number, a date or the code of an agency.

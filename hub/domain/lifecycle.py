@@ -13,6 +13,7 @@ import attrs
 
 from hub.domain.model import (
     Accepted,
+    AfterGiveUp,
     DeliveryState,
     MessageState,
     Outcome,
@@ -44,6 +45,8 @@ class DeliveryEvent(StrEnum):
     CLAIM = "claim"
     STOP = "stop"  #: a recall, update or replacement
     GIVE_UP = "give up"
+    SUSPEND = "suspend"  #: it has waited too long, and the policy keeps it for a person
+    RESUME = "resume"  #: a person resumes the sending to its partner
     ACCEPTED = "accepted"
     REFUSED = "refused"
     UNAVAILABLE = "unavailable"
@@ -85,9 +88,12 @@ DELIVER = MappingProxyType(
         (DeliveryState.WAITING, DeliveryEvent.CLAIM): frozenset({DeliveryState.SENDING}),
         (DeliveryState.WAITING, DeliveryEvent.STOP): frozenset({DeliveryState.DEAD}),
         (DeliveryState.WAITING, DeliveryEvent.GIVE_UP): frozenset({DeliveryState.DEAD}),
+        (DeliveryState.WAITING, DeliveryEvent.SUSPEND): frozenset({DeliveryState.SUSPENDED}),
         (DeliveryState.SENDING, DeliveryEvent.ACCEPTED): frozenset({DeliveryState.DELIVERED}),
         (DeliveryState.SENDING, DeliveryEvent.REFUSED): frozenset({DeliveryState.DEAD}),
-        (DeliveryState.SENDING, DeliveryEvent.UNAVAILABLE): frozenset({DeliveryState.WAITING, DeliveryState.DEAD}),
+        (DeliveryState.SENDING, DeliveryEvent.UNAVAILABLE): frozenset(
+            {DeliveryState.WAITING, DeliveryState.SUSPENDED, DeliveryState.DEAD}
+        ),
         (DeliveryState.SENDING, DeliveryEvent.POSTPONED): frozenset({DeliveryState.WAITING, DeliveryState.DEAD}),
         (DeliveryState.SENDING, DeliveryEvent.RESCUE): frozenset({DeliveryState.WAITING, DeliveryState.DEAD}),
         (DeliveryState.SENDING, DeliveryEvent.STOP): frozenset({DeliveryState.SENDING}),
@@ -97,6 +103,10 @@ DELIVER = MappingProxyType(
         (DeliveryState.FETCHED, DeliveryEvent.CONFIRM): frozenset({DeliveryState.DELIVERED}),
         (DeliveryState.DELIVERED, DeliveryEvent.CONFIRM): frozenset({DeliveryState.DELIVERED}),
         (DeliveryState.DELIVERED, DeliveryEvent.REPLAY): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
+        (DeliveryState.SUSPENDED, DeliveryEvent.RESUME): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
+        (DeliveryState.SUSPENDED, DeliveryEvent.REPLAY): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
+        (DeliveryState.SUSPENDED, DeliveryEvent.GIVE_UP): frozenset({DeliveryState.DEAD}),
+        (DeliveryState.SUSPENDED, DeliveryEvent.STOP): frozenset({DeliveryState.DEAD}),
         (DeliveryState.DEAD, DeliveryEvent.REPLAY): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
         (DeliveryState.DEAD, DeliveryEvent.STOP): frozenset({DeliveryState.DEAD}),
     }
@@ -213,6 +223,7 @@ class AttemptVerdict:
     counts: bool = True  #: whether the attempt counts
     crashes: int = 0  #: number of attempts in a row, this one included, in which the hub itself broke
     word: str | None = None  #: text of the partner's acceptance, such as its own id of the message
+    pauses: bool = False  #: sending to the partner is paused, for this reason
 
 
 #: Characters that are kept of the text of a partner's acceptance.
@@ -220,12 +231,19 @@ _WORD = 200
 
 
 def judge_outcome(
-    outcome: Outcome, *, since: datetime, now: datetime, delay: timedelta, give_up: timedelta, crashes: int = 0
+    outcome: Outcome,
+    *,
+    since: datetime,
+    now: datetime,
+    delay: timedelta,
+    give_up: timedelta,
+    crashes: int = 0,
+    then: AfterGiveUp = AfterGiveUp.DEAD,
 ) -> AttemptVerdict:
     """Return the state of a delivery after *outcome*. The delivery has been waiting since *since*.
 
     A business refusal is never tried again. Any other failure is tried again after *delay*, or later if the partner
-    asked for it, until the delivery is older than *give_up*. *crashes* is the number of attempts just before this one
+    asked for it, until the delivery is older than *give_up*: *then* says what becomes of it. *crashes* is the number of attempts just before this one
     in which the hub broke.
     """
     match outcome:
@@ -236,7 +254,7 @@ def judge_outcome(
         case Unavailable(detail, ours=True) if crashes + 1 >= SET_ASIDE:
             return AttemptVerdict(DeliveryState.DEAD, f"set aside: {detail}", crashes=crashes + 1)
         case Unavailable(detail) if now - since >= give_up:
-            return AttemptVerdict(DeliveryState.DEAD, f"given up: {detail}")
+            return judge_give_up(detail, then)
         case Unavailable(detail, retry_after, ours):
             wait = max(delay, timedelta(seconds=retry_after or 0))
             due = min(now + wait, max(now, since + give_up))
@@ -244,6 +262,13 @@ def judge_outcome(
         case Postponed(until, detail):
             return AttemptVerdict(DeliveryState.WAITING, detail, max(until, now), counts=False, crashes=crashes)
     assert_never(outcome)
+
+
+def judge_give_up(detail: str, then: AfterGiveUp) -> AttemptVerdict:
+    """Return the state of a delivery that has waited too long for a partner that is unavailable for *detail*."""
+    if then is AfterGiveUp.DEAD:
+        return AttemptVerdict(DeliveryState.DEAD, f"given up: {detail}")
+    return AttemptVerdict(DeliveryState.SUSPENDED, f"suspended: {detail}", pauses=then is AfterGiveUp.PAUSE)
 
 
 def judge_interruption(now: datetime, crashes: int) -> AttemptVerdict:

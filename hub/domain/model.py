@@ -45,7 +45,16 @@ class DeliveryState(StrEnum):
     HELD = "held"
     FETCHED = "fetched"
     DELIVERED = "delivered"
+    SUSPENDED = "suspended"  #: its retries are exhausted, and it waits for a person, as the partner's policy says
     DEAD = "dead"
+
+
+class AfterGiveUp(StrEnum):
+    """What becomes of a delivery that has waited for an unavailable partner as long as the policy allows."""
+
+    DEAD = "dead"  #: it fails
+    WAIT = "wait"  #: it is suspended
+    PAUSE = "pause"  #: it is suspended, and sending to the partner is paused
 
 
 class SignatureStanding(StrEnum):

@@ -71,6 +71,7 @@ def describe_reason(reason: str) -> Phrase | str:
 _REASONS: Mapping[str, Phrase] = {
     r"given up by (?P<person>[^:]*): (?P<reason>.*)": phrase("given up by {person}: {reason}"),
     r"given up: (?P<reason>.*)": phrase("given up: {reason}"),
+    r"suspended: (?P<reason>.*)": phrase("suspended: {reason}"),
     r"refused: (?P<reason>.*)": phrase("refused: {reason}"),
     r"set aside: (?P<reason>.*)": phrase("set aside: {reason}"),
     r"the hub stopped (?P<times>\d+) times in a row while it was sent": phrase(
@@ -170,11 +171,18 @@ TERMS: Mapping[str, Term] = {
         phrase("delivery: dead"),
         phrase("Refused, waited too long, given up by a person, or stopped by a change: it is not sent any more."),
     ),
+    "event/delivery-suspended": Term(
+        phrase("delivery: suspended"),
+        phrase("It has waited too long; as the partner's policy says, it waits for a person and has not failed."),
+    ),
+    "event/delivery-resumed": Term(
+        phrase("delivery: waiting again"), phrase("A person resumed the sending; a suspended delivery waits again.")
+    ),
     "event/delivery-marked": Term(
         phrase("delivery: will not be sent"), phrase("A change stops it while it is being sent or is already dead.")
     ),
     "event/delivery-replayed": Term(
-        phrase("delivery: queued again"), phrase("A person put a dead or delivered one back into the queue.")
+        phrase("delivery: queued again"), phrase("A person put a dead, suspended or delivered one back into the queue.")
     ),
     "event/attempt-started": Term(
         phrase("an attempt began"), phrase("A node took up the attempt; this is written before the call goes out.")
@@ -299,7 +307,10 @@ TERMS: Mapping[str, Term] = {
     ),
     "event/breaker-closed": Term(phrase("the circuit breaker closed"), phrase("The partner answers again.")),
     "event/partner-paused": Term(
-        phrase("sending to the partner was paused"), phrase("A person stopped all sending to the partner.")
+        phrase("sending to the partner was paused"),
+        phrase(
+            "A person, or the partner's policy when a delivery waited too long, stopped all sending to the partner."
+        ),
     ),
     "event/partner-resumed": Term(
         phrase("sending to the partner was resumed"),
@@ -327,6 +338,9 @@ TERMS: Mapping[str, Term] = {
     "delivery/held": Term(phrase("held"), phrase("It waits until the partner fetches it.")),
     "delivery/fetched": Term(phrase("fetched"), phrase("The partner has fetched it and not confirmed it yet.")),
     "delivery/delivered": Term(phrase("delivered"), phrase("The partner has it and has confirmed that.")),
+    "delivery/suspended": Term(
+        phrase("suspended"), phrase("It has waited too long; a person resumes it, replays it or gives it up.")
+    ),
     "delivery/dead": Term(phrase("dead"), phrase("It is not sent any more unless a person replays it.")),
     "plan/planning": Term(phrase("being planned"), phrase("The hub is choosing the deliveries of the plan.")),
     "plan/planned": Term(phrase("planned"), phrase("The deliveries are chosen; nobody has started the plan.")),
@@ -654,6 +668,9 @@ TERMS: Mapping[str, Term] = {
     "concern/link": Term(phrase("the link is down"), phrase("The latest probes did not reach the partner.")),
     "concern/certificate": Term(
         phrase("the certificate ends"), phrase("The partner's last certificate has ended, or ends within 30 days.")
+    ),
+    "concern/suspended": Term(
+        phrase("deliveries are suspended"), phrase("Deliveries have waited too long; they wait for a person.")
     ),
     "concern/late": Term(
         phrase("a delivery is late"), phrase("A delivery has waited for more than an hour to be sent to the partner.")

@@ -1,6 +1,6 @@
-"""Lists the failures of the journal by cause: dead deliveries, refused messages and refused calls. Changes nothing.
+"""Lists the failures of the journal by cause: deliveries, messages and calls. Changes nothing.
 
-The step that makes a delivery dead, refuses a message or refuses a call writes the digest of the cause
+The step that ends or suspends a delivery, or refuses a message or a call, writes the digest of the cause
 (`hub.domain.failure_causes`) into its row, and a partial index has these rows by partner, cause and time. A list reads
 from it one cause of a partner after another, with the first and the last failure, by a look-up each, and counts at most
 `COUNTED` failures of a group. So its cost does not depend on the size of the journal: it grows with the number of
@@ -36,6 +36,7 @@ class FailureKind(StrEnum):
     """What failed."""
 
     DEAD = "dead"  #: a delivery
+    SUSPENDED = "suspended"  #: a delivery that waits for a person
     REFUSED = "refused"  #: a message
     CALL = "call"  #: a call that brought no message
 
@@ -161,6 +162,7 @@ class _Source:
 
 _SOURCES = (
     _Source(FailureKind.DEAD, delivery, "changed_at", DeliveryState.DEAD),
+    _Source(FailureKind.SUSPENDED, delivery, "changed_at", DeliveryState.SUSPENDED),
     _Source(FailureKind.REFUSED, message, "id"),
     _Source(FailureKind.CALL, event_index, "at"),
     _Source(FailureKind.CALL, event_index, "at", nobody=True),

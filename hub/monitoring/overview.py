@@ -44,8 +44,11 @@ _SHOWN = (
     DeliveryState.SENDING,
     DeliveryState.HELD,
     DeliveryState.FETCHED,
+    DeliveryState.SUSPENDED,
     DeliveryState.DEAD,
 )
+#: Deliveries that do not wait for their partner.
+_ENDED = {DeliveryState.SUSPENDED, DeliveryState.DEAD}
 
 
 class Concern(StrEnum):
@@ -55,6 +58,7 @@ class Concern(StrEnum):
     BREAKER = "breaker"  #: the breaker of the partner is not closed
     LINK = "link"  #: its link is down, or has not been reported
     CERTIFICATE = "certificate"  #: its certificate has ended, or ends soon
+    SUSPENDED = "suspended"  #: deliveries to it are suspended, and wait for a person
     LATE = "late"  #: a delivery to it has waited for more than `LATE`
     UNCONFIGURED = "unconfigured"  #: deliveries wait for it, and the configuration does not name it
 
@@ -103,7 +107,7 @@ class PartnerOverview:
     @property
     def oldest(self) -> datetime | None:
         """Since when the oldest delivery waits for the partner, pushed or to be fetched."""
-        waits = (self.deliveries[state].since for state in _SHOWN if state is not DeliveryState.DEAD)
+        waits = (self.deliveries[state].since for state in _SHOWN if state not in _ENDED)
         return min((since for since in waits if since is not None), default=None)
 
 
@@ -197,6 +201,8 @@ def _list_concerns(found: PartnerOverview, now: datetime) -> Iterator[Concern]:
         yield Concern.LINK
     if found.days_left is not None and found.days_left < SOON.days:
         yield Concern.CERTIFICATE
+    if found.deliveries[DeliveryState.SUSPENDED].count.number:
+        yield Concern.SUSPENDED
     since = found.deliveries[DeliveryState.WAITING].since
     if since is not None and now - since > LATE:
         yield Concern.LATE

@@ -12,7 +12,7 @@ from enum import StrEnum
 import attrs
 
 from hub.domain.errors import Mistake
-from hub.domain.model import PacketProfile, RevocationRule
+from hub.domain.model import AfterGiveUp, PacketProfile, RevocationRule
 from hub.domain.sanitize import show_value
 from hub.language.phrases import Phrase, phrase
 from hub.partner import rate_limit as rate
@@ -57,7 +57,8 @@ class Policy:
     relay: str = ""  #: code of a partner whose connections may carry this one's signed calls; empty: none
     first_retry: timedelta = timedelta(seconds=1)  #: the first delay between two attempts
     max_retry: timedelta = timedelta(minutes=5)  #: the longest delay between two attempts
-    give_up: timedelta = timedelta(days=14)  #: a delivery that has waited this long becomes dead
+    give_up: timedelta = timedelta(days=14)  #: a delivery that has waited this long for it is not tried any more
+    after_give_up: AfterGiveUp = AfterGiveUp.DEAD  #: what becomes of such a delivery
     timeout: timedelta = timedelta(seconds=30)  #: for one call to the partner
     concurrency: int = 4  #: maximum number of messages sent to it at the same time, by all nodes together
     rate: Rate | None = None  #: maximum rate of messages sent to it, by all nodes together
@@ -116,6 +117,7 @@ _CHOICES: Mapping[str, type[StrEnum]] = {
     "profile": PacketProfile,
     "revocation": RevocationRule,
     "transport": PartnerTransport,
+    "after-give-up": AfterGiveUp,
 }
 # minimum, in seconds
 _DURATIONS = {
@@ -139,6 +141,7 @@ KEYS = (
     "first-retry",
     "max-retry",
     "give-up",
+    "after-give-up",
     "timeout",
     "concurrency",
     "rate",

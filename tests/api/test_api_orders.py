@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from hub.api import idempotency
+from hub.api import idempotency, partners
 from hub.config.values import ReplaySettings
-from hub.domain.model import DeliveryState
+from hub.domain.model import AfterGiveUp, DeliveryState
+from hub.journal.queue import deliveries
 from hub.store import transactions
 from tests.api.test_api_reading import give_partners
 from tests.api_callers import Program, make_token
@@ -160,6 +161,21 @@ def test_a_partner_is_paused_and_resumed_with_a_reason(town, program):
     assert program.said["changed"]
     assert [each["by"] for each in town.told("partner-paused", "partner-resumed")] == ["an/kho", "an/kho"]
     assert program.post("/partners/nobody/pause", {"reason": "x"}).status == 404
+
+
+def test_resuming_a_partner_takes_up_what_is_suspended(town, program, monkeypatch):
+    monkeypatch.setattr(partners, "TOGETHER", 2)
+    for number in range(11, 16):
+        town.take(number)
+    with transactions.write_transaction(town.engine) as tx:
+        now, wait = town.now + timedelta(hours=1), timedelta(minutes=1)
+        count = deliveries.expire_deliveries(tx, "vpub", now, wait, "down", then=AfterGiveUp.WAIT)
+    assert count >= 5
+    program.post("/partners/vpub/resume", {"reason": "xong"}, key="r1")
+    assert program.said["changed"]
+    assert len(town.told("delivery-resumed")) == count
+    program.post("/partners/vpub/resume", {"reason": "xong"}, key="r2")
+    assert not program.said["changed"]
 
 
 def test_a_key_dies_with_its_token(town, program):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hub.domain.ids import make_id
-from hub.domain.model import DeliveryState, Event, Unavailable
+from hub.domain.model import AfterGiveUp, DeliveryState, Event, Unavailable
 from hub.journal import events, messages, search
 from hub.journal.queue import claims, deliveries, partner_state
 from hub.partner import circuit_breaker
@@ -78,6 +78,26 @@ def test_a_pause_is_told_with_its_reason_and_ends_with_resume(type_):
     assert type_("resume", "vpub").exit_code == 0
     assert listed(type_)["vpub"]["paused"] is None
     assert "was not paused" in type_("resume", "vpub").stderr
+
+
+def test_resume_takes_up_what_is_suspended(home, type_):
+    with transactions.write_transaction(engine_of(home)) as tx:
+        now = datetime.now(UTC)
+        wait, then = timedelta(seconds=1), AfterGiveUp.PAUSE
+        assert deliveries.expire_deliveries(tx, "vpub", now, wait, "connection refused", then=then) == 2
+    assert states(home) == [DeliveryState.SENDING, DeliveryState.SUSPENDED, DeliveryState.SUSPENDED]
+    row = next(json.loads(line) for line in type_("status", "--json").stdout.splitlines() if '"vpub"' in line)
+    assert (row["suspended"], row["dead"], "suspended" in row["concerns"]) == (2, 0, True)
+    assert row["paused"]["by"] == "hub"
+    assert "paused by hub: suspended: connection refused" in type_("status").stdout
+    assert len(type_("messages", "--delivery-state", "suspended", "--json").stdout.splitlines()) == 2
+    (group,) = map(json.loads, type_("failures", "--json").stdout.splitlines())
+    assert (group["state"], group["count"], group["detail"]) == ("suspended", 2, "suspended: connection refused")
+    done = type_("resume", "vpub", "--json")
+    assert json.loads(done.stdout) == {"code": "vpub", "paused": False, "changed": True, "resumed": 2}
+    assert states(home) == [DeliveryState.SENDING, DeliveryState.WAITING, DeliveryState.WAITING]
+    again = type_("resume", "vpub", "--json")
+    assert json.loads(again.stdout) == {"code": "vpub", "paused": False, "changed": False, "resumed": 0}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The life cycles: nothing moves but by the table."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,16 @@ from hub.domain.lifecycle import (
     name_outcome,
     receive_message,
 )
-from hub.domain.model import Accepted, DeliveryState, MessageState, Postponed, Refused, ReportState, Unavailable
+from hub.domain.model import (
+    Accepted,
+    AfterGiveUp,
+    DeliveryState,
+    MessageState,
+    Postponed,
+    Refused,
+    ReportState,
+    Unavailable,
+)
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 FORTNIGHT = timedelta(days=14)
@@ -55,6 +65,17 @@ def test_a_delivery_is_given_up_by_time_after_one_last_try_at_its_end():
     assert verdict(Unavailable("down"), now=NOW + FORTNIGHT).state is DeliveryState.DEAD
 
 
+@pytest.mark.parametrize(("then", "pauses"), [(AfterGiveUp.WAIT, False), (AfterGiveUp.PAUSE, True)])
+def test_a_delivery_waits_for_a_person_instead_of_dying_if_the_policy_says_so(then, pauses):
+    judge = partial(judge_outcome, since=NOW, delay=timedelta(0), give_up=FORTNIGHT, then=then)
+    found = judge(Unavailable("down"), now=NOW + FORTNIGHT)
+    assert (found.state, found.reason, found.pauses) == (DeliveryState.SUSPENDED, "suspended: down", pauses)
+    assert judge(Unavailable("down"), now=NOW).state is DeliveryState.WAITING
+    assert judge(Refused("no"), now=NOW + FORTNIGHT).state is DeliveryState.DEAD
+    broken = judge(Unavailable("hub-error", ours=True), now=NOW + FORTNIGHT, crashes=SET_ASIDE)
+    assert (broken.state, broken.reason) == (DeliveryState.DEAD, "set aside: hub-error")
+
+
 def test_a_postponed_delivery_is_asked_again_uncounted_and_never_in_the_past():
     later = NOW + timedelta(minutes=5)
     assert (verdict(Postponed(later)).due, verdict(Postponed(later)).counts) == (later, False)
@@ -70,9 +91,11 @@ def test_a_postponed_delivery_is_asked_again_uncounted_and_never_in_the_past():
     ),
     st.timedeltas(timedelta(0), timedelta(days=30)),
     st.timedeltas(timedelta(0), timedelta(hours=1)),
+    st.sampled_from(AfterGiveUp),
 )
-def test_every_verdict_is_in_the_table_and_nothing_waits_without_a_time(outcome, age, delay):
-    found = judge_outcome(outcome, since=NOW, now=NOW + age, delay=delay, give_up=FORTNIGHT)
+def test_every_verdict_is_in_the_table_and_nothing_waits_without_a_time(outcome, age, delay, then):
+    found = judge_outcome(outcome, since=NOW, now=NOW + age, delay=delay, give_up=FORTNIGHT, then=then)
+    assert found.pauses <= (found.state is DeliveryState.SUSPENDED)
     assert found.state in DELIVER[DeliveryState.SENDING, name_outcome(outcome)]
     assert (found.state is DeliveryState.WAITING) == (found.due is not None)
     assert found.due is None or found.due >= NOW + age
@@ -120,6 +143,15 @@ def test_only_what_is_sound_and_new_is_accepted_and_the_same_bytes_are_the_same_
     assert {key for key, becomes in RECEIVE.items() if becomes is MessageState.ACCEPTED} == {("nothing", "sound")}
     assert {held for (held, _), becomes in RECEIVE.items() if becomes is None} == {"the same bytes"}
     assert receive_message(HeldContent.OTHER_BYTES, Judgement.SOUND) is MessageState.REFUSED
+
+
+def test_what_is_suspended_is_left_only_by_a_person_or_a_change():
+    assert {what for state, what in DELIVER if state is DeliveryState.SUSPENDED} == {
+        DeliveryEvent.RESUME,
+        DeliveryEvent.REPLAY,
+        DeliveryEvent.GIVE_UP,
+        DeliveryEvent.STOP,
+    }
 
 
 def test_what_ended_is_left_only_by_replay():

@@ -193,6 +193,8 @@ DRAWN: list[tuple[int, Callable[..., Any], dict[str, Callable[[Random], object]]
             "fault": FAULT,
         },
     ),
+    (2, Steps.resume, {"partner": one_of("vpcp", "vpub"), "limit": one_of(1, 5), "fault": FAULT}),
+    (1, Steps.wait_too_long, {"partner": one_of("vpcp", "vpcp", "vpub"), "node": NODE, "resumes": ANY}),
     (2, Steps.alarm, {"fault": FAULT}),
     (5, Steps.wait, {"much": one_of(*JUMPS[:5] * 3, *JUMPS)}),
     (2, Steps.wait_for_the_cut_off, {"before": ANY}),

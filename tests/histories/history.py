@@ -19,12 +19,12 @@ from hub.domain import lifecycle
 from hub.domain.errors import Rejected
 from hub.domain.ids import make_id
 from hub.domain.lifecycle import name_outcome
-from hub.domain.model import Outcome, Postponed, Unavailable
+from hub.domain.model import AfterGiveUp, Outcome, Postponed, Unavailable
 from hub.intake.endpoint import record_message_once
 from hub.journal import blobs
 from hub.journal import messages as journal_messages
 from hub.journal.decisions import MessageEntry, RecordedMessage
-from hub.journal.queue import claims, pickup, replay_plans
+from hub.journal.queue import claims, deliveries, pickup, replay_plans
 from hub.journal.queue import replay as queue_replay
 from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.journal.queue.replay import ReplayChoice
@@ -40,6 +40,10 @@ from tests.recount.documents import Sent
 from tests.recount.story import GIVE_UP, Said, Story, written
 
 LEASE, DELAY = timedelta(seconds=60), timedelta(seconds=30)
+#: Partners whose policy suspends what has waited too long.
+SUSPENDS = frozenset({"vpcp"})
+#: States in which a person may give a delivery up.
+WAITS = ("waiting", "suspended")
 START = datetime(2026, 11, 13, 16, 0, tzinfo=UTC)  # 25 hours before a period ends in Hà Nội
 
 Fault = str  #: "": none; "undone": nothing was committed; "untold": it was, and is done again
@@ -84,7 +88,7 @@ class History:
     _heard: int = 0
 
     def __attrs_post_init__(self) -> None:
-        self.story = Story(self.octets)
+        self.story = Story(self.octets, suspends=SUSPENDS)
         self.memory = {node: [] for node in self.nodes}
 
     # --- steps ------------------------------------------------------------------------------------------------------------
@@ -280,7 +284,13 @@ class History:
         claim = self.memory[node][which % len(self.memory[node])]
         self.pass_time(timedelta(seconds=1))
         verdict = lifecycle.judge_outcome(
-            outcome, since=claim.since, now=self.now, delay=DELAY, give_up=GIVE_UP, crashes=claim.crashes
+            outcome,
+            since=claim.since,
+            now=self.now,
+            delay=DELAY,
+            give_up=GIVE_UP,
+            crashes=claim.crashes,
+            then=AfterGiveUp.WAIT if claim.partner in SUSPENDS else AfterGiveUp.DEAD,
         )
         name, done = name_outcome(outcome), [False]
         due = self._tried_again(outcome, claim.since)
@@ -435,7 +445,7 @@ class History:
         again: bool = False,
         at_once: bool = True,
     ) -> None:
-        """Order a replay of everything that is dead (or, *again*, that ended) of the messages *wanted*, and choose it.
+        """Order a replay of everything that is dead or suspended (or, *again*, that ended) of the messages *wanted*.
 
         *at_once*: queue it all now; else `replay_some` does, while other things happen.
         """
@@ -466,8 +476,8 @@ class History:
     def _is_chosen(self, plan: OpenPlan, wanted: MessageFilter, recipient: str | None) -> None:
         """Compare the deliveries that were chosen with the story's."""
         every = [one for one in self.story.every() if self._is_wanted(one, wanted, recipient)]
-        meant = [one for one in every if plan.again or one.state == "dead"]
-        ends = {one: one.state in ("dead", "delivered") for one in meant}
+        meant = [one for one in every if plan.again or one.state in ("dead", "suspended")]
+        ends = {one: one.state in ("dead", "suspended", "delivered") for one in meant}
         with transactions.read_transaction(self.engine) as tx:
             items = list(replay_plans.iterate_items(tx, plan.id))
         found = {(each.message.id, each.delivery.recipient): each for each in items}
@@ -535,19 +545,33 @@ class History:
             plan = queue_replay.plan_give_up(tx, wanted, recipient)
         every = [sent for sent in self.story.every() if self._is_wanted(sent, wanted, recipient)]
         planned = Counter((made.message, made.recipient) for _, made in plan.moves)
-        assert planned == Counter((one.message.id, one.recipient) for one in every if one.state == "waiting")
+        assert planned == Counter((one.message.id, one.recipient) for one in every if one.state in WAITS)
         left = Counter((each.delivery.message, each.delivery.recipient) for each in plan.excluded)
         assert left == Counter((one.message.id, one.recipient) for one in every if one.state == "sending")
         some = [made for _, made in plan.moves] + [each.delivery for each in plan.excluded]
 
         def attempt(run: Callable[..., object]) -> None:
-            goes = [one for one in every if one.state == "waiting"]
+            goes = [one for one in every if one.state in WAITS]
             moved = run(queue_replay.give_up_deliveries, some, reason="thôi", by="an", now=self.now)
             assert isinstance(moved, Sequence)
             assert len(moved) == len(goes)
             self.story.give_up(goes, "given up by an: thôi", self.now)
             self.story.hear(self.news())
             assert all(one.state == "dead" for one in goes)
+
+        self.do(fault, attempt)
+
+    def resume(self, partner: str, limit: int, fault: Fault = "") -> None:
+        """Let a person resume some of the suspended deliveries to *partner*: those of the oldest messages."""
+        self.pass_time(timedelta(seconds=1))
+
+        def attempt(run: Callable[..., object]) -> None:
+            waits = [one for one in self.story.every() if (one.partner, one.state) == (partner, "suspended")]
+            moved = run(deliveries.resume_deliveries, partner, limit, reason="thử lại", by="an", now=self.now)
+            assert isinstance(moved, Sequence)
+            assert len(moved) == min(limit, len(waits))
+            self.story.hear(self.news())
+            assert sum(one.state == "waiting" for one in waits) == len(moved)
 
         self.do(fault, attempt)
 

@@ -299,6 +299,18 @@ class Steps:
             ids = tuple(one.id for one in messages[-1 - pick % len(messages) :])
             self.history.give_up(MessageFilter(ids=ids, unit=unit), to, fault)
 
+    def resume(self, partner, limit, fault):
+        self.history.resume(partner, limit, fault)
+
+    def wait_too_long(self, partner, node, resumes):
+        """What is due for a partner has waited for two weeks, the partner is still down, and perhaps a person resumes it."""
+        name = self.nodes[node % len(self.nodes)]
+        self.history.pass_time(timedelta(days=16))
+        for _ in self.history.claim(name, partner, 3):
+            self.history.settle(name, len(self.history.memory[name]) - 1, Unavailable("down"))
+        if resumes:
+            self.history.resume(partner, 2)
+
     def alarm(self, fault):
         self.history.alarm(fault)
         self.history.alarm()  # what was told of once is not told of again

@@ -224,7 +224,10 @@ def test_every_step_of_a_list_is_a_look_up_in_an_index(tmp_path):
     assert len(found) > 30
     for statement, way in found:
         if "SCAN" in way:
-            assert any(name in way for name in ("found", "CONSTANT ROW", "anon", "one", "other", "some")), (statement, way)
+            assert any(name in way for name in ("found", "CONSTANT ROW", "anon", "one", "other", "some")), (
+                statement,
+                way,
+            )
         if way.startswith("SEARCH") and "cause" in statement:
             assert "_cause" in way or "autoindex" in way or "PRIMARY KEY" in way, (statement, way)
     assert not any("TEMP B-TREE FOR ORDER BY" in way for _, way in found)

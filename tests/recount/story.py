@@ -27,6 +27,7 @@ MADE = {
     "delivery-waiting",
     "delivery-held",
     "delivery-dead",
+    "delivery-suspended",
     "delivery-marked",
     "delivery-delivered",
     "status-moved",
@@ -60,6 +61,7 @@ class Story:
         factory=list
     )  #: what counts: when, what, message, recipient
     expected: list[Said] = attrs.field(factory=list)
+    suspends: frozenset[str] = frozenset()  #: partners whose policy suspends what has waited too long
 
     # --- what the story hears -----------------------------------------------------------------------------------------
 
@@ -104,6 +106,9 @@ class Story:
             case "delivery-fetched":
                 self._fetch(self._sent(event), at)
             case "delivery-replayed":
+                self._replay(self._sent(event), at)
+            case "delivery-resumed":
+                assert self._sent(event).state == "suspended"
                 self._replay(self._sent(event), at)
             case "delivery-overdue-held":
                 self._overdue(self._sent(event), at)
@@ -239,7 +244,7 @@ class Story:
         for sent in (sent for message in messages for sent in message.sent):
             if unit in ("", sent.recipient) and sent.stopped is None and sent.state not in ("fetched", "delivered"):
                 sent.stopped = f"{effect}: {by.id}"
-                if sent.state in ("waiting", "held"):
+                if sent.state in ("waiting", "held", "suspended"):
                     self._die(sent, sent.stopped, at)
                 else:
                     self._expect("delivery-marked", at, sent.message, recipient=sent.recipient, reason=sent.stopped)
@@ -336,6 +341,9 @@ class Story:
             if outcome == "accepted":
                 self._arrive(sent, at)
                 self._expect("delivery-delivered", at, sent.message, recipient=sent.recipient, partner=sent.partner)
+            elif outcome == "unavailable" and at - since >= GIVE_UP and sent.partner in self.suspends:
+                assert event["reason"].startswith("suspended: ")
+                self._suspend(sent, event["reason"], at)
             elif outcome == "refused" or (outcome == "unavailable" and at - since >= GIVE_UP):
                 self._die(sent, event["reason"], at)
                 assert event["reason"].startswith(("refused: ", "given up: "))
@@ -351,10 +359,18 @@ class Story:
         if sent.stopped is not None:
             self._die(sent, sent.stopped, at)
 
+    def _suspend(self, sent: Sent, reason: str, at: datetime) -> None:
+        if sent.stopped is not None:
+            self._die(sent, sent.stopped, at)
+            return
+        sent.state, sent.reason = "suspended", reason
+        said = {"recipient": sent.recipient, "partner": sent.partner, "reason": reason}
+        self._expect("delivery-suspended", at, sent.message, **said)
+
     def give_up(self, given_up: Sequence[Sent], reason: str, at: datetime) -> None:
         """Hear that a person gives these up, before the events that tell of it."""
         for sent in given_up:
-            assert sent.state == "waiting"
+            assert sent.state in ("waiting", "suspended")
             self._die(sent, reason, at)
             self._fail(sent, at)
 
@@ -391,7 +407,7 @@ class Story:
         sent.state = "fetched"
 
     def _replay(self, sent: Sent, at: datetime) -> None:
-        assert sent.state in ("dead", "delivered"), f"{sent} cannot be replayed"
+        assert sent.state in ("dead", "suspended", "delivered"), f"{sent} cannot be replayed"
         assert self.withheld(sent) == set(), f"{sent} was taken back"
         sent.again = sent.again or sent.state == "delivered"
         sent.state = "held" if places.PARTNERS[sent.partner][1] == "fetch" else "waiting"

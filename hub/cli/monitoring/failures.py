@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 #: What failed, and what a row says of it.
 _NAMES = {
     "dead": phrase("dead delivery"),
+    "suspended": phrase("suspended delivery"),
     "refused": phrase("refused message"),
     "call": phrase("refused call"),
 }

@@ -12,10 +12,16 @@ from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
     from hub.config import Config
+    from hub.journal.queue.partner_state import Pause
     from hub.monitoring.overview import BoundedCount, ExchangeRate, Overview, PartnerOverview
 
 #: The keys of the counts of deliveries, in `--json` and as columns, by the state that they count.
-_COUNTED = {"waiting": phrase("waiting"), "held": phrase("held"), "dead": phrase("dead")}
+_COUNTED = {
+    "waiting": phrase("waiting"),
+    "held": phrase("held"),
+    "suspended": phrase("suspended"),
+    "dead": phrase("dead"),
+}
 
 
 @command(
@@ -133,11 +139,19 @@ def _make_row(partner: "PartnerOverview", found: "Overview") -> dict[str, object
         **{key: _say_bounded(counts[key]) for key in _COUNTED},
         "refused": " + ".join(_say_bounded(each) for each in refused if each.number) or "0",
         "oldest": "" if partner.oldest is None else _say_age((found.at - partner.oldest).total_seconds()),
-        "breaker": t("paused") if partner.pause else say_word("breaker", partner.standing.breaker.position),
+        "breaker": _say_pause(partner.pause)
+        if partner.pause
+        else say_word("breaker", partner.standing.breaker.position),
         "link": "" if partner.link is None else say_word("link", partner.link.state),
         "days_left": partner.days_left,
         "concerns": ", ".join(say_word("concern", each) for each in partner.concerns),
     }
+
+
+def _say_pause(pause: "Pause") -> str:
+    from hub.language.terms import describe_reason
+
+    return t("paused by {by}: {reason}", by=pause.by, reason=say(describe_reason(pause.reason)))
 
 
 def _say_age(seconds: float) -> str:

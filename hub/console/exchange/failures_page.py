@@ -26,6 +26,7 @@ _LONGEST = 200
 FIELDS = ("partner", "state", "since", "until")
 NAMES: Mapping[FailureKind, Phrase] = {
     FailureKind.DEAD: phrase("dead delivery"),
+    FailureKind.SUSPENDED: phrase("suspended delivery"),
     FailureKind.REFUSED: phrase("refused message"),
     FailureKind.CALL: phrase("refused call"),
 }

@@ -22,7 +22,7 @@ from hub.domain.lifecycle import (
     judge_interruption,
     move_delivery,
 )
-from hub.domain.model import DeliveryState, Event
+from hub.domain.model import HUB, DeliveryState, Event
 from hub.journal import events, nodes
 from hub.journal.queue import exchanges, lanes, partner_state
 from hub.journal.queue.deliveries import Rows, halt_deliveries, lock_deliveries, record_delivery_end
@@ -251,6 +251,8 @@ _END = HotStatement(
     sa.update(attempt).where(attempt.c.id == sa.bindparam("which"), attempt.c.ended_at.is_(None)),
     keys=("ended_at", "outcome", "detail", "request_sha256", "reply_sha256", "reply_status", "call_ms"),
 )
+#: In these states a delivery would go on after its attempt. One that was stopped meanwhile dies instead.
+_MAY_BE_STOPPED = frozenset({DeliveryState.WAITING, DeliveryState.SUSPENDED})
 _KEEP = HotStatement(
     sa.update(attempt).where(attempt.c.id == sa.bindparam("which")), keys=("exchange", "exchange_octets", "varying")
 )
@@ -298,14 +300,17 @@ def settle_claim(
     moved = _move(tuple(values), uncounted=not verdict.counts)
     moved.run_many(tx, [{"which": row.id, **values} for row in rows])
     events.append_events(tx, make_attempt_end(claim, outcome, verdict, now))
-    if state is DeliveryState.WAITING:
-        halt_deliveries(tx, rows, now)
-    else:
+    if state in _MAY_BE_STOPPED:
+        halt_deliveries(tx, rows, now, state)
+    if state is not DeliveryState.WAITING:
         for row in rows:
-            record_delivery_end(
-                tx, claim.message, row.id, row.recipient, row.partner, state, now, verdict.reason, again=row.again
-            )
+            if row.stopped is None or state not in _MAY_BE_STOPPED:
+                record_delivery_end(
+                    tx, claim.message, row.id, row.recipient, row.partner, state, now, verdict.reason, again=row.again
+                )
     lanes.free_next_in_lane(tx, [(row.lane, row.recipient) for row in rows])
+    if verdict.pauses:
+        partner_state.pause_partner(tx, claim.partner, reason=verdict.reason or "", by=HUB, now=now)
     if heard is not None:
         partner_state.move_breaker(tx, claim.partner, heard, now)
     return True

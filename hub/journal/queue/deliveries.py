@@ -13,15 +13,15 @@ import sqlalchemy as sa
 
 from hub.domain.failure_causes import find_cause
 from hub.domain.ids import choose_later_time, make_id
-from hub.domain.lifecycle import URGENCIES, DeliveryEvent, move_delivery
-from hub.domain.model import DOCUMENTS, Delivery, DeliveryState, Event, PacketKind
+from hub.domain.lifecycle import DELIVER, URGENCIES, DeliveryEvent, judge_give_up, move_delivery
+from hub.domain.model import DOCUMENTS, HUB, AfterGiveUp, Delivery, DeliveryState, Event, PacketKind
 from hub.edxml import changes
 from hub.journal import duties, events, facts
-from hub.journal.queue import lanes
+from hub.journal.queue import lanes, partner_state
 from hub.services import list_services
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement, SetInsert
-from hub.store.tables import FREE, Instant, message, write_instant
+from hub.store.tables import FREE, UNDELIVERED, Instant, message, write_instant
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Route
@@ -226,7 +226,9 @@ def record_delivery_end(
     *,
     again: bool,
 ) -> None:
-    """Record that a delivery became `delivered`, or `dead` after a failure: its event, its cause and its fact.
+    """Record that a delivery became `delivered`, `suspended`, or `dead` after a failure: its event, cause and fact.
+
+    A suspended delivery may still arrive, so it makes no fact.
 
     *again*: it had been delivered before, and a person sent it again. It makes no fact, because the first delivery has
     been counted: a repetition that fails is no failure of the document.
@@ -235,7 +237,7 @@ def record_delivery_end(
     events.append_events(tx, Event(f"delivery-{state}", now, message_id, delivery_id, body))
     if state is not DeliveryState.DELIVERED:
         _ = _CAUSE.run(tx, {"which": delivery_id, "cause": find_cause(partner, reason or "").digest})
-    if again:
+    if again or state is DeliveryState.SUSPENDED:
         return
     row = _MESSAGE.first(tx, {"of": message_id})._asdict()
     if row["service"] != DOCUMENTS:
@@ -263,12 +265,14 @@ def revive_deliveries(
     by: str,
     now: datetime,
     plan: str | None = None,
+    what: DeliveryEvent = DeliveryEvent.REPLAY,
 ) -> list[Delivery]:
-    """Put dead or delivered deliveries back to a state (`waiting` or `held`) for a person's replay, by *plan* if one.
+    """Put deliveries that ended, or are suspended, back to a state (`waiting` or `held`) on a person's order *what*.
 
     Return those that moved. One that has moved since it was read, or that a change stopped, stays as it is.
     """
     asked = list(ended)
+    name = "delivery-resumed" if what is DeliveryEvent.RESUME else "delivery-replayed"
     lanes.lock_all_lanes(tx, {(each.lane, each.recipient) for each, state in asked if state is DeliveryState.WAITING})
     fresh = {"due": now, "since": now, "changed_at": now, "alarmed_at": None, "crashes": 0, "reason": None}
     fresh |= {"cause": None, "holder": None, "lease_until": None}
@@ -277,10 +281,10 @@ def revive_deliveries(
     told = []
     for each, state in asked:
         again = each.state is DeliveryState.DELIVERED
-        if each.state is not DeliveryState.DEAD and not again:
+        if (each.state, what) not in DELIVER:
             continue
         becomes = {
-            "state": move_delivery(each.state, DeliveryEvent.REPLAY, state),
+            "state": move_delivery(each.state, what, state),
             "again": again or each.again,
         }
         if not _REVIVE.run(tx, {**fresh, **becomes, "which": each.id, "was": each.state, "old": each.since}):
@@ -290,7 +294,7 @@ def revive_deliveries(
             places[each.lane, each.recipient] = None
         body = {"recipient": each.recipient, "partner": each.partner, "reason": reason, "by": by}
         body |= ({"plan": plan} if plan else {}) | ({"was": str(each.state)} if again else {})
-        told.append(Event("delivery-replayed", now, each.message, each.id, body))
+        told.append(Event(name, now, each.message, each.id, body))
     if moved:
         transactions.notify_nodes(tx)
         lanes.correct_lane_heads(tx, places)
@@ -298,16 +302,31 @@ def revive_deliveries(
     return moved
 
 
+def resume_deliveries(
+    tx: Transaction, partner: str, limit: int, *, reason: str, by: str, now: datetime
+) -> list[Delivery]:
+    """Put the first *limit* suspended deliveries to *partner*, which is pushed to, back to waiting. Return those."""
+    query = sa.select(table).where(
+        UNDELIVERED, table.c.state == DeliveryState.SUSPENDED, table.c.partner == partner, table.c.stopped.is_(None)
+    )
+    rows = tx.execute(query.order_by(table.c.message).limit(limit)).mappings()
+    ended = [(read_delivery_row(row), DeliveryState.WAITING) for row in rows]
+    return revive_deliveries(tx, ended, reason=reason, by=by, now=now, what=DeliveryEvent.RESUME)
+
+
 def give_up_delivery(tx: Transaction, waiting: Delivery, *, reason: str, by: str, now: datetime) -> bool:
-    """Make a waiting delivery dead on a person's order. It counts as failed. Return False when it no longer waits."""
+    """Make a waiting or suspended delivery dead on a person's order. It counts as failed.
+
+    Return False when it has moved since it was read.
+    """
+    if (waiting.state, DeliveryEvent.GIVE_UP) not in DELIVER:
+        return False
     lanes.lock_lanes(tx, waiting.lane, [waiting.recipient])
     said = f"given up by {by}: {reason}"
     moved = tx.execute(
         sa.update(table)
-        .where(table.c.id == waiting.id, table.c.state == DeliveryState.WAITING)
-        .values(
-            state=move_delivery(DeliveryState.WAITING, DeliveryEvent.GIVE_UP), free=False, reason=said, changed_at=now
-        )
+        .where(table.c.id == waiting.id, table.c.state == waiting.state)
+        .values(state=move_delivery(waiting.state, DeliveryEvent.GIVE_UP), free=False, reason=said, changed_at=now)
     ).rowcount
     if moved:
         record_delivery_end(
@@ -326,10 +345,18 @@ def give_up_delivery(tx: Transaction, waiting: Delivery, *, reason: str, by: str
 
 
 def expire_deliveries(
-    tx: Transaction, partner: str, now: datetime, give_up: timedelta, reason: str, limit: int = 200
+    tx: Transaction,
+    partner: str,
+    now: datetime,
+    give_up: timedelta,
+    reason: str,
+    limit: int = 200,
+    *,
+    then: AfterGiveUp = AfterGiveUp.DEAD,
 ) -> int:
-    """Make dead up to *limit* heads that have waited longer than *give_up* for an unavailable partner.
+    """End the waiting of up to *limit* heads that have waited longer than *give_up* for an unavailable partner.
 
+    They become dead or suspended, as *then* says, which may also pause the partner.
     No attempt was made for them. They share the *reason* of the probes, which got no answer. A delivery that was tried
     lately is left to its own next attempt.
     """
@@ -341,19 +368,18 @@ def expire_deliveries(
     ]
     ids = [found for one in over for found in tx.scalars(one.order_by(table.c.due).limit(limit))][:limit]
     rows = lock_deliveries(tx, sa.and_(table.c.id.in_(ids), FREE))
+    verdict = judge_give_up(reason, then)
+    what = DeliveryEvent.GIVE_UP if verdict.state is DeliveryState.DEAD else DeliveryEvent.SUSPEND
     for row in rows:
-        said = f"given up: {reason}"
-        dead = {
-            "state": move_delivery(DeliveryState(row.state), DeliveryEvent.GIVE_UP),
-            "free": False,
-            "reason": said,
-            "changed_at": now,
-        }
-        tx.execute(sa.update(table).where(table.c.id == row.id).values(dead))
+        state = move_delivery(DeliveryState(row.state), what)
+        ended = {"state": state, "free": False, "reason": verdict.reason, "changed_at": now}
+        tx.execute(sa.update(table).where(table.c.id == row.id).values(ended))
         record_delivery_end(
-            tx, row.message, row.id, row.recipient, row.partner, DeliveryState.DEAD, now, said, again=row.again
+            tx, row.message, row.id, row.recipient, row.partner, state, now, verdict.reason, again=row.again
         )
     lanes.free_next_in_lane(tx, [(row.lane, row.recipient) for row in rows])
+    if rows and verdict.pauses:
+        partner_state.pause_partner(tx, partner, reason=verdict.reason or "", by=HUB, now=now)
     return len(rows)
 
 
@@ -416,11 +442,13 @@ def update_delivery(tx: Transaction, changed: Mapping[str, Any]) -> None:
     tx.execute(_ONE, dict(changed))
 
 
-def halt_deliveries(tx: Transaction, rows: Iterable[Row], now: datetime) -> None:
-    """End deliveries that returned from an attempt and were stopped meanwhile."""
+def halt_deliveries(
+    tx: Transaction, rows: Iterable[Row], now: datetime, state: DeliveryState = DeliveryState.WAITING
+) -> None:
+    """End deliveries that returned from an attempt, to *state*, and were stopped meanwhile."""
     for row in rows:
         if row.stopped is not None:
-            tx.execute(_ONE, _dead(row.id, DeliveryState.WAITING, row.stopped, now))
+            tx.execute(_ONE, _dead(row.id, state, row.stopped, now))
             body = {"recipient": row.recipient, "partner": row.partner, "reason": row.stopped}
             events.append_events(tx, Event("delivery-dead", now, row.message, row.id, body))
 

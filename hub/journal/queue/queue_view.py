@@ -8,6 +8,7 @@ from datetime import datetime
 
 import attrs
 
+from hub.domain.model import AfterGiveUp
 from hub.journal.queue import claims, partner_state
 from hub.journal.queue.claims import PartnerQueue
 from hub.journal.queue.partner_state import PartnerStanding
@@ -46,8 +47,18 @@ class QueueView:
             found, policy = self.standings.get(queue.partner, PartnerStanding()), policies.get(queue.partner)
             if policy is None or queue.oldest is None or found.pause is not None:
                 continue
-            if found.breaker.position is not BreakerPosition.CLOSED and queue.oldest <= self.now - policy.give_up:
+            if self._is_unavailable(found, policy) and queue.oldest <= self.now - policy.give_up:
                 yield queue.partner, found.breaker.reason or "unavailable"
+
+    def _is_unavailable(self, found: PartnerStanding, policy: Policy) -> bool:
+        """Tell whether the probes get no answer.
+
+        After a person has resumed the sending, a delivery that is kept for a person waits for the next probe.
+        """
+        breaker = found.breaker
+        if policy.after_give_up is AfterGiveUp.DEAD:
+            return breaker.position is not BreakerPosition.CLOSED
+        return breaker.position is BreakerPosition.OPEN and breaker.until is not None and breaker.until > self.now
 
     def next_changes(self, left: Mapping[str, int]) -> Iterator[datetime]:
         """Yield the times from which more messages may be sent than now. *left* is the room that is left per partner.

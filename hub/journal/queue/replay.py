@@ -17,7 +17,7 @@ from hub.edxml import changes
 from hub.edxml.changes import Effect
 from hub.journal import documents, events, search
 from hub.journal.queue import deliveries
-from hub.journal.queue.replay_rules import judge_replay
+from hub.journal.queue.replay_rules import ENDED, judge_replay
 from hub.journal.search import MessageFilter
 from hub.store.tables import change, content
 from hub.store.transactions import Transaction
@@ -94,10 +94,13 @@ class ReplayChoice:
 
     def build_filters(self, after: str | None) -> list[MessageFilter]:
         """Return the filters for the messages behind *after* that have such deliveries."""
-        return [self._narrow(each, after) for each in self.wanted]
+        return [self._narrow(each, state, after) for each in self.wanted for state in self.list_states(each)]
 
-    def _narrow(self, one: MessageFilter, after: str | None) -> MessageFilter:
-        state = one.delivery_state if self.again else DeliveryState.DEAD
+    def list_states(self, one: MessageFilter) -> tuple[str | None, ...]:
+        """Return the states of the deliveries that the filter *one* chooses (None: any)."""
+        return (one.delivery_state,) if self.again or one.delivery_state in ENDED else ENDED
+
+    def _narrow(self, one: MessageFilter, state: str | None, after: str | None) -> MessageFilter:
         partner = one.partner or self.partner  # the index of the partner holds what goes to it, too
         return attrs.evolve(one, delivery_state=state, partner=partner, after=after)
 
@@ -168,7 +171,7 @@ def choose_deliveries(
 
 def _is_meant(choice: ReplayChoice, message: Message, delivery: Delivery) -> bool:
     return (
-        (choice.again or delivery.state is DeliveryState.DEAD)
+        (choice.again or any(delivery.state in choice.list_states(each) for each in choice.wanted))
         and choice.recipient in (None, delivery.recipient)
         and choice.partner in (None, delivery.partner)
         and choice.cause in (None, write_cause_name(delivery.partner, delivery.cause or ""))
@@ -284,12 +287,15 @@ def replay_deliveries(
 
 
 def plan_give_up(tx: Transaction, wanted: MessageFilter, recipient: str | None = None) -> ChosenDeliveries:
-    """Return what would be given up of the waiting deliveries of the messages that *wanted* selects. Changes nothing.
+    """Return what would be given up of the deliveries that wait for their turn or for a person. Changes nothing.
+
+    *wanted* selects their messages.
 
     A delivery that is being sent is excluded: it may still arrive.
     """
-    found = search.find_deliveries_in_state(tx, [DeliveryState.WAITING, DeliveryState.SENDING], wanted, recipient)
-    waiting = tuple((message, delivery) for message, delivery in found if delivery.state is DeliveryState.WAITING)
+    states = [DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.SUSPENDED]
+    found = search.find_deliveries_in_state(tx, states, wanted, recipient)
+    waiting = tuple((message, delivery) for message, delivery in found if delivery.state is not DeliveryState.SENDING)
     sending = ((message, delivery) for message, delivery in found if delivery.state is DeliveryState.SENDING)
     return ChosenDeliveries(
         waiting, tuple(ExcludedDelivery(delivery, "sending", message) for message, delivery in sending)

@@ -27,6 +27,7 @@ from hub.journal.queue.deliveries import read_delivery_row
 from hub.journal.queue.replay import PAGE, ChosenDeliveries, ReplayChoice
 from hub.journal.queue.replay_rules import (
     ACTIVE,
+    ENDED,
     Exclusion,
     ItemState,
     PlanEvent,
@@ -405,9 +406,9 @@ def _see_results(tx: Transaction, plan: ReplayPlan) -> tuple[ReplayPlan, int, in
     )
     settled, errors, unknown, died = plan.settled, plan.errors, 0, plan.errors
     for number, state in tx.execute(query):
-        ended = state in {DeliveryState.DELIVERED, DeliveryState.DEAD}
+        ended = state == DeliveryState.DELIVERED or state in ENDED
         unknown += not ended
-        died += state == DeliveryState.DEAD
+        died += state in ENDED
         if not unknown:
             settled, errors = number, died
     return attrs.evolve(plan, settled=settled, errors=errors), unknown, died

@@ -58,6 +58,8 @@ class Exclusion(StrEnum):
     HAS_IT = "has-it"  #: of a correction: the recipient has the document, or is still to get it
 
 
+#: The states of deliveries that are not tried any more unless a person acts. A replay chooses them without being asked.
+ENDED = (DeliveryState.DEAD, DeliveryState.SUSPENDED)
 #: The keys under which stopped deliveries are counted. Their reasons name the message, so they all differ.
 STOPPED, CORRECTED = "stopped", "corrected"
 
@@ -111,7 +113,7 @@ def judge_replay(delivery: Delivery, *, again: bool, kept: bool, served: bool, c
     """
     if delivery.stopped is not None:
         return delivery.stopped
-    if delivery.state is not DeliveryState.DEAD and not (again and delivery.state is DeliveryState.DELIVERED):
+    if delivery.state not in ENDED and not (again and delivery.state is DeliveryState.DELIVERED):
         return Exclusion.UNDER_WAY
     if changed is not None:
         return changed

@@ -16,12 +16,13 @@ _BEGINS = {
     "delivery-held": DeliveryState.HELD,
     "delivery-fetched": DeliveryState.FETCHED,
     "delivery-delivered": DeliveryState.DELIVERED,
+    "delivery-suspended": DeliveryState.SUSPENDED,
     "delivery-dead": DeliveryState.DEAD,
 }
-_REPLAYED = "delivery-replayed"
+_REVIVED = {"delivery-replayed", "delivery-resumed"}
 #: Outcomes of an attempt after which the delivery waits again, unless it ended at the same moment.
 _WAITS_AGAIN = {"unavailable", "postponed", "interrupted"}
-_FINAL = {DeliveryState.DELIVERED, DeliveryState.DEAD}
+_FINAL = {DeliveryState.DELIVERED, DeliveryState.SUSPENDED, DeliveryState.DEAD}
 
 
 @attrs.frozen(kw_only=True)
@@ -57,7 +58,7 @@ def list_delivery_stages(
         if event.get("delivery") != delivery.id:
             continue
         at, name = datetime.fromisoformat(event["at"]), event["event"]
-        if name == _REPLAYED:
+        if name in _REVIVED:
             why = ": ".join(str(event[key]) for key in ("by", "reason") if event.get(key))
             begun.append((at, 2, DeliveryStage(state=first, begin=at, why=why or None)))
         elif (state := _BEGINS.get(name)) is not None:
