@@ -4,6 +4,7 @@ An order is read as the page reads its form (`hub.console.replays.replay_orders`
 with its address, and the plan tells how far it is.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -93,17 +94,19 @@ async def make_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
             rate=order.rate,
             stop_after=order.stop_after,
         )
-        return _answer_plan(call, plan, status=202)
+        return answer_plan(call, plan, status=202)
 
-    return await _order(parts, call, step)
+    return await order_once(parts, call, step)
 
 
-def _answer_plan(call: ApiCall, plan: ReplayPlan, status: int = 200) -> OrderedAnswer:
+def answer_plan(call: ApiCall, plan: ReplayPlan, status: int = 200) -> OrderedAnswer:
+    """Return *plan* as the answer to an order; of a new one also its address."""
     location = build_page_path(*ROOT, "replays", plan.id) if status == 202 else None
     return OrderedAnswer(status=status, content=write_json(ApiPlan.of(plan), call.language), location=location)
 
 
-async def _order(parts: ApiParts, call: ApiCall, step: Any) -> ConsoleResponse:
+async def order_once(parts: ApiParts, call: ApiCall, step: Callable[[Transaction], OrderedAnswer]) -> ConsoleResponse:
+    """Take the *step* of an order unless its key was sent before, and return its answer. Raises `ApiProblem`."""
     try:
         made = await parts.journal.admit(CONSOLE, run_once, call.token.prefix, call.key, call.request, call.now, step)
     except KeyError:
@@ -147,9 +150,9 @@ async def _steer(parts: ApiParts, call: ApiCall, what: str) -> ConsoleResponse:
 
     def step(tx: Transaction) -> OrderedAnswer:
         plan = replay_orders.steer_plan(tx, call.user, call.text("plan"), what, now=call.now, approve_over=over)
-        return _answer_plan(call, plan)
+        return answer_plan(call, plan)
 
-    return await _order(parts, call, step)
+    return await order_once(parts, call, step)
 
 
 async def list_plans(parts: ApiParts, call: ApiCall) -> ConsoleResponse:

@@ -163,6 +163,8 @@ def read_object(kind: type, said: object) -> Any:
 def _read_value(name: str, kind: Any, said: object) -> object:
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
+        if LONG in inner and isinstance(said, str):
+            return said
         return _read_value(name, inner[0], said)
     if origin in {Union, UnionType}:
         return None if said is None else _read_value(name, inner[0], said)
@@ -175,6 +177,8 @@ def _read_value(name: str, kind: Any, said: object) -> object:
 
 #: Elements of a list that a caller sends, at most; letters of a text.
 LISTED, LETTERS = 200, 2000
+#: Marks a text that only the limit of the body bounds.
+LONG = "long"
 
 
 def _read_plain(name: str, kind: type, said: object) -> object:

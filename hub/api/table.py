@@ -5,13 +5,14 @@ An operation with a fixed piece stands before one that has a parameter in its pl
 
 from collections.abc import Mapping, Sequence
 
-from hub.api import messages, partners, replays, reports, watching
+from hub.api import corrections, messages, partners, replays, reports, watching
 from hub.api.operation import ApiOperation
 
 OPERATIONS: Sequence[ApiOperation] = (
     *watching.OPERATIONS,
     *messages.OPERATIONS,
     *replays.OPERATIONS,
+    *corrections.OPERATIONS,
     *partners.OPERATIONS,
     *reports.OPERATIONS,
 )

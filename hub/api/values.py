@@ -407,6 +407,8 @@ class ApiPlan:
     left: Annotated[int, phrase("chosen ones that were left alone, because they had changed")]
     waits: Annotated[int, phrase("chosen ones that are not queued yet")]
     results: Annotated[Mapping[str, int] | None, phrase("queued ones by their state now; null in a list")]
+    corrects: Annotated[str | None, phrase("of a correction: the hub's id of the message that is corrected")]
+    corrected: Annotated[str | None, phrase("of a correction: the hub's id of the message that went in its place")]
 
     @classmethod
     def of(cls, plan: ReplayPlan, results: Mapping[str, int] | None = None) -> "ApiPlan":
@@ -433,6 +435,8 @@ class ApiPlan:
             left=plan.skipped,
             waits=plan.waits,
             results=results,
+            corrects=plan.corrects,
+            corrected=plan.corrected,
         )
 
 

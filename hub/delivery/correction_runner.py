@@ -16,6 +16,7 @@ from hub.formats import xml_cost
 from hub.intake.correction import judge_correction, prepare_correction
 from hub.intake.endpoint import store_large_octets
 from hub.journal import blobs
+from hub.journal.decisions import MessageEntry
 from hub.journal.queue import corrections
 from hub.journal.queue.corrections import CorrectableMessage, CorrectionOrder
 from hub.journal.queue.replay_plans import ReplayPlan
@@ -35,24 +36,32 @@ class CorrectionRunner:
     _work: Work  #: runs XML work where its cost says
     _now: Callable[[], datetime]  #: the wall clock, aware and in UTC
 
-    async def order(self, order: CorrectionOrder, given: bytes) -> ReplayPlan:
-        """Record *order* to send the packet *given* in place of a message. Return its plan, which waits to be started.
+    async def prepare(self, order: CorrectionOrder, given: bytes) -> MessageEntry | None:
+        """Judge the packet *given*, sign it and store it if it is large. Return it for `plan_correction`.
 
-        Raises Rejected with what is wrong with the packet or the message, KeyError if there is no such message, and
-        `KeyReused`.
+        None: the same order was given before. Raises Rejected with what is wrong with the packet or the message,
+        KeyError if there is no such message, and `KeyReused`.
         """
         province, now = self._live.province, self._now()
-        known = await self._journal.read(corrections.find_ordered_plan, order)
-        if known is not None:
-            return known
+        if await self._journal.read(corrections.find_ordered_plan, order) is not None:
+            return None
         original = await self._journal.read(corrections.read_correctable_message, order.original)
         words = (given, original, province, now, make_id(now))
         entry = await self._work(self._owner, xml_cost.estimate_packet(given), prepare_correction, *words)
         if entry.problems:
             raise Rejected(*entry.problems)
         await store_large_octets(self._journal, self._owner, entry)
+        return entry
+
+    async def order(self, order: CorrectionOrder, given: bytes) -> ReplayPlan:
+        """Record *order* to send the packet *given* in place of a message. Return its plan, which waits to be started.
+
+        Raises as `prepare`.
+        """
+        entry = await self.prepare(order, given)
+        routes = self._live.province.routes
         return await self._journal.admit(
-            self._owner, corrections.plan_correction, order, entry, province.routes, now, goes=False
+            self._owner, corrections.plan_correction, order, entry, routes, self._now(), goes=False
         )
 
     async def run(self, plan: ReplayPlan) -> ReplayPlan:

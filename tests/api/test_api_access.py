@@ -16,6 +16,8 @@ from tests.console.test_console_messages import try_to_deliver
 from tests.console_town import done
 from tests.province import NOW
 
+BODIES: dict[str, object] = {"makePlan": ORDER, "correctMessage": {"reason": "x", "packet": "<a/>"}}
+
 
 @pytest.fixture
 def stage(town):
@@ -48,7 +50,7 @@ def call(program, operation, stage):
     path = operation.path.format(**stage | {"other": other})
     if operation.name == "getReportFile":
         path += "?format=csv"
-    body = None if operation.takes is None else ORDER if operation.name == "makePlan" else {"reason": "x"}
+    body = None if operation.takes is None else BODIES.get(operation.name, {"reason": "x"})
     return program.send(
         operation.method,
         path,

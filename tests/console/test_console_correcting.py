@@ -34,14 +34,19 @@ def original(town):
     return town.take(1, "H55.13", "H55.01", content=BAD, problems=REFUSAL, receipt=None)
 
 
-def signed_in(town, name, role=Role.ENGINEER, address="10.0.0.1", **rules):
-    town.add(name, role=role) if role is not Role.CLERK else town.add(name, "H55.13", role=role)
-    browser = Browser(town, address)
-    config: Any = browser.pages.live.config
+def give_config(pages, **rules):
+    """Give a hub the partners of the town, and *rules* of `[replay]`."""
+    config: Any = pages.live.config
     config.partners = {
         code: SimpleNamespace(name=code, code=code, policy=Policy(), certificates=()) for code in ("vpub", "sotttt")
     }
     config.replay, config.upstream = ReplaySettings(**rules), "vpcp"
+
+
+def signed_in(town, name, role=Role.ENGINEER, address="10.0.0.1", **rules):
+    town.add(name, role=role) if role is not Role.CLERK else town.add(name, "H55.13", role=role)
+    browser = Browser(town, address)
+    give_config(browser.pages, **rules)
     browser.sign_in(name)
     return browser
 

@@ -162,17 +162,19 @@ def find_ordered_plan(tx: Transaction, order: CorrectionOrder) -> ReplayPlan | N
 
 
 def plan_correction(
-    tx: Transaction, order: CorrectionOrder, entry: MessageEntry, routing: Routes, now: datetime, *, goes: bool
+    tx: Transaction, order: CorrectionOrder, entry: MessageEntry | None, routing: Routes, now: datetime, *, goes: bool
 ) -> ReplayPlan:
     """Record *order*, and return its plan; for a known key the plan made with it.
 
-    *entry*: the corrected packet as it was judged, without problems; its octets are signed by the hub. *goes*: the plan
+    *entry*: the corrected packet as it was judged, without problems; its octets are signed by the hub. None: the plan is
+    there. *goes*: the plan
     runs at once; otherwise it waits for `start_plan`. Raises Rejected if the message cannot be corrected (any more),
     KeyError if there is none, and `KeyReused`.
     """
     known = find_ordered_plan(tx, order)
     if known is not None:
         return known
+    assert entry is not None
     original = read_correctable_message(tx, order.original)
     recipients = choose_recipients(tx, original, entry, routing)
     blobs.keep_blob(tx, entry.sha256, entry.content)

@@ -1,0 +1,101 @@
+"""The operation that corrects a message: its corrected packet goes as a new message.
+
+An order is judged as the page judges it (`hub.delivery.correction_runner`). The plan is the job: it answers 202 with its
+address, and the service of a node carries it out.
+"""
+
+import hashlib
+from typing import Annotated
+
+import attrs
+
+from hub.api.idempotency import OrderedAnswer
+from hub.api.operation import ApiCall, ApiOperation, ApiParts, in_path
+from hub.api.problems import ApiProblem, NamedFlaw
+from hub.api.replays import answer_plan, order_once
+from hub.api.schemas import LONG
+from hub.api.values import ApiPlan
+from hub.console.permissions import Permission
+from hub.console.replays.correction_pages import FieldUnfit, read_reason, sees_original
+from hub.console.request import ConsoleResponse
+from hub.delivery.correction_runner import CorrectionRunner
+from hub.domain.errors import Rejected
+from hub.domain.fair_queue import CONSOLE
+from hub.edxml import editable, readable
+from hub.journal import blobs, search
+from hub.journal.queue import corrections
+from hub.journal.queue.corrections import CorrectionOrder
+from hub.journal.queue.replay_plans import KeyReused
+from hub.language.phrases import phrase
+from hub.store.transactions import Transaction
+
+
+@attrs.frozen(kw_only=True)
+class ApiCorrection:
+    """A corrected packet."""
+
+    asked = True
+    reason: str
+    packet: Annotated[str, phrase("its XML; [[attachment 1]] stands for the content of the first attachment"), LONG]
+    start: bool = False
+
+
+async def correct_message(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Record an order to send a corrected packet in place of a message."""
+    wanted: ApiCorrection = call.body
+    message = call.text("message")
+    if not await parts.turns.look(sees_original, call.user, message):
+        raise ApiProblem("not-found")
+    try:
+        reason = read_reason(wanted.reason)
+    except FieldUnfit as unfit:
+        raise ApiProblem("order-unfit", unfit.why) from None
+    octets = await parts.journal.read(_read_packet, message)
+    given = await parts.turns.alone(editable.read_edited_text, wanted.packet, octets)
+    order = CorrectionOrder(
+        original=message,
+        given=hashlib.sha256(given).hexdigest(),
+        key=f"{call.token.prefix} {call.key}",
+        reason=reason,
+        by=call.token.by,
+    )
+    runner = CorrectionRunner(CONSOLE, parts.journal, parts.live, parts.turns.work, parts.now)
+    routes = parts.live.province.routes
+    try:
+        entry = await runner.prepare(order, given)
+
+        def step(tx: Transaction) -> OrderedAnswer:
+            plan = corrections.plan_correction(tx, order, entry, routes, call.now, goes=wanted.start)
+            return answer_plan(call, plan, status=202)
+
+        return await order_once(parts, call, step)
+    except KeyReused:
+        raise ApiProblem("key-reused") from None
+    except Rejected as rejected:
+        raise ApiProblem(
+            "order-unfit", flaws=[NamedFlaw(each.code, each.detail) for each in rejected.problems]
+        ) from None
+
+
+def _read_packet(tx: Transaction, message: str) -> bytes:
+    """Return the octets of a message; none of one that is too large for its attachments to be put back."""
+    found = search.read_message(tx, message)
+    return blobs.read_blob(tx, found.sha256) if found.size <= readable.LARGEST else b""
+
+
+OPERATIONS = (
+    ApiOperation(
+        name="correctMessage",
+        method="POST",
+        path="/messages/{message}/corrections",
+        tag="replays",
+        about=phrase("Send a corrected packet in place of a message that was refused or has dead deliveries."),
+        scopes=(Permission.CORRECT,),
+        parameters=(in_path("message", phrase("the hub's id of the message")),),
+        takes=ApiCorrection,
+        answers=ApiPlan,
+        status=202,
+        keyed=True,
+        run=correct_message,
+    ),
+)
