@@ -21,7 +21,7 @@ class PartnerEdit:
     """A change of one partner that was judged and is not written yet."""
 
     code: str
-    files: tuple[FileEdit, ...]  #: empty: nothing changes
+    files: tuple[FileEdit, ...]  #: the partner's own file is the last; empty: nothing changes
     diff: tuple[str, ...]  #: of the partner's file, line by line
     changes: tuple[str, ...]  #: one line for each setting that changes, such as `policy.timeout: 30s → 5s`
     warnings: tuple[Mistake, ...] = ()

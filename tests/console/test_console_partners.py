@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from datetime import UTC, datetime
+from functools import partial
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from twisted.internet.defer import Deferred, execute, succeed
 from hub.config import read_config
 from hub.console import edge
 from hub.console.permissions import Role
-from hub.domain.errors import Mistake
+from hub.domain.errors import Mistake, Unready
 from hub.domain.ids import make_id
 from hub.formats.spool import Octets
-from hub.journal import messages, unit_registry
+from hub.journal import messages, partner_changes, unit_registry
 from hub.language.phrases import verbatim
+from hub.node import partner_manager
 from hub.node.partner_manager import PartnerManager
 from hub.runtime.pidfile import ReloadVerdict
 from hub.security.certificates import hash_certificate
@@ -186,6 +188,28 @@ def test_what_the_hub_refuses_is_taken_back(office: Office) -> None:
     assert "hub.toml: x" in op.page
     assert office.text() == KEPT
     assert [event["changes"] for event in office.town.told("partner-changed")] == [["policy.timeout: 5s → 9s"], []]
+
+
+def test_what_cannot_be_written_or_recorded_changes_nothing(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    op = office.visit("op")
+    op.get("/partners/soyte/settings")
+    op.post("/partners/soyte/settings", **form_of(op) | {"policy.timeout": "9s"})
+    sent = fields(op) | {"reason": "x"}
+    with monkeypatch.context() as patch:
+        patch.setattr(partner_manager, "write_edits", partial(fail, OSError(30, "Read-only file system")))
+        assert op.post("/partners/soyte/settings", **sent).status == 500
+        assert "Read-only file system" in op.page
+    op.get("/account")
+    with monkeypatch.context() as patch:
+        patch.setattr(partner_changes, "record_partner_change", partial(fail, Unready("journal-unavailable")))
+        assert op.post("/partners/soyte/settings", **sent).status == 503
+    assert (office.text(), office.reloads) == (KEPT, 0)
+    op.get("/account")
+    assert op.post("/partners/soyte/settings", **sent).status == 303
+
+
+def fail(error: Exception, *_: object, **__: object) -> None:
+    raise error
 
 
 def test_a_certificate_is_rotated(office: Office, tmp_path: Path) -> None:

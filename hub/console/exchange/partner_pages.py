@@ -12,6 +12,7 @@ refuses it. Contains no HTTP, no TOML and no SQL.
     /partners/CODE/removal          by POST: the plan to remove it; then as above
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, time
 from pathlib import Path
@@ -227,6 +228,8 @@ class PartnerPages:
         except ConfigurationFault as fault:
             wrong = [(each.path, each.wrong, each.expected) for each in fault.mistakes]
             return await self._refuse(wanted, wrong, now)
+        if edit.files and hashlib.sha256(edit.files[-1].before or b"").hexdigest() != wanted.seen:
+            return await self._refuse_stale(wanted, await self._look(code, now), now)  # it was changed a moment ago
         left = await self._journal.read(count_undelivered, code) if wanted.order.leaves else {}
         if asked.form.get("do") != "apply":
             return self._confirm(wanted, edit, look, left=left)
