@@ -13,7 +13,7 @@ import structlog
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hypothesis import HealthCheck, settings
 
-from hub.console import passwords
+from hub.console.sign_in import passwords
 from hub.delivery.push_service import DRAIN
 from hub.demo.run.postgres import Absent
 from hub.store import transactions

@@ -19,11 +19,12 @@ from hub.config import Partner
 from hub.config.officials import Officials
 from hub.config.reports import ReportSettings
 from hub.config.values import ConsoleSettings
-from hub.console import edge, passwords, users
+from hub.console import edge, users
 from hub.console.exchange.partner_pages import PartnerManaging
 from hub.console.pages import ConsolePages
 from hub.console.permissions import Role
 from hub.console.request import ConsoleRequest, ConsoleResponse
+from hub.console.sign_in import passwords
 from hub.console.users import User
 from hub.journal import messages, unit_registry
 from hub.runtime.thread_pool import run_at_once

@@ -363,8 +363,9 @@ def _replay(table: ConfigTable) -> ReplaySettings:
 def _console(table: ConfigTable) -> ConsoleSettings:
     """Return the settings of the accounts of the console."""
     needed = table.flag("administrators-need-codes", default=False)
+    certificates = table.flag("client-certificates", default=False)
     table.close()
-    return ConsoleSettings(needed)
+    return ConsoleSettings(needed, certificates)
 
 
 def _feed(table: ConfigTable, home: Path) -> Broker | None:

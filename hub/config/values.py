@@ -114,6 +114,7 @@ class ConsoleSettings:
     """The rules for the accounts of the console: `[console]`."""
 
     administrators_need_codes: bool = False  #: administrators sign in with one-time codes only
+    client_certificates: bool = False  #: users may sign in by client certificates
 
 
 @attrs.frozen(kw_only=True)

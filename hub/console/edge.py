@@ -5,12 +5,14 @@ nothing from elsewhere. Only the signing page runs a script, the hub's own.
 """
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import attrs
 import structlog
+from cryptography import x509
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.web.resource import Resource
@@ -27,6 +29,7 @@ from hub.formats import mime
 from hub.formats.spool import Octets
 from hub.journal import blobs
 from hub.language.catalogues import say_both
+from hub.security.tls import MOST_LINKS
 from hub.store.group_commit import Journal
 
 log = structlog.get_logger()
@@ -213,7 +216,22 @@ def _read(request: Any) -> ConsoleRequest:
         site=head["sec-fetch-site"],
         languages=head["accept-language"],
         address=str(getattr(address, "host", "")),
+        shown=partial(_read_certificates, request),
     )
+
+
+def _read_certificates(request: Any) -> Sequence[x509.Certificate]:
+    """Return the certificate that the client showed in its handshake, and what it sent above it; none are checked."""
+    transport = request.channel.transport
+    peer = transport.getPeerCertificate() if hasattr(transport, "getPeerCertificate") else None
+    if peer is None:
+        return ()
+    try:
+        own = peer.to_cryptography()
+        above = transport.getHandle().get_peer_cert_chain(as_cryptography=True) or ()
+    except (ValueError, x509.InvalidVersion):
+        return ()  # a certificate that cannot be read counts as not shown
+    return (own, *[each for each in above if each != own][:MOST_LINKS])
 
 
 def read_path_pieces(path: bytes) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /events                                      the events that no message leads to
     /failures                                    what failed, by cause
     /sign-in, /sign-out, /account                by POST; the account also by GET
+    /sign-in/certificate                         by POST: signs in by the client certificate
     /sign-in/code                                the one-time code of a sign-in
     /reports?form=F&unit=U&period=P              redirects to
     /reports/FORM/UNIT/PERIOD                    the report;  PERIOD.xlsx, .html, .csv, .json, .xml: as a file
@@ -46,10 +47,8 @@ from hub.console import (
     help_pages,
     layout,
     message_list,
-    passwords,
     reading,
     saved_searches,
-    second_factor,
     sessions,
     signing_tool,
     standing,
@@ -75,7 +74,8 @@ from hub.console.request import (
 )
 from hub.console.saved_searches import SavedSearch
 from hub.console.sessions import CodeMissing, CodeWait, ConsoleSession
-from hub.console.sign_in_queue import SignInQueue
+from hub.console.sign_in import passwords, second_factor
+from hub.console.sign_in.sign_in_queue import SignInQueue
 from hub.console.turns import ReadingTurns, queue_turn
 from hub.console.users import User
 from hub.console.visible_messages import ShownCall, may_see_refused
@@ -99,6 +99,7 @@ from hub.report.output.words import group_columns, write_column_sums
 from hub.report.signed import sealed, signed
 from hub.report.signed.declaration_workbook import Misfilled
 from hub.runtime.thread_pool import THRESHOLD, Work
+from hub.security.certificates import Purpose, hash_certificate
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
@@ -215,6 +216,8 @@ class ConsolePages:
             return await self._help(asked)
         if (asked.method, asked.path) == ("POST", ("sign-in",)):
             return await self._sign_in(asked)
+        if (asked.method, asked.path) == ("POST", ("sign-in", "certificate")):
+            return await self._sign_in_by_certificate(asked)
         if asked.path == ("sign-in", "code"):
             return await self._sign_in_by_code(asked)
         visit = await self._visit(asked)
@@ -336,7 +339,12 @@ class ConsolePages:
         word = kept if _WORD.fullmatch(kept) else self._word()
         here = layout.build_page_path(*asked.path, **{k: v for k, v in asked.query.items() if k != "lang"})
         place = asked.form.get("next", "") if asked.method == "POST" else here
-        said = {"wrong": _said(wrong, asked), "nobody": nobody, "next": given.sanitize_redirect(place)}
+        said = {
+            "wrong": _said(wrong, asked),
+            "nobody": nobody,
+            "next": given.sanitize_redirect(place),
+            "certificates": self.live.config.console.client_certificates,
+        }
         content = layout.render_page("signin", asked.language, self._around(asked, word) | said)
         if asked.path in {(), ("sign-in",)} and not wrong:
             status = 200  # nothing was withheld: this page was asked for
@@ -358,22 +366,56 @@ class ConsolePages:
                 sessions.begin_session, name, kept, named, asked.address, self._now(), roles
             )
 
-        again, found = await self._try(name, asked.address, partial(self._compare, password, enter))
+        async def judge(stored: str | None) -> ConsoleSession | CodeWait | CodeMissing | None:
+            return await self._compare(password, enter, stored)
+
+        again, found = await self._try(name, asked.address, judge)
         if again is not None:
             later, seconds = self._say_later(again)
             return attrs.evolve(await self._ask_to_sign_in(asked, later, 429), retry_after=seconds)
+        if found is None:
+            return await self._ask_to_sign_in(asked, phrase("The name or the password is wrong."))
+        return await self._let_in(asked, word, found)
+
+    async def _let_in(
+        self, asked: ConsoleRequest, word: str, found: ConsoleSession | CodeWait | CodeMissing
+    ) -> ConsoleResponse:
+        """Return the answer to a password or certificate that was right. *word*: of the session, or of the wait."""
         following = given.sanitize_redirect(asked.form.get("next", ""))
-        match found:
-            case CodeWait():
-                place = layout.build_page_path("sign-in", "code", next=following)
-                return ConsoleResponse(status=303, location=place, cookies=(write_set_cookie(BEGINNING, word),))
-            case CodeMissing():
-                return await self._ask_to_sign_in(
-                    asked, phrase("This account needs one-time codes to sign in. Ask an operator to set them up.")
-                )
-            case None:
-                return await self._ask_to_sign_in(asked, phrase("The name or the password is wrong."))
+        if isinstance(found, CodeMissing):
+            missing = phrase("This account needs one-time codes to sign in. Ask an operator to set them up.")
+            return await self._ask_to_sign_in(asked, missing)
+        if isinstance(found, CodeWait):
+            place = layout.build_page_path("sign-in", "code", next=following)
+            return ConsoleResponse(status=303, location=place, cookies=(write_set_cookie(BEGINNING, word),))
         return _enter(word, following)
+
+    async def _sign_in_by_certificate(self, asked: ConsoleRequest) -> ConsoleResponse:
+        """Sign in the user whose certificate the browser showed when it opened the connection."""
+        begun = asked.cookies.get(BEGINNING, "")
+        require_form_proof(asked, begun if _WORD.fullmatch(begun) else None)
+        if not self.live.config.console.client_certificates:
+            raise refuse_as_absent()
+        shown, now, word = asked.shown(), self._now(), self._word()
+        if not shown:
+            none = phrase("The browser showed no certificate. Close it, insert the token, and open this page again.")
+            return await self._ask_to_sign_in(asked, none)
+        try:
+            check = partial(self.live.config.anchors.check, shown[0], now, shown[1:], purpose=Purpose.CLIENT)
+            await self._work(CONSOLE, THRESHOLD, check)
+        except Rejected as rejected:
+            why = describe_problem(rejected.problems[0], asked.language)
+            return await self._ask_to_sign_in(asked, phrase("The certificate is not accepted: {why}", why=why))
+        certificate, named = hash_certificate(shown[0]), sessions.hash_session_word(word)
+        found = await self._journal.write(
+            sessions.begin_session_by_certificate, certificate, named, asked.address, now, self._code_roles()
+        )
+        if found is None:
+            unknown = phrase(
+                "No account has this certificate. Tell an operator its SHA-256: {sha256}", sha256=certificate
+            )
+            return await self._ask_to_sign_in(asked, unknown)
+        return await self._let_in(asked, word, found)
 
     async def _sign_in_by_code(self, asked: ConsoleRequest) -> ConsoleResponse:
         """Ask for the one-time code of a sign-in whose password was right; by POST, judge it."""

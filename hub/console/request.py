@@ -4,11 +4,12 @@ Contains no Twisted and no journal.
 """
 
 import hmac
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
 import attrs
+from cryptography import x509
 
 from hub.console import layout, sessions
 from hub.domain.local_time import parse_local_time
@@ -41,6 +42,8 @@ class ConsoleRequest:
     site: str = ""  #: Sec-Fetch-Site
     languages: str = ""
     address: str = ""
+    #: returns the certificate that the browser showed, and what it sent above it; empty without one
+    shown: Callable[[], Sequence[x509.Certificate]] = attrs.field(default=tuple, eq=False, repr=False)
     #: tells whether the browser still waits for the answer
     wanted: Callable[[], bool] = attrs.field(default=lambda: True, eq=False, repr=False)
 

@@ -23,8 +23,9 @@ from datetime import datetime, timedelta
 import attrs
 import sqlalchemy as sa
 
-from hub.console import second_factor, users
+from hub.console import users
 from hub.console.permissions import Role
+from hub.console.sign_in import client_certificates, second_factor
 from hub.console.users import User
 from hub.domain.model import Event
 from hub.journal import events
@@ -175,14 +176,37 @@ def begin_session(
     user = users.find_user(tx, name)
     if user is None or users.read_password_hash(tx, name, to_move=True) != password:
         return None
-    if second_factor.has_codes(tx, name):
+    found = _let_in(tx, user, sha256, address, now, code_roles)
+    if not isinstance(found, ConsoleSession):
         undo_failed_sign_in(tx, name, address, now, at_once=True)
+    return found
+
+
+def begin_session_by_certificate(
+    tx: Transaction, certificate: str, sha256: str, address: str, now: datetime, code_roles: Collection[Role] = ()
+) -> ConsoleSession | CodeWait | CodeMissing | None:
+    """Begin the session of the user of a *certificate* (its SHA-256), or the wait for a code. None: it has no user.
+
+    The other arguments are those of `begin_session`. A certificate cannot be guessed, so no attempt is counted.
+    """
+    name = client_certificates.find_certificate_user(tx, certificate)
+    user = None if name is None else users.find_user(tx, name)
+    if user is None:
+        events.append_events(tx, Event("user-sign-in-failed", now, None, None, {"user": None, "address": address}))
+        return None
+    return _let_in(tx, user, sha256, address, now, code_roles)
+
+
+def _let_in(
+    tx: Transaction, user: User, sha256: str, address: str, now: datetime, code_roles: Collection[Role]
+) -> ConsoleSession | CodeWait | CodeMissing:
+    name = user.name
+    if second_factor.has_codes(tx, name):
         tx.execute(sa.delete(console_code_wait).where(console_code_wait.c.until <= now))
         wait = {"sha256": sha256, "name": name, "wrong": 0, "until": now + CODE_WAIT}
         tx.execute(sa.insert(console_code_wait), wait)
         return CodeWait(sha256, name)
     if user.role in code_roles:
-        undo_failed_sign_in(tx, name, address, now)
         return CodeMissing(name)
     return _begin_session(tx, user, sha256, address, now)
 

@@ -272,6 +272,13 @@ TERMS: Mapping[str, Term] = {
     "event/user-codes-removed": Term(
         phrase("one-time codes were removed"), phrase("The account signs in without codes again; its sessions ended.")
     ),
+    "event/user-certificate-added": Term(
+        phrase("a certificate for signing in was added"), phrase("The account may sign in by this client certificate.")
+    ),
+    "event/user-certificate-removed": Term(
+        phrase("a certificate for signing in was removed"),
+        phrase("The account signs in by this client certificate no longer; its sessions ended."),
+    ),
     "event/user-removed": Term(phrase("an account was removed"), phrase("The user may no longer sign in.")),
     "event/token-added": Term(
         phrase("a token was added"), phrase("A program may use the API with it, as far as its scopes and limits go.")

@@ -124,7 +124,9 @@ class Hub(OrderedServices):
         """Build everything that follows from the configuration of *province*."""
         config = province.config
         clients = tls.make_tls_context(config.tls, self._check, config.authorities)
-        contexts = {"admin": tls.make_tls_context(config.tls), "soap": clients, "syslog": clients}
+        asks = config.console.client_certificates
+        admin = tls.make_tls_context(config.tls, authorities=config.authorities if asks else (), asks=asks)
+        contexts = {"admin": admin, "soap": clients, "syslog": clients}
         return Setup(province, make_adapters(config), contexts)
 
     def _take_up(self, found: check.Findings) -> pidfile.ReloadVerdict:

@@ -39,8 +39,11 @@ def make_tls_context(
     authorities: Iterable[x509.Certificate] = (),
     *,
     stapled: Stapled | None = None,
+    asks: bool = False,
 ) -> SSL.Context:
     """Return a context that presents *identity*, if given.
+
+    With *asks*, a client may present a certificate, any one; who uses it must check it.
 
     With *check*, the peer must present a certificate that passes it, or the handshake fails. The names of *authorities*
     are sent to clients, which choose among their certificates by them. With *stapled*, a server must pass that too, on
@@ -61,6 +64,8 @@ def make_tls_context(
         made.add_client_ca(authority)
     if check is not None:
         made.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _judging(check))
+    if asks:
+        made.set_verify(SSL.VERIFY_PEER, lambda *_: True)
     if stapled is not None:
         made.set_ocsp_client_callback(_judging_staple(stapled), None)
     return made

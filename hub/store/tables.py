@@ -647,7 +647,9 @@ console_user = sa.Table(
     sa.Column("role", sa.Text, nullable=False),  # a word of Role (hub/console/permissions.py)
     sa.Column("units", sa.Text, nullable=False),  # JSON list of unit codes, each with the units below it, or "*"
     sa.Column("partners", sa.Text, nullable=False, server_default='["*"]'),  # JSON list of partner codes, or "*"
-    sa.Column("password", sa.Text, nullable=False),  # password hash with its parameters (hub/console/passwords.py)
+    sa.Column(
+        "password", sa.Text, nullable=False
+    ),  # password hash with its parameters (hub/console/sign_in/passwords.py)
     sa.Column("added_at", Instant, nullable=False),
     sa.Column("changed_at", Instant, nullable=False),  # of the password
 )
@@ -665,7 +667,7 @@ console_session = sa.Table(
 )
 sa.Index("ix_console_session_name", console_session.c.name)
 
-#: Users who need a one-time code to sign in (hub/console/second_factor.py).
+#: Users who need a one-time code to sign in (hub/console/sign_in/second_factor.py).
 console_totp = sa.Table(
     "console_totp",
     metadata,
@@ -682,6 +684,15 @@ console_code_wait = sa.Table(
     sa.Column("name", sa.String(64), sa.ForeignKey("console_user.name"), nullable=False),
     sa.Column("wrong", sa.Integer, nullable=False),  # wrong codes so far
     sa.Column("until", Instant, nullable=False),
+)
+
+#: Client certificates that sign in users (hub/console/sign_in/client_certificates.py).
+console_certificate = sa.Table(
+    "console_certificate",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),  # of its DER
+    sa.Column("name", sa.String(64), sa.ForeignKey("console_user.name"), nullable=False),
+    sa.Column("added_at", Instant, nullable=False),
 )
 
 #: Recent failed sign-ins by name and address (a hash): consecutive failures, and the earliest time of the next attempt.

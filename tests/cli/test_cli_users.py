@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from hub.cli import lienthong
 from hub.config import read_config
-from hub.console import passwords, users
+from hub.console import users
+from hub.console.sign_in import passwords
 from hub.store import transactions
 from tests import homes
 
@@ -83,6 +84,22 @@ def test_one_time_codes_are_set_up_and_removed(typed):
     assert [each["totp"] for each in typed("list", "--json")] == [False]
     typed("totp", "an", "--remove", code=4)
     typed("totp", "binh", code=4)
+
+
+def test_a_client_certificate_is_given_to_one_user(home, typed):
+    for name in ("an", "binh"):
+        typed("add", name, "--role", "operator", "--password-file", "@word")
+    file = str(home / "pki/partners/vpub.crt")
+    (said,) = typed("certificate", "An", file, "--json")
+    assert (said["name"], len(said["certificate"])) == ("an", 64)
+    assert typed("list", "--json")[0]["certificates"] == [said["certificate"]]
+    typed("certificate", "binh", file, code=4)
+    typed("certificate", "nobody", file, code=4)
+    typed("certificate", "an", str(home / "hub.toml"), code=1)
+    typed("certificate", "binh", file, "--remove", code=4)
+    typed("certificate", "an", file, "--remove")
+    assert typed("list", "--json")[0]["certificates"] == []
+    typed("remove", "an")
 
 
 def test_what_does_not_fit_is_told_by_the_exit_code(typed):

@@ -5,9 +5,10 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from hub.config.values import ConsoleSettings
-from hub.console import second_factor, sessions
+from hub.console import sessions
 from hub.console.permissions import Role
 from hub.console.request import BEGINNING, SESSION
+from hub.console.sign_in import second_factor
 from hub.store import transactions
 from tests.console_town import PASSWORD, Browser
 

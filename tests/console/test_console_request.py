@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.console import edge, layout, passwords
+from hub.console import edge, layout
 from hub.console.request import RequestRefused, sanitize_redirect
+from hub.console.sign_in import passwords
 from hub.console.users import NameUnfit, normalise_user_name
 from hub.language.languages import Language, choose_language
 from hub.language.sorting import fold_text

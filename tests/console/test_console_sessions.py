@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 
-from hub.console import passwords, permissions, sessions, sign_in_queue, users
+from hub.console import permissions, sessions, users
 from hub.console.request import BEGINNING, SESSION
-from hub.console.sign_in_queue import OF_ONE_PLACE, WAITING
+from hub.console.sign_in import passwords, sign_in_queue
+from hub.console.sign_in.sign_in_queue import OF_ONE_PLACE, WAITING
 from hub.domain.errors import Unready
 from hub.store import transactions
 from hub.store.tables import console_failure, console_session

@@ -8,8 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
-from hub.console import second_factor, sessions, users
+from hub.console import sessions, users
 from hub.console.permissions import PERMISSIONS, Permission, Role
+from hub.console.sign_in import second_factor
 from hub.console.users import User
 from hub.domain.model import Unit
 from hub.journal import unit_registry

@@ -25,8 +25,9 @@ from twisted.web.test.requesthelper import DummyRequest
 
 from adapters.mail.letter import write_mail
 from hub.console import request as refusals
-from hub.console import second_factor, standing
+from hub.console import standing
 from hub.console.permissions import Role
+from hub.console.sign_in import second_factor
 from hub.console.users import User
 from hub.domain.errors import SENTENCES
 from hub.domain.model import Fact, Problem

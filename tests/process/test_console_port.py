@@ -240,6 +240,21 @@ def appoint(hub, persons, person):
         file.write('\n[officials]\nanchors = ["officials/ca.crt"]\n')
 
 
+def test_a_client_certificate_signs_in_over_its_connection(hub):
+    with (hub.home / "hub.toml").open("a") as file:
+        file.write("\n[console]\nclient-certificates = true\n")
+    ready(hub)
+    hub.cli("users", "certificate", "an", hub.home / "pki/partners/sotttt.crt")
+    for own, status in ((True, 303), (False, 401)):
+        caller = Caller(hub)
+        if own:
+            caller.tls.load_cert_chain(hub.home / "pki/partners/sotttt.crt", hub.home / "pki/partners/sotttt.key")
+        caller.call("GET", "/sign-in")
+        assert caller.call("POST", "/sign-in/certificate", {"proof": caller.proof, "next": "/account"})[0] == status
+        assert caller.call("GET", "/account")[0] == (200 if own else 401)
+        assert caller.call("GET", "/healthz")[0] == 200, "with or without"
+
+
 def test_without_users_the_console_says_how_to_make_the_first(hub):
     ready(hub, users=False)
     caller = Caller(hub)

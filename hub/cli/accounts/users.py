@@ -14,8 +14,10 @@ from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, command_grou
 from hub.console.permissions import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
+
+    from cryptography import x509
 
     from hub.config import Config
     from hub.console.users import User
@@ -110,7 +112,7 @@ def add_console_user(
         with transactions.write_transaction(engine) as tx:
             if taken or not people.add_user(tx, user, hashed, by=getpass.getuser(), now=now):
                 raise CommandStop(t("the user {name} exists already", name=user.name))
-    screen.row(_row(user, totp=False), t("Added {name}.", name=user.name))
+    screen.row(_row(user), t("Added {name}.", name=user.name))
 
 
 @command(
@@ -128,8 +130,8 @@ def set_console_user(
     screen: Screen, name: str, role: str | None, units: tuple[str, ...], partners: tuple[str, ...]
 ) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.console import second_factor
     from hub.console import users as people
+    from hub.console.sign_in import client_certificates, second_factor
     from hub.store import transactions
 
     if role is None and not units and not partners:
@@ -147,8 +149,9 @@ def set_console_user(
         )
         _check_limits(tx, user, config)
         coded = second_factor.has_codes(tx, name)
+        certified = client_certificates.list_certificates(tx).get(name, ())
         people.change_user(tx, user, by=getpass.getuser(), now=datetime.now(UTC))
-    screen.row(_row(user, totp=coded), t("Changed {name}.", name=user.name))
+    screen.row(_row(user, totp=coded, certificates=certified), t("Changed {name}.", name=user.name))
 
 
 def _check_limits(tx: "Transaction", user: "User", config: "Config") -> None:
@@ -171,12 +174,13 @@ def _check_limits(tx: "Transaction", user: "User", config: "Config") -> None:
 def list_users(screen: Screen) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.words import say_filter_word
-    from hub.console import second_factor
     from hub.console import users as people
+    from hub.console.sign_in import client_certificates, second_factor
     from hub.store import transactions
 
     with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found, coded = people.list_users(tx), second_factor.list_users_with_codes(tx)
+        certified = client_certificates.list_certificates(tx)
     titles = {
         "name": t("name"),
         "role": t("role"),
@@ -185,7 +189,9 @@ def list_users(screen: Screen) -> None:
         "totp": t("one-time codes"),
         "changed_at": t("password set"),
     }
-    rows: Iterable[Mapping[str, object]] = (_row(user, totp=user.name in coded) for user in found)
+    rows: Iterable[Mapping[str, object]] = (
+        _row(user, totp=user.name in coded, certificates=certified.get(user.name, ())) for user in found
+    )
     if not screen.json:
         yes = t("yes")
         rows = (
@@ -233,7 +239,7 @@ def set_user_password(screen: Screen, name: str, password_file: Path | None) -> 
 @pass_screen
 def set_one_time_codes(screen: Screen, name: str, remove: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.console import second_factor
+    from hub.console.sign_in import second_factor
     from hub.store import transactions
 
     name, config, by, now = _named(name), read_journal_config(screen), getpass.getuser(), datetime.now(UTC)
@@ -254,6 +260,63 @@ def set_one_time_codes(screen: Screen, name: str, remove: bool) -> None:
         "Type this secret into the app of {name}, or show the address as a QR code. It is not shown again.", name=name
     )
     screen.row({"name": name, "secret": secret, "uri": address}, f"{said}\n{secret}\n{address}")
+
+
+@command(
+    "certificate",
+    t(
+        "Let a user sign in by a client certificate, which a browser shows; --remove: not any more, and end all "
+        "sessions of the user."
+    ),
+    "lienthong users certificate nguyenvana nguyenvana.crt",
+    "lienthong users certificate nguyenvana nguyenvana.crt --remove",
+)
+@_name
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--remove", is_flag=True, help=t("Sign in by this certificate no longer."))
+@pass_screen
+def set_client_certificate(screen: Screen, name: str, file: Path, remove: bool) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.config import files
+    from hub.console.sign_in import client_certificates
+    from hub.security.certificates import hash_certificate
+    from hub.store import transactions
+
+    def wrong(what: object, _expected: object) -> None:
+        raise CommandStop(say(what))
+
+    name, config, now = _named(name), read_journal_config(screen), datetime.now(UTC)
+    shown = files.read_certificate_file(file, wrong)
+    sha256, by = hash_certificate(shown[0]), getpass.getuser()
+    with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
+        step = client_certificates.remove_certificate if remove else client_certificates.add_certificate
+        done = step(tx, name, sha256, by=by, now=now)
+    if not done and remove:
+        raise CommandStop(t("{name} does not sign in by the certificate {sha256}", name=name, sha256=sha256), NOT_FOUND)
+    if not done:
+        raise CommandStop(
+            t("there is no user {name}, or the certificate {sha256} signs in another one", name=name, sha256=sha256),
+            NOT_FOUND,
+        )
+    said = {"name": name, "certificate": sha256}
+    if remove:
+        screen.row(said, t("{name} signs in by this certificate no longer.", name=name))
+        return
+    _warn_of_certificate(screen, config, shown, now)
+    screen.row(said, t("{name} signs in by the certificate {sha256}.", name=name, sha256=sha256))
+
+
+def _warn_of_certificate(screen: Screen, config: "Config", shown: "Sequence[x509.Certificate]", now: datetime) -> None:
+    """Say why the hub would not accept a certificate now, as far as the configuration shows it."""
+    from hub.domain.errors import Rejected
+    from hub.security.certificates import Purpose
+
+    if not config.console.client_certificates:
+        screen.note(t("Warning: `[console] client-certificates` is off: no browser is asked for a certificate."))
+    try:
+        config.anchors.check(shown[0], now, shown[1:], purpose=Purpose.CLIENT)
+    except Rejected as rejected:
+        screen.note(t("Warning: the hub does not accept this certificate: {why}", why=str(rejected)))
 
 
 @command(
@@ -344,7 +407,7 @@ def _make_absent(name: str) -> CommandStop:
 
 def _hashed(name: str, file: Path | None) -> str:
     """Return the hash of the password in *file*, or of the password typed twice."""
-    from hub.console import passwords
+    from hub.console.sign_in import passwords
 
     if file is not None:
         given = file.read_text("utf-8").rstrip("\r\n")
@@ -361,9 +424,9 @@ def _hashed(name: str, file: Path | None) -> str:
     return passwords.hash_password(given, secrets.token_bytes(16))
 
 
-def _row(user: "User", *, totp: bool) -> "Mapping[str, object]":
+def _row(user: "User", *, totp: bool = False, certificates: "Sequence[str]" = ()) -> "Mapping[str, object]":
     keys = ("name", "role", "units", "partners", "added_at", "changed_at")
-    return {key: getattr(user, key) for key in keys} | {"totp": totp}
+    return {key: getattr(user, key) for key in keys} | {"totp": totp, "certificates": list(certificates)}
 
 
 for each in (
@@ -372,6 +435,7 @@ for each in (
     set_console_user,
     set_user_password,
     set_one_time_codes,
+    set_client_certificate,
     remove_console_user,
     list_sessions,
 ):
