@@ -180,7 +180,7 @@ def cancel_replay_plan(screen: Screen, plan: str) -> None:
 
 @command(
     "approve",
-    t("Approve a plan that another person has made and that is larger than `replay.approve-over`."),
+    t("Approve a plan of another person that `replay.approve-over` or `replay.approve-corrected` holds back."),
     "lienthong replays approve 0193…",
 )
 @_plan_id

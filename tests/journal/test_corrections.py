@@ -109,6 +109,8 @@ def test_of_an_accepted_message_the_dead_deliveries_are_closed_and_nothing_is_co
     }
     assert made_of(engine, done.corrected) == {"H55.01": ("waiting", None)}, "who has it gets it once"
     assert (done.left_out, counted(engine)) == ({"has-it": 1}, before)
+    (told_in_lists,) = {each.reason for each in read(engine, deliveries.read_message_deliveries, original)} - {None}
+    assert told_in_lists == f"corrected: {done.corrected}"
     push(engine, DeliveryState.DEAD, now=LATER)
     assert counted(engine) == before, "nor is a second failure of the document counted"
     (closed,) = told(engine, "delivery-marked")
@@ -284,3 +286,18 @@ def test_a_status_about_the_corrected_one_is_found_under_the_original(engine):
     bring(engine, status("03"), 7, partner="vpub", at=LATER)
     (trace,) = read(engine, statuses.read_status_traces, "H55.13", document=original)
     assert trace.document == done.corrected
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_partner_that_takes_the_name_of_a_correction_stops_only_that(engine, same):
+    original = bring(engine, document(), problems=REFUSAL, receipt=None)
+    made = plan(engine, original, document())
+    squatter = (
+        judge(original, document(), 50)
+        if not same
+        else attrs.evolve(judge(original, document()), id=judge("x", document(), 51).id)
+    )
+    write(engine, messages.record_message, squatter, ROUTES)
+    stopped = perform(engine, made, document())
+    assert (stopped.state, stopped.corrected) == (PlanState.STOPPED, None)
+    assert set(stopped.left_out) <= {"id-reused", "nobody-left"}

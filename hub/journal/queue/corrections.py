@@ -232,6 +232,8 @@ def _correct(
     # of an accepted original the facts exist: those of its attachments are not read again
     narrowed = attrs.evolve(entry, routes=recipients.goes, rest=() if original.is_accepted else entry.rest)
     recorded = journal.record_message(tx, narrowed, routing)
+    if recorded.id != entry.id:  # its partner has sent a message under this very id
+        raise Rejected(Problem("id-reused", f"{entry.message_id} = {recorded.id}"))
     if recorded.problems:
         raise Rejected(*recorded.problems)
     _close_deliveries(tx, original, recorded.id, [route.recipient for route in recipients.goes], now)
@@ -258,5 +260,7 @@ def _close_deliveries(
     if {each.id for each in closed} != expected:
         raise Rejected(Problem("not-correctable", phrase("somebody replayed it meanwhile; look at it again")))
     stops = deliveries.plan_stops([(Effect.CORRECTED, closed)], corrected, now)
-    deliveries.write_stops(tx, stops)
+    # in a list the reason says what became of it; why it died is in its events and attempts
+    marked = tuple(each | {"reason": each["stopped"]} for each in stops.marked)
+    deliveries.write_stops(tx, attrs.evolve(stops, marked=marked))
     events.append_events(tx, *stops.events)
