@@ -65,6 +65,7 @@ class Program:
                 live=self.pages.live,
                 turns=self.pages.turns,
                 now=lambda: town.now,
+                test_partner=self.pages.partners.run_test,
                 checks=self.pages.list_checks,
             )
         )

@@ -4,7 +4,7 @@ Contains no operation, no HTTP and no journal. `hub.api.table` lists them, `hub.
 `hub.api.service` runs them.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
@@ -19,6 +19,7 @@ from hub.console.request import ConsoleResponse
 from hub.console.turns import ReadingTurns
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
+from hub.monitoring.connection_steps import ConnectionStep
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 
@@ -64,6 +65,8 @@ class ApiParts:
     live: Live
     turns: ReadingTurns  #: the same as those of the pages: both together have their bound
     now: Callable[[], datetime]  #: the wall clock, aware and in UTC
+    #: tests the connection with a partner in both directions; raises `RequestRefused`
+    test_partner: Callable[[str, datetime], Awaitable[Sequence[ConnectionStep]]]
     checks: Callable[[], Awaitable[Mapping[str, tuple[str, Phrase | str]]]]  #: of `/readyz`: code and details of each
 
     def names(self) -> tuple[Mapping[str, str], str, date]:

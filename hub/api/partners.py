@@ -9,7 +9,7 @@ from hub.api.messages import CURSOR
 from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_order, answer_value, in_path
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.schemas import write_json
-from hub.api.values import ApiPartner, ApiPartnerList, ApiPauseResult, ApiUnitList
+from hub.api.values import ApiConnectionTest, ApiPartner, ApiPartnerList, ApiPauseResult, ApiUnitList
 from hub.config import Partner
 from hub.console import reading
 from hub.console.permissions import Permission
@@ -71,6 +71,12 @@ async def read_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     partner = _find_partner(parts, call)
     standing = await parts.turns.look(partner_state.read_partner_standing, partner.code)
     return answer_value(ApiPartner.of(partner, standing, parts.live.config.upstream), call)
+
+
+async def run_connection_test(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Test the connection with a partner, in both directions."""
+    steps = await parts.test_partner(_find_partner(parts, call).code, call.now)
+    return answer_value(ApiConnectionTest(works=not any(each.failed for each in steps), steps=steps), call)
 
 
 async def pause_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
@@ -143,6 +149,18 @@ OPERATIONS = (
         parameters=(_CODE,),
         answers=ApiPartner,
         run=read_partner,
+    ),
+    ApiOperation(
+        name="testPartner",
+        method="POST",
+        path="/partners/{partner}/test",
+        tag="partners",
+        about=phrase("Test the connection with a partner in both directions, step by step. It takes some seconds."),
+        scopes=(Permission.SEE_PARTNERS,),
+        whole=True,
+        parameters=(_CODE,),
+        answers=ApiConnectionTest,
+        run=run_connection_test,
     ),
     ApiOperation(
         name="pausePartner",

@@ -29,6 +29,7 @@ from hub.journal.queue.replay_rules import ItemState, PlanState
 from hub.journal.queue.timeline import DeliveryStage
 from hub.journal.search import DeliverySummary, RefusedCall
 from hub.language.phrases import Phrase, phrase
+from hub.monitoring.connection_steps import ConnectionStep
 from hub.monitoring.failures import FailureGroup
 from hub.monitoring.overview import BoundedCount, Concern, Overview, PartnerOverview
 from hub.partner.circuit_breaker import BreakerPosition
@@ -588,6 +589,14 @@ class ApiPartnerList:
     """The partners, sorted by code."""
 
     items: Sequence[ApiPartner]
+
+
+@attrs.frozen(kw_only=True)
+class ApiConnectionTest:
+    """What a connection test has found."""
+
+    works: Annotated[bool, phrase("whether no step failed")]
+    steps: Sequence[ConnectionStep]
 
 
 @attrs.frozen(kw_only=True)

@@ -171,7 +171,7 @@ class ConsolePages:
         ),
         init=False,
     )
-    _partners: PartnerPages = attrs.field(
+    partners: PartnerPages = attrs.field(
         default=attrs.Factory(
             lambda self: PartnerPages(self._journal, self._work, self.live, self.turns, self._manager), takes_self=True
         ),
@@ -494,7 +494,7 @@ class ConsolePages:
 
     async def _partner(self, visit: Visit) -> ConsoleResponse:
         user, asked = visit.session.user, visit.asked
-        deed = self._partners.act if asked.method == "POST" else self._partners.show
+        deed = self.partners.act if asked.method == "POST" else self.partners.show
         shown = await deed(asked, user, visit.now)
         if isinstance(shown, str):
             return ConsoleResponse(status=303, location=shown)

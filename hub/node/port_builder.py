@@ -183,7 +183,12 @@ def _refuse_early(problem: Problem, request: BoundedRequest) -> tuple[dict[str, 
 def _api(frame: NodeFrame, database: DatabaseParts, pages: ConsolePages) -> ApiResource:
     """Return the API, which has its turns with the pages."""
     parts = ApiParts(
-        journal=database.journal, live=frame.live, turns=pages.turns, now=frame.now, checks=pages.list_checks
+        journal=database.journal,
+        live=frame.live,
+        turns=pages.turns,
+        now=frame.now,
+        test_partner=pages.partners.run_test,
+        checks=pages.list_checks,
     )
     return ApiResource(ApiService(parts), database.journal)
 

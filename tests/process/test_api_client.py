@@ -93,6 +93,8 @@ def test_a_generated_client_runs_the_stories(hub, client):
     hub.cli("give-up", letter.id, "--reason", "gửi nhầm", "--yes")
     hub.letterbox("vpub")
     client("partners.resume_partner", "vpub", body=client.model("ReasonGiven", reason="xong"))
+    tested = client("partners.test_partner", "vpub")
+    assert tested.works, [(each.name, each.found) for each in tested.steps]
     order = client.model("ReplayOrder", reason="đã sửa", id=[letter.id], recipient="H55.1", start=True)
     plans = [client("replays.make_plan", body=order, idempotency_key="k1", status=202) for _ in range(2)]
     assert plans[0].id == plans[1].id, "the same order"

@@ -168,19 +168,26 @@ class PartnerPages:
         }
         return PartnerPage("partner", said)
 
-    async def _test(self, code: str, now: datetime) -> PartnerPage:
+    async def run_test(self, code: str, now: datetime) -> list[ConnectionStep]:
+        """Test the connection with the partner *code* in both directions, and return the steps.
+
+        Raises `RequestRefused` if there is no such partner, or if too many tests wait already.
+        """
         config = self._live.config
         if code not in config.partners:
             raise refuse_as_absent()
         if len(self._testing.waiting) >= TESTS:
             raise refuse_as_busy(10)
         out = await self._testing.run(self._managed.test, config, code, now)
-        into = await self._turns.look(_list_inbound, config, code, now)
+        return [*out, *await self._turns.look(_list_inbound, config, code, now)]
+
+    async def _test(self, code: str, now: datetime) -> PartnerPage:
+        steps = await self.run_test(code, now)
         said = {
             "code": code,
             "directions": [
-                (DIRECTION_NAMES[CallDirection.OUT], list(out)),
-                (DIRECTION_NAMES[CallDirection.IN], into),
+                (DIRECTION_NAMES[direction], [each for each in steps if each.direction is direction])
+                for direction in CallDirection
             ],
             "step_names": STEP_NAMES,
             "verdict_names": VERDICT_NAMES,
