@@ -46,6 +46,7 @@ CHOOSING = (
     ApiParameter("delivery", phrase("it has a delivery in this state"), kind=DeliveryState),
     ApiParameter("kind", phrase("service and kind, such as documents/document")),
     ApiParameter("partner", phrase("sending or receiving partner")),
+    ApiParameter("sent_to", phrase("receiving partner; with `delivery`: of the delivery in that state")),
     ApiParameter("unit", phrase("sending or receiving agency")),
     ApiParameter("recipient", phrase("receiving agency")),
     ApiParameter("refusal", phrase("code of the hub's refusal")),

@@ -55,6 +55,7 @@ class ApiReplayOrder:
     delivery: str | None = None
     kind: str | None = None
     partner: str | None = None
+    sent_to: str | None = None
     unit: str | None = None
     recipient: str | None = None
     refusal: str | None = None

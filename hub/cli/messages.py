@@ -108,6 +108,12 @@ _AGAIN = 1.0
 @click.option("--refusal", metavar="CODE", help=t("The hub refused it with this code."))
 @click.option("--answer", metavar="CODE", help=t("A partner answered a delivery with this code."))
 @click.option("--recipient", help=t("A receiving unit."))
+@click.option(
+    "--to",
+    "sent_to",
+    metavar="CODE",
+    help=t("A receiving partner; with --delivery-state, of the delivery in that state."),
+)
 @click.option("--newest", "-n", type=WholeNumber(1), help=t("The newest ones, so many."))
 @click.option("--limit", type=WholeNumber(1), help=t("The oldest ones, so many."))
 @click.option("--after", metavar="ID", help=t("Continue behind the message with this id, the last one of a page."))

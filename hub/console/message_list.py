@@ -40,6 +40,7 @@ CHOOSING: Mapping[str, str] = {
     "delivery": "delivery_state",
     "kind": "kind",
     "partner": "partner",
+    "sent_to": "sent_to",
     "unit": "unit",
     "recipient": "recipient",
     "refusal": "refusal",

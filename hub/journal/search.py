@@ -65,7 +65,8 @@ class MessageFilter:
     cause: str | None = None  #: name of the cause of its refusal, or of a dead delivery (`hub.domain.failure_causes`)
     recipient: str | None = None  #: the unit of a delivery
     sent_by: str | None = None  #: the sending partner
-    sent_to: str | None = None  #: the partner of a delivery
+    #: the partner of a delivery; a delivery to it is in `delivery_state`, if that is given, too
+    sent_to: str | None = None
     beside: str | None = None  #: a partner that neither sent it nor gets it
     #: only accepted messages that one of these units sent or gets, or whose document they answer
     visible: tuple[str, ...] | None = None
@@ -97,7 +98,7 @@ def _where(wanted: MessageFilter) -> list[Condition]:
     made = gets.where(*_is_to(other.c.partner, wanted.partners))
     conditions = [
         wanted.state and table.c.state == wanted.state,
-        wanted.delivery_state and made.where(other.c.state == wanted.delivery_state),
+        wanted.delivery_state and not wanted.sent_to and made.where(other.c.state == wanted.delivery_state),
         wanted.partner and sa.or_(table.c.partner == wanted.partner, made.where(other.c.partner == wanted.partner)),
         wanted.message_id and table.c.message_id == wanted.message_id,
         wanted.unit and sa.or_(table.c.sender == wanted.unit, made.where(other.c.recipient == wanted.unit)),
@@ -111,13 +112,18 @@ def _where(wanted: MessageFilter) -> list[Condition]:
         wanted.cause and _has_cause(wanted.cause, wanted.partners),
         wanted.recipient and made.where(other.c.recipient == wanted.recipient),
         wanted.sent_by and table.c.partner == wanted.sent_by,
-        wanted.sent_to and made.where(other.c.partner == wanted.sent_to),
+        wanted.sent_to and made.where(*_is_one(other, wanted.sent_to, wanted.delivery_state)),
         wanted.beside and sa.and_(table.c.partner != wanted.beside, ~gets.where(other.c.partner == wanted.beside)),
         wanted.visible is not None and _is_visible(wanted.visible),
         wanted.partners is not None and sa.or_(table.c.partner.in_(wanted.partners), made),
         wanted.services_hidden and table.c.service.not_in(wanted.services_hidden),
     ]
     return [*_within(table.c.id, wanted), *(each for each in conditions if isinstance(each, sa.ColumnElement))]
+
+
+def _is_one(source: Any, partner: str, state: str | None) -> list[Condition]:
+    """Return the conditions that a delivery is to *partner*, and in *state* (None: any)."""
+    return [source.c.partner == partner, *([source.c.state == state] if state else [])]
 
 
 def _has_code(column: sa.ColumnElement[Any], code: str) -> Condition:
@@ -197,7 +203,7 @@ def _list_ranges(tx: Transaction, wanted: MessageFilter) -> list[_Ranges]:
     found = [*_list_unit_ranges(left), *_list_partner_ranges(left)]
     if terms := _list_terms(wanted):
         found.append(_Ranges(left, terms=terms))
-    if wanted.delivery_state and wanted.delivery_state != DeliveryState.DELIVERED:
+    if wanted.delivery_state and wanted.delivery_state != DeliveryState.DELIVERED and not wanted.sent_to:
         found.append(_list_undelivered_ranges(tx, attrs.evolve(left, delivery_state=None), wanted.delivery_state))
     if wanted.service or wanted.kind or (wanted.state and not found):
         found.append(_list_kind_ranges(tx, left))
@@ -237,8 +243,10 @@ def _list_partner_ranges(left: MessageFilter) -> Iterator[_Ranges]:
         shared = _list_shared_ranges(attrs.evolve(left, sent_by=None), table.c.partner, left.sent_by, sa.false())
         yield attrs.evolve(shared, made=None)
     if left.sent_to:
-        to_partner = sa.and_(delivery.c.partner == left.sent_to, TO_PARTNER, *ours)
-        yield _Ranges(attrs.evolve(left, sent_to=None), (), to_partner)
+        state = left.delivery_state
+        index = UNDELIVERED if state and state != DeliveryState.DELIVERED else TO_PARTNER
+        to_partner = sa.and_(*_is_one(delivery, left.sent_to, state), index, *ours)
+        yield _Ranges(attrs.evolve(left, sent_to=None, delivery_state=None), (), to_partner)
     if left.partners is not None and len(left.partners) <= _UNITS:
         states = _list_states(left)
         sent = [

@@ -44,6 +44,7 @@ class SearchRequest:
     answer: str | None = None
     cause: str | None = None  #: the name of the cause of a failure
     partner: str | None = None  #: the sender's, or that of a delivery
+    sent_to: str | None = None  #: the partner of a delivery
     unit: str | None = None  #: the From unit or a recipient: a code, an alias, a name or its abbreviation
     recipient: str | None = None  #: likewise
     message_id: str | None = None
@@ -83,6 +84,8 @@ def plan_search(
     unknown = []
     if asked.partner and not is_known_partner(tx, asked.partner, partners):
         unknown.append(UnknownName("partner", asked.partner))
+    if asked.sent_to and not is_known_partner(tx, asked.sent_to, partners):
+        unknown.append(UnknownName("partner", asked.sent_to))
     if asked.cause and not _is_known_cause(tx, asked.cause, partners):
         unknown.append(UnknownName("cause", asked.cause))
     codes: dict[str, str | None] = {}
@@ -104,11 +107,13 @@ def plan_search(
         partner=asked.partner,
         message_id=asked.message_id,
         sent_by=(upstream or "-") if asked.direction is Direction.IN else None,
-        sent_to=(upstream or "-") if asked.direction is Direction.OUT else None,
+        sent_to=(upstream or "-") if asked.direction is Direction.OUT else asked.sent_to,
         beside=upstream if asked.direction is Direction.WITHIN and upstream else None,
         unit=codes["unit"],
         recipient=codes["recipient"],
     )
+    if asked.sent_to not in (None, base.sent_to):  # out of the province, and to another partner
+        base = attrs.evolve(base, ids=())
     reading = read_box(asked.text, units, partners)
     filters = tuple(narrow for each in reading.looks if (narrow := _narrow(base, each)) is not None)
     return SearchPlan(filters if reading.looks else (base,), reading, tuple(unknown))

@@ -205,6 +205,8 @@ def searches(count: int) -> Mapping[str, MessageFilter]:
         "recipient": MessageFilter(recipient="H55.7"),
         "came from a partner": MessageFilter(sent_by="p7"),
         "went to a partner": MessageFilter(sent_to="p7"),
+        "dead at a partner": MessageFilter(sent_to="p31", delivery_state="dead"),
+        "delivered to a partner": MessageFilter(sent_to="p7", delivery_state="delivered"),
         "within the province": MessageFilter(beside="vpcp"),
         "of a reader": MessageFilter(visible=("H55.7", "H55.8")),
     }

@@ -10,7 +10,7 @@ from hub.console import layout
 from hub.console.exchange import overview_page
 from hub.console.permissions import Role
 from hub.domain.ids import make_id
-from hub.domain.model import Event, Problem, Receive
+from hub.domain.model import DeliveryState, Event, Problem, Receive
 from hub.journal import events, nodes
 from hub.journal.queue import partner_state
 from hub.language.languages import Language
@@ -19,6 +19,7 @@ from hub.monitoring.overview import BoundedCount
 from hub.store import transactions
 from tests import pki
 from tests.console_town import Browser
+from tests.journal.test_replay_plans import push
 from tests.province import NOW
 
 
@@ -84,12 +85,12 @@ def test_a_number_leads_to_the_list_of_what_it_counts(town, op):
     op.get("/")
     assert [link for link in op.links() if link.startswith("/messages?")] == [
         "/messages?partner=sotttt&state=refused&since=24%2F11%2F2026",
-        "/messages?partner=vpub&delivery=waiting",
+        "/messages?sent_to=vpub&delivery=waiting",
     ]
     places = [link for link in op.links() if link.startswith("/events?kind=")]
     op.get("/messages?partner=sotttt&state=refused&since=24%2F11%2F2026")
     assert [link for link in op.links() if link.startswith("/messages/")] == [f"/messages/{refused_message}"]
-    op.get("/messages?partner=vpub&delivery=waiting")
+    op.get("/messages?sent_to=vpub&delivery=waiting")
     assert [link for link in op.links() if link.startswith("/messages/")] == [f"/messages/{waiting}"]
     op.get("/")
     assert places == [
@@ -101,6 +102,24 @@ def test_a_number_leads_to_the_list_of_what_it_counts(town, op):
         assert op.page.count("<li><time") == count
     for place in {link for link in op.links() if link.startswith("/") and "lang=" not in link}:
         assert op.get(place).status == 200, place
+
+
+def test_a_number_of_a_partner_leads_to_none_of_its_own_messages_and_to_no_other_delivery(town, op):
+    """Vpub sends one that waits for vpcp, and one to itself and vpcp has gone to vpcp and waits for vpub."""
+    own = town.take(1, "H55.01", "G22", partner="vpub")
+    both = town.take(2, "H55.13", "H55.01", "G22")
+    push(town.engine, DeliveryState.DELIVERED, partner="vpcp")
+    late = town.take(3, "H55.01", "G22", partner="vpub")
+    for place, found in (
+        ("/messages?sent_to=vpub&delivery=waiting", [both]),
+        ("/messages?sent_to=vpcp&delivery=waiting", [late]),
+        ("/messages?sent_to=vpcp&delivery=delivered", [both, own]),
+        ("/messages?sent_to=vpcp&delivery=waiting&direction=out", [late]),
+        ("/messages?sent_to=vpub&direction=out", []),
+    ):
+        assert op.get(place).status == 200
+        assert [link for link in op.links() if link.startswith("/messages/")] == [f"/messages/{each}" for each in found]
+    assert op.get("/messages?sent_to=nobody").status == 422
 
 
 @pytest.mark.usefixtures("op")

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from hub.domain import search_terms
 from hub.domain.ids import make_first_id, make_first_id_of, make_id, make_moment, read_moment
-from hub.domain.model import Event, MessageState
+from hub.domain.model import DeliveryState, Event, MessageState
 from hub.domain.search_terms import split_words
 from hub.journal import events, search, search_index
 from hub.journal.search import MessageFilter
@@ -71,6 +71,7 @@ def draw(chance, kept):
         "answer": chance.choice(["E05", "e07", "HTTP 503", "none"]),
         "sent_by": one["partner"],
         "sent_to": chance.choice(partners),
+        "delivery_state": chance.choice([each["state"] for each in one["made"]] or [*DeliveryState]),
         "beside": chance.choice(["vpcp", "hub"]),
         "recipient": chance.choice(recipients),
         "visible": chance.choice([units, ("H55.01",), ()]),
@@ -99,7 +100,13 @@ def fits(one, wanted):
             wanted.refusal is None or wanted.refusal in search_terms.list_codes(one["refusal"]),
             wanted.answer is None or wanted.answer.lower() in one["answers"],
             wanted.sent_by in (None, one["partner"]),
-            wanted.sent_to is None or any(each["partner"] == wanted.sent_to for each in made),
+            wanted.sent_to is None
+            or any(
+                each["partner"] == wanted.sent_to and wanted.delivery_state in (None, each["state"]) for each in made
+            ),
+            wanted.delivery_state is None
+            or wanted.sent_to is not None
+            or any(each["state"] == wanted.delivery_state for each in made),
             wanted.beside is None or wanted.beside not in partners,
             wanted.recipient is None or any(each["recipient"] == wanted.recipient for each in made),
             visible,

@@ -1,6 +1,6 @@
 """What the overview page shows of each number, and where each leads. Pure; reads no journal.
 
-A number leads to the list of what it counts. The list of messages also finds those that the partner itself sent.
+A number leads to the list of what it counts; a message with several of these deliveries is one row of its list.
 """
 
 from collections.abc import Mapping
@@ -72,7 +72,7 @@ def link_refused_messages(found: PartnerOverview, day: datetime) -> LinkedCount:
 
 
 def _place_of_deliveries(partner: str, state: DeliveryState) -> str:
-    return build_page_path("messages", partner=partner, delivery=str(state))
+    return build_page_path("messages", sent_to=partner, delivery=str(state))
 
 
 def _place_of_refused(partner: str, day: datetime) -> str:
