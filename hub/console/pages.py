@@ -369,7 +369,9 @@ class ConsolePages:
         async def judge(stored: str | None) -> ConsoleSession | CodeWait | CodeMissing | None:
             return await self._compare(password, enter, stored)
 
-        again, found = await self._try(name, asked.address, judge)
+        tried: tuple[datetime | None, ConsoleSession | CodeWait | CodeMissing | None]
+        tried = await self._try(name, asked.address, judge)
+        again, found = tried
         if again is not None:
             later, seconds = self._say_later(again)
             return attrs.evolve(await self._ask_to_sign_in(asked, later, 429), retry_after=seconds)
