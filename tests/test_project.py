@@ -69,7 +69,8 @@ def test_a_node_installs_what_the_hub_imports_and_not_what_only_the_demo_does():
     }
     node = imported([*(files - stage), ROOT / "tap.py", *(ROOT / "twisted").rglob("*.py")])
     extras = PYPROJECT["project"]["optional-dependencies"]
-    assert node == required([*PYPROJECT["project"]["dependencies"], *extras["amqp"], *extras["hsm"]]) - {"tzdata"}
+    apart = [*extras["amqp"], *extras["hsm"], *extras["pades"]]
+    assert node == required([*PYPROJECT["project"]["dependencies"], *apart]) - {"tzdata"}
     assert imported(stage) - node == required(extras["demo"]) == set(LIBRARIES)
 
 
@@ -89,7 +90,8 @@ def test_an_operator_can_install_what_a_node_runs_with_by_its_hashes():
     staged = required([*extras["demo"], *groups["build"]])
     assert required(PYPROJECT["project"]["dependencies"]) < node.keys()
     assert staged < demo.keys() - node.keys()
-    assert required([*extras["amqp"], *extras["hsm"], *groups["dev"][1:]]) < everything.keys() - demo.keys()
+    apart = [*extras["amqp"], *extras["hsm"], *extras["pades"]]
+    assert required([*apart, *groups["dev"][1:]]) < everything.keys() - demo.keys()
 
 
 def test_twisted_folder_stays_a_dropin():

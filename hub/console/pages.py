@@ -96,7 +96,7 @@ from hub.report.form.book import Book
 from hub.report.form.period import find_month_containing
 from hub.report.output.body import arrange_body, write_check_findings
 from hub.report.output.words import group_columns, write_column_sums
-from hub.report.signed import sealed, signed
+from hub.report.signed import sealed, signed, signed_pdf
 from hub.report.signed.declaration_workbook import Misfilled
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security.certificates import Purpose, hash_certificate
@@ -824,6 +824,7 @@ class ConsolePages:
         said = {
             "standing": found,
             "needs_drafter": self._needs_drafter(form),
+            "pdf": signed_pdf.is_pades_installed() and not self._needs_drafter(form),
             "form": asked.form,
             "period": asked.period,
             "unit": asked.members[0],
@@ -890,6 +891,8 @@ class ConsolePages:
         kept, uploaded = found.kept, file.read() if file else b""
         by, now = user.name, visit.now
         try:
+            if uploaded.startswith(signed_pdf.BEGINS):
+                return await self._take_signed_pdf(visit, form, unit, period, uploaded)
             said = None  # the drafter's document once more is recognised in the transaction
             if uploaded != found.octets or found.sha256 == kept.message.sha256:
                 said = await self.turns.alone(signed.verify_official_signature, found.octets, uploaded)
@@ -913,6 +916,22 @@ class ConsolePages:
         return ConsoleResponse(
             status=303, location=layout.build_page_path("signing", form, kept.said.report.total.unit, period)
         )
+
+    async def _take_signed_pdf(
+        self, visit: Visit, form: str, unit: str, period: str, uploaded: bytes
+    ) -> ConsoleResponse:
+        """Record a PDF that an official has signed. Raises Rejected."""
+        user, officials = visit.session.user, self.live.config.officials
+        found = await self._counted(
+            visit, form, standing.write_signable_papers, user, await self._book(), form, unit, period
+        )
+        if found is None or officials is None:
+            raise Rejected(Problem("official-unknown", "hub.toml: [officials]"))
+        kept, papers = found
+        said = await self.turns.alone(signed_pdf.verify_signed_pdf, papers, uploaded, officials.certificates)
+        accept = partial(submission.accept_signed_pdf, by=user.name, now=visit.now)
+        await self._journal.admit(CONSOLE, accept, self.live.province, kept, uploaded, said)
+        return ConsoleResponse(status=303, location=layout.build_page_path("signing", form, unit, period))
 
     async def _message(self, visit: Visit, identity: str, rest: tuple[str, ...]) -> ConsoleResponse:
         user = visit.session.user

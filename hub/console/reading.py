@@ -264,9 +264,7 @@ def write_report_file(
     asked = read_visible_sources(tx, user, book, form, unit, period)
     given = given_paper.read_given_paper(tx, asked.bare) if kind in PAPER else None
     if given is not None:
-        words = (given.report, given.names, given.evidence, language, None)
-        content = formats.write_report(kind, *words, receiver=asked.receiver, revision=given.revision)
-        return ReportFile(asked.bare, content)
+        return ReportFile(asked.bare, given.write(kind, language))
     if kind not in LISTED:
         return ReportFile(asked.bare, _written(kind, asked, asked.count(now), (), language))
     if kind == "xml":

@@ -20,7 +20,7 @@ from hub.journal import blobs
 from hub.report.counting import evidence
 from hub.report.form.book import Book
 from hub.store.transactions import Transaction
-from hub.workload import revisions, submission
+from hub.workload import given_paper, revisions, submission
 from hub.workload.revisions import Revision
 from hub.workload.submission import KeptRevision
 from hub.workload.unit_report import ReportSources
@@ -120,6 +120,19 @@ def read_given_revision(
         return None
     sha256 = submission.read_signing_base(tx, kept).sha256
     return GivenRevision(kept=kept, sha256=sha256, octets=blobs.read_blob(tx, sha256))
+
+
+def write_signable_papers(
+    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str
+) -> tuple[KeptRevision, list[bytes]] | None:
+    """Return the newest revision and what a signed PDF of it is compared with; None without a revision.
+
+    Raises `RequestRefused`.
+    """
+    asked = reading.read_visible_sources(tx, user, book, form, unit, period)
+    kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
+    given = given_paper.read_given_paper(tx, asked.bare)
+    return None if kept is None or given is None else (kept, given_paper.write_signable_pdfs(given))
 
 
 def _counted(tx: Transaction, asked: ReportSources, now: datetime) -> submission.CountedReport:

@@ -126,6 +126,9 @@ SENTENCES: dict[str, Phrase] = {
         "The hub cannot sign the packet: take out comments and CDATA sections, and keep one edXMLHeader"
     ),
     "packet-unsigned": phrase("The packet is not signed; sign the whole packet (enveloped XMLDSig)"),
+    "pdf-unsupported": phrase(
+        "This hub cannot verify signed PDF files; sign the XML file, or ask the operator to install the extra pades"
+    ),
     "period-not-closed": phrase(
         "The month named is not closed; wait until the hub closes it early in the morning, or ask the "
         "operator to close it"

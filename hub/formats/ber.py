@@ -14,8 +14,9 @@ _DEEPEST = 40
 #: Maximum of elements in one encoding. A mail of 20 MB, streamed in pieces of a thousand octets, has 15,000.
 _MOST = 100_000
 _CONSTRUCTED, _PIECES, _STRING = 0x20, 0x24, 0x04
-#: SET OF, and the tags that replace it in CMS: the implicit [0] and [1].
-_SETS = (0x31, 0xA0, 0xA1)
+#: SET OF, and the tags that replace it in CMS: the implicit [0] and [1]. There they hold SEQUENCEs. One that holds anything
+#: else is a sequence itself, as the algorithm in CMSAlgorithmProtection (RFC 6211).
+_SET, _PERHAPS_SETS, _SEQUENCE = 0x31, (0xA0, 0xA1), 0x30
 _END = b"\x00\x00"
 
 
@@ -25,6 +26,16 @@ def make_definite(octets: bytes) -> bytes:
     if end != len(octets):
         raise ValueError("there is data after the element")
     return element
+
+
+def cut_padding(octets: bytes) -> bytes:
+    """Return the element of definite length in *octets* without the zeros after it. Raises ValueError."""
+    if len(octets) < 2:
+        raise ValueError("cut short")
+    size, content = _size(octets, 2, octets[1])
+    if len(octets) < content + size or octets[content + size :].strip(b"\0"):
+        raise ValueError("there is data after the element")
+    return octets[: content + size]
 
 
 def split_ber_elements(element: bytes) -> list[bytes]:
@@ -93,7 +104,8 @@ def _whole(tag: int, parts: list[bytes]) -> bytes:
         if any(part[0] != _STRING for part in parts):
             raise ValueError("a string with parts of another type")
         return _written(_STRING, b"".join(part[_head(part) :] for part in parts))
-    return _written(tag, b"".join(sorted(parts) if tag in _SETS else parts))
+    is_set = tag == _SET or (tag in _PERHAPS_SETS and all(part[0] == _SEQUENCE for part in parts))
+    return _written(tag, b"".join(sorted(parts) if is_set else parts))
 
 
 def _written(tag: int, content: bytes) -> bytes:

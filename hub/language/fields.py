@@ -39,6 +39,7 @@ FIELDS: Mapping[str, Phrase] = {
     "facts": phrase("facts"),
     "fields": phrase("number of fields"),
     "form": phrase("form"),
+    "format": phrase("format of the file"),
     "from": phrase("answered by"),
     "hash": phrase("hash"),
     "heard_at": phrase("answered at"),

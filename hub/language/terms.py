@@ -577,6 +577,9 @@ TERMS: Mapping[str, Term] = {
     "links/link-probed": Term(phrase("minutes probed"), phrase("The minutes in which the link was probed.")),
     "links/link-up": Term(phrase("minutes up"), phrase("The probed minutes in which the link was up.")),
     "reports/report": Term(phrase("workload report"), phrase("A sealed report of a unit for a form and a period.")),
+    "reports/signed-pdf": Term(
+        phrase("signed PDF of a report"), phrase("The PDF of a revision with the signature of an official.")
+    ),
     "publications/report": Term(phrase("published report"), phrase("A sealed report that a person has published.")),
     "reports/declaration": Term(phrase("declaration"), phrase("Figures that a unit declares for a form and a period.")),
     "verdicts/verdict": Term(phrase("verdict on a report"), phrase("What a recipient decided about a report.")),

@@ -1,9 +1,11 @@
 """The service `reports`: sealed reports of units, on their way to the systems that they are submitted to.
 
-Knows the hub's own message: the sealed report itself (`xsd/lienthong/1/report.xsd`). Its delivery is recorded as the
-fact `submitted`. The recipient's later decision arrives as a message of `verdicts`.
+Knows the hub's own messages: the sealed report itself (`xsd/lienthong/1/report.xsd`), and the PDF of it that an official
+has signed, in an envelope that says of which report. The delivery of the first is recorded as the fact `submitted`. The
+recipient's later decision arrives as a message of `verdicts`.
 """
 
+import base64
 import json
 from datetime import datetime
 
@@ -17,12 +19,26 @@ from hub.services import Service
 
 NAME = "reports"
 REPORT = "urn:lienthong:report:1"
+_SIGNED_PDF = f"{{{REPORT}}}SignedPdf"
 ACCEPTED, RETURNED, SUBMITTED = "accepted", "returned", "submitted"
 
 
 def make_revision_key(form: str, unit: str, period: str, revision: int) -> str:
     """Return the business key of one revision of a report."""
     return json.dumps([form, unit, period, revision], ensure_ascii=False, separators=(",", ":"))
+
+
+def wrap_signed_pdf(pdf: bytes, form: str, unit: str, period: str, revision: int) -> bytes:
+    """Return the message with the signed PDF of a revision."""
+    said = {"form": form, "unit": unit, "period": period, "revision": str(revision)}
+    root = etree.Element(_SIGNED_PDF, said, nsmap={None: REPORT})  # type: ignore[dict-item]
+    root.text = base64.b64encode(pdf).decode()
+    return etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+
+
+def unwrap_signed_pdf(octets: bytes) -> bytes:
+    """Return the PDF in a message of `wrap_signed_pdf`, which the hub itself wrote."""
+    return base64.b64decode(safe_xml.parse_safe_xml(octets).text or "")
 
 
 def read_report_record(octets: bytes, at: datetime, message: str) -> Record:
@@ -41,10 +57,20 @@ def read_report_record(octets: bytes, at: datetime, message: str) -> Record:
     return Record(kind="report", sender=unit, keys=(one,), subject=f"{_title(form)} {period.get('text', '')}".strip())
 
 
+def _read_record(octets: bytes, at: datetime, message: str) -> Record:
+    """Read the record of a sealed report, or of its signed PDF, which brings no fact. Raises Rejected."""
+    root = safe_xml.parse_safe_xml(octets)
+    if root.tag != _SIGNED_PDF:
+        return read_report_record(octets, at, message)
+    form, unit, period, revision = (root.get(name, "") for name in ("form", "unit", "period", "revision"))
+    key = make_revision_key(form, unit, period, int(revision))
+    return Record(kind="signed-pdf", sender=unit, keys=(key,), subject=f"{form} {period}")
+
+
 def _title(form: etree._Element) -> str:
     return next(
         (each.text or "" for each in form if each.tag == f"{{{REPORT}}}Title" and each.get("language") == "vi"), ""
     )
 
 
-SERVICE = Service(name=NAME, read=read_report_record, milestones=frozenset({ACCEPTED, RETURNED}), synced=SUBMITTED)
+SERVICE = Service(name=NAME, read=_read_record, milestones=frozenset({ACCEPTED, RETURNED}), synced=SUBMITTED)

@@ -1,14 +1,21 @@
-"""Reads the newest given-out revision of a report as its paper shows it: the sealed numbers, and who signed them.
+"""Prints the newest given-out revision of a report as paper: the sealed numbers, and who signed them.
 
-Writes no file format and counts nothing.
+Counts nothing. The PDF that an official has signed is given as it is.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import attrs
 
+from hub.domain.model import ReportState
+from hub.journal import blobs
+from hub.language.languages import Language
 from hub.report.counting.counting import Report
+from hub.report.output import formats
+from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision, PrintedSignature
+from hub.services import reports
 from hub.store.transactions import Transaction
 from hub.workload import revisions, submission
 from hub.workload.revisions import RevisionSignature
@@ -23,6 +30,22 @@ class GivenPaper:
     names: dict[str, str]  #: by the codes of its units
     evidence: str  #: the SHA-256 of the list of facts behind it
     revision: PrintedRevision
+    receiver: str  #: the name of the receiver
+    signed_pdf: bytes | None = None  #: the PDF that an official has signed
+
+    def write(self, kind: str, language: Language, charts: Iterable[Plot] = ()) -> bytes:
+        """Return the paper as `html` or `pdf`. A signed PDF has the language and the charts that it has."""
+        if kind == "pdf" and self.signed_pdf is not None:
+            return self.signed_pdf
+        said = {"receiver": self.receiver, "charts": charts, "revision": self.revision}
+        return formats.write_report(kind, self.report, self.names, self.evidence, language, None, **said)  # type: ignore[arg-type]
+
+
+def write_signable_pdfs(given: GivenPaper) -> list[bytes]:
+    """Return the PDF that an official may sign, in each language: as it was before anyone signed it."""
+    closed = attrs.evolve(given.revision, state=ReportState.CLOSED, drafter=None, head=None)
+    unsigned = attrs.evolve(given, revision=closed, signed_pdf=None)
+    return [unsigned.write("pdf", language) for language in Language]
 
 
 def read_given_paper(tx: Transaction, asked: ReportSources) -> GivenPaper | None:
@@ -32,8 +55,10 @@ def read_given_paper(tx: Transaction, asked: ReportSources) -> GivenPaper | None
     if kept is None:
         return None
     *_, found = revisions.list_revisions(tx, *address)
-    report = kept.said.report
+    report, signed = kept.said.report, revisions.find_signed_pdf(tx, kept.said)
     return GivenPaper(
+        receiver=asked.receiver,
+        signed_pdf=None if signed is None else reports.unwrap_signed_pdf(blobs.read_blob(tx, signed.sha256)),
         report=attrs.evolve(report, form=attrs.evolve(report.form, notes=asked.form.notes)),
         names=dict(kept.said.names),
         evidence=kept.said.evidence,

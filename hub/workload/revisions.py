@@ -22,7 +22,7 @@ from hub.services import verdicts as told
 from hub.store.tables import SEARCHED, fact, message
 from hub.store.transactions import Transaction
 
-_DRAFTED, _SIGNED = "drafted", "signed"
+_DRAFTED, _SIGNED, _SIGNED_PDF = "drafted", "signed", "signed-pdf"
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +37,7 @@ class RevisionSignature:
     serial: str  #: the serial number of the certificate, in hexadecimal
     signed_at: str  #: the time of signing, by the official's clock
     at: datetime  #: when the hub received it
+    format: str = "xml"  #: or `pdf`
 
 
 @attrs.frozen(kw_only=True)
@@ -77,12 +78,20 @@ class Revision:
 
 
 def name_revision(
-    service: str, form: str, unit: str, period: str, revision: int, *, signed: bool = False, drafted: bool = False
+    service: str,
+    form: str,
+    unit: str,
+    period: str,
+    revision: int,
+    *,
+    signed: bool = False,
+    drafted: bool = False,
+    pdf: bool = False,
 ) -> str:
-    """Return the message id of a revision of a report, or of the document with an official's signature (*signed*), or
-    with the first of two signatures (*drafted*).
+    """Return the message id of a revision of a report, or of the document with an official's signature (*signed*), with
+    the first of two signatures (*drafted*), or of its signed PDF (*pdf*).
     """
-    step = f"/{_SIGNED}" if signed else f"/{_DRAFTED}" if drafted else ""
+    step = f"/{_SIGNED}" if signed else f"/{_DRAFTED}" if drafted else f"/{_SIGNED_PDF}" if pdf else ""
     return f"{service}/{form}/{unit}/{period}/{revision}{step}"
 
 
@@ -124,6 +133,21 @@ def find_drafted_message(tx: Transaction, said: Sealed) -> Message | None:
     return search.find_accepted_message(tx, HUB, name_revision(*_name_parts(said), drafted=True))
 
 
+def find_signed_pdf(tx: Transaction, said: Sealed) -> Message | None:
+    """Return the message with the signed PDF of the sealed report *said*; None if there is none."""
+    return search.find_accepted_message(tx, HUB, name_revision(*_name_parts(said), pdf=True))
+
+
+def find_submittable_message(tx: Transaction, said: Sealed) -> Message | None:
+    """Return what is submitted of the signed report *said*: the signed document, or, where the PDF was signed, the sealed
+    report; None if no official has signed it.
+    """
+    document = find_signed_message(tx, said)
+    if document is None and find_signed_pdf(tx, said) is not None:
+        return search.find_accepted_message(tx, HUB, name_revision(*_name_parts(said)))
+    return document
+
+
 def _name_parts(said: Sealed) -> tuple[str, str, str, str, int]:
     report = said.report
     return reports.NAME, report.form.id, report.total.unit, report.period.text, said.revision
@@ -162,13 +186,19 @@ def _reasons(tx: Transaction, verdict: str) -> tuple[str, ...]:
 def _revision(tx: Transaction, unit: str, form: str, period: str, number: int, first: Message) -> Revision:
     key = reports.make_revision_key(form, unit, period, number)
     parts = (reports.NAME, form, unit, period, number)
-    names = (name_revision(*parts), name_revision(*parts, drafted=True), name_revision(*parts, signed=True))
-    sealed, drafted, signed = (search.find_accepted_message(tx, HUB, name) for name in names)
-    happened = [each for one in (first, sealed, drafted, signed) if one is not None for each in _events(tx, one.id)]
+    names = (
+        name_revision(*parts),
+        name_revision(*parts, drafted=True),
+        name_revision(*parts, signed=True),
+        name_revision(*parts, pdf=True),
+    )
+    sealed, drafted, signed, paper = (search.find_accepted_message(tx, HUB, name) for name in names)
+    kept = (first, sealed, drafted, signed, paper)
+    happened = [each for one in kept if one is not None for each in _events(tx, one.id)]
     revised = next((each for each in happened if each["event"] == "report-revised"), {})
     drafting, signing = (
         next((_signing(one, each) for each in happened if one and each["event"] == name), None)
-        for one, name in ((drafted, "report-drafted"), (signed, "report-signed"))
+        for one, name in ((drafted, "report-drafted"), (signed or paper, "report-signed"))
     )
     handed = {(each["at"], each["partner"]): each for each in happened if each["event"] == "report-handed-in"}
     outcomes = list_revision_verdicts(tx, unit, key)
@@ -217,7 +247,12 @@ def _state(
 def _signing(signed: Message, event: dict[str, Any]) -> RevisionSignature:
     said = {name: str(event[name]) for name in ("official", "name", "subject", "serial")}
     return RevisionSignature(
-        message=signed.id, sha256=signed.sha256, signed_at=str(event["signed-at"]), at=signed.received_at, **said
+        message=signed.id,
+        sha256=signed.sha256,
+        signed_at=str(event["signed-at"]),
+        at=signed.received_at,
+        format=str(event.get("format", "xml")),
+        **said,
     )
 
 

@@ -207,12 +207,62 @@ def accept_signed_report(
                 phrase("{name}: the newest is {revision}", name=name, revision=standing.revision),
             )
         )
+    if standing.state is ReportState.SIGNED:  # as PDF
+        raise Rejected(Problem("report-already-signed", name))
     if standing.state is not (ReportState.CLOSED if drafted is None else ReportState.DRAFTED):
         raise Rejected(Problem("report-not-closed", f"{name}: {standing.state}"))
     if standing.drafting is not None and standing.drafting.official == official.code:
         raise Rejected(Problem("signature-order", phrase("{official} is the drafter", official=official.code)))
     message = _take(tx, province, reports.NAME, uploaded, name, (), now)
-    body = {
+    body = _describe_signature(official, found, revision, by)
+    event = "report-drafted" if first else "report-signed"
+    events.append_events(tx, Event(event, now, message.id, body=body))
+    return SignedReturn(message=message, fresh=True, **said)  # type: ignore[arg-type]
+
+
+def accept_signed_pdf(
+    tx: Transaction, province: Province, kept: KeptRevision, uploaded: bytes, found: Signed, *, by: str, now: datetime
+) -> SignedReturn:
+    """Accept the PDF *uploaded* of the report *kept*, the newest revision, with the signature *found* of an official who
+    may sign it. The same file again returns the same message.
+
+    *found*: the result of `verify_signed_pdf`. The sealed report is then submitted as it is. Raises Rejected: as
+    `judge_official` does; `report-already-signed`; `report-other-revision`; `report-not-closed`; `signature-order` where
+    two persons sign, because both sign the XML.
+    """
+    report, officials, revision = kept.said.report, province.config.officials, kept.said.revision
+    unit, form, period = report.total.unit, report.form.id, report.period.text
+    transactions.lock_names(tx, [f"report {form} {unit} {period}"])
+    if officials is None:
+        raise Rejected(Problem("official-unknown", "hub.toml: [officials]"))
+    if officials.needs_drafter(form):
+        raise Rejected(Problem("signature-order", phrase("two persons sign the XML file")))
+    ancestors = list_unit_lineage(unit_registry.list_registry_units(tx), unit)
+    official = signed.judge_official(found, officials, ancestors, report.made_at, now)
+    content = reports.wrap_signed_pdf(uploaded, form, unit, period, revision)
+    name = name_revision(reports.NAME, form, unit, period, revision, pdf=True)
+    said = {"revision": revision, "place": SignaturePlace.HEAD, "official": official, "at": found.at}
+    known = revisions.find_signed_pdf(tx, kept.said)
+    if known is not None:
+        if blobs.read_blob(tx, known.sha256) != content:
+            raise Rejected(Problem("report-already-signed", name))
+        return SignedReturn(message=known, certificate=found.certificate, fresh=False, **said)  # type: ignore[arg-type]
+    *_, standing = revisions.list_revisions(tx, unit, form, period)
+    if standing.revision != revision:
+        told = phrase("{name}: the newest is {revision}", name=name, revision=standing.revision)
+        raise Rejected(Problem("report-other-revision", told))
+    if standing.state is not ReportState.CLOSED:
+        code = "report-already-signed" if standing.state is ReportState.SIGNED else "report-not-closed"
+        raise Rejected(Problem(code, f"{name}: {standing.state}"))
+    message = _take(tx, province, reports.NAME, content, name, (), now)
+    body = _describe_signature(official, found, revision, by) | {"format": "pdf"}
+    events.append_events(tx, Event("report-signed", now, message.id, body=body))
+    return SignedReturn(message=message, certificate=found.certificate, fresh=True, **said)  # type: ignore[arg-type]
+
+
+def _describe_signature(official: Official, found: Signed, revision: int, by: str) -> dict[str, object]:
+    """Return the body of the event of an accepted signature."""
+    return {
         "revision": revision,
         "official": official.code,
         "name": official.name,
@@ -222,9 +272,6 @@ def accept_signed_report(
         "signed-at": found.at.isoformat(),
         "by": by,
     }
-    event = "report-drafted" if first else "report-signed"
-    events.append_events(tx, Event(event, now, message.id, body=body))
-    return SignedReturn(message=message, fresh=True, **said)  # type: ignore[arg-type]
 
 
 def record_signature_refusal(
@@ -245,7 +292,7 @@ def submit_report(
     is marked `behind`), unless *reason* asks for a new revision. Raises Unended, Unclosed, Unreasoned, Unsigned.
     """
     officials, before = province.config.officials, _newest_of(tx, counted)
-    document = None if before is None else revisions.find_signed_message(tx, before.said)
+    document = None if before is None else revisions.find_submittable_message(tx, before.said)
     if before is not None and document is not None and not reason:
         _bring(tx, document, _routes((partner,)), now)
         behind = not before.said.says(counted.report, evidence.hash_evidence(counted.lines))
@@ -254,7 +301,7 @@ def submit_report(
         raise Unsigned
     else:
         kept = _keep(tx, province, reports.NAME, counted, (partner,), reason=reason, by=by, now=now)
-        document = revisions.find_signed_message(tx, kept.said)
+        document = revisions.find_submittable_message(tx, kept.said)
         if document is not None:  # the reason made no new revision
             _bring(tx, document, _routes((partner,)), now)
             kept = attrs.evolve(kept, message=document)
@@ -322,7 +369,11 @@ def _keep(
 
 def _is_signed(tx: Transaction, service: str, before: KeptRevision | None) -> bool:
     """Return whether the signed document is submitted in place of this one."""
-    return service == reports.NAME and before is not None and revisions.find_signed_message(tx, before.said) is not None
+    return (
+        service == reports.NAME
+        and before is not None
+        and revisions.find_submittable_message(tx, before.said) is not None
+    )
 
 
 def _take(

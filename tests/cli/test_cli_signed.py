@@ -14,6 +14,7 @@ from tests import homes
 from tests import pki as people
 from tests.officials import by_signxml, by_xmlsec
 from tests.pki import authority
+from tests.signed_pdfs import by_pyhanko
 
 Type = Callable[..., Result]
 NOW = datetime.now(UTC)  # the command line reads the real clock
@@ -96,6 +97,25 @@ def test_from_the_first_look_to_the_government_s_door(typed: Type, tmp_path: Pat
     assert all(word in page for word in ("đã nộp", "CN=An", "baocao"))
     shown = typed("show", told["message"], "--raw").stdout_bytes
     assert shown == file.read_bytes(), "the very octets that were signed"
+
+
+def test_a_signed_pdf_is_imported_like_a_signed_xml(typed: Type, tmp_path: Path) -> None:
+    asked = ("report", "H55.13", PERIOD, "--form", "links")
+    assert typed(*asked, "--format", "xml").exit_code == 0
+    file, back = tmp_path / "signed.pdf", tmp_path / "back.pdf"
+    assert typed(*asked, "--format", "pdf", "-o", file).exit_code == 0
+    file.write_bytes(by_pyhanko(file.read_bytes(), AN))
+    for fresh in (True, False):
+        done = typed("report", "import-signed", "H55.13", PERIOD, file, "--form", "links", "--json")
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["fresh"] is fresh
+    (standing,) = state(typed, "links")
+    assert (standing["state"], standing["signing"]["format"]) == ("signed", "pdf")  # type: ignore[index]
+    assert typed(*asked, "--format", "pdf", "-o", back).exit_code == 0
+    assert back.read_bytes() == file.read_bytes()
+    changed = tmp_path / "changed.pdf"
+    changed.write_bytes(file.read_bytes() + b"x")
+    assert "report-changed" in typed("report", "import-signed", "H55.13", PERIOD, changed, "--form", "links").stderr
 
 
 def test_two_persons_sign_one_after_the_other(typed: Type, home: Path, tmp_path: Path) -> None:

@@ -20,14 +20,17 @@ from hub.journal import blobs, messages
 from hub.language.catalogues import say_both
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
+from hub.security.certificates import Anchors
 from hub.services import list_services
 from hub.services.verdicts import ReportVerdict, write_verdict_message
 from hub.store import transactions
 from hub.store.tables import closed_row
 from hub.workload import closing, revisions, submission
+from tests import pki
 from tests.console_town import Browser
 from tests.officials import AN, BINH, TWO, Tool, by_signxml, by_xmlsec, official, officials
 from tests.province import NOW, ROUTES
+from tests.signed_pdfs import by_pyhanko
 
 PERIOD = "2026-11"
 PLACE = f"/signing/edoc/H55.13/{PERIOD}"
@@ -142,6 +145,57 @@ def paper(browser, kind="pdf"):
     return " ".join(" ".join(page.extract_text() for page in PdfReader(BytesIO(content)).pages).split())
 
 
+def test_the_pdf_is_signed_where_a_tool_signs_only_pdf(town, clerk):
+    town.now = datetime.now(UTC)  # a tool for PDF writes its own time
+    authority = pki.authority("Persons", town.now)
+    person = authority.issue("An of today")
+    town.officials = officials(
+        official(identity=person, units=("H55.13",)), anchors=Anchors([authority.certificate], committing=True)
+    )
+    clerk = signed_in(town, "bich", Role.CLERK)
+    get(clerk)
+    clerk.get(PLACE)
+    assert f"{REPORT}.pdf" in clerk.links()
+    given = clerk.get(f"{REPORT}.pdf").content
+    english = clerk.get(f"{REPORT}.pdf?lang=en").content
+    clerk.get(f"{PLACE}?lang=vi")
+    signed = by_pyhanko(english, person)
+    assert hand_in(clerk, by_pyhanko(given, BINH)).status == 422
+    assert "<code>official-unknown</code>" in clerk.page
+    for _ in range(2):  # sent twice, it is taken once
+        assert hand_in(clerk, signed).status == 303, clerk.page
+    clerk.get(PLACE)
+    assert "Bản lần 1: đã ký." in text(clerk)
+    assert clerk.get(f"{REPORT}.pdf").content == signed, "the very octets that were signed"
+    assert hand_in(clerk, by_pyhanko(given, person)).status == 422
+    assert "<code>report-already-signed</code>" in clerk.page
+    (one,) = standing(town)
+    assert (one.state, one.signing.format, one.signing.official) == (ReportState.SIGNED, "pdf", "an")
+    assert clerk.get(f"/messages/{one.signing.message}").status == 200
+    assert "PDF đã ký của báo cáo" in text(clerk)
+    (told,) = town.told("report-signed")
+    assert (told["format"], told["by"]) == ("pdf", "bich")
+    user = User(name="chi", role=Role.OPERATOR, units=("*",), added_at=town.now, changed_at=town.now)
+    with transactions.write_transaction(town.engine) as tx:
+        counted = console.count_report_for_release(tx, user, read_shipped_book(), "edoc", "H55.13", PERIOD, town.now)
+        gone = submission.submit_report(
+            tx, clerk.pages.live.province, counted, "baocao", reason="", by="vanhanh", now=town.now
+        )
+    assert gone.message.id == one.message, "the sealed report goes"
+    assert standing(town)[0].state is ReportState.SUBMITTED
+
+
+def test_where_two_persons_sign_they_sign_the_xml(town, clerk):
+    town.officials = TWO
+    clerk.pages = town.pages()
+    get(clerk)
+    clerk.get(PLACE)
+    assert f"{REPORT}.pdf" not in clerk.links()
+    assert hand_in(clerk, by_pyhanko(clerk.get(f"{REPORT}.pdf").content)).status == 422
+    assert "<code>signature-order</code>" in clerk.page
+    assert standing(town)[0].state is ReportState.CLOSED
+
+
 def test_two_persons_sign_one_after_the_other(town, clerk):
     town.officials = TWO
     clerk.pages = town.pages()
@@ -177,9 +231,10 @@ def test_two_persons_sign_one_after_the_other(town, clerk):
         (lambda octets: by_xmlsec(octets.replace(b"Trung", b"Trang")), "report-changed"),
         (lambda octets: by_xmlsec(octets, AN, NOW + timedelta(hours=1)), "signing-time"),
         (lambda _: b"", "not-well-formed"),
-        (lambda _: b"%PDF-1.7", "not-well-formed"),
+        (lambda _: b"%PDF-1.7", "report-changed"),
+        (lambda _: b"PK\3\4", "not-well-formed"),
     ],
-    ids=["unsigned", "another official", "changed", "in the future", "empty", "another format"],
+    ids=["unsigned", "another official", "changed", "in the future", "empty", "another PDF", "another format"],
 )
 def test_what_will_not_do_is_told_of_in_the_readers_language_and_leaves_its_hash_alone(town, clerk, made, code):
     document = made(get(clerk))

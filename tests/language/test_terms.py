@@ -77,7 +77,9 @@ def kinds() -> Iterator[tuple[str, str]]:
     yield from (("incidents", kind) for kind in (incidents.OPENED, incidents.CLOSED))
     yield from (("categories", name) for name in categories._COLUMNS)
     yield "reports", declaring.KIND
-    yield from (("publications", kind) for kind in given("services/reports.py", "kind"))  # it reads as that one does
+    yield from (
+        ("publications", kind) for kind in given("services/reports.py", "kind") if kind != "signed-pdf"
+    )  # which is not published
     for path in sorted((ROOT / "hub/services").rglob("*.py")):
         inside = path.relative_to(ROOT / "hub/services")
         yield from ((inside.parts[0].removesuffix(".py"), kind) for kind in given(f"services/{inside}", "kind"))

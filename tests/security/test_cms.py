@@ -139,6 +139,14 @@ def test_octets_that_are_no_signature_are_refused_and_nothing_else_happens():
 def test_what_was_der_stays_as_it_is():
     whole = cms.sign_cms(CONTENT, partner("mail p256", "p256"), NOW)
     assert ber.make_definite(whole) == whole
+    sequence = bytes.fromhex(
+        "a10d06092a864886f70d01010b0500"
+    )  # of CMSAlgorithmProtection: no set, though its tag may be one
+    assert ber.make_definite(sequence) == sequence
+    assert ber.cut_padding(sequence + bytes(9)) == sequence
+    for wrong in (sequence + b"\1", sequence[:-1], b""):
+        with pytest.raises(ValueError, match=r"after the element|cut short"):
+            ber.cut_padding(wrong)
     assert ber.make_definite(bytes.fromhex("24800401610401620000")) == bytes.fromhex("04026162")
 
 

@@ -193,7 +193,7 @@ def print_report(
             return
         given = given_paper.read_given_paper(tx, asked) if kind in _PAPER else None
         if given is not None:
-            _write(screen, _written_paper(kind, tx, given, asked, forms, now, charted=charted), output)
+            _write(screen, _written_paper(kind, tx, given, forms, now, charted=charted), output)
             return
         if kind not in _FILES:
             counted = asked.count(now)
@@ -327,22 +327,18 @@ def _written_paper(
     kind: str,
     tx: "Transaction",
     given: "GivenPaper",
-    asked: "ReportSources",
     forms: "Book",
     now: datetime,
     *,
     charted: bool,
 ) -> bytes:
     """Return a revision that was given out in the format *kind*."""
-    from hub.report.output import formats
     from hub.report.output.charts import make_plots
     from hub.workload.unit_report import count_neighbour_reports
 
     language, report = read_language(), given.report
     others = count_neighbour_reports(tx, report, now, forms) if charted else None
-    charts = () if others is None else make_plots(report, given.names, others, language)
-    more: dict[str, Any] = {"receiver": asked.receiver, "charts": charts, "revision": given.revision}
-    return formats.write_report(kind, report, given.names, given.evidence, language, None, **more)
+    return given.write(kind, language, () if others is None else make_plots(report, given.names, others, language))
 
 
 def _fact_rows(tx: "Transaction", facts: "Iterable[Fact]") -> "Iterator[dict[str, object]]":

@@ -59,6 +59,7 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
     from hub.domain.errors import Rejected, Unready
     from hub.domain.model import ReportState
     from hub.report.form import book
+    from hub.report.signed import signed_pdf
     from hub.store import transactions
     from hub.workload import submission
 
@@ -72,7 +73,8 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
         try:
             with transactions.write_transaction(engine) as tx:
                 kept = submission.read_newest_revision(tx, code, form, text)
-                taken = _take(tx, config, kept, uploaded, now)
+                pdf = uploaded.startswith(signed_pdf.BEGINS)
+                taken = (_take_pdf if pdf else _take)(tx, config, kept, uploaded, now)
         except Rejected as rejected:
             with transactions.write_transaction(engine) as tx:
                 _turn_away(tx, code, form, text, rejected, uploaded, now)
@@ -186,6 +188,35 @@ def _take(
         raise Rejected(Problem("report-not-closed"))
     province = Province.of(config, unit_registry.read_unit_index(tx, local_time.find_local_day(now)))
     return submission.accept_signed_report(tx, province, kept, uploaded, by=getpass.getuser(), now=now)
+
+
+def _take_pdf(
+    tx: "Transaction", config: "Config", kept: "KeptRevision | None", uploaded: bytes, now: datetime
+) -> "SignedReturn":
+    """Accept a signed PDF. Raises Rejected."""
+    import getpass
+
+    from hub.cli.report.declared import read_report_sources
+    from hub.domain import local_time
+    from hub.domain.errors import Rejected
+    from hub.domain.model import Problem
+    from hub.journal import unit_registry
+    from hub.report.form import book
+    from hub.report.signed import signed_pdf
+    from hub.units.province import Province
+    from hub.workload import given_paper, submission
+
+    if kept is None:
+        raise Rejected(Problem("report-not-closed"))
+    report, officials = kept.said.report, config.officials
+    address = (report.total.unit, report.period.text, report.form.id)
+    given = given_paper.read_given_paper(tx, read_report_sources(tx, *address, book.read_book(config.reports)))
+    if given is None or officials is None:
+        raise Rejected(Problem("official-unknown", "hub.toml: [officials]"))
+    papers = given_paper.write_signable_pdfs(given)
+    found = signed_pdf.verify_signed_pdf(papers, uploaded, officials.certificates)
+    province = Province.of(config, unit_registry.read_unit_index(tx, local_time.find_local_day(now)))
+    return submission.accept_signed_pdf(tx, province, kept, uploaded, found, by=getpass.getuser(), now=now)
 
 
 def _turn_away(
