@@ -9,12 +9,14 @@ import subprocess
 import threading
 from datetime import date
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
 from hub.edxml.sample import make_sample_packet
 from tests import warm
 from tests.process.test_outage import policy
+from tests.process.test_replayed import post
 from tests.running import RunningHub, until
 from tests.warm import BIN
 
@@ -139,3 +141,17 @@ def test_a_partner_that_the_hub_does_not_know_is_made_added_and_served(hub):
     assert "BEGIN CERTIFICATE" in (hub.home / "pki/partners/thu.crt").read_text()
     (shown,) = hub.cli("partners", "show", "thu", "--json")
     assert shown["units"] == ["H55.90"]
+
+
+def test_the_samples_of_a_kit_are_taken_as_the_kit_says_and_prove_nothing_by_themselves(hub, tmp_path):
+    hub.cli("partners", "kit", "vpub", "-o", tmp_path / "vpub.zip")
+    with ZipFile(tmp_path / "vpub.zip") as archive:
+        archive.extractall(tmp_path / "kit")
+    samples = tmp_path / "kit/samples"
+    (sent,) = hub.cli("send", samples / "packet-document.edxml", "--as", "vpub", "--json")
+    assert sent["accepted"], "a partner signs the packet of the kit with its own key"
+    status, answer = post(hub, (samples / "documents-SendDocument-call.xml").read_bytes(), "vpub")
+    assert status == 500
+    assert "certificate-unknown" in answer, "the sandbox's signature is nobody's"
+    steps = {each["step"]: each["at"] for each in hub.cli("partners", "kit", "vpub", "--json")}
+    assert {name for name, at in steps.items() if at} >= {"called", "certificate", "signed", "document", "refused"}

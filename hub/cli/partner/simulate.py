@@ -5,6 +5,7 @@ Finds the partner's key and the hub's certificates, prints each call, and reads 
 """
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -174,7 +175,7 @@ def simulate_partner(
         raise click.UsageError(t("--rate and --seconds must be above 0"))
     files = SimulationFiles(key=key, certificate=certificate, ca=ca, hub_certificate=hub_certificate, url=url)
     setting = _find_setting(screen, code, files, options)
-    _run(screen, code, setting, options)
+    _run(screen, code, setting, options, _bind(options.host, setting.port))
 
 
 @attrs.frozen(kw_only=True)
@@ -184,8 +185,7 @@ class SimulationSetting:
     identity: "Identity"
     hub: "tuple[x509.Certificate, ...]"
     port: int
-    client: "Callable[[], DocumentsClient] | None"  #: None: nothing is to be sent
-    hub_url: str | None
+    client: "DocumentsClient | None"  #: None: nothing is to be sent
     sender: str | None
     recipient: str | None
 
@@ -231,7 +231,7 @@ def _find_setting(screen: Screen, code: str, files: SimulationFiles, options: Si
     if config is not None and options.number:
         sender = sender or _first_unit(config, [code]) or (options.units[0] if options.units else None)
         recipient = recipient or _first_unit(config, [each for each in config.partners if each != code])
-    hub_url, client = _find_client(files, config, options, key, certificate, hub)
+    client = _find_client(files, config, options, key, certificate, hub)
     if client is not None and not (sender and recipient):
         raise click.UsageError(t("give --from and --to"))
     return SimulationSetting(
@@ -239,7 +239,6 @@ def _find_setting(screen: Screen, code: str, files: SimulationFiles, options: Si
         hub=hub,
         port=port,
         client=client,
-        hub_url=hub_url,
         sender=sender,
         recipient=recipient,
     )
@@ -334,13 +333,13 @@ def _find_client(
     key: Path,
     certificate: Path,
     hub: "Sequence[x509.Certificate]",
-) -> "tuple[str | None, Callable[[], DocumentsClient] | None]":
-    """Return the address to send to, and what makes the connection. None: nothing is to be sent."""
+) -> "DocumentsClient | None":
+    """Return the connection to the hub, which is not open yet. None: nothing is to be sent."""
     from hub.cli.documents_client import DocumentsClient
     from hub.cli.send import find_documents_url
 
     if not options.number:
-        return None, None
+        return None
     ca = files.ca or (None if config is None else config.path.parent / "pki" / "ca.crt")
     url = files.url or (None if config is None else find_documents_url(config))
     if ca is None or url is None or not ca.exists():
@@ -348,7 +347,7 @@ def _find_client(
     if not _is_here(urlsplit(url).hostname or "") and not options.yes:
         raise CommandStop(t("{url} is not on this machine, and it counts what is sent; add --yes", url=url))
 
-    def connect() -> DocumentsClient:
+    try:
         return DocumentsClient(
             url,
             key=key,
@@ -358,8 +357,8 @@ def _find_client(
             timeout=_PATIENCE,
             signers=hub,
         )
-
-    return url, connect
+    except (OSError, ValueError, TypeError) as error:
+        raise click.UsageError(str(error)) from error
 
 
 # --- while it runs ---------------------------------------------------------------------------------------------------
@@ -411,16 +410,30 @@ class SimulationRun:
             self.reactor.stop()
 
 
-def _run(screen: Screen, code: str, setting: SimulationSetting, options: SimulationOptions) -> None:
+def _bind(host: str, port: int) -> socket.socket:
+    """Return the socket of the port. Raises `CommandStop` if it cannot be had."""
+    from hub.config import Listen
+    from hub.runtime.ports import bind_port
+    from hub.simulator.partner_site import LARGEST
+
+    try:
+        return bind_port(Listen(host, port, LARGEST))
+    except OSError as error:
+        raise CommandStop(f"{host}:{port}: {error.strerror}", UNAVAILABLE) from error
+
+
+def _run(
+    screen: Screen, code: str, setting: SimulationSetting, options: SimulationOptions, bound: socket.socket
+) -> None:
+    """Serve until it is stopped, print the summary, and end the command."""
     import sys
 
     from twisted.internet import reactor
 
-    from hub.config import Listen
     from hub.runtime.logs import configure_logs
-    from hub.runtime.ports import Port, bind_port
+    from hub.runtime.ports import Port
     from hub.simulator.answers import AnswerPlan
-    from hub.simulator.partner_site import LARGEST, PartnerSite, PartnerTlsFactory, SimulatedPartner
+    from hub.simulator.partner_site import PartnerSite, PartnerTlsFactory, SimulatedPartner
     from hub.simulator.tally import SimulationTally
     from hub.soap import wsdl
 
@@ -431,11 +444,6 @@ def _run(screen: Screen, code: str, setting: SimulationSetting, options: Simulat
     partner = SimulatedPartner(
         setting.identity, setting.hub, wsdl.load_contract("documents"), plan, lambda: datetime.now(UTC), run.tell_call
     )
-    try:
-        bound = bind_port(Listen(options.host, setting.port, LARGEST))
-    except OSError as error:
-        place = f"{options.host}:{setting.port}"
-        raise CommandStop(f"{place}: {error.strerror}", UNAVAILABLE) from error
     context = partner.make_context()
     port = Port(bound, PartnerSite(partner, loop), lambda: context, loop, PartnerTlsFactory)
     port.startService()
@@ -495,7 +503,7 @@ def _send_documents(run: SimulationRun, setting: SimulationSetting) -> None:
 
     assert setting.client is not None
     begun = monotonic()
-    with setting.client() as client:
+    with setting.client as client:
         for number, packet in zip(range(1, run.options.number + 1), _make_packets(setting), strict=False):
             wait = begun + (number - 1) / run.options.rate - monotonic()
             if run.ended.wait(max(0.0, wait)):
