@@ -60,7 +60,7 @@ def test_the_first_page_of_an_operator_shows_each_partner(town, op):
         partner_state.pause_partner(tx, "vpub", reason="bảo trì", by="binh", now=NOW)
     assert op.get("/").status == 200
     cells = row(op, "vpub")
-    assert cells[0] == "vpub Văn phòng &lt;UBND&gt; Tích hợp"
+    assert cells[0] == "vpub Văn phòng &lt;UBND&gt;"
     assert cells[1:6] == ["2", "0", "0", "0", "1 giờ"]
     assert cells[6].endswith("tạm dừng do binh: bảo trì")
     assert row(op, "sotttt")[6] == "–"
