@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Array, InlineTable, Table
+from tomlkit.items import AoT, Array, InlineTable, Table
 
 from hub.config.writing import write_atomically
 from hub.domain.errors import ConfigurationFault, Mistake
@@ -57,7 +57,9 @@ def edit_toml(text: str, changes: Mapping[str, Value], shown: str) -> str:
             [Mistake(shown, phrase("is not TOML: {error}", error=error), phrase("TOML in UTF-8"))]
         ) from error
     _edit(document, changes, shown)
-    return tomlkit.dumps(document)
+    made = tomlkit.dumps(document)
+    windows = "\r\n" in text and "\n" not in text.replace("\r\n", "")
+    return made.replace("\r\n", "\n").replace("\n", "\r\n") if windows else made
 
 
 def _edit(table: Any, changes: Mapping[str, Value], shown: str) -> None:
@@ -83,9 +85,21 @@ def _edit(table: Any, changes: Mapping[str, Value], shown: str) -> None:
         else:
             wanted = list(value) if isinstance(value, tuple) else value
             if key not in table:
-                table[key] = _written(None, wanted)
+                _add_key(table, key, _written(None, wanted))
             elif table[key] != wanted and not _edit_list(table[key], wanted):
                 table[key] = _written(table[key], wanted)
+
+
+def _add_key(table: Any, key: str, item: Any) -> None:
+    """Add a key to *table*: behind its last key, because comments that follow belong to the next table."""
+    keys = table.value.body if isinstance(table, Table) else []
+    last = next((name for name, each in reversed(keys) if name is not None and not isinstance(each, Table | AoT)), None)
+    if last is None or last.is_dotted() or keys[-1][0] is last:
+        table[key] = item
+        return
+    item.trivia.trail = "\n"
+    table.value._insert_after(last, key, item)  # noqa: SLF001 - the library adds at the end only
+    dict.__setitem__(table, key, item)
 
 
 def _edit_list(before: object, wanted: str | list[str]) -> bool:

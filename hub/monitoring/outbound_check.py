@@ -55,8 +55,11 @@ _CERTIFICATE_ALERTS = (
 )
 
 
-def check_outbound(partner: Partner, config: Config, now: datetime) -> Iterator[ConnectionStep]:
-    """Yield each step of a call of *partner* as it ends. After a failed step the further ones are left out."""
+def check_outbound(partner: Partner, config: Config, now: datetime, *, asks: bool = True) -> Iterator[ConnectionStep]:
+    """Yield each step of a call of *partner* as it ends. After a failed step the further ones are left out.
+
+    Unless it *asks*, it ends with the connection or the TLS handshake, and sends nothing above it.
+    """
     if partner.url is None:
         said = phrase("the hub does not call this partner (receive = {receive})", receive=partner.receive.value)
         yield _make_step(ConnectionStepName.ADDRESS, StepVerdict.SKIPPED, said)
@@ -79,22 +82,23 @@ def check_outbound(partner: Partner, config: Config, now: datetime) -> Iterator[
     if plain is None:
         return
     with plain:
-        yield from _converse(plain, partner, config, parts, now)
+        yield from _converse(plain, partner, config, parts, now, asks=asks)
 
 
 def _converse(
-    plain: socket.socket, partner: Partner, config: Config, parts: SplitResult, now: datetime
+    plain: socket.socket, partner: Partner, config: Config, parts: SplitResult, now: datetime, *, asks: bool
 ) -> Iterator[ConnectionStep]:
     """Yield the steps above TCP."""
     if parts.scheme not in _TLS_SCHEMES:
-        yield _ask(_PlainLine(plain), partner, parts)
+        if asks and parts.scheme in _PORTS:
+            yield _ask(_PlainLine(plain), partner, parts)
         return
     shaken = _shake(plain, partner, config, parts.hostname or "")
     yield shaken.step
     judged = list(_judge_chain(shaken, partner, config, parts.hostname or "", now))
     yield from judged
     mutual = partner.policy.transport is PartnerTransport.MUTUAL_TLS
-    if shaken.connection is None or any(each.failed for each in judged):
+    if not asks or shaken.connection is None or any(each.failed for each in judged):
         return
     line = _TlsLine(shaken.connection, plain)
     answered = _ask(line, partner, parts)

@@ -41,6 +41,17 @@ def test_what_is_not_named_keeps_every_letter(changes: dict[str, Value], old: st
     assert edit_toml(FILE, changes, "x") == (FILE.replace(old, new) if old else FILE)
 
 
+def test_a_new_key_stands_with_its_table_and_a_file_keeps_its_line_ends() -> None:
+    text = 'name = "x"\n\n[policy]\ntimeout = "5s"\n\n# của bộ chuyển đổi\n[settings]\nuser = "u"\n'
+    changes: dict[str, Value] = {"policy": {"rate": "1/s", "concurrency": "2"}, "url": "https://x"}
+    expected = text.replace('"5s"\n', '"5s"\nrate = "1/s"\nconcurrency = "2"\n').replace(
+        '"x"\n', '"x"\nurl = "https://x"\n'
+    )
+    assert edit_toml(text, changes, "x") == expected
+    assert edit_toml(text.replace("\n", "\r\n"), changes, "x") == expected.replace("\n", "\r\n")
+    assert edit_toml("policy.timeout = '5s'\n# hết", {"policy": {"rate": "1/s"}}, "x").count("policy.") == 2
+
+
 def test_items_in_another_order_replace_the_list() -> None:
     assert '"H55.3"' in edit_toml(FILE, {"units": ("H55.3", "H55.1")}, "x").splitlines()[3]
 

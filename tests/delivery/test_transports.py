@@ -4,7 +4,6 @@ import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,6 +18,7 @@ from hub.domain.model import Request
 from hub.node.consistency import find_adapter_mistakes
 from hub.runtime.thread_pool import run_at_once
 from tests import homes
+from tests.province import NOW
 
 PIGEON = '''"""Carries requests by pigeon."""
 
@@ -109,4 +109,8 @@ def test_a_partner_may_have_a_url_of_the_new_scheme_if_its_adapter_speaks_to_it(
 
 
 def test_the_check_says_that_a_url_of_the_new_scheme_lacks_its_port():
-    assert handshake._unreached(urlsplit("pigeon://10.0.0.5/")) == "the URL names no port"
+    loft = Partner(code="loft", name="", certificates=(), url="pigeon://10.0.0.5/")
+    config: Any = SimpleNamespace(partners={"loft": loft})
+    refused, unreachable = handshake.try_partners(config, NOW)
+    assert refused == []
+    assert ["names no host and port" in str(each.wrong) for each in unreachable] == [True]

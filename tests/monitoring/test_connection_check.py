@@ -136,6 +136,19 @@ def test_the_request_is_a_get_that_brings_nothing() -> None:
     assert heard[0].endswith(b"\r\n\r\n")
 
 
+def test_a_check_of_the_handshake_alone_sends_nothing_above_it() -> None:
+    heard: list[bytes] = []
+
+    def answer(line: Any) -> None:
+        heard.append(line.recv(65536))
+
+    with listening(answer, tls.make_tls_context(SERVER, admit)) as port:
+        wanted = partner(port)
+        steps = list(check_outbound(wanted, config(soyte=wanted), NOW, asks=False))
+    assert {str(step.name) for step in steps} == {"dns", "tcp", "tls", "server-certificate"}
+    assert heard in ([], [b""])
+
+
 @pytest.mark.parametrize("newest", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
 def test_a_server_that_refuses_the_hubs_certificate_is_told_apart(newest: int) -> None:
     context = tls.make_tls_context(SERVER, refuse)

@@ -1,27 +1,18 @@
 """Tests the connection to every partner that the hub calls, up to the TLS handshake, and the sign-in at RabbitMQ.
 
-Sends nothing else.
+Sends nothing else. `lienthong partners test` explains the connection with one partner.
 """
 
-import os
-import select
-import socket
 import ssl
-import time
-from collections.abc import Sequence
 from datetime import datetime
-from urllib.parse import SplitResult, urlsplit
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from OpenSSL import SSL
 
-from hub.config import Config, Partner
-from hub.domain.errors import Mistake, Rejected
+from hub.config import Config
+from hub.domain.errors import Mistake
 from hub.language.phrases import phrase, verbatim
-from hub.partner.policy import PartnerTransport
-from hub.security import tls
-from hub.security.certificates import Identity, Purpose, hash_certificate
+from hub.monitoring.connection_steps import ConnectionStepName, StepVerdict
+from hub.monitoring.outbound_check import check_outbound
 
 _PATIENCE = 5.0  #: seconds for one handshake
 
@@ -33,100 +24,14 @@ def try_partners(config: Config, now: datetime) -> tuple[list[Mistake], list[Mis
     for partner in config.partners.values():
         if partner.url is None:
             continue
-        place = f"partners/{partner.code}.toml: url"
-        parts = urlsplit(partner.url)
-        if parts.scheme != "https":
-            if flaw := _unreached(parts):
-                unreachable.append(
-                    Mistake(place, phrase("{url}: {flaw}", url=partner.url, flaw=flaw), phrase("a server that answers"))
+        for step in check_outbound(partner, config, now, asks=False):
+            if step.verdict in (StepVerdict.FAILED, StepVerdict.SKIPPED):
+                wrong = phrase("{url}: {flaw}", url=partner.url, flaw=step.found)
+                mistake = Mistake(
+                    f"partners/{partner.code}.toml: url", wrong, step.do or phrase("a server that answers")
                 )
-            continue
-        try:
-            shown, above = _shake(
-                partner.url, config.tls if partner.policy.transport == PartnerTransport.MUTUAL_TLS else None
-            )
-        except (OSError, SSL.Error) as error:
-            unreachable.append(
-                Mistake(
-                    place,
-                    verbatim(f"{partner.url}: {_told(error)}"),
-                    phrase("a server that takes the hub's certificate"),
-                )
-            )
-            continue
-        wrong = _judge(shown, above, partner, config, now)
-        if wrong:
-            refused.append(
-                Mistake(
-                    place,
-                    phrase("{url} shows {wrong}", url=partner.url, wrong=wrong),
-                    phrase("one of the partner's certificates, valid"),
-                )
-            )
+                (refused if step.name is ConnectionStepName.SERVER_CERTIFICATE else unreachable).append(mistake)
     return refused, unreachable
-
-
-def _judge(
-    shown: x509.Certificate | None,
-    above: Sequence[x509.Certificate],
-    partner: Partner,
-    config: Config,
-    now: datetime,
-) -> str | None:
-    if shown is None:
-        return "no certificate"
-    if partner.certificates and hash_certificate(shown) not in map(hash_certificate, partner.certificates):
-        return f"another certificate, {shown.subject.rfc4514_string()} {hash_certificate(shown)[:16]}…"
-    try:
-        if not partner.certificates:
-            tls.check_host(shown, urlsplit(partner.url or "").hostname or "")
-        config.anchors.check(shown, now, above, purpose=Purpose.SERVER, unknown=partner.policy.revocation)
-    except Rejected as rejected:
-        return str(rejected)
-    return None
-
-
-#: Default ports of URL schemes other than https.
-_PORTS = {"http": 80, "smtp": 587, "smtps": 465, "imap": 143, "imaps": 993}
-
-
-def _unreached(parts: SplitResult) -> str:
-    """Return why the server does not answer or the directory is not writable; an empty text if it works."""
-    if parts.scheme == "file":
-        return "" if os.access(parts.path, os.W_OK | os.X_OK) else "no directory that this account may write"
-    port = parts.port or _PORTS.get(parts.scheme)
-    if port is None:
-        return "the URL names no port"
-    try:
-        with socket.create_connection((parts.hostname or "", port), _PATIENCE):
-            return ""
-    except OSError as error:
-        return _told(error)
-
-
-def _shake(url: str, identity: Identity | None) -> tuple[x509.Certificate | None, Sequence[x509.Certificate]]:
-    """Return the certificate of the server at *url*, and the rest of its chain. Raises `OSError` or `SSL.Error`."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    until = time.monotonic() + _PATIENCE
-    with socket.create_connection((host, parts.port or 443), _PATIENCE) as plain:
-        plain.setblocking(False)
-        connection = SSL.Connection(tls.make_tls_context(identity), plain)
-        if not host.replace(".", "").replace(":", "").isdigit():
-            connection.set_tlsext_host_name(host.encode("idna"))
-        connection.set_connect_state()
-        while True:
-            try:
-                connection.do_handshake()
-                break
-            except SSL.WantReadError:
-                ready = select.select([plain], [], [], max(0.0, until - time.monotonic()))[0]
-            except SSL.WantWriteError:
-                ready = select.select([], [plain], [], max(0.0, until - time.monotonic()))[1]
-            if not ready:
-                raise TimeoutError(f"no handshake within {_PATIENCE:g} s")
-        chain = connection.get_peer_cert_chain(as_cryptography=True) or []
-        return connection.get_peer_certificate(as_cryptography=True), chain[1 : tls.MOST_LINKS + 1]
 
 
 def try_broker(config: Config) -> tuple[list[Mistake], list[Mistake]]:
@@ -195,7 +100,3 @@ def _cause(error: BaseException) -> str:
     """Return the type and text of an error of pika."""
     text = getattr(error, "reply_text", "") or str(error) or repr(error)
     return f"{type(error).__name__}: {text}"
-
-
-def _told(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
