@@ -22,6 +22,7 @@ from hub.journal.queue.deliveries import resume_deliveries
 from hub.journal.queue.partner_state import PartnerStanding
 from hub.journal.queue.replay import TOGETHER
 from hub.language.phrases import phrase
+from hub.language.sorting import make_code_sort_key
 from hub.store.transactions import Transaction
 
 #: Characters of a reason.
@@ -60,7 +61,7 @@ async def list_partners(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     config = parts.live.config
     said = [
         ApiPartner.of(config.partners[code], standings.get(code, PartnerStanding()), config.upstream)
-        for code in sorted(config.partners)
+        for code in sorted(config.partners, key=make_code_sort_key)
         if call.user.sees_partner(code)
     ]
     return answer_value(ApiPartnerList(items=said), call)

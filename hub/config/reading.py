@@ -40,6 +40,7 @@ from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import HUB, Receive
 from hub.domain.sanitize import show_value
 from hub.language.phrases import Phrase, phrase
+from hub.language.sorting import make_code_sort_key
 from hub.partner.policy import PartnerTransport, parse_policy
 from hub.security.certificates import Anchors, hash_certificate
 from hub.security.sample_pki import is_sample
@@ -432,10 +433,11 @@ def _without(
 
 
 def _partners(home: Path, candidates: Mapping[str, str | None]) -> tuple[dict[str, Partner], list[Mistake]]:
-    """Return the partners whose files can be read, and all mistakes of these files."""
+    """Return the partners whose files can be read, in the natural order of their codes, and all mistakes of these files."""
     partners: dict[str, Partner] = {}
     mistakes: list[Mistake] = []
-    for code, path in sorted(_list_partner_files(home, candidates).items()):
+    found = _list_partner_files(home, candidates)
+    for code, path in sorted(found.items(), key=lambda each: make_code_sort_key(each[0])):
         shown = f"partners/{code}.toml"
         before, text = len(mistakes), candidates.get(code)
         content: Mapping[str, object] = _toml(path, shown, mistakes) if text is None else tomllib.loads(text)

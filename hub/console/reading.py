@@ -21,9 +21,10 @@ from hub.console.request import refuse_as_absent
 from hub.console.users import User
 from hub.domain import local_time
 from hub.domain.model import Fact, Unit
+from hub.domain.search_box import find_agencies
 from hub.journal import search, unit_registry
 from hub.language.languages import Language
-from hub.language.sorting import fold_text
+from hub.language.sorting import fold_text, make_code_sort_key
 from hub.report.counting import listing
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
@@ -170,12 +171,12 @@ def list_report_choices(
 
 
 def find_units(tx: Transaction, user: User, typed: str, after: str | None = None) -> FoundUnits:
-    """Return the units visible to *user* that match *typed*, a code or a part of a name.
+    """Return the units visible to *user* that match *typed*: a code, a part of a name, or its usual abbreviation.
 
-    Exact codes come first. Without *typed*, all visible units are returned, topmost units first. With *after*, the code
+    Exact codes come first. Without *typed*, all visible units are returned, topmost units first, codes in natural order. With *after*, the code
     of a unit among them, those behind it are returned; none if it is not among them.
     """
-    units = unit_registry.list_registry_units(tx)
+    units = sorted(unit_registry.list_registry_units(tx), key=lambda unit: make_code_sort_key(unit.code))
     seen = users.read_visible_units(tx, user)
     names = {unit.code: unit.name for unit in units}
     by_code = {unit.code: unit for unit in units}
@@ -186,7 +187,7 @@ def find_units(tx: Transaction, user: User, typed: str, after: str | None = None
     if words:
         exact = [unit for unit in open_to if code == unit.code.casefold() or code in map(str.casefold, unit.aliases)]
         named = [unit for unit in open_to if words in fold_text(unit.name) or code in unit.code.casefold()]
-        open_to = list({unit.code: unit for unit in [*exact, *named]}.values())
+        open_to = list({unit.code: unit for unit in [*exact, *named, *find_agencies(typed, open_to)]}.values())
     codes = [unit.code for unit in open_to]
     first = 0 if after is None else codes.index(after) + 1 if after in codes else len(codes)
     shown = open_to[first : first + UNITS]

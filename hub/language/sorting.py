@@ -1,4 +1,6 @@
-"""Puts names in the order of a Vietnamese dictionary, and folds them for a search. Does not know the reader's language.
+"""Puts names in the order of a Vietnamese dictionary and codes in their natural order, and folds texts for a search.
+
+Does not know the reader's language.
 
 The order is that of the locale `vi` of Unicode's CLDR (common/collation/vi.xml), by which ICU sorts: ă and â after a, đ
 after d, ê after e, ô and ơ after o, ư after u. Words that differ only in their tones follow those: level, huyền, hỏi, ngã,
@@ -15,6 +17,7 @@ _LETTER_MARKS = ("\u0306", "\u0302", "\u031b")
 #: The combining characters of the Latin script, and characters among which there may be others.
 _MARKS = re.compile("[\u0300-\u034e\u0350-\u036f]+")
 _OTHERS = re.compile("[^\x00-\u036f]")
+_NUMBER = re.compile("([0-9]+)")
 _TONES = {mark: place for place, mark in enumerate(("\u0300", "\u0309", "\u0303", "\u0301", "\u0323"), start=1)}
 
 
@@ -38,6 +41,12 @@ def make_name_sort_key(name: str) -> tuple[tuple[tuple[int, str], ...], tuple[in
             letters.append((rank, each))
             tones.append(0)
     return tuple(letters), tuple(tones), name
+
+
+def make_code_sort_key(code: str) -> tuple[tuple[str | int, ...], str]:
+    """Return the key by which codes sort for people: numbers by their value, so that H55.2 comes before H55.10."""
+    pieces = _NUMBER.split(code.casefold())  # text and numbers in turn, text first
+    return tuple(int(piece) if place % 2 else piece for place, piece in enumerate(pieces)), code
 
 
 def fold_text(text: str) -> str:

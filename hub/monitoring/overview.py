@@ -19,6 +19,7 @@ from hub.domain.model import DeliveryState, Receive
 from hub.journal import event_index, nodes
 from hub.journal.queue import partner_state
 from hub.journal.queue.partner_state import PartnerStanding, Pause
+from hub.language.sorting import make_code_sort_key
 from hub.monitoring import link_rows
 from hub.monitoring.link_rows import SeenLink
 from hub.partner.circuit_breaker import BreakerPosition
@@ -149,10 +150,10 @@ def measure_overview(tx: Transaction, partners: Mapping[str, Partner], now: date
     calls = event_index.count_refused_calls(tx, day, MOST + 1)
     standings = partner_state.read_partner_standings(tx)
     links = _find_worst_links(link_rows.list_seen_links(tx, now))
-    gone = sorted({code for _, code in waiting} - set(partners))
+    gone = sorted({code for _, code in waiting} - set(partners), key=make_code_sort_key)
     found = [
         _measure_partner(tx, code, partners.get(code), waiting, calls, standings, links, day, now)
-        for code in (*sorted(partners), *gone)
+        for code in (*sorted(partners, key=make_code_sort_key), *gone)
     ]
     accepted, refused, delivered = _measure_rates(tx, now)
     return Overview(

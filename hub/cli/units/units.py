@@ -42,12 +42,14 @@ def list_units(screen: Screen, outside: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.words import say_word
     from hub.journal import unit_registry
+    from hub.language.sorting import make_code_sort_key
     from hub.store import transactions
     from hub.units.province import Province
 
     config = read_journal_config(screen)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         found = unit_registry.list_registry_units(tx, outside=outside)
+    found.sort(key=lambda unit: make_code_sort_key(unit.code))
     routes = Province.of(config, found).routes
     rows = (
         {

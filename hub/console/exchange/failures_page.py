@@ -16,6 +16,7 @@ from hub.console.users import User
 from hub.domain.failure_causes import NOBODY
 from hub.journal.search_request import is_known_partner
 from hub.language.phrases import Phrase, phrase
+from hub.language.sorting import make_code_sort_key
 from hub.monitoring import failures
 from hub.monitoring.failures import BACK, FailureFilter, FailureGroup, FailureKind, FailureList
 from hub.store.transactions import Transaction
@@ -100,7 +101,7 @@ def arrange_failures(search: FailureSearch, found: FoundFailures, partners: Coll
         "wrong": found.wrong,
         "places": {(each.kind, each.cause): link_group(each) for each in found.list.groups},
         "names": NAMES,
-        "partners": sorted({*partners, *([search.typed["partner"]] if search.typed["partner"] else [])} - {NOBODY}),
+        "partners": sorted({*partners, *filter(None, [search.typed["partner"]])} - {NOBODY}, key=make_code_sort_key),
         "nobody": NOBODY,
         "days": BACK.days,
         "counted": failures.COUNTED,

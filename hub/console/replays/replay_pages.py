@@ -30,6 +30,7 @@ from hub.journal.queue import replay_plans
 from hub.journal.queue.replay_plans import KeyReused, SamePerson
 from hub.journal.queue.replay_rules import ACTIVE, PLAN, PlanState, PlanUnmovable
 from hub.language.phrases import Phrase, phrase
+from hub.language.sorting import make_code_sort_key
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
 from hub.units.live import Live
@@ -97,7 +98,7 @@ class ReplayPages:
         said = {
             "fields": fields | {"key": fields["key"] or self._word()},
             "wrong": wrong,
-            "partners": sorted(user.keep_visible(self._live.config.partners)),
+            "partners": sorted(user.keep_visible(self._live.config.partners), key=make_code_sort_key),
         }
         return ReplayPage("replay_new", said, 422 if wrong else 200)
 
