@@ -44,6 +44,36 @@ class PartnerView:
     upstream: bool  #: the partner for every agency outside the province
 
 
+@attrs.frozen(kw_only=True)
+class TrustedAuthority:
+    """One CA that the hub trusts."""
+
+    sha256: str
+    subject: str
+    not_after: datetime
+    days_left: int  #: negative after its end
+    partners: tuple[str, ...]  #: those with a certificate that it issued itself
+
+
+def list_trusted_authorities(config: Config, now: datetime) -> list[TrustedAuthority]:
+    """Return the trusted CAs, by the end of their certificates."""
+    found = [
+        TrustedAuthority(
+            sha256=hash_certificate(authority),
+            subject=describe_owner(authority),
+            not_after=authority.not_valid_after_utc,
+            days_left=(authority.not_valid_after_utc - now).days,
+            partners=tuple(
+                partner.code
+                for partner in config.partners.values()
+                if any(each.issuer == authority.subject for each in (*partner.certificates, *partner.chain))
+            ),
+        )
+        for authority in config.authorities
+    ]
+    return sorted(found, key=lambda each: (each.not_after, each.sha256))
+
+
 def view_partner(config: Config, code: str, now: datetime) -> PartnerView:
     """Return what the configuration says of the partner *code*. Raises KeyError, and ConfigurationFault.
 

@@ -105,6 +105,9 @@ def test_the_list_and_a_page_show_all_that_is_known(office: Office) -> None:
     op = office.visit("op")
     assert op.get("/partners").status == 200
     assert "/partners/soyte" in op.links()
+    trusted = op.page.partition('id="trusted"')[2]
+    assert hash_certificate(office.live.config.authorities[0])[:32] in trusted
+    assert re.findall(r'href="/partners/(\w+)"', trusted) == sorted(office.live.config.partners)
     assert op.get("/partners/soyte").status == 200
     sha256 = hash_certificate(read_config(office.home / "hub.toml").partners["soyte"].certificates[0])
     assert sha256[:32] in op.page

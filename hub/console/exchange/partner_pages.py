@@ -53,7 +53,7 @@ from hub.monitoring.connection_steps import DIRECTION_NAMES, STEP_NAMES, VERDICT
 from hub.monitoring.inbound_check import check_inbound
 from hub.monitoring.overview import PartnerOverview
 from hub.monitoring.partner_traffic import count_undelivered
-from hub.monitoring.partner_view import measure_partner, view_partner
+from hub.monitoring.partner_view import list_trusted_authorities, measure_partner, view_partner
 from hub.runtime.pidfile import ReloadVerdict
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
@@ -142,7 +142,13 @@ class PartnerPages:
         partners = user.keep_visible(self._live.config.partners)
         found = await self._turns.look(overview.measure_overview, partners, now)
         states = {each.code: each for each in found.partners}
-        return PartnerPage("partners", {"partners": list(partners.values()), "states": states, "most": overview.MOST})
+        trusted = await self._work(CONSOLE, THRESHOLD, list_trusted_authorities, self._live.config, now)
+        said = {
+            "partners": list(partners.values()),
+            "states": states,
+            "trusted": [attrs.evolve(each, partners=_keep_seen(user, each.partners)) for each in trusted],
+        }
+        return PartnerPage("partners", said)
 
     async def _look(self, code: str, now: datetime) -> PartnerLook:
         try:
@@ -377,6 +383,10 @@ class PartnerPages:
             await self._journal.admit(
                 CONSOLE, partner_changes.record_partner_change, wanted.code, edit.changes, edit.units, **who
             )
+
+
+def _keep_seen(user: User, codes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(code for code in codes if user.sees_partner(code))
 
 
 def _require_managing(user: User, code: str) -> None:
