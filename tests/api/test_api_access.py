@@ -60,6 +60,7 @@ def call(program, operation, stage):
     )
 
 
+@pytest.mark.slow
 def test_each_operation_is_done_with_one_of_its_scopes_and_with_no_other(town, stage):
     programs = {scope: Program(town, scope) for scope in Permission}
     for operation in OPERATIONS:
