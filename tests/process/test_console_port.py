@@ -304,7 +304,7 @@ def test_the_whole_way_in_a_browser(hub, tmp_path):
             download.value.save_as(tmp_path / "report.xml")
             assert b"<Report" in (tmp_path / "report.xml").read_bytes()
             page.reload()
-            page.get_by_label("Tệp XML đã ký").set_input_files(tmp_path / "report.xml")
+            page.get_by_label("Tệp XML hoặc PDF đã ký").set_input_files(tmp_path / "report.xml")
             page.get_by_role("button", name="Nộp bản đã ký").click()
             page.get_by_text("report-unsigned").wait_for()
             judge(page)

@@ -86,7 +86,7 @@ def test_a_report_is_signed_with_the_tool_and_without_script(hub, person, tmp_pa
             signed = by_signxml((tmp_path / "report.xml").read_bytes(), person, datetime.now(UTC))
             (tmp_path / "signed.xml").write_bytes(signed)
             without.reload()
-            without.get_by_label("Tệp XML đã ký").set_input_files(tmp_path / "signed.xml")
+            without.get_by_label("Tệp XML hoặc PDF đã ký").set_input_files(tmp_path / "signed.xml")
             without.get_by_role("button", name="Nộp bản đã ký").click()
             without.get_by_text("Bản lần 1: đã ký.").wait_for()
     with chromium() as browser:
