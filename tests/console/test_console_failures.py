@@ -4,16 +4,19 @@ import re
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from hub.config.values import ReplaySettings
+from hub.console.edge import HEADERS
 from hub.console.permissions import Role
 from hub.domain.model import Event, Problem, Receive
 from hub.journal import events
 from hub.journal.queue import replay_plans
 from hub.store import transactions
-from tests.console_town import Browser
+from tests.browsing import chromium, judge, window
+from tests.console_town import HOST, Browser
 from tests.monitoring.test_failures import die, refuse, refuse_call
 from tests.province import NOW, ROUTES
 
@@ -124,3 +127,30 @@ def test_a_call_without_tracking_is_listed_too(town, op):
         events.append_events(tx, Event("call-refused", NOW, body={"code": "no-room", "partner": "vpub"}))
     op.get("/failures?state=call&partner=vpub")
     assert [count for _, count in lists(op)] == [1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("width", "scheme", "script"), [(1280, "light", True), (390, "dark", True), (390, "light", False)]
+)
+def test_an_engineer_goes_from_the_overview_to_the_plan_of_one_cause(op, width, scheme, script):
+    def answer(route: Any) -> None:
+        asked = urlsplit(route.request.url)
+        said = op.get(f"{asked.path}?{asked.query}" if asked.query else asked.path)
+        route.fulfill(status=said.status, body=said.content, headers={**HEADERS, "Content-Type": said.content_type})
+
+    with chromium() as browser:
+        context = window(browser, width, scheme, java_script_enabled=script)
+        context.route("**/*", answer)
+        page = context.new_page()
+        page.goto(f"https://{HOST}/?lang=vi")
+        page.locator("main a[href='/failures']").click()
+        page.get_by_role("row").filter(has_text="E05: no unit …").get_by_role("link", name="Lập kế hoạch").click()
+        page.locator("#reason").wait_for()
+        assert page.locator("input[name=cause]").input_value().startswith("vpub.")
+        for place in ("/failures?lang=vi", "/failures?lang=en", "/failures?lang=vi&partner=nobody&since=x"):
+            page.goto(f"https://{HOST}{place}")
+            if script:  # axe is one
+                judge(page)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth") if script else True
+        context.close()

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from hub.console.users import Role
+from hub.console.permissions import Role
 from hub.domain.model import Unit
 from hub.journal import unit_registry
 from hub.store import transactions
