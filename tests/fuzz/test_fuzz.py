@@ -27,12 +27,12 @@ from tests.fuzz import signature as signature_target
 from tests.fuzz.identities import PARTNER, STRANGER
 
 RUNS = {
-    "markup": 10_000,
-    "attachment": 5000,
-    "media_type": 5000,
+    "markup": 5000,
+    "attachment": 2500,
+    "media_type": 2500,
     "packet": 600,
     "replies": 600,
-}  #: a second or two each
+}  #: a second or so each; ./dev fuzz runs them for as long as it is told
 MOST = 1_000_000  #: octets of all corpora together
 
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
+from itertools import count
 
 import attrs
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from hub.workload.unit_report import ReportSources
 from tests import pki
 from tests.histories.history import History
 from tests.histories.office import identity
-from tests.opened import facts_behind
+from tests.opened import facts_among, facts_behind
 from tests.pages import subscriber_of_the_page
 from tests.recount import letter as letters
 from tests.recount import places, results
@@ -37,6 +38,7 @@ class Sights:
     _lanes: dict[str, str] = attrs.field(factory=dict)  #: as the hub names them -> as the story does
     _delivered: frozenset[str] = frozenset()
     _signed: dict[tuple[str, str], bool] = attrs.field(factory=dict)
+    _turns: Iterator[int] = attrs.field(factory=count)
 
     def deliveries(self) -> None:
         """Compare every delivery row with the story."""
@@ -134,13 +136,17 @@ class Sights:
         assert {column.key for column in asked.form.columns} == set(results.COLUMNS)
         members = places.below(canonical(unit), end)
         assert sorted(row.unit for row in report.rows) == sorted(members)
-        rows = {row.unit: row for row in report.rows}
+        rows, now = {row.unit: row for row in report.rows}, self.history.now
+        with asked.open_evidence(now) as gathered:
+            behind = {column: facts_among(asked, gathered, column) for column in results.COLUMNS}
+        # Opened alone, as people do, a column says the same: one in each report, in turn.
+        columns = sorted(results.COLUMNS)
+        alone = columns[next(self._turns) % len(columns)]
+        assert facts_behind(asked, alone, now) == behind[alone]
         for column in results.COLUMNS:
             cells = {member: results.behind(found, column, member, period, self.history.now) for member in members}
             every = [one for cell in cells.values() for one in cell]
-            explained = [
-                (fact.unit, fact.milestone, fact.message) for fact in facts_behind(asked, column, self.history.now)
-            ]
+            explained = [(fact.unit, fact.milestone, fact.message) for fact in behind[column]]
             if column == "last_update":
                 self._check_last(report.total.times[column], explained, every)
                 for member, cell in cells.items():
