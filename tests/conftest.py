@@ -60,7 +60,7 @@ structlog.configure(
 # A key's numbers are proved, which takes thirty milliseconds, once however many tests read its file.
 pytest.MonkeyPatch().setattr("hub.security.certificates.load_pem_private_key", cache(load_pem_private_key))
 
-# What is imported and collected stays until the end: from `pytest_collection_finish` on it is not searched for rubbish again and again.
+# What is imported and collected stays until the end: after `pytest_collection` it is not searched for rubbish again and again.
 gc.disable()
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
@@ -80,10 +80,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.processes)
 
 
-def pytest_collection_finish() -> None:
-    """Search for rubbish again, but only in what the tests make."""
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Search for rubbish again once all is collected, but only in what the tests make."""
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _needs_postgresql(item: pytest.Item) -> bool:
