@@ -119,6 +119,9 @@ def read_officials(
                     phrase("a certificate of its own"),
                 )
             seen.setdefault(mark, path.stem)
+    if drafted and not any(SignaturePlace.DRAFTER in each.signs_as for each in people.values()):
+        nobody = phrase("names forms that need a drafter, and nobody in officials/ signs as one")
+        table.wrong("drafted", nobody, phrase('signs-as = ["drafter"] in the file of a person'))
     chain = [link for each in people.values() for link in each.chain]
     return Officials(
         anchors=Anchors(authorities, crls, intermediates=chain, sourced=list(sourced), committing=True),

@@ -410,6 +410,10 @@ def test_who_may_sign_stands_in_officials(home: Path, persons: Path) -> None:
 
 def test_which_reports_two_persons_sign_and_at_which_place_each(home: Path, persons: Path, rewrite: Rewrite) -> None:
     append(home / "hub.toml", 'drafted = ["ii06a"]\n')
+    assert list(mistakes_of(home)) == ["hub.toml: officials.drafted"]
+    drafter = PERSON.replace("an.crt", "chi.crt") + 'signs-as = ["drafter"]\n'
+    (persons / "chi.crt").write_bytes(pem(authority("Persons").issue("Chi").certificate))
+    (persons / "chi.toml").write_text(drafter)
     found = config_of(home).officials
     assert found is not None
     assert [found.needs_drafter(form) for form in ("ii06a", "edoc")] == [True, False]
