@@ -96,6 +96,7 @@ def test_without_a_word_the_policy_is_the_documented_one() -> None:
         "first-retry": "1s",
         "max-retry": "5m",
         "give-up": "14d",
+        "after-give-up": "dead",
         "timeout": "30s",
         "concurrency": "4",
         "rate": "none",
@@ -111,7 +112,7 @@ def test_without_a_word_the_policy_is_the_documented_one() -> None:
 def test_every_key_of_a_policy_is_read() -> None:
     pairs = {"signature": "message", "profile": "observed", "sha1": "yes", "vxp-signature": "no", "max-age": "60s"}
     pairs |= {"revocation": "require", "relay": "gateway", "clock-skew": "5m"}
-    pairs |= {"first-retry": "2s", "max-retry": "10s", "give-up": "1h", "timeout": "5s"}
+    pairs |= {"first-retry": "2s", "max-retry": "10s", "give-up": "1h", "after-give-up": "wait", "timeout": "5s"}
     pairs |= {"concurrency": "12", "rate": "600/m", "transport": "tls", "collect": "10s"}
     pairs |= {"intake-connections": "8", "intake-spool": "64MiB"}
     pairs |= {"intake-concurrency": "50", "intake-rate": "6000/m"}
@@ -131,6 +132,8 @@ def test_every_key_of_a_policy_is_read() -> None:
         ("sha1", "yes"),
         ("revocation", "require"),
         ("revocation", "allow"),
+        ("after-give-up", "wait"),
+        ("after-give-up", "pause"),
         ("concurrency", "64"),
         ("rate", "20/s"),
         ("intake-concurrency", "1000"),
