@@ -74,7 +74,7 @@ WHERE message.sender = ? AND message.document_id = ? AND message.state = 'accept
 -- one document: changes that came before it
 SELECT change.unit, change.effect, message.partner, min(change.message) AS message
 FROM change JOIN message ON message.id = change.message
-WHERE change.sender = ? AND change.document_id = ? AND change.effect != ? GROUP BY change.unit, change.effect, message.partner;
+WHERE change.sender = ? AND change.document_id = ? AND change.effect != ? AND change.message > ? GROUP BY change.unit, change.effect, message.partner;
 
 -- one status: the document that it answers
 SELECT message.id, message.kind, message.sender, message.document_id, message.document_type, message.due, message.lane
@@ -325,7 +325,7 @@ WHERE message.sender = %(by)s::VARCHAR AND message.document_id = %(about)s::VARC
 -- one document: changes that came before it
 SELECT change.unit, change.effect, message.partner, min(change.message) AS message
 FROM change JOIN message ON message.id = change.message
-WHERE change.sender = %(by)s::VARCHAR AND change.document_id = %(about)s::VARCHAR AND change.effect != %(effect_1)s::VARCHAR GROUP BY change.unit, change.effect, message.partner;
+WHERE change.sender = %(by)s::VARCHAR AND change.document_id = %(about)s::VARCHAR AND change.effect != %(effect_1)s::VARCHAR AND change.message > %(after)s::VARCHAR GROUP BY change.unit, change.effect, message.partner;
 
 -- one status: the document that it answers
 SELECT message.id, message.kind, message.sender, message.document_id, message.document_type, message.due, message.lane

@@ -32,7 +32,7 @@ _EARLY = HotStatement(
     sa.select(change.c.unit, change.c.effect, table.c.partner, sa.func.min(change.c.message).label("message"))
     .join(table, table.c.id == change.c.message)
     .where(change.c.sender == sa.bindparam("by"), change.c.document_id == sa.bindparam("about"))
-    .where(change.c.effect != changes.Effect.UPDATED)
+    .where(change.c.effect != changes.Effect.UPDATED, change.c.message > sa.bindparam("after"))
     .group_by(change.c.unit, change.c.effect, table.c.partner)
 )
 
@@ -149,9 +149,12 @@ def _carriers(tx: Transaction, sender: str, document_id: str, within: sa.ColumnE
     return list(tx.scalars(sa.select(table.c.id).where(carries, within)))
 
 
-def read_early_changes(tx: Transaction, sender: str, document_id: str) -> list[EarlyChange]:
-    """Return the changes that stop a document of the unit *sender* and came before it, of all partners."""
-    rows = _EARLY.read(tx, {"by": sender, "about": document_id})
+def read_early_changes(tx: Transaction, sender: str, document_id: str, after: str = "") -> list[EarlyChange]:
+    """Return the changes that stop a document of the unit *sender*, of all partners; of equal ones the first.
+
+    Only messages behind the one with the hub id *after* count.
+    """
+    rows = _EARLY.read(tx, {"by": sender, "about": document_id, "after": after})
     return [EarlyChange(row.unit, changes.Effect(row.effect), row.partner, row.message) for row in rows]
 
 

@@ -162,6 +162,20 @@ def test_a_document_that_was_recalled_after_its_delivery_is_not_sent_again(engin
     assert (item.state, item.why) == ("left", "recalled: 00000000-0000-7000-8000-000000000007")
 
 
+def test_what_was_recalled_twice_stays_away_though_it_came_between(engine):
+    bring(engine, 1)
+    recall = attrs.evolve(document("H55.13", "H55.01", document_id="R1"), kind=PacketKind.RECALL, about="D1")
+    update = attrs.evolve(document("H55.13", "H55.01"), kind=PacketKind.UPDATE, about="D1")
+    for number, packet in ((7, recall), (8, update), (9, attrs.evolve(recall, document_id="R2"))):
+        made = entry(packet, number, at=NOW + timedelta(minutes=number))
+        write(engine, messages.record_message, made, ROUTES)
+        push(engine, DeliveryState.DELIVERED, now=made.received_at)
+    found = run(engine, order(engine, MessageFilter(kind="update"), again=True, goes=False))
+    assert (found.chosen, found.left_out) == (0, {"stopped": 1})
+    (item,) = read(engine, replay_plans.list_items, found.id)
+    assert item.why == "recalled: 00000000-0000-7000-8000-000000000009"
+
+
 def test_what_was_read_for_a_step_counts_only_where_nobody_was_faster(engine):
     bring(engine, 5)
     push(engine, DeliveryState.DEAD)

@@ -246,9 +246,9 @@ class _Changes:
         """Return the reasons by unit."""
         first: dict[str, str] = {}
         for document in self._list_carried(message):
-            for each in sorted(documents.read_early_changes(self._tx, sender, document), key=lambda one: one.message):
-                allowed = each.partner == message.partner or self._routes.stands_for(each.partner, sender)
-                if each.message > message.id and allowed:
+            found = documents.read_early_changes(self._tx, sender, document, after=message.id)
+            for each in sorted(found, key=lambda one: one.message):
+                if each.partner == message.partner or self._routes.stands_for(each.partner, sender):
                     first.setdefault(each.unit, changes.write_stop_reason(each.effect, each.message))
         return first
 
