@@ -155,6 +155,7 @@ def test_a_kept_demo_on_postgresql_runs_until_it_is_stopped(tmp_path: Path) -> N
         assert line["accepted"] >= 60
         assert (line["dead"], line["lost"]) == (0, 0)
         said = read_until(demo, "SOAP  ")
+        assert [each for each in said.splitlines() if "✗" in each] == []
         site = Site(tmp_path / "var/demo/1/day/hub")
         ready = requests.get(f"{site.address('admin')}/readyz", verify=str(site.pki("ca.crt")), timeout=30)
         assert ready.status_code == 200

@@ -132,6 +132,7 @@ def play_day(
 
     The hub and the partners run until *around* is closed.
     """
+    from hub.demo.run.dayplay import ONE_STOP
     from hub.demo.run.stage import Site, Stage
     from hub.report.form.period import find_month_containing
 
@@ -148,13 +149,14 @@ def play_day(
         evening.open_report_systems(stage, site, (planted, left))
         hubs.open_hubs(stage, site, operator, town, directory / "agencies.csv")
         stage.start_hub()
-    _call_in(stage, town, scale)
+        stage.call_soap(ONE_STOP, "onestop", _offices(town, scale))
     outbox = directory / "outbox"
     outbox.mkdir()
     day = _conducted(stage, operator, narrator, town, scale, outbox, period.first)
     before = find_month_containing(period.start - timedelta(days=1)).text
     last = evening.Evening(stage, operator, narrator, before, period.text, planted)
-    day.play_past(period.first)
+    day.play_past(period.first)  # at once: a minute after its start the hub closes the ended period
+    _call_in(stage, town, scale)
     last.leave()
     day.play()
     last.play()
@@ -212,14 +214,13 @@ def _found(stage: "Stage", site: "Site", town: "Town", scale: "Scale") -> None:
 
 
 def _call_in(stage: "Stage", town: "Town", scale: "Scale") -> None:
-    """Start the systems that call the hub, or are pushed to by SOAP."""
-    from hub.demo.run.dayplay import MAIL, OFFICERS, ONE_STOP, WATCHMAN
+    """Start the other systems that call the hub, or are pushed to by SOAP."""
+    from hub.demo.run.dayplay import MAIL, OFFICERS, WATCHMAN
 
     offices = _offices(town, scale)
     with stage.start_together():
         for code, units in (("sotttt", town.fetching), ("vpub", town.pushed)):
             stage.call(code, units, courses=scale.courses)
-        stage.call_soap(ONE_STOP, "onestop", offices)
         stage.call_syslog(WATCHMAN, "watchman", offices)
         stage.call_soap(OFFICERS, "officer", offices)
         stage.call_soap(MAIL, "mailusage", town.units)
