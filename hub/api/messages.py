@@ -3,7 +3,6 @@
 Reads what the pages read (`hub.console.message_list`, `hub.console.message_views`), with the same bounds and events.
 """
 
-from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import Any
 
@@ -114,19 +113,9 @@ async def export_messages(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     query, kind = parse_search(call), call.text("format") or ExportFormat.JSONL
     names = parts.names()
     require_known(await parts.journal.read(plan_search, query.asked, call.user.keep_visible(names[0]), *names[1:]))
-
-    async def write() -> AsyncIterator[bytes]:
-        count, before = 0, None
-        while count < message_list.EXPORTED:
-            words = (call.user, query, *names, kind, call.language, before)
-            part = await parts.journal.read(message_list.write_export_part, *words)
-            yield part.octets
-            count, before = count + part.count, part.last
-            if before is None:
-                return
-
+    found = message_list.iterate_export(parts.journal, call.user, query, *names, kind, call.language)
     name = message_list.name_file(call.now, kind)
-    return ConsoleResponse(parts=write(), content_type=message_list.FILES[kind], filename=name)
+    return ConsoleResponse(parts=found, content_type=message_list.FILES[kind], filename=name)
 
 
 async def list_calls(parts: ApiParts, call: ApiCall) -> ConsoleResponse:

@@ -5,7 +5,7 @@ The address is the search: everything that a page shows is in its query. A user 
 messages and refused calls are found with a permission only.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -24,6 +24,7 @@ from hub.journal.search import DeliverySummary, MessageFilter, RefusedCall
 from hub.journal.search_request import Direction, SearchPlan, SearchRequest, plan_search
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
+from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 
 #: Rows of a page; messages that are counted for a user who sees everything, and for others; rows of an export and of its parts.
@@ -228,6 +229,27 @@ def write_export_part(
     else:
         octets = search_export.write_json_lines(found, summaries)
     return ExportPart(head + octets, found[-1].id if len(found) == PART else None, len(found))
+
+
+async def iterate_export(
+    journal: Journal,
+    user: User,
+    query: ListQuery,
+    partners: Mapping[str, str],
+    upstream: str,
+    on: date,
+    kind: str,
+    language: Language,
+) -> AsyncIterator[bytes]:
+    """Yield what *query* finds as a file, at most `EXPORTED` rows, each part when the one before was taken."""
+    count, before = 0, None
+    while count < EXPORTED:
+        words = (user, query, partners, upstream, on, kind, language, before)
+        part = await journal.read(write_export_part, *words)
+        yield part.octets
+        count, before = count + part.count, part.last
+        if before is None:
+            return
 
 
 def list_row_texts(page: MessagePage, language: Language) -> Iterator[tuple[Message, str, str]]:

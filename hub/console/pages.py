@@ -33,7 +33,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
@@ -995,20 +995,10 @@ class ConsolePages:
 
     def _export(self, visit: Visit, kind: str) -> ConsoleResponse:
         """Return what the list finds as a file, at most `EXPORTED` rows."""
-        query, user, names = message_list.parse_list_query(visit.asked.query), visit.session.user, self._names()
-
-        async def write() -> AsyncIterator[bytes]:
-            count, before = 0, None
-            while count < message_list.EXPORTED:
-                words = (user, query, *names, kind, visit.asked.language, before)
-                part = await self._journal.read(message_list.write_export_part, *words)
-                yield part.octets
-                count, before = count + part.count, part.last
-                if before is None:
-                    return
-
+        query, words = message_list.parse_list_query(visit.asked.query), (kind, visit.asked.language)
+        parts = message_list.iterate_export(self._journal, visit.session.user, query, *self._names(), *words)
         name = message_list.name_file(visit.now, kind)
-        return ConsoleResponse(parts=write(), content_type=message_list.FILES[kind], filename=name)
+        return ConsoleResponse(parts=parts, content_type=message_list.FILES[kind], filename=name)
 
     async def _book(self) -> Book:
         """Return the province's forms."""
