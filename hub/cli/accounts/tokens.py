@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
+from hub.cli.accounts.limits import require_known_limits
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, WholeNumber, command, command_group, pass_screen, t
 from hub.console.permissions import PERMISSIONS, Permission, Role
 
 if TYPE_CHECKING:
     from hub.api.tokens import ApiToken
-    from hub.config import Config
-    from hub.store.transactions import Transaction
 
 _SCOPES = [each.value for each in Permission]
 
@@ -99,22 +98,11 @@ def add_api_token(
     )
     config = read_journal_config(screen)
     with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
-        _check_limits(tx, token, config)
+        require_known_limits(tx, token.units, token.partners, config)
         if not add_token(tx, token, hash_token(text)):
             raise CommandStop(t("the token {name} exists already", name=token.name))
     screen.row({**_row(token), "token": text}, text)
     screen.note(t("Added {name}. Keep the token now: it cannot be shown again.", name=token.name))
-
-
-def _check_limits(tx: "Transaction", token: "ApiToken", config: "Config") -> None:
-    """Check that the units and partners of *token* exist. Raises `CommandStop`."""
-    from hub.config import ANY
-    from hub.console.users import find_unknown_units
-
-    if unknown := find_unknown_units(tx, token.units):
-        raise CommandStop(t("there is no unit {codes}", codes=" ".join(unknown)), NOT_FOUND)
-    if unknown := [code for code in token.partners if code != ANY and code not in config.partners]:
-        raise CommandStop(t("there is no partner {code}", code=" ".join(unknown)), NOT_FOUND)
 
 
 @command(

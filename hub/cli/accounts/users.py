@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
+from hub.cli.accounts.limits import require_known_limits
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, command_group, pass_screen, say, say_count, t
 from hub.console.permissions import Role
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from hub.config import Config
     from hub.console.users import User
-    from hub.store.transactions import Transaction
 
 _password_file = click.option(
     "--password-file",
@@ -107,7 +107,7 @@ def add_console_user(
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
             taken = people.find_user(tx, user.name) is not None
-            _check_limits(tx, user, config)
+            require_known_limits(tx, user.units, user.partners, config)
         hashed = "" if taken else _hashed(user.name, password_file)
         with transactions.write_transaction(engine) as tx:
             if taken or not people.add_user(tx, user, hashed, by=getpass.getuser(), now=now):
@@ -147,22 +147,11 @@ def set_console_user(
             units=tuple(dict.fromkeys(units)) or user.units,
             partners=tuple(dict.fromkeys(partners)) or user.partners,
         )
-        _check_limits(tx, user, config)
+        require_known_limits(tx, user.units, user.partners, config)
         coded = second_factor.has_codes(tx, name)
         certified = client_certificates.list_certificates(tx).get(name, ())
         people.change_user(tx, user, by=getpass.getuser(), now=datetime.now(UTC))
     screen.row(_row(user, totp=coded, certificates=certified), t("Changed {name}.", name=user.name))
-
-
-def _check_limits(tx: "Transaction", user: "User", config: "Config") -> None:
-    """Check that the units and partners of *user* exist. Raises `CommandStop`."""
-    from hub.config import ANY
-    from hub.console import users as people
-
-    if unknown := people.find_unknown_units(tx, user.units):
-        raise CommandStop(t("there is no unit {codes}", codes=" ".join(unknown)), NOT_FOUND)
-    if unknown := [code for code in user.partners if code != ANY and code not in config.partners]:
-        raise CommandStop(t("there is no partner {code}", code=" ".join(unknown)), NOT_FOUND)
 
 
 @command(
