@@ -124,7 +124,7 @@ class JournalAccess:
                     "hub-busy",
                     phrase("{left} facts of {partner} are still to be written", left=left, partner=entry.partner),
                 )
-        await self.store_octets(owner, entry)
+        await store_large_octets(self.journal, owner, entry)
         taken: RecordedMessage = await self.journal.admit(owner, record_message_once, entry, routes, mark)
         if taken.problems:
             log.info("message-refused", message=taken.id, partner=entry.partner, code=taken.problems[0].code)
@@ -132,10 +132,6 @@ class JournalAccess:
             log.info("message-accepted", message=taken.id, partner=entry.partner, repeated=taken.id != entry.id)
             self.on_accepted()
         return taken
-
-    async def store_octets(self, owner: Owner, entry: MessageEntry) -> None:
-        """See `store_large_octets`."""
-        await store_large_octets(self.journal, owner, entry)
 
     async def run_once(
         self, owner: Owner, mark: ReplayMark | None, now: datetime, step: Callable[..., T], *args: object

@@ -22,7 +22,15 @@ from hub.formats import xml_cost
 from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
-from hub.intake.endpoint import Answer, Case, Endpoint, JournalAccess, record_message_once, record_refusal
+from hub.intake.endpoint import (
+    Answer,
+    Case,
+    Endpoint,
+    JournalAccess,
+    record_message_once,
+    record_refusal,
+    store_large_octets,
+)
 from hub.intake.grants import NotGranted
 from hub.intake.verification import VerifiedCall, open_call
 from hub.journal import events
@@ -225,7 +233,7 @@ class Intake:
                 problems=tuple(Problem(each.code) for each in rejected.problems) if private else rejected.problems,
                 withheld=private,
             )
-            await self._access.store_octets(owner, entry)
+            await store_large_octets(self._access.journal, owner, entry)
             await self._access.journal.admit(owner, record_message_once, entry, province.routes, rejected.mark)
             raise
         if opened.partner is not partner:
