@@ -168,11 +168,6 @@ class ApiProblem(Exception):
         return PROBLEMS[self.code].status
 
 
-def refuse_parameter(name: str, why: Detail) -> ApiProblem:
-    """Return the problem of a wrong parameter."""
-    return ApiProblem("parameter-wrong", flaws=[NamedFlaw(name, why)])
-
-
 def write_problem(problem: ApiProblem, language: Language) -> bytes:
     """Return the answer as JSON in *language*. `code`, `do` and `problems` are members beside those of RFC 9457."""
     kind = PROBLEMS[problem.code]

@@ -41,11 +41,6 @@ _NEXT = phrase("the value of cursor for the next page; null: there is none")
 Cursor = Annotated[str | None, _NEXT]
 
 
-def make_last_cursor(count: int, most: int, last: str | None) -> str | None:
-    """Return the cursor of the next page: *last* if more than *most* were found."""
-    return last if count > most else None
-
-
 # --- messages ---------------------------------------------------------------------------------------------------------
 
 

@@ -243,8 +243,8 @@ def judge_outcome(
     """Return the state of a delivery after *outcome*. The delivery has been waiting since *since*.
 
     A business refusal is never tried again. Any other failure is tried again after *delay*, or later if the partner
-    asked for it, until the delivery is older than *give_up*: *then* says what becomes of it. *crashes* is the number of attempts just before this one
-    in which the hub broke.
+    asked for it, until the delivery is older than *give_up*: *then* says what becomes of it. *crashes* is the number of
+    attempts just before this one in which the hub broke.
     """
     match outcome:
         case Accepted(detail):

@@ -647,9 +647,8 @@ console_user = sa.Table(
     sa.Column("role", sa.Text, nullable=False),  # a word of Role (hub/console/permissions.py)
     sa.Column("units", sa.Text, nullable=False),  # JSON list of unit codes, each with the units below it, or "*"
     sa.Column("partners", sa.Text, nullable=False, server_default='["*"]'),  # JSON list of partner codes, or "*"
-    sa.Column(
-        "password", sa.Text, nullable=False
-    ),  # password hash with its parameters (hub/console/sign_in/passwords.py)
+    # hash of the password with its parameters (hub/console/sign_in/passwords.py)
+    sa.Column("password", sa.Text, nullable=False),
     sa.Column("added_at", Instant, nullable=False),
     sa.Column("changed_at", Instant, nullable=False),  # of the password
 )

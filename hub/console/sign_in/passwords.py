@@ -15,7 +15,6 @@ from hub.language.phrases import Phrase, phrase
 SHORTEST, LONGEST = 12, 256  #: characters
 #: Maximum memory of one hash in octets. A manipulated row in the database must not make the hub use more.
 _MEMORY = 256 << 20
-_SALT = 16
 
 
 class PasswordUnfit(ValueError):
