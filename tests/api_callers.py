@@ -66,6 +66,7 @@ class Program:
                 turns=self.pages.turns,
                 now=lambda: town.now,
                 test_partner=self.pages.partners.run_test,
+                partners=self.pages.partners.orders,
                 checks=self.pages.list_checks,
             )
         )

@@ -45,6 +45,20 @@ def hash_request(method: str, path: str, body: bytes) -> str:
     return hashlib.sha256(b"\n".join((method.encode(), path.encode(), body))).hexdigest()
 
 
+def find_kept_answer(tx: Transaction, owner: str, key: str | None, request: str, now: datetime) -> OrderedAnswer | None:
+    """Return the answer that *owner* was given under *key*; None if there is none.
+
+    Raises `IdempotencyConflict` if it was the answer to another *request*.
+    """
+    ours = sa.select(table).where(table.c.token == owner, table.c.key == key, table.c.until > now)
+    row = None if key is None else tx.execute(ours).mappings().first()
+    if row is None:
+        return None
+    if row["request"] != request:
+        raise IdempotencyConflict(key)
+    return OrderedAnswer(status=row["status"], content=row["content"].encode(), location=row["location"], again=True)
+
+
 def run_once(
     tx: Transaction,
     owner: str,
@@ -61,14 +75,9 @@ def run_once(
         return step(tx)
     transactions.lock_names(tx, {f"api-key {owner}"})
     tx.execute(sa.delete(table).where(table.c.token == owner, table.c.until <= now))
-    ours = sa.select(table).where(table.c.token == owner, table.c.key == key)
-    row = tx.execute(ours).mappings().first()
-    if row is not None:
-        if row["request"] != request:
-            raise IdempotencyConflict(key)
-        return OrderedAnswer(
-            status=row["status"], content=row["content"].encode(), location=row["location"], again=True
-        )
+    kept = find_kept_answer(tx, owner, key, request, now)
+    if kept is not None:
+        return kept
     count, first = tx.execute(
         sa.select(sa.func.count(), sa.func.min(table.c.until)).where(table.c.token == owner)
     ).one()

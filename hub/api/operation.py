@@ -14,6 +14,7 @@ import attrs
 from hub.api.idempotency import OrderedAnswer
 from hub.api.schemas import write_json
 from hub.api.tokens import ApiToken, TokenUser
+from hub.console.exchange.partner_orders import PartnerOrders
 from hub.console.permissions import Permission
 from hub.console.request import ConsoleResponse
 from hub.console.turns import ReadingTurns
@@ -67,6 +68,7 @@ class ApiParts:
     now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     #: tests the connection with a partner in both directions; raises `RequestRefused`
     test_partner: Callable[[str, datetime], Awaitable[Sequence[ConnectionStep]]]
+    partners: PartnerOrders  #: carries out changes of partners; the same as that of the pages
     checks: Callable[[], Awaitable[Mapping[str, tuple[str, Phrase | str]]]]  #: of `/readyz`: code and details of each
 
     def names(self) -> tuple[Mapping[str, str], str, date]:

@@ -1,4 +1,4 @@
-"""The operations on partners and units: list, read, pause, resume."""
+"""The operations on partners and units: list, read, test, pause, resume. Changes are in `hub.api.partner_changes`."""
 
 from functools import partial
 
@@ -27,7 +27,7 @@ from hub.store.transactions import Transaction
 
 #: Characters of a reason.
 REASON = 500
-_CODE = in_path("partner", phrase("code of the partner"))
+CODE = in_path("partner", phrase("code of the partner"))
 
 
 @attrs.frozen(kw_only=True)
@@ -46,7 +46,7 @@ def clean_reason(text: str) -> str:
     return reason
 
 
-def _find_partner(parts: ApiParts, call: ApiCall) -> Partner:
+def find_partner(parts: ApiParts, call: ApiCall) -> Partner:
     """Return the partner that the call names. Raises `ApiProblem` if there is none, or not for the token."""
     code = call.text("partner")
     partner = parts.live.config.partners.get(code)
@@ -69,14 +69,14 @@ async def list_partners(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def read_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one partner."""
-    partner = _find_partner(parts, call)
+    partner = find_partner(parts, call)
     standing = await parts.turns.look(partner_state.read_partner_standing, partner.code)
     return answer_value(ApiPartner.of(partner, standing, parts.live.config.upstream), call)
 
 
 async def run_connection_test(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Test the connection with a partner, in both directions."""
-    steps = await parts.test_partner(_find_partner(parts, call).code, call.now)
+    steps = await parts.test_partner(find_partner(parts, call).code, call.now)
     return answer_value(ApiConnectionTest(works=not any(each.failed for each in steps), steps=steps), call)
 
 
@@ -91,7 +91,7 @@ async def resume_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 
 async def _change(parts: ApiParts, call: ApiCall, *, paused: bool) -> ConsoleResponse:
-    partner, reason = _find_partner(parts, call), clean_reason(call.body.reason)
+    partner, reason = find_partner(parts, call), clean_reason(call.body.reason)
     if partner.receive is not Receive.PUSH:
         raise ApiProblem("not-pushed")
     deed = partner_state.pause_partner if paused else partner_state.resume_partner
@@ -147,7 +147,7 @@ OPERATIONS = (
         about=phrase("Read one partner."),
         scopes=(Permission.SEE_PARTNERS,),
         whole=True,
-        parameters=(_CODE,),
+        parameters=(CODE,),
         answers=ApiPartner,
         run=read_partner,
     ),
@@ -159,7 +159,7 @@ OPERATIONS = (
         about=phrase("Test the connection with a partner in both directions, step by step. It takes some seconds."),
         scopes=(Permission.SEE_PARTNERS,),
         whole=True,
-        parameters=(_CODE,),
+        parameters=(CODE,),
         answers=ApiConnectionTest,
         run=run_connection_test,
     ),
@@ -171,7 +171,7 @@ OPERATIONS = (
         about=phrase("Pause the sending to a partner, on all nodes. Its messages wait."),
         scopes=(Permission.MANAGE_PARTNERS,),
         whole=True,
-        parameters=(_CODE,),
+        parameters=(CODE,),
         takes=ApiReasonGiven,
         answers=ApiPauseResult,
         run=pause_partner,
@@ -187,11 +187,14 @@ OPERATIONS = (
         ),
         scopes=(Permission.MANAGE_PARTNERS,),
         whole=True,
-        parameters=(_CODE,),
+        parameters=(CODE,),
         takes=ApiReasonGiven,
         answers=ApiPauseResult,
         run=resume_partner,
     ),
+)
+#: Those on units.
+UNIT_OPERATIONS = (
     ApiOperation(
         name="listUnits",
         path="/units",

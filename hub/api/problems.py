@@ -118,6 +118,21 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "not-pushed": ProblemKind(
         409, phrase("The hub does not push to this partner"), phrase("Nothing was done: there is nothing to pause.")
     ),
+    "file-changed": ProblemKind(
+        409,
+        phrase("The partner's file is not the one that the order was made for"),
+        phrase("Nothing was done. Read the settings again, and send the order with their sha256 as seen."),
+    ),
+    "last-certificate": ProblemKind(
+        409,
+        phrase("It is the partner's last certificate that is valid"),
+        phrase("Nothing was done. Send last: true to remove it all the same."),
+    ),
+    "unwritable": ProblemKind(
+        500,
+        phrase("The hub cannot write the partner's files"),
+        phrase("Nothing was done. Let the hub's account write in partners/, then send the order again."),
+    ),
     "facts-outstanding": ProblemKind(
         503,
         phrase("Facts of accepted messages are still being written"),

@@ -5,7 +5,7 @@ An operation with a fixed piece stands before one that has a parameter in its pl
 
 from collections.abc import Mapping, Sequence
 
-from hub.api import corrections, messages, partners, replays, reports, watching
+from hub.api import corrections, messages, partner_changes, partners, replays, reports, watching
 from hub.api.operation import ApiOperation
 
 OPERATIONS: Sequence[ApiOperation] = (
@@ -14,6 +14,8 @@ OPERATIONS: Sequence[ApiOperation] = (
     *replays.OPERATIONS,
     *corrections.OPERATIONS,
     *partners.OPERATIONS,
+    *partner_changes.OPERATIONS,
+    *partners.UNIT_OPERATIONS,
     *reports.OPERATIONS,
 )
 

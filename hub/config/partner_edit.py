@@ -31,7 +31,7 @@ class PartnerEdit:
 
 @attrs.frozen(kw_only=True)
 class PartnerOrder:
-    """What a person asks to change of one partner: settings, one certificate, or that it goes."""
+    """What a person asks to change of one partner: settings, one certificate, that it comes, or that it goes."""
 
     assignments: tuple[str, ...] = ()  #: `KEY=VALUE`, as after `partners set`
     unset: tuple[str, ...] = ()  #: keys to remove
@@ -39,6 +39,7 @@ class PartnerOrder:
     removed: str | None = None  #: the SHA-256 of a certificate to accept no longer
     last: bool = False  #: even if it is the last one that is valid
     leaves: bool = False  #: the partner goes
+    new: bool = False  #: the partner comes, with `assignments`, and `added` if it has a certificate
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +54,14 @@ class PartnerLook:
 
 class LastCertificate(Exception):
     """The certificate is the last one of the partner that is valid. `why` says what that means."""
+
+    def __init__(self, why: Phrase) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
+class PartnerExists(Exception):
+    """There is a partner of that code already. `why` says so."""
 
     def __init__(self, why: Phrase) -> None:
         super().__init__(str(why))

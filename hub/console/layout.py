@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from hub.domain.errors import explain_refusal
 from hub.domain.local_time import HANOI
@@ -159,6 +159,15 @@ def write_refusal(refusal: str, language: Language) -> list[str]:
     return [each if said is None else f"{translate(said, language)} [{each}]" for each, said in found]
 
 
+def mark_code(text: str) -> Markup:
+    """Return *text* with each part between two backticks as code. All of it is escaped."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a backtick has no other
+        return escape(text)
+    marked = (Markup("<code>{}</code>") if place % 2 else Markup("{}") for place in range(len(parts)))
+    return Markup("").join(each.format(part) for each, part in zip(marked, parts, strict=True))
+
+
 def make_sayers(language: Language) -> dict[str, Callable[..., str]]:
     """Return the two functions by which a template says a text in *language*: `_` and `ngettext`.
 
@@ -205,6 +214,7 @@ _TEMPLATES.filters |= {
     "because": describe_stored_reason,
     "refusal": write_refusal,
     "translate": translate,
+    "coded": mark_code,
 }
 _TEMPLATES.globals |= {
     "path": build_page_path,

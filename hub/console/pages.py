@@ -57,7 +57,8 @@ from hub.console import (
 )
 from hub.console import request as given
 from hub.console.exchange import events_page, failures_page, overview_page
-from hub.console.exchange.partner_pages import PartnerManaging, PartnerPages
+from hub.console.exchange.partner_orders import PartnerManaging
+from hub.console.exchange.partner_pages import PartnerPages
 from hub.console.message_views import MessageViews, list_reasons
 from hub.console.permissions import Permission, Role
 from hub.console.replays.replay_pages import ReplayPages

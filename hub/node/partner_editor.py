@@ -16,19 +16,22 @@ import attrs
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from hub.config import ANY, Config, read_config
+from hub.config import ANY, Config, is_partner_code, read_config
 from hub.config.editing import FileEdit, Value, edit_toml, read_text, write_difference
 from hub.config.files import parse_certificates
 from hub.config.partner_edit import (
     LastCertificate,
     PartnerEdit,
+    PartnerExists,
     PartnerOrder,
     describe_partner_change,
     find_certificate,
 )
 from hub.config.partner_settings import CERTIFICATES, parse_partner_changes
 from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
+from hub.config.writing import write_partner_toml
 from hub.domain.errors import ConfigurationFault, Mistake
+from hub.domain.model import HUB
 from hub.language.phrases import phrase
 from hub.monitoring.partner_view import list_certificate_files, list_partner_certificates
 from hub.node.consistency import find_added_mistakes, find_grant_warnings
@@ -48,6 +51,8 @@ class PartnerEditor:
 
     def plan_order(self, code: str, order: PartnerOrder, units: UnitIndex, now: datetime) -> PartnerEdit:
         """Return the plan of *order*. Raises what the plan of its kind raises."""
+        if order.new:
+            return self.plan_addition(code, order.assignments, order.added, units, now)
         if order.leaves:
             return self.plan_removal(code, units, now)
         if order.added is not None:
@@ -55,6 +60,34 @@ class PartnerEditor:
         if order.removed is not None:
             return self.plan_certificate_removal(code, order.removed, units, now, last=order.last)
         return self.plan_settings(code, order.assignments, order.unset, units, now)
+
+    def plan_addition(
+        self, code: str, assignments: Iterable[str], content: bytes | None, units: UnitIndex, now: datetime
+    ) -> PartnerEdit:
+        """Return the plan of a new partner. *assignments*: `KEY=VALUE`. *content*: its certificate and chain, PEM or DER.
+
+        Raises PartnerExists, AssignmentUnfit, ConfigurationFault.
+        """
+        if not is_partner_code(code):
+            wrong = phrase("{code} is not a valid partner code", code=repr(code))
+            expected = phrase("letters, digits, - and _; not {hub}, which is the hub itself", hub=HUB)
+            raise ConfigurationFault([Mistake("partners", wrong, expected)])
+        if (self.home / _show(code)).exists():
+            raise PartnerExists(phrase("there is a partner {code} already", code=code))
+        changes = parse_partner_changes(assignments, (), {})
+
+        def write(*places: str) -> str:
+            return edit_toml(write_partner_toml(name=code, certificates=places), changes, _show(code))
+
+        if content is None:
+            return self._plan(code, "", write(), write(), (), units, now)
+        place = self._find_free_place(code)
+        pem = b"".join(each.public_bytes(Encoding.PEM) for each in self._parse(code, content))
+        with tempfile.NamedTemporaryFile(suffix=".crt") as file:
+            _ = file.write(pem)
+            file.flush()
+            files = (FileEdit(self.home / place, None, pem),)
+            return self._plan(code, "", write(place), write(file.name), files, units, now)
 
     def plan_settings(
         self, code: str, assignments: Iterable[str], unset: Iterable[str], units: UnitIndex, now: datetime
@@ -158,7 +191,7 @@ class PartnerEditor:
         named = [unit for unit in partner.units if unit != ANY]
         return PartnerEdit(
             code=code,
-            files=(*files, FileEdit(self.home / _show(code), before.encode(), after.encode())),
+            files=(*files, FileEdit(self.home / _show(code), before.encode() if before else None, after.encode())),
             diff=tuple(write_difference(before, after, _show(code))),
             changes=describe_partner_change(old.partners.get(code), partner),
             warnings=tuple(warnings),

@@ -188,6 +188,7 @@ def _api(frame: NodeFrame, database: DatabaseParts, pages: ConsolePages) -> ApiR
         turns=pages.turns,
         now=frame.now,
         test_partner=pages.partners.run_test,
+        partners=pages.partners.orders,
         checks=pages.list_checks,
     )
     return ApiResource(ApiService(parts), database.journal)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from hub.api import partner_changes
 from hub.api.table import OPERATIONS
 from hub.api.token_check import FREE, WITHIN
 from hub.console.permissions import Permission
@@ -16,7 +17,16 @@ from tests.console.test_console_messages import try_to_deliver
 from tests.console_town import done
 from tests.province import NOW
 
-BODIES: dict[str, object] = {"makePlan": ORDER, "correctMessage": {"reason": "x", "packet": "<a/>"}}
+_SEEN = {"reason": "x", "seen": ""}
+BODIES: dict[str, object] = {
+    "makePlan": ORDER,
+    "correctMessage": {"reason": "x", "packet": "<a/>"},
+    "addPartner": {"code": "vpub"},
+    "changePartner": {**_SEEN, "set": ["name=x"]},
+    "addPartnerCertificate": {**_SEEN, "certificate": ""},
+    "removePartnerCertificate": _SEEN,
+    "removePartner": _SEEN,
+}
 
 
 @pytest.fixture
@@ -37,6 +47,7 @@ def stage(town):
         "tracking": "0193aaaa-0000-7000-8000-000000000001",
         "plan": program.said["id"],
         "partner": "vpub",
+        "fingerprint": "0123456789abcdef",
         "unit": "H55.13",
         "form": "edoc",
         "period": "2026-12",
@@ -94,6 +105,9 @@ def test_a_token_of_other_partners_does_nothing_to_these(town, stage):
     assert [each["code"] for each in program.said["items"]] == ["sotttt"]
     assert program.get("/partners/vpub").status == 404
     assert program.post("/partners/vpub/pause", {"reason": "x"}).status == 404
+    for operation in partner_changes.OPERATIONS:
+        answer = call(program, operation, stage)
+        assert answer.status == 404, operation.name
     assert program.post("/replays", ORDER, key="k").status == 422
     program.get("/status")
     assert [each["code"] for each in program.said["partners"]] == ["sotttt"]

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, execute, succeed
 
 from hub.config import read_config
 from hub.console import edge
+from hub.console.layout import mark_code
 from hub.console.permissions import Role
 from hub.domain.errors import Mistake, Unready
 from hub.domain.ids import make_id
@@ -108,6 +109,7 @@ def test_the_list_and_a_page_show_all_that_is_known(office: Office) -> None:
     trusted = op.page.partition('id="trusted"')[2]
     assert hash_certificate(office.live.config.authorities[0])[:32] in trusted
     assert re.findall(r'href="/partners/(\w+)"', trusted) == sorted(office.live.config.partners)
+    assert "<code>trust remove</code>" in op.page
     assert op.get("/partners/soyte").status == 200
     sha256 = hash_certificate(read_config(office.home / "hub.toml").partners["soyte"].certificates[0])
     assert sha256[:32] in op.page
@@ -118,6 +120,18 @@ def test_the_list_and_a_page_show_all_that_is_known(office: Office) -> None:
     assert op.get("/partners/soyte/other").status == 404
     op.get("/")
     assert "/partners/soyte" in op.links()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("`a <b>` and `c`", "<code>a &lt;b&gt;</code> and <code>c</code>"),
+        ("no code", "no code"),
+        ("one ` <alone>", "one ` &lt;alone&gt;"),
+    ],
+)
+def test_what_stands_between_backticks_shows_as_code(text: str, shown: str) -> None:
+    assert mark_code(text) == shown
 
 
 def test_settings_are_changed_as_shown_and_every_other_word_stays(office: Office) -> None:

@@ -95,6 +95,11 @@ def test_a_generated_client_runs_the_stories(hub, client):
     client("partners.resume_partner", "vpub", body=client.model("ReasonGiven", reason="xong"))
     tested = client("partners.test_partner", "vpub")
     assert tested.works, [(each.name, each.found) for each in tested.steps]
+    seen = client("partners.get_partner_settings", "vpub").sha256
+    change = client.model("PartnerChange", seen=seen, set_=["policy.timeout=11s"], reason="mạng chậm", apply=True)
+    made = [client("partners.change_partner", "vpub", body=change, idempotency_key="k0") for _ in range(2)]
+    assert [each.applied for each in made] == [True, True], "the second is the kept answer"
+    assert client("partners.change_partner", "vpub", body=change, status=409).code == "file-changed"
     order = client.model("ReplayOrder", reason="đã sửa", id=[letter.id], recipient="H55.1", start=True)
     plans = [client("replays.make_plan", body=order, idempotency_key="k1", status=202) for _ in range(2)]
     assert plans[0].id == plans[1].id, "the same order"

@@ -12,22 +12,17 @@ refuses it. Contains no HTTP, no TOML and no SQL.
     /partners/CODE/removal          by POST: the plan to remove it; then as above
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, time
-from pathlib import Path
-from typing import Any, Protocol
 
 import attrs
 from cryptography.hazmat.primitives.serialization import Encoding
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import DeferredSemaphore
 
 import adapters
 from hub.config import Config
-from hub.config.editing import FileChangedMeanwhile
 from hub.config.files import parse_certificates
-from hub.config.partner_edit import CertificateNotFound, LastCertificate, PartnerEdit, PartnerLook, PartnerOrder
-from hub.config.partner_settings import AssignmentUnfit
+from hub.config.partner_edit import PartnerLook, PartnerOrder
 from hub.console.exchange import overview_page
 from hub.console.exchange.partner_forms import (
     REASON,
@@ -37,24 +32,31 @@ from hub.console.exchange.partner_forms import (
     read_typed_settings,
     write_field,
 )
+from hub.console.exchange.partner_orders import (
+    CERTIFICATE,
+    SAY_WHY,
+    Flaw,
+    JudgedOrder,
+    OrderRefusal,
+    OrderRefused,
+    PartnerManaging,
+    PartnerOrders,
+)
 from hub.console.layout import build_page_path
 from hub.console.permissions import Permission
 from hub.console.request import ConsoleRequest, RequestRefused, refuse_as_absent, refuse_as_busy
 from hub.console.turns import ReadingTurns
 from hub.console.users import User
-from hub.domain.errors import ConfigurationFault
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import HANOI, find_local_day
 from hub.domain.sanitize import replace_controls
-from hub.journal import nodes, partner_changes
+from hub.journal import nodes
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.monitoring import overview
 from hub.monitoring.connection_steps import DIRECTION_NAMES, STEP_NAMES, VERDICT_NAMES, CallDirection, ConnectionStep
 from hub.monitoring.inbound_check import check_inbound
 from hub.monitoring.overview import PartnerOverview
-from hub.monitoring.partner_traffic import count_undelivered
-from hub.monitoring.partner_view import list_trusted_authorities, measure_partner, view_partner
-from hub.runtime.pidfile import ReloadVerdict
+from hub.monitoring.partner_view import list_trusted_authorities, measure_partner
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
@@ -62,19 +64,6 @@ from hub.units.live import Live
 
 #: Persons who may wait for a connection test; one is made at a time.
 TESTS = 3
-#: Maximum octets of a certificate file.
-_CERTIFICATE = 64 * 1024
-
-
-class PartnerManaging(Protocol):
-    """What a node lets its console do with the files of partners. Raises as `hub.node.partner_manager`."""
-
-    def look(self, code: str, now: datetime) -> PartnerLook: ...
-    def plan(self, tx: Transaction, code: str, order: PartnerOrder, now: datetime) -> PartnerEdit: ...
-    def write(self, edit: PartnerEdit) -> list[Path]: ...
-    def undo(self, edit: PartnerEdit) -> None: ...
-    def reload(self) -> Deferred[ReloadVerdict]: ...
-    def test(self, config: Config, code: str, now: datetime) -> Deferred[Sequence[ConnectionStep]]: ...
 
 
 @attrs.frozen
@@ -110,11 +99,13 @@ class PartnerPages:
     _manager: PartnerManaging | None  #: reads, tests and changes partners
     _testing: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(1), init=False)
 
-    @property
-    def _managed(self) -> PartnerManaging:
-        if self._manager is None:
-            raise refuse_as_absent()
-        return self._manager
+    #: carries out changes; the API has the same
+    orders: PartnerOrders = attrs.field(
+        default=attrs.Factory(
+            lambda self: PartnerOrders(self._journal, self._work, self._live, self._manager), takes_self=True
+        ),
+        init=False,
+    )
 
     async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> PartnerPage:
         """Return the page for a GET request."""
@@ -150,16 +141,10 @@ class PartnerPages:
         }
         return PartnerPage("partners", said)
 
-    async def _look(self, code: str, now: datetime) -> PartnerLook:
-        try:
-            return await self._work(CONSOLE, THRESHOLD, self._managed.look, code, now)
-        except KeyError:
-            raise refuse_as_absent() from None
-
     async def _show(self, code: str, user: User, now: datetime, done: str = "") -> PartnerPage:
-        look = await self._look(code, now)
+        look = await self.orders.look(code, now)
         state = await self._turns.look(measure_partner, self._live.config.partners, code, now)
-        view = await self._work(CONSOLE, THRESHOLD, view_partner, look.config, code, now)
+        view = await self.orders.view(look, code, now)
         running = await self._turns.look(_count_nodes, now)
         said = {
             "code": code,
@@ -184,7 +169,7 @@ class PartnerPages:
             raise refuse_as_absent()
         if len(self._testing.waiting) >= TESTS:
             raise refuse_as_busy(10)
-        out = await self._testing.run(self._managed.test, config, code, now)
+        out = await self._testing.run(self.orders.managed.test, config, code, now)
         return [*out, *await self._turns.look(_list_inbound, config, code, now)]
 
     async def _test(self, code: str, now: datetime) -> PartnerPage:
@@ -207,12 +192,12 @@ class PartnerPages:
         code: str,
         now: datetime,
         typed: Mapping[str, str] | None = None,
-        wrong: Sequence[tuple[str, Phrase, Phrase | None]] = (),
+        wrong: Sequence[Flaw] = (),
         status: int = 200,
     ) -> PartnerPage:
         """Return the form of the settings. *typed* stands in its fields if it is shown again, with what is *wrong*."""
-        look = await self._look(code, now)
-        view = await self._work(CONSOLE, THRESHOLD, view_partner, look.config, code, now)
+        look = await self.orders.look(code, now)
+        view = await self.orders.view(look, code, now)
         fields = list_setting_fields(view.settings, adapters.list_adapter_names(), typed)
         groups: dict[str, list[object]] = {}
         for field in fields:
@@ -224,36 +209,24 @@ class PartnerPages:
         self, asked: ConsoleRequest, code: str, kind: str, user: User, now: datetime
     ) -> PartnerPage | str:
         """Show the plan of a change, or make it."""
-        look = await self._look(code, now)
+        look = await self.orders.look(code, now)
         wanted = await self._read_wanted(asked, code, kind, look, now)
-        if wanted.seen != look.sha256:
-            return await self._refuse_stale(wanted, look, now)
         try:
-            edit = await self._journal.read(self._managed.plan, code, wanted.order, now)
-        except KeyError:
-            raise refuse_as_absent() from None
-        except AssignmentUnfit as unfit:
-            return await self._refuse(wanted, [("", unfit.why, None)], now)
-        except CertificateNotFound as missing:
-            return await self._refuse(wanted, [("", missing.why, None)], now)
-        except LastCertificate as last:
-            return self._confirm(wanted, None, look, last=last.why)
-        except ConfigurationFault as fault:
-            wrong = [(each.path, each.wrong, each.expected) for each in fault.mistakes]
-            return await self._refuse(wanted, wrong, now)
-        if edit.files and hashlib.sha256(edit.files[-1].before or b"").hexdigest() != wanted.seen:
-            return await self._refuse_stale(wanted, await self._look(code, now), now)  # it was changed a moment ago
-        left = await self._journal.read(count_undelivered, code) if wanted.order.leaves else {}
-        if asked.form.get("do") != "apply":
-            return self._confirm(wanted, edit, look, left=left)
-        if not wanted.reason:
-            return self._confirm(wanted, edit, look, left=left, wrong=phrase("Say why; the reason is recorded."))
-        if left and asked.form.get("leave") != "1":
-            refused = phrase(
-                "Deliveries to the partner are left. Tick that they stay in the journal, or replay them first."
-            )
-            return self._confirm(wanted, edit, look, left=left, wrong=refused)
-        return await self._make(wanted, edit, user, now, sum(left.values()))
+            judged = await self.orders.judge(code, wanted.order, wanted.seen, now)
+            wrong = _find_missing(wanted, judged, asked) if asked.form.get("do") == "apply" else None
+            if wrong is not None or asked.form.get("do") != "apply":
+                return self._confirm(wanted, judged, look, wrong=wrong)
+            await self.orders.make(judged, by=user.name, reason=wanted.reason, now=now)
+        except OrderRefused as refused:
+            match refused.refusal:
+                case OrderRefusal.STALE:
+                    return await self._refuse_stale(wanted, await self.orders.look(code, now), now)
+                case OrderRefusal.LAST:
+                    return self._confirm(wanted, None, look, last=refused.flaws[0][1])
+                case OrderRefusal.UNWRITABLE:
+                    raise _refuse_unwritable(refused) from refused
+            return await self._refuse(wanted, refused.flaws, now)
+        return build_page_path("partners") if judged.edit.removed else build_page_path("partners", code, done="1")
 
     async def _read_wanted(
         self, asked: ConsoleRequest, code: str, kind: str, look: PartnerLook, now: datetime
@@ -268,7 +241,7 @@ class PartnerPages:
         if kind == "removal":
             return _Wanted(**common, title=phrase("Remove the partner"), order=PartnerOrder(leaves=True), kept={})
         if kind == "settings":
-            view = await self._work(CONSOLE, THRESHOLD, view_partner, look.config, code, now)
+            view = await self.orders.view(look, code, now)
             typed = read_typed_settings(form, view.settings)
             order = make_settings_order(typed, view.settings)
             return _Wanted(**common, title=phrase("Change the settings"), order=order, kept=typed)
@@ -277,33 +250,32 @@ class PartnerPages:
             kept = {"remove": fingerprint} | ({"last": "1"} if order.last else {})
             return _Wanted(**common, title=phrase("Accept a certificate no longer"), order=order, kept=kept)
         content = asked.file.read() if asked.file else form.get("pem", "").encode()
-        order = PartnerOrder(added=content[:_CERTIFICATE])
-        kept = {"pem": _write_pem(content[:_CERTIFICATE])}
+        order = PartnerOrder(added=content[:CERTIFICATE])
+        kept = {"pem": _write_pem(content[:CERTIFICATE])}
         return _Wanted(**common, title=phrase("Accept one more certificate"), order=order, kept=kept)
 
     def _confirm(
         self,
         wanted: _Wanted,
-        edit: PartnerEdit | None,
+        judged: JudgedOrder | None,
         look: PartnerLook,
         *,
         last: Phrase | None = None,
-        left: Mapping[Any, int] | None = None,
         wrong: Phrase | None = None,
     ) -> PartnerPage:
-        """Return the page that shows the plan before it is made. Without an *edit* it asks whether the *last* one may go."""
+        """Return the page that shows the plan before it is made. Without a plan it asks whether the *last* one may go."""
         partner = look.config.partners.get(wanted.code)
         said = {
             "code": wanted.code,
             "name": "" if partner is None else partner.name,
             "action": build_page_path("partners", wanted.code, wanted.kind),
             "title_of": wanted.title,
-            "edit": edit,
+            "edit": None if judged is None else judged.edit,
             "kept": wanted.kept,
             "seen": wanted.seen,
             "reason": wanted.reason,
             "last": last,
-            "left": left or {},
+            "left": {} if judged is None else judged.left,
             "wrong": wrong,
         }
         return PartnerPage("partner_plan", said, 422 if wrong else 200)
@@ -311,7 +283,7 @@ class PartnerPages:
     async def _refuse(
         self,
         wanted: _Wanted,
-        wrong: Sequence[tuple[str, Phrase, Phrase | None]],
+        wrong: Sequence[Flaw],
         now: datetime,
         status: int = 422,
     ) -> PartnerPage:
@@ -327,7 +299,7 @@ class PartnerPages:
         if wanted.kind != "settings":
             again = phrase("Open the partner's page again and repeat the step.")
             return await self._refuse(wanted, [("", why, again)], now, 409)
-        view = await self._work(CONSOLE, THRESHOLD, view_partner, look.config, wanted.code, now)
+        view = await self.orders.view(look, wanted.code, now)
         differing = [
             (each.key, verbatim(wanted.kept[each.key] or "–"), None)
             for each in view.settings
@@ -338,51 +310,14 @@ class PartnerPages:
         )
         return await self._ask_settings(wanted.code, now, None, [("", why, again), *differing], 409)
 
-    async def _make(
-        self, wanted: _Wanted, edit: PartnerEdit, user: User, now: datetime, left: int
-    ) -> PartnerPage | str:
-        """Write the change, record it, and have the hub use it. What fails is taken back."""
-        place = build_page_path("partners", wanted.code, done="1")
-        if not edit.files:
-            return place
-        try:
-            _ = await self._work(CONSOLE, THRESHOLD, self._managed.write, edit)
-        except FileChangedMeanwhile:
-            why = phrase("The partner's file has changed since this page was loaded. Nothing was written.")
-            return await self._refuse(wanted, [("", why, None)], now, 409)
-        except OSError as error:
-            raise _refuse_unwritable(error) from error
-        try:
-            await self._record(wanted, edit, user, now, left)
-        except BaseException:
-            _ = await self._work(CONSOLE, THRESHOLD, self._managed.undo, edit)
-            raise
-        verdict = await self._managed.reload()
-        if verdict.ok:
-            return build_page_path("partners") if edit.removed else place
-        _ = await self._work(CONSOLE, THRESHOLD, self._managed.undo, edit)
-        await self._journal.admit(
-            CONSOLE,
-            partner_changes.record_partner_change,
-            wanted.code,
-            [],
-            (),
-            by=user.name,
-            reason="taken back: the reload was refused",
-            now=now,
-        )
-        wrong = [(each.path, each.wrong, each.expected) for each in verdict.mistakes]
-        refused = phrase("The hub refused the change, so the files are as before.")
-        return await self._refuse(wanted, [("", refused, None), *wrong], now)
 
-    async def _record(self, wanted: _Wanted, edit: PartnerEdit, user: User, now: datetime, left: int) -> None:
-        who: dict[str, Any] = {"by": user.name, "reason": wanted.reason, "now": now}
-        if edit.removed:
-            await self._journal.admit(CONSOLE, partner_changes.record_partner_removal, wanted.code, left=left, **who)
-        else:
-            await self._journal.admit(
-                CONSOLE, partner_changes.record_partner_change, wanted.code, edit.changes, edit.units, **who
-            )
+def _find_missing(wanted: _Wanted, judged: JudgedOrder, asked: ConsoleRequest) -> Phrase | None:
+    """Return what the person must still say before the change is made."""
+    if not wanted.reason:
+        return SAY_WHY
+    if judged.left and asked.form.get("leave") != "1":
+        return phrase("Deliveries to the partner are left. Tick that they stay in the journal, or replay them first.")
+    return None
 
 
 def _keep_seen(user: User, codes: Sequence[str]) -> tuple[str, ...]:
@@ -395,10 +330,10 @@ def _require_managing(user: User, code: str) -> None:
         raise refuse_as_absent()
 
 
-def _refuse_unwritable(error: OSError) -> RequestRefused:
+def _refuse_unwritable(refused: OrderRefused) -> RequestRefused:
     return RequestRefused(
         500,
-        phrase("The hub cannot write the partner's file: {error}", error=error.strerror or str(error)),
+        refused.flaws[0][1],
         phrase("Nothing was changed. Let the hub's account write in partners/, or use `lienthong partners set`."),
     )
 

@@ -1,0 +1,316 @@
+"""The operations that add, change or remove a partner, and those for its developers: the checklist and the kit.
+
+An order is the page's (`hub.console.exchange.partner_orders`): without `apply` it is only judged and shown. Its `seen` is
+the SHA-256 of the partner's file as the caller read it, so that of two editors the second is told.
+"""
+
+from typing import Annotated
+
+import attrs
+
+from hub.api.idempotency import OrderedAnswer, find_kept_answer, run_once
+from hub.api.operation import ApiCall, ApiOperation, ApiParts, answer_order, answer_value, in_path
+from hub.api.partner_values import ApiIntegration, ApiPartnerEdit, ApiPartnerSettings
+from hub.api.partners import CODE, clean_reason, find_partner
+from hub.api.problems import ApiProblem, NamedFlaw
+from hub.api.schemas import LONG, write_json
+from hub.config.partner_edit import PartnerOrder
+from hub.console.exchange.partner_orders import CERTIFICATE, Flaw, JudgedOrder, OrderRefusal, OrderRefused
+from hub.console.layout import render_kit_page
+from hub.console.permissions import Permission
+from hub.console.request import ConsoleResponse
+from hub.domain.fair_queue import CONSOLE
+from hub.language.phrases import Phrase, phrase
+from hub.monitoring.integration.facts import IntegrationFacts, gather_facts
+from hub.monitoring.integration.first_messages import StepState
+from hub.monitoring.integration.kit import KIT, make_kit, name_kit
+from hub.monitoring.integration.reading import read_integration
+
+_SEEN = phrase("sha256 of the partner's file, as getPartnerSettings tells it")
+_APPLY = phrase("true: make the change; else it is only judged and shown")
+_REASON = phrase("needed with apply; it is recorded")
+_PEM = phrase("certificate and its chain, PEM")
+
+
+@attrs.frozen(kw_only=True)
+class ApiPartnerAddition:
+    """A new partner."""
+
+    asked = True
+    code: str
+    set: Annotated[tuple[str, ...], phrase("KEY=VALUE, as after `partners set`")] = ()
+    certificate: Annotated[str | None, _PEM, LONG] = None
+    reason: Annotated[str, _REASON] = ""
+    apply: Annotated[bool, _APPLY] = False
+
+
+@attrs.frozen(kw_only=True)
+class ApiPartnerChange:
+    """Settings of a partner to set and to unset."""
+
+    asked = True
+    seen: Annotated[str, _SEEN]
+    set: Annotated[tuple[str, ...], phrase("KEY=VALUE; of a list also KEY+=VALUE and KEY-=VALUE")] = ()
+    unset: Annotated[tuple[str, ...], phrase("keys to remove, so that their default holds")] = ()
+    reason: Annotated[str, _REASON] = ""
+    apply: Annotated[bool, _APPLY] = False
+
+
+@attrs.frozen(kw_only=True)
+class ApiCertificateAddition:
+    """A certificate that the partner may use too."""
+
+    asked = True
+    seen: Annotated[str, _SEEN]
+    certificate: Annotated[str, _PEM, LONG]
+    reason: Annotated[str, _REASON] = ""
+    apply: Annotated[bool, _APPLY] = False
+
+
+@attrs.frozen(kw_only=True)
+class ApiCertificateRemoval:
+    """A certificate that the partner may use no longer."""
+
+    asked = True
+    seen: Annotated[str, _SEEN]
+    last: Annotated[bool, phrase("true: even if it is the last one that is valid")] = False
+    reason: Annotated[str, _REASON] = ""
+    apply: Annotated[bool, _APPLY] = False
+
+
+@attrs.frozen(kw_only=True)
+class ApiPartnerRemoval:
+    """That the partner goes."""
+
+    asked = True
+    seen: Annotated[str, _SEEN]
+    leave: Annotated[bool, phrase("true: deliveries that are not delivered stay in the journal")] = False
+    reason: Annotated[str, _REASON] = ""
+    apply: Annotated[bool, _APPLY] = False
+
+
+async def read_settings(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the settings and certificates of a partner, as its file says now."""
+    code = find_partner(parts, call).code
+    look = await parts.partners.look(code, call.now)
+    view = await parts.partners.view(look, code, call.now)
+    return answer_value(ApiPartnerSettings.of(look, view), call)
+
+
+async def add_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Add a partner."""
+    wanted: ApiPartnerAddition = call.body
+    if not call.user.sees_partner(wanted.code):
+        raise ApiProblem("not-found")
+    added = None if wanted.certificate is None else _read_certificate(wanted.certificate)
+    order = PartnerOrder(new=True, assignments=wanted.set, added=added)
+    return await _order(parts, call, wanted.code, order, "")
+
+
+async def change_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Change the settings of a partner."""
+    wanted: ApiPartnerChange = call.body
+    if not wanted.set and not wanted.unset:
+        raise ApiProblem("order-unfit", flaws=[NamedFlaw("set", phrase("say what to change: set, or unset"))])
+    order = PartnerOrder(assignments=wanted.set, unset=wanted.unset)
+    return await _order(parts, call, find_partner(parts, call).code, order, wanted.seen)
+
+
+async def add_certificate(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Accept one more certificate of a partner."""
+    wanted: ApiCertificateAddition = call.body
+    order = PartnerOrder(added=_read_certificate(wanted.certificate))
+    return await _order(parts, call, find_partner(parts, call).code, order, wanted.seen)
+
+
+async def remove_certificate(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Accept a certificate of a partner no longer."""
+    wanted: ApiCertificateRemoval = call.body
+    order = PartnerOrder(removed=call.text("fingerprint"), last=wanted.last)
+    return await _order(parts, call, find_partner(parts, call).code, order, wanted.seen)
+
+
+async def remove_partner(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Remove a partner."""
+    return await _order(
+        parts, call, find_partner(parts, call).code, PartnerOrder(leaves=True), call.body.seen, leave=call.body.leave
+    )
+
+
+def _read_certificate(text: str) -> bytes:
+    content = text.encode("utf-8", "replace")
+    if len(content) > CERTIFICATE:
+        raise ApiProblem("too-large")
+    return content
+
+
+async def _order(
+    parts: ApiParts, call: ApiCall, code: str, order: PartnerOrder, seen: str, *, leave: bool = True
+) -> ConsoleResponse:
+    """Judge an order, make it if it says so, and answer with what changes. Raises `ApiProblem`."""
+    kept = await parts.journal.read(find_kept_answer, call.token.prefix, call.key, call.request, call.now)
+    if kept is not None:
+        return answer_order(kept)
+    try:
+        judged = await parts.partners.judge(code, order, seen, call.now)
+        if not call.body.apply:
+            return answer_value(ApiPartnerEdit.of(judged, applied=False), call)
+        if judged.left and not leave:
+            raise ApiProblem("order-unfit", flaws=[NamedFlaw("leave", _say_left(judged))])
+        reason = clean_reason(call.body.reason)
+        await parts.partners.make(judged, by=call.token.by, reason=reason, now=call.now)
+    except OrderRefused as refused:
+        raise _name_problem(refused) from refused
+    answer = OrderedAnswer(status=200, content=write_json(ApiPartnerEdit.of(judged, applied=True), call.language))
+    owner = (call.token.prefix, call.key, call.request, call.now)
+    return answer_order(await parts.journal.admit(CONSOLE, run_once, *owner, lambda _tx: answer))
+
+
+def _say_left(judged: JudgedOrder) -> Phrase:
+    return phrase(
+        "{count} deliveries to the partner are not delivered: send leave: true, or replay them first",
+        count=sum(judged.left.values()),
+    )
+
+
+def _name_problem(refused: OrderRefused) -> ApiProblem:
+    match refused.refusal:
+        case OrderRefusal.STALE:
+            return ApiProblem("file-changed")
+        case OrderRefusal.LAST:
+            return ApiProblem("last-certificate", refused.flaws[0][1])
+        case OrderRefusal.UNWRITABLE:
+            return ApiProblem("unwritable", refused.flaws[0][1])
+    return ApiProblem("order-unfit", flaws=[_name_flaw(each) for each in refused.flaws])
+
+
+def _name_flaw(flaw: Flaw) -> NamedFlaw:
+    place, wrong, expected = flaw
+    if expected is None:
+        return NamedFlaw(place, wrong)
+    return NamedFlaw(place, phrase("{wrong}; expected: {expected}", wrong=wrong, expected=expected))
+
+
+# --- for its developers -----------------------------------------------------------------------------------------------
+
+
+async def read_checklist(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the addresses, the rights and the first messages of a partner."""
+    facts, steps = await _gather(parts, call)
+    return answer_value(ApiIntegration.of(facts, steps), call)
+
+
+async def read_kit(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the file for the developers of a partner."""
+    facts, steps = await _gather(parts, call)
+    kit = await parts.turns.alone(make_kit, facts, steps, call.now, render_kit_page)
+    return ConsoleResponse(content=kit, content_type="application/octet-stream", filename=name_kit(facts.partner.code))
+
+
+async def _gather(parts: ApiParts, call: ApiCall) -> tuple[IntegrationFacts, list[StepState]]:
+    partner, config = find_partner(parts, call), parts.live.config
+    units, steps = await parts.turns.look(read_integration, partner, config.upstream)
+    return gather_facts(config, partner, units), list(steps)
+
+
+OPERATIONS = (
+    ApiOperation(
+        name="addPartner",
+        method="POST",
+        path="/partners",
+        tag="partners",
+        about=phrase("Add a partner: its settings and its certificate. Without apply it is only judged and shown."),
+        scopes=(Permission.MANAGE_PARTNERS,),
+        whole=True,
+        takes=ApiPartnerAddition,
+        answers=ApiPartnerEdit,
+        run=add_partner,
+    ),
+    ApiOperation(
+        name="getPartnerSettings",
+        path="/partners/{partner}/settings",
+        tag="partners",
+        about=phrase("Read every setting and certificate of a partner as its file says, and the file's SHA-256."),
+        scopes=(Permission.SEE_PARTNERS,),
+        whole=True,
+        parameters=(CODE,),
+        answers=ApiPartnerSettings,
+        run=read_settings,
+    ),
+    ApiOperation(
+        name="changePartner",
+        method="POST",
+        path="/partners/{partner}/settings",
+        tag="partners",
+        about=phrase("Change the settings of a partner. Every other word of its file stays."),
+        scopes=(Permission.MANAGE_PARTNERS,),
+        whole=True,
+        parameters=(CODE,),
+        takes=ApiPartnerChange,
+        answers=ApiPartnerEdit,
+        run=change_partner,
+    ),
+    ApiOperation(
+        name="addPartnerCertificate",
+        method="POST",
+        path="/partners/{partner}/certificates",
+        tag="partners",
+        about=phrase("Accept one more certificate of a partner, for TLS and for signatures."),
+        scopes=(Permission.MANAGE_PARTNERS,),
+        whole=True,
+        parameters=(CODE,),
+        takes=ApiCertificateAddition,
+        answers=ApiPartnerEdit,
+        run=add_certificate,
+    ),
+    ApiOperation(
+        name="removePartnerCertificate",
+        method="POST",
+        path="/partners/{partner}/certificates/{fingerprint}/removal",
+        tag="partners",
+        about=phrase("Accept a certificate of a partner no longer."),
+        scopes=(Permission.MANAGE_PARTNERS,),
+        whole=True,
+        parameters=(CODE, in_path("fingerprint", phrase("beginning of its SHA-256, at least 8 digits"))),
+        takes=ApiCertificateRemoval,
+        answers=ApiPartnerEdit,
+        run=remove_certificate,
+    ),
+    ApiOperation(
+        name="removePartner",
+        method="POST",
+        path="/partners/{partner}/removal",
+        tag="partners",
+        about=phrase("Remove a partner. Its messages stay."),
+        scopes=(Permission.MANAGE_PARTNERS,),
+        whole=True,
+        parameters=(CODE,),
+        takes=ApiPartnerRemoval,
+        answers=ApiPartnerEdit,
+        run=remove_partner,
+    ),
+    ApiOperation(
+        name="getIntegration",
+        path="/partners/{partner}/integration",
+        tag="partners",
+        about=phrase(
+            "Read the addresses and contracts for a partner's developers, and which first messages have come."
+        ),
+        scopes=(Permission.SEE_PARTNERS,),
+        whole=True,
+        parameters=(CODE,),
+        answers=ApiIntegration,
+        run=read_checklist,
+    ),
+    ApiOperation(
+        name="getPartnerKit",
+        path=f"/partners/{{partner}}/{KIT}",
+        tag="partners",
+        about=phrase("Download the kit for the developers of a partner: a ZIP file without any private key."),
+        scopes=(Permission.SEE_PARTNERS,),
+        whole=True,
+        parameters=(CODE,),
+        media=("application/octet-stream",),
+        run=read_kit,
+    ),
+)

@@ -1,0 +1,176 @@
+"""Carries out an order to add, change or remove a partner: judges it, writes it, records it, and has the hub use it.
+
+The pages and the API give the same orders. An order is written only while the partner's file is the one that its giver
+saw, and taken back if the hub refuses it. Contains no HTTP, no TOML and no SQL.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+from twisted.internet.defer import Deferred
+
+from hub.config import Config
+from hub.config.editing import FileChangedMeanwhile
+from hub.config.partner_edit import (
+    CertificateNotFound,
+    LastCertificate,
+    PartnerEdit,
+    PartnerExists,
+    PartnerLook,
+    PartnerOrder,
+)
+from hub.config.partner_settings import AssignmentUnfit
+from hub.console.request import refuse_as_absent
+from hub.domain.errors import ConfigurationFault
+from hub.domain.fair_queue import CONSOLE
+from hub.domain.model import DeliveryState
+from hub.journal import partner_changes
+from hub.language.phrases import Phrase, phrase
+from hub.monitoring.connection_steps import ConnectionStep
+from hub.monitoring.partner_traffic import count_undelivered
+from hub.monitoring.partner_view import PartnerView, view_partner
+from hub.runtime.pidfile import ReloadVerdict
+from hub.runtime.thread_pool import THRESHOLD, Work
+from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
+from hub.units.live import Live
+
+#: Said of an order without a reason.
+SAY_WHY = phrase("Say why; the reason is recorded.")
+#: Maximum octets of a certificate file.
+CERTIFICATE = 64 * 1024
+#: A flaw of an order: its place, what is wrong, and what is expected.
+Flaw = tuple[str, Phrase, Phrase | None]
+
+
+class PartnerManaging(Protocol):
+    """What a node lets its console do with the files of partners. Raises as `hub.node.partner_manager`."""
+
+    def look(self, code: str, now: datetime) -> PartnerLook: ...
+    def plan(self, tx: Transaction, code: str, order: PartnerOrder, now: datetime) -> PartnerEdit: ...
+    def write(self, edit: PartnerEdit) -> list[Path]: ...
+    def undo(self, edit: PartnerEdit) -> None: ...
+    def reload(self) -> Deferred[ReloadVerdict]: ...
+    def test(self, config: Config, code: str, now: datetime) -> Deferred[Sequence[ConnectionStep]]: ...
+
+
+class OrderRefusal(StrEnum):
+    """Why an order is not carried out."""
+
+    UNFIT = "unfit"  #: it cannot be read, or the files would be wrong, or the hub refused them
+    STALE = "stale"  #: the partner's file is not the one that the giver of the order saw
+    LAST = "last"  #: it would remove the last certificate that is valid
+    UNWRITABLE = "unwritable"  #: the files cannot be written
+
+
+class OrderRefused(Exception):
+    """The order is not carried out, and the files are as before."""
+
+    def __init__(self, refusal: OrderRefusal, *flaws: Flaw) -> None:
+        super().__init__(f"{refusal}: {flaws}")
+        self.refusal, self.flaws = refusal, flaws
+
+
+@attrs.frozen(kw_only=True)
+class JudgedOrder:
+    """An order that can be carried out."""
+
+    edit: PartnerEdit
+    left: Mapping[DeliveryState, int]  #: of a removal: the deliveries to the partner that are not delivered
+
+
+@attrs.define(eq=False)
+class PartnerOrders:
+    """Carries out the orders of one node's pages and API."""
+
+    _journal: Journal  #: the journal to read and write
+    _work: Work  #: runs what reads and writes files in worker threads
+    _live: Live  #: the configuration in force
+    _manager: PartnerManaging | None  #: reads, tests and changes partners; None: there are no pages of partners
+
+    @property
+    def managed(self) -> PartnerManaging:
+        """What reads and writes the files. Raises `RequestRefused` where nothing does."""
+        if self._manager is None:
+            raise refuse_as_absent()
+        return self._manager
+
+    async def look(self, code: str, now: datetime) -> PartnerLook:
+        """Return the partner *code* as its file says. Raises `RequestRefused` without one."""
+        try:
+            return await self._work(CONSOLE, THRESHOLD, self.managed.look, code, now)
+        except KeyError:
+            raise refuse_as_absent() from None
+
+    async def view(self, look: PartnerLook, code: str, now: datetime) -> PartnerView:
+        """Return all that the configuration says of the partner *code*."""
+        return await self._work(CONSOLE, THRESHOLD, view_partner, look.config, code, now)
+
+    async def judge(self, code: str, order: PartnerOrder, seen: str, now: datetime) -> JudgedOrder:
+        """Return the plan of *order*. *seen*: SHA-256 of the partner's file when the giver of the order saw it.
+
+        Raises `OrderRefused`, and `RequestRefused` without the partner.
+        """
+        if not order.new and seen != (await self.look(code, now)).sha256:
+            raise _refuse_stale()
+        try:
+            edit = await self._journal.read(self.managed.plan, code, order, now)
+        except KeyError:
+            raise refuse_as_absent() from None
+        except LastCertificate as last:
+            raise OrderRefused(OrderRefusal.LAST, ("", last.why, None)) from None
+        except (AssignmentUnfit, CertificateNotFound, PartnerExists) as unfit:
+            raise OrderRefused(OrderRefusal.UNFIT, ("", unfit.why, None)) from None
+        except ConfigurationFault as fault:
+            flaws = [(each.path, each.wrong, each.expected) for each in fault.mistakes]
+            raise OrderRefused(OrderRefusal.UNFIT, *flaws) from None
+        if not order.new and edit.files and hashlib.sha256(edit.files[-1].before or b"").hexdigest() != seen:
+            raise _refuse_stale()  # it was changed a moment ago
+        left = await self._journal.read(count_undelivered, code) if order.leaves else {}
+        return JudgedOrder(edit=edit, left=left)
+
+    async def make(self, judged: JudgedOrder, *, by: str, reason: str, now: datetime) -> None:
+        """Write the change, record it, and have the hub use it. What fails is taken back. Raises `OrderRefused`."""
+        edit = judged.edit
+        if not edit.files:
+            return
+        try:
+            _ = await self._work(CONSOLE, THRESHOLD, self.managed.write, edit)
+        except FileChangedMeanwhile:
+            raise _refuse_stale() from None
+        except OSError as error:
+            why = phrase("The hub cannot write the partner's file: {error}", error=error.strerror or str(error))
+            raise OrderRefused(OrderRefusal.UNWRITABLE, ("", why, None)) from error
+        try:
+            await self._record(judged, {"by": by, "reason": reason, "now": now})
+        except BaseException:
+            _ = await self._work(CONSOLE, THRESHOLD, self.managed.undo, edit)
+            raise
+        verdict = await self.managed.reload()
+        if verdict.ok:
+            return
+        _ = await self._work(CONSOLE, THRESHOLD, self.managed.undo, edit)
+        record, taken_back = partner_changes.record_partner_change, "taken back: the reload was refused"
+        await self._journal.admit(CONSOLE, record, edit.code, [], (), by=by, reason=taken_back, now=now)
+        wrong = [(each.path, each.wrong, each.expected) for each in verdict.mistakes]
+        refused = phrase("The hub refused the change, so the files are as before.")
+        raise OrderRefused(OrderRefusal.UNFIT, ("", refused, None), *wrong)
+
+    async def _record(self, judged: JudgedOrder, who: Mapping[str, Any]) -> None:
+        edit = judged.edit
+        if edit.removed:
+            record, left = partner_changes.record_partner_removal, sum(judged.left.values())
+            await self._journal.admit(CONSOLE, record, edit.code, left=left, **who)
+        else:
+            record_change = partner_changes.record_partner_change
+            await self._journal.admit(CONSOLE, record_change, edit.code, edit.changes, edit.units, **who)
+
+
+def _refuse_stale() -> OrderRefused:
+    why = phrase("The partner's file has changed since this page was loaded. Nothing was written.")
+    return OrderRefused(OrderRefusal.STALE, ("", why, None))
