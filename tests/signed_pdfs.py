@@ -1,6 +1,7 @@
 """Signs PDF as officials' tools do, by pyHanko; and as nobody should.  Knows nothing of how the hub verifies."""
 
 from collections.abc import Callable
+from datetime import datetime
 from io import BytesIO
 from typing import Any
 
@@ -20,25 +21,32 @@ def by_pyhanko(
     kind: str = "PADES",
     name: str = "Ky",
     also: Callable[[Any], None] = lambda _writer: None,
+    tsa: Identity | None = None,
+    at: datetime | None = None,
 ) -> bytes:
-    """Return *given* with a signature; *box*: where it is seen, *also*: what the same update does besides."""
+    """Return *given* with a signature; *box*: where it is seen, *also*: what the same update does besides; *tsa*: who
+    stamps its value, *at* that time.
+    """
     pytest.importorskip("pyhanko.sign.signers")
     from asn1crypto import keys, x509  # type: ignore[import-untyped]
     from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
     from pyhanko.sign import fields, signers
+    from pyhanko.sign.timestamps import DummyTimeStamper
     from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-    secret = identity.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    signer = signers.SimpleSigner(
-        signing_cert=x509.Certificate.load(identity.certificate.public_bytes(Encoding.DER)),
-        signing_key=keys.PrivateKeyInfo.load(secret),
-        cert_registry=SimpleCertificateStore(),
-    )
+    def load(one: Identity) -> tuple[Any, Any]:
+        secret = one.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        return x509.Certificate.load(one.certificate.public_bytes(Encoding.DER)), keys.PrivateKeyInfo.load(secret)
+
+    certificate, key = load(identity)
+    signer = signers.SimpleSigner(signing_cert=certificate, signing_key=key, cert_registry=SimpleCertificateStore())
+    stamper = None if tsa is None else DummyTimeStamper(*load(tsa), fixed_dt=at)
     said = signers.PdfSignatureMetadata(field_name=name, md_algorithm="sha256", subfilter=fields.SigSeedSubFilter[kind])
     writer = IncrementalPdfFileWriter(BytesIO(given))
     also(writer)
     field = fields.SigFieldSpec(name, on_page=page, box=box)
-    signed: bytes = signers.PdfSigner(said, signer=signer, new_field_spec=field).sign_pdf(writer).getvalue()
+    made = signers.PdfSigner(said, signer=signer, timestamper=stamper, new_field_spec=field)
+    signed: bytes = made.sign_pdf(writer).getvalue()
     return signed
 
 

@@ -31,7 +31,8 @@ from hub.report.signed.element import REPORT, SchemaBroken
 from hub.report.signed.sealed import Sealed
 from hub.security import wss_tokens, xades, xmldsig
 from hub.security.algorithms import Unverified
-from hub.security.certificates import Purpose, describe_owner, hash_certificate, load_der
+from hub.security.certificates import Anchors, Purpose, Untrusted, describe_owner, hash_certificate, load_der
+from hub.security.time_stamps import TimeStamp
 
 LARGEST = 64 << 20  #: maximum octets of a document that is loaded into memory
 
@@ -243,19 +244,20 @@ def audit_official_signature(
     """
     try:
         for step in _list_signed_steps(content, of):
-            yield _audit_signature(step, place, trust)
+            yield from _audit_signature(step, place, trust)
     except Rejected as rejected:
         yield deny_finding("official", place, explain_rejection(rejected))
 
 
-def _audit_signature(step: bytes, place: str, trust: AuditTrust) -> AuditFinding:
-    """Return the finding about the last signature of *step*. Raises Rejected."""
+def _audit_signature(step: bytes, place: str, trust: AuditTrust) -> Iterator[AuditFinding]:
+    """Yield the findings about the last signature of *step* and its time stamps. Raises Rejected."""
     root = safe_xml.parse_safe_xml(step)
     found = xades.verify_xades(root, root[-1])
-    (trust.persons or trust.anchors).check(found.certificate, found.at, found.chain, purpose=Purpose.SIGN)
+    anchors = trust.persons or trust.anchors
+    anchors.check(found.certificate, found.at, found.chain, purpose=Purpose.SIGN)
     name, printed = found.certificate.subject.rfc4514_string(), hash_certificate(found.certificate)
     at = found.at.isoformat(timespec="seconds")
-    return confirm_finding(
+    yield confirm_finding(
         "official",
         place,
         phrase(
@@ -265,6 +267,36 @@ def _audit_signature(step: bytes, place: str, trust: AuditTrust) -> AuditFinding
             printed=printed,
             at=at,
         ),
+    )
+    for stamp in found.stamps:
+        yield _audit_stamp(stamp, place, anchors)
+
+
+def _audit_stamp(stamp: TimeStamp, place: str, anchors: Anchors) -> AuditFinding:
+    """Return the finding about a time stamp, whose own signature is valid: does its authority lead to *anchors*?
+
+    Judged as of its own time, like a seal. A reader who trusts other CAs than the authority's gets a note.
+    """
+    said = {
+        "name": describe_owner(stamp.certificate),
+        "printed": hash_certificate(stamp.certificate),
+        "at": stamp.at.isoformat(timespec="seconds"),
+    }
+    try:
+        anchors.check(stamp.certificate, stamp.at, stamp.chain, purpose=Purpose.STAMP)
+    except Untrusted as untrusted:
+        (problem,) = untrusted.problems
+        return note_finding(
+            "stamp",
+            place,
+            phrase(
+                "a time stamp of {at} by {name}, SHA-256 {printed}, which leads to no CA you named ({detail})",
+                detail=problem.detail,
+                **said,
+            ),
+        )
+    return confirm_finding(
+        "stamp", place, phrase("the signature was there at {at}: time stamp by {name}, SHA-256 {printed}", **said)
     )
 
 

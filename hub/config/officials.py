@@ -16,6 +16,7 @@ from hub.config import files
 from hub.config.table import ConfigTable
 from hub.language.phrases import phrase
 from hub.security.certificates import Anchors, hash_certificate
+from hub.security.time_stamps import StampTrust
 
 
 class SignaturePlace(StrEnum):
@@ -60,6 +61,8 @@ class Officials:
     authorities: tuple[x509.Certificate, ...]  #: the certificates of the anchors
     crls: tuple[x509.CertificateRevocationList, ...] = ()
     required: bool = True  #: a report may only be submitted with a signature
+    #: the authorities whose time stamps on signatures are accepted; None: no time stamp is
+    stamping: StampTrust | None = None
     drafted: frozenset[str] = frozenset()  #: the forms that two persons sign; `*`: every form
     people: Mapping[str, Official] = attrs.field(factory=dict)
 
@@ -74,8 +77,9 @@ class Officials:
 
     @property
     def everybody(self) -> tuple[x509.Certificate, ...]:
-        """Return the certificates of all officials, and the anchors."""
-        return (*self.authorities, *self.certificates)
+        """Return the certificates of all officials, and all anchors."""
+        stamping = () if self.stamping is None else self.stamping.authorities
+        return (*self.authorities, *stamping, *self.certificates)
 
 
 def read_officials(
@@ -89,7 +93,7 @@ def read_officials(
     *open_file* takes a file's path and its name in messages. It returns the table of the file, or None after a mistake,
     which it has recorded. *sourced*: CAs whose revocations are fetched over the network.
     """
-    given = any(map(table.given, ("anchors", "crls", "signature", "drafted")))
+    given = any(map(table.given, ("anchors", "crls", "signature", "drafted", "timestamps")))
     paths = sorted(path for path in (home / "officials").glob("*.toml") if not path.name.startswith("."))
     if not given:
         table.close()
@@ -103,6 +107,7 @@ def read_officials(
     authorities, crls = files.read_trusted_files(table, home)
     signature = table.text("signature", "required", like="required|optional", expected=phrase("required or optional"))
     drafted = table.texts("drafted", ())
+    stamping = _stamping(table.table("timestamps"), home, sourced) if table.given("timestamps") else None
     table.close()
     people: dict[str, Official] = {}
     seen: dict[str, str] = {}
@@ -128,8 +133,21 @@ def read_officials(
         authorities=tuple(authorities),
         crls=tuple(crls),
         required=signature != "optional",
+        stamping=stamping,
         drafted=frozenset(drafted),
         people=people,
+    )
+
+
+def _stamping(table: ConfigTable, home: Path, sourced: Collection[x509.Certificate]) -> StampTrust:
+    """Read `[officials.timestamps]`."""
+    authorities, crls = files.read_trusted_files(table, home)
+    required = table.flag("required", default=False)
+    table.close()
+    return StampTrust(
+        anchors=Anchors(authorities, crls, sourced=list(sourced), committing=True),
+        authorities=tuple(authorities),
+        required=required,
     )
 
 

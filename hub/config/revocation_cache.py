@@ -91,11 +91,13 @@ def keep_revocation_answer(data: Path, question: RevocationQuestion, octets: byt
 
 
 def set_revocation_answers(config: Config, heard: Iterable[RevocationAnswer]) -> None:
-    """Apply the answers to all anchors of *config*: those of partners and those of officials."""
+    """Apply the answers to all anchors of *config*: those of partners, of officials and of time stamps."""
     known = list(heard)
     apply_revocation_answers(config.anchors, known)
     if config.officials is not None:
         apply_revocation_answers(config.officials.anchors, known)
+        if config.officials.stamping is not None:
+            apply_revocation_answers(config.officials.stamping.anchors, known)
 
 
 def apply_revocation_answers(anchors: Anchors, heard: Iterable[RevocationAnswer]) -> None:

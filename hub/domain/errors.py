@@ -170,8 +170,8 @@ SENTENCES: dict[str, Phrase] = {
     "sender-not-allowed": phrase("Your system may not send for this unit; ask the operator"),
     "signature-covers-too-little": phrase("The signature must cover Body and Timestamp; sign both"),
     "signature-incomplete": phrase(
-        "The signature is not XAdES-B: too little is signed, or it contains extra parts; sign again as "
-        "XAdES-B (Baseline-B), enveloped"
+        "The signature is neither XAdES-B nor XAdES-T: too little is signed, or it contains extra parts; sign again as "
+        "XAdES-B or XAdES-T (Baseline-B, Baseline-T), enveloped"
     ),
     "signature-invalid": phrase(
         "The signature is invalid: the content changed after signing, or was signed incorrectly"
@@ -183,6 +183,22 @@ SENTENCES: dict[str, Phrase] = {
     "signing-time": phrase(
         "The signing time is in the future or before the report was closed; correct the clock of the "
         "signing machine and sign again"
+    ),
+    "stamp-invalid": phrase(
+        "The time stamp on the signature proves nothing: it is damaged, belongs to another signature, or uses weak "
+        "algorithms; sign again and let the tool get a new time stamp"
+    ),
+    "stamp-missing": phrase(
+        "This hub takes only signatures with a time stamp; turn on time stamping (XAdES-T, PAdES-T) in the signing tool "
+        "and sign again"
+    ),
+    "stamp-time": phrase(
+        "The time of the time stamp is in the future, or before the report was closed; get a new time stamp, and if it "
+        "is refused again tell the operator"
+    ),
+    "stamp-untrusted": phrase(
+        "The hub does not trust the authority that made the time stamp; choose another time-stamping service in the "
+        "signing tool, sign without a time stamp where that is allowed, or ask the operator"
     ),
     "soap-version": phrase("The SOAP version is not supported or does not match the Content-Type; use SOAP 1.1 or 1.2"),
     "timestamp-expired": phrase("The Timestamp has expired; check your clock and sign again"),

@@ -203,6 +203,7 @@ class Purpose(StrEnum):
     CLIENT = "client"
     SERVER = "server"
     SIGN = "sign"
+    STAMP = "stamp"  #: sign time stamps
 
 
 #: The extended key usages that allow each purpose, if the certificate has any (RFC 5280, 4.2.1.12).
@@ -218,6 +219,7 @@ _PURPOSES = {
         x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36"),  # documentSigning, RFC 9336
         x509.ObjectIdentifier("1.3.6.1.4.1.311.10.3.12"),  # Microsoft's documentSigning
     },
+    Purpose.STAMP: {ExtendedKeyUsageOID.TIME_STAMPING},
 }
 
 
@@ -317,20 +319,25 @@ class Anchors:
         found = self._checked.get(certificate)
         if found is None or not found.at <= now < found.until:
             found = self._find(certificate, now, chain)
-        if purpose is not None and not all(purposes & _PURPOSES[purpose] for purposes in found.purposes):
-            raise Untrusted(
-                "certificate-untrusted",
-                phrase(
-                    "extended key usage not for {purpose}: {certificate}",
-                    purpose=purpose,
-                    certificate=_named(certificate),
-                ),
-            )
-        if unknown == RevocationRule.REQUIRE and (missing := found.unknown or found.unsourced):
-            raise Untrusted("revocation-unknown", missing)
-        if unknown == RevocationRule.CONFIGURED and found.unknown:
-            raise Untrusted("revocation-unknown", found.unknown)
-        return found.unknown
+        return _apply_standing(found, certificate, purpose, unknown)
+
+    def check_past(
+        self,
+        certificate: x509.Certificate,
+        at: datetime,
+        now: datetime,
+        chain: Sequence[x509.Certificate] = (),
+        *,
+        purpose: Purpose | None = None,
+    ) -> Detail:
+        """Check that *certificate* could sign at *at*, a time before *now* that is proved.
+
+        As `check`, but its chain must have been valid at *at* and may have expired since, and a revocation counts only if
+        it took effect by then (`judge_past_revocation`). Raises Untrusted as `check` does. Nothing is cached.
+        """
+        return _apply_standing(
+            self._judge_readable(certificate, at, chain, now), certificate, purpose, RevocationRule.CONFIGURED
+        )
 
     def overdue(self, now: datetime) -> set[x509.Name]:
         """Return the issuers that have CRLs, from files or fetched, of which none is current at *now*."""
@@ -339,15 +346,7 @@ class Anchors:
     def _find(self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]) -> _Standing:
         self._checked.pop(certificate, None)
         checked = self._checked
-        try:
-            found = self._judge(certificate, now, chain)
-        except (
-            ValueError,
-            TypeError,
-            OverflowError,  # a time so close to the last year that nothing can be added to it
-            OpenSSLError,
-        ) as error:  # a certificate is parsed lazily, so any of its fields may be malformed
-            raise Untrusted("certificate-untrusted", phrase("it cannot be read: {error}", error=str(error))) from None
+        found = self._judge_readable(certificate, now, chain)
         if chain:
             if len(self._shown) >= _KEPT:
                 self._shown.clear()
@@ -358,8 +357,27 @@ class Anchors:
         checked[certificate] = found
         return found
 
-    def _judge(self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]) -> _Standing:
-        """Check the whole chain."""
+    def _judge_readable(
+        self,
+        certificate: x509.Certificate,
+        at: datetime,
+        chain: Sequence[x509.Certificate],
+        later: datetime | None = None,
+    ) -> _Standing:
+        """Check the whole chain as of *at*; *later*: the time now, if *at* is past. Raises Untrusted."""
+        try:
+            return self._judge(certificate, at, chain, later)
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,  # a time so close to the last year that nothing can be added to it
+            OpenSSLError,
+        ) as error:  # a certificate is parsed lazily, so any of its fields may be malformed
+            raise Untrusted("certificate-untrusted", phrase("it cannot be read: {error}", error=str(error))) from None
+
+    def _judge(
+        self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate], later: datetime | None
+    ) -> _Standing:
         _judge_usage(certificate, committing=self._committing)
         path = self._path(certificate, now, chain)
         if weakness := algorithms.describe_key_weakness(certificate):
@@ -370,7 +388,7 @@ class Anchors:
         unknown: Detail = ""
         for subject, issuer in pairwise(path):
             _judge_strength(subject, issuer)
-            found = self._revocation(subject, issuer, now, authority=subject is not path[0])
+            found = self._revocation(subject, issuer, now, later, authority=subject is not path[0])
             if found.status is RevocationStatus.REVOKED:
                 raise Untrusted("certificate-revoked", f"{found.detail}: {_named(subject)}")
             if found.status is RevocationStatus.GOOD:
@@ -396,12 +414,40 @@ class Anchors:
         return [link.to_cryptography() for link in path]
 
     def _revocation(
-        self, subject: x509.Certificate, issuer: x509.Certificate, now: datetime, *, authority: bool
+        self,
+        subject: x509.Certificate,
+        issuer: x509.Certificate,
+        now: datetime,
+        later: datetime | None,
+        *,
+        authority: bool,
     ) -> RevocationFinding:
         heard = (self._answers.get(subject), self._stapled.get(subject))
         answers = [answer for answer in heard if answer is not None]
         lists = self._lists.get(issuer.subject, ())
+        if later is not None:
+            return crl_ocsp.judge_past_revocation(subject, issuer, lists, answers, now, later, authority=authority)
         return crl_ocsp.judge_revocation(subject, issuer, lists, answers, now, authority=authority)
+
+
+def _apply_standing(
+    found: _Standing, certificate: x509.Certificate, purpose: Purpose | None, unknown: RevocationRule
+) -> Detail:
+    """Return the unknown status that is tolerated, as `Anchors.check` does. Raises Untrusted."""
+    if purpose is not None and not all(purposes & _PURPOSES[purpose] for purposes in found.purposes):
+        raise Untrusted(
+            "certificate-untrusted",
+            phrase(
+                "extended key usage not for {purpose}: {certificate}",
+                purpose=purpose,
+                certificate=_named(certificate),
+            ),
+        )
+    if unknown == RevocationRule.REQUIRE and (missing := found.unknown or found.unsourced):
+        raise Untrusted("revocation-unknown", missing)
+    if unknown == RevocationRule.CONFIGURED and found.unknown:
+        raise Untrusted("revocation-unknown", found.unknown)
+    return found.unknown
 
 
 def _store(trusted: Sequence[X509], now: datetime, flags: int) -> X509Store:

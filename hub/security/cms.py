@@ -1,9 +1,9 @@
 """Signs and verifies S/MIME content: CMS SignedData (RFC 5652).
 
-Knows octets, keys and certificates. Does not know mail.
+Knows octets, keys and certificates. Does not know mail, nor time stamps (`hub.security.timestamps`).
 
 `cryptography` makes such signatures only with a key in memory, and verifies none. Here a `Signer` makes them, whose key
-may be in a token. Certificates inside a signature are ignored: only configured ones count.
+may be in a token. `verify_cms` ignores certificates inside a signature: only configured ones count.
 
 Cheap checks come first: the signer, then the signature, and only then the digest of the content. Worst cost: 3 µs per
 element of a signature, of which `ber` accepts 100,000 (300 ms); one signature; 1 ms per MB of content.
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
+import attrs
 from cryptography import x509
 from cryptography.hazmat import asn1
 from cryptography.hazmat.asn1 import TLV, Explicit, Implicit, Null, SetOf
@@ -29,7 +30,8 @@ from hub.security.certificates import Signer
 
 _Oid = x509.ObjectIdentifier
 _PKCS, _NIST = "1.2.840.113549.1", "2.16.840.1.101.3.4.2"
-_DATA, _SIGNED = _Oid(f"{_PKCS}.7.1"), _Oid(f"{_PKCS}.7.2")
+DATA = f"{_PKCS}.7.1"  #: the content type of plain octets
+_DATA, _SIGNED = _Oid(DATA), _Oid(f"{_PKCS}.7.2")
 _CONTENT_TYPE, _DIGEST, _TIME = (_Oid(f"{_PKCS}.9.{number}") for number in (3, 4, 5))
 #: The accepted digests, by number of bits.
 _HASHES = {256: _Oid(f"{_NIST}.1"), 384: _Oid(f"{_NIST}.2"), 512: _Oid(f"{_NIST}.3")}
@@ -170,6 +172,67 @@ def sign_cms(content: bytes, signer: Signer, at: datetime) -> bytes:
     return asn1.encode_der(_Outermost(kind=_SIGNED, content=signed))
 
 
+@attrs.frozen(eq=False, kw_only=True)
+class CmsSignature:
+    """A SignedData that was read. Nothing is verified yet."""
+
+    content_type: str  #: the object identifier of its content
+    content: bytes | None  #: the content inside; None: it is detached
+    shown: tuple[bytes, ...]  #: the certificates inside, as DER, not parsed
+    signers: tuple["CmsSigner", ...]
+
+
+@attrs.frozen(eq=False)
+class CmsSigner:
+    """A SignerInfo that was read."""
+
+    _info: _Signing
+
+    @property
+    def value(self) -> bytes:
+        """Return the octets of the signature value."""
+        return self._info.value
+
+    def find_certificate(self, certificates: Iterable[x509.Certificate]) -> x509.Certificate | None:
+        """Return the first of *certificates* that it names as the signer's, by issuer and serial number or by key
+        identifier.
+        """
+        who = self._info.who
+        name = who if isinstance(who, bytes) else (who.serial, asn1.encode_der(who.issuer))
+        return _by_name(certificates).get(name)
+
+    def list_signed_values(self, kind: str) -> list[bytes]:
+        """Return the values of the signed attributes *kind*, as DER."""
+        return _values(self._info.attributes, _Oid(kind))
+
+    def list_unsigned_values(self, kind: str) -> list[bytes]:
+        """Return the values of the unsigned attributes *kind*, as DER."""
+        return _values(self._info.unsigned, _Oid(kind))
+
+    def check(self, certificate: x509.Certificate, content: bytes, content_type: str = DATA) -> None:
+        """Check that the key of *certificate* signed *content* of the type *content_type*. Raises Unverified."""
+        _check(self._info, certificate, content, _Oid(content_type))
+
+
+def read_cms(signature: bytes) -> CmsSignature:
+    """Return the SignedData in *signature*. Raises Unverified: `signature-invalid`."""
+    try:
+        info = asn1.decode_der(_Outermost, ber.make_definite(signature))
+    except ValueError as error:
+        raise Unverified("signature-invalid", phrase("not a CMS signature: {error}", error=str(error))) from None
+    if info.kind != _SIGNED:
+        raise Unverified(
+            "signature-invalid", phrase("not signed data: {dotted_string}", dotted_string=info.kind.dotted_string)
+        )
+    data = info.content
+    return CmsSignature(
+        content_type=data.content.kind.dotted_string,
+        content=data.content.octets,
+        shown=tuple(map(asn1.encode_der, data.certificates.as_list() if data.certificates else ())),
+        signers=tuple(map(CmsSigner, data.signers.as_list())),
+    )
+
+
 def verify_cms(
     signature: bytes, certificates: Sequence[x509.Certificate], content: bytes | None = None
 ) -> tuple[bytes, x509.Certificate]:
@@ -179,27 +242,29 @@ def verify_cms(
     certificate is valid now and leads to an anchor. Raises Unverified: `signature-invalid`, `algorithm-refused`,
     `certificate-unknown`.
     """
-    try:
-        info = asn1.decode_der(_Outermost, ber.make_definite(signature))
-    except ValueError as error:
-        raise Unverified("signature-invalid", phrase("not a CMS signature: {error}", error=str(error))) from None
-    if info.kind != _SIGNED:
-        raise Unverified(
-            "signature-invalid", phrase("not signed data: {dotted_string}", dotted_string=info.kind.dotted_string)
-        )
-    signed = content if content is not None else info.content.content.octets
+    found = read_cms(signature)
+    signed = content if content is not None else found.content
     if signed is None:
         raise Unverified("signature-invalid", phrase("the signature holds no content"))
-    configured = _by_name(certificates)
-    for signer in info.content.signers.as_list():
-        who = signer.who if isinstance(signer.who, bytes) else (signer.who.serial, asn1.encode_der(signer.who.issuer))
-        if (certificate := configured.get(who)) is not None:
-            _check(signer, certificate, signed)
-            return signed, certificate
+    _, certificate = verify_cms_signer(found, certificates, signed)
+    return signed, certificate
+
+
+def verify_cms_signer(
+    found: CmsSignature, certificates: Sequence[x509.Certificate], content: bytes
+) -> tuple[CmsSigner, x509.Certificate]:
+    """Return the first signer that one of *certificates* belongs to, and that certificate, if it signed *content*.
+
+    Raises Unverified as `verify_cms` does.
+    """
+    for signer in found.signers:
+        if (certificate := signer.find_certificate(certificates)) is not None:
+            signer.check(certificate, content)
+            return signer, certificate
     raise Unverified("certificate-unknown", phrase("the signer's certificate is not configured"))
 
 
-def _by_name(certificates: Sequence[x509.Certificate]) -> Mapping[object, x509.Certificate]:
+def _by_name(certificates: Iterable[x509.Certificate]) -> Mapping[object, x509.Certificate]:
     """Return *certificates* by the identifiers a signer may use: key identifier, or serial number and issuer."""
     found: dict[object, x509.Certificate] = {}
     for certificate in certificates:
@@ -212,7 +277,7 @@ def _by_name(certificates: Sequence[x509.Certificate]) -> Mapping[object, x509.C
     return found
 
 
-def _check(signer: _Signing, certificate: x509.Certificate, content: bytes) -> None:
+def _check(signer: _Signing, certificate: x509.Certificate, content: bytes, content_type: _Oid) -> None:
     bits = _DIGESTS.get(asn1.encode_der(signer.digest), 0)
     method = _WRITTEN.get((asn1.encode_der(signer.method), bits))
     if method not in METHODS:
@@ -220,8 +285,9 @@ def _check(signer: _Signing, certificate: x509.Certificate, content: bytes) -> N
     if signer.attributes is None:  # otherwise content could be passed off as attributes, and attributes as content
         raise Unverified("signature-invalid", phrase("there are no signed attributes"))
     attributes = signer.attributes.as_list()
-    if _value(attributes, _CONTENT_TYPE) != asn1.encode_der(_DATA):
-        raise Unverified("signature-invalid", phrase("the signed content type is not data"))
+    if _value(attributes, _CONTENT_TYPE) != asn1.encode_der(content_type):
+        named = content_type.dotted_string
+        raise Unverified("signature-invalid", phrase("the signed content type is not {named}", named=named))
     value = signer.value
     if isinstance(key := algorithms.require_strong_key(certificate), EllipticCurvePublicKey):
         size = (key.curve.key_size + 7) // 8
@@ -243,8 +309,20 @@ def _value(attributes: Iterable[_Attribute], kind: _Oid) -> bytes:
     return asn1.encode_der(found[0]) if len(found) == 1 else b""
 
 
+def _values(attributes: SetOf[_Attribute] | None, kind: _Oid) -> list[bytes]:
+    if attributes is None:
+        return []
+    found = (each.values.as_list() for each in attributes.as_list() if each.kind == kind)
+    return [asn1.encode_der(value) for values in found for value in values]
+
+
 def _attribute(kind: _Oid, value: bytes) -> _Attribute:
     return _Attribute(kind=kind, values=SetOf([asn1.decode_der(TLV, value)]))
+
+
+def find_digest_size(algorithm: bytes) -> int:
+    """Return the number of bits of the digest *algorithm*, an AlgorithmIdentifier as DER; 0 if it is not accepted."""
+    return _DIGESTS.get(algorithm, 0)
 
 
 def _digest(bits: int, content: bytes) -> bytes:

@@ -3,7 +3,7 @@
 Content counts only if the CA's own key signed it. Where it came from proves nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property, reduce
@@ -11,6 +11,7 @@ from functools import cached_property, reduce
 import attrs
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -29,6 +30,7 @@ LONGEST = timedelta(days=7)  #: maximum validity of an OCSP response, whatever i
 LARGEST_ANSWER = 64 * 1024  #: maximum octets of an OCSP response
 STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
+_EXPIRED_CERTIFICATES = x509.ObjectIdentifier("2.5.29.60")
 #: Critical extensions of a CRL that are understood. The last one states the scope of the CRL.
 _UNDERSTOOD = {x509.AuthorityKeyIdentifier.oid, x509.CRLNumber.oid, x509.IssuingDistributionPoint.oid}
 _BROKEN = (
@@ -81,6 +83,31 @@ class RevocationList:
     @cached_property
     def serials(self) -> frozenset[int]:
         return frozenset(entry.serial_number for entry in self.crl)
+
+    def find_revocation_time(self, serial: int) -> datetime | None:
+        """Return when the certificate *serial* was revoked, or became invalid if that was earlier; None: it is not listed.
+
+        Source: RFC 5280, 5.3.2 (invalidityDate). Raises ValueError.
+        """
+        if serial not in self.serials:
+            return None
+        entry = self.crl.get_revoked_certificate_by_serial_number(serial)
+        assert entry is not None
+        try:
+            invalid = entry.extensions.get_extension_for_class(x509.InvalidityDate).value.invalidity_date_utc
+        except x509.ExtensionNotFound:
+            return entry.revocation_date_utc
+        return min(invalid, entry.revocation_date_utc)
+
+    def keeps_expired(self, ended: datetime) -> bool:
+        """Tell whether the CRL still lists certificates that ended at *ended* (X.509, expiredCertsOnCRL)."""
+        try:
+            said = self.crl.extensions.get_extension_for_oid(_EXPIRED_CERTIFICATES).value
+            assert isinstance(said, x509.UnrecognizedExtension)
+            since: datetime = asn1.decode_der(asn1.GeneralizedTime, said.value).as_datetime()
+        except (x509.ExtensionNotFound, *_BROKEN):
+            return False
+        return since <= ended
 
     @cached_property
     def _signers(self) -> dict[x509.Certificate, bool]:
@@ -148,6 +175,7 @@ class OcspAnswer:
     status: RevocationStatus
     begins: datetime
     ends: datetime
+    revoked_at: datetime | None = None
 
     def flaw(self, now: datetime) -> Phrase | None:
         """Return why the response is not current at *now*. Return None if it is current."""
@@ -201,13 +229,14 @@ def read_answer(octets: bytes, certificate: x509.Certificate, issuer: x509.Certi
         begins, ends = found.this_update_utc, found.next_update_utc
         status = RevocationStatus(found.certificate_status.name.lower())
         until = min(ends or begins + UNDATED, begins + LONGEST)
+        revoked_at = found.revocation_time_utc
     except _BROKEN as error:
         raise (
             error
             if isinstance(error, RevocationUnusable)
             else RevocationUnusable(f"it is not an OCSP response: {error}")
         ) from None
-    return OcspAnswer(status, begins, until)
+    return OcspAnswer(status, begins, until, revoked_at)
 
 
 def judge_revocation(
@@ -253,8 +282,78 @@ def judge_revocation(
             until = max(filter(None, (until, answer.ends)))
         else:
             reasons.append(phrase("the OCSP responder does not know the certificate"))
-    if until is not None:
-        return RevocationFinding(RevocationStatus.GOOD, until=until)
+    return RevocationFinding(RevocationStatus.GOOD, until=until) if until is not None else _find_unknown(reasons)
+
+
+def judge_past_revocation(
+    certificate: x509.Certificate,
+    issuer: x509.Certificate,
+    lists: Iterable[RevocationList],
+    answers: Sequence[OcspAnswer],
+    at: datetime,
+    now: datetime,
+    *,
+    authority: bool,
+) -> RevocationFinding:
+    """Return the status at the past time *at* of *certificate*, according to what is known at *now*.
+
+    It is revoked if a CRL of its issuer, or the newest OCSP answer, says that it was revoked by *at*. It is good if one
+    source is good for that: one that is current at *now*, as for `judge_revocation`; or one that says that it was revoked
+    after *at*. Of a certificate that has ended since, a CA need not tell any more (RFC 5280, 3.3): then a source is good
+    that was not overdue at *at* and was made before the certificate ended, or a CRL that keeps ended ones. Otherwise the
+    status is unknown.
+    """
+    serial, good = certificate.serial_number, False
+    reasons: list[Phrase] = []
+    for found in lists:
+        if not found.is_of(issuer):
+            reasons.append(phrase("the CRL is not signed by that CA"))
+            continue
+        revoked = found.find_revocation_time(serial)
+        if revoked is not None and revoked <= at:
+            return RevocationFinding(RevocationStatus.REVOKED, _describe_revocation(revoked))
+        flaw = None if revoked else _find_past_flaw(found, certificate, at, now, keeps=found.keeps_expired)
+        if not flaw and not found.covers(certificate, authority=authority):
+            flaw = phrase("the CRL does not cover the certificate")
+        reasons += [flaw] if flaw else []
+        good = good or not flaw
+    for answer in sorted(answers, key=lambda one: one.begins)[-1:]:
+        revoked = (answer.revoked_at or answer.begins) if answer.status is RevocationStatus.REVOKED else None
+        if revoked is not None and revoked <= at:
+            return RevocationFinding(RevocationStatus.REVOKED, _describe_revocation(revoked))
+        flaw = None if revoked else _find_past_flaw(answer, certificate, at, now)
+        if not flaw and answer.status is RevocationStatus.UNKNOWN:
+            flaw = phrase("the OCSP responder does not know the certificate")
+        reasons += [flaw] if flaw else []
+        good = good or not flaw
+    return RevocationFinding(RevocationStatus.GOOD, until=now) if good else _find_unknown(reasons)
+
+
+def _find_past_flaw(
+    found: RevocationList | OcspAnswer,
+    certificate: x509.Certificate,
+    at: datetime,
+    now: datetime,
+    *,
+    keeps: Callable[[datetime], bool] = lambda _ended: False,
+) -> Phrase | None:
+    """Return why *found* does not tell whether *certificate* was revoked at *at*; None if it does."""
+    ended = certificate.not_valid_after_utc
+    if ended > now:
+        return found.flaw(now)
+    if flaw := found.flaw(min(max(at, found.begins), now)):
+        return flaw
+    if found.begins > ended and not keeps(ended):
+        told = f"{found.begins:%Y-%m-%d %H:%M}"
+        return phrase("what the CA said at {time} need not name a certificate that had ended", time=told)
+    return None
+
+
+def _describe_revocation(at: datetime) -> Phrase:
+    return phrase("revoked at {time}", time=f"{at:%Y-%m-%d %H:%M}")
+
+
+def _find_unknown(reasons: Sequence[Phrase]) -> RevocationFinding:
     why = dict.fromkeys(reasons or [phrase("nothing has been fetched from the CA yet")])
     return RevocationFinding(
         RevocationStatus.UNKNOWN, reduce(lambda one, other: phrase("{first}; {second}", first=one, second=other), why)

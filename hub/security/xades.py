@@ -1,11 +1,13 @@
-"""Verifies a XAdES-B signature of a whole document (ETSI EN 319 132-1, baseline B).
+"""Verifies a XAdES signature of a whole document (ETSI EN 319 132-1, baseline B or T).
 
 Does not know the signer or the content.
 
 The signature is enveloped: a child of the document's root. It covers everything but itself, and its own
-SignedProperties, which state when it was made and with which certificate. Nothing unsigned is used, and the only
-unsigned child allowed is KeyInfo, whose certificates only help to find the one that SigningCertificate names. The
-caller decides whether to trust that certificate.
+SignedProperties, which state when it was made and with which certificate. Two things in it are not signed: KeyInfo,
+whose certificates only help to find the one that SigningCertificate names, and time stamps over the signature value,
+which their authority has signed. Every other unsigned property (levels LT and LTA, counter-signatures) is refused:
+nobody signed it, receivers may read it, and the hub would not use it. The caller decides whether to trust a
+certificate.
 """
 
 import hmac
@@ -19,10 +21,11 @@ from lxml import etree
 
 from hub.domain.errors import shorten_detail
 from hub.language.phrases import phrase
-from hub.security import wss_tokens, xmldsig
+from hub.security import time_stamps, wss_tokens, xmldsig
 from hub.security.algorithms import DIGESTS, DS, MORE, Unverified
 from hub.security.certificates import load_der
-from hub.security.xmldsig import INCLUSIVE, Dialect, Reference, Signature
+from hub.security.time_stamps import TimeStamp
+from hub.security.xmldsig import INCLUSIVE, CanonicalForm, Dialect, Reference, Signature
 
 ETSI = "http://uri.etsi.org/01903/v1.3.2#"
 #: C14N 1.1 differs from 1.0 only in inherited `xml:` attributes. The hub refuses inclusive forms below such an
@@ -37,6 +40,13 @@ _PROPERTIES, _SIGNED, _OF_SIGNATURE, _TIME, _CERT, _CERT_DIGEST = (
         *("SigningTime", "Cert", "CertDigest"),
     )
 )
+_UNSIGNED, _UNSIGNED_OF_SIGNATURE, _STAMP, _TOKEN = (
+    f"{{{ETSI}}}{name}"
+    for name in ("UnsignedProperties", "UnsignedSignatureProperties", "SignatureTimeStamp", "EncapsulatedTimeStamp")
+)
+_FORM_OF_STAMP = f"{{{DS}}}CanonicalizationMethod"
+#: Encodings of a token: DER, which is meant without the attribute, and BER (EN 319 132-1, 5.1.3).
+_ENCODINGS = {f"http://uri.etsi.org/01903/v1.2.2#{name}" for name in ("DER", "BER")}
 _NAMES_OF_CERTIFICATE = {f"{{{ETSI}}}SigningCertificate", f"{{{ETSI}}}SigningCertificateV2"}
 #: Namespaces that may occur in KeyInfo, those of KeyValue included. The second is RFC 4050's, which some toolkits use
 #: for EC keys.
@@ -53,19 +63,25 @@ class Signed:
     certificate: x509.Certificate
     chain: tuple[x509.Certificate, ...]  #: certificates that came with it; they prove nothing by themselves
     at: datetime  #: signing time by the signer's clock, in UTC
+    stamps: tuple[TimeStamp, ...] = ()  #: time stamps over the signature value; whether they are trusted is not checked
+
+    @property
+    def stamp(self) -> TimeStamp | None:
+        """Return the earliest time stamp."""
+        return min(self.stamps, key=lambda each: each.at, default=None)
 
 
 def verify_xades(root: etree._Element, element: etree._Element) -> Signed:
     """Verify the signature *element*, a child of *root*, a tree of `parse_safe_xml`. Return its statements.
 
     Raises Unverified: `algorithm-refused`, `signature-invalid`, `signature-incomplete` (less than XAdES-B requires, or
-    more than it allows).
+    more than XAdES-T allows), and what `verify_time_stamp` raises.
     """
     if element.getparent() is not root or root.getparent() is not None:
         raise Unverified("signature-invalid", phrase("the Signature is not a child of the root"))
     signature = xmldsig.read_signature(element, dialect=DIALECT)
     _require_plain(signature.key_info)
-    properties = _properties(signature)
+    properties, unsigned = _properties(signature)
     document, others = _references(signature)
     ids = wss_tokens.count_ids(root)
     places = wss_tokens.index_ids((properties, signature.key_info))
@@ -80,7 +96,8 @@ def verify_xades(root: etree._Element, element: etree._Element) -> Signed:
     document.check(root, element)
     for reference, found in covered:
         reference.check(found)
-    return Signed(certificate=certificate, chain=chain, at=_moment(properties))
+    stamps = () if unsigned is None else _stamps(unsigned, signature.value_element)
+    return Signed(certificate=certificate, chain=chain, at=_moment(properties), stamps=stamps)
 
 
 def _require_plain(key_info: etree._Element) -> None:
@@ -105,19 +122,21 @@ def _references(signature: Signature) -> tuple[Reference, list[Reference]]:
     return whole[0], others
 
 
-def _properties(signature: Signature) -> etree._Element:
-    """Return SignedProperties: the only child of QualifyingProperties, which is the only child of Object."""
+def _properties(signature: Signature) -> tuple[etree._Element, etree._Element | None]:
+    """Return SignedProperties and UnsignedProperties: the children of QualifyingProperties, the only child of Object."""
     if signature.object is None:
         raise Unverified("signature-incomplete", phrase("no QualifyingProperties: this is XMLDSig, not XAdES"))
     qualifying = _only(signature.object, _PROPERTIES)
     if not signature.element.get("Id") or qualifying.get("Target") != f"#{signature.element.get('Id')}":
         raise Unverified("signature-incomplete", phrase("QualifyingProperties/@Target does not name this Signature"))
-    return _only(qualifying, _SIGNED)
+    unsigned = qualifying[1] if len(qualifying) == 2 and qualifying[1].tag == _UNSIGNED else None
+    return _only(qualifying, _SIGNED, unsigned), unsigned
 
 
-def _only(parent: etree._Element, tag: str) -> etree._Element:
-    name, children = tag.rpartition("}")[2], list(parent)
-    texts = [parent.text, *(child.tail for child in children)]
+def _only(parent: etree._Element, tag: str, beside: etree._Element | None = None) -> etree._Element:
+    """Return the only child of *parent*, *beside* apart."""
+    name, children = tag.rpartition("}")[2], [child for child in parent if child is not beside]
+    texts = [parent.text, *(child.tail for child in parent)]
     if [child.tag for child in children] != [tag] or any((text or "").strip(" \t\r\n") for text in texts):
         held = ", ".join(etree.QName(child).localname for child in children)
         told = phrase(
@@ -128,6 +147,43 @@ def _only(parent: etree._Element, tag: str) -> etree._Element:
         )
         raise Unverified("signature-incomplete", shorten_detail(told, 300))
     return children[0]
+
+
+def _stamps(unsigned: etree._Element, value: etree._Element) -> tuple[TimeStamp, ...]:
+    """Return the time stamps in UnsignedProperties over *value*, the SignatureValue (EN 319 132-1, 5.3).
+
+    Each SignatureTimeStamp holds one token; all tokens must be good.
+    """
+    properties = _only(unsigned, _UNSIGNED_OF_SIGNATURE)
+    many, texts = len(properties), [properties.text, *(each.tail for each in properties)]
+    if not 0 < many <= time_stamps.MOST or any((text or "").strip(" \t\r\n") for text in texts):
+        told = phrase(
+            "{many} unsigned properties; 1 to {most} time stamps are accepted", many=many, most=time_stamps.MOST
+        )
+        raise Unverified("signature-incomplete", told)
+    named = {_UNSIGNED: {"Id"}, _UNSIGNED_OF_SIGNATURE: {"Id"}, _STAMP: {"Id"}, _TOKEN: {"Id", "Encoding"}}
+    found = []
+    for each in properties:
+        if each.tag != _STAMP:
+            told = phrase(
+                "{name} is not accepted; the hub takes XAdES-B and XAdES-T", name=str(each.tag).rpartition("}")[2]
+            )
+            raise Unverified("signature-incomplete", shorten_detail(told, 300))
+        method = each[0] if len(each) == 2 and each[0].tag == _FORM_OF_STAMP else None
+        token = _only(each, _TOKEN, method)
+        if token.get("Encoding", min(_ENCODINGS)) not in _ENCODINGS:
+            raise Unverified("signature-incomplete", phrase("a time stamp in another encoding than DER"))
+        if any({*one.attrib} - named[str(one.tag)] for one in (unsigned, properties, each, token)):
+            raise Unverified("signature-incomplete", phrase("a time stamp with an attribute that is not known"))
+        form = CanonicalForm(exclusive=False) if method is None else xmldsig.read_canonical_form(method, DIALECT)
+        if len(token.text or "") > 2 * time_stamps.LARGEST:
+            raise Unverified(
+                "stamp-invalid",
+                phrase("{size} octets; at most {most}", size=len(token.text or ""), most=2 * time_stamps.LARGEST),
+            )
+        octets = xmldsig.decode_base64_leaf(token)
+        found.append(time_stamps.verify_time_stamp(octets, xmldsig.canonicalize_element(value, form)))
+    return tuple(found)
 
 
 def _of_signature(properties: etree._Element) -> etree._Element:

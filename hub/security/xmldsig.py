@@ -176,6 +176,7 @@ class Signature:
     key_info: etree._Element
     references: tuple[Reference, ...]
     sha1: bool  #: whether any part of it uses SHA-1
+    value_element: etree._Element
     _signed_info: etree._Element
     _form: CanonicalForm
     method: Method
@@ -218,8 +219,9 @@ def read_signature(element: etree._Element, *, sha1: bool = False, dialect: Dial
     digests = {**DIGESTS, **SHA1_DIGESTS} if sha1 else DIGESTS
     references = tuple(_reference(part, digests, dialect) for part in listed)
     weak = sha1 and (name in SHA1_METHODS or any(reference.digest is hashlib.sha1 for reference in references))
-    form, found = _form(form_of_info, dialect), objects[0] if objects else None
-    return Signature(element, decode_base64_leaf(value), key_info, references, weak, signed_info, form, method, found)
+    form, found = read_canonical_form(form_of_info, dialect), objects[0] if objects else None
+    octets = decode_base64_leaf(value)
+    return Signature(element, octets, key_info, references, weak, value, signed_info, form, method, found)
 
 
 def find_claimed_signatures(root: etree._Element) -> list[etree._Element]:
@@ -325,7 +327,7 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: 
     if attached:
         _children(steps[0], [])
         return Reference(uri, PLAIN, False, digest, decode_base64_leaf(value), attached=True)
-    form = CanonicalForm(exclusive=False) if bare else _form(steps[-1], dialect)
+    form = CanonicalForm(exclusive=False) if bare else read_canonical_form(steps[-1], dialect)
     return Reference(uri, form, enveloped, digest, decode_base64_leaf(value))
 
 
@@ -348,7 +350,7 @@ def _pointer(
     """Read a Reference by STR-Transform. Only the standard form, with exclusive C14N, is accepted."""
     (parameters,) = _children(step, [_PARAMETERS])
     (method_of_form,) = _children(parameters, dialect.tags("CanonicalizationMethod"))
-    form, name = _form(method_of_form, dialect), method.get("Algorithm", "")
+    form, name = read_canonical_form(method_of_form, dialect), method.get("Algorithm", "")
     if form is not PLAIN or name not in digests:
         raise Unverified(
             "algorithm-refused",
@@ -358,7 +360,8 @@ def _pointer(
     return Reference(element.get("URI", ""), form, False, digests[name], decode_base64_leaf(value), pointer=True)
 
 
-def _form(element: etree._Element, dialect: Dialect) -> CanonicalForm:
+def read_canonical_form(element: etree._Element, dialect: Dialect) -> CanonicalForm:
+    """Return the canonical form that a CanonicalizationMethod or Transform names. Raises Unverified."""
     name = element.get("Algorithm", "")
     name = dialect.names.get(name, name)
     if name == EXCLUSIVE:

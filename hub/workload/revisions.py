@@ -26,6 +26,16 @@ _DRAFTED, _SIGNED, _SIGNED_PDF = "drafted", "signed", "signed-pdf"
 
 
 @attrs.frozen(kw_only=True)
+class SignatureStamp:
+    """The time stamp that proves when a signature was made."""
+
+    at: datetime  #: by the clock of the authority
+    by: str  #: the subject of the authority's certificate
+    certificate: str  #: the SHA-256 of that certificate
+    serial: str  #: the number of the time stamp, in hexadecimal
+
+
+@attrs.frozen(kw_only=True)
 class RevisionSignature:
     """The signature on a revision."""
 
@@ -38,6 +48,7 @@ class RevisionSignature:
     signed_at: str  #: the time of signing, by the official's clock
     at: datetime  #: when the hub received it
     format: str = "xml"  #: or `pdf`
+    stamp: SignatureStamp | None = None  #: the earliest time stamp on it
 
 
 @attrs.frozen(kw_only=True)
@@ -252,8 +263,14 @@ def _signing(signed: Message, event: dict[str, Any]) -> RevisionSignature:
         signed_at=str(event["signed-at"]),
         at=signed.received_at,
         format=str(event.get("format", "xml")),
+        stamp=_stamp(event) if "stamped-at" in event else None,
         **said,
     )
+
+
+def _stamp(event: dict[str, Any]) -> SignatureStamp:
+    by, certificate, serial = (str(event[name]) for name in ("stamped-by", "stamp-certificate", "stamp-serial"))
+    return SignatureStamp(at=_moment(event["stamped-at"]), by=by, certificate=certificate, serial=serial)
 
 
 def _events(tx: Transaction, name: str) -> Iterator[dict[str, Any]]:

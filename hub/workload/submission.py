@@ -29,7 +29,8 @@ from hub.report.form.form import Form
 from hub.report.form.period import Period
 from hub.report.signed import sealed, signed
 from hub.report.signed.sealed import Sealed
-from hub.security.certificates import hash_certificate
+from hub.security.certificates import describe_owner, hash_certificate
+from hub.security.time_stamps import TimeStamp
 from hub.security.xades import Signed
 from hub.services import list_services, publications, reports
 from hub.store import transactions
@@ -91,6 +92,7 @@ class SignedReturn:
     official: Official
     certificate: x509.Certificate
     at: datetime  #: the time of signing, by the official's clock
+    stamp: TimeStamp | None  #: the earliest time stamp on it
     fresh: bool
 
 
@@ -193,6 +195,7 @@ def accept_signed_report(
         "official": official,
         "certificate": found.certificate,
         "at": found.at,
+        "stamp": found.stamp,
     }
     known = search.find_accepted_message(tx, HUB, name)
     if known is not None:
@@ -242,6 +245,7 @@ def accept_signed_pdf(
     content = reports.wrap_signed_pdf(uploaded, form, unit, period, revision)
     name = name_revision(reports.NAME, form, unit, period, revision, pdf=True)
     said = {"revision": revision, "place": SignaturePlace.HEAD, "official": official, "at": found.at}
+    said["stamp"] = found.stamp
     known = revisions.find_signed_pdf(tx, kept.said)
     if known is not None:
         if blobs.read_blob(tx, known.sha256) != content:
@@ -262,7 +266,9 @@ def accept_signed_pdf(
 
 def _describe_signature(official: Official, found: Signed, revision: int, by: str) -> dict[str, object]:
     """Return the body of the event of an accepted signature."""
-    return {
+    stamp = found.stamp
+    stamped = {} if stamp is None else _describe_stamp(stamp)
+    return stamped | {
         "revision": revision,
         "official": official.code,
         "name": official.name,
@@ -271,6 +277,15 @@ def _describe_signature(official: Official, found: Signed, revision: int, by: st
         "certificate": hash_certificate(found.certificate),
         "signed-at": found.at.isoformat(),
         "by": by,
+    }
+
+
+def _describe_stamp(stamp: TimeStamp) -> dict[str, object]:
+    return {
+        "stamped-at": stamp.at.isoformat(),
+        "stamped-by": describe_owner(stamp.certificate),
+        "stamp-serial": f"{stamp.serial:x}",
+        "stamp-certificate": hash_certificate(stamp.certificate),
     }
 
 

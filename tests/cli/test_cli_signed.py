@@ -3,18 +3,20 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from hub.cli import lienthong
-from hub.security.certificates import Identity
+from hub.security.certificates import Identity, hash_certificate
 from tests import homes
 from tests import pki as people
 from tests.officials import by_signxml, by_xmlsec
 from tests.pki import authority
 from tests.signed_pdfs import by_pyhanko
+from tests.stamps import TIMES, by_openssl, issue_tsa, stamp_document
 
 Type = Callable[..., Result]
 NOW = datetime.now(UTC)  # the command line reads the real clock
@@ -195,3 +197,28 @@ def test_a_certificate_that_signs_nothing_is_told_by_check_and_stops_nobody(type
     assert "officials/cu.toml: certificates" in done.stderr
     assert "certificate-expired" in done.stderr
     assert done.exit_code == 0
+
+
+def test_who_stamped_a_signature_and_when_is_shown(typed: Type, home: Path, tmp_path: Path) -> None:
+    times = authority("Times of today", NOW)
+    (home / "officials/tsa.crt").write_bytes(people.pem(times.certificate))
+    with (home / "hub.toml").open("a") as settings:
+        settings.write('[officials.timestamps]\nanchors = ["officials/tsa.crt"]\nrequired = true\n')
+    asked = ("report", "import-signed", "H55.13", PERIOD)
+    file = signed(typed, tmp_path, "qd766")
+    assert "stamp-missing" in typed(*asked, file, "--form", "qd766").stderr
+    bare = file.read_bytes()
+    file.write_bytes(stamp_document(bare, partial(by_openssl, tsa=issue_tsa("Tem thời gian", TIMES), place=tmp_path)))
+    assert "stamp-untrusted" in typed(*asked, file, "--form", "qd766").stderr
+    tsa = issue_tsa("Tem thời gian", times)
+    file.write_bytes(stamp_document(bare, partial(by_openssl, tsa=tsa, place=tmp_path)))
+    done = typed(*asked, file, "--form", "qd766")
+    assert done.exit_code == 0, done.output
+    assert "dấu thời gian" in done.stdout
+    assert "CN=Tem thời gian" in done.stdout
+    again = json.loads(typed(*asked, file, "--form", "qd766", "--json").stdout)
+    (standing,) = state(typed, "qd766")
+    kept = standing["signing"]["stamp"]  # type: ignore[index]
+    assert again["stamp"] == kept
+    assert (kept["certificate"], kept["serial"]) == (hash_certificate(tsa.certificate), "2")
+    assert "CN=Tem thời gian" in typed("report", "state", "H55.13", PERIOD, "--form", "qd766").stdout

@@ -426,6 +426,29 @@ def test_which_reports_two_persons_sign_and_at_which_place_each(home: Path, pers
     assert list(mistakes_of(home)) == ["officials/an.toml: signs-as"]
 
 
+def test_whose_time_stamps_are_trusted_stands_in_a_table_of_its_own(
+    home: Path, persons: Path, rewrite: Rewrite
+) -> None:
+    found = config_of(home).officials
+    assert found is not None
+    assert found.stamping is None
+    (persons / "tsa.crt").write_bytes(pem(authority("Times").certificate))
+    append(home / "hub.toml", '[officials.timestamps]\nanchors = ["officials/tsa.crt"]\n')
+    trusting = config_of(home).officials
+    assert trusting is not None
+    assert trusting.stamping is not None
+    assert (trusting.stamping.authorities, trusting.stamping.required) == ((authority("Times").certificate,), False)
+    assert authority("Times").certificate in trusting.everybody
+    demanding = config_of(home, LIENTHONG_OFFICIALS_TIMESTAMPS_REQUIRED="true").officials
+    assert demanding is not None
+    assert demanding.stamping is not None
+    assert demanding.stamping.required
+    changed = attrs.evolve(config_of(home), officials=demanding)
+    assert describe_config_changes(config_of(home), changed) == ["~ officials"]
+    rewrite("hub.toml", 'anchors = ["officials/tsa.crt"]', "required = true")
+    assert list(mistakes_of(home)) == ["hub.toml: officials.timestamps.anchors"]
+
+
 def test_without_the_table_nobody_signs(home: Path) -> None:
     assert config_of(home).officials is None
 

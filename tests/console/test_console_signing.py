@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
+import attrs
 import pytest
 import sqlalchemy as sa
 from pypdf import PdfReader
@@ -20,7 +21,7 @@ from hub.journal import blobs, messages
 from hub.language.catalogues import say_both
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
-from hub.security.certificates import Anchors
+from hub.security.certificates import Anchors, hash_certificate
 from hub.services import list_services
 from hub.services.verdicts import ReportVerdict, write_verdict_message
 from hub.store import transactions
@@ -29,8 +30,10 @@ from hub.workload import closing, revisions, submission
 from tests import pki
 from tests.console_town import Browser
 from tests.officials import AN, BINH, TWO, Tool, by_signxml, by_xmlsec, official, officials
+from tests.pki import NOW as STAMPED_AT
 from tests.province import NOW, ROUTES
 from tests.signed_pdfs import by_pyhanko
+from tests.stamps import TSA, stamp_document, trust
 
 PERIOD = "2026-11"
 PLACE = f"/signing/edoc/H55.13/{PERIOD}"
@@ -103,6 +106,31 @@ def test_from_the_closed_numbers_to_the_signed_report(town, clerk):
     place = f"/messages/{one.signing.message}"
     assert place in clerk.links()
     assert clerk.get(place).status == 200, "who may see the report may see what was signed"
+
+
+def test_the_page_says_who_stamped_a_signature_and_when(town, clerk):
+    town.officials = attrs.evolve(officials(), stamping=trust(required=True))
+    clerk = signed_in(town, "bich", Role.CLERK)
+    document = by_xmlsec(get(clerk))
+    assert hand_in(clerk, document).status == 422
+    assert "<code>stamp-missing</code>" in clerk.page
+    assert hand_in(clerk, stamp_document(document)).status == 303, clerk.page
+    for page in (PLACE, REPORT):
+        clerk.get(page)
+        assert "dấu thời gian" in text(clerk)
+        assert "CN=tsa" in text(clerk)
+        assert hash_certificate(TSA.certificate) in clerk.page
+    (told,) = town.told("report-signed")
+    assert (told["stamped-at"], told["stamp-certificate"]) == (
+        STAMPED_AT.isoformat(),
+        hash_certificate(TSA.certificate),
+    )
+    stamp = standing(town)[0].signing.stamp
+    assert (stamp.at, stamp.by, stamp.serial) == (
+        STAMPED_AT,
+        TSA.certificate.subject.rfc4514_string(),
+        told["stamp-serial"],
+    )
 
 
 def test_only_who_may_sign_gets_the_script_and_only_while_there_is_something_to_sign(town, clerk):

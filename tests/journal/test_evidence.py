@@ -7,7 +7,7 @@ import subprocess
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ from tests.examples import at_most
 from tests.officials import Tool, by_signxml, by_xmlsec
 from tests.opened import lines_of
 from tests.pki import authority, pem, unreadable
+from tests.stamps import issue_tsa, stamp, stamp_document
 
 Members = dict[str, bytes]
 
@@ -647,6 +648,21 @@ def test_a_report_that_an_official_signed_holds_and_says_who_and_when(edoc, sign
     assert false(content) == [("official", "")], "a CA that the reader did not name"
     stamps = PERSONS.issue("stamps", begins=BEGINS, ends=ENDS, purposes=[ExtendedKeyUsageOID.TIME_STAMPING])
     assert false(sign(members(edoc)["report.xml"], stamps, ENDED), KNOWS_AN) == [("official", "")], "for something else"
+
+
+def test_a_time_stamp_on_a_signature_is_judged_by_the_cas_that_the_reader_names(edoc):
+    times = authority("CA of times", now=BEGINS, ends=ENDS)
+    tsa = issue_tsa("Tem thời gian", times, begins=BEGINS, ends=ENDS)
+    content = stamp_document(by_xmlsec(members(edoc)["report.xml"], AN, ENDED), partial(stamp, tsa=tsa, at=ENDED))
+    both = attrs.evolve(TRUST, persons=Anchors([PERSONS.certificate, times.certificate], committing=True))
+    for trust, holds in ((both, True), (KNOWS_AN, None)):
+        told = found(content, trust)
+        (one,) = [each for each in told if each.check == "stamp"]
+        assert (one.holds, "Tem thời gian" in str(one.text)) == (holds, True)
+        assert [each for each in told if each.holds is False] == []
+    assert false(content.replace(b"EncapsulatedTimeStamp>MII", b"EncapsulatedTimeStamp>MIJ", 1), both) == [
+        ("official", "")
+    ]
 
 
 def test_a_signature_of_the_last_moment_there_is_is_a_finding(edoc):

@@ -11,6 +11,7 @@ from hub.report.signed import signed_pdf
 from tests.officials import AN, BINH
 from tests.report.test_report_printed import NAMES, SHA, example
 from tests.signed_pdfs import annotate, by_pyhanko, open_action, other_content, swell
+from tests.stamps import TSA
 
 GIVEN = write_pdf_report(example(*(f"H55.{place}" for place in range(1, 40))), NAMES, SHA)
 KNOWN = (AN.certificate, BINH.certificate)
@@ -67,6 +68,21 @@ def test_what_a_tool_signs_is_taken(kind, box):
 )
 def test_what_is_not_only_a_signature_more_is_refused(make: Callable[[], bytes], wanted: str):
     assert code(make()) == wanted
+
+
+def test_a_time_stamp_on_the_signature_is_verified():
+    """PAdES-B-T, the token in the unsigned attributes of the CMS signature."""
+    at = datetime.now(UTC).replace(microsecond=0)
+    document = by_pyhanko(GIVEN, tsa=TSA, at=at)
+    found = signed_pdf.verify_signed_pdf([GIVEN], document, KNOWN)
+    assert found.stamp is not None
+    assert (found.stamp.at, found.stamp.certificate) == (at, TSA.certificate)
+    assert code(by_pyhanko(GIVEN, tsa=AN, at=at)) == "stamp-untrusted", "a certificate for something else"
+    written = at.strftime("%Y%m%d%H%M%SZ").encode().hex().upper().encode()
+    assert document.count(written) == 1
+    later = (at + timedelta(days=1)).strftime("%Y%m%d%H%M%SZ").encode().hex().upper().encode()
+    assert code(document.replace(written, later)) == "stamp-invalid"
+    assert signed_pdf.verify_signed_pdf([GIVEN], SIGNED, KNOWN).stamp is None
 
 
 def test_a_signature_of_nobody_who_is_registered_is_refused():

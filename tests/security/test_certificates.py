@@ -422,16 +422,16 @@ DOCUMENTS = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 @pytest.mark.parametrize(
     ("purposes", "allowed"),
     [
-        ([], "client server sign"),
-        ([OIDS.ANY_EXTENDED_KEY_USAGE], "client server sign"),
+        ([], "client server sign stamp"),
+        ([OIDS.ANY_EXTENDED_KEY_USAGE], "client server sign stamp"),
         ([OIDS.CLIENT_AUTH], "client sign"),
         ([OIDS.SERVER_AUTH], "server sign"),
         ([OIDS.EMAIL_PROTECTION], "sign"),
         ([DOCUMENTS], "sign"),
         ([OIDS.CODE_SIGNING], ""),
         ([OIDS.OCSP_SIGNING], ""),
-        ([OIDS.TIME_STAMPING], ""),
-        ([OIDS.TIME_STAMPING, OIDS.CLIENT_AUTH], "client sign"),
+        ([OIDS.TIME_STAMPING], "stamp"),
+        ([OIDS.TIME_STAMPING, OIDS.CLIENT_AUTH], "client sign stamp"),
     ],
 )
 def test_a_certificate_serves_what_it_was_issued_for(purposes, allowed):

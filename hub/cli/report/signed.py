@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hub.config import Config
     from hub.domain.errors import Rejected
     from hub.report.form.book import Book
+    from hub.security.time_stamps import TimeStamp
     from hub.store.transactions import Transaction
     from hub.workload.revisions import Revision
     from hub.workload.submission import KeptRevision, SignedReturn
@@ -60,6 +61,7 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
     from hub.domain.model import ReportState
     from hub.report.form import book
     from hub.report.signed import signed_pdf
+    from hub.security.certificates import describe_owner
     from hub.store import transactions
     from hub.workload import submission
 
@@ -93,13 +95,17 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
         "subject": subject,
         "serial": f"{taken.certificate.serial_number:x}",
         "signed_at": taken.at,
+        "stamp": None if taken.stamp is None else _describe_stamp(taken.stamp),
         "sha256": taken.message.sha256,
         "fresh": taken.fresh,
     }
     made = t("signed report accepted") if taken.fresh else t("already recorded")
     if taken.place is SignaturePlace.DRAFTER:
         made = f"{made}; {say_word('reports', ReportState.DRAFTED)}"
-    screen.row(fields, f"{taken.message.message_id}: {made}; {taken.official.name} ({subject})")
+    lines = [f"{taken.message.message_id}: {made}; {taken.official.name} ({subject})"]
+    if taken.stamp is not None:
+        lines.append(f"  {_say_stamp(taken.stamp.at, describe_owner(taken.stamp.certificate))}")
+    screen.row(fields, "\n".join(lines))
 
 
 @command(
@@ -140,11 +146,25 @@ def _lines(name: str, found: "Revision") -> list[str]:
         if one is not None:
             who = f"{one.name} — {one.subject}, {t('serial')} {one.serial}"
             lines.append(f"  {_at(one.at)}  {what}: {who}")
+            if one.stamp is not None:
+                lines.append(f"    {_say_stamp(one.stamp.at, one.stamp.by)}")
     lines += [f"  {_at(each.at)}  {t('submitted')}: {each.partner} ({each.by})" for each in found.handed_in]
     for each in found.verdicts:
         reasons = f": {'; '.join(each.reasons)}" if each.reasons else ""
         lines.append(f"  {_at(each.at)}  {say_word('reports', each.result)}: {each.by}{reasons}")
     return lines
+
+
+def _say_stamp(at: datetime, by: str) -> str:
+    return t("time stamp of {time} by {name}", time=_at(at), name=by)
+
+
+def _describe_stamp(stamp: "TimeStamp") -> "Mapping[str, object]":
+    """Return a time stamp as `report state` has it."""
+    from hub.security.certificates import describe_owner, hash_certificate
+
+    by, certificate = describe_owner(stamp.certificate), hash_certificate(stamp.certificate)
+    return {"at": stamp.at, "by": by, "certificate": certificate, "serial": f"{stamp.serial:x}"}
 
 
 def _at(moment: datetime) -> str:

@@ -20,7 +20,7 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import Problem
 from hub.formats import safe_xml
 from hub.language.phrases import Phrase, phrase
-from hub.security import wss_tokens, wss_verify, xades, xmldsig
+from hub.security import time_stamps, wss_tokens, wss_verify, xades, xmldsig
 from hub.security.algorithms import Unverified
 from hub.security.certificates import Purpose, Untrusted, describe_owner, load_der
 from hub.security.xades import Signed
@@ -77,32 +77,64 @@ def judge_official(
 ) -> Official:
     """Return the official who made the signature, if that official may sign for the unit at *place* at *now*.
 
+    A good time stamp proves that the signature was there at its time. Then the certificate and the office are judged as
+    of that time, and not as of *now* (`Anchors.check_past`). Of several time stamps all must be good, and the earliest
+    counts.
+
     *lineage*: the unit, its parent, and so on. *made_at*: when the report was closed. Raises Rejected:
-    `official-unknown`, `official-not-for-unit`, `official-not-in-office`, `signature-order`, `signing-time`, and what
-    `Anchors.check` raises.
+    `official-unknown`, `official-not-for-unit`, `official-not-in-office`, `signature-order`, `signing-time`,
+    `stamp-missing`, `stamp-time`, `stamp-untrusted`, and what `Anchors.check` raises.
     """
+    proved = _judge_stamps(signed, officials, made_at, now)
     found = next((each for each in officials.people.values() if signed.certificate in each.certificates), None)
     if found is None:
         raise Rejected(Problem("official-unknown", describe_owner(signed.certificate)))
-    officials.anchors.check(signed.certificate, now, (*signed.chain, *found.chain), purpose=Purpose.SIGN)
+    chain = (*signed.chain, *found.chain)
+    if proved is None:
+        officials.anchors.check(signed.certificate, now, chain, purpose=Purpose.SIGN)
+    else:
+        officials.anchors.check_past(signed.certificate, proved, now, chain, purpose=Purpose.SIGN)
+    known = now if proved is None else min(proved, now)
     if not found.may_sign(lineage):
         raise Rejected(Problem("official-not-for-unit", f"{found.code}: {lineage[0]}"))
     if place not in found.signs_as:
         raise Rejected(Problem("signature-order", f"{found.code}: signs-as, {place}"))
-    if not made_at - SKEW <= signed.at <= now + SKEW:
-        told = phrase(
-            "signed at {at}, closed at {closed}, now {now}",
-            at=f"{signed.at:%Y-%m-%d %H:%M:%SZ}",
-            closed=f"{made_at:%Y-%m-%d %H:%M:%SZ}",
-            now=f"{now:%H:%M:%SZ}",
+    if not made_at - SKEW <= signed.at <= known + SKEW:
+        said = {"at": _write_time(signed.at), "closed": _write_time(made_at)}
+        told = (
+            phrase("signed at {at}, closed at {closed}, now {now}", **said, now=f"{now:%H:%M:%SZ}")
+            if proved is None
+            else phrase("signed at {at}, closed at {closed}, stamped at {stamped}", **said, stamped=_write_time(proved))
         )
         raise Rejected(Problem("signing-time", told))
-    for at in (signed.at, now):  # checked after the signing time is known to be near now, so that its day can be used
+    for at in (signed.at, known):  # checked after the signing time is known to be near now, so that its day can be used
         if not found.in_office(find_local_day(at)):
             raise Rejected(Problem("official-not-in-office", f"{found.code}: {find_local_day(at):%d/%m/%Y}"))
     if not signed.certificate.not_valid_before_utc <= signed.at <= signed.certificate.not_valid_after_utc:
-        raise Untrusted("certificate-expired", phrase("signed at {at}", at=f"{signed.at:%Y-%m-%d %H:%M:%SZ}"))
+        raise Untrusted("certificate-expired", phrase("signed at {at}", at=_write_time(signed.at)))
     return found
+
+
+def _judge_stamps(signed: Signed, officials: Officials, made_at: datetime, now: datetime) -> datetime | None:
+    """Return the time that the time stamps of a signature prove; None if it has none. Raises Rejected."""
+    trust, stamp = officials.stamping, signed.stamp
+    if stamp is None:
+        if trust is not None and trust.required:
+            raise Rejected(Problem("stamp-missing"))
+        return None
+    if trust is None:
+        name = describe_owner(stamp.certificate)
+        raise Rejected(Problem("stamp-untrusted", phrase("this hub trusts no time stamps: {name}", name=name)))
+    for each in signed.stamps:
+        time_stamps.judge_time_stamp(each, trust.anchors, now)
+    if stamp.at < made_at - SKEW:
+        told = phrase("stamped at {at}, closed at {closed}", at=_write_time(stamp.at), closed=_write_time(made_at))
+        raise Rejected(Problem("stamp-time", told))
+    return stamp.at
+
+
+def _write_time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%SZ}"
 
 
 def _last_signature(root: etree._Element, ours: etree._Element, known: int) -> etree._Element:

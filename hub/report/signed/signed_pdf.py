@@ -23,8 +23,10 @@ from hub.domain.errors import Rejected, shorten_detail
 from hub.domain.model import Problem
 from hub.formats import ber
 from hub.language.phrases import Phrase, phrase
-from hub.security import cms
+from hub.security import cms, time_stamps
 from hub.security.algorithms import Unverified
+from hub.security.cms import CmsSigner
+from hub.security.time_stamps import TimeStamp
 from hub.security.xades import Signed
 
 BEGINS = b"%PDF-"
@@ -56,7 +58,7 @@ def verify_signed_pdf(candidates: Sequence[bytes], uploaded: bytes, certificates
 
     *candidates*: the PDF as it is given out, in each language. *certificates*: those of all officials. Raises Rejected:
     `report-changed`, `report-unsigned`, `report-signatures`, `signature-incomplete`, `signature-invalid`,
-    `algorithm-refused`, `official-unknown`; `pdf-unsupported` without the extra `pades`.
+    `algorithm-refused`, `official-unknown`, `stamp-invalid`, `stamp-untrusted`; `pdf-unsupported` without the extra `pades`.
     """
     given = next((each for each in candidates if uploaded.startswith(each)), None)
     if given is None:
@@ -114,7 +116,8 @@ def _read_signature(uploaded: bytes, certificates: Sequence[x509.Certificate]) -
     begin, middle, rest, end = (int(each) for each in signature.byte_range)
     content = uploaded[begin : begin + middle] + uploaded[rest : rest + end]
     try:
-        _, certificate = cms.verify_cms(ber.cut_padding(bytes(signature.pkcs7_content)), certificates, content)
+        written = cms.read_cms(ber.cut_padding(bytes(signature.pkcs7_content)))
+        signer, certificate = cms.verify_cms_signer(written, certificates, content)
     except Unverified as refused:
         if refused.problems[0].code != "certificate-unknown":
             raise
@@ -123,7 +126,16 @@ def _read_signature(uploaded: bytes, certificates: Sequence[x509.Certificate]) -
     at = signature.self_reported_timestamp
     if not isinstance(at, datetime) or at.tzinfo is None:
         raise Unverified("signature-incomplete", phrase("no signing time with a zone"))
-    return Signed(certificate=certificate, chain=(), at=at.astimezone(UTC))
+    return Signed(certificate=certificate, chain=(), at=at.astimezone(UTC), stamps=_stamps(signer))
+
+
+def _stamps(signer: CmsSigner) -> tuple[TimeStamp, ...]:
+    """Return the time stamps on the value of a signature (EN 319 142-1, 5.3, PAdES-B-T). Raises Unverified."""
+    tokens = signer.list_unsigned_values(time_stamps.SIGNATURE_TIME_STAMP)
+    if len(tokens) > time_stamps.MOST:
+        told = phrase("{many} time stamps; at most {most} are accepted", many=len(tokens), most=time_stamps.MOST)
+        raise Unverified("stamp-invalid", told)
+    return tuple(time_stamps.verify_time_stamp(token, signer.value) for token in tokens)
 
 
 def _check_changes(reader: Any, signature: Any) -> None:
