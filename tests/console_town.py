@@ -25,6 +25,7 @@ from hub.console.pages import ConsolePages
 from hub.console.permissions import Role
 from hub.console.request import ConsoleRequest, ConsoleResponse
 from hub.console.sign_in import passwords
+from hub.console.sign_in.openid_sign_in import FLOW
 from hub.console.users import User
 from hub.journal import messages, unit_registry
 from hub.runtime.thread_pool import run_at_once
@@ -53,6 +54,7 @@ class Town:
         self.settings = ConsoleSettings()
         self.live: Live | None = None  #: instead of what the others say
         self.manager: PartnerManaging | None = None
+        self.fetch: Any = None  #: an `openid_client.Fetch`: calls OpenID providers
         self.checks = {"database": ("unavailable", "/var/run/postgresql/.s.PGSQL.5432: <gone>"), "disk": ("ok", "")}
         self._words = count(1)
         with transactions.write_transaction(engine) as tx:
@@ -82,7 +84,7 @@ class Town:
         database = InlineDatabase(self.engine)
         live = self.live or Live(Setup(province))
         words = (database, run_at_once, live, lambda: self.now, self._word, lambda: b"0" * 16)
-        return ConsolePages(*words, self._checks, self.facts, self.manager)
+        return ConsolePages(*words, self._checks, self.facts, self.manager, lambda _: self.fetch)
 
     async def _checks(self) -> dict[str, tuple[str, str]]:
         return dict(self.checks)
@@ -177,7 +179,8 @@ class Browser:
         for each in answer.cookies:
             name, _, rest = each.partition("=")
             value, *words = rest.split("; ")
-            assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} <= set(words), "as each cookie must be"
+            site = "Lax" if name == FLOW else "Strict"
+            assert {"Secure", "HttpOnly", f"SameSite={site}", "Path=/"} <= set(words), "as each cookie must be"
             if "Max-Age=0" in words:
                 self.cookies.pop(name, None)
             else:

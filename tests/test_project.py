@@ -69,7 +69,7 @@ def test_a_node_installs_what_the_hub_imports_and_not_what_only_the_demo_does():
     }
     node = imported([*(files - stage), ROOT / "tap.py", *(ROOT / "twisted").rglob("*.py")])
     extras = PYPROJECT["project"]["optional-dependencies"]
-    apart = [*extras["amqp"], *extras["hsm"], *extras["pades"]]
+    apart = [*extras["amqp"], *extras["hsm"], *extras["oidc"], *extras["pades"]]
     assert node == required([*PYPROJECT["project"]["dependencies"], *apart]) - {"tzdata"}
     assert imported(stage) - node == required(extras["demo"]) == set(LIBRARIES)
 
@@ -90,7 +90,7 @@ def test_an_operator_can_install_what_a_node_runs_with_by_its_hashes():
     staged = required([*extras["demo"], *groups["build"]])
     assert required(PYPROJECT["project"]["dependencies"]) < node.keys()
     assert staged < demo.keys() - node.keys()
-    apart = [*extras["amqp"], *extras["hsm"], *extras["pades"]]
+    apart = [*extras["amqp"], *extras["hsm"], *extras["oidc"], *extras["pades"]]
     assert required([*apart, *groups["dev"][1:]]) < everything.keys() - demo.keys()
 
 

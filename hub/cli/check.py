@@ -23,7 +23,8 @@ from hub.domain.errors import Mistake
     "--connect",
     is_flag=True,
     help=t(
-        "Also try the TLS handshake with each partner that the hub pushes to, and the sign-in at RabbitMQ ([feed]).",
+        "Also try the TLS handshake with each partner that the hub pushes to, the sign-in at RabbitMQ ([feed]), and the "
+        "discovery document and keys of each OpenID provider ([console.providers]).",
     ),
 )
 @pass_screen
@@ -43,6 +44,12 @@ def check_hub(screen: Screen, connect: bool) -> None:
             from hub.cli.partner.handshake import try_broker
 
             refused, unreached = try_broker(findings.province.config)
+            mistakes += refused
+            unreachable += unreached
+        if not mistakes:
+            from hub.cli.partner.handshake import try_providers
+
+            refused, unreached = try_providers(findings.province.config)
             mistakes += refused
             unreachable += unreached
     if findings.warnings:

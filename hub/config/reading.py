@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from hub.config import database, files, identities, incidents, link_settings, officials
+from hub.config import database, files, identities, incidents, link_settings, officials, openid
 from hub.config import feed as feeds
 from hub.config import lookups as asking
 from hub.config import reports as reporting
@@ -107,7 +107,7 @@ def read_config(
     portal, replay, console = (
         _portal(table.table("portal")),
         _replay(table.table("replay")),
-        _console(table.table("console")),
+        _console(table.table("console"), home),
     )
     reports = reporting.read_report_settings(table.table("reports"), home)
     lookups = asking.read_lookup_settings(table.table("lookups"), home)
@@ -173,6 +173,10 @@ def read_config(
             *([("database.password-file", password_file)] if password_file else []),
             *([("feed.password-file", feed.password_file)] if feed else []),
             *([("lookups.key-file", lookups.key_file)] if lookups else []),
+            *(
+                (f"console.providers.{name}.client-secret-file", one.secret_file)
+                for name, one in console.providers.items()
+            ),
         ),
         data=data,
         workers=workers,
@@ -361,12 +365,13 @@ def _replay(table: ConfigTable) -> ReplaySettings:
     return ReplaySettings(None if over < 0 else over, corrected)
 
 
-def _console(table: ConfigTable) -> ConsoleSettings:
+def _console(table: ConfigTable, home: Path) -> ConsoleSettings:
     """Return the settings of the accounts of the console."""
     needed = table.flag("administrators-need-codes", default=False)
     certificates = table.flag("client-certificates", default=False)
+    url, providers = openid.read_openid_providers(table, home)
     table.close()
-    return ConsoleSettings(needed, certificates)
+    return ConsoleSettings(needed, certificates, url, providers)
 
 
 def _feed(table: ConfigTable, home: Path) -> Broker | None:

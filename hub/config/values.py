@@ -14,6 +14,7 @@ from hub.config.incidents import IncidentSettings
 from hub.config.link_settings import LinkSettings
 from hub.config.lookups import LookupSettings
 from hub.config.officials import Officials
+from hub.config.openid import OpenIdProvider
 from hub.config.reports import ReportSettings
 from hub.domain.model import DOCUMENTS, Receive
 from hub.partner.policy import Policy
@@ -115,6 +116,9 @@ class ConsoleSettings:
 
     administrators_need_codes: bool = False  #: administrators sign in with one-time codes only
     client_certificates: bool = False  #: users may sign in by client certificates
+    url: str = ""  #: the console's https address in browsers, without a path; needed with providers
+    #: the OpenID providers at which users may sign in, by name
+    providers: Mapping[str, OpenIdProvider] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)

@@ -23,6 +23,7 @@ from hub.console import request as given
 from hub.console import signing_tool
 from hub.console.pages import ConsolePages
 from hub.console.request import BEGINNING, LANGUAGE, SESSION, ConsoleRequest, ConsoleResponse, RequestRefused
+from hub.console.sign_in.openid_sign_in import FLOW, PROVIDER
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import mime
@@ -202,7 +203,7 @@ def _read(request: Any) -> ConsoleRequest:
     method = request.method.decode("latin-1")
     path, _, query = request.uri.partition(b"?")
     cookies = {}
-    for each in (SESSION, BEGINNING, LANGUAGE):
+    for each in (SESSION, BEGINNING, LANGUAGE, FLOW, PROVIDER):
         value = request.getCookie(each.encode())
         if value is not None:
             cookies[each] = value.decode("latin-1")

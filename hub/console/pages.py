@@ -11,6 +11,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /sign-in, /sign-out, /account                by POST; the account also by GET
     /sign-in/certificate                         by POST: signs in by the client certificate
     /sign-in/code                                the one-time code of a sign-in
+    /sign-in/openid/NAME                         by POST: leads to an OpenID provider; GET: comes back from it
     /reports?form=F&unit=U&period=P              redirects to
     /reports/FORM/UNIT/PERIOD                    the report;  PERIOD.xlsx, .html, .csv, .json, .xml: as a file
     /reports/FORM/UNIT/PERIOD/COLUMN[?unit=ROW]  the facts behind a number
@@ -37,6 +38,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 import attrs
 import structlog
@@ -75,7 +77,15 @@ from hub.console.request import (
 )
 from hub.console.saved_searches import SavedSearch
 from hub.console.sessions import CodeMissing, CodeWait, ConsoleSession
-from hub.console.sign_in import passwords, second_factor
+from hub.console.sign_in import openid_flow, passwords, provider_accounts, second_factor
+from hub.console.sign_in.openid_client import MakeFetch, OpenIdClients
+from hub.console.sign_in.openid_sign_in import (
+    FLOW,
+    PROVIDER,
+    OpenIdSignIn,
+    ProviderSignInRefused,
+    TriedTooOften,
+)
 from hub.console.sign_in.sign_in_queue import SignInQueue
 from hub.console.turns import ReadingTurns, queue_turn
 from hub.console.users import User
@@ -151,7 +161,8 @@ class ConsolePages:
     list_checks: Callable[[], Awaitable[Mapping[str, tuple[str, Phrase | str]]]]
     #: Waits until all earlier facts of some services are written. Raises `Unready`.
     _facts: Callable[[Callable[[], frozenset[str] | None]], Awaitable[None]]
-    _manager: PartnerManaging | None = None  #: reads, tests and changes partners; None: there are no pages of partners
+    _manager: PartnerManaging | None  #: reads, tests and changes partners; None: there are no pages of partners
+    _make_fetch: MakeFetch  #: calls OpenID providers
     #: secret words of sessions seen by this node, and when each session ends at the latest
     _known: dict[str, datetime] = attrs.field(factory=dict, init=False, repr=False)
     #: limits what is read, and heavy computations; the API has the same
@@ -165,6 +176,19 @@ class ConsolePages:
     #: lock the same rows in different order would block each other's writers.
     _turns: SignInQueue = attrs.field(
         default=attrs.Factory(lambda self: SignInQueue(self._now), takes_self=True), init=False
+    )
+    _openid: OpenIdSignIn = attrs.field(
+        default=attrs.Factory(
+            lambda self: OpenIdSignIn(
+                self._journal,
+                self.live,
+                self._word,
+                self._now,
+                OpenIdClients(self._make_fetch, self._work, self._now),
+            ),
+            takes_self=True,
+        ),
+        init=False,
     )
     _replays: ReplayPages = attrs.field(
         default=attrs.Factory(
@@ -221,6 +245,8 @@ class ConsolePages:
             return await self._sign_in_by_certificate(asked)
         if asked.path == ("sign-in", "code"):
             return await self._sign_in_by_code(asked)
+        if asked.path[:2] == ("sign-in", "openid") and len(asked.path) == 3:
+            return await self._sign_in_by_provider(asked, asked.path[2])
         visit = await self._visit(asked)
         if visit is None:
             if asked.method == "POST":
@@ -333,7 +359,7 @@ class ConsolePages:
         return user.role not in self._code_roles() or await self._journal.read(second_factor.has_codes, user.name)
 
     async def _ask_to_sign_in(
-        self, asked: ConsoleRequest, wrong: Phrase | None = None, status: int = 401
+        self, asked: ConsoleRequest, wrong: Phrase | None = None, status: int = 401, code: str = ""
     ) -> ConsoleResponse:
         nobody = not await self._journal.read(users.has_users)
         kept = asked.cookies.get(BEGINNING, "")
@@ -342,9 +368,11 @@ class ConsolePages:
         place = asked.form.get("next", "") if asked.method == "POST" else here
         said = {
             "wrong": _said(wrong, asked),
+            "code": code,
             "nobody": nobody,
             "next": given.sanitize_redirect(place),
             "certificates": self.live.config.console.client_certificates,
+            "providers": self._openid.list_buttons(),
         }
         content = layout.render_page("signin", asked.language, self._around(asked, word) | said)
         if asked.path in {(), ("sign-in",)} and not wrong:
@@ -419,6 +447,45 @@ class ConsolePages:
             )
             return await self._ask_to_sign_in(asked, unknown)
         return await self._let_in(asked, word, found)
+
+    async def _sign_in_by_provider(self, asked: ConsoleRequest, name: str) -> ConsoleResponse:
+        """By POST lead the browser to an OpenID provider; by GET judge what it comes back with.
+
+        A browser that another site leads here does not send the cookies of sessions, nor after a redirect. So both ways
+        are a page that leads on.
+        """
+        if asked.method == "POST":
+            begun = asked.cookies.get(BEGINNING, "")
+            require_form_proof(asked, begun if _WORD.fullmatch(begun) else None)
+        elif "state" not in asked.query:
+            _ = self._openid.find_provider(name)
+            return ConsoleResponse(status=303, location="/sign-in")
+        over = write_set_cookie(FLOW, "", 0, site="Lax")
+        try:
+            if asked.method == "POST":
+                address, flow = await self._openid.begin(asked, name)
+                kept = write_set_cookie(FLOW, flow, int(openid_flow.LASTS.total_seconds()), site="Lax")
+                return self._lead_on(asked, address, kept)
+            entry = await self._openid.finish(asked, name, self._code_roles())
+        except ProviderSignInRefused as refused:
+            back = _back_at_sign_in(asked, refused.following)
+            answer = await self._ask_to_sign_in(back, refused.said, refused.status, refused.code)
+            return attrs.evolve(answer, cookies=(*answer.cookies, over))
+        except TriedTooOften as often:
+            later, seconds = self._say_later(often.again)
+            answer = await self._ask_to_sign_in(_back_at_sign_in(asked, often.following), later, 429)
+            return attrs.evolve(answer, cookies=(*answer.cookies, over), retry_after=seconds)
+        found = await self._let_in(_back_at_sign_in(asked, entry.following), entry.word, entry.found)
+        cookies = (*found.cookies, over, write_set_cookie(PROVIDER, name))
+        if found.location is None:
+            return attrs.evolve(found, cookies=cookies)
+        return self._lead_on(asked, found.location, *cookies)
+
+    def _lead_on(self, asked: ConsoleRequest, address: str, *cookies: str) -> ConsoleResponse:
+        """Return a page that leads to *address* at once, without script."""
+        said = {"address": address, "host": urlsplit(address).netloc}
+        content = layout.render_page("onward", asked.language, self._around(_back_at_sign_in(asked, "/")) | said)
+        return ConsoleResponse(content=content, cookies=cookies)
 
     async def _sign_in_by_code(self, asked: ConsoleRequest) -> ConsoleResponse:
         """Ask for the one-time code of a sign-in whose password was right; by POST, judge it."""
@@ -506,7 +573,11 @@ class ConsolePages:
     async def _sign_out(self, visit: Visit) -> ConsoleResponse:
         everywhere = visit.asked.form.get("everywhere") == "1"
         await self._journal.write(sessions.end_own_session, visit.session, visit.now, everywhere=everywhere)
-        return ConsoleResponse(status=303, location="/", cookies=(write_set_cookie(SESSION, "", 0),))
+        over = (write_set_cookie(SESSION, "", 0), write_set_cookie(PROVIDER, "", 0))
+        logout = await self._openid.name_logout(visit.asked.cookies.get(PROVIDER, ""))
+        if logout is not None:
+            return self._lead_on(visit.asked, logout, *over)
+        return ConsoleResponse(status=303, location="/", cookies=over)
 
     async def _account(self, visit: Visit, wrong: Phrase | None = None) -> ConsoleResponse:
         name = visit.session.user.name
@@ -516,12 +587,21 @@ class ConsolePages:
             "sessions": open_now,
             "own": visit.session.sha256,
             "coded": coded,
+            "persons": await self._list_persons(name),
             "wrong": _said(wrong, visit.asked),
         }
         content = layout.render_page(
             "account", visit.asked.language, self._around(visit.asked, visit.word, visit) | said
         )
         return ConsoleResponse(status=400 if wrong else 200, content=content)
+
+    async def _list_persons(self, name: str) -> list[tuple[str, str]]:
+        """Return title and subject of the user *name* at each provider in force."""
+        titles = {(each.issuer, each.claim): each.title for each in self.live.config.console.providers.values()}
+        bound = (await self._journal.read(provider_accounts.list_persons, name)).get(name, [])
+        return [
+            (titles[each.issuer, each.claim], each.subject) for each in bound if (each.issuer, each.claim) in titles
+        ]
 
     async def _change_password(self, visit: Visit) -> ConsoleResponse:
         form, name = visit.asked.form, visit.session.user.name
@@ -1041,6 +1121,12 @@ def _enter(word: str, following: str) -> ConsoleResponse:
     # the word is new, so nobody can have planted it before
     cookies = (write_set_cookie(SESSION, word), write_set_cookie(BEGINNING, "", 0))
     return ConsoleResponse(status=303, location=following, cookies=cookies)
+
+
+def _back_at_sign_in(asked: ConsoleRequest, following: str) -> ConsoleRequest:
+    """Return *asked* as if the user pressed a button of the sign-in page for the page *following*."""
+    query = {name: value for name, value in asked.query.items() if name == "lang"}
+    return attrs.evolve(asked, method="POST", path=("sign-in",), query=query, form={"next": following})
 
 
 def _chosen(asked: ConsoleRequest) -> ConsoleResponse:

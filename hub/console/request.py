@@ -198,10 +198,13 @@ def require_form_proof(asked: ConsoleRequest, word: str | None) -> None:
         raise refuse_unproven_form()
 
 
-def write_set_cookie(name: str, value: str, seconds: int | None = None) -> str:
-    """Return a Set-Cookie value. Without *seconds* the cookie lasts until the browser ends; 0 deletes it."""
+def write_set_cookie(name: str, value: str, seconds: int | None = None, *, site: str = "Strict") -> str:
+    """Return a Set-Cookie value. Without *seconds* the cookie lasts until the browser ends; 0 deletes it.
+
+    With *site* `Lax` it also comes when another site leads the browser here.
+    """
     ends = "" if seconds is None else f"; Max-Age={seconds}"
-    return f"{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict{ends}"
+    return f"{name}={value}; Path=/; Secure; HttpOnly; SameSite={site}{ends}"
 
 
 def sanitize_redirect(text: str) -> str:

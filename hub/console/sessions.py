@@ -25,7 +25,9 @@ import sqlalchemy as sa
 
 from hub.console import users
 from hub.console.permissions import Role
-from hub.console.sign_in import client_certificates, second_factor
+from hub.console.sign_in import client_certificates, provider_accounts, second_factor
+from hub.console.sign_in.provider_accounts import ProviderPerson
+from hub.console.sign_in.refusals import SignInRefusal
 from hub.console.users import User
 from hub.domain.model import Event
 from hub.journal import events
@@ -197,16 +199,82 @@ def begin_session_by_certificate(
     return _let_in(tx, user, sha256, address, now, code_roles)
 
 
+def permit_place(tx: Transaction, address: str, now: datetime) -> datetime | None:
+    """Return when a sign-in from *address* that names no user may be attempted; None: now.
+
+    If so, the attempt is counted as a failure of the address, until a session begins or `undo_failed_place` undoes it.
+    """
+    place = list_failure_keys("", address)[1]
+    transactions.lock_names(tx, [place.name])
+    query = sa.select(console_failure).where(console_failure.c.sha256 == place.name, console_failure.c.until > now)
+    held = tx.execute(query).first()
+    again: datetime | None = None if held is None else held.next_at
+    if again is not None and again > now:
+        return again
+    _count(tx, place, held.failures + 1 if held is not None else 1, now)
+    return None
+
+
+def undo_failed_place(tx: Transaction, address: str, now: datetime) -> None:
+    """Undo the count of an attempt that the provider did not answer, or that waits for a code."""
+    place = list_failure_keys("", address)[1]
+    transactions.lock_names(tx, [place.name])
+    failures = tx.scalar(sa.select(console_failure.c.failures).where(console_failure.c.sha256 == place.name))
+    if failures:
+        _count(tx, place, failures - 1, now, at_once=True)
+
+
+def begin_session_by_provider(
+    tx: Transaction,
+    person: ProviderPerson,
+    sha256: str,
+    address: str,
+    now: datetime,
+    code_roles: Collection[Role] = (),
+    *,
+    codes: bool,
+) -> ConsoleSession | CodeWait | CodeMissing | None:
+    """Begin the session of the user who is *person* at a provider, or the wait for a code. None: it is no user.
+
+    *codes*: a user who has codes is asked for one. The other arguments are those of `begin_session`. The caller has
+    counted the attempt by `permit_place`.
+    """
+    name = provider_accounts.find_provider_user(tx, person)
+    user = None if name is None else users.find_user(tx, name)
+    if user is None:
+        record_refused_provider(tx, SignInRefusal.NO_ACCOUNT, address, now, person.tell())
+        return None
+    found = _let_in(tx, user, sha256, address, now, code_roles, codes=codes)
+    if not isinstance(found, ConsoleSession):
+        undo_failed_place(tx, address, now)
+    return found
+
+
+def record_refused_provider(
+    tx: Transaction, code: SignInRefusal, address: str, now: datetime, said: Mapping[str, str]
+) -> None:
+    """Write the event of a sign-in at a provider that failed. *said* has the `issuer`, and the person if known."""
+    body = {"user": None, "address": address, "code": str(code), **said}
+    events.append_events(tx, Event("user-sign-in-failed", now, None, None, body))
+
+
 def _let_in(
-    tx: Transaction, user: User, sha256: str, address: str, now: datetime, code_roles: Collection[Role]
+    tx: Transaction,
+    user: User,
+    sha256: str,
+    address: str,
+    now: datetime,
+    code_roles: Collection[Role],
+    *,
+    codes: bool = True,
 ) -> ConsoleSession | CodeWait | CodeMissing:
     name = user.name
-    if second_factor.has_codes(tx, name):
+    if codes and second_factor.has_codes(tx, name):
         tx.execute(sa.delete(console_code_wait).where(console_code_wait.c.until <= now))
         wait = {"sha256": sha256, "name": name, "wrong": 0, "until": now + CODE_WAIT}
         tx.execute(sa.insert(console_code_wait), wait)
         return CodeWait(sha256, name)
-    if user.role in code_roles:
+    if user.role in code_roles and not second_factor.has_codes(tx, name):
         return CodeMissing(name)
     return _begin_session(tx, user, sha256, address, now)
 

@@ -19,7 +19,14 @@ from hub.domain.model import Event
 from hub.journal import events, unit_registry
 from hub.report.counting.family import list_unit_family
 from hub.store import transactions
-from hub.store.tables import console_certificate, console_code_wait, console_session, console_totp, console_user
+from hub.store.tables import (
+    console_certificate,
+    console_code_wait,
+    console_identity,
+    console_session,
+    console_totp,
+    console_user,
+)
 from hub.store.transactions import Transaction
 
 T = TypeVar("T")
@@ -150,12 +157,12 @@ def change_password(tx: Transaction, name: str, hashed: str, *, by: str, now: da
 
 
 def remove_user(tx: Transaction, name: str, *, by: str, now: datetime) -> bool:
-    """Remove a user with the saved searches, codes and certificates, and end the user's sessions.
+    """Remove a user with the saved searches, codes, certificates and persons at providers, and end the user's sessions.
 
     Return False if there is none.
     """
     ended = end_sessions(tx, name)
-    for table in (console_totp, console_certificate):
+    for table in (console_totp, console_certificate, console_identity):
         tx.execute(sa.delete(table).where(table.c.name == name))
     saved_searches.remove_all_searches(tx, name)
     removed = tx.execute(sa.delete(console_user).where(console_user.c.name == name)).rowcount

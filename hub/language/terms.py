@@ -279,6 +279,14 @@ TERMS: Mapping[str, Term] = {
         phrase("a certificate for signing in was removed"),
         phrase("The account signs in by this client certificate no longer; its sessions ended."),
     ),
+    "event/user-identity-added": Term(
+        phrase("a person at an OpenID provider was bound to an account"),
+        phrase("The person signs in to the account through the provider."),
+    ),
+    "event/user-identity-removed": Term(
+        phrase("a person at an OpenID provider was unbound from an account"),
+        phrase("The person signs in to the account through the provider no longer; its sessions ended."),
+    ),
     "event/user-removed": Term(phrase("an account was removed"), phrase("The user may no longer sign in.")),
     "event/token-added": Term(
         phrase("a token was added"), phrase("A program may use the API with it, as far as its scopes and limits go.")

@@ -70,6 +70,7 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
         *consistency.find_grant_mistakes(config),
         *consistency.find_identity_mistakes(config, now),
         *_feed(config),
+        *_providers(config),
         *_reports(config),
         *_ports(config, starting=starting),
     ]
@@ -148,6 +149,13 @@ def _installation() -> Iterable[Mistake]:
 def _feed(config: Config) -> Iterable[Mistake]:
     if config.feed is not None and find_spec("pika") is None:
         yield Mistake("hub.toml: feed", phrase("pika is not installed"), phrase("pip install 'lienthong[amqp]'"))
+
+
+def _providers(config: Config) -> Iterable[Mistake]:
+    if config.console.providers and find_spec("joserfc") is None:
+        yield Mistake(
+            "hub.toml: console.providers", phrase("joserfc is not installed"), phrase("pip install 'lienthong[oidc]'")
+        )
 
 
 def _reports(config: Config) -> Iterable[Mistake]:

@@ -21,6 +21,7 @@ from hub.api.service import ApiService
 from hub.console import edge
 from hub.console.pages import ConsolePages
 from hub.console.sessions import find_address_network
+from hub.console.sign_in.openid_client import make_network_fetch
 from hub.domain.fair_queue import HUB, PortShare
 from hub.domain.model import Problem
 from hub.journal import metrics
@@ -215,6 +216,9 @@ def _console_pages(
         list_checks=checks,
         facts=exchange.access.wait_for_facts,
         manager=PartnerManager(frame.live, reload, run_in_reactor_pool(frame.reactor)),
+        make_fetch=lambda provider: make_network_fetch(
+            provider, lambda: frame.live.config.anchors, frame.reactor, frame.now
+        ),
     )
 
 

@@ -694,6 +694,17 @@ console_certificate = sa.Table(
     sa.Column("added_at", Instant, nullable=False),
 )
 
+#: Persons at OpenID providers who sign in as users (hub/console/sign_in/provider_accounts.py).
+console_identity = sa.Table(
+    "console_identity",
+    metadata,
+    sa.Column("issuer", sa.String(500), primary_key=True),
+    sa.Column("claim", sa.String(100), primary_key=True),  # the claim of the ID token that has the subject
+    sa.Column("subject", sa.String(255), primary_key=True),
+    sa.Column("name", sa.String(64), sa.ForeignKey("console_user.name"), nullable=False),
+    sa.Column("added_at", Instant, nullable=False),
+)
+
 #: Recent failed sign-ins by name and address (a hash): consecutive failures, and the earliest time of the next attempt.
 console_failure = sa.Table(
     "console_failure",

@@ -102,6 +102,32 @@ def test_a_client_certificate_is_given_to_one_user(home, typed):
     typed("remove", "an")
 
 
+def test_a_person_at_a_provider_is_bound_shown_and_unbound(home, typed):
+    (home / "sso.secret").write_text("geheim\n", "utf-8")
+    with (home / "hub.toml").open("a", encoding="utf-8") as file:
+        file.write(
+            '\n[console]\nurl = "https://hub.example"\n[console.providers.sso]\nissuer = "https://sso.example"\n'
+            'client-id = "x"\nclient-secret-file = "sso.secret"\n'
+        )
+    for name in ("an", "binh"):
+        typed("add", name, "--role", "operator", "--password-file", "@word")
+    (said,) = typed("openid", "An", "sso", "9f1c", "--json")
+    assert said == {"name": "an", "issuer": "https://sso.example", "subject": "9f1c"}
+    person = {"issuer": "https://sso.example", "claim": "sub", "subject": "9f1c"}
+    assert [each["openid"] for each in typed("list", "--json")] == [[person], []]
+    assert typed("set", "an", "--role", "engineer", "--json")[0]["openid"] == [person]
+    typed("openid", "binh", "sso", "9f1c", code=4)
+    typed("openid", "nobody", "sso", "x", code=4)
+    typed("openid", "an", "other", "x", code=4)
+    typed("openid", "an", "sso", "x" * 256, code=2)
+    typed("openid", "an", "sso", "a\nb", code=2)
+    typed("openid", "binh", "sso", "9f1c", "--remove", code=4)
+    typed("openid", "an", "https://sso.example", "9f1c", "--remove")
+    assert [each["openid"] for each in typed("list", "--json")] == [[], []]
+    typed("openid", "an", "sso", "9f1c")
+    typed("remove", "an")
+
+
 def test_what_does_not_fit_is_told_by_the_exit_code(typed):
     typed("add", "an", "--role", "reader", "--password-file", "@word", code=2)
     typed("add", "an", "--role", "king", "--unit", "H55", "--password-file", "@word", code=2)

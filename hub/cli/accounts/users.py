@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from hub.config import Config
+    from hub.console.sign_in.provider_accounts import ProviderPerson
     from hub.console.users import User
 
 _password_file = click.option(
@@ -131,7 +132,7 @@ def set_console_user(
 ) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.console import users as people
-    from hub.console.sign_in import client_certificates, second_factor
+    from hub.console.sign_in import client_certificates, provider_accounts, second_factor
     from hub.store import transactions
 
     if role is None and not units and not partners:
@@ -150,8 +151,10 @@ def set_console_user(
         require_known_limits(tx, user.units, user.partners, config)
         coded = second_factor.has_codes(tx, name)
         certified = client_certificates.list_certificates(tx).get(name, ())
+        persons = provider_accounts.list_persons(tx, name).get(name, ())
         people.change_user(tx, user, by=getpass.getuser(), now=datetime.now(UTC))
-    screen.row(_row(user, totp=coded, certificates=certified), t("Changed {name}.", name=user.name))
+    row = _row(user, totp=coded, certificates=certified, persons=persons)
+    screen.row(row, t("Changed {name}.", name=user.name))
 
 
 @command(
@@ -164,12 +167,12 @@ def list_users(screen: Screen) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.words import say_filter_word
     from hub.console import users as people
-    from hub.console.sign_in import client_certificates, second_factor
+    from hub.console.sign_in import client_certificates, provider_accounts, second_factor
     from hub.store import transactions
 
     with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         found, coded = people.list_users(tx), second_factor.list_users_with_codes(tx)
-        certified = client_certificates.list_certificates(tx)
+        certified, persons = client_certificates.list_certificates(tx), provider_accounts.list_persons(tx)
     titles = {
         "name": t("name"),
         "role": t("role"),
@@ -179,7 +182,13 @@ def list_users(screen: Screen) -> None:
         "changed_at": t("password set"),
     }
     rows: Iterable[Mapping[str, object]] = (
-        _row(user, totp=user.name in coded, certificates=certified.get(user.name, ())) for user in found
+        _row(
+            user,
+            totp=user.name in coded,
+            certificates=certified.get(user.name, ()),
+            persons=persons.get(user.name, ()),
+        )
+        for user in found
     )
     if not screen.json:
         yes = t("yes")
@@ -309,6 +318,55 @@ def _warn_of_certificate(screen: Screen, config: "Config", shown: "Sequence[x509
 
 
 @command(
+    "openid",
+    t(
+        "Let a user sign in at an OpenID provider: PROVIDER is its name in `[console.providers]`, SUBJECT the person "
+        "there, as a refused sign-in names it; --remove: not any more, and end all sessions of the user."
+    ),
+    "lienthong users openid nguyenvana sso 9f1c2d7e-4a",
+    "lienthong users openid nguyenvana sso 9f1c2d7e-4a --remove",
+)
+@_name
+@click.argument("provider")
+@click.argument("subject")
+@click.option("--remove", is_flag=True, help=t("Sign in as this person no longer. PROVIDER may be an issuer, too."))
+@pass_screen
+def set_openid_person(screen: Screen, name: str, provider: str, subject: str, remove: bool) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.console.sign_in import provider_accounts
+    from hub.console.sign_in.provider_accounts import ProviderPerson
+    from hub.security.id_token import LONGEST_SUBJECT
+    from hub.store import transactions
+
+    name, config, now, by = _named(name), read_journal_config(screen), datetime.now(UTC), getpass.getuser()
+    known = config.console.providers.get(provider)
+    if known is None and not remove:
+        names = ", ".join(config.console.providers) or "–"
+        said = t("there is no provider {name}; `[console.providers]` has: {names}", name=repr(provider), names=names)
+        raise CommandStop(said, NOT_FOUND)
+    if not (0 < len(subject) <= LONGEST_SUBJECT and subject.isprintable()):
+        raise click.UsageError(t("SUBJECT has 1 to {longest} printable characters", longest=LONGEST_SUBJECT))
+    issuer = known.issuer if known else provider
+    with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
+        if remove:
+            done = provider_accounts.unbind_person(tx, name, issuer, subject, by=by, now=now)
+        else:
+            person = ProviderPerson(issuer, known.claim if known else "", subject)
+            done = provider_accounts.bind_person(tx, name, person, by=by, now=now)
+    if not done and remove:
+        wrong = t("{name} does not sign in as {subject} at {issuer}", name=name, subject=subject, issuer=issuer)
+        raise CommandStop(wrong, NOT_FOUND)
+    if not done:
+        wrong = t("there is no user {name}, or {subject} signs in another one", name=name, subject=subject)
+        raise CommandStop(wrong, NOT_FOUND)
+    row = {"name": name, "issuer": issuer, "subject": subject}
+    if remove:
+        screen.row(row, t("{name} signs in as {subject} at {issuer} no longer.", **row))
+        return
+    screen.row(row, t("{name} signs in as {subject} at {issuer}.", **row))
+
+
+@command(
     "remove",
     t("Remove a user; this ends all sessions of the user."),
     "lienthong users remove nguyenvana",
@@ -413,9 +471,16 @@ def _hashed(name: str, file: Path | None) -> str:
     return passwords.hash_password(given, secrets.token_bytes(16))
 
 
-def _row(user: "User", *, totp: bool = False, certificates: "Sequence[str]" = ()) -> "Mapping[str, object]":
+def _row(
+    user: "User",
+    *,
+    totp: bool = False,
+    certificates: "Sequence[str]" = (),
+    persons: "Sequence[ProviderPerson]" = (),
+) -> "Mapping[str, object]":
     keys = ("name", "role", "units", "partners", "added_at", "changed_at")
-    return {key: getattr(user, key) for key in keys} | {"totp": totp, "certificates": list(certificates)}
+    more = {"totp": totp, "certificates": list(certificates), "openid": [each.tell() for each in persons]}
+    return {key: getattr(user, key) for key in keys} | more
 
 
 for each in (
@@ -425,6 +490,7 @@ for each in (
     set_user_password,
     set_one_time_codes,
     set_client_certificate,
+    set_openid_person,
     remove_console_user,
     list_sessions,
 ):

@@ -1,11 +1,15 @@
-"""Tests the connection to every partner that the hub calls, up to the TLS handshake, and the sign-in at RabbitMQ.
+"""Tests the connection to every partner that the hub calls, up to the TLS handshake, the sign-in at RabbitMQ, and the
+documents of OpenID providers.
 
 Sends nothing else. `lienthong partners test` explains the connection with one partner.
 """
 
+import http.client
 import ssl
+from collections.abc import Iterable
 from datetime import datetime
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.config import Config
@@ -90,10 +94,55 @@ def _refusal(error: BaseException) -> Mistake:
 
 def _broker_context(config: Config) -> ssl.SSLContext:
     assert config.feed is not None
+    return _trust(config.feed.authorities)
+
+
+def _trust(authorities: Iterable[x509.Certificate]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    pem = b"".join(each.public_bytes(Encoding.PEM) for each in config.feed.authorities)
+    pem = b"".join(each.public_bytes(Encoding.PEM) for each in authorities)
     context.load_verify_locations(cadata=pem.decode("ascii"))
     return context
+
+
+def try_providers(config: Config) -> tuple[list[Mistake], list[Mistake]]:
+    """Return the OpenID providers whose documents do not serve, and those that could not be reached."""
+    from hub.console.sign_in.openid_client import ProviderDown, name_discovery, read_metadata
+    from hub.security.id_token import TokenRefused, read_signing_keys
+
+    refused: list[Mistake] = []
+    unreachable: list[Mistake] = []
+    for provider in config.console.providers.values():
+        place = f"hub.toml: console.providers.{provider.name}.issuer"
+        tls = _trust(provider.authorities or config.authorities)
+        try:
+            keys = read_metadata(_read_document(name_discovery(provider.issuer), tls), provider).keys
+            read_signing_keys(_read_document(keys, tls))
+        except (ProviderDown, TokenRefused) as flaw:
+            refused.append(Mistake(place, verbatim(flaw), phrase("a provider as OpenID Connect Discovery says")))
+        except ssl.SSLCertVerificationError as error:
+            expected = phrase("a certificate of its host that leads to `ca`, or without `ca` to an anchor")
+            refused.append(Mistake(place, verbatim(error), expected))
+        except (OSError, http.client.HTTPException) as error:
+            unreachable.append(Mistake(place, verbatim(f"{error!r}"), phrase("a provider that answers")))
+    return refused, unreachable
+
+
+def _read_document(url: str, tls: ssl.SSLContext) -> bytes:
+    """Return the document at *url*. Raises `ProviderDown` for another status than 200, and any error of the connection."""
+    from hub.console.sign_in.openid_client import LARGEST, ProviderDown
+    from hub.runtime.http_client import split_http_url
+
+    server, target, _ = split_http_url(url)
+    line = http.client.HTTPSConnection(server.host, server.port, context=tls, timeout=_PATIENCE)
+    try:
+        line.request("GET", target, headers={"Accept": "application/json"})
+        answer = line.getresponse()
+        content = answer.read(LARGEST + 1)
+    finally:
+        line.close()
+    if answer.status != 200 or len(content) > LARGEST:
+        raise ProviderDown(f"{url}: HTTP {answer.status}, {len(content)} bytes")
+    return content
 
 
 def _cause(error: BaseException) -> str:
