@@ -47,13 +47,19 @@ NODE_MODULES = HERE / "node/node_modules"
 NODE_DONE = NODE_MODULES / ".package-lock.json"
 
 
-def node(_scratch: Path) -> Toolkit:
-    """`npm ci` fills node_modules from the lock, once for each lock."""
+def install_node_packages() -> Path:
+    """Fill node_modules from the lock by `npm ci`, once for each lock. Return the folder beside it."""
     need("node", "npm", package="nodejs npm")
     place = HERE / "node"
     if not NODE_DONE.exists() or NODE_DONE.stat().st_mtime < (place / "package-lock.json").stat().st_mtime:
         run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", where=place)
         NODE_DONE.touch()
+    return place
+
+
+def node(_scratch: Path) -> Toolkit:
+    """The package `soap`."""
+    place = install_node_packages()
     return Toolkit("node", ("node", place / "caller.mjs"), ("node", place / "letterbox.mjs"), verifies=False)
 
 
