@@ -13,7 +13,7 @@ import structlog
 from twisted.internet.defer import CancelledError
 
 from hub.api.problems import MEDIA_TYPE, ApiProblem, write_problem
-from hub.api.service import BODY, ApiRequest, ApiService
+from hub.api.service import FILE, ApiRequest, ApiService
 from hub.console.edge import HEADERS, AnsweringResource, read_path_pieces
 from hub.console.request import ConsoleResponse, RequestRefused
 from hub.domain.model import Problem
@@ -33,6 +33,10 @@ class ApiResource(AnsweringResource):
     def __init__(self, service: ApiService, journal: Journal) -> None:
         super().__init__(journal)
         self._service = service
+
+    def limit(self, request: Any) -> int:
+        """Return the maximum octets of the body of *request*."""
+        return self._service.limit_body(request.getHeader("authorization") or "", request.target)
 
     async def make_answer(self, request: Any, wanted: Callable[[], bool]) -> ConsoleResponse:
         """Return the answer of the operation that *request* names, or a problem."""
@@ -84,7 +88,7 @@ def _read_body(request: Any) -> bytes:
         return b""
     octets, drawer = request.take_body()
     try:
-        if len(octets) > BODY:
+        if len(octets) > FILE:
             raise ApiProblem("too-large")
         found: bytes = octets.read()
         return found

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from hub.api.operation import ROOT, ApiOperation, ApiParameter
+from hub.api.operation import FILE_TYPE, ROOT, ApiOperation, ApiParameter
 from hub.api.problems import MEDIA_TYPE, PROBLEMS
 from hub.api.schemas import Schema, SchemaCollection
 from hub.api.table import OPERATIONS
@@ -94,6 +94,9 @@ def _describe(each: ApiOperation, schemas: SchemaCollection) -> dict[str, Any]:
         said["parameters"] = parameters
     if each.takes is not None:
         content = {"application/json": {"schema": schemas.refer_to(each.takes)}}
+        said["requestBody"] = {"required": True, "content": content}
+    if each.takes_file:
+        content = {FILE_TYPE: {"schema": {"type": "string", "format": "binary"}}}
         said["requestBody"] = {"required": True, "content": content}
     said["responses"] = {
         str(each.status): _describe_answer(each, schemas),

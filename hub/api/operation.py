@@ -26,6 +26,8 @@ from hub.units.live import Live
 
 #: First pieces of every address.
 ROOT = ("api", "v1")
+#: The media type of a file that is sent.
+FILE_TYPE = "application/octet-stream"
 #: Characters of a parameter.
 LONGEST = 500
 
@@ -111,6 +113,7 @@ class ApiOperation:
     whole: bool = False  #: it is about what belongs to no unit, so a token that is limited to some units may not
     parameters: tuple[ApiParameter, ...] = ()
     takes: type | None = None  #: the class of its body
+    takes_file: bool = False  #: its body is a file, as `application/octet-stream`
     answers: type | None = None  #: the class of its answer; None: a file
     media: tuple[str, ...] = ()  #: the media types of a file
     status: int = 200

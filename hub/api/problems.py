@@ -69,14 +69,20 @@ PROBLEMS: Mapping[str, ProblemKind] = {
         phrase("Compare the parameters with /api/v1/openapi.json."),
     ),
     "media-type": ProblemKind(
-        415, phrase("The body is not JSON"), phrase("Send the header Content-Type: application/json.")
+        415,
+        phrase("The body is not of the media type that this operation takes"),
+        phrase("Send the header Content-Type: application/json; with a file application/octet-stream."),
     ),
     "body-wrong": ProblemKind(
         400,
         phrase("The body is not the JSON object that this operation takes"),
         phrase("Compare it with /api/v1/openapi.json."),
     ),
-    "too-large": ProblemKind(413, phrase("The body is too large"), phrase("Send at most 64 KiB.")),
+    "too-large": ProblemKind(
+        413,
+        phrase("The body is too large"),
+        phrase("Send at most 64 KiB; a file at most 8 MiB, within ten minutes of another request with the token."),
+    ),
     "search-unfit": ProblemKind(
         422,
         phrase("The search names something that there is not, or cannot be read"),

@@ -36,11 +36,13 @@ class ReportFormat(StrEnum):
 _FORM = in_path("form", phrase("id of the form, such as edoc"))
 _UNIT = in_path("unit", phrase("code of the unit"))
 _PERIOD = in_path("period", phrase("the period: 2026-11, 2026-Q4, 2026-H1, 2026-9M or 2026"))
-_ADDRESS = (_FORM, _UNIT, _PERIOD)
+#: The parameters that name a report.
+ADDRESS = (_FORM, _UNIT, _PERIOD)
 _COLUMN = in_path("column", phrase("key of the column"))
 
 
-def _name(call: ApiCall) -> tuple[str, str, str]:
+def name_report(call: ApiCall) -> tuple[str, str, str]:
+    """Return the form, the unit and the period that the path names."""
     return call.text("form"), call.text("unit"), call.text("period")
 
 
@@ -70,7 +72,7 @@ async def list_reports(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def read_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one report and its state."""
-    form, unit, period = _name(call)
+    form, unit, period = name_report(call)
     book = await parts.journal.read(closing.keep_closed_workdays, await parts.turns.read_book())
     words = (call.user, book, form, unit, period, call.now)
     counted, stands = await parts.turns.count(
@@ -91,7 +93,7 @@ async def read_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def list_facts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one page of the facts behind a number."""
-    form, unit, period = _name(call)
+    form, unit, period = name_report(call)
     try:
         after = reading.FactCursor.parse(call.text("cursor")) if call.text("cursor") else None
     except RequestRefused:
@@ -105,7 +107,7 @@ async def list_facts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def read_file(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the report as a file."""
-    form, unit, period = _name(call)
+    form, unit, period = name_report(call)
     kind = call.text("format")
     words = (call.user, await parts.turns.read_book(), form, unit, period, call.now, kind, call.language)
     made = await parts.turns.count(call.user.name, call.wanted, form, reading.write_report_file, *words)
@@ -135,7 +137,7 @@ OPERATIONS = (
         tag="reports",
         about=phrase("Read one report and its state."),
         scopes=(Permission.SEE_REPORTS,),
-        parameters=_ADDRESS,
+        parameters=ADDRESS,
         answers=ApiReport,
         run=read_report,
     ),
@@ -145,7 +147,7 @@ OPERATIONS = (
         tag="reports",
         about=phrase("List the facts behind a number of a report, 100 on a page."),
         scopes=(Permission.SEE_REPORTS,),
-        parameters=(*_ADDRESS, _COLUMN, ApiParameter("of", phrase("the unit of the row; none: the total")), CURSOR),
+        parameters=(*ADDRESS, _COLUMN, ApiParameter("of", phrase("the unit of the row; none: the total")), CURSOR),
         answers=ApiFactList,
         run=list_facts,
     ),
@@ -155,7 +157,7 @@ OPERATIONS = (
         tag="reports",
         about=phrase("Get a report as a file."),
         scopes=(Permission.SEE_REPORTS,),
-        parameters=(*_ADDRESS, ApiParameter("format", phrase("format of the file"), kind=ReportFormat, required=True)),
+        parameters=(*ADDRESS, ApiParameter("format", phrase("format of the file"), kind=ReportFormat, required=True)),
         media=tuple(each.partition(";")[0] for each in reading.KINDS.values()),
         run=read_file,
     ),

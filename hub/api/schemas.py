@@ -146,7 +146,7 @@ def make_plain(value: Any, language: Language) -> Any:
 def read_object(kind: type, said: object) -> Any:
     """Return the value of the class *kind* that the decoded JSON *said* is. Raises `JsonUnfit`.
 
-    Knows texts, whole numbers, truth values, enumerations and lists of texts, which is all that a caller sends.
+    Knows texts, numbers, truth values, enumerations, and lists of them and of objects, which is all that a caller sends.
     """
     if not isinstance(said, dict):
         raise JsonUnfit("", phrase("must be an object"))
@@ -160,24 +160,31 @@ def read_object(kind: type, said: object) -> Any:
     return kind(**{name: _read_value(name, kinds[name], each) for name, each in said.items()})
 
 
-def _read_value(name: str, kind: Any, said: object) -> object:
+def _read_value(name: str, kind: Any, said: object, *, long: bool = False) -> object:
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        if LONG in inner and isinstance(said, str):
-            return said
-        return _read_value(name, inner[0], said)
+        return _read_value(name, inner[0], said, long=LONG in inner)
+    if long and isinstance(said, str):
+        return said
     if origin in {Union, UnionType}:
         return None if said is None else _read_value(name, inner[0], said)
     if origin is not None:
-        if not isinstance(said, list) or len(said) > LISTED:
+        if not isinstance(said, list) or (len(said) > LISTED and not long):
             raise JsonUnfit(name, phrase("must be a list of at most {count}", count=LISTED))
-        return tuple(_read_value(name, inner[0], each) for each in said)
+        return tuple(_read_value(f"{name}[{place}]", inner[0], each) for place, each in enumerate(said))
+    if attrs.has(kind):
+        try:
+            return read_object(kind, said)
+        except JsonUnfit as unfit:
+            raise JsonUnfit(f"{name}.{unfit.name}".rstrip("."), unfit.why) from None
     return _read_plain(name, kind, said)
 
 
 #: Elements of a list that a caller sends, at most; letters of a text.
 LISTED, LETTERS = 200, 2000
-#: Marks a text that only the limit of the body bounds.
+#: The largest number that is no whole one; its doubles still tell two decimals apart.
+LARGEST = 10**13
+#: Marks a text or a list that only the limit of the body bounds.
 LONG = "long"
 
 
@@ -190,6 +197,10 @@ def _read_plain(name: str, kind: type, said: object) -> object:
         raise JsonUnfit(name, phrase("must be true or false"))
     if kind is int and (not isinstance(said, int) or isinstance(said, bool)):
         raise JsonUnfit(name, phrase("must be a whole number"))
+    if kind is float:
+        if isinstance(said, bool) or not isinstance(said, int | float) or not -LARGEST <= said <= LARGEST:
+            raise JsonUnfit(name, phrase("must be a number"))
+        return said
     if kind is str and (not isinstance(said, str) or len(said) > LETTERS):
         raise JsonUnfit(name, phrase("must be a text of at most {count} letters", count=LETTERS))
     return said

@@ -14,7 +14,7 @@ import structlog
 from hub.api import tokens
 from hub.api.idempotency import IdempotencyConflict, KeysExhausted, hash_request
 from hub.api.openapi import write_openapi
-from hub.api.operation import LONGEST, ROOT, ApiCall, ApiOperation, ApiParts, ParameterPlace
+from hub.api.operation import FILE_TYPE, LONGEST, ROOT, ApiCall, ApiOperation, ApiParts, ParameterPlace
 from hub.api.problems import MEDIA_TYPE, ApiProblem, NamedFlaw, write_problem
 from hub.api.schemas import JsonUnfit, read_object
 from hub.api.table import find_operations
@@ -29,8 +29,8 @@ from hub.language.phrases import phrase
 
 log = structlog.get_logger()
 
-#: Octets of a body.
-BODY = 64 * 1024
+#: Octets of a body, and of a file: the page takes as many.
+BODY, FILE = 64 * 1024, 8 << 20
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _BEARER = re.compile(r"bearer +([\x21-\x7e]+) *", re.ASCII | re.IGNORECASE)
 #: Statuses of the pages' refusals, and the problems that they are here.
@@ -130,6 +130,14 @@ class ApiService:
         )
         return await operation.run(self._parts, call)
 
+    def limit_body(self, authorization: str, target: bytes) -> int:
+        """Return the maximum octets of the body of a request to *target*: a file only from a token that is known to be
+        right, and only where one is taken.
+        """
+        given, pieces = _BEARER.fullmatch(authorization), tuple(target.partition(b"?")[0].decode("latin-1").split("/"))
+        taking = [each for each in find_operations(pieces[len(ROOT) + 1 :]).values() if each[0].takes_file]
+        return FILE if taking and given and self._check.knows(given[1], self._parts.now()) else BODY
+
     # --- the token ----------------------------------------------------------------------------------------------------
 
     async def _authenticate(self, asked: ApiRequest, now: datetime) -> ApiToken:
@@ -189,12 +197,16 @@ def _read_parameters(operation: ApiOperation, query: Sequence[tuple[str, str]]) 
 
 
 def _read_body(operation: ApiOperation, asked: ApiRequest) -> object:
-    """Return the body as the class that *operation* takes."""
-    if operation.takes is None:
-        return None
-    if len(asked.body) > BODY:
+    """Return the body as the class that *operation* takes, or the octets of a file."""
+    if len(asked.body) > (FILE if operation.takes_file else BODY):
         raise ApiProblem("too-large")
     kind = asked.content_type.partition(";")[0].strip().lower()
+    if operation.takes_file:
+        if kind != FILE_TYPE:
+            raise ApiProblem("media-type")
+        return asked.body
+    if operation.takes is None:
+        return None
     if kind != "application/json":
         raise ApiProblem("media-type")
     try:

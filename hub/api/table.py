@@ -5,7 +5,17 @@ An operation with a fixed piece stands before one that has a parameter in its pl
 
 from collections.abc import Mapping, Sequence
 
-from hub.api import corrections, messages, partner_changes, partners, replays, reports, watching
+from hub.api import (
+    corrections,
+    declarations,
+    messages,
+    partner_changes,
+    partners,
+    replays,
+    report_signing,
+    reports,
+    watching,
+)
 from hub.api.operation import ApiOperation
 
 OPERATIONS: Sequence[ApiOperation] = (
@@ -17,6 +27,8 @@ OPERATIONS: Sequence[ApiOperation] = (
     *partner_changes.OPERATIONS,
     *partners.UNIT_OPERATIONS,
     *reports.OPERATIONS,
+    *declarations.OPERATIONS,
+    *report_signing.OPERATIONS,
 )
 
 

@@ -35,7 +35,7 @@ class TokenCheck:
     def count_wait(self, place: str, token: str, now: datetime) -> int:
         """Return for how many seconds the network *place* must not try *token*; 0: it may."""
         found = self._wrong.get(place)
-        if found is None or found.count < FREE or self._is_right(token, now):
+        if found is None or found.count < FREE or self.knows(token, now):
             return 0
         left = (found.last + WITHIN - now).total_seconds()
         if not 0 < left <= WITHIN.total_seconds():  # also if the clock was set back
@@ -61,7 +61,8 @@ class TokenCheck:
         _shorten(self._wrong)
         return found.count in {1, FREE}
 
-    def _is_right(self, token: str, now: datetime) -> bool:
+    def knows(self, token: str, now: datetime) -> bool:
+        """Tell whether *token* was right within `REMEMBERED`."""
         return self._right.get(_name_token(token), now) > now
 
 

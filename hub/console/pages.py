@@ -32,7 +32,6 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /help, /help/FOLDER/PAGE                     the documentation; without a sign-in, and with nothing of a session
 """
 
-import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
@@ -87,6 +86,7 @@ from hub.console.sign_in.openid_sign_in import (
     TriedTooOften,
 )
 from hub.console.sign_in.sign_in_queue import SignInQueue
+from hub.console.signed_uploads import SignedUpload, SignedUploads
 from hub.console.turns import ReadingTurns, queue_turn
 from hub.console.users import User
 from hub.console.visible_messages import ShownCall, may_see_refused
@@ -107,7 +107,7 @@ from hub.report.form.book import Book
 from hub.report.form.period import find_month_containing
 from hub.report.output.body import arrange_body, write_check_findings
 from hub.report.output.words import group_columns, write_column_sums
-from hub.report.signed import sealed, signed, signed_pdf
+from hub.report.signed import sealed, signed_pdf
 from hub.report.signed.declaration_workbook import Misfilled
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security.certificates import Purpose, hash_certificate
@@ -964,55 +964,20 @@ class ConsolePages:
         user, file = visit.session.user, visit.asked.file
         if not user.may(Permission.SIGN):
             raise given.refuse_signing()
-        found = await self._counted(
-            visit, form, standing.read_given_revision, user, await self._book(), form, unit, period
+        upload = SignedUpload(
+            user=user,
+            form=form,
+            unit=unit,
+            period=period,
+            content=file.read() if file else b"",
+            now=visit.now,
+            wanted=visit.asked.wanted,
         )
-        if found is None:
-            return await self._signing(visit, form, unit, period, [Problem("report-not-closed")])
-        kept, uploaded = found.kept, file.read() if file else b""
-        by, now = user.name, visit.now
         try:
-            if uploaded.startswith(signed_pdf.BEGINS):
-                return await self._take_signed_pdf(visit, form, unit, period, uploaded)
-            said = None  # the drafter's document once more is recognised in the transaction
-            if uploaded != found.octets or found.sha256 == kept.message.sha256:
-                said = await self.turns.alone(signed.verify_official_signature, found.octets, uploaded)
-            await self._journal.admit(
-                CONSOLE,
-                submission.accept_signed_report,
-                self.live.province,
-                kept,
-                uploaded,
-                by=by,
-                now=now,
-                found=said,
-                over=found.sha256,
-            )
+            code = await SignedUploads(self._journal, self.live, self.turns).take(upload)
         except Rejected as rejected:
-            sha256 = hashlib.sha256(uploaded).hexdigest()
-            await self._journal.admit(
-                CONSOLE, submission.record_signature_refusal, kept, rejected, sha256, by=by, now=now
-            )
             return await self._signing(visit, form, unit, period, rejected.problems)
-        return ConsoleResponse(
-            status=303, location=layout.build_page_path("signing", form, kept.said.report.total.unit, period)
-        )
-
-    async def _take_signed_pdf(
-        self, visit: Visit, form: str, unit: str, period: str, uploaded: bytes
-    ) -> ConsoleResponse:
-        """Record a PDF that an official has signed. Raises Rejected."""
-        user, officials = visit.session.user, self.live.config.officials
-        found = await self._counted(
-            visit, form, standing.write_signable_papers, user, await self._book(), form, unit, period
-        )
-        if found is None or officials is None:
-            raise Rejected(Problem("official-unknown", "hub.toml: [officials]"))
-        kept, papers = found
-        said = await self.turns.alone(signed_pdf.verify_signed_pdf, papers, uploaded, officials.certificates)
-        accept = partial(submission.accept_signed_pdf, by=user.name, now=visit.now)
-        await self._journal.admit(CONSOLE, accept, self.live.province, kept, uploaded, said)
-        return ConsoleResponse(status=303, location=layout.build_page_path("signing", form, unit, period))
+        return ConsoleResponse(status=303, location=layout.build_page_path("signing", form, code, period))
 
     async def _message(self, visit: Visit, identity: str, rest: tuple[str, ...]) -> ConsoleResponse:
         user = visit.session.user

@@ -159,9 +159,14 @@ def _admin_site(
     pages = _console_pages(frame, database, exchange, measure, reload)
     console = edge.Console(pages, journal)
     served = admin.make_admin_resource(measure, wsdls, tell, _public(frame, database), console)
-    served.putChild(b"api", _api(frame, database, pages))
+    programs = _api(frame, database, pages)
+    served.putChild(b"api", programs)
+
+    def limit(request: Any) -> int:
+        return (programs if request.target.startswith(b"/api/") else console).limit(request)
+
     site = make_bounded_site(served, edge.LIMIT, live, frame.reactor, exchange.intake)
-    site.refusal, site.limit, site.answering = _refuse_early, console.limit, edge.ANSWERING
+    site.refusal, site.limit, site.answering = _refuse_early, limit, edge.ANSWERING
     site.share_of = _share_of_address
     return site
 

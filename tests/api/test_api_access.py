@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from hub.api import partner_changes
+from hub.api.operation import FILE_TYPE
 from hub.api.table import OPERATIONS
 from hub.api.token_check import FREE, WITHIN
 from hub.console.permissions import Permission
@@ -26,6 +27,8 @@ BODIES: dict[str, object] = {
     "addPartnerCertificate": {**_SEEN, "certificate": ""},
     "removePartnerCertificate": _SEEN,
     "removePartner": _SEEN,
+    "closeReport": {},
+    "declareReport": {"cells": [{"column": "sent_inside", "figure": 1}]},
 }
 
 
@@ -62,6 +65,8 @@ def call(program, operation, stage):
     if operation.name == "getReportFile":
         path += "?format=csv"
     body = None if operation.takes is None else BODIES.get(operation.name, {"reason": "x"})
+    if operation.takes_file:
+        return program.send(operation.method, path, body=b"x", content_type=FILE_TYPE)
     return program.send(
         operation.method,
         path,

@@ -6,7 +6,8 @@ import json
 import ssl
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,21 @@ import pytest
 
 from hub.cli.documents_client import SubmissionRefused
 from hub.demo.plan.packets import write_document_packet
+from tests.officials import by_xmlsec
+from tests.pki import authority, pem
 from tests.running import until
 from tests.test_project import BIN
 
 pytestmark = pytest.mark.slow
+NOW = datetime.now(UTC)  # a hub of its own has the machine's clock
+PERSONS = authority("Persons of today", NOW)
+AN = PERSONS.issue("An")
 
 
 @pytest.fixture
 def client(hub, tmp_path, monkeypatch):
     """The hub with a paused partner and a token, and what is generated of its document."""
+    appoint(hub)
     hub.cli("pause", "vpub", "--reason", "bảo trì")
     (token,) = hub.cli("tokens", "add", "ky-su", "--role", "operator", "--owner", "an", "--json")
     hub.start()
@@ -41,6 +48,17 @@ def client(hub, tmp_path, monkeypatch):
         yield made
     for name in [each for each in sys.modules if each.startswith("lienthong_client")]:
         del sys.modules[name]
+
+
+def appoint(hub) -> None:
+    """Let An sign the reports of H55.13."""
+    folder = hub.home / "officials"
+    folder.mkdir()
+    (folder / "ca.crt").write_bytes(pem(PERSONS.certificate))
+    (folder / "an.crt").write_bytes(pem(AN.certificate))
+    (folder / "an.toml").write_text('name = "An"\ncertificates = ["officials/an.crt"]\nunits = ["H55.13"]\n')
+    with (hub.home / "hub.toml").open("a") as settings:
+        settings.write('\n[officials]\nanchors = ["officials/ca.crt"]\n')
 
 
 class Generated:
@@ -121,6 +139,33 @@ def test_a_generated_client_runs_the_stories(hub, client):
     assert (refused.code, refused.status) == ("state-unfit", 409)
     assert client("status.get_status").nodes == 1
     heard_over_the_port(hub, client)
+    declared_and_signed(client, models)
+
+
+def declared_and_signed(client, models):
+    """A unit declares, and its report is closed, signed with a key and handed in."""
+    report = ("edoc", "H55.13", f"{NOW.year - 1}-10")
+    assert client("reports.get_declaration", *report).declaration is None
+    cells = [client.model("DeclaredFigure", column="sent_inside", figure=7, unit="H55.13")]
+    order = client.model("DeclarationOrder", cells=cells, note="đếm tay")
+    made = [client("reports.declare_report", *report, body=order, idempotency_key="d") for _ in range(2)]
+    declared = client("reports.get_declaration", *report).declaration
+    assert made[0].message == made[1].message == declared.message
+    assert [(each.declared, each.counted, each.difference) for each in declared.cells] == [(7, 0, 7)]
+    closed = client("reports.close_report", *report, body=client.model("ClosingOrder"))
+    given = client("reports.get_document_to_sign", *report).payload.read()
+    assert hashlib.sha256(given).hexdigest() == closed.sha256
+    types: Any = importlib.import_module("lienthong_client.types")
+    unsigned = client("reports.hand_in_document", *report, body=types.File(payload=BytesIO(given)), status=422)
+    assert [each.name for each in unsigned.problems] == ["report-unsigned"]
+    signed = by_xmlsec(given, AN, datetime.now(UTC))
+    both = [client("reports.hand_in_document", *report, body=types.File(payload=BytesIO(signed))) for _ in range(2)]
+    assert [(each.official, each.sha256) for each in both] == [("an", hashlib.sha256(signed).hexdigest())] * 2
+    (revision,) = client("reports.get_report_life", *report).revisions
+    assert (revision.state, revision.signing.message) == (models.ReportState.SIGNED, both[0].message)
+    large = types.File(payload=BytesIO(b"x" * 200_000))
+    refused = client("reports.hand_in_document", *report, body=large, status=422)
+    assert [each.name for each in refused.problems] == ["not-well-formed"], "it is read, larger as it is than an order"
 
 
 def heard_over_the_port(hub, client):

@@ -1,0 +1,185 @@
+"""The operations on declared figures: read them beside the count, declare, get and send the workbook.
+
+Declares as the page does (`hub.workload.declarations`).
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import attrs
+
+from hub.api.idempotency import OrderedAnswer, run_once
+from hub.api.operation import FILE_TYPE, ApiCall, ApiOperation, ApiParts, answer_order, answer_value
+from hub.api.problems import ApiProblem, NamedFlaw
+from hub.api.report_values import ApiDeclarable, ApiDeclaration, ApiDeclarationOrder, ApiRecordedDeclaration
+from hub.api.reports import ADDRESS, name_report
+from hub.api.schemas import write_json
+from hub.console import reading
+from hub.console.permissions import Permission
+from hub.console.request import ConsoleResponse
+from hub.domain.errors import describe_problem
+from hub.domain.fair_queue import CONSOLE
+from hub.domain.model import Problem
+from hub.domain.sanitize import replace_controls
+from hub.language.phrases import phrase
+from hub.report.signed.declaration_workbook import Misfilled
+from hub.report.signed.declaring import Declaration, DeclaredCell
+from hub.store.transactions import Transaction
+from hub.workload import declarations
+from hub.workload.unit_report import ReportSources
+
+_CELL = 200  #: octets of the JSON of a cell, roughly
+
+
+async def read_declaration(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the newest declaration beside the count."""
+    form, unit, period = name_report(call)
+    words = (call.user, await parts.turns.read_book(), form, unit, period, call.now)
+    asked, compared = await parts.turns.count(
+        call.user.name, call.wanted, form, reading.compare_visible_declaration, *words
+    )
+    said = ApiDeclarable(
+        form=asked.form.id,
+        unit=asked.members[0],
+        period=asked.period.text,
+        columns=reading.name_form_columns(asked.form, call.language),
+        units={code: asked.names.get(code, code) for code in asked.members},
+        declaration=None if compared is None else ApiDeclaration.of(compared),
+    )
+    cells = len(asked.members) if compared is None else len(compared.found.cells)
+    return await parts.turns.work(CONSOLE, cells * _CELL, answer_value, said, call)
+
+
+async def declare_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Record what a unit declares."""
+    wanted: ApiDeclarationOrder = call.body
+    asked = await _find_report(parts, call)
+    columns, flaws = reading.name_form_columns(asked.form, call.language), []
+    for place, cell in enumerate(wanted.cells):
+        if cell.unit and cell.unit not in asked.members:
+            flaws.append(NamedFlaw(f"cells[{place}].unit", phrase("is neither this unit nor one below it")))
+        if cell.column not in columns:
+            names = ", ".join(columns)
+            flaws.append(NamedFlaw(f"cells[{place}].column", phrase("must be one of {names}", names=names)))
+    if flaws:
+        raise ApiProblem("order-unfit", flaws=flaws[:_FLAWS])
+    cells = tuple(
+        DeclaredCell(unit=each.unit, column=each.column, figure=_read_figure(each.figure), note=_clean(each.note))
+        for each in wanted.cells
+    )
+    said = {"by": _clean(wanted.by), "note": _clean(wanted.note)}
+    return await _record(
+        parts,
+        call,
+        Declaration(unit=asked.members[0], form=asked.form.id, period=asked.period.text, cells=cells, **said),
+    )
+
+
+async def declare_by_workbook(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Record what a unit declares by a filled workbook."""
+    asked = await _find_report(parts, call)
+    try:
+        said = await parts.turns.alone(reading.read_filled_workbook, call.body, asked)
+    except Misfilled as misfilled:
+        flaws = [NamedFlaw(each.cell, each.wrong) for each in misfilled.wrong]
+        raise ApiProblem("order-unfit", flaws=flaws[:_FLAWS]) from None
+    return await _record(parts, call, said)
+
+
+async def read_workbook(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the empty workbook for a declaration."""
+    asked = await _find_report(parts, call)
+    made = await parts.turns.alone(reading.write_declaration_template, asked, call.language)
+    name = f"khai_{asked.form.id}_{asked.members[0]}_{asked.period.text}.xlsx"
+    return ConsoleResponse(content=made, content_type=FILE_TYPE, filename=name)
+
+
+#: Mistakes that one answer names, at most.
+_FLAWS = 100
+
+
+async def _find_report(parts: ApiParts, call: ApiCall) -> ReportSources:
+    form, unit, period = name_report(call)
+    words = (call.user, await parts.turns.read_book(), form, unit, period)
+    return await parts.turns.count(call.user.name, call.wanted, form, reading.find_visible_report, *words)
+
+
+async def _record(parts: ApiParts, call: ApiCall, said: Declaration) -> ConsoleResponse:
+    """Record a declaration, and answer with its message. Raises `ApiProblem`; then nothing is recorded."""
+    named, province = attrs.evolve(said, by=said.by or call.token.by), parts.live.province
+
+    def step(tx: Transaction) -> OrderedAnswer:
+        taken = declarations.record_declaration(tx, province, named, by=call.token.by, now=call.now)
+        if taken.problems:
+            raise refuse_by_problems(taken.problems, call)
+        content = write_json(ApiRecordedDeclaration(message=taken.id), call.language)
+        return OrderedAnswer(status=200, content=content)
+
+    made = await parts.journal.admit(CONSOLE, run_once, call.token.prefix, call.key, call.request, call.now, step)
+    return answer_order(made)
+
+
+def refuse_by_problems(problems: Sequence[Problem], call: ApiCall) -> ApiProblem:
+    """Return the problem of an order that was refused, each reason with its code."""
+    flaws = [NamedFlaw(each.code, describe_problem(each, call.language)) for each in problems[:_FLAWS]]
+    return ApiProblem("order-unfit", flaws=flaws)
+
+
+def _read_figure(said: float | None) -> int | Decimal | None:
+    """Return a figure without the noise of a binary number: 98.7 is 98.7."""
+    if said is None or isinstance(said, int):
+        return said
+    return int(said) if said == int(said) else Decimal(repr(said))
+
+
+def _clean(text: str) -> str:
+    """Return *text* on one line, without control characters."""
+    return replace_controls(" ".join(text.split()))
+
+
+OPERATIONS = (
+    ApiOperation(
+        name="getDeclaration",
+        path="/reports/{form}/{unit}/{period}/declaration",
+        tag="reports",
+        about=phrase("Read what a unit has declared for a report beside the count, and what it may declare."),
+        scopes=(Permission.SEE_REPORTS,),
+        parameters=ADDRESS,
+        answers=ApiDeclarable,
+        run=read_declaration,
+    ),
+    ApiOperation(
+        name="declareReport",
+        method="POST",
+        path="/reports/{form}/{unit}/{period}/declaration",
+        tag="reports",
+        about=phrase("Declare figures of a unit. The newest declaration counts; equal ones are one."),
+        scopes=(Permission.DECLARE,),
+        parameters=ADDRESS,
+        takes=ApiDeclarationOrder,
+        answers=ApiRecordedDeclaration,
+        run=declare_report,
+    ),
+    ApiOperation(
+        name="getDeclarationWorkbook",
+        path="/reports/{form}/{unit}/{period}/declaration/workbook",
+        tag="reports",
+        about=phrase("Get the empty workbook for a declaration."),
+        scopes=(Permission.SEE_REPORTS,),
+        parameters=ADDRESS,
+        media=(FILE_TYPE,),
+        run=read_workbook,
+    ),
+    ApiOperation(
+        name="declareByWorkbook",
+        method="POST",
+        path="/reports/{form}/{unit}/{period}/declaration/workbook",
+        tag="reports",
+        about=phrase("Declare figures of a unit by the filled workbook."),
+        scopes=(Permission.DECLARE,),
+        parameters=ADDRESS,
+        takes_file=True,
+        answers=ApiRecordedDeclaration,
+        run=declare_by_workbook,
+    ),
+)

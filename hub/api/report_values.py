@@ -1,0 +1,276 @@
+"""The values of the operations that declare and sign reports. Contains no operation."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated
+
+import attrs
+
+from hub.api.schemas import LONG
+from hub.console.standing import ReportStanding
+from hub.domain.model import ReportState
+from hub.language.phrases import phrase
+from hub.report.counting.reconciling import CellVerdict, ReconciledCell
+from hub.report.signed.declaring import DeclaredCell, Figure
+from hub.workload.declarations import ComparedDeclaration
+from hub.workload.revisions import Revision, RevisionSignature, SignatureStamp
+
+_UNIT = phrase("unit of the row; empty: the total of the unit")
+_FIGURE = phrase("a whole number; of a ratio or a score with up to two decimals, or null without a denominator")
+
+
+@attrs.frozen(kw_only=True)
+class ApiStamp:
+    """The time stamp that proves when a signature was made."""
+
+    at: datetime
+    by: Annotated[str, phrase("subject of the authority's certificate")]
+    certificate: Annotated[str, phrase("SHA-256 of that certificate")]
+    serial: Annotated[str, phrase("number of the time stamp, hexadecimal")]
+
+    @classmethod
+    def of(cls, found: SignatureStamp | None) -> "ApiStamp | None":
+        """Return a time stamp."""
+        return None if found is None else cls(**attrs.asdict(found))
+
+
+@attrs.frozen(kw_only=True)
+class ApiReportSignature:
+    """A signature of an official on a revision."""
+
+    message: Annotated[str, phrase("the hub's id of the signed document")]
+    sha256: str
+    format: Annotated[str, phrase("xml or pdf")]
+    official: Annotated[str, phrase("the file that gives the right to sign")]
+    name: str
+    subject: Annotated[str, phrase("subject of the certificate")]
+    serial: Annotated[str, phrase("serial number of the certificate, hexadecimal")]
+    signed_at: Annotated[datetime, phrase("by the signer's clock")]
+    at: Annotated[datetime, phrase("when the hub received it")]
+    stamp: ApiStamp | None
+
+    @classmethod
+    def of(cls, found: RevisionSignature | None) -> "ApiReportSignature | None":
+        """Return a signature."""
+        if found is None:
+            return None
+        said = {name: getattr(found, name) for name in ("message", "sha256", "format", "official", "name", "subject")}
+        signed_at, stamp = datetime.fromisoformat(found.signed_at), ApiStamp.of(found.stamp)
+        return cls(**said, serial=found.serial, signed_at=signed_at, at=found.at, stamp=stamp)
+
+
+@attrs.frozen(kw_only=True)
+class ApiReportSubmission:
+    """A submission of a revision."""
+
+    partner: str
+    by: str
+    at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class ApiReportVerdict:
+    """What a partner answered to a revision."""
+
+    result: Annotated[str, phrase("accepted or returned")]
+    by: str
+    at: datetime
+    reasons: Sequence[str]
+
+
+@attrs.frozen(kw_only=True)
+class ApiRevision:
+    """A revision of a report, and what became of it."""
+
+    revision: int
+    state: ReportState
+    message: Annotated[str, phrase("the hub's id of the sealed report")]
+    sha256: str
+    closed_at: datetime
+    reason: Annotated[str, phrase("why this revision was made; empty for the first")]
+    by: Annotated[str, phrase("who made this revision; empty for the first")]
+    drafting: Annotated[ApiReportSignature | None, phrase("the signature of the drafter, where two sign")]
+    signing: Annotated[ApiReportSignature | None, phrase("the only signature, or that of the head of the unit")]
+    submissions: Sequence[ApiReportSubmission]
+    verdicts: Sequence[ApiReportVerdict]
+
+    @classmethod
+    def of(cls, found: Revision) -> "ApiRevision":
+        """Return a revision."""
+        return cls(
+            revision=found.revision,
+            state=found.state,
+            message=found.message,
+            sha256=found.sha256,
+            closed_at=found.closed_at,
+            reason=found.reason,
+            by=found.by,
+            drafting=ApiReportSignature.of(found.drafting),
+            signing=ApiReportSignature.of(found.signing),
+            submissions=[ApiReportSubmission(**attrs.asdict(each)) for each in found.handed_in],
+            verdicts=[ApiReportVerdict(**attrs.asdict(each)) for each in found.verdicts],
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ApiReportLife:
+    """Where a report stands, and its revisions."""
+
+    form: str
+    unit: str
+    period: str
+    step: Annotated[str, phrase("the state of the newest revision, or what comes before there is one")]
+    month: Annotated[str, phrase("the first month that is not closed yet")]
+    behind: Annotated[bool, phrase("whether a count made now differs from the newest revision")]
+    problem: Annotated[str, phrase("why it cannot be counted as it was closed; empty: it can")]
+    drafted: Annotated[bool, phrase("whether two persons sign: the drafter, then the head of the unit")]
+    pdf: Annotated[bool, phrase("whether a signed PDF is taken")]
+    stamped: Annotated[bool, phrase("whether a signature needs a time stamp")]
+    revisions: Annotated[Sequence[ApiRevision], phrase("newest first")]
+
+    @classmethod
+    def of(cls, found: ReportStanding, problem: str, *, drafted: bool, pdf: bool, stamped: bool) -> "ApiReportLife":
+        """Return the life of a report."""
+        return cls(
+            form=found.asked.form.id,
+            unit=found.asked.members[0],
+            period=found.asked.period.text,
+            step=str(found.step),
+            month=found.month,
+            behind=found.behind,
+            problem=problem,
+            drafted=drafted,
+            pdf=pdf,
+            stamped=stamped,
+            revisions=list(map(ApiRevision.of, found.revisions)),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ApiClosingOrder:
+    """An order to fix the figures of a report for signing."""
+
+    asked = True
+    reason: Annotated[str | None, phrase("makes a new revision, if the figures differ or it was returned")] = None
+
+
+@attrs.frozen(kw_only=True)
+class ApiClosedReport:
+    """The revision that is to be signed."""
+
+    revision: int
+    message: Annotated[str, phrase("the hub's id of the sealed report")]
+    sha256: str
+    made: Annotated[bool, phrase("whether this order made the revision")]
+    behind: Annotated[bool, phrase("whether a count made now differs; a reason makes a new revision")]
+
+
+@attrs.frozen(kw_only=True)
+class ApiDeclaredFigure:
+    """One figure that a unit declares."""
+
+    asked = True
+    column: Annotated[str, phrase("key of a column or a manual line of the form")]
+    figure: Annotated[float | None, _FIGURE]
+    unit: Annotated[str, _UNIT] = ""
+    note: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ApiDeclarationOrder:
+    """What a unit declares; it replaces what it declared before."""
+
+    asked = True
+    cells: Annotated[tuple[ApiDeclaredFigure, ...], phrase("at least one, each once"), LONG]
+    by: Annotated[str, phrase("who is responsible for the figures; empty: the token")] = ""
+    note: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ApiRecordedDeclaration:
+    """The declaration that counts now."""
+
+    message: Annotated[str, phrase("the hub's id of the declaration")]
+
+
+@attrs.frozen(kw_only=True)
+class ApiComparedCell:
+    """A declared figure beside the counted one."""
+
+    unit: Annotated[str, _UNIT]
+    column: str
+    declared: float | None
+    counted: float | None
+    difference: Annotated[float | None, phrase("declared minus counted; null where one of them is no number")]
+    verdict: CellVerdict
+    note: str
+
+    @classmethod
+    def of(cls, found: ReconciledCell) -> "ApiComparedCell":
+        """Return a cell."""
+        declared, counted, difference = map(_number, (found.declared, found.counted, found.difference))
+        named = {"unit": found.unit, "column": found.column, "verdict": found.verdict, "note": found.note}
+        return cls(**named, declared=declared, counted=counted, difference=difference)  # type: ignore[arg-type]
+
+
+@attrs.frozen(kw_only=True)
+class ApiManualLine:
+    """A declared figure that the hub cannot count."""
+
+    unit: Annotated[str, _UNIT]
+    column: str
+    figure: float | None
+    note: str
+
+    @classmethod
+    def of(cls, found: DeclaredCell) -> "ApiManualLine":
+        """Return a line."""
+        return cls(unit=found.unit, column=found.column, figure=_number(found.figure), note=found.note)
+
+
+@attrs.frozen(kw_only=True)
+class ApiDeclaration:
+    """The newest declaration of a unit, compared with the count."""
+
+    message: Annotated[str, phrase("the hub's id of the declaration")]
+    at: datetime
+    by: str
+    note: str
+    earlier: Annotated[int, phrase("declarations before it, at most 1,000")]
+    differing: Annotated[int, phrase("cells that differ")]
+    undeclared: Annotated[int, phrase("cells that are counted and not declared")]
+    cells: Annotated[Sequence[ApiComparedCell], phrase("those that differ first")]
+    manual: Sequence[ApiManualLine]
+
+    @classmethod
+    def of(cls, found: ComparedDeclaration) -> "ApiDeclaration":
+        """Return a declaration."""
+        kept, compared = found.kept, found.found
+        return cls(
+            message=kept.message.id,
+            at=kept.message.received_at,
+            by=kept.said.by or kept.message.partner,
+            note=kept.said.note,
+            earlier=kept.earlier,
+            differing=len(compared.differing),
+            undeclared=compared.undeclared,
+            cells=list(map(ApiComparedCell.of, compared.cells)),
+            manual=list(map(ApiManualLine.of, compared.manual)),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ApiDeclarable:
+    """What a unit may declare for a form and a period, and what it has declared."""
+
+    form: str
+    unit: str
+    period: str
+    columns: Annotated[Mapping[str, str], phrase("headings of the columns and manual lines, by key")]
+    units: Annotated[Mapping[str, str], phrase("names of the units of the rows, by code")]
+    declaration: Annotated[ApiDeclaration | None, phrase("null: the unit has declared nothing")]
+
+
+def _number(figure: Figure) -> float | None:
+    """Return a figure as JSON has it."""
+    return figure if figure is None or isinstance(figure, int) else float(figure)
