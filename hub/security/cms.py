@@ -118,6 +118,7 @@ def _pss(bits: int, *, null: bool) -> bytes:
     return asn1.encode_der(_Pss(kind=_Oid(f"{_PKCS}.1.10"), parameters=parameters))
 
 
+_UNREADABLE = (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 _BOTH = (True, False)  #: with and without the NULL that stands for absent parameters; readers accept both
 _DIGESTS = {_algorithm(oid.dotted_string, null=null): bits for bits, oid in _HASHES.items() for null in _BOTH}
 #: (the encoded signature algorithm, bits of the digest) -> the method of `algorithms.METHODS`. The hub writes the first
@@ -271,7 +272,7 @@ def _by_name(certificates: Iterable[x509.Certificate]) -> Mapping[object, x509.C
         found.setdefault((certificate.serial_number, certificate.issuer.public_bytes()), certificate)
         try:
             identifier = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-        except (x509.ExtensionNotFound, ValueError):
+        except (*_UNREADABLE, ValueError):
             continue
         found.setdefault(identifier.value.digest, certificate)
     return found

@@ -2,6 +2,7 @@
 
 import functools
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 import attrs
@@ -167,6 +168,10 @@ def critical(info: Any) -> None:
             "differs from the signed",
         ),
         (lambda: stamp(OCTETS, attrs.evolve(TSA, key=AN.key)), "stamp-invalid", "does not match"),
+        (
+            lambda: stamp(OCTETS).replace(b"\x55\x1d\x25", b"\x55\x1d\x11", 1),
+            *("stamp-invalid", "names another certificate"),
+        ),
         (lambda: stamp(OCTETS) + b"\0", "stamp-invalid", "after the element"),
         (lambda: b"\x30\x80" * 100, "stamp-invalid", "nested too deeply"),
         (lambda: stamp(OCTETS) * 64, "stamp-invalid", "at most 65536"),
@@ -201,6 +206,7 @@ def critical(info: Any) -> None:
             "extension",
             "other time",
             "other key",
+            "extension twice",
             "more behind",
             "deep",
             "huge",
@@ -247,6 +253,23 @@ def test_what_is_no_time_stamp_of_the_signature_is_refused(said: dict[str, Any],
 def test_a_time_stamp_of_another_signature_is_refused():
     other = by_xmlsec(GIVEN, tool=Tool(time="2026-11-24T08:01:00Z", more=cut_stamp(STAMPED).decode()))
     assert code(other) == "stamp-invalid"
+
+
+def test_no_octet_of_a_token_can_be_changed_to_say_another_time():
+    token, found = stamp(OCTETS), verify_time_stamp(stamp(OCTETS), OCTETS)
+    random, taken, codes = Random(3161), 0, set[str]()
+    for _ in range(300):
+        changed = bytearray(token)
+        changed[random.randrange(len(token))] ^= 1 << random.randrange(8)
+        try:
+            said = verify_time_stamp(bytes(changed), OCTETS)
+        except Rejected as rejected:
+            codes.add(rejected.problems[0].code)
+            continue
+        taken += 1
+        assert (said.at, said.certificate) == (found.at, found.certificate), "a version, which nobody signs"
+    assert taken < 10
+    assert codes <= {"stamp-invalid", "stamp-untrusted"}
 
 
 # --- which authorities, and which times ---------------------------------------------------------------------------------
