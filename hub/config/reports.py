@@ -1,4 +1,5 @@
-"""Reads `[reports]`: the province's own forms and working days, the ends of its periods, and the rule sets of forms.
+"""Reads `[reports]`: the province's own forms and working days, the ends of its periods and
+when they are closed, and the rule sets of forms.
 
 Knows the keys and checks that the files exist. Does not read forms or calendars; `lienthong check` does.
 """
@@ -13,6 +14,9 @@ from hub.config.table import ConfigTable
 from hub.language.phrases import phrase
 
 _KEY = r"[a-z][a-z0-9_-]*"
+#: A report is due two working days after its period. By noon of the first, one-stop systems have synced their night's work,
+#: and a day and a half are left to read and sign.
+CLOSE_WORKING_DAY, CLOSE_HOUR = 1, 12
 
 
 @attrs.frozen(kw_only=True)
@@ -28,6 +32,9 @@ class ReportSettings:
 
     A day of None means that the rule always applies. Empty: the hub's default.
     """
+    close_working_day: int = CLOSE_WORKING_DAY
+    """The working day after a period on which the hub closes it; 0: the day after it, whatever day that is."""
+    close_hour: int = CLOSE_HOUR  #: the hour of that day in Hà Nội
 
 
 def read_report_settings(table: ConfigTable, home: Path) -> ReportSettings:
@@ -37,6 +44,10 @@ def read_report_settings(table: ConfigTable, home: Path) -> ReportSettings:
     expected = phrase("the name of a rule set of that form, in quotes")
     rule_sets = {form: chosen.text(form, like=_KEY, expected=expected) for form in sorted(chosen.pairs())}
     cut_offs = _cut_offs(table)
+    close = table.table("close")
+    working_day = close.number("working_day", CLOSE_WORKING_DAY, least=0, most=20)
+    hour = close.number("hour", CLOSE_HOUR, least=0, most=23)
+    close.close()
     table.close()
     if forms and not (home / forms).is_dir():
         table.wrong(
@@ -55,6 +66,8 @@ def read_report_settings(table: ConfigTable, home: Path) -> ReportSettings:
         rule_sets={form: name for form, name in rule_sets.items() if name},
         workdays=home / workdays if workdays else None,
         cut_offs=cut_offs,
+        close_working_day=working_day,
+        close_hour=hour,
     )
 
 

@@ -241,7 +241,13 @@ def build_reporting(
     prober = LinkProber(live, journal, tcp_probe.make_network_probe(reactor, now), reactor, now, frame.node)
     services = [
         DayChangeDetector(reactor, now, begin_day),
-        MonthEnd(journal, reactor, now, lambda: book.read_book(live.config.reports)),
+        MonthEnd(
+            journal,
+            reactor,
+            now,
+            lambda: book.read_book(live.config.reports),
+            lambda: live.config.reports.close_hour,
+        ),
         prober,
     ]
     return ReportingParts(prober=prober, services=services)

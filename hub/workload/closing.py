@@ -218,6 +218,11 @@ def find_earliest_closing_time(period: Period) -> datetime:
     return period.end + GRACE
 
 
+def find_automatic_closing_time(book: Book, period: Period) -> datetime:
+    """Return the time from which the hub closes *period* by itself: `GRACE` after the hour of the province's book."""
+    return max(find_earliest_closing_time(period), book.find_automatic_closing_time(period) + GRACE)
+
+
 def list_counting_forms(forms: Iterable[Form]) -> list[str]:
     """Return the ids of the forms that count facts and are therefore closed: those that have a service."""
     return sorted({form.id for form in forms if form.service})
@@ -233,17 +238,17 @@ def begin_closing(
     *,
     takes_over: bool = False,
 ) -> ClosingPlan | None:
-    """Begin to close the month *period* of *form* (None: the next one) under *token*. Closings of *form* that were begun
-    under another token can write nothing any more.
+    """Begin to close the month *period* of *form* under *token* (None: the next one, if the hub may close it by itself by
+    now). Closings of *form* that were begun under another token can write nothing any more.
 
-    Returns None if *period* is None and no month can be closed yet. Raises TooEarly, OutOfTurn (also when the month is
+    Returns None if *period* is None and no month is to be closed yet. Raises TooEarly, OutOfTurn (also when the month is
     closed already), FactsOutstanding; ClosingElsewhere if another closing of the form is under way and, without
     *takes_over*, its lease has not ended.
     """
     transactions.lock_names(tx, [f"closing {form}"])
     if period is None:
         found = find_next_month_to_close(tx, book, form)
-        if found is None or now < find_earliest_closing_time(found[1]):
+        if found is None or now < find_automatic_closing_time(book, found[1]):
             return None
         period = found[1]
     held = tx.execute(sa.select(closing_draft).where(closing_draft.c.form == form)).one_or_none()

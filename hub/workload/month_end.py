@@ -7,7 +7,7 @@ the beginning.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import attrs
@@ -15,6 +15,7 @@ import structlog
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
+from hub.config.reports import CLOSE_HOUR
 from hub.domain.errors import ConfigurationFault, Unready
 from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
@@ -40,8 +41,8 @@ class _Stopped(Exception):
 
 @attrs.define(eq=False)
 class MonthEnd(PeriodicService):
-    """Closes the months that can be closed, in order: once a day, two minutes after midnight in Hà Nội, and after a
-    start.
+    """Closes the months that are to be closed, in order: once a day, two minutes after the hour of `[reports] close` in
+    Hà Nội, and after a start.
     """
 
     every, at_once = 60.0, False
@@ -50,6 +51,7 @@ class MonthEnd(PeriodicService):
     _clock: IReactorTime  #: the reactor, which times the looks
     _now: Callable[[], datetime]  #: returns the current time in UTC
     _book: Callable[[], Book] = read_shipped_book  #: returns the province's forms and calendar
+    _hour: Callable[[], int] = lambda: CLOSE_HOUR  #: returns the hour of `[reports] close`
     _done: object = attrs.field(default=None, init=False)  #: the day whose work is done
     #: form and month that was counted again on the day after its closing
     _checked: set[tuple[str, str]] = attrs.field(factory=set, init=False)
@@ -57,7 +59,7 @@ class MonthEnd(PeriodicService):
 
     async def run_once(self) -> None:
         """Do the day's work, unless it is done."""
-        today = find_local_day(self._now() - closing.GRACE)
+        today = find_local_day(self._now() - closing.GRACE - timedelta(hours=self._hour()))
         if today == self._done:
             return
         self._begun = self._begun or self._now()

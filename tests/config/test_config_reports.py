@@ -37,10 +37,19 @@ def test_what_it_says(tmp_path):
         ({"rule_sets": {"ii06a": "A b"}}, "hub.toml: reports.rule_sets.ii06a"),
         ({"rule_sets": {"ii06a": 1}}, "hub.toml: reports.rule_sets.ii06a"),
         ({"form": "x"}, "hub.toml: reports.form"),
+        ({"close": 12}, "hub.toml: reports.close"),
+        ({"close": {"hour": 24}}, "hub.toml: reports.close.hour"),
+        ({"close": {"working_day": 21}}, "hub.toml: reports.close.working_day"),
+        ({"close": {"day": 1}}, "hub.toml: reports.close.day"),
     ],
 )
 def test_a_mistake_has_its_place(said, place, tmp_path):
     assert reading(said, tmp_path)[1] == [place]
+
+
+def test_when_the_hub_closes_a_month(tmp_path):
+    found, mistakes = reading({"close": {"working_day": 0, "hour": 8}}, tmp_path)
+    assert (found.close_working_day, found.close_hour, mistakes) == (0, 8, [])
 
 
 def test_the_cut_off_days_each_from_its_month_on(tmp_path):

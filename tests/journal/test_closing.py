@@ -177,7 +177,7 @@ def test_keys_that_an_abandoned_closing_has_stored_change_no_number_and_the_next
 
 def test_of_two_closings_of_a_form_only_the_one_that_was_begun_last_writes(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
-    at = on("2026-11-15")
+    at = on("2026-11-17")
     first = closing.begin_closing(tx, BOOK, "dossiers", None, at, "first")
     assert first is not None
     with pytest.raises(ClosingElsewhere):
@@ -201,10 +201,10 @@ def test_of_two_closings_of_a_form_only_the_one_that_was_begun_last_writes(tx):
 
 def test_a_closing_that_was_abandoned_does_not_keep_the_next_one_waiting(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
-    plan = closing.begin_closing(tx, BOOK, "dossiers", None, on("2026-11-15"), "first")
+    plan = closing.begin_closing(tx, BOOK, "dossiers", None, on("2026-11-17"), "first")
     assert plan is not None
     closing.abandon_closing(tx, plan)
-    assert closing.begin_closing(tx, BOOK, "dossiers", None, on("2026-11-15"), "second") is not None
+    assert closing.begin_closing(tx, BOOK, "dossiers", None, on("2026-11-17"), "second") is not None
 
 
 def test_a_late_fact_is_posted_to_the_first_month_open_when_it_was_recorded_and_its_own_day_still_decides(tx):

@@ -7,6 +7,7 @@ import pytest
 
 from hub.config.reports import ReportSettings
 from hub.domain.errors import ConfigurationFault
+from hub.domain.local_time import HANOI
 from hub.report.form.book import read_book, read_shipped_book
 from hub.report.form.form import choose_form
 from hub.report.form.period import parse_period
@@ -37,6 +38,16 @@ def test_the_official_form_is_due_two_working_days_after_its_period():
     assert book.due(form, DECEMBER) == Due(date(2026, 12, 16))
     assert book.due(form, parse_period("2027-02")) == Due(date(2027, 2, 16), sure=True), "Tết is over by then"
     assert book.due(choose_form(book.forms, "edoc", NOVEMBER), NOVEMBER) is None
+
+
+def test_a_month_is_closed_at_the_hour_of_the_working_day_that_the_province_chose():
+    def closes(**said: int) -> str:
+        at = read_book(ReportSettings(**said)).find_automatic_closing_time(NOVEMBER)
+        return at.astimezone(HANOI).strftime("%Y-%m-%d %H:%M")
+
+    assert closes() == "2026-11-16 12:00", "14 November is a Saturday"
+    assert closes(close_working_day=0, close_hour=0) == "2026-11-15 00:00"
+    assert closes(close_working_day=2, close_hour=8) == "2026-11-17 08:00"
 
 
 def test_a_due_day_that_rests_on_holidays_nobody_announced_may_move(tmp_path):

@@ -24,6 +24,7 @@ from hub.workload import closing
 from hub.workload.month_end import MonthEnd
 from tests import databases
 
+BOOK = read_shipped_book()
 NOVEMBER, DECEMBER = parse_period("2026-11"), parse_period("2026-12")
 
 
@@ -33,7 +34,7 @@ class Held:
 
     engine: sa.Engine
     clock: Clock = attrs.field(factory=Clock)
-    start: datetime = DECEMBER.end - timedelta(minutes=3)
+    start: datetime = BOOK.find_automatic_closing_time(DECEMBER) - timedelta(minutes=3)
 
     def now(self) -> datetime:
         """Return the time on the wall."""
@@ -78,7 +79,7 @@ def minutes(held: Held, count: int) -> None:
     held.clock.pump([60.0] * count)
 
 
-def test_the_months_that_are_over_are_closed_in_turn_two_minutes_after_midnight(held: Held):
+def test_the_months_that_are_over_are_closed_in_turn_at_noon_of_the_first_working_day(held: Held):
     held.put(
         sent("2026-10-20", NOVEMBER.start + timedelta(days=5)), sent("2026-11-20", DECEMBER.start + timedelta(days=5))
     )

@@ -2,10 +2,13 @@
 adds. Counts nothing.
 """
 
+from datetime import UTC, datetime, time, timedelta
+
 import attrs
 
-from hub.config.reports import ReportSettings
+from hub.config.reports import CLOSE_HOUR, CLOSE_WORKING_DAY, ReportSettings
 from hub.domain.errors import ConfigurationFault, Mistake
+from hub.domain.local_time import HANOI
 from hub.language.phrases import phrase
 from hub.report.form.form import Form
 from hub.report.form.period import CUTS, CutOff, Cuts, Period
@@ -21,6 +24,15 @@ class Book:
     workdays: Workdays
     cuts: Cuts = CUTS
     """Where its periods end, by hub.toml. `keep_closed_workdays` adds the days of the closed months."""
+    close_working_day: int = CLOSE_WORKING_DAY  #: as in `ReportSettings`
+    close_hour: int = CLOSE_HOUR
+
+    def find_automatic_closing_time(self, period: Period) -> datetime:
+        """Return when the hub closes *period* by itself."""
+        day = self.workdays.add(period.last, self.close_working_day)
+        if not self.close_working_day:
+            day += timedelta(days=1)
+        return datetime.combine(day, time(self.close_hour), HANOI).astimezone(UTC)
 
     def due(self, form: Form, period: Period) -> Due | None:
         """Return the date by which the report of *period* is due; None if the form has none."""
@@ -67,7 +79,8 @@ def read_book(reports: ReportSettings) -> Book:
     if mistakes or calendar is None:
         raise ConfigurationFault(mistakes)
     cut_offs = tuple(CutOff(day, since) for day, since in reports.cut_offs)
-    return Book(found, calendar, Cuts(cut_offs) if cut_offs else CUTS)
+    cuts = Cuts(cut_offs) if cut_offs else CUTS
+    return Book(found, calendar, cuts, reports.close_working_day, reports.close_hour)
 
 
 def read_shipped_book() -> Book:
