@@ -107,6 +107,7 @@ FIELDS: Mapping[str, Phrase] = {
     "urgency": phrase("urgency"),
     "user": phrase("account"),
     "was": phrase("state before"),
+    "world": phrase("units and due days kept"),
 }
 #: The scope of the words (`hub.language.terms`) that a field contains.
 _SCOPES = {

@@ -490,6 +490,18 @@ closing = sa.Table(
     sa.Column("sha256", sa.String(64), nullable=False),  # of the snapshot: the rows of revision 1
 )
 
+#: What the reports of a closed month say beside the counts: the units as they were, the forms that take from others, the days
+#: on which the reports are due. One row a month for all forms, written with the first closing and never changed.
+closed_month = sa.Table(
+    "closed_month",
+    metadata,
+    sa.Column("period", sa.String(7), primary_key=True),  # 2026-12
+    sa.Column("last_day", DayType, nullable=False, unique=True),
+    sa.Column("closed_at", Instant, nullable=False),  # of the first form; the others are closed as of the same time
+    sa.Column("sha256", sa.String(64), nullable=False),  # of the world
+    sa.Column("world", sa.Text, nullable=False),  # JSON (hub/workload/month_world.py)
+)
+
 #: Counts of one unit in a closed month: its own cells, without formulas. A row never changes; other numbers become
 #: another revision.
 closed_row = sa.Table(

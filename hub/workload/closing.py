@@ -39,6 +39,7 @@ from hub.store import transactions
 from hub.store.tables import carried, closed_row, closing_draft, fact
 from hub.store.tables import closing as table
 from hub.store.transactions import Transaction
+from hub.workload import month_world
 
 T = TypeVar("T")
 
@@ -96,6 +97,8 @@ class ClosingPlan:
     period: Period
     closed_at: datetime
     cuts: Cuts  #: the first and last days of months
+    #: what the month keeps beside the counts (`month_world`); "" if it was kept before
+    world: str = attrs.field(repr=False)
     after: str | None  #: the month that was closed last, such as `2026-11`; None: none is closed
     #: the token under which this closing writes; None: it is counted and written in one transaction
     token: str | None = None
@@ -269,24 +272,27 @@ def abandon_closing(tx: Transaction, plan: ClosingPlan) -> None:
 def _plan(tx: Transaction, book: Book, form: str, period: Period, now: datetime) -> ClosingPlan:
     """Return the plan to close *period*.
 
-    If facts that were received after the month could be closed are not written yet, `closed_at` is the time when the
-    first of them was received. These facts are then late, so a sender that never stops sending cannot keep a month
-    open.
+    All forms of a month are closed as of the same time, that of the form that was closed first. So a fact recorded
+    between two closings is late for both, and reports of several forms agree. If facts that were received after the
+    month could be closed are not written yet, `closed_at` is the time when the first of them was received. These facts
+    are then late, so a sender that never stops sending cannot keep a month open.
     """
-    made = read_closings(tx, form)
+    made, first = read_closings(tx, form), month_world.find_first_closing(tx, period.text)
     found = find_next_month_to_close(tx, book, form)
     if found is None or found[1] != period:
         raise OutOfTurn(None if found is None else found[1])
     if now < find_earliest_closing_time(period):
         raise TooEarly(find_earliest_closing_time(period))
     chosen = found[0]
-    closed_at = max(now, made[-1].closed_at) if made else now
+    closed_at = first.closed_at if first is not None else now
+    closed_at = max(closed_at, made[-1].closed_at) if made else closed_at
     if (left := duties.read_outstanding_duties(tx, services=[chosen.service], before=closed_at)).since is not None:
         if left.since < find_earliest_closing_time(period) or (made and left.since < made[-1].closed_at):
             raise FactsOutstanding(left)
         closed_at = left.since
     after = made[-1].period.text if made else None
-    return ClosingPlan(form=chosen, period=period, closed_at=closed_at, cuts=book.cuts, after=after)
+    world = month_world.write_month_world(tx, book, period) if first is None else ""
+    return ClosingPlan(form=chosen, period=period, closed_at=closed_at, cuts=book.cuts, world=world, after=after)
 
 
 def close_in_steps(plan: ClosingPlan, now: Callable[[], datetime], by: str) -> Generator[ClosingStep, Any, MonthClosed]:
@@ -471,7 +477,11 @@ def settle_closing(tx: Transaction, draft: MonthDraft, by: str) -> Closing:
     if tx.scalar(sa.select(closing_draft.c.token).where(closing_draft.c.form == form.id)) != plan.token:
         raise OutOfTurn(period)
     tx.execute(sa.delete(closing_draft).where(closing_draft.c.form == form.id))
+    if plan.world and month_world.find_first_closing(tx, period.text) is not None:
+        # another form was closed meanwhile: begun again, this one is closed as of the same time
+        raise OutOfTurn(period)
     sha256 = closed.hash_closing(form, period, draft.rows)
+    world = month_world.keep_month_world(tx, period, at, plan.world)
     named = {"form": form.id, "period": period.text}
     days = {"first_day": period.first, "last_day": period.last}
     kept = {"closed_at": at, "closed_by": by, "definition": form.written, "sha256": sha256}
@@ -485,6 +495,7 @@ def settle_closing(tx: Transaction, draft: MonthDraft, by: str) -> Closing:
         "units": len(draft.rows),
         "facts": sum(row.facts for row in draft.rows),
         "sha256": sha256,
+        "world": world,
     }
     events.append_events(tx, Event("period-closed", at, body=body))
     return Closing(period=period, closed_at=at, by=by, definition=form.written, sha256=sha256)
@@ -560,6 +571,14 @@ def read_newest_rows(
         if wanted is None or row.unit in wanted:
             found[row.period][row.unit] = _row(form, row)
     return found
+
+
+def count_revised_rows(tx: Transaction, form: str) -> dict[str, int]:
+    """Return how many units' rows were revised in each closed month of *form*. Months without revisions are absent."""
+    units = sa.func.count(closed_row.c.unit.distinct())
+    revised = sa.and_(closed_row.c.form == form, closed_row.c.revision > 1)
+    rows = tx.execute(sa.select(closed_row.c.period, units).where(revised).group_by(closed_row.c.period))
+    return {row[0]: row[1] for row in rows}
 
 
 def list_row_revisions(tx: Transaction, form: Form, period: str, unit: str) -> list[ClosedRow]:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from hub.domain.model import Fact
+from hub.domain.model import Fact, Unit
 from hub.domain.time_window import TimeWindow
 from hub.journal import facts as journal_facts
 from hub.journal import unit_registry
@@ -29,7 +29,7 @@ from hub.report.form.period import Period, parse_period
 from hub.report.form.workdays import Due
 from hub.report.output import charts
 from hub.store.transactions import Transaction
-from hub.workload import closing
+from hub.workload import closing, month_world
 from hub.workload.closing import Closing
 
 
@@ -313,19 +313,22 @@ def resolve_report_sources(
     """Return the sources of the report *form* of *unit* (a code or an alias) for *period*, such as `2026-12`.
 
     *book*: the province's own book (`read_book(config.reports)`); None: the one shipped with the hub. *closings*: closed
-    months are as they were closed; otherwise all is counted anew by the form of the book. Raises PeriodUnreadable;
-    FormMissing when there is no such form for the period.
+    months are as they were closed; otherwise all is counted anew by the form of the book. A period that ends with a
+    closed month has the units, the derived forms and the due day that this month kept (`month_world`), whatever was
+    edited since. Raises PeriodUnreadable; FormMissing when there is no such form for the period.
     """
     book = closing.keep_closed_workdays(tx, book or read_shipped_book())
     span = parse_period(period, book.cuts)
-    code, units = unit_registry.resolve_unit_code(tx, unit, span.last), unit_registry.list_registry_units(tx)
+    world = month_world.read_month_world(tx, span.last) if closings else None
+    units: Sequence[Unit] = world.units if world else unit_registry.list_registry_units(tx)
+    forms = (*(world.derived if world else ()), *book.forms)
+    code = unit_registry.resolve_unit_code(tx, unit, span.last)
     names = {held.code: held.name for held in units}
     parent = next((held.parent for held in units if held.code == code), None)
     members = list_unit_family(units, code, span.last + timedelta(days=1)) if code in names else (code,)
-    asked = _asked(
-        tx, _UnitFamily(members, names, names.get(parent or "", "")), span, form, book.forms, closings=closings
-    )
-    return attrs.evolve(asked, due=book.due(asked.form, asked.period))
+    asked = _asked(tx, _UnitFamily(members, names, names.get(parent or "", "")), span, form, forms, closings=closings)
+    due = world.due.get(asked.form.id) if world else book.due(asked.form, asked.period)
+    return attrs.evolve(asked, due=due)
 
 
 @attrs.frozen
@@ -342,10 +345,10 @@ def _asked(
 ) -> ReportSources:
     made = closing.read_closings(tx, form) if closings else ()
     this = next((each for each in made if each.period.text == span.text), None)
+    last = next((each for each in made if each.period.last == span.last), None)
     if this is not None:
-        span, chosen = this.period, this.form
-    else:
-        chosen = choose_form(known, form, span)
+        span = this.period
+    chosen = last.form if last is not None else choose_form(known, form, span)
     if chosen.bases:
         return _derived(
             chosen, span, {base: _asked(tx, units, span, base, known, closings=closings) for base in chosen.bases}

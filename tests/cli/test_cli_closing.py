@@ -63,6 +63,8 @@ def test_a_month_is_closed_once_and_counted_again_when_it_is_closed_again(home: 
     told = typed("report", "close", LAST.text, "--form", "dossiers", "--reason", "found in the log")
     assert f"dossiers {LAST.text} H55.13: revision 2: received_unstated: 1 → 2" in told.stderr
     assert "1 rows revised" in told.stdout
+    periods = typed("--json", "report", "periods", "--form", "dossiers").stdout.splitlines()
+    assert [json.loads(line)["revised"] for line in periods] == [1, None]
     counted = json.loads(typed("report", "H55", LAST.text, "--form", "dossiers", "--format", "json").stdout)
     assert counted["total"]["received"] == 2
 

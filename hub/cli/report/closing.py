@@ -188,6 +188,7 @@ def list_periods(screen: Screen, form: str | None) -> None:
         "to": t("last day"),
         "closed_at": t("closed at"),
         "by": t("by"),
+        "revised": t("revised units"),
     }
     config = read_journal_config(screen)
     known = book.read_book(config.reports)
@@ -202,8 +203,9 @@ def list_periods(screen: Screen, form: str | None) -> None:
 def _periods(tx: "sa.Connection", form: str, book: "Book") -> Iterator[dict[str, object]]:
     from hub.workload import closing
 
+    revised = closing.count_revised_rows(tx, form)
     for made in closing.read_closings(tx, form):
-        yield _fields(form, made)
+        yield {**_fields(form, made), "revised": revised.get(made.period.text, 0)}
     found = closing.find_next_month_to_close(tx, book, form)
     if found is not None:
         month = found[1]
@@ -216,6 +218,7 @@ def _periods(tx: "sa.Connection", form: str, book: "Book") -> Iterator[dict[str,
             "closed_at": None,
             "by": None,
             "sha256": None,
+            "revised": None,
         }
 
 

@@ -1,0 +1,125 @@
+"""Keeps what the reports of a closed month say beside its counts, so that a later edit changes no closed report.
+
+This is the *world* of the month: the units of the registry with their names and parents, the forms that take their
+numbers from others, and the days on which the reports are due. The first form of a month that is closed fixes it for all
+forms, together with the time as of which the month is closed. Knows neither counts nor rows. Months that an earlier
+version closed have no world; their reports go by the registry and the book as they are.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from functools import lru_cache
+from hashlib import sha256
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.model import Unit
+from hub.journal import unit_registry
+from hub.report.form.book import Book
+from hub.report.form.form import Form
+from hub.report.form.period import Period
+from hub.report.form.toml import read_form_toml
+from hub.report.form.workdays import Due
+from hub.store.tables import closed_month as table
+from hub.store.transactions import Transaction
+
+
+@attrs.frozen
+class MonthWorld:
+    """What the reports of a month say beside its counts."""
+
+    units: tuple[Unit, ...]  #: of the province, by code
+    derived: tuple[Form, ...]  #: the forms that take their numbers from others, in every version
+    due: Mapping[str, Due]  #: the due day of the month, by the id of the form; absent where the form has none
+
+
+@attrs.frozen
+class FirstClosing:
+    """When the first form of a month was closed."""
+
+    closed_at: datetime
+    sha256: str  #: of the world as stored
+
+
+def write_month_world(tx: Transaction, book: Book, period: Period) -> str:
+    """Return the world of *period* as it is now, as JSON text. Stores nothing."""
+    units = [
+        [
+            unit.code,
+            unit.name,
+            unit.parent,
+            _day(unit.since),
+            _day(unit.until),
+            unit.aliases,
+            unit.mark,
+            unit.successors,
+        ]
+        for unit in unit_registry.list_registry_units(tx)
+    ]
+    due = {form.id: found for form in _in_force(book, period) if (found := book.due(form, period)) is not None}
+    said = {
+        "units": units,
+        "derived": [form.written for form in book.forms if form.bases],
+        "due": {form: [found.day.isoformat(), found.sure] for form, found in sorted(due.items())},
+    }
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+
+
+def _in_force(book: Book, period: Period) -> list[Form]:
+    last = period.last
+    return [form for form in book.forms if (form.since or date.min) <= last < (form.until or date.max)]
+
+
+def _day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def find_first_closing(tx: Transaction, period: str) -> FirstClosing | None:
+    """Return the first closing of the month *period* in any form; None if the month has no world."""
+    row = tx.execute(sa.select(table.c.closed_at, table.c.sha256).where(table.c.period == period)).one_or_none()
+    return None if row is None else FirstClosing(row.closed_at, row.sha256)
+
+
+def keep_month_world(tx: Transaction, period: Period, closed_at: datetime, world: str) -> str:
+    """Store the *world* of *period*, which is being closed as of *closed_at*, unless it has one. Return the hash of the
+    stored world. The caller holds the lock `closing`.
+    """
+    known = find_first_closing(tx, period.text)
+    if known is not None:
+        return known.sha256
+    digest = sha256(world.encode()).hexdigest()
+    said = {"last_day": period.last, "closed_at": closed_at, "sha256": digest, "world": world}
+    tx.execute(sa.insert(table), [{"period": period.text, **said}])
+    return digest
+
+
+def read_month_world(tx: Transaction, last: date) -> MonthWorld | None:
+    """Return the world of the closed month that ends on the day *last*; None if there is none."""
+    text = tx.scalar(sa.select(table.c.world).where(table.c.last_day == last))
+    return None if text is None else _parse(text)
+
+
+@lru_cache(12)  # a stored world never changes
+def _parse(text: str) -> MonthWorld:
+    said = json.loads(text)
+    return MonthWorld(
+        units=tuple(_unit(*fields) for fields in said["units"]),
+        derived=tuple(read_form_toml(written.encode(), "closed month") for written in said["derived"]),
+        due={form: Due(date.fromisoformat(day), sure) for form, (day, sure) in said["due"].items()},
+    )
+
+
+def _unit(
+    code: str,
+    name: str,
+    parent: str | None,
+    since: str | None,
+    until: str | None,
+    aliases: list[str],
+    mark: str,
+    successors: list[str],
+) -> Unit:
+    begun, ended = (None if day is None else date.fromisoformat(day) for day in (since, until))
+    return Unit(code, name, parent, begun, ended, tuple(aliases), mark, tuple(successors))
