@@ -1,4 +1,4 @@
-"""Signing in with a one-time code in Chromium, with script and without: a person types, axe judges each page."""
+"""Signing in with a one-time code in Chromium, with script and without: a person types."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from hub.config.values import ConsoleSettings
 from hub.console.edge import HEADERS
-from tests.browsing import chromium, judge, window
+from tests.browsing import chromium, window
 from tests.console.test_console_codes import code_at, enrol
 from tests.console_town import HOST, PASSWORD, Browser
 
@@ -39,8 +39,6 @@ def test_a_person_signs_in_with_password_and_code(town, width, scheme, script):
     def look(page: Any, name: str) -> None:
         if folder := os.environ.get("PICTURES"):
             page.screenshot(path=Path(folder) / f"{name}-{width}-{scheme}.png", full_page=True)
-        if script:
-            judge(page)
 
     with chromium() as browser:
         context = window(browser, width, scheme, java_script_enabled=script)

@@ -1,8 +1,8 @@
-"""The overview and the events in Chromium: by clicks and by keyboard, wide and narrow, light and dark, in both languages."""
+"""The overview and the events in Chromium: by clicks and by keyboard, wide with script, narrow without."""
 
 import pytest
 
-from tests.browsing import chromium, judge, window
+from tests.browsing import chromium, window
 from tests.process.test_console_port import PASSWORD, Caller, ready
 
 pytestmark = pytest.mark.slow
@@ -17,10 +17,7 @@ def test_an_operator_goes_from_a_number_to_its_list_and_finds_what_happened(hub)
     with chromium() as browser:
         for width, scheme, script in (
             (1280, "light", True),
-            (1280, "dark", True),
-            (390, "light", True),
-            (390, "dark", True),
-            (390, "light", False),
+            (390, "dark", False),
         ):
             context = window(browser, width, scheme, java_script_enabled=script)
             page = context.new_page()
@@ -39,17 +36,5 @@ def test_an_operator_goes_from_a_number_to_its_list_and_finds_what_happened(hub)
             page.get_by_role("combobox", name="Sự kiện").select_option("user-sign-in-failed")
             page.get_by_role("button", name="Tìm").click()
             page.get_by_text("1 sự kiện").wait_for()
-            if script:  # axe is one
-                for language in ("en", "vi"):
-                    for place in (
-                        "/?",
-                        "/units?",
-                        "/events?",
-                        "/events?kind=breaker-opened&",
-                        "/events?partner=x&since=y&",
-                        "/integration/vpub?",
-                    ):
-                        page.goto(f"{hub.admin}{place}lang={language}")
-                        judge(page)
             context.close()
     assert {url.split("/")[2] for url in asked} == {hub.admin.removeprefix("https://")}
