@@ -1,10 +1,13 @@
 """Chromium, as a person of the province uses it: wide or narrow, light or dark.  Pages are judged by axe."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from typing import Any
 
+import attrs
 import pytest
 
 from tests.conftest import cannot_be_had
@@ -13,14 +16,14 @@ RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @contextmanager
-def chromium(*words: str) -> Iterator[Any]:
-    """Start Chromium, with more *words* on its command line."""
+def chromium(*words: str, env: dict[str, str] | None = None) -> Iterator[Any]:
+    """Start Chromium, with more *words* on its command line, in the environment *env*."""
     sync_api = pytest.importorskip("playwright.sync_api")
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         cannot_be_had("Chromium", "it is not installed; Debian: apt-get install chromium")
     with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=found, args=["--no-sandbox", *words])
+        browser = play.chromium.launch(executable_path=found, args=["--no-sandbox", *words], env=env)
         yield browser
         browser.close()
 
@@ -44,3 +47,91 @@ def judge(page: Any) -> None:
     assert [(each["id"], each["nodes"]) for each in found.response["violations"]] == [], page.url
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0, f"{page.url} must be scrolled sideways"
+
+
+#: Names what is wider than the window, cut off by an element around it, or outside a chart.
+_FIND_CUT = """() => {
+  const found = [], wide = document.documentElement.clientWidth;
+  const name = (element) => `${element.tagName} ${element.className} “${element.textContent.trim().slice(0, 40)}”`;
+  if (document.documentElement.scrollWidth > wide) found.push("the page must be scrolled sideways");
+  const walk = (element, scrolled) => {
+    const style = getComputedStyle(element);
+    if (style.display === "none" || style.clipPath !== "none" || element.matches(".skip, svg")) return;
+    const box = element.getBoundingClientRect();
+    if (!scrolled && box.width && (box.right > wide + 1 || box.left < -1)) found.push(`outside: ${name(element)}`);
+    if (/hidden|clip/.test(style.overflowX) && element.scrollWidth > element.clientWidth + 1) found.push(`cut: ${name(element)}`);
+    if (/hidden|clip/.test(style.overflowY) && element.scrollHeight > element.clientHeight + 1) found.push(`cut: ${name(element)}`);
+    for (const each of element.children) walk(each, scrolled || /auto|scroll/.test(style.overflowX));
+  };
+  walk(document.body, false);
+  for (const drawn of document.querySelectorAll("svg")) {
+    const box = drawn.getBoundingClientRect();
+    for (const text of drawn.querySelectorAll("text")) {
+      const part = text.getBoundingClientRect();
+      if (part.left < box.left - 1 || part.right > box.right + 1 || part.top < box.top - 1 || part.bottom > box.bottom + 1)
+        found.push(`cut in a chart: “${text.textContent}”`);
+    }
+  }
+  return found;
+}"""
+
+#: Takes away each row and item of a list that brings no kind of element that an earlier one has not.
+_LEAVE_ONE_OF_A_KIND = """() => {
+  const kinds = new Set(), kind = (one) => `${one.parentElement.tagName}.${one.parentElement.className} ${one.tagName}.${one.className}`;
+  for (const row of document.querySelectorAll("tbody tr, main li, option, svg > *")) {
+    if (!row.isConnected) continue;
+    const own = [row, ...row.querySelectorAll("*")].map(kind).filter((one) => !kinds.has(one));
+    if (own.length) own.forEach((one) => kinds.add(one)); else row.remove();
+  }
+}"""
+
+_RUN_AXE = """rules => axe.run({runOnly: rules, resultTypes: ["violations"], preload: false}).then(found =>
+  found.violations.map(one => `${one.id}: ` + one.nodes.map(node => node.html.slice(0, 200)).join(" | ")))"""
+
+#: Shows another page in place of the open one. What ran before it, axe, stays.
+REPLACE = """html => new Promise(shown => {
+  document.open(); document.write(html); document.close();
+  document.readyState === "complete" ? shown() : addEventListener("load", shown, {once: true});
+})"""
+
+
+_RELOADS = re.compile('<meta http-equiv="refresh"[^>]*>')
+
+
+@attrs.frozen
+class Look:
+    """How a page is looked at."""
+
+    language: str
+    width: int
+    scheme: str
+
+
+class Judge:
+    """Judges page after page in one window, into which axe comes once.
+
+    Of rows and items of lists that are made alike, axe reads one: a long report takes it ten seconds.
+    """
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text("utf-8"))
+
+    def show(self, html: str, look: Look) -> None:
+        """Show a page in place of the open one."""
+        self.turn(look)
+        self.page.evaluate(REPLACE, _RELOADS.sub("", html))  # a page that loads itself again would be without axe
+
+    def turn(self, look: Look) -> None:
+        """Give the window the width and the colours of *look*."""
+        self.page.set_viewport_size({"width": look.width, "height": 900})
+        self.page.emulate_media(color_scheme=look.scheme)
+
+    def find_cut(self) -> list[str]:
+        """Return what is wider than the window, or cut off."""
+        return list(self.page.evaluate(_FIND_CUT))
+
+    def run_axe(self) -> list[str]:
+        """Return what axe finds on the page. It has fewer rows afterwards."""
+        self.page.evaluate(_LEAVE_ONE_OF_A_KIND)
+        return list(self.page.evaluate(_RUN_AXE, {"type": "tag", "values": RULES}))

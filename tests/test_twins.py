@@ -70,6 +70,22 @@ def test_both_name_the_same_commands_keys_and_codes(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", TWINS, ids=str)
+def test_both_show_the_same_pictures_each_in_its_language(page: Path) -> None:
+    english, vietnamese = (
+        [link for link in links(folder / page) if link.endswith(".png")] for folder in (DOCS, VIETNAMESE)
+    )
+    assert vietnamese == english
+    for link in vietnamese:
+        assert ((VIETNAMESE / page).parent / link).resolve().is_relative_to(VIETNAMESE / "pictures")
+
+
+def test_every_picture_is_shown_by_a_page() -> None:
+    for folder in (DOCS, VIETNAMESE):
+        shown = {(page.parent / link).resolve() for page in folder.rglob("*.md") for link in links(page)}
+        assert set((folder / "pictures").iterdir()) - shown == set()
+
+
+@pytest.mark.parametrize("page", TWINS, ids=str)
 def test_a_vietnamese_page_holds_no_english_sentence(page: Path) -> None:
     lines = [line for line in prose(VIETNAMESE / page).splitlines() if not line.startswith("|")]
     assert [line for line in lines if ENGLISH.search(line)] == []

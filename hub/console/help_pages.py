@@ -3,13 +3,16 @@
 A page is shown in the reader's language if it is written in it, otherwise in English. The table of pages is built once,
 from the files that exist then: an address is looked up in it and never becomes a file name. The Markdown is CommonMark
 with tables; HTML in it is shown as text. A link to another page of the documentation leads to that page here. A link to
-any other file of the repository becomes plain text.
+any other file of the repository becomes plain text. A picture is a PNG file below `pictures/` of at most
+`LARGEST_PICTURE` octets; any other one becomes its alternative text.
 
 Contains no sessions, no journal and no layout of a page.
 """
 
+import hashlib
 import posixpath
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -44,6 +47,12 @@ _VIETNAMESE = "vi"
 #: The line under the title that names the page in the other language. The console has a link of its own for that.
 _TWIN = re.compile(r"\A(# .+\n\n)\[(?:Tiếng Việt|English)\]\([^)\s]+\)\n")
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+#: Maximum octets of a picture; a larger file is none.
+LARGEST_PICTURE = 60 * 1024
+#: The folder of the pictures, below `docs/` and below `docs/vi/`.
+_PICTURES = "pictures"
+#: First octets of a PNG file, before its width and height.
+_PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
 _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 
 
@@ -78,10 +87,21 @@ class HelpPage:
 
 
 @attrs.frozen
+class HelpPicture:
+    """A picture of the pages."""
+
+    content: bytes = attrs.field(repr=False)
+    address: str
+    width: int
+    height: int
+
+
+@attrs.frozen
 class HelpLibrary:
-    """All pages, and those that were rendered already."""
+    """All pages, and those that were rendered already; and the pictures, by their paths below `docs/`."""
 
     pages: Mapping[tuple[str, ...], HelpPage]
+    pictures: Mapping[str, HelpPicture] = attrs.field(factory=dict)
     _rendered: dict[tuple[tuple[str, ...], Language], Markup] = attrs.field(factory=dict, init=False, repr=False)
 
     def find_rendered(self, page: HelpPage, language: Language) -> Markup | None:
@@ -92,7 +112,7 @@ class HelpLibrary:
         """Return the content of *page* for a reader of *language*, from its `h1` on, as HTML."""
         chosen = page.choose(language)
         twin = next((text for other, text in page.texts.items() if other is not chosen), None)
-        html = _render_text(page.texts[chosen], [] if twin is None else _list_anchors(twin.source), self.pages)
+        html = _render_text(page.texts[chosen], [] if twin is None else _list_anchors(twin.source), self)
         return self._rendered.setdefault((page.address, chosen), html)
 
     def group_pages(self, language: Language) -> list[tuple[Phrase, list[HelpPage]]]:
@@ -108,7 +128,8 @@ class HelpLibrary:
 @cache
 def read_help_library() -> HelpLibrary:
     """Return the pages in `docs/` of the checkout, or of the wheel, which has it beside the schemas."""
-    return HelpLibrary(read_help_folder(find_schema_root() / "docs"))
+    folder = find_schema_root() / "docs"
+    return HelpLibrary(read_help_folder(folder), read_help_pictures(folder))
 
 
 def read_help_folder(folder: Path) -> dict[tuple[str, ...], HelpPage]:
@@ -123,6 +144,22 @@ def read_help_folder(folder: Path) -> dict[tuple[str, ...], HelpPage]:
         address = pieces[1:] if vietnamese else pieces
         texts.setdefault(address, {})[Language.VI if vietnamese else Language.EN] = said
     return {address: HelpPage(address, said) for address, said in texts.items() if Language.EN in said}
+
+
+def read_help_pictures(folder: Path) -> dict[str, HelpPicture]:
+    """Return the pictures in *folder* by their paths below it. An address changes with the content of its file."""
+    found = {}
+    for place in (_PICTURES, f"{_VIETNAMESE}/{_PICTURES}"):
+        for path in sorted((folder / place).glob("*.png")):
+            with path.open("rb") as file:
+                content = file.read(LARGEST_PICTURE + 1)
+            if len(content) > LARGEST_PICTURE or not content.startswith(_PNG) or len(content) < len(_PNG) + 8:
+                continue
+            width, height = struct.unpack_from(">II", content, len(_PNG))
+            name = path.relative_to(folder).as_posix()
+            version = hashlib.sha256(content).hexdigest()[:16]
+            found[name] = HelpPicture(content, f"/{HELP}/{name}?{version}", width, height)
+    return found
 
 
 def name_error_help(code: str) -> str:
@@ -141,7 +178,7 @@ def _list_anchors(source: str) -> list[str]:
     return [make_anchor(title) for title in _HEADING.findall(_FENCED.sub("", source))]
 
 
-def _render_text(text: HelpText, twin: Sequence[str], pages: Mapping[tuple[str, ...], HelpPage]) -> Markup:
+def _render_text(text: HelpText, twin: Sequence[str], library: HelpLibrary) -> Markup:
     """Return *text* as HTML.
 
     Each heading has its own anchor and that of the same heading in the other language (*twin*), so that a link leads to
@@ -175,7 +212,8 @@ def _render_text(text: HelpText, twin: Sequence[str], pages: Mapping[tuple[str, 
             case "th_open":
                 token.attrSet("scope", "col")
             case "inline":
-                _lead_links(token.children or [], text.file, pages)
+                _lead_links(token.children or [], text.file, library.pages)
+                token.children = [_show_picture(each, text.file, library) for each in token.children or []]
             case "fence" | "code_block":  # what is wider than the screen is scrolled by keyboard too
                 made.append(_raw(f'<pre tabindex="0"><code>{escapeHtml(token.content)}</code></pre>\n'))
                 continue
@@ -207,6 +245,21 @@ def _lead_links(children: Sequence[Token], file: str, pages: Mapping[tuple[str, 
             child.hidden = hidden
         elif child.type == "link_close":
             child.hidden = hidden
+
+
+def _show_picture(token: Token, file: str, library: HelpLibrary) -> Token:
+    """Return *token*; a picture with its address and size, or as text if there is no such picture."""
+    if token.type != "image":
+        return token
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(file), str(token.attrGet("src") or "")))
+    picture = library.pictures.get(path)
+    if picture is None:
+        return Token("text", "", 0, content=token.content)
+    token.attrSet("src", picture.address)
+    token.attrSet("width", str(picture.width))
+    token.attrSet("height", str(picture.height))
+    token.attrSet("loading", "lazy")
+    return token
 
 
 def _find_address(href: str, file: str, pages: Mapping[tuple[str, ...], HelpPage]) -> str | None:

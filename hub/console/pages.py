@@ -30,6 +30,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /readiness                                   the readiness checks with their details
     /integration/PARTNER, /kit.zip               what the developers of a partner need; as a file
     /help, /help/FOLDER/PAGE                     the documentation; without a sign-in, and with nothing of a session
+    /help/pictures/NAME.png, /help/vi/pictures/NAME.png  its pictures
 """
 
 import re
@@ -679,6 +680,8 @@ class ConsolePages:
         if not address:
             groups = [(translate(heading, language), pages) for heading, pages in self._library.group_pages(language)]
             return ConsoleResponse(content=layout.render_page("help_contents", language, around | {"groups": groups}))
+        if picture := self._library.pictures.get("/".join(address)):
+            return ConsoleResponse(content=picture.content, content_type="image/png", lasting=True)
         page = self._library.pages.get(address)
         if page is None:
             raise refuse_as_absent()

@@ -34,6 +34,7 @@ from hub.report.form.book import Book
 from hub.report.form.form import Column, ColumnKind, Form
 from hub.report.form.period import Period, PeriodUnreadable, find_month_containing, parse_period
 from hub.report.output import formats
+from hub.report.output.words import name_column
 from hub.report.signed.declaration_workbook import read_declaration_workbook as read_template
 from hub.report.signed.declaration_workbook import write_declaration_workbook
 from hub.report.signed.declaring import Declaration
@@ -355,9 +356,9 @@ def compare_visible_declaration(
 
 
 def name_form_columns(form: Form, language: Language) -> dict[str, str]:
-    """Return the headings of columns and manual lines, by key."""
-    said = {column.key: column.heading for column in form.columns} | {line.key: line.heading for line in form.manual}
-    return {key: heading.say(language) for key, heading in said.items()}
+    """Return the headings of columns, each with that of its group, and of manual lines, by key."""
+    said = {column.key: name_column(column, language) for column in form.columns}
+    return said | {line.key: line.heading.say(language) for line in form.manual}
 
 
 def write_declaration_template(asked: ReportSources, language: Language) -> bytes:

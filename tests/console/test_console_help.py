@@ -8,7 +8,14 @@ from urllib.parse import unquote
 import pytest
 
 from hub.console import help_pages, layout
-from hub.console.help_pages import HelpLibrary, name_error_help, read_help_folder, read_help_library
+from hub.console.help_pages import (
+    LARGEST_PICTURE,
+    HelpLibrary,
+    name_error_help,
+    read_help_folder,
+    read_help_library,
+    read_help_pictures,
+)
 from hub.console.permissions import Role
 from hub.console.request import LANGUAGE, RequestRefused
 from hub.domain.errors import SENTENCES, Unready
@@ -21,6 +28,9 @@ PAGES = read_help_library().pages
 ADDRESSES = ["/".join(address) for address in sorted(PAGES)]
 ENGLISH_ONLY = {each for each in PAGES if each[0] == "explanation"}
 REPORT = "/reports/edoc/H55.13/2026-12"
+
+#: The head of a PNG file of 7 × 9 pixels.
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x07\0\0\0\x09"
 
 
 class Elements(HTMLParser):
@@ -122,9 +132,8 @@ def test_every_link_leads_to_a_page_and_an_anchor_that_exist(shown):
 
 def test_no_page_brings_a_script_a_style_or_anything_from_elsewhere(shown):
     for where, found in shown.items():
-        assert {tag for tag, _ in found.elements} & {"script", "style", "iframe", "img", "object", "form"} == set(), (
-            where
-        )
+        assert {tag for tag, _ in found.elements} & {"script", "style", "iframe", "object", "form"} == set(), where
+        assert all(re.match(r"/help/(vi/)?pictures/", each) for each in found.having("src")), where
         assert found.having("style") == [], where
         assert [name for _, attributes in found.elements for name in attributes if name.startswith("on")] == [], where
 
@@ -311,6 +320,46 @@ def test_a_link_leads_to_a_page_to_a_site_or_is_plain_text(tmp_path, link, addre
     made = rendered(tmp_path, f"Xem [**chữ** này]({link}).", b="# B\n")
     assert [unescape(each) for each in Elements(made).having("href")] == ([] if address is None else [address])
     assert "<strong>chữ</strong> này" in made
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "size"),
+    [
+        ("a", PNG, ("7", "9")),
+        ("large", PNG + bytes(LARGEST_PICTURE), None),
+        ("script", b"<svg onload=x>", None),
+        ("short", PNG[:20], None),
+    ],
+)
+def test_a_picture_is_shown_in_its_size_or_is_its_text(tmp_path, name, content, size):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / f"pictures/{name}.png").write_bytes(content)
+    (tmp_path / "a.md").write_text(
+        f"# A\n\n![Một **trang**](pictures/{name}.png)\n\n![Xa](https://evil.example/x.png)\n"
+    )
+    library = HelpLibrary(read_help_folder(tmp_path), read_help_pictures(tmp_path))
+    made = str(library.render(library.pages["a",], Language.EN))
+    assert ("evil" in made, "Xa" in made) == (False, True)
+    found = Elements(made).having("src")
+    if size is None:
+        assert (found, "Một **trang**" in made) == ([], True)
+        return
+    (picture,) = library.pictures.values()
+    assert found == [picture.address]
+    assert (str(picture.width), str(picture.height)) == size
+    assert 'alt="Một trang"' in made
+
+
+def test_the_pictures_of_the_pages_are_open_to_everyone_and_nothing_else_in_their_folder(town):
+    stranger = Browser(town)
+    stranger.get("/help/reference/console?lang=vi")
+    found = [each for each in Elements(stranger.page).having("src") if each.startswith("/help/vi/pictures/")]
+    assert len(found) > 5
+    answer = stranger.get(found[0])
+    assert (answer.status, answer.content_type, answer.lasting) == (200, "image/png", True)
+    assert answer.content.startswith(PNG[:16])
+    for place in ("/help/pictures", "/help/pictures/none.png", "/help/pictures/..%2Freference%2Fconsole.md"):
+        assert stranger.get(place).status == 404
 
 
 def test_a_page_is_rendered_once(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from hub.language.phrases import phrase
 from hub.report.counting.counting import Report
 from hub.report.form.form import Chart, ChartKind
 from hub.report.form.period import Period, parse_period
-from hub.report.output.words import name_row_unit, write_number
+from hub.report.output.words import name_column, name_row_unit, write_number
 
 MOST_BARS = 20  #: the maximum number of units in a chart of shares; if there are more, those with the smallest shares
 MONTHS = 12  #: the number of months in a trend
@@ -102,7 +102,7 @@ def _trend(chart: Chart, report: Report, reports: Sequence[Report], language: La
     if len(shown) < 2:
         return None
     series = tuple(
-        Series(_heading(report, key, language), tuple(each.total.numbers[key] for each in shown))
+        Series(name_column(report.form.column(key), language), tuple(each.total.numbers[key] for each in shown))
         for key in chart.columns
     )
     labels = tuple(f"{each.period.number:02d}/{each.period.year}" for each in shown)
@@ -116,7 +116,9 @@ def _comparison(chart: Chart, report: Report, before: Report | None, language: L
         Series(each.period.name(language), tuple(each.total.numbers[key] for key in chart.columns))
         for each in (before, report)
     )
-    return _plot(chart, tuple(_heading(report, key, language) for key in chart.columns), series, language)
+    return _plot(
+        chart, tuple(name_column(report.form.column(key), language) for key in chart.columns), series, language
+    )
 
 
 def _share(chart: Chart, report: Report, names: Mapping[str, str], language: Language) -> Plot | None:
@@ -163,9 +165,3 @@ def _plot(
         series=series,
         said=" ".join(sentences),
     )
-
-
-def _heading(report: Report, key: str, language: Language) -> str:
-    column = report.form.column(key)
-    heading = column.heading.say(language)
-    return heading if column.group is None else f"{column.group.say(language)}: {heading}"

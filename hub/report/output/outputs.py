@@ -27,6 +27,7 @@ from hub.report.output.paper import PrintedRevision
 from hub.report.output.words import (
     FORMULA,
     group_columns,
+    name_column,
     name_row_unit,
     write_column_sums,
     write_day,
@@ -105,7 +106,9 @@ def write_csv_report(report: Report, names: Mapping[str, str], language: Languag
     period = [report.period.name(language), report.period.first.isoformat(), report.period.last.isoformat()]
     written = StringIO()
     table = csv.writer(written)
-    table.writerow([_safe(heading) for heading in lead + [_full(column, language) for column in report.form.columns]])
+    table.writerow(
+        [_safe(heading) for heading in lead + [name_column(column, language) for column in report.form.columns]]
+    )
     for line in arrange_body(report, names, language):
         total, row = line.mark is LineMark.TOTAL, line.row
         texts = [_safe(text) for text in (*period, row.unit, name_row_unit(row, names) if total else line.name)]
@@ -178,11 +181,6 @@ def _cell(row: Row, column: Column) -> int | Decimal | str:
         return "" if value is None else value
     at = row.times[column.key]
     return "" if at is None else f"{at.astimezone(HANOI):%Y-%m-%d %H:%M:%S}"
-
-
-def _full(column: Column, language: Language) -> str:
-    heading = column.heading.say(language)
-    return heading if column.group is None else f"{column.group.say(language)}: {heading}"
 
 
 def _safe(text: str) -> str:

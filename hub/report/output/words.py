@@ -89,6 +89,12 @@ def write_roman(value: int) -> str:
     return written
 
 
+def name_column(column: Column, language: Language) -> str:
+    """Return the heading of *column*, behind that of its group: two groups may have columns of the same heading."""
+    heading = column.heading.say(language)
+    return heading if column.group is None else f"{column.group.say(language)}: {heading}"
+
+
 def group_columns(columns: tuple[Column, ...]) -> list[tuple[Column, int]]:
     """Return the first column of each run of columns with the same group, with the length of the run; 0 for a column
     without a group.
