@@ -410,17 +410,25 @@ class ConsolePages:
         return await self._let_in(asked, word, found)
 
     async def _let_in(
-        self, asked: ConsoleRequest, word: str, found: ConsoleSession | CodeWait | CodeMissing
+        self, asked: ConsoleRequest, word: str, found: ConsoleSession | CodeWait | CodeMissing, provider: str = ""
     ) -> ConsoleResponse:
-        """Return the answer to a password or certificate that was right. *word*: of the session, or of the wait."""
+        """Return the answer to a password, certificate or *provider* that was right.
+
+        *word* is of the session, or of the wait for a code. The browser remembers by which provider it came in.
+        """
         following = given.sanitize_redirect(asked.form.get("next", ""))
         if isinstance(found, CodeMissing):
             missing = phrase("This account needs one-time codes to sign in. Ask an operator to set them up.")
             return await self._ask_to_sign_in(asked, missing)
         if isinstance(found, CodeWait):
             place = layout.build_page_path("sign-in", "code", next=following)
-            return ConsoleResponse(status=303, location=place, cookies=(write_set_cookie(BEGINNING, word),))
-        return _enter(word, following)
+            answer = ConsoleResponse(status=303, location=place, cookies=(write_set_cookie(BEGINNING, word),))
+        else:
+            answer = _enter(word, following)
+        if provider or PROVIDER in asked.cookies:
+            way = write_set_cookie(PROVIDER, provider, None if provider else 0)
+            answer = attrs.evolve(answer, cookies=(*answer.cookies, way))
+        return answer
 
     async def _sign_in_by_certificate(self, asked: ConsoleRequest) -> ConsoleResponse:
         """Sign in the user whose certificate the browser showed when it opened the connection."""
@@ -476,8 +484,8 @@ class ConsolePages:
             later, seconds = self._say_later(often.again)
             answer = await self._ask_to_sign_in(_back_at_sign_in(asked, often.following), later, 429)
             return attrs.evolve(answer, cookies=(*answer.cookies, over), retry_after=seconds)
-        found = await self._let_in(_back_at_sign_in(asked, entry.following), entry.word, entry.found)
-        cookies = (*found.cookies, over, write_set_cookie(PROVIDER, name))
+        found = await self._let_in(_back_at_sign_in(asked, entry.following), entry.word, entry.found, name)
+        cookies = (*found.cookies, over)
         if found.location is None:
             return attrs.evolve(found, cookies=cookies)
         return self._lead_on(asked, found.location, *cookies)

@@ -352,6 +352,8 @@ def test_signing_out_ends_the_session_and_leads_to_the_provider(town, site):
     assert query == {"client_id": "lienthong", "post_logout_redirect_uri": f"https://{HOST}/sign-in"}
     assert an.cookies.keys() <= {"__Host-lienthong-begin"}
     assert an.get("/account").status == 401
+    an = enter(town, site)
+    del an.cookies[SESSION]  # it has ended
     an.sign_in("an")
     an.get("/account")
     assert an.post("/sign-out").location == "/", "a session by password"
