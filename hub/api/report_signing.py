@@ -32,7 +32,7 @@ async def read_life(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     found = await parts.turns.count(call.user.name, call.wanted, form, standing.compare_report_standing, *words)
     officials = parts.live.config.officials
     drafted = officials is not None and officials.needs_drafter(form)
-    stamped = officials is not None and officials.stamping is not None and officials.stamping.required
+    stamped = officials is not None and officials.needs_stamp
     problem = "" if found.problem is None else describe_problem(found.problem, call.language)
     pdf = signed_pdf.is_pades_installed() and not drafted
     return answer_value(ApiReportLife.of(found, problem, drafted=drafted, pdf=pdf, stamped=stamped), call)

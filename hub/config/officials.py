@@ -71,6 +71,11 @@ class Officials:
         return form in self.drafted or _ALL_FORMS in self.drafted
 
     @property
+    def needs_stamp(self) -> bool:
+        """Tell whether a signature needs a time stamp."""
+        return self.stamping is not None and self.stamping.required
+
+    @property
     def certificates(self) -> tuple[x509.Certificate, ...]:
         """Return the certificates of all officials."""
         return tuple(certificate for each in self.people.values() for certificate in each.certificates)

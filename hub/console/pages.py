@@ -916,6 +916,7 @@ class ConsolePages:
         said = {
             "standing": found,
             "needs_drafter": self._needs_drafter(form),
+            "stamped": self._needs_stamp(),
             "pdf": signed_pdf.is_pades_installed() and not self._needs_drafter(form),
             "form": asked.form,
             "period": asked.period,
@@ -934,6 +935,10 @@ class ConsolePages:
     def _needs_drafter(self, form: str) -> bool:
         officials = self.live.config.officials
         return officials is not None and officials.needs_drafter(form)
+
+    def _needs_stamp(self) -> bool:
+        officials = self.live.config.officials
+        return officials is not None and officials.needs_stamp
 
     async def _give_out(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
         """Return the file to sign: the same octets each time, or a new revision if a reason is given."""

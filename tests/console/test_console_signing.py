@@ -112,6 +112,8 @@ def test_the_page_says_who_stamped_a_signature_and_when(town, clerk):
     town.officials = attrs.evolve(officials(), stamping=trust(required=True))
     clerk = signed_in(town, "bich", Role.CLERK)
     document = by_xmlsec(get(clerk))
+    clerk.get(PLACE)
+    assert "Chữ ký phải kèm dấu thời gian" in text(clerk)
     assert hand_in(clerk, document).status == 422
     assert "<code>stamp-missing</code>" in clerk.page
     assert hand_in(clerk, stamp_document(document)).status == 303, clerk.page
