@@ -291,6 +291,14 @@ def find_expiring_certificates(config: Config, now: datetime) -> Iterable[Mistak
     named += [(f"partners/{p.code}.toml: certificates", c) for p in config.partners.values() for c in p.certificates]
     people = config.officials.people.values() if config.officials else ()
     named += [(f"officials/{p.code}.toml: certificates", c) for p in people for c in p.certificates]
+    trusting = [("", config.anchors)]
+    if config.officials:
+        named += [("hub.toml: officials.anchors", authority) for authority in config.officials.authorities]
+        trusting.append(("hub.toml: officials.", config.officials.anchors))
+        if (stamping := config.officials.stamping) is not None:
+            place = "hub.toml: officials.timestamps."
+            named += [(f"{place}anchors", authority) for authority in stamping.authorities]
+            trusting.append((place, stamping.anchors))
     for place, certificate in named:
         if now <= certificate.not_valid_after_utc < now + _SOON:
             yield Mistake(
@@ -302,10 +310,11 @@ def find_expiring_certificates(config: Config, now: datetime) -> Iterable[Mistak
                 ),
                 phrase("renew it"),
             )
-    for issuer in sorted(config.anchors.overdue(now), key=lambda name: name.rfc4514_string()):
+    overdue = [(place, name.rfc4514_string()) for place, anchors in trusting for name in anchors.overdue(now)]
+    for place, name in sorted(overdue):
         yield Mistake(
-            "crls",
-            phrase("the CRL of {name} is overdue", name=issuer.rfc4514_string()),
+            f"{place}crls",
+            phrase("the CRL of {name} is overdue", name=name),
             phrase("a newer one: nothing of that issuer is trusted"),
         )
 

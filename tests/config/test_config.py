@@ -16,9 +16,10 @@ from hub.config.officials import SignaturePlace
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import Receive
 from hub.node import init_province
+from hub.node.consistency import find_expiring_certificates
 from hub.security import sample_pki
 from hub.security.certificates import hash_certificate
-from tests.pki import NOW, authority, pem
+from tests.pki import DAY, NOW, authority, pem
 from tests.pki import write as write_identity
 from tests.words import in_vietnamese
 
@@ -447,6 +448,24 @@ def test_whose_time_stamps_are_trusted_stands_in_a_table_of_its_own(
     assert describe_config_changes(config_of(home), changed) == ["~ officials"]
     rewrite("hub.toml", 'anchors = ["officials/tsa.crt"]', "required = true")
     assert list(mistakes_of(home)) == ["hub.toml: officials.timestamps.anchors"]
+
+
+def test_authorities_of_officials_and_of_time_stamps_are_told_of_before_they_end(home: Path, persons: Path) -> None:
+    times = authority("Times")
+    (persons / "tsa.crt").write_bytes(pem(times.certificate))
+    (persons / "tsa.crl").write_bytes(pem(times.crl(ends=NOW - DAY / 2)))
+    append(
+        home / "hub.toml",
+        '[officials.timestamps]\nanchors = ["officials/tsa.crt"]\ncrls = ["officials/tsa.crl"]\n',
+    )
+    told = [each.path for each in find_expiring_certificates(config_of(home), NOW + DAY)]
+    assert {place for place in told if "officials." in place} == {
+        *(
+            "hub.toml: officials.anchors",
+            "hub.toml: officials.timestamps.anchors",
+            "hub.toml: officials.timestamps.crls",
+        ),
+    }
 
 
 def test_without_the_table_nobody_signs(home: Path) -> None:
