@@ -100,7 +100,8 @@ async def list_facts(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
         flaw = NamedFlaw("cursor", phrase("is no cursor of this list"))
         raise ApiProblem("parameter-wrong", flaws=[flaw]) from None
     address = (form, unit, period, call.text("column"))
-    words = (call.user, await parts.turns.read_book(), address, call.text("of") or None, after, call.now)
+    row = (call.text("of") or None, call.text("row") or None)
+    words = (call.user, await parts.turns.read_book(), address, row, after, call.now)
     page = await parts.turns.count(call.user.name, call.wanted, form, reading.read_facts_page, *words)
     return answer_value(ApiFactList.of(page, () if call.user.may(Permission.SEE_PRIVATE) else PRIVATE), call)
 
@@ -147,7 +148,15 @@ OPERATIONS = (
         tag="reports",
         about=phrase("List the facts behind a number of a report, 100 on a page."),
         scopes=(Permission.SEE_REPORTS,),
-        parameters=(*ADDRESS, _COLUMN, ApiParameter("of", phrase("the unit of the row; none: the total")), CURSOR),
+        parameters=(
+            *ADDRESS,
+            _COLUMN,
+            ApiParameter("of", phrase("the unit of the row; none: the total")),
+            ApiParameter(
+                "row", phrase("of a divided row: its values, such as a field, joined by |; none: the whole row")
+            ),
+            CURSOR,
+        ),
         answers=ApiFactList,
         run=list_facts,
     ),

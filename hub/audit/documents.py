@@ -25,7 +25,7 @@ from hub.report.counting import deriving, lines
 from hub.report.counting.counting import COUNTING, Report, Row
 from hub.report.counting.deriving import Number
 from hub.report.form import definition
-from hub.report.form.form import ColumnKind, Form
+from hub.report.form.form import UNIT, ColumnKind, Form
 from hub.report.signed import sealed, signed
 from hub.report.signed.element import REPORT, SchemaBroken
 from hub.report.signed.sealed import Sealed
@@ -156,6 +156,7 @@ def audit_arithmetic(report: Report, place: str) -> Iterator[AuditFinding]:
         said = report.total.times[key] if key in report.total.times else report.total.numbers[key]
         if said != total:
             yield from _off(cells, report.total.unit, key, said, total, phrase("total of the rows"))
+    yield from _audit_divided(report, cells)
     yield from cells.end(
         phrase(
             "{count} rows, {count2} columns: formulas and totals are right",
@@ -163,6 +164,32 @@ def audit_arithmetic(report: Report, place: str) -> Iterator[AuditFinding]:
             count2=len(report.form.columns),
         ),
     )
+
+
+def _audit_divided(report: Report, cells: FindingCollector) -> Iterator[AuditFinding]:
+    """Yield whether the formulas of each divided row are right, and the rows add up: all to the total, those below a
+    heading to the heading, and those of a unit to the unit's row.
+    """
+    units = {row.unit: row for row in report.rows}
+    sums: dict[tuple[str, ...], list[Row]] = {}
+    for each in report.divided:
+        where = " ".join(each.path)
+        for key, expected in derive_possible_values(report.form, each.row.numbers).items():
+            if each.row.numbers[key] not in expected:
+                found = " / ".join(map(str, expected))
+                yield from _off(cells, where, key, each.row.numbers[key], found, phrase("formula"))
+        sums.setdefault(each.path[:-1], []).append(each.row)
+        if len(each.path) < len(report.by):
+            sums.setdefault(each.path, [])
+    wholes: dict[tuple[str, ...], Row] = {(): report.total} | {each.path: each.row for each in report.divided}
+    for path, rows in sums.items():
+        for key, total in sum_expected_totals(report.form, tuple(rows)).items():
+            said = [wholes[path].numbers.get(key)]
+            said += [units[path[0]].numbers.get(key)] if path and report.by[0] == UNIT and path[0] in units else []
+            for number in said:
+                if key in wholes[path].numbers and number != total:
+                    where = " ".join(path) or report.total.unit
+                    yield from _off(cells, where, key, number, total, phrase("total of the rows"))
 
 
 def _off(

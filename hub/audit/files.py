@@ -24,6 +24,7 @@ from hub.language.phrases import Phrase, phrase
 from hub.report.counting import lines, pieces
 from hub.report.counting.counting import COUNTING
 from hub.report.counting.dates import make_fact_sort_key
+from hub.report.counting.division import Division
 from hub.report.counting.pieces import Pieces
 from hub.report.form import definition
 from hub.report.form.form import ColumnKind, Form
@@ -320,7 +321,7 @@ class _Audit:
     def _facts(self, found: Sealed, form: Form) -> Iterator[AuditFinding]:
         report, rows = found.report, {row.unit: row for row in found.report.rows}
         many, cells = FindingCollector("list", ROWS), FindingCollector("cell", REPORT)
-        whole, before, place = sha256(), "", 0
+        whole, before, place, divisions = sha256(), "", 0, dict[str, Division]()
         expected: set[str] = set()
         for line in self._lines(ROWS):
             whole.update(line)
@@ -344,9 +345,11 @@ class _Audit:
                     names[0],
                     phrase("SHA-256 {hashed}, {rows} says {digest}", hashed=hashed, rows=ROWS, digest=digest),
                 )
-            yield from recount.recount_cells(cells, form, self.pieces, [*counted, *others], rows.pop(unit), found)
+            facts = [*counted, *others]
+            yield from recount.recount_cells(cells, form, self.pieces, facts, rows.pop(unit), found, divisions)
         for row in rows.values():
-            yield from recount.recount_cells(cells, form, self.pieces, [], row, found)
+            yield from recount.recount_cells(cells, form, self.pieces, [], row, found, divisions)
+        yield from recount.recount_divided(cells, form, divisions, found)
         for name in self.members:
             if name.startswith((f"{FACTS}/", f"{BESIDE}/")) and name not in expected:
                 yield from many.no(name, phrase("it belongs to no row"))

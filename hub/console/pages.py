@@ -106,7 +106,7 @@ from hub.monitoring.integration.page import arrange_integration
 from hub.monitoring.integration.reading import read_integration
 from hub.report.form.book import Book
 from hub.report.form.period import find_month_containing
-from hub.report.output.body import arrange_body, write_check_findings
+from hub.report.output.body import arrange_body, write_check_findings, write_dimensions
 from hub.report.output.words import group_columns, write_column_sums
 from hub.report.signed import sealed, signed_pdf
 from hub.report.signed.declaration_workbook import Misfilled
@@ -779,6 +779,7 @@ class ConsolePages:
                 "groups": group_columns(found.form.columns),
                 "sums": write_column_sums(found.form),
                 "lines": arrange_body(report, found.names, language),
+                "heading": write_dimensions(report.by, language),
                 "findings": write_check_findings(report, found.names, language),
                 "charts": layout.render_charts(report, found.names, counted.others, language),
                 "forms": shown.forms,
@@ -809,14 +810,14 @@ class ConsolePages:
     async def _behind(self, visit: Visit, form: str, unit: str, period: str, column: str) -> ConsoleResponse:
         query, user = visit.asked.query, visit.session.user
         after = reading.FactCursor.parse(query["after"]) if "after" in query else None
-        row, address = query.get("unit"), (form, unit, period, column)
+        row, divided, address = query.get("unit"), query.get("row"), (form, unit, period, column)
         behind = await self._counted(
-            visit, form, reading.read_facts_page, user, await self._book(), address, row, after, visit.now
+            visit, form, reading.read_facts_page, user, await self._book(), address, (row, divided), after, visit.now
         )
         found = behind.asked
 
         def place(cursor: str | None) -> str:
-            return layout.build_page_path("reports", *address, unit=row, after=cursor)
+            return layout.build_page_path("reports", *address, unit=row, row=divided, after=cursor)
 
         said = {
             "form": found.form,
@@ -824,6 +825,7 @@ class ConsolePages:
             "unit": found.members[0],
             "row": row or found.members[0],
             "family": row is None and len(found.members) > 1,
+            "divided": behind.row_name,
             "column": found.form.column(column),
             "names": found.names,
             "value": behind.value,

@@ -25,13 +25,14 @@ from hub.domain.search_box import find_agencies
 from hub.journal import search, unit_registry
 from hub.language.languages import Language
 from hub.language.sorting import fold_text, make_code_sort_key
-from hub.report.counting import listing
+from hub.report.counting import listing, table
 from hub.report.counting.counting import Report, Row
+from hub.report.counting.division import Values, read_address
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
 from hub.report.counting.family import list_unit_family
 from hub.report.counting.listing import Place
 from hub.report.form.book import Book
-from hub.report.form.form import Column, ColumnKind, Form
+from hub.report.form.form import Column, ColumnKind, Form, Wording
 from hub.report.form.period import Period, PeriodUnreadable, find_month_containing, parse_period
 from hub.report.output import formats
 from hub.report.output.words import name_column
@@ -143,6 +144,7 @@ class FactsPage:
     more: FactCursor | None  #: cursor of the next page, if there is one
     messages: Mapping[str, visible_messages.MessageName]
     differences: Sequence[Difference] = ()  #: units whose facts differ from those that were closed
+    row_name: Wording | None = None  #: the name of the divided row
 
 
 def list_report_choices(
@@ -295,20 +297,21 @@ def read_facts_page(
     user: User,
     book: Book,
     address: tuple[str, str, str, str],
-    row: str | None,
+    of: tuple[str | None, str | None],
     after: FactCursor | None,
     now: datetime,
 ) -> FactsPage:
     """Return one page of the facts behind a number. Raises `RequestRefused`.
 
-    *address* is form, unit, period and column. With *row*, a unit code, only that unit's facts are listed.
+    *address* is form, unit, period and column. *of* is the row: a unit code, or None for all units; and the address of a
+    divided row (`Printed.address`), or None for the whole of it.
     """
     form, unit, period, column = address
+    row, divided = of
     asked = read_visible_sources(tx, user, book, form, unit, period)
-    if row is not None and row not in asked.members:
-        raise refuse_as_absent()
-    source = asked if row is None else asked.narrow(row)
+    values = None if divided is None else read_address(divided)
     try:
+        source = asked.narrow_row(row, values)
         pages = facts_behind.can_page(source, column) and facts_behind.counts_many_facts(source, facts_behind.LARGE)
         opened = source.open_facts_behind(column, now, row)
     except KeyError:
@@ -317,19 +320,32 @@ def read_facts_page(
         place = None if after is None else after.place
         some = facts_behind.read_facts_page(source, column, now, place, PAGE, PATIENCE)
         further = None if some.more is None else FactCursor.at_place(some.more, _find_private_service(source))
-        total = source.count(now).total if asked.complete else None
-        value = None if total is None else read_cell_value(total, asked.form.column(column))
+        counted = source.count(now) if asked.complete else None
+        cells, name = (None, None) if counted is None else _find_cells(asked, counted, row, values)
+        value = None if cells is None else read_cell_value(cells, asked.form.column(column))
         named = visible_messages.name_visible_messages(tx, user, {fact.message for fact in some.facts})
-        return FactsPage(asked.bare, value, None, some.facts, further, named)
+        return FactsPage(asked.bare, value, None, some.facts, further, named, row_name=name)
     with opened as found:
         page = list(islice(found.facts(None if after is None else after.place), PAGE + 1))
         count, report = len(found), found.gathered.report
         wrong = [each for each in found.gathered.differences if row in {None, each.unit}] if asked.complete else []
     more = FactCursor.of(page[PAGE - 1]) if len(page) > PAGE else None
-    cells = report.total if row is None else next(each for each in report.rows if each.unit == row)
+    cells, name = _find_cells(asked, report, row, values)
     messages = visible_messages.name_visible_messages(tx, user, {fact.message for fact in page[:PAGE]})
     value = read_cell_value(cells, asked.form.column(column))
-    return FactsPage(asked.bare, value, count, page[:PAGE], more, messages, wrong)
+    return FactsPage(asked.bare, value, count, page[:PAGE], more, messages, wrong, name)
+
+
+def _find_cells(
+    asked: ReportSources, report: Report, unit: str | None, values: Values | None
+) -> tuple[Row, Wording | None]:
+    """Return the row of *unit* (None: of all units) and *values*, and its name. Raises `RequestRefused` if there is none."""
+    if values is None:
+        return (report.total if unit is None else next(each for each in report.rows if each.unit == unit)), None
+    found = table.find_row(report, unit, values)
+    if found is None:
+        raise refuse_as_absent()
+    return found, table.name_values(report, values, asked.names_of_values)
 
 
 def _find_private_service(source: ReportSources) -> str:

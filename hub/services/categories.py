@@ -32,6 +32,8 @@ _COLUMNS = {
     "LayDanhMucCoQuan": ("MADONVI", "TENDONVI"),
 }
 _CODE, _NAME = "MA", "TEN"
+#: The list that has the codes of an attribute of facts.
+ATTRIBUTES = {"field": "LayDanhMucLinhVuc", "procedure": PROCEDURES}
 
 
 @attrs.frozen

@@ -518,6 +518,8 @@ closed_row = sa.Table(
     sa.Column("made_at", Instant, nullable=False),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     sa.Column("diff", sa.Text, nullable=False, server_default="{}"),  # JSON object: column → [before, after]
+    # JSON: the numbers divided by attributes of facts (hub/report/counting/division.py); NULL: they are not divided
+    sa.Column("division", sa.Text),
 )
 
 #: Business keys that stay in the stock of later months without a new fact, from the end of one closed month to the end

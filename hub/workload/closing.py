@@ -24,12 +24,13 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import Event
-from hub.journal import duties, events, facts
+from hub.journal import code_lists, duties, events, facts
 from hub.language.catalogues import say_both
 from hub.language.phrases import phrase
 from hub.report.counting import closed, posting
 from hub.report.counting.closed import ClosedRow, have_same_rules
 from hub.report.counting.dates import find_day_begin
+from hub.report.counting.division import write_division
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book
 from hub.report.form.form import Form, FormMissing, LatePolicy, choose_form
@@ -337,12 +338,15 @@ def count_some_units(tx: Transaction, plan: ClosingPlan, units: Sequence[str], s
     """
     facts.use_indexes(tx)
     reader = _Reader.to_close(tx, plan)
+    names = code_lists.read_value_names(tx, plan.form.divides_by)
     rows, begun, ended = list[ClosedRow](), list[tuple[str, str]](), list[tuple[str, str]]()
     reached, left = split_by_time(units, seconds)
     for unit in reached:
         row, keys = reader.count_row(unit, plan.closed_at)
         held = reader.carried(unit, plan.period.text)
         if row is not None:
+            if row.cells.division is not None:
+                row.cells.division.name_values(names)
             rows.append(row)
         begun += ((unit, key) for key in sorted(keys - held))
         ended += ((unit, key) for key in sorted(held - keys))
@@ -520,6 +524,7 @@ def _keep(tx: Transaction, form: Form, period: Period, rows: Iterable[ClosedRow]
             "made_at": row.made_at,
             "reason": row.reason,
             "diff": _json(row.diff),
+            "division": None if row.cells.division is None else _json(write_division(row.cells.division)),
         }
         for row in rows
     ]
@@ -591,7 +596,9 @@ def list_row_revisions(tx: Transaction, form: Form, period: str, unit: str) -> l
 def _row(form: Form, row: sa.Row[tuple[object, ...]]) -> ClosedRow:
     return ClosedRow(
         unit=row.unit,
-        cells=closed.read_cells(form, json.loads(row.numbers), json.loads(row.times)),
+        cells=closed.read_cells(
+            form, json.loads(row.numbers), json.loads(row.times), json.loads(row.division) if row.division else None
+        ),
         facts=row.facts,
         evidence=row.evidence,
         revision=row.revision,
@@ -669,6 +676,8 @@ def revise_unit(
         _carry(tx, form, this.period.text, CarriedKeys(begun=_json(new), ended=_json(old)))
         before = read_newest_rows(tx, this.form, [this.period.text], [unit])[this.period.text].get(unit)
         after = found or closed.make_empty_row(this.form, unit)
+        if after.cells.division is not None:
+            after.cells.division.name_values(code_lists.read_value_names(tx, this.form.divides_by))
         was = before or closed.make_empty_row(this.form, unit)
         if was.says(after):
             continue

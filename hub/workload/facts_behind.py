@@ -223,7 +223,7 @@ class _ColumnFacts:
         if not self.parts:
             return
         part = self.parts[0][0]
-        scan, alone = self._make_scan(), all(_is_plain(rule) for rule in self.rules)
+        scan, alone = self._make_scan(), part.within is None and all(_is_plain(rule) for rule in self.rules)
         moving, post = all(rule.kind in _BY_TIME for rule in self.rules), make_poster(self.form, part.books)
         for facts, reached in scan.list_stretches(part.tx, after):
             keys = set() if alone else {(fact.unit, fact.key) for fact, single in facts if not single}
@@ -242,6 +242,8 @@ class _ColumnFacts:
         found = list[str]()
         for part, placing, rules in self.parts:
             if when is None or part.period.start <= when < part.period.end:
+                if not part.is_within(fact.unit, placing.find_origin(fact, history)):
+                    continue
                 placed = [rule for rule, other in placing.place_history(history) if other.milestone == fact.milestone]
                 found += [rule.key for rule in placed if rule in rules]
                 found += [

@@ -4,8 +4,8 @@
 Here the decision about a key with one fact is made once for all facts of a unit that look alike to the rules, and a
 unit's evidence is sorted in memory. What is done for each fact is done by functions written in C, on the driver's own
 rows (`FactSearch.list_rows`). The rules stay where they are (`hub.report.counting`): this module only calls them less
-often. It counts forms whose facts count at the time of their recording, and whose columns are decided by one key, or
-are a time.
+often. It counts forms whose facts count at the time of their recording, whose columns are decided by one key, or are
+a time, and whose rows are units.
 """
 
 import json
@@ -67,7 +67,13 @@ class QuickCount:
 
 def can_count_quickly(asked: ReportSources) -> bool:
     """Return whether `count_quickly` counts the report, if its units are not too large."""
-    if asked.bases or asked.form.by_day or len(asked.parts) != 1 or asked.parts[0].rows is not None:
+    if (
+        asked.bases
+        or asked.form.by_day
+        or asked.form.divides_by
+        or len(asked.parts) != 1
+        or asked.parts[0].rows is not None
+    ):
         return False
     return {rule.kind for rule in asked.form.rules} <= _KINDS
 

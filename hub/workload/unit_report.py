@@ -14,17 +14,18 @@ import attrs
 
 from hub.domain.model import Fact, Unit
 from hub.domain.time_window import TimeWindow
+from hub.journal import code_lists, unit_registry
 from hub.journal import facts as journal_facts
-from hub.journal import unit_registry
-from hub.report.counting import checks, closed, counting, deriving, posting, sections
+from hub.report.counting import checks, closed, counting, deriving, division, posting, sections, table
 from hub.report.counting.closed import ClosedRow, Piece
 from hub.report.counting.counting import Cells, Placing, Report
 from hub.report.counting.deriving import Number
+from hub.report.counting.division import UNDIVIDED, Values
 from hub.report.counting.family import list_unit_family
 from hub.report.counting.listing import FactListing, Place, find_fact_position
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book, read_shipped_book
-from hub.report.form.form import Column, ColumnKind, Form, FormMissing, choose_form
+from hub.report.form.form import UNIT, Column, ColumnKind, Form, FormMissing, choose_form
 from hub.report.form.period import Period, parse_period
 from hub.report.form.workdays import Due
 from hub.report.output import charts
@@ -53,6 +54,7 @@ class ReportPart:
     windows: Sequence[TimeWindow]  #: where its facts are found
     before: str | None  #: the closed month before it, whose carried keys it needs
     rows: Mapping[str, ClosedRow] | None = None  #: the rows of a closed month, by unit; None: the part is counted
+    within: Values | None = None  #: only facts in a row whose values begin with these are placed; None: all are
 
     def narrow(self, unit: str) -> "ReportPart":
         """Return the part of *unit* alone."""
@@ -70,12 +72,28 @@ class ReportPart:
         journal_facts.use_indexes(self.tx)
         return journal_facts.FactSearch.for_period(self.form.service, self.windows, self.form.id, self.before)
 
-    def placed(self, now: datetime) -> Iterator[tuple[Column, Fact]]:
-        """Yield each (column, fact) pair in which the column takes the fact, unit by unit."""
+    def placed(self, now: datetime) -> Iterator[tuple[Column, Fact, Fact | None]]:
+        """Yield each column with each fact that it takes, unit by unit, and with the fact that states the values of its
+        row (`Placing.divide_histories`).
+        """
         now = now if self.rows is None else max(now, self.period.end)
         placing = Placing.of(self.form, self.period, now, self.books)
-        for histories in self.histories():
-            yield from placing.place_histories(histories)
+        for unit, histories in zip(self.members, self.histories(), strict=True):
+            if self.within is None:
+                yield from placing.divide_histories(histories)
+                continue
+            for found in placing.divide_histories(histories):
+                if self.is_within(unit, found[2]):
+                    yield found
+
+    def is_within(self, unit: str, origin: Fact | None) -> bool:
+        """Return whether facts of *unit* with the values that *origin* states are in the rows that are looked for."""
+        if self.within is None:
+            return True
+        by, row = self.form.divides_by, None if self.rows is None else self.rows.get(unit)
+        if row is not None and not closed.is_divided(row.cells, by):
+            return self.within == (UNDIVIDED,) * len(self.within)
+        return division.read_values(by, origin)[: len(self.within)] == self.within
 
     def cells(self, now: datetime) -> Mapping[str, Cells]:
         """Return the stored cells of a closed month, or the cells of an open part as counted now."""
@@ -90,7 +108,7 @@ class ReportPart:
         """Return the units whose facts differ from those behind their rows at the closing. *evidence_of*: the SHA-256
         of the facts now, by unit.
         """
-        if self.rows is None:
+        if self.rows is None or self.within is not None:
             return []
         then = {unit: row.evidence for unit, row in self.rows.items() if row.facts}
         wrong = sorted(unit for unit in evidence_of.keys() | then.keys() if evidence_of.get(unit) != then.get(unit))
@@ -107,12 +125,12 @@ class _Tally:
 
     def placed(self, now: datetime) -> Iterator[tuple[Column, Fact]]:
         form, cells, listing = self.part.form, self.cells, self.listing
-        for column, fact in self.part.placed(now):
+        for column, fact, origin in self.part.placed(now):
             if self.part.rows is None:
                 mine = cells.get(fact.unit)
                 if mine is None:
                     mine = cells[fact.unit] = Cells.none(form)
-                mine.count(column, fact)
+                mine.count(column, fact, origin)
             elif listing is not None:
                 listing.take(column.key, fact)
             yield column, fact
@@ -150,6 +168,9 @@ class ReportSources:
     bases: Mapping[str, "ReportSources"] = attrs.field(factory=dict, repr=False)
     before: Mapping[str, Mapping[str, Number]] | None = attrs.field(default=None, repr=False)
     """The numbers of the closed month before the period, by unit; None if the form does not check against them."""
+    by: tuple[str, ...] = (UNIT,)  #: the dimensions of the rows of its table
+    names_of_values: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict, repr=False)
+    """The names of values that code lists in force give, by attribute; of a closed period none, because it kept them."""
 
     @property
     def facts(self) -> Iterator[Fact]:
@@ -188,6 +209,21 @@ class ReportSources:
             bases={name: base.narrow(unit) for name, base in self.bases.items()},
             before=None,
         )
+
+    def narrow_row(self, unit: str | None, values: Values | None) -> "ReportSources":
+        """Return the sources of the row of *unit* (None: all units) and of the *values* with which its divided rows begin
+        (None: all). Raises KeyError if there is no such unit, or the form does not divide rows so.
+
+        The numbers of the report are still those of whole units; only the facts are those of the row.
+        """
+        if unit is not None and unit not in self.members:
+            raise KeyError(unit)
+        found = self if unit is None else self.narrow(unit)
+        if values is None:
+            return found
+        if not values or len(values) > len(self.form.divides_by):
+            raise KeyError(values)
+        return attrs.evolve(found, parts=[attrs.evolve(part, within=values) for part in found.parts])
 
     def count(self, now: datetime) -> Report:
         """Return the report: closed months as stored, the rest as counted at *now*."""
@@ -262,7 +298,8 @@ class ReportSources:
         if self.before is not None:
             broken = checks.check_between_periods(self.form, _numbers(report), self.before)
             report = attrs.evolve(report, findings=(*report.findings, *broken))
-        return attrs.evolve(report, sections=sections.sort_sections(report, self.names), due=self.due)
+        report = attrs.evolve(report, sections=sections.sort_sections(report, self.names), due=self.due)
+        return table.divide_table(report, self.by, self.names_of_values) if self.form.divides_by else report
 
     def open_facts_behind(
         self, column: str, now: datetime, unit: str | None = None
@@ -326,7 +363,8 @@ def resolve_report_sources(
     names = {held.code: held.name for held in units}
     parent = next((held.parent for held in units if held.code == code), None)
     members = list_unit_family(units, code, span.last + timedelta(days=1)) if code in names else (code,)
-    asked = _asked(tx, _UnitFamily(members, names, names.get(parent or "", "")), span, form, forms, closings=closings)
+    family = _UnitFamily(members, names, names.get(parent or "", ""), has_above=parent in names)
+    asked = _asked(tx, family, span, form, forms, closings=closings)
     due = world.due.get(asked.form.id) if world else book.due(asked.form, asked.period)
     return attrs.evolve(asked, due=due)
 
@@ -338,6 +376,7 @@ class _UnitFamily:
     members: tuple[str, ...]
     names: Mapping[str, str]
     receiver: str
+    has_above: bool  #: the reporting unit has one above it
 
 
 def _asked(
@@ -372,6 +411,10 @@ def _asked(
         made_at=max(times) if complete else None,
         parts=parts,
         before=_before(tx, chosen, span, members, made),
+        by=(UNIT,)
+        if chosen.rows is None
+        else chosen.rows.choose(has_below=len(members) > 1, has_above=units.has_above),
+        names_of_values={} if complete else code_lists.read_value_names(tx, chosen.divides_by),
     )
 
 

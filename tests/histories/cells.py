@@ -62,6 +62,7 @@ class Cells:
                 if form == "ii06a":
                     told = [(each.unit, each.check.before, each.left, each.right) for each in report.findings]
                     assert Counter(told) == Counter(self.recount.broken(members, period, self.history.now)), told
+                    self._fields(asked, report)
                 due = self.recount.due(form, period)
                 columns = sorted(self.recount.columns(form))
                 with asked.open_evidence(self.history.now) as gathered:
@@ -72,6 +73,22 @@ class Cells:
                     alone = columns[next(self._turns) % len(columns)]
                     if is_opened(form, alone):
                         assert facts_behind(asked, alone, self.history.now) == facts_among(asked, gathered, alone)
+
+    def _fields(self, asked: ReportSources, report: Report) -> None:
+        """Compare the rows by field that each unit's row of II.06a is divided into, and open one of them."""
+        now, period = self.history.now, asked.period.text
+        for column in cells.II06A:
+            for unit, division in report.divisions.items():
+                counted = {field: sums[column] for (field,), sums in division.sums.items() if sums.get(column)}
+                again = self.recount.by_field(column, unit, period, now)
+                assert counted == again, f"{period} {unit} {column}: {counted}, counted again {again}"
+        rows = [(each.unit or None, each.values, each.row) for each in report.divided if each.values]
+        if rows:
+            of, values, row = rows[next(self._turns) % len(rows)]
+            column = sorted(cells.II06A)[next(self._turns) % len(cells.II06A)]
+            source = asked.narrow_row(of, values)
+            opened = facts_behind(source, column, now)
+            assert sum(fact.amount for fact in opened) == row.numbers[column], (period, of, values, column)
 
     def _column(
         self,

@@ -37,6 +37,8 @@ from tests.recount import places
 from tests.recount.places import HANOI
 from tests.recount.story import GIVE_UP
 
+#: fields of dossiers, two of them the same; what is told of a dossier later may name another
+FIELDS = ("CT", "ct", "HT-01")
 PORTAL = "cong"  #: the partner that takes dossiers and reports
 
 
@@ -142,6 +144,7 @@ class Duties(Steps):
             ]
             states[number] = dossiers.hoso(
                 f"S{number}",
+                MaLinhVuc=FIELDS[(2 * number + len(status) + (ended or 0)) % len(FIELDS)],
                 TrangThaiHoSo=status,
                 NgayTiepNhan=self.stamp(received),
                 NgayHenTra=self.stamp(due),

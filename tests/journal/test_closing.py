@@ -483,7 +483,8 @@ def whole(form: Form, facts: Sequence[Fact], period, books: ClosedMonths) -> dic
     found = {}
     for unit in UNITS:
         mine = [fact for fact in facts if fact.unit == unit]
-        report = counting.count_report(form, mine, period, AFTER, (unit,), books).total
+        counted = counting.count_report(form, mine, period, AFTER, (unit,), books)
+        report = counted.total
         lines = evidence.gather_evidence(form, mine, period, AFTER, (unit,), books)
         sums = {
             column.key: int(report.numbers[column.key] or 0)
@@ -492,7 +493,8 @@ def whole(form: Form, facts: Sequence[Fact], period, books: ClosedMonths) -> dic
         }
         times = {key: at for key, at in report.times.items() if at is not None}
         if lines:
-            found[unit] = (Cells(sums, times), evidence.hash_row(line.fact for line in lines), len(lines))
+            cells = Cells(sums, times, counted.divisions.get(unit))
+            found[unit] = (cells, evidence.hash_row(line.fact for line in lines), len(lines))
     return found
 
 

@@ -1,5 +1,6 @@
 """Counts every cell of every form from what was told.  Knows the columns one by one, as docs/reference/reports.md lists them."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -316,6 +317,22 @@ class Recount:
         every = [one for each in found for one in each]
         return [one for one in every if one.at == max(each.at for each in every)] if column in TIMES else every
 
+    def by_field(self, column: str, unit: str, period: str, now: datetime) -> dict[str, int]:
+        """Return the numbers of one cell of a unit's row of II.06a by the fields of dossiers, without those that are 0.
+
+        A dossier stands in the field that was told with its receipt, whatever is told of it later.
+        """
+        closed = exported.closings(self.journal, "ii06a")
+        every = pieces(period, closed)
+        every = every[:1] if column in OPENING else every[-1:] if column in STOCKS else every
+        found = Counter[str]()
+        for piece in every:
+            view, told = self._view("ii06a", column, unit, piece, closed, now)
+            fields = {one.key: one.said["field"] for one in view.told if one.what == "received"}
+            for one in told:
+                found[fields[one.key]] += one.amount
+        return {name: number for name, number in found.items() if number}
+
     def value(
         self, form: str, column: str, units: list[str], period: str, now: datetime
     ) -> int | Decimal | datetime | None:
@@ -370,11 +387,21 @@ class Recount:
     def _piece(
         self, form: str, column: str, unit: str, piece: Piece, closed: list[Closed], now: datetime
     ) -> list[Behind]:
-        """Return what is behind a cell in one piece; a closed month is as it was at its end."""
-        now = now if piece.closed is None else max(now, piece.end)
+        """Return what is behind a cell in one piece."""
         if form == "edoc":
+            now = now if piece.closed is None else max(now, piece.end)
             found = results.between(self.papers, column, unit, piece.start, piece.end, now)
             return [Behind(one.unit, one.what, one.message, 1, one.at) for one in found]
+        _, told = self._view(form, column, unit, piece, closed, now)
+        return [Behind(one.unit, one.what, one.message, one.amount, one.at) for one in told]
+
+    def _view(
+        self, form: str, column: str, unit: str, piece: Piece, closed: list[Closed], now: datetime
+    ) -> tuple[View, list[Told]]:
+        """Return what was told of a unit before the end of a piece, and what of it a column counts; a closed month is as it
+        was at its end.
+        """
+        now = now if piece.closed is None else max(now, piece.end)
         service, columns = FORMS[form]
         told = [one for one in self.told if (one.service, one.unit) == (service, unit)]
         if form in BY_DAY:
@@ -383,7 +410,7 @@ class Recount:
             again = self._counted_again(form, piece.closed.period, unit)
             told = [one for one in told if one.at < piece.closed.at or (again is not None and one.at <= again)]
         view = View([one for one in told if one.when < piece.end], piece.start, piece.end, now)
-        return [Behind(one.unit, one.what, one.message, one.amount, one.at) for one in columns[column](view)]
+        return view, columns[column](view)
 
 
 def _posted(told: Told, closed: list[Closed]) -> datetime:

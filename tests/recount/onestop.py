@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from unicodedata import normalize
 from xml.etree import ElementTree as ET
 
 from tests.recount.exported import Journal, Message
@@ -71,7 +72,7 @@ def _state(message: Message, call: ET.Element, state: ET.Element) -> Iterator[To
         "withdrawn": ended or returned,
         "returned": returned or ended,
     }
-    said = {"channel": CHANNELS.get(_text(state, "KenhThucHien"), "")}
+    said = {"channel": CHANNELS.get(_text(state, "KenhThucHien"), ""), "field": field(_text(state, "MaLinhVuc"))}
     for what in REACHED[code]:
         if what == "supplement-requested":
             continue
@@ -86,6 +87,11 @@ def _state(message: Message, call: ET.Element, state: ET.Element) -> Iterator[To
         yield _one(message, call, dossier, f"supplement-requested{again}", day=asked, due=later, said=said)
         if answered:
             yield _one(message, call, dossier, f"supplemented{again}", day=answered, due=later, said=said)
+
+
+def field(code: str) -> str:
+    """Return how the row of a field is called: letters in capitals, so that two ways to write a code are one row."""
+    return normalize("NFC", code).upper().replace("|", "/")[:100].strip() or "unstated"
 
 
 def _steps(message: Message, call: ET.Element) -> Iterator[Told]:

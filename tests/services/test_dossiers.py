@@ -54,7 +54,7 @@ def test_a_batch_names_its_unit_and_its_dossiers_and_each_fact_carries_what_is_c
     assert (fact.unit, fact.service, fact.key, fact.milestone) == ("H55.13", "dossiers", CODE, "received")
     assert (fact.at, fact.message, fact.day, fact.due, fact.amount) == (NOON, "m-1", NOVEMBER[20], DUE, 1)
     assert dict(fact.attributes) == {
-        "applicant": "citizen", "channel": "online", "field": "CT", "procedure": "2.000815.000.00.00.H55",
+        "applicant": "citizen", "channel": "online", "field": "CT", "field_name": "Chứng thực", "procedure": "2.000815.000.00.00.H55",
     }  # fmt: skip
     assert list(fact.attributes) == sorted(fact.attributes)
 

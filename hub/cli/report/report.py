@@ -133,19 +133,20 @@ def show_short_form(
     charted: bool,
     explain: str | None,
     row: str | None,
+    divided: str | None,
     reason: str,
     only_facts: bool,
 ) -> None:
     if (unit is None) != (period is None) or (unit is None and not only_facts):
         raise click.UsageError(t("UNIT and PERIOD are needed"))
     if only_facts:
-        check_column(explain, row)
+        check_column(explain, (row, divided))
         choose_format(screen, kind, charted=charted, on_screen=False)
         print_facts(screen, unit, period, form)
     else:
         assert unit is not None
         assert period is not None
-        print_report(screen, unit, period, form, kind, output, explain, row, reason, charted=charted)
+        print_report(screen, unit, period, form, kind, output, explain, (row, divided), reason, charted=charted)
 
 
 def _name_successor(_context: click.Context, option: click.Parameter, value: str | None) -> None:

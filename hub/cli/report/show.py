@@ -61,6 +61,12 @@ def add_show_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help=t("With --explain: only the row of this unit."),
         ),
         click.option(
+            "--row",
+            "divided",
+            metavar="VALUE",
+            help=t("With --explain: only the row of this value, such as a field; of two values joined by |."),
+        ),
+        click.option(
             "--reason",
             default="",
             help=t(
@@ -87,6 +93,7 @@ def add_show_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "lienthong report show H55.01 2026-12 --format pdf --charts -o baocao.pdf",
     "lienthong report show H55 2026-Q4 --explain received",
     "lienthong report show H55 2026-Q4 --explain received --unit H55.13",
+    "lienthong report show H55.13 2026-12 --form ii06a --explain received --row TP-HT",
     "lienthong report show H55 2026-12 --format xml -o bao-cao.xml",
     'lienthong report show H55 2026-12 --format xml --reason "bị trả lại" -o bao-cao.xml',
 )
@@ -104,9 +111,10 @@ def show_report(
     charted: bool,
     explain: str | None,
     row: str | None,
+    divided: str | None,
     reason: str,
 ) -> None:
-    print_report(screen, unit, period, form, kind, output, explain, row, reason, charted=charted)
+    print_report(screen, unit, period, form, kind, output, explain, (row, divided), reason, charted=charted)
 
 
 @command(
@@ -157,7 +165,7 @@ def print_report(
     kind: str | None,
     output: Path | None,
     explain: str | None,
-    row: str | None,
+    of: tuple[str | None, str | None],
     reason: str,
     *,
     charted: bool,
@@ -165,7 +173,7 @@ def print_report(
     """Write the report to *output* or standard output. Raises `UsageError` and `CommandStop`.
 
     *kind* is the format (None: JSON under `--json`, else CSV). With *explain*, a column, the facts behind it are
-    printed instead; with *row*, a unit code, only those behind that unit's cell. *reason* makes the XML of an ended
+    printed instead; *of* limits them to the row of a unit code, and to the divided row with an address. *reason* makes the XML of an ended
     period a new revision.
     """
     from hub.cli.journal import open_journal, read_journal_config
@@ -177,7 +185,7 @@ def print_report(
     from hub.workload import facts_behind, given_paper
     from hub.workload.unit_report import ReportWithEvidence, count_neighbour_reports
 
-    check_column(explain, row)
+    check_column(explain, of)
     on_screen = output is None and explain is None and _shows()
     kind = choose_format(screen, kind, charted=charted, on_screen=on_screen)
     if kind == "xml" and explain is None and _gave_out(screen, (unit, period, form), reason.strip(), output):
@@ -188,8 +196,8 @@ def print_report(
     with open_journal(config, counts=forms.services(form)) as engine, transactions.read_transaction(engine) as tx:
         asked = read_report_sources(tx, unit, period, form, forms)
         if explain is not None:
-            row = None if row is None else unit_registry.resolve_unit_code(tx, row, asked.period.last)
-            _explain(screen, tx, asked, explain, row, now)
+            row = None if of[0] is None else unit_registry.resolve_unit_code(tx, of[0], asked.period.last)
+            _explain(screen, tx, asked, explain, (row, of[1]), now)
             return
         given = given_paper.read_given_paper(tx, asked) if kind in _PAPER else None
         if given is not None:
@@ -235,17 +243,26 @@ def _gave_out(screen: Screen, named: tuple[str, str, str], reason: str, output: 
 
 
 def _explain(
-    screen: Screen, tx: "Transaction", asked: "ReportSources", column: str, row: str | None, now: datetime
+    screen: Screen,
+    tx: "Transaction",
+    asked: "ReportSources",
+    column: str,
+    of: tuple[str | None, str | None],
+    now: datetime,
 ) -> None:
-    """Print the facts behind the total of *column*, or behind its cell in *row*, a unit code.
+    """Print the facts behind *column* in the row *of*: of a unit code, or None for all; and of the address of a divided
+    row, or None for the whole row.
 
     Of a large report they are printed as they are found, and not compared with the closing.
     """
+    from hub.report.counting.division import read_address
     from hub.workload import facts_behind
 
-    if row is not None and row not in asked.members:
-        raise CommandStop(t("the report has no row {row}", row=row), NOT_FOUND)
-    source = asked if row is None else asked.narrow(row)
+    row, divided = of
+    try:
+        source = asked.narrow_row(row, None if divided is None else read_address(divided))
+    except KeyError:
+        raise CommandStop(t("the report has no row {row}", row=divided or row), NOT_FOUND) from None
     try:
         if facts_behind.can_page(source, column) and facts_behind.counts_many_facts(source, facts_behind.LARGE):
             screen.note(t("The report counts very many facts; they are not compared with the closing."))
@@ -276,10 +293,11 @@ def _warn(screen: Screen, wrong: "Sequence[Difference] | None") -> None:
         )
 
 
-def check_column(explain: str | None, row: str | None) -> None:
-    """Raise `UsageError` for a row without a column."""
-    if row is not None and explain is None:
-        raise click.UsageError(t("--unit goes with --explain"))
+def check_column(explain: str | None, of: tuple[str | None, str | None]) -> None:
+    """Raise `UsageError` for a row, of a unit or a divided one, without a column."""
+    for option, row in zip(("--unit", "--row"), of, strict=True):
+        if row is not None and explain is None:
+            raise click.UsageError(t("{option} goes with --explain", option=option))
 
 
 def choose_format(screen: Screen, kind: str | None, *, charted: bool, on_screen: bool) -> str:

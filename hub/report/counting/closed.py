@@ -9,13 +9,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 
 import attrs
 
 from hub.domain.model import Fact
 from hub.report.counting import evidence
-from hub.report.counting.counting import Cells, Placing, Report, assemble_report
+from hub.report.counting.counting import COUNTING, Cells, Placing, Report, assemble_report
 from hub.report.counting.dates import make_fact_sort_key
+from hub.report.counting.division import (
+    UNDIVIDED,
+    Division,
+    add_sums,
+    merge_names,
+    merge_sums,
+    read_division,
+    write_division,
+)
 from hub.report.counting.listing import FactListing
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.form import Column, ColumnKind, Form, Wording
@@ -54,8 +64,8 @@ def count_closed_row(
     """
     cells, carried = Cells.none(form), set[tuple[str, str]]()
     with closing(FactListing([])) as listing:
-        for column, fact in Placing.of(form, period, now, books, carried).place_histories(histories):
-            cells.count(column, fact)
+        for column, fact, origin in Placing.of(form, period, now, books, carried).divide_histories(histories):
+            cells.count(column, fact, origin)
             listing.take(column.key, fact)
         keys = {key for _, key in carried}
         if not len(listing):
@@ -73,12 +83,13 @@ def hash_closing(form: Form, period: Period, rows: Iterable[ClosedRow]) -> str:
 
     The hash covers one compact JSON array per line, each ended by a line feed. The first line is the form's id, the
     period, and the SHA-256 of the form's text. Then comes one line per row, ordered by unit: unit, numbers, times,
-    facts, evidence. The members of both objects are in the order of the form's columns.
+    facts, evidence and, where the form divides rows, the divided numbers. The members of numbers and times are in the
+    order of the form's columns.
     """
     written = sha256()
     head = [form.id, period.text, sha256(form.written.encode()).hexdigest()]
     said = (
-        [row.unit, row.cells.sums, write_times(row.cells), row.facts, row.evidence]
+        [row.unit, row.cells.sums, write_times(row.cells), row.facts, row.evidence, *_write_divided(row.cells)]
         for row in sorted(rows, key=lambda row: row.unit)
     )
     for each in (head, *said):
@@ -91,9 +102,16 @@ def write_times(cells: Cells) -> dict[str, str]:
     return {key: cells.times[key].astimezone(UTC).isoformat() for key in sorted(cells.times)}
 
 
-def read_cells(form: Form, numbers: Mapping[str, int], times: Mapping[str, str]) -> Cells:
-    """Return the cells from their stored *numbers* and *times*."""
+def _write_divided(cells: Cells) -> list[object]:
+    return [] if cells.division is None else [write_division(cells.division)]
+
+
+def read_cells(
+    form: Form, numbers: Mapping[str, int], times: Mapping[str, str], division: Mapping[str, Any] | None = None
+) -> Cells:
+    """Return the cells from their stored *numbers*, *times* and divided numbers (None: they were not divided)."""
     cells = Cells.none(form)
+    cells.division = None if division is None else read_division(division)
     cells.sums.update({key: number for key, number in numbers.items() if key in cells.sums})
     cells.times.update({key: datetime.fromisoformat(at) for key, at in times.items()})
     return cells
@@ -139,26 +157,56 @@ def compose_report(
 
 
 def _merged(form: Form, cells: Sequence[Cells]) -> Cells:
-    if len(cells) == 1:
+    by = form.divides_by
+    if len(cells) == 1 and (not by or (cells[0].division is not None and cells[0].division.by == by)):
         return cells[0]
-    found = Cells({})
+    found = Cells(_merge_numbers(form, [each.sums for each in cells]))
     for column in form.columns:
         if column.kind is ColumnKind.TIME:
             times = [each.times[column.key] for each in cells if column.key in each.times]
             if times:
                 found.times[column.key] = max(times)
+    if by:
+        divisions = [_divided(by, each) for each in cells]
+        merged = {values: _merge_numbers(form, parts) for values, parts in merge_sums(divisions).items()}
+        sums = {values: numbers for values, numbers in merged.items() if any(numbers.values())}
+        found.division = Division(by, sums, merge_names(divisions))
+    return found
+
+
+def _merge_numbers(form: Form, parts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """Return the number of each counting column, from its number in each part of a period."""
+    found = {}
+    for column in form.columns:
+        if column.kind not in COUNTING:
             continue
-        if column.key not in cells[0].sums:
-            continue
-        numbers = [each.sums[column.key] for each in cells]
+        numbers = [part.get(column.key, 0) for part in parts]
         match column.kind:
             case ColumnKind.STOCK:
-                found.sums[column.key] = numbers[0] if column.opening else numbers[-1]
+                found[column.key] = numbers[0] if column.opening else numbers[-1]
             case ColumnKind.PEAK:
-                found.sums[column.key] = max(numbers)
+                found[column.key] = max(numbers)
             case _:
-                found.sums[column.key] = sum(numbers)
+                found[column.key] = sum(numbers)
     return found
+
+
+def is_divided(cells: Cells, by: tuple[str, ...]) -> bool:
+    """Return whether *cells* are divided by the attributes *by*, or by more."""
+    return cells.division is not None and cells.division.by[: len(by)] == by
+
+
+def _divided(by: tuple[str, ...], cells: Cells) -> Division:
+    """Return *cells* divided by *by*. What was closed by a form that divided otherwise, or not, is one row."""
+    division = cells.division
+    if division is None or not is_divided(cells, by):
+        return Division(by, {(UNDIVIDED,) * len(by): dict(cells.sums)})
+    if division.by == by:
+        return division
+    shorter = Division(by, names=division.names)
+    for values, sums in division.sums.items():
+        add_sums(shorter.sums.setdefault(values[: len(by)], {}), sums)
+    return shorter
 
 
 Placed = Iterable[tuple[Column, Fact]]

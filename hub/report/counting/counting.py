@@ -34,9 +34,10 @@ from hub.report.counting import checks, dates, deriving
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.dates import find_fact_time, make_fact_sort_key
 from hub.report.counting.deriving import Number
+from hub.report.counting.division import Division, Values
 from hub.report.counting.happenings import list_happened_facts
 from hub.report.counting.posting import OPEN, ClosedMonths, make_poster
-from hub.report.form.form import ATTRIBUTES, RECEIVED, Column, ColumnKind, Condition, Form, Timing, Wording
+from hub.report.form.form import ATTRIBUTES, RECEIVED, UNIT, Column, ColumnKind, Condition, Form, Timing, Wording
 from hub.report.form.period import Period
 from hub.report.form.workdays import Due
 
@@ -71,6 +72,17 @@ class Section:
 
 
 @attrs.frozen(kw_only=True)
+class DividedRow:
+    """A row of a table whose rows do not stand for units alone: of a value, of a unit's value, or of all of them."""
+
+    path: Values  #: a unit or a value for each dimension, as far as the row is divided; with fewer it is a heading
+    unit: str  #: the unit in `path`; "" if it sums up all units
+    values: Values  #: the values in `path`
+    name: Wording | None  #: of the last value in `path`; None for a unit, and for a value without a name
+    row: Row
+
+
+@attrs.frozen(kw_only=True)
 class Report:
     """A counted report: the total of the unit `total.unit`, and one row for each unit that is summed up in it."""
 
@@ -82,6 +94,10 @@ class Report:
     sections: tuple[Section, ...] = ()  #: a unit is in at most one of them
     findings: tuple[CheckFinding, ...] = ()  #: the checks of the form that do not hold
     due: Due | None = None  #: the date by which it must be submitted, if its form has one
+    by: tuple[str, ...] = (UNIT,)  #: the dimensions of the rows of its table, outermost first
+    divided: tuple[DividedRow, ...] = ()  #: the rows of its table, in their order, unless they are `rows`
+    #: by unit: its row, divided by attributes of the facts
+    divisions: Mapping[str, Division] = attrs.field(factory=dict, eq=False, repr=False)
 
     @property
     def ended(self) -> bool:
@@ -95,18 +111,25 @@ class Cells:
 
     sums: dict[str, int]
     times: dict[str, datetime] = attrs.field(factory=dict)  #: only for columns that have a time
+    division: Division | None = None  #: the same sums, divided; None: the form does not divide rows
 
     @classmethod
     def none(cls, form: Form) -> "Cells":
         """Return the cells of a unit for which nothing was counted."""
-        return cls({column.key: 0 for column in form.columns if column.kind in COUNTING})
+        by = form.divides_by
+        return cls(
+            {column.key: 0 for column in form.columns if column.kind in COUNTING},
+            division=Division(by) if by else None,
+        )
 
-    def count(self, column: Column, fact: Fact) -> None:
-        """Count *fact* in *column*."""
+    def count(self, column: Column, fact: Fact, origin: Fact | None = None) -> None:
+        """Count *fact* in *column*. *origin*: the fact that states the values of its row, where rows are divided."""
         if column.kind is ColumnKind.TIME:
             self.times[column.key] = fact.at
-        else:
-            self.sums[column.key] += fact.amount
+            return
+        self.sums[column.key] += fact.amount
+        if self.division is not None:
+            self.division.count(column.key, fact.amount, origin)
 
     def __bool__(self) -> bool:
         """Whether any cell is not 0 or any time is set."""
@@ -122,8 +145,9 @@ def count_report(
     *facts*: in any order; must contain the facts of the units before the period's end, and may contain others.
     """
     cells = {unit: Cells.none(form) for unit in units}
-    for column, fact in place_facts(form, facts, period, now, units, books):
-        cells[fact.unit].count(column, fact)
+    histories = group_histories(form, facts, units)
+    for column, fact, origin in Placing.of(form, period, now, books).divide_histories(histories):
+        cells[fact.unit].count(column, fact, origin)
     return assemble_report(form, period, now, units, cells)
 
 
@@ -142,7 +166,8 @@ def assemble_report(
     whole = _row(form, units[0], total, latest)
     rows = tuple(_row(form, unit, sums[unit], times[unit]) for unit in sums)
     findings = checks.check_within_rows(form, whole.numbers, [(row.unit, row.numbers) for row in rows])
-    return Report(form=form, period=period, made_at=now, total=whole, rows=rows, findings=findings)
+    divisions = {unit: division for unit in units if (division := cells[unit].division) is not None}
+    return Report(form=form, period=period, made_at=now, total=whole, rows=rows, findings=findings, divisions=divisions)
 
 
 def find_counted_facts(
@@ -186,13 +211,20 @@ def place_facts(
     """Yield each counting column with each fact that it counts. *facts* may be in any order; all of them are held in
     memory. See `Placing`.
     """
+    placing = Placing.of(form, period, now, books, carried)
+    yield from placing.place_histories(group_histories(form, facts, units))
+
+
+def group_histories(
+    form: Form, facts: Iterable[Fact], units: Collection[str] | None = None
+) -> Collection[Sequence[Fact]]:
+    """Return those of *facts* that *form* reads, of *units* (None: all), grouped by unit and business key."""
     service, wanted = form.service, None if units is None else frozenset(units)
     histories: dict[_Key, list[Fact]] = {}
     for fact in facts:
         if fact.service == service and (wanted is None or fact.unit in wanted):
             histories.setdefault((fact.unit, fact.key), []).append(fact)
-    placing = Placing.of(form, period, now, books, carried)
-    yield from placing.place_histories(histories.values())
+    return histories.values()
 
 
 @attrs.define(eq=False)
@@ -330,6 +362,29 @@ class Placing:
         for history in histories:
             yield from self.place_history(history)
         yield from self.finish()
+
+    def divide_histories(self, histories: Iterable[Iterable[Fact]]) -> Iterator[tuple[Column, Fact, Fact | None]]:
+        """Yield what `place_histories` yields, each with the fact that states the values of its row; None: nothing
+        states them, or the form does not divide rows.
+
+        Where the form names a milestone (`RowPlan.of`), the fact of that milestone states them for its whole key, if it
+        counts before the period's end. So all facts of a dossier stand in one row, and stay there from month to month.
+        """
+        if not self.form.divides_by:
+            for column, fact in self.place_histories(histories):
+                yield column, fact, None
+            return
+        for history in histories:
+            known = list(history)
+            for column, fact in self.place_history(known):
+                yield column, fact, self.find_origin(fact, known)
+
+    def find_origin(self, fact: Fact, history: Iterable[Fact]) -> Fact | None:
+        """Return the fact that states the values of the row of *fact*, which is one of *history*."""
+        of, end, post = self.form.rows.of if self.form.rows else "", self._end, self._post
+        if not of:
+            return fact
+        return next((each for each in history if each.milestone == of and post(each) < end), None)
 
     def finish(self) -> Iterator[tuple[Column, Fact]]:
         """Yield what is decided only after all keys, and forget it. A time column is yielded once per unit, with its

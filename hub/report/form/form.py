@@ -229,6 +229,38 @@ class Sorting:
     starts: tuple[str, ...] = ()
 
 
+#: The dimension of rows that stand for units. Any other dimension is an attribute of facts.
+UNIT = "unit"
+
+
+@attrs.frozen(kw_only=True)
+class RowPlan:
+    """What the rows of a report's table stand for: dimensions, outermost first, by the place of the report's unit in the
+    tree.
+    """
+
+    top: tuple[str, ...] = (UNIT,)  #: a unit with units below it and none above
+    between: tuple[str, ...] = (UNIT,)  #: a unit with units below it and above
+    alone: tuple[str, ...] = (UNIT,)  #: a unit with none below
+    #: the milestone whose fact states the attributes of a key; "": each fact states its own
+    of: str = ""
+    unstated: Wording  #: the name of the row of facts that state nothing
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes by which the row of each unit is divided, outermost first. Each table divides by these or by
+        the first of them.
+        """
+        divided = (tuple(one for one in by if one != UNIT) for by in (self.top, self.between, self.alone))
+        return max(divided, key=len)
+
+    def choose(self, *, has_below: bool, has_above: bool) -> tuple[str, ...]:
+        """Return the dimensions of the rows in the report of a unit with units below it, and above it, or not."""
+        if not has_below:
+            return self.alone
+        return self.between if has_above else self.top
+
+
 @attrs.frozen(kw_only=True)
 class Form:
     """A form: what it counts, its period of validity, and its columns in order.
@@ -255,12 +287,18 @@ class Form:
     begins: frozenset[str] = frozenset()  #: milestones that begin the work on a key
     ends: frozenset[str] = frozenset()  #: milestones that end it; the first of them counts
     sections: tuple[Sorting, ...] = ()
+    rows: RowPlan | None = None  #: None: the rows are units
     checks: tuple[Check, ...] = ()
     notes: tuple[Wording, ...] = ()
     manual: tuple[ManualLine, ...] = ()
     charts: tuple[Chart, ...] = ()
     rules_used: Wording | None = None  #: the rule set that was chosen, if any
     written: str = attrs.field(default="", eq=False, repr=False)  #: the text of the form as it was read, unchanged
+
+    @property
+    def divides_by(self) -> tuple[str, ...]:
+        """The attributes of facts by which the row of each unit is divided; () if rows are units."""
+        return self.rows.attributes if self.rows is not None else ()
 
     @property
     def called(self) -> str:

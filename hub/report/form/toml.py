@@ -22,6 +22,7 @@ from hub.language.phrases import phrase, verbatim
 from hub.report.form.form import (
     MILESTONES,
     MOST_SERIES,
+    UNIT,
     WORKED_OUT,
     Chart,
     ChartKind,
@@ -33,6 +34,7 @@ from hub.report.form.form import (
     Form,
     LatePolicy,
     ManualLine,
+    RowPlan,
     Sorting,
     Timing,
     Wording,
@@ -78,6 +80,7 @@ _FORM = (
     "progress",
     "column",
     "section",
+    "rows",
     "check",
     "rule_set",
     "rules",
@@ -227,7 +230,7 @@ def _rule_sets(table: FormTable) -> dict[str, _RuleSet]:
         for each in entry.tables("column"):
             after, key = each.words.get("after"), each.words.get("key")
             if after is not None and after not in known:
-                each.wrong("after", phrase("is {after}", after=repr(after)), phrase("the key of a column"))
+                each.wrong("after", describe_found(after), phrase("the key of a column"))
             if after is None and key not in known:
                 each.wrong(
                     "key",
@@ -322,6 +325,7 @@ def _form(table: FormTable) -> Form:
         ends=ends,
         columns=columns,
         sections=_sections(table, parameters),
+        rows=_rows(table, service, columns, parameters) if "rows" in table else None,
         checks=tuple(_check(entry, columns, parameters) for entry in table.tables("check")),
         notes=tuple(_wording(entry, parameters) for entry in table.tables("note")),
         manual=_manual(table, columns, parameters),
@@ -458,6 +462,46 @@ def _sections(table: FormTable, parameters: Mapping[str, int]) -> tuple[Sorting,
                 phrase("the beginnings of the units' names; only the last section may have none"),
             )
     return tuple(found)
+
+
+#: The kinds of columns whose facts are decided key by key, so that a unit's row can be divided.
+_DIVIDED = frozenset({ColumnKind.FLOW, ColumnKind.STOCK, ColumnKind.END, *WORKED_OUT})
+_DEEPEST = 2  #: the most dimensions of rows: a heading, and the rows below it
+
+
+def _rows(table: FormTable, service: str, columns: Sequence[Column], parameters: Mapping[str, int]) -> RowPlan:
+    """Return `[rows]`: which dimensions make the rows of a table. A closing divides each unit's row once, so all tables
+    divide by the same attributes in the same order, or by the first of them.
+    """
+    entry = table.table("rows")
+    entry.only(("top", "between", "alone", "of", "unstated"))
+    known = [UNIT, *sorted(list_service_attributes(service))]
+    told = {word: entry.texts(word, known) or (UNIT,) for word in ("top", "between", "alone")}
+    plan = RowPlan(
+        **told,
+        of=entry.text("of") if "of" in entry else "",
+        unstated=_wording(entry.table("unstated"), parameters),
+    )
+    if plan.of and plan.of not in MILESTONES.get(service, ()):
+        entry.wrong("of", phrase("is {of}", of=repr(plan.of)), one_of(sorted(MILESTONES.get(service, ()))))
+    for word, by in told.items():
+        divided = tuple(one for one in by if one != UNIT)
+        if len(set(by)) < len(by) or len(by) > _DEEPEST:
+            entry.wrong(word, phrase("names {count}", count=len(by)), phrase("one or two different dimensions"))
+        elif divided != plan.attributes[: len(divided)]:
+            entry.wrong(
+                word,
+                phrase("divides by {words}", words=" ".join(divided)),
+                phrase("the first of {words}, in this order", words=" ".join(plan.attributes)),
+            )
+    unfit = [column.key for column in columns if column.kind not in _DIVIDED]
+    if plan.attributes and (unfit or not service):
+        entry.wrong(
+            "",
+            phrase("divides columns that cannot be divided: {columns}", columns=" ".join(unfit) or "–"),
+            phrase("a form with a service, with columns of these kinds: {words}", words=" ".join(sorted(_DIVIDED))),
+        )
+    return plan
 
 
 def _check(table: FormTable, columns: Sequence[Column], parameters: Mapping[str, int]) -> Check:

@@ -2,7 +2,7 @@
 Does no layout.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 
 import attrs
@@ -11,9 +11,12 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import phrase
 from hub.report.counting.counting import Report, Row
+from hub.report.counting.division import BEYOND, SEPARATOR, UNDIVIDED, UNSTATED, Values
+from hub.report.form.form import UNIT
 from hub.report.output.words import name_row_unit, write_roman
 
 _TOTAL = phrase("Total")
+_DIMENSIONS = {UNIT: phrase("Unit"), "field": phrase("Field of work"), "procedure": phrase("Procedure")}
 
 
 class LineMark(StrEnum):
@@ -30,9 +33,18 @@ class Printed:
 
     mark: LineMark
     row: Row
-    number: str  #: `1`, for a section `I`; "" for the total
+    number: str  #: `1`, for a section or a divided row `I`; "" for the total
     name: str
+    code: str = ""  #: the code of its unit, or of its value; "" for the total and for a section of units
     section: int = 0  #: the number of its section, or of the section that it sums up; 0: none
+    unit: str | None = None  #: the unit whose facts are behind it; None: of all units
+    values: Values | None = None  #: the values of the facts behind it (`division`); None: of all values
+    opens: bool = True  #: whether its facts can be listed
+
+    @property
+    def address(self) -> str | None:
+        """The text that names `values`; None if there are none."""
+        return None if self.values is None else SEPARATOR.join(self.values)
 
 
 def arrange_body(report: Report, names: Mapping[str, str], language: Language = Language.VI) -> tuple[Printed, ...]:
@@ -41,21 +53,68 @@ def arrange_body(report: Report, names: Mapping[str, str], language: Language = 
     """
     total = Printed(mark=LineMark.TOTAL, row=report.total, number="", name=translate(_TOTAL, language))
     lines, rows = [total], {row.unit: row for row in report.rows}
+    if report.divided:
+        return (*lines, *_arrange_divided(report, names, language))
 
     def add(found: list[Row], section: int = 0) -> None:
         lines.extend(
-            Printed(mark=LineMark.UNIT, row=row, number=str(place), name=name_row_unit(row, names), section=section)
+            Printed(
+                mark=LineMark.UNIT,
+                row=row,
+                number=str(place),
+                name=name_row_unit(row, names),
+                code=row.unit,
+                section=section,
+                unit=row.unit,
+            )
             for place, row in enumerate(found, 1)
         )
 
     for place, section in enumerate(report.sections, 1):
         heading = section.heading.say(language)
         lines.append(
-            Printed(mark=LineMark.SECTION, row=section.total, number=write_roman(place), name=heading, section=place)
+            Printed(
+                mark=LineMark.SECTION,
+                row=section.total,
+                number=write_roman(place),
+                name=heading,
+                section=place,
+                opens=False,
+            )
         )
         add([rows.pop(unit) for unit in section.units], place)
     add(list(rows.values()))
     return tuple(lines)
+
+
+def _arrange_divided(report: Report, names: Mapping[str, str], language: Language) -> Iterator[Printed]:
+    """Yield the lines of a table whose rows are divided: of two dimensions, each heading with its rows."""
+    section = place = 0
+    for each in report.divided:
+        heading = len(each.path) < len(report.by)
+        section, place = (section + 1, 0) if heading else (section, place + 1)
+        code = each.path[-1]
+        if report.by[len(each.path) - 1] == UNIT:
+            name = names.get(code, code)
+        else:
+            name = code if each.name is None else each.name.say(language)
+            code = "" if code in (UNSTATED, BEYOND, UNDIVIDED) or code == name else code
+        yield Printed(
+            mark=LineMark.SECTION if heading else LineMark.UNIT,
+            row=each.row,
+            number=write_roman(section) if heading else str(place),
+            name=name,
+            code=code,
+            section=section,
+            unit=each.unit or None,
+            values=each.values or None,
+            opens=BEYOND not in each.values,
+        )
+
+
+def write_dimensions(by: Sequence[str], language: Language = Language.VI) -> str:
+    """Return the heading over the names of rows that the dimensions *by* make: `Lĩnh vực`."""
+    return " / ".join(translate(_DIMENSIONS[name], language) if name in _DIMENSIONS else name for name in by)
 
 
 def write_check_findings(report: Report, names: Mapping[str, str], language: Language = Language.VI) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from hub.language.phrases import Phrase, phrase
 from hub.report.counting.counting import Report, Row
 from hub.report.form.form import Column, ColumnKind, Form
 from hub.report.output import paper, svg
-from hub.report.output.body import LineMark, arrange_body, write_check_findings
+from hub.report.output.body import LineMark, arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision
 from hub.report.output.words import (
@@ -93,6 +93,18 @@ def write_json_report(report: Report, names: Mapping[str, str]) -> str:
         ],
         "rows": [{"unit": row.unit, "name": name_row_unit(row, names), **_plain(row, form)} for row in report.rows],
     }
+    if report.divided:
+        content["divided"] = {
+            "by": list(report.by),
+            "rows": [
+                {
+                    "path": list(each.path),
+                    "name": None if each.name is None else attrs.asdict(each.name),
+                    **_plain(each.row, form),
+                }
+                for each in report.divided
+            ],
+        }
     return json.dumps(content, ensure_ascii=False)
 
 
@@ -103,6 +115,8 @@ def write_csv_report(report: Report, names: Mapping[str, str], language: Languag
     text that a spreadsheet would run as a formula gets an apostrophe before it.
     """
     lead = [translate(heading, language) for heading in _LEAD]
+    if report.divided:
+        lead[-2:] = [translate(phrase("Code"), language), write_dimensions(report.by, language)]
     period = [report.period.name(language), report.period.first.isoformat(), report.period.last.isoformat()]
     written = StringIO()
     table = csv.writer(written)
@@ -111,7 +125,8 @@ def write_csv_report(report: Report, names: Mapping[str, str], language: Languag
     )
     for line in arrange_body(report, names, language):
         total, row = line.mark is LineMark.TOTAL, line.row
-        texts = [_safe(text) for text in (*period, row.unit, name_row_unit(row, names) if total else line.name)]
+        named = (row.unit, name_row_unit(row, names)) if total else (line.code, line.name)
+        texts = [_safe(text) for text in (*period, *named)]
         table.writerow(
             [line.name if total else line.number, *texts, *(_cell(row, column) for column in report.form.columns)]
         )
@@ -155,6 +170,7 @@ def write_html_report(
         dated=paper.write_place_and_date(revision, language),
         places=paper.list_signing_places(revision, language),
         lines=arrange_body(report, names, language),
+        heading=write_dimensions(report.by, language),
         findings=write_check_findings(report, names, language),
     )
 

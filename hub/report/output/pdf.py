@@ -23,7 +23,7 @@ from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.form.form import Column
 from hub.report.output import paper, svg
-from hub.report.output.body import LineMark, arrange_body, write_check_findings
+from hub.report.output.body import arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision
 from hub.report.output.words import (
@@ -210,7 +210,7 @@ class _Pages:
         the row of column numbers.
         """
         columns = self.report.form.columns
-        upper = [_cell(self.t("No."), rows=3), _cell(self.t("Unit"), rows=3)]
+        upper = [_cell(self.t("No."), rows=3), _cell(write_dimensions(self.report.by, self.language), rows=3)]
         for column, length in group_columns(columns):
             if column.group is None:
                 upper.append(_cell(column.heading.say(self.language), rows=2))
@@ -220,14 +220,18 @@ class _Pages:
         return [upper, lower] if lower else [[{**cell, "rows": min(cell["rows"], 2)} for cell in upper]]
 
     def _rows(self) -> list[dict[str, Any]]:
-        columns, rows = self.report.form.columns, []
-        for line in arrange_body(self.report, self.names, self.language):
-            said = {"mark": line.mark.value, "number": line.number, "name": make_printable(line.name)}
-            code = make_printable(line.row.unit) if line.mark is LineMark.UNIT else ""
-            rows.append(
-                {**said, "code": code, "cells": [write_cell(line.row, column, self.language) for column in columns]}
-            )
-        return rows
+        columns, lines = self.report.form.columns, arrange_body(self.report, self.names, self.language)
+        return [
+            {
+                "mark": line.mark.value,
+                "number": line.number,
+                "name": make_printable(line.name),
+                "code": make_printable(line.code),
+                "cells": [write_cell(line.row, column, self.language) for column in columns],
+                "last": line is lines[-1],
+            }
+            for line in lines
+        ]
 
 
 def _cell(text: str, *, columns: int = 1, rows: int = 1) -> dict[str, Any]:

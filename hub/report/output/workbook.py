@@ -26,7 +26,7 @@ from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
 from hub.report.form.form import MOST_SERIES, ChartKind, Check, Column, ColumnKind, EmptyRatio, Form
-from hub.report.output.body import LineMark, Printed, arrange_body, write_check_findings
+from hub.report.output.body import LineMark, Printed, arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
 from hub.report.output.sheetwriter import FACE, SheetWriter, make_cell_styles, make_text_options
 from hub.report.output.streamed_sheet import StreamedSheet
@@ -175,7 +175,8 @@ def _write_report(book: _Book) -> None:
         else:
             book.write(sheet, line, 0, printed.number, **look, align="center")
         book.write(sheet, line, 1, printed.name, **wrapped)
-        book.write(sheet, line, 2, printed.row.unit, **wrapped)
+        code = printed.row.unit if printed.mark is LineMark.TOTAL else printed.code
+        book.write(sheet, line, 2, code, **wrapped)
         below = () if printed.mark is LineMark.UNIT else _summed(lines, printed)
         for column in columns:
             _write_cell(book, sheet, line, spots, column, printed, below)
@@ -324,7 +325,8 @@ def _write_headings(book: _Book, sheet: Any) -> None:
         "bold": True, "bg_color": _BAND, **_LINE, "align": "center", "valign": "vcenter", "text_wrap": True, "font_size": 10,
     }  # fmt: skip
     small = {**look, "bold": False, "italic": True, "font_size": 8}
-    lead = (t("No."), t("Unit"), t("Agency code"))
+    code = t("Code") if book.report.divided else t("Agency code")
+    lead = (t("No."), write_dimensions(book.report.by, book.language), code)
     for spot, heading in enumerate(lead):
         book.merge(sheet, (_TOP, spot), (_TOP + 2, spot), heading, **look)
     spot = _LEAD

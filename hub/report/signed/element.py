@@ -55,6 +55,8 @@ def build_report_element(
             _say(said, "Heading", section.heading)
             for unit in section.units:
                 _add(said, "Member", unit=unit)
+    if report.divided:
+        _add_divided(root, report)
     findings = _add(root, "Findings") if report.findings else root
     for each in report.findings:
         where = {} if each.unit is None else {"unit": each.unit}
@@ -67,6 +69,18 @@ def build_report_element(
     _add(root, "Evidence", facts=str(len(lines))).text = evidence.hash_evidence(lines)
     etree.indent(root)
     return root
+
+
+def _add_divided(root: etree._Element, report: Report) -> None:
+    divided = _add(root, "Divided", by=" ".join(report.by))
+    for each in report.divided:
+        element = _add(divided, "DividedRow")
+        for value in each.path:
+            _add(element, "Value").text = replace_unwritable(value)
+        if each.name is not None:
+            name = Wording(replace_unwritable(each.name.vi), replace_unwritable(each.name.en))
+            _say(element, "Name", name)
+        _fill_cells(element, each.row, report.form)
 
 
 def _add_column(columns: etree._Element, column: Column) -> None:
@@ -113,6 +127,10 @@ def _describe(root: etree._Element, form: Form) -> None:
 
 def _fill(element: etree._Element, row: Row, form: Form, names: Mapping[str, str]) -> None:
     _add(element, "Name").text = replace_unwritable(name_row_unit(row, names))
+    _fill_cells(element, row, form)
+
+
+def _fill_cells(element: etree._Element, row: Row, form: Form) -> None:
     for column in form.columns:
         if column.kind is ColumnKind.TIME:
             at = row.times[column.key]

@@ -15,11 +15,11 @@ import attrs
 from lxml import etree
 
 from hub.report.counting.checks import CheckFinding
-from hub.report.counting.counting import Report, Row, Section
+from hub.report.counting.counting import DividedRow, Report, Row, Section
 from hub.report.counting.deriving import Number
 from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.counting.sections import sum_subtotal
-from hub.report.form.form import Check, Column, ColumnKind, EmptyRatio, Form, Wording
+from hub.report.form.form import UNIT, Check, Column, ColumnKind, EmptyRatio, Form, Wording
 from hub.report.form.period import Period, parse_period
 from hub.report.form.workdays import Due
 from hub.report.signed.element import REPORT, build_report_element, check_report_element
@@ -42,7 +42,13 @@ class Sealed:
         made.
         """
         mine, theirs = self.report, report
+        if mine.divided and _list_divided(mine) != _list_divided(theirs):
+            return False
         return (mine.total, mine.rows, self.evidence) == (theirs.total, theirs.rows, evidence)
+
+
+def _list_divided(report: Report) -> object:
+    return report.by, [(each.path, each.row) for each in report.divided]
 
 
 def seal_report(
@@ -82,6 +88,8 @@ def read_sealed_report(content: bytes) -> Sealed:
             ),
             findings=tuple(_finding(each) for each in root.iterfind(f"{_tag('Findings')}/{_tag('Finding')}")),
             due=_due(_one(root, "Period")),
+            by=_by(root),
+            divided=tuple(_divided(each, form, _by(root)) for each in root.iterfind(f"{_tag('Divided')}/*")),
         ),
         names={str(row.get("unit")): _one(row, "Name").text or "" for row in (*elements, _one(root, "Total"))},
         revision=int(root.get("revision", "1")),
@@ -94,6 +102,24 @@ def _section(said: etree._Element, form: Form, rows: Mapping[str, Row]) -> Secti
     units = tuple(each.get("unit", "") for each in said.iterfind(_tag("Member")))
     total = sum_subtotal(form, [rows[unit] for unit in units])
     return Section(heading=_wording(said, "Heading"), total=total, units=units)
+
+
+def _by(root: etree._Element) -> tuple[str, ...]:
+    found = root.find(_tag("Divided"))
+    return (UNIT,) if found is None else tuple(found.get("by", "").split())
+
+
+def _divided(said: etree._Element, form: Form, by: tuple[str, ...]) -> DividedRow:
+    path = tuple(each.text or "" for each in said.iterfind(_tag("Value")))
+    places = list(zip(by, path, strict=False))
+    unit = next((value for name, value in places if name == UNIT), "")
+    return DividedRow(
+        path=path,
+        unit=unit,
+        values=tuple(value for name, value in places if name != UNIT),
+        name=None if said.find(_tag("Name")) is None else _wording(said, "Name"),
+        row=_row(said, form, unit),
+    )
 
 
 def _form(root: etree._Element) -> Form:
@@ -155,11 +181,11 @@ def _due(said: etree._Element) -> Due | None:
     return None if last is None else Due(last, said.get("dueSure") != "false")
 
 
-def _row(said: etree._Element, form: Form) -> Row:
+def _row(said: etree._Element, form: Form, unit: str | None = None) -> Row:
     cells = {each.get("column", ""): each.text or "" for each in said}
     times = [column.key for column in form.columns if column.kind is ColumnKind.TIME]
     return Row(
-        said.get("unit", ""),
+        said.get("unit", "") if unit is None else unit,
         numbers={column.key: _number(cells[column.key]) for column in form.columns if column.key not in times},
         times={key: _moment(cells[key]) if cells[key] else None for key in times},
     )

@@ -66,7 +66,7 @@ SERVICE = Service(
         "received", "refused", "supplement-requested", "supplemented", "supplement-requested-again", "supplemented-again",
         "payment-requested", "paused", "finished", "withdrawn", "returned", "synced", *statistic.DECLARED.values(),
     ]),
-    attributes=frozenset(["applicant", "channel", "field", "outcome", "procedure"]),
+    attributes=frozenset(["applicant", "channel", "field", "field_name", "outcome", "procedure"]),
     undelivered_kinds=frozenset(["statistic"]),  # no other system has a service for monthly figures
     synced="synced",
 )  # fmt: skip

@@ -25,6 +25,8 @@ from hub.services.dossiers.results import (
     read_reached_milestones,
 )
 
+_LONGEST_NAME = 250  #: the letters that are kept of the name of a field
+
 
 def read_dossier_states(
     call: etree._Element, source: FactSource, codes: DossierCodes, notes: CallNotes
@@ -98,6 +100,7 @@ def _supplements(item: CallItem, source: FactSource, days: _Days, known: dict[st
 def _known(item: CallItem, codes: DossierCodes) -> dict[str, str]:
     """Return the attributes of the dossier. A code that is not in its list is tolerated and left empty."""
     found = {"procedure": item.text("MaTTHC"), "field": item.text("MaLinhVuc")}
+    found["field_name"] = " ".join(item.text("TenLinhVuc").split())[:_LONGEST_NAME]
     if not codes.procedure.fullmatch(found["procedure"]):
         item.tolerate("R", "MaTTHC", phrase("{procedure} is not a procedure code", procedure=found["procedure"][:50]))
     for attribute, name, listed in (
