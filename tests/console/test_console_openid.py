@@ -146,6 +146,13 @@ def test_the_cookie_cannot_be_made_to_lead_elsewhere(town, site):
     assert enter(town, site, following="/" + "x" * 2000).onward == "/"
 
 
+@pytest.mark.parametrize("begun", ["9" * 10, "9" * 12, "0", ""], ids=repr)
+def test_a_cookie_that_its_browser_made_up_breaks_nothing(begun):
+    flow = attrs.evolve(openid_flow.begin_flow("w" * 43, PROVIDER, "/", NOW), begun=int(begun or 1))
+    cookie = flow.cookie.replace(f".{flow.begun}.", f".{begun}.")
+    assert openid_flow.find_flow(cookie, PROVIDER, flow.state, NOW) is None
+
+
 def test_a_sign_in_is_begun_by_a_form_of_the_page_at_the_own_address_only(town, site):
     an = Visitor(town)
     an.get("/sign-in")

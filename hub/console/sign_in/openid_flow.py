@@ -23,7 +23,7 @@ from hub.config.openid import OpenIdProvider
 LASTS = timedelta(minutes=10)
 #: Maximum characters of the address to which the user goes afterwards, and of a code.
 LONGEST_FOLLOWING, LONGEST_CODE = 1000, 2048
-_COOKIE = re.compile(r"([A-Za-z0-9_-]{43})\.([0-9]{1,12})\.([A-Za-z0-9_-]{0,4000})", re.ASCII)
+_COOKIE = re.compile(r"([A-Za-z0-9_-]{43})\.([0-9]{1,10})\.([A-Za-z0-9_-]{0,4000})", re.ASCII)
 _ERROR = re.compile(r"[a-z_]{1,40}", re.ASCII)
 
 

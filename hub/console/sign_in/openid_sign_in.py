@@ -95,7 +95,7 @@ class OpenIdSignIn:
         """
         provider, following = self.find_provider(name), given.sanitize_redirect(asked.form.get("next", ""))
         url = self._live.config.console.url
-        if asked.host.lower() != urlsplit(url).netloc:
+        if asked.host.lower() != urlsplit(url).netloc.removesuffix(":443"):
             raise _refuse_host(url)
         flow = openid_flow.begin_flow(self._word(), provider, following, self._now())
         try:
