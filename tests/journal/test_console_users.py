@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from hub.console import sessions, users
 from hub.console.permissions import PERMISSIONS, Permission, Role
-from hub.console.sign_in import second_factor
+from hub.console.sign_in import provider_accounts, second_factor
+from hub.console.sign_in.provider_accounts import ProviderPerson
 from hub.console.users import User
 from hub.domain.model import Unit
 from hub.journal import unit_registry
@@ -126,6 +127,46 @@ def test_a_password_alone_begins_a_wait_and_the_code_the_session(tx):
     session = sessions.begin_session_by_code(tx, wait, code, "s" * 64, HERE, NOW)
     assert sessions.list_sessions(tx, NOW) == [session]
     assert sessions.begin_session_by_code(tx, wait, code, "t" * 64, HERE, NOW) is None
+
+
+PERSON = ProviderPerson("https://sso.example", "sub", "9f1c")
+
+
+def test_a_person_at_a_provider_is_one_user_however_many_bind_it_together(engine):
+    with transactions.write_transaction(engine) as tx:
+        add(tx)
+        add(tx, attrs.evolve(AN, name="binh"))
+
+    def bind(name):
+        with transactions.write_transaction(engine) as tx:
+            return provider_accounts.bind_person(tx, name, PERSON, by="root", now=NOW)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(bind, ["an", "binh"])) == [False, True]
+    with transactions.write_transaction(engine) as tx:
+        (name,) = provider_accounts.list_persons(tx)
+        found = sessions.begin_session_by_provider(tx, PERSON, "a" * 64, HERE, NOW, codes=True)
+        assert found.user.name == name
+        assert users.remove_user(tx, name, by="root", now=NOW)
+        assert provider_accounts.list_persons(tx) == {}
+        assert sessions.begin_session_by_provider(tx, PERSON, "b" * 64, HERE, NOW, codes=True) is None
+
+
+def test_tries_at_a_provider_that_come_together_are_each_counted(engine):
+    """Thirty of an address are free; each further one waits, and one that the provider did not answer does not count."""
+
+    def attempt(_number):
+        with transactions.write_transaction(engine) as tx:
+            return sessions.permit_place(tx, HERE, NOW)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(attempt, range(30))) == [None] * 30
+    assert attempt(0) is None
+    assert attempt(0) == NOW + timedelta(seconds=1)
+    with transactions.write_transaction(engine) as tx:
+        sessions.undo_failed_place(tx, HERE, NOW)
+        assert sessions.permit_place(tx, HERE, NOW) is None
+        assert sessions.permit_place(tx, "10.0.0.2", NOW) is None
 
 
 @pytest.mark.parametrize("role", [*Role])
