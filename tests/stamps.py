@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -56,8 +57,10 @@ def stamp(
     signers: int = 1,
     shown: Sequence[x509.Certificate] | None = None,
     change: Callable[[Any], None] = lambda _info: None,
+    serial: int | None = None,
 ) -> bytes:
     """Return a token over *content*; *names*: the attributes that name its certificate, *named*: another one."""
+    pytest.importorskip("asn1crypto.tsp")  # comes with pyHanko
     from asn1crypto import algos, cms, core, tsp  # type: ignore[import-untyped]
     from asn1crypto import x509 as certificates
 
@@ -72,7 +75,7 @@ def stamp(
                 "hash_algorithm": {"algorithm": digest},
                 "hashed_message": hashlib.new(digest, content).digest(),
             },
-            "serial_number": secrets.randbelow(1 << 64),
+            "serial_number": secrets.randbelow(1 << 64) if serial is None else serial,
             "gen_time": at,
         }
     )

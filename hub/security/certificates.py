@@ -193,7 +193,7 @@ def describe_owner(certificate: x509.Certificate) -> str:
     """
     try:
         return certificate.subject.rfc4514_string()
-    except ValueError:
+    except (ValueError, TypeError):
         return ""
 
 

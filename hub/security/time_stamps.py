@@ -79,7 +79,7 @@ def verify_time_stamp(token: bytes, stamped: bytes) -> TimeStamp:
         if problem.code.startswith("stamp-"):
             raise
         raise _invalid(problem.detail) from None
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # TypeError: of a name in a certificate
         raise _invalid(phrase("it cannot be read: {error}", error=str(error))) from None
 
 

@@ -27,6 +27,7 @@ TARGETS = (
     "sealed",
     "signature",
     "slimming",
+    "time_stamps",
     "tokens",
 )
 

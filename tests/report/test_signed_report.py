@@ -5,8 +5,10 @@ import shutil
 import subprocess
 from datetime import date, timedelta
 
+import attrs
 import pytest
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from lxml import etree
 from signxml import CanonicalizationMethod, DigestAlgorithm, SignatureMethod
@@ -18,7 +20,7 @@ from hub.report.signed import signed
 from hub.report.signed.element import check_report_element
 from hub.report.signed.sealed import read_sealed_report
 from hub.security import wss_verify, xades
-from hub.security.certificates import Anchors
+from hub.security.certificates import Anchors, load_der
 from tests.conftest import cannot_be_had
 from tests.officials import (
     AN,
@@ -383,6 +385,16 @@ def test_somebody_else_s_certificate_is_unknown_be_its_name_the_same():
 
 def test_a_certificate_without_a_readable_name_is_unknown_too():
     assert judged(unreadable(PERSONS.issue("Lê Văn Cường")), officials()) == "official-unknown"
+
+
+def test_a_name_that_is_no_text_is_unknown_too():
+    """`cryptography` raises TypeError of a name that is a BIT STRING."""
+    identity = PERSONS.issue("\0Lê Văn Cường")
+    der = identity.certificate.public_bytes(Encoding.DER)
+    name = "\0Lê Văn Cường".encode()
+    changed = der.replace(b"\x0c" + bytes([len(name)]) + name, b"\x03" + bytes([len(name)]) + name)
+    assert changed != der
+    assert judged(attrs.evolve(identity, certificate=load_der(changed)), officials()) == "official-unknown"
 
 
 def test_a_registered_certificate_that_leads_to_no_anchor_signs_nothing():
