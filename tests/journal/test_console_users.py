@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from hub.console import sessions, users
 from hub.console.permissions import PERMISSIONS, Permission, Role
+from hub.console.sessions import ConsoleSession
 from hub.console.sign_in import provider_accounts, second_factor
 from hub.console.sign_in.provider_accounts import ProviderPerson
 from hub.console.users import User
@@ -146,6 +147,7 @@ def test_a_person_at_a_provider_is_one_user_however_many_bind_it_together(engine
     with transactions.write_transaction(engine) as tx:
         (name,) = provider_accounts.list_persons(tx)
         found = sessions.begin_session_by_provider(tx, PERSON, "a" * 64, HERE, NOW, codes=True)
+        assert isinstance(found, ConsoleSession)
         assert found.user.name == name
         assert users.remove_user(tx, name, by="root", now=NOW)
         assert provider_accounts.list_persons(tx) == {}
