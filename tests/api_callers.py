@@ -67,6 +67,7 @@ class Program:
                 now=lambda: town.now,
                 test_partner=self.pages.partners.run_test,
                 partners=self.pages.partners.orders,
+                trials=self.pages.trials,
                 checks=self.pages.list_checks,
             )
         )

@@ -2,14 +2,17 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 import pytest
 
+from hub.console import edge
+from hub.formats.spool import Octets
 from tests.conftest import cannot_be_had
 
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
@@ -37,6 +40,28 @@ def window(browser: Any, width: int, scheme: str, **more: Any) -> Any:
         locale="vi-VN",
         **more,
     )
+
+
+def answer_from(behind: Any, chosen: list[bytes] | None = None) -> Callable[[Any], None]:
+    """Return what answers the requests of a window: the pages of the signed-in browser *behind*, which keeps the cookies.
+
+    The driver does not show the octets of a chosen file: the next of *chosen* stands for them.
+    """
+
+    def answer(route: Any) -> None:
+        asked = urlsplit(route.request.url)
+        place = f"{asked.path}?{asked.query}" if asked.query else asked.path
+        if route.request.method == "POST":
+            sent = edge._form(route.request.headers["content-type"], Octets.of(route.request.post_data_buffer))
+            file = Octets.of(chosen.pop(0)) if chosen and "file" in sent else sent.get("file")
+            said = behind.post(place, **{"proof": None, **sent["form"]}, file=file)
+        else:
+            said = behind.get(place)
+        headers = {**edge.HEADERS, "Content-Type": said.content_type}
+        location = {"Location": said.location} if said.location else {}
+        route.fulfill(status=said.status, body=said.content, headers=headers | location)
+
+    return answer
 
 
 def judge(page: Any) -> None:

@@ -20,7 +20,8 @@ from hub.config.officials import Officials
 from hub.config.reports import ReportSettings
 from hub.config.values import ConsoleSettings
 from hub.console import edge, users
-from hub.console.exchange.partner_pages import PartnerManaging
+from hub.console.exchange.partner_orders import PartnerManaging
+from hub.console.exchange.rule_trials import RuleTrial
 from hub.console.pages import ConsolePages
 from hub.console.permissions import Role
 from hub.console.request import ConsoleRequest, ConsoleResponse
@@ -54,6 +55,7 @@ class Town:
         self.settings = ConsoleSettings()
         self.live: Live | None = None  #: instead of what the others say
         self.manager: PartnerManaging | None = None
+        self.trials: list[RuleTrial] = []  #: of other rules, that each node has kept
         self.fetch: Any = None  #: an `openid_client.Fetch`: calls OpenID providers
         self.checks = {"database": ("unavailable", "/var/run/postgresql/.s.PGSQL.5432: <gone>"), "disk": ("ok", "")}
         self._words = count(1)
@@ -84,7 +86,9 @@ class Town:
         database = InlineDatabase(self.engine)
         live = self.live or Live(Setup(province))
         words = (database, run_at_once, live, lambda: self.now, self._word, lambda: b"0" * 16)
-        return ConsolePages(*words, self._checks, self.facts, self.manager, lambda _: self.fetch)
+        pages = ConsolePages(*words, self._checks, self.facts, self.manager, lambda _: self.fetch)
+        pages.trials._trials |= {each.id: each for each in self.trials}
+        return pages
 
     async def _checks(self) -> dict[str, tuple[str, str]]:
         return dict(self.checks)

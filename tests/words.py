@@ -116,6 +116,7 @@ SCOPES = {
     "signature": ("Chữ ký của gói tin", "A packet's own signature"),
     "effect": ("Một thay đổi làm gì với lượt chuyển", "What a change does to a delivery"),
     "effect-of-rules": ("Quy tắc khác làm thay đổi gì", "What other rules would change"),
+    "trial": ("Tình trạng của lần thử quy tắc khác", "States of a trial of other rules"),
     "plan": ("Tình trạng của kế hoạch gửi lại", "States of a replay plan"),
     "item": ("Lượt chuyển trong kế hoạch gửi lại", "Deliveries of a replay plan"),
     "replay": ("Vì sao không gửi lại", "Why a delivery is not replayed"),

@@ -15,6 +15,7 @@ from hub.api.idempotency import OrderedAnswer
 from hub.api.schemas import write_json
 from hub.api.tokens import ApiToken, TokenUser
 from hub.console.exchange.partner_orders import PartnerOrders
+from hub.console.exchange.rule_trials import RuleTrials
 from hub.console.permissions import Permission
 from hub.console.request import ConsoleResponse
 from hub.console.turns import ReadingTurns
@@ -71,6 +72,7 @@ class ApiParts:
     #: tests the connection with a partner in both directions; raises `RequestRefused`
     test_partner: Callable[[str, datetime], Awaitable[Sequence[ConnectionStep]]]
     partners: PartnerOrders  #: carries out changes of partners; the same as that of the pages
+    trials: RuleTrials  #: trials of other rules; the same as those of the pages
     checks: Callable[[], Awaitable[Mapping[str, tuple[str, Phrase | str]]]]  #: of `/readyz`: code and details of each
 
     def names(self) -> tuple[Mapping[str, str], str, date]:

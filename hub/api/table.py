@@ -15,6 +15,7 @@ from hub.api import (
     report_signing,
     reports,
     watching,
+    what_if,
 )
 from hub.api.operation import ApiOperation
 
@@ -23,6 +24,7 @@ OPERATIONS: Sequence[ApiOperation] = (
     *messages.OPERATIONS,
     *replays.OPERATIONS,
     *corrections.OPERATIONS,
+    *what_if.OPERATIONS,
     *partners.OPERATIONS,
     *partner_changes.OPERATIONS,
     *partners.UNIT_OPERATIONS,

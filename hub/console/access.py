@@ -25,6 +25,7 @@ NEEDED: Mapping[str, Permission] = {
     "failures": Permission.SEE_REFUSED,
     "readiness": Permission.SEE_READINESS,
     "replays": Permission.SEE_REPLAYS,
+    "what-if": Permission.REPLAY,
     "integration": Permission.SEE_PARTNERS,
     "partners": Permission.SEE_PARTNERS,
 }

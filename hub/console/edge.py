@@ -275,7 +275,7 @@ def _form(header: str, body: Octets) -> dict[str, Any]:
             raise given.refuse_too_large()
         return {"form": _pairs(body.read(), _FORM_FIELDS) if kind == "application/x-www-form-urlencoded" else {}}
     try:
-        fields = mime.read_form_data(body, header)
+        fields = mime.read_form_data(body, header, most=_FORM_FIELDS)
     except CallRefused:
         raise given.refuse_unproven_form() from None
     file, packet = fields.pop("file", None), fields.pop("packet", None)

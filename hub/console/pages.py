@@ -28,6 +28,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /replays, /replays/new, /replays/ID          plans to replay deliveries (`replay_pages`)
     /partners, /partners/CODE/…                  the partners of the exchange (`exchange.partner_pages`)
     /readiness                                   the readiness checks with their details
+    /what-if, /what-if/TRIAL                     what other rules would change
     /integration/PARTNER, /kit.zip               what the developers of a partner need; as a file
     /help, /help/FOLDER/PAGE                     the documentation; without a sign-in, and with nothing of a session
     /help/pictures/NAME.png, /help/vi/pictures/NAME.png  its pictures
@@ -61,6 +62,8 @@ from hub.console import request as given
 from hub.console.exchange import events_page, failures_page, overview_page
 from hub.console.exchange.partner_orders import PartnerManaging
 from hub.console.exchange.partner_pages import PartnerPages
+from hub.console.exchange.rule_trials import RuleTrials
+from hub.console.exchange.what_if_pages import WhatIfPages
 from hub.console.message_views import MessageViews, list_reasons
 from hub.console.permissions import Permission, Role
 from hub.console.replays.replay_pages import ReplayPages
@@ -203,6 +206,12 @@ class ConsolePages:
         ),
         init=False,
     )
+    trials: RuleTrials = attrs.field(
+        default=attrs.Factory(
+            lambda self: RuleTrials(self._journal, self._work, self.live, self.turns), takes_self=True
+        ),
+        init=False,
+    )
     _library: help_pages.HelpLibrary = attrs.field(factory=help_pages.read_help_library, init=False, repr=False)
 
     async def answer(self, asked: ConsoleRequest) -> ConsoleResponse:
@@ -270,6 +279,8 @@ class ConsolePages:
                 return await self._replay(visit)
             case ("partners", *_):
                 return await self._partner(visit)
+            case ("what-if", *_):
+                return await self._what_if(visit)
             case ("messages",):
                 return await self._keep_search(visit)
             case ("declarations", form, unit, period):
@@ -296,7 +307,7 @@ class ConsolePages:
                 return await pages.get(name, self._account)(visit)
             case ("sign-in",):
                 return ConsoleResponse(status=303, location="/")
-            case ("replays" | "integration" | "partners", *_):
+            case ("replays" | "integration" | "partners" | "what-if", *_):
                 return await self._show_exchange(visit)
             case ("reports",):
                 return _chosen(visit.asked)
@@ -318,6 +329,8 @@ class ConsolePages:
                 return await self._replay(visit)
             case ("partners", *_):
                 return await self._partner(visit)
+            case ("what-if", *_):
+                return await self._what_if(visit)
             case ("integration", code, *rest):
                 return await self._integration(visit, code, tuple(rest))
         raise refuse_as_absent()
@@ -574,6 +587,15 @@ class ConsolePages:
     async def _partner(self, visit: Visit) -> ConsoleResponse:
         user, asked = visit.session.user, visit.asked
         deed = self.partners.act if asked.method == "POST" else self.partners.show
+        shown = await deed(asked, user, visit.now)
+        if isinstance(shown, str):
+            return ConsoleResponse(status=303, location=shown)
+        return attrs.evolve(self._page(shown.template, visit, dict(shown.said)), status=shown.status)
+
+    async def _what_if(self, visit: Visit) -> ConsoleResponse:
+        user, asked = visit.session.user, visit.asked
+        pages = WhatIfPages(self._journal, self.live, self.trials)
+        deed = pages.act if asked.method == "POST" else pages.show
         shown = await deed(asked, user, visit.now)
         if isinstance(shown, str):
             return ConsoleResponse(status=303, location=shown)

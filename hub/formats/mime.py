@@ -40,7 +40,9 @@ _PARAMETER = re.compile(r';[ \t]*+([!#-:<>-~]++)[ \t]*+=[ \t]*+(?:("(?:[^"\\]|\\
 _PARAMETERS = re.compile(rf"(?:{_PARAMETER.pattern}[ \t]*+)++;?[ \t]*")
 _CRLF = b"\r\n"
 #: The name of a form field.
-_FORM_FIELD = re.compile(rb'\r\ncontent-disposition:[ \t]*form-data;[ \t]*name="([a-z]{1,20})"', re.IGNORECASE)
+_FORM_FIELD = re.compile(
+    rb'\r\ncontent-disposition:[ \t]*form-data;[ \t]*name="([a-z][a-z0-9._-]{0,39})"', re.IGNORECASE
+)
 _OURS = ("content-type", "content-id", "content-transfer-encoding")
 
 

@@ -331,6 +331,10 @@ TERMS: Mapping[str, Term] = {
         phrase("sending to the partner was resumed"),
         phrase("A person resumed sending, or had an unavailable partner tried at once."),
     ),
+    "event/rules-tried": Term(
+        phrase("other rules were tried"),
+        phrase("A person let past messages be judged, or a report be counted, by other rules. Nothing was changed."),
+    ),
     "event/partner-changed": Term(
         phrase("a partner was changed"), phrase("A person changed settings or certificates of the partner.")
     ),
@@ -367,6 +371,10 @@ TERMS: Mapping[str, Term] = {
         phrase("all queued"), phrase("Every chosen delivery is queued or was left alone; partners may still take time.")
     ),
     "plan/cancelled": Term(phrase("cancelled"), phrase("A person cancelled the plan; what it queued stays queued.")),
+    "trial/running": Term(phrase("running"), phrase("The hub is judging the messages again.")),
+    "trial/done": Term(phrase("finished"), phrase("Every message of the search was judged again.")),
+    "trial/cancelled": Term(phrase("cancelled"), phrase("A person cancelled the trial; what it found stays.")),
+    "trial/failed": Term(phrase("failed"), phrase("The trial ended before all messages were judged.")),
     "item/planned": Term(phrase("planned"), phrase("It is chosen and not queued yet.")),
     "item/queued": Term(phrase("queued"), phrase("The plan has put it into the queue again.")),
     "item/left": Term(phrase("left alone"), phrase("It had changed since it was chosen.")),

@@ -195,6 +195,7 @@ def _api(frame: NodeFrame, database: DatabaseParts, pages: ConsolePages) -> ApiR
         now=frame.now,
         test_partner=pages.partners.run_test,
         partners=pages.partners.orders,
+        trials=pages.trials,
         checks=pages.list_checks,
     )
     return ApiResource(ApiService(parts), database.journal)

@@ -22,6 +22,8 @@ _SEEN = {"reason": "x", "seen": ""}
 BODIES: dict[str, object] = {
     "makePlan": ORDER,
     "correctMessage": {"reason": "x", "packet": "<a/>"},
+    "tryRules": {"policy": ["timeout=1s"]},
+    "tryForm": {"form": "", "period": "2026-12"},
     "addPartner": {"code": "vpub"},
     "changePartner": {**_SEEN, "set": ["name=x"]},
     "addPartnerCertificate": {**_SEEN, "certificate": ""},
@@ -50,6 +52,7 @@ def stage(town):
         "tracking": "0193aaaa-0000-7000-8000-000000000001",
         "plan": program.said["id"],
         "partner": "vpub",
+        "trial": "0193aaaa-0000-7000-8000-000000000002",
         "fingerprint": "0123456789abcdef",
         "unit": "H55.13",
         "form": "edoc",

@@ -15,6 +15,7 @@ import attrs
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from hub.config.values import ConsoleSettings, ReplaySettings
+from hub.console.exchange.rule_trials import TrialState
 from hub.console.permissions import Role
 from hub.domain.ids import make_first_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
@@ -27,6 +28,7 @@ from hub.journal.queue.claims import AttemptExchange
 from hub.journal.queue.replay import ReplayChoice
 from hub.journal.queue.replay_rules import PlanState
 from hub.journal.search import MessageFilter
+from hub.language.phrases import phrase
 from hub.node import init_province
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.partner.kept_exchange import keep_exchange
@@ -327,7 +329,26 @@ def make_screen_town(home: Path) -> ScreenTown:
     _sign(made)
     _correct(made)
     _replay(made)
+    _try_rules(made)
     return made
+
+
+def _try_rules(made: ScreenTown) -> None:
+    """Try a policy that demands signed packets. One trial is done, one runs, one has failed."""
+    person = made.browser("minh")
+    person.get("/what-if")
+    assert person.post("/what-if", tries="rules", signature="both").status == 303
+    (done,) = person.pages.trials._trials.values()
+    assert done.changes, done.why
+    runs, failed = (attrs.evolve(done, id=make_first_id(NOW + timedelta(hours=each))) for each in (1, 2))
+    runs.state, runs.left = TrialState.RUNNING, 3
+    failed.state, failed.why, failed.changes = (
+        TrialState.FAILED,
+        phrase("It took longer than {seconds} s.", seconds=600),
+        [],
+    )
+    made.town.trials = [done, runs, failed]
+    made.ids |= {"trial": done.id, "trial-runs": runs.id, "trial-failed": failed.id}
 
 
 def _correct(made: ScreenTown) -> None:

@@ -12,6 +12,7 @@ import attrs
 from hub.console.request import ConsoleResponse
 from hub.formats.spool import Octets
 from hub.security.certificates import hash_certificate
+from tests.conftest import ROOT
 from tests.console.screen_town import ENDED, RUNNING, TRACKING, ScreenTown
 from tests.console_town import Browser, Town
 from tests.pki import authority, pem
@@ -51,6 +52,7 @@ def list_screens(made: ScreenTown) -> Iterator[Screen]:
     yield from _messages(made)
     yield from _replays(made)
     yield from _partners(made)
+    yield from _what_if(made)
     yield from _others()
 
 
@@ -199,6 +201,22 @@ def _partners(made: ScreenTown) -> Iterator[Screen]:
     yield Screen(name="integration", address="/integration/vpub", pictured=True)
     yield Screen(name="integration-fetching", address="/integration/soyte")
     yield Screen(name="readiness", address="/readiness", pictured=True)
+
+
+def _what_if(made: ScreenTown) -> Iterator[Screen]:
+    at = "/what-if"
+    yield Screen(name="what-if", address=at, person="thao")
+    yield Screen(name="what-if-tried", address=f"{at}?q=15/SNV")
+    yield Screen(name="what-if-wrong", address=at, before=at, form={"tries": "rules"}, status=422)
+    yield Screen(name="trial", address=f"{at}/{made.ids['trial']}")
+    yield Screen(name="trial-running", address=f"{at}/{made.ids['trial-runs']}")
+    yield Screen(name="trial-failed", address=f"{at}/{made.ids['trial-failed']}")
+    form = (ROOT / "hub/report/forms/edoc.toml").read_text("utf-8")
+    report: Form = {"tries": "form", "period": ENDED, "file": Octets.of(form.encode())}
+    yield Screen(name="what-if-form-same", address=at, before=at, form=report)
+    other = form.replace('where = { signature = "valid" }', 'where = { signature = "unsigned" }')
+    report = {"tries": "form", "period": ENDED, "file": Octets.of(other.encode())}
+    yield Screen(name="what-if-form", address=at, before=at, form=report)
 
 
 def _others() -> Iterator[Screen]:

@@ -8,13 +8,11 @@ from functools import partial
 from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from twisted.internet.defer import Deferred, execute, succeed
 
 from hub.config import read_config
-from hub.console import edge
 from hub.console.layout import mark_code
 from hub.console.permissions import Role
 from hub.domain.errors import Mistake, Unready
@@ -30,7 +28,7 @@ from hub.store import transactions
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 from tests import homes
-from tests.browsing import chromium, judge, window
+from tests.browsing import answer_from, chromium, judge, window
 from tests.cli.test_cli_partner import KEPT, issue
 from tests.console_town import HOST, Browser, Town
 from tests.pki import authority, pem
@@ -372,21 +370,6 @@ def test_a_partner_is_changed_and_tested_in_a_browser(
     }[language]
     settings, show, why, make, test, look = words
 
-    def answer(route: Any) -> None:
-        asked = urlsplit(route.request.url)
-        place = f"{asked.path}?{asked.query}" if asked.query else asked.path
-        if route.request.method == "POST":
-            sent = edge._form(route.request.headers["content-type"], Octets.of(route.request.post_data_buffer))
-            said = op.post(place, **{"proof": None, **sent["form"]}, file=sent.get("file"))
-        else:
-            said = op.get(place)
-        headers = {**edge.HEADERS, "Content-Type": said.content_type}
-        route.fulfill(
-            status=said.status,
-            body=said.content,
-            headers=headers | ({"Location": said.location} if said.location else {}),
-        )
-
     def seen(page: Any, name: str) -> None:
         if script:  # axe is one
             judge(page)
@@ -399,7 +382,7 @@ def test_a_partner_is_changed_and_tested_in_a_browser(
     with chromium() as browser:
         for width, timeout in ((1280, "9s"), (390, "8s")):
             context = window(browser, width, scheme, java_script_enabled=script)
-            context.route("**/*", answer)
+            context.route("**/*", answer_from(op))
             page = context.new_page()
             page.goto(f"https://{HOST}/partners")
             seen(page, "list")

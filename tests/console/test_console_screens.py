@@ -47,6 +47,7 @@ PREFIXES: dict[str, tuple[str, ...]] = {
     "pages": (),
     "partner_pages": ("partners",),
     "replay_pages": ("replays",),
+    "what_if_pages": ("what-if",),
     "message_views": ("messages", "*"),
 }
 #: Addresses that give a file, or lead elsewhere.

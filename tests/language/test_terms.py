@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from hub.console.exchange.rule_trials import TrialState
 from hub.console.permissions import Role
 from hub.console.standing import EarlyStep
 from hub.console.visible_messages import OpenedContent
@@ -113,6 +114,7 @@ def words() -> Iterator[tuple[str, str]]:
         "concern": Concern,
         "effect": changes.Effect,
         "effect-of-rules": RulesEffect,
+        "trial": TrialState,
         "revocation": RevocationStatus,
         "receive": Receive,
         "content": OpenedContent,

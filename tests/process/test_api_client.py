@@ -126,6 +126,14 @@ def test_a_generated_client_runs_the_stories(hub, client):
     states = {each.recipient: each.state for each in client("messages.get_message", letter.id).deliveries}
     assert states == {"H55.1": "delivered", "H55.12": "dead"}
 
+    # what a stricter signature would change
+    rules = client.model("RulesOrder", policy=["signature=both"], q="15/SNV-VP")
+    trial = client("what_if.try_rules", body=rules, status=202).id
+    until(lambda: client("what_if.get_trial", trial).state != "running", "the trial to end")
+    tried = client("what_if.get_trial", trial)
+    assert (tried.state, tried.judged, tried.effects.to_dict()) == ("done", 1, {"would-refuse": 1})
+    assert [each.problems[0].code for each in tried.changes] == ["packet-unsigned"]
+
     # plan, start, pause, resume and cancel a bulk
     until(lambda: client("messages.list_messages", delivery=models.DeliveryState.DELIVERED).count == 4, "the others")
     bulk = client.model("ReplayOrder", reason="khôi phục", to="vpub", again=True, rate="1/m")

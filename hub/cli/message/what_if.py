@@ -29,14 +29,13 @@ from hub.cli.screen import (
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from hub.domain.model import Message
     from hub.intake.what_if import RejudgedMessage, TriedRules
     from hub.journal.search import MessageFilter
     from hub.report.form.form import Form
     from hub.units.province import Province
 
-#: Messages read with one statement; the newest ones that are judged without `-n`.
-_PAGE, _MOST = 200, 10_000
+#: Messages judged in one transaction; the newest ones that are judged without `-n`.
+_PART, _MOST = 50, 10_000
 
 
 @command(
@@ -141,22 +140,11 @@ def _try_rules(screen: Screen, rules: "TriedRules", most: int, options: dict[str
             total = search.count_messages(tx, wanted, most)
         province = Province.of(config, index)
         with progress_bar(t("Judging")) as tell:
-            changes = _rejudge(engine, province, rules, wanted, most, tally)
-            rows = (_make_row(each) for each in _watch(changes, tally, lambda: tell(tally.judged, total)))
+            changes = _rejudge(engine, province, rules, wanted, most, tally, lambda: tell(tally.judged, total))
+            rows = map(_make_row, changes)
             screen.table(_columns(), rows if screen.json else map(_say_row, rows))
     _tell_tally(screen, tally)
     return bool(tally.effects)
-
-
-def _watch(
-    changes: "Iterator[RejudgedMessage | None]", tally: _RejudgedCount, tell: Any
-) -> "Iterator[RejudgedMessage]":
-    """Yield the changes, and tell the progress after each message."""
-    for each in changes:
-        tell()
-        if each is not None:
-            tally.effects[each.effect] = tally.effects.get(each.effect, 0) + 1
-            yield each
 
 
 def _rejudge(
@@ -166,45 +154,28 @@ def _rejudge(
     wanted: "MessageFilter",
     most: int,
     tally: _RejudgedCount,
-) -> "Iterator[RejudgedMessage | None]":
-    """Judge the newest *most* messages that *wanted* lets through. Yield what would change for each, or None.
+    tell: Any,
+) -> "Iterator[RejudgedMessage]":
+    """Judge the newest *most* messages that *wanted* lets through, and yield those for which something would change.
 
-    Each statement is a transaction of its own, so that a running hub can clean up behind it.
+    Each part is a transaction of its own, so that a running hub can clean up behind it.
     """
-    from hub.intake.what_if import rejudge_message
-
-    for message, content, corrected in _list_packets(engine, wanted, most):
-        if content is None or message.partner not in province.config.partners:
-            tally.left += 1
-            yield None
-            continue
-        tally.judged += 1
-        yield rejudge_message(content, message, province, rules, corrected=corrected)
-
-
-def _list_packets(
-    engine: "sa.Engine", wanted: "MessageFilter", most: int
-) -> "Iterator[tuple[Message, bytes | None, bool]]":
-    """Yield messages, newest first, with their octets (None: not kept, or too many) and whether they are corrected."""
-    from hub.edxml import readable
-    from hub.journal import blobs, search
-    from hub.journal.queue import corrections
+    from hub.intake.rejudging import rejudge_part
     from hub.store import transactions
 
-    before, left = wanted.before, most
+    before, left = None, most
     while left > 0:
         with transactions.read_transaction(engine) as tx:
-            page = attrs.evolve(wanted, before=before)
-            found = list(search.find_messages(tx, page, min(left, _PAGE), newest_first=True))
-            corrected = corrections.find_corrected_messages(tx, [each.id for each in found])
-        for message in found:
-            with transactions.read_transaction(engine) as tx:
-                size = blobs.read_blob_size(tx, message.sha256) if message.size <= readable.LARGEST else None
-                content = blobs.read_blob(tx, message.sha256) if size else None
-            yield message, content, message.id in corrected
-        if len(found) < min(left, _PAGE):
+            part = rejudge_part(tx, province, rules, [wanted], before, min(left, _PART))
+        tally.judged += part.judged
+        tally.left += part.left
+        tell()
+        for each in part.changes:
+            tally.effects[each.effect] = tally.effects.get(each.effect, 0) + 1
+            yield each
+        before, left = part.last, left - _PART
+        if before is None:
             return
-        before, left = found[-1].id, left - len(found)
 
 
 def _make_row(found: "RejudgedMessage") -> dict[str, object]:

@@ -86,10 +86,18 @@ async def _read_choice(
     said = {name: clean_field(form.get(name, ""), LONGEST) for name in (*SEARCH, "id", "to")}
     if not any(said.values()):
         raise FieldUnfit(phrase("Choose by at least one field; everything at once is refused."))
+    if said["to"] and said["to"] not in user.keep_visible(live.config.partners):
+        raise FieldUnfit(phrase("There is no partner {code}.", code=said["to"]))
+    wanted = await read_filters(journal, live, user, said, now)
+    return ReplayChoice.of(wanted, None, said["to"] or None, again=form.get("again") == "1", made_at=now)
+
+
+async def read_filters(
+    journal: Journal, live: Live, user: User, said: Mapping[str, str], now: datetime
+) -> list[MessageFilter]:
+    """Return the filters for the messages that the fields *said* of a search choose and *user* sees. Raises `FieldUnfit`."""
     config = live.config
     names = {code: partner.name for code, partner in user.keep_visible(config.partners).items()}
-    if said["to"] and said["to"] not in names:
-        raise FieldUnfit(phrase("There is no partner {code}.", code=said["to"]))
     plan = await journal.read(plan_search, _read_request(said), names, config.upstream, find_local_day(now))
     for each in plan.unknown:
         match each.field:
@@ -98,10 +106,9 @@ async def _read_choice(
             case "cause":
                 raise FieldUnfit(phrase("“{value}” is no cause; the page of failures has them.", value=each.value))
         raise FieldUnfit(phrase("There is no unit {code}, or there are several.", code=each.value))
-    ids = tuple(said["id"].split())
+    ids = tuple(said.get("id", "").split())
     filters = await journal.read(_limit_filters, user, plan.filters)
-    wanted = [attrs.evolve(each, ids=ids or each.ids) for each in filters]
-    return ReplayChoice.of(wanted, None, said["to"] or None, again=form.get("again") == "1", made_at=now)
+    return [attrs.evolve(each, ids=ids or each.ids) for each in filters]
 
 
 def _limit_filters(tx: Transaction, user: User, filters: Sequence[MessageFilter]) -> list[MessageFilter]:
@@ -163,7 +170,7 @@ def _read_request(said: Mapping[str, str]) -> SearchRequest:
     for wrong in query.wrong:
         raise FieldUnfit(wrong)
     if bool(said["state"]) != bool(query.asked.state) or bool(said["direction"]) != bool(query.asked.direction):
-        raise FieldUnfit(phrase("This search finds no messages that could be replayed."))
+        raise FieldUnfit(phrase("This search finds calls, or nothing: choose a state and a direction of messages."))
     return query.asked
 
 
