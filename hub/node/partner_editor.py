@@ -16,7 +16,7 @@ import attrs
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from hub.config import ANY, Config, is_partner_code, read_config
+from hub.config import ANY, Config, Partner, is_partner_code, read_config
 from hub.config.editing import FileEdit, Value, edit_toml, read_text, write_difference
 from hub.config.files import parse_certificates
 from hub.config.partner_edit import (
@@ -187,13 +187,14 @@ class PartnerEditor:
         if mistakes:
             raise ConfigurationFault(mistakes)
         partner, place = new.partners[code], f"{_show(code)}:"
+        held = old.partners.get(code) if before else Partner(code=code, name=code, certificates=())
         warnings += [each for each in find_grant_warnings(new) if each.path.startswith(place)]
         named = [unit for unit in partner.units if unit != ANY]
         return PartnerEdit(
             code=code,
             files=(*files, FileEdit(self.home / _show(code), before.encode() if before else None, after.encode())),
             diff=tuple(write_difference(before, after, _show(code))),
-            changes=describe_partner_change(old.partners.get(code), partner),
+            changes=describe_partner_change(held, partner),
             warnings=tuple(warnings),
             units=tuple(unit for unit in named if units.canonical(unit) not in units),
         )

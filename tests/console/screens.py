@@ -198,6 +198,13 @@ def _partners(made: ScreenTown) -> Iterator[Screen]:
     known = hash_certificate(made.office.live.config.partners["soyte"].certificates[0])
     yield Screen(name="partner-last-certificate", address=more, before=place, form=form | {"remove": known})
     yield Screen(name="partner-removal", address=f"{place}/removal", before=place, form=form)
+    new: Form = {"code": "motcua", "name": "Một cửa", "units": "H55.84", "policy.transport": "tls"}
+    yield Screen(name="partner-new", address="/partners?add=1")
+    yield Screen(
+        name="partner-new-wrong", address="/partners", before="/partners?add=1", form={"code": "motcua"}, status=422
+    )
+    yield Screen(name="partner-new-plan", address="/partners", before="/partners?add=1", form=new)
+    yield Screen(name="partner-added", address=f"{place}?done=added")
     yield Screen(name="integration", address="/integration/vpub", pictured=True)
     yield Screen(name="integration-fetching", address="/integration/soyte")
     yield Screen(name="readiness", address="/readiness", pictured=True)

@@ -123,6 +123,7 @@ def stage(town: Town, monkeypatch: pytest.MonkeyPatch) -> Stage:
         Place("/integration/vpub", EXCHANGE, OF_NO_UNIT),
         Place("/integration/vpub/kit.zip", EXCHANGE, OF_NO_UNIT),
         Place("/partners", EXCHANGE, EVERY_UNIT),
+        Place("/partners?add=1", RULERS, EVERY_UNIT),
         Place("/what-if", REPLAYING, ALL),
         Place(f"/reports/{REPORT}", EVERYBODY, OF_UNIT),
         Place(f"/reports/{REPORT}/sent_inside", EVERYBODY, OF_UNIT),

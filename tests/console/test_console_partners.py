@@ -278,6 +278,59 @@ def test_a_partner_is_removed_when_it_is_told_what_stays(office: Office) -> None
     assert op.post("/partners/vpcp/removal", seen=fields(op)["seen"]).status == 422, "it is upstream"
 
 
+NEW = {
+    "code": "motcua",
+    "name": "Một cửa",
+    "adapter": "documents",
+    "receive": "push",
+    "url": "https://10.0.0.5/soap/documents",
+    "units": "H55.84",
+    "calls": "none",
+}
+
+
+def test_a_partner_is_added_as_shown(office: Office, tmp_path: Path) -> None:
+    op = office.visit("op")
+    op.get("/partners")
+    assert "/partners?add=1" in op.links()
+    op.get("/partners?add=1")
+    certificate = issue(office.home, tmp_path, "motcua").read_bytes()
+    assert op.post("/partners", **NEW).status == 422, "mutual TLS needs a certificate"
+    assert 'value="Một cửa"' in op.page
+    assert op.post("/partners", **NEW | {"receive": "none"}, file=Octets.of(certificate)).status == 422
+    assert op.post("/partners", **fields(op) | NEW).status == 200, "the certificate that was chosen is kept"
+    assert ("+receive = &#34;push&#34;" in op.page, "H55.84" in op.page) == (True, True)
+    assert "policy.timeout" not in op.page, "only what is set"
+    assert not (office.home / "partners/motcua.toml").exists()
+    shown = fields(op)
+    assert op.post("/partners", **shown | {"reason": ""}).status == 422
+    done = op.post("/partners", **shown | {"reason": "đơn vị mới"})
+    assert done.location == "/partners/motcua?done=added"
+    op.get(done.location)
+    assert "/integration/motcua" in op.links()
+    partner = office.live.config.partners["motcua"]
+    assert (partner.name, partner.calls, len(partner.certificates)) == ("Một cửa", (), 1)
+    (told,) = office.town.told("partner-changed")
+    assert (told["partner"], told["reason"]) == ("motcua", "đơn vị mới")
+    op.get("/partners?add=1")
+    assert op.post("/partners", **shown | {"do": "apply", "reason": "x"}).status == 422, "there is one already"
+    for code in ("", "../x", "hub"):
+        assert op.post("/partners", **NEW | {"code": code, "policy.transport": "tls"}).status == 422, code
+    limited = office.visit("it", partners=("soyte",))
+    limited.get("/partners?add=1")
+    assert limited.post("/partners", **NEW).status == 404
+
+
+def test_a_partner_that_the_hub_refuses_is_not_added(office: Office) -> None:
+    op = office.visit("op")
+    office.verdict = ReloadVerdict(ok=False, mistakes=(Mistake("listen", verbatim("port"), verbatim("free")),))
+    op.get("/partners?add=1")
+    assert op.post("/partners", **NEW | {"policy.transport": "tls"}).status == 200
+    assert op.post("/partners", **fields(op) | {"reason": "x"}).status == 422
+    assert 'role="alert"' in op.page
+    assert not (office.home / "partners/motcua.toml").exists()
+
+
 def test_the_connection_test_tells_each_step(office: Office) -> None:
     op = office.visit("op")
     op.get("/partners/vpub")
@@ -407,3 +460,37 @@ def test_a_partner_is_changed_and_tested_in_a_browser(
             page.get_by_role("heading", name="vpub").wait_for()
             seen(page, "test")
             context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("width", "scheme", "language", "script"), [(1280, "light", "vi", True), (390, "dark", "en", False)]
+)
+def test_a_partner_is_added_in_a_browser(
+    office: Office, tmp_path: Path, width: int, scheme: str, language: str, script: bool
+) -> None:
+    """From the list to the integration page, with and without script."""
+    op = office.visit("op")
+    op.languages = language
+    certificate = issue(office.home, tmp_path, "motcua")
+
+    with chromium() as browser:
+        context = window(browser, width, scheme, java_script_enabled=script)
+        context.route("**/*", answer_from(op, [b"", certificate.read_bytes()]))
+        page = context.new_page()
+        page.goto(f"https://{HOST}/partners")
+        page.locator("a[href='/partners?add=1']").click()
+        page.locator("#code").fill("motcua")
+        for name in ("name", "url", "units"):
+            page.locator(f"[name='{name}']").fill(NEW[name])
+        page.locator("[name=receive]").select_option("push")
+        page.locator("main form button").click()
+        page.get_by_role("alert").wait_for()
+        page.locator("#file").set_input_files(str(certificate))
+        page.locator("main form button").click()
+        page.locator("#reason").fill("đơn vị mới")
+        page.locator("main form button").click()
+        page.get_by_role("status").wait_for()
+        page.get_by_role("status").get_by_role("link").first.click()
+        page.locator("a[href='/integration/motcua/kit.zip']").wait_for()
+    assert "motcua" in office.live.config.partners

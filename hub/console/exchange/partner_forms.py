@@ -25,6 +25,18 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     f"{POLICY}.revocation": ("configured", "require", "allow"),
     f"{POLICY}.transport": ("mutual-tls", "tls", "plain"),
 }
+#: The settings of the form of a new partner, each with its default; "": there is none. The others follow on its page.
+_NEW: Mapping[str, str] = {
+    "name": "",
+    "adapter": "documents",
+    "receive": "none",
+    "url": "",
+    f"{POLICY}.transport": "mutual-tls",
+    "units": "",
+    "services": "documents",
+    "calls": "",
+    "tells": "",
+}
 #: What a setting is for, where its key does not say it.
 _MEANINGS: Mapping[str, Phrase] = {
     "name": phrase("The displayed name."),
@@ -65,6 +77,32 @@ def list_setting_fields(
         )
         for each in settings
     ]
+
+
+def list_new_fields(adapters: Sequence[str], typed: Mapping[str, str]) -> list[SettingField]:
+    """Return the fields of the form of a new partner, but for its code and its certificate."""
+    choices = {**_CHOICES, "adapter": tuple(adapters)}
+    return [
+        SettingField(
+            key=key,
+            value=typed.get(key, ""),
+            default=_NEW[key],
+            choices=choices.get(key, ()),
+            meaning=_MEANINGS.get(key),
+        )
+        for key in _NEW
+    ]
+
+
+def read_typed_partner(form: Mapping[str, str]) -> dict[str, str]:
+    """Return what *form* says of a new partner, by key, with single spaces and at most `LONGEST` characters each."""
+    return {key: " ".join(form.get(key, "").split())[:LONGEST] for key in ("code", *_NEW)}
+
+
+def list_new_assignments(typed: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the settings of a new partner that the person has typed."""
+    said = {key: typed[key] for key in _NEW if typed[key]}
+    return tuple(f"{key}={'' if key == 'calls' and value == NOTHING else value}" for key, value in said.items())
 
 
 def write_field(setting: PartnerSetting) -> str:

@@ -4,7 +4,8 @@ Contains what each page reads and the steps of a change. A change is shown befor
 only while the partner's file is the one that the person saw, recorded with its reason, and taken back if the hub
 refuses it. Contains no HTTP, no TOML and no SQL.
 
-    /partners                       the partners that the user sees
+    /partners                       the partners that the user sees; with `add=1` the form of a new one, by POST its plan
+                                    and, with `do=apply`, the addition
     /partners/CODE                  one partner
     /partners/CODE/test             by POST: the connection test
     /partners/CODE/settings         the form of its settings; by POST the plan, and with `do=apply` the change
@@ -26,9 +27,12 @@ from hub.config.partner_edit import PartnerLook, PartnerOrder
 from hub.console.exchange import overview_page
 from hub.console.exchange.partner_forms import (
     REASON,
+    list_new_assignments,
+    list_new_fields,
     list_setting_fields,
     make_settings_order,
     name_group,
+    read_typed_partner,
     read_typed_settings,
     write_field,
 )
@@ -80,7 +84,8 @@ class _Wanted:
     """One change that a form asks for."""
 
     code: str
-    kind: str  #: the last piece of the page's address
+    name: str  #: the displayed name of the partner
+    kind: str  #: the last piece of the page's address; "": the partner is new
     title: Phrase
     order: PartnerOrder
     kept: Mapping[str, str]  #: fields that the page with the plan sends again
@@ -110,6 +115,9 @@ class PartnerPages:
     async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> PartnerPage:
         """Return the page for a GET request."""
         match asked.path[1:]:
+            case () if asked.query.get("add") == "1":
+                _require_adding(user)
+                return self._ask_new({})
             case ():
                 return await self._list(user, now)
             case (code,) if user.sees_partner(code):
@@ -122,6 +130,9 @@ class PartnerPages:
     async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> PartnerPage | str:
         """Do what a form asks. Return the address of the next page, or the page that says what comes or why not."""
         match asked.path[1:]:
+            case ():
+                _require_adding(user)
+                return await self._add(asked, user, now)
             case (code, "test") if user.sees_partner(code):
                 return await self._test(code, now)
             case (code, "settings" | "certificates" | "removal" as kind):
@@ -137,6 +148,7 @@ class PartnerPages:
         said = {
             "partners": list(partners.values()),
             "states": states,
+            "manages": user.may(Permission.MANAGE_PARTNERS),
             "trusted": [attrs.evolve(each, partners=_keep_seen(user, each.partners)) for each in trusted],
         }
         return PartnerPage("partners", said)
@@ -211,32 +223,68 @@ class PartnerPages:
         """Show the plan of a change, or make it."""
         look = await self.orders.look(code, now)
         wanted = await self._read_wanted(asked, code, kind, look, now)
+        return await self._carry_out(asked, wanted, user, now)
+
+    async def _add(self, asked: ConsoleRequest, user: User, now: datetime) -> PartnerPage | str:
+        """Show the plan of a new partner, or add it."""
+        typed = read_typed_partner(asked.form)
+        if not user.sees_partner(typed["code"]):
+            raise refuse_as_absent()
+        content = asked.file.read() if asked.file else asked.form.get("pem", "").encode()
+        wanted = _Wanted(
+            code=typed["code"],
+            name=typed["name"],
+            kind="",
+            title=phrase("Add a partner"),
+            order=PartnerOrder(new=True, assignments=list_new_assignments(typed), added=content[:CERTIFICATE] or None),
+            kept=typed | {"pem": _write_pem(content[:CERTIFICATE])},
+            seen="",
+            reason=_read_reason(asked.form),
+        )
+        return await self._carry_out(asked, wanted, user, now)
+
+    async def _carry_out(self, asked: ConsoleRequest, wanted: _Wanted, user: User, now: datetime) -> PartnerPage | str:
+        code = wanted.code
         try:
             judged = await self.orders.judge(code, wanted.order, wanted.seen, now)
             wrong = _find_missing(wanted, judged, asked) if asked.form.get("do") == "apply" else None
             if wrong is not None or asked.form.get("do") != "apply":
-                return self._confirm(wanted, judged, look, wrong=wrong)
+                return self._confirm(wanted, judged, wrong=wrong)
             await self.orders.make(judged, by=user.name, reason=wanted.reason, now=now)
         except OrderRefused as refused:
             match refused.refusal:
-                case OrderRefusal.STALE:
+                case OrderRefusal.STALE if not wanted.order.new:
                     return await self._refuse_stale(wanted, await self.orders.look(code, now), now)
                 case OrderRefusal.LAST:
-                    return self._confirm(wanted, None, look, last=refused.flaws[0][1])
+                    return self._confirm(wanted, None, last=refused.flaws[0][1])
                 case OrderRefusal.UNWRITABLE:
                     raise _refuse_unwritable(refused) from refused
             return await self._refuse(wanted, refused.flaws, now)
-        return build_page_path("partners") if judged.edit.removed else build_page_path("partners", code, done="1")
+        if judged.edit.removed:
+            return build_page_path("partners")
+        return build_page_path("partners", code, done="added" if wanted.order.new else "1")
+
+    def _ask_new(self, typed: Mapping[str, str], wrong: Sequence[Flaw] = ()) -> PartnerPage:
+        """Return the form of a new partner."""
+        said = {
+            "code": typed.get("code", ""),
+            "fields": list_new_fields(adapters.list_adapter_names(), typed),
+            "pem": typed.get("pem", ""),
+            "wrong": wrong,
+        }
+        return PartnerPage("partner_new", said, 422 if wrong else 200)
 
     async def _read_wanted(
         self, asked: ConsoleRequest, code: str, kind: str, look: PartnerLook, now: datetime
     ) -> _Wanted:
         form = asked.form
+        partner = look.config.partners.get(code)
         common = {
             "code": code,
+            "name": "" if partner is None else partner.name,
             "kind": kind,
             "seen": form.get("seen", ""),
-            "reason": replace_controls(" ".join(form.get("reason", "").split()))[:REASON],
+            "reason": _read_reason(form),
         }
         if kind == "removal":
             return _Wanted(**common, title=phrase("Remove the partner"), order=PartnerOrder(leaves=True), kept={})
@@ -258,17 +306,17 @@ class PartnerPages:
         self,
         wanted: _Wanted,
         judged: JudgedOrder | None,
-        look: PartnerLook,
         *,
         last: Phrase | None = None,
         wrong: Phrase | None = None,
     ) -> PartnerPage:
         """Return the page that shows the plan before it is made. Without a plan it asks whether the *last* one may go."""
-        partner = look.config.partners.get(wanted.code)
+        new = wanted.order.new
         said = {
             "code": wanted.code,
-            "name": "" if partner is None else partner.name,
-            "action": build_page_path("partners", wanted.code, wanted.kind),
+            "name": wanted.name,
+            "new": new,
+            "action": build_page_path("partners", *(() if new else (wanted.code, wanted.kind))),
             "title_of": wanted.title,
             "edit": None if judged is None else judged.edit,
             "kept": wanted.kept,
@@ -288,6 +336,8 @@ class PartnerPages:
         status: int = 422,
     ) -> PartnerPage:
         """Return the page that says why the change is not possible. Nothing was written."""
+        if wanted.order.new:
+            return self._ask_new(wanted.kept, wrong)
         if wanted.kind == "settings":
             return await self._ask_settings(wanted.code, now, wanted.kept, wrong, status)
         said = {"code": wanted.code, "title_of": wanted.title, "wrong": wrong}
@@ -328,6 +378,16 @@ def _require_managing(user: User, code: str) -> None:
     """Check that the user may change the partner *code*. Raises `RequestRefused`, as for a page that does not exist."""
     if not user.may(Permission.MANAGE_PARTNERS) or not user.sees_partner(code):
         raise refuse_as_absent()
+
+
+def _require_adding(user: User) -> None:
+    """Check that the user may add a partner. Raises `RequestRefused`, as for a page that does not exist."""
+    if not user.may(Permission.MANAGE_PARTNERS):
+        raise refuse_as_absent()
+
+
+def _read_reason(form: Mapping[str, str]) -> str:
+    return replace_controls(" ".join(form.get("reason", "").split()))[:REASON]
 
 
 def _refuse_unwritable(refused: OrderRefused) -> RequestRefused:
