@@ -91,9 +91,9 @@ def stamp(
     if "v2" in names:
         issuer = load(named or tsa.certificate)
         name = certificates.GeneralName(name="directory_name", value=issuer.issuer)
-        serial = {"issuer": [name], "serial_number": issuer.serial_number}
+        numbered = {"issuer": [name], "serial_number": issuer.serial_number}
         new = tsp.SigningCertificateV2(
-            {"certs": [{"cert_hash": hashlib.sha256(der).digest(), "issuer_serial": serial}]}
+            {"certs": [{"cert_hash": hashlib.sha256(der).digest(), "issuer_serial": numbered}]}
         )
         attributes.append(cms.CMSAttribute({"type": "signing_certificate_v2", "values": [new]}))
     covered = cms.CMSAttributes(attributes)

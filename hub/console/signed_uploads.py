@@ -56,8 +56,8 @@ class SignedUploads:
     ) -> str:
         """Record what an official has signed. Return the registry's code of the unit.
 
-        *accept*: runs the step that accepts the file, in a transaction; it gets that code, too. Raises `Rejected`: `report-not-closed`, and as
-        `accept_signed_report` and `accept_signed_pdf` do; `RequestRefused`.
+        *accept*: runs the step that accepts the file, in a transaction; it gets that code, too. Raises `Rejected`:
+        `report-not-closed`, and as `accept_signed_report` and `accept_signed_pdf` do; `RequestRefused`.
         """
         found = await self._read(upload, standing.read_given_revision)
         if found is None:

@@ -162,6 +162,7 @@ def _stamps(unsigned: etree._Element, value: etree._Element) -> tuple[TimeStamp,
         )
         raise Unverified("signature-incomplete", told)
     named = {_UNSIGNED: {"Id"}, _UNSIGNED_OF_SIGNATURE: {"Id"}, _STAMP: {"Id"}, _TOKEN: {"Id", "Encoding"}}
+    named[_FORM_OF_STAMP] = {"Algorithm"}
     found = []
     for each in properties:
         if each.tag != _STAMP:
@@ -173,7 +174,9 @@ def _stamps(unsigned: etree._Element, value: etree._Element) -> tuple[TimeStamp,
         token = _only(each, _TOKEN, method)
         if token.get("Encoding", min(_ENCODINGS)) not in _ENCODINGS:
             raise Unverified("signature-incomplete", phrase("a time stamp in another encoding than DER"))
-        if any({*one.attrib} - named[str(one.tag)] for one in (unsigned, properties, each, token)):
+        if any(
+            {*one.attrib} - named[str(one.tag)] for one in (unsigned, properties, *each.iter("*")) if one.tag in named
+        ):
             raise Unverified("signature-incomplete", phrase("a time stamp with an attribute that is not known"))
         form = CanonicalForm(exclusive=False) if method is None else xmldsig.read_canonical_form(method, DIALECT)
         if len(token.text or "") > 2 * time_stamps.LARGEST:

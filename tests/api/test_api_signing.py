@@ -104,6 +104,7 @@ def test_a_second_person_signs_the_document_of_the_first_and_a_time_stamp_is_tol
     assert [revision[name]["official"] for name in ("drafting", "signing")] == ["binh", "an"]
 
 
+@pytest.mark.slow
 def test_a_signed_pdf_is_taken_too(town, program):
     town.now = datetime.now(UTC)  # a tool for PDF writes its own time
     authority = pki.authority("Persons", town.now)

@@ -237,13 +237,14 @@ def test_a_token_that_proves_nothing_is_refused(make, wanted, why):
         ({"more": "words"}, "signature-incomplete"),
         ({"encoding": ' Encoding="http://uri.etsi.org/01903/v1.2.2#PER"'}, "signature-incomplete"),
         ({"encoding": ' says="9"'}, "signature-incomplete"),
+        ({"told": f'{INCLUSIVE}" says="9'}, "signature-incomplete"),
         ({"encoding": ' Id="props"'}, "signature-invalid"),
         ({"make": lambda _value: b"\0" * (65 << 10)}, "stamp-invalid"),
         ({"make": lambda _value: b"\0" * (130 << 10)}, "stamp-invalid"),
     ],
     ids=[
         *("wrong form", "wrong default", "comments", "four", "none", "counter-signature", "LT", "XML token", "text"),
-        *("encoding", "attribute", "same Id", "large", "huge"),
+        *("encoding", "attribute", "attribute of the form", "same Id", "large", "huge"),
     ],
 )
 def test_what_is_no_time_stamp_of_the_signature_is_refused(said: dict[str, Any], wanted: str):
