@@ -1,9 +1,12 @@
 """Chromium, as a person of the province uses it: wide or narrow, light or dark.  Pages are judged by axe."""
 
+import asyncio
+import atexit
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,17 +21,63 @@ from tests.conftest import cannot_be_had
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 
 
+class _Kept:
+    """One Playwright and one Chromium a process, for every test that needs no words on the command line: a start takes a second of CPU."""
+
+    def __init__(self) -> None:
+        sync_api = pytest.importorskip("playwright.sync_api")
+        found = shutil.which("chromium") or shutil.which("chromium-browser")
+        if found is None:
+            cannot_be_had("Chromium", "it is not installed; Debian: apt-get install chromium")
+        self._found = found
+        self._play = sync_api.sync_playwright().start()
+        self._loop = asyncio._get_running_loop()
+        self._browser = self.launch()
+        asyncio._set_running_loop(None)
+        atexit.register(self.close)
+
+    def launch(self, *words: str, env: dict[str, str] | None = None) -> Any:
+        return self._play.chromium.launch(executable_path=self._found, args=["--no-sandbox", *words], env=env)
+
+    def close(self) -> None:
+        with self.entered():
+            self._play.stop()
+
+    def browser(self) -> Any:
+        if not self._browser.is_connected():
+            self._browser = self.launch()
+        return self._browser
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Let Playwright's event loop be the running one, and none outside: else `asyncio.run` of other tests would refuse to run."""
+        before = asyncio._get_running_loop()
+        asyncio._set_running_loop(self._loop)
+        try:
+            yield
+        finally:
+            asyncio._set_running_loop(before)
+
+
+_keep = cache(_Kept)
+
+
 @contextmanager
 def chromium(*words: str, env: dict[str, str] | None = None) -> Iterator[Any]:
-    """Start Chromium, with more *words* on its command line, in the environment *env*."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        cannot_be_had("Chromium", "it is not installed; Debian: apt-get install chromium")
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=found, args=["--no-sandbox", *words], env=env)
-        yield browser
-        browser.close()
+    """Give Chromium: the one of this process; with more *words* on its command line, or in the environment *env*, one of its own."""
+    kept = _keep()
+    with kept.entered():
+        own = bool(words or env)
+        browser = kept.launch(*words, env=env) if own else kept.browser()
+        opened = list(browser.contexts)
+        try:
+            yield browser
+        finally:
+            for context in browser.contexts:
+                if context not in opened:
+                    context.close()
+            if own:
+                browser.close()
 
 
 def window(browser: Any, width: int, scheme: str, **more: Any) -> Any:
