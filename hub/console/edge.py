@@ -1,7 +1,7 @@
 """Connects the console to HTTP on the admin port: header fields, cookies, bodies. Does not make pages.
 
 Every answer, including refusals, carries the same security header fields: it runs no script, cannot be framed and loads
-nothing from elsewhere. Only the signing page runs a script, the hub's own.
+nothing from elsewhere. Only the signing page and the page of a replay plan run a script, the hub's own.
 """
 
 import re
@@ -49,6 +49,8 @@ HEADERS = {
 }
 #: The policy of the signing page: its script may connect to the hub, for the file to sign, and to the signing tool.
 SIGNING_POLICY = f"{HEADERS[_POLICY]}; script-src 'self'; connect-src 'self' {signing_tool.ORIGIN}"
+#: The policy of a page that loads itself again: its script may connect to the hub only.
+LIVE_POLICY = f"{HEADERS[_POLICY]}; script-src 'self'; connect-src 'self'"
 #: Maximum octets of a body; and of a body with a file, which only a signed-in user may send.
 LIMIT, LARGEST = 64 * 1024, (8 << 20) + 64 * 1024
 #: Requests answered at a time. A waiting request keeps a file descriptor open, and the SOAP port needs some too.
@@ -291,6 +293,8 @@ def _write_head(request: Any, answer: ConsoleResponse) -> None:
         request.setHeader(name, value)
     if answer.scripted:
         request.setHeader(_POLICY, SIGNING_POLICY)
+    if answer.live:
+        request.setHeader(_POLICY, LIVE_POLICY)
     request.setHeader("Content-Type", answer.content_type)
     request.setHeader("Cache-Control", "private, max-age=31536000, immutable" if answer.lasting else "no-store")
     size = answer.size if answer.stored is not None else len(answer.content)

@@ -1,7 +1,7 @@
 """Renders the pages of the console: templates, languages, links. Contains no texts, no sessions and no journal.
 
-A page has no inline style and no inline script. It loads only the style sheet and the icon; the signing page also loads
-its script.
+A page has no inline style and no inline script. It loads only the style sheet and the icon; the signing page and the page of
+a replay plan also load a script.
 """
 
 import hashlib
@@ -33,6 +33,7 @@ BESIDE = {
     "style.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "signing.js": "text/javascript; charset=utf-8",
+    "live.js": "text/javascript; charset=utf-8",
 }
 
 
@@ -221,4 +222,5 @@ _TEMPLATES.globals |= {
     "TIME": ColumnKind.TIME,
     "style": _name_version("style.css"),
     "script": _name_version("signing.js"),
+    "live_script": _name_version("live.js"),
 }

@@ -569,7 +569,7 @@ class ConsolePages:
         if isinstance(shown, str):
             return ConsoleResponse(status=303, location=shown)
         said = {**shown.said, "error_help": help_pages.name_error_help}
-        return attrs.evolve(self._page(shown.template, visit, said), status=shown.status)
+        return attrs.evolve(self._page(shown.template, visit, said), status=shown.status, live=shown.live)
 
     async def _integration(self, visit: Visit, code: str, rest: tuple[str, ...]) -> ConsoleResponse:
         """Show what the developers of a partner need, or make it a file."""
@@ -1108,6 +1108,7 @@ class ConsolePages:
         return {
             "hub": self.live.config.name,
             "here": asked.here,
+            "place": asked.path or ("",),
             "visitor": visit.session.user if visit else None,
             "opens": partial(access.may_open, visit.session.user) if visit else None,
             "proof": sessions.make_form_proof(word) if word else "",

@@ -76,6 +76,7 @@ class ConsoleResponse:
     lasting: bool = False  #: whether the browser may cache it for a year
     #: whether the page runs the signing script, which connects to the signing tool of `signing_tool`
     scripted: bool = False
+    live: bool = False  #: whether the page runs the script that loads it again
     fields: Mapping[str, str] = attrs.field(factory=dict)  #: further header fields
 
 

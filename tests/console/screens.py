@@ -156,7 +156,6 @@ def _replays(made: ScreenTown) -> Iterator[Screen]:
     yield Screen(name="replay-new-wrong", address="/replays", before="/replays/new", form=new, status=422)
     for state in ("planning", "planned", "running", "paused", "cancelled", "finished", "awaiting"):
         yield Screen(name=f"replay-{state}", address=f"/replays/{ids[state]}", pictured=state == "running")
-    yield Screen(name="replay-live", address=f"/replays/{ids['running']}?live=1")
     yield Screen(name="replay-approver", address=f"/replays/{ids['awaiting']}", person="hanh")
     place = f"/replays/{ids['cancelled']}"
     late: Form = {"do": "resume"}

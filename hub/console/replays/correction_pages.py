@@ -42,6 +42,7 @@ class ReplayPage:
     template: str
     said: Mapping[str, object]
     status: int = 200
+    live: bool = False  #: a script keeps it fresh
 
 
 class FieldUnfit(Exception):

@@ -6,7 +6,7 @@ Contains the fields of the forms, and what each page reads. Reading an order and
     /replays[?before=ID]                 the plans, newest first
     /replays/new?FIELD=VALUE…            the form for a new plan, filled in with the fields of a search
     /replays                             by POST: makes the plan; the hub chooses its deliveries
-    /replays/ID[?after=NUMBER][&live=1]  one plan; live: the page loads itself again
+    /replays/ID[?after=NUMBER]           one plan; while it is carried out, a script keeps the page fresh
     /replays/ID                          by POST, with `do`: start, pause, resume, cancel, approve
     /replays/ID/compare                  the packet of a correction beside that of the original
     /replays/correct/MESSAGE             the packet of a message in a text area; by POST plans its correction
@@ -26,6 +26,7 @@ from hub.console.request import ConsoleRequest, refuse_as_absent
 from hub.console.users import User
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.fair_queue import CONSOLE
+from hub.domain.model import DeliveryState
 from hub.journal.queue import replay_plans
 from hub.journal.queue.replay_plans import KeyReused, SamePerson
 from hub.journal.queue.replay_rules import ACTIVE, PLAN, PlanState, PlanUnmovable
@@ -39,6 +40,8 @@ from hub.units.live import Live
 PLANS, ITEMS = 50, 100
 #: Addresses that are no plan's.
 _NO_PLANS = frozenset({"new", "correct"})
+#: States of a queued delivery that the hub will change by itself.
+_UNDER_WAY = frozenset({DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.HELD, DeliveryState.FETCHED})
 #: Fields of the form for a new plan.
 FIELDS = (*SEARCH, "id", "to", "again", "reason", "rate", "stop_after", "key")
 
@@ -95,6 +98,10 @@ class ReplayPages:
 
     def _ask(self, user: User, given: Mapping[str, str], wrong: Phrase | None = None) -> ReplayPage:
         fields = {name: given.get(name, "")[:REASON] for name in FIELDS}
+        if "again" not in given and fields["delivery"] == DeliveryState.DELIVERED:
+            fields["again"] = "1"  # a search of what was delivered
+        if "to" not in given and fields["sent_to"] in self._live.config.partners:
+            fields["to"] = fields["sent_to"]  # a search of what one partner gets
         said = {
             "fields": fields | {"key": fields["key"] or self._word()},
             "wrong": wrong,
@@ -131,14 +138,13 @@ class ReplayPages:
     ) -> ReplayPage:
         after = asked.query.get("after", "")
         try:
-            place = int(after) if after.isdecimal() else 0
+            place = int(after) if after.isdecimal() and len(after) < 10 else 0
             seen = await self._journal.read(replay_orders.read_shown_plan, user, plan_id, place, ITEMS)
         except KeyError:
             raise refuse_as_absent() from None
         plan = seen.plan
-        shown = {name: value for name, value in asked.query.items() if name in {"after", "live"}}
         more = seen.items[-1].number if len(seen.items) == ITEMS else None
-        live = asked.query.get("live") == "1" and plan.state in ACTIVE
+        goes_on = plan.state in (*ACTIVE, PlanState.AWAITING) or not _UNDER_WAY.isdisjoint(seen.results)
         said = {
             "plan": plan,
             "results": seen.results,
@@ -149,14 +155,13 @@ class ReplayPages:
                 for what in STEPS
                 if may_press(user, what, corrects=plan.corrects is not None) and (plan.state, STEPS[what]) in PLAN
             ],
-            "active": plan.state in ACTIVE,
-            "live": live,
-            "here_again": layout.build_page_path("replays", plan.id, **shown),
-            "live_address": layout.build_page_path("replays", plan.id, **shown | {"live": None if live else "1"}),
+            "goes_on": goes_on,
+            "at": self._now(),
+            "here_again": layout.build_page_path("replays", plan.id, after=str(place) if place else None),
             "more": layout.build_page_path("replays", plan.id, after=str(more)) if more else None,
-            "first": layout.build_page_path("replays", plan.id) if after else None,
+            "first": layout.build_page_path("replays", plan.id) if place else None,
         }
-        return ReplayPage("replay", said, status)
+        return ReplayPage("replay", said, status, live=goes_on)
 
     async def _steer(self, asked: ConsoleRequest, user: User, plan_id: str, now: datetime) -> ReplayPage | str:
         what = asked.form.get("do", "")
