@@ -1,5 +1,6 @@
 """A report is signed in Chromium: with the signing tool on the official's computer, with what goes wrong there, and without script."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from tests.browsing import chromium, judge, window
 from tests.officials import by_signxml
 from tests.pki import authority
 from tests.process.test_console_port import PASSWORD, appoint, ready
+from tests.signed_pdfs import by_pyhanko
 from tests.signing_tool import signing_tool
 
 pytestmark = pytest.mark.slow
@@ -37,7 +39,7 @@ def person(hub):
 def open_page(hub, browser, month, **more):
     """Sign in, and open the signing page of a month."""
     page = window(browser, 390, "light", **more).new_page()
-    page.goto(f"{hub.admin}/signing/edoc/H55.13/{YEAR}-{month}")
+    page.goto(f"{hub.admin}/signing/edoc/H55.13/{YEAR}-{month:02}")
     page.get_by_label("Tên người dùng").fill("chi")
     page.get_by_label("Mật khẩu").fill(PASSWORD)
     page.keyboard.press("Enter")
@@ -89,11 +91,26 @@ def test_a_report_is_signed_with_the_tool_and_without_script(hub, person, tmp_pa
             without.get_by_label("Tệp XML hoặc PDF đã ký").set_input_files(tmp_path / "signed.xml")
             without.get_by_role("button", name="Nộp bản đã ký").click()
             without.get_by_text("Bản lần 1: đã ký.").wait_for()
+
+            for script, month in ((True, 9), (False, 8)):
+                paper = open_page(hub, browser, month, java_script_enabled=script, accept_downloads=True)
+                with paper.expect_download():  # the figures are fixed from the first download on
+                    paper.get_by_role("button", name="Tải XML để ký").click()
+                paper.reload()
+                with paper.expect_download() as download:
+                    paper.get_by_role("link", name="Tải PDF để ký").click()
+                download.value.save_as(tmp_path / "report.pdf")
+                with ThreadPoolExecutor(1) as elsewhere:  # pyHanko runs an event loop, and here Playwright's runs
+                    signed = elsewhere.submit(by_pyhanko, (tmp_path / "report.pdf").read_bytes(), person).result()
+                (tmp_path / "signed.pdf").write_bytes(signed)
+                paper.get_by_label("Tệp XML hoặc PDF đã ký").set_input_files(tmp_path / "signed.pdf")
+                paper.get_by_role("button", name="Nộp bản đã ký").click()
+                paper.get_by_text("Bản lần 1: đã ký.").wait_for()
     with chromium() as browser:
         page = open_page(hub, browser, 12)
         page.get_by_role("button", name="Ký và nộp").click()
         page.get_by_text("không trả lời trên máy này").wait_for()
-    for month in (10, 11):
+    for month in ("08", "09", 10, 11):
         (state,) = hub.cli("report", "state", "H55.13", f"{YEAR}-{month}", "--json")
         assert (state["state"], state["signing"]["official"]) == ("signed", "an")
     assert SIGNING_POLICY.count("connect-src 'self' wss://127.0.0.1:8987") == 1
