@@ -12,9 +12,9 @@ from hub.config import Partner
 from hub.console import access, message_list, reading
 from hub.console.exchange import events_page, failures_page
 from hub.console.replays import replay_pages
-from hub.domain.model import DeliveryState, Event, Problem, Receive
+from hub.domain.model import DeliveryState, Event, Fact, Problem, Receive
 from hub.edxml.sample import make_sample_packet
-from hub.journal import events
+from hub.journal import events, facts
 from hub.language.languages import Language
 from hub.store import transactions
 from tests import pki
@@ -188,6 +188,19 @@ def test_a_report_is_read_down_to_the_facts_of_a_cell(town, program):
     program.get("/reports/edoc/H55.13/2026-12/cells/sent_inside")
     assert (program.said["value"], [each["message"] for each in program.said["items"]]) == (1, [message])
     assert program.get("/reports/edoc/H55.13/2026-12/cells/nothing").status == 404
+    fact = Fact(
+        unit="H55.13.1", service="dossiers", key="k", milestone="received", at=NOW, message=message,
+        day=NOW.date(), attributes=(("field", "HT"),),
+    )  # fmt: skip
+    with transactions.write_transaction(town.engine) as tx:
+        facts.record_facts(tx, [fact])
+    program.get("/reports/ii06a/H55.13.1/2026-12")
+    assert [row["path"] for row in program.said["report"]["divided"]["rows"]] == [["HT"]]
+    cell = "/reports/ii06a/H55.13/2026-12/cells/received"
+    program.get(f"{cell}?of=H55.13.1&row=ht")
+    assert (program.said["value"], [each["message"] for each in program.said["items"]]) == (1, [message])
+    assert program.get(f"{cell}?of=H55.13.1&row=CT").status == 404
+    assert program.get(f"{cell}?of=H55.13&row=HT").status == 404
     for kind in ("csv", "json", "html", "xml"):
         answer = program.get(f"/reports/edoc/H55.13/2026-12/file?format={kind}")
         assert answer.filename == f"edoc_H55.13_2026-12.{kind}"

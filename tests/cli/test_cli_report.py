@@ -42,7 +42,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             message |= {"service": "documents", "kind": "document", "state": "accepted", "sha256": "0" * 64, "size": 1}
             tx.execute(sa.insert(tables.message), message)
             fact = Fact(unit=code, service="documents", key="1", milestone="sent", at=now, message=f"m {code}")
-            journal_facts.record_facts(tx, [fact])
+            dossier = Fact(
+                unit=code,
+                service="dossiers",
+                key=f"S-{code}",
+                milestone="received",
+                at=now,
+                message=f"m {code}",
+                attributes=(("field", code[-2:]),),
+            )
+            journal_facts.record_facts(tx, [fact, dossier])
     engine.dispose()
     return home
 
@@ -55,6 +64,19 @@ def typed(home: Path) -> Type:
         return CliRunner(env={"LANG": lang}).invoke(lienthong, ["-c", str(home / "hub.toml"), *map(str, words)])
 
     return run
+
+
+def test_a_number_in_the_row_of_a_field_is_explained(typed: Type) -> None:
+    words = ("report", "H55.13.1", PERIOD, "--form", "ii06a")
+    said = json.loads(typed(*words, "--format", "json").output)["divided"]
+    assert (said["by"], [row["path"] for row in said["rows"]]) == (["field"], [[".1"]])
+    explained = typed("--json", *words, "--explain", "received", "--row", ".1")
+    assert [json.loads(line)["key"] for line in explained.output.splitlines()] == ["S-H55.13.1"]
+    assert typed(*words, "--row", ".1").exit_code == 2
+    for row in ("HT", "", ".1|.1"):
+        done = typed(*words, "--explain", "received", "--row", row)
+        assert done.exit_code == 4, row
+        assert row in done.output
 
 
 def test_every_format_has_the_same_cells(typed: Type, tmp_path: Path) -> None:

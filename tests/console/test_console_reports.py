@@ -107,6 +107,39 @@ def test_a_number_opens_to_facts_to_the_message_to_the_bytes(an, town):
     assert an.get(f"/messages/{message}/receipt").content == b"<receipt 2/>"
 
 
+def test_a_number_in_the_row_of_a_field_opens_to_the_dossiers_of_the_field(an, town):
+    messages = [town.take(number, "H55.13.1") for number in (1, 2, 3)]
+    told = zip(messages, ("HT", "ht", "ĐĐ|1"), strict=True)
+    made = [
+        Fact(
+            unit="H55.13.1", service="dossiers", key=f"k{place}", milestone="received", at=NOW, message=message,
+            day=NOW.date(), attributes=(("field", field), ("field_name", f"Lĩnh vực {field}")),
+        )
+        for place, (message, field) in enumerate(told)
+    ]  # fmt: skip
+    with transactions.write_transaction(town.engine) as tx:
+        journal_facts.record_facts(tx, made)
+    own = f"/reports/ii06a/H55.13.1/{PERIOD}"
+    an.get(own)
+    assert re.findall(r'data-row="([^"]*)"', an.page) == ["HT", "ĐĐ/1"]
+    assert '<th scope="col" rowspan="3">Lĩnh vực</th>' in an.page
+    assert an.get(f"{own}/received_direct?row=HT").status == 200
+    assert facts(an) == messages[:2]
+    assert '<p class="figure"><strong>2</strong>' in an.page
+    assert "· Lĩnh vực" in an.page
+    for link in [link for link in map(unescape, an.links()) if "row=" in link]:
+        assert an.get(link).status == 200, link
+    above = f"/reports/ii06a/H55.13/{PERIOD}"
+    an.get(above)
+    assert 'data-unit="H55.13.1" data-row="HT"' in an.page
+    assert f'<a href="{own}">' in an.page, "a unit's heading leads to its own report"
+    an.get(f"{above}/received_direct?unit=H55.13.1&row=%C4%90%C4%90%2F1")
+    assert facts(an) == messages[2:]
+    for wrong in ("row=CT", "row=beyond", "row=", "row=HT%7CHT", "unit=H55.13&row=HT", "unit=H55&row=HT"):
+        assert an.get(f"{above}/received_direct?{wrong}").status == 404, wrong
+    assert an.get(f"{REPORT}/sent?row=HT").status == 404, "a form that does not divide rows"
+
+
 @pytest.mark.slow
 def test_every_cell_of_every_form_opens_to_facts_that_add_up_to_it(town):
     operator = signed_in(town, "op", role=Role.OPERATOR)

@@ -255,14 +255,18 @@ def _explain(
 
     Of a large report they are printed as they are found, and not compared with the closing.
     """
+    from hub.report.counting import table
     from hub.report.counting.division import read_address
     from hub.workload import facts_behind
 
     row, divided = of
+    values = None if divided is None else read_address(divided)
     try:
-        source = asked.narrow_row(row, None if divided is None else read_address(divided))
+        source = asked.narrow_row(row, values)
     except KeyError:
-        raise CommandStop(t("the report has no row {row}", row=divided or row), NOT_FOUND) from None
+        raise CommandStop(
+            t("the report has no row {row}", row=row if divided is None else divided), NOT_FOUND
+        ) from None
     try:
         if facts_behind.can_page(source, column) and facts_behind.counts_many_facts(source, facts_behind.LARGE):
             screen.note(t("The report counts very many facts; they are not compared with the closing."))
@@ -273,6 +277,8 @@ def _explain(
         keys = ", ".join(each.key for each in asked.form.columns)
         raise click.UsageError(t("no column {column}: {keys}", column=column, keys=keys)) from None
     with opened as behind:
+        if values is not None and table.find_row(behind.gathered.report, row, values) is None:
+            raise CommandStop(t("the report has no row {row}", row=divided), NOT_FOUND)
         _warn(screen, behind.gathered.differences)
         _print_rows(screen, tx, behind.facts())
 
