@@ -152,7 +152,7 @@ _FIND_CUT = """() => {
 #: Takes away each row and item of a list that brings no kind of element that an earlier one has not.
 _LEAVE_ONE_OF_A_KIND = """() => {
   const kinds = new Set(), kind = (one) => `${one.parentElement.tagName}.${one.parentElement.className} ${one.tagName}.${one.className}`;
-  for (const row of document.querySelectorAll("tbody tr, main li, option, svg > *")) {
+  for (const row of document.querySelectorAll("tbody tr, main li, option, svg > :not(title, desc)")) {
     if (!row.isConnected) continue;
     const own = [row, ...row.querySelectorAll("*")].map(kind).filter((one) => !kinds.has(one));
     if (own.length) own.forEach((one) => kinds.add(one)); else row.remove();

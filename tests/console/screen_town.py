@@ -19,10 +19,10 @@ from hub.console.exchange.rule_trials import TrialState
 from hub.console.permissions import Role
 from hub.domain.ids import make_first_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
-from hub.domain.model import DeliveryState, Event, Problem, Reply, Request, Unit
+from hub.domain.model import DeliveryState, Event, Fact, Problem, Reply, Request, Unit
 from hub.edxml.sample import make_sample_packet
 from hub.formats.spool import Octets
-from hub.journal import events, messages, nodes, unit_registry
+from hub.journal import events, facts, messages, nodes, unit_registry
 from hub.journal.queue import claims, partner_state, replay_plans
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.queue.replay import ReplayChoice
@@ -100,6 +100,16 @@ _SUBJECTS = (
     "Giấy mời họp giao ban tháng 11",
     "V/v rà soát thủ tục hành chính thuộc phạm vi quản lý",
     "Quyết định ban hành quy chế tiếp nhận, xử lý văn bản điện tử",
+)
+#: Codes and names of fields of work.
+_FIELDS = (
+    ("BTXH", "Bảo trợ xã hội"),
+    ("CT", "Chứng thực"),
+    ("DD", "Đất đai"),
+    ("HT", "Hộ tịch"),
+    ("HTX", "Thành lập và hoạt động của tổ hợp tác, hợp tác xã, liên hiệp hợp tác xã"),
+    ("TDKT", "Thi đua – khen thưởng"),
+    ("", ""),
 )
 #: Sender and recipient of the documents that go about.
 _WAYS = (
@@ -330,6 +340,7 @@ def make_screen_town(home: Path) -> ScreenTown:
     _correct(made)
     _replay(made)
     _try_rules(made)
+    _receive(made)
     return made
 
 
@@ -402,6 +413,29 @@ def _work_for_months(made: ScreenTown) -> None:
             sender, to = _WAYS[(number * number) % len(_WAYS)]
             made.bring(sender, to, at=datetime(2026, month, 3 + number % 9, 2 + number % 6, number, tzinfo=UTC))
         made.deliver_all(datetime(2026, month, 13, 3, 0, tzinfo=UTC))
+
+
+def _receive(made: ScreenTown) -> None:
+    """Receive dossiers of several fields of work, some of them settled."""
+    found = []
+    for unit, fields in (("H55.41", _FIELDS), ("H55.13", _FIELDS[3:]), ("H55.13.1", _FIELDS[4:])):
+        for number in range(40):
+            code, name = fields[number * number % len(fields)]
+            fact = Fact(
+                unit=unit,
+                service="dossiers",
+                key=f"{unit}-2611-{number:04d}",
+                milestone="received",
+                at=datetime(2026, 11, 2, tzinfo=UTC),
+                message=made.ids["message"],
+                day=date(2026, 11, 1 + number % 9),
+                due=date(2026, 11, 5 + number % 12),
+                attributes=(("channel", "online" if number % 3 else "direct"), ("field", code), ("field_name", name)),
+            )
+            end = attrs.evolve(fact, milestone="finished", day=date(2026, 11, 11), attributes=(("outcome", "done"),))
+            found += [fact, end] if number % 4 else [fact]
+    with transactions.write_transaction(made.town.engine) as tx:
+        facts.insert_facts(tx, found)
 
 
 def _exchange(made: ScreenTown) -> None:
