@@ -46,14 +46,12 @@ until [ "$(lienthong -c tinh/hub.toml messages --delivery-state dead --count)" !
 #: What a CA hands out: its certificate and its list.
 A_CA = "cp tinh/pki/ca.crt ca.crt\ncp tinh/pki/crl.pem ca.crl\n"
 
-#: page -> what its reader has done before.
+#: page -> what its reader has done before.  Each is typed in one language: tests/test_twins.py holds the commands of both
+#: equal.
 BEFORE = {
     "README.md": "",
     "docs/tutorial.md": "",
-    "docs/howto/connect-a-partner.md": INIT + START,
     "docs/howto/operate.md": INIT + A_CA,
-    "docs/howto/replay.md": INIT + START + A_DEAD_LETTER,
-    "docs/vi/tutorial.md": "",
     "docs/vi/howto/connect-a-partner.md": INIT + START,
     "docs/vi/howto/replay.md": INIT + START + A_DEAD_LETTER,
 }
@@ -145,17 +143,8 @@ def played(request, tmp_path):
 EXPECTED = {
     "README.md": ["Everything is right.", "Accepted: ", "1 messages into den", "Wrote bao-cao.html."],
     "docs/tutorial.md": ["sender-not-allowed", "exit code 1", "new status", "delivery: delivered", "taken on"],
-    "docs/howto/connect-a-partner.md": ["added: partners/sotc", "1 messages into den"],
     "docs/howto/operate.md": ['"ready": true', "Nothing changed", "hub-backup.db: ", "Undamaged: "],
-    "docs/howto/replay.md": ["given up: ", "Plan: 1 deliveries", "1 deliveries queued."],
-    "docs/vi/tutorial.md": [
-        "sender-not-allowed",
-        "trạng thái mới",
-        "lượt chuyển: đã đến nơi",
-        "đã tiếp nhận",
-        "Mọi thứ đều đúng.",
-    ],
-    "docs/vi/howto/connect-a-partner.md": ["1 thông điệp vào den"],
+    "docs/vi/howto/connect-a-partner.md": ["partners/sotc", "1 thông điệp vào den"],
     "docs/vi/howto/replay.md": ["thôi gửi: ", "Kế hoạch: 1 lượt chuyển", "Đã xếp hàng 1 lượt chuyển."],
 }
 
