@@ -6,7 +6,8 @@
 `./dev bench against COMMIT` measures whether honest intake costs more or less than at that commit (tests/bench/against.py).
 `./dev bench --waiting 1000000` measures a claim beside a thousand deliveries and beside so many (tests/bench/claims.py).
 `./dev bench --searches 1000000 [DB=sqlite]` measures searches among 10,000 messages and among so many (tests/bench/searches.py).
-`./dev bench --pages 1000000 [DB=sqlite]` measures the console's pages about messages among so many (tests/bench/console_pages.py).
+`./dev bench --pages 1000000 [DB=sqlite]` measures the console's pages about messages among so many (tests/bench/console_pages.py);
+    with `--kept FOLDER` in a journal that stays, of one database.
 `./dev bench --closing [--facts 10000000] [DB=sqlite]` measures the closing of months (tests/bench/closing.py).
 `./dev bench --growth 1000000 [DB=postgresql]` measures the reports of a province, and the closing of its month (tests/bench/reports.py).
 `./dev bench --report [--facts 450000] [DB=postgresql]` measures the report of one large unit (tests/bench/reports.py).
@@ -15,6 +16,7 @@
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from tests.bench import against, attacks, beside, claims, closing, console_pages, reports, searches
 from tests.bench.capacity import page
@@ -45,6 +47,9 @@ def main() -> None:
         help="the reports of a province with so many in a month, on SQLite or DB",
     )
     parser.add_argument("--facts", type=int, help="of the year whose months are closed, or of the report")
+    parser.add_argument(
+        "--kept", type=Path, metavar="FOLDER", help="--pages: the journal of DB there, which is filled if there is none"
+    )
     parser.add_argument("--json", action="store_true")
     options, named = parser.parse_args(words), os.environ.get("DB")
     if options.waiting:
@@ -52,7 +57,10 @@ def main() -> None:
     elif options.searches:
         searches.show(options.searches, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
     elif options.pages:
-        console_pages.show(options.pages, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
+        if options.kept and not named:
+            parser.error("--kept holds the journal of one database: name it, DB=sqlite or DB=postgresql")
+        databases = [named] if named else ["sqlite", "postgresql"]
+        console_pages.show(options.pages, databases, as_json=options.json, kept=options.kept)
     elif options.closing:
         closing.show(options.facts or 1_000_000, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
     elif options.growth:

@@ -1,17 +1,24 @@
 """The benchmark works: it measures, and finds what a server must not do. Its figures are judged by nobody here."""
 
 import re
+import shutil
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from hub.journal import search_index
 from hub.security.sample_pki import KeyType, create_sample_ca
-from tests.bench import bare, bars, beside, calls, console_pages, parts, profiling, record, servers
+from hub.store import transactions
+from hub.store.tables import attempt, message, search_posting
+from tests.bench import bare, bars, beside, calls, console_pages, parts, profiling, province_journal, record, servers
 from tests.bench.run import FLASK, HUB, Plan, Run
 from tests.conftest import ROOT, cannot_be_had
+from tests.databases import sqlite
 
 SHORT = Plan(rounds=1, busy=0.2, most=100, warm=64, short=True)
 
@@ -105,15 +112,70 @@ def test_the_checks_in_python_take_what_holds_and_nothing_else(tmp_path):
     ]
 
 
+@pytest.fixture
+def few_others(monkeypatch):
+    """Let a journal have few agencies and few events without a message."""
+    for name in ("AGENCIES", "OTHERS"):
+        monkeypatch.setattr(province_journal, name, 200)
+
+
 @pytest.mark.slow
-def test_the_pages_about_messages_are_measured():
+def test_the_pages_about_messages_are_measured(few_others):
     """None is refused, and the lists find something; `./dev bench --pages` has the sizes that count."""
     with console_pages.opened_journal("sqlite", 6_000) as engine:
-        browser = console_pages.sign_in(engine, agencies=10)
+        browser = console_pages.sign_in(engine, 6_000)
         measured = {row["page"] for row in console_pages.measure_pages(browser, 6_000, times=1)}
-        assert measured == set(console_pages.list_pages(6_000, 0))
-        found = set()
-        for name, place in console_pages.list_pages(6_000, 0).items():
-            browser.get(place)
-            found |= {name} if "/messages/0" in browser.page else set()
-        assert {"list", "number of a document", "DocumentId", "a unit", "dead"} <= found
+        pages = console_pages.list_pages(6_000, 0)
+        assert measured == set(pages)
+        empty = set()
+        for name, place in pages.items():
+            if place.startswith("/messages?") or place == "/messages":
+                browser.get(place)
+                empty |= set() if "/messages/0" in browser.page else {name}
+    # what is rare is not in a journal of three hours
+    rare = {"number of a document", "number, of a unit", "no such words", "two rare words", "a common and a rare word"}
+    assert empty <= {f"box: {name}" for name in rare} | {"a day", "a day, of a unit", "dossiers of a unit, dead"}
+
+
+def test_a_filled_journal_has_the_terms_that_the_indexer_writes(tmp_path):
+    engine = transactions.open_journal(sqlite(tmp_path / "hub.db"))
+    province_journal.fill(engine, 2_500)
+    columns = (message.c.id, message.c.code, message.c.subject, message.c.refusal, message.c.sha256)
+    with transactions.read_transaction(engine) as tx:
+        wanted = search_index.collect_rows(tx.execute(sa.select(*columns)))
+        answers = [(row.message, row.detail) for row in tx.execute(sa.select(attempt.c.message, attempt.c.detail))]
+        for key, lows in search_index.collect_answers(answers).items():
+            wanted.setdefault(key, set()).update(lows)
+        found: dict[tuple[str, int], set[int]] = {}
+        for row in tx.execute(sa.select(search_posting)):
+            found.setdefault((row.term, row.bucket), set()).update(memoryview(row.moments).cast("I"))
+    engine.dispose()
+    assert len(wanted) > 3_000
+    assert found == wanted
+
+
+def test_a_kept_journal_is_filled_once_and_has_one_size(tmp_path, few_others):
+    said: list[str] = []
+    for _ in range(2):
+        with console_pages.opened_journal("sqlite", 500, tmp_path / "kept", said.append) as engine:
+            assert console_pages.measure_octets(engine) > 100_000
+    assert sum("filled" in each for each in said) == 1
+    with (
+        pytest.raises(SystemExit, match="has 500 messages, not 600"),
+        console_pages.opened_journal("sqlite", 600, tmp_path / "kept"),
+    ):
+        pass
+
+
+def test_a_journal_is_not_filled_where_it_does_not_fit(tmp_path, monkeypatch):
+    with (
+        pytest.raises(SystemExit, match="more than 20 GB"),
+        console_pages.opened_journal("postgresql", 20_000_000, tmp_path / "kept"),
+    ):
+        pass
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000))
+    with pytest.raises(SystemExit, match="free disk"), console_pages.opened_journal("sqlite", 500, tmp_path / "kept"):
+        pass
+    (tmp_path / "kept" / "letter").touch()
+    with pytest.raises(SystemExit, match="not empty"), console_pages.opened_journal("sqlite", 500, tmp_path / "kept"):
+        pass

@@ -75,22 +75,27 @@ class Server:
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, settings: Mapping[str, str] | None = None) -> Iterator[Self]:
-        """Yield a new running server. The server and its data are removed afterwards. Raises Absent."""
+    def open(cls, settings: Mapping[str, str] | None = None, kept: Path | None = None) -> Iterator[Self]:
+        """Yield a running server. Raises Absent.
+
+        It is a new one, and removed with its data afterwards; unless its data are in the directory *kept*, or are to be.
+        """
         found = find_postgres_programs()
-        home = Path(
-            tempfile.mkdtemp(prefix="lienthong-postgresql-")
-        )  # short, because the path of a socket is limited, and accessible to `nobody`
+        # short, because the path of a socket is limited, and accessible to `nobody`
+        home = kept or Path(tempfile.mkdtemp(prefix="lienthong-postgresql-"))
         try:
             server = cls(home, found, _account(), settings or {})
-            server._make()
+            server._prepare()
+            if not (home / "data/PG_VERSION").exists():
+                server._make()
             server.start()
             try:
                 yield server
             finally:
                 server.stop()
         finally:
-            shutil.rmtree(home, ignore_errors=True)
+            if kept is None:
+                shutil.rmtree(home, ignore_errors=True)
 
     def make(self, database: str) -> str:
         """Create an empty database. Return its URL."""
@@ -102,12 +107,15 @@ class Server:
         """Return the URL of a database in the form of `hub.toml`."""
         return f"postgresql://{USER}@/{database}?host={quote(str(self.home))}"
 
-    def _make(self) -> None:
+    def _prepare(self) -> None:
+        """Let the account of the programs use the directory, and the programs themselves."""
         if self._account:
             nobody = pwd.getpwnam(_NOBODY)
             os.chown(self.home, nobody.pw_uid, nobody.pw_gid)
             if not _reachable(self._bin):  # in a home directory that only root may enter
                 self._bin = _copy(self._bin, self.home / "programs")
+
+    def _make(self) -> None:
         arguments = ["-D", str(self.home / "data"), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         made = subprocess.run(
             [self._bin / "initdb", *arguments],
@@ -177,10 +185,10 @@ def _copy(place: Path, to: Path) -> Path:
     """
     package = place.parent.parent
     copied = to / package.name / place.parent.name
-    shutil.copytree(place.parent, copied, symlinks=True)
+    shutil.copytree(place.parent, copied, symlinks=True, dirs_exist_ok=True)
     libraries = package.with_name(f"{package.name}.libs")
     if libraries.is_dir():
-        shutil.copytree(libraries, to / libraries.name)
+        shutil.copytree(libraries, to / libraries.name, dirs_exist_ok=True)
     return copied / place.name
 
 
