@@ -27,8 +27,9 @@ from hub.language.phrases import Phrase
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 
-#: Rows of a page; messages that are counted for a user who sees everything, and for others; rows of an export and of its parts.
-PAGE, COUNTED, COUNTED_OWN, EXPORTED, PART = 50, 1_000, 200, 100_000, 500
+#: Rows of a page; messages that are counted for a user who sees everything, and for others or by words, where each is looked
+#: at; rows of an export and of its parts.
+PAGE, COUNTED, COUNTED_FEW, EXPORTED, PART = 50, 1_000, 200, 100_000, 500
 #: The value of `state` that lists refused calls instead of messages.
 CALLS = "call"
 #: The parameters of the address that choose messages, and the field of the request that each one sets.
@@ -127,7 +128,7 @@ def find_message_page(
         "names": unit_registry.read_unit_names(tx),
         "kinds": search.list_kinds(tx),
         "saved": saved_searches.list_saved_searches(tx, user.name),
-        "most": COUNTED if may_see_refused(user) and user.visible_partners is None else COUNTED_OWN,
+        "most": COUNTED_FEW if _looks_at_each(user, plan) else COUNTED,
     }
     if query.wrong or plan.unknown:
         return MessagePage(**around)
@@ -148,6 +149,12 @@ def find_message_page(
         older=shown[-1].id if shown and (query.after or more) else None,
         **around,
     )
+
+
+def _looks_at_each(user: User, plan: SearchPlan) -> bool:
+    """Tell whether each message is looked at before it is counted."""
+    limited = not may_see_refused(user) or user.visible_partners is not None
+    return limited or any(each.words or each.answer or each.refusal for each in plan.filters)
 
 
 def limit_filters(user: User, seen: frozenset[str] | None, filters: Sequence[MessageFilter]) -> list[MessageFilter]:

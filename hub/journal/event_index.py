@@ -11,6 +11,7 @@ others are tested on each row, so a page reads at most `MOST_READ` rows in a jou
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property, lru_cache
 from heapq import merge
 from itertools import groupby
 from operator import attrgetter
@@ -28,8 +29,8 @@ from hub.store.transactions import Transaction
 
 #: Maximum rows that are read for one page. A page that ends there says how far it came, and can be continued.
 MOST_READ = 5_000
-#: Rows read with one statement.
-_BLOCK = 250
+#: Rows read with the first statement, and with a later one at most.
+_BLOCK, _LARGE_BLOCK = 250, 2_000
 _order = attrgetter("moment", "serial")
 #: The event of a call that the hub refused.
 REFUSED_CALL = "call-refused"
@@ -84,7 +85,13 @@ class ListedEvent:
 
     cursor: EventCursor
     number: int | None  #: its place in the hash chain; None for about a second after it was written
-    fields: Mapping[str, Any]  #: the decoded object of the hashed text, with `at` and `event`
+    text: str  #: the hashed text
+
+    @cached_property
+    def fields(self) -> Mapping[str, Any]:
+        """The decoded object of the text, with `at` and `event`."""
+        decoded: dict[str, Any] = json.loads(self.text)
+        return decoded
 
     @property
     def name(self) -> str:
@@ -184,18 +191,19 @@ def _has_cause(partner: str, digest: str) -> Condition:
 def _walk_range(
     tx: Transaction, chosen: Condition, wanted: EventFilter, before: EventCursor | None
 ) -> Iterator[ListedEvent]:
+    size = _BLOCK
     while True:
-        rows = sorted(tx.execute(_select_block(chosen, wanted, before)), key=_order, reverse=True)
+        rows = sorted(tx.execute(_select_block(chosen, wanted, before, size)), key=_order, reverse=True)
         for row in rows:
             cursor = EventCursor(row.moment, row.serial)
-            yield ListedEvent(cursor=cursor, number=row.number, fields=json.loads(row.text))
-        if len(rows) < _BLOCK:
+            yield ListedEvent(cursor=cursor, number=row.number, text=row.text)
+        if len(rows) < size:
             return
-        before = EventCursor(rows[-1].moment, rows[-1].serial)
+        before, size = EventCursor(rows[-1].moment, rows[-1].serial), min(4 * size, _LARGE_BLOCK)
 
 
-def _select_block(chosen: Condition, wanted: EventFilter, before: EventCursor | None) -> sa.Select[Any]:
-    """Return the query of the next rows of a range and of their events, in any order.
+def _select_block(chosen: Condition, wanted: EventFilter, before: EventCursor | None, size: int) -> sa.Select[Any]:
+    """Return the query of the next *size* rows of a range and of their events, in any order.
 
     The rows are chosen in a query of their own: PostgreSQL would else join all events before it takes the newest.
     """
@@ -209,13 +217,16 @@ def _select_block(chosen: Condition, wanted: EventFilter, before: EventCursor | 
         query = query.where(sa.tuple_(moment, table.c.serial) < sa.tuple_(before.at, before.serial))
     elif until is not None:
         query = query.where(moment < until)
-    newest = query.order_by(table.c.at.desc(), table.c.serial.desc()).limit(_BLOCK).subquery()
+    newest = query.order_by(table.c.at.desc(), table.c.serial.desc()).limit(size).subquery()
     columns = (newest.c.moment, newest.c.serial, event.c.number, event.c.text)
     return sa.select(*columns).join_from(newest, event, event.c.serial == newest.c.serial)
 
 
 def matches_event(one: ListedEvent, wanted: EventFilter) -> bool:
     """Tell whether the event meets every condition of *wanted*, but for the period."""
+    words = _split_words(wanted.text)
+    if words and not _has_words(one.text, words):  # most events are not decoded for a search by words
+        return False
     fields = one.fields
     return (
         wanted.name in (None, fields.get("event"))
@@ -223,8 +234,8 @@ def matches_event(one: ListedEvent, wanted: EventFilter) -> bool:
         and (wanted.partners is None or any(_is_about(fields, each) for each in wanted.partners))
         and wanted.user in (None, fields.get("user"), fields.get("by"))
         and wanted.tracking in (None, fields.get("tracking"))
-        and wanted.cause in (None, _name_cause(fields))
-        and _has_words(fields, wanted.text)
+        and (wanted.cause is None or wanted.cause == _name_cause(fields))
+        and (not words or _has_words(json.dumps(list(fields.values()), ensure_ascii=False), words))
     )
 
 
@@ -239,12 +250,14 @@ def _is_about(fields: Mapping[str, Any], partner: str | None) -> bool:
     return partner is None or partner in about or (partner == NOBODY and not about)
 
 
-def _has_words(fields: Mapping[str, Any], text: str) -> bool:
-    words = fold_text(text).split()
-    if not words:
-        return True
-    said = fold_text(json.dumps(list(fields.values()), ensure_ascii=False))
+def _has_words(text: str, words: Iterable[str]) -> bool:
+    said = fold_text(text)
     return all(word in said for word in words)
+
+
+@lru_cache(16)  # one search asks it of each event
+def _split_words(text: str) -> tuple[str, ...]:
+    return tuple(fold_text(text).split())
 
 
 def find_new_events(tx: Transaction, wanted: EventFilter, after: int) -> list[ListedEvent]:
@@ -252,10 +265,7 @@ def find_new_events(tx: Transaction, wanted: EventFilter, after: int) -> list[Li
     columns = (sa.type_coerce(table.c.at, sa.String).label("moment"), table.c.serial, event.c.number, event.c.text)
     query = sa.select(*columns).join_from(table, event, event.c.serial == table.c.serial)
     rows = tx.execute(query.where(table.c.serial > after).order_by(table.c.serial).limit(MOST_READ))
-    found = (
-        ListedEvent(cursor=EventCursor(row.moment, row.serial), number=row.number, fields=json.loads(row.text))
-        for row in rows
-    )
+    found = (ListedEvent(cursor=EventCursor(row.moment, row.serial), number=row.number, text=row.text) for row in rows)
     return [one for one in found if matches_event(one, wanted)]
 
 
@@ -267,7 +277,7 @@ def find_first_events(tx: Transaction, partner: str, limit: int) -> list[ListedE
     columns = (chosen.c.moment, chosen.c.serial, event.c.number, event.c.text)
     rows = tx.execute(sa.select(*columns).join_from(chosen, event, event.c.serial == chosen.c.serial))
     return [
-        ListedEvent(cursor=EventCursor(row.moment, row.serial), number=row.number, fields=json.loads(row.text))
+        ListedEvent(cursor=EventCursor(row.moment, row.serial), number=row.number, text=row.text)
         for row in sorted(rows, key=_order)
     ]
 

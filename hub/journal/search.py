@@ -33,8 +33,11 @@ Condition = sa.ColumnElement[bool]
 
 #: Messages, or ids of one range, read with one statement.
 PAGE = 500
-#: The condition with the fewest messages chooses the ranges. Messages beyond this number are not counted for that.
-_MANY = 2_000
+#: The condition with the fewest messages chooses the ranges. Messages beyond this number are not counted for that; if
+#: each condition has more, they are counted once more, up to the second number.
+_MANY, _VERY_MANY = 2_000, 20_000
+#: Messages with several terms are not counted beyond this number: that takes longer.
+_WORDED = 300
 #: Candidates that are looked up with one statement.
 _TOGETHER = 50
 #: With more units, a search of what these may see looks at the messages in their order.
@@ -180,9 +183,23 @@ def _within(column: sa.ColumnElement[str], wanted: MessageFilter) -> list[Condit
 
 
 def _choose_ranges(tx: Transaction, wanted: MessageFilter, index: TermIndex) -> _Ranges:
-    """Return the ranges of that condition which the fewest messages meet."""
+    """Return the ranges of that condition which the fewest messages meet, as far as they are counted.
+
+    Terms that many messages have are chosen if each other condition is met by very many.
+    """
     found = _list_ranges(tx, wanted)
-    return found[0] if len(found) == 1 else min(found, key=lambda each: _count_some(tx, each, wanted, index))
+    if len(found) == 1:
+        return found[0]
+    worded = next((each for each in found if each.terms), None)
+    others = [each for each in found if not each.terms]
+    counts = [_count_some(tx, each, wanted, index, _MANY) for each in others]
+    if min(counts) == _MANY:
+        counts = [_count_some(tx, each, wanted, index, _VERY_MANY) for each in others]
+    if worded is not None:
+        count = _count_some(tx, worded, wanted, index, _WORDED)
+        if count <= min(counts) and (count < _WORDED or min(counts) == _VERY_MANY):
+            return worded
+    return others[counts.index(min(counts))]
 
 
 def _list_ranges(tx: Transaction, wanted: MessageFilter) -> list[_Ranges]:
@@ -200,11 +217,12 @@ def _list_ranges(tx: Transaction, wanted: MessageFilter) -> list[_Ranges]:
     if wanted.cause is not None:
         refused, made = (_is_of_cause(each, wanted.cause, wanted.partners) for each in (table, delivery))
         return [_Ranges(attrs.evolve(left, cause=None), [refused], made)]
-    found = [*_list_unit_ranges(left), *_list_partner_ranges(left)]
-    if terms := _list_terms(wanted):
-        found.append(_Ranges(left, terms=terms))
+    found = []  # the first of several with very many messages is read: few are undelivered
     if wanted.delivery_state and wanted.delivery_state != DeliveryState.DELIVERED and not wanted.sent_to:
         found.append(_list_undelivered_ranges(tx, attrs.evolve(left, delivery_state=None), wanted.delivery_state))
+    found += [*_list_unit_ranges(left), *_list_partner_ranges(left)]
+    if terms := _list_terms(wanted):
+        found.append(_Ranges(left, terms=terms))
     if wanted.service or wanted.kind or (wanted.state and not found):
         found.append(_list_kind_ranges(tx, left))
     return found or [_Ranges(left, [sa.true()])]
@@ -316,11 +334,11 @@ def _select_made(ids: sa.ColumnElement[Any], part: Condition, left: MessageFilte
     )
 
 
-def _count_some(tx: Transaction, ranges: _Ranges, wanted: MessageFilter, index: TermIndex) -> int:
-    """Return how many rows of indexes are in *ranges*, at most `_MANY`."""
+def _count_some(tx: Transaction, ranges: _Ranges, wanted: MessageFilter, index: TermIndex, most: int) -> int:
+    """Return how many rows of indexes are in *ranges*, at most *most*."""
     if ranges.terms:
         moments = index.find_moments(ranges.terms, *_find_moment_bounds(wanted), newest_first=True)
-        return sum(1 for _ in islice(moments, _MANY))
+        return sum(1 for _ in islice(moments, most))
     everything, found = MessageFilter(), 0
     queries = [_select_own(table.c.id, part, everything).where(*_within(table.c.id, wanted)) for part in ranges.own]
     if ranges.made is not None:
@@ -328,7 +346,7 @@ def _count_some(tx: Transaction, ranges: _Ranges, wanted: MessageFilter, index: 
             made = _select_made(delivery.c.message, sa.and_(ranges.made, part), everything)
             queries.append(made.where(*_within(delivery.c.message, wanted)))
     for query in queries:
-        left = _MANY - found
+        left = most - found
         if left:
             found += _read_number(tx, sa.select(sa.func.count()).select_from(query.limit(left).subquery()))
     return found

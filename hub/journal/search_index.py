@@ -13,7 +13,9 @@ messages of the same microsecond share a time: what an index yields is a candida
 import json
 import sys
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from operator import itemgetter
 from typing import Any
 
@@ -43,7 +45,12 @@ _TOLD = ("message-accepted", "message-refused", "attempt-ended", "call-refused")
 _INSERT = SetInsert(table)
 #: Postings read with the first statement about a term, and with a later one; postings by which a term is known as rare.
 _FEW, _MANY, _SAMPLE = 16, 256, 200
-_NONE: frozenset[int] = frozenset()
+#: To look at a message takes as long as reading so many octets of a term's moments.
+_CANDIDATE = 1_000
+#: Buckets are read as one range if it has at most so many times as many.
+_DENSE = 3
+#: A look-up in sorted moments takes as long as putting so many of them into a set.
+_LOOKUP = 16
 
 #: The moments of each term in each bucket, as their low bits.
 Postings = Mapping[tuple[str, int], set[int]]
@@ -171,6 +178,15 @@ def _collect(tx: Transaction, told: Iterable[Any]) -> dict[tuple[str, int], set[
     return found
 
 
+@attrs.frozen(order=True)
+class _Frequency:
+    """By what the rarest of several terms is known: its rows, of the newest ones, and their octets."""
+
+    rows: int
+    all_octets: int
+    octets: int  #: of a bucket
+
+
 @attrs.define(eq=False)
 class TermIndex:
     """Finds messages by terms in one transaction. The events that are not indexed are read once."""
@@ -181,26 +197,29 @@ class TermIndex:
     def find_moments(self, terms: Sequence[str], first: int, end: int, *, newest_first: bool) -> Iterator[int]:
         """Yield the moments from *first* until before *end* of which a message may have all *terms*, in order.
 
-        The buckets of the rarest term are read, some at a time, and of the other terms only those buckets.
+        The buckets of the rarest term are read, some at a time, and of the other terms only those buckets. A term that
+        so many messages have that it takes longer to read than the few messages that are left, is not read.
         """
         span = range(first >> _SHIFT, (end - 1 >> _SHIFT) + 1)
-        rarest, *others = sorted(dict.fromkeys(terms), key=lambda each: self._estimate(each, span))
+        known = {term: self._estimate(term, span) for term in terms}
+        rarest, *others = sorted(known, key=lambda each: known[each])
         for some in self._read_runs(rarest, span, newest_first=newest_first):
             left = some
             for term in others:
-                beside = self._read_buckets(term, left)
-                left = {bucket: both for bucket, lows in left.items() if (both := lows & beside.get(bucket, _NONE))}
+                if known[term].octets * len(left) <= _CANDIDATE * sum(map(len, left.values())):
+                    left = self._keep_common(term, left)
             for bucket, lows in left.items():
                 moments = (bucket << _SHIFT | low for low in sorted(lows, reverse=newest_first))
                 yield from (moment for moment in moments if first <= moment < end)
 
-    def _estimate(self, term: str, span: range) -> tuple[int, int]:
-        """Return by what the rarest of several terms is known: its rows, and their octets, of the newest ones."""
+    def _estimate(self, term: str, span: range) -> "_Frequency":
+        """Return what the newest rows of a term say about it."""
         here = sa.and_(table.c.term == term, table.c.bucket >= span.start, table.c.bucket < span.stop)
-        length = sa.func.length(table.c.moments).label("octets")
-        some = sa.select(length).where(here).order_by(table.c.bucket.desc()).limit(_SAMPLE).subquery()
-        rows, octets = self._tx.execute(sa.select(sa.func.count(), sa.func.sum(some.c.octets)).select_from(some)).one()
-        return rows, octets or 0
+        columns = (table.c.bucket, sa.func.length(table.c.moments).label("octets"))
+        some = sa.select(*columns).where(here).order_by(table.c.bucket.desc()).limit(_SAMPLE).subquery()
+        numbers = (sa.func.count(), sa.func.sum(some.c.octets), sa.func.count(some.c.bucket.distinct()))
+        rows, octets, buckets = self._tx.execute(sa.select(*numbers).select_from(some)).one()
+        return _Frequency(rows, octets or 0, (octets or 0) // max(1, buckets))
 
     def _read_runs(self, term: str, span: range, *, newest_first: bool) -> Iterator[dict[int, set[int]]]:
         """Yield the moments of *term* by bucket, in order, some whole buckets at a time."""
@@ -229,16 +248,23 @@ class TermIndex:
                     found.setdefault(bucket, set()).update(lows)
             yield {bucket: found[bucket] for bucket in sorted(found, reverse=newest_first)}
 
-    def _read_buckets(self, term: str, wanted: Collection[int]) -> dict[int, set[int]]:
-        """Return the moments of *term* in the buckets *wanted*."""
-        if not wanted:
-            return {}
-        query = sa.select(table.c.bucket, table.c.moments).where(table.c.term == term, table.c.bucket.in_(wanted))
-        found = _unite(self._tx.execute(query))
+    def _keep_common(self, term: str, some: dict[int, set[int]]) -> dict[int, set[int]]:
+        """Return those moments in the buckets *some* that *term* has, too. Buckets without any are left out."""
+        if not some:
+            return some
+        low, high = min(some), max(some)
+        # many buckets in a row are one range of the index
+        dense = high - low < _DENSE * len(some)
+        here = table.c.bucket.between(low, high) if dense else table.c.bucket.in_(some)
+        query = sa.select(table.c.bucket, table.c.moments).where(table.c.term == term, here)
+        found: dict[int, set[int]] = {}
+        for bucket, octets in self._tx.execute(query):
+            if bucket in some and (both := _find_common(some[bucket], _unpack(octets))):
+                found.setdefault(bucket, set()).update(both)
         for bucket, lows in self._read_rest().get(term, {}).items():
-            if bucket in wanted:
-                found.setdefault(bucket, set()).update(lows)
-        return found
+            if both := lows.intersection(some.get(bucket, ())):
+                found.setdefault(bucket, set()).update(both)
+        return {bucket: found[bucket] for bucket in some if bucket in found}
 
     def _read_rest(self) -> dict[str, dict[int, set[int]]]:
         """Return the postings of the events that are not indexed, by term and bucket."""
@@ -252,6 +278,18 @@ class TermIndex:
             for (term, bucket), lows in _collect(self._tx, told).items():
                 self._rest.setdefault(term, {})[bucket] = lows
         return self._rest
+
+
+def _find_common(lows: AbstractSet[int], among: "array[int]") -> set[int]:
+    """Return those of *lows* that are in *among*, which is sorted. Of few *lows*, each is looked up."""
+    if len(lows) * _LOOKUP > len(among):
+        return set(among).intersection(lows)
+    found = set()
+    for low in lows:
+        place = bisect_left(among, low)
+        if place < len(among) and among[place] == low:
+            found.add(low)
+    return found
 
 
 def _unite(rows: Iterable[Any]) -> dict[int, set[int]]:

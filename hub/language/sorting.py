@@ -54,6 +54,8 @@ def fold_text(text: str) -> str:
 
     `Sở Nội vụ Đà Lạt` becomes `so noi vu da lat`.
     """
+    if text.isascii():
+        return " ".join(text.lower().split())
     bare = _MARKS.sub("", unicodedata.normalize("NFD", text.casefold().replace("đ", "d")))
     return " ".join(_OTHERS.sub(_drop_mark, bare).split())
 

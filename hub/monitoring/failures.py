@@ -92,10 +92,11 @@ class _Source:
     nobody: bool = False  #: the rows have no partner
     partners: HotStatement = attrs.field(init=False)
     causes: HotStatement = attrs.field(init=False)
+    causes_since: HotStatement = attrs.field(init=False)
     last: HotStatement = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        for name in ("partners", "causes", "last"):
+        for name in ("partners", "causes", "causes_since", "last"):
             object.__setattr__(self, name, HotStatement(getattr(self, f"_select_{name}")()))
 
     def _failed(self, table: Any) -> list[sa.ColumnElement[bool]]:
@@ -119,7 +120,7 @@ class _Source:
         return sa.select(sa.func.min(self.table.c.partner).label("partner")).where(*self._failed(self.table), after)
 
     def _select_causes(self) -> sa.Select[Any]:
-        """Return the query of the causes of a partner: the key of the first failure, of the last, and of the first since.
+        """Return the query of the causes of a partner, each with the key of its last failure.
 
         The recursive part finds one cause after another in the index.
         """
@@ -128,24 +129,31 @@ class _Source:
         found = start.cte("found", recursive=True)
         after = sa.select(sa.func.min(other.c.cause)).where(*self._ours(other), other.c.cause > found.c.cause)
         found = found.union_all(sa.select(after.scalar_subquery()).where(found.c.cause.is_not(None)))
-        same, when = [*self._ours(table), table.c.cause == found.c.cause], self._when(table)
-        first = sa.select(sa.func.min(when)).where(*same).scalar_subquery()
-        last = sa.select(sa.func.max(when)).where(*same).scalar_subquery()
-        since = sa.select(sa.func.min(when)).where(*same, when >= sa.bindparam("since", type_=sa.String))
-        columns = (found.c.cause, first.label("first"), last.label("last"), since.scalar_subquery().label("since"))
+        last = sa.select(sa.func.max(self._when(table))).where(*self._ours(table), table.c.cause == found.c.cause)
+        columns = (found.c.cause, last.scalar_subquery().label("last"))
         return sa.select(*columns).where(found.c.cause.is_not(None)).limit(sa.bindparam("most", type_=sa.Integer))
 
+    def _select_causes_since(self) -> sa.Select[Any]:
+        """Return the query of `causes` with the key of the first failure since a time."""
+        table, causes = self.table.alias("later"), self._select_causes().subquery("causes")
+        when = self._when(table)
+        first = sa.select(sa.func.min(when)).where(*self._ours(table), table.c.cause == causes.c.cause)
+        since = first.where(when >= sa.bindparam("since", type_=sa.String)).scalar_subquery()
+        return sa.select(causes, since.label("since"))
+
     def _select_last(self) -> sa.Select[Any]:
-        """Return the query of the last failure of a cause: what it is shown by, its reason, and how many there are."""
+        """Return the query of the last failure of a cause: what it is shown by, its reason, how many there are, and since when."""
         table, other = self.table, self.table.alias("other")
         some = sa.select(other.c.cause).where(*self._of_cause(other)).limit(sa.bindparam("most", type_=sa.Integer))
         number = sa.select(sa.func.count()).select_from(some.subquery("some")).scalar_subquery().label("number")
+        early = self.table.alias("early")
+        first = sa.select(sa.func.min(self._when(early))).where(*self._of_cause(early)).scalar_subquery().label("first")
         if table is message:
-            query = sa.select(number, table.c.id.label("example"), table.c.refusal.label("reason"))
+            query = sa.select(number, first, table.c.id.label("example"), table.c.refusal.label("reason"))
         elif table is delivery:
-            query = sa.select(number, table.c.message.label("example"), table.c.reason)
+            query = sa.select(number, first, table.c.message.label("example"), table.c.reason)
         else:
-            query = sa.select(number, table.c.tracking.label("example"), event.c.text.label("reason"))
+            query = sa.select(number, first, table.c.tracking.label("example"), event.c.text.label("reason"))
             query = query.join_from(table, event, event.c.serial == table.c.serial)
         return query.where(*self._of_cause(table)).order_by(table.c[self.key].desc()).limit(1)
 
@@ -197,9 +205,7 @@ def list_failures(tx: Transaction, wanted: FailureFilter, limit: int = SHOWN) ->
             rows = _read_causes(tx, source, partner, wanted)
             if len(rows) > LOOKED:
                 unread[partner] = None
-            end = None if wanted.until is None else source.write_key(wanted.until)
-            some = (row for row in rows[:LOOKED] if row.since is not None and (end is None or row.since < end))
-            found += [_Found(source, partner, row) for row in some]
+            found += [_Found(source, partner, row) for row in rows[:LOOKED] if _is_of_period(source, row, wanted)]
     found.sort(key=lambda each: each.last, reverse=True)
     groups = tuple(_describe(tx, each) for each in found[:limit])
     return FailureList(groups=groups, others=len(found) - len(groups), unread=tuple(unread))
@@ -221,8 +227,21 @@ def _list_partners(tx: Transaction, source: _Source, wanted: FailureFilter) -> I
 
 
 def _read_causes(tx: Transaction, source: _Source, partner: str, wanted: FailureFilter) -> Sequence[Any]:
-    since = "" if wanted.since is None else source.write_key(wanted.since)
-    return source.causes.read(tx, {"partner": partner, "since": since, "most": LOOKED + 1})
+    values = {"partner": partner, "most": LOOKED + 1}
+    if wanted.until is None:
+        return source.causes.read(tx, values)
+    return source.causes_since.read(tx, values | {"since": _write_since(source, wanted)})
+
+
+def _write_since(source: _Source, wanted: FailureFilter) -> str:
+    return "" if wanted.since is None else source.write_key(wanted.since)
+
+
+def _is_of_period(source: _Source, row: Any, wanted: FailureFilter) -> bool:
+    """Tell whether a cause has a failure in the period of *wanted*. Without an end, that is the last one."""
+    if wanted.until is None:
+        return bool(row.last >= _write_since(source, wanted))
+    return row.since is not None and bool(row.since < source.write_key(wanted.until))
 
 
 def _describe(tx: Transaction, found: _Found) -> FailureGroup:
@@ -239,7 +258,7 @@ def _describe(tx: Transaction, found: _Found) -> FailureGroup:
         text=cause.text,
         count=min(last.number, COUNTED),
         more=last.number > COUNTED,
-        first=source.read_key(found.row.first),
+        first=source.read_key(last.first),
         last=found.last,
         example=last.example,
         reason=reason,

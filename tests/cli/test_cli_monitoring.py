@@ -191,7 +191,7 @@ def test_a_follower_misses_nothing_that_is_committed_late_and_forgets_what_is_ol
     def read(after: int) -> list[ListedEvent]:
         asked.append(after)
         return [
-            ListedEvent(cursor=EventCursor("", serial), number=None, fields={})
+            ListedEvent(cursor=EventCursor("", serial), number=None, text="{}")
             for serial in sorted(there)
             if serial > after
         ]
