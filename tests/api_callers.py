@@ -16,9 +16,9 @@ from hub.api.operation import ApiParts
 from hub.api.problems import MEDIA_TYPE
 from hub.api.service import ApiRequest, ApiService
 from hub.api.table import find_operations
-from hub.api.tokens import ApiToken, add_token, hash_token, write_token
 from hub.config.values import ReplaySettings
 from hub.console.edge import read_path_pieces
+from hub.console.people.tokens import ApiToken, add_token, hash_token, write_token
 from hub.console.permissions import Permission
 from hub.console.request import ConsoleResponse
 from hub.language.languages import Language
@@ -65,6 +65,7 @@ class Program:
                 live=self.pages.live,
                 turns=self.pages.turns,
                 now=lambda: town.now,
+                desk=self.pages.desk,
                 test_partner=self.pages.partners.run_test,
                 partners=self.pages.partners.orders,
                 trials=self.pages.trials,

@@ -3,6 +3,7 @@
 Knows what a browser does with a form and a cookie; what comes over a real port is tests/process/test_console_port.py's.
 """
 
+import hashlib
 import json
 import re
 from datetime import timedelta
@@ -85,7 +86,7 @@ class Town:
         province = cast("Province", SimpleNamespace(config=config, routes=ROUTES))
         database = InlineDatabase(self.engine)
         live = self.live or Live(Setup(province))
-        words = (database, run_at_once, live, lambda: self.now, self._word, lambda: b"0" * 16)
+        words = (database, run_at_once, live, lambda: self.now, self._word, self._salt)
         pages = ConsolePages(*words, self._checks, self.facts, self.manager, lambda _: self.fetch)
         pages.trials._trials |= {each.id: each for each in self.trials}
         return pages
@@ -95,6 +96,9 @@ class Town:
 
     def _word(self) -> str:
         return f"{next(self._words):A>43}"
+
+    def _salt(self) -> bytes:
+        return hashlib.sha256(self._word().encode()).digest()[:16]
 
     def add(
         self,

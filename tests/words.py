@@ -133,6 +133,7 @@ SCOPES = {
     "verdicts": ("Trả lời về báo cáo: loại", "Verdicts on reports: kinds"),
     "verdict": ("Ô khai cạnh ô đếm", "A declared cell beside the counted one"),
     "role": ("Vai trò", "Roles"),
+    "permission": ("Quyền, cũng là phạm vi của mã truy cập", "Permissions, which are also the scopes of tokens"),
     "check": ("Những gì /readyz kiểm tra", "What /readyz checks"),
     "node": ("Tình trạng của nút", "States of a node"),
     "content": ("Nội dung được mở", "Content that was opened"),

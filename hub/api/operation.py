@@ -13,9 +13,10 @@ import attrs
 
 from hub.api.idempotency import OrderedAnswer
 from hub.api.schemas import write_json
-from hub.api.tokens import ApiToken, TokenUser
 from hub.console.exchange.partner_orders import PartnerOrders
 from hub.console.exchange.rule_trials import RuleTrials
+from hub.console.people.desk import AccountDesk
+from hub.console.people.tokens import ApiToken, TokenUser
 from hub.console.permissions import Permission
 from hub.console.request import ConsoleResponse
 from hub.console.turns import ReadingTurns
@@ -70,6 +71,7 @@ class ApiParts:
     turns: ReadingTurns  #: the same as those of the pages: both together have their bound
     now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     #: tests the connection with a partner in both directions; raises `RequestRefused`
+    desk: AccountDesk  #: prepares orders on accounts and tokens
     test_partner: Callable[[str, datetime], Awaitable[Sequence[ConnectionStep]]]
     partners: PartnerOrders  #: carries out changes of partners; the same as that of the pages
     trials: RuleTrials  #: trials of other rules; the same as those of the pages
@@ -113,6 +115,7 @@ class ApiOperation:
     about: Phrase
     scopes: tuple[Permission, ...]  #: the permissions of which a token needs one; empty: any token
     whole: bool = False  #: it is about what belongs to no unit, so a token that is limited to some units may not
+    unlimited: bool = False  #: it gives rights, so a token that is limited to some units or partners may not
     parameters: tuple[ApiParameter, ...] = ()
     takes: type | None = None  #: the class of its body
     takes_file: bool = False  #: its body is a file, as `application/octet-stream`

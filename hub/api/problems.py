@@ -55,6 +55,13 @@ PROBLEMS: Mapping[str, ProblemKind] = {
         phrase("The token is limited to some units, and this operation is about what belongs to no unit"),
         phrase("Ask an administrator for a token of all units."),
     ),
+    "token-bounded": ProblemKind(
+        403,
+        phrase(
+            "The token is limited to some partners, and this operation gives rights or changes what all partners need"
+        ),
+        phrase("Ask an administrator for a token of all units and partners."),
+    ),
     "not-found": ProblemKind(
         404,
         phrase("There is nothing at this address, or not for this token"),
@@ -120,6 +127,24 @@ PROBLEMS: Mapping[str, ProblemKind] = {
         409,
         phrase("Another person must approve the plan"),
         phrase("Nothing was done. Let a person approve it who did not make it."),
+    ),
+    "own-account": ProblemKind(
+        409,
+        phrase("This would lock out the person for whom the token acts"),
+        phrase("Nothing was done. Let another administrator do it."),
+    ),
+    "last-administrator": ProblemKind(
+        409,
+        phrase("Afterwards no administrator could sign in"),
+        phrase("Nothing was done. Make another administrator of all units and partners first."),
+    ),
+    "name-taken": ProblemKind(
+        409, phrase("There is one of that name already"), phrase("Nothing was done. Choose another name.")
+    ),
+    "certificate-taken": ProblemKind(
+        409,
+        phrase("The certificate signs in another account"),
+        phrase("Nothing was done. Remove it from that account first."),
     ),
     "not-pushed": ProblemKind(
         409, phrase("The hub does not push to this partner"), phrase("Nothing was done: there is nothing to pause.")

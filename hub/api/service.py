@@ -11,7 +11,6 @@ from datetime import datetime
 import attrs
 import structlog
 
-from hub.api import tokens
 from hub.api.idempotency import IdempotencyConflict, KeysExhausted, hash_request
 from hub.api.openapi import write_openapi
 from hub.api.operation import FILE_TYPE, LONGEST, ROOT, ApiCall, ApiOperation, ApiParts, ParameterPlace
@@ -19,7 +18,8 @@ from hub.api.problems import MEDIA_TYPE, ApiProblem, NamedFlaw, write_problem
 from hub.api.schemas import JsonUnfit, read_object
 from hub.api.table import find_operations
 from hub.api.token_check import TokenCheck
-from hub.api.tokens import ApiToken, TokenUser
+from hub.console.people import tokens
+from hub.console.people.tokens import ApiToken, TokenUser
 from hub.console.request import ConsoleResponse, RequestRefused
 from hub.console.sessions import find_address_network
 from hub.domain.errors import Unready
@@ -117,6 +117,8 @@ class ApiService:
             raise ApiProblem("scope-missing", ", ".join(operation.scopes))
         if operation.whole and not user.sees_all:
             raise ApiProblem("token-limited")
+        if operation.unlimited and not user.is_unlimited:
+            raise ApiProblem("token-bounded")
         call = ApiCall(
             token=token,
             user=user,

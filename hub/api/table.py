@@ -6,6 +6,7 @@ An operation with a fixed piece stands before one that has a parameter in its pl
 from collections.abc import Mapping, Sequence
 
 from hub.api import (
+    accounts,
     corrections,
     declarations,
     messages,
@@ -31,6 +32,7 @@ OPERATIONS: Sequence[ApiOperation] = (
     *reports.OPERATIONS,
     *declarations.OPERATIONS,
     *report_signing.OPERATIONS,
+    *accounts.OPERATIONS,
 )
 
 

@@ -28,13 +28,20 @@ NEEDED: Mapping[str, Permission] = {
     "what-if": Permission.REPLAY,
     "integration": Permission.SEE_PARTNERS,
     "partners": Permission.SEE_PARTNERS,
+    "users": Permission.MANAGE_USERS,
+    "tokens": Permission.MANAGE_USERS,
 }
 #: Pages about what belongs to no unit. A user who is limited to some units may not open them.
 OF_NO_UNIT = frozenset({OVERVIEW, "events", "failures", "integration", "partners"})
+#: Pages by which rights are given. A user who is limited to some units or partners may not open them, because else the
+#: limits could be cast off.
+OF_ALL = frozenset({"users", "tokens"})
 
 
 def may_open(user: User, name: str) -> bool:
     """Tell whether *user* may open the addresses that begin with *name*."""
     if name in OF_NO_UNIT and not user.sees_all:
+        return False
+    if name in OF_ALL and not user.is_unlimited:
         return False
     return name not in NEEDED or user.may(NEEDED[name])

@@ -27,6 +27,8 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /messages/ID/compare/OTHER                   its packet beside that of another message
     /replays, /replays/new, /replays/ID          plans to replay deliveries (`replay_pages`)
     /partners, /partners/CODE/…                  the partners of the exchange (`exchange.partner_pages`)
+    /users, /users/NAME                          the accounts (`people.account_pages`)
+    /tokens, /tokens/NAME                        the tokens of programs (`people.token_pages`)
     /readiness                                   the readiness checks with their details
     /what-if, /what-if/TRIAL                     what other rules would change
     /integration/PARTNER, /kit.zip               what the developers of a partner need; as a file
@@ -65,6 +67,10 @@ from hub.console.exchange.partner_pages import PartnerPages
 from hub.console.exchange.rule_trials import RuleTrials
 from hub.console.exchange.what_if_pages import WhatIfPages
 from hub.console.message_views import MessageViews, list_reasons
+from hub.console.people.account_pages import AccountPages
+from hub.console.people.accounts import list_code_roles
+from hub.console.people.desk import AccountDesk
+from hub.console.people.token_pages import TokenPages
 from hub.console.permissions import Permission, Role
 from hub.console.replays.replay_pages import ReplayPages
 from hub.console.request import (
@@ -79,7 +85,7 @@ from hub.console.request import (
     write_set_cookie,
 )
 from hub.console.saved_searches import SavedSearch
-from hub.console.sessions import CodeMissing, CodeWait, ConsoleSession
+from hub.console.sessions import AccountLocked, CodeMissing, CodeWait, ConsoleSession, Entered
 from hub.console.sign_in import openid_flow, passwords, provider_accounts, second_factor
 from hub.console.sign_in.openid_client import MakeFetch, OpenIdClients
 from hub.console.sign_in.openid_sign_in import (
@@ -212,6 +218,10 @@ class ConsolePages:
         ),
         init=False,
     )
+    desk: AccountDesk = attrs.field(
+        default=attrs.Factory(lambda self: AccountDesk(self._work, self.live, self._word, self._salt), takes_self=True),
+        init=False,
+    )
     _library: help_pages.HelpLibrary = attrs.field(factory=help_pages.read_help_library, init=False, repr=False)
 
     async def answer(self, asked: ConsoleRequest) -> ConsoleResponse:
@@ -264,8 +274,9 @@ class ConsolePages:
             return await self._ask_to_sign_in(asked)
         if asked.method == "POST":
             require_form_proof(asked, visit.word)
-            return await self._do(visit)
-        return await self._show(visit)
+        if visit.session.must_change and asked.path not in {("account",), ("sign-out",)}:
+            return ConsoleResponse(status=303, location="/account")
+        return await (self._do if asked.method == "POST" else self._show)(visit)
 
     async def _do(self, visit: Visit) -> ConsoleResponse:
         """Answer a form sent by POST."""
@@ -281,6 +292,8 @@ class ConsolePages:
                 return await self._partner(visit)
             case ("what-if", *_):
                 return await self._what_if(visit)
+            case ("users" | "tokens", *_):
+                return await self._people(visit)
             case ("messages",):
                 return await self._keep_search(visit)
             case ("declarations", form, unit, period):
@@ -309,6 +322,8 @@ class ConsolePages:
                 return ConsoleResponse(status=303, location="/")
             case ("replays" | "integration" | "partners" | "what-if", *_):
                 return await self._show_exchange(visit)
+            case ("users" | "tokens", *_):
+                return await self._people(visit)
             case ("reports",):
                 return _chosen(visit.asked)
             case ("reports", form, unit, period):
@@ -366,7 +381,7 @@ class ConsolePages:
 
     def _code_roles(self) -> frozenset[Role]:
         """Return the roles whose users need one-time codes."""
-        return frozenset({Role.ADMINISTRATOR} if self.live.config.console.administrators_need_codes else ())
+        return list_code_roles(self.live.config)
 
     async def _has_needed_codes(self, user: User) -> bool:
         """Tell whether *user* has one-time codes, if the user's role needs them."""
@@ -403,16 +418,16 @@ class ConsolePages:
         password = asked.form.get("password", "")[: passwords.LONGEST + 1]
         word = self._word()
 
-        async def enter(kept: str) -> ConsoleSession | CodeWait | CodeMissing | None:
+        async def enter(kept: str) -> Entered | None:
             named, roles = sessions.hash_session_word(word), self._code_roles()
             return await self._journal.write(
                 sessions.begin_session, name, kept, named, asked.address, self._now(), roles
             )
 
-        async def judge(stored: str | None) -> ConsoleSession | CodeWait | CodeMissing | None:
+        async def judge(stored: str | None) -> Entered | None:
             return await self._compare(password, enter, stored)
 
-        tried: tuple[datetime | None, ConsoleSession | CodeWait | CodeMissing | None]
+        tried: tuple[datetime | None, Entered | None]
         tried = await self._try(name, asked.address, judge)
         again, found = tried
         if again is not None:
@@ -422,9 +437,7 @@ class ConsolePages:
             return await self._ask_to_sign_in(asked, phrase("The name or the password is wrong."))
         return await self._let_in(asked, word, found)
 
-    async def _let_in(
-        self, asked: ConsoleRequest, word: str, found: ConsoleSession | CodeWait | CodeMissing, provider: str = ""
-    ) -> ConsoleResponse:
+    async def _let_in(self, asked: ConsoleRequest, word: str, found: Entered, provider: str = "") -> ConsoleResponse:
         """Return the answer to a password, certificate or *provider* that was right.
 
         *word* is of the session, or of the wait for a code. The browser remembers by which provider it came in.
@@ -433,6 +446,8 @@ class ConsolePages:
         if isinstance(found, CodeMissing):
             missing = phrase("This account needs one-time codes to sign in. Ask an operator to set them up.")
             return await self._ask_to_sign_in(asked, missing)
+        if isinstance(found, AccountLocked):
+            return await self._ask_to_sign_in(asked, phrase("This account is locked. Ask an administrator."))
         if isinstance(found, CodeWait):
             place = layout.build_page_path("sign-in", "code", next=following)
             answer = ConsoleResponse(status=303, location=place, cookies=(write_set_cookie(BEGINNING, word),))
@@ -595,6 +610,15 @@ class ConsolePages:
     async def _what_if(self, visit: Visit) -> ConsoleResponse:
         user, asked = visit.session.user, visit.asked
         pages = WhatIfPages(self._journal, self.live, self.trials)
+        shown = await (pages.act if asked.method == "POST" else pages.show)(asked, user, visit.now)
+        if isinstance(shown, str):
+            return ConsoleResponse(status=303, location=shown)
+        return attrs.evolve(self._page(shown.template, visit, dict(shown.said)), status=shown.status)
+
+    async def _people(self, visit: Visit) -> ConsoleResponse:
+        user, asked = visit.session.user, visit.asked
+        kind = AccountPages if asked.path[0] == "users" else TokenPages
+        pages = kind(self._journal, self.turns, self.desk)
         deed = pages.act if asked.method == "POST" else pages.show
         shown = await deed(asked, user, visit.now)
         if isinstance(shown, str):
@@ -619,6 +643,7 @@ class ConsolePages:
             "own": visit.session.sha256,
             "coded": coded,
             "persons": await self._list_persons(name),
+            "must_change": visit.session.must_change,
             "wrong": _said(wrong, visit.asked),
         }
         content = layout.render_page(
@@ -641,6 +666,8 @@ class ConsolePages:
             passwords.check_password(new, name)
         except passwords.PasswordUnfit as unfit:
             return await self._account(visit, unfit.reason)
+        if new == old:
+            return await self._account(visit, phrase("The new password is the current one."))
         if new != form.get("again"):
             return await self._account(visit, phrase("The two passwords differ."))
 

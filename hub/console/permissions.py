@@ -27,7 +27,7 @@ class Permission(StrEnum):
     CORRECT = "correct"  #: send a corrected message, which the hub's key signs
     APPROVE = "approve"  #: approve what another person has planned
     MANAGE_PARTNERS = "manage-partners"  #: change partners and trusted certificates
-    MANAGE_USERS = "manage-users"  #: change accounts
+    MANAGE_USERS = "manage-users"  #: change accounts and tokens
 
 
 class Role(StrEnum):

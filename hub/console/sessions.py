@@ -73,6 +73,8 @@ class ConsoleSession:
     begun_at: datetime
     seen_at: datetime  #: when the session was used last, to the minute
     until: datetime  #: when it ends at the latest
+    #: it began with a password that somebody else has set: the user must change it before anything else
+    must_change: bool = False
 
 
 @attrs.frozen
@@ -161,6 +163,17 @@ class CodeMissing:
     name: str
 
 
+@attrs.frozen
+class AccountLocked:
+    """The password or the certificate was right, but the account is locked."""
+
+    name: str
+
+
+#: What becomes of a sign-in whose password or certificate was right.
+Entered = ConsoleSession | CodeWait | CodeMissing | AccountLocked
+
+
 def begin_session(
     tx: Transaction,
     name: str,
@@ -169,16 +182,17 @@ def begin_session(
     address: str,
     now: datetime,
     code_roles: Collection[Role] = (),
-) -> ConsoleSession | CodeWait | CodeMissing | None:
+) -> Entered | None:
     """Begin a session of *name*, or the wait for a code. Return None if the password changed since *password* was read.
 
     *password* is the hash that was compared. *sha256* is the hash of the browser's secret word (`hash_session_word`).
     Users of *code_roles* need one-time codes.
     """
+    kept = users.read_password_hash(tx, name, to_move=True)
     user = users.find_user(tx, name)
-    if user is None or users.read_password_hash(tx, name, to_move=True) != password:
+    if user is None or kept != password:
         return None
-    found = _let_in(tx, user, sha256, address, now, code_roles)
+    found = _let_in(tx, user, sha256, address, now, code_roles, must_change=user.must_change)
     if not isinstance(found, ConsoleSession):
         undo_failed_sign_in(tx, name, address, now, at_once=True)
     return found
@@ -186,7 +200,7 @@ def begin_session(
 
 def begin_session_by_certificate(
     tx: Transaction, certificate: str, sha256: str, address: str, now: datetime, code_roles: Collection[Role] = ()
-) -> ConsoleSession | CodeWait | CodeMissing | None:
+) -> Entered | None:
     """Begin the session of the user of a *certificate* (its SHA-256), or the wait for a code. None: it has no user.
 
     The other arguments are those of `begin_session`. A certificate cannot be guessed, so no attempt is counted.
@@ -233,7 +247,7 @@ def begin_session_by_provider(
     code_roles: Collection[Role] = (),
     *,
     codes: bool,
-) -> ConsoleSession | CodeWait | CodeMissing | None:
+) -> Entered | None:
     """Begin the session of the user who is *person* at a provider, or the wait for a code. None: it is no user.
 
     *codes*: a user who has codes is asked for one. The other arguments are those of `begin_session`. The caller has
@@ -267,16 +281,21 @@ def _let_in(
     code_roles: Collection[Role],
     *,
     codes: bool = True,
-) -> ConsoleSession | CodeWait | CodeMissing:
+    must_change: bool = False,
+) -> Entered:
     name = user.name
+    if user.locked_at is not None:
+        said = {"user": name, "address": address, "reason": "locked"}
+        events.append_events(tx, Event("user-sign-in-failed", now, None, None, said))
+        return AccountLocked(name)
     if codes and second_factor.has_codes(tx, name):
         tx.execute(sa.delete(console_code_wait).where(console_code_wait.c.until <= now))
-        wait = {"sha256": sha256, "name": name, "wrong": 0, "until": now + CODE_WAIT}
+        wait = {"sha256": sha256, "name": name, "wrong": 0, "until": now + CODE_WAIT, "must_change": must_change}
         tx.execute(sa.insert(console_code_wait), wait)
         return CodeWait(sha256, name)
     if user.role in code_roles and not second_factor.has_codes(tx, name):
         return CodeMissing(name)
-    return _begin_session(tx, user, sha256, address, now)
+    return _begin_session(tx, user, sha256, address, now, must_change=must_change)
 
 
 def find_code_wait(tx: Transaction, sha256: str, now: datetime) -> CodeWait | None:
@@ -297,17 +316,22 @@ def begin_session_by_code(
     """
     ours = console_code_wait.c.sha256 == wait.sha256
     user = None if find_code_wait(tx, wait.sha256, now) is None else users.find_user(tx, wait.name)
-    if user is None:
+    if user is None or user.locked_at is not None:
         return None
     if not second_factor.use_code(tx, wait.name, code, now):
         tx.execute(sa.update(console_code_wait).where(ours).values(wrong=console_code_wait.c.wrong + 1))
         tx.execute(sa.delete(console_code_wait).where(ours, console_code_wait.c.wrong >= WRONG_CODES))
         return None
+    must_change = bool(tx.scalar(sa.select(console_code_wait.c.must_change).where(ours)))
     ended = tx.execute(sa.delete(console_code_wait).where(ours)).rowcount
-    return _begin_session(tx, user, sha256, address, now) if ended else None  # else a new password was faster
+    if not ended:  # a new password was faster
+        return None
+    return _begin_session(tx, user, sha256, address, now, must_change=must_change)
 
 
-def _begin_session(tx: Transaction, user: User, sha256: str, address: str, now: datetime) -> ConsoleSession:
+def _begin_session(
+    tx: Transaction, user: User, sha256: str, address: str, now: datetime, *, must_change: bool
+) -> ConsoleSession:
     name = user.name
     tries = list_failure_keys(name, address)
     transactions.lock_names(tx, [each.name for each in tries])
@@ -319,9 +343,12 @@ def _begin_session(tx: Transaction, user: User, sha256: str, address: str, now: 
         _count(tx, place, failures - 1, now)
     forget_ended_sessions(tx, now)
     _keep(tx, _known(name, address), {"failures": 0, "next_at": now, "until": now + REMEMBERED})
-    session = ConsoleSession(sha256, user, address, now, now, now + LONGEST)
-    kept = {"sha256": sha256, "name": name, "address": address, "begun_at": now, "seen_at": now, "until": now + LONGEST}
+    user = attrs.evolve(user, signed_in_at=now)
+    session = ConsoleSession(sha256, user, address, now, now, now + LONGEST, must_change)
+    kept = attrs.asdict(session, recurse=False) | {"name": name}
+    del kept["user"]
     tx.execute(sa.insert(console_session), kept)
+    users.note_sign_in(tx, name, now)
     events.append_events(tx, Event("user-signed-in", now, None, None, {"user": name, "address": address}))
     return session
 
@@ -354,7 +381,7 @@ def find_session(tx: Transaction, sha256: str, now: datetime) -> ConsoleSession 
     if row is None or row["until"] <= now or row["seen_at"] + IDLE <= now:
         return None
     user = users.find_user(tx, row["name"])
-    return None if user is None else _read(row, user)
+    return None if user is None or user.locked_at is not None else _read(row, user)
 
 
 def is_stale(session: ConsoleSession, now: datetime) -> bool:
@@ -421,4 +448,5 @@ def _hashed(*words: str) -> str:
 
 
 def _read(row: sa.RowMapping, user: User) -> ConsoleSession:
-    return ConsoleSession(row["sha256"], user, row["address"], row["begun_at"], row["seen_at"], row["until"])
+    names = [each.name for each in attrs.fields(ConsoleSession) if each.name != "user"]
+    return ConsoleSession(user=user, **{name: row[name] for name in names})

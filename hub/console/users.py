@@ -5,7 +5,7 @@ Each function is one step of a transaction. Each change writes an event that nam
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TypeVar
 
@@ -44,6 +44,9 @@ class User:
     partners: tuple[str, ...] = (ANY,)  #: codes of the partners whose messages and deliveries it sees, or `*`
     added_at: datetime
     changed_at: datetime  #: when the password was set last
+    must_change: bool = False  #: somebody else has set the password: the user must change it before anything else
+    locked_at: datetime | None = None  #: since when the user may not sign in
+    signed_in_at: datetime | None = None  #: the last sign-in
 
     @property
     def sees_all(self) -> bool:
@@ -54,6 +57,11 @@ class User:
     def visible_partners(self) -> tuple[str, ...] | None:
         """The partners whose messages and deliveries the user sees; None: all, also those that are not configured."""
         return None if ANY in self.partners else self.partners
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether the user sees every unit and every partner."""
+        return self.sees_all and self.visible_partners is None
 
     def sees_partner(self, code: str | None) -> bool:
         """Tell whether the user sees what concerns the partner *code* (None: a caller that is no partner)."""
@@ -83,6 +91,12 @@ def normalise_user_name(text: str) -> str:
 def list_users(tx: Transaction) -> list[User]:
     """Return all users, sorted by name."""
     return sorted(map(_read, tx.execute(sa.select(console_user)).mappings()), key=lambda user: user.name)
+
+
+def find_users(tx: Transaction, names: Sequence[str]) -> list[User]:
+    """Return the users with these *names*, sorted by name."""
+    query = sa.select(console_user).where(console_user.c.name.in_(names)).order_by(console_user.c.name)
+    return list(map(_read, tx.execute(query).mappings()))
 
 
 def has_users(tx: Transaction) -> bool:
@@ -142,16 +156,29 @@ def _tell_limits(user: User) -> dict[str, object]:
     return said if ANY in user.partners else said | {"partners": list(user.partners)}
 
 
-def change_password(tx: Transaction, name: str, hashed: str, *, by: str, now: datetime, was: str | None = None) -> bool:
+def change_password(
+    tx: Transaction,
+    name: str,
+    hashed: str,
+    *,
+    by: str,
+    now: datetime,
+    was: str | None = None,
+    must_change: bool = False,
+) -> bool:
     """Replace a user's password hash and end all sessions of the user. Return False if there is no such user.
 
-    With *was*, the hash is replaced only if it is still *was*: of two concurrent changes, one succeeds.
+    With *was*, the hash is replaced only if it is still *was*: of two concurrent changes, one succeeds. With
+    *must_change* the user must change it after the next sign-in.
     """
     where = [console_user.c.name == name, *([console_user.c.password == was] if was is not None else [])]
-    changed = tx.execute(sa.update(console_user).where(*where).values(password=hashed, changed_at=now)).rowcount
+    values = {"password": hashed, "changed_at": now, "must_change": must_change}
+    changed = tx.execute(sa.update(console_user).where(*where).values(values)).rowcount
     if changed:
         ended = end_sessions(tx, name)
-        said = {"user": name, "sessions": ended, "by": by}
+        said: dict[str, object] = {"user": name, "sessions": ended, "by": by}
+        if must_change:
+            said["must_change"] = True
         events.append_events(tx, Event("user-password-changed", now, None, None, said))
     return bool(changed)
 
@@ -169,6 +196,30 @@ def remove_user(tx: Transaction, name: str, *, by: str, now: datetime) -> bool:
     if removed:
         events.append_events(tx, Event("user-removed", now, None, None, {"user": name, "sessions": ended, "by": by}))
     return bool(removed)
+
+
+def lock_user(tx: Transaction, name: str, *, by: str, now: datetime) -> bool:
+    """Let the user not sign in any more, and end the user's sessions. Return False if there is none that is not locked."""
+    where = console_user.c.name == name, console_user.c.locked_at.is_(None)
+    locked = tx.execute(sa.update(console_user).where(*where).values(locked_at=now)).rowcount
+    if locked:
+        said = {"user": name, "sessions": end_sessions(tx, name), "by": by}
+        events.append_events(tx, Event("user-locked", now, None, None, said))
+    return bool(locked)
+
+
+def unlock_user(tx: Transaction, name: str, *, by: str, now: datetime) -> bool:
+    """Let a locked user sign in again. Return False if there is none."""
+    where = console_user.c.name == name, console_user.c.locked_at.is_not(None)
+    unlocked = tx.execute(sa.update(console_user).where(*where).values(locked_at=None)).rowcount
+    if unlocked:
+        events.append_events(tx, Event("user-unlocked", now, None, None, {"user": name, "by": by}))
+    return bool(unlocked)
+
+
+def note_sign_in(tx: Transaction, name: str, now: datetime) -> None:
+    """Write the time of the user's last sign-in."""
+    tx.execute(sa.update(console_user).where(console_user.c.name == name).values(signed_in_at=now))
 
 
 def read_visible_units(tx: Transaction, user: User) -> frozenset[str] | None:
@@ -197,4 +248,7 @@ def _read(row: sa.RowMapping) -> User:
         partners=tuple(json.loads(row["partners"])),
         added_at=row["added_at"],
         changed_at=row["changed_at"],
+        must_change=row["must_change"],
+        locked_at=row["locked_at"],
+        signed_in_at=row["signed_in_at"],
     )

@@ -51,6 +51,7 @@ FIELDS: Mapping[str, Phrase] = {
     "message_id": phrase("the sender's id"),
     "milestone": phrase("milestone"),
     "mistakes": phrase("mistakes"),
+    "must_change": phrase("must be changed at the next sign-in"),
     "name": phrase("name"),
     "node": phrase("node"),
     "number": phrase("number"),

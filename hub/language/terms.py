@@ -69,6 +69,7 @@ def describe_reason(reason: str) -> Phrase | str:
 
 #: How a stored reason is written -> how it is said.
 _REASONS: Mapping[str, Phrase] = {
+    r"locked": phrase("the account is locked"),
     r"given up by (?P<person>[^:]*): (?P<reason>.*)": phrase("given up by {person}: {reason}"),
     r"given up: (?P<reason>.*)": phrase("given up: {reason}"),
     r"suspended: (?P<reason>.*)": phrase("suspended: {reason}"),
@@ -287,6 +288,10 @@ TERMS: Mapping[str, Term] = {
         phrase("a person at an OpenID provider was unbound from an account"),
         phrase("The person signs in to the account through the provider no longer; its sessions ended."),
     ),
+    "event/user-locked": Term(
+        phrase("an account was locked"), phrase("The user may not sign in until it is unlocked; its sessions ended.")
+    ),
+    "event/user-unlocked": Term(phrase("an account was unlocked"), phrase("The user may sign in again.")),
     "event/user-removed": Term(phrase("an account was removed"), phrase("The user may no longer sign in.")),
     "event/token-added": Term(
         phrase("a token was added"), phrase("A program may use the API with it, as far as its scopes and limits go.")
@@ -300,7 +305,9 @@ TERMS: Mapping[str, Term] = {
         phrase("A person opened the content of a message, of an attachment or of a partner's reply."),
     ),
     "event/user-signed-in": Term(phrase("a user signed in"), phrase("A session began.")),
-    "event/user-sign-in-failed": Term(phrase("a sign-in failed"), phrase("The name or the password was wrong.")),
+    "event/user-sign-in-failed": Term(
+        phrase("a sign-in failed"), phrase("The name or the password was wrong, or the account is locked.")
+    ),
     "event/user-signed-out": Term(phrase("a user signed out"), phrase("Sessions ended, by the user or an operator.")),
     "event/configuration-reloaded": Term(
         phrase("the configuration was reloaded"), phrase("The running hub took up the changed configuration.")
@@ -635,6 +642,33 @@ TERMS: Mapping[str, Term] = {
     ),
     "role/operator": Term(phrase("operator"), phrase("May do everything but manage the accounts.")),
     "role/administrator": Term(phrase("administrator"), phrase("May do everything, and manages the accounts.")),
+    "permission/see-reports": Term(
+        phrase("reports"), phrase("The reports of its units, and the facts behind their numbers.")
+    ),
+    "permission/declare": Term(phrase("declaring"), phrase("Declares figures for its units.")),
+    "permission/sign": Term(phrase("signing"), phrase("Gets reports to sign, and hands in signed ones.")),
+    "permission/find-messages": Term(
+        phrase("finding messages"), phrase("Accepted messages of its units, without their content.")
+    ),
+    "permission/see-refused": Term(phrase("refusals"), phrase("Refused messages and refused calls.")),
+    "permission/see-private": Term(
+        phrase("private parts of lookups"), phrase("Who made a lookup, for what purpose and about what.")
+    ),
+    "permission/see-content": Term(
+        phrase("content"), phrase("Bytes, packets, attachments and kept exchanges; each opening is recorded.")
+    ),
+    "permission/see-overview": Term(phrase("overview"), phrase("How the exchange with each partner stands.")),
+    "permission/see-events": Term(phrase("events"), phrase("The list of events, and who opened content.")),
+    "permission/see-readiness": Term(phrase("the hub's checks"), phrase("The checks of the hub, with their details.")),
+    "permission/see-partners": Term(phrase("partners"), phrase("The partners and their certificates.")),
+    "permission/see-replays": Term(phrase("replay plans"), phrase("The plans to replay deliveries.")),
+    "permission/replay": Term(phrase("replaying"), phrase("Makes, starts, pauses, resumes and cancels replay plans.")),
+    "permission/correct": Term(phrase("correcting"), phrase("Sends a corrected message, which the hub's key signs.")),
+    "permission/approve": Term(phrase("approving"), phrase("Approves what another person has planned.")),
+    "permission/manage-partners": Term(
+        phrase("managing partners"), phrase("Changes partners and trusted certificates.")
+    ),
+    "permission/manage-users": Term(phrase("managing accounts"), phrase("Changes accounts and tokens.")),
     "check/database": Term(phrase("database"), phrase("The database answers.")),
     "check/schema": Term(
         phrase("version of the database"), phrase("The database has the version that the program needs.")

@@ -665,6 +665,10 @@ console_user = sa.Table(
     sa.Column("password", sa.Text, nullable=False),
     sa.Column("added_at", Instant, nullable=False),
     sa.Column("changed_at", Instant, nullable=False),  # of the password
+    # somebody else has set the password: the user must change it before anything else
+    sa.Column("must_change", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("locked_at", Instant),  # since when the user may not sign in
+    sa.Column("signed_in_at", Instant),  # the last sign-in
 )
 
 #: Open sessions (hub/console/sessions.py). Of the browser's token only the SHA-256 is stored.
@@ -677,6 +681,8 @@ console_session = sa.Table(
     sa.Column("begun_at", Instant, nullable=False),
     sa.Column("seen_at", Instant, nullable=False),  # to the minute
     sa.Column("until", Instant, nullable=False),  # absolute end of the session
+    # it began with a password that somebody else has set: it must be changed before anything else
+    sa.Column("must_change", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 sa.Index("ix_console_session_name", console_session.c.name)
 
@@ -697,6 +703,7 @@ console_code_wait = sa.Table(
     sa.Column("name", sa.String(64), sa.ForeignKey("console_user.name"), nullable=False),
     sa.Column("wrong", sa.Integer, nullable=False),  # wrong codes so far
     sa.Column("until", Instant, nullable=False),
+    sa.Column("must_change", sa.Boolean, nullable=False, server_default=sa.false()),  # of the session that follows
 )
 
 #: Client certificates that sign in users (hub/console/sign_in/client_certificates.py).
@@ -730,7 +737,7 @@ console_failure = sa.Table(
 )
 sa.Index("ix_console_failure_until", console_failure.c.until)
 
-#: Tokens of programs that use the API (hub/api/tokens.py). Of a token only the SHA-256 and the first letters are stored.
+#: Tokens of programs that use the API (hub/console/people/tokens.py). Of a token only the SHA-256 and the first letters are stored.
 api_token = sa.Table(
     "api_token",
     metadata,

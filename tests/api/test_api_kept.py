@@ -10,11 +10,12 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.api import idempotency, tokens
+from hub.api import idempotency
 from hub.api.idempotency import IdempotencyConflict, OrderedAnswer, run_once
 from hub.api.replays import ApiReplayOrder
 from hub.api.schemas import JsonUnfit, read_object
-from hub.api.tokens import ApiToken, hash_token, write_token
+from hub.console.people import tokens
+from hub.console.people.tokens import ApiToken, hash_token, write_token
 from hub.domain.model import Event
 from hub.journal import events
 from hub.store import transactions

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hub.api import tokens
+from hub.console.people import tokens
 from hub.console.permissions import PERMISSIONS, Role
 from hub.store import transactions
 from tests.homes import begin, engine_of, typing

@@ -71,6 +71,28 @@ def test_a_role_and_limits_are_given_and_changed(typed):
     assert (said["role"], said["units"], said["partners"]) == ("approver", ["H55.13"], ["*"])
 
 
+def test_a_one_time_password_is_shown_once_and_must_be_changed(home, typed):
+    (said,) = typed("add", "an", "--role", "operator", "--one-time", "--json")
+    assert said["must_change"]
+    assert passwords.matches_hash(said["password"], kept(home, "an"))
+    (again,) = typed("password", "an", "--one-time", "--json")
+    assert again["password"] != said["password"]
+    assert passwords.matches_hash(again["password"], kept(home, "an"))
+    typed("password", "an", "--one-time", "--password-file", "@word", code=2)
+    typed("password", "an", "--password-file", "@word")
+    assert [each["must_change"] for each in typed("list", "--json")] == [False]
+
+
+def test_a_user_is_locked_and_unlocked(typed):
+    typed("add", "an", "--role", "operator", "--password-file", "@word")
+    for _ in range(2):
+        assert typed("lock", "An", "--json") == [{"name": "an"}]
+    assert typed("list", "--json")[0]["locked_at"]
+    typed("unlock", "an")
+    assert typed("list", "--json")[0]["locked_at"] is None
+    typed("lock", "nobody", code=4)
+
+
 def test_one_time_codes_are_set_up_and_removed(typed):
     typed("add", "an", "--role", "operator", "--password-file", "@word")
     (said,) = typed("totp", "An", "--json")

@@ -125,6 +125,10 @@ def stage(town: Town, monkeypatch: pytest.MonkeyPatch) -> Stage:
         Place("/partners", EXCHANGE, EVERY_UNIT),
         Place("/partners?add=1", RULERS, EVERY_UNIT),
         Place("/what-if", REPLAYING, ALL),
+        Place("/users", {Role.ADMINISTRATOR}, {"none"}),
+        Place("/users/_new", {Role.ADMINISTRATOR}, {"none"}),
+        Place("/users/first", {Role.ADMINISTRATOR}, {"none"}),
+        Place("/tokens", {Role.ADMINISTRATOR}, {"none"}),
         Place(f"/reports/{REPORT}", EVERYBODY, OF_UNIT),
         Place(f"/reports/{REPORT}/sent_inside", EVERYBODY, OF_UNIT),
         *(Place(f"/reports/{REPORT}.{kind}", EVERYBODY, OF_UNIT) for kind in ("csv", "xlsx", "json")),
@@ -253,6 +257,11 @@ def test_every_form_is_taken_from_its_roles_and_limits_alone(stage: Stage, role:
         assert post("/signing/edoc/H55.13/2026-12.xml") in (
             {422} if role in SIGNING and limit in OF_UNIT else {403, 404}
         ), case
+        rules = role is Role.ADMINISTRATOR and limit == "none"
+        assert post("/users/first", do="unlock") == (303 if rules else 404), case
+        assert post("/users/_new", name="x") == (422 if rules else 404), case
+        assert post("/tokens", name="x") == (422 if rules else 404), case
+        assert post("/tokens/x") == 404, case
         made = post("/replays", to="vpub", reason="x", again="1", key="1")
         reaches = limit not in {"foreign partner", "own unit, foreign partner"}
         assert made == ((303 if reaches else 422) if role in REPLAYING else 404), case

@@ -84,7 +84,7 @@ def test_two_tries_at_once_are_two_tries(engine):
 def test_a_user_gets_another_role_and_other_limits_and_keeps_its_sessions(tx):
     add(tx)
     session = enter(tx)
-    changed = attrs.evolve(AN, role=Role.ENGINEER, units=("*",), partners=("vpub",))
+    changed = attrs.evolve(AN, role=Role.ENGINEER, units=("*",), partners=("vpub",), signed_in_at=NOW)
     assert users.change_user(tx, changed, by="test", now=NOW)
     assert users.find_user(tx, "an") == changed
     assert sessions.find_session(tx, session.sha256, NOW) == attrs.evolve(session, user=changed)

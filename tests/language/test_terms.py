@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from hub.console.exchange.rule_trials import TrialState
-from hub.console.permissions import Role
+from hub.console.permissions import Permission, Role
 from hub.console.standing import EarlyStep
 from hub.console.visible_messages import OpenedContent
 from hub.domain import lifecycle
@@ -107,6 +107,7 @@ def words() -> Iterator[tuple[str, str]]:
         "signature": SignatureStanding,
         "verdict": CellVerdict,
         "role": Role,
+        "permission": Permission,
         "node": NodeState,
         "link": LinkState,
         "breaker": BreakerPosition,

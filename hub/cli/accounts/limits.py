@@ -1,21 +1,22 @@
-"""Checks the units and partners to which an account or a token is limited. Knows no accounts."""
+"""Says why an order on an account or a token is refused, with the exit code. Knows no accounts."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from hub.cli.screen import NOT_FOUND, CommandStop, t
+import click
+
+from hub.cli.screen import NOT_FOUND, CommandStop, say
 
 if TYPE_CHECKING:
-    from hub.config import Config
-    from hub.store.transactions import Transaction
+    from hub.console.people.accounts import AccountRefused
+
+_ABSENT = frozenset({"unit-unknown", "partner-unknown", "account-unknown", "token-unknown"})
 
 
-def require_known_limits(tx: "Transaction", units: Iterable[str], partners: Iterable[str], config: "Config") -> None:
-    """Check that these units and partners exist. Raises `CommandStop`."""
-    from hub.config import ANY
-    from hub.console.users import find_unknown_units
-
-    if unknown := find_unknown_units(tx, units):
-        raise CommandStop(t("there is no unit {codes}", codes=" ".join(unknown)), NOT_FOUND)
-    if unknown := [code for code in partners if code != ANY and code not in config.partners]:
-        raise CommandStop(t("there is no partner {code}", code=" ".join(unknown)), NOT_FOUND)
+def stop_refused(refused: "AccountRefused") -> NoReturn:
+    """End the command because its order is refused."""
+    said = say(refused.why)
+    if refused.code in _ABSENT:
+        raise CommandStop(said, NOT_FOUND) from None
+    if refused.code == "name-taken":
+        raise CommandStop(said) from None
+    raise click.UsageError(said) from None

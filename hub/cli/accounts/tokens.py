@@ -3,18 +3,18 @@
 import getpass
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import attrs
 import click
 
-from hub.cli.accounts.limits import require_known_limits
+from hub.cli.accounts.limits import stop_refused
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, WholeNumber, command, command_group, pass_screen, t
 from hub.console.permissions import PERMISSIONS, Permission, Role
 
 if TYPE_CHECKING:
-    from hub.api.tokens import ApiToken
+    from hub.console.people.tokens import ApiToken
 
 _SCOPES = [each.value for each in Permission]
 
@@ -73,34 +73,32 @@ def add_api_token(
     days: int,
     owner: str | None,
 ) -> None:
-    from hub.api.tokens import LONGEST, ApiToken, add_token, find_prefix, hash_token, write_token
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.config import ANY
+    from hub.console.people import desk
+    from hub.console.people.accounts import AccountRefused
+    from hub.console.people.tokens import write_token
     from hub.store import transactions
 
-    granted = sorted({*scopes, *(PERMISSIONS[Role(role)] if role else ())})
-    if not granted:
+    if not scopes and not role:
         raise click.UsageError(t("--scope or --role is needed"))
-    if days > LONGEST:
-        raise click.UsageError(t("a token lasts at most {days} days", days=LONGEST))
-    now, by = datetime.now(UTC), getpass.getuser()
     text = write_token(secrets.token_hex(4), secrets.token_urlsafe(32))
-    token = ApiToken(
-        name=_named(name),
-        prefix=find_prefix(text) or "",
-        owner=" ".join((owner or by).split()),
-        scopes=tuple(str(each) for each in granted),
-        units=tuple(dict.fromkeys(units or [ANY])),
-        partners=tuple(dict.fromkeys(partners or [ANY])),
-        made_at=now,
-        made_by=by,
-        until=now + timedelta(days=days),
-    )
     config = read_journal_config(screen)
-    with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
-        require_known_limits(tx, token.units, token.partners, config)
-        if not add_token(tx, token, hash_token(text)):
-            raise CommandStop(t("the token {name} exists already", name=token.name))
+    try:
+        token = desk.draw_up_token(
+            text,
+            name=name,
+            scopes={*scopes, *(PERMISSIONS[Role(role)] if role else ())},
+            units=units,
+            partners=partners,
+            days=days,
+            owner=owner or "",
+            by=getpass.getuser(),
+            now=datetime.now(UTC),
+        )
+        with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
+            desk.keep_token(tx, token, text, config.partners)
+    except AccountRefused as refused:
+        stop_refused(refused)
     screen.row({**_row(token), "token": text}, text)
     screen.note(t("Added {name}. Keep the token now: it cannot be shown again.", name=token.name))
 
@@ -113,8 +111,8 @@ def add_api_token(
 )
 @pass_screen
 def list_api_tokens(screen: Screen) -> None:
-    from hub.api.tokens import list_tokens
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.console.people.tokens import list_tokens
     from hub.store import transactions
 
     with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
@@ -141,19 +139,19 @@ def list_api_tokens(screen: Screen) -> None:
 @click.argument("name")
 @pass_screen
 def remove_api_token(screen: Screen, name: str) -> None:
-    from hub.api.tokens import remove_token
     from hub.cli.journal import open_journal, read_journal_config
+    from hub.console.people.tokens import remove_token
     from hub.store import transactions
 
     name = _named(name)
     with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
-        if not remove_token(tx, name, by=getpass.getuser(), now=datetime.now(UTC)):
+        if remove_token(tx, name, by=getpass.getuser(), now=datetime.now(UTC)) is None:
             raise CommandStop(t("there is no token {name}", name=name), NOT_FOUND)
     screen.row({"name": name}, t("Removed {name}.", name=name))
 
 
 def _named(text: str) -> str:
-    from hub.api.tokens import TokenUnfit, normalise_token_name
+    from hub.console.people.tokens import TokenUnfit, normalise_token_name
 
     try:
         return normalise_token_name(text)

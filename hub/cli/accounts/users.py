@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from hub.cli.accounts.limits import require_known_limits
+from hub.cli.accounts.limits import stop_refused
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, command_group, pass_screen, say, say_count, t
 from hub.console.permissions import Role
 
@@ -28,6 +28,12 @@ _password_file = click.option(
     "--password-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help=t("A file that contains the password; without it the command asks."),
+)
+_once = click.option(
+    "--one-time",
+    "once",
+    is_flag=True,
+    help=t("The hub makes a password and prints it once; the user must change it at the next sign-in."),
 )
 _name = click.argument("name")
 _units = click.option(
@@ -74,12 +80,14 @@ def users() -> None:
     "lienthong users add nguyenvana --role clerk --unit H55.13",
     "lienthong users add vanphong --role reader --unit '*'",
     "lienthong users add kysu --role engineer --partner vpub --partner sotttt",
+    "lienthong users add tranthib --role reader --unit H55.30 --one-time",
 )
 @_name
 @_choose_role(required=True)
 @_units
 @_partners
 @_password_file
+@_once
 @pass_screen
 def add_console_user(
     screen: Screen,
@@ -88,32 +96,27 @@ def add_console_user(
     units: tuple[str, ...],
     partners: tuple[str, ...],
     password_file: Path | None,
+    once: bool,
 ) -> None:
     from hub.cli.journal import open_journal, read_journal_config
-    from hub.config import ANY
     from hub.console import users as people
+    from hub.console.people import accounts, desk
     from hub.store import transactions
 
-    if not units and Role(role).is_official:
-        raise click.UsageError(t("--unit is needed"))
-    user = people.User(
-        name=_named(name),
-        role=Role(role),
-        units=tuple(dict.fromkeys(units or [ANY])),
-        partners=tuple(dict.fromkeys(partners or [ANY])),
-        added_at=(now := datetime.now(UTC)),
-        changed_at=now,
-    )
-    config = read_journal_config(screen)
-    with open_journal(config) as engine:
-        with transactions.read_transaction(engine) as tx:
-            taken = people.find_user(tx, user.name) is not None
-            require_known_limits(tx, user.units, user.partners, config)
-        hashed = "" if taken else _hashed(user.name, password_file)
-        with transactions.write_transaction(engine) as tx:
-            if taken or not people.add_user(tx, user, hashed, by=getpass.getuser(), now=now):
-                raise CommandStop(t("the user {name} exists already", name=user.name))
-    screen.row(_row(user), t("Added {name}.", name=user.name))
+    now, config, by = datetime.now(UTC), read_journal_config(screen), getpass.getuser()
+    try:
+        user = desk.make_user(name, Role(role), units, partners, now)
+        with open_journal(config) as engine:
+            with transactions.read_transaction(engine) as tx:
+                taken = people.find_user(tx, user.name) is not None
+                accounts.require_known_limits(tx, user.units, user.partners, config.partners)
+            password, hashed = ("", "") if taken else _choose_password(user.name, password_file, once=once)
+            user = attrs.evolve(user, must_change=once)
+            with transactions.write_transaction(engine) as tx:
+                accounts.make_account(tx, user, hashed, configured=config.partners, by=by, now=now)
+    except accounts.AccountRefused as refused:
+        stop_refused(refused)
+    _show_password(screen, {**_row(user)}, t("Added {name}.", name=user.name), password)
 
 
 @command(
@@ -132,6 +135,7 @@ def set_console_user(
 ) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.console import users as people
+    from hub.console.people import accounts
     from hub.console.sign_in import client_certificates, provider_accounts, second_factor
     from hub.store import transactions
 
@@ -148,7 +152,10 @@ def set_console_user(
             units=tuple(dict.fromkeys(units)) or user.units,
             partners=tuple(dict.fromkeys(partners)) or user.partners,
         )
-        require_known_limits(tx, user.units, user.partners, config)
+        try:
+            accounts.require_known_limits(tx, user.units, user.partners, config.partners)
+        except accounts.AccountRefused as refused:
+            stop_refused(refused)
         coded = second_factor.has_codes(tx, name)
         certified = client_certificates.list_certificates(tx).get(name, ())
         persons = provider_accounts.list_persons(tx, name).get(name, ())
@@ -159,7 +166,7 @@ def set_console_user(
 
 @command(
     "list",
-    t("List the users, their roles, and the units and partners they see."),
+    t("List the users, their roles, the units and partners they see, and who is locked."),
     "lienthong users list --json",
 )
 @pass_screen
@@ -180,6 +187,8 @@ def list_users(screen: Screen) -> None:
         "partners": t("partners"),
         "totp": t("one-time codes"),
         "changed_at": t("password set"),
+        "signed_in_at": t("last sign-in"),
+        "locked_at": t("locked since"),
     }
     rows: Iterable[Mapping[str, object]] = (
         _row(
@@ -203,11 +212,13 @@ def list_users(screen: Screen) -> None:
     "password",
     t("Set a new password; this ends all sessions of the user."),
     "lienthong users password nguyenvana",
+    "lienthong users password nguyenvana --one-time",
 )
 @_name
 @_password_file
+@_once
 @pass_screen
-def set_user_password(screen: Screen, name: str, password_file: Path | None) -> None:
+def set_user_password(screen: Screen, name: str, password_file: Path | None, once: bool) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.console import users as people
     from hub.store import transactions
@@ -216,11 +227,33 @@ def set_user_password(screen: Screen, name: str, password_file: Path | None) -> 
     with open_journal(read_journal_config(screen)) as engine:
         with transactions.read_transaction(engine) as tx:
             _must_be(people.find_user(tx, name) is not None, name)
-        hashed = _hashed(name, password_file)
+        password, hashed = _choose_password(name, password_file, once=once)
         with transactions.write_transaction(engine) as tx:
             by, now = getpass.getuser(), datetime.now(UTC)
-            _must_be(people.change_password(tx, name, hashed, by=by, now=now), name)
-    screen.row({"name": name}, t("Changed the password of {name}.", name=name))
+            _must_be(people.change_password(tx, name, hashed, by=by, now=now, must_change=once), name)
+    _show_password(screen, {"name": name}, t("Changed the password of {name}.", name=name), password)
+
+
+def _choose_password(name: str, file: Path | None, *, once: bool) -> tuple[str, str]:
+    """Return a new one-time password, or an empty text, and the hash of the password that is set."""
+    from hub.console.sign_in import passwords
+
+    if not once:
+        return "", _hashed(name, file)
+    if file is not None:
+        raise click.UsageError(t("give either --password-file or --one-time"))
+    password = passwords.write_one_time_password(secrets.token_bytes(16))
+    return password, passwords.hash_password(password, secrets.token_bytes(16))
+
+
+def _show_password(screen: Screen, row: "Mapping[str, object]", said: str, password: str) -> None:
+    """Print what was done, and a one-time password if one was made."""
+    if not password:
+        screen.row(row, said)
+        return
+    screen.row({**row, "password": password}, password)
+    screen.note(said)
+    screen.note(t("Keep the password now: it cannot be shown again. It must be changed at the next sign-in."))
 
 
 @command(
@@ -367,6 +400,47 @@ def set_openid_person(screen: Screen, name: str, provider: str, subject: str, re
 
 
 @command(
+    "lock",
+    t("Lock a user: this ends all sessions of the user, who may not sign in until `users unlock`."),
+    "lienthong users lock nguyenvana",
+)
+@_name
+@pass_screen
+def lock_console_user(screen: Screen, name: str) -> None:
+    from hub.console import users as people
+
+    name = _switch(screen, name, people.lock_user)
+    screen.row({"name": name}, t("Locked {name}.", name=name))
+
+
+@command(
+    "unlock",
+    t("Unlock a user, who may sign in again."),
+    "lienthong users unlock nguyenvana",
+)
+@_name
+@pass_screen
+def unlock_console_user(screen: Screen, name: str) -> None:
+    from hub.console import users as people
+
+    name = _switch(screen, name, people.unlock_user)
+    screen.row({"name": name}, t("Unlocked {name}.", name=name))
+
+
+def _switch(screen: Screen, name: str, step: "Callable[..., bool]") -> str:
+    """Lock or unlock a user; return the name. One that is so already stays so."""
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.console import users as people
+    from hub.store import transactions
+
+    name = _named(name)
+    with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
+        _must_be(people.find_user(tx, name) is not None, name)
+        _ = step(tx, name, by=getpass.getuser(), now=datetime.now(UTC))
+    return name
+
+
+@command(
     "remove",
     t("Remove a user; this ends all sessions of the user."),
     "lienthong users remove nguyenvana",
@@ -478,7 +552,7 @@ def _row(
     certificates: "Sequence[str]" = (),
     persons: "Sequence[ProviderPerson]" = (),
 ) -> "Mapping[str, object]":
-    keys = ("name", "role", "units", "partners", "added_at", "changed_at")
+    keys = ("name", "role", "units", "partners", "added_at", "changed_at", "must_change", "locked_at", "signed_in_at")
     more = {"totp": totp, "certificates": list(certificates), "openid": [each.tell() for each in persons]}
     return {key: getattr(user, key) for key in keys} | more
 
@@ -491,6 +565,8 @@ for each in (
     set_one_time_codes,
     set_client_certificate,
     set_openid_person,
+    lock_console_user,
+    unlock_console_user,
     remove_console_user,
     list_sessions,
 ):

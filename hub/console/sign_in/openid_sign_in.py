@@ -17,7 +17,7 @@ from hub.console import request as given
 from hub.console import sessions
 from hub.console.permissions import Role
 from hub.console.request import ConsoleRequest, RequestRefused
-from hub.console.sessions import CodeMissing, CodeWait, ConsoleSession
+from hub.console.sessions import Entered
 from hub.console.sign_in import openid_flow
 from hub.console.sign_in.openid_client import CodeRefused, OpenIdClients, ProviderDown
 from hub.console.sign_in.openid_flow import OpenIdFlow
@@ -62,7 +62,7 @@ class ProviderEntry:
     """What a sign-in at a provider came to, for `ConsolePages`."""
 
     word: str = attrs.field(repr=False)  #: the secret word of the session, or of the wait for a code
-    found: ConsoleSession | CodeWait | CodeMissing
+    found: Entered
     following: str  #: the page that the user wanted
 
 

@@ -49,6 +49,12 @@ def check_password(password: str, name: str) -> None:
         raise PasswordUnfit(phrase("The password must not be the user's name"))
 
 
+def write_one_time_password(octets: bytes) -> str:
+    """Return 16 random *octets* as a password that people read to each other: 25 letters and digits in groups of five."""
+    letters = base64.b32encode(octets).decode("ascii")[:25].lower()
+    return "-".join(letters[place : place + 5] for place in range(0, len(letters), 5))
+
+
 def hash_password(password: str, salt: bytes, cost: HashCost = USUAL) -> str:
     """Return the hash of *password* for storage: `scrypt$n$r$p$salt$hash`, the last two in base64.
 

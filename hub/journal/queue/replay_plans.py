@@ -226,7 +226,7 @@ def approve_plan(tx: Transaction, plan_id: str, *, by: str, now: datetime) -> Re
 
 
 def _name_person(by: str) -> str:
-    """Return the person in *by*. A token acts for its owner (`OWNER/TOKEN`, hub.api.tokens)."""
+    """Return the person in *by*. A token acts for its owner (`OWNER/TOKEN`, hub.console.people.tokens)."""
     return by.partition("/")[0].casefold()
 
 

@@ -133,16 +133,16 @@ def list_tokens(tx: Transaction) -> Sequence[ApiToken]:
     return [_read(row) for row in tx.execute(sa.select(api_token).order_by(api_token.c.name)).mappings()]
 
 
-def remove_token(tx: Transaction, name: str, *, by: str, now: datetime) -> bool:
-    """Remove the token *name*: from now on it is not known. Return False if there is none."""
+def remove_token(tx: Transaction, name: str, *, by: str, now: datetime) -> ApiToken | None:
+    """Remove the token *name*: from now on it is not known. Return it as it was; None if there is none."""
     row = tx.execute(sa.select(api_token).where(api_token.c.name == name)).mappings().first()
     if row is None:
-        return False
+        return None
     tx.execute(sa.delete(api_key).where(api_key.c.token == row["prefix"]))
     tx.execute(sa.delete(api_token).where(api_token.c.name == name))
     said = {"token": name, "prefix": row["prefix"], "by": by}
     events.append_events(tx, Event("token-removed", now, None, None, said))
-    return True
+    return _read(row)
 
 
 def find_token(tx: Transaction, token: str) -> ApiToken | None:

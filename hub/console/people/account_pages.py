@@ -1,0 +1,210 @@
+"""The pages of accounts: the list, one account, a new one. Contains what each page reads and orders; no HTTP, no SQL.
+
+    /users?q=TEXT&role=ROLE&state=STATE&after=NAME   the accounts
+    /users/_new                                      the form of a new account; by POST makes it
+    /users/NAME                                      one account; by POST does what `do` says (`AccountAct`)
+
+A one-time password and the secret of one-time codes stand once, on the page that answers the form.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import attrs
+
+from hub.console.layout import build_page_path
+from hub.console.people import accounts, desk, tokens
+from hub.console.people.accounts import AccountAct, AccountOrder, AccountRefused, AccountState, AccountView
+from hub.console.people.desk import AccountDesk
+from hub.console.permissions import Role
+from hub.console.request import ConsoleRequest, refuse_as_absent
+from hub.console.turns import ReadingTurns
+from hub.console.users import User
+from hub.domain.fair_queue import CONSOLE
+from hub.language.phrases import Phrase, phrase
+from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
+
+#: The piece of the address of the form for a new account. No account has this name.
+NEW = "_new"
+#: Characters read of a field.
+LONGEST = 4000
+#: Refusals because of what there is, and not of what was typed.
+CONFLICTS = frozenset({"own-account", "last-administrator", "name-taken", "certificate-taken"})
+_DONE: Mapping[AccountAct, Phrase] = {
+    AccountAct.CHANGE: phrase("The account has these rights now, also in its open sessions."),
+    AccountAct.LOCK: phrase("The account is locked; its sessions ended."),
+    AccountAct.UNLOCK: phrase("The account may sign in again."),
+    AccountAct.END_SESSIONS: phrase("All sessions of the account ended."),
+    AccountAct.REMOVE_CODES: phrase("The account signs in without codes; its sessions ended."),
+    AccountAct.ADD_CERTIFICATE: phrase("The certificate signs in this account."),
+    AccountAct.REMOVE_CERTIFICATE: phrase("The certificate signs in nobody now; the sessions of the account ended."),
+}
+
+
+@attrs.frozen
+class PeoplePage:
+    """One page: its template and what it says."""
+
+    template: str
+    said: Mapping[str, object]
+    status: int = 200
+
+
+@attrs.frozen
+class AccountPages:
+    """Makes the pages of accounts."""
+
+    _journal: Journal  #: the journal to read and write
+    _turns: ReadingTurns  #: limits what is read
+    _desk: AccountDesk
+
+    async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> PeoplePage:
+        """Return the page for a GET request."""
+        match asked.path[1:]:
+            case ():
+                return await self._list(asked)
+            case (name,) if name == NEW:
+                return self._ask_new({})
+            case (name,):
+                done = asked.query.get("done", "")
+                said = _DONE.get(AccountAct(done)) if done in {*AccountAct} else None
+                return await self._show(name, user, now, done=said)
+        raise refuse_as_absent()
+
+    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> PeoplePage | str:
+        """Do what a form asks. Return the address of the next page, or the page that says what was done or why not."""
+        match asked.path[1:]:
+            case (name,) if name == NEW:
+                return await self._make(asked.form, user, now)
+            case (name,):
+                return await self._do(asked, name, user, now)
+        raise refuse_as_absent()
+
+    async def _list(self, asked: ConsoleRequest) -> PeoplePage:
+        text, after = (asked.query.get(name, "").strip()[:64] for name in ("q", "after"))
+        role, state = asked.query.get("role", ""), asked.query.get("state", "")
+        words = (
+            text,
+            Role(role) if role in {*Role} else None,
+            AccountState(state) if state in {*AccountState} else None,
+            after,
+        )
+        found = await self._turns.look(accounts.find_accounts, *words)
+        given = {"q": text or None, "role": role or None, "state": state or None}
+        said = {
+            "found": found.found,
+            "given": {name: value or "" for name, value in given.items()},
+            "roles": list(Role),
+            "states": list(AccountState),
+            "first": build_page_path("users", **given) if after else None,
+            "more": None if found.more is None else build_page_path("users", **given, after=found.more),
+        }
+        return PeoplePage("users", said)
+
+    def _ask_new(self, form: Mapping[str, str], wrong: AccountRefused | None = None) -> PeoplePage:
+        names = ("name", "role", "units", "partners")
+        said = {"typed": {name: form.get(name, "")[:LONGEST] for name in names}, "roles": list(Role), "wrong": wrong}
+        return PeoplePage("user_new", said, status_of(wrong))
+
+    async def _make(self, form: Mapping[str, str], by: User, now: datetime) -> PeoplePage:
+        try:
+            user = desk.make_user(form.get("name", ""), _read_role(form), *_read_limits(form), now)
+            password, hashed = await self._desk.make_password()
+            await self._journal.admit(CONSOLE, self._desk.make(user, hashed, by.name))
+        except AccountRefused as refused:
+            return self._ask_new(form, refused)
+        return _show_password(user.name, password, phrase("The account is made"))
+
+    async def _show(
+        self,
+        name: str,
+        user: User,
+        now: datetime,
+        *,
+        done: Phrase | None = None,
+        noted: Sequence[Phrase] = (),
+        wrong: AccountRefused | None = None,
+    ) -> PeoplePage:
+        try:
+            view, open_now, owned = await self._turns.look(_read_account, name, now)
+        except AccountRefused:
+            raise refuse_as_absent() from None
+        said = {
+            "account": view.user,
+            "view": view,
+            "sessions": open_now,
+            "tokens": owned,
+            "own": name == user.name,
+            "roles": list(Role),
+            "done": done,
+            "noted": noted,
+            "wrong": wrong,
+        }
+        return PeoplePage("user", said, status_of(wrong))
+
+    async def _do(self, asked: ConsoleRequest, name: str, user: User, now: datetime) -> PeoplePage | str:
+        form = asked.form
+        if form.get("do") not in {*AccountAct}:
+            raise refuse_as_absent()
+        act, noted = AccountAct(form["do"]), list[Phrase]()
+        order = AccountOrder(act=act, name=name, certificate=form.get("certificate", "")[:64])
+        shown = None
+        if act is AccountAct.REMOVE and form.get("sure") != "1":
+            unsure = AccountRefused("not-sure", phrase("Tick that the account is to be removed."))
+            return await self._show(name, user, now, wrong=unsure)
+        try:
+            if act is AccountAct.CHANGE:
+                order = desk.change_limits(name, _read_role(form), *_read_limits(form))
+            elif act is AccountAct.SET_PASSWORD:
+                password, hashed = await self._desk.make_password()
+                order = attrs.evolve(order, password=hashed)
+                shown = _show_password(name, password, phrase("The account has a new password; its sessions ended"))
+            elif act is AccountAct.SET_CODES:
+                secret, address = self._desk.make_secret(name)
+                order = attrs.evolve(order, secret=secret)
+                shown = PeoplePage("user_codes", {"name": name, "secret": secret, "address": address})
+            elif act is AccountAct.ADD_CERTIFICATE:
+                content = asked.file.read() if asked.file else b""
+                certificate, noted = await self._desk.read_certificate(content or form.get("pem", "").encode(), now)
+                order = attrs.evolve(order, certificate=certificate)
+            await self._journal.admit(CONSOLE, self._desk.carry_out(order, user.name, now))
+        except AccountRefused as refused:
+            return await self._show(name, user, now, wrong=refused)
+        if shown is not None:
+            return shown
+        if act is AccountAct.REMOVE:
+            return build_page_path("users")
+        if noted:
+            return await self._show(name, user, now, done=_DONE[act], noted=noted)
+        return build_page_path("users", name, done=str(act))
+
+
+def status_of(wrong: AccountRefused | None) -> int:
+    """Return the status of a page that says what is *wrong*, or nothing."""
+    return 200 if wrong is None else 409 if wrong.code in CONFLICTS else 422
+
+
+def _show_password(name: str, password: str, title: Phrase) -> PeoplePage:
+    return PeoplePage("user_password", {"name": name, "password": password, "title_of": title})
+
+
+def _read_account(
+    tx: Transaction, name: str, now: datetime
+) -> tuple[AccountView, Sequence[object], Sequence[tokens.ApiToken]]:
+    """Return an account, its open sessions, and the tokens for which it answers."""
+    view, open_now = accounts.read_account(tx, name, now)
+    return view, open_now, [each for each in tokens.list_tokens(tx) if each.owner == name]
+
+
+def _read_role(form: Mapping[str, str]) -> Role:
+    role = form.get("role", "")
+    if role not in {*Role}:
+        raise AccountRefused("role-unknown", phrase("choose a role"))
+    return Role(role)
+
+
+def _read_limits(form: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the units and the partners that were typed."""
+    units, partners = (desk.split_codes(form.get(name, "")[:LONGEST]) for name in ("units", "partners"))
+    return units, partners

@@ -1,0 +1,108 @@
+"""The pages of the tokens of programs: the list, a new one, its removal. No HTTP, no SQL.
+
+/tokens          the tokens, and the form of a new one; by POST makes it and shows it once
+/tokens/NAME     by POST: removes it
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import partial
+
+import attrs
+
+from hub.console.layout import build_page_path
+from hub.console.people import desk, tokens
+from hub.console.people.account_pages import LONGEST, PeoplePage, status_of
+from hub.console.people.accounts import AccountRefused
+from hub.console.people.desk import AccountDesk
+from hub.console.permissions import PERMISSIONS, Permission, Role
+from hub.console.request import ConsoleRequest, refuse_as_absent
+from hub.console.turns import ReadingTurns
+from hub.console.users import User
+from hub.domain.fair_queue import CONSOLE
+from hub.language.phrases import phrase
+from hub.store.group_commit import Journal
+
+#: A token that ends within this time is marked.
+_SOON = timedelta(days=14)
+#: What a field for a scope is called, before the scope.
+_SCOPE = "scope."
+
+
+@attrs.frozen
+class TokenPages:
+    """Makes the pages of tokens."""
+
+    _journal: Journal  #: the journal to read and write
+    _turns: ReadingTurns  #: limits what is read
+    _desk: AccountDesk
+
+    async def show(self, asked: ConsoleRequest, user: User, now: datetime) -> PeoplePage:
+        """Return the page for a GET request."""
+        if asked.path[1:]:
+            raise refuse_as_absent()
+        return await self._list(user, now, {}, done=asked.query.get("removed", "")[:64])
+
+    async def act(self, asked: ConsoleRequest, user: User, now: datetime) -> PeoplePage | str:
+        """Do what a form asks. Return the address of the next page, or the page that says what was done or why not."""
+        match asked.path[1:]:
+            case ():
+                return await self._make(asked.form, user, now)
+            case (name,):
+                try:
+                    step = partial(desk.remove_token, by=user.name, now=now)
+                    await self._journal.admit(CONSOLE, step, name)
+                except AccountRefused:
+                    raise refuse_as_absent() from None
+                return build_page_path("tokens", removed=name)
+        raise refuse_as_absent()
+
+    async def _list(
+        self,
+        user: User,
+        now: datetime,
+        form: Mapping[str, str],
+        *,
+        done: str = "",
+        wrong: AccountRefused | None = None,
+    ) -> PeoplePage:
+        names = ("name", "role", "units", "partners", "days", "owner")
+        said = {
+            "tokens": await self._turns.look(tokens.list_tokens),
+            "now": now,
+            "soon": now + _SOON,
+            "scopes": list(Permission),
+            "ticked": _read_scopes(form),
+            "roles": list(Role),
+            "typed": dict.fromkeys(names, "")
+            | {"days": str(desk.DAYS), "owner": user.name}
+            | {name: form[name][:LONGEST] for name in names if name in form},
+            "longest": tokens.LONGEST,
+            "done": done,
+            "wrong": wrong,
+        }
+        return PeoplePage("tokens", said, status_of(wrong))
+
+    async def _make(self, form: Mapping[str, str], user: User, now: datetime) -> PeoplePage:
+        role = form.get("role", "")
+        scopes = {*_read_scopes(form), *(PERMISSIONS[Role(role)] if role in {*Role} else ())}
+        days = form.get("days", "").strip()
+        try:
+            text, step = self._desk.make_token(
+                name=form.get("name", ""),
+                scopes=sorted(scopes),
+                units=desk.split_codes(form.get("units", "")[:LONGEST]),
+                partners=desk.split_codes(form.get("partners", "")[:LONGEST]),
+                days=int(days) if days.isascii() and days.isdecimal() and len(days) < 5 else 0,
+                owner=form.get("owner", ""),
+                by=user.name,
+                now=now,
+            )
+            made = await self._journal.admit(CONSOLE, step)
+        except AccountRefused as refused:
+            return await self._list(user, now, form, wrong=refused)
+        return PeoplePage("token", {"token": made, "text": text, "title_of": phrase("The token is made")})
+
+
+def _read_scopes(form: Mapping[str, str]) -> list[Permission]:
+    return [each for each in Permission if form.get(f"{_SCOPE}{each}") == "1"]
