@@ -7,11 +7,13 @@ import gettext
 import io
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import chain, islice
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -134,8 +136,8 @@ class Screen:
     def table(self, columns: Mapping[str, str], rows: Iterable[Mapping[str, object]]) -> int:
         """Print rows under the titles of *columns* (key -> title); under `--json` all fields.
 
-        The columns are as wide as their first 1,000 rows need; further rows are printed as they come. Return the number
-        of rows.
+        The columns are as wide as their first 1,000 rows need; further rows are printed as they come. On a terminal that
+        is narrower, the widest columns break their texts into lines of their own. Return the number of rows.
         """
         if self.json:
             count = 0
@@ -148,10 +150,16 @@ class Screen:
         if not first:
             return 0
         titles = list(columns.values())
-        widths = [max(map(len, column)) for column in zip(titles, *first, strict=True)]
+        found = list(zip(titles, *first, strict=True))
+        widths = [max(map(len, column)) for column in found]
+        if sys.stdout.isatty():
+            words = [max(len(word) for cell in column for word in cell.split() or ("",)) for column in found]
+            widths = fit_columns(widths, words, shutil.get_terminal_size().columns)
         for count, line in enumerate(chain([titles], first, lines)):
-            text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            click.secho(text, bold=count == 0)
+            cells = [_break_cell(cell, width) for cell, width in zip(line, widths, strict=True)]
+            for part in zip_longest(*cells, fillvalue=""):
+                text = "  ".join(cell.ljust(width) for cell, width in zip(part, widths, strict=True)).rstrip()
+                click.secho(text, bold=count == 0)
         return count
 
     def note(self, remark: str) -> None:
@@ -164,6 +172,26 @@ class Screen:
             if self.json:
                 self.row({"kind": kind, **write_mistake_json(mistake)}, "")
             click.echo(f"{mistake.path}: {say(mistake.wrong)} ({say(mistake.expected)})", err=True)
+
+
+def fit_columns(widths: Sequence[int], words: Sequence[int], room: int) -> list[int]:
+    """Return the widths of columns that together take at most *room*, two spaces between them.
+
+    The widest column gives first, none more than down to its longest word (*words*). If even that takes more, return
+    the *widths* as they are: then the terminal breaks the lines.
+    """
+    fitted, free = list(widths), room - 2 * (len(widths) - 1)
+    if sum(words) > free:
+        return fitted
+    while (over := sum(fitted) - free) > 0:
+        widest = max((place for place in range(len(fitted)) if fitted[place] > words[place]), key=fitted.__getitem__)
+        second = max((width for place, width in enumerate(fitted) if place != widest), default=0)
+        fitted[widest] = max(words[widest], min(fitted[widest] - 1, max(second, fitted[widest] - over)))
+    return fitted
+
+
+def _break_cell(cell: str, width: int) -> list[str]:
+    return [cell] if len(cell) <= width else textwrap.wrap(cell, width, break_on_hyphens=False) or [cell]
 
 
 def _cell(value: object) -> str:
