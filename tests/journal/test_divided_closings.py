@@ -93,6 +93,11 @@ def test_each_unit_has_its_rows_and_the_province_has_units(tx: Transaction, clos
     assert not province.divided
     (mine,) = (row for row in province.rows if row.unit == "X")
     assert mine.numbers == asked(tx, "X", "2026-12").count(AFTER).total.numbers
+    november = asked(tx, "X", "2026-11")
+    for field, key in (("HT", "1"), ("ĐĐ", "2")):
+        source = november.narrow_row(None, (field,))
+        assert [fact.key for fact in opened(source, "received", AFTER)] == [key]
+        assert [fact.key for fact in facts_behind.list_facts_behind(source, "received_direct", AFTER)] == [key]
     for unit, of, values, keys in (("X", None, ("HT",), "1"), ("S", "S1", ("HT",), "3"), ("S", "S", ("CT",), "4")):
         source = asked(tx, unit, "2026-12").narrow_row(of, values)
         assert "".join(fact.key for fact in opened(source, "received", AFTER)) == keys
@@ -138,7 +143,7 @@ def test_a_month_closed_before_stays_as_it_is_and_stands_undivided_in_its_quarte
 
 def test_the_evidence_of_divided_rows_is_counted_again(tx: Transaction, monkeypatch: pytest.MonkeyPatch) -> None:
     unit_registry.write_registry_units(tx, evidencing.UNITS)
-    for number, fact in enumerate(sorted(evidencing.facts(FORM, 7), key=lambda fact: fact.at)):
+    for number, fact in enumerate(sorted(evidencing.facts(FORM, 5), key=lambda fact: fact.at)):
         said = (*fact.attributes, ("field", f"LV{int(fact.key[-1]) % 2}"))
         told = attrs.evolve(fact, attributes=tuple(sorted(said)))
         content = f"<thông-điệp số='{number}'/>".encode()

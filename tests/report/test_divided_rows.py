@@ -2,14 +2,15 @@
 
 import csv
 import json
-from datetime import UTC, date, datetime
-from io import StringIO
+from datetime import UTC, date, datetime, timedelta
+from io import BytesIO, StringIO
 from typing import Any
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pypdf import PdfReader
 
 from hub.domain.errors import ConfigurationFault
 from hub.domain.model import Fact
@@ -23,6 +24,7 @@ from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder, read_form_toml
 from hub.report.output import outputs
 from hub.report.output.body import arrange_body, write_check_findings
+from hub.report.output.pdf import write_pdf_report
 from hub.report.signed.sealed import read_sealed_report, seal_report
 from tests.officials import HUB
 
@@ -125,6 +127,17 @@ def received(field: str, number: int, name: str = "", unit: str = "U", *, at: in
     )  # fmt: skip
 
 
+def test_a_receipt_of_a_later_period_does_not_move_what_was_counted_before() -> None:
+    """As of a form with a column that counts what was never received."""
+    ended = attrs.evolve(FORM.column("received_online"), milestones=frozenset(["finished"]), conditions=())
+    form = attrs.evolve(FORM, columns=(ended,), checks=())
+    late = received("HT", 1)
+    end = attrs.evolve(late, milestone="finished", attributes=())
+    late = attrs.evolve(late, at=NOVEMBER.end, day=NOVEMBER.last + timedelta(days=3))
+    found = count_report(form, [end, late], NOVEMBER, AFTER, ("U",)).divisions["U"].sums
+    assert found == {(UNSTATED,): {"received_online": 1}}
+
+
 def divided(*facts: Fact, by: tuple[str, ...] = ("field",), units: tuple[str, ...] = ("U",)) -> Report:
     return table.divide_table(count_report(FORM, facts, NOVEMBER, AFTER, units), by, {"field": {"TP": "Tư pháp"}})
 
@@ -206,6 +219,19 @@ def test_every_output_has_the_rows_and_the_sealed_report_is_read_back() -> None:
     assert not sealed.says(divided(received("A", 1), received("A", 2)), sealed.evidence), (
         "the same total in another field"
     )
+
+
+@pytest.mark.parametrize("many", [39, 60])
+def test_a_long_table_of_fields_is_numbered_and_who_signs_has_no_page_alone(many: int) -> None:
+    long = "Bảo trợ xã hội và trợ giúp các đối tượng yếu thế theo quy định về chính sách trợ giúp"
+    report = divided(*(received(f"LV{number}", number, long if number % 3 else "") for number in range(1, many + 1)))
+    pages = PdfReader(BytesIO(write_pdf_report(report, NAMES, "0" * 64))).pages
+    texts = [" ".join(page.extract_text().split()) for page in pages]
+    assert "Lĩnh vực" in texts[-2], "the headings are on every page of the table"
+    assert f"{many} LV{many}" in " ".join(texts) or f"{many} {long} LV{many}" in " ".join(texts)
+    before, signs, _ = texts[-1].partition("THỦ TRƯỞNG ĐƠN VỊ")
+    assert signs
+    assert "tính vào kỳ của lần báo sau" in before, "the last note stands with it"
 
 
 ROWS = '[rows]\nunstated = { vi = "Không nêu", en = "None" }\n'

@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from hub.domain.model import Fact
+from hub.domain.model import Attributes, Fact
 from hub.report.form.form import ATTRIBUTES
 
 #: The values of the attributes that divide a row, outermost first.
@@ -46,9 +46,17 @@ def read_values(by: Sequence[str], origin: Fact | None) -> Values:
     """Return the values of the attributes *by* that the fact *origin* states."""
     if origin is None:
         return (UNSTATED,) * len(by)
+    if ATTRIBUTES.keys().isdisjoint(by):
+        return _read_stated(tuple(by), origin.attributes)
     stated = dict(origin.attributes)
     said = (str(getattr(origin, name)) if name in ATTRIBUTES else stated.get(name, "") for name in by)
     return tuple(write_value(text) or UNSTATED for text in said)
+
+
+@lru_cache(4096)  # most facts state what many others state
+def _read_stated(by: tuple[str, ...], attributes: Attributes) -> Values:
+    stated = dict(attributes)
+    return tuple(write_value(stated.get(name, "")) or UNSTATED for name in by)
 
 
 def add_sums(sums: dict[str, int], more: Mapping[str, int]) -> None:
@@ -77,7 +85,8 @@ class Division:
             values = self._admit(values)
         if origin is not None and values[0] != BEYOND:
             self._note_names(values, origin)
-        add_sums(self.sums.setdefault(values, {}), {column: amount})
+        sums = self.sums.setdefault(values, {})
+        sums[column] = sums.get(column, 0) + amount
 
     def _admit(self, values: Values) -> Values:
         """Return the values under which the new *values* are counted."""
@@ -92,10 +101,12 @@ class Division:
         return values
 
     def _note_names(self, values: Values, origin: Fact) -> None:
-        stated = dict(origin.attributes)
+        told = (origin.at, origin.message)
         for name, value in zip(self.by, values, strict=True):
-            said, told = stated.get(f"{name}_name"), (origin.at, origin.message)
-            if said and value != UNSTATED and told >= self._told.get((name, value), told):
+            if value == UNSTATED or told < self._told.get((name, value), told):
+                continue
+            said = dict(origin.attributes).get(f"{name}_name")
+            if said:
                 self._told[name, value] = told
                 self.names.setdefault(name, {})[value] = said[:_LONGEST_NAME]
 
