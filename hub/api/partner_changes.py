@@ -9,7 +9,7 @@ from typing import Annotated
 import attrs
 
 from hub.api.idempotency import OrderedAnswer, find_kept_answer, run_once
-from hub.api.operation import ApiCall, ApiOperation, ApiParts, answer_order, answer_value, in_path
+from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_order, answer_value, in_path
 from hub.api.partner_values import ApiIntegration, ApiPartnerEdit, ApiPartnerSettings
 from hub.api.partners import CODE, clean_reason, find_partner
 from hub.api.problems import ApiProblem, NamedFlaw
@@ -24,6 +24,7 @@ from hub.language.phrases import Phrase, phrase
 from hub.monitoring.integration.facts import IntegrationFacts, gather_facts
 from hub.monitoring.integration.first_messages import StepState
 from hub.monitoring.integration.kit import KIT, make_kit, name_kit
+from hub.monitoring.integration.letter import INVITATION, PartnerInvitation, name_invitation, write_letters
 from hub.monitoring.integration.reading import read_integration
 
 _SEEN = phrase("sha256 of the partner's file, as getPartnerSettings tells it")
@@ -207,6 +208,15 @@ async def read_kit(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return ConsoleResponse(content=kit, content_type="application/octet-stream", filename=name_kit(facts.partner.code))
 
 
+async def read_invitation(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the kit and a letter."""
+    facts, steps = await _gather(parts, call)
+    letters = write_letters(facts, PartnerInvitation.of(call.text("contact"), call.text("window")))
+    kit = await parts.turns.alone(make_kit, facts, steps, call.now, render_kit_page, letters)
+    name = name_invitation(facts.partner.code)
+    return ConsoleResponse(content=kit, content_type="application/octet-stream", filename=name)
+
+
 async def _gather(parts: ApiParts, call: ApiCall) -> tuple[IntegrationFacts, list[StepState]]:
     partner, config = find_partner(parts, call), parts.live.config
     units, steps = await parts.turns.look(read_integration, partner, config.upstream)
@@ -312,5 +322,20 @@ OPERATIONS = (
         parameters=(CODE,),
         media=("application/octet-stream",),
         run=read_kit,
+    ),
+    ApiOperation(
+        name="getInvitation",
+        path=f"/partners/{{partner}}/{INVITATION}",
+        tag="partners",
+        about=phrase("Download the kit with a letter that says what the partner sends back, in both languages."),
+        scopes=(Permission.SEE_PARTNERS,),
+        whole=True,
+        parameters=(
+            CODE,
+            ApiParameter("contact", phrase("who answers questions")),
+            ApiParameter("window", phrase("when to test")),
+        ),
+        media=("application/octet-stream",),
+        run=read_invitation,
     ),
 )

@@ -31,7 +31,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /tokens, /tokens/NAME                        the tokens of programs (`people.token_pages`)
     /readiness                                   the readiness checks with their details
     /what-if, /what-if/TRIAL                     what other rules would change
-    /integration/PARTNER, /kit.zip               what the developers of a partner need; as a file
+    /integration/PARTNER, /kit.zip               what the developers of a partner need; as a file, `/invitation.zip` with a letter
     /help, /help/FOLDER/PAGE                     the documentation; without a sign-in, and with nothing of a session
     /help/pictures/NAME.png, /help/vi/pictures/NAME.png  its pictures
 """
@@ -111,6 +111,7 @@ from hub.language.phrases import Phrase, phrase
 from hub.monitoring import overview
 from hub.monitoring.integration.facts import gather_facts
 from hub.monitoring.integration.kit import KIT, make_kit, name_kit
+from hub.monitoring.integration.letter import INVITATION, PartnerInvitation, name_invitation, write_letters
 from hub.monitoring.integration.page import arrange_integration
 from hub.monitoring.integration.reading import read_integration
 from hub.report.form.book import Book
@@ -590,13 +591,17 @@ class ConsolePages:
         """Show what the developers of a partner need, or make it a file."""
         config = self.live.config
         partner = config.partners.get(code)
-        if partner is None or not visit.session.user.sees_partner(code) or rest not in {(), (KIT,)}:
+        if partner is None or not visit.session.user.sees_partner(code) or rest not in {(), (KIT,), (INVITATION,)}:
             raise refuse_as_absent()
         units, steps = await self.turns.look(read_integration, partner, config.upstream)
         facts = gather_facts(config, partner, units)
         if rest:
-            kit = await self.turns.alone(make_kit, facts, steps, visit.now, layout.render_kit_page)
-            return ConsoleResponse(content=kit, content_type="application/zip", filename=name_kit(code))
+            invites, query = rest == (INVITATION,), visit.asked.query
+            invitation = PartnerInvitation.of(query.get("contact", ""), query.get("window", ""))
+            letters = write_letters(facts, invitation) if invites else None
+            kit = await self.turns.alone(make_kit, facts, steps, visit.now, layout.render_kit_page, letters)
+            name = name_invitation(code) if invites else name_kit(code)
+            return ConsoleResponse(content=kit, content_type="application/zip", filename=name)
         return self._page("integration", visit, arrange_integration(facts, steps) | {"at": visit.now})
 
     async def _partner(self, visit: Visit) -> ConsoleResponse:

@@ -162,3 +162,6 @@ def test_its_developers_get_the_checklist_and_the_kit(program: Program, monkeypa
     answer = program.get("/partners/soyte/kit.zip")
     assert answer.filename == "lienthong-soyte.zip"
     assert "guide.html" in ZipFile(BytesIO(answer.content)).namelist()
+    answer = program.get("/partners/soyte/invitation.zip?contact=An")
+    assert answer.filename == "lienthong-soyte-invitation.zip"
+    assert "- An\n" in ZipFile(BytesIO(answer.content)).read("letter.txt").decode()

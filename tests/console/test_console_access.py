@@ -122,6 +122,7 @@ def stage(town: Town, monkeypatch: pytest.MonkeyPatch) -> Stage:
         Place("/readiness", EXCHANGE, ALL),
         Place("/integration/vpub", EXCHANGE, OF_NO_UNIT),
         Place("/integration/vpub/kit.zip", EXCHANGE, OF_NO_UNIT),
+        Place("/integration/vpub/invitation.zip?contact=x", EXCHANGE, OF_NO_UNIT),
         Place("/partners", EXCHANGE, EVERY_UNIT),
         Place("/partners?add=1", RULERS, EVERY_UNIT),
         Place("/what-if", REPLAYING, ALL),

@@ -1,5 +1,6 @@
-"""`lienthong partners kit`: the checklist of a new partner, and the ZIP file for its developers."""
+"""`lienthong partners kit` and `invite`: the checklist of a new partner, the ZIP file for its developers, and a letter."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +11,10 @@ import click
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, say, t
 
 if TYPE_CHECKING:
+    from hub.monitoring.integration.facts import IntegrationFacts
     from hub.monitoring.integration.first_messages import StepState
+
+_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
 @command(
@@ -25,21 +29,51 @@ if TYPE_CHECKING:
     "lienthong partners kit soyte -o soyte.zip",
 )
 @click.argument("code")
+@click.option("-o", "--output", type=_FILE, metavar=t("FILE"), help=t("Write the ZIP file."))
+@pass_screen
+def make_partner_kit(screen: Screen, code: str, output: Path | None) -> None:
+    facts, steps = _gather(screen, code)
+    for state in steps:
+        screen.row(_write_step(state), "" if screen.json else _say_step(state))
+    if output is not None:
+        _write_kit(screen, output, facts, steps)
+
+
+@command(
+    "invite",
+    t(
+        "Write the kit of the partner CODE with a letter to its developers, in Vietnamese and English: one file to mail.\n\n"
+        "The letter says the address and the contract, and what to send back: a certificate or a request for one, units, a "
+        "test window, a contact. It sends nothing and issues no certificate. Take the answer in by `partners certificate "
+        "add`."
+    ),
+    "lienthong partners invite soyte",
+    'lienthong partners invite soyte -o soyte.zip --contact "Trần Văn A, 0261 123 456" --window "01/12/2026, 14:00-16:00"',
+)
+@click.argument("code")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=_FILE,
     metavar=t("FILE"),
-    help=t("Write the ZIP file."),
+    help=t("Write this file; without it lienthong-CODE-invitation.zip."),
 )
+@click.option("--contact", default="", help=t("Who answers questions."))
+@click.option("--window", default="", help=t("When to test."))
 @pass_screen
-def make_partner_kit(screen: Screen, code: str, output: Path | None) -> None:
+def invite_partner(screen: Screen, code: str, output: Path | None, contact: str, window: str) -> None:
+    from hub.monitoring.integration.letter import PartnerInvitation, name_invitation, write_letters
+
+    facts, steps = _gather(screen, code)
+    letters = write_letters(facts, PartnerInvitation.of(contact, window))
+    _write_kit(screen, output or Path(name_invitation(code)), facts, steps, letters)
+
+
+def _gather(screen: Screen, code: str) -> "tuple[IntegrationFacts, Sequence[StepState]]":
+    """Return what the developers of the partner *code* must know, and its first steps."""
     from hub.cli.journal import open_journal
     from hub.config import read_config
-    from hub.config.writing import write_atomically
-    from hub.console.layout import render_kit_page
     from hub.monitoring.integration.facts import gather_facts
-    from hub.monitoring.integration.kit import make_kit
     from hub.monitoring.integration.reading import read_integration
     from hub.store import transactions
 
@@ -49,11 +83,21 @@ def make_partner_kit(screen: Screen, code: str, output: Path | None) -> None:
         raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         units, steps = read_integration(tx, partner, config.upstream)
-    for state in steps:
-        screen.row(_write_step(state), "" if screen.json else _say_step(state))
-    if output is None:
-        return
-    kit = make_kit(gather_facts(config, partner, units), steps, datetime.now(UTC), render_kit_page)
+    return gather_facts(config, partner, units), steps
+
+
+def _write_kit(
+    screen: Screen,
+    output: Path,
+    facts: "IntegrationFacts",
+    steps: "Sequence[StepState]",
+    letters: "Mapping[str, bytes] | None" = None,
+) -> None:
+    from hub.config.writing import write_atomically
+    from hub.console.layout import render_kit_page
+    from hub.monitoring.integration.kit import make_kit
+
+    kit = make_kit(facts, steps, datetime.now(UTC), render_kit_page, letters)
     try:
         write_atomically(output.absolute(), kit)
     except OSError as error:

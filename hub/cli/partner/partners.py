@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         ),
         "remove": ("hub.cli.partner.removal:remove_partner", phrase("Remove a partner.")),
         "kit": ("hub.cli.partner.kit:make_partner_kit", phrase("First messages of a partner, and the file for it")),
+        "invite": ("hub.cli.partner.kit:invite_partner", phrase("A file to mail to a partner's developers")),
         "simulate": ("hub.cli.partner.simulate:simulate_partner", phrase("Be a partner that answers as told")),
     },
 )

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from io import BytesIO
+from itertools import chain
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from hub.domain.errors import SENTENCES
@@ -32,13 +33,22 @@ def name_kit(code: str) -> str:
     return f"lienthong-{code}.zip"
 
 
-def make_kit(facts: IntegrationFacts, steps: Sequence[StepState], now: datetime, render: RenderPage) -> bytes:
-    """Return the ZIP file of a partner. *render* makes its page. Takes about half a second of CPU, most of it for the throw-away key."""
+def make_kit(
+    facts: IntegrationFacts,
+    steps: Sequence[StepState],
+    now: datetime,
+    render: RenderPage,
+    letters: Mapping[str, bytes] | None = None,
+) -> bytes:
+    """Return the ZIP file of a partner. *render* makes its page; *letters* are further files, by name.
+
+    Takes about half a second of CPU, most of it for the throw-away key.
+    """
     key = make_sandbox_key(now)
     samples = list(make_samples(facts, key, now))
     made = BytesIO()
     with ZipFile(made, "w", ZIP_DEFLATED) as archive:
-        for name, content in _list_files(facts, steps, samples, now, render):
+        for name, content in chain((letters or {}).items(), _list_files(facts, steps, samples, now, render)):
             _put(archive, name, content, now)
         _put(archive, "samples/sandbox.crt", write_pem([key.identity.certificate, key.authority]), now)
     return made.getvalue()
