@@ -298,7 +298,7 @@ def make_office(home: Path) -> Office:
     office.town.now = NOW
     office.town.checks = {
         "database": ("unavailable", "/var/run/postgresql/.s.PGSQL.5432: không trả lời"),
-        "disk": ("ok", "còn 41,2 GB"),
+        "disk": ("ok", ""),
         "clock": ("ok", ""),
     }
     with transactions.write_transaction(office.engine) as tx:
@@ -332,6 +332,7 @@ def make_screen_town(home: Path) -> ScreenTown:
         ("lan", Role.CLERK, ("H55.13", "H55.14", "H55.81", "H55.12")),
         ("quang", Role.READER, ("H55.13",)),
         ("thao", Role.ENGINEER, ()),
+        ("hoang", Role.READER, ("H55.33",)),
         ("tuan", Role.READER, ("H55.12",)),
     ):
         town.add(name, *units, role=role)
@@ -341,6 +342,7 @@ def make_screen_town(home: Path) -> ScreenTown:
     _replay(made)
     _try_rules(made)
     _receive(made)
+    _hinder(made)
     return made
 
 
@@ -385,7 +387,10 @@ def _replay(made: ScreenTown) -> None:
     """Make plans, one in each state."""
     ids, operator = made.ids, made.browser("minh")
     for name in ("planning", "planned", "running", "paused", "cancelled", "finished", "awaiting"):
-        ids[name] = made.plan(name, goes=name == "awaiting", rate=None if name == "finished" else "600/m")
+        ends = name == "finished"
+        ids[name] = made.plan(
+            name, goes=name == "awaiting", partner="vpcp" if ends else "vpub", rate=None if ends else "600/m"
+        )
         if name != "planning":
             made.step(ids[name], 9, over=20 if name == "awaiting" else None)
 
@@ -403,7 +408,7 @@ def _replay(made: ScreenTown) -> None:
     press("cancelled", "cancel")
     press("finished", "start")
     made.step(ids["finished"], 9)
-    made.deliver_all(NOW, dead=2)
+    made.deliver_all(NOW + timedelta(minutes=1), "vpcp", dead=2)
 
 
 def _work_for_months(made: ScreenTown) -> None:
@@ -465,10 +470,12 @@ def _fail(made: ScreenTown) -> None:
     made.ids["broken"] = made.bring("H55.14", "H55.1", at=at + timedelta(minutes=1), content=b"<a>", problems=unformed)
     for number in range(9):
         made.bring("H55.13", "G22.1", at=NOW - timedelta(minutes=30 - number))
+    made.deliver_all(NOW - timedelta(minutes=19), "vpcp", dead=3)
+    made.bring("H55.13", "G22.1", at=NOW - timedelta(minutes=18))
 
 
 def _tell(made: ScreenTown) -> None:
-    """Tell what no message leads to: refused calls, a pause, an open breaker, a link that is down."""
+    """Tell what no message leads to: refused calls, a link that is down."""
     call = {"operation": "SendDocument", "code": "certificate-unknown", "tracking": TRACKING}
     with transactions.write_transaction(made.town.engine) as tx:
         events.append_events(
@@ -484,6 +491,13 @@ def _tell(made: ScreenTown) -> None:
                 "link-down", NOW - timedelta(days=2), body={"link": "vpcp", "node": "nut-1", "place": "10.0.8.1:443"}
             ),
         )
+        node = nodes.Node(name="nut-1", host="truc-1", version="1.0", schema="1", started_at=NOW - timedelta(days=3))
+        nodes.record_heartbeat(tx, node, NOW)
+
+
+def _hinder(made: ScreenTown) -> None:
+    """Pause one partner, and let the breaker of another open: nothing is sent to them any more."""
+    with transactions.write_transaction(made.town.engine) as tx:
         partner_state.pause_partner(
             tx, "vpcp", reason="Bảo trì máy chủ đến 17 giờ", by="minh", now=NOW - timedelta(hours=1)
         )
@@ -491,8 +505,6 @@ def _tell(made: ScreenTown) -> None:
             position=BreakerPosition.OPEN, failures=5, opened=1, until=NOW + timedelta(minutes=5), reason="HTTP 503"
         )
         partner_state.move_breaker(tx, "vpub", lambda _before: opened, NOW - timedelta(minutes=3))
-        node = nodes.Node(name="nut-1", host="truc-1", version="1.0", schema="1", started_at=NOW - timedelta(days=3))
-        nodes.record_heartbeat(tx, node, NOW)
 
 
 def _sign(made: ScreenTown) -> None:

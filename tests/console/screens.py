@@ -5,6 +5,7 @@ A new address needs a line here: `test_console_screens.py` finds the addresses i
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from itertools import count
 from typing import Any
 
 import attrs
@@ -39,7 +40,7 @@ class Screen:
     address: str
     person: str = "minh"  #: who is signed in; empty: nobody
     before: str = ""  #: the page whose form is sent; then the screen is what comes of it
-    form: Form | None = None  #: what is typed into that form
+    form: Form | None = None  #: what is typed into that form; `{number}` in it is a new number each time
     status: int = 200
     hub: Hub = Hub.WORKS
     pictured: bool = False  #: whether the documentation shows it
@@ -53,6 +54,7 @@ def list_screens(made: ScreenTown) -> Iterator[Screen]:
     yield from _replays(made)
     yield from _partners(made)
     yield from _what_if(made)
+    yield from _people()
     yield from _others()
 
 
@@ -201,7 +203,7 @@ def _partners(made: ScreenTown) -> Iterator[Screen]:
     yield Screen(name="partner-last-certificate", address=more, before=place, form=form | {"remove": known})
     yield Screen(name="partner-removal", address=f"{place}/removal", before=place, form=form)
     new: Form = {"code": "motcua", "name": "Một cửa", "units": "H55.84", "policy.transport": "tls"}
-    yield Screen(name="partner-new", address="/partners?add=1")
+    yield Screen(name="partner-new", address="/partners?add=1", pictured=True)
     yield Screen(
         name="partner-new-wrong", address="/partners", before="/partners?add=1", form={"code": "motcua"}, status=422
     )
@@ -217,7 +219,7 @@ def _what_if(made: ScreenTown) -> Iterator[Screen]:
     yield Screen(name="what-if", address=at, person="thao")
     yield Screen(name="what-if-tried", address=f"{at}?q=15/SNV")
     yield Screen(name="what-if-wrong", address=at, before=at, form={"tries": "rules"}, status=422)
-    yield Screen(name="trial", address=f"{at}/{made.ids['trial']}")
+    yield Screen(name="trial", address=f"{at}/{made.ids['trial']}", pictured=True)
     yield Screen(name="trial-running", address=f"{at}/{made.ids['trial-runs']}")
     yield Screen(name="trial-failed", address=f"{at}/{made.ids['trial-failed']}")
     form = (ROOT / "hub/report/forms/edoc.toml").read_text("utf-8")
@@ -226,6 +228,31 @@ def _what_if(made: ScreenTown) -> Iterator[Screen]:
     other = form.replace('where = { signature = "valid" }', 'where = { signature = "unsigned" }')
     report = {"tries": "form", "period": ENDED, "file": Octets.of(other.encode())}
     yield Screen(name="what-if-form", address=at, before=at, form=report)
+
+
+def _people() -> Iterator[Screen]:
+    at = "/users"
+    yield Screen(name="accounts", address=at, pictured=True)
+    yield Screen(name="accounts-none", address=f"{at}?q=nobody&role=viewer&state=locked")
+    yield Screen(name="account-new", address=f"{at}/_new")
+    new: Form = {"name": "hoa{number}", "role": "clerk", "units": "H55.32", "partners": "*"}
+    yield Screen(name="account-made", address=f"{at}/_new", before=f"{at}/_new", form=new)
+    yield Screen(
+        name="account-new-taken", address=f"{at}/_new", before=f"{at}/_new", form=new | {"name": "lan"}, status=409
+    )
+    yield Screen(name="account-new-wrong", address=f"{at}/_new", before=f"{at}/_new", form={"name": "hoa"}, status=422)
+    yield Screen(name="account-of", address=f"{at}/lan", pictured=True)
+    yield Screen(name="account-own", address=f"{at}/minh")
+    yield Screen(name="account-with-codes", address=f"{at}/tuan?done=change")
+    spare = f"{at}/hoang"
+    for act, status in (("set-password", 200), ("set-codes", 200), ("add-certificate", 422), ("remove", 422)):
+        yield Screen(name=f"account-{act}", address=spare, before=spare, form={"do": act}, status=status)
+    yield Screen(name="tokens", address="/tokens", pictured=True)
+    token: Form = {"name": "theo-doi-{number}", "scope.find-messages": "1", "units": "*", "partners": "*", "days": "30"}
+    token |= {"owner": "minh"}
+    yield Screen(name="token-made", address="/tokens", before="/tokens", form=token)
+    yield Screen(name="token-wrong", address="/tokens", before="/tokens", form=token | {"days": "0"}, status=422)
+    yield Screen(name="tokens-removed", address="/tokens?removed=theo-doi")
 
 
 def _others() -> Iterator[Screen]:
@@ -245,6 +272,7 @@ class ScreenVisitor:
     def __init__(self, towns: Mapping[Hub, Town]) -> None:
         self._towns = towns
         self._browsers: dict[tuple[str, Hub], Browser] = {}
+        self._numbers = count(1)
         self.rendered: set[str] = set()  #: names of the templates that were used
 
     def open(self, screen: Screen, language: str) -> ConsoleResponse:
@@ -254,7 +282,12 @@ class ScreenVisitor:
         if screen.form is None:
             return browser.get(screen.address)
         browser.get(screen.before)
-        return browser.post(screen.address, **screen.form)
+        number = str(next(self._numbers))
+        typed = {
+            name: value.replace("{number}", number) if isinstance(value, str) else value
+            for name, value in screen.form.items()
+        }
+        return browser.post(screen.address, **typed)
 
     def _enter(self, screen: Screen) -> Browser:
         named = screen.person, screen.hub

@@ -48,6 +48,8 @@ PREFIXES: dict[str, tuple[str, ...]] = {
     "partner_pages": ("partners",),
     "replay_pages": ("replays",),
     "what_if_pages": ("what-if",),
+    "account_pages": ("users",),
+    "token_pages": ("tokens",),
     "message_views": ("messages", "*"),
 }
 #: Addresses that give a file, or lead elsewhere.
@@ -58,6 +60,7 @@ NO_SCREENS = {
     ("messages.jsonl",),
     ("messages.csv", "**"),
     ("messages.jsonl", "**"),
+    ("tokens", "*"),
     ("console", "**"),
     ("messages", "*", "content"),
     ("messages", "*", "attachments", "*"),
