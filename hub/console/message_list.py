@@ -27,9 +27,9 @@ from hub.language.phrases import Phrase
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 
-#: Rows of a page; messages that are counted for a user who sees everything, and for others or by words, where each is looked
-#: at; rows of an export and of its parts.
-PAGE, COUNTED, COUNTED_FEW, EXPORTED, PART = 50, 1_000, 200, 100_000, 500
+#: Rows of a page; messages that are counted for a user who sees everything, for others, and by words, where each is looked at;
+#: rows of an export and of its parts.
+PAGE, COUNTED, COUNTED_OWN, COUNTED_WORDED, EXPORTED, PART = 50, 1_000, 200, 100, 100_000, 500
 #: The value of `state` that lists refused calls instead of messages.
 CALLS = "call"
 #: The parameters of the address that choose messages, and the field of the request that each one sets.
@@ -128,7 +128,7 @@ def find_message_page(
         "names": unit_registry.read_unit_names(tx),
         "kinds": search.list_kinds(tx),
         "saved": saved_searches.list_saved_searches(tx, user.name),
-        "most": COUNTED_FEW if _looks_at_each(user, plan) else COUNTED,
+        "most": _choose_most(user, plan),
     }
     if query.wrong or plan.unknown:
         return MessagePage(**around)
@@ -151,10 +151,11 @@ def find_message_page(
     )
 
 
-def _looks_at_each(user: User, plan: SearchPlan) -> bool:
-    """Tell whether each message is looked at before it is counted."""
-    limited = not may_see_refused(user) or user.visible_partners is not None
-    return limited or any(each.words or each.answer or each.refusal for each in plan.filters)
+def _choose_most(user: User, plan: SearchPlan) -> int:
+    """Return how many messages are counted."""
+    if any(each.words or each.answer or each.refusal for each in plan.filters):
+        return COUNTED_WORDED
+    return COUNTED if may_see_refused(user) and user.visible_partners is None else COUNTED_OWN
 
 
 def limit_filters(user: User, seen: frozenset[str] | None, filters: Sequence[MessageFilter]) -> list[MessageFilter]:

@@ -210,9 +210,15 @@ def read_earliest_fact_time(tx: Transaction) -> datetime | None:
 
 
 def use_indexes(tx: Transaction) -> None:
-    """Make PostgreSQL find histories by key. If it expects many facts of a unit, it reads all of them each time."""
+    """Make PostgreSQL find histories by key. If it expects many facts of a unit, it reads all of them each time.
+
+    A plan that it keeps for any keys does so, too.
+    """
     if tx.dialect.name == "postgresql":
-        tx.exec_driver_sql("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off")
+        tx.exec_driver_sql(
+            "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off;"
+            " SET LOCAL plan_cache_mode = force_custom_plan"
+        )
 
 
 @attrs.frozen

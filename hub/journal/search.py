@@ -37,7 +37,7 @@ PAGE = 500
 #: each condition has more, they are counted once more, up to the second number.
 _MANY, _VERY_MANY = 2_000, 20_000
 #: Messages with several terms are not counted beyond this number: that takes longer.
-_WORDED = 300
+_WORDED = 100
 #: Candidates that are looked up with one statement.
 _TOGETHER = 50
 #: With more units, a search of what these may see looks at the messages in their order.
@@ -433,7 +433,8 @@ def _walk_terms(
         words = ranges.left.words
         ids = [row.id for row in rows if not words or search_terms.has_words(words, row.code, row.subject)]
         if conditions and ids:
-            ids = list(tx.scalars(sa.select(table.c.id).where(table.c.id.in_(ids), *conditions)))
+            same = ids + ids[-1:] * (_TOGETHER - len(ids))  # one statement for any number of them
+            ids = list(tx.scalars(sa.select(table.c.id).where(table.c.id.in_(same), *conditions)))
         yield from sorted(ids, reverse=newest_first)
 
 

@@ -193,6 +193,7 @@ class TermIndex:
 
     _tx: Transaction
     _rest: dict[str, dict[int, set[int]]] | None = attrs.field(default=None, init=False)
+    _known: dict[tuple[str, range], _Frequency] = attrs.field(factory=dict, init=False)
 
     def find_moments(self, terms: Sequence[str], first: int, end: int, *, newest_first: bool) -> Iterator[int]:
         """Yield the moments from *first* until before *end* of which a message may have all *terms*, in order.
@@ -212,8 +213,13 @@ class TermIndex:
                 moments = (bucket << _SHIFT | low for low in sorted(lows, reverse=newest_first))
                 yield from (moment for moment in moments if first <= moment < end)
 
-    def _estimate(self, term: str, span: range) -> "_Frequency":
+    def _estimate(self, term: str, span: range) -> _Frequency:
         """Return what the newest rows of a term say about it."""
+        if (term, span) not in self._known:
+            self._known[term, span] = self._read_frequency(term, span)
+        return self._known[term, span]
+
+    def _read_frequency(self, term: str, span: range) -> _Frequency:
         here = sa.and_(table.c.term == term, table.c.bucket >= span.start, table.c.bucket < span.stop)
         columns = (table.c.bucket, sa.func.length(table.c.moments).label("octets"))
         some = sa.select(*columns).where(here).order_by(table.c.bucket.desc()).limit(_SAMPLE).subquery()
@@ -258,7 +264,7 @@ class TermIndex:
         here = table.c.bucket.between(low, high) if dense else table.c.bucket.in_(some)
         query = sa.select(table.c.bucket, table.c.moments).where(table.c.term == term, here)
         found: dict[int, set[int]] = {}
-        for bucket, octets in self._tx.execute(query):
+        for bucket, octets in self._tx.execute(query).all():
             if bucket in some and (both := _find_common(some[bucket], _unpack(octets))):
                 found.setdefault(bucket, set()).update(both)
         for bucket, lows in self._read_rest().get(term, {}).items():

@@ -17,6 +17,8 @@ from hub.store.transactions import Transaction
 from hub.units.unit_index import UnitIndex
 
 _BATCH = 5000
+#: Stands between aliases. No alias has it.
+_BETWEEN = "\x1f"
 
 
 def list_registry_units(tx: Transaction, *, outside: bool = False) -> list[Unit]:
@@ -47,16 +49,27 @@ def resolve_unit_code(tx: Transaction, code: str, on: date) -> str:
 
 def _units(tx: Transaction, *, outside: bool) -> Iterator[Unit]:
     wanted: sa.Select[Any] = sa.select(table)
-    owned = sa.select(unit_alias.c.unit, unit_alias.c.alias)
-    if not outside:
-        wanted, owned = wanted.where(OWN), owned.where(unit_alias.c.unit.in_(sa.select(table.c.code).where(OWN)))
-    aliases = _collect(tx, owned)
+    if outside:
+        aliases = _collect(tx, sa.select(unit_alias.c.unit, unit_alias.c.alias))
+    else:
+        wanted, aliases = wanted.where(OWN), _list_own_aliases(tx)
     successors = _collect(tx, sa.select(unit_successor.c.unit, unit_successor.c.successor))
     rows = sorted(
         tx.execute(wanted), key=lambda row: row.code
     )  # in Python: a database may sort by the rules of a language
     for code, name, parent, since, until, mark in rows:
         yield Unit(code, name, parent, since, until, aliases.get(code, ()), mark, successors.get(code, ()))
+
+
+def _list_own_aliases(tx: Transaction) -> dict[str, tuple[str, ...]]:
+    """Return the aliases of the units of the province, by code.
+
+    They are looked up unit by unit: with a join PostgreSQL reads the aliases of the national list, too.
+    """
+    joined = sa.func.aggregate_strings(unit_alias.c.alias, _BETWEEN)
+    owned = sa.select(joined).where(unit_alias.c.unit == table.c.code).scalar_subquery()
+    rows = tx.execute(sa.select(table.c.code, owned).where(OWN))
+    return {code: tuple(sorted(text.split(_BETWEEN))) for code, text in rows if text is not None}
 
 
 def _collect(tx: Transaction, pairs: sa.Select[str, str]) -> dict[str, tuple[str, ...]]:

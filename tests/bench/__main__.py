@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument(
         "--kept", type=Path, metavar="FOLDER", help="--pages: the journal of DB there, which is filled if there is none"
     )
+    parser.add_argument("--record", action="store_true", help="--pages: write what was measured into the documents")
     parser.add_argument("--json", action="store_true")
     options, named = parser.parse_args(words), os.environ.get("DB")
     if options.waiting:
@@ -60,7 +61,7 @@ def main() -> None:
         if options.kept and not named:
             parser.error("--kept holds the journal of one database: name it, DB=sqlite or DB=postgresql")
         databases = [named] if named else ["sqlite", "postgresql"]
-        console_pages.show(options.pages, databases, as_json=options.json, kept=options.kept)
+        console_pages.show(options.pages, databases, as_json=options.json, kept=options.kept, recorded=options.record)
     elif options.closing:
         closing.show(options.facts or 1_000_000, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
     elif options.growth:

@@ -13,7 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
@@ -26,7 +26,7 @@ from hub.demo.run import postgres
 from hub.domain.failure_causes import find_cause
 from hub.store import transactions
 from hub.store.tables import console_session, console_user, replay_plan
-from tests.bench import province_journal
+from tests.bench import calibration, province_journal, record
 from tests.bench.province_journal import (
     PARTNERS,
     PLAN_KEY,
@@ -178,6 +178,7 @@ def opened_journal(
             _fill(database, most, place, say)
             filled.write_text(str(most))
         with _opened(database, place, MEASURED) as engine:
+            transactions.upgrade_schema(engine)  # a kept journal may be older than the program
             yield engine
 
 
@@ -279,18 +280,28 @@ def measure_octets(engine: sa.Engine) -> int:
         return found
 
 
-def show(most: int, databases: Sequence[str], *, as_json: bool, kept: Path | None = None) -> None:
-    """Measure and print."""
-    say: Say = (lambda _: None) if as_json else partial(print, flush=True)
+def show(
+    most: int, databases: Sequence[str], *, as_json: bool, kept: Path | None = None, recorded: bool = False
+) -> None:
+    """Measure and print. If *recorded*, what is printed replaces what docs/explanation/performance.md has of a database."""
     for database in databases:
-        say(f"{database}: {most:,} messages")
-        with opened_journal(database, most, kept, say) as engine:
-            say(f"  {measure_octets(engine) / 1e9:.2f} GB")
+        printed: list[str] = []
+
+        def say(line: str, printed: list[str] = printed) -> None:
+            printed.append(line)
+            if not as_json:
+                print(line, flush=True)
+
+        fill_said: Say = (lambda _: None) if as_json else partial(print, flush=True)
+        with opened_journal(database, most, kept, fill_said) as engine:
+            with tempfile.TemporaryDirectory() as place:
+                calibrated = calibration.calibrate(Path(place)).describe()
+            say(f"{calibration.describe_machine()}; {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {calibrated}")
+            say(f"{database}: {most:,} messages, {measure_octets(engine) / 1e9:.2f} GB, commit {record.name_commit()}")
+            say(f"{'milliseconds':34}   median     most      CPU")
             for row in measure_pages(sign_in(engine, most), most):
                 if as_json:
                     print(json.dumps(row), flush=True)
-                    continue
-                print(
-                    f"  {row['page']:32} median {row['median_ms']:8} ms   most {row['most_ms']:8} ms   CPU {row['cpu_ms']:8} ms",
-                    flush=True,
-                )
+                say(f"  {row['page']:32} {row['median_ms']:8} {row['most_ms']:8} {row['cpu_ms']:8}")
+        if recorded:
+            record.keep_pages(database, printed)

@@ -74,3 +74,9 @@ def keep_run(run: Run, printed: Sequence[str], calibrated: str, machine: str) ->
     readme = README.read_text("utf-8")
     about = f"The last full run, of commit `{commit}`: {machine}. {calibrated}."
     README.write_text(replace_between(readme, "bench", ["", about, "", *write_table(run.values), ""]), "utf-8")
+
+
+def keep_pages(database: str, printed: Sequence[str]) -> None:
+    """Write what was measured of the console's pages on *database*."""
+    page = replace_between(PAGE.read_text("utf-8"), f"pages {database}", ["", "```text", *printed, "```", ""])
+    PAGE.write_text(page, "utf-8")

@@ -87,7 +87,13 @@ def test_a_changed_body_differs_in_one_letter():
 def test_a_run_is_kept_in_the_pages_where_their_marks_are():
     page, readme = record.PAGE.read_text("utf-8"), record.README.read_text("utf-8")
     assert "| a row |\n<!-- rows end -->" in record.append_row(page, "| a row |")
-    for text, name in ((page, "last run"), (page, "profile"), (readme, "bench")):
+    for text, name in (
+        (page, "last run"),
+        (page, "profile"),
+        (page, "pages sqlite"),
+        (page, "pages postgresql"),
+        (readme, "bench"),
+    ):
         changed = record.replace_between(text, name, ["new"])
         assert f"<!-- {name} -->\nnew\n<!-- /{name} -->" in changed
         assert record.replace_between(changed, name, ["new"]) == changed

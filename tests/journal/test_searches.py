@@ -13,6 +13,7 @@ from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, MessageState, PacketKind
 from hub.journal import messages, search, statuses
 from hub.journal.search import MessageFilter
+from hub.journal.search_index import TermIndex
 from hub.store import transactions
 from hub.store.tables import UNDELIVERED, delivery, message
 from hub.workload import publications, revisions
@@ -192,6 +193,22 @@ def test_no_search_looks_at_every_message(journals, name):
             assert not scans or beside or (every and all("INDEX" in way for way in scans)), (statement, ways)
             by_id = "message_id" in statement or "document_id = " in statement or "postings" in statement
             assert "USE TEMP B-TREE FOR ORDER BY" not in ways or by_id, (statement, ways)
+
+
+def test_of_conditions_with_very_many_messages_the_rarer_one_is_read(journals, monkeypatch):
+    """A unit has 2,900 of the 10,000 messages, and ten are recalls; `vp` is a word of nearly all, so a unit is not read for it."""
+    for name in ("_MANY", "_WORDED"):
+        monkeypatch.setattr(search, name, 5)
+    engine, _ = journals[1]
+    with transactions.read_transaction(engine) as tx:
+        for very_many, wanted, left in (
+            (50, MessageFilter(unit="H55.01", kind="recall"), MessageFilter(unit="H55.01")),
+            (5, MessageFilter(unit="H55.01", delivery_state="dead"), MessageFilter(unit="H55.01")),
+            (5, MessageFilter(unit="H55.01", words=("vp",)), MessageFilter(unit="H55.01", words=("vp",))),
+            (50, MessageFilter(unit="H55.7", words=("vp",)), MessageFilter(words=("vp",))),
+        ):
+            monkeypatch.setattr(search, "_VERY_MANY", very_many)
+            assert search._choose_ranges(tx, wanted, TermIndex(tx)).left == left
 
 
 @pytest.fixture(scope="module")
