@@ -276,13 +276,19 @@ def figure(page, name):
 @BOTH
 def test_everything_of_yesterday_goes_to_one_partner_again(scene, script):
     page = scene.desk("an", script)
-    plan(page, 1, rate="30/m", reason="đối tác khôi phục bản sao lưu")
+    plan(page, 1, rate="20/m", reason="đối tác khôi phục bản sao lưu")
     press = plans(page, script, YESTERDAY)
     look(page, "again-plan", script)
     press.click()
     comes(page, script, lambda: figure(page, "đã đến nơi"), "the first to arrive")
     look(page, "again-running", script)
-    page.get_by_role("button", name="Tạm dừng").click()
+    pause = page.get_by_role("button", name="Tạm dừng")
+    if script:
+        pause.focus()
+        seen = figure(page, "Đã xếp hàng")
+        comes(page, script, lambda: figure(page, "Đã xếp hàng") > seen, "one more")
+        assert page.evaluate("document.activeElement.value") == "pause", "the keyboard's place stays"
+    pause.click()
     page.get_by_role("button", name="Chạy tiếp").wait_for()
     queued = figure(page, "Đã xếp hàng")
     assert 0 < queued < YESTERDAY
