@@ -358,7 +358,11 @@ def find_one_message(tx: "Transaction", name: str) -> "Message":
     found = search.find_messages_by_name(tx, name)
     if not found:
         raise CommandStop(
-            t("there is no message {name}; a call that got hub-error or HTTP 503 is only in the log", name=name),
+            t(
+                "no message has the id {name}. `lienthong messages` finds by number and by words, too; a call that got "
+                "hub-error or HTTP 503 is only in the log",
+                name=name,
+            ),
             NOT_FOUND,
         )
     accepted = [message for message in found if message.state is MessageState.ACCEPTED]

@@ -53,7 +53,7 @@ def list_replay_plans(screen: Screen, limit: int, before: str | None) -> None:
     columns = {
         "id": t("id"),
         "made_at": t("made"),
-        "made_by": t("by"),
+        "made_by": t("made by"),
         "state": t("state"),
         "chosen": t("chosen"),
         "queued": t("queued"),

@@ -21,6 +21,7 @@ import attrs
 import click
 
 from hub.domain.errors import Mistake, write_mistake_json
+from hub.domain.local_time import HANOI
 from hub.domain.sanitize import replace_controls
 from hub.language.catalogues import DOMAIN, FOLDER, translate
 from hub.language.languages import Language, choose_environment_language
@@ -199,7 +200,7 @@ def _cell(value: object) -> str:
         case None:
             return ""
         case datetime():
-            return value.strftime("%Y-%m-%d %H:%M:%SZ")
+            return f"{value.astimezone(HANOI):%d/%m/%Y %H:%M:%S}"
         case list() | tuple():
             return " ".join(map(str, value))
         case bool():

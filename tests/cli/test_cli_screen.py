@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from datetime import UTC, datetime
 
 import click
 from hypothesis import given
@@ -35,6 +36,11 @@ def test_a_file_and_a_terminal_too_narrow_for_any_break_get_whole_lines(monkeypa
     whole = show(monkeypatch, capsys, 70, terminal=False)
     assert len(whole) == 3
     assert show(monkeypatch, capsys, 20) == whole
+
+
+def test_a_time_is_that_of_a_clock_in_ha_noi(capsys):
+    Screen().table({"at": "lúc"}, [{"at": datetime(2026, 11, 28, 17, 4, 5, tzinfo=UTC)}])
+    assert capsys.readouterr().out.splitlines()[1] == "29/11/2026 00:04:05"
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=8), st.integers(0, 300))
