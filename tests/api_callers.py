@@ -65,6 +65,7 @@ class Program:
                 live=self.pages.live,
                 turns=self.pages.turns,
                 now=lambda: town.now,
+                trust=self.pages.trust,
                 desk=self.pages.desk,
                 test_partner=self.pages.partners.run_test,
                 partners=self.pages.partners.orders,

@@ -15,6 +15,7 @@ from hub.api.idempotency import OrderedAnswer
 from hub.api.schemas import write_json
 from hub.console.exchange.partner_orders import PartnerOrders
 from hub.console.exchange.rule_trials import RuleTrials
+from hub.console.exchange.trust_orders import TrustOrders
 from hub.console.people.desk import AccountDesk
 from hub.console.people.tokens import ApiToken, TokenUser
 from hub.console.permissions import Permission
@@ -71,6 +72,7 @@ class ApiParts:
     turns: ReadingTurns  #: the same as those of the pages: both together have their bound
     now: Callable[[], datetime]  #: the wall clock, aware and in UTC
     #: tests the connection with a partner in both directions; raises `RequestRefused`
+    trust: TrustOrders  #: carries out changes of the trusted CAs; the same as that of the pages
     desk: AccountDesk  #: prepares orders on accounts and tokens
     test_partner: Callable[[str, datetime], Awaitable[Sequence[ConnectionStep]]]
     partners: PartnerOrders  #: carries out changes of partners; the same as that of the pages

@@ -161,7 +161,7 @@ async def _order(
         reason = clean_reason(call.body.reason)
         await parts.partners.make(judged, by=call.token.by, reason=reason, now=call.now)
     except OrderRefused as refused:
-        raise _name_problem(refused) from refused
+        raise name_problem(refused) from refused
     answer = OrderedAnswer(status=200, content=write_json(ApiPartnerEdit.of(judged, applied=True), call.language))
     owner = (call.token.prefix, call.key, call.request, call.now)
     return answer_order(await parts.journal.admit(CONSOLE, run_once, *owner, lambda _tx: answer))
@@ -174,7 +174,8 @@ def _say_left(judged: JudgedOrder) -> Phrase:
     )
 
 
-def _name_problem(refused: OrderRefused) -> ApiProblem:
+def name_problem(refused: OrderRefused) -> ApiProblem:
+    """Return the problem that a refused order is."""
     match refused.refusal:
         case OrderRefusal.STALE:
             return ApiProblem("file-changed")

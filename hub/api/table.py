@@ -15,6 +15,7 @@ from hub.api import (
     replays,
     report_signing,
     reports,
+    trust,
     watching,
     what_if,
 )
@@ -33,6 +34,7 @@ OPERATIONS: Sequence[ApiOperation] = (
     *declarations.OPERATIONS,
     *report_signing.OPERATIONS,
     *accounts.OPERATIONS,
+    *trust.OPERATIONS,
 )
 
 

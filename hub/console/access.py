@@ -30,12 +30,13 @@ NEEDED: Mapping[str, Permission] = {
     "partners": Permission.SEE_PARTNERS,
     "users": Permission.MANAGE_USERS,
     "tokens": Permission.MANAGE_USERS,
+    "trust": Permission.MANAGE_PARTNERS,
 }
 #: Pages about what belongs to no unit. A user who is limited to some units may not open them.
 OF_NO_UNIT = frozenset({OVERVIEW, "events", "failures", "integration", "partners"})
-#: Pages by which rights are given. A user who is limited to some units or partners may not open them, because else the
-#: limits could be cast off.
-OF_ALL = frozenset({"users", "tokens"})
+#: Pages by which rights are given, or what every partner needs is changed. A user who is limited to some units or
+#: partners may not open them, because else the limits could be cast off.
+OF_ALL = frozenset({"users", "tokens", "trust"})
 
 
 def may_open(user: User, name: str) -> bool:

@@ -27,6 +27,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /messages/ID/compare/OTHER                   its packet beside that of another message
     /replays, /replays/new, /replays/ID          plans to replay deliveries (`replay_pages`)
     /partners, /partners/CODE/…                  the partners of the exchange (`exchange.partner_pages`)
+    /trust, /trust/SHA256                        the trusted CAs (`exchange.trust_pages`)
     /users, /users/NAME                          the accounts (`people.account_pages`)
     /tokens, /tokens/NAME                        the tokens of programs (`people.token_pages`)
     /readiness                                   the readiness checks with their details
@@ -65,6 +66,8 @@ from hub.console.exchange import events_page, failures_page, overview_page
 from hub.console.exchange.partner_orders import PartnerManaging
 from hub.console.exchange.partner_pages import PartnerPages
 from hub.console.exchange.rule_trials import RuleTrials
+from hub.console.exchange.trust_orders import TrustOrders
+from hub.console.exchange.trust_pages import TrustPages
 from hub.console.exchange.what_if_pages import WhatIfPages
 from hub.console.message_views import MessageViews, list_reasons
 from hub.console.people.account_pages import AccountPages
@@ -219,6 +222,12 @@ class ConsolePages:
         ),
         init=False,
     )
+    trust: TrustOrders = attrs.field(
+        default=attrs.Factory(
+            lambda self: TrustOrders(self._journal, self._work, self.live, self._manager), takes_self=True
+        ),
+        init=False,
+    )
     desk: AccountDesk = attrs.field(
         default=attrs.Factory(lambda self: AccountDesk(self._work, self.live, self._word, self._salt), takes_self=True),
         init=False,
@@ -289,12 +298,8 @@ class ConsolePages:
                 return await self._change_password(visit)
             case ("replays", *_):
                 return await self._replay(visit)
-            case ("partners", *_):
-                return await self._partner(visit)
-            case ("what-if", *_):
-                return await self._what_if(visit)
-            case ("users" | "tokens", *_):
-                return await self._people(visit)
+            case ("partners" | "trust" | "what-if" | "users" | "tokens", *_):
+                return await self._manage(visit)
             case ("messages",):
                 return await self._keep_search(visit)
             case ("declarations", form, unit, period):
@@ -321,10 +326,10 @@ class ConsolePages:
                 return await pages.get(name, self._account)(visit)
             case ("sign-in",):
                 return ConsoleResponse(status=303, location="/")
-            case ("replays" | "integration" | "partners" | "what-if", *_):
+            case ("partners" | "trust" | "what-if" | "users" | "tokens", *_):
+                return await self._manage(visit)
+            case ("replays" | "integration", *_):
                 return await self._show_exchange(visit)
-            case ("users" | "tokens", *_):
-                return await self._people(visit)
             case ("reports",):
                 return _chosen(visit.asked)
             case ("reports", form, unit, period):
@@ -343,10 +348,6 @@ class ConsolePages:
         match visit.asked.path:
             case ("replays", *_):
                 return await self._replay(visit)
-            case ("partners", *_):
-                return await self._partner(visit)
-            case ("what-if", *_):
-                return await self._what_if(visit)
             case ("integration", code, *rest):
                 return await self._integration(visit, code, tuple(rest))
         raise refuse_as_absent()
@@ -604,31 +605,28 @@ class ConsolePages:
             return ConsoleResponse(content=kit, content_type="application/zip", filename=name)
         return self._page("integration", visit, arrange_integration(facts, steps) | {"at": visit.now})
 
-    async def _partner(self, visit: Visit) -> ConsoleResponse:
+    async def _serve(
+        self, visit: Visit, pages: PartnerPages | TrustPages | WhatIfPages | AccountPages | TokenPages
+    ) -> ConsoleResponse:
+        """Answer by the pages of one part of the console."""
         user, asked = visit.session.user, visit.asked
-        deed = self.partners.act if asked.method == "POST" else self.partners.show
-        shown = await deed(asked, user, visit.now)
-        if isinstance(shown, str):
-            return ConsoleResponse(status=303, location=shown)
-        return attrs.evolve(self._page(shown.template, visit, dict(shown.said)), status=shown.status)
-
-    async def _what_if(self, visit: Visit) -> ConsoleResponse:
-        user, asked = visit.session.user, visit.asked
-        pages = WhatIfPages(self._journal, self.live, self.trials)
         shown = await (pages.act if asked.method == "POST" else pages.show)(asked, user, visit.now)
         if isinstance(shown, str):
             return ConsoleResponse(status=303, location=shown)
         return attrs.evolve(self._page(shown.template, visit, dict(shown.said)), status=shown.status)
 
-    async def _people(self, visit: Visit) -> ConsoleResponse:
-        user, asked = visit.session.user, visit.asked
-        kind = AccountPages if asked.path[0] == "users" else TokenPages
-        pages = kind(self._journal, self.turns, self.desk)
-        deed = pages.act if asked.method == "POST" else pages.show
-        shown = await deed(asked, user, visit.now)
-        if isinstance(shown, str):
-            return ConsoleResponse(status=303, location=shown)
-        return attrs.evolve(self._page(shown.template, visit, dict(shown.said)), status=shown.status)
+    async def _manage(self, visit: Visit) -> ConsoleResponse:
+        """Answer at an address of partners, trusted CAs, other rules, accounts or tokens."""
+        match visit.asked.path[0]:
+            case "partners":
+                return await self._serve(visit, self.partners)
+            case "trust":
+                return await self._serve(visit, TrustPages(self.trust))
+            case "what-if":
+                return await self._serve(visit, WhatIfPages(self._journal, self.live, self.trials))
+            case "users":
+                return await self._serve(visit, AccountPages(self._journal, self.turns, self.desk))
+        return await self._serve(visit, TokenPages(self._journal, self.turns, self.desk))
 
     async def _sign_out(self, visit: Visit) -> ConsoleResponse:
         everywhere = visit.asked.form.get("everywhere") == "1"

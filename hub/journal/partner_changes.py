@@ -26,6 +26,15 @@ def record_partner_removal(tx: Transaction, partner: str, *, left: int, by: str,
     events.append_events(tx, Event("partner-removed", now, None, None, said))
 
 
+def record_trust_addition(
+    tx: Transaction, authorities: Iterable[tuple[str, str]], *, by: str, reason: str, now: datetime
+) -> None:
+    """Record that CAs are trusted, or have a newer CRL or other URLs. *authorities*: subject and SHA-256 of each."""
+    for subject, sha256 in list(authorities)[:_TOLD]:
+        said = {"subject": subject, "certificate": sha256, "by": by, "reason": reason}
+        events.append_events(tx, Event("trust-added", now, None, None, said))
+
+
 def record_trust_removal(
     tx: Transaction, subject: str, sha256: str, partners: Iterable[str], *, by: str, reason: str, now: datetime
 ) -> None:

@@ -348,6 +348,9 @@ TERMS: Mapping[str, Term] = {
     "event/partner-removed": Term(
         phrase("a partner was removed"), phrase("A person removed the partner from the configuration.")
     ),
+    "event/trust-added": Term(
+        phrase("a CA is trusted"), phrase("A person added a CA to those that the hub trusts, or a newer CRL of it.")
+    ),
     "event/trust-removed": Term(
         phrase("a CA is trusted no longer"), phrase("A person removed a CA from those that the hub trusts.")
     ),

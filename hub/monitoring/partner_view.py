@@ -15,6 +15,7 @@ from hub.domain.model import Problem
 from hub.intake import grants
 from hub.monitoring import overview
 from hub.monitoring.overview import PartnerOverview
+from hub.security import algorithms
 from hub.security.certificates import Untrusted, describe_owner, hash_certificate
 from hub.store.transactions import Transaction
 
@@ -46,10 +47,13 @@ class PartnerView:
 
 @attrs.frozen(kw_only=True)
 class TrustedAuthority:
-    """One CA that the hub trusts."""
+    """One CA that the hub trusts, or is to trust."""
 
     sha256: str
     subject: str
+    issuer: str
+    key: str  #: such as `RSA 4096` or `EC secp256r1`
+    not_before: datetime
     not_after: datetime
     days_left: int  #: negative after its end
     partners: tuple[str, ...]  #: those with a certificate that it issued itself
@@ -58,20 +62,32 @@ class TrustedAuthority:
 def list_trusted_authorities(config: Config, now: datetime) -> list[TrustedAuthority]:
     """Return the trusted CAs, by the end of their certificates."""
     found = [
-        TrustedAuthority(
-            sha256=hash_certificate(authority),
-            subject=describe_owner(authority),
-            not_after=authority.not_valid_after_utc,
-            days_left=(authority.not_valid_after_utc - now).days,
-            partners=tuple(
+        describe_authority(
+            authority,
+            now,
+            [
                 partner.code
                 for partner in config.partners.values()
                 if any(each.issuer == authority.subject for each in (*partner.certificates, *partner.chain))
-            ),
+            ],
         )
         for authority in config.authorities
     ]
     return sorted(found, key=lambda each: (each.not_after, each.sha256))
+
+
+def describe_authority(authority: x509.Certificate, now: datetime, partners: Sequence[str] = ()) -> TrustedAuthority:
+    """Return what people compare before they trust a CA. *partners*: those with a certificate of it."""
+    return TrustedAuthority(
+        sha256=hash_certificate(authority),
+        subject=describe_owner(authority),
+        issuer=authority.issuer.rfc4514_string(),
+        key=algorithms.describe_key(authority),
+        not_before=authority.not_valid_before_utc,
+        not_after=authority.not_valid_after_utc,
+        days_left=(authority.not_valid_after_utc - now).days,
+        partners=tuple(partners),
+    )
 
 
 def view_partner(config: Config, code: str, now: datetime) -> PartnerView:

@@ -17,12 +17,14 @@ from hub.config import Config, read_config
 from hub.config.editing import undo_edits, write_edits
 from hub.config.partner_edit import PartnerEdit, PartnerLook, PartnerOrder, describe_partner_change
 from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
+from hub.config.trust_edit import TrustEdit, TrustOrder
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.local_time import find_local_day
 from hub.journal import unit_registry
 from hub.monitoring.connection_steps import ConnectionStep
 from hub.monitoring.outbound_check import check_outbound
 from hub.node.partner_editor import PartnerEditor
+from hub.node.trust_editor import hash_trusted_files, plan_trust_order
 from hub.runtime.pidfile import ReloadVerdict
 from hub.store.transactions import Transaction
 from hub.units.live import Live
@@ -67,11 +69,19 @@ class PartnerManager:
         units = unit_registry.read_unit_index(tx, find_local_day(now))
         return PartnerEditor(self._live.config.path).plan_order(code, order, units, now)
 
-    def write(self, edit: PartnerEdit) -> list[Path]:
+    def see_trust(self) -> str:
+        """Return a hash of the files that say which CAs are trusted."""
+        return hash_trusted_files(self._live.config.path)
+
+    def plan_trust(self, order: TrustOrder, now: datetime) -> TrustEdit:
+        """Return the plan of *order*, judged. Raises as `plan_trust_order`."""
+        return plan_trust_order(self._live.config.path, order, now)
+
+    def write(self, edit: PartnerEdit | TrustEdit) -> list[Path]:
         """Write the files of *edit*. Raises FileChangedMeanwhile, and OSError. Nothing is written then."""
         return write_edits(self._live.config.path.parent, edit.files)
 
-    def undo(self, edit: PartnerEdit) -> None:
+    def undo(self, edit: PartnerEdit | TrustEdit) -> None:
         """Give the files of *edit* the content that they had before."""
         undo_edits(self._live.config.path.parent, edit.files)
 

@@ -193,6 +193,7 @@ def _api(frame: NodeFrame, database: DatabaseParts, pages: ConsolePages) -> ApiR
         live=frame.live,
         turns=pages.turns,
         now=frame.now,
+        trust=pages.trust,
         desk=pages.desk,
         test_partner=pages.partners.run_test,
         partners=pages.partners.orders,

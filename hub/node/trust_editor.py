@@ -1,7 +1,8 @@
-"""Plans to trust a CA no longer: which files change, and which partners would no longer be verified. Writes nothing itself."""
+"""Plans to trust a CA, or one no longer: which files change, and which partners it concerns. Writes nothing itself."""
 
+import hashlib
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -13,25 +14,110 @@ from hub.config import Config, read_config
 from hub.config.editing import FileEdit, edit_toml, read_text, write_difference
 from hub.config.files import parse_certificates
 from hub.config.partner_edit import find_certificate
+from hub.config.reading import PLAIN_SCHEMES, PLAIN_URL, find_url_flaw
 from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
+from hub.config.trust_edit import TrustEdit, TrustOrder
+from hub.config.trusting import judge_authorities
+from hub.config.values import RevocationSource
+from hub.config.writing import write_source_toml
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.phrases import phrase
 from hub.node.consistency import find_identity_mistakes, find_partner_certificate_flaws
 from hub.security.certificates import Anchors, hash_certificate, load_crls
 
-
-@attrs.frozen(kw_only=True)
-class TrustRemoval:
-    """A planned removal of one CA from the trusted ones."""
-
-    authority: x509.Certificate
-    files: tuple[FileEdit, ...]
-    diff: tuple[str, ...]  #: of `hub.toml`, if it names the CA's file
-    lost: tuple[Mistake, ...]  #: each certificate of a partner that would prove nothing any more
-    partners: tuple[str, ...]  #: the partners that they belong to
+_TRUSTED = frozenset({".crt", ".pem", ".crl", ".toml"})
+_CRL = b"-----BEGIN X509 CRL-----"
 
 
-def plan_trust_removal(path: Path, wanted: str, now: datetime) -> TrustRemoval:
+def hash_trusted_files(path: Path) -> str:
+    """Return a hash of the files that say which CAs are trusted. *path*: `hub.toml`."""
+    found = hashlib.sha256(path.read_bytes())
+    for file in sorted((path.absolute().parent / "trust").glob("*")):
+        if file.suffix in _TRUSTED:
+            found.update(file.name.encode("utf-8", "surrogateescape") + b"\0" + file.read_bytes() + b"\0")
+    return found.hexdigest()
+
+
+def plan_trust_order(path: Path, order: TrustOrder, now: datetime) -> TrustEdit:
+    """Return the plan of *order*. *path*: `hub.toml`. Raises what the plan of its kind raises."""
+    if order.removed is not None:
+        return plan_trust_removal(path, order.removed, now)
+    try:
+        authorities = tuple(parse_certificates(order.added))
+        crls = load_crls(order.added) if _CRL in order.added else ()
+    except (ValueError, TypeError) as error:
+        wrong = phrase("it cannot be used: {error}", error=error)
+        expected = phrase("certificates of CAs, PEM or DER, and in PEM their CRLs")
+        raise ConfigurationFault([Mistake("trust", wrong, expected)]) from error
+    return plan_trust_addition(path, authorities, crls, order.crl_urls, order.ocsp_urls, now)
+
+
+def plan_trust_addition(
+    path: Path,
+    authorities: Sequence[x509.Certificate],
+    crls: Sequence[x509.CertificateRevocationList],
+    crl_urls: Sequence[str],
+    ocsp_urls: Sequence[str],
+    now: datetime,
+) -> TrustEdit:
+    """Return the plan to trust *authorities* with *crls*, and to ask the URLs for revocations. *path*: `hub.toml`.
+
+    Raises ConfigurationFault.
+    """
+    config, home = read_config(path), path.absolute().parent
+    mistakes = list(judge_authorities(authorities, crls, config.crls, now))
+    if not authorities:
+        mistakes.append(Mistake("trust", phrase("there is no certificate in it"), phrase("certificates of CAs")))
+    flaws = (find_url_flaw(url, PLAIN_SCHEMES) for url in (*crl_urls, *ocsp_urls))
+    mistakes += [Mistake("trust", flaw, PLAIN_URL) for flaw in flaws if flaw]
+    if (crl_urls or ocsp_urls) and len(authorities) > 1:
+        wrong = phrase("{count} CAs were given with URLs", count=len(authorities))
+        mistakes.append(Mistake("trust", wrong, phrase("one CA a file, where URLs are given: they are of one CA")))
+    if mistakes:
+        raise ConfigurationFault(mistakes)
+    stem = home / "trust" / hash_certificate(authorities[0])[:16]
+    edits = [_replace(stem.with_suffix(".crt"), b"".join(each.public_bytes(Encoding.PEM) for each in authorities))]
+    if crls:
+        edits.append(_replace(stem.with_suffix(".crl"), b"".join(each.public_bytes(Encoding.PEM) for each in crls)))
+    diff: list[str] = []
+    if crl_urls or ocsp_urls:
+        edit, diff = _plan_source(stem.with_suffix(".toml"), crl_urls, ocsp_urls)
+        edits.append(edit)
+    edits = [each for each in edits if each.before != each.after]
+    after = _with(config, authorities, crls)
+    set_revocation_answers(config, load_revocation_answers(config, now))
+    set_revocation_answers(after, load_revocation_answers(after, now))
+    gained = _find_new(
+        (each for each, _ in find_partner_certificate_flaws(after, now)),
+        (each for each, _ in find_partner_certificate_flaws(config, now)),
+    )
+    return TrustEdit(
+        authorities=tuple(authorities),
+        files=tuple(edits),
+        diff=tuple(diff),
+        partners=_name_partners(each.path for each in gained),
+    )
+
+
+def _replace(path: Path, content: bytes) -> FileEdit:
+    return FileEdit(path, path.read_bytes() if path.exists() else None, content)
+
+
+def _plan_source(path: Path, crl_urls: Sequence[str], ocsp_urls: Sequence[str]) -> tuple[FileEdit, list[str]]:
+    """Return the edit of the file that says where revocations of a CA are, and its difference."""
+    shown, issuer = f"trust/{path.name}", f"trust/{path.stem}.crt"
+    before = read_text(path, shown) if path.exists() else ""
+    urls = {key: tuple(given) for key, given in (("crl-urls", crl_urls), ("ocsp-urls", ocsp_urls)) if given}
+    made = before or write_source_toml(issuer, crl_urls=(), ocsp_urls=())
+    after = edit_toml(made, {"issuer": issuer, **urls}, shown)
+    return FileEdit(path, before.encode() if before else None, after.encode()), write_difference(before, after, shown)
+
+
+def _name_partners(places: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each.removeprefix("partners/").partition(".toml")[0] for each in places))
+
+
+def plan_trust_removal(path: Path, wanted: str, now: datetime) -> TrustEdit:
     """Return the plan to trust one CA no longer. *path*: `hub.toml`. *wanted*: the beginning of its SHA-256, or its file.
 
     Raises CertificateNotFound, and ConfigurationFault where the hub's own certificate would no longer be verified, or
@@ -51,12 +137,13 @@ def plan_trust_removal(path: Path, wanted: str, now: datetime) -> TrustRemoval:
         (each for each, _ in find_partner_certificate_flaws(after, now)),
     )
     files, diff = _list_edits(home, path, places[sha256], authority, after)
-    return TrustRemoval(
-        authority=authority,
+    return TrustEdit(
+        authorities=(authority,),
         files=tuple(files),
         diff=tuple(diff),
+        removed=True,
         lost=tuple(lost),
-        partners=tuple(dict.fromkeys(each.path.removeprefix("partners/").partition(".toml")[0] for each in lost)),
+        partners=_name_partners(each.path for each in lost),
     )
 
 
@@ -79,6 +166,23 @@ def _without(config: Config, authority: x509.Certificate) -> Config:
     issuers = {each.subject for each in authorities}
     crls = tuple(each for each in config.crls if each.issuer != authority.subject or each.issuer in issuers)
     sources = tuple(each for each in config.sources if each.issuer != authority)
+    return _trusting(config, authorities, crls, sources)
+
+
+def _with(
+    config: Config, authorities: Sequence[x509.Certificate], crls: Sequence[x509.CertificateRevocationList]
+) -> Config:
+    """Return *config* with these CAs, too."""
+    new = tuple(each for each in authorities if each not in config.authorities)
+    return _trusting(config, (*config.authorities, *new), (*config.crls, *crls), config.sources)
+
+
+def _trusting(
+    config: Config,
+    authorities: tuple[x509.Certificate, ...],
+    crls: tuple[x509.CertificateRevocationList, ...],
+    sources: tuple[RevocationSource, ...],
+) -> Config:
     anchors = Anchors(
         authorities,
         crls,

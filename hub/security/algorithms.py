@@ -101,6 +101,20 @@ def require_strong_key(certificate: x509.Certificate) -> RSAPublicKey | Elliptic
     )
 
 
+def describe_key(certificate: x509.Certificate) -> str:
+    """Return the kind and the size of a certificate's key, such as `RSA 4096` or `EC secp256r1`."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return "–"
+    match key:
+        case RSAPublicKey():
+            return f"RSA {key.key_size}"
+        case EllipticCurvePublicKey():
+            return f"EC {key.curve.name}"
+    return type(key).__name__.strip("_")
+
+
 def describe_key_weakness(certificate: x509.Certificate) -> Phrase | None:
     """Return why the key of *certificate* is too weak for any use (TLS, messages, chains).
 

@@ -31,6 +31,8 @@ BODIES: dict[str, object] = {
     "removePartner": _SEEN,
     "closeReport": {},
     "declareReport": {"cells": [{"column": "sent_inside", "figure": 1}]},
+    "addTrusted": {"seen": "", "pem": ""},
+    "removeTrusted": {"seen": ""},
     "makeAccount": {"name": "moi", "role": "engineer"},
     "makeToken": {"name": "moi", "scopes": ["replay"]},
 }

@@ -53,6 +53,7 @@ def list_screens(made: ScreenTown) -> Iterator[Screen]:
     yield from _messages(made)
     yield from _replays(made)
     yield from _partners(made)
+    yield from _trust(made)
     yield from _what_if(made)
     yield from _people()
     yield from _others()
@@ -214,6 +215,21 @@ def _partners(made: ScreenTown) -> Iterator[Screen]:
     yield Screen(name="readiness", address="/readiness", pictured=True)
 
 
+def _trust(made: ScreenTown) -> Iterator[Screen]:
+    form: Form = made.read_form("/trust")
+    another = authority("Another CA", NOW)
+    yield Screen(name="trust", address="/trust")
+    yield Screen(name="trust-done", address="/trust?done=added")
+    plan: Form = {**form, "packet": Octets.of(pem(another.certificate)), "crl_urls": "http://ca.example/1.crl"}
+    yield Screen(name="trust-plan", address="/trust", before="/trust", form=plan)
+    unsaid: Form = {**plan, "do": "apply", "reason": ""}
+    yield Screen(name="trust-plan-no-reason", address="/trust", before="/trust", form=unsaid, status=422)
+    unfit: Form = {**form, "packet": Octets.of(pem(another.issue("x").certificate))}
+    yield Screen(name="trust-wrong", address="/trust", before="/trust", form=unfit, status=422)
+    own = hash_certificate(made.office.live.config.authorities[0])
+    yield Screen(name="trust-needed", address=f"/trust/{own}", before="/trust", form=form, status=422)
+
+
 def _what_if(made: ScreenTown) -> Iterator[Screen]:
     at = "/what-if"
     yield Screen(name="what-if", address=at, person="thao")
@@ -253,6 +269,8 @@ def _people() -> Iterator[Screen]:
     yield Screen(name="token-made", address="/tokens", before="/tokens", form=token)
     yield Screen(name="token-wrong", address="/tokens", before="/tokens", form=token | {"days": "0"}, status=422)
     yield Screen(name="tokens-removed", address="/tokens?removed=theo-doi")
+    yield Screen(name="token-absent", address="/tokens/nobody", before="/tokens", form={}, status=404)
+    yield Screen(name="account-locked", address=f"{at}/hoang?done=lock")
 
 
 def _others() -> Iterator[Screen]:

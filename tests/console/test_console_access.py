@@ -126,6 +126,7 @@ def stage(town: Town, monkeypatch: pytest.MonkeyPatch) -> Stage:
         Place("/partners", EXCHANGE, EVERY_UNIT),
         Place("/partners?add=1", RULERS, EVERY_UNIT),
         Place("/what-if", REPLAYING, ALL),
+        Place("/trust", set(), set()),  # this hub has no files; test_console_trust.py walks the roles
         Place("/users", {Role.ADMINISTRATOR}, {"none"}),
         Place("/users/_new", {Role.ADMINISTRATOR}, {"none"}),
         Place("/users/first", {Role.ADMINISTRATOR}, {"none"}),

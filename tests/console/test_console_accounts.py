@@ -27,7 +27,7 @@ from hub.security.certificates import Anchors, hash_certificate
 from hub.store import transactions
 from hub.store.tables import metadata
 from tests import pki
-from tests.browsing import chromium, judge, window
+from tests.browsing import chromium, window
 from tests.console_town import CHEAP, HOST, PASSWORD, Browser, Town
 from tests.pki import pem
 
@@ -344,16 +344,14 @@ def connect(context: Any, behind: Browser) -> None:
 
 @pytest.mark.slow
 def test_an_account_of_one_unit_is_made_and_signs_in_in_a_browser(town: Town, root: Browser) -> None:
-    """Where `PICTURES` is set, a picture of each page is left in that folder."""
+    """With script and without. Where `PICTURES` is set, a picture of each page is left in that folder."""
     config: Any = root.pages.live.config
     config.anchors = Anchors((pki.authority().certificate,))
 
-    def seen(page: Any, name: str, *, script: bool) -> None:
+    def seen(page: Any, name: str) -> None:
         if folder := os.environ.get("PICTURES"):
             path = Path(folder) / f"accounts-{name}-{page.viewport_size['width']}-{root.languages[:2]}.png"
             page.screenshot(path=path, full_page=True)
-        if script:  # axe is one
-            judge(page)
 
     with chromium() as browser:
         for width, scheme, language, script in (
@@ -373,12 +371,12 @@ def test_an_account_of_one_unit_is_made_and_signs_in_in_a_browser(town: Town, ro
             page.check("input[name=role][value=reader]")
             page.get_by_role("button", name=make).click()
             page.wait_for_selector("#wrong")
-            seen(page, "new-wrong", script=script)
+            seen(page, "new-wrong")
             page.fill("#units", "H55.13")
             page.get_by_role("button", name=make).click()
             given = page.inner_text("#secret")
             assert given not in page.url
-            seen(page, "password", script=script)
+            seen(page, "password")
 
             theirs = window(browser, width, scheme, java_script_enabled=script)
             behind = Browser(town, "10.0.0.7", language)
@@ -389,7 +387,7 @@ def test_an_account_of_one_unit_is_made_and_signs_in_in_a_browser(town: Town, ro
             own.fill("#password", given)
             own.press("#password", "Enter")
             own.wait_for_selector("#change")
-            seen(own, "must-change", script=script)
+            seen(own, "must-change")
             for field, text in (("#old", given), ("#new", NEW), ("#again", NEW)):
                 own.fill(field, text)
             own.press("#again", "Enter")
@@ -403,29 +401,29 @@ def test_an_account_of_one_unit_is_made_and_signs_in_in_a_browser(town: Town, ro
             theirs.close()
 
             page.click(f"main a[href='/users/{name}']")
-            seen(page, "one", script=script)
+            seen(page, "one")
             page.fill("#units", "H55.13, H55.30")
             page.get_by_role("button", name=change).click()
             page.wait_for_selector("[role=status]")
             page.get_by_role("button", name=lock).click()
             page.wait_for_selector(".heading .badge.bad")
-            seen(page, "locked", script=script)
+            seen(page, "locked")
             page.get_by_role("button", name=codes).click()
             page.wait_for_selector("#secret")
-            seen(page, "codes", script=script)
+            seen(page, "codes")
             page.goto(f"https://{HOST}/users")
-            seen(page, "list", script=script)
+            seen(page, "list")
             page.goto(f"https://{HOST}/users/root")
-            seen(page, "own", script=script)
+            seen(page, "own")
             page.goto(f"https://{HOST}/tokens")
             page.fill("#name", f"kho-{name}")
             page.get_by_role("button", name=token).click()
             page.wait_for_selector("#wrong")
-            seen(page, "token-wrong", script=script)
+            seen(page, "token-wrong")
             page.check("input[name='scope.find-messages']")
             page.get_by_role("button", name=token).click()
             page.wait_for_selector("#secret")
-            seen(page, "token", script=script)
+            seen(page, "token")
             page.goto(f"https://{HOST}/tokens")
             context.close()
     assert len(town.told("user-locked")) == 3

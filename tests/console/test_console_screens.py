@@ -46,6 +46,7 @@ HIGHEST = 1000
 PREFIXES: dict[str, tuple[str, ...]] = {
     "pages": (),
     "partner_pages": ("partners",),
+    "trust_pages": ("trust",),
     "replay_pages": ("replays",),
     "what_if_pages": ("what-if",),
     "account_pages": ("users",),

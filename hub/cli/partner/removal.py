@@ -155,7 +155,8 @@ def remove_anchor(screen: Screen, fingerprint: str, reason: str, yes: bool, relo
         plan = plan_trust_removal(screen.config, fingerprint, now)
     except CertificateNotFound as missing:
         raise CommandStop(say(missing.why), NOT_FOUND) from None
-    subject, sha256 = describe_owner(plan.authority), hash_certificate(plan.authority)
+    (authority,) = plan.authorities
+    subject, sha256 = describe_owner(authority), hash_certificate(authority)
     home = screen.config.absolute().parent
     fields = {
         "subject": subject,

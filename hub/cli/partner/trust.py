@@ -154,16 +154,12 @@ def _age(since: timedelta) -> str:
 def add_anchor(
     screen: Screen, file: Path, crl_file: Path | None, crl_urls: tuple[str, ...], ocsp_urls: tuple[str, ...]
 ) -> None:
-    from cryptography.hazmat.primitives.serialization import Encoding
+    from hub.config import files
+    from hub.config.editing import replace_file
+    from hub.config.writing import write_atomically
+    from hub.domain.errors import ConfigurationFault
+    from hub.node.trust_editor import plan_trust_addition
 
-    from hub.config import files, read_config
-    from hub.config.editing import edit_toml, read_text, replace_file, write_difference
-    from hub.config.reading import PLAIN_SCHEMES, PLAIN_URL, find_url_flaw
-    from hub.config.trusting import judge_authorities
-    from hub.config.writing import write_atomically, write_source_toml
-    from hub.security.certificates import hash_certificate
-
-    config = read_config(screen.config)
     mistakes: list[Mistake] = []
 
     def wrong(what: Phrase, expected: Phrase) -> None:
@@ -171,39 +167,26 @@ def add_anchor(
 
     authorities = files.read_certificate_file(file, wrong)
     crls = files.read_crl_file(crl_file, wrong) if crl_file else ()
-    mistakes += judge_authorities(authorities, crls, config.crls, datetime.now(UTC))
-    for url in (*crl_urls, *ocsp_urls):
-        if flaw := find_url_flaw(url, PLAIN_SCHEMES):
-            wrong(flaw, PLAIN_URL)
-    if (crl_urls or ocsp_urls) and len(authorities) > 1:
-        wrong(
-            phrase("{file} holds {count} CAs", file=file, count=len(authorities)),
-            phrase("one CA a file, where URLs are given: they are of one CA"),
-        )
     if mistakes:
         screen.mistakes(mistakes)
         exit_command(CONFIGURATION)
-    stem = config.path.parent / "trust" / hash_certificate(authorities[0])[:16]
-    written = {stem.with_suffix(".crt"): b"".join(one.public_bytes(Encoding.PEM) for one in authorities)}
-    if crls:
-        written[stem.with_suffix(".crl")] = b"".join(one.public_bytes(Encoding.PEM) for one in crls)
-    for path, content in written.items():
-        write_atomically(path, content)
-        screen.row({"file": str(path)}, t("Wrote {path}", path=path))
-    if crl_urls or ocsp_urls:
-        path = stem.with_suffix(".toml")
-        shown, issuer = f"trust/{path.name}", f"trust/{stem.name}.crt"
-        before = read_text(path, shown) if path.exists() else ""
-        urls = {key: given for key, given in (("crl-urls", crl_urls), ("ocsp-urls", ocsp_urls)) if given}
-        made = before or write_source_toml(issuer, crl_urls=(), ocsp_urls=())
-        after = edit_toml(made, {"issuer": issuer, **urls}, shown)
-        diff = write_difference(before, after, shown)
-        kept = replace_file(path, after.encode())
-        fields = {"file": str(path), "diff": diff, "kept": str(kept) if kept else None}
-        screen.row(
-            fields,
-            "\n".join([*([colour_difference(diff)] if before and diff else []), t("Wrote {path}", path=path)]),
-        )
+    try:
+        edit = plan_trust_addition(screen.config, authorities, crls, crl_urls, ocsp_urls, datetime.now(UTC))
+    except ConfigurationFault as fault:
+        screen.mistakes(fault.mistakes)
+        exit_command(CONFIGURATION)
+    for each in edit.files:
+        if each.after is None or each.path.suffix == ".toml":
+            continue
+        write_atomically(each.path, each.after)
+        screen.row({"file": str(each.path)}, t("Wrote {path}", path=each.path))
+    for each in edit.files:
+        if each.after is None or each.path.suffix != ".toml":
+            continue
+        kept = replace_file(each.path, each.after)
+        fields = {"file": str(each.path), "diff": list(edit.diff), "kept": str(kept) if kept else None}
+        shown = [colour_difference(edit.diff)] if kept else []
+        screen.row(fields, "\n".join([*shown, t("Wrote {path}", path=each.path)]))
         if kept:
             screen.note(t("Old file: {kept}", kept=kept))
     screen.note(t("A running hub uses it after `lienthong reload`"))

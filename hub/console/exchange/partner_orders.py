@@ -5,7 +5,7 @@ saw, and taken back if the hub refuses it. Contains no HTTP, no TOML and no SQL.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +25,7 @@ from hub.config.partner_edit import (
     PartnerOrder,
 )
 from hub.config.partner_settings import AssignmentUnfit
+from hub.config.trust_edit import TrustEdit, TrustOrder
 from hub.console.request import refuse_as_absent
 from hub.domain.errors import ConfigurationFault
 from hub.domain.fair_queue import CONSOLE
@@ -53,8 +54,10 @@ class PartnerManaging(Protocol):
 
     def look(self, code: str, now: datetime) -> PartnerLook: ...
     def plan(self, tx: Transaction, code: str, order: PartnerOrder, now: datetime) -> PartnerEdit: ...
-    def write(self, edit: PartnerEdit) -> list[Path]: ...
-    def undo(self, edit: PartnerEdit) -> None: ...
+    def see_trust(self) -> str: ...
+    def plan_trust(self, order: TrustOrder, now: datetime) -> TrustEdit: ...
+    def write(self, edit: PartnerEdit | TrustEdit) -> list[Path]: ...
+    def undo(self, edit: PartnerEdit | TrustEdit) -> None: ...
     def reload(self) -> Deferred[ReloadVerdict]: ...
     def test(self, config: Config, code: str, now: datetime) -> Deferred[Sequence[ConnectionStep]]: ...
 
@@ -139,27 +142,15 @@ class PartnerOrders:
         edit = judged.edit
         if not edit.files:
             return
-        try:
-            _ = await self._work(CONSOLE, THRESHOLD, self.managed.write, edit)
-        except FileChangedMeanwhile:
-            raise _refuse_stale() from None
-        except OSError as error:
-            why = phrase("The hub cannot write the partner's file: {error}", error=error.strerror or str(error))
-            raise OrderRefused(OrderRefusal.UNWRITABLE, ("", why, None)) from error
-        try:
+
+        async def record() -> None:
             await self._record(judged, {"by": by, "reason": reason, "now": now})
-        except BaseException:
-            _ = await self._work(CONSOLE, THRESHOLD, self.managed.undo, edit)
-            raise
-        verdict = await self.managed.reload()
-        if verdict.ok:
-            return
-        _ = await self._work(CONSOLE, THRESHOLD, self.managed.undo, edit)
-        record, taken_back = partner_changes.record_partner_change, "taken back: the reload was refused"
-        await self._journal.admit(CONSOLE, record, edit.code, [], (), by=by, reason=taken_back, now=now)
-        wrong = [(each.path, each.wrong, each.expected) for each in verdict.mistakes]
-        refused = phrase("The hub refused the change, so the files are as before.")
-        raise OrderRefused(OrderRefusal.UNFIT, ("", refused, None), *wrong)
+
+        async def record_undoing(why: str) -> None:
+            record_change = partner_changes.record_partner_change
+            await self._journal.admit(CONSOLE, record_change, edit.code, [], (), by=by, reason=why, now=now)
+
+        await apply_edit(self._work, self.managed, edit, record, record_undoing)
 
     async def _record(self, judged: JudgedOrder, who: Mapping[str, Any]) -> None:
         edit = judged.edit
@@ -169,6 +160,36 @@ class PartnerOrders:
         else:
             record_change = partner_changes.record_partner_change
             await self._journal.admit(CONSOLE, record_change, edit.code, edit.changes, edit.units, **who)
+
+
+async def apply_edit(
+    work: Work,
+    managed: PartnerManaging,
+    edit: PartnerEdit | TrustEdit,
+    record: Callable[[], Awaitable[None]],
+    record_undoing: Callable[[str], Awaitable[None]],
+) -> None:
+    """Write *edit*, record it, and have the hub use it. What fails is taken back. Raises `OrderRefused`."""
+    try:
+        _ = await work(CONSOLE, THRESHOLD, managed.write, edit)
+    except FileChangedMeanwhile:
+        raise _refuse_stale() from None
+    except OSError as error:
+        why = phrase("The hub cannot write the partner's file: {error}", error=error.strerror or str(error))
+        raise OrderRefused(OrderRefusal.UNWRITABLE, ("", why, None)) from error
+    try:
+        await record()
+    except BaseException:
+        _ = await work(CONSOLE, THRESHOLD, managed.undo, edit)
+        raise
+    verdict = await managed.reload()
+    if verdict.ok:
+        return
+    _ = await work(CONSOLE, THRESHOLD, managed.undo, edit)
+    await record_undoing("taken back: the reload was refused")
+    wrong = [(each.path, each.wrong, each.expected) for each in verdict.mistakes]
+    refused = phrase("The hub refused the change, so the files are as before.")
+    raise OrderRefused(OrderRefusal.UNFIT, ("", refused, None), *wrong)
 
 
 def _refuse_stale() -> OrderRefused:

@@ -21,7 +21,7 @@ from hub.console.request import ConsoleRequest, refuse_as_absent
 from hub.console.turns import ReadingTurns
 from hub.console.users import User
 from hub.domain.fair_queue import CONSOLE
-from hub.language.phrases import Phrase, phrase
+from hub.language.phrases import Phrase, phrase, verbatim
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 
@@ -163,7 +163,17 @@ class AccountPages:
             elif act is AccountAct.SET_CODES:
                 secret, address = self._desk.make_secret(name)
                 order = attrs.evolve(order, secret=secret)
-                shown = PeoplePage("user_codes", {"name": name, "secret": secret, "address": address})
+                shown = show_once(
+                    name,
+                    secret,
+                    title=phrase("One-time codes"),
+                    secret_of=phrase("Secret, to be typed into the person's app"),
+                    note=phrase(
+                        "It is not shown again. From now on the account needs a code of the app at each sign-in; its "
+                        "sessions ended."
+                    ),
+                    address=address,
+                )
             elif act is AccountAct.ADD_CERTIFICATE:
                 content = asked.file.read() if asked.file else b""
                 certificate, noted = await self._desk.read_certificate(content or form.get("pem", "").encode(), now)
@@ -186,7 +196,36 @@ def status_of(wrong: AccountRefused | None) -> int:
 
 
 def _show_password(name: str, password: str, title: Phrase) -> PeoplePage:
-    return PeoplePage("user_password", {"name": name, "password": password, "title_of": title})
+    note = phrase(
+        "It is not shown again. Give it to the person by a safe way; whoever signs in with it must choose another one "
+        "first."
+    )
+    return show_once(name, password, title=title, secret_of=phrase("One-time password"), note=note)
+
+
+def show_once(
+    name: str,
+    secret: str,
+    *,
+    title: Phrase,
+    secret_of: Phrase,
+    note: Phrase,
+    address: str = "",
+    back: str = "",
+    back_of: Phrase | None = None,
+) -> PeoplePage:
+    """Return the page that shows a secret once. *back*: the page that follows; the account *name* if there is none."""
+    said = {
+        "name": name,
+        "secret": secret,
+        "title_of": title,
+        "secret_of": secret_of,
+        "note": note,
+        "address": address,
+        "back": back or build_page_path("users", name),
+        "back_of": back_of or verbatim(name),
+    }
+    return PeoplePage("shown_once", said)
 
 
 def _read_account(

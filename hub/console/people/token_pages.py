@@ -12,7 +12,7 @@ import attrs
 
 from hub.console.layout import build_page_path
 from hub.console.people import desk, tokens
-from hub.console.people.account_pages import LONGEST, PeoplePage, status_of
+from hub.console.people.account_pages import LONGEST, PeoplePage, show_once, status_of
 from hub.console.people.accounts import AccountRefused
 from hub.console.people.desk import AccountDesk
 from hub.console.permissions import PERMISSIONS, Permission, Role
@@ -101,7 +101,18 @@ class TokenPages:
             made = await self._journal.admit(CONSOLE, step)
         except AccountRefused as refused:
             return await self._list(user, now, form, wrong=refused)
-        return PeoplePage("token", {"token": made, "text": text, "title_of": phrase("The token is made")})
+        return show_once(
+            made.name,
+            text,
+            title=phrase("The token is made"),
+            secret_of=phrase("Token"),
+            note=phrase(
+                "It is not shown again: the hub keeps only its SHA-256. The program sends it in the header "
+                "Authorization: Bearer."
+            ),
+            back=build_page_path("tokens"),
+            back_of=phrase("Tokens of programs"),
+        )
 
 
 def _read_scopes(form: Mapping[str, str]) -> list[Permission]:

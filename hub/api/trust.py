@@ -1,0 +1,173 @@
+"""The operations on the trusted CAs: list them, trust one more, or one no longer.
+
+As with partners, an order without `apply` is only judged and shown, and its `seen` is what the list told.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+import attrs
+
+from hub.api.idempotency import OrderedAnswer, find_kept_answer, run_once
+from hub.api.operation import ApiCall, ApiOperation, ApiParts, answer_order, answer_value, in_path
+from hub.api.partner_changes import name_problem
+from hub.api.partners import clean_reason
+from hub.api.problems import ApiProblem
+from hub.api.schemas import LONG, write_json
+from hub.config.trust_edit import TrustEdit, TrustOrder
+from hub.console.exchange.partner_orders import CERTIFICATE, OrderRefused
+from hub.console.permissions import Permission
+from hub.console.request import ConsoleResponse
+from hub.domain.fair_queue import CONSOLE
+from hub.language.phrases import Phrase, phrase
+from hub.monitoring.partner_view import TrustedAuthority, describe_authority
+
+_SEEN = phrase("seen of the list, as listTrusted tells it")
+_APPLY = phrase("true: make the change; else it is only judged and shown")
+_REASON = phrase("needed with apply; it is recorded")
+
+
+@attrs.frozen(kw_only=True)
+class ApiTrusted:
+    """The trusted CAs, by the end of their certificates."""
+
+    items: Sequence[TrustedAuthority]
+    seen: Annotated[str, phrase("changes whenever a file changes that says which CAs are trusted")]
+
+
+@attrs.frozen(kw_only=True)
+class ApiTrustAddition:
+    """CAs to trust."""
+
+    asked = True
+    seen: Annotated[str, _SEEN]
+    pem: Annotated[str, phrase("certificates of CAs and their CRLs, PEM"), LONG]
+    crl_urls: Annotated[tuple[str, ...], phrase("from which the hub fetches the CRL of the one CA")] = ()
+    ocsp_urls: Annotated[tuple[str, ...], phrase("of the OCSP responder of the one CA")] = ()
+    reason: Annotated[str, _REASON] = ""
+    apply: Annotated[bool, _APPLY] = False
+
+
+@attrs.frozen(kw_only=True)
+class ApiTrustRemoval:
+    """That a CA is trusted no longer."""
+
+    asked = True
+    seen: Annotated[str, _SEEN]
+    reason: Annotated[str, _REASON] = ""
+    apply: Annotated[bool, _APPLY] = False
+
+
+@attrs.frozen(kw_only=True)
+class ApiLostCertificate:
+    """A certificate of a partner that would prove nothing any more."""
+
+    place: str
+    detail: Phrase
+
+
+@attrs.frozen(kw_only=True)
+class ApiTrustEdit:
+    """A change of the trusted CAs."""
+
+    applied: Annotated[bool, phrase("whether it is made; else it is only judged")]
+    authorities: Sequence[TrustedAuthority]
+    files: Annotated[Sequence[str], phrase("files in trust/, and hub.toml; none: nothing changes")]
+    diff: Annotated[Sequence[str], phrase("of a file that people write")]
+    partners: Annotated[Sequence[str], phrase("whose certificates it verifies, or after a removal no longer")]
+    lost: Sequence[ApiLostCertificate]
+
+    @classmethod
+    def of(cls, edit: TrustEdit, now: datetime, *, applied: bool) -> "ApiTrustEdit":
+        """Return the change as its page shows it."""
+        return cls(
+            applied=applied,
+            authorities=[describe_authority(each, now) for each in edit.authorities],
+            files=[each.path.name for each in edit.files],
+            diff=edit.diff,
+            partners=edit.partners,
+            lost=[ApiLostCertificate(place=each.path, detail=each.wrong) for each in edit.lost],
+        )
+
+
+async def list_trusted(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Answer with the trusted CAs."""
+    said = ApiTrusted(items=await parts.trust.list_authorities(call.now), seen=await parts.trust.see())
+    return answer_value(said, call)
+
+
+async def add_trusted(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Trust a CA."""
+    wanted: ApiTrustAddition = call.body
+    content = wanted.pem.encode("utf-8", "replace")
+    if len(content) > CERTIFICATE:
+        raise ApiProblem("too-large")
+    order = TrustOrder(added=content, crl_urls=wanted.crl_urls, ocsp_urls=wanted.ocsp_urls)
+    return await _order(parts, call, order)
+
+
+async def remove_trusted(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
+    """Trust a CA no longer."""
+    return await _order(parts, call, TrustOrder(removed=call.text("fingerprint")))
+
+
+async def _order(parts: ApiParts, call: ApiCall, order: TrustOrder) -> ConsoleResponse:
+    """Judge an order, make it if it says so, and answer with what changes. Raises `ApiProblem`."""
+    owner = (call.token.prefix, call.key, call.request, call.now)
+    kept = await parts.journal.read(find_kept_answer, *owner)
+    if kept is not None:
+        return answer_order(kept)
+    try:
+        edit = await parts.trust.judge(order, call.body.seen, call.now)
+        if not call.body.apply:
+            return answer_value(ApiTrustEdit.of(edit, call.now, applied=False), call)
+        reason = clean_reason(call.body.reason)
+        await parts.trust.make(edit, by=call.token.by, reason=reason, now=call.now)
+    except OrderRefused as refused:
+        raise name_problem(refused) from refused
+    said = write_json(ApiTrustEdit.of(edit, call.now, applied=True), call.language)
+    answer = OrderedAnswer(status=200, content=said)
+    return answer_order(await parts.journal.admit(CONSOLE, run_once, *owner, lambda _tx: answer))
+
+
+OPERATIONS = (
+    ApiOperation(
+        name="listTrusted",
+        path="/trust",
+        tag="trust",
+        about=phrase("List the trusted CAs, and whose certificates they issued."),
+        scopes=(Permission.MANAGE_PARTNERS,),
+        whole=True,
+        unlimited=True,
+        answers=ApiTrusted,
+        run=list_trusted,
+    ),
+    ApiOperation(
+        name="addTrusted",
+        method="POST",
+        path="/trust",
+        tag="trust",
+        about=phrase("Trust a CA, or take a newer CRL of one; without apply only judge and show it."),
+        scopes=(Permission.MANAGE_PARTNERS,),
+        whole=True,
+        unlimited=True,
+        takes=ApiTrustAddition,
+        answers=ApiTrustEdit,
+        run=add_trusted,
+    ),
+    ApiOperation(
+        name="removeTrusted",
+        method="POST",
+        path="/trust/{fingerprint}/remove",
+        tag="trust",
+        about=phrase("Trust a CA no longer; without apply only show whose certificates would not be verified."),
+        scopes=(Permission.MANAGE_PARTNERS,),
+        whole=True,
+        unlimited=True,
+        parameters=(in_path("fingerprint", phrase("the beginning of its SHA-256, at least 8 digits")),),
+        takes=ApiTrustRemoval,
+        answers=ApiTrustEdit,
+        run=remove_trusted,
+    ),
+)
