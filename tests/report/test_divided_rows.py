@@ -10,6 +10,7 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from hub.domain.errors import ConfigurationFault
@@ -25,6 +26,7 @@ from hub.report.form.toml import read_form_folder, read_form_toml
 from hub.report.output import outputs
 from hub.report.output.body import arrange_body, write_check_findings
 from hub.report.output.pdf import write_pdf_report
+from hub.report.output.workbook import write_xlsx_report
 from hub.report.signed.sealed import read_sealed_report, seal_report
 from tests.officials import HUB
 
@@ -232,6 +234,15 @@ def test_a_long_table_of_fields_is_numbered_and_who_signs_has_no_page_alone(many
     before, signs, _ = texts[-1].partition("THỦ TRƯỞNG ĐƠN VỊ")
     assert signs
     assert "tính vào kỳ của lần báo sau" in before, "the last note stands with it"
+
+
+@pytest.mark.parametrize(("many", "total"), [(2, "=SUM(F11,F13)"), (300, 300)])
+def test_the_total_of_a_workbook_is_a_formula_where_it_is_not_too_long(many: int, total: object) -> None:
+    units = tuple(f"U{number}" for number in range(many))
+    facts = [received("A", number, unit=unit) for number, unit in enumerate(units)]
+    content = write_xlsx_report(divided(*facts, by=("unit", "field"), units=units), NAMES, "0" * 64)
+    sheet = load_workbook(BytesIO(content)).worksheets[0]
+    assert (sheet["F10"].value, sheet["F11"].value, sheet["F12"].value) == (total, "=SUM(F12)", 1)
 
 
 ROWS = '[rows]\nunstated = { vi = "Không nêu", en = "None" }\n'

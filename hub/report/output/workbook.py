@@ -45,6 +45,7 @@ from hub.report.output.words import (
 #: The maximum number of facts listed in the second sheet; a spreadsheet with more is slow to open.
 MOST_LINES = 50_000
 
+_MOST_PARTS = 200  # the maximum runs of rows in a formula: Excel takes 255 arguments and 8,192 characters
 _CHART_LINES = 16  # the minimum height of a chart, in rows
 _DESCRIBED = 8_000  # the maximum characters of a chart's alternative text
 _MARKERS = ("circle", "square", "triangle", "diamond")
@@ -178,6 +179,8 @@ def _write_report(book: _Book) -> None:
         code = printed.row.unit if printed.mark is LineMark.TOTAL else printed.code
         book.write(sheet, line, 2, code, **wrapped)
         below = () if printed.mark is LineMark.UNIT else _summed(lines, printed)
+        if len(below) > _MOST_PARTS:
+            below = ()  # the number is written instead of a formula
         for column in columns:
             _write_cell(book, sheet, line, spots, column, printed, below)
     _write_foot(book, sheet, final + 2, last)
