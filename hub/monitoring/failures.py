@@ -115,9 +115,13 @@ class _Source:
         return sa.type_coerce(table.c[self.key], sa.String)
 
     def _select_partners(self) -> sa.Select[Any]:
-        """Return the query of the first partner after `last` that has failures."""
-        after = self.table.c.partner > sa.bindparam("last", type_=sa.Text)
-        return sa.select(sa.func.min(self.table.c.partner).label("partner")).where(*self._failed(self.table), after)
+        """Return the query of the partners that have failures. The recursive part finds one after another in the index."""
+        one, other = self.table.alias("one"), self.table.alias("other")
+        first = sa.select(sa.func.min(one.c.partner)).where(*self._failed(one))
+        found = sa.select(first.scalar_subquery().label("partner")).cte("found", recursive=True)
+        after = sa.select(sa.func.min(other.c.partner)).where(*self._failed(other), other.c.partner > found.c.partner)
+        found = found.union_all(sa.select(after.scalar_subquery()).where(found.c.partner.is_not(None)))
+        return sa.select(found.c.partner).where(found.c.partner.is_not(None))
 
     def _select_causes(self) -> sa.Select[Any]:
         """Return the query of the causes of a partner, each with the key of its last failure.
@@ -220,10 +224,7 @@ def _list_partners(tx: Transaction, source: _Source, wanted: FailureFilter) -> I
     if chosen is not None:
         yield from (each for each in chosen if wanted.visible is None or each in wanted.visible)
         return
-    last = ""
-    while (name := source.partners.first(tx, {"last": last}).partner) is not None:
-        yield name
-        last = name
+    yield from (row.partner for row in source.partners.read(tx, {}))
 
 
 def _read_causes(tx: Transaction, source: _Source, partner: str, wanted: FailureFilter) -> Sequence[Any]:
