@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,16 +12,20 @@ from zipfile import ZipFile
 import attrs
 import pytest
 import sqlalchemy as sa
+from twisted.internet.defer import Deferred, fail
 
 from hub.console.exchange import rule_trials
 from hub.console.exchange.rule_trials import TrialState
 from hub.console.permissions import Permission, Role
+from hub.domain.errors import Unready
 from hub.domain.model import Problem
 from hub.edxml import schema_upload
 from hub.edxml.schema_upload import SchemasUnfit, read_schema_upload
 from hub.formats.spool import Octets
 from hub.journal import messages
+from hub.language.phrases import phrase
 from hub.store import transactions
+from hub.store.report_pool import ReportReader
 from tests import homes
 from tests.api_callers import Program
 from tests.cli.test_cli_corrected import DOCUMENT, PACKET, WRONG
@@ -141,6 +147,37 @@ def test_a_schema_that_cannot_be_used_ends_the_trial(office: Office) -> None:
     engineer.get(send(engineer, broken, replaces="document.xsd").location)
     assert "không thành" in engineer.page
     assert "Nothing" in engineer.page
+
+
+def test_a_step_that_takes_too_long_ends_the_trial(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    engineer = office.visit("ky-su", Role.ENGINEER)
+    asked = []
+
+    def give_up(_: object, reader: ReportReader, *_rest: object) -> Deferred[None]:
+        asked.append((reader.name, reader.longest))
+        return fail(Unready("hub-busy", phrase("the report takes longer than {longest} s", longest="60")))
+
+    monkeypatch.setattr(type(engineer.pages._journal), "read_report", give_up)
+    engineer.get(send(engineer, profile="strict").location)
+    assert ("không thành" in engineer.page, "60 giây" in engineer.page) == (True, True)
+    assert asked == [("?what-if ky-su", 60.0)]
+
+
+@pytest.mark.slow
+def test_a_schema_may_take_some_memory_and_no_more() -> None:
+    """In a process of its own, because whatever it allocates then fails."""
+    code = (
+        "from hub.console.exchange import rule_trials\n"
+        "rule_trials._MEMORY = 64 << 20\n"
+        "with rule_trials._limit_memory():\n"
+        "    try:\n"
+        "        bytearray(128 << 20)\n"
+        "    except MemoryError:\n"
+        "        print('refused')\n"
+        "bytearray(128 << 20)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "refused\n"
 
 
 def pack(**files: bytes) -> bytes:
