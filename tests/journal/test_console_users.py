@@ -2,6 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event, Thread
+from time import sleep
 
 import attrs
 import pytest
@@ -9,6 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from hub.console import sessions, users
+from hub.console.people import accounts
 from hub.console.permissions import PERMISSIONS, Permission, Role
 from hub.console.sessions import ConsoleSession
 from hub.console.sign_in import provider_accounts, second_factor
@@ -19,6 +22,7 @@ from hub.journal import unit_registry
 from hub.store import transactions
 from tests.province import NOW, UNITS
 
+RULER = {"role": Role.ADMINISTRATOR, "units": ("*",)}
 AN = User(name="an", role=Role.CLERK, units=("H55.13",), added_at=NOW, changed_at=NOW)
 HERE = "10.0.0.1"
 
@@ -191,3 +195,30 @@ def test_a_user_sees_its_units_and_those_below(tx, units, seen):
     unit_registry.write_registry_units(tx, [*UNITS, Unit("H55.77", "Đơn vị ngoài", "H55.99")])
     assert users.read_visible_units(tx, attrs.evolve(AN, units=units)) == (None if seen is None else frozenset(seen))
     assert users.find_unknown_units(tx, ("H55", "H98", "*")) == ["H98"]
+
+
+def test_of_two_administrators_at_once_one_stays(engine):
+    """Each locks the other in a transaction of its own, and the second waits for the first."""
+    with transactions.write_transaction(engine) as tx:
+        for name in ("an", "binh"):
+            assert users.add_user(tx, attrs.evolve(AN, name=name, **RULER), "hash", by="test", now=NOW)
+    first_locked, refused = Event(), []
+
+    def lock(name, by, wait):
+        order = accounts.AccountOrder(act=accounts.AccountAct.LOCK, name=name)
+        try:
+            with transactions.write_transaction(engine) as tx:
+                accounts.carry_out(tx, order, configured=(), by=by, now=NOW)
+                first_locked.set()
+                sleep(wait)
+        except accounts.AccountRefused as refusal:
+            refused.append((name, refusal.code))
+
+    first = Thread(target=lock, args=("binh", "an", 0.3))
+    first.start()
+    assert first_locked.wait(20)
+    lock("an", "binh", 0)
+    first.join(20)
+    assert refused == [("an", "last-administrator")]
+    with transactions.read_transaction(engine) as tx:
+        assert [each.locked_at for each in users.find_users(tx, ["an", "binh"])] == [None, NOW]
