@@ -263,10 +263,10 @@ def _people() -> Iterator[Screen]:
     spare = f"{at}/hoang"
     for act, status in (("set-password", 200), ("set-codes", 200), ("add-certificate", 422), ("remove", 422)):
         yield Screen(name=f"account-{act}", address=spare, before=spare, form={"do": act}, status=status)
-    yield Screen(name="tokens", address="/tokens", pictured=True)
     token: Form = {"name": "theo-doi-{number}", "scope.find-messages": "1", "units": "*", "partners": "*", "days": "30"}
     token |= {"owner": "minh"}
     yield Screen(name="token-made", address="/tokens", before="/tokens", form=token)
+    yield Screen(name="tokens", address="/tokens", pictured=True)
     yield Screen(name="token-wrong", address="/tokens", before="/tokens", form=token | {"days": "0"}, status=422)
     yield Screen(name="tokens-removed", address="/tokens?removed=theo-doi")
     yield Screen(name="token-absent", address="/tokens/nobody", before="/tokens", form={}, status=404)
