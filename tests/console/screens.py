@@ -218,7 +218,7 @@ def _partners(made: ScreenTown) -> Iterator[Screen]:
 def _trust(made: ScreenTown) -> Iterator[Screen]:
     form: Form = made.read_form("/trust")
     another = authority("Another CA", NOW)
-    yield Screen(name="trust", address="/trust")
+    yield Screen(name="trust", address="/trust", pictured=True)
     yield Screen(name="trust-done", address="/trust?done=added")
     plan: Form = {**form, "packet": Octets.of(pem(another.certificate)), "crl_urls": "http://ca.example/1.crl"}
     yield Screen(name="trust-plan", address="/trust", before="/trust", form=plan)
