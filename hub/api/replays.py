@@ -15,6 +15,7 @@ from hub.api.operation import (
     ROOT,
     ApiCall,
     ApiOperation,
+    ApiParameter,
     ApiParts,
     answer_order,
     answer_value,
@@ -32,6 +33,7 @@ from hub.console.replays.replay_orders import ShownPlan
 from hub.console.replays.replay_pages import ITEMS, PLANS
 from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import CONSOLE
+from hub.domain.model import DeliveryState
 from hub.journal.queue import replay_plans
 from hub.journal.queue.replay_plans import KeyReused, ReplayPlan, SamePerson
 from hub.journal.queue.replay_rules import PlanUnmovable
@@ -171,9 +173,12 @@ async def read_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(ApiPlan.of(seen.plan, seen.results), call)
 
 
-async def _read_shown(parts: ApiParts, call: ApiCall, after: int, limit: int) -> ShownPlan:
+async def _read_shown(
+    parts: ApiParts, call: ApiCall, after: int, limit: int, now: DeliveryState | None = None
+) -> ShownPlan:
+    words = (call.user, call.text("plan"), after, limit, now)
     try:
-        return await parts.turns.look(replay_orders.read_shown_plan, call.user, call.text("plan"), after, limit)
+        return await parts.turns.look(replay_orders.read_shown_plan, *words)
     except KeyError:
         raise ApiProblem("not-found") from None
 
@@ -183,7 +188,8 @@ async def list_plan_items(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     after = call.text("cursor") or "0"
     if not (after.isascii() and after.isdecimal() and len(after) <= 18):
         raise ApiProblem("parameter-wrong", flaws=[NamedFlaw("cursor", phrase("is no cursor of this list"))])
-    found = (await _read_shown(parts, call, int(after), ITEMS + 1)).items
+    now = DeliveryState(call.text("now")) if call.text("now") else None
+    found = (await _read_shown(parts, call, int(after), ITEMS + 1, now)).items
     following = str(found[ITEMS - 1].number) if len(found) > ITEMS else None
     said = ApiPlanItems(items=list(map(ApiPlanItem.of, found[:ITEMS])), next=following)
     return answer_value(said, call)
@@ -242,7 +248,7 @@ OPERATIONS = (
         "listPlanItems",
         "/replays/{plan}/deliveries",
         about=phrase("List the deliveries of a plan with their state before and now, 100 on a page."),
-        parameters=(_PLAN, CURSOR),
+        parameters=(_PLAN, CURSOR, ApiParameter("now", phrase("only those now in this state"), kind=DeliveryState)),
         answers=ApiPlanItems,
         run=list_plan_items,
     ),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _STATES = ("accepted", "refused")
 _DIRECTIONS = ("in", "out", "within")
-_DELIVERY_STATES = ("waiting", "sending", "held", "fetched", "delivered", "suspended", "dead")
+DELIVERY_STATES = ("waiting", "sending", "held", "fetched", "delivered", "suspended", "dead")
 
 
 def add_filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,7 +32,7 @@ def add_filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--state", type=click.Choice(_STATES), help=t("State of the message.")),
         click.option(
             "--delivery-state",
-            type=click.Choice(_DELIVERY_STATES),
+            type=click.Choice(DELIVERY_STATES),
             help=t("Has a delivery in this state."),
         ),
         click.option("--partner", help=t("The sending or a receiving partner.")),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub.cli import person
+from hub.cli.messages import DELIVERY_STATES
 from hub.cli.screen import (
     NOT_FOUND,
     CommandStop,
@@ -70,11 +71,15 @@ def list_replay_plans(screen: Screen, limit: int, before: str | None) -> None:
     t("Show one plan: what was chosen and why others were left out, and what has become of the deliveries."),
     "lienthong replays show 0193…",
     "lienthong replays show 0193… --items --json",
+    "lienthong replays show 0193… --delivery-state dead",
 )
 @_plan_id
 @click.option("--items", is_flag=True, help=t("Also each delivery, with its state before and now."))
+@click.option(
+    "--delivery-state", type=click.Choice(DELIVERY_STATES), help=t("Each queued delivery that is now in this state.")
+)
 @pass_screen
-def show_replay_plan(screen: Screen, plan: str, items: bool) -> None:
+def show_replay_plan(screen: Screen, plan: str, items: bool, delivery_state: str | None) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.journal.queue import replay_plans
     from hub.store import transactions
@@ -87,13 +92,14 @@ def show_replay_plan(screen: Screen, plan: str, items: bool) -> None:
         results = replay_plans.count_results(tx, plan)
         fields = _write_plan(found) | {"results": results}
         screen.row(fields, "" if screen.json else _say_plan(found, results))
-        if items:
-            _show_items(screen, tx, plan)
+        if items or delivery_state:
+            _show_items(screen, tx, plan, delivery_state)
 
 
-def _show_items(screen: Screen, tx: "Transaction", plan: str) -> None:
+def _show_items(screen: Screen, tx: "Transaction", plan: str, state: str | None) -> None:
     from hub.cli.replay import make_item_row
     from hub.cli.words import say_word
+    from hub.domain.model import DeliveryState
     from hub.journal.queue import replay_plans
 
     columns = {
@@ -110,7 +116,7 @@ def _show_items(screen: Screen, tx: "Transaction", plan: str) -> None:
         make_item_row(each)
         | {"number": each.number, "item": str(each.state), "was": str(each.was), "was_reason": each.was_reason}
         | {"why": each.why, "reason": each.delivery.reason, "queued_at": each.queued_at}
-        for each in replay_plans.iterate_items(tx, plan)
+        for each in replay_plans.iterate_items(tx, plan, DeliveryState(state) if state else None)
     )
 
     def say_row(row: dict[str, object]) -> dict[str, object]:

@@ -44,6 +44,8 @@ def test_a_dead_letter_goes_again_to_the_recipient_that_is_chosen(town, program)
     push(town.engine, DeliveryState.DELIVERED, now=town.now)
     program.get(f"/replays/{plan}")
     assert (program.said["state"], program.said["chosen"], program.said["results"]) == ("done", 1, {"delivered": 1})
+    assert program.get(f"/replays/{plan}/deliveries?now=delivered").status == 200
+    assert program.get(f"/replays/{plan}/deliveries?now=lost").status == 400
     program.get(f"/replays/{plan}/deliveries")
     (item,) = program.said["items"]
     assert (item["was"], item["state"], item["message"]) == ("dead", "delivered", dead["id"])

@@ -55,6 +55,8 @@ def test_the_shape_of_the_rows_is_as_it_was_and_the_words_say_queued(home, type_
     assert "1 deliveries queued." in done.stderr
     assert "replayed" not in done.output
     assert "đã xếp hàng" in type_("replays", "show", plan_of(type_), "--items", language="vi").stdout
+    shown = type_("replays", "show", plan_of(type_), "--delivery-state", "dead", "--json").stdout.splitlines()
+    assert len(shown) == 1, "nothing that it queued is dead"
     assert type_("replay", "--partner", "vpub", "--reason", "x", "--yes").exit_code == 4
 
 

@@ -71,6 +71,12 @@ def test_a_dead_delivery_is_planned_started_and_its_words_say_what_happened(town
     push(town.engine, DeliveryState.DELIVERED, now=town.now)
     an.get(answer.location)
     assert "đã đến nơi" in an.page
+    (one,) = [each for each in an.links() if "now=delivered" in each]
+    an.get(one.partition("#")[0])
+    assert an.page.count('<tr role="row"><td') == 1
+    an.get(f"{answer.location}?now=dead")
+    assert an.page.count('<tr role="row"><td') == 0
+    assert an.get(f"{answer.location}?now=nothing&after={'9' * 5000}").status == 200
     an.get("/replays")
     assert answer.location in an.links()
 

@@ -115,6 +115,11 @@ def test_what_was_delivered_goes_again_and_no_report_counts_it_twice(engine):
     assert all(claim.again for claim in claimed), "an adapter is told of it"
     assert read(engine, lambda tx: list(facts.read_facts(tx))) == counted, "nor is a refused repetition a failure"
     assert read(engine, replay_plans.count_results, plan.id) == {"delivered": 1, "dead": 2}
+    dead = [read(engine, replay_plans.list_items, plan.id, after, 1, DeliveryState.DEAD) for after in (0, 2, 3)]
+    assert [[each.number for each in page] for page in dead] == [[2], [3], []]
+    assert read(
+        engine, lambda tx: [each.number for each in replay_plans.iterate_items(tx, plan.id, DeliveryState.DEAD)]
+    ) == [2, 3]
     assert {each.get("was") for each in told(engine, "delivery-replayed")} == {"delivered"}
 
 

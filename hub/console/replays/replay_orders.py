@@ -14,6 +14,7 @@ from hub.console.permissions import Permission
 from hub.console.replays.correction_pages import FieldUnfit, clean_field, read_reason, sees_original
 from hub.console.users import User
 from hub.domain.local_time import find_local_day
+from hub.domain.model import DeliveryState
 from hub.journal.queue import replay_plans
 from hub.journal.queue.replay import ReplayChoice
 from hub.journal.queue.replay_plans import PlannedItem, ReplayPlan
@@ -138,11 +139,16 @@ class ShownPlan:
     items: list[PlannedItem]
 
 
-def read_shown_plan(tx: Transaction, user: User, plan_id: str, after: int, limit: int) -> ShownPlan:
-    """Return a plan and its next *limit* deliveries behind the number *after*. Raises KeyError as `read_visible_plan`."""
+def read_shown_plan(
+    tx: Transaction, user: User, plan_id: str, after: int, limit: int, now: DeliveryState | None = None
+) -> ShownPlan:
+    """Return a plan and its next *limit* deliveries behind the number *after*; with *now* as `list_items` does.
+
+    Raises KeyError as `read_visible_plan`.
+    """
     plan = read_visible_plan(tx, user, plan_id)
     results = replay_plans.count_results(tx, plan_id) if plan.queued else {}
-    return ShownPlan(plan, results, replay_plans.list_items(tx, plan_id, after, limit) if limit else [])
+    return ShownPlan(plan, results, replay_plans.list_items(tx, plan_id, after, limit, now) if limit else [])
 
 
 def steer_plan(

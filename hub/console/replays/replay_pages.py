@@ -6,7 +6,7 @@ Contains the fields of the forms, and what each page reads. Reading an order and
     /replays[?before=ID]                 the plans, newest first
     /replays/new?FIELD=VALUE…            the form for a new plan, filled in with the fields of a search
     /replays                             by POST: makes the plan; the hub chooses its deliveries
-    /replays/ID[?after=NUMBER]           one plan; while it is carried out, a script keeps the page fresh
+    /replays/ID[?after=NUMBER][&now=STATE]  one plan; while it is carried out, a script keeps the page fresh
     /replays/ID                          by POST, with `do`: start, pause, resume, cancel, approve
     /replays/ID/compare                  the packet of a correction beside that of the original
     /replays/correct/MESSAGE             the packet of a message in a text area; by POST plans its correction
@@ -136,10 +136,11 @@ class ReplayPages:
     async def _show(
         self, asked: ConsoleRequest, user: User, plan_id: str, wrong: Phrase | None = None, status: int = 200
     ) -> ReplayPage:
-        after = asked.query.get("after", "")
+        after, state = asked.query.get("after", ""), asked.query.get("now", "")
+        now = DeliveryState(state) if state in {*DeliveryState} else None
         try:
             place = int(after) if after.isdecimal() and len(after) < 10 else 0
-            seen = await self._journal.read(replay_orders.read_shown_plan, user, plan_id, place, ITEMS)
+            seen = await self._journal.read(replay_orders.read_shown_plan, user, plan_id, place, ITEMS, now)
         except KeyError:
             raise refuse_as_absent() from None
         plan = seen.plan
@@ -157,9 +158,10 @@ class ReplayPages:
             ],
             "goes_on": goes_on,
             "at": self._now(),
-            "here_again": layout.build_page_path("replays", plan.id, after=str(place) if place else None),
-            "more": layout.build_page_path("replays", plan.id, after=str(more)) if more else None,
-            "first": layout.build_page_path("replays", plan.id) if place else None,
+            "here_again": layout.build_page_path("replays", plan.id, after=str(place) if place else None, now=now),
+            "more": layout.build_page_path("replays", plan.id, after=str(more), now=now) if more else None,
+            "first": layout.build_page_path("replays", plan.id, now=now) if place else None,
+            "now": now,
         }
         return ReplayPage("replay", said, status, live=goes_on)
 

@@ -525,10 +525,15 @@ def count_results(tx: Transaction, plan_id: str) -> dict[str, int]:
 
 
 def list_items(
-    tx: Transaction, plan_id: str, after: int = 0, limit: int = PAGE, state: ItemState | None = None
+    tx: Transaction, plan_id: str, after: int = 0, limit: int = PAGE, now: DeliveryState | None = None
 ) -> list[PlannedItem]:
-    """Return the deliveries of a plan behind number *after*, at most *limit*."""
-    ours = [item.c.plan == plan_id, item.c.number > after, *([item.c.state == state] if state else [])]
+    """Return the deliveries of a plan behind number *after*, at most *limit*.
+
+    With *now* only those that the plan queued and that are in this state now; this may read each of them.
+    """
+    ours = [item.c.plan == plan_id, item.c.number > after]
+    if now is not None:
+        ours += [item.c.state == ItemState.QUEUED, delivery.c.state == now]
     return [
         PlannedItem(
             number=row["number"],
@@ -544,10 +549,10 @@ def list_items(
     ]
 
 
-def iterate_items(tx: Transaction, plan_id: str) -> Iterator[PlannedItem]:
-    """Yield all deliveries of a plan, `PAGE` with each statement."""
+def iterate_items(tx: Transaction, plan_id: str, now: DeliveryState | None = None) -> Iterator[PlannedItem]:
+    """Yield the deliveries of a plan as `list_items`, `PAGE` with each statement."""
     after = 0
-    while some := list_items(tx, plan_id, after):
+    while some := list_items(tx, plan_id, after, PAGE, now):
         yield from some
         after = some[-1].number
 
