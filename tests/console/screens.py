@@ -29,7 +29,7 @@ class Hub(StrEnum):
 
 
 #: What a screen is opened with, beside its address.
-Form = Mapping[str, Any]
+Form = dict[str, Any]
 
 
 @attrs.frozen(kw_only=True)
