@@ -27,9 +27,8 @@ from hub.language.phrases import Phrase
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
 
-#: Rows of a page; messages that are counted for a user who sees everything, for others, and by words, where each is looked at;
-#: rows of an export and of its parts.
-PAGE, COUNTED, COUNTED_OWN, COUNTED_WORDED, EXPORTED, PART = 50, 1_000, 200, 100, 100_000, 500
+#: Rows of a page; messages that are counted for a user who sees everything, and for others; rows of an export and of its parts.
+PAGE, COUNTED, COUNTED_OWN, EXPORTED, PART = 50, 1_000, 200, 100_000, 500
 #: The value of `state` that lists refused calls instead of messages.
 CALLS = "call"
 #: The parameters of the address that choose messages, and the field of the request that each one sets.
@@ -152,9 +151,9 @@ def find_message_page(
 
 
 def _choose_most(user: User, plan: SearchPlan) -> int:
-    """Return how many messages are counted."""
+    """Return how many messages are counted: by words and codes no more than are shown, because each is looked at."""
     if any(each.words or each.answer or each.refusal for each in plan.filters):
-        return COUNTED_WORDED
+        return PAGE
     return COUNTED if may_see_refused(user) and user.visible_partners is None else COUNTED_OWN
 
 
