@@ -319,6 +319,8 @@ def approve(scene, script, ago, count, patience=PATIENCE):
     other.get_by_role("button", name="Duyệt").click()
     comes(page, script, lambda: figure(page, "đã đến nơi") == count, "all of them to arrive", patience)
     look(page, "many-done", script)
+    page.locator("#figures div", has_text="đã đến nơi").get_by_role("link").click()
+    page.get_by_role("heading", name="Lượt chuyển: đã đến nơi").wait_for()
     return planned - begun, time.monotonic() - planned
 
 
