@@ -85,10 +85,13 @@ def test_a_form_with_other_rules_does_not_count_a_closed_period_anew(province):
 
 def test_a_holiday_that_is_announced_later_moves_no_day_on_which_a_closed_report_was_due(province):
     before = read_outputs(province)
-    day = unit_report.resolve_report_sources(province, "H55", "2026-11", "ii06a").due.day
+    due = unit_report.resolve_report_sources(province, "H55", "2026-11", "ii06a").due
+    assert due is not None
     off = attrs.evolve(next(iter(BOOK.workdays.days.values())), worked=False)
-    book = attrs.evolve(BOOK, workdays=attrs.evolve(BOOK.workdays, days={**BOOK.workdays.days, day: off}))
-    assert book.due(next(form for form in BOOK.forms if form.id == "ii06a"), NOVEMBER).day > day
+    book = attrs.evolve(BOOK, workdays=attrs.evolve(BOOK.workdays, days={**BOOK.workdays.days, due.day: off}))
+    moved = book.due(next(form for form in BOOK.forms if form.id == "ii06a"), NOVEMBER)
+    assert moved is not None
+    assert moved.day > due.day
     assert read_outputs(province, book) == before
 
 

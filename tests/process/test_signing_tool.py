@@ -110,7 +110,7 @@ def test_a_report_is_signed_with_the_tool_and_without_script(hub, person, tmp_pa
         page = open_page(hub, browser, 12)
         page.get_by_role("button", name="Ký và nộp").click()
         page.get_by_text("không trả lời trên máy này").wait_for()
-    for month in ("08", "09", 10, 11):
-        (state,) = hub.cli("report", "state", "H55.13", f"{YEAR}-{month}", "--json")
+    for past in ("08", "09", "10", "11"):
+        (state,) = hub.cli("report", "state", "H55.13", f"{YEAR}-{past}", "--json")
         assert (state["state"], state["signing"]["official"]) == ("signed", "an")
     assert SIGNING_POLICY.count("connect-src 'self' wss://127.0.0.1:8987") == 1

@@ -41,13 +41,15 @@ def test_the_official_form_is_due_two_working_days_after_its_period():
 
 
 def test_a_month_is_closed_at_the_hour_of_the_working_day_that_the_province_chose():
-    def closes(**said: int) -> str:
-        at = read_book(ReportSettings(**said)).find_automatic_closing_time(NOVEMBER)
+    def closes(working_day: int, hour: int) -> str:
+        chosen = ReportSettings(close_working_day=working_day, close_hour=hour)
+        at = read_book(chosen).find_automatic_closing_time(NOVEMBER)
         return at.astimezone(HANOI).strftime("%Y-%m-%d %H:%M")
 
-    assert closes() == "2026-11-16 12:00", "14 November is a Saturday"
-    assert closes(close_working_day=0, close_hour=0) == "2026-11-15 00:00"
-    assert closes(close_working_day=2, close_hour=8) == "2026-11-17 08:00"
+    shipped = ReportSettings()
+    assert closes(shipped.close_working_day, shipped.close_hour) == "2026-11-16 12:00", "14 November is a Saturday"
+    assert closes(0, 0) == "2026-11-15 00:00"
+    assert closes(2, 8) == "2026-11-17 08:00"
 
 
 def test_a_due_day_that_rests_on_holidays_nobody_announced_may_move(tmp_path):
