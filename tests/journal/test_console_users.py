@@ -22,8 +22,8 @@ from hub.journal import unit_registry
 from hub.store import transactions
 from tests.province import NOW, UNITS
 
-RULER = {"role": Role.ADMINISTRATOR, "units": ("*",)}
 AN = User(name="an", role=Role.CLERK, units=("H55.13",), added_at=NOW, changed_at=NOW)
+RULER = attrs.evolve(AN, role=Role.ADMINISTRATOR, units=("*",))
 HERE = "10.0.0.1"
 
 
@@ -201,7 +201,7 @@ def test_of_two_administrators_at_once_one_stays(engine):
     """Each locks the other in a transaction of its own, and the second waits for the first."""
     with transactions.write_transaction(engine) as tx:
         for name in ("an", "binh"):
-            assert users.add_user(tx, attrs.evolve(AN, name=name, **RULER), "hash", by="test", now=NOW)
+            assert users.add_user(tx, attrs.evolve(RULER, name=name), "hash", by="test", now=NOW)
     first_locked, refused = Event(), []
 
     def lock(name, by, wait):
