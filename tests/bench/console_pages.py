@@ -30,6 +30,7 @@ from tests.bench import calibration, province_journal, record
 from tests.bench.province_journal import (
     PARTNERS,
     PLAN_KEY,
+    find_companion,
     find_dead_step,
     find_end,
     hash_message,
@@ -89,7 +90,8 @@ def _list_box_pages(most: int, number: int) -> dict[str, str]:
         "box: a common word": _list(q=words[number]),
         "box: a rare word": _list(q=words[-1 - number]),
         "box: two common words": _list(q=f"{words[number]} {words[number + 1]}"),
-        "box: a common and a rare word": _list(q=f"{words[number]} {words[-1 - number]}"),
+        "box: a common and a rare word": _list(q=f"{find_companion(words[-1 - number])} {words[-1 - number]}"),
+        "box: words that hardly ever meet": _list(q=f"{words[number]} {words[-1 - number]}"),
         "box: two rare words": _list(q=f"{words[-1 - number]} {words[-20 - number]}"),
         "box: words of an opening": _list(q="cải cách hành chính"),
         "box: no such words": _list(q=f"{words[number]} khôngcó"),

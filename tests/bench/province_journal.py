@@ -257,6 +257,13 @@ def rank_words() -> tuple[str, ...]:
     return tuple(word for word, _ in found.most_common())
 
 
+def find_companion(word: str) -> str:
+    """Return the most frequent word of a subject that has *word*."""
+    rank = rank_words().index
+    words = next(split for split in map(search_terms.split_words, _make_tails()) if word in split)
+    return min(words, key=rank)
+
+
 def list_reasons(partner: str, kind: str) -> Iterator[str]:
     """Yield the reasons of the failures of one *kind* (refused, dead) that concern *partner*, each another cause."""
     words = name_syllables()
