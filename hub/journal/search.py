@@ -36,7 +36,7 @@ PAGE = 500
 #: The condition with the fewest messages chooses the ranges. Messages beyond this number are not counted for that; if
 #: each condition has more, they are counted once more, up to the second number.
 _MANY, _VERY_MANY = 2_000, 20_000
-#: Messages with several terms are not counted beyond this number: that takes longer.
+#: Terms that fewer messages have are chosen at once: each is soon looked at. More are not counted, because that takes longer.
 _WORDED = 100
 #: Candidates that are looked up with one statement.
 _TOGETHER = 50
@@ -185,19 +185,19 @@ def _within(column: sa.ColumnElement[str], wanted: MessageFilter) -> list[Condit
 def _choose_ranges(tx: Transaction, wanted: MessageFilter, index: TermIndex) -> _Ranges:
     """Return the ranges of that condition which the fewest messages meet, as far as they are counted.
 
-    Terms that many messages have are chosen if each other condition is met by very many.
+    Terms are chosen if few messages have them, or if very many meet each other condition.
     """
     found = _list_ranges(tx, wanted)
     if len(found) == 1:
         return found[0]
     worded = next((each for each in found if each.terms), None)
+    if worded is not None and _count_some(tx, worded, wanted, index, _WORDED) < _WORDED:
+        return worded
     others = [each for each in found if not each.terms]
     counts = [_count_some(tx, each, wanted, index, _MANY) for each in others]
     if min(counts) == _MANY:
         counts = [_count_some(tx, each, wanted, index, _VERY_MANY) for each in others]
-    if worded is not None:
-        count = _count_some(tx, worded, wanted, index, _WORDED)
-        if count <= min(counts) and (count < _WORDED or min(counts) == _VERY_MANY):
+        if worded is not None and min(counts) == _VERY_MANY:
             return worded
     return others[counts.index(min(counts))]
 
