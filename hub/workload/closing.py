@@ -273,8 +273,9 @@ def abandon_closing(tx: Transaction, plan: ClosingPlan) -> None:
 def _plan(tx: Transaction, book: Book, form: str, period: Period, now: datetime) -> ClosingPlan:
     """Return the plan to close *period*.
 
-    All forms of a month are closed as of the same time, that of the form that was closed first. So a fact recorded
-    between two closings is late for both, and reports of several forms agree. If facts that were received after the
+    The forms of a month whose late facts are posted to the next one are closed as of the same time, that of the form that
+    was closed first. So a fact recorded between two closings is late for both, and their reports agree. A form whose late
+    facts make revisions counts what was recorded until its own closing. If facts that were received after the
     month could be closed are not written yet, `closed_at` is the time when the first of them was received. These facts
     are then late, so a sender that never stops sending cannot keep a month open.
     """
@@ -285,7 +286,7 @@ def _plan(tx: Transaction, book: Book, form: str, period: Period, now: datetime)
     if now < find_earliest_closing_time(period):
         raise TooEarly(find_earliest_closing_time(period))
     chosen = found[0]
-    closed_at = first.closed_at if first is not None else now
+    closed_at = now if first is None or chosen.late is LatePolicy.REVISION else first.closed_at
     closed_at = max(closed_at, made[-1].closed_at) if made else closed_at
     if (left := duties.read_outstanding_duties(tx, services=[chosen.service], before=closed_at)).since is not None:
         if left.since < find_earliest_closing_time(period) or (made and left.since < made[-1].closed_at):

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import attrs
 import pytest
 
-from hub.domain.model import Unit
+from hub.domain.model import Fact, Unit
 from hub.journal import unit_registry
 from hub.language.languages import Language
 from hub.report.form.book import Book, read_shipped_book
@@ -108,6 +108,29 @@ def test_all_forms_of_a_month_are_closed_as_of_the_same_time(province):
         key = "received_direct" if form == "ii06a" else "received"
         assert (november[key], december[key]) == (2, 1)
     assert list(closing.find_differing_units(province, "dossiers", "2026-11")) == []
+
+
+def test_a_form_whose_late_facts_make_revisions_counts_what_came_until_its_own_closing(tx):
+    sent = [
+        Fact(
+            unit="A",
+            service="mail",
+            key=day,
+            milestone="sent-internal",
+            at=on(told_at),
+            message=day,
+            day=date.fromisoformat(day),
+        )
+        for day, told_at in (("2026-10-20", "2026-10-20"), ("2026-10-21", "2026-11-16"))
+    ]
+    put(tx, *sent)
+    closing.close_month(tx, BOOK, "edoc", NOVEMBER, on("2026-11-15"), "an")
+    made = closing.close_month(tx, BOOK, "mail", NOVEMBER, on("2026-11-17"), "an")
+    assert made.closed_at == on("2026-11-17")
+    assert list(closing.find_differing_units(tx, "mail", "2026-11")) == []
+    asked = unit_report.resolve_report_sources(tx, "A", "2026-11", "mail")
+    assert asked.revision == 1
+    assert {each.key for each in asked.facts} == {"2026-10-20", "2026-10-21"}
 
 
 def test_a_form_that_was_begun_before_another_was_closed_is_begun_again(tx):
