@@ -425,4 +425,4 @@ def test_an_account_of_one_unit_is_made_and_signs_in_in_a_browser(town: Town, ro
             seen(page, "token")
             page.goto(f"https://{HOST}/tokens")
             context.close()
-    assert len(town.told("user-locked")) == 3
+    assert len(town.told("user-locked")) == 2

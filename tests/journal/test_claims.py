@@ -24,7 +24,7 @@ from tests.province import NOW, ROUTES, document, entry
 
 pytestmark = pytest.mark.slow
 
-FEW, MANY = 200, 20_000
+FEW, MANY = 200, 8_000
 LEASE, LATER = timedelta(minutes=1), NOW + timedelta(minutes=30)
 
 
@@ -113,7 +113,7 @@ def work(engine: sa.Engine) -> dict[str, int]:
 
 
 def is_bounded(few: dict[str, int], many: dict[str, int]) -> None:
-    """An index is a level deeper beside many: less than twice; a scan would read a hundred times as much."""
+    """An index is a level deeper beside many: less than twice; a scan would read forty times as much."""
     assert set(few) == set(many)
     for name, read in many.items():
         assert read <= 2 * few[name] + 12, (name, few[name], read)

@@ -53,7 +53,7 @@ def test_a_server_that_crashes_under_load_loses_no_receipted_message_and_the_hub
         hub.letterbox(partner)
     hub.start()
     with Load(hub) as load:
-        for outage in range(5):
+        for outage in range(3):
             until(lambda outage=outage: len(load.receipts) >= 9 * (outage + 1), "receipts between the outages", 60)
             server.crash()
             status, body = until(lambda: (found := hub.get("/readyz"))[0] == 503 and found, "the hub to say so")
