@@ -58,18 +58,14 @@ def write_month_world(tx: Transaction, book: Book, period: Period) -> str:
         ]
         for unit in unit_registry.list_registry_units(tx)
     ]
-    due = {form.id: found for form in _in_force(book, period) if (found := book.due(form, period)) is not None}
+    forms = [form for form in book.forms if form.is_in_force(period.last)]
+    due = {form.id: found for form in forms if (found := book.due(form, period)) is not None}
     said = {
         "units": units,
         "derived": [form.written for form in book.forms if form.bases],
         "due": {form: [found.day.isoformat(), found.sure] for form, found in sorted(due.items())},
     }
     return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
-
-
-def _in_force(book: Book, period: Period) -> list[Form]:
-    last = period.last
-    return [form for form in book.forms if (form.since or date.min) <= last < (form.until or date.max)]
 
 
 def _day(day: date | None) -> str | None:

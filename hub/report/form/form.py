@@ -324,6 +324,10 @@ class Form:
         """The forms from which it takes numbers, each once."""
         return tuple(dict.fromkeys(column.taken[0] for column in self.columns if column.taken))
 
+    def is_in_force(self, on: date) -> bool:
+        """Tell whether this version is in force on the day *on*."""
+        return (self.since or date.min) <= on < (self.until or date.max)
+
     def parts(self, key: str) -> tuple[Column, ...]:
         """Return the rules and the taken columns from which *key* is computed, each once; its own rules if it counts
         facts itself.
@@ -364,7 +368,7 @@ def choose_form(forms: Iterable[Form], identity: str, period: Period) -> Form:
     """
     forms = tuple(forms)
     for form in forms:
-        if form.id == identity and (form.since or date.min) <= period.last < (form.until or date.max):
+        if form.id == identity and form.is_in_force(period.last):
             return form
     known = " ".join(sorted({form.id for form in forms}))
     raise FormMissing(identity, period.text, known)
