@@ -6,6 +6,8 @@ Reads what the pages read (`hub.console.message_list`, `hub.console.message_view
 from enum import StrEnum
 from typing import Any
 
+import attrs
+
 from hub.api.operation import ApiCall, ApiOperation, ApiParameter, ApiParts, answer_value, in_path
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.values import (
@@ -90,6 +92,31 @@ def require_known(plan: SearchPlan) -> None:
     """Raise `ApiProblem` if the search names a partner or a unit that nobody knows."""
     if plan.unknown:
         raise ApiProblem("search-unfit", flaws=[NamedFlaw(each.field, _UNKNOWN[each.field]) for each in plan.unknown])
+
+
+@attrs.frozen(kw_only=True)
+class ApiSearchConditions:
+    """Conditions as in the search of messages, in the body of an order."""
+
+    q: str | None = None
+    since: str | None = None
+    until: str | None = None
+    direction: str | None = None
+    state: str | None = None
+    delivery: str | None = None
+    kind: str | None = None
+    partner: str | None = None
+    sent_to: str | None = None
+    unit: str | None = None
+    recipient: str | None = None
+    refusal: str | None = None
+    answer: str | None = None
+    cause: str | None = None
+    id: tuple[str, ...] = ()
+
+    def conditions(self) -> dict[str, str]:
+        """Return the conditions as the form of the page has them."""
+        return {name: getattr(self, name) or "" for name in message_list.CHOOSING} | {"id": " ".join(self.id)}
 
 
 async def list_messages(parts: ApiParts, call: ApiCall) -> ConsoleResponse:

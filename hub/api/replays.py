@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from hub.api.idempotency import OrderedAnswer, run_once
-from hub.api.messages import CURSOR
+from hub.api.messages import CURSOR, ApiSearchConditions
 from hub.api.operation import (
     ROOT,
     ApiCall,
@@ -24,7 +24,6 @@ from hub.api.operation import (
 from hub.api.problems import ApiProblem, NamedFlaw
 from hub.api.schemas import write_json
 from hub.api.values import ApiPlan, ApiPlanItem, ApiPlanItems, ApiPlanList
-from hub.console import message_list
 from hub.console.layout import build_page_path
 from hub.console.permissions import Permission
 from hub.console.replays import replay_orders
@@ -44,26 +43,11 @@ _PLAN = in_path("plan", phrase("id of the plan"))
 
 
 @attrs.frozen(kw_only=True)
-class ApiReplayOrder:
+class ApiReplayOrder(ApiSearchConditions):
     """An order to replay deliveries: conditions as in the search of messages, and how to go about it."""
 
     asked = True
-    reason: str  # first, because it must be there
-    q: str | None = None
-    since: str | None = None
-    until: str | None = None
-    direction: str | None = None
-    state: str | None = None
-    delivery: str | None = None
-    kind: str | None = None
-    partner: str | None = None
-    sent_to: str | None = None
-    unit: str | None = None
-    recipient: str | None = None
-    refusal: str | None = None
-    answer: str | None = None
-    cause: str | None = None
-    id: tuple[str, ...] = ()
+    reason: str
     to: str | None = None
     again: bool = False
     rate: str | None = None
@@ -72,9 +56,9 @@ class ApiReplayOrder:
 
     def fields(self) -> dict[str, str]:
         """Return the order as the form of the page has it."""
-        said = {name: getattr(self, name) or "" for name in (*message_list.CHOOSING, "to", "reason", "rate")}
+        said = {name: getattr(self, name) or "" for name in ("to", "reason", "rate")}
         numbers = {"stop_after": "" if self.stop_after is None else str(self.stop_after)}
-        return said | numbers | {"id": " ".join(self.id), "again": "1" if self.again else ""}
+        return self.conditions() | said | numbers | {"again": "1" if self.again else ""}
 
 
 async def make_plan(parts: ApiParts, call: ApiCall) -> ConsoleResponse:

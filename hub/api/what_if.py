@@ -9,10 +9,10 @@ from typing import Annotated
 
 import attrs
 
+from hub.api.messages import ApiSearchConditions
 from hub.api.operation import ROOT, ApiCall, ApiOperation, ApiParts, answer_value, in_path
 from hub.api.problems import ApiProblem
 from hub.api.schemas import LONG
-from hub.console import message_list
 from hub.console.exchange.rule_trials import MOST, RuleTrial, TrialOrder, TrialState, may_see_details
 from hub.console.exchange.what_if_pages import read_most
 from hub.console.layout import build_page_path
@@ -32,7 +32,7 @@ _XSD = phrase("an XSD that takes the place of the hub's file of that name")
 
 
 @attrs.frozen(kw_only=True)
-class ApiRulesOrder:
+class ApiRulesOrder(ApiSearchConditions):
     """Rules to try, and conditions as in the search of messages."""
 
     asked = True
@@ -41,25 +41,6 @@ class ApiRulesOrder:
     parts_xsd: Annotated[str | None, _XSD, LONG] = None
     policy: Annotated[tuple[str, ...], phrase("KEY=VALUE of a policy, for every partner")] = ()
     most: Annotated[int, phrase("the newest messages, so many; at most 10,000")] = MOST
-    q: str | None = None
-    since: str | None = None
-    until: str | None = None
-    direction: str | None = None
-    state: str | None = None
-    delivery: str | None = None
-    kind: str | None = None
-    partner: str | None = None
-    sent_to: str | None = None
-    unit: str | None = None
-    recipient: str | None = None
-    refusal: str | None = None
-    answer: str | None = None
-    cause: str | None = None
-    id: tuple[str, ...] = ()
-
-    def fields(self) -> dict[str, str]:
-        """Return the conditions as the form of the page has them."""
-        return {name: getattr(self, name) or "" for name in message_list.CHOOSING} | {"id": " ".join(self.id)}
 
     def schemas(self) -> Mapping[str, str]:
         """Return the given schemas by their place."""
@@ -176,7 +157,7 @@ async def try_rules(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     try:
         most = read_most(str(wanted.most))
         given = {place: text.encode("utf-8", "replace") for place, text in wanted.schemas().items()}
-        said = wanted.fields()
+        said = wanted.conditions()
         filters = await replay_orders.read_filters(parts.journal, parts.live, call.user, said, call.now)
         order = TrialOrder(
             schemas=replace_schemas(given) if given else {},
