@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from hub.domain.model import Unit, UnitMark, find_code_holder
 from hub.store import transactions
-from hub.store.tables import OWN, unit_alias, unit_successor
+from hub.store.tables import OWN, succession, unit_alias, unit_successor
 from hub.store.tables import unit as table
 from hub.store.transactions import Transaction
+from hub.units.deeds import Deed, Estate
 from hub.units.unit_index import UnitIndex
 
 _BATCH = 5000
@@ -37,7 +38,20 @@ def read_unit_index(tx: Transaction, on: date) -> UnitIndex:
 
     Aliases are resolved for the day *on*.
     """
-    return UnitIndex.of(_units(tx, outside=True), on)
+    return UnitIndex.of(_units(tx, outside=True), on, list_registry_deeds(tx))
+
+
+def list_registry_deeds(tx: Transaction) -> list[Deed]:
+    """Return every deed of succession, by unit and successor."""
+    table = succession.c
+    rows = tx.execute(sa.select(table.unit, table.successor, table.estates, table.main))
+    return sorted(
+        (
+            Deed(unit, successor, frozenset(map(Estate, estates.split())), main)
+            for unit, successor, estates, main in rows
+        ),
+        key=lambda deed: (deed.unit, deed.successor),
+    )
 
 
 def resolve_unit_code(tx: Transaction, code: str, on: date) -> str:

@@ -608,6 +608,21 @@ unit_successor = sa.Table(
     sa.Column("unit", sa.Text, sa.ForeignKey("unit.code"), primary_key=True),
     sa.Column("successor", sa.Text, sa.ForeignKey("unit.code"), primary_key=True),
 )
+#: Deeds of succession: what of a unit's work a successor continues. A successor without one continues all its work, but no
+#: right of a system or a person (hub/units/deeds.py).
+succession = sa.Table(
+    "succession",
+    metadata,
+    sa.Column("unit", sa.Text, sa.ForeignKey("unit.code"), primary_key=True),
+    sa.Column("successor", sa.Text, sa.ForeignKey("unit.code"), primary_key=True),
+    sa.Column("deed", sa.Text, nullable=False),  # the id that the rows of one decision share
+    sa.Column("estates", sa.Text, nullable=False),  # `Estate` words between spaces
+    sa.Column("main", sa.Boolean, nullable=False),
+    sa.Column("reference", sa.Text, nullable=False),  # the number of the decision
+    sa.Column("recorded_by", sa.Text, nullable=False),
+    sa.Column("recorded_at", Instant, nullable=False),
+)
+sa.Index("ix_succession_deed", succession.c.deed)
 
 #: The processes that share the journal. Times are the database's, where it has a clock (hub/journal/nodes.py).
 node = sa.Table(

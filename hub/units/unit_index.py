@@ -7,13 +7,14 @@ in this form; a dict of `Unit` takes four times as much. A look-up takes microse
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Self, TypeVar
 
 import attrs
 
 from hub.domain.model import Unit, find_code_holder
+from hub.units.deeds import Deed, complete_deeds
 
 T = TypeVar("T")
 
@@ -72,12 +73,14 @@ class UnitIndex:
     _owners: Sequence[int]  #: for each alias, the index of its unit
     _by_owner: Sequence[int]  #: the indices of the aliases, sorted by unit
     _successors: Mapping[int, tuple[str, ...]]
+    _deeds: Mapping[str, tuple[Deed, ...]]  #: by the code of the unit that ends
+    _forebears: Mapping[str, tuple[str, ...]]  #: the units that name a unit as successor, by its code
     _canonical: dict[str, str] = attrs.field(factory=dict, init=False)  #: results of `canonical`
     _found: dict[str, Unit | None] = attrs.field(factory=dict, init=False)  #: results of `get`
 
     @classmethod
-    def of(cls, units: Iterable[Unit], on: date = date.max) -> Self:
-        """Pack *units*, in any order, each code once.
+    def of(cls, units: Iterable[Unit], on: date = date.max, deeds: Collection[Deed] = ()) -> Self:
+        """Pack *units*, in any order, each code once, and the *deeds* of those that end.
 
         An alias that passed from unit to unit means its holder on the day *on*.
         """
@@ -96,6 +99,11 @@ class UnitIndex:
             (alias, indices[unit.code]) for alias in sorted(owned_by) for unit in _holder_first(owned_by[alias], on)
         ]
         aliases = [alias for alias, _ in pairs]
+        following = {unit.code: unit.successors for unit in given if unit.successors}
+        forebears: dict[str, tuple[str, ...]] = {}
+        for code, successors in following.items():
+            for successor in successors:
+                forebears[successor] = (*forebears.get(successor, ()), code)
         owned = array("I", (owner for _, owner in pairs))
         return cls(
             codes,
@@ -110,6 +118,8 @@ class UnitIndex:
             owned,
             array("I", sorted(range(len(aliases)), key=owned.__getitem__)),
             {index: unit.successors for index, unit in enumerate(given) if unit.successors},
+            complete_deeds(following, deeds),
+            forebears,
         )
 
     def __len__(self) -> int:
@@ -141,6 +151,14 @@ class UnitIndex:
         unit = None if found is None else self._unit(found)
         _keep(self._found, code, unit)
         return unit
+
+    def deeds(self, code: str) -> tuple[Deed, ...]:
+        """Return the deeds by which others continue the work of the unit *code* after its end, one for each successor."""
+        return self._deeds.get(code, ())
+
+    def forebears(self, code: str) -> tuple[str, ...]:
+        """Return the units that name the unit *code* as their successor, by code; whether they have ended or not."""
+        return self._forebears.get(code, ())
 
     def _unit(self, index: int) -> Unit:
         parent, since, until = self._parents[index], self._since[index], self._until[index]

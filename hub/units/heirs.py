@@ -1,0 +1,61 @@
+"""Finds the unit that continues the work of another one on a day, and the units whose work a unit continues.
+
+Knows the registry's units and deeds as values. Does not know partners or the journal.
+
+A unit that has not ended continues its own work. When it has ended, its deed does: a single successor for the part of
+the work in question, else the one that the deed calls the main one, else all of them. A successor that has ended gives
+way to its own.
+"""
+
+from datetime import date
+
+from hub.units.deeds import Deed, Estate
+from hub.units.unit_index import UnitIndex
+
+
+def find_heir(units: UnitIndex, code: str, on: date, what: Estate = Estate.DOCUMENTS) -> str | None:
+    """Return the one unit that continues *what* of the unit *code* on the day *on*, or None.
+
+    It is the unit itself as long as it has not ended, or is not known. None: it ended without a successor for *what*,
+    or with several of which none is the main one.
+    """
+    found = find_heirs(units, code, on, what)
+    return found[0] if len(found) == 1 else None
+
+
+def find_heirs(units: UnitIndex, code: str, on: date, what: Estate = Estate.DOCUMENTS) -> tuple[str, ...]:
+    """Return all units that continue *what* of the unit *code* on the day *on*; see `find_heir`."""
+    found: dict[str, None] = {}
+    seen: set[str] = set()
+    waiting = [units.canonical(code)]
+    while waiting:
+        at = waiting.pop()
+        if at in seen:
+            continue
+        seen.add(at)
+        unit = units.get(at)
+        if unit is not None and unit.until and on >= unit.until:
+            waiting.extend(deed.successor for deed in reversed(_choose(units.deeds(at), what)))
+        else:
+            found[at] = None
+    return tuple(found)
+
+
+def find_forebears(units: UnitIndex, code: str, on: date, what: Estate = Estate.DOCUMENTS) -> tuple[str, ...]:
+    """Return the ended units whose *what* the unit *code* continues on the day *on*, nearest first; without itself."""
+    code = units.canonical(code)
+    found: dict[str, None] = {}
+    waiting = list(units.forebears(code))
+    while waiting:
+        at = waiting.pop(0)
+        if at == code or at in found or code not in find_heirs(units, at, on, what):
+            continue
+        found[at] = None
+        waiting.extend(units.forebears(at))
+    return tuple(found)
+
+
+def _choose(deeds: tuple[Deed, ...], what: Estate) -> tuple[Deed, ...]:
+    """Return the deeds that hand over *what*: the main one if there is one, else all."""
+    able = tuple(deed for deed in deeds if what in deed.estates)
+    return tuple(deed for deed in able if deed.main) or able
