@@ -181,9 +181,12 @@ def _beside(asked: ReportSources, by_unit: Mapping[str, Sequence[EvidenceLine]])
     they include the other facts about the same things.
     """
     form, end = asked.form, asked.period.end
+    having = frozenset[str]().union(*(rule.having for rule in form.rules))
     histories: dict[str, list[Fact]] = {unit: [] for unit in by_unit}
     for fact in asked.facts:
-        if fact.unit in histories and fact.service == form.service and find_fact_time(form, fact) < end:
+        if fact.unit not in histories or fact.service != form.service:
+            continue
+        if fact.milestone in having or find_fact_time(form, fact) < end:
             histories[fact.unit].append(fact)
     for unit, history in histories.items():
         counted = [line.fact for line in by_unit[unit]]

@@ -75,7 +75,7 @@ def can_count_quickly(asked: ReportSources) -> bool:
         or asked.parts[0].rows is not None
     ):
         return False
-    return {rule.kind for rule in asked.form.rules} <= _KINDS
+    return all(rule.kind in _KINDS and not rule.having for rule in asked.form.rules)
 
 
 def count_with_summary(asked: ReportSources, now: datetime) -> tuple[Report, EvidenceSummary]:

@@ -36,6 +36,7 @@ class View:
     start: datetime
     end: datetime
     now: datetime
+    known: list[Told]  #: what was known when the numbers were made, whenever it counts
 
     @property
     def first(self) -> date:
@@ -86,6 +87,12 @@ class View:
 
     def finished(self, how: str) -> list[Told]:
         return [one for one in self.inside("finished", outcome="done") if self._timing(one) == how]
+
+    def having(self, counted: list[Told], *whats: str) -> list[Told]:
+        """Return those of *counted* of whose dossier all of this was known too when the numbers were made."""
+        return [
+            one for one in counted if all(any((k.key, k.what) == (one.key, what) for k in self.known) for what in whats)
+        ]
 
     def _timing(self, finished: Told) -> str:
         told = [one for one in self.told if one.key == finished.key and one.on <= finished.on]
@@ -166,6 +173,7 @@ DOSSIERS: dict[str, Rule] = {
     "paused": lambda view: view.inside("paused"),
     "returned": lambda view: view.inside("returned"),
     "synced": lambda view: view.inside("synced"),
+    "received_synced": lambda view: view.having(view.inside("received"), "synced"),
     "declared_received": lambda view: view.inside("declared-received"),
     "declared_finished": lambda view: view.inside("declared-in-time", "declared-late"),
 }
@@ -409,7 +417,8 @@ class Recount:
         if form in REVISED and piece.closed:
             again = self._counted_again(form, piece.closed.period, unit)
             told = [one for one in told if one.at < piece.closed.at or (again is not None and one.at <= again)]
-        view = View([one for one in told if one.when < piece.end], piece.start, piece.end, now)
+        known = [one for one in told if (one.at < piece.closed.at if piece.closed else one.at <= now)]
+        view = View([one for one in told if one.when < piece.end], piece.start, piece.end, now, known)
         return view, columns[column](view)
 
 

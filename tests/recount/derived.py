@@ -66,7 +66,7 @@ FORMS: dict[str, dict[str, Column]] = {
     },
     "qd766": {
         "received_new": Taken("dossiers", "received"),
-        "synced": Taken("dossiers", "synced"),
+        "synced": Taken("dossiers", "received_synced"),
         "sync_ratio": Share(("synced",), ("received_new",)),
         **{column: Taken("ii06a", column) for column in _SETTLED},
         "on_time_ratio": Share(("settled_early", "settled_on_time", "pending_in_time"), _SETTLED, NOTHING),

@@ -253,6 +253,8 @@ class Placing:
     _extending: frozenset[str]  #: the milestones that may extend a due date
     _happening: frozenset[str]  #: the milestones that happenings read
     _ending: frozenset[str]  #: the milestones that begin or end the work on a key
+    _having: frozenset[str]  #: the milestones that rules ask for beside the fact that they count
+    _known: Callable[[Fact], bool]  #: whether a fact was known when the numbers of the period were made
     _start: datetime
     _end: datetime
     _today: date  #: a stock is overdue if its due date lies before this day
@@ -295,6 +297,8 @@ class Placing:
             extending=named(ColumnKind.FLOW, "extended_by") | named(ColumnKind.END, "extended_by"),
             happening=named(ColumnKind.HAPPENING, "milestones", "without"),
             ending=form.begins | form.ends if any(rule.kind is ColumnKind.END for rule in form.rules) else frozenset(),
+            having=named(ColumnKind.FLOW, "having") | named(ColumnKind.END, "having"),
+            known=_make_known(books, period, now),
             start=period.start,
             end=period.end,
             today=min(period.last, local_time.find_local_day(now))
@@ -309,13 +313,15 @@ class Placing:
         """
         kept, start, end, now, post = _Kept(), self._start, self._end, self.now, self._post
         for fact in history:
+            if fact.milestone in self._having and self._known(fact):
+                kept.had.add(fact.milestone)
             if (when := post(fact)) < end:
                 if when >= start:
                     for column in self._at_once(fact, kept):
                         yield column, fact
                 self._note(fact, when, kept, in_time=when <= now)
         for column, fact in kept.unjoined:
-            if _in_time(self.form, column, fact, kept.received, kept.extensions):
+            if column.having <= kept.had and _in_time(self.form, column, fact, kept.received, kept.extensions):
                 yield column, fact
         if kept.standing:
             yield from self._standing(kept.standing)
@@ -445,7 +451,7 @@ class Placing:
         if max(when, *begun) < self._start:
             return
         for column, applies in self._ends:
-            mine = fact.milestone in column.milestones and applies(fact)
+            mine = fact.milestone in column.milestones and applies(fact) and column.having <= kept.had
             if mine and _in_time(form, column, fact, kept.received, kept.extensions):
                 yield column, fact
 
@@ -455,11 +461,20 @@ class _Kept:
     """The facts of one key that are remembered because one fact alone does not decide."""
 
     received: Fact | None = None
+    had: set[str] = attrs.field(factory=set)  #: milestones that rules ask for
     extensions: list[Fact] = attrs.field(factory=list)  #: facts that may extend a due date
     unjoined: list[tuple[Column, Fact]] = attrs.field(factory=list)
     standing: list[Fact] = attrs.field(factory=list)  #: facts that stocks read, up to the moment of the report
     #: the beginnings and ends, with the times to which they are posted
     life: list[tuple[datetime, Fact]] = attrs.field(factory=list)
+
+
+def _make_known(books: ClosedMonths, period: Period, now: datetime) -> Callable[[Fact], bool]:
+    """Return whether a fact was known when the numbers of *period* were made: at its closing, else *now*."""
+    closing = books.find(period)
+    if closing is None:
+        return lambda fact: fact.at <= now
+    return lambda fact: fact.at < closing.closed_at
 
 
 def _amount(facts: Iterable[Fact]) -> int:

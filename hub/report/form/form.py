@@ -134,6 +134,8 @@ class Column:
     within_hours: str | None = None  #: the name of a parameter: the maximum number of hours after the unit's `received`
     by_due: bool = False  #: the fact is not after the due date
     unmatched: bool = False  #: flow: the unit has no `received` of the same key before the period's end
+    #: flow, end: milestones that the key must have too, as known at the closing or, of an open period, now
+    having: frozenset[str] = frozenset()
     #: flow: how the fact's day lies relative to its own due date, else to that of `received`
     timing: Timing | None = None
     extended_by: frozenset[str] = frozenset()  #: milestones whose due date replaces that of `received`
@@ -148,6 +150,7 @@ class Column:
     part: tuple[str, ...] = ()  #: ratio: the columns of the numerator, added up
     whole: tuple[str, ...] = ()  #: ratio: the columns of the denominator, added up
     empty: EmptyRatio = EmptyRatio.NONE  #: ratio: its value when the denominator is zero
+    may_exceed: bool = False  #: ratio: by its definition it may be more than 100
     of: str = ""  #: score: the column of the ratio
     full_at: int = 100  #: score: the percentage from which all points are given
     points: int = 0  #: score: the maximum points
@@ -165,8 +168,14 @@ class Column:
 
     @property
     def joins(self) -> bool:
-        """Whether the rule needs the unit's own `received` fact of the same key."""
-        return self.within_hours is not None or self.by_due or self.unmatched or self.timing is not None
+        """Whether the rule needs other facts of the same key, such as the unit's own `received`."""
+        return (
+            self.within_hours is not None
+            or self.by_due
+            or self.unmatched
+            or self.timing is not None
+            or bool(self.having)
+        )
 
 
 @attrs.frozen

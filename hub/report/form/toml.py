@@ -47,14 +47,24 @@ FOLDER = Path(__file__).parents[1] / "forms"
 
 #: The words of a column's rule, by kind.
 RULES: Mapping[ColumnKind, tuple[str, ...]] = {
-    ColumnKind.FLOW: ("milestones", "where", "unless", "within_hours", "by_due", "unmatched", "timing", "extended_by"),
+    ColumnKind.FLOW: (
+        "milestones",
+        "where",
+        "unless",
+        "within_hours",
+        "by_due",
+        "unmatched",
+        "timing",
+        "extended_by",
+        "having",
+    ),
     ColumnKind.STOCK: ("milestones", "furthest", "where", "unless", "due_passed", "extended_by", "without", "opening"),
     ColumnKind.PEAK: ("milestones", "where", "unless"),
     ColumnKind.HAPPENING: ("milestones", "where", "unless", "without", "revised"),
-    ColumnKind.END: ("milestones", "where", "unless", "timing", "extended_by"),
+    ColumnKind.END: ("milestones", "where", "unless", "timing", "extended_by", "having"),
     ColumnKind.TAKEN: ("form", "column"),
     ColumnKind.FORMULA: ("sum",),
-    ColumnKind.RATIO: ("part", "whole", "empty"),
+    ColumnKind.RATIO: ("part", "whole", "empty", "may_exceed"),
     ColumnKind.SCORE: ("of", "full_at", "points"),
     ColumnKind.TIME: ("milestones",),
 }
@@ -358,6 +368,7 @@ def _column(table: FormTable, service: str, moving: Sequence[str], parameters: M
         part=table.texts("part"),
         whole=table.texts("whole"),
         empty=_one_of(table, "empty", EmptyRatio) or EmptyRatio.NONE,
+        may_exceed=table.flag("may_exceed"),
         of=table.text("of") if kind is ColumnKind.SCORE else "",
         full_at=table.number("full_at") if kind is ColumnKind.SCORE else 100,
         points=table.number("points") if kind is ColumnKind.SCORE else 0,
@@ -403,6 +414,7 @@ def _rule(
         within_hours=table.text("within_hours") if "within_hours" in table else None,
         by_due=table.flag("by_due"),
         unmatched=table.flag("unmatched"),
+        having=frozenset(table.texts("having", milestones)),
         timing=_one_of(table, "timing", Timing),
         extended_by=frozenset(table.texts("extended_by", milestones)),
         furthest=frozenset(table.texts("furthest", moving)),
