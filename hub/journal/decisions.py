@@ -28,11 +28,12 @@ from hub.domain.model import (
 )
 from hub.edxml import changes
 from hub.formats.spool import Octets
-from hub.journal import duties, facts, incident_durations
+from hub.journal import duties, facts
 from hub.journal.duties import DutyKind, DutySlice
 from hub.journal.facts import Key
 from hub.journal.queue import deliveries
 from hub.journal.queue.deliveries import DeliveryStops, QueuedDelivery
+from hub.journal.sequels import incident_durations
 from hub.units.routing import Route, Routes
 
 

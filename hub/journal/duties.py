@@ -21,8 +21,9 @@ import sqlalchemy as sa
 
 from hub.domain.errors import write_problem_json
 from hub.domain.model import DOCUMENTS, Attachment, Event, Fact, Problem
-from hub.journal import events, incident_durations
+from hub.journal import events
 from hub.journal import facts as journal_facts
+from hub.journal.sequels import incident_durations
 from hub.store import transactions
 from hub.store.tables import duty as table
 from hub.store.tables import duty_slice, message

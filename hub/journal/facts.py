@@ -23,6 +23,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from hub.domain.model import DOCUMENTS, Event, Fact, PacketKind, SignatureStanding
 from hub.domain.time_window import TimeWindow
 from hub.journal import events
+from hub.journal.sequels import corrected_figures
 from hub.report.counting.lines import read_fact_members
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement
@@ -121,8 +122,10 @@ def insert_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, list[Even
     Return the number of new facts and the events to append.
 
     Where a service other than documents reports another amount under an existing key, the event `fact-differs` records
-    it, so that the sender of a correction without effect can find out.
+    it, so that the sender of a correction without effect can find out. Figures that correct recorded ones are written as
+    differences (`hub.journal.sequels`).
     """
+    facts, corrected = corrected_figures.place_corrections(tx, list(facts))
     first: dict[Key, Fact] = {}
     told = [(make_fact_key(fact), fact) for fact in facts]
     for key, fact in told:
@@ -131,7 +134,7 @@ def insert_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, list[Even
     new = {key: fact for key, fact in first.items() if key in fresh}
     known = [(key, fact) for key, fact in told if new.get(key) is not fact]
     differing = _differences(tx, [(key, fact) for key, fact in known if fact.service != DOCUMENTS], new)
-    return len(new), [*map(make_fact_event, new.values()), *differing]
+    return len(new), [*map(make_fact_event, new.values()), *corrected, *differing]
 
 
 def make_fact_key(fact: Fact) -> Key:

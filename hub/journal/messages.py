@@ -9,9 +9,10 @@ import sqlalchemy as sa
 
 from hub.domain.model import Packet, PacketKind, Record
 from hub.edxml import changes
-from hub.journal import blobs, documents, duties, events, facts, incident_durations, statuses
+from hub.journal import blobs, documents, duties, events, facts, statuses
 from hub.journal.decisions import Effects, Known, MessageEntry, RecordedMessage, Twin, closes_change, decide
 from hub.journal.queue import deliveries
+from hub.journal.sequels import incident_durations
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement
 from hub.store.tables import ACCEPTED, change

@@ -215,6 +215,10 @@ TERMS: Mapping[str, Term] = {
         phrase("a later figure differs from the recorded one"),
         phrase("A message reported a different number for a key that already has one; the recorded one stays."),
     ),
+    "event/figure-corrected": Term(
+        phrase("a declared figure was corrected"),
+        phrase("A unit declared a month again; the difference to its earlier figure counts beside it."),
+    ),
     "event/report-closed": Term(
         phrase("the report was closed for signing"),
         phrase("The report was given out to be signed; from now on this revision has the same octets for everybody."),

@@ -37,8 +37,9 @@ from hub.formats.syslog import SEVERITIES, Stream, SyslogLine, Unframed
 from hub.intake.admission import judge_own_packet, judge_record
 from hub.intake.endpoint import JournalAccess
 from hub.intake.grants import is_granted, refuse_ungranted
-from hub.journal import events, incident_durations, messages
+from hub.journal import events, messages
 from hub.journal.decisions import MessageEntry, RecordedMessage
+from hub.journal.sequels import incident_durations
 from hub.security.certificates import Purpose, hash_certificate
 from hub.services.incidents import OPENED, SERVICE, Incident, notice, parse_incident_line, read_incident
 from hub.store.transactions import Transaction

@@ -65,7 +65,6 @@ def test_an_alias_of_a_unit_names_the_same_dossier(tx):
 
 def test_amounts_of_a_declared_month_are_kept_zeros_too(tx):
     take(tx, 1, statistic(SolvedLate="0", TotalSolved="28"))
-    take(tx, 2, statistic(NewReception="99"))
     amounts = {fact.milestone: fact.amount for fact in facts.read_facts(tx)}
     assert (amounts["declared-received"], amounts["declared-late"]) == (40, 0)
 

@@ -1,5 +1,6 @@
 """The indicators of Decision 766 as partners' messages make them: each from calls as they are written, through the journal."""
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -8,11 +9,13 @@ import pytest
 import sqlalchemy as sa
 
 from hub.store import transactions
+from hub.store.tables import event
 from hub.workload import unit_report
 from tests.dossiers import hoso, sync
 from tests.histories.cells import Cells
 from tests.histories.duties import Duties
 from tests.histories.office import book
+from tests.opened import facts_behind
 
 UNIT = "H55.13"
 
@@ -74,3 +77,46 @@ class TestSynchronisation:
         office.tell("3")
         office.carry([True])
         assert office.numbers("2026-11")["sync_ratio"] == Decimal("66.67")
+
+
+class TestCorrectedStatistic:
+    """SubmitStatistic of a month that was declared before."""
+
+    def figures(self, office: OneStop, period: str) -> list[int]:
+        numbers = office.numbers(period, "dossiers")
+        return [numbers["declared_received"], numbers["declared_finished"]]
+
+    def test_a_month_declared_again_has_the_new_figures_and_opens_into_both_messages(self, office: OneStop) -> None:
+        office.declare(UNIT, 0, new=40, late=2, monthly=True, own=True)
+        office.declare(UNIT, 0, new=30, late=5, monthly=True, own=True)
+        assert self.figures(office, "2026-11") == [30, 33]
+        office.declare(UNIT, 0, new=30, late=4, monthly=True, own=True)
+        assert self.figures(office, "2026-11") == [30, 32]
+        with transactions.read_transaction(office.history.engine) as tx:
+            asked = unit_report.resolve_report_sources(tx, UNIT, "2026-11", "dossiers", book())
+            behind = facts_behind(asked, "declared_received", office.history.now)
+            assert [fact.amount for fact in behind] == [40, -10]
+            assert len({fact.message for fact in behind}) == 2
+            told = tx.scalars(sa.select(event.c.text).where(event.c.text.contains("figure-corrected")))
+            said = [json.loads(text) for text in told]
+        assert [(each["milestone"], each["held"], each["amount"]) for each in said] == [
+            ("declared-received", 40, 30),
+            ("declared-late", 2, 5),
+            ("declared-late", 5, 4),
+        ]
+
+    def test_the_same_figures_again_change_and_tell_nothing(self, office: OneStop) -> None:
+        for _ in range(2):
+            office.declare(UNIT, 0, new=40, late=2, monthly=True, own=True)
+        assert self.figures(office, "2026-11") == [40, 30]
+        with transactions.read_transaction(office.history.engine) as tx:
+            assert not list(tx.scalars(sa.select(event.c.text).where(event.c.text.contains("figure-corrected"))))
+
+    def test_a_closed_month_stays_and_the_difference_counts_in_the_first_open_one(self, office: OneStop) -> None:
+        office.declare(UNIT, 0, new=40, late=2, monthly=True, own=True)
+        office.wait_days(3)
+        office.close("dossiers")
+        office.declare(UNIT, 0, new=30, late=2, monthly=True, own=True)
+        assert self.figures(office, "2026-11") == [40, 30]
+        assert self.figures(office, "2026-12") == [-10, 0]
+        assert self.figures(office, "2026-Q4") == [30, 30]

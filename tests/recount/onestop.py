@@ -5,6 +5,8 @@ from datetime import date, datetime
 from unicodedata import normalize
 from xml.etree import ElementTree as ET
 
+import attrs
+
 from tests.recount.exported import Journal, Message
 from tests.recount.places import canonical
 from tests.recount.told import Told
@@ -37,10 +39,24 @@ DECLARED = {
 
 def read(journal: Journal) -> list[Told]:
     """Return what was told of dossiers, in the order in which it was told; the first of each holds."""
-    found = [one for message in journal.of("dossiers") for one in _told(message)]
+    found = corrected([one for message in journal.of("dossiers") for one in _told(message)])
     for message, at in journal.delivered("dossiers"):
         call = ET.fromstring(message.octets)
         found += [_one(message, call, dossier, "synced", at=at) for dossier in dict.fromkeys(_dossiers(call))]
+    return found
+
+
+def corrected(told: list[Told]) -> list[Told]:
+    """Return what was told, where a month is declared again with the difference to what was said of it before."""
+    found, said = [], dict[tuple[str, tuple[str, ...], str], int]()
+    for one in told:
+        name = (one.unit, one.key, one.what)
+        if one.what in DECLARED.values() and name in said:
+            change, said[name] = one.amount - said[name], one.amount
+            found += [attrs.evolve(one, key=(*one.key, one.message), amount=change)] if change else []
+            continue
+        said.setdefault(name, one.amount)
+        found.append(one)
     return found
 
 

@@ -41,6 +41,7 @@ BESIDE = {
     "enclosure-ignored",
     "fact-differs",
     "fact-recorded",
+    "figure-corrected",
     "packet-signature",
     "sha1-used",
     "vxp-signature-used",

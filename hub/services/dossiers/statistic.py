@@ -3,8 +3,8 @@
 Knows the fields of MStatistic, spelt as that contract spells them.
 
 The figures are the unit's own and are never mixed with the hub's counts: their milestones are `declared-…` and their
-key is the month. The first declaration of a month counts. So all figures of one month come from one message, zeros
-included.
+key is the month. All figures of one month come from one message, zeros included. A later message about the month corrects
+them (`hub.journal.sequels.corrected_figures`).
 """
 
 from datetime import date

@@ -4,7 +4,7 @@ Knows the classification rules. Knows no connection.
 
 The operator configures which syslog messages report an incident, in `[incidents]` of hub.toml, because no common format
 exists. One message does not show how long an incident was open; the journal adds that fact
-(hub/journal/incident_durations.py).
+(hub/journal/sequels/incident_durations.py).
 
 A report has at most 256 KiB and is parsed within its own limits. The worst cost is that of 60 RSA-2048 signatures (18
 ms).
