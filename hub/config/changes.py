@@ -11,7 +11,7 @@ from hub.security.certificates import hash_certificate
 _AT_START = (
     *("soap", "admin", "public_url", "database_url", "password_file", "data", "workers", "feed", "syslog", "portal"),
 )
-_AT_ONCE = ("name", "province", "upstream", "incidents", "links", "reports", "replay", "console")
+_AT_ONCE = ("name", "province", "upstream", "incidents", "links", "reports", "replay", "console", "units")
 
 
 def describe_config_changes(old: Config, new: Config) -> list[str]:

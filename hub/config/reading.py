@@ -35,6 +35,7 @@ from hub.config.values import (
     PortalSettings,
     ReplaySettings,
     RevocationSource,
+    UnitSettings,
 )
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import HUB, Receive
@@ -104,8 +105,9 @@ def read_config(
     syslog = _syslog(table.table("syslog"))
     told = incidents.read_incident_settings(table.table("incidents"))
     links_table = table.table("links")
-    portal, replay, console = (
+    portal, units, replay, console = (
         _portal(table.table("portal")),
+        _units(table.table("units")),
         _replay(table.table("replay")),
         _console(table.table("console"), home),
     )
@@ -189,6 +191,7 @@ def read_config(
         reports=reports,
         replay=replay,
         console=console,
+        units=units,
         lookups=lookups,
         officials=signing,
         partners=partners,
@@ -363,6 +366,13 @@ def _replay(table: ConfigTable) -> ReplaySettings:
     corrected = table.flag("approve-corrected", default=False)
     table.close()
     return ReplaySettings(None if over < 0 else over, corrected)
+
+
+def _units(table: ConfigTable) -> UnitSettings:
+    """Return the rules for units that have ended."""
+    grace = table.number("grace-days", UnitSettings().grace_days, least=0, most=3660)
+    table.close()
+    return UnitSettings(grace)
 
 
 def _console(table: ConfigTable, home: Path) -> ConsoleSettings:

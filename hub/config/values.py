@@ -4,6 +4,7 @@ Paths are absolute, files are loaded, and no value is invalid in itself.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import attrs
@@ -111,6 +112,18 @@ class ReplaySettings:
 
 
 @attrs.frozen
+class UnitSettings:
+    """The rules for units that have ended: `[units]`."""
+
+    grace_days: int = 90  #: days after its end in which the code of a unit may still be used for its successor
+
+    @property
+    def grace(self) -> timedelta:
+        """The days of grace."""
+        return timedelta(days=self.grace_days)
+
+
+@attrs.frozen
 class ConsoleSettings:
     """The rules for the accounts of the console: `[console]`."""
 
@@ -152,6 +165,7 @@ class Config:
     reports: ReportSettings = attrs.field(factory=ReportSettings)
     replay: ReplaySettings = attrs.field(factory=ReplaySettings)
     console: ConsoleSettings = attrs.field(factory=ConsoleSettings)
+    units: UnitSettings = attrs.field(factory=UnitSettings)
     lookups: LookupSettings | None = None  #: None: no lookup is answered
     #: officials who may sign reports; None: there are none, and no report needs a signature
     officials: Officials | None = None

@@ -19,6 +19,8 @@ DOCUMENTS = (PacketKind.DOCUMENT, PacketKind.REPLACEMENT)
 #: Status codes with which a recipient answers a change (QCVN 102 code list): 15 agreed, 16 refused.
 AGREED, REFUSED = "15", "16"
 ANSWERS = frozenset({AGREED, REFUSED})
+#: Status code that only the sender of a document writes about it (QCVN 102 code list): it asks for the document back.
+OF_SENDER = "13"
 #: Stands for every unit in the effect of a change.
 EVERY = ""
 

@@ -308,14 +308,20 @@ def authorise_call(
         raise Rejected(Problem("N.MessageHeader.StatusCode", "UpdateTraces"))
     if not routes.may_send(partner, read.sender):
         raise Rejected(Problem("sender-not-allowed", read.sender))
+    if (ended := routes.find_end_problem(read.sender, today)) is not None:
+        raise Rejected(ended)
     if read.kind is not PacketKind.STATUS:
         return routes.route_all(partner, (*read.recipients, *changes.list_told_units(read)), today, also=read.removed)
     organ = read.responses[0].organ
-    if routes.canonical(organ) == routes.canonical(read.sender):
-        return ()  # a status of the original sender goes to the document's recipients, which the journal knows
+    if routes.find_actor(organ, today) == routes.find_actor(read.sender, today):
+        # a status of the original sender goes to the document's recipients, which the journal knows; one about what
+        # units sent one another that are one now, to nobody
+        return ()
     try:
-        return routes.route_all(partner, (organ,), today)
+        return routes.route_all(partner, (organ,), today, answering=True)
     except Rejected as rejected:
         if all(problem.code == "unit-without-system" for problem in rejected.problems):
             return ()  # its system reads the status by GetTraces
+        if routes.has_ended(organ, today):
+            return ()  # nobody continues its work alone; the systems of all who do read the status by GetTraces
         raise

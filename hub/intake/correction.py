@@ -5,7 +5,7 @@ Knows what must stay as it was so that a report counts nothing twice. Does not k
 
 import hashlib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 
 import attrs
 
@@ -40,7 +40,7 @@ def judge_correction(
     entry = judge_message(call, partner, province, DOCUMENTS, now, message, corrected=True)
     if entry.problems or entry.packet is None or not original.is_accepted:
         return entry
-    return attrs.evolve(entry, problems=tuple(_list_differences(original, entry.packet, province.routes)))
+    return attrs.evolve(entry, problems=tuple(_list_differences(original, entry.packet, province.routes, entry.day)))
 
 
 def prepare_correction(
@@ -79,17 +79,24 @@ def _refuse(
     )
 
 
-def _list_differences(original: CorrectableMessage, packet: Packet, routes: Routes) -> Iterator[Problem]:
-    """Yield what *packet* says otherwise than the accepted *original*, of that by which it is counted."""
-    was, sender = original.message, routes.canonical(packet.sender)
+def _list_differences(original: CorrectableMessage, packet: Packet, routes: Routes, on: date) -> Iterator[Problem]:
+    """Yield what *packet* says otherwise than the accepted *original*, of that by which it is counted.
+
+    Units are those that act on the day *on* for the units of both.
+    """
+    was = original.message
+
+    def act(code: str | None) -> str | None:
+        return routes.find_actor(code, on) if code else code
+
     said: dict[str, tuple[str | None, str | None]] = {
         "BussinessDocType": (was.kind, packet.kind),
-        "From/OrganId": (was.sender, sender),
+        "From/OrganId": (act(was.sender), act(packet.sender)),
     }
     if packet.kind is PacketKind.STATUS:
         answer = packet.responses[0]
         said |= {
-            "ResponseFor/OrganId": (original.answers_unit, routes.canonical(answer.organ)),
+            "ResponseFor/OrganId": (act(original.answers_unit), act(answer.organ)),
             "ResponseFor/DocumentId": (was.document_id, answer.document_id),
             "StatusCode": (original.status, packet.status),
         }

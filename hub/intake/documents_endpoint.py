@@ -5,6 +5,7 @@ Knows the operations of the service. Does not know how a call arrived.
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import date
 from functools import partial
 
 import attrs
@@ -70,9 +71,9 @@ class DocumentsEndpoint:
                 if not routes.receives(partner.code, organ):
                     raise CallRefused(Problem("not-yours", organ))
                 most = min(limit or PENDING_LIMIT, PENDING_LIMIT)
-                unit = routes.canonical(organ)
+                unit, *also = routes.list_meant(organ, find_local_day(now))
                 return documents_responses.build_pending_response(
-                    await journal.read(pickup.list_pending_messages, partner.code, unit, most, now)
+                    await journal.read(pickup.list_pending_messages, partner.code, unit, most, now, also=also)
                 )
             case documents_requests.GetDocument(document_id):
                 self._require_reader(partner)
@@ -84,11 +85,11 @@ class DocumentsEndpoint:
                 )
                 return await self._fill(answer, [row["sha256"]], case)
             case documents_requests.ConfirmReceived(document_id, given):
-                confirmed_unit = routes.canonical(given) if given else None
-                return await self._confirm(case, document_id, confirmed_unit)
+                meant = routes.list_meant(given, find_local_day(now)) if given else ()
+                return await self._confirm(case, document_id, meant)
             case documents_requests.GetTraces() as asked:
                 self._require_reader(partner)
-                found = await self._traces(routes, partner, asked)
+                found = await self._traces(routes, partner, asked, find_local_day(now))
                 rows = [documents_responses.Trace(trace.document, b"") for trace in found]
                 answer = await self._access.work(
                     case.owner, _ROW * len(rows), documents_responses.build_traces_response, rows
@@ -105,7 +106,9 @@ class DocumentsEndpoint:
             case documents_requests.CheckPermission(organ):
                 if not is_granted(partner, case.province.routes.upstream, self.contract.name, SEND):
                     return documents_responses.build_permission_response((refuse_ungranted(self.contract.name, SEND),))
-                return documents_responses.build_permission_response(routes.find_send_problems(partner.code, organ))
+                problems = routes.find_send_problems(partner.code, organ)
+                ended = () if problems else (routes.find_end_problem(organ, find_local_day(now)),)
+                return documents_responses.build_permission_response((*problems, *filter(None, ended)))
         raise AssertionError(f"{opened.operation} is not an operation of this endpoint")
 
     async def _take(self, case: Case) -> Answer:
@@ -135,11 +138,19 @@ class DocumentsEndpoint:
         assert taken.receipt is not None
         return documents_responses.write_taken_response(case.opened.operation, taken.id, taken.receipt)
 
-    async def _confirm(self, case: Case, document_id: str, unit: str | None) -> etree._Element:
+    async def _confirm(self, case: Case, document_id: str, units: Sequence[str]) -> etree._Element:
         opened, partner, now = case.opened, case.partner.code, case.now
+        unit, also = (units[0], units[1:]) if units else (None, ())
         try:
             await self._access.run_once(
-                case.owner, opened.mark, now, pickup.confirm_receipt, partner, document_id, unit, now
+                case.owner,
+                opened.mark,
+                now,
+                partial(pickup.confirm_receipt, also=also),
+                partner,
+                document_id,
+                unit,
+                now,
             )
         except CallRefused:
             raise
@@ -167,15 +178,20 @@ class DocumentsEndpoint:
         return answer
 
     async def _traces(
-        self, routes: Routes, partner: Partner, asked: documents_requests.GetTraces
+        self, routes: Routes, partner: Partner, asked: documents_requests.GetTraces, today: date
     ) -> Sequence[statuses.StatusTrace]:
         unit = routes.canonical(asked.organ_id)
         if not (routes.may_send(partner.code, unit) or routes.receives(partner.code, unit)):
             raise CallRefused(Problem("not-yours", asked.organ_id))
         own = None if routes.owns(partner.code, unit) else partner.code
+        _, *forebears = routes.list_estate(unit, today)
+        actor = routes.find_actor(unit, today)
+        if actor != unit and routes.may_send(partner.code, actor):
+            forebears.append(actor)  # the partner asks under the old code for what it may also ask under the new one
         found_traces = await self._access.journal.read(
             statuses.read_status_traces,
             unit,
+            forebears=forebears,
             document=asked.document_id,
             since=asked.since,
             carried_by=own,

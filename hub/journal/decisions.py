@@ -7,6 +7,7 @@ and no random numbers. `hub.journal.messages` reads what is known and writes wha
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import attrs
@@ -14,6 +15,7 @@ import attrs
 from hub.domain.errors import write_problem_json
 from hub.domain.failure_causes import find_cause
 from hub.domain.lifecycle import HeldContent, Judgement, advance_status, receive_message
+from hub.domain.local_time import find_local_day
 from hub.domain.model import (
     DOCUMENTS,
     Event,
@@ -61,6 +63,11 @@ class MessageEntry:
     problems: tuple[Problem, ...] = ()
     withheld: bool = False  #: its bytes are not kept, because they may contain personal data
     sha1: Mapping[str, str] | None = None  #: event body about the call's SHA-1 signature, if the policy tolerated one
+
+    @property
+    def day(self) -> date:
+        """The day of its receipt in Hà Nội, by which its units are resolved."""
+        return find_local_day(self.received_at)
 
 
 @attrs.frozen
@@ -124,13 +131,14 @@ class Known:
     routes: tuple[Route, ...] = ()
     ids: Sequence[str] = ()  #: the ids of its deliveries, one per route, later than all in the lane
     #: of a change: see `find_named_documents`
-    named: Mapping[str, bool | None] = attrs.field(factory=dict)
+    named: Mapping[str, str | None] = attrs.field(factory=dict)
     #: of a change: the deliveries that it may stop, by document and effect; their rows are locked
     stoppable: Mapping[tuple[str, changes.Effect], Sequence[QueuedDelivery]] = attrs.field(factory=dict)
     early: Sequence[EarlyChange] = ()  #: of a document
     reached: frozenset[str] = frozenset()  #: of a document with early changes: recipients to which it was sent before
     answered: AnsweredDocument | None = None  #: of a status
     answers: AnsweredDelivery | None = None  #: of a status
+    counted: bool = False  #: of a status: a unit whose work its unit continues has a fact of it
     recalled: Sequence[tuple[str, str]] = ()  #: of an answer to a recall: message and id of the recalled deliveries
     behind: bool = False  #: of a record: see `has_earlier_duty`
     incidents: Mapping[Key, Fact] = attrs.field(factory=dict)  #: of a record: see `read_incident_ends`
@@ -262,6 +270,7 @@ def _accept_message(
             *_call_events(entry, entry.id),
             *_signature_events(entry),
             *(Event("deviation-tolerated", now, entry.id, None, each) for each in said),
+            *_succession_events(entry, known.routing),
             *planned.events,
         ),
     )
@@ -282,13 +291,13 @@ def _accept_document(entry: MessageEntry, packet: Packet, known: Known) -> Effec
     accepted = _accept_message(entry, known, packet.kind, packet.deviations, urgency=packet.priority, hour=packet.hour)
     assert accepted.message is not None
     routing = known.routing
-    recipients = [routing.canonical(code) for code in packet.recipients]
+    recipients = list(dict.fromkeys(routing.find_actor(code, entry.day) for code in packet.recipients))
     sent = facts.make_sent_fact(accepted.message, recipients, outside=any(routing.outside(code) for code in recipients))
     duty = NewDuty(services=duties.ENCLOSED, slices=entry.rest, kind=DutyKind.ATTACHMENTS) if entry.rest else None
     accepted = attrs.evolve(accepted, facts=(sent,), duty=duty)
     if packet.kind in changes.CHANGES:
         return _stop_changed(accepted, entry, packet, known)
-    if stops := find_early_stops(entry.partner, routing.canonical(packet.sender), known):
+    if stops := find_early_stops(entry.partner, routing.find_actor(packet.sender, entry.day), known):
         rows, told = deliveries.stop_new_deliveries(accepted.deliveries, stops, entry.received_at)
         return attrs.evolve(accepted, deliveries=rows, after=told)
     return accepted
@@ -320,14 +329,17 @@ def _stop_changed(accepted: Effects, entry: MessageEntry, packet: Packet, known:
     the same.
     """
     routing, now = known.routing, entry.received_at
-    sender = routing.canonical(packet.sender)
-    marks = changes.list_change_effects(packet, known.named, routing.canonical)
+    sender = routing.find_actor(packet.sender, entry.day)
+    marks = changes.list_change_effects(packet, known.named, partial(routing.find_actor, on=entry.day))
     groups = ((effect, rows) for (_, effect), rows in known.stoppable.items())
     stops = deliveries.plan_stops(groups, entry.id, now)
     unknown = Event("document-unknown", now, entry.id, None, {"unit": sender, "documents": list(known.named)})
     return attrs.evolve(
         accepted,
-        changes=tuple(attrs.asdict(mark) | {"message": entry.id, "sender": sender} for mark in marks),
+        changes=tuple(
+            attrs.asdict(mark) | {"message": entry.id, "sender": known.named[mark.document_id] or sender}
+            for mark in marks
+        ),
         stops=stops,
         after=stops.events if any(known.named.values()) else (unknown, *stops.events),
     )
@@ -340,8 +352,8 @@ def _accept_status(entry: MessageEntry, packet: Packet, known: Known) -> Effects
     """
     accepted = _accept_message(entry, known, packet.kind, packet.deviations, urgency=packet.priority, hour=packet.hour)
     routing, now, answered = known.routing, entry.received_at, known.answered
-    answer, code, reporter = packet.responses[0], packet.status or "", routing.canonical(packet.sender)
-    organ = routing.canonical(answer.organ)
+    answer, code, reporter = packet.responses[0], packet.status or "", routing.find_actor(packet.sender, entry.day)
+    organ = answered.sender if answered else routing.find_actor(answer.organ, entry.day)
     document = answer.document_id or (answered.document_id if answered else f"{answer.code},{answer.promulgation_date}")
     fact = Fact(
         unit=reporter,
@@ -356,7 +368,7 @@ def _accept_status(entry: MessageEntry, packet: Packet, known: Known) -> Effects
         signature=entry.signature.standing if entry.signature else SignatureStanding.UNSIGNED,
         due=answered.due if answered else None,
     )
-    accepted = attrs.evolve(accepted, facts=(fact,))
+    accepted = attrs.evolve(accepted, facts=() if known.counted else (fact,))
     said: dict[str, object] = {"unit": reporter, "status": code, "document": answer.document_id}
     if answered is None:
         return attrs.evolve(accepted, after=(Event("document-unknown", now, entry.id, None, said),))
@@ -387,6 +399,26 @@ def _accept_status(entry: MessageEntry, packet: Packet, known: Known) -> Effects
 def closes_change(code: str, answered: AnsweredDocument, moved: AnsweredDelivery) -> bool:
     """Tell whether the status *code* is the recipient's first answer to a change (15 agreed, 16 refused)."""
     return code in changes.ANSWERS and answered.kind in changes.CHANGES and moved.answer is None
+
+
+def _succession_events(entry: MessageEntry, routing: Routes) -> tuple[Event, ...]:
+    """Return an event for each code in the packet of a unit that has ended, in whose place another unit stands."""
+    packet = entry.packet
+    if packet is None:
+        return ()
+    written = {
+        "from": (packet.sender,),
+        "to": (*packet.recipients, *changes.list_told_units(packet)),
+        "response-for": tuple(each.organ for each in packet.responses),
+    }
+    told = []
+    for place, codes in written.items():
+        for code in dict.fromkeys(codes):
+            actor = routing.find_actor(code, entry.day)
+            if actor != routing.canonical(code):
+                body = {"unit": code, "successor": actor, "place": place}
+                told.append(Event("unit-succeeded", entry.received_at, entry.id, None, body))
+    return tuple(told)
 
 
 def _call_events(entry: MessageEntry, message: str) -> tuple[Event, ...]:
@@ -437,7 +469,7 @@ def _message_row(entry: MessageEntry, routing: Routes) -> dict[str, Any]:
         return row
     row |= {
         "kind": packet.kind,
-        "sender": routing.canonical(packet.sender),
+        "sender": routing.find_actor(packet.sender, entry.day),
         "outside": routing.outside(packet.sender),
         "document_id": packet.document_id,
         "code": packet.code,
@@ -454,6 +486,6 @@ def _message_row(entry: MessageEntry, routing: Routes) -> dict[str, Any]:
             "code": answer.code,
             "promulgation_date": answer.promulgation_date,
             "status": packet.status,
-            "answers_unit": routing.canonical(answer.organ),
+            "answers_unit": routing.find_actor(answer.organ, entry.day),
         }
     return row

@@ -4,7 +4,9 @@ Reads and writes rows of messages, deliveries and changes. Does not know what a 
 (hub.edxml.changes).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from datetime import date
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -51,50 +53,60 @@ def list_document_locks(packet: Packet | None) -> set[str]:
 
 
 def find_named_documents(
-    tx: Transaction, packet: Packet | None, partner: str, routes: Routes
-) -> dict[str, bool | None]:
+    tx: Transaction, packet: Packet | None, partner: str, routes: Routes, on: date
+) -> dict[str, str | None]:
     """Return the DocumentIds that the change *packet* of *partner* is about.
 
-    The value is True for a document that its From unit sent and False for a document that no unit sent. It is None for
-    a document that only another unit sent, or that only other partners sent where *partner* does not stand for the
-    unit. Where a recall's `ResponseFor` names several documents, the recall means those of its own unit.
+    The value is the unit that sent the document: the change's From unit, or one whose work it continues on the day *on*.
+    It is empty for a document that no unit sent, and None for a document that only another unit sent, or that only other
+    partners sent where *partner* does not stand for the unit. Where a recall's `ResponseFor` names several documents, the
+    recall means those of its own unit.
     """
     if packet is None or packet.kind not in changes.CHANGES:
         return {}
-    sender = routes.canonical(packet.sender)
-    found: dict[str, bool | None] = {}
+    found: dict[str, str | None] = {}
     for each in changes.list_changed_documents(packet):
         which = table.c.document_id == each.document_id
         if not each.document_id:
             which = sa.and_(table.c.code == each.code, table.c.promulgation_date == each.promulgation_date)
         known = sa.and_(which, table.c.state == MessageState.ACCEPTED, table.c.kind.in_(changes.DOCUMENTS))
-        own = sa.select(table.c.document_id).where(known, table.c.sender == sender, _within(partner, sender, routes))
-        own = own.order_by(table.c.id.desc()).limit(1)
-        document = tx.scalars(own).first()
-        if document is not None:
-            found[document] = True
-        elif each.document_id:
-            others = tx.execute(sa.select(table.c.id).where(known).limit(1)).first()
-            found.setdefault(each.document_id, None if others else False)
+        for sender in list_owners(packet, routes, on):
+            ours = _within(partner, packet, sender, routes, on)
+            own = sa.select(table.c.document_id).where(known, table.c.sender == sender, ours)
+            document = tx.scalars(own.order_by(table.c.id.desc()).limit(1)).first()
+            if document is not None:
+                found[document] = sender
+                break
+        else:
+            if each.document_id:
+                others = tx.execute(sa.select(table.c.id).where(known).limit(1)).first()
+                found.setdefault(each.document_id, None if others else "")
     if packet.kind is PacketKind.RECALL and any(found.values()):
-        return {document: known for document, known in found.items() if known}
+        return {document: sender for document, sender in found.items() if sender}
     return found
 
 
-def _within(partner: str, sender: str, routes: Routes) -> sa.ColumnElement[bool]:
-    """Return the condition for messages of the unit *sender* that *partner* may change.
+def list_owners(packet: Packet, routes: Routes, on: date) -> tuple[str, ...]:
+    """Return the units whose documents the change *packet* may be about on the day *on*, the From unit first."""
+    return tuple(dict.fromkeys((*routes.list_estate(packet.sender, on), routes.find_actor(packet.sender, on))))
 
-    These are all of them where *partner* stands for the unit, else those that it sent.
+
+def _within(partner: str, packet: Packet, sender: str, routes: Routes, on: date) -> sa.ColumnElement[bool]:
+    """Return the condition for messages of the unit *sender* that *partner* may change by *packet*.
+
+    These are all of them where *partner* stands for the packet's unit and that acts for *sender*, else those that it sent.
     """
-    return sa.true() if routes.stands_for(partner, sender) else table.c.partner == partner
+    acts = sender in routes.list_estate(packet.sender, on) and routes.stands_for(partner, packet.sender)
+    return sa.true() if acts or routes.stands_for(partner, sender) else table.c.partner == partner
 
 
 def choose_lane(
     tx: Transaction,
     packet: Packet,
     answered: AnsweredDocument | None,
-    about: Mapping[str, bool | None],
+    about: Mapping[str, str | None],
     routes: Routes,
+    on: date,
 ) -> str:
     """Return the lane of *packet*: that of the document it is, changes (one of *about*) or answers.
 
@@ -103,48 +115,54 @@ def choose_lane(
     """
     if answered is not None and answered.lane:
         return answered.lane
-    sender, document = routes.canonical(packet.sender), next(iter(about), packet.document_id)
+    document, owner = next(iter(about.items()), (packet.document_id, None))
+    sender = owner or routes.find_actor(packet.sender, on)
     if packet.kind is PacketKind.STATUS:
         answer = packet.responses[0]
-        sender = routes.canonical(answer.organ)
+        sender = routes.find_actor(answer.organ, on)
         document = answer.document_id or f"{answer.code},{answer.promulgation_date}"
     taken = _LANE.first(tx, {"by": sender, "about": document})
     return (taken and taken.lane) or facts.make_business_key(sender, document)
 
 
 def lock_changed_deliveries(
-    tx: Transaction, packet: Packet, about: Iterable[str], partner: str, routes: Routes
+    tx: Transaction, packet: Packet, about: Mapping[str, str | None], partner: str, routes: Routes, on: date
 ) -> dict[tuple[str, changes.Effect], tuple[QueuedDelivery, ...]]:
     """Lock the deliveries that the change *packet* of *partner* may stop, of the documents in *about*.
 
-    Return them by document and effect.
+    Return them by document and effect. A change at a unit also stops what goes to a unit whose work that continues on the
+    day *on*.
     """
-    sender = routes.canonical(packet.sender)
+    actor = routes.find_actor(packet.sender, on)
     units: dict[tuple[str, changes.Effect], list[str]] = {}
-    for mark in changes.list_change_effects(packet, about, routes.canonical):
+    for mark in changes.list_change_effects(packet, about, partial(routes.find_actor, on=on)):
         if mark.effect is not changes.Effect.UPDATED:
-            units.setdefault((mark.document_id, mark.effect), []).append(mark.unit)
-    within = _within(partner, sender, routes)
-    return {  # one search for the carriers serves all units
-        (document, effect): deliveries.lock_stoppable_deliveries(tx, _carriers(tx, sender, document, within), stopped)
-        for (document, effect), stopped in units.items()
-    }
+            stopped = [mark.unit] if mark.unit == changes.EVERY else routes.list_estate(mark.unit, on)
+            units.setdefault((mark.document_id, mark.effect), []).extend(stopped)
+    found = {}
+    for (document, effect), stopped in units.items():  # one search for the carriers serves all units
+        sender = about[document] or actor
+        within = _within(partner, packet, sender, routes, on)
+        carriers = _carriers(tx, sender, document, within)
+        found[document, effect] = deliveries.lock_stoppable_deliveries(tx, carriers, stopped)
+    return found
 
 
 def _carriers(tx: Transaction, sender: str, document_id: str, within: sa.ColumnElement[bool]) -> list[str]:
     """Return the messages that carry a document to its recipients: itself, replacements under its id, and updates.
 
-    Only messages that match *within* are returned.
+    Only messages that match *within* are returned. Updates may be of the unit that continues the work of *sender*.
     """
     updates = sa.select(change.c.message).where(
         change.c.sender == sender,
         change.c.document_id == document_id,
         change.c.effect == changes.Effect.UPDATED,
     )
-    same = sa.and_(table.c.sender == sender, table.c.state == MessageState.ACCEPTED)
+    accepted = table.c.state == MessageState.ACCEPTED
+    own = sa.and_(accepted, table.c.sender == sender, table.c.document_id == document_id)
     carries = sa.or_(
-        sa.and_(same, table.c.document_id == document_id, table.c.kind.in_((*changes.DOCUMENTS, PacketKind.UPDATE))),
-        sa.and_(same, table.c.id.in_(updates), table.c.kind == PacketKind.UPDATE),
+        sa.and_(own, table.c.kind.in_((*changes.DOCUMENTS, PacketKind.UPDATE))),
+        sa.and_(accepted, table.c.id.in_(updates), table.c.kind == PacketKind.UPDATE),
     )
     return list(tx.scalars(sa.select(table.c.id).where(carries, within)))
 

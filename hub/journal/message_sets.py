@@ -208,7 +208,7 @@ def _find_new_documents(tx: Transaction, received: Mapping[int, ReceivedMessage]
     for number, each in received.items():
         packet = each.entry.packet
         assert packet is not None
-        lane = facts.make_business_key(each.routes.canonical(packet.sender), packet.document_id)
+        lane = facts.make_business_key(each.routes.find_actor(packet.sender, each.entry.day), packet.document_id)
         found.append(_Candidate(number, each, lane, documents.list_document_locks(packet)))
     found = _lock(tx, found)
     new = {row[0] for row in _NEW.read(tx, [_ask(each) for each in found])}
@@ -244,6 +244,8 @@ def _ask_answered(number: int, each: ReceivedMessage) -> tuple[object, ...] | No
     organ, reporter = each.routes.canonical(answer.organ), each.routes.canonical(packet.sender)
     if not answer.document_id or organ == reporter or code in changes.ANSWERS:
         return None
+    if any(len(each.routes.list_meant(code, entry.day)) > 1 for code in (organ, reporter)):
+        return None  # units have ended, so the document may be of another one
     key = facts.make_business_key(organ, answer.document_id)
     named = (entry.partner, entry.message_id, organ, reporter, answer.document_id)
     return (number, *named, DOCUMENTS, key, f"status-{code}", each.mark.sha256 if each.mark else None)
@@ -261,7 +263,7 @@ def _ask(each: _Candidate) -> tuple[object, ...]:
     entry, mark = each.received.entry, each.received.mark
     packet = entry.packet
     assert packet is not None
-    sender = each.received.routes.canonical(packet.sender)
+    sender = each.received.routes.find_actor(packet.sender, entry.day)
     named = (entry.partner, entry.message_id, sender, packet.document_id, each.lane)
     return (each.number, *named, mark.sha256 if mark else None)
 

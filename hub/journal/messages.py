@@ -79,14 +79,15 @@ def _read_for_record(tx: Transaction, entry: MessageEntry, record: Record, known
 
 
 def _read_for_document(tx: Transaction, entry: MessageEntry, packet: Packet, known: Known) -> Known:
-    routing, sender = known.routing, known.routing.canonical(packet.sender)
-    named = documents.find_named_documents(tx, packet, entry.partner, routing)
+    routing, on = known.routing, entry.day
+    sender = routing.find_actor(packet.sender, on)
+    named = documents.find_named_documents(tx, packet, entry.partner, routing, on)
     if None in named.values():
         return attrs.evolve(known, named=named)  # it will be refused
-    lane = documents.choose_lane(tx, packet, None, named, routing)
+    lane = documents.choose_lane(tx, packet, None, named, routing, on)
     if packet.kind in changes.CHANGES:
         known = _reserve_deliveries(tx, entry, lane, attrs.evolve(known, named=named))
-        stoppable = documents.lock_changed_deliveries(tx, packet, named, entry.partner, routing)
+        stoppable = documents.lock_changed_deliveries(tx, packet, named, entry.partner, routing, on)
         return attrs.evolve(known, stoppable=stoppable)
     if early := documents.read_early_changes(tx, sender, packet.document_id):
         reached = documents.read_reached_recipients(tx, sender, packet.document_id)
@@ -95,16 +96,22 @@ def _read_for_document(tx: Transaction, entry: MessageEntry, packet: Packet, kno
 
 
 def _read_for_status(tx: Transaction, entry: MessageEntry, packet: Packet, known: Known) -> Known:
-    routing, reporter = known.routing, known.routing.canonical(packet.sender)
-    answered = statuses.find_answered_document(tx, packet, routing)
-    lane = documents.choose_lane(tx, packet, answered, {}, routing)
-    goes = statuses.route_status(tx, packet, answered, entry.routes, routing)
+    routing, on = known.routing, entry.day
+    answered = statuses.find_answered_document(tx, packet, entry.partner, routing, on)
+    lane = documents.choose_lane(tx, packet, answered, {}, routing, on)
+    goes = statuses.route_status(tx, packet, answered, entry.routes, routing, on)
     known = _reserve_deliveries(tx, entry, lane, attrs.evolve(known, answered=answered, routes=goes))
     if answered is None:
         return known
-    answers = statuses.lock_answered_delivery(tx, answered, reporter)
+    reporters = statuses.list_reporters(packet, entry.partner, routing, on)
+    if len(reporters) > 1:
+        known = attrs.evolve(known, counted=statuses.is_counted(tx, packet, answered, reporters))
+    locked = statuses.lock_answered_delivery(tx, answered, reporters)
+    if locked is None:
+        return known
+    answers, reporter = locked
     recalled: list[tuple[str, str]] = []
-    if answers and answered.kind == PacketKind.RECALL and closes_change(packet.status or "", answered, answers):
+    if answered.kind == PacketKind.RECALL and closes_change(packet.status or "", answered, answers):
         recalled = statuses.read_recalled_deliveries(tx, answered, reporter)
     return attrs.evolve(known, answers=answers, recalled=recalled)
 

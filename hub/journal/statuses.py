@@ -4,15 +4,19 @@ Reads and writes rows of messages and deliveries. Does not know how a status arr
 (hub.domain.lifecycle, hub.edxml.changes).
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from itertools import product
 from typing import Any
 
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.model import MessageState, Packet, PacketKind
+from hub.domain.errors import Rejected
+from hub.domain.model import DOCUMENTS, MessageState, Packet, PacketKind
 from hub.edxml import changes
+from hub.journal import facts
 from hub.journal.decisions import AnsweredDelivery, AnsweredDocument
 from hub.journal.queue import deliveries
 from hub.store.hot_statements import HotStatement
@@ -23,6 +27,7 @@ from hub.units.routing import Route, Routes
 
 _ANSWERED = [table.c[field.name] for field in attrs.fields(AnsweredDocument)]
 _organ: sa.BindParameter[str] = sa.bindparam("organ")
+_owner: sa.BindParameter[str] = sa.bindparam("owner")
 _reporter: sa.BindParameter[str] = sa.bindparam("reporter")
 _document: sa.BindParameter[str] = sa.bindparam("document")
 _BY_ID = table.c.document_id == _document
@@ -51,7 +56,7 @@ _OPEN_CHANGE = HotStatement(
         sa.or_(
             _BY_ID,
             table.c.id.in_(
-                sa.select(change.c.message).where(change.c.sender == _organ, change.c.document_id == _document)
+                sa.select(change.c.message).where(change.c.sender == _owner, change.c.document_id == _document)
             ),
         )
     )
@@ -65,27 +70,70 @@ _DELIVERY = HotStatement(
 )
 
 
-def find_answered_document(tx: Transaction, packet: Packet, routes: Routes) -> AnsweredDocument | None:
-    """Return the newest document that a status answers: by DocumentId, else by Code and PromulgationDate.
+def find_answered_document(
+    tx: Transaction, packet: Packet, partner: str, routes: Routes, on: date
+) -> AnsweredDocument | None:
+    """Return the newest document that a status of *partner* answers: by DocumentId, else by Code and PromulgationDate.
 
     The document must be from ResponseFor's unit, with the status's unit among its recipients. A status of the original
     sender itself (13) needs no such recipient. An agreement or a refusal (15, 16) answers the newest open change of
     that document.
+
+    Where units have ended by the day *on*, a document of a unit whose work ResponseFor's unit continues is meant, too, and
+    one that went to a unit whose work the status's unit continues; documents of the units themselves come first.
     """
-    answer = packet.responses[0]
-    organ, reporter = routes.canonical(answer.organ), routes.canonical(packet.sender)
-    units = {"organ": organ} if organ == reporter else {"organ": organ, "reporter": reporter}
-    found = None
-    if answer.document_id:
-        found = _read_answered(tx, _NEWEST[True, organ != reporter], units | {"document": answer.document_id})
-    elif answer.code:
-        named = {"code": answer.code, "date": answer.promulgation_date}
-        found = _read_answered(tx, _NEWEST[False, organ != reporter], units | named)
+    organs = list_meant_organs(packet, routes, on)
+    reporters: Sequence[str | None] = list_reporters(packet, partner, routes, on)
+    if is_own_status(packet, routes, on):
+        reporters = (None,)
+    found = next(filter(None, (_find_newest(tx, packet, *pair) for pair in product(organs, reporters))), None)
     if packet.status not in changes.ANSWERS:
         return found
-    document = answer.document_id or (found.document_id if found else "")
-    asked = {"organ": organ, "reporter": reporter, "document": document}
-    return _read_answered(tx, _OPEN_CHANGE, asked) or found
+    document = packet.responses[0].document_id or (found.document_id if found else "")
+    owners = (found.sender,) if found else organs
+    asked = (
+        {"organ": organ, "owner": owner, "reporter": reporter or organ, "document": document}
+        for organ, owner, reporter in product(routes.list_meant(organs[0], on), owners, reporters)
+    )
+    return next(filter(None, (_read_answered(tx, _OPEN_CHANGE, each) for each in asked)), None) or found
+
+
+def is_own_status(packet: Packet, routes: Routes, on: date) -> bool:
+    """Tell whether a status is of the unit that sent the document, or of the one that continues its work on the day *on*.
+
+    What units sent one another that are one now is no document of its own recipient, except for a status 13, which only
+    a sender writes.
+    """
+    organ, sender = packet.responses[0].organ, packet.sender
+    if routes.canonical(organ) == routes.canonical(sender):
+        return True
+    return packet.status == changes.OF_SENDER and routes.find_actor(organ, on) == routes.find_actor(sender, on)
+
+
+def list_meant_organs(packet: Packet, routes: Routes, on: date) -> tuple[str, ...]:
+    """Return the units of which a document may be that a status answers on the day *on*, ResponseFor's unit first."""
+    return routes.list_meant(packet.responses[0].organ, on)
+
+
+def list_reporters(packet: Packet, partner: str, routes: Routes, on: date) -> tuple[str, ...]:
+    """Return the units for which *partner* reports by a status on the day *on*, the status's unit first.
+
+    Under the code of a unit that has ended, a partner reports for its successor only if it may send for that.
+    """
+    estate = routes.list_estate(packet.sender, on)
+    actor = routes.find_actor(packet.sender, on)
+    return estate if actor in estate or not routes.may_send(partner, actor) else (*estate, actor)
+
+
+def _find_newest(tx: Transaction, packet: Packet, organ: str, reporter: str | None) -> AnsweredDocument | None:
+    answer = packet.responses[0]
+    units = {"organ": organ} if reporter is None else {"organ": organ, "reporter": reporter}
+    if answer.document_id:
+        return _read_answered(tx, _NEWEST[True, reporter is not None], units | {"document": answer.document_id})
+    if answer.code:
+        named = {"code": answer.code, "date": answer.promulgation_date}
+        return _read_answered(tx, _NEWEST[False, reporter is not None], units | named)
+    return None
 
 
 def _read_answered(tx: Transaction, query: HotStatement, asked: Mapping[str, str]) -> AnsweredDocument | None:
@@ -94,36 +142,71 @@ def _read_answered(tx: Transaction, query: HotStatement, asked: Mapping[str, str
 
 
 def route_status(
-    tx: Transaction, packet: Packet, document: AnsweredDocument | None, routed: Sequence[Route], routes: Routes
+    tx: Transaction,
+    packet: Packet,
+    document: AnsweredDocument | None,
+    routed: Sequence[Route],
+    routes: Routes,
+    on: date,
 ) -> tuple[Route, ...]:
     """Return the routes of a status. *routed* are the routes of its packet.
 
-    A status of the original sender itself goes to the recipients of its *document* instead.
+    A status of the original sender itself goes to the recipients of its *document* instead: for those that have ended by
+    the day *on*, to the units that continue their work.
     """
-    if routes.canonical(packet.responses[0].organ) != routes.canonical(packet.sender):
+    if not is_own_status(packet, routes, on):
         return tuple(routed)
     if document is None:
         return ()
-    return tuple(
-        Route(made.recipient, made.partner, made.via, routes.find_first_state(made.partner))
-        for made in deliveries.read_message_deliveries(tx, document.id)
-    )
+    goes: dict[str, Route] = {}
+    for made in deliveries.read_message_deliveries(tx, document.id):
+        route = Route(made.recipient, made.partner, made.via, routes.find_first_state(made.partner))
+        if routes.has_ended(made.recipient, on):
+            with contextlib.suppress(Rejected):  # nobody continues its work alone: its old system is told
+                route = routes.route(made.recipient, on, answering=True)
+        goes.setdefault(route.recipient, route)
+    return tuple(goes.values())
 
 
-def lock_answered_delivery(tx: Transaction, document: AnsweredDocument, reporter: str) -> AnsweredDelivery | None:
-    """Lock the delivery of *document* to the unit *reporter* and return it, or None if there is none."""
-    row = _DELIVERY.first(tx, {"of": document.id, "reporter": reporter})
-    return None if row is None else AnsweredDelivery(row.id, row.status, row.answer)
+def lock_answered_delivery(
+    tx: Transaction, document: AnsweredDocument, reporters: Sequence[str]
+) -> tuple[AnsweredDelivery, str] | None:
+    """Lock the delivery of *document* to the first of the units *reporters* that has one.
+
+    Return it with that unit; None if there is none.
+    """
+    for reporter in reporters:
+        row = _DELIVERY.first(tx, {"of": document.id, "reporter": reporter})
+        if row is not None:
+            return AnsweredDelivery(row.id, row.status, row.answer), reporter
+    return None
+
+
+def is_counted(tx: Transaction, packet: Packet, document: AnsweredDocument, reporters: Sequence[str]) -> bool:
+    """Tell whether the same status about *document* has been counted for one of the units *reporters* before.
+
+    A unit and those whose work it continues are one unit where a result is counted once.
+    """
+    key = facts.make_business_key(document.sender, packet.responses[0].document_id or document.document_id)
+    keys = [(unit, DOCUMENTS, key, f"status-{packet.status}") for unit in reporters]
+    return bool(facts.read_facts_by_key(tx, keys))
 
 
 def read_recalled_deliveries(tx: Transaction, recall: AnsweredDocument, recipient: str) -> list[tuple[str, str]]:
     """Return the message and the id of each delivery of the recalled documents to *recipient*, oldest first."""
-    about = sa.select(change.c.document_id).where(change.c.message == recall.id).distinct()
+    about = sa.exists().where(
+        change.c.message == recall.id,
+        change.c.sender == table.c.sender,
+        change.c.document_id == table.c.document_id,
+    )
+    senders = sa.select(change.c.sender).where(change.c.message == recall.id)
+    documents = sa.select(change.c.document_id).where(change.c.message == recall.id)
     asked = (
         sa.select(delivery.c.message, delivery.c.id)
         .join(table, table.c.id == delivery.c.message)
-        .where(table.c.sender == recall.sender, table.c.kind.in_(changes.DOCUMENTS), delivery.c.recipient == recipient)
-        .where(table.c.document_id.in_(about), table.c.state == MessageState.ACCEPTED)
+        .where(table.c.sender.in_(senders), table.c.document_id.in_(documents), about)
+        .where(table.c.kind.in_(changes.DOCUMENTS), delivery.c.recipient == recipient)
+        .where(table.c.state == MessageState.ACCEPTED)
         .order_by(delivery.c.id)
     )
     return [(row.message, row.id) for row in tx.execute(asked)]
@@ -145,19 +228,21 @@ def read_status_traces(
     tx: Transaction,
     unit: str,
     *,
+    forebears: Sequence[str] = (),
     document: str | None = None,
     since: datetime | None = None,
     carried_by: str | None = None,
     limit: int = 2000,
 ) -> Sequence[StatusTrace]:
-    """Return the statuses addressed to *unit* in order of arrival, optionally restricted.
+    """Return the statuses addressed to *unit*, or to one of its *forebears*, in order of arrival, optionally restricted.
 
     *document*: only about it, its changes, and the message that was sent in its place. *since*: only received from then on. *carried_by*: only about documents that this partner
     sent.
     """
+    units = (unit, *forebears)
     # Two subqueries, each with its own index. A single condition would test both for every message in the journal.
-    answering = sa.select(table.c.id).where(table.c.answers_unit == unit)
-    brought = sa.select(delivery.c.message).where(delivery.c.recipient == unit, TO_UNIT)
+    answering = sa.select(table.c.id).where(table.c.answers_unit.in_(units))
+    brought = sa.select(delivery.c.message).where(delivery.c.recipient.in_(units), TO_UNIT)
     query = (
         sa.select(table.c.answers, table.c.sha256, table.c.size)
         .where(table.c.kind == PacketKind.STATUS, table.c.state == MessageState.ACCEPTED)

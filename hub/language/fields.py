@@ -105,6 +105,7 @@ FIELDS: Mapping[str, Phrase] = {
     "status": phrase("status of the document"),
     "stopped": phrase("what stopped it"),
     "subject": phrase("subject of the certificate"),
+    "successor": phrase("successor"),
     "token": phrase("token"),
     "tracking": phrase("tracking id"),
     "unit": phrase("unit"),

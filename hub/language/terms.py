@@ -123,6 +123,10 @@ TERMS: Mapping[str, Term] = {
         phrase("deviation from the standard, tolerated"),
         phrase("The packet departs from the standard in one respect and was accepted all the same."),
     ),
+    "event/unit-succeeded": Term(
+        phrase("a successor stands in the place of a unit"),
+        phrase("The packet names a unit that has ended; the message counts to the unit that continues its work."),
+    ),
     "event/packet-signature": Term(
         phrase("the packet's own signature"),
         phrase("The packet's own signature was checked; the event says with what result."),

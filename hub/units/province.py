@@ -36,7 +36,7 @@ class Province:
             )
             for partner in config.partners.values()
         ]
-        routes = Routes.of(units, posts, province=config.province, upstream=config.upstream)
+        routes = Routes.of(units, posts, province=config.province, upstream=config.upstream, grace=config.units.grace)
         by_certificate = {
             certificate: partner for partner in config.partners.values() for certificate in partner.certificates
         }

@@ -9,16 +9,19 @@ province or of a ministry.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Self
 
 import attrs
 
 from hub.domain.errors import Rejected
 from hub.domain.model import DeliveryState, Problem, Receive, Unit, UnitMark, is_province_code
+from hub.units.heirs import find_forebears, find_heir, find_heirs
 from hub.units.unit_index import UnitIndex
 
 ANY = "*"
+#: Days after the end of a unit in which its code may still be used for its successor (`units.grace-days`).
+GRACE = timedelta(days=90)
 
 
 @attrs.frozen
@@ -55,10 +58,17 @@ class Routes:
     _senders: Mapping[str, frozenset[str]]  #: partner -> canonical codes it may send for
     _receivers: Mapping[str, str]  #: unit -> partner
     _tellers: frozenset[str] = frozenset()  #: partners that may report figures about any unit
+    _grace: timedelta = GRACE  #: how long the code of a unit that has ended may still be used for its successor
 
     @classmethod
     def of(
-        cls, units: UnitIndex | Iterable[Unit], posts: Iterable[RoutedPartner], *, province: str, upstream: str
+        cls,
+        units: UnitIndex | Iterable[Unit],
+        posts: Iterable[RoutedPartner],
+        *,
+        province: str,
+        upstream: str,
+        grace: timedelta = GRACE,
     ) -> Self:
         """Build the snapshot. `check` reports two receiving partners of one unit as a configuration mistake."""
         index = units if isinstance(units, UnitIndex) else UnitIndex.of(units)
@@ -71,7 +81,7 @@ class Routes:
             for code in senders[p.code] - {ANY}
         }
         tellers = frozenset(p.code for p in by_code.values() if p.tells)
-        return cls(province, upstream, index, by_code, senders, receivers, tellers)
+        return cls(province, upstream, index, by_code, senders, receivers, tellers, grace)
 
     @property
     def index(self) -> UnitIndex:
@@ -81,6 +91,54 @@ class Routes:
     def canonical(self, code: str) -> str:
         """Return the registry's code for *code*, which may be an alias or unknown."""
         return self._index.canonical(code)
+
+    def find_actor(self, code: str, on: date) -> str:
+        """Return the unit that acts under *code* in the exchange of documents on the day *on*.
+
+        It is the unit of the code; if that has ended, its single successor for documents. With several successors of
+        which none is the main one, and with none, it is the unit itself.
+        """
+        return find_heir(self._index, code, on) or self.canonical(code)
+
+    def list_estate(self, code: str, on: date) -> tuple[str, ...]:
+        """Return the units whose older documents the unit *code* acts for on the day *on*: itself, then its forebears.
+
+        A forebear that had *code* as an alias comes before the others.
+        """
+        unit = self.canonical(code)
+        forebears = find_forebears(self._index, unit, on)
+        if unit != code and forebears:
+            had = {each for each in forebears if code in (self._index.get(each) or Unit("", "")).aliases}
+            forebears = tuple(sorted(forebears, key=lambda each: each not in had))
+        return (unit, *forebears)
+
+    def list_meant(self, code: str, on: date) -> tuple[str, ...]:
+        """Return the units that *code* may mean where it names the unit of an older document on the day *on*.
+
+        These are its estate and, if the unit has ended, the units that continue its work.
+        """
+        estate = self.list_estate(code, on)
+        return tuple(dict.fromkeys((*estate, *find_heirs(self._index, code, on))))
+
+    def has_ended(self, code: str, on: date) -> bool:
+        """Tell whether *code* is a unit of the province that has ended by the day *on*."""
+        held = self._unit(self.canonical(code))
+        return held is not None and held.until is not None and on >= held.until
+
+    def find_end_problem(self, code: str, on: date) -> Problem | None:
+        """Return `unit-inactive` if the unit *code* has ended and nothing may be sent under its code any more, else None.
+
+        It may for the days of grace after its end, unless it has several successors and none of them is the main one.
+        """
+        held = self._unit(self.canonical(code))
+        if held is None or held.until is None or not self.has_ended(code, on):
+            return None
+        if on < held.until + self._grace and len(find_heirs(self._index, held.code, on)) < 2:
+            return None
+        return self._inactive(code, held, on)
+
+    def _inactive(self, code: str, held: Unit, on: date) -> Problem:
+        return Problem("unit-inactive", f"{code} ({held.since or '…'} – {held.until or '…'}){self._then(held, on)}")
 
     def names(self, codes: Iterable[str]) -> dict[str, str]:
         """Return the names of those of *codes* that the registry holds, in or outside the province."""
@@ -140,8 +198,11 @@ class Routes:
         found = self._receiver(self.canonical(code))
         return found is not None and found[0] == partner
 
-    def route(self, code: str, on: date) -> Route:
+    def route(self, code: str, on: date, *, answering: bool = False) -> Route:
         """Return the route of a message addressed to *code* on the day *on* (Hà Nội).
+
+        What is addressed to a unit that has ended goes to its single successor for the days of grace. A status is about
+        what the unit sent before, so it goes there without end (*answering*).
 
         Raises Rejected: `unit-inactive`, `unit-unknown` (shaped like a code of the province, but not in the registry),
         `unit-without-system`.
@@ -150,11 +211,11 @@ class Routes:
         held = self._unit(unit)
         if held is not None:
             if not held.active(on):
-                raise Rejected(
-                    Problem(
-                        "unit-inactive", f"{code} ({held.since or '…'} – {held.until or '…'}){self._then(held, on)}"
-                    )
-                )
+                heir = find_heir(self._index, unit, on)
+                late = held.until is not None and on >= held.until + self._grace and not answering
+                if heir is None or heir == unit or late:
+                    raise Rejected(self._inactive(code, held, on))
+                return self._route_heir(code, heir, on)
             found = self._receiver(unit)
             if found is None:
                 raise Rejected(Problem("unit-without-system", code))
@@ -168,11 +229,21 @@ class Routes:
             raise Rejected(Problem("unit-without-system", code))
         return Route(unit, partner, via, choose_first_state(post.receive))
 
-    def route_all(self, partner: str, codes: Iterable[str], on: date, *, also: Iterable[str] = ()) -> tuple[Route, ...]:
+    def _route_heir(self, code: str, heir: str, on: date) -> Route:
+        """Return the route to *heir*, which continues the work of the unit *code*. Raises Rejected, naming both."""
+        try:
+            return self.route(heir, on)
+        except Rejected as rejected:
+            problems = [attrs.evolve(each, detail=f"{code} → {each.detail}") for each in rejected.problems]
+        raise Rejected(*problems)
+
+    def route_all(
+        self, partner: str, codes: Iterable[str], on: date, *, also: Iterable[str] = (), answering: bool = False
+    ) -> tuple[Route, ...]:
         """Return one route for each recipient of a message of *partner*; aliases of one unit give one route.
 
         From the upstream partner or the hub of another province, recipients outside the province are skipped. Codes of
-        *also* that cannot be served are left out. Raises Rejected with every recipient of *codes* that cannot be
+        *also* that cannot be served are left out. *answering*: see `route`. Raises Rejected with every recipient of *codes* that cannot be
         served, or `not-ours` if no route remains.
         """
         routes: dict[str, Route] = {}
@@ -182,7 +253,7 @@ class Routes:
             if self._abroad(partner) and self.outside(code):
                 continue
             try:
-                route = self.route(code, on)
+                route = self.route(code, on, answering=answering)
             except Rejected as rejected:
                 problems += rejected.problems if code in codes else ()
             else:

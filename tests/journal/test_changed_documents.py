@@ -396,9 +396,11 @@ def test_documents_that_nobody_sent_are_looked_for_by_indexes_however_many_messa
     recall = attrs.evolve(document(), kind=PacketKind.RECALL, responses=named)
 
     def look(tx):
-        assert documents.find_named_documents(tx, recall, "sotttt", ROUTES) == {"nobody's": False}
+        assert documents.find_named_documents(tx, recall, "sotttt", ROUTES, NOW.date()) == {"nobody's": ""}
         assert (
-            statuses.find_answered_document(tx, status("03", document_id="", number="1/X", date="2026/11/20"), ROUTES)
+            statuses.find_answered_document(
+                tx, status("03", document_id="", number="1/X", date="2026/11/20"), "vpub", ROUTES, NOW.date()
+            )
             is None
         )
 

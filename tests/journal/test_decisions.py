@@ -190,7 +190,7 @@ def recall(**fields):
 )
 def test_a_recall_stops_what_did_not_arrive(state, marked, died, told):
     stoppable = {("D1", Effect.RECALLED): [queued(state)]}
-    effects = decide(recall(), known(recall(), named={"D1": True}, stoppable=stoppable))
+    effects = decide(recall(), known(recall(), named={"D1": "H55.13"}, stoppable=stoppable))
     reason = f"recalled: {recall().id}"
     assert effects.stops.marked == (({"which": "d1", "stopped": reason, "cause": None},) if marked else ())
     assert [(row["which"], row["state"], row["reason"]) for row in effects.stops.died] == (
@@ -207,19 +207,19 @@ def test_a_delivery_of_two_replaced_documents_is_stopped_once():
     replaces = (Replaced("D1"), Replaced("D2"))
     new = entry(attrs.evolve(document(document_id="D3"), kind=PacketKind.REPLACEMENT, replaces=replaces), 2)
     stoppable = {(name, Effect.REPLACED): [queued(DeliveryState.WAITING)] for name in ("D1", "D2")}
-    effects = decide(new, known(new, named={"D1": True, "D2": True}, stoppable=stoppable))
+    effects = decide(new, known(new, named={"D1": "H55.13", "D2": "H55.13"}, stoppable=stoppable))
     assert [row["document_id"] for row in effects.changes] == ["D1", "D2"]
     assert names(effects.after) == ["delivery-dead"]
 
 
 def test_a_recall_of_an_unknown_document_is_marked_and_goes():
-    effects = decide(recall(), known(recall(), named={"D1": False}))
+    effects = decide(recall(), known(recall(), named={"D1": ""}))
     assert names(effects.after) == ["document-unknown"]
     assert len(effects.deliveries) == 1
 
 
 def test_a_recall_of_what_only_others_sent_is_refused():
-    effects = decide(recall(), known(recall(), named={"D1": None, "D2": True}))
+    effects = decide(recall(), known(recall(), named={"D1": None, "D2": "H55.13"}))
     assert effects.recorded.problems == (Problem("not-the-sender", "D1"),)
     assert effects.message is not None
     assert effects.message["state"] is MessageState.REFUSED

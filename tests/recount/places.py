@@ -71,6 +71,12 @@ def way(code: str, on: date) -> tuple[str, str] | str:
     return "unit-without-system"
 
 
+def has_ended(code: str, on: date, *, days: int = 0) -> bool:
+    """Tell whether *code* is a unit of the province that ended *days* ago or earlier."""
+    ends = UNITS.get(canonical(code), (None, None, None))[2]
+    return ends is not None and on >= ends + timedelta(days=days)
+
+
 def below(code: str, ends: datetime) -> list[str]:
     """Return *code* and every unit below it that there was when a period ended at *ends*."""
     if code not in UNITS:

@@ -176,6 +176,8 @@ class Story:
     def _wrong(self, partner: str, letter: Letter, on: Any) -> set[str]:
         if not places.may_send(partner, letter.sender):
             return {"sender-not-allowed"}
+        if places.has_ended(letter.sender, on, days=90):
+            return {"unit-inactive"}
         organ = letter.answers[0].organ if letter.kind == "status" else ""
         if letter.kind == "status" and canonical(organ) == canonical(letter.sender):
             return set()
@@ -183,7 +185,7 @@ class Story:
         found = [places.way(code, on) for code in told if self._is_ours(partner, code)]
         problems = {way for way in found if isinstance(way, str)}
         if letter.kind == "status":
-            problems -= {"unit-without-system"}
+            problems -= {"unit-without-system", *({"unit-inactive"} if places.has_ended(organ, on) else ())}
             return problems or ({"not-ours"} if not found else set())
         removed = [code for code in letter.removed if self._is_ours(partner, code)]
         served = [code for code in removed if not isinstance(places.way(code, on), str)]

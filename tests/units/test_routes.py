@@ -5,8 +5,10 @@ from datetime import date
 import pytest
 
 from hub.domain.errors import Rejected
-from hub.domain.model import DeliveryState, Receive, Unit
+from hub.domain.model import DeliveryState, Problem, Receive, Unit
+from hub.units.deeds import Deed
 from hub.units.routing import RoutedPartner, Routes
+from hub.units.unit_index import UnitIndex
 from tests.province import POSTS, ROUTES, UNITS
 
 TODAY = date(2026, 11, 24)
@@ -169,17 +171,49 @@ def inactive(code: str, on: date) -> str:
     return str(problem.detail)
 
 
-def test_what_is_for_a_unit_that_ended_is_refused_naming_its_successor():
-    assert inactive("000.00.01.H55", date(2025, 8, 1)) == "000.00.01.H55 (… – 2025-07-01) → H55.3"
+def test_what_is_for_a_unit_that_ended_goes_to_its_single_successor_for_the_days_of_grace():
     assert ALL.route("H55.1", date(2025, 6, 30)).recipient == "H55.1"
+    assert ALL.route("H55.1", JULY).recipient == "H55.3"
+    assert ALL.route("000.00.01.H55", date(2025, 9, 28)).recipient == "H55.3"
+    assert inactive("000.00.01.H55", date(2025, 9, 29)) == "000.00.01.H55 (… – 2025-07-01) → H55.3"
+
+
+def test_a_status_about_what_it_sent_goes_there_without_end():
+    assert ALL.route("H55.1", date(2025, 12, 1), answering=True).recipient == "H55.3"
+    assert ALL.route("H55.1", date(2030, 1, 1), answering=True).recipient == "H55.5"
 
 
 def test_a_successor_that_ended_too_gives_its_own():
     assert inactive("H55.1", date(2026, 2, 1)).endswith("→ H55.5")
+    assert ALL.route("H55.3", date(2026, 2, 1)).recipient == "H55.5"
 
 
 def test_a_split_unit_names_all_its_successors_and_is_routed_to_none():
+    assert inactive("H55.2", JULY).endswith("→ H55.3, H55.4")
     assert inactive("H55.2", date(2026, 2, 1)).endswith("→ H55.5, H55.4")
+
+
+def test_a_split_unit_is_routed_to_the_successor_that_the_deed_calls_the_main_one():
+    deeds = [Deed("H55.2", "H55.4", main=True)]
+    posts = (*POSTS, RoutedPartner("office", ("H55",), Receive.FETCH))
+    main = Routes.of(UnitIndex.of(REFORMED, JULY, deeds), posts, province="H55", upstream="vpcp")
+    assert main.route("H55.2", JULY).recipient == "H55.4"
+
+
+def test_the_code_of_a_unit_that_ended_may_send_for_the_days_of_grace_and_then_hears_who_succeeds():
+    assert ALL.find_end_problem("H55.1", date(2025, 6, 30)) is None
+    assert ALL.find_end_problem("000.00.01.H55", date(2025, 9, 28)) is None
+    late = Problem("unit-inactive", "H55.1 (… – 2025-07-01) → H55.3")
+    assert ALL.find_end_problem("H55.1", date(2025, 9, 29)) == late
+    split = Problem("unit-inactive", "H55.2 (… – 2025-07-01) → H55.3, H55.4")
+    assert ALL.find_end_problem("H55.2", JULY) == split
+    assert ALL.find_end_problem("G22", JULY) is None
+
+
+def test_a_unit_that_ended_without_a_successor_may_send_what_is_left_for_the_days_of_grace():
+    gone = Routes.of((Unit("H55.1", "a", until=JULY),), POSTS, province="H55", upstream="vpcp")
+    assert gone.find_end_problem("H55.1", JULY) is None
+    assert gone.find_end_problem("H55.1", date(2025, 9, 29)) == Problem("unit-inactive", "H55.1 (… – 2025-07-01)")
 
 
 def test_a_unit_that_has_not_begun_names_no_successor():

@@ -1,6 +1,6 @@
 """The registry, packed, says of every code what a plain look at its units says; and so do the routes over it."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +77,14 @@ class Plainly:
             at = known[at].parent if at in known else None
         return None
 
+    def heirs(self, code: str, on: date, seen: frozenset[str]) -> set[str]:
+        unit = self.units.get(code) or self.outsiders.get(code)
+        if unit is None or unit.until is None or on < unit.until:
+            return {code}
+        return {
+            heir for each in unit.successors if each not in seen for heir in self.heirs(each, on, seen | {code, each})
+        }
+
     def route(self, code: str, on: date) -> object:
         code = self.canonical(code)
         if self.outside(code):
@@ -84,7 +92,10 @@ class Plainly:
         elif code not in self.units:
             return "unit-unknown"
         elif not (self.units[code].since or on) <= on < (self.units[code].until or date.max):
-            return "unit-inactive"
+            until, heirs = self.units[code].until, self.heirs(code, on, frozenset())
+            if until is None or not until <= on < until + timedelta(days=90) or len(heirs) != 1 or heirs == {code}:
+                return "unit-inactive"
+            return self.route(heirs.pop(), on)
         elif found := self.receiver(code):
             partner, via = found
         else:

@@ -129,7 +129,7 @@ def choose_recipients(
     assert packet is not None
     withheld = {each.recipient: each.stopped or Exclusion.HAS_IT for each in original.deliveries if not _is_open(each)}
     if packet.kind is PacketKind.DOCUMENT:
-        served = documents.read_served_recipients(tx, routing.canonical(packet.sender), packet.document_id)
+        served = documents.read_served_recipients(tx, routing.find_actor(packet.sender, entry.day), packet.document_id)
         withheld |= dict.fromkeys(served - withheld.keys(), Exclusion.HAS_IT)
     named = {route.recipient for route in entry.routes}
     goes = tuple(route for route in entry.routes if route.recipient not in withheld)

@@ -17,8 +17,12 @@ from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
 
 
-def list_pending_messages(tx: Transaction, partner: str, unit: str, limit: int, now: datetime) -> list[str]:
+def list_pending_messages(
+    tx: Transaction, partner: str, unit: str, limit: int, now: datetime, *, also: Sequence[str] = ()
+) -> list[str]:
     """Return the messages that *partner* has yet to fetch and confirm for *unit*, oldest first, at most *limit*.
+
+    *also*: the units whose work *unit* continues, and the one that continues its own.
 
     A message with a set hour appears from that hour on. Oldest delivery first is also the order within each lane.
     """
@@ -28,7 +32,7 @@ def list_pending_messages(tx: Transaction, partner: str, unit: str, limit: int, 
             table.c.partner == partner,
             FETCHABLE,
             table.c.due <= now,
-            sa.or_(table.c.recipient == unit, table.c.via == unit),
+            sa.or_(table.c.recipient.in_((unit, *also)), table.c.via == unit),
         )
         .group_by(table.c.message)
         .order_by(sa.func.min(table.c.id))
@@ -64,14 +68,27 @@ def fetch_message(
 
 
 def confirm_receipt(
-    tx: Transaction, partner: str, message_id: str, unit: str | None, now: datetime, *, fresh: bool = True
+    tx: Transaction,
+    partner: str,
+    message_id: str,
+    unit: str | None,
+    now: datetime,
+    *,
+    also: Sequence[str] = (),
+    fresh: bool = True,
 ) -> None:
     """Mark the partner's fetched deliveries of a message as `delivered`: those of *unit*, or all. Repeatable.
+
+    *also*: see `list_pending_messages`.
 
     Raises `Rejected`: `document-not-found`; `not-fetched` when one of them is still `held`. Raises
     `refuse_replayed_call` when the call is not *fresh* and one of them is fetched but not confirmed.
     """
-    rows = [row for row in _of_partner(tx, partner, message_id) if unit in (None, row.recipient, row.via)]
+    rows = [
+        row
+        for row in _of_partner(tx, partner, message_id)
+        if unit in (None, row.recipient, row.via) or row.recipient in also
+    ]
     if not rows:
         raise Rejected(Problem("document-not-found", message_id))
     held = [row.recipient for row in rows if row.state not in (DeliveryState.FETCHED, DeliveryState.DELIVERED)]

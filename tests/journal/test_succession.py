@@ -1,0 +1,275 @@
+"""After a merger: what was sent and received before it is answered, recalled and counted under the successor, and once."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, cast
+
+import attrs
+import pytest
+
+from hub.config import Config
+from hub.domain.errors import Rejected
+from hub.domain.model import DeliveryState, Packet, PacketKind, Receive, Unit
+from hub.intake.admission import authorise_call
+from hub.journal import events, facts, messages, search, statuses
+from hub.journal.decisions import RecordedMessage
+from hub.journal.queue import deliveries, pickup
+from hub.store.transactions import Transaction
+from hub.units.deeds import Deed
+from hub.units.province import Province
+from hub.units.routing import RoutedPartner, Routes
+from hub.units.unit_index import UnitIndex
+from tests.province import document, entry, status
+
+MERGER = date(2026, 12, 1)
+BEFORE, AFTER, LATE = date(2026, 11, 25), date(2026, 12, 7), date(2027, 3, 1)
+#: Xã A and Xã B become Phường AB, which takes over the alias of Xã A; each of the three has a system of its own.
+UNITS = (
+    Unit("H55", "Tỉnh"),
+    Unit("H55.13", "Sở", "H55"),
+    Unit("H55.41", "Xã A", "H55", until=MERGER, aliases=("000.00.41.H55",), successors=("H55.43",)),
+    Unit("H55.42", "Xã B", "H55", until=MERGER, successors=("H55.43",)),
+    Unit("H55.43", "Phường AB", "H55", since=MERGER, aliases=("000.00.41.H55",)),
+)
+SPLIT = tuple(
+    attrs.evolve(unit, successors=("H55.42", "H55.43"))
+    if unit.code == "H55.41"
+    else attrs.evolve(unit, since=None, until=None, successors=(), aliases=())
+    for unit in UNITS
+)
+POSTS = (
+    RoutedPartner("so", ("H55.13",), Receive.FETCH),
+    RoutedPartner("xa-a", ("H55.41",), Receive.FETCH),
+    RoutedPartner("xa-b", ("H55.42",), Receive.FETCH),
+    RoutedPartner("phuong", ("H55.43",), Receive.FETCH),
+    RoutedPartner("vpcp", (), Receive.PUSH),
+)
+
+
+class MergedProvince:
+    """Takes packets day by day, as the hub's intake does, each a second after the other."""
+
+    def __init__(self, tx: Transaction, units: tuple[Unit, ...] = UNITS, deeds: tuple[Deed, ...] = ()) -> None:
+        self.tx, self.units, self.deeds, self.number = tx, units, deeds, 0
+
+    def routes(self, on: date) -> Routes:
+        index = UnitIndex.of(self.units, on, self.deeds)
+        return Routes.of(index, POSTS, province="H55", upstream="vpcp")
+
+    def take(self, packet: Packet, partner: str, on: date) -> RecordedMessage:
+        self.number += 1
+        at = datetime(on.year, on.month, on.day, 2, tzinfo=UTC) + timedelta(seconds=self.number)
+        routes = self.routes(on)
+        judged: dict[str, Any] = {"routes": ()}
+        try:
+            judged["routes"] = authorise_call(packet, partner, Province(cast("Config", None), routes, {}, {}), at)
+        except Rejected as rejected:
+            judged["problems"] = rejected.problems
+        made = entry(document(), self.number, partner=partner, at=at)
+        return messages.record_message(self.tx, attrs.evolve(made, packet=packet, **judged), routes)
+
+    def goes(self, message: str) -> dict[str, tuple[str, DeliveryState]]:
+        made = deliveries.read_message_deliveries(self.tx, message)
+        return {each.recipient: (each.partner, each.state) for each in made}
+
+    def status_of(self, message: str) -> list[str | None]:
+        return [each.status for each in deliveries.read_message_deliveries(self.tx, message)]
+
+    def counted(self, milestone: str) -> list[str]:
+        return [fact.unit for fact in facts.read_facts(self.tx) if fact.milestone == milestone]
+
+    def told(self, message: str, name: str) -> list[dict[str, object]]:
+        return [dict(each) for each in events.read_message_events(self.tx, message) if each["event"] == name]
+
+    def deliver(self, message: str, partner: str, on: date) -> None:
+        at = datetime(on.year, on.month, on.day, 3, tzinfo=UTC)
+        pickup.fetch_message(self.tx, partner, message, at)
+        pickup.confirm_receipt(self.tx, partner, message, None, at)
+
+
+@pytest.fixture
+def merged(tx: Transaction) -> MergedProvince:
+    return MergedProvince(tx)
+
+
+def recall(sender: str, recipient: str = "H55.13", about: str = "D1") -> Packet:
+    return attrs.evolve(document(sender, recipient, document_id="X"), kind=PacketKind.RECALL, about=about)
+
+
+# --- statuses about what the old unit sent ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("organ", ["H55.41", "000.00.41.H55", "H55.43"], ids=["old", "alias", "new"])
+@pytest.mark.parametrize("on", [AFTER, LATE], ids=["in-grace", "later"])
+def test_a_status_about_what_the_old_unit_sent_joins_and_goes_to_the_successor(
+    merged: MergedProvince, organ: str, on: date
+) -> None:
+    sent = merged.take(document("H55.41", "H55.13"), "xa-a", BEFORE).id
+    answer = merged.take(status("03", "H55.13", organ), "so", on)
+    assert answer.problems == ()
+    assert merged.status_of(sent) == ["03"]
+    assert merged.goes(answer.id) == {"H55.43": ("phuong", DeliveryState.HELD)}
+    assert [each.document for each in statuses.read_status_traces(merged.tx, "H55.43")] == [sent]
+
+
+def test_a_document_of_the_unit_that_had_the_alias_is_meant_before_one_with_the_same_number(
+    merged: MergedProvince,
+) -> None:
+    first = merged.take(document("H55.41", "H55.13"), "xa-a", BEFORE).id
+    second = merged.take(document("H55.42", "H55.13"), "xa-b", BEFORE).id
+    merged.take(status("03", "H55.13", "000.00.41.H55"), "so", AFTER)
+    assert (merged.status_of(first), merged.status_of(second)) == (["03"], [None])
+
+
+def test_a_status_about_a_split_unit_joins_and_both_successors_read_it(tx: Transaction) -> None:
+    split = MergedProvince(tx, SPLIT)
+    sent = split.take(document("H55.41", "H55.13"), "xa-a", BEFORE).id
+    answer = split.take(status("03", "H55.13", "H55.41"), "so", AFTER)
+    assert (answer.problems, split.status_of(sent), split.goes(answer.id)) == ((), ["03"], {})
+    for code in ("H55.42", "H55.43"):
+        forebears = split.routes(AFTER).list_estate(code, AFTER)[1:]
+        assert [each.document for each in statuses.read_status_traces(tx, code, forebears=forebears)] == [sent]
+
+
+def test_of_a_split_unit_the_main_successor_gets_it(tx: Transaction) -> None:
+    split = MergedProvince(tx, SPLIT, (Deed("H55.41", "H55.43", main=True),))
+    split.take(document("H55.41", "H55.13"), "xa-a", BEFORE)
+    answer = split.take(status("03", "H55.13", "H55.41"), "so", AFTER).id
+    assert split.goes(answer) == {"H55.43": ("phuong", DeliveryState.HELD)}
+
+
+# --- statuses of the successor ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sender", "partner"),
+    [("H55.43", "phuong"), ("000.00.41.H55", "phuong"), ("H55.41", "xa-a")],
+    ids=["new", "alias", "old"],
+)
+def test_a_status_about_what_the_old_unit_received_joins_and_counts_to_the_successor(
+    merged: MergedProvince, sender: str, partner: str
+) -> None:
+    sent = merged.take(document("H55.13", "H55.41"), "so", BEFORE).id
+    merged.deliver(sent, "xa-a", BEFORE)
+    answer = merged.take(status("06", sender, "H55.13"), partner, AFTER)
+    assert answer.problems == ()
+    assert merged.status_of(sent) == ["06"]
+    assert merged.counted("received") == ["H55.41"], "it counts where it happened"
+    assert merged.counted("status-06") == ["H55.43"]
+
+
+def test_a_status_that_the_old_unit_wrote_is_not_counted_again_when_the_successor_writes_it(
+    merged: MergedProvince,
+) -> None:
+    merged.take(document("H55.13", "H55.41"), "so", BEFORE)
+    merged.take(status("03", "H55.41", "H55.13"), "xa-a", BEFORE)
+    merged.take(status("03", "H55.43", "H55.13"), "phuong", AFTER)
+    assert merged.counted("status-03") == ["H55.41"]
+
+
+def test_the_old_system_does_not_answer_for_what_came_to_the_new_one(merged: MergedProvince) -> None:
+    sent = merged.take(document("H55.13", "H55.43"), "so", AFTER).id
+    merged.take(status("03", "H55.41", "H55.13"), "xa-a", AFTER)
+    assert merged.status_of(sent) == [None]
+
+
+def test_what_one_old_unit_sent_the_other_is_answered_by_the_unit_that_both_are_now(merged: MergedProvince) -> None:
+    sent = merged.take(document("H55.41", "H55.42"), "xa-a", BEFORE).id
+    answer = merged.take(status("06", "H55.43", "H55.41"), "phuong", AFTER)
+    assert (answer.problems, merged.status_of(sent), merged.goes(answer.id)) == ((), ["06"], {})
+
+
+# --- changes ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sender", "partner"),
+    [("H55.43", "phuong"), ("000.00.41.H55", "phuong"), ("H55.41", "xa-a")],
+    ids=["new", "alias", "old"],
+)
+def test_the_successor_recalls_what_the_old_unit_sent(merged: MergedProvince, sender: str, partner: str) -> None:
+    sent = merged.take(document("H55.41", "H55.13"), "xa-a", BEFORE).id
+    back = merged.take(recall(sender), partner, AFTER)
+    assert back.problems == ()
+    assert merged.goes(sent) == {"H55.13": ("so", DeliveryState.DEAD)}
+    assert merged.told(back.id, "document-unknown") == []
+    merged.take(status("15", "H55.13", "H55.43"), "so", AFTER)
+    (made,) = deliveries.read_message_deliveries(merged.tx, back.id)
+    assert made.answer == "15"
+    assert merged.counted("sent-recall") == ["H55.43"]
+
+
+def test_nobody_else_recalls_it(merged: MergedProvince) -> None:
+    sent = merged.take(document("H55.41", "H55.13"), "xa-a", BEFORE).id
+    for sender, partner in (("H55.13", "so"), ("H55.42", "xa-b")):
+        refused = merged.take(recall(sender), partner, AFTER)
+        assert [each.code for each in refused.problems] == ["not-the-sender"]
+    early = merged.take(recall("H55.43"), "phuong", BEFORE)
+    assert [each.code for each in early.problems] == ["not-the-sender"], "the deed has not begun"
+    assert merged.goes(sent) == {"H55.13": ("so", DeliveryState.HELD)}
+
+
+def test_the_old_system_recalls_nothing_that_the_successor_sent(merged: MergedProvince) -> None:
+    merged.take(document("H55.43", "H55.13"), "phuong", AFTER)
+    refused = merged.take(recall("H55.41"), "xa-a", AFTER)
+    assert [each.code for each in refused.problems] == ["not-the-sender"]
+
+
+def test_a_recall_at_the_successor_stops_what_was_on_its_way_to_the_old_unit(merged: MergedProvince) -> None:
+    sent = merged.take(document("H55.13", "H55.41"), "so", BEFORE).id
+    merged.take(recall("H55.13", "H55.43"), "so", AFTER)
+    assert merged.goes(sent) == {"H55.41": ("xa-a", DeliveryState.DEAD)}
+
+
+def test_the_successor_replaces_and_updates_what_the_old_unit_sent(merged: MergedProvince) -> None:
+    merged.take(document("H55.41", "H55.13"), "xa-a", BEFORE)
+    update = attrs.evolve(document("H55.43", "H55.13", document_id="X"), kind=PacketKind.UPDATE, about="D1")
+    changed = merged.take(update, "phuong", AFTER)
+    assert (changed.problems, merged.told(changed.id, "document-unknown")) == ((), [])
+    merged.take(recall("H55.43"), "phuong", AFTER)
+    assert merged.goes(changed.id) == {"H55.13": ("so", DeliveryState.DEAD)}, "the recall stops the update, too"
+
+
+# --- the old code -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_still_comes_to_the_old_code_goes_to_the_successor_marked_and_once(merged: MergedProvince) -> None:
+    taken = merged.take(document("H55.13", "H55.41", "000.00.41.H55", "H55.42"), "so", AFTER)
+    assert merged.goes(taken.id) == {"H55.43": ("phuong", DeliveryState.HELD)}
+    marks = [(each["unit"], each["successor"], each["place"]) for each in merged.told(taken.id, "unit-succeeded")]
+    assert marks == [("H55.41", "H55.43", "to"), ("H55.42", "H55.43", "to")]
+    merged.deliver(taken.id, "phuong", AFTER)
+    assert merged.counted("received") == ["H55.43"]
+
+
+def test_after_the_days_of_grace_it_is_refused_naming_the_successor(merged: MergedProvince) -> None:
+    (problem,) = merged.take(document("H55.13", "H55.41"), "so", LATE).problems
+    assert (problem.code, problem.detail) == ("unit-inactive", "H55.41 (… – 2026-12-01) → H55.43")
+
+
+def test_what_the_old_code_sends_in_the_days_of_grace_counts_to_the_successor_and_is_marked(
+    merged: MergedProvince,
+) -> None:
+    taken = merged.take(document("H55.41", "H55.13"), "xa-a", AFTER).id
+    assert search.read_message(merged.tx, taken).sender == "H55.43"
+    assert [(each["unit"], each["place"]) for each in merged.told(taken, "unit-succeeded")] == [("H55.41", "from")]
+    assert merged.counted("sent") == ["H55.43"]
+    merged.take(status("03", "H55.13", "H55.41"), "so", AFTER)
+    assert merged.status_of(taken) == ["03"], "its recipient knows it under the old code"
+
+
+def test_after_them_it_may_not_send_and_hears_who_succeeds(merged: MergedProvince) -> None:
+    for packet in (document("H55.41", "H55.13"), status("03", "H55.41", "H55.13"), recall("H55.41")):
+        (problem,) = merged.take(packet, "xa-a", LATE).problems
+        assert (problem.code, problem.detail) == ("unit-inactive", "H55.41 (… – 2026-12-01) → H55.43")
+
+
+def test_nothing_that_happens_after_the_deed_counts_under_a_unit_that_is_no_more(merged: MergedProvince) -> None:
+    for sender, partner, to in (("H55.41", "xa-a", "H55.13"), ("H55.13", "so", "H55.42"), ("H55.42", "xa-b", "H55.41")):
+        for on in (BEFORE, AFTER):
+            sent = merged.take(document(sender, to, document_id=f"{sender} {on}"), partner, on).id
+            for recipient, (via, _) in merged.goes(sent).items():
+                merged.deliver(sent, via, on)
+                merged.take(status("03", recipient, sender, document_id=f"{sender} {on}"), via, on)
+    late = [fact for fact in facts.read_facts(merged.tx) if fact.at.date() >= MERGER]
+    assert len(late) == 9
+    assert {fact.unit for fact in late} == {"H55.13", "H55.43"}
