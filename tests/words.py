@@ -145,6 +145,8 @@ SCOPES = {
     "revocation": ("Thu hồi chứng thư", "Revocation of a certificate"),
     "receive": ("Đối tác nhận thế nào", "How a partner receives"),
     "mark": ("Nguồn của một đơn vị", "Where a unit comes from"),
+    "unit-level": ("Cấp của một đơn vị", "The level of a unit"),
+    "unit-kind": ("Loại của một đơn vị", "What a unit is"),
 }
 PAGES = {Language.EN: ROOT / "docs/reference/words.md", Language.VI: ROOT / "docs/vi/reference/words.md"}
 _HEADS = {

@@ -101,7 +101,7 @@ _FLAWS = 100
 async def _find_report(parts: ApiParts, call: ApiCall) -> ReportSources:
     form, unit, period = name_report(call)
     words = (call.user, await parts.turns.read_book(), form, unit, period)
-    return await parts.turns.count(call.user.name, call.wanted, form, reading.find_visible_report, *words)
+    return await parts.turns.count(call.user.name, call.wanted, form, reading.find_visible_report, *words, call.now)
 
 
 async def _record(parts: ApiParts, call: ApiCall, said: Declaration) -> ConsoleResponse:

@@ -29,6 +29,7 @@ from hub.console.message_views import MessageViews, list_reasons
 from hub.console.permissions import Permission
 from hub.console.request import ConsoleResponse
 from hub.console.visible_messages import ShownCall, ShownMessage
+from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, MessageState
 from hub.edxml import readable
 from hub.journal import search
@@ -155,7 +156,9 @@ async def list_calls(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def read_call(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one refused call."""
-    opened, _ = await parts.turns.look(reading.open_visible_message, call.user, call.text("tracking"))
+    opened, _ = await parts.turns.look(
+        reading.open_visible_message, call.user, call.text("tracking"), find_local_day(call.now)
+    )
     if not isinstance(opened, ShownCall):
         raise ApiProblem("not-found")
     (reason,) = list_reasons([(opened.call.code, opened.call.detail)])
@@ -164,7 +167,9 @@ async def read_call(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def _open(parts: ApiParts, call: ApiCall) -> ShownMessage:
     """Return the message that the call names, if its token may see it. Raises `ApiProblem`."""
-    opened, _ = await parts.turns.look(reading.open_visible_message, call.user, call.text("message"))
+    opened, _ = await parts.turns.look(
+        reading.open_visible_message, call.user, call.text("message"), find_local_day(call.now)
+    )
     if not isinstance(opened, ShownMessage):
         raise ApiProblem("not-found")
     return opened

@@ -20,6 +20,7 @@ from hub.console.layout import render_kit_page
 from hub.console.permissions import Permission
 from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import CONSOLE
+from hub.domain.local_time import find_local_day
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.integration.facts import IntegrationFacts, gather_facts
 from hub.monitoring.integration.first_messages import StepState
@@ -220,7 +221,7 @@ async def read_invitation(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def _gather(parts: ApiParts, call: ApiCall) -> tuple[IntegrationFacts, list[StepState]]:
     partner, config = find_partner(parts, call), parts.live.config
-    units, steps = await parts.turns.look(read_integration, partner, config.upstream)
+    units, steps = await parts.turns.look(read_integration, partner, config.upstream, find_local_day(call.now))
     return gather_facts(config, partner, units), list(steps)
 
 

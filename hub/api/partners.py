@@ -15,6 +15,7 @@ from hub.console import reading
 from hub.console.permissions import Permission
 from hub.console.request import ConsoleResponse
 from hub.domain.fair_queue import CONSOLE
+from hub.domain.local_time import find_local_day
 from hub.domain.model import Receive, Unit
 from hub.domain.sanitize import replace_controls
 from hub.journal.queue import partner_state
@@ -115,14 +116,15 @@ async def _change(parts: ApiParts, call: ApiCall, *, paused: bool) -> ConsoleRes
 
 async def list_units(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the units of the token that match a text."""
-    found = await parts.turns.look(reading.find_units, call.user, call.text("q"), call.text("cursor") or None)
+    on, cursor = find_local_day(call.now), call.text("cursor") or None
+    found = await parts.turns.look(reading.find_units, call.user, call.text("q"), on, cursor)
     return answer_value(ApiUnitList(items=found.found, next=found.more, count=found.count), call)
 
 
 async def read_unit(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one unit."""
     code = call.text("unit")
-    found = await parts.turns.look(reading.find_units, call.user, code)
+    found = await parts.turns.look(reading.find_units, call.user, code, find_local_day(call.now))
     unit: Unit | None = next((each for each in found.found if each.code == code), None)
     if unit is None:
         raise ApiProblem("not-found")

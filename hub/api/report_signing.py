@@ -79,7 +79,7 @@ async def read_document(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the document that the next official signs."""
     form, unit, period = name_report(call)
     words = (call.user, await parts.turns.read_book(), form, unit, period)
-    found = await parts.turns.count(call.user.name, call.wanted, form, standing.read_given_revision, *words)
+    found = await parts.turns.count(call.user.name, call.wanted, form, standing.read_given_revision, *words, call.now)
     if found is None:
         raise refuse_by_problems([Problem("report-not-closed")], call)
     report, step = found.kept.said.report, "" if found.sha256 == found.kept.message.sha256 else "_drafted"

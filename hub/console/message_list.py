@@ -124,7 +124,7 @@ def find_message_page(
     around: dict[str, Any] = {
         "plan": plan,
         "behind": any(each.words for each in plan.filters) and search_index.is_behind(tx),
-        "names": unit_registry.read_unit_names(tx),
+        "names": unit_registry.read_unit_names(tx, on),
         "kinds": search.list_kinds(tx),
         "saved": saved_searches.list_saved_searches(tx, user.name),
         "most": _choose_most(user, plan),

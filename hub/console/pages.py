@@ -105,6 +105,7 @@ from hub.console.users import User
 from hub.console.visible_messages import ShownCall, may_see_refused
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
+from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, MessageState, Problem, ReportState
 from hub.domain.sanitize import replace_controls
 from hub.journal import blobs, search
@@ -594,7 +595,7 @@ class ConsolePages:
         partner = config.partners.get(code)
         if partner is None or not visit.session.user.sees_partner(code) or rest not in {(), (KIT,), (INVITATION,)}:
             raise refuse_as_absent()
-        units, steps = await self.turns.look(read_integration, partner, config.upstream)
+        units, steps = await self.turns.look(read_integration, partner, config.upstream, find_local_day(visit.now))
         facts = gather_facts(config, partner, units)
         if rest:
             invites, query = rest == (INVITATION,), visit.asked.query
@@ -785,7 +786,7 @@ class ConsolePages:
     async def _home(self, visit: Visit) -> ConsoleResponse:
         asked, user = visit.asked, visit.session.user
         query = asked.query.get("q", "")[:200]
-        found = await self.turns.look(reading.find_units, user, query)
+        found = await self.turns.look(reading.find_units, user, query, find_local_day(visit.now))
         book = await self._journal.read(closing.keep_closed_workdays, await self._book())
         waits = await self._journal.read(waiting.list_waiting_reports, user, book, visit.now)
         shown = await self._work(CONSOLE, THRESHOLD, reading.list_report_choices, visit.now, book)
@@ -901,7 +902,7 @@ class ConsolePages:
             if kind != "xlsx":
                 raise refuse_as_absent()
             asked = await self._counted(
-                visit, form, reading.find_visible_report, user, await self._book(), form, unit, text
+                visit, form, reading.find_visible_report, user, await self._book(), form, unit, text, visit.now
             )
             made = await self.turns.alone(reading.write_declaration_template, asked, visit.asked.language)
             name = f"khai_{asked.form.id}_{asked.members[0]}_{asked.period.text}.xlsx"
@@ -932,7 +933,7 @@ class ConsolePages:
         if not user.may(Permission.DECLARE):
             raise given.refuse_declaration()
         asked = await self._counted(
-            visit, form, reading.find_visible_report, user, await self._book(), form, unit, period
+            visit, form, reading.find_visible_report, user, await self._book(), form, unit, period, visit.now
         )
         try:
             said = await self.turns.alone(reading.read_filled_workbook, file.read() if file else b"", asked)
@@ -1051,7 +1052,7 @@ class ConsolePages:
 
     async def _message(self, visit: Visit, identity: str, rest: tuple[str, ...]) -> ConsoleResponse:
         user = visit.session.user
-        opened, names = await self.turns.look(reading.open_visible_message, user, identity)
+        opened, names = await self.turns.look(reading.open_visible_message, user, identity, find_local_day(visit.now))
         if isinstance(opened, ShownCall):
             if rest:
                 raise refuse_as_absent()

@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import islice
 
@@ -173,13 +173,13 @@ def list_report_choices(
     return ReportChoice(tuple(by_id.values()), [(label, members) for label, members in shown if members])
 
 
-def find_units(tx: Transaction, user: User, typed: str, after: str | None = None) -> FoundUnits:
+def find_units(tx: Transaction, user: User, typed: str, on: date, after: str | None = None) -> FoundUnits:
     """Return the units visible to *user* that match *typed*: a code, a part of a name, or its usual abbreviation.
 
-    Exact codes come first. Without *typed*, all visible units are returned, topmost units first, codes in natural order. With *after*, the code
+    Names and places are those of the day *on*. Exact codes come first. Without *typed*, all visible units are returned, topmost units first, codes in natural order. With *after*, the code
     of a unit among them, those behind it are returned; none if it is not among them.
     """
-    units = sorted(unit_registry.list_registry_units(tx), key=lambda unit: make_code_sort_key(unit.code))
+    units = sorted(unit_registry.list_registry_units(tx, on), key=lambda unit: make_code_sort_key(unit.code))
     seen = users.read_visible_units(tx, user)
     names = {unit.code: unit.name for unit in units}
     by_code = {unit.code: unit for unit in units}
@@ -215,7 +215,9 @@ class ReportFile:
     content: bytes | submission.CountedReport  #: the content, or a report that the hub's key must still seal
 
 
-def read_visible_sources(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> ReportSources:
+def read_visible_sources(
+    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime
+) -> ReportSources:
     """Return the sources of a report. Raises `RequestRefused` if it does not exist or *user* may not see it."""
     try:
         span = parse_period(period, closing.keep_closed_workdays(tx, book).cuts)
@@ -224,7 +226,7 @@ def read_visible_sources(tx: Transaction, user: User, book: Book, form: str, uni
         seen = users.read_visible_units(tx, user)
         if seen is not None and unit_registry.resolve_unit_code(tx, unit, span.last) not in seen:
             raise refuse_as_absent()
-        asked = unit_report.resolve_report_sources(tx, unit, period, form, book)
+        asked = unit_report.resolve_report_sources(tx, unit, period, form, book, now=now)
     except (PeriodUnreadable, LookupError):
         raise refuse_as_absent() from None
     if not asked.unit_is_known:
@@ -232,16 +234,18 @@ def read_visible_sources(tx: Transaction, user: User, book: Book, form: str, uni
     return asked
 
 
-def find_visible_report(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> ReportSources:
+def find_visible_report(
+    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime
+) -> ReportSources:
     """Return a report's form, period and units, without the sources to count it. Raises `RequestRefused`."""
-    return read_visible_sources(tx, user, book, form, unit, period).bare
+    return read_visible_sources(tx, user, book, form, unit, period, now).bare
 
 
 def count_visible_report(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime, *, charted: bool
 ) -> CountedPage:
     """Return the counted report; if *charted*, with the reports of other periods. Raises `RequestRefused`."""
-    asked = read_visible_sources(tx, user, book, form, unit, period)
+    asked = read_visible_sources(tx, user, book, form, unit, period, now)
     report = asked.count(now)
     return CountedPage(
         asked.bare, report, unit_report.count_neighbour_reports(tx, report, now, book) if charted else None
@@ -265,7 +269,7 @@ def write_report_file(
     A fact of a private service names what it is about, such as a dossier. These facts are listed only for a user with
     the permission `see-private`.
     """
-    asked = read_visible_sources(tx, user, book, form, unit, period)
+    asked = read_visible_sources(tx, user, book, form, unit, period, now)
     given = given_paper.read_given_paper(tx, asked.bare) if kind in PAPER else None
     if given is not None:
         return ReportFile(asked.bare, given.write(kind, language))
@@ -308,7 +312,7 @@ def read_facts_page(
     """
     form, unit, period, column = address
     row, divided = of
-    asked = read_visible_sources(tx, user, book, form, unit, period)
+    asked = read_visible_sources(tx, user, book, form, unit, period, now)
     values = None if divided is None else read_address(divided)
     try:
         source = asked.narrow_row(row, values)
@@ -364,7 +368,7 @@ def compare_visible_declaration(
     now: datetime,
 ) -> tuple[ReportSources, ComparedDeclaration | None]:
     """Return the unit's newest declaration beside the count; None without a declaration. Raises `RequestRefused`."""
-    asked = read_visible_sources(tx, user, book, form, unit, period)
+    asked = read_visible_sources(tx, user, book, form, unit, period, now)
     try:
         return asked.bare, declarations.compare_declaration(tx, asked, now)
     except declarations.Undeclared:
@@ -393,9 +397,10 @@ def read_cell_value(cells: Row, column: Column) -> Decimal | int | datetime | No
 
 
 def open_visible_message(
-    tx: Transaction, user: User, identity: str
+    tx: Transaction, user: User, identity: str, on: date
 ) -> tuple[visible_messages.ShownMessage | visible_messages.ShownCall, dict[str, str]]:
-    """Return a message, or the refused call with this tracking id, and the names of all units.
+    """Return a message, or the refused call with this tracking id, and the names of all units on the
+    day *on*.
 
     Raises `RequestRefused` if there is neither, or *user* may not see it.
     """
@@ -405,4 +410,4 @@ def open_visible_message(
         if call is None:
             raise refuse_as_absent()
         return call, {}
-    return found, unit_registry.read_unit_names(tx)
+    return found, unit_registry.read_unit_names(tx, on)

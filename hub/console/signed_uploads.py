@@ -101,4 +101,4 @@ class SignedUploads:
     async def _read(self, upload: SignedUpload, step: Callable[..., T]) -> T:
         book = await self._turns.read_book()
         words = (upload.user, book, upload.form, upload.unit, upload.period)
-        return await self._turns.count(upload.user.name, upload.wanted, upload.form, step, *words)
+        return await self._turns.count(upload.user.name, upload.wanted, upload.form, step, *words, upload.now)

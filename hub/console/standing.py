@@ -79,7 +79,7 @@ def compare_report_standing(
 
     Raises `RequestRefused`.
     """
-    asked = reading.read_visible_sources(tx, user, book, form, unit, period)
+    asked = reading.read_visible_sources(tx, user, book, form, unit, period, now)
     standing = read_report_standing(tx, asked.bare, now)
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is None:
@@ -98,7 +98,7 @@ def count_report_for_release(
 
     Raises `RequestRefused`, and `Rejected` with `evidence-differs` if closed months cannot be reproduced.
     """
-    return _counted(tx, reading.read_visible_sources(tx, user, book, form, unit, period), now)
+    return _counted(tx, reading.read_visible_sources(tx, user, book, form, unit, period, now), now)
 
 
 @attrs.frozen(kw_only=True)
@@ -111,10 +111,10 @@ class GivenRevision:
 
 
 def read_given_revision(
-    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str
+    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime
 ) -> GivenRevision | None:
     """Return what a signed file is compared with; None without a revision. Raises `RequestRefused`."""
-    asked = reading.read_visible_sources(tx, user, book, form, unit, period)
+    asked = reading.read_visible_sources(tx, user, book, form, unit, period, now)
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is None:
         return None
@@ -123,13 +123,13 @@ def read_given_revision(
 
 
 def write_signable_papers(
-    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str
+    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime
 ) -> tuple[KeptRevision, list[bytes]] | None:
     """Return the newest revision and what a signed PDF of it is compared with; None without a revision.
 
     Raises `RequestRefused`.
     """
-    asked = reading.read_visible_sources(tx, user, book, form, unit, period)
+    asked = reading.read_visible_sources(tx, user, book, form, unit, period, now)
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
     given = given_paper.read_given_paper(tx, asked.bare)
     return None if kept is None or given is None else (kept, given_paper.write_signable_pdfs(given))

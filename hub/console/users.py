@@ -121,7 +121,7 @@ def read_password_hash(tx: Transaction, name: str, *, to_move: bool = False) -> 
 
 def find_unknown_units(tx: Transaction, units: Iterable[str]) -> list[str]:
     """Return the codes in *units* that the registry does not contain."""
-    held = {unit.code for unit in unit_registry.list_registry_units(tx)}
+    held = {unit.code for unit in unit_registry.list_unit_histories(tx)}
     return [code for code in units if code != ANY and code not in held]
 
 
@@ -226,7 +226,11 @@ def read_visible_units(tx: Transaction, user: User) -> frozenset[str] | None:
     """Return the units visible to *user*: its own and all that are, were or will be below them; None for every unit."""
     if user.sees_all:
         return None
-    units = unit_registry.list_registry_units(tx)
+    units = [
+        attrs.evolve(unit, parent=parent, changes=())
+        for unit in unit_registry.list_unit_histories(tx)
+        for parent in dict.fromkeys((unit.parent, *(change.parent for change in unit.changes)))
+    ]
     return frozenset(
         code
         for own in user.units

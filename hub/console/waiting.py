@@ -45,7 +45,7 @@ def list_waiting_reports(tx: Transaction, user: User, book: Book, now: datetime)
     if user.sees_all or not (user.role.is_official and user.may(Permission.SIGN)):
         return ()
     month = find_month_containing(find_month_containing(now, book.cuts).start - timedelta(seconds=1), book.cuts)
-    units = unit_registry.list_registry_units(tx)
+    units = unit_registry.list_registry_units(tx, month.last)
     names = {unit.code: unit.name for unit in units}
     own = [unit_registry.resolve_unit_code(tx, unit, month.last) for unit in user.units[:_UNITS]]
     found = []

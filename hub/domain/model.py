@@ -128,9 +128,57 @@ class UnitMark(StrEnum):
     NATIONAL = "national"
 
 
+class UnitLevel(StrEnum):
+    """The level of government to which a unit belongs. A centre of a department belongs to the level of the department.
+
+    Since 1 July 2025 a province has two: itself and its communes. Districts exist in its history.
+    """
+
+    NONE = ""  #: the registry does not say
+    CENTRAL = "central"
+    PROVINCE = "province"
+    DISTRICT = "district"
+    COMMUNE = "commune"
+
+
+class UnitKind(StrEnum):
+    """What a unit is."""
+
+    NONE = ""  #: the registry does not say
+    COMMITTEE = "committee"  #: a People's Committee
+    COUNCIL = "council"  #: a People's Council, or a delegation to the National Assembly
+    OFFICE = "office"  #: văn phòng
+    DEPARTMENT = "department"  #: a department of the province (sở)
+    DIVISION = "division"  #: a part of a department or of a committee (phòng, chi cục)
+    BOARD = "board"  #: ban
+    INSPECTORATE = "inspectorate"  #: thanh tra
+    CENTRE = "centre"  #: a public service unit (trung tâm) that is neither school nor hospital
+    SCHOOL = "school"
+    HEALTH = "health"  #: a hospital or a health station
+    PARTY = "party"  #: a body of the Party
+    MASS = "mass"  #: the Fatherland Front and the mass organisations
+    ARMED = "armed"  #: the military and the police
+    SECTOR = "sector"  #: an agency of a ministry in the province, such as taxes, treasury, social insurance
+    OTHER = "other"
+
+
+@attrs.frozen
+class UnitChange:
+    """What a unit is from the day `since` on: a version of it. The first version has no such day."""
+
+    since: date
+    name: str
+    parent: str | None = None
+    level: str = UnitLevel.NONE  #: a `UnitLevel`
+    kind: str = UnitKind.NONE  #: a `UnitKind`
+
+
 @attrs.frozen
 class Unit:
-    """An agency of the registry, active from `since` until before `until`."""
+    """An agency of the registry, active from `since` until before `until`.
+
+    `name`, `parent`, `level` and `kind` are those of its first version. `at` gives the unit as it is on a day.
+    """
 
     code: str
     name: str
@@ -140,6 +188,22 @@ class Unit:
     aliases: tuple[str, ...] = ()
     mark: str = UnitMark.NONE  #: a `UnitMark`
     successors: tuple[str, ...] = ()  #: the units that continue its work after its end
+    level: str = UnitLevel.NONE  #: a `UnitLevel`
+    kind: str = UnitKind.NONE  #: a `UnitKind`
+    changes: tuple[UnitChange, ...] = ()  #: its later versions, oldest first
+
+    def at(self, on: date) -> "Unit":
+        """Return the unit as it is on the day *on*, without the other versions."""
+        if not self.changes:
+            return self
+        now = self.find_version(on)
+        if now is None:
+            return attrs.evolve(self, changes=())
+        return attrs.evolve(self, name=now.name, parent=now.parent, level=now.level, kind=now.kind, changes=())
+
+    def find_version(self, on: date) -> UnitChange | None:
+        """Return the version in force on the day *on*; None if it is the first one."""
+        return next((each for each in reversed(self.changes) if each.since <= on), None)
 
     def active(self, on: date) -> bool:
         """Tell whether the unit is active on the day *on*."""

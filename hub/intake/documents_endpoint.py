@@ -96,7 +96,7 @@ class DocumentsEndpoint:
                 )
                 return await self._fill(answer, [trace.sha256 for trace in found], case)
             case documents_requests.GetOrganizations(since):
-                units = await journal.read(unit_registry.list_registry_units)
+                units = await journal.read(unit_registry.list_registry_units, find_local_day(case.now))
                 reached = [
                     unit for unit in units if since is None or not unit.until or unit.until > find_local_day(since)
                 ]

@@ -80,7 +80,7 @@ def plan_search(
     The day *on* decides which unit an alias means.
     """
     needs_units = any((asked.text.strip(), asked.unit, asked.recipient))
-    units = unit_registry.list_registry_units(tx) if needs_units else []
+    units = unit_registry.list_registry_units(tx, on) if needs_units else []
     unknown = []
     if asked.partner and not is_known_partner(tx, asked.partner, partners):
         unknown.append(UnknownName("partner", asked.partner))

@@ -1,42 +1,63 @@
-"""Stores the units of the province, and the agencies outside it that the national list names.
+"""Stores the units of the province with their history, and the agencies outside it that the national list names.
 
-Does not know which partner serves a unit.
+A version of a unit has two times: the day from which it is in force, and the time from which it is known. Rows of
+versions are only added, so that what was known earlier stays. Does not know which partner serves a unit.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from hub.domain.model import Unit, UnitMark, find_code_holder
+from hub.domain.model import Event, Unit, UnitChange, UnitMark, find_code_holder
+from hub.journal import events
 from hub.store import transactions
-from hub.store.tables import OWN, succession, unit_alias, unit_successor
+from hub.store.tables import OWN, succession, unit_alias, unit_successor, unit_version
 from hub.store.tables import unit as table
 from hub.store.transactions import Transaction
 from hub.units.deeds import Deed, Estate
+from hub.units.unit_changes import ChangedValue
 from hub.units.unit_index import UnitIndex
 
 _BATCH = 5000
+#: Changed values that the event of an import names. The versions of the units have all of them.
+_TOLD = 50
 #: Stands between aliases. No alias has it.
 _BETWEEN = "\x1f"
 
 
-def list_registry_units(tx: Transaction, *, outside: bool = False) -> list[Unit]:
-    """Return every unit of the province, by code. With *outside*, also the agencies of the national list."""
-    return list(_units(tx, outside=outside))
+#: The day of a first version among the rows of versions.
+_FIRST = date.min
 
 
-def read_unit_names(tx: Transaction) -> dict[str, str]:
-    """Return the names of all units of the province, by code, in the order of the codes."""
-    rows = tx.execute(sa.select(table.c.code, table.c.name).where(OWN))
-    return dict(sorted((row.code, row.name) for row in rows))
+def list_registry_units(tx: Transaction, on: date, *, outside: bool = False) -> list[Unit]:
+    """Return every unit of the province as it is on the day *on*, by code. With *outside*, also the agencies of the
+    national list. A unit that has ended or has not begun on that day is among them.
+    """
+    return [unit.at(on) for unit in _units(tx, outside=outside)]
+
+
+def list_unit_histories(tx: Transaction, *, outside: bool = False, known: datetime | None = None) -> list[Unit]:
+    """Return every unit of the province with all its versions, by code. With *outside*, also the agencies of the national
+    list. *known*: names, parents, levels and kinds as they were known at that time; None: as they are known now.
+    """
+    return list(_units(tx, outside=outside, known=known))
+
+
+def read_unit_names(tx: Transaction, on: date) -> dict[str, str]:
+    """Return the names of all units of the province on the day *on*, by code, in the order of the codes."""
+    names = {row.code: row.name for row in tx.execute(sa.select(table.c.code, table.c.name).where(OWN))}
+    for code, versions in _read_versions(tx).items():
+        if code in names:
+            names[code] = Unit(code, names[code], changes=versions).at(on).name
+    return dict(sorted(names.items()))
 
 
 def read_unit_index(tx: Transaction, on: date) -> UnitIndex:
-    """Return every unit and every agency of the national list, packed for look-ups.
+    """Return every unit as it is on the day *on*, and every agency of the national list, packed for look-ups.
 
-    Aliases are resolved for the day *on*.
+    Aliases are resolved for that day.
     """
     return UnitIndex.of(_units(tx, outside=True), on, list_registry_deeds(tx))
 
@@ -61,18 +82,56 @@ def resolve_unit_code(tx: Transaction, code: str, on: date) -> str:
     return find_code_holder(found, on).code if found else code
 
 
-def _units(tx: Transaction, *, outside: bool) -> Iterator[Unit]:
-    wanted: sa.Select[Any] = sa.select(table)
+def _units(tx: Transaction, *, outside: bool, known: datetime | None = None) -> Iterator[Unit]:
+    columns = (
+        table.c[name] for name in ("code", "name", "parent", "since", "until", "mark", "level", "kind", "recorded_at")
+    )
+    wanted: sa.Select[Any] = sa.select(*columns)
     if outside:
         aliases = _collect(tx, sa.select(unit_alias.c.unit, unit_alias.c.alias))
     else:
         wanted, aliases = wanted.where(OWN), _list_own_aliases(tx)
     successors = _collect(tx, sa.select(unit_successor.c.unit, unit_successor.c.successor))
+    versions = _read_versions(tx, known)
+    firsts = {} if known is None else _read_former_firsts(tx, known)
     rows = sorted(
         tx.execute(wanted), key=lambda row: row.code
     )  # in Python: a database may sort by the rules of a language
-    for code, name, parent, since, until, mark in rows:
-        yield Unit(code, name, parent, since, until, aliases.get(code, ()), mark, successors.get(code, ()))
+    for code, name, parent, since, until, mark, level, kind, recorded_at in rows:
+        listed = aliases.get(code, ()), mark, successors.get(code, ())
+        said = name, parent, level, kind
+        if known is not None and recorded_at is not None and recorded_at > known:
+            if code not in firsts:
+                continue  # not known then
+            said = firsts[code]
+        yield Unit(code, said[0], said[1], since, until, *listed, said[2], said[3], versions.get(code, ()))
+
+
+def _read_versions(tx: Transaction, known: datetime | None = None) -> dict[str, tuple[UnitChange, ...]]:
+    """Return the later versions of the units that have any, oldest first, as known now or at the time *known*."""
+    rows = sa.select(unit_version).where(unit_version.c.since > _FIRST).order_by(unit_version.c.serial)
+    newest: dict[str, dict[date, UnitChange | None]] = {}
+    for row in tx.execute(rows):
+        if known is None or row.recorded_at is None or row.recorded_at <= known:
+            change = row.name and UnitChange(row.since, row.name, row.parent, row.level, row.kind)
+            newest.setdefault(row.unit, {})[row.since] = change or None
+    found = {
+        code: tuple(change for _, change in sorted(changes.items(), key=lambda each: each[0]) if change is not None)
+        for code, changes in newest.items()
+    }
+    return {code: changes for code, changes in found.items() if changes}
+
+
+def _read_former_firsts(tx: Transaction, known: datetime) -> dict[str, tuple[str, str | None, str, str]]:
+    """Return name, parent, level and kind of the first versions as they were known at the time *known*, of those that
+    were corrected.
+    """
+    rows = sa.select(unit_version).where(unit_version.c.since == _FIRST).order_by(unit_version.c.serial)
+    return {
+        row.unit: (row.name, row.parent, row.level, row.kind)
+        for row in tx.execute(rows)
+        if row.recorded_at is None or row.recorded_at <= known
+    }
 
 
 def _list_own_aliases(tx: Transaction) -> dict[str, tuple[str, ...]]:
@@ -95,22 +154,40 @@ def _collect(tx: Transaction, pairs: sa.Select[str, str]) -> dict[str, tuple[str
 
 
 def write_registry_units(
-    tx: Transaction, units: Iterable[Unit], progress: Callable[[int], None] = lambda _done: None
+    tx: Transaction,
+    units: Iterable[Unit],
+    progress: Callable[[int], None] = lambda _done: None,
+    *,
+    at: datetime | None = None,
 ) -> None:
-    """Write *units*. An existing unit is replaced, with its aliases and successors.
+    """Write *units* with all their versions. An existing unit is replaced, with its versions, aliases and successors.
 
-    *progress* is called with the number of units written since its last call. A unit may come before or after its
-    successors.
+    *at*: the time from which they are known; None: unknown. What was known before stays readable. *progress* is called
+    with the number of units written since its last call. A unit may come before or after its successors.
     """
     given = list(units)
-    there = set(tx.execute(sa.select(table.c.code)).scalars())
+    columns = (table.c[name] for name in ("code", "name", "parent", "level", "kind", "recorded_at"))
+    there = {row.code: row for row in tx.execute(sa.select(*columns))}
     replaced = [unit.code for unit in given if unit.code in there]
     _delete(tx, unit_alias.c.unit, replaced)
     _delete(tx, unit_successor.c.unit, replaced)
+    versions = _read_versions(tx)
+    later: list[dict[str, object]] = []
     for start in range(0, len(given), _BATCH):
         some = given[start : start + _BATCH]
-        changed = [_row(unit) | {"of": unit.code} for unit in some if unit.code in there]
-        added = [_row(unit) for unit in some if unit.code not in there]
+        changed, added = [], []
+        for unit in some:
+            held = there.get(unit.code)
+            row = _row(unit) | {"recorded_at": at}
+            if held is None:
+                added.append(row)
+            else:
+                if _said(held) == _said(unit):
+                    row["recorded_at"] = held.recorded_at
+                elif unit.mark != UnitMark.NATIONAL:
+                    later.append(_version(unit.code, _FIRST, held, held.recorded_at))
+                changed.append(row | {"of": unit.code})
+            later += _changed_versions(unit, versions.get(unit.code, ()), at)
         if changed:
             same = table.c.code == sa.bindparam("of")
             tx.execute(sa.update(table).where(same), changed)
@@ -119,9 +196,48 @@ def write_registry_units(
         progress(len(some))
     aliases = [{"alias": alias, "unit": unit.code} for unit in given for alias in unit.aliases]
     successors = [{"unit": unit.code, "successor": code} for unit in given for code in unit.successors]
-    for listed, rows in ((unit_alias, aliases), (unit_successor, successors)):
+    for listed, rows in ((unit_alias, aliases), (unit_successor, successors), (unit_version, later)):
         if rows:
             tx.execute(sa.insert(listed), rows)
+
+
+def record_unit_import(
+    tx: Transaction, added: Sequence[Unit], changes: Iterable[ChangedValue], *, source: str, by: str, now: datetime
+) -> None:
+    """Record that *by* imported the list *source*: the number of units *added*, and the *changes* of others."""
+    told = list(changes)
+    said = {
+        "source": source,
+        "by": by,
+        "added": len(added),
+        "changed": len({each.unit for each in told}),
+        "changes": [each.text for each in told[:_TOLD]],
+    }
+    events.append_events(tx, Event("units-imported", now, None, None, said))
+
+
+def _changed_versions(unit: Unit, held: Sequence[UnitChange], at: datetime | None) -> Iterator[dict[str, object]]:
+    """Yield the rows that turn the later versions *held* into those of *unit*."""
+    before = {change.since: change for change in held}
+    for change in unit.changes:
+        if before.pop(change.since, None) != change:
+            yield _version(unit.code, change.since, change, at)
+    for since in before:
+        yield _version(unit.code, since, _WITHDRAWN, at)
+
+
+#: What a row says of a version that is withdrawn.
+_WITHDRAWN = UnitChange(date.min, "")
+
+
+def _version(code: str, since: date, said: Any, at: datetime | None) -> dict[str, object]:
+    name, parent, level, kind = _said(said)
+    row = {"unit": code, "since": since, "recorded_at": at}
+    return row | {"name": name or None, "parent": parent, "level": level, "kind": kind}
+
+
+def _said(version: Any) -> tuple[str, str | None, str, str]:
+    return version.name, version.parent, version.level, version.kind
 
 
 def _row(unit: Unit) -> dict[str, object]:
@@ -132,6 +248,8 @@ def _row(unit: Unit) -> dict[str, object]:
         "since": unit.since,
         "until": unit.until,
         "mark": unit.mark,
+        "level": unit.level,
+        "kind": unit.kind,
     }
 
 

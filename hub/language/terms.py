@@ -19,6 +19,7 @@ state of a message, an answer to an invitation, and a verdict on a report. The k
     plan, item, replay             the states of a replay plan and of its deliveries; why a delivery is not replayed
     effect, revocation             what a change does to a delivery; the revocation status of a certificate
     receive, mark                  how a partner receives; where a unit of the registry comes from
+    unit-level, unit-kind          the level of a unit; what it is
 
 The reason that a delivery has is a text of the journal which begins with such a word (`describe_reason`).
 """
@@ -352,6 +353,9 @@ TERMS: Mapping[str, Term] = {
     ),
     "event/partner-changed": Term(
         phrase("a partner was changed"), phrase("A person changed settings or certificates of the partner.")
+    ),
+    "event/units-imported": Term(
+        phrase("units were imported"), phrase("A person imported a list of units or of agencies into the registry.")
     ),
     "event/partner-removed": Term(
         phrase("a partner was removed"), phrase("A person removed the partner from the configuration.")
@@ -774,6 +778,33 @@ TERMS: Mapping[str, Term] = {
     "mark/national": Term(
         phrase("of the national list"), phrase("The agency is outside the province, known from the national list.")
     ),
+    "unit-level/central": Term(phrase("central"), phrase("The unit belongs to the central government.")),
+    "unit-level/province": Term(phrase("provincial"), phrase("The unit belongs to the province.")),
+    "unit-level/district": Term(
+        phrase("of the districts"), phrase("The unit belonged to a district. There are none since 1 July 2025.")
+    ),
+    "unit-level/commune": Term(phrase("of the communes"), phrase("The unit belongs to a commune or a ward.")),
+    "unit-kind/committee": Term(phrase("People's Committee"), phrase("The unit is a People's Committee.")),
+    "unit-kind/council": Term(
+        phrase("elected body"), phrase("The unit is a People's Council or serves elected representatives.")
+    ),
+    "unit-kind/office": Term(phrase("office"), phrase("The unit is the office of a body.")),
+    "unit-kind/department": Term(phrase("department"), phrase("The unit is a department of the province.")),
+    "unit-kind/division": Term(phrase("division"), phrase("The unit is a part of a department or of a committee.")),
+    "unit-kind/board": Term(phrase("board"), phrase("The unit is a board.")),
+    "unit-kind/inspectorate": Term(phrase("inspectorate"), phrase("The unit inspects.")),
+    "unit-kind/centre": Term(phrase("centre"), phrase("The unit provides public services.")),
+    "unit-kind/school": Term(phrase("school"), phrase("The unit is a school.")),
+    "unit-kind/health": Term(phrase("hospital or health station"), phrase("The unit provides health care.")),
+    "unit-kind/party": Term(phrase("Party"), phrase("The unit is a body of the Party.")),
+    "unit-kind/mass": Term(
+        phrase("Front or mass organisation"), phrase("The unit is of the Fatherland Front or a mass organisation.")
+    ),
+    "unit-kind/armed": Term(phrase("armed forces"), phrase("The unit is of the military or the police.")),
+    "unit-kind/sector": Term(
+        phrase("agency of a ministry"), phrase("The unit is an agency of a ministry or of the central government here.")
+    ),
+    "unit-kind/other": Term(phrase("another kind"), phrase("The unit is of none of these kinds.")),
     # the milestone of a fact that counts a status is called as the status is
     **{f"status/{code}": term for code, term in _STATUSES.items()},
     **{f"documents/status-{code}": term for code, term in _STATUSES.items()},

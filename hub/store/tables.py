@@ -587,10 +587,31 @@ unit = sa.Table(
     sa.Column("since", DayType),
     sa.Column("until", DayType),
     sa.Column("mark", sa.Text, nullable=False, server_default=""),
+    sa.Column("level", sa.Text, nullable=False, server_default=""),
+    sa.Column("kind", sa.Text, nullable=False, server_default=""),
+    # when name, parent, level and kind were written as they are; unknown: before they had a history
+    sa.Column("recorded_at", Instant),
 )
 #: A unit of the province. A hundred times as many agencies of the national list stand beside them.
 OWN = unit.c.mark != sa.literal(UnitMark.NATIONAL, sa.Text, literal_execute=True)
 _partial("ix_unit_own", unit.c.code, where=OWN)
+
+#: What a unit is from a day on, as known from a time on. Rows are only added: of those with the same unit and day the one
+#: with the highest serial counts, and withdraws the version if it has no name. The first version of a unit is in its own
+#: row; what was written there before a correction is here, under the day 0001-01-01.
+unit_version = sa.Table(
+    "unit_version",
+    metadata,
+    sa.Column("serial", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("unit", sa.Text, sa.ForeignKey("unit.code"), nullable=False),
+    sa.Column("since", DayType, nullable=False),  # in force from this day on
+    sa.Column("recorded_at", Instant),  # known from this time on
+    sa.Column("name", sa.Text),
+    sa.Column("parent", sa.Text),
+    sa.Column("level", sa.Text, nullable=False, server_default=""),
+    sa.Column("kind", sa.Text, nullable=False, server_default=""),
+)
+sa.Index("ix_unit_version_unit", unit_version.c.unit)
 
 unit_alias = sa.Table(
     "unit_alias",

@@ -89,8 +89,9 @@ def read_national_agencies(
     parents = {code: by_id.get(pid) for code, (_called, pid) in codes.items()}
     _cut_circles(parents)
     agencies = [
-        Unit(code, called, parents[code], aliases=aliases[code], mark=UnitMark.NATIONAL)
+        Unit(code, called, parents[code], aliases=aliases[code], mark=UnitMark.NATIONAL, level=level, kind=kind)
         for code, (called, _pid) in codes.items()
+        for level, kind in [(before[code].level, before[code].kind) if code in before else ("", "")]
     ]
     return agencies, left, []
 

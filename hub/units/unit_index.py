@@ -75,16 +75,17 @@ class UnitIndex:
     _successors: Mapping[int, tuple[str, ...]]
     _deeds: Mapping[str, tuple[Deed, ...]]  #: by the code of the unit that ends
     _forebears: Mapping[str, tuple[str, ...]]  #: the units that name a unit as successor, by its code
+    _sorts: Mapping[int, tuple[str, str]]  #: index of a unit -> its level and kind, for those that say either
     _canonical: dict[str, str] = attrs.field(factory=dict, init=False)  #: results of `canonical`
     _found: dict[str, Unit | None] = attrs.field(factory=dict, init=False)  #: results of `get`
 
     @classmethod
     def of(cls, units: Iterable[Unit], on: date = date.max, deeds: Collection[Deed] = ()) -> Self:
-        """Pack *units*, in any order, each code once, and the *deeds* of those that end.
+        """Pack *units* as they are on the day *on*, in any order, each code once, and the *deeds* of those that end.
 
-        An alias that passed from unit to unit means its holder on the day *on*.
+        An alias that passed from unit to unit means its holder on that day.
         """
-        given = list(units)
+        given = [unit.at(on) for unit in units]
         given.sort(key=_code)
         codes = PackedTexts.of(unit.code for unit in given)
         words = tuple(dict.fromkeys(unit.mark for unit in given))
@@ -120,6 +121,7 @@ class UnitIndex:
             {index: unit.successors for index, unit in enumerate(given) if unit.successors},
             complete_deeds(following, deeds),
             forebears,
+            {index: (unit.level, unit.kind) for index, unit in enumerate(given) if unit.level or unit.kind},
         )
 
     def __len__(self) -> int:
@@ -171,6 +173,7 @@ class UnitIndex:
             tuple(self._aliases_of(index)),
             self._words[self._marks[index]],
             self._successors.get(index, ()),
+            *self._sorts.get(index, ("", "")),
         )
 
     def _aliases_of(self, index: int) -> Iterator[str]:

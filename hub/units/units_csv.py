@@ -1,9 +1,15 @@
 """Reads and writes a list of units as a CSV file. Reports all mistakes of a file at once. Knows no database.
 
-Columns, in any order: `code`, `name`; optional `parent`, `since`, `until`, `aliases`, `successors`, `mark`. `since` and
-`until` are days such as 2025-07-01; the unit is active from `since` until the day before `until`. `aliases` are other
-codes of the same unit, and `successors` the units that continue its work from `until` on; both are separated by spaces
-or semicolons. `mark` is a `UnitMark`.
+Columns, in any order: `code`, `name`; optional `parent`, `since`, `until`, `aliases`, `successors`, `mark`, `level`,
+`kind`, `from`. `since` and `until` are days such as 2025-07-01; the unit is active from `since` until the day
+before `until`. `aliases` are other codes of the same unit, and `successors` the units that continue its work from
+`until` on; both are separated by spaces or semicolons. `level` is a `UnitLevel`, `kind` a `UnitKind`, `mark` a
+`UnitMark`.
+
+Name, parent, level and kind have versions; `from` says of which one a row speaks. A day: the version in force from that
+day on; the row says nothing else of the unit. `start`: the first version. Empty: the version in force on the day of the
+import, which is corrected from its beginning. What an existing unit has in a column that the file lacks stays, but for
+its mark: a list without it makes a unit a usual one.
 """
 
 import csv
@@ -12,11 +18,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 
-from hub.domain.errors import Mistake
-from hub.domain.model import Unit, UnitMark, is_province_code
-from hub.language.phrases import Phrase, phrase
+import attrs
 
-COLUMNS = ("code", "name", "parent", "since", "until", "aliases", "successors", "mark")
+from hub.domain.errors import Mistake
+from hub.domain.model import Unit, UnitChange, UnitKind, UnitLevel, UnitMark, is_province_code
+from hub.language.phrases import Phrase, phrase
+from hub.units.unit_changes import START
+
+COLUMNS = ("code", "name", "parent", "since", "until", "aliases", "successors", "mark", "level", "kind", "from")
+#: The columns that say something of the unit in all its versions.
+_LASTING = ("since", "until", "aliases", "successors", "mark")
+
+#: The columns whose values each version has.
+_VERSIONED = ("name", "parent", "level", "kind")
 
 _STEP = 2000  #: lines between two progress reports
 
@@ -32,8 +46,21 @@ def write_units_csv(units: Iterable[Unit]) -> bytes:
     for unit in units:
         days = unit.since or "", unit.until or ""
         listed = " ".join(unit.aliases), " ".join(unit.successors)
-        rows.writerow((unit.code, unit.name, unit.parent or "", *days, *listed, unit.mark))
+        place = unit.level, unit.kind, START if unit.changes else ""
+        rows.writerow((unit.code, unit.name, unit.parent or "", *days, *listed, unit.mark, *place))
+        for each in unit.changes:
+            rows.writerow((unit.code, each.name, each.parent or "", *[""] * 5, each.level, each.kind, each.since))
     return lines.getvalue().encode("utf-8-sig")
+
+
+@attrs.frozen
+class _Row:
+    """A row as written. `unit` has the values of its columns."""
+
+    place: str
+    version: date | None  #: the day of its version; None: the first one, or that of the day of the import
+    first: bool  #: it speaks of the first version
+    unit: Unit
 
 
 def read_units_csv(
@@ -43,11 +70,13 @@ def read_units_csv(
     progress: Callable[[int], None] = lambda _lines: None,
     *,
     province: str = "",
+    today: date = date.max,
 ) -> tuple[list[Unit], list[Mistake]]:
-    """Return the units of the file *name* and its mistakes.
+    """Return the units that the file *name* adds or replaces, with all their versions, and its mistakes.
 
-    *known* are the units of the registry, which the file may name or replace. *progress* is called now and then with
-    the number of lines read since its last call. An agency outside must not have a code of *province*.
+    *known* are the units of the registry with their versions, which the file may name, change or replace. *progress* is
+    called now and then with the number of lines read since its last call. An agency outside must not have a code of
+    *province*. *today*: the day whose version a row without `from` corrects.
     """
     try:
         rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
@@ -62,30 +91,33 @@ def read_units_csv(
                 )
             ]
         mistakes: list[Mistake] = []
-        units: dict[str, tuple[str, Unit]] = {}
+        given: dict[str, dict[tuple[bool, date | None], _Row]] = {}
         told = 0
-        for row in rows:
+        for line in rows:
             place = f"{name}:{rows.line_num}"
             if rows.line_num >= told + _STEP:
                 progress(rows.line_num - told)
                 told = rows.line_num
-            unit = _unit(row, place, mistakes)
-            if unit.mark == UnitMark.NATIONAL and province:
-                ours = [code for code in (unit.code, *unit.aliases) if is_province_code(code, province)]
+            row = _row(line, place, mistakes)
+            if row.unit.mark == UnitMark.NATIONAL and province:
+                ours = [code for code in (row.unit.code, *row.unit.aliases) if is_province_code(code, province)]
                 expected = phrase("an agency of another province or of none")
                 mistakes += (
                     Mistake(f"{place}: mark", phrase("{code} is a code of the province", code=code), expected)
                     for code in ours
                 )
-            if unit.code in units:
+            of_unit = given.setdefault(row.unit.code, {})
+            version = row.version is None, row.version
+            if version in of_unit:
+                said = of_unit[version].place
                 mistakes.append(
                     Mistake(
                         f"{place}: code",
-                        phrase("{code} is also at {units}", code=unit.code, units=units[unit.code][0]),
+                        phrase("{code} is also at {units}", code=row.unit.code, units=said),
                         phrase("each unit once"),
                     )
                 )
-            units.setdefault(unit.code, (place, unit))
+            of_unit.setdefault(version, row)
     except UnicodeDecodeError as error:
         return [], [
             Mistake(
@@ -96,8 +128,60 @@ def read_units_csv(
         ]
     except csv.Error as error:
         return [], [Mistake(name, phrase("is not CSV: {error}", error=error), phrase("a CSV file in UTF-8"))]
+    held = {unit.code: unit for unit in known}
+    units = {
+        code: (next(iter(of_unit.values())).place, _merge(held.get(code), list(of_unit.values()), set(header), today))
+        for code, of_unit in given.items()
+    }
+    for code, of_unit in given.items():
+        mistakes += _find_version_mistakes(held.get(code), units[code][1], list(of_unit.values()))
     mistakes += find_unit_disagreements(units, known)
     return [unit for _, unit in units.values()], mistakes
+
+
+def _merge(held: Unit | None, rows: Sequence[_Row], columns: set[str], today: date) -> Unit:
+    """Return the unit as *rows* change the one *held*. *columns*: those that the file has."""
+    whole = next((row for row in rows if row.version is None), None)
+    unit = held
+    if whole is not None:
+        unit = whole.unit if held is None else _replace(held, whole, columns, today)
+    elif unit is None:
+        unit = rows[0].unit
+    changes = {each.since: each for each in unit.changes}
+    for row in sorted((row for row in rows if row.version is not None), key=lambda row: row.version or date.min):
+        assert row.version is not None
+        before = attrs.evolve(unit, changes=tuple(sorted(changes.values(), key=_since))).at(row.version)
+        said = {column: getattr(row.unit if column in columns else before, column) for column in _VERSIONED}
+        changes[row.version] = UnitChange(row.version, **said)
+    return attrs.evolve(unit, changes=tuple(sorted(changes.values(), key=_since)))
+
+
+def _replace(held: Unit, row: _Row, columns: set[str], today: date) -> Unit:
+    """Return *held* with what *row* says of it, and of its first version or of the one in force *today*."""
+    lasting = {column: getattr(row.unit, column) for column in _LASTING if column in columns or column == "mark"}
+    said = {column: getattr(row.unit, column) for column in _VERSIONED if column in columns}
+    version = None if row.first else held.find_version(today)
+    if version is None:
+        return attrs.evolve(held, **lasting, **said)
+    changes = (attrs.evolve(each, **said) if each is version else each for each in held.changes)
+    return attrs.evolve(held, **lasting, changes=tuple(changes))
+
+
+def _since(change: UnitChange) -> date:
+    return change.since
+
+
+def _find_version_mistakes(held: Unit | None, unit: Unit, rows: Sequence[_Row]) -> Iterable[Mistake]:
+    """Yield the mistakes of the rows of one unit with a day in `from`."""
+    dated = [row for row in rows if row.version is not None]
+    if dated and held is None and len(dated) == len(rows):
+        expected = phrase("a row without `from`, or a unit of the registry")
+        yield Mistake(f"{dated[0].place}: from", phrase("there is no unit {code}", code=unit.code), expected)
+    for row in dated:
+        assert row.version is not None
+        if not unit.active(row.version) or row.version in {unit.since, date.min}:
+            wrong = phrase("{day} is not a day after the first one of {code}", day=row.version, code=unit.code)
+            yield Mistake(f"{row.place}: from", wrong, phrase("a day between `since` and `until` of the unit"))
 
 
 def _header(names: Sequence[str]) -> Phrase | None:
@@ -108,7 +192,7 @@ def _header(names: Sequence[str]) -> Phrase | None:
     return None
 
 
-def _unit(row: Mapping[str | None, object], place: str, mistakes: list[Mistake]) -> Unit:
+def _row(row: Mapping[str | None, object], place: str, mistakes: list[Mistake]) -> _Row:
     def text(column: str) -> str:
         return str(row.get(column) or "").strip()
 
@@ -140,9 +224,20 @@ def _unit(row: Mapping[str | None, object], place: str, mistakes: list[Mistake])
         aliases=_codes(text("aliases")),
         mark=text("mark"),
         successors=_codes(text("successors")),
+        level=text("level"),
+        kind=text("kind"),
     )
     mistakes += _unfit(unit, place)
-    return unit
+    first = text("from") == START
+    version = None if first else day("from")
+    if version is not None:
+        expected = phrase("nothing; it is said in the row without a day in `from`")
+        mistakes += (
+            Mistake(f"{place}: {column}", phrase("{text} is not of one version", text=repr(text(column))), expected)
+            for column in _LASTING
+            if text(column)
+        )
+    return _Row(place, version, first, unit)
 
 
 def _unfit(unit: Unit, place: str) -> Iterable[Mistake]:
@@ -156,6 +251,10 @@ def _unfit(unit: Unit, place: str) -> Iterable[Mistake]:
                 yield Mistake(f"{place}: {column}", phrase("{code} does not fit", code=repr(code)), expected)
     if not is_storable_name(unit.name):
         yield Mistake(f"{place}: name", phrase("{name} does not fit", name=repr(unit.name)), phrase("a name"))
+    for column, value, words in (("level", unit.level, UnitLevel), ("kind", unit.kind, UnitKind)):
+        if value not in {*words}:
+            expected = phrase("one of {words}", words=", ".join(filter(None, words)))
+            yield Mistake(f"{place}: {column}", phrase("{word} is not known", word=repr(value)), expected)
     if unit.mark not in {*UnitMark}:
         expected = phrase("one of {unitmark}", unitmark=", ".join(mark or repr("") for mark in UnitMark))
         yield Mistake(f"{place}: mark", phrase("{mark} is not known", mark=repr(unit.mark)), expected)
@@ -199,19 +298,9 @@ def find_unit_disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequen
     for unit in held.values():
         for alias in unit.aliases:
             owners[alias].append(unit.code)
+    days = sorted({date.min} | {change.since for unit in held.values() for change in unit.changes})
     for code, (place, unit) in units.items():
-        if unit.parent is not None and unit.parent not in held:
-            yield Mistake(
-                f"{place}: parent",
-                phrase("there is no unit {parent}", parent=unit.parent),
-                phrase("a unit of this file or of the registry"),
-            )
-        elif _circles(code, lambda at: (held[at].parent,) if at in held else ()):
-            yield Mistake(
-                f"{place}: parent",
-                phrase("{code} is its own ancestor", code=code),
-                phrase("parents that lead to a topmost unit"),
-            )
+        yield from _find_parent_mistakes(unit, place, held, days)
         for successor in unit.successors:
             if successor not in held:
                 expected = phrase("a unit of this file or of the registry")
@@ -238,6 +327,31 @@ def find_unit_disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequen
                 phrase("{code} is an alias of {owners}", code=code, owners=owners[code][0]),
                 phrase("each code for one unit"),
             )
+
+
+def _find_parent_mistakes(unit: Unit, place: str, held: Mapping[str, Unit], days: Sequence[date]) -> Iterable[Mistake]:
+    """Yield the parents of all versions of *unit* that do not exist or lead back to it. *days*: those on which any unit of
+    *held* changes.
+    """
+    for parent in dict.fromkeys((unit.parent, *(change.parent for change in unit.changes))):
+        if parent is not None and parent not in held:
+            yield Mistake(
+                f"{place}: parent",
+                phrase("there is no unit {parent}", parent=parent),
+                phrase("a unit of this file or of the registry"),
+            )
+    for day in days:
+
+        def above(code: str, on: date = day) -> Iterable[str | None]:
+            return (held[code].at(on).parent,) if code in held else ()
+
+        if _circles(unit.code, above):
+            yield Mistake(
+                f"{place}: parent",
+                phrase("{code} is its own ancestor", code=unit.code),
+                phrase("parents that lead to a topmost unit"),
+            )
+            return
 
 
 def _circles(code: str, following: Callable[[str], Iterable[str | None]]) -> bool:

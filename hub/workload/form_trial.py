@@ -40,7 +40,7 @@ def count_form_trial(
 ) -> tuple[Report, Report]:
     """Return the report of *unit* for *period* by the form in force and by *tried*. See `resolve_report_sources`."""
     before, after = (
-        resolve_report_sources(tx, unit, period, tried.id, each, closings=False).count(now)
+        resolve_report_sources(tx, unit, period, tried.id, each, closings=False, now=now).count(now)
         for each in (book, put_form_into_book(book, tried))
     )
     return before, after

@@ -1,6 +1,6 @@
 """Keeps what the reports of a closed month say beside its counts, so that a later edit changes no closed report.
 
-This is the *world* of the month: the units of the registry with their names and parents, the forms that take their
+This is the *world* of the month: the units of the registry as they are on its last day, the forms that take their
 numbers from others, and the days on which the reports are due. The first form of a month that is closed fixes it for all
 forms, together with the time as of which the month is closed. Knows neither counts nor rows. Months that an earlier
 version closed have no world; their reports go by the registry and the book as they are.
@@ -44,7 +44,9 @@ class FirstClosing:
 
 
 def write_month_world(tx: Transaction, book: Book, period: Period) -> str:
-    """Return the world of *period* as it is now, as JSON text. Stores nothing."""
+    """Return the world of *period*, as JSON text: the units as they are on its last day, forms and due days as they are
+    now. Stores nothing.
+    """
     units = [
         [
             unit.code,
@@ -55,8 +57,10 @@ def write_month_world(tx: Transaction, book: Book, period: Period) -> str:
             unit.aliases,
             unit.mark,
             unit.successors,
+            unit.level,
+            unit.kind,
         ]
-        for unit in unit_registry.list_registry_units(tx)
+        for unit in unit_registry.list_registry_units(tx, period.last)
     ]
     forms = [form for form in book.forms if form.is_in_force(period.last)]
     due = {form.id: found for form in forms if (found := book.due(form, period)) is not None}
@@ -116,6 +120,8 @@ def _unit(
     aliases: list[str],
     mark: str,
     successors: list[str],
+    level: str = "",  # an earlier version kept neither level nor kind
+    kind: str = "",
 ) -> Unit:
     begun, ended = (None if day is None else date.fromisoformat(day) for day in (since, until))
-    return Unit(code, name, parent, begun, ended, tuple(aliases), mark, tuple(successors))
+    return Unit(code, name, parent, begun, ended, tuple(aliases), mark, tuple(successors), level, kind)

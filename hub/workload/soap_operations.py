@@ -183,9 +183,9 @@ def _own(case: Case, organ: str) -> str:
     return routes.canonical(organ)
 
 
-def _asked(tx: Transaction, unit: str, text: str, form: str, reports: ReportSettings) -> ReportSources:
+def _asked(tx: Transaction, unit: str, text: str, form: str, reports: ReportSettings, now: datetime) -> ReportSources:
     try:
-        found = unit_report.resolve_report_sources(tx, unit, text, form, read_book(reports))
+        found = unit_report.resolve_report_sources(tx, unit, text, form, read_book(reports), now=now)
     except PeriodUnreadable:
         raise CallRefused(Problem("period-unreadable", text[:50])) from None
     except FormMissing as missing:
@@ -202,7 +202,7 @@ def _found(
     """Return what is asked for, and its content: the sealed report that is kept, else the counted report that must be
     sealed.
     """
-    asked = _asked(tx, unit, text, form, reports)
+    asked = _asked(tx, unit, text, form, reports, now)
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is not None:
         return asked.bare, blobs.read_blob(tx, kept.message.sha256)
@@ -213,7 +213,7 @@ def _found(
 def _compare(
     tx: Transaction, unit: str, text: str, form: str, reports: ReportSettings, now: datetime
 ) -> ComparedDeclaration:
-    return declarations.compare_declaration(tx, _asked(tx, unit, text, form, reports), now)
+    return declarations.compare_declaration(tx, _asked(tx, unit, text, form, reports, now), now)
 
 
 def _sealed(counted: CountedReport, identity: Signer) -> bytes:

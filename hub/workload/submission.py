@@ -16,6 +16,7 @@ from cryptography import x509
 from hub.config.officials import Official, SignaturePlace
 from hub.domain.errors import Rejected, write_problem_json
 from hub.domain.ids import make_id
+from hub.domain.local_time import find_local_day
 from hub.domain.model import HUB, DeliveryState, Event, Message, Problem, Receive, ReportState
 from hub.intake import admission
 from hub.journal import blobs, events, messages, search, unit_registry
@@ -185,7 +186,7 @@ def accept_signed_report(
         raise Rejected(Problem("official-unknown", "hub.toml: [officials]"))
     first = again or (drafted is None and officials.needs_drafter(report.form.id))
     place = SignaturePlace.DRAFTER if first else SignaturePlace.HEAD
-    ancestors = list_unit_lineage(unit_registry.list_registry_units(tx), unit)
+    ancestors = list_unit_lineage(unit_registry.list_registry_units(tx, find_local_day(now)), unit)
     official = signed.judge_official(found, officials, ancestors, report.made_at, now, place)
     named = (reports.NAME, report.form.id, unit, report.period.text, revision)
     name = name_revision(*named, drafted=first, signed=not first)
@@ -240,7 +241,7 @@ def accept_signed_pdf(
         raise Rejected(Problem("official-unknown", "hub.toml: [officials]"))
     if officials.needs_drafter(form):
         raise Rejected(Problem("signature-order", phrase("two persons sign the XML file")))
-    ancestors = list_unit_lineage(unit_registry.list_registry_units(tx), unit)
+    ancestors = list_unit_lineage(unit_registry.list_registry_units(tx, find_local_day(now)), unit)
     official = signed.judge_official(found, officials, ancestors, report.made_at, now)
     content = reports.wrap_signed_pdf(uploaded, form, unit, period, revision)
     name = name_revision(reports.NAME, form, unit, period, revision, pdf=True)

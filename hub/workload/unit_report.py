@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact, Unit
 from hub.domain.time_window import TimeWindow
 from hub.journal import code_lists, unit_registry
@@ -345,24 +346,34 @@ class StoredFacts:
 
 
 def resolve_report_sources(
-    tx: Transaction, unit: str, period: str, form: str, book: Book | None = None, *, closings: bool = True
+    tx: Transaction,
+    unit: str,
+    period: str,
+    form: str,
+    book: Book | None = None,
+    *,
+    closings: bool = True,
+    now: datetime | None = None,
 ) -> ReportSources:
     """Return the sources of the report *form* of *unit* (a code or an alias) for *period*, such as `2026-12`.
 
     *book*: the province's own book (`read_book(config.reports)`); None: the one shipped with the hub. *closings*: closed
     months are as they were closed; otherwise all is counted anew by the form of the book. A period that ends with a
     closed month has the units, the derived forms and the due day that this month kept (`month_world`), whatever was
-    edited since. Raises PeriodUnreadable; FormMissing when there is no such form for the period.
+    edited since. Any other period has the units of its last day, or of the day of *now* if that is earlier: what comes
+    into force later changes no report of today. *now*: None if the period is over. Raises PeriodUnreadable; FormMissing
+    when there is no such form for the period.
     """
     book = closing.keep_closed_workdays(tx, book or read_shipped_book())
     span = parse_period(period, book.cuts)
     world = month_world.read_month_world(tx, span.last) if closings else None
-    units: Sequence[Unit] = world.units if world else unit_registry.list_registry_units(tx)
+    day = span.last if now is None else min(span.last, find_local_day(now))
+    units: Sequence[Unit] = world.units if world else unit_registry.list_registry_units(tx, day)
     forms = (*(world.derived if world else ()), *book.forms)
     code = unit_registry.resolve_unit_code(tx, unit, span.last)
     names = {held.code: held.name for held in units}
     parent = next((held.parent for held in units if held.code == code), None)
-    members = list_unit_family(units, code, span.last + timedelta(days=1)) if code in names else (code,)
+    members = list_unit_family(units, code, day + timedelta(days=1)) if code in names else (code,)
     family = _UnitFamily(members, names, names.get(parent or "", ""), has_above=parent in names)
     asked = _asked(tx, family, span, form, forms, closings=closings)
     due = world.due.get(asked.form.id) if world else book.due(asked.form, asked.period)
@@ -423,7 +434,7 @@ def count_neighbour_reports(tx: Transaction, report: Report, now: datetime, book
     found = []
     for period in charts.list_chart_periods(report):
         try:
-            asked = resolve_report_sources(tx, report.total.unit, period, report.form.id, book)
+            asked = resolve_report_sources(tx, report.total.unit, period, report.form.id, book, now=now)
         except FormMissing:
             continue
         found.append(asked.count(now))

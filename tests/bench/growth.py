@@ -41,7 +41,7 @@ def _make_hub(run: Run, name: str, count: int, pki: HubServer | None = None) -> 
     path = hub.hub.home / "data/hub.db"
     engine = transactions.open_journal(read_config(hub.hub.config).database_url, pooled=False)
     with transactions.read_transaction(engine) as tx:
-        units = unit_registry.list_registry_units(tx)
+        units = unit_registry.list_unit_histories(tx)
     begun = time.perf_counter()
     journals.fill_journal(path, count, [unit.code for unit in units], "2026-01-01", 300)
     _index_messages(engine)

@@ -11,7 +11,7 @@ import sys
 import tomllib
 import tracemalloc
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -20,7 +20,9 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from hub.cli import COMMANDS, lienthong
+from hub.cli.person import name_person
 from hub.config import read_config
+from hub.domain.local_time import find_local_day
 from hub.journal import unit_registry
 from hub.node import init_province
 from hub.runtime import pidfile
@@ -628,7 +630,11 @@ def test_what_is_exported_can_be_imported_and_changes_nothing(home: Path, typed:
     listed.write_text("code,name,parent,since,aliases\nH55.70,Xã cũ,H55,,\nH55.72,Xã khác,H55,,70.H55\n", "utf-8")
     assert typed("units", "import", listed, "--yes").exit_code == 0  # an alias may change hands
     rows = {row["code"]: row for row in lines(typed("units", "list", "--json"))}
-    assert (rows["H55.70"]["successors"], rows["H55.70"]["aliases"], rows["H55.72"]["aliases"]) == ([], [], ["70.H55"])
+    assert (rows["H55.70"]["successors"], rows["H55.70"]["aliases"], rows["H55.72"]["aliases"]) == (
+        ["H55.71"],
+        [],
+        ["70.H55"],
+    )
 
 
 def test_the_made_up_province_is_printed_and_can_be_imported(home: Path, typed: Type, tmp_path: Path) -> None:
@@ -693,9 +699,39 @@ def test_a_list_with_a_mistake_changes_nothing(home: Path, typed: Type, tmp_path
     assert "units.csv:3: parent" in refused.stderr
     engine = transactions.open_journal(read_config(home / "hub.toml", {}).database_url, pooled=False)
     with transactions.read_transaction(engine) as tx:
-        assert unit_registry.list_registry_units(tx) == sorted(
+        assert unit_registry.list_unit_histories(tx) == sorted(
             init_province.make_sample_units(), key=lambda unit: unit.code
         )
+
+
+def test_a_merger_is_imported_ahead_listed_by_day_and_recorded(home: Path, typed: Type, tmp_path: Path) -> None:
+    listed, day = tmp_path / "sapnhap.csv", find_local_day(datetime.now(UTC)) + timedelta(days=14)
+    listed.write_text(f"code,name,parent,level,from\nH55.32.22,Phường A2,H55,commune,{day}\n", "utf-8")
+    before = typed("units", "list").stdout
+    refused = typed("units", "import", listed)
+    assert refused.exit_code == 1
+    assert f"from {day:%d/%m/%Y}, unit above: H55.32 → H55" in refused.stdout
+    (row,) = lines(typed("units", "import", listed, "--yes", "--json"))
+    assert [
+        (each["version"], each["field"], each["after"]) for each in cast("list[dict[str, str]]", row["values"])
+    ] == [
+        (str(day), "name", "Phường A2"),
+        (str(day), "parent", "H55"),
+        (str(day), "level", "commune"),
+    ]
+    assert typed("units", "list").stdout == before
+    (then,) = [row for row in lines(typed("units", "list", "--on", str(day), "--json")) if row["code"] == "H55.32.22"]
+    assert (then["name"], then["parent"], then["level"]) == ("Phường A2", "H55", "commune")
+    yesterday = str(find_local_day(datetime.now(UTC)) - timedelta(days=1))
+    known = lines(typed("units", "list", "--on", str(day), "--known", yesterday, "--json"))
+    assert all(row["name"] != "Phường A2" for row in known)
+    (event,) = [row for row in lines(typed("events", "--json")) if row["event"] == "units-imported"]
+    assert (event["source"], event["added"], event["changed"]) == ("sapnhap.csv", 0, 1)
+    assert event["by"] == name_person()
+    assert f"H55.32.22 {day} parent: H55.32 → H55" in cast("list[str]", event["changes"])
+    exported = typed("units", "export", "-o", tmp_path / "all.csv")
+    assert exported.exit_code == 0
+    assert lines(typed("units", "import", tmp_path / "all.csv", "--json")) == []
 
 
 # --- demo ----------------------------------------------------------------------------------------------------------

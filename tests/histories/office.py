@@ -93,7 +93,7 @@ def empty(engine: sa.Engine) -> None:
     with transactions.write_transaction(engine) as tx:
         for table in TABLES:
             tx.execute(sa.text(f"DELETE FROM {table}"))
-        if not unit_registry.list_registry_units(tx):
+        if not unit_registry.list_unit_histories(tx):
             unit_registry.write_registry_units(tx, units())
 
 

@@ -10,6 +10,7 @@ from hub.store import transactions
 from hub.store.tables import OWN, unit, unit_alias
 from tests import databases
 
+TODAY = date(2026, 11, 28)
 AGENCY = Unit("G09", "Bộ Khoa học và Công nghệ", aliases=("000.00.00.G09",), mark=UnitMark.NATIONAL)
 HALL = Unit("H55", "Tỉnh Thái Nguyên")
 OFFICE = Unit("H55.01", "Văn phòng", "H55", aliases=("01", "000.01.H55"), successors=("H55",))
@@ -18,9 +19,9 @@ OFFICE = Unit("H55.01", "Văn phòng", "H55", aliases=("01", "000.01.H55"), succ
 def test_the_units_of_the_province_are_listed_without_the_agencies_of_the_nation(tx):
     unit_registry.write_registry_units(tx, [AGENCY, OFFICE, HALL])
     own = [HALL, Unit("H55.01", "Văn phòng", "H55", aliases=("000.01.H55", "01"), successors=("H55",))]
-    assert unit_registry.list_registry_units(tx) == own
-    assert unit_registry.list_registry_units(tx, outside=True) == [AGENCY, *own]
-    assert unit_registry.read_unit_names(tx) == {"H55": "Tỉnh Thái Nguyên", "H55.01": "Văn phòng"}
+    assert unit_registry.list_registry_units(tx, TODAY) == own
+    assert unit_registry.list_registry_units(tx, TODAY, outside=True) == [AGENCY, *own]
+    assert unit_registry.read_unit_names(tx, TODAY) == {"H55": "Tỉnh Thái Nguyên", "H55.01": "Văn phòng"}
     assert unit_registry.resolve_unit_code(tx, "000.00.00.G09", date(2026, 11, 28)) == "G09"
 
 

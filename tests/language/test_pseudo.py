@@ -140,7 +140,7 @@ def test_what_commands_say_over_a_hub_without_messages() -> None:
         r"(?:--to|\bpartners/[xy]\.toml): (?:certificates|policy\.timeout)?|--to\b",
         rf"(?:{re.escape(tempfile.gettempdir())}|https:/|\btinh)/[\w./:-]*|\b[a-z]+\.(?:zip|xlsx|db|json|jsonl|xml|toml)\b",
         r"error parsing asn1 value: .*",
-        r"\bcode, name, parent, since, until, aliases, successors, mark\b|\bcolumns: ",
+        r"\bcode, name, parent, since, until, aliases, successors, mark, level, kind, from\b|\bcolumns: ",
         r"\b(?:report-not-closed|not-well-formed): |\bURL\b|\breports\b|\bnope\b",
         r"\b(?:sotttt|vpub|vpcp|nobody|nonsense|qx(?:: x)?)\b",
         r"^Trục liên thông tỉnh \(mẫu\)|\bpartner-(?:paused|resumed)\b",

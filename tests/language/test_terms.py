@@ -23,6 +23,8 @@ from hub.domain.model import (
     ReportState,
     SignatureStanding,
     Unavailable,
+    UnitKind,
+    UnitLevel,
     UnitMark,
 )
 from hub.edxml import changes
@@ -128,6 +130,8 @@ def words() -> Iterator[tuple[str, str]]:
     yield from (("replay", word) for word in (replay_rules.STOPPED, replay_rules.CORRECTED))
     yield from (("link", word) for word in given("monitoring/link_rows.py", "state"))
     yield from (("mark", mark) for mark in UnitMark if mark)  # a usual unit has none
+    yield from (("unit-level", level) for level in UnitLevel if level)
+    yield from (("unit-kind", kind) for kind in UnitKind if kind)
     yield from (("reports", word) for word in (*ReportState, *EarlyStep))
     yield from (("check", name) for name in admin.CODES)
 

@@ -97,7 +97,7 @@ def test_an_upgrade_from_the_first_release_keeps_everything_and_ends_at_the_tabl
         assert (made.state, made.attempts, made.recipient) == (DeliveryState.WAITING, 1, "H55.01")
         (fact,) = facts.read_facts(tx)
         assert (fact.unit, fact.milestone, fact.message) == ("H55.13", "sent", accepted.id)
-        assert {unit.code: unit.aliases for unit in unit_registry.list_registry_units(tx)} == {
+        assert {unit.code: unit.aliases for unit in unit_registry.list_unit_histories(tx)} == {
             "H55": (),
             "H55.13": ("000.00.13.H55",),
         }

@@ -256,7 +256,7 @@ def _try_form(screen: Screen, file: Path, period: str, unit: str | None) -> bool
     ):
         code = unit or config.province
         if unit_registry.resolve_unit_code(tx, code, datetime.now(UTC).date()) not in {
-            each.code for each in unit_registry.list_registry_units(tx)
+            each.code for each in unit_registry.list_unit_histories(tx)
         }:
             raise CommandStop(t("there is no unit {unit}", unit=code), 4)
         try:

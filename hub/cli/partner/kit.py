@@ -73,6 +73,7 @@ def _gather(screen: Screen, code: str) -> "tuple[IntegrationFacts, Sequence[Step
     """Return what the developers of the partner *code* must know, and its first steps."""
     from hub.cli.journal import open_journal
     from hub.config import read_config
+    from hub.domain.local_time import find_local_day
     from hub.monitoring.integration.facts import gather_facts
     from hub.monitoring.integration.reading import read_integration
     from hub.store import transactions
@@ -82,7 +83,7 @@ def _gather(screen: Screen, code: str) -> "tuple[IntegrationFacts, Sequence[Step
     if partner is None:
         raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
-        units, steps = read_integration(tx, partner, config.upstream)
+        units, steps = read_integration(tx, partner, config.upstream, find_local_day(datetime.now(UTC)))
     return gather_facts(config, partner, units), steps
 
 

@@ -134,7 +134,7 @@ def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> No
                 t("{unit} has declared nothing for {form} {period}", unit=unit, form=form, period=period),
                 NOT_FOUND,
             ) from None
-        parents = {unit.parent for unit in unit_registry.list_registry_units(tx)}
+        parents = {unit.parent for unit in unit_registry.list_registry_units(tx, asked.period.last)}
     found = compared.found
     if screen.json:
         for fields in _objects(found):
@@ -187,7 +187,7 @@ def read_report_sources(tx: "Transaction", unit: str, period: str, form: str, fo
     from hub.workload import unit_report
 
     try:
-        asked = unit_report.resolve_report_sources(tx, unit, period, form, forms)
+        asked = unit_report.resolve_report_sources(tx, unit, period, form, forms, now=datetime.now(UTC))
     except (PeriodUnreadable, FormMissing) as error:
         raise click.UsageError(say(error.said)) from None
     if not asked.unit_is_known:

@@ -187,7 +187,7 @@ def _named(tx: "Transaction", unit: str, period: str, form: str, book: "Book") -
     except (PeriodUnreadable, FormMissing) as error:
         raise click.UsageError(say(error.said)) from None
     code = unit_registry.resolve_unit_code(tx, unit, span.last)
-    if code not in {each.code for each in unit_registry.list_registry_units(tx)}:
+    if code not in {each.code for each in unit_registry.list_unit_histories(tx)}:
         raise CommandStop(t("there is no unit {unit}", unit=unit), NOT_FOUND)
     return code, span.text
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,18 +38,32 @@ def manage_units() -> None:
     "lienthong units list --json | jq -r 'select(.partner == null).code'",
 )
 @_outside
+@click.option(
+    "--on",
+    type=click.DateTime(["%Y-%m-%d", "%d/%m/%Y"]),
+    help=t("As the units are on this day; default today."),
+)
+@click.option(
+    "--known",
+    type=click.DateTime(["%Y-%m-%d", "%d/%m/%Y"]),
+    help=t("As it was known at the end of this day; default now."),
+)
 @pass_screen
-def list_units(screen: Screen, outside: bool) -> None:
+def list_units(screen: Screen, outside: bool, on: datetime | None, known: datetime | None) -> None:
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.words import say_word
+    from hub.domain.local_time import HANOI, find_local_day
     from hub.journal import unit_registry
     from hub.language.sorting import make_code_sort_key
     from hub.store import transactions
     from hub.units.province import Province
 
     config = read_journal_config(screen)
+    day = find_local_day(datetime.now(UTC)) if on is None else on.date()
+    until = None if known is None else (known + timedelta(days=1)).replace(tzinfo=HANOI)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
-        found = unit_registry.list_registry_units(tx, outside=outside)
+        units = unit_registry.list_unit_histories(tx, outside=outside, known=until)
+    found = [unit.at(day) for unit in units]
     found.sort(key=lambda unit: make_code_sort_key(unit.code))
     routes = Province.of(config, found).routes
     rows = (
@@ -56,6 +71,8 @@ def list_units(screen: Screen, outside: bool) -> None:
             "code": unit.code,
             "name": unit.name,
             "parent": unit.parent,
+            "level": unit.level,
+            "kind": unit.kind,
             "since": unit.since,
             "until": unit.until,
             "aliases": list(unit.aliases),
@@ -72,10 +89,14 @@ def list_units(screen: Screen, outside: bool) -> None:
         "since": t("since"),
         "until": t("until"),
         "successors": t("successors"),
+        "level": t("level"),
+        "kind": t("kind"),
         "mark": t("mark"),
         "name": t("name"),
     }
-    screen.table(titles, rows if screen.json else ({**row, "mark": say_word("mark", row["mark"])} for row in rows))
+    words = {"level": "unit-level", "kind": "unit-kind", "mark": "mark"}
+    said = ({**row, **{name: say_word(scope, row[name]) for name, scope in words.items()}} for row in rows)
+    screen.table(titles, rows if screen.json else said)
 
 
 @command(
@@ -92,7 +113,7 @@ def export(screen: Screen, outside: bool, output: Path | None) -> None:
     from hub.store import transactions
 
     with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
-        found = unit_registry.list_registry_units(tx, outside=outside)
+        found = unit_registry.list_unit_histories(tx, outside=outside)
     _write(screen, found, output)
 
 
@@ -133,7 +154,7 @@ def _write(screen: Screen, found: "Sequence[Unit]", output: Path | None) -> None
     "import",
     t(
         "Import units from a CSV file (UTF-8) with the columns "
-        "code,name,parent,since,until,aliases,successors,mark.\n\nNew units are added at once. If the "
+        "code,name,parent,since,until,aliases,successors,mark,level,kind,from.\n\nNew units are added at once. If the "
         "file changes existing units, the plan is printed and only --yes runs it. Units that are not in "
         "the file stay as they are. If there is a mistake, nothing is imported. --national reads the "
         "national axis's list of agencies (CSV or JSON with id,pid,code,name)."

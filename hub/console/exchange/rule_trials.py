@@ -294,7 +294,7 @@ def _find_unit(tx: Transaction, user: User, unit: str, now: datetime) -> str:
     """Return the code of a unit that *user* sees. Raises `FieldUnfit`."""
     code = unit_registry.resolve_unit_code(tx, unit, find_local_day(now))
     seen = read_visible_units(tx, user)
-    if code not in {each.code for each in unit_registry.list_registry_units(tx)} or (
+    if code not in {each.code for each in unit_registry.list_unit_histories(tx)} or (
         seen is not None and code not in seen
     ):
         raise FieldUnfit(phrase("There is no unit {code}, or there are several.", code=unit))

@@ -1,6 +1,7 @@
 """Reads from the journal what the integration page of a partner says: its first steps, and the names of its units."""
 
 from collections.abc import Sequence
+from datetime import date
 
 from hub.config import Partner
 from hub.journal import unit_registry
@@ -9,9 +10,11 @@ from hub.store.transactions import Transaction
 
 
 def read_integration(
-    tx: Transaction, partner: Partner, upstream: str
+    tx: Transaction, partner: Partner, upstream: str, on: date
 ) -> tuple[Sequence[tuple[str, str]], Sequence[StepState]]:
-    """Return code and name of the units of *partner*, and its first steps. *upstream*: the code of the upstream partner."""
+    """Return code and name of the units of *partner*, and its first steps. *upstream*: the code of the upstream
+    partner. *on*: the day of the names.
+    """
     mine = set(partner.units)
-    units = [(each.code, each.name) for each in unit_registry.list_registry_units(tx) if each.code in mine]
+    units = [(each.code, each.name) for each in unit_registry.list_registry_units(tx, on) if each.code in mine]
     return units, read_first_steps(tx, partner, upstream)
