@@ -158,6 +158,7 @@ class ReportSources:
     period: Period
     members: tuple[str, ...]  #: the unit, then those below it
     names: Mapping[str, str]  #: of every unit of the province, by code
+    units: Mapping[str, Unit] = attrs.field(factory=dict, repr=False)  #: its members that the registry has, by code
     receiver: str = ""  #: the name of the unit to which this one reports; "" when the registry has none
     closed: Closing | None = None  #: the closing, when *period* is a closed month
     complete: bool = False  #: all of the period is closed: only a revision changes the report
@@ -299,7 +300,7 @@ class ReportSources:
         if self.before is not None:
             broken = checks.check_between_periods(self.form, _numbers(report), self.before)
             report = attrs.evolve(report, findings=(*report.findings, *broken))
-        report = attrs.evolve(report, sections=sections.sort_sections(report, self.names), due=self.due)
+        report = attrs.evolve(report, sections=sections.sort_sections(report, self.units), due=self.due)
         return table.divide_table(report, self.by, self.names_of_values) if self.form.divides_by else report
 
     def open_facts_behind(
@@ -374,7 +375,9 @@ def resolve_report_sources(
     names = {held.code: held.name for held in units}
     parent = next((held.parent for held in units if held.code == code), None)
     members = list_unit_family(units, code, day + timedelta(days=1)) if code in names else (code,)
-    family = _UnitFamily(members, names, names.get(parent or "", ""), has_above=parent in names)
+    held = {unit.code: unit for unit in units}
+    known = {code: held[code] for code in members if code in held}
+    family = _UnitFamily(members, names, known, names.get(parent or "", ""), has_above=parent in names)
     asked = _asked(tx, family, span, form, forms, closings=closings)
     due = world.due.get(asked.form.id) if world else book.due(asked.form, asked.period)
     return attrs.evolve(asked, due=due)
@@ -386,6 +389,7 @@ class _UnitFamily:
 
     members: tuple[str, ...]
     names: Mapping[str, str]
+    units: Mapping[str, Unit]  #: the members that the registry has, by code
     receiver: str
     has_above: bool  #: the reporting unit has one above it
 
@@ -415,6 +419,7 @@ def _asked(
         period=span,
         members=members,
         names=units.names,
+        units=units.units,
         receiver=units.receiver,
         closed=this,
         complete=complete,
@@ -451,6 +456,7 @@ def _derived(form: Form, period: Period, bases: Mapping[str, ReportSources]) -> 
         period=period,
         members=one.members,
         names=one.names,
+        units=one.units,
         receiver=one.receiver,
         complete=complete,
         revision=1 + sum(base.revision - 1 for base in bases.values()),

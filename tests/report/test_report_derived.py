@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.domain.model import Unit
 from hub.report.counting import checks, sections
 from hub.report.counting.counting import Cells, Report, assemble_report
 from hub.report.counting.deriving import Number, derive_numbers, derive_row_numbers, round_ratio
@@ -177,10 +178,14 @@ def test_a_check_between_periods_finds_what_does_not_go_on():
     assert found == [("B", 1, 0, ("a",)), ("C", 0, 2, ("a",))]
 
 
+def named(names: dict[str, str]) -> dict[str, Unit]:
+    return {code: Unit(code, name) for code, name in names.items()}
+
+
 def test_units_stand_in_the_section_with_the_longest_beginning_of_their_name():
     made = report(A=(1, 0), B=(2, 1), C=(0, 4), D=(5, 5), E=(1, 1))
     names = {"A": "Sở Y tế", "B": "sở Tư pháp", "C": "UBND xã Một", "D": "Văn phòng", "E": "Xãbên"}
-    found = sections.sort_sections(made, names)
+    found = sections.sort_sections(made, named(names))
     assert [(each.heading.vi, each.units) for each in found] == [
         ("Sở", ("A", "B")),
         ("Xã", ("C",)),
@@ -193,7 +198,7 @@ def test_units_stand_in_the_section_with_the_longest_beginning_of_their_name():
 def test_the_total_is_the_sum_of_the_sections_and_no_unit_is_in_two(cells):
     names = {"A": "Sở A", "B": "Xã B", "C": "UBND xã C", "D": "D", "E": "sở", "F": "Sở F"}
     made = report(**cells)
-    found = sections.sort_sections(made, names)
+    found = sections.sort_sections(made, named(names))
     assert sorted(unit for each in found for unit in each.units) == sorted(cells)
     for key in ("a", "b", "all"):
         assert sum(each.total.numbers[key] or 0 for each in found) == made.total.numbers[key]

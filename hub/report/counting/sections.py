@@ -1,23 +1,26 @@
-"""Groups the rows of a report in sections with subtotals. Knows the names of units. Counts no facts."""
+"""Groups the rows of a report in sections with subtotals, by level and kind of the units. Counts no facts."""
 
 from collections.abc import Mapping, Sequence
 
+from hub.domain.model import Unit
 from hub.report.counting import deriving
 from hub.report.counting.counting import COUNTING, Report, Row, Section
 from hub.report.form.form import ColumnKind, Form, Sorting
 
 
-def sort_sections(report: Report, names: Mapping[str, str]) -> tuple[Section, ...]:
+def sort_sections(report: Report, units: Mapping[str, Unit]) -> tuple[Section, ...]:
     """Return the sections of *report* in the order of its form. Sections without rows are left out; a form without
     sections has none.
 
-    A unit belongs to the section with the longest of the prefixes that its name begins with, ignoring case. A unit that
-    matches none belongs to the section without prefixes, or to no section.
+    A unit of which *units*, by code, says level or kind belongs to the first section that takes both. Any other unit
+    belongs to the section with the longest of the prefixes that its name begins with, ignoring case; so does every unit
+    if no section names a level or a kind. A unit that no section takes belongs to the one that takes the rest, or to
+    none.
     """
     form = report.form
     placed: dict[int, list[Row]] = {place: [] for place in range(len(form.sections))}
     for row in report.rows:
-        place = _place(form.sections, names.get(row.unit, row.unit))
+        place = _place(form.sections, units.get(row.unit) or Unit(row.unit, row.unit))
         if place is not None:
             placed[place].append(row)
     return tuple(
@@ -45,13 +48,19 @@ def sum_subtotal(form: Form, rows: Sequence[Row]) -> Row:
     )
 
 
-def _place(sections: Sequence[Sorting], name: str) -> int | None:
-    said, best, longest = name.casefold(), None, 0
+def _place(sections: Sequence[Sorting], unit: Unit) -> int | None:
+    rest = next((place for place, section in enumerate(sections) if section.takes_rest), None)
+    if (unit.level or unit.kind) and any(section.levels or section.kinds for section in sections):
+        return next((place for place, section in enumerate(sections) if _takes(section, unit)), rest)
+    said, best, longest = unit.name.casefold(), rest, 0
     for place, section in enumerate(sections):
         for start in section.starts:
             begun = start.casefold()
             if len(begun) > longest and (said == begun or said.startswith(f"{begun} ")):
                 best, longest = place, len(begun)
-        if not section.starts and not longest:
-            best = place
     return best
+
+
+def _takes(section: Sorting, unit: Unit) -> bool:
+    level, kind = section.levels, section.kinds
+    return bool(level or kind) and (not level or unit.level in level) and (not kind or unit.kind in kind)

@@ -230,12 +230,20 @@ class Check:
 
 @attrs.frozen
 class Sorting:
-    """Rows grouped under a heading: the units whose names begin with one of *starts*; with empty *starts*, all other
-    units.
+    """Rows grouped under a heading: the units of one of *levels* and of one of *kinds*; an empty list takes all. A unit of
+    which the registry says neither is taken if its name begins with one of *starts*. A section with three empty lists
+    takes all other units.
     """
 
     heading: Wording
     starts: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()  #: of `UnitLevel`
+    kinds: tuple[str, ...] = ()  #: of `UnitKind`
+
+    @property
+    def takes_rest(self) -> bool:
+        """Whether it takes the units that no other section takes."""
+        return not (self.starts or self.levels or self.kinds)
 
 
 #: The dimension of rows that stand for units. Any other dimension is an attribute of facts.

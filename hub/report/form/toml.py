@@ -17,6 +17,7 @@ from typing import TypeVar
 import attrs
 
 from hub.domain.errors import ConfigurationFault, Mistake
+from hub.domain.model import UnitKind, UnitLevel
 from hub.domain.sanitize import show_value
 from hub.language.phrases import phrase, verbatim
 from hub.report.form.form import (
@@ -461,17 +462,24 @@ def _manual(table: FormTable, columns: Sequence[Column], parameters: Mapping[str
 
 
 def _sections(table: FormTable, parameters: Mapping[str, int]) -> tuple[Sorting, ...]:
-    """Return the `[[section]]`s. Only the last one may be without `starts`."""
+    """Return the `[[section]]`s. Only the last one may be without `starts`, `level` and `kind`."""
     found: list[Sorting] = []
     entries = list(table.tables("section"))
     for place, entry in enumerate(entries, 1):
-        entry.only(("vi", "en", "starts"))
-        found.append(Sorting(_wording(entry, parameters, alone=False), entry.texts("starts")))
-        if not found[-1].starts and place < len(entries):
+        entry.only(("vi", "en", "starts", "level", "kind"))
+        levels, kinds = entry.texts("level"), entry.texts("kind")
+        for key, given, words in (("level", levels, UnitLevel), ("kind", kinds, UnitKind)):
+            for word in given:
+                if word not in {*filter(None, words)}:
+                    expected = phrase("one of {words}", words=", ".join(filter(None, words)))
+                    entry.wrong(key, phrase("{word} is not known", word=repr(word)), expected)
+        heading = _wording(entry, parameters, alone=False)
+        found.append(Sorting(heading, entry.texts("starts"), levels, kinds))
+        if found[-1].takes_rest and place < len(entries):
             entry.wrong(
                 "starts",
                 phrase("is empty or missing"),
-                phrase("the beginnings of the units' names; only the last section may have none"),
+                phrase("what the units of the section are; only the last section may take all others"),
             )
     return tuple(found)
 
