@@ -30,6 +30,8 @@ VERSIONS = {"1.1": SOAP11, "1.2": SOAP12}
 #: HTTP statuses under which a SOAP stack sends an envelope.
 _SOAP_STATUSES = {200, 202, 400, 500}
 _DENIED = {401, 403}
+#: The values of xs:boolean (XML Schema 1.0, 3.2.2), in lower case because .NET writes `True`.
+_YES, _NO = {"true", "1"}, {"false", "0"}
 _LIMITS = safe_xml.Limits(plain=frozenset())
 #: Parts of one answer: the envelope and one part for each attachment.
 _MOST_PARTS = 200
@@ -112,8 +114,8 @@ def build_bkav_call(
 def read_bkav_reply(reply: Reply, now: datetime) -> BkavReply | Failed | Unavailable:
     """Decode *reply*.
 
-    Returns Failed for a fault that blames the sender or a Report of failure. Returns Unavailable for any other fault
-    and for anything that is not SOAP.
+    Returns Failed for a fault that blames the sender or a Report of failure, whose IsSuccess is false. Returns
+    Unavailable for any other fault, for an IsSuccess that is neither true nor false, and for anything that is not SOAP.
     """
     wait = retry_after(reply.headers, reply.at or now)
     if reply.status in _DENIED:
@@ -129,10 +131,14 @@ def read_bkav_reply(reply: Reply, now: datetime) -> BkavReply | Failed | Unavail
         if fault is not None:
             return Failed(fault.text[:2000], (), reply.body) if fault.sender else Unavailable(fault.text[:500], wait)
     successes = heard.leaves("IsSuccess")
-    if successes and successes[0].lower() not in {"true", "1"}:
+    said = successes[0].lower() if successes else "true"
+    if said in _NO:
         errors = [(_leaf(each, "Code"), _leaf(each, "Description")) for each in heard.every("Error")]
         told = "; ".join(f"{code}: {text}" for code, text in errors)[:2000]
         return Failed(told or "IsSuccess=false, without a reason", tuple(code for code, _ in errors), reply.body)
+    if said not in _YES:
+        # neither yes nor no, such as an element that is empty: the service may have taken the document
+        return Unavailable(f"IsSuccess is neither true nor false: {successes[0][:100]!r}", wait)
     if reply.status not in {200, 202}:
         return Unavailable(f"HTTP {reply.status}, but no fault", wait)
     return heard
