@@ -31,6 +31,7 @@ from hub.domain.model import (
     Request,
     Unavailable,
 )
+from hub.edxml.recipient_naming import NamedPacket, RecipientNaming, find_told_recipients, name_recipients
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
 from hub.partner.list_polling import FetchedDocument, settle_open_list
@@ -48,6 +49,12 @@ SETTINGS = (
         expected=phrase("endings of error codes that mean: credentials not accepted"),
     ),
     Setting("known-codes", default="", expected=phrase("error codes that mean: already received")),
+    Setting("name-recipients", RecipientNaming.PACKET, "packet|no", phrase("packet or no")),
+    Setting(
+        "recipient-codes",
+        default="MessageHeader.To MessageHeaderToOrganId",
+        expected=phrase("endings of error codes that are about one of the recipients"),
+    ),
 )
 
 #: Octets of the largest answer: a document of 20 MB is 27 MB if its parts are in base64.
@@ -76,7 +83,8 @@ class Bkav:
         Only the packet's own DocumentId identifies a repetition to the service.
         """
         namespace, name = self.settings["namespace"], consignment.message.id
-        packet = parts.split_packet(consignment.content, namespace)
+        named = name_recipients(consignment, RecipientNaming(self.settings["name-recipients"]))
+        packet = parts.split_packet(named.content, namespace)
         header = [*packet.header, self._key(namespace)]
         if consignment.message.kind == PacketKind.STATUS:
             heard = yield from self._ask("UpdateTraces", now, self._operation("UpdateTraces"), header=header)
@@ -90,7 +98,7 @@ class Bkav:
             )
         if isinstance(heard, Unavailable):
             return heard
-        return self._failure(heard) if isinstance(heard, Failed) else _taken(heard)
+        return self._failure(heard, consignment) if isinstance(heard, Failed) else _taken(heard, named)
 
     def collect(self, cursor: str, now: datetime) -> Collection:
         """Fetch the pending documents of each organ, then the statuses of documents it sent.
@@ -230,11 +238,14 @@ class Bkav:
         ends = tuple(f".{each}" for each in self.settings["credentials-codes"].split())
         return any(f".{code}".endswith(ends) for code in failed.codes)
 
-    def _failure(self, failed: Failed) -> Outcome:
+    def _failure(self, failed: Failed, consignment: Consignment) -> Outcome:
         if self._unknown(failed):
             return Unavailable(failed.told, credentials=True)
         if failed.codes and set(failed.codes) <= set(self.settings["known-codes"].split()):
             return Accepted(failed.told)
+        ends = tuple(f".{each}" for each in self.settings["recipient-codes"].split())
+        if ends and failed.codes and all(f".{code}".endswith(ends) for code in failed.codes):
+            return Refused(failed.told, find_told_recipients([failed.told], consignment))
         return Refused(failed.told)
 
     def _trouble(self, heard: Failed | Unavailable) -> Unavailable:
@@ -248,11 +259,11 @@ def adapter(terms: Terms) -> Bkav:
     return Bkav(url=terms.url, settings=terms.settings, token=terms.secrets["token"], notes=terms.notes)
 
 
-def _taken(heard: BkavReply) -> Outcome:
+def _taken(heard: BkavReply, named: NamedPacket) -> Outcome:
     if not heard.leaves("IsSuccess"):
         return Unavailable("an answer without a Report")
     theirs = next(filter(None, heard.leaves("DocumentId")), "")
-    return Accepted(f"DocumentId {theirs}" if theirs else "")
+    return Accepted(named.tell(f"DocumentId {theirs}" if theirs else ""))
 
 
 def _media(written: str) -> str:

@@ -27,6 +27,7 @@ from hub.domain.model import (
     Request,
     Unavailable,
 )
+from hub.edxml.recipient_naming import RecipientNaming, find_told_recipients, name_recipients
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
 from hub.partner.list_polling import FetchedDocument, list_open_documents, settle_open_list
@@ -47,10 +48,22 @@ SETTINGS = (
     Setting("done", default="done", like=_WORD, expected=phrase("the status of documents that the hub accepted")),
     Setting("fail", default="fail", like=_WORD, expected=phrase("the status of documents that the hub refused")),
     Setting(
+        "name-recipients",
+        default=RecipientNaming.PACKET,
+        like="packet|unsigned|no",
+        expected=phrase("packet, unsigned or no"),
+    ),
+    Setting(
         "refused-codes",
         default="10 18 19 22 23",
         like=_CODES,
         expected=phrase("error codes that are final and not retried"),
+    ),
+    Setting(
+        "recipient-codes",
+        default="18 23",
+        like=_CODES,
+        expected=phrase("error codes that are about one of the recipients"),
     ),
     Setting(
         "credentials-codes",
@@ -103,13 +116,15 @@ class Lgsp:
         """
         name, is_status = consignment.message.id, consignment.message.kind == PacketKind.STATUS
         kind = self.settings["status-type" if is_status else "document-type"]
-        media, body = _form(name, consignment.content, {"messageType": kind})
+        packet = name_recipients(consignment, RecipientNaming(self.settings["name-recipients"]))
+        media, body = _form(name, packet.content, {"messageType": kind})
         answer = yield from self._ask("POST", "sendEdoc", now, body=body, media=media)
         if isinstance(answer, Unavailable):
             return answer
         if not answer.success:
-            return self.codes.outcome(answer, consignment.attempt)
-        return Accepted(f"docId {answer.document_id}" if answer.document_id else "")
+            about = find_told_recipients([answer.told], consignment)
+            return self.codes.outcome(answer, consignment.attempt, about)
+        return Accepted(packet.tell(f"docId {answer.document_id}" if answer.document_id else ""))
 
     def collect(self, cursor: str, now: datetime) -> Collection:
         """Fetch the documents that the list shows as open, and report back whether the hub accepted each.
@@ -221,6 +236,7 @@ def adapter(terms: Terms) -> Lgsp:
         password=terms.secrets.get("password", ""),
         codes=LgspCodes(
             refused=frozenset(settings["refused-codes"].split()),
+            recipient=frozenset(settings["recipient-codes"].split()),
             credentials=frozenset(settings["credentials-codes"].split()),
             limited=frozenset(settings["limited-codes"].split()),
             tries=int(settings["limited-tries"]),

@@ -41,12 +41,15 @@ class LgspCodes:
     """What error codes mean for a delivery. Codes that are not listed are temporary."""
 
     refused: AbstractSet[str]
+    recipient: AbstractSet[str]  #: about one of the recipients
     credentials: AbstractSet[str]
     limited: AbstractSet[str]  #: retried until `tries` attempts have been made
     tries: int
 
-    def outcome(self, answer: LgspAnswer, attempt: int) -> Refused | Unavailable:
-        """Return the outcome of a failure at the *attempt*-th attempt."""
+    def outcome(self, answer: LgspAnswer, attempt: int, about: tuple[str, ...] = ()) -> Refused | Unavailable:
+        """Return the outcome of a failure at the *attempt*-th attempt. *about*: the recipients that it names."""
+        if answer.code in self.recipient:
+            return Refused(_told(answer), about)
         if answer.code in self.refused or (answer.code in self.limited and attempt >= self.tries):
             return Refused(_told(answer))
         return self.trouble(answer)
@@ -57,7 +60,7 @@ class LgspCodes:
 
     def passing(self, answer: LgspAnswer) -> bool:
         """Tell whether a failure does not concern this document alone: every other document would meet it too."""
-        return answer.code not in self.refused | self.limited
+        return answer.code not in self.refused | self.recipient | self.limited
 
 
 def read_lgsp_reply(reply: Reply, now: datetime) -> LgspAnswer | Unavailable:

@@ -28,6 +28,7 @@ from hub.domain.model import (
     Request,
     Unavailable,
 )
+from hub.edxml.recipient_naming import RecipientNaming, find_told_recipients, name_recipients
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
 
@@ -36,7 +37,7 @@ SETTINGS = (
     Setting("system-id", like=_WORD, expected=phrase('our id at the axis, such as "00.53.W00"')),
     Setting("secret", secret=True),
     Setting("from", "sender", _WORD, phrase('"sender", "system" or the code of an agency')),
-    Setting("name-recipients", "no", _YES_OR_NO, phrase("yes or no")),
+    Setting("name-recipients", RecipientNaming.PACKET, "packet|header|no", phrase("packet, header or no")),
     Setting("service-type", "eDoc", _WORD),
     Setting("version", "3.0.201608", _WORD),
     Setting("hash-digits", "short", "short|full", phrase("short or full")),
@@ -48,6 +49,7 @@ SETTINGS = (
     Setting("codes-credentials", "15", _CODES, phrase("codes with a space between")),
     Setting("codes-again", "20", _CODES, phrase("codes with a space between")),
     Setting("codes-few", "21", _CODES, phrase("codes with a space between")),
+    Setting("codes-recipient", "18 23", _CODES, phrase("codes with a space between")),
     Setting("codes-duplicate", "", _CODES, phrase("codes with a space between")),
 )
 
@@ -67,26 +69,31 @@ class VxpAxis:
     settings: Mapping[str, str]  #: all settings, defaults included
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
-        """Send the packet unchanged.
+        """Send the packet so that it names only the recipients behind the axis.
 
-        A repetition has the same octets and the same `hash-file`; the axis has nothing else to recognise it by.
+        A signed packet is not changed; the header `to` names them instead. A repetition to the same recipients has the
+        same octets and the same `hash-file`; the axis has nothing else to recognise it by.
         """
-        content, message = consignment.content, consignment.message
+        how = RecipientNaming(self.settings["name-recipients"])
+        packet, message = name_recipients(consignment, how, keep_signed=True), consignment.message
+        content = packet.content
         fields = [
             ("from", self._from(message.sender)),
             ("servicetype", self.settings["service-type"]),
             ("messagetype", "status" if message.kind == PacketKind.STATUS else "edoc"),
             ("hash-file", signing.hash_vxp_file(content, self.settings["hash-digits"])),
         ]
-        if self.settings["name-recipients"] == "yes":
-            fields.append(("to", json.dumps(consignment.recipients, separators=(",", ":"))))
+        if packet.is_whole or how is RecipientNaming.HEADER:
+            fields.append(("to", json.dumps(consignment.written, separators=(",", ":"))))
         answer = yield from self._line(now).ask("sendEdoc", fields, content, "octet-stream")
         if isinstance(answer, Unavailable):
             return answer
         had_it = self._is(answer, "duplicate")
         if answer.good or had_it:
             named = f"docId {answer.doc_id}" if answer.doc_id else "no docId"
-            return Accepted(f"{named}, which it had already: {answer}" if had_it else named)
+            return Accepted(packet.tell(f"{named}, which it had already: {answer}" if had_it else named))
+        if self._is(answer, "recipient"):
+            return Refused(str(answer), find_told_recipients([answer.told], consignment))
         last_word = self._is(answer, "few") and consignment.attempt >= _FEW
         return Refused(str(answer)) if last_word else self._failed(answer)
 

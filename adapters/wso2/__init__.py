@@ -27,6 +27,7 @@ from hub.domain.model import (
     Request,
     Unavailable,
 )
+from hub.edxml.recipient_naming import RecipientNaming, find_told_recipients, name_recipients
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
 from hub.partner.list_polling import FetchedDocument, list_open_documents, settle_open_list
@@ -57,10 +58,22 @@ SETTINGS = (
     Setting("done", default="DONE", like=_WORD, expected=phrase("the status of documents that the hub accepted")),
     Setting("fail", default="FAIL", like=_WORD, expected=phrase("the status of documents that the hub refused")),
     Setting(
+        "name-recipients",
+        default=RecipientNaming.PACKET,
+        like="packet|unsigned|no",
+        expected=phrase("packet, unsigned or no"),
+    ),
+    Setting(
         "refused-codes",
         default="10 18 19 22 23",
         like=_CODES,
         expected=phrase("error codes that are final and not retried"),
+    ),
+    Setting(
+        "recipient-codes",
+        default="18 23",
+        like=_CODES,
+        expected=phrase("error codes that are about one of the recipients"),
     ),
     Setting(
         "credentials-codes",
@@ -97,7 +110,8 @@ class Wso2:
         """Send the packet in base64. Only the packet itself identifies a repetition."""
         is_status = consignment.message.kind == PacketKind.STATUS
         kind = self.settings["status-type" if is_status else "document-type"]
-        letters, fields = base64.b64encode(consignment.content).decode(), {"loaiVanBan": kind}
+        packet = name_recipients(consignment, RecipientNaming(self.settings["name-recipients"]))
+        letters, fields = base64.b64encode(packet.content).decode(), {"loaiVanBan": kind}
         name, place = self.settings["packet-name"], self.settings["packet-in"]
         query: Mapping[str, str] = {}
         if place == "text":
@@ -110,8 +124,8 @@ class Wso2:
         if isinstance(answer, Unavailable):
             return answer
         if not answer.success:
-            return self.codes.outcome(answer)
-        return Accepted(f"docId {answer.document_id}" if answer.document_id else "")
+            return self.codes.outcome(answer, find_told_recipients([answer.told], consignment))
+        return Accepted(packet.tell(f"docId {answer.document_id}" if answer.document_id else ""))
 
     def collect(self, cursor: str, now: datetime) -> Collection:
         """Fetch the documents that the list shows as open, and set the new status of each.
@@ -201,6 +215,7 @@ def adapter(terms: Terms) -> Wso2:
         unit_secret=terms.secrets["unit-secret"],
         codes=Wso2Codes(
             refused=frozenset(settings["refused-codes"].split()),
+            recipient=frozenset(settings["recipient-codes"].split()),
             credentials=frozenset(settings["credentials-codes"].split()),
         ),
         notes=terms.notes,

@@ -47,10 +47,13 @@ class Wso2Codes:
     """What error codes mean for a delivery. Codes that are not listed are temporary."""
 
     refused: AbstractSet[str]
+    recipient: AbstractSet[str]  #: about one of the recipients
     credentials: AbstractSet[str]
 
-    def outcome(self, answer: Wso2Answer) -> Refused | Unavailable:
-        """Return the outcome of a failure."""
+    def outcome(self, answer: Wso2Answer, about: tuple[str, ...] = ()) -> Refused | Unavailable:
+        """Return the outcome of a failure. *about*: the recipients that it names."""
+        if answer.code in self.recipient:
+            return Refused(_told(answer), about)
         return Refused(_told(answer)) if answer.code in self.refused else self.trouble(answer)
 
     def trouble(self, answer: Wso2Answer) -> Unavailable:

@@ -354,6 +354,7 @@ class DeliveryService(Service):
                 give_up=policy.give_up,
                 crashes=claim.crashes,
                 then=policy.after_give_up,
+                recipients=claim.recipients,
             )
             name = name_outcome(outcome)
             moved: list[tuple[Breaker, Breaker]] = []

@@ -4,6 +4,7 @@ Does not know the journal, the clock or partners. The tables are those of docs/e
 that is not in them does not exist.
 """
 
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -90,7 +91,8 @@ DELIVER = MappingProxyType(
         (DeliveryState.WAITING, DeliveryEvent.GIVE_UP): frozenset({DeliveryState.DEAD}),
         (DeliveryState.WAITING, DeliveryEvent.SUSPEND): frozenset({DeliveryState.SUSPENDED}),
         (DeliveryState.SENDING, DeliveryEvent.ACCEPTED): frozenset({DeliveryState.DELIVERED}),
-        (DeliveryState.SENDING, DeliveryEvent.REFUSED): frozenset({DeliveryState.DEAD}),
+        # it waits again if others were refused with it, and it is not known which of them was meant
+        (DeliveryState.SENDING, DeliveryEvent.REFUSED): frozenset({DeliveryState.WAITING, DeliveryState.DEAD}),
         (DeliveryState.SENDING, DeliveryEvent.UNAVAILABLE): frozenset(
             {DeliveryState.WAITING, DeliveryState.SUSPENDED, DeliveryState.DEAD}
         ),
@@ -224,6 +226,7 @@ class AttemptVerdict:
     crashes: int = 0  #: number of attempts in a row, this one included, in which the hub itself broke
     word: str | None = None  #: text of the partner's acceptance, such as its own id of the message
     pauses: bool = False  #: sending to the partner is paused, for this reason
+    apart: tuple[tuple[str, ...], ...] = ()  #: the recipients that are sent to in separate attempts from now on
 
 
 #: Characters that are kept of the text of a partner's acceptance.
@@ -239,16 +242,22 @@ def judge_outcome(
     give_up: timedelta,
     crashes: int = 0,
     then: AfterGiveUp = AfterGiveUp.DEAD,
+    recipients: Sequence[str] = (),
 ) -> AttemptVerdict:
     """Return the state of a delivery after *outcome*. The delivery has been waiting since *since*.
 
-    A business refusal is never tried again. Any other failure is tried again after *delay*, or later if the partner
+    A business refusal is never tried again, unless it concerns single ones of several *recipients*: then they are
+    divided, until each that is refused is refused by itself. Any other failure is tried again after *delay*, or later if the partner
     asked for it, until the delivery is older than *give_up*: *then* says what becomes of it. *crashes* is the number of
     attempts just before this one in which the hub broke.
     """
     match outcome:
         case Accepted(detail):
             return AttemptVerdict(DeliveryState.DELIVERED, word=detail[:_WORD] or None)
+        case Refused(detail, about) if about is not None and len(recipients) > 1:
+            return AttemptVerdict(
+                DeliveryState.WAITING, f"refused together: {detail}", now, apart=divide_recipients(recipients, about)
+            )
         case Refused(detail):
             return AttemptVerdict(DeliveryState.DEAD, f"refused: {detail}")
         case Unavailable(detail, ours=True) if crashes + 1 >= SET_ASIDE:
@@ -262,6 +271,20 @@ def judge_outcome(
         case Postponed(until, detail):
             return AttemptVerdict(DeliveryState.WAITING, detail, max(until, now), counts=False, crashes=crashes)
     assert_never(outcome)
+
+
+def divide_recipients(recipients: Sequence[str], about: Collection[str]) -> tuple[tuple[str, ...], ...]:
+    """Divide several *recipients* that were refused together. Return the groups, each smaller than *recipients*.
+
+    Those that the refusal is *about* go alone, and all others together. Where it names none of them, or all, the
+    recipients are halved. So n recipients of which k are refused take at most about 2k·log2(n) attempts more.
+    """
+    named = [each for each in recipients if each in about]
+    others = tuple(each for each in recipients if each not in about)
+    if named and others:
+        return (others, *((each,) for each in named))
+    half = (len(recipients) + 1) // 2
+    return tuple(recipients[:half]), tuple(recipients[half:])
 
 
 def judge_give_up(detail: str, then: AfterGiveUp) -> AttemptVerdict:

@@ -364,6 +364,13 @@ class Consignment:
     attempt: int
     #: a person sends it again to a recipient that had it: an adapter whose protocol can mark a repetition does so
     again: bool = False
+    #: the recipients as the packet's `To` elements write them, in the same order; empty: as in `recipients`
+    named: tuple[str, ...] = ()
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Return the recipients' codes as the packet writes them, in the order of `recipients`."""
+        return self.named or self.recipients
 
 
 @attrs.frozen
@@ -450,9 +457,15 @@ class Accepted:
 
 @attrs.frozen
 class Refused:
-    """The partner will never accept the message: a business refusal, not tried again."""
+    """The partner will never accept the message: a business refusal, not tried again.
+
+    With *about* it concerns single recipients. If the message was sent to several, they are divided, and only those
+    that are refused by themselves are dead.
+    """
 
     detail: str = attrs.field(converter=replace_unstorable)
+    #: the recipients that the refusal names; empty: it is about one of them, and names none; None: about the message
+    about: tuple[str, ...] | None = None
 
 
 @attrs.frozen

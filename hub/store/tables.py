@@ -156,6 +156,9 @@ delivery = sa.Table(
     # a person sent it again after it had been delivered
     sa.Column("again", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("cause", sa.String(16)),  # digest of the cause why it is dead; null: stopped, or not dead
+    sa.Column("named", sa.Text),  # the recipient's code as the packet writes it; null: as in `recipient`
+    # deliveries of a message that are sent together; null: with all others that have none
+    sa.Column("part", sa.Text),
     sa.UniqueConstraint("message", "recipient"),
 )
 

@@ -45,6 +45,8 @@ class Route:
     partner: str
     via: str
     state: DeliveryState
+    #: the recipient's code as the message writes it, where it is another one, such as an alias; else empty
+    named: str = attrs.field(default="", eq=False)
 
 
 @attrs.frozen
@@ -227,7 +229,7 @@ class Routes:
         post = self._partners.get(partner)
         if post is None or post.receive is Receive.NONE:
             raise Rejected(Problem("unit-without-system", code))
-        return Route(unit, partner, via, choose_first_state(post.receive))
+        return Route(unit, partner, via, choose_first_state(post.receive), "" if code == unit else code)
 
     def _route_heir(self, code: str, heir: str, on: date) -> Route:
         """Return the route to *heir*, which continues the work of the unit *code*. Raises Rejected, naming both."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import adapters
 from adapters.vxp import answers, signing
+from hub.demo.plan import packets
 from hub.domain.model import (
     Accepted,
     Answer,
@@ -157,10 +158,25 @@ def test_a_status_is_sent_as_a_status_and_a_recall_as_a_document():
     assert {kind: fields["messagetype"] for kind, fields in kinds.items()} == {"status": "status", "recall": "edoc"}
 
 
-def test_the_recipients_are_named_when_the_operator_says_so():
+def test_a_packet_names_the_recipients_behind_the_axis_unless_it_is_signed_and_the_call_names_them():
     assert "to" not in hold(axis().deliver(consignment(), NOW), good())[0][0][1]
-    told, _ = hold(axis(name_recipients="yes").deliver(consignment(), NOW), good())
+    told, _ = hold(axis(name_recipients="header").deliver(consignment(), NOW), good())
     assert told[0][1]["to"] == '["G22","G14"]'
+    signed = attrs.evolve(packets.SEEN, signature="dummy")
+    for variation, named in ((packets.SEEN, None), (signed, '["G22","G14"]')):
+        content = packets.write_document_packet(
+            "H55.13", ("G22", "G14", "H37.01"), number="1", notation="VB", subject="V/v", promulgated="2026/11/20",
+            variation=variation,
+        )  # fmt: skip
+        (request, fields), *_ = hold(axis().deliver(attrs.evolve(consignment(), content=content), NOW), good())[0]
+        assert fields.get("to") == named, request
+
+
+def test_an_unknown_receiver_is_a_refusal_of_that_recipient_and_any_other_code_of_the_message():
+    unknown = Reply(200, b'{"status":"FAIL","ErrorCode":"18","ErrorDesc":"receiver G14: none"}')
+    assert hold(axis().deliver(consignment(), NOW), unknown)[1] == Refused("18: receiver G14: none", ("G14",))
+    assert hold(axis().deliver(consignment(), NOW), bad("23"))[1] == Refused("23: không", ())
+    assert hold(axis().deliver(consignment(), NOW), bad("22"))[1] == Refused("22: không")
 
 
 def test_a_repetition_is_the_same_file_with_the_same_hash():

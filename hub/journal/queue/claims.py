@@ -55,6 +55,7 @@ class Claim:
     since: datetime  #: since when the oldest delivery waits
     holder: str  #: name of the node
     again: bool = False  #: a person sends it again to a recipient that had it
+    named: tuple[str, ...] = ()  #: the recipients as the packet writes them, in the same order
 
 
 @attrs.frozen(kw_only=True)
@@ -211,7 +212,8 @@ def _next_to_go(tx: Transaction, partner: str, now: datetime, most: int) -> dict
     rows: dict[str, Rows] = {name: [] for name in messages}
     for row in _TO_GO.read(tx, {"code": partner, "now": now, "messages": messages}):
         rows[row.message].append(row)
-    return {name: found for name, found in rows.items() if found}
+    # recipients that were divided after a refusal are sent to one part after another
+    return {name: [row for row in found if row.part == found[0].part] for name, found in rows.items() if found}
 
 
 def _taken(holder: str, now: datetime, message_id: str, rows: Rows) -> Claim:
@@ -227,6 +229,7 @@ def _taken(holder: str, now: datetime, message_id: str, rows: Rows) -> Claim:
         since=min(row.since for row in rows),
         holder=holder,
         again=any(row.again for row in rows),
+        named=tuple(row.named or row.recipient for row in rows),
     )
 
 
@@ -297,8 +300,10 @@ def settle_claim(
         _ = _KEEP.run(tx, said | {"which": claim.attempt})
     state = move_delivery(DeliveryState.SENDING, outcome, verdict.state)
     values = _after(verdict) | {"reason": verdict.reason, "changed_at": now, "state": state}
-    moved = _move(tuple(values), uncounted=not verdict.counts)
-    moved.run_many(tx, [{"which": row.id, **values} for row in rows])
+    parts = {name: f"{claim.attempt}.{number}" for number, group in enumerate(verdict.apart) for name in group}
+    moved = _move((*values, "part") if parts else tuple(values), uncounted=not verdict.counts)
+    changes = [{"which": row.id, **values} | ({"part": parts[row.recipient]} if parts else {}) for row in rows]
+    moved.run_many(tx, changes)
     events.append_events(tx, make_attempt_end(claim, outcome, verdict, now))
     if state in _MAY_BE_STOPPED:
         halt_deliveries(tx, rows, now, state)

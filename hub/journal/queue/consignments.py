@@ -28,6 +28,7 @@ def read_consignment(tx: Transaction, claim: Claim) -> Consignment:
         recipients=claim.recipients,
         attempt=claim.number,
         again=claim.again,
+        named=claim.named,
     )
 
 
@@ -43,6 +44,7 @@ def read_small_consignments(tx: Transaction, claims: Sequence[Claim]) -> list[Co
             recipients=claim.recipients,
             attempt=claim.number,
             again=claim.again,
+            named=claim.named,
         )
         if claim.message in found
         else None

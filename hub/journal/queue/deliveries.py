@@ -32,7 +32,7 @@ Rows = list[Row]
 #: Columns of a planned delivery.
 _PLANNED = (
     *("id", "message", "recipient", "via", "partner", "state", "attempts"),
-    *("due", "since", "changed_at", "urgency", "lane", "reason", "stopped"),
+    *("due", "since", "changed_at", "urgency", "lane", "reason", "stopped", "named"),
 )
 #: Insert of a waiting delivery, which is free if it is the head of its lane, and of any other one.
 _WAITS = HotStatement(sa.insert(table).values(free=lanes.IS_NEW), keys=_PLANNED)
@@ -47,7 +47,7 @@ _REVIVE = HotStatement(
     .where(table.c.id == sa.bindparam("which"), table.c.state == sa.bindparam("was"))
     .where(table.c.since == sa.bindparam("old", type_=Instant), table.c.stopped.is_(None)),
     keys=(
-        *("state", "again", "due", "since", "changed_at", "alarmed_at", "crashes", "reason", "cause"),
+        *("state", "again", "due", "since", "changed_at", "alarmed_at", "crashes", "reason", "cause", "part"),
         *("holder", "lease_until"),
     ),
 )
@@ -141,6 +141,7 @@ def plan_deliveries(
             "lane": lane,
             "reason": None,
             "stopped": None,
+            "named": route.named or None,
         }
         rows.append(row)
         body = {"recipient": route.recipient, "partner": route.partner} | timed
@@ -275,7 +276,7 @@ def revive_deliveries(
     name = "delivery-resumed" if what is DeliveryEvent.RESUME else "delivery-replayed"
     lanes.lock_all_lanes(tx, {(each.lane, each.recipient) for each, state in asked if state is DeliveryState.WAITING})
     fresh = {"due": now, "since": now, "changed_at": now, "alarmed_at": None, "crashes": 0, "reason": None}
-    fresh |= {"cause": None, "holder": None, "lease_until": None}
+    fresh |= {"cause": None, "part": None, "holder": None, "lease_until": None}
     moved: list[Delivery] = []
     places: dict[tuple[str, str], None] = {}
     told = []
