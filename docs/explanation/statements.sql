@@ -198,7 +198,8 @@ SELECT asked.number, delivery.id AS delivery, delivery.recipient, delivery.lane,
         SELECT 1 FROM attempt AS earlier
         WHERE earlier.message = delivery.message AND earlier.partner = delivery.partner
             AND earlier.exchange IS NOT NULL
-    ) AS tried
+    ) AS tried,
+    EXISTS (SELECT 1 FROM unit WHERE unit.code = delivery.recipient AND unit.until IS NOT NULL) AS ends
 FROM asked
 JOIN delivery ON delivery.id = asked.delivery AND delivery.state = 'sending' AND delivery.holder = asked.holder
 JOIN attempt ON attempt.id = asked.attempt AND attempt.ended_at IS NULL
@@ -449,7 +450,8 @@ SELECT asked.number, delivery.id AS delivery, delivery.recipient, delivery.lane,
         SELECT 1 FROM attempt AS earlier
         WHERE earlier.message = delivery.message AND earlier.partner = delivery.partner
             AND earlier.exchange IS NOT NULL
-    ) AS tried
+    ) AS tried,
+    EXISTS (SELECT 1 FROM unit WHERE unit.code = delivery.recipient AND unit.until IS NOT NULL) AS ends
 FROM asked
 JOIN delivery ON delivery.id = asked.delivery AND delivery.state = 'sending' AND delivery.holder = asked.holder
 JOIN attempt ON attempt.id = asked.attempt AND attempt.ended_at IS NULL

@@ -56,6 +56,7 @@ class DeliveryEvent(StrEnum):
     FETCH = "fetch"
     CONFIRM = "confirm"
     REPLAY = "replay"
+    HAND_OVER = "hand over"  #: its unit has ended, and another partner serves the unit that continues its work
 
 
 class ReportEvent(StrEnum):
@@ -90,6 +91,7 @@ DELIVER = MappingProxyType(
         (DeliveryState.WAITING, DeliveryEvent.STOP): frozenset({DeliveryState.DEAD}),
         (DeliveryState.WAITING, DeliveryEvent.GIVE_UP): frozenset({DeliveryState.DEAD}),
         (DeliveryState.WAITING, DeliveryEvent.SUSPEND): frozenset({DeliveryState.SUSPENDED}),
+        (DeliveryState.WAITING, DeliveryEvent.HAND_OVER): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
         (DeliveryState.SENDING, DeliveryEvent.ACCEPTED): frozenset({DeliveryState.DELIVERED}),
         # it waits again if others were refused with it, and it is not known which of them was meant
         (DeliveryState.SENDING, DeliveryEvent.REFUSED): frozenset({DeliveryState.WAITING, DeliveryState.DEAD}),
@@ -101,7 +103,9 @@ DELIVER = MappingProxyType(
         (DeliveryState.SENDING, DeliveryEvent.STOP): frozenset({DeliveryState.SENDING}),
         (DeliveryState.HELD, DeliveryEvent.FETCH): frozenset({DeliveryState.FETCHED}),
         (DeliveryState.HELD, DeliveryEvent.STOP): frozenset({DeliveryState.DEAD}),
+        (DeliveryState.HELD, DeliveryEvent.HAND_OVER): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
         (DeliveryState.FETCHED, DeliveryEvent.FETCH): frozenset({DeliveryState.FETCHED}),
+        (DeliveryState.FETCHED, DeliveryEvent.HAND_OVER): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
         (DeliveryState.FETCHED, DeliveryEvent.CONFIRM): frozenset({DeliveryState.DELIVERED}),
         (DeliveryState.DELIVERED, DeliveryEvent.CONFIRM): frozenset({DeliveryState.DELIVERED}),
         (DeliveryState.DELIVERED, DeliveryEvent.REPLAY): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),

@@ -13,16 +13,19 @@ import sqlalchemy as sa
 from hub.domain.model import Event, Unit, UnitChange, UnitMark, find_code_holder
 from hub.journal import events
 from hub.store import transactions
+from hub.store.hot_statements import HotStatement
 from hub.store.tables import OWN, succession, unit_alias, unit_successor, unit_version
 from hub.store.tables import unit as table
 from hub.store.transactions import Transaction
 from hub.units.deeds import Deed, Estate
+from hub.units.heirs import find_heir
 from hub.units.unit_changes import ChangedValue
 from hub.units.unit_index import UnitIndex
 
 _BATCH = 5000
 #: Changed values that the event of an import names. The versions of the units have all of them.
 _TOLD = 50
+_UNTIL = HotStatement(sa.select(table.c.until).where(table.c.code == sa.bindparam("of")))
 #: Stands between aliases. No alias has it.
 _BETWEEN = "\x1f"
 
@@ -60,6 +63,21 @@ def read_unit_index(tx: Transaction, on: date) -> UnitIndex:
     Aliases are resolved for that day.
     """
     return UnitIndex.of(_units(tx, outside=True), on, list_registry_deeds(tx))
+
+
+def find_registry_heir(tx: Transaction, code: str, on: date) -> str:
+    """Return the unit that continues the documents of the unit *code* on the day *on*, as `Routes.find_actor` does.
+
+    For what happens to a message long after it was judged. Takes one step of an index for a unit without an end.
+    """
+    row = _UNTIL.first(tx, {"of": code})
+    if row is None or row.until is None or on < row.until:
+        return code
+    following = sa.select(unit_successor.c.unit).union(sa.select(unit_successor.c.successor))
+    rows = tx.execute(sa.select(table).where(table.c.code.in_(following))).all()
+    successors = _collect(tx, sa.select(unit_successor.c.unit, unit_successor.c.successor))
+    units = [Unit(row.code, "", None, row.since, row.until, successors=successors.get(row.code, ())) for row in rows]
+    return find_heir(UnitIndex.of(units, on, list_registry_deeds(tx)), code, on) or code
 
 
 def list_registry_deeds(tx: Transaction) -> list[Deed]:

@@ -123,6 +123,7 @@ FIELDS: Mapping[str, Phrase] = {
     "urgency": phrase("urgency"),
     "user": phrase("account"),
     "was": phrase("state before"),
+    "was_partner": phrase("partner before"),
     "world": phrase("units and due days kept"),
 }
 #: The scope of the words (`hub.language.terms`) that a field contains.

@@ -173,6 +173,10 @@ TERMS: Mapping[str, Term] = {
     "event/delivery-delivered": Term(
         phrase("delivery: delivered"), phrase("The partner accepted the push, or confirmed what it fetched.")
     ),
+    "event/delivery-handed-over": Term(
+        phrase("handed over to another partner"),
+        phrase("The unit has ended; the partner of the unit that continues its work gets it."),
+    ),
     "event/delivery-dead": Term(
         phrase("delivery: dead"),
         phrase("Refused, waited too long, given up by a person, or stopped by a change: it is not sent any more."),

@@ -18,6 +18,7 @@ from twisted.application.service import Service
 
 from hub.config import Partner
 from hub.config.revocation_cache import RevocationAnswer
+from hub.delivery.hand_over import HandOver
 from hub.delivery.http_transport import Sender
 from hub.delivery.imap_idle import MailWatch
 from hub.delivery.mail_connection import MailConnector
@@ -212,6 +213,7 @@ def build_exchange(
     services = [
         DutyService(journal, work, live, reactor),
         AnswerExpiry(journal, reactor, now),
+        HandOver(live, journal, reactor, now),
         ReplayService(journal, live, reactor, now, check, frame.wake, work),
         revocation_fetcher,
         *([feed] if feed else []),

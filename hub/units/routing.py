@@ -8,6 +8,7 @@ the upstream partner too, unless a partner is configured with it or with an agen
 province or of a ministry.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import Self
@@ -122,6 +123,20 @@ class Routes:
         estate = self.list_estate(code, on)
         return tuple(dict.fromkeys((*estate, *find_heirs(self._index, code, on))))
 
+    def list_handed_over(self, on: date) -> dict[str, Route]:
+        """Return the units that have ended by the day *on* and have one heir for documents, each with the heir's route."""
+        found: dict[str, Route] = {}
+        for code in self._index.list_followed():
+            if self.has_ended(code, on):
+                with contextlib.suppress(Rejected):  # nobody receives for the heir: the old partner keeps what it has
+                    found[code] = self.route(code, on, answering=True)
+        return found
+
+    def is_late(self, code: str, on: date) -> bool:
+        """Tell whether *code* is a unit of the province that has ended, and its days of grace are over on the day *on*."""
+        held = self._unit(self.canonical(code))
+        return held is not None and held.until is not None and on >= held.until + self._grace
+
     def has_ended(self, code: str, on: date) -> bool:
         """Tell whether *code* is a unit of the province that has ended by the day *on*."""
         held = self._unit(self.canonical(code))
@@ -135,7 +150,7 @@ class Routes:
         held = self._unit(self.canonical(code))
         if held is None or held.until is None or not self.has_ended(code, on):
             return None
-        if on < held.until + self._grace and len(find_heirs(self._index, held.code, on)) < 2:
+        if not self.is_late(code, on) and len(find_heirs(self._index, held.code, on)) < 2:
             return None
         return self._inactive(code, held, on)
 
@@ -214,7 +229,7 @@ class Routes:
         if held is not None:
             if not held.active(on):
                 heir = find_heir(self._index, unit, on)
-                late = held.until is not None and on >= held.until + self._grace and not answering
+                late = self.is_late(unit, on) and not answering
                 if heir is None or heir == unit or late:
                     raise Rejected(self._inactive(code, held, on))
                 return self._route_heir(code, heir, on)

@@ -158,6 +158,10 @@ class UnitIndex:
         """Return the deeds by which others continue the work of the unit *code* after its end, one for each successor."""
         return self._deeds.get(code, ())
 
+    def list_followed(self) -> tuple[str, ...]:
+        """Return the units that name a successor, whether they have ended or not."""
+        return tuple(self._deeds)
+
     def forebears(self, code: str) -> tuple[str, ...]:
         """Return the units that name the unit *code* as their successor, by code; whether they have ended or not."""
         return self._forebears.get(code, ())

@@ -8,11 +8,13 @@ import pytest
 
 from hub.config import Config
 from hub.domain.errors import Rejected
+from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Packet, PacketKind, Receive, Unit
 from hub.intake.admission import authorise_call
-from hub.journal import events, facts, messages, search, statuses
+from hub.journal import events, facts, messages, search, statuses, unit_registry
 from hub.journal.decisions import RecordedMessage
-from hub.journal.queue import deliveries, pickup
+from hub.journal.queue import claims, deliveries, pickup, settlement_sets
+from hub.journal.queue.claims import AttemptExchange
 from hub.store.transactions import Transaction
 from hub.units.deeds import Deed
 from hub.units.province import Province
@@ -50,6 +52,7 @@ class MergedProvince:
 
     def __init__(self, tx: Transaction, units: tuple[Unit, ...] = UNITS, deeds: tuple[Deed, ...] = ()) -> None:
         self.tx, self.units, self.deeds, self.number = tx, units, deeds, 0
+        unit_registry.write_registry_units(tx, units)
 
     def routes(self, on: date) -> Routes:
         index = UnitIndex.of(self.units, on, self.deeds)
@@ -261,6 +264,73 @@ def test_after_them_it_may_not_send_and_hears_who_succeeds(merged: MergedProvinc
     for packet in (document("H55.41", "H55.13"), status("03", "H55.41", "H55.13"), recall("H55.41")):
         (problem,) = merged.take(packet, "xa-a", LATE).problems
         assert (problem.code, problem.detail) == ("unit-inactive", "H55.41 (… – 2026-12-01) → H55.43")
+
+
+# --- what is on its way -------------------------------------------------------------------------------------------------------
+
+
+def hand_over(merged: MergedProvince, on: date) -> int:
+    routes = merged.routes(on)
+    ways = routes.list_handed_over(on)
+    late = [unit for unit in ways if routes.is_late(unit, on)]
+    return deliveries.hand_over_deliveries(merged.tx, ways, late, datetime(on.year, on.month, on.day, 1, tzinfo=UTC))
+
+
+def test_what_waits_for_the_old_units_is_handed_over_to_the_system_of_the_successor(merged: MergedProvince) -> None:
+    sent = merged.take(document("H55.13", "H55.41", "H55.42", "H55.43"), "so", MERGER - timedelta(days=1))
+    assert [each.code for each in sent.problems] == ["unit-inactive"], "the new unit has not begun"
+    sent = merged.take(document("H55.13", "H55.41", "H55.42"), "so", BEFORE)
+    assert hand_over(merged, BEFORE) == 0
+    assert hand_over(merged, AFTER) == 2
+    assert merged.goes(sent.id) == dict.fromkeys(("H55.41", "H55.42"), ("phuong", DeliveryState.HELD))
+    (told, _) = merged.told(sent.id, "delivery-handed-over")
+    assert (told["successor"], told["partner"], told["was_partner"]) == ("H55.43", "phuong", "xa-a")
+    assert hand_over(merged, AFTER) == 0
+    unit, *also = merged.routes(AFTER).list_meant("H55.43", AFTER)
+    noon = datetime(AFTER.year, AFTER.month, AFTER.day, 12, tzinfo=UTC)
+    assert pickup.list_pending_messages(merged.tx, "phuong", unit, 10, noon, also=also) == [sent.id]
+    merged.deliver(sent.id, "phuong", AFTER)
+    assert merged.counted("received") == ["H55.43"], "one document for one unit"
+
+
+def test_what_waits_for_a_split_unit_stays_with_its_system(tx: Transaction) -> None:
+    split = MergedProvince(tx, SPLIT)
+    sent = split.take(document("H55.13", "H55.41"), "so", BEFORE).id
+    assert hand_over(split, AFTER) == 0
+    assert split.goes(sent) == {"H55.41": ("xa-a", DeliveryState.HELD)}
+
+
+def test_what_the_old_system_had_fetched_it_confirms_for_the_successor_until_the_days_of_grace_are_over(
+    merged: MergedProvince,
+) -> None:
+    at = datetime(BEFORE.year, BEFORE.month, BEFORE.day, 3, tzinfo=UTC)
+    first, second = (merged.take(document("H55.13", "H55.41", document_id=name), "so", BEFORE).id for name in "ab")
+    for sent in (first, second):
+        pickup.fetch_message(merged.tx, "xa-a", sent, at)
+    assert hand_over(merged, AFTER) == 0
+    pickup.confirm_receipt(merged.tx, "xa-a", first, "H55.41", at + timedelta(days=12))
+    assert merged.counted("received") == ["H55.43"]
+    assert hand_over(merged, LATE) == 1
+    assert merged.goes(second) == {"H55.41": ("phuong", DeliveryState.HELD)}
+
+
+def test_what_was_held_is_pushed_to_a_successor_that_is_pushed_to(merged: MergedProvince) -> None:
+    sent = merged.take(document("H55.13", "H55.41"), "so", BEFORE).id
+    pushed = [attrs.evolve(post, receive=Receive.PUSH) if post.code == "phuong" else post for post in POSTS]
+    routes = Routes.of(UnitIndex.of(UNITS, AFTER), pushed, province="H55", upstream="vpcp")
+    at = datetime(AFTER.year, AFTER.month, AFTER.day, 3, tzinfo=UTC)
+    assert deliveries.hand_over_deliveries(merged.tx, routes.list_handed_over(AFTER), (), at) == 1
+    (claim,) = claims.claim_deliveries(merged.tx, "phuong", at, limit=4, holder="node", lease=timedelta(seconds=60))
+    ended = settlement_sets.EndedAttempt(
+        claim, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), at, None
+    )
+    assert settlement_sets.settle_delivered_claims(merged.tx, [ended]) == [None], "it is settled alone"
+    assert claims.settle_claim(merged.tx, claim, ended.outcome, ended.verdict, ended.exchange, at)
+    assert merged.goes(sent) == {"H55.41": ("phuong", DeliveryState.DELIVERED)}
+    assert merged.counted("received") == ["H55.43"]
+
+
+# --- one unit for each result -------------------------------------------------------------------------------------------------
 
 
 def test_nothing_that_happens_after_the_deed_counts_under_a_unit_that_is_no_more(merged: MergedProvince) -> None:

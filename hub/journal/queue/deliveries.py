@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from hub.domain.failure_causes import find_cause
 from hub.domain.ids import choose_later_time, make_id
 from hub.domain.lifecycle import DELIVER, URGENCIES, DeliveryEvent, judge_give_up, move_delivery
+from hub.domain.local_time import find_local_day
 from hub.domain.model import DOCUMENTS, HUB, AfterGiveUp, Delivery, DeliveryState, Event, PacketKind
 from hub.edxml import changes
-from hub.journal import duties, events, facts
+from hub.journal import duties, events, facts, unit_registry
 from hub.journal.queue import lanes, partner_state
 from hub.services import list_services
 from hub.store import transactions
@@ -231,6 +232,8 @@ def record_delivery_end(
 
     A suspended delivery may still arrive, so it makes no fact.
 
+    What is delivered to a unit that has ended counts as received by the unit that continues its work.
+
     *again*: it had been delivered before, and a person sent it again. It makes no fact, because the first delivery has
     been counted: a repetition that fails is no failure of the document.
     """
@@ -251,7 +254,7 @@ def record_delivery_end(
     if row["kind"] == PacketKind.STATUS:
         return
     fact = (
-        facts.make_received_fact(row, recipient, now)
+        facts.make_received_fact(row, unit_registry.find_registry_heir(tx, recipient, find_local_day(now)), now)
         if state is DeliveryState.DELIVERED
         else facts.make_failure_fact(row, recipient, now)
     )
@@ -381,6 +384,42 @@ def expire_deliveries(
     lanes.free_next_in_lane(tx, [(row.lane, row.recipient) for row in rows])
     if rows and verdict.pauses:
         partner_state.pause_partner(tx, partner, reason=verdict.reason or "", by=HUB, now=now)
+    return len(rows)
+
+
+def hand_over_deliveries(
+    tx: Transaction, ways: Mapping[str, Route], late: Collection[str], now: datetime, limit: int = 200
+) -> int:
+    """Hand over to other partners up to *limit* deliveries that wait or are held. Return their number.
+
+    *ways*: for each unit that has ended, the route of what is addressed to it now: to the unit that continues its work,
+    whose partner shall have them. What was fetched stays with the partner that is to confirm it, except for *late* units,
+    whose days of grace are over. Deliveries that another transaction has locked are left to the next run.
+    """
+    if not ways:
+        return 0
+    units: dict[str, list[str]] = {}
+    for unit, way in ways.items():
+        units.setdefault(way.partner, []).append(unit)
+    elsewhere = [sa.and_(table.c.partner != partner, table.c.recipient.in_(codes)) for partner, codes in units.items()]
+    unfetched = table.c.state.in_((DeliveryState.WAITING, DeliveryState.HELD))
+    fetched = sa.and_(table.c.state == DeliveryState.FETCHED, table.c.recipient.in_(list(late)))
+    which = sa.and_(UNDELIVERED, sa.or_(unfetched, fetched), table.c.stopped.is_(None), sa.or_(*elsewhere))
+    ids = list(tx.scalars(sa.select(table.c.id).where(which).order_by(table.c.id).limit(limit)))
+    rows = lock_deliveries(tx, sa.and_(table.c.id.in_(ids), which), waits=False) if ids else []
+    told = []
+    for row in rows:
+        way = ways[row.recipient]
+        state = move_delivery(DeliveryState(row.state), DeliveryEvent.HAND_OVER, way.state)
+        moved = {"partner": way.partner, "via": way.via, "state": state, "free": False, "attempts": 0, "crashes": 0}
+        moved |= {"since": max(row.due, now), "changed_at": now, "alarmed_at": None, "reason": None, "cause": None}
+        tx.execute(_ONE, {"which": row.id, **moved})
+        body = {"recipient": row.recipient, "successor": way.recipient, "partner": way.partner}
+        told.append(Event("delivery-handed-over", now, row.message, row.id, body | {"was_partner": row.partner}))
+    if rows:
+        lanes.correct_lane_heads(tx, {(row.lane, row.recipient): None for row in rows})
+        events.append_events(tx, *told)
+        transactions.notify_nodes(tx)
     return len(rows)
 
 

@@ -38,7 +38,8 @@ SELECT asked.number, delivery.id AS delivery, delivery.recipient, delivery.lane,
         SELECT 1 FROM attempt AS earlier
         WHERE earlier.message = delivery.message AND earlier.partner = delivery.partner
             AND earlier.exchange IS NOT NULL
-    ) AS tried
+    ) AS tried,
+    EXISTS (SELECT 1 FROM unit WHERE unit.code = delivery.recipient AND unit.until IS NOT NULL) AS ends
 FROM asked
 JOIN delivery ON delivery.id = asked.delivery AND delivery.state = 'sending' AND delivery.holder = asked.holder
 JOIN attempt ON attempt.id = asked.attempt AND attempt.ended_at IS NULL
@@ -73,7 +74,7 @@ _FACTS = SetInsert(fact, skips=True)
 _COLUMNS = (
     *("number", "delivery", "recipient", "lane", "more"),
     *("id", "service", "kind", "sender", "document_id", "sha256"),
-    *("received_at", "document_type", "paper", "signature", "due", "outside", "tried"),
+    *("received_at", "document_type", "paper", "signature", "due", "outside", "tried", "ends"),
 )
 
 
@@ -154,7 +155,10 @@ def _choose(tx: Transaction, ended: Sequence[EndedAttempt]) -> list[int]:
 
 
 def _read_held(tx: Transaction, ended: Mapping[int, EndedAttempt]) -> dict[int, list[dict[str, Any]]]:
-    """Return the locked rows of each attempt whose deliveries are all held, and all of documents."""
+    """Return the locked rows of each attempt whose deliveries are all held, and all of documents.
+
+    None of a unit with an end: what it receives may count to another one.
+    """
     asked = [
         (number, each.claim.attempt, name, each.claim.holder)
         for number, each in ended.items()
@@ -163,13 +167,15 @@ def _read_held(tx: Transaction, ended: Mapping[int, EndedAttempt]) -> dict[int, 
     found: dict[int, list[dict[str, Any]]] = {}
     for cells in _HELD.read(tx, asked):
         row = dict(zip(_COLUMNS, cells, strict=True))
-        row |= {name: bool(row[name]) for name in ("more", "paper", "outside")}
+        row |= {name: bool(row[name]) for name in ("more", "paper", "outside", "ends")}
         row["due"] = row["due"] and date.fromisoformat(row["due"])
         found.setdefault(row["number"], []).append(row)
     return {
         number: rows
         for number, rows in found.items()
-        if len(rows) == len(ended[number].claim.deliveries) and rows[0]["service"] == DOCUMENTS
+        if len(rows) == len(ended[number].claim.deliveries)
+        and rows[0]["service"] == DOCUMENTS
+        and not any(row["ends"] for row in rows)
     }
 
 

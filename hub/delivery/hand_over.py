@@ -1,0 +1,58 @@
+"""Hands over what is on its way to units that have ended, where another partner serves the unit that continues their work.
+
+Decides when to look; `hub.journal.queue.deliveries` moves. Looks at the start and then every few minutes, so that it
+follows a new day, a reload of the registry, and a replay alike. Every node does it: a delivery that one moves is not
+found by another.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import attrs
+import structlog
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+
+from hub.domain.local_time import find_local_day
+from hub.journal.queue import deliveries
+from hub.runtime.periodic import PeriodicService
+from hub.store.group_commit import Journal
+from hub.units.live import Live
+
+log = structlog.get_logger()
+
+#: Seconds between two looks.
+EVERY = 300.0
+#: Deliveries moved in one transaction.
+BATCH = 200
+
+
+@attrs.define(eq=False)
+class HandOver(PeriodicService):
+    """Periodically hands over the deliveries of units that have ended to the partners of their heirs."""
+
+    every = EVERY
+
+    _live: Live  #: the units and partners in force
+    _journal: Journal  #: reads and moves deliveries
+    _clock: IReactorTime  #: the reactor, which times the looks
+    _now: Callable[[], datetime]  #: returns the current time in UTC
+
+    async def run_once(self) -> None:
+        """Hand over everything, in batches."""
+        now, routes = self._now(), self._live.province.routes
+        ways = routes.list_handed_over(find_local_day(now))
+        late = [unit for unit in ways if routes.is_late(unit, find_local_day(now))]
+        total = 0
+        try:
+            while ways and not self.stopping:
+                moved = await self._journal.write(deliveries.hand_over_deliveries, ways, late, now, BATCH)
+                total += moved
+                if moved < BATCH:
+                    break
+        except CancelledError:
+            raise
+        except Exception:
+            log.exception("deliveries-not-handed-over")  # the next run tries again
+        if total:
+            log.info("deliveries-handed-over", count=total)
