@@ -230,7 +230,7 @@ class Routes:
             if not held.active(on):
                 heir = find_heir(self._index, unit, on)
                 late = self.is_late(unit, on) and not answering
-                if heir is None or heir == unit or late:
+                if heir is None or heir == unit or self.canonical(heir) != heir or late:
                     raise Rejected(self._inactive(code, held, on))
                 return self._route_heir(code, heir, on)
             found = self._receiver(unit)

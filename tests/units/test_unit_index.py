@@ -95,7 +95,8 @@ class Plainly:
             until, heirs = self.units[code].until, self.heirs(code, on, frozenset())
             if until is None or not until <= on < until + timedelta(days=90) or len(heirs) != 1 or heirs == {code}:
                 return "unit-inactive"
-            return self.route(heirs.pop(), on)
+            (heir,) = heirs
+            return "unit-inactive" if self.canonical(heir) != heir else self.route(heir, on)
         elif found := self.receiver(code):
             partner, via = found
         else:
