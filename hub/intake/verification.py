@@ -96,7 +96,7 @@ def open_call(
             raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
     if manner.carriage is Carriage.SWA:
         attachments.attach_parts(child, contract.binary, unpacked.attached, believed.attached, unpacked.loads)
-    values = contract.validate(child, unpacked.loads)
+    values = contract.validate(child, unpacked.loads, unpacked.document)
     if small is not None:  # it is in memory already, and what a known form says is compared with it
         values = [each.read() if isinstance(each, Octets) else each for each in values]
     call = read(child, values)

@@ -61,6 +61,7 @@ class Unpacked:
     """A body as one tree. The parts that its Body references only by URI are separate."""
 
     root: etree._Element
+    document: Octets  #: the envelope as it was sent
     loads: Loads
     attached: Mapping[str, MimePart]  #: by content id; only for SOAP with Attachments
     action: str | None = None  #: the action in the header of the envelope's part
@@ -134,14 +135,14 @@ def unpack_body(body: Octets, how: Manner, names: frozenset[str], drawer: Drawer
     """
     if how.related is None:
         root, loads = streamed_xml.parse_streamed_xml(body, names, drawer)
-        return Unpacked(root, loads, {})
+        return Unpacked(root, body, loads, {})
     first, parts = mime.split_mime_body(body, how.related, drawer)
     action = _judge_first(first, how)
     root, loads = streamed_xml.parse_streamed_xml(first.octets, names, drawer)
     if how.carriage is Carriage.SWA:
-        return Unpacked(root, loads, parts, action)
+        return Unpacked(root, first.octets, loads, parts, action)
     _include(root, parts, names, loads)
-    return Unpacked(root, loads, {}, action)
+    return Unpacked(root, first.octets, loads, {}, action)
 
 
 def keep_refused_body(body: Octets, how: Manner, drawer: Drawer) -> Octets:

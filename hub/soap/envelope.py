@@ -15,7 +15,7 @@ from hub.domain.model import Problem
 from hub.domain.sanitize import replace_unwritable
 from hub.formats import xsd_types
 from hub.language.languages import Language
-from hub.language.phrases import Phrase, phrase
+from hub.language.phrases import Phrase, phrase, phrases
 
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
@@ -45,6 +45,8 @@ _NOBODY = {
 }
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _INSTRUCTIONS = etree.XPath("//processing-instruction()")
+#: The most problems that a fault lists; the journal has all.
+_LISTED = 20
 
 #: SOAP 1.1, 4.4.1 and SOAP 1.2, 5.4.6: two of the hub's error codes have their own fault code.
 _FAULTCODES = {"soap-version": "VersionMismatch", "not-must-understand": "MustUnderstand"}
@@ -154,7 +156,8 @@ def write_fault(
 
     The reason of SOAP 1.2 has one Text in each language (part 1, 5.4.2); the faultstring of SOAP 1.1 has all in one.
     The detail is the typed `FaultDetail` of the service *namespace*. *server*: the hub's fault, and the caller may send
-    the same again; otherwise the caller's fault. *problems* is not empty. Its first one names the fault.
+    the same again; otherwise the caller's fault. *problems* is not empty. Its first one names the fault; of many, the
+    detail lists the first `_LISTED`.
     """
     first = problems[0]
     said = replace_unwritable(describe_problem(first))
@@ -179,7 +182,15 @@ def write_fault(
     fields = {"Code": first.code, "Description": said, "Tracking": tracking}
     typed = build_element(namespace, "FaultDetail", fields)
     if len(problems) > 1:
-        typed.append(build_error_list(namespace, problems))
+        listed = list(problems[:_LISTED])
+        if len(problems) > _LISTED:
+            more = phrases(
+                "{count} more is in the hub's journal, under the tracking id",
+                "{count} more are in the hub's journal, under the tracking id",
+                count=len(problems) - _LISTED,
+            )
+            listed.append(Problem(problems[_LISTED].code, more))
+        typed.append(build_error_list(namespace, listed))
     etree.SubElement(element, detail).append(typed)
     return write_unsigned_envelope(element, soap)
 

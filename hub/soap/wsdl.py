@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from copy import copy, deepcopy
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 from lxml import etree
@@ -17,18 +17,21 @@ from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import streamed_xml, xsd_types
 from hub.formats import xsd_schemas as xsd
+from hub.formats.element_places import find_element_places
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Loads
 from hub.language.phrases import Phrase, phrase
+
+if TYPE_CHECKING:
+    from hub.formats.xsd_mistakes import XsdMistake
 
 _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
 _SOAPS = ("{http://schemas.xmlsoap.org/wsdl/soap/}", "{http://schemas.xmlsoap.org/wsdl/soap12/}")
 _XSD = "{http://www.w3.org/2001/XMLSchema}"
 _BINARY = "xsd:base64Binary"
 
-#: Maximum places of one call that a refusal names, and maximum mistakes searched for them: each costs a walk through
-#: the tree.
-_PLACES, _MISTAKES = 5, 200
+#: Maximum errors of libxml2 that are repeated: each costs a walk through the tree.
+_MISTAKES = 5
 #: Maximum letters of base64 values that libxml2 validates as fast as they are replaced by short ones.
 _SHORT = 8192
 #: Maximum children of one element. For each child that breaks the schema, libxml2 counts all children before it.
@@ -75,13 +78,16 @@ class Contract:
         """Return the Clark names of the elements of type `xs:base64Binary`."""
         return self._binary
 
-    def validate(self, child: etree._Element, loads: Loads = streamed_xml.NONE) -> list[bytes | Octets]:
+    def validate(
+        self, child: etree._Element, loads: Loads = streamed_xml.NONE, document: Octets | None = None
+    ) -> list[bytes | Octets]:
         """Validate the Body's *child* by the schema.
 
         Return the octets of its `xs:base64Binary` values, in document order. The value of a text in *loads*, which was
         left out of the tree, is returned as `Octets`.
 
-        Raises CallRefused `contract-broken`, each detail `line N, PATH: REASON`. Base64 is decoded here, and the schema
+        Raises CallRefused `contract-broken` with every mistake, each detail `line N, column N, PATH (LABEL): REASON`.
+        The column is that in *document*, from which the tree of *child* was parsed; without it there is none. Base64 is decoded here, and the schema
         validates short values in its place, because libxml2 would take two thirds of the total time of a large packet.
         A *child* that does not conform is validated again as a copy, in which all prefixes in scope are declared: so
         `xsi:type` may name a type by a prefix of the envelope.
@@ -95,10 +101,10 @@ class Contract:
                     )
                 )
         values = list(child.iter(*self._binary)) if self._binary else []
-        self._require_valid(child, values)
+        self._require_valid(child, values, document)
         return [_decoded(element, child, loads) for element in values]
 
-    def _require_valid(self, child: etree._Element, values: Sequence[etree._Element]) -> None:
+    def _require_valid(self, child: etree._Element, values: Sequence[etree._Element], document: Octets | None) -> None:
         schema = xsd.compile_schema(self._schema)
         if sum(len(each.text or "") for each in values) <= _SHORT and schema.validate(child):
             return
@@ -109,7 +115,7 @@ class Contract:
         for inside in (each for element in stand_in.iter(*self._binary) for each in element) if values else ():
             inside.tail = None  # text between the children of a value is part of it
         if not schema.validate(stand_in):
-            raise CallRefused(*_problems(schema, stand_in, child))
+            raise CallRefused(*_find_problems(self._schema, schema, stand_in, child, document))
 
     def wsdl(self, address: str, schemas: str | None = None) -> bytes:
         """Return the WSDL for the service at *address*, with that `soap:address` and imports as `ADDRESS?xsd=NAME`.
@@ -237,19 +243,56 @@ def _copy(element: etree._Element) -> etree._Element:
     return copied
 
 
-def _problems(schema: etree.XMLSchema, stand_in: etree._Element, child: etree._Element) -> Sequence[Problem]:
+def _find_problems(
+    path: Path, schema: etree.XMLSchema, stand_in: etree._Element, child: etree._Element, document: Octets | None
+) -> Sequence[Problem]:
+    """Return why *schema* of the file *path* has refused *stand_in*, the copy of *child*: every mistake with its place."""
+    from hub.formats.xsd_mistakes import explain_refusal  # 24 MB that a hub needs at its first refusal
+
+    explained = explain_refusal(path, stand_in, schema)
+    if not explained.mistakes:
+        return _repeat_errors(schema, stand_in, child)
+    sent = [_find_original(mistake.place, child) for mistake in explained.mistakes]
+    places = {} if document is None else find_element_places(document, sent)
+    problems = [
+        Problem("contract-broken", _describe(mistake, element, places.get(element)))
+        for mistake, element in zip(explained.mistakes, sent, strict=True)
+    ]
+    if not explained.whole:
+        problems.append(Problem("contract-broken", phrase("not all was examined: correct these, and send again")))
+    return problems
+
+
+def _describe(mistake: "XsdMistake", sent: etree._Element, place: tuple[int, int] | None) -> Phrase:
+    if place is None:
+        said = phrase("line {line}, {path}", line=sent.sourceline, path=mistake.path)
+    else:
+        said = phrase("line {line}, column {column}, {path}", line=place[0], column=place[1], path=mistake.path)
+    if mistake.label:
+        said = phrase("{place} ({label})", place=said, label=mistake.label)
+    return phrase("{place}: {reason}", place=said, reason=mistake.reason)
+
+
+def _find_original(copied: etree._Element, child: etree._Element) -> etree._Element:
+    """Return the element of *child* of which *copied* is the copy."""
+    steps = []
+    while (parent := copied.getparent()) is not None:
+        steps.append(parent.index(copied))
+        copied = parent
+    for number in reversed(steps):
+        child = child[number]
+    return child
+
+
+def _repeat_errors(schema: etree.XMLSchema, stand_in: etree._Element, child: etree._Element) -> Sequence[Problem]:
+    """Return the errors of libxml2 in its own words, one for each place."""
     namespace = f"{{{etree.QName(stand_in).namespace}}}"
     found: dict[Phrase, Problem] = {}
     for error in islice(cast("Any", schema.error_log), _MISTAKES):
         place = _place(error.path or "", stand_in, child)
-        found.setdefault(
-            place,
-            Problem(
-                "contract-broken",
-                phrase("{place}: {reason}", place=place, reason=error.message.replace(namespace, "")[:300]),
-            ),
-        )
-    return tuple(found.values())[:_PLACES] or (Problem("contract-broken", _shown(child.tag)),)
+        detail = phrase("{place}: {reason}", place=place, reason=error.message.replace(namespace, "")[:300])
+        found.setdefault(place, Problem("contract-broken", detail))
+    return tuple(found.values()) or (Problem("contract-broken", _shown(child.tag)),)
 
 
 def _place(path: str, stand_in: etree._Element, child: etree._Element) -> Phrase:
@@ -258,15 +301,8 @@ def _place(path: str, stand_in: etree._Element, child: etree._Element) -> Phrase
         found = stand_in.getroottree().xpath(path, namespaces={p: uri for p, uri in stand_in.nsmap.items() if p})
     except etree.XPathError:
         found = []
-    steps = []
-    if isinstance(found, list) and found and etree.iselement(found[0]):
-        step = found[0]
-        while (parent := step.getparent()) is not None:
-            steps.append(parent.index(step))
-            step = parent
-    sent = child
-    for number in reversed(steps):
-        sent = sent[number]
+    flawed = found[0] if isinstance(found, list) and found else None
+    sent = _find_original(flawed, child) if etree.iselement(flawed) else child
     return phrase("line {line}, {path}", line=sent.sourceline, path=_path(sent, child))
 
 
@@ -275,7 +311,7 @@ def _path(element: etree._Element, top: etree._Element) -> str:
     while element is not top and (parent := element.getparent()) is not None:
         element = parent
         names.append(etree.QName(element).localname)
-    return "/".join(reversed(names))
+    return "/".join(["", *reversed(names)])
 
 
 def _decoded(element: etree._Element, top: etree._Element, loads: Loads) -> bytes | Octets:

@@ -1,6 +1,7 @@
 """The published contract: what a stock client reads from it, and what a call that breaks it is told."""
 
 import hashlib
+import re
 import time
 import tomllib
 from base64 import b64encode, encodebytes
@@ -323,20 +324,20 @@ def test_each_broken_place_is_named_by_line_and_path(documents):
         documents, '<d:SendDocument xmlns:d="{ns}">\n<d:MessageId/>\n<d:Packet x="1">QQ==</d:Packet>\n</d:SendDocument>'
     )
     assert [code for code, _ in told] == ["contract-broken"] * 2
-    assert told[0][1].startswith("line 2, SendDocument/MessageId: ")
-    assert told[1][1].startswith("line 3, SendDocument/Packet: ")
+    assert told[0][1].startswith("line 2, /SendDocument/MessageId (Mã do bên gửi đặt): ")
+    assert told[1][1].startswith("line 3, /SendDocument/Packet/@x (Gói tin edXML, nguyên từng byte): ")
     assert NS not in told[0][1]
 
 
 @pytest.mark.parametrize(
     ("xml", "place"),
     [
-        ('<SendDocument xmlns="{ns}"/>', "SendDocument: "),
+        ('<SendDocument xmlns="{ns}"/>', "SendDocument/Packet: "),
         ('<SendDocument xmlns="{ns}"><Packet>QQ==</Packet><MessageId>m</MessageId></SendDocument>', "/MessageId: "),
         ('<SendDocument xmlns="{ns}"><Packet>QQ==</Packet>text</SendDocument>', "SendDocument: "),
         ('<SendDocument xmlns="{ns}"><Packet><x xmlns=""/>QQ==</Packet></SendDocument>', "SendDocument/Packet: "),
         ('<SendDocument xmlns="{ns}"><Packet><Packet>QQ==</Packet></Packet></SendDocument>', "/Packet"),
-        ('<SendDocument xmlns="{ns}"><Packet>QQ==</Packet><Packet>QQ==</Packet></SendDocument>', "/Packet: "),
+        ('<SendDocument xmlns="{ns}"><Packet>QQ==</Packet><Packet>QQ==</Packet></SendDocument>', "/Packet[2]: "),
         ('<GetTraces xmlns="{ns}"><OrganId>a</OrganId><Since>hôm nay</Since></GetTraces>', "GetTraces/Since: "),
         (
             '<GetPendingDocumentIds xmlns="{ns}"><OrganId>a</OrganId><Limit>0</Limit></GetPendingDocumentIds>',
@@ -351,7 +352,21 @@ def test_each_broken_place_is_named_by_line_and_path(documents):
     ],
 )
 def test_a_call_that_breaks_the_schema_is_refused_with_its_place(documents, xml, place):
-    assert any(code == "contract-broken" and place in detail for code, detail in refusal(documents, xml))
+    assert any(code == "contract-broken" and place in unlabelled(detail) for code, detail in refusal(documents, xml))
+
+
+def test_a_fault_lists_twenty_mistakes_and_says_how_many_more_the_journal_has(documents):
+    problems = [Problem("contract-broken", str(number)) for number in range(200)]
+    fault = etree.fromstring(envelope.write_fault(NS, problems, server=False, tracking="t"))
+    listed = envelope.read_error_list(next(fault.iter(f"{{{NS}}}ErrorList")))
+    assert len(listed) == 21
+    assert "180 more are in the hub's journal" in str(listed[-1].detail)
+    assert "còn 180 lỗi nữa" in str(listed[-1].detail)
+
+
+def unlabelled(detail):
+    """Return *detail* without what the schema calls the element."""
+    return re.sub(r" \([^)]*\): ", ": ", detail)
 
 
 def test_types_named_by_a_prefix_of_the_envelope_are_understood(documents):
@@ -384,7 +399,7 @@ def test_a_call_is_left_as_it_was(documents):
 def test_threads_never_get_one_another_s_mistakes(documents):
     def told(number):
         lines = "\n" * number
-        return refusal(documents, f'<GetDocument xmlns="{{ns}}">{lines}<X/></GetDocument>')[0][1]
+        return refusal(documents, f'<GetDocument xmlns="{{ns}}">{lines}<X/></GetDocument>')[-1][1]
 
     with ThreadPoolExecutor(4) as pool:
         for number, detail in enumerate(pool.map(told, range(200))):
@@ -449,7 +464,7 @@ def test_our_base64_refuses_what_libxml2_refuses_and_nothing_else(text):
 def test_broken_base64_breaks_the_contract(documents, text):
     ((code, detail),) = refusal(documents, f'<SendDocument xmlns="{{ns}}">\n<Packet>{text}</Packet></SendDocument>')
     assert code == "contract-broken"
-    assert detail.startswith("line 2, SendDocument/Packet: ")
+    assert detail.startswith("line 2, /SendDocument/Packet: ")
 
 
 def test_an_empty_packet_keeps_the_contract(documents):
