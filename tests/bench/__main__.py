@@ -4,6 +4,7 @@
 `./dev bench attacks` measures what honest partners get while hostile ones attack (tests/bench/attacks.py).
 `./dev bench capacity` reckons what a province, all provinces and the nation need (tests/bench/capacity/page.py).
 `./dev bench against COMMIT` measures whether honest intake costs more or less than at that commit (tests/bench/against.py).
+`./dev bench refusals` measures what it costs to explain a refused batch (tests/bench/refusals.py).
 `./dev bench --waiting 1000000` measures a claim beside a thousand deliveries and beside so many (tests/bench/claims.py).
 `./dev bench --searches 1000000 [DB=sqlite]` measures searches among 10,000 messages and among so many (tests/bench/searches.py).
 `./dev bench --pages 1000000 [DB=sqlite]` measures the console's pages about messages among so many (tests/bench/console_pages.py);
@@ -18,10 +19,10 @@ import os
 import sys
 from pathlib import Path
 
-from tests.bench import against, attacks, beside, claims, closing, console_pages, reports, searches
+from tests.bench import against, attacks, beside, claims, closing, console_pages, refusals, reports, searches
 from tests.bench.capacity import page
 
-WORDS = {"attacks": attacks.show, "against": against.show, "capacity": page.show}
+WORDS = {"attacks": attacks.show, "against": against.show, "capacity": page.show, "refusals": refusals.show}
 OPTIONS = {"--waiting", "--searches", "--pages", "--closing", "--report", "--growth"}
 
 
