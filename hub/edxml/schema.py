@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from lxml import etree
 
 from hub.domain.model import Detail
 from hub.formats import xsd_schemas
-from hub.language.phrases import phrase
+from hub.language.phrases import Phrase, phrase
 
 QCVN = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
 
@@ -118,33 +118,37 @@ class Schema:
         return xsd_schemas.compile_schema(self._strict).validate(root)
 
     def observed(self, root: etree._Element) -> list[SchemaFinding]:
-        """Return what the hub does not accept."""
-        return self._judged(self._observed, root)
+        """Return what the hub does not accept, with reasons that a person can follow where the library finds them."""
+        return self._judged(self._observed, root, explained=True)
 
     def strict(self, root: etree._Element) -> list[SchemaFinding]:
         """Return what the standard does not allow."""
         return self._judged(self._strict, root)
 
-    def _judged(self, path: Path, root: etree._Element) -> list[SchemaFinding]:
+    def _judged(self, path: Path, root: etree._Element, *, explained: bool = False) -> list[SchemaFinding]:
         schema = xsd_schemas.compile_schema(path)
         findings: list[SchemaFinding] = []
         families: dict[etree._Element, _ElementChildren] = {}
         if not schema.validate(root):
-            log: Any = schema.error_log  # the type stubs omit that it is iterable
-            for error in islice(log, _FINDINGS):
-                reason = _PREAMBLE.sub("", error.message or "").replace(f"{{{QCVN}}}", "")
-                place = self._place(root, error.path or "", families)
+            log: list[Any] = list(islice(cast("Any", schema.error_log), _FINDINGS))
+            reasons = _explain(path, root, schema) if explained else {}
+            for error in log:
+                said = _PREAMBLE.sub("", error.message or "").replace(f"{{{QCVN}}}", "")
+                place, element = self._place(root, error.path or "", families)
                 findings.append(
                     SchemaFinding(
                         _LETTERS.get(error.type_name, "R"),
                         place,
-                        phrase("line {line}: {reason}", line=error.line, reason=reason[:200]),
+                        phrase("line {line}: {reason}", line=error.line, reason=reasons.get(element, said[:200])),
                     )
                 )
         return findings
 
-    def _place(self, element: etree._Element, path: str, families: dict[etree._Element, "_ElementChildren"]) -> str:
-        """Convert libxml2's path, `/*/q:edXMLEnvelope/q:To[2]`, into the hub's, `MessageHeader.To[2]`.
+    def _place(
+        self, element: etree._Element, path: str, families: dict[etree._Element, "_ElementChildren"]
+    ) -> tuple[str, etree._Element]:
+        """Convert libxml2's path, `/*/q:edXMLEnvelope/q:To[2]`, into the hub's, `MessageHeader.To[2]`. Return also the
+        element of the last step.
 
         *families* caches the counted children of elements.
         """
@@ -162,7 +166,14 @@ class Schema:
             if part is None or part.shape is None:
                 break
             shape = part.shape
-        return place
+        return place, element
+
+
+def _explain(path: Path, root: etree._Element, schema: etree.XMLSchema) -> dict[etree._Element, Phrase]:
+    """Return why each element under *root* that *schema* has just refused does not conform."""
+    from hub.formats.xsd_mistakes import explain_refusal  # 24 MB that a hub needs at its first refusal
+
+    return {mistake.element: mistake.reason for mistake in reversed(explain_refusal(path, root, schema).mistakes)}
 
 
 @attrs.frozen(eq=False)

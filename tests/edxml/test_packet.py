@@ -554,10 +554,7 @@ def test_a_problem_is_placed_on_its_line_whatever_the_prefix(prefix):
     content = document(recipients=["H55.01", "H55.02", "x" * 200], variation=Variation(prefix=prefix))
     (problem,) = refusals(edit(content, r"<(\w+:)?OrganId>x", r"\n\g<0>"))
     assert problem.code == "R.MessageHeader.To[3].OrganId"
-    assert (
-        str(problem.detail)
-        == "line 6: The value has a length of '200'; this exceeds the allowed maximum length of '100'."
-    )
+    assert str(problem.detail) == "line 6: has 200 characters, and at most 100 are allowed; shorten it"
 
 
 def test_an_empty_status_code_does_not_make_a_document_a_status():
