@@ -14,6 +14,7 @@ from hub.config.table import ConfigTable
 from hub.language.phrases import phrase
 
 _KEY = r"[a-z][a-z0-9_-]*"
+_KEYS = rf"{_KEY}( {_KEY})*"
 #: A report is due two working days after its period. By noon of the first, one-stop systems have synced their night's work,
 #: and a day and a half are left to read and sign.
 CLOSE_WORKING_DAY, CLOSE_HOUR = 1, 12
@@ -24,7 +25,7 @@ class ReportSettings:
     """The province's settings for its reports."""
 
     forms: Path | None = None  #: a folder of additional forms
-    #: the rule set of each form that does not use its default rules
+    #: the rule set of each form that does not use its default rules, or several, separated by spaces
     rule_sets: Mapping[str, str] = attrs.field(factory=dict)
     workdays: Path | None = None  #: a calendar of the province, which overrides that of the hub
     cut_offs: tuple[tuple[int, date | None], ...] = ()
@@ -41,8 +42,8 @@ def read_report_settings(table: ConfigTable, home: Path) -> ReportSettings:
     """Return the settings of `[reports]`. Paths are relative to *home*."""
     forms, workdays = table.text("forms", ""), table.text("workdays", "")
     chosen = table.table("rule_sets")
-    expected = phrase("the name of a rule set of that form, in quotes")
-    rule_sets = {form: chosen.text(form, like=_KEY, expected=expected) for form in sorted(chosen.pairs())}
+    expected = phrase("the name of a rule set of that form, or of several, in quotes, with a space between")
+    rule_sets = {form: chosen.text(form, like=_KEYS, expected=expected) for form in sorted(chosen.pairs())}
     cut_offs = _cut_offs(table)
     close = table.table("close")
     working_day = close.number("working_day", CLOSE_WORKING_DAY, least=0, most=20)

@@ -23,7 +23,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from hub.domain.model import DOCUMENTS, Event, Fact, PacketKind, SignatureStanding
 from hub.domain.time_window import TimeWindow
 from hub.journal import events
-from hub.journal.sequels import corrected_figures
+from hub.journal.sequels import corrected_figures, dossier_waits
 from hub.report.counting.lines import read_fact_members
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement
@@ -123,9 +123,10 @@ def insert_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, list[Even
 
     Where a service other than documents reports another amount under an existing key, the event `fact-differs` records
     it, so that the sender of a correction without effect can find out. Figures that correct recorded ones are written as
-    differences (`hub.journal.sequels`).
+    differences, and of what is told of waits only the changes (`hub.journal.sequels`).
     """
     facts, corrected = corrected_figures.place_corrections(tx, list(facts))
+    facts = dossier_waits.place_waits(tx, facts)
     first: dict[Key, Fact] = {}
     told = [(make_fact_key(fact), fact) for fact in facts]
     for key, fact in told:

@@ -502,6 +502,18 @@ TERMS: Mapping[str, Term] = {
     ),
     "dossiers/payment-requested": Term(phrase("payment requested"), phrase("The applicant was asked to pay.")),
     "dossiers/paused": Term(phrase("work paused"), phrase("The work on the dossier rests.")),
+    "dossiers/waiting-1": Term(
+        phrase("first wait begun"), phrase("The work waits for papers or a payment, or is paused: first time.")
+    ),
+    "dossiers/resumed-1": Term(phrase("first wait ended"), phrase("The work goes on after the first wait.")),
+    "dossiers/waiting-2": Term(
+        phrase("second wait begun"), phrase("The work waits for papers or a payment, or is paused: second time.")
+    ),
+    "dossiers/resumed-2": Term(phrase("second wait ended"), phrase("The work goes on after the second wait.")),
+    "dossiers/waiting-3": Term(
+        phrase("third wait begun"), phrase("The work waits for papers or a payment, or is paused: third time.")
+    ),
+    "dossiers/resumed-3": Term(phrase("third wait ended"), phrase("The work goes on after the third wait.")),
     "dossiers/finished": Term(phrase("work finished"), phrase("The work on the dossier has ended, done or withdrawn.")),
     "dossiers/withdrawn": Term(phrase("withdrawn by the applicant"), phrase("The applicant withdrew the dossier.")),
     "dossiers/returned": Term(phrase("result given back"), phrase("The applicant has the result.")),

@@ -120,3 +120,32 @@ class TestCorrectedStatistic:
         assert self.figures(office, "2026-11") == [40, 30]
         assert self.figures(office, "2026-12") == [-10, 0]
         assert self.figures(office, "2026-Q4") == [30, 30]
+
+
+class TestWaiting:
+    """A dossier that waits for papers or a payment, or is paused, after its due day."""
+
+    def pending(self, office: OneStop, period: str) -> list[int]:
+        numbers = office.numbers(period, "ii06a")
+        return [numbers["pending_in_time"], numbers["pending_overdue"]]
+
+    @pytest.mark.parametrize("status", ["5", "6", "8"])
+    def test_it_is_in_column_12_while_it_waits_and_in_13_when_work_goes_on(self, office: OneStop, status: str) -> None:
+        due = office.stamp(2)
+        office.tell("1", "2", NgayHenTra=due)
+        received = office.stamp(0)
+        office.wait_days(1)
+        office.tell("2", NgayTiepNhan=received, NgayHenTra=due, TrangThaiHoSo=status)
+        office.wait_days(10)
+        assert self.pending(office, "2026-12") == [1, 1]
+        office.tell("2", NgayTiepNhan=received, NgayHenTra=due, TrangThaiHoSo="4")
+        assert self.pending(office, "2026-12") == [0, 2]
+
+    def test_a_month_that_was_closed_while_it_waited_stays_so(self, office: OneStop) -> None:
+        due, received = office.stamp(0), office.stamp(-1)
+        office.tell("1", NgayTiepNhan=received, NgayHenTra=due, TrangThaiHoSo="6")
+        office.wait_days(3)
+        office.close("ii06a")
+        office.tell("1", NgayTiepNhan=received, NgayHenTra=due)
+        assert self.pending(office, "2026-11") == [1, 0]
+        assert self.pending(office, "2026-12") == [0, 1]

@@ -124,7 +124,8 @@ class View:
         found = []
         for one in in_hand(before):
             due = latest_due([each for each in before if each.key == one.key])
-            if overdue is (due is not None and due < day):
+            late = due is not None and due < day and not waits([each for each in before if each.key == one.key])
+            if overdue is late:
                 found.append(one)
         return found
 
@@ -137,6 +138,11 @@ def in_hand(told: list[Told]) -> list[Told]:
     """Return the dossiers that were received, and neither finished nor refused."""
     ended = [one.key for one in told if one.what in ("finished", "refused")]
     return [one for one in told if one.what == "received" and one.key not in ended]
+
+
+def waits(told: list[Told]) -> bool:
+    """Tell whether a dossier waits for its applicant, or is paused: it began to more often than it went on."""
+    return sum(one.what.startswith("waiting-") - one.what.startswith("resumed-") for one in told) > 0
 
 
 def latest_due(told: list[Told]) -> date | None:

@@ -26,6 +26,10 @@ REACHED: dict[str, tuple[str, ...]] = {
     "9": ("received", "finished"),
     "10": ("received", "finished", "returned"),
 }
+#: What a dossier that stands so waits for; 2 and 4: its work goes on.
+WAITS = {"5": "papers", "6": "payment", "8": "paused"}
+WORKS = ("2", "4")
+ROUNDS = 3  #: waits of a dossier beyond these are not seen
 CHANNELS = {"1": "direct", "2": "online", "3": "post"}
 DECLARED = {
     "NewReception": "declared-received",
@@ -39,7 +43,7 @@ DECLARED = {
 
 def read(journal: Journal) -> list[Told]:
     """Return what was told of dossiers, in the order in which it was told; the first of each holds."""
-    found = corrected([one for message in journal.of("dossiers") for one in _told(message)])
+    found = waits(corrected([one for message in journal.of("dossiers") for one in _told(message)]))
     for message, at in journal.delivered("dossiers"):
         call = ET.fromstring(message.octets)
         found += [_one(message, call, dossier, "synced", at=at) for dossier in dict.fromkeys(_dossiers(call))]
@@ -57,6 +61,24 @@ def corrected(told: list[Told]) -> list[Told]:
             continue
         said.setdefault(name, one.amount)
         found.append(one)
+    return found
+
+
+def waits(told: list[Told]) -> list[Told]:
+    """Return what was told, with the waits of each dossier numbered; what changes nothing of them is left out.
+
+    What is told of an earlier day than the last change changes nothing.
+    """
+    found, changes = [], dict[tuple[str, tuple[str, ...]], list[Told]]()
+    for one in told:
+        if one.what not in ("waiting", "resumed"):
+            found.append(one)
+            continue
+        before = changes.setdefault((one.unit, one.key), [])
+        begins, number = len(before) % 2 == 0, len(before) // 2 + 1  # they take turns
+        if (one.what == "waiting") is begins and number <= ROUNDS and all(one.on >= each.on for each in before):
+            before.append(attrs.evolve(one, what=f"{one.what}-{number}"))
+            found.append(before[-1])
     return found
 
 
@@ -103,6 +125,12 @@ def _state(message: Message, call: ET.Element, state: ET.Element) -> Iterator[To
         yield _one(message, call, dossier, f"supplement-requested{again}", day=asked, due=later, said=said)
         if answered:
             yield _one(message, call, dossier, f"supplemented{again}", day=answered, due=later, said=said)
+    if code in WAITS:
+        every = state.findall(f"{_CALL}DanhSachHoSoBoSung") if code == "5" else []
+        begun = _day(every[-1], "NgayBoSung") if every and not _day(every[-1], "NgayTiepNhanBoSung") else None
+        yield _one(message, call, dossier, "waiting", day=begun, said={"reason": WAITS[code]})
+    elif code in WORKS:
+        yield _one(message, call, dossier, "resumed")
 
 
 def field(code: str) -> str:
@@ -122,6 +150,10 @@ def _steps(message: Message, call: ET.Element) -> Iterator[Told]:
             ending = {"outcome": "withdrawn" if code == "7" else "done"} if what == "finished" else {}
             if what != "received":
                 yield _one(message, call, dossier, what, day=day, said=ending)
+        if code in WAITS:
+            yield _one(message, call, dossier, "waiting", day=day, said={"reason": WAITS[code]})
+        elif code in WORKS:
+            yield _one(message, call, dossier, "resumed", day=day)
 
 
 def _one(

@@ -18,6 +18,7 @@ from hub.report.form.form import Form
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
 from hub.services.dossiers import read_dossier_call
+from hub.services.dossiers.waits import RESUMED, RESUMES, WAITING, WAITS, place_wait
 from tests.dossiers import hoso, progress, sync, tiendo
 from tests.pages import DOCS, rows, sections
 
@@ -69,7 +70,13 @@ def told() -> Iterator[Fact]:
             }
             call = sync(hoso(code, **fields))
         for fact in read_dossier_call(call, at, f"m{number:02}").facts:
-            _ = found.setdefault((fact.key, fact.milestone), fact)
+            if fact.milestone in (WAITING, RESUMED):
+                known = [each for each in found.values() if each.key == fact.key and each.milestone in WAITS + RESUMES]
+                placed = place_wait(known, fact)
+            else:
+                placed = fact
+            if placed is not None:
+                _ = found.setdefault((placed.key, placed.milestone), placed)
     yield from found.values()
 
 
@@ -99,6 +106,13 @@ def test_what_was_withdrawn_or_given_back_stands_apart_where_the_province_wants_
     assert (apart["settled_on_time"], apart["withdrawn"], apart["given_back"], apart["settled"]) == (3, 1, 1, 10)
 
 
+@pytest.mark.parametrize(("rule_set", "withdrawn"), [("waiting-by-due-day", 0), ("apart waiting-by-due-day", 1)])
+def test_what_waits_stands_by_its_due_day_where_the_province_wants_it_so(rule_set, withdrawn):
+    by_due_day = report("2026-11", form_by(rule_set)).total.numbers
+    assert (by_due_day["pending_in_time"], by_due_day["pending_overdue"], by_due_day["settled"]) == (5, 2, 10)
+    assert by_due_day.get("withdrawn", 0) == withdrawn
+
+
 def test_what_is_carried_over_is_what_was_in_hand_at_the_end_of_the_period_before():
     before, after = report("2026-11"), report("2026-12")
     told_before = {row.unit: row.numbers for row in before.rows}
@@ -113,7 +127,9 @@ def test_the_form_has_the_thirteen_columns_of_the_circular():
     assert FORM.first_number + len(FORM.columns) - 1 == 13
 
 
-milestones = st.sampled_from(["received", "finished", "refused", "supplemented", "returned", "withdrawn"])
+milestones = st.sampled_from(
+    ["received", "finished", "refused", "supplemented", "returned", "withdrawn", "waiting-1", "resumed-1", "waiting-2"]
+)
 days = st.dates(date(2026, 9, 20), date(2026, 12, 20))
 
 
@@ -141,7 +157,7 @@ def histories(draw: Any) -> list[Fact]:
     return list(found.values())
 
 
-@given(facts=histories(), close=st.booleans(), rule_set=st.sampled_from([None, "apart"]))
+@given(facts=histories(), close=st.booleans(), rule_set=st.sampled_from([None, "apart", "waiting-by-due-day"]))
 def test_the_checks_of_the_form_hold_for_every_history(facts, close, rule_set):
     form, books = form_by(rule_set), BOOKS if close else OPEN
     counted = [count_report(form, facts, month, AFTER, ("U", "V"), books) for month in (OCTOBER, NOVEMBER, DECEMBER)]

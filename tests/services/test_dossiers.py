@@ -15,6 +15,7 @@ from hub.services import list_services
 from hub.services.dossiers import SERVICE, history, read_dossier_call
 from hub.services.dossiers.codes import load_dossier_codes
 from hub.services.dossiers.item import NAMESPACE
+from hub.services.dossiers.waits import RESUMED, RESUMES, WAITING, WAITS, place_wait
 from hub.soap import wsdl
 from tests.conftest import ROOT
 from tests.dossiers import hoso, progress, statistic, sync, tiendo
@@ -26,8 +27,25 @@ PAGE = ROOT / "docs/reference/dossiers.md"
 
 
 def told(content, at=NOON):
-    """Return the milestones of a message, each with its day and due date."""
-    return {fact.milestone: (fact.day, fact.due) for fact in read_dossier_call(content, at, "m").facts}
+    """Return the milestones of a message, each with its day and due date, without what it says of waits."""
+    return {fact.milestone: (fact.day, fact.due) for fact in reached(read_dossier_call(content, at, "m").facts)}
+
+
+def reached(facts):
+    """Return *facts* without what they say of waits, which what was told before decides."""
+    return [fact for fact in facts if fact.milestone not in (WAITING, RESUMED)]
+
+
+def waits(*contents):
+    """Return the waits of dossiers as these messages tell of them, a day between: milestone, day and reason."""
+    kept: dict[str, list[Fact]] = {}
+    for number, content in enumerate(contents):
+        for fact in read_dossier_call(content, NOON + timedelta(days=number), "m").facts:
+            if fact.milestone in (WAITING, RESUMED):
+                placed = place_wait(kept.setdefault(fact.key, []), fact)
+                kept[fact.key] += [placed] if placed else []
+    facts = [fact for each in kept.values() for fact in each]
+    return [(fact.milestone, fact.day and fact.day.day, dict(fact.attributes).get("reason")) for fact in facts]
 
 
 def refused(content):
@@ -190,7 +208,7 @@ def test_a_procedure_code_of_either_published_form_is_no_deviation(code):
 
 def test_a_channel_that_is_not_told_or_not_known_is_none():
     for changes in ({"KenhThucHien": None}, {"KenhThucHien": "9"}, {"KenhThucHien": ""}):
-        (fact,) = read_dossier_call(sync(hoso(**changes)), NOON, "m").facts
+        (fact,) = reached(read_dossier_call(sync(hoso(**changes)), NOON, "m").facts)
         assert "channel" not in dict(fact.attributes)
 
 
@@ -202,7 +220,7 @@ def test_a_step_dates_what_it_brings_its_dossier_to_and_never_tells_of_the_recei
         progress(tiendo(status="2"), tiendo("2", "5"), tiendo("3", "10", "20261122080000")), NOON, "m"
     )
     assert (record.kind, record.keys) == ("progress", (CODE, "2", "3"))
-    assert {(fact.key, fact.milestone, fact.day, fact.due) for fact in record.facts} == {
+    assert {(fact.key, fact.milestone, fact.day, fact.due) for fact in reached(record.facts)} == {
         ("2", "supplement-requested", NOVEMBER[21], None),
         ("3", "finished", NOVEMBER[22], None),
         ("3", "returned", NOVEMBER[22], None),
@@ -221,6 +239,50 @@ def test_a_step_that_cannot_be_counted_is_refused_and_one_of_tomorrow_noted():
         "R.TienDo[1].TrangThai", "T.TienDo[2].ThoiDiemXuLy", "N.TienDo[3].MaHoSo", "N.TienDo[4].ThoiDiemXuLy",
     ]  # fmt: skip
     assert deviations(progress(tiendo(at="20261201000000"))) == ["R.TienDo[1].ThoiDiemXuLy"]
+
+
+# --- waits ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("status", "reason"), [("5", "papers"), ("6", "payment"), ("8", "paused")])
+def test_a_dossier_waits_from_these_statuses_until_one_says_that_work_goes_on(status, reason):
+    waiting, working = sync(hoso(TrangThaiHoSo=status)), sync(hoso(TrangThaiHoSo="4"))
+    assert waits(working, waiting, waiting, working, working) == [
+        ("waiting-1", None, reason),
+        ("resumed-1", None, None),
+    ]
+    assert [name for name, *_ in waits(waiting, working, waiting)] == ["waiting-1", "resumed-1", "waiting-2"]
+    assert waits(sync(hoso(TrangThaiHoSo="1")), sync(hoso(TrangThaiHoSo="3"))) == []
+
+
+def test_a_wait_for_papers_begins_on_the_day_of_the_request_that_is_not_answered():
+    answered = {"NgayBoSung": "20261121080000", "NgayTiepNhanBoSung": "20261122080000"}
+    asked_again = {"NgayBoSung": "20261123080000"}
+    assert waits(sync(hoso(TrangThaiHoSo="5", DanhSachHoSoBoSung=[answered, asked_again]))) == [
+        ("waiting-1", 23, "papers")
+    ]
+    assert waits(sync(hoso(TrangThaiHoSo="5", DanhSachHoSoBoSung=[answered]))) == [("waiting-1", None, "papers")]
+
+
+def test_steps_of_one_call_begin_and_end_waits_in_the_order_of_their_days():
+    steps = [tiendo(status=code, at=f"202611{day}080000") for code, day in (("4", 23), ("6", 22), ("8", 25), ("2", 21))]
+    assert waits(progress(*steps)) == [
+        ("waiting-1", 22, "payment"),
+        ("resumed-1", 23, None),
+        ("waiting-2", 25, "paused"),
+    ]
+
+
+def test_a_step_of_an_earlier_day_than_the_last_change_changes_nothing():
+    waiting, before = progress(tiendo(status="6", at="20261123080000")), progress(tiendo(at="20261122080000"))
+    assert [name for name, *_ in waits(waiting, before)] == ["waiting-1"]
+
+
+def test_three_waits_of_a_dossier_are_recorded():
+    pair = [sync(hoso(TrangThaiHoSo="8")), sync(hoso(TrangThaiHoSo="4"))]
+    assert [name for name, *_ in waits(*pair * 7)] == [
+        name for both in zip(WAITS, RESUMES, strict=True) for name in both
+    ]
 
 
 # --- SubmitStatistic ------------------------------------------------------------------------------------------------------
@@ -310,7 +372,8 @@ def recorded(contents):
     kept: dict[tuple[str, str, str], Fact] = {}
     for number, content in enumerate(contents):
         for fact in read_dossier_call(content, NOON + timedelta(minutes=number), f"m-{number}").facts:
-            kept.setdefault((fact.unit, fact.key, fact.milestone), fact)
+            if fact.milestone not in (WAITING, RESUMED):
+                kept.setdefault((fact.unit, fact.key, fact.milestone), fact)
     return kept
 
 
@@ -329,9 +392,9 @@ def test_a_repeated_message_changes_nothing(contents, chance):
 @given(STATES | STEPS)
 def test_every_fact_is_of_the_services_own_words_and_of_one_key_a_milestone(content):
     facts = read_dossier_call(content, NOON, "m").facts
-    assert {fact.milestone for fact in facts} <= SERVICE.milestones
+    assert {fact.milestone for fact in facts} <= SERVICE.milestones | {WAITING, RESUMED}
     assert {name for fact in facts for name, _ in fact.attributes} <= SERVICE.attributes
-    assert len({(fact.key, fact.milestone) for fact in facts}) == len(facts)
+    assert len({(fact.key, fact.milestone) for fact in reached(facts)}) == len(reached(facts))
     assert read_dossier_call(content, NOON, "m").facts == facts
 
 

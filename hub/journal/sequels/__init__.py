@@ -1,1 +1,3 @@
-"""Facts that follow from what was recorded before: how long incidents were open, and what a later figure corrects."""
+"""Facts that follow from what was recorded before: how long incidents were open, what a later
+figure corrects, and when dossiers wait.
+"""

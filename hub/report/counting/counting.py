@@ -293,7 +293,9 @@ class Placing:
             stocks=tested(ColumnKind.STOCK),
             ends=tested(ColumnKind.END),
             happenings=tested(ColumnKind.HAPPENING),
-            telling=named(ColumnKind.STOCK, "milestones", "without", "extended_by").union(*form.steps),
+            telling=named(ColumnKind.STOCK, "milestones", "without", "extended_by").union(
+                form.waits, form.resumes, *form.steps
+            ),
             extending=named(ColumnKind.FLOW, "extended_by") | named(ColumnKind.END, "extended_by"),
             happening=named(ColumnKind.HAPPENING, "milestones", "without"),
             ending=form.begins | form.ends if any(rule.kind is ColumnKind.END for rule in form.rules) else frozenset(),
@@ -430,6 +432,8 @@ class Placing:
             if column.opening:
                 then, day = [fact for fact in history if self._post(fact) < self._start], period.first
                 candidates = _candidates(form, column, then, applies)
+            if column.waiting is not None and column.waiting is not is_waiting(form, then):
+                continue
             for fact in candidates:
                 if column.due_passed is None:
                     yield column, fact
@@ -517,6 +521,12 @@ def _candidates(form: Form, column: Column, history: Sequence[Fact], applies: Ca
     return [fact for fact in history if fact.milestone in milestones and applies(fact)]
 
 
+def is_waiting(form: Form, history: Iterable[Fact]) -> bool:
+    """Return whether the key of *history* waits: it has more milestones that begin a wait than that end one."""
+    told = [fact.milestone for fact in history]
+    return sum(name in form.waits for name in told) > sum(name in form.resumes for name in told)
+
+
 def _due(form: Form, column: Column, fact: Fact, history: Sequence[Fact]) -> date | None:
     if not column.extended_by:
         return fact.due
@@ -528,9 +538,9 @@ def _stays(form: Form, column: Column, fact: Fact, history: Sequence[Fact], afte
     added to its *history*.
 
     A fact that only its due date excludes now may be counted later. A fact without a due date is never overdue. An
-    overdue fact stays overdue.
+    overdue fact stays overdue. A key that is counted while it waits, or while it does not, may be counted later.
     """
-    if column.due_passed is None:
+    if column.due_passed is None or column.waiting is not None:
         return True
     due = _due(form, column, fact, history)
     return due is not None if column.due_passed else due is None or due >= after

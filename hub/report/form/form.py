@@ -141,6 +141,7 @@ class Column:
     extended_by: frozenset[str] = frozenset()  #: milestones whose due date replaces that of `received`
     furthest: frozenset[str] = frozenset()  #: stock: the key has reached one of these milestones and none beyond
     due_passed: bool | None = None  #: stock: whether the due date lies before the day of the moment
+    waiting: bool | None = None  #: stock: whether the key waits at the moment (`Form.waits`)
     opening: bool = False  #: stock: the state at the beginning of the period
     #: stock: milestones that the key must not have; happening: milestones that supersede a fact
     without: frozenset[str] = frozenset()
@@ -303,6 +304,9 @@ class Form:
     final: frozenset[str] = frozenset()  #: the milestones that a key never leaves
     begins: frozenset[str] = frozenset()  #: milestones that begin the work on a key
     ends: frozenset[str] = frozenset()  #: milestones that end it; the first of them counts
+    #: milestones that begin a wait, and that end one: a key waits if it has more of the first than of the second
+    waits: frozenset[str] = frozenset()
+    resumes: frozenset[str] = frozenset()
     sections: tuple[Sorting, ...] = ()
     rows: RowPlan | None = None  #: None: the rows are units
     checks: tuple[Check, ...] = ()

@@ -59,7 +59,17 @@ RULES: Mapping[ColumnKind, tuple[str, ...]] = {
         "extended_by",
         "having",
     ),
-    ColumnKind.STOCK: ("milestones", "furthest", "where", "unless", "due_passed", "extended_by", "without", "opening"),
+    ColumnKind.STOCK: (
+        "milestones",
+        "furthest",
+        "where",
+        "unless",
+        "due_passed",
+        "extended_by",
+        "waiting",
+        "without",
+        "opening",
+    ),
     ColumnKind.PEAK: ("milestones", "where", "unless"),
     ColumnKind.HAPPENING: ("milestones", "where", "unless", "without", "revised"),
     ColumnKind.END: ("milestones", "where", "unless", "timing", "extended_by", "having"),
@@ -191,7 +201,7 @@ _UNTAKEN = frozenset({ColumnKind.TIME, ColumnKind.RATIO, ColumnKind.SCORE})
 
 
 def choose_rule_set(written: str, rule_set: str) -> str:
-    """Return the text *written* of a form with its rule set *rule_set* chosen."""
+    """Return the text *written* of a form with its rule set *rule_set* chosen, or several, separated by spaces."""
     return f"rules = {json.dumps(rule_set)}\n{written}"
 
 
@@ -254,16 +264,29 @@ def _rule_sets(table: FormTable) -> dict[str, _RuleSet]:
 
 
 def _chosen(table: FormTable, sets: Mapping[str, _RuleSet]) -> _RuleSet | None:
+    """Return the rule set that the form's word `rules` names; of several, which must change different columns, all of
+    them as one.
+    """
     if "rules" not in table:
         return None
     named = table.text("rules")
-    if named not in sets:
+    chosen = [sets[name] for name in named.split() if name in sets]
+    if len(chosen) != len(named.split()) or not chosen:
         table.wrong(
             "rules",
             phrase("is {named}", named=repr(named)),
             phrase("one of the rule sets of this form: {sets}", sets=" ".join(sorted(sets))),
         )
-    return sets.get(named)
+        return None
+    columns = tuple(column for each in chosen for column in each.columns)
+    if len({str(column.get("key")) for column in columns}) < len(columns):
+        table.wrong(
+            "rules",
+            phrase("is {named}", named=repr(named)),
+            phrase("rule sets that change different columns"),
+        )
+    vi, en = ("; ".join(getattr(each.says, language) for each in chosen) for language in ("vi", "en"))
+    return _RuleSet(Wording(vi, en), columns)
 
 
 def _changed(table: FormTable, chosen: _RuleSet | None) -> FormTable:
@@ -292,7 +315,7 @@ def _form(table: FormTable) -> Form:
     if since and until and since >= until:
         table.wrong("until", phrase("is {until}", until=until), phrase("a day after {since}", since=since))
     progress = table.table("progress")
-    progress.only(("steps", "final", "begins", "ends"))
+    progress.only(("steps", "final", "begins", "ends", "waits", "resumes"))
     steps = progress.lists("steps", milestones)
     moving = [milestone for step in steps for milestone in step]
     if len(moving) != len(set(moving)):
@@ -302,6 +325,7 @@ def _form(table: FormTable) -> Form:
         table.wrong("column", phrase("is missing"), phrase("at least one [[column]]"))
     _check_keys(table, columns)
     begins, ends = (frozenset(progress.texts(word, milestones)) for word in ("begins", "ends"))
+    waits, resumes = (frozenset(progress.texts(word, milestones)) for word in ("waits", "resumes"))
     if any(column.kind is ColumnKind.END for column in columns) and not (begins and ends):
         progress.wrong(
             "",
@@ -315,6 +339,12 @@ def _form(table: FormTable) -> Form:
                     "milestones",
                     phrase("has a milestone that is not in ends"),
                     phrase("some of: {ends}", ends=" ".join(sorted(ends))),
+                )
+            if rule.waiting is not None and not (waits and resumes):
+                entry.wrong(
+                    "waiting",
+                    phrase("is given, but [progress] lacks waits or resumes"),
+                    phrase("the milestones with which a wait begins and ends"),
                 )
     return Form(
         id=_key(table, "id"),
@@ -334,6 +364,8 @@ def _form(table: FormTable) -> Form:
         final=frozenset(progress.texts("final", moving)),
         begins=begins,
         ends=ends,
+        waits=waits,
+        resumes=resumes,
         columns=columns,
         sections=_sections(table, parameters),
         rows=_rows(table, service, columns, parameters) if "rows" in table else None,
@@ -420,6 +452,7 @@ def _rule(
         extended_by=frozenset(table.texts("extended_by", milestones)),
         furthest=frozenset(table.texts("furthest", moving)),
         due_passed=table.flag("due_passed") if "due_passed" in table else None,
+        waiting=table.flag("waiting") if "waiting" in table else None,
         opening=table.flag("opening"),
         without=frozenset(table.texts("without", milestones)),
         revised=table.texts("revised", list_service_attributes(service)),

@@ -16,6 +16,7 @@ from hub.services.dossiers import states, statistic, steps
 from hub.services.dossiers.codes import load_dossier_codes
 from hub.services.dossiers.item import NAMESPACE, CallItem, CallNotes, read_call_items
 from hub.services.dossiers.results import NAME, FactSource
+from hub.services.dossiers.waits import RESUMES, WAITS
 
 #: The kind of a message, by the name of its root element.
 KINDS = {"SyncDossiers": "dossiers", "UpdateDossierProgress": "progress", "SubmitStatistic": "statistic"}
@@ -64,9 +65,10 @@ SERVICE = Service(
     read=read_dossier_call,
     milestones=frozenset([
         "received", "refused", "supplement-requested", "supplemented", "supplement-requested-again", "supplemented-again",
-        "payment-requested", "paused", "finished", "withdrawn", "returned", "synced", *statistic.DECLARED.values(),
+        "payment-requested", "paused", "finished", "withdrawn", "returned", "synced", *WAITS, *RESUMES,
+        *statistic.DECLARED.values(),
     ]),
-    attributes=frozenset(["applicant", "channel", "field", "field_name", "outcome", "procedure"]),
+    attributes=frozenset(["applicant", "channel", "field", "field_name", "outcome", "procedure", "reason"]),
     undelivered_kinds=frozenset(["statistic"]),  # no other system has a service for monthly figures
     synced="synced",
 )  # fmt: skip

@@ -17,6 +17,12 @@ class DossierStatus:
     en: str
     milestones: frozenset[str]  #: the milestones that a dossier with this status has reached
     outcome: str = ""  #: how the work ended; empty while it goes on
+    waits: str = ""  #: what the work waits for: `papers`, `payment` or `paused`; empty: nothing
+
+    @property
+    def works(self) -> bool:
+        """Whether the dossier was received and its work goes on."""
+        return "received" in self.milestones and not self.outcome and not self.waits
 
 
 @attrs.frozen
@@ -40,7 +46,9 @@ def read_dossier_codes(content: str) -> DossierCodes:
     said = tomllib.loads(content)
     return DossierCodes(
         statuses={
-            code: DossierStatus(each["vi"], each["en"], frozenset(each["milestones"]), each.get("outcome", ""))
+            code: DossierStatus(
+                each["vi"], each["en"], frozenset(each["milestones"]), each.get("outcome", ""), each.get("waits", "")
+            )
             for code, each in said["status"].items()
         },
         channels=said["channel"],

@@ -24,6 +24,7 @@ from hub.services.dossiers.results import (
     list_known_attributes,
     read_reached_milestones,
 )
+from hub.services.dossiers.waits import tell_wait
 
 _LONGEST_NAME = 250  #: the letters that are kept of the name of a field
 
@@ -78,6 +79,7 @@ def _facts(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[
         yield source.fact(key, milestone, when.get(milestone), due=days.due, attributes=list_known_attributes(**said))
     if milestones:
         yield from _supplements(item, source, days, known)
+        yield from _wait(item, source, codes)
 
 
 def _supplements(item: CallItem, source: FactSource, days: _Days, known: dict[str, str]) -> Iterator[Fact]:
@@ -95,6 +97,17 @@ def _supplements(item: CallItem, source: FactSource, days: _Days, known: dict[st
         yield source.fact(item.text("MaHoSo"), f"supplement-requested{again}", asked, **said)
         if answered:
             yield source.fact(item.text("MaHoSo"), f"supplemented{again}", answered, **said)
+
+
+def _wait(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[Fact]:
+    """Yield the fact that the dossier waits, from the day of a request for papers that is not answered, or that it does
+    not wait.
+    """
+    status, day = codes.statuses[item.text("TrangThaiHoSo")], None
+    for request in item.each("DanhSachHoSoBoSung") if status.waits == "papers" else ():
+        day = None if request.day("NgayTiepNhanBoSung") else request.day("NgayBoSung")
+    if told := tell_wait(source, item.text("MaHoSo"), status, day):
+        yield told
 
 
 def _known(item: CallItem, codes: DossierCodes) -> dict[str, str]:

@@ -4,6 +4,8 @@ A step does not say when or how a dossier was received, or when it is due. So on
 `received`.
 """
 
+from datetime import date
+
 from lxml import etree
 
 from hub.domain import local_time
@@ -17,6 +19,7 @@ from hub.services.dossiers.results import (
     list_known_attributes,
     read_reached_milestones,
 )
+from hub.services.dossiers.waits import tell_wait
 
 
 def read_dossier_steps(
@@ -24,6 +27,7 @@ def read_dossier_steps(
 ) -> tuple[Fact, ...]:
     """Return the facts that the steps of *call* prove."""
     found = []
+    waits: list[Fact] = []
     for item in read_call_items(call, "TienDo", notes, "MaHoSo"):
         key, day = item.must("MaHoSo"), item.day("ThoiDiemXuLy")
         if day is None and not item.text("ThoiDiemXuLy"):
@@ -38,4 +42,9 @@ def read_dossier_steps(
         for milestone in sorted(milestones):
             outcome = codes.statuses[item.text("TrangThai")].outcome if milestone == "finished" else ""
             found.append(source.fact(key, milestone, day, attributes=list_known_attributes(outcome=outcome)))
-    return keep_earliest_milestones(found)
+        status = codes.statuses.get(item.text("TrangThai"))
+        if status is not None and (told := tell_wait(source, key, status, day)):
+            waits.append(told)
+    # steps of one dossier change it in the order of their days, whatever their order in the call
+    waits.sort(key=lambda told: told.day or date.max)
+    return (*keep_earliest_milestones(found), *waits)
