@@ -38,6 +38,9 @@ _UNIT = in_path("unit", phrase("code of the unit"))
 _PERIOD = in_path("period", phrase("the period: 2026-11, 2026-Q4, 2026-H1, 2026-9M or 2026"))
 #: The parameters that name a report.
 ADDRESS = (_FORM, _UNIT, _PERIOD)
+_REVISION = ApiParameter(
+    "revision", phrase("number of an earlier revision of a closed report, from 1; none: the newest")
+)
 _COLUMN = in_path("column", phrase("key of the column"))
 
 
@@ -70,13 +73,22 @@ async def list_reports(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     return answer_value(said, call)
 
 
+def read_revision_number(text: str) -> int | None:
+    """Return the number of the revision that a call asks for; None: the newest. Raises `ApiProblem`."""
+    try:
+        return reading.read_revision_number(text)
+    except RequestRefused:
+        flaw = NamedFlaw("revision", phrase("is no number of a revision"))
+        raise ApiProblem("parameter-wrong", flaws=[flaw]) from None
+
+
 async def read_report(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     """Answer with one report and its state."""
     form, unit, period = name_report(call)
     book = await parts.journal.read(closing.keep_closed_workdays, await parts.turns.read_book())
-    words = (call.user, book, form, unit, period, call.now)
+    words, revision = (call.user, book, form, unit, period, call.now), read_revision_number(call.text("revision"))
     counted, stands = await parts.turns.count(
-        call.user.name, call.wanted, form, standing.count_report_with_standing, *words, charted=False
+        call.user.name, call.wanted, form, standing.count_report_with_standing, *words, charted=False, revision=revision
     )
     asked = counted.asked
     said = ApiReport(
@@ -138,7 +150,7 @@ OPERATIONS = (
         tag="reports",
         about=phrase("Read one report and its state."),
         scopes=(Permission.SEE_REPORTS,),
-        parameters=ADDRESS,
+        parameters=(*ADDRESS, _REVISION),
         answers=ApiReport,
         run=read_report,
     ),

@@ -13,7 +13,7 @@ Contains addresses, sessions and what each page reads from the journal. Contains
     /sign-in/code                                the one-time code of a sign-in
     /sign-in/openid/NAME                         by POST: leads to an OpenID provider; GET: comes back from it
     /reports?form=F&unit=U&period=P              redirects to
-    /reports/FORM/UNIT/PERIOD                    the report;  PERIOD.xlsx, .html, .csv, .json, .xml: as a file
+    /reports/FORM/UNIT/PERIOD[?revision=N]       the report;  PERIOD.xlsx, .html, .csv, .json, .xml: as a file
     /reports/FORM/UNIT/PERIOD/COLUMN[?unit=ROW]  the facts behind a number
     /signing/FORM/UNIT/PERIOD                    the state of the report; by POST the signed one
     /signing/FORM/UNIT/PERIOD.xml                by POST: the file to sign
@@ -121,6 +121,7 @@ from hub.monitoring.integration.reading import read_integration
 from hub.report.form.book import Book
 from hub.report.form.period import find_month_containing
 from hub.report.output.body import arrange_body, write_check_findings, write_dimensions
+from hub.report.output.closing_lines import write_closing_lines
 from hub.report.output.words import group_columns, write_column_sums
 from hub.report.signed import sealed, signed_pdf
 from hub.report.signed.declaration_workbook import Misfilled
@@ -815,7 +816,10 @@ class ConsolePages:
         charted = visit.asked.query.get("charts") == "1"
         book = await self._journal.read(closing.keep_closed_workdays, await self._book())
         words = (visit.session.user, book, form, unit, period, visit.now)
-        counted, stands = await self._counted(visit, form, standing.count_report_with_standing, *words, charted=charted)
+        revision = reading.read_revision_number(visit.asked.query.get("revision", ""))
+        counted, stands = await self._counted(
+            visit, form, standing.count_report_with_standing, *words, charted=charted, revision=revision
+        )
         found, language = counted.asked, visit.asked.language
         if found.members[0] != unit:  # an alias: redirect to the report's only address
             return ConsoleResponse(
@@ -831,13 +835,17 @@ class ConsolePages:
                 "names": found.names,
                 "groups": group_columns(found.form.columns),
                 "sums": write_column_sums(found.form),
-                "lines": arrange_body(report, found.names, language),
+                "lines": [
+                    attrs.evolve(line, opens=line.opens and found.is_newest)
+                    for line in arrange_body(report, found.names, language)
+                ],
+                "closing": write_closing_lines(report, found.names, language),
                 "heading": write_dimensions(report.by, language),
                 "findings": write_check_findings(report, found.names, language),
                 "charts": layout.render_charts(report, found.names, counted.others, language),
                 "forms": shown.forms,
                 "periods": shown.periods,
-                "kinds": tuple(reading.KINDS),
+                "kinds": tuple(reading.KINDS) if found.is_newest else (),
                 "standing": stands,
                 "needs_drafter": self._needs_drafter(form),
                 "may": visit.session.user.may(Permission.SIGN),

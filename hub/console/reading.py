@@ -215,10 +215,30 @@ class ReportFile:
     content: bytes | submission.CountedReport  #: the content, or a report that the hub's key must still seal
 
 
+def read_revision_number(text: str) -> int | None:
+    """Return the number of the revision that an address asks for; None if it asks for none. Raises `RequestRefused` if
+    it is no number.
+    """
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise refuse_as_absent()
+    return int(text)
+
+
 def read_visible_sources(
-    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime
+    tx: Transaction,
+    user: User,
+    book: Book,
+    form: str,
+    unit: str,
+    period: str,
+    now: datetime,
+    revision: int | None = None,
 ) -> ReportSources:
-    """Return the sources of a report. Raises `RequestRefused` if it does not exist or *user* may not see it."""
+    """Return the sources of a report, in *revision* (None: the newest). Raises `RequestRefused` if it does not exist or
+    *user* may not see it.
+    """
     try:
         span = parse_period(period, closing.keep_closed_workdays(tx, book).cuts)
         if span.text != period:
@@ -226,7 +246,7 @@ def read_visible_sources(
         seen = users.read_visible_units(tx, user)
         if seen is not None and unit_registry.resolve_unit_code(tx, unit, span.last) not in seen:
             raise refuse_as_absent()
-        asked = unit_report.resolve_report_sources(tx, unit, period, form, book, now=now)
+        asked = unit_report.resolve_report_sources(tx, unit, period, form, book, now=now, revision=revision)
     except (PeriodUnreadable, LookupError):
         raise refuse_as_absent() from None
     if not asked.unit_is_known:
@@ -242,10 +262,21 @@ def find_visible_report(
 
 
 def count_visible_report(
-    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime, *, charted: bool
+    tx: Transaction,
+    user: User,
+    book: Book,
+    form: str,
+    unit: str,
+    period: str,
+    now: datetime,
+    *,
+    charted: bool,
+    revision: int | None = None,
 ) -> CountedPage:
-    """Return the counted report; if *charted*, with the reports of other periods. Raises `RequestRefused`."""
-    asked = read_visible_sources(tx, user, book, form, unit, period, now)
+    """Return the counted report, in *revision* (None: the newest); if *charted*, with the reports of other periods.
+    Raises `RequestRefused`.
+    """
+    asked = read_visible_sources(tx, user, book, form, unit, period, now, revision)
     report = asked.count(now)
     return CountedPage(
         asked.bare, report, unit_report.count_neighbour_reports(tx, report, now, book) if charted else None

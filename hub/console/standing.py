@@ -65,10 +65,19 @@ def read_report_standing(tx: Transaction, asked: ReportSources, now: datetime) -
 
 
 def count_report_with_standing(
-    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime, *, charted: bool
+    tx: Transaction,
+    user: User,
+    book: Book,
+    form: str,
+    unit: str,
+    period: str,
+    now: datetime,
+    *,
+    charted: bool,
+    revision: int | None = None,
 ) -> tuple[reading.CountedPage, ReportStanding]:
-    """Return the report as its page shows it, and its state. Raises `RequestRefused`."""
-    counted = reading.count_visible_report(tx, user, book, form, unit, period, now, charted=charted)
+    """Return the report as its page shows it, in *revision* (None: the newest), and its state. Raises `RequestRefused`."""
+    counted = reading.count_visible_report(tx, user, book, form, unit, period, now, charted=charted, revision=revision)
     return counted, read_report_standing(tx, counted.asked, now)
 
 

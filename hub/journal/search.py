@@ -617,6 +617,16 @@ def read_message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | Non
     return found
 
 
+def read_message_origins(tx: Transaction, ids: Iterable[str]) -> dict[str, tuple[str, datetime]]:
+    """Return, by hub id, the partner that sent each message and when it was received."""
+    found: dict[str, tuple[str, datetime]] = {}
+    wanted = iter(dict.fromkeys(ids))
+    while some := list(islice(wanted, 500)):
+        rows = tx.execute(sa.select(table.c.id, table.c.partner, table.c.received_at).where(table.c.id.in_(some)))
+        found |= {row.id: (row.partner, row.received_at) for row in rows}
+    return found
+
+
 @attrs.frozen
 class NamedLines(EvidenceLines):
     """Evidence lines with the senders' message ids, which are looked up while the lines are read."""

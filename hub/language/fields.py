@@ -53,6 +53,7 @@ FIELDS: Mapping[str, Phrase] = {
     "issuer": phrase("issuer"),
     "key": phrase("business key"),
     "kind": phrase("kind"),
+    "late": phrase("late messages"),
     "level": phrase("level"),
     "link": phrase("link"),
     "mark": phrase("mark"),

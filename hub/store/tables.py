@@ -523,6 +523,9 @@ closed_row = sa.Table(
     sa.Column("diff", sa.Text, nullable=False, server_default="{}"),  # JSON object: column → [before, after]
     # JSON: the numbers divided by attributes of facts (hub/report/counting/division.py); NULL: they are not divided
     sa.Column("division", sa.Text),
+    sa.Column("made_by", sa.Text, nullable=False, server_default=""),  # of a revision: a person, or hub
+    # JSON: the messages that came late: [[hub id, partner, time of receipt, facts], ...], then how many more
+    sa.Column("late", sa.Text, nullable=False, server_default="[[], 0]"),
 )
 
 #: Business keys that stay in the stock of later months without a new fact, from the end of one closed month to the end

@@ -15,22 +15,25 @@ superseded, or whose month was closed meanwhile, fails at its next step.
 
 import json
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.model import Event
-from hub.journal import code_lists, duties, events, facts
+from hub.domain.model import Event, Fact
+from hub.journal import code_lists, duties, events, facts, search
 from hub.language.catalogues import say_both
 from hub.language.phrases import phrase
 from hub.report.counting import closed, posting
 from hub.report.counting.closed import ClosedRow, have_same_rules
 from hub.report.counting.dates import find_day_begin
 from hub.report.counting.division import write_division
+from hub.report.counting.marks import LateMessage, LateMessages, name_late_messages
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book
 from hub.report.form.form import Form, FormMissing, LatePolicy, choose_form
@@ -52,8 +55,10 @@ BUDGET = 1.0
 KEYS = 1_000
 #: A closing that has written nothing for this long may be taken over by the automatic closing of another node.
 LEASE = timedelta(minutes=10)
-#: The reason of a revision where no person gives one.
-_RECOUNTED = phrase("counted again")
+#: The reason of a revision where no person gives one: with late messages, and without.
+_LATE, _RECOUNTED = phrase("facts came after the closing"), phrase("counted again")
+#: Rows are read in their newest revision.
+NEWEST: Mapping[tuple[str, str, str], int] = MappingProxyType({})
 
 
 class TooEarly(Exception):
@@ -418,9 +423,20 @@ class _Reader:
         mine = sa.and_(carried.c.form == self.form.id, facts.build_carried_condition(self.before))
         return list(self.tx.scalars(sa.select(carried.c.unit).where(mine).distinct()))
 
-    def count_row(self, unit: str, now: datetime) -> tuple[ClosedRow | None, set[str]]:
-        """Return the row of *unit* (None: nothing counted), and the keys it carries on."""
-        histories = self.search.histories(self.tx, unit)
+    def count_row(
+        self, unit: str, now: datetime, tell: Callable[[Fact], None] = lambda _fact: None
+    ) -> tuple[ClosedRow | None, set[str]]:
+        """Return the row of *unit* (None: nothing counted), and the keys it carries on. *tell*: called with each fact
+        that is read.
+        """
+
+        def heard() -> Iterator[list[Fact]]:
+            for history in self.search.histories(self.tx, unit):
+                for each in history:
+                    tell(each)
+                yield history
+
+        histories = heard()
         return closed.count_closed_row(self.form, histories, self.period, max(now, self.period.end), unit, self.books)
 
     def carried(self, unit: str, period: str) -> set[str]:
@@ -526,6 +542,8 @@ def _keep(tx: Transaction, form: Form, period: Period, rows: Iterable[ClosedRow]
             "reason": row.reason,
             "diff": _json(row.diff),
             "division": None if row.cells.division is None else _json(write_division(row.cells.division)),
+            "made_by": row.by,
+            "late": _write_late(row.late),
         }
         for row in rows
     ]
@@ -563,10 +581,14 @@ def _json(value: object) -> str:
 
 
 def read_newest_rows(
-    tx: Transaction, form: Form, periods: Collection[str], units: Collection[str] | None = None
+    tx: Transaction,
+    form: Form,
+    periods: Collection[str],
+    units: Collection[str] | None = None,
+    limits: Mapping[tuple[str, str, str], int] = NEWEST,
 ) -> dict[str, dict[str, ClosedRow]]:
     """Return the rows of closed months in their newest revision, by period and unit; only those of *units* (None:
-    all).
+    all). *limits*: by form, month and unit, the newest revision of a row that is read.
     """
     query = sa.select(closed_row).where(closed_row.c.form == form.id, closed_row.c.period.in_(list(periods)))
     if units is not None and len(units) <= 500:
@@ -574,6 +596,8 @@ def read_newest_rows(
     wanted = None if units is None else frozenset(units)
     found: dict[str, dict[str, ClosedRow]] = {period: {} for period in periods}
     for row in tx.execute(query.order_by(closed_row.c.revision)):
+        if row.revision > limits.get((form.id, row.period, row.unit), row.revision):
+            continue
         if wanted is None or row.unit in wanted:
             found[row.period][row.unit] = _row(form, row)
     return found
@@ -594,6 +618,18 @@ def list_row_revisions(tx: Transaction, form: Form, period: str, unit: str) -> l
     return [_row(form, row) for row in rows]
 
 
+def read_row_revisions(
+    tx: Transaction, form: Form, asked: Collection[tuple[str, str, int]]
+) -> dict[tuple[str, str, int], ClosedRow]:
+    """Return the rows of closed months that *asked* names by month, unit and revision. Rows that do not exist are left
+    out. *asked*: some hundred at most.
+    """
+    row = closed_row.c
+    named = sa.tuple_(row.period, row.unit, row.revision).in_(list(asked))
+    rows = tx.execute(sa.select(closed_row).where(row.form == form.id, named)) if asked else ()
+    return {(each.period, each.unit, each.revision): _row(form, each) for each in rows}
+
+
 def _row(form: Form, row: sa.Row[tuple[object, ...]]) -> ClosedRow:
     return ClosedRow(
         unit=row.unit,
@@ -606,7 +642,22 @@ def _row(form: Form, row: sa.Row[tuple[object, ...]]) -> ClosedRow:
         made_at=row.made_at,
         reason=row.reason,
         diff=json.loads(row.diff),
+        by=row.made_by,
+        late=_read_late(row.late),
     )
+
+
+def _write_late(late: LateMessages) -> str:
+    return _json([[[each.id, each.partner, each.at.isoformat(), each.facts] for each in late.named], late.more])
+
+
+def _read_late(text: str) -> LateMessages:
+    named, more = json.loads(text)
+    found = (
+        LateMessage(id=id_, partner=partner, at=datetime.fromisoformat(at), facts=facts)
+        for id_, partner, at, facts in named
+    )
+    return LateMessages(named=tuple(found), more=more)
 
 
 def find_differing_units(
@@ -657,43 +708,68 @@ def revise_unit(
     tx: Transaction, form: str, period: str, unit: str, *, reason: str, by: str, now: datetime
 ) -> list[tuple[str, ClosedRow]]:
     """Count *unit* again in the closed month *period* and in each closed month after it. Write a new revision of every
-    row that differs. *reason*: what is recorded as the reason; if it is empty, in both languages that it was counted
-    again.
+    row that differs. *reason*: what is recorded as the reason; if it is empty, in both languages that facts came late
+    or, where none came, that it was counted again. The messages with the late facts are recorded with it.
 
     Returns the new rows with their months. Appends an event for each. Idempotent: a second call finds no difference.
     Raises KeyError when the month is not closed.
     """
     transactions.lock_names(tx, [f"closing {form}"])
-    reason = reason or " / ".join(say_both(_RECOUNTED))
     made = read_closings(tx, form)
     facts.use_indexes(tx)
     written: list[tuple[str, ClosedRow]] = []
     for number in range(_number(made, period), len(made)):
         this = made[number]
-        reader = _again(tx, made, number)
-        found, keys = reader.count_row(unit, this.closed_at)
+        reader, late = _again(tx, made, number), Counter[str]()
+        before = read_newest_rows(tx, this.form, [this.period.text], [unit])[this.period.text].get(unit)
+        since = before.made_at if before is not None and before.made_at is not None else this.closed_at
+        tell = _note_late_facts(reader, since, late)
+        found, keys = reader.count_row(unit, this.closed_at, tell)
         held = reader.carried(unit, this.period.text)
         new, old = ([(unit, key) for key in sorted(some)] for some in (keys - held, held - keys))
         _carry(tx, form, this.period.text, CarriedKeys(begun=_json(new), ended=_json(old)))
-        before = read_newest_rows(tx, this.form, [this.period.text], [unit])[this.period.text].get(unit)
         after = found or closed.make_empty_row(this.form, unit)
         if after.cells.division is not None:
             after.cells.division.name_values(code_lists.read_value_names(tx, this.form.divides_by))
         was = before or closed.make_empty_row(this.form, unit)
         if was.says(after):
             continue
+        came = _name_late_messages(tx, late)
         row = attrs.evolve(
             after,
             revision=was.revision + 1,
             made_at=max(now, this.closed_at),
-            reason=reason,
+            reason=reason or " / ".join(say_both(_LATE if came.named else _RECOUNTED)),
             diff=closed.find_changed_cells(was, after),
+            by=by,
+            late=came,
         )
         _keep(tx, this.form, this.period, [row])
-        body = {"form": form, "period": this.period.text, "unit": unit, "revision": row.revision, "reason": reason}
-        events.append_events(tx, Event("report-row-revised", now, body={**body, "by": by, "diff": dict(row.diff)}))
+        body = {"form": form, "period": this.period.text, "unit": unit, "revision": row.revision, "by": by}
+        body |= {"reason": row.reason, "diff": dict(row.diff), "late": [each.id for each in came.named]}
+        events.append_events(tx, Event("report-row-revised", now, body=body))
         written.append((this.period.text, row))
     return written
+
+
+def _note_late_facts(reader: _Reader, since: datetime, late: Counter[str]) -> Callable[[Fact], None]:
+    """Return a function that counts in *late*, by message, the facts that came from *since* on and belong in the month
+    of *reader* or before it.
+    """
+    post, end = posting.make_poster(reader.form, reader.books), reader.period.end
+
+    def tell(each: Fact) -> None:
+        if each.at >= since and post(each) < end:
+            late[each.message] += 1
+
+    return tell
+
+
+def _name_late_messages(tx: Transaction, late: Mapping[str, int]) -> LateMessages:
+    found = search.read_message_origins(tx, late)
+    return name_late_messages(
+        LateMessage(id=each, partner=found[each][0], at=found[each][1], facts=count) for each, count in late.items()
+    )
 
 
 def find_late_units(tx: Transaction, form: str) -> dict[str, str]:

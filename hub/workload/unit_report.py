@@ -24,6 +24,7 @@ from hub.report.counting.deriving import Number
 from hub.report.counting.division import UNDIVIDED, Values
 from hub.report.counting.family import list_unit_family
 from hub.report.counting.listing import FactListing, Place, find_fact_position
+from hub.report.counting.marks import NO_MARKS, ClosingMarks
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.form import UNIT, Column, ColumnKind, Form, FormMissing, choose_form
@@ -31,8 +32,9 @@ from hub.report.form.period import Period, parse_period
 from hub.report.form.workdays import Due
 from hub.report.output import charts
 from hub.store.transactions import Transaction
-from hub.workload import closing, month_world
+from hub.workload import closing, closing_marks, month_world
 from hub.workload.closing import Closing
+from hub.workload.closing_marks import Limits, RevisedRow
 
 
 @attrs.frozen
@@ -173,6 +175,9 @@ class ReportSources:
     by: tuple[str, ...] = (UNIT,)  #: the dimensions of the rows of its table
     names_of_values: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict, repr=False)
     """The names of values that code lists in force give, by attribute; of a closed period none, because it kept them."""
+    revised: Sequence[RevisedRow] = attrs.field(default=(), repr=False)  #: the revisions of its rows, oldest first
+    marks: ClosingMarks = NO_MARKS  #: what the report says of the closings behind it
+    is_newest: bool = True  #: whether no revision of its rows is left out
 
     @property
     def facts(self) -> Iterator[Fact]:
@@ -300,7 +305,9 @@ class ReportSources:
         if self.before is not None:
             broken = checks.check_between_periods(self.form, _numbers(report), self.before)
             report = attrs.evolve(report, findings=(*report.findings, *broken))
-        report = attrs.evolve(report, sections=sections.sort_sections(report, self.units), due=self.due)
+        report = attrs.evolve(
+            report, sections=sections.sort_sections(report, self.units), due=self.due, marks=self.marks
+        )
         return table.divide_table(report, self.by, self.names_of_values) if self.form.divides_by else report
 
     def open_facts_behind(
@@ -346,6 +353,10 @@ class StoredFacts:
                 yield last
 
 
+class RevisionMissing(LookupError):
+    """The report has no such revision. The argument is the number of its newest one."""
+
+
 def resolve_report_sources(
     tx: Transaction,
     unit: str,
@@ -355,6 +366,7 @@ def resolve_report_sources(
     *,
     closings: bool = True,
     now: datetime | None = None,
+    revision: int | None = None,
 ) -> ReportSources:
     """Return the sources of the report *form* of *unit* (a code or an alias) for *period*, such as `2026-12`.
 
@@ -362,8 +374,9 @@ def resolve_report_sources(
     months are as they were closed; otherwise all is counted anew by the form of the book. A period that ends with a
     closed month has the units, the derived forms and the due day that this month kept (`month_world`), whatever was
     edited since. Any other period has the units of its last day, or of the day of *now* if that is earlier: what comes
-    into force later changes no report of today. *now*: None if the period is over. Raises PeriodUnreadable; FormMissing
-    when there is no such form for the period.
+    into force later changes no report of today. *now*: None if the period is over. *revision*: the report of a closed
+    period as it was in that revision (`ReportSources.revision`); None: the newest. Raises PeriodUnreadable; FormMissing
+    when there is no such form for the period; RevisionMissing.
     """
     book = closing.keep_closed_workdays(tx, book or read_shipped_book())
     span = parse_period(period, book.cuts)
@@ -379,6 +392,11 @@ def resolve_report_sources(
     known = {code: held[code] for code in members if code in held}
     family = _UnitFamily(members, names, known, names.get(parent or "", ""), has_above=parent in names)
     asked = _asked(tx, family, span, form, forms, closings=closings)
+    if revision is not None and revision != asked.revision:
+        if not asked.complete or not 1 <= revision < asked.revision:
+            raise RevisionMissing(asked.revision)
+        limits = closing_marks.limit_revisions(asked.revised, revision)
+        asked = attrs.evolve(_asked(tx, family, span, form, forms, closings=closings, limits=limits), is_newest=False)
     due = world.due.get(asked.form.id) if world else book.due(asked.form, asked.period)
     return attrs.evolve(asked, due=due)
 
@@ -395,7 +413,14 @@ class _UnitFamily:
 
 
 def _asked(
-    tx: Transaction, units: _UnitFamily, span: Period, form: str, known: Sequence[Form], *, closings: bool
+    tx: Transaction,
+    units: _UnitFamily,
+    span: Period,
+    form: str,
+    known: Sequence[Form],
+    *,
+    closings: bool,
+    limits: Limits = closing.NEWEST,
 ) -> ReportSources:
     made = closing.read_closings(tx, form) if closings else ()
     this = next((each for each in made if each.period.text == span.text), None)
@@ -404,16 +429,17 @@ def _asked(
         span = this.period
     chosen = last.form if last is not None else choose_form(known, form, span)
     if chosen.bases:
-        return _derived(
-            chosen, span, {base: _asked(tx, units, span, base, known, closings=closings) for base in chosen.bases}
-        )
+        bases = {base: _asked(tx, units, span, base, known, closings=closings, limits=limits) for base in chosen.bases}
+        return _derived(chosen, span, bases)
     members = units.members
-    parts = _parts(tx, chosen, span, members, made)
+    parts = _parts(tx, chosen, span, members, made, limits)
     rows = [row for part in parts for row in (part.rows or {}).values()]
     complete = all(part.rows is not None for part in parts)
     times = [row.made_at for row in rows if row.made_at] + [
         each.closed_at for each in made if _within(each.period, span)
     ]
+    months = {part.period.text for part in parts if part.rows is not None}
+    revised = closing_marks.list_revised_rows(tx, chosen.id, months, members, limits)
     return ReportSources(
         form=chosen,
         period=span,
@@ -431,6 +457,8 @@ def _asked(
         if chosen.rows is None
         else chosen.rows.choose(has_below=len(members) > 1, has_above=units.has_above),
         names_of_values={} if complete else code_lists.read_value_names(tx, chosen.divides_by),
+        revised=revised,
+        marks=closing_marks.make_form_marks(tx, chosen, span, members, made, months, revised),
     )
 
 
@@ -463,6 +491,8 @@ def _derived(form: Form, period: Period, bases: Mapping[str, ReportSources]) -> 
         made_at=max(times) if complete and times else None,
         parts=(),
         bases=bases,
+        revised=sorted(row for base in bases.values() for row in base.revised),
+        marks=closing_marks.merge_marks(form, {name: base.marks for name, base in bases.items()}),
     )
 
 
@@ -500,7 +530,7 @@ def _within(month: Period, span: Period) -> bool:
 
 
 def _parts(
-    tx: Transaction, form: Form, span: Period, members: tuple[str, ...], made: Sequence[Closing]
+    tx: Transaction, form: Form, span: Period, members: tuple[str, ...], made: Sequence[Closing], limits: Limits
 ) -> tuple[ReportPart, ...]:
     """Return the parts of the period in order: the part before the first closed month, the closed months, the open
     rest.
@@ -516,7 +546,7 @@ def _parts(
     if span.first < first.period.first:
         before = posting.cut_period(span.first, first.period.first - timedelta(days=1), span.text)
         found.append(_open(tx, form, before, members, books, made))
-    rows = closing.read_newest_rows(tx, form, [each.period.text for each in ours], members)
+    rows = closing.read_newest_rows(tx, form, [each.period.text for each in ours], members, limits)
     for each in ours:
         number = made.index(each)
         carries = number > 0 and closed.have_same_rules(made[number - 1].form, form)

@@ -20,6 +20,7 @@ from hub.store import transactions
 from tests import pki
 from tests.api_callers import Program
 from tests.console.test_console_messages import TRACKING, try_to_deliver
+from tests.console.test_console_reports import revise_mail
 from tests.console_town import done
 from tests.journal.test_replay_plans import push
 from tests.province import NOW, UNITS
@@ -247,3 +248,17 @@ def test_what_a_page_may_show_an_operation_may():
     """Signing and declaring are steps of officials in their pages."""
     scopes = {scope for each in OPERATIONS for scope in each.scopes}
     assert {*access.NEEDED.values()} <= scopes
+
+
+def test_a_revised_report_names_what_changed_and_the_revision_before_is_read_by_its_number(town, program):
+    late = revise_mail(town)
+    program.get("/reports/mail/H55.13/2026-11")
+    assert program.said["revision"] == 2
+    (change,) = program.said["report"]["closing"]["revised"]
+    assert (change["unit"], change["revision"], change["by"]) == ("H55.13.1", 2, "hub")
+    assert {"column": "sent_internal", "was": 2, "now": 9}.items() <= change["cells"][0].items()
+    assert [each["id"] for each in change["messages"]] == [late]
+    program.get("/reports/mail/H55.13/2026-11?revision=1")
+    assert (program.said["revision"], program.said["report"]["total"]["sent_internal"]) == (1, 2)
+    assert program.get("/reports/mail/H55.13/2026-11?revision=3").status == 404
+    assert program.get("/reports/mail/H55.13/2026-11?revision=x").status == 400

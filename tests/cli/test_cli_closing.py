@@ -37,8 +37,8 @@ def typed(home: Path) -> Type:
     return run
 
 
-def put(home: Path, key: str, day: date, at: datetime) -> None:
-    fact = Fact(unit="H55.13", service="dossiers", key=key, milestone="received", at=at, message=f"m{key}", day=day)
+def put(home: Path, key: str, day: date, at: datetime, service: str = "dossiers", milestone: str = "received") -> None:
+    fact = Fact(unit="H55.13", service=service, key=key, milestone=milestone, at=at, message=f"m{key}", day=day)
     engine = transactions.open_journal(read_config(home / "hub.toml").database_url, pooled=False)
     with transactions.write_transaction(engine) as tx:
         row = {"id": f"m{key}", "partner": "p", "message_id": key, "service": "dossiers", "kind": "k"}
@@ -126,3 +126,28 @@ def test_nothing_is_counted_or_closed_over_facts_that_are_still_to_be_written(ho
     engine.dispose()
     assert len(typed("--json", "report", "--facts").stdout.splitlines()) == 2
     assert typed("report", "close", LAST.text, "--form", "dossiers").exit_code == 0
+
+
+def test_a_late_fact_is_named_in_what_a_person_reads_of_the_month(home: Path, typed: Type, tmp_path: Path):
+    """Close a month, send figures of it afterwards, close it again, and read the list of months and the report."""
+    put(home, "1", LAST.first, LAST.start, service="mail", milestone="sent-internal")
+    assert typed("report", "close", LAST.text, "--form", "mail").exit_code == 0
+    put(home, "2", LAST.first, datetime.now(UTC), service="mail", milestone="sent-internal")
+    assert typed("report", "close", LAST.text, "--form", "mail", "--reason", "máy chủ hỏng").exit_code == 0
+    listed = typed("report", "periods", "--form", "mail")
+    assert f"mail {LAST.text} H55.13: revision 2 of" in listed.stderr
+    assert "sent_internal: 1 → 2" in listed.stderr
+    assert "reason: máy chủ hỏng; late messages: m2 (p, " in listed.stderr
+    closed = json.loads(typed("--json", "report", "periods", "--form", "mail").stdout.splitlines()[0])
+    (change,) = closed["changes"]
+    assert (change["unit"], change["reason"], change["messages"][0]["id"]) == ("H55.13", "máy chủ hỏng", "m2")
+    shown = typed("report", "H55", LAST.text, "--form", "mail")
+    assert "Revision 2 of a closed report" in shown.stderr
+    assert "Message m2 from p, received at" in shown.stderr
+    before = json.loads(typed("report", "H55", LAST.text, "--form", "mail", "--format", "json", "--revision", 1).stdout)
+    assert (before["total"]["sent_internal"], before["closing"]["revised"]) == (1, [])
+    assert typed("report", "H55", LAST.text, "--form", "mail", "--revision", 3).exit_code == 4
+    paper = typed(
+        "report", "H55", LAST.text, "--form", "mail", "--revision", 1, "--format", "pdf", "-o", tmp_path / "x"
+    )
+    assert paper.exit_code == 2

@@ -22,10 +22,12 @@ from hub.domain.model import DeliveryState, Fact, Problem, Unit
 from hub.intake.endpoint import Counted
 from hub.journal import blobs, fact_pages, unit_registry
 from hub.journal import facts as journal_facts
+from hub.report.form.book import read_shipped_book
+from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
 from hub.store import transactions
 from hub.store.tables import delivery
-from hub.workload import facts_behind
+from hub.workload import closing, facts_behind
 from tests.conftest import ROOT
 from tests.console_town import Browser
 from tests.province import NOW
@@ -501,3 +503,39 @@ def test_a_report_over_facts_that_are_still_to_be_written_says_so_and_shows_no_n
     assert (answer.status, answer.retry_after) == (503, 5)
     assert "đang được ghi" in browser.page
     assert "1 messages, 9 facts" in browser.page
+
+
+# --- a revision of a closed report ----------------------------------------------------------------------------------------
+
+
+def revise_mail(town):
+    """Close a month in which H55.13.1 sent 2 mails, send 7 more of it, and count it again. Return the late message."""
+    late, month = town.take(1), parse_period("2026-11")
+    said: Any = {"unit": "H55.13.1", "service": "mail", "milestone": "sent-internal", "message": late}
+    said["day"] = month.first
+    with transactions.write_transaction(town.engine) as tx:
+        journal_facts.record_facts(tx, [Fact(key="a", at=month.end - timedelta(days=1), amount=2, **said)])
+        closing.close_month(tx, read_shipped_book(), "mail", month, month.end + timedelta(days=1), "an")
+        journal_facts.record_facts(tx, [Fact(key="b", at=month.end + timedelta(days=2), amount=7, **said)])
+        closing.revise_unit(tx, "mail", "2026-11", "H55.13.1", reason="", by="hub", now=month.end + timedelta(days=3))
+    return late
+
+
+def test_a_revised_report_says_so_names_the_change_and_the_message_and_leads_to_the_revision_before(an, town):
+    late, place = revise_mail(town), "/reports/mail/H55.13/2026-11"
+    an.get(place)
+    page = unescape(an.page)
+    assert "Bản lần 2 của báo cáo đã đóng" in page
+    assert "(H55.13.1), Tháng 11 năm 2026: bản lần 2 lúc 18/11/2026 00:00, người lập hub" in page
+    assert "2 → 9" in page
+    assert "có kết quả ghi nhận đến sau khi đóng kỳ" in page
+    assert f"/messages/{late}" in an.links()
+    assert cell(an, "sent_internal", "H55.13.1")[0] == "9"
+    before = f"{place}?revision=1"
+    assert before in an.links()
+    assert an.get(before).status == 200
+    assert "Đây là một bản cũ." in an.page
+    assert "Bản lần 2 của báo cáo đã đóng" not in an.page
+    assert re.search(r'data-column="sent_internal"[^>]*><span>2</span>', an.page), "its facts are no longer known"
+    assert an.get(f"{place}?revision=3").status == 404
+    assert an.get(f"{place}?revision=x").status == 404

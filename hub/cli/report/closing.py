@@ -198,6 +198,23 @@ def list_periods(screen: Screen, form: str | None) -> None:
         rows = [{**row, "state": say(_MONTH_STATES[str(row["state"])])} for row in rows]
     if not screen.table(columns, rows) and not screen.json:
         screen.note(t("There are no periods yet."))
+    for row in rows if not screen.json else ():
+        for each in cast("list[dict[str, Any]]", row["changes"]):
+            _note_change(screen, each)
+
+
+def _note_change(screen: Screen, change: "dict[str, Any]") -> None:
+    cells = "; ".join(f"{cell['column']}: {cell['was']} → {cell['now']}" for cell in change["cells"])
+    messages = ", ".join(f"{each['id']} ({each['partner']}, {each['at']})" for each in change["messages"])
+    screen.note(
+        t(
+            "{form} {period} {unit}: revision {revision} of {time}: {cells}; reason: {reason}; late messages: {messages}",
+            **{name: change[name] for name in ("form", "period", "unit", "revision", "reason")},
+            time=change["made_at"],
+            cells=cells or phrase("different facts, same numbers"),
+            messages=messages or "–",
+        ),
+    )
 
 
 def _periods(tx: "sa.Connection", form: str, book: "Book") -> Iterator[dict[str, object]]:
@@ -205,7 +222,9 @@ def _periods(tx: "sa.Connection", form: str, book: "Book") -> Iterator[dict[str,
 
     revised = closing.count_revised_rows(tx, form)
     for made in closing.read_closings(tx, form):
-        yield {**_fields(form, made), "revised": revised.get(made.period.text, 0)}
+        units = revised.get(made.period.text, 0)
+        changes = _list_changes(tx, made) if units else []
+        yield {**_fields(form, made), "revised": units, "changes": changes}
     found = closing.find_next_month_to_close(tx, book, form)
     if found is not None:
         month = found[1]
@@ -219,7 +238,18 @@ def _periods(tx: "sa.Connection", form: str, book: "Book") -> Iterator[dict[str,
             "by": None,
             "sha256": None,
             "revised": None,
+            "changes": [],
         }
+
+
+def _list_changes(tx: "sa.Connection", made: "Closing") -> list[dict[str, object]]:
+    """Return what was changed in the closed month *made* and why, the newest first, at most `MOST_REVISIONS`."""
+    from hub.report.counting.marks import MOST_REVISIONS
+    from hub.report.output.closing_lines import describe_revision
+    from hub.workload import closing_marks
+
+    revised = closing_marks.list_revised_rows(tx, made.form.id, [made.period.text])[::-1][:MOST_REVISIONS]
+    return [describe_revision(each) for each in closing_marks.read_row_revisions(tx, made.form, revised)]
 
 
 def _forms(form: str | None, forms: "Sequence[Form]") -> list[str]:

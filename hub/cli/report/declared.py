@@ -177,8 +177,10 @@ def _declared(
     return declarations.record_declaration(tx, province, signed, by=by, now=now), by
 
 
-def read_report_sources(tx: "Transaction", unit: str, period: str, form: str, forms: "Book") -> "ReportSources":
-    """Return the sources of a report.
+def read_report_sources(
+    tx: "Transaction", unit: str, period: str, form: str, forms: "Book", revision: int | None = None
+) -> "ReportSources":
+    """Return the sources of a report, in *revision* (None: the newest).
 
     Raises `UsageError` for an unknown period or form, `CommandStop` 4 for an unknown unit.
     """
@@ -187,9 +189,16 @@ def read_report_sources(tx: "Transaction", unit: str, period: str, form: str, fo
     from hub.workload import unit_report
 
     try:
-        asked = unit_report.resolve_report_sources(tx, unit, period, form, forms, now=datetime.now(UTC))
+        asked = unit_report.resolve_report_sources(
+            tx, unit, period, form, forms, now=datetime.now(UTC), revision=revision
+        )
     except (PeriodUnreadable, FormMissing) as error:
         raise click.UsageError(say(error.said)) from None
+    except unit_report.RevisionMissing as missing:
+        newest = missing.args[0]
+        raise CommandStop(
+            t("there is no such revision; the newest is {revision}", revision=newest), NOT_FOUND
+        ) from None
     if not asked.unit_is_known:
         raise CommandStop(t("there is no unit {unit}", unit=unit), NOT_FOUND)
     return asked

@@ -134,6 +134,7 @@ def show_short_form(
     explain: str | None,
     row: str | None,
     divided: str | None,
+    revision: int | None,
     reason: str,
     only_facts: bool,
 ) -> None:
@@ -146,7 +147,10 @@ def show_short_form(
     else:
         assert unit is not None
         assert period is not None
-        print_report(screen, unit, period, form, kind, output, explain, (row, divided), reason, charted=charted)
+        rows = (row, divided)
+        print_report(
+            screen, unit, period, form, kind, output, explain, rows, reason, charted=charted, revision=revision
+        )
 
 
 def _name_successor(_context: click.Context, option: click.Parameter, value: str | None) -> None:

@@ -67,6 +67,11 @@ def add_show_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help=t("With --explain: only the row of this value, such as a field; of two values joined by |."),
         ),
         click.option(
+            "--revision",
+            type=click.IntRange(min=1),
+            help=t("Show a closed report as it was in this revision (csv, html, json)."),
+        ),
+        click.option(
             "--reason",
             default="",
             help=t(
@@ -112,9 +117,11 @@ def show_report(
     explain: str | None,
     row: str | None,
     divided: str | None,
+    revision: int | None,
     reason: str,
 ) -> None:
-    print_report(screen, unit, period, form, kind, output, explain, (row, divided), reason, charted=charted)
+    rows = (row, divided)
+    print_report(screen, unit, period, form, kind, output, explain, rows, reason, charted=charted, revision=revision)
 
 
 @command(
@@ -169,12 +176,13 @@ def print_report(
     reason: str,
     *,
     charted: bool,
+    revision: int | None = None,
 ) -> None:
     """Write the report to *output* or standard output. Raises `UsageError` and `CommandStop`.
 
     *kind* is the format (None: JSON under `--json`, else CSV). With *explain*, a column, the facts behind it are
     printed instead; *of* limits them to the row of a unit code, and to the divided row with an address. *reason* makes the XML of an ended
-    period a new revision.
+    period a new revision. *revision*: the closed report as it was in that revision, of which no facts can be listed.
     """
     from hub.cli.journal import open_journal, read_journal_config
     from hub.cli.report.declared import read_report_sources
@@ -188,23 +196,26 @@ def print_report(
     check_column(explain, of)
     on_screen = output is None and explain is None and _shows()
     kind = choose_format(screen, kind, charted=charted, on_screen=on_screen)
+    if revision is not None and (explain is not None or kind in _FILES):
+        raise click.UsageError(t("an earlier revision is shown as csv, html or json, without its facts"))
     if kind == "xml" and explain is None and _gave_out(screen, (unit, period, form), reason.strip(), output):
         return
     now = datetime.now(UTC)
     config = read_journal_config(screen)
     forms = book.read_book(config.reports)
     with open_journal(config, counts=forms.services(form)) as engine, transactions.read_transaction(engine) as tx:
-        asked = read_report_sources(tx, unit, period, form, forms)
+        asked = read_report_sources(tx, unit, period, form, forms, revision)
         if explain is not None:
             row = None if of[0] is None else unit_registry.resolve_unit_code(tx, of[0], asked.period.last)
             _explain(screen, tx, asked, explain, (row, of[1]), now)
             return
-        given = given_paper.read_given_paper(tx, asked) if kind in _PAPER else None
+        given = given_paper.read_given_paper(tx, asked) if kind in _PAPER and revision is None else None
         if given is not None:
             _write(screen, _written_paper(kind, tx, given, forms, now, charted=charted), output)
             return
         if kind not in _FILES:
             counted = asked.count(now)
+            _note_changes(screen, counted, asked)
             others = count_neighbour_reports(tx, counted, now, forms) if charted else None
             _write(screen, _written(kind, counted, asked, (), config.identity, others), output)
             return
@@ -220,6 +231,16 @@ def print_report(
                 why = unready.problem.detail
                 raise CommandStop(t("cannot be sealed now: {why}", why=why), UNAVAILABLE) from None
             _write(screen, content, output)
+
+
+def _note_changes(screen: Screen, counted: "Report", asked: "ReportSources") -> None:
+    """Say beside the report, which CSV has no place for, that it is a revision, what changed, and what came late."""
+    from hub.report.output.closing_lines import write_closing_lines
+
+    said = write_closing_lines(counted, asked.names, read_language())
+    for line in (said.banner, *said.all):
+        if line:
+            screen.note(line)
 
 
 def _write(screen: Screen, content: bytes, output: Path | None) -> None:

@@ -27,6 +27,7 @@ from hub.report.counting.division import (
     write_division,
 )
 from hub.report.counting.listing import FactListing
+from hub.report.counting.marks import NO_MESSAGES, LateMessages
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.form import Column, ColumnKind, Form, Wording
 from hub.report.form.period import Period
@@ -48,6 +49,8 @@ class ClosedRow:
     made_at: datetime | None = None
     reason: str = ""  #: why this revision was made; "" for the first
     diff: Mapping[str, Sequence[object]] = attrs.field(factory=dict)  #: column → [value before, value after]
+    by: str = ""  #: who made this revision: a person, or `hub`; "" for the first
+    late: LateMessages = NO_MESSAGES  #: the messages that came after the revision before, and belong in the month
 
     def says(self, other: "ClosedRow") -> bool:
         """Return whether both rows have the same numbers and the same facts behind them."""

@@ -36,6 +36,7 @@ from hub.report.counting.dates import find_fact_time, make_fact_sort_key
 from hub.report.counting.deriving import Number
 from hub.report.counting.division import Division, Values
 from hub.report.counting.happenings import list_happened_facts
+from hub.report.counting.marks import NO_MARKS, ClosingMarks
 from hub.report.counting.posting import OPEN, ClosedMonths, make_poster
 from hub.report.form.form import ATTRIBUTES, RECEIVED, UNIT, Column, ColumnKind, Condition, Form, Timing, Wording
 from hub.report.form.period import Period
@@ -98,6 +99,7 @@ class Report:
     divided: tuple[DividedRow, ...] = ()  #: the rows of its table, in their order, unless they are `rows`
     #: by unit: its row, divided by attributes of the facts
     divisions: Mapping[str, Division] = attrs.field(factory=dict, eq=False, repr=False)
+    marks: ClosingMarks = NO_MARKS  #: what it says of the closings behind it
 
     @property
     def ended(self) -> bool:

@@ -20,7 +20,7 @@ from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.counting import Report, Row
 from hub.report.form.form import Column, ColumnKind, Form
-from hub.report.output import paper, svg
+from hub.report.output import closing_lines, paper, svg
 from hub.report.output.body import LineMark, arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision
@@ -93,6 +93,7 @@ def write_json_report(report: Report, names: Mapping[str, str]) -> str:
         ],
         "rows": [{"unit": row.unit, "name": name_row_unit(row, names), **_plain(row, form)} for row in report.rows],
     }
+    content["closing"] = closing_lines.describe_marks(report.marks)
     if report.divided:
         content["divided"] = {
             "by": list(report.by),
@@ -172,6 +173,9 @@ def write_html_report(
         lines=arrange_body(report, names, language),
         heading=write_dimensions(report.by, language),
         findings=write_check_findings(report, names, language),
+        closing=closing_lines.write_closing_lines(report, names, language),
+        closing_heading=translate(closing_lines.HEADING, language),
+        revised=report.marks.revised_units,
     )
 
 

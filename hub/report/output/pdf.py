@@ -22,7 +22,7 @@ from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.form.form import Column
-from hub.report.output import paper, svg
+from hub.report.output import closing_lines, paper, svg
 from hub.report.output.body import arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
 from hub.report.output.paper import PrintedRevision
@@ -132,6 +132,7 @@ class _Pages:
         at = write_moment(report.made_at)
         first, last = write_day(period.first), write_day(period.last)
         made_by = t("Made by the interconnection hub at {at} (Hà Nội time).", at=at)
+        closing = closing_lines.write_closing_lines(report, self.names, self.language)
         rows = self._rows()
         sheet, size, widths = _fit(form.columns, [row["cells"] for row in rows], self.language)
         return {
@@ -150,6 +151,7 @@ class _Pages:
                 "receiving": f"{t('Receiving unit')}:",
                 "notes": t("Notes"),
                 "findings": t("Findings of the checks"),
+                "changes": translate(closing_lines.HEADING, self.language),
                 "charts": t("Charts"),
                 "page": t("Page"),
             },
@@ -165,6 +167,8 @@ class _Pages:
             "period": f"{t('Period')}: {called} ({t('from {first} to {last}', first=first, last=last)})",
             "due": make_printable(write_due_sentence(report, self.language)),
             "open": "" if report.ended else t("The period has not ended: numbers as of {at}", at=at),
+            "revised": make_printable(closing.banner),
+            "changes": [make_printable(each) for each in closing.all],
             "counted": f"{t('Unit of count')}: {make_printable(form.counted.say(self.language))}",
             "paper": sheet,
             "size": size,

@@ -28,6 +28,7 @@ from hub.report.counting.evidence import EvidenceLine, EvidenceLines
 from hub.report.form.form import MOST_SERIES, ChartKind, Check, Column, ColumnKind, EmptyRatio, Form
 from hub.report.output.body import LineMark, Printed, arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
+from hub.report.output.closing_lines import HEADING, write_changed_value, write_closing_lines
 from hub.report.output.sheetwriter import FACE, SheetWriter, make_cell_styles, make_text_options
 from hub.report.output.streamed_sheet import StreamedSheet
 from hub.report.output.svg import choose_colours
@@ -89,6 +90,8 @@ def write_xlsx_report(
         _write_report(book)
         if report.form.checks or report.findings:
             _write_checks(book)
+        if report.marks.revised or report.marks.late:
+            _write_changes(book)
         if not isinstance(lines, str):
             _write_evidence(book, lines, most)
         if charts:
@@ -313,7 +316,11 @@ def _write_top(book: _Book, sheet: Any, last: int) -> None:
     if last_day := write_due_sentence(report, book.language):
         span += f" · {last_day}"
     book.merge(sheet, (4, 0), (4, last), span, **middle)
-    if not report.ended:
+    banner = write_closing_lines(report, book.names, book.language).banner
+    if banner:
+        book.merge(sheet, (5, 0), (5, half - 1), banner, bold=True, font_color="#5C3C00", text_wrap=True, valign="top")
+        sheet.set_row(5, 48)
+    elif not report.ended:
         as_of = t("The period has not ended: numbers as of {at}", at=write_moment(report.made_at))
         book.merge(sheet, (5, 0), (5, half - 1), as_of, bold=True, font_color="#5C3C00")
     counted = f"{t('Unit of count')}: {report.form.counted.say(book.language)}"
@@ -412,6 +419,42 @@ def _write_checks(book: _Book) -> None:
     for text in write_check_findings(report, book.names, book.language):
         book.merge(sheet, (line, 0), (line, 5), text, text_wrap=True, font_color="#A02020")
         line += 1
+
+
+def _write_changes(book: _Book) -> None:
+    """Write what each revision of a row changed and why, one line for each cell; then the facts that came late."""
+    t, marks = book.t, book.report.marks
+    sheet = book.add_sheet(t("Changes"), (12.0, 30.0, 11.0, 9.0, 17.0, 15.0, 44.0, 12.0, 12.0, 44.0, 60.0))
+    look: dict[str, object] = {"bold": True, "bg_color": _BAND, **_LINE, "align": "center", "text_wrap": True}
+    plain: dict[str, object] = {**_LINE, "valign": "top", "text_wrap": True}
+    said = write_closing_lines(book.report, book.names, book.language)
+    book.write(sheet, 0, 0, book.say(HEADING), bold=True, font_size=13)
+    book.write(sheet, 1, 0, said.banner)
+    headings = (
+        t("Code"), t("Unit"), t("Month"), t("Revision"), t("Made at (Hà Nội time)"), t("Made by"), t("Column"),
+        t("Was"), t("Is now"), t("Reason"), t("Late messages"),
+    )  # fmt: skip
+    for spot, heading in enumerate(headings):
+        book.write(sheet, 2, spot, heading, **look)
+    line = 3
+    for row in marks.revised:
+        late = "; ".join(f"{each.id} ({each.partner}, {write_moment(each.at)})" for each in row.late.named)
+        late += f"; +{row.late.more}" if row.late.more else ""
+        named = (row.unit, book.names.get(row.unit, row.unit), row.period, str(row.revision), write_moment(row.made_at))
+        for cell in row.cells or (None,):
+            values = ("", "", "") if cell is None else (
+                cell.heading.say(book.language),
+                write_changed_value(cell.was, book.language),
+                write_changed_value(cell.now, book.language),
+            )  # fmt: skip
+            for spot, text in enumerate((*named, row.by, *values, row.reason, late)):
+                book.write(sheet, line, spot, text, **plain)
+            line += 1
+    for text in (*said.revised[len(marks.revised) :], *said.late):
+        book.write(sheet, line + 1, 0, text)
+        line += 1
+    sheet.repeat_rows(2)
+    sheet.freeze_panes(3, 0)
 
 
 def _write_broken(book: _Book, sheet: Any, line: int, check: Check) -> int:

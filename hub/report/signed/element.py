@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import attrs
 from lxml import etree
 
 from hub.domain.sanitize import replace_unwritable
@@ -15,6 +16,7 @@ from hub.formats import xsd_schemas
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.evidence import EvidenceLine, HashedLines
+from hub.report.counting.marks import ClosingMarks
 from hub.report.form.form import Column, ColumnKind, Form, Wording
 from hub.report.output.words import name_row_unit
 
@@ -66,6 +68,9 @@ def build_report_element(
         _say(finding, "Check", each.check.says)
         _add(finding, "Left", columns=" ".join(each.check.left)).text = str(each.left)
         _add(finding, "Right", columns=" ".join(each.check.right)).text = str(each.right)
+    counted_here = [late for late in report.marks.late if late.counted_in == period.text]
+    if report.marks.closed_at is not None or counted_here:
+        _add_closing(root, attrs.evolve(report.marks, late=tuple(counted_here)))
     _add(root, "Evidence", facts=str(len(lines))).text = evidence.hash_evidence(lines)
     etree.indent(root)
     return root
@@ -81,6 +86,31 @@ def _add_divided(root: etree._Element, report: Report) -> None:
             name = Wording(replace_unwritable(each.name.vi), replace_unwritable(each.name.en))
             _say(element, "Name", name)
         _fill_cells(element, each.row, report.form)
+
+
+def _add_closing(root: etree._Element, marks: ClosingMarks) -> None:
+    """Add what the report says of the closings behind it. What comes later and counts in a later month is not among it,
+    so that a closed report is sealed as the same octets whatever comes.
+    """
+    at = {} if marks.closed_at is None else {"closedAt": _written(marks.closed_at)}
+    closing = _add(root, "Closing", **at, revision=str(marks.revision))
+    for row in marks.revised:
+        made = {"revision": str(row.revision), "madeAt": _written(row.made_at), "by": replace_unwritable(row.by)}
+        revised = _add(closing, "RevisedRow", form=row.form, period=row.period, unit=row.unit, **made)
+        _add(revised, "Reason").text = replace_unwritable(row.reason)
+        for cell in row.cells:
+            changed = _add(revised, "Changed", column=cell.column)
+            _say(changed, "Heading", cell.heading)
+            for tag, value in (("Was", cell.was), ("Now", cell.now)):
+                text = _written(value) if isinstance(value, datetime) else None if value is None else str(value)
+                _add(changed, tag).text = text
+        late = _add(revised, "Late", more=str(row.late.more)) if row.late.named else revised
+        for each in row.late.named:
+            said = {"partner": each.partner, "receivedAt": _written(each.at), "facts": str(each.facts)}
+            _add(late, "LateMessage", id=each.id, **said)
+    for found in marks.late:
+        counted = {"countedIn": found.counted_in, "facts": str(found.facts)}
+        _add(closing, "LateFacts", form=found.form, period=found.period, **counted)
 
 
 def _add_column(columns: etree._Element, column: Column) -> None:

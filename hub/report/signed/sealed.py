@@ -18,6 +18,15 @@ from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import DividedRow, Report, Row, Section
 from hub.report.counting.deriving import Number
 from hub.report.counting.evidence import EvidenceLine, HashedLines
+from hub.report.counting.marks import (
+    NO_MARKS,
+    ChangedCell,
+    ClosingMarks,
+    LateFacts,
+    LateMessage,
+    LateMessages,
+    RowRevision,
+)
 from hub.report.counting.sections import sum_subtotal
 from hub.report.form.form import UNIT, Check, Column, ColumnKind, EmptyRatio, Form, Wording
 from hub.report.form.period import Period, parse_period
@@ -90,6 +99,7 @@ def read_sealed_report(content: bytes) -> Sealed:
             due=_due(_one(root, "Period")),
             by=_by(root),
             divided=tuple(_divided(each, form, _by(root)) for each in root.iterfind(f"{_tag('Divided')}/*")),
+            marks=_marks(root.find(_tag("Closing"))),
         ),
         names={str(row.get("unit")): _one(row, "Name").text or "" for row in (*elements, _one(root, "Total"))},
         revision=int(root.get("revision", "1")),
@@ -102,6 +112,64 @@ def _section(said: etree._Element, form: Form, rows: Mapping[str, Row]) -> Secti
     units = tuple(each.get("unit", "") for each in said.iterfind(_tag("Member")))
     total = sum_subtotal(form, [rows[unit] for unit in units])
     return Section(heading=_wording(said, "Heading"), total=total, units=units)
+
+
+def _marks(said: etree._Element | None) -> ClosingMarks:
+    if said is None:
+        return NO_MARKS
+    at = said.get("closedAt")
+    late = (
+        LateFacts(
+            form=each.get("form", ""),
+            period=each.get("period", ""),
+            counted_in=each.get("countedIn", ""),
+            facts=int(each.get("facts", "0")),
+        )
+        for each in said.iterfind(_tag("LateFacts"))
+    )
+    return ClosingMarks(
+        closed_at=None if at is None else _moment(at),
+        revision=int(said.get("revision", "1")),
+        revised=tuple(_revised(each) for each in said.iterfind(_tag("RevisedRow"))),
+        late=tuple(late),
+    )
+
+
+def _revised(said: etree._Element) -> RowRevision:
+    cells = (
+        ChangedCell(
+            column=each.get("column", ""),
+            heading=_wording(each, "Heading"),
+            was=_value(_one(each, "Was").text),
+            now=_value(_one(each, "Now").text),
+        )
+        for each in said.iterfind(_tag("Changed"))
+    )
+    late = said.find(_tag("Late"))
+    named = (
+        LateMessage(
+            id=each.get("id", ""),
+            partner=each.get("partner", ""),
+            at=_moment(each.get("receivedAt")),
+            facts=int(each.get("facts", "0")),
+        )
+        for each in (() if late is None else late)
+    )
+    return RowRevision(
+        form=said.get("form", ""),
+        period=said.get("period", ""),
+        unit=said.get("unit", ""),
+        revision=int(said.get("revision", "1")),
+        made_at=_moment(said.get("madeAt")),
+        by=said.get("by", ""),
+        reason=_one(said, "Reason").text or "",
+        cells=tuple(cells),
+        late=LateMessages(named=tuple(named), more=0 if late is None else int(late.get("more", "0"))),
+    )
+
+
+def _value(text: str | None) -> Number | datetime:
+    return _moment(text) if text and text.endswith("Z") else _number(text or "")
 
 
 def _by(root: etree._Element) -> tuple[str, ...]:

@@ -1,0 +1,140 @@
+"""Defines what a report says of the closings behind it: rows that were counted again afterwards, with the reason, and
+facts that came after a closing and count in a later month.
+
+Knows no storage and no layout. Counts nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+import attrs
+
+from hub.report.counting.deriving import Number, derive_row_numbers
+from hub.report.form.form import ColumnKind, Form, Wording
+
+#: The maximum number of late messages that a revision names.
+MOST_MESSAGES = 20
+#: The maximum number of revisions that a report lists. It always says how many there are.
+MOST_REVISIONS = 100
+
+
+@attrs.frozen(kw_only=True)
+class LateMessage:
+    """A message whose facts came after a row was counted, and belong in that row's month."""
+
+    id: str  #: the hub's id
+    partner: str  #: the code of the partner that sent it
+    at: datetime  #: when the hub received it
+    facts: int
+
+
+@attrs.frozen(kw_only=True)
+class LateMessages:
+    """The messages that came after a row was counted, the earliest first, at most `MOST_MESSAGES`."""
+
+    named: tuple[LateMessage, ...] = ()
+    more: int = 0  #: how many further messages are not named
+
+
+NO_MESSAGES = LateMessages()
+
+
+@attrs.frozen(kw_only=True)
+class ChangedCell:
+    """A cell of a row before and after it was counted again."""
+
+    column: str
+    heading: Wording  #: behind that of its group
+    was: Number | datetime
+    now: Number | datetime
+
+
+@attrs.frozen(kw_only=True)
+class RowRevision:
+    """A row of a closed month that was counted again, with another result."""
+
+    form: str  #: of a report that takes from others: the form whose month was closed
+    period: str  #: the month
+    unit: str
+    revision: int  #: of this row, from 2 on
+    made_at: datetime
+    by: str  #: a person, or `hub`; "" where an earlier version made the revision
+    reason: str
+    cells: tuple[ChangedCell, ...] = ()  #: empty: other facts are behind the same numbers
+    late: LateMessages = NO_MESSAGES
+
+
+@attrs.frozen(kw_only=True)
+class LateFacts:
+    """Facts of a closed period that came after its closing. They count in a later month."""
+
+    form: str
+    period: str  #: where the facts belong by their own day
+    counted_in: str  #: where they count
+    facts: int
+
+
+@attrs.frozen(kw_only=True)
+class ClosingMarks:
+    """What a report says of the closings behind it."""
+
+    closed_at: datetime | None = None  #: when the last closed month of the period was closed; None: none is closed
+    revision: int = 1  #: 1 plus the number of all revisions of its rows
+    revised: tuple[RowRevision, ...] = ()  #: the newest first, at most `MOST_REVISIONS`
+    late: tuple[LateFacts, ...] = ()  #: one for each pair of months, of which one is in the period of the report
+
+    @property
+    def left_out(self) -> int:
+        """The number of revisions that are not listed."""
+        return self.revision - 1 - len(self.revised)
+
+    @property
+    def revised_units(self) -> frozenset[str]:
+        """The units of the listed revisions."""
+        return frozenset(each.unit for each in self.revised)
+
+
+#: Nothing is closed.
+NO_MARKS = ClosingMarks()
+
+Values = tuple[Mapping[str, int], Mapping[str, datetime]]  #: the sums and the times of a row, by column
+
+
+def find_changed_values(form: Form, before: Values, after: Values) -> tuple[ChangedCell, ...]:
+    """Return each cell that differs, those of formulas included, in the order of the form."""
+    was, now = (_read_values(form, each) for each in (before, after))
+    return tuple(
+        ChangedCell(column=column.key, heading=_name(form, column.key), was=was[column.key], now=now[column.key])
+        for column in form.columns
+        if was[column.key] != now[column.key]
+    )
+
+
+def take_changed_cells(form: Form, base: str, cells: Sequence[ChangedCell]) -> Iterator[ChangedCell]:
+    """Yield the cells of *form* that it takes from the changed *cells* of the form *base*."""
+    changed = {each.column: each for each in cells}
+    for column in form.columns:
+        if column.taken is not None and column.taken[0] == base and column.taken[1] in changed:
+            yield attrs.evolve(changed[column.taken[1]], column=column.key, heading=_name(form, column.key))
+
+
+def name_late_messages(found: Iterable[LateMessage]) -> LateMessages:
+    """Return the earliest of the messages *found*, and the number of the others."""
+    ordered = sorted(found, key=lambda each: (each.at, each.id))
+    return LateMessages(named=tuple(ordered[:MOST_MESSAGES]), more=max(0, len(ordered) - MOST_MESSAGES))
+
+
+def _read_values(form: Form, values: Values) -> dict[str, Number | datetime]:
+    sums, times = values
+    numbers = derive_row_numbers(form, sums)
+    return {
+        column.key: times.get(column.key) if column.kind is ColumnKind.TIME else numbers[column.key]
+        for column in form.columns
+    }
+
+
+def _name(form: Form, key: str) -> Wording:
+    column = form.column(key)
+    if column.group is None:
+        return column.heading
+    return Wording(f"{column.group.vi}: {column.heading.vi}", f"{column.group.en}: {column.heading.en}")

@@ -1,0 +1,182 @@
+"""Writes what a report says of the closings behind it: that it is a revision, what each revision changed and why, and how
+many facts came after a closing. Knows languages and no layout.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from hub.domain.local_time import HANOI
+from hub.language.catalogues import translate
+from hub.language.languages import Language
+from hub.language.phrases import Phrase, phrase, phrases
+from hub.report.counting.counting import Report
+from hub.report.counting.deriving import Number
+from hub.report.counting.marks import ChangedCell, ClosingMarks, LateFacts, RowRevision
+from hub.report.form.period import parse_period
+from hub.report.output.words import write_moment, write_number
+
+#: The heading over the lines.
+HEADING = phrase("Changes after the closing")
+
+
+@attrs.frozen
+class ClosingLines:
+    """What a report says of the closings behind it, in one language."""
+
+    banner: str = ""  #: stands at the top; "" if the report is no revision
+    revised: tuple[str, ...] = ()  #: one line for each revision of a row, the newest first
+    late: tuple[str, ...] = ()  #: how many facts came after a closing, and where they count
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All lines below the table."""
+        return self.revised + self.late
+
+
+def write_closing_lines(report: Report, names: Mapping[str, str], language: Language) -> ClosingLines:
+    """Return what *report* says of the closings behind it. *names*: the names of units, by code."""
+    marks = report.marks
+    revised = [_write_revision(report, each, names, language) for each in marks.revised]
+    if marks.left_out:
+        earlier = phrases(
+            "{count} earlier revision is not listed here", "{count} earlier revisions are not listed here",
+            count=marks.left_out,
+        )  # fmt: skip
+        revised.append(translate(earlier, language))
+    return ClosingLines(_write_banner(marks, language), tuple(revised), tuple(_write_late(report, language)))
+
+
+def _write_banner(marks: ClosingMarks, language: Language) -> str:
+    if marks.revision == 1 or marks.closed_at is None:
+        return ""
+    said = phrase(
+        "Revision {revision} of a closed report: its rows were counted again after the closing. "
+        "What changed and why is said below the table. It replaces revision {before}, made at {time}.",
+        revision=marks.revision,
+        before=marks.revision - 1,
+        time=write_moment(find_time_before(marks)),
+    )
+    return translate(said, language)
+
+
+def find_time_before(marks: ClosingMarks) -> datetime:
+    """Return when the revision before that of *marks* was made. A report of several months was made with its last."""
+    assert marks.closed_at is not None
+    return max([marks.closed_at, *(each.made_at for each in marks.revised[1:2])])
+
+
+def _write_revision(report: Report, row: RowRevision, names: Mapping[str, str], language: Language) -> str:
+    head = phrase(
+        "{unit} ({code}), {month}: revision {revision} of {time}, made by {person}",
+        unit=names.get(row.unit, row.unit),
+        code=row.unit,
+        month=parse_period(row.period).name(language),
+        revision=row.revision,
+        time=write_moment(row.made_at),
+        person=row.by or "–",
+    )
+    parts = [translate(head, language), _write_cells(report, row, language)]
+    parts.append(translate(phrase("Reason: {reason}", reason=row.reason or "–"), language))
+    parts += (translate(each, language) for each in _name_messages(row))
+    return ". ".join(parts)
+
+
+def _write_cells(report: Report, row: RowRevision, language: Language) -> str:
+    if not row.cells:
+        return translate(phrase("The numbers are the same; other facts are behind them"), language)
+    places = {column.key: place for place, column in enumerate(report.form.columns, report.form.first_number)}
+    return "; ".join(
+        f"({places[each.column]}) {each.heading.say(language)}: "
+        f"{write_changed_value(each.was, language)} → {write_changed_value(each.now, language)}"
+        for each in row.cells
+        if each.column in places
+    )
+
+
+def write_changed_value(value: Number | datetime, language: Language) -> str:
+    """Return a cell of a changed row as readers see it."""
+    return write_moment(value) if isinstance(value, datetime) else write_number(value, language)
+
+
+def _name_messages(row: RowRevision) -> Iterator[Phrase]:
+    for each in row.late.named:
+        yield phrases(
+            "Message {message} from {partner}, received at {time}: {count} fact",
+            "Message {message} from {partner}, received at {time}: {count} facts",
+            count=each.facts,
+            message=each.id,
+            partner=each.partner,
+            time=f"{each.at.astimezone(HANOI):%d/%m/%Y %H:%M:%S}",
+        )
+    if row.late.more:
+        yield phrases("And {count} more message", "And {count} more messages", count=row.late.more)
+
+
+def _write_late(report: Report, language: Language) -> Iterator[str]:
+    for each in report.marks.late:
+        yield translate(_describe_late(each, here=report.period.text == each.counted_in, language=language), language)
+
+
+def _describe_late(late: LateFacts, *, here: bool, language: Language) -> Phrase:
+    said: dict[str, Any] = {
+        "count": late.facts,
+        "month": parse_period(late.period).name(language),
+        "later": parse_period(late.counted_in).name(language),
+        "form": late.form,
+    }
+    if here:
+        return phrases(
+            "{count} fact of {month} came after its closing and is counted here ({form})",
+            "{count} facts of {month} came after its closing and are counted here ({form})",
+            **said,
+        )
+    return phrases(
+        "{count} fact of {month} came after its closing and counts in {later} ({form})",
+        "{count} facts of {month} came after its closing and count in {later} ({form})",
+        **said,
+    )
+
+
+def describe_marks(marks: ClosingMarks) -> dict[str, Any] | None:
+    """Return the marks as values of JSON; None if nothing is closed. Times are ISO 8601 in UTC."""
+    late = [attrs.asdict(each) for each in marks.late]
+    if marks.closed_at is None and not late:
+        return None
+    return {
+        "closed_at": None if marks.closed_at is None else marks.closed_at.isoformat(),
+        "revision": marks.revision,
+        "before": marks.revision - 1 or None,
+        "revised": [describe_revision(each) for each in marks.revised],
+        "left_out": marks.left_out,
+        "late": late,
+    }
+
+
+def describe_revision(row: RowRevision) -> dict[str, Any]:
+    """Return a revision of a row as values of JSON."""
+    return {
+        "form": row.form,
+        "period": row.period,
+        "unit": row.unit,
+        "revision": row.revision,
+        "made_at": row.made_at.isoformat(),
+        "by": row.by,
+        "reason": row.reason,
+        "cells": [_describe_cell(each) for each in row.cells],
+        "messages": [{**attrs.asdict(each), "at": each.at.isoformat()} for each in row.late.named],
+        "more_messages": row.late.more,
+    }
+
+
+def _describe_cell(cell: ChangedCell) -> dict[str, Any]:
+    was, now = (_write_plain(each) for each in (cell.was, cell.now))
+    return {"column": cell.column, **attrs.asdict(cell.heading), "was": was, "now": now}
+
+
+def _write_plain(value: Number | datetime) -> int | float | str | None:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if value is None or isinstance(value, int) else float(value)
