@@ -32,6 +32,7 @@ from hub.formats import markup_memory, streamed_xml
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
 from hub.intake import enclosures
+from hub.intake.dossier_tellers import assign_dossiers
 from hub.journal import duties
 from hub.journal.decisions import MessageEntry
 from hub.language.phrases import phrase
@@ -182,6 +183,8 @@ def judge_record(
         if partner != HUB:
             require_permission(record, partner, province.routes, telling=service.may_report_any_unit)
             require_strict_profile(record, province.config.partners[partner].policy)
+        record = assign_dossiers(record, partner, province.routes, find_local_day(now))
+        entry = attrs.evolve(entry, record=record)
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
     takers = [

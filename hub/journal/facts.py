@@ -23,7 +23,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from hub.domain.model import DOCUMENTS, Event, Fact, PacketKind, SignatureStanding
 from hub.domain.time_window import TimeWindow
 from hub.journal import events
-from hub.journal.sequels import corrected_figures, dossier_waits
+from hub.journal.sequels import corrected_figures, dossier_owners, dossier_waits
 from hub.report.counting.lines import read_fact_members
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement
@@ -123,8 +123,16 @@ def insert_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, list[Even
 
     Where a service other than documents reports another amount under an existing key, the event `fact-differs` records
     it, so that the sender of a correction without effect can find out. Figures that correct recorded ones are written as
-    differences, and of what is told of waits only the changes (`hub.journal.sequels`).
+    differences, of what is told of waits only the changes, and facts about dossiers for the unit that the dossier belongs
+    to (`hub.journal.sequels`).
     """
+    resolved, findings = dossier_owners.resolve_owners(tx, list(facts))
+    new, told = insert_resolved_facts(tx, resolved)
+    return new, [*told, *findings]
+
+
+def insert_resolved_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, list[Event]]:
+    """Do the same with facts whose units are settled."""
     facts, corrected = corrected_figures.place_corrections(tx, list(facts))
     facts = dossier_waits.place_waits(tx, facts)
     first: dict[Key, Fact] = {}

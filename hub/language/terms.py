@@ -228,6 +228,14 @@ TERMS: Mapping[str, Term] = {
         phrase("a declared figure was corrected"),
         phrase("A unit declared a month again; the difference to its earlier figure counts beside it."),
     ),
+    "event/dossier-claimed": Term(
+        phrase("another unit's dossier was reported"),
+        phrase("A unit reported a dossier of another unit without being entitled to; nothing of it counts."),
+    ),
+    "event/dossier-disputed": Term(
+        phrase("two units report one dossier"),
+        phrase("Two units report one dossier as their own, and its code names neither; it counts in both."),
+    ),
     "event/report-closed": Term(
         phrase("the report was closed for signing"),
         phrase("The report was given out to be signed; from now on this revision has the same octets for everybody."),
@@ -518,6 +526,12 @@ TERMS: Mapping[str, Term] = {
     "dossiers/withdrawn": Term(phrase("withdrawn by the applicant"), phrase("The applicant withdrew the dossier.")),
     "dossiers/returned": Term(phrase("result given back"), phrase("The applicant has the result.")),
     "dossiers/done": Term(phrase("work done"), phrase("The work on the dossier ended with a result.")),
+    "dossiers/taken-over": Term(
+        phrase("dossier taken over"), phrase("The open dossier came from a unit that has ended, or from another unit.")
+    ),
+    "dossiers/handed-over": Term(
+        phrase("dossier handed over"), phrase("The open dossier passed to the unit that continues the work.")
+    ),
     "dossiers/synced": Term(
         phrase("passed to the national portal"),
         phrase("The dossier was passed on to the national public service portal."),

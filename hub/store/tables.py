@@ -456,6 +456,17 @@ sa.Index("ix_fact_at", fact.c.at)
 sa.Index("ix_fact_recorded", fact.c.service, fact.c.unit, fact.c.at)
 _partial("ix_fact_day", fact.c.service, fact.c.unit, fact.c.day, fact.c.at, where=fact.c.day.is_not(None))
 
+#: The unit in whose reports a dossier counts (hub/journal/sequels/dossier_owners.py). A dossier whose code is not of the national form
+#: has a row only if it was taken over from another unit.
+dossier = sa.Table(
+    "dossier",
+    metadata,
+    sa.Column("dossier", sa.Text, primary_key=True),  # its code; of another form: unit and code
+    sa.Column("unit", sa.Text, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),  # the unit for which it was first recorded
+    sa.Column("competent", sa.Text, nullable=False, server_default=""),  # the unit that DonViXuLy names, as last told
+)
+
 #: Work that a receipt promised and that is still to be done, in this order (hub/journal/duties.py).
 duty = sa.Table(
     "duty",

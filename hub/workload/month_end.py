@@ -21,6 +21,8 @@ from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import HUB
 from hub.journal import duties
+from hub.journal.upkeep import dossier_moves
+from hub.journal.upkeep.dossier_moves import Ended
 from hub.report.form.book import Book, read_shipped_book
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
@@ -42,7 +44,8 @@ class _Stopped(Exception):
 @attrs.define(eq=False)
 class MonthEnd(PeriodicService):
     """Closes the months that are to be closed, in order: once a day, two minutes after the hour of `[reports] close` in
-    Hà Nội, and after a start.
+    Hà Nội, and after a start. Before that, and when the registry says that another unit has ended, it moves the open
+    dossiers of units that have ended to those that continue their work.
     """
 
     every, at_once = 60.0, False
@@ -55,11 +58,22 @@ class MonthEnd(PeriodicService):
     _done: object = attrs.field(default=None, init=False)  #: the day whose work is done
     #: form and month that was counted again on the day after its closing
     _checked: set[tuple[str, str]] = attrs.field(factory=set, init=False)
+    #: the ended units whose open dossiers were moved
+    _moved: tuple[Ended, ...] | None = attrs.field(default=None, init=False)
     _begun: datetime | None = attrs.field(default=None, init=False)  #: when the day's work was first tried
 
     async def run_once(self) -> None:
         """Do the day's work, unless it is done."""
         today = find_local_day(self._now() - closing.GRACE - timedelta(hours=self._hour()))
+        try:
+            await self._move_stock(again=today != self._done)
+        except _Stopped:
+            return
+        except CancelledError:
+            raise
+        except Exception:
+            log.exception("dossiers-not-moved")
+            return
         if today == self._done:
             return
         self._begun = self._begun or self._now()
@@ -80,6 +94,22 @@ class MonthEnd(PeriodicService):
             return
         if not open_still:
             self._done, self._begun = today, None
+
+    async def _move_stock(self, *, again: bool) -> None:
+        """Move the open dossiers of units that have ended; without *again*, only if other units have ended."""
+        ended = await self._journal.read(dossier_moves.list_ended_units, find_local_day(self._now()))
+        if ended == self._moved and not again:
+            return
+        for each in ended:
+            many = 0
+            while keys := await self._read(dossier_moves.list_open_dossiers, each.unit):
+                moved = await self._journal.write(dossier_moves.move_dossiers, each, keys, self._now())
+                many += moved
+                if not moved:
+                    break
+            if many:
+                log.info("dossiers-moved", unit=each.unit, successors=" ".join(each.heirs), dossiers=many)
+        self._moved = ended
 
     async def _close_all(self, form: str) -> bool:
         """Do the day's work for *form*. Return False if facts received before are not written yet, or if another

@@ -26,7 +26,19 @@ TABLES = (
     "event_index",
     "replay_item",
     "replay_plan",
-    *("carried", "closed_row", "closing", "change", "duty_slice", "duty", "fact", "event", "attempt", "delivery"),
+    *(
+        "dossier",
+        "carried",
+        "closed_row",
+        "closing",
+        "change",
+        "duty_slice",
+        "duty",
+        "fact",
+        "event",
+        "attempt",
+        "delivery",
+    ),
     *("message", "content"),
 )
 _BEGINS, _ENDS = datetime(2026, 1, 1, tzinfo=UTC), datetime(2049, 1, 1, tzinfo=UTC)

@@ -166,6 +166,7 @@ DOSSIERS: dict[str, Rule] = {
     "received_unstated": lambda view: view.inside("received", channel=""),
     "received": lambda view: view.inside("received"),
     "carried_over": lambda view: view.carried_over(),
+    "taken_over": lambda view: view.inside("taken-over", "handed-over"),
     "finished_early": lambda view: view.finished("early"),
     "finished_on_time": lambda view: view.finished("on time"),
     "finished_late": lambda view: view.finished("late"),
@@ -192,6 +193,7 @@ II06A: dict[str, Rule] = {
     "settled_late": lambda view: view.ended("late"),
     "pending_in_time": lambda view: view.pending(overdue=False),
     "pending_overdue": lambda view: view.pending(overdue=True),
+    "taken_over": lambda view: view.inside("taken-over", "handed-over"),
 }
 MAIL: dict[str, Rule] = {
     "accounts": lambda view: view.most("accounts-issued"),
@@ -259,9 +261,9 @@ FORMS: dict[str, tuple[str, dict[str, Rule]]] = {
 }
 #: Sums of columns that are put together from months in different ways.
 SUMS = {
-    ("dossiers", "total"): ("received", "carried_over"),
+    ("dossiers", "total"): ("received", "carried_over", "taken_over"),
     ("dossiers", "pending"): ("pending_in_time", "pending_overdue"),
-    ("ii06a", "received"): ("received_online", "received_direct", "carried_over"),
+    ("ii06a", "received"): ("received_online", "received_direct", "carried_over", "taken_over"),
     ("ii06a", "settled"): ("settled_early", "settled_on_time", "settled_late"),
     ("ii06a", "pending"): ("pending_in_time", "pending_overdue"),
 }

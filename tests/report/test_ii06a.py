@@ -121,10 +121,11 @@ def test_what_is_carried_over_is_what_was_in_hand_at_the_end_of_the_period_befor
     assert (found.unit, found.left, found.right) == ("H55.13", 0, 7)
 
 
-def test_the_form_has_the_thirteen_columns_of_the_circular():
+def test_the_form_has_the_thirteen_columns_of_the_circular_and_one_for_mergers():
     assert list(KEYS.values()) == [column.key for column in FORM.columns]
     assert list(KEYS) == [str(place) for place, _ in enumerate(FORM.columns, FORM.first_number)]
-    assert FORM.first_number + len(FORM.columns) - 1 == 13
+    assert FORM.first_number + len(FORM.columns) - 1 == 14
+    assert FORM.columns[-1].key == "taken_over"
 
 
 milestones = st.sampled_from(

@@ -90,6 +90,7 @@ def _explain(screen: Screen, form: str, month: "Period", first: "Period | None",
 
 def _close(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month: "Period", reason: str) -> None:
     from hub.domain.ids import make_id
+    from hub.journal.upkeep import dossier_moves
     from hub.store import transactions
     from hub.workload import closing
 
@@ -97,6 +98,7 @@ def _close(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month:
     with transactions.read_transaction(engine) as tx:
         made = next((each for each in closing.read_closings(tx, form) if each.period.text == month.text), None)
     if made is None:
+        dossier_moves.move_stock(engine, now)
         with transactions.write_transaction(engine) as tx:
             plan = closing.begin_closing(tx, known, form, month, now, make_id(now), takes_over=True)
         assert plan is not None

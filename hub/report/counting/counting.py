@@ -356,7 +356,7 @@ class Placing:
         `now`.
         """
         milestone = fact.milestone
-        if milestone == RECEIVED:
+        if milestone == RECEIVED or (kept.received is None and milestone in self.form.begins):
             kept.received = fact
         if milestone in self._extending:
             kept.extensions.append(fact)
@@ -378,7 +378,8 @@ class Placing:
         states them, or the form does not divide rows.
 
         Where the form names a milestone (`RowPlan.of`), the fact of that milestone states them for its whole key, if it
-        counts before the period's end. So all facts of a dossier stand in one row, and stay there from month to month.
+        counts before the period's end; if the work on the key may begin with it, a fact of another beginning does, too. So
+        all facts of a dossier stand in one row, and stay there from month to month.
         """
         if not self.form.divides_by:
             for column, fact in self.place_histories(histories):
@@ -394,7 +395,8 @@ class Placing:
         of, end, post = self.form.rows.of if self.form.rows else "", self._end, self._post
         if not of:
             return fact
-        return next((each for each in history if each.milestone == of and post(each) < end), None)
+        stating = self.form.begins if of in self.form.begins else {of}
+        return next((each for each in history if each.milestone in stating and post(each) < end), None)
 
     def finish(self) -> Iterator[tuple[Column, Fact]]:
         """Yield what is decided only after all keys, and forget it. A time column is yielded once per unit, with its

@@ -14,6 +14,7 @@ from hub.formats import safe_xml
 from hub.services import Service
 from hub.services.dossiers import states, statistic, steps
 from hub.services.dossiers.codes import load_dossier_codes
+from hub.services.dossiers.identity import HANDED_OVER, TAKEN_OVER
 from hub.services.dossiers.item import NAMESPACE, CallItem, CallNotes, read_call_items
 from hub.services.dossiers.results import NAME, FactSource
 from hub.services.dossiers.waits import RESUMES, WAITS
@@ -65,10 +66,12 @@ SERVICE = Service(
     read=read_dossier_call,
     milestones=frozenset([
         "received", "refused", "supplement-requested", "supplemented", "supplement-requested-again", "supplemented-again",
-        "payment-requested", "paused", "finished", "withdrawn", "returned", "synced", *WAITS, *RESUMES,
-        *statistic.DECLARED.values(),
+        "payment-requested", "paused", "finished", "withdrawn", "returned", "synced", TAKEN_OVER, HANDED_OVER,
+        *WAITS, *RESUMES, *statistic.DECLARED.values(),
     ]),
-    attributes=frozenset(["applicant", "channel", "field", "field_name", "outcome", "procedure", "reason"]),
+    attributes=frozenset([
+        "applicant", "channel", "competent", "field", "field_name", "outcome", "procedure", "reason",
+    ]),
     undelivered_kinds=frozenset(["statistic"]),  # no other system has a service for monthly figures
     synced="synced",
 )  # fmt: skip

@@ -33,6 +33,7 @@ class DossierCodes:
     channels: Mapping[str, str]
     applicants: Mapping[str, str]
     procedure: re.Pattern[str]
+    dossier: re.Pattern[str]  #: of the national form; its group `agency` is the code of the agency that received it
 
 
 @cache
@@ -54,4 +55,5 @@ def read_dossier_codes(content: str) -> DossierCodes:
         channels=said["channel"],
         applicants=said["applicant"],
         procedure=re.compile(said["procedure"]["pattern"], re.ASCII),
+        dossier=re.compile(said["dossier"]["pattern"], re.ASCII),
     )

@@ -26,6 +26,7 @@ from hub.services.dossiers.results import (
 )
 from hub.services.dossiers.waits import tell_wait
 
+_LONGEST_CODE = 50  #: the letters that are kept of DonViXuLy
 _LONGEST_NAME = 250  #: the letters that are kept of the name of a field
 
 
@@ -113,6 +114,8 @@ def _wait(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[F
 def _known(item: CallItem, codes: DossierCodes) -> dict[str, str]:
     """Return the attributes of the dossier. A code that is not in its list is tolerated and left empty."""
     found = {"procedure": item.text("MaTTHC"), "field": item.text("MaLinhVuc")}
+    unit = item.text("DonViXuLy")
+    found["competent"] = unit[:_LONGEST_CODE] if len(unit.split()) == 1 else ""  # a name is no code
     found["field_name"] = " ".join(item.text("TenLinhVuc").split())[:_LONGEST_NAME]
     if not codes.procedure.fullmatch(found["procedure"]):
         item.tolerate("R", "MaTTHC", phrase("{procedure} is not a procedure code", procedure=found["procedure"][:50]))

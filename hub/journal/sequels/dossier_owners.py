@@ -1,0 +1,286 @@
+"""Finds the unit of each reported dossier, so that a dossier counts in one unit, whoever reports it.
+
+Knows which unit each dossier belongs to (the table `dossier`), and moves a dossier that another unit continues. What a
+partner is entitled to report was decided before (`hub.intake.dossier_tellers`); its facts come here as facts of a unit,
+as facts of a unit that another reported (`counterpart`), or as claims. Does not know the registry or forms.
+
+A dossier that moves gets two facts: `handed-over` in the unit that had it, with the amount -1, and `taken-over` in the
+other, with the due day and attributes of its beginning. A fact of the past is never changed, so a closed month stays as
+it is, and in every period the two add up to 0. A dossier that has ended does not move. A unit takes a dossier over, and
+hands it over, at most once: that bounds the facts of a dossier.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date, datetime
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.local_time import find_local_day
+from hub.domain.model import Event, Fact
+from hub.services.dossiers.identity import BEGINS, CLAIMED, ENDS, HANDED_OVER, TAKEN_OVER, read_agency
+from hub.services.dossiers.results import NAME
+from hub.services.dossiers.waits import RESUMES, WAITING, WAITS
+from hub.store import transactions
+from hub.store.hot_statements import HotStatement
+from hub.store.tables import dossier as table
+from hub.store.tables import fact
+from hub.store.transactions import Transaction
+
+_READ = HotStatement(
+    sa.select(table).where(table.c.dossier.in_(sa.bindparam("names", expanding=True))), lists=("names",)
+)
+#: Names per query. A message has at most 1,000 dossiers, and its facts are written 200 at a time.
+_ASKED = 400
+
+
+@attrs.define
+class _Owner:
+    """A row of the table: the unit in whose reports a dossier counts."""
+
+    dossier: str
+    unit: str
+    origin: str  #: the unit for which it was first recorded
+    competent: str = ""  #: the unit that DonViXuLy names, as the owner told last
+    new: bool = False
+    changed: bool = False
+
+
+def resolve_owners(tx: Transaction, facts: Sequence[Fact]) -> tuple[Sequence[Fact], list[Event]]:
+    """Return *facts* with those about dossiers recorded for the unit that the dossier belongs to, and findings as events.
+
+    Adds the facts of a move, and claims that are now justified. Writes which unit a dossier belongs to. Takes one
+    look-up for a slice of facts; facts of other services cost nothing.
+    """
+    if not any(each.service in (NAME, CLAIMED) for each in facts):
+        return facts, []
+    found = _Resolving.of(tx, facts)
+    for each in facts:
+        found.take(each)
+    found.write()
+    return found.facts, found.events
+
+
+@attrs.define
+class _Resolving:
+    """The facts of one transaction on their way to their units."""
+
+    _tx: Transaction
+    _owners: dict[str, _Owner]
+    _claims: dict[tuple[str, str], list[Fact]]  #: by unit and code
+    facts: list[Fact] = attrs.field(factory=list)
+    events: list[Event] = attrs.field(factory=list)
+    _disputed: set[tuple[str, str]] = attrs.field(factory=set)  #: unit and code of which an event is told
+
+    @classmethod
+    def of(cls, tx: Transaction, facts: Iterable[Fact]) -> "_Resolving":
+        """Return the start: the owners of all dossiers that *facts* are about, and the claims that may be justified now."""
+        ours = [each for each in facts if each.service in (NAME, CLAIMED)]
+        owners = _read_owners(tx, {name for each in ours for name in _names(each)})
+        begun: dict[str, Fact] = {}
+        for each in ours:
+            if _begins(each) and each.key not in owners and f"{each.unit} {each.key}" not in owners:
+                begun.setdefault(each.key, each)
+        owners |= _insert_owners(tx, [_Owner(key, each.unit, each.unit) for key, each in begun.items()])
+        pairs = {(each.unit, key) for key, each in begun.items()}
+        for each in ours:
+            named, owner = _read_competent(each), owners.get(each.key)
+            if named and owner is not None and named != owner.competent:
+                pairs.add((named, each.key))
+        return cls(tx, owners, read_claims(tx, pairs))
+
+    def take(self, told: Fact) -> None:
+        """Add *told*, for the unit that its dossier belongs to."""
+        if told.service not in (NAME, CLAIMED):
+            self.facts.append(told)
+            return
+        owner = self._owners.get(f"{told.unit} {told.key}") or self._owners.get(told.key)
+        if owner is None:
+            if told.service == CLAIMED:
+                self._tell(told, told.counterpart)
+            self.facts.append(told)
+        elif owner.unit == told.unit:
+            self._add(join_fact(told, owner.unit) if told.service == CLAIMED else told, owner)
+        elif told.service == CLAIMED or told.outside:
+            self._judge(told, owner)
+        elif self._move(owner, told):
+            self._add(told, owner)
+        else:
+            self._add(join_fact(told, owner.unit), owner)
+
+    def _judge(self, told: Fact, owner: _Owner) -> None:
+        """Take what was reported for a unit that is not the dossier's and has no right to it by the code."""
+        if told.unit in (owner.competent, owner.origin):
+            self._add(join_fact(told, owner.unit), owner)
+        elif _stands_alone(told, owner):
+            self._tell(told, owner.unit, counts=True)
+            name = f"{told.unit} {told.key}"
+            self._owners |= _insert_owners(self._tx, [_Owner(name, told.unit, told.unit)])
+            self._claims |= read_claims(self._tx, {(told.unit, told.key)})
+            self._add(told, self._owners[name])
+        else:
+            self._tell(told, owner.unit)
+            self.facts.append(attrs.evolve(told, service=CLAIMED, counterpart=owner.unit))
+
+    def _tell(self, told: Fact, owner: str, *, counts: bool = False) -> None:
+        """Append the finding that another unit than the *owner* reported a dossier, once for both. *counts*: it counts."""
+        name = "dossier-disputed" if counts else "dossier-claimed"
+        if (told.unit, told.key) not in self._disputed:
+            self._disputed.add((told.unit, told.key))
+            body = {"unit": told.unit, "key": told.key, "owner": owner}
+            self.events.append(Event(name, told.at, told.message, None, body))
+
+    def _add(self, told: Fact, owner: _Owner) -> None:
+        """Add *told* for its unit, the dossier's *owner*, and the claims that it justifies.
+
+        A receipt is left out if the unit has taken the dossier over: it was counted where the dossier was received.
+        """
+        if told.milestone != "received" or owner.unit == owner.origin:
+            self.facts.append(told)
+        self._take_up(owner.unit, told, owner)
+        named = _read_competent(told)
+        if named and named != owner.competent:
+            owner.competent, owner.changed = named, True
+            self._take_up(named, told, owner)
+
+    def _take_up(self, unit: str, told: Fact, owner: _Owner) -> None:
+        """Add the claims of *unit* on the dossier of *told* as facts of its owner that were recorded with *told*."""
+        for claim in self._claims.pop((unit, told.key), ()):
+            self.facts.append(join_fact(attrs.evolve(claim, at=told.at), owner.unit))
+
+    def _move(self, owner: _Owner, told: Fact) -> bool:
+        """Move the dossier to the unit of *told*. Return False if it has ended, or that unit has handed it over."""
+        transactions.lock_names(self._tx, [f"dossier {owner.dossier}"])
+        owner.unit = _read_owners(self._tx, {owner.dossier})[owner.dossier].unit  # another node may have moved it
+        move = Move(unit=owner.unit, successor=told.unit, key=told.key, at=told.at, day=find_local_day(told.at))
+        made = None if owner.unit == told.unit else make_move_facts(self._tx, move)
+        if made is None:
+            return owner.unit == told.unit
+        self.facts += made
+        owner.unit, owner.changed = told.unit, True
+        self._claims |= read_claims(self._tx, {(told.unit, told.key)})
+        return True
+
+    def write(self) -> None:
+        """Write the owners that have changed."""
+        _update_owners(self._tx, [each for each in self._owners.values() if each.changed])
+
+
+def _begins(told: Fact) -> bool:
+    """Return whether *told* makes its unit the owner of a dossier that nobody reported before."""
+    return told.service == NAME and told.milestone != "synced" and read_agency(told.key) is not None
+
+
+def _stands_alone(told: Fact, owner: _Owner) -> bool:
+    """Return whether *told* is of a unit that reports the dossier as its own, by a code that names no unit of the province.
+
+    Then it counts in both units, so that nobody takes a dossier away by being the first to report it. A step of work, or
+    a report that names the owner as the competent unit, is no such report.
+    """
+    said = dict(told.attributes)
+    return told.service == NAME and "procedure" in said and said.get("competent") != owner.unit
+
+
+def _read_competent(told: Fact) -> str:
+    """Return the competent unit that the owner of the dossier names; "" if another unit reports, or none is named."""
+    return "" if told.counterpart or told.service != NAME else dict(told.attributes).get("competent", "")
+
+
+def _names(told: Fact) -> tuple[str, ...]:
+    """Return the names under which the owner of a dossier may be stored: the code, and the code within its unit."""
+    within = f"{told.unit} {told.key}"
+    return (within,) if read_agency(told.key) is None else (told.key, within)
+
+
+def join_fact(told: Fact, unit: str) -> Fact:
+    """Return *told* as a fact of the dossier's unit, with the unit that reported it as counterpart if it is another."""
+    by = "" if told.unit == unit else told.unit
+    return attrs.evolve(told, service=NAME, unit=unit, counterpart=by)
+
+
+def _read_owners(tx: Transaction, names: Collection[str]) -> dict[str, _Owner]:
+    asked, found = sorted(names), dict[str, _Owner]()
+    for first in range(0, len(asked), _ASKED):
+        for row in _READ.read(tx, {"names": asked[first : first + _ASKED]}):
+            found[row.dossier] = _Owner(*row)
+    return found
+
+
+def _insert_owners(tx: Transaction, owners: Sequence[_Owner]) -> dict[str, _Owner]:
+    """Insert *owners*, and return them by dossier; of those that another node has just inserted, its own."""
+    columns = ("dossier", "unit", "origin", "competent")
+    rows = [{name: getattr(each, name) for name in columns} for each in owners]
+    new = {str(name) for (name,) in transactions.insert_new_rows(tx, table, rows)}
+    others = {each.dossier for each in owners} - new
+    return {each.dossier: each for each in owners} | (_read_owners(tx, others) if others else {})
+
+
+def _update_owners(tx: Transaction, owners: Sequence[_Owner]) -> None:
+    if owners:
+        rows = [
+            {"named": each.dossier, "unit": each.unit, "competent": each.competent}
+            for each in sorted(owners, key=lambda each: each.dossier)
+        ]
+        tx.execute(sa.update(table).where(table.c.dossier == sa.bindparam("named")), rows)
+
+
+def read_claims(tx: Transaction, pairs: Collection[tuple[str, str]]) -> dict[tuple[str, str], list[Fact]]:
+    """Return the claims of units on dossiers, by unit and code."""
+    return _read_histories(tx, CLAIMED, pairs)
+
+
+def _read_histories(
+    tx: Transaction, service: str, pairs: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], list[Fact]]:
+    asked, found = sorted(pairs), dict[tuple[str, str], list[Fact]]()
+    for first in range(0, len(asked), _ASKED):
+        named = [(unit, service, key) for unit, key in asked[first : first + _ASKED]]
+        these = sa.tuple_(fact.c.unit, fact.c.service, fact.c.key).in_(named)
+        for row in tx.execute(sa.select(fact).where(these).order_by(fact.c.milestone)).mappings():
+            found.setdefault((row["unit"], row["key"]), []).append(Fact(**row))
+    return found
+
+
+@attrs.frozen(kw_only=True)
+class Move:
+    """A dossier that passes from a unit to another."""
+
+    unit: str
+    successor: str
+    key: str
+    at: datetime  #: when it is recorded
+    day: date  #: the first day in the other unit
+    new_key: str = ""  #: its code in the other unit, if another
+
+
+def make_move_facts(tx: Transaction, move: Move) -> list[Fact] | None:
+    """Return the facts of *move*; none if the dossier has not begun in its unit. None: it has ended there, or the
+    successor has handed it over before.
+
+    If it has begun in the successor too, it counted in both: then it only ends in the unit.
+    """
+    there = (move.successor, move.new_key or move.key)
+    found = _read_histories(tx, NAME, {(move.unit, move.key), there})
+    own, others = ({each.milestone: each for each in found.get(name, ())} for name in ((move.unit, move.key), there))
+    if not ENDS.isdisjoint(own) or HANDED_OVER in others:
+        return None
+    begun = own.get(TAKEN_OVER) or own.get("received")
+    if begun is None:
+        return []
+    dated = [each for name in ("supplemented", "supplemented-again") if (each := own.get(name)) and each.due]
+    latest = max([begun, *dated], key=lambda each: (each is not begun, each.day or find_local_day(each.at), each.at))
+    moved = attrs.evolve(begun, at=move.at, day=move.day, due=latest.due, outside=False)
+    handed = attrs.evolve(moved, milestone=HANDED_OVER, counterpart=move.successor, amount=-begun.amount)
+    if not BEGINS.isdisjoint(others):
+        return [handed]
+    unit, key = there
+    waits, resumes = ([own[name] for name in names if name in own] for names in (WAITS, RESUMES))
+    going_on = waits[-1:] if len(waits) > len(resumes) else []
+    return [
+        handed,
+        attrs.evolve(moved, unit=unit, key=key, milestone=TAKEN_OVER, counterpart=move.unit),
+        *(
+            attrs.evolve(each, unit=unit, key=key, milestone=WAITING, counterpart=move.unit, at=move.at)
+            for each in going_on
+        ),
+    ]

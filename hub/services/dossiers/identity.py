@@ -1,0 +1,25 @@
+"""The identity of a dossier in the province: what its code says, and the milestones of a change of its unit.
+
+A code of the national form names one dossier, whoever reports it: `<agency code>-yyMMdd-nnnn`, such as
+`H21.129-250812-0035` (Decree 61/2018: agency code, date, sequence; newer systems write the year in four digits). It
+begins with the code of the agency that received the dossier. Any other code names a dossier within its unit only.
+
+Knows neither units nor who may report. The form of codes is data (`codes.toml`).
+"""
+
+from hub.services.dossiers.codes import load_dossier_codes
+
+#: The service of facts that somebody reported of another unit's dossier without being entitled to. No form counts them.
+CLAIMED = "dossiers-claimed"
+#: The unit has taken an open dossier over from another unit, with its due day and attributes.
+TAKEN_OVER = "taken-over"
+#: The unit has handed an open dossier over to another unit. Its amount is -1, so both facts add up to 0.
+HANDED_OVER = "handed-over"
+#: The milestones with which a dossier begins in a unit, and with which it ends there.
+BEGINS, ENDS = frozenset({"received", TAKEN_OVER}), frozenset({"finished", "refused", HANDED_OVER})
+
+
+def read_agency(code: str) -> str | None:
+    """Return the code of the agency that the dossier code *code* names; None if it is not of the national form."""
+    found = load_dossier_codes().dossier.fullmatch(code)
+    return None if found is None else found["agency"]

@@ -1,0 +1,349 @@
+"""A dossier counts in one unit, whoever reports it and in whatever order; and it stays one when units are merged."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import permutations
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hub.config import Partner
+from hub.domain.ids import make_id
+from hub.domain.local_time import find_local_day
+from hub.domain.model import Receive, Unit
+from hub.intake.admission import judge_record
+from hub.journal import events, facts, messages, unit_registry
+from hub.journal.upkeep import dossier_moves
+from hub.report.form.book import read_shipped_book
+from hub.report.form.period import parse_period
+from hub.services import list_services
+from hub.store import transactions
+from hub.units.province import Province
+from hub.workload import closing, unit_report
+from tests import databases
+from tests.dossiers import hoso, progress, sync, tiendo
+from tests.histories import office
+
+UNITS = (
+    Unit("H55", "Tỉnh"),
+    Unit("H55.40", "Trung tâm PVHCC", "H55"),
+    Unit("H55.41", "Sở Tư pháp", "H55", aliases=("000.00.41.H55",)),
+    Unit("H55.66", "Đơn vị lạ", "H55"),
+)
+CENTRE, COMPETENT, CODE = "H55.40", "H55.41", "H55.40-261120-0001"
+#: partner → the units that it may send for
+MAY = {"centre": ("H55.40",), "department": ("H55.41",), "stranger": ("H55.66",), "onestop": ("*",)}
+NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
+LATER = datetime(2027, 6, 1, tzinfo=UTC)
+
+
+def province(units: Iterable[Unit] = UNITS, may: Mapping[str, tuple[str, ...]] = MAY) -> Province:
+    partners = {
+        code: Partner(code=code, name=code, certificates=(), units=units_of, receive=Receive.NONE)
+        for code, units_of in may.items()
+    }
+    return Province.of(attrs.evolve(office.province().config, partners=partners), units)
+
+
+PROVINCE = province()
+
+
+class Books:
+    """A journal into which messages are brought one by one, each an hour after the one before."""
+
+    def __init__(self, tx: transactions.Transaction, known: Province = PROVINCE, units: Sequence[Unit] = UNITS) -> None:
+        self.tx, self.now = tx, NOW
+        self.brought: list[str] = []
+        self.meet(units, known)
+
+    def meet(self, units: Sequence[Unit], known: Province) -> None:
+        """Replace the registry."""
+        self.known = known
+        unit_registry.write_registry_units(self.tx, units)
+
+    def bring(self, partner: str, content: bytes) -> str:
+        self.now += timedelta(hours=1)
+        name = make_id(self.now)
+        entry = judge_record(list_services()["dossiers"], content, None, partner, self.known, self.now, name)
+        assert messages.record_message(self.tx, entry, self.known.routes).problems == ()
+        self.brought.append(name)
+        return name
+
+    def cells(self, unit: str, period: str = "2026-12", form: str = "ii06a") -> dict[str, int]:
+        """Return the cells of a unit's own row that are not 0."""
+        report = unit_report.resolve_report_sources(self.tx, "H55", period, form).count(LATER)
+        row = next((row for row in report.rows if row.unit == unit), report.total if unit == "" else None)
+        assert not report.findings
+        return {} if row is None else {key: int(number) for key, number in row.numbers.items() if number}
+
+    def told(self, name: str) -> list[dict[str, Any]]:
+        found = (each for message in self.brought for each in events.read_message_events(self.tx, message))
+        return [each for each in found if each["event"] == name]
+
+
+@pytest.fixture
+def books(tx):
+    return Books(tx)
+
+
+def of_centre(**fields: object) -> bytes:
+    return sync(hoso(CODE, DonViXuLy=COMPETENT, **fields), organ=CENTRE)
+
+
+def of_competent(**fields: object) -> bytes:
+    return sync(hoso(CODE, DonViXuLy=COMPETENT, **fields), organ=COMPETENT)
+
+
+ENDED = {"TrangThaiHoSo": "9", "NgayKetThucXuLy": "20261123160000"}
+
+
+class TestTwoReportersOfOneDossier:
+    """The code names the unit that received it; the competent agency that this one names adds what it knows."""
+
+    @pytest.mark.parametrize("order", list(permutations(range(3))), ids=lambda order: "".join(map(str, order)))
+    def test_it_counts_once_and_the_same_in_each_order(self, tx, order):
+        books = Books(tx)
+        calls = [
+            ("centre", of_centre()),
+            ("department", of_competent()),
+            ("department", progress(tiendo(CODE, "9", "20261123090000"), organ="000.00.41.H55")),
+        ]
+        for number in order:
+            books.bring(*calls[number])
+        settled = {"received": 1, "received_online": 1, "settled": 1, "settled_early": 1}
+        assert books.cells(CENTRE) == settled
+        assert books.cells(COMPETENT) == {}
+        assert books.cells("") == settled
+
+    def test_a_system_of_all_units_may_report_it_for_any_of_them(self, books):
+        books.bring("onestop", sync(hoso(CODE, **ENDED), organ=COMPETENT))
+        books.bring("onestop", sync(hoso(CODE), organ="H55"))
+        assert books.cells(CENTRE) == books.cells("") == {
+            "received": 1, "received_online": 1, "settled": 1, "settled_early": 1
+        }  # fmt: skip
+
+    def test_a_code_within_the_unit_stays_there(self, books):
+        books.bring("centre", sync(hoso("HS-1"), organ=CENTRE))
+        books.bring("department", sync(hoso("HS-1"), organ=COMPETENT))
+        assert books.cells("")["received"] == 2
+
+    def test_what_the_portal_took_counts_for_the_unit_of_the_dossier(self, books):
+        message = books.bring("centre", of_centre())
+        other = books.bring("department", of_competent())
+        for each in (message, other):
+            row: Any = {"sender": CENTRE if each == message else COMPETENT, "service": "dossiers", "id": each}
+            made = facts.make_synced_facts(row | {"keys": f'["{CODE}"]'}, "synced", "cong", books.now)
+            facts.record_facts(books.tx, made)
+        assert {unit: books.cells(unit, form="dossiers").get("synced") for unit in (CENTRE, COMPETENT)} == {
+            CENTRE: 1, COMPETENT: None
+        }  # fmt: skip
+
+
+class TestAStranger:
+    """A partner of its own cannot change the figures of another unit."""
+
+    @pytest.mark.parametrize("first", [True, False])
+    def test_it_takes_no_dossier_away_and_ends_none_by_reporting_its_code(self, tx, first):
+        books = Books(tx)
+        forged = sync(hoso(CODE, NgayTiepNhan="20260901080000", NgayHenTra="20260902170000", **ENDED), organ="H55.66")
+        if first:
+            books.bring("stranger", forged)
+        books.bring("centre", of_centre())
+        books.bring("stranger", forged)
+        books.bring("stranger", progress(tiendo(CODE, "3"), organ="H55.66"))
+        assert books.cells(CENTRE) == {"received": 1, "received_online": 1, "pending": 1, "pending_overdue": 1}
+        assert books.cells("H55.66") == {}
+        assert {(each["unit"], each["key"], each["owner"]) for each in books.told("dossier-claimed")} == {
+            ("H55.66", CODE, CENTRE)
+        }
+
+    def test_it_becomes_competent_by_its_own_word_for_nobody(self, books):
+        books.bring("centre", of_centre())
+        books.bring("stranger", sync(hoso(CODE, DonViXuLy="H55.66", **ENDED), organ="H55.66"))
+        assert books.cells(CENTRE)["pending"] == 1
+
+    def test_it_takes_no_dossier_away_whose_code_names_no_unit_of_the_province(self, books):
+        ministry = "G09.20-20261120-0092637"
+        books.bring("stranger", sync(hoso(ministry), organ="H55.66"))
+        books.bring("centre", sync(hoso(ministry, **ENDED), organ=CENTRE))
+        assert books.cells(CENTRE) == {"received": 1, "received_online": 1, "settled": 1, "settled_early": 1}
+        (told,) = books.told("dossier-disputed")
+        assert (told["unit"], told["owner"]) == (CENTRE, "H55.66")
+
+    def test_of_such_a_code_the_one_that_names_the_other_as_competent_does_not_count(self, books):
+        ministry = "G09.20-20261120-0092637"
+        books.bring("department", sync(hoso(ministry), organ=COMPETENT))
+        books.bring("centre", sync(hoso(ministry, DonViXuLy=COMPETENT), organ=CENTRE))
+        books.bring("centre", progress(tiendo(ministry, "9", "20261123090000"), organ=CENTRE))
+        assert (books.cells(CENTRE), books.cells(COMPETENT)["pending"]) == ({}, 1)
+
+
+MERGED = date(2027, 2, 1)
+BEFORE = (
+    Unit("H55", "Tỉnh"),
+    *(Unit(code, code, "H55", aliases=(f"000.00.{code[-2:]}.H55",)) for code in ("H55.81", "H55.82")),
+)
+AFTER = (
+    BEFORE[0],
+    *(attrs.evolve(unit, until=MERGED, successors=("H55.80",)) for unit in BEFORE[1:]),
+    Unit("H55.80", "Xã mới", "H55", since=MERGED),
+)
+COMMUNES = {"communes": ("H55.80", "H55.81", "H55.82")}
+
+
+def day(text: str, hour: int = 9) -> datetime:
+    return datetime.fromisoformat(f"{text}T{hour:02}:00:00+07:00").astimezone(UTC)
+
+
+def received(key: str, on: str = "2027-01-20", due: str = "2027-02-10") -> dict[str, object]:
+    return hoso(key, NgayTiepNhan=f"{on.replace('-', '')}080000", NgayHenTra=f"{due.replace('-', '')}170000")
+
+
+def finished(key: str, on: str, **fields: object) -> dict[str, object]:
+    ended = {"TrangThaiHoSo": "9", "NgayKetThucXuLy": f"{on.replace('-', '')}160000"}
+    return {**received(key), **ended, **fields}
+
+
+class TestAMerger:
+    """H55.81 and H55.82 become H55.80 on 1 February 2027. The month ends on the 14th."""
+
+    @pytest.fixture
+    def merger(self, tx):
+        books = Books(tx, province(BEFORE, COMMUNES), BEFORE)
+        books.now = day("2027-01-20")
+        for code in ("H55.81-270120-0001", "H55.81-270120-0002", "H55.81-270120-0003", "HS-7"):
+            books.bring("communes", sync(received(code), organ="H55.81"))
+        books.bring("communes", sync(received("HS-7"), organ="H55.82"))
+        books.now = day("2027-02-01", 0)
+        books.meet(AFTER, province(AFTER, COMMUNES))
+        return books
+
+    def move(self, books: Books) -> None:
+        for ended in dossier_moves.list_ended_units(books.tx, find_local_day(books.now)):
+            dossier_moves.move_dossiers(
+                books.tx, ended, dossier_moves.list_open_dossiers(books.tx, ended.unit), books.now
+            )
+
+    @pytest.mark.parametrize("moved", ["before", "after"])
+    @pytest.mark.parametrize("told", ["H55.80", "000.00.81.H55", "H55.81"])
+    def test_what_the_new_unit_ends_by_any_code_is_no_longer_in_hand_and_counts_once(self, merger, moved, told):
+        if moved == "before":
+            self.move(merger)
+        merger.now = day("2027-02-03")
+        merger.bring("communes", sync(finished("H55.81-270120-0001", "2027-02-03"), organ=told))
+        merger.bring("communes", progress(tiendo("H55.81-270120-0002", "9", "20270203100000"), organ=told))
+        if moved == "after":
+            self.move(merger)
+        month = merger.cells("", "2027-02")
+        assert month == {
+            "received": 5, "received_online": 5, "settled": 2, "settled_early": 2, "pending": 3, "pending_overdue": 3
+        }  # fmt: skip
+        assert merger.cells("H55.81", "2027-02") == {"received_online": 4, "taken_over": -4}
+        assert merger.cells("H55.82", "2027-02") == {"received_online": 1, "taken_over": -1}
+        assert merger.cells("H55.80", "2027-02") == {
+            "received": 5, "taken_over": 5, "settled": 2, "settled_early": 2, "pending": 3, "pending_overdue": 3
+        }  # fmt: skip
+
+    def test_the_months_before_stay_and_the_quarter_counts_each_once(self, merger):
+        book = read_shipped_book()
+        # told in January, of which the month ended on 14 February for these; the closed month is the one before
+        merger.bring("communes", sync(received("HS-9", "2027-01-10"), organ="H55.82"))
+        for text in ("2027-02", "2027-03"):
+            self.move(merger)
+            merger.now = max(merger.now, closing.find_earliest_closing_time(parse_period(text)))
+            while (found := closing.find_next_month_to_close(merger.tx, book, "ii06a")) and found[1].text <= text:
+                closing.close_month(merger.tx, book, "ii06a", found[1], merger.now, "an")
+            if text == "2027-02":
+                merger.bring("communes", sync(finished("H55.81-270120-0001", "2027-02-20"), organ="H55.81"))
+        quarter = merger.cells("", "2027-Q1")
+        assert (quarter["received"], quarter["settled"], quarter["pending"]) == (6, 1, 5)
+        assert {unit: merger.cells(unit, "2027-Q1").get("pending") for unit in ("H55.81", "H55.82", "H55.80")} == {
+            "H55.81": None, "H55.82": None, "H55.80": 5
+        }  # fmt: skip
+        assert list(closing.find_differing_units(merger.tx, "ii06a", "2027-02")) == []
+
+    def test_a_deed_that_is_learned_late_leaves_the_closed_month_and_moves_the_stock_in_the_open_one(self, tx):
+        books, book = Books(tx, province(BEFORE, COMMUNES), BEFORE), read_shipped_book()
+        books.now = day("2027-01-20")
+        books.bring("communes", sync(received("H55.81-270120-0001"), organ="H55.81"))
+        books.now = closing.find_earliest_closing_time(parse_period("2027-02"))
+        closing.close_month(tx, book, "ii06a", parse_period("2027-02"), books.now, "an")
+        sealed = closing.read_closings(tx, "ii06a")[-1].sha256
+        books.meet(AFTER, province(AFTER, COMMUNES))
+        books.now += timedelta(days=1)
+        self.move(books)
+        assert list(closing.find_differing_units(tx, "ii06a", "2027-02")) == []
+        assert closing.read_closings(tx, "ii06a")[-1].sha256 == sealed
+        assert books.cells("H55.81", "2027-02")["pending"] == 1
+        assert books.cells("H55.81", "2027-03") == {"carried_over": 1, "taken_over": -1}
+        assert books.cells("H55.80", "2027-03") == {"received": 1, "taken_over": 1, "pending": 1, "pending_overdue": 1}
+
+    def test_a_dossier_that_waits_for_papers_waits_in_the_new_unit_too(self, merger):
+        merger.bring("communes", sync(received("H55.82-270120-0009") | {"TrangThaiHoSo": "5"}, organ="H55.82"))
+        self.move(merger)
+        assert merger.cells("H55.80", "2027-02")["pending_in_time"] == 1
+        merger.bring("communes", sync(received("H55.82-270120-0009"), organ="H55.80"))
+        assert "pending_in_time" not in merger.cells("H55.80", "2027-02")
+
+    def test_moving_again_moves_nothing(self, merger):
+        self.move(merger)
+        before = merger.cells("H55.80", "2027-02")
+        self.move(merger)
+        assert merger.cells("H55.80", "2027-02") == before
+
+    def test_of_two_successors_the_first_has_it_until_the_other_reports_it(self, tx):
+        split = (
+            BEFORE[0],
+            attrs.evolve(BEFORE[1], until=MERGED, successors=("H55.83", "H55.84")),
+            Unit("H55.83", "B", "H55", since=MERGED),
+            Unit("H55.84", "C", "H55", since=MERGED),
+        )
+        may = {"communes": ("H55.81",), "b": ("H55.83",), "c": ("H55.84",)}
+        books = Books(tx, province(BEFORE, may), BEFORE)
+        books.now = day("2027-01-20")
+        for number in (1, 2):
+            books.bring("communes", sync(received(f"H55.81-270120-000{number}"), organ="H55.81"))
+        books.now = day("2027-02-01", 0)
+        books.meet(split, province(split, may))
+        self.move(books)
+        books.bring("c", progress(tiendo("H55.81-270120-0002", "9", "20270203100000"), organ="H55.84"))
+        books.bring("b", progress(tiendo("H55.81-270120-0002", "9", "20270204100000"), organ="H55.83"))
+        assert books.cells("H55.83", "2027-02") == {
+            "received": 1, "taken_over": 1, "pending": 1, "pending_overdue": 1
+        }  # fmt: skip
+        assert books.cells("H55.84", "2027-02") == {"received": 1, "taken_over": 1, "settled": 1, "settled_early": 1}
+
+
+CALLS = st.permutations(
+    [
+        ("centre", of_centre()),
+        ("centre", of_centre(TrangThaiHoSo="5")),
+        ("department", of_competent()),
+        ("department", of_competent(**ENDED)),
+        ("stranger", sync(hoso(CODE, **ENDED), organ="H55.66")),
+        ("onestop", sync(hoso("H55.41-261120-0002"), organ=CENTRE)),
+        ("department", sync(hoso("H55.41-261120-0002", **ENDED), organ=COMPETENT)),
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory):
+    made = transactions.open_journal(databases.sqlite(tmp_path_factory.mktemp("orders") / "hub.db"))
+    yield made
+    made.dispose()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(calls=CALLS)
+def test_every_order_of_arrival_gives_the_same_counts(journal, calls):
+    with journal.connect() as connection, connection.begin() as whole:
+        books = Books(connection)
+        for partner, content in calls:
+            books.bring(partner, content)
+        once = {"received": 1, "received_online": 1, "settled": 1, "settled_early": 1}
+        assert [books.cells(unit) for unit in (CENTRE, COMPETENT, "H55.66")] == [once, once, {}]
+        whole.rollback()
