@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cached_property
+from typing import Any, TypeVar
 
 import attrs
 
@@ -66,7 +68,7 @@ class View:
     # --- incidents and meetings
 
     def open(self) -> list[Told]:
-        closed = [one.key for one in self.told if one.what == "closed"]
+        closed = {one.key for one in self.told if one.what == "closed"}
         return [one for one in self.told if one.what == "opened" and one.key not in closed]
 
     def over(self, what: str) -> list[Told]:
@@ -85,17 +87,24 @@ class View:
 
     # --- dossiers
 
+    @cached_property
+    def of_key(self) -> dict[tuple[str, ...], list[Told]]:
+        """What was told of each business key, in its order."""
+        found: dict[tuple[str, ...], list[Told]] = {}
+        for one in self.told:
+            found.setdefault(one.key, []).append(one)
+        return found
+
     def finished(self, how: str) -> list[Told]:
         return [one for one in self.inside("finished", outcome="done") if self._timing(one) == how]
 
     def having(self, counted: list[Told], *whats: str) -> list[Told]:
         """Return those of *counted* of whose dossier all of this was known too when the numbers were made."""
-        return [
-            one for one in counted if all(any((k.key, k.what) == (one.key, what) for k in self.known) for what in whats)
-        ]
+        known = {(one.key, one.what) for one in self.known}
+        return [one for one in counted if all((one.key, what) in known for what in whats)]
 
     def _timing(self, finished: Told) -> str:
-        told = [one for one in self.told if one.key == finished.key and one.on <= finished.on]
+        told = [one for one in self.of_key[finished.key] if one.on <= finished.on]
         due = finished.due or latest_due(told)
         if due is None or due == finished.on:
             return "on time"
@@ -105,7 +114,7 @@ class View:
         """Return the first ends of dossiers that were received too, the later of the two counting in the period."""
         found = []
         for received in [one for one in self.told if one.what == "received"]:
-            ends = [one for one in self.told if one.key == received.key and one.what in ("finished", "refused")]
+            ends = [one for one in self.of_key[received.key] if one.what in ("finished", "refused")]
             first = min(ends, key=lambda one: (one.when, one.at, one.message, one.what), default=None)
             if first is not None and max(first.when, received.when) >= self.start and self._settled(first) == how:
                 found.append(first)
@@ -120,12 +129,11 @@ class View:
 
     def pending(self, *, overdue: bool) -> list[Told]:
         day = min(self.last, self.today)
-        before = [one for one in self.told if one.when <= self.now]
         found = []
-        for one in in_hand(before):
-            due = latest_due([each for each in before if each.key == one.key])
-            late = due is not None and due < day and not waits([each for each in before if each.key == one.key])
-            if overdue is late:
+        for one in in_hand([one for one in self.told if one.when <= self.now]):
+            before = [each for each in self.of_key[one.key] if each.when <= self.now]
+            due = latest_due(before)
+            if overdue is (due is not None and due < day and not waits(before)):
                 found.append(one)
         return found
 
@@ -136,7 +144,7 @@ def amount(told: Iterable[Told]) -> int:
 
 def in_hand(told: list[Told]) -> list[Told]:
     """Return the dossiers that were received, and neither finished nor refused."""
-    ended = [one.key for one in told if one.what in ("finished", "refused")]
+    ended = {one.key for one in told if one.what in ("finished", "refused")}
     return [one for one in told if one.what == "received" and one.key not in ended]
 
 
@@ -152,11 +160,13 @@ def latest_due(told: list[Told]) -> date | None:
 
 
 def newest(told: list[Told]) -> list[Told]:
-    return [one for one in told if one.at == max(each.at for each in told)]
+    latest = max((one.at for one in told), default=None)
+    return [one for one in told if one.at == latest]
 
 
 # --- forms --------------------------------------------------------------------------------------------------------------
 
+T = TypeVar("T")
 Rule = Callable[[View], list[Told]]
 
 DOSSIERS: dict[str, Rule] = {
@@ -303,9 +313,20 @@ class Recount:
     papers: list[Result]
     told: list[Told]
     taken_up: datetime | None = None  #: when the hub took up all that had come late
+    _known: dict[object, Any] = attrs.field(factory=dict, init=False, eq=False, repr=False)  #: what was found before
+
+    def _once(self, name: tuple[object, ...], find: Callable[[], T]) -> T:
+        """Return what *find* finds, which is looked for once by this *name*."""
+        if name not in self._known:
+            self._known[name] = find()
+        found: T = self._known[name]
+        return found
 
     def _counted_again(self, form: str, period: str, unit: str) -> datetime | None:
         return self.taken_up or exported.revised(self.journal, form, period, unit)
+
+    def _closings(self, form: str) -> list[Closed]:
+        return self._once(("closings", form), lambda: exported.closings(self.journal, form))
 
     def columns(self, form: str) -> list[str]:
         """Return the columns of a form, in no order."""
@@ -322,7 +343,7 @@ class Recount:
             return self.behind(taken.form, taken.column, unit, period, now)
         if (form, column) in SUMS:
             return [one for part in SUMS[form, column] for one in self.behind(form, part, unit, period, now)]
-        closed = exported.closings(self.journal, form)
+        closed = self._closings(form)
         found = [self._piece(form, column, unit, piece, closed, now) for piece in pieces(period, closed)]
         if column in OPENING:
             return found[0]
@@ -338,7 +359,7 @@ class Recount:
 
         A dossier stands in the field that was told with its receipt, whatever is told of it later.
         """
-        closed = exported.closings(self.journal, "ii06a")
+        closed = self._closings("ii06a")
         every = pieces(period, closed)
         every = every[:1] if column in OPENING else every[-1:] if column in STOCKS else every
         found = Counter[str]()
@@ -371,7 +392,7 @@ class Recount:
             if form in derived.FORMS
             else {form}
         ):
-            for piece in pieces(period, exported.closings(self.journal, base)) if base in REVISED else ():
+            for piece in pieces(period, self._closings(base)) if base in REVISED else ():
                 for one in self.told:
                     if (
                         one.service != FORMS[base][0]
@@ -386,7 +407,7 @@ class Recount:
 
     def broken(self, units: list[str], period: str, now: datetime) -> list[tuple[str | None, bool, int, int]]:
         """Return which checks of II.06a do not hold in the rows of *units*; first those of the total (None)."""
-        closed = [each.period for each in exported.closings(self.journal, "ii06a")]
+        closed = [each.period for each in self._closings("ii06a")]
         start = results.bounds(period)[0]
         month = next((each for each in closed if results.bounds(each)[1] == start), None)
         places: list[tuple[str | None, list[str]]] = [(None, units), *((unit, [unit]) for unit in units)]
@@ -404,12 +425,36 @@ class Recount:
         self, form: str, column: str, unit: str, piece: Piece, closed: list[Closed], now: datetime
     ) -> list[Behind]:
         """Return what is behind a cell in one piece."""
+        name = "piece", form, column, unit, piece, None if piece.closed else now
+        return self._once(name, lambda: self._piece_anew(form, column, unit, piece, closed, now))
+
+    def _piece_anew(
+        self, form: str, column: str, unit: str, piece: Piece, closed: list[Closed], now: datetime
+    ) -> list[Behind]:
         if form == "edoc":
             now = now if piece.closed is None else max(now, piece.end)
-            found = results.between(self.papers, column, unit, piece.start, piece.end, now)
+            found = results.between(self._papers(unit), column, unit, piece.start, piece.end, now)
             return [Behind(one.unit, one.what, one.message, 1, one.at) for one in found]
         _, told = self._view(form, column, unit, piece, closed, now)
         return [Behind(one.unit, one.what, one.message, one.amount, one.at) for one in told]
+
+    def _papers(self, unit: str) -> list[Result]:
+        def by_unit() -> dict[str, list[Result]]:
+            found: dict[str, list[Result]] = {}
+            for one in self.papers:
+                found.setdefault(one.unit, []).append(one)
+            return found
+
+        return self._once(("papers",), by_unit).get(unit, [])
+
+    def _told(self, service: str, unit: str) -> list[Told]:
+        def by_unit() -> dict[tuple[str, str], list[Told]]:
+            found: dict[tuple[str, str], list[Told]] = {}
+            for one in self.told:
+                found.setdefault((one.service, one.unit), []).append(one)
+            return found
+
+        return self._once(("told",), by_unit).get((service, unit), [])
 
     def _view(
         self, form: str, column: str, unit: str, piece: Piece, closed: list[Closed], now: datetime
@@ -418,16 +463,23 @@ class Recount:
         was at its end.
         """
         now = now if piece.closed is None else max(now, piece.end)
-        service, columns = FORMS[form]
-        told = [one for one in self.told if (one.service, one.unit) == (service, unit)]
+        name = "view", form, unit, piece, now
+        view = self._once(name, lambda: self._view_anew(form, unit, piece, closed, now))
+        return view, FORMS[form][1][column](view)
+
+    def _view_anew(self, form: str, unit: str, piece: Piece, closed: list[Closed], now: datetime) -> View:
+        told = self._told(FORMS[form][0], unit)
         if form in BY_DAY:
-            told = [attrs.evolve(one, counts=_posted(one, [] if form in REVISED else closed)) for one in told]
+            told = self._once(("posted", form, unit), lambda: self._post(form, told, closed))
         if form in REVISED and piece.closed:
             again = self._counted_again(form, piece.closed.period, unit)
             told = [one for one in told if one.at < piece.closed.at or (again is not None and one.at <= again)]
         known = [one for one in told if (one.at < piece.closed.at if piece.closed else one.at <= now)]
-        view = View([one for one in told if one.when < piece.end], piece.start, piece.end, now, known)
-        return view, columns[column](view)
+        return View([one for one in told if one.when < piece.end], piece.start, piece.end, now, known)
+
+    @staticmethod
+    def _post(form: str, told: list[Told], closed: list[Closed]) -> list[Told]:
+        return [attrs.evolve(one, counts=_posted(one, [] if form in REVISED else closed)) for one in told]
 
 
 def _posted(told: Told, closed: list[Closed]) -> datetime:

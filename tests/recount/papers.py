@@ -23,7 +23,12 @@ class Papers:
     """The packets of a journal, in the order in which they were accepted."""
 
     messages: list[Message] = attrs.field(factory=list)
+    sent_by: dict[str, list[Message]] = attrs.field(factory=dict)  #: by the unit
     log: list[tuple[datetime, str, Message, str]] = attrs.field(factory=list)  #: when, what, message, recipient
+
+    def of_sender(self, unit: str) -> list[Message]:
+        """Return the packets of a unit."""
+        return self.sent_by.get(unit, [])
 
 
 def read(journal: Journal) -> Papers:
@@ -44,7 +49,8 @@ def _accepted(papers: Papers, journal: Journal, name: str) -> Message:
     said = letter.read(kept.octets)
     message = Message(kept.id, kept.partner, kept.message_id, kept.at, kept.sha256, said)
     if said.kind == "status":
-        message.answered = documents.answered(papers.messages, said)
+        message.answered = documents.answered(papers.of_sender(places.canonical(said.answers[0].organ)), said)
+        _answer(message)
         what = f"status-{said.status}"
     elif said.kind == "document":
         what = "sent"
@@ -52,20 +58,26 @@ def _accepted(papers: Papers, journal: Journal, name: str) -> Message:
         message.about = tuple(documents.named(papers.messages, said, kept.partner))
         what = f"sent-{said.kind}"
     papers.messages.append(message)
+    papers.sent_by.setdefault(message.sender, []).append(message)
     papers.log.append((kept.at, what, message, ""))
     return message
+
+
+def _answer(status: Message) -> None:
+    """Note that a recall, update or replacement has its answer: the first of each recipient holds."""
+    change = status.answered
+    if change is None or change.letter.kind not in letter.CHANGES or status.letter.status not in ("15", "16"):
+        return
+    sent = change.to(status.sender)
+    if sent is not None and sent.answer is None:
+        sent.answer = status.letter.status
 
 
 def _heard(papers: Papers, message: Message, event: Event) -> None:
     match event.name:
         case "delivery-waiting" | "delivery-held":
             to, partner = event.text("recipient"), event.text("partner")
-            number = sum(len(each.sent) for each in papers.messages)
-            message.sent.append(Sent(message, to, partner, to, "waiting", event.at, event.at, number))
-        case "change-answered":
-            sent = message.to(event.text("unit"))
-            assert sent is not None
-            sent.answer = event.text("status")
+            message.sent.append(Sent(message, to, partner, to, "waiting", event.at, event.at, len(message.sent)))
         case "delivery-delivered":
             papers.log.append((event.at, "received", message, event.text("recipient")))
         case "delivery-dead" if not event.text("reason").startswith(tuple(f"{word}: " for word in STOPPED)):

@@ -1,6 +1,15 @@
-"""The province of the histories: its units, their other names, who receives for whom.  Knows it as plain lists."""
+"""The province that is recounted: its units, their other names, who receives for whom.  Knows it as plain lists.
 
+That of the histories stands here; a test lays another in its place for as long as it counts (`standing`).
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
+
+import attrs
 
 PROVINCE, UPSTREAM = "H55", "vpcp"
 HANOI = timezone(timedelta(hours=7))
@@ -30,13 +39,57 @@ PARTNERS = {
 }
 
 
+@attrs.frozen(kw_only=True)
+class Places:
+    """A province: its units by code, other codes of them, and its partners, each as above."""
+
+    province: str = PROVINCE
+    upstream: str = UPSTREAM
+    units: Mapping[str, tuple[str | None, date | None, date | None]]
+    aliases: Mapping[str, str]
+    partners: Mapping[str, tuple[tuple[str, ...], str]]
+
+
+_standing = [Places(units=UNITS, aliases=ALIASES, partners=PARTNERS)]
+
+
+@contextmanager
+def standing(places: Places) -> Iterator[None]:
+    """Let *places* be the province that everything here answers for."""
+    _standing.append(places)
+    try:
+        yield
+    finally:
+        _standing.pop()
+
+
+def read_units(listed: bytes, partners: Mapping[str, tuple[tuple[str, ...], str]], **said: str) -> Places:
+    """Return the province whose units are *listed* in a CSV file, as docs/howto/units.md describes it."""
+    rows = list(csv.DictReader(io.StringIO(listed.decode("utf-8-sig"))))
+
+    def on(text: str | None) -> date | None:
+        return date.fromisoformat(text) if text else None
+
+    return Places(
+        units={
+            row["code"]: (row["parent"] or None, on(row["since"]), on(row["until"]))
+            for row in rows
+            if row["mark"] != "national"
+        },
+        aliases={alias: row["code"] for row in rows for alias in row["aliases"].split()},
+        partners=partners,
+        **said,
+    )
+
+
 def canonical(code: str) -> str:
-    return ALIASES.get(code, code)
+    return _standing[-1].aliases.get(code, code)
 
 
 def outside(code: str) -> bool:
-    code = canonical(code)
-    return code not in UNITS and code != "H55" and not code.startswith("H55.") and not code.endswith(".H55")
+    code, places = canonical(code), _standing[-1]
+    ours = code == places.province or code.startswith(f"{places.province}.") or code.endswith(f".{places.province}")
+    return code not in places.units and not ours
 
 
 def day(at: datetime) -> date:
@@ -44,46 +97,52 @@ def day(at: datetime) -> date:
 
 
 def may_send(partner: str, code: str) -> bool:
-    if partner == UPSTREAM:
+    places = _standing[-1]
+    if partner == places.upstream:
         return outside(code)
-    return partner == "any" or canonical(code) in PARTNERS[partner][0]
+    return sends_for_any(partner) or canonical(code) in places.partners[partner][0]
+
+
+def sends_for_any(partner: str) -> bool:
+    return "*" in _standing[-1].partners[partner][0]
 
 
 def stands_for(partner: str, code: str) -> bool:
     """Tell whether a partner may change what others brought for the unit; the one that may send for any may not."""
-    return may_send(partner, code) and partner != "any" if partner in PARTNERS else True
+    return may_send(partner, code) and not sends_for_any(partner) if partner in _standing[-1].partners else True
 
 
 def way(code: str, on: date) -> tuple[str, str] | str:
     """Return the partner that what is for *code* goes to and the unit it goes by; or why it cannot go."""
-    code = canonical(code)
-    if code not in UNITS:
-        return (UPSTREAM, code) if outside(code) else "unit-unknown"
-    _, begins, ends = UNITS[code]
+    code, places = canonical(code), _standing[-1]
+    if code not in places.units:
+        return (places.upstream, code) if outside(code) else "unit-unknown"
+    _, begins, ends = places.units[code]
     if (begins and on < begins) or (ends and on >= ends):
         return "unit-inactive"
     by: str | None = code
     while by is not None:
-        for partner, (units, how) in PARTNERS.items():
+        for partner, (units, how) in places.partners.items():
             if by in units and how != "none":
                 return partner, by
-        by = UNITS[by][0]
+        by = places.units[by][0]
     return "unit-without-system"
 
 
 def has_ended(code: str, on: date, *, days: int = 0) -> bool:
     """Tell whether *code* is a unit of the province that ended *days* ago or earlier."""
-    ends = UNITS.get(canonical(code), (None, None, None))[2]
+    ends = _standing[-1].units.get(canonical(code), (None, None, None))[2]
     return ends is not None and on >= ends + timedelta(days=days)
 
 
 def below(code: str, ends: datetime) -> list[str]:
     """Return *code* and every unit below it that there was when a period ended at *ends*."""
-    if code not in UNITS:
+    units = _standing[-1].units
+    if code not in units:
         return [code]
     on = day(ends)
     found = []
-    for unit, (_, begins, _) in UNITS.items():
+    for unit, (_, begins, _) in units.items():
         if code in _line(unit) and (unit == code or begins is None or begins < on):
             found.append(unit)
     return found
@@ -93,5 +152,5 @@ def _line(unit: str | None) -> list[str]:
     line = []
     while unit is not None:
         line.append(unit)
-        unit = UNITS[unit][0]
+        unit = _standing[-1].units[unit][0]
     return line

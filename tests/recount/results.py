@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 
 import attrs
 
@@ -118,8 +119,12 @@ class View:
     def flow(self, what: str, fits: Callable[[Result], bool] = lambda _: True) -> list[Result]:
         return [one for one in self.results if one.what == what and one.at >= self.start and fits(one)]
 
+    @cached_property
+    def _received(self) -> dict[tuple[str, ...], Result]:
+        return {one.key: one for one in reversed(self.results) if one.what == "received"}
+
     def received(self, key: tuple[str, ...]) -> Result | None:
-        return next((one for one in self.results if (one.what, one.key) == ("received", key)), None)
+        return self._received.get(key)
 
     def soon(self, one: Result) -> bool:
         received = self.received(one.key)
@@ -131,13 +136,14 @@ class View:
         return due is None or places.day(one.at) <= due
 
     def processing(self) -> list[Result]:
-        found = []
-        for key in {one.key for one in self.results}:
+        found, of_key = [], dict[tuple[str, ...], list[Result]]()
+        for one in sorted(self.results, key=lambda one: (one.at, one.message)):
+            if one.what.removeprefix("status-") in RANK and one.at <= self.now:
+                of_key.setdefault(one.key, []).append(one)
+        for told in of_key.values():
             furthest: Result | None = None
-            for one in sorted(self.results, key=lambda one: (one.at, one.message)):
+            for one in told:
                 code = one.what.removeprefix("status-")
-                if one.key != key or code not in RANK or one.at > self.now:
-                    continue
                 if furthest is None or RANK[code] > RANK[furthest.what[-2:]]:
                     furthest = one
                 if code in ("02", "06") and furthest is one:
@@ -153,8 +159,8 @@ class View:
         return [one for one in seen if one.what == "received" and one.due and one.due < today and one.key not in over]
 
     def last(self) -> list[Result]:
-        flow = [one for one in self.results if one.at >= self.start]
-        return [one for one in flow if one.at == max(each.at for each in flow)]
+        latest = max((one.at for one in self.results), default=self.start)
+        return [one for one in self.results if one.at == latest >= self.start]
 
 
 COLUMNS: dict[str, Callable[[View], list[Result]]] = {

@@ -1,0 +1,365 @@
+"""Draws a province and what its systems do through its months, in the order of time.  Knows how often each thing happens.
+
+The same seed draws the same.  A deed is a step of `tests.histories.playing.Player` with its arguments.
+"""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from functools import partial
+from random import Random
+
+import attrs
+
+from tests.recount import places, results
+from tests.recount.places import HANOI
+
+PARTNERS: dict[str, tuple[tuple[str, ...], str]] = {"cong": ((), "none"), "vpcp": ((), "push"), "any": (("*",), "none")}
+OUTSIDE = ("G22", "G01", "A12")
+FIGURES: tuple[str, ...] = ("AccountsIssued", "AccountsActive", "SentInternal", "SentExternal", "ReceivedInternal")
+FIGURES += (
+    "ReceivedExternal",
+    "RefusedSize",
+    "OverQuota",
+    "OfficialDocuments",
+)  #: of mail, in the order of the contract
+HOUR = timedelta(hours=1)
+FIRST = datetime(2026, 1, 15, 7, tzinfo=HANOI)  #: in the month 2026-02
+
+
+@attrs.frozen(kw_only=True)
+class Size:
+    """How much is drawn: units, months, and how many of each a unit has in a month on average."""
+
+    units: int = 150
+    months: int = 14
+    documents: float = 1.6
+    dossiers: float = 2.5
+    mail: float = 0.5
+    meetings: float = 0.25
+    incidents: float = 0.3
+    lookups: float = 0.4
+    links: float = 0.1
+    reports: float = 0.1
+
+
+@attrs.frozen
+class Deed:
+    """A step, and when it is done."""
+
+    at: datetime
+    does: str
+    said: dict[str, object]
+
+
+@attrs.define
+class Drawing:
+    """A province that is being drawn."""
+
+    seed: int
+    size: Size
+    random: Random = attrs.field(init=False)
+    units: dict[str, tuple[str | None, date | None, date | None]] = attrs.field(factory=dict)
+    aliases: dict[str, str] = attrs.field(factory=dict)  #: other code -> the unit's own
+    partners: dict[str, tuple[tuple[str, ...], str]] = attrs.field(factory=dict)
+    deeds: list[Deed] = attrs.field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.random = Random(self.seed)
+        self._draw_units()
+        for number in range(self.size.months):
+            self._draw_month(number)
+        self.deeds = sorted((deed for deed in self.deeds if deed.at < self.end), key=lambda deed: deed.at)
+
+    # --- the province -------------------------------------------------------------------------------------------------
+
+    def _draw_units(self) -> None:
+        """Draw a province of two levels: departments with centres below them, and communes with schools."""
+        self.units["H55"] = (None, None, None)
+        departments, communes = max(2, self.size.units // 8), max(2, self.size.units * 5 // 8)
+        tops = [f"H55.{number:02d}" for number in range(1, departments + 1)]
+        tops += [f"H55.{number}" for number in range(200, 200 + communes)]
+        self.units |= dict.fromkeys(tops, ("H55", None, None))
+        number = 0
+        while len(self.units) < self.size.units:
+            number += 1
+            above = self.random.choice(tops)
+            self.units[f"{above}.{number}"] = (above, None, None)
+        for code in [each for each in self.units if each != "H55"][:: max(2, self.size.units // 20)]:
+            alias = f"000.{len(self.aliases):02d}.{code.split('.')[1]}.H55"
+            self.aliases[alias] = code
+        self.partners = {
+            **PARTNERS,
+            "sotttt": (tuple(tops[0:departments:2]), "fetch"),
+            "vpub": (("H55", *tops[1:departments:2]), "push"),
+            "xa": (tuple(tops[departments:]), "push"),
+        }
+
+    def names(self) -> dict[str, str]:
+        """Return the units' names, of every kind that a province has."""
+        kinds = ("Sở", "UBND xã", "UBND phường", "Trung tâm", "Trường")
+        return {code: f"{kinds[len(code) % len(kinds)]} {code}" for code in self.units}
+
+    def listed(self) -> bytes:
+        """Return the units as the file that `lienthong units import` takes."""
+        lines, names = ["code,name,parent,since,until,aliases,successors,mark"], self.names()
+        for code, (parent, since, until) in self.units.items():
+            others = " ".join(alias for alias, own in self.aliases.items() if own == code)
+            lines.append(f"{code},{names[code]},{parent or ''},{since or ''},{until or ''},{others},,")
+        return "\n".join(lines).encode()
+
+    def places(self) -> places.Places:
+        """Return the province as the second count reads it out of that file."""
+        return places.read_units(self.listed(), self.partners)
+
+    @property
+    def months(self) -> list[str]:
+        """The months that are drawn."""
+        return [f"{2026 + number // 12}-{number % 12 + 1:02d}" for number in range(1, self.size.months + 1)]
+
+    @property
+    def end(self) -> datetime:
+        """When everything has been done: some days after the last month, so that it is closed."""
+        return results.bounds(self.months[-1])[1] + timedelta(days=8)
+
+    # --- what happens -------------------------------------------------------------------------------------------------
+
+    def _draw_month(self, number: int) -> None:
+        start, end = results.bounds(self.months[number])
+        start, size = max(start, FIRST), self.size
+        for share, draw in (
+            (size.documents, self._document),
+            (size.dossiers, self._dossier),
+            (size.mail, self._mail),
+            (size.meetings, self._meeting),
+            (size.incidents, self._incident),
+            (size.lookups, self._lookup),
+            (size.links, self._links),
+            (size.reports, self._report),
+        ):
+            for _ in range(max(1, round(share * size.units))):
+                draw(start + self.random.random() * (end - start))
+
+    def _does(self, at: datetime, does: str, **said: object) -> None:
+        self.deeds.append(Deed(at, does, said))
+
+    def _unit(self) -> str:
+        return self.random.choice(list(self.units))
+
+    def _called(self, unit: str) -> str:
+        """Return a code of a unit, at times another than its own."""
+        others = [alias for alias, own in self.aliases.items() if own == unit]
+        return self.random.choice(others) if others and self.random.random() < 0.5 else unit
+
+    def _is(self, share: float) -> bool:
+        return self.random.random() < share
+
+    def _later(self, at: datetime, least: float, most: float) -> datetime:
+        """Return a time so many hours later, in the steps of someone who is often near the least."""
+        return at + HOUR * (least + (most - least) * self.random.random() ** 2)
+
+    def _sender(self, unit: str) -> str:
+        """Return the partner that sends for a unit."""
+        if unit in OUTSIDE:
+            return "vpcp"
+        own = [name for name, (units, _) in self.partners.items() if unit in units]
+        return own[0] if own and not self._is(0.1) else "any"
+
+    def _receiver(self, unit: str) -> str:
+        """Return the partner that receives for a unit."""
+        if unit in OUTSIDE:
+            return "vpcp"
+        return next(name for name, (units, _) in self.partners.items() if unit in units)
+
+    def _document(self, at: datetime) -> None:
+        """A document, what its recipients do with it, and at times its repetition, its recall, its update."""
+        random, name = self.random, f"D{len(self.deeds)}"
+        served = [unit for unit in self.units if len(unit.split(".")) < 3]
+        sender = random.choice(OUTSIDE) if self._is(0.15) else random.choice(served)
+        others = [unit for unit in (*served, *served, *OUTSIDE) if unit != sender]
+        to = [
+            unit
+            for unit in dict.fromkeys(random.sample(others, min(len(others), random.randint(1, 3))))
+            if sender not in OUTSIDE or unit not in OUTSIDE
+        ] or [random.choice(served)]
+        due = None if self._is(0.3) else places.day(at) + timedelta(days=random.randint(0, 12))
+        said = {
+            "name": name,
+            "sender": self._called(sender),
+            "partner": self._sender(sender),
+            "to": [self._called(unit) for unit in to],
+            "due": due,
+            "paper": self._is(0.2),
+            "sign": self._is(0.3) + self._is(0.1),
+            "own_id": self._is(0.7),
+        }
+        if self._is(0.05):
+            self._does(at, "send_document", **said | {"to": [*said["to"], "H55.999"], "refused": True})  # type: ignore[misc]
+            at += HOUR / 3
+        self._does(at, "send_document", **said)
+        if self._is(0.1):
+            self._does(self._later(at, 0.1, 900), "repeat_document", name=name)
+        if self._is(0.05):
+            self._does(self._later(at, 0.1, 100), "send_other_document", name=name)
+        brought = self._later(at, 0.2, 4 if self._is(0.9) else 200)
+        if self._is(0.08):
+            when = at + HOUR / 30 if self._is(0.5) else self._later(brought, 1, 200)
+            self._does(when, "change_document", name=name, kind="recall", own=f"R{len(self.deeds)}")
+            self._answer(when + HOUR, name, to, random.choice(["15", "16"]))
+        elif self._is(0.06):
+            kind = random.choice(["update", "replacement"])
+            own = f"U{len(self.deeds)}"
+            self._does(self._later(brought, 1, 200), "change_document", name=name, kind=kind, own=own)
+        refusing = self._is(0.04)
+        for partner in sorted({self._receiver(unit) for unit in to}):
+            self._does(brought, "bring_to", partner=partner, refusing=[name] if refusing else [])
+        for unit in to:
+            if unit not in OUTSIDE:
+                self._work(brought, name, unit)
+
+    def _work(self, at: datetime, name: str, unit: str) -> None:
+        """A recipient tells what becomes of a document: in order or not, once or twice, or nothing."""
+        codes = self.random.choice(["", "3", "34", "346", "36", "346", "2", "1346", "6", "43", "36", "346", "3456"])
+        if self._is(0.1):
+            at -= HOUR * 5  # before the hub knows that it was received
+        for code in codes:
+            at = self._later(at, 0.3, 60 if code == "3" else 300)
+            self._answer(at, name, [unit], f"0{code}")
+
+    def _answer(self, at: datetime, name: str, units: list[str], code: str) -> None:
+        for unit in units:
+            if unit not in OUTSIDE:
+                how = self.random.choice(["id", "id", "id", "number", "unknown"] if code == "06" else ["id", "number"])
+                said = {"name": name, "unit": self._called(unit), "code": code, "how": how, "serial": len(self.deeds)}
+                self._does(at, "tell_status", **said)
+                if self._is(0.07):
+                    self._does(self._later(at, 0.1, 200), "tell_status", **said | {"serial": len(self.deeds)})
+
+    def _dossier(self, at: datetime) -> None:
+        """A dossier from its receipt to its end, told at once, late or out of order."""
+        random, unit, number = self.random, self._unit(), len(self.deeds)
+        received = places.day(at)
+        due = None if self._is(0.1) else received + timedelta(days=random.randint(2, 20))
+        tell = partial(self._tell, unit=unit, number=number, received=received, channel=random.choice("12293"))
+        told = self._later(at, 0, 10 if self._is(0.8) else 1200)
+        kind = random.choice(["open", *["done"] * 6, "withdrawn", "refused", "turned away", "step"])
+        if kind == "turned away":
+            tell(told, "3", due)
+            return
+        if not self._is(0.07):
+            tell(told, random.choice("24"), due)
+        if self._is(0.25):
+            asked = received + timedelta(days=1)
+            later = (due or received) + timedelta(days=random.randint(3, 9))
+            tell(told + HOUR * 30, random.choice("45"), due, requests=[(asked, asked + timedelta(days=1), later)])
+        if self._is(0.05):
+            tell(told + HOUR * 31, random.choice("68"), due)
+        ended = received + timedelta(days=random.randint(0, 25))
+        when = max(self._noon(ended), told) + HOUR * random.choice([1, 3, 3, 3, 20, 200])
+        if kind == "step":
+            self._does(when, "step_on", unit=unit, number=number, status=random.choice(["9", "7"]), day=ended)
+        elif kind != "open":
+            status = {"done": random.choice(["9", "10"]), "withdrawn": "7", "refused": "3"}[kind]
+            tell(when, status, due, ended=ended)
+            if self._is(0.1):
+                tell(when + HOUR * 50, "10", due, ended=ended + timedelta(days=2))
+        if self._is(0.2):
+            self._does(self._later(when, 1, 100), "bring_to", partner="cong", refusing=[])
+        if self._is(0.1):
+            self._does(self._later(when, 1, 900), "bring_again", pick=random.randint(0, 9), changed=self._is(0.3))
+        if self._is(0.02):
+            said = {"month": -1, "new": random.randint(0, 9), "late": random.randint(0, 9)}
+            self._does(when, "declare", unit=self._called(unit), monthly=self._is(0.8), own=self._is(0.5), **said)
+
+    @staticmethod
+    def _noon(on: date) -> datetime:
+        return datetime(on.year, on.month, on.day, 12, tzinfo=HANOI)
+
+    def _tell(self, at: datetime, status: str, due: date | None, **said: object) -> None:
+        """Tell of a dossier, at times a day that has come by then only."""
+        self._does(at, "tell_dossier", status=status, due=due, own=self._is(0.5), **said)
+
+    def _mail(self, at: datetime) -> None:
+        units = self.random.sample(list(self.units), min(len(self.units), 4))
+        usage = {
+            self._called(unit): {name: self.random.randint(0, 40) for name in FIGURES if self._is(0.6)}
+            for unit in units
+        }
+        days = self.random.choice([-1, -1, -1, -2, -20, -40])
+        said = {"day": days, "since": None if self._is(0.8) else 3, "own": self._is(0.7), "fault": ""}
+        self._does(at, "mail", corrects=False, usage=usage, **said)
+        if self._is(0.2):
+            less = {unit: {name: -(number // 3) for name, number in told.items()} for unit, told in usage.items()}
+            later = self._later(at, 1, 700)
+            said["day"] = days - (places.day(later) - places.day(at)).days
+            self._does(later, "mail", corrects=True, usage=less, **said)
+        if self._is(0.1):
+            self._does(self._later(at, 1, 700), "bring_again", pick=0, changed=False)
+
+    def _meeting(self, at: datetime) -> None:
+        random, uid, unit = self.random, f"h{len(self.deeds)}", self._unit()
+        people = [(self._called(other), "ACCEPTED") for other in random.sample(list(self.units), 2)]
+        said = {
+            "uid": uid,
+            "organizer": self._called(unit),
+            "drops": self._is(0.3),
+            "apart": self._is(0.3),
+            "fault": "",
+        }
+        said |= {"rule": random.choice([(7, 1), (7, 1), (7, 3), (1, 2)]), "enclosed": False}
+        begins = random.randint(1, 20)
+        self._does(at, "meet", method="REQUEST", people=people, sequence=0, begins=begins, place=None, **said)
+        later, place = self._later(at, 1, 300), random.choice([None, 0, 1])
+        if self._is(0.3):
+            changed = {"sequence": 1, "begins": begins + random.randint(-3, 20), "place": place, "people": people}
+            self._does(later, "meet", method=random.choice(["REQUEST", "CANCEL"]), **changed, **said)
+        for unit_, answer in ((people[0][0], "ACCEPTED"), (people[1][0], random.choice(["DECLINED", "X-ATTENDED"]))):
+            answering = {"people": [(unit_, answer)], "sequence": 0, "begins": begins, "place": None}
+            self._does(self._later(at, 1, 90), "meet", method="REPLY", **answering, **said)
+
+    def _incident(self, at: datetime) -> None:
+        said = {"unit": self._called(self._unit()), "number": len(self.deeds), "severity": self.random.randint(0, 4)}
+        said |= {"stamped": self._is(0.7), "report": False, "fault": ""}
+        opened = self.random.randint(0, 3000)
+        self._does(at, "incident", closed=False, minutes=opened, **said)
+        if self._is(0.7):
+            later = self._later(at, 1, 900)
+            self._does(later, "incident", closed=True, minutes=self.random.randint(0, 40), **said)
+            if self._is(0.1):
+                self._does(later + HOUR, "incident", closed=True, minutes=0, **said)
+
+    def _lookup(self, at: datetime) -> None:
+        operations = ["LookupEnterprise", "LookupCategory", "VerifyCitizen", "OrderPostalReturn"]
+        operations += ["RegisterCivilStatus", "RequestJudicialRecord"]
+        said: dict[str, object] = {"unit": self._called(self._unit()), "operation": self.random.choice(operations)}
+        said |= {"key": f"K{self.random.randint(0, 5)}", "refused": self._is(0.2), "own": self._is(0.5)}
+        self._does(at, "look_up", **said)
+        if self._is(0.2):
+            self._does(self._later(at, 0.1, 100), "look_up", **said)
+
+    def _links(self, at: datetime) -> None:
+        bits = self.random.getrandbits
+        links = {
+            name: (
+                self.random.sample(list(self.units), self.random.randint(0, 2)),
+                [(bits(1440), bits(1440)) for _ in range(self.random.randint(1, 2))],
+            )
+            for name in ("a", "b")
+        }
+        self._does(at, "see_links", day=self.random.choice([-1, -1, -1, -9]), links=links)
+
+    def _report(self, at: datetime) -> None:
+        said: dict[str, object] = {"form": self.random.choice(["edoc", "ii06a"]), "unit": self._unit()}
+        said |= {"period": self.random.choice(self.months), "revision": self.random.randint(1, 2)}
+        self._does(at, "hand_in", **said)
+        self._does(at + HOUR, "bring_to", partner="cong", refusing=[])
+        result = self.random.choice(["accepted", "returned"])
+        self._does(self._later(at, 2, 200), "hear_verdict", result=result, own=self._is(0.5), **said)
+
+
+def noons(begin: datetime, end: datetime) -> Iterator[datetime]:
+    """Yield moments at which the hub looks for months to close, after noon: of the ten days on which there are some."""
+    on = places.day(begin)
+    while (noon := datetime(on.year, on.month, on.day, 12, 2, tzinfo=HANOI)) < end:
+        if noon > begin and 15 <= on.day <= 24:
+            yield noon
+        on += timedelta(days=1)

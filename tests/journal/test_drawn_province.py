@@ -1,0 +1,107 @@
+"""A drawn province, from its partners' signed calls to each cell of each report, is counted again from what partners wrote down alone.
+
+The second count (tests/recount) reads neither the journal nor the hub's answers, but for whether a message was refused.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+
+import attrs
+import pytest
+import sqlalchemy as sa
+
+from hub.report.output import outputs
+from hub.store import transactions
+from hub.workload import unit_report
+from tests.histories import comparing, office
+from tests.histories.comparing import Seen
+from tests.histories.playing import Player
+from tests.histories.provinces import Drawing, Size
+from tests.recount import calendar, cells
+from tests.recount.results import bounds
+
+SMALL = {"sqlite": Size(units=9, months=2, documents=0.8, dossiers=1.2), "postgresql": Size(units=5, months=2)}
+FULL = Size(documents=0.7, dossiers=1.5, mail=0.4)
+
+
+@pytest.fixture
+def engine(journal_url: str) -> Iterator[sa.Engine]:
+    made = transactions.open_journal(journal_url)
+    if made.dialect.name == "sqlite":
+        sa.event.listen(made, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+        made.dispose()
+    yield made
+    made.dispose()
+
+
+@attrs.define
+class Watched:
+    """A played province whose closed reports are looked at when they are closed, and again at the end."""
+
+    player: Player
+    closed: dict[tuple[str, str], str] = attrs.field(factory=dict)  #: by form and month: its report in JSON
+
+    def page(self, form: str, month: str) -> str:
+        """Return the report of a closed month, octet by octet."""
+        with transactions.read_transaction(self.player.engine) as tx:
+            asked = unit_report.resolve_report_sources(tx, "H55", month, form, office.book())
+            return outputs.write_json_report(asked.count(self.player.history.now), asked.names)
+
+    def look(self) -> None:
+        """Look at what was closed since the last time."""
+        for month in self.player.drawing.months:
+            if calendar.closing(month) < self.player.history.now - timedelta(days=2):
+                for form in cells.FORMS:
+                    if (form, month) not in self.closed and form not in cells.REVISED:
+                        self.closed[form, month] = self.page(form, month)
+
+
+def play(engine: sa.Engine, drawing: Drawing, *, by_soap: bool) -> Watched:
+    """Play a province, compare it in the midst of its months, and in the end."""
+    watched = Watched(Player(engine, drawing, by_soap=by_soap))
+    player, middle = watched.player, drawing.months[len(drawing.months) // 2]
+    for month in drawing.months:
+        player.play(until=bounds(month)[0] + timedelta(days=9))
+        watched.look()
+        if month == middle:
+            compare(player, [(form, month) for form in comparing.FORMS])
+    player.play()
+    watched.look()
+    return watched
+
+
+def compare(player: Player, wanted: list[tuple[str, str]]) -> Seen:
+    """Compare reports with the second count: all cells are equal."""
+    now, province = player.history.now, player.drawing.places()
+    seen = comparing.compare(player.engine, comparing.recount(player.notebook, province, now), province, wanted, now)
+    first = "\n".join(str(cell) for cell in seen.differing[:20])
+    assert not seen.differing, f"SEED={player.drawing.seed}: {len(seen.differing)} cells differ\n{first}"
+    return seen
+
+
+def check(engine: sa.Engine, drawing: Drawing, *, by_soap: bool) -> Seen:
+    """Play a province and compare every cell of every form, unit, month, quarter and year; and that closed months stay."""
+    watched = play(engine, drawing, by_soap=by_soap)
+    player = watched.player
+    periods = comparing.periods(drawing.months, player.history.now)
+    seen = compare(player, [(form, period) for period in periods for form in comparing.FORMS])
+    changed = [key for key, page in watched.closed.items() if watched.page(*key) != page]
+    assert changed == [], "closed months have changed"
+    assert len(watched.closed) == (len(cells.FORMS) - len(cells.REVISED)) * len(drawing.months)
+    return seen
+
+
+def test_every_cell_of_a_small_province_is_counted_again_from_what_partners_sent(engine: sa.Engine) -> None:
+    seen = check(engine, Drawing(2026, SMALL[engine.dialect.name]), by_soap=engine.dialect.name == "sqlite")
+    assert seen.equal > 4_000
+    assert len(seen.filled) > 100, "a count of nothing equals a count of nothing"
+
+
+@pytest.mark.soak
+def test_every_cell_of_a_drawn_province_of_a_hundred_and_fifty_units_through_fourteen_months(engine: sa.Engine) -> None:
+    """SEED draws another province."""
+    drawing = Drawing(int(os.environ.get("SEED", "20260115")), FULL)
+    print(f"SEED={drawing.seed}: {len(drawing.deeds)} deeds of {len(drawing.units)} units")  # noqa: T201 - to draw it again
+    seen = check(engine, drawing, by_soap=engine.dialect.name == "sqlite")
+    print(f"{seen.equal} cells equal, {len(seen.filled)} columns with numbers")  # noqa: T201 - how much was compared
