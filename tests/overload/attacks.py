@@ -113,6 +113,11 @@ def references(partner: Mapping[str, Any]) -> bytes:
     return payloads.header_blocks(identity(partner), asked, blocks=390_000, references=28)
 
 
+def mistakes(partner: Mapping[str, Any]) -> bytes:
+    """Return a signed call of nothing but mistakes, each of which is explained."""
+    return payloads.full_of_mistakes(identity(partner))
+
+
 def elements(_partner: Mapping[str, Any]) -> bytes:
     """Return an unsigned call of hundreds of thousands of empty elements."""
     return payloads.empty_elements(390_000)
@@ -250,6 +255,7 @@ ATTACKS: Mapping[str, Attack] = {
         "28 References over 390,000 Header blocks; 390,000 elements unsigned",
         [(send_again(references), 3), (send_again(elements), 1)],
     ),
+    "mistakes": Attack("nine thousand mistakes in a call", [(send_again(mistakes), 4)]),
     "uploads": Attack("39 MB sent but for the end, and left", [(leave_uploads, 12)]),
     "mails": Attack("a mail a second of sixty nested multiparts and 1.9 million lines", [(drop_mails, 1)], "strangers"),
     "sign-in": Attack("forty addresses guess passwords", [(guess_passwords, 40)], "strangers"),

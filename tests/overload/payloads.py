@@ -39,6 +39,12 @@ def signed(content: str, identity: Identity) -> bytes:
     return signing.sign_envelope(plain(wrap_call(content)), identity, datetime.now(UTC))
 
 
+def full_of_mistakes(identity: Identity) -> bytes:
+    """Return a signed call of half a megabyte in which each of thousands of elements is a mistake: each is explained."""
+    wrong = "".join(f'<d:Evil a="{number}"><d:MessageId/></d:Evil>' for number in range(9_000))
+    return signed(f'<d:SendDocument xmlns:d="{DOCUMENTS}"><d:MessageId/>{wrong}</d:SendDocument>', identity)
+
+
 def document(sender: str, recipient: str, number: str, *attachments: tuple[str, bytes]) -> bytes:
     """Return a packet of *sender*."""
     return packets.write_document_packet(

@@ -21,7 +21,7 @@ MEMORY = 700_000_000
 #: Those that meet do not hide one another: each alone was enough to stop a hub that does not bear it.
 TOGETHER = [
     ("calendars", "facts"),
-    ("headers", "uploads"),
+    ("headers", "uploads", "mistakes"),
     ("mails", "sign-in", "readiness", "dripping"),
     ("reports",),
 ]
@@ -47,6 +47,7 @@ CALLS = {
     "ten calendars of twenty rules": Call(carried(payloads.calendars), 0.25),
     "twenty thousand facts": Call(carried(payloads.fact_flood), 0.25),
     "400 namespaces around 1,100 elements": Call(lambda who, _: payloads.signed_namespaces(who), 0.25),
+    "9,000 mistakes": Call(lambda who, _: payloads.full_of_mistakes(who), 0.5),
     "28 References over 390,000 blocks": Call(
         lambda who, _: payloads.header_blocks(who, "<x/>", blocks=390_000, references=28), 2.0
     ),
