@@ -267,6 +267,13 @@ TERMS: Mapping[str, Term] = {
         phrase("a row of a closed month was revised"),
         phrase("A unit's row of a closed month was different when it was counted again."),
     ),
+    "event/succession-recorded": Term(
+        phrase("a deed of succession was recorded"),
+        phrase("A person recorded that units end, and which units continue their work."),
+    ),
+    "event/succession-undone": Term(
+        phrase("a deed of succession was undone"), phrase("A person undid a deed of succession; the units go on.")
+    ),
     "event/report-published": Term(phrase("the report was published"), phrase("A person published the report.")),
     "event/replay": Term(
         phrase("deliveries queued again"), phrase("A person put dead or delivered ones back into the queue.")

@@ -66,7 +66,11 @@ def find_added_mistakes(
     """
     everyone = [unit for partner in after.partners.values() for unit in partner.units if unit != ANY]
     new = [unit for unit in dict.fromkeys(everyone) if units.canonical(unit) not in units]
-    known = UnitIndex.of([*units, *(Unit(unit, unit) for unit in new)], find_local_day(now)) if new else units
+    known = (
+        UnitIndex.of([*units, *(Unit(unit, unit) for unit in new)], find_local_day(now), units.list_deeds())
+        if new
+        else units
+    )
 
     def found(config: Config) -> list[Mistake]:
         return [

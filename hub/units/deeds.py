@@ -1,12 +1,17 @@
 """Deeds of succession: which unit continues the work of a unit that has ended, and what of its work.
 
-Knows the deed as a value. Does not know the registry, days or the database.
+Knows the deed as a value, and which deeds the registry allows. Does not know the database.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from datetime import date
 from enum import StrEnum
 
 import attrs
+
+from hub.domain.errors import Mistake
+from hub.domain.model import Unit, UnitMark
+from hub.language.phrases import phrase
 
 
 class Estate(StrEnum):
@@ -44,3 +49,75 @@ def complete_deeds(successors: Mapping[str, Collection[str]], deeds: Collection[
         unit: tuple(written.get((unit, successor), Deed(unit, successor)) for successor in listed)
         for unit, listed in successors.items()
     }
+
+
+@attrs.frozen(kw_only=True)
+class DeedOrder:
+    """What a person orders: *units* end, and *successors* continue their work, of which the first is the main one."""
+
+    units: tuple[str, ...]
+    successors: tuple[str, ...]
+    on: date  #: the first day on which the units no longer are
+    estates: frozenset[Estate] = WORK
+    reference: str = ""  #: the number of the decision
+
+    @property
+    def deeds(self) -> tuple[Deed, ...]:
+        """The deed of each unit with each successor."""
+        several = len(self.successors) > 1
+        return tuple(
+            Deed(unit, successor, self.estates, several and successor == self.successors[0])
+            for unit in self.units
+            for successor in self.successors
+        )
+
+
+def find_order_mistakes(order: DeedOrder, units: Mapping[str, Unit]) -> Iterator[Mistake]:
+    """Yield why the registry, *units* by code, does not allow *order*."""
+    ours = phrase("a unit of the province, by its code in the registry")
+    for code in (*order.units, *order.successors):
+        if code not in units or units[code].mark == UnitMark.NATIONAL:
+            yield Mistake(code, phrase("there is no unit {code}", code=code), ours)
+        elif (order.units + order.successors).count(code) > 1:
+            yield Mistake(code, phrase("is named twice"), phrase("each unit once"))
+    for unit in (units[code] for code in order.units if code in units):
+        if unit.until is not None and unit.until != order.on:
+            expected = phrase("a unit without an end, or one that ends on {on}", on=order.on)
+            yield Mistake(unit.code, phrase("it ends on {until}", until=unit.until), expected)
+        if unit.since is not None and unit.since >= order.on:
+            yield Mistake(
+                unit.code,
+                phrase("it begins on {since}", since=unit.since),
+                phrase("a unit that begins before {on}", on=order.on),
+            )
+        if others := set(unit.successors) - set(order.successors):
+            yield Mistake(
+                unit.code,
+                phrase("it has other successors: {others}", others=", ".join(sorted(others))),
+                phrase("all its successors in one order"),
+            )
+    for unit in (units[code] for code in order.successors if code in units):
+        if not unit.active(order.on):
+            yield Mistake(
+                unit.code,
+                phrase("it is not active on {on}", on=order.on),
+                phrase("a unit that is; import it first with this day in `since`"),
+            )
+        if set(order.units) & _list_following(unit.code, units):
+            yield Mistake(
+                unit.code,
+                phrase("it is followed by a unit that it is to succeed"),
+                phrase("units that are not followed by one another"),
+            )
+
+
+def _list_following(code: str, units: Mapping[str, Unit]) -> set[str]:
+    """Return the successors of the unit *code*, theirs, and so on."""
+    found: set[str] = set()
+    waiting = [code]
+    while waiting:
+        unit = units.get(waiting.pop())
+        new = set(unit.successors) - found if unit else set[str]()
+        found |= new
+        waiting += new
+    return found

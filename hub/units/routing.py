@@ -17,6 +17,7 @@ import attrs
 
 from hub.domain.errors import Rejected
 from hub.domain.model import DeliveryState, Problem, Receive, Unit, UnitMark, is_province_code
+from hub.units.deeds import Estate
 from hub.units.heirs import find_forebears, find_heir, find_heirs
 from hub.units.unit_index import UnitIndex
 
@@ -83,6 +84,7 @@ class Routes:
             if p.receive is not Receive.NONE and p.code != upstream
             for code in senders[p.code] - {ANY}
         }
+        senders, receivers = _pass_on(index, by_code, senders, receivers, upstream)
         tellers = frozenset(p.code for p in by_code.values() if p.tells)
         return cls(province, upstream, index, by_code, senders, receivers, tellers, grace)
 
@@ -355,6 +357,52 @@ class Routes:
         """Return the unit of the province with this code."""
         found = self._index.get(code)
         return None if found is None or found.mark == UnitMark.NATIONAL else found
+
+
+def _pass_on(
+    index: UnitIndex,
+    posts: Mapping[str, RoutedPartner],
+    senders: Mapping[str, frozenset[str]],
+    receivers: Mapping[str, str],
+    upstream: str,
+) -> tuple[dict[str, frozenset[str]], dict[str, str]]:
+    """Return *senders* and *receivers* with what the partners of units that have ended do for their heirs.
+
+    A partner that is configured with the old unit by name may send for the heir, and receives for it, if the deed hands
+    over the partners. It may do so, too, if nobody else speaks for the heir: no partner is configured with it, and none
+    receives for it through an ancestor. Where several partners could receive for the heir, none does.
+    """
+    passed: dict[str, dict[str, None]] = {}
+    for code in index.list_followed():
+        named = [partner for partner, units in senders.items() if code in units]
+        heir = find_heir(index, code, index.day, Estate.PARTNERS) if named else None
+        if named and heir is None:
+            heir = find_heir(index, code, index.day)
+            if heir and (any(heir in units for units in senders.values()) or _is_served(index, heir, receivers)):
+                continue
+        if heir and heir != code and (unit := index.get(heir)) is not None and unit.mark != UnitMark.NATIONAL:
+            passed.setdefault(heir, {}).update(dict.fromkeys(named))
+    more_senders, more_receivers = dict(senders), dict(receivers)
+    for heir, partners in passed.items():
+        for partner in partners:
+            more_senders[partner] |= {heir}
+        able = [each for each in partners if posts[each].receive is not Receive.NONE and each != upstream]
+        if len(able) == 1:
+            more_receivers.setdefault(heir, able[0])
+    return more_senders, more_receivers
+
+
+def _is_served(index: UnitIndex, code: str, receivers: Mapping[str, str]) -> bool:
+    """Tell whether a partner receives for the unit *code* or for an ancestor of it."""
+    seen: set[str] = set()
+    at: str | None = code
+    while at and at not in seen:
+        if at in receivers:
+            return True
+        seen.add(at)
+        unit = index.get(at)
+        at = unit.parent if unit and unit.mark != UnitMark.NATIONAL else None
+    return False
 
 
 def choose_first_state(receive: Receive) -> DeliveryState:

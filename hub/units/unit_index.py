@@ -75,6 +75,7 @@ class UnitIndex:
     _successors: Mapping[int, tuple[str, ...]]
     _deeds: Mapping[str, tuple[Deed, ...]]  #: by the code of the unit that ends
     _forebears: Mapping[str, tuple[str, ...]]  #: the units that name a unit as successor, by its code
+    day: date  #: the day on which codes mean what they mean here
     _sorts: Mapping[int, tuple[str, str]]  #: index of a unit -> its level and kind, for those that say either
     _canonical: dict[str, str] = attrs.field(factory=dict, init=False)  #: results of `canonical`
     _found: dict[str, Unit | None] = attrs.field(factory=dict, init=False)  #: results of `get`
@@ -121,6 +122,7 @@ class UnitIndex:
             {index: unit.successors for index, unit in enumerate(given) if unit.successors},
             complete_deeds(following, deeds),
             forebears,
+            on,
             {index: (unit.level, unit.kind) for index, unit in enumerate(given) if unit.level or unit.kind},
         )
 
@@ -157,6 +159,10 @@ class UnitIndex:
     def deeds(self, code: str) -> tuple[Deed, ...]:
         """Return the deeds by which others continue the work of the unit *code* after its end, one for each successor."""
         return self._deeds.get(code, ())
+
+    def list_deeds(self) -> tuple[Deed, ...]:
+        """Return all deeds, by the unit that ends."""
+        return tuple(deed for deeds in self._deeds.values() for deed in deeds)
 
     def list_followed(self) -> tuple[str, ...]:
         """Return the units that name a successor, whether they have ended or not."""

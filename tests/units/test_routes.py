@@ -6,7 +6,7 @@ import pytest
 
 from hub.domain.errors import Rejected
 from hub.domain.model import DeliveryState, Problem, Receive, Unit
-from hub.units.deeds import Deed
+from hub.units.deeds import Deed, Estate
 from hub.units.routing import RoutedPartner, Routes
 from hub.units.unit_index import UnitIndex
 from tests.province import POSTS, ROUTES, UNITS
@@ -298,3 +298,46 @@ def test_what_it_sends_to_others_outside_as_well_is_no_duty_of_ours():
 )
 def test_permission_says_why_a_partner_may_not_send_for_a_unit(partner, code, problems):
     assert [problem.code for problem in ROUTES.find_send_problems(partner, code)] == problems
+
+
+# --- the partners of units that have ended ---------------------------------------------------------------------------
+
+VILLAGES = (
+    Unit("H55", "Tỉnh"),
+    Unit("H55.1", "Xã A", "H55", until=JULY, successors=("H55.3",)),
+    Unit("H55.2", "Xã B", "H55", until=JULY, successors=("H55.3",)),
+    Unit("H55.3", "Phường AB", "H55", since=JULY),
+)
+
+
+def served(on, *posts, deeds=()):
+    """Return the partners that may send for the successor, and the one that receives for it."""
+    routes = Routes.of(UnitIndex.of(VILLAGES, on, deeds), posts, province="H55", upstream="vpcp")
+    codes = [post.code for post in posts]
+    receiving = [code for code in codes if routes.receives(code, "H55.3")]
+    return [code for code in codes if routes.stands_for(code, "H55.3")], receiving
+
+
+A, B = (RoutedPartner(code, (unit,), Receive.FETCH) for code, unit in (("a", "H55.1"), ("b", "H55.2")))
+OWN, PROVINCE = RoutedPartner("ab", ("H55.3",), Receive.FETCH), RoutedPartner("vpub", ("H55",), Receive.PUSH)
+HANDED = [Deed(unit, "H55.3", frozenset(Estate)) for unit in ("H55.1", "H55.2")]
+
+
+def test_a_partner_of_the_old_unit_speaks_for_a_successor_for_which_nobody_else_does():
+    assert served(date(2025, 6, 30), A) == ([], [])
+    assert served(JULY, A) == (["a"], ["a"])
+
+
+def test_it_does_not_where_the_successor_has_a_system_of_its_own_or_one_above_it():
+    assert served(JULY, A, OWN) == (["ab"], ["ab"])
+    assert served(JULY, A, PROVINCE) == ([], ["vpub"])
+
+
+def test_it_does_where_the_deed_hands_over_the_partners():
+    assert served(JULY, A, OWN, deeds=HANDED) == (["a", "ab"], ["ab"])
+    assert served(JULY, A, PROVINCE, deeds=HANDED) == (["a"], ["a"])
+
+
+def test_of_the_partners_of_two_old_units_both_send_and_none_receives():
+    assert served(JULY, A, B) == (["a", "b"], [])
+    assert served(JULY, A, B, PROVINCE, deeds=HANDED) == (["a", "b"], ["vpub"])

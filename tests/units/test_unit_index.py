@@ -56,6 +56,22 @@ class Plainly:
         self.outsiders = {unit.code: unit for unit in units if unit.mark == UnitMark.NATIONAL}
         self.aliases = {alias: unit.code for unit in units for alias in unit.aliases}
         self.posts = {post.code: post for post in posts}
+        self.passed: dict[str, str] = {}
+        self.passed = self.pass_on()
+
+    def pass_on(self) -> dict[str, str]:
+        """Return the partners that receive for a unit because they are configured with one that it continues."""
+        named = {post.code: {self.canonical(unit) for unit in post.units} for post in self.posts.values()}
+        able: dict[str, set[str]] = {}
+        for code, unit in (self.units | self.outsiders).items():
+            heirs = self.heirs(code, date.max, frozenset()) - {code}
+            if not unit.successors or len(heirs) != 1 or (heir := next(iter(heirs))) not in self.units:
+                continue
+            if self.receiver(heir) is None and not any(heir in codes for codes in named.values()):
+                theirs = {post for post, codes in named.items() if code in codes}
+                able.setdefault(heir, set()).update(theirs)
+        sends = {post.code for post in POSTS if post.receive is Receive.NONE} | {"vpcp"}
+        return {heir: min(theirs - sends) for heir, theirs in able.items() if len(theirs - sends) == 1}
 
     def canonical(self, code: str) -> str:
         return self.aliases.get(code, code)
@@ -74,6 +90,8 @@ class Plainly:
                 own = {self.canonical(unit) for unit in post.units}
                 if post.code != "vpcp" and post.receive is not Receive.NONE and at is not None and at in own:
                     return post.code, at
+            if at in self.passed:
+                return self.passed[at], at
             at = known[at].parent if at in known else None
         return None
 

@@ -10,6 +10,7 @@ import click
 
 from hub.cli.screen import Screen, command, command_group, pass_screen, say_count, t
 from hub.cli.units.fetch import fetch_units
+from hub.cli.units.merge import merge_units
 
 if TYPE_CHECKING:
     from hub.domain.model import Unit
@@ -182,4 +183,5 @@ manage_units.add_command(list_units)
 manage_units.add_command(export)
 manage_units.add_command(import_units)
 manage_units.add_command(fetch_units)
+manage_units.add_command(merge_units)
 manage_units.add_command(seed)

@@ -1,1 +1,3 @@
-"""Work on the journal as a whole: copying it, checking it for damage, moving it to another database."""
+"""Work on the journal beside its traffic: copying it, checking it for damage, moving it to another database, and recording
+which units continue the work of units that end.
+"""

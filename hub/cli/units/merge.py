@@ -1,0 +1,277 @@
+"""`lienthong units merge`: records the deeds of units that end and of those that continue their work, shows what a deed
+touches before anything is written, and undoes a planned one.
+"""
+
+import sys
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+import attrs
+import click
+
+from hub.cli.screen import (
+    FAILED,
+    NOT_FOUND,
+    USAGE,
+    CommandStop,
+    Screen,
+    command,
+    exit_command,
+    pass_screen,
+    say,
+    say_count,
+    t,
+)
+from hub.language.phrases import phrase
+from hub.units.deeds import WORK, Estate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import sqlalchemy as sa
+
+    from hub.config import Config
+    from hub.domain.model import Unit
+    from hub.journal.upkeep.successions import RecordedDeed, TouchedThings
+    from hub.units.deeds import DeedOrder
+
+#: What a deed touches, by the sort of the things.
+_SORTS = {
+    "documents": phrase("documents on their way"),
+    "dossiers": phrase("dossiers in hand"),
+    "mail": phrase("mail accounts"),
+    "partners": phrase("partners"),
+    "users": phrase("accounts of the console"),
+    "tokens": phrase("tokens of the API"),
+    "officials": phrase("officials"),
+}
+#: The part of the work that decides about things of a sort, where it has another name.
+_ESTATES = {"users": Estate.OFFICIALS, "tokens": Estate.OFFICIALS}
+
+
+@command(
+    "merge",
+    t(
+        "Record that the units OLD end on a day and that others continue their work: a merger, or with several "
+        "--into a split, of which the first is the main successor.\n\n--plan shows what is touched and writes nothing: "
+        "documents on their way, dossiers in hand, mail accounts, partners, accounts and officials. Successors are "
+        "imported before. Rights of systems and people are handed over only with --what partners and --what officials. "
+        "Without OLD, the recorded deeds are listed. --undo undoes one that has not begun."
+    ),
+    "lienthong units merge H55.41 H55.42 --into H55.43 --on 2026-07-01 --plan",
+    "lienthong units merge H55.41 H55.42 --into H55.43 --on 2026-07-01 --reference '1683/NQ-UBTVQH15'",
+    "lienthong units merge H55.44 --into H55.45 --on 2026-07-01 --what documents --what partners",
+    "lienthong units merge --undo 019f2c1a-7c1e-7000-8000-3f1f0e1d2c3b",
+)
+@click.argument("old", nargs=-1)
+@click.option("--into", "new", multiple=True, metavar="NEW", help=t("A unit that continues the work; repeatable."))
+@click.option(
+    "--on",
+    "day",
+    type=click.DateTime(["%Y-%m-%d", "%d/%m/%Y"]),
+    help=t("The first day on which the units OLD no longer are."),
+)
+@click.option("--plan", is_flag=True, help=t("Only show what is touched."))
+@click.option(
+    "--what",
+    type=click.Choice([str(estate) for estate in Estate]),
+    multiple=True,
+    help=t("A part of the work that is handed over; repeatable. Default: documents, dossiers, mail."),
+)
+@click.option("--reference", default="", metavar="TEXT", help=t("The number of the decision."))
+@click.option("--yes", is_flag=True, help=t("Record without asking."))
+@click.option("--undo", metavar="ID", help=t("Undo this deed."))
+@pass_screen
+def merge_units(
+    screen: Screen,
+    old: tuple[str, ...],
+    new: tuple[str, ...],
+    day: datetime | None,
+    plan: bool,
+    what: tuple[str, ...],
+    reference: str,
+    yes: bool,
+    undo: str | None,
+) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.units.deeds import DeedOrder
+
+    if (undo is not None or not old) and (old or new or day or plan or what or reference):
+        raise CommandStop(t("--undo stands alone; a new deed needs OLD, --into and --on"), USAGE)
+    if old and not (new and day):
+        raise CommandStop(t("--into and --on are needed"), USAGE)
+    config = read_journal_config(screen)
+    with open_journal(config) as engine:
+        if undo is not None:
+            _undo(screen, engine, undo)
+        elif day is None:
+            _list(screen, engine)
+        else:
+            estates = frozenset(map(Estate, what)) or WORK
+            order = DeedOrder(units=old, successors=new, on=day.date(), estates=estates, reference=reference.strip())
+            _order(screen, config, engine, order, plan=plan, yes=yes)
+
+
+def _order(screen: Screen, config: "Config", engine: "sa.Engine", order: "DeedOrder", *, plan: bool, yes: bool) -> None:
+    """Show what *order* touches and, unless it is only planned, record it once the person agrees."""
+    from hub.cli.person import name_person
+    from hub.journal import unit_registry
+    from hub.journal.upkeep import successions
+    from hub.store import transactions
+    from hub.units.deeds import find_order_mistakes
+
+    with transactions.read_transaction(engine) as tx:
+        units = {unit.code: unit for unit in unit_registry.list_registry_units(tx, order.on, outside=True)}
+        mistakes = list(find_order_mistakes(order, units))
+        if mistakes:
+            screen.mistakes(mistakes)
+            exit_command(FAILED)
+        touched = [*successions.list_touched_things(tx, order.units), *_list_people(tx, config, units, order)]
+    touched.sort(key=lambda each: (order.units.index(each.unit), list(_SORTS).index(each.sort)))
+    _show(screen, order, touched)
+    for code in _find_unreceived(config, units, order):
+        screen.note(t("No system receives for {code} on that day.", code=code))
+    if plan:
+        screen.note(t("Nothing was written."))
+        return
+    if not yes and not (sys.stdin.isatty() and click.confirm(t("Record this deed?"))):
+        screen.note(t("Nothing was written; add --yes to run it."))
+        exit_command(FAILED)
+    with transactions.write_transaction(engine) as tx:
+        identity = successions.record_deed(tx, order, by=name_person(), now=datetime.now(UTC))
+    screen.row(
+        {"deed": identity},
+        t("Recorded: {identity}. A running hub uses it after `lienthong reload`.", identity=identity),
+    )
+
+
+def _show(screen: Screen, order: "DeedOrder", touched: "list[TouchedThings]") -> None:
+    rows = [
+        {
+            "unit": each.unit,
+            "touched": each.sort,
+            "count": each.count,
+            "names": list(each.names),
+            "handed_over": _ESTATES.get(each.sort, each.sort) in order.estates,
+        }
+        for each in touched
+    ]
+    if screen.json:
+        for row in rows:
+            screen.row(row, "")
+        return
+    answers = {True: t("yes"), False: t("no")}
+    shown = [
+        {
+            **row,
+            "touched": say(_SORTS[str(row["touched"])]),
+            "count": say_count(each.count),
+            "handed_over": answers[bool(row["handed_over"])],
+        }
+        for row, each in zip(rows, touched, strict=True)
+        if each.count
+    ]
+    titles = {
+        "unit": t("unit"),
+        "touched": t("touched"),
+        "count": t("count"),
+        "handed_over": t("handed over"),
+        "names": t("the first of them"),
+    }
+    if not screen.table(titles, shown):
+        screen.note(t("Nothing is touched."))
+
+
+def _list_people(
+    tx: "sa.Connection", config: "Config", units: "dict[str, Unit]", order: "DeedOrder"
+) -> "Iterator[TouchedThings]":
+    """Yield the partners, accounts, tokens and officials that are configured with each of the units that end."""
+    from hub.console import users
+    from hub.console.people import tokens
+    from hub.journal.upkeep.successions import MOST_NAMES, TouchedThings
+
+    people = config.officials.people if config.officials else {}
+    named = {
+        "partners": [(each.code, each.units) for each in config.partners.values()],
+        "users": [(each.name, each.units) for each in users.list_users(tx)],
+        "tokens": [(each.name, each.units) for each in tokens.list_tokens(tx)],
+        "officials": [(each.code, each.units) for each in people.values()],
+    }
+    for code in order.units:
+        codes = {code, *units[code].aliases}
+        for sort, holders in named.items():
+            names = sorted(name for name, theirs in holders if codes & set(theirs))
+            yield TouchedThings(code, sort, len(names), tuple(names[:MOST_NAMES]))
+
+
+def _find_unreceived(config: "Config", units: "dict[str, Unit]", order: "DeedOrder") -> list[str]:
+    """Return the successors for which no system will receive on the day of *order*."""
+    from hub.domain.errors import Rejected
+    from hub.units.province import Province
+    from hub.units.unit_index import UnitIndex
+
+    after = units | {
+        code: attrs.evolve(units[code], until=order.on, successors=order.successors) for code in order.units
+    }
+    routes = Province.of(config, UnitIndex.of(after.values(), order.on, order.deeds)).routes
+    found = []
+    for code in order.successors:
+        try:
+            routes.route(code, order.on)
+        except Rejected:
+            found.append(code)
+    return found
+
+
+def _list(screen: Screen, engine: "sa.Engine") -> None:
+    from hub.journal.upkeep import successions
+    from hub.store import transactions
+
+    with transactions.read_transaction(engine) as tx:
+        found = successions.list_recorded_deeds(tx)
+    titles = {
+        "deed": t("deed"),
+        "on": t("day"),
+        "units": t("units"),
+        "successors": t("successors"),
+        "estates": t("handed over"),
+        "reference": t("decision"),
+        "recorded_by": t("recorded by"),
+    }
+    screen.table(titles, map(_describe, found))
+
+
+def _describe(deed: "RecordedDeed") -> dict[str, object]:
+    return {
+        "deed": deed.id,
+        "on": None if deed.order.on == date.max else deed.order.on,
+        "units": list(deed.order.units),
+        "successors": list(deed.order.successors),
+        "estates": sorted(deed.order.estates),
+        "reference": deed.order.reference,
+        "recorded_by": deed.recorded_by,
+        "recorded_at": deed.recorded_at,
+    }
+
+
+def _undo(screen: Screen, engine: "sa.Engine", identity: str) -> None:
+    from hub.cli.person import name_person
+    from hub.journal.upkeep import successions
+    from hub.store import transactions
+
+    try:
+        with transactions.write_transaction(engine) as tx:
+            undone = successions.undo_deed(tx, identity, by=name_person(), now=datetime.now(UTC))
+    except KeyError:
+        raise CommandStop(t("there is no deed {identity}", identity=identity), NOT_FOUND) from None
+    except successions.DeedBegunError:
+        raise CommandStop(
+            t("the deed has begun, and messages about its units have arrived since; record another one instead"), FAILED
+        ) from None
+    screen.row(
+        {"deed": identity, "undone": True},
+        t(
+            "Undone: {units} go on. A running hub uses it after `lienthong reload`.",
+            units=", ".join(undone.order.units),
+        ),
+    )

@@ -1,0 +1,204 @@
+"""`lienthong units merge`: what a deed touches is shown before it is written; a planned one is undone, one that has begun is not."""
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hub.cli import lienthong
+from hub.config import read_config
+from hub.console import users
+from hub.console.permissions import Role
+from hub.console.users import User
+from hub.domain.ids import make_id
+from hub.domain.local_time import find_local_day
+from hub.domain.model import DeliveryState, Fact
+from hub.journal import facts, unit_registry
+from hub.journal.queue import deliveries
+from hub.store import transactions
+from hub.store.tables import event, message
+from hub.units.deeds import Deed, Estate
+from hub.units.routing import Route
+from tests import homes
+
+Type = Callable[..., Result]
+NOW = datetime.now(UTC)  # the command line reads the clock, and so must what it is given
+SOON = find_local_day(NOW) + timedelta(days=30)
+LISTED = f"""code,name,parent,since,aliases
+H55.41,Xã A,H55,,000.00.41.H55
+H55.42,Xã B,H55,,
+H55.43,Phường AB,H55,{SOON},
+H55.44,Phường CD,H55,,
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return homes.begin(tmp_path_factory.mktemp("merged") / "tinh")
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path) -> Path:
+    home = Path(shutil.copytree(made, tmp_path / "tinh"))
+    partner = home / "partners/sotttt.toml"
+    partner.write_text(partner.read_text("utf-8").replace("units = [", 'units = ["H55.41", "000.00.41.H55", '), "utf-8")
+    return home
+
+
+@pytest.fixture
+def typed(home: Path, tmp_path: Path) -> Type:
+    """Types a command in English for the hub at *home*, whose registry has the units of the merger."""
+
+    def run(*words: object) -> Result:
+        return CliRunner(env={"LANG": "en_US.UTF-8"}).invoke(
+            lienthong, ["-c", str(home / "hub.toml"), *map(str, words)]
+        )
+
+    listed = tmp_path / "units.csv"
+    listed.write_text(LISTED, "utf-8")
+    assert run("units", "import", listed).exit_code == 0
+    return run
+
+
+def lines(result: Result) -> list[dict[str, object]]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def unit(typed: Type, code: str) -> dict[str, object]:
+    return next(row for row in lines(typed("units", "list", "--json")) if row["code"] == code)
+
+
+MERGE = ("units", "merge", "H55.41", "H55.42", "--into", "H55.43", "--on", SOON)
+
+
+def put_in(home: Path) -> str:
+    """Return a message to Xã A. Let Xã A have a document on its way, a dossier in hand and one finished, five mail accounts, and a console user."""
+    engine = transactions.open_journal(read_config(home / "hub.toml", {}).database_url)
+    with transactions.write_transaction(engine) as tx:
+        sent = make_id(NOW)
+        said = {"id": sent, "partner": "vpub", "service": "documents", "kind": "document", "state": "accepted"}
+        tx.execute(message.insert(), {**said, "received_at": NOW, "sha256": "0" * 64, "size": 1, "lane": "L"})
+        way = Route("H55.41", "sotttt", "H55.41", DeliveryState.HELD)
+        deliveries.make_deliveries(tx, sent, [way], NOW, lane="L")
+        told = {"unit": "H55.41", "at": NOW, "message": sent}
+        some = [("dossiers", "D1", "received", 1), ("dossiers", "D2", "received", 1), ("dossiers", "D2", "finished", 1)]
+        some += [("mail", "2026-11-24", "accounts-issued", 5)]
+        made = (
+            Fact(service=service, key=key, milestone=milestone, amount=amount, **told)  # type: ignore[arg-type]
+            for service, key, milestone, amount in some
+        )
+        facts.record_facts(tx, made)
+        lan = User(name="lan", role=Role.CLERK, units=("H55.41",), added_at=NOW, changed_at=NOW)
+        users.add_user(tx, lan, "hash", by="test", now=NOW)
+    engine.dispose()
+    return sent
+
+
+def test_a_plan_shows_what_is_touched_and_writes_nothing(home: Path, typed: Type) -> None:
+    sent = put_in(home)
+    touched = {
+        (row["unit"], row["touched"]): (row["count"], row["names"], row["handed_over"])
+        for row in lines(typed(*MERGE, "--plan", "--json"))
+    }
+    assert len(touched) == 14
+    assert touched["H55.41", "documents"] == (1, [sent], True)
+    assert touched["H55.41", "dossiers"] == (1, ["D1"], True)
+    assert touched["H55.41", "mail"] == (5, [], True)
+    assert touched["H55.41", "partners"] == (1, ["sotttt"], False)
+    assert touched["H55.41", "users"] == (1, ["lan"], False)
+    assert touched["H55.42", "dossiers"] == (0, [], True)
+    assert (unit(typed, "H55.41")["until"], lines(typed("units", "merge", "--json"))) == (None, [])
+    shown = typed(*MERGE, "--plan")
+    assert "dossiers in hand" in shown.stdout
+    assert "H55.42" not in shown.stdout, "nothing of it is touched"
+
+
+def test_a_deed_is_written_only_when_the_person_agrees(home: Path, typed: Type) -> None:
+    asked = typed(*MERGE)
+    assert (asked.exit_code, "add --yes" in asked.stderr) == (1, True)
+    assert unit(typed, "H55.41")["until"] is None
+    *_, written = lines(
+        typed(*MERGE, "--what", "documents", "--what", "partners", "--reference", "1683/NQ", "--yes", "--json")
+    )
+    old = unit(typed, "H55.41")
+    assert (old["until"], old["successors"], old["aliases"]) == (SOON.isoformat(), ["H55.43"], ["000.00.41.H55"])
+    (deed,) = lines(typed("units", "merge", "--json"))
+    assert (deed["deed"], deed["on"], deed["units"]) == (written["deed"], SOON.isoformat(), ["H55.41", "H55.42"])
+    assert (deed["estates"], deed["reference"]) == (["documents", "partners"], "1683/NQ")
+    engine = transactions.open_journal(read_config(home / "hub.toml", {}).database_url)
+    with transactions.read_transaction(engine) as tx:
+        given = unit_registry.list_registry_deeds(tx)
+        bodies = [json.loads(body) for body in tx.scalars(event.select().with_only_columns(event.c.text))]
+    engine.dispose()
+    both = frozenset({Estate.DOCUMENTS, Estate.PARTNERS})
+    assert given == [Deed("H55.41", "H55.43", both), Deed("H55.42", "H55.43", both)]
+    (told,) = [body for body in bodies if body["event"] == "succession-recorded"]
+    assert (told["deed"], told["since"], told["reference"]) == (written["deed"], SOON.isoformat(), "1683/NQ")
+
+
+def test_a_planned_deed_is_undone_and_the_units_go_on(typed: Type) -> None:
+    *_, written = lines(typed(*MERGE, "--yes", "--json"))
+    assert lines(typed("units", "merge", "--undo", written["deed"], "--json")) == [
+        {"deed": written["deed"], "undone": True}
+    ]
+    assert (unit(typed, "H55.41")["until"], unit(typed, "H55.41")["successors"]) == (None, [])
+    assert lines(typed("units", "merge", "--json")) == []
+    assert typed("units", "merge", "--undo", written["deed"]).exit_code == 4
+
+
+def test_a_deed_under_which_messages_arrived_is_not_undone(home: Path, typed: Type) -> None:
+    today = find_local_day(NOW)
+    order = ("units", "merge", "H55.41", "--into", "H55.44", "--on", today, "--yes", "--json")
+    *_, first = lines(typed(*order))
+    assert lines(typed("units", "merge", "--undo", first["deed"], "--json")), "it has begun, but nothing happened"
+    *_, second = lines(typed(*order))
+    put_in(home)
+    refused = typed("units", "merge", "--undo", second["deed"])
+    assert (refused.exit_code, "has begun" in refused.stderr) == (1, True)
+    assert unit(typed, "H55.41")["successors"] == ["H55.44"]
+
+
+def test_of_several_successors_the_first_is_the_main_one(home: Path, typed: Type) -> None:
+    *_, _ = lines(
+        typed("units", "merge", "H55.41", "--into", "H55.44", "--into", "H55.42", "--on", SOON, "--yes", "--json")
+    )
+    engine = transactions.open_journal(read_config(home / "hub.toml", {}).database_url)
+    with transactions.read_transaction(engine) as tx:
+        assert [(deed.successor, deed.main) for deed in unit_registry.list_registry_deeds(tx)] == [
+            ("H55.42", False),
+            ("H55.44", True),
+        ]
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("H55.99", "--into", "H55.44", "--on", SOON), "there is no unit H55.99"),
+        (("H55.41", "--into", "H55.41", "--on", SOON), "named twice"),
+        (("H55.41", "--into", "H55.43", "--on", SOON - timedelta(days=1)), "not active"),
+        (("H55.43", "--into", "H55.44", "--on", SOON), "it begins on"),
+    ],
+    ids=["unknown", "itself", "not-begun", "begins-later"],
+)
+def test_an_order_that_the_registry_does_not_allow_is_refused(
+    typed: Type, words: tuple[object, ...], problem: str
+) -> None:
+    refused = typed("units", "merge", *words, "--yes")
+    assert (refused.exit_code, problem in refused.stderr) == (1, True), refused.stderr
+
+
+def test_a_successor_that_is_followed_by_the_unit_is_none(typed: Type) -> None:
+    assert typed("units", "merge", "H55.44", "--into", "H55.42", "--on", SOON, "--yes").exit_code == 0
+    refused = typed("units", "merge", "H55.42", "--into", "H55.44", "--on", SOON + timedelta(days=-1), "--yes")
+    assert (refused.exit_code, "it is followed by" in refused.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("words", [("H55.41",), ("H55.41", "--undo", "x"), ("--into", "H55.43")])
+def test_half_an_order_is_none(typed: Type, words: tuple[str, ...]) -> None:
+    assert typed("units", "merge", *words).exit_code == 2
