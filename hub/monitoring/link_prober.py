@@ -181,14 +181,20 @@ class LinkProber(Service):
             )
             self._days = {at: each for at, each in self._days.items() if each != days.get(at)}
             del self._turns[: len(turns)]
-            written, late = await self._journal.write(link_days.write_link_days, self.live.province, now)
+            await self.write_past_days()
         except Unready as unready:
             log.warning("links-not-written", error=str(unready))
-            return
+
+    async def write_past_days(self) -> bool:
+        """Write the message of each day that is over, with what all nodes have stored of it. Return whether there was
+        one. A month is closed only after this; it does not matter whether this node probes links. Raises Unready.
+        """
+        written, late = await self._journal.write(link_days.write_link_days, self.live.province, self._now())
         if written:
             log.info("link-days-written", days=written)
         if late:
             log.warning("link-days-late", days=late)
+        return bool(written)
 
 
 def _broke(failure: Failure) -> None:

@@ -249,6 +249,7 @@ def build_reporting(
             now,
             lambda: book.read_book(live.config.reports),
             lambda: live.config.reports.close_hour,
+            prober.write_past_days,
         ),
         prober,
     ]

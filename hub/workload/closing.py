@@ -39,8 +39,9 @@ from hub.report.form.book import Book
 from hub.report.form.form import Form, FormMissing, LatePolicy, choose_form
 from hub.report.form.period import Cuts, Period, Span, find_following_month, find_month_containing, parse_period
 from hub.report.form.toml import read_form_toml
+from hub.services import list_services
 from hub.store import transactions
-from hub.store.tables import carried, closed_row, closing_draft, fact
+from hub.store.tables import carried, closed_row, closing_draft, fact, link_day
 from hub.store.tables import closing as table
 from hub.store.transactions import Transaction
 from hub.workload import month_world
@@ -77,6 +78,10 @@ class FactsOutstanding(Exception):
     """Facts that were received before the closing are not written yet (hub.journal.duties). The argument is the
     outstanding duties.
     """
+
+
+class LinkDaysOutstanding(Exception):
+    """What nodes saw of the links on a day of the month is not written as a message yet (hub.monitoring.link_days)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -251,7 +256,7 @@ def begin_closing(
     now). Closings of *form* that were begun under another token can write nothing any more.
 
     Returns None if *period* is None and no month is to be closed yet. Raises TooEarly, OutOfTurn (also when the month is
-    closed already), FactsOutstanding; ClosingElsewhere if another closing of the form is under way and, without
+    closed already), FactsOutstanding, LinkDaysOutstanding; ClosingElsewhere if another closing of the form is under way and, without
     *takes_over*, its lease has not ended.
     """
     transactions.lock_names(tx, [f"closing {form}"])
@@ -282,7 +287,7 @@ def _plan(tx: Transaction, book: Book, form: str, period: Period, now: datetime)
     was closed first. So a fact recorded between two closings is late for both, and their reports agree. A form whose late
     facts make revisions counts what was recorded until its own closing. If facts that were received after the
     month could be closed are not written yet, `closed_at` is the time when the first of them was received. These facts
-    are then late, so a sender that never stops sending cannot keep a month open.
+    are then late, so a sender that never stops sending cannot keep a month open. The hub's own messages are waited for.
     """
     made, first = read_closings(tx, form), month_world.find_first_closing(tx, period.text)
     found = find_next_month_to_close(tx, book, form)
@@ -290,16 +295,27 @@ def _plan(tx: Transaction, book: Book, form: str, period: Period, now: datetime)
         raise OutOfTurn(None if found is None else found[1])
     if now < find_earliest_closing_time(period):
         raise TooEarly(find_earliest_closing_time(period))
+    if has_unwritten_link_days(tx, period):  # the first closing decides for all forms, so each waits for them
+        raise LinkDaysOutstanding(period)
     chosen = found[0]
     closed_at = now if first is None or chosen.late is LatePolicy.REVISION else first.closed_at
     closed_at = max(closed_at, made[-1].closed_at) if made else closed_at
     if (left := duties.read_outstanding_duties(tx, services=[chosen.service], before=closed_at)).since is not None:
-        if left.since < find_earliest_closing_time(period) or (made and left.since < made[-1].closed_at):
+        own = list_services()[chosen.service].internal
+        if own or left.since < find_earliest_closing_time(period) or (made and left.since < made[-1].closed_at):
             raise FactsOutstanding(left)
         closed_at = left.since
     after = made[-1].period.text if made else None
     world = month_world.write_month_world(tx, book, period) if first is None else ""
     return ClosingPlan(form=chosen, period=period, closed_at=closed_at, cuts=book.cuts, world=world, after=after)
+
+
+def has_unwritten_link_days(tx: Transaction, period: Period) -> bool:
+    """Return whether a node has stored what it saw of a link on a day of *period* or before it, and no message of that
+    day is written yet.
+    """
+    found = tx.execute(sa.select(link_day.c.day).where(link_day.c.day <= period.last).limit(1)).first()
+    return found is not None
 
 
 def close_in_steps(plan: ClosingPlan, now: Callable[[], datetime], by: str) -> Generator[ClosingStep, Any, MonthClosed]:

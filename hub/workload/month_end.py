@@ -6,7 +6,7 @@ by the journal's writer in steps of milliseconds. A stop ends that process, and 
 the beginning.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -41,6 +41,10 @@ class _Stopped(Exception):
     """The hub is stopping."""
 
 
+async def _write_nothing() -> bool:
+    return False
+
+
 @attrs.define(eq=False)
 class MonthEnd(PeriodicService):
     """Closes the months that are to be closed, in order: once a day, two minutes after the hour of `[reports] close` in
@@ -55,6 +59,8 @@ class MonthEnd(PeriodicService):
     _now: Callable[[], datetime]  #: returns the current time in UTC
     _book: Callable[[], Book] = read_shipped_book  #: returns the province's forms and calendar
     _hour: Callable[[], int] = lambda: CLOSE_HOUR  #: returns the hour of `[reports] close`
+    #: writes what the hub itself has to tell of past days, before a month is closed; returns whether there was anything
+    _write_past_days: Callable[[], Awaitable[bool]] = _write_nothing
     _done: object = attrs.field(default=None, init=False)  #: the day whose work is done
     #: form and month that was counted again on the day after its closing
     _checked: set[tuple[str, str]] = attrs.field(factory=set, init=False)
@@ -78,6 +84,8 @@ class MonthEnd(PeriodicService):
             return
         self._begun = self._begun or self._now()
         try:
+            if await self._write_past_days():
+                return  # closed at the next run, later than what was written now
             names = await self._journal.read(lambda _tx: closing.list_counting_forms(self._book().forms))
             open_still = [name for name in names if not await self._close_all(name)]
         except _Stopped:
@@ -112,8 +120,8 @@ class MonthEnd(PeriodicService):
         self._moved = ended
 
     async def _close_all(self, form: str) -> bool:
-        """Do the day's work for *form*. Return False if facts received before are not written yet, or if another
-        process is closing the form; then the next run tries again.
+        """Do the day's work for *form*. Return False if facts received before are not written yet, if the month has link
+        days that cannot be written yet, or if another process is closing the form; then the next run tries again.
         """
         try:
             await self._take_up_late(form)
@@ -122,7 +130,7 @@ class MonthEnd(PeriodicService):
         except closing.FactsOutstanding as early:
             log.warning("months-not-closed", error=f"{form}: facts-outstanding: {early}")
             return False
-        except closing.ClosingElsewhere:
+        except (closing.ClosingElsewhere, closing.LinkDaysOutstanding):
             return False
         return True
 

@@ -151,3 +151,20 @@ def test_a_late_fact_is_named_in_what_a_person_reads_of_the_month(home: Path, ty
         "report", "H55", LAST.text, "--form", "mail", "--revision", 1, "--format", "pdf", "-o", tmp_path / "x"
     )
     assert paper.exit_code == 2
+
+
+def test_a_month_that_is_closed_by_hand_has_what_the_nodes_saw_of_the_links_on_its_last_day(home: Path, typed: Type):
+    """No hub runs: the command itself writes the day that a node has stored, before it closes the first form."""
+    put(home, "1", LAST.first, LAST.start)
+    engine = transactions.open_journal(read_config(home / "hub.toml").database_url, pooled=False)
+    with transactions.write_transaction(engine) as tx:
+        seen = {"name": "gate", "node": "b", "place": "10.0.0.1:22", "units": '["H55.13"]', "probed": "f", "up": "7"}
+        tx.execute(sa.insert(tables.link_day), [{**seen, "day": LAST.last}])
+    engine.dispose()
+    assert typed("report", "close", LAST.text).exit_code == 0
+
+    def read_minutes(period: str) -> tuple[int, int]:
+        total = json.loads(typed("report", "H55.13", period, "--form", "links", "--format", "json").stdout)["total"]
+        return total["probed"], total["up"]
+
+    assert (read_minutes(LAST.text), read_minutes(NEXT.text)) == ((4, 3), (0, 0))

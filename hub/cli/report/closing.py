@@ -17,6 +17,7 @@ from hub.language.phrases import phrase
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from hub.config import Config
     from hub.report.form.book import Book
     from hub.report.form.form import Form
     from hub.report.form.period import Period
@@ -60,11 +61,19 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str) -> 
         for name in _forms(form, known.forms):
             for month in (parse_period(text, cuts) for text in months):
                 try:
-                    _close(screen, engine, known, name, month, reason.strip())
+                    _close(screen, engine, config, known, name, month, reason.strip())
                 except closing.TooEarly as early:
                     at = early.args[0].astimezone(HANOI).strftime("%d/%m/%Y %H:%M")
                     raise CommandStop(
                         t("{text} has not ended: it can be closed from {at}", text=month.text, at=at),
+                    ) from None
+                except closing.LinkDaysOutstanding:
+                    raise CommandStop(
+                        t(
+                            "{text}: the nodes are still storing what they saw of the links on its last day; close it "
+                            "ten minutes after midnight",
+                            text=month.text,
+                        ),
                     ) from None
                 except closing.FactsOutstanding as early:
                     raise make_outstanding_error(early.args[0]) from None
@@ -88,7 +97,32 @@ def _explain(screen: Screen, form: str, month: "Period", first: "Period | None",
     screen.note(said)
 
 
-def _close(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month: "Period", reason: str) -> None:
+def _write_link_days(engine: "sa.Engine", config: "Config", month: "Period") -> None:
+    """Write the messages of the link days of *month* that are not written yet, whichever node stored them, and wait for
+    their facts. Raises `CommandStop`.
+    """
+    from hub.cli.journal import wait_for_facts
+    from hub.domain import local_time
+    from hub.journal import unit_registry
+    from hub.monitoring import link_days
+    from hub.services.links import NAME
+    from hub.store import transactions
+    from hub.units.province import Province
+    from hub.workload import closing
+
+    with transactions.read_transaction(engine) as tx:
+        if not closing.has_unwritten_link_days(tx, month):
+            return
+    now = datetime.now(UTC)
+    with transactions.write_transaction(engine) as tx:
+        province = Province.of(config, unit_registry.read_unit_index(tx, local_time.find_local_day(now)))
+        link_days.write_link_days(tx, province, now)
+    wait_for_facts(engine, [NAME])
+
+
+def _close(
+    screen: Screen, engine: "sa.Engine", config: "Config", known: "Book", form: str, month: "Period", reason: str
+) -> None:
     from hub.domain.ids import make_id
     from hub.journal.upkeep import dossier_moves
     from hub.store import transactions
@@ -99,6 +133,8 @@ def _close(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month:
         made = next((each for each in closing.read_closings(tx, form) if each.period.text == month.text), None)
     if made is None:
         dossier_moves.move_stock(engine, now)
+        _write_link_days(engine, config, month)
+        now = datetime.now(UTC)  # after what was written and moved just now
         with transactions.write_transaction(engine) as tx:
             plan = closing.begin_closing(tx, known, form, month, now, make_id(now), takes_over=True)
         assert plan is not None
