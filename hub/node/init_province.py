@@ -52,24 +52,25 @@ key-file = "pki/lookups.key"
 #: The database of a province if no other is given.
 SQLITE = "sqlite:///data/hub.db"
 
-#: Code, name, the partner that owns the unit, and its alias in the format of QCVN 102 or None. The codes are made up.
+#: Code, name, level, kind, the partner that owns the unit, and its alias in the format of QCVN 102 or None. Codes and
+#: names are made up. The units below a commune at the seat of a former district keep the codes that they had.
 _UNITS = (
-    ("H55", "Ủy ban nhân dân tỉnh (mẫu)", "vpub", "000.00.00.H55"),
-    ("H55.1", "Văn phòng Ủy ban nhân dân tỉnh (mẫu)", "vpub", "000.00.01.H55"),
-    ("H55.1.1", "Trung tâm Phục vụ hành chính công (mẫu)", "vpub", "000.01.01.H55"),
-    ("H55.12", "Sở Nội vụ (mẫu)", "vpub", None),
-    ("H55.13", "Sở Thông tin và Truyền thông (mẫu)", "sotttt", "000.00.13.H55"),
-    ("H55.13.1", "Trung tâm Công nghệ thông tin (mẫu)", "sotttt", "000.01.13.H55"),
-    ("H55.13.2", "Phòng Chuyển đổi số (mẫu)", "sotttt", None),
-    ("H55.14", "Sở Y tế (mẫu)", "sotttt", None),
-    ("H55.14.1", "Bệnh viện Đa khoa tỉnh (mẫu)", "sotttt", None),
-    ("H55.15", "Sở Giáo dục và Đào tạo (mẫu)", "sotttt", None),
-    ("H55.32", "Ủy ban nhân dân huyện A (mẫu)", "vpub", "000.00.32.H55"),
-    ("H55.32.10", "Phòng Tài chính - Kế hoạch huyện A (mẫu)", "vpub", "000.10.32.H55"),
-    ("H55.32.21", "Ủy ban nhân dân xã A1 (mẫu)", "vpub", "000.21.32.H55"),
-    ("H55.32.22", "Ủy ban nhân dân xã A2 (mẫu)", "vpub", None),
-    ("H55.33", "Ủy ban nhân dân huyện B (mẫu)", "sotttt", None),
-    ("H55.33.21", "Ủy ban nhân dân xã B1 (mẫu)", "sotttt", None),
+    ("H55", "Ủy ban nhân dân tỉnh (mẫu)", "province", "committee", "vpub", "000.00.00.H55"),
+    ("H55.1", "Văn phòng Ủy ban nhân dân tỉnh (mẫu)", "province", "office", "vpub", "000.00.01.H55"),
+    ("H55.1.1", "Trung tâm Phục vụ hành chính công (mẫu)", "province", "centre", "vpub", "000.01.01.H55"),
+    ("H55.12", "Sở Nội vụ (mẫu)", "province", "department", "vpub", None),
+    ("H55.13", "Sở Khoa học và Công nghệ (mẫu)", "province", "department", "sotttt", "000.00.13.H55"),
+    ("H55.13.1", "Trung tâm Công nghệ thông tin (mẫu)", "province", "centre", "sotttt", "000.01.13.H55"),
+    ("H55.13.2", "Phòng Chuyển đổi số (mẫu)", "province", "division", "sotttt", None),
+    ("H55.14", "Sở Y tế (mẫu)", "province", "department", "sotttt", None),
+    ("H55.14.1", "Bệnh viện Đa khoa tỉnh (mẫu)", "province", "health", "sotttt", None),
+    ("H55.15", "Sở Giáo dục và Đào tạo (mẫu)", "province", "department", "sotttt", None),
+    ("H55.32", "Ủy ban nhân dân phường A (mẫu)", "commune", "committee", "vpub", "000.00.32.H55"),
+    ("H55.32.10", "Phòng Kinh tế phường A (mẫu)", "commune", "division", "vpub", "000.10.32.H55"),
+    ("H55.32.21", "Ủy ban nhân dân xã A1 (mẫu)", "commune", "committee", "vpub", "000.21.32.H55"),
+    ("H55.32.22", "Ủy ban nhân dân xã A2 (mẫu)", "commune", "committee", "vpub", None),
+    ("H55.33", "Ủy ban nhân dân xã B (mẫu)", "commune", "committee", "sotttt", None),
+    ("H55.33.21", "Ủy ban nhân dân xã B1 (mẫu)", "commune", "committee", "sotttt", None),
 )
 
 
@@ -91,9 +92,19 @@ def choose_ports(soap: int, admin: int) -> ProvincePorts:
 
 def make_sample_units() -> list[Unit]:
     """Return the synthetic units of the sample province, parents before children."""
+    top = _UNITS[0][0]
     return [
-        Unit(code, name, code.rpartition(".")[0] or None, aliases=(alias,) if alias else (), mark=UnitMark.SYNTHETIC)
-        for code, name, _partner, alias in _UNITS
+        Unit(
+            code,
+            name,
+            # communes stand below the province, whatever their code says
+            None if code == top else top if kind == "committee" else code.rpartition(".")[0],
+            aliases=(alias,) if alias else (),
+            mark=UnitMark.SYNTHETIC,
+            level=level,
+            kind=kind,
+        )
+        for code, name, level, kind, _partner, alias in _UNITS
     ]
 
 
@@ -140,7 +151,7 @@ def write_province(
 
 def _partner_files(ports: ProvincePorts) -> dict[str, str]:
     def units(partner: str) -> list[str]:
-        return [code for code, _name, owner, _alias in _UNITS if owner == partner]
+        return [unit[0] for unit in _UNITS if unit[4] == partner]
 
     def url(port: int) -> str:
         return f"https://127.0.0.1:{port}/soap/documents"

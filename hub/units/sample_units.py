@@ -1,13 +1,22 @@
-"""The 989 made-up units of the sample province.
+"""The 989 made-up units of the sample province, with their history: what was merged in 2025, and what it is today.
 
-They are 31 departments, 9 districts and 180 communes with the units below them, and the Party bloc. The names are
-plausible and the codes have the shape of standards 5, but both are made up. So each unit is marked `synthetic` and its
-name says so. The list is the same each time. It contains the sample units of `lienthong init`.
+They are 31 departments, 9 districts and 180 communes with the units below them, and the Party bloc, as they were until
+2025. On 1 March 2025 departments were merged. On 1 July 2025 the districts were abolished and communes merged: the
+commune at the seat of each district took its code, all communes stand below the province, and what the districts had
+went to communes and departments. The names are plausible and the codes have the shape of standards 5, but both are made
+up. So each unit is marked `synthetic` and its name says so. The list is the same each time. It contains the codes of
+the sample units of `lienthong init`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 
-from hub.domain.model import Unit, UnitMark
+import attrs
+
+from hub.domain.model import Unit, UnitChange, UnitKind, UnitLevel, UnitMark
+
+#: The day on which the departments were merged, and that on which the districts were abolished.
+DEPARTMENTS_MERGED, DISTRICTS_ABOLISHED = date(2025, 3, 1), date(2025, 7, 1)
 
 _TOTAL = 989
 
@@ -86,6 +95,29 @@ _DISTRICT_OFFICES = (
 )  # fmt: skip
 _FIRST_COMMUNE, _COMMUNES = 21, 20
 
+#: The departments that ended on `DEPARTMENTS_MERGED`, each with the one that took its work, by their numbers.
+_MERGED_DEPARTMENTS: Mapping[int, int] = {3: 4, 7: 8, 9: 6, 10: 13, 16: 12, 18: 1}
+#: The new names of departments from that day on, by their numbers.
+_RENAMED_DEPARTMENTS: Mapping[int, str] = {
+    6: "Sở Nông nghiệp và Môi trường", 13: "Sở Khoa học và Công nghệ", 20: "Sở Dân tộc và Tôn giáo",
+}  # fmt: skip
+#: The offices of a commune at the seat of a former district, by their numbers: the new names, with the place.
+_COMMUNE_OFFICES: Mapping[int, str] = {
+    1: "Văn phòng Hội đồng nhân dân và Ủy ban nhân dân", 2: "Phòng Văn hóa - Xã hội", 10: "Phòng Kinh tế",
+    14: "Trung tâm Văn hóa, Thông tin và Thể thao",
+}  # fmt: skip
+#: The offices of a district that went to the province, by their numbers: the unit above them, and the new names.
+_REGIONAL_OFFICES: Mapping[int, tuple[str, str]] = {
+    13: ("H55.14", "Trung tâm Y tế khu vực"),
+    15: ("H55.15", "Trung tâm Giáo dục nghề nghiệp khu vực"),
+    16: ("H55", "Ban Quản lý dự án đầu tư xây dựng khu vực"),
+    17: ("H55.6", "Trung tâm Dịch vụ nông nghiệp khu vực"),
+}
+#: The offices of a district that ended, by their numbers: the office of the commune that took the work.
+_ENDED_OFFICES: Mapping[int, int] = {3: 1, 4: 10, 5: 2, 6: 2, 7: 2, 8: 2, 9: 1, 11: 10, 12: 10}
+#: The last communes of each district were merged into the one before them.
+_MERGED_COMMUNES = 2
+
 _PARTY = (
     "Văn phòng Tỉnh ủy", "Ban Tổ chức Tỉnh ủy", "Ban Tuyên giáo Tỉnh ủy", "Ban Dân vận Tỉnh ủy", "Ban Nội chính Tỉnh ủy",
     "Ủy ban Kiểm tra Tỉnh ủy", "Trường Chính trị tỉnh", "Đảng ủy Khối các cơ quan tỉnh",
@@ -98,15 +130,37 @@ _SECOND = (
 )  # fmt: skip
 
 
+#: The kind of a unit by the beginning of its name; the first that fits counts. The names are those of this file.
+_KINDS: tuple[tuple[str, UnitKind], ...] = (
+    ("Ủy ban nhân dân", UnitKind.COMMITTEE),
+    ("Văn phòng Đoàn đại biểu", UnitKind.COUNCIL),
+    ("Văn phòng Đăng ký", UnitKind.CENTRE),
+    ("Văn phòng", UnitKind.OFFICE),
+    ("Sở", UnitKind.DEPARTMENT),
+    ("Thanh tra", UnitKind.INSPECTORATE),
+    ("Ban", UnitKind.BOARD),
+    ("Phòng", UnitKind.DIVISION),
+    ("Chi cục", UnitKind.DIVISION),
+    ("Trường", UnitKind.SCHOOL),
+    ("Trung tâm Giáo dục", UnitKind.SCHOOL),
+    ("Trung tâm Y tế", UnitKind.HEALTH),
+    ("Bệnh viện", UnitKind.HEALTH),
+    ("Trạm Y tế", UnitKind.HEALTH),
+    ("Công an", UnitKind.ARMED),
+    ("Bộ Chỉ huy", UnitKind.ARMED),
+    ("Cục Thuế", UnitKind.SECTOR),
+    ("Kho bạc", UnitKind.SECTOR),
+    ("Bảo hiểm", UnitKind.SECTOR),
+    ("Quỹ", UnitKind.OTHER),
+    ("Đài", UnitKind.OTHER),
+    ("", UnitKind.CENTRE),
+)
+
+
 def list_sample_units() -> list[Unit]:
-    """Return the 989 units, sorted by code as in the registry."""
-    made = [
-        Unit("H55", "Ủy ban nhân dân tỉnh (mẫu)", aliases=("000.00.00.H55",), mark=UnitMark.SYNTHETIC),
-        *_departments(),
-        *_districts(),
-        *_communes(),
-        *_party(),
-    ]
+    """Return the 989 units with their history, sorted by code as in the registry."""
+    province = _unit(None, "H55", "Ủy ban nhân dân tỉnh", UnitLevel.PROVINCE, "000.00.00.H55")
+    made = [province, *_departments(), *_districts(), *_communes(), *_party()]
     communes = [unit for unit in made if unit.name.startswith(("Ủy ban nhân dân xã", "Ủy ban nhân dân phường"))]
     made += (_below(commune, 1, f"Trạm Y tế {_place(commune)}") for commune in communes)
     made += (_below(commune, 2, f"Trường Trung học cơ sở {_place(commune)}") for commune in communes)
@@ -117,17 +171,47 @@ def list_sample_units() -> list[Unit]:
 
 def _departments() -> Iterator[Unit]:
     for number, (name, centres) in enumerate(_DEPARTMENTS, start=1):
-        department = _unit("H55", number, name, f"000.00.{number:02}.H55")
-        yield department
-        offices = _OFFICES if name.startswith(_HAS_OFFICES) else ()
-        yield from _numbered(department, (*centres, *offices))
+        department = _unit("H55", f"H55.{number}", name, UnitLevel.PROVINCE, f"000.00.{number:02}.H55")
+        heir = _MERGED_DEPARTMENTS.get(number)
+        below = list(_numbered(department, (*centres, *(_OFFICES if name.startswith(_HAS_OFFICES) else ()))))
+        if heir is None:
+            renamed = _RENAMED_DEPARTMENTS.get(number)
+            yield _change(department, DEPARTMENTS_MERGED, name=renamed) if renamed else department
+            yield from below
+            continue
+        yield _end(department, DEPARTMENTS_MERGED, f"H55.{heir}")
+        for unit in below[: len(centres)]:
+            yield _change(unit, DEPARTMENTS_MERGED, parent=f"H55.{heir}")
+        yield from (_end(unit, DEPARTMENTS_MERGED, f"H55.{heir}") for unit in below[len(centres) :])
 
 
 def _districts() -> Iterator[Unit]:
     for number, name in enumerate(_DISTRICTS, start=len(_DEPARTMENTS) + 1):
-        district = _unit("H55", number, f"Ủy ban nhân dân {name}", f"000.00.{number:02}.H55")
-        yield district
-        yield from _numbered(district, (f"{office} {name}" for office in _DISTRICT_OFFICES))
+        code = f"H55.{number}"
+        district = _unit("H55", code, f"Ủy ban nhân dân {name}", UnitLevel.DISTRICT, f"000.00.{number:02}.H55")
+        commune = _seat(name)
+        named = f"Ủy ban nhân dân {commune}"
+        yield _change(district, DISTRICTS_ABOLISHED, name=named, level=UnitLevel.COMMUNE)
+        region = commune.partition(" ")[2]
+        for place, office in enumerate(_DISTRICT_OFFICES, start=1):
+            unit = _below(district, place, f"{office} {name}")
+            if place in _COMMUNE_OFFICES:
+                named = f"{_COMMUNE_OFFICES[place]} {commune}"
+                yield _change(unit, DISTRICTS_ABOLISHED, name=named, level=UnitLevel.COMMUNE)
+            elif place in _REGIONAL_OFFICES:
+                above, called = _REGIONAL_OFFICES[place]
+                moved = {"name": f"{called} {region}", "parent": above, "level": UnitLevel.PROVINCE}
+                yield _change(unit, DISTRICTS_ABOLISHED, **moved)
+            else:
+                yield _end(unit, DISTRICTS_ABOLISHED, f"{code}.{_ENDED_OFFICES[place]}")
+
+
+def _seat(district: str) -> str:
+    """Return the kind and name of the commune that took the place of a district."""
+    for beginning, kind in (("thành phố ", "phường"), ("thị xã ", "phường"), ("huyện ", "xã")):
+        if district.startswith(beginning):
+            return f"{kind} {district.removeprefix(beginning)}"
+    raise AssertionError(district)
 
 
 def _communes() -> Iterator[Unit]:
@@ -137,14 +221,31 @@ def _communes() -> Iterator[Unit]:
         at = len(_DEPARTMENTS) + 1 + district
         kind = "phường" if _DISTRICTS[district].startswith(("thành phố", "thị xã")) and place < _COMMUNES // 2 else "xã"
         code = _FIRST_COMMUNE + place
-        yield _unit(f"H55.{at}", code, f"Ủy ban nhân dân {kind} {name}", f"000.{code:02}.{at:02}.H55")
+        called, above = f"Ủy ban nhân dân {kind} {name}", f"H55.{at}"
+        commune = _unit(above, f"{above}.{code}", called, UnitLevel.COMMUNE, f"000.{code:02}.{at:02}.H55")
+        last = _FIRST_COMMUNE + _COMMUNES - _MERGED_COMMUNES
+        if code < last:
+            yield _change(commune, DISTRICTS_ABOLISHED, parent="H55")
+        else:
+            yield _end(commune, DISTRICTS_ABOLISHED, f"{above}.{last - 1}")
 
 
 def _party() -> Iterator[Unit]:
     """Yield the Party bloc: A-codes, outside the tree of the province."""
-    bloc = Unit("A55", "Tỉnh ủy (mẫu)", aliases=("000.00.00.A55",), mark=UnitMark.SYNTHETIC)
-    yield bloc
-    yield from _numbered(bloc, (*_PARTY, *(f"Cấp ủy {name}" for name in _DISTRICTS)))
+    bloc = _unit(None, "A55", "Tỉnh ủy", UnitLevel.PROVINCE, "000.00.00.A55")
+    party = [bloc, *_numbered(bloc, (*_PARTY, *(f"Cấp ủy {name}" for name in _DISTRICTS)))]
+    for unit in (attrs.evolve(unit, kind=UnitKind.PARTY) for unit in party):
+        name = _called(unit)
+        if name.startswith("Cấp ủy "):
+            district = attrs.evolve(unit, level=UnitLevel.DISTRICT)
+            named = f"Đảng ủy {_seat(name.removeprefix('Cấp ủy '))}"
+            yield _change(district, DISTRICTS_ABOLISHED, name=named, level=UnitLevel.COMMUNE)
+        elif name == "Ban Tuyên giáo Tỉnh ủy":
+            yield _change(unit, DEPARTMENTS_MERGED, name="Ban Tuyên giáo và Dân vận Tỉnh ủy")
+        elif name == "Ban Dân vận Tỉnh ủy":
+            yield _end(unit, DEPARTMENTS_MERGED, f"A55.{_PARTY.index('Ban Tuyên giáo Tỉnh ủy') + 1}")
+        else:
+            yield unit
 
 
 def _numbered(above: Unit, names: Iterable[str]) -> Iterator[Unit]:
@@ -153,11 +254,31 @@ def _numbered(above: Unit, names: Iterable[str]) -> Iterator[Unit]:
 
 
 def _below(above: Unit, number: int, name: str) -> Unit:
-    return _unit(above.code, number, name)
+    """Return the unit *number* below *above*. If that one was merged, the unit stands below the one that took its work."""
+    unit = _unit(above.code, f"{above.code}.{number}", name, above.level)
+    if above.until == DISTRICTS_ABOLISHED:
+        return _change(unit, DISTRICTS_ABOLISHED, parent=above.successors[0])
+    return unit
 
 
-def _unit(above: str, number: int, name: str, *aliases: str) -> Unit:
-    return Unit(f"{above}.{number}", f"{name} (mẫu)", above, aliases=aliases, mark=UnitMark.SYNTHETIC)
+def _unit(above: str | None, code: str, name: str, level: str, *aliases: str) -> Unit:
+    kind = next(kind for beginning, kind in _KINDS if name.startswith(beginning))
+    said = f"{name} (mẫu)"
+    return Unit(code, said, above, aliases=aliases, mark=UnitMark.SYNTHETIC, level=level, kind=kind)
+
+
+def _change(unit: Unit, since: date, **said: str) -> Unit:
+    """Return *unit* with a version from the day *since* on, with the values of *said*."""
+    if "name" in said:
+        said["name"] = f"{said['name']} (mẫu)"
+        if unit.kind != UnitKind.PARTY:
+            said["kind"] = next(kind for beginning, kind in _KINDS if said["name"].startswith(beginning))
+    before = {"name": unit.name, "parent": unit.parent, "level": unit.level, "kind": unit.kind}
+    return attrs.evolve(unit, changes=(UnitChange(since, **(before | said)),))  # type: ignore[arg-type]
+
+
+def _end(unit: Unit, until: date, successor: str) -> Unit:
+    return attrs.evolve(unit, until=until, successors=(successor,))
 
 
 def _called(unit: Unit) -> str:

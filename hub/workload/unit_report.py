@@ -19,7 +19,7 @@ from hub.journal import code_lists, unit_registry
 from hub.journal import facts as journal_facts
 from hub.report.counting import checks, closed, counting, deriving, division, posting, sections, table
 from hub.report.counting.closed import ClosedRow, Piece
-from hub.report.counting.counting import Cells, Placing, Report
+from hub.report.counting.counting import Cells, Placing, Report, Row
 from hub.report.counting.deriving import Number
 from hub.report.counting.division import UNDIVIDED, Values
 from hub.report.counting.family import list_unit_family
@@ -305,10 +305,19 @@ class ReportSources:
         if self.before is not None:
             broken = checks.check_between_periods(self.form, _numbers(report), self.before)
             report = attrs.evolve(report, findings=(*report.findings, *broken))
+        report = attrs.evolve(report, rows=tuple(row for row in report.rows if self._shows(row)))
         report = attrs.evolve(
             report, sections=sections.sort_sections(report, self.units), due=self.due, marks=self.marks
         )
         return table.divide_table(report, self.by, self.names_of_values) if self.form.divides_by else report
+
+    def _shows(self, row: Row) -> bool:
+        """Tell whether the report has *row*: a unit that ended before the period has none if nothing is counted there."""
+        unit = self.units.get(row.unit)
+        ended = unit is not None and unit.until is not None and unit.until <= self.period.first
+        if not ended or row.unit == self.members[0]:
+            return True
+        return any(row.numbers.values()) or any(row.times.values())
 
     def open_facts_behind(
         self, column: str, now: datetime, unit: str | None = None

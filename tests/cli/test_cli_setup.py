@@ -706,7 +706,7 @@ def test_a_list_with_a_mistake_changes_nothing(home: Path, typed: Type, tmp_path
 
 def test_a_merger_is_imported_ahead_listed_by_day_and_recorded(home: Path, typed: Type, tmp_path: Path) -> None:
     listed, day = tmp_path / "sapnhap.csv", find_local_day(datetime.now(UTC)) + timedelta(days=14)
-    listed.write_text(f"code,name,parent,level,from\nH55.32.22,Phường A2,H55,commune,{day}\n", "utf-8")
+    listed.write_text(f"code,name,parent,level,from\nH55.32.10,Phòng khu vực,H55,province,{day}\n", "utf-8")
     before = typed("units", "list").stdout
     refused = typed("units", "import", listed)
     assert refused.exit_code == 1
@@ -715,20 +715,20 @@ def test_a_merger_is_imported_ahead_listed_by_day_and_recorded(home: Path, typed
     assert [
         (each["version"], each["field"], each["after"]) for each in cast("list[dict[str, str]]", row["values"])
     ] == [
-        (str(day), "name", "Phường A2"),
+        (str(day), "name", "Phòng khu vực"),
         (str(day), "parent", "H55"),
-        (str(day), "level", "commune"),
+        (str(day), "level", "province"),
     ]
     assert typed("units", "list").stdout == before
-    (then,) = [row for row in lines(typed("units", "list", "--on", str(day), "--json")) if row["code"] == "H55.32.22"]
-    assert (then["name"], then["parent"], then["level"]) == ("Phường A2", "H55", "commune")
+    (then,) = [row for row in lines(typed("units", "list", "--on", str(day), "--json")) if row["code"] == "H55.32.10"]
+    assert (then["name"], then["parent"], then["level"]) == ("Phòng khu vực", "H55", "province")
     yesterday = str(find_local_day(datetime.now(UTC)) - timedelta(days=1))
     known = lines(typed("units", "list", "--on", str(day), "--known", yesterday, "--json"))
-    assert all(row["name"] != "Phường A2" for row in known)
+    assert all(row["name"] != "Phòng khu vực" for row in known)
     (event,) = [row for row in lines(typed("events", "--json")) if row["event"] == "units-imported"]
     assert (event["source"], event["added"], event["changed"]) == ("sapnhap.csv", 0, 1)
     assert event["by"] == name_person()
-    assert f"H55.32.22 {day} parent: H55.32 → H55" in cast("list[str]", event["changes"])
+    assert f"H55.32.10 {day} parent: H55.32 → H55" in cast("list[str]", event["changes"])
     exported = typed("units", "export", "-o", tmp_path / "all.csv")
     assert exported.exit_code == 0
     assert lines(typed("units", "import", tmp_path / "all.csv", "--json")) == []

@@ -134,3 +134,20 @@ def test_a_user_sees_the_units_that_were_below_its_own(registry):
     import_merger(registry)
     user = User(name="an", role=Role.CLERK, units=("H55.40",), added_at=TODAY, changed_at=TODAY)
     assert users.read_visible_units(registry, user) == frozenset({"H55.40", "H55.40.3"})
+
+
+def test_a_unit_that_ended_before_the_period_has_a_row_only_if_something_is_counted_there(registry):
+    """Districts that have been no more for years would else fill the report of today."""
+    ended = [
+        Unit("H55.41", "Ủy ban nhân dân huyện Hai", "H55", until=date(2026, 7, 1), level="district"),
+        Unit("H55.42", "Ủy ban nhân dân huyện Ba", "H55", until=date(2026, 11, 1), level="district"),
+    ]
+    unit_registry.write_registry_units(registry, ended)
+    found = {}
+    for unit in ("H55", "H55.41"):
+        report = unit_report.resolve_report_sources(registry, unit, "2026-11", "ii06a", BOOK, now=MERGED).count(MERGED)
+        found[unit] = [row.unit for row in report.rows]
+    assert found == {"H55": ["H55", "H55.40", "H55.40.3", "H55.42"], "H55.41": ["H55.41"]}
+    put(registry, dossier("9", "received", "2026-06-20", "2026-06-20", unit="H55.41"))
+    report = unit_report.resolve_report_sources(registry, "H55", "2026-11", "ii06a", BOOK, now=MERGED).count(MERGED)
+    assert "H55.41" in [row.unit for row in report.rows]

@@ -350,7 +350,7 @@ def test_a_number_of_a_report_opens_down_to_the_bytes(scene, script):
     page.get_by_role("link", name="Báo cáo", exact=True).click()
     page.get_by_label("Đơn vị: tên hoặc mã").fill("so thong tin")
     page.get_by_role("button", name="Tìm", exact=True).click()
-    page.get_by_role("link", name="Sở Thông tin và Truyền thông").first.click()
+    page.get_by_role("link", name="Sở Khoa học và Công nghệ").first.click()
     page.locator('tr.total td[data-column="sent"] a').click()
     look(page, "cell-facts", script)
     page.locator("tr", has_text=f"9{int(script)}/VB").get_by_role("link").click()

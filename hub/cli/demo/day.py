@@ -178,7 +178,7 @@ def _town(operator: "Operator", scale: "Scale") -> "Town":
     from hub.demo.plan.day import Town
     from hub.domain.local_time import find_local_day
 
-    codes = [unit["code"] for unit in operator.rows("units", "list")]
+    codes = [unit["code"] for unit in operator.rows("units", "list") if not unit["until"]]  # none ends later
     fetching = tuple(code for code in codes if code.startswith("H55.13"))[:6]
     rest = tuple(code for code in codes if code not in fetching)
     return Town(fetching, rest, AGENCIES, find_local_day(datetime.now(UTC)))

@@ -121,8 +121,8 @@ def export(screen: Screen, outside: bool, output: Path | None) -> None:
 @command(
     "seed",
     t(
-        "Print the 989 made-up units of a province (31 departments, 9 districts, 180 communes …) as "
-        "CSV. The registry is not changed.\n\nEvery name and code is invented and marked synthetic. The "
+        "Print the 989 made-up units of a province as CSV: 31 departments, 9 districts, 180 communes …, and "
+        "what the mergers of 2025 left of them. The registry is not changed.\n\nEvery name and code is invented and marked synthetic. The "
         "output is the same every time."
     ),
     "lienthong units seed -o mau.csv",

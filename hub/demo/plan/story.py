@@ -22,7 +22,10 @@ AXIS = ("G22", "000.00.00.G12", "000.00.27.G14", "H41")
 ELSEWHERE = "H14"
 #: A dissolved unit of the province, and the file that imports it: code,name,parent,since,until,aliases.
 DISSOLVED = "H55.90"
-DISSOLVED_CSV = f"code,name,parent,since,until,aliases\n{DISSOLVED},Sở đã giải thể (mẫu),H55,2015-01-01,2025-07-01,\n"
+DISSOLVED_CSV = (
+    "code,name,parent,since,until,level,kind\n"
+    f"{DISSOLVED},Sở đã giải thể (mẫu),H55,2015-01-01,2025-07-01,province,department\n"
+)
 
 _SUBJECTS = (
     "V/v kết nối, liên thông phần mềm quản lý văn bản",
