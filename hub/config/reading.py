@@ -107,7 +107,7 @@ def read_config(
     links_table = table.table("links")
     portal, units, replay, console = (
         _portal(table.table("portal")),
-        _units(table.table("units")),
+        _units(table.table("units"), province),
         _replay(table.table("replay")),
         _console(table.table("console"), home),
     )
@@ -368,11 +368,16 @@ def _replay(table: ConfigTable) -> ReplaySettings:
     return ReplaySettings(None if over < 0 else over, corrected)
 
 
-def _units(table: ConfigTable) -> UnitSettings:
-    """Return the rules for units that have ended."""
+def _units(table: ConfigTable, province: str) -> UnitSettings:
+    """Return the rules for units that have ended, and the provinces that were merged into *province*."""
     grace = table.number("grace-days", UnitSettings().grace_days, least=0, most=3660)
+    merged = table.texts("merged-provinces", ())
+    for code in merged:
+        if not re.fullmatch(_PROVINCE, code) or code == province:
+            expected = phrase('codes of other provinces, such as "H55"')
+            table.wrong("merged-provinces", phrase("{code} does not fit", code=repr(code)), expected)
     table.close()
-    return UnitSettings(grace)
+    return UnitSettings(grace, merged)
 
 
 def _console(table: ConfigTable, home: Path) -> ConsoleSettings:

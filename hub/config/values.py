@@ -113,9 +113,10 @@ class ReplaySettings:
 
 @attrs.frozen
 class UnitSettings:
-    """The rules for units that have ended: `[units]`."""
+    """The rules for units that have ended, and for provinces that were merged into this one: `[units]`."""
 
     grace_days: int = 90  #: days after its end in which the code of a unit may still be used for its successor
+    merged_provinces: tuple[str, ...] = ()  #: codes of provinces whose units are this province's
 
     @property
     def grace(self) -> timedelta:

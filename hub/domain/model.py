@@ -229,9 +229,14 @@ def _newest_first(unit: Unit) -> tuple[int, str]:
     return -(unit.since or date.min).toordinal(), unit.code
 
 
-def is_province_code(code: str, province: str) -> bool:
-    """Tell whether *code* has the shape of a code of *province*, new (`H55.13`) or old (`000.00.13.H55`)."""
-    return code == province or code.startswith(f"{province}.") or code.endswith(f".{province}")
+def is_province_code(code: str, *provinces: str) -> bool:
+    """Tell whether *code* has the shape of a code of one of *provinces*, new (`H55.13`) or old (`000.00.13.H55`).
+
+    A province that others were merged into has several codes.
+    """
+    return any(
+        code == province or code.startswith(f"{province}.") or code.endswith(f".{province}") for province in provinces
+    )
 
 
 @attrs.frozen

@@ -42,9 +42,9 @@ class _NoAgencies(ValueError):
 
 
 def read_national_agencies(
-    content: bytes, name: str, known: Sequence[Unit], province: str
+    content: bytes, name: str, known: Sequence[Unit], *provinces: str
 ) -> tuple[list[Unit], list[SkippedAgency], list[Mistake]]:
-    """Return the agencies outside *province* in the file *name*, the rows left out, and why it is unreadable.
+    """Return the agencies outside *provinces* in the file *name*, the rows left out, and why it is unreadable.
 
     *known* are the units of the registry. Those of the province stay unchanged, and an agency already there keeps its
     aliases. A parent that was left out, or that leads back to the agency itself, becomes None. An older code becomes an
@@ -77,7 +77,7 @@ def read_national_agencies(
     left: list[SkippedAgency] = []
     for row in rows:
         code, called = row["code"], row["name"]
-        why = row["deleted"] or _unfit(code, called, taken, province) or ("twice" if code in codes else "")
+        why = row["deleted"] or _unfit(code, called, taken, provinces) or ("twice" if code in codes else "")
         if why:
             left.append(SkippedAgency(code, why))
         else:
@@ -85,7 +85,7 @@ def read_national_agencies(
             by_id[row["id"]] = code
             older[code] = row["old"]
     aliases = {code: before[code].aliases if code in before else () for code in codes}
-    left += _add_older(aliases, older, taken | before.keys(), province)
+    left += _add_older(aliases, older, taken | before.keys(), provinces)
     parents = {code: by_id.get(pid) for code, (_called, pid) in codes.items()}
     _cut_circles(parents)
     agencies = [
@@ -123,24 +123,24 @@ def _text(value: object) -> str:
     return "" if value is None else " ".join(str(value).split())
 
 
-def _unfit(code: str, called: str, taken: set[str], province: str) -> str:
+def _unfit(code: str, called: str, taken: set[str], provinces: tuple[str, ...]) -> str:
     if not code or not called:
         return "empty"
     if not fits_unit_code(code) or not is_storable_name(called):
         return "unfit"
-    if is_province_code(code, province):
+    if is_province_code(code, *provinces):
         return "province"
     return "held" if code in taken else ""
 
 
 def _add_older(
-    aliases: dict[str, tuple[str, ...]], older: Mapping[str, str], held: set[str], province: str
+    aliases: dict[str, tuple[str, ...]], older: Mapping[str, str], held: set[str], provinces: tuple[str, ...]
 ) -> Iterator[SkippedAgency]:
     """Add its older code to the *aliases* of each code. Yield the older codes that cannot be added."""
     for code, old in older.items():
         if not old or old == code or old in aliases[code]:
             continue
-        if fits_unit_code(old) and old not in held and old not in aliases and not is_province_code(old, province):
+        if fits_unit_code(old) and old not in held and old not in aliases and not is_province_code(old, *provinces):
             aliases[code] = (*aliases[code], old)
             held.add(old)
         else:

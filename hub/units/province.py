@@ -36,7 +36,14 @@ class Province:
             )
             for partner in config.partners.values()
         ]
-        routes = Routes.of(units, posts, province=config.province, upstream=config.upstream, grace=config.units.grace)
+        routes = Routes.of(
+            units,
+            posts,
+            province=config.province,
+            upstream=config.upstream,
+            merged=config.units.merged_provinces,
+            grace=config.units.grace,
+        )
         by_certificate = {
             certificate: partner for partner in config.partners.values() for certificate in partner.certificates
         }

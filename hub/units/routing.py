@@ -55,7 +55,7 @@ class Route:
 class Routes:
     """One consistent snapshot of registry and partners. A reload replaces it as a whole."""
 
-    province: str
+    provinces: tuple[str, ...]  #: the code of the province, and those of the provinces that were merged into it
     upstream: str
     _index: UnitIndex
     _partners: Mapping[str, RoutedPartner]
@@ -72,9 +72,10 @@ class Routes:
         *,
         province: str,
         upstream: str,
+        merged: Iterable[str] = (),
         grace: timedelta = GRACE,
     ) -> Self:
-        """Build the snapshot. `check` reports two receiving partners of one unit as a configuration mistake."""
+        """Build the snapshot. *merged*: the codes of the provinces that were merged into *province*. `check` reports two receiving partners of one unit as a configuration mistake."""
         index = units if isinstance(units, UnitIndex) else UnitIndex.of(units)
         by_code = {post.code: post for post in posts}
         senders = {p.code: frozenset(map(index.canonical, p.units)) for p in by_code.values()}
@@ -86,7 +87,7 @@ class Routes:
         }
         senders, receivers = _pass_on(index, by_code, senders, receivers, upstream)
         tellers = frozenset(p.code for p in by_code.values() if p.tells)
-        return cls(province, upstream, index, by_code, senders, receivers, tellers, grace)
+        return cls((province, *merged), upstream, index, by_code, senders, receivers, tellers, grace)
 
     @property
     def index(self) -> UnitIndex:
@@ -167,7 +168,7 @@ class Routes:
     def outside(self, code: str) -> bool:
         """Tell whether *code* is not a unit of the province."""
         code = self.canonical(code)
-        return not is_province_code(code, self.province) and self._unit(code) is None
+        return not is_province_code(code, *self.provinces) and self._unit(code) is None
 
     def may_send(self, partner: str, code: str) -> bool:
         """Tell whether *partner* may send for the unit *code*.
@@ -239,7 +240,7 @@ class Routes:
             if found is None:
                 raise Rejected(Problem("unit-without-system", code))
             partner, via = found
-        elif is_province_code(unit, self.province):
+        elif is_province_code(unit, *self.provinces):
             raise Rejected(Problem("unit-unknown", code))
         else:
             partner, via = self._receiver(unit) or (self.upstream, unit)

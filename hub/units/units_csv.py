@@ -69,14 +69,14 @@ def read_units_csv(
     known: Sequence[Unit],
     progress: Callable[[int], None] = lambda _lines: None,
     *,
-    province: str = "",
+    provinces: Sequence[str] = (),
     today: date = date.max,
 ) -> tuple[list[Unit], list[Mistake]]:
     """Return the units that the file *name* adds or replaces, with all their versions, and its mistakes.
 
     *known* are the units of the registry with their versions, which the file may name, change or replace. *progress* is
     called now and then with the number of lines read since its last call. An agency outside must not have a code of
-    *province*. *today*: the day whose version a row without `from` corrects.
+    *provinces*. *today*: the day whose version a row without `from` corrects.
     """
     try:
         rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
@@ -99,8 +99,8 @@ def read_units_csv(
                 progress(rows.line_num - told)
                 told = rows.line_num
             row = _row(line, place, mistakes)
-            if row.unit.mark == UnitMark.NATIONAL and province:
-                ours = [code for code in (row.unit.code, *row.unit.aliases) if is_province_code(code, province)]
+            if row.unit.mark == UnitMark.NATIONAL:
+                ours = [code for code in (row.unit.code, *row.unit.aliases) if is_province_code(code, *provinces)]
                 expected = phrase("an agency of another province or of none")
                 mistakes += (
                     Mistake(f"{place}: mark", phrase("{code} is a code of the province", code=code), expected)

@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import attrs
@@ -13,12 +13,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.config import Config, describe_config_changes, read_config
 from hub.config.officials import SignaturePlace
-from hub.domain.errors import ConfigurationFault, Mistake
-from hub.domain.model import Receive
+from hub.domain.errors import ConfigurationFault, Mistake, Rejected
+from hub.domain.model import Receive, Unit
 from hub.node import init_province
 from hub.node.consistency import find_expiring_certificates
 from hub.security import sample_pki
 from hub.security.certificates import hash_certificate
+from hub.units.province import Province
 from tests.pki import DAY, NOW, authority, pem
 from tests.pki import write as write_identity
 from tests.words import in_vietnamese
@@ -66,6 +67,30 @@ def mistakes_of(home: Path) -> dict[str, Mistake]:
         config_of(home)
     assert all(in_vietnamese(mistake.wrong) for mistake in caught.value.mistakes), caught.value
     return {mistake.path: mistake for mistake in caught.value.mistakes}
+
+
+def test_codes_of_a_merged_province_are_the_provinces_too(home: Path) -> None:
+    """A code of the other province that is not imported is unknown, and no more sent upstream, nor taken from there."""
+    units = [*init_province.make_sample_units(), Unit("H97", "Tỉnh cũ", "H55"), Unit("H97.1", "Sở cũ", "H97")]
+    day = date(2026, 11, 28)
+    before = Province.of(config_of(home), units).routes
+    assert before.route("H97.2", day).partner == "vpcp"
+    with (home / "hub.toml").open("a", encoding="utf-8") as file:
+        file.write('[units]\nmerged-provinces = ["H97", "H98"]\n')
+    routes = Province.of(config_of(home), units).routes
+    assert routes.route("H97.1", day).partner == "vpub"  # through its parent
+    for code in ("H97.2", "000.00.02.H97", "H98"):
+        with pytest.raises(Rejected) as caught:
+            routes.route(code, day)
+        assert [each.code for each in caught.value.problems] == ["unit-unknown"]
+    assert not routes.may_send("vpcp", "H97.2")
+    assert routes.route("H41", day).partner == "vpcp"
+
+
+def test_a_merged_province_has_another_code(home: Path) -> None:
+    with (home / "hub.toml").open("a", encoding="utf-8") as file:
+        file.write('[units]\nmerged-provinces = ["H55", "h97"]\n')
+    assert set(mistakes_of(home)) == {"hub.toml: units.merged-provinces"}
 
 
 def test_what_init_writes_is_read_as_the_design_says(home: Path) -> None:

@@ -237,7 +237,10 @@ def _of_units() -> Iterator[Mistake]:
     for name in right:
         for value in ("", "@ @", "\x07", "2026-13-01", "2020-01-01", "H55.2", "national", "x" * 65, "H99"):
             yield from read_units_csv(
-                f"{heading}\n{','.join((right | {name: value}).values())}\n".encode(), "u.csv", known, province="H55"
+                f"{heading}\n{','.join((right | {name: value}).values())}\n".encode(),
+                "u.csv",
+                known,
+                provinces=("H55",),
             )[1]
     line = ",".join(right.values())
     for text in (
@@ -249,7 +252,7 @@ def _of_units() -> Iterator[Mistake]:
         f'{heading}\n"',
         "code,name,parent\nA,a,B\nB,b,A\n",
     ):
-        yield from read_units_csv(text.encode(), "u.csv", known, province="H55")[1]
+        yield from read_units_csv(text.encode(), "u.csv", known, provinces=("H55",))[1]
     yield from read_units_csv(b"\xff", "u.csv", known)[1]
 
 

@@ -112,3 +112,10 @@ def test_no_file_ends_in_a_traceback(content: bytes) -> None:
     read_national_agencies(content, "list", KNOWN, "H55")
     read_national_agencies(b"id,pid,code,name\n" + content, "list", KNOWN, "H55")
     read_national_agencies(b'[{"id":' + content + b"}]", "list", KNOWN, "H55")
+
+
+def test_codes_of_a_merged_province_are_left_out() -> None:
+    content = json.dumps([row(1, "H97.1"), row(2, "H41"), {**row(3, "H42"), "oldCode": "000.00.42.H97"}]).encode()
+    units, left, _ = read_national_agencies(content, "list.json", KNOWN, "H55", "H97")
+    assert [unit.code for unit in units] == ["H41", "H42"]
+    assert left == [SkippedAgency("H97.1", "province"), SkippedAgency("000.00.42.H97", "old-code")]

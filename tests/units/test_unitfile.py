@@ -86,7 +86,7 @@ def test_no_file_ends_in_a_traceback(content: bytes) -> None:
     ],
 )
 def test_a_mistake_in_successors_or_mark_is_named_too(line: str, column: str) -> None:
-    _, mistakes = read_units_csv(f"{','.join(COLUMNS)}\n{line}\n".encode(), "u.csv", KNOWN, province="H55")
+    _, mistakes = read_units_csv(f"{','.join(COLUMNS)}\n{line}\n".encode(), "u.csv", KNOWN, provinces=("H55",))
     assert [mistake.path for mistake in mistakes] == [f"u.csv:2: {column}"]
     assert all(in_vietnamese(mistake.wrong) and in_vietnamese(mistake.expected) for mistake in mistakes)
 

@@ -44,15 +44,16 @@ def write_unit_list(screen: Screen, content: bytes, name: str, *, national: bool
     from hub.units import national_agencies, unit_changes, units_csv
 
     config, now = read_journal_config(screen), datetime.now(UTC)
+    provinces = config.province, *config.units.merged_provinces
     with open_journal(config) as engine:
         with transactions.read_transaction(engine) as tx:
             known = unit_registry.list_unit_histories(tx, outside=True)
         if national:
-            named, left, mistakes = national_agencies.read_national_agencies(content, name, known, config.province)
+            named, left, mistakes = national_agencies.read_national_agencies(content, name, known, *provinces)
         else:
             with _bar(t("Reading"), content, content.count(b"\n")) as progress:
                 named, mistakes = units_csv.read_units_csv(
-                    content, name, known, progress, province=config.province, today=find_local_day(now)
+                    content, name, known, progress, provinces=provinces, today=find_local_day(now)
                 )
             left = []
         if mistakes:
