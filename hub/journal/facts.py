@@ -23,7 +23,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from hub.domain.model import DOCUMENTS, Event, Fact, PacketKind, SignatureStanding
 from hub.domain.time_window import TimeWindow
 from hub.journal import events
-from hub.journal.sequels import corrected_figures, dossier_owners, dossier_waits
+from hub.journal.sequels import corrected_figures, dossier_days, dossier_owners, dossier_waits
 from hub.report.counting.lines import read_fact_members
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement
@@ -142,8 +142,14 @@ def insert_resolved_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, 
     fresh = transactions.insert_new_rows(tx, table, [make_row(fact) for fact in first.values()])
     new = {key: fact for key, fact in first.items() if key in fresh}
     known = [(key, fact) for key, fact in told if new.get(key) is not fact]
-    differing = _differences(tx, [(key, fact) for key, fact in known if fact.service != DOCUMENTS], new)
-    return len(new), [*map(make_fact_event, new.values()), *corrected, *differing]
+    again = [(key, fact) for key, fact in known if fact.service != DOCUMENTS]
+    held = {**read_facts_by_key(tx, [key for key, _ in again if key not in new]), **new}
+    days, told_of = dossier_days.correct_days(
+        tx, [(fact, held[key]) for key, fact in again if dossier_days.may_correct(fact)]
+    )
+    transactions.insert_missing_rows(tx, table, [make_row(fact) for fact in days])
+    found = [*new.values(), *days]
+    return len(found), [*map(make_fact_event, found), *corrected, *_differences(again, held), *told_of]
 
 
 def make_fact_key(fact: Fact) -> Key:
@@ -156,9 +162,8 @@ def make_row(fact: Fact) -> dict[str, object]:
     return {name: getattr(fact, name) for name in _FIELDS}
 
 
-def _differences(tx: Transaction, known: Sequence[tuple[Key, Fact]], new: Mapping[Key, Fact]) -> Iterator[Event]:
-    """Yield an event for each of *known* with another amount than the recorded fact, one of *new* or an older one."""
-    held = {**read_facts_by_key(tx, [key for key, _ in known if key not in new]), **new}
+def _differences(known: Sequence[tuple[Key, Fact]], held: Mapping[Key, Fact]) -> Iterator[Event]:
+    """Yield an event for each of *known* with another amount than the recorded fact, which is one of *held*."""
     for key, fact in known:
         if held[key].amount != fact.amount:
             named = dict(zip(("unit", "service", "key", "milestone"), key, strict=True))

@@ -236,6 +236,14 @@ TERMS: Mapping[str, Term] = {
         phrase("two units report one dossier"),
         phrase("Two units report one dossier as their own, and its code names neither; it counts in both."),
     ),
+    "event/dossier-corrected": Term(
+        phrase("days of a dossier were corrected"),
+        phrase("The dossier's unit reported other days; they count from now on, in closed months as the form says."),
+    ),
+    "event/dossier-differs": Term(
+        phrase("a dossier was reported differently"),
+        phrase("Another unit reported other days of the dossier, or they changed too often; nothing changes."),
+    ),
     "event/report-closed": Term(
         phrase("the report was closed for signing"),
         phrase("The report was given out to be signed; from now on this revision has the same octets for everybody."),

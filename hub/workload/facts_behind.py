@@ -18,6 +18,7 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact
 from hub.journal import fact_pages
 from hub.journal.fact_pages import CarriedSince, FactScan
+from hub.report.counting.corrections import corrects_days, list_corrections
 from hub.report.counting.counting import Placing, Report
 from hub.report.counting.dates import make_fact_sort_key
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines, hash_rows
@@ -223,7 +224,8 @@ class _ColumnFacts:
         if not self.parts:
             return
         part = self.parts[0][0]
-        scan, alone = self._make_scan(), part.within is None and all(_is_plain(rule) for rule in self.rules)
+        plain = all(_is_plain(rule) for rule in self.rules) and not corrects_days(self.form)
+        scan, alone = self._make_scan(), part.within is None and plain
         moving, post = all(rule.kind in _BY_TIME for rule in self.rules), make_poster(self.form, part.books)
         for facts, reached in scan.list_stretches(part.tx, after):
             keys = set() if alone else {(fact.unit, fact.key) for fact, single in facts if not single}
@@ -285,7 +287,7 @@ class _ColumnFacts:
             members,
             frozenset()
             if everything
-            else frozenset[str]().union(*(rule.milestones | rule.furthest for rule in self.rules)),
+            else list_corrections(frozenset[str]().union(*(rule.milestones | rule.furthest for rule in self.rules))),
             since=since if flows else None,
             until=until + timedelta(microseconds=1) if bounded else None,
             carried=None if flows or first.before is None else CarriedSince(form.id, first.before, since),

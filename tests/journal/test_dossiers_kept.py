@@ -35,16 +35,18 @@ def take(tx, number, content):
     return message
 
 
-def test_facts_of_dossiers_come_back_as_they_were_and_the_first_that_tells_of_a_milestone_holds(tx):
+def test_facts_of_dossiers_come_back_as_they_were_and_other_days_are_recorded_beside_them(tx):
     first = take(tx, 1, sync(hoso("a")))
-    take(tx, 2, sync(hoso("a", NgayTiepNhan="20261119083000")))
+    again = take(tx, 2, sync(hoso("a", NgayTiepNhan="20261119083000")))
     ended = take(tx, 3, sync(hoso("a", TrangThaiHoSo="9", NgayKetThucXuLy="20261123160000")))
     found = {(fact.milestone, fact.day, fact.due, fact.message) for fact in facts.read_facts(tx)}
     assert found == {
         ("received", date(2026, 11, 20), date(2026, 11, 27), first),
+        ("received-corrected-1", date(2026, 11, 19), date(2026, 11, 27), again),
+        ("received-corrected-2", date(2026, 11, 20), date(2026, 11, 27), ended),
         ("finished", date(2026, 11, 23), date(2026, 11, 27), ended),
     }
-    (received, _) = sorted(facts.read_facts(tx), key=lambda fact: fact.message)
+    (received, *_) = sorted(facts.read_facts(tx), key=lambda fact: fact.message)
     assert dict(received.attributes)["channel"] == "online"
 
 

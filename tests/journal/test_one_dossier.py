@@ -13,16 +13,18 @@ from hypothesis import strategies as st
 from hub.config import Partner
 from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
-from hub.domain.model import Receive, Unit
+from hub.domain.model import Fact, Receive, Unit
 from hub.intake.admission import judge_record
 from hub.journal import events, facts, messages, unit_registry
 from hub.journal.upkeep import dossier_moves
-from hub.report.form.book import read_shipped_book
+from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_toml
 from hub.services import list_services
 from hub.store import transactions
 from hub.units.province import Province
 from hub.workload import closing, unit_report
+from hub.workload.facts_behind import list_facts_behind
 from tests import databases
 from tests.dossiers import hoso, progress, sync, tiendo
 from tests.histories import office
@@ -38,6 +40,7 @@ CENTRE, COMPETENT, CODE = "H55.40", "H55.41", "H55.40-261120-0001"
 MAY = {"centre": ("H55.40",), "department": ("H55.41",), "stranger": ("H55.66",), "onestop": ("*",)}
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 LATER = datetime(2027, 6, 1, tzinfo=UTC)
+BOOK = read_shipped_book()
 
 
 def province(units: Iterable[Unit] = UNITS, may: Mapping[str, tuple[str, ...]] = MAY) -> Province:
@@ -317,12 +320,134 @@ class TestAMerger:
         assert books.cells("H55.84", "2027-02") == {"received": 1, "taken_over": 1, "settled": 1, "settled_early": 1}
 
 
+class TestCorrectedDays:
+    """The unit reports other days of a dossier than before. The month of November ends on the 14th."""
+
+    @pytest.fixture
+    def november(self, tx):
+        books = Books(tx)
+        books.now = day("2026-11-02")
+        return books
+
+    def tell(self, books: Books, on: str = "2026-11-02", due: str = "2026-11-10", end: str = "") -> str:
+        ended = {"TrangThaiHoSo": "9", "NgayKetThucXuLy": f"{end.replace('-', '')}160000"} if end else {}
+        return books.bring("centre", sync(received(CODE, on, due) | ended, organ=CENTRE))
+
+    def close(self, books: Books, text: str = "2026-11", form: str = "ii06a", book: Book = BOOK) -> None:
+        books.now = closing.find_earliest_closing_time(parse_period(text))
+        closing.close_month(books.tx, book, form, parse_period(text), books.now, "an")
+
+    def test_another_due_day_counts_in_the_open_month_and_is_told_with_both_messages(self, november):
+        first = self.tell(november)
+        assert november.cells(CENTRE, "2026-11")["pending_overdue"] == 1
+        second = self.tell(november, due="2026-12-10")
+        assert november.cells(CENTRE, "2026-11") == {
+            "received": 1,
+            "received_online": 1,
+            "pending": 1,
+            "pending_in_time": 1,
+        }
+        (told,) = november.told("dossier-corrected")
+        assert (told["message"], told["held_message"], told["due"], told["held_due"]) == (
+            second, first, "2026-12-10", "2026-11-10"
+        )  # fmt: skip
+        (listed,) = facts_of(november, "pending_in_time", "2026-11")
+        assert listed.message == second, "the number opens into the message that corrected it"
+
+    def test_another_day_of_the_end_counts_in_the_open_month(self, november):
+        self.tell(november, end="2026-11-12")
+        assert november.cells(CENTRE, "2026-11")["settled_late"] == 1
+        self.tell(november, end="2026-11-09")
+        assert november.cells(CENTRE, "2026-11") == {
+            "received": 1, "received_online": 1, "settled": 1, "settled_early": 1
+        }  # fmt: skip
+
+    def test_another_day_of_receipt_moves_it_to_the_month_of_that_day(self, november):
+        self.tell(november)
+        november.now = day("2026-11-13")
+        self.tell(november, on="2026-11-16", due="2026-12-20")
+        self.close(november)
+        assert november.cells(CENTRE, "2026-11") == {}
+        assert november.cells(CENTRE, "2026-12")["received_online"] == 1
+
+    def test_a_closed_month_stays_and_what_is_still_open_has_the_new_due_day(self, november):
+        self.tell(november)
+        self.close(november)
+        before = november.cells(CENTRE, "2026-11")
+        self.tell(november, on="2026-11-20", due="2027-03-01")
+        assert november.cells(CENTRE, "2026-11") == before
+        assert list(closing.find_differing_units(november.tx, "ii06a", "2026-11")) == []
+        assert november.cells(CENTRE, "2026-12") == {
+            "received": 1, "carried_over": 1, "pending": 1, "pending_in_time": 1
+        }  # fmt: skip
+        self.close(november, "2026-12")
+        assert november.cells(CENTRE, "2027-01") == {
+            "received": 1, "carried_over": 1, "pending": 1, "pending_in_time": 1
+        }  # fmt: skip
+
+    def test_an_end_in_a_closed_month_is_not_counted_again(self, november):
+        self.tell(november, end="2026-11-12")
+        self.close(november)
+        self.tell(november, end="2026-12-01")
+        assert november.cells(CENTRE, "2026-12") == {}
+        assert november.cells("", "2026-Q4")["settled"] == 1
+        assert len(november.told("dossier-corrected")) == 1
+
+    def test_a_form_whose_late_facts_make_revisions_has_a_revision_of_the_closed_month(self, november):
+        ours = next(form for form in BOOK.forms if form.id == "ii06a")
+        own = read_form_toml(ours.written.replace("by_day = true", 'by_day = true\nlate = "revision"').encode(), "own")
+        book = attrs.evolve(BOOK, forms=(own,))
+        self.tell(november, end="2026-11-12")
+        self.close(november, book=book)
+        self.tell(november, end="2026-11-09")
+        assert closing.find_late_units(november.tx, "ii06a") == {CENTRE: "2026-11"}
+        ((period, row),) = closing.revise_unit(
+            november.tx, "ii06a", "2026-11", CENTRE, reason="ngày sửa", by="an", now=november.now
+        )
+        assert (period, row.revision, row.reason, row.diff) == (
+            "2026-11", 2, "ngày sửa", {"settled_early": [0, 1], "settled_late": [1, 0]}
+        )  # fmt: skip
+
+    def test_the_hub_keeps_three_corrections_of_a_day_and_says_that_a_fourth_has_no_effect(self, november):
+        for number in range(6):
+            self.tell(november, due=f"2026-12-{10 + number}")
+        assert [each["due"] for each in november.told("dossier-corrected")] == [f"2026-12-{10 + n}" for n in (1, 2, 3)]
+        assert [each["due"] for each in november.told("dossier-differs")] == ["2026-12-14", "2026-12-15"]
+        assert len(list(facts.read_facts(november.tx))) == 4
+
+    @pytest.mark.parametrize("first", ["centre", "department"])
+    def test_another_reporter_corrects_nothing_and_the_word_of_the_unit_holds(self, tx, first):
+        books = Books(tx)
+        books.bring("centre", of_centre())
+        calls = {
+            "centre": of_centre(**ENDED),
+            "department": of_competent(**ENDED | {"NgayKetThucXuLy": "20261201160000"}),
+        }
+        for partner in sorted(calls, key=lambda each: each != first):
+            books.bring(partner, calls[partner])
+        assert books.cells(CENTRE)["settled_early"] == 1
+        found = [*books.told("dossier-differs"), *books.told("dossier-corrected")]
+        assert [(each["milestone"], {each["day"], each["held_day"]}) for each in found] == [
+            ("finished", {"2026-11-23", "2026-12-01"})
+        ]
+
+
+def facts_of(books: Books, column: str, period: str) -> list[Fact]:
+    asked = unit_report.resolve_report_sources(books.tx, "H55", period, "ii06a")
+    with asked.open_facts_behind(column, LATER) as behind:
+        found = list(behind.facts())
+    assert list(list_facts_behind(asked, column, LATER)) == found, "read in pages they are the same"
+    return found
+
+
 CALLS = st.permutations(
     [
         ("centre", of_centre()),
         ("centre", of_centre(TrangThaiHoSo="5")),
         ("department", of_competent()),
         ("department", of_competent(**ENDED)),
+        ("department", of_competent(**ENDED | {"NgayKetThucXuLy": "20261130160000"})),
+        ("centre", of_centre(**ENDED)),
         ("stranger", sync(hoso(CODE, **ENDED), organ="H55.66")),
         ("onestop", sync(hoso("H55.41-261120-0002"), organ=CENTRE)),
         ("department", sync(hoso("H55.41-261120-0002", **ENDED), organ=COMPETENT)),

@@ -278,6 +278,7 @@ SUMS = {
     ("ii06a", "pending"): ("pending_in_time", "pending_overdue"),
 }
 BY_DAY = ("dossiers", "ii06a", "mail", "links")
+SINGLE = ("dossiers", "ii06a")  #: what a unit tells later of the days of one thing corrects them
 REVISED = ("mail",)  #: what comes late stays in its month, whose row gets another revision
 OPENING = ("carried_over",)
 STOCKS = ("pending_in_time", "pending_overdue", "open", "processing", "overdue")
@@ -436,7 +437,7 @@ class Recount:
             found = results.between(self._papers(unit), column, unit, piece.start, piece.end, now)
             return [Behind(one.unit, one.what, one.message, 1, one.at) for one in found]
         _, told = self._view(form, column, unit, piece, closed, now)
-        return [Behind(one.unit, one.what, one.message, one.amount, one.at) for one in told]
+        return [Behind(one.unit, one.known_as, one.message, one.amount, one.at) for one in told]
 
     def _papers(self, unit: str) -> list[Result]:
         def by_unit() -> dict[str, list[Result]]:
@@ -470,7 +471,9 @@ class Recount:
     def _view_anew(self, form: str, unit: str, piece: Piece, closed: list[Closed], now: datetime) -> View:
         told = self._told(FORMS[form][0], unit)
         if form in BY_DAY:
-            told = self._once(("posted", form, unit), lambda: self._post(form, told, closed))
+            corrected = [_correct(one, piece, closed) for one in told] if form in SINGLE else told
+            name = ("posted", form, unit, piece) if form in SINGLE else ("posted", form, unit)
+            told = self._once(name, lambda: self._post(form, corrected, closed))
         if form in REVISED and piece.closed:
             again = self._counted_again(form, piece.closed.period, unit)
             told = [one for one in told if one.at < piece.closed.at or (again is not None and one.at <= again)]
@@ -480,6 +483,26 @@ class Recount:
     @staticmethod
     def _post(form: str, told: list[Told], closed: list[Closed]) -> list[Told]:
         return [attrs.evolve(one, counts=_posted(one, [] if form in REVISED else closed)) for one in told]
+
+
+def _correct(one: Told, piece: Piece, closed: list[Closed]) -> Told:
+    """Return a result with the days that its unit told last.
+
+    A closed month takes no notice of what was told later. What counts in a month that was closed when its days were
+    corrected stays there; then only its due day is the new one, for as long as the dossier is open.
+    """
+    counts = one
+    for number, other in enumerate(one.corrections, 1):
+        if piece.closed and other.at >= piece.closed.at:
+            continue
+        when = _posted(counts, closed)
+        if any(each.at <= other.at and when < results.bounds(each.period)[1] for each in closed):
+            counts = attrs.evolve(counts, due=other.due)
+        else:
+            counts = attrs.evolve(
+                counts, day=other.day, due=other.due, at=other.at, message=other.message, corrected=number
+            )
+    return counts
 
 
 def _posted(told: Told, closed: list[Closed]) -> datetime:

@@ -29,6 +29,7 @@ REACHED: dict[str, tuple[str, ...]] = {
 #: What a dossier that stands so waits for; 2 and 4: its work goes on.
 WAITS = {"5": "papers", "6": "payment", "8": "paused"}
 WORKS = ("2", "4")
+CORRECTIONS = 3  #: a day is corrected no more often
 ROUNDS = 3  #: waits of a dossier beyond these are not seen
 CHANNELS = {"1": "direct", "2": "online", "3": "post"}
 DECLARED = {
@@ -43,7 +44,7 @@ DECLARED = {
 
 def read(journal: Journal) -> list[Told]:
     """Return what was told of dossiers, in the order in which it was told; the first of each holds."""
-    found = waits(corrected([one for message in journal.of("dossiers") for one in _told(message)]))
+    found = days(waits(corrected([one for message in journal.of("dossiers") for one in _told(message)])))
     for message, at in journal.delivered("dossiers"):
         call = ET.fromstring(message.octets)
         found += [_one(message, call, dossier, "synced", at=at) for dossier in dict.fromkeys(_dossiers(call))]
@@ -80,6 +81,37 @@ def waits(told: list[Told]) -> list[Told]:
             before.append(attrs.evolve(one, what=f"{one.what}-{number}"))
             found.append(before[-1])
     return found
+
+
+def days(told: list[Told]) -> list[Told]:
+    """Return what was told; the first telling of a receipt or an end with what was told later of its days.
+
+    Only what tells the whole dossier corrects, at most three times.
+    """
+    first: dict[tuple[str, tuple[str, ...], str], Told] = {}
+    for one in told:
+        name = (one.unit, one.key, one.what)
+        held = first.setdefault(name, one)
+        if held is one or one.what not in ("received", "finished") or "field" not in one.said:
+            continue
+        last = (held, *held.corrections)[-1]
+        if _other_days(one, held) and _other_days(one, last) and len(held.corrections) < CORRECTIONS:
+            first[name] = attrs.evolve(
+                held, corrections=(*held.corrections, attrs.evolve(one, due=one.due or last.due))
+            )
+    done, found = set[tuple[str, tuple[str, ...], str]](), []
+    for one in told:
+        name = (one.unit, one.key, one.what)
+        if name not in done:
+            done.add(name)
+            found.append(first[name])
+    return found
+
+
+def _other_days(one: Told, before: Told) -> bool:
+    """Tell whether *one* says other days; the end of a step has no due day from which another could differ."""
+    told_due = one.due is not None and one.due != before.due
+    return one.day != before.day or (told_due and (before.due is not None or one.what == "received"))
 
 
 def _told(message: Message) -> Iterator[Told]:

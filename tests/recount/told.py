@@ -23,6 +23,8 @@ class Told:
     amount: int = 1
     said: dict[str, str] = attrs.field(factory=dict)
     counts: datetime | None = None  #: where days count: to which moment it is posted
+    corrections: tuple["Told", ...] = ()  #: what its unit told later of its days
+    corrected: int = 0  #: which of these it is
 
     @property
     def when(self) -> datetime:
@@ -33,6 +35,11 @@ class Told:
     def on(self) -> date:
         """The day on which it counts where days count."""
         return self.day or places.day(self.at)
+
+    @property
+    def known_as(self) -> str:
+        """How it is called where a number is explained."""
+        return f"{self.what}-corrected-{self.corrected}" if self.corrected else self.what
 
     @property
     def name(self) -> tuple[str, str, str, int]:

@@ -32,6 +32,7 @@ from hub.domain import local_time
 from hub.domain.model import Fact
 from hub.report.counting import checks, dates, deriving
 from hub.report.counting.checks import CheckFinding
+from hub.report.counting.corrections import Corrected, corrects_days, list_corrections, make_corrector
 from hub.report.counting.dates import find_fact_time, make_fact_sort_key
 from hub.report.counting.deriving import Number
 from hub.report.counting.division import Division, Values
@@ -256,6 +257,7 @@ class Placing:
     _happening: frozenset[str]  #: the milestones that happenings read
     _ending: frozenset[str]  #: the milestones that begin or end the work on a key
     _having: frozenset[str]  #: the milestones that rules ask for beside the fact that they count
+    _correct: Callable[[Sequence[Fact]], Corrected] | None  #: None: days of the form's facts are not corrected
     _known: Callable[[Fact], bool]  #: whether a fact was known when the numbers of the period were made
     _start: datetime
     _end: datetime
@@ -302,6 +304,7 @@ class Placing:
             happening=named(ColumnKind.HAPPENING, "milestones", "without"),
             ending=form.begins | form.ends if any(rule.kind is ColumnKind.END for rule in form.rules) else frozenset(),
             having=named(ColumnKind.FLOW, "having") | named(ColumnKind.END, "having"),
+            correct=make_corrector(form, period, books) if corrects_days(form) else None,
             known=_make_known(books, period, now),
             start=period.start,
             end=period.end,
@@ -315,6 +318,18 @@ class Placing:
         """Yield each column with each fact of *history* that it counts. *history*: all facts of the form's service with
         one unit and key.
         """
+        if self._correct is None:
+            yield from self._place(history)
+            return
+        corrected = self._correct(list(history))
+        if not corrected.recorded:
+            yield from self._place(corrected.facts)
+            return
+        for column, fact in self._place(corrected.facts):
+            yield column, corrected.recorded.get(id(fact), fact)
+
+    def _place(self, history: Iterable[Fact]) -> Iterator[tuple[Column, Fact]]:
+        """Do so with facts whose corrections are in their places."""
         kept, start, end, now, post = _Kept(), self._start, self._end, self.now, self._post
         for fact in history:
             if fact.milestone in self._having and self._known(fact):
@@ -395,8 +410,9 @@ class Placing:
         of, end, post = self.form.rows.of if self.form.rows else "", self._end, self._post
         if not of:
             return fact
-        stating = self.form.begins if of in self.form.begins else {of}
-        return next((each for each in history if each.milestone in stating and post(each) < end), None)
+        stating = list_corrections(self.form.begins if of in self.form.begins else frozenset({of}))
+        found = [each for each in history if each.milestone in stating and post(each) < end]
+        return min(found, key=attrgetter("milestone"), default=None)  # what was recorded first, before its corrections
 
     def finish(self) -> Iterator[tuple[Column, Fact]]:
         """Yield what is decided only after all keys, and forget it. A time column is yielded once per unit, with its
