@@ -64,10 +64,10 @@ def periods(months: list[str], now: datetime) -> list[str]:
     return [*begun, *sorted(set(longer))]
 
 
-def recount(notebook: Notebook, province: Places, now: datetime) -> Recount:
-    """Count a notebook again, as of *now*."""
+def recount(notebook: Notebook, province: Places, now: datetime, *, closes: bool = True) -> Recount:
+    """Count a notebook again, as of *now*; *closes*: the hub has closed the months that were over."""
     with places.standing(province):
-        return _recount(notebook.until(now).journal(now), now)
+        return _recount(notebook.until(now).journal(now, closes=closes), now)
 
 
 def _recount(journal: Journal, now: datetime) -> Recount:

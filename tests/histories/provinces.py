@@ -247,10 +247,10 @@ class Drawing:
             return
         if not self._is(0.07):
             tell(told, random.choice("24"), due)
-        if self._is(0.25):
+        if self._is(0.4):
             asked = received + timedelta(days=1)
             later = (due or received) + timedelta(days=random.randint(3, 9))
-            tell(told + HOUR * 30, random.choice("45"), due, requests=[(asked, asked + timedelta(days=1), later)])
+            tell(told + HOUR * 30, random.choice("4445"), due, requests=[(asked, asked + timedelta(days=1), later)])
         if self._is(0.05):
             tell(told + HOUR * 31, random.choice("68"), due)
         ended = received + timedelta(days=random.randint(0, 25))
@@ -287,7 +287,7 @@ class Drawing:
         days = self.random.choice([-1, -1, -1, -2, -20, -40])
         said = {"day": days, "since": None if self._is(0.8) else 3, "own": self._is(0.7), "fault": ""}
         self._does(at, "mail", corrects=False, usage=usage, **said)
-        if self._is(0.2):
+        if self._is(0.4):
             less = {unit: {name: -(number // 3) for name, number in told.items()} for unit, told in usage.items()}
             later = self._later(at, 1, 700)
             said["day"] = days - (places.day(later) - places.day(at)).days
@@ -309,7 +309,7 @@ class Drawing:
         begins = random.randint(1, 20)
         self._does(at, "meet", method="REQUEST", people=people, sequence=0, begins=begins, place=None, **said)
         later, place = self._later(at, 1, 300), random.choice([None, 0, 1])
-        if self._is(0.3):
+        if self._is(0.45):
             changed = {"sequence": 1, "begins": begins + random.randint(-3, 20), "place": place, "people": people}
             self._does(later, "meet", method=random.choice(["REQUEST", "CANCEL"]), **changed, **said)
         for unit_, answer in ((people[0][0], "ACCEPTED"), (people[1][0], random.choice(["DECLINED", "X-ATTENDED"]))):

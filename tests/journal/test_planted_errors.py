@@ -32,9 +32,9 @@ from tests.recount.places import HANOI
 
 SEED = 3  #: of a province in which each of the errors shows
 CLOSED, OPEN = "2026-03", "2026-04"
-QUARTER = "2026-Q1"
+QUARTER, HALF = "2026-Q1", "2026-H1"
 NOW = datetime(2026, 4, 9, 12, 2, tzinfo=HANOI)  #: in the open month, after noon
-SIZE = Size(units=6, months=3, documents=1.2, dossiers=5, mail=1, meetings=0.8, lookups=0.2, links=0.15)
+SIZE = Size(units=6, months=3, documents=1.2, dossiers=5, mail=1, meetings=0.6, lookups=0.2, links=0.15)
 FORMS = ("edoc", "ii06a", "dossiers", "mail", "meetings", "incidents")
 
 
@@ -70,10 +70,27 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     return Played(path, drawing, player, comparing.recount(player.notebook, drawing.places(), player.history.now))
 
 
-@pytest.fixture
-def journal(played: Played, tmp_path: Path) -> Path:
-    """A copy of the journal for one error."""
-    return Path(shutil.copy(played.path, tmp_path / "hub.db"))
+@pytest.fixture(scope="module")
+def reopened(played: Played, tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """The same journal without its closings: every fact shows in the half-year."""
+    path = Path(shutil.copy(played.path, tmp_path_factory.mktemp("reopened") / "hub.db"))
+    engine = transactions.open_journal(f"sqlite:///{path}", pooled=False)
+    with transactions.write_transaction(engine) as tx:
+        for table in ("carried", "closed_row", "closing", "closing_draft", "closed_month"):
+            tx.execute(sa.text(f"DELETE FROM {table}"))
+    now, province = played.player.history.now, played.drawing.places()
+    again = comparing.recount(played.player.notebook, province, now, closes=False)
+    return attrs.evolve(played, path=path, again=again)
+
+
+def shows(played: Played, journal: Path, form: str, book: Book | None = None) -> bool:
+    """Tell whether an error shows in the half-year, or else in one of its months."""
+    return any(played.differing(journal, [(form, period)], book) for period in (HALF, CLOSED, OPEN))
+
+
+def copy(played: Played, place: Path) -> Path:
+    """Copy a journal for one error."""
+    return Path(shutil.copy(played.path, place / "hub.db"))
 
 
 def change(path: Path, statement: str, **said: object) -> None:
@@ -123,7 +140,7 @@ WRITTEN: dict[str, tuple[str, str]] = {
     ),
     "another code of a unit is another unit": (
         "edoc",
-        f"UPDATE fact SET unit = '000.00.01.H55' WHERE unit = 'H55.01' AND service = 'documents' AND {NEW}",
+        "UPDATE fact SET unit = '000.00.01.H55' WHERE milestone = 'sent' AND unit LIKE 'H55%'",
     ),
     "outside and inside are exchanged": (
         "edoc",
@@ -136,8 +153,8 @@ WRITTEN: dict[str, tuple[str, str]] = {
     "a status counts for another recipient": (
         "edoc",
         (
-            f"UPDATE fact SET unit = 'H55' WHERE milestone = 'status-03' AND {NEW} AND (unit, key) ="
-            f" (SELECT unit, key FROM fact AS one WHERE milestone = 'status-03' AND {NEW} AND NOT EXISTS"
+            "UPDATE fact SET unit = 'H55' WHERE milestone = 'status-03' AND (unit, key) ="
+            " (SELECT unit, key FROM fact AS one WHERE milestone = 'status-03' AND NOT EXISTS"
             " (SELECT * FROM fact WHERE unit = 'H55' AND key = one.key) LIMIT 1)"
         ),
     ),
@@ -172,13 +189,13 @@ WRITTEN: dict[str, tuple[str, str]] = {
     "a correction replaces what it corrects": (
         "mail",
         (
-            "DELETE FROM fact WHERE service = 'mail' AND amount >= 0 AND day >= '2026-03-15' AND (unit, milestone, day) IN"
+            "DELETE FROM fact WHERE service = 'mail' AND amount >= 0 AND (unit, milestone, day) IN"
             " (SELECT unit, milestone, day FROM fact WHERE service = 'mail' AND amount < 0)"
         ),
     ),
     "a correction is forgotten": (
         "mail",
-        "DELETE FROM fact WHERE service = 'mail' AND amount < 0 AND day >= '2026-03-15'",
+        "DELETE FROM fact WHERE service = 'mail' AND amount < 0",
     ),
     "an incident is closed that is not": (
         "incidents",
@@ -205,11 +222,17 @@ def test_without_an_error_every_cell_is_equal(played: Played, form: str) -> None
     assert played.differing(played.path, wanted) == []
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_without_closings_every_cell_of_the_half_year_is_equal(reopened: Played, form: str) -> None:
+    assert reopened.differing(reopened.path, [(form, HALF)]) == []
+
+
 @pytest.mark.parametrize("error", WRITTEN)
-def test_an_error_in_what_is_written_is_found(played: Played, journal: Path, error: str) -> None:
+def test_an_error_in_what_is_written_is_found(reopened: Played, tmp_path: Path, error: str) -> None:
     form, statement = WRITTEN[error]
+    journal = copy(reopened, tmp_path)
     change(journal, statement)
-    assert played.differing(journal, [(form, OPEN)])
+    assert shows(reopened, journal, form)
 
 
 # --- closed months --------------------------------------------------------------------------------------------------------
@@ -231,9 +254,10 @@ CLOSINGS: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("error", CLOSINGS)
 def test_an_error_in_a_closed_month_is_found_in_it_and_in_its_quarter(
-    played: Played, journal: Path, error: str
+    played: Played, tmp_path: Path, error: str
 ) -> None:
     form, statement = CLOSINGS[error]
+    journal = copy(played, tmp_path)
     change(journal, re.sub(r"\s+", " ", statement))
     assert played.differing(journal, [(form, "2026-02"), (form, CLOSED)])
     assert played.differing(journal, [(form, QUARTER)])
@@ -277,9 +301,9 @@ EDITED: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize("error", EDITED)
-def test_an_error_in_a_form_is_found(played: Played, error: str) -> None:
+def test_an_error_in_a_form_is_found(reopened: Played, error: str) -> None:
     form, old, new = EDITED[error]
-    assert played.differing(played.path, [(form, OPEN)], edited(form, old, new))
+    assert shows(reopened, reopened.path, form, edited(form, old, new))
 
 
 # --- counting -------------------------------------------------------------------------------------------------------------

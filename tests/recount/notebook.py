@@ -48,8 +48,8 @@ class Notebook:
         """Return what had been written down by then."""
         return Notebook([line for line in self.lines if line.at <= at], self.forms)
 
-    def journal(self, now: datetime) -> Journal:
-        """Return what the journal must contain."""
+    def journal(self, now: datetime, *, closes: bool = True) -> Journal:
+        """Return what the journal must contain; *closes*: the hub closes months."""
         messages: dict[str, Message] = {}
         events: list[Event] = []
         first: dict[tuple[str, str], Message] = {}
@@ -70,7 +70,7 @@ class Notebook:
                 messages[message.id] = message
                 events.append(Event(name="message-accepted", at=line.at, message=message.id, said={}))
                 events += _addressed(message)
-        if messages:
+        if messages and closes:
             begun = next(iter(messages.values())).at
             for period, at in calendar.closed(begun, now):
                 said: list[dict[str, object]] = [{"form": form, "period": period} for form in self.forms]
