@@ -117,6 +117,9 @@ def report(store: sqlite3.Connection, unit: str, text: str, now: datetime) -> di
         fact["due"] = date.fromisoformat(fact["due"]) if fact["due"] else None
     received = {fact["key"]: fact for fact in facts if fact["milestone"] == "received"}
 
+    def matched(fact) -> bool:
+        return fact["key"] in received or "received-by" in fact.get("attributes", {})
+
     def flow(milestone: str, fits=lambda fact: True) -> int:
         return sum(fact["milestone"] == milestone and fact["at"] >= start and fits(fact) for fact in facts)
 
@@ -125,8 +128,8 @@ def report(store: sqlite3.Connection, unit: str, text: str, now: datetime) -> di
         return came is not None and fact["at"] <= came["at"] + timedelta(hours=24)
 
     def on_time(fact) -> bool:
-        due = received.get(fact["key"], fact)["due"]
-        return due is None or fact["at"].astimezone(HANOI).date() <= due
+        due = received.get(fact["key"], fact)["due"] or fact["due"]
+        return matched(fact) and (due is None or fact["at"].astimezone(HANOI).date() <= due)
 
     processing, overdue = stocks([fact for fact in facts if fact["at"] <= now], min(end, now).astimezone(HANOI).date())
     latest = max((fact["at"] for fact in facts if fact["at"] >= start), default=None)
@@ -144,12 +147,15 @@ def report(store: sqlite3.Connection, unit: str, text: str, now: datetime) -> di
         "signed": flow("sent", lambda fact: fact["signature"] == "valid"),
         "not_signed": flow("sent", lambda fact: fact["signature"] != "valid"),
         "on_paper": flow("sent", lambda fact: fact["paper"]),
-        "acknowledged": flow("status-03"),
+        "acknowledged": flow("status-03", matched),
         "acknowledged_in_time": flow("status-03", soon),
-        "refused": flow("status-02"),
-        "completed": flow("status-06"),
+        "refused": flow("status-02", matched),
+        "completed": flow("status-06", matched),
         "completed_on_time": flow("status-06", on_time),
-        "completed_unmatched": flow("status-06", lambda fact: fact["key"] not in received),
+        "completed_unmatched": flow("status-06", lambda fact: not matched(fact)),
+        "results_unmatched": sum(
+            flow(f"status-{code}", lambda fact: not matched(fact)) for code in ("02", "03", "04", "05")
+        ),
         "processing": processing,
         "overdue": overdue,
         "failed": flow("failed"),
@@ -171,7 +177,9 @@ def stocks(facts: list[dict], day: date) -> tuple[int, int]:
             closed.add(key)
     open_ = [fact for fact in facts if fact["milestone"] == "received" and fact["key"] not in closed]
     overdue = sum(fact["due"] is not None and fact["due"] < day for fact in open_)
-    return sum(each in {"status-04", "status-05"} for each in standing.values()), overdue
+    received = {fact["key"] for fact in facts if fact["milestone"] == "received"}
+    processing = [key for key, each in standing.items() if each in {"status-04", "status-05"} and key in received]
+    return len(processing), overdue
 
 
 def main() -> None:

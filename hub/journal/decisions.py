@@ -36,6 +36,7 @@ from hub.journal.facts import Key
 from hub.journal.queue import deliveries
 from hub.journal.queue.deliveries import DeliveryStops, QueuedDelivery
 from hub.journal.sequels import incident_durations
+from hub.report.form.form import RECEIVED_BY
 from hub.units.routing import Route, Routes
 
 
@@ -99,6 +100,9 @@ class AnsweredDocument:
     document_type: str
     due: date | None
     lane: str | None
+    #: of a change whose DocumentId no document to the reporter has: the SHA-256 of its packet, which its facts' key has
+    packet: str | None = None
+    by_number: bool = False  #: the status names it by number and notation alone, and no other document can be meant
 
 
 @attrs.frozen
@@ -138,6 +142,7 @@ class Known:
     reached: frozenset[str] = frozenset()  #: of a document with early changes: recipients to which it was sent before
     answered: AnsweredDocument | None = None  #: of a status
     answers: AnsweredDelivery | None = None  #: of a status
+    received_by: str = ""  #: of a status: the unit that received the document, whose work its own unit continues
     counted: bool = False  #: of a status: a unit whose work its unit continues has a fact of it
     recalled: Sequence[tuple[str, str]] = ()  #: of an answer to a recall: message and id of the recalled deliveries
     behind: bool = False  #: of a record: see `has_earlier_duty`
@@ -358,7 +363,7 @@ def _accept_status(entry: MessageEntry, packet: Packet, known: Known) -> Effects
     fact = Fact(
         unit=reporter,
         service=DOCUMENTS,
-        key=facts.make_business_key(organ, document),
+        key=facts.make_business_key(organ, document, packet=answered.packet if answered else None),
         milestone=f"status-{code}",
         at=now,
         message=entry.id,
@@ -367,11 +372,17 @@ def _accept_status(entry: MessageEntry, packet: Packet, known: Known) -> Effects
         document_type=answered.document_type if answered else "",
         signature=entry.signature.standing if entry.signature else SignatureStanding.UNSIGNED,
         due=answered.due if answered else None,
+        attributes=((RECEIVED_BY, known.received_by),) if known.received_by else (),
     )
     accepted = attrs.evolve(accepted, facts=() if known.counted else (fact,))
     said: dict[str, object] = {"unit": reporter, "status": code, "document": answer.document_id}
     if answered is None:
         return attrs.evolve(accepted, after=(Event("document-unknown", now, entry.id, None, said),))
+    if answered.by_number:
+        named = {"number": answer.code, "answers": answered.id}
+        told = Event("matched-by-number", now, entry.id, None, said | named | {"document": answered.document_id})
+        accepted = attrs.evolve(accepted, before=(*accepted.before, told))
+        said |= {"matched": "number"}
     moved = known.answers
     if moved is None:
         return accepted

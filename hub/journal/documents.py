@@ -17,7 +17,7 @@ from hub.journal.decisions import AnsweredDocument, EarlyChange
 from hub.journal.queue import deliveries
 from hub.journal.queue.deliveries import QueuedDelivery
 from hub.store.hot_statements import HotStatement
-from hub.store.tables import ACCEPTED, change, delivery
+from hub.store.tables import ACCEPTED, change, delivery, plain_number, write_plain_number
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Routes
@@ -68,7 +68,8 @@ def find_named_documents(
     for each in changes.list_changed_documents(packet):
         which = table.c.document_id == each.document_id
         if not each.document_id:
-            which = sa.and_(table.c.code == each.code, table.c.promulgation_date == each.promulgation_date)
+            numbered = sa.and_(plain_number == write_plain_number(each.code), table.c.code == each.code)
+            which = sa.and_(numbered, table.c.promulgation_date == each.promulgation_date)
         known = sa.and_(which, table.c.state == MessageState.ACCEPTED, table.c.kind.in_(changes.DOCUMENTS))
         for sender in list_owners(packet, routes, on):
             ours = _within(partner, packet, sender, routes, on)

@@ -27,7 +27,9 @@ class Relation(StrEnum):
     """What the linked message is to the message."""
 
     ANSWERS = "answers"  #: this status is about it
+    ANSWERS_BY_NUMBER = "answers-by-number"  #: so it seems: the status names nothing but its number and notation
     ANSWERED_BY = "answered-by"  #: it is a status about this document
+    ANSWERED_BY_NUMBER = "answered-by-number"  #: so it seems: the status names nothing but its number and notation
     CHANGES = "changes"  #: this recall, update or replacement is about it
     CHANGED_BY = "changed-by"  #: it recalls, updates or replaces this document
     CORRECTS = "corrects"  #: a person corrected that message, and this one went in its place
@@ -59,10 +61,15 @@ def read_message_links(tx: Transaction, found: Message, events: Iterable[Mapping
         replay_plan.c.corrects == found.id, replay_plan.c.corrected.is_not(None)
     )
     links = _read(tx, Relation.CORRECTS, table.c.id.in_(of)) + _read(tx, Relation.CORRECTED_BY, table.c.id.in_(by))
-    answered = _find_answered(tx, found)
-    links += _read(tx, Relation.ANSWERS, table.c.id == answered) if answered else []
-    answers = sorted({str(each["by"]) for each in events if each["event"] in _ANSWERS and each.get("by")})[:MOST]
-    links += _read(tx, Relation.ANSWERED_BY, table.c.id.in_(answers)) if answers else []
+    told = list(events)
+    if answered := _find_answered(tx, found):
+        by_number = any(each["event"] == "matched-by-number" for each in told)
+        relation = Relation.ANSWERS_BY_NUMBER if by_number else Relation.ANSWERS
+        links += _read(tx, relation, table.c.id == answered)
+    answers = [each for each in told if each["event"] in _ANSWERS and each.get("by")]
+    for relation, by_number in ((Relation.ANSWERED_BY, False), (Relation.ANSWERED_BY_NUMBER, True)):
+        those = sorted({str(each["by"]) for each in answers if ("matched" in each) is by_number})[:MOST]
+        links += _read(tx, relation, table.c.id.in_(those)) if those else []
     if found.kind in changes.CHANGES:
         about = sa.select(change.c.sender, change.c.document_id).where(change.c.message == found.id).distinct()
         for sender, document in tx.execute(about.limit(MOST)).all():

@@ -104,12 +104,17 @@ def _read_for_status(tx: Transaction, entry: MessageEntry, packet: Packet, known
     if answered is None:
         return known
     reporters = statuses.list_reporters(packet, entry.partner, routing, on)
+    if answered.kind in changes.CHANGES and packet.status not in changes.ANSWERS:
+        answered = statuses.tell_change_from_document(tx, answered, reporters)
+        known = attrs.evolve(known, answered=answered)
     if len(reporters) > 1:
         known = attrs.evolve(known, counted=statuses.is_counted(tx, packet, answered, reporters))
     locked = statuses.lock_answered_delivery(tx, answered, reporters)
     if locked is None:
         return known
     answers, reporter = locked
+    if reporter != routing.find_actor(packet.sender, on) and statuses.is_received(tx, packet, answered, reporter):
+        known = attrs.evolve(known, received_by=reporter)
     recalled: list[tuple[str, str]] = []
     if answered.kind == PacketKind.RECALL and closes_change(packet.status or "", answered, answers):
         recalled = statuses.read_recalled_deliveries(tx, answered, reporter)

@@ -5,7 +5,7 @@ Reads and writes rows of messages and deliveries. Does not know how a status arr
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import product
 from typing import Any
@@ -13,25 +13,30 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
+from hub.domain import local_time
 from hub.domain.errors import Rejected
 from hub.domain.model import DOCUMENTS, MessageState, Packet, PacketKind
 from hub.edxml import changes
+from hub.edxml.packet import read_packet_date
 from hub.journal import facts
 from hub.journal.decisions import AnsweredDelivery, AnsweredDocument
 from hub.journal.queue import deliveries
 from hub.store.hot_statements import HotStatement
-from hub.store.tables import ACCEPTED, TO_UNIT, change, delivery, replay_plan
+from hub.store.tables import ACCEPTED, TO_UNIT, change, delivery, plain_number, replay_plan, write_plain_number
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 from hub.units.routing import Route, Routes
 
-_ANSWERED = [table.c[field.name] for field in attrs.fields(AnsweredDocument)]
+_ANSWERED = [table.c[field.name] for field in attrs.fields(AnsweredDocument) if field.name in table.c]
 _organ: sa.BindParameter[str] = sa.bindparam("organ")
 _owner: sa.BindParameter[str] = sa.bindparam("owner")
 _reporter: sa.BindParameter[str] = sa.bindparam("reporter")
 _document: sa.BindParameter[str] = sa.bindparam("document")
 _BY_ID = table.c.document_id == _document
-_BY_CODE = sa.and_(table.c.code == sa.bindparam("code"), table.c.promulgation_date == sa.bindparam("date"))
+_NUMBERED = plain_number == sa.bindparam("number")
+_BY_CODE = sa.and_(_NUMBERED, table.c.code == sa.bindparam("code"), table.c.promulgation_date == sa.bindparam("date"))
+#: Documents of one unit with the same number that are compared. A unit with more is matched by DocumentId or date only.
+SAME_NUMBER = 100
 
 
 def _newest(named: sa.ColumnElement[bool], *, delivered: bool) -> sa.Select[Any]:
@@ -63,6 +68,23 @@ _OPEN_CHANGE = HotStatement(
     .order_by(delivery.c.answer.is_not(None), table.c.received_at.desc(), table.c.id.desc())
     .limit(1)
 )
+_PLAIN = HotStatement(
+    sa.select(table.c.id)
+    .where(_BY_ID, table.c.sender == _organ, ACCEPTED, table.c.kind == PacketKind.DOCUMENT)
+    .where(sa.exists().where(delivery.c.message == table.c.id, delivery.c.recipient == _reporter))
+    .limit(1)
+)
+_SAME_NUMBER = HotStatement(
+    sa.select(
+        *_ANSWERED,
+        table.c.promulgation_date,
+        table.c.received_at,
+        sa.exists().where(delivery.c.message == table.c.id, delivery.c.recipient == _reporter).label("theirs"),
+    )
+    .where(_NUMBERED, table.c.code.is_not(None), table.c.sender == _organ, ACCEPTED)
+    .where(table.c.kind.in_(changes.DOCUMENTS))
+    .limit(SAME_NUMBER + 1)
+)
 _DELIVERY = HotStatement(
     sa.select(delivery.c.id, delivery.c.status, delivery.c.answer)
     .where(delivery.c.message == sa.bindparam("of"), delivery.c.recipient == _reporter)
@@ -73,7 +95,8 @@ _DELIVERY = HotStatement(
 def find_answered_document(
     tx: Transaction, packet: Packet, partner: str, routes: Routes, on: date
 ) -> AnsweredDocument | None:
-    """Return the newest document that a status of *partner* answers: by DocumentId, else by Code and PromulgationDate.
+    """Return the newest document that a status of *partner* answers: by DocumentId, else by Code and PromulgationDate,
+    else by number and notation alone (`_find_by_number`).
 
     The document must be from ResponseFor's unit, with the status's unit among its recipients. A status of the original
     sender itself (13) needs no such recipient. An agreement or a refusal (15, 16) answers the newest open change of
@@ -87,6 +110,8 @@ def find_answered_document(
     if is_own_status(packet, routes, on):
         reporters = (None,)
     found = next(filter(None, (_find_newest(tx, packet, *pair) for pair in product(organs, reporters))), None)
+    if found is None and reporters != (None,):
+        found = _find_by_number(tx, packet, organs, [each for each in reporters if each is not None])
     if packet.status not in changes.ANSWERS:
         return found
     document = packet.responses[0].document_id or (found.document_id if found else "")
@@ -95,7 +120,8 @@ def find_answered_document(
         {"organ": organ, "owner": owner, "reporter": reporter or organ, "document": document}
         for organ, owner, reporter in product(routes.list_meant(organs[0], on), owners, reporters)
     )
-    return next(filter(None, (_read_answered(tx, _OPEN_CHANGE, each) for each in asked)), None) or found
+    opened = next(filter(None, (_read_answered(tx, _OPEN_CHANGE, each) for each in asked)), None)
+    return attrs.evolve(opened, by_number=found is not None and found.by_number) if opened else found
 
 
 def is_own_status(packet: Packet, routes: Routes, on: date) -> bool:
@@ -131,9 +157,56 @@ def _find_newest(tx: Transaction, packet: Packet, organ: str, reporter: str | No
     if answer.document_id:
         return _read_answered(tx, _NEWEST[True, reporter is not None], units | {"document": answer.document_id})
     if answer.code:
-        named = {"code": answer.code, "date": answer.promulgation_date}
+        named = {"code": answer.code, "number": write_plain_number(answer.code), "date": answer.promulgation_date}
         return _read_answered(tx, _NEWEST[False, reporter is not None], units | named)
     return None
+
+
+def tell_change_from_document(
+    tx: Transaction, answered: AnsweredDocument, reporters: Iterable[str]
+) -> AnsweredDocument:
+    """Return the change *answered* with the SHA-256 of its packet, unless a document to *reporters* has its DocumentId.
+
+    What is counted of the change has this SHA-256 in its key, so that a result of the change is joined with its receipt.
+    """
+    named = {"organ": answered.sender, "document": answered.document_id}
+    if any(_PLAIN.first(tx, named | {"reporter": reporter}) is not None for reporter in reporters):
+        return answered
+    return attrs.evolve(answered, packet=tx.scalars(sa.select(table.c.sha256).where(table.c.id == answered.id)).one())
+
+
+def _find_by_number(
+    tx: Transaction, packet: Packet, organs: Iterable[str], reporters: Sequence[str]
+) -> AnsweredDocument | None:
+    """Return the one document of *organs* to *reporters* with the number and notation of a status; None: not just one.
+
+    A known document system writes no DocumentId, a Code without “/”, and the moment of sending as PromulgationDate
+    (standards 12). Its date therefore says nothing if it lies on or after the day of the document's receipt; an earlier
+    one names the document's own, or another document.
+    """
+    answer = packet.responses[0]
+    number, day = write_plain_number(answer.code), read_packet_date(answer.promulgation_date)
+    if answer.document_id or not number:
+        return None
+    fitting: dict[str, Any] = {}
+    for organ, reporter in product(organs, reporters):
+        rows = _SAME_NUMBER.read(tx, {"number": number, "organ": organ, "reporter": reporter})
+        if len(rows) > SAME_NUMBER:
+            return None
+        fitting |= {
+            row.id: row
+            for row in rows
+            if row.theirs
+            and (
+                day is None
+                or day == read_packet_date(row.promulgation_date or "")
+                or day >= local_time.find_local_day(row.received_at)
+            )
+        }
+    if len({(row.sender, row.document_id) for row in fitting.values()}) != 1:
+        return None
+    newest = max(fitting.values(), key=lambda row: (row.received_at, row.id))
+    return AnsweredDocument(**{column.name: getattr(newest, column.name) for column in _ANSWERED}, by_number=True)
 
 
 def _read_answered(tx: Transaction, query: HotStatement, asked: Mapping[str, str]) -> AnsweredDocument | None:
@@ -187,9 +260,19 @@ def is_counted(tx: Transaction, packet: Packet, document: AnsweredDocument, repo
 
     A unit and those whose work it continues are one unit where a result is counted once.
     """
-    key = facts.make_business_key(document.sender, packet.responses[0].document_id or document.document_id)
+    key = _make_key(packet, document)
     keys = [(unit, DOCUMENTS, key, f"status-{packet.status}") for unit in reporters]
     return bool(facts.read_facts_by_key(tx, keys))
+
+
+def is_received(tx: Transaction, packet: Packet, document: AnsweredDocument, unit: str) -> bool:
+    """Tell whether *unit*, whose work another continues, received the *document* that a status of that one answers."""
+    return bool(facts.read_facts_by_key(tx, [(unit, DOCUMENTS, _make_key(packet, document), "received")]))
+
+
+def _make_key(packet: Packet, document: AnsweredDocument) -> str:
+    named = packet.responses[0].document_id or document.document_id
+    return facts.make_business_key(document.sender, named, packet=document.packet)
 
 
 def read_recalled_deliveries(tx: Transaction, recall: AnsweredDocument, recipient: str) -> list[tuple[str, str]]:

@@ -144,6 +144,13 @@ TERMS: Mapping[str, Term] = {
         phrase("unknown document"),
         phrase("The document that the message refers to is not in the journal; the message is routed all the same."),
     ),
+    "event/matched-by-number": Term(
+        phrase("document found by its number alone"),
+        phrase(
+            "The status has no DocumentId and no date of its document: it is taken for an answer to the only document of "
+            "that sender to this unit with this number and notation."
+        ),
+    ),
     "event/enclosure-ignored": Term(
         phrase("an enclosure was not counted"),
         phrase("A calendar or an incident report in the packet brought no facts, or not all."),
@@ -753,6 +760,20 @@ TERMS: Mapping[str, Term] = {
     "content/attachment": Term(phrase("attachment"), phrase("An attachment of the packet was downloaded.")),
     "content/reply": Term(phrase("the partner's reply"), phrase("The reply of a partner to an attempt was shown.")),
     "relation/answers": Term(phrase("answers"), phrase("This message is a status about that document.")),
+    "relation/answers-by-number": Term(
+        phrase("answers, by its number alone"),
+        phrase(
+            "This message is a status that names neither DocumentId nor date; that document is the only one of its sender to "
+            "this unit with this number and notation."
+        ),
+    ),
+    "relation/answered-by-number": Term(
+        phrase("answered by, by its number alone"),
+        phrase(
+            "That message is a status that names neither DocumentId nor date; this document is the only one of its sender to "
+            "that unit with this number and notation."
+        ),
+    ),
     "relation/answered-by": Term(phrase("answered by"), phrase("That message is a status about this document.")),
     "relation/changes": Term(phrase("changes"), phrase("This message recalls, updates or replaces that document.")),
     "relation/changed-by": Term(

@@ -188,7 +188,22 @@ TO_UNIT = delivery.c.recipient > sa.literal_column("''", sa.Text)
 TO_PARTNER = delivery.c.partner > sa.literal_column("''", sa.Text)
 
 
-def _partial(name: str, *columns: sa.Column[Any], where: sa.ColumnElement[bool], unique: bool = False) -> None:
+#: The number and notation of a document without “/” and spaces: the index finds a document by it, however a sender
+#: writes them. `write_plain_number` is the same in Python. The texts are constants of the statement, else no index fits it.
+plain_number: sa.ColumnElement[str] = sa.func.replace(
+    sa.func.replace(message.c.code, sa.literal_column("'/'"), sa.literal_column("''")),
+    sa.literal_column("' '"),
+    sa.literal_column("''"),
+    type_=sa.Text,
+)
+
+
+def write_plain_number(code: str) -> str:
+    """Return a document's number and notation without “/” and spaces, as `plain_number` does."""
+    return code.replace("/", "").replace(" ", "")
+
+
+def _partial(name: str, *columns: sa.ColumnElement[Any], where: sa.ColumnElement[bool], unique: bool = False) -> None:
     """Create a partial index of the rows that match *where*, so that a query touches, and a writer adds, only these."""
     # SQLite uses the index only if the query has the same text
     spelled = sa.text("free = 1") if where is FREE else where
@@ -201,7 +216,7 @@ _partial("ix_message_refused_id", message.c.message_id, where=REFUSED)
 #: A change or a status may name an unknown document, or give only its number. That lookup must cost no more than any
 #: other. The unit comes second, so that no statement reads all messages of a unit.
 sa.Index("ix_message_about", message.c.document_id, message.c.sender)
-_partial("ix_message_number", message.c.code, message.c.sender, where=message.c.code.is_not(None))
+_partial("ix_message_numbered", plain_number, message.c.sender, where=message.c.code.is_not(None))
 _partial("ix_message_answers", message.c.answers_unit, message.c.id, where=message.c.answers_unit.is_not(None))
 #: Searches, in the order of receipt: the id contains the time.
 _partial("ix_message_sender", message.c.sender, message.c.state, message.c.id, where=SEARCHED)

@@ -142,7 +142,7 @@ class _RowCounter:
             form=form,
             place=Placing.of(attrs.evolve(form, columns=others), period, now, part.books),
             seen=seen,
-            joined=frozenset[str]().union(*(rule.milestones for rule in form.rules if rule.joins)),
+            joined=frozenset[str]().union(*(rule.milestones | rule.furthest for rule in form.rules if rule.joins)),
             times=[rule for rule in form.rules if rule.kind is ColumnKind.TIME],
             start=write_instant(period.start),
             end=write_instant(period.end),

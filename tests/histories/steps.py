@@ -117,10 +117,16 @@ class Steps:
         self.history.take(self.change(kind, one.message, to, [], removed, how, None, own), fault=fault)
 
     def status(self, reporter, code, organ, message, how):
-        """Write a status about a message (None: about one that nobody knows), naming it by its id, its number or both."""
+        """Write a status about a message (None: about one that nobody knows), naming it by its id, its number or both.
+
+        3: as a system that writes the number without “/”, and its own day as the document's (standards 12).
+        """
         name = message.letter.document_id if message else "D8"
         number = "" if how == 0 else (message.letter.number if message else "8/VB")
-        answered = Answered(organ, number, DAY if how else "", "" if how == 2 else name)
+        day = places.day(self.history.now) if how == 3 else DAY
+        answered = Answered(
+            organ, number.replace("/", "") if how == 3 else number, day if how else "", "" if how > 1 else name
+        )
         octets = packets.write_status_packet(
             reporter, code, answered, at=self.history.now, description=self.subject(), variation=BARE
         )
@@ -157,7 +163,7 @@ class Steps:
         """Somebody tells something of somebody's document."""
         known = self.documents()
         message = known[-1 - pick % len(known)] if known else None
-        self.history.take(self.status(reporter, code, organ, message, pick % 3), fault=fault)
+        self.history.take(self.status(reporter, code, organ, message, pick % 4), fault=fault)
 
     def send_again(self, pick, how, fault):
         """Send a letter again: what makes it the same message is its id and its bytes."""

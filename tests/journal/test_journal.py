@@ -32,6 +32,8 @@ def states(tx, message):
     return {made.recipient: made.state for made in deliveries.read_message_deliveries(tx, message)}
 
 
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
+@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
 def test_the_migrations_make_exactly_the_tables_of_the_schema(engine):
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []

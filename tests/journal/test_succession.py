@@ -158,6 +158,8 @@ def test_a_status_about_what_the_old_unit_received_joins_and_counts_to_the_succe
     assert merged.status_of(sent) == ["06"]
     assert merged.counted("received") == ["H55.41"], "it counts where it happened"
     assert merged.counted("status-06") == ["H55.43"]
+    (done,) = [fact for fact in facts.read_facts(merged.tx) if fact.milestone == "status-06"]
+    assert done.attributes == (("received-by", "H55.41"),), "so it is no result on a document that nobody received"
 
 
 def test_a_status_that_the_old_unit_wrote_is_not_counted_again_when_the_successor_writes_it(

@@ -57,6 +57,7 @@ FORMS: dict[str, dict[str, Column]] = {
         "documents_completed": Taken("edoc", "completed"),
         "documents_on_time": Taken("edoc", "completed_on_time"),
         "documents_in_time": Share(("documents_on_time",), ("documents_completed",)),
+        "documents_unmatched": Taken("edoc", "completed_unmatched"),
         "documents_overdue": Taken("edoc", "overdue"),
         "accounts": Taken("mail", "accounts"),
         "accounts_active": Taken("mail", "active"),

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from tests.recount.letter import CHANGES, Letter
-from tests.recount.places import canonical, stands_for
+from tests.recount.places import canonical, day, stands_for
 
 DOCUMENTS = ("document", "replacement")
 STEP = timedelta(minutes=10)  #: how far a degree of urgency goes ahead
@@ -55,6 +55,8 @@ class Message:
     sha256: str
     letter: Letter
     answered: "Message | None" = attrs.field(default=None, repr=False)
+    by_number: bool = False  #: a status that names its document by number and notation alone
+    of_change: bool = False  #: a status about a change whose DocumentId no document to its unit has
     about: tuple[str, ...] = ()  #: the DocumentIds that a change is about
     lane: str = ""
     sent: list[Sent] = attrs.field(factory=list, repr=False)
@@ -153,8 +155,11 @@ def lane(messages: Sequence[Message], message: Message) -> str:
     return f"{sender} {document}"
 
 
-def answered(messages: Sequence[Message], letter: Letter) -> Message | None:
-    """Return the newest document that a status answers, or for 15 and 16 the newest change that is still open."""
+def answered(messages: Sequence[Message], letter: Letter) -> tuple[Message | None, bool]:
+    """Return the newest document that a status answers, or for 15 and 16 the newest change that is still open.
+
+    True: it names the document by number and notation alone.
+    """
     answer, reporter = letter.answers[0], canonical(letter.sender)
     organ = canonical(answer.organ)
     theirs = [one for one in messages if one.letter.kind != "status" and one.sender == organ]
@@ -163,11 +168,13 @@ def answered(messages: Sequence[Message], letter: Letter) -> Message | None:
     found = None
     for one in theirs:
         by_id = answer.document_id and one.letter.document_id == answer.document_id
-        by_number = not answer.document_id and (one.letter.number, one.letter.date) == (answer.number, answer.date)
-        if by_id or (by_number and answer.number):
+        by_code = not answer.document_id and (one.letter.number, one.letter.date) == (answer.number, answer.date)
+        if by_id or (by_code and answer.number):
             found = one
+    alone = None if found else by_number(messages, letter)
+    found = found or alone
     if letter.status not in ("15", "16"):
-        return found
+        return found, alone is not None
     document = answer.document_id or (found.letter.document_id if found else "")
     asked = [
         one
@@ -178,7 +185,40 @@ def answered(messages: Sequence[Message], letter: Letter) -> Message | None:
         and (document in one.about or one.letter.document_id == document)
     ]
     open_ = [one for one in asked if (sent := one.to(reporter)) and sent.answer is None]
-    return (open_ or asked)[-1] if asked else found
+    return (open_ or asked)[-1] if asked else found, alone is not None
+
+
+def by_number(messages: Sequence[Message], letter: Letter) -> Message | None:
+    """Return the only document of its sender to the reporter with the number that a status writes without “/” (standards 12).
+
+    The date says nothing if it is not before the day of the receipt; else it must be the document's own.
+    """
+    answer, reporter = letter.answers[0], canonical(letter.sender)
+    if answer.document_id or canonical(answer.organ) == reporter or not _plain(answer.number):
+        return None
+    found = [
+        one
+        for one in messages
+        if one.letter.kind in DOCUMENTS
+        and one.sender == canonical(answer.organ)
+        and one.to(reporter)
+        and _plain(one.letter.number) == _plain(answer.number)
+        and (answer.date in ("", one.letter.date) or answer.date >= day(one.at).strftime("%Y/%m/%d"))
+    ]
+    return found[-1] if len({one.letter.document_id for one in found}) == 1 else None
+
+
+def _plain(number: str) -> str:
+    return "".join(sign for sign in number if sign not in "/ ")
+
+
+def is_of_change(messages: Sequence[Message], status: Message) -> bool:
+    """Tell whether a status is about a change, not about a document that has the same id."""
+    answered, reporter = status.answered, status.sender
+    if answered is None or answered.letter.kind not in CHANGES or status.letter.status in ("15", "16"):
+        return False
+    same = [one for one in messages if one.sender == answered.sender and one.letter.kind == "document"]
+    return not any(one.letter.document_id == answered.letter.document_id and one.to(reporter) for one in same)
 
 
 def is_about(status: Message, document: Message) -> bool:

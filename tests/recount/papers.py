@@ -49,7 +49,9 @@ def _accepted(papers: Papers, journal: Journal, name: str) -> Message:
     said = letter.read(kept.octets)
     message = Message(kept.id, kept.partner, kept.message_id, kept.at, kept.sha256, said)
     if said.kind == "status":
-        message.answered = documents.answered(papers.of_sender(places.canonical(said.answers[0].organ)), said)
+        theirs = papers.of_sender(places.canonical(said.answers[0].organ))
+        message.answered, message.by_number = documents.answered(theirs, said)
+        message.of_change = documents.is_of_change(theirs, message)
         _answer(message)
         what = f"status-{said.status}"
     elif said.kind == "document":

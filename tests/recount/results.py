@@ -55,7 +55,8 @@ def _key(message: Message) -> tuple[str, ...]:
         return message.sender, letter.document_id, message.sha256
     answer = letter.answers[0]
     document = message.answered.letter.document_id if message.answered else f"{answer.number},{answer.date}"
-    return canonical(answer.organ), answer.document_id or document
+    change = (message.answered.sha256,) if message.answered and message.of_change else ()
+    return canonical(answer.organ), answer.document_id or document, *change
 
 
 def _result(
@@ -130,10 +131,16 @@ class View:
         received = self.received(one.key)
         return received is not None and one.at <= received.at + DAY
 
+    def matched(self, one: Result) -> bool:
+        return self.received(one.key) is not None
+
+    def unmatched(self, what: str) -> list[Result]:
+        return self.flow(what, lambda one: not self.matched(one))
+
     def on_time(self, one: Result) -> bool:
         received = self.received(one.key)
-        due = received.due if received else one.due
-        return due is None or places.day(one.at) <= due
+        due = (received and received.due) or one.due
+        return received is not None and (due is None or places.day(one.at) <= due)
 
     def processing(self) -> list[Result]:
         found, of_key = [], dict[tuple[str, ...], list[Result]]()
@@ -148,7 +155,8 @@ class View:
                     furthest = one
                 if code in ("02", "06") and furthest is one:
                     break
-            if furthest and furthest.what in ("status-04", "status-05"):
+            seen = (received := self.received(told[0].key)) is not None and received.at <= self.now
+            if seen and furthest and furthest.what in ("status-04", "status-05"):
                 found.append(furthest)
         return found
 
@@ -177,12 +185,15 @@ COLUMNS: dict[str, Callable[[View], list[Result]]] = {
     "signed": lambda view: view.flow("sent", lambda one: one.signed),
     "not_signed": lambda view: view.flow("sent", lambda one: not one.signed),
     "on_paper": lambda view: view.flow("sent", lambda one: one.paper),
-    "acknowledged": lambda view: view.flow("status-03"),
+    "acknowledged": lambda view: view.flow("status-03", view.matched),
     "acknowledged_in_time": lambda view: view.flow("status-03", view.soon),
-    "refused": lambda view: view.flow("status-02"),
-    "completed": lambda view: view.flow("status-06"),
+    "refused": lambda view: view.flow("status-02", view.matched),
+    "completed": lambda view: view.flow("status-06", view.matched),
     "completed_on_time": lambda view: view.flow("status-06", view.on_time),
-    "completed_unmatched": lambda view: view.flow("status-06", lambda one: view.received(one.key) is None),
+    "completed_unmatched": lambda view: view.unmatched("status-06"),
+    "results_unmatched": lambda view: [
+        one for code in ("02", "03", "04", "05") for one in view.unmatched(f"status-{code}")
+    ],
     "processing": lambda view: view.processing(),
     "overdue": lambda view: view.overdue(),
     "failed": lambda view: view.flow("failed"),

@@ -24,6 +24,7 @@ SET_ASIDE = 5
 #: What the hub itself makes of what happened.
 MADE = {
     "document-unknown",
+    "matched-by-number",
     "delivery-waiting",
     "delivery-held",
     "delivery-dead",
@@ -203,7 +204,8 @@ class Story:
         assert event["kind"] == letter.kind
         named: dict[str, bool] = {}
         if letter.kind == "status":
-            message.answered = documents.answered(self.messages, letter)
+            message.answered, message.by_number = documents.answered(self.messages, letter)
+            message.of_change = documents.is_of_change(self.messages, message)
         elif letter.kind in CHANGES:
             found = documents.named(self.messages, letter, message.partner)
             named = {document: bool(known) for document, known in found.items()}
@@ -282,6 +284,11 @@ class Story:
         if answered is None:
             self._expect("document-unknown", at, message, **said)
             return
+        if message.by_number:
+            number, document = letter.answers[0].number, answered.letter.document_id
+            named = {"number": number, "answers": answered.id, "document": document}
+            self._expect("matched-by-number", at, message, **said | named)
+            said["matched"] = "number"
         sent = answered.to(message.sender)
         if sent is None:
             return

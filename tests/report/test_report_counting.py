@@ -91,7 +91,9 @@ RECEIVED = fact("received", "2026-11-20 08:00")
             id="statuses without a column",
         ),
         pytest.param(
-            [fact("status-02", "2026-11-20")], {"refused": 1}, id="a refusal, whether or not the document is known"
+            [RECEIVED, fact("status-02", "2026-11-20")],
+            {"received_inside": 1, "received": 1, "total": 1, "refused": 1},
+            id="a refusal",
         ),
         pytest.param([fact("sent", "2026-11-20", service="dossiers")], {}, id="another service is another form"),
         pytest.param([fact("sent", "2026-11-20", unit="B")], {}, id="another unit has its own report"),
@@ -114,11 +116,10 @@ def test_an_acknowledgement_is_in_time_within_24_hours_of_the_receipt(at, in_tim
     assert (found["acknowledged"], "acknowledged_in_time" in found) == (1, in_time)
 
 
-def test_an_acknowledgement_of_what_the_unit_never_received_cannot_be_in_time():
-    elsewhere = attrs.evolve(RECEIVED, unit="B")
-    another = attrs.evolve(RECEIVED, key="2")
-    assert numbers(fact("status-03", "2026-11-20 09:00"), elsewhere)["acknowledged"] == 1
-    assert "acknowledged_in_time" not in numbers(fact("status-03", "2026-11-20 09:00"), elsewhere, another)
+def test_an_acknowledgement_of_what_the_unit_never_received_is_no_work_on_what_it_received():
+    elsewhere, other = attrs.evolve(RECEIVED, unit="B"), attrs.evolve(RECEIVED, key="2")
+    for facts, more in (([elsewhere], {}), ([elsewhere, other], {"received_inside": 1, "received": 1, "total": 1})):
+        assert numbers(fact("status-03", "2026-11-20 09:00"), *facts) == {"results_unmatched": 1, **more}
 
 
 @pytest.mark.parametrize(
@@ -135,10 +136,19 @@ def test_a_completion_is_on_time_up_to_the_end_of_the_due_day_in_hanoi(due, at, 
     assert (found["completed"], "completed_on_time" in found) == (1, on_time)
 
 
-def test_a_completion_of_an_unknown_document_goes_by_its_own_due_date():
-    unknown = {"completed": 1, "completed_unmatched": 1}
-    assert numbers(fact("status-06", "2026-11-26")) == unknown | {"completed_on_time": 1}
-    assert numbers(fact("status-06", "2026-11-26", due=date(2026, 11, 25))) == unknown
+def test_a_completion_of_a_received_change_goes_by_its_own_due_date():
+    late = fact("status-06", "2026-11-26", due=date(2026, 11, 25))
+    for received, on_time in ((RECEIVED, False), (attrs.evolve(RECEIVED, due=date(2026, 11, 26)), True)):
+        found = numbers(late, received)
+        assert (found["completed"], "completed_on_time" in found) == (1, on_time)
+
+
+@pytest.mark.parametrize("code", ["02", "03", "04", "05", "06"])
+def test_what_a_unit_says_of_a_document_that_it_never_received_is_counted_apart_and_nothing_else(code):
+    column = "completed_unmatched" if code == "06" else "results_unmatched"
+    assert numbers(fact(f"status-{code}", "2026-11-26")) == {column: 1}
+    later = attrs.evolve(RECEIVED, at=on("2026-12-16"))
+    assert numbers(fact(f"status-{code}", "2026-11-26"), later) == {column: 1}
 
 
 def test_a_completion_is_unmatched_until_the_document_is_received_and_a_finding_says_so():
@@ -183,7 +193,7 @@ def test_a_document_stands_where_the_furthest_status_brought_it_and_never_moves_
     history = [fact(f"status-{code}", f"2026-11-{20 + day}") for day, code in enumerate(codes)]
     found = find_reached_fact(EDOC, reversed(history))
     assert (found and found.milestone) == (standing and f"status-{standing}")
-    assert numbers(*history).get("processing", 0) == (standing in ("04", "05"))
+    assert numbers(RECEIVED, *history).get("processing", 0) == (standing in ("04", "05"))
 
 
 @pytest.mark.parametrize(
@@ -330,8 +340,10 @@ def recount(facts: Sequence[Fact], unit: str, period: Period, now: datetime) -> 
         return any((f.at - r.at).total_seconds() <= 24 * 3600 for r in receipts(f))
 
     def on_time(f: Fact) -> bool:
-        dues = [r.due for r in receipts(f) or [f] if r.due]
-        return not dues or f.at.astimezone(HANOI).strftime("%Y%m%d") <= dues[0].strftime("%Y%m%d")
+        dues = [r.due for r in [*receipts(f), f] if r.due]
+        return bool(receipts(f)) and (
+            not dues or f.at.astimezone(HANOI).strftime("%Y%m%d") <= dues[0].strftime("%Y%m%d")
+        )
 
     def state(key: str) -> str:
         now_at = "00"
@@ -341,6 +353,9 @@ def recount(facts: Sequence[Fact], unit: str, period: Period, now: datetime) -> 
             if now_at not in ("02", "06") and order.get(code, 0) > order[now_at]:
                 now_at = code
         return now_at
+
+    def arrived(key: str) -> bool:
+        return any(f.milestone == "received" for f in known if f.key == key)
 
     def ended(key: str) -> bool:
         return bool({"status-02", "status-06"} & {f.milestone for f in known if f.key == key})
@@ -360,13 +375,16 @@ def recount(facts: Sequence[Fact], unit: str, period: Period, now: datetime) -> 
         "signed": flow("sent", lambda f: f.signature == "valid"),
         "not_signed": flow("sent", lambda f: f.signature != "valid"),
         "on_paper": flow("sent", lambda f: f.paper),
-        "acknowledged": flow("status-03"),
+        "acknowledged": flow("status-03", receipts),
         "acknowledged_in_time": flow("status-03", in_time),
-        "refused": flow("status-02"),
-        "completed": flow("status-06"),
+        "refused": flow("status-02", receipts),
+        "completed": flow("status-06", receipts),
         "completed_on_time": flow("status-06", on_time),
         "completed_unmatched": flow("status-06", lambda f: not receipts(f)),
-        "processing": len([key for key in keys if state(key) in ("04", "05")]),
+        "results_unmatched": sum(
+            flow(f"status-{code}", lambda f: not receipts(f)) for code in ("02", "03", "04", "05")
+        ),
+        "processing": len([key for key in keys if state(key) in ("04", "05") and arrived(key)]),
         "overdue": len(
             [f for f in known if f.milestone == "received" and f.due and f.due < today and not ended(f.key)]
         ),
@@ -439,7 +457,7 @@ def test_a_quarter_is_the_sum_of_its_months_and_ends_with_the_stocks_of_its_last
 
 def test_a_receipt_recorded_after_the_period_changes_nothing_in_it():
     facts = [fact("status-03", "2026-12-14 23:50"), fact("received", "2026-12-15 00:05")]
-    assert numbers(*facts) == {"acknowledged": 1}
+    assert numbers(*facts) == {"results_unmatched": 1}
     assert numbers(*facts, period=parse_period("2027-Q1")) == {"received_inside": 1, "received": 1, "total": 1}
 
 

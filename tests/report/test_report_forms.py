@@ -44,8 +44,8 @@ def test_the_form_edoc_has_the_columns_of_the_standard_in_its_order():
     edoc = next(form for form in read_form_folder() if form.id == "edoc")
     assert " ".join(column.key for column in edoc.columns) == (
         "sent_inside sent_outside sent received_inside received_outside received total recalls updates replacements signed "
-        "not_signed on_paper acknowledged acknowledged_in_time refused completed completed_on_time completed_unmatched processing "
-        "overdue failed last_update"
+        "not_signed on_paper acknowledged acknowledged_in_time refused completed completed_on_time completed_unmatched "
+        "results_unmatched processing overdue failed last_update"
     )
     assert edoc.parameters == {"acknowledge_within_hours": 24}
 

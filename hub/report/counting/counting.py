@@ -39,7 +39,18 @@ from hub.report.counting.division import Division, Values
 from hub.report.counting.happenings import list_happened_facts
 from hub.report.counting.marks import NO_MARKS, ClosingMarks
 from hub.report.counting.posting import OPEN, ClosedMonths, make_poster
-from hub.report.form.form import ATTRIBUTES, RECEIVED, UNIT, Column, ColumnKind, Condition, Form, Timing, Wording
+from hub.report.form.form import (
+    ATTRIBUTES,
+    RECEIVED,
+    RECEIVED_BY,
+    UNIT,
+    Column,
+    ColumnKind,
+    Condition,
+    Form,
+    Timing,
+    Wording,
+)
 from hub.report.form.period import Period
 from hub.report.form.workdays import Due
 
@@ -298,7 +309,8 @@ class Placing:
             ends=tested(ColumnKind.END),
             happenings=tested(ColumnKind.HAPPENING),
             telling=named(ColumnKind.STOCK, "milestones", "without", "extended_by").union(
-                form.waits, form.resumes, *form.steps
+                *(form.waits, form.resumes, *form.steps),
+                *([{RECEIVED}] if any(rule.matched for rule in form.rules) else []),
             ),
             extending=named(ColumnKind.FLOW, "extended_by") | named(ColumnKind.END, "extended_by"),
             happening=named(ColumnKind.HAPPENING, "milestones", "without"),
@@ -535,6 +547,8 @@ def _candidates(form: Form, column: Column, history: Sequence[Fact], applies: Ca
         for fact in history:
             if fact.milestone in without:
                 return ()
+    if column.matched and not any(fact.milestone == RECEIVED or _is_taken_over(fact) for fact in history):
+        return ()
     if column.furthest:
         standing = find_reached_fact(form, history)
         return (standing,) if standing and standing.milestone in column.furthest and applies(standing) else ()
@@ -567,16 +581,18 @@ def _stays(form: Form, column: Column, fact: Fact, history: Sequence[Fact], afte
 
 
 def _in_time(form: Form, column: Column, fact: Fact, received: Fact | None, extensions: Sequence[Fact]) -> bool:
-    """Return whether *fact* came soon enough after the unit's *received* fact, and by its due date, or has no
-    `received` fact, as the column requires.
+    """Return whether *fact* came soon enough after the unit's *received* fact, and by its due date, or has a `received`
+    fact or none, as the column requires.
 
     `within_hours`: without a `received` fact the condition is not met. `by_due`: the due date is that of the received
-    document, else the fact's own; without a due date the condition is met. `timing`: the due date is the fact's own,
+    document, else the fact's own (a received change states none); without a due date the condition is met. `timing`: the due date is the fact's own,
     else the latest one stated up to *fact*. An extension stated afterwards is ignored, since it would make the same end
     early in the quarter and late in its month.
     """
-    if column.unmatched and received is not None:
-        return False
+    if column.matched or column.unmatched:
+        has_received = received is not None or _is_taken_over(fact)
+        if column.matched is not has_received:
+            return False
     if column.within_hours is not None and (
         received is None or fact.at > received.at + timedelta(hours=form.parameters[column.within_hours])
     ):
@@ -590,9 +606,14 @@ def _in_time(form: Form, column: Column, fact: Fact, received: Fact | None, exte
         if Timing.of(dates.find_fact_day(fact), due) is not column.timing:
             return False
     if column.by_due:
-        due = received.due if received is not None else fact.due
+        due = (received.due if received is not None else None) or fact.due
         return due is None or local_time.find_local_day(fact.at) <= due
     return True
+
+
+def _is_taken_over(fact: Fact) -> bool:
+    """Return whether *fact* is a result on a document that another unit received, whose work this one continues."""
+    return any(name == RECEIVED_BY for name, _ in fact.attributes)
 
 
 def _flows(form: Form) -> Mapping[str, Sequence[tuple[Column, Callable[[Fact], bool]]]]:

@@ -44,8 +44,10 @@ def list_service_attributes(service: str) -> Mapping[str, type]:
     return ATTRIBUTES if found is None else {**ATTRIBUTES, **dict.fromkeys(sorted(found.attributes), str)}
 
 
-#: The milestone to which the rules `within_hours`, `by_due` and `unmatched` join, of the same unit and key.
+#: The milestone to which the rules `within_hours`, `by_due`, `matched` and `unmatched` join, of the same unit and key.
 RECEIVED = "received"
+#: The attribute of a result on a document that a unit received whose work the result's unit continues: that unit's code.
+RECEIVED_BY = "received-by"
 
 
 class ColumnKind(StrEnum):
@@ -133,6 +135,8 @@ class Column:
     conditions: tuple[Condition, ...] = ()
     within_hours: str | None = None  #: the name of a parameter: the maximum number of hours after the unit's `received`
     by_due: bool = False  #: the fact is not after the due date
+    #: flow, stock: the unit has a `received` of the same key before the period's end (stock: the report's moment)
+    matched: bool = False
     unmatched: bool = False  #: flow: the unit has no `received` of the same key before the period's end
     #: flow, end: milestones that the key must have too, as known at the closing or, of an open period, now
     having: frozenset[str] = frozenset()
@@ -173,6 +177,7 @@ class Column:
         return (
             self.within_hours is not None
             or self.by_due
+            or self.matched
             or self.unmatched
             or self.timing is not None
             or bool(self.having)

@@ -54,6 +54,7 @@ RULES: Mapping[ColumnKind, tuple[str, ...]] = {
         "unless",
         "within_hours",
         "by_due",
+        "matched",
         "unmatched",
         "timing",
         "extended_by",
@@ -64,6 +65,7 @@ RULES: Mapping[ColumnKind, tuple[str, ...]] = {
         "furthest",
         "where",
         "unless",
+        "matched",
         "due_passed",
         "extended_by",
         "waiting",
@@ -446,6 +448,7 @@ def _rule(
         + _conditions(table.table("unless"), service, False),
         within_hours=table.text("within_hours") if "within_hours" in table else None,
         by_due=table.flag("by_due"),
+        matched=table.flag("matched"),
         unmatched=table.flag("unmatched"),
         having=frozenset(table.texts("having", milestones)),
         timing=_one_of(table, "timing", Timing),
@@ -465,6 +468,8 @@ def _rule(
         )
     if kind in {ColumnKind.FLOW, ColumnKind.PEAK, ColumnKind.HAPPENING, ColumnKind.END} and not rule.milestones:
         table.wrong("milestones", phrase("is empty or missing"), phrase("the milestones that are counted"))
+    if rule.matched and rule.unmatched:
+        table.wrong("unmatched", phrase("is given beside matched"), phrase("one of the two"))
     if rule.revised and len(rule.revised) != 3:
         table.wrong(
             "revised",
