@@ -143,9 +143,18 @@ def insert_resolved_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, 
     new = {key: fact for key, fact in first.items() if key in fresh}
     known = [(key, fact) for key, fact in told if new.get(key) is not fact]
     again = [(key, fact) for key, fact in known if fact.service != DOCUMENTS]
-    held = {**read_facts_by_key(tx, [key for key, _ in again if key not in new]), **new}
+    corrections = {
+        key: [(*key[:3], name) for name in dossier_days.list_correction_milestones(fact)] for key, fact in again
+    }
+    asked = [key for key, _ in again if key not in new]
+    held = {**read_facts_by_key(tx, [*asked, *(other for key in asked for other in corrections[key])]), **new}
     days, told_of = dossier_days.correct_days(
-        tx, [(fact, held[key]) for key, fact in again if dossier_days.may_correct(fact)]
+        tx,
+        [
+            (fact, [held[key], *(held[other] for other in corrections[key] if other in held)])
+            for key, fact in again
+            if dossier_days.may_correct(fact)
+        ],
     )
     transactions.insert_missing_rows(tx, table, [make_row(fact) for fact in days])
     found = [*new.values(), *days]

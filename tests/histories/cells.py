@@ -57,7 +57,10 @@ class Cells:
             with transactions.read_transaction(self.history.engine) as tx:
                 asked = unit_report.resolve_report_sources(tx, unit, period, form, book())
                 report = asked.count(self.history.now)
-                assert sorted(row.unit for row in report.rows) == sorted(members), (form, unit, period)
+                absent = set(members) - {row.unit for row in report.rows}
+                first = places.day(results.bounds(period)[0])
+                assert len(report.rows) + len(absent) == len(members), (form, unit, period)
+                assert all(places.has_ended(each, first) for each in absent), "what ended before and counts nothing"
                 assert sorted(column.key for column in asked.form.columns) == sorted(self.recount.columns(form)), form
                 if form == "ii06a":
                     told = [(each.unit, each.check.before, each.left, each.right) for each in report.findings]
@@ -101,7 +104,9 @@ class Cells:
     ) -> None:
         form, period, now = asked.form.id, asked.period.text, self.history.now
         rows = {row.unit: row for row in report.rows}
-        places = [("total", report.total, members), *((unit, rows[unit], [unit]) for unit in members)]
+        places = [("total", report.total, members), *((unit, rows[unit], [unit]) for unit in members if unit in rows)]
+        for unit in set(members) - rows.keys():
+            assert not self.recount.value(form, column, [unit], period, now), (form, period, unit, column)
         for place, row, units in places:
             counted, again = _cell(row, column), self.recount.value(form, column, units, period, now)
             assert counted == again, f"{form} {period} {place} {column}: {counted}, counted again {again}"

@@ -95,7 +95,7 @@ def days(told: list[Told]) -> list[Told]:
         if held is one or one.what not in ("received", "finished") or "field" not in one.said:
             continue
         last = (held, *held.corrections)[-1]
-        if _other_days(one, held) and _other_days(one, last) and len(held.corrections) < CORRECTIONS:
+        if _other_days(one, last) and len(held.corrections) < CORRECTIONS:
             first[name] = attrs.evolve(
                 held, corrections=(*held.corrections, attrs.evolve(one, due=one.due or last.due))
             )

@@ -26,30 +26,33 @@ def may_correct(told: Fact) -> bool:
     return told.service == NAME and told.milestone in CORRECTED and "procedure" in dict(told.attributes)
 
 
-def correct_days(tx: Transaction, differing: Sequence[tuple[Fact, Fact]]) -> tuple[list[Fact], list[Event]]:
+def list_correction_milestones(told: Fact) -> tuple[str, ...]:
+    """Return the milestones that say how the days of *told* were corrected before; none if they are not corrected."""
+    return CORRECTIONS[told.milestone] if may_correct(told) else ()
+
+
+def correct_days(tx: Transaction, again: Sequence[tuple[Fact, Sequence[Fact]]]) -> tuple[list[Fact], list[Event]]:
     """Return the corrections to record, and the events to append, for facts that were told again, each with the recorded
-    one.
+    one and its corrections, in their order.
     """
     found: list[Fact] = []
     told_of: list[Event] = []
-    for told, held in differing:
-        if not _differs(told, held):
+    for told, recorded in again:
+        if not _differs(told, recorded[-1]):
             continue
-        name = f"{told.unit} {told.key} {told.milestone}"
-        transactions.lock_names(tx, [f"days {name}"])
-        known = [held, *_read_corrections(tx, told)]
+        transactions.lock_names(tx, [f"days {told.unit} {told.key} {told.milestone}"])
+        known = [recorded[0], *_read_corrections(tx, told)]
         known += [
             each for each in found if (each.unit, each.key) == (told.unit, told.key) and each.milestone in _of(told)
         ]
-        last = known[-1]
+        held, last = known[0], known[-1]
         if not _differs(told, last):
             continue
-        names = CORRECTIONS[told.milestone]
-        corrects = not told.counterpart and len(known) <= len(names)
+        corrects = not told.counterpart and len(known) <= len(_of(told))
         if corrects:
             said = attrs.evolve(held, at=told.at, message=told.message, counterpart="")
             days = attrs.evolve(said, day=told.day, due=told.due or last.due)
-            found.append(attrs.evolve(days, milestone=names[len(known) - 1]))
+            found.append(attrs.evolve(days, milestone=_of(told)[len(known) - 1]))
         told_of.append(_tell(told, last, corrects=corrects))
     return found, told_of
 
