@@ -48,7 +48,12 @@ SETTINGS = (
         default="Token CheckPermission",
         expected=phrase("endings of error codes that mean: credentials not accepted"),
     ),
-    Setting("known-codes", default="", expected=phrase("error codes that mean: already received")),
+    Setting("known-codes", default="M.Exist", expected=phrase("error codes that mean: already received")),
+    Setting(
+        "unknown-codes",
+        default="M.SendDocument",
+        expected=phrase("error codes after which the partner may have the document"),
+    ),
     Setting("name-recipients", RecipientNaming.PACKET, "packet|no", phrase("packet or no")),
     Setting(
         "recipient-codes",
@@ -80,25 +85,33 @@ class Bkav:
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Send the parts of a packet by SendDocument, or a status by UpdateTraces.
 
-        Only the packet's own DocumentId identifies a repetition to the service.
+        Only the packet's own DocumentId identifies a repetition to the service, and only that of a new document: a
+        change or a status that is sent again after a lost answer may be there twice.
         """
         namespace, name = self.settings["namespace"], consignment.message.id
         named = name_recipients(consignment, RecipientNaming(self.settings["name-recipients"]))
         packet = parts.split_packet(named.content, namespace)
         header = [*packet.header, self._key(namespace)]
         if consignment.message.kind == PacketKind.STATUS:
-            heard = yield from self._ask("UpdateTraces", now, self._operation("UpdateTraces"), header=header)
+            asked = self._operation("UpdateTraces")
+            heard = yield from self._ask("UpdateTraces", now, asked, header=header, hands_over=True)
         else:
             files = {
                 content_id: (_media(packet.types.get(content_id, "")), content)
                 for content_id, content in packet.files.items()
             }
             heard = yield from self._ask(
-                "SendDocument", now, packet.manifest, header=header, files=files, boundary=f"lienthong-{name}"
+                "SendDocument",
+                now,
+                packet.manifest,
+                header=header,
+                files=files,
+                boundary=f"lienthong-{name}",
+                hands_over=True,
             )
         if isinstance(heard, Unavailable):
             return heard
-        return self._failure(heard, consignment) if isinstance(heard, Failed) else _taken(heard, named)
+        return self._failure(heard, consignment) if isinstance(heard, Failed) else _taken(heard, named, consignment)
 
     def collect(self, cursor: str, now: datetime) -> Collection:
         """Fetch the pending documents of each organ, then the statuses of documents it sent.
@@ -202,6 +215,7 @@ class Bkav:
         header: list[etree._Element] | None = None,
         files: Mapping[str, tuple[str, bytes]] | None = None,
         boundary: str = "lienthong",
+        hands_over: bool = False,
     ) -> Asked:
         headers, body = wire.build_bkav_call(
             action,
@@ -212,7 +226,7 @@ class Bkav:
             packing=self.settings["attachments"],
             boundary=boundary,
         )
-        reply = yield Request(self.url, body, headers, reply_limit=_LARGEST)
+        reply = yield Request(self.url, body, headers, reply_limit=_LARGEST, hands_over=hands_over)
         return wire.read_bkav_reply(reply, now)
 
     def _operation(self, name: str, organ: str = "", **fields: str) -> etree._Element:
@@ -241,8 +255,11 @@ class Bkav:
     def _failure(self, failed: Failed, consignment: Consignment) -> Outcome:
         if self._unknown(failed):
             return Unavailable(failed.told, credentials=True)
-        if failed.codes and set(failed.codes) <= set(self.settings["known-codes"].split()):
+        known, unknown = (set(self.settings[f"{each}-codes"].split()) for each in ("known", "unknown"))
+        if failed.codes and set(failed.codes) <= known and consignment.unsure is not None:
             return Accepted(failed.told)
+        if set(failed.codes) & unknown:
+            return Unavailable(failed.told, unknown=True)
         ends = tuple(f".{each}" for each in self.settings["recipient-codes"].split())
         if ends and failed.codes and all(f".{code}".endswith(ends) for code in failed.codes):
             return Refused(failed.told, find_told_recipients([failed.told], consignment))
@@ -259,11 +276,12 @@ def adapter(terms: Terms) -> Bkav:
     return Bkav(url=terms.url, settings=terms.settings, token=terms.secrets["token"], notes=terms.notes)
 
 
-def _taken(heard: BkavReply, named: NamedPacket) -> Outcome:
+def _taken(heard: BkavReply, named: NamedPacket, consignment: Consignment) -> Outcome:
     if not heard.leaves("IsSuccess"):
-        return Unavailable("an answer without a Report")
+        return Unavailable("an answer without a Report", unknown=True)
     theirs = next(filter(None, heard.leaves("DocumentId")), "")
-    return Accepted(named.tell(f"DocumentId {theirs}" if theirs else ""))
+    twice = consignment.unsure is not None and consignment.message.kind != PacketKind.DOCUMENT
+    return Accepted(named.tell(f"DocumentId {theirs}" if theirs else ""), twice=twice)
 
 
 def _media(written: str) -> str:

@@ -20,7 +20,7 @@ from hub.domain.model import Reply, Unavailable
 from hub.formats import mime, safe_xml
 from hub.formats.mime import XOP
 from hub.formats.spool import Drawer, Octets
-from hub.partner.reply_parsing import retry_after
+from hub.partner.reply_parsing import may_have_taken, retry_after
 from hub.soap import envelope
 from hub.soap.envelope import SOAP11, SOAP12
 
@@ -121,15 +121,17 @@ def read_bkav_reply(reply: Reply, now: datetime) -> BkavReply | Failed | Unavail
     if reply.status in _DENIED:
         return Unavailable(f"HTTP {reply.status}", wait, credentials=True)
     if reply.status not in _SOAP_STATUSES:
-        return Unavailable(f"HTTP {reply.status}: no SOAP answer", wait)
+        return Unavailable(f"HTTP {reply.status}: no SOAP answer", wait, unknown=may_have_taken(reply.status))
     try:
         heard = _opened(reply)
     except (Rejected, CallRefused, ValueError) as error:
-        return Unavailable(f"HTTP {reply.status}: {error}"[:500], wait)
+        return Unavailable(f"HTTP {reply.status}: {error}"[:500], wait, unknown=may_have_taken(reply.status))
     for child in heard.body.iterchildren("*"):
         fault = envelope.read_fault(child)
         if fault is not None:
-            return Failed(fault.text[:2000], (), reply.body) if fault.sender else Unavailable(fault.text[:500], wait)
+            # a fault of the bus itself, such as a time-out behind it, says nothing of what it had done by then
+            ours = Unavailable(fault.text[:500], wait, unknown=True)
+            return Failed(fault.text[:2000], (), reply.body) if fault.sender else ours
     successes = heard.leaves("IsSuccess")
     said = successes[0].lower() if successes else "true"
     if said in _NO:
@@ -138,9 +140,9 @@ def read_bkav_reply(reply: Reply, now: datetime) -> BkavReply | Failed | Unavail
         return Failed(told or "IsSuccess=false, without a reason", tuple(code for code, _ in errors), reply.body)
     if said not in _YES:
         # neither yes nor no, such as an element that is empty: the service may have taken the document
-        return Unavailable(f"IsSuccess is neither true nor false: {successes[0][:100]!r}", wait)
+        return Unavailable(f"IsSuccess is neither true nor false: {successes[0][:100]!r}", wait, unknown=True)
     if reply.status not in {200, 202}:
-        return Unavailable(f"HTTP {reply.status}, but no fault", wait)
+        return Unavailable(f"HTTP {reply.status}, but no fault", wait, unknown=may_have_taken(reply.status))
     return heard
 
 

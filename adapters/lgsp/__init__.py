@@ -112,19 +112,21 @@ class Lgsp:
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Send the packet as the file `edocFile`.
 
-        Its name is the hub's id of the message, the same on every repetition.
+        Its name is the hub's id of the message, the same on every repetition. An LGSP has no list of what it was sent,
+        so after a lost answer the packet is sent again, and may be there twice.
         """
         name, is_status = consignment.message.id, consignment.message.kind == PacketKind.STATUS
         kind = self.settings["status-type" if is_status else "document-type"]
         packet = name_recipients(consignment, RecipientNaming(self.settings["name-recipients"]))
         media, body = _form(name, packet.content, {"messageType": kind})
-        answer = yield from self._ask("POST", "sendEdoc", now, body=body, media=media)
+        answer = yield from self._ask("POST", "sendEdoc", now, body=body, media=media, hands_over=True)
         if isinstance(answer, Unavailable):
             return answer
         if not answer.success:
             about = find_told_recipients([answer.told], consignment)
             return self.codes.outcome(answer, consignment.attempt, about)
-        return Accepted(packet.tell(f"docId {answer.document_id}" if answer.document_id else ""))
+        told = packet.tell(f"docId {answer.document_id}" if answer.document_id else "")
+        return Accepted(told, twice=consignment.unsure is not None)
 
     def collect(self, cursor: str, now: datetime) -> Collection:
         """Fetch the documents that the list shows as open, and report back whether the hub accepted each.
@@ -186,6 +188,7 @@ class Lgsp:
         query: Mapping[str, str] | None = None,
         body: bytes = b"",
         media: str = "",
+        hands_over: bool = False,
     ) -> Asked:
         """Make one call. If a remembered bearer token was not accepted, call once more with a new one."""
         url = f"{self.url}/v1/{path}" + (f"?{urlencode(query)}" if query else "")
@@ -196,7 +199,7 @@ class Lgsp:
             bearer = yield from self._bearer(now)
             if isinstance(bearer, Unavailable):
                 return bearer
-            reply = yield Request(url, body, (*headers, *bearer), method, _LARGEST)
+            reply = yield Request(url, body, (*headers, *bearer), method, _LARGEST, hands_over)
             if reply.status == 401 and kept:
                 self.notes.drop("token")
                 kept = False

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from hub.domain.model import Refused, Reply, Unavailable
-from hub.partner.reply_parsing import cut_snippet, read_json, read_json_text, retry_after
+from hub.partner.reply_parsing import cut_snippet, may_have_taken, read_json, read_json_text, retry_after
 from hub.partner.reply_parsing import read_json_packet as written_packet
 
 #: HTTP statuses under which the LGSP itself answers. Under any other the body is a proxy's.
@@ -70,7 +70,11 @@ def read_lgsp_reply(reply: Reply, now: datetime) -> LgspAnswer | Unavailable:
         return Unavailable(f"HTTP {reply.status}: {cut_snippet(reply.body)}", wait, credentials=True)
     said = read_json(reply.body) if reply.status in _OWN else None
     if not isinstance(said, dict):
-        return Unavailable(f"HTTP {reply.status}: unexpected answer: {cut_snippet(reply.body)}", wait)
+        told, unknown = (
+            f"HTTP {reply.status}: unexpected answer: {cut_snippet(reply.body)}",
+            may_have_taken(reply.status),
+        )
+        return Unavailable(told, wait, unknown=unknown)
     data = said.get("data")
     inner = data if isinstance(data, dict) else {}
     code = read_json_text(inner.get("errorCode") or said.get("errorCode"))

@@ -1,9 +1,11 @@
-"""The national document axis (VXP): sends and collects packets and statuses, and fetches its list of agencies.
+"""The national document axis (VXP): sends and collects packets and statuses, asks what became of what was sent, and
+fetches its list of agencies.
 
 Knows the operations and what each answer means for the hub. Knows no HTTP and no journal. README.md names the source of
 the dialect.
 """
 
+import itertools
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -14,6 +16,7 @@ import attrs
 from adapters.vxp import answers, signing
 from adapters.vxp.answers import VxpAnswer, VxpListItem
 from adapters.vxp.line import VxpConnection
+from adapters.vxp.sent import VxpSentItem, find_sent_ids, list_later_failures, read_vxp_sent_items
 from hub.domain.model import (
     Accepted,
     Arrival,
@@ -22,8 +25,10 @@ from hub.domain.model import (
     Consignment,
     Conversation,
     Judged,
+    LaterFailures,
     Listing,
     PacketKind,
+    Postponed,
     Refused,
     Request,
     Unavailable,
@@ -46,6 +51,9 @@ SETTINGS = (
     Setting("overlap-days", "7", "[0-9]{1,3}", phrase("a whole number from 0 to 999")),
     Setting("dates", "%Y/%m/%d", r"none|(%[YmdHMS]|[-/.:T ])+", phrase('a pattern such as "%Y/%m/%d", or "none"')),
     Setting("agencies", "getAgenciesList", "[A-Za-z0-9]{1,64}", phrase("the name of an operation")),
+    Setting("sent-list", "10m", "no|[1-9][0-9]{0,4}[smh]", phrase('a duration such as "10m", or "no"')),
+    Setting("sent-wait", "1m", "[0-9]{1,5}[smh]", phrase('a duration such as "1m"')),
+    Setting("sent-days", "7", "[1-9][0-9]?", phrase("a whole number from 1 to 99")),
     Setting("codes-credentials", "15", _CODES, phrase("codes with a space between")),
     Setting("codes-again", "20", _CODES, phrase("codes with a space between")),
     Setting("codes-few", "21", _CODES, phrase("codes with a space between")),
@@ -57,6 +65,8 @@ SETTINGS = (
 _FEW = 5
 #: How long the hub waits before it fetches again a packet whose final status the axis did not accept.
 _DEAF = timedelta(hours=1)
+#: How long it is remembered which of the older days was asked last.
+_REMEMBERED = timedelta(days=1)
 
 
 @attrs.frozen
@@ -72,30 +82,72 @@ class VxpAxis:
         """Send the packet so that it names only the recipients behind the axis.
 
         A signed packet is not changed; the header `to` names them instead. A repetition to the same recipients has the
-        same octets and the same `hash-file`; the axis has nothing else to recognise it by.
+        same octets and the same `hash-file`; the axis has nothing else to recognise it by. So after a lost answer its
+        list of what was sent is asked first, and only those are sent to that it does not show, once the axis can no
+        longer be working on the earlier attempt.
         """
+        line, found = self._line(now), dict[str, str]()
+        if consignment.unsure is not None:
+            shown = yield from self._find_sent(line, consignment)
+            if isinstance(shown, Unavailable):
+                return shown
+            found = shown or {}
+            missing = [each for each in consignment.recipients if each not in found]
+            if not missing:
+                told = ", ".join(sorted(set(found.values())))
+                return Accepted(f"docId {told}, which its list of sent messages shows", ids=found)
+            if shown is not None and line.now < (
+                until := consignment.unsure + _read_duration(self.settings["sent-wait"])
+            ):
+                return Postponed(until, "the axis may still be working on it: its list does not show it yet")
+            consignment = _reduce(consignment, missing)
+            if shown is not None:
+                consignment = attrs.evolve(consignment, unsure=None)
+        outcome = yield from self._send(line, consignment)
+        return attrs.evolve(outcome, ids={**found, **outcome.ids}) if isinstance(outcome, Accepted) else outcome
+
+    def _send(self, line: VxpConnection, consignment: Consignment) -> Conversation:
         how = RecipientNaming(self.settings["name-recipients"])
         packet, message = name_recipients(consignment, how, keep_signed=True), consignment.message
         content = packet.content
         fields = [
             ("from", self._from(message.sender)),
             ("servicetype", self.settings["service-type"]),
-            ("messagetype", "status" if message.kind == PacketKind.STATUS else "edoc"),
+            ("messagetype", _kind(consignment)),
             ("hash-file", signing.hash_vxp_file(content, self.settings["hash-digits"])),
         ]
         if packet.is_whole or how is RecipientNaming.HEADER:
             fields.append(("to", json.dumps(consignment.written, separators=(",", ":"))))
-        answer = yield from self._line(now).ask("sendEdoc", fields, content, "octet-stream")
+        answer = yield from line.ask("sendEdoc", fields, content, "octet-stream", hands_over=True)
         if isinstance(answer, Unavailable):
             return answer
         had_it = self._is(answer, "duplicate")
         if answer.good or had_it:
             named = f"docId {answer.doc_id}" if answer.doc_id else "no docId"
-            return Accepted(packet.tell(f"{named}, which it had already: {answer}" if had_it else named))
+            told = packet.tell(f"{named}, which it had already: {answer}" if had_it else named)
+            ids = dict.fromkeys(consignment.recipients, answer.doc_id) if answer.doc_id else {}
+            return Accepted(told, twice=consignment.unsure is not None and not had_it, ids=ids)
         if self._is(answer, "recipient"):
             return Refused(str(answer), find_told_recipients([answer.told], consignment))
         last_word = self._is(answer, "few") and consignment.attempt >= _FEW
         return Refused(str(answer)) if last_word else self._failed(answer)
+
+    def _find_sent(
+        self, line: VxpConnection, consignment: Consignment
+    ) -> Generator[Request, Any, dict[str, str] | Unavailable | None]:
+        """Return the docIds by recipient under which the axis has *consignment* already.
+
+        Returns None if the axis cannot be asked: it refuses the question, or its list shows too little.
+        """
+        assert consignment.unsure is not None
+        if self.settings["sent-list"] == "no":
+            return None
+        # From the day before, so that it does not matter in which zone the axis counts its days.
+        first = _day(consignment.unsure) - timedelta(days=1)
+        items = yield from self._sent(line, _kind(consignment), first, _day(line.now) + timedelta(days=1))
+        if isinstance(items, Unavailable) or items is None:
+            return items
+        return find_sent_ids(items, consignment, self._from(consignment.message.sender))
 
     def collect(self, cursor: str, now: datetime) -> Collection:
         """Fetch what is waiting, documents before statuses, at most `portion` items at a time.
@@ -127,6 +179,7 @@ class VxpAxis:
             broken = yield from self._take(line, doc_id)
             if broken is not None:
                 return broken
+        yield from self._follow_sent(line)
         return Unavailable(flaw) if flaw else Collected(_day(now).isoformat())
 
     def list_units(self, now: datetime) -> Listing:
@@ -136,6 +189,44 @@ class VxpAxis:
         if isinstance(answer, Unavailable):
             return answer
         return reply.body if answer.good else self._failed(answer)
+
+    def _follow_sent(self, line: VxpConnection) -> Generator[Request | LaterFailures, Any, None]:
+        """Ask, at most once in `sent-list`, what became of the messages of the last `sent-days` days.
+
+        One question covers one day of one kind. Each time today and yesterday are asked, and in turn one of the days
+        before, so a round makes at most six. A list that cannot be had is asked for again next time.
+        """
+        if self.settings["sent-list"] == "no" or self.notes.recall("sent list", line.now) is not None:
+            return
+        self.notes.keep("sent list", "asked", line.now + _read_duration(self.settings["sent-list"]))
+        today, most = _day(line.now), int(self.settings["sent-days"])
+        turn = 2 + int(self.notes.recall("sent turn", line.now) or 0) % max(most - 2, 1)
+        self.notes.keep("sent turn", str(turn - 1), line.now + _REMEMBERED)
+        pages = [day for day in (0, 1, turn) if day < most]
+        for days, kind in itertools.product(pages if self.settings["dates"] != "none" else (0,), ("edoc", "status")):
+            day = today - timedelta(days=days)
+            items = yield from self._sent(line, kind, day, day)
+            if isinstance(items, Unavailable):
+                return
+            if failures := tuple(list_later_failures(items or ())):
+                yield LaterFailures(failures)
+
+    def _sent(
+        self, line: VxpConnection, kind: str, first: date, last: date
+    ) -> Generator[Request, Any, list[VxpSentItem] | Unavailable | None]:
+        """Fetch the list of what was sent on these days. Returns None if the axis refuses it, or it is no list."""
+        fields = [("servicetype", self.settings["service-type"]), ("messagetype", kind)]
+        if self.settings["dates"] != "none":
+            fields += [
+                (name, day.strftime(self.settings["dates"])) for name, day in (("fromDate", first), ("toDate", last))
+            ]
+        answer = yield from line.ask("getSentEdocList", fields)
+        if isinstance(answer, Unavailable):
+            return answer
+        if answer.good:
+            return read_vxp_sent_items(answer)
+        failed = self._failed(answer)
+        return failed if isinstance(failed, Unavailable) else None
 
     def _received(
         self, line: VxpConnection, kind: str, cursor: str
@@ -219,6 +310,20 @@ class VxpAxis:
 def adapter(terms: Terms) -> VxpAxis:
     """Return the adapter of one partner. Every adapter folder has this function."""
     return VxpAxis(terms.url.rstrip("/"), terms.secrets["secret"], terms.notes, terms.settings)
+
+
+def _kind(consignment: Consignment) -> str:
+    return "status" if consignment.message.kind == PacketKind.STATUS else "edoc"
+
+
+def _reduce(consignment: Consignment, recipients: Sequence[str]) -> Consignment:
+    """Return *consignment* for some of its recipients."""
+    codes = dict(zip(consignment.recipients, consignment.written, strict=True))
+    return attrs.evolve(consignment, recipients=tuple(recipients), named=tuple(codes[each] for each in recipients))
+
+
+def _read_duration(text: str) -> timedelta:
+    return timedelta(**{{"s": "seconds", "m": "minutes", "h": "hours"}[text[-1]]: int(text[:-1])})
 
 
 def _day(now: datetime) -> date:

@@ -15,7 +15,7 @@ import attrs
 
 from hub.domain.model import Reply, Unavailable
 from hub.domain.sanitize import replace_controls
-from hub.partner.reply_parsing import read_json, retry_after
+from hub.partner.reply_parsing import may_have_taken, read_json, retry_after
 
 #: HTTP statuses under which the axis itself answers. Its SDK reads JSON under any status, but a 5xx may come from a
 #: proxy.
@@ -66,13 +66,16 @@ def read_vxp_reply(reply: Reply, now: datetime) -> VxpAnswer | Unavailable:
     if reply.status in _STRANGER:
         return Unavailable(f"HTTP {reply.status}: the axis does not accept our credentials", credentials=True)
     if reply.status not in _ANSWERED:
-        return Unavailable(f"HTTP {reply.status}", retry_after(reply.headers, now))
+        unknown = may_have_taken(reply.status)
+        return Unavailable(f"HTTP {reply.status}", retry_after(reply.headers, now), unknown=unknown)
     said = read_json(reply.body)
     if not isinstance(said, Mapping) or "status" not in said or "ErrorCode" not in said:
-        return Unavailable(f"HTTP {reply.status}: no answer of the axis", retry_after(reply.headers, now))
+        told, unknown = f"HTTP {reply.status}: no answer of the axis", may_have_taken(reply.status)
+        return Unavailable(told, retry_after(reply.headers, now), unknown=unknown)
     code, state = clean_vxp_text(said["ErrorCode"]), clean_vxp_text(said["status"]).upper()
     if (code == "0") != (state != "FAIL"):
-        return Unavailable(f"HTTP {reply.status}: the answer contradicts itself: {state}, ErrorCode {code}")
+        told = f"HTTP {reply.status}: the answer contradicts itself: {state}, ErrorCode {code}"
+        return Unavailable(told, unknown=True)
     return VxpAnswer(code == "0", code, clean_vxp_text(said.get("ErrorDesc")), said)
 
 
@@ -85,7 +88,9 @@ def read_vxp_items(answer: VxpAnswer) -> list[VxpListItem] | None:
         return None
     listed = [
         VxpListItem(
-            _id(each.get("docId")), clean_vxp_text(each.get("status")).lower(), clean_vxp_text(each.get("created_time"))
+            read_vxp_id(each.get("docId")),
+            clean_vxp_text(each.get("status")).lower(),
+            clean_vxp_text(each.get("created_time")),
         )
         for each in data
     ]
@@ -111,5 +116,6 @@ def clean_vxp_text(value: object) -> str:
     return replace_controls(line)
 
 
-def _id(value: object) -> str:
+def read_vxp_id(value: object) -> str:
+    """Return *value* if it is an id of the axis, else ""."""
     return str(value) if isinstance(value, str | int) and _ID.fullmatch(str(value)) else ""

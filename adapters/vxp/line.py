@@ -30,9 +30,18 @@ class VxpConnection:
     now: datetime  #: of the latest reply; at first the start of the conversation
 
     def call(
-        self, operation: str, fields: Sequence[tuple[str, str]] = (), content: bytes = b"{}", kind: str = "json"
+        self,
+        operation: str,
+        fields: Sequence[tuple[str, str]] = (),
+        content: bytes = b"{}",
+        kind: str = "json",
+        *,
+        hands_over: bool = False,
     ) -> Generator[Request, Any, Reply]:
-        """Call *operation* with the logical headers *fields*. Return the reply unread."""
+        """Call *operation* with the logical headers *fields*. Return the reply unread.
+
+        *hands_over*: the call hands over a message.
+        """
         media = f"application/{kind}"
         logical = (
             ("timestamp", signing.write_vxp_timestamp(self.now)),
@@ -41,13 +50,21 @@ class VxpConnection:
         )
         headers = signing.sign_headers((*logical, *fields), self.secret, self.version)
         url = f"{self.url}/{operation}"
-        reply: Reply = yield Request(url, content, (("Content-Type", media), *headers), reply_limit=_LARGE)
+        reply: Reply = yield Request(
+            url, content, (("Content-Type", media), *headers), reply_limit=_LARGE, hands_over=hands_over
+        )
         self.now = reply.at or self.now
         return reply
 
     def ask(
-        self, operation: str, fields: Sequence[tuple[str, str]] = (), content: bytes = b"{}", kind: str = "json"
+        self,
+        operation: str,
+        fields: Sequence[tuple[str, str]] = (),
+        content: bytes = b"{}",
+        kind: str = "json",
+        *,
+        hands_over: bool = False,
     ) -> Asked:
         """Call *operation*. Return the axis's answer, or why there is none."""
-        reply = yield from self.call(operation, fields, content, kind)
+        reply = yield from self.call(operation, fields, content, kind, hands_over=hands_over)
         return answers.read_vxp_reply(reply, self.now)

@@ -107,7 +107,10 @@ class Wso2:
     notes: AdapterNotes
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
-        """Send the packet in base64. Only the packet itself identifies a repetition."""
+        """Send the packet in base64. Only the packet itself identifies a repetition.
+
+        The exchange has no list of what it was sent, so after a lost answer the packet may be there twice.
+        """
         is_status = consignment.message.kind == PacketKind.STATUS
         kind = self.settings["status-type" if is_status else "document-type"]
         packet = name_recipients(consignment, RecipientNaming(self.settings["name-recipients"]))
@@ -120,12 +123,15 @@ class Wso2:
             media, body = "application/json", json.dumps({name: letters, **fields})
         else:
             media, body = _FORM, urlencode({name: letters, **fields})
-        answer = yield from self._ask("POST", "/vanbans", now, query=query, body=body.encode(), media=media)
+        answer = yield from self._ask(
+            "POST", "/vanbans", now, query=query, body=body.encode(), media=media, hands_over=True
+        )
         if isinstance(answer, Unavailable):
             return answer
         if not answer.success:
             return self.codes.outcome(answer, find_told_recipients([answer.told], consignment))
-        return Accepted(packet.tell(f"docId {answer.document_id}" if answer.document_id else ""))
+        told = packet.tell(f"docId {answer.document_id}" if answer.document_id else "")
+        return Accepted(told, twice=consignment.unsure is not None)
 
     def collect(self, cursor: str, now: datetime) -> Collection:
         """Fetch the documents that the list shows as open, and set the new status of each.
@@ -172,6 +178,7 @@ class Wso2:
         query: Mapping[str, str] | None = None,
         body: bytes = b"",
         media: str = "",
+        hands_over: bool = False,
     ) -> Asked:
         """Make one call with a token. If a remembered token was not accepted, call once more with a new one."""
         secret = {self.settings["unit-name"]: self.unit_secret}
@@ -185,7 +192,8 @@ class Wso2:
             token = kept or (yield from self._token(now))
             if isinstance(token, Unavailable):
                 return token
-            reply = yield Request(url, body, (*headers, ("Authorization", f"Bearer {token}")), method, _LARGEST)
+            bearer = ("Authorization", f"Bearer {token}")
+            reply = yield Request(url, body, (*headers, bearer), method, _LARGEST, hands_over)
             if reply.status != 401 or kept is None:
                 return replies.read_wso2_reply(reply, now)
             self.notes.drop("token")

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from hub.domain.model import Refused, Reply, Unavailable
-from hub.partner.reply_parsing import cut_snippet, read_json, read_json_text, retry_after
+from hub.partner.reply_parsing import cut_snippet, may_have_taken, read_json, read_json_text, retry_after
 from hub.partner.reply_parsing import read_json_packet as written_packet
 
 #: HTTP statuses under which the exchange itself answers. Under any other it is the gateway or a proxy.
@@ -85,7 +85,11 @@ def read_wso2_reply(reply: Reply, now: datetime) -> Wso2Answer | Unavailable:
         return Unavailable(f"HTTP {reply.status}: {cut_snippet(reply.body)}", wait, credentials=True)
     said = read_json(reply.body) if reply.status in _OWN else None
     if not isinstance(said, dict) or "status" not in said:
-        return Unavailable(f"HTTP {reply.status}: unexpected answer: {cut_snippet(reply.body)}", wait)
+        told, unknown = (
+            f"HTTP {reply.status}: unexpected answer: {cut_snippet(reply.body)}",
+            may_have_taken(reply.status),
+        )
+        return Unavailable(told, wait, unknown=unknown)
     code = read_json_text(said.get("errorCode"))
     code = "" if code == "0" else code
     return Wso2Answer(

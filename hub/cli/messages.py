@@ -489,6 +489,8 @@ def _delivery(delivery: "Delivery") -> dict[str, object]:
         "stopped",
         "id",
         "due",
+        "unsure",
+        "twice",
     )
     return {key: getattr(delivery, key) for key in keys}
 

@@ -54,14 +54,15 @@ class Sender:
         elif scheme in self._carriers:
             carry = self._carriers[scheme]
         else:
-            raise Unreachable(f"transport={transport} does not allow {scheme}: {request.url}")
+            raise Unreachable(f"transport={transport} does not allow {scheme}: {request.url}", unsent=True)
         exchange = Deferred.fromCoroutine(carry(request, partner))
         try:
             return await exchange.addTimeout(partner.policy.timeout.total_seconds(), self._reactor)
         except (CancelledError, Unreachable):
             raise
         except Exception as error:
-            raise Unreachable(http_client.describe_connection_error(error)) from error
+            unsent = http_client.is_connecting_error(error)
+            raise Unreachable(http_client.describe_connection_error(error), unsent=unsent) from error
 
     async def _over_http(self, request: Request, partner: Partner) -> Reply:
         answer = await self._client(partner).exchange(

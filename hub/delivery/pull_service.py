@@ -27,6 +27,7 @@ from hub.domain.model import (
     Collected,
     Collector,
     Judged,
+    LaterFailures,
     Problem,
     Reply,
     Request,
@@ -38,7 +39,7 @@ from hub.intake.admission import judge_message, judge_record
 from hub.intake.endpoint import JournalAccess
 from hub.intake.grants import SEND, is_granted, refuse_ungranted
 from hub.journal.decisions import MessageEntry
-from hub.journal.queue import collection_rounds
+from hub.journal.queue import collection_rounds, deliveries
 from hub.journal.queue.collection_rounds import Round
 from hub.partner.policy import Policy, choose_delay
 from hub.runtime.thread_pool import THRESHOLD
@@ -53,6 +54,8 @@ log = structlog.get_logger()
 EVERY = 0.25
 #: A round may take this many call timeouts. Adapters end sooner and report that there is more.
 CALLS = 20
+#: Later failures that one commit takes.
+_FAILED_TOGETHER = 50
 
 Send = Callable[[Request, Partner], Awaitable[Reply]]
 
@@ -157,6 +160,9 @@ class CollectionService(Service):
                 if isinstance(step, Request):
                     reply = await self._send(step, partner)
                     step = await self._access.work(owner, _cost(reply), _advance, conversation, reply)
+                elif isinstance(step, LaterFailures):
+                    await self._fail_delivered(step, partner)
+                    step = await self._access.work(owner, 0, _advance, conversation, None)
                 else:
                     step = await self._access.work(
                         owner, 0, _advance, conversation, await self._take(step, partner, round_)
@@ -171,6 +177,13 @@ class CollectionService(Service):
             log.exception("conversation-broke")
             return Unavailable(f"hub-error: {error!r}", ours=True)
         return step
+
+    async def _fail_delivered(self, told: LaterFailures, partner: Partner) -> None:
+        """Move the deliveries that failed after the partner had accepted them."""
+        for first in range(0, len(told.failures), _FAILED_TOGETHER):
+            some = told.failures[first : first + _FAILED_TOGETHER]
+            if failed := await self._access.journal.write(deliveries.fail_delivered, partner.code, some, self._now()):
+                log.warning("deliveries-failed-later", count=failed)
 
     async def _take(self, arrival: Arrival, partner: Partner, round_: Round) -> Judged:
         """Judge and journal one arrival. It is committed when this returns.
@@ -261,10 +274,12 @@ def _cost(reply: Reply) -> int:
     return max(len(reply.body), THRESHOLD) if reply.body else 0
 
 
-def _advance(conversation: Any, answer: Reply | Judged | None) -> Request | Arrival | Collected | Unavailable:
+def _advance(
+    conversation: Any, answer: Reply | Judged | None
+) -> Request | Arrival | LaterFailures | Collected | Unavailable:
     """Send the adapter an answer. Return its next request or arrival, or the result of the conversation."""
     try:
-        step: Request | Arrival = next(conversation) if answer is None else conversation.send(answer)
+        step: Request | Arrival | LaterFailures = next(conversation) if answer is None else conversation.send(answer)
     except StopIteration as end:
         ended: Collected | Unavailable = end.value
         return ended

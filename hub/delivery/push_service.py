@@ -264,7 +264,7 @@ class DeliveryService(Service):
         """Release the claims that wait for a conversation to end. Their attempts do not count."""
         ready, flow.ready = flow.ready, deque()
         for claim, _, _ in ready:
-            released = self._journal.write(claims.release_claim, claim, self._now())
+            released = self._journal.write(claims.release_claim, claim, self._now(), begun=False)
             _ = self._track(released.addErrback(_log_failed_release))
 
     def _track(self, writing: Deferred[T]) -> Deferred[T]:
@@ -339,7 +339,7 @@ class DeliveryService(Service):
                 if not self.running:
                     await self._journal.write(claims.release_claim, claim, self._now())
                     return False
-                outcome, exchange = Unavailable("the conversation took too long"), AttemptExchange()
+                outcome, exchange = Unavailable("the conversation took too long", unknown=True), AttemptExchange()
             finally:
                 flow.conversing -= 1
             answered = circuit_breaker.classify_outcome(outcome) is BreakerEvent.SUCCESS
@@ -412,12 +412,12 @@ class DeliveryService(Service):
         except CancelledError:
             raise
         except Unreachable as unreachable:
-            return Unavailable(str(unreachable))
+            return Unavailable(str(unreachable), unknown=last.hands_over and not unreachable.unsent)
         except Unready as unready:
             return Postponed(self._now() + timedelta(seconds=unready.retry_after), str(unready))
         except Exception as error:
             log.exception("conversation-broke")
-            return Unavailable(f"hub-error: {error!r}", ours=True)
+            return Unavailable(f"hub-error: {error!r}", ours=True, unknown=last.hands_over)
         return step
 
 
@@ -428,6 +428,11 @@ class _LastCall:
     request: Request | None = None
     reply: Reply | None = None  #: None: none came
     seconds: float = 0.0  #: from the request to the reply, or to the failure
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether it handed the message over, so that the partner may have it."""
+        return self.request is not None and self.request.hands_over
 
     def describe(self, partner: Partner) -> AttemptExchange:
         """Return what the journal keeps of it."""

@@ -4,7 +4,7 @@ Does not know the journal, the clock or partners. The tables are those of docs/e
 that is not in them does not exist.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -57,6 +57,7 @@ class DeliveryEvent(StrEnum):
     CONFIRM = "confirm"
     REPLAY = "replay"
     HAND_OVER = "hand over"  #: its unit has ended, and another partner serves the unit that continues its work
+    FAIL = "fail"  #: the recipient's system could not take what the partner had accepted
 
 
 class ReportEvent(StrEnum):
@@ -108,6 +109,7 @@ DELIVER = MappingProxyType(
         (DeliveryState.FETCHED, DeliveryEvent.HAND_OVER): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
         (DeliveryState.FETCHED, DeliveryEvent.CONFIRM): frozenset({DeliveryState.DELIVERED}),
         (DeliveryState.DELIVERED, DeliveryEvent.CONFIRM): frozenset({DeliveryState.DELIVERED}),
+        (DeliveryState.DELIVERED, DeliveryEvent.FAIL): frozenset({DeliveryState.DEAD}),
         (DeliveryState.DELIVERED, DeliveryEvent.REPLAY): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
         (DeliveryState.SUSPENDED, DeliveryEvent.RESUME): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
         (DeliveryState.SUSPENDED, DeliveryEvent.REPLAY): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
@@ -231,6 +233,9 @@ class AttemptVerdict:
     word: str | None = None  #: text of the partner's acceptance, such as its own id of the message
     pauses: bool = False  #: sending to the partner is paused, for this reason
     apart: tuple[tuple[str, ...], ...] = ()  #: the recipients that are sent to in separate attempts from now on
+    unsure: bool = False  #: the partner may have the message
+    twice: bool = False  #: the partner may have it twice
+    ids: Mapping[str, str] = attrs.field(factory=dict)  #: the partner's id of it by recipient
 
 
 #: Characters that are kept of the text of a partner's acceptance.
@@ -256,22 +261,23 @@ def judge_outcome(
     attempts just before this one in which the hub broke.
     """
     match outcome:
-        case Accepted(detail):
-            return AttemptVerdict(DeliveryState.DELIVERED, word=detail[:_WORD] or None)
+        case Accepted(detail, twice, ids):
+            return AttemptVerdict(DeliveryState.DELIVERED, word=detail[:_WORD] or None, twice=twice, ids=ids)
         case Refused(detail, about) if about is not None and len(recipients) > 1:
             return AttemptVerdict(
                 DeliveryState.WAITING, f"refused together: {detail}", now, apart=divide_recipients(recipients, about)
             )
         case Refused(detail):
             return AttemptVerdict(DeliveryState.DEAD, f"refused: {detail}")
-        case Unavailable(detail, ours=True) if crashes + 1 >= SET_ASIDE:
-            return AttemptVerdict(DeliveryState.DEAD, f"set aside: {detail}", crashes=crashes + 1)
-        case Unavailable(detail) if now - since >= give_up:
-            return judge_give_up(detail, then)
-        case Unavailable(detail, retry_after, ours):
+        case Unavailable(detail, ours=True, unknown=unknown) if crashes + 1 >= SET_ASIDE:
+            return AttemptVerdict(DeliveryState.DEAD, f"set aside: {detail}", crashes=crashes + 1, unsure=unknown)
+        case Unavailable(detail, unknown=unknown) if now - since >= give_up:
+            return attrs.evolve(judge_give_up(detail, then), unsure=unknown)
+        case Unavailable(detail, retry_after, ours, unknown=unknown):
             wait = max(delay, timedelta(seconds=retry_after or 0))
             due = min(now + wait, max(now, since + give_up))
-            return AttemptVerdict(DeliveryState.WAITING, detail, due, crashes=crashes + 1 if ours else 0)
+            crashes = crashes + 1 if ours else 0
+            return AttemptVerdict(DeliveryState.WAITING, detail, due, crashes=crashes, unsure=unknown)
         case Postponed(until, detail):
             return AttemptVerdict(DeliveryState.WAITING, detail, max(until, now), counts=False, crashes=crashes)
     assert_never(outcome)

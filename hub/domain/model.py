@@ -357,6 +357,10 @@ class Delivery:
     cause: str | None = (
         None  #: digest of the cause why it is dead (`hub.domain.failure_causes`); None: stopped, or alive
     )
+    #: start of the latest attempt that ended without an answer: until it is delivered, the partner may have it; None: none
+    unsure: datetime | None = None
+    #: it was sent again after such an attempt, and the partner cannot tell the two apart: it may have it twice
+    twice: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -371,6 +375,10 @@ class Consignment:
     again: bool = False
     #: the recipients as the packet's `To` elements write them, in the same order; empty: as in `recipients`
     named: tuple[str, ...] = ()
+    #: start of the latest attempt that ended without an answer, so that the partner may have the message; None: none did
+    unsure: datetime | None = None
+    #: the partner's ids of what went to these recipients in the same lane before, so they are not this message's
+    earlier: frozenset[str] = frozenset()
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -441,6 +449,7 @@ class Request:
     headers: tuple[tuple[str, str], ...] = ()
     method: str = "POST"
     reply_limit: int = 4 << 20  #: maximum size of the reply in octets; the answer to a document has a few thousand
+    hands_over: bool = False  #: the call hands a message over: without an answer, the partner may have taken it
 
 
 @attrs.frozen
@@ -458,6 +467,10 @@ class Accepted:
     """The partner accepted the message."""
 
     detail: str = attrs.field(default="", converter=replace_unstorable)
+    #: it was sent again although an earlier attempt may have arrived, and the partner cannot tell the two apart
+    twice: bool = False
+    #: the partner's id of the message by recipient, where the partner can be asked later what became of it
+    ids: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -482,6 +495,7 @@ class Unavailable:
     ours: bool = False  #: the hub broke, not the partner
     #: the partner rejects the hub's credentials: a person must act, and the hub does not try again quickly
     credentials: bool = False
+    unknown: bool = False  #: the partner may have taken the message
 
 
 @attrs.frozen
@@ -564,8 +578,24 @@ class Collected:
     unusable: tuple[str, ...] = ()  #: for the operator: each item received that is no message, with what it was and why
 
 
-#: Yields a `Request` and is sent its `Reply`, or yields an `Arrival` and is sent its `Judged`.
-Collection = Generator[Request | Arrival, Any, Collected | Unavailable]
+@attrs.frozen
+class LaterFailure:
+    """A message that the partner had accepted, and that the recipient's system could not take."""
+
+    id: str  #: the partner's id of the message
+    recipient: str  #: the recipient, as the partner writes it
+    reason: str = attrs.field(converter=replace_unstorable)
+
+
+@attrs.frozen
+class LaterFailures:
+    """What a partner tells of messages that it had accepted. The hub sends back None after the commit."""
+
+    failures: tuple[LaterFailure, ...]
+
+
+#: Yields a `Request` and is sent its `Reply`, yields an `Arrival` and is sent its `Judged`, or yields `LaterFailures`.
+Collection = Generator[Request | Arrival | LaterFailures, Any, Collected | Unavailable]
 
 
 @attrs.frozen

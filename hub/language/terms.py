@@ -188,6 +188,12 @@ TERMS: Mapping[str, Term] = {
         phrase("delivery: dead"),
         phrase("Refused, waited too long, given up by a person, or stopped by a change: it is not sent any more."),
     ),
+    "event/delivery-possibly-twice": Term(
+        phrase("delivery: possibly twice"),
+        phrase(
+            "Sent again after a lost answer to a partner that cannot tell the two apart: the recipient may have two."
+        ),
+    ),
     "event/delivery-suspended": Term(
         phrase("delivery: suspended"),
         phrase("It has waited too long; as the partner's policy says, it waits for a person and has not failed."),

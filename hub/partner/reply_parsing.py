@@ -33,6 +33,14 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     return min(max((until - now).total_seconds(), 0.0), _LONGEST)
 
 
+def may_have_taken(status: int) -> bool:
+    """Tell whether a partner may have executed a call that it, or a proxy, answered unreadably with this HTTP *status*.
+
+    It may under 2xx, and where something failed behind the proxy (500, 502, 504: RFC 9110, 15.6).
+    """
+    return 200 <= status < 300 or status in {500, 502, 504}
+
+
 def read_json(body: bytes) -> Any:
     """Return the JSON value in *body*, or None when *body* is not JSON."""
     try:

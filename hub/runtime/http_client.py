@@ -36,6 +36,10 @@ _PORTS = {"http": 80, "https": 443}
 class Unreachable(ConnectionError):
     """No reply came, through a fault of the network or the partner."""
 
+    def __init__(self, *told: object, unsent: bool = False) -> None:
+        super().__init__(*told)
+        self.unsent = unsent  #: there was no connection, so nothing of the request can have arrived
+
 
 @implementer(IOpenSSLClientConnectionCreator)
 @attrs.frozen
@@ -298,6 +302,11 @@ class _Sending:
 
     def stopProducing(self) -> None:
         """See `IPullProducer`."""
+
+
+def is_connecting_error(error: Exception) -> bool:
+    """Tell whether *error* means that no connection came about: no address, nobody listens, or no TLS."""
+    return isinstance(error, ConnectError | DNSLookupError | SSL.Error)
 
 
 def describe_connection_error(error: Exception) -> str:

@@ -159,6 +159,11 @@ delivery = sa.Table(
     sa.Column("named", sa.Text),  # the recipient's code as the packet writes it; null: as in `recipient`
     # deliveries of a message that are sent together; null: with all others that have none
     sa.Column("part", sa.Text),
+    # start of the latest attempt that ended without an answer; null: none, or it is known since that there was one
+    sa.Column("unsure", Instant),
+    # it was sent again after such an attempt to a partner that cannot tell the two apart
+    sa.Column("twice", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("their_id", sa.Text),  # the id of a partner that can be asked later what became of it
     sa.UniqueConstraint("message", "recipient"),
 )
 
@@ -251,6 +256,7 @@ _partial(
 _partial("ix_message_cause", message.c.partner, message.c.cause, message.c.id, where=message.c.cause.is_not(None))
 sa.Index("ix_delivery_lane", delivery.c.lane, delivery.c.recipient, delivery.c.state, delivery.c.id)
 sa.Index("ix_delivery_last", delivery.c.lane, delivery.c.id)
+_partial("ix_delivery_their_id", delivery.c.partner, delivery.c.their_id, where=delivery.c.their_id.is_not(None))
 _partial("ix_delivery_to_unit", delivery.c.recipient, delivery.c.message, where=TO_UNIT)
 _partial("ix_delivery_to_partner", delivery.c.partner, delivery.c.message, where=TO_PARTNER)
 

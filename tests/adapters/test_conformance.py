@@ -67,6 +67,7 @@ PURE = {
     "math",
     "re",
     "typing",
+    "unicodedata",
     "urllib",
     "zipfile",
     "zoneinfo",

@@ -35,7 +35,9 @@ ID = "68edb8c8c2dcb14db773ce44"
 
 
 def axis(notes=None, **settings):
-    said = {"system-id": "00.55.W00"} | {name.replace("_", "-"): value for name, value in settings.items()}
+    said = {"system-id": "00.55.W00", "sent-list": "no"} | {
+        name.replace("_", "-"): value for name, value in settings.items()
+    }
     terms = Terms(partner="vpcp", url=URL, identity=partner("hub"), settings=said, secrets={"secret": "bí mật"})
     return adapters.make_adapter("vxp", attrs.evolve(terms, notes=notes or AdapterNotes()))
 
@@ -260,7 +262,7 @@ def test_the_list_of_agencies_is_handed_on_as_it_came():
     [
         (bad("15"), Unavailable("15: không", credentials=True)),
         (bad("99"), Refused("99: không")),
-        (Reply(502, b""), Unavailable("HTTP 502")),
+        (Reply(502, b""), Unavailable("HTTP 502", unknown=True)),
     ],
 )
 def test_a_list_that_is_not_given_is_an_outcome(reply, outcome):
@@ -302,7 +304,8 @@ def test_no_data_breaks_the_hub(data):
 
 
 def test_an_answer_as_deep_as_it_likes_is_no_answer():
-    assert answers.read_vxp_reply(Reply(200, b"[" * 200_000), NOW) == Unavailable("HTTP 200: no answer of the axis")
+    deep = answers.read_vxp_reply(Reply(200, b"[" * 200_000), NOW)
+    assert deep == Unavailable("HTTP 200: no answer of the axis", unknown=True)
 
 
 def test_what_must_be_set_is_named_by_the_check():

@@ -154,10 +154,10 @@ def test_what_is_suspended_is_left_only_by_a_person_or_a_change():
     }
 
 
-def test_what_ended_is_left_only_by_replay():
+def test_what_ended_is_left_only_by_replay_or_by_a_later_failure():
     assert {
         (what, *to) for (state, what), to in DELIVER.items() if state is DeliveryState.DELIVERED and what != "replay"
-    } == {("confirm", DeliveryState.DELIVERED)}
+    } == {("confirm", DeliveryState.DELIVERED), ("fail", DeliveryState.DEAD)}
     assert {
         (what, *to) for (state, what), to in DELIVER.items() if state is DeliveryState.DEAD and what != "replay"
     } == {("stop", DeliveryState.DEAD)}

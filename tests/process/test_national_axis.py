@@ -24,6 +24,7 @@ url = "http://127.0.0.1:{port}/XrdAdapter/adapter"
 system-id = "00.55.W00"
 secret-file = "partners/vpcp.secret"
 portion = "3"
+sent-wait = "2s"
 
 [policy]
 transport = "plain"

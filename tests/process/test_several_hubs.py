@@ -98,6 +98,14 @@ class Country:
             found.update((line["document_id"], to) for to in line["organs"])
         return found
 
+    def doubted(self) -> set[tuple[str, str]]:
+        """Return what is shown as possibly twice, by document and recipient."""
+        found = set()
+        for document, name in self.ids.items():
+            shown = self.hub.cli("show", name, "--json")[0]["deliveries"]
+            found |= {(document, each["recipient"]) for each in shown if each["twice"]}
+        return found
+
     def dead(self) -> dict[tuple[str, str], str]:
         """Return the reason of each dead delivery, by document and recipient."""
         found: dict[tuple[str, str], str] = {}
@@ -166,3 +174,29 @@ def test_each_recipient_of_forty_documents_over_four_hubs_gets_each_exactly_once
     dead = country.dead()
     assert set(dead) == unknown, "one unknown code harms nobody else"
     assert all(reason.startswith("refused: 18: ") for reason in dead.values())
+
+
+def test_with_lost_answers_it_is_once_where_a_hub_can_be_asked_and_shown_as_possibly_twice_elsewhere(
+    country: Country,
+) -> None:
+    for name, office in country.offices.items():
+        office.order("lose", share=0.3, seed=len(name))
+    country.send(draw_documents(12))
+    country.wait()
+    for office in country.offices.values():
+        office.order("lose", share=0.0, seed=0)
+    brought = country.brought()
+    sure = {*AXIS, *HUBS["bkav"][0]}  # the axis is asked, BKAV refuses a DocumentId that it has
+    wanted = {
+        (document, to)
+        for document, recipients in country.sent.items()
+        for to in recipients
+        if to not in {NEIGHBOUR, UNKNOWN}
+    }
+    assert set(brought) == wanted, "nothing is lost"
+    assert {each: count for each, count in brought.items() if each[1] in sure and count != 1} == {}
+    doubted = country.doubted()
+    assert {each for each, count in brought.items() if count > 1} <= doubted
+    assert doubted
+    assert not {each for each in doubted if each[1] in sure}
+    assert set(country.dead()) == {each for each in country.dead() if each[1] == UNKNOWN}

@@ -217,10 +217,10 @@ def test_an_axis_that_is_not_well_is_tried_again_and_one_that_does_not_know_us_i
 def test_an_axis_that_refuses_is_believed(side):
     side.axis.mood("refuse", times=1)
     assert side.send(LETTER) == Refused("22: the edXML is not per QĐ 28")
-    assert side.send(document(to="G99")) == Refused("18: the receiver G99 does not exist")
+    assert side.send(document(to="G99")) == Refused("18: the receiver G99 does not exist", ())
     assert side.send(LETTER, sender="G22") == Refused("19: the sender G22 is not registered for 00.55.W00")
     side.axis.order("lock", code="G22", locked=True)
-    assert side.send(LETTER) == Refused("23: the receiver G22 is locked")
+    assert side.send(LETTER) == Refused("23: the receiver G22 is locked", ("G22",))
     assert side.send(b"<a/>") == Refused("22: no edXML: no MessageHeader/From/OrganId")
 
 
@@ -238,12 +238,15 @@ def test_a_wrong_secret_system_version_or_hash_is_seen_by_the_axis(side):
     )
 
 
-def test_a_packet_goes_to_named_recipients_only_when_they_are_named(side):
+def test_a_packet_goes_to_named_recipients_unless_nobody_is_named(side):
     both = packets.write_document_packet(
         "H55.13", ["G22", "H55.14"], number="8", notation="VB", subject="V/v", promulgated="2026/11/20"
     )
-    side.send(both, name_recipients="yes")
-    assert [each["to"] for each in side.parcels().values()] == ["G22"]
+    for how in ("packet", "header"):
+        side.send(both, name_recipients=how)
+    assert [each["to"] for each in side.parcels().values()] == ["G22", "G22"]
+    side.send(both, name_recipients="no")
+    assert [each["to"] for each in side.parcels().values()][2:] == ["G22", "H55.14"]
 
 
 def test_an_axis_that_comes_back_has_what_it_had(options, tmp_path):

@@ -63,7 +63,8 @@ class MessageLife:
         return "\n".join(map(replace_controls, parts))
 
     def _lines(self, delivery: "Delivery") -> Iterator[str]:
-        yield f"  {delivery.recipient} ({delivery.partner})"
+        doubt = t("possibly twice") if delivery.twice else t("possibly there already") if delivery.unsure else ""
+        yield f"  {delivery.recipient} ({delivery.partner})" + (f": {doubt}" if doubt else "")
         for stage in self.stages[delivery.id]:
             spent = "" if stage.is_last else _write_duration(stage.duration) if stage.duration else t("still")
             tried = t("attempt {number}", number=stage.attempt) if stage.attempt else ""

@@ -75,7 +75,9 @@ class AxisState:
     agencies: dict[str, Agency] = attrs.field(factory=dict)
     parcels: dict[str, AxisParcel] = attrs.field(factory=dict)
     sent: dict[tuple[str, str], str] = attrs.field(factory=dict)  #: sender's system and SHA-256 -> its docId
-    repeated: str = "same"  #: the answer to the same file sent again: the `same` docId, a `new` one, or an error code
+    #: the answer to the same file sent again: a `new` docId, as no source says that it is recognised; the `same` one,
+    #: or an error code
+    repeated: str = "new"
     _lock: threading.RLock = attrs.field(factory=threading.RLock)
 
     def reopen(self) -> None:
@@ -161,10 +163,26 @@ class AxisState:
                 for each in self.parcels.values()
             )
 
-    def outgoing(self, system: str, kind: str) -> list[AxisParcel]:
-        """Return what *system* has sent, one parcel for each receiver."""
+    def outgoing(
+        self, system: str, kind: str, since: date | None = None, until: date | None = None
+    ) -> list[AxisParcel]:
+        """Return what *system* has sent on these days, one parcel for each receiver."""
         with self._lock:
-            return [each for each in self.parcels.values() if each.kind == kind and self._is_of(each.sender, system)]
+            return [
+                each
+                for each in self.parcels.values()
+                if each.kind == kind
+                and self._is_of(each.sender, system)
+                and (since is None or since <= each.day)
+                and (until is None or each.day <= until)
+            ]
+
+    def fail(self, doc_id: str) -> None:
+        """Set a parcel's status to `fail`, as its receiver's system does that cannot take it."""
+        with self._lock:
+            at = datetime.now(UTC)
+            self.notebook.write("told", at, doc_id=doc_id, status="fail")
+            self.parcels[doc_id].status, self.parcels[doc_id].updated = "fail", at
 
     def open(self, system: str, doc_id: str) -> AxisParcel:
         """Return a parcel to its receiver. Raises Refusal if it is not for *system*."""

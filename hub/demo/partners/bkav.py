@@ -115,6 +115,11 @@ class Bus:
             *(hash_content(each) for each in asked.files.values()),
         )
         with self.lock:
+            if self.options.again == "exist":
+                # as its source does: only a new document is looked up, by its DocumentId alone
+                if business in {"", "0"} and any(each[1] == key[1] for each in self.taken):
+                    return self.report(asked, "SendDocument", "M.Exist")
+                key = (*key, str(len(self.taken)))
             known = self.taken.get(key)
             self.taken.setdefault(key, str(len(self.taken) + 1000))
         if known and self.options.again == "refuse":
@@ -250,7 +255,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--receivers", default="000.00.00.H53,000.00.13.H53", help="codes that may be sent to")
     parser.add_argument("--packing", choices=("plain", "swa", "mtom"), default="swa", help="of answers")
     parser.add_argument("--encoding", choices=("binary", "base64"), default="binary", help="of parts")
-    parser.add_argument("--again", choices=("accept", "refuse"), default="accept", help="what was sent before")
+    parser.add_argument("--again", choices=("exist", "accept", "refuse"), default="exist", help="what was sent before")
     return parser.parse_args()
 
 

@@ -5,11 +5,13 @@ Knows HTTP/1.1. Knows no dialect.
 A partner process makes a `PartnerServer` with its answers and calls `serve`. The conductor writes one JSON order a line
 to its standard input.
 `{"do": "mood", "mood": "slow", "seconds": 2, "times": 3}` sets the mood, for `times` calls or until
-the next one. Every other order goes to the partner's own `obey`. Each order is answered by one line. When the input
+the next one. `{"do": "lose", "share": 0.3, "seed": 1}` lets it execute every call and close the connection without an
+answer at that share of them. Every other order goes to the partner's own `obey`. Each order is answered by one line. When the input
 ends, the partner ends.
 """
 
 import json
+import random
 import ssl
 import sys
 import threading
@@ -74,6 +76,8 @@ class PartnerServer:
     _mood: str = attrs.field(default="normal", init=False)
     _seconds: float = attrs.field(default=0.0, init=False)
     _times: int | None = attrs.field(default=None, init=False)
+    _lost: float = attrs.field(default=0.0, init=False)  #: share of the calls that are executed and not answered
+    _chance: random.Random = attrs.field(factory=lambda: random.Random(0), init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def note(self, what: str, **body: object) -> None:
@@ -91,7 +95,8 @@ class PartnerServer:
         self._say({"ready": True, "port": server.server_address[1]})
         for line in sys.stdin:
             order = json.loads(line)
-            self._say(self._set(order) if order.get("do") == "mood" else self.obey(order))
+            orders = {"mood": self._set, "lose": self._lose}
+            self._say(orders.get(order.get("do"), self.obey)(order))
         server.shutdown()
         server.server_close()
         thread.join()
@@ -105,10 +110,17 @@ class PartnerServer:
             self._times = order.get("times")
         return {"mood": order["mood"]}
 
+    def _lose(self, order: Mapping[str, Any]) -> Mapping[str, object]:
+        with self._lock:
+            self._lost, self._chance = float(order["share"]), random.Random(order["seed"])
+        return {"lose": self._lost}
+
     def mood(self) -> tuple[str, float]:
         """Return the mood of this call, and its delay in seconds."""
         with self._lock:
             mood, seconds = self._mood, self._seconds
+            if mood == "normal" and self._chance.random() < self._lost:
+                return "mute", 0.0
             if self._times is not None:
                 self._times -= 1
                 if self._times <= 0:

@@ -10,6 +10,7 @@ error of the axis, 22 no edXML, 23 receiver locked, 100 anything else. Orders, b
     {"do": "twice", "on": true}                    every list contains every item twice
     {"do": "repeated", "answer": "same" | "new" | CODE}      sets the answer to a file that is sent again
     {"do": "late", "docId": ID, "days": N}         dates the parcel N days back, as if it was listed late
+    {"do": "fail", "docId": ID}                    lets the receiver's system fail to take the parcel
     {"do": "parcels"}                              returns all parcels with their status
     {"do": "waiting"}                              returns how many parcels the calling system has not finished
 """
@@ -30,6 +31,7 @@ from hub.demo.partners.notebook import Notebook
 from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
 from hub.demo.partners.xroad import Gate
 from hub.demo.plan.packets import HANOI
+from hub.demo.protocol.reading import read_sample_packet
 
 ELSEWHERE = "00.99.W00"  #: the system of every agency that is not the caller's
 
@@ -61,7 +63,9 @@ class AxisWindow:
             case "getReceivedEdocList":
                 return _good(data=self._received(system, said))
             case "getSentEdocList":
-                return _good(data=[_sent(parcel) for parcel in self.axis.outgoing(system, said["messagetype"])])
+                days = [_day(said[name]) if name in said else None for name in ("fromdate", "todate")]
+                found = self.axis.outgoing(system, said["messagetype"], *days)
+                return _good(data=[_sent(parcel) for parcel in found])
             case "getEdoc":
                 return _good(data=base64.b64encode(self.axis.open(system, said["docid"]).content).decode())
             case "updateStatus":
@@ -89,6 +93,8 @@ class AxisWindow:
             case "late":
                 parcel = self.axis.parcels[order["docId"]]
                 parcel.created -= timedelta(days=order["days"])
+            case "fail":
+                self.axis.fail(order["docId"])
             case "waiting":
                 return {"waiting": self.axis.waiting()}
             case "parcels":
@@ -118,7 +124,8 @@ def _agency(agency: Agency) -> dict[str, str]:
 
 def _sent(parcel: AxisParcel) -> dict[str, str]:
     ids = {"senderDocId": parcel.sender_doc_id, "receiverDocId": parcel.doc_id}
-    ends = {"fromCode": parcel.sender, "toCode": parcel.to, "title": "", "notation": ""}
+    notation = read_sample_packet(parcel.content).code
+    ends = {"fromCode": parcel.sender, "toCode": parcel.to, "title": "", "notation": notation}
     times = {"sentTime": _time(parcel.created), "receivedTime": _time(parcel.updated)}
     states = {"sendStatus": "done", "sendStatusDesc": "", "receiveStatus": parcel.status, "receiveStatusDesc": ""}
     return {"serviceType": "eDoc", "messageType": parcel.kind, **ids, **ends, **times, **states}

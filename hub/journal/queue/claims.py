@@ -56,6 +56,8 @@ class Claim:
     holder: str  #: name of the node
     again: bool = False  #: a person sends it again to a recipient that had it
     named: tuple[str, ...] = ()  #: the recipients as the packet writes them, in the same order
+    at: datetime | None = None  #: when it was claimed
+    unsure: datetime | None = None  #: start of the latest attempt that ended without an answer; None: none did
 
 
 @attrs.frozen(kw_only=True)
@@ -230,6 +232,8 @@ def _taken(holder: str, now: datetime, message_id: str, rows: Rows) -> Claim:
         holder=holder,
         again=any(row.again for row in rows),
         named=tuple(row.named or row.recipient for row in rows),
+        at=now,
+        unsure=min((row.unsure for row in rows if row.unsure is not None), default=None),
     )
 
 
@@ -301,10 +305,21 @@ def settle_claim(
     state = move_delivery(DeliveryState.SENDING, outcome, verdict.state)
     values = _after(verdict) | {"reason": verdict.reason, "changed_at": now, "state": state}
     parts = {name: f"{claim.attempt}.{number}" for number, group in enumerate(verdict.apart) for name in group}
-    moved = _move((*values, "part") if parts else tuple(values), uncounted=not verdict.counts)
-    changes = [{"which": row.id, **values} | ({"part": parts[row.recipient]} if parts else {}) for row in rows]
-    moved.run_many(tx, changes)
+    changes = [
+        {**values, **({"part": parts[row.recipient]} if parts else {}), **_doubt(claim, outcome, verdict, row)}
+        for row in rows
+    ]
+    moved = _move(tuple(changes[0]), uncounted=not verdict.counts)
+    moved.run_many(tx, [{"which": row.id, **change} for row, change in zip(rows, changes, strict=True)])
     events.append_events(tx, make_attempt_end(claim, outcome, verdict, now))
+    if verdict.twice:
+        events.append_events(
+            tx,
+            *(
+                Event("delivery-possibly-twice", now, claim.message, row.id, _to(row.recipient, row.partner))
+                for row in rows
+            ),
+        )
     if state in _MAY_BE_STOPPED:
         halt_deliveries(tx, rows, now, state)
     if state is not DeliveryState.WAITING:
@@ -319,6 +334,22 @@ def settle_claim(
     if heard is not None:
         partner_state.move_breaker(tx, claim.partner, heard, now)
     return True
+
+
+def _doubt(claim: Claim, outcome: DeliveryEvent, verdict: AttemptVerdict, row: Any) -> dict[str, object]:
+    """Return what the delivery *row* is to say of what the partner may have; empty if nothing of it can have changed.
+
+    All deliveries of a claim have the same columns.
+    """
+    if not (verdict.unsure or verdict.twice or verdict.ids or claim.unsure is not None):
+        return {}
+    if outcome is DeliveryEvent.ACCEPTED:
+        return {"unsure": None, "twice": row.twice or verdict.twice, "their_id": verdict.ids.get(row.recipient)}
+    return {"unsure": claim.at if verdict.unsure else row.unsure, "twice": row.twice, "their_id": row.their_id}
+
+
+def _to(recipient: str, partner: str) -> dict[str, object]:
+    return {"recipient": recipient, "partner": partner}
 
 
 def make_attempt_end(claim: Claim, outcome: DeliveryEvent, verdict: AttemptVerdict, now: datetime) -> Event:
@@ -382,22 +413,32 @@ def release_lost_claims(
     return _give_back(tx, sa.and_(SENDING, lost), now, but=None if alone or first else holder, waits=False)
 
 
-def release_claim(tx: Transaction, claim: Claim, now: datetime) -> int:
+def release_claim(tx: Transaction, claim: Claim, now: datetime, *, begun: bool = True) -> int:
     """Release a claim of this node that it will not finish. The attempt does not count.
 
+    If it was *begun*, the partner may have the message.
     Deliveries that were already released and claimed again belong to the new claim and are left alone.
     """
     going = sa.exists().where(attempt.c.id == claim.attempt, attempt.c.ended_at.is_(None))
     ours = sa.and_(
         table.c.id.in_(claim.deliveries), table.c.state == DeliveryState.SENDING, table.c.holder == claim.holder
     )
-    return _give_back(tx, sa.and_(ours, going), now, but=claim.holder)
+    return _give_back(tx, sa.and_(ours, going), now, but=claim.holder, begun=begun)
 
 
 def _give_back(
-    tx: Transaction, which: sa.ColumnElement[bool], now: datetime, *, but: str | None, waits: bool = True
+    tx: Transaction,
+    which: sa.ColumnElement[bool],
+    now: datetime,
+    *,
+    but: str | None,
+    waits: bool = True,
+    begun: bool = True,
 ) -> int:
-    """Release the deliveries *which*. Their holders have crashed, except the holder *but*."""
+    """Release the deliveries *which*. Their holders have crashed, except the holder *but*.
+
+    If their attempts may have *begun*, their partners may have them.
+    """
     rows = lock_deliveries(tx, which, waits=waits)
     if not rows:
         return 0
@@ -420,6 +461,8 @@ def _give_back(
         verdict = again if row.holder == but else judge_interruption(now, row.crashes + 1)
         state = move_delivery(DeliveryState.SENDING, DeliveryEvent.RESCUE, verdict.state)
         values = _after(verdict) | {"reason": verdict.reason or row.reason, "changed_at": now, "state": state}
+        if begun:
+            values["unsure"] = row.changed_at  # the time of the claim
         moved = _move(tuple(values), uncounted=not verdict.counts)
         _ = moved.run(tx, {"which": row.id, **values})
         if state is DeliveryState.WAITING:

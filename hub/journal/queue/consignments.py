@@ -8,8 +8,11 @@ from hub.domain.model import Consignment
 from hub.journal import blobs, search
 from hub.journal.queue.claims import Claim
 from hub.store.hot_statements import HotStatement
-from hub.store.tables import content, message
+from hub.store.tables import content, delivery, message
 from hub.store.transactions import Transaction
+
+#: Ids of earlier messages of a lane that are read, the latest first.
+_MOST_EARLIER = 500
 
 _SMALL = HotStatement(
     sa.select(message, content.c.octets)
@@ -21,7 +24,7 @@ _SMALL = HotStatement(
 
 def read_consignment(tx: Transaction, claim: Claim) -> Consignment:
     """Return the content of *claim*. Raises KeyError if the journal has none."""
-    found = search.read_message(tx, claim.message)
+    found, earlier = search.read_message(tx, claim.message), _read_earlier(tx, claim)
     return Consignment(
         message=found,
         content=blobs.read_blob(tx, found.sha256),
@@ -29,6 +32,8 @@ def read_consignment(tx: Transaction, claim: Claim) -> Consignment:
         attempt=claim.number,
         again=claim.again,
         named=claim.named,
+        unsure=claim.unsure,
+        earlier=earlier,
     )
 
 
@@ -45,8 +50,19 @@ def read_small_consignments(tx: Transaction, claims: Sequence[Claim]) -> list[Co
             attempt=claim.number,
             again=claim.again,
             named=claim.named,
+            unsure=claim.unsure,
+            earlier=_read_earlier(tx, claim),
         )
         if claim.message in found
         else None
         for claim in claims
     ]
+
+
+def _read_earlier(tx: Transaction, claim: Claim) -> frozenset[str]:
+    """Return the partner's ids of what it accepted for these recipients in the lane of *claim*, if it is to be asked."""
+    if claim.unsure is None:
+        return frozenset()
+    same = sa.and_(delivery.c.lane == claim.lane, delivery.c.recipient.in_(claim.recipients))
+    found = sa.select(delivery.c.their_id).where(same, delivery.c.their_id.is_not(None))
+    return frozenset(tx.scalars(found.order_by(delivery.c.id.desc()).limit(_MOST_EARLIER)))

@@ -15,7 +15,16 @@ from hub.domain.failure_causes import find_cause
 from hub.domain.ids import choose_later_time, make_id
 from hub.domain.lifecycle import DELIVER, URGENCIES, DeliveryEvent, judge_give_up, move_delivery
 from hub.domain.local_time import find_local_day
-from hub.domain.model import DOCUMENTS, HUB, AfterGiveUp, Delivery, DeliveryState, Event, PacketKind
+from hub.domain.model import (
+    DOCUMENTS,
+    HUB,
+    AfterGiveUp,
+    Delivery,
+    DeliveryState,
+    Event,
+    LaterFailure,
+    PacketKind,
+)
 from hub.edxml import changes
 from hub.journal import duties, events, facts, unit_registry
 from hub.journal.queue import lanes, partner_state
@@ -316,6 +325,30 @@ def resume_deliveries(
     rows = tx.execute(query.order_by(table.c.message).limit(limit)).mappings()
     ended = [(read_delivery_row(row), DeliveryState.WAITING) for row in rows]
     return revive_deliveries(tx, ended, reason=reason, by=by, now=now, what=DeliveryEvent.RESUME)
+
+
+def fail_delivered(tx: Transaction, partner: str, failures: Sequence[LaterFailure], now: datetime) -> int:
+    """Make dead what *partner* had accepted and the recipient's system could not take. Return how many.
+
+    A delivery that is not delivered now, or has another id since it was sent again, stays as it is.
+    """
+    told = {(each.id, each.recipient): each.reason for each in failures}
+    ids = list({each.id for each in failures})
+    rows = lock_deliveries(
+        tx,
+        sa.and_(table.c.partner == partner, table.c.their_id.in_(ids), table.c.state == DeliveryState.DELIVERED),
+    )
+    failed = 0
+    for row in rows:
+        reason = told.get((row.their_id, row.named or row.recipient), told.get((row.their_id, row.recipient)))
+        if reason is None:
+            continue
+        said = f"failed later: {reason}"
+        state = move_delivery(DeliveryState.DELIVERED, DeliveryEvent.FAIL)
+        tx.execute(_ONE, {"which": row.id, "state": state, "reason": said, "changed_at": now})
+        record_delivery_end(tx, row.message, row.id, row.recipient, row.partner, state, now, said, again=row.again)
+        failed += 1
+    return failed
 
 
 def give_up_delivery(tx: Transaction, waiting: Delivery, *, reason: str, by: str, now: datetime) -> bool:

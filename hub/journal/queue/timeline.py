@@ -21,7 +21,7 @@ _BEGINS = {
 }
 _REVIVED = {"delivery-replayed", "delivery-resumed"}
 #: Outcomes of an attempt after which the delivery waits again, unless it ended at the same moment.
-_WAITS_AGAIN = {"unavailable", "postponed", "interrupted"}
+_WAITS_AGAIN = {"unavailable", "postponed", "interrupted", "refused"}
 _FINAL = {DeliveryState.DELIVERED, DeliveryState.SUSPENDED, DeliveryState.DEAD}
 
 

@@ -1,0 +1,101 @@
+"""What the journal keeps of a delivery whose attempt got no answer, and of one that failed after it was delivered."""
+
+from datetime import timedelta
+
+import attrs
+import pytest
+import sqlalchemy as sa
+
+from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
+from hub.domain.model import DeliveryState, LaterFailure
+from hub.journal import events, messages
+from hub.journal.queue import claims, consignments, deliveries
+from hub.journal.queue.claims import AttemptExchange
+from hub.store import transactions
+from hub.store.tables import fact
+from tests.province import NOW, ROUTES, document, entry
+
+LATER = NOW + timedelta(minutes=1)
+LOST = AttemptVerdict(DeliveryState.WAITING, "no answer", NOW, unsure=True)
+TAKEN = AttemptVerdict(DeliveryState.DELIVERED, ids={"G22": "id-1"})
+
+
+@attrs.frozen
+class Sending:
+    """A journal with one message to the axis."""
+
+    engine: sa.Engine
+    message: str
+
+    def claim(self):
+        with transactions.write_transaction(self.engine) as tx:
+            (taken,) = claims.claim_deliveries(tx, "vpcp", NOW, limit=9, holder="node", lease=timedelta(minutes=1))
+            return taken
+
+    def settle(self, outcome, verdict):
+        with transactions.write_transaction(self.engine) as tx:
+            assert claims.settle_claim(tx, self.claim_in(tx), outcome, verdict, AttemptExchange(), NOW)
+
+    @staticmethod
+    def claim_in(tx):
+        (taken,) = claims.claim_deliveries(tx, "vpcp", NOW, limit=9, holder="node", lease=timedelta(minutes=1))
+        return taken
+
+    def fail(self, *failures):
+        with transactions.write_transaction(self.engine) as tx:
+            return deliveries.fail_delivered(tx, "vpcp", failures, LATER)
+
+    def now(self):
+        with transactions.read_transaction(self.engine) as tx:
+            return deliveries.read_message_deliveries(tx, self.message)[0]
+
+    def events(self):
+        with transactions.read_transaction(self.engine) as tx:
+            return [each["event"] for each in events.read_message_events(tx, self.message)]
+
+
+@pytest.fixture
+def sending(engine) -> Sending:
+    with transactions.write_transaction(engine) as tx:
+        recorded = messages.record_message(tx, entry(document("H55.13", "G22"), 1), ROUTES)
+    return Sending(engine, recorded.id)
+
+
+def test_a_lost_answer_is_kept_until_the_partner_says_what_it_has(sending):
+    sending.settle(DeliveryEvent.UNAVAILABLE, LOST)
+    assert (sending.now().unsure, sending.now().twice) == (NOW, False)
+    with transactions.write_transaction(sending.engine) as tx:
+        taken = sending.claim_in(tx)
+        assert consignments.read_consignment(tx, taken).unsure == NOW
+        assert claims.settle_claim(tx, taken, DeliveryEvent.ACCEPTED, TAKEN, AttemptExchange(), NOW)
+    assert (sending.now().unsure, sending.now().twice) == (None, False)
+
+
+def test_a_blind_repetition_is_possibly_twice_and_an_event(sending):
+    sending.settle(DeliveryEvent.UNAVAILABLE, LOST)
+    sending.settle(DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED, twice=True))
+    assert sending.now().twice
+    assert "delivery-possibly-twice" in sending.events()
+
+
+def test_an_attempt_that_a_stop_interrupted_is_a_lost_answer_unless_it_had_not_begun(sending):
+    for begun, unsure in ((False, None), (True, NOW)):
+        taken = sending.claim()
+        with transactions.write_transaction(sending.engine) as tx:
+            assert claims.release_claim(tx, taken, NOW, begun=begun) == 1
+        assert sending.now().unsure == unsure
+
+
+def test_a_receivers_later_failure_makes_a_dead_letter_that_can_be_replayed(sending):
+    sending.settle(DeliveryEvent.ACCEPTED, TAKEN)
+    assert sending.fail(LaterFailure("id-2", "G22", "no"), LaterFailure("id-1", "G23", "no")) == 0
+    failure = LaterFailure("id-1", "G22", "Sai định dạng")
+    assert [sending.fail(failure), sending.fail(failure)] == [1, 0], "the list shows it for days"
+    assert (sending.now().state, sending.now().reason) == (DeliveryState.DEAD, "failed later: Sai định dạng")
+    assert sending.now().cause
+    with transactions.write_transaction(sending.engine) as tx:
+        assert set(tx.scalars(sa.select(fact.c.milestone))) == {"sent", "received", "failed"}
+        assert deliveries.revive_deliveries(
+            tx, [(sending.now(), DeliveryState.WAITING)], reason="new format", by="an", now=LATER
+        )
+    assert sending.fail(failure) == 0
