@@ -252,7 +252,7 @@ class Routes:
     def _route_heir(self, code: str, heir: str, on: date) -> Route:
         """Return the route to *heir*, which continues the work of the unit *code*. Raises Rejected, naming both."""
         try:
-            return self.route(heir, on)
+            return attrs.evolve(self.route(heir, on), named=code)  # the packet names the unit that has ended
         except Rejected as rejected:
             problems = [attrs.evolve(each, detail=f"{code} → {each.detail}") for each in rejected.problems]
         raise Rejected(*problems)
