@@ -24,6 +24,7 @@ from hub.console.request import ConsoleResponse, RequestRefused
 from hub.console.sessions import find_address_network
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import CONSOLE
+from hub.domain.local_time import find_local_day
 from hub.language.languages import Language, choose_language
 from hub.language.phrases import phrase
 
@@ -112,7 +113,7 @@ class ApiService:
         if asked.method not in found:
             raise ApiProblem("method-unfit", fields={"Allow": ", ".join(sorted(found))})
         operation, named = found[asked.method]
-        user = TokenUser.of(token)
+        user = TokenUser.of(token, find_local_day(now))
         if operation.scopes and not any(map(user.may, operation.scopes)):
             raise ApiProblem("scope-missing", ", ".join(operation.scopes))
         if operation.whole and not user.sees_all:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from hub.cli import person
@@ -208,6 +209,7 @@ def _require_approver(tx: "Transaction", plan: str, name: str) -> None:
     """
     from hub.console import users
     from hub.console.permissions import Permission
+    from hub.domain.local_time import find_local_day
     from hub.journal.queue import replay_plans
 
     user, found = users.find_user(tx, name.lower()), replay_plans.read_plan(tx, plan)
@@ -215,6 +217,7 @@ def _require_approver(tx: "Transaction", plan: str, name: str) -> None:
         raise CommandStop(
             t("{name} is no account of the console that may approve: sign in there, and approve it", name=name)
         )
+    user = attrs.evolve(user, day=find_local_day(datetime.now(UTC)))
     if not found.choice.is_within(users.read_visible_units(tx, user), user.visible_partners):
         raise KeyError(plan)
 

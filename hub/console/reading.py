@@ -185,6 +185,7 @@ def find_units(tx: Transaction, user: User, typed: str, on: date, after: str | N
     by_code = {unit.code: unit for unit in units}
     tops = [unit.code for unit in units if unit.parent not in by_code] if seen is None else list(user.units)
     order = dict.fromkeys(code for top in tops for code in list_unit_family(units, top) if code in by_code)
+    order |= dict.fromkeys(sorted(by_code.keys() & (seen or ())))  # what its units continue stands behind them
     open_to = [by_code[code] for code in order if seen is None or code in seen]
     words, code = fold_text(typed), typed.strip().casefold()
     if words:

@@ -29,6 +29,7 @@ from hub.console.sign_in import client_certificates, provider_accounts, second_f
 from hub.console.sign_in.provider_accounts import ProviderPerson
 from hub.console.sign_in.refusals import SignInRefusal
 from hub.console.users import User
+from hub.domain.local_time import find_local_day
 from hub.domain.model import Event
 from hub.journal import events
 from hub.store import transactions
@@ -381,7 +382,9 @@ def find_session(tx: Transaction, sha256: str, now: datetime) -> ConsoleSession 
     if row is None or row["until"] <= now or row["seen_at"] + IDLE <= now:
         return None
     user = users.find_user(tx, row["name"])
-    return None if user is None or user.locked_at is not None else _read(row, user)
+    if user is None or user.locked_at is not None:
+        return None
+    return _read(row, attrs.evolve(user, day=find_local_day(now)))
 
 
 def is_stale(session: ConsoleSession, now: datetime) -> bool:

@@ -28,6 +28,9 @@ from hub.store.tables import (
     console_user,
 )
 from hub.store.transactions import Transaction
+from hub.units.deeds import Estate
+from hub.units.heirs import find_forebears, find_heirs
+from hub.units.unit_index import UnitIndex
 
 T = TypeVar("T")
 
@@ -47,6 +50,8 @@ class User:
     must_change: bool = False  #: somebody else has set the password: the user must change it before anything else
     locked_at: datetime | None = None  #: since when the user may not sign in
     signed_in_at: datetime | None = None  #: the last sign-in
+    #: the day on which it looks, in Hà Nội, so that deeds of succession count; None: they do not
+    day: date | None = attrs.field(default=None, eq=False)
 
     @property
     def sees_all(self) -> bool:
@@ -223,19 +228,26 @@ def note_sign_in(tx: Transaction, name: str, now: datetime) -> None:
 
 
 def read_visible_units(tx: Transaction, user: User) -> frozenset[str] | None:
-    """Return the units visible to *user*: its own and all that are, were or will be below them; None for every unit."""
+    """Return the units visible to *user*: its own and all that are, were or will be below them; None for every unit.
+
+    On its day it also sees the units whose work these continue, and what its own units hand over their people to.
+    """
     if user.sees_all:
         return None
+    histories = unit_registry.list_unit_histories(tx)
     units = [
         attrs.evolve(unit, parent=parent, changes=())
-        for unit in unit_registry.list_unit_histories(tx)
+        for unit in histories
         for parent in dict.fromkeys((unit.parent, *(change.parent for change in unit.changes)))
     ]
-    return frozenset(
-        code
-        for own in user.units
-        for code in list_unit_family(units, unit_registry.resolve_unit_code(tx, own, date.max))
-    )
+    own = [unit_registry.resolve_unit_code(tx, code, date.max) for code in user.units]
+    day = user.day
+    if day is None or not any(unit.successors and unit.until and unit.until <= day for unit in histories):
+        return frozenset(code for each in own for code in list_unit_family(units, each))
+    index = UnitIndex.of(histories, day, unit_registry.list_registry_deeds(tx))
+    own += [heir for code in own for heir in find_heirs(index, code, day, Estate.OFFICIALS)]
+    seen = {code for each in own for code in list_unit_family(units, each)}
+    return frozenset(seen.union(*(find_forebears(index, code, day) for code in seen)))
 
 
 def end_sessions(tx: Transaction, name: str) -> int:

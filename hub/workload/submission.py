@@ -7,7 +7,7 @@ its octets are the official's. Does not know how a report is counted, nor the fo
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 import attrs
 import sqlalchemy as sa
@@ -37,8 +37,11 @@ from hub.services import list_services, publications, reports
 from hub.store import transactions
 from hub.store.tables import message
 from hub.store.transactions import Transaction
+from hub.units.deeds import Estate
+from hub.units.heirs import find_forebears, find_heirs
 from hub.units.province import Province
 from hub.units.routing import Route
+from hub.units.unit_index import UnitIndex
 from hub.workload import closing, revisions
 from hub.workload.revisions import name_revision
 
@@ -150,6 +153,16 @@ def read_signing_base(tx: Transaction, kept: KeptRevision) -> Message:
     return revisions.find_drafted_message(tx, kept.said) or kept.message
 
 
+def list_signing_units(index: UnitIndex, unit: str, on: date) -> tuple[str, ...]:
+    """Return the other units whose officials sign the reports of *unit* on the day *on*.
+
+    For a unit that has ended these are the units that continue its work; for any other the units that have ended and
+    whose deed hands over their officials to it.
+    """
+    heirs = tuple(heir for heir in find_heirs(index, unit, on) if heir != unit)
+    return heirs + find_forebears(index, unit, on, Estate.OFFICIALS)
+
+
 def accept_signed_report(
     tx: Transaction,
     province: Province,
@@ -187,7 +200,8 @@ def accept_signed_report(
     first = again or (drafted is None and officials.needs_drafter(report.form.id))
     place = SignaturePlace.DRAFTER if first else SignaturePlace.HEAD
     ancestors = list_unit_lineage(unit_registry.list_registry_units(tx, find_local_day(now)), unit)
-    official = signed.judge_official(found, officials, ancestors, report.made_at, now, place)
+    also = list_signing_units(province.routes.index, unit, find_local_day(now))
+    official = signed.judge_official(found, officials, ancestors, report.made_at, now, place, also=also)
     named = (reports.NAME, report.form.id, unit, report.period.text, revision)
     name = name_revision(*named, drafted=first, signed=not first)
     said = {
@@ -242,7 +256,8 @@ def accept_signed_pdf(
     if officials.needs_drafter(form):
         raise Rejected(Problem("signature-order", phrase("two persons sign the XML file")))
     ancestors = list_unit_lineage(unit_registry.list_registry_units(tx, find_local_day(now)), unit)
-    official = signed.judge_official(found, officials, ancestors, report.made_at, now)
+    also = list_signing_units(province.routes.index, unit, find_local_day(now))
+    official = signed.judge_official(found, officials, ancestors, report.made_at, now, also=also)
     content = reports.wrap_signed_pdf(uploaded, form, unit, period, revision)
     name = name_revision(reports.NAME, form, unit, period, revision, pdf=True)
     said = {"revision": revision, "place": SignaturePlace.HEAD, "official": official, "at": found.at}

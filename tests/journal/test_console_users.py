@@ -1,7 +1,7 @@
 """Users and sessions in the journal: the same on each database."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import date, timedelta
 from threading import Event, Thread
 from time import sleep
 
@@ -19,7 +19,9 @@ from hub.console.sign_in.provider_accounts import ProviderPerson
 from hub.console.users import User
 from hub.domain.model import Unit
 from hub.journal import unit_registry
+from hub.journal.upkeep import successions
 from hub.store import transactions
+from hub.units.deeds import WORK, DeedOrder, Estate
 from tests.province import NOW, UNITS
 
 AN = User(name="an", role=Role.CLERK, units=("H55.13",), added_at=NOW, changed_at=NOW)
@@ -222,3 +224,47 @@ def test_of_two_administrators_at_once_one_stays(engine):
     assert refused == [("an", "last-administrator")]
     with transactions.read_transaction(engine) as tx:
         assert [each.locked_at for each in users.find_users(tx, ["an", "binh"])] == [None, NOW]
+
+
+# --- units that have ended --------------------------------------------------------------------------------------------
+
+MERGER = date(2026, 11, 24)
+MERGED = [
+    Unit("H55", "Tỉnh"),
+    Unit("H55.41", "Xã A", "H55", until=MERGER, successors=("H55.43",)),
+    Unit("H55.42", "Xã B", "H55", until=MERGER, successors=("H55.43",)),
+    Unit("H55.43", "Phường AB", "H55"),
+    Unit("H55.43.1", "Trạm y tế", "H55.43"),
+]
+
+
+def seen(tx, unit, day):
+    return users.read_visible_units(tx, attrs.evolve(AN, units=(unit,), day=day))
+
+
+def test_a_user_of_the_successor_sees_the_messages_of_the_old_units_from_the_day_on(tx):
+    unit_registry.write_registry_units(tx, MERGED)
+    own = {"H55.43", "H55.43.1"}
+    assert seen(tx, "H55.43", MERGER - timedelta(days=1)) == own
+    assert seen(tx, "H55.43", MERGER) == own | {"H55.41", "H55.42"}
+    assert seen(tx, "H55.43", None) == own
+
+
+def test_a_user_of_an_old_unit_sees_the_successor_only_if_the_deed_hands_over_its_people(tx):
+    unit_registry.write_registry_units(
+        tx, [*MERGED[:1], *MERGED[3:], *(attrs.evolve(each, until=None, successors=()) for each in MERGED[1:3])]
+    )
+    for unit, estates in (("H55.41", WORK), ("H55.42", WORK | {Estate.OFFICIALS})):
+        order = DeedOrder(units=(unit,), successors=("H55.43",), on=MERGER, estates=estates)
+        successions.record_deed(tx, order, by="test", now=NOW)
+    assert seen(tx, "H55.41", MERGER) == {"H55.41"}
+    assert seen(tx, "H55.42", MERGER - timedelta(days=1)) == {"H55.42"}
+    assert seen(tx, "H55.42", MERGER) == {"H55.41", "H55.42", "H55.43", "H55.43.1"}
+
+
+def test_the_user_of_a_session_looks_on_the_day_of_the_request(tx):
+    assert add(tx)
+    enter(tx)
+    session = sessions.find_session(tx, sessions.hash_session_word("w" * 43), NOW)
+    assert session is not None
+    assert session.user.day == NOW.date()

@@ -16,11 +16,15 @@ from signxml.exceptions import SignXMLException
 from signxml.xades import XAdESSignatureConfiguration, XAdESVerifier
 
 from hub.domain.errors import SENTENCES, Rejected
+from hub.domain.model import Unit
 from hub.report.signed import signed
 from hub.report.signed.element import check_report_element
 from hub.report.signed.sealed import read_sealed_report
 from hub.security import wss_verify, xades
 from hub.security.certificates import Anchors, load_der
+from hub.units.deeds import WORK, Deed, Estate
+from hub.units.unit_index import UnitIndex
+from hub.workload import submission
 from tests.conftest import cannot_be_had
 from tests.officials import (
     AN,
@@ -456,3 +460,24 @@ def test_a_report_is_signed_after_it_was_closed_and_not_in_the_future():
     assert judged(tool=Tool(time="9999-12-31T23:59:59Z")) == "signing-time", "a moment without a day in Hà Nội"
     assert judged(at=NOW - late) == "signing-time"
     assert judged(at=NOW + signed.SKEW, now=NOW) == "an"
+
+
+# --- units that have ended -----------------------------------------------------------------------------------------------
+
+
+def test_an_official_of_a_unit_whose_officials_sign_for_it_too_may_sign():
+    found = signed.verify_official_signature(GIVEN, by_xmlsec(GIVEN, AN, NOW))
+    other = officials(official(units=("H55.41",)))
+    with pytest.raises(Rejected, match="official-not-for-unit"):
+        signed.judge_official(found, other, (UNIT, "H55"), NOW, NOW)
+    assert signed.judge_official(found, other, (UNIT, "H55"), NOW, NOW, also=("H55.41",)).code == "an"
+
+
+def test_officials_sign_for_the_successor_if_the_deed_says_so_and_the_successor_for_the_old_unit():
+    day = date(2026, 7, 1)
+    units = [Unit(code, code, until=day, successors=("H55.43",)) for code in ("H55.41", "H55.42")]
+    handed = Deed("H55.41", "H55.43", WORK | {Estate.OFFICIALS})
+    index = UnitIndex.of([*units, Unit("H55.43", "Phường AB")], day, [handed])
+    assert submission.list_signing_units(index, "H55.43", day) == ("H55.41",)
+    assert submission.list_signing_units(index, "H55.42", day) == ("H55.43",)
+    assert submission.list_signing_units(index, "H55.43", date(2026, 6, 30)) == ()

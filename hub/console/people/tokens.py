@@ -16,7 +16,7 @@ import hmac
 import json
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import attrs
 import sqlalchemy as sa
@@ -71,8 +71,8 @@ class TokenUser(User):
     scopes: frozenset[Permission]
 
     @classmethod
-    def of(cls, token: ApiToken) -> "TokenUser":
-        """Return *token* as a user. A scope that is no permission any more gives none."""
+    def of(cls, token: ApiToken, day: date) -> "TokenUser":
+        """Return *token* as a user that looks on *day*. A scope that is no permission any more gives none."""
         return cls(
             name=token.by,
             role=Role.VIEWER,
@@ -80,6 +80,7 @@ class TokenUser(User):
             partners=token.partners,
             added_at=token.made_at,
             changed_at=token.made_at,
+            day=day,
             scopes=frozenset(Permission(each) for each in token.scopes if each in {*Permission}),
         )
 

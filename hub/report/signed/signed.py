@@ -74,6 +74,8 @@ def judge_official(
     made_at: datetime,
     now: datetime,
     place: SignaturePlace = SignaturePlace.HEAD,
+    *,
+    also: Sequence[str] = (),
 ) -> Official:
     """Return the official who made the signature, if that official may sign for the unit at *place* at *now*.
 
@@ -81,7 +83,7 @@ def judge_official(
     of that time, and not as of *now* (`Anchors.check_past`). Of several time stamps all must be good, and the earliest
     counts.
 
-    *lineage*: the unit, its parent, and so on. *made_at*: when the report was closed. Raises Rejected:
+    *lineage*: the unit, its parent, and so on. *also*: units whose officials sign for it, too. *made_at*: when the report was closed. Raises Rejected:
     `official-unknown`, `official-not-for-unit`, `official-not-in-office`, `signature-order`, `signing-time`,
     `stamp-missing`, `stamp-time`, `stamp-untrusted`, and what `Anchors.check` raises.
     """
@@ -95,7 +97,7 @@ def judge_official(
     else:
         officials.anchors.check_past(signed.certificate, proved, now, chain, purpose=Purpose.SIGN)
     known = now if proved is None else min(proved, now)
-    if not found.may_sign(lineage):
+    if not any(map(found.may_sign, (lineage, *((each,) for each in also)))):
         raise Rejected(Problem("official-not-for-unit", f"{found.code}: {lineage[0]}"))
     if place not in found.signs_as:
         raise Rejected(Problem("signature-order", f"{found.code}: signs-as, {place}"))
