@@ -3,7 +3,7 @@
 Knows xmlschema, which is asked only after libxml2 has refused: it says much more, and takes up to 170 times as long. Does
 not know what a schema describes, or what becomes of a mistake.
 
-The cost is bounded, whatever a sender wrote: of a large element only the parts that libxml2 names are examined, at most
+It never happens in a turn of the reactor. The cost is bounded, whatever a sender wrote: of a large element only the parts that libxml2 names are examined, at most
 `ELEMENTS` elements and `SECONDS` of CPU, and at most `MISTAKES` mistakes are found. What was not examined is said.
 """
 
@@ -43,12 +43,13 @@ from xmlschema.validators import (
     XsdTotalDigitsFacet,
 )
 
+from hub.domain.turns import leave_turn
 from hub.language.phrases import Phrase, phrase, phrases, verbatim
 
 #: The most elements of one refused element that are examined: 0.1 s of a core for the usual ones.
 ELEMENTS = 4_000
 #: The most seconds of CPU that one refused element takes. It is looked at before each element.
-SECONDS = 0.2
+SECONDS = 0.1
 #: The most attributes of one element. An element with more is not examined: the library repeats all of them for each.
 _ATTRIBUTES = 50
 #: The most mistakes that are named.
@@ -130,8 +131,9 @@ def explain_refusal(path: Path, element: _Element, schema: etree.XMLSchema) -> E
     """Return why *element*, which *schema* of the file *path* has just refused, does not conform.
 
     *schema* still has its errors. Return no mistake if the library finds none, or cannot say what it found; the caller
-    has libxml2's words then.
+    has libxml2's words then. Raises NeedsThread in a turn of the reactor.
     """
+    leave_turn()
     part, sent, whole = _choose_part(element, schema)
     model = _MODELS.load(path)
     limit = _Limit()

@@ -17,12 +17,13 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from hub.domain.fair_queue import FairQueue, Owner
+from hub.domain.turns import NeedsThread, run_in_turn
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -118,20 +119,31 @@ class WorkScheduler(Service):
         Expensive work goes to a thread. Cheap work runs at once, unless this turn has used its budget or other work
         waits. The work that follows a queued piece runs with it, whatever waits: a call that is opened and judged in one
         go costs less than one whose octets the processor must fetch again. So does the least work, such as an answer.
+        Cheap work that turns out to be dear (`NeedsThread`) is run again in a thread.
         """
         if not owner.wanted():
             return fail(CancelledError())
-        if cost < self.threshold and self._runs_at_once(cost):
-            return maybeDeferred(step, *args, **kwargs)
+        cheap = cost < self.threshold
+        if cheap and self._runs_at_once(cost):
+            try:
+                return succeed(run_in_turn(step, *args, **kwargs))
+            except NeedsThread:
+                cheap = False
+            except BaseException:  # noqa: BLE001 - the caller gets it
+                return fail()
         piece = _Piece(owner, partial(contextvars.copy_context().run, step, *args, **kwargs))
-        if cost < self.threshold:
+        if cheap:
             self._inline.put(owner.name, piece)
         else:
-            with self._lock:
-                self._threaded.put(owner.name, piece)
-            # the thread takes the work that is next in turn, not this very piece
-            self._threads.callInThread(self._work_one)
+            self._put_in_thread(piece)
         return piece.done
+
+    def _put_in_thread(self, piece: _Piece) -> None:
+        with self._lock:
+            self._threaded.put(piece.owner.name, piece)
+        self._threads.callInThread(
+            self._work_one
+        )  # the thread takes the work that is next in turn, not this very piece
 
     @property
     def busy(self) -> bool:
@@ -157,7 +169,10 @@ class WorkScheduler(Service):
         while self._inline and self._has_time():
             piece = self._inline.take()
             assert piece is not None
-            result = _result(piece)
+            result = run_in_turn(_result, piece)
+            if isinstance(result, Failure) and result.check(NeedsThread):
+                self._put_in_thread(piece)
+                continue
             self._goes_on = True
             _tell(piece, result)
             self._goes_on = False

@@ -81,12 +81,12 @@ def test_a_stock_client_raises_our_faults_with_their_typed_detail(reports, zeep)
 @pytest.mark.parametrize(
     ("old", "new", "place"),
     [
-        (b">2<", b">-2<", "SubmitWorkloadReport/Figures/Cell/Number: "),
-        (b">2<", b">2.125<", "SubmitWorkloadReport/Figures/Cell/Number: "),
-        (b">2<", b">1000000000000<", "SubmitWorkloadReport/Figures/Cell/Number: "),
-        (b"<OrganId>H55.13</OrganId><Form>", b"<Form>", "SubmitWorkloadReport/Form: "),
+        (b">2<", b">-2<", "SubmitWorkloadReport/Figures[2]/Cell[1]/Number (Giá trị): "),
+        (b">2<", b">2.125<", "SubmitWorkloadReport/Figures[2]/Cell[1]/Number (Giá trị): "),
+        (b">2<", b">1000000000000<", "SubmitWorkloadReport/Figures[2]/Cell[1]/Number (Giá trị): "),
+        (b"<OrganId>H55.13</OrganId><Form>", b"<Form>", "SubmitWorkloadReport/OrganId (Đơn vị báo cáo): "),
         (b"<Note>", b"<Remark>", "SubmitWorkloadReport/Remark: "),
-        (b">Lan<", b">" + b"L" * 201 + b"<", "SubmitWorkloadReport/DeclaredBy: "),
+        (b">Lan<", b">" + b"L" * 201 + b"<", "SubmitWorkloadReport/DeclaredBy (Người khai): "),
     ],
 )
 def test_a_call_that_breaks_the_schema_is_refused_with_its_place(reports, old, new, place):

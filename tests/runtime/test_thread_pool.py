@@ -9,6 +9,7 @@ import pytest
 from twisted.internet.defer import CancelledError
 
 from hub.domain.fair_queue import HUB, Owner
+from hub.domain.turns import leave_turn
 from hub.runtime.thread_pool import LEAST, THRESHOLD, WorkScheduler, _Piece
 
 ONE, OTHER = Owner("sotttt"), Owner("vpub")
@@ -60,6 +61,31 @@ def test_where_work_is_done(room, threshold, cost, here):
     room.stopService()
     assert (done == [get_ident()]) is here
     assert len(done) == 1
+
+
+@pytest.mark.parametrize("queued", [False, True])
+def test_cheap_work_that_turns_out_to_be_dear_is_done_again_in_a_thread(room, reactor, queued):
+    """Also where it waited for a turn; what follows it in the queue is done in the turn."""
+    where: list[int] = []
+    done: list[Any] = []
+
+    def step():
+        where.append(get_ident())
+        leave_turn()
+        return "explained"
+
+    room.startService()
+    if queued:
+        room._inline.put(ONE.name, _Piece(ONE, lambda: None))
+    _ = room.work(ONE, 1 if not queued else LEAST + 1, step).addCallback(done.append)
+    if queued:
+        _ = room.work(ONE, LEAST + 1, done.append, "after it")
+        room._begin_turn()
+    room.stopService()
+    assert where[0] == get_ident()
+    assert len(where) == 2
+    assert where[1] != get_ident()
+    assert sorted(done) == (["after it", "explained"] if queued else ["explained"])
 
 
 class Held:
