@@ -236,9 +236,11 @@ def read_visible_sources(
     period: str,
     now: datetime,
     revision: int | None = None,
+    *,
+    marked: bool = True,
 ) -> ReportSources:
     """Return the sources of a report, in *revision* (None: the newest). Raises `RequestRefused` if it does not exist or
-    *user* may not see it.
+    *user* may not see it. *marked*: as in `resolve_report_sources`.
     """
     try:
         span = parse_period(period, closing.keep_closed_workdays(tx, book).cuts)
@@ -247,7 +249,9 @@ def read_visible_sources(
         seen = users.read_visible_units(tx, user)
         if seen is not None and unit_registry.resolve_unit_code(tx, unit, span.last) not in seen:
             raise refuse_as_absent()
-        asked = unit_report.resolve_report_sources(tx, unit, period, form, book, now=now, revision=revision)
+        asked = unit_report.resolve_report_sources(
+            tx, unit, period, form, book, now=now, revision=revision, marked=marked
+        )
     except (PeriodUnreadable, LookupError):
         raise refuse_as_absent() from None
     if not asked.unit_is_known:
@@ -259,7 +263,7 @@ def find_visible_report(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime
 ) -> ReportSources:
     """Return a report's form, period and units, without the sources to count it. Raises `RequestRefused`."""
-    return read_visible_sources(tx, user, book, form, unit, period, now).bare
+    return read_visible_sources(tx, user, book, form, unit, period, now, marked=False).bare
 
 
 def count_visible_report(
@@ -344,7 +348,7 @@ def read_facts_page(
     """
     form, unit, period, column = address
     row, divided = of
-    asked = read_visible_sources(tx, user, book, form, unit, period, now)
+    asked = read_visible_sources(tx, user, book, form, unit, period, now, marked=False)
     values = None if divided is None else read_address(divided)
     try:
         source = asked.narrow_row(row, values)
@@ -400,7 +404,7 @@ def compare_visible_declaration(
     now: datetime,
 ) -> tuple[ReportSources, ComparedDeclaration | None]:
     """Return the unit's newest declaration beside the count; None without a declaration. Raises `RequestRefused`."""
-    asked = read_visible_sources(tx, user, book, form, unit, period, now)
+    asked = read_visible_sources(tx, user, book, form, unit, period, now, marked=False)
     try:
         return asked.bare, declarations.compare_declaration(tx, asked, now)
     except declarations.Undeclared:

@@ -88,7 +88,7 @@ def compare_report_standing(
 
     Raises `RequestRefused`.
     """
-    asked = reading.read_visible_sources(tx, user, book, form, unit, period, now)
+    asked = reading.read_visible_sources(tx, user, book, form, unit, period, now, marked=False)
     standing = read_report_standing(tx, asked.bare, now)
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is None:
@@ -123,7 +123,7 @@ def read_given_revision(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime
 ) -> GivenRevision | None:
     """Return what a signed file is compared with; None without a revision. Raises `RequestRefused`."""
-    asked = reading.read_visible_sources(tx, user, book, form, unit, period, now)
+    asked = reading.read_visible_sources(tx, user, book, form, unit, period, now, marked=False)
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is None:
         return None
@@ -138,7 +138,7 @@ def write_signable_papers(
 
     Raises `RequestRefused`.
     """
-    asked = reading.read_visible_sources(tx, user, book, form, unit, period, now)
+    asked = reading.read_visible_sources(tx, user, book, form, unit, period, now, marked=False)
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
     given = given_paper.read_given_paper(tx, asked.bare)
     return None if kept is None or given is None else (kept, given_paper.write_signable_pdfs(given))

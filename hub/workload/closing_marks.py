@@ -6,7 +6,7 @@ Knows the stored rows and the times of the facts. Neither counts nor writes.
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import attrs
 import sqlalchemy as sa
@@ -151,8 +151,9 @@ def _find_late_facts(
     follows = before and (within or (period.first - before[-1].period.last).days == 1)
     if follows:
         of = _choose([(fact.c.day <= each.period.last, each.period.text) for each in before], period.text)
-        theirs = [fact.c.day < period.first, fact.c.at >= before[-1].closed_at]
-        theirs += [fact.c.at < within[-1].closed_at] if whole else []
+        # with both bounds SQLite searches by the time of recording: the days before the period are all of the past
+        until = within[-1].closed_at if whole else datetime.max.replace(tzinfo=UTC)
+        theirs = (fact.c.day < period.first, fact.c.at >= before[-1].closed_at, fact.c.at < until)
         for month, facts in _count_facts(tx, form, units, of, theirs):
             yield LateFacts(form=form.id, period=month, counted_in=period.text, facts=facts)
 

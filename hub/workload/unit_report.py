@@ -376,6 +376,7 @@ def resolve_report_sources(
     closings: bool = True,
     now: datetime | None = None,
     revision: int | None = None,
+    marked: bool = True,
 ) -> ReportSources:
     """Return the sources of the report *form* of *unit* (a code or an alias) for *period*, such as `2026-12`.
 
@@ -384,8 +385,9 @@ def resolve_report_sources(
     closed month has the units, the derived forms and the due day that this month kept (`month_world`), whatever was
     edited since. Any other period has the units of its last day, or of the day of *now* if that is earlier: what comes
     into force later changes no report of today. *now*: None if the period is over. *revision*: the report of a closed
-    period as it was in that revision (`ReportSources.revision`); None: the newest. Raises PeriodUnreadable; FormMissing
-    when there is no such form for the period; RevisionMissing.
+    period as it was in that revision (`ReportSources.revision`); None: the newest. *marked*: also look for facts that came
+    after a closing, for the marks; about 2 µs for each fact of the units that was recorded since. Raises
+    PeriodUnreadable; FormMissing when there is no such form for the period; RevisionMissing.
     """
     book = closing.keep_closed_workdays(tx, book or read_shipped_book())
     span = parse_period(period, book.cuts)
@@ -400,12 +402,14 @@ def resolve_report_sources(
     held = {unit.code: unit for unit in units}
     known = {code: held[code] for code in members if code in held}
     family = _UnitFamily(members, names, known, names.get(parent or "", ""), has_above=parent in names)
-    asked = _asked(tx, family, span, form, forms, closings=closings)
+    asked = _asked(tx, family, span, form, forms, closings=closings, marked=marked)
     if revision is not None and revision != asked.revision:
         if not asked.complete or not 1 <= revision < asked.revision:
             raise RevisionMissing(asked.revision)
         limits = closing_marks.limit_revisions(asked.revised, revision)
-        asked = attrs.evolve(_asked(tx, family, span, form, forms, closings=closings, limits=limits), is_newest=False)
+        asked = attrs.evolve(
+            _asked(tx, family, span, form, forms, closings=closings, marked=marked, limits=limits), is_newest=False
+        )
     due = world.due.get(asked.form.id) if world else book.due(asked.form, asked.period)
     return attrs.evolve(asked, due=due)
 
@@ -429,6 +433,7 @@ def _asked(
     known: Sequence[Form],
     *,
     closings: bool,
+    marked: bool,
     limits: Limits = closing.NEWEST,
 ) -> ReportSources:
     made = closing.read_closings(tx, form) if closings else ()
@@ -438,7 +443,10 @@ def _asked(
         span = this.period
     chosen = last.form if last is not None else choose_form(known, form, span)
     if chosen.bases:
-        bases = {base: _asked(tx, units, span, base, known, closings=closings, limits=limits) for base in chosen.bases}
+        bases = {
+            base: _asked(tx, units, span, base, known, closings=closings, marked=marked, limits=limits)
+            for base in chosen.bases
+        }
         return _derived(chosen, span, bases)
     members = units.members
     parts = _parts(tx, chosen, span, members, made, limits)
@@ -467,7 +475,7 @@ def _asked(
         else chosen.rows.choose(has_below=len(members) > 1, has_above=units.has_above),
         names_of_values={} if complete else code_lists.read_value_names(tx, chosen.divides_by),
         revised=revised,
-        marks=closing_marks.make_form_marks(tx, chosen, span, members, made, months, revised),
+        marks=closing_marks.make_form_marks(tx, chosen, span, members if marked else (), made, months, revised),
     )
 
 
@@ -476,7 +484,7 @@ def count_neighbour_reports(tx: Transaction, report: Report, now: datetime, book
     found = []
     for period in charts.list_chart_periods(report):
         try:
-            asked = resolve_report_sources(tx, report.total.unit, period, report.form.id, book, now=now)
+            asked = resolve_report_sources(tx, report.total.unit, period, report.form.id, book, now=now, marked=False)
         except FormMissing:
             continue
         found.append(asked.count(now))
