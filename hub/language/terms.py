@@ -550,6 +550,29 @@ TERMS: Mapping[str, Term] = {
         phrase("third wait begun"), phrase("The work waits for papers or a payment, or is paused: third time.")
     ),
     "dossiers/resumed-3": Term(phrase("third wait ended"), phrase("The work goes on after the third wait.")),
+    "dossiers/fee-charged": Term(phrase("a fee is due"), phrase("The dossier has a fee above 0.")),
+    "dossiers/paid-online": Term(
+        phrase("paid online"),
+        phrase("The fee was paid online, on the national portal or by the payment gateway of the province."),
+    ),
+    "dossiers/papers-digitised": Term(phrase("papers digitised"), phrase("The dossier has a file of its papers.")),
+    "dossiers/data-reused": Term(
+        phrase("digitised data used again"),
+        phrase("A paper of the dossier was taken from data that had been digitised."),
+    ),
+    "dossiers/store-used": Term(
+        phrase("paper from the national store"),
+        phrase("A paper of the dossier was taken from the store of the national portal."),
+    ),
+    "dossiers/population-data-used": Term(
+        phrase("population data used"),
+        phrase("The applicant was identified by VNeID, the national store or the population database."),
+    ),
+    "dossiers/result-file": Term(phrase("electronic result"), phrase("The dossier has a file of its result.")),
+    "dossiers/days-taken": Term(
+        phrase("days of work"),
+        phrase("The days from the receipt to the end, without those on which papers were awaited."),
+    ),
     "dossiers/finished": Term(phrase("work finished"), phrase("The work on the dossier has ended, done or withdrawn.")),
     "dossiers/withdrawn": Term(phrase("withdrawn by the applicant"), phrase("The applicant withdrew the dossier.")),
     "dossiers/returned": Term(phrase("result given back"), phrase("The applicant has the result.")),

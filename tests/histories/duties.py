@@ -56,6 +56,24 @@ def province():
     return Province.of(attrs.evolve(config, partners={**config.partners, PORTAL: portal}), office.units())
 
 
+def said_besides(says):
+    """Return the fields of a dossier about payment, papers and its result; *says*: a bit for each."""
+    paper = {"IsDeleted": "1"} if says & 1 and says & 2 else {}
+    paper |= {"DuongDanTaiTepTin": "https://kho/1"} if says & 4 else {}
+    paper |= {"DuocSoHoa": "1"} if says & 8 else {"DuocSoHoa": "0"} if says & 1 else {}
+    paper |= {"DuocLayTuKhoDMQG": "1"} if says & 16 else {}
+    fields = {
+        "TaiLieuNop": [paper] if paper else None,
+        "DanhSachLePhi": [{"Gia": "0"}, {"Gia": "25000"}][: 1 + (says >> 5) % 2] if says & 2 else None,
+        "DanhSachGiayToKetQua": [{"DuongDanTepTinKetQua": "https://kho/kq"}] if says & 64 else None,
+        "DuocThanhToanTrucTuyen": str(says % 3) if says & 128 else None,
+        "HoSoCoThanhPhanSoHoa": "1" if says & 256 else None,
+        "TaiKhoanDuocXacThucVoiVNeID": "1" if says & 512 else "0" if says & 1 else None,
+        "MaCSDL": "1" if says & 1024 else None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 class Duties(Steps):
     """Steps of the other services, beside those with packets.  Days are told as differences to today in Hà Nội."""
 
@@ -129,7 +147,7 @@ class Duties(Steps):
     def sync(self, unit, told, own, fault):
         """Tell the state of dossiers."""
         states = {}
-        for number, status, received, due, ended, returned, channel, requests in told:
+        for number, status, received, due, ended, returned, channel, requests, says in told:
             listed = [
                 {
                     name: text
@@ -152,6 +170,7 @@ class Duties(Steps):
                 NgayTra=self.stamp(returned),
                 KenhThucHien=channel,
                 DanhSachHoSoBoSung=listed or None,
+                **said_besides(says),
             )
         self.bring(
             "dossiers", dossiers.sync(*states.values(), organ=unit, message_id=None), "any", self.name(own), fault

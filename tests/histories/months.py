@@ -37,7 +37,8 @@ def states(draw):
     asked = st.one_of(st.none(), over)
     requests = draw(st.lists(st.tuples(asked, asked, asked), max_size=draw(st.sampled_from([0, 0, 1, 3]))))
     channel = draw(st.sampled_from([None, "1", "2", "3", "9"]))
-    return draw(st.integers(1, 2)), status, received, due, ended, returned, channel, requests
+    says = draw(st.integers(0, 2047))
+    return draw(st.integers(1, 2)), status, received, due, ended, returned, channel, requests, says
 
 
 def _step(does, **said):

@@ -28,6 +28,7 @@ TABLES = (
     "replay_plan",
     *(
         "dossier",
+        "closed_month",
         "carried",
         "closed_row",
         "closing",

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from hub.language.languages import Language
+from hub.report.form.form import Indicator, Measured, Wording
+from hub.report.output.words import write_notes
 from hub.store import transactions
 from hub.store.tables import event
 from hub.workload import unit_report
@@ -149,3 +152,96 @@ class TestWaiting:
         office.tell("1", NgayTiepNhan=received, NgayHenTra=due)
         assert self.pending(office, "2026-11") == [1, 0]
         assert self.pending(office, "2026-12") == [0, 1]
+
+
+class TestTwentyIndicators:
+    """The indicators that what partners send can say, and the others."""
+
+    def test_payment_papers_and_data_that_come_with_dossiers_are_counted(self, office: OneStop) -> None:
+        fee, free = [{"Gia": "0"}, {"Gia": "25000"}], [{"Gia": "0"}]
+        paper = {"DuongDanTaiTepTin": "https://kho/1", "DuocSoHoa": "1"}
+        result = [{"DuongDanTepTinKetQua": "https://kho/kq"}]
+        done = {"TrangThaiHoSo": "9", "NgayKetThucXuLy": office.stamp(0)}
+        office.tell("1", DanhSachLePhi=fee, DuocThanhToanTrucTuyen="1", TaiLieuNop=[paper])
+        office.tell("2", DanhSachLePhi=fee, DuocThanhToanTrucTuyen="0", TaiKhoanDuocXacThucVoiVNeID="1")
+        office.tell("3", DanhSachLePhi=free, DuocThanhToanTrucTuyen="2", TaiLieuNop=[{"DuocLayTuKhoDMQG": "1"}])
+        office.tell("4", **done, DanhSachGiayToKetQua=result, TaiLieuNop=[paper])
+        office.tell("5", **done, DanhSachGiayToKetQua=result, TaiLieuNop=[{**paper, "IsDeleted": "1"}])
+        office.tell("6", **done)
+        numbers = office.numbers("2026-11")
+        assert (numbers["charged"], numbers["paid_online"], numbers["paid_ratio"]) == (2, 1, Decimal("50.00"))
+        assert (numbers["finished"], numbers["with_result"], numbers["digitised"]) == (3, 2, 1)
+        assert (numbers["reused"], numbers["from_store"], numbers["identified"]) == (2, 1, 2)
+        assert (numbers["result_ratio"], numbers["reused_ratio"]) == (Decimal("66.67"), Decimal("33.33"))
+
+    def test_what_is_paid_later_counts_for_the_period_of_the_receipt(self, office: OneStop) -> None:
+        received = office.stamp(0)
+        office.tell("1", DanhSachLePhi=[{"Gia": "1000"}])
+        office.wait_days(5)
+        office.tell("1", NgayTiepNhan=received, DanhSachLePhi=[{"Gia": "1000"}], DuocThanhToanTrucTuyen="2")
+        assert office.numbers("2026-11")["paid_ratio"] == Decimal("100.00")
+
+    def test_the_time_of_a_supplement_is_taken_off_and_the_days_of_work_are_counted(self, office: OneStop) -> None:
+        day = office.stamp
+        papers = {"NgayBoSung": day(-15), "NgayTiepNhanBoSung": day(-6)}
+        told = {"NgayTiepNhan": day(-20), "NgayHenTra": day(-10), "TrangThaiHoSo": "9", "NgayKetThucXuLy": day(-2)}
+        office.tell("1", **told, DanhSachHoSoBoSung=[papers])
+        office.tell("2", **told)
+        numbers = office.numbers("2026-11")
+        assert (numbers["ended_in_time"], numbers["ended_late"]) == (1, 1), "18 days, of which 9 waited for papers"
+        assert (numbers["finished_timed"], numbers["days_taken"]) == (2, 9 + 18)
+        assert office.numbers("2026-11", "ii06a")["settled_late"] == 2
+
+    @pytest.mark.parametrize(
+        ("requests", "status", "late"),
+        [([-12], "5", 0), ([-8], "5", 1), ([-12, -11], "5", 1), ([], "4", 1), ([], "6", 1)],
+        ids=["asked in time", "asked after the due day", "asked twice", "in hand", "waits for payment"],
+    )
+    def test_a_request_for_papers_is_the_end_of_what_waits_for_them(
+        self, office: OneStop, requests: list[int], status: str, late: int
+    ) -> None:
+        listed: list[dict[str, object]] = [{"NgayBoSung": office.stamp(each)} for each in requests]
+        for earlier in listed[:-1]:
+            earlier["NgayTiepNhanBoSung"] = earlier["NgayBoSung"]
+        said = {"NgayTiepNhan": office.stamp(-20), "NgayHenTra": office.stamp(-10), "TrangThaiHoSo": status}
+        office.tell("1", **said, DanhSachHoSoBoSung=listed or None)
+        numbers = office.numbers("2026-11")
+        assert (numbers["open_in_time"], numbers["open_late"]) == (1 - late, late)
+
+    def test_each_of_the_twenty_says_whether_it_is_counted_or_declared(self) -> None:
+        form = next(form for form in book().forms if form.id == "qd766")
+        numbers = [
+            "1.1",
+            "1.2",
+            "1.3",
+            "1.4",
+            "2.1",
+            "2.2",
+            "3.1",
+            "3.2",
+            "3.3",
+            "3.5",
+            "3.6",
+            "4.1",
+            "4.2",
+            "4.3",
+            "4.4",
+            "4.5",
+            "5.1",
+            "5.2",
+            "5.3",
+            "5.4",
+        ]
+        assert [each.number for each in form.indicators] == numbers
+        notes = write_notes(form, Language.EN)
+        assert [note.split(" ")[0] for note in notes[-20:]] == numbers
+        by_number = {each.number: each.measured for each in form.indicators}
+        assert {by_number[each] for each in ("1.4", "2.1", "3.6", "4.3")} == {Measured.COUNTED}
+        assert {by_number[each] for each in ("1.1", "3.1", "5.2")} == {Measured.DECLARED}
+        assert {by_number[each] for each in ("4.5", "5.4")} == {Measured.PARTLY}
+        assert (
+            "declared by units, not counted (Procedures of the unit that are public; Procedures offered online)"
+            in notes[-14]
+        )
+        bare = Indicator(number="9.9", title=Wording("a", "a"), formula=Wording("b", "b"))
+        assert bare.measured is Measured.NOT_MEASURED

@@ -287,8 +287,8 @@ EDITED: dict[str, tuple[str, str, str]] = {
     "a stock is that of the end, not of the beginning": ("ii06a", "opening = true\n", ""),
     "a dossier that was given back stays in hand": (
         "ii06a",
-        'without = ["finished", "refused"]\ndue_passed = true',
-        'without = ["finished"]\ndue_passed = true',
+        'without = ["finished", "refused", "handed-over"]\ndue_passed = true',
+        'without = ["finished", "handed-over"]\ndue_passed = true',
     ),
     "papers that were brought postpone nothing": (
         "dossiers",

@@ -103,21 +103,55 @@ class View:
         known = {(one.key, one.what) for one in self.known}
         return [one for one in counted if all((one.key, what) in known for what in whats)]
 
-    def _timing(self, finished: Told) -> str:
+    def _timing(self, finished: Told, less: int = 0) -> str:
         told = [one for one in self.of_key[finished.key] if one.on <= finished.on]
         due = finished.due or latest_due(told)
-        if due is None or due == finished.on:
+        day = finished.on - timedelta(days=less)
+        if due is None or due == day:
             return "on time"
-        return "early" if finished.on < due else "late"
+        return "early" if day < due else "late"
 
-    def ended(self, how: str) -> list[Told]:
+    def _first_ends(self) -> list[Told]:
         """Return the first ends of dossiers that were received too, the later of the two counting in the period."""
         found = []
         for received in [one for one in self.told if one.what == "received"]:
             ends = [one for one in self.of_key[received.key] if one.what in ("finished", "refused")]
             first = min(ends, key=lambda one: (one.when, one.at, one.message, one.what), default=None)
-            if first is not None and max(first.when, received.when) >= self.start and self._settled(first) == how:
+            if first is not None and max(first.when, received.when) >= self.start:
                 found.append(first)
+        return found
+
+    def ended(self, how: str) -> list[Told]:
+        return [end for end in self._first_ends() if self._settled(end) == how]
+
+    def ended_by_clock(self, *, late: bool) -> list[Told]:
+        """Return the first ends that came late, or did not, where the time of supplements does not count (indicator 2.1)."""
+        return [end for end in self._first_ends() if (self._timing(end, self._supplements(end)) == "late") is late]
+
+    def _supplements(self, end: Told) -> int:
+        """Return the days on which papers were asked for and brought, until the end."""
+        on = {one.what: one.on for one in self.told if one.key == end.key}
+        days = 0
+        for again in ("", "-again"):
+            asked, brought = on.get(f"supplement-requested{again}"), on.get(f"supplemented{again}")
+            if asked and brought and asked <= brought <= end.on:
+                days += (brought - asked).days
+        return days
+
+    def pending_by_clock(self, *, late: bool) -> list[Told]:
+        """Return what is in hand late, or not: papers asked for, or a stop, are its end; asked for twice it is late."""
+        before = [one for one in self.told if one.when <= self.now]
+        found = []
+        for one in in_hand(before):
+            mine = [each for each in before if each.key == one.key]
+            due, day = latest_due(mine), min(self.last, self.today)
+            begun = sorted((each for each in mine if each.what.startswith("waiting-")), key=lambda each: each.what)
+            reason = begun[-1].said["reason"] if begun and waits(mine) else ""
+            if reason in ("papers", "paused"):
+                day = min(day, begun[-1].on)
+            again = reason == "papers" and any(each.what == "supplement-requested-again" for each in mine)
+            if late is (again or (due is not None and due < day)):
+                found.append(one)
         return found
 
     def _settled(self, end: Told) -> str:
@@ -191,6 +225,22 @@ DOSSIERS: dict[str, Rule] = {
     "returned": lambda view: view.inside("returned"),
     "synced": lambda view: view.inside("synced"),
     "received_synced": lambda view: view.having(view.inside("received"), "synced"),
+    "received_charged": lambda view: view.having(view.inside("received"), "fee-charged"),
+    "received_paid_online": lambda view: view.having(view.inside("received"), "fee-charged", "paid-online"),
+    "received_reused": lambda view: view.having(view.inside("received"), "data-reused"),
+    "received_from_store": lambda view: view.having(view.inside("received"), "store-used"),
+    "received_identified": lambda view: view.having(view.inside("received"), "population-data-used"),
+    "finished_done": lambda view: view.inside("finished", outcome="done"),
+    "finished_with_result": lambda view: view.having(view.inside("finished", outcome="done"), "result-file"),
+    "finished_digitised": lambda view: view.having(
+        view.inside("finished", outcome="done"), "result-file", "papers-digitised"
+    ),
+    "finished_timed": lambda view: view.having(view.inside("finished", outcome="done"), "days-taken"),
+    "days_taken": lambda view: view.inside("days-taken"),
+    "ended_in_time": lambda view: view.ended_by_clock(late=False),
+    "ended_late": lambda view: view.ended_by_clock(late=True),
+    "open_in_time": lambda view: view.pending_by_clock(late=False),
+    "open_late": lambda view: view.pending_by_clock(late=True),
     "declared_received": lambda view: view.inside("declared-received"),
     "declared_finished": lambda view: view.inside("declared-in-time", "declared-late"),
 }
@@ -281,7 +331,7 @@ BY_DAY = ("dossiers", "ii06a", "mail", "links")
 SINGLE = ("dossiers", "ii06a")  #: what a unit tells later of the days of one thing corrects them
 REVISED = ("mail",)  #: what comes late stays in its month, whose row gets another revision
 OPENING = ("carried_over",)
-STOCKS = ("pending_in_time", "pending_overdue", "open", "processing", "overdue")
+STOCKS = ("pending_in_time", "pending_overdue", "open_in_time", "open_late", "open", "processing", "overdue")
 PEAKS = ("accounts", "active", "over_quota")
 TIMES = ("last_update",)
 

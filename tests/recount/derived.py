@@ -37,7 +37,7 @@ class Points:
 
 Column = Taken | Share | Points
 NOTHING = Decimal("0.00")
-_SETTLED = ("settled_early", "settled_on_time", "settled_late", "pending_in_time", "pending_overdue")
+_HANDLED = ("ended_in_time", "ended_late", "open_in_time", "open_late")
 
 FORMS: dict[str, dict[str, Column]] = {
     "tonghop": {
@@ -69,13 +69,29 @@ FORMS: dict[str, dict[str, Column]] = {
         "received_new": Taken("dossiers", "received"),
         "synced": Taken("dossiers", "received_synced"),
         "sync_ratio": Share(("synced",), ("received_new",)),
-        **{column: Taken("ii06a", column) for column in _SETTLED},
-        "on_time_ratio": Share(("settled_early", "settled_on_time", "pending_in_time"), _SETTLED, NOTHING),
+        **{column: Taken("dossiers", column) for column in _HANDLED},
+        "on_time_ratio": Share(("ended_in_time", "open_in_time"), _HANDLED, NOTHING),
+        "finished_timed": Taken("dossiers", "finished_timed"),
+        "days_taken": Taken("dossiers", "days_taken"),
         "online": Taken("ii06a", "received_online"),
         "direct": Taken("ii06a", "received_direct"),
         "online_ratio": Share(("online",), ("online", "direct"), NOTHING),
         "online_score": Points("online_ratio", 50, 100),
-        "overdue_ratio": Share(("settled_late", "pending_overdue"), _SETTLED, NOTHING),
+        "charged": Taken("dossiers", "received_charged"),
+        "paid_online": Taken("dossiers", "received_paid_online"),
+        "paid_ratio": Share(("paid_online",), ("charged",), NOTHING),
+        "finished": Taken("dossiers", "finished_done"),
+        "with_result": Taken("dossiers", "finished_with_result"),
+        "result_ratio": Share(("with_result",), ("finished",), NOTHING),
+        "digitised": Taken("dossiers", "finished_digitised"),
+        "digitised_ratio": Share(("digitised",), ("finished",), NOTHING),
+        "reused": Taken("dossiers", "received_reused"),
+        "reused_ratio": Share(("reused",), ("received_new",), NOTHING),
+        "from_store": Taken("dossiers", "received_from_store"),
+        "store_ratio": Share(("from_store",), ("received_new",), NOTHING),
+        "identified": Taken("dossiers", "received_identified"),
+        "identified_ratio": Share(("identified",), ("received_new",), NOTHING),
+        "overdue_ratio": Share(("ended_late", "open_late"), _HANDLED, NOTHING),
     },
     "suckhoe": {
         "sent": Taken("edoc", "sent"),

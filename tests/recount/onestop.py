@@ -157,12 +157,45 @@ def _state(message: Message, call: ET.Element, state: ET.Element) -> Iterator[To
         yield _one(message, call, dossier, f"supplement-requested{again}", day=asked, due=later, said=said)
         if answered:
             yield _one(message, call, dossier, f"supplemented{again}", day=answered, due=later, said=said)
+    if "received" in REACHED[code]:
+        done = (ended or returned) if code in ("9", "10") else None
+        yield from _online(message, call, state, dossier, received, done)
     if code in WAITS:
         every = state.findall(f"{_CALL}DanhSachHoSoBoSung") if code == "5" else []
         begun = _day(every[-1], "NgayBoSung") if every and not _day(every[-1], "NgayTiepNhanBoSung") else None
         yield _one(message, call, dossier, "waiting", day=begun, said={"reason": WAITS[code]})
     elif code in WORKS:
         yield _one(message, call, dossier, "resumed")
+
+
+def _online(
+    message: Message, call: ET.Element, state: ET.Element, dossier: str, received: date | None, done: date | None
+) -> Iterator[Told]:
+    """Yield what the other fields prove: payment, digitised papers, data used again, the result, the days of work."""
+    papers = [each for each in state.findall(f"{_CALL}TaiLieuNop") if _text(each, "IsDeleted") != "1"]
+    store = any(_text(each, "DuocLayTuKhoDMQG") == "1" for each in papers)
+    proved = {
+        "fee-charged": any(float(_text(each, "Gia") or "0") > 0 for each in state.findall(f"{_CALL}DanhSachLePhi")),
+        "paid-online": _text(state, "DuocThanhToanTrucTuyen") in ("1", "2"),
+        "papers-digitised": any(_text(each, "DuongDanTaiTepTin") or _text(each, "TepDinhKemId") for each in papers),
+        "data-reused": _text(state, "HoSoCoThanhPhanSoHoa") == "1"
+        or any(_text(each, "DuocSoHoa") == "1" for each in papers),
+        "store-used": store,
+        "population-data-used": store
+        or _text(state, "TaiKhoanDuocXacThucVoiVNeID") == "1"
+        or _text(state, "MaCSDL") == "1",
+        "result-file": any(_text(e, "DuongDanTepTinKetQua") for e in state.findall(f"{_CALL}DanhSachGiayToKetQua")),
+    }
+    for what, is_so in proved.items():
+        if is_so:
+            yield _one(message, call, dossier, what)
+    if received and done:
+        days = (done - received).days
+        for request in state.findall(f"{_CALL}DanhSachHoSoBoSung"):
+            asked, brought = _day(request, "NgayBoSung"), _day(request, "NgayTiepNhanBoSung")
+            if asked and brought and asked <= brought <= done:
+                days -= (brought - asked).days
+        yield _one(message, call, dossier, "days-taken", day=done, amount=max(days, 0))
 
 
 def field(code: str) -> str:

@@ -116,7 +116,7 @@ def test_what_cannot_be_read_is_a_mistake(tmp_path):
         (II06A.replace('number = "II.06a/VPCP/KSTT"', "number = 3"), "number"),
         (II06A.replace("first_number = 3", "first_number = 0"), "first_number"),
         (
-            II06A.replace('without = ["finished", "refused"]\nopening', 'without = ["gone"]\nopening'),
+            II06A.replace('without = ["finished", "refused", "handed-over"]\nopening', 'without = ["gone"]\nopening'),
             "column[3].without",
         ),
         (II06A.replace('ends = ["finished", "refused"]', 'ends = ["finished"]'), "column[6].milestones"),

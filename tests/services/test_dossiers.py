@@ -12,7 +12,7 @@ from lxml import etree
 from hub.domain.errors import Rejected
 from hub.domain.model import Fact
 from hub.services import list_services
-from hub.services.dossiers import SERVICE, history, read_dossier_call
+from hub.services.dossiers import SERVICE, history, online, read_dossier_call
 from hub.services.dossiers.codes import load_dossier_codes
 from hub.services.dossiers.item import NAMESPACE
 from hub.services.dossiers.waits import RESUMED, RESUMES, WAITING, WAITS, place_wait
@@ -32,8 +32,8 @@ def told(content, at=NOON):
 
 
 def reached(facts):
-    """Return *facts* without what they say of waits, which what was told before decides."""
-    return [fact for fact in facts if fact.milestone not in (WAITING, RESUMED)]
+    """Return *facts* without what they say of waits, which what was told before decides, and without the days of work."""
+    return [fact for fact in facts if fact.milestone not in (WAITING, RESUMED, online.DAYS)]
 
 
 def waits(*contents):

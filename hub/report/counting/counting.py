@@ -44,6 +44,7 @@ from hub.report.form.form import (
     RECEIVED,
     RECEIVED_BY,
     UNIT,
+    Clock,
     Column,
     ColumnKind,
     Condition,
@@ -265,6 +266,7 @@ class Placing:
     _happenings: Sequence[tuple[Column, _Test]]
     _telling: frozenset[str]  #: the milestones that stocks read
     _extending: frozenset[str]  #: the milestones that may extend a due date
+    _pausing: frozenset[str]  #: the milestones between which the clock stands
     _happening: frozenset[str]  #: the milestones that happenings read
     _ending: frozenset[str]  #: the milestones that begin or end the work on a key
     _having: frozenset[str]  #: the milestones that rules ask for beside the fact that they count
@@ -311,8 +313,10 @@ class Placing:
             telling=named(ColumnKind.STOCK, "milestones", "without", "extended_by").union(
                 *(form.waits, form.resumes, *form.steps),
                 *([{RECEIVED}] if any(rule.matched for rule in form.rules) else []),
+                form.clock.too_often.values() if form.clock else (),
             ),
             extending=named(ColumnKind.FLOW, "extended_by") | named(ColumnKind.END, "extended_by"),
+            pausing=frozenset(name for pair in form.clock.pauses for name in pair) if form.clock else frozenset(),
             happening=named(ColumnKind.HAPPENING, "milestones", "without"),
             ending=form.begins | form.ends if any(rule.kind is ColumnKind.END for rule in form.rules) else frozenset(),
             having=named(ColumnKind.FLOW, "having") | named(ColumnKind.END, "having"),
@@ -352,7 +356,7 @@ class Placing:
                         yield column, fact
                 self._note(fact, when, kept, in_time=when <= now)
         for column, fact in kept.unjoined:
-            if column.having <= kept.had and _in_time(self.form, column, fact, kept.received, kept.extensions):
+            if column.having <= kept.had and _in_time(self.form, column, fact, kept):
                 yield column, fact
         if kept.standing:
             yield from self._standing(kept.standing)
@@ -387,6 +391,8 @@ class Placing:
             kept.received = fact
         if milestone in self._extending:
             kept.extensions.append(fact)
+        if milestone in self._pausing:
+            kept.pauses.append(fact)
         if milestone in self._happening:
             self._told.append(fact)
         if milestone in self._ending:
@@ -471,7 +477,7 @@ class Placing:
                     yield column, fact
                     continue
                 due = _due(form, column, fact, then)
-                if column.due_passed is (due is not None and due < day):
+                if column.due_passed is (_is_late(form, then, due, day) if column.clock else _is_passed(due, day)):
                     yield column, fact
         if stays and carried is not None:
             carried.add((history[0].unit, history[0].key))
@@ -488,7 +494,7 @@ class Placing:
             return
         for column, applies in self._ends:
             mine = fact.milestone in column.milestones and applies(fact) and column.having <= kept.had
-            if mine and _in_time(form, column, fact, kept.received, kept.extensions):
+            if mine and _in_time(form, column, fact, kept):
                 yield column, fact
 
 
@@ -499,6 +505,7 @@ class _Kept:
     received: Fact | None = None
     had: set[str] = attrs.field(factory=set)  #: milestones that rules ask for
     extensions: list[Fact] = attrs.field(factory=list)  #: facts that may extend a due date
+    pauses: list[Fact] = attrs.field(factory=list)  #: facts between which the clock stands
     unjoined: list[tuple[Column, Fact]] = attrs.field(factory=list)
     standing: list[Fact] = attrs.field(factory=list)  #: facts that stocks read, up to the moment of the report
     #: the beginnings and ends, with the times to which they are posted
@@ -555,6 +562,43 @@ def _candidates(form: Form, column: Column, history: Sequence[Fact], applies: Ca
     return [fact for fact in history if fact.milestone in milestones and applies(fact)]
 
 
+def _is_passed(due: date | None, day: date) -> bool:
+    return due is not None and due < day
+
+
+def _is_late(form: Form, history: Sequence[Fact], due: date | None, day: date) -> bool:
+    """Return whether a key in hand is late on the day *day*, by the clock of the form.
+
+    If it waits for a reason that stops the clock, its due date is compared with the day on which that wait began; and it
+    is late if it waits for it too often.
+    """
+    clock = form.clock
+    if clock is None or not is_waiting(form, history):
+        return _is_passed(due, day)
+    last = max(
+        (fact for fact in history if fact.milestone in form.waits),
+        key=lambda fact: (find_fact_time(form, fact), make_fact_sort_key(fact)),
+    )
+    reason = dict(last.attributes).get("reason", "")
+    if reason not in clock.stops:
+        return _is_passed(due, day)
+    often = clock.too_often.get(reason)
+    if often is not None and any(fact.milestone == often for fact in history):
+        return True
+    return _is_passed(due, min(day, dates.find_fact_day(last)))
+
+
+def _count_pauses(clock: Clock, end: date, facts: Sequence[Fact]) -> timedelta:
+    """Return the days of the pauses that were over by the day *end*."""
+    days = {fact.milestone: dates.find_fact_day(fact) for fact in facts}
+    found = timedelta()
+    for begins, ends in clock.pauses:
+        since, until = days.get(begins), days.get(ends)
+        if since is not None and until is not None and since <= until <= end:
+            found += until - since
+    return found
+
+
 def is_waiting(form: Form, history: Iterable[Fact]) -> bool:
     """Return whether the key of *history* waits: it has more milestones that begin a wait than that end one."""
     told = [fact.milestone for fact in history]
@@ -574,13 +618,13 @@ def _stays(form: Form, column: Column, fact: Fact, history: Sequence[Fact], afte
     A fact that only its due date excludes now may be counted later. A fact without a due date is never overdue. An
     overdue fact stays overdue. A key that is counted while it waits, or while it does not, may be counted later.
     """
-    if column.due_passed is None or column.waiting is not None:
+    if column.due_passed is None or column.waiting is not None or column.clock:
         return True
     due = _due(form, column, fact, history)
     return due is not None if column.due_passed else due is None or due >= after
 
 
-def _in_time(form: Form, column: Column, fact: Fact, received: Fact | None, extensions: Sequence[Fact]) -> bool:
+def _in_time(form: Form, column: Column, fact: Fact, kept: _Kept) -> bool:
     """Return whether *fact* came soon enough after the unit's *received* fact, and by its due date, or has a `received`
     fact or none, as the column requires.
 
@@ -589,6 +633,7 @@ def _in_time(form: Form, column: Column, fact: Fact, received: Fact | None, exte
     else the latest one stated up to *fact*. An extension stated afterwards is ignored, since it would make the same end
     early in the quarter and late in its month.
     """
+    received = kept.received
     if column.matched or column.unmatched:
         has_received = received is not None or _is_taken_over(fact)
         if column.matched is not has_received:
@@ -599,11 +644,14 @@ def _in_time(form: Form, column: Column, fact: Fact, received: Fact | None, exte
         return False
     if column.timing is not None:
         told = [received] if received else []
-        told += [each for each in extensions if each.milestone in column.extended_by]
+        told += [each for each in kept.extensions if each.milestone in column.extended_by]
         due = fact.due or dates.find_latest_due_date(
             form, [each for each in told if find_fact_time(form, each) <= find_fact_time(form, fact)]
         )
-        if Timing.of(dates.find_fact_day(fact), due) is not column.timing:
+        day = dates.find_fact_day(fact)
+        if column.clock and form.clock is not None:
+            day -= _count_pauses(form.clock, day, kept.pauses)
+        if Timing.of(day, due) is not column.timing:
             return False
     if column.by_due:
         due = (received.due if received is not None else None) or fact.due

@@ -146,6 +146,7 @@ class Column:
     furthest: frozenset[str] = frozenset()  #: stock: the key has reached one of these milestones and none beyond
     due_passed: bool | None = None  #: stock: whether the due date lies before the day of the moment
     waiting: bool | None = None  #: stock: whether the key waits at the moment (`Form.waits`)
+    clock: bool = False  #: with `timing` or `due_passed`: waits are not counted against the unit (`Form.clock`)
     opening: bool = False  #: stock: the state at the beginning of the period
     #: stock: milestones that the key must not have; happening: milestones that supersede a fact
     without: frozenset[str] = frozenset()
@@ -190,6 +191,33 @@ class ManualLine:
 
     key: str
     heading: Wording
+
+
+class Measured(StrEnum):
+    """How an indicator comes by its number."""
+
+    COUNTED = "counted"  #: the hub counts it from what is exchanged
+    PARTLY = "partly"  #: the hub counts a part, and units declare the rest
+    DECLARED = "declared"  #: units declare it
+    NOT_MEASURED = "not_measured"
+
+
+@attrs.frozen(kw_only=True)
+class Indicator:
+    """One of a set of official indicators, and where its number is."""
+
+    number: str
+    title: Wording
+    formula: Wording
+    columns: tuple[str, ...] = ()  #: the columns in which the hub counts it
+    declared: tuple[str, ...] = ()  #: the manual lines that units declare for it
+
+    @property
+    def measured(self) -> Measured:
+        """How it comes by its number."""
+        if self.columns:
+            return Measured.PARTLY if self.declared else Measured.COUNTED
+        return Measured.DECLARED if self.declared else Measured.NOT_MEASURED
 
 
 #: The maximum number of columns that one chart can distinguish.
@@ -285,6 +313,18 @@ class RowPlan:
 
 
 @attrs.frozen(kw_only=True)
+class Clock:
+    """How waits are taken off the time of a unit, for columns with `clock` (standards 4.3, indicator 2.1)."""
+
+    #: the reasons of waits that stop the clock: the day on which the wait began is compared with the due date
+    stops: frozenset[str] = frozenset()
+    #: by such a reason: the milestone with which a key that waits for it is late
+    too_often: Mapping[str, str] = attrs.field(factory=dict)
+    #: pairs of milestones: the days between them are taken off the day of an end
+    pauses: tuple[tuple[str, str], ...] = ()
+
+
+@attrs.frozen(kw_only=True)
 class Form:
     """A form: what it counts, its period of validity, and its columns in order.
 
@@ -312,11 +352,13 @@ class Form:
     #: milestones that begin a wait, and that end one: a key waits if it has more of the first than of the second
     waits: frozenset[str] = frozenset()
     resumes: frozenset[str] = frozenset()
+    clock: Clock | None = None
     sections: tuple[Sorting, ...] = ()
     rows: RowPlan | None = None  #: None: the rows are units
     checks: tuple[Check, ...] = ()
     notes: tuple[Wording, ...] = ()
     manual: tuple[ManualLine, ...] = ()
+    indicators: tuple[Indicator, ...] = ()
     charts: tuple[Chart, ...] = ()
     rules_used: Wording | None = None  #: the rule set that was chosen, if any
     written: str = attrs.field(default="", eq=False, repr=False)  #: the text of the form as it was read, unchanged

@@ -6,7 +6,7 @@ The vocabulary is closed: a form names rules and never contains code.
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
@@ -28,11 +28,13 @@ from hub.report.form.form import (
     Chart,
     ChartKind,
     Check,
+    Clock,
     Column,
     ColumnKind,
     Condition,
     EmptyRatio,
     Form,
+    Indicator,
     LatePolicy,
     ManualLine,
     RowPlan,
@@ -58,6 +60,7 @@ RULES: Mapping[ColumnKind, tuple[str, ...]] = {
         "unmatched",
         "timing",
         "extended_by",
+        "clock",
         "having",
     ),
     ColumnKind.STOCK: (
@@ -69,12 +72,13 @@ RULES: Mapping[ColumnKind, tuple[str, ...]] = {
         "due_passed",
         "extended_by",
         "waiting",
+        "clock",
         "without",
         "opening",
     ),
     ColumnKind.PEAK: ("milestones", "where", "unless"),
     ColumnKind.HAPPENING: ("milestones", "where", "unless", "without", "revised"),
-    ColumnKind.END: ("milestones", "where", "unless", "timing", "extended_by", "having"),
+    ColumnKind.END: ("milestones", "where", "unless", "timing", "extended_by", "clock", "having"),
     ColumnKind.TAKEN: ("form", "column"),
     ColumnKind.FORMULA: ("sum",),
     ColumnKind.RATIO: ("part", "whole", "empty", "may_exceed"),
@@ -101,6 +105,7 @@ _FORM = (
     "counted",
     "parameters",
     "progress",
+    "clock",
     "column",
     "section",
     "rows",
@@ -109,6 +114,7 @@ _FORM = (
     "rules",
     "note",
     "manual",
+    "indicator",
     "chart",
 )
 
@@ -348,6 +354,12 @@ def _form(table: FormTable) -> Form:
                     phrase("is given, but [progress] lacks waits or resumes"),
                     phrase("the milestones with which a wait begins and ends"),
                 )
+            if rule.clock and not ("clock" in table and waits and resumes):
+                entry.wrong(
+                    "clock",
+                    phrase("is given, but the form lacks [clock], or [progress] waits or resumes"),
+                    phrase("all three"),
+                )
     return Form(
         id=_key(table, "id"),
         service=service,
@@ -368,12 +380,14 @@ def _form(table: FormTable) -> Form:
         ends=ends,
         waits=waits,
         resumes=resumes,
+        clock=_clock(table.table("clock"), milestones) if "clock" in table else None,
         columns=columns,
         sections=_sections(table, parameters),
         rows=_rows(table, service, columns, parameters) if "rows" in table else None,
         checks=tuple(_check(entry, columns, parameters) for entry in table.tables("check")),
         notes=tuple(_wording(entry, parameters) for entry in table.tables("note")),
-        manual=_manual(table, columns, parameters),
+        manual=(manual := _manual(table, columns, parameters)),
+        indicators=tuple(_indicator(entry, columns, manual, parameters) for entry in table.tables("indicator")),
         charts=tuple(_chart(entry, columns, parameters) for entry in table.tables("chart")),
     )
 
@@ -455,6 +469,7 @@ def _rule(
         extended_by=frozenset(table.texts("extended_by", milestones)),
         furthest=frozenset(table.texts("furthest", moving)),
         due_passed=table.flag("due_passed") if "due_passed" in table else None,
+        clock=table.flag("clock"),
         waiting=table.flag("waiting") if "waiting" in table else None,
         opening=table.flag("opening"),
         without=frozenset(table.texts("without", milestones)),
@@ -497,6 +512,40 @@ def _manual(table: FormTable, columns: Sequence[Column], parameters: Mapping[str
         taken.add(line.key)
         found.append(line)
     return tuple(found)
+
+
+def _clock(table: FormTable, milestones: Collection[str] | None) -> Clock:
+    """Return `[clock]`: how waits are taken off the time of a unit."""
+    table.only(("stops", "too_often", "pauses"))
+    stops = frozenset(table.texts("stops"))
+    often = table.table("too_often")
+    often.only(sorted(stops))
+    pauses = []
+    for pair in table.lists("pauses", milestones):
+        if len(pair) == 2:
+            pauses.append((pair[0], pair[1]))
+        else:
+            table.wrong("pauses", phrase("names {count}", count=len(pair)), phrase("pairs of milestones"))
+    too_often = {}
+    for reason in often.words:
+        too_often[reason] = often.text(reason)
+        if milestones is not None and too_often[reason] not in milestones:
+            often.wrong(reason, phrase("is {named}", named=repr(too_often[reason])), one_of(sorted(milestones)))
+    return Clock(stops=stops, too_often=too_often, pauses=tuple(pauses))
+
+
+def _indicator(
+    table: FormTable, columns: Sequence[Column], manual: Sequence[ManualLine], parameters: Mapping[str, int]
+) -> Indicator:
+    """Return an `[[indicator]]`."""
+    table.only(("number", "vi", "en", "formula", "columns", "declared"))
+    return Indicator(
+        number=table.text("number"),
+        title=_wording(table, parameters, alone=False),
+        formula=_wording(table.table("formula"), parameters),
+        columns=table.texts("columns", [column.key for column in columns]),
+        declared=table.texts("declared", [line.key for line in manual]),
+    )
 
 
 def _sections(table: FormTable, parameters: Mapping[str, int]) -> tuple[Sorting, ...]:

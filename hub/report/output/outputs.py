@@ -33,6 +33,7 @@ from hub.report.output.words import (
     write_day,
     write_due_sentence,
     write_moment,
+    write_notes,
     write_number,
 )
 
@@ -173,6 +174,7 @@ def write_html_report(
         lines=arrange_body(report, names, language),
         heading=write_dimensions(report.by, language),
         findings=write_check_findings(report, names, language),
+        notes=write_notes(report.form, language),
         closing=closing_lines.write_closing_lines(report, names, language),
         closing_heading=translate(closing_lines.HEADING, language),
         revised=report.marks.revised_units,

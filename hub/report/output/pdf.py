@@ -34,6 +34,7 @@ from hub.report.output.words import (
     write_day,
     write_due_sentence,
     write_moment,
+    write_notes,
 )
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class _Pages:
             "kinds": [column.kind.value for column in form.columns],
             "rows": rows,
             "findings": [make_printable(each) for each in write_check_findings(report, self.names, self.language)],
-            "notes": [make_printable(note.say(self.language)) for note in form.notes],
+            "notes": [make_printable(note) for note in write_notes(form, self.language)],
             "made": f"{made_by} {self._evidence(lines, digest)}",
             "footer": f"{make_printable(form.id)} · {make_printable(report.total.unit)} · {called} · {write_moment(report.made_at)} · SHA-256 {digest[:16]}…",
             "people": [

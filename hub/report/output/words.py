@@ -15,7 +15,7 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.counting import Report, Row
-from hub.report.form.form import Column, ColumnKind, Form
+from hub.report.form.form import Column, ColumnKind, Form, Indicator, Measured
 
 #: The characters that make a spreadsheet take a text for a formula, including the full-width forms.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # fmt: skip
@@ -50,6 +50,28 @@ def write_cell(row: Row, column: Column, language: Language = Language.VI) -> st
         at = row.times[column.key]
         return NONE if at is None else write_moment(at)
     return write_number(row.numbers[column.key], language)
+
+
+_MEASURED = {
+    Measured.COUNTED: phrase("counted by the hub"),
+    Measured.PARTLY: phrase("counted by the hub in part; the rest is declared by units"),
+    Measured.DECLARED: phrase("declared by units, not counted"),
+    Measured.NOT_MEASURED: phrase("not measured"),
+}
+
+
+def write_notes(form: Form, language: Language = Language.VI) -> list[str]:
+    """Return the notes under the table: those of the form, then one for each indicator, with how it is measured."""
+    notes = [note.say(language) for note in form.notes]
+    return notes + [_write_indicator(form, each, language) for each in form.indicators]
+
+
+def _write_indicator(form: Form, indicator: Indicator, language: Language) -> str:
+    """Return what an indicator is, whether it is counted or declared, by which figures, and its formula."""
+    said = f"{indicator.number} {indicator.title.say(language)}: {translate(_MEASURED[indicator.measured], language)}"
+    lines = [line.heading.say(language) for line in form.manual if line.key in indicator.declared]
+    declared = f" ({'; '.join(lines)})" if lines else ""
+    return f"{said}{declared}. {indicator.formula.say(language)}"
 
 
 def write_day(value: date) -> str:

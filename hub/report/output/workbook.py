@@ -40,6 +40,7 @@ from hub.report.output.words import (
     write_day,
     write_due_sentence,
     write_moment,
+    write_notes,
     write_number,
 )
 
@@ -358,7 +359,7 @@ def _write_headings(book: _Book, sheet: Any) -> None:
 def _write_foot(book: _Book, sheet: Any, line: int, last: int) -> None:
     """Write the findings, the notes, when the report was made, and the places for signatures."""
     report, t = book.report, book.t
-    notes = [note.say(book.language) for note in report.form.notes]
+    notes = write_notes(report.form, book.language)
     texts = [
         t("Finding {number}: {finding}", number=place, finding=said)
         for place, said in enumerate(write_check_findings(report, book.names, book.language), 1)

@@ -12,7 +12,7 @@ from hub.domain.errors import Rejected
 from hub.domain.model import Problem, Record
 from hub.formats import safe_xml
 from hub.services import Service
-from hub.services.dossiers import states, statistic, steps
+from hub.services.dossiers import online, states, statistic, steps
 from hub.services.dossiers.codes import load_dossier_codes
 from hub.services.dossiers.identity import HANDED_OVER, TAKEN_OVER
 from hub.services.dossiers.item import NAMESPACE, CallItem, CallNotes, read_call_items
@@ -67,7 +67,7 @@ SERVICE = Service(
     milestones=frozenset([
         "received", "refused", "supplement-requested", "supplemented", "supplement-requested-again", "supplemented-again",
         "payment-requested", "paused", "finished", "withdrawn", "returned", "synced", TAKEN_OVER, HANDED_OVER,
-        *WAITS, *RESUMES, *statistic.DECLARED.values(),
+        *WAITS, *RESUMES, *online.MILESTONES, *statistic.DECLARED.values(),
     ]),
     attributes=frozenset([
         "applicant", "channel", "competent", "field", "field_name", "outcome", "procedure", "reason",

@@ -34,6 +34,8 @@ class DossierCodes:
     applicants: Mapping[str, str]
     procedure: re.Pattern[str]
     dossier: re.Pattern[str]  #: of the national form; its group `agency` is the code of the agency that received it
+    payments: Mapping[str, str]
+    population_databases: frozenset[str]
 
 
 @cache
@@ -56,4 +58,6 @@ def read_dossier_codes(content: str) -> DossierCodes:
         applicants=said["applicant"],
         procedure=re.compile(said["procedure"]["pattern"], re.ASCII),
         dossier=re.compile(said["dossier"]["pattern"], re.ASCII),
+        payments=said["payment"],
+        population_databases=frozenset(said["database"]["population"]),
     )

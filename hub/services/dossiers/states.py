@@ -18,6 +18,7 @@ from hub.domain.model import Fact
 from hub.language.phrases import phrase
 from hub.services.dossiers.codes import DossierCodes
 from hub.services.dossiers.item import CallItem, CallNotes, read_call_items
+from hub.services.dossiers.online import tell_online_facts
 from hub.services.dossiers.results import (
     FactSource,
     keep_earliest_milestones,
@@ -81,6 +82,9 @@ def _facts(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[
     if milestones:
         yield from _supplements(item, source, days, known)
         yield from _wait(item, source, codes)
+    if "received" in milestones:
+        ended = days.ended if outcome == "done" else None
+        yield from tell_online_facts(item, source, codes, received=days.received, ended=ended)
 
 
 def _supplements(item: CallItem, source: FactSource, days: _Days, known: dict[str, str]) -> Iterator[Fact]:
