@@ -96,6 +96,7 @@ class Bkav:
             asked = self._operation("UpdateTraces")
             heard = yield from self._ask("UpdateTraces", now, asked, header=header, hands_over=True)
         else:
+            parts.complete_header(packet.header, namespace)
             files = {
                 content_id: (_media(packet.types.get(content_id, "")), content)
                 for content_id, content in packet.files.items()

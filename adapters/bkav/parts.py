@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import attrs
 from lxml import etree
 
+from hub.edxml.packet import read_packet_date
 from hub.edxml.schema import QCVN
 from hub.formats import base64_content, safe_xml
 
@@ -27,6 +28,8 @@ _HREF = f"{{{_XLINK}}}href"
 _OURS = {None, EDOC, QCVN}
 #: Header elements that are not carried: they identify the caller, or are worthless after the packet has been split.
 _LEFT_OUT = {"Signature", "DigitalSignature", "Token"}
+#: The elements of an organization (QCVN 102, 1.1 and 1.2).
+ORGANIZATION = (*("OrganId", "OrganizationInCharge", "OrganName", "OrganAdd", "Email", "Telephone", "Fax", "Website"),)
 _WHITE = " \t\r\n"
 
 
@@ -67,6 +70,30 @@ def split_packet(content: bytes, namespace: str) -> Parts:
         types[content_id] = _text(reference, "ContentType").strip()
     kept = [translate_element(each, namespace) for each in header if etree.QName(each).localname not in _LEFT_OUT]
     return Parts(header=kept, manifest=manifest, files=files, types=types)
+
+
+def complete_header(header: Iterable[etree._Element], namespace: str) -> None:
+    """Give the organizations of a document all their elements, and its dates the form `yyyy/MM/dd`, as the XML check of
+    the bus demands.
+
+    A missing element is added without text, OrganizationInCharge with the OrganName.
+    """
+    for message in header:
+        if etree.QName(message).localname != "MessageHeader":
+            continue
+        for organization in (*_all(message, "From"), *_all(message, "To")):
+            for name in ORGANIZATION:
+                leaf = _maybe(organization, name)
+                if leaf is None:
+                    leaf = etree.SubElement(organization, f"{{{namespace}}}{name}")
+                if name == "OrganizationInCharge" and not (leaf.text or "").strip(_WHITE):
+                    leaf.text = _text(organization, "OrganName")
+        dated = [(message, "DueDate")]
+        dated += [(each, "PromulgationDate") for each in _all(message, "PromulgationInfo")]
+        for parent, name in dated:
+            leaf = _maybe(parent, name)
+            if leaf is not None and (day := read_packet_date((leaf.text or "").strip(_WHITE))) is not None:
+                leaf.text = day.strftime("%Y/%m/%d")
 
 
 def join_packet(header: Iterable[etree._Element], manifest: etree._Element | None, files: Mapping[str, bytes]) -> bytes:

@@ -1,5 +1,6 @@
 """The adapter `bkav` and a bus that was written from the documents alone, over real HTTP: both ways, in every mood and form."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -95,6 +96,38 @@ def test_what_the_bus_checks_is_refused_with_its_codes(standing: Office) -> None
     assert send(standing, nameless).outcome.detail.startswith("N.From.OrganName")
     standing.mood("refuse", times=1)
     assert isinstance(send(standing).outcome, Refused)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        (b"<edXML:Subject>", b"<edXML:Subject>" + b"x" * 501, "R.MessageHeader.Subject"),
+        (b"<edXML:CodeNumber>", b"<edXML:CodeNumber>123456789012", "R.Code.CodeNumber"),
+        (
+            b"2026/11/20</edXML:PromulgationDate>",
+            b"2056/11/20</edXML:PromulgationDate>",
+            "R.PromulgationInfo.PromulgationDate",
+        ),
+        (
+            b"2026/11/20</edXML:PromulgationDate>",
+            b"2026/02/30</edXML:PromulgationDate>",
+            "T.PromulgationInfo.PromulgationDate",
+        ),
+        (b"<edXML:OrganId>H55.13</edXML:OrganId>", b"<edXML:OrganId>H55.13.1.2.3</edXML:OrganId>", "R.From.OrganId"),
+    ],
+    ids=["long", "long number", "later", "no day", "five parts"],
+)
+def test_lengths_and_dates_are_checked_too(standing: Office, old: bytes, new: bytes, code: str) -> None:
+    assert old in DOCUMENT
+    assert send(standing, DOCUMENT.replace(old, new, 1)).outcome == Refused(f"{code}: Không hợp lệ")
+
+
+def test_a_packet_of_today_that_names_units_by_code_and_name_passes_every_check(standing: Office) -> None:
+    assert b"OrganAdd" not in DOCUMENT
+    bare = re.sub(rb"<edXML:OrganizationInCharge>[^<]*</edXML:OrganizationInCharge>", b"", DOCUMENT)
+    other_day = bare.replace(b"2026/11/20</edXML:PromulgationDate>", b"20/11/2026</edXML:PromulgationDate>")
+    other = other_day.replace(b",2026/11/20,", b",2026/11/21,")  # a new document
+    assert isinstance(send(standing, other).outcome, Accepted)
 
 
 @pytest.mark.parametrize("mood", ["unavailable", "garbage", "mute", "slow"])

@@ -11,6 +11,7 @@ from hub.demo.plan.dossiers import Dossier, DossierStep
 from hub.demo.protocol.client import HubClient, Wire
 from hub.demo.protocol.signing import PartnerIdentity, WireSignature
 from tests.offices import opened
+from tests.process.test_national_portal import DEMANDING
 from tests.running import RunningHub, until
 
 pytestmark = pytest.mark.slow
@@ -43,7 +44,7 @@ def world(tmp_path_factory):
     """A hub that runs, the portal beside it, and the one-stop software of some units."""
     directory = tmp_path_factory.mktemp("portal")
     hub = RunningHub(directory / "tinh")
-    with opened("dvcqg", directory) as portal:
+    with opened("dvcqg", directory, *DEMANDING) as portal:
         (hub.home / "partners/dvcqg.toml").write_text(PARTNER.format(url=portal.url), "utf-8")
         password(hub, "mat-khau-mau")
         unit = tomllib.loads((hub.home / "partners/sotttt.toml").read_text())["units"][0]

@@ -52,16 +52,31 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         yield office
 
 
-@pytest.mark.parametrize("place", ["form", "json", "text"])
-@pytest.mark.parametrize("unit", ["header", "query"])
-@pytest.mark.parametrize(("content", "kind"), [(DOCUMENT, "document"), (STATUS, "status")])
-def test_a_document_and_a_status_arrive_octet_for_octet_wherever_they_stand(
-    standing: Office, content: bytes, kind: str, place: str, unit: str
+@pytest.mark.parametrize(
+    ("place", "unit", "name"), [("form", "query", "vanBan"), ("json", "header", "data"), ("text", "query", "data")]
+)
+def test_a_document_and_a_status_arrive_octet_for_octet_where_the_exchange_reads_them_and_nowhere_else(
+    tmp_path: Path, place: str, unit: str, name: str
 ) -> None:
-    held = send(standing, content, kind=kind, packet_in=place, unit_in=unit)
-    noted = standing.noted("sent")[-1]
-    assert held.outcome == Accepted(f"docId {noted['id']}")
-    assert noted["sha256"] == sha256(content).hexdigest()
+    there = ("--packet-in", place, "--unit-in", unit, "--packet-name", name)
+    with opened("wso2", tmp_path, *there) as office:
+        for content, kind in ((DOCUMENT, "document"), (STATUS, "status")):
+            held = send(office, content, kind=kind, packet_in=place, unit_in=unit, packet_name=name)
+            noted = office.noted("sent")[-1]
+            assert held.outcome == Accepted(f"docId {noted['id']}")
+            assert noted["sha256"] == sha256(content).hexdigest()
+        elsewhere = "json" if place == "form" else "form"
+        assert isinstance(send(office, packet_in=elsewhere, unit_in=unit, packet_name=name).outcome, Refused)
+        other = "header" if unit == "query" else "query"
+        assert send(office, packet_in=place, unit_in=other, packet_name=name).outcome.credentials
+        if place != "text":
+            assert isinstance(send(office, packet_in=place, unit_in=unit, packet_name="khac").outcome, Refused)
+
+
+def test_by_default_a_document_and_a_status_arrive_too(standing: Office) -> None:
+    for content, kind in ((DOCUMENT, "document"), (STATUS, "status")):
+        assert isinstance(send(standing, content, kind=kind).outcome, Accepted)
+        assert standing.noted("sent")[-1]["sha256"] == sha256(content).hexdigest()
 
 
 def test_codes_mean_what_the_settings_say(standing: Office) -> None:

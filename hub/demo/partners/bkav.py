@@ -102,7 +102,8 @@ class Bus:
         message = asked.header.get("MessageHeader")
         manifest = next(iter(find_elements(asked.body, "Manifest")), None)
         organs = [read_path_text(each, "OrganId") for each in find_elements(message, "To")]
-        wrong = checker.check_document_packet(message, manifest, asked.files, self.options.receivers.split(","))
+        receivers, whole = self.options.receivers.split(","), self.options.checks == "all"
+        wrong = checker.check_document_packet(message, manifest, asked.files, receivers, whole=whole)
         if wrong:
             self.office.note("refused", codes=wrong)
             return self.report(asked, "SendDocument", *wrong)
@@ -255,6 +256,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--receivers", default="000.00.00.H53,000.00.13.H53", help="codes that may be sent to")
     parser.add_argument("--packing", choices=("plain", "swa", "mtom"), default="swa", help="of answers")
     parser.add_argument("--encoding", choices=("binary", "base64"), default="binary", help="of parts")
+    parser.add_argument("--checks", choices=("all", "run-time"), default="all", help="of documents")
     parser.add_argument("--again", choices=("exist", "accept", "refuse"), default="exist", help="what was sent before")
     return parser.parse_args()
 

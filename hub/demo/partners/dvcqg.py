@@ -1,9 +1,9 @@
 """The National Public Service Portal behind its X-Road adapter: sessions, dossiers by number, their progress, lists.
 
 Written from the portal's documents: services, required and optional fields, dates, statuses, `error_code`. Knows
-nothing of its callers. What the documents leave open is strict here: a call is accepted as a whole or not at all;
-`isUpdating` must be True for a known dossier and False for a new one; and a login ends the account's previous session.
-The dossiers are in the notebook and survive a restart.
+nothing of its callers. A call is accepted as a whole or not at all. What no document demands is demanded by an option
+only (`--demand`), and what no document says that it recognises (`--recognise`) is taken for new: a step of progress that
+is sent again is stored twice. The dossiers are in the notebook and survive a restart.
 """
 
 import argparse
@@ -33,6 +33,10 @@ DOSSIER = (
     *("NgayTiepNhan", "NgayHenTra", "TrangThaiHoSo", "DonViXuLy"),
 )
 STEP = ("MaHoSo", "NguoiXuLy", "ThoiDiemXuLy", "NoiDungXuLy", "TrangThai")
+#: What a portal may demand although no document says so: that `isUpdating` fits what it has; that an account has one
+#: session, which the next login ends; that a procedure is in its list; that a step belongs to a dossier that it has and
+#: names officer, time and work; that a call has at most `MOST` entries.
+DEMANDS = ("updating", "session", "procedure", "step", "size")
 DATES = (
     "NgayTiepNhan",
     "NgayHenTra",
@@ -62,6 +66,8 @@ class PortalState:
     password: str
     lasts: float  #: lifetime of a session in seconds
     organs: frozenset[str]  #: codes that may report
+    demands: frozenset[str] = frozenset()  #: of `DEMANDS`
+    recognises: bool = False  #: whether it stores a step once that it gets in the same words again
     dossiers: dict[str, dict[str, Any]] = attrs.field(factory=dict)
     steps: dict[str, list[dict[str, Any]]] = attrs.field(factory=dict)
     lists: dict[str, list[dict[str, Any]]] = attrs.field(factory=write_category_lists)
@@ -134,7 +140,8 @@ class PortalState:
             self._note("login-refused", username=body.get("username"))
             return _told(-1, "Sai tên đăng nhập hoặc mật khẩu")
         session = str(uuid.uuid4())
-        self._sessions = {session: time.monotonic() + self.lasts}
+        kept = {} if "session" in self.demands else self._sessions
+        self._sessions = {**kept, session: time.monotonic() + self.lasts}
         self._note("login")
         return ServerAnswer.json({"session": session, "error_code": 0})
 
@@ -142,12 +149,14 @@ class PortalState:
         updating = body.get("isUpdating")
         if updating not in {"True", "False"}:
             raise PortalRefusal(f"isUpdating = {updating}")
-        items = _items(body, DOSSIER)
+        items = self._items(body, DOSSIER)
+        procedures = {row["MATTHC"] for row in self.lists["LayDanhSachTTHC"]}
         for item in items:
             _require(item, "TrangThaiHoSo", STATUSES)
             _require(item, "LoaiDoiTuong", APPLICANTS)
-            _require(item, "MaTTHC", {row["MATTHC"] for row in self.lists["LayDanhSachTTHC"]})
-            if (item["MaHoSo"] in self.dossiers) != (updating == "True"):
+            if "procedure" in self.demands:
+                _require(item, "MaTTHC", procedures)
+            if "updating" in self.demands and (item["MaHoSo"] in self.dossiers) != (updating == "True"):
                 there = "đã tồn tại" if updating == "False" else "chưa tồn tại"
                 raise PortalRefusal(f"Hồ sơ {item['MaHoSo']} {there}: isUpdating = {updating}")
         if len({item["MaHoSo"] for item in items}) != len(items):
@@ -158,19 +167,25 @@ class PortalState:
         return _told("00", "Thành công")
 
     def _progress(self, body: Row) -> ServerAnswer:
-        items = _items(body, STEP)
+        items = self._items(body, STEP if "step" in self.demands else ("MaHoSo", "TrangThai"))
         for item in items:
             _require(item, "TrangThai", STATUSES)
-            if item["MaHoSo"] not in self.dossiers:
+            if "step" in self.demands and item["MaHoSo"] not in self.dossiers:
                 raise PortalRefusal(f"Hồ sơ {item['MaHoSo']} chưa tồn tại")
         for item in items:
             steps = self.steps.setdefault(item["MaHoSo"], [])
-            if item in steps:
+            if self.recognises and item in steps:
                 self._note("step-again", item=item)
                 continue
             self._note("step", madonvi=body["madonvi"], item=item)
             steps.append(item)
         return _told("00", "Thành công")
+
+    def _items(self, body: Row, required: Sequence[str]) -> list[dict[str, Any]]:
+        items = _items(body, required)
+        if "size" in self.demands and len(items) > MOST:
+            raise PortalRefusal(f"data có quá {MOST} phần tử")
+        return items
 
     def _found(self, number: str) -> list[dict[str, Any]]:
         if number not in self.dossiers:
@@ -217,8 +232,6 @@ def _items(body: Row, required: Sequence[str]) -> list[dict[str, Any]]:
     items = body.get("data")
     if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
         raise PortalRefusal("data phải là danh sách")
-    if len(items) > MOST:
-        raise PortalRefusal(f"data có quá {MOST} phần tử")
     for item in items:
         for field in required:
             if not isinstance(item.get(field), str) or not item[field].strip():
@@ -258,10 +271,20 @@ def main() -> None:
     parser.add_argument("--password", default="mat-khau-mau")
     parser.add_argument("--session", type=float, default=1800.0, help="seconds that a session lives")
     parser.add_argument("--organ", action="append", help="a code that may report; several times")
+    parser.add_argument("--demand", choices=DEMANDS, action="append", default=[], help="what no document demands")
+    parser.add_argument("--recognise", action="store_true", help="store a step once that is sent again")
     options = parser.parse_args()
     notebook = Notebook(options.notebook)
     organs = frozenset(options.organ or (code for code, _ in ORGANS))
-    portal = PortalState(notebook, options.username, options.password, options.session, organs)
+    portal = PortalState(
+        notebook,
+        options.username,
+        options.password,
+        options.session,
+        organs,
+        frozenset(options.demand),
+        options.recognise,
+    )
     portal.remember()
     denial = ServerAnswer.json({"error_code": -1, "message": "Sai tên đăng nhập hoặc mật khẩu"})
     PartnerServer(notebook, portal.answer, portal.obey, denial).serve(options.port)

@@ -23,7 +23,7 @@ from hub.demo.mail.waiting_packets import WaitingPacket, WaitingPackets
 from hub.demo.partners.notebook import Notebook, hash_content
 from hub.demo.partners.partner_server import PartnerServer, ServerAnswer, ServerCall
 from hub.demo.plan.packets import HANOI
-from hub.demo.protocol.reading import read_sample_packet
+from hub.demo.protocol.reading import list_sample_attachments, read_sample_packet
 
 #: The error table of the guide.
 ERRORS = {
@@ -141,10 +141,8 @@ class Gateway:
             self.holes.move(item.id, "processing")
         plain = self.options.edxml == "xml"
         edxml = item.content.decode() if plain else base64.b64encode(item.content).decode()
-        data = {"docId": item.id, "from": item.sender, "fromName": "", "edocCode": "", "edocAbstract": ""}
-        return ServerAnswer.json(
-            {"success": True, "message": "OK", "data": {**data, "edxml": edxml, "attachments": []}}
-        )
+        data = {"docId": item.id, "from": item.sender, **_describe(item.content), "edxml": edxml}
+        return ServerAnswer.json({"success": True, "message": "OK", "data": data})
 
     def _update(self, call: ServerCall) -> ServerAnswer:
         asked = call.json()
@@ -198,6 +196,17 @@ def _row(item: WaitingPacket) -> dict[str, str]:
     at = item.created.astimezone(HANOI).strftime("%Y/%m/%d %H:%M:%S")
     row = {"serviceType": "eDoc", "createdTime": at, "updatedTime": at, "messageType": item.type, "docId": item.id}
     return {**row, "from": item.sender, "to": item.to, "status": item.state, "statusDesc": item.state}
+
+
+def _describe(content: bytes) -> dict[str, object]:
+    """Return what the LGSP tells of a packet beside it: the sender's name, number, subject and files."""
+    try:
+        found, files = read_sample_packet(content), list(list_sample_attachments(content))
+    except (ValueError, KeyError):
+        return {"fromName": None, "edocCode": None, "edocAbstract": None, "attachments": []}
+    attachments = [{"fileName": name, "fileContent": base64.b64encode(octets).decode()} for name, octets in files]
+    told = {"fromName": found.sender_name, "edocCode": found.code, "edocAbstract": found.subject}
+    return {**told, "attachments": attachments}
 
 
 def _parts(call: ServerCall) -> dict[str, bytes]:

@@ -27,6 +27,7 @@ from hub.demo.plan.packets import HANOI
 from hub.demo.protocol.reading import read_sample_packet
 
 STATES = {"INITIAL", "PROCESSING", "DONE", "FAIL"}
+MEDIA = {"form": "application/x-www-form-urlencoded", "json": "application/json", "text": "text/plain"}
 _API = "/truclienthong/v1.0.0"
 
 
@@ -56,7 +57,8 @@ class ExchangeState:
             return _fault(401, "900901", "Invalid Credentials")
         if until <= datetime.now(UTC):
             return _fault(401, "900903", "Access Token Expired")
-        unit = call.headers.get("secretdonvi") or call.query.get("secretDonVi")
+        where = call.headers.get("secretdonvi"), call.query.get("secretDonVi")
+        unit = where[self.options.unit_in == "query"]
         if unit != self.options.unit_secret:
             return _said("15", "Sai mã bí mật của đơn vị")
         match call.method, call.path.removeprefix(_API).split("/")[1:]:
@@ -90,7 +92,7 @@ class ExchangeState:
         )
 
     def _send(self, call: ServerCall, refuse: bool) -> ServerAnswer:
-        letters, kind = _sent(call)
+        letters, kind = _read_sent(call, self.options.packet_in, self.options.packet_name)
         try:
             content = base64.b64decode(letters, validate=True)
         except ValueError:
@@ -160,17 +162,18 @@ class ExchangeState:
         return {"done": order["do"]}
 
 
-def _sent(call: ServerCall) -> tuple[str, str]:
-    """Return the base64 and the loaiVanBan. No public document says where they belong, so every place is accepted."""
+def _read_sent(call: ServerCall, place: str, name: str) -> tuple[str, str]:
+    """Return the base64 and the loaiVanBan from their one place, empty where they are not there.
+
+    No public document says which place that is, so it is an option. An exchange has one, and reads no other.
+    """
     media = call.headers.get("content-type", "").partition(";")[0].strip()
-    if media == "application/json":
-        fields = {str(name): str(value) for name, value in json.loads(call.body).items()}
-    elif media == "application/x-www-form-urlencoded":
-        fields = dict(parse_qsl(call.body.decode()))
-    else:
-        fields = {"text": call.body.decode()}
-    kind = fields.pop("loaiVanBan", "") or call.query.get("loaiVanBan", "")
-    return next(iter(fields.values()), ""), kind
+    if media != MEDIA[place]:
+        return "", ""
+    if place == "text":
+        return call.body.decode(), call.query.get("loaiVanBan", "")
+    fields = json.loads(call.body) if place == "json" else dict(parse_qsl(call.body.decode()))
+    return str(fields.get(name, "")), str(fields.get("loaiVanBan", ""))
 
 
 def _row(item: WaitingPacket) -> dict[str, str]:
@@ -196,6 +199,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--secret", default="khoa-ung-dung")
     parser.add_argument("--unit-secret", default="ma-bi-mat")
     parser.add_argument("--token-life", type=float, default=3600.0, help="seconds")
+    parser.add_argument("--unit-in", choices=("header", "query"), default="header", help="place of the unit's secret")
+    parser.add_argument("--packet-in", choices=tuple(MEDIA), default="form", help="place of the packet")
+    parser.add_argument("--packet-name", default="data", help="name of the packet in a form or in JSON")
     parser.add_argument("--senders", default="H55", help="how the codes begin or end that may send")
     parser.add_argument("--receivers", default="H47.01,H47.02", help="codes that may be sent to")
     return parser.parse_args()

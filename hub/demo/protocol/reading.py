@@ -26,6 +26,8 @@ class Reading:
     promulgation_date: str
     answered: str = ""  #: in a status: ResponseFor/OrganId
     status: str | None = None
+    sender_name: str = ""  #: From/OrganName
+    subject: str = ""
 
 
 def read_sample_packet(content: bytes) -> Reading:
@@ -46,6 +48,7 @@ def read_sample_packet(content: bytes) -> Reading:
             promulgation_date=_text(header, "ResponseFor", "PromulgationDate"),
             answered=_text(header, "ResponseFor", "OrganId"),
             status=status,
+            sender_name=_text(header, "From", "OrganName"),
         )
     bussiness = _first(root, "edXMLEnvelope", "edXMLHeader", "TraceHeaderList", "Bussiness")
     return Reading(
@@ -55,6 +58,8 @@ def read_sample_packet(content: bytes) -> Reading:
         document_id=_text(header, "DocumentId"),
         code=f"{_text(header, 'Code', 'CodeNumber')}/{_text(header, 'Code', 'CodeNotation')}",
         promulgation_date=_text(header, "PromulgationInfo", "PromulgationDate"),
+        sender_name=_text(header, "From", "OrganName"),
+        subject=_text(header, "Subject"),
     )
 
 
