@@ -516,6 +516,16 @@ TERMS: Mapping[str, Term] = {
         phrase("replacement sent"), phrase("The unit sent a document that replaces another.")
     ),
     "documents/received": Term(phrase("document received"), phrase("The unit's system received a document.")),
+    "documents/handed-over": Term(
+        phrase("document handed over"), phrase("The open document passed to the unit that continues the work.")
+    ),
+    "documents/taken-over": Term(
+        phrase("document taken over"), phrase("The open document came from a unit that has ended.")
+    ),
+    "documents/taken-over-in-work": Term(
+        phrase("document taken over in work"),
+        phrase("The document came from a unit that has ended, which worked on it."),
+    ),
     "documents/failed": Term(phrase("delivery failed"), phrase("A document of the unit could not be delivered.")),
     "dossiers/dossiers": Term(phrase("dossiers as they stand"), phrase("The unit reports how its dossiers stand.")),
     "dossiers/progress": Term(phrase("progress of dossiers"), phrase("The unit reports steps of work on dossiers.")),

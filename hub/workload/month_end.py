@@ -21,7 +21,7 @@ from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import HUB
 from hub.journal import duties
-from hub.journal.upkeep import dossier_moves
+from hub.journal.upkeep import document_moves, dossier_moves
 from hub.journal.upkeep.dossier_moves import Ended
 from hub.report.form.book import Book, read_shipped_book
 from hub.runtime.periodic import PeriodicService
@@ -64,8 +64,8 @@ class MonthEnd(PeriodicService):
     _done: object = attrs.field(default=None, init=False)  #: the day whose work is done
     #: form and month that was counted again on the day after its closing
     _checked: set[tuple[str, str]] = attrs.field(factory=set, init=False)
-    #: the ended units whose open dossiers were moved
-    _moved: tuple[Ended, ...] | None = attrs.field(default=None, init=False)
+    #: the ended units whose open dossiers, and those whose open documents, were moved
+    _moved: tuple[tuple[Ended, ...], tuple[Ended, ...]] | None = attrs.field(default=None, init=False)
     _begun: datetime | None = attrs.field(default=None, init=False)  #: when the day's work was first tried
 
     async def run_once(self) -> None:
@@ -104,20 +104,36 @@ class MonthEnd(PeriodicService):
             self._done, self._begun = today, None
 
     async def _move_stock(self, *, again: bool) -> None:
-        """Move the open dossiers of units that have ended; without *again*, only if other units have ended."""
-        ended = await self._journal.read(dossier_moves.list_ended_units, find_local_day(self._now()))
-        if ended == self._moved and not again:
+        """Move the open dossiers and documents of units that have ended; without *again*, only if other units have."""
+        today = find_local_day(self._now())
+        dossiers = await self._journal.read(dossier_moves.list_ended_units, today)
+        documents = await self._journal.read(document_moves.list_ended_units, today)
+        if (dossiers, documents) == self._moved and not again:
             return
-        for each in ended:
-            many = 0
-            while keys := await self._read(dossier_moves.list_open_dossiers, each.unit):
-                moved = await self._journal.write(dossier_moves.move_dossiers, each, keys, self._now())
-                many += moved
-                if not moved:
-                    break
+        for each in dossiers:
+            many = await self._move_all(each, dossier_moves.list_open_dossiers, dossier_moves.move_dossiers)
             if many:
                 log.info("dossiers-moved", unit=each.unit, successors=" ".join(each.heirs), dossiers=many)
-        self._moved = ended
+        for each in documents:
+            many = await self._move_all(each, document_moves.list_open_documents, document_moves.move_documents)
+            if many:
+                log.info("documents-moved", unit=each.unit, successors=" ".join(each.heirs), documents=many)
+        self._moved = dossiers, documents
+
+    async def _move_all(
+        self,
+        of: Ended,
+        list_open: Callable[[Transaction, str], list[str]],
+        move: Callable[[Transaction, Ended, Sequence[str], datetime], int],
+    ) -> int:
+        """Move what is open in one unit, some at a time. Return the number of things that moved."""
+        many = 0
+        while keys := await self._read(list_open, of.unit):
+            moved = await self._journal.write(move, of, keys, self._now())
+            many += moved
+            if not moved:
+                break
+        return many
 
     async def _close_all(self, form: str) -> bool:
         """Do the day's work for *form*. Return False if facts received before are not written yet, if the month has link

@@ -15,6 +15,10 @@ from hub.journal import events, facts, messages, search, statuses, unit_registry
 from hub.journal.decisions import RecordedMessage
 from hub.journal.queue import claims, deliveries, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange
+from hub.journal.upkeep import document_moves
+from hub.report.counting import counting
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder
 from hub.store.transactions import Transaction
 from hub.units.deeds import Deed
 from hub.units.province import Province
@@ -345,3 +349,65 @@ def test_nothing_that_happens_after_the_deed_counts_under_a_unit_that_is_no_more
     late = [fact for fact in facts.read_facts(merged.tx) if fact.at.date() >= MERGER]
     assert len(late) == 9
     assert {fact.unit for fact in late} == {"H55.13", "H55.43"}
+
+
+# --- the columns of form `edoc` -----------------------------------------------------------------------------------------------
+
+EDOC = next(form for form in read_form_folder() if form.id == "edoc")
+PERIOD = parse_period("2026-12")
+PLACES = ("H55", "H55.13", "H55.41", "H55.42", "H55.43")
+
+
+def numbers(merged: MergedProvince, *columns: str) -> dict[str, tuple[int, ...]]:
+    """Return the columns of each unit that has any number in them, on 10 December."""
+    now = datetime(2026, 12, 10, 2, tzinfo=UTC)
+    report = counting.count_report(EDOC, facts.read_facts(merged.tx), PERIOD, now, PLACES)
+    rows = {row.unit: tuple(int(row.numbers[column] or 0) for column in columns) for row in report.rows}
+    return {unit: found for unit, found in rows.items() if any(found)}
+
+
+def move(merged: MergedProvince, on: date) -> int:
+    at = datetime(on.year, on.month, on.day, 1, tzinfo=UTC)
+    many = 0
+    for ended in document_moves.list_ended_units(merged.tx, on):
+        keys = document_moves.list_open_documents(merged.tx, ended.unit)
+        many += document_moves.move_documents(merged.tx, ended, keys, at)
+    return many
+
+
+@pytest.fixture
+def worked(merged: MergedProvince) -> MergedProvince:
+    """Xã A works on a, which is due, and on b; it has done c. Xã B has got a, too, and d, which nobody waits for."""
+    for name, to, due in (("a", ("41", "42"), 5), ("b", ("41",), None), ("c", ("41",), 5), ("d", ("42",), None)):
+        when = None if due is None else date(2026, 12, due)
+        packet = document("H55.13", *(f"H55.{code}" for code in to), document_id=name, due=when)
+        sent = merged.take(packet, "so", BEFORE).id
+        for partner in {partner for partner, _ in merged.goes(sent).values()}:
+            merged.deliver(sent, partner, BEFORE)
+    for code, name in (("04", "a"), ("05", "b"), ("06", "c")):
+        merged.take(status(code, "H55.41", "H55.13", document_id=name), "xa-a", BEFORE)
+    return merged
+
+
+def test_what_the_old_units_leave_in_work_or_due_stands_in_the_successor_and_once(worked: MergedProvince) -> None:
+    stock = ("processing", "overdue")
+    assert numbers(worked, *stock) == {"H55.41": (2, 1), "H55.42": (0, 1)}
+    assert move(worked, BEFORE) == 0, "they have not ended"
+    assert move(worked, MERGER) == 3
+    assert numbers(worked, *stock) == {"H55.43": (2, 1)}
+    assert move(worked, AFTER) == 0
+    assert numbers(worked, "received") == {"H55.41": (3,), "H55.42": (2,)}, "nothing is received twice"
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["after-the-move", "before-the-move"])
+def test_what_the_successor_completes_is_completed_there_and_in_nobodys_stock(
+    worked: MergedProvince, first: bool
+) -> None:
+    if first:
+        move(worked, MERGER)
+    for name in "ab":
+        worked.take(status("06", "H55.43", "H55.13", document_id=name), "phuong", MERGER)
+    move(worked, AFTER)
+    assert numbers(worked, "processing", "overdue", "completed_unmatched", "results_unmatched") == {}
+    done = numbers(worked, "completed", "completed_on_time")
+    assert done == {"H55.41": (1, 1), "H55.43": (2, 2)}

@@ -10,7 +10,7 @@ from hub.domain.errors import ConfigurationFault
 from hub.domain.lifecycle import FINAL_STATUSES, STATUS_RANK
 from hub.language.catalogues import translate
 from hub.language.languages import Language
-from hub.report.form.form import ATTRIBUTES, ColumnKind, FormMissing, Wording, choose_form
+from hub.report.form.form import ATTRIBUTES, HANDED_OVER, IN_WORK, ColumnKind, FormMissing, Wording, choose_form
 from hub.report.form.period import parse_period
 from hub.report.form.toml import FOLDER, RULES, read_form_folder, read_form_toml
 from tests.conftest import ROOT
@@ -53,8 +53,9 @@ def test_the_form_edoc_has_the_columns_of_the_standard_in_its_order():
 def test_the_form_edoc_moves_documents_forward_as_deliveries_move():
     edoc = next(form for form in read_form_folder() if form.id == "edoc")
     ranks = {milestone.removeprefix("status-"): rank for rank, step in enumerate(edoc.steps, 1) for milestone in step}
-    assert ranks == STATUS_RANK
-    assert edoc.final == {f"status-{code}" for code in FINAL_STATUSES}
+    moved = {IN_WORK: STATUS_RANK["04"], HANDED_OVER: len(edoc.steps)}  # to the unit that continues the work of another
+    assert ranks == {**STATUS_RANK, **moved}
+    assert edoc.final == {*(f"status-{code}" for code in FINAL_STATUSES), HANDED_OVER}
 
 
 def test_a_heading_shows_the_value_of_its_parameter():

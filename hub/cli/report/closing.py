@@ -124,7 +124,7 @@ def _close(
     screen: Screen, engine: "sa.Engine", config: "Config", known: "Book", form: str, month: "Period", reason: str
 ) -> None:
     from hub.domain.ids import make_id
-    from hub.journal.upkeep import dossier_moves
+    from hub.journal.upkeep import document_moves, dossier_moves
     from hub.store import transactions
     from hub.workload import closing
 
@@ -133,6 +133,7 @@ def _close(
         made = next((each for each in closing.read_closings(tx, form) if each.period.text == month.text), None)
     if made is None:
         dossier_moves.move_stock(engine, now)
+        document_moves.move_stock(engine, now)
         _write_link_days(engine, config, month)
         now = datetime.now(UTC)  # after what was written and moved just now
         with transactions.write_transaction(engine) as tx:

@@ -37,14 +37,14 @@ class Ended:
     heirs: tuple[str, ...]
 
 
-def list_ended_units(tx: Transaction, today: date) -> tuple[Ended, ...]:
-    """Return the units of the province that have ended by *today* and whose dossiers others continue, by code."""
+def list_ended_units(tx: Transaction, today: date, what: Estate = Estate.DOSSIERS) -> tuple[Ended, ...]:
+    """Return the units of the province that have ended by *today* and whose *what* others continue, by code."""
     ended = sa.select(unit.c.code, unit.c.until).where(unit.c.until <= today)
     rows = tx.execute(ended.where(unit.c.code.in_(sa.select(unit_successor.c.unit))).order_by(unit.c.code)).all()
     if not rows:
         return ()
     index = UnitIndex.of(unit_registry.list_registry_units(tx, today), today, unit_registry.list_registry_deeds(tx))
-    found = [Ended(code, day, find_heirs(index, code, today, Estate.DOSSIERS)) for code, day in rows]
+    found = [Ended(code, day, find_heirs(index, code, today, what)) for code, day in rows]
     return tuple(each for each in found if each.heirs)
 
 

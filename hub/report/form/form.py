@@ -16,10 +16,15 @@ from hub.language.phrases import Phrase, phrase
 from hub.report.form.period import Period
 from hub.services import list_services
 
+#: Milestones of documents that pass from a unit that has ended to the one that continues its work: in the one, in the
+#: other, and in the other if the document was in work.
+HANDED_OVER, TAKEN_OVER, IN_WORK = "handed-over", "taken-over", "taken-over-in-work"
+
 #: What can be counted, by service: the milestones of its facts (design, “Facts”).
 MILESTONES: Mapping[str, frozenset[str]] = {
     DOCUMENTS: frozenset(
         ["sent", "sent-recall", "sent-update", "sent-replacement", "received", "failed"]
+        + [HANDED_OVER, TAKEN_OVER, IN_WORK]
         + [f"status-{code}" for code in ("01", "02", "03", "04", "05", "06", "13", "15", "16")]
     ),
     **{
