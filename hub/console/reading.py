@@ -176,10 +176,11 @@ def list_report_choices(
 def find_units(tx: Transaction, user: User, typed: str, on: date, after: str | None = None) -> FoundUnits:
     """Return the units visible to *user* that match *typed*: a code, a part of a name, or its usual abbreviation.
 
-    Names and places are those of the day *on*. Exact codes come first. Without *typed*, all visible units are returned, topmost units first, codes in natural order. With *after*, the code
+    Names and places are those of the day *on*, `changes` all later versions. Exact codes come first. Without *typed*, all visible units are returned, topmost units first, codes in natural order. With *after*, the code
     of a unit among them, those behind it are returned; none if it is not among them.
     """
-    units = sorted(unit_registry.list_registry_units(tx, on), key=lambda unit: make_code_sort_key(unit.code))
+    histories = {unit.code: unit for unit in unit_registry.list_unit_histories(tx)}
+    units = sorted((unit.at(on) for unit in histories.values()), key=lambda unit: make_code_sort_key(unit.code))
     seen = users.read_visible_units(tx, user)
     names = {unit.code: unit.name for unit in units}
     by_code = {unit.code: unit for unit in units}
@@ -194,7 +195,7 @@ def find_units(tx: Transaction, user: User, typed: str, on: date, after: str | N
         open_to = list({unit.code: unit for unit in [*exact, *named, *find_agencies(typed, open_to)]}.values())
     codes = [unit.code for unit in open_to]
     first = 0 if after is None else codes.index(after) + 1 if after in codes else len(codes)
-    shown = open_to[first : first + UNITS]
+    shown = [attrs.evolve(unit, changes=histories[unit.code].changes) for unit in open_to[first : first + UNITS]]
     more = shown[-1].code if first + UNITS < len(open_to) else None
     return FoundUnits(shown, len(open_to), names, more)
 

@@ -228,18 +228,15 @@ def note_sign_in(tx: Transaction, name: str, now: datetime) -> None:
 
 
 def read_visible_units(tx: Transaction, user: User) -> frozenset[str] | None:
-    """Return the units visible to *user*: its own and all that are, were or will be below them; None for every unit.
+    """Return the units visible to *user*: its own and those that stand below them on its day, also if they have ended or
+    not begun; None for every unit. A unit that has moved away is not among them.
 
     On its day it also sees the units whose work these continue, and what its own units hand over their people to.
     """
     if user.sees_all:
         return None
     histories = unit_registry.list_unit_histories(tx)
-    units = [
-        attrs.evolve(unit, parent=parent, changes=())
-        for unit in histories
-        for parent in dict.fromkeys((unit.parent, *(change.parent for change in unit.changes)))
-    ]
+    units = [unit.at(user.day or date.max) for unit in histories]
     own = [unit_registry.resolve_unit_code(tx, code, date.max) for code in user.units]
     day = user.day
     if day is None or not any(unit.successors and unit.until and unit.until <= day for unit in histories):

@@ -1,9 +1,11 @@
 """A closed report stays the same whatever is edited afterwards: units, forms that take from others, holidays, rules."""
 
+import json
 from datetime import UTC, date, datetime
 
 import attrs
 import pytest
+import sqlalchemy as sa
 
 from hub.domain.model import Fact, Unit
 from hub.journal import unit_registry
@@ -12,6 +14,7 @@ from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_toml
 from hub.report.output.outputs import write_html_report, write_json_report
+from hub.store.tables import closed_month
 from hub.store.transactions import Transaction
 from hub.workload import closing, month_world, unit_report
 from hub.workload.closing import OutOfTurn
@@ -157,3 +160,15 @@ def test_the_world_of_a_month_is_written_once_and_named_by_its_hash_in_the_event
     assert month_world.find_first_closing(province, "2026-11") == first
     assert first is not None
     assert {said["world"] for said in told(province, "period-closed")} == {first.sha256}
+
+
+def test_a_world_that_an_earlier_version_kept_says_neither_level_nor_kind(tx):
+    unit = ["H55.40", "Huyện Một", "H55", None, "2026-12-01", ["40.H55"], "", ["H55.41"]]
+    said = json.dumps({"units": [unit], "derived": [], "due": {}})
+    kept = {"last_day": NOVEMBER.last, "closed_at": AFTER, "sha256": "", "world": said}
+    tx.execute(sa.insert(closed_month), [{"period": "2026-11", **kept}])
+    world = month_world.read_month_world(tx, NOVEMBER.last)
+    assert world is not None
+    assert world.units == (
+        Unit("H55.40", "Huyện Một", "H55", until=date(2026, 12, 1), aliases=("40.H55",), successors=("H55.41",)),
+    )

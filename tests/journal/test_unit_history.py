@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 
+import attrs
 import pytest
 import sqlalchemy as sa
 
@@ -54,7 +55,7 @@ def write_reports(tx: Transaction, now: datetime, period: str) -> tuple[str, ...
     """Return what is written of the reports of each unit."""
     written = []
     for unit in ("H55", "H55.40", "H55.40.3"):
-        for form in ("ii06a", "tonghop", "qd766"):
+        for form in ("ii06a", "tonghop"):
             asked = unit_report.resolve_report_sources(tx, unit, period, form, BOOK, now=now)
             report = asked.count(TODAY)
             written += [write_json_report(report, asked.names), write_html_report(report, asked.names, Language.VI)]
@@ -130,10 +131,14 @@ def test_a_list_that_is_written_again_adds_no_version(registry):
     assert registry.scalar(count) == many == 1
 
 
-def test_a_user_sees_the_units_that_were_below_its_own(registry):
-    import_merger(registry)
-    user = User(name="an", role=Role.CLERK, units=("H55.40",), added_at=TODAY, changed_at=TODAY)
+def test_a_user_sees_what_is_below_its_units_on_the_day(registry):
+    """From the day of the merger on, what comes to the commune is no matter of the former district any more."""
+    change = UnitChange(MERGED.date(), "Ủy ban nhân dân phường Ba", "H55")
+    unit_registry.write_registry_units(registry, [attrs.evolve(COMMUNE, changes=(change,))])
+    user = User(name="an", role=Role.CLERK, units=("H55.40",), added_at=TODAY, changed_at=TODAY, day=TODAY.date())
     assert users.read_visible_units(registry, user) == frozenset({"H55.40", "H55.40.3"})
+    later = attrs.evolve(user, day=MERGED.date())
+    assert users.read_visible_units(registry, later) == frozenset({"H55.40"})
 
 
 def test_a_unit_that_ended_before_the_period_has_a_row_only_if_something_is_counted_there(registry):
