@@ -27,13 +27,18 @@ import sqlalchemy as sa
 
 from hub.domain.model import Event, Fact
 from hub.journal import code_lists, duties, events, facts, search
-from hub.language.catalogues import say_both
-from hub.language.phrases import phrase
 from hub.report.counting import closed, posting
 from hub.report.counting.closed import ClosedRow, have_same_rules
 from hub.report.counting.dates import find_day_begin
 from hub.report.counting.division import write_division
-from hub.report.counting.marks import LateMessage, LateMessages, name_late_messages
+from hub.report.counting.marks import (
+    LATE,
+    RECOUNTED,
+    LateMessage,
+    LateMessages,
+    name_late_messages,
+    write_own_reason,
+)
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book
 from hub.report.form.form import Form, FormMissing, LatePolicy, choose_form
@@ -56,8 +61,6 @@ BUDGET = 1.0
 KEYS = 1_000
 #: A closing that has written nothing for this long may be taken over by the automatic closing of another node.
 LEASE = timedelta(minutes=10)
-#: The reason of a revision where no person gives one: with late messages, and without.
-_LATE, _RECOUNTED = phrase("facts came after the closing"), phrase("counted again")
 #: Rows are read in their newest revision.
 NEWEST: Mapping[tuple[str, str, str], int] = MappingProxyType({})
 
@@ -755,7 +758,7 @@ def revise_unit(
             after,
             revision=was.revision + 1,
             made_at=max(now, this.closed_at),
-            reason=reason or " / ".join(say_both(_LATE if came.named else _RECOUNTED)),
+            reason=reason or write_own_reason(LATE if came.named else RECOUNTED),
             diff=closed.find_changed_cells(was, after),
             by=by,
             late=came,

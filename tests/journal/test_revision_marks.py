@@ -83,7 +83,9 @@ def test_html_says_at_the_top_which_revision_it_is_and_below_what_each_changed_a
     assert "It replaces revision 5, made at 18/11/2026 09:33" in banner
     check_sentences(list_texts(page.xpath("//div[@class='changes']//li")))
     assert [row.get("data-unit") for row in page.xpath("//tr[@class='revised']")] == list(UNITS)
-    assert "Bản lần 6 của báo cáo đã đóng" in write(revised, "html", language=Language.VI).decode()
+    vietnamese = write(revised, "html", language=Language.VI).decode()
+    assert "Bản lần 6 của báo cáo đã đóng" in vietnamese
+    assert vietnamese.count("Lý do: có kết quả ghi nhận đến sau khi đóng kỳ. ") == 5
 
 
 def test_pdf_says_it_in_tagged_text(revised):

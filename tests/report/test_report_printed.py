@@ -17,6 +17,7 @@ from hub.domain.model import Fact, ReportState
 from hub.language.languages import Language
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row, Section, count_report
+from hub.report.counting.marks import ChangedCell, ClosingMarks, RowRevision
 from hub.report.form.form import Check, Wording
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
@@ -249,6 +250,20 @@ def test_who_signs_never_signs_a_page_of_its_own(units, notes):
     rows = [list(row.all("TH", "TD")) for table in tree(content).all("Table") for row in table.all("TR")]
     found = [row[1].text.split()[-1] for row in rows if len(row) > 1 and "H55." in row[1].text]
     assert found == [f"H55.{place}" for place in range(1, units)], "every row once"
+
+
+@pytest.mark.parametrize("units", [6, 8, 10, 12])
+def test_who_signs_a_revision_sees_a_change_on_the_same_page(units):
+    codes = [f"H55.{place}" for place in range(1, units)]
+    cell = ChangedCell(column="sent", heading=Wording("Gửi đi", "Sent"), was=1, now=2)
+    said: Any = {"form": "edoc", "period": "2026-12", "revision": 2, "made_at": NOW, "by": "an", "reason": "đến muộn"}
+    rows = tuple(RowRevision(unit=code, cells=(cell,), **said) for code in codes)
+    marks = ClosingMarks(closed_at=NOW, revision=units, revised=rows)
+    report = attrs.evolve(example(*codes), form=attrs.evolve(EDOC, notes=()), marks=marks)
+    pages = [" ".join(page.extract_text().split()) for page in opened(write_pdf_report(report, NAMES, SHA)).pages]
+    assert f"Bản lần {units} của báo cáo đã đóng" in pages[0]
+    assert sum(page.count("Lý do: đến muộn") for page in pages) == units - 1
+    assert "Lý do: đến muộn" in pages[-1][: pages[-1].index("THỦ TRƯỞNG ĐƠN VỊ")]
 
 
 # What a name may be

@@ -9,9 +9,14 @@ from datetime import datetime
 
 import attrs
 
+from hub.language.catalogues import say_both
+from hub.language.phrases import Phrase, phrase
 from hub.report.counting.deriving import Number, derive_row_numbers
 from hub.report.form.form import ColumnKind, Form, Wording
 
+#: The reasons of a revision for which no person gives one: with late messages, and without. They are stored in both
+#: languages (`write_own_reason`).
+LATE, RECOUNTED = phrase("facts came after the closing"), phrase("counted again")
 #: The maximum number of late messages that a revision names.
 MOST_MESSAGES = 20
 #: The maximum number of revisions that a report lists. It always says how many there are.
@@ -138,3 +143,13 @@ def _name(form: Form, key: str) -> Wording:
     if column.group is None:
         return column.heading
     return Wording(f"{column.group.vi}: {column.heading.vi}", f"{column.group.en}: {column.heading.en}")
+
+
+def write_own_reason(said: Phrase) -> str:
+    """Return the text that is stored for *said*, `LATE` or `RECOUNTED`."""
+    return " / ".join(say_both(said))
+
+
+def read_own_reason(text: str) -> Phrase | str:
+    """Return what is stored as *text* for a reader: `LATE` or `RECOUNTED`, else the words of a person."""
+    return next((said for said in (LATE, RECOUNTED) if text == write_own_reason(said)), text)

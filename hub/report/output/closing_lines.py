@@ -14,9 +14,9 @@ from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase, phrases
 from hub.report.counting.counting import Report
 from hub.report.counting.deriving import Number
-from hub.report.counting.marks import ChangedCell, ClosingMarks, LateFacts, RowRevision
+from hub.report.counting.marks import ChangedCell, ClosingMarks, LateFacts, RowRevision, read_own_reason
 from hub.report.form.period import parse_period
-from hub.report.output.words import write_moment, write_number
+from hub.report.output.words import NONE, write_moment, write_number
 
 #: The heading over the lines.
 HEADING = phrase("Changes after the closing")
@@ -76,10 +76,11 @@ def _write_revision(report: Report, row: RowRevision, names: Mapping[str, str], 
         month=parse_period(row.period).name(language),
         revision=row.revision,
         time=write_moment(row.made_at),
-        person=row.by or "–",
+        person=row.by or NONE,
     )
     parts = [translate(head, language), _write_cells(report, row, language)]
-    parts.append(translate(phrase("Reason: {reason}", reason=row.reason or "–"), language))
+    reason = translate(read_own_reason(row.reason), language)
+    parts.append(translate(phrase("Reason: {reason}", reason=reason or NONE), language))
     parts += (translate(each, language) for each in _name_messages(row))
     return ". ".join(parts)
 

@@ -25,6 +25,7 @@ from hub.language.terms import name_word
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
+from hub.report.counting.marks import read_own_reason
 from hub.report.form.form import MOST_SERIES, ChartKind, Check, Column, ColumnKind, EmptyRatio, Form
 from hub.report.output.body import LineMark, Printed, arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
@@ -448,7 +449,7 @@ def _write_changes(book: _Book) -> None:
                 write_changed_value(cell.was, book.language),
                 write_changed_value(cell.now, book.language),
             )  # fmt: skip
-            for spot, text in enumerate((*named, row.by, *values, row.reason, late)):
+            for spot, text in enumerate((*named, row.by, *values, book.say(read_own_reason(row.reason)), late)):
                 book.write(sheet, line, spot, text, **plain)
             line += 1
     for text in (*said.revised[len(marks.revised) :], *said.late):
