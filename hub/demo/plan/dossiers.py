@@ -50,7 +50,7 @@ COURSES = (
     ),  # on the extended due day
     Course(5, (DossierStep(0, "2"), DossierStep(2, "7"), DossierStep(3, "10"))),  # withdrawn, and its papers returned
     Course(3, (DossierStep(0, "1"), DossierStep(1, "3"))),  # refused at the counter
-    Course(2, (DossierStep(0, "2"), DossierStep(1, "8"))),  # paused, and overdue
+    Course(2, (DossierStep(0, "2"), DossierStep(1, "8"))),  # paused, so in time
     Course(9, (DossierStep(0, "2"), DossierStep(1, "6"), DossierStep(2, "4", "progress"))),  # in progress
     # finished by a step
     Course(4, (DossierStep(0, "2"), DossierStep(1, "9", "both"), DossierStep(2, "10", "progress"))),
@@ -93,6 +93,11 @@ class Dossier:
     def due(self) -> date:
         """The due day, extended if papers were submitted."""
         return self.day + timedelta(self.course.due + (self.course.extended if self.handed_in else 0))
+
+    def waits_on(self, day: date) -> bool:
+        """Tell whether it waited for papers or a payment, or was paused, on *day*: then it is in time."""
+        until_then = [step.status for step in self.course.steps if self.reached.get(step.status, date.max) <= day]
+        return until_then[-1:] in (["5"], ["6"], ["8"])
 
     def steps(self, today: date) -> Iterator[DossierStep]:
         """Yield today's steps. They are recorded in the dossier before they are yielded."""
@@ -157,7 +162,7 @@ def count_office_dossiers(dossiers: Iterable[Dossier], first: date, last: date) 
         if taken and each.ended and first <= each.ended <= last:
             add("withdrawn" if "7" in each.reached else f"finished_{_timing(each.ended, each.due)}")
         if taken and each.day <= last and not (each.ended and each.ended <= last):
-            add("pending_overdue" if each.due < last else "pending_in_time")
+            add("pending_overdue" if each.due < last and not each.waits_on(last) else "pending_in_time")
         for status, name in (("3", "refused"), ("5", "supplement_requested"), ("10", "returned")):
             if status in each.reached and first <= each.reached[status] <= last:
                 add(name)
