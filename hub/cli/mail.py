@@ -28,6 +28,7 @@ def mail() -> None:
         "--yes. The figures contain no addresses."
     ),
     "lienthong mail usage --day 2026-11-24 --directory hop-thu.csv /var/log/mail.log",
+    "lienthong mail usage --since 2026-11-15 --day 2026-12-14 --directory hop-thu.csv /var/log/mail.log* --yes",
     "doveadm -f tab quota get -A > quota.txt",
     "lienthong mail usage --day 2026-11-24 --directory hop-thu.csv --quotas quota.txt /var/log/mail.log --yes",
 )
@@ -37,6 +38,11 @@ def mail() -> None:
     required=True,
     type=click.DateTime(["%Y-%m-%d"]),
     help=t("The day to count, in Hà Nội time."),
+)
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help=t("Count only the accounts that were active on any day from this one to --day, each once."),
 )
 @click.option(
     "--directory",
@@ -71,6 +77,7 @@ def usage(
     screen: Screen,
     logs: Sequence[IO[str]],
     day: datetime,
+    since: datetime | None,
     directory: Path,
     quotas: IO[str] | None,
     zone: str,
@@ -82,10 +89,13 @@ def usage(
     from hub.cli.words import say_word
     from hub.services.mail import log as mail_log
 
+    first = None if since is None else since.date()
+    if first is not None and (quotas is not None or first > day.date()):
+        raise CommandStop(t("--since goes with no --quotas, and is not after --day"))
     try:
         known = mail_log.MailDirectory.read(directory.read_text("utf-8"))
         place = ZoneInfo(zone)
-        tally = mail_log.count_mail_log(_lines(logs), known, day.date(), quotas=quotas or (), zone=place)
+        tally = mail_log.count_mail_log(_lines(logs), known, day.date(), since=first, quotas=quotas or (), zone=place)
     except ZoneInfoNotFoundError:
         raise CommandStop(t("there is no time zone {zone}", zone=zone)) from None
     except ValueError as error:
@@ -93,7 +103,7 @@ def usage(
     nowhere = tally.get(mail_log.NOBODY, {})
     refused = ""
     if yes:
-        tally, refused = _hand_in(screen, tally, day.date(), correction)
+        tally, refused = _hand_in(screen, tally, day.date(), first, correction)
     _print(screen, {unit: figures for unit, figures in tally.items() if unit != mail_log.NOBODY})
     if nowhere:
         said = ", ".join(f"{say_word('mail', name)}: {say_count(number)}" for name, number in sorted(nowhere.items()))
@@ -105,7 +115,7 @@ def usage(
 
 
 def _hand_in(
-    screen: Screen, tally: dict[str, dict[str, int]], day: date, correction: str
+    screen: Screen, tally: dict[str, dict[str, int]], day: date, since: date | None, correction: str
 ) -> tuple[dict[str, dict[str, int]], str]:
     """Record the count, or its difference from earlier figures. Return what was recorded, and why it was refused."""
     from datetime import UTC
@@ -127,10 +137,10 @@ def _hand_in(
             province = Province.of(config, unit_registry.read_unit_index(tx, today(now)))
             if correction:
                 canonical = {province.routes.canonical(unit): figures for unit, figures in tally.items()}
-                tally = mail_usage.subtract_tally(canonical, mail_usage.read_told_usage(tx, day))
+                tally = mail_usage.subtract_tally(canonical, mail_usage.read_told_usage(tx, day, since))
             if not set(tally) - {mail_log.NOBODY}:
                 return tally, ""
-            taken = mail_usage.record_mail_usage(tx, province, tally, day, now, correction)
+            taken = mail_usage.record_mail_usage(tx, province, tally, day, now, correction, since)
         duties.write_outstanding_facts(engine)  # no hub may be running, so write the outstanding facts here
     return tally, "; ".join(describe_problem(problem, read_language()) for problem in taken.problems)
 

@@ -18,12 +18,14 @@ from hub.store.transactions import Transaction
 from hub.units.province import Province
 
 
-def read_told_usage(tx: Transaction, day: date) -> Tally:
-    """Return what the hub has recorded for *day* so far, including corrections."""
+def read_told_usage(tx: Transaction, day: date, since: date | None = None) -> Tally:
+    """Return what the hub has recorded for *day* so far, or for the days from *since* to *day*, including corrections."""
+    key = day.isoformat() if since is None else f"{since}/{day}"
+    told = sa.or_(fact.c.key == key, fact.c.key.startswith(f"{key}#", autoescape=True))
     ours = sa.and_(message.c.id == fact.c.message, message.c.partner == HUB)
     rows = tx.execute(
         sa.select(fact.c.unit, fact.c.milestone, sa.func.sum(fact.c.amount))
-        .where(ours, fact.c.service == NAME, fact.c.day == day)
+        .where(ours, fact.c.service == NAME, fact.c.day == day, told)
         .group_by(fact.c.unit, fact.c.milestone)
     )
     found: Tally = defaultdict(dict)
@@ -44,13 +46,20 @@ def subtract_tally(counted: Tally, before: Tally) -> Tally:
 
 
 def record_mail_usage(
-    tx: Transaction, province: Province, tally: Tally, day: date, now: datetime, correction: str = ""
+    tx: Transaction,
+    province: Province,
+    tally: Tally,
+    day: date,
+    now: datetime,
+    correction: str = "",
+    since: date | None = None,
 ) -> RecordedMessage:
-    """Write the message of *day*.
+    """Write the message of *day*, or of the days from *since* to *day*.
 
     The same count again is the same message. A different count is refused (`id-reused`) unless it is a *correction*.
     """
-    content = log.write_usage_message(tally, province.config.province, day, correction=correction)
-    name = None if correction else f"{NAME}/{day.isoformat()}"
+    content = log.write_usage_message(tally, province.config.province, day, since=since, correction=correction)
+    days = day.isoformat() if since is None else f"{since}/{day}"
+    name = None if correction else f"{NAME}/{days}"
     entry = admission.judge_record(list_services()[NAME], content, name, HUB, province, now, make_id(now))
     return messages.record_message(tx, entry, province.routes)

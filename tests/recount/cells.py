@@ -80,8 +80,9 @@ class View:
     # --- mail
 
     def most(self, what: str) -> list[Told]:
-        """Return what was told of the day of which the most was told."""
-        days = [[one for one in self.inside(what) if one.on == day] for day in {one.on for one in self.inside(what)}]
+        """Return what was told of the day, or of the days in one report, of which the most was told."""
+        told = self.inside(what)  # of one day, or of all days between two; a correction has the same two
+        days = [[one for one in told if one.key[:2] == span] for span in {one.key[:2] for one in told}]
         most = max(days, key=amount, default=[])
         return most if amount(most) >= 0 else []
 

@@ -11,13 +11,14 @@ MAIL = next(form for form in read_form_folder() if form.id == "mail")
 DECEMBER, AFTER = parse_period("2026-12"), datetime(2027, 1, 1, tzinfo=UTC)
 
 
-def told(day, correction="", **units):
+def told(day, correction="", since="", **units):
     """Return the facts of one report; `H55_14={"SentInternal": 3}` are a unit's figures."""
     usages = "".join(
         f"<Usage><OrganId>{unit.replace('_', '.')}</OrganId>{''.join(f'<{n}>{v}</{n}>' for n, v in figures.items())}</Usage>"
         for unit, figures in units.items()
     )
     why = f"<Correction>{correction}</Correction>" if correction else ""
+    why = f"<Since>{since}</Since>{why}" if since else why
     text = f'<SubmitMailUsage xmlns="{NAMESPACE}"><OrganId>H55</OrganId><Day>{day}</Day>{why}{usages}</SubmitMailUsage>'
     return list(
         read_usage_report(text.encode(), datetime.fromisoformat(f"{day}T20:00:00+07:00"), f"m-{day}{correction}").facts
@@ -58,3 +59,10 @@ def test_where_corrections_alone_were_told_there_is_no_fullest_day():
     alone = told("2026-11-20", "đếm thừa", H55_14={"AccountsActive": -9})
     assert count_report(MAIL, alone, DECEMBER, AFTER, ["H55.14"]).total.numbers["active"] == 0
     assert find_counted_facts(MAIL, "active", alone, DECEMBER, AFTER) == ()
+
+
+def test_accounts_active_in_the_period_are_those_told_for_all_of_its_days():
+    whole = told("2026-11-17", since="2026-11-15", H55_14={"AccountsActive": 17})
+    corrected = told("2026-11-17", "đếm thừa", since="2026-11-15", H55_14={"AccountsActive": -1})
+    numbers = count_report(MAIL, [*FACTS, *whole, *corrected], DECEMBER, AFTER, ["H55.14"]).total.numbers
+    assert (numbers["active"], numbers["accounts"]) == (16, 31), "not with the 11 of its last day"

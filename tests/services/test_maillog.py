@@ -1,6 +1,6 @@
 """Counting the logs of Postfix and Dovecot: each mail once for who sent it, once for each who got it, by day and unit; and no address in it."""
 
-from datetime import UTC, date
+from datetime import UTC, date, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -235,3 +235,15 @@ def test_a_correction_is_what_is_missing_from_what_was_told_and_nothing_of_what_
         "H55.3": {"over-quota": 1},
     }
     assert subtract_tally(told, told) == {}
+
+
+def test_accounts_active_on_any_of_several_days_are_counted_once_and_nothing_else_is():
+    lines = [
+        *sent(1, A, B),
+        *sent(2, A, B, at="2026-11-25T08:00:00+07:00"),
+        *sent(3, B, A, at="2026-11-26T08:00:00+07:00"),
+    ]
+    found = count_mail_log(lines, DIRECTORY, DAY + timedelta(days=1), since=DAY)
+    assert found == {"H55.14": {"accounts-active": 1}}
+    content = write_usage_message(found, "H55", DAY + timedelta(days=1), since=DAY)
+    assert b"<Day>2026-11-25</Day><Since>2026-11-24</Since>" in content

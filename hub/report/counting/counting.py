@@ -8,7 +8,8 @@ What each kind of column counts (standards 4.5):
 
 * a flow: facts whose own `at` lies in the period, whatever period the unit's `received` fact of the same key lies in;
 * a stock: the keys in the column's state at the period's end or, while the period runs, at `now`;
-* a peak: for each unit, the facts of the one day of the period with the greatest total;
+* a peak: for each unit, the facts of the one day of the period with the greatest total, or of the one report of several
+  days with a greater one;
 * a happening: facts whose day, as the unit states it, lies in the period and is over, whenever the hub received them
   (`happenings`);
 * an end: keys with both a beginning and a first end, in the period of the later of the two;
@@ -278,8 +279,10 @@ class Placing:
     _after: date  #: the first day after the period
     _told: list[Fact] = attrs.field(factory=list, init=False)  #: the facts that happenings read
     _latest: dict[tuple[str, str], tuple[Column, Fact]] = attrs.field(factory=dict, init=False)  #: by unit and column
-    #: by unit and peak column: the facts of each day
-    _peaks: dict[tuple[str, str], tuple[Column, dict[date, list[Fact]]]] = attrs.field(factory=dict, init=False)
+    #: by unit and peak column: the facts of each day, or of each report of several days by its last one
+    _peaks: dict[tuple[str, str], tuple[Column, dict[tuple[date, str], list[Fact]]]] = attrs.field(
+        factory=dict, init=False
+    )
 
     @classmethod
     def of(
@@ -374,7 +377,8 @@ class Placing:
                     kept.unjoined.append((column, fact))
                 elif column.kind is ColumnKind.PEAK:
                     _, days = self._peaks.setdefault((fact.unit, column.key), (column, {}))
-                    days.setdefault(dates.find_fact_day(fact), []).append(fact)
+                    # a report of several days is no part of that of its last day; corrections have the key and `#`
+                    days.setdefault((dates.find_fact_day(fact), fact.key.partition("#")[0]), []).append(fact)
                 else:
                     taking.append(column)
         for column in self._times:

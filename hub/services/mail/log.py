@@ -123,25 +123,34 @@ class _Log:
 
 
 def count_mail_log(
-    lines: Iterable[str], directory: MailDirectory, day: date, *, quotas: Iterable[str] = (), zone: tzinfo = HANOI
+    lines: Iterable[str],
+    directory: MailDirectory,
+    day: date,
+    *,
+    since: date | None = None,
+    quotas: Iterable[str] = (),
+    zone: tzinfo = HANOI,
 ) -> Tally:
-    """Count the usage on *day* (Hà Nội) by unit. `NOBODY` holds what cannot be assigned to a unit.
+    """Count the usage on *day* (Hà Nội) by unit; with *since*, only the accounts that were active on any day from *since*
+    to *day*, each once, which cannot be worked out from the numbers of the days. `NOBODY` holds what cannot be assigned to a unit.
 
     *quotas* are the lines of `doveadm -f tab quota get -A`. *zone* is the server's time zone, for lines whose time does
     not say it. Raises ValueError if *quotas* are something else.
     """
     log = _Log()
     for at, said in _timed(lines, day, zone):
-        _hear(log, at, said, today=at.astimezone(HANOI).date() == day)
+        _hear(log, at, said, today=(since or day) <= at.astimezone(HANOI).date() <= day)
     tally: Tally = defaultdict(lambda: defaultdict(int))
+    for account in log.active:
+        tally[directory.unit(account)]["accounts-active"] += 1
+    if since is not None:
+        return {unit: dict(figures) for unit, figures in sorted(tally.items())}
     for mail in _whole(log):
         _count_mail(tally, mail, directory, day)
     cut = [(at, log.mails.get(name, _Mail()).login) for name, at in log.cut.items()]
     for at, who in (*log.refused, *cut):
         if at.astimezone(HANOI).date() == day:
             tally[directory.unit(who)]["refused-size"] += 1
-    for account in log.active:
-        tally[directory.unit(account)]["accounts-active"] += 1
     for account, full in _quotas(quotas):
         figures = tally[directory.unit(account)]
         figures["accounts-issued"] += 1
@@ -149,14 +158,18 @@ def count_mail_log(
     return {unit: dict(figures) for unit, figures in sorted(tally.items())}
 
 
-def write_usage_message(tally: Tally, organ: str, day: date, *, correction: str = "") -> bytes:
+def write_usage_message(
+    tally: Tally, organ: str, day: date, *, since: date | None = None, correction: str = ""
+) -> bytes:
     """Return the SubmitMailUsage of *organ* with the figures of *tally*, without those of `NOBODY`.
 
-    With *correction*, a text, the figures are differences.
+    With *since*, they are of all days from then to *day*. With *correction*, a text, the figures are differences.
     """
     root = etree.Element(f"{{{NAMESPACE}}}SubmitMailUsage", nsmap={None: NAMESPACE})  # type: ignore[dict-item]  # the stubs know no default namespace
     _add(root, "OrganId", organ)
     _add(root, "Day", day.isoformat())
+    if since is not None:
+        _add(root, "Since", since.isoformat())
     if correction:
         _add(root, "Correction", correction)
     for unit, figures in sorted(tally.items()):
