@@ -7,7 +7,7 @@ Reads and writes rows of messages and deliveries. Does not know how a status arr
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 import attrs
@@ -37,6 +37,8 @@ _NUMBERED = plain_number == sa.bindparam("number")
 _BY_CODE = sa.and_(_NUMBERED, table.c.code == sa.bindparam("code"), table.c.promulgation_date == sa.bindparam("date"))
 #: Documents of one unit with the same number that are compared. A unit with more is matched by DocumentId or date only.
 SAME_NUMBER = 100
+#: Pairs of a unit that sent and one that received, of all whose work others continue, that are tried for one status.
+LOOK_UPS = 256
 
 
 def _newest(named: sa.ColumnElement[bool], *, delivered: bool) -> sa.Select[Any]:
@@ -109,16 +111,17 @@ def find_answered_document(
     reporters: Sequence[str | None] = list_reporters(packet, partner, routes, on)
     if is_own_status(packet, routes, on):
         reporters = (None,)
-    found = next(filter(None, (_find_newest(tx, packet, *pair) for pair in product(organs, reporters))), None)
+    senders = organs if len(reporters) == 1 else [each for each in organs if _find_newest(tx, packet, each, None)]
+    pairs = islice(product(senders, reporters), LOOK_UPS)
+    found = next(filter(None, (_find_newest(tx, packet, *pair) for pair in pairs)), None)
     if found is None and reporters != (None,):
         found = _find_by_number(tx, packet, organs, [each for each in reporters if each is not None])
     if packet.status not in changes.ANSWERS:
         return found
     document = packet.responses[0].document_id or (found.document_id if found else "")
-    owners = (found.sender,) if found else organs
     asked = (
-        {"organ": organ, "owner": owner, "reporter": reporter or organ, "document": document}
-        for organ, owner, reporter in product(routes.list_meant(organs[0], on), owners, reporters)
+        {"organ": organ, "owner": found.sender if found else organ, "reporter": reporter or organ, "document": document}
+        for organ, reporter in islice(product(organs, reporters), LOOK_UPS)
     )
     opened = next(filter(None, (_read_answered(tx, _OPEN_CHANGE, each) for each in asked)), None)
     return attrs.evolve(opened, by_number=found is not None and found.by_number) if opened else found
@@ -189,8 +192,13 @@ def _find_by_number(
     if answer.document_id or not number:
         return None
     fitting: dict[str, Any] = {}
+    without: set[str] = set()
     for organ, reporter in product(organs, reporters):
+        if organ in without:
+            continue
         rows = _SAME_NUMBER.read(tx, {"number": number, "organ": organ, "reporter": reporter})
+        if not rows:
+            without.add(organ)  # to whichever unit
         if len(rows) > SAME_NUMBER:
             return None
         fitting |= {

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import attrs
 import pytest
+import sqlalchemy as sa
 
 from hub.config import Config
 from hub.domain.errors import Rejected
@@ -54,13 +55,19 @@ POSTS = (
 class MergedProvince:
     """Takes packets day by day, as the hub's intake does, each a second after the other."""
 
-    def __init__(self, tx: Transaction, units: tuple[Unit, ...] = UNITS, deeds: tuple[Deed, ...] = ()) -> None:
-        self.tx, self.units, self.deeds, self.number = tx, units, deeds, 0
+    def __init__(
+        self,
+        tx: Transaction,
+        units: tuple[Unit, ...] = UNITS,
+        deeds: tuple[Deed, ...] = (),
+        posts: tuple[RoutedPartner, ...] = POSTS,
+    ) -> None:
+        self.tx, self.units, self.deeds, self.posts, self.number = tx, units, deeds, posts, 0
         unit_registry.write_registry_units(tx, units)
 
     def routes(self, on: date) -> Routes:
         index = UnitIndex.of(self.units, on, self.deeds)
-        return Routes.of(index, POSTS, province="H55", upstream="vpcp")
+        return Routes.of(index, self.posts, province="H55", upstream="vpcp")
 
     def take(self, packet: Packet, partner: str, on: date) -> RecordedMessage:
         self.number += 1
@@ -125,6 +132,26 @@ def test_a_document_of_the_unit_that_had_the_alias_is_meant_before_one_with_the_
     second = merged.take(document("H55.42", "H55.13"), "xa-b", BEFORE).id
     merged.take(status("03", "H55.13", "000.00.41.H55"), "so", AFTER)
     assert (merged.status_of(first), merged.status_of(second)) == (["03"], [None])
+
+
+def test_a_status_between_units_that_are_twenty_units_each_is_joined_with_few_look_ups(tx: Transaction) -> None:
+    old = [
+        Unit(f"H55.{side}{number:02d}", "Xã", "H55", until=MERGER, successors=(f"H55.{side}",))
+        for side in (6, 7)
+        for number in range(20)
+    ]
+    units = (*UNITS, *old, Unit("H55.6", "Phường", "H55"), Unit("H55.7", "Phường", "H55"))
+    posts = (RoutedPartner("sau", ("H55.6",), Receive.FETCH), RoutedPartner("bay", ("H55.7", "H55.719"), Receive.FETCH))
+    many = MergedProvince(tx, units, posts=(*POSTS, *posts, RoutedPartner("any", ("*",), Receive.NONE)))
+    sent = many.take(document("H55.619", "H55.719"), "any", BEFORE).id
+    asked: list[str] = []
+    sa.event.listen(tx, "before_cursor_execute", lambda _c, _cursor, statement, *_: asked.append(statement))
+    many.take(status("03", "H55.7", "H55.6"), "bay", AFTER)
+    assert many.status_of(sent) == ["03"]
+    assert len(asked) < 80
+    before = len(asked)
+    many.take(status("15", "H55.7", "H55.6", document_id="nobody's"), "bay", AFTER)
+    assert len(asked) - before < statuses.LOOK_UPS + 60
 
 
 def test_a_status_about_a_split_unit_joins_and_both_successors_read_it(tx: Transaction) -> None:
