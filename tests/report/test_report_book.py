@@ -86,7 +86,7 @@ def test_every_mistake_of_forms_rule_sets_and_working_days_is_told_at_once(tmp_p
     own(forms, a=EDOC.replace("due_passed = true", "due_passed = 1"), b="x")
     days = own(tmp_path, days="[[off]]\nfirst = 1") / "days.toml"
     assert faults(ReportSettings(forms=forms, workdays=days)) == [
-        "a.toml: column[20].due_passed",
+        "a.toml: column[21].due_passed",
         "b.toml",
         "days.toml: off[0].first",
         "days.toml: off[0].vi",

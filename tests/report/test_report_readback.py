@@ -281,7 +281,7 @@ def test_the_sums_and_formulas_of_the_workbook_are_live():
     assert sheet.cell(FIRST, at["sent_inside"]).value == "=SUM(D11:D14)"
     assert sheet.cell(FIRST, at["sent"]).value == "=D10+E10"
     assert sheet.cell(12, at["sent"]).value == "=D12+E12"
-    assert sheet.cell(FIRST, at["last_update"]).value == "=MAX(Z11:Z14)"
+    assert sheet.cell(FIRST, at["last_update"]).value == "=MAX(AA11:AA14)"
 
 
 def test_the_workbook_prints_on_a4_across_one_page_wide_with_its_headings_on_each_page():
@@ -367,8 +367,8 @@ def test_the_second_sheet_lists_each_fact_with_the_columns_that_count_it():
     assert hash_evidence(lines) in sheet["A2"].value
     rows = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=4)]
     assert [(row[1], row[2], wall(row[3]), row[4], row[5], row[8]) for row in rows] == [
-        ("A.1", "gửi đi", NOW - timedelta(hours=2), "+id", "m1", "(2) (12) (23)"),
-        ("A.2", "nhận được", NOW - timedelta(hours=1), "+id", "m1", "(4) (23)"),
+        ("A.1", "gửi đi", NOW - timedelta(hours=2), "+id", "m1", "(2) (12) (24)"),
+        ("A.2", "nhận được", NOW - timedelta(hours=1), "+id", "m1", "(4) (24)"),
     ]
 
 
