@@ -7,6 +7,7 @@ key counts. Each fact is published by the event `fact-recorded` with all its fie
 count what the hub counts.
 """
 
+import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -47,6 +48,9 @@ _KEYS = 500
 #: The maximum number of rows that `FactSearch.list_rows` yields at a time.
 _TOGETHER = 2_000
 
+#: The milestones of the From unit's document: a delivery is dead, and none is any more.
+FAILED, RECOVERED = "failed", "failed-over"
+
 _TOLD = tuple(field.name for field in attrs.fields(Fact) if field.name not in {"at", "message"})
 #: Values that an event leaves out: those of every document.
 _PLAIN: Mapping[str, object] = {"day": None, "amount": 1, "attributes": {}}
@@ -71,9 +75,32 @@ def make_received_fact(row: Mapping[Any, Any], unit: str, at: datetime) -> Fact:
     )
 
 
-def make_failure_fact(row: sa.RowMapping, recipient: str, at: datetime) -> Fact:
-    """Return the fact that a delivery of the document *row* to *recipient* became dead."""
-    return attrs.evolve(_of_document(row), milestone="failed", at=at, counterpart=recipient)
+def make_failure_fact(row: Mapping[str, Any], recipient: str, at: datetime, number: int = 1) -> Fact:
+    """Return the fact that a delivery of the document *row* to *recipient* became dead.
+
+    *number*: the failure's, from 1. A document fails again if all its deliveries had arrived since it failed before.
+    """
+    one = _of_document(row)
+    key = one.key if number == 1 else json.dumps([*json.loads(one.key), f"failure {number}"], separators=(",", ":"))
+    return attrs.evolve(one, milestone=FAILED, key=key, at=at, counterpart=recipient)
+
+
+def make_recovery_fact(failure: Fact) -> Fact:
+    """Return the fact that the *failure*, made for its end, is over: no delivery of the document is dead any more."""
+    return attrs.evolve(failure, milestone=RECOVERED)
+
+
+def find_failure(tx: Transaction, row: Mapping[str, Any]) -> tuple[int, bool]:
+    """Return the number of the latest failure of the document *row*, 0 if it never failed, and whether it lasts."""
+    for number in itertools.count(1):
+        asked = make_failure_fact(row, "", row["received_at"], number)
+        same = sa.and_(table.c.unit == asked.unit, table.c.service == asked.service, table.c.key == asked.key)
+        found = set(tx.scalars(sa.select(table.c.milestone).where(same, table.c.milestone.in_([FAILED, RECOVERED]))))
+        if FAILED not in found:
+            return number - 1, False
+        if RECOVERED not in found:
+            return number, True
+    raise AssertionError
 
 
 def _of_document(row: Mapping[Any, Any]) -> Fact:

@@ -527,6 +527,9 @@ TERMS: Mapping[str, Term] = {
         phrase("The document came from a unit that has ended, which worked on it."),
     ),
     "documents/failed": Term(phrase("delivery failed"), phrase("A document of the unit could not be delivered.")),
+    "documents/failed-over": Term(
+        phrase("failure is over"), phrase("The document could not be delivered, and has been delivered since.")
+    ),
     "dossiers/dossiers": Term(phrase("dossiers as they stand"), phrase("The unit reports how its dossiers stand.")),
     "dossiers/progress": Term(phrase("progress of dossiers"), phrase("The unit reports steps of work on dossiers.")),
     "dossiers/statistic": Term(

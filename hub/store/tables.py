@@ -163,6 +163,8 @@ delivery = sa.Table(
     sa.Column("unsure", Instant),
     # it was sent again after such an attempt to a partner that cannot tell the two apart
     sa.Column("twice", sa.Boolean, nullable=False, server_default=sa.false()),
+    # it was dead, and counted as failed, and has not been delivered since
+    sa.Column("failed", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("their_id", sa.Text),  # the id of a partner that can be asked later what became of it
     sa.UniqueConstraint("message", "recipient"),
 )

@@ -60,6 +60,10 @@ class Message:
     about: tuple[str, ...] = ()  #: the DocumentIds that a change is about
     lane: str = ""
     sent: list[Sent] = attrs.field(factory=list, repr=False)
+    dead: set[str] = attrs.field(factory=set, repr=False)  #: recipients whose delivery is dead
+    arrived: set[str] = attrs.field(factory=set, repr=False)  #: recipients whose delivery was delivered once
+    failing: bool = False  #: a delivery died, and not all that did have arrived since
+    failures: int = 0
 
     @property
     def sender(self) -> str:

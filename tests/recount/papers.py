@@ -82,8 +82,29 @@ def _heard(papers: Papers, message: Message, event: Event) -> None:
             message.sent.append(Sent(message, to, partner, to, "waiting", event.at, event.at, len(message.sent)))
         case "delivery-delivered":
             papers.log.append((event.at, "received", message, event.text("recipient")))
-        case "delivery-dead" if not event.text("reason").startswith(tuple(f"{word}: " for word in STOPPED)):
-            papers.log.append((event.at, "failed", message, event.text("recipient")))
+            if event.text("recipient") in message.dead:
+                message.dead.remove(event.text("recipient"))
+                if not message.dead:
+                    message.failing = False
+                    papers.log.append((event.at, f"failed-over {message.failures}", message, ""))
+            message.arrived.add(event.text("recipient"))
+        case "delivery-marked":
+            message.dead.discard(event.text("recipient"))  # it is not waited for any more
+        case "delivery-dead":
+            _died(papers, message, event)
+
+
+def _died(papers: Papers, message: Message, event: Event) -> None:
+    """Note a failure: it lasts until no delivery of the message is dead.  What was stopped, or had arrived, did not fail."""
+    reason, recipient = event.text("reason"), event.text("recipient")
+    if reason.startswith(tuple(f"{word}: " for word in STOPPED)):
+        return
+    if recipient in message.arrived and not reason.startswith("failed later: "):
+        return
+    if not message.failing:
+        message.failing, message.failures = True, message.failures + 1
+        papers.log.append((event.at, f"failed {message.failures}", message, recipient))
+    message.dead.add(recipient)
 
 
 def enclosed(journal: Journal) -> list[Told]:

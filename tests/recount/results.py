@@ -38,11 +38,12 @@ class Result:
 def results(log: Log, signed: Callable[[Message], bool]) -> list[Result]:
     """Return each result once, the first of its unit, key and name."""
     found: dict[tuple[str, tuple[str, ...], str], Result] = {}
-    for at, what, message, recipient in log:
-        if what in ("received", "failed") and message.letter.kind == "status":
+    for at, noted, message, recipient in log:
+        what, _, number = noted.partition(" ")
+        if what in ("received", "failed", "failed-over") and message.letter.kind == "status":
             continue
         unit = recipient if what == "received" else message.sender
-        key = _key(message)
+        key = (*_key(message), number) if number else _key(message)
         found.setdefault((unit, key, what), _result(message, unit, key, what, at, signed))
     return list(found.values())
 
@@ -166,6 +167,11 @@ class View:
         today = places.day(min(self.end, self.now))
         return [one for one in seen if one.what == "received" and one.due and one.due < today and one.key not in over]
 
+    def failed(self) -> list[Result]:
+        """Return the failures of the period that were not over at its end."""
+        over = {one.key for one in self.results if one.what == "failed-over"}
+        return [one for one in self.flow("failed") if one.key not in over]
+
     def last(self) -> list[Result]:
         latest = max((one.at for one in self.results), default=self.start)
         return [one for one in self.results if one.at == latest >= self.start]
@@ -196,7 +202,7 @@ COLUMNS: dict[str, Callable[[View], list[Result]]] = {
     ],
     "processing": lambda view: view.processing(),
     "overdue": lambda view: view.overdue(),
-    "failed": lambda view: view.flow("failed"),
+    "failed": lambda view: view.failed(),
     "last_update": lambda view: view.last(),
 }
 

@@ -86,6 +86,21 @@ RECEIVED = fact("received", "2026-11-20 08:00")
         ),
         pytest.param([fact("failed", "2026-11-20")], {"failed": 1}, id="a document that could not be delivered"),
         pytest.param(
+            [fact("failed", "2026-11-20"), fact("failed-over", "2026-12-14 23:59")],
+            {},
+            id="one that was delivered before the period's end",
+        ),
+        pytest.param(
+            [fact("failed", "2026-11-20"), fact("failed-over", "2026-12-15 00:00")],
+            {"failed": 1},
+            id="one that was delivered in the next period",
+        ),
+        pytest.param(
+            [fact("failed", "2026-11-14 12:00"), fact("failed-over", "2026-11-20")],
+            {},
+            id="one that failed in the period before",
+        ),
+        pytest.param(
             [fact(f"status-{code}", "2026-11-20") for code in ("01", "13", "15", "16")],
             {},
             id="statuses without a column",

@@ -57,6 +57,7 @@ class Claim:
     again: bool = False  #: a person sends it again to a recipient that had it
     named: tuple[str, ...] = ()  #: the recipients as the packet writes them, in the same order
     at: datetime | None = None  #: when it was claimed
+    failed: bool = False  #: one of the deliveries was dead before, and counted as failed
     unsure: datetime | None = None  #: start of the latest attempt that ended without an answer; None: none did
 
 
@@ -233,6 +234,7 @@ def _taken(holder: str, now: datetime, message_id: str, rows: Rows) -> Claim:
         again=any(row.again for row in rows),
         named=tuple(row.named or row.recipient for row in rows),
         at=now,
+        failed=any(row.failed for row in rows),
         unsure=min((row.unsure for row in rows if row.unsure is not None), default=None),
     )
 
@@ -326,7 +328,16 @@ def settle_claim(
         for row in rows:
             if row.stopped is None or state not in _MAY_BE_STOPPED:
                 record_delivery_end(
-                    tx, claim.message, row.id, row.recipient, row.partner, state, now, verdict.reason, again=row.again
+                    tx,
+                    claim.message,
+                    row.id,
+                    row.recipient,
+                    row.partner,
+                    state,
+                    now,
+                    verdict.reason,
+                    again=row.again,
+                    failed=row.failed,
                 )
     lanes.free_next_in_lane(tx, [(row.lane, row.recipient) for row in rows])
     if verdict.pauses:

@@ -61,6 +61,7 @@ _REVIVE = HotStatement(
         *("holder", "lease_until"),
     ),
 )
+_FAILED = HotStatement(sa.update(table).where(table.c.id == sa.bindparam("which")), keys=("failed",))
 _CAUSE = HotStatement(sa.update(table).where(table.c.id == sa.bindparam("which")), keys=("cause",))
 _LAST = HotStatement(sa.select(sa.func.max(table.c.id).label("last")).where(table.c.lane == sa.bindparam("in")))
 _ONE = sa.update(table).where(table.c.id == sa.bindparam("which"))
@@ -236,8 +237,12 @@ def record_delivery_end(
     reason: str | None,
     *,
     again: bool,
+    failed: bool = False,
 ) -> None:
     """Record that a delivery became `delivered`, `suspended`, or `dead` after a failure: its event, cause and fact.
+
+    *failed*: it was dead before, and counted as failed. When it is delivered, the failure of its document is over,
+    unless another delivery of it is dead.
 
     A suspended delivery may still arrive, so it makes no fact.
 
@@ -262,12 +267,32 @@ def record_delivery_end(
         return
     if row["kind"] == PacketKind.STATUS:
         return
-    fact = (
-        facts.make_received_fact(row, unit_registry.find_registry_heir(tx, recipient, find_local_day(now)), now)
-        if state is DeliveryState.DELIVERED
-        else facts.make_failure_fact(row, recipient, now)
-    )
-    facts.record_facts(tx, [fact])
+    if state is DeliveryState.DELIVERED:
+        receiver = unit_registry.find_registry_heir(tx, recipient, find_local_day(now))
+        facts.record_facts(tx, [facts.make_received_fact(row, receiver, now)])
+    if state is DeliveryState.DEAD or failed:
+        _count_failure(tx, row, delivery_id, recipient, now, dead=state is DeliveryState.DEAD)
+
+
+def _count_failure(
+    tx: Transaction, row: Mapping[str, Any], delivery_id: str, recipient: str, now: datetime, *, dead: bool
+) -> None:
+    """Count that the document *row* has failed, or no longer, after one of its deliveries became *dead* or arrived.
+
+    A document is failed from its first dead delivery on until none is dead. One that a change stopped is not.
+    """
+    tx.execute(sa.select(message.c.id).where(message.c.id == row["id"]).with_for_update())  # one of its ends at a time
+    _ = _FAILED.run(tx, {"which": delivery_id, "failed": dead})
+    number, lasts = facts.find_failure(tx, row)
+    if dead and not lasts:
+        facts.record_facts(tx, [facts.make_failure_fact(row, recipient, now, number + 1)])
+    if dead or not lasts:
+        return
+    others = sa.and_(table.c.message == row["id"], table.c.state == DeliveryState.DEAD, table.c.failed)
+    if tx.scalar(sa.select(sa.exists().where(others, table.c.stopped.is_(None), table.c.id != delivery_id))):
+        return
+    failure = facts.make_failure_fact(row, recipient, now, number)
+    facts.record_facts(tx, [facts.make_recovery_fact(failure)])
 
 
 def revive_deliveries(

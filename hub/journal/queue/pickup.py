@@ -104,7 +104,16 @@ def confirm_receipt(
                 .values(state=move_delivery(DeliveryState.FETCHED, DeliveryEvent.CONFIRM), changed_at=now)
             )
             record_delivery_end(
-                tx, message_id, row.id, row.recipient, partner, DeliveryState.DELIVERED, now, None, again=row.again
+                tx,
+                message_id,
+                row.id,
+                row.recipient,
+                partner,
+                DeliveryState.DELIVERED,
+                now,
+                None,
+                again=row.again,
+                failed=row.failed,
             )
 
 

@@ -139,7 +139,9 @@ def _choose(tx: Transaction, ended: Sequence[EndedAttempt]) -> list[int]:
             continue
         if each.claim.again:  # a repetition makes no fact
             continue
-        if each.claim.unsure is not None or each.verdict.twice or each.verdict.ids:  # more is written of it
+        if (
+            each.claim.failed or each.claim.unsure is not None or each.verdict.twice or each.verdict.ids
+        ):  # more is written of it
             continue
         if each.heard is not None:
             name = each.claim.partner

@@ -270,6 +270,7 @@ class Placing:
     _pausing: frozenset[str]  #: the milestones between which the clock stands
     _happening: frozenset[str]  #: the milestones that happenings read
     _ending: frozenset[str]  #: the milestones that begin or end the work on a key
+    _undoing: frozenset[str]  #: the milestones that undo a fact of a flow
     _having: frozenset[str]  #: the milestones that rules ask for beside the fact that they count
     _correct: Callable[[Sequence[Fact]], Corrected] | None  #: None: days of the form's facts are not corrected
     _known: Callable[[Fact], bool]  #: whether a fact was known when the numbers of the period were made
@@ -322,6 +323,7 @@ class Placing:
             pausing=frozenset(name for pair in form.clock.pauses for name in pair) if form.clock else frozenset(),
             happening=named(ColumnKind.HAPPENING, "milestones", "without"),
             ending=form.begins | form.ends if any(rule.kind is ColumnKind.END for rule in form.rules) else frozenset(),
+            undoing=named(ColumnKind.FLOW, "without"),
             having=named(ColumnKind.FLOW, "having") | named(ColumnKind.END, "having"),
             correct=make_corrector(form, period, books) if corrects_days(form) else None,
             known=_make_known(books, period, now),
@@ -359,7 +361,7 @@ class Placing:
                         yield column, fact
                 self._note(fact, when, kept, in_time=when <= now)
         for column, fact in kept.unjoined:
-            if column.having <= kept.had and _in_time(self.form, column, fact, kept):
+            if column.having <= kept.had and not column.without & kept.undone and _in_time(self.form, column, fact, kept):
                 yield column, fact
         if kept.standing:
             yield from self._standing(kept.standing)
@@ -393,6 +395,8 @@ class Placing:
         milestone = fact.milestone
         if milestone == RECEIVED or (kept.received is None and milestone in self.form.begins):
             kept.received = fact
+        if milestone in self._undoing:
+            kept.undone.add(milestone)
         if milestone in self._extending:
             kept.extensions.append(fact)
         if milestone in self._pausing:
@@ -508,6 +512,7 @@ class _Kept:
 
     received: Fact | None = None
     had: set[str] = attrs.field(factory=set)  #: milestones that rules ask for
+    undone: set[str] = attrs.field(factory=set)  #: milestones that undo a fact, posted before the period's end
     extensions: list[Fact] = attrs.field(factory=list)  #: facts that may extend a due date
     pauses: list[Fact] = attrs.field(factory=list)  #: facts between which the clock stands
     unjoined: list[tuple[Column, Fact]] = attrs.field(factory=list)

@@ -23,7 +23,7 @@ HANDED_OVER, TAKEN_OVER, IN_WORK = "handed-over", "taken-over", "taken-over-in-w
 #: What can be counted, by service: the milestones of its facts (design, “Facts”).
 MILESTONES: Mapping[str, frozenset[str]] = {
     DOCUMENTS: frozenset(
-        ["sent", "sent-recall", "sent-update", "sent-replacement", "received", "failed"]
+        ["sent", "sent-recall", "sent-update", "sent-replacement", "received", "failed", "failed-over"]
         + [HANDED_OVER, TAKEN_OVER, IN_WORK]
         + [f"status-{code}" for code in ("01", "02", "03", "04", "05", "06", "13", "15", "16")]
     ),
@@ -153,7 +153,8 @@ class Column:
     waiting: bool | None = None  #: stock: whether the key waits at the moment (`Form.waits`)
     clock: bool = False  #: with `timing` or `due_passed`: waits are not counted against the unit (`Form.clock`)
     opening: bool = False  #: stock: the state at the beginning of the period
-    #: stock: milestones that the key must not have; happening: milestones that supersede a fact
+    #: stock: milestones that the key must not have; flow: those it must not have by the period's end; happening: those
+    #: that supersede a fact
     without: frozenset[str] = frozenset()
     revised: tuple[str, ...] = ()  #: happening: the attributes that name the thing, its part and its revision
     sum: tuple[str, ...] = ()  #: formula: the columns that are added up
@@ -187,6 +188,7 @@ class Column:
             or self.unmatched
             or self.timing is not None
             or bool(self.having)
+            or (self.kind is ColumnKind.FLOW and bool(self.without))
         )
 
 

@@ -62,6 +62,7 @@ RULES: Mapping[ColumnKind, tuple[str, ...]] = {
         "extended_by",
         "clock",
         "having",
+        "without",
     ),
     ColumnKind.STOCK: (
         "milestones",
