@@ -361,7 +361,11 @@ class Placing:
                         yield column, fact
                 self._note(fact, when, kept, in_time=when <= now)
         for column, fact in kept.unjoined:
-            if column.having <= kept.had and not column.without & kept.undone and _in_time(self.form, column, fact, kept):
+            if (
+                column.having <= kept.had
+                and not column.without & kept.undone
+                and _in_time(self.form, column, fact, kept)
+            ):
                 yield column, fact
         if kept.standing:
             yield from self._standing(kept.standing)
