@@ -4,7 +4,7 @@ Knows the rules and their order. Does not know how the call arrived or what is i
 """
 
 import hashlib
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +183,7 @@ def judge_record(
         if partner != HUB:
             require_permission(record, partner, province.routes, telling=service.may_report_any_unit)
             require_strict_profile(record, province.config.partners[partner].policy)
+            require_life(record, province.routes, find_local_day(now))
         record = assign_dossiers(record, partner, province.routes, find_local_day(now))
         entry = attrs.evolve(entry, record=record)
     except Rejected as rejected:
@@ -223,6 +224,12 @@ def require_permission(record: Record, partner: str, routes: Routes, *, telling:
     for unit in dict.fromkeys((record.sender, *(fact.unit for fact in record.facts))):
         if unit and (why := routes.find_send_problems(partner, unit, telling=telling)):
             raise Rejected(why[0])
+
+
+def require_life(record: Record, routes: Routes, on: date) -> None:
+    """Raise `Rejected` (`unit-inactive`) if the sender of *record* has ended and its days of grace are over on the day *on*."""
+    if record.sender and routes.is_late(record.sender, on):
+        raise Rejected(*filter(None, (routes.find_end_problem(record.sender, on),)))
 
 
 def require_family(record: Record, routes: Routes) -> None:

@@ -1,6 +1,6 @@
 """A message that is no packet: who may send it for which unit, where it goes, and what goes nowhere."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import attrs
@@ -119,3 +119,14 @@ def test_a_message_of_more_facts_than_any_has_is_refused(province, monkeypatch):
     monkeypatch.setattr(duties, "MOST_FACTS", 300)
     assert judged(province, many(300)).problems == ()
     assert judged(province, many(301)).problems == (Problem("too-many-facts", "301 > 300"),)
+
+
+@pytest.mark.parametrize(("ended", "codes"), [(89, []), (90, ["unit-inactive"])], ids=["in-grace", "later"])
+def test_the_code_of_a_unit_that_has_ended_reports_nothing_after_its_days_of_grace(province, ended, codes):
+    units = [
+        attrs.evolve(unit, until=NOW.date() - timedelta(days=ended), successors=("H55.14",)) for unit in UNITS[1:2]
+    ]
+    late = Province.of(province.config, [UNITS[0], *units, UNITS[2]])
+    assert [(each.code, str(each.detail)[-10:]) for each in judged(late, b"open H55.13").problems] == [
+        (code, ") → H55.14") for code in codes
+    ]
