@@ -107,10 +107,15 @@ def _cells(
     with transactions.read_transaction(engine) as tx:
         report = unit_report.resolve_report_sources(tx, top, period, form, book).count(now)
     rows = {row.unit: row for row in report.rows}
-    yield Cell(form, period, "", "the units", sorted(rows), sorted(members))
+    first = places.day(results.bounds(period)[0])
+    absent = sorted(
+        each for each in set(members) - rows.keys() if places.has_ended(each, first)
+    )  # nothing counted there
+    yield Cell(form, period, "", "the units", sorted([*rows, *absent]), sorted(members))
     for column in sorted(again.columns(form)):
         for unit in members:
-            counted = None if unit not in rows else _read(rows[unit], column)
+            nothing = 0 if unit in absent and column not in TIMES else None
+            counted = nothing if unit not in rows else _read(rows[unit], column)
             yield Cell(form, period, unit, column, counted, again.value(form, column, [unit], period, now))
         yield Cell(
             form, period, "", column, _read(report.total, column), again.value(form, column, members, period, now)
