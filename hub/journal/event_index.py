@@ -34,8 +34,9 @@ _BLOCK, _LARGE_BLOCK = 250, 2_000
 _order = attrgetter("moment", "serial")
 #: The event of a call that the hub refused.
 REFUSED_CALL = "call-refused"
-#: Events that are listed although they are about a message: a person looked at its content.
-LISTED = frozenset({"content-opened"})
+#: Events that are listed although they are about a message: a person looked at its content, or what it says of a dossier
+#: contradicts what was reported before.
+LISTED = frozenset({"content-opened", "dossier-claimed", "dossier-disputed", "dossier-corrected", "dossier-differs"})
 #: Instead of a partner: events that are about none, such as calls of strangers. No partner has this code.
 NOBODY = "-"
 #: Fields whose value is the partner that an event is about, in this order. A link has the name of its partner.

@@ -42,6 +42,11 @@ FIELDS = ("CT", "ct", "HT-01")
 PORTAL = "cong"  #: the partner that takes dossiers and reports
 
 
+def dossier(number):
+    """Return the code of a dossier: two within their unit, two that mean the same dossier whoever tells of them."""
+    return f"S{number}" if number < 3 else f"{('H55.13', 'H55.30')[number - 3]}-261101-000{number}"
+
+
 @cache
 def province():
     """Return the province of the histories with a portal beside its partners."""
@@ -161,7 +166,7 @@ class Duties(Steps):
                 for asked, answered, later in requests
             ]
             states[number] = dossiers.hoso(
-                f"S{number}",
+                dossier(number),
                 MaLinhVuc=FIELDS[(2 * number + len(status) + (ended or 0)) % len(FIELDS)],
                 TrangThaiHoSo=status,
                 NgayTiepNhan=self.stamp(received),
@@ -172,14 +177,19 @@ class Duties(Steps):
                 DanhSachHoSoBoSung=listed or None,
                 **said_besides(says),
             )
-        self.bring(
-            "dossiers", dossiers.sync(*states.values(), organ=unit, message_id=None), "any", self.name(own), fault
-        )
+        content = dossiers.sync(*states.values(), organ=unit, message_id=None)
+        self.bring("dossiers", content, self.reporter(unit, told), self.name(own), fault)
+
+    @staticmethod
+    def reporter(unit, told):
+        """Return the partner that tells: at times the one that may send for this unit alone."""
+        alone = {"H55.13": "sotttt", "000.00.13.H55": "sotttt", "H55.01": "vpub"}
+        return alone.get(unit, "any") if len(told) == 1 else "any"
 
     def progress(self, unit, told, own, fault):
         """Tell steps of dossiers."""
-        steps = [dossiers.tiendo(f"S{number}", status, self.stamp(day)) for number, status, day in told]
-        self.bring("dossiers", dossiers.progress(*steps, organ=unit), "any", self.name(own), fault)
+        steps = [dossiers.tiendo(dossier(number), status, self.stamp(day)) for number, status, day in told]
+        self.bring("dossiers", dossiers.progress(*steps, organ=unit), self.reporter(unit, told), self.name(own), fault)
 
     def declare(self, unit, month, new, late, monthly, own):
         """Declare the numbers of a month."""

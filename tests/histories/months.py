@@ -38,7 +38,7 @@ def states(draw):
     requests = draw(st.lists(st.tuples(asked, asked, asked), max_size=draw(st.sampled_from([0, 0, 1, 3]))))
     channel = draw(st.sampled_from([None, "1", "2", "3", "9"]))
     says = draw(st.integers(0, 2047))
-    return draw(st.integers(1, 2)), status, received, due, ended, returned, channel, requests, says
+    return draw(st.integers(1, 4)), status, received, due, ended, returned, channel, requests, says
 
 
 def _step(does, **said):
@@ -91,7 +91,7 @@ STEPS: dict[str, list[st.SearchStrategy[Step]]] = {
         _step(
             Duties.progress,
             unit=UNITS,
-            told=st.lists(st.tuples(st.integers(1, 2), STATUS, PAST), min_size=1, max_size=3),
+            told=st.lists(st.tuples(st.integers(1, 4), STATUS, PAST), min_size=1, max_size=3),
             own=OWN,
             fault=FAULT,
         ),

@@ -1,5 +1,6 @@
 """What calls about dossiers tell (docs/reference/dossiers.md), read out of their bytes; and which dossiers reached the portal."""
 
+import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from unicodedata import normalize
@@ -8,7 +9,7 @@ from xml.etree import ElementTree as ET
 import attrs
 
 from tests.recount.exported import Journal, Message
-from tests.recount.places import canonical
+from tests.recount.places import canonical, may_send
 from tests.recount.told import Told
 
 _CALL = "{urn:lienthong:dossiers:1}"
@@ -29,6 +30,8 @@ REACHED: dict[str, tuple[str, ...]] = {
 #: What a dossier that stands so waits for; 2 and 4: its work goes on.
 WAITS = {"5": "papers", "6": "payment", "8": "paused"}
 WORKS = ("2", "4")
+#: agency code, date, sequence: a code that means one dossier, whoever tells of it
+NATIONAL = re.compile(r"([A-Z0-9.]+)-\d{6}-\d+")
 CORRECTIONS = 3  #: a day is corrected no more often
 ROUNDS = 3  #: waits of a dossier beyond these are not seen
 CHANNELS = {"1": "direct", "2": "online", "3": "post"}
@@ -44,11 +47,32 @@ DECLARED = {
 
 def read(journal: Journal) -> list[Told]:
     """Return what was told of dossiers, in the order in which it was told; the first of each holds."""
-    found = days(waits(corrected([one for message in journal.of("dossiers") for one in _told(message)])))
+    every = [(message, one) for message in journal.of("dossiers") for one in _told(message)]
+    owned = [own for message, one in every if (own := owned_by(message.partner, one)) is not None]
+    found = days(waits(corrected(owned)))
+    held = [one for one in found if NATIONAL.fullmatch(one.key[0])]
     for message, at in journal.delivered("dossiers"):
         call = ET.fromstring(message.octets)
-        found += [_one(message, call, dossier, "synced", at=at) for dossier in dict.fromkeys(_dossiers(call))]
+        for dossier in dict.fromkeys(_dossiers(call)):
+            one = _one(message, call, dossier, "synced", at=at)
+            mine = [each for each in held if each.key == one.key and each.at <= at]
+            known = [each for each in owned if each.key == one.key and each.at <= at and NATIONAL.fullmatch(dossier)]
+            owner = known[0].unit if known else one.unit
+            if owner == one.unit or one.unit in [each.by for each in mine]:
+                found.append(attrs.evolve(one, unit=owner))
     return found
+
+
+def owned_by(partner: str, one: Told) -> Told | None:
+    """Return what *partner* told for the unit that the dossier's code names; None if it may not tell for that one.
+
+    Here every such code names a unit of the province, and nobody below that unit tells of it.
+    """
+    code = NATIONAL.fullmatch(one.key[0])
+    owner = canonical(code[1]) if code else one.unit
+    if owner == one.unit:
+        return one
+    return attrs.evolve(one, unit=owner, by=one.unit) if may_send(partner, owner) else None
 
 
 def corrected(told: list[Told]) -> list[Told]:
@@ -92,7 +116,7 @@ def days(told: list[Told]) -> list[Told]:
     for one in told:
         name = (one.unit, one.key, one.what)
         held = first.setdefault(name, one)
-        if held is one or one.what not in ("received", "finished") or "field" not in one.said:
+        if held is one or one.what not in ("received", "finished") or "field" not in one.said or one.by:
             continue
         last = (held, *held.corrections)[-1]
         if _other_days(one, last) and len(held.corrections) < CORRECTIONS:

@@ -23,6 +23,7 @@ class Told:
     amount: int = 1
     said: dict[str, str] = attrs.field(factory=dict)
     counts: datetime | None = None  #: where days count: to which moment it is posted
+    by: str = ""  #: the unit that told it of another's dossier
     corrections: tuple["Told", ...] = ()  #: what its unit told later of its days
     corrected: int = 0  #: which of these it is
 

@@ -13,7 +13,7 @@ from hub.journal import blobs, events, facts, search, unit_registry
 from hub.journal.queue import deliveries
 from hub.journal.search import MessageFilter
 from hub.store import transactions
-from hub.store.tables import delivery, metadata
+from hub.store.tables import delivery, dossier, metadata
 from tests.conftest import DATABASES
 
 #: Rows as the first release wrote them; later releases may know more columns and read these all the same.
@@ -146,6 +146,31 @@ def test_an_upgrade_knows_the_heads_of_lanes_that_waited_before(old):
         free = set(tx.scalars(sa.select(delivery.c.id).where(delivery.c.free)))
     alone = {"1", "2", "4", "5", f"{message[:-1]}3"}  # each recipient's own
     assert free == alone | {"11", "15"}
+
+
+def test_an_upgrade_gives_each_dossier_that_two_units_reported_to_the_one_that_its_code_names(old):
+    transactions.upgrade_schema(old, "0040")
+    told = (
+        ("H55.41", "H55.40-261120-0001", "2026-11-24T08:00:00.000000Z"),
+        ("H55.40", "H55.40-261120-0001", "2026-11-24T09:00:00.000000Z"),
+        ("H55.41", "G09.20-20261120-0092637", "2026-11-24T09:00:00.000000Z"),
+        ("H55.40", "G09.20-20261120-0092637", "2026-11-24T08:00:00.000000Z"),
+        ("H55.40", "HS-1", "2026-11-24T08:00:00.000000Z"),
+    )
+    row = """insert into fact (unit, service, key, milestone, at, message, counterpart, outside, document_type, paper, signature)
+        values (:unit, 'dossiers', :key, 'received', :at, '0192f0c1-0000-7000-8000-000000000001', '', :no, '', :no, '')"""
+    with transactions.write_transaction(old) as tx:
+        for unit, key, at in told:
+            tx.execute(sa.text(row), {"unit": unit, "key": key, "at": at, "no": False})
+        before = tx.execute(sa.text("select * from fact order by unit, key")).all()
+    transactions.upgrade_schema(old)
+    with old.connect() as connection:
+        found = connection.execute(sa.select(dossier.c.dossier, dossier.c.unit, dossier.c.origin)).all()
+        assert connection.execute(sa.text("select * from fact order by unit, key")).all() == before
+    assert sorted(map(tuple, found)) == [
+        ("G09.20-20261120-0092637", "H55.40", "H55.40"),
+        ("H55.40-261120-0001", "H55.40", "H55.40"),
+    ]
 
 
 def test_an_upgrade_of_what_is_up_to_date_changes_nothing(old):

@@ -110,7 +110,7 @@ class _Resolving:
 
     def _judge(self, told: Fact, owner: _Owner) -> None:
         """Take what was reported for a unit that is not the dossier's and has no right to it by the code."""
-        if told.unit in (owner.competent, owner.origin):
+        if told.unit in (owner.competent, owner.origin) or self._has_reported(told, owner):
             self._add(join_fact(told, owner.unit), owner)
         elif _stands_alone(told, owner):
             self._tell(told, owner.unit, counts=True)
@@ -121,6 +121,13 @@ class _Resolving:
         else:
             self._tell(told, owner.unit)
             self.facts.append(attrs.evolve(told, service=CLAIMED, counterpart=owner.unit))
+
+    def _has_reported(self, told: Fact, owner: _Owner) -> bool:
+        """Return whether *told*, that the national portal took a dossier, is of a message of a unit that has reported it."""
+        if told.milestone != "synced":
+            return False
+        known = _read_histories(self._tx, NAME, {(owner.unit, told.key)})
+        return any(each.counterpart == told.unit for each in known.get((owner.unit, told.key), ()))
 
     def _tell(self, told: Fact, owner: str, *, counts: bool = False) -> None:
         """Append the finding that another unit than the *owner* reported a dossier, once for both. *counts*: it counts."""
