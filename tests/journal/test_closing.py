@@ -260,11 +260,11 @@ def test_a_fact_that_was_under_way_while_the_month_was_closed_makes_a_revision_o
     assert list(closing.find_differing_units(tx, "dossiers", "2026-11")) == ["A"]
     written = closing.revise_unit(tx, "dossiers", "2026-11", "A", reason="committed late", by="an", now=AFTER)
     assert [(text, row.revision) for text, row in written] == [("2026-11", 2), ("2026-12", 2)]
-    assert dict(written[0][1].diff) == {"received_unstated": [1, 2], "pending_in_time": [1, 2]}
-    assert dict(written[1][1].diff) == {"carried_over": [1, 2], "pending_in_time": [1, 2]}
+    assert dict(written[0][1].diff) == {"received_unstated": [1, 2], "pending_in_time": [1, 2], "open_in_time": [1, 2]}
+    assert dict(written[1][1].diff) == {"carried_over": [1, 2], "pending_in_time": [1, 2], "open_in_time": [1, 2]}
     first, second = told(tx, "report-row-revised")
     assert (first["period"], first["revision"], first["reason"]) == ("2026-11", 2, "committed late")
-    assert second["diff"] == {"carried_over": [1, 2], "pending_in_time": [1, 2]}
+    assert second["diff"] == {"carried_over": [1, 2], "pending_in_time": [1, 2], "open_in_time": [1, 2]}
     asked = unit_report.resolve_report_sources(tx, "A", "2026-11", "dossiers")
     assert (asked.revision, asked.count(AFTER).made_at) == (2, AFTER)
     assert evidence_of(asked, AFTER)[1] == ()
