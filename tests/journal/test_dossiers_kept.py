@@ -45,6 +45,7 @@ def test_facts_of_dossiers_come_back_as_they_were_and_other_days_are_recorded_be
         ("received-corrected-1", date(2026, 11, 19), date(2026, 11, 27), again),
         ("received-corrected-2", date(2026, 11, 20), date(2026, 11, 27), ended),
         ("finished", date(2026, 11, 23), date(2026, 11, 27), ended),
+        ("days-taken", date(2026, 11, 23), None, ended),
     }
     (received, *_) = sorted(facts.read_facts(tx), key=lambda fact: fact.message)
     assert dict(received.attributes)["channel"] == "online"
