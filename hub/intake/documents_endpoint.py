@@ -186,7 +186,7 @@ class DocumentsEndpoint:
         own = None if routes.owns(partner.code, unit) else partner.code
         _, *forebears = routes.list_estate(unit, today)
         actor = routes.find_actor(unit, today)
-        if actor != unit and routes.may_send(partner.code, actor):
+        if actor != unit and routes.stands_for(partner.code, actor):
             forebears.append(actor)  # the partner asks under the old code for what it may also ask under the new one
         found_traces = await self._access.journal.read(
             statuses.read_status_traces,

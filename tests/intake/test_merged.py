@@ -98,6 +98,20 @@ def test_a_recipient_answers_the_old_unit_and_the_new_one_reads_it(exchange: Exc
     assert exchange.counted() == [("H55.13", "status-03"), ("H55.41", "sent")]
 
 
+def test_a_carrier_of_all_units_that_is_configured_with_the_old_one_reads_nothing_of_the_new_one(
+    exchange: Exchange,
+) -> None:
+    exchange.merge()
+    exchange.send(NEW, letter("H55.43", ["H55.13"], document_id="D1"))
+    exchange.send(OFFICE, status("H55.13", "H55.43"))
+    made = exchange.desk.live.config
+    carrier = attrs.evolve(made.partners["old"], units=("H55.41", "*"))
+    settings = attrs.evolve(made, partners={**made.partners, "old": carrier})
+    exchange.desk.live.setup = Setup(Province.of(settings, exchange.desk.live.province.routes.index))
+    assert "Trace" not in exchange.ask(OLD, calls.GetTraces("H55.41", None, None))
+    assert "Trace" in exchange.ask(NEW, calls.GetTraces("H55.43", None, None))
+
+
 def test_the_new_unit_recalls_what_the_old_one_sent_and_no_other_unit_does(exchange: Exchange) -> None:
     sent = exchange.send(OLD, letter("H55.41", ["H55.13"], document_id="D1"))["DocumentId"][0]
     recall: dict[str, Any] = {"kind": 1, "document_id": "X", "about": "D1"}
