@@ -4,7 +4,7 @@ Used for the plan that `units import` prints and for its event. Knows no file an
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 import attrs
 
@@ -48,10 +48,8 @@ def _compare(before: Unit, after: Unit) -> Iterator[ChangedValue]:
         if day not in new:
             yield ChangedValue(code, day.isoformat(), "name", old[day].name, "")
             continue
-        told = list(_differ(code, day.isoformat(), _VERSIONED, before.at(day), new[day]))
-        if not told and day not in old:  # it changes nothing, or only what another change of this list says
-            told = [ChangedValue(code, day.isoformat(), "name", before.at(day).name, new[day].name)]
-        yield from told
+        earlier = old.get(day) or after.at(day - timedelta(days=1))
+        yield from _differ(code, day.isoformat(), _VERSIONED, earlier, new[day])
 
 
 def _differ(
