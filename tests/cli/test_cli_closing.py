@@ -69,6 +69,29 @@ def test_a_month_is_closed_once_and_counted_again_when_it_is_closed_again(home: 
     assert counted["total"]["received"] == 2
 
 
+def test_a_closing_moves_the_open_dossiers_of_a_unit_that_has_ended_first(home: Path, typed: Type, tmp_path: Path):
+    put(home, "1", LAST.first, LAST.start)
+    ended = LAST.first + timedelta(days=5)
+    units = tmp_path / "units.csv"
+    units.write_text(
+        f"code,name,parent,since,until,successors\nH55.13,Sở cũ,H55,,{ended},H55.14\nH55.14,Sở mới,H55,{ended},,\n",
+        "utf-8",
+    )
+    done = typed("units", "import", units, "--yes")
+    assert done.exit_code == 0, done.output
+    assert typed("report", "close", LAST.text, "--form", "ii06a").exit_code == 0
+    report = json.loads(typed("--json", "report", "H55", LAST.text, "--form", "ii06a").stdout)
+    columns = {column["key"] for column in report["columns"]}
+    found = {
+        row["unit"]: {key: number for key, number in row.items() if number and key in columns}
+        for row in report["rows"]
+        if row["unit"] in ("H55.13", "H55.14")
+    }
+    assert found["H55.13"] == {"received_direct": 1, "taken_over": -1}
+    assert found["H55.14"] == {"received": 1, "pending": 1, "pending_in_time": 1, "taken_over": 1}
+    assert report["total"]["taken_over"] == 0
+
+
 def test_all_forms_are_closed_when_none_is_named_and_listed(home: Path, typed: Type):
     put(home, "1", LAST.first, LAST.start)
     closed = [json.loads(line) for line in typed("--json", "report", "close", LAST.text).stdout.splitlines()]

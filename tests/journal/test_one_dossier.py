@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from itertools import permutations
-from typing import Any
+from itertools import count, permutations
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -25,9 +25,11 @@ from hub.store import transactions
 from hub.units.province import Province
 from hub.workload import closing, unit_report
 from hub.workload.facts_behind import list_facts_behind
+from hub.workload.month_end import MonthEnd
 from tests import databases
 from tests.dossiers import hoso, progress, sync, tiendo
 from tests.histories import office
+from tests.histories.duties import Books as JournalWithoutReactor
 
 UNITS = (
     Unit("H55", "Tỉnh"),
@@ -430,6 +432,29 @@ class TestCorrectedDays:
         assert [(each["milestone"], {each["day"], each["held_day"]}) for each in found] == [
             ("finished", {"2026-11-23", "2026-12-01"})
         ]
+
+
+def test_the_hub_moves_what_is_open_in_the_night_before_it_closes_the_month(engine):
+    with transactions.write_transaction(engine) as tx:
+        books = Books(tx, province(BEFORE, COMMUNES), BEFORE)
+        books.now = day("2027-01-20")
+        books.bring("communes", sync(received("H55.81-270120-0001"), organ="H55.81"))
+        books.meet(AFTER, province(AFTER, COMMUNES))
+    start, ticks = closing.find_automatic_closing_time(BOOK, parse_period("2027-02")), count()
+    node = MonthEnd(
+        cast("Any", JournalWithoutReactor(engine)),
+        cast("Any", None),
+        lambda: start + timedelta(milliseconds=next(ticks)),
+        lambda: BOOK,
+    )
+    with pytest.raises(StopIteration):
+        node.run_once().send(None)
+    with transactions.write_transaction(engine) as tx:
+        books.tx = tx
+        assert closing.read_closings(tx, "ii06a")[-1].period.text == "2027-02"
+        assert books.cells("H55.81", "2027-02") == {"received_online": 1, "taken_over": -1}
+        assert books.cells("H55.80", "2027-02")["pending_overdue"] == 1
+        assert list(closing.find_differing_units(tx, "ii06a", "2027-02")) == []
 
 
 def facts_of(books: Books, column: str, period: str) -> list[Fact]:

@@ -133,6 +133,7 @@ def _close(
         made = next((each for each in closing.read_closings(tx, form) if each.period.text == month.text), None)
     if made is None:
         dossier_moves.move_stock(engine, now)
+        now = datetime.now(UTC)  # what is recorded at the time of the closing is late
         document_moves.move_stock(engine, now)
         _write_link_days(engine, config, month)
         now = datetime.now(UTC)  # after what was written and moved just now
