@@ -22,7 +22,7 @@ from hub.services.dossiers.identity import BEGINS, CLAIMED, ENDS, HANDED_OVER, T
 from hub.services.dossiers.results import NAME
 from hub.services.dossiers.waits import RESUMES, WAITING, WAITS
 from hub.store import transactions
-from hub.store.hot_statements import HotStatement
+from hub.store.hot_statements import HotStatement, SetInsert
 from hub.store.tables import dossier as table
 from hub.store.tables import fact
 from hub.store.transactions import Transaction
@@ -30,6 +30,17 @@ from hub.store.transactions import Transaction
 _READ = HotStatement(
     sa.select(table).where(table.c.dossier.in_(sa.bindparam("names", expanding=True))), lists=("names",)
 )
+_HISTORIES = HotStatement(
+    sa.select(fact)
+    .where(
+        fact.c.unit.in_(sa.bindparam("units", expanding=True, type_=sa.Text)),
+        fact.c.service == sa.bindparam("of", type_=sa.Text),
+        fact.c.key.in_(sa.bindparam("keys", expanding=True, type_=sa.Text)),
+    )
+    .order_by(fact.c.milestone),
+    lists=("units", "keys"),
+)
+_INSERT = SetInsert(table, skips=True)
 #: Names per query. A message has at most 1,000 dossiers, and its facts are written 200 at a time.
 _ASKED = 400
 
@@ -215,11 +226,12 @@ def _read_owners(tx: Transaction, names: Collection[str]) -> dict[str, _Owner]:
 
 def _insert_owners(tx: Transaction, owners: Sequence[_Owner]) -> dict[str, _Owner]:
     """Insert *owners*, and return them by dossier; of those that another node has just inserted, its own."""
-    columns = ("dossier", "unit", "origin", "competent")
-    rows = [{name: getattr(each, name) for name in columns} for each in owners]
-    new = {str(name) for (name,) in transactions.insert_new_rows(tx, table, rows)}
-    others = {each.dossier for each in owners} - new
-    return {each.dossier: each for each in owners} | (_read_owners(tx, others) if others else {})
+    rows = [
+        {"dossier": each.dossier, "unit": each.unit, "origin": each.origin, "competent": ""}
+        for each in sorted(owners, key=lambda each: each.dossier)
+    ]
+    found = {each.dossier: each for each in owners}
+    return found if _INSERT.run(tx, rows) == len(rows) else found | _read_owners(tx, found.keys())
 
 
 def _update_owners(tx: Transaction, owners: Sequence[_Owner]) -> None:
@@ -241,10 +253,11 @@ def _read_histories(
 ) -> dict[tuple[str, str], list[Fact]]:
     asked, found = sorted(pairs), dict[tuple[str, str], list[Fact]]()
     for first in range(0, len(asked), _ASKED):
-        named = [(unit, service, key) for unit, key in asked[first : first + _ASKED]]
-        these = sa.tuple_(fact.c.unit, fact.c.service, fact.c.key).in_(named)
-        for row in tx.execute(sa.select(fact).where(these).order_by(fact.c.milestone)).mappings():
-            found.setdefault((row["unit"], row["key"]), []).append(Fact(**row))
+        some = asked[first : first + _ASKED]
+        units, keys = ({pair[place] for pair in some} for place in (0, 1))
+        for row in _HISTORIES.read(tx, {"of": service, "units": sorted(units), "keys": sorted(keys)}):
+            if (row.unit, row.key) in pairs:
+                found.setdefault((row.unit, row.key), []).append(Fact(**row._asdict()))
     return found
 
 

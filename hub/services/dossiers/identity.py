@@ -7,6 +7,8 @@ begins with the code of the agency that received the dossier. Any other code nam
 Knows neither units nor who may report. The form of codes is data (`codes.toml`).
 """
 
+from functools import lru_cache
+
 from hub.services.dossiers.codes import load_dossier_codes
 
 #: The service of facts that somebody reported of another unit's dossier without being entitled to. No form counts them.
@@ -19,6 +21,7 @@ HANDED_OVER = "handed-over"
 BEGINS, ENDS = frozenset({"received", TAKEN_OVER}), frozenset({"finished", "refused", HANDED_OVER})
 
 
+@lru_cache(4096)
 def read_agency(code: str) -> str | None:
     """Return the code of the agency that the dossier code *code* names; None if it is not of the national form."""
     found = load_dossier_codes().dossier.fullmatch(code)
