@@ -54,7 +54,7 @@ def read_given_paper(tx: Transaction, asked: ReportSources) -> GivenPaper | None
     kept = submission.read_newest_revision(tx, *address)
     if kept is None:
         return None
-    *_, found = revisions.list_revisions(tx, *address)
+    *earlier, found = revisions.list_revisions(tx, *address)
     report, signed = kept.said.report, revisions.find_signed_pdf(tx, kept.said)
     return GivenPaper(
         receiver=asked.receiver,
@@ -66,6 +66,8 @@ def read_given_paper(tx: Transaction, asked: ReportSources) -> GivenPaper | None
             revision=found.revision,
             state=found.state,
             sha256=found.sha256,
+            reason=found.reason,
+            before=earlier[-1].sha256 if earlier else "",
             drafter=_print_signature(found.drafting),
             head=_print_signature(found.signing),
         ),

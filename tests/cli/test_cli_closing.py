@@ -191,3 +191,26 @@ def test_a_month_that_is_closed_by_hand_has_what_the_nodes_saw_of_the_links_on_i
         return total["probed"], total["up"]
 
     assert (read_minutes(LAST.text), read_minutes(NEXT.text)) == ((4, 3), (0, 0))
+
+
+def test_an_import_of_units_changes_no_closed_report_and_closing_again_writes_nothing(
+    home: Path, typed: Type, tmp_path: Path
+):
+    """The file of a coming merger: the unit that sent is renamed, and goes below another."""
+    put(home, "1", LAST.first, LAST.start)
+    assert typed("report", "close", LAST.text).exit_code == 0
+
+    def read_closed() -> list[str]:
+        formats = ("csv", "html", "json")
+        return [typed("report", "H55", LAST.text, "--form", "dossiers", "--format", each).stdout for each in formats]
+
+    before = read_closed()
+    listed = tmp_path / "units.csv"
+    listed.write_text("code,name,parent\nH55.13,Sở Gộp,H55.14\nH55.14,Sở Khác,\n", "utf-8")
+    assert typed("units", "import", listed, "--yes").exit_code == 0
+    assert read_closed() == before
+    again = [json.loads(line) for line in typed("--json", "report", "close", LAST.text).stdout.splitlines()]
+    assert {(each["fresh"], each["revised"]) for each in again} == {(False, 0)}
+    assert read_closed() == before
+    listing = typed("--json", "report", "periods").stdout.splitlines()
+    assert {(row["revised"] or 0, len(row["changes"])) for row in map(json.loads, listing)} == {(0, 0)}

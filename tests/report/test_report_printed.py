@@ -210,6 +210,8 @@ GIVEN = PrintedRevision(
     revision=2,
     state=ReportState.SIGNED,
     sha256="cd" * 32,
+    reason="bị trả lại",
+    before="ab" * 32,
     drafter=PrintedSignature(name="Trần Thị Bình", serial="1f", at=NOW),
     head=PrintedSignature(name="Nguyễn Văn An", serial="2e", at=NOW + timedelta(hours=20)),
 )
@@ -225,6 +227,7 @@ def test_paper_names_its_unit_and_leaves_place_and_day_to_be_written():
 def test_paper_of_a_revision_names_it_its_state_and_who_signed():
     text = said(write_pdf_report(example(), NAMES, SHA, revision=GIVEN))
     assert f"Bản lần 2 – đã ký · SHA-256 {'cd' * 32}" in text
+    assert f"Thaybảnlần1(SHA-256{'ab' * 32}).Lýdo:bịtrảlại" in text.replace(" ", ""), "the hash is over two lines"
     assert "ngày 25 tháng 11 năm 2026" in text, "the head's day of signing, in Hà Nội"
     prepared, head = text.index("NGƯỜI LẬP BIỂU"), text.index("THỦ TRƯỞNG ĐƠN VỊ")
     assert prepared < text.index("Trần Thị Bình Đã ký số lúc 24/11/2026 10:15 chứng thư số 1f") < head
@@ -232,6 +235,8 @@ def test_paper_of_a_revision_names_it_its_state_and_who_signed():
     waiting = said(write_pdf_report(example(), NAMES, SHA, revision=attrs.evolve(GIVEN, head=None)))
     assert "ngày … tháng" in waiting
     assert "Trần Thị Bình" in waiting
+    first = said(write_pdf_report(example(), NAMES, SHA, revision=attrs.evolve(GIVEN, revision=1, before="")))
+    assert "Thay bản lần" not in first
     page = write_html_report(example(), NAMES, revision=GIVEN)
     for words in ("Tại Ủy ban nhân dân tỉnh", "Bản lần 2 – đã ký", "ngày 25 tháng 11 năm 2026", "Nguyễn Văn An"):
         assert words in page

@@ -13,7 +13,7 @@ from hub.language import terms
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import phrase
-from hub.report.output.words import write_moment
+from hub.report.output.words import NONE, write_moment
 
 _PREPARED, _HEAD = phrase("Prepared by"), phrase("Head of the unit")
 _BY_HAND, _SEALED = phrase("(Signature and full name)"), phrase("(Signature, full name and seal)")
@@ -35,6 +35,8 @@ class PrintedRevision:
     revision: int
     state: ReportState
     sha256: str  #: of the sealed report
+    reason: str = ""  #: why it was made; "" for the first
+    before: str = ""  #: the SHA-256 of the sealed report that it replaces; "" for the first
     drafter: PrintedSignature | None = None
     head: PrintedSignature | None = None
 
@@ -49,12 +51,23 @@ class SigningPlace:
 
 
 def write_revision_line(revision: PrintedRevision | None, language: Language) -> str:
-    """Return the number and the state of a revision and its SHA-256; "" for a report that was not given out."""
+    """Return the number and the state of a revision and its SHA-256, which revision it replaces and why; "" for a report
+    that was not given out.
+    """
     if revision is None:
         return ""
     state = translate(terms.name_word("reports", revision.state), language)
     said = phrase("Revision {revision} – {state}", revision=revision.revision, state=state)
-    return f"{translate(said, language)} · SHA-256 {revision.sha256}"
+    line = f"{translate(said, language)} · SHA-256 {revision.sha256}"
+    if not revision.before:
+        return line
+    replaced = phrase(
+        "It replaces revision {before} (SHA-256 {sha256}). Reason: {reason}",
+        before=revision.revision - 1,
+        sha256=revision.before,
+        reason=revision.reason or NONE,
+    )
+    return f"{line}. {translate(replaced, language)}"
 
 
 def write_place_and_date(revision: PrintedRevision | None, language: Language) -> str:
