@@ -25,12 +25,14 @@ def assign_dossiers(record: Record, partner: str, routes: Routes, on: date) -> R
     """Return *record*, which *partner* may send, with the facts about dossiers assigned to their units as of the day *on*.
 
     A fact that is reported for another unit than its own has that unit as its counterpart; a claim has the unit that the
-    code names. A fact is `outside` if its code names no unit of the province that could own it.
+    code names. A fact is `outside` if its code names no unit of the province that could own it. The sender is the unit
+    that continues the work of the one that is named, so that what the portal takes of the message counts there, too.
     """
     if not any(fact.service == NAME for fact in record.facts):
         return record
     teller = _Teller(partner, routes, on)
-    return attrs.evolve(record, facts=tuple(map(teller.assign, record.facts)))
+    sender = teller.continue_work(record.sender, record.sender)
+    return attrs.evolve(record, sender=sender, facts=tuple(map(teller.assign, record.facts)))
 
 
 @attrs.frozen
@@ -46,7 +48,7 @@ class _Teller:
         if fact.service != NAME:
             return fact
         fact = attrs.evolve(fact, attributes=self._name_competent(fact))
-        told_for, agency = self._continue(fact.unit, fact.unit), read_agency(fact.key)
+        told_for, agency = self.continue_work(fact.unit, fact.unit), read_agency(fact.key)
         if agency is None:
             return attrs.evolve(fact, unit=told_for)
         owner = self._find_owner(agency, told_for)
@@ -58,7 +60,7 @@ class _Teller:
             return attrs.evolve(fact, unit=owner, counterpart=told_for)
         return attrs.evolve(fact, unit=told_for, service=CLAIMED, counterpart=owner)
 
-    def _continue(self, code: str, told_for: str) -> str:
+    def continue_work(self, code: str, told_for: str) -> str:
         """Return the unit that continues the dossiers of *code*: *told_for* if it is one of several, else the first."""
         heirs = find_heirs(self.routes.index, code, self.on, Estate.DOSSIERS)
         return told_for if told_for in heirs or not heirs else heirs[0]
@@ -68,7 +70,7 @@ class _Teller:
         routes, code = self.routes, self.routes.canonical(agency)
         if code not in routes.index or routes.outside(code):
             return None
-        owner = self._continue(code, told_for)
+        owner = self.continue_work(code, told_for)
         return None if owner != told_for and routes.is_under(told_for, owner) else owner
 
     def _name_competent(self, fact: Fact) -> tuple[tuple[str, str], ...]:
@@ -77,5 +79,5 @@ class _Teller:
         named = said.pop("competent", "")
         code = self.routes.canonical(named)
         if named and code in self.routes.index and not self.routes.outside(code):
-            said["competent"] = self._continue(code, code)
+            said["competent"] = self.continue_work(code, code)
         return tuple(sorted(said.items()))

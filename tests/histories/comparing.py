@@ -107,16 +107,14 @@ def _cells(
     with transactions.read_transaction(engine) as tx:
         report = unit_report.resolve_report_sources(tx, top, period, form, book).count(now)
     rows = {row.unit: row for row in report.rows}
-    first = places.day(results.bounds(period)[0])
-    absent = sorted(
-        each for each in set(members) - rows.keys() if places.has_ended(each, first)
-    )  # nothing counted there
-    yield Cell(form, period, "", "the units", sorted([*rows, *absent]), sorted(members))
+    begun, units = places.day(results.bounds(period)[0]), set(rows)
+    units |= {unit for unit in members if places.has_ended(unit, begun)}  # they have a row if anything is counted there
+    yield Cell(form, period, "", "the units", sorted(units), sorted(members))
     for column in sorted(again.columns(form)):
         for unit in members:
-            nothing = 0 if unit in absent and column not in TIMES else None
-            counted = nothing if unit not in rows else _read(rows[unit], column)
-            yield Cell(form, period, unit, column, counted, again.value(form, column, [unit], period, now))
+            value = again.value(form, column, [unit], period, now)
+            counted = _read(rows[unit], column) if unit in rows else None if value else value
+            yield Cell(form, period, unit, column, counted, value)
         yield Cell(
             form, period, "", column, _read(report.total, column), again.value(form, column, members, period, now)
         )

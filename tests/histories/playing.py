@@ -15,6 +15,8 @@ from lxml import etree
 from twisted.internet.defer import Deferred
 
 from hub.config import Partner
+from hub.config.values import UnitSettings
+from hub.delivery.hand_over import HandOver
 from hub.demo.plan import packets
 from hub.demo.plan.packets import Answered
 from hub.domain import lifecycle
@@ -94,10 +96,10 @@ class Player(Duties):
         self.months = MonthEnd(
             cast("Any", Books(engine)), cast("Any", None), lambda: self.history.now, lambda: book or office.book()
         )
-        noon = noons(drawing.deeds[0].at, drawing.end)
+        noon = noons(drawing.deeds[0].at, drawing.end, [each.day for each in drawing.mergers])
         every = [*((one.at, one) for one in drawing.deeds), *((at, None) for at in noon)]
         self.queue: deque[tuple[datetime, Deed | None]] = deque(sorted(every, key=lambda each: each[0]))
-        self.list_units(drawing.listed())
+        self.list_units(drawing.listed(places.day(self.history.now)))
 
     # --- the hub ------------------------------------------------------------------------------------------------------
 
@@ -110,6 +112,7 @@ class Player(Duties):
             assert mistakes == []
             unit_registry.write_registry_units(tx, units, at=self.history.now)
             known = unit_registry.read_unit_index(tx, today)
+        has_joined = self.drawing.joins is not None and today >= self.drawing.joins
         receive = {"fetch": Receive.FETCH, "push": Receive.PUSH, "none": Receive.NONE}
         partners = {
             code: Partner(
@@ -121,15 +124,23 @@ class Player(Duties):
                 services=("dossiers", "reports") if code == PORTAL else ("documents",),
             )
             for code, (units_, how) in self.drawing.partners.items()
+            if code != "h97" or has_joined
         }
-        config = attrs.evolve(office.province().config, partners=partners)
+        merged = UnitSettings(merged_provinces=("H97",) if has_joined else ())
+        config = attrs.evolve(office.province().config, partners=partners, units=merged)
         self.province = Province.of(config, known)
         self.access = JournalAccess(InlineDatabase(self.engine), run_at_once, _nothing, _nothing)
-        live, endpoints = Live(Setup(self.province)), list_endpoints(self.access)
+        self.live, endpoints = Live(Setup(self.province)), list_endpoints(self.access)
         self.desks = {
-            name: Intake(live, endpoints[name], self.access, lambda: self.history.now, Throttle(lambda: 0.0))
+            name: Intake(self.live, endpoints[name], self.access, lambda: self.history.now, Throttle(lambda: 0.0))
             for name in BY_SOAP
         }
+
+    def begin_day(self):
+        """Let the hub go by the units of a new day, and hand over what is on its way to those that ended."""
+        self.list_units(self.drawing.listed(places.day(self.history.now)))
+        service = HandOver(self.live, self.access.journal, cast("Any", None), lambda: self.history.now)
+        _done(Deferred.fromCoroutine(service.run_once()))
 
     def play(self, until: datetime | None = None) -> None:
         """Do what was drawn until then, or all of it, in its order; and what the hub does each noon."""
@@ -267,11 +278,12 @@ class Player(Duties):
         octets = paper.octets.replace(b"Timestamp>", b"Timestamp >")
         self.send_packet(Letter(partner=paper.partner, octets=octets, message_id=paper.message_id))
 
-    def change_document(self, name, kind, own):
+    def change_document(self, name, kind, own, sender=None, partner=None):
         """Recall, update or replace a document, at all its recipients."""
         paper = self.papers[name]
         said: dict[str, Any] = {"kind": {"recall": 1, "update": 2, "replacement": 3}[kind], "number": paper.number[:-3]}
         said |= {"replaced": [(name, paper.to)]} if kind == "replacement" else {"about": name}
+        paper = attrs.evolve(paper, sender=sender or paper.sender, partner=partner or paper.partner)
         octets = letter(paper.sender, paper.to, document_id=own, subject=f"V/v {own}", **said)
         self.papers[own] = attrs.evolve(paper, message_id=f"m-{own}", octets=octets)
         self.send_packet(Letter(partner=paper.partner, octets=octets, message_id=f"m-{own}"))
@@ -353,7 +365,7 @@ class Player(Duties):
 
     # --- dossiers -------------------------------------------------------------------------------------------------------
 
-    def tell_dossier(self, unit, number, received, channel, status, due, own, ended=None, requests=()):
+    def tell_dossier(self, unit, key, number, received, channel, status, due, own, ended=None, requests=()):
         """Tell how a dossier stands.  By SOAP each has a due day, which the contract demands."""
         due = due or (received + timedelta(days=9) if self.by_soap else None)
 
@@ -365,7 +377,7 @@ class Player(Duties):
             for asked, answered, later in requests
         ]
         state = dossiers.hoso(
-            f"H55-{number}",
+            key,
             MaLinhVuc=("CT", "ct", "HT-01", "DD")[(number + len(status)) % 4],
             TrangThaiHoSo=status,
             NgayTiepNhan=day(received),
@@ -377,9 +389,9 @@ class Player(Duties):
         content = dossiers.sync(state, organ=self._code(unit, number), message_id=None)
         self.bring("dossiers", content, "any", self.name(own))
 
-    def step_on(self, unit, number, status, day):
+    def step_on(self, unit, key, number, status, day):
         """Tell a step of a dossier."""
-        step = dossiers.tiendo(f"H55-{number}", status, f"{day:%Y%m%d}091500")
+        step = dossiers.tiendo(key, status, f"{day:%Y%m%d}091500")
         self.bring("dossiers", dossiers.progress(step, organ=self._code(unit, number)), "any", None)
 
     def _code(self, unit: str, number: int) -> str:

@@ -3,7 +3,7 @@
 The same seed draws the same.  A deed is a step of `tests.histories.playing.Player` with its arguments.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from random import Random
@@ -15,6 +15,7 @@ from tests.recount.places import HANOI
 
 PARTNERS: dict[str, tuple[tuple[str, ...], str]] = {"cong": ((), "none"), "vpcp": ((), "push"), "any": (("*",), "none")}
 OUTSIDE = ("G22", "G01", "A12")
+JOINED = ("H97.01", "H97.02", "H97.03")  #: units of the province that is merged into this one
 FIGURES: tuple[str, ...] = ("AccountsIssued", "AccountsActive", "SentInternal", "SentExternal", "ReceivedInternal")
 FIGURES += (
     "ReceivedExternal",
@@ -32,6 +33,8 @@ class Size:
 
     units: int = 150
     months: int = 14
+    joins: bool = False  #: a province of three units is merged into this one
+    mergers: int = 0  #: of two communes into a new one, each in the middle of a month
     documents: float = 1.6
     dossiers: float = 2.5
     mail: float = 0.5
@@ -51,6 +54,15 @@ class Deed:
     said: dict[str, object]
 
 
+@attrs.frozen
+class Merger:
+    """Two units that end on a day, and the one that continues their work from it on."""
+
+    old: tuple[str, str]
+    new: str
+    day: date
+
+
 @attrs.define
 class Drawing:
     """A province that is being drawn."""
@@ -61,6 +73,8 @@ class Drawing:
     units: dict[str, tuple[str | None, date | None, date | None]] = attrs.field(factory=dict)
     aliases: dict[str, str] = attrs.field(factory=dict)  #: other code -> the unit's own
     partners: dict[str, tuple[tuple[str, ...], str]] = attrs.field(factory=dict)
+    mergers: list[Merger] = attrs.field(factory=list)
+    joins: date | None = None  #: the first day of the merged province's units in this one
     deeds: list[Deed] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -93,23 +107,58 @@ class Drawing:
             "vpub": (("H55", *tops[1:departments:2]), "push"),
             "xa": (tuple(tops[departments:]), "push"),
         }
+        if self.size.joins:
+            self.joins = places.day(results.bounds(self.months[len(self.months) // 2])[0]) + timedelta(days=8)
+            self.units["H97"] = ("H55", self.joins, None)
+            self.units |= dict.fromkeys(JOINED, ("H97", self.joins, None))
+            self.partners["h97"] = (JOINED, "push")
+            self.deeds.append(Deed(self._noon(self.joins) - 12 * HOUR, "begin_day", {}))
+        self._draw_mergers(tops[departments:])
+        new = [each.new for each in self.mergers]
+        for partner, added in (("xa", new[:-1]), ("vpub", new[-1:])):
+            units, how = self.partners[partner]
+            self.partners[partner] = (*units, *added), how
+
+    def _draw_mergers(self, communes: list[str]) -> None:
+        """Merge communes two by two, in months that are spread over all of them; the last new one has another system."""
+        for number in range(self.size.mergers):
+            month = self.months[max(1, (number + 1) * len(self.months) // (self.size.mergers + 1)) % len(self.months)]
+            on = places.day(results.bounds(month)[0]) + timedelta(days=11 + number)
+            new, old = f"H55.3{number:02d}", (communes[2 * number], communes[2 * number + 1])
+            for code in old:
+                self.units[code] = ("H55", None, on)
+            self.units[new] = ("H55", on, None)
+            self.mergers.append(Merger(old, new, on))
+            self.deeds.append(Deed(datetime(on.year, on.month, on.day, tzinfo=HANOI), "begin_day", {}))
+
+    def merger_of(self, unit: str) -> Merger | None:
+        """Return the merger that a unit ends or begins with."""
+        return next((each for each in self.mergers if unit in (*each.old, each.new)), None)
+
+    def is_outside(self, unit: str, at: datetime) -> bool:
+        """Tell whether a unit is none of the province's then."""
+        return unit in OUTSIDE or (unit in JOINED and self.joins is not None and places.day(at) < self.joins)
 
     def names(self) -> dict[str, str]:
         """Return the units' names, of every kind that a province has."""
         kinds = ("Sở", "UBND xã", "UBND phường", "Trung tâm", "Trường")
         return {code: f"{kinds[len(code) % len(kinds)]} {code}" for code in self.units}
 
-    def listed(self) -> bytes:
-        """Return the units as the file that `lienthong units import` takes."""
+    def listed(self, on: date | None = None) -> bytes:
+        """Return the units as the file that `lienthong units import` takes; *on*: as it is imported on that day."""
         lines, names = ["code,name,parent,since,until,aliases,successors,mark"], self.names()
+        heirs = {old: each.new for each in self.mergers for old in each.old}
         for code, (parent, since, until) in self.units.items():
+            if code.startswith("H97") and on is not None and self.joins is not None and on < self.joins:
+                continue
             others = " ".join(alias for alias, own in self.aliases.items() if own == code)
-            lines.append(f"{code},{names[code]},{parent or ''},{since or ''},{until or ''},{others},,")
+            heir = heirs.get(code, "")
+            lines.append(f"{code},{names[code]},{parent or ''},{since or ''},{until or ''},{others},{heir},")
         return "\n".join(lines).encode()
 
     def places(self) -> places.Places:
         """Return the province as the second count reads it out of that file."""
-        return places.read_units(self.listed(), self.partners)
+        return places.read_units(self.listed(), self.partners, joined="H97" if self.joins else "")
 
     @property
     def months(self) -> list[str]:
@@ -143,7 +192,20 @@ class Drawing:
         self.deeds.append(Deed(at, does, said))
 
     def _unit(self) -> str:
-        return self.random.choice(list(self.units))
+        """Return a unit that lasts."""
+        return self.random.choice(self._lasting())
+
+    def _lasting(self) -> list[str]:
+        return [unit for unit in self.units if self.merger_of(unit) is None and not unit.startswith("H97")]
+
+    def _code_at(self, unit: str, at: datetime) -> str:
+        """Return under which code a unit acts: after its end its own for two months at times, else its successor's."""
+        merger, on = self.merger_of(unit), places.day(at)
+        if merger is None or (on < merger.day) is (unit in merger.old):
+            return unit
+        if on < merger.day:
+            return merger.old[0]
+        return unit if on < merger.day + timedelta(days=60) and self._is(0.5) else merger.new
 
     def _called(self, unit: str) -> str:
         """Return a code of a unit, at times another than its own."""
@@ -157,35 +219,42 @@ class Drawing:
         """Return a time so many hours later, in the steps of someone who is often near the least."""
         return at + HOUR * (least + (most - least) * self.random.random() ** 2)
 
-    def _sender(self, unit: str) -> str:
+    def _sender(self, unit: str, at: datetime) -> str:
         """Return the partner that sends for a unit."""
-        if unit in OUTSIDE:
+        if self.is_outside(unit, at):
             return "vpcp"
         own = [name for name, (units, _) in self.partners.items() if unit in units]
         return own[0] if own and not self._is(0.1) else "any"
 
-    def _receiver(self, unit: str) -> str:
+    def _heir(self, unit: str, at: datetime) -> str:
+        """Return the unit that has what was for a unit."""
+        merger = self.merger_of(unit)
+        return merger.new if merger and unit in merger.old and places.day(at) >= merger.day else unit
+
+    def _receiver(self, unit: str, at: datetime) -> str:
         """Return the partner that receives for a unit."""
-        if unit in OUTSIDE:
+        if self.is_outside(unit, at):
             return "vpcp"
         return next(name for name, (units, _) in self.partners.items() if unit in units)
 
     def _document(self, at: datetime) -> None:
         """A document, what its recipients do with it, and at times its repetition, its recall, its update."""
         random, name = self.random, f"D{len(self.deeds)}"
-        served = [unit for unit in self.units if len(unit.split(".")) < 3]
-        sender = random.choice(OUTSIDE) if self._is(0.15) else random.choice(served)
+        served = [unit for unit in self.units if len(unit.split(".")) < 3 and unit != "H97"]
+        sender = random.choice(OUTSIDE) if self._is(0.15) else self._code_at(random.choice(served), at)
         others = [unit for unit in (*served, *served, *OUTSIDE) if unit != sender]
         to = [
             unit
-            for unit in dict.fromkeys(random.sample(others, min(len(others), random.randint(1, 3))))
-            if sender not in OUTSIDE or unit not in OUTSIDE
-        ] or [random.choice(served)]
+            for unit in dict.fromkeys(
+                self._code_at(unit, at) for unit in random.sample(others, min(len(others), random.randint(1, 3)))
+            )
+            if unit != sender and not (self.is_outside(sender, at) and self.is_outside(unit, at))
+        ] or [random.choice([unit for unit in self._lasting() if unit != sender and unit in served])]
         due = None if self._is(0.3) else places.day(at) + timedelta(days=random.randint(0, 12))
         said = {
             "name": name,
             "sender": self._called(sender),
-            "partner": self._sender(sender),
+            "partner": self._sender(sender, at),
             "to": [self._called(unit) for unit in to],
             "due": due,
             "paper": self._is(0.2),
@@ -203,17 +272,19 @@ class Drawing:
         brought = self._later(at, 0.2, 4 if self._is(0.9) else 200)
         if self._is(0.08):
             when = at + HOUR / 30 if self._is(0.5) else self._later(brought, 1, 200)
-            self._does(when, "change_document", name=name, kind="recall", own=f"R{len(self.deeds)}")
+            by = self._code_at(sender, when)
+            changes = {"sender": by, "partner": self._sender(by, when)} if by != sender else {}
+            self._does(when, "change_document", name=name, kind="recall", own=f"R{len(self.deeds)}", **changes)
             self._answer(when + HOUR, name, to, random.choice(["15", "16"]))
         elif self._is(0.06):
             kind = random.choice(["update", "replacement"])
             own = f"U{len(self.deeds)}"
             self._does(self._later(brought, 1, 200), "change_document", name=name, kind=kind, own=own)
         refusing = self._is(0.04)
-        for partner in sorted({self._receiver(unit) for unit in to}):
+        for partner in sorted({self._receiver(self._heir(unit, brought), at) for unit in to}):
             self._does(brought, "bring_to", partner=partner, refusing=[name] if refusing else [])
         for unit in to:
-            if unit not in OUTSIDE:
+            if not self.is_outside(unit, at):
                 self._work(brought, name, unit)
 
     def _work(self, at: datetime, name: str, unit: str) -> None:
@@ -227,19 +298,25 @@ class Drawing:
 
     def _answer(self, at: datetime, name: str, units: list[str], code: str) -> None:
         for unit in units:
-            if unit not in OUTSIDE:
+            if not self.is_outside(unit, at):
                 how = self.random.choice(["id", "id", "id", "number", "unknown"] if code == "06" else ["id", "number"])
-                said = {"name": name, "unit": self._called(unit), "code": code, "how": how, "serial": len(self.deeds)}
+                teller = self._code_at(unit, at)
+                how = "id" if self.merger_of(unit) and how == "number" else how
+                said = {"name": name, "unit": self._called(teller), "code": code, "how": how, "serial": len(self.deeds)}
                 self._does(at, "tell_status", **said)
                 if self._is(0.07):
                     self._does(self._later(at, 0.1, 200), "tell_status", **said | {"serial": len(self.deeds)})
 
     def _dossier(self, at: datetime) -> None:
         """A dossier from its receipt to its end, told at once, late or out of order."""
-        random, unit, number = self.random, self._unit(), len(self.deeds)
-        received = places.day(at)
+        random, number, received = self.random, len(self.deeds), places.day(at)
+        unit = self._code_at(random.choice([unit for unit in self.units if unit != "H97"]), at)
+        if self.is_outside(unit, at):
+            return
+        national = unit != "H55" and (self.merger_of(unit) is not None or self._is(0.5))
+        key = f"{unit}-{received:%y%m%d}-{number:04d}" if national else f"S-{number}"
         due = None if self._is(0.1) else received + timedelta(days=random.randint(2, 20))
-        tell = partial(self._tell, unit=unit, number=number, received=received, channel=random.choice("12293"))
+        tell = partial(self._tell, unit=unit, key=key, number=number, received=received, channel=random.choice("12293"))
         told = self._later(at, 0, 10 if self._is(0.8) else 1200)
         kind = random.choice(["open", *["done"] * 6, "withdrawn", "refused", "turned away", "step"])
         if kind == "turned away":
@@ -256,7 +333,8 @@ class Drawing:
         ended = received + timedelta(days=random.randint(0, 25))
         when = max(self._noon(ended), told) + HOUR * random.choice([1, 3, 3, 3, 20, 200])
         if kind == "step":
-            self._does(when, "step_on", unit=unit, number=number, status=random.choice(["9", "7"]), day=ended)
+            code, status = self._code_at(unit, when), random.choice(["9", "7"])
+            self._does(when, "step_on", unit=code, key=key, number=number, status=status, day=ended)
         elif kind != "open":
             status = {"done": random.choice(["9", "10"]), "withdrawn": "7", "refused": "3"}[kind]
             tell(when, status, due, ended=ended)
@@ -274,12 +352,15 @@ class Drawing:
     def _noon(on: date) -> datetime:
         return datetime(on.year, on.month, on.day, 12, tzinfo=HANOI)
 
-    def _tell(self, at: datetime, status: str, due: date | None, **said: object) -> None:
-        """Tell of a dossier, at times a day that has come by then only."""
-        self._does(at, "tell_dossier", status=status, due=due, own=self._is(0.5), **said)
+    def _tell(self, at: datetime, status: str, due: date | None, *, unit: str, key: str, **said: object) -> None:
+        """Tell of a dossier: its unit does, or another that takes part in it."""
+        teller = self._code_at(unit, at)
+        if not key.startswith("S-") and self._is(0.1):
+            teller = self.random.choice([each for each in self._lasting() if each.count(".") == 1 and each != unit])
+        self._does(at, "tell_dossier", status=status, due=due, unit=teller, key=key, own=self._is(0.5), **said)
 
     def _mail(self, at: datetime) -> None:
-        units = self.random.sample(list(self.units), min(len(self.units), 4))
+        units = self.random.sample(self._lasting(), 4)
         usage = {
             self._called(unit): {name: self.random.randint(0, 40) for name in FIGURES if self._is(0.6)}
             for unit in units
@@ -297,7 +378,7 @@ class Drawing:
 
     def _meeting(self, at: datetime) -> None:
         random, uid, unit = self.random, f"h{len(self.deeds)}", self._unit()
-        people = [(self._called(other), "ACCEPTED") for other in random.sample(list(self.units), 2)]
+        people = [(self._called(other), "ACCEPTED") for other in random.sample(self._lasting(), 2)]
         said = {
             "uid": uid,
             "organizer": self._called(unit),
@@ -340,7 +421,7 @@ class Drawing:
         bits = self.random.getrandbits
         links = {
             name: (
-                self.random.sample(list(self.units), self.random.randint(0, 2)),
+                self.random.sample(self._lasting(), self.random.randint(0, 2)),
                 [(bits(1440), bits(1440)) for _ in range(self.random.randint(1, 2))],
             )
             for name in ("a", "b")
@@ -356,10 +437,10 @@ class Drawing:
         self._does(self._later(at, 2, 200), "hear_verdict", result=result, own=self._is(0.5), **said)
 
 
-def noons(begin: datetime, end: datetime) -> Iterator[datetime]:
-    """Yield moments at which the hub looks for months to close, after noon: of the ten days on which there are some."""
+def noons(begin: datetime, end: datetime, days: Sequence[date] = ()) -> Iterator[datetime]:
+    """Yield moments at which the hub does its day's work, after noon: of the ten days on which months may close, and *days*."""
     on = places.day(begin)
     while (noon := datetime(on.year, on.month, on.day, 12, 2, tzinfo=HANOI)) < end:
-        if noon > begin and 15 <= on.day <= 24:
+        if noon > begin and (15 <= on.day <= 24 or on in days):
             yield noon
         on += timedelta(days=1)

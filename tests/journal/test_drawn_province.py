@@ -3,13 +3,16 @@
 The second count (tests/recount) reads neither the journal nor the hub's answers, but for whether a message was refused.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import attrs
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from hub.report.output import outputs
 from hub.store import transactions
@@ -18,11 +21,15 @@ from tests.histories import comparing, office
 from tests.histories.comparing import Seen
 from tests.histories.playing import Player
 from tests.histories.provinces import Drawing, Size
-from tests.recount import calendar, cells
+from tests.recount import calendar, cells, places
 from tests.recount.results import bounds
 
-SMALL = {"sqlite": Size(units=9, months=2, documents=0.8, dossiers=1.2), "postgresql": Size(units=5, months=2)}
-FULL = Size(documents=0.7, dossiers=1.5, mail=0.4)
+MERGED: dict[str, Any] = {"joins": True, "documents": 1.0, "dossiers": 1.5}
+SMALL = {
+    "sqlite": Size(units=10, months=2, mergers=1, **MERGED),
+    "postgresql": Size(units=6, months=2, mergers=1, **MERGED),
+}
+FULL = Size(mergers=3, joins=True, documents=0.7, dossiers=1.5, mail=0.4)
 
 
 @pytest.fixture
@@ -33,6 +40,15 @@ def engine(journal_url: str) -> Iterator[sa.Engine]:
         made.dispose()
     yield made
     made.dispose()
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Write no line of the log for each of thousands of messages."""
+    before = structlog.get_config()["wrapper_class"]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.configure(wrapper_class=before)
 
 
 @attrs.define
@@ -80,12 +96,31 @@ def compare(player: Player, wanted: list[tuple[str, str]]) -> Seen:
     return seen
 
 
+STOCKS = {"edoc": ("processing", "overdue"), "ii06a": ("pending",), "dossiers": ("pending",)}
+
+
+def stock_left(player: Player, period: str) -> list[tuple[str, str, str, str]]:
+    """Return the stocks of units that had ended when a period did."""
+    found = []
+    for form, columns in STOCKS.items():
+        with transactions.read_transaction(player.engine) as tx:
+            asked = unit_report.resolve_report_sources(tx, "H55", period, form, office.book())
+            rows = {row.unit: row.numbers for row in asked.count(player.history.now).rows}
+        for unit in (unit for each in player.drawing.mergers for unit in each.old):
+            ends = player.drawing.units[unit][2]
+            if unit in rows and ends is not None and ends <= places.day(bounds(period)[1]):
+                found += [(form, period, unit, column) for column in columns if rows[unit][column]]
+    return found
+
+
 def check(engine: sa.Engine, drawing: Drawing, *, by_soap: bool) -> Seen:
     """Play a province and compare every cell of every form, unit, month, quarter and year; and that closed months stay."""
     watched = play(engine, drawing, by_soap=by_soap)
     player = watched.player
     periods = comparing.periods(drawing.months, player.history.now)
     seen = compare(player, [(form, period) for period in periods for form in comparing.FORMS])
+    left = [each for period in drawing.months for each in stock_left(player, period)]
+    assert left == [], "a stock is left in a unit that is no more"
     changed = [key for key, page in watched.closed.items() if watched.page(*key) != page]
     assert changed == [], "closed months have changed"
     assert len(watched.closed) == (len(cells.FORMS) - len(cells.REVISED)) * len(drawing.months)

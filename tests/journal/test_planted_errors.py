@@ -179,11 +179,11 @@ WRITTEN: dict[str, tuple[str, str]] = {
         "ii06a",
         f"DELETE FROM fact WHERE service = 'dossiers' AND milestone = 'finished' AND {NEW}",
     ),
-    "who withdrew a dossier had it done": (
+    "who had a dossier done withdrew it": (
         "dossiers",
         (
-            "UPDATE fact SET attributes = replace(attributes, 'withdrawn', 'done') WHERE milestone = 'finished'"
-            " AND attributes LIKE '%withdrawn%' AND day >= '2026-03-15'"
+            "UPDATE fact SET attributes = replace(attributes, 'done', 'withdrawn') WHERE milestone = 'finished'"
+            " AND attributes LIKE '%done%'"
         ),
     ),
     "a correction replaces what it corrects": (
@@ -278,10 +278,14 @@ def edited(form: str, old: str, new: str) -> Book:
 EDITED: dict[str, tuple[str, str, str]] = {
     "the order of statuses is another": (
         "edoc",
-        '["status-04"], ["status-05"], ["status-06"]]\nfinal = ["status-02", "status-06"]',
-        '["status-06"], ["status-04"], ["status-05"]]\nfinal = ["status-02"]',
+        '["status-04", "taken-over-in-work"], ["status-05"], ["status-06"]',
+        '["status-06"], ["status-04", "taken-over-in-work"], ["status-05"]',
     ),
-    "a document that was completed stays overdue": ("edoc", 'without = ["status-02", "status-06"]', "without = []"),
+    "a document that was completed stays overdue": (
+        "edoc",
+        'without = ["status-02", "status-06", "handed-over"]',
+        "without = []",
+    ),
     "an acknowledgement has two hours": ("edoc", "acknowledge_within_hours = 24", "acknowledge_within_hours = 2"),
     "recalls count as documents sent": ("edoc", 'milestones = ["sent-recall"]', 'milestones = ["sent"]'),
     "a stock is that of the end, not of the beginning": ("ii06a", "opening = true\n", ""),

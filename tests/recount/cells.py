@@ -115,7 +115,7 @@ class View:
     def _first_ends(self) -> list[Told]:
         """Return the first ends of dossiers that were received too, the later of the two counting in the period."""
         found = []
-        for received in [one for one in self.told if one.what == "received"]:
+        for received in [one for one in self.told if one.what in BEGUN]:
             ends = [one for one in self.of_key[received.key] if one.what in ("finished", "refused")]
             first = min(ends, key=lambda one: (one.when, one.at, one.message, one.what), default=None)
             if first is not None and max(first.when, received.when) >= self.start:
@@ -178,9 +178,9 @@ def amount(told: Iterable[Told]) -> int:
 
 
 def in_hand(told: list[Told]) -> list[Told]:
-    """Return the dossiers that were received, and neither finished nor refused."""
-    ended = {one.key for one in told if one.what in ("finished", "refused")}
-    return [one for one in told if one.what == "received" and one.key not in ended]
+    """Return the dossiers that were received or taken over, and neither finished, refused nor handed over."""
+    ended = {one.key for one in told if one.what in ("finished", "refused", "handed-over")}
+    return [one for one in told if one.what in BEGUN and one.key not in ended]
 
 
 def waits(told: list[Told]) -> bool:
@@ -190,7 +190,7 @@ def waits(told: list[Told]) -> bool:
 
 def latest_due(told: list[Told]) -> date | None:
     """Return the due day of a dossier: what was told with the receipt, or with the latest paper brought after it."""
-    dated = [one for one in told if one.what in ("received", "supplemented", "supplemented-again") and one.due]
+    dated = [one for one in told if one.what in (*BEGUN, "supplemented", "supplemented-again") and one.due]
     return max(dated, key=lambda one: (one.on, one.at, one.message, one.what)).due if dated else None
 
 
@@ -202,6 +202,7 @@ def newest(told: list[Told]) -> list[Told]:
 # --- forms --------------------------------------------------------------------------------------------------------------
 
 T = TypeVar("T")
+BEGUN = ("received", "taken-over")  #: with what the work on a dossier begins in a unit
 Rule = Callable[[View], list[Told]]
 
 DOSSIERS: dict[str, Rule] = {
@@ -417,7 +418,7 @@ class Recount:
         found = Counter[str]()
         for piece in every:
             view, told = self._view("ii06a", column, unit, piece, closed, now)
-            fields = {one.key: one.said["field"] for one in view.told if one.what == "received"}
+            fields = {one.key: one.said["field"] for one in view.told if one.what in BEGUN}
             for one in told:
                 found[fields[one.key]] += one.amount
         return {name: number for name, number in found.items() if number}
@@ -582,4 +583,5 @@ def recount(journal: Journal, signed: Callable[[Message], bool]) -> Recount:
         *numbers.read_links(journal),
         *numbers.read_reports(journal),
     ]
-    return Recount(journal, results.results(papers.read(journal).log, signed), once(told))
+    until = journal.events[-1].at if journal.events else None
+    return Recount(journal, results.results(papers.read(journal).log, signed, until), once(told))

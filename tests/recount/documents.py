@@ -4,12 +4,12 @@ Knows messages in the order in which they were accepted; moves nothing.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import attrs
 
 from tests.recount.letter import CHANGES, Letter
-from tests.recount.places import canonical, day, stands_for
+from tests.recount.places import actor, canonical, day, stands_for
 
 DOCUMENTS = ("document", "replacement")
 STEP = timedelta(minutes=10)  #: how far a degree of urgency goes ahead
@@ -67,13 +67,19 @@ class Message:
 
     @property
     def sender(self) -> str:
-        return canonical(self.letter.sender)
+        return actor(self.letter.sender, day(self.at))
 
-    def to(self, recipient: str) -> Sent | None:
-        return next((each for each in self.sent if each.recipient == recipient), None)
+    def to(self, recipient: str, on: date | None = None) -> Sent | None:
+        """Return its delivery to a unit, or to one whose work that unit continues *on* a day."""
+        return next((each for each in self.sent if same(each.recipient, recipient, on)), None)
 
 
-def named(messages: Sequence[Message], letter: Letter, partner: str) -> dict[str, bool | None]:
+def same(one: str, other: str, on: date | None) -> bool:
+    """Tell whether two units are one, or are continued by one *on* a day."""
+    return one == other or (on is not None and actor(one, on) == actor(other, on))
+
+
+def named(messages: Sequence[Message], letter: Letter, partner: str, on: date | None = None) -> dict[str, bool | None]:
     """Return the documents a change names: known of its own unit, not known, or (None) known of another only.
 
     Who may send for any unit alone knows those only that it brought itself.
@@ -86,22 +92,23 @@ def named(messages: Sequence[Message], letter: Letter, partner: str) -> dict[str
     else:
         wanted = [(letter.about or letter.document_id, "", "")]
     found: dict[str, bool | None] = {}
-    for document, number, date in wanted:
-        same = [
+    for document, number, written in wanted:
+        alike = [
             one
             for one in messages
             if one.letter.kind in DOCUMENTS
             and (
                 one.letter.document_id == document
                 if document
-                else (one.letter.number, one.letter.date) == (number, date)
+                else (one.letter.number, one.letter.date) == (number, written)
             )
         ]
-        own = [one for one in same if one.sender == sender and (one.partner == partner or stands_for(partner, sender))]
+        able = [one for one in alike if one.partner == partner or stands_for(partner, sender)]
+        own = [one for one in able if same(one.sender, sender, on)]
         if own:
             found[own[-1].letter.document_id] = True
         elif document and document not in found:
-            found[document] = None if same else False
+            found[document] = None if alike else False
     if letter.kind == "recall" and True in found.values():
         found = {document: True for document, known in found.items() if known}
     return found
@@ -159,23 +166,23 @@ def lane(messages: Sequence[Message], message: Message) -> str:
     return f"{sender} {document}"
 
 
-def answered(messages: Sequence[Message], letter: Letter) -> tuple[Message | None, bool]:
+def answered(messages: Sequence[Message], letter: Letter, on: date | None = None) -> tuple[Message | None, bool]:
     """Return the newest document that a status answers, or for 15 and 16 the newest change that is still open.
 
     True: it names the document by number and notation alone.
     """
     answer, reporter = letter.answers[0], canonical(letter.sender)
     organ = canonical(answer.organ)
-    theirs = [one for one in messages if one.letter.kind != "status" and one.sender == organ]
-    if organ != reporter:
-        theirs = [one for one in theirs if one.to(reporter)]
+    theirs = [one for one in messages if one.letter.kind != "status" and same(one.sender, organ, on)]
+    if not same(organ, reporter, on):
+        theirs = [one for one in theirs if one.to(reporter, on)]
     found = None
     for one in theirs:
         by_id = answer.document_id and one.letter.document_id == answer.document_id
         by_code = not answer.document_id and (one.letter.number, one.letter.date) == (answer.number, answer.date)
         if by_id or (by_code and answer.number):
             found = one
-    alone = None if found else by_number(messages, letter)
+    alone = None if found else by_number(messages, letter, on)
     found = found or alone
     if letter.status not in ("15", "16"):
         return found, alone is not None
@@ -184,28 +191,28 @@ def answered(messages: Sequence[Message], letter: Letter) -> tuple[Message | Non
         one
         for one in messages
         if one.letter.kind in CHANGES
-        and one.sender == organ
-        and one.to(reporter)
+        and same(one.sender, organ, on)
+        and one.to(reporter, on)
         and (document in one.about or one.letter.document_id == document)
     ]
-    open_ = [one for one in asked if (sent := one.to(reporter)) and sent.answer is None]
+    open_ = [one for one in asked if (sent := one.to(reporter, on)) and sent.answer is None]
     return (open_ or asked)[-1] if asked else found, alone is not None
 
 
-def by_number(messages: Sequence[Message], letter: Letter) -> Message | None:
+def by_number(messages: Sequence[Message], letter: Letter, on: date | None = None) -> Message | None:
     """Return the only document of its sender to the reporter with the number that a status writes without “/” (standards 12).
 
     The date says nothing if it is not before the day of the receipt; else it must be the document's own.
     """
     answer, reporter = letter.answers[0], canonical(letter.sender)
-    if answer.document_id or canonical(answer.organ) == reporter or not _plain(answer.number):
+    if answer.document_id or same(canonical(answer.organ), reporter, on) or not _plain(answer.number):
         return None
     found = [
         one
         for one in messages
         if one.letter.kind in DOCUMENTS
-        and one.sender == canonical(answer.organ)
-        and one.to(reporter)
+        and same(one.sender, canonical(answer.organ), on)
+        and one.to(reporter, on)
         and _plain(one.letter.number) == _plain(answer.number)
         and (answer.date in ("", one.letter.date) or answer.date >= day(one.at).strftime("%Y/%m/%d"))
     ]

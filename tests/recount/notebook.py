@@ -10,7 +10,6 @@ import attrs
 
 from tests.recount import calendar, cells, letter, places
 from tests.recount.exported import Event, Journal, Message
-from tests.recount.places import canonical
 
 
 @attrs.frozen(kw_only=True)
@@ -53,10 +52,15 @@ class Notebook:
         messages: dict[str, Message] = {}
         events: list[Event] = []
         first: dict[tuple[str, str], Message] = {}
+        done = set[tuple[str, object]]()  #: what each recipient has, or refused
         for line in self.lines:
             key = (line.sender if isinstance(line, Taking) else line.partner), line.message_id
             if isinstance(line, Taking):
-                events += _taken(line, first[key])
+                fresh = [
+                    each for each in _taken(line, first[key]) if (first[key].id, each.said["recipient"]) not in done
+                ]
+                done |= {(first[key].id, each.said["recipient"]) for each in fresh}
+                events += fresh
             elif not line.refused and key not in first:
                 first[key] = message = Message(
                     id=f"{len(messages):06d}",
@@ -75,6 +79,7 @@ class Notebook:
             for period, at in calendar.closed(begun, now):
                 said: list[dict[str, object]] = [{"form": form, "period": period} for form in self.forms]
                 events += [Event(name="period-closed", at=at, message=None, said=each) for each in said]
+        events.append(Event(name="counted-again", at=now, message=None, said={}))
         return Journal(messages, events)
 
 
@@ -86,8 +91,10 @@ def _addressed(message: Message) -> list[Event]:
     read = letter.read(message.octets)
     for code in read.told if read.kind != "status" else ():
         way = places.way(code, places.day(message.at))
-        if not isinstance(way, str) and not (message.partner == way[0] and places.outside(code)):
-            found.setdefault(canonical(code), way[0])
+        if not isinstance(way, str) and not (
+            message.partner == way[0] and places.outside(code, places.day(message.at))
+        ):
+            found.setdefault(places.actor(code, places.day(message.at)), way[0])
     return [
         Event(
             name="delivery-waiting",
@@ -105,11 +112,18 @@ def _taken(line: Taking, message: Message) -> list[Event]:
     said: list[dict[str, object]] = [
         {"recipient": each.said["recipient"], "partner": line.partner, "reason": "refused: "}
         for each in _addressed(message)
-        if each.said["partner"] == line.partner
+        if _receiver(each, line.at) == line.partner
     ]
     if message.service != "documents":
         said = [{"recipient": line.partner, "partner": line.partner, "reason": "refused: "}]
     return [Event(name=name, at=line.at, message=message.id, said=each) for each in said]
+
+
+def _receiver(addressed: Event, at: datetime) -> str:
+    """Return the partner that has what is addressed by then: that of the unit's successor, when the unit has ended."""
+    unit, on = addressed.text("recipient"), places.day(at)
+    way = places.way(places.actor(unit, on), on) if places.has_ended(unit, on) else ""
+    return addressed.text("partner") if isinstance(way, str) else way[0]
 
 
 def last_noon(now: datetime) -> datetime:

@@ -1,17 +1,20 @@
 """What calls about dossiers tell (docs/reference/dossiers.md), read out of their bytes; and which dossiers reached the portal."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from unicodedata import normalize
 from xml.etree import ElementTree as ET
 
 import attrs
 
-from tests.recount.exported import Journal, Message
+from tests.recount import places
+from tests.recount.exported import Event, Journal, Message
 from tests.recount.places import canonical, may_send
 from tests.recount.told import Told
 
+#: The code of a dossier that begins with that of its agency (docs/reference/dossiers.md, “One dossier, once”).
+NATIONAL = re.compile(r"([A-Z][0-9]{2}(?:\.[A-Z0-9]{1,3})*)-(?:[0-9]{6}|[0-9]{8})-[0-9]{1,12}")
 _CALL = "{urn:lienthong:dossiers:1}"
 
 #: What a dossier that stands so has reached.
@@ -30,8 +33,6 @@ REACHED: dict[str, tuple[str, ...]] = {
 #: What a dossier that stands so waits for; 2 and 4: its work goes on.
 WAITS = {"5": "papers", "6": "payment", "8": "paused"}
 WORKS = ("2", "4")
-#: agency code, date, sequence: a code that means one dossier, whoever tells of it
-NATIONAL = re.compile(r"([A-Z0-9.]+)-\d{6}-\d+")
 CORRECTIONS = 3  #: a day is corrected no more often
 ROUNDS = 3  #: waits of a dossier beyond these are not seen
 CHANNELS = {"1": "direct", "2": "online", "3": "post"}
@@ -47,32 +48,87 @@ DECLARED = {
 
 def read(journal: Journal) -> list[Told]:
     """Return what was told of dossiers, in the order in which it was told; the first of each holds."""
-    every = [(message, one) for message in journal.of("dossiers") for one in _told(message)]
-    owned = [own for message, one in every if (own := owned_by(message.partner, one)) is not None]
-    found = days(waits(corrected(owned)))
-    held = [one for one in found if NATIONAL.fullmatch(one.key[0])]
+    told = [(message.partner, one) for message in journal.of("dossiers") for one in _told(message)]
     for message, at in journal.delivered("dossiers"):
         call = ET.fromstring(message.octets)
-        for dossier in dict.fromkeys(_dossiers(call)):
-            one = _one(message, call, dossier, "synced", at=at)
-            mine = [each for each in held if each.key == one.key and each.at <= at]
-            known = [each for each in owned if each.key == one.key and each.at <= at and NATIONAL.fullmatch(dossier)]
-            owner = known[0].unit if known else one.unit
-            if owner == one.unit or one.unit in [each.by for each in mine]:
-                found.append(attrs.evolve(one, unit=owner))
+        synced = [_one(message, call, dossier, "synced", at=at) for dossier in dict.fromkeys(_dossiers(call))]
+        told += [(message.partner, one) for one in synced]
+    return days(waits(corrected(owned(sorted(told, key=lambda each: each[1].at), journal.events))))
+
+
+def owned(told: list[tuple[str, Told]], events: Sequence[Event]) -> list[Told]:
+    """Return what partners told for the units that have the dossiers, with what passes to the successors of units that end.
+
+    A code of the national form names one dossier, of the unit that it names: who may tell for that unit adds to it, what
+    others tell does not count, and what the portal took counts if it was of somebody who has told of it.  An open dossier
+    passes on the day of the end.  Here every such code names a unit of the province, and nobody below it tells of it.
+    """
+    moves = sorted((places.ends(unit), unit, heir) for unit, heir in places.succeeded())
+    found, of_key = list[Told](), dict[tuple[str, ...], list[Told]]()
+    owner: dict[tuple[str, ...], str] = {}
+    origin: dict[tuple[str, ...], str] = {}
+    for partner, one in told:
+        while moves and moves[0][0] <= one.at:
+            found += _moved(of_key, owner, *moves.pop(0))
+        teller, code = places.actor(one.unit, places.day(one.at)), NATIONAL.fullmatch(one.key[0])
+        unit = places.actor(code[1], places.day(one.at)) if code else teller
+        if one.what == "synced" and code:
+            unit = owner.get(one.key, teller)
+            tellers = {each.by for each in of_key.get((unit, *one.key), [])}
+            if not {teller, one.unit} & {unit, origin.get(one.key, unit), *tellers}:
+                continue
+        elif unit != teller and not may_send(partner, unit):
+            continue
+        elif code:
+            if owner.get(one.key, unit) != unit and places.actor(owner[one.key], places.day(one.at)) == unit:
+                found += _moved(
+                    of_key, owner, one.at, owner[one.key], unit, one.key
+                )  # before noon of the day of its end
+            unit = owner.setdefault(one.key, unit)
+            origin.setdefault(one.key, unit)
+        mine = attrs.evolve(one, unit=unit, by="" if teller == unit else teller)
+        held = of_key.setdefault((unit, *one.key), [])
+        if one.what == "received" and any(each.what == "taken-over" for each in held):
+            continue
+        found.append(mine)
+        if all(each.what != one.what for each in held) or one.what in ("waiting", "resumed"):
+            held.append(mine)
+    for at, unit, heir in moves:
+        found += _moved(of_key, owner, at, unit, heir) if events and at <= events[-1].at else []
     return found
 
 
-def owned_by(partner: str, one: Told) -> Told | None:
-    """Return what *partner* told for the unit that the dossier's code names; None if it may not tell for that one.
-
-    Here every such code names a unit of the province, and nobody below that unit tells of it.
-    """
-    code = NATIONAL.fullmatch(one.key[0])
-    owner = canonical(code[1]) if code else one.unit
-    if owner == one.unit:
-        return one
-    return attrs.evolve(one, unit=owner, by=one.unit) if may_send(partner, owner) else None
+def _moved(
+    of_key: dict[tuple[str, ...], list[Told]],
+    owner: dict[tuple[str, ...], str],
+    at: datetime,
+    unit: str,
+    heir: str,
+    one: tuple[str, ...] | None = None,
+) -> list[Told]:
+    """Return how the open dossiers of a unit, or *one* of them, pass to its successor."""
+    found = []
+    for (of, *key), told in list(of_key.items()):
+        names = {one.what for one in told}
+        begun = next((one for one in told if one.what in ("taken-over", "received")), None)
+        if (
+            of != unit
+            or one not in (None, tuple(key))
+            or begun is None
+            or names & {"finished", "refused", "handed-over"}
+        ):
+            continue
+        papers = [one for one in told if one.what in ("supplemented", "supplemented-again") and one.due]
+        latest = max([begun, *papers], key=lambda one: (one is not begun, one.on, one.at))
+        moved = attrs.evolve(begun, at=at, day=places.day(at), due=latest.due, what="taken-over", unit=heir)
+        changes = waits([one for one in told if one.what in ("waiting", "resumed")])
+        going_on = [attrs.evolve(changes[-1], what="waiting", unit=heir, at=at)] if len(changes) % 2 else []
+        handed = attrs.evolve(moved, what="handed-over", unit=unit, amount=-1)
+        told.append(handed)
+        of_key[heir, *key] = [moved, *going_on]
+        owner[tuple(key)] = heir
+        found += [handed, moved, *going_on]
+    return found
 
 
 def corrected(told: list[Told]) -> list[Told]:

@@ -5,7 +5,7 @@ Which document a status answers is for tests/recount/documents.py.
 
 import base64
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from xml.etree import ElementTree as ET
 
 import attrs
@@ -26,9 +26,10 @@ class Papers:
     sent_by: dict[str, list[Message]] = attrs.field(factory=dict)  #: by the unit
     log: list[tuple[datetime, str, Message, str]] = attrs.field(factory=list)  #: when, what, message, recipient
 
-    def of_sender(self, unit: str) -> list[Message]:
-        """Return the packets of a unit."""
-        return self.sent_by.get(unit, [])
+    def of_sender(self, unit: str, on: date) -> list[Message]:
+        """Return the packets of a unit and of the units whose work goes on in the same *on* a day, in their order."""
+        family = [other for other in self.sent_by if documents.same(other, unit, on)]
+        return sorted((one for other in family for one in self.sent_by[other]), key=lambda one: (one.at, one.id))
 
 
 def read(journal: Journal) -> Papers:
@@ -49,15 +50,16 @@ def _accepted(papers: Papers, journal: Journal, name: str) -> Message:
     said = letter.read(kept.octets)
     message = Message(kept.id, kept.partner, kept.message_id, kept.at, kept.sha256, said)
     if said.kind == "status":
-        theirs = papers.of_sender(places.canonical(said.answers[0].organ))
-        message.answered, message.by_number = documents.answered(theirs, said)
+        on = places.day(kept.at)
+        theirs = papers.of_sender(places.canonical(said.answers[0].organ), on)
+        message.answered, message.by_number = documents.answered(theirs, said, on)
         message.of_change = documents.is_of_change(theirs, message)
         _answer(message)
         what = f"status-{said.status}"
     elif said.kind == "document":
         what = "sent"
     else:
-        message.about = tuple(documents.named(papers.messages, said, kept.partner))
+        message.about = tuple(documents.named(papers.messages, said, kept.partner, places.day(kept.at)))
         what = f"sent-{said.kind}"
     papers.messages.append(message)
     papers.sent_by.setdefault(message.sender, []).append(message)
@@ -70,7 +72,7 @@ def _answer(status: Message) -> None:
     change = status.answered
     if change is None or change.letter.kind not in letter.CHANGES or status.letter.status not in ("15", "16"):
         return
-    sent = change.to(status.sender)
+    sent = change.to(status.sender, places.day(status.at))
     if sent is not None and sent.answer is None:
         sent.answer = status.letter.status
 

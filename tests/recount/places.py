@@ -7,11 +7,12 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import attrs
 
 PROVINCE, UPSTREAM = "H55", "vpcp"
+GRACE = 90  #: days in which the code of a unit that ended is its successor's
 HANOI = timezone(timedelta(hours=7))
 
 #: code -> parent, first day, first day after
@@ -48,6 +49,8 @@ class Places:
     units: Mapping[str, tuple[str | None, date | None, date | None]]
     aliases: Mapping[str, str]
     partners: Mapping[str, tuple[tuple[str, ...], str]]
+    joined: str = ""  #: the code of a province that is merged into this one; its units begin with that day
+    heirs: Mapping[str, str] = attrs.field(factory=dict)  #: a unit that ends -> the one that continues its work
 
 
 _standing = [Places(units=UNITS, aliases=ALIASES, partners=PARTNERS)]
@@ -78,6 +81,7 @@ def read_units(listed: bytes, partners: Mapping[str, tuple[tuple[str, ...], str]
         },
         aliases={alias: row["code"] for row in rows for alias in row["aliases"].split()},
         partners=partners,
+        heirs={row["code"]: row["successors"] for row in rows if row["successors"]},
         **said,
     )
 
@@ -86,10 +90,42 @@ def canonical(code: str) -> str:
     return _standing[-1].aliases.get(code, code)
 
 
-def outside(code: str) -> bool:
+def actor(code: str, on: date) -> str:
+    """Return the unit that acts for *code* on a day: itself, or when it has ended the one that continues its work."""
+    code = canonical(code)
+    while has_ended(code, on) and code in _standing[-1].heirs:
+        code = _standing[-1].heirs[code]
+    return code
+
+
+def succeeded() -> list[tuple[str, str]]:
+    """Return the units that end and have a successor, each with it."""
+    return list(_standing[-1].heirs.items())
+
+
+def ends(code: str) -> datetime:
+    """Return noon of the day on which a unit is no more, when the hub hands its dossiers on."""
+    on = _standing[-1].units[code][2]
+    assert on is not None
+    return datetime(on.year, on.month, on.day, 12, 2, tzinfo=HANOI).astimezone(UTC)
+
+
+def forebears(code: str, on: date) -> list[str]:
+    """Return the units that have ended and whose work a unit continues."""
+    return [other for other in _standing[-1].heirs if other != code and actor(other, on) == code]
+
+
+def outside(code: str, on: date | None = None) -> bool:
+    """Tell whether a code is of another province; *on*: a day, on which a merged province may still have been one."""
     code, places = canonical(code), _standing[-1]
     ours = code == places.province or code.startswith(f"{places.province}.") or code.endswith(f".{places.province}")
-    return code not in places.units and not ours
+    return (code not in places.units and not ours) or _joins_later(code, on)
+
+
+def _joins_later(code: str, on: date | None) -> bool:
+    joined, begins = _standing[-1].joined, _standing[-1].units.get(code, (None, None, None))[1]
+    is_of_it = bool(joined) and (code == joined or code.startswith(f"{joined}."))
+    return is_of_it and on is not None and begins is not None and on < begins
 
 
 def day(at: datetime) -> date:
@@ -117,6 +153,10 @@ def way(code: str, on: date) -> tuple[str, str] | str:
     code, places = canonical(code), _standing[-1]
     if code not in places.units:
         return (places.upstream, code) if outside(code) else "unit-unknown"
+    if has_ended(code, on) and not has_ended(code, on, days=GRACE) and actor(code, on) != code:
+        return way(actor(code, on), on)
+    if _joins_later(code, on):
+        return places.upstream, code
     _, begins, ends = places.units[code]
     if (begins and on < begins) or (ends and on >= ends):
         return "unit-inactive"

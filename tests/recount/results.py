@@ -15,6 +15,11 @@ from tests.recount.story import RANK
 Log = Iterable[tuple[datetime, str, Message, str]]
 
 DAY = timedelta(days=1)
+BEGUN = ("received", "taken-over")
+WORK = ("status-04", "status-05", "taken-over-in-work")
+ENDED = ("status-02", "status-06", "handed-over")
+#: How far each result brings a document: a document that was handed over is no longer in the unit.
+STEPS = {f"status-{code}": rank for code, rank in RANK.items()} | {"taken-over-in-work": RANK["04"], "handed-over": 6}
 
 
 @attrs.frozen(kw_only=True)
@@ -28,6 +33,7 @@ class Result:
     paper: bool
     signed: bool
     due: date | None
+    received_by: str = ""  #: the unit that had received the document, if its successor tells what became of it
 
     @property
     def name(self) -> tuple[str, str, str]:
@@ -35,17 +41,43 @@ class Result:
         return self.unit, self.what, self.message
 
 
-def results(log: Log, signed: Callable[[Message], bool]) -> list[Result]:
-    """Return each result once, the first of its unit, key and name."""
+def results(log: Log, signed: Callable[[Message], bool], until: datetime | None = None) -> list[Result]:
+    """Return each result once, the first of its unit, key and name, with what units that end leave to their successors."""
     found: dict[tuple[str, tuple[str, ...], str], Result] = {}
+    moves = sorted((places.ends(unit), unit, heir) for unit, heir in places.succeeded())
     for at, noted, message, recipient in log:
+        while moves and moves[0][0] <= at:
+            _move(found, *moves.pop(0))
         what, _, number = noted.partition(" ")
         if what in ("received", "failed", "failed-over") and message.letter.kind == "status":
             continue
-        unit = recipient if what == "received" else message.sender
+        on = places.day(at)
+        unit = places.actor(recipient, on) if what == "received" else places.actor(message.sender, on)
         key = (*_key(message), number) if number else _key(message)
-        found.setdefault((unit, key, what), _result(message, unit, key, what, at, signed))
+        before = places.forebears(unit, on) if message.letter.kind == "status" else []
+        if any((other, key, what) in found for other in before):
+            continue  # told already by the unit whose work this one continues
+        if (unit, key, what) not in found:
+            made = _result(message, unit, key, what, at, signed)
+            by = next((other for other in before if (other, key, "received") in found), "")
+            found[unit, key, what] = attrs.evolve(made, received_by=by)
+    for at, unit, heir in moves:
+        if until is not None and at <= until:
+            _move(found, at, unit, heir)
     return list(found.values())
+
+
+def _move(found: dict[tuple[str, tuple[str, ...], str], Result], at: datetime, unit: str, heir: str) -> None:
+    """Let what a unit that ends has in work, or with a due day and not finished, pass to its successor."""
+    for begun in [one for one in found.values() if one.unit == unit and one.what in BEGUN]:
+        whats = {what for what in (*WORK, *ENDED) if (unit, begun.key, what) in found}
+        if whats & set(ENDED) or not (begun.due or whats):
+            continue
+        moved = attrs.evolve(begun, at=at, what="handed-over", received_by="")
+        found[unit, begun.key, moved.what] = moved
+        if not any((heir, begun.key, what) in found for what in BEGUN):
+            for what in ("taken-over", *(["taken-over-in-work"] if whats else [])):
+                found[heir, begun.key, what] = attrs.evolve(moved, unit=heir, what=what, received_by=unit)
 
 
 def _key(message: Message) -> tuple[str, ...]:
@@ -57,17 +89,19 @@ def _key(message: Message) -> tuple[str, ...]:
     answer = letter.answers[0]
     document = message.answered.letter.document_id if message.answered else f"{answer.number},{answer.date}"
     change = (message.answered.sha256,) if message.answered and message.of_change else ()
-    return canonical(answer.organ), answer.document_id or document, *change
+    organ = message.answered.sender if message.answered else canonical(answer.organ)
+    return organ, answer.document_id or document, *change
 
 
 def _result(
     message: Message, unit: str, key: tuple[str, ...], what: str, at: datetime, signed: Callable[[Message], bool]
 ) -> Result:
     letter = message.letter
-    far = outside(message.sender)
+    on = places.day(message.at)
+    far = outside(message.sender, on)
     due = letter.due if letter.kind == "document" else None
     if what.startswith("sent"):
-        far = any(outside(to) for to in letter.to)
+        far = any(outside(to, on) for to in letter.to)
     if letter.kind == "status":
         answered = message.answered
         due = answered.letter.due if answered else None
@@ -133,7 +167,7 @@ class View:
         return received is not None and one.at <= received.at + DAY
 
     def matched(self, one: Result) -> bool:
-        return self.received(one.key) is not None
+        return self.received(one.key) is not None or bool(one.received_by)
 
     def unmatched(self, what: str) -> list[Result]:
         return self.flow(what, lambda one: not self.matched(one))
@@ -141,31 +175,31 @@ class View:
     def on_time(self, one: Result) -> bool:
         received = self.received(one.key)
         due = (received and received.due) or one.due
-        return received is not None and (due is None or places.day(one.at) <= due)
+        return self.matched(one) and (due is None or places.day(one.at) <= due)
 
     def processing(self) -> list[Result]:
         found, of_key = [], dict[tuple[str, ...], list[Result]]()
         for one in sorted(self.results, key=lambda one: (one.at, one.message)):
-            if one.what.removeprefix("status-") in RANK and one.at <= self.now:
+            if one.what in STEPS and one.at <= self.now:
                 of_key.setdefault(one.key, []).append(one)
         for told in of_key.values():
             furthest: Result | None = None
             for one in told:
-                code = one.what.removeprefix("status-")
-                if furthest is None or RANK[code] > RANK[furthest.what[-2:]]:
+                if furthest is None or STEPS[one.what] > STEPS[furthest.what]:
                     furthest = one
-                if code in ("02", "06") and furthest is one:
+                if one.what in ENDED and furthest is one:
                     break
             seen = (received := self.received(told[0].key)) is not None and received.at <= self.now
-            if seen and furthest and furthest.what in ("status-04", "status-05"):
+            seen = seen or any(one.received_by for one in told)
+            if seen and furthest and furthest.what in WORK:
                 found.append(furthest)
         return found
 
     def overdue(self) -> list[Result]:
         seen = [one for one in self.results if one.at <= self.now]
-        over = {one.key for one in seen if one.what in ("status-02", "status-06")}
+        over = {one.key for one in seen if one.what in ENDED}
         today = places.day(min(self.end, self.now))
-        return [one for one in seen if one.what == "received" and one.due and one.due < today and one.key not in over]
+        return [one for one in seen if one.what in BEGUN and one.due and one.due < today and one.key not in over]
 
     def failed(self) -> list[Result]:
         """Return the failures of the period that were not over at its end."""
