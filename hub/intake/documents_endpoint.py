@@ -129,7 +129,7 @@ class DocumentsEndpoint:
         )
         taken = await self._access.record(
             case.owner,
-            entry if case.sha1 is None else attrs.evolve(entry, sha1=case.sha1),
+            attrs.evolve(entry, sha1=case.sha1, envelope=case.opened.envelope),
             province.routes,
             case.opened.mark,
         )

@@ -44,7 +44,7 @@ class CallForm:
     operation: Operation
     addressees: tuple[str, ...]  #: the signed ones
     _kind: type[SendDocument] | type[UpdateTraces]
-    _packet: int  #: index of its text
+    packet: int  #: index of its text
     _message_id: int | None
     _others: tuple[int, ...]  #: indices of all texts that are not base64 with line ends
 
@@ -52,7 +52,7 @@ class CallForm:
         """Return the call with these *texts*. Return None if one of them is in doubt."""
         if not known_markup.are_plain([texts[at] for at in self._others]):
             return None
-        packet = known_envelopes.decode_plain_base64(texts[self._packet])
+        packet = known_envelopes.decode_plain_base64(texts[self.packet])
         if not packet:
             return None
         if self._message_id is None:

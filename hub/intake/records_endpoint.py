@@ -94,7 +94,10 @@ class RecordsEndpoint:
             case.tracking,
         )
         taken = await self._access.record(
-            case.owner, attrs.evolve(entry, sha1=case.sha1), case.province.routes, case.opened.mark
+            case.owner,
+            attrs.evolve(entry, sha1=case.sha1, envelope=case.opened.envelope),
+            case.province.routes,
+            case.opened.mark,
         )
         if taken.problems:
             return documents_responses.build_refused_response(operation, taken.problems, namespace)

@@ -24,8 +24,9 @@ from hub.intake import grants, known_calls
 from hub.intake.known_calls import KnownCalls
 from hub.journal.replay_guard import ReplayMark
 from hub.partner.policy import RequiredSignature
-from hub.security import tls, wss_verify
+from hub.security import kept_envelopes, tls, wss_verify
 from hub.security.certificates import Purpose
+from hub.security.kept_envelopes import KeptEnvelope
 from hub.soap import attachments, documents_requests, envelope
 from hub.soap.attachments import Carriage, Manner
 from hub.soap.wsdl import Contract
@@ -55,6 +56,8 @@ class VerifiedCall:
     sha1: x509.Certificate | None  #: the signer's certificate if the signature used SHA-1, as the policy tolerates
     unknown: Detail  #: the revocation status that was not available, as the policy tolerates; "" if all was
     mark: ReplayMark | None  #: identifies this signed call; None without a signature
+    #: what is kept of its envelope with the message that it brings; None without a signature or a message
+    envelope: KeptEnvelope | None = None
 
 
 def open_call(
@@ -94,13 +97,18 @@ def open_call(
     for action in (manner.action, unpacked.action):
         if not envelope.action_matches(action, operation.action):
             raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
-    if manner.carriage is Carriage.SWA:
+    detached = None
+    if manner.carriage is Carriage.SWA:  # the Body is signed without them
+        detached = _keep_envelope(believed, unpacked, None, b"")
         attachments.attach_parts(child, contract.binary, unpacked.attached, believed.attached, unpacked.loads)
     values = contract.validate(child, unpacked.loads, unpacked.document)
     if small is not None:  # it is in memory already, and what a known form says is compared with it
         values = [each.read() if isinstance(each, Octets) else each for each in values]
     call = read(child, values)
-    verified = VerifiedCall(believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark)
+    kept = detached if detached and _brings_message(call) else _keep_envelope(believed, unpacked, child, call)
+    verified = VerifiedCall(
+        believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark, kept
+    )
     if small is not None and verified.mark is not None and verified.sha1 is None:
         learned = _KNOWN.learn(small, contract, verified.partner.certificates)
         if learned is not None:
@@ -144,7 +152,27 @@ def _open_known(
     except Rejected:
         return None
     mark = _mark(partner, signature.signed, signature.expires)
-    return VerifiedCall(partner, call, operation.name, None, unknown, mark)
+    kept = form.envelope.keep(texts, form.packet, signature)
+    return VerifiedCall(partner, call, operation.name, None, unknown, mark, kept)
+
+
+def _brings_message(call: Any) -> bool:
+    return getattr(call, "packet", None) is not None or getattr(call, "content", None) is not None
+
+
+def _keep_envelope(
+    believed: "TrustedCall", unpacked: attachments.Unpacked, child: etree._Element | None, call: Any
+) -> KeptEnvelope | None:
+    """Return the signed parts of a call, unless nobody signed it or it brings no message.
+
+    *child*: the element of its Body with the packet in it; None: the packet is a part beside it, whatever the *call*.
+    """
+    if believed.verified is None or not (child is None or _brings_message(call)):
+        return None
+    packet = getattr(call, "packet", None)
+    leaf = None if child is None or packet is None else child.find(documents_requests.PACKET)
+    size = 0 if packet is None else len(packet)
+    return kept_envelopes.keep_verified_envelope(believed.verified, leaf, size, unpacked.loads)
 
 
 def _judge_signer(
@@ -190,6 +218,7 @@ class TrustedCall:
     mark: ReplayMark | None = None  #: identifies the signed call; None without a signature
     #: content ids of the MIME parts that are authenticated like the Body; None: all of them, by TLS
     attached: frozenset[str] | None = None
+    verified: wss_verify.Verified | None = None  #: None without a signature
 
 
 def authenticate_call(
@@ -259,7 +288,7 @@ def _believe(
         addressees = envelope.list_addressees((block.tag, xsd_types.read_xs_token(block)) for block in verified.headers)
         unknown = _judge_signer(verified.certificate, verified.chain, addressees, partner, province, now)
     sha1 = verified.certificate if verified.sha1 else None
-    return TrustedCall(partner, verified.body, sha1, unknown, mark, verified.attached)
+    return TrustedCall(partner, verified.body, sha1, unknown, mark, verified.attached, verified)
 
 
 def _mark(partner: Partner, signed: bytes, expires: datetime) -> ReplayMark:

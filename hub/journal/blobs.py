@@ -1,16 +1,22 @@
-"""Stores the octets of messages once, named by their SHA-256. Does not know their content or their owner.
+"""Stores the octets of messages once, named by their SHA-256, and so the certificates that signed calls.
+
+Does not know their content or their owner, nor what the signed parts of a call are (hub.security.kept_envelopes).
 
 The octets are rows of parts. All parts but the last have `PART` octets, so the same octets always make the same rows.
 Another part size would need a migration.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
 import sqlalchemy as sa
 
 from hub.formats.spool import CARRIED, Octets
+from hub.security.kept_envelopes import KeptEnvelope
 from hub.store import transactions
+from hub.store.hot_statements import SetInsert
 from hub.store.tables import content as table
+from hub.store.tables import message, signer
 from hub.store.transactions import Transaction
 
 #: Octets per part. Larger parts block the writer longer, smaller parts make more rows. Sizes in between make no
@@ -97,3 +103,22 @@ def read_blob_part(tx: Transaction, sha256: str, number: int) -> bytes | None:
 
 def _count(length: int) -> int:
     return max(1, -(-length // PART))
+
+
+_SIGNERS = SetInsert(signer, skips=True)
+
+
+def keep_signers(tx: Transaction, envelopes: Iterable[KeptEnvelope | None]) -> None:
+    """Store the certificates of *envelopes* that are not stored yet."""
+    found = sorted({each.certificate for each in envelopes if each is not None})
+    _SIGNERS.run(tx, [{"sha256": hashlib.sha256(der).hexdigest(), "der": der} for der in found])
+
+
+def read_kept_envelope(tx: Transaction, message_id: str) -> bytes | None:
+    """Return the packed parts of the call that brought a message; None: it had no signature, or none is kept."""
+    return tx.scalars(sa.select(message.c.envelope).where(message.c.id == message_id)).first()
+
+
+def read_signer(tx: Transaction, sha256: str) -> bytes | None:
+    """Return the certificate (DER) with this SHA-256, or None."""
+    return tx.scalars(sa.select(signer.c.der).where(signer.c.sha256 == sha256)).first()

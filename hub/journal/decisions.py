@@ -37,6 +37,7 @@ from hub.journal.queue import deliveries
 from hub.journal.queue.deliveries import DeliveryStops, QueuedDelivery
 from hub.journal.sequels import incident_durations
 from hub.report.form.form import RECEIVED_BY
+from hub.security.kept_envelopes import KeptEnvelope
 from hub.units.routing import Route, Routes
 
 
@@ -63,6 +64,7 @@ class MessageEntry:
     receipt: bytes | None = None
     problems: tuple[Problem, ...] = ()
     withheld: bool = False  #: its bytes are not kept, because they may contain personal data
+    envelope: KeptEnvelope | None = None  #: the signed parts of the call that brought it
     sha1: Mapping[str, str] | None = None  #: event body about the call's SHA-1 signature, if the policy tolerated one
 
     @property
@@ -471,6 +473,7 @@ def _message_row(entry: MessageEntry, routing: Routes) -> dict[str, Any]:
         "size": len(entry.content),
         "receipt": entry.receipt,
         "signature": entry.signature.standing if entry.signature else None,
+        "envelope": entry.envelope.packed if entry.envelope else None,
     }
     packet, record = entry.packet, entry.record
     if record is not None:

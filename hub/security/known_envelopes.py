@@ -15,17 +15,20 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import attrs
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
 from hub.formats import xsd_types
 from hub.formats.base64_text import decode_strict_base64, encode_base64
-from hub.security import algorithms, wss_tokens, wss_verify, xmldsig
+from hub.security import algorithms, kept_envelopes, wss_tokens, wss_verify, xmldsig
 from hub.security.algorithms import DS, Digest, Method, Unverified
+from hub.security.kept_envelopes import KeptEnvelope, LeftOut, SignedPart
 from hub.security.wss_tokens import TOKEN
 
 _DIGEST_VALUE = "/".join(f"{{{DS}}}{name}" for name in ("SignedInfo", "Reference", "DigestValue"))
@@ -66,6 +69,19 @@ class CanonicalPattern:
                 places.append((at, stand_ins[piece]))
         return cls(tuple(pieces), tuple(places))
 
+    def cut(self, texts: Texts, at: int) -> tuple[bytes, bytes] | None:
+        """Return the canonical form with *texts* before and behind the place of the text with the index *at*.
+
+        None: it has no such place.
+        """
+        place = next((place for place, text in self._places if text == at), None)
+        if place is None:
+            return None
+        pieces = list(self._pieces)
+        for there, text in self._places:
+            pieces[there] = texts[text]
+        return b"".join(pieces[:place]), b"".join(pieces[place + 1 :])
+
     def fill(self, texts: Texts) -> bytes:
         """Return the canonical form with *texts* at its places."""
         pieces = list(self._pieces)
@@ -81,6 +97,7 @@ class _SignedPart:
     pattern: CanonicalPattern
     digest: Digest
     value: int  #: index of the text of its DigestValue
+    uri: str
 
 
 @attrs.frozen
@@ -89,6 +106,7 @@ class KnownSignature:
 
     signed: bytes  #: as in `wss_verify.Verified.signed`
     expires: datetime
+    signature_value: bytes = b""
 
 
 @attrs.frozen(eq=False)
@@ -137,6 +155,7 @@ class EnvelopeForm:
                 CanonicalPattern.of(xmldsig.canonicalize_element(element, reference.form), index),
                 reference.digest,
                 index[encode_base64(reference.value)],
+                reference.uri,
             )
             for reference, element in sorted(referred, key=lambda each: each[1] is not timestamp)
         ]
@@ -175,7 +194,28 @@ class EnvelopeForm:
             algorithms.check_value_of_key(self._method, self._key, value, signed)
         except Unverified:
             return None
-        return KnownSignature(signed, expires)
+        return KnownSignature(signed, expires, value)
+
+    def keep(self, texts: Texts, packet: int, found: KnownSignature) -> KeptEnvelope:
+        """Return the signed parts of the envelope with these *texts*, whose signature was *found* to be valid.
+
+        *packet*: index of the text that is the packet.
+        """
+        parts = []
+        for part in self._parts:
+            around = part.pattern.cut(texts, packet)
+            if around is None:
+                parts.append(SignedPart(part.uri, part.pattern.fill(texts)))
+                continue
+            laid = kept_envelopes.read_line_width(texts[packet])
+            if laid is None:
+                return kept_envelopes.leave_out(self._der, LeftOut.LAYOUT)
+            parts.append(SignedPart(part.uri, around[0] + laid[0], laid[2] + around[1], laid[1]))
+        return kept_envelopes.pack_parts(self._der, found.signed, found.signature_value, parts)
+
+    @cached_property
+    def _der(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.DER)
 
 
 def decode_plain_base64(text: bytes) -> bytes:

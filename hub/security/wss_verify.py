@@ -106,6 +106,7 @@ class Verified:
     expires: datetime
     sha1: bool  #: SHA-1 was used and tolerated
     attached: frozenset[str] = frozenset()  #: content ids of the signed parts
+    referred: tuple[tuple[Reference, etree._Element], ...] = ()  #: each other Reference with what it covers
 
 
 def verify_envelope(
@@ -166,6 +167,7 @@ def verify_envelope(
         expires=expires,
         sha1=signature.sha1,
         attached=parts,
+        referred=tuple(referred),
     )
 
 

@@ -20,6 +20,7 @@ from hub.language.phrases import phrase
 from hub.soap.envelope import build_element
 
 NAMESPACE = "urn:lienthong:documents:1"
+PACKET = f"{{{NAMESPACE}}}Packet"
 
 
 @attrs.frozen

@@ -126,6 +126,15 @@ message = sa.Table(
     sa.Column("signature", sa.Text),  # result of checking the packet's own signature; null where no packet was read
     sa.Column("keys", sa.Text),  # JSON list of the business keys of the message; null for packets
     sa.Column("cause", sa.String(16)),  # digest of the cause of a refusal (hub/domain/failure_causes.py)
+    # the signed parts of the call that brought it (hub/security/kept_envelopes.py); null: it had no signature
+    sa.Column("envelope", sa.LargeBinary),
+)
+#: Certificates that signed calls, each once for all its messages (hub/journal/blobs.py).
+signer = sa.Table(
+    "signer",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("der", sa.LargeBinary, nullable=False),
 )
 delivery = sa.Table(
     "delivery",

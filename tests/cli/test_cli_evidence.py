@@ -240,8 +240,8 @@ def test_the_signatures_that_are_kept_are_shown_and_verified_again(typed: Type):
     assert (told["packet"]["standing"], told["packet"]["again"]) == ("valid", "valid")
     assert "sotttt" in told["packet"]["subject"]
     assert told["receipt"]["holds"] is True
-    assert told["call"] == {"what": "call", "partner": "sotttt", "kept": False, "sha1": False}
+    assert told["call"] == {"what": "call", "partner": "sotttt", "kept": False, "sha1": False}  # nobody called
     text = typed("show", "gửi 2", "--signature").stdout
     assert "gói tin: chưa ký" in text
     assert "biên nhận: niêm phong đúng" in text
-    assert "không được lưu" in text
+    assert "cuộc gọi: từ đối tác sotttt; không lưu chữ ký nào của nó" in text

@@ -3,17 +3,23 @@
 Contains the wording only. `hub.audit` verifies the signatures.
 """
 
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.cli.screen import say_count, t
 from hub.cli.words import say_word
 from hub.language.phrases import phrase
 
 if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
     from hub.config import Config
     from hub.domain.model import Message
+    from hub.security.kept_envelopes import SignedPart
     from hub.store.transactions import Transaction
 
 Line = tuple[dict[str, object], str]
@@ -28,7 +34,7 @@ def list_kept_signatures(tx: "Transaction", message: "Message", config: "Config"
     if message.service == DOCUMENTS:
         yield _packet(tx, message, config, told.get("packet-signature", {}))
     yield _receipt(tx, message, config)
-    yield _call(message, told.get("sha1-used", {}))
+    yield _call(tx, message, config, told.get("sha1-used", {}))
 
 
 def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict[str, object]) -> Line:
@@ -88,16 +94,63 @@ def _receipt(tx: "Transaction", message: "Message", config: "Config") -> Line:
     return fields, t("receipt: the seal is valid, by {name}", name=name)
 
 
-def _call(message: "Message", sha1: dict[str, object]) -> Line:
-    """Return what is known of the call. Its signature was verified but is not stored; the receipt vouches for it."""
+def _call(tx: "Transaction", message: "Message", config: "Config", sha1: dict[str, object]) -> Line:
+    """Return the signature of the call: its kept parts, verified again, with the certificate as judged at that time."""
+    from hub.formats.spool import Octets
+    from hub.journal import blobs
+    from hub.security import kept_envelopes
+    from hub.security.certificates import load_der
+
     fields: dict[str, object] = {
         "what": "call",
         "partner": message.partner,
         "kept": False,
         "sha1": bool(sha1.get("operation")),
     }
-    return fields, t(
-        "call: from the partner {partner}; its signature was verified on arrival and is not stored, the "
-        "receipt vouches for it",
-        partner=message.partner,
-    )
+    packed = blobs.read_kept_envelope(tx, message.id)
+    if packed is None:
+        return fields, t("call: from the partner {partner}; no signature of it is kept", partner=message.partner)
+    kept = kept_envelopes.unpack_parts(packed)
+    der = blobs.read_signer(tx, kept.certificate)
+    fields |= {"certificate": kept.certificate, "left_out": kept.left_out or None}
+    if kept.left_out or der is None:
+        return fields, t(
+            "call: from the partner {partner}, signed with the certificate {shown}; its signed parts are not kept: {why}",
+            partner=message.partner,
+            shown=kept.certificate,
+            why=kept.left_out or t("the certificate is missing"),
+        )
+    certificate = load_der(der)
+    stored = blobs.read_blob_size(tx, message.sha256) == message.size
+    packet = Octets.of(blobs.read_blob(tx, message.sha256) if stored else b"")
+    found = kept_envelopes.verify_parts(kept, certificate, packet)
+    distrust = _find_distrust(certificate, message.received_at, config)
+    subject = certificate.subject.rfc4514_string()
+    fields |= {"kept": True, "holds": found.holds, "why": found.why or None, "covers_packet": found.covers_packet}
+    fields |= {"subject": subject, "trusted": not distrust, "distrust": distrust or None, "octets": len(packed)}
+    fields |= {"signed_info": kept.signed.decode(), "value": b64encode(kept.value).decode()}
+    fields |= {"pem": certificate.public_bytes(Encoding.PEM).decode(), "parts": list(map(_part, kept.parts))}
+    if not found.holds:
+        return fields, t("call: FALSE, {why}; signed by {subject}", why=found.why, subject=subject)
+    if distrust:
+        return fields, t(
+            "call: the signature is valid, by {subject}, which was not trusted: {why}", subject=subject, why=distrust
+        )
+    return fields, t("call: the signature is valid, verified again, by {subject}", subject=subject)
+
+
+def _find_distrust(certificate: "Certificate", at: datetime, config: "Config") -> str:
+    """Return why *certificate* was not trusted at that time; "" if it was."""
+    from hub.domain.errors import Rejected
+    from hub.security.certificates import Purpose
+
+    try:
+        config.anchors.check(certificate, at, purpose=Purpose.SIGN)
+    except Rejected as rejected:
+        return str(rejected)
+    return ""
+
+
+def _part(part: "SignedPart") -> dict[str, object]:
+    before, after = (None if each is None else each.decode() for each in (part.before, part.after))
+    return {"uri": part.uri, "before": before, "after": after, "width": part.width}

@@ -1,0 +1,162 @@
+"""What the sender signed of its call is kept with the message, and proves itself again, to the hub and to OpenSSL."""
+
+import base64
+import hashlib
+import subprocess
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from lxml import etree
+
+from hub import config
+from hub.demo.plan import packets
+from hub.domain.model import Unit
+from hub.formats.spool import Octets
+from hub.journal import blobs, search, unit_registry
+from hub.journal.search import MessageFilter
+from hub.security import kept_envelopes
+from hub.security.kept_envelopes import LeftOut, SignedPart
+from hub.soap import documents_requests
+from hub.store import transactions
+from tests import frontdesk, homes, pki
+from tests.pki import NOW
+from tests.signatures import Layout, stamp
+
+ME = pki.partner("vpub")
+DS = "{http://www.w3.org/2000/09/xmldsig#}"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return config.read_config(homes.begin(tmp_path_factory.mktemp("made") / "tinh") / "hub.toml")
+
+
+@pytest.fixture
+def desk(made, journal_url):
+    engine = transactions.open_journal(journal_url, pooled=False)
+    with transactions.write_transaction(engine) as tx:
+        unit_registry.write_registry_units(tx, [Unit(code, f"Đơn vị {code}") for code in ("H55", "H55.13", "H55.01")])
+    other = frontdesk.partner("there", pki.partner("sotttt"), "H55.13")
+    return frontdesk.intake(made, engine, frontdesk.partner("me", ME, "H55.01"), other), engine
+
+
+def letter(number, size=10):
+    return packets.write_document_packet(
+        "H55.01",
+        ["H55.13"],
+        number=str(number),
+        notation="VP",
+        subject="V/v & <ký>",
+        promulgated="2026/11/20",
+        at=NOW,
+        attachments=(("a.txt", bytes(range(256)) * size),),
+    )
+
+
+def call(packet, name, lines=0):
+    """Return SendDocument with the base64 of *packet* in lines of so many characters (0: one)."""
+    content = etree.tostring(
+        documents_requests.build_call_element(documents_requests.SendDocument(packet, name))
+    ).decode()
+    if not lines:
+        return content
+    written = base64.b64encode(packet).decode()
+    assert written in content
+    cut = "\n".join(written[at : at + lines] for at in range(0, len(written), lines))
+    return content.replace(written, f"\n  {cut}\n")
+
+
+def send(intake, content, earlier):
+    body = Layout(content=content, created=stamp(NOW - timedelta(seconds=earlier))).signed(ME)
+    assert b"<IsSuccess>true" in frontdesk.put(intake, body, ME).body.read()
+
+
+def kept(engine, name):
+    with transactions.read_transaction(engine) as tx:
+        (found,) = search.find_messages(tx, MessageFilter(message_id=name))
+        packed = blobs.read_kept_envelope(tx, found.id)
+        assert packed is not None
+        parts = kept_envelopes.unpack_parts(packed)
+        der = blobs.read_signer(tx, parts.certificate)
+        assert der is not None
+        return parts, x509.load_der_x509_certificate(der), blobs.read_blob(tx, found.sha256), packed
+
+
+def openssl_verifies(parts, certificate, packet, tmp_path):
+    """Let OpenSSL verify the value over SignedInfo, and hashlib each digest: no code of the hub but the cutting."""
+    for name, octets in {
+        "signed": parts.signed,
+        "value": parts.value,
+        "key": certificate.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+    }.items():
+        (tmp_path / name).write_bytes(octets)
+    files = ["-verify", str(tmp_path / "key"), "-signature", str(tmp_path / "value"), str(tmp_path / "signed")]
+    said = subprocess.run(["openssl", "dgst", "-sha256", *files], capture_output=True, check=False)
+    claimed = {
+        each.get("URI"): each.findtext(f"{DS}DigestValue")
+        for each in etree.fromstring(parts.signed).iter(f"{DS}Reference")
+    }
+    found = {
+        uri: base64.b64encode(hashlib.sha256(octets).digest()).decode()
+        for uri, octets in kept_envelopes.list_part_octets(parts.parts, Octets.of(packet))
+    }
+    return said.returncode == 0 and found == claimed
+
+
+@pytest.mark.parametrize(("lines", "size"), [(0, 10), (76, 10), (64, 10), (0, 300)], ids=["one", "76", "64", "large"])
+def test_what_was_signed_is_kept_and_verifies_by_openssl(desk, tmp_path, lines, size):
+    intake, engine = desk
+    sent = {f"m{number}": letter(number, size) for number in range(3)}  # the later ones are of a known form
+    for number, (name, packet) in enumerate(sent.items()):
+        send(intake, call(packet, name, lines), number)
+    for name, packet in sent.items():
+        parts, certificate, content, packed = kept(engine, name)
+        assert content == packet
+        assert (parts.left_out, certificate) == ("", ME.certificate)
+        assert openssl_verifies(parts, certificate, content, tmp_path)
+        again = kept_envelopes.verify_parts(parts, certificate, Octets.of(content))
+        assert (again.holds, again.covers_packet) == (True, True)
+        assert len(packed) < 1100, "the packet is not kept twice"
+    with transactions.read_transaction(engine) as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM signer").scalar() == 1, "a certificate is kept once"
+
+
+def test_changed_octets_are_found_out(desk):
+    intake, engine = desk
+    send(intake, call(letter(1), "m1"), 0)
+    parts, certificate, content, _ = kept(engine, "m1")
+    changed = content.replace(b"V/v", b"V/w", 1)
+    assert kept_envelopes.verify_parts(parts, certificate, Octets.of(changed)).why == "#B"
+    signed = parts.signed.replace(b"#B", b"#C")
+    for wrong in (
+        kept_envelopes.SignedParts(parts.certificate, "", signed, parts.value, parts.parts),
+        kept_envelopes.SignedParts(parts.certificate, "", parts.signed, parts.value, parts.parts[:1]),
+        kept_envelopes.SignedParts(parts.certificate, "", b"<x", parts.value, parts.parts),
+    ):
+        assert not kept_envelopes.verify_parts(wrong, certificate, Octets.of(content)).holds
+    assert not kept_envelopes.verify_parts(parts, pki.partner("sotttt").certificate, Octets.of(content)).holds
+
+
+def test_a_packet_in_uneven_lines_is_taken_and_said_not_to_be_kept(desk):
+    intake, engine = desk
+    packet = letter(1)
+    written = base64.b64encode(packet).decode()
+    content = call(packet, "m1").replace(written, f"{written[:8]}\n{written[8:100]}\n{written[100:]}")
+    send(intake, content, 0)
+    parts, certificate, _, _ = kept(engine, "m1")
+    assert (parts.left_out, certificate) == (LeftOut.LAYOUT, ME.certificate)
+
+
+def test_parts_beyond_the_bound_are_said_not_to_be_kept():
+    large = kept_envelopes.pack_parts(b"der", b"<s/>", b"v", [SignedPart("#B", b"x" * kept_envelopes.MOST)])
+    assert kept_envelopes.unpack_parts(large.packed).left_out == LeftOut.TOO_LARGE
+    most = kept_envelopes.pack_parts(b"der", b"<s/>", b"v", [SignedPart("#B", b'"' * (kept_envelopes.MOST - 4))])
+    assert kept_envelopes.unpack_parts(most.packed).parts[0].before == b'"' * (kept_envelopes.MOST - 4)
+
+
+@pytest.mark.parametrize("octets", [b"", b"\x00", b"no kept envelope"])
+def test_what_is_no_kept_envelope_is_not_read(octets):
+    with pytest.raises(ValueError, match="no kept envelope"):
+        kept_envelopes.unpack_parts(octets)
