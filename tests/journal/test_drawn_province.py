@@ -3,6 +3,7 @@
 The second count (tests/recount) reads neither the journal nor the hub's answers, but for whether a message was refused.
 """
 
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -59,10 +60,12 @@ class Watched:
     closed: dict[tuple[str, str], str] = attrs.field(factory=dict)  #: by form and month: its report in JSON
 
     def page(self, form: str, month: str) -> str:
-        """Return the report of a closed month, octet by octet."""
+        """Return the report of a closed month, octet by octet, but for the number of facts that came too late for it."""
         with transactions.read_transaction(self.player.engine) as tx:
             asked = unit_report.resolve_report_sources(tx, "H55", month, form, office.book())
-            return outputs.write_json_report(asked.count(self.player.history.now), asked.names)
+            report = json.loads(outputs.write_json_report(asked.count(self.player.history.now), asked.names))
+        (report.get("closing") or {}).pop("late", None)
+        return json.dumps(report)
 
     def look(self) -> None:
         """Look at what was closed since the last time."""
