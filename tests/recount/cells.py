@@ -113,12 +113,13 @@ class View:
         return "early" if day < due else "late"
 
     def _first_ends(self) -> list[Told]:
-        """Return the first ends of dossiers that were received too, the later of the two counting in the period."""
+        """Return the first ends of dossiers that have begun too, the later of end and first beginning in the period."""
         found = []
-        for received in [one for one in self.told if one.what in BEGUN]:
-            ends = [one for one in self.of_key[received.key] if one.what in ("finished", "refused")]
+        for told in self.of_key.values():
+            ends = [one for one in told if one.what in ("finished", "refused")]
             first = min(ends, key=lambda one: (one.when, one.at, one.message, one.what), default=None)
-            if first is not None and max(first.when, received.when) >= self.start:
+            begun = min((one.when for one in told if one.what in BEGUN), default=None)
+            if first is not None and begun is not None and max(first.when, begun) >= self.start:
                 found.append(first)
         return found
 

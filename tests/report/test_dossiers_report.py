@@ -132,6 +132,16 @@ def test_what_was_open_when_the_period_began_is_carried_over():
     assert numbers(received("11-15", due="11-30"), finished("11-15")) == {"received_online": 1, "finished_early": 1}
 
 
+def test_what_is_taken_over_after_its_end_has_ended_once():
+    """The months are added up in the quarter: a second beginning must not let the same end count again."""
+    facts = received("10-20"), finished("11-10"), fact("taken-over", "11-20")
+    ended = [
+        count_report(FORM, facts, parse_period(period), AFTER, ("A",)).total.numbers["ended_in_time"]
+        for period in ("2026-11", "2026-12", "2026-Q4")
+    ]
+    assert ended == [1, 0, 1]
+
+
 def test_what_is_in_hand_is_as_it_stands_on_the_last_day_or_today():
     facts = received(due="12-13"), finished("12-14")
     assert numbers(*facts) == {"received_online": 1, "finished_late": 1}

@@ -12,7 +12,7 @@ What each kind of column counts (standards 4.5):
   days with a greater one;
 * a happening: facts whose day, as the unit states it, lies in the period and is over, whenever the hub received them
   (`happenings`);
-* an end: keys with both a beginning and a first end, in the period of the later of the two;
+* an end: keys with both a first beginning and a first end, in the period of the later of the two;
 * a formula: what its summands count; a ratio or a score: what it is computed from (`deriving`);
 * a time: the latest fact of the period.
 
@@ -495,14 +495,17 @@ class Placing:
             carried.add((history[0].unit, history[0].key))
 
     def _ended(self, kept: "_Kept") -> Iterator[tuple[Column, Fact]]:
-        """Yield the first end of a key that has also begun, if the later of the two was posted to the period."""
+        """Yield the first end of a key that has also begun, if the later of the two was posted to the period.
+
+        It begins once, with its first beginning: what was taken over after its end is not counted in that period again.
+        """
         form = self.form
         begun = [when for when, fact in kept.life if fact.milestone in form.begins]
         ends = [(when, make_fact_sort_key(fact), fact) for when, fact in kept.life if fact.milestone in form.ends]
         if not begun or not ends:
             return
         when, _, fact = min(ends, key=lambda end: end[:2])
-        if max(when, *begun) < self._start:
+        if max(when, min(begun)) < self._start:
             return
         for column, applies in self._ends:
             mine = fact.milestone in column.milestones and applies(fact) and column.having <= kept.had
