@@ -25,6 +25,7 @@ from hub.domain.model import DOCUMENTS, Event, Fact, PacketKind, SignatureStandi
 from hub.domain.time_window import TimeWindow
 from hub.journal import events
 from hub.journal.sequels import corrected_figures, dossier_days, dossier_owners, dossier_waits
+from hub.journal.sequels.dossier_owners import KnownOwners
 from hub.report.counting.lines import read_fact_members
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement
@@ -138,13 +139,16 @@ def make_synced_facts(row: sa.RowMapping, milestone: str, partner: str, at: date
 
 def record_facts(tx: Transaction, facts: Iterable[Fact]) -> int:
     """Write *facts*, each with its event. Return the number of new facts. See `insert_facts`."""
-    new, told = insert_facts(tx, facts)
+    recorded = list(facts)
+    new, told = insert_facts(tx, recorded, dossier_owners.read_known_owners(tx, recorded))
     events.append_events(tx, *told)
     return new
 
 
-def insert_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, list[Event]]:
+def insert_facts(tx: Transaction, facts: Sequence[Fact], owners: KnownOwners | None) -> tuple[int, list[Event]]:
     """Write *facts* without their events. A fact whose key exists is not changed.
+
+    *owners*: of the dossiers among them (`dossier_owners.read_known_owners`).
 
     Return the number of new facts and the events to append.
 
@@ -153,7 +157,7 @@ def insert_facts(tx: Transaction, facts: Iterable[Fact]) -> tuple[int, list[Even
     differences, of what is told of waits only the changes, and facts about dossiers for the unit that the dossier belongs
     to (`hub.journal.sequels`).
     """
-    resolved, findings = dossier_owners.resolve_owners(tx, list(facts))
+    resolved, findings = dossier_owners.resolve_owners(tx, facts, owners)
     new, told = insert_resolved_facts(tx, resolved)
     return new, [*told, *findings]
 

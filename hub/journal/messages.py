@@ -12,7 +12,7 @@ from hub.edxml import changes
 from hub.journal import blobs, documents, duties, events, facts, statuses
 from hub.journal.decisions import Effects, Known, MessageEntry, RecordedMessage, Twin, closes_change, decide
 from hub.journal.queue import deliveries
-from hub.journal.sequels import incident_durations
+from hub.journal.sequels import dossier_owners, incident_durations
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement
 from hub.store.tables import ACCEPTED, change
@@ -128,6 +128,7 @@ def _reserve_deliveries(tx: Transaction, entry: MessageEntry, lane: str, known: 
 
 def _write_effects(tx: Transaction, entry: MessageEntry, effects: Effects) -> bool:
     """Write *effects*, all events in one statement. Return False, and write nothing, if the message's key is taken."""
+    owners = dossier_owners.read_known_owners(tx, effects.facts)
     if effects.message is not None and not transactions.insert_missing_rows(tx, table, [effects.message]):
         return False
     if effects.message is not None and entry.envelope is not None:
@@ -139,7 +140,7 @@ def _write_effects(tx: Transaction, entry: MessageEntry, effects: Effects) -> bo
     deliveries.write_stops(tx, effects.stops)
     if effects.answered is not None:
         deliveries.update_delivery(tx, effects.answered)
-    _, told = facts.insert_facts(tx, effects.facts)
+    _, told = facts.insert_facts(tx, effects.facts, owners)
     if (duty := effects.duty) is not None:
         duties.record_duty(tx, entry.id, entry.received_at, duty.services, duty.slices, duty.kind)
     events.append_events(tx, *effects.before, *told, *effects.after)

@@ -440,7 +440,7 @@ def _receive(made: ScreenTown) -> None:
             end = attrs.evolve(fact, milestone="finished", day=date(2026, 11, 11), attributes=(("outcome", "done"),))
             found += [fact, end] if number % 4 else [fact]
     with transactions.write_transaction(made.town.engine) as tx:
-        facts.insert_facts(tx, found)
+        facts.insert_facts(tx, found, None)
 
 
 def _exchange(made: ScreenTown) -> None:

@@ -10,7 +10,7 @@ it is, and in every period the two add up to 0. A dossier that has ended does no
 hands it over, at most once: that bounds the facts of a dossier.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 
 import attrs
@@ -57,15 +57,50 @@ class _Owner:
     changed: bool = False
 
 
-def resolve_owners(tx: Transaction, facts: Sequence[Fact]) -> tuple[Sequence[Fact], list[Event]]:
+@attrs.frozen
+class KnownOwners:
+    """What is recorded of the dossiers that some facts are about: their owners, and claims that may be justified now."""
+
+    owners: Mapping[str, "_Owner"]
+    new: Sequence["_Owner"]  #: owners to insert
+    claims: Mapping[tuple[str, str], list[Fact]]  #: by unit and code
+
+
+def read_known_owners(tx: Transaction, facts: Iterable[Fact]) -> KnownOwners | None:
+    """Return what `resolve_owners` must know to resolve *facts*; None if none is about a dossier.
+
+    Takes one look-up for a slice of facts, and one for the claims on what they begin; facts of other services cost
+    nothing. Writes nothing, so a message reads it before it writes.
+    """
+    ours = [each for each in facts if each.service in (NAME, CLAIMED)]
+    if not ours:
+        return None
+    owners = _read_owners(tx, {name for each in ours for name in _names(each)})
+    begun: dict[str, Fact] = {}
+    for each in ours:
+        if _begins(each) and each.key not in owners and f"{each.unit} {each.key}" not in owners:
+            begun.setdefault(each.key, each)
+    new = [_Owner(key, each.unit, each.unit) for key, each in begun.items()]
+    known = owners | {each.dossier: each for each in new}
+    pairs = {(each.unit, each.dossier) for each in new}
+    for each in ours:
+        named, owner = _read_competent(each), known.get(each.key)
+        if named and owner is not None and named != owner.competent:
+            pairs.add((named, each.key))
+    return KnownOwners(owners, new, read_claims(tx, pairs))
+
+
+def resolve_owners(
+    tx: Transaction, facts: Sequence[Fact], known: KnownOwners | None
+) -> tuple[Sequence[Fact], list[Event]]:
     """Return *facts* with those about dossiers recorded for the unit that the dossier belongs to, and findings as events.
 
-    Adds the facts of a move, and claims that are now justified. Writes which unit a dossier belongs to. Takes one
-    look-up for a slice of facts; facts of other services cost nothing.
+    *known*: what `read_known_owners` returned for them in *tx*. Adds the facts of a move, and claims that are now
+    justified. Writes which unit a dossier belongs to.
     """
-    if not any(each.service in (NAME, CLAIMED) for each in facts):
+    if known is None:
         return facts, []
-    found = _Resolving.of(tx, facts)
+    found = _Resolving(tx, {**known.owners, **_insert_owners(tx, known.new)}, dict(known.claims))
     for each in facts:
         found.take(each)
     found.write()
@@ -82,23 +117,6 @@ class _Resolving:
     facts: list[Fact] = attrs.field(factory=list)
     events: list[Event] = attrs.field(factory=list)
     _disputed: set[tuple[str, str]] = attrs.field(factory=set)  #: unit and code of which an event is told
-
-    @classmethod
-    def of(cls, tx: Transaction, facts: Iterable[Fact]) -> "_Resolving":
-        """Return the start: the owners of all dossiers that *facts* are about, and the claims that may be justified now."""
-        ours = [each for each in facts if each.service in (NAME, CLAIMED)]
-        owners = _read_owners(tx, {name for each in ours for name in _names(each)})
-        begun: dict[str, Fact] = {}
-        for each in ours:
-            if _begins(each) and each.key not in owners and f"{each.unit} {each.key}" not in owners:
-                begun.setdefault(each.key, each)
-        owners |= _insert_owners(tx, [_Owner(key, each.unit, each.unit) for key, each in begun.items()])
-        pairs = {(each.unit, key) for key, each in begun.items()}
-        for each in ours:
-            named, owner = _read_competent(each), owners.get(each.key)
-            if named and owner is not None and named != owner.competent:
-                pairs.add((named, each.key))
-        return cls(tx, owners, read_claims(tx, pairs))
 
     def take(self, told: Fact) -> None:
         """Add *told*, for the unit that its dossier belongs to."""
