@@ -35,6 +35,7 @@ class Sent:
     told_overdue: bool = False
     crashes: int = 0  #: attempts in a row that a crash cut short
     again: bool = False  #: it had arrived before a person sent it once more
+    failed: bool = False  #: it died, not stopped, and has not arrived since
 
     @property
     def place(self) -> tuple[str, str]:

@@ -385,8 +385,13 @@ class Story:
             self._fail(sent, at)
 
     def _fail(self, sent: Sent, at: datetime) -> None:
-        if not sent.again:
-            self.log.append((at, "failed", sent.message, sent.recipient))
+        """Note that a message fails: with its first dead delivery, until none is dead."""
+        if sent.again:
+            return
+        sent.failed, message = True, sent.message
+        if not message.failing:
+            message.failing, message.failures = True, message.failures + 1
+            self.log.append((at, f"failed {message.failures}", message, sent.recipient))
 
     def _die(self, sent: Sent, reason: str, at: datetime) -> None:
         sent.state, sent.reason = "dead", reason
@@ -410,6 +415,16 @@ class Story:
         sent.state, sent.reason = "delivered", None
         if not sent.again:
             self.log.append((at, "received", sent.message, sent.recipient))
+            self._recover(sent, at)
+
+    def _recover(self, sent: Sent, at: datetime) -> None:
+        """Note that the failure of a message is over, if the delivery that arrives failed and no other is dead."""
+        message, before = sent.message, sent.failed
+        sent.failed = False
+        others = any(each.failed and each.state == "dead" and each.stopped is None for each in message.sent)
+        if before and message.failing and not others:
+            message.failing = False
+            self.log.append((at, f"failed-over {message.failures}", message, ""))
 
     def _fetch(self, sent: Sent, at: datetime) -> None:
         assert (sent.state, sent.stopped) == ("held", None), f"{sent} cannot be fetched"
