@@ -60,7 +60,7 @@ def owned(told: list[tuple[str, Told]], events: Sequence[Event]) -> list[Told]:
     """Return what partners told for the units that have the dossiers, with what passes to the successors of units that end.
 
     A code of the national form names one dossier, of the unit that it names: who may tell for that unit adds to it, what
-    others tell does not count, and what the portal took counts if it was of somebody who has told of it.  An open dossier
+    others tell does not count, and what the portal took counts if it was of that unit or one that has added to it.  An open dossier
     passes on the day of the end.  Here every such code names a unit of the province, and nobody below it tells of it.
     """
     moves = sorted((places.ends(unit), unit, heir) for unit, heir in places.succeeded())
@@ -91,7 +91,12 @@ def owned(told: list[tuple[str, Told]], events: Sequence[Event]) -> list[Told]:
         if one.what == "received" and any(each.what == "taken-over" for each in held):
             continue
         found.append(mine)
-        if all(each.what != one.what for each in held) or one.what in ("waiting", "resumed"):
+        changes = [each for each in held if each.what in ("waiting", "resumed")]
+        if one.what in ("waiting", "resumed"):
+            is_new = len(waits([*changes, mine])) > len(changes)
+        else:
+            is_new = all(each.what != one.what for each in held)
+        if is_new:
             held.append(mine)
     for at, unit, heir in moves:
         found += _moved(of_key, owner, at, unit, heir) if events and at <= events[-1].at else []
