@@ -348,7 +348,7 @@ def test_a_number_of_a_report_opens_down_to_the_bytes(scene, script):
     hub.cli("send", file, "--as", "sotttt")
     page = scene.desk("an", script)
     page.get_by_role("link", name="Báo cáo", exact=True).click()
-    page.get_by_label("Đơn vị: tên hoặc mã").fill("so thong tin")
+    page.get_by_label("Đơn vị: tên hoặc mã").fill("so khoa hoc")
     page.get_by_role("button", name="Tìm", exact=True).click()
     page.get_by_role("link", name="Sở Khoa học và Công nghệ").first.click()
     page.locator('tr.total td[data-column="sent"] a').click()
