@@ -6,12 +6,14 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain.model import Fact
 from hub.report.counting import checks
+from hub.report.counting.closed import have_same_rules
 from hub.report.counting.counting import Report, count_report, find_counted_facts
 from hub.report.counting.posting import OPEN, ClosedMonth, ClosedMonths
 from hub.report.form.form import Form
@@ -176,3 +178,10 @@ def test_a_check_that_does_not_hold_is_a_finding_with_its_unit_and_both_numbers(
         (None, check, 5, 6),
         ("U", check, 5, 6),
     ]
+
+
+def test_a_form_with_other_waits_counts_by_other_rules() -> None:
+    """A closed month is continued by a form of the same rules only."""
+    assert have_same_rules(FORM, attrs.evolve(FORM, notes=()))
+    assert not have_same_rules(FORM, attrs.evolve(FORM, waits=frozenset()))
+    assert not have_same_rules(FORM, attrs.evolve(FORM, resumes=frozenset()))

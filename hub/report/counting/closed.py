@@ -136,7 +136,8 @@ def have_same_rules(one: Form, other: Form) -> bool:
 def _rules(form: Form) -> object:
     columns = [attrs.evolve(rule, heading=_NO_WORDS, group=None) for rule in form.rules]
     progress = form.steps, form.final, form.begins, form.ends
-    return form.service, form.by_day, form.late, dict(form.parameters), progress, columns
+    waiting = form.waits, form.resumes, form.clock
+    return form.service, form.by_day, form.late, dict(form.parameters), progress, waiting, columns
 
 
 @attrs.frozen
