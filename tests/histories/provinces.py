@@ -301,6 +301,8 @@ class Drawing:
             if not self.is_outside(unit, at):
                 how = self.random.choice(["id", "id", "id", "number", "unknown"] if code == "06" else ["id", "number"])
                 teller = self._code_at(unit, at)
+                # a partner that may speak under the old code alone answers nothing that its successor received (units.md);
+                # the second count does not know which partner may speak for whom
                 how = "id" if self.merger_of(unit) and how == "number" else how
                 said = {"name": name, "unit": self._called(teller), "code": code, "how": how, "serial": len(self.deeds)}
                 self._does(at, "tell_status", **said)
