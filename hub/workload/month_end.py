@@ -21,13 +21,14 @@ from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import HUB
 from hub.journal import duties
-from hub.journal.upkeep import document_moves, dossier_moves
-from hub.journal.upkeep.dossier_moves import Ended
+from hub.journal.upkeep import document_moves, dossier_moves, ended_units
+from hub.journal.upkeep.ended_units import Ended
 from hub.report.form.book import Book, read_shipped_book
 from hub.runtime.periodic import PeriodicService
 from hub.store.group_commit import Journal
 from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
+from hub.units.deeds import Estate
 from hub.workload import closing
 from hub.workload.closing import ClosingPlan, MonthClosed
 
@@ -106,8 +107,8 @@ class MonthEnd(PeriodicService):
     async def _move_stock(self, *, again: bool) -> None:
         """Move the open dossiers and documents of units that have ended; without *again*, only if other units have."""
         today = find_local_day(self._now())
-        dossiers = await self._journal.read(dossier_moves.list_ended_units, today)
-        documents = await self._journal.read(document_moves.list_ended_units, today)
+        dossiers = await self._journal.read(ended_units.list_ended_units, today, Estate.DOSSIERS)
+        documents = await self._journal.read(ended_units.list_ended_units, today, Estate.DOCUMENTS)
         if (dossiers, documents) == self._moved and not again:
             return
         for each in dossiers:
@@ -120,12 +121,7 @@ class MonthEnd(PeriodicService):
                 log.info("documents-moved", unit=each.unit, successors=" ".join(each.heirs), documents=many)
         self._moved = dossiers, documents
 
-    async def _move_all(
-        self,
-        of: Ended,
-        list_open: Callable[[Transaction, str], list[str]],
-        move: Callable[[Transaction, Ended, Sequence[str], datetime], int],
-    ) -> int:
+    async def _move_all(self, of: Ended, list_open: ended_units.ListOpen, move: ended_units.Move) -> int:
         """Move what is open in one unit, some at a time. Return the number of things that moved."""
         many = 0
         while keys := await self._read(list_open, of.unit):

@@ -16,12 +16,13 @@ from hub.domain.local_time import find_local_day
 from hub.domain.model import Fact, Receive, Unit
 from hub.intake.admission import judge_record
 from hub.journal import events, facts, messages, unit_registry
-from hub.journal.upkeep import dossier_moves
+from hub.journal.upkeep import dossier_moves, ended_units
 from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_toml
 from hub.services import list_services
 from hub.store import transactions
+from hub.units.deeds import Estate
 from hub.units.province import Province
 from hub.workload import closing, unit_report
 from hub.workload.facts_behind import list_facts_behind
@@ -229,7 +230,7 @@ class TestAMerger:
         return books
 
     def move(self, books: Books) -> None:
-        for ended in dossier_moves.list_ended_units(books.tx, find_local_day(books.now)):
+        for ended in ended_units.list_ended_units(books.tx, find_local_day(books.now), Estate.DOSSIERS):
             dossier_moves.move_dossiers(
                 books.tx, ended, dossier_moves.list_open_dossiers(books.tx, ended.unit), books.now
             )

@@ -16,12 +16,12 @@ from hub.journal import events, facts, messages, search, statuses, unit_registry
 from hub.journal.decisions import RecordedMessage
 from hub.journal.queue import claims, deliveries, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.upkeep import document_moves
+from hub.journal.upkeep import document_moves, ended_units
 from hub.report.counting import counting
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_folder
 from hub.store.transactions import Transaction
-from hub.units.deeds import Deed
+from hub.units.deeds import Deed, Estate
 from hub.units.province import Province
 from hub.units.routing import RoutedPartner, Routes
 from hub.units.unit_index import UnitIndex
@@ -396,7 +396,7 @@ def numbers(merged: MergedProvince, *columns: str) -> dict[str, tuple[int, ...]]
 def move(merged: MergedProvince, on: date) -> int:
     at = datetime(on.year, on.month, on.day, 1, tzinfo=UTC)
     many = 0
-    for ended in document_moves.list_ended_units(merged.tx, on):
+    for ended in ended_units.list_ended_units(merged.tx, on, Estate.DOCUMENTS):
         keys = document_moves.list_open_documents(merged.tx, ended.unit)
         many += document_moves.move_documents(merged.tx, ended, keys, at)
     return many

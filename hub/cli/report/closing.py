@@ -124,17 +124,20 @@ def _close(
     screen: Screen, engine: "sa.Engine", config: "Config", known: "Book", form: str, month: "Period", reason: str
 ) -> None:
     from hub.domain.ids import make_id
-    from hub.journal.upkeep import document_moves, dossier_moves
+    from hub.journal.upkeep import document_moves, dossier_moves, ended_units
     from hub.store import transactions
+    from hub.units.deeds import Estate
     from hub.workload import closing
 
     by, now = getpass.getuser(), datetime.now(UTC)
     with transactions.read_transaction(engine) as tx:
         made = next((each for each in closing.read_closings(tx, form) if each.period.text == month.text), None)
     if made is None:
-        dossier_moves.move_stock(engine, now)
+        dossiers = dossier_moves.list_open_dossiers, dossier_moves.move_dossiers
+        ended_units.move_stock(engine, now, Estate.DOSSIERS, *dossiers)
         now = datetime.now(UTC)  # what is recorded at the time of the closing is late
-        document_moves.move_stock(engine, now)
+        documents = document_moves.list_open_documents, document_moves.move_documents
+        ended_units.move_stock(engine, now, Estate.DOCUMENTS, *documents)
         _write_link_days(engine, config, month)
         now = datetime.now(UTC)  # after what was written and moved just now
         with transactions.write_transaction(engine) as tx:

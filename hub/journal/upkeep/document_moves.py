@@ -7,32 +7,24 @@ units are looked at (`hub.workload.month_end`), nor how facts count.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.local_time import find_local_day
 from hub.domain.model import DOCUMENTS, Fact
 from hub.journal import facts
-from hub.journal.upkeep import dossier_moves
-from hub.journal.upkeep.dossier_moves import Ended
+from hub.journal.upkeep.ended_units import Ended
 from hub.report.form.form import HANDED_OVER, IN_WORK, RECEIVED, RECEIVED_BY, TAKEN_OVER
 from hub.store import transactions
 from hub.store.tables import fact
 from hub.store.transactions import Transaction
-from hub.units.deeds import Estate
 
 #: Documents that one transaction moves: at most 150 facts, some ten milliseconds of the only writer.
 SOME = 50
 _BEGINS = (RECEIVED, TAKEN_OVER)
 _WORK = ("status-04", "status-05", IN_WORK)
 _ENDS = ("status-02", "status-06", HANDED_OVER)
-
-
-def list_ended_units(tx: Transaction, today: date) -> tuple[Ended, ...]:
-    """Return the units of the province that have ended by *today* and whose documents others continue, by code."""
-    return dossier_moves.list_ended_units(tx, today, Estate.DOCUMENTS)
 
 
 def list_open_documents(tx: Transaction, code: str, most: int = SOME) -> list[str]:
@@ -88,15 +80,3 @@ def _make_moves(unit: str, heir: str, own: Mapping[str, Fact], others: Mapping[s
         if not own.keys().isdisjoint(_WORK):
             made.append(attrs.evolve(taken, milestone=IN_WORK))
     return made
-
-
-def move_stock(engine: sa.Engine, now: datetime) -> None:
-    """Move the open documents of all units that have ended, for commands without a service that does it."""
-    with transactions.read_transaction(engine) as tx:
-        ended = list_ended_units(tx, find_local_day(now))
-    for each in ended:
-        while True:
-            with transactions.write_transaction(engine) as tx:
-                moved = move_documents(tx, each, list_open_documents(tx, each.unit), now)
-            if not moved:
-                break

@@ -5,47 +5,24 @@ Knows which dossiers are open in a unit, and how a moved dossier is recorded. Do
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.local_time import find_local_day
-from hub.journal import events, facts, unit_registry
+from hub.journal import events, facts
 from hub.journal.sequels import dossier_owners
 from hub.journal.sequels.dossier_owners import Move
+from hub.journal.upkeep.ended_units import Ended
 from hub.services.dossiers.identity import BEGINS, ENDS, read_agency
 from hub.services.dossiers.results import NAME
 from hub.store import transactions
 from hub.store.tables import dossier as table
-from hub.store.tables import fact, unit, unit_successor
+from hub.store.tables import fact
 from hub.store.transactions import Transaction
-from hub.units.deeds import Estate
-from hub.units.heirs import find_heirs
-from hub.units.unit_index import UnitIndex
 
 #: Dossiers that one transaction moves: at most 100 facts and their claims, some ten milliseconds of the only writer.
 SOME = 50
-
-
-@attrs.frozen
-class Ended:
-    """A unit that has ended, and the units that continue its dossiers: one, or several of which none is the main one."""
-
-    unit: str
-    day: date  #: the first day on which it is no more
-    heirs: tuple[str, ...]
-
-
-def list_ended_units(tx: Transaction, today: date, what: Estate = Estate.DOSSIERS) -> tuple[Ended, ...]:
-    """Return the units of the province that have ended by *today* and whose *what* others continue, by code."""
-    ended = sa.select(unit.c.code, unit.c.until).where(unit.c.until <= today)
-    rows = tx.execute(ended.where(unit.c.code.in_(sa.select(unit_successor.c.unit))).order_by(unit.c.code)).all()
-    if not rows:
-        return ()
-    index = UnitIndex.of(unit_registry.list_registry_units(tx, today), today, unit_registry.list_registry_deeds(tx))
-    found = [Ended(code, day, find_heirs(index, code, today, what)) for code, day in rows]
-    return tuple(each for each in found if each.heirs)
 
 
 def list_open_dossiers(tx: Transaction, code: str, most: int = SOME) -> list[str]:
@@ -83,18 +60,6 @@ def move_dossiers(tx: Transaction, of: Ended, keys: Sequence[str], now: datetime
         events.append_events(tx, *told)
         many += 1
     return many
-
-
-def move_stock(engine: sa.Engine, now: datetime) -> None:
-    """Move the open dossiers of all units that have ended, for commands without a service that does it."""
-    with transactions.read_transaction(engine) as tx:
-        ended = list_ended_units(tx, find_local_day(now))
-    for each in ended:
-        while True:
-            with transactions.write_transaction(engine) as tx:
-                many = move_dossiers(tx, each, list_open_dossiers(tx, each.unit), now)
-            if not many:
-                break
 
 
 def _is_known(tx: Transaction, code: str, key: str) -> bool:
