@@ -3,16 +3,20 @@
 A partner's configuration names its adapter by the folder: `adapter = "documents"` in `partners/CODE.toml`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
 import attrs
 
+from hub.domain.errors import Mistake
 from hub.domain.model import Adapter
 from hub.language.phrases import Phrase, phrase
 from hub.partner.adapter_settings import Setting, Terms
+
+_NOTHING: Mapping[str, str] = {}
+_NO_FILES: Mapping[str, bytes] = {}
 
 
 def list_adapter_names() -> tuple[str, ...]:
@@ -30,10 +34,29 @@ def make_adapter(name: str, terms: Terms) -> Adapter:
     return made
 
 
-def list_adapter_settings(name: str) -> tuple[Setting, ...]:
-    """Return the keys of `[settings]` that the adapter *name* reads. Raises KeyError if there is no such folder."""
-    found: Iterable[Setting] = getattr(_folder(name), "SETTINGS", ())
-    return tuple(found)
+def list_adapter_settings(
+    name: str, given: Mapping[str, str] = _NOTHING, files: Mapping[str, bytes] = _NO_FILES
+) -> tuple[Setting, ...]:
+    """Return the keys of `[settings]` that the adapter *name* reads. Raises KeyError if there is no such folder.
+
+    An adapter whose folder has the function `list_settings(given, files)` reads further ones, which the *files* of the
+    partner name. *given* are the texts of `[settings]`.
+    """
+    folder = _folder(name)
+    found: Iterable[Setting] = getattr(folder, "SETTINGS", ())
+    further = getattr(folder, "list_settings", None)
+    return (*found, *(further(given, files) if further else ()))
+
+
+def find_file_mistakes(name: str, given: Mapping[str, str], files: Mapping[str, bytes]) -> Sequence[Mistake]:
+    """Return the mistakes in the *files* of a partner with the adapter *name*. Each path begins with the file's name.
+
+    The adapter's folder has the function `find_mistakes(given, files)` if it reads files. *given* are the texts of
+    `[settings]`.
+    """
+    judge = getattr(_folder(name), "find_mistakes", None)
+    found: Sequence[Mistake] = judge(given, files) if judge else ()
+    return found
 
 
 def list_url_schemes(name: str) -> tuple[str, ...]:
@@ -52,10 +75,13 @@ def answers_lookups(name: str) -> bool:
 
 
 def find_settings_flaws(
-    name: str, given: Mapping[str, str], secrets: Mapping[str, str]
+    name: str, given: Mapping[str, str], secrets: Mapping[str, str], files: Mapping[str, bytes] = _NO_FILES
 ) -> list[tuple[str, Phrase, Phrase]]:
-    """Return the mistakes in the settings *given* and the *secrets*: for each the key, what is wrong, what is expected."""
-    known = list_adapter_settings(name)
+    """Return the mistakes in the settings *given* and the *secrets*: for each the key, what is wrong, what is expected.
+
+    *files* are those of `Terms.files`.
+    """
+    known = list_adapter_settings(name, given, files)
     found = []
     for setting in known:
         value = (secrets if setting.secret else given).get(setting.name)

@@ -19,13 +19,18 @@ _QUOTED = phrase("text in quotes")
 
 @attrs.frozen
 class Setting:
-    """One key of `[settings]` that an adapter reads. A secret is configured as the file that holds it, `NAME-file`."""
+    """One key of `[settings]` that an adapter reads. A secret is configured as the file that holds it, `NAME-file`.
+
+    The value of a *file* is the path of a file, relative to the folder of the partners' entries. The file and the files
+    beside it that it names are read with the configuration, and stand in `Terms.files`. So an adapter opens none.
+    """
 
     name: str
     default: str | None = None  #: None: the key is required
     like: str = ".+"  #: regular expression that the value must match
     expected: Phrase = _QUOTED  #: the expected form, for the error message
     secret: bool = False  #: whether the value is read from a file
+    file: bool = False  #: whether the value is the path of a file that `Terms.files` contains
 
     @property
     def key(self) -> str:
@@ -98,4 +103,6 @@ class Terms:
     #: by name, with every `SETTINGS` key that has a default
     settings: Mapping[str, str] = attrs.field(factory=dict)
     secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)  #: by name, without `-file`
+    #: the content of the files that settings name, and of the files that those name, by the name in their folder
+    files: Mapping[str, bytes] = attrs.field(factory=dict, repr=False)
     notes: AdapterNotes = attrs.field(factory=AdapterNotes)
