@@ -5,7 +5,7 @@ Packages come from Debian (`parts` in `dev` installs them), and of Node from the
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import attrs
@@ -63,19 +63,36 @@ def node(_scratch: Path) -> Toolkit:
     return Toolkit("node", ("node", place / "caller.mjs"), ("node", place / "letterbox.mjs"), verifies=False)
 
 
-JARS = ("wss4j", "xmlsec", "commons-logging", "slf4j-api", "slf4j-nop")
+WSS4J = ("wss4j", "xmlsec", "commons-logging", "slf4j-api", "slf4j-nop")
+JAXWS = ("jws-api", "jaxws-rt", "jaxws-api", "jaxb-api", "jaxb-core", "jaxb-impl")
 
 
 def wss4j(scratch: Path) -> Toolkit:
     """Debian's jars, and the JDK for the rest."""
-    need("java", "javac", package="default-jdk-headless")
-    jars = [Path(f"/usr/share/java/{name}.jar") for name in JARS]
-    if not all(jar.exists() for jar in jars):
-        cannot_be_had("WSS4J", "Debian: apt-get install libwss4j-java")
-    path = ":".join(map(str, [*jars, scratch]))
-    run("javac", "-encoding", "UTF-8", "-cp", path, "-d", scratch, *(HERE / "wss4j").glob("*.java"), where=scratch)
-    java = ("java", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8", "-cp", path)
+    java = build_java(scratch, WSS4J, (HERE / "wss4j").glob("*.java"), package="libwss4j-java")
     return Toolkit("wss4j", (*java, "Caller"), (*java, "Letterbox"))
+
+
+def jaxws_server(scratch: Path) -> tuple[object, ...]:
+    """Return how to start jaxws/Server.java: its classes under JAX-WS, behind WSS4J. wsgen writes their WSDL into *scratch*."""
+    need("wsgen", package="jaxws")
+    place = HERE / "jaxws"
+    sources = (HERE / "wss4j/Envelopes.java", place / "Server.java", *place.glob("vn/**/*.java"))
+    java = build_java(scratch, (*WSS4J, *JAXWS), sources, package="libwss4j-java jaxws")
+    path, service = f"{scratch}:/usr/share/java/jws-api.jar", "vn.tinh.vanban.VanBanDenService"
+    run("wsgen", "-cp", path, "-d", scratch, "-s", scratch, "-wsdl", "-r", scratch, service, where=scratch)
+    return (*java, "Server")
+
+
+def build_java(scratch: Path, names: Iterable[str], sources: Iterable[Path], package: str) -> tuple[object, ...]:
+    """Compile Java with Debian's jars of these names. Return the words that start a class of it."""
+    need("java", "javac", package="default-jdk-headless")
+    jars = [Path(f"/usr/share/java/{name}.jar") for name in names]
+    if not all(jar.exists() for jar in jars):
+        cannot_be_had("a Java toolkit", f"Debian: apt-get install {package}")
+    path = ":".join(map(str, [*jars, scratch]))
+    run("javac", "-encoding", "UTF-8", "-cp", path, "-d", scratch, *sources, where=scratch)
+    return ("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dfile.encoding=UTF-8", "-cp", path)
 
 
 GSOAP = Path("/usr/share/gsoap")
@@ -111,15 +128,24 @@ def gsoap(scratch: Path) -> Toolkit:
 
 def php(_scratch: Path) -> Toolkit:
     """Debian's PHP with three extensions."""
+    words, place = find_php(), HERE / "php"
+    return Toolkit(
+        "php", (*words, place / "caller.php"), (*words, place / "letterbox.php"), verifies=False, signs=False
+    )
+
+
+def php_server() -> tuple[object, ...]:
+    """Return how to start php/server.php."""
+    return (*find_php(), HERE / "php/server.php")
+
+
+def find_php() -> tuple[object, ...]:
+    """Return the words that start a program in PHP."""
     need("php", package="php-cli php-soap php-xml")
     for extension in ("soap", "dom", "openssl"):
         if subprocess.run(["php", "-r", f"exit((int) !extension_loaded('{extension}'));"], check=False).returncode:
             cannot_be_had(f"PHP's {extension}", "Debian: apt-get install php-cli php-soap php-xml")
-    place = HERE / "php"
-    words = ("php", "-d", "display_errors=stderr", "-d", "html_errors=0")
-    return Toolkit(
-        "php", (*words, place / "caller.php"), (*words, place / "letterbox.php"), verifies=False, signs=False
-    )
+    return ("php", "-d", "display_errors=stderr", "-d", "html_errors=0")
 
 
 def perl(_scratch: Path) -> Toolkit:

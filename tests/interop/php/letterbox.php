@@ -5,6 +5,8 @@
 // and hands over an envelope of nothing but what was signed.
 declare(strict_types=1);
 
+require __DIR__ . '/streams.php';
+
 const SOAP = 'http://schemas.xmlsoap.org/soap/envelope/';
 const DS = 'http://www.w3.org/2000/09/xmldsig#';
 const WSU = 'http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd';
@@ -70,33 +72,11 @@ final class Documents
 
 $server = new SoapServer(__DIR__ . '/../../../wsdl/lienthong/1/documents.wsdl', ['cache_wsdl' => WSDL_CACHE_NONE]);
 $server->setObject(new Documents($folder));
-$tls = ['local_cert' => $certificate, 'local_pk' => $key, 'cafile' => $ca, 'verify_peer' => true, 'verify_peer_name' => false];
-$context = stream_context_create(['ssl' => $tls]);
-$socket = stream_socket_server("tls://127.0.0.1:$port", $errno, $error, STREAM_SERVER_BIND | STREAM_SERVER_LISTEN, $context) ?: exit($error);
-file_put_contents('php://stdout', "ready\n");
-while (true) {
-    $connection = @stream_socket_accept($socket, 3600);
-    if ($connection === false) {
-        continue; // a handshake that failed
-    }
-    $length = 0;
-    while (($line = fgets($connection)) !== false && rtrim($line) !== '') {
-        if (preg_match('/^content-length:\s*(\d+)/i', $line, $found)) {
-            $length = (int) $found[1];
-        }
-    }
-    $content = $length > 0 ? stream_get_contents($connection, $length) : '';
-    ob_start();
+serve($port, $key, $certificate, $ca, function (string $content) use ($server, $hub): ?string {
     try {
         $server->handle(believed($content, file_get_contents($hub)));
     } catch (SoapFault $fault) {
-        // not `$server->fault`, which ends the process
-        $text = htmlspecialchars($fault->faultstring, ENT_XML1);
-        echo '<s:Envelope xmlns:s="' . SOAP . '"><s:Body><s:Fault><faultcode>s:Client</faultcode><faultstring>' . $text
-            . '</faultstring></s:Fault></s:Body></s:Envelope>';
+        fault($fault->faultstring);
     }
-    $reply = ob_get_clean();
-    $status = str_contains($reply, ':Fault>') ? '500 Internal Server Error' : '200 OK';
-    fwrite($connection, "HTTP/1.1 $status\r\nContent-Type: text/xml; charset=utf-8\r\nConnection: close\r\nContent-Length: " . strlen($reply) . "\r\n\r\n$reply");
-    fclose($connection);
-}
+    return null;
+});

@@ -75,7 +75,12 @@ final class Envelopes {
     /** Returns an envelope of the SOAP version with that namespace around content, Timestamp and Body signed. */
     byte[] sign(String soap, String content) throws Exception {
         String text = "<s:Envelope xmlns:s=\"" + soap + "\"><s:Header/><s:Body>" + content + "</s:Body></s:Envelope>";
-        Document document = parse(text.getBytes(StandardCharsets.UTF_8)); // a DOM built by hand would be signed wrongly
+        return sign(parse(text.getBytes(StandardCharsets.UTF_8))); // a DOM built by hand would be signed wrongly
+    }
+
+    /** Returns an envelope as it was parsed, Timestamp and Body signed. */
+    byte[] sign(Document document) throws Exception {
+        String soap = document.getDocumentElement().getNamespaceURI();
         WSSecHeader header = new WSSecHeader();
         header.insertSecurityHeader(document);
         WSSecTimestamp timestamp = new WSSecTimestamp();

@@ -1,0 +1,93 @@
+package vn.tinh.vanban;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
+import javax.jws.WebService;
+
+/** The service itself. What stands in a packet decides what becomes of it, so that a test can ask for each outcome. */
+@WebService(
+    endpointInterface = "vn.tinh.vanban.VanBanDen",
+    serviceName = "VanBanDenService",
+    portName = "VanBanDenPort",
+    targetNamespace = "http://vanban.tinh.example.vn/dichvu")
+public class VanBanDenService implements VanBanDen {
+    /** Where the packets taken are put, by maTin. */
+    private final Path folder;
+    private final Map<String, TinhTrang> taken = new ConcurrentHashMap<>();
+    private volatile String session = UUID.randomUUID().toString();
+    /** Whether the system is busy. */
+    public volatile boolean busy;
+
+    public VanBanDenService() { // for wsgen
+        this(Path.of("."));
+    }
+
+    public VanBanDenService(Path folder) {
+        this.folder = folder;
+    }
+
+    /** Ends every session. */
+    public void forget() {
+        session = UUID.randomUUID().toString();
+    }
+
+    @Override
+    public Phien dangNhap(String tenDangNhap, String matKhau) throws LoiGoi {
+        if (!"truc".equals(tenDangNhap) || !"mat-khau".equals(matKhau)) throw fault("SAI_MAT_KHAU", "Sai tên hoặc mật khẩu.");
+        Phien made = new Phien();
+        made.ma = session;
+        made.soGiay = 3600;
+        return made;
+    }
+
+    @Override
+    public KetQua guiVanBan(String maPhien, VanBan vanBan) throws LoiGoi, HeThongBan {
+        check(maPhien);
+        if (busy) throw new HeThongBan("Hệ thống bận.", Loi.of("BAN", "Xin gửi lại sau."));
+        String text = new String(vanBan.noiDung, StandardCharsets.UTF_8);
+        if (text.contains("sai-mau")) throw fault("SAI_MAU", "Gói tin không đúng mẫu.");
+        KetQua made = new KetQua();
+        if (text.contains("khong-nhan")) {
+            made.ma = 4;
+            made.thongBao = "Không thuộc thẩm quyền.";
+            return made;
+        }
+        try {
+            Files.write(folder.resolve(Path.of(vanBan.maTin).getFileName()), vanBan.noiDung);
+        } catch (IOException error) {
+            throw new HeThongBan("Không ghi được.", Loi.of("DIA", error.toString()));
+        }
+        TinhTrang stands = new TinhTrang();
+        if (text.contains("tra-lai")) {
+            stands.trangThai = TrangThai.TRA_LAI;
+            stands.lyDo = "Thiếu phụ lục.";
+        } else {
+            stands.trangThai = TrangThai.DA_VAO_SO;
+            stands.soDen = "DEN-" + (taken.size() + 1);
+        }
+        made.bienNhan = "BN-" + vanBan.maTin;
+        taken.putIfAbsent(made.bienNhan, stands);
+        return made;
+    }
+
+    @Override
+    public TinhTrang xemTinhTrang(String maPhien, String bienNhan) throws LoiGoi {
+        check(maPhien);
+        TinhTrang stands = taken.get(bienNhan);
+        if (stands == null) throw fault("KHONG_CO", "Không có biên nhận này.");
+        return stands;
+    }
+
+    private void check(String maPhien) throws LoiGoi {
+        if (!session.equals(maPhien)) throw fault("HET_PHIEN", "Phiên đã hết; xin đăng nhập lại.");
+    }
+
+    private static LoiGoi fault(String ma, String moTa) {
+        return new LoiGoi(moTa, Loi.of(ma, moTa));
+    }
+}
