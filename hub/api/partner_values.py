@@ -15,7 +15,7 @@ from hub.language.phrases import Phrase, phrase
 from hub.monitoring.integration.facts import IntegrationFacts
 from hub.monitoring.integration.first_messages import FirstStep, StepState
 from hub.monitoring.integration.page import STEPS
-from hub.monitoring.partner_view import PartnerView
+from hub.monitoring.partner_view import PartnerFile, PartnerView
 
 #: Octets of each list of lines that an answer holds: an answer to an order is kept, and is short.
 _LINES = 8 * 1024
@@ -58,6 +58,7 @@ class ApiPartnerSettings:
     settings: Sequence[PartnerSetting]
     certificates: Sequence[ApiHeldCertificate]
     granted: Annotated[Sequence[str], phrase("what it may call")]
+    files: Annotated[Sequence[PartnerFile], phrase("its mapping, and the files that the mapping lists")]
     pending: Annotated[Sequence[str], phrase("changes of the file that are not in force yet")]
     mistakes: Annotated[Sequence[ApiMistake], phrase("why the files could not be read")]
 
@@ -79,6 +80,7 @@ class ApiPartnerSettings:
                 for each in view.certificates
             ],
             granted=view.granted,
+            files=view.files,
             pending=look.pending,
             mistakes=list(map(ApiMistake.of, look.mistakes)),
         )

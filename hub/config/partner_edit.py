@@ -1,5 +1,6 @@
 """A planned change of one partner: which files become what, and what that means in words. Pure: reads and writes no file."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 
 import attrs
@@ -103,6 +104,10 @@ def _list_values(partner: Partner) -> Iterator[tuple[str, str | tuple[str, ...]]
         yield name, "" if value is None else tuple(value)
     yield from ((f"policy.{key}", value) for key, value in write_policy(partner.policy).items())
     yield from ((f"settings.{key}", value) for key, value in partner.settings.items())
+    yield (
+        "files",
+        tuple(f"{name} {hashlib.sha256(content).hexdigest()[:16]}…" for name, content in partner.files.items()),
+    )
 
 
 def _show(value: str | tuple[str, ...]) -> str:

@@ -22,6 +22,7 @@ from hub.config import feed as feeds
 from hub.config import lookups as asking
 from hub.config import reports as reporting
 from hub.config.identities import OwnIdentities
+from hub.config.partner_files import PartnerFileReader
 from hub.config.table import ConfigTable
 from hub.config.trusting import is_authority
 from hub.config.values import (
@@ -42,6 +43,7 @@ from hub.domain.model import HUB, Receive
 from hub.domain.sanitize import show_value
 from hub.language.phrases import Phrase, phrase
 from hub.language.sorting import make_code_sort_key
+from hub.partner.adapter_settings import MAPPING
 from hub.partner.policy import PartnerTransport, parse_policy
 from hub.security.certificates import Anchors, hash_certificate
 from hub.security.sample_pki import is_sample
@@ -71,11 +73,13 @@ def read_config(
     environment: Mapping[str, str] | None = None,
     candidates: Mapping[str, str | None] | None = None,
     *,
+    partner_files: Mapping[str, bytes] | None = None,
     set_aside: Callable[[Sequence[Mistake]], None] | None = None,
 ) -> Config:
     """Return the configuration at *path*. `LIENTHONG_TABLE_KEY` in *environment* overrides hub.toml.
 
-    *candidates* (partner code -> TOML) stand in for partner files that are not written yet; None: the file is away. If *set_aside* is given, it
+    *candidates* (partner code -> TOML) stand in for partner files that are not written yet; None: the file is away.
+    *partner_files* (path below `partners/` -> content) do so for the files of partners' folders. If *set_aside* is given, it
     receives the mistakes of partner files, and the configuration omits these partners. It serves callers that need only
     the rest. Raises `ConfigurationFault` with all mistakes that the files alone show. hub/node/check.py finds those
     that need a clock, a database or a socket.
@@ -117,7 +121,7 @@ def read_config(
     signing = officials.read_officials(asked, home, partial(_opened, mistakes), [each.issuer for each in sources])
     table.close()
 
-    partners, wrong = _partners(home, candidates or {})
+    partners, wrong = _partners(home, candidates or {}, partner_files or {})
     links = link_settings.read_link_settings(
         links_table, frozenset(partners) | _list_partner_files(home, candidates or {}).keys()
     )
@@ -449,20 +453,27 @@ def _without(
     if wrong:
         tell(wrong)
     files = {mistake.path.partition(":")[0] for mistake in wrong}
-    return {code: partner for code, partner in partners.items() if f"partners/{code}.toml" not in files}
+    return {
+        code: partner
+        for code, partner in partners.items()
+        if not files & {f"partners/{code}.toml", f"partners/{partner.settings.get(MAPPING)}"}
+    }
 
 
-def _partners(home: Path, candidates: Mapping[str, str | None]) -> tuple[dict[str, Partner], list[Mistake]]:
+def _partners(
+    home: Path, candidates: Mapping[str, str | None], partner_files: Mapping[str, bytes]
+) -> tuple[dict[str, Partner], list[Mistake]]:
     """Return the partners whose files can be read, in the natural order of their codes, and all mistakes of these files."""
     partners: dict[str, Partner] = {}
     mistakes: list[Mistake] = []
+    reader = PartnerFileReader(home, mistakes, partner_files)
     found = _list_partner_files(home, candidates)
     for code, path in sorted(found.items(), key=lambda each: make_code_sort_key(each[0])):
         shown = f"partners/{code}.toml"
         before, text = len(mistakes), candidates.get(code)
         content: Mapping[str, object] = _toml(path, shown, mistakes) if text is None else tomllib.loads(text)
         if len(mistakes) == before:
-            partners[code] = _partner(code, ConfigTable(content, shown, mistakes), home, mistakes)
+            partners[code] = _partner(code, ConfigTable(content, shown, mistakes), home, mistakes, reader)
     return partners, mistakes
 
 
@@ -471,7 +482,7 @@ def is_partner_code(code: str) -> bool:
     return re.fullmatch(_CODE, code) is not None and code != HUB
 
 
-def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake]) -> Partner:
+def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake], reader: PartnerFileReader) -> Partner:
     receive = (
         table.text(
             "receive", "none", like="|".join(Receive), expected=phrase("one of {words}", words=", ".join(Receive))
@@ -498,7 +509,9 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake])
     tells = table.text("tells", "", like=r"\*", expected=phrase("'*': it may report figures about any unit"))
     policy, wrongs = parse_policy(table.table("policy").pairs(), table.place("policy"))
     mistakes += wrongs
-    settings, secrets = _settings(table.table("settings"), home)
+    own = table.table("settings")
+    settings, secrets = _settings(own, home)
+    mapping = settings.get(MAPPING)
     partner = Partner(
         code=code,
         name=table.text("name", code),
@@ -516,6 +529,7 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake])
         lookups=table.texts("lookups", ()),
         settings=settings,
         secrets=secrets,
+        files={} if mapping is None else reader.read(mapping, partial(own.wrong, MAPPING)),
         policy=policy,
     )
     if partner.called and not url:

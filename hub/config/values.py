@@ -65,6 +65,8 @@ class Partner:
     lookups: tuple[str, ...] = ()  #: the operations of `/soap/lookups` that it answers
     settings: Mapping[str, str] = attrs.field(factory=dict)  #: settings of its adapter
     secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)  #: settings of its adapter that come from files
+    #: the mapping that `[settings]` names and the files that it lists, by their names; all are in one folder
+    files: Mapping[str, bytes] = attrs.field(factory=dict, repr=False)
     policy: Policy = attrs.field(factory=Policy)
 
     @property

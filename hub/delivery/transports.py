@@ -11,7 +11,7 @@ from typing import Any
 
 import adapters
 import hub.delivery
-from hub.config import Config
+from hub.config import Config, Partner
 from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import MailConnector
 from hub.domain.model import Adapter
@@ -41,20 +41,23 @@ def list_carriers(post: MailConnector, work: Work, now: Callable[[], datetime], 
 def make_adapters(config: Config) -> dict[str, Adapter]:
     """Return the adapter of each partner that the hub calls."""
     return {
-        partner.code: adapters.make_adapter(
-            partner.adapter,
-            Terms(
-                partner=partner.code,
-                url=partner.url or "",
-                identity=config.identity,
-                certificates=partner.certificates,
-                anchors=config.anchors,
-                max_age=partner.policy.max_age,
-                skew=partner.policy.clock_skew,
-                settings=partner.settings,
-                secrets=partner.secrets,
-            ),
-        )
+        partner.code: adapters.make_adapter(partner.adapter, make_terms(config, partner))
         for partner in config.partners.values()
         if partner.called
     }
+
+
+def make_terms(config: Config, partner: Partner) -> Terms:
+    """Return what the adapter of *partner* receives."""
+    return Terms(
+        partner=partner.code,
+        url=partner.url or "",
+        identity=config.identity,
+        certificates=partner.certificates,
+        anchors=config.anchors,
+        max_age=partner.policy.max_age,
+        skew=partner.policy.clock_skew,
+        settings=partner.settings,
+        secrets=partner.secrets,
+        files=partner.files,
+    )

@@ -1,5 +1,6 @@
 """Gathers all that is known of one partner: its settings, certificates, rights and state. Changes nothing."""
 
+import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,6 +16,7 @@ from hub.domain.model import Problem
 from hub.intake import grants
 from hub.monitoring import overview
 from hub.monitoring.overview import PartnerOverview
+from hub.partner.adapter_settings import MAPPING
 from hub.security import algorithms
 from hub.security.certificates import Untrusted, describe_owner, hash_certificate
 from hub.store.transactions import Transaction
@@ -35,6 +37,15 @@ class PartnerCertificate:
 
 
 @attrs.frozen(kw_only=True)
+class PartnerFile:
+    """One file of a partner's folder that is in force: its mapping, a WSDL or a schema."""
+
+    path: str  #: below the folder of `hub.toml`, such as `partners/dvc/mapping.toml`
+    octets: int
+    sha256: str
+
+
+@attrs.frozen(kw_only=True)
 class PartnerView:
     """All that is known of one partner."""
 
@@ -43,6 +54,7 @@ class PartnerView:
     certificates: Sequence[PartnerCertificate]
     granted: tuple[str, ...]
     upstream: bool  #: the partner for every agency outside the province
+    files: Sequence[PartnerFile] = ()  #: the mapping first
 
 
 @attrs.frozen(kw_only=True)
@@ -105,7 +117,17 @@ def view_partner(config: Config, code: str, now: datetime) -> PartnerView:
         certificates=list_partner_certificates(config, partner, text, now),
         granted=grants.list_granted(partner, config.upstream),
         upstream=code == config.upstream,
+        files=list_partner_files(partner),
     )
+
+
+def list_partner_files(partner: Partner) -> list[PartnerFile]:
+    """Return the files of its folder that *partner* was read with."""
+    folder = partner.settings.get(MAPPING, "").partition("/")[0]
+    return [
+        PartnerFile(path=f"partners/{folder}/{name}", octets=len(content), sha256=hashlib.sha256(content).hexdigest())
+        for name, content in partner.files.items()
+    ]
 
 
 def list_partner_certificates(config: Config, partner: Partner, text: str, now: datetime) -> list[PartnerCertificate]:

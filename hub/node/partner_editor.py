@@ -146,7 +146,7 @@ class PartnerEditor:
         return self._plan(code, before, after, after, (), units, now)
 
     def plan_removal(self, code: str, units: UnitIndex, now: datetime) -> PartnerEdit:
-        """Return the plan to remove the partner. Its certificates' files stay, and its own as `CODE.toml.old`.
+        """Return the plan to remove the partner. Its certificates' files and its folder stay, and its own file as `CODE.toml.old`.
 
         Raises ConfigurationFault where something still names it, and KeyError without the partner.
         """

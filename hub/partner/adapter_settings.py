@@ -15,6 +15,8 @@ from hub.language.phrases import Phrase, phrase
 from hub.security.certificates import Anchors, Signer
 
 _QUOTED = phrase("text in quotes")
+#: The name of the setting, of whichever adapter, that names a file below `partners/`.
+MAPPING = "mapping"
 
 
 @attrs.frozen
@@ -30,7 +32,9 @@ class Setting:
     like: str = ".+"  #: regular expression that the value must match
     expected: Phrase = _QUOTED  #: the expected form, for the error message
     secret: bool = False  #: whether the value is read from a file
-    file: bool = False  #: whether the value is the path of a file that `Terms.files` contains
+    #: whether the value names a file below `partners/`, such as `dvc/mapping.toml`, which is read with the configuration
+    #: (`Terms.files`). The setting's name is `MAPPING`
+    file: bool = False
 
     @property
     def key(self) -> str:
@@ -103,6 +107,7 @@ class Terms:
     #: by name, with every `SETTINGS` key that has a default
     settings: Mapping[str, str] = attrs.field(factory=dict)
     secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)  #: by name, without `-file`
-    #: the content of the files that settings name, and of the files that those name, by the name in their folder
+    #: the file that a setting with `file` names, and the files that it lists with their SHA-256, which is right. The keys
+    #: are names without a folder: of the setting `dvc/mapping.toml` it is `mapping.toml`
     files: Mapping[str, bytes] = attrs.field(factory=dict, repr=False)
     notes: AdapterNotes = attrs.field(factory=AdapterNotes)

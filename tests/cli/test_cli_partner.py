@@ -1,5 +1,6 @@
 """One partner at the command line: shown whole, changed key by key, its certificates, its removal; and a CA that is trusted no longer."""
 
+import hashlib
 import json
 import shutil
 from datetime import UTC, datetime
@@ -338,3 +339,22 @@ def test_the_ca_of_the_hub_itself_stays_and_one_that_hub_toml_names_is_taken_out
     assert (home / "hub.toml").read_text("utf-8") == before
     assert (home / "pki/other.crt").exists()
     assert typed("trust", "remove", "ffffffff").exit_code == 4
+
+
+def test_the_files_of_a_mapping_are_shown_and_stay_when_the_partner_goes(home: Path, typed: Type) -> None:
+    (home / "partners/soyte").mkdir()
+    wsdl, path = b"<definitions/>", home / "partners/soyte/dichvu.wsdl"
+    path.write_bytes(wsdl)
+    sha256 = hashlib.sha256(wsdl).hexdigest()
+    (home / "partners/soyte/mapping.toml").write_text(f'[wsdl.sha256]\n"dichvu.wsdl" = "{sha256}"\n', "utf-8")
+    toml = home / "partners/soyte.toml"
+    toml.write_text(f'{KEPT}\n[settings]\nmapping = "soyte/mapping.toml"\n', "utf-8")
+    shown = json.loads(typed("partners", "show", "soyte", "--json").stdout)
+    assert [each["path"] for each in shown["files"]] == ["partners/soyte/mapping.toml", "partners/soyte/dichvu.wsdl"]
+    assert shown["files"][1] == {"path": "partners/soyte/dichvu.wsdl", "octets": len(wsdl), "sha256": sha256}
+    assert sha256 in typed("partners", "show", "soyte").stdout
+    gone = typed("partners", "remove", "soyte", "--reason", "bỏ", "--yes")
+    assert gone.exit_code == 0, gone.output
+    assert "partners/soyte stays" in gone.output
+    assert path.read_bytes() == wsdl
+    assert (home / "partners/soyte.toml.old").exists()

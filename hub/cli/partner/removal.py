@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     t(
         "Remove the partner CODE. Prints what that means; --yes does it.\n\nRefused while deliveries to it wait, are held or "
         "dead: replay them, give them up, or leave them in the journal with --leave-deliveries. Its messages stay, and can "
-        "be found and shown as before. Its file is kept as CODE.toml.old, its certificates stay."
+        "be found and shown as before. Its file is kept as CODE.toml.old, its certificates and the folder of its mapping stay."
     ),
     'lienthong partners remove soyte --reason "hệ thống cũ đã bỏ"',
     'lienthong partners remove soyte --reason "hệ thống cũ đã bỏ" --yes --reload',
@@ -53,6 +53,7 @@ def remove_partner(screen: Screen, code: str, reason: str, leave_deliveries: boo
     from hub.journal import partner_changes, unit_registry
     from hub.monitoring import partner_traffic
     from hub.node.partner_editor import PartnerEditor
+    from hub.partner.adapter_settings import MAPPING
     from hub.store import transactions
 
     if not reason.strip():
@@ -103,6 +104,9 @@ def remove_partner(screen: Screen, code: str, reason: str, leave_deliveries: boo
     screen.row({**fields, "kept": [str(each) for each in kept]}, t("Removed the partner {code}", code=code))
     for old in kept:
         screen.note(t("Old file: {old}", old=old))
+    if partner and MAPPING in partner.settings:
+        folder = partner.settings[MAPPING].partition("/")[0]
+        screen.note(t("Its folder partners/{folder} stays as it is", folder=folder))
     if left:
         screen.note(_say_left(code, left))
     tell_or_reload(screen, config.data, editor.home, edit.files, reload=reload)

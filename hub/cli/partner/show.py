@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hub.config import Config
     from hub.config.partner_settings import PartnerSetting
     from hub.monitoring.overview import BoundedCount, PartnerOverview
-    from hub.monitoring.partner_view import PartnerCertificate, PartnerView
+    from hub.monitoring.partner_view import PartnerCertificate, PartnerFile, PartnerView
 
 
 @command(
@@ -46,6 +46,7 @@ def show_partner(screen: Screen, code: str, changed: bool) -> None:
     lines = [
         f"{code}  {view.partner.name}",
         *_section(t("Settings"), _say_settings(code, shown)),
+        *_section(t("Files"), map(_say_file, view.files)),
         *_section(t("Certificates"), map(_say_certificate, view.certificates)),
         *_section(t("Permitted calls"), [_say_grants(view)]),
         *_section(t("State"), _say_state(stands, say_standing(standings.get(code)))),
@@ -91,6 +92,12 @@ def _say_origin(code: str, setting: "PartnerSetting") -> str:
     if setting.is_set:
         return t("partners/{code}.toml, line {line}; default {default}", code=code, line=setting.line, default=written)
     return t("default")
+
+
+def _say_file(file: "PartnerFile") -> str:
+    return t(
+        "{path}  {count} octets  SHA-256 {sha256}", path=file.path, count=say_count(file.octets), sha256=file.sha256
+    )
 
 
 def _say_certificate(certificate: "PartnerCertificate") -> str:
@@ -153,6 +160,7 @@ def _list_more(
         "settings": [
             {"key": each.key, "value": each.value, "default": each.default, "line": each.line} for each in settings
         ],
+        "files": [{"path": each.path, "octets": each.octets, "sha256": each.sha256} for each in view.files],
         "deliveries": None
         if stands is None
         else {str(state): each.count.number for state, each in stands.deliveries.items()},
