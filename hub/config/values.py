@@ -18,6 +18,7 @@ from hub.config.officials import Officials
 from hub.config.openid import OpenIdProvider
 from hub.config.reports import ReportSettings
 from hub.domain.model import DOCUMENTS, Receive
+from hub.partner.adapter_settings import MAPPING
 from hub.partner.policy import Policy
 from hub.security.certificates import Anchors, Identity, Signer
 
@@ -68,6 +69,11 @@ class Partner:
     #: the mapping that `[settings]` names and the files that it lists, by their names; all are in one folder
     files: Mapping[str, bytes] = attrs.field(factory=dict, repr=False)
     policy: Policy = attrs.field(factory=Policy)
+
+    @property
+    def folder(self) -> str:
+        """Return the folder below `partners/` in which `files` are; "" without any."""
+        return self.settings[MAPPING].partition("/")[0] if self.files else ""
 
     @property
     def takes_documents(self) -> bool:

@@ -16,7 +16,6 @@ from hub.domain.model import Problem
 from hub.intake import grants
 from hub.monitoring import overview
 from hub.monitoring.overview import PartnerOverview
-from hub.partner.adapter_settings import MAPPING
 from hub.security import algorithms
 from hub.security.certificates import Untrusted, describe_owner, hash_certificate
 from hub.store.transactions import Transaction
@@ -110,7 +109,8 @@ def view_partner(config: Config, code: str, now: datetime) -> PartnerView:
     partner = config.partners[code]
     path, shown = config.path.parent / f"partners/{code}.toml", f"partners/{code}.toml"
     text = read_text(path, shown) if path.exists() else ""  # a file that is gone may still be in force
-    own = adapters.list_adapter_settings(partner.adapter) if partner.adapter in adapters.list_adapter_names() else ()
+    known = partner.adapter in adapters.list_adapter_names()
+    own = adapters.list_adapter_settings(partner.adapter, partner.settings, partner.files) if known else ()
     return PartnerView(
         partner=partner,
         settings=list_partner_settings(partner, text, own),
@@ -123,9 +123,10 @@ def view_partner(config: Config, code: str, now: datetime) -> PartnerView:
 
 def list_partner_files(partner: Partner) -> list[PartnerFile]:
     """Return the files of its folder that *partner* was read with."""
-    folder = partner.settings.get(MAPPING, "").partition("/")[0]
     return [
-        PartnerFile(path=f"partners/{folder}/{name}", octets=len(content), sha256=hashlib.sha256(content).hexdigest())
+        PartnerFile(
+            path=f"partners/{partner.folder}/{name}", octets=len(content), sha256=hashlib.sha256(content).hexdigest()
+        )
         for name, content in partner.files.items()
     ]
 

@@ -166,8 +166,11 @@ def find_adapter_mistakes(config: Config) -> Iterable[Mistake]:
                 phrase("one of {names}", names=", ".join(adapters.list_adapter_names())),
             )
             continue
-        for key, wrong, expected in adapters.find_settings_flaws(partner.adapter, partner.settings, partner.secrets):
+        said = (partner.settings, partner.secrets, partner.files)
+        for key, wrong, expected in adapters.find_settings_flaws(partner.adapter, *said):
             yield Mistake(f"{place}: settings.{key}", wrong, expected)
+        for mistake in adapters.find_file_mistakes(partner.adapter, partner.settings, partner.files):
+            yield attrs.evolve(mistake, path=f"partners/{partner.folder}/{mistake.path}")
         yield from _lookup_mistakes(config, partner)
         for service in partner.services:
             if service != DOCUMENTS and service not in list_services():

@@ -53,7 +53,6 @@ def remove_partner(screen: Screen, code: str, reason: str, leave_deliveries: boo
     from hub.journal import partner_changes, unit_registry
     from hub.monitoring import partner_traffic
     from hub.node.partner_editor import PartnerEditor
-    from hub.partner.adapter_settings import MAPPING
     from hub.store import transactions
 
     if not reason.strip():
@@ -104,9 +103,8 @@ def remove_partner(screen: Screen, code: str, reason: str, leave_deliveries: boo
     screen.row({**fields, "kept": [str(each) for each in kept]}, t("Removed the partner {code}", code=code))
     for old in kept:
         screen.note(t("Old file: {old}", old=old))
-    if partner and MAPPING in partner.settings:
-        folder = partner.settings[MAPPING].partition("/")[0]
-        screen.note(t("Its folder partners/{folder} stays as it is", folder=folder))
+    if partner and partner.folder:
+        screen.note(t("Its folder partners/{folder} stays as it is", folder=partner.folder))
     if left:
         screen.note(_say_left(code, left))
     tell_or_reload(screen, config.data, editor.home, edit.files, reload=reload)
