@@ -16,10 +16,11 @@ from lxml import etree
 from hub.domain.model import DOCUMENTS
 from hub.formats import known_markup
 from hub.formats.base64_text import encode_base64
-from hub.formats.markup_memory import MOST
+from hub.formats.markup_memory import MOST, Texts
 from hub.security import known_envelopes, wss_verify
 from hub.security.form_memory import FormMemory, LearnedForm, StandIn
-from hub.security.known_envelopes import EnvelopeForm
+from hub.security.kept_envelopes import KeptEnvelope, KeptForm
+from hub.security.known_envelopes import EnvelopeForm, KnownSignature
 from hub.soap import documents_requests, envelope
 from hub.soap.documents_requests import NAMESPACE, SendDocument, UpdateTraces
 from hub.soap.wsdl import Contract, Operation
@@ -47,6 +48,7 @@ class CallForm:
     packet: int  #: index of its text
     _message_id: int | None
     _others: tuple[int, ...]  #: indices of all texts that are not base64 with line ends
+    _kept: KeptForm | None  #: what is kept once of all calls of this form; None: each is kept whole
 
     def read(self, texts: Sequence[bytes]) -> SendDocument | UpdateTraces | None:
         """Return the call with these *texts*. Return None if one of them is in doubt."""
@@ -60,6 +62,11 @@ class CallForm:
         message_id = texts[self._message_id].decode()
         return self._kind(packet, message_id) if 0 < len(message_id) <= _LONGEST_ID else None
 
+    def keep(self, texts: Texts, signature: KnownSignature) -> KeptEnvelope:
+        """Return what is kept of the call with these *texts*, which was read and has this valid *signature*."""
+        kept = self._kept and self._kept.keep(texts, texts[self.packet], signature.signature_value)
+        return kept or self.envelope.keep_whole(texts, self.packet, signature)
+
 
 class KnownCalls:
     """The known forms of calls of one process."""
@@ -67,7 +74,7 @@ class KnownCalls:
     def __init__(self) -> None:
         self._memory: FormMemory[CallForm] = FormMemory(MOST, _MOST_FORMS)
 
-    def find(self, content: bytes, contract: Contract) -> tuple[CallForm, Sequence[bytes]] | None:
+    def find(self, content: bytes, contract: Contract) -> tuple[CallForm, Texts] | None:
         """Return the form of the call *content*, and its texts that vary. Return None if it is not known."""
         return self._memory.find(content, contract.name)
 
@@ -113,4 +120,5 @@ def _learn_form(stand_in: StandIn, contract: Contract, certificates: Sequence[x5
     message_id = None if call.message_id is None else texts.index(call.message_id.encode())
     others = tuple(at for at in range(len(texts)) if at not in {packet, form.value})
     addressees = envelope.list_addressees(form.headers)
-    return CallForm(form, opened.soap, operation, addressees, type(call), packet, message_id, others)
+    kept = form.make_kept_form(packet)
+    return CallForm(form, opened.soap, operation, addressees, type(call), packet, message_id, others, kept)

@@ -19,6 +19,7 @@ from hub.config import Config, Partner
 from hub.domain.errors import CallRefused, Rejected
 from hub.domain.model import Detail, Problem
 from hub.formats import markup_memory, xsd_types
+from hub.formats.markup_memory import Texts
 from hub.formats.spool import Drawer, Octets
 from hub.intake import grants, known_calls
 from hub.intake.known_calls import KnownCalls
@@ -120,7 +121,7 @@ def open_call(
 
 def _open_known(
     form: known_calls.CallForm,
-    texts: Sequence[bytes],
+    texts: Texts,
     manner: Manner,
     callers: Sequence[Partner],
     province: Province,
@@ -152,7 +153,7 @@ def _open_known(
     except Rejected:
         return None
     mark = _mark(partner, signature.signed, signature.expires)
-    kept = form.envelope.keep(texts, form.packet, signature)
+    kept = form.keep(texts, signature)
     return VerifiedCall(partner, call, operation.name, None, unknown, mark, kept)
 
 

@@ -1,4 +1,6 @@
-"""Stores the octets of messages once, named by their SHA-256, and so the certificates that signed calls.
+"""Stores the octets of messages once, named by their SHA-256, and so what calls have in common.
+
+That is the certificates that signed them, and the forms of their envelopes.
 
 Does not know their content or their owner, nor what the signed parts of a call are (hub.security.kept_envelopes).
 
@@ -12,11 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import sqlalchemy as sa
 
 from hub.formats.spool import CARRIED, Octets
-from hub.security.kept_envelopes import KeptEnvelope
+from hub.security.kept_envelopes import KeptEnvelope, read_form_name
 from hub.store import transactions
 from hub.store.hot_statements import SetInsert
 from hub.store.tables import content as table
-from hub.store.tables import message, signer
+from hub.store.tables import envelope_form, message, signer
 from hub.store.transactions import Transaction
 
 #: Octets per part. Larger parts block the writer longer, smaller parts make more rows. Sizes in between make no
@@ -106,17 +108,29 @@ def _count(length: int) -> int:
 
 
 _SIGNERS = SetInsert(signer, skips=True)
+_FORMS = SetInsert(envelope_form, skips=True)
 
 
-def keep_signers(tx: Transaction, envelopes: Iterable[KeptEnvelope | None]) -> None:
-    """Store the certificates of *envelopes* that are not stored yet."""
-    found = sorted({each.certificate for each in envelopes if each is not None})
-    _SIGNERS.run(tx, [{"sha256": hashlib.sha256(der).hexdigest(), "der": der} for der in found])
+def keep_shared_parts(tx: Transaction, envelopes: Iterable[KeptEnvelope | None]) -> None:
+    """Store the certificates and the forms of *envelopes* that are not stored yet."""
+    kept = [each for each in envelopes if each is not None]
+    signers = sorted({each.certificate for each in kept})
+    _SIGNERS.run(tx, [{"sha256": hashlib.sha256(der).hexdigest(), "der": der} for der in signers])
+    forms = sorted({each.form for each in kept if each.form is not None})
+    _FORMS.run(tx, [{"sha256": hashlib.sha256(packed).hexdigest(), "packed": packed} for packed in forms])
 
 
-def read_kept_envelope(tx: Transaction, message_id: str) -> bytes | None:
-    """Return the packed parts of the call that brought a message; None: it had no signature, or none is kept."""
-    return tx.scalars(sa.select(message.c.envelope).where(message.c.id == message_id)).first()
+def read_kept_envelope(tx: Transaction, message_id: str) -> tuple[bytes, bytes | None] | None:
+    """Return what is kept of the call that brought a message: its packed parts, and the form that they name.
+
+    None: it had no signature, or none is kept.
+    """
+    packed = tx.scalars(sa.select(message.c.envelope).where(message.c.id == message_id)).first()
+    if packed is None:
+        return None
+    name = read_form_name(packed)
+    form = tx.scalars(sa.select(envelope_form.c.packed).where(envelope_form.c.sha256 == name)).first() if name else None
+    return bytes(packed), form
 
 
 def read_signer(tx: Transaction, sha256: str) -> bytes | None:

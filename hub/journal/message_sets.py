@@ -283,7 +283,7 @@ def _write(tx: Transaction, chosen: Sequence[_Candidate]) -> list[Effects]:
     rows = [effect.message for effect in effects if effect.message is not None]
     if _MESSAGES.run(tx, rows) != len(effects):
         raise transactions.Contested
-    blobs.keep_signers(tx, [each.received.entry.envelope for each in chosen])
+    blobs.keep_shared_parts(tx, [each.received.entry.envelope for each in chosen])
     _ = _CONTENTS.run(tx, [blobs.make_row(each.received.entry.sha256, each.received.entry.content) for each in chosen])
     deliveries.insert_delivery_set(tx, [row for effect in effects for row in effect.deliveries], taken)
     moved = [effect.answered for effect in effects if effect.answered is not None]

@@ -132,7 +132,7 @@ def _write_effects(tx: Transaction, entry: MessageEntry, effects: Effects) -> bo
     if effects.message is not None and not transactions.insert_missing_rows(tx, table, [effects.message]):
         return False
     if effects.message is not None and entry.envelope is not None:
-        blobs.keep_signers(tx, [entry.envelope])
+        blobs.keep_shared_parts(tx, [entry.envelope])
     if effects.keeps:
         blobs.keep_blob(tx, entry.sha256, entry.content)
     deliveries.insert_deliveries(tx, effects.deliveries)

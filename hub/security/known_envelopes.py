@@ -28,7 +28,7 @@ from hub.formats import xsd_types
 from hub.formats.base64_text import decode_strict_base64, encode_base64
 from hub.security import algorithms, kept_envelopes, wss_tokens, wss_verify, xmldsig
 from hub.security.algorithms import DS, Digest, Method, Unverified
-from hub.security.kept_envelopes import KeptEnvelope, LeftOut, SignedPart
+from hub.security.kept_envelopes import KeptEnvelope, KeptForm, LeftOut, SignedPart
 from hub.security.wss_tokens import TOKEN
 
 _DIGEST_VALUE = "/".join(f"{{{DS}}}{name}" for name in ("SignedInfo", "Reference", "DigestValue"))
@@ -81,6 +81,11 @@ class CanonicalPattern:
         for there, text in self._places:
             pieces[there] = texts[text]
         return b"".join(pieces[:place]), b"".join(pieces[place + 1 :])
+
+    def list_pieces(self, packet: int) -> list[bytes | int | None]:
+        """Return the fixed texts, and the indices of the texts between them. None: the text with the index *packet*."""
+        places = dict(self._places)
+        return [places.get(at, piece) if places.get(at) != packet else None for at, piece in enumerate(self._pieces)]
 
     def fill(self, texts: Texts) -> bytes:
         """Return the canonical form with *texts* at its places."""
@@ -196,8 +201,8 @@ class EnvelopeForm:
             return None
         return KnownSignature(signed, expires, value)
 
-    def keep(self, texts: Texts, packet: int, found: KnownSignature) -> KeptEnvelope:
-        """Return the signed parts of the envelope with these *texts*, whose signature was *found* to be valid.
+    def keep_whole(self, texts: Texts, packet: int, found: KnownSignature) -> KeptEnvelope:
+        """Return the signed parts, whole, of the envelope with these *texts*, whose signature was *found* to be valid.
 
         *packet*: index of the text that is the packet.
         """
@@ -212,6 +217,14 @@ class EnvelopeForm:
                 return kept_envelopes.leave_out(self._der, LeftOut.LAYOUT)
             parts.append(SignedPart(part.uri, around[0] + laid[0], laid[2] + around[1], laid[1]))
         return kept_envelopes.pack_parts(self._der, found.signed, found.signature_value, parts)
+
+    def make_kept_form(self, packet: int) -> KeptForm | None:
+        """Return what is kept once for all envelopes of this form. None: they are kept whole.
+
+        *packet*: index of the text that is the packet.
+        """
+        parts = [(part.uri, part.pattern.list_pieces(packet)) for part in self._parts]
+        return KeptForm.of(self._der, self._signed.list_pieces(packet), parts)
 
     @cached_property
     def _der(self) -> bytes:

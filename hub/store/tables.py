@@ -136,6 +136,13 @@ signer = sa.Table(
     sa.Column("sha256", sa.String(64), primary_key=True),
     sa.Column("der", sa.LargeBinary, nullable=False),
 )
+#: What all calls of one form have in common, as `message.envelope` names it (hub/security/kept_envelopes.py).
+envelope_form = sa.Table(
+    "envelope_form",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("packed", sa.LargeBinary, nullable=False),
+)
 delivery = sa.Table(
     "delivery",
     metadata,

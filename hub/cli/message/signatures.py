@@ -107,10 +107,14 @@ def _call(tx: "Transaction", message: "Message", config: "Config", sha1: dict[st
         "kept": False,
         "sha1": bool(sha1.get("operation")),
     }
-    packed = blobs.read_kept_envelope(tx, message.id)
-    if packed is None:
+    stored_parts = blobs.read_kept_envelope(tx, message.id)
+    if stored_parts is None:
         return fields, t("call: from the partner {partner}; no signature of it is kept", partner=message.partner)
-    kept = kept_envelopes.unpack_parts(packed)
+    packed, form = stored_parts
+    try:
+        kept = kept_envelopes.unpack_parts(packed, form)
+    except ValueError as error:
+        return {**fields, "why": str(error)}, t("call: FALSE, what is kept of it cannot be read: {why}", why=error)
     der = blobs.read_signer(tx, kept.certificate)
     fields |= {"certificate": kept.certificate, "left_out": kept.left_out or None}
     if kept.left_out or der is None:
