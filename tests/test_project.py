@@ -89,7 +89,7 @@ def test_an_operator_can_install_what_a_node_runs_with_by_its_hashes():
     extras, groups = PYPROJECT["project"]["optional-dependencies"], PYPROJECT["dependency-groups"]
     staged = required([*extras["demo"], *groups["build"]])
     assert required(PYPROJECT["project"]["dependencies"]) < node.keys()
-    assert staged < demo.keys() - node.keys()
+    assert staged - {"requests"} < demo.keys() - node.keys()  # zeep brings that one
     apart = [*extras["amqp"], *extras["hsm"], *extras["oidc"], *extras["pades"]]
     assert required([*apart, *groups["dev"][1:]]) < everything.keys() - demo.keys()
 
@@ -259,7 +259,7 @@ def test_an_installed_wheel_is_a_hub_without_the_libraries_of_sample_partners(wh
         command = [str(python), "-m", "hub.cli", *map(str, words)]
         return subprocess.run(command, cwd=tmp_path, env=quiet, capture_output=True, text=True, check=False)
 
-    for library in LIBRARIES:
+    for library in set(LIBRARIES) - {"requests"}:  # zeep brings that one
         assert subprocess.run([python, "-c", f"import {library}"], capture_output=True, check=False).returncode == 1
     made = lienthong("init", "tinh", "--soap-port", 0, "--admin-port", 0)
     assert made.returncode == 0, made.stderr

@@ -742,13 +742,13 @@ def test_the_demo_says_which_libraries_it_lacks_and_how_to_install_them(
     typed: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lang: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hub.cli.demo.demo.find_spec", lambda name: None if name in {"signxml", "zeep"} else name)
+    monkeypatch.setattr("hub.cli.demo.demo.find_spec", lambda name: None if name in {"requests", "signxml"} else name)
     refused = typed("demo", lang=lang)
     assert refused.exit_code == 69
     assert refused.stderr.startswith(
         "Error: the sample partners need" if lang.startswith("en") else "Lỗi: các hệ thống mẫu cần"
     )
-    assert "signxml, zeep: pip install 'lienthong[demo]'" in refused.stderr
+    assert "requests, signxml: pip install 'lienthong[demo]'" in refused.stderr
     assert not (tmp_path / "var").exists()
 
 

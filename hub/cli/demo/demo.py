@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hub.demo.tally.recount import Planted, Statements
 
 #: The libraries that the sample partners import and no node does: the extra `demo` of pyproject.toml.
-LIBRARIES = ("requests", "signxml", "zeep")
+LIBRARIES = ("requests", "signxml")
 _DEADLINE = 120.0  #: maximum seconds of any wait
 _OUTSTANDING = ("waiting", "sending", "held", "fetched")
 _MOST_PROBLEMS = 30
