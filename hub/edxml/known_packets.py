@@ -107,12 +107,12 @@ class PlainRules:
 
     _least: Sequence[int]
     _most: Sequence[int]
-    _others: Sequence[tuple[int, TextRule]]  #: index and rule of each text with a pattern or with listed values
+    _others: Sequence[tuple[int, TextRule]]  #: index and rule of each text of which not only the length counts
 
     @classmethod
     def of(cls, rules: Sequence[TextRule]) -> "PlainRules":
         """Return the rules of texts in this order."""
-        others = [(at, rule) for at, rule in enumerate(rules) if rule.pattern is not None or rule.values is not None]
+        others = [(at, rule) for at, rule in enumerate(rules) if not rule.is_plain]
         return cls([rule.least for rule in rules], [rule.most for rule in rules], others)
 
     def fit(self, texts: Sequence[str]) -> bool:

@@ -259,27 +259,24 @@ class TreeNormalisation:
             self._attributes(element, place, shape)
         for child in element:
             part = shape.parts.get(child.tag)
-            if part is None:
-                if _space(child.tag) in shape.spaces:
-                    last = len(shape.parts)  # it is sorted behind all others
-                else:
-                    taken.append(child)
-                    self._stranger(child, place)
-                continue
-            count = counts[child.tag] = counts[child.tag] + 1
-            if count > part.most:
+            if part is None and not shape.allows_wild(_space(child.tag)):
                 taken.append(child)
-                self.notes.refuse(
-                    "R",
-                    join_path(place, part.name),
-                    phrase("line {line}: more than {most}", line=child.sourceline, most=part.most),
-                )
+                self._stranger(child, place)
                 continue
-            if part.rank >= last:
-                last = part.rank
-            else:
-                moved = child if moved is None else moved
-            self._keep(child, part, join_path(place, part.name, count if part.most > 1 else 0), branch)
+            if part is not None:
+                count = counts[child.tag] = counts[child.tag] + 1
+                if count > part.most:
+                    taken.append(child)
+                    self.notes.refuse(
+                        "R",
+                        join_path(place, part.name),
+                        phrase("line {line}: more than {most}", line=child.sourceline, most=part.most),
+                    )
+                    continue
+                self._keep(child, part, join_path(place, part.name, count if part.most > 1 else 0), branch)
+            rank = _rank(child, shape)
+            moved = child if rank < last and moved is None else moved
+            last = max(last, rank)
         for child in taken:
             element.remove(child)
         if 0 in counts.values():
@@ -364,7 +361,7 @@ def _fill(element: etree._Element, shape: Shape, part: SchemaPart) -> None:
 
 def _rank(child: etree._Element, shape: Shape) -> int:
     part = shape.parts.get(child.tag)
-    return len(shape.parts) if part is None else part.rank
+    return shape.wild_rank if part is None else part.rank
 
 
 def _space(name: str) -> str:

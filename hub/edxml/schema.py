@@ -1,6 +1,7 @@
 """Loads the schemas of packets.
 
-Knows XSD 1.0 as the hub's schemas use it, and libxml2's errors. Does not interpret values.
+Knows libxml2's errors, and the model of a schema (`hub.formats.models.xsd_model`), however the schema is written. Does not
+interpret values.
 
 `xsd/qcvn102/observed` is what the hub accepts, and `xsd/qcvn102/strict` what the standard declares. A packet is
 validated by both. The `Shape` is derived from the same files: the children that an element may have, in their order.
@@ -16,13 +17,29 @@ from typing import Any, cast
 import attrs
 from lxml import etree
 
+from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import Detail
 from hub.formats import xsd_schemas
+from hub.formats.models.xsd_files import gather_schema_folder
+from hub.formats.models.xsd_model import (
+    BASE64,
+    ModelType,
+    ModelValue,
+    NamespaceSet,
+    SchemaModel,
+    ValueVariety,
+    count_elements,
+    list_wildcards,
+    load_schema_model,
+    rank_elements,
+)
 from hub.language.phrases import Phrase, phrase
 
 QCVN = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
 
-_XS = "{http://www.w3.org/2001/XMLSchema}"
+_ROOT = f"{{{QCVN}}}edXML"
+#: The most of one kind of child where the observed schema names no bound.
+_MOST = 2000
 _ROOMS = frozenset({"edXML", "edXMLEnvelope", "edXMLHeader"})
 #: The problem letter of libxml2's errors: N missing, T wrong type; all others R, out of range.
 _LETTERS = {
@@ -46,14 +63,23 @@ class TextRule:
 
     least: int = 0  #: characters
     most: int = _LONGEST_TEXT
-    pattern: re.Pattern[str] | None = None
+    patterns: tuple[re.Pattern[str], ...] = ()  #: each must match
     values: frozenset[str] | None = None  #: its only values
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether only the length counts, and blanks that follow one another, which a schema may count as one, do
+        not matter.
+        """
+        return not self.patterns and self.values is None and self.least <= 1
 
     def fits(self, text: str) -> bool:
         """Tell whether both schemas certainly allow *text*."""
-        return (
-            self.least <= len(text) <= self.most
-            and (self.pattern is None or self.pattern.fullmatch(text) is not None)
+        if not self.least <= len(text) <= self.most:
+            return False
+        return self.is_plain or (
+            "  " not in text
+            and all(each.fullmatch(text) is not None for each in self.patterns)
             and (self.values is None or text in self.values)
         )
 
@@ -78,17 +104,25 @@ class SchemaPart:
 class Shape:
     """The content that an element with children may have."""
 
-    parts: Mapping[str, SchemaPart]  #: by tag
-    spaces: frozenset[str]  #: namespaces all of whose elements are allowed too
+    parts: dict[str, SchemaPart]  #: by tag
+    spaces: tuple[NamespaceSet, ...]  #: namespaces all of whose elements are allowed too
+    wild_rank: int  #: the position of such elements among the parts
     attributes: frozenset[str]  #: names
-    attribute_spaces: frozenset[str]  #: namespaces all of whose attributes are allowed
+    attribute_spaces: NamespaceSet  #: namespaces all of whose attributes are allowed
+
+    def allows_wild(self, namespace: str) -> bool:
+        """Tell whether all elements of *namespace* are allowed."""
+        return any(namespace in each for each in self.spaces)
 
     def every_part(self) -> Iterator[SchemaPart]:
-        """Yield the parts of this shape and of the shapes below it."""
-        for part in self.parts.values():
-            yield part
-            if part.shape is not None:
-                yield from part.shape.every_part()
+        """Yield the parts of this shape and of the shapes below it, each once."""
+        todo, seen = [self], {self}
+        while todo:
+            for part in todo.pop().parts.values():
+                yield part
+                if part.shape is not None and part.shape not in seen:
+                    seen.add(part.shape)
+                    todo.append(part.shape)
 
 
 @attrs.frozen
@@ -217,74 +251,112 @@ def read_local_name(element: etree._Element) -> str:
 def load_packet_schema(kind: str, folder: Path | None = None) -> Schema:
     """Load the schemas of *kind*, `document` or `status`, from *folder*; None: those of the hub.
 
-    The folder has the folders `observed` and `strict`, or the files themselves, which are then both. Raises OSError,
-    etree.LxmlError or KeyError if they are missing or broken.
+    The folder has the folders `observed` and `strict`, or the files themselves, which are then both. Raises OSError if
+    they are missing, ConfigurationFault or etree.LxmlError if they are broken or name a file outside the folder.
     """
     place = folder or xsd_schemas.find_schema_root() / "xsd/qcvn102"
     flat = (place / f"{kind}.xsd").exists()
     observed, strict = ((place if flat else place / profile) / f"{kind}.xsd" for profile in ("observed", "strict"))
-    shape = _shape("Packet", read_schema_types(observed), read_schema_types(strict))
-    values = {part.tag: part.values for part in shape.every_part() if part.values is not None}
+    shaping = _Shaping(*(_load_model(path, place) for path in (observed, strict)))
+    try:
+        shape = shaping.shape_root()
+    except RecursionError:
+        raise _unfit(kind, phrase("types inside one another, too many")) from None
+    values: dict[str, frozenset[str]] = {}
+    for part in shape.every_part():
+        if part.values is not None:
+            values[part.tag] = values.get(part.tag, part.values) & part.values
     return Schema(shape, values, observed, strict)
 
 
-def read_schema_types(path: Path) -> dict[str, etree._Element]:
-    """Return the named types of the schema at *path* and of the schemas that it includes."""
-    root = xsd_schemas.parse_schema_file(path)
-    types = {each.get("name", ""): each for each in root.iterchildren(f"{_XS}complexType", f"{_XS}simpleType")}
-    for include in root.iterfind(f"{_XS}include"):
-        types = {**read_schema_types(path.parent / include.get("schemaLocation", "")), **types}
-    return types
+def _load_model(path: Path, folder: Path) -> SchemaModel:
+    files = gather_schema_folder(path, folder)
+    return load_schema_model(files, next(iter(files)))
 
 
-def _shape(name: str, observed: Mapping[str, etree._Element], strict: Mapping[str, etree._Element]) -> Shape:
-    """Read one type: the order of its children from the strict schema, and the required ones from the observed
-    schema.
-    """
-    taken = {each.get("name"): each for each in _particles(observed[name], "element")}
-    parts = {}
-    for rank, each in enumerate(_particles(strict[name], "element")):
-        child, kind = each.get("name", ""), each.get("type", "")
-        parts[f"{{{QCVN}}}{child}"] = SchemaPart(
-            rank,
-            child,
-            f"{{{QCVN}}}{child}",
-            most=int(taken[child].get("maxOccurs", "1")),
-            needed=taken[child].get("minOccurs") != "0",
-            expected=each.get("minOccurs") != "0",
-            binary=kind == "xs:base64Binary",
-            shape=_shape(kind, observed, strict) if _is_complex(strict.get(kind)) else None,
-            values=_values(taken[child].get("type", ""), observed),
-            rule=_text_rule(kind, strict, _values(taken[child].get("type", ""), observed)),
-        )
-    return Shape(
-        parts,
-        frozenset(each.get("namespace", "") for each in _particles(strict[name], "any")),
-        frozenset(each.get("name", "") for each in observed[name].iterfind(f"{_XS}attribute")),
-        frozenset(each.get("namespace", "") for each in observed[name].iterfind(f"{_XS}anyAttribute")),
-    )
+@attrs.frozen(eq=False)
+class _Shaping:
+    """Derives the shapes of a kind of packet from the models of both schemas. A type may contain itself."""
+
+    _observed: SchemaModel
+    _strict: SchemaModel
+    _shapes: dict[tuple[str, str], Shape] = attrs.field(factory=dict, init=False)
+
+    def shape_root(self) -> Shape:
+        """Return the shape of a packet. Raises ConfigurationFault."""
+        pair = [model.elements.get(_ROOT) for model in (self._observed, self._strict)]
+        if pair[0] is None or pair[1] is None:
+            raise _unfit("edXML", phrase("no element edXML of the namespace {space}", space=QCVN))
+        found = self._shape(pair[0].type, pair[1].type)
+        if found is None:
+            raise _unfit("edXML", phrase("the element edXML has no children"))
+        return found
+
+    def _shape(self, observed: str, strict: str) -> Shape | None:
+        """Return the shape of elements with these types: the order of their children by the strict schema, and the
+        required ones by the observed schema. Return None if they have a value or any content.
+        """
+        taken, declared = self._observed.types[observed], self._strict.types[strict]
+        if taken.is_any or declared.is_any or taken.value is not None or declared.value is not None:
+            return None
+        if (observed, strict) not in self._shapes:
+            places, wild = rank_elements(declared.group) if declared.group is not None else ({}, 0)
+            wildcards = list_wildcards(declared.group) if declared.group is not None else ()
+            found = self._shapes[observed, strict] = Shape(
+                {},
+                tuple(each.namespaces for each in wildcards),
+                wild,
+                frozenset(each.name for each in taken.attributes),
+                taken.attribute_spaces or NamespaceSet(),
+            )
+            found.parts.update(self._parts(taken, declared, places))
+        return self._shapes[observed, strict]
+
+    def _parts(
+        self, taken: ModelType, declared: ModelType, places: Mapping[str, int]
+    ) -> Iterator[tuple[str, SchemaPart]]:
+        narrow, wide = (count_elements(each.group) if each.group is not None else {} for each in (declared, taken))
+        for tag, total in narrow.items():
+            if tag not in wide:
+                continue  # as any element that no schema knows
+            kinds = wide[tag].element.type, total.element.type
+            allowed, value = self._observed.types[kinds[0]].value, self._strict.types[kinds[1]].value
+            most = wide[tag].most
+            yield (
+                tag,
+                SchemaPart(
+                    places[tag],
+                    total.element.name,
+                    tag,
+                    most=_MOST if most is None else most,
+                    needed=wide[tag].least > 0,
+                    expected=total.least > 0,
+                    binary=value is not None and value.builtin == BASE64,
+                    shape=self._shape(*kinds),
+                    values=None if allowed is None else allowed.values,
+                    rule=None if allowed is None or value is None else derive_text_rule(allowed, value),
+                ),
+            )
 
 
-def _is_complex(kind: etree._Element | None) -> bool:
-    return kind is not None and kind.tag == f"{_XS}complexType"
+def _unfit(place: str, wrong: Phrase) -> ConfigurationFault:
+    return ConfigurationFault([Mistake(place, wrong, phrase("schemas of packets of QCVN 102"))])
 
 
-def _values(name: str, types: Mapping[str, etree._Element]) -> frozenset[str] | None:
-    """Return the enumeration of the simple type *name* or of its nearest base that has one."""
-    restriction = types[name].find(f"{_XS}restriction") if name in types else None
-    if restriction is None:
-        return None
-    own = frozenset(each.get("value", "") for each in restriction.iterfind(f"{_XS}enumeration"))
-    return own or _values(restriction.get("base", ""), types)
-
-
-#: The rules of the built-in types. Those of numbers leave out signs, and numbers near the ends of their ranges.
+_TEXTS = ("string", "normalizedString", "token")
+_WHOLE = ("integer", "nonNegativeInteger", "long", "unsignedLong", "int", "unsignedInt")
+#: Digits of whole numbers, without signs, and without numbers near the ends of their ranges.
+_DIGITS = {
+    **dict.fromkeys(_WHOLE, "[0-9]{1,9}"),
+    "positiveInteger": "[1-9][0-9]{0,8}",
+    **dict.fromkeys(("short", "unsignedShort"), "[0-9]{1,4}"),
+    **dict.fromkeys(("byte", "unsignedByte"), "[0-9]{1,2}"),
+}
+#: The rules of the built-in types.
 _BUILT_IN = {
-    "xs:token": TextRule(),
-    "xs:boolean": TextRule(values=frozenset({"true", "false", "1", "0"})),
-    "xs:int": TextRule(pattern=re.compile("[0-9]{1,9}")),
-    "xs:nonNegativeInteger": TextRule(pattern=re.compile("[0-9]{1,9}")),
-    "xs:unsignedShort": TextRule(pattern=re.compile("[0-9]{1,4}")),
+    **dict.fromkeys(_TEXTS, TextRule()),
+    "boolean": TextRule(values=frozenset({"true", "false", "1", "0"})),
+    **{name: TextRule(patterns=(re.compile(digits),)) for name, digits in _DIGITS.items()},
 }
 #: A range of numbers is listed if it ends below this one.
 _FEW = 100
@@ -292,46 +364,49 @@ _FEW = 100
 _COMMON_PATTERN = re.compile(r"(?:[0-9A-Z/: ()?|]|\\[d.]|\[[0-9A-Z-]+\]|\{[0-9]+(?:,[0-9]+)?\})*")
 
 
-def _text_rule(name: str, types: Mapping[str, etree._Element], allowed: frozenset[str] | None) -> TextRule | None:
-    """Return the rule of the simple type *name* of the strict schema, whose values the observed one limits to
-    *allowed*.
+def derive_text_rule(*kinds: ModelValue) -> TextRule | None:
+    """Return the rule of texts that each of *kinds* certainly allows; None if one has anything that is not known here."""
+    rule = TextRule()
+    for each in kinds:
+        own = _read_rule(each)
+        if own is None:
+            return None
+        rule = TextRule(
+            max(rule.least, own.least),
+            min(rule.most, own.most),
+            (*rule.patterns, *(pattern for pattern in own.patterns if pattern not in rule.patterns)),
+            own.values if rule.values is None else rule.values if own.values is None else rule.values & own.values,
+        )
+    return rule
 
-    Return None for a type with anything that is not known here.
-    """
-    if name in _BUILT_IN:
-        return attrs.evolve(_BUILT_IN[name], values=_both(_BUILT_IN[name].values, allowed))
-    restriction = types[name].find(f"{_XS}restriction") if name in types else None
-    rule = None if restriction is None else _text_rule(restriction.get("base", ""), types, allowed)
-    if restriction is None or rule is None:
+
+def _read_rule(kind: ModelValue) -> TextRule | None:
+    rule = _BUILT_IN.get(kind.builtin) if kind.variety is ValueVariety.ATOMIC else None
+    others = (kind.min_exclusive, kind.max_exclusive, kind.total_digits, kind.fraction_digits)
+    if rule is None or any(each is not None for each in others):
         return None
-    values: set[str] = set()
-    limits: dict[str, int] = {}
-    for facet in restriction.iterchildren("*"):
-        name, value = facet.tag.removeprefix(_XS), facet.get("value", "")
-        if name == "minLength":
-            rule = attrs.evolve(rule, least=max(rule.least, int(value)))
-        elif name == "maxLength":
-            rule = attrs.evolve(rule, most=min(rule.most, int(value)))
-        elif name == "enumeration":
-            values.add(value)
-        elif name in {"minInclusive", "maxInclusive"}:
-            limits[name] = int(value)
-        elif name == "pattern" and rule.pattern is None and _COMMON_PATTERN.fullmatch(value):
-            rule = attrs.evolve(rule, pattern=re.compile(value, re.ASCII))
-        else:
+    try:
+        patterns = [_translate(group) for group in kind.patterns]
+    except (ValueError, OverflowError, re.error):
+        return None
+    values = kind.values
+    if kind.min_inclusive is not None or kind.max_inclusive is not None:  # of small numbers, which are all listed
+        least, most = int(kind.min_inclusive or "0"), int(kind.max_inclusive or _FEW)
+        if kind.builtin in _TEXTS or not 0 <= least <= most < _FEW or values is not None:
             return None
-    if limits:  # of small numbers, which are all listed
-        least, most = limits.get("minInclusive", 0), limits.get("maxInclusive", _FEW)
-        if not 0 <= least <= most < _FEW or values:
-            return None
-        values.update(map(str, range(least, most + 1)))
-    return attrs.evolve(rule, values=_both(rule.values, frozenset(values) if values else None))
+        values = frozenset(map(str, range(least, most + 1)))
+    if rule.values is not None:
+        values = rule.values if values is None else values & rule.values
+    return TextRule(
+        max(rule.least, kind.least),
+        rule.most if kind.most is None else min(rule.most, kind.most),
+        (*rule.patterns, *patterns),
+        values,
+    )
 
 
-def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
-    return other if one is None else one if other is None else one & other
-
-
-def _particles(kind: etree._Element, name: str) -> Iterator[etree._Element]:
-    for group in ("sequence", "all"):
-        yield from kind.iterfind(f"{_XS}{group}/{_XS}{name}")
+def _translate(group: tuple[str, ...]) -> re.Pattern[str]:
+    """Return the pattern for texts that one of the XSD patterns *group* allows. Raises ValueError or re.error."""
+    if not all(map(_COMMON_PATTERN.fullmatch, group)):
+        raise ValueError(group)
+    return re.compile("|".join(f"(?:{each})" for each in group), re.ASCII)

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from hub.domain.errors import Rejected
+from hub.domain.errors import ConfigurationFault
 from hub.formats import xsd_schemas
-from hub.formats.safe_xml import Limits, parse_safe_xml
+from hub.formats.models.xsd_files import require_closed_schemas
 from hub.formats.zip_reader import Damaged, open_archive, read_zip_entry
 from hub.language.phrases import Phrase, phrase
 
@@ -18,9 +18,7 @@ LARGEST, UNPACKED, FILES = 1 << 20, 2 << 20, 40
 #: Files that one XSD may replace; `parts.xsd` is included by the other two.
 PLACES = ("document.xsd", "status.xsd", "parts.xsd")
 PROFILES = ("observed", "strict")
-_XS = "{http://www.w3.org/2001/XMLSchema}"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.xsd", re.ASCII)
-_LIMITS = Limits(size=LARGEST, nodes=50_000)
 
 
 class SchemasUnfit(Exception):
@@ -34,7 +32,7 @@ class SchemasUnfit(Exception):
 def read_schema_upload(content: bytes, place: str) -> dict[str, bytes]:
     """Return the files of a folder of schemas (`load_packet_schema`), by their path in it. Raises `SchemasUnfit`.
 
-    One XSD takes the place *place*, one of `PLACES`, in both profiles of the hub's own schemas. A ZIP has `document.xsd`
+    One XSD takes the place *place*, one of `PLACES`, among the hub's own observed schemas. A ZIP has `document.xsd`
     and `status.xsd`, or `observed/` and `strict/` with both; a folder around them is left out.
     """
     if len(content) > LARGEST:
@@ -47,10 +45,13 @@ def read_schema_upload(content: bytes, place: str) -> dict[str, bytes]:
 
 
 def replace_schemas(given: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the hub's own schemas with the files *given*, by `PLACES`, in both profiles. Raises `SchemasUnfit`."""
+    """Return the hub's own schemas with the files *given*, by `PLACES`, in the observed profile. Raises `SchemasUnfit`.
+
+    The files of the strict profile are others, with other types.
+    """
     own = xsd_schemas.find_schema_root() / "xsd/qcvn102"
     files = {f"{profile}/{name}": (own / profile / name).read_bytes() for profile in PROFILES for name in PLACES}
-    files |= {f"{profile}/{name}": content for profile in PROFILES for name, content in given.items()}
+    files |= {f"observed/{name}": content for name, content in given.items()}
     _require_closed(files)
     return files
 
@@ -90,17 +91,7 @@ def _place_entry(name: str) -> str:
 
 def _require_closed(files: Mapping[str, bytes]) -> None:
     """Check that each file is a schema and names only files beside it. Raises `SchemasUnfit`."""
-    for path, content in files.items():
-        try:
-            root = parse_safe_xml(content, limits=_LIMITS)
-        except Rejected as rejected:
-            detail = rejected.problems[0].detail
-            raise SchemasUnfit(phrase("{file} cannot be read: {error}", file=path, error=detail)) from None
-        if root.tag != f"{_XS}schema":
-            raise SchemasUnfit(phrase("{file} is no XML Schema.", file=path))
-        for each in root.iterchildren(f"{_XS}include", f"{_XS}import", f"{_XS}redefine"):
-            named = each.get("schemaLocation")
-            if named is not None and f"{path.rpartition('/')[0]}/{named}".lstrip("/") not in files:
-                raise SchemasUnfit(
-                    phrase("{file} names {named}, which is not beside it.", file=path, named=repr(named[:100]))
-                )
+    try:
+        require_closed_schemas(files)
+    except ConfigurationFault as fault:
+        raise SchemasUnfit(fault.mistakes[0].wrong) from None

@@ -40,7 +40,7 @@ class TriedRules:
     policy: Mapping[str, Any] = attrs.field(factory=dict)  #: attributes of `Policy`, for every partner
 
     def require_schemas(self) -> None:
-        """Load the schemas. Raises OSError, etree.LxmlError or KeyError if they are missing or broken."""
+        """Load the schemas. Raises OSError, ConfigurationFault or etree.LxmlError if they are missing or broken."""
         for kind in ("document", "status"):
             _ = load_packet_schema(kind, self.schemas)
 

@@ -171,7 +171,7 @@ def _contracts() -> Iterable[Mistake]:
     for name in (DOCUMENTS, *filter(wsdl.is_published_contract, list_services())):
         try:
             wsdl.load_contract(name)
-        except (OSError, LxmlError, KeyError) as error:
+        except (OSError, LxmlError, KeyError, ConfigurationFault) as error:
             yield Mistake(
                 f"wsdl/lienthong/1/{name}.wsdl", verbatim(error), phrase("the files of this version, unchanged")
             )

@@ -18,9 +18,11 @@ from hub.domain.model import Problem
 from hub.formats import streamed_xml, xsd_types
 from hub.formats import xsd_schemas as xsd
 from hub.formats.element_places import find_element_places
+from hub.formats.models.xsd_files import gather_schema_folder
+from hub.formats.models.xsd_model import ModelValue, find_binary_elements, load_schema_model
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Loads
-from hub.language.phrases import Phrase, phrase
+from hub.language.phrases import Phrase, phrase, verbatim
 
 if TYPE_CHECKING:
     from hub.formats.xsd_mistakes import XsdMistake
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
 _SOAPS = ("{http://schemas.xmlsoap.org/wsdl/soap/}", "{http://schemas.xmlsoap.org/wsdl/soap12/}")
 _XSD = "{http://www.w3.org/2001/XMLSchema}"
-_BINARY = "xsd:base64Binary"
+_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
 #: Maximum errors of libxml2 that are repeated: each costs a walk through the tree.
 _MISTAKES = 5
@@ -58,13 +60,24 @@ class Contract:
     _description: Any = attrs.field(repr=False)
     _texts: Mapping[str, bytes] = attrs.field(repr=False)
     _schema: Path
-    _binary: frozenset[str] = attrs.field(repr=False)
+    _values: Mapping[str, ModelValue] = attrs.field(repr=False)  #: the type of each of `binary`
+    #: the Clark names of the elements whose value is base64
+    binary: frozenset[str] = attrs.field(repr=False, init=False)
     #: the local names of `binary`
     binary_names: frozenset[str] = attrs.field(repr=False, init=False)
+    _short_texts: Mapping[str, str] = attrs.field(repr=False, init=False)
+
+    @binary.default
+    def _list_binary(self) -> frozenset[str]:
+        return frozenset(self._values)
 
     @binary_names.default
     def _read_binary_names(self) -> frozenset[str]:
-        return frozenset(etree.QName(name).localname for name in self._binary)
+        return frozenset(etree.QName(name).localname for name in self._values)
+
+    @_short_texts.default
+    def _write_short_texts(self) -> Mapping[str, str]:
+        return {tag: xsd_types.encode_canonical_base64(bytes(_shortest(kind))) for tag, kind in self._values.items()}
 
     def operation(self, child: etree._Element) -> Operation:
         """Return the operation that the Body's *child* calls. Raises CallRefused `operation-unknown`."""
@@ -72,11 +85,6 @@ class Contract:
         if found is None:
             raise CallRefused(Problem("operation-unknown", _shown(child.tag)))
         return found
-
-    @property
-    def binary(self) -> frozenset[str]:
-        """Return the Clark names of the elements of type `xs:base64Binary`."""
-        return self._binary
 
     def validate(
         self, child: etree._Element, loads: Loads = streamed_xml.NONE, document: Octets | None = None
@@ -100,22 +108,35 @@ class Contract:
                         phrase("line {line}: {count} child elements", line=element.sourceline, count=len(element)),
                     )
                 )
-        values = list(child.iter(*self._binary)) if self._binary else []
+        values = list(child.iter(*self.binary)) if self.binary else []
         self._require_valid(child, values, document)
-        return [_decoded(element, child, loads) for element in values]
+        return [_decoded(element, self._values[element.tag], child, loads) for element in values]
 
     def _require_valid(self, child: etree._Element, values: Sequence[etree._Element], document: Octets | None) -> None:
         schema = xsd.compile_schema(self._schema)
         if sum(len(each.text or "") for each in values) <= _SHORT and schema.validate(child):
             return
-        with _shortened(values):
+        with self._shortened(values):
             if schema.validate(child):
                 return
             stand_in = _copy(child)
-        for inside in (each for element in stand_in.iter(*self._binary) for each in element) if values else ():
+        for inside in (each for element in stand_in.iter(*self.binary) for each in element) if values else ():
             inside.tail = None  # text between the children of a value is part of it
         if not schema.validate(stand_in):
             raise CallRefused(*_find_problems(self._schema, schema, stand_in, child, document))
+
+    @contextmanager
+    def _shortened(self, values: Sequence[etree._Element]) -> Generator[None]:
+        """Give each of *values* the shortest text that its type allows, temporarily. An empty one that is nil stays."""
+        texts = [each.text for each in values]
+        for each in values:
+            if each.text or not _is_nil(each):
+                each.text = self._short_texts[each.tag]
+        try:
+            yield
+        finally:
+            for each, text in zip(values, texts, strict=True):
+                each.text = text
 
     def wsdl(self, address: str, schemas: str | None = None) -> bytes:
         """Return the WSDL for the service at *address*, with that `soap:address` and imports as `ADDRESS?xsd=NAME`.
@@ -137,7 +158,7 @@ class Contract:
 
 
 def load_contract(name: str, version: str = "1", owner: str = "lienthong") -> Contract:
-    """Load a contract. Raises OSError or etree.LxmlError if its files are missing or broken."""
+    """Load a contract. Raises OSError, etree.LxmlError or ConfigurationFault if its files are missing or broken."""
     path = xsd.find_schema_root() / "wsdl" / owner / version / f"{name}.wsdl"
     description = xsd.parse_schema_file(path)
     namespace = description.get("targetNamespace", "")
@@ -145,6 +166,7 @@ def load_contract(name: str, version: str = "1", owner: str = "lienthong") -> Co
         (path.parent / element.get("schemaLocation", "")).resolve() for element in description.iter(f"{_XSD}import")
     ]
     schema = xsd.find_schema_root() / "xsd" / owner / version / f"{name}.xsd"
+    files = gather_schema_folder(schema, xsd.find_schema_root())
     xsd.compile_schema(schema)  # a broken schema is detected now, not at the first call
     return Contract(
         name=name,
@@ -153,11 +175,7 @@ def load_contract(name: str, version: str = "1", owner: str = "lienthong") -> Co
         description=description,
         texts={each.name: each.read_bytes() for each in schemas},
         schema=schema,
-        binary=frozenset(
-            f"{{{namespace}}}{each.get('name')}"
-            for each in xsd.parse_schema_file(schema).iter(f"{_XSD}element")
-            if each.get("type") == _BINARY
-        ),
+        values=find_binary_elements(load_schema_model(files, next(iter(files)))),
     )
 
 
@@ -213,19 +231,6 @@ def _operations(description: etree._Element) -> Iterator[Operation]:
 def _clark(name: str, element: etree._Element) -> str:
     prefix, _, local = name.rpartition(":")
     return f"{{{element.nsmap[prefix or None]}}}{local}"
-
-
-@contextmanager
-def _shortened(values: Sequence[etree._Element]) -> Generator[None]:
-    """Give each of *values*, which are `xs:base64Binary`, a short text temporarily."""
-    texts = [each.text for each in values]
-    for each in values:
-        each.text = "QQ=="
-    try:
-        yield
-    finally:
-        for each, text in zip(values, texts, strict=True):
-            each.text = text
 
 
 def _copy(element: etree._Element) -> etree._Element:
@@ -314,14 +319,38 @@ def _path(element: etree._Element, top: etree._Element) -> str:
     return "/".join(["", *reversed(names)])
 
 
-def _decoded(element: etree._Element, top: etree._Element, loads: Loads) -> bytes | Octets:
+def _decoded(element: etree._Element, kind: ModelValue, top: etree._Element, loads: Loads) -> bytes | Octets:
     load = loads.get(element)
     try:
-        return xsd_types.read_xs_base64(element) if load is None else loads.decoded(load)
+        octets = xsd_types.read_xs_base64(element) if load is None else loads.decoded(load)
     except ValueError as error:
-        place = phrase("line {line}, {path}", line=element.sourceline, path=_path(element, top))
-        detail = phrase("{place}: {reason}", place=place, reason=str(error))
-        raise CallRefused(Problem("contract-broken", detail)) from None
+        raise _unfit(element, top, verbatim(error)) from None
+    size = len(octets)
+    if _is_nil(element):
+        if size:
+            raise _unfit(element, top, phrase("has a value, although it is nil"))
+    elif size < kind.least:
+        raise _unfit(
+            element, top, phrase("its size is {size} octets, and the least is {least}", size=size, least=kind.least)
+        )
+    elif kind.most is not None and size > kind.most:
+        reason = phrase("its size is {size} octets, and the most is {most}", size=size, most=kind.most)
+        raise _unfit(element, top, reason)
+    return octets
+
+
+def _is_nil(element: etree._Element) -> bool:
+    return element.get(_NIL, "").strip() in {"true", "1"}
+
+
+def _unfit(element: etree._Element, top: etree._Element, reason: Phrase) -> CallRefused:
+    place = phrase("line {line}, {path}", line=element.sourceline, path=_path(element, top))
+    return CallRefused(Problem("contract-broken", phrase("{place}: {reason}", place=place, reason=reason)))
+
+
+def _shortest(kind: ModelValue) -> int:
+    """Return the octets of the text that stands for a value: one, if the type allows it."""
+    return max(kind.least, 1 if kind.most is None else min(kind.most, 1))
 
 
 def _shown(tag: object) -> str:

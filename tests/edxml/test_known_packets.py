@@ -4,12 +4,12 @@
 
 import random
 from datetime import date
+from functools import partial
 
 import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lxml import etree
 
 from hub.demo.plan import packets
 from hub.domain.errors import Rejected
@@ -18,6 +18,7 @@ from hub.edxml.normalise import is_normal
 from hub.edxml.schema import QCVN, TextRule
 from hub.formats import markup_memory, safe_xml
 from hub.formats.markup_memory import MarkupMemory
+from hub.formats.models.xsd_model import ModelValue, ValueVariety
 from tests.examples import at_most
 from tests.fuzz import changing
 from tests.packets import BARE, Seal, document, letter
@@ -343,20 +344,24 @@ def test_what_fits_a_rule_both_schemas_allow(name):
 
 
 def test_a_rule_is_refused_where_a_facet_is_not_known():
-    types = etree.fromstring(
-        f'<xs:schema xmlns:xs="{schema._XS[1:-1]}">'
-        '<xs:simpleType name="a"><xs:restriction base="xs:int"><xs:totalDigits value="3"/></xs:restriction></xs:simpleType>'
-        '<xs:simpleType name="b"><xs:restriction base="xs:token"><xs:pattern value="\\p{L}"/></xs:restriction></xs:simpleType>'
-        '<xs:simpleType name="c"><xs:restriction base="xs:int"><xs:minInclusive value="5"/></xs:restriction></xs:simpleType>'
-        '<xs:simpleType name="d"><xs:restriction base="xs:dateTime"/></xs:simpleType>'
-        '<xs:simpleType name="e"><xs:restriction base="xs:int"><xs:minInclusive value="5"/><xs:maxInclusive value="7"/></xs:restriction></xs:simpleType>'
-        "</xs:schema>"
-    )
-    named = {each.get("name", ""): each for each in types}
-    rules = {name: schema._text_rule(name, named, None) for name in named}
-    assert [name for name, rule in rules.items() if rule is not None] == ["e"]
-    assert rules["e"].values == {"5", "6", "7"}
+    whole, text = partial(ModelValue, builtin="int"), partial(ModelValue, builtin="token")
+    kinds = {
+        "digits": whole(total_digits=3),
+        "letters": text(patterns=(("\\p{L}",),)),
+        "one bound": whole(min_inclusive="5"),
+        "time": ModelValue(builtin="dateTime"),
+        "range": whole(min_inclusive="5", max_inclusive="7"),
+        "list": text(variety=ValueVariety.LIST),
+    }
+    rules = {name: schema.derive_text_rule(kind) for name, kind in kinds.items()}
+    assert [name for name, rule in rules.items() if rule is not None] == ["range"]
+    assert rules["range"].values == {"5", "6", "7"}
     assert attrs.evolve(TextRule(), least=1).fits("x")
+
+
+def test_a_rule_counts_no_blanks_that_a_schema_may_count_as_one():
+    two = schema.derive_text_rule(ModelValue(builtin="token", least=4))
+    assert (two.fits("a  b"), two.fits("abcd"), two.fits("a b c")) == (False, True, True)
 
 
 def test_what_is_learned_is_bounded(monkeypatch):

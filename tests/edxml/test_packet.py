@@ -6,6 +6,7 @@ import re
 import tomllib
 import zipfile
 from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -22,6 +23,8 @@ from hub.edxml import normalise, packet
 from hub.edxml import schema as edxml_schema
 from hub.edxml.schema import QCVN
 from hub.formats import safe_xml, streamed_xml
+from hub.formats.models.xsd_files import gather_schema_folder
+from hub.formats.models.xsd_model import count_elements, load_schema_model
 from tests import packets as wire
 from tests import samples
 from tests.conftest import ROOT
@@ -720,54 +723,43 @@ def test_a_packet_that_conforms_is_not_normalised(monkeypatch):
     assert packet.read_packet(status()).kind is PacketKind.STATUS
 
 
-def facets(name, types):
-    """Return the narrowest facets of the simple type *name*: what it restricts, and how."""
-    found: dict[str, str] = {}
-    while name in types:
-        (restriction,) = types[name].iterfind("{*}restriction")
-        for facet in restriction.iterchildren("*"):
-            found.setdefault(etree.QName(facet).localname, facet.get("value"))
-        name = restriction.get("base")
-    return {"base": name, **found}
-
-
 @pytest.mark.parametrize("kind", ["document", "status"])
 def test_what_conforms_to_the_strict_schema_conforms_to_the_observed_one(kind):
     """The proof of `is_normal`: what it does not look at, the strict schema bounds at least as narrowly."""
-    schemas = {
-        profile: edxml_schema.read_schema_types(XSD / profile / f"{kind}.xsd") for profile in ("observed", "strict")
-    }
-    pairs, seen = [("Packet", "Packet")], set()
+    observed, strict = (
+        load_schema_model(gather_schema_folder(XSD / profile / f"{kind}.xsd"), f"{kind}.xsd")
+        for profile in ("observed", "strict")
+    )
+    pairs, seen = [tuple(model.elements[f"{{{QCVN}}}edXML"].type for model in (observed, strict))], set()
     while pairs:
-        names = pairs.pop()
-        seen.add(names)
+        pair = pairs.pop()
+        seen.add(pair)
         taken, declared = (
-            {each.get("name"): each for each in types[name].iter("{*}element")}
-            for name, types in zip(names, (schemas["observed"], schemas["strict"]), strict=True)
+            count_elements(cast("Any", model.types[key].group))
+            for model, key in zip((observed, strict), pair, strict=True)
         )
         assert set(declared) <= set(taken)
-        for name, element in taken.items():
-            if element.get("minOccurs") != "0":
-                assert declared[name].get("minOccurs") != "0", name
-        for name, element in declared.items():
-            assert int(taken[name].get("maxOccurs", "1")) >= (2000 if element.get("maxOccurs") == "unbounded" else 1)
-            narrow, wide = element.get("type", ""), taken[name].get("type", "")
-            if narrow in schemas["strict"] and schemas["strict"][narrow].tag.endswith("complexType"):
-                pairs += [(wide, narrow)] if (wide, narrow) not in seen else []
+        for name, total in taken.items():
+            if total.least:
+                assert declared[name].least, name
+        for name, total in declared.items():
+            assert cast("int", taken[name].most) >= (2000 if total.most is None else 1)
+            both = taken[name].element.type, total.element.type
+            loose, tight = cast("Any", observed.types[both[0]]), cast("Any", strict.types[both[1]])
+            if tight.group is not None:
+                pairs += [both] if both not in seen else []
                 continue
-            strict, observed = facets(narrow, schemas["strict"]), facets(wide, schemas["observed"])
-            if edxml_schema._values(wide, schemas["observed"]) is not None:
+            if tight.is_any or loose.value.values is not None:
                 continue  # `is_normal` compares these values itself
-            assert observed.keys() <= {"base", "minLength", "maxLength"}, name
-            assert (strict["base"] == observed["base"]) or (
-                observed["base"] == "xs:token" and strict["base"] != "xs:string"
-            )
-            pattern = strict.get("pattern", "*")
+            wide, narrow = loose.value, tight.value
+            assert not wide.is_bounded, name
+            assert narrow.builtin == wide.builtin or (wide.builtin == "token" and narrow.builtin != "string")
+            pattern = "".join(each for group in narrow.patterns for each in group) if narrow.patterns else "*"
             longest = normalise.PADDING if "*" in pattern or "+" in pattern else len(pattern)
-            bounded = int(strict.get("maxLength", longest))  # `is_normal` leaves longer texts to the schemas
-            assert int(observed.get("maxLength", bounded)) >= bounded, name
-            if "minLength" in observed:
-                assert strict.keys() & {"minLength", "pattern"} or strict["base"] == "xs:int", name
+            bounded = longest if narrow.most is None else narrow.most  # `is_normal` leaves longer texts to the schemas
+            assert wide.most is None or wide.most >= bounded, name
+            if wide.least:
+                assert narrow.least or narrow.patterns or narrow.builtin == "int", name
 
 
 # --- the schemas ----------------------------------------------------------------------------------------------------

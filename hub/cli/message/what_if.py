@@ -94,6 +94,7 @@ def _read_rules(schema: Path | None, policy: tuple[str, ...]) -> "TriedRules":
     """Return the rules to try. Raises `UsageError` for what cannot be tried."""
     from lxml import etree
 
+    from hub.domain.errors import ConfigurationFault
     from hub.intake.what_if import JUDGING, TriedRules, parse_tried_policy
 
     for each in policy:
@@ -106,7 +107,10 @@ def _read_rules(schema: Path | None, policy: tuple[str, ...]) -> "TriedRules":
     rules = TriedRules(schemas=schema and schema.resolve(), policy=tried)
     try:
         rules.require_schemas()
-    except (OSError, etree.LxmlError, KeyError) as error:
+    except ConfigurationFault as fault:
+        wrong = say(fault.mistakes[0].wrong)
+        raise click.UsageError(t("{folder}: no schemas of packets: {error}", folder=schema, error=wrong)) from fault
+    except (OSError, etree.LxmlError) as error:
         raise click.UsageError(t("{folder}: no schemas of packets: {error}", folder=schema, error=error)) from error
     return rules
 
