@@ -1,0 +1,156 @@
+"""WSDLs of other toolkits are read as they are: every operation, action and type; and made by the toolkits, not by us."""
+
+import shutil
+import subprocess
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import xmlschema
+from lxml import etree
+
+from hub.domain.errors import ConfigurationFault
+from hub.soap.wsdl_documents import read_wsdl
+from tests.conftest import cannot_be_had
+from tests.interop.toolkits import HERE
+from tests.interop.wsdl_schemas import XSD, collect, compile_all
+
+FOLDER = HERE / "wsdls"
+#: A WSDL, with each SOAP port: the version of SOAP, and of each operation the style, action and what it takes.
+SEEN = {
+    "made/axis-rpc-encoded.wsdl": {"hoso": ("1.1", {"guiHoSo": ("rpc", "", "in0 in1"), "timHoSo": ("rpc", "", "in0"), "demHoSo": ("rpc", "", "")})},
+    "made/axis-rpc-literal.wsdl": {"hoso": ("1.1", {"guiHoSo": ("rpc", "", "in0 in1"), "timHoSo": ("rpc", "", "in0"), "demHoSo": ("rpc", "", "")})},
+    "made/axis-document-literal.wsdl": {"hoso": ("1.1", {"guiHoSo": ("document", "", "in0 in1"), "timHoSo": ("document", "", ""), "demHoSo": ("document", "", "")})},
+    "made/axis-wrapped-literal.wsdl": {"hoso": ("1.1", {"guiHoSo": ("document", "", "in0 in1"), "timHoSo": ("document", "", "in0"), "demHoSo": ("document", "", "")})},
+    "made/axis-service.wsdl": {"hoso": ("1.1", {"guiHoSo": ("document", "", "in0 in1"), "timHoSo": ("document", "", "in0"), "demHoSo": ("document", "", "")})},
+    "made/gsoap-document.wsdl": {"VanThu": ("1.2", {"nhanVanBan": ("document", "urn:vanthu.tinh.vn/nhan", "vanBan"), "trangThai": ("document", "urn:vanthu.tinh.vn/trangThai", "maTin")})},
+    "made/pod-rpc.wsdl": {"DanhMuc": ("1.1", {"layDanhMuc": ("rpc", "", "maDanhMuc tu"), "luuTep": ("rpc", "", "ten noiDung")})},
+    "made/spyne.wsdl": {"CongDan": ("1.1", {"timCongDan": ("document", "timCongDan", "soDinhDanh"), "khaiBao": ("document", "khaiBao", "danhSach thang")})},
+    "written/xroad.wsdl": {"dangKyPort": ("1.1", {"timDoanhNghiep": ("document", "", "maSo ten tinh")})},
+    "written/asmx.wsdl": {
+        port: (soap, {"DongBoHoSo": ("document", "http://tempuri.org/DongBoHoSo", "maDonVi danhSach"), "DemHoSo": ("document", "http://tempuri.org/DemHoSo", "")})
+        for port, soap in (("DichVuMotCuaSoap", "1.1"), ("DichVuMotCuaSoap12", "1.2"))
+    },
+    "written/wcf.wsdl": {
+        port: (soap, {"GuiVanBan": ("document", "http://vanban.tinh.vn/dichvu/INhanVanBan/GuiVanBan", "vanBan")})
+        for port, soap in (("BasicHttpBinding_INhanVanBan", "1.1"), ("WSHttpBinding_INhanVanBan", "1.2"))
+    },
+}  # fmt: skip
+#: The files that are part of others, and the one that is not whole.
+PARTS = {"made/axis-interface.wsdl", "written/wsdl0.wsdl", "made/pod-document.wsdl"}
+
+
+@cache
+def files(folder: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (FOLDER / folder).iterdir()}
+
+
+@cache
+def document(name: str):
+    folder, _, main = name.partition("/")
+    return read_wsdl(files(folder), main)
+
+
+def taken(operation) -> str:
+    """Return what zeep takes for the call: the parts, or the children of the one element."""
+    body = operation.input.body
+    return "" if body is None else " ".join(name for name, _ in getattr(body.type, "elements", ()))
+
+
+def test_every_committed_wsdl_is_described_here():
+    found = {path.relative_to(FOLDER).as_posix() for path in FOLDER.glob("*/*.wsdl")}
+    assert found == SEEN.keys() | PARTS
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_each_operation_is_read_as_the_toolkit_describes_it(name):
+    (service,) = document(name).services.values()
+    ports = {
+        port.name: (
+            "1.2" if "soap12" in port.binding.nsmap["soap"] else "1.1",
+            {each.name: (each.style, each.soapaction, taken(each)) for each in port.binding.all().values()},
+        )
+        for port in service.ports.values()
+        if "soap" in getattr(port.binding, "nsmap", {})
+    }
+    assert ports == SEEN[name]
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_the_types_have_the_elements_that_another_library_finds_in_them(name):
+    """The other is xmlschema. It reads the same schemas, each namespace as one; a type that extends has the inherited elements first."""
+    folder, _, main = name.partition("/")
+    ours = {
+        kind.qname.text: [element.name for _, element in kind.elements]
+        for kind in document(name).types.types
+        if kind.qname is not None and hasattr(kind, "elements") and not getattr(kind, "_array_type", None)
+    }
+    found = collect(files(folder), main)
+    for each in (each for schemas in found.values() for schema in schemas for each in schema.iter(f"{XSD}import")):
+        cast("Any", each.attrib).pop("schemaLocation", None)  # all are given
+    texts: list[Any] = [etree.tostring(each, encoding="unicode") for schemas in found.values() for each in schemas]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the schemas of SOAP's encoding and of xml:lang
+        theirs = xmlschema.XMLSchema10(texts, validation="lax", allow="none", defuse="never")
+    compared = {
+        kind.name: [each.local_name for each in cast("Any", kind).content.iter_elements() if each.name is not None]
+        for kind in theirs.maps.types.values()
+        if kind.name and kind.name in ours and kind.is_complex() and not kind.has_simple_content()
+    }
+    compared = {
+        kind: elements
+        for kind, elements in compared.items()
+        if not kind.startswith((XSD, "{http://schemas.xmlsoap.org/soap"))
+    }
+    assert compared
+    assert {kind: ours[kind] for kind in compared} == compared
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_the_schemas_are_sound(name):
+    compile_all(files(name.partition("/")[0]), name.partition("/")[2])
+
+
+def test_header_blocks_and_faults_are_read():
+    xroad = document("written/xroad.wsdl").bindings["{http://dangky.x-road.vn}dangKyBinding"].get("timDoanhNghiep")
+    assert [name for name, _ in xroad.input.header.type.elements] == [
+        *("client", "service", "userId", "id", "issue", "protocolVersion")
+    ]
+    wcf = document("written/wcf.wsdl").bindings["{http://tempuri.org/}WSHttpBinding_INhanVanBan"].get("GuiVanBan")
+    assert list(wcf.faults) == ["LoiNghiepVuFault"]
+
+
+def test_a_wsdl_that_its_own_toolkit_leaves_incomplete_is_refused_line_by_line():
+    with pytest.raises(ConfigurationFault) as refused:
+        read_wsdl(files("made"), "pod-document.wsdl")
+    assert refused.value.mistakes[0].path == "pod-document.wsdl:34"
+    assert str(refused.value.mistakes[0].wrong) == "maDanhMucPartInLayDanhMucRequest is not in the schemas"
+
+
+def same(content: bytes) -> list[bytes]:
+    """Return the parts of a WSDL in canonical form, without comments, which may say when they were made."""
+    root = etree.fromstring(content)
+    return sorted(etree.tostring(part, method="c14n", with_comments=False).strip() for part in root.iterchildren("*"))
+
+
+NEEDED = {
+    "axis": ("/usr/share/java/axis.jar", "libaxis-java default-jdk-headless"),
+    "gsoap": ("/usr/bin/soapcpp2", "gsoap"),
+    "pod": ("/usr/share/perl5/Pod/WSDL.pm", "libpod-wsdl-perl"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "toolkit", ["gsoap", "pod", pytest.param("axis", marks=pytest.mark.soak)]
+)  # the last starts seven Java machines
+def test_the_toolkit_makes_the_same_today(toolkit, tmp_path):
+    program, package = NEEDED[toolkit]
+    if not Path(program).exists() or (toolkit == "axis" and shutil.which("javac") is None):
+        cannot_be_had(toolkit, f"Debian: apt-get install {package}")
+    subprocess.run(["sh", FOLDER / "make.sh", tmp_path, toolkit], check=True, timeout=120, capture_output=True)
+    made = {path.name: same(path.read_bytes()) for path in tmp_path.iterdir()}
+    assert made == {path.name: same(path.read_bytes()) for path in (FOLDER / "made").glob(f"{toolkit}-*.wsdl")}
+    assert made
