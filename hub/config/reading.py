@@ -534,7 +534,7 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake],
     )
     if partner.called and not url:
         table.wrong("url", phrase("is missing"), _CALLED_EXPECTED)
-    elif url and not partner.called:
+    elif url and not partner.called and mapping is None:  # with a mapping, `lienthong call` uses it
         table.wrong(
             "url",
             phrase('is set although receive = "{receive}"', receive=receive),

@@ -83,6 +83,7 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
     ]
     judged = [
         *_key(config),
+        *consistency.find_mapping_flaws(config),
         *consistency.find_partner_certificate_flaws(config, now),
         *consistency.check_revocations(config),
     ]

@@ -62,7 +62,7 @@ def find_added_mistakes(
     """Return the mistakes and the warnings of *after* that *before* does not have.
 
     Units of a partner may be missing in the registry: they are added with it. A warning is a certificate whose revocation
-    status is not known yet.
+    status is not known yet, or a mistake in the mapping of a partner that is not called.
     """
     everyone = [unit for partner in after.partners.values() for unit in partner.units if unit != ANY]
     new = [unit for unit in dict.fromkeys(everyone) if units.canonical(unit) not in units]
@@ -82,6 +82,10 @@ def find_added_mistakes(
     old, flaws = set(found(before)), {_key(each) for each, _ in find_partner_certificate_flaws(before, now)}
     mistakes = [mistake for mistake in found(after) if mistake not in old]
     warnings: list[Mistake] = []
+    unfit = {_key(each) for each, grave in find_mapping_flaws(before) if grave}
+    for flaw, grave in find_mapping_flaws(after):
+        if _key(flaw) not in unfit:
+            (mistakes if grave else warnings).append(flaw)
     for flaw, _ in find_partner_certificate_flaws(after, now):
         if _key(flaw) not in flaws:
             (warnings if flaw.wrong.arguments.get("code") == "revocation-unknown" else mistakes).append(flaw)
@@ -166,11 +170,8 @@ def find_adapter_mistakes(config: Config) -> Iterable[Mistake]:
                 phrase("one of {names}", names=", ".join(adapters.list_adapter_names())),
             )
             continue
-        said = (partner.settings, partner.secrets, partner.files)
-        for key, wrong, expected in adapters.find_settings_flaws(partner.adapter, *said):
-            yield Mistake(f"{place}: settings.{key}", wrong, expected)
-        for mistake in adapters.find_file_mistakes(partner.adapter, partner.settings, partner.files):
-            yield attrs.evolve(mistake, path=f"partners/{partner.folder}/{mistake.path}")
+        if not partner.files:
+            yield from _find_settings_mistakes(partner)
         yield from _lookup_mistakes(config, partner)
         for service in partner.services:
             if service != DOCUMENTS and service not in list_services():
@@ -186,6 +187,27 @@ def find_adapter_mistakes(config: Config) -> Iterable[Mistake]:
             yield Mistake(
                 f"{place}: url", wrong, phrase("a URL that begins with {schemes}", schemes=", ".join(schemes))
             )
+
+
+def find_mapping_flaws(config: Config) -> Iterable[tuple[Mistake, bool]]:
+    """Yield each mistake in the files of a partner's folder and in the settings that they need, and whether it is grave.
+
+    It is not for a partner that the hub does not call: its mapping may be in the making.
+    """
+    for partner in config.partners.values():
+        if partner.files and partner.adapter in adapters.list_adapter_names():
+            found = adapters.find_file_mistakes(partner.adapter, partner.settings, partner.files)
+            for mistake in found:
+                yield attrs.evolve(mistake, path=f"partners/{partner.folder}/{mistake.path}"), partner.called
+            for mistake in _find_settings_mistakes(partner):
+                yield mistake, partner.called
+
+
+def _find_settings_mistakes(partner: Partner) -> Iterable[Mistake]:
+    """Yield each mistake in `[settings]`, as the adapter and the files of the partner's folder want them."""
+    said = (partner.settings, partner.secrets, partner.files)
+    for key, wrong, expected in adapters.find_settings_flaws(partner.adapter, *said):
+        yield Mistake(f"partners/{partner.code}.toml: settings.{key}", wrong, expected)
 
 
 def find_grant_mistakes(config: Config) -> Iterable[Mistake]:

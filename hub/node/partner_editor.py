@@ -62,11 +62,17 @@ class PartnerEditor:
         return self.plan_settings(code, order.assignments, order.unset, units, now)
 
     def plan_addition(
-        self, code: str, assignments: Iterable[str], content: bytes | None, units: UnitIndex, now: datetime
+        self,
+        code: str,
+        assignments: Iterable[str],
+        content: bytes | None,
+        units: UnitIndex,
+        now: datetime,
+        folder: Mapping[str, bytes] | None = None,
     ) -> PartnerEdit:
         """Return the plan of a new partner. *assignments*: `KEY=VALUE`. *content*: its certificate and chain, PEM or DER.
 
-        Raises PartnerExists, AssignmentUnfit, ConfigurationFault.
+        *folder*: files of its folder `partners/CODE`, by their names. Raises PartnerExists, AssignmentUnfit, ConfigurationFault.
         """
         if not is_partner_code(code):
             wrong = phrase("{code} is not a valid partner code", code=repr(code))
@@ -79,14 +85,15 @@ class PartnerEditor:
         def write(*places: str) -> str:
             return edit_toml(write_partner_toml(name=code, certificates=places), changes, _show(code))
 
+        kept = self._make_folder(code, folder or {})
         if content is None:
-            return self._plan(code, "", write(), write(), (), units, now)
+            return self._plan(code, "", write(), write(), kept, units, now)
         place = self._find_free_place(code)
         pem = b"".join(each.public_bytes(Encoding.PEM) for each in self._parse(code, content))
         with tempfile.NamedTemporaryFile(suffix=".crt") as file:
             _ = file.write(pem)
             file.flush()
-            files = (FileEdit(self.home / place, None, pem),)
+            files = (FileEdit(self.home / place, None, pem), *kept)
             return self._plan(code, "", write(place), write(file.name), files, units, now)
 
     def plan_settings(
@@ -180,7 +187,11 @@ class PartnerEditor:
         """Return the plan that turns the partner's file from *before* to *after*. *trial* is read in its place."""
         if after == before:
             return PartnerEdit(code=code, files=(), diff=(), changes=())
-        old, new = self._read_before(), read_config(self.path, candidates={code: trial})
+        root = self.home / "partners"
+        made = {
+            f"{each.path.relative_to(root)}": each.after for each in files if each.path.parent != root and each.after
+        }
+        old, new = self._read_before(), read_config(self.path, candidates={code: trial}, partner_files=made)
         for each in (old, new):
             set_revocation_answers(each, load_revocation_answers(each, now))
         mistakes, warnings = find_added_mistakes(old, new, units, now)
@@ -208,6 +219,25 @@ class PartnerEditor:
     def _read_before(self) -> Config:
         """Return the configuration as it is, without a partner whose file is wrong: the change may mend that file."""
         return read_config(self.path, set_aside=lambda _mistakes: None)
+
+    def _make_folder(self, folder: str, contents: Mapping[str, bytes]) -> tuple[FileEdit, ...]:
+        """Return the edits that put files into the folder `partners/FOLDER`. Raises PartnerExists if it has one of them."""
+        places = {self.home / "partners" / folder / name: content for name, content in contents.items()}
+        taken = next((each for each in places if each.exists()), None)
+        if taken is not None:
+            said = f"partners/{folder}/{taken.name}"
+            raise PartnerExists(phrase("there is a file {file} already; move the folder away", file=said))
+        return tuple(FileEdit(place, None, content) for place, content in places.items())
+
+    def plan_folder(self, code: str, contents: Mapping[str, bytes]) -> PartnerEdit:
+        """Return the plan of one more folder for the partner, `partners/CODE-2` and so on, which nothing uses yet.
+
+        Raises KeyError without the partner.
+        """
+        _ = self._read(code)
+        root = self.home / "partners"
+        folder = next(name for number in count(2) if not (root / (name := f"{code}-{number}")).exists())
+        return PartnerEdit(code=code, files=self._make_folder(folder, contents), diff=(), changes=())
 
     def _parse(self, code: str, content: bytes) -> tuple[x509.Certificate, ...]:
         try:

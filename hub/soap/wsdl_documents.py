@@ -171,6 +171,11 @@ def find_file(location: str, importing: str, files: Mapping[str, bytes]) -> str 
     return next((each for each in (location, beside, name_file(location)) if each in files), None)
 
 
+def is_known_schema(namespace: str) -> bool:
+    """Tell whether the schema of *namespace* is built in, so that an import of it needs no file."""
+    return namespace in _KNOWN_SCHEMAS
+
+
 def name_file(location: str) -> str:
     """Return the name under which the WSDL or XSD at *location*, an address or a path, is kept.
 

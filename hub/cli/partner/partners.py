@@ -7,8 +7,10 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
+from hub.cli.partner.wsdl_partner import WsdlOptions, add_partner_by_wsdl, add_wsdl_options
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, colour_difference, command, command_group, pass_screen, t
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import DOCUMENTS
@@ -190,7 +192,10 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
         "Add the partner CODE: check the input, then write partners/CODE.toml and its "
         "certificate.\n\nWith --replace, only the given options change in the existing file: comments and "
         "other keys stay. The difference is printed, and the old file is kept beside it (.old). A "
-        "running hub uses it after `lienthong reload`. A unit that the registry does not contain is "
+        "running hub uses it after `lienthong reload`. With --wsdl, the partner is called by its WSDL: the file and all "
+        "that it imports are fetched once and kept in partners/CODE/ with their SHA-256, beside a mapping to fill in; the "
+        "hub does not push to it until receive is set. With --replace a new version of the WSDL is laid into a new folder, "
+        "with the mapping in force. A unit that the registry does not contain is "
         "added and marked. Keys of --policy: signature=message|packet|both, profile=observed|strict, "
         "sha1=no|yes, vxp-signature=no|yes, max-age=900s, clock-skew=60s, "
         "revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, "
@@ -203,6 +208,7 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
     "lienthong partners add soc --certificate soc.crt --tells '*'",
     "lienthong partners add soyte --certificate soyte-2027.crt --replace --dry-run",
     "lienthong partners add soyte --calls documents,mail,lookups.VerifyCitizen --replace",
+    "lienthong partners add dvc --wsdl https://dvc.example.vn/DichVu.asmx?wsdl --operation GuiHoSo",
 )
 @click.argument("code")
 @click.option(
@@ -251,10 +257,21 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
     callback=_pairs,
     help=t("A policy value; repeatable."),
 )
+@add_wsdl_options
 @click.option("--replace", is_flag=True, help=t("Change an existing partner."))
 @click.option("--dry-run", is_flag=True, help=t("Only show the difference."))
 @pass_screen
-def add_partner(
+def add_partner(screen: Screen, /, code: str, **given: Any) -> None:
+    wsdl = {each.name: given.pop(each.name) for each in attrs.fields(WsdlOptions)}
+    if wsdl["wsdl"] is not None:
+        add_partner_by_wsdl(screen, code, WsdlOptions(**wsdl), **given)
+    elif any(wsdl.values()):
+        raise click.UsageError(t("--operation, --port, --url, --allow-…, --ca and --as-hub go with --wsdl"))
+    else:
+        _add_partner(screen, code, **given)
+
+
+def _add_partner(
     screen: Screen,
     code: str,
     certificate_files: tuple[Path, ...],

@@ -73,6 +73,7 @@ def change_partner(
             "diff": list(edit.diff),
             "changes": list(edit.changes),
             "units_added": list(edit.units),
+            "files": [str(each.path) for each in edit.files],
             "written": bool(edit.files) and not options.dry_run,
             "kept": [],
         }

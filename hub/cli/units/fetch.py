@@ -5,7 +5,7 @@ Runs the reactor and the sender; the adapter makes the requests.
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import attrs
 import click
@@ -24,8 +24,7 @@ from hub.cli.screen import (
 )
 
 if TYPE_CHECKING:
-    from hub.config import Config, Partner
-    from hub.domain.model import Listing, Refused, Unavailable
+    from hub.config import Config
 
 
 @command(
@@ -71,8 +70,10 @@ def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool
 
 def _asked(screen: Screen, config: "Config", code: str, timeout: float) -> bytes:
     """Return the list from the partner *code*. Raises `CommandStop`."""
+    from hub.cli.partner.conversation import hold_conversation
     from hub.delivery.transports import make_adapters
     from hub.domain.model import Lister, Refused, Unavailable
+    from hub.runtime.http_client import Unreachable
 
     partner = config.partners.get(code)
     if partner is None:
@@ -85,49 +86,13 @@ def _asked(screen: Screen, config: "Config", code: str, timeout: float) -> bytes
         )
     screen.note(t("Asking {code} for its list of agencies…", code=code))
     patient = attrs.evolve(partner, policy=attrs.evolve(partner.policy, timeout=timedelta(seconds=timeout)))
-    got = _converse(config, patient, adapter.list_units(datetime.now(UTC)))
+    try:
+        got = hold_conversation(config, patient, adapter.list_units(datetime.now(UTC)))
+    except Unreachable as unreachable:
+        got = Unavailable(str(unreachable))
     match got:
         case Refused():
             raise CommandStop(t("{code} refuses: {detail}", code=code, detail=got.detail), FAILED)
         case Unavailable():
             raise CommandStop(t("{code} is unavailable: {detail}", code=code, detail=got.detail), UNAVAILABLE)
     return got
-
-
-def _converse(config: "Config", partner: "Partner", conversation: "Listing") -> "bytes | Refused | Unavailable":
-    """Run the adapter's conversation over the hub's sender."""
-    from twisted.internet import reactor
-    from twisted.internet.defer import Deferred
-    from twisted.python.failure import Failure
-
-    from hub.delivery.http_transport import Sender, SenderReactor
-    from hub.domain.model import Unavailable
-    from hub.runtime.http_client import Unreachable
-    from hub.units.live import Live, Setup
-    from hub.units.province import Province
-
-    sender = Sender(Live(Setup(Province.of(config, ()))), cast("SenderReactor", reactor), lambda: datetime.now(UTC))
-    ended: list[Any] = []
-
-    async def talk() -> "bytes | Refused | Unavailable":
-        try:
-            step = next(conversation)
-            while True:
-                step = conversation.send(await sender.send(step, partner))
-        except StopIteration as end:
-            return cast("bytes | Refused | Unavailable", end.value)
-        except Unreachable as unreachable:
-            return Unavailable(str(unreachable))
-        finally:
-            await sender.close()
-
-    def begin() -> None:
-        _ = Deferred.fromCoroutine(talk()).addBoth(ended.append).addBoth(lambda _: cast("Any", reactor).stop())
-
-    cast("Any", reactor).callWhenRunning(begin)
-    cast("Any", reactor).run()
-    if not ended:
-        raise click.Abort  # by Ctrl-C
-    if isinstance(ended[0], Failure):
-        ended[0].raiseException()
-    return cast("bytes | Refused | Unavailable", ended[0])

@@ -1,0 +1,129 @@
+"""Follows the imports and includes of a WSDL from one file to the next, and gives each a name in one folder.
+
+Knows how WSDL 1.1 and XML Schema refer to files. Does not know where files come from: its caller fetches them, and
+decides what may be fetched.
+"""
+
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import urldefrag, urljoin, urlsplit
+
+import attrs
+from lxml import etree
+
+from hub.domain.errors import ConfigurationFault, Mistake, Rejected
+from hub.formats import safe_xml
+from hub.language.phrases import Phrase, phrase
+from hub.soap.wsdl_documents import MAX_FILES, MAX_OCTETS, is_known_schema, name_file
+
+_WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
+_XSD = "{http://www.w3.org/2001/XMLSchema}"
+_LIMITS = safe_xml.Limits(size=MAX_OCTETS, nodes=200_000, plain=frozenset())
+#: The elements that refer to another file, each with its attribute (WSDL 1.1, 2.1.1; XSD 1.0 part 1, 4.2).
+_REFERENCES = {
+    f"{_WSDL}import": "location",
+    f"{_XSD}import": "schemaLocation",
+    f"{_XSD}include": "schemaLocation",
+    f"{_XSD}redefine": "schemaLocation",
+}
+
+
+@attrs.frozen
+class GatheredFile:
+    """One file of a WSDL."""
+
+    name: str  #: in the folder
+    origin: str  #: the address or path that it was fetched from
+    content: bytes  #: its references are names in the folder
+
+
+def gather_wsdl(origin: str, fetch: Callable[[str], bytes]) -> list[GatheredFile]:
+    """Return the WSDL at *origin*, an address or a path, and every file that it needs, the WSDL first.
+
+    *fetch* returns the content of an address or path, and raises ConfigurationFault where it may not or cannot. Each is
+    fetched once. A schema with a well-known name that every reader has (xml.xsd, SOAP's encoding) is not fetched. A file
+    to which no reference changes is kept octet by octet.
+
+    Raises ConfigurationFault: at most MAX_FILES files of together MAX_OCTETS, no DTD, at the root a WSDL.
+    """
+    names: dict[str, str] = {}
+    found: list[GatheredFile] = []
+    waiting = [_place(origin)]
+    total = 0
+    for place in waiting:  # grows
+        if len(waiting) > MAX_FILES:
+            raise _fault(place, phrase("more than {count} files", count=MAX_FILES))
+        content = fetch(place)
+        total += len(content)
+        if total > MAX_OCTETS:
+            raise _fault(place, phrase("the files have more than {octets} octets together", octets=MAX_OCTETS))
+        root = _parse(place, content)
+        tags = (f"{_WSDL}definitions",) if place is waiting[0] else (f"{_WSDL}definitions", f"{_XSD}schema")
+        if root.tag not in tags:
+            raise _fault(place, phrase("the root is {tag}", tag=str(root.tag)[:200]))
+        names.setdefault(place, _choose_name(place, names.values()))
+        changed = False
+        for element, attribute, location in _list_references(root):
+            other = _resolve(place, location)
+            if other not in names:
+                names[other] = _choose_name(other, names.values())
+                waiting.append(other)
+            if element.get(attribute) != names[other]:
+                element.set(attribute, names[other])
+                changed = True
+        kept = etree.tostring(root, xml_declaration=True, encoding="UTF-8") if changed else content
+        found.append(GatheredFile(names[place], place, kept))
+    return found
+
+
+def is_address(origin: str) -> bool:
+    """Tell whether *origin* is an address, and not the path of a file."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", origin) is not None
+
+
+def _list_references(root: etree._Element) -> Iterator[tuple[etree._Element, str, str]]:
+    for element in root.iter(*_REFERENCES):
+        attribute = _REFERENCES[str(element.tag)]
+        location = (element.get(attribute) or "").strip()
+        known = element.tag == f"{_XSD}import" and is_known_schema(element.get("namespace") or "")
+        if location and not known:
+            yield element, attribute, location
+
+
+def _place(location: str) -> str:
+    return urldefrag(location)[0] if is_address(location) else posixpath.normpath(location)
+
+
+def _resolve(place: str, location: str) -> str:
+    """Return the address or path of *location*, to which the file at *place* refers."""
+    if is_address(location):
+        return _place(location)
+    if is_address(place):
+        return _place(urljoin(place, location))
+    return _place(posixpath.join(posixpath.dirname(place), location))
+
+
+def _choose_name(place: str, taken: Iterable[str]) -> str:
+    """Return a name for the file of *place* that no other one has; not even in another case."""
+    used = {each.lower() for each in taken}
+    name = name_file(place)
+    stem, dot, kind = name.rpartition(".")
+    count = 2
+    while name.lower() in used:
+        name = f"{stem}-{count}{dot}{kind}"
+        count += 1
+    return name
+
+
+def _parse(place: str, content: bytes) -> etree._Element:
+    try:
+        return safe_xml.parse_safe_xml(content, limits=_LIMITS)
+    except Rejected as rejected:
+        problem = rejected.problems[0]
+        raise _fault(place, phrase("{code}: {detail}", code=problem.code, detail=problem.detail)) from rejected
+
+
+def _fault(place: str, wrong: Phrase) -> ConfigurationFault:
+    shown = urlsplit(place)._replace(query="").geturl() if is_address(place) and len(place) > 200 else place
+    return ConfigurationFault([Mistake(shown, wrong, phrase("a WSDL 1.1 that can be read"))])
