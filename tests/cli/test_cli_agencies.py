@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hub.cli import conversation, lienthong
+from hub.cli import lienthong
+from hub.cli.partner import conversation
 from hub.domain.model import Refused, Unavailable
 from tests import homes
 
