@@ -7,7 +7,7 @@ and no random numbers. `hub.journal.messages` reads what is known and writes wha
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import attrs
@@ -67,7 +67,7 @@ class MessageEntry:
     envelope: KeptEnvelope | None = None  #: the signed parts of the call that brought it
     sha1: Mapping[str, str] | None = None  #: event body about the call's SHA-1 signature, if the policy tolerated one
 
-    @property
+    @cached_property
     def day(self) -> date:
         """The day of its receipt in Hà Nội, by which its units are resolved."""
         return find_local_day(self.received_at)

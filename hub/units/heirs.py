@@ -25,9 +25,13 @@ def find_heir(units: UnitIndex, code: str, on: date, what: Estate = Estate.DOCUM
 
 def find_heirs(units: UnitIndex, code: str, on: date, what: Estate = Estate.DOCUMENTS) -> tuple[str, ...]:
     """Return all units that continue *what* of the unit *code* on the day *on*; see `find_heir`."""
+    code = units.canonical(code)
+    unit = units.get(code)
+    if unit is None or not unit.until or on < unit.until:  # as nearly always
+        return (code,)
     found: dict[str, None] = {}
     seen: set[str] = set()
-    waiting = [units.canonical(code)]
+    waiting = [code]
     while waiting:
         at = waiting.pop()
         if at in seen:
