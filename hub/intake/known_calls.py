@@ -23,7 +23,8 @@ from hub.security.kept_envelopes import KeptEnvelope, KeptForm
 from hub.security.known_envelopes import EnvelopeForm, KnownSignature
 from hub.soap import documents_requests, envelope
 from hub.soap.documents_requests import NAMESPACE, SendDocument, UpdateTraces
-from hub.soap.wsdl import Contract, Operation
+from hub.soap.wsdl import Contract
+from hub.soap.wsdl_operations import Operation
 
 #: The header blocks whose text nothing reads, and which differ in every call.
 _CALL_IDS = [

@@ -13,7 +13,6 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import attrs
-from lxml.etree import LxmlError
 from sqlalchemy.exc import SQLAlchemyError
 
 import hub
@@ -22,15 +21,14 @@ from hub.config import revocation_cache as heard
 from hub.config.revocation_cache import RevocationAnswer
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.local_time import find_local_day
-from hub.domain.model import DOCUMENTS
 from hub.journal import unit_registry
 from hub.journal.upkeep import integrity
 from hub.language.phrases import phrase, verbatim
 from hub.node import consistency
+from hub.node.contract_check import find_contract_mistakes
 from hub.node.dry_run import rehearse_deliveries
 from hub.report.form import book
 from hub.runtime import pidfile
-from hub.services import list_services
 from hub.soap import wsdl
 from hub.store import move_marks, schema_version, transactions
 from hub.units.province import Province
@@ -65,7 +63,7 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
     units, mistakes = _journal(config, find_local_day(now))
     mistakes += [
         *_installation(),
-        *_contracts(),
+        *find_contract_mistakes(),
         *consistency.find_adapter_mistakes(config),
         *consistency.find_grant_mistakes(config),
         *consistency.find_identity_mistakes(config, now),
@@ -166,16 +164,6 @@ def _reports(config: Config) -> Iterable[Mistake]:
     except ConfigurationFault as fault:
         return fault.mistakes
     return ()
-
-
-def _contracts() -> Iterable[Mistake]:
-    for name in (DOCUMENTS, *filter(wsdl.is_published_contract, list_services())):
-        try:
-            wsdl.load_contract(name)
-        except (OSError, LxmlError, KeyError, ConfigurationFault) as error:
-            yield Mistake(
-                f"wsdl/lienthong/1/{name}.wsdl", verbatim(error), phrase("the files of this version, unchanged")
-            )
 
 
 def _key(config: Config) -> Iterable[tuple[Mistake, bool]]:

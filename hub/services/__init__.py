@@ -32,6 +32,8 @@ class Service:
     read: Read
     milestones: frozenset[str]  #: the milestones its facts may have
     attributes: frozenset[str] = frozenset()  #: names of the attributes its facts may have
+    #: the operations of its SOAP contract whose calls `read` reads, or the service answers; none: no partner calls it
+    operations: frozenset[str] = frozenset()
     #: the kinds of its messages that the hub delivers to no other system
     undelivered_kinds: frozenset[str] = frozenset()
     #: Its messages only report figures about units. A partner with the policy `tells` may send them about any unit.

@@ -7,6 +7,7 @@ Does not know who may call. `read_documents_call` expects an element that the co
 from binascii import b2a_base64
 from collections.abc import Sequence
 from datetime import datetime
+from typing import get_args
 
 import attrs
 from lxml import etree
@@ -95,6 +96,10 @@ Call = (
     | GetOrganizations
     | CheckPermission
 )
+
+
+#: The names of all operations.
+OPERATIONS = frozenset(each.__name__ for each in get_args(Call))
 
 
 def choose_soap_action(call: Call) -> str:

@@ -3,7 +3,7 @@
 Does not know the envelope or the business rules.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy, deepcopy
 from itertools import islice
@@ -19,15 +19,15 @@ from hub.formats import streamed_xml, xsd_types
 from hub.formats import xsd_schemas as xsd
 from hub.formats.element_places import find_element_places
 from hub.formats.models.xsd_files import gather_schema_folder
-from hub.formats.models.xsd_model import ModelValue, find_binary_elements, load_schema_model
+from hub.formats.models.xsd_model import ModelValue, SchemaModel, find_binary_elements, load_schema_model
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Loads
 from hub.language.phrases import Phrase, phrase, verbatim
+from hub.soap.wsdl_operations import OfferedService, Operation, load_offered_service
 
 if TYPE_CHECKING:
     from hub.formats.xsd_mistakes import XsdMistake
 
-_WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
 _SOAPS = ("{http://schemas.xmlsoap.org/wsdl/soap/}", "{http://schemas.xmlsoap.org/wsdl/soap12/}")
 _XSD = "{http://www.w3.org/2001/XMLSchema}"
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
@@ -38,16 +38,6 @@ _MISTAKES = 5
 _SHORT = 8192
 #: Maximum children of one element. For each child that breaks the schema, libxml2 counts all children before it.
 _CHILDREN = 10_000
-
-
-@attrs.frozen
-class Operation:
-    """One operation. Elements are Clark names (`{namespace}local`)."""
-
-    name: str
-    request: str
-    response: str
-    action: str  #: the SOAPAction
 
 
 @attrs.frozen
@@ -157,26 +147,43 @@ class Contract:
         return self._texts[name]
 
 
+@attrs.frozen
+class PublishedContract:
+    """A contract, and what its files say."""
+
+    contract: Contract
+    offered: OfferedService  #: what the WSDL offers
+    model: SchemaModel  #: what the schema describes
+
+
 def load_contract(name: str, version: str = "1", owner: str = "lienthong") -> Contract:
     """Load a contract. Raises OSError, etree.LxmlError or ConfigurationFault if its files are missing or broken."""
-    path = xsd.find_schema_root() / "wsdl" / owner / version / f"{name}.wsdl"
+    return load_published_contract(name, version, owner).contract
+
+
+def load_published_contract(name: str, version: str = "1", owner: str = "lienthong") -> PublishedContract:
+    """Load a contract, and what its files say. Raises as `load_contract`."""
+    root = xsd.find_schema_root()
+    path = root / "wsdl" / owner / version / f"{name}.wsdl"
     description = xsd.parse_schema_file(path)
-    namespace = description.get("targetNamespace", "")
-    schemas = [
+    imports = [
         (path.parent / element.get("schemaLocation", "")).resolve() for element in description.iter(f"{_XSD}import")
     ]
-    schema = xsd.find_schema_root() / "xsd" / owner / version / f"{name}.xsd"
-    files = gather_schema_folder(schema, xsd.find_schema_root())
+    schema = root / "xsd" / owner / version / f"{name}.xsd"
     xsd.compile_schema(schema)  # a broken schema is detected now, not at the first call
-    return Contract(
+    schemas, main = gather_schema_folder(schema, root), path.relative_to(root).as_posix()
+    offered = load_offered_service({main: path.read_bytes(), **schemas}, main)
+    model = load_schema_model(schemas, next(iter(schemas)))
+    contract = Contract(
         name=name,
-        namespace=namespace,
-        operations={operation.request: operation for operation in _operations(description)},
+        namespace=description.get("targetNamespace", ""),
+        operations={each.request: each for each in offered.operations},
         description=description,
-        texts={each.name: each.read_bytes() for each in schemas},
+        texts={each.name: each.read_bytes() for each in imports},
         schema=schema,
-        values=find_binary_elements(load_schema_model(files, next(iter(files)))),
+        values=find_binary_elements(model),
     )
+    return PublishedContract(contract, offered, model)
 
 
 def is_published_contract(name: str, version: str = "1", owner: str = "lienthong") -> bool:
@@ -202,35 +209,6 @@ def list_contract_files() -> dict[str, Path]:
 
 def _name(element: etree._Element) -> str:
     return element.get("schemaLocation", "").rpartition("/")[2]
-
-
-def _operations(description: etree._Element) -> Iterator[Operation]:
-    """Read the bound operations of a document/literal WSDL 1.1 whose messages have one part each."""
-    elements = {
-        message.get("name"): _clark(part.get("element", ""), part)
-        for message in description.iter(f"{_WSDL}message")
-        for part in message.iter(f"{_WSDL}part")
-    }
-    actions = {
-        operation.get("name"): action.get("soapAction", "")
-        for binding in description.iter(f"{_WSDL}binding")
-        for operation in binding.iter(f"{_WSDL}operation")
-        for action in operation.iter(*(f"{soap}operation" for soap in _SOAPS))
-    }
-    for port in description.iter(f"{_WSDL}portType"):
-        for operation in port.iter(f"{_WSDL}operation"):
-            name = operation.get("name", "")
-            request, response = (
-                elements[each.get("message", "").rpartition(":")[2]]
-                for way in ("input", "output")
-                for each in operation.iter(f"{_WSDL}{way}")
-            )
-            yield Operation(name, request, response, actions[name])
-
-
-def _clark(name: str, element: etree._Element) -> str:
-    prefix, _, local = name.rpartition(":")
-    return f"{{{element.nsmap[prefix or None]}}}{local}"
 
 
 def _copy(element: etree._Element) -> etree._Element:
@@ -324,7 +302,7 @@ def _decoded(element: etree._Element, kind: ModelValue, top: etree._Element, loa
     try:
         octets = xsd_types.read_xs_base64(element) if load is None else loads.decoded(load)
     except ValueError as error:
-        raise _unfit(element, top, verbatim(error)) from None
+        raise _unfit(element, top, verbatim(str(error))) from None
     size = len(octets)
     if _is_nil(element):
         if size:

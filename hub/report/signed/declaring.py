@@ -158,7 +158,10 @@ def make_reports_service(known: Callable[[], Book] = read_shipped_book) -> Servi
     returns the province's book.
     """
     return attrs.evolve(
-        reports.SERVICE, read=partial(read_declaration, known=known), undelivered_kinds=frozenset({KIND})
+        reports.SERVICE,
+        read=partial(read_declaration, known=known),
+        operations=frozenset({SUBMIT}),
+        undelivered_kinds=frozenset({KIND}),
     )
 
 

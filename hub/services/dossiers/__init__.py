@@ -64,6 +64,7 @@ def read_dossier_call(content: bytes, at: datetime, message: str) -> Record:
 SERVICE = Service(
     name=NAME,
     read=read_dossier_call,
+    operations=frozenset(KINDS),
     milestones=frozenset([
         "received", "refused", "supplement-requested", "supplemented", "supplement-requested-again", "supplemented-again",
         "payment-requested", "paused", "finished", "withdrawn", "returned", "synced", TAKEN_OVER, HANDED_OVER,

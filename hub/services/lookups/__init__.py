@@ -36,4 +36,9 @@ def read_lookup_record(content: bytes, at: datetime, message: str) -> Record:
     )
 
 
-SERVICE = Service(name=NAME, read=read_lookup_record, milestones=frozenset(list_lookup_milestones()))
+SERVICE = Service(
+    name=NAME,
+    read=read_lookup_record,
+    milestones=frozenset(list_lookup_milestones()),
+    operations=frozenset(OPERATIONS),
+)

@@ -132,4 +132,10 @@ class _Report:
             self.refuse("N", "Usage", phrase("there is no Usage"))
 
 
-SERVICE = Service(name=NAME, read=read_usage_report, milestones=frozenset(FIGURES.values()), may_report_any_unit=True)
+SERVICE = Service(
+    name=NAME,
+    read=read_usage_report,
+    milestones=frozenset(FIGURES.values()),
+    operations=frozenset({_ROOT}),
+    may_report_any_unit=True,
+)
