@@ -50,6 +50,8 @@ _ENCODED = (
     *("time", "base64Binary", "hexBinary", "anyURI", "QName"),
 )
 _TOO_DEEP = phrase("the types are derived from one another too often")
+_ENCODING_DECLARATION = re.compile(rb"""(<\?xml version=["']1\.0["'] +encoding=["'])([A-Za-z0-9._-]+)""")
+_OTHER_ENCODINGS = frozenset({b"iso-8859-1", b"us-ascii", b"windows-1252", b"windows-1258"})
 _SHOWN = 300  #: maximum characters of zeep's own words in a mistake
 
 
@@ -226,7 +228,7 @@ def _read_files(files: Mapping[str, bytes], main: str) -> dict[str, _File]:
             wrong = phrase("more than {count} files or {octets} octets together", count=MAX_FILES, octets=MAX_OCTETS)
             raise _fault(name, 0, wrong)
         try:
-            root = safe_xml.parse_safe_xml(files[name], limits=_LIMITS)
+            root = safe_xml.parse_safe_xml(_in_utf_8(files[name]), limits=_LIMITS)
         except Rejected as rejected:
             problem = rejected.problems[0]
             mistakes.append(_mistake(name, 0, phrase("{code}: {detail}", code=problem.code, detail=problem.detail)))
@@ -261,6 +263,22 @@ def _bound_types(reached: Mapping[str, _File], main: str) -> None:
         name = next(file.name for file in reached.values() if file.root is excess.getroottree().getroot())
         wrong = phrase("the type or group contains itself, or comes to more than {count} members", count=MAX_MEMBERS)
         raise _fault(name, _line(excess), wrong)
+
+
+def _in_utf_8(content: bytes) -> bytes:
+    """Return *content* in UTF-8 if it declares itself in one of the encodings that some toolkits write WSDLs in.
+
+    Some declare one and write UTF-8 all the same (NuSOAP): what is UTF-8 is taken for it.
+    """
+    declared = _ENCODING_DECLARATION.match(content)
+    if declared is None or declared[2].lower() not in _OTHER_ENCODINGS:
+        return content
+    rest = content[declared.end() :]
+    try:
+        _ = rest.decode()
+    except UnicodeDecodeError:
+        rest = rest.decode(declared[2].decode(), "replace").encode()
+    return declared[1] + b"UTF-8" + rest
 
 
 def _refer(

@@ -1,5 +1,6 @@
 """WSDLs of other toolkits are read as they are: every operation, action and type; and made by the toolkits, not by us."""
 
+import json
 import shutil
 import subprocess
 import warnings
@@ -14,6 +15,7 @@ from lxml import etree
 from hub.domain.errors import ConfigurationFault
 from hub.soap.wsdl_documents import read_wsdl
 from tests.conftest import cannot_be_had
+from tests.interop import building
 from tests.interop.toolkits import HERE
 from tests.interop.wsdl_schemas import XSD, collect, compile_all
 
@@ -111,6 +113,26 @@ def test_the_types_have_the_elements_that_another_library_finds_in_them(name):
 @pytest.mark.parametrize("name", SEEN)
 def test_the_schemas_are_sound(name):
     compile_all(files(name.partition("/")[0]), name.partition("/")[2])
+
+
+LIST = """foreach (array_slice($argv, 1) as $file) {
+    $client = new SoapClient($file, ["cache_wsdl" => WSDL_CACHE_NONE]);
+    $found[basename($file)] = array_map(fn ($each) => explode("(", explode(" ", $each, 2)[1])[0], $client->__getFunctions());
+}
+echo json_encode($found);"""
+
+
+@pytest.mark.slow
+def test_php_finds_the_same_operations_in_them():
+    """SoapClient reads files by their addresses: not those behind a query or another host."""
+    names = [name for name in SEEN if name not in {"written/xroad.wsdl", "written/wcf.wsdl"}]
+    command = [str(word) for word in (*building.find_php(), "-r", LIST, "--", *(FOLDER / name for name in names))]
+    theirs = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    ours = {
+        name.rpartition("/")[2]: sorted(operation for _, operations in SEEN[name].values() for operation in operations)
+        for name in names
+    }
+    assert {name: sorted(found) for name, found in theirs.items()} == ours
 
 
 def test_header_blocks_and_faults_are_read():

@@ -128,6 +128,20 @@ class TestTheFilesOfAWsdl:
         document = read(description(schema(imported + xml + TEXT + array + lang)))
         assert document.types.get_type("{urn:t}M").name == "M"
 
+    @pytest.mark.parametrize(
+        ("declared", "written"), [("ISO-8859-1", "utf-8"), ("iso-8859-1", "latin-1"), ("windows-1258", "cp1258")]
+    )
+    def test_an_older_encoding_is_understood_and_one_that_is_not_true(self, declared, written):
+        more = '<x:element name="né" type="x:string"/>'
+        content = f'<?xml version="1.0" encoding="{declared}"?>{description(schema(TEXT + more))}'.encode(written)
+        document = read_wsdl({"may.wsdl": content}, "may.wsdl")
+        assert document.types.get_element("{urn:t}né").name == "né"
+
+    def test_another_encoding_is_refused(self):
+        content = f'<?xml version="1.0" encoding="UTF-7"?>{description(schema(TEXT))}'.encode()
+        with pytest.raises(ConfigurationFault, match=r"only XML 1\.0 in UTF-8"):
+            read_wsdl({"may.wsdl": content}, "may.wsdl")
+
 
 class TestAWsdlThatIsNotWhole:
     def test_every_missing_file_is_named_with_its_line(self):
