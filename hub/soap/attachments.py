@@ -15,7 +15,7 @@ from lxml import etree
 
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
-from hub.formats import mime, streamed_xml
+from hub.formats import mime, safe_xml, streamed_xml
 from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.mime import XOP, MimePart, Related
 from hub.formats.spool import SLICE, Drawer, Octets
@@ -126,7 +126,9 @@ def read_http_manner(content_type: str, soap_action: str | None) -> Manner:
     return Manner(soap, soap_action if soap == SOAP11 else action, carriage, related)
 
 
-def unpack_body(body: Octets, how: Manner, names: frozenset[str], drawer: Drawer) -> Unpacked:
+def unpack_body(
+    body: Octets, how: Manner, names: frozenset[str], drawer: Drawer, limits: safe_xml.Limits = safe_xml.LIMITS
+) -> Unpacked:
     """Return *body* as one tree, from which the long texts of elements with these local *names* were left out.
 
     Raises Rejected like `parse_streamed_xml` and `mime.split_mime_body`, and CallRefused: `multipart-broken` (the
@@ -134,11 +136,11 @@ def unpack_body(body: Octets, how: Manner, names: frozenset[str], drawer: Drawer
     names a missing part, or no Include names a part).
     """
     if how.related is None:
-        root, loads = streamed_xml.parse_streamed_xml(body, names, drawer)
+        root, loads = streamed_xml.parse_streamed_xml(body, names, drawer, limits)
         return Unpacked(root, body, loads, {})
     first, parts = mime.split_mime_body(body, how.related, drawer)
     action = _judge_first(first, how)
-    root, loads = streamed_xml.parse_streamed_xml(first.octets, names, drawer)
+    root, loads = streamed_xml.parse_streamed_xml(first.octets, names, drawer, limits)
     if how.carriage is Carriage.SWA:
         return Unpacked(root, first.octets, loads, parts, action)
     _include(root, parts, names, loads)
@@ -310,6 +312,13 @@ def pack_envelope(
 def pack_plain_envelope(unsigned: bytes, soap: str) -> Outgoing:
     """Pack a small envelope as it is, unsigned and inline."""
     return Outgoing(envelope.CONTENT_TYPES[soap], [unsigned])
+
+
+def pack_unsigned_envelope(unsigned: bytes, loads: Loads, how: Manner) -> Outgoing:
+    """Pack the envelope *unsigned* as it is, inline or by MTOM. Tokens in it stand for the *loads*."""
+    if how.carriage is Carriage.MTOM:
+        return _optimised(unsigned, loads, how)
+    return Outgoing(envelope.CONTENT_TYPES[how.soap], list(loads.split(unsigned)))
 
 
 def _optimised(signed: bytes, loads: Loads, how: Manner) -> Outgoing:

@@ -136,6 +136,16 @@ def wrap_in_envelope(child: etree._Element, soap: str = SOAP11) -> etree._Elemen
     return envelope
 
 
+def add_header_block(root: etree._Element, block: etree._Element) -> None:
+    """Put *block* first into the Header of the envelope *root*, which gets a Header if it has none."""
+    soap = etree.QName(root).namespace
+    header = root.find(f"{{{soap}}}Header")
+    if header is None:
+        header = root.makeelement(f"{{{soap}}}Header")
+        root.insert(0, header)
+    header.insert(0, block)
+
+
 def write_unsigned_envelope(child: etree._Element, soap: str = SOAP11) -> bytes:
     """Return the octets of an unsigned envelope around *child*."""
     return etree.tostring(wrap_in_envelope(child, soap), encoding="UTF-8", xml_declaration=True)

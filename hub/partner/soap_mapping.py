@@ -1,0 +1,717 @@
+"""Reads the mapping of a partner that is described by its WSDL: which operations are called, with what, and what the
+answers mean.
+
+Knows the tables and keys of docs/reference/soap-partners.md, and names every mistake with its place. Does not know the
+WSDL: whether an operation or an element exists is judged by `hub.soap.partner_calls`.
+"""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import attrs
+
+from hub.domain.errors import ConfigurationFault, Mistake
+from hub.domain.sanitize import show_value
+from hub.language.phrases import Phrase, phrase, verbatim
+from hub.partner.mapping_values import (
+    AnswerPath,
+    Step,
+    Unwritten,
+    Value,
+    read_answer_path,
+    read_path,
+    read_value,
+)
+
+T = TypeVar("T")
+
+#: Maximum octets of a mapping, and maximum steps of one conversation.
+MOST_OCTETS = 64 * 1024
+MOST_STEPS = 16
+
+_SECRET = "secrets."  # noqa: S105 - the name of a source
+_GENERAL = ("settings.", "url", "partner", "now", "kept.")
+_MESSAGE = (
+    *(
+        f"message.{each}"
+        for each in (
+            "id",
+            "message-id",
+            "service",
+            "kind",
+            "partner",
+            "sender",
+            "document-id",
+            "code",
+            "subject",
+            "received-at",
+            "sha256",
+            "size",
+        )
+    ),
+    "recipient",
+    "recipients",
+    "again",
+    "content",
+    "xml/",
+)
+#: The sources by the kind of conversation.
+_SOURCES = {
+    "deliver": (*_GENERAL, *_MESSAGE),
+    "collect": (*_GENERAL, "cursor", "open.", "judged"),
+    "ask": (*_GENERAL, "query."),
+    "security": ("settings.", "url", "partner"),
+}
+#: The sources by which a partner can tell a repetition from a new message.
+IDENTIFYING = ("message.id", "message.message-id", "message.document-id", "message.sha256")
+#: WS-Addressing 1.0, which needs no declaration.
+KNOWN_NAMESPACES: Mapping[str, str] = {"wsa": "http://www.w3.org/2005/08/addressing"}
+
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_TEXT = phrase("text in quotes")
+_TABLE = phrase("a table")
+_DURATION_EXPECTED = phrase('a duration such as "30s", "15m", "1h", "1d"')
+
+
+class Then(StrEnum):
+    """What an answer means."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+    POSTPONED = "postponed"
+    CREDENTIALS = "credentials"
+    LOGIN = "login"
+    NEXT = "next"
+
+
+@attrs.frozen
+class AnswerCondition:
+    """A condition on an answer: the text at *path* is one of *texts*; `*` is any text, an empty one none."""
+
+    path: AnswerPath
+    texts: tuple[str, ...]
+
+
+@attrs.frozen
+class OutcomeRule:
+    """One entry of `outcome`."""
+
+    when: tuple[AnswerCondition, ...]
+    then: Then
+    reasons: tuple[AnswerPath, ...] = ()
+    after: timedelta | AnswerPath | None = None
+
+
+@attrs.frozen
+class KeptValues:
+    """What is kept of an answer, by name, and how long. Without a life it is kept for the conversation only."""
+
+    values: Mapping[str, AnswerPath]
+    life: timedelta | AnswerPath | None = None
+    of_message: bool = False
+
+
+@attrs.frozen
+class Field:
+    """One value and where it goes."""
+
+    path: tuple[Step, ...]
+    value: Value
+    written: str  #: the path as written
+
+
+@attrs.frozen
+class ListField:
+    """Repeated elements at *path*: one for each item of *each*."""
+
+    path: tuple[Step, ...]
+    each: Value
+    fields: tuple[Field, ...]
+    written: str
+
+
+@attrs.frozen(kw_only=True)
+class MappedStep:
+    """One call of a conversation."""
+
+    place: str  #: where it stands, such as `deliver[2]`
+    operation: str
+    only: tuple[tuple[str, tuple[str, ...]], ...] = ()  #: sources and the texts of which each must be one
+    hands_over: bool = False
+    action: str | None = None
+    mtom: bool = False
+    input: tuple[Field, ...] = ()
+    header: tuple[Field, ...] = ()
+    lists: tuple[ListField, ...] = ()
+    http: tuple[tuple[str, Value], ...] = ()
+    keep: KeptValues | None = None
+    outcomes: tuple[OutcomeRule, ...] = ()
+    # of a collection
+    list: AnswerPath | None = None
+    id: tuple[Step, ...] = ()
+    cursor: AnswerPath | None = None
+    content: AnswerPath | None = None
+    service: str = "documents"
+    confirm: bool = False
+    # of a question
+    answer: tuple[tuple[str, AnswerPath], ...] = ()
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """Return every value that the step writes."""
+        return (
+            *(each.value for each in (*self.input, *self.header)),
+            *(value for _, value in self.http),
+            *(each.each for each in self.lists),
+            *(field.value for each in self.lists for field in each.fields),
+        )
+
+
+@attrs.frozen
+class UserName:
+    """A user name and its password; *digest*: of a UsernameToken, as PasswordDigest."""
+
+    username: Value
+    password: Value
+    digest: bool = False
+
+
+@attrs.frozen
+class ClientCredentials:
+    """How a token is requested (RFC 6749, 4.4)."""
+
+    url: Value
+    client_id: Value
+    client_secret: Value
+    scope: Value | None = None
+
+
+@attrs.frozen
+class MappedSecurity:
+    """What the partner asks for."""
+
+    sign: bool = False
+    verify: bool = False
+    username_token: UserName | None = None
+    basic: UserName | None = None
+    oauth2: ClientCredentials | None = None
+    http: tuple[tuple[str, Value], ...] = ()
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """Return every value that it writes."""
+        named = [each for each in (self.username_token, self.basic) if each is not None]
+        token = self.oauth2
+        return (
+            *(value for each in named for value in (each.username, each.password)),
+            *((token.url, token.client_id, token.client_secret) if token else ()),
+            *((token.scope,) if token and token.scope else ()),
+            *(value for _, value in self.http),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class SoapMapping:
+    """A mapping."""
+
+    file: str  #: name of the WSDL beside the mapping
+    service: str | None = None
+    port: str | None = None
+    hashes: Mapping[str, str] = attrs.field(factory=dict)  #: SHA-256 of each file by its name
+    security: MappedSecurity = attrs.field(factory=MappedSecurity)
+    namespaces: Mapping[str, str] = attrs.field(factory=dict)
+    tables: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
+    deliver: tuple[MappedStep, ...] = ()
+    collect: tuple[MappedStep, ...] = ()
+    ask: Mapping[str, tuple[MappedStep, ...]] = attrs.field(factory=dict)
+
+    @property
+    def steps(self) -> tuple[MappedStep, ...]:
+        """Return all steps."""
+        return (*self.deliver, *self.collect, *(step for steps in self.ask.values() for step in steps))
+
+    @property
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the names of the settings and of the secrets that the mapping uses."""
+        values = (*self.security.values, *(value for step in self.steps for value in step.values))
+        sources = {place.source for value in values for place in value.placeholders}
+        sources |= {source for step in self.steps for source, _ in step.only}
+        named = [
+            tuple(sorted(each.partition(".")[2] for each in sources if each.startswith(f"{kind}.")))
+            for kind in ("settings", "secrets")
+        ]
+        return named[0], named[1]
+
+
+def read_mapping(content: bytes, name: str = "mapping.toml") -> SoapMapping:
+    """Return the mapping in the file *name* with this *content*. Raises ConfigurationFault with every mistake."""
+    mistakes = list[Mistake]()
+    if len(content) > MOST_OCTETS:
+        wrong = phrase("{count} octets", count=len(content))
+        raise ConfigurationFault([Mistake(name, wrong, phrase("at most {most} octets", most=MOST_OCTETS))])
+    try:
+        table = _Table(tomllib.loads(content.decode()), name, mistakes)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        wrong = verbatim(str(error))
+        raise ConfigurationFault([Mistake(name, wrong, phrase("a TOML file in UTF-8"))]) from error
+    mapping = _read(table)
+    if mistakes:
+        raise ConfigurationFault(mistakes)
+    return mapping
+
+
+def read_file_hashes(content: bytes, name: str = "mapping.toml") -> Mapping[str, str]:
+    """Return the SHA-256 by name of the files that the mapping *content* needs beside it.
+
+    Raises ConfigurationFault like `read_mapping`.
+    """
+    return read_mapping(content, name).hashes
+
+
+def find_file_mistakes(mapping: SoapMapping, files: Mapping[str, bytes]) -> list[Mistake]:
+    """Compare the *files* beside the mapping, by name, with the hashes in it."""
+    found = []
+    for name, digest in mapping.hashes.items():
+        if name not in files:
+            found.append(Mistake(name, phrase("is missing"), phrase("the file of which [wsdl.sha256] has the SHA-256")))
+        elif (is_one := hashlib.sha256(files[name]).hexdigest()) != digest:
+            found.append(
+                Mistake(
+                    name,
+                    phrase("has the SHA-256 {digest}", digest=is_one),
+                    phrase(
+                        "{digest}, as [wsdl.sha256] says; compare the file, then write the new value", digest=digest
+                    ),
+                )
+            )
+    return found
+
+
+@attrs.define
+class _Table:
+    """One table, read key by key."""
+
+    _content: Mapping[str, Any]
+    _file: str
+    mistakes: list[Mistake]
+    _path: str = ""
+    _taken: set[str] = attrs.field(factory=set, init=False)
+
+    def place(self, key: str = "") -> str:
+        path = ".".join(each for each in (self._path, f'"{key}"' if "/" in key or "@" in key else key) if each)
+        return f"{self._file}: {path}" if path else self._file
+
+    def wrong(self, key: str, wrong: Phrase, expected: Phrase) -> None:
+        self.mistakes.append(Mistake(self.place(key), wrong, expected))
+
+    def given(self, key: str) -> bool:
+        return key in self._content
+
+    def misfit(self, key: str, value: object, expected: Phrase) -> None:
+        self.wrong(key, phrase("{value} does not fit", value=show_value(value)), expected)
+
+    def text(self, key: str, *, required: bool = False, like: str = r"[^\n]+", expected: Phrase = _TEXT) -> str | None:
+        self._taken.add(key)
+        value = self._content.get(key)
+        if value is None:
+            if required:
+                self.wrong(key, phrase("is missing"), expected)
+            return None
+        if not isinstance(value, str) or not re.fullmatch(like, value):
+            self.misfit(key, value, expected)
+            return None
+        return value
+
+    def flag(self, key: str) -> bool | None:
+        self._taken.add(key)
+        value = self._content.get(key)
+        if value is not None and not isinstance(value, bool):
+            self.misfit(key, value, phrase("true or false"))
+            return None
+        return value
+
+    def texts(self, key: str, value: object) -> tuple[str, ...]:
+        """Return *value*, found under *key*, as texts: one, or a list of them."""
+        given = value if isinstance(value, list) else [value]
+        if not all(isinstance(each, str | int) for each in given):
+            self.misfit(key, value, phrase("a text in quotes, or a list of them"))
+            return ()
+        return tuple(str(each).lower() if isinstance(each, bool) else str(each) for each in given)
+
+    def table(self, key: str) -> "_Table":
+        self._taken.add(key)
+        return self._inside(key, self._content.get(key, {}), key)
+
+    def tables(self, key: str) -> "Sequence[_Table]":
+        self._taken.add(key)
+        value = self._content.get(key, [])
+        if not isinstance(value, list):
+            self.misfit(key, value, phrase("[[{key}]], once for each", key=key))
+            return ()
+        return [self._inside(key, each, f"{key}[{number}]") for number, each in enumerate(value, 1)]
+
+    def _inside(self, key: str, value: object, shown: str) -> "_Table":
+        if not isinstance(value, Mapping):
+            self.misfit(key, value, _TABLE)
+            value = {}
+        path = ".".join(each for each in (self._path, f'"{shown}"' if "/" in shown else shown) if each)
+        return _Table(value, self._file, self.mistakes, path)
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Return all keys with their values."""
+        self._taken.update(self._content)
+        return list(self._content.items())
+
+    def names(self) -> list[str]:
+        """Return all keys."""
+        return [key for key, _ in self.items()]
+
+    def read(self, key: str, how: Callable[[str], T], *, required: bool = False) -> T | None:
+        """Return the text of *key* as *how* reads it."""
+        text = self.text(key, required=required)
+        return None if text is None else self.understand(key, text, how)
+
+    def understand(self, key: str, text: str, how: Callable[[str], T]) -> T | None:
+        """Return *text*, found under *key*, as *how* reads it. None after a mistake."""
+        try:
+            return how(text)
+        except Unwritten as error:
+            self.wrong(key, error.wrong, error.expected)
+            return None
+
+    def close(self) -> None:
+        """Record a mistake for each key that was not read."""
+        for key in self._content:
+            if key not in self._taken:
+                known = ", ".join(sorted(self._taken)) or "-"
+                self.wrong(key, phrase("unknown key"), phrase("one of {keys}", keys=known))
+
+
+def _read(table: _Table) -> SoapMapping:
+    wsdl = table.table("wsdl")
+    named = phrase("the name of a file beside the mapping")
+    file, service, port = (
+        wsdl.text("file", required=True, like=_FILE, expected=named),
+        wsdl.text("service"),
+        wsdl.text("port"),
+    )
+    mtom, hashes = wsdl.flag("mtom"), wsdl.table("sha256")
+    digests = dict[str, str]()
+    for name, digest in hashes.items():
+        if not re.fullmatch(_FILE, name) or not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+            hashes.misfit(name, digest, phrase("a file name, and its SHA-256 in 64 lower case hexadecimal digits"))
+        digests[name] = str(digest)
+    if file is not None and file not in digests:
+        hashes.wrong(file, phrase("is missing"), phrase("the SHA-256 of every file that the WSDL needs"))
+    wsdl.close()
+    tables = _read_tables(table.table("tables"))
+    spaces = table.table("namespaces")
+    namespaces = dict(KNOWN_NAMESPACES)
+    for prefix, space in spaces.items():
+        if not isinstance(space, str) or not space or not re.fullmatch(r"[A-Za-z_][\w.-]*", prefix):
+            spaces.misfit(prefix, space, phrase("a prefix, and a namespace in quotes"))
+        namespaces[prefix] = str(space)
+    asked = table.table("ask")
+    mapping = SoapMapping(
+        file=file or "",
+        service=service,
+        port=port,
+        hashes=digests,
+        security=_read_security(table.table("security")),
+        namespaces=namespaces,
+        tables=tables,
+        deliver=_read_steps(table, "deliver", "deliver", mtom=bool(mtom)),
+        collect=_read_steps(table, "collect", "collect", mtom=bool(mtom)),
+        ask={name: _read_steps(asked, name, "ask", mtom=bool(mtom)) for name in asked.names()},
+    )
+    table.close()
+    _judge(mapping, table)
+    return mapping
+
+
+#: A file beside the mapping, or in a folder there: no step upwards, no absolute path.
+_FILE = r"(?![./])(?!.*//)(?!.*/\.)[A-Za-z0-9._/-]{1,200}(?<!/)"
+
+
+def _read_tables(table: _Table) -> dict[str, dict[str, str]]:
+    found = dict[str, dict[str, str]]()
+    for name in table.names():
+        inside = table.table(name)
+        found[name] = {}
+        for key, value in inside.items():
+            if not isinstance(value, str):
+                inside.misfit(key, value, _TEXT)
+            found[name][key] = str(value)
+    return found
+
+
+def _read_security(table: _Table) -> MappedSecurity:
+    sources = (*_SOURCES["security"], _SECRET)
+
+    def value(inside: _Table, key: str, *, required: bool = True) -> Value:
+        return inside.read(key, lambda text: read_value(text, sources), required=required) or Value(())
+
+    def name(key: str, *, digest: bool = False) -> UserName | None:
+        if not table.given(key):
+            return None
+        inside = table.table(key)
+        made = UserName(value(inside, "username"), value(inside, "password"), bool(digest and inside.flag("digest")))
+        inside.close()
+        return made
+
+    oauth2 = None
+    if table.given("oauth2"):
+        inside = table.table("oauth2")
+        scope = value(inside, "scope", required=False) if inside.given("scope") else None
+        oauth2 = ClientCredentials(
+            value(inside, "url"), value(inside, "client-id"), value(inside, "client-secret"), scope
+        )
+        inside.close()
+    found = MappedSecurity(
+        sign=bool(table.flag("sign")),
+        verify=bool(table.flag("verify")),
+        username_token=name("username-token", digest=True),
+        basic=name("basic"),
+        oauth2=oauth2,
+        http=_read_http(table, sources),
+    )
+    if found.sign and found.username_token:
+        wrong = phrase("stands together with sign = true")
+        table.wrong("username-token", wrong, phrase("one of the two, in one Security header"))
+    if found.basic and found.oauth2:
+        table.wrong("basic", phrase("stands together with oauth2"), phrase("one Authorization header"))
+    table.close()
+    return found
+
+
+def _read_http(table: _Table, sources: Sequence[str]) -> tuple[tuple[str, Value], ...]:
+    inside, found = table.table("http"), list[tuple[str, Value]]()
+    for name in inside.names():
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", name) or name.lower() in _OWN:
+            inside.wrong(name, phrase("no header field of a mapping"), phrase("another name of a header field"))
+        value = inside.read(name, lambda text: read_value(text, sources))
+        if value is not None:
+            found.append((name, value))
+    return tuple(found)
+
+
+#: Header fields that the hub writes itself.
+_OWN = {"content-type", "content-length", "host", "connection", "transfer-encoding", "soapaction", "expect", "te"}
+
+
+def _read_steps(table: _Table, key: str, kind: str, *, mtom: bool) -> tuple[MappedStep, ...]:
+    given = table.tables(key)
+    if len(given) > MOST_STEPS:
+        wrong = phrase("{count} steps", count=len(given))
+        table.wrong(key, wrong, phrase("at most {most} steps", most=MOST_STEPS))
+    steps = [_read_step(each, kind, mtom=mtom) for each in given[:MOST_STEPS]]
+    if kind != "deliver" or not steps:
+        return tuple(steps)
+    if not any(each.hands_over or step.given("hands-over") for each, step in zip(steps, given, strict=False)):
+        sending = [any(value.uses("content", "xml", "item") for value in each.values) for each in steps]
+        if not any(sending):
+            sending[-1] = True
+        steps = [attrs.evolve(each, hands_over=sends) for each, sends in zip(steps, sending, strict=True)]
+    return tuple(steps)
+
+
+def _read_step(table: _Table, kind: str, *, mtom: bool) -> MappedStep:
+    sources = (*_SOURCES[kind], _SECRET)
+    own = table.flag("mtom")
+    step = MappedStep(
+        place=table._path,  # noqa: SLF001 - of the same module
+        operation=table.text("operation", required=True) or "",
+        only=_read_only(table.table("only"), kind),
+        action=table.text("action", like=r"[\x21-\x7e]*", expected=phrase("a SOAPAction without spaces")),
+        mtom=mtom if own is None else own,
+        input=_read_fields(table.table("input"), sources),
+        header=_read_fields(table.table("header"), sources),
+        lists=_read_lists(table.table("list"), sources) if kind == "deliver" else (),
+        http=_read_http(table, sources),
+        keep=_read_keeping(table.table("keep"), kind) if table.given("keep") else None,
+        outcomes=tuple(_read_outcome(each, kind) for each in table.tables("outcome")),
+    )
+    if kind == "deliver":
+        step = attrs.evolve(step, hands_over=bool(table.flag("hands-over")))
+    elif kind == "collect":
+        step = attrs.evolve(
+            step,
+            list=table.read("list", read_answer_path),
+            id=table.read("id", lambda text: read_path(text, answer=True)) or (),
+            cursor=table.read("cursor", read_answer_path),
+            content=table.read("content", read_answer_path),
+            service=table.text("service", like="[a-z][a-z0-9-]*") or "documents",
+            confirm=bool(table.flag("confirm")),
+        )
+        if step.list is not None and not table.given("id"):
+            table.wrong(
+                "id", phrase("is missing"), phrase("the path of the partner's id below each element of the list")
+            )
+        if sum((step.list is not None, step.confirm)) > 1 or (step.confirm and step.content):
+            table.wrong(
+                "", phrase("does more than one thing"), phrase("one of list, content and confirm for each step")
+            )
+    else:
+        answered = table.table("answer")
+        fields = list[tuple[str, AnswerPath]]()
+        for name in answered.names():
+            if path := answered.read(name, read_answer_path):
+                fields.append((name, path))
+        step = attrs.evolve(step, answer=tuple(fields))
+    table.close()
+    return step
+
+
+def _read_only(table: _Table, kind: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    found = []
+    sources = [each for each in _SOURCES[kind] if not each.endswith("/") and each not in {"content", "kept."}]
+    for source, value in table.items():
+        if table.understand(source, f"{{{source}}}", lambda text: read_value(text, sources)) is not None:
+            found.append((source, table.texts(source, value)))
+    return tuple(found)
+
+
+def _read_fields(table: _Table, sources: Sequence[str], *, of_list: bool = False) -> tuple[Field, ...]:
+    found = list[Field]()
+    for key, given in table.items():
+        path = table.understand(key, key, _read_target)
+        if isinstance(given, bool):
+            text = str(given).lower()
+        elif isinstance(given, int | float):
+            text = str(given)
+        elif isinstance(given, str):
+            text = given
+        else:
+            table.misfit(key, given, phrase("a text in quotes, a number, true or false"))
+            continue
+        value = table.understand(key, text, lambda each: read_value(each, (*sources, "item/") if of_list else sources))
+        if path is not None and value is not None:
+            found.append(Field(path, value, key))
+    return tuple(found)
+
+
+def _read_target(written: str) -> tuple[Step, ...]:
+    """Return the steps of a path that is written to. A header block may have a prefix."""
+    prefix, colon, rest = written.partition(":")
+    if colon and "/" not in prefix and "@" not in prefix:
+        steps = read_path(rest)
+        return (Step(f"{prefix}:{steps[0].name}", steps[0].number), *steps[1:]) if steps else ()
+    return read_path(written, wildcard=True)
+
+
+def _read_lists(table: _Table, sources: Sequence[str]) -> tuple[ListField, ...]:
+    found = list[ListField]()
+    for key in table.names():
+        inside = table.table(key)
+        path = table.understand(key, key, read_path)
+        nested = any(key.startswith(f"{other.written}/") for other in found)
+        allowed = ("recipients", "xml/", *(("item/",) if nested else ()))
+        each = inside.read("each", lambda text: read_value(text, allowed), required=True)  # noqa: B023 - called at once
+        fields = _read_fields(inside.table("input"), sources, of_list=True)
+        inside.close()
+        if each is not None and each.single is None:
+            inside.wrong("each", phrase("is no placeholder"), phrase("{recipients} or {xml.PATH}, and nothing else"))
+        elif each is not None and path:
+            found.append(ListField(path, each, fields, key))
+    return tuple(found)
+
+
+def _read_keeping(table: _Table, kind: str) -> KeptValues:
+    life: timedelta | AnswerPath | None = None
+    if table.given("for"):
+        life = _read_duration(table, "for")
+    if table.given("for-seconds"):
+        life = table.read("for-seconds", read_answer_path)
+    of = table.text("of", like="message", expected=phrase('"message", in [[deliver]]'))
+    if of and kind != "deliver":
+        table.misfit("of", of, phrase('"message", in [[deliver]]'))
+    values = dict[str, AnswerPath]()
+    for name in table.names():
+        if name in {"for", "for-seconds", "of"}:
+            continue
+        if not re.fullmatch(r"[A-Za-z][\w-]*", name):
+            table.wrong(name, phrase("is no name"), phrase("letters, digits, _ and -"))
+        if path := table.read(name, read_answer_path):
+            values[name] = path
+    return KeptValues(values, life, bool(of))
+
+
+def _read_duration(table: _Table, key: str) -> timedelta | None:
+    text = table.text(key, like=_DURATION.pattern, expected=_DURATION_EXPECTED)
+    return None if text is None else _duration(text)
+
+
+def _duration(text: str) -> timedelta:
+    return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+
+
+def _read_outcome(table: _Table, kind: str) -> OutcomeRule:
+    when, conditions = table.table("when"), list[AnswerCondition]()
+    for key, value in when.items():
+        if path := when.understand(key, key, read_answer_path):
+            conditions.append(AnswerCondition(path, when.texts(key, value)))
+    allowed = [each for each in Then if kind == "deliver" or each is not Then.POSTPONED]
+    expected = phrase("one of {keys}", keys=", ".join(allowed))
+    then = table.text("then", required=True, like="|".join(allowed), expected=expected)
+    table._taken.add("reason")  # noqa: SLF001 - of the same module
+    reasons = list[AnswerPath]()
+    if table.given("reason"):
+        for text in table.texts("reason", table._content["reason"]):  # noqa: SLF001
+            if path := table.understand("reason", text, read_answer_path):
+                reasons.append(path)
+    after: timedelta | AnswerPath | None = None
+    if delay := table.text("after"):
+        after = _duration(delay) if _DURATION.fullmatch(delay) else table.understand("after", delay, read_answer_path)
+    rule = OutcomeRule(tuple(conditions), Then(then or "accepted"), tuple(reasons), after)
+    if rule.then is Then.POSTPONED and after is None:
+        table.wrong("after", phrase("is missing"), _DURATION_EXPECTED)
+    table.close()
+    return rule
+
+
+def _judge(mapping: SoapMapping, table: _Table) -> None:
+    """Record what no single key shows: names that nothing keeps or declares."""
+    file = table.place()
+    for steps in (mapping.deliver, mapping.collect, *mapping.ask.values()):
+        kept = set[str]()
+        for step in steps:
+            table.mistakes.extend(_find_step_mistakes(step, kept, mapping, f"{file}: {step.place}"))
+            kept |= set(step.keep.values) if step.keep else set()
+    if mapping.collect:
+        _judge_collection(mapping.collect, table)
+
+
+def _find_step_mistakes(step: MappedStep, kept: AbstractSet[str], mapping: SoapMapping, at: str) -> Iterator[Mistake]:
+    for place in (each for value in step.values for each in value.placeholders):
+        name = place.source.partition(".")[2]
+        if place.source.startswith("kept.") and name not in kept:
+            wrong = phrase("no earlier step keeps {name}", name=name)
+            yield Mistake(at, wrong, phrase("a name of keep of an earlier step"))
+        for function in place.functions:
+            if function.name == "map" and function.argument not in mapping.tables:
+                wrong = phrase("there is no [tables.{name}]", name=function.argument)
+                yield Mistake(at, wrong, phrase("the name of a table of codes"))
+    for each in step.header:
+        prefix, colon, _ = each.path[0].name.partition(":") if each.path else ("", "", "")
+        if colon and prefix not in mapping.namespaces:
+            wrong = phrase("the prefix {prefix} is not declared", prefix=prefix)
+            yield Mistake(f"{at}.header.{each.written}", wrong, phrase("a prefix of [namespaces]"))
+
+
+def _judge_collection(steps: Sequence[MappedStep], table: _Table) -> None:
+    lists = [each for each in steps if each.list is not None]
+    contents = [each for each in steps if each.content is not None]
+    if len(lists) != 1 or len(contents) != 1 or sum(each.confirm for each in steps) > 1:
+        wrong = phrase("the steps do not make a collection")
+        expected = phrase(
+            "one step with list, one with content (or both in one), at most one with confirm, in this order"
+        )
+        table.wrong("collect", wrong, expected)
