@@ -65,6 +65,15 @@ def list_url_schemes(name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def estimate_step_cost(adapter: object) -> int:
+    """Return what one step of a conversation with *adapter* costs whatever the message is, in octets of ordinary XML.
+
+    It is the adapter's `step_cost`, 0 if it has none. So a dialect that needs much computing leaves the reactor's thread.
+    """
+    cost: int = getattr(adapter, "step_cost", 0)
+    return cost
+
+
 def answers_lookups(name: str) -> bool:
     """Tell whether the adapter *name* answers lookups: whether a class of its folder has the method `ask`."""
     folder = _folder(name)

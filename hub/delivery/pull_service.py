@@ -16,6 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, Timeo
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
+import adapters
 from hub.config import Partner
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
@@ -154,18 +155,19 @@ class CollectionService(Service):
         adapter = self.live.adapters[partner.code]
         assert isinstance(adapter, Collector)
         conversation, owner = adapter.collect(round_.cursor, self._now()), Owner(partner.code)
+        least = adapters.estimate_step_cost(adapter)
         try:
-            step = await self._access.work(owner, 0, _advance, conversation, None)
+            step = await self._access.work(owner, least, _advance, conversation, None)
             while not isinstance(step, Collected | Unavailable):
                 if isinstance(step, Request):
                     reply = await self._send(step, partner)
-                    step = await self._access.work(owner, _cost(reply), _advance, conversation, reply)
+                    step = await self._access.work(owner, max(least, _cost(reply)), _advance, conversation, reply)
                 elif isinstance(step, LaterFailures):
                     await self._fail_delivered(step, partner)
-                    step = await self._access.work(owner, 0, _advance, conversation, None)
+                    step = await self._access.work(owner, least, _advance, conversation, None)
                 else:
                     step = await self._access.work(
-                        owner, 0, _advance, conversation, await self._take(step, partner, round_)
+                        owner, least, _advance, conversation, await self._take(step, partner, round_)
                     )
         except CancelledError:
             raise

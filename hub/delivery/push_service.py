@@ -19,6 +19,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
+import adapters
 from hub.config import Partner
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner, divide_capacity
@@ -399,8 +400,9 @@ class DeliveryService(Service):
         try:
             if consignment is None:
                 consignment = await self._journal.read(consignments.read_consignment, claim)
-            size, owner = len(consignment.content), Owner(partner.code)
-            conversation = self.live.adapters[partner.code].deliver(consignment, self._now())
+            adapter, owner = self.live.adapters[partner.code], Owner(partner.code)
+            size = max(len(consignment.content), adapters.estimate_step_cost(adapter))
+            conversation = adapter.deliver(consignment, self._now())
             step = await self._work(owner, size, _advance, conversation, None)
             while isinstance(step, Request):
                 last.request, last.reply, began = step, None, self._clock.seconds()

@@ -15,6 +15,7 @@ from twisted.internet.defer import CancelledError, DeferredSemaphore, TimeoutErr
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
+import adapters
 from hub.config import Partner
 from hub.delivery.push_service import Send, log_breaker_change
 from hub.domain.errors import Unready
@@ -111,10 +112,11 @@ class PartnerQueryRunner:
         adapter = cast("Answerer", self.live.adapters[partner.code])
         try:
             conversation, owner = adapter.ask(query, self._now()), Owner(partner.code)
-            step = await self._work(owner, 0, _advance, conversation, None)
+            least = adapters.estimate_step_cost(adapter)
+            step = await self._work(owner, least, _advance, conversation, None)
             while isinstance(step, Request):
                 reply = await self._send(step, partner)
-                step = await self._work(owner, len(reply.body), _advance, conversation, reply)
+                step = await self._work(owner, max(least, len(reply.body)), _advance, conversation, reply)
             return step
         except (CancelledError, Unready):
             raise

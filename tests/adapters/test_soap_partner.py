@@ -1,0 +1,274 @@
+"""A partner by its WSDL: what the samples of conversations do not show."""
+
+import hashlib
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import pytest
+from lxml import etree
+
+import adapters
+from hub.domain.errors import ConfigurationFault
+from hub.domain.model import Accepted, Query, Refused, Reply, Unavailable
+from hub.formats.spool import Drawer, Octets
+from hub.partner.adapter_settings import AdapterNotes, Terms
+from hub.security import signing, wss_verify
+from hub.soap import attachments, envelope
+from tests.adapters.test_conformance import FOLDER, consignment
+from tests.pki import NOW, partner
+
+DICHVU = FOLDER / "soap" / "samples" / "dichvu"
+TYPES = ("dichvu.wsdl", "types.xsd")
+HEAD = '[wsdl]\nfile = "dichvu.wsdl"\n[wsdl.sha256]\n' + "".join(
+    f'"{name}" = "{hashlib.sha256((DICHVU / name).read_bytes()).hexdigest()}"\n' for name in TYPES
+)
+SEND = """
+[[deliver]]
+operation = "GuiVanBan"
+[deliver.input]
+"maTin" = "{message.id}"
+"noiDung" = "{content}"
+[[deliver.outcome]]
+when = { "GuiVanBanResult/ma" = "0" }
+then = "accepted"
+reason = "GuiVanBanResult/soBienNhan"
+"""
+XML = {"content-type": "text/xml"}
+
+
+def terms(mapping, **more):
+    files = {name: (DICHVU / name).read_bytes() for name in TYPES}
+    return Terms(
+        partner="bo",
+        url="https://bo.example.vn/dichvu",
+        identity=partner("hub"),
+        certificates=(partner("vpub").certificate,),
+        settings={"mapping": "bo/mapping.toml", **more.pop("settings", {})},
+        files={**files, "mapping.toml": (HEAD + mapping).encode()},
+        **more,
+    )
+
+
+def answer(ma="0", more="", operation="GuiVanBan"):
+    """Return the envelope of an answer."""
+    child = (
+        f'<{operation}Response xmlns="urn:vi-du:dich-vu"><{operation}Result xmlns:k="urn:vi-du:kieu"><k:ma>{ma}</k:ma>'
+        f"{more}</{operation}Result></{operation}Response>"
+    )
+    return envelope.write_unsigned_envelope(etree.fromstring(child))
+
+
+def deliver(mapping, *replies, content=b"<a/>", **more):
+    """Hold the delivery; return the requests and the outcome."""
+    given = {key: more.pop(key) for key in ("unsure",) if key in more}
+    adapter = adapters.make_adapter("soap", terms(mapping, **more))
+    conversation = adapter.deliver(attrs.evolve(consignment(content, "documents"), **given), NOW)
+    return hold(conversation, replies)
+
+
+def hold(conversation, replies):
+    asked, left = [], list(replies)
+    try:
+        asked.append(next(conversation))
+        while True:
+            asked.append(conversation.send(left.pop(0)))
+    except StopIteration as end:
+        return asked, end.value
+
+
+class TestWhatAMappingSays:
+    def test_every_mistake_is_named_by_its_place_and_what_is_expected(self):
+        mapping = """
+[[deliver]]
+operaton = "GuiVanBan"
+[deliver.input]
+"maTin" = "{mesage.id}"
+"noiDung" = "{content | gzip}"
+"a//b" = "x"
+"token" = "{kept.token}"
+[[deliver.outcome]]
+when = { "GuiVanBanResult/ma" = "0" }
+then = "excepted"
+"""
+        found = adapters.find_file_mistakes("soap", {"mapping": "bo/mapping.toml"}, terms(mapping).files)
+        assert {each.path.partition(": ")[2] for each in found} == {
+            "deliver[1].operation",
+            "deliver[1].operaton",
+            "deliver[1].input.maTin",
+            "deliver[1].input.noiDung",
+            'deliver[1].input."a//b"',
+            "deliver[1].outcome[1].then",
+            "deliver[1]",
+        }
+        assert all(str(each.expected) for each in found)
+
+    def test_another_content_of_a_file_is_a_mistake(self):
+        files = dict(terms(SEND).files)
+        files["types.xsd"] += b" "
+        (found,) = adapters.find_file_mistakes("soap", {"mapping": "bo/mapping.toml"}, files)
+        assert found.path == "types.xsd"
+
+    def test_a_missing_file_is_a_mistake(self):
+        files = {name: text for name, text in terms(SEND).files.items() if name != "types.xsd"}
+        (found,) = adapters.find_file_mistakes("soap", {"mapping": "bo/mapping.toml"}, files)
+        assert found.path == "types.xsd"
+        assert str(found.wrong) == "is missing"
+
+    def test_the_settings_and_secrets_that_it_names_are_required(self):
+        mapping = SEND.replace("{message.id}", "{settings.prefix}{message.id}") + (
+            '[security.basic]\nusername = "{settings.user}"\npassword = "{secrets.password}"\n'
+        )
+        files = terms(mapping).files
+        given = {"mapping": "bo/mapping.toml", "user": "u", "usr": "u"}
+        flaws = {(key, str(wrong)) for key, wrong, _ in adapters.find_settings_flaws("soap", given, {}, files)}
+        assert flaws == {("prefix", "is missing"), ("password-file", "is missing"), ("usr", "unknown key")}
+
+    def test_a_mapping_without_its_file_cannot_be_used(self):
+        with pytest.raises(ConfigurationFault):
+            adapters.make_adapter("soap", attrs.evolve(terms(SEND), files={}))
+
+
+class TestAnAnswerThatMustBeSigned:
+    MAPPING = SEND + "[security]\nsign = true\nverify = true\n"
+
+    def test_a_signed_one_is_read(self):
+        signed = signing.sign_envelope(answer(more="<k:soBienNhan>7</k:soBienNhan>"), partner("vpub"), NOW)
+        _, outcome = deliver(self.MAPPING, Reply(200, signed, XML))
+        assert outcome == Accepted("7")
+
+    def test_without_a_signature_it_counts_as_none(self):
+        _, outcome = deliver(self.MAPPING, Reply(200, answer(), XML))
+        assert isinstance(outcome, Unavailable)
+        assert outcome.unknown
+
+    def test_signed_by_somebody_else_it_counts_as_none(self):
+        _, outcome = deliver(self.MAPPING, Reply(200, signing.sign_envelope(answer(), partner("sotttt"), NOW), XML))
+        assert isinstance(outcome, Unavailable)
+
+    def test_changed_after_the_signature_it_counts_as_none(self):
+        signed = signing.sign_envelope(answer("1"), partner("vpub"), NOW).replace(b"ma>1<", b"ma>0<")
+        _, outcome = deliver(self.MAPPING, Reply(200, signed, XML))
+        assert isinstance(outcome, Unavailable)
+
+
+class TestWhatIsWritten:
+    def test_a_user_name_token_travels_as_digest(self):
+        mapping = SEND + (
+            '[security.username-token]\nusername = "{settings.user}"\npassword = "{secrets.password}"\ndigest = true\n'
+        )
+        asked, _ = deliver(
+            mapping, Reply(200, answer(), XML), settings={"user": "tinh"}, secrets={"password": "bi-mat"}
+        )
+        root = etree.fromstring(asked[0].body)
+        assert root[0].tag.endswith("Header")
+        token = {etree.QName(each).localname: each.text for each in root.iter("*")}
+        assert token["Username"] == "tinh"
+        assert b"bi-mat" not in asked[0].body
+        assert len(token["Nonce"] or "") == 24
+
+    @pytest.mark.parametrize("mtom", ["true", "false"])
+    @pytest.mark.parametrize("sign", ["true", "false"])
+    def test_long_octets_arrive_as_they_are(self, mtom, sign):
+        content = b"\xff\x00a" * 100_000
+        mapping = SEND.replace('operation = "GuiVanBan"', f'operation = "GuiVanBan"\nmtom = {mtom}')
+        asked, _ = deliver(f"{mapping}[security]\nsign = {sign}\n", Reply(200, answer(), XML), content=content)
+        sent = dict(asked[0].headers)
+        how = attachments.read_http_manner(sent["Content-Type"], None)
+        unpacked = attachments.unpack_body(Octets.of(asked[0].body), how, frozenset({"noiDung"}), Drawer(memory=1 << 20))
+        (place,) = unpacked.root.iter("{*}noiDung")
+        load = unpacked.loads.get(place)
+        assert load is not None
+        assert unpacked.loads.decoded(load).read() == content
+        assert (len(asked[0].body) < len(content) * 1.1) == (mtom == "true")
+        if sign == "true":
+            wss_verify.verify_envelope(
+                unpacked.root, [partner("hub").certificate], NOW, max_age=timedelta(minutes=15), loads=unpacked.loads
+            )
+
+    def test_octets_for_a_text_must_be_made_a_text(self):
+        _, outcome = deliver(SEND.replace("{message.id}", "{content}"))
+        assert isinstance(outcome, Refused)
+        assert "base64" in outcome.detail
+
+    def test_the_call_hands_the_message_over(self):
+        asked, _ = deliver(SEND, Reply(200, answer(), XML))
+        assert [each.hands_over for each in asked] == [True]
+
+    def test_a_login_does_not(self):
+        mapping = '[[deliver]]\noperation = "DangNhap"\n[deliver.input]\n"taiKhoan" = "u"\n"matKhau" = "p"\n' + SEND
+        asked, _ = deliver(mapping, Reply(200, answer(operation="DangNhap"), XML), Reply(200, answer(), XML))
+        assert [each.hands_over for each in asked] == [False, True]
+
+
+class TestARepetition:
+    def test_is_known_by_the_id_of_the_message(self):
+        _, outcome = deliver(SEND, Reply(200, answer(), XML), unsure=NOW)
+        assert outcome == Accepted()
+
+    def test_may_be_there_twice_where_no_id_is_sent(self):
+        mapping = SEND.replace("{message.id}", "x")
+        _, outcome = deliver(mapping, Reply(200, answer(), XML), unsure=NOW)
+        assert outcome == Accepted(twice=True)
+
+
+class TestWhatIsKept:
+    MAPPING = """
+[[deliver]]
+operation = "DangNhap"
+[deliver.input]
+"taiKhoan" = "u"
+"matKhau" = "p"
+[deliver.keep]
+token = "DangNhapResult/ma"
+for = "10m"
+""" + SEND.replace('"maTin"', '"token" = "{kept.token}"\n"maTin"')
+
+    def hold(self, notes, now):
+        adapter = adapters.make_adapter("soap", terms(self.MAPPING, notes=notes))
+        replies = [Reply(200, answer("phien", operation="DangNhap"), XML), Reply(200, answer(), XML)]
+        conversation = adapter.deliver(consignment(b"<a/>", "documents"), now)
+        asked = []
+        try:
+            asked.append(next(conversation))
+            while True:
+                login = b"DangNhap" in asked[-1].body
+                asked.append(conversation.send(replies[0 if login else 1]))
+        except StopIteration as end:
+            return len(asked), end.value
+
+    def test_until_its_time(self):
+        notes = AdapterNotes()
+        assert self.hold(notes, NOW) == (2, Accepted())
+        assert self.hold(notes, NOW + timedelta(minutes=9)) == (1, Accepted())
+        assert self.hold(notes, NOW + timedelta(minutes=10)) == (2, Accepted())
+
+
+class TestAQuestion:
+    MAPPING = """
+[[ask.VerifyCitizen]]
+operation = "XacThuc"
+[ask.VerifyCitizen.input]
+"soDinhDanh" = "{query.CitizenId}"
+"hoVaTen" = "{query.FullName}"
+[ask.VerifyCitizen.answer]
+"Exists" = "tonTai | boolean"
+"""
+
+    def ask(self, reply):
+        adapter: Any = adapters.make_adapter("soap", terms(self.MAPPING))
+        question = Query("VerifyCitizen", {"CitizenId": "001", "FullName": "Nguyễn Văn A"}, "q-1")
+        return hold(adapter.ask(question, NOW), [reply])
+
+    def test_is_answered_by_path(self):
+        child = '<XacThucResponse xmlns="urn:vi-du:dich-vu"><tonTai>1</tonTai></XacThucResponse>'
+        said = envelope.write_unsigned_envelope(etree.fromstring(child))
+        asked, outcome = self.ask(Reply(200, said, XML))
+        assert outcome.fields == (("Exists", "true"),)
+        assert "Nguyễn Văn A" in asked[0].body.decode()
+
+    def test_a_refusal_quotes_no_fault(self):
+        child = f'<s:Fault xmlns:s="{envelope.SOAP11}"><faultcode>s:Client</faultcode><faultstring>ông A</faultstring></s:Fault>'
+        said = envelope.write_unsigned_envelope(etree.fromstring(child))
+        _, outcome = self.ask(Reply(500, said, XML))
+        assert outcome == Refused("a fault, Client")
