@@ -175,7 +175,9 @@ class TestWhatIsWritten:
         asked, _ = deliver(f"{mapping}[security]\nsign = {sign}\n", Reply(200, answer(), XML), content=content)
         sent = dict(asked[0].headers)
         how = attachments.read_http_manner(sent["Content-Type"], None)
-        unpacked = attachments.unpack_body(Octets.of(asked[0].body), how, frozenset({"noiDung"}), Drawer(memory=1 << 20))
+        unpacked = attachments.unpack_body(
+            Octets.of(asked[0].body), how, frozenset({"noiDung"}), Drawer(memory=1 << 20)
+        )
         (place,) = unpacked.root.iter("{*}noiDung")
         load = unpacked.loads.get(place)
         assert load is not None
