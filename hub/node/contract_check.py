@@ -34,7 +34,7 @@ def find_contract_mistakes() -> Iterator[Mistake]:
             *compare_operations(published.offered, served.get(name, frozenset())),
         ):
             yield Mistake(place, wrong, _EXPECTED)
-        for wrong in find_unexplained_values(published.model):
+        for wrong in find_unexplained_values(published.contract.model):
             yield Mistake(f"xsd/lienthong/1/{name}.xsd", wrong, _EXPECTED)
 
 

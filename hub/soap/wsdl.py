@@ -50,12 +50,17 @@ class Contract:
     _description: Any = attrs.field(repr=False)
     _texts: Mapping[str, bytes] = attrs.field(repr=False)
     _schema: Path
-    _values: Mapping[str, ModelValue] = attrs.field(repr=False)  #: the type of each of `binary`
+    model: SchemaModel = attrs.field(repr=False)  #: what the schema describes
+    _values: Mapping[str, ModelValue] = attrs.field(repr=False, init=False)  #: the type of each of `binary`
     #: the Clark names of the elements whose value is base64
     binary: frozenset[str] = attrs.field(repr=False, init=False)
     #: the local names of `binary`
     binary_names: frozenset[str] = attrs.field(repr=False, init=False)
     _short_texts: Mapping[str, str] = attrs.field(repr=False, init=False)
+
+    @_values.default
+    def _find_values(self) -> Mapping[str, ModelValue]:
+        return find_binary_elements(self.model)
 
     @binary.default
     def _list_binary(self) -> frozenset[str]:
@@ -149,11 +154,10 @@ class Contract:
 
 @attrs.frozen
 class PublishedContract:
-    """A contract, and what its files say."""
+    """A contract, and what its WSDL says of each port."""
 
     contract: Contract
     offered: OfferedService  #: what the WSDL offers
-    model: SchemaModel  #: what the schema describes
 
 
 def load_contract(name: str, version: str = "1", owner: str = "lienthong") -> Contract:
@@ -162,7 +166,7 @@ def load_contract(name: str, version: str = "1", owner: str = "lienthong") -> Co
 
 
 def load_published_contract(name: str, version: str = "1", owner: str = "lienthong") -> PublishedContract:
-    """Load a contract, and what its files say. Raises as `load_contract`."""
+    """Load a contract, and what its WSDL says of each port. Raises as `load_contract`."""
     root = xsd.find_schema_root()
     path = root / "wsdl" / owner / version / f"{name}.wsdl"
     description = xsd.parse_schema_file(path)
@@ -173,7 +177,6 @@ def load_published_contract(name: str, version: str = "1", owner: str = "lientho
     xsd.compile_schema(schema)  # a broken schema is detected now, not at the first call
     schemas, main = gather_schema_folder(schema, root), path.relative_to(root).as_posix()
     offered = load_offered_service({main: path.read_bytes(), **schemas}, main)
-    model = load_schema_model(schemas, next(iter(schemas)))
     contract = Contract(
         name=name,
         namespace=description.get("targetNamespace", ""),
@@ -181,9 +184,9 @@ def load_published_contract(name: str, version: str = "1", owner: str = "lientho
         description=description,
         texts={each.name: each.read_bytes() for each in imports},
         schema=schema,
-        values=find_binary_elements(model),
+        model=load_schema_model(schemas, next(iter(schemas))),
     )
-    return PublishedContract(contract, offered, model)
+    return PublishedContract(contract, offered)
 
 
 def is_published_contract(name: str, version: str = "1", owner: str = "lienthong") -> bool:
