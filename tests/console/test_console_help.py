@@ -115,6 +115,7 @@ def test_a_page_has_its_title_its_headings_and_their_anchors(stranger, address, 
     assert len(found.having("id")) == len(set(found.having("id"))), "each id once"
 
 
+@pytest.mark.slow
 def test_every_link_leads_to_a_page_and_an_anchor_that_exist(shown):
     wrong, followed = [], 0
     for (address, language), found in shown.items():

@@ -163,6 +163,7 @@ def test_a_session_that_is_not_used_for_half_an_hour_is_over(an, town):
     assert not let_in(an)
 
 
+@pytest.mark.slow
 def test_a_session_is_over_after_twelve_hours_however_much_it_is_used(an, town):
     for _ in range(35):
         town.wait(minutes=20)
@@ -316,6 +317,7 @@ def test_waiting_is_not_made_longer_by_trying(town):
     assert browser.sign_in("an").status == 303
 
 
+@pytest.mark.slow
 def test_a_stranger_who_guesses_locks_nobody_out(town):
     town.add("an", "H55.13")
     for address in range(1, 40):
@@ -434,6 +436,7 @@ def counted(town):
         return [row.failures for row in tx.execute(sa.select(console_failure)) if row.failures]
 
 
+@pytest.mark.slow
 def test_who_guesses_at_forty_addresses_keeps_nobody_waiting_who_has_not_failed(town, monkeypatch):
     monkeypatch.setattr(sign_in_queue, "TYPOS", 0)  # one failure each will do
     town.add("an", "H55.13")

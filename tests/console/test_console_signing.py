@@ -175,6 +175,7 @@ def paper(browser, kind="pdf"):
     return " ".join(" ".join(page.extract_text() for page in PdfReader(BytesIO(content)).pages).split())
 
 
+@pytest.mark.slow
 def test_the_pdf_is_signed_where_a_tool_signs_only_pdf(town, clerk):
     town.now = datetime.now(UTC)  # a tool for PDF writes its own time
     authority = pki.authority("Persons", town.now)

@@ -582,6 +582,7 @@ def shuffled(content, random):
 
 
 @given(st.sampled_from([NEW, UPDATE, REPLACEMENT, STATUS]), st.randoms(use_true_random=False))
+@pytest.mark.slow
 def test_the_order_of_children_changes_nothing_that_is_read(content, random):
     assert plain(shuffled(content, random)) == plain(content)
 
@@ -657,6 +658,7 @@ def test_a_spoilt_packet_is_read_or_refused_and_nothing_else(content, data):
 
 
 @given(st.sampled_from(CHANGED), st.data())
+@pytest.mark.slow
 def test_an_element_dropped_doubled_moved_or_filled_is_read_or_refused(content, data):
     root = etree.fromstring(content)
     for _ in range(data.draw(st.integers(1, 5))):

@@ -47,6 +47,7 @@ def refused(body, form=None, drawer=None):
     st.integers(1, 40),
     st.from_regex(r"[0-9A-Za-z'()+_,./:=?-]{1,70}", fullmatch=True),
 )
+@pytest.mark.slow
 def test_parts_come_out_as_they_went_in_wherever_a_slice_ends(envelope, parts, step, boundary):
     form = Body(boundary=boundary)
     if any(f"\r\n--{boundary}".encode() in b"\r\n" + each for each in (envelope, *parts.values())) or ROOT in parts:

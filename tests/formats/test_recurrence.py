@@ -90,6 +90,7 @@ def numbers(allowed):
 
 @settings(deadline=None, max_examples=at_most(150))
 @given(any_rules(), st.dates(date(2023, 1, 1), date(2031, 12, 31)), st.sampled_from([0, 40, 366, 366, 800]))
+@pytest.mark.slow
 def test_a_rule_falls_on_the_days_that_fit_it_one_by_one(text, first, span):
     rule, last = parse_rrule(text), first + timedelta(span)
     expected = [day for day in one_by_one(rule, first, last) if day >= first]

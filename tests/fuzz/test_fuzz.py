@@ -41,6 +41,7 @@ def nothing(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.slow
 def test_what_was_kept_is_judged_well(target):
     inputs = kept(target)
     assert inputs, "./dev fuzz has never been run on it"

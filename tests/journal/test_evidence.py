@@ -133,6 +133,7 @@ def first(content: bytes, folder: str) -> str:
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.slow
 def test_the_evidence_of_every_form_holds_together(tx, form):
     fill(tx, FORMS[form])
     content = written(tx, form)
@@ -246,6 +247,7 @@ def test_the_evidence_of_a_closed_month_and_of_a_quarter_put_together_holds(tx, 
         assert said["closed"]
 
 
+@pytest.mark.slow
 def test_a_fact_that_came_late_counts_in_the_later_month_and_the_evidence_says_so(tx):
     fill(tx, FORMS["dossiers"])
     close(tx, "dossiers", "2026-11")
@@ -403,6 +405,7 @@ def test_an_event_left_out_of_order_or_twice_is_found(edoc):
         assert "event" in {check for check, _ in told}
 
 
+@pytest.mark.slow
 def test_a_message_or_receipt_that_says_otherwise_is_found(edoc):
     def edited(**words: object) -> Callable[[list[bytes]], list[bytes]]:
         return lambda every: [lines.write_compact_json(json.loads(every[0]) | words), *every[1:]]

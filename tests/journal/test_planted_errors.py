@@ -216,6 +216,7 @@ WRITTEN: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("form", [*FORMS, *(f"{form} of a closed month" for form in FORMS)])
+@pytest.mark.slow
 def test_without_an_error_every_cell_is_equal(played: Played, form: str) -> None:
     name, _, closed_ = form.partition(" ")
     wanted = [(name, CLOSED), (name, QUARTER)] if closed_ else [(name, OPEN)]
@@ -383,6 +384,7 @@ def test_an_error_in_how_the_hub_counts_is_found(played: Played, monkeypatch: py
     assert played.differing(played.path, [(form, period)])
 
 
+@pytest.mark.slow
 def test_a_month_that_closes_on_a_holiday_is_found(tmp_path: Path) -> None:
     """Tết of 2026 is in the week after the 14th of February: what is told of dossiers in it belongs to the month before."""
     calendar = office.book().workdays

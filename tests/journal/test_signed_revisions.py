@@ -378,6 +378,7 @@ STEPS = st.lists(st.sampled_from(["give out", "revise", "sign", "submit", "accep
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(steps=STEPS)
+@pytest.mark.slow
 def test_whatever_is_done_each_revision_stands_where_the_table_leads(engine, steps):
     """The deeds of the journal against the table alone: nothing happens that is not in it, and nothing in it is lost."""
     with transactions.write_transaction(engine) as tx:

@@ -77,6 +77,7 @@ def spelt(text: str) -> str:
 
 
 @given(facts=histories(), close=st.booleans())
+@pytest.mark.slow
 def test_each_row_counts_the_dossiers_of_its_field_and_the_rows_add_up(facts: list[Fact], close: bool) -> None:
     books, before = BOOKS if close else OPEN, dict[tuple[str, ...], Any]()
     for month in MONTHS:

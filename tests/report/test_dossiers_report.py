@@ -265,6 +265,7 @@ def test_what_came_in_went_out_or_is_in_hand(facts, period):
 
 
 @given(HISTORIES, PERIODS, DAYS)
+@pytest.mark.slow
 def test_each_number_opens_into_the_facts_it_counts(facts, period, today):
     report = count_report(FORM, facts, period, noon(today), ("A", "B"))
     for column in FORM.columns:

@@ -53,6 +53,7 @@ def test_formulas_that_contain_one_another_are_refused():
         lambda more: st.lists(more) | st.dictionaries(st.text(), more),
     )
 )
+@pytest.mark.slow
 def test_nothing_but_a_value_error_comes_of_any_json(said):
     with pytest.raises(ValueError, match=r"."):
         definition.read_definition(json.dumps(said).encode())

@@ -87,6 +87,7 @@ def test_ten_planted_errors_come_back_as_exactly_those_ten_cells(facts, chance: 
 
 @settings(deadline=None)
 @given(FACTS, st.randoms(use_true_random=False))
+@pytest.mark.slow
 def test_the_facts_behind_a_cell_are_those_that_explain_its_number(facts, chance: random.Random):
     right = cells(counted(facts))
     wrong = {cell: number + 1 for cell, number in right.items()}

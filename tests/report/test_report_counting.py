@@ -427,6 +427,7 @@ def test_the_total_is_the_sum_of_the_rows_and_its_time_the_latest(facts, period,
 
 
 @given(HISTORIES, PERIODS, NOWS)
+@pytest.mark.slow
 def test_each_number_opens_into_exactly_as_many_facts(facts, period, now):
     report = count_report(EDOC, facts, period, now, UNITS)
     for units, row in [(UNITS, report.total), *(((row.unit,), row) for row in report.rows)]:
