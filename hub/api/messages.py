@@ -30,7 +30,7 @@ from hub.console.permissions import Permission
 from hub.console.request import ConsoleResponse
 from hub.console.visible_messages import ShownCall, ShownMessage
 from hub.domain.local_time import find_local_day
-from hub.domain.model import DeliveryState, MessageState
+from hub.domain.model import DeliveryState, MessageState, Problem
 from hub.edxml import readable
 from hub.journal import search
 from hub.journal.search_request import Direction, SearchPlan, plan_search
@@ -161,7 +161,7 @@ async def read_call(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
     )
     if not isinstance(opened, ShownCall):
         raise ApiProblem("not-found")
-    (reason,) = list_reasons([(opened.call.code, opened.call.detail)])
+    (reason,) = list_reasons([Problem(opened.call.code, opened.call.detail)])
     return answer_value(ApiCallDetails.of(opened, reason.sentence), call)
 
 

@@ -21,6 +21,7 @@ from hub.console.people.tokens import ApiToken, TokenUser
 from hub.console.permissions import Permission
 from hub.console.request import ConsoleResponse
 from hub.console.turns import ReadingTurns
+from hub.domain.model import Detail
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
 from hub.monitoring.connection_steps import ConnectionStep
@@ -77,7 +78,7 @@ class ApiParts:
     test_partner: Callable[[str, datetime], Awaitable[Sequence[ConnectionStep]]]
     partners: PartnerOrders  #: carries out changes of partners; the same as that of the pages
     trials: RuleTrials  #: trials of other rules; the same as those of the pages
-    checks: Callable[[], Awaitable[Mapping[str, tuple[str, Phrase | str]]]]  #: of `/readyz`: code and details of each
+    checks: Callable[[], Awaitable[Mapping[str, tuple[str, Detail]]]]  #: of `/readyz`: code and details of each
 
     def names(self) -> tuple[Mapping[str, str], str, date]:
         """Return what a search needs besides the journal."""

@@ -18,7 +18,7 @@ import attrs
 
 from hub.language.catalogues import translate
 from hub.language.languages import Language
-from hub.language.phrases import Phrase, phrase
+from hub.language.phrases import Phrase, SaidText, phrase
 
 #: Where an OpenAPI document keeps the schemas.
 _PLACE = "#/components/schemas/"
@@ -27,6 +27,7 @@ _OWN = "Api"
 _PLAIN: Mapping[Any, Mapping[str, object]] = {
     str: {"type": "string"},
     Phrase: {"type": "string"},
+    SaidText: {"type": "string"},
     int: {"type": "integer"},
     bool: {"type": "boolean"},
     float: {"type": "number"},
@@ -121,7 +122,7 @@ def write_json(value: object, language: Language) -> bytes:
 def make_plain(value: Any, language: Language) -> Any:
     """Return *value* as JSON has it."""
     match value:
-        case Phrase():
+        case Phrase() | SaidText():
             return translate(value, language)
         case Enum():
             return str(value.value)

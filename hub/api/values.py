@@ -17,7 +17,7 @@ from hub.console.message_views import ReportCell, ShownReason
 from hub.console.reading import FactsPage
 from hub.console.standing import ReportStanding
 from hub.console.visible_messages import ShownCall, ShownMessage
-from hub.domain.model import Delivery, DeliveryState, Message, Receive, Unit
+from hub.domain.model import Delivery, DeliveryState, Detail, ElementPlace, Message, Receive, Unit
 from hub.edxml.readable import ListedAttachment, PacketFinding, PacketLine, ReadablePacket
 from hub.formats.line_difference import DifferentLine, LineDifference
 from hub.journal.event_index import ListedEvent
@@ -74,12 +74,13 @@ class ApiReason:
 
     code: str
     sentence: Annotated[Phrase | None, phrase("what the caller was told")]
-    detail: str
+    detail: Annotated[Detail, phrase("what was found, what is allowed, and what to do")]
+    place: Annotated[ElementPlace | None, phrase("the element with the mistake, if the schema found it")]
 
     @classmethod
     def of(cls, reason: ShownReason) -> "ApiReason":
         """Return the reason as the page shows it."""
-        return cls(code=reason.code, sentence=reason.sentence, detail=reason.detail)
+        return cls(code=reason.code, sentence=reason.sentence, detail=reason.detail, place=reason.place)
 
 
 @attrs.frozen(kw_only=True)
@@ -231,7 +232,7 @@ class ApiFinding:
     """What was found in a packet."""
 
     code: str
-    detail: str
+    detail: Detail
     refuses: Annotated[bool, phrase("whether it is a reason of the refusal")]
     line: Annotated[int | None, phrase("of the packet")]
 
@@ -713,7 +714,7 @@ class ApiCheck:
 
     name: str
     code: Annotated[str, phrase("ok, or the code of what fails")]
-    detail: Phrase | str
+    detail: Detail
 
 
 @attrs.frozen(kw_only=True)

@@ -145,11 +145,11 @@ def _print_problems(screen: Screen, problems: "tuple[Problem, ...]") -> None:
 
     def rows() -> Iterator[dict[str, object]]:
         for each in problems:
-            found = PacketFinding(code=each.code, detail=str(each.detail), refuses=True)
+            found = PacketFinding(code=each.code, detail=each.detail, refuses=True)
             yield {
                 "line": found.line,
                 "code": each.code,
-                "detail": found.detail,
+                "detail": str(found.detail),
                 "wrong": describe_problem(each, language),
             }
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hub.config import Config
     from hub.console.visible_messages import OpenedContent
-    from hub.domain.model import Delivery, Message
+    from hub.domain.model import Delivery, Message, Problem
     from hub.journal.search import MessageFilter, RefusedCall
     from hub.journal.search_request import SearchPlan, SearchRequest
     from hub.store.transactions import Transaction
@@ -422,7 +422,7 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts
             lived = life.read_message_life(tx, message, made)
     fields = attrs.asdict(message)
     shown = [_delivery(delivery) for delivery in made]
-    text = "" if screen.json else "\n".join(filter(None, (_listed(fields, shown), lived.text())))
+    text = "" if screen.json else "\n".join(filter(None, (_listed(fields, shown, lived.problems), lived.text())))
     said = {"deliveries": shown, "receipt": receipt.decode() if receipt else None, **lived.fields()}
     screen.row(fields | said, text)
 
@@ -439,22 +439,44 @@ def _find_opened(tx: "Transaction", message: "Message", *, raw: bool, attempts: 
     return OpenedContent.REPLY if kept else None
 
 
-def _listed(fields: Mapping[str, Any], deliveries: Sequence[Mapping[str, object]]) -> str:
-    """Return the lines that show a message, or a call that brought none, with its deliveries."""
+def _listed(
+    fields: Mapping[str, Any], deliveries: Sequence[Mapping[str, object]], problems: "Sequence[Problem]" = ()
+) -> str:
+    """Return the lines that show a message, or a call that brought none, with its deliveries and *problems*."""
     from hub.cli.words import say_field, say_fields, say_filter_word, say_value
 
     said = {
         "kind": _say_kind(fields),
         "state": say_filter_word("message", fields["state"]),
         "subject": fields["subject"],
-        "refusal": _explain_refusal(fields["refusal"]),
+        "refusal": "" if problems else _explain_refusal(fields["refusal"]),
     }
     # of an event they are the subject of a certificate and the code of a problem
     own = {"subject": t("subject of the document"), "code": t("number and notation")}
-    lines = [(own.get(key) or say_field(key), said.get(key) or say_value(key, fields[key])) for key in fields]
+    lines = [
+        (own.get(key) or say_field(key), said[key] if key in said else say_value(key, fields[key])) for key in fields
+    ]
+    lines += [(say_field("refusal"), each) for each in _say_problems(problems)]
     lines += [(t("delivery"), say_fields(each)) for each in deliveries]
     width = max(len(name) for name, value in lines if value)
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines if value)
+
+
+def _say_problems(problems: "Sequence[Problem]") -> Iterator[str]:
+    """Yield the reasons of a refusal: what a code means once for all that follow one another and have it."""
+    from itertools import groupby
+
+    from hub.domain.errors import find_error_sentence
+    from hub.domain.sanitize import replace_controls
+
+    for code, some in groupby(problems, lambda each: each.code):
+        try:
+            yield f"{code}: {say(find_error_sentence(code))}"
+        except KeyError:
+            yield code
+        for each in some:
+            if each.detail:
+                yield f"  {replace_controls(say(each.detail))}"
 
 
 def _explain_refusal(refusal: str | None) -> str:
@@ -538,7 +560,9 @@ def _print_trace(
     service: str,
 ) -> None:
     """Print each event on a line, then the state of each delivery. *service* is that of their message."""
+    from hub.cli.screen import read_language
     from hub.cli.words import say_fields, say_word
+    from hub.language.fields import choose_detail
 
     apart = {"at", "event", "message", "delivery"}
     lines = [
@@ -547,7 +571,7 @@ def _print_trace(
             say_word("event", event["event"]),
             say_fields({key: value for key, value in event.items() if key not in apart}, service),
         )
-        for event in happened
+        for event in (choose_detail(each, read_language()) for each in happened)
     ]
     delivery = t("delivery")
     lines += [

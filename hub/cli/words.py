@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from hub.cli.screen import read_language, say, say_count, t
-from hub.language.fields import find_field_term, name_field
+from hub.language.fields import choose_detail, find_field_term, name_field
 from hub.language.terms import describe_reason, name_word
 
 
@@ -48,8 +48,9 @@ def say_value(key: str, value: object, service: str = "") -> str:
             return value.isoformat().replace("+00:00", "Z")
         case list() | tuple():
             return ", ".join(filter(None, (say_value(key, each, service) for each in value)))
-        case {"code": code, **rest}:
-            return f"{code}: {rest['detail']}" if rest.get("detail") else str(code)
+        case Mapping() if "code" in value:
+            told = choose_detail(value, read_language())
+            return f"{told['code']}: {told['detail']}" if told.get("detail") else str(told["code"])
         case Mapping():
             return ", ".join(f"{name}: {_change(one)}" for name, one in value.items())
     word = str(value)

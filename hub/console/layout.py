@@ -18,7 +18,7 @@ from hub.domain.errors import explain_refusal
 from hub.domain.local_time import HANOI
 from hub.language import terms
 from hub.language.catalogues import translate
-from hub.language.fields import find_field_term, name_field
+from hub.language.fields import choose_detail, find_field_term, name_field
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase, phrases
 from hub.report.counting.counting import Report
@@ -27,6 +27,8 @@ from hub.report.output import svg, words
 from hub.report.output.charts import make_plots
 
 _FOLDER = Path(__file__).parent / "templates"
+#: Problems that are named where an event is on a few lines.
+LISTED = 3
 
 #: Static files: name -> media type.
 BESIDE = {
@@ -127,10 +129,14 @@ def name_event_value(value: object, field: str, service: str, language: Language
     match value:
         case bool():
             return translate(phrase("yes") if value else phrase("no"), language)
+        case [{"code": _}, *_]:
+            some = [str(name_event_value(each, field, service, language)) for each in value[:LISTED]]
+            return ", ".join(some) + (f", … (+{len(value) - LISTED})" if len(value) > LISTED else "")
         case list():
             return ", ".join(str(name_event_value(each, field, service, language)) for each in value)
-        case {"code": code, **rest}:
-            return f"{code}: {rest['detail']}" if rest.get("detail") else code
+        case Mapping() if "code" in value:
+            code, told = value["code"], choose_detail(value, language)
+            return f"{code}: {told['detail']}" if told.get("detail") else code
         case str() if field in {"reason", "stopped"}:
             return translate(terms.describe_reason(value), language)
         case str() if (term := find_field_term(field, value, service)) is not None:
@@ -210,6 +216,7 @@ _TEMPLATES.filters |= {
     "gloss": gloss_name,
     "meaning": explain_word,
     "said": name_event_value,
+    "in_language": choose_detail,
     "local": localise_times,
     "field": name_event_field,
     "because": describe_stored_reason,

@@ -5,8 +5,9 @@ records who opened what. Contains no HTTP and no
 SQL.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 
 import attrs
 from cryptography import x509
@@ -18,12 +19,12 @@ from hub.console.users import User
 from hub.console.visible_messages import OpenedContent, ShownMessage
 from hub.domain.errors import find_error_sentence
 from hub.domain.fair_queue import CONSOLE
-from hub.domain.model import Fact
+from hub.domain.model import Detail, ElementPlace, Fact, Problem
 from hub.edxml import readable
 from hub.formats.line_difference import LineDifference, compare_lines
 from hub.journal import blobs
 from hub.journal.queue import exchanges
-from hub.language.phrases import Phrase
+from hub.language.phrases import Phrase, SaidText
 from hub.report.counting.counting import list_flow_columns
 from hub.report.form.book import Book
 from hub.report.form.form import Column, Form
@@ -64,13 +65,37 @@ class ReportCell:
     unit: str
 
 
+#: Mistakes of one refusal that are shown at once; the others are folded.
+UNFOLDED = 20
+
+
 @attrs.frozen(kw_only=True)
 class ShownReason:
     """One reason of a refusal."""
 
     code: str
     sentence: Phrase | None  #: what the caller was told; None: the code is not known any more
-    detail: str
+    detail: Detail
+    place: ElementPlace | None  #: None: the detail says it, if there is one
+
+    @property
+    def wrong(self) -> Detail:
+        """What is wrong at the place: the detail without what names the place."""
+        if self.place is None or not isinstance(self.detail, SaidText):
+            return self.detail
+        said = (each.partition(": ")[2] for each in (self.detail.english, self.detail.vietnamese))
+        return SaidText(*said)
+
+
+@attrs.frozen(kw_only=True)
+class ReasonGroup:
+    """Reasons that stand together and have one code."""
+
+    code: str
+    sentence: Phrase | None
+    mistakes: Sequence[ShownReason]  #: those with a place, in a table
+    folded: Sequence[ShownReason]  #: those of them that are shown on demand
+    others: Sequence[ShownReason]
 
 
 @attrs.define(eq=False)
@@ -89,7 +114,7 @@ class MessageViews:
         return "message", {
             "opened": opened,
             "names": names,
-            "reasons": list_reasons(opened.reasons),
+            "reasons": group_reasons(opened.reasons),
             "certificate": find_certificate(partner, str(signed.get("certificate") or "")),
             "sealer": _describe(self._live.config),
             "cells": [list_cells(each, book, opened.seen) for each in opened.facts],
@@ -227,9 +252,30 @@ def compare_packets(first: bytes, second: bytes) -> LineDifference:
     return compare_lines(readable.write_packet_lines(first), readable.write_packet_lines(second))
 
 
-def list_reasons(reasons: Sequence[tuple[str, str]]) -> list[ShownReason]:
-    """Return the *reasons* of a refusal, codes and details, with the sentence that the caller got."""
-    return [ShownReason(code=code, sentence=_find_sentence(code), detail=detail) for code, detail in reasons]
+def list_reasons(problems: Iterable[Problem]) -> list[ShownReason]:
+    """Return the reasons of a refusal with the sentence of each that the caller got."""
+    return [
+        ShownReason(code=each.code, sentence=_find_sentence(each.code), detail=each.detail, place=each.place)
+        for each in problems
+    ]
+
+
+def group_reasons(problems: Iterable[Problem]) -> list[ReasonGroup]:
+    """Return the reasons of a refusal, those that follow one another and have one code together."""
+    found = []
+    for code, reasons in groupby(list_reasons(problems), lambda each: each.code):
+        some = list(reasons)
+        placed = [each for each in some if each.place is not None]
+        found.append(
+            ReasonGroup(
+                code=code,
+                sentence=some[0].sentence,
+                mistakes=placed[:UNFOLDED],
+                folded=placed[UNFOLDED:],
+                others=[each for each in some if each.place is None and each.detail],
+            )
+        )
+    return found
 
 
 def _find_sentence(code: str) -> Phrase | None:

@@ -69,7 +69,7 @@ from hub.console.exchange.rule_trials import RuleTrials
 from hub.console.exchange.trust_orders import TrustOrders
 from hub.console.exchange.trust_pages import TrustPages
 from hub.console.exchange.what_if_pages import WhatIfPages
-from hub.console.message_views import MessageViews, list_reasons
+from hub.console.message_views import MessageViews, group_reasons
 from hub.console.people.account_pages import AccountPages
 from hub.console.people.accounts import list_code_roles
 from hub.console.people.desk import AccountDesk
@@ -106,7 +106,7 @@ from hub.console.visible_messages import ShownCall, may_see_refused
 from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
-from hub.domain.model import DeliveryState, MessageState, Problem, ReportState
+from hub.domain.model import DeliveryState, Detail, MessageState, Problem, ReportState
 from hub.domain.sanitize import replace_controls
 from hub.journal import blobs, search
 from hub.language.catalogues import say_both, translate
@@ -174,7 +174,7 @@ class ConsolePages:
     _word: Callable[[], str]  #: returns a new random word of 43 letters
     _salt: Callable[[], bytes]  #: returns a new random salt of 16 octets
     #: the checks of `/readyz`: code and details of each
-    list_checks: Callable[[], Awaitable[Mapping[str, tuple[str, Phrase | str]]]]
+    list_checks: Callable[[], Awaitable[Mapping[str, tuple[str, Detail]]]]
     #: Waits until all earlier facts of some services are written. Raises `Unready`.
     _facts: Callable[[Callable[[], frozenset[str] | None]], Awaitable[None]]
     _manager: PartnerManaging | None  #: reads, tests and changes partners; None: there are no pages of partners
@@ -1065,7 +1065,11 @@ class ConsolePages:
             if rest:
                 raise refuse_as_absent()
             call = opened.call
-            said = {"call": call, "events": opened.happened, "reasons": list_reasons([(call.code, call.detail)])}
+            said = {
+                "call": call,
+                "events": opened.happened,
+                "reasons": group_reasons([Problem(call.code, call.detail)]),
+            }
             return self._page("call", visit, {**said, "error_help": help_pages.name_error_help})
         if rest == ("receipt",) and opened.receipt:
             receipt = await self._journal.read(search.read_stored_receipt, identity)

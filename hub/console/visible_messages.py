@@ -19,7 +19,8 @@ import sqlalchemy as sa
 from hub.console import users
 from hub.console.permissions import Permission
 from hub.console.users import User
-from hub.domain.model import DOCUMENTS, HUB, Delivery, DeliveryState, Event, Message, MessageState
+from hub.domain.errors import read_problem_json
+from hub.domain.model import DOCUMENTS, HUB, Delivery, DeliveryState, Event, Message, MessageState, Problem
 from hub.edxml.readable import PacketFinding
 from hub.journal import blobs, events, lineage, search
 from hub.journal.lineage import MessageLink
@@ -83,23 +84,21 @@ class ShownMessage:
         return ours and not done and (self.message.state is MessageState.REFUSED or dead)
 
     @property
-    def reasons(self) -> Sequence[tuple[str, str]]:
-        """Why it was refused: each code, and what was found. Empty if it was accepted."""
-        told = next((event for event in self.happened if event["event"] == "message-refused"), None)
-        problems = told.get("problems") if told is not None else None
-        if isinstance(problems, list):
-            return [(str(each["code"]), str(each.get("detail") or "")) for each in problems]
-        each = (self.message.refusal or "").partition(": ")
-        return [(each[0], each[2])] if each[0] else []
+    def reasons(self) -> Sequence[Problem]:
+        """Why it was refused. Empty if it was accepted."""
+        if problems := events.read_refusal(self.happened):
+            return problems
+        code, _, detail = (self.message.refusal or "").partition(": ")
+        return [Problem(code, detail)] if code else []
 
     @property
     def findings(self) -> Sequence[PacketFinding]:
         """What was found in the packet: the reasons of the refusal, and tolerated deviations."""
-        refused = [PacketFinding(code=code, detail=detail, refuses=True) for code, detail in self.reasons]
-        tolerated = [each for each in self.happened if each["event"] == "deviation-tolerated" and "code" in each]
-        return refused + [
-            PacketFinding(code=str(each["code"]), detail=str(each.get("detail") or ""), refuses=False)
-            for each in tolerated
+        told = [each for each in self.happened if each["event"] == "deviation-tolerated" and "code" in each]
+        tolerated = map(read_problem_json, told)
+        return [
+            *(PacketFinding(code=each.code, detail=each.detail, refuses=True) for each in self.reasons),
+            *(PacketFinding(code=each.code, detail=each.detail, refuses=False) for each in tolerated),
         ]
 
 

@@ -6,15 +6,15 @@ other exception is a defect of the hub: it is logged, and the caller reads `hub-
 raises which code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from hub.domain.model import Detail, Problem
+from hub.domain.model import Detail, ElementPlace, Problem
 from hub.language.catalogues import translate
 from hub.language.languages import Language
-from hub.language.phrases import Phrase, phrase, verbatim
+from hub.language.phrases import Phrase, SaidText, phrase, verbatim
 
 #: Code -> what is wrong and what to do. The keys `N.`, `R.`, `T.` and `M.` stand for codes that
 #: consist of this prefix and a path.
@@ -251,15 +251,38 @@ def describe_problem(problem: Problem, *languages: Language) -> str:
     """
     sentence, detail = find_error_sentence(problem.code), problem.detail
     said = [f"{translate(sentence, language)}." for language in languages or Language]
-    if isinstance(detail, Phrase):
+    if isinstance(detail, Phrase | SaidText):
         details = [translate(detail, language) for language in languages or Language]
         return " / ".join(f"{one} [{other}]" for one, other in zip(said, details, strict=True))
     return " / ".join(said) + (f" [{detail}]" if detail else "")
 
 
-def write_problem_json(problem: Problem) -> dict[str, str]:
-    """Return *problem* for JSON, for the journal and for logs, whose words are English whoever reads them."""
-    return {"code": problem.code, "detail": str(problem.detail)}
+def write_problem_json(problem: Problem) -> dict[str, object]:
+    """Return *problem* for JSON and for the journal: `code`, `detail` in English, and what else is known of it.
+
+    That is `detail_vi`, the detail in Vietnamese if it has words, and of an element `path`, `line`, `column` and `label`.
+    """
+    said: dict[str, object] = {"code": problem.code, "detail": str(problem.detail)}
+    vietnamese = translate(problem.detail, Language.VI)
+    if vietnamese != said["detail"]:
+        said["detail_vi"] = vietnamese
+    place = problem.place
+    if place is not None:
+        said |= {"path": place.path, "line": place.line}
+        said |= {} if place.column is None else {"column": place.column}
+        said |= {"label": place.label} if place.label else {}
+    return said
+
+
+def read_problem_json(fields: Mapping[str, Any]) -> Problem:
+    """Return the problem that `write_problem_json` wrote, now or when it wrote only `code` and `detail`."""
+    english = str(fields.get("detail") or "")
+    detail = SaidText(english, str(fields["detail_vi"])) if fields.get("detail_vi") else english
+    place = None
+    if fields.get("path"):
+        column, label = fields.get("column"), str(fields.get("label") or "")
+        place = ElementPlace(str(fields["path"]), int(fields.get("line") or 0), column, label)
+    return Problem(str(fields["code"]), detail, place)
 
 
 def shorten_detail(detail: Detail, most: int) -> Detail:
@@ -267,7 +290,7 @@ def shorten_detail(detail: Detail, most: int) -> Detail:
     said = str(detail)
     if len(said) <= most:
         return detail
-    return verbatim(said[:most]) if isinstance(detail, Phrase) else said[:most]
+    return said[:most] if isinstance(detail, str) else verbatim(said[:most])
 
 
 def _rebuild_error(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import attrs
 
 from hub.domain.sanitize import replace_unstorable
-from hub.language.phrases import Phrase
+from hub.language.phrases import Phrase, SaidText
 
 #: The service whose messages are packets. Every other service is a module of `hub.services`.
 DOCUMENTS = "documents"
@@ -102,8 +102,18 @@ class Receive(StrEnum):
 
 
 #: What was found. A `Phrase` where it has words; a text where it has only values, such as codes, numbers and names, or
-#: what a library or a partner said.
-Detail = str | Phrase
+#: what a library or a partner said. A `SaidText` where the journal has kept it.
+Detail = str | Phrase | SaidText
+
+
+@attrs.frozen
+class ElementPlace:
+    """Where an element stands in the XML that was sent, or where a missing one belongs."""
+
+    path: str  #: such as `/SyncDossiers/HoSo[101]/NgayTiepNhan`
+    line: int
+    column: int | None = None  #: from 1; None: it is not known
+    label: str = ""  #: what the schema calls the element
 
 
 @attrs.frozen
@@ -115,6 +125,8 @@ class Problem:
 
     code: str
     detail: Detail = ""
+    #: the place that the detail names before its first `: `; None: it names none, or not in this form
+    place: ElementPlace | None = attrs.field(default=None, eq=False)
 
 
 class UnitMark(StrEnum):

@@ -13,6 +13,7 @@ import attrs
 from lxml import etree
 
 from hub.domain.errors import Rejected
+from hub.domain.model import Detail
 from hub.edxml.packet import LOADED
 from hub.edxml.schema import QCVN
 from hub.formats import base64_content, streamed_xml
@@ -34,13 +35,13 @@ class PacketFinding:
     """What was found in the packet: a code of docs/reference/errors.md, and what is wrong where."""
 
     code: str
-    detail: str
+    detail: Detail
     refuses: bool  #: it is a reason of the refusal, not a tolerated deviation
 
     @property
     def line(self) -> int | None:
         """Return the line of the packet's octets that the detail names."""
-        found = _LINE.search(self.detail)
+        found = _LINE.search(str(self.detail))
         return int(found[1]) if found else None
 
 

@@ -6,13 +6,14 @@ runs once at a time, numbers the committed events and hashes each text with its 
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.model import Event
+from hub.domain.errors import read_problem_json
+from hub.domain.model import Event, Problem
 from hub.journal import event_index
 from hub.store.hot_statements import HotStatement, SetInsert, SetQuery
 from hub.store.tables import event as table
@@ -94,6 +95,14 @@ def read_call_events(tx: Transaction, tracking: str) -> list[dict[str, object]]:
     told = table.c.text.contains(f'"{_TRACKING}":{_encode(tracking)}', autoescape=True)
     query = sa.select(table.c.text).where(table.c.message.is_(None), told).order_by(table.c.serial)
     return [said for said in map(json.loads, tx.scalars(query)) if said.get(_TRACKING) == tracking]
+
+
+def read_refusal(told: Iterable[Mapping[str, object]]) -> list[Problem]:
+    """Return why a message was refused, which has the events *told*. Empty if it was accepted."""
+    for said in told:
+        if said["event"] == "message-refused" and isinstance(problems := said.get("problems"), list):
+            return list(map(read_problem_json, problems))
+    return []
 
 
 @attrs.frozen

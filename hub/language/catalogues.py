@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from hub.language.languages import Language
-from hub.language.phrases import Phrase
+from hub.language.phrases import Phrase, SaidText
 
 DOMAIN, FOLDER = "lienthong", Path(__file__).parent / "locale"
 
@@ -18,7 +18,9 @@ def open_catalogue(language: Language) -> gettext.NullTranslations:
 
 
 def translate(text: object, language: Language) -> str:
-    """Return *text* in a language. What is no `Phrase` is a name or a value, and the same in each language."""
+    """Return *text* in a language. What is neither a `Phrase` nor a `SaidText` is a name or a value, and the same in each."""
+    if isinstance(text, SaidText):
+        return text.vietnamese if language is Language.VI else text.english
     if not isinstance(text, Phrase):
         return str(text)
     catalogue = open_catalogue(language)

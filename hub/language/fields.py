@@ -4,7 +4,9 @@ Does not know other values, nor how a reader sees them.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
+from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.language.terms import Term, find_term
 
@@ -156,6 +158,14 @@ def find_field_term(key: str, word: str, service: str) -> Term | None:
     """Return the term of *word* in the field *key* of what is about a message of *service*; None if it is no word of ours."""
     scopes = (service if key in _OF_SERVICE else None, _SCOPES.get(key))
     return next((term for scope in scopes if scope and (term := find_term(scope, word))), None)
+
+
+def choose_detail(fields: Mapping[str, Any], language: Language) -> Mapping[str, Any]:
+    """Return the *fields* of an event, or of a problem in it, with the detail in *language* only."""
+    if "detail_vi" not in fields:
+        return fields
+    kept = {key: value for key, value in fields.items() if key != "detail_vi"}
+    return kept | ({"detail": fields["detail_vi"]} if language is Language.VI else {})
 
 
 def name_field(key: str) -> Phrase | str:

@@ -33,6 +33,17 @@ class Phrase:
         return sentence.format_map(arguments) if arguments else sentence
 
 
+@attrs.frozen
+class SaidText:
+    """A sentence that was said, as it is kept: in both languages. `str()` gives the English one."""
+
+    english: str
+    vietnamese: str
+
+    def __str__(self) -> str:
+        return self.english
+
+
 def phrase(id: str, /, **arguments: object) -> Phrase:  # noqa: A002 - what gettext calls it
     """Return the phrase of that id with those arguments. `./dev words` finds each id by this call: it must be a literal."""
     return Phrase(id, arguments)

@@ -19,13 +19,14 @@ from twisted.web.resource import NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from hub.domain.fair_queue import HUB
+from hub.domain.model import Detail
 from hub.domain.node_counts import Counted, NodeCounts
 from hub.feed.publisher import Feed
 from hub.journal import events, metrics
 from hub.journal.metrics import Metric
 from hub.language.catalogues import translate
 from hub.language.languages import choose_language
-from hub.language.phrases import Phrase, phrase
+from hub.language.phrases import phrase
 from hub.monitoring.syslog_listener import COUNTED, LineOutcome
 from hub.node import consistency
 from hub.node.workers.pool import WorkerPool
@@ -69,7 +70,7 @@ CODES = {
 class Readiness:
     """The result of every check, by name, with details for operators. An empty text means that the check passed."""
 
-    reasons: Mapping[str, Phrase | str]  #: details by name of the check; empty if it passed
+    reasons: Mapping[str, Detail]  #: details by name of the check; empty if it passed
     borne: frozenset[str] = frozenset()  #: failed checks that are reported but do not make the node not ready
 
     @property
@@ -133,8 +134,8 @@ async def measure_readiness(
     province: Province,
     now: datetime,
     work: Work,
-    key_flaw: Callable[[], Awaitable[Phrase | str]],
-    links: Phrase | str = "",
+    key_flaw: Callable[[], Awaitable[Detail]],
+    links: Detail = "",
     workers: WorkerPool | None = None,
 ) -> Readiness:
     """Check database, schema, chain, queue, disk, keys, clock and revocation, and return the result.
@@ -147,7 +148,7 @@ async def measure_readiness(
     kept out, because then the hub can accept nothing. Otherwise another node or a restart would not serve those
     partners any better.
     """
-    reasons: dict[str, Phrase | str] = {**dict.fromkeys(CODES, ""), "links": links}
+    reasons: dict[str, Detail] = {**dict.fromkeys(CODES, ""), "links": links}
     try:
         schema, oldest = await journal.read(_journal_state)
     except Exception as error:  # noqa: BLE001 - any error here is a reason for not being ready

@@ -23,9 +23,9 @@ from hub.console.pages import ConsolePages
 from hub.console.sessions import find_address_network
 from hub.console.sign_in.openid_client import make_network_fetch
 from hub.domain.fair_queue import HUB, PortShare
-from hub.domain.model import Problem
+from hub.domain.model import Detail, Problem
 from hub.journal import metrics
-from hub.language.phrases import Phrase, phrase
+from hub.language.phrases import phrase
 from hub.monitoring.syslog_listener import LineOutcome, SyslogListener
 from hub.node import admin
 from hub.node.builders import DatabaseParts, ExchangeParts, NodeFrame, ReportingParts
@@ -94,7 +94,7 @@ def build_workers(
     return pool
 
 
-async def find_key_flaw(live: Live, work: Work, clock: Any) -> Phrase | str:
+async def find_key_flaw(live: Live, work: Work, clock: Any) -> Detail:
     """Return why the key cannot sign, or an empty text.
 
     A token that does not answer within `KEY_PATIENCE` cannot sign.
@@ -210,7 +210,7 @@ def _console_pages(
     measure: Callable[[], defer.Deferred[admin.Readiness]],
     reload: Callable[[], defer.Deferred[ReloadVerdict]],
 ) -> ConsolePages:
-    async def checks() -> dict[str, tuple[str, Phrase | str]]:
+    async def checks() -> dict[str, tuple[str, Detail]]:
         found = await measure()
         return {name: (code, found.reasons[name]) for name, code in found.codes.items()}
 

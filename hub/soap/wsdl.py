@@ -14,7 +14,7 @@ import attrs
 from lxml import etree
 
 from hub.domain.errors import CallRefused
-from hub.domain.model import Problem
+from hub.domain.model import ElementPlace, Problem
 from hub.formats import streamed_xml, xsd_types
 from hub.formats import xsd_schemas as xsd
 from hub.formats.element_places import find_element_places
@@ -241,7 +241,7 @@ def _find_problems(
     sent = [_find_original(mistake.place, child) for mistake in explained.mistakes]
     places = {} if document is None else find_element_places(document, sent)
     problems = [
-        Problem("contract-broken", _describe(mistake, element, places.get(element)))
+        _describe(mistake, element, places.get(element))
         for mistake, element in zip(explained.mistakes, sent, strict=True)
     ]
     if not explained.whole:
@@ -249,14 +249,16 @@ def _find_problems(
     return problems
 
 
-def _describe(mistake: "XsdMistake", sent: etree._Element, place: tuple[int, int] | None) -> Phrase:
-    if place is None:
-        said = phrase("line {line}, {path}", line=sent.sourceline, path=mistake.path)
+def _describe(mistake: "XsdMistake", sent: etree._Element, found: tuple[int, int] | None) -> Problem:
+    line, column = found or (cast("int", sent.sourceline), None)
+    place = ElementPlace(mistake.path, line, column, mistake.label)
+    if column is None:
+        said = phrase("line {line}, {path}", line=line, path=place.path)
     else:
-        said = phrase("line {line}, column {column}, {path}", line=place[0], column=place[1], path=mistake.path)
-    if mistake.label:
-        said = phrase("{place} ({label})", place=said, label=mistake.label)
-    return phrase("{place}: {reason}", place=said, reason=mistake.reason)
+        said = phrase("line {line}, column {column}, {path}", line=line, column=column, path=place.path)
+    if place.label:
+        said = phrase("{place} ({label})", place=said, label=place.label)
+    return Problem("contract-broken", phrase("{place}: {reason}", place=said, reason=mistake.reason), place)
 
 
 def _find_original(copied: etree._Element, child: etree._Element) -> etree._Element:

@@ -59,7 +59,7 @@ def test_a_refused_document_is_found_by_its_number_and_says_why(town, program):
     (found,) = program.said["items"]
     assert found["refusal"] == "unit-unknown: H55.99"
     program.get(f"/messages/{found['id']}")
-    reason = {"code": "unit-unknown", "sentence": "No unit has this code; check it", "detail": "H55.99"}
+    reason = {"code": "unit-unknown", "sentence": "No unit has this code; check it", "detail": "H55.99", "place": None}
     assert program.said["reasons"] == [reason]
     program.language = "vi"
     program.get(f"/messages/{found['id']}")

@@ -53,6 +53,7 @@ from tests.openid import PROVIDER, SsoSite
 from tests.pki import pem
 from tests.province import NOW, entry
 from tests.province import document as packet
+from tests.refused_batches import refuse_batch
 
 TRACKING = "0193aaaa-0000-7000-8000-000000000001"
 #: The month that has ended, and the one that runs.
@@ -468,6 +469,7 @@ def _fail(made: ScreenTown) -> None:
     )
     unformed = (Problem("not-well-formed", "line 1: no element found"),)
     made.ids["broken"] = made.bring("H55.14", "H55.1", at=at + timedelta(minutes=1), content=b"<a>", problems=unformed)
+    made.ids["mistakes"] = refuse_batch(made.town.engine, at + timedelta(minutes=2))
     for number in range(9):
         made.bring("H55.13", "G22.1", at=NOW - timedelta(minutes=30 - number))
     made.deliver_all(NOW - timedelta(minutes=19), "vpcp", dead=3)

@@ -132,6 +132,7 @@ def _messages(made: ScreenTown) -> Iterator[Screen]:
     yield Screen(name="message-reader", address=message, person="quang")
     yield Screen(name="message-dead", address=f"/messages/{ids['dead']}")
     yield Screen(name="message-refused", address=refused, pictured=True)
+    yield Screen(name="message-mistakes", address=f"/messages/{ids['mistakes']}", pictured=True)
     yield Screen(name="message-corrected", address=f"/messages/{ids['corrected']}")
     yield Screen(name="message-report", address=f"/messages/{ids['report']}")
     yield Screen(name="call-refused", address=f"/messages/{TRACKING}", pictured=True)

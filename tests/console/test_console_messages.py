@@ -21,6 +21,7 @@ from hub.store import transactions
 from hub.store.tables import event
 from tests.console_town import Browser, Town
 from tests.province import NOW, ROUTES, document, entry, status
+from tests.refused_batches import refuse_batch
 
 TRACKING = "0193aaaa-0000-7000-8000-000000000001"
 ASKED = Request(
@@ -195,6 +196,35 @@ def test_a_fact_leads_to_the_cells_that_count_it(town, operator):
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_a_refused_batch_names_each_mistake_with_its_place_in_the_readers_language(town, language):
+    """Of many, the first twenty are shown at once."""
+    refused = refuse_batch(town.engine, NOW)
+    town.add("op", role=Role.OPERATOR)
+    reader = Browser(town, languages=language)
+    reader.sign_in("op")
+    assert reader.get(f"/messages/{refused}").status == 200
+    shown, _, folded = reader.page.partition("<details>")
+    assert [page.count('<th role="rowheader"') for page in (shown, folded.partition("</details>")[0])] == [20, 27]
+    said = text(reader)
+    vietnamese = (
+        "47 lỗi",
+        "/SyncDossiers/HoSo[3]/NgayTiepNhan Ngày tiếp nhận; yyyyMMddHHmmss, giờ Việt Nam dòng 5, cột 172",
+        "“2026-01-05” không đúng dạng [0-9]{14}",
+        "/SyncDossiers/HoSo[57]/MaTTHC",
+        "Xem thêm 27 lỗi",
+    )
+    english = (
+        "47 mistakes",
+        "line 5, column 172 “2026-01-05” does not have the form [0-9]{14}; write it so",
+        "is missing; add it before TenTTHC",
+        "Show 27 more mistakes",
+    )
+    for each in vietnamese if language == "vi" else english:
+        assert each in said, each
+    assert said.count("contract-broken") < 10, "the sentence of the code stands once, and the events name three"
 
 
 def test_a_refusal_is_told_in_the_readers_language_with_what_to_do(town, operator):

@@ -1,5 +1,8 @@
 """What a reader is told of a problem: the sentence and the detail, each in the reader's languages; JSON is English."""
 
+import json
+
+import attrs
 import pytest
 
 from hub.domain.errors import (
@@ -8,10 +11,11 @@ from hub.domain.errors import (
     Unready,
     describe_problem,
     find_error_sentence,
+    read_problem_json,
     shorten_detail,
     write_problem_json,
 )
-from hub.domain.model import Problem
+from hub.domain.model import ElementPlace, Problem
 from hub.language.catalogues import say_both
 from hub.language.languages import Language
 from hub.language.phrases import phrase
@@ -43,11 +47,21 @@ def test_a_detail_inside_another_is_said_in_the_same_language():
 
 
 def test_json_and_the_texts_of_the_errors_are_english():
-    assert write_problem_json(WORDS) == {"code": CODE, "detail": "line 4: more than 2"}
+    told = write_problem_json(WORDS)
+    assert told == {"code": CODE, "detail": "line 4: more than 2", "detail_vi": "dòng 4: nhiều hơn 2"}
     assert write_problem_json(Problem(CODE)) == {"code": CODE, "detail": ""}
     assert str(Rejected(WORDS, Problem(CODE, "x"))) == f"{CODE}: line 4: more than 2; {CODE}: x"
     unready = Unready("hub-busy", phrase("the hub stops"))
     assert (str(unready), unready.problem) == ("hub-busy: the hub stops", Problem("hub-busy", phrase("the hub stops")))
+
+
+def test_what_the_journal_keeps_of_a_problem_is_read_again_in_both_languages():
+    place = ElementPlace("/SyncDossiers/HoSo[3]/MaHoSo", 5, 172, "Mã hồ sơ")
+    for written in (WORDS, Problem(CODE, "H55.1"), Problem(CODE), attrs.evolve(WORDS, place=place)):
+        read = read_problem_json(json.loads(json.dumps(write_problem_json(written))))
+        assert (read.code, read.place, say_both(read.detail)) == (CODE, written.place, say_both(written.detail))
+        assert describe_problem(read) == describe_problem(written)
+    assert read_problem_json({"code": CODE, "detail": "line 4"}) == Problem(CODE, "line 4"), "before there were two"
 
 
 def test_problems_with_words_are_compared_and_hashed_like_others():

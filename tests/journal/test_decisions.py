@@ -63,13 +63,16 @@ def test_a_message_is_accepted_refused_or_one_that_is_there_already(twin, proble
     assert bool(effects.facts) == bool(effects.deliveries) == (state is MessageState.ACCEPTED)
 
 
-def test_the_journal_keeps_why_a_message_was_refused_in_english():
+def test_the_journal_keeps_why_a_message_was_refused_in_english_and_in_vietnamese():
     place = phrase("line {line}", line=6)
     refused = (UNKNOWN, Problem("N.From", phrase("{place}: {detail}", place=place, detail=phrase("it is empty"))))
     effects = decide(attrs.evolve(OWN, problems=refused), known())
     assert effects.message is not None
     assert effects.message["refusal"] == "unit-unknown: H55.99; N.From: line 6: it is empty"
-    told = [{"code": "unit-unknown", "detail": "H55.99"}, {"code": "N.From", "detail": "line 6: it is empty"}]
+    told = [
+        {"code": "unit-unknown", "detail": "H55.99"},
+        {"code": "N.From", "detail": "line 6: it is empty", "detail_vi": "dòng 6: để trống"},
+    ]
     assert json.loads(json.dumps(effects.before[0].body))["problems"] == told
 
 

@@ -11,13 +11,14 @@ import click
 
 from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, command, exit_command, pass_screen, read_language, t
 from hub.cli.words import say_value, say_word
+from hub.domain.errors import write_problem_json
 from hub.domain.sanitize import replace_controls
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from hub.console.visible_messages import OpenedContent
-    from hub.domain.model import Delivery, Message
+    from hub.domain.model import Delivery, Message, Problem
     from hub.journal.lineage import MessageLink
     from hub.journal.queue.exchanges import AttemptRecord
     from hub.journal.queue.timeline import DeliveryStage
@@ -35,6 +36,7 @@ class MessageLife:
     stages: "Mapping[str, Sequence[DeliveryStage]]"  #: by delivery
     attempts: "Sequence[AttemptRecord]"
     links: "Sequence[MessageLink]"
+    problems: "Sequence[Problem]"  #: why it was refused
 
     def fields(self) -> dict[str, object]:
         """Return what `show --json` prints of it."""
@@ -46,6 +48,7 @@ class MessageLife:
             ],
             "attempts": [make_attempt_fields(each) for each in self.attempts],
             "links": [attrs.asdict(each) for each in self.links],
+            "problems": list(map(write_problem_json, self.problems)),
         }
 
     def text(self) -> str:
@@ -87,6 +90,7 @@ def read_message_life(tx: "Transaction", message: "Message", made: "Sequence[Del
         stages={each.id: list_delivery_stages(each, told, attempts) for each in made},
         attempts=attempts,
         links=lineage.read_message_links(tx, message, told),
+        problems=events.read_refusal(told),
     )
 
 

@@ -185,7 +185,7 @@ def _rejudge(
 def _make_row(found: "RejudgedMessage") -> dict[str, object]:
     from hub.edxml.readable import PacketFinding
 
-    problems = [PacketFinding(code=each.code, detail=str(each.detail), refuses=True) for each in found.problems]
+    problems = [PacketFinding(code=each.code, detail=each.detail, refuses=True) for each in found.problems]
     message = found.message
     return {
         "id": message.id,
@@ -194,7 +194,7 @@ def _make_row(found: "RejudgedMessage") -> dict[str, object]:
         "code": message.code,
         "state": str(message.state),
         "effect": str(found.effect),
-        "problems": [{"code": each.code, "line": each.line, "detail": each.detail} for each in problems],
+        "problems": [{"code": each.code, "line": each.line, "detail": str(each.detail)} for each in problems],
     }
 
 

@@ -169,9 +169,9 @@ class CorrectionPages:
             _ = await self._journal.read(corrections.read_correctable_message, opened.message.id)
         except Rejected as rejected:
             obstacle = rejected.problems[0]
-        findings = [
-            PacketFinding(code=each.code, detail=str(each.detail), refuses=True) for each in draft.problems
-        ] or ([] if draft.uploaded or draft.wrong else list(opened.findings))
+        findings = [PacketFinding(code=each.code, detail=each.detail, refuses=True) for each in draft.problems] or (
+            [] if draft.uploaded or draft.wrong else list(opened.findings)
+        )
         packet = await self._work(CONSOLE, len(draft.shown), readable.write_readable_packet, draft.shown, findings)
         said = {
             "opened": opened,
