@@ -211,6 +211,11 @@ def evaluate_value(value: Value, sources: Sources) -> Found | None:
     )
 
 
+def write_value(value: Value, sources: Sources) -> str:
+    """Return what *value* is, as a text. Raises Unfit."""
+    return write_text(evaluate_value(value, sources))
+
+
 def write_text(found: Found | None, source: str = "") -> str:
     """Return *found* as a text: a time as in XML Schema, texts separated by commas, nothing as "". Raises Unfit."""
     match found:

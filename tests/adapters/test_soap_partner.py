@@ -1,6 +1,7 @@
 """A partner by its WSDL: what the samples of conversations do not show."""
 
 import hashlib
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from lxml import etree
 
 import adapters
 from hub.domain.errors import ConfigurationFault
-from hub.domain.model import Accepted, Query, Refused, Reply, Unavailable
+from hub.domain.model import Accepted, Arrival, Collector, Judged, Query, Refused, Reply, Unavailable
 from hub.formats.spool import Drawer, Octets
 from hub.partner.adapter_settings import AdapterNotes, Terms
 from hub.security import signing, wss_verify
@@ -274,3 +275,48 @@ operation = "XacThuc"
         said = envelope.write_unsigned_envelope(etree.fromstring(child))
         _, outcome = self.ask(Reply(500, said, XML))
         assert outcome == Refused("a fault, Client")
+
+
+class TestACollection:
+    def mapping(self):
+        return (DICHVU / "collect.toml").read_text("utf-8").partition("[tables")[2]
+
+    def test_makes_a_collector_only_where_the_mapping_collects(self):
+        collecting = adapters.make_adapter("soap", terms("[tables" + self.mapping()))
+        assert isinstance(collecting, Collector)
+        assert not isinstance(adapters.make_adapter("soap", terms(SEND)), Collector)
+
+    def test_logs_in_once_for_all_documents(self):
+        adapter: Any = adapters.make_adapter(
+            "soap", terms("[tables" + self.mapping(), settings={"user": "u"}, secrets={"password": "p"})
+        )
+        listed = "".join(f"<vanBan><ma xmlns='urn:vi-du:kieu'>v{number}</ma></vanBan>" for number in range(25))
+        said = {
+            "DangNhap": answer("x", operation="DangNhap").replace(b"k:ma", b"token"),
+            "DanhSachCho": made(
+                f'<DanhSachChoResponse xmlns="urn:vi-du:dich-vu"><moc>9</moc>{listed}</DanhSachChoResponse>'
+            ),
+            "LayVanBan": made(
+                '<LayVanBanResponse xmlns="urn:vi-du:dich-vu"><noiDung>PGEvPg==</noiDung></LayVanBanResponse>'
+            ),
+            "XacNhan": answer(operation="XacNhan"),
+        }
+        conversation = adapter.collect("", NOW)
+        asked, step, collected = [], next(conversation), None
+        try:
+            while True:
+                if isinstance(step, Arrival):
+                    step = conversation.send(Judged(accepted=True))
+                    continue
+                asked.append(etree.QName(etree.fromstring(step.body)[-1][0]).localname)
+                step = conversation.send(Reply(200, said[asked[-1]], XML))
+        except StopIteration as end:
+            collected = end.value
+        assert Counter(asked) == {"DangNhap": 1, "DanhSachCho": 1, "LayVanBan": 20, "XacNhan": 20}
+        assert collected is not None
+        assert collected.more
+        assert '"at": ""' in collected.cursor  # five are left, so the next collection lists from the same place
+
+
+def made(child):
+    return envelope.write_unsigned_envelope(etree.fromstring(child))

@@ -1,0 +1,269 @@
+"""Holds the conversations that a mapping describes, step by step.
+
+Knows the order of steps, what is kept and for how long, when to log in again, and what an answer means where the mapping
+does not say. Does not know what a conversation is for.
+"""
+
+import base64
+from collections.abc import Generator, Mapping
+from datetime import datetime, timedelta
+
+import attrs
+
+from adapters.soap.tokens import ask_token
+from hub.domain.model import Accepted, Outcome, Postponed, Refused, Reply, Request, Unavailable
+from hub.partner.adapter_settings import Terms
+from hub.partner.mapping_values import Found, Sources, Unfit, write_text, write_value
+from hub.partner.reply_parsing import may_have_taken, retry_after
+from hub.partner.soap_mapping import KeptValues, MappedStep, OutcomeRule, SoapMapping, Then
+from hub.soap.mapped_calls import write_mapped_call
+from hub.soap.partner_answers import NO_ANSWER, PartnerAnswer, read_answer
+from hub.soap.partner_calls import PartnerOperation, load_service
+
+#: A kept value is dropped this long before its time, because the call that carries it takes time too.
+_MARGIN = timedelta(seconds=30)
+#: Maximum life of a kept value, whatever the partner says.
+_LONGEST = timedelta(days=30)
+_REPLY_LIMIT, _CONTENT_LIMIT = 4 << 20, 48 << 20
+LONGEST_REASON = 2000
+_DENIED = {401, 403}
+
+
+@attrs.define
+class Course:
+    """One conversation: its steps, and what is known in it."""
+
+    steps: tuple[MappedStep, ...]
+    sources: Sources
+    now: datetime
+    message: str = ""  #: the id of the message that is delivered
+    unsure: bool = False  #: an earlier attempt may have arrived, and the partner cannot tell
+    discreet: bool = False  #: reasons never quote the partner
+    #: steps that have succeeded and are not taken again: those that hand over; of several conversations in one, logins
+    done: set[str] = attrs.field(factory=set)
+    lasting: bool = False  #: what a step keeps is kept for further calls of `hold`
+    relied: bool = False  #: a value was used that an earlier conversation kept
+    again: bool = False  #: the conversation began again with new values
+
+
+@attrs.frozen(kw_only=True)
+class Judgement:
+    """What an answer means."""
+
+    then: Then
+    reason: str = ""
+    after: float | None = None
+    unknown: bool = False
+    at: datetime | None = None  #: when the answer came
+
+    def outcome(self, now: datetime) -> Outcome:
+        match self.then:
+            case Then.ACCEPTED | Then.NEXT:
+                return Accepted(self.reason)
+            case Then.REFUSED:
+                return Refused(self.reason or "refused, without a reason")
+            case Then.POSTPONED:
+                return Postponed((self.at or now) + timedelta(seconds=self.after or 0), self.reason)
+            case Then.CREDENTIALS | Then.LOGIN:
+                return Unavailable(self.reason or "our credentials are not accepted", self.after, credentials=True)
+        return Unavailable(self.reason or "unavailable, without a reason", self.after, unknown=self.unknown)
+
+
+@attrs.frozen
+class PartnerConversation:
+    """Holds the conversations with one partner."""
+
+    terms: Terms
+    mapping: SoapMapping
+
+    def make_sources(self, now: datetime, more: Mapping[str, Found]) -> Sources:
+        terms = self.terms
+        fixed: dict[str, Found] = {"url": terms.url, "partner": terms.partner, "now": now}
+        fixed |= {f"settings.{name}": text for name, text in terms.settings.items()}
+        fixed |= {f"secrets.{name}": text for name, text in terms.secrets.items()}
+        return Sources({**fixed, **more}, tables=self.mapping.tables)
+
+    def hold(self, course: Course) -> Generator[Request, Reply, tuple[Judgement, PartnerAnswer | None] | Unavailable]:
+        """Take the steps in order. Return the last judgement with its answer. Raises Unfit."""
+        answer: PartnerAnswer | None = None
+        judged = Judgement(then=Then.NEXT)
+        waiting = list(course.steps)
+        while waiting:
+            step = waiting.pop(0)
+            if step.place in course.done or not applies(step, course.sources) or self._recall(step, course):
+                continue
+            made = yield from self._make_request(step, course)
+            if isinstance(made, Unavailable):
+                return made
+            reply = yield made
+            answer = self._read(step, reply, reply.at or course.now)
+            judged = attrs.evolve(self._judge(step, answer, course, reply.at or course.now), at=reply.at)
+            if judged.then is Then.LOGIN and course.relied and not course.again:
+                self._forget(course)
+                course.again, course.relied = True, False
+                waiting = list(course.steps)
+                continue
+            if judged.then is not Then.NEXT:
+                break
+            missing = self._keep(step, answer, course, reply.at or course.now)
+            if missing:
+                return Unavailable(f"{step.operation}: the answer has no {missing}")
+            if step.hands_over or (course.lasting and step.keep is not None):
+                course.done.add(step.place)
+        return judged, answer
+
+    # Kept values
+
+    def _note(self, step: MappedStep, name: str, course: Course) -> str:
+        of = f" {course.message}" if step.keep and step.keep.of_message else ""
+        return f"kept {step.operation} {name}{of}"
+
+    def _recall(self, step: MappedStep, course: Course) -> bool:
+        """Tell whether all that *step* keeps is kept still, so that it need not be taken."""
+        if step.keep is None or step.keep.life is None or not step.keep.values:
+            return False
+        kept = {name: self.terms.notes.recall(self._note(step, name, course), course.now) for name in step.keep.values}
+        if any(text is None for text in kept.values()):
+            return False
+        course.sources.fixed |= {f"kept.{name}": text for name, text in kept.items() if text is not None}
+        course.relied = course.relied or not step.keep.of_message
+        return True
+
+    def _keep(self, step: MappedStep, answer: PartnerAnswer, course: Course, now: datetime) -> str:
+        """Keep what the mapping says. Return the path of a value that the answer does not have, or ""."""
+        if step.keep is None:
+            return ""
+        life = self._life(step.keep, answer)
+        for name, path in step.keep.values.items():
+            text = answer.read(path, self.mapping.tables)
+            if not text:
+                return path.written
+            course.sources.fixed[f"kept.{name}"] = text
+            if life is not None:
+                self.terms.notes.keep(self._note(step, name, course), text, now + life)
+        return ""
+
+    def _life(self, keep: KeptValues, answer: PartnerAnswer) -> timedelta | None:
+        life = keep.life
+        if life is not None and not isinstance(life, timedelta):
+            seconds = _read_seconds(answer.read(life, self.mapping.tables))
+            life = None if seconds is None else timedelta(seconds=seconds)
+        return None if life is None else min(life, _LONGEST) - (_MARGIN if life > 2 * _MARGIN else timedelta())
+
+    def _forget(self, course: Course) -> None:
+        self.terms.notes.drop("oauth2")
+        for step in course.steps:
+            if step.keep is not None and not step.keep.of_message:
+                if not step.hands_over:
+                    course.done.discard(step.place)
+                for name in step.keep.values:
+                    self.terms.notes.drop(self._note(step, name, course))
+
+    # One call
+
+    def _make_request(self, step: MappedStep, course: Course) -> Generator[Request, Reply, Request | Unavailable]:
+        security, sources = self.mapping.security, course.sources
+        headers = [(name, write_value(value, sources)) for name, value in (*security.http, *step.http)]
+        if security.basic is not None:
+            pair = f"{write_value(security.basic.username, sources)}:{write_value(security.basic.password, sources)}"
+            headers.append(("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}"))
+        if security.oauth2 is not None:
+            kept = self.terms.notes.recall("oauth2", course.now)
+            token = kept or (yield from ask_token(security.oauth2, sources, self.terms.notes, course.now))
+            if isinstance(token, Unavailable):
+                return token
+            course.relied = course.relied or kept is not None
+            headers.append(("Authorization", f"Bearer {token}"))
+        body, more = write_mapped_call(
+            self.mapping, step, self._operation(step), sources, self.terms.identity, course.now
+        )
+        limit = _CONTENT_LIMIT if step.content is not None else _REPLY_LIMIT
+        for name, text in headers:
+            if not text.isascii() or not text.isprintable():
+                raise Unfit(f"http.{name}: not printable ASCII")
+        return Request(self.terms.url, body, (*more, *headers), reply_limit=limit, hands_over=step.hands_over)
+
+    def _operation(self, step: MappedStep) -> PartnerOperation:
+        mapping = self.mapping
+        files = {name: self.terms.files[name] for name in mapping.hashes}
+        return load_service(files, mapping.file, mapping.service, mapping.port).operation(step.operation)
+
+    def _read(self, step: MappedStep, reply: Reply, now: datetime) -> PartnerAnswer:
+        terms, path = self.terms, step.content
+        binary = frozenset({path.steps[-1].name}) if path is not None and path.steps else frozenset[str]()
+        certificates = tuple(terms.certificates) if self.mapping.security.verify else None
+        return read_answer(reply, now, certificates=certificates, max_age=terms.max_age, skew=terms.skew, binary=binary)
+
+    # What an answer means
+
+    def _judge(self, step: MappedStep, answer: PartnerAnswer, course: Course, now: datetime) -> Judgement:
+        """Return what *answer* means: the first rule that fits, or else what docs/reference/soap-partners.md says."""
+        asked = retry_after(answer.headers, now)
+        unread = bool(answer.trouble)
+        for rule in step.outcomes:
+            if (not unread or all(each.path.part == "http" for each in rule.when)) and self._fits(rule, answer):
+                return self._apply(rule, answer, asked)
+        denied = Then.LOGIN if course.relied and not course.again else Then.CREDENTIALS
+        fault = answer.fault
+        if answer.status in _DENIED and (unread or fault is not None):
+            return Judgement(then=denied, reason=f"HTTP {answer.status}: access denied")
+        if fault is not None:
+            code = ".".join(each for each in (fault.code, fault.subcode) if each)[:100]
+            told = f"a fault, {code}" if course.discreet or not fault.text else fault.text[:LONGEST_REASON]
+            if fault.denies:
+                return Judgement(then=denied, reason=told)
+            if fault.sender and (step.hands_over or step is course.steps[-1]):
+                return Judgement(then=Then.REFUSED, reason=told)
+            if fault.sender and step.keep is not None:
+                return Judgement(then=Then.CREDENTIALS, reason=told)
+            return Judgement(then=Then.UNAVAILABLE, reason=f"HTTP {answer.status}: {told}", after=asked)
+        if unread and self._is_silent(step, answer):
+            return Judgement(then=Then.NEXT)
+        lost = step.hands_over and may_have_taken(answer.status)
+        if unread:
+            why = f"HTTP {answer.status}: {answer.trouble}"
+            return Judgement(then=Then.UNAVAILABLE, reason=why[:LONGEST_REASON], after=asked, unknown=lost)
+        if step.outcomes and _decides(step, course):
+            why = f"HTTP {answer.status}: the answer fits no outcome of the mapping"
+            return Judgement(then=Then.UNAVAILABLE, reason=why, after=asked, unknown=lost)
+        return Judgement(then=Then.NEXT)
+
+    def _is_silent(self, step: MappedStep, answer: PartnerAnswer) -> bool:
+        """Tell whether *answer* is the empty one of an operation without an answer."""
+        if answer.trouble != NO_ANSWER or answer.length:
+            return False
+        return answer.status in {202, 204} or (answer.status == 200 and self._operation(step).one_way)
+
+    def _fits(self, rule: OutcomeRule, answer: PartnerAnswer) -> bool:
+        for condition in rule.when:
+            text = answer.read(condition.path, self.mapping.tables)
+            if text not in condition.texts and not (text and "*" in condition.texts):
+                return False
+        return True
+
+    def _apply(self, rule: OutcomeRule, answer: PartnerAnswer, asked: float | None) -> Judgement:
+        texts = [answer.read(path, self.mapping.tables) for path in rule.reasons]
+        after: float | None
+        if isinstance(rule.after, timedelta):
+            after = rule.after.total_seconds()
+        else:
+            after = asked if rule.after is None else _read_seconds(answer.read(rule.after, self.mapping.tables))
+        return Judgement(then=rule.then, reason=": ".join(filter(None, texts))[:LONGEST_REASON], after=after)
+
+
+def _decides(step: MappedStep, course: Course) -> bool:
+    """Tell whether an answer to *step* must be understood: nothing after it would show that it was none."""
+    return step.hands_over or step.confirm or (not course.lasting and step is course.steps[-1])
+
+
+def applies(step: MappedStep, sources: Sources) -> bool:
+    return all(write_text(sources.fixed.get(source)) in texts for source, texts in step.only)
+
+
+def _read_seconds(text: str) -> float | None:
+    """Return the number of seconds that *text* says, None if it says none."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0 < seconds < 10**8 else None
