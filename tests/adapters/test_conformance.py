@@ -196,7 +196,7 @@ def check_envelope(request: Request, expected: bytes):
     how = attachments.read_http_manner(sent["content-type"], sent.get("soapaction"))
     unpacked = attachments.unpack_body(Octets.of(request.body), how, frozenset(), Drawer())
     said, wanted = (
-        etree.canonicalize(etree.tostring(each), strip_text=True, rewrite_prefixes=True)
+        etree.canonicalize(etree.tostring(each, encoding="unicode"), strip_text=True, rewrite_prefixes=True)
         for each in (unpacked.root, etree.fromstring(written))
     )
     assert said == wanted
