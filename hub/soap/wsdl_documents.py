@@ -44,7 +44,7 @@ _REFERENCES = {
 _QNAMES = ("type", "element", "ref", "base", "message", "binding", "itemType", "substitutionGroup")
 _BASE = "file:///"  #: what zeep believes to be the folder of the files; nothing is opened there
 _XML = "http://www.w3.org/XML/1998/namespace"
-_ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
+ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
 _ENCODED = (
     *("string", "boolean", "int", "integer", "long", "short", "byte", "decimal", "double", "float", "date", "dateTime"),
     *("time", "base64Binary", "hexBinary", "anyURI", "QName"),
@@ -63,6 +63,8 @@ def _built_in(namespace: str) -> str:
     return _address(f"built-in/{quote(namespace, safe='')}")
 
 
+#: What keeps zeep from looking for the schema of the encoding while it reads that schema.
+_SELF_IMPORT = f'<xs:import namespace="{ENCODING}" schemaLocation="{_built_in(ENCODING)}"/>'
 #: Schemas that toolkits import by their well-known names and never serve themselves.
 _KNOWN_SCHEMAS: Mapping[str, bytes] = {
     _XML: f"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="{_XML}">
@@ -71,9 +73,9 @@ _KNOWN_SCHEMAS: Mapping[str, bytes] = {
  <xs:attributeGroup name="specialAttrs"><xs:attribute ref="xml:base"/><xs:attribute ref="xml:lang"/>
  <xs:attribute ref="xml:space"/><xs:attribute ref="xml:id"/></xs:attributeGroup>
 </xs:schema>""".encode(),
-    _ENCODING: (
-        f"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:e="{_ENCODING}" targetNamespace="{_ENCODING}">
- <xs:import namespace="{_ENCODING}" schemaLocation="{_built_in(_ENCODING)}"/><xs:attribute name="arrayType" type="xs:string"/><xs:attribute name="offset" type="xs:string"/>
+    ENCODING: (
+        f"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:e="{ENCODING}" targetNamespace="{ENCODING}">
+ {_SELF_IMPORT}<xs:attribute name="arrayType" type="xs:string"/><xs:attribute name="offset" type="xs:string"/>
  <xs:attribute name="position" type="xs:string"/><xs:attribute name="root" type="xs:boolean"/>
  <xs:attributeGroup name="commonAttributes"><xs:attribute name="id" type="xs:ID"/>
  <xs:attribute name="href" type="xs:anyURI"/><xs:anyAttribute namespace="##other" processContents="lax"/>
@@ -178,6 +180,11 @@ def is_known_schema(namespace: str) -> bool:
     return namespace in _KNOWN_SCHEMAS
 
 
+def read_encoding_schema() -> bytes:
+    """Return the schema of the encoding of SOAP 1.1 (section 5), as far as toolkits refer to it in literal messages."""
+    return _KNOWN_SCHEMAS[ENCODING].replace(_SELF_IMPORT.encode(), b"")
+
+
 def name_file(location: str) -> str:
     """Return the name under which the WSDL or XSD at *location*, an address or a path, is kept.
 
@@ -228,7 +235,7 @@ def _read_files(files: Mapping[str, bytes], main: str) -> dict[str, _File]:
             wrong = phrase("more than {count} files or {octets} octets together", count=MAX_FILES, octets=MAX_OCTETS)
             raise _fault(name, 0, wrong)
         try:
-            root = safe_xml.parse_safe_xml(_in_utf_8(files[name]), limits=_LIMITS)
+            root = parse_wsdl_file(files[name])
         except Rejected as rejected:
             problem = rejected.problems[0]
             mistakes.append(_mistake(name, 0, phrase("{code}: {detail}", code=problem.code, detail=problem.detail)))
@@ -263,6 +270,11 @@ def _bound_types(reached: Mapping[str, _File], main: str) -> None:
         name = next(file.name for file in reached.values() if file.root is excess.getroottree().getroot())
         wrong = phrase("the type or group contains itself, or comes to more than {count} members", count=MAX_MEMBERS)
         raise _fault(name, _line(excess), wrong)
+
+
+def parse_wsdl_file(content: bytes) -> etree._Element:
+    """Return the root of a WSDL or schema. Raises Rejected as `safe_xml.parse_safe_xml`; older encodings are allowed."""
+    return safe_xml.parse_safe_xml(_in_utf_8(content), limits=_LIMITS)
 
 
 def _in_utf_8(content: bytes) -> bytes:
@@ -372,8 +384,8 @@ def _import_encoding(file: _File) -> None:
     """Import the schema of SOAP 1.1's encoding where it is used without an import; zeep would look for it outside."""
     for schema in file.root.iter(f"{_XSD}schema"):
         imported = {each.get("namespace") for each in schema.iterfind(f"{_XSD}import")}
-        if _ENCODING not in imported and any(_ENCODING in each.nsmap.values() for each in schema.iter("*")):
-            attributes = {"namespace": _ENCODING, "schemaLocation": _built_in(_ENCODING)}
+        if ENCODING not in imported and any(ENCODING in each.nsmap.values() for each in schema.iter("*")):
+            attributes = {"namespace": ENCODING, "schemaLocation": _built_in(ENCODING)}
             schema.insert(0, etree.Element(f"{_XSD}import", attributes))
 
 

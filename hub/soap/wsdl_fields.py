@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from lxml import etree
 
-from hub.formats import safe_xml
 from hub.formats.models.xsd_model import (
     Labels,
     ModelElement,
@@ -22,7 +21,14 @@ from hub.formats.models.xsd_model import (
     count_elements,
     list_wildcards,
 )
-from hub.soap.wsdl_documents import MAX_OCTETS, find_file, is_known_schema, read_wsdl
+from hub.soap.wsdl_documents import (
+    ENCODING,
+    find_file,
+    is_known_schema,
+    parse_wsdl_file,
+    read_encoding_schema,
+    read_wsdl,
+)
 
 if TYPE_CHECKING:
     from zeep.wsdl import Document
@@ -32,9 +38,9 @@ MOST_FIELDS = 500
 _DEEPEST = 12
 _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
 _SOAPS = {"{http://schemas.xmlsoap.org/wsdl/soap/}": "1.1", "{http://schemas.xmlsoap.org/wsdl/soap12/}": "1.2"}
+_ENCODING_FILE = "soap-encoding.xsd"  #: of the schema of SOAP 1.1's encoding, where it is used
 _XSD_SPACE = "http://www.w3.org/2001/XMLSchema"
 _XSD = f"{{{_XSD_SPACE}}}"
-_LIMITS = safe_xml.Limits(size=MAX_OCTETS, nodes=200_000, plain=frozenset())
 
 
 @attrs.frozen(kw_only=True)
@@ -137,8 +143,11 @@ class _Listing:
         if not rpc and len(parts) == 1:
             element = self._model.elements.get(parts[0][1] or "")
             content = None if element is None else self._model.type_of(element)
-            if content is not None and (content.group is not None or content.attributes):
-                yield from self._bounded(self._children(content, "", ()))
+            if element is not None and content is not None:
+                if content.value is not None and not content.attributes:
+                    yield OperationField(path=".", value=content.value, labels=element.labels or content.labels)
+                else:
+                    yield from self._bounded(self._children(content, "", ()))
                 return
         for name, tag, kind in parts:
             yield from self._bounded(self._part(name, tag, kind))
@@ -238,7 +247,7 @@ def _read_documentation(files: Mapping[str, bytes]) -> dict[str, str]:
     """Return what the WSDL says of each operation, by its name."""
     found: dict[str, str] = {}
     for content in files.values():
-        root = safe_xml.parse_safe_xml(content, limits=_LIMITS)
+        root = parse_wsdl_file(content)
         for operation in root.iterfind(f"{_WSDL}portType/{_WSDL}operation"):
             said = " ".join(operation.findtext(f"{_WSDL}documentation", "").split())
             if said:
@@ -254,13 +263,14 @@ def collect_schemas(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """
     schemas: dict[str, etree._Element] = {}
     for name, content in files.items():
-        root = safe_xml.parse_safe_xml(content, limits=_LIMITS)
+        root = parse_wsdl_file(content)
         if root.tag == f"{_XSD}schema":
             schemas[name] = root
         for number, each in enumerate(root.iterfind(f"{_WSDL}types/{_XSD}schema")):
             schemas[f"{name}.{number}.xsd"] = each
     spaces: defaultdict[str, list[str]] = defaultdict(list)
     included: set[str] = set()
+    encoded = False
     for name, root in schemas.items():
         folder = posixpath.dirname(name)
         for element in root.iterchildren(*(f"{_XSD}{kind}" for kind in ("import", "include", "redefine"))):
@@ -272,8 +282,15 @@ def collect_schemas(files: Mapping[str, bytes]) -> dict[str, bytes]:
                     included.add(found)
             elif is_known_schema(element.get("namespace") or "") and "schemaLocation" in element.attrib:
                 del element.attrib["schemaLocation"]
+        if any(ENCODING in each.nsmap.values() for each in root.iter("*")):
+            encoded = True
+            for own in [each for each in root.iterfind(f"{_XSD}import") if each.get("namespace") == ENCODING]:
+                root.remove(own)
+            root.insert(0, etree.Element(f"{_XSD}import", {"namespace": ENCODING, "schemaLocation": _ENCODING_FILE}))
         spaces[root.get("targetNamespace") or ""].append(name)
     written = {name: etree.tostring(root) for name, root in schemas.items()}
+    if encoded:
+        written[_ENCODING_FILE] = read_encoding_schema()
     return {**_write_hubs(spaces, included), **written} if written else {}
 
 

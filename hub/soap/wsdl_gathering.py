@@ -13,13 +13,11 @@ import attrs
 from lxml import etree
 
 from hub.domain.errors import ConfigurationFault, Mistake, Rejected
-from hub.formats import safe_xml
 from hub.language.phrases import Phrase, phrase
-from hub.soap.wsdl_documents import MAX_FILES, MAX_OCTETS, is_known_schema, name_file
+from hub.soap.wsdl_documents import MAX_FILES, MAX_OCTETS, is_known_schema, name_file, parse_wsdl_file
 
 _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
 _XSD = "{http://www.w3.org/2001/XMLSchema}"
-_LIMITS = safe_xml.Limits(size=MAX_OCTETS, nodes=200_000, plain=frozenset())
 #: The elements that refer to another file, each with its attribute (WSDL 1.1, 2.1.1; XSD 1.0 part 1, 4.2).
 _REFERENCES = {
     f"{_WSDL}import": "location",
@@ -118,7 +116,7 @@ def _choose_name(place: str, taken: Iterable[str]) -> str:
 
 def _parse(place: str, content: bytes) -> etree._Element:
     try:
-        return safe_xml.parse_safe_xml(content, limits=_LIMITS)
+        return parse_wsdl_file(content)
     except Rejected as rejected:
         problem = rejected.problems[0]
         raise _fault(place, phrase("{code}: {detail}", code=problem.code, detail=problem.detail)) from rejected

@@ -38,16 +38,23 @@ class Pages(etree.Resolver):
 
 def collect(files: Mapping[str, bytes], main: str) -> dict[str | None, list[etree._Element]]:
     """Return every schema document that is reached from *main*, by its target namespace."""
-    found, todo, seen = defaultdict(list), [main], set()
-    while todo:
-        name = todo.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        root = etree.fromstring(files[name])
+    found = defaultdict(list)
+    for content in reach(files, main).values():
+        root = etree.fromstring(content)
         for schema in [root] if root.tag == f"{XSD}schema" else root.iterfind(f"{WSDL}types/{XSD}schema"):
             found[schema.get("targetNamespace")].append(schema)
-        for each in root.iter(f"{WSDL}import", f"{XSD}import"):
+    return found
+
+
+def reach(files: Mapping[str, bytes], main: str) -> dict[str, bytes]:
+    """Return *main* and every file that it refers to."""
+    found, todo = dict[str, bytes](), [main]
+    while todo:
+        name = todo.pop()
+        if name in found:
+            continue
+        found[name] = files[name]
+        for each in etree.fromstring(files[name]).iter(f"{WSDL}import", f"{XSD}import"):
             location = each.get("location") or each.get("schemaLocation")
             if location and each.get("namespace") not in KNOWN:
                 kept = find_file(location, name, files)

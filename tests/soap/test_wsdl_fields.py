@@ -93,9 +93,9 @@ class TestSchemas:
             "*": (False, 1),
         }
 
-    def test_an_element_with_a_simple_type_is_its_own_field(self) -> None:
+    def test_an_element_with_a_simple_type_is_its_own_field_as_a_mapping_writes_it(self) -> None:
         found = describe(wsdl('<x:element name="Gui" type="x:string"/>'), "a.wsdl", "Gui")
-        assert paths(found.input) == ["Gui"]
+        assert paths(found.input) == ["."]
 
     def test_a_type_that_contains_itself_ends(self) -> None:
         types = """<x:element name="Gui" type="t:n"/><x:complexType name="n"><x:sequence><x:element name="ten" type="x:string"/>
