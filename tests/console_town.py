@@ -31,6 +31,7 @@ from hub.console.sign_in.openid_sign_in import FLOW
 from hub.console.users import User
 from hub.journal import messages, unit_registry
 from hub.runtime.thread_pool import run_at_once
+from hub.services import list_services
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import event
@@ -74,6 +75,8 @@ class Town:
             partners=self.partners,
             province="H55",
             upstream="vpcp",
+            services={},
+            every_service=list_services(),
             reports=self.reports,
             officials=self.officials,
             console=self.settings,

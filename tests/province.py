@@ -2,10 +2,13 @@
 
 import hashlib
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 from hub.domain.ids import make_first_id
 from hub.domain.model import Message, Packet, PacketKind, Receive, ResponseFor, Unit
 from hub.journal.decisions import MessageEntry
+from hub.services import list_services
 from hub.units.routing import RoutedPartner, Routes
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
@@ -24,6 +27,8 @@ POSTS = (
     RoutedPartner("vpcp", (), Receive.PUSH),
     RoutedPartner("any", ("*",), Receive.NONE),
 )
+#: What of a configuration says what a partner may call.
+GRANTING: Any = SimpleNamespace(upstream="vpcp", every_service=list_services(), services={})
 ROUTES = Routes.of(UNITS, POSTS, province="H55", upstream="vpcp")
 
 

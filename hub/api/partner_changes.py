@@ -221,7 +221,7 @@ async def read_invitation(parts: ApiParts, call: ApiCall) -> ConsoleResponse:
 
 async def _gather(parts: ApiParts, call: ApiCall) -> tuple[IntegrationFacts, list[StepState]]:
     partner, config = find_partner(parts, call), parts.live.config
-    units, steps = await parts.turns.look(read_integration, partner, config.upstream, find_local_day(call.now))
+    units, steps = await parts.turns.look(read_integration, partner, config, find_local_day(call.now))
     return gather_facts(config, partner, units), list(steps)
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
-from hub.cli.screen import CONFIGURATION, UNAVAILABLE, Screen, command, exit_command, pass_screen, t
+from hub.cli.screen import CONFIGURATION, UNAVAILABLE, Screen, command, exit_command, pass_screen, read_language, t
 from hub.domain.errors import Mistake
 
 
@@ -63,4 +63,13 @@ def check_hub(screen: Screen, connect: bool) -> None:
         click.echo(t("Could not be reached:"), err=True)
         screen.mistakes(unreachable, kind="unreachable")
         exit_command(UNAVAILABLE)
+    if findings.province is not None:
+        for name, service in findings.province.config.services.items():
+            said = t(
+                "Service {name}: {title}, SHA-256 {sha256}",
+                name=name,
+                title=service.title.say(read_language()),
+                sha256=service.sha256,
+            )
+            screen.row({"kind": "service", "name": name, "sha256": service.sha256}, said)
     screen.row({"kind": "ok"}, t("Everything is right."))

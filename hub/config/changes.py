@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from hub.config.reports import ReportSettings
 from hub.config.values import Config, Partner
 from hub.security.certificates import hash_certificate
 
@@ -11,7 +12,7 @@ from hub.security.certificates import hash_certificate
 _AT_START = (
     *("soap", "admin", "public_url", "database_url", "password_file", "data", "workers", "feed", "syslog", "portal"),
 )
-_AT_ONCE = ("name", "province", "upstream", "incidents", "links", "reports", "replay", "console", "units")
+_AT_ONCE = ("name", "province", "upstream", "incidents", "links", "replay", "console", "units")
 
 
 def describe_config_changes(old: Config, new: Config) -> list[str]:
@@ -19,12 +20,14 @@ def describe_config_changes(old: Config, new: Config) -> list[str]:
     return [
         *(f"! {_shown(name)}" for name in _AT_START if getattr(old, name) != getattr(new, name)),
         *(f"~ {_shown(name)}" for name in _AT_ONCE if getattr(old, name) != getattr(new, name)),
+        *(["~ reports"] if _leave_countable(old) != _leave_countable(new) else []),
         *(["~ limits.free-disk"] if old.free_disk != new.free_disk else []),
         *(["~ lookups"] if old.lookups != new.lookups else []),
         *(["~ officials"] if old.officials != new.officials else []),
         *_identity(old, new),
         *_trust(old, new),
         *_partners(old, new),
+        *_services(old, new),
     ]
 
 
@@ -54,6 +57,23 @@ def _partners(old: Config, new: Config) -> Iterable[str]:
         changed = _differing(old.partners[code], new.partners[code])
         if changed:
             yield f"~ partners/{code}: {', '.join(changed)}"
+
+
+def _leave_countable(config: Config) -> ReportSettings:
+    """Return the settings of reports without what follows from the defined services, which are listed by themselves."""
+    return attrs.evolve(config.reports, countable=())
+
+
+def _services(old: Config, new: Config) -> Iterable[str]:
+    """Yield each change of a defined service, with the SHA-256 of its folder."""
+    yield from (
+        f"+ services/{name} {_mark(new.services[name].sha256)}"
+        for name in sorted(new.services.keys() - old.services.keys())
+    )
+    yield from (f"- services/{name}" for name in sorted(old.services.keys() - new.services.keys()))
+    for name in sorted(old.services.keys() & new.services.keys()):
+        if old.services[name].sha256 != new.services[name].sha256:
+            yield f"~ services/{name} {_mark(new.services[name].sha256)}"
 
 
 def _differing(old: Partner, new: Partner) -> list[str]:

@@ -1,4 +1,4 @@
-"""Reads `hub.toml`, `partners/*.toml` and `trust/`. Knows the keys and their consistency rules.
+"""Reads `hub.toml`, `partners/*.toml`, `services/` and `trust/`. Knows the keys and their consistency rules.
 
 Does not know the database, ports or the time. Relative paths are relative to the directory of `hub.toml`, in the
 partners' files too.
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from hub.config import database, files, identities, incidents, link_settings, officials, openid
+from hub.config import database, files, identities, incidents, link_settings, officials, openid, service_files
 from hub.config import feed as feeds
 from hub.config import lookups as asking
 from hub.config import reports as reporting
@@ -115,8 +115,11 @@ def read_config(
         _replay(table.table("replay")),
         _console(table.table("console"), home),
     )
-    reports = reporting.read_report_settings(table.table("reports"), home)
-    lookups = asking.read_lookup_settings(table.table("lookups"), home)
+    services = service_files.read_service_folders(home, mistakes)
+    reports, lookups = (
+        reporting.read_report_settings(table.table("reports"), home, services),
+        asking.read_lookup_settings(table.table("lookups"), home),
+    )
     sources, asked = _sources(home, mistakes), table.table("officials")
     signing = officials.read_officials(asked, home, partial(_opened, mistakes), [each.issuer for each in sources])
     table.close()
@@ -199,6 +202,7 @@ def read_config(
         lookups=lookups,
         officials=signing,
         partners=partners,
+        services=services,
         sample=sample,
     )
 

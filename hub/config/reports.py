@@ -12,6 +12,8 @@ import attrs
 
 from hub.config.table import ConfigTable
 from hub.language.phrases import phrase
+from hub.services import CountableFacts
+from hub.services.defined import DefinedService
 
 _KEY = r"[a-z][a-z0-9_-]*"
 _KEYS = rf"{_KEY}( {_KEY})*"
@@ -36,10 +38,14 @@ class ReportSettings:
     close_working_day: int = CLOSE_WORKING_DAY
     """The working day after a period on which the hub closes it; 0: the day after it, whatever day that is."""
     close_hour: int = CLOSE_HOUR  #: the hour of that day in Hà Nội
+    #: what can be counted of the services that the operator defines, by service
+    countable: tuple[CountableFacts, ...] = ()
 
 
-def read_report_settings(table: ConfigTable, home: Path) -> ReportSettings:
-    """Return the settings of `[reports]`. Paths are relative to *home*."""
+def read_report_settings(
+    table: ConfigTable, home: Path, services: Mapping[str, DefinedService] | None = None
+) -> ReportSettings:
+    """Return the settings of `[reports]`. Paths are relative to *home*. *services*: those that the operator defines."""
     forms, workdays = table.text("forms", ""), table.text("workdays", "")
     chosen = table.table("rule_sets")
     expected = phrase("the name of a rule set of that form, or of several, in quotes, with a space between")
@@ -69,6 +75,10 @@ def read_report_settings(table: ConfigTable, home: Path) -> ReportSettings:
         cut_offs=cut_offs,
         close_working_day=working_day,
         close_hour=hour,
+        countable=tuple(
+            CountableFacts(name, frozenset(dict(each.milestones)), each.attributes)
+            for name, each in sorted((services or {}).items())
+        ),
     )
 
 

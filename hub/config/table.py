@@ -150,6 +150,19 @@ class ConfigTable:
         """Tell whether *key* is set, in the file or in the environment."""
         return key in self._content or self._overridden(key) is not None
 
+    def is_table(self, key: str) -> bool:
+        """Tell whether *key* is set to a table."""
+        return isinstance(self._content.get(key), Mapping)
+
+    def allow(self, key: str) -> None:
+        """Mark *key* as known, although it is not read now."""
+        self._taken.add(key)
+
+    @property
+    def has_mistakes(self) -> bool:
+        """Whether a mistake was recorded in the file of this table."""
+        return any(mistake.path.startswith(f"{self._file}:") for mistake in self._mistakes)
+
     def close(self) -> None:
         """Record a mistake for every key that was not read."""
         for key in sorted(set(self._content) - self._taken):

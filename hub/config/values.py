@@ -21,6 +21,8 @@ from hub.domain.model import DOCUMENTS, Receive
 from hub.partner.adapter_settings import MAPPING
 from hub.partner.policy import Policy
 from hub.security.certificates import Anchors, Identity, Signer
+from hub.services import Service, list_services
+from hub.services.defined import DefinedService
 
 ANY = "*"  #: in a partner's units: the partner may send for every unit; it does not receive for any because of it
 
@@ -179,6 +181,8 @@ class Config:
     #: officials who may sign reports; None: there are none, and no report needs a signature
     officials: Officials | None = None
     partners: Mapping[str, Partner]
+    #: the services that the operator defines, by name: `services/NAME/`
+    services: Mapping[str, DefinedService] = attrs.field(factory=dict)
     sample: bool  #: whether any certificate belongs to a sample PKI
 
     @property
@@ -186,6 +190,13 @@ class Config:
         """Return each port of the hub with the name of its table in hub.toml."""
         found = (("soap", self.soap), ("admin", self.admin))
         return (*found, ("syslog", self.syslog)) if self.syslog else found
+
+    @property
+    def every_service(self) -> Mapping[str, Service]:
+        """Return every service, by name: those of the hub, and those that this configuration defines."""
+        if not self.services:
+            return list_services()
+        return {**list_services(), **{name: each.make_service() for name, each in self.services.items()}}
 
     def name_soap_address(self) -> str:
         """Return the https address of the SOAP port, without a path: the public one, or that of the port itself."""

@@ -596,7 +596,7 @@ class ConsolePages:
         partner = config.partners.get(code)
         if partner is None or not visit.session.user.sees_partner(code) or rest not in {(), (KIT,), (INVITATION,)}:
             raise refuse_as_absent()
-        units, steps = await self.turns.look(read_integration, partner, config.upstream, find_local_day(visit.now))
+        units, steps = await self.turns.look(read_integration, partner, config, find_local_day(visit.now))
         facts = gather_facts(config, partner, units)
         if rest:
             invites, query = rest == (INVITATION,), visit.asked.query

@@ -44,7 +44,6 @@ from hub.journal.queue import collection_rounds, deliveries
 from hub.journal.queue.collection_rounds import Round
 from hub.partner.policy import Policy, choose_delay
 from hub.runtime.thread_pool import THRESHOLD
-from hub.services import list_services
 from hub.soap import documents_requests
 from hub.units.live import Live
 from hub.units.province import Province
@@ -215,7 +214,7 @@ class CollectionService(Service):
     ) -> MessageEntry:
         content = arrival.content
         operation = SEND if arrival.service == DOCUMENTS else ""
-        if not is_granted(partner, province.routes.upstream, arrival.service, operation, collected=True):
+        if not is_granted(partner, province.config, arrival.service, operation, collected=True):
             problem = refuse_ungranted(arrival.service, operation)
             return _refused(arrival, partner, now, tracking, problem)
         if arrival.service == DOCUMENTS:
@@ -232,7 +231,7 @@ class CollectionService(Service):
                 tracking,
                 Drawer(),
             )
-        service, code = list_services()[arrival.service], partner.code
+        service, code = province.config.every_service[arrival.service], partner.code
         return await self._access.work(
             Owner(code),
             xml_cost.estimate_record(content),

@@ -450,6 +450,8 @@ class Record:
     deviations: tuple[Problem, ...] = ()  #: deviations that the observed profile tolerates; each becomes an event
     #: the units whose figures the sender declares beside its facts: itself, or units below it
     told: tuple[str, ...] = ()
+    #: the units whose systems get the message; None: every system that takes the service
+    recipients: tuple[str, ...] | None = None
 
 
 @attrs.frozen

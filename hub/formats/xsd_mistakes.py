@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from enum import StrEnum
 from itertools import islice
-from pathlib import Path
 from typing import Any, cast
 
 import attrs
@@ -44,6 +43,7 @@ from xmlschema.validators import (
 )
 
 from hub.domain.turns import leave_turn
+from hub.formats.xsd_schemas import SchemaFiles, SchemaSource
 from hub.language.phrases import Phrase, phrase, phrases, verbatim
 
 #: The most elements of one refused element that are examined: 0.1 s of a core for the usual ones.
@@ -63,6 +63,8 @@ _CHILD = 2
 #: The most letters of a value, and the most values or names of a list, that a sentence repeats.
 _LONGEST, _LISTED = 60, 20
 _LONGEST_LABEL = 150
+#: Maximum models of schemas of the configuration that a process keeps. One has about 1 MB.
+_KEPT = 16
 _CLAUSE = re.compile(r"[.:;](?: |$)")  #: ends the part of a sentence that is a label
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
@@ -114,28 +116,39 @@ class _Models:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._built: dict[Path, XMLSchema10] = {}
+        self._built: dict[SchemaSource, XMLSchema10] = {}
 
-    def load(self, path: Path) -> XMLSchema10:
+    def load(self, source: SchemaSource) -> XMLSchema10:
         with self._lock:
-            model = self._built.get(path)
-            if model is None:  # what it includes is read from this machine only
-                model = self._built[path] = XMLSchema10(str(path), allow="local")
+            model = self._built.get(source)
+            if model is None:
+                kept = [each for each in self._built if isinstance(each, SchemaFiles)]
+                if isinstance(source, SchemaFiles) and len(kept) >= _KEPT:
+                    del self._built[kept[0]]
+                model = self._built[source] = _build(source)
             return model
+
+
+def _build(source: SchemaSource) -> XMLSchema10:
+    if isinstance(source, SchemaFiles):
+        from hub.formats.models.xsd_components import build_components
+
+        return build_components(dict(source.files), source.main)
+    return XMLSchema10(str(source), allow="local")  # what it includes is read from this machine only
 
 
 _MODELS = _Models()
 
 
-def explain_refusal(path: Path, element: _Element, schema: etree.XMLSchema) -> Explanation:
-    """Return why *element*, which *schema* of the file *path* has just refused, does not conform.
+def explain_refusal(source: SchemaSource, element: _Element, schema: etree.XMLSchema) -> Explanation:
+    """Return why *element*, which *schema* of *source* has just refused, does not conform.
 
     *schema* still has its errors. Return no mistake if the library finds none, or cannot say what it found; the caller
     has libxml2's words then. Raises NeedsThread in a turn of the reactor.
     """
     leave_turn()
     part, sent, whole = _choose_part(element, schema)
-    model = _MODELS.load(path)
+    model = _MODELS.load(source)
     limit = _Limit()
     try:
         # a document's own hints where its schema is found are never followed

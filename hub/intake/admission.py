@@ -4,6 +4,7 @@ Knows the rules and their order. Does not know how the call arrived or what is i
 """
 
 import hashlib
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -191,13 +192,14 @@ def judge_record(
     takers = [
         each
         for each in province.config.partners.values()
-        if service.name in each.services and record.kind not in service.undelivered_kinds
+        if service.name in each.services
+        and record.kind not in service.undelivered_kinds
+        and each.receive is Receive.PUSH
     ]
-    routes = tuple(
-        Route(each.code, each.code, each.code, DeliveryState.WAITING)
-        for each in takers
-        if each.receive is Receive.PUSH and each.code != partner
-    )
+    try:
+        routes = route_record(record, partner, takers, province.routes)
+    except Rejected as rejected:
+        return attrs.evolve(entry, problems=rejected.problems)
     assert entry.message_id is not None
     said = documents_responses.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
     receipt = signing.seal_canonical(
@@ -205,6 +207,33 @@ def judge_record(
     )
     first, rest = record.facts[: duties.SLICE], duties.pack_facts(record.facts[duties.SLICE :])
     return attrs.evolve(entry, routes=routes, receipt=receipt, record=attrs.evolve(record, facts=first), rest=rest)
+
+
+def route_record(record: Record, partner: str, takers: Sequence[Partner], routes: Routes) -> tuple[Route, ...]:
+    """Return the deliveries of a *record* that *partner* sent: to each of *takers*, or to those of the units that it names.
+
+    A named unit's system is the one of *takers* with this unit, or the nearest one above, among its units. What *partner*
+    has sent does not go back to it. Raises `Rejected` with each unit that is not known, or has no such system.
+    """
+    if record.recipients is None:
+        return tuple(
+            Route(each.code, each.code, each.code, DeliveryState.WAITING) for each in takers if each.code != partner
+        )
+    owners = {routes.canonical(unit): each.code for each in takers for unit in each.units}
+    found: list[Route] = []
+    problems: list[Problem] = []
+    for code in record.recipients:
+        line = routes.list_line(code)
+        via = next((unit for unit in line if unit in owners), None)
+        if not line:
+            problems.append(Problem("unit-unknown", code))
+        elif via is None:
+            problems.append(Problem("unit-without-system", code))
+        elif owners[via] != partner:
+            found.append(Route(line[0], owners[via], via, DeliveryState.WAITING))
+    if problems:
+        raise Rejected(*problems)
+    return tuple({route.recipient: route for route in found}.values())
 
 
 def require_fact_limit(record: Record) -> None:

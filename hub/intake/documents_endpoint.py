@@ -104,7 +104,7 @@ class DocumentsEndpoint:
                     case.owner, _ROW * len(reached), documents_responses.build_organizations_response, reached
                 )
             case documents_requests.CheckPermission(organ):
-                if not is_granted(partner, case.province.routes.upstream, self.contract.name, SEND):
+                if not is_granted(partner, case.province.config, self.contract.name, SEND):
                     return documents_responses.build_permission_response((refuse_ungranted(self.contract.name, SEND),))
                 problems = routes.find_send_problems(partner.code, organ)
                 ended = () if problems else (routes.find_end_problem(organ, find_local_day(now)),)

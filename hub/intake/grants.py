@@ -6,12 +6,14 @@ Does not decide for which units (see `hub.units.routing`), and does not know how
 from collections.abc import Iterable, Mapping
 from functools import cache
 
-from hub.config import Partner
+from hub.config import Config, Partner
 from hub.domain.errors import CallRefused
 from hub.domain.model import DOCUMENTS, Problem
 from hub.services import list_services
+from hub.services.defined import load_defined_contract
 from hub.services.lookups import operations as lookups_operations
 from hub.soap import wsdl
+from hub.soap.wsdl import Contract
 
 #: Granted only by name: these services query national registers about persons and enterprises, or order something
 #: there.
@@ -30,18 +32,18 @@ class NotGranted(CallRefused):
         self.partner, self.operation = partner, operation
 
 
-def require_granted(partner: Partner, upstream: str, service: str, operation: str) -> None:
+def require_granted(partner: Partner, config: Config, service: str, operation: str) -> None:
     """Raise `NotGranted` if *partner* may not call *operation* of *service* by SOAP."""
-    if not is_granted(partner, upstream, service, operation):
+    if not is_granted(partner, config, service, operation):
         raise NotGranted(partner.code, service, operation)
 
 
-def is_granted(partner: Partner, upstream: str, service: str, operation: str = "", *, collected: bool = False) -> bool:
+def is_granted(partner: Partner, config: Config, service: str, operation: str = "", *, collected: bool = False) -> bool:
     """Tell whether *partner* may call *operation* of *service*.
 
     Without an operation: whether it may send messages of *service* in another way than SOAP. *collected*: the hub
-    collected the message from the partner, by its policy `collect`. *upstream*: the code of the upstream partner. Units
-    are not checked here.
+    collected the message from the partner, by its policy `collect`. *config* says which partner is upstream, and which
+    services there are. Units are not checked here.
     """
     name = f"{service}.{operation}"
     if name in OPEN:
@@ -52,14 +54,14 @@ def is_granted(partner: Partner, upstream: str, service: str, operation: str = "
         return False
     if partner.units or (collected and partner.policy.collect is not None):
         return True
-    if partner.code == upstream and service == DOCUMENTS:
+    if partner.code == config.upstream and service == DOCUMENTS:
         return True
-    return partner.tells and is_telling(service)
+    return partner.tells and is_telling(config, service)
 
 
-def is_telling(service: str) -> bool:
+def is_telling(config: Config, service: str) -> bool:
     """Tell whether messages of *service* only report figures about units, so a partner with `tells` may send them."""
-    found = list_services().get(service)
+    found = config.every_service.get(service)
     return found is not None and found.may_report_any_unit
 
 
@@ -68,50 +70,61 @@ def refuse_ungranted(service: str, operation: str = "") -> Problem:
     return Problem("call-not-granted", f"{service}.{operation}" if operation else service)
 
 
-def list_granted(partner: Partner, upstream: str) -> tuple[str, ...]:
+def list_granted(partner: Partner, config: Config) -> tuple[str, ...]:
     """Return what *partner* may call or send, as names for `calls`."""
     if partner.calls is not None:
         return partner.calls
     return tuple(
-        service for service in list_grantable_services() if is_granted(partner, upstream, service, collected=True)
+        service for service in list_grantable_services(config) if is_granted(partner, config, service, collected=True)
     )
 
 
-def propose_grants(done: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+def propose_grants(done: Iterable[tuple[str, str]], config: Config) -> tuple[str, ...]:
     """Return the names that `calls` needs for what a partner has *done*: service and kind of each accepted message.
 
     Lookups are named by operation. Any other service is named as a whole, because queries leave no trace in the
     journal.
     """
+    known = list_grantable_services(config)
     operations = {rule.milestone: name for name, rule in lookups_operations.OPERATIONS.items()}
     names = {
         f"{service}.{operations[kind]}" if service in BY_NAME and kind in operations else service
         for service, kind in done
-        if service in list_grantable_services()
+        if service in known
     }
     return tuple(sorted(names))
 
 
-@cache
-def list_grantable_services() -> tuple[str, ...]:
+def list_grantable_services(config: Config) -> tuple[str, ...]:
     """Return every service that `calls` may name."""
-    return tuple(sorted([DOCUMENTS, *(name for name, service in list_services().items() if not service.internal)]))
+    return tuple(sorted([DOCUMENTS, *(name for name, each in config.every_service.items() if not each.internal)]))
+
+
+def list_grantable_operations(config: Config) -> Mapping[str, tuple[str, ...]]:
+    """Return every service that `calls` may name, with its operations; none for a service without a SOAP contract."""
+    own = {name: tuple(rule.operation for rule in each.messages) for name, each in config.services.items()}
+    return dict(sorted({**_list_own_operations(), **own}.items()))
 
 
 @cache
-def list_grantable_operations() -> Mapping[str, tuple[str, ...]]:
-    """Return every service that `calls` may name, with its operations; none for a service without a SOAP contract."""
+def _list_own_operations() -> Mapping[str, tuple[str, ...]]:
+    """Return the services that the hub has by itself, with their operations."""
     found = {}
-    for name in list_grantable_services():
+    for name in [DOCUMENTS, *(name for name, service in list_services().items() if not service.internal)]:
         known = wsdl.load_contract(name).operations.values() if wsdl.is_published_contract(name) else ()
         found[name] = tuple(operation.name for operation in known)
     return found
 
 
-@cache
-def list_grant_names() -> tuple[str, ...]:
+def list_grant_names(config: Config) -> tuple[str, ...]:
     """Return every name that `calls` may contain."""
-    every = list_grantable_operations().items()
+    every = list_grantable_operations(config).items()
     return tuple(
         name for service, operations in every for name in (service, *(f"{service}.{each}" for each in operations))
     )
+
+
+def load_service_contract(config: Config, name: str) -> Contract:
+    """Return the contract of the service *name*, which has one. Raises KeyError, OSError or etree.LxmlError."""
+    own = config.services.get(name)
+    return wsdl.load_contract(name) if own is None else load_defined_contract(own)

@@ -19,12 +19,17 @@ from hub.intake.admission import judge_record
 from hub.intake.endpoint import Answer, Case, JournalAccess
 from hub.language.phrases import phrase
 from hub.services import Service
+from hub.services.defined import ValuePath
 from hub.soap import documents_responses
 from hub.soap.wsdl import Contract
 from hub.units.province import Province
 
 #: Answers an operation that contains no message. The call is `Case.opened.call`, a `QueryCall`.
 Query = Callable[[JournalAccess, Case], Awaitable[etree._Element]]  # noqa: SLF001 - lxml has no other name
+
+
+_MESSAGE_ID = ValuePath("MessageId")
+_LONGEST_ID = 200  #: characters of a message id, as the contracts of the hub say
 
 
 @attrs.frozen
@@ -52,6 +57,9 @@ class RecordsEndpoint:
     _queries: Mapping[str, Query] = attrs.field(factory=dict)  #: by operation; every other operation contains a message
     #: the service for one province, where it differs between provinces
     _make_service: Callable[[Province], Service] | None = None
+    #: by the Clark name of the root element: where the sender's id of the message stands; None: it gives none. Without
+    #: an entry the id is the child MessageId
+    _ids: Mapping[str, ValuePath | None] = attrs.field(factory=dict)
 
     def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> RecordCall | QueryCall:
         """See `Endpoint`. Raises CallRefused (`contract-broken`) for an element without a canonical form."""
@@ -63,8 +71,27 @@ class RecordsEndpoint:
             raise CallRefused(
                 Problem("contract-broken", phrase("no canonical form: {error}", error=str(error)))
             ) from None
-        found = child.find(f"{{{self.contract.namespace}}}MessageId")
-        return RecordCall(content, None if found is None else xsd_types.read_xs_token(found))
+        return RecordCall(content, self._read_id(child))
+
+    def _read_id(self, child: etree._Element) -> str | None:
+        path = self._ids.get(child.tag, _MESSAGE_ID)
+        if path is None:
+            return None
+        found = child
+        for step in path.steps:
+            inside = found.find("{*}" + step)
+            if inside is None:
+                return None
+            found = inside
+        text = found.get(path.attribute, "") if path.attribute else xsd_types.read_xs_token(found)
+        if len(text) > _LONGEST_ID:
+            raise CallRefused(
+                Problem(
+                    "contract-broken",
+                    phrase("{path}: longer than {most} characters", path=path.written, most=_LONGEST_ID),
+                )
+            )
+        return text or None
 
     @property
     def is_private(self) -> bool:

@@ -94,7 +94,7 @@ def open_call(
     (child,) = believed.body.iterchildren("*")
     operation = contract.operation(child)
     with _spending(believed.mark):
-        grants.require_granted(believed.partner, province.routes.upstream, contract.name, operation.name)
+        grants.require_granted(believed.partner, province.config, contract.name, operation.name)
     for action in (manner.action, unpacked.action):
         if not envelope.action_matches(action, operation.action):
             raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
@@ -144,7 +144,7 @@ def _open_known(
     if call is None:
         return None
     try:
-        grants.require_granted(partner, province.routes.upstream, contract.name, operation.name)
+        grants.require_granted(partner, province.config, contract.name, operation.name)
         signature = form.envelope.verify(texts, now, policy.max_age, policy.clock_skew)
         if signature is None:
             return None

@@ -65,7 +65,7 @@ def _judge_certificates(partner: Partner, config: Config, now: datetime) -> Iter
 
 
 def _judge_grants(partner: Partner, config: Config) -> ConnectionStep:
-    granted = grants.list_granted(partner, config.upstream)
+    granted = grants.list_granted(partner, config)
     if granted:
         return _make_step(
             ConnectionStepName.GRANTS, StepVerdict.GOOD, phrase("it may call {names}", names=", ".join(granted))

@@ -115,7 +115,7 @@ def view_partner(config: Config, code: str, now: datetime) -> PartnerView:
         partner=partner,
         settings=list_partner_settings(partner, text, own),
         certificates=list_partner_certificates(config, partner, text, now),
-        granted=grants.list_granted(partner, config.upstream),
+        granted=grants.list_granted(partner, config),
         upstream=code == config.upstream,
         files=list_partner_files(partner),
     )

@@ -158,7 +158,7 @@ class SyslogListener(Service):
     def _judge(self, octets: bytes, line: SyslogLine, partner: Partner) -> tuple[MessageEntry, MessageEntry | None]:
         """Return the entry of the line about an incident, and the entry of its report, if one is due."""
         province, now = self.live.province, self._now()
-        if not is_granted(partner, province.routes.upstream, SERVICE.name):
+        if not is_granted(partner, province.config, SERVICE.name):
             entry = MessageEntry(
                 id=make_id(now),
                 partner=partner.code,

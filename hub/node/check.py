@@ -58,10 +58,12 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
         config = read_config(path)
     except ConfigurationFault as fault:
         return Findings(fault.mistakes)
+    config, flawed = _defined_services(config)
     known = heard.load_revocation_answers(config, now)
     heard.set_revocation_answers(config, known)
     units, mistakes = _journal(config, find_local_day(now))
     mistakes += [
+        *flawed,
         *_installation(),
         *find_contract_mistakes(),
         *consistency.find_adapter_mistakes(config),
@@ -102,6 +104,16 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
                 )
             )
     return Findings(tuple(mistakes), tuple(warnings), province, tuple(known))
+
+
+def _defined_services(config: Config) -> tuple[Config, list[Mistake]]:
+    """Return the configuration with what the schemas of its services say, and the mistakes in their rules."""
+    if not config.services:
+        return config, []
+    from hub.services.defined.schema_check import check_services  # a third of a second that few need
+
+    services, mistakes = check_services(config.services)
+    return attrs.evolve(config, services=services), mistakes
 
 
 def _journal(config: Config, today: date) -> tuple[UnitIndex | None, list[Mistake]]:

@@ -23,7 +23,6 @@ from hub.language.phrases import Phrase, phrase
 from hub.security import algorithms
 from hub.security.certificates import Purpose, Untrusted
 from hub.security.encryption import KEY_EXPECTED
-from hub.services import list_services
 from hub.services.lookups.operations import OPERATIONS
 from hub.units.province import Province
 from hub.units.routing import Routes
@@ -174,12 +173,12 @@ def find_adapter_mistakes(config: Config) -> Iterable[Mistake]:
             yield from _find_settings_mistakes(partner)
         yield from _lookup_mistakes(config, partner)
         for service in partner.services:
-            if service != DOCUMENTS and service not in list_services():
+            if service != DOCUMENTS and service not in config.every_service:
                 wrong = phrase("there is no service {service}", service=service)
                 yield Mistake(
                     f"{place}: services",
                     wrong,
-                    phrase("one of {value}", value=", ".join([DOCUMENTS, *list_services()])),
+                    phrase("one of {value}", value=", ".join([DOCUMENTS, *config.every_service])),
                 )
         schemes = adapters.list_url_schemes(partner.adapter)
         if partner.url and urlsplit(partner.url).scheme not in schemes:
@@ -213,13 +212,14 @@ def _find_settings_mistakes(partner: Partner) -> Iterable[Mistake]:
 def find_grant_mistakes(config: Config) -> Iterable[Mistake]:
     """Yield each name in a partner's `calls` that is neither a service nor an operation."""
     for partner in config.partners.values():
+        known = grants.list_grant_names(config) if partner.calls else ()
         for name in partner.calls or ():
-            if name not in grants.list_grant_names():
+            if name not in known:
                 wrong = phrase("there is no service or operation {name}", name=name)
                 yield Mistake(
                     f"partners/{partner.code}.toml: calls",
                     wrong,
-                    phrase("one of {names}", names=", ".join(grants.list_grant_names())),
+                    phrase("one of {names}", names=", ".join(known)),
                 )
 
 
@@ -230,7 +230,7 @@ def find_grant_warnings(config: Config) -> Iterable[Mistake]:
     """
     for partner in config.partners.values():
         needed = ("GetPendingDocumentIds", "GetDocument", "ConfirmReceived")
-        lacks = [name for name in needed if not grants.is_granted(partner, config.upstream, DOCUMENTS, name)]
+        lacks = [name for name in needed if not grants.is_granted(partner, config, DOCUMENTS, name)]
         if partner.receive is Receive.FETCH and lacks:
             wrong = phrase("it fetches, and may not call {lacks}", lacks=", ".join(lacks))
             yield Mistake(f"partners/{partner.code}.toml: calls", wrong, phrase("documents, or another receive"))

@@ -36,6 +36,7 @@ from hub.runtime.pidfile import ReloadVerdict
 from hub.runtime.ports import DirectTlsFactory, Port
 from hub.runtime.shared_counts import SharedCounts
 from hub.runtime.thread_pool import Work
+from hub.services.defined import DefinedService, load_defined_contract
 from hub.soap.wsdl import Contract
 from hub.units.live import Live
 from hub.web import public_pages
@@ -137,7 +138,8 @@ def _admin_site(
             name: _wsdls_of(endpoint.contract, name_service_url(live, name))
             for name, endpoint in exchange.intake.endpoints.items()
         }
-        return {file: text for each in found.values() for file, text in each.items()}
+        own = [_files_of(each, name_service_url(live, name)) for name, each in live.config.services.items()]
+        return {file: text for each in [*found.values(), *own] for file, text in each.items()}
 
     async def measured() -> bytes:
         found, standings = await measure(), prober.standings
@@ -241,3 +243,10 @@ def _wsdls_of(service: Contract, at: str) -> dict[str, bytes]:
     It refers to schemas that need no client certificate.
     """
     return {f"{service.name}.wsdl": service.wsdl(at, "xsd/lienthong/1/")}
+
+
+def _files_of(defined: DefinedService, at: str) -> dict[str, bytes]:
+    """Return the WSDL of a service that the configuration defines, and the files of its schema, by file name."""
+    contract, folder = load_defined_contract(defined), f"services/{defined.name}/"
+    schemas = {f"{folder}{each}": contract.xsd(each) for each in contract.schema_names}
+    return {f"{defined.name}.wsdl": contract.wsdl(at, folder), **schemas}

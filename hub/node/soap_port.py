@@ -27,10 +27,11 @@ from hub.partner.throttle import Throttle
 from hub.runtime import disk_space
 from hub.runtime.disk_space import DiskSpace, SpoolReservations
 from hub.security.certificates import Purpose, hash_certificate
+from hub.services.defined import DefinedService
 from hub.services.lookups import operations
 from hub.soap import wsdl
 from hub.units.live import Live
-from hub.web.endpoints import list_endpoints
+from hub.web.endpoints import list_endpoints, make_defined_endpoint
 from hub.web.soap_listener import BoundedSite, ServiceResource, read_client_certificate
 
 log = structlog.get_logger()
@@ -42,10 +43,62 @@ class IntakeParts:
 
     endpoints: Mapping[str, Endpoint]  #: by service
     intakes: Mapping[str, Intake]  #: by service
+    defined: "DefinedIntakes"  #: of the services that the configuration defines
     throttle: Throttle
     disk_space: DiskSpace
     spool_room: SpoolReservations
     counts: NodeCounts  #: what the limits of the port count, over all processes of the node
+
+
+@attrs.define(eq=False)
+class DefinedIntakes:
+    """The endpoints and intakes of the services that the configuration in force defines.
+
+    They are made when they are first asked for, and again when a reload has changed the service. A call in progress
+    keeps those that it began with.
+    """
+
+    _live: Live
+    _access: JournalAccess
+    _now: Callable[[], datetime]
+    _throttle: Throttle
+    _made: dict[str, tuple[DefinedService, Endpoint, Intake]] = attrs.field(factory=dict, init=False)
+
+    def find(self, name: str) -> tuple[Endpoint, Intake] | None:
+        """Return the endpoint and the intake of the service *name*. Return None if none is defined."""
+        defined = self._live.config.services.get(name)
+        if defined is None:
+            self._made.pop(name, None)
+            return None
+        made = self._made.get(name)
+        if made is None or (made[0] is not defined and made[0] != defined):
+            endpoint = make_defined_endpoint(defined, self._access)
+            made = defined, endpoint, Intake(self._live, endpoint, self._access, self._now, self._throttle)
+        self._made[name] = (defined, *made[1:])
+        return made[1:]
+
+
+class _SoapResource(Resource):
+    """`/soap/`: the services of the hub are its children, those of the configuration are looked up."""
+
+    def __init__(self, live: Live, defined: DefinedIntakes) -> None:
+        super().__init__()
+        self._live, self._defined = live, defined
+        self._served: dict[str, tuple[Intake, ServiceResource]] = {}
+
+    def getChild(self, path: bytes, request: Any) -> Any:
+        """Return the resource of a service that the configuration defines."""
+        name = path.decode("ascii", "replace")
+        found = self._defined.find(name)
+        if found is None:
+            self._served.pop(name, None)
+            return super().getChild(path, request)
+        endpoint, intake = found
+        served = self._served.get(name)
+        if served is None or served[0] is not intake:
+            resource = ServiceResource(intake, endpoint.contract, partial(name_service_url, self._live, name))
+            served = self._served[name] = intake, resource
+        return served[1]
 
 
 def watch_disks(live: Live, reactor: Any) -> DiskSpace:
@@ -68,6 +121,7 @@ def build_intake(
     return IntakeParts(
         endpoints=served,
         intakes={name: Intake(live, endpoint, access, now, throttle) for name, endpoint in served.items()},
+        defined=DefinedIntakes(live, access, now, throttle),
         throttle=throttle,
         disk_space=disks,
         spool_room=SpoolReservations(lambda: disk_space.count_octets_left(live.config), counts),
@@ -92,7 +146,7 @@ def check_client(live: Live, now: datetime, shown: x509.Certificate, above: Sequ
 
 def make_soap_site(live: Live, reactor: Any, parts: IntakeParts, processes: int = 1) -> BoundedSite:
     """Return the site of the SOAP port for this process, one of *processes* that serve the port."""
-    root, soap = Resource(), Resource()
+    root, soap = Resource(), _SoapResource(live, parts.defined)
     root.putChild(b"soap", soap)
     services: dict[bytes, ServiceResource] = {}
     for name, endpoint in parts.endpoints.items():

@@ -2,6 +2,7 @@
 
 Each service is a file or a folder of this package that defines `SERVICE`. A service that only one partner dialect uses
 may stand in that adapter's folder, as `service.py`. `list_services` discovers all of them; there is no list to edit.
+Services that an operator defines by an XSD and TOML (`hub.services.defined`) belong to the configuration.
 
 Knows no transport. A message has the same octets whether it came by SOAP, was collected from a partner or was written
 by the hub, and only the service's `read` function reads them.
@@ -18,6 +19,9 @@ from pkgutil import iter_modules
 import attrs
 
 from hub.domain.model import Record
+
+#: The package for services that the configuration defines. They are those of one configuration (`Config.services`).
+_DEFINED = "defined"
 
 #: Reads a message. Parameters: its exact octets, the time of its arrival, the hub's id of it. Raises Rejected with
 #: every problem.
@@ -43,13 +47,28 @@ class Service:
     synced: str = ""  #: milestone for each key of a message when it has been delivered to another system; empty: none
 
 
+@attrs.frozen
+class CountableFacts:
+    """What a form of report can name of the facts of one service."""
+
+    service: str
+    milestones: frozenset[str]
+    attributes: frozenset[str]
+
+
 @cache
 def list_services() -> Mapping[str, Service]:
-    """Return every service, by name."""
+    """Return every service that the hub has by itself, by name. `Config.every_service` has those it defines, too."""
     found = [
         import_module(name).SERVICE for name in (*_here(), *(f"{name}.service" for name, _ in list_adapter_services()))
     ]
     return {service.name: service for service in sorted(found, key=lambda each: each.name)}
+
+
+def is_internal_service(name: str) -> bool:
+    """Tell whether only the hub itself writes the messages of the service *name*."""
+    found = list_services().get(name)
+    return found is not None and found.internal
 
 
 def list_adapter_services() -> Iterator[tuple[str, Path]]:
@@ -64,4 +83,4 @@ def list_adapter_services() -> Iterator[tuple[str, Path]]:
 
 
 def _here() -> Iterator[str]:
-    return (f"{__name__}.{each.name}" for each in iter_modules(__path__))
+    return (f"{__name__}.{each.name}" for each in iter_modules(__path__) if each.name != _DEFINED)

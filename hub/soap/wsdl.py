@@ -22,6 +22,7 @@ from hub.formats.models.xsd_files import gather_schema_folder
 from hub.formats.models.xsd_model import ModelValue, SchemaModel, find_binary_elements, load_schema_model
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Loads
+from hub.formats.xsd_schemas import SchemaSource
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.soap.wsdl_operations import OfferedService, Operation, load_offered_service
 
@@ -42,14 +43,17 @@ _CHILDREN = 10_000
 
 @attrs.frozen
 class Contract:
-    """One service of `wsdl/OWNER/VERSION/NAME.wsdl` with its schema `xsd/OWNER/VERSION/NAME.xsd`."""
+    """One service of `wsdl/OWNER/VERSION/NAME.wsdl` with its schema `xsd/OWNER/VERSION/NAME.xsd`, or one of the
+    configuration (`hub.soap.defined_contract`).
+    """
 
     name: str
+    #: of the answers and of the detail of a fault; of the requests too, but for a service of the configuration
     namespace: str
     operations: Mapping[str, Operation]  #: by the Clark name of the request's element
     _description: Any = attrs.field(repr=False)
     _texts: Mapping[str, bytes] = attrs.field(repr=False)
-    _schema: Path
+    _schema: SchemaSource
     model: SchemaModel = attrs.field(repr=False)  #: what the schema describes
     _values: Mapping[str, ModelValue] = attrs.field(repr=False, init=False)  #: the type of each of `binary`
     #: the Clark names of the elements whose value is base64
@@ -147,9 +151,24 @@ class Contract:
             element.set("schemaLocation", f"{schemas or f'{address}?xsd='}{_name(element)}")
         return etree.tostring(description, encoding="UTF-8", xml_declaration=True)
 
-    def xsd(self, name: str) -> bytes:
-        """Return the schema file *name* (`documents.xsd`) that the WSDL imports. Raises KeyError if there is none."""
-        return self._texts[name]
+    def xsd(self, name: str, address: str | None = None) -> bytes:
+        """Return the schema file *name* (`documents.xsd`) that the WSDL imports, or one that such a file names.
+
+        With *address*, the files that it names itself are found as `ADDRESS?xsd=NAME`. Raises KeyError if there is none.
+        """
+        text = self._texts[name]
+        if address is None or b"schemaLocation" not in text:
+            return text
+        root = xsd.parse_schema_text(text)
+        for element in root.iterchildren(*xsd.NAMING):
+            if element.get("schemaLocation") is not None:
+                element.set("schemaLocation", f"{address}?xsd={_name(element)}")
+        return etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+
+    @property
+    def schema_names(self) -> tuple[str, ...]:
+        """The names of all files for `xsd`."""
+        return tuple(self._texts)
 
 
 @attrs.frozen
@@ -230,12 +249,16 @@ def _copy(element: etree._Element) -> etree._Element:
 
 
 def _find_problems(
-    path: Path, schema: etree.XMLSchema, stand_in: etree._Element, child: etree._Element, document: Octets | None
+    source: SchemaSource,
+    schema: etree.XMLSchema,
+    stand_in: etree._Element,
+    child: etree._Element,
+    document: Octets | None,
 ) -> Sequence[Problem]:
-    """Return why *schema* of the file *path* has refused *stand_in*, the copy of *child*: every mistake with its place."""
+    """Return why *schema* of *source* has refused *stand_in*, the copy of *child*: every mistake with its place."""
     from hub.formats.xsd_mistakes import explain_refusal  # 24 MB that a hub needs at its first refusal
 
-    explained = explain_refusal(path, stand_in, schema)
+    explained = explain_refusal(source, stand_in, schema)
     if not explained.mistakes:
         return _repeat_errors(schema, stand_in, child)
     sent = [_find_original(mistake.place, child) for mistake in explained.mistakes]

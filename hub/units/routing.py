@@ -284,6 +284,15 @@ class Routes:
             raise Rejected(Problem("not-ours", ", ".join(codes)))
         return tuple(routes.values())
 
+    def list_line(self, code: str) -> tuple[str, ...]:
+        """Return the unit *code* of the registry and the units above it, nearest first. Return () if it is not known."""
+        line: dict[str, None] = {}
+        unit: str | None = self.canonical(code)
+        while unit and unit not in line and (held := self._unit(unit)) is not None:
+            line[unit] = None
+            unit = held.parent
+        return tuple(line)
+
     def is_under(self, code: str, above: str) -> bool:
         """Tell whether the unit *code* is *above* itself or below it in the registry."""
         unit: str | None = self.canonical(code)

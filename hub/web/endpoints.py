@@ -9,6 +9,7 @@ from hub.intake.endpoint import Endpoint, JournalAccess
 from hub.intake.records_endpoint import Query, RecordsEndpoint
 from hub.report.signed import declaring
 from hub.services import Service, list_services, reports
+from hub.services.defined import DefinedService, load_defined_contract
 from hub.soap import documents_requests, wsdl
 from hub.units.province import Province
 from hub.workload import declarations
@@ -33,6 +34,12 @@ def list_served_operations() -> dict[str, frozenset[str]]:
     found = {name: service.operations for name, service in list_services().items()}
     found |= {DOCUMENTS: documents_requests.OPERATIONS, reports.NAME: declaring.make_reports_service().operations}
     return {name: operations | QUERIES.get(name, {}).keys() for name, operations in found.items() if operations}
+
+
+def make_defined_endpoint(defined: DefinedService, access: JournalAccess) -> Endpoint:
+    """Return the endpoint of a service that the configuration defines. Raises `etree.LxmlError` if its schema is broken."""
+    paths = {rule.element: rule.message_id for rule in defined.messages}
+    return RecordsEndpoint(load_defined_contract(defined), defined.make_service(), access, ids=paths)
 
 
 def list_endpoints(access: JournalAccess, *others: Endpoint) -> dict[str, Endpoint]:

@@ -392,7 +392,7 @@ class ServiceResource(Resource):
             document = self._contract.wsdl(self._address())
         elif b"xsd" in arguments:
             try:
-                document = self._contract.xsd(arguments[b"xsd"][0].decode("ascii"))
+                document = self._contract.xsd(arguments[b"xsd"][0].decode("ascii"), self._address())
             except (KeyError, UnicodeDecodeError):
                 return _nothing(request)
         else:

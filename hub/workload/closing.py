@@ -44,7 +44,7 @@ from hub.report.form.book import Book
 from hub.report.form.form import Form, FormMissing, LatePolicy, choose_form
 from hub.report.form.period import Cuts, Period, Span, find_following_month, find_month_containing, parse_period
 from hub.report.form.toml import read_form_toml
-from hub.services import list_services
+from hub.services import is_internal_service
 from hub.store import transactions
 from hub.store.tables import carried, closed_row, closing_draft, fact, link_day
 from hub.store.tables import closing as table
@@ -163,7 +163,7 @@ class MonthClosed:
 
 @lru_cache(64)
 def _form(definition: str) -> Form:
-    return read_form_toml(definition.encode(), "closing")
+    return read_form_toml(definition.encode(), "closing", None)
 
 
 def read_closings(tx: Transaction, form: str) -> tuple[Closing, ...]:
@@ -304,7 +304,7 @@ def _plan(tx: Transaction, book: Book, form: str, period: Period, now: datetime)
     closed_at = now if first is None or chosen.late is LatePolicy.REVISION else first.closed_at
     closed_at = max(closed_at, made[-1].closed_at) if made else closed_at
     if (left := duties.read_outstanding_duties(tx, services=[chosen.service], before=closed_at)).since is not None:
-        own = list_services()[chosen.service].internal
+        own = is_internal_service(chosen.service)
         if own or left.since < find_earliest_closing_time(period) or (made and left.since < made[-1].closed_at):
             raise FactsOutstanding(left)
         closed_at = left.since

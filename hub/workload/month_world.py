@@ -106,7 +106,7 @@ def _parse(text: str) -> MonthWorld:
     said = json.loads(text)
     return MonthWorld(
         units=tuple(_unit(*fields) for fields in said["units"]),
-        derived=tuple(read_form_toml(written.encode(), "closed month") for written in said["derived"]),
+        derived=tuple(read_form_toml(written.encode(), "closed month", None) for written in said["derived"]),
         due={form: Due(date.fromisoformat(day), sure) for form, (day, sure) in said["due"].items()},
     )
 

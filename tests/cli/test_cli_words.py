@@ -25,7 +25,7 @@ from hub.services.links.probes import Link, LinkStanding, LinkState
 from hub.store import transactions
 from tests import homes
 from tests.pages import DOCS, quoted, rows, sections
-from tests.province import NOW, ROUTES, document, entry
+from tests.province import GRANTING, NOW, ROUTES, document, entry
 
 Type = Callable[..., Result]
 #: Words that each have a name: none of them may be left in what a Vietnamese reads.
@@ -159,7 +159,7 @@ def test_what_may_be_called_has_a_name(monkeypatch):
     monkeypatch.setenv("LANG", "vi_VN.UTF-8")
     from hub.cli.partner.partners import name_grant
 
-    assert all(name_grant(each) for each in grants.list_grant_names())
+    assert all(name_grant(each) for each in grants.list_grant_names(GRANTING))
     assert name_grant("lookups.VerifyCitizen") == say_both(TERMS["lookups/verify-citizen"].name)[0]
     assert name_grant("unheard") == ""
 

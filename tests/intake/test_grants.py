@@ -42,7 +42,7 @@ from hub.units.province import Province
 from hub.web.endpoints import list_endpoints
 from tests import databases, declaring, dossiers, homes, packets, pki, remote
 from tests.pki import NOW
-from tests.province import document, entry
+from tests.province import GRANTING, document, entry
 from tests.services.test_lookups import element as looked_up
 from tests.services.test_mail_usage import USAGE
 from tests.services.test_mail_usage import content as mailed
@@ -234,7 +234,11 @@ def upstream(intakes: dict[str, Intake], code: str) -> None:
 
 
 def test_every_operation_has_an_example_and_every_kind_a_word_on_it():
-    known = {f"{name}.{each}" for name, operations in grants.list_grantable_operations().items() for each in operations}
+    known = {
+        f"{name}.{each}"
+        for name, operations in grants.list_grantable_operations(GRANTING).items()
+        for each in operations
+    }
     assert set(examples("")) == known
     assert known - EVERY == {f"lookups.{name}" for name in OPERATIONS}
 
@@ -303,9 +307,9 @@ def test_who_may_tell_of_any_unit_sends_for_none(hub):
 def test_what_the_hub_asks_a_partner_for_is_granted_unless_its_file_says_otherwise(collects):
     asked = config.Partner(code="p", name="", certificates=(), policy=Policy(collect=collects))
     for service in ("documents", "categories", "verdicts"):
-        assert grants.is_granted(asked, "vpcp", service, collected=True) is bool(collects)
-        assert not grants.is_granted(asked, "vpcp", service)
+        assert grants.is_granted(asked, GRANTING, service, collected=True) is bool(collects)
+        assert not grants.is_granted(asked, GRANTING, service)
         limited = attrs.evolve(asked, calls=("mail",))
-        assert not grants.is_granted(limited, "vpcp", service, collected=True)
-        assert grants.is_granted(attrs.evolve(asked, calls=(service,)), "vpcp", service, collected=True)
-    assert not grants.is_granted(asked, "vpcp", "lookups", collected=True)
+        assert not grants.is_granted(limited, GRANTING, service, collected=True)
+        assert grants.is_granted(attrs.evolve(asked, calls=(service,)), GRANTING, service, collected=True)
+    assert not grants.is_granted(asked, GRANTING, "lookups", collected=True)

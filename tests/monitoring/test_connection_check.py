@@ -34,6 +34,7 @@ from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.partner.policy import PartnerTransport, Policy
 from hub.security import tls
 from hub.security.certificates import Anchors, hash_certificate
+from hub.services import list_services
 from tests import pki
 from tests.pki import DAY, NOW
 from tests.province import ROUTES, document, entry
@@ -47,7 +48,12 @@ Answer = Callable[[Any], object]
 
 def config(**partners: Partner) -> Config:
     anchors = Anchors([pki.authority().certificate])
-    return cast("Config", SimpleNamespace(tls=HUB, anchors=anchors, upstream="", partners=partners))
+    return cast(
+        "Config",
+        SimpleNamespace(
+            tls=HUB, anchors=anchors, upstream="", services={}, every_service=list_services(), partners=partners
+        ),
+    )
 
 
 def partner(port: int, scheme: str = "https", host: str = "127.0.0.1", **said: Any) -> Partner:

@@ -14,7 +14,7 @@ from hub.monitoring.integration import first_messages
 from hub.monitoring.integration.first_messages import FirstStep, list_expected_steps, read_first_steps
 from hub.store.tables import delivery
 from tests import pki
-from tests.province import NOW, ROUTES, document, entry, status
+from tests.province import GRANTING, NOW, ROUTES, document, entry, status
 
 
 def make_partner(code, receive, units=("H55.13",)):
@@ -44,17 +44,17 @@ def taken(tx, partner=SOTTTT):
     """Return the steps that were taken, with the number of minutes after which."""
     return {
         str(each.step): round((each.at - NOW) / timedelta(minutes=1))
-        for each in read_first_steps(tx, partner, "vpcp")
+        for each in read_first_steps(tx, partner, GRANTING)
         if each.at is not None
     }
 
 
 def test_each_kind_of_partner_has_the_steps_that_it_will_take():
-    fetching, pushed = list_expected_steps(SOTTTT, "vpcp"), list_expected_steps(VPUB, "vpcp")
+    fetching, pushed = list_expected_steps(SOTTTT, GRANTING), list_expected_steps(VPUB, GRANTING)
     assert set(fetching) == set(FirstStep) - {FirstStep.PUSHED}
     assert set(pushed) == set(FirstStep) - {FirstStep.FETCHED, FirstStep.CONFIRMED}
     teller = make_partner("any", Receive.NONE, ())
-    assert not {FirstStep.DOCUMENT, FirstStep.STATUS, FirstStep.PUSHED} & set(list_expected_steps(teller, "vpcp"))
+    assert not {FirstStep.DOCUMENT, FirstStep.STATUS, FirstStep.PUSHED} & set(list_expected_steps(teller, GRANTING))
 
 
 def test_nothing_is_ticked_before_the_first_call(tx):
@@ -70,7 +70,7 @@ def test_the_steps_are_ticked_as_the_messages_come(tx):
     assert taken(tx) == {"called": 1, "certificate": 2, "refused": 1}
     refused = take(tx, 3, problems=(Problem("unit-unknown", "H55.99"),))
     assert taken(tx) == {"called": 1, "certificate": 2, "signed": 3, "refused": 3}
-    (shown,) = [each for each in read_first_steps(tx, SOTTTT, "vpcp") if each.step is FirstStep.REFUSED]
+    (shown,) = [each for each in read_first_steps(tx, SOTTTT, GRANTING) if each.step is FirstStep.REFUSED]
     assert (shown.message, shown.code) == (refused, "unit-unknown")
     take(tx, 4)
     take(tx, 5, status("03", "H55.13", "H55.01"))

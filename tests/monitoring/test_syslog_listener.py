@@ -21,6 +21,7 @@ from hub.partner.policy import Policy
 from hub.runtime.thread_pool import run_at_once
 from hub.security.certificates import Anchors
 from hub.security.crl_ocsp import RevocationList
+from hub.services import list_services
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import fact, message
@@ -85,6 +86,8 @@ def heard(clock, journal):
             incidents=IncidentSettings(),
             partners={"sotttt": partner},
             identity=IDENTITY,
+            upstream="vpcp",
+            every_service=list_services(),
             anchors=SimpleNamespace(check=lambda *_, **__: None),
         ),
     )

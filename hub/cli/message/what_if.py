@@ -252,7 +252,7 @@ def _try_form(screen: Screen, file: Path, period: str, unit: str | None) -> bool
     from hub.workload import form_trial
 
     config = read_journal_config(screen)
-    tried = read_form_toml(file.read_bytes(), file.name)
+    tried = read_form_toml(file.read_bytes(), file.name, config.reports.countable)
     forms = book.read_book(config.reports)
     with (
         open_journal(config, counts=forms.services(tried.id)) as engine,

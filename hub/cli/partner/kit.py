@@ -83,7 +83,7 @@ def _gather(screen: Screen, code: str) -> "tuple[IntegrationFacts, Sequence[Step
     if partner is None:
         raise CommandStop(t("there is no partner {code}", code=code), NOT_FOUND)
     with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
-        units, steps = read_integration(tx, partner, config.upstream, find_local_day(datetime.now(UTC)))
+        units, steps = read_integration(tx, partner, config, find_local_day(datetime.now(UTC)))
     return gather_facts(config, partner, units), steps
 
 

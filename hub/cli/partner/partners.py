@@ -92,7 +92,7 @@ def list_fields(config: "Config", partner: "Partner", standings: Mapping[str, Ma
         "units": list(partner.units),
         "tells": "*" if partner.tells else None,
         "calls": None if partner.calls is None else list(partner.calls),
-        "granted": list(grants.list_granted(partner, config.upstream)),
+        "granted": list(grants.list_granted(partner, config)),
         "certificates": [
             {
                 "sha256": hash_certificate(certificate),
@@ -397,7 +397,7 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
             done = search.list_accepted_kinds(tx, since.replace(tzinfo=HANOI) if since else None)
     waiting = 0
     for partner in (config.partners[code] for code in codes or config.partners):
-        now = grants.list_granted(partner, config.upstream)
+        now = grants.list_granted(partner, config)
         fields: dict[str, object] = {
             "code": partner.code,
             "calls": None if partner.calls is None else list(partner.calls),
@@ -414,7 +414,7 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
                 t("{code}: has sent nothing; no proposal", code=partner.code),
             )
             continue
-        wanted = grants.propose_grants(own | ({(DOCUMENTS, "")} if partner.receive is Receive.FETCH else set()))
+        wanted = grants.propose_grants(own | ({(DOCUMENTS, "")} if partner.receive is Receive.FETCH else set()), config)
         shown = f"partners/{partner.code}.toml"
         path = config.path.parent / shown
         before = editing.read_text(path, shown)

@@ -235,7 +235,8 @@ class RuleTrials:
         if len(content) > FORM:
             raise FieldUnfit(phrase("The file is larger than {most} KiB.", most=FORM >> 10))
         try:
-            tried = await self._work(CONSOLE, THRESHOLD, read_form_toml, content, "form.toml")
+            known = self._live.config.reports.countable
+            tried = await self._work(CONSOLE, THRESHOLD, read_form_toml, content, "form.toml", known)
         except ConfigurationFault as fault:
             raise FieldUnfit(_say_mistake(fault)) from None
         forms = await self._turns.read_book()

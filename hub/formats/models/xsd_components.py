@@ -58,15 +58,15 @@ def derive_model(files: Mapping[str, bytes], main: str) -> SchemaModel:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", XMLSchemaWarning)  # such as a content that was too deep to be examined
-            return _Deriving(_build(files, main).maps).derive()
+            return _Deriving(build_components(files, main).maps).derive()
     except (XMLSchemaException, XMLSchemaWarning, RecursionError, ValueError, OverflowError) as error:
         reason = str(getattr(error, "message", "") or error).split("\n\n", 1)[0]
         fault = Mistake(main, verbatim(" ".join(reason.split())[:500]), phrase("a schema without mistakes"))
         raise ConfigurationFault([fault]) from None
 
 
-def _build(files: Mapping[str, bytes], main: str) -> XMLSchema10:
-    """Return the components of the schema. The library sees no name of a file but `file:///NUMBER.xsd`."""
+def build_components(files: Mapping[str, bytes], main: str) -> XMLSchema10:
+    """Return the components of the schema *main* of *files*, which are closed. The library sees no name of a file but `file:///NUMBER.xsd`."""
     locations = {path: f"file:///{number}.xsd" for number, path in enumerate(files)}
     contents: dict[str, bytes] = {}
     declared = 0

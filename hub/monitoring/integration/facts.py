@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hub.config import ANY, Config, Partner
 from hub.intake import grants
 from hub.security.certificates import describe_owner, hash_certificate
-from hub.soap import wsdl
 from hub.soap.wsdl import Contract
 
 
@@ -66,11 +65,13 @@ def gather_facts(config: Config, partner: Partner, names: Iterable[tuple[str, st
 
 
 def _list_services(config: Config, partner: Partner) -> Iterable[IntegrationService]:
-    for name, operations in grants.list_grantable_operations().items():
-        allowed = tuple(each for each in operations if grants.is_granted(partner, config.upstream, name, each))
+    for name, operations in grants.list_grantable_operations(config).items():
+        allowed = tuple(each for each in operations if grants.is_granted(partner, config, name, each))
         if allowed:
             address = f"{config.name_soap_address()}/soap/{name}"
-            yield IntegrationService(contract=wsdl.load_contract(name), address=address, operations=allowed)
+            yield IntegrationService(
+                contract=grants.load_service_contract(config, name), address=address, operations=allowed
+            )
 
 
 def write_pem(certificates: Iterable[x509.Certificate]) -> bytes:

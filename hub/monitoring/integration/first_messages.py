@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
-from hub.config import Partner
+from hub.config import Config, Partner
 from hub.domain.model import DOCUMENTS, DeliveryState, MessageState, PacketKind, Receive
 from hub.intake import grants
 from hub.journal.event_index import EventFilter, ListedEvent, find_events, find_first_events
@@ -65,9 +65,9 @@ class _Sign:
     code: str = ""
 
 
-def list_expected_steps(partner: Partner, upstream: str) -> list[FirstStep]:
-    """Return the steps that *partner* will take, by what its file says. *upstream*: the code of the upstream partner."""
-    sends = grants.is_granted(partner, upstream, DOCUMENTS, grants.SEND)
+def list_expected_steps(partner: Partner, config: Config) -> list[FirstStep]:
+    """Return the steps that *partner* will take, by what its file says."""
+    sends = grants.is_granted(partner, config, DOCUMENTS, grants.SEND)
     wanted = {
         FirstStep.DOCUMENT: sends,
         FirstStep.STATUS: sends,
@@ -78,7 +78,7 @@ def list_expected_steps(partner: Partner, upstream: str) -> list[FirstStep]:
     return [step for step in FirstStep if wanted.get(step, True)]
 
 
-def read_first_steps(tx: Transaction, partner: Partner, upstream: str) -> list[StepState]:
+def read_first_steps(tx: Transaction, partner: Partner, config: Config) -> list[StepState]:
     """Return the state of each step of *partner*."""
     accepted = _read_messages(tx, partner.code, MessageState.ACCEPTED)
     refused = _read_messages(tx, partner.code, MessageState.REFUSED)
@@ -111,7 +111,7 @@ def read_first_steps(tx: Transaction, partner: Partner, upstream: str) -> list[S
         FirstStep.REFUSED: turned_down or told,
         FirstStep.CORRECTED: [] if first_refusal is None else _read_next_accepted(tx, partner.code, first_refusal),
     }
-    return [_judge(step, signs[step]) for step in list_expected_steps(partner, upstream)]
+    return [_judge(step, signs[step]) for step in list_expected_steps(partner, config)]
 
 
 def _judge(step: FirstStep, signs: Sequence[_Sign]) -> StepState:

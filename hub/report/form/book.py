@@ -59,7 +59,7 @@ def read_book(reports: ReportSettings) -> Book:
     calendar: Workdays | None = None
     mistakes: list[Mistake] = []
     try:
-        found = read_form_folder(own=reports.forms, rule_sets=reports.rule_sets)
+        found = read_form_folder(own=reports.forms, rule_sets=reports.rule_sets, countable=reports.countable)
     except ConfigurationFault as fault:
         mistakes += fault.mistakes
     except OSError as error:

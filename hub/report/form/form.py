@@ -14,7 +14,7 @@ from hub.domain.model import DOCUMENTS
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.report.form.period import Period
-from hub.services import list_services
+from hub.services import CountableFacts, list_services
 
 #: Milestones of documents that pass from a unit that has ended to the one that continues its work: in the one, in the
 #: other, and in the other if the document was in work.
@@ -43,10 +43,35 @@ ATTRIBUTES: Mapping[str, type] = {
 }
 
 
-def list_service_attributes(service: str) -> Mapping[str, type]:
-    """Return the attributes that a condition on facts of *service* may name."""
-    found = list_services().get(service)
-    return ATTRIBUTES if found is None else {**ATTRIBUTES, **dict.fromkeys(sorted(found.attributes), str)}
+@attrs.frozen
+class CountedService:
+    """What a form may name of the facts of its service."""
+
+    name: str  #: empty: the form takes its numbers from other forms
+    milestones: frozenset[str] | None  #: None: any
+    attributes: Mapping[str, type] | None  #: with the type of their values; None: any, and texts but for `ATTRIBUTES`
+
+    def name_attributes(self, named: Iterable[str]) -> Mapping[str, type]:
+        """Return the attributes that a form may name, with the type of their values. *named*: those that it does name."""
+        return {**dict.fromkeys(named, str), **ATTRIBUTES} if self.attributes is None else self.attributes
+
+
+def find_counted_service(name: str, own: Iterable[CountableFacts] | None = ()) -> CountedService | None:
+    """Return what a form may name of the facts of the service *name*. Return None if there is no such service.
+
+    *own*: the services that the province defines. None: those of some earlier configuration, so a service that is not
+    the hub's may have any milestone and attribute.
+    """
+    if name in MILESTONES or not name:
+        found = list_services().get(name)
+        more = () if found is None else sorted(found.attributes)
+        return CountedService(name, MILESTONES.get(name), {**ATTRIBUTES, **dict.fromkeys(more, str)})
+    if own is None:
+        return CountedService(name, None, None)
+    for each in own:
+        if each.service == name:
+            return CountedService(name, each.milestones, {**ATTRIBUTES, **dict.fromkeys(sorted(each.attributes), str)})
+    return None
 
 
 #: The milestone to which the rules `within_hours`, `by_due`, `matched` and `unmatched` join, of the same unit and key.

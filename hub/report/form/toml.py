@@ -32,6 +32,7 @@ from hub.report.form.form import (
     Column,
     ColumnKind,
     Condition,
+    CountedService,
     EmptyRatio,
     Form,
     Indicator,
@@ -41,10 +42,10 @@ from hub.report.form.form import (
     Sorting,
     Timing,
     Wording,
-    list_service_attributes,
+    find_counted_service,
 )
 from hub.report.form.toml_table import FormTable, describe_found, one_of
-from hub.services import list_adapter_services
+from hub.services import CountableFacts, list_adapter_services
 
 FOLDER = Path(__file__).parents[1] / "forms"
 
@@ -125,13 +126,16 @@ _PLACE = re.compile(r"\{([^{}]*)\}")
 
 
 def read_form_folder(
-    folder: Path = FOLDER, own: Path | None = None, rule_sets: Mapping[str, str] = MappingProxyType({})
+    folder: Path = FOLDER,
+    own: Path | None = None,
+    rule_sets: Mapping[str, str] = MappingProxyType({}),
+    countable: tuple[CountableFacts, ...] = (),
 ) -> tuple[Form, ...]:
     """Return the forms of *folder* (one per file), of the services in adapters' folders, and of the province's folder
     *own*.
 
     A form of *own* replaces a shipped form with the same id whose dates overlap. *rule_sets*: the rule set to use, by
-    form id. Raises ConfigurationFault with the mistakes of all forms; OSError if a file is unreadable.
+    form id. *countable*: the facts of the services that the province defines. Raises ConfigurationFault with the mistakes of all forms; OSError if a file is unreadable.
     """
     found: list[Form] = []
     mistakes: list[Mistake] = []
@@ -141,9 +145,9 @@ def read_form_folder(
     mine: list[Form] = []
     for path, is_own in added + shipped:
         try:
-            form = read_form_toml(path.read_bytes(), path.name)
+            form = read_form_toml(path.read_bytes(), path.name, countable)
             if form.id in rule_sets:
-                form = read_form_toml(choose_rule_set(form.written, rule_sets[form.id]).encode(), path.name)
+                form = read_form_toml(choose_rule_set(form.written, rule_sets[form.id]).encode(), path.name, countable)
         except ConfigurationFault as fault:
             mistakes += fault.mistakes
             continue
@@ -215,8 +219,11 @@ def choose_rule_set(written: str, rule_set: str) -> str:
 
 
 @lru_cache(maxsize=256)  # equal octets give an equal form, and every page reads all forms
-def read_form_toml(content: bytes, name: str) -> Form:
+def read_form_toml(content: bytes, name: str, countable: tuple[CountableFacts, ...] | None = ()) -> Form:
     """Return the form of the TOML *content*, with the rule set that its word `rules` chooses.
+
+    *countable*: the facts of the services that the province defines. None: the form was checked when it was kept, and
+    such a service may have been removed since.
 
     Raises ConfigurationFault with every mistake, also in rule sets that are not chosen. Each path begins with the
     file's *name*.
@@ -229,13 +236,15 @@ def read_form_toml(content: bytes, name: str) -> Form:
     table = FormTable(words, name)
     sets = _rule_sets(table)
     chosen = _chosen(table, sets)
-    form = attrs.evolve(_form(_changed(table, chosen)), written=text, rules_used=chosen.says if chosen else None)
+    form = attrs.evolve(
+        _form(_changed(table, chosen), countable), written=text, rules_used=chosen.says if chosen else None
+    )
     if chosen is not None:  # the rule set is named wherever the legal basis is
         vi, en = f"{form.basis.vi}; {chosen.says.vi}", f"{form.basis.en}; {chosen.says.en}"
         form = attrs.evolve(form, basis=Wording(vi, en))
     if not table.mistakes:
         for each in sets.values():
-            _ = _form(_changed(table, each))
+            _ = _form(_changed(table, each), countable)
     if table.mistakes:
         raise ConfigurationFault(table.mistakes)
     return form
@@ -313,12 +322,15 @@ def _changed(table: FormTable, chosen: _RuleSet | None) -> FormTable:
     return attrs.evolve(table, words={**table.words, "column": columns})
 
 
-def _form(table: FormTable) -> Form:
+def _form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> Form:
     table.only(_FORM)
     service = table.text("service") if "service" in table else ""
-    if service and service not in MILESTONES:
-        table.wrong("service", phrase("is {service}", service=repr(service)), one_of(sorted(MILESTONES)))
-    milestones = MILESTONES.get(service)
+    counted = find_counted_service(service, countable)
+    if counted is None:
+        known = [*MILESTONES, *(each.service for each in countable or ())]
+        table.wrong("service", phrase("is {service}", service=repr(service)), one_of(sorted(known)))
+        counted = CountedService(service, None, None)
+    milestones = counted.milestones
     parameters = table.numbers("parameters")
     since, until = table.day("since"), table.day("until")
     if since and until and since >= until:
@@ -329,7 +341,7 @@ def _form(table: FormTable) -> Form:
     moving = [milestone for step in steps for milestone in step]
     if len(moving) != len(set(moving)):
         progress.wrong("steps", phrase("has a milestone twice"), phrase("each milestone in one step"))
-    columns = tuple(_column(entry, service, moving, parameters) for entry in table.tables("column"))
+    columns = tuple(_column(entry, counted, moving, parameters) for entry in table.tables("column"))
     if not columns and "column" not in table:
         table.wrong("column", phrase("is missing"), phrase("at least one [[column]]"))
     _check_keys(table, columns)
@@ -384,7 +396,7 @@ def _form(table: FormTable) -> Form:
         clock=_clock(table.table("clock"), milestones) if "clock" in table else None,
         columns=columns,
         sections=_sections(table, parameters),
-        rows=_rows(table, service, columns, parameters) if "rows" in table else None,
+        rows=_rows(table, counted, columns, parameters) if "rows" in table else None,
         checks=tuple(_check(entry, columns, parameters) for entry in table.tables("check")),
         notes=tuple(_wording(entry, parameters) for entry in table.tables("note")),
         manual=(manual := _manual(table, columns, parameters)),
@@ -393,13 +405,14 @@ def _form(table: FormTable) -> Form:
     )
 
 
-def _column(table: FormTable, service: str, moving: Sequence[str], parameters: Mapping[str, int]) -> Column:
+def _column(table: FormTable, counted: CountedService, moving: Sequence[str], parameters: Mapping[str, int]) -> Column:
     named = table.text("kind")
     kind = next((kind for kind in ColumnKind if kind == named), None)
     if named and kind is None:
         table.wrong("kind", phrase("is {named}", named=repr(named)), one_of(ColumnKind))
-    if kind and (service == "") is not (kind in DERIVED) and kind not in WORKED_OUT:
-        fit = " ".join(sorted(DERIVED)) if service == "" else " ".join(sorted(set(ColumnKind) - {ColumnKind.TAKEN}))
+    derived = not counted.name
+    if kind and derived is not (kind in DERIVED) and kind not in WORKED_OUT:
+        fit = " ".join(sorted(DERIVED)) if derived else " ".join(sorted(set(ColumnKind) - {ColumnKind.TAKEN}))
         table.wrong(
             "kind",
             phrase("is {named}", named=repr(named)),
@@ -409,7 +422,7 @@ def _column(table: FormTable, service: str, moving: Sequence[str], parameters: M
     if kind:
         table.only(_COLUMN + RULES[kind] + (("also",) if several else ()))
     column = attrs.evolve(
-        _rule(table, kind or ColumnKind.FLOW, service, moving, parameters),
+        _rule(table, kind or ColumnKind.FLOW, counted, moving, parameters),
         key=_key(table, "key"),
         heading=_wording(table, parameters, alone=False),
         group=_wording(table.table("group"), parameters) if "group" in table else None,
@@ -424,7 +437,7 @@ def _column(table: FormTable, service: str, moving: Sequence[str], parameters: M
         points=table.number("points") if kind is ColumnKind.SCORE else 0,
     )
     if kind and several:
-        rules = [_rule(entry, kind, service, moving, parameters, alone=True) for entry in table.tables("also")]
+        rules = [_rule(entry, kind, counted, moving, parameters, alone=True) for entry in table.tables("also")]
         also = (attrs.evolve(each, key=column.key, heading=column.heading, group=column.group) for each in rules)
         column = attrs.evolve(column, also=tuple(also))
     if column.key in _TAKEN:
@@ -442,7 +455,7 @@ def _column(table: FormTable, service: str, moving: Sequence[str], parameters: M
 def _rule(
     table: FormTable,
     kind: ColumnKind,
-    service: str,
+    counted: CountedService,
     moving: Sequence[str],
     parameters: Mapping[str, int],
     *,
@@ -453,14 +466,14 @@ def _rule(
     """
     if alone:
         table.only(RULES[kind])
-    milestones = MILESTONES.get(service)
+    milestones = counted.milestones
     rule = Column(
         key="",
         kind=kind,
         heading=Wording("", ""),
         milestones=frozenset(table.texts("milestones", milestones)),
-        conditions=_conditions(table.table("where"), service, True)
-        + _conditions(table.table("unless"), service, False),
+        conditions=_conditions(table.table("where"), counted, True)
+        + _conditions(table.table("unless"), counted, False),
         within_hours=table.text("within_hours") if "within_hours" in table else None,
         by_due=table.flag("by_due"),
         matched=table.flag("matched"),
@@ -474,7 +487,7 @@ def _rule(
         waiting=table.flag("waiting") if "waiting" in table else None,
         opening=table.flag("opening"),
         without=frozenset(table.texts("without", milestones)),
-        revised=table.texts("revised", list_service_attributes(service)),
+        revised=table.texts("revised", counted.attributes),
     )
     if rule.within_hours and rule.within_hours not in parameters:
         table.wrong(
@@ -577,21 +590,23 @@ _DIVIDED = frozenset({ColumnKind.FLOW, ColumnKind.STOCK, ColumnKind.END, *WORKED
 _DEEPEST = 2  #: the most dimensions of rows: a heading, and the rows below it
 
 
-def _rows(table: FormTable, service: str, columns: Sequence[Column], parameters: Mapping[str, int]) -> RowPlan:
+def _rows(
+    table: FormTable, counted: CountedService, columns: Sequence[Column], parameters: Mapping[str, int]
+) -> RowPlan:
     """Return `[rows]`: which dimensions make the rows of a table. A closing divides each unit's row once, so all tables
     divide by the same attributes in the same order, or by the first of them.
     """
     entry = table.table("rows")
     entry.only(("top", "between", "alone", "of", "unstated"))
-    known = [UNIT, *sorted(list_service_attributes(service))]
+    known = None if counted.attributes is None else [UNIT, *sorted(counted.attributes)]
     told = {word: entry.texts(word, known) or (UNIT,) for word in ("top", "between", "alone")}
     plan = RowPlan(
         **told,
         of=entry.text("of") if "of" in entry else "",
         unstated=_wording(entry.table("unstated"), parameters),
     )
-    if plan.of and plan.of not in MILESTONES.get(service, ()):
-        entry.wrong("of", phrase("is {of}", of=repr(plan.of)), one_of(sorted(MILESTONES.get(service, ()))))
+    if plan.of and counted.milestones is not None and plan.of not in counted.milestones:
+        entry.wrong("of", phrase("is {of}", of=repr(plan.of)), one_of(sorted(counted.milestones)))
     for word, by in told.items():
         divided = tuple(one for one in by if one != UNIT)
         if len(set(by)) < len(by) or len(by) > _DEEPEST:
@@ -603,7 +618,7 @@ def _rows(table: FormTable, service: str, columns: Sequence[Column], parameters:
                 phrase("the first of {words}, in this order", words=" ".join(plan.attributes)),
             )
     unfit = [column.key for column in columns if column.kind not in _DIVIDED]
-    if plan.attributes and (unfit or not service):
+    if plan.attributes and (unfit or not counted.name):
         entry.wrong(
             "",
             phrase("divides columns that cannot be divided: {columns}", columns=" ".join(unfit) or "–"),
@@ -673,11 +688,11 @@ def _one_of(table: FormTable, word: str, words: type[_Word]) -> _Word | None:
     return found
 
 
-def _conditions(table: FormTable, service: str, holds: bool) -> tuple[Condition, ...]:
+def _conditions(table: FormTable, counted: CountedService, holds: bool) -> tuple[Condition, ...]:
     """Return the conditions of a `where` or `unless` table: each an attribute with its value, or with a list of its
     values.
     """
-    known = list_service_attributes(service)
+    known = counted.name_attributes(table.words)
     table.only(known)
     found = []
     for attribute, value in table.words.items():

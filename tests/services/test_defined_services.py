@@ -1,0 +1,273 @@
+"""A service by an XSD and a few lines of TOML: the example of docs/howto/add-a-service.md, word for word."""
+
+import json
+import re
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import sqlalchemy as sa
+from twisted.internet.defer import Deferred
+
+from hub import config
+from hub.domain.errors import ConfigurationFault
+from hub.domain.model import Receive, Unit
+from hub.formats.spool import Drawer, Octets
+from hub.intake import grants
+from hub.intake.endpoint import JournalAccess
+from hub.intake.intake import Intake
+from hub.node.check import check_config
+from hub.partner.throttle import Throttle
+from hub.report.form import book
+from hub.report.form.toml import read_form_toml
+from hub.runtime.thread_pool import run_at_once
+from hub.security.certificates import Anchors
+from hub.soap.attachments import Manner
+from hub.store import transactions
+from hub.store.group_commit import InlineDatabase
+from hub.store.tables import delivery, fact
+from hub.units.live import Live, Setup
+from hub.units.province import Province
+from hub.web.endpoints import make_defined_endpoint
+from hub.workload import unit_report
+from tests import databases, homes, pki
+from tests.conftest import ROOT
+from tests.pki import NOW
+from tests.signatures import Layout, stamp
+
+GUIDE = ROOT / "docs/howto/add-a-service.md"
+BLOCKS = re.findall(r"```(xml|toml|sh)\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+XSD, SAMPLE = (text for kind, text in BLOCKS if kind == "xml")
+SETTINGS, FORM = (text for kind, text in BLOCKS if kind == "toml")
+UNIT, OTHER = "H55.13", "H55.01"
+PERIOD, AFTER = "2026-12", datetime(2026, 12, 20, tzinfo=UTC)
+UNITS = [Unit(code, code) for code in ("H55", UNIT, OTHER, "H55.02")]
+
+
+def define(home: Path, settings: str = SETTINGS, schema: str = XSD, form: str = FORM, name: str = "phananh") -> Path:
+    """Write the service and the form of the guide, or others, into the configuration in *home*."""
+    folder = home / "services" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.xsd").write_text(schema, "utf-8")
+    (folder / "service.toml").write_text(settings, "utf-8")
+    if form:
+        (home / "forms").mkdir(exist_ok=True)
+        (home / f"forms/{name}.toml").write_text(form, "utf-8")
+        text = (home / "hub.toml").read_text("utf-8")
+        if "[reports]" not in text:
+            (home / "hub.toml").write_text(f'{text}\n[reports]\nforms = "forms"\n', "utf-8")
+    return home
+
+
+@attrs.define(eq=False)
+class Town:
+    """A hub that is configured by a folder, with a partner that sends and one that is pushed to; and its journal."""
+
+    home: Path
+    engine: sa.Engine
+    who: Any
+    live: Live
+    calls: Any = attrs.field(factory=lambda: count(1))
+
+    def ask(self, content: str, service: str = "phananh") -> str:
+        """Return the answer to the call *content*, which the partner signs."""
+        created = NOW - timedelta(seconds=next(self.calls))
+        layout = Layout(content=content, created=stamp(created), expires=stamp(created + timedelta(minutes=5)))
+        access = JournalAccess(InlineDatabase(self.engine), run_at_once, lambda: None, lambda: None)
+        endpoint = make_defined_endpoint(self.live.config.services[service], access)
+        intake = Intake(self.live, endpoint, access, lambda: NOW, Throttle(lambda: 0.0))
+        body = Octets.of(layout.signed(self.who))
+        done: list[Any] = []
+        answered = Deferred.fromCoroutine(intake.answer(body, Manner(), self.who.certificate, Drawer()))
+        _ = answered.addCallback(done.append)
+        answer: bytes = done[0].body.read()
+        return answer.decode()
+
+    def facts(self) -> list[tuple[Any, ...]]:
+        """Return unit, key, milestone, day, due day and amount of each fact."""
+        columns = (fact.c.unit, fact.c.key, fact.c.milestone, fact.c.day, fact.c.due, fact.c.amount)
+        with transactions.read_transaction(self.engine) as tx:
+            return [tuple(row) for row in tx.execute(sa.select(*columns).order_by(fact.c.key, fact.c.milestone))]
+
+    def report(self, form: str = "phananh", unit: str = UNIT) -> dict[str, Any]:
+        """Return the numbers of the unit's report."""
+        known = book.read_book(self.live.config.reports)
+        with transactions.read_transaction(self.engine) as tx:
+            asked = unit_report.resolve_report_sources(tx, unit, PERIOD, form, known, now=AFTER)
+            return dict(asked.count(AFTER).total.numbers)
+
+
+def make_town(place: Path, home: Path, **partner: Any) -> Town:
+    """Return the town of the configuration in *home*, with a journal of its own."""
+    made = config.read_config(home / "hub.toml")
+    who = pki.partner("sotttt")
+    sender = config.Partner(
+        **{"code": "sotttt", "name": "", "certificates": (who.certificate,), "units": (UNIT,)} | partner
+    )
+    taker = config.Partner(
+        code="vpub",
+        name="",
+        certificates=(pki.partner("vpub").certificate,),
+        units=(OTHER,),
+        receive=Receive.PUSH,
+        url="https://127.0.0.1:1/soap/phananh",
+        services=("documents", "phananh"),
+    )
+    partners = {each.code: each for each in (sender, taker, made.partners[made.upstream])}
+    changed = attrs.evolve(made, anchors=Anchors([pki.authority().certificate]), partners=partners)
+    engine = transactions.open_journal(databases.sqlite(place / "town.db"))
+    return Town(home, engine, who, Live(Setup(Province.of(changed, UNITS))))
+
+
+@pytest.fixture
+def town(tmp_path):
+    made = make_town(tmp_path, define(homes.begin(tmp_path / "tinh")))
+    yield made
+    made.engine.dispose()
+
+
+def test_a_message_is_counted_once_and_its_numbers_stand_in_the_report(town):
+    first, again = town.ask(SAMPLE), town.ask(SAMPLE)
+    assert "<IsSuccess>true</IsSuccess>" in first
+    assert re.findall("<DocumentId>(.*?)<", first) == re.findall("<DocumentId>(.*?)<", again)
+    assert town.facts() == [
+        (UNIT, "PA-1", "hai-long", date(2026, 11, 23), None, 1),
+        (UNIT, "PA-1", "nhan", date(2026, 11, 16), date(2026, 11, 20), 1),
+        (UNIT, "PA-1", "tra-loi", date(2026, 11, 23), date(2026, 11, 20), 1),
+        (UNIT, "PA-2", "nhan", date(2026, 11, 17), date(2026, 12, 1), 1),
+    ]
+    assert town.report() == {"nhan": 2, "tra_loi": 1, "tre_han": 1, "hai_long": 1}
+
+
+def test_a_later_message_adds_what_was_not_told_yet(town):
+    _ = town.ask(SAMPLE)
+    later = SAMPLE.replace("2026-11-0001", "2026-11-0002").replace(
+        "2026-12-01</HanTraLoi>", "2026-12-01</HanTraLoi><NgayTraLoi>2026-11-24</NgayTraLoi>"
+    )
+    assert "<IsSuccess>true</IsSuccess>" in town.ask(later)
+    assert town.report() == {"nhan": 2, "tra_loi": 2, "tre_han": 1, "hai_long": 1}
+
+
+def test_a_wrong_message_is_refused_with_its_place_and_label(town):
+    wrong = SAMPLE.replace("2026-11-17", "17/11/2026", 1)
+    answer = town.ask(wrong)
+    assert "/GuiPhanAnh/PhanAnh[2]/NgayNhan (Ngày nhận phản ánh)" in answer
+    assert "line" in answer
+    assert town.facts() == []
+
+
+def test_what_no_schema_can_say_is_refused_with_its_place_too(town):
+    answer = town.ask(SAMPLE.replace("2026-11-23", "2026-11-25"))
+    assert "<IsSuccess>false</IsSuccess>" in answer
+    assert "R./GuiPhanAnh/PhanAnh[1]/NgayTraLoi" in answer
+    twice = town.ask(SAMPLE.replace("PA-2", "PA-1"))
+    assert "M./GuiPhanAnh/PhanAnh[2]" in twice
+    assert town.facts() == []
+
+
+def test_a_message_about_a_unit_of_another_is_refused(town):
+    assert "sender-not-allowed" in town.ask(SAMPLE.replace(f"<MaDonVi>{UNIT}", f"<MaDonVi>{OTHER}"))
+
+
+def test_it_goes_to_the_system_of_the_unit_that_it_names_and_to_no_other(town):
+    _ = town.ask(SAMPLE)
+    _ = town.ask(
+        SAMPLE.replace("2026-11-0001", "2").replace(f"<NoiNhan>{OTHER}</NoiNhan>", f"<NoiNhan>{OTHER}</NoiNhan>" * 2)
+    )
+    with transactions.read_transaction(town.engine) as tx:
+        rows = tx.execute(sa.select(delivery.c.recipient, delivery.c.partner, delivery.c.state)).all()
+    assert [tuple(row) for row in rows] == [(OTHER, "vpub", "waiting")] * 2
+    assert "unit-without-system" in town.ask(SAMPLE.replace("2026-11-0001", "3").replace(f">{OTHER}<", ">H55.02<"))
+    assert "unit-unknown" in town.ask(SAMPLE.replace("2026-11-0001", "4").replace(f">{OTHER}<", ">H55.99<"))
+
+
+# --- what `lienthong check` says of it ---
+
+
+def test_check_says_the_hash_of_the_folder_when_all_is_right(tmp_path):
+    home = define(homes.begin(tmp_path / "tinh"))
+    done = homes.typing(home)("check", "--json")
+    assert done.exit_code == 0, done.output
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    sha256 = config.read_config(home / "hub.toml").services["phananh"].sha256
+    assert {"kind": "service", "name": "phananh", "sha256": sha256} in said
+
+
+MISTAKES = {
+    'day = "NgayNhan"': ('day = "NgayNhap"', "message[0].fact[0].day", "there is no NgayNhap"),
+    'due = "HanTraLoi"': ('due = "LinhVuc"', "message[0].fact[0].due", "is of the type token"),
+    'when = { "HaiLong" = ["co"] }': ('when = { "HaiLong" = ["có"] }', "message[0].fact[2].when", "is never"),
+    'milestone = "hai-long"': ('milestone = "hailong"', "message[0].fact[2].milestone", "there is no milestone"),
+    'item = "PhanAnh"': ('item = "PhanAnh/@ma"', "message[0].item", "is an attribute"),
+    'id = "MaThongDiep"': ('id = "../Ma"', "message[0].id", "there is no .."),
+    'sender = "MaDonVi"': ('sender = "PhanAnh"', "message[0].sender", "has elements inside"),
+    'element = "GuiPhanAnh"': ('element = "GuiPhanAn"', "message[0].element", "has no element"),
+    'kind = "phan-anh"': ('kind = "Phản ánh"', "message[0].kind", "does not fit"),
+    'unit = "MaDonVi"': ('units = "MaDonVi"', "message[0].units", "unknown key"),
+    'recipient = "NoiNhan"': ('recipient = "NoiNhan"\ndeliver = false', "message[0].recipient", "deliver = false"),
+    "[milestones]": ('[milestones]\nmo = { vi = "mở", en = "open" }', "milestones.mo", "no fact has it"),
+    'name = { vi = "Phản ánh, kiến nghị", en = "Feedback of citizens" }': (
+        'name = { vi = "Phản ánh" }',
+        "name.en",
+        "is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("right", MISTAKES)
+def test_a_mistake_is_named_by_its_key(tmp_path, right):
+    wrong, key, why = MISTAKES[right]
+    assert SETTINGS.count(right) >= 1
+    home = define(homes.begin(tmp_path / "tinh"), SETTINGS.replace(right, wrong, 1), form="")
+    found = check_config(home / "hub.toml", datetime.now(UTC)).mistakes
+    told = [(each.path.removeprefix("services/phananh/service.toml: "), why in str(each.wrong)) for each in found]
+    assert [each for each in told if not each[0].startswith("milestones.hai-long")] == [(key, True)]
+
+
+def test_an_amount_must_be_a_number_in_the_schema(tmp_path):
+    settings = SETTINGS.replace('due = "HanTraLoi"', 'amount = "LinhVuc"', 1)
+    home = define(homes.begin(tmp_path / "tinh"), settings, form="")
+    (found,) = check_config(home / "hub.toml", datetime.now(UTC)).mistakes
+    assert found.path.endswith("message[0].fact[0].amount")
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        (XSD.replace('type="xs:date" minOccurs="0"', 'type="Ngay" minOccurs="0"'), "Ngay"),
+        (XSD.replace("<xs:simpleType", '<xs:include schemaLocation="/etc/passwd"/><xs:simpleType', 1), "not beside it"),
+        (XSD.replace("<xs:simpleType", '<xs:include schemaLocation="kieu.xsd"/><xs:simpleType', 1), "not beside it"),
+        (XSD.replace("<xs:schema", '<!DOCTYPE x [<!ENTITY a "b">]><xs:schema', 1), "DOCTYPE"),
+        (XSD.replace("</xs:schema>", '<xs:element name="FaultDetail"/></xs:schema>'), ""),
+        ("<", ""),
+    ],
+    ids=["type", "outside", "missing", "doctype", "other-namespace", "no-xml"],
+)
+def test_a_schema_that_cannot_serve_is_a_mistake(tmp_path, schema, why):
+    home = define(homes.begin(tmp_path / "tinh"), schema=schema, form="")
+    if 'name="FaultDetail"' in schema:  # in a namespace of its own the schema may use the names of the answers
+        assert check_config(home / "hub.toml", datetime.now(UTC)).mistakes == ()
+        schema = schema.replace("urn:tinh:phananh:1", "urn:lienthong:phananh:1")
+        define(home, schema=schema, form="")
+    (found,) = check_config(home / "hub.toml", datetime.now(UTC)).mistakes
+    assert found.path.startswith("services/phananh/")
+    assert why in str(found.wrong)
+
+
+def test_a_name_that_the_hub_uses_itself_is_a_mistake(tmp_path):
+    home = define(homes.begin(tmp_path / "tinh"), name="mail", form="")
+    assert [each.path for each in check_config(home / "hub.toml", datetime.now(UTC)).mistakes] == ["services/mail"]
+
+
+def test_one_configuration_knows_nothing_of_the_services_of_another(tmp_path):
+    first = config.read_config(define(homes.begin(tmp_path / "one")) / "hub.toml")
+    second = config.read_config(homes.begin(tmp_path / "two") / "hub.toml")
+    assert "phananh" in first.every_service
+    assert "phananh" not in second.every_service
+    assert "phananh.GuiPhanAnh" in grants.list_grant_names(first)
+    assert "phananh" not in grants.list_grant_names(second)
+    with pytest.raises(ConfigurationFault, match="phananh"):
+        read_form_toml(FORM.encode(), "phananh.toml", second.reports.countable)
