@@ -17,13 +17,12 @@ from lxml import etree
 
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.sanitize import replace_unwritable
-from hub.formats import safe_xml
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Load, Loads
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.partner.mapping_values import VIETNAM, Found, Step, Unfit, local_name, write_text
 from hub.soap.envelope import SOAP11, SOAP12
-from hub.soap.wsdl_documents import read_wsdl
+from hub.soap.wsdl_documents import parse_wsdl_file, read_wsdl
 
 if TYPE_CHECKING:
     from zeep.wsdl import Document
@@ -36,7 +35,6 @@ _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _XSI_TYPE = "@xsi:type"
 _TEXT, _ANY = ".", "*"
 _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
-_ANY_FILE = safe_xml.Limits(plain=frozenset())
 #: How deep a schema is followed where its types contain themselves.
 _DEEPEST = 12
 
@@ -294,24 +292,28 @@ def _load(files: Mapping[str, bytes], main: str, service: str | None, port: str 
 
     ports = {name: each for name, each in chosen.ports.items() if isinstance(each.binding, SoapBinding)}
     expected = phrase("port = …: one of {keys}", keys=_names(ports))
-    found = PartnerService.of(document, _choose(ports, port or next(iter(ports), None), main, expected))
-    for name in _find_encoded(files) & found.operations.keys():
+    own = _choose(ports, port or next(iter(ports), None), main, expected)
+    found = PartnerService.of(document, own)
+    for name in _find_encoded(files, own.binding.name) & found.operations.keys():
         del found.operations[name]
     return found
 
 
-def _find_encoded(files: Mapping[str, bytes]) -> set[str]:
-    """Return the names of the operations with a body in `use="encoded"` (WS-I Basic Profile 1.1, R2706 forbids it).
+def _find_encoded(files: Mapping[str, bytes], binding: etree.QName) -> set[str]:
+    """Return the operations of *binding* with a body in `use="encoded"` (WS-I Basic Profile 1.1, R2706 forbids it).
 
     zeep would write them as if they were literal.
     """
     found = set[str]()
     for content in files.values():
-        if b"encoded" in content:
-            root = safe_xml.parse_safe_xml(content, limits=_ANY_FILE)
-            for operation in root.iterfind(f".//{_WSDL}binding/{_WSDL}operation"):
-                if any(each.get("use") == "encoded" for each in operation.iter("{*}body")):
-                    found.add(operation.get("name", ""))
+        if b"encoded" not in content:
+            continue
+        root = parse_wsdl_file(content)
+        if (root.get("targetNamespace") or None) != binding.namespace:
+            continue
+        for operation in root.iterfind(f"{_WSDL}binding[@name='{binding.localname}']/{_WSDL}operation"):
+            if any(each.get("use") == "encoded" for each in operation.iter("{*}body")):
+                found.add(operation.get("name", ""))
     return found
 
 

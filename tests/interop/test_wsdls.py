@@ -208,6 +208,24 @@ def test_a_call_built_from_it_is_valid_by_its_own_schemas(name, port, operation,
         schema.assertValid(element)
 
 
+def test_an_operation_that_is_encoded_is_none_unless_another_port_has_it_literally():
+    found, main = files("made/axis-rpc-encoded.wsdl")
+    assert load_service(found, main).operations == {}
+    text = found[main].decode()
+    binding = text[text.index("<wsdl:binding") : text.index("</wsdl:binding>") + len("</wsdl:binding>")]
+    port = text[text.index("<wsdl:port ") : text.index("</wsdl:port>") + len("</wsdl:port>")]
+    literal = binding.replace("hosoSoapBinding", "thuong").replace('use="encoded"', 'use="literal"')
+    both = text.replace(binding, binding + literal)
+    both = both.replace(port, port + port.replace('name="hoso"', 'name="thuong"').replace("hosoSoapBinding", "thuong"))
+    both = both.replace('encoding="UTF-8"', 'encoding="ISO-8859-1"')
+    assert load_service({main: both.encode()}, main, port="hoso").operations == {}
+    assert list(load_service({main: both.encode()}, main, port="thuong").operations) == [
+        "guiHoSo",
+        "timHoSo",
+        "demHoSo",
+    ]
+
+
 def compile_parts(name, taken, body):
     """Return the schemas and the elements to validate: with rpc each part, as an element of its type (WSDL 1.1, 3.5)."""
     if taken._operation.style != "rpc":
