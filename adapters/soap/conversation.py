@@ -168,11 +168,11 @@ class PartnerConversation:
             pair = f"{write_value(security.basic.username, sources)}:{write_value(security.basic.password, sources)}"
             headers.append(("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}"))
         if security.oauth2 is not None:
-            kept = self.terms.notes.recall("oauth2", course.now)
-            token = kept or (yield from ask_token(security.oauth2, sources, self.terms.notes, course.now))
+            recalled = self.terms.notes.recall("oauth2", course.now)
+            token = recalled or (yield from ask_token(security.oauth2, sources, self.terms.notes, course.now))
             if isinstance(token, Unavailable):
                 return token
-            course.relied = course.relied or kept is not None
+            course.relied = course.relied or recalled is not None
             headers.append(("Authorization", f"Bearer {token}"))
         body, more = write_mapped_call(
             self.mapping, step, self._operation(step), sources, self.terms.identity, course.now
@@ -181,7 +181,15 @@ class PartnerConversation:
         for name, text in headers:
             if not text.isascii() or not text.isprintable():
                 raise Unfit(f"http.{name}: not printable ASCII")
-        return Request(self.terms.url, body, (*more, *headers), reply_limit=limit, hands_over=step.hands_over)
+        kept = [text for source, text in sources.fixed.items() if source.startswith("kept.") and isinstance(text, str)]
+        return Request(
+            self.terms.url,
+            body,
+            (*more, *headers),
+            reply_limit=limit,
+            hands_over=step.hands_over,
+            secrets=tuple(kept),
+        )
 
     def _operation(self, step: MappedStep) -> PartnerOperation:
         mapping = self.mapping

@@ -464,6 +464,8 @@ class Request:
     method: str = "POST"
     reply_limit: int = 4 << 20  #: maximum size of the reply in octets; the answer to a document has a few thousand
     hands_over: bool = False  #: the call hands a message over: without an answer, the partner may have taken it
+    #: texts that are not kept with the exchange, besides the secrets of the configuration: tokens and the like
+    secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
 
 
 @attrs.frozen

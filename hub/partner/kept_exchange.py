@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
+from html import escape
 from urllib.parse import quote
 
 import attrs
@@ -126,8 +127,11 @@ class ExchangeHead:
 
 
 def keep_exchange(request: Request, reply: Reply | None, secrets: Collection[str]) -> KeptExchange:
-    """Return what is kept of *request* and its *reply* (None: none came). *secrets*: the configured ones of the partner."""
-    hidden = _spell(frozenset(secrets))
+    """Return what is kept of *request* and its *reply* (None: none came).
+
+    *secrets* are the configured ones of the partner. Those of the request are left out, too.
+    """
+    hidden = _spell(frozenset((*secrets, *request.secrets)))
     room = [HEAD - 400]
     url = _cut_text(request.url, hidden)[:_URL]
     room[0] -= len(json.dumps(url))
@@ -172,12 +176,17 @@ def read_varying_headers(varying: str | None) -> Mapping[str, str]:
 
 @lru_cache(64)
 def _spell(secrets: frozenset[str]) -> tuple[bytes, ...]:
-    """Return how *secrets* may be written: plainly, in a URL, in JSON. The longest first."""
+    """Return how *secrets* may be written: plainly, in a URL, in JSON, in XML. The longest first."""
     long = [each for each in secrets if len(each) >= _SHORTEST]
     if not long:
         return ()
-    found = {way for each in long for way in (each, quote(each, safe=""), quote(each), json.dumps(each)[1:-1])}
+    found = {way for each in long for way in _ways(each)}
     return tuple(sorted((each.encode("utf-8", "surrogatepass") for each in found), key=len, reverse=True))
+
+
+def _ways(secret: str) -> tuple[str, ...]:
+    ways = (secret, quote(secret, safe=""), quote(secret), json.dumps(secret)[1:-1])
+    return (*ways, escape(secret, quote=False), escape(secret))
 
 
 def _cut(text: bytes, hidden: Iterable[bytes]) -> bytes:

@@ -209,7 +209,7 @@ def read_octets(text: str) -> bytes:
 def _descend(place: Any, step: Step) -> list[Any]:
     """Return what the member *step* of a JSON value is: of an array, the elements one by one."""
     if isinstance(place, list):
-        return [found for each in place[:_MOST] for found in _descend(each, step)]
+        return [found for each in place[:_MOST] if isinstance(each, dict) for found in _descend(each, step)]
     found = place.get(step.name) if isinstance(place, dict) else None
     if isinstance(found, list):
         return found if step.number is None else found[step.number - 1 : step.number]

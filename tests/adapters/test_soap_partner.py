@@ -240,6 +240,12 @@ for = "10m"
         except StopIteration as end:
             return len(asked), end.value
 
+    def test_is_no_part_of_the_kept_exchange(self):
+        asked, _ = deliver(
+            self.MAPPING, Reply(200, answer("phien", operation="DangNhap"), XML), Reply(200, answer(), XML)
+        )
+        assert [each.secrets for each in asked] == [(), ("phien",)]
+
     def test_until_its_time(self):
         notes = AdapterNotes()
         assert self.hold(notes, NOW) == (2, Accepted())

@@ -135,6 +135,18 @@ def test_a_configured_secret_is_cut_wherever_it_stands_and_however_it_is_written
     assert made.body == b'echo *** and "***"'
 
 
+def test_a_secret_is_cut_where_xml_writes_it_otherwise():
+    assert kept(b"<a>p&amp;q&lt;r</a>", secrets=["p&q<r"]).body == b"<a>***</a>"
+
+
+def test_a_secret_of_the_conversation_is_cut():
+    """A session that a partner gave is in no configuration."""
+    asked = Request("https://x.example/", b"", (("X-Phien", "phien-7"),), secrets=("phien-7",))
+    made = kept(b"<a>phien-7</a>", request=asked)
+    assert "phien-7" not in made.head
+    assert made.body == b"<a>***</a>"
+
+
 def test_a_secret_on_the_limit_is_not_kept_in_part():
     secret = "S" * 3000
     for before in (BODY - 2999, BODY - 1, BODY, BODY + 2000):
