@@ -8,7 +8,7 @@ validated by both. The `Shape` is derived from the same files: the children that
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -33,6 +33,7 @@ from hub.formats.models.xsd_model import (
     load_schema_model,
     rank_elements,
 )
+from hub.formats.value_mistakes import explain_value, say_too_many
 from hub.language.phrases import Phrase, phrase
 
 QCVN = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
@@ -47,6 +48,8 @@ _LETTERS = {
     "SCHEMAV_CVC_DATATYPE_VALID_1_2_1": "T",
     "SCHEMAV_CVC_TYPE_3_1_2": "T",
 }
+#: libxml2's error of children, and how it names one that lacks some.
+_CONTENT, _MISSING = "SCHEMAV_ELEMENT_CONTENT", "Missing child"
 _PREAMBLE = re.compile(r"^Element '[^']*'(, attribute '[^']*')?: (\[facet '\w+'\] )?")
 
 
@@ -98,6 +101,9 @@ class SchemaPart:
     shape: "Shape | None"  #: None: text, or any content
     values: frozenset[str] | None = None  #: its only values, by the observed schema; None: any
     rule: TextRule | None = None  #: None: its text is always left to the schemas
+    #: maximum occurrences, and what its text may be, by the strict schema; None: any
+    strict_most: int | None = None
+    strict_value: ModelValue | None = None
 
 
 @attrs.frozen(eq=False)
@@ -152,47 +158,53 @@ class Schema:
         return xsd_schemas.compile_schema(self._strict).validate(root)
 
     def observed(self, root: etree._Element) -> list[SchemaFinding]:
-        """Return what the hub does not accept, with reasons that a person can follow where the library finds them."""
-        return self._judged(self._observed, root, explained=True)
+        """Return what the hub does not accept. Raises NeedsThread in a turn of the reactor if there is anything."""
+        return self._judged(self._observed, root, _explain)
 
     def strict(self, root: etree._Element) -> list[SchemaFinding]:
-        """Return what the standard does not allow."""
+        """Return what the standard does not allow. The reasons cost little: they may be of an accepted packet."""
         return self._judged(self._strict, root)
 
-    def _judged(self, path: Path, root: etree._Element, *, explained: bool = False) -> list[SchemaFinding]:
+    def _judged(
+        self,
+        path: Path,
+        root: etree._Element,
+        explain: Callable[[Path, etree._Element, etree.XMLSchema], Mapping[etree._Element, Phrase]] | None = None,
+    ) -> list[SchemaFinding]:
         schema = xsd_schemas.compile_schema(path)
+        if schema.validate(root):
+            return []
+        log: list[Any] = list(islice(cast("Any", schema.error_log), _FINDINGS))
+        reasons = {} if explain is None else explain(path, root, schema)
         findings: list[SchemaFinding] = []
         families: dict[etree._Element, _ElementChildren] = {}
-        if not schema.validate(root):
-            log: list[Any] = list(islice(cast("Any", schema.error_log), _FINDINGS))
-            reasons = _explain(path, root, schema) if explained else {}
-            for error in log:
-                said = _PREAMBLE.sub("", error.message or "").replace(f"{{{QCVN}}}", "")
-                place, element = self._place(root, error.path or "", families)
-                findings.append(
-                    SchemaFinding(
-                        _LETTERS.get(error.type_name, "R"),
-                        place,
-                        phrase("line {line}: {reason}", line=error.line, reason=reasons.get(element, said[:200])),
-                    )
+        for error in log:
+            place, element, part = self._place(root, error.path or "", families)
+            reason = reasons.get(element) or _say_reason(error, element, part)
+            findings.append(
+                SchemaFinding(
+                    _LETTERS.get(error.type_name, "R"),
+                    place,
+                    phrase("line {line}: {reason}", line=error.line, reason=reason),
                 )
+            )
         return findings
 
     def _place(
         self, element: etree._Element, path: str, families: dict[etree._Element, "_ElementChildren"]
-    ) -> tuple[str, etree._Element]:
+    ) -> tuple[str, etree._Element, SchemaPart | None]:
         """Convert libxml2's path, `/*/q:edXMLEnvelope/q:To[2]`, into the hub's, `MessageHeader.To[2]`. Return also the
-        element of the last step.
+        element of the last step, and what it is; None: the root, an attribute, or no kind of child that is known.
 
         *families* caches the counted children of elements.
         """
-        place, shape = "edXML", self.root
+        place, shape, part = "edXML", self.root, None
         for step in path.split("/")[2:]:
             name, _, index = step.rstrip("]").partition("[")
             family = families.get(element) or families.setdefault(element, _ElementChildren.of(element))
             found = family.nth(name, int(index or 1))
             if found is None:  # an attribute
-                break
+                return place, element, None
             element = found
             part = shape.parts.get(element.tag)
             many = part is not None and part.most > 1
@@ -200,7 +212,7 @@ class Schema:
             if part is None or part.shape is None:
                 break
             shape = part.shape
-        return place, element
+        return place, element, part
 
 
 def _explain(path: Path, root: etree._Element, schema: etree.XMLSchema) -> dict[etree._Element, Phrase]:
@@ -208,6 +220,24 @@ def _explain(path: Path, root: etree._Element, schema: etree.XMLSchema) -> dict[
     from hub.formats.xsd_mistakes import explain_refusal  # 24 MB that a hub needs at its first refusal
 
     return {mistake.element: mistake.reason for mistake in reversed(explain_refusal(path, root, schema).mistakes)}
+
+
+def _say_reason(error: Any, element: etree._Element, part: SchemaPart | None) -> Phrase | str:
+    """Return what is wrong with *element*, of the kind *part*, that libxml2 names in *error*; its own words for the rest."""
+    if part is not None and part.strict_value is not None:
+        reason = explain_value(part.strict_value, element.text or "", error.type_name)
+        if reason is not None:
+            return reason
+    parent = element.getparent()
+    if error.type_name == _CONTENT and _MISSING in error.message:
+        names = error.message.partition("Expected is")[2].partition("(")[2].partition(")")[0].strip()
+        return phrase("is not complete; add one of: {names}", names=names.replace(f"{{{QCVN}}}", "")[:200])
+    if error.type_name == _CONTENT and part is not None and parent is not None:
+        count = sum(1 for _each in parent.iterchildren(element.tag))
+        if part.strict_most is not None and count > part.strict_most:
+            return say_too_many(count, part.strict_most)
+        return phrase("is not allowed here; remove it")
+    return _PREAMBLE.sub("", error.message or "").replace(f"{{{QCVN}}}", "")[:200]
 
 
 @attrs.frozen(eq=False)
@@ -335,6 +365,8 @@ class _Shaping:
                     shape=self._shape(*kinds),
                     values=None if allowed is None else allowed.values,
                     rule=None if allowed is None or value is None else derive_text_rule(allowed, value),
+                    strict_most=total.most,
+                    strict_value=value,
                 ),
             )
 

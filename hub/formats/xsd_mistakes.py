@@ -43,8 +43,23 @@ from xmlschema.validators import (
 )
 
 from hub.domain.turns import leave_turn
+from hub.formats.value_mistakes import (
+    list_texts,
+    say_children,
+    say_digits,
+    say_enumeration,
+    say_other_length,
+    say_pattern,
+    say_too_little,
+    say_too_long,
+    say_too_many,
+    say_too_much,
+    say_too_short,
+    say_type,
+    shorten_text,
+)
 from hub.formats.xsd_schemas import SchemaFiles, SchemaSource
-from hub.language.phrases import Phrase, phrase, phrases, verbatim
+from hub.language.phrases import Phrase, phrase
 
 #: The most elements of one refused element that are examined: 0.1 s of a core for the usual ones.
 ELEMENTS = 4_000
@@ -60,8 +75,7 @@ _READ = 200
 _ROUNDS = 5
 #: The slashes in libxml2's path of a child of the root.
 _CHILD = 2
-#: The most letters of a value, and the most values or names of a list, that a sentence repeats.
-_LONGEST, _LISTED = 60, 20
+#: The most letters of a label.
 _LONGEST_LABEL = 150
 #: Maximum models of schemas of the configuration that a process keeps. One has about 1 MB.
 _KEPT = 16
@@ -250,7 +264,7 @@ def _read_documentation(component: Any) -> str:
     for each in annotation.documentation if annotation is not None else ():
         text = " ".join("".join(each.itertext()).split())
         if text:
-            said.setdefault(each.get(_XML_LANG, ""), _shorten(_CLAUSE.split(text, 1)[0], _LONGEST_LABEL))
+            said.setdefault(each.get(_XML_LANG, ""), shorten_text(_CLAUSE.split(text, 1)[0], _LONGEST_LABEL))
     return said.get("vi") or next(iter(said.values()), "")
 
 
@@ -374,7 +388,7 @@ def _judge_sequence(model: Iterable[XsdElement], parent: _Element) -> Iterator[X
             reason = phrase("is not allowed here; remove it, or write one of: {names}", names=allowed)
             yield XsdMistake(MistakeKind.UNEXPECTED, child, "", reason)
         elif known.max_occurs is not None and seen[child.tag] == known.max_occurs + 1:
-            yield XsdMistake(MistakeKind.UNEXPECTED, child, "", _too_many(counted[child.tag], known.max_occurs))
+            yield XsdMistake(MistakeKind.UNEXPECTED, child, "", say_too_many(counted[child.tag], known.max_occurs))
         elif ranks[known.name] < last:
             reason = phrase("stands in the wrong place; it must come before {name}", name=_local(before.tag))
             yield XsdMistake(MistakeKind.UNEXPECTED, child, "", reason)
@@ -398,15 +412,6 @@ def _missing(parent: _Element, wanted: XsdElement, following: _Element | None) -
     return XsdMistake(MistakeKind.MISSING, parent, name, reason, following)
 
 
-def _too_many(count: int, most: int) -> Phrase:
-    return phrases(
-        "occurs {times} times, and at most {count} is allowed; remove the others",
-        "occurs {times} times, and at most {count} are allowed; remove the others",
-        count=most,
-        times=count,
-    )
-
-
 def _first_mistake(error: XMLSchemaChildrenValidationError, parent: _Element) -> XsdMistake:
     """Return the mistake that the library names first among the children of *parent*, whatever their model is."""
     expected: list[XsdElement] = [each for each in cast("Any", error.expected) or () if isinstance(each, XsdElement)]
@@ -424,36 +429,28 @@ def _first_mistake(error: XMLSchemaChildrenValidationError, parent: _Element) ->
 
 
 def _list_names(elements: Iterable[XsdElement]) -> str:
-    return _listed(_local(each.name) for each in elements)
-
-
-def _listed(texts: Iterable[str]) -> str:
-    """Return *texts* as a list; of many the first ones."""
-    some = list(islice(texts, _LISTED + 1))
-    return ", ".join(some[:_LISTED]) + (", …" if len(some) > _LISTED else "")
+    return list_texts(_local(each.name) for each in elements)
 
 
 def _value_mistake(error: XMLSchemaValidationError, element: _Element) -> XsdMistake:
     """Return what is wrong with the value of *element* or of one of its attributes."""
-    rule, found = error.validator, _shorten(error.obj)
+    rule, found = error.validator, error.obj
     match rule:
         case XsdPatternFacets():
-            reason = phrase(
-                "“{found}” does not have the form {pattern}; write it so", found=found, pattern=_listed(rule.regexps)
-            )
-            return XsdMistake(MistakeKind.PATTERN, element, "", reason)
+            return XsdMistake(MistakeKind.PATTERN, element, "", say_pattern(found, rule.regexps))
         case XsdEnumerationFacets():
-            values = _listed(_shorten(value) for value in rule.enumeration)
-            reason = phrase(
-                "“{found}” is none of the allowed values; write one of: {values}", found=found, values=values
-            )
-            return XsdMistake(MistakeKind.ENUMERATION, element, "", reason)
+            return XsdMistake(MistakeKind.ENUMERATION, element, "", say_enumeration(found, rule.enumeration))
         case XsdMinLengthFacet() | XsdMaxLengthFacet() | XsdLengthFacet():
-            return XsdMistake(MistakeKind.LENGTH, element, "", _say_length(rule, str(error.obj)))
-        case XsdMinInclusiveFacet() | XsdMinExclusiveFacet() | XsdMaxInclusiveFacet() | XsdMaxExclusiveFacet():
-            return XsdMistake(MistakeKind.RANGE, element, "", _say_range(rule, found))
+            return XsdMistake(MistakeKind.LENGTH, element, "", _say_length(rule, str(found)))
+        case XsdMinInclusiveFacet() | XsdMinExclusiveFacet():
+            reason = say_too_little(found, rule.value, exclusive=isinstance(rule, XsdMinExclusiveFacet))
+            return XsdMistake(MistakeKind.RANGE, element, "", reason)
+        case XsdMaxInclusiveFacet() | XsdMaxExclusiveFacet():
+            reason = say_too_much(found, rule.value, exclusive=isinstance(rule, XsdMaxExclusiveFacet))
+            return XsdMistake(MistakeKind.RANGE, element, "", reason)
         case XsdTotalDigitsFacet() | XsdFractionDigitsFacet():
-            return XsdMistake(MistakeKind.RANGE, element, "", _say_digits(rule, found))
+            reason = say_digits(found, rule.value, fraction=isinstance(rule, XsdFractionDigitsFacet))
+            return XsdMistake(MistakeKind.RANGE, element, "", reason)
     return _other_mistake(error, element)
 
 
@@ -472,15 +469,14 @@ def _other_mistake(error: XMLSchemaValidationError, element: _Element) -> XsdMis
     if isinstance(error.validator, XsdGroup) and "character data" in said:
         between = (element.text, *(child.tail for child in element))
         text = next(filter(None, (" ".join((each or "").split()) for each in between)), "")
-        reason = phrase("has text between its elements, “{found}”; remove it", found=_shorten(text))
+        reason = phrase("has text between its elements, “{found}”; remove it", found=shorten_text(text))
         return XsdMistake(MistakeKind.UNEXPECTED, element, "", reason)
     if isinstance(error.validator, XsdElement) and len(element):
-        reason = phrase("has elements inside, where a value belongs; write the value only")
-        return XsdMistake(MistakeKind.UNEXPECTED, element, "", reason)
+        return XsdMistake(MistakeKind.UNEXPECTED, element, "", say_children())
     if said.startswith(_RANGE):
         reason = phrase(
             "“{found}” is out of range: {range}; write a number inside it",
-            found=_shorten(error.obj),
+            found=shorten_text(error.obj),
             range=said.removeprefix(_RANGE),
         )
         return XsdMistake(MistakeKind.RANGE, element, "", reason)
@@ -494,85 +490,19 @@ _QUOTED = re.compile("'([^']+)'")
 
 
 def _say_length(rule: object, found: str) -> Phrase:
-    if isinstance(rule, XsdMaxLengthFacet):
-        return phrases(
-            "has {length} characters, and at most {count} is allowed; shorten it",
-            "has {length} characters, and at most {count} are allowed; shorten it",
-            count=rule.value,
-            length=len(found),
-        )
-    if not found:
-        return phrase("is empty; write its value")
-    least = cast("XsdMinLengthFacet | XsdLengthFacet", rule).value
-    if isinstance(rule, XsdMinLengthFacet):
-        return phrases(
-            "has {length} characters, and {count} is the least; lengthen it",
-            "has {length} characters, and {count} are the least; lengthen it",
-            count=least,
-            length=len(found),
-        )
-    return phrases(
-        "has {length} characters; it must have {count}",
-        "has {length} characters; it must have {count}",
-        count=least,
-        length=len(found),
-    )
-
-
-def _say_range(rule: Any, found: str) -> Phrase:
-    limit = str(rule.value)
+    length = len(found)
     match rule:
-        case XsdMinInclusiveFacet():
-            return phrase("“{found}” is too little; the least is {limit}", found=found, limit=limit)
-        case XsdMinExclusiveFacet():
-            return phrase("“{found}” is too little; it must be more than {limit}", found=found, limit=limit)
-        case XsdMaxInclusiveFacet():
-            return phrase("“{found}” is too much; the most is {limit}", found=found, limit=limit)
-    return phrase("“{found}” is too much; it must be less than {limit}", found=found, limit=limit)
-
-
-def _say_digits(rule: XsdTotalDigitsFacet | XsdFractionDigitsFacet, found: str) -> Phrase:
-    if isinstance(rule, XsdTotalDigitsFacet):
-        return phrase("“{found}” has too many digits; at most {limit} are allowed", found=found, limit=rule.value)
-    return phrase(
-        "“{found}” has too many digits after the point; at most {limit} are allowed", found=found, limit=rule.value
-    )
-
-
-_WHOLE_NUMBER = phrase("a whole number such as 12")
-#: What a value of a built-in type is, by the name of the type.
-_TYPES: Mapping[str, Phrase] = {
-    **dict.fromkeys(
-        (
-            *("integer", "int", "long", "short", "byte", "positiveInteger", "nonPositiveInteger", "negativeInteger"),
-            *("nonNegativeInteger", "unsignedInt", "unsignedLong", "unsignedShort", "unsignedByte"),
-        ),
-        _WHOLE_NUMBER,
-    ),
-    **dict.fromkeys(("decimal", "float", "double"), phrase("a number such as 12.5")),
-    "boolean": phrase("true or false"),
-    "date": phrase("a day such as 2026-01-31"),
-    "dateTime": phrase("a time such as 2026-01-31T08:30:00+07:00"),
-    "time": phrase("a time of day such as 08:30:00"),
-    "base64Binary": phrase("base64"),
-    "hexBinary": phrase("hexadecimal digits"),
-}
+        case XsdMaxLengthFacet():
+            return say_too_long(length, rule.value)
+        case XsdMinLengthFacet():
+            return say_too_short(length, rule.value)
+    return say_other_length(length, cast("Any", rule).value)
 
 
 def _type_mistake(element: _Element, found: object, kind: object) -> XsdMistake:
     """Return the mistake of a value that is not of its built-in type."""
     name = _local(kind.name or "") if isinstance(kind, XsdAtomicBuiltin) else ""
-    wanted = _TYPES.get(name, verbatim(f"xs:{name}" if name else "?"))
-    if found in ("", None):
-        return XsdMistake(MistakeKind.TYPE, element, "", phrase("is empty; write {type}", type=wanted))
-    reason = phrase("“{found}” has the wrong type; write {type}", found=_shorten(found), type=wanted)
-    return XsdMistake(MistakeKind.TYPE, element, "", reason)
-
-
-def _shorten(value: object, longest: int = _LONGEST) -> str:
-    """Return *value* on one line, cut to what a sentence can hold."""
-    text = " ".join(str(value)[: 4 * longest].split())
-    return text if len(text) <= longest else f"{text[:longest]}…"
+    return XsdMistake(MistakeKind.TYPE, element, "", say_type(found, name))
 
 
 def _local(name: object) -> str:
