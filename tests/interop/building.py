@@ -79,9 +79,15 @@ def jaxws_server(scratch: Path) -> tuple[object, ...]:
     place = HERE / "jaxws"
     sources = (HERE / "wss4j/Envelopes.java", place / "Server.java", *place.glob("vn/**/*.java"))
     java = build_java(scratch, (*WSS4J, *JAXWS), sources, package="libwss4j-java jaxws")
-    path, service = f"{scratch}:/usr/share/java/jws-api.jar", "vn.tinh.vanban.VanBanDenService"
-    run("wsgen", "-cp", path, "-d", scratch, "-s", scratch, "-wsdl", "-r", scratch, service, where=scratch)
+    wsgen(scratch, "VanBanDenService")
     return (*java, "Server")
+
+
+def wsgen(classes: Path, service: str, *more: str) -> None:
+    """Have JAX-WS's wsgen write the WSDL of a service, and the classes that JAX-WS needs for it, into *classes*."""
+    path = f"{classes}:/usr/share/java/jws-api.jar"
+    words = ("-cp", path, "-d", classes, "-s", classes, *(more or ("-wsdl",)), "-r", classes)
+    run("wsgen", *words, f"vn.tinh.vanban.{service}", where=classes)
 
 
 def build_java(scratch: Path, names: Iterable[str], sources: Iterable[Path], package: str) -> tuple[object, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hub.security.certificates import Identity
-from tests.interop.building import TOOLKITS, Toolkit
+from tests.interop.building import TOOLKITS, Toolkit, jaxws_server
 from tests.interop.toolkits import Caller
 from tests.packets import Seal
 from tests.running import RunningHub
@@ -18,6 +18,13 @@ def toolkit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """Each toolkit, ready to start."""
     name: str = request.param
     return TOOLKITS[name](tmp_path_factory.mktemp(name))
+
+
+@pytest.fixture(scope="session")
+def java_office(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[object, ...], Path]:
+    """Return how to start the office in Java, and the folder where its classes and its WSDL are."""
+    scratch = tmp_path_factory.mktemp("jaxws")
+    return jaxws_server(scratch), scratch
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,13 @@ import java.nio.file.Path;
 import java.util.concurrent.Executors;
 import javax.net.ssl.SSLParameters;
 import javax.xml.ws.Endpoint;
+import vn.tinh.vanban.VanBanDenMtomService;
 import vn.tinh.vanban.VanBanDenService;
 
 /**
  * Server PORT KEY CERTIFICATE CA HUB_CERTIFICATE FOLDER: VanBanDenService under JAX-WS on the JDK's HttpsServer, behind WSS4J.
+ *
+ * Under /mtom it is there a second time, in SOAP 1.2 with MTOM and without WSS4J.
  *
  * WSS4J verifies what comes in and signs what goes out, before and after JAX-WS, in the octets themselves. Words on standard input
  * change how it answers: `signed`, `unsigned`, `altered`, `busy`, `free`, `forget`; each is answered by itself.
@@ -52,6 +55,10 @@ final class Server {
         HttpContext context = server.createContext("/vanban");
         context.getFilters().add(ours.new Security());
         Endpoint.create(ours.service).publish(context);
+        HttpContext beside = server.createContext("/mtom");
+        beside.getFilters().add(Filter.beforeHandler("says on standard error in what form a call came",
+            exchange -> System.err.println(exchange.getRequestHeaders().getFirst("Content-Type"))));
+        Endpoint.create(new VanBanDenMtomService(Path.of(given[5]))).publish(beside);
         server.start();
         System.out.println("ready");
         BufferedReader words = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
