@@ -172,7 +172,7 @@ UPDATE delivery SET state=?, attempts=(delivery.attempts + ?), changed_at=?, hol
 INSERT INTO attempt (id, message, partner, number, recipients, started_at) VALUES (?, ?, ?, ?, ?, ?);
 
 -- claims: short contents
-SELECT message.id, message.partner, message.message_id, message.service, message.kind, message.state, message.received_at, message.sha256, message.size, message.refusal, message.sender, message.outside, message.document_id, message.code, message.promulgation_date, message.subject, message.due, message.document_type, message.paper, message.status, message.answers_unit, message.answers, message.lane, message.receipt, message.signature, message.keys, message.cause, message.envelope, content.octets
+SELECT message.id, message.partner, message.message_id, message.service, message.kind, message.state, message.received_at, message.sha256, message.size, message.refusal, message.sender, message.document_id, message.subject, message.signature, message.code, content.octets
 FROM message JOIN content ON content.sha256 = message.sha256 AND content.part = ?
 WHERE message.id IN (?, ?) AND message.size <= ?;
 
@@ -424,7 +424,7 @@ UPDATE delivery SET state=%(state)s::VARCHAR, attempts=(delivery.attempts + %(at
 INSERT INTO attempt (id, message, partner, number, recipients, started_at) VALUES (%(id)s::VARCHAR, %(message)s::VARCHAR, %(partner)s::VARCHAR, %(number)s::INTEGER, %(recipients)s::VARCHAR, %(started_at)s::VARCHAR);
 
 -- claims: short contents
-SELECT message.id, message.partner, message.message_id, message.service, message.kind, message.state, message.received_at, message.sha256, message.size, message.refusal, message.sender, message.outside, message.document_id, message.code, message.promulgation_date, message.subject, message.due, message.document_type, message.paper, message.status, message.answers_unit, message.answers, message.lane, message.receipt, message.signature, message.keys, message.cause, message.envelope, content.octets
+SELECT message.id, message.partner, message.message_id, message.service, message.kind, message.state, message.received_at, message.sha256, message.size, message.refusal, message.sender, message.document_id, message.subject, message.signature, message.code, content.octets
 FROM message JOIN content ON content.sha256 = message.sha256 AND content.part = %(part_1)s::INTEGER
 WHERE message.id IN (%(ids_1)s::VARCHAR, %(ids_2)s::VARCHAR) AND message.size <= %(size_1)s::BIGINT;
 

@@ -16,7 +16,9 @@ from hub.store.transactions import Transaction
 def read_newest_lists(tx: Transaction) -> list[Message]:
     """Return the message of each list in force, by the list's name."""
     latest = sa.select(sa.func.max(table.c.id)).where(LISTED).group_by(table.c.kind)
-    rows = tx.execute(sa.select(table).where(table.c.id.in_(latest)).order_by(table.c.kind)).mappings()
+    rows = tx.execute(
+        sa.select(*search.MESSAGE_COLUMNS).where(table.c.id.in_(latest)).order_by(table.c.kind)
+    ).mappings()
     return [search.read_message_row(row) for row in rows]
 
 

@@ -31,6 +31,8 @@ from hub.store.transactions import Transaction
 
 Condition = sa.ColumnElement[bool]
 
+#: The columns of a `Message`. All of its row is ten times as long: the receipt, and the signed parts of its call.
+MESSAGE_COLUMNS = tuple(table.c[field.name] for field in attrs.fields(Message))
 #: Messages, or ids of one range, read with one statement.
 PAGE = 500
 #: The condition with the fewest messages chooses the ranges. Messages beyond this number are not counted for that; if
@@ -379,7 +381,7 @@ def find_messages(
 
 def read_messages(tx: Transaction, ids: Sequence[str]) -> list[Message]:
     """Return the messages with these hub ids, at most `PAGE`, in this order. Raises KeyError if one does not exist."""
-    rows = tx.execute(sa.select(table).where(table.c.id.in_(ids))).mappings()
+    rows = tx.execute(sa.select(*MESSAGE_COLUMNS).where(table.c.id.in_(ids))).mappings()
     found = {row["id"]: read_message_row(row) for row in rows}
     return [found[each] for each in ids]
 
@@ -594,7 +596,7 @@ def find_messages_by_name(tx: Transaction, name: str) -> list[Message]:
 
 def read_message(tx: Transaction, message_id: str) -> Message:
     """Return the message with this hub id. Raises KeyError if there is none."""
-    row = tx.execute(sa.select(table).where(table.c.id == message_id)).mappings().first()
+    row = tx.execute(sa.select(*MESSAGE_COLUMNS).where(table.c.id == message_id)).mappings().first()
     if row is None:
         raise KeyError(message_id)
     return read_message_row(row)
@@ -603,7 +605,7 @@ def read_message(tx: Transaction, message_id: str) -> Message:
 def find_accepted_message(tx: Transaction, partner: str, message_id: str) -> Message | None:
     """Return *partner*'s accepted message with this message id, or None. There is at most one."""
     same = sa.and_(table.c.partner == partner, table.c.message_id == message_id, ACCEPTED)
-    row = tx.execute(sa.select(table).where(same)).mappings().first()
+    row = tx.execute(sa.select(*MESSAGE_COLUMNS).where(same)).mappings().first()
     return None if row is None else read_message_row(row)
 
 
@@ -714,7 +716,7 @@ def find_deliveries_in_state(
 ) -> list[tuple[Message, Delivery]]:
     """Return the deliveries in *states* of the messages that match *wanted*, with their messages, oldest first."""
     query = (
-        sa.select(table, delivery.c.id.label("delivery_id"))
+        sa.select(*MESSAGE_COLUMNS, delivery.c.id.label("delivery_id"))
         .join(delivery, delivery.c.message == table.c.id)
         .where(*_where(attrs.evolve(wanted, delivery_state=None)), delivery.c.state.in_(list(states)))
         .order_by(table.c.received_at, delivery.c.id)

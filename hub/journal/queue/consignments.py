@@ -15,7 +15,7 @@ from hub.store.transactions import Transaction
 _MOST_EARLIER = 500
 
 _SMALL = HotStatement(
-    sa.select(message, content.c.octets)
+    sa.select(*search.MESSAGE_COLUMNS, content.c.octets)
     .join(content, sa.and_(content.c.sha256 == message.c.sha256, content.c.part == 0))
     .where(message.c.id.in_(sa.bindparam("ids", expanding=True)), message.c.size <= blobs.PART),
     lists=("ids",),
