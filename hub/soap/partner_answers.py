@@ -5,7 +5,7 @@ partner's WSDL: what a partner really sends is often not what its schema says, a
 """
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -111,7 +111,7 @@ class PartnerAnswer:
         return [replace_unstorable(write_text(each)) for each in found]
 
     def list_items(self, path: AnswerPath) -> list[Any]:
-        """Return the elements, or JSON values, at *path*. At most `_MOST` of them."""
+        """Return the elements, or JSON values, at *path*: the first `_MOST` of them."""
         begin = self._beginning(path)
         return [] if begin is None else list(islice(self._follow([begin], path.steps), _MOST))
 
@@ -160,12 +160,13 @@ class PartnerAnswer:
                 return self.header
         return None
 
-    def _follow(self, places: Sequence[Any], steps: Sequence[Step]) -> Iterator[Any]:
+    def _follow(self, places: Iterable[Any], steps: Sequence[Step]) -> Iterator[Any]:
         """Yield what *steps* lead to: elements, texts of attributes, JSON values."""
         if not steps:
             yield from places
             return
         step, rest = steps[0], steps[1:]
+        found: Iterable[Any]
         for place in places:
             if step.name in {_XML, _JSON}:
                 inside = self._open(place, step.name)
@@ -175,7 +176,7 @@ class PartnerAnswer:
                     name = step.name[1:].rpartition(":")[2]
                     found = [value for key, value in place.attrib.items() if local_name(key) == name][:1]
                 else:
-                    found = list(islice(find_elements(place, (step,)), _MOST))
+                    found = find_elements(place, (step,))
             else:
                 found = _descend(place, step)
             yield from self._follow(found, rest)

@@ -413,7 +413,7 @@ def _fill(
 
     if group.accepts_multiple and not isinstance(group, Element | AnyElement):
         rounds = list[dict[str, Any]]()
-        wanted = {each.name for _, each in group.elements if isinstance(each, Element)}
+        wanted = {each.name for each in _walk(group) if isinstance(each, Element)}
         taken = {key: left.pop(key) for key in list(left) if key in wanted}
         if isinstance(group, Choice):
             singles = [(key, number) for key in taken for number in sorted(taken[key])]
@@ -426,13 +426,13 @@ def _fill(
             ]
         for part in parts:
             one = dict[str, Any]()
-            for inner_name, inner in group.elements_nested:
+            for inner_name, inner in _list_parts(group):
                 _fill_one(inner, inner_name, part, one, place, making)
             rounds.append(one)
         if rounds:
             made[name or "_value_1"] = rounds
         return
-    for inner_name, inner in group.elements_nested:
+    for inner_name, inner in _list_parts(group):
         _fill_one(inner, inner_name, left, made, place, making)
 
 
@@ -545,12 +545,20 @@ def _children(kind: Any) -> Phrase:
     return phrase("one of {keys}", keys=", ".join(_names_in(kind)) or "-")
 
 
+def _list_parts(group: Any) -> Sequence[tuple[str | None, Any]]:
+    """Return the elements, wildcards and groups in *group* with the names that zeep gives them."""
+    from zeep.xsd.elements import Group
+
+    parts: Sequence[tuple[str | None, Any]] = (group.child if isinstance(group, Group) else group).elements_nested
+    return parts
+
+
 def _walk(group: Any) -> Iterator[Any]:
     """Yield the elements and wildcards in the groups of a complex type, or in a group, at any depth of groups."""
     from zeep.xsd.elements import Any as AnyElement
     from zeep.xsd.elements import Element
 
-    for _, inner in group.elements_nested:
+    for _, inner in _list_parts(group):
         if isinstance(inner, Element | AnyElement):
             yield inner
         else:
@@ -629,7 +637,7 @@ def _list_group(group: Any, path: str, required: bool, repeated: bool, depth: in
 
     needed = required and group.min_occurs != 0 and not isinstance(group, Choice)
     several = repeated or bool(group.accepts_multiple)
-    for _, inner in group.elements_nested:
+    for _, inner in _list_parts(group):
         if isinstance(inner, AnyElement):
             yield PartnerField(f"{path}/*" if path else _ANY, "any", needed and inner.min_occurs != 0, several)
         elif isinstance(inner, Element):
