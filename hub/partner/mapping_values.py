@@ -296,12 +296,15 @@ def _read_time(text: str) -> datetime:
 
 def _read_format(found: Found, written: str) -> Found:
     text = write_text(found)
-    milliseconds = written.replace("SSS", "%f")
     try:
-        at = datetime.strptime(text, _TOKEN.sub(lambda token: _TOKENS[token[0]], milliseconds))  # noqa: DTZ007 - below
-        return at.replace(tzinfo=VIETNAM).astimezone(UTC)
+        return _read_moment(text, written)
     except (ValueError, OverflowError):
         raise Unfit(f"read: {text[:50]!r} is not {written}") from None
+
+
+def _read_moment(text: str, written: str) -> datetime:
+    pattern = _TOKEN.sub(lambda token: _TOKENS[token[0]] or "%f", written)
+    return datetime.strptime(text, pattern).replace(tzinfo=VIETNAM).astimezone(UTC)
 
 
 def _boolean(found: Found, _: str) -> Found:
@@ -411,14 +414,16 @@ def _read_function(written: str) -> Function:
             phrase("{name}: the argument {value} does not fit", name=name, value=repr(argument[:100])),
             phrase("as docs/reference/soap-partners.md shows"),
         )
-    if name in {"date", "read"} and "%" in argument:
+    if name in {"date", "read"} and (
+        "%" in argument or len(set(_TOKEN.findall(argument))) < len(_TOKEN.findall(argument))
+    ):
         raise Unwritten(
             phrase("{name}: the argument {value} does not fit", name=name, value=repr(argument[:100])), _FORM
         )
     return Function(name, argument)
 
 
-_FORM = phrase("yyyy, MM, dd, HH, mm, ss, SSS and other characters, but no %")
+_FORM = phrase("yyyy, MM, dd, HH, mm, ss, SSS, each once, and other characters, but no %")
 _PATH_EXPECTED = phrase("names separated by /, a number in brackets where not the first is meant, at the end @NAME")
 
 

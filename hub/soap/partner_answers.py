@@ -97,16 +97,19 @@ class PartnerAnswer:
     _texts: dict[tuple[int, str], Any] = attrs.field(factory=dict, init=False)
 
     def read(self, path: AnswerPath, tables: Mapping[str, Mapping[str, str]], under: Any = None) -> str:
-        """Return the text at *path*, below the element or JSON value *under* if given. "" if there is nothing.
+        """Return the text at *path*, below the element or JSON value *under* if given.
 
-        Raises Unfit when a function of the path cannot be applied.
+        "" if there is nothing, or nothing to which the functions of the path can be applied: what a partner sends
+        breaks no conversation.
         """
         found: Found | None = next(self._find(path, under), None)
-        found = apply_functions(path.functions, found, tables)
-        return replace_unstorable(write_text(found))
+        try:
+            return replace_unstorable(write_text(apply_functions(path.functions, found, tables)))
+        except Unfit:
+            return ""
 
     def read_all(self, path: AnswerPath, tables: Mapping[str, Mapping[str, str]]) -> list[str]:
-        """Return the texts at *path*, of all elements that it names."""
+        """Return the texts at *path*, of all elements that it names. Raises Unfit if a function cannot be applied."""
         found = (apply_functions(path.functions, each, tables) for each in self._find(path, None))
         return [replace_unstorable(write_text(each)) for each in found]
 

@@ -41,6 +41,8 @@ def fault(soap, inside):
         ("http/status", "200"),
         ("http/X-Ma", "h-1"),
         ("kq/ma | map ten", "không"),
+        ("kq/ma | boolean", "false"),
+        ("kq/ma[2] | boolean", ""),
         ("fault/code", ""),
     ],
 )

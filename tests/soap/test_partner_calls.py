@@ -1,6 +1,7 @@
 """Calls by a WSDL from values by path: what the schema has is written as it wants, and what it has not is named."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -164,6 +165,20 @@ def test_the_types_are_loaded_once_for_the_same_files():
     again = [service(sequence(element("mot"))) for _ in range(100)]
     assert all(each is found for each in again)
     assert time.process_time() - began < 0.5
+
+
+def test_two_threads_build_with_the_same_types():
+    found = service(
+        sequence(
+            element("a"),
+            '<xs:element name="b" maxOccurs="9"><xs:complexType>'
+            + sequence(element("c"))
+            + "</xs:complexType></xs:element>",
+        )
+    )
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda number: build(found, {"a": str(number), "b[2]/c": "2", "b/c": "1"}), range(200)))
+    assert made == [f"<Gui><a>{number}</a><b><c>1</c></b><b><c>2</c></b></Gui>" for number in range(200)]
 
 
 def test_a_type_that_contains_itself_is_listed_to_a_depth():
