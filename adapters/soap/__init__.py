@@ -12,11 +12,9 @@ import attrs
 from lxml import etree
 
 from adapters.soap.collecting import collect_open_documents
-from adapters.soap.conversation import LONGEST_REASON, Course, PartnerConversation, applies
 from hub.domain.errors import ConfigurationFault, Mistake, Rejected
 from hub.domain.model import (
     Accepted,
-    Answer,
     Collection,
     Consignment,
     Conversation,
@@ -29,7 +27,8 @@ from hub.formats import safe_xml
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
 from hub.partner.mapping_values import Found, Unfit
-from hub.partner.soap_mapping import IDENTIFYING, Then, find_file_mistakes, read_mapping
+from hub.partner.soap_mapping import IDENTIFYING, find_file_mistakes, read_mapping
+from hub.soap.mapped_conversation import LONGEST_REASON, STEP_COST, PartnerConversation, PartnerCourse, applies
 
 SETTINGS = (
     Setting("mapping", file=True, like=r"[^\s/][^\s]*\.toml", expected=phrase("a mapping, such as CODE/mapping.toml")),
@@ -72,16 +71,14 @@ class SoapPartner:
     """One partner with a mapping."""
 
     talk: PartnerConversation
-    #: cost of each step of a conversation, in octets of ordinary XML: types, XML and signatures, so none of it belongs
-    #: on the reactor's thread
-    step_cost: int = 1 << 20
+    step_cost: int = STEP_COST
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Hold the conversation of `[[deliver]]`. Repetitions give the partner the same `message.id`."""
         sources = self.talk.make_sources(now, _describe_message(consignment))
         sources.root = cache(lambda: _parse(consignment.content))
         steps = self.talk.mapping.deliver
-        course = Course(steps, sources, now, message=consignment.message.id)
+        course = PartnerCourse(steps, sources, now, message=consignment.message.id)
         if not any(step.hands_over and applies(step, sources) for step in steps):
             return Refused(
                 f"no step of the mapping sends a {consignment.message.kind} of {consignment.message.service}"
@@ -99,25 +96,8 @@ class SoapPartner:
         return outcome
 
     def ask(self, query: Query, now: datetime) -> Inquest:
-        """Hold the conversation of `[[ask.OPERATION]]`. The reasons of outcomes quote nothing, unless a rule says so."""
-        steps = self.talk.mapping.ask.get(query.operation)
-        if not steps:
-            return Refused(f"the mapping answers no {query.operation}")
-        fields = {f"query.{name}": text for name, text in query.fields.items()}
-        sources = self.talk.make_sources(now, {"query.id": query.id, **fields})
-        try:
-            ended = yield from self.talk.hold(Course(steps, sources, now, discreet=True))
-            if isinstance(ended, Unavailable):
-                return ended
-            judged, answer = ended
-            if judged.then in {Then.ACCEPTED, Then.NEXT} and answer is not None:
-                tables = self.talk.mapping.tables
-                read = [(name, answer.read_all(path, tables)) for name, path in steps[-1].answer]
-                return Answer(tuple((name, text) for name, texts in read for text in texts if text))
-        except Unfit:
-            return Refused("the question or the answer does not fit the mapping")
-        outcome = judged.outcome(now)
-        return outcome if isinstance(outcome, Refused | Unavailable) else Unavailable("no answer")
+        """Hold the conversation of `[[ask.OPERATION]]`."""
+        return self.talk.ask(query, now)
 
 
 @attrs.frozen

@@ -11,11 +11,11 @@ from typing import Any
 
 import attrs
 
-from adapters.soap.conversation import Course, Judgement, PartnerConversation
 from hub.domain.model import Arrival, Collected, Collection, Reply, Request, Unavailable
 from hub.partner.list_polling import FetchedDocument, Owed, settle_open_list
 from hub.partner.mapping_values import AnswerPath, Unfit, read_path
 from hub.partner.soap_mapping import MappedStep, Then
+from hub.soap.mapped_conversation import AnswerJudgement, PartnerConversation, PartnerCourse
 from hub.soap.partner_answers import PartnerAnswer
 
 #: Documents fetched in one collection, beside those that are owed.
@@ -68,9 +68,9 @@ class _Round:
         confirming = next((step for step in steps if step.confirm), None)
         logins = tuple(step for step in steps if step not in (listing, giving, confirming))
         sources = self.talk.make_sources(self.now, {"cursor": before.at})
-        course = Course((), sources, self.now, lasting=True)
+        course = PartnerCourse((), sources, self.now, lasting=True)
 
-        def call(step: MappedStep) -> Generator[Request, Reply, tuple[Judgement, PartnerAnswer] | Unavailable]:
+        def call(step: MappedStep) -> Generator[Request, Reply, tuple[AnswerJudgement, PartnerAnswer] | Unavailable]:
             course.steps, course.again = (*logins, step), False
             ended = yield from self.talk.hold(course)
             if isinstance(ended, Unavailable):
@@ -111,7 +111,7 @@ class _Round:
             if name:
                 self._items.setdefault(name, item)
 
-    def _open(self, document_id: str, step: MappedStep, course: Course, more: Mapping[str, str]) -> None:
+    def _open(self, document_id: str, step: MappedStep, course: PartnerCourse, more: Mapping[str, str]) -> None:
         """Put what the values of *step* name of the open document into the sources."""
         assert self._listed is not None
         fixed, tables = course.sources.fixed, self.talk.mapping.tables
@@ -126,7 +126,7 @@ class _Round:
         fixed |= {"open.id": document_id, **more}
 
     def _fetch(
-        self, document_id: str, *, listing: MappedStep, giving: MappedStep, call: Any, course: Course
+        self, document_id: str, *, listing: MappedStep, giving: MappedStep, call: Any, course: PartnerCourse
     ) -> Generator[Request, Reply, FetchedDocument | Unavailable]:
         assert giving.content is not None
         if giving is listing:
@@ -141,7 +141,7 @@ class _Round:
         return FetchedDocument(content or None, (judged.reason or answer.trouble or "no document").encode())
 
     def _tell(
-        self, document_id: str, here: bool, *, confirming: MappedStep | None, call: Any, course: Course
+        self, document_id: str, here: bool, *, confirming: MappedStep | None, call: Any, course: PartnerCourse
     ) -> Generator[Request, Reply, bool | Unavailable]:
         if confirming is None:
             return True

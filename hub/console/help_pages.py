@@ -54,6 +54,8 @@ _PICTURES = "pictures"
 #: First octets of a PNG file, before its width and height.
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
 _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
+#: The anchor of the main part of every page (base.html.jinja).
+_MAIN = "content"
 
 
 @attrs.frozen
@@ -188,7 +190,7 @@ def _render_text(text: HelpText, twin: Sequence[str], library: HelpLibrary) -> M
     tokens = markdown.parse(_TWIN.sub(r"\1", text.source))
     own = [make_anchor(tokens[at + 1].content) for at, token in enumerate(tokens) if token.type == "heading_open"]
     others = list(twin) if len(twin) == len(own) else own
-    taken, made, number, section = {*own, *others}, [], 0, ""
+    taken, made, number, section = {_MAIN, *own, *others}, [], 0, ""
     for at, token in enumerate(tokens):
         match token.type:
             case "heading_open":

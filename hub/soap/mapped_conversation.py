@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from adapters.soap.tokens import ask_token
-from hub.domain.model import Accepted, Outcome, Postponed, Refused, Reply, Request, Unavailable
+from hub.domain.model import Accepted, Answer, Inquest, Outcome, Postponed, Query, Refused, Reply, Request, Unavailable
 from hub.partner.adapter_settings import Terms
 from hub.partner.mapping_values import Found, Sources, Unfit, write_text, write_value
 from hub.partner.reply_parsing import may_have_taken, retry_after
 from hub.partner.soap_mapping import KeptValues, MappedStep, OutcomeRule, SoapMapping, Then
+from hub.soap.client_credentials import ask_token
 from hub.soap.mapped_calls import write_mapped_call
 from hub.soap.partner_answers import NO_ANSWER, PartnerAnswer, read_answer
 from hub.soap.partner_calls import PartnerOperation, load_service
@@ -26,11 +26,14 @@ _MARGIN = timedelta(seconds=30)
 _LONGEST = timedelta(days=30)
 _REPLY_LIMIT, _CONTENT_LIMIT = 4 << 20, 48 << 20
 LONGEST_REASON = 2000
+#: Cost of each step of a conversation, in octets of ordinary XML: types, XML and signatures, so none of it belongs on the
+#: reactor's thread.
+STEP_COST = 1 << 20
 _DENIED = {401, 403}
 
 
 @attrs.define
-class Course:
+class PartnerCourse:
     """One conversation: its steps, and what is known in it."""
 
     steps: tuple[MappedStep, ...]
@@ -47,7 +50,7 @@ class Course:
 
 
 @attrs.frozen(kw_only=True)
-class Judgement:
+class AnswerJudgement:
     """What an answer means."""
 
     then: Then
@@ -83,10 +86,12 @@ class PartnerConversation:
         fixed |= {f"secrets.{name}": text for name, text in terms.secrets.items()}
         return Sources({**fixed, **more}, tables=self.mapping.tables)
 
-    def hold(self, course: Course) -> Generator[Request, Reply, tuple[Judgement, PartnerAnswer | None] | Unavailable]:
+    def hold(
+        self, course: PartnerCourse
+    ) -> Generator[Request, Reply, tuple[AnswerJudgement, PartnerAnswer | None] | Unavailable]:
         """Take the steps in order. Return the last judgement with its answer. Raises Unfit."""
         answer: PartnerAnswer | None = None
-        judged = Judgement(then=Then.NEXT)
+        judged = AnswerJudgement(then=Then.NEXT)
         waiting = list(course.steps)
         while waiting:
             step = waiting.pop(0)
@@ -112,13 +117,34 @@ class PartnerConversation:
                 course.done.add(step.place)
         return judged, answer
 
+    def ask(self, query: Query, now: datetime) -> Inquest:
+        """Hold the conversation of `[[ask.OPERATION]]`. The reasons of outcomes quote nothing, unless a rule says so."""
+        steps = self.mapping.ask.get(query.operation)
+        if not steps:
+            return Refused(f"the mapping answers no {query.operation}")
+        fields = {f"query.{name}": text for name, text in query.fields.items()}
+        sources = self.make_sources(now, {"query.id": query.id, **fields})
+        try:
+            ended = yield from self.hold(PartnerCourse(steps, sources, now, discreet=True))
+            if isinstance(ended, Unavailable):
+                return ended
+            judged, answer = ended
+            if judged.then in {Then.ACCEPTED, Then.NEXT} and answer is not None:
+                tables = self.mapping.tables
+                read = [(name, answer.read_all(path, tables)) for name, path in steps[-1].answer]
+                return Answer(tuple((name, text) for name, texts in read for text in texts if text))
+        except Unfit:
+            return Refused("the question or the answer does not fit the mapping")
+        outcome = judged.outcome(now)
+        return outcome if isinstance(outcome, Refused | Unavailable) else Unavailable("no answer")
+
     # Kept values
 
-    def _note(self, step: MappedStep, name: str, course: Course) -> str:
+    def _note(self, step: MappedStep, name: str, course: PartnerCourse) -> str:
         of = f" {course.message}" if step.keep and step.keep.of_message else ""
         return f"kept {step.operation} {name}{of}"
 
-    def _recall(self, step: MappedStep, course: Course) -> bool:
+    def _recall(self, step: MappedStep, course: PartnerCourse) -> bool:
         """Tell whether all that *step* keeps is kept still, so that it need not be taken."""
         if step.keep is None or step.keep.life is None or not step.keep.values:
             return False
@@ -129,7 +155,7 @@ class PartnerConversation:
         course.relied = course.relied or not step.keep.of_message
         return True
 
-    def _keep(self, step: MappedStep, answer: PartnerAnswer, course: Course, now: datetime) -> str:
+    def _keep(self, step: MappedStep, answer: PartnerAnswer, course: PartnerCourse, now: datetime) -> str:
         """Keep what the mapping says. Return the path of a value that the answer does not have, or ""."""
         if step.keep is None:
             return ""
@@ -150,7 +176,7 @@ class PartnerConversation:
             life = None if seconds is None else timedelta(seconds=seconds)
         return None if life is None else min(life, _LONGEST) - (_MARGIN if life > 2 * _MARGIN else timedelta())
 
-    def _forget(self, course: Course) -> None:
+    def _forget(self, course: PartnerCourse) -> None:
         self.terms.notes.drop("oauth2")
         for step in course.steps:
             if step.keep is not None and not step.keep.of_message:
@@ -161,7 +187,9 @@ class PartnerConversation:
 
     # One call
 
-    def _make_request(self, step: MappedStep, course: Course) -> Generator[Request, Reply, Request | Unavailable]:
+    def _make_request(
+        self, step: MappedStep, course: PartnerCourse
+    ) -> Generator[Request, Reply, Request | Unavailable]:
         security, sources = self.mapping.security, course.sources
         headers = [(name, write_value(value, sources)) for name, value in (*security.http, *step.http)]
         if security.basic is not None:
@@ -204,7 +232,7 @@ class PartnerConversation:
 
     # What an answer means
 
-    def _judge(self, step: MappedStep, answer: PartnerAnswer, course: Course, now: datetime) -> Judgement:
+    def _judge(self, step: MappedStep, answer: PartnerAnswer, course: PartnerCourse, now: datetime) -> AnswerJudgement:
         """Return what *answer* means: the first rule that fits, or else what docs/reference/soap-partners.md says."""
         asked = retry_after(answer.headers, now)
         unread = bool(answer.trouble)
@@ -214,27 +242,27 @@ class PartnerConversation:
         denied = Then.LOGIN if course.relied and not course.again else Then.CREDENTIALS
         fault = answer.fault
         if answer.status in _DENIED and (unread or fault is not None):
-            return Judgement(then=denied, reason=f"HTTP {answer.status}: access denied")
+            return AnswerJudgement(then=denied, reason=f"HTTP {answer.status}: access denied")
         if fault is not None:
             code = ".".join(each for each in (fault.code, fault.subcode) if each)[:100]
             told = f"a fault, {code}" if course.discreet or not fault.text else fault.text[:LONGEST_REASON]
             if fault.denies:
-                return Judgement(then=denied, reason=told)
+                return AnswerJudgement(then=denied, reason=told)
             if fault.sender and (step.hands_over or step is course.steps[-1]):
-                return Judgement(then=Then.REFUSED, reason=told)
+                return AnswerJudgement(then=Then.REFUSED, reason=told)
             if fault.sender and step.keep is not None:
-                return Judgement(then=Then.CREDENTIALS, reason=told)
-            return Judgement(then=Then.UNAVAILABLE, reason=f"HTTP {answer.status}: {told}", after=asked)
+                return AnswerJudgement(then=Then.CREDENTIALS, reason=told)
+            return AnswerJudgement(then=Then.UNAVAILABLE, reason=f"HTTP {answer.status}: {told}", after=asked)
         if unread and self._is_silent(step, answer):
-            return Judgement(then=Then.NEXT)
+            return AnswerJudgement(then=Then.NEXT)
         lost = step.hands_over and may_have_taken(answer.status)
         if unread:
             why = f"HTTP {answer.status}: {answer.trouble}"
-            return Judgement(then=Then.UNAVAILABLE, reason=why[:LONGEST_REASON], after=asked, unknown=lost)
+            return AnswerJudgement(then=Then.UNAVAILABLE, reason=why[:LONGEST_REASON], after=asked, unknown=lost)
         if step.outcomes and _decides(step, course):
             why = f"HTTP {answer.status}: the answer fits no outcome of the mapping"
-            return Judgement(then=Then.UNAVAILABLE, reason=why, after=asked, unknown=lost)
-        return Judgement(then=Then.NEXT)
+            return AnswerJudgement(then=Then.UNAVAILABLE, reason=why, after=asked, unknown=lost)
+        return AnswerJudgement(then=Then.NEXT)
 
     def _is_silent(self, step: MappedStep, answer: PartnerAnswer) -> bool:
         """Tell whether *answer* is the empty one of an operation without an answer."""
@@ -249,17 +277,17 @@ class PartnerConversation:
                 return False
         return True
 
-    def _apply(self, rule: OutcomeRule, answer: PartnerAnswer, asked: float | None) -> Judgement:
+    def _apply(self, rule: OutcomeRule, answer: PartnerAnswer, asked: float | None) -> AnswerJudgement:
         texts = [answer.read(path, self.mapping.tables) for path in rule.reasons]
         after: float | None
         if isinstance(rule.after, timedelta):
             after = rule.after.total_seconds()
         else:
             after = asked if rule.after is None else _read_seconds(answer.read(rule.after, self.mapping.tables))
-        return Judgement(then=rule.then, reason=": ".join(filter(None, texts))[:LONGEST_REASON], after=after)
+        return AnswerJudgement(then=rule.then, reason=": ".join(filter(None, texts))[:LONGEST_REASON], after=after)
 
 
-def _decides(step: MappedStep, course: Course) -> bool:
+def _decides(step: MappedStep, course: PartnerCourse) -> bool:
     """Tell whether an answer to *step* must be understood: nothing after it would show that it was none."""
     return step.hands_over or step.confirm or (not course.lasting and step is course.steps[-1])
 
