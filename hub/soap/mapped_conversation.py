@@ -40,13 +40,13 @@ class PartnerCourse:
     sources: Sources
     now: datetime
     message: str = ""  #: the id of the message that is delivered
-    unsure: bool = False  #: an earlier attempt may have arrived, and the partner cannot tell
     discreet: bool = False  #: reasons never quote the partner
     #: steps that have succeeded and are not taken again: those that hand over; of several conversations in one, logins
     done: set[str] = attrs.field(factory=set)
     lasting: bool = False  #: what a step keeps is kept for further calls of `hold`
     relied: bool = False  #: a value was used that an earlier conversation kept
     again: bool = False  #: the conversation began again with new values
+    token: str = ""  #: the OAuth2 token that the last call had
 
 
 @attrs.frozen(kw_only=True)
@@ -126,15 +126,17 @@ class PartnerConversation:
         sources = self.make_sources(now, {"query.id": query.id, **fields})
         try:
             ended = yield from self.hold(PartnerCourse(steps, sources, now, discreet=True))
-            if isinstance(ended, Unavailable):
-                return ended
-            judged, answer = ended
-            if judged.then in {Then.ACCEPTED, Then.NEXT} and answer is not None:
-                tables = self.mapping.tables
-                read = [(name, answer.read_all(path, tables)) for name, path in steps[-1].answer]
-                return Answer(tuple((name, text) for name, texts in read for text in texts if text))
         except Unfit:
-            return Refused("the question or the answer does not fit the mapping")
+            return Refused("the question does not fit the mapping")
+        if isinstance(ended, Unavailable):
+            return ended
+        judged, answer = ended
+        if judged.then in {Then.ACCEPTED, Then.NEXT} and answer is not None:
+            try:
+                read = [(name, answer.read_all(path, self.mapping.tables)) for name, path in steps[-1].answer]
+            except Unfit:
+                return Unavailable("the answer does not fit the mapping")
+            return Answer(tuple((name, text) for name, texts in read for text in texts if text))
         outcome = judged.outcome(now)
         return outcome if isinstance(outcome, Refused | Unavailable) else Unavailable("no answer")
 
@@ -177,13 +179,18 @@ class PartnerConversation:
         return None if life is None else min(life, _LONGEST) - (_MARGIN if life > 2 * _MARGIN else timedelta())
 
     def _forget(self, course: PartnerCourse) -> None:
-        self.terms.notes.drop("oauth2")
+        """Drop what logins kept, unless another conversation has logged in since: then its values are there."""
+        if self.terms.notes.recall("oauth2", course.now) == course.token:
+            self.terms.notes.drop("oauth2")
         for step in course.steps:
-            if step.keep is not None and not step.keep.of_message:
-                if not step.hands_over:
-                    course.done.discard(step.place)
-                for name in step.keep.values:
-                    self.terms.notes.drop(self._note(step, name, course))
+            if step.keep is None or step.keep.of_message:
+                continue
+            if not step.hands_over:
+                course.done.discard(step.place)
+            for name in step.keep.values:
+                note = self._note(step, name, course)
+                if self.terms.notes.recall(note, course.now) == course.sources.fixed.get(f"kept.{name}"):
+                    self.terms.notes.drop(note)
 
     # One call
 
@@ -200,7 +207,7 @@ class PartnerConversation:
             token = recalled or (yield from ask_token(security.oauth2, sources, self.terms.notes, course.now))
             if isinstance(token, Unavailable):
                 return token
-            course.relied = course.relied or recalled is not None
+            course.token, course.relied = token, course.relied or recalled is not None
             headers.append(("Authorization", f"Bearer {token}"))
         body, more = write_mapped_call(
             self.mapping, step, self._operation(step), sources, self.terms.identity, course.now

@@ -204,6 +204,11 @@ class TestWhatIsWritten:
         assert [each.hands_over for each in asked] == [False, True]
 
 
+def test_a_mapping_that_delivers_nothing_kills_no_message():
+    _, outcome = deliver('[[ask.VerifyCitizen]]\noperation = "XacThuc"\n')
+    assert outcome == Unavailable("the mapping has no [[deliver]]", ours=True)
+
+
 class TestARepetition:
     def test_is_known_by_the_id_of_the_message(self):
         _, outcome = deliver(SEND, Reply(200, answer(), XML), unsure=NOW)
@@ -252,6 +257,17 @@ for = "10m"
         assert self.hold(notes, NOW + timedelta(minutes=9)) == (1, Accepted())
         assert self.hold(notes, NOW + timedelta(minutes=10)) == (2, Accepted())
 
+    def test_is_not_forgotten_where_another_conversation_has_logged_in_since(self):
+        notes = AdapterNotes()
+        notes.keep("kept DangNhap token", "alt", NOW + timedelta(hours=1))
+        adapter = adapters.make_adapter("soap", terms(self.MAPPING, notes=notes))
+        conversation = adapter.deliver(consignment(b"<a/>", "documents"), NOW)
+        assert b"alt" in next(conversation).body
+        notes.keep("kept DangNhap token", "neu", NOW + timedelta(hours=1))
+        again = conversation.send(Reply(401, b"", {}))
+        assert b"neu" in again.body
+        assert b"DangNhap" not in again.body
+
 
 class TestAQuestion:
     MAPPING = """
@@ -275,6 +291,11 @@ operation = "XacThuc"
         asked, outcome = self.ask(Reply(200, said, XML))
         assert outcome.fields == (("Exists", "true"),)
         assert "Nguyễn Văn A" in asked[0].body.decode()
+
+    def test_whose_answer_does_not_fit_is_asked_again(self):
+        child = '<XacThucResponse xmlns="urn:vi-du:dich-vu"><tonTai>có lẽ</tonTai></XacThucResponse>'
+        _, outcome = self.ask(Reply(200, envelope.write_unsigned_envelope(etree.fromstring(child)), XML))
+        assert outcome == Unavailable("the answer does not fit the mapping")
 
     def test_a_refusal_quotes_no_fault(self):
         child = f'<s:Fault xmlns:s="{envelope.SOAP11}"><faultcode>s:Client</faultcode><faultstring>ông A</faultstring></s:Fault>'

@@ -1,6 +1,7 @@
 """The small expressions of a mapping: what they stand for, and what is refused before anything is sent."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from lxml import etree
@@ -24,7 +25,7 @@ ROOT = etree.fromstring(
 
 
 def evaluate(written, **fixed):
-    said = {
+    said: dict[str, Any] = {
         "message.subject": "Về {việc}",
         "content": "ă".encode(),
         "message.received-at": AT,
