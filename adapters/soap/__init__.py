@@ -11,6 +11,7 @@ from functools import cache
 import attrs
 from lxml import etree
 
+from adapters.soap.by_hand import build_by_hand, call_by_hand, rehearse_delivery
 from adapters.soap.collecting import collect_open_documents
 from hub.domain.errors import ConfigurationFault, Mistake, Rejected
 from hub.domain.model import (
@@ -21,14 +22,17 @@ from hub.domain.model import (
     Inquest,
     Query,
     Refused,
+    Request,
     Unavailable,
 )
 from hub.formats import safe_xml
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
+from hub.partner.hand_calls import HandCall, HandValues
 from hub.partner.mapping_values import Found, Unfit
 from hub.partner.soap_mapping import IDENTIFYING, find_file_mistakes, read_mapping
 from hub.soap.mapped_conversation import LONGEST_REASON, STEP_COST, PartnerConversation, PartnerCourse, applies
+from hub.soap.mapping_check import find_mapping_mistakes
 
 SETTINGS = (
     Setting("mapping", file=True, like=r"[^\s/][^\s]*\.toml", expected=phrase("a mapping, such as CODE/mapping.toml")),
@@ -51,12 +55,13 @@ def list_settings(given: Mapping[str, str], files: Mapping[str, bytes]) -> tuple
 
 
 def find_mistakes(given: Mapping[str, str], files: Mapping[str, bytes]) -> Sequence[Mistake]:
-    """Return the mistakes in the mapping and in the hashes of the files beside it."""
+    """Return the mistakes in the mapping, in the hashes of the files beside it, and what of it does not fit the WSDL."""
     try:
-        mapping = read_mapping(*_find_mapping(given, files))
+        content, name = _find_mapping(given, files)
+        mapping = read_mapping(content, name)
     except ConfigurationFault as fault:
         return fault.mistakes
-    return find_file_mistakes(mapping, files)
+    return find_file_mistakes(mapping, files) or find_mapping_mistakes(mapping, name, files)
 
 
 def _find_mapping(given: Mapping[str, str], files: Mapping[str, bytes]) -> tuple[bytes, str]:
@@ -100,6 +105,21 @@ class SoapPartner:
     def ask(self, query: Query, now: datetime) -> Inquest:
         """Hold the conversation of `[[ask.OPERATION]]`."""
         return self.talk.ask(query, now)
+
+    def build_by_hand(self, operation: str, values: HandValues, now: datetime) -> Request:
+        """Return the request of *operation*. Raises UnfitCall."""
+        return build_by_hand(self.talk, operation, values, now)
+
+    def call_by_hand(self, operation: str, values: HandValues, now: datetime) -> HandCall:
+        """Hold the conversation of one call. Raises UnfitCall."""
+        return call_by_hand(self.talk, operation, values, now)
+
+    def rehearse(self, consignment: Consignment, now: datetime) -> list[Mistake]:
+        """Return what is wrong with the requests that a delivery of *consignment* would make."""
+        _, name = _find_mapping(self.talk.terms.settings, self.talk.terms.files)
+        sources = self.talk.make_sources(now, _describe_message(consignment))
+        sources.root = cache(lambda: _parse(consignment.content))
+        return rehearse_delivery(self.talk, sources, name, now)
 
 
 @attrs.frozen

@@ -40,6 +40,7 @@ COMMANDS = {
         "hub.cli.evidence:verify_evidence",
         phrase("Check evidence, reports, receipts; needs no hub"),
     ),
+    "call": ("hub.cli.partner.call:call_operation", phrase("Call an operation of a partner by hand")),
     "partners": ("hub.cli.partner.partners:partners", phrase("Partners")),
     "links": ("hub.cli.monitoring.links:links", phrase("State of the links")),
     "trust": ("hub.cli.partner.trust:trust", phrase("Trust anchors and CRLs")),

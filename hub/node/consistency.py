@@ -195,11 +195,14 @@ def find_mapping_flaws(config: Config) -> Iterable[tuple[Mistake, bool]]:
     """
     for partner in config.partners.values():
         if partner.files and partner.adapter in adapters.list_adapter_names():
-            found = adapters.find_file_mistakes(partner.adapter, partner.settings, partner.files)
-            for mistake in found:
-                yield attrs.evolve(mistake, path=f"partners/{partner.folder}/{mistake.path}"), partner.called
-            for mistake in _find_settings_mistakes(partner):
-                yield mistake, partner.called
+            yield from ((mistake, partner.called) for mistake in judge_mapping(partner))
+
+
+def judge_mapping(partner: Partner) -> Iterable[Mistake]:
+    """Yield each mistake in the files of the partner's folder and in the settings that they need."""
+    for mistake in adapters.find_file_mistakes(partner.adapter, partner.settings, partner.files):
+        yield attrs.evolve(mistake, path=f"partners/{partner.folder}/{mistake.path}")
+    yield from _find_settings_mistakes(partner)
 
 
 def _find_settings_mistakes(partner: Partner) -> Iterable[Mistake]:

@@ -4,22 +4,28 @@ Packet and call are signed with the hub's key. Runs the steps of a call up to th
 nothing.
 """
 
+import hashlib
 from collections.abc import Iterable
 from datetime import date, datetime
 from itertools import count
 
 import attrs
 
-from hub.config import ANY, Partner
+import adapters
+from hub.config import ANY, Config, Partner
+from hub.delivery.transports import make_terms
 from hub.domain.errors import Mistake, Rejected
+from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
-from hub.domain.model import DOCUMENTS, Receive, RevocationRule
+from hub.domain.model import DOCUMENTS, HUB, Consignment, Message, MessageState, Receive, RevocationRule
 from hub.edxml import packet, rules
 from hub.edxml.sample import make_sample_packet
 from hub.formats import safe_xml
 from hub.formats.spool import Octets
 from hub.intake import admission, verification
 from hub.language.phrases import phrase
+from hub.node import consistency
+from hub.partner.hand_calls import Rehearser
 from hub.security import signing, wss_verify
 from hub.soap import documents_requests, envelope
 from hub.soap.attachments import Manner
@@ -45,6 +51,43 @@ def rehearse_deliveries(province: Province, contract: Contract, now: datetime) -
                 phrase("a sample packet for {unit} goes to {reached}", unit=unit, reached=reached),
                 phrase("a route to {code}", code=code),
             )
+
+
+def rehearse_mappings(config: Config, now: datetime) -> Iterable[Mistake]:
+    """Yield what is wrong with the requests that a mapping makes of a sample document, for each partner with one.
+
+    Only of partners whose mapping, settings and secrets are complete, and that receive documents.
+    """
+    for partner in config.partners.values():
+        if not partner.files or DOCUMENTS not in partner.services or any(consistency.judge_mapping(partner)):
+            continue
+        adapter: object = adapters.make_adapter(partner.adapter, make_terms(config, partner))
+        if isinstance(adapter, Rehearser):
+            for mistake in adapter.rehearse(_make_consignment(config, partner, now), now):
+                yield attrs.evolve(mistake, path=f"partners/{partner.folder}/{mistake.path}")
+
+
+def _make_consignment(config: Config, partner: Partner, now: datetime) -> Consignment:
+    """Return a sample document for a unit of *partner*."""
+    unit = next((each for each in partner.units if each != ANY), config.province)
+    content = make_sample_packet(config.province, unit, "Gói tin kiểm tra của `lienthong check`", find_local_day(now))
+    read = packet.read_packet(safe_xml.parse_safe_xml(content))
+    message = Message(
+        id=make_id(now),
+        partner=HUB,
+        message_id="lienthong-check",
+        service=DOCUMENTS,
+        kind="document",
+        state=MessageState.ACCEPTED,
+        received_at=now,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+        sender=config.province,
+        document_id=read.document_id,
+        subject=read.subject,
+        code=read.code,
+    )
+    return Consignment(message=message, content=content, recipients=(unit,), attempt=1)
 
 
 def _recipients(province: Province, now: datetime) -> Iterable[tuple[str, str]]:
