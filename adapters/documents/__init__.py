@@ -1,4 +1,5 @@
-"""The hub's own documents service, served by a partner: one signed SendDocument for each message.
+"""The hub's own services, served by a partner: one signed SendDocument for each packet, and one signed call for each
+message of another service, whose element is the operation.
 
 Knows no HTTP and no journal. README.md names the source of the dialect. samples/ holds whole conversations.
 """
@@ -12,11 +13,24 @@ from lxml import etree
 
 from adapters.documents.known_replies import KnownReplies
 from hub.domain.errors import Rejected
-from hub.domain.model import Accepted, Consignment, Conversation, Outcome, Problem, Refused, Reply, Request, Unavailable
+from hub.domain.model import (
+    DOCUMENTS,
+    Accepted,
+    Consignment,
+    Conversation,
+    Outcome,
+    Problem,
+    Refused,
+    Reply,
+    Request,
+    Unavailable,
+)
 from hub.formats import safe_xml
+from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import SMALL, Octets
 from hub.formats.streamed_xml import Loads
-from hub.partner.adapter_settings import Terms
+from hub.language.phrases import phrase
+from hub.partner.adapter_settings import Setting, Terms
 from hub.partner.reply_parsing import retry_after
 from hub.security import signing, wss_verify
 from hub.security.certificates import Signer
@@ -25,9 +39,16 @@ from hub.soap.attachments import Manner
 
 #: HTTP statuses under which a SOAP stack sends an envelope. Under any other the body is a proxy's, or an HTML page.
 _SOAP_STATUSES = {200, 400, 500}
-_HEADERS = (
-    ("Content-Type", envelope.CONTENT_TYPE),
-    ("SOAPAction", f'"{documents_requests.NAMESPACE}/{documents_requests.SendDocument.__name__}"'),
+_SEND = documents_requests.SendDocument.__name__
+_HEADERS = (("Content-Type", envelope.CONTENT_TYPE), ("SOAPAction", f'"{documents_requests.NAMESPACE}/{_SEND}"'))
+_SERVICE = "{service}"  #: what stands for the name of the service in the setting
+SETTINGS = (
+    Setting(
+        "service-url",
+        default="",
+        like=r"https?://[!-~]+",
+        expected=phrase("the URL for messages of other services, such as https://10.0.0.5/soap/{service}"),
+    ),
 )
 #: Comments and CDATA in the Body of an answer are allowed: only the result of the call is read from it.
 _REPLY = safe_xml.Limits(plain=frozenset({"Security"}))
@@ -38,6 +59,7 @@ class Documents:
     """One partner that serves SendDocument at *url*. If it signs its replies, it uses one of *certificates*."""
 
     url: str
+    service_url: str  #: for messages of other services than documents; `{service}` in it is the name of the service
     identity: Signer  #: the hub's identity, which signs the push
     certificates: Sequence[x509.Certificate]
     max_age: timedelta  #: the maximum age of a signed reply
@@ -47,9 +69,19 @@ class Documents:
     )
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
-        """Send the packet inline. The MessageId is the hub's id of the message, the same on every repetition."""
-        reply = yield Request(self.url, self._call(consignment, now), _HEADERS)
-        return self._outcome(reply, reply.at or now)
+        """Send the packet inline. The MessageId is the hub's id of the message, the same on every repetition.
+
+        A message of another service is sent as it was received.
+        """
+        service = consignment.message.service
+        if service == DOCUMENTS:
+            reply = yield Request(self.url, self._call(consignment, now), _HEADERS)
+            return self._outcome(reply, reply.at or now)
+        operation = etree.QName(safe_xml.parse_safe_xml(consignment.content).tag).localname
+        action = ("SOAPAction", f'"urn:lienthong:{service}:1/{operation}"')
+        body = signing.sign_canonical_body(CanonicalElement(consignment.content), envelope.SOAP11, self.identity, now)
+        reply = yield Request(self.service_url.replace(_SERVICE, service), body, (_HEADERS[0], action))
+        return self._outcome(reply, reply.at or now, operation)
 
     def _call(self, consignment: Consignment, now: datetime) -> bytes:
         """Return the signed call. A long packet stays outside the tree, a short one needs no tree."""
@@ -66,19 +98,21 @@ class Documents:
             envelope.write_unsigned_envelope(element), loads, Manner(), self.identity, now
         ).read()
 
-    def _outcome(self, reply: Reply, now: datetime) -> Outcome:
+    def _outcome(self, reply: Reply, now: datetime, operation: str = _SEND) -> Outcome:
         def unavailable(reason: str) -> Unavailable:
             return Unavailable(f"HTTP {reply.status}: {reason}", retry_after(reply.headers, now))
 
         if reply.status not in _SOAP_STATUSES:
             return unavailable("no SOAP answer")
-        named = self._known.read(reply.body, now, self.max_age, self.skew) if reply.status == 200 else None
+        packet = operation == _SEND
+        named = self._known.read(reply.body, now, self.max_age, self.skew) if reply.status == 200 and packet else None
         if named is not None:
             return _accept(named)
         try:
             child, signed = self._heard(reply.body, now)
             fault = envelope.read_fault(child)
-            report = None if fault else documents_responses.read_report(child, "SendDocument")
+            read = documents_responses.read_report if packet else documents_responses.read_service_report
+            report = None if fault else read(child, operation)
         except (Rejected, ValueError) as error:
             return unavailable(str(error))
         if fault is not None:
@@ -90,7 +124,7 @@ class Documents:
         if reply.status != 200:
             return unavailable("IsSuccess=true")
         theirs = documents_requests.read_child_text(child, "DocumentId") or ""
-        if signed:
+        if signed and packet:
             self._known.learn(reply.body, theirs, now, self.max_age, self.skew)
         return _accept(theirs)
 
@@ -107,7 +141,8 @@ class Documents:
 
 def adapter(terms: Terms) -> Documents:
     """Return the adapter of one partner. Every adapter folder has this function."""
-    return Documents(terms.url, terms.identity, tuple(terms.certificates), terms.max_age, terms.skew)
+    others = terms.settings.get("service-url") or terms.url
+    return Documents(terms.url, others, terms.identity, tuple(terms.certificates), terms.max_age, terms.skew)
 
 
 def _accept(document_id: str) -> Accepted:

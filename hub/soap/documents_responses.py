@@ -195,6 +195,17 @@ def read_report(child: etree._Element, operation: str) -> SubmissionReport:
     return SubmissionReport(xsd_types.read_xs_boolean(success), () if errors is None else read_error_list(errors))
 
 
+def read_service_report(child: etree._Element, operation: str) -> SubmissionReport:
+    """Read the Report in the response to *operation* of another service, in whichever namespace. Raises ValueError."""
+    if etree.QName(child).localname != f"{operation}Response":
+        raise ValueError(f"not {operation}Response: {child.tag!s:.100}")
+    success = child.find("{*}Report/{*}IsSuccess")
+    if success is None:
+        raise ValueError("no Report/IsSuccess")
+    errors = child.find("{*}Report/{*}ErrorList")
+    return SubmissionReport(xsd_types.read_xs_boolean(success), () if errors is None else read_error_list(errors))
+
+
 def read_submission(child: etree._Element, operation: str) -> Submission:
     """Read the response to *operation*, SendDocument or UpdateTraces. Raises ValueError."""
     report = read_report(child, operation)

@@ -12,19 +12,23 @@ import pytest
 import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 
+from adapters import make_adapter
 from hub import config
 from hub.domain.errors import ConfigurationFault
-from hub.domain.model import Receive, Unit
+from hub.domain.model import Accepted, Consignment, Receive, Refused, Reply, Unavailable, Unit
 from hub.formats.spool import Drawer, Octets
 from hub.intake import grants
 from hub.intake.endpoint import JournalAccess
 from hub.intake.intake import Intake
+from hub.journal import blobs, search
 from hub.node.check import check_config
+from hub.partner.adapter_settings import Terms
 from hub.partner.throttle import Throttle
 from hub.report.form import book
 from hub.report.form.toml import read_form_toml
 from hub.runtime.thread_pool import run_at_once
 from hub.security.certificates import Anchors
+from hub.soap import envelope
 from hub.soap.attachments import Manner
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
@@ -63,7 +67,7 @@ def define(home: Path, settings: str = SETTINGS, schema: str = XSD, form: str = 
 
 
 @attrs.define(eq=False)
-class Town:
+class ServiceTown:
     """A hub that is configured by a folder, with a partner that sends and one that is pushed to; and its journal."""
 
     home: Path
@@ -76,15 +80,18 @@ class Town:
         """Return the answer to the call *content*, which the partner signs."""
         created = NOW - timedelta(seconds=next(self.calls))
         layout = Layout(content=content, created=stamp(created), expires=stamp(created + timedelta(minutes=5)))
+        return self.put(layout.signed(self.who), self.who, service).decode()
+
+    def put(self, body: bytes, shown: Any, service: str = "phananh") -> bytes:
+        """Return the answer to the envelope *body* on a connection whose client showed the certificate of *shown*."""
         access = JournalAccess(InlineDatabase(self.engine), run_at_once, lambda: None, lambda: None)
         endpoint = make_defined_endpoint(self.live.config.services[service], access)
         intake = Intake(self.live, endpoint, access, lambda: NOW, Throttle(lambda: 0.0))
-        body = Octets.of(layout.signed(self.who))
         done: list[Any] = []
-        answered = Deferred.fromCoroutine(intake.answer(body, Manner(), self.who.certificate, Drawer()))
+        answered = Deferred.fromCoroutine(intake.answer(Octets.of(body), Manner(), shown.certificate, Drawer()))
         _ = answered.addCallback(done.append)
         answer: bytes = done[0].body.read()
-        return answer.decode()
+        return answer
 
     def facts(self) -> list[tuple[Any, ...]]:
         """Return unit, key, milestone, day, due day and amount of each fact."""
@@ -100,7 +107,7 @@ class Town:
             return dict(asked.count(AFTER).total.numbers)
 
 
-def make_town(place: Path, home: Path, **partner: Any) -> Town:
+def make_town(place: Path, home: Path, journal: str = "town.db", **partner: Any) -> ServiceTown:
     """Return the town of the configuration in *home*, with a journal of its own."""
     made = config.read_config(home / "hub.toml")
     who = pki.partner("sotttt")
@@ -117,9 +124,10 @@ def make_town(place: Path, home: Path, **partner: Any) -> Town:
         services=("documents", "phananh"),
     )
     partners = {each.code: each for each in (sender, taker, made.partners[made.upstream])}
-    changed = attrs.evolve(made, anchors=Anchors([pki.authority().certificate]), partners=partners)
-    engine = transactions.open_journal(databases.sqlite(place / "town.db"))
-    return Town(home, engine, who, Live(Setup(Province.of(changed, UNITS))))
+    anchors = Anchors([pki.authority().certificate])
+    changed = attrs.evolve(made, anchors=anchors, partners=partners, identity=pki.partner("hub"))
+    engine = transactions.open_journal(databases.sqlite(place / journal))
+    return ServiceTown(home, engine, who, Live(Setup(Province.of(changed, UNITS))))
 
 
 @pytest.fixture
@@ -271,3 +279,68 @@ def test_one_configuration_knows_nothing_of_the_services_of_another(tmp_path):
     assert "phananh" not in grants.list_grant_names(second)
     with pytest.raises(ConfigurationFault, match="phananh"):
         read_form_toml(FORM.encode(), "phananh.toml", second.reports.countable)
+
+
+# --- how it reaches the system of another unit ---
+
+
+def hand_over(town: ServiceTown, there: ServiceTown | None, reply: Reply | None = None) -> Any:
+    """Push the first delivery of *town* by its adapter to the hub *there*, or let *reply* be the answer."""
+    with transactions.read_transaction(town.engine) as tx:
+        identity = str(tx.scalar(sa.select(delivery.c.message).limit(1)))
+        known = search.read_message(tx, identity)
+        content = blobs.read_blob(tx, known.sha256)
+    terms = Terms(
+        partner="vpub",
+        url="https://vpub/soap/documents",
+        identity=town.live.config.identity,
+        certificates=[pki.partner("hub").certificate],
+        settings={"service-url": "https://vpub/soap/{service}"},
+    )
+    push = make_adapter("documents", terms)
+    conversation = push.deliver(Consignment(message=known, content=content, recipients=(OTHER,), attempt=1), NOW)
+    request = next(conversation)
+    assert request.url == "https://vpub/soap/phananh"
+    assert dict(request.headers)["SOAPAction"] == '"urn:lienthong:phananh:1/GuiPhanAnh"'
+    if there is not None:
+        assert reply is None
+        reply = Reply(200, there.put(request.body, town.live.config.identity))
+    assert reply is not None
+    with pytest.raises(StopIteration) as end:
+        conversation.send(reply)
+    return end.value.value
+
+
+def test_it_is_pushed_as_it_came_and_another_hub_with_the_same_service_takes_it(tmp_path, town):
+    _ = town.ask(SAMPLE)
+    own = town.live.config.identity
+    there = make_town(
+        tmp_path, define(homes.begin(tmp_path / "there")), "there.db", certificates=(own.certificate,), units=("*",)
+    )
+    try:
+        taken = hand_over(town, there)
+        assert isinstance(taken, Accepted), taken
+        assert there.facts() == town.facts()
+    finally:
+        there.engine.dispose()
+
+
+WRONG = "<ErrorList><Error><Code>E1</Code><Description>sai</Description></Error></ErrorList>"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (
+            "<GuiPhanAnhResponse xmlns='urn:x'><Report><IsSuccess>true</IsSuccess></Report></GuiPhanAnhResponse>",
+            Accepted,
+        ),
+        (f"<GuiPhanAnhResponse><Report><IsSuccess>false</IsSuccess>{WRONG}</Report></GuiPhanAnhResponse>", Refused),
+        ("<SendDocumentResponse><Report><IsSuccess>true</IsSuccess></Report></SendDocumentResponse>", Unavailable),
+    ],
+    ids=["taken", "refused", "another operation"],
+)
+def test_the_answer_of_the_other_system_settles_the_delivery(town, answer, kind):
+    _ = town.ask(SAMPLE)
+    body = f'<s:Envelope xmlns:s="{envelope.SOAP11}"><s:Body>{answer}</s:Body></s:Envelope>'
+    assert isinstance(hand_over(town, None, Reply(200, body.encode())), kind)
