@@ -15,19 +15,24 @@ _XSD = "{http://www.w3.org/2001/XMLSchema}"
 MAX_MEMBERS = 20_000
 #: The same for all types together.
 MAX_ALL_MEMBERS = 2_000_000
-_COMPONENTS = (f"{_XSD}complexType", f"{_XSD}group", f"{_XSD}attributeGroup")
-_MEMBERS = {f"{_XSD}element", f"{_XSD}any", f"{_XSD}attribute", f"{_XSD}anyAttribute"}
+_COMPONENTS = (f"{_XSD}complexType", f"{_XSD}simpleType", f"{_XSD}group", f"{_XSD}attributeGroup")
+_TYPES = (f"{_XSD}complexType", f"{_XSD}simpleType")
+_MEMBERS = {f"{_XSD}{name}" for name in ("element", "any", "attribute", "anyAttribute", "union", "list")}
 #: How a component uses another: the attribute that names it, and what is named.
 _USES = {
-    f"{_XSD}group": ("ref", f"{_XSD}group"),
-    f"{_XSD}attributeGroup": ("ref", f"{_XSD}attributeGroup"),
-    f"{_XSD}extension": ("base", f"{_XSD}complexType"),
-    f"{_XSD}restriction": ("base", f"{_XSD}complexType"),
+    f"{_XSD}group": ("ref", (f"{_XSD}group",)),
+    f"{_XSD}attributeGroup": ("ref", (f"{_XSD}attributeGroup",)),
+    f"{_XSD}extension": ("base", _TYPES),
+    f"{_XSD}restriction": ("base", _TYPES),
+    f"{_XSD}union": ("memberTypes", _TYPES),
+    f"{_XSD}list": ("itemType", _TYPES),
 }
 
 
 def find_excess(roots: Iterable[etree._Element]) -> etree._Element | None:
     """Return the first type or group of the schemas in *roots* that comes to too many members or contains itself.
+
+    Members are elements, attributes, wildcards, and the unions and lists of a simple type.
 
     Also the first with which all together come to too many. A type within an element counts for itself, so a type may
     have elements of its own type. Raises RecursionError if types are derived from one another too often.
@@ -44,7 +49,11 @@ def find_excess(roots: Iterable[etree._Element]) -> etree._Element | None:
 
 def read_qname(element: etree._Element, attribute: str) -> str | None:
     """Return the Clark name that *attribute* of *element* has, None without such an attribute or declared prefix."""
-    prefix, _, local = (element.get(attribute) or "").strip().rpartition(":")
+    return _resolve(element, (element.get(attribute) or "").strip())
+
+
+def _resolve(element: etree._Element, name: str) -> str | None:
+    prefix, _, local = name.rpartition(":")
     space = element.nsmap.get(prefix or None)
     if not local or (prefix and space is None):
         return None
@@ -79,25 +88,30 @@ class _Counting:
         self._counts[component] = None
         members = 0
         for each in _walk(component):
-            used = [self.count_members(other) for other in self._find(each)] if each.tag in _USES else []
-            if None in used:
-                return None
-            members += (each.tag in _MEMBERS) + max((count or 0 for count in used), default=0)
+            members += each.tag in _MEMBERS
+            for candidates in self._find(each):
+                used = [self.count_members(other) for other in candidates]
+                if None in used:
+                    return None
+                members += max((count or 0 for count in used), default=0)
         self._counts[component] = members
         return members
 
-    def _find(self, use: etree._Element) -> list[etree._Element]:
-        """Return what *use* may name: files without a target namespace take that of any other."""
-        attribute, kind = _USES[str(use.tag)]
-        name = read_qname(use, attribute)
-        if name is None:
-            return []
-        split = etree.QName(name)
-        candidates = self._named.get((kind, split.localname), [])
-        exact = [each for space, each in candidates if space == split.namespace]
-        if exact or split.namespace:
-            return exact or [each for space, each in candidates if space is None]
-        return [each for _, each in candidates]
+    def _find(self, use: etree._Element) -> Iterator[list[etree._Element]]:
+        """Yield for each name in *use* what it may name: files without a target namespace take that of any other."""
+        if use.tag not in _USES:
+            return
+        attribute, kinds = _USES[str(use.tag)]
+        for written in (use.get(attribute) or "").split():
+            name = _resolve(use, written)
+            if name is None:
+                continue
+            split = etree.QName(name)
+            named = [each for kind in kinds for each in self._named.get((kind, split.localname), ())]
+            exact = [each for space, each in named if space == split.namespace]
+            if not exact:
+                exact = [each for space, each in named if space is None or split.namespace is None]
+            yield exact
 
 
 def _walk(component: etree._Element) -> Iterator[etree._Element]:
