@@ -1,4 +1,4 @@
-"""Checks a packet against rules that need more than its octets: the current day and the partner's profile.
+"""Checks a packet against rules that need more than its octets and its schemas: the current day, the partner's profile.
 
 Does not know units. Routing does.
 """
@@ -6,11 +6,23 @@ Does not know units. Routing does.
 from datetime import date
 
 import attrs
+from lxml import etree
 
 from hub.domain.errors import Rejected
-from hub.domain.model import Packet, PacketProfile, Problem
+from hub.domain.model import Packet, PacketKind, PacketProfile, Problem
 from hub.edxml.packet import read_packet_date
 from hub.language.phrases import phrase
+
+
+def note_broken_rules(packet: Packet, root: etree._Element) -> Packet:
+    """Return *packet*, read from the tree under *root*, with what it breaks of the rules of the profile `strict`.
+
+    Raises NeedsThread in a turn of the reactor.
+    """
+    from hub.edxml.strict_rules import find_broken_rules  # xmlschema and elementpath: 0.4 s
+
+    broken = find_broken_rules(root, is_status=packet.kind is PacketKind.STATUS)
+    return attrs.evolve(packet, deviations=(*packet.deviations, *broken)) if broken else packet
 
 
 def examine_packet(packet: Packet, *, today: date, profile: PacketProfile = PacketProfile.OBSERVED) -> Packet:

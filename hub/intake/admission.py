@@ -88,7 +88,9 @@ def judge_message(
             **judged,
         )
 
-    small = content.read() if len(content) <= markup_memory.SMALL and not (corrected or schemas) else None
+    strict = partner.policy.profile == PacketProfile.STRICT
+    usual = not (corrected or strict or schemas)
+    small = content.read() if len(content) <= markup_memory.SMALL and usual else None
     found = None if small is None else known_packets.read_known_packet(small)
     try:
         if found is not None:
@@ -106,6 +108,8 @@ def judge_message(
             found = packet.read_packet(root, loads, schemas)
             if small is not None:
                 known_packets.learn_packet(small, found)
+            if strict:
+                found = rules.note_broken_rules(found, root)
         require_status_size(found, len(content))
     except Rejected as rejected:
         return enter(problems=rejected.problems)

@@ -25,7 +25,7 @@ def translate(text: object, language: Language) -> str:
         return str(text)
     catalogue = open_catalogue(language)
     arguments: Mapping[str, object] = {
-        name: translate(value, language) if isinstance(value, Phrase) else value
+        name: translate(value, language) if isinstance(value, Phrase | SaidText) else value
         for name, value in text.arguments.items()
     }
     if text.plural is not None:

@@ -14,7 +14,7 @@ import attrs
 class Phrase:
     """A sentence to be said: an id, which is the English sentence with `{name}` for each argument, and the arguments.
 
-    A phrase among the arguments is said in the language of the sentence around it. `str()` gives the English sentence:
+    A phrase or a `SaidText` among the arguments is said in the language of the sentence around it. `str()` gives the English sentence:
     that of logs and of JSON, which do not change with the reader.
     """
 

@@ -17,7 +17,16 @@ from hub.delivery.transports import make_terms
 from hub.domain.errors import Mistake, Rejected
 from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
-from hub.domain.model import DOCUMENTS, HUB, Consignment, Message, MessageState, Receive, RevocationRule
+from hub.domain.model import (
+    DOCUMENTS,
+    HUB,
+    Consignment,
+    Message,
+    MessageState,
+    PacketProfile,
+    Receive,
+    RevocationRule,
+)
 from hub.edxml import packet, rules
 from hub.edxml.sample import make_sample_packet
 from hub.formats import safe_xml
@@ -143,5 +152,7 @@ def _reached(province: Province, contract: Contract, partner: Partner, unit: str
     root, octets = safe_xml.parse_safe_xml(opened.call.packet), Octets.of(opened.call.packet)
     admission.require_signature(admission.judge_signature(root, octets, signer, province, now), signer.policy)
     read = packet.read_packet(root)
+    if signer.policy.profile == PacketProfile.STRICT:
+        read = rules.note_broken_rules(read, root)
     rules.examine_packet(read, today=today, profile=signer.policy.profile)
     return province.routes.route(read.recipients[0], today).partner
