@@ -1,5 +1,9 @@
 """A partner by its WSDL as an operator sees its deliveries: repetitions, and the thread."""
 
+import base64
+from typing import Any
+
+import attrs
 import pytest
 from lxml import etree
 
@@ -7,7 +11,13 @@ import adapters
 from hub.domain.model import DeliveryState, Reply
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import THRESHOLD, run_at_once
-from tests.adapters.test_soap_partner import SEND, XML, answer, terms
+from hub.soap import envelope
+from tests.adapters.test_soap_partner import DICHVU, SEND, XML, answer, terms
+from tests.delivery.test_collection import made, node, packet
+
+__all__ = ("made", "node")
+
+COLLECTING = "[tables" + (DICHVU / "collect.toml").read_text("utf-8").partition("[tables")[2]
 
 
 @pytest.fixture
@@ -51,3 +61,51 @@ class TestADelivery:
 
 def read_id(body):
     return next(etree.fromstring(body).iter("{*}maTin")).text
+
+
+@attrs.define
+class Axis:
+    """A partner by its WSDL that keeps packets until each is confirmed: what it is, and its adapter."""
+
+    kept: dict[str, bytes] = attrs.field(factory=dict)
+    heard: list[tuple[str, str]] = attrs.field(factory=list)
+    adapter: Any = attrs.field(
+        factory=lambda: adapters.make_adapter(
+            "soap", terms(COLLECTING, settings={"user": "u"}, secrets={"password": "p"})
+        )
+    )
+
+    def collect(self, cursor, now):
+        return self.adapter.collect(cursor, now)
+
+    async def send(self, request, partner):
+        call = etree.fromstring(request.body)[-1][0]
+        said = {etree.QName(each).localname: each.text or "" for each in call}
+        match etree.QName(call).localname:
+            case "DangNhap":
+                inside = "<DangNhapResult><token>1</token></DangNhapResult>"
+            case "DanhSachCho":
+                items = "".join(f'<vanBan><ma xmlns="urn:vi-du:kieu">{name}</ma></vanBan>' for name in self.kept)
+                inside = f"<moc>{len(self.heard)}</moc>{items}"
+            case "LayVanBan":
+                inside = f"<noiDung>{base64.b64encode(self.kept[said['ma']]).decode()}</noiDung>"
+            case _:
+                self.heard.append((said["ma"], said["ketQua"]))
+                del self.kept[said["ma"]]
+                inside = '<XacNhanResult><ma xmlns="urn:vi-du:kieu">0</ma></XacNhanResult>'
+        name = etree.QName(call).localname
+        child = f'<{name}Response xmlns="urn:vi-du:dich-vu">{inside}</{name}Response>'
+        return Reply(200, envelope.write_unsigned_envelope(etree.fromstring(child)), XML)
+
+
+class TestACollection:
+    def test_takes_what_waits_and_tells_the_partner_what_became_of_it(self, node):
+        axis = node.shelf = Axis({"v1": packet(1), "v2": packet(2, to="H55.99")})
+        service = node.start()
+        assert axis.heard == [("v1", "DA_NHAN"), ("v2", "LOI")]
+        assert node.messages() == [("v1", "accepted"), ("v2", "refused")]
+        axis.kept = {"v1": packet(1)}
+        node.pass_time(11)
+        assert axis.heard[2:] == [("v1", "DA_NHAN")]
+        assert node.messages() == [("v1", "accepted"), ("v2", "refused")], "what was listed again counts once"
+        service.stopService()
