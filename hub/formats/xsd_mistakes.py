@@ -255,7 +255,8 @@ class _Labels:
             inside = getattr(declared.type, "content", None)
             children = inside.iter_elements() if isinstance(inside, XsdGroup) else ()
             declared = next((each for each in children if each.name and tag in (each.name, _local(each.name))), None)
-        return _read_documentation(declared), _read_documentation(getattr(declared, "type", None))
+        said = _read_documentation(declared) or _read_documentation(getattr(declared, "ref", None))
+        return said, _read_documentation(getattr(declared, "type", None))
 
 
 def _read_documentation(component: Any) -> str:
@@ -362,12 +363,24 @@ def _read_errors(errors: Iterable[XMLSchemaValidationError]) -> Iterator[XsdMist
 
 
 def _read_sequence(group: object) -> list[XsdElement] | None:
-    """Return the elements of *group* if it is a sequence of elements with different names; None for another one."""
+    """Return the elements of *group* if it is a sequence of elements with different names; None for another one.
+
+    A sequence in it, such as that of a base type or of a named group, is a part of it.
+    """
+    elements = _list_sequence(group)
+    return None if elements is None or len({each.name for each in elements}) < len(elements) else elements
+
+
+def _list_sequence(group: object) -> list[XsdElement] | None:
     if not isinstance(group, XsdGroup) or group.model != "sequence" or (group.min_occurs, group.max_occurs) != (1, 1):
         return None
-    elements = [each for each in group if isinstance(each, XsdElement)]
-    plain = len(elements) == len(group) and len({each.name for each in elements}) == len(elements)
-    return elements if plain else None
+    elements: list[XsdElement] = []
+    for each in group.content if group.ref is None else group.ref.content:
+        inside = [each] if isinstance(each, XsdElement) else _list_sequence(each)
+        if inside is None:
+            return None
+        elements += inside
+    return elements
 
 
 def _judge_sequence(model: Iterable[XsdElement], parent: _Element) -> Iterator[XsdMistake]:

@@ -6,7 +6,6 @@ no network: `hub.formats.models.xsd_files` has gathered what the schema consists
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from io import BytesIO
 from typing import Any
 
 import attrs
@@ -90,22 +89,21 @@ def build_components(files: Mapping[str, bytes], main: str) -> XMLSchema10:
             build: bool = False,
             partial: bool = False,
         ) -> Any:
-            known: dict[tuple[str, str | None], Any] = self.__dict__.setdefault("known", {})
-            if (source, namespace) not in known:
-                known[locations[main], self.maps.validator.target_namespace] = self.maps.validator
-            if (source, namespace) not in known:
-                known[source, namespace] = self.schema_class(
-                    BytesIO(contents[source]),
-                    namespace=namespace,
-                    validation=self.maps.validation,
-                    global_maps=self.maps,
-                    build=build,
-                    partial=partial,
-                )
-            return known[source, namespace]
+            content = contents[source]
+            known = self.maps.get_schema(namespace, content)  # also one that is being loaded, which includes itself
+            if known is not None:
+                return known
+            return self.schema_class(
+                content,
+                namespace=namespace,
+                validation=self.maps.validation,
+                global_maps=self.maps,
+                build=build,
+                partial=partial,
+            )
 
     return XMLSchema10(
-        BytesIO(contents[locations[main]]), allow="none", defuse="always", loader_class=InMemory, use_fallback=False
+        contents[locations[main]], allow="none", defuse="always", loader_class=InMemory, use_fallback=False
     )
 
 
