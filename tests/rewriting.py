@@ -18,7 +18,8 @@ XS = f"{{{XSD}}}"
 Trees = Mapping[str, etree._Element]
 Rewriting = Callable[[Trees, Random], dict[str, etree._Element]]
 _OWN = "path"  #: the prefix of the target namespace in the paths of identity constraints
-_QNAMES = ("type", "base", "ref", "itemType", "memberTypes", "substitutionGroup", "refer")
+_TYPE_NAMES = ("type", "base", "itemType", "memberTypes")
+_QNAMES = (*_TYPE_NAMES, "ref", "substitutionGroup", "refer")
 _TYPES = (f"{XS}complexType", f"{XS}simpleType")
 _HEADS = (f"{XS}include", f"{XS}import", f"{XS}redefine", f"{XS}annotation")
 _ATTRIBUTES = (f"{XS}attribute", f"{XS}attributeGroup", f"{XS}anyAttribute")
@@ -99,6 +100,11 @@ def _every(trees: Trees, *kinds: str) -> Iterator[etree._Element]:
         yield from list(root.iter(*(f"{XS}{kind}" for kind in kinds)))
 
 
+def _may_copy(element: etree._Element) -> bool:
+    """Tell whether *element* may stand twice: the name of a key may not."""
+    return next(element.iter(f"{XS}unique", f"{XS}key"), None) is None
+
+
 def _some(items: Sequence[etree._Element], random: Random) -> list[etree._Element]:
     return [each for each in items if random.random() < 0.5]
 
@@ -150,8 +156,10 @@ def make_types_anonymous(trees: Trees, random: Random) -> dict[str, etree._Eleme
     for each in _some(users, random):
         name = each.attrib.pop("type")
         assert isinstance(name, str)
-        if _root(types[name]).get("targetNamespace") != _root(each).get("targetNamespace") or _reaches(
-            name, name, types
+        if (
+            not _may_copy(types[name])
+            or _root(types[name]).get("targetNamespace") != _root(each).get("targetNamespace")
+            or _reaches(name, name, types)
         ):
             each.set("type", name)
             continue
@@ -218,7 +226,14 @@ def write_extensions_out(trees: Trees, random: Random) -> dict[str, etree._Eleme
     for content in _some(list(_every(trees, "complexContent")), random):
         extension, kind = next(content.iterchildren(f"{XS}extension"), None), content.getparent()
         base = None if extension is None else types.get(extension.get("base", ""))
-        if extension is None or kind is None or base is None or content.get("mixed") or base.get("mixed"):
+        if (
+            extension is None
+            or kind is None
+            or base is None
+            or not _may_copy(base)
+            or content.get("mixed")
+            or base.get("mixed")
+        ):
             continue
         sequences = [next(each.iterchildren(f"{XS}sequence"), None) for each in (base, extension)]
         plain = {child.tag for each in (base, extension) for child in each} <= {
@@ -268,7 +283,7 @@ def write_groups_out(trees: Trees, random: Random) -> dict[str, etree._Element]:
     groups = {kind: _globals(trees, kind) for kind in ("group", "attributeGroup")}
     for each in _some([one for one in _every(trees, *groups) if one.get("ref")], random):
         source, parent = groups[etree.QName(each).localname].get(each.get("ref", "")), each.getparent()
-        if source is None or parent is None:
+        if source is None or parent is None or not _may_copy(source):
             continue
         parts = [deepcopy(one) for one in source.iterchildren("*") if one.tag != f"{XS}annotation"]
         place = parent.index(each)
@@ -306,7 +321,7 @@ def make_elements_local(trees: Trees, random: Random) -> dict[str, etree._Elemen
     for each in _some([one for one in _every(trees, "element") if one.get("ref") in known], random):
         source, parent = known[each.get("ref", "")], each.getparent()
         spaces = {_root(one).get("targetNamespace") for one in (source, each)}
-        if parent is None or len(spaces) > 1 or _contains_itself(source, known):
+        if parent is None or len(spaces) > 1 or not _may_copy(source) or _contains_itself(source, known):
             continue
         copied = deepcopy(source)
         _keep_occurs(each, copied)
@@ -382,7 +397,7 @@ def split_by_imports(trees: Trees, random: Random) -> dict[str, etree._Element]:
     for root in trees.values():
         used = False
         for each in root.iter("*"):
-            for key in set(_QNAMES) & set(each.keys()):
+            for key in set(_TYPE_NAMES) & set(each.keys()):  # an element may have the name of a type
                 names = (each.get(key) or "").split()
                 used = used or any(one in renamed for one in names)
                 each.set(key, " ".join(renamed.get(one, one) for one in names))

@@ -145,7 +145,7 @@ def read(schema: str) -> tuple[Any, Any]:
     return compiled, model.type_of(model.elements["e"]).value
 
 
-@settings(max_examples=at_most(150), deadline=None)
+@settings(max_examples=at_most(100), deadline=None)
 @given(simple_types(), simple_types())
 def test_what_fits_a_rule_of_two_types_both_allow(one: str, other: str) -> None:
     (first, kind), (second, kind2) = read(one), read(other)

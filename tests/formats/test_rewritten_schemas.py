@@ -28,7 +28,6 @@ from hub.formats.models.xsd_model import (
     ModelGroup,
     ModelValue,
     SchemaModel,
-    find_binary_elements,
     load_schema_model,
 )
 from hub.soap import wsdl
@@ -57,7 +56,10 @@ from tests.rewriting import (
 SCHEMAS = sorted((ROOT / "xsd").rglob("*.xsd"))
 CONTRACTS = {name: wsdl.load_contract(name) for name in wsdl.list_contract_names()}
 PACKETS = ROOT / "xsd/qcvn102"
-STEPS = st.lists(st.tuples(st.sampled_from(REWRITINGS), st.integers(0, 999)), min_size=1, max_size=6)
+#: Each at most once: xmlschema follows groups in groups fifteen deep.
+STEPS = st.lists(
+    st.tuples(st.sampled_from(REWRITINGS), st.integers(0, 999)), min_size=1, max_size=6, unique_by=lambda each: each[0]
+)
 #: A schema is built for each example: what fails is not made smaller, and its seeds are short.
 EXPENSIVE = settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 Steps = Sequence[tuple[Rewriting, int]]
@@ -82,9 +84,9 @@ def written(files: Mapping[str, bytes]) -> Iterator[Path]:
         try:
             yield place
         finally:
-            caches: list[dict[Path, Any]] = [xsd_schemas._COMPILED.schemas, xsd_mistakes._MODELS._built]
+            caches: list[dict[Any, Any]] = [xsd_schemas._COMPILED.schemas, xsd_mistakes._MODELS._built]
             for known in caches:
-                for built in [each for each in known if each.is_relative_to(place)]:
+                for built in [each for each in known if isinstance(each, Path) and each.is_relative_to(place)]:
                     del known[built]
 
 
@@ -133,7 +135,7 @@ def test_each_rewriting_changes_something(rewriting: Rewriting) -> None:
 
 
 @pytest.mark.slow
-@settings(EXPENSIVE, max_examples=at_most(25))
+@settings(EXPENSIVE, max_examples=at_most(15))
 @given(st.sampled_from(SCHEMAS), STEPS, st.sampled_from(PREFIXES))
 def test_a_rewritten_schema_has_the_same_model(path: Path, steps: Steps, prefixes: Prefixes) -> None:
     files = gather_schema_folder(path)
@@ -185,14 +187,14 @@ def _is_call(octets: bytes, contract: Contract) -> bool:
 
 
 @pytest.mark.slow
-@settings(EXPENSIVE, max_examples=at_most(8))
+@settings(EXPENSIVE, max_examples=at_most(6))
 @given(st.sampled_from(sorted(CONTRACTS)), STEPS, st.sampled_from(PREFIXES), st.randoms())
 def test_a_rewritten_contract_judges_alike(name: str, steps: Steps, prefixes: Prefixes, random: Random) -> None:
     own = CONTRACTS[name]
     files = rewrite(gather_schema_folder(ROOT / f"xsd/lienthong/1/{name}.xsd"), steps, prefixes)
     with written(files) as place:
         model = load_schema_model(gather_schema_folder(place / f"{name}.xsd"), f"{name}.xsd")
-        other = attrs.evolve(own, schema=place / f"{name}.xsd", values=find_binary_elements(model))
+        other = attrs.evolve(own, schema=place / f"{name}.xsd", model=model)
         assert other.binary == own.binary
         for call in random.sample(sample_calls(name), min(12, len(sample_calls(name)))):
             assert judge(other, call) == judge(own, call), call
@@ -256,7 +258,7 @@ def is_normal_packet(content: bytes, packet_schema: schema.Schema) -> bool:
 
 
 @pytest.mark.slow
-@settings(EXPENSIVE, max_examples=at_most(6))
+@settings(EXPENSIVE, max_examples=at_most(4))
 @given(STEPS, st.sampled_from(PREFIXES), st.randoms())
 def test_rewritten_schemas_of_packets_judge_alike(steps: Steps, prefixes: Prefixes, random: Random) -> None:
     for kind, contents in sample_packets().items():
