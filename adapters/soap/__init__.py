@@ -90,6 +90,9 @@ class SoapPartner:
             return Refused(
                 f"no step of the mapping sends a {consignment.message.kind} of {consignment.message.service}"
             )
+        taken = [value for step in steps if applies(step, sources) for value in step.values]
+        if len(consignment.recipients) > 1 and any(value.uses("recipient") for value in taken):
+            return Refused("the mapping names one recipient in each call", consignment.recipients[1:])
         try:
             ended = yield from self.talk.hold(course)
         except Unfit as unfit:

@@ -108,6 +108,7 @@ class OutcomeRule:
     then: Then
     reasons: tuple[AnswerPath, ...] = ()
     after: timedelta | AnswerPath | None = None
+    of_recipient: bool = False  #: a refusal of one of several recipients, not of the message
 
 
 @attrs.frozen
@@ -653,6 +654,9 @@ def _duration(text: str) -> timedelta:
     return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
 
 
+_ABOUT_EXPECTED = phrase('"recipient", for a refusal of a delivery')
+
+
 def _read_outcome(table: _Table, kind: str) -> OutcomeRule:
     when, conditions = table.table("when"), list[AnswerCondition]()
     for key, value in when.items():
@@ -670,7 +674,10 @@ def _read_outcome(table: _Table, kind: str) -> OutcomeRule:
     after: timedelta | AnswerPath | None = None
     if delay := table.text("after"):
         after = _duration(delay) if _DURATION.fullmatch(delay) else table.understand("after", delay, read_answer_path)
-    rule = OutcomeRule(tuple(conditions), Then(then or "accepted"), tuple(reasons), after)
+    about = table.text("about", like="recipient", expected=_ABOUT_EXPECTED)
+    if about and (kind != "deliver" or then != Then.REFUSED):
+        table.misfit("about", about, _ABOUT_EXPECTED)
+    rule = OutcomeRule(tuple(conditions), Then(then or "accepted"), tuple(reasons), after, bool(about))
     if rule.then is Then.POSTPONED and after is None:
         table.wrong("after", phrase("is missing"), _DURATION_EXPECTED)
     table.close()

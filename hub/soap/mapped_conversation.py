@@ -57,6 +57,7 @@ class AnswerJudgement:
     reason: str = ""
     after: float | None = None
     unknown: bool = False
+    of_recipient: bool = False  #: a refusal of one of several recipients
     at: datetime | None = None  #: when the answer came
 
     def outcome(self, now: datetime) -> Outcome:
@@ -64,7 +65,7 @@ class AnswerJudgement:
             case Then.ACCEPTED | Then.NEXT:
                 return Accepted(self.reason)
             case Then.REFUSED:
-                return Refused(self.reason or "refused, without a reason")
+                return Refused(self.reason or "refused, without a reason", () if self.of_recipient else None)
             case Then.POSTPONED:
                 return Postponed((self.at or now) + timedelta(seconds=self.after or 0), self.reason)
             case Then.CREDENTIALS | Then.LOGIN:
@@ -291,7 +292,8 @@ class PartnerConversation:
             after = rule.after.total_seconds()
         else:
             after = asked if rule.after is None else _read_seconds(answer.read(rule.after, self.mapping.tables))
-        return AnswerJudgement(then=rule.then, reason=": ".join(filter(None, texts))[:LONGEST_REASON], after=after)
+        reason = ": ".join(filter(None, texts))[:LONGEST_REASON]
+        return AnswerJudgement(then=rule.then, reason=reason, after=after, of_recipient=rule.of_recipient)
 
 
 def _decides(step: MappedStep, course: PartnerCourse) -> bool:

@@ -62,7 +62,7 @@ def answer(ma="0", more="", operation="GuiVanBan"):
 
 def deliver(mapping, *replies, content=b"<a/>", **more):
     """Hold the delivery; return the requests and the outcome."""
-    given = {key: more.pop(key) for key in ("unsure",) if key in more}
+    given = {key: more.pop(key) for key in ("unsure", "recipients") if key in more}
     adapter = adapters.make_adapter("soap", terms(mapping, **more))
     conversation = adapter.deliver(attrs.evolve(consignment(content, "documents"), **given), NOW)
     return hold(conversation, replies)
@@ -207,6 +207,30 @@ class TestWhatIsWritten:
 def test_a_mapping_that_delivers_nothing_kills_no_message():
     _, outcome = deliver('[[ask.VerifyCitizen]]\noperation = "XacThuc"\n')
     assert outcome == Unavailable("the mapping has no [[deliver]]", ours=True)
+
+
+class TestSeveralRecipients:
+    def test_are_all_named_in_one_call_where_the_mapping_says_so(self):
+        mapping = SEND.replace('"maTin"', '"trichYeu" = "{recipients}"\n"maTin"')
+        asked, outcome = deliver(mapping, Reply(200, answer(), XML), recipients=("H55.1", "H55.2"))
+        assert b"H55.1,H55.2" in asked[0].body
+        assert outcome == Accepted()
+
+    def test_are_sent_to_one_by_one_where_a_call_names_one(self):
+        """Else the second would count as delivered and never get it."""
+        mapping = SEND.replace('"maTin"', '"trichYeu" = "{recipient}"\n"maTin"')
+        asked, outcome = deliver(mapping, recipients=("H55.1", "H55.2", "H55.3"))
+        assert asked == []
+        assert outcome == Refused("the mapping names one recipient in each call", ("H55.2", "H55.3"))
+        asked, outcome = deliver(mapping, Reply(200, answer(), XML), recipients=("H55.2",))
+        assert b"H55.2" in asked[0].body
+
+    def test_are_divided_by_a_refusal_of_one(self):
+        mapping = (
+            SEND + '[[deliver.outcome]]\nwhen = { "GuiVanBanResult/ma" = "8" }\nthen = "refused"\nabout = "recipient"\n'
+        )
+        _, outcome = deliver(mapping, Reply(200, answer("8"), XML), recipients=("H55.1", "H55.2"))
+        assert outcome == Refused("refused, without a reason", ())
 
 
 class TestARepetition:
