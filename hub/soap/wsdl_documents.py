@@ -8,6 +8,7 @@ zeep is imported at the first call: it costs 0.2 s and 11 MB, and most hubs' pro
 
 import posixpath
 import re
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
@@ -52,6 +53,8 @@ _ENCODED = (
 _TOO_DEEP = phrase("the types are derived from one another too often")
 _ENCODING_DECLARATION = re.compile(rb"""(<\?xml version=["']1\.0["'] +encoding=["'])([A-Za-z0-9._-]+)""")
 _OTHER_ENCODINGS = frozenset({b"iso-8859-1", b"us-ascii", b"windows-1252", b"windows-1258"})
+#: What is done with warnings belongs to the whole process.
+_READING = threading.Lock()
 _SHOWN = 300  #: maximum characters of zeep's own words in a mistake
 
 
@@ -148,7 +151,7 @@ def read_wsdl(files: Mapping[str, bytes], main: str) -> "Document":
     contents = {_built_in(name): content for name, content in _KNOWN_SCHEMAS.items()}
     contents |= {_address(each.name): etree.tostring(each.root) for each in reached.values()}
     try:
-        with warnings.catch_warnings():
+        with _READING, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `_find_unread` tells all that zeep warns of, with its place
             document = Document(_address(main), cast("Any", _Transport(contents)), settings=settings)
     except RecursionError:

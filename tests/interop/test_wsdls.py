@@ -19,8 +19,9 @@ from hub.domain.errors import ConfigurationFault
 from hub.formats.streamed_xml import Loads
 from hub.partner.mapping_values import read_path
 from hub.soap.partner_calls import CallNode, load_service
-from hub.soap.wsdl_documents import read_wsdl
+from hub.soap.wsdl_documents import name_file, read_wsdl
 from hub.soap.wsdl_fields import describe_operations
+from hub.soap.wsdl_gathering import gather_wsdl
 from tests.conftest import cannot_be_had
 from tests.interop import building
 from tests.interop.toolkits import HERE
@@ -87,6 +88,26 @@ def test_each_operation_is_read_as_the_toolkit_describes_it(name):
         if "soap" in getattr(port.binding, "nsmap", {})
     }
     assert ports == SEEN[name]
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_what_is_fetched_once_and_kept_describes_the_same(name):
+    """Its imports are behind queries, at absolute addresses, or beside it."""
+    served, main = files(name)
+    asked = []
+
+    def fetch(address: str) -> bytes:
+        asked.append(address)
+        return served[main if len(asked) == 1 else name_file(address)]
+
+    kept = {each.name: each.content for each in gather_wsdl("https://127.0.0.1/dichvu/may?wsdl", fetch)}
+    assert len(asked) == len(set(asked)) == len(served)
+    found = read_wsdl(kept, "may.wsdl")
+    ports = {port.name: port for service in found.services.values() for port in service.ports.values()}
+    for port, (_, operations) in SEEN[name].items():
+        assert {each: taken(ports[port].binding.get(each)) for each in operations} == {
+            each: takes for each, (_, _, takes) in operations.items()
+        }
 
 
 @pytest.mark.parametrize("name", SEEN)
