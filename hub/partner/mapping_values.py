@@ -315,7 +315,7 @@ def _boolean(found: Found, _: str) -> Found:
 
 
 #: The functions by name, except `map` and `default`.
-FUNCTIONS: Mapping[str, Callable[[Found, str], Found]] = {
+FUNCTIONS: Mapping[str, Callable[[Found, str], Found | None]] = {
     "date": _date,
     "read": _read_format,
     "join": lambda found, argument: argument.join(found) if isinstance(found, tuple) else found,
@@ -325,6 +325,7 @@ FUNCTIONS: Mapping[str, Callable[[Found, str], Found]] = {
     "boolean": _boolean,
     "sha256": lambda found, _: hashlib.sha256(_octets(found)).hexdigest(),
     "cut": lambda found, argument: write_text(found)[: int(argument)],
+    "part": lambda found, argument: "".join(write_text(found).split(":")[int(argument) - 1 : int(argument)]) or None,
     "upper": lambda found, _: write_text(found).upper(),
     "lower": lambda found, _: write_text(found).lower(),
 }
@@ -335,6 +336,7 @@ _ARGUMENTS = {
     "default": r".*",
     "join": r".*",
     "cut": r"[1-9][0-9]{0,5}",
+    "part": r"[1-9][0-9]?",
 }
 
 

@@ -5,6 +5,7 @@ does not say. Does not know what a conversation is for.
 """
 
 import base64
+import re
 from collections.abc import Generator, Mapping
 from datetime import datetime, timedelta
 
@@ -30,6 +31,8 @@ LONGEST_REASON = 2000
 #: reactor's thread.
 STEP_COST = 1 << 20
 _DENIED = {401, 403}
+#: What looks like a fault code. Anything else may be words, and these may name a person.
+_CODE = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @attrs.define
@@ -253,6 +256,7 @@ class PartnerConversation:
             return AnswerJudgement(then=denied, reason=f"HTTP {answer.status}: access denied")
         if fault is not None:
             code = ".".join(each for each in (fault.code, fault.subcode) if each)[:100]
+            code = code if _CODE.fullmatch(code) else "without a code"
             told = f"a fault, {code}" if course.discreet or not fault.text else fault.text[:LONGEST_REASON]
             if fault.denies:
                 return AnswerJudgement(then=denied, reason=told)
@@ -265,7 +269,8 @@ class PartnerConversation:
             return AnswerJudgement(then=Then.NEXT)
         lost = step.hands_over and may_have_taken(answer.status)
         if unread:
-            why = f"HTTP {answer.status}: {answer.trouble}"
+            trouble = "not a valid SOAP answer" if course.discreet else answer.trouble
+            why = f"HTTP {answer.status}: {trouble}"
             return AnswerJudgement(then=Then.UNAVAILABLE, reason=why[:LONGEST_REASON], after=asked, unknown=lost)
         if step.outcomes and _decides(step, course):
             why = f"HTTP {answer.status}: the answer fits no outcome of the mapping"

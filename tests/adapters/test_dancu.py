@@ -72,9 +72,7 @@ def test_a_service_that_is_not_there_may_come_back(office):
 
 @pytest.mark.parametrize("how", [{"officer": "AI_DO"}, {"service-code": "999"}])
 def test_a_code_that_is_not_agreed_is_refused(office, how):
-    assert asked(office, how, CitizenId="019085000001", FullName="X").outcome == Refused(
-        "the population database refuses: Client"
-    )
+    assert asked(office, how, CitizenId="019085000001", FullName="X").outcome == Refused("a fault, Client")
 
 
 @pytest.mark.parametrize("mood", ["unavailable", "mute", "garbage", "denied"])

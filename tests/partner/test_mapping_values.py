@@ -31,6 +31,7 @@ def evaluate(written, **fixed):
         "message.received-at": AT,
         "recipients": ("H55.1", "H55.2"),
         "settings.user": "tinh",
+        "settings.member": "VN:GOV:000.00.00.H55",
     }
     sources = Sources(said | fixed, root=lambda: ROOT, tables={"ma": {"1": "MOT", "*": "KHAC"}, "hep": {"1": "MOT"}})
     return evaluate_value(read_value(written, KNOWN), sources)
@@ -51,6 +52,10 @@ def evaluate(written, **fixed):
         ("{content | text}", "ă"),
         ("{content | text | upper}", "Ă"),
         ("{content | sha256 | cut 8}", "81778924"),
+        ("{settings.member | part 1}", "VN"),
+        ("{settings.member | part 3}", "000.00.00.H55"),
+        ("{settings.member | part 4}", None),
+        ("{settings.member | part 4 | default x}", "x"),
         ("{recipients}", ("H55.1", "H55.2")),
         ("đến {recipients}", "đến H55.1,H55.2"),
         ("{recipients | join '; '}", "H55.1; H55.2"),
