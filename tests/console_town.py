@@ -32,6 +32,7 @@ from hub.console.users import User
 from hub.journal import messages, unit_registry
 from hub.runtime.thread_pool import run_at_once
 from hub.services import list_services
+from hub.services.defined import DefinedService
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import event
@@ -52,6 +53,7 @@ class Town:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine, self.now, self.reports = engine, NOW, ReportSettings()
+        self.services: dict[str, DefinedService] = {}
         self.officials: Officials | None = None
         self.partners: dict[str, Partner] = {}
         self.settings = ConsoleSettings()
@@ -75,7 +77,7 @@ class Town:
             partners=self.partners,
             province="H55",
             upstream="vpcp",
-            services={},
+            services=self.services,
             every_service=list_services(),
             reports=self.reports,
             officials=self.officials,

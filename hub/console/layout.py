@@ -25,6 +25,7 @@ from hub.report.counting.counting import Report
 from hub.report.form.form import ColumnKind
 from hub.report.output import svg, words
 from hub.report.output.charts import make_plots
+from hub.services.defined import DefinedService
 
 _FOLDER = Path(__file__).parent / "templates"
 #: Problems that are named where an event is on a few lines.
@@ -116,6 +117,16 @@ def write_duration(length: timedelta | float | None, language: Language) -> str:
 def gloss_name(word: str, language: Language, scope: str) -> str:
     """Return the name of *word* in *scope* (`hub.language.terms`); *word* itself if it has none."""
     return translate(terms.name_word(scope, word), language)
+
+
+@jinja2.pass_context
+def _gloss_in_page(around: jinja2.runtime.Context, word: str, language: Language, scope: str) -> str:
+    """Return the name of *word* as `gloss_name` does; of a word of a service that the configuration defines, its own."""
+    defined: Mapping[str, DefinedService] = around.get("defined") or {}
+    service = defined.get(word if scope == "service" else scope)
+    if service is not None and (own := service.title if scope == "service" else service.find_term(word)) is not None:
+        return own.say(language)
+    return gloss_name(word, language, scope)
 
 
 def explain_word(word: str, language: Language, scope: str) -> str:
@@ -213,7 +224,7 @@ _TEMPLATES.filters |= {
     "second": write_second,
     "size": write_size,
     "duration": write_duration,
-    "gloss": gloss_name,
+    "gloss": _gloss_in_page,
     "meaning": explain_word,
     "said": name_event_value,
     "in_language": choose_detail,

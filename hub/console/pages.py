@@ -1155,6 +1155,7 @@ class ConsolePages:
             "visitor": visit.session.user if visit else None,
             "opens": partial(access.may_open, visit.session.user) if visit else None,
             "proof": sessions.make_form_proof(word) if word else "",
+            "defined": self.live.config.services,
         }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -14,6 +15,7 @@ from twisted.internet.defer import Deferred
 
 from adapters import make_adapter
 from hub import config
+from hub.config import describe_config_changes
 from hub.domain.errors import ConfigurationFault
 from hub.domain.model import Accepted, Consignment, Receive, Refused, Reply, Unavailable, Unit
 from hub.formats.spool import Drawer, Octets
@@ -21,10 +23,13 @@ from hub.intake import grants
 from hub.intake.endpoint import JournalAccess
 from hub.intake.intake import Intake
 from hub.journal import blobs, search
+from hub.journal.search import MessageFilter
 from hub.node.check import check_config
+from hub.node.soap_port import DefinedIntakes
 from hub.partner.adapter_settings import Terms
 from hub.partner.throttle import Throttle
 from hub.report.form import book
+from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_toml
 from hub.runtime.thread_pool import run_at_once
 from hub.security.certificates import Anchors
@@ -36,9 +41,10 @@ from hub.store.tables import delivery, fact
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 from hub.web.endpoints import make_defined_endpoint
-from hub.workload import unit_report
+from hub.workload import closing, month_world, unit_report
 from tests import databases, homes, pki
 from tests.conftest import ROOT
+from tests.opened import lines_of
 from tests.pki import NOW
 from tests.signatures import Layout, stamp
 
@@ -344,3 +350,61 @@ def test_the_answer_of_the_other_system_settles_the_delivery(town, answer, kind)
     _ = town.ask(SAMPLE)
     body = f'<s:Envelope xmlns:s="{envelope.SOAP11}"><s:Body>{answer}</s:Body></s:Envelope>'
     assert isinstance(hand_over(town, None, Reply(200, body.encode())), kind)
+
+
+# --- when it is changed or taken away ---
+
+
+def test_closed_months_stay_readable_when_the_service_and_its_form_are_gone(town):
+    _ = town.ask(SAMPLE)
+    period = parse_period(PERIOD)
+    with transactions.write_transaction(town.engine) as tx:
+        made = closing.close_month(tx, book.read_book(town.live.config.reports), "phananh", period, AFTER, "an")
+        assert made is not None
+    shutil.rmtree(town.home / "services")
+    (town.home / "forms/phananh.toml").unlink()
+    bare = config.read_config(town.home / "hub.toml")
+    assert "phananh" not in bare.every_service
+    for module in (closing, month_world):  # as in a process that starts now
+        for name in ("_form", "_parse"):
+            getattr(getattr(module, name, None), "cache_clear", lambda: None)()
+    read_form_toml.cache_clear()
+    with transactions.read_transaction(town.engine) as tx:
+        asked = unit_report.resolve_report_sources(tx, UNIT, PERIOD, "phananh", book.read_book(bare.reports))
+        assert dict(asked.count(AFTER).total.numbers) == {"nhan": 2, "tra_loi": 1, "tre_han": 1, "hai_long": 1}
+        assert {line.fact.key for line in lines_of(asked, AFTER)} == {"PA-1", "PA-2"}
+        assert [each.service for each in search.find_messages(tx, [MessageFilter()], 9)] == ["phananh"]
+
+
+def test_a_form_of_a_service_that_is_gone_is_a_mistake(tmp_path):
+    home = define(homes.begin(tmp_path / "tinh"))
+    shutil.rmtree(home / "services")
+    (found,) = check_config(home / "hub.toml", datetime.now(UTC)).mistakes
+    assert found.path == "phananh.toml: service"
+
+
+def test_a_call_meets_the_definition_that_is_in_force_and_a_changed_schema_judges_the_next_call(town):
+    assert "<IsSuccess>true</IsSuccess>" in town.ask(SAMPLE)
+    define(town.home, schema=XSD.replace('maxOccurs="1000"', 'maxOccurs="1"'))
+    before = town.live.config
+    after = config.read_config(town.home / "hub.toml")
+    assert [line[:22] for line in describe_config_changes(before, attrs.evolve(before, services=after.services))] == [
+        f"~ services/phananh {after.services['phananh'].sha256[:3]}"
+    ]
+    town.live.setup = Setup(attrs.evolve(town.live.province, config=attrs.evolve(before, services=after.services)))
+    assert "/GuiPhanAnh/PhanAnh[2]" in town.ask(SAMPLE.replace("2026-11-0001", "x"))
+    assert len(town.facts()) == 4
+
+
+def test_the_port_serves_what_the_configuration_in_force_defines(town):
+    access = JournalAccess(InlineDatabase(town.engine), run_at_once, lambda: None, lambda: None)
+    intakes = DefinedIntakes(town.live, access, lambda: NOW, Throttle(lambda: 0.0))
+    found = intakes.find("phananh")
+    assert found is not None
+    assert intakes.find("phananh") == found, "made once"
+    again = config.read_config(town.home / "hub.toml").services  # a reload that changes nothing
+    town.live.setup = Setup(attrs.evolve(town.live.province, config=attrs.evolve(town.live.config, services=again)))
+    assert intakes.find("phananh") == found
+    assert intakes.find("phanan") is None
+    town.live.setup = Setup(attrs.evolve(town.live.province, config=attrs.evolve(town.live.config, services={})))
+    assert intakes.find("phananh") is None

@@ -123,7 +123,8 @@ class _Reading:
         )
 
     def read_facts(self, item: _Element, unit: str, key: str, *, corrects: bool) -> Iterator[Fact]:
-        for rule in self.rule.facts:
+        rules = [rule for rule in self.rule.facts if rule.amount is not None] if corrects else self.rule.facts
+        for rule in rules:  # a correction is a difference between numbers; what has none cannot be corrected
             for each in [item] if rule.each is None else list(self.select(item, rule.each)):
                 fact = self.read_fact(each, rule, unit, key, corrects=corrects)
                 if fact is not None:
