@@ -61,11 +61,15 @@ def test_an_operation_that_nothing_reads_and_one_that_has_gone_are_named(publish
 @pytest.mark.slow
 def test_check_tells_an_operator(published, tmp_path):
     home = homes.begin(tmp_path / "tinh")
-    change(published / WSDL.format("documents"), 'name="CheckPermission"', 'name="AskPermission"')
+    change(
+        published / WSDL.format("mail"),
+        'soap12:operation soapAction="urn:lienthong:mail:1/',
+        'soap12:operation soapAction="x/',
+    )
     checked = CliRunner().invoke(lienthong, ["-c", str(home / "hub.toml"), "check"])
     assert checked.exit_code == 78
-    assert "wsdl/lienthong/1/documents.wsdl" in checked.output
-    assert "AskPermission" in checked.output
+    assert "wsdl/lienthong/1/mail.wsdl" in checked.output
+    assert "x/SubmitMailUsage" in checked.output
 
 
 def test_an_element_that_the_schema_does_not_have_is_named_with_its_line(published):
