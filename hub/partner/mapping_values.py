@@ -119,6 +119,8 @@ class Sources:
 
     def find(self, place: Placeholder) -> Found | None:
         """Return what *place* stands for, before its functions. None: there is nothing."""
+        if place.functions and place.functions[0].name == "count":
+            return tuple(str(number) for number, _ in enumerate(islice(self.find_all(place), MOST_ITEMS), 1)) or "0"
         if place.source in {"xml", "item"}:
             found = next(self.find_all(place), None)
             return found if found is None or isinstance(found, str) else _read(found, place.path)
@@ -253,6 +255,13 @@ def _octets(found: Found) -> bytes:
     return found if isinstance(found, bytes) else write_text(found).encode("utf-8", "replace")
 
 
+def _decode(found: Found, _: str) -> Found:
+    try:
+        return base64.b64decode(b"".join(_octets(found).split()), validate=True)
+    except ValueError:
+        raise Unfit("octets: the text is not base64") from None
+
+
 def _text(found: Found, _: str) -> Found:
     if not isinstance(found, bytes):
         return write_text(found)
@@ -323,6 +332,8 @@ FUNCTIONS: Mapping[str, Callable[[Found, str], Found | None]] = {
     "text": _text,
     "xml": _xml,
     "boolean": _boolean,
+    "count": lambda found, _: str(len(found)) if isinstance(found, tuple) else found,
+    "octets": _decode,
     "sha256": lambda found, _: hashlib.sha256(_octets(found)).hexdigest(),
     "cut": lambda found, argument: write_text(found)[: int(argument)],
     "part": lambda found, argument: "".join(write_text(found).split(":")[int(argument) - 1 : int(argument)]) or None,

@@ -516,11 +516,17 @@ def _read_steps(table: _Table, key: str, kind: str, *, mtom: bool) -> tuple[Mapp
     steps = [_read_step(each, kind, mtom=mtom) for each in given[:MOST_STEPS]]
     if kind != "deliver" or not steps:
         return tuple(steps)
-    if not any(each.hands_over or step.given("hands-over") for each, step in zip(steps, given, strict=False)):
-        sending = [any(value.uses("content", "xml", "item") for value in each.values) for each in steps]
-        if not any(sending):
-            sending[-1] = True
-        steps = [attrs.evolve(each, hands_over=sends) for each, sends in zip(steps, sending, strict=True)]
+    if not any(each.hands_over for each in steps):
+        undecided = [number for number, step in enumerate(given[: len(steps)]) if not step.given("hands-over")]
+        sending = [
+            number
+            for number in undecided
+            if any(value.uses("content", "xml", "item") for value in steps[number].values)
+        ]
+        chosen = sending or undecided[-1:]
+        if not chosen:
+            table.wrong(key, phrase("no step hands the message over"), phrase("hands-over = true in one of them"))
+        steps = [attrs.evolve(each, hands_over=number in chosen) for number, each in enumerate(steps)]
     return tuple(steps)
 
 

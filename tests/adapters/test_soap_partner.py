@@ -198,6 +198,26 @@ class TestWhatIsWritten:
         asked, _ = deliver(SEND, Reply(200, answer(), XML))
         assert [each.hands_over for each in asked] == [True]
 
+    @pytest.mark.parametrize(
+        ("login", "send", "hands"),
+        [
+            ("", "", [False, True]),
+            ("hands-over = false\n", "", [False, True]),
+            ("hands-over = true\n", "", [True, False]),
+            ("", "hands-over = true\n", [False, True]),
+        ],
+    )
+    def test_the_mapping_may_say_which_call_does(self, login, send, hands):
+        mapping = f'[[deliver]]\noperation = "DangNhap"\n{login}[deliver.input]\n"taiKhoan" = "u"\n"matKhau" = "p"\n'
+        mapping += SEND.replace("[deliver.input]", f"{send}[deliver.input]")
+        asked, _ = deliver(mapping, Reply(200, answer(operation="DangNhap"), XML), Reply(200, answer(), XML))
+        assert [each.hands_over for each in asked] == hands
+
+    def test_if_none_does_the_mapping_is_mistaken(self):
+        mapping = SEND.replace("[deliver.input]", "hands-over = false\n[deliver.input]")
+        (found,) = adapters.find_file_mistakes("soap", {"mapping": "bo/mapping.toml"}, terms(mapping).files)
+        assert found.path == "mapping.toml: deliver"
+
     def test_a_login_does_not(self):
         mapping = '[[deliver]]\noperation = "DangNhap"\n[deliver.input]\n"taiKhoan" = "u"\n"matKhau" = "p"\n' + SEND
         asked, _ = deliver(mapping, Reply(200, answer(operation="DangNhap"), XML), Reply(200, answer(), XML))
