@@ -28,7 +28,7 @@ from hub.domain.model import (
 from hub.formats import safe_xml
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
-from hub.partner.hand_calls import HandCall, HandValues
+from hub.partner.hand_calls import HandCall, HandValues, RehearsalFlaw
 from hub.partner.mapping_values import Found, Unfit
 from hub.partner.soap_mapping import IDENTIFYING, find_file_mistakes, read_mapping
 from hub.soap.mapped_conversation import LONGEST_REASON, STEP_COST, PartnerConversation, PartnerCourse, applies
@@ -117,7 +117,7 @@ class SoapPartner:
         """Hold the conversation of one call. Raises UnfitCall."""
         return call_by_hand(self.talk, operation, values, now)
 
-    def rehearse(self, consignment: Consignment, now: datetime) -> list[Mistake]:
+    def rehearse(self, consignment: Consignment, now: datetime) -> list[RehearsalFlaw]:
         """Return what is wrong with the requests that a delivery of *consignment* would make."""
         _, name = _find_mapping(self.talk.terms.settings, self.talk.terms.files)
         sources = self.talk.make_sources(now, _describe_message(consignment))

@@ -11,7 +11,7 @@ from hub.domain.errors import Mistake
 from hub.domain.model import Request, Unavailable
 from hub.formats import safe_xml
 from hub.language.phrases import phrase, verbatim
-from hub.partner.hand_calls import HandAnswer, HandCall, HandValues, UnfitCall
+from hub.partner.hand_calls import HandAnswer, HandCall, HandValues, RehearsalFlaw, UnfitCall
 from hub.partner.mapping_values import (
     Found,
     Placeholder,
@@ -66,31 +66,34 @@ def call_by_hand(talk: PartnerConversation, operation: str, values: HandValues, 
     )
 
 
-def rehearse_delivery(talk: PartnerConversation, sources: Sources, name: str, now: datetime) -> list[Mistake]:
+def rehearse_delivery(talk: PartnerConversation, sources: Sources, name: str, now: datetime) -> list[RehearsalFlaw]:
     """Return what is wrong with the requests that the steps of a delivery would make of *sources*; *name*: the mapping's.
 
     A value that an earlier step would have kept is made up, so what a schema says of it is not told.
     """
-    found = list[Mistake]()
+    found = list[RehearsalFlaw]()
+
+    def tell(step: MappedStep, error: object, *, always: bool) -> None:
+        wrong = phrase("the request of a sample message: {error}", error=error)
+        mistake = Mistake(f"{name}: {step.place}", wrong, phrase("a request that the WSDL allows"))
+        found.append(RehearsalFlaw(mistake, always))
+
     for step in talk.mapping.deliver:
         sources.fixed |= {f"kept.{each}": _MADE_UP for each in (step.keep.values if step.keep else ())}
     files = {each: talk.terms.files[each] for each in talk.mapping.hashes}
     for step in talk.mapping.deliver:
         if not applies(step, sources):
             continue
-        place = f"{name}: {step.place}"
         try:
             body, _ = _write_call(talk, attrs.evolve(step, mtom=False), sources, now)
         except UnfitCall as unfit:
-            wrong = phrase("the request of a sample message: {error}", error=unfit.why)
-            found.append(Mistake(place, wrong, phrase("a request that the WSDL allows")))
+            tell(step, unfit.why, always=unfit.misplaced)
             continue
         made_up = {each.path[-1].name for each in step.input if each.value.uses("kept")}
         called = safe_xml.parse_safe_xml(body).find("{*}Body/*")
         for flaw in [] if called is None else find_schema_flaws(files, called):
             if flaw.name not in made_up:
-                wrong = phrase("the request of a sample message: {error}", error=flaw.said)
-                found.append(Mistake(place, wrong, phrase("a request that the WSDL allows")))
+                tell(step, flaw.said, always=False)
     return found
 
 
@@ -104,7 +107,8 @@ def _write_call(
         operation = load_service(files, mapping.file, mapping.service, mapping.port).operation(step.operation)
         return write_mapped_call(mapping, step, operation, sources, talk.terms.identity, now)
     except Misplaced as misplaced:
-        raise UnfitCall(phrase("{wrong} ({expected})", wrong=misplaced.wrong, expected=misplaced.expected)) from None
+        why = phrase("{wrong} ({expected})", wrong=misplaced.wrong, expected=misplaced.expected)
+        raise UnfitCall(why, misplaced=True) from None
     except Unfit as unfit:
         raise UnfitCall(verbatim(unfit)) from None
 

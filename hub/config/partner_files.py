@@ -77,7 +77,7 @@ class PartnerFileReader:
 
         try:
             hashes = _find_hashes(tomllib.loads(content.decode()))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             self._mistakes.append(Mistake(shown, phrase("is not TOML: {error}", error=error), phrase("TOML in UTF-8")))
             return {}
         if not isinstance(hashes, Mapping) or len(hashes) > MOST_FILES:

@@ -26,7 +26,7 @@ from hub.journal.upkeep import integrity
 from hub.language.phrases import phrase, verbatim
 from hub.node import consistency
 from hub.node.contract_check import find_contract_mistakes
-from hub.node.dry_run import rehearse_deliveries, rehearse_mappings
+from hub.node.dry_run import rehearse_deliveries, rehearse_mapping
 from hub.report.form import book
 from hub.runtime import pidfile
 from hub.soap import wsdl
@@ -97,7 +97,9 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
     if not mistakes:
         try:
             mistakes += rehearse_deliveries(province, wsdl.load_contract("documents"), now)
-            warnings += rehearse_mappings(config, now)
+            for partner in config.partners.values():
+                for found, grave in rehearse_mapping(config, partner, now):
+                    (mistakes if grave else warnings).append(found)
         except Unready as unready:  # the token went away during the check
             mistakes.append(
                 Mistake(

@@ -62,18 +62,19 @@ def rehearse_deliveries(province: Province, contract: Contract, now: datetime) -
             )
 
 
-def rehearse_mappings(config: Config, now: datetime) -> Iterable[Mistake]:
-    """Yield what is wrong with the requests that a mapping makes of a sample document, for each partner with one.
+def rehearse_mapping(config: Config, partner: Partner, now: datetime) -> Iterable[tuple[Mistake, bool]]:
+    """Yield what is wrong with the requests that the mapping of *partner* makes of a sample document, and whether it is grave.
 
-    Only of partners whose mapping, settings and secrets are complete, and that receive documents.
+    It is grave if it is wrong for every message, and the hub calls the partner. Nothing is yielded for a partner whose
+    mapping, settings or secrets are not complete, or that receives no documents.
     """
-    for partner in config.partners.values():
-        if not partner.files or DOCUMENTS not in partner.services or any(consistency.judge_mapping(partner)):
-            continue
-        adapter: object = adapters.make_adapter(partner.adapter, make_terms(config, partner))
-        if isinstance(adapter, Rehearser):
-            for mistake in adapter.rehearse(_make_consignment(config, partner, now), now):
-                yield attrs.evolve(mistake, path=f"partners/{partner.folder}/{mistake.path}")
+    if not partner.files or DOCUMENTS not in partner.services or any(consistency.judge_mapping(partner)):
+        return
+    adapter: object = adapters.make_adapter(partner.adapter, make_terms(config, partner))
+    if isinstance(adapter, Rehearser):
+        for flaw in adapter.rehearse(_make_consignment(config, partner, now), now):
+            mistake = attrs.evolve(flaw.mistake, path=f"partners/{partner.folder}/{flaw.mistake.path}")
+            yield mistake, flaw.always and partner.called
 
 
 def _make_consignment(config: Config, partner: Partner, now: datetime) -> Consignment:

@@ -35,6 +35,7 @@ from hub.domain.model import HUB
 from hub.language.phrases import phrase
 from hub.monitoring.partner_view import list_certificate_files, list_partner_certificates
 from hub.node.consistency import find_added_mistakes, find_grant_warnings
+from hub.node.dry_run import rehearse_mapping
 from hub.units.unit_index import UnitIndex
 
 
@@ -195,6 +196,9 @@ class PartnerEditor:
         for each in (old, new):
             set_revocation_answers(each, load_revocation_answers(each, now))
         mistakes, warnings = find_added_mistakes(old, new, units, now)
+        if not mistakes:
+            for flaw, grave in rehearse_mapping(new, new.partners[code], now):
+                (mistakes if grave else warnings).append(flaw)
         if mistakes:
             raise ConfigurationFault(mistakes)
         partner, place = new.partners[code], f"{_show(code)}:"

@@ -34,9 +34,12 @@ HandCall = Generator[Request, Reply, HandAnswer]
 class UnfitCall(ValueError):
     """A call cannot be made: there is no such operation or path, or a value does not fit. `why` says which."""
 
-    def __init__(self, why: Phrase) -> None:
+    def __init__(self, why: Phrase, *, misplaced: bool = False) -> None:
         super().__init__(str(why))
         self.why = why
+        self.misplaced = (
+            misplaced  #: whatever the values are: a path that there is not, or a required part without a value
+        )
 
 
 @runtime_checkable
@@ -56,10 +59,18 @@ class HandCaller(Protocol):
         ...
 
 
+@attrs.frozen
+class RehearsalFlaw:
+    """What is wrong with a request that was built and not sent."""
+
+    mistake: Mistake  #: its path begins with the name of a file
+    always: bool  #: of every message; False: it may be the sample's values
+
+
 @runtime_checkable
 class Rehearser(Protocol):
     """An adapter that can build its requests for a message without sending them."""
 
-    def rehearse(self, consignment: Consignment, now: datetime) -> Sequence[Mistake]:
-        """Build every request of the delivery of *consignment*. Return what is wrong; each path begins with a file's name."""
+    def rehearse(self, consignment: Consignment, now: datetime) -> Sequence[RehearsalFlaw]:
+        """Build every request of the delivery of *consignment*, and return what is wrong with them."""
         ...

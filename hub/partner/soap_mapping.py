@@ -32,7 +32,7 @@ from hub.partner.mapping_values import (
 T = TypeVar("T")
 
 #: Maximum octets of a mapping, and maximum steps of one conversation.
-MOST_OCTETS = 64 * 1024
+MOST_OCTETS = 256 * 1024
 MOST_STEPS = 16
 
 _SECRET = "secrets."  # noqa: S105 - the name of a source

@@ -103,7 +103,7 @@ def _find_unmapped(step: MappedStep, operation: PartnerOperation, place: str) ->
 
 def _write(path: Sequence[Step]) -> str:
     """Return *path* without numbers."""
-    return "/".join(each.name for each in path)
+    return "/".join(each.name for each in path) or "."
 
 
 def _covers(given: str, needed: str) -> bool:

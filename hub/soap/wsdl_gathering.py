@@ -36,12 +36,17 @@ class GatheredFile:
     content: bytes  #: its references are names in the folder
 
 
-def gather_wsdl(origin: str, fetch: Callable[[str], bytes]) -> list[GatheredFile]:
+def gather_wsdl(
+    origin: str, fetch: Callable[[str], bytes], exists: Callable[[str], bool] = lambda _path: False
+) -> list[GatheredFile]:
     """Return the WSDL at *origin*, an address or a path, and every file that it needs, the WSDL first.
 
     *fetch* returns the content of an address or path, and raises ConfigurationFault where it may not or cannot. Each is
     fetched once. A schema with a well-known name that every reader has (xml.xsd, SOAP's encoding) is not fetched. A file
     to which no reference changes is kept octet by octet.
+
+    *exists* tells whether there is a file at a path: of a WSDL that was saved with its files, a reference to an address
+    is one to the file beside it that has the name of the address (`name_file`), if there is one.
 
     Raises ConfigurationFault: at most MAX_FILES files of together MAX_OCTETS, no DTD, at the root a WSDL.
     """
@@ -63,7 +68,7 @@ def gather_wsdl(origin: str, fetch: Callable[[str], bytes]) -> list[GatheredFile
         names.setdefault(place, _choose_name(place, names.values()))
         changed = False
         for element, attribute, location in _list_references(root):
-            other = _resolve(place, location)
+            other = _resolve(place, location, exists)
             if other not in names:
                 names[other] = _choose_name(other, names.values())
                 waiting.append(other)
@@ -93,10 +98,11 @@ def _place(location: str) -> str:
     return urldefrag(location)[0] if is_address(location) else posixpath.normpath(location)
 
 
-def _resolve(place: str, location: str) -> str:
+def _resolve(place: str, location: str, exists: Callable[[str], bool]) -> str:
     """Return the address or path of *location*, to which the file at *place* refers."""
     if is_address(location):
-        return _place(location)
+        saved = posixpath.join(posixpath.dirname(place), name_file(location))
+        return _place(saved if not is_address(place) and exists(saved) else location)
     if is_address(place):
         return _place(urljoin(place, location))
     return _place(posixpath.join(posixpath.dirname(place), location))

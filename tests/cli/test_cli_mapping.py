@@ -2,11 +2,15 @@
 
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from hub.cli.partner.mapping_skeleton import renew_mapping, write_mapping
+from hub.partner.soap_mapping import read_mapping
+from hub.soap.mapping_check import find_mapping_mistakes
 from hub.soap.wsdl_fields import describe_operations, list_ports
+from hub.soap.wsdl_gathering import gather_wsdl
 from tests.conftest import ROOT
 
 JAVA = {each.name: each.read_bytes() for each in (ROOT / "tests/interop/jaxws/wsdl").iterdir()}
@@ -81,3 +85,28 @@ def test_a_new_version_changes_the_hashes_and_nothing_else() -> None:
     assert [line for line in after.splitlines() if " = " in line and "xsd" not in line and ".wsdl" not in line] == [
         line for line in before.splitlines() if " = " in line and "xsd" not in line and ".wsdl" not in line
     ]
+
+
+#: Parts of others, one that contradicts itself, and one of which every operation is rpc/encoded.
+LEFT = {"wsdl0.wsdl", "axis-interface.wsdl", "pod-document.wsdl", "axis-rpc-encoded.wsdl"}
+
+
+def list_wsdls() -> list[str]:
+    made = sorted((ROOT / "tests/interop/wsdls").glob("*/*.wsdl"))
+    found = (ROOT / "tests/interop/php/TiepNhan.wsdl", *made)
+    return [str(path.relative_to(ROOT)) for path in found if path.name not in LEFT]
+
+
+@pytest.mark.parametrize("wsdl", list_wsdls())
+def test_whatever_made_the_wsdl_each_field_that_is_filled_in_fits_it(wsdl: str) -> None:
+    gathered = gather_wsdl(
+        str(ROOT / wsdl), lambda place: Path(place).read_bytes(), lambda place: Path(place).is_file()
+    )
+    files, main = {each.name: each.content for each in gathered}, gathered[0].name
+    ports = list_ports(files, main)
+    assert ports
+    for port in ports:
+        text = write(files, main, *port.operations)
+        lines = [line.removeprefix("# ") if line.startswith('# "') else line for line in text.splitlines()]
+        filled = "\n".join(line.replace('= ""', '= "1"', 1) for line in lines)
+        assert find_mapping_mistakes(read_mapping(filled.encode()), "mapping.toml", files) == []

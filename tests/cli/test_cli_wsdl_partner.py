@@ -156,6 +156,15 @@ class TestChecking:
         assert "deliver[2]" in checked.stderr
         assert "noiNhan" in checked.stderr
 
+    def test_of_a_partner_that_is_called_that_is_a_mistake(self, filled: Path, typed: Type) -> None:
+        fill_in(filled, {'"vanBan/noiNhan" = "{recipients}"': ""})
+        refused = typed("partners", "set", "dvc", "receive=push")
+        assert refused.exit_code == 78
+        assert "noiNhan" in refused.stderr
+        fill_in(filled, {"# vanBan: optional": '"vanBan/noiNhan" = "{recipients}"'})
+        assert typed("partners", "set", "dvc", "receive=push").exit_code == 0
+        assert typed("check").exit_code == 0
+
     def test_and_what_a_schema_does_not_allow(self, filled: Path, typed: Type) -> None:
         schema = filled / "partners/dvc/VanBanDen_schema1.xsd"
         short = (

@@ -128,7 +128,9 @@ class TestMistakes:
         (home / "partners/dvc/dichvu.wsdl").unlink()
         assert places(home) == ['partners/dvc/mapping.toml: wsdl.sha256."dichvu.wsdl"']
 
-    @pytest.mark.parametrize("content", [b"\xff", b"= 1", b"[wsdl]\nsha256 = 1", b"[wsdl.sha256]\na = 1"])
+    @pytest.mark.parametrize(
+        "content", [b"\xff", b"= 1", b"a = " + b"[" * 5000, b"[wsdl]\nsha256 = 1", b"[wsdl.sha256]\na = 1"]
+    )
     def test_a_mapping_that_cannot_be_read_is_named(self, home: Path, content: bytes) -> None:
         put(home, "mapping.toml", content)
         put(home, "a", b"")

@@ -73,6 +73,14 @@ def test_required_parts_without_a_value_are_named() -> None:
     assert judge(step, PHP, "TiepNhan.wsdl") == ['deliver[1].input."donVi"', 'deliver[1].input."goiTin"']
 
 
+def test_an_element_with_a_simple_type_is_given_by_a_dot() -> None:
+    file = ROOT / "tests/interop/wsdls/made/axis-document-literal.wsdl"
+    files = {file.name: file.read_bytes()}
+    step = '[[deliver]]\noperation = "timHoSo"\n[deliver.input]\n'
+    assert judge(step, files, file.name) == ['deliver[1].input."."']
+    assert judge(f'{step}"." = "{{message.id}}"\n', files, file.name) == []
+
+
 def test_a_wsdl_that_cannot_be_read_is_told() -> None:
     assert judge(GOOD, {"a.wsdl": b"<a/>"}, "a.wsdl") == ["a.wsdl:1"]
 

@@ -113,6 +113,29 @@ class TestReferences:
         assert list(document.services) == ["VanBanDenService"]
 
 
+class TestSavedFiles:
+    def test_an_address_is_the_file_beside_it_that_was_saved_under_its_name(self) -> None:
+        folder = ROOT / "tests/interop/wsdls/written"
+        found = gather_wsdl(
+            str(folder / "wcf.wsdl"), lambda place: Path(place).read_bytes(), lambda place: Path(place).is_file()
+        )
+        assert [each.name for each in found][:2] == ["wcf.wsdl", "wsdl0.wsdl"]
+        assert all(Path(each.origin).parent == folder for each in found)
+
+    def test_from_an_address_no_file_is_looked_for(self) -> None:
+        def looked(_place: str) -> bool:
+            raise AssertionError
+
+        place = "https://other.vn/t.xsd"
+        files = {
+            "https://dvc.vn/main.wsdl": wsdl(
+                schemas=f'<schema xmlns="{XSD}"><include schemaLocation="{place}"/></schema>'
+            ),
+            place: schema(),
+        }
+        assert len(gather_wsdl("https://dvc.vn/main.wsdl", files.__getitem__, looked)) == 2
+
+
 class TestHostileFiles:
     @pytest.mark.parametrize(
         "content",

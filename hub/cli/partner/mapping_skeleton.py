@@ -39,7 +39,7 @@ def write_mapping(
         "[wsdl]",
         f"file = {quote_toml(main)}",
         f"service = {quote_toml(port.service)}",
-        f"port = {quote_toml(port.name)}  # SOAP {port.soap}, {port.style}/literal",
+        f"port = {quote_toml(port.name)}  # SOAP {port.soap}, {port.style}",
     ]
     others = [f"{each.service}/{each.name} (SOAP {each.soap})" for each in ports if each != port]
     if others:

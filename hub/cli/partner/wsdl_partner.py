@@ -184,7 +184,7 @@ def _gather(screen: Screen, config: "Config", asked: WsdlOptions) -> "list[Gathe
             t("{place}: {count} octets", place=place, count=say_count(octets)),
         ),
     )
-    return gather_wsdl(asked.wsdl, fetcher.fetch)
+    return gather_wsdl(asked.wsdl, fetcher.fetch, lambda path: Path(path).is_file())
 
 
 def _write_folder(
