@@ -8,6 +8,7 @@ import base64
 import re
 from collections.abc import Generator, Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import attrs
 
@@ -19,7 +20,7 @@ from hub.partner.soap_mapping import KeptValues, MappedStep, OutcomeRule, SoapMa
 from hub.soap.client_credentials import ask_token
 from hub.soap.mapped_calls import write_mapped_call
 from hub.soap.partner_answers import NO_ANSWER, PartnerAnswer, read_answer
-from hub.soap.partner_calls import PartnerOperation, load_service
+from hub.soap.partner_calls import PartnerOperation, PartnerService, load_service
 
 #: A kept value is dropped this long before its time, because the call that carries it takes time too.
 _MARGIN = timedelta(seconds=30)
@@ -230,10 +231,15 @@ class PartnerConversation:
             secrets=tuple(kept),
         )
 
-    def _operation(self, step: MappedStep) -> PartnerOperation:
+    @cached_property
+    def service(self) -> PartnerService:
+        """Return the port of the mapping. Raises ConfigurationFault. The first time takes long: see `load_service`."""
         mapping = self.mapping
         files = {name: self.terms.files[name] for name in mapping.hashes}
-        return load_service(files, mapping.file, mapping.service, mapping.port).operation(step.operation)
+        return load_service(files, mapping.file, mapping.service, mapping.port)
+
+    def _operation(self, step: MappedStep) -> PartnerOperation:
+        return self.service.operation(step.operation)
 
     def _read(self, step: MappedStep, reply: Reply, now: datetime) -> PartnerAnswer:
         terms, path = self.terms, step.content

@@ -11,11 +11,11 @@ from lxml import etree
 
 import adapters
 from hub.domain.errors import ConfigurationFault
-from hub.domain.model import Accepted, Arrival, Collector, Judged, Query, Refused, Reply, Unavailable
+from hub.domain.model import Accepted, Arrival, Collector, Judged, Problem, Query, Refused, Reply, Unavailable
 from hub.formats.spool import Drawer, Octets
 from hub.partner.adapter_settings import AdapterNotes, Terms
 from hub.security import signing, wss_verify
-from hub.soap import attachments, envelope
+from hub.soap import attachments, documents_responses, envelope, wsdl
 from tests.adapters.test_conformance import FOLDER, consignment
 from tests.pki import NOW, partner
 
@@ -391,3 +391,60 @@ class TestACollection:
 
 def made(child):
     return envelope.write_unsigned_envelope(etree.fromstring(child))
+
+
+class TestAnotherHub:
+    """Our own documents service, by its WSDL: what a partner by its WSDL sends passes as strict a reader as the hub."""
+
+    MAPPING = """
+[wsdl]
+file = "documents.wsdl"
+port = "%s"
+mtom = %s
+[wsdl.sha256]
+%s
+[security]
+sign = true
+verify = true
+[[deliver]]
+operation = "SendDocument"
+[deliver.input]
+"MessageId" = "{message.id}"
+"Packet" = "{content}"
+[[deliver.outcome]]
+when = { "Report/IsSuccess" = "true" }
+then = "accepted"
+reason = "DocumentId"
+[[deliver.outcome]]
+when = { "Report/IsSuccess" = "false" }
+then = "refused"
+reason = ["Report/ErrorList/Error/Code", "Report/ErrorList/Error/Description"]
+"""
+
+    @pytest.mark.parametrize("mtom", ["true", "false"])
+    @pytest.mark.parametrize("port", ["DocumentsSoap11", "DocumentsSoap12"])
+    def test_is_sent_what_its_contract_says(self, port, mtom):
+        known = wsdl.list_contract_files()
+        kinds = ("wsdl", "xsd")
+        files = {f"documents.{kind}": known[f"{kind}/lienthong/1/documents.{kind}"].read_bytes() for kind in kinds}
+        listed = "".join(f'"{name}" = "{hashlib.sha256(octets).hexdigest()}"\n' for name, octets in files.items())
+        files["mapping.toml"] = (self.MAPPING % (port, mtom, listed)).encode()
+        adapter = adapters.make_adapter("soap", attrs.evolve(terms(SEND), files=files))
+        content = FOLDER.joinpath("documents", "samples", "message.edxml").read_bytes()
+        said = documents_responses.build_refused_response("SendDocument", [Problem("unit-unknown", "H55.1")])
+        signed = signing.sign_envelope(envelope.write_unsigned_envelope(said), partner("vpub"), NOW)
+        asked, outcome = hold(adapter.deliver(consignment(content, "documents"), NOW), [Reply(200, signed, XML)])
+        sent = dict(asked[0].headers)
+        how = attachments.read_http_manner(sent["Content-Type"], sent.get("SOAPAction"))
+        contract = wsdl.load_contract("documents")
+        unpacked = attachments.unpack_body(Octets.of(asked[0].body), how, contract.binary_names, Drawer(memory=1 << 20))
+        opened = envelope.open_envelope(unpacked.root)
+        wss_verify.verify_envelope(
+            unpacked.root, [partner("hub").certificate], NOW, max_age=timedelta(minutes=9), loads=unpacked.loads
+        )
+        (packet,) = contract.validate(opened.child, unpacked.loads)
+        assert packet == content
+        assert envelope.action_matches(how.action, contract.operation(opened.child).action)
+        assert how.carriage.value == ("mtom" if mtom == "true" else "inline")
+        assert isinstance(outcome, Refused)
+        assert outcome.detail.startswith("unit-unknown: ")
