@@ -44,7 +44,8 @@ def build_by_hand(talk: PartnerConversation, operation: str, values: HandValues,
 def call_by_hand(talk: PartnerConversation, operation: str, values: HandValues, now: datetime) -> HandCall:
     """Hold the conversation of one call. Raises UnfitCall, before anything is sent."""
     step, files = _make_step(talk.mapping, operation, values)
-    course = PartnerCourse((step,), talk.make_sources(now, files), now)
+    last = next((each.operation for each in reversed(talk.mapping.deliver)), operation)
+    course = PartnerCourse((step,), talk.make_sources(now, files), now, lasting=operation != last)
     _ = _write_call(talk, step, course.sources, now)
     try:
         ended = yield from talk.hold(course)

@@ -42,6 +42,7 @@ class Town:
     hub: RunningHub
     java: Program
     printed: str = ""
+    said: dict[str, str] = attrs.field(factory=dict)  #: what each line typed printed
     sent: int = 0
 
     def type(self, line: str) -> None:
@@ -53,7 +54,8 @@ class Town:
             ran = subprocess.run(
                 ["bash", "-eu", "-c", line], cwd=self.place, capture_output=True, text=True, check=False
             )
-        self.printed += f"$ {line}\n{ran.stdout}{ran.stderr}"
+        self.said[line] = ran.stdout + ran.stderr
+        self.printed += f"$ {line}\n{self.said[line]}"
         if ran.returncode:
             pytest.fail(self.printed)
 
@@ -149,6 +151,14 @@ def fill_in(mapping: Path, text: str) -> None:
     kept = re.match(r".*?^\[wsdl\.sha256\]\n.*?(?=^\s*$|\Z)", mapping.read_text(), re.DOTALL | re.MULTILINE)
     assert kept is not None, mapping.read_text()
     mapping.write_text(f"{kept[0]}\n{text}")
+
+
+def test_a_call_by_hand_is_signed_believed_and_shows_no_secret(town):
+    said = town.said["lienthong -c tinh/hub.toml call sovh dangNhap"]
+    for each in ("<tenDangNhap>truc</tenDangNhap>", "<soGiay>3600</soGiay>", "The signature of the answer is good."):
+        assert each in said
+    assert "the mapping makes of it: next" in said, "a login decides nothing of a delivery"
+    assert "mat-khau" not in said
 
 
 @pytest.mark.parametrize(
